@@ -1,0 +1,1 @@
+//! A synchronous library for the Bitcoin SV peer-to-peer protocol.
