@@ -1,1 +1,6 @@
 //! A synchronous library for the Bitcoin SV peer-to-peer protocol.
+
+pub mod network;
+pub mod wire;
+
+pub use network::Network;

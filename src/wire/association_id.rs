@@ -1,0 +1,111 @@
+//! The identity that ties several TCP connections to one peer.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use super::{DecodeError, Encode, Reader};
+
+/// The association ID of a `version`, `createstrm` or `streamack` message.
+///
+/// Source: Bitcoin SV node 1.2.2, `src/net/association_id.cpp`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AssociationId {
+    /// No identity: further streams are declined. One zero byte on the wire.
+    Null,
+    /// The only kind that exists: type 0 and the 16 bytes of a UUID.
+    Uuid(Uuid),
+}
+
+impl AssociationId {
+    /// How many bytes the content may have, the type's byte among them.
+    const MAX_CONTENT: u64 = 129;
+    const UUID_TYPE: u8 = 0;
+
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let content = reader.var_bytes("association id", Self::MAX_CONTENT)?;
+        match content {
+            [] | [_] => Ok(AssociationId::Null),
+            [Self::UUID_TYPE, id @ ..] => match <[u8; 16]>::try_from(id) {
+                Ok(id) => Ok(AssociationId::Uuid(Uuid::from_bytes(id))),
+                Err(_) => Err(DecodeError::BadValue {
+                    field: "association id length",
+                    expected: "16 bytes of a UUID",
+                    got: id.len() as u64,
+                }),
+            },
+            [kind, ..] => Err(DecodeError::BadValue {
+                field: "association id type",
+                expected: "0 (UUID)",
+                got: u64::from(*kind),
+            }),
+        }
+    }
+}
+
+impl Encode for AssociationId {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            AssociationId::Null => out.push(0),
+            AssociationId::Uuid(uuid) => {
+                out.extend_from_slice(&[17, Self::UUID_TYPE]);
+                out.extend_from_slice(uuid.as_bytes());
+            }
+        }
+    }
+
+    fn encoded_len(&self) -> u64 {
+        match self {
+            AssociationId::Null => 1,
+            AssociationId::Uuid(_) => 18,
+        }
+    }
+}
+
+impl fmt::Display for AssociationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AssociationId::Null => f.write_str("none"),
+            AssociationId::Uuid(uuid) => uuid.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for AssociationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AssociationId({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(bytes: &[u8]) -> Result<AssociationId, DecodeError> {
+        AssociationId::decode(&mut Reader::new(bytes))
+    }
+
+    #[test]
+    fn an_id_of_no_or_one_byte_is_null() {
+        assert_eq!(decode(&[0]), Ok(AssociationId::Null));
+        assert_eq!(decode(&[1, 0]), Ok(AssociationId::Null));
+    }
+
+    #[test]
+    fn an_id_of_another_type_or_length_is_refused() {
+        assert!(decode(&[2, 0, 5]).is_err(), "a UUID of one byte");
+        assert!(decode(&[2, 1, 5]).is_err(), "type 1");
+        let mut long = vec![130];
+        long.extend([0; 130]);
+        assert!(matches!(
+            decode(&long),
+            Err(DecodeError::TooLong { got: 130, .. })
+        ));
+    }
+
+    #[test]
+    fn a_uuid_round_trips() {
+        let id = AssociationId::Uuid(Uuid::from_u128(7));
+        assert_eq!(decode(&id.encode_to_vec()), Ok(id));
+    }
+}

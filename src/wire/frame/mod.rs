@@ -1,0 +1,11 @@
+//! Frames: the header in front of every payload, read as bytes arrive and written in one go.
+
+mod encoder;
+mod header;
+mod payload;
+mod reader;
+
+pub use encoder::{EncodedFrame, encode_frame};
+pub use header::{BASIC_HEADER_LEN, EXTENDED_HEADER_LEN, ForeignMagic, FrameHeader};
+pub use payload::SMALL_FRAME;
+pub use reader::{DropCause, Frame, FrameError, FrameReader, Incoming};

@@ -1,0 +1,272 @@
+//! Frames out of bytes, however they arrive.
+
+use std::io::{self, Read};
+
+use bytes::Bytes;
+
+use super::payload::ArrivingPayload;
+use super::{BASIC_HEADER_LEN, ForeignMagic, FrameHeader};
+use crate::network::Magic;
+use crate::wire::{BadCommand, Command, PayloadLimits, WireString};
+
+/// The arrival buffer of a quiet peer.
+const QUIET_BUFFER: usize = 8 * 1024;
+/// The arrival buffer of a peer that fills it.
+const BUSY_BUFFER: usize = 64 * 1024;
+
+/// A frame whose command is well formed and whose checksum holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The message's name.
+    pub command: Command,
+    /// The message's content.
+    pub payload: Bytes,
+    /// Whether it came in an extended frame, which no checksum protects.
+    pub extended: bool,
+}
+
+/// What came out of the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// A frame to be decoded.
+    Frame(Frame),
+    /// A frame that is read to its end and dropped without a word, as the node does.
+    Dropped(DropCause),
+    /// A payload within its command's limit but above [`PayloadLimits::buffered`]: read past and not kept.
+    PassedOver {
+        /// The message's name.
+        command: Command,
+        /// The payload's length in bytes.
+        len: u64,
+    },
+}
+
+/// Why a frame was dropped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DropCause {
+    /// The command is not printable text padded with NUL.
+    #[error(transparent)]
+    BadCommand(#[from] BadCommand),
+    /// The payload does not have the checksum that the header says.
+    #[error("{command}: checksum {got:02x?}, the header says {expected:02x?}")]
+    BadChecksum {
+        /// The message's name.
+        command: Command,
+        /// What the header says.
+        expected: [u8; 4],
+        /// What the payload has.
+        got: [u8; 4],
+    },
+}
+
+/// What a stream of frames cannot recover from: there is no way to find the next frame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// A frame starts with other bytes than the network's magic.
+    #[error("{0}")]
+    WrongMagic(ForeignMagic),
+    /// The header claims more than the command may have. Nothing of the payload has been read.
+    #[error("{command}: the header claims {len} bytes, at most {limit} are allowed")]
+    TooLong {
+        /// The command as it came, up to its first NUL.
+        command: WireString,
+        /// The claimed length in bytes.
+        len: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+}
+
+/// Takes bytes as they arrive and gives frames.
+///
+/// Use: call [`FrameReader::next_frame`] until it gives `None`, then [`FrameReader::read_from`] once, and so on. One thread owns a
+/// reader; it never blocks by itself.
+///
+/// The magic is judged when four bytes are there, the length as soon as the header is, and the checksum is
+/// computed while the payload arrives. Memory: an arrival buffer of 8 KiB for a quiet peer (64 KiB for a busy
+/// one), and a payload's own buffer, which grows with what has arrived and never by the length that a header claims.
+#[derive(Debug)]
+pub struct FrameReader {
+    magic: Magic,
+    limits: PayloadLimits,
+    /// What has arrived and has not been looked at: `buffer[start..end]`.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    arriving: Option<ArrivingPayload>,
+    failed: Option<FrameError>,
+}
+
+impl FrameReader {
+    /// A reader of frames that start with `magic`.
+    pub fn new(magic: Magic, limits: PayloadLimits) -> Self {
+        Self {
+            magic,
+            limits,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            arriving: None,
+            failed: None,
+        }
+    }
+
+    /// Sets the limits for the headers that have not been read yet.
+    pub fn set_limits(&mut self, limits: PayloadLimits) {
+        self.limits = limits;
+    }
+
+    /// Reads once from `source`, and returns how many bytes came: 0 at the end of the stream.
+    ///
+    /// Blocks as long as `source` does. An interrupted or timed-out read loses nothing: call again.
+    ///
+    /// # Errors
+    ///
+    /// Those of `source`; and [`io::ErrorKind::InvalidInput`] if frames are waiting, so that there is no room:
+    /// call [`FrameReader::next_frame`] until it gives `None` first.
+    pub fn read_from(&mut self, source: &mut impl Read) -> io::Result<usize> {
+        if let Some(payload) = &mut self.arriving
+            && payload.reads_directly()
+            && self.start == self.end
+        {
+            return payload.read_from(source);
+        }
+        self.make_room()?;
+        match source.read(&mut self.buffer[self.end..]) {
+            Ok(read) => {
+                self.end += read;
+                if self.end == self.buffer.len() && self.buffer.len() < BUSY_BUFFER {
+                    self.buffer.resize(BUSY_BUFFER, 0);
+                }
+                Ok(read)
+            }
+            Err(error) => {
+                self.release_room();
+                Err(error)
+            }
+        }
+    }
+
+    /// The next frame that is complete, or `None` if more bytes are needed.
+    ///
+    /// # Errors
+    ///
+    /// A [`FrameError`] ends the stream for good: every later call gives the same.
+    pub fn next_frame(&mut self) -> Result<Option<Incoming>, FrameError> {
+        match &self.failed {
+            Some(error) => Err(error.clone()),
+            None => self
+                .advance()
+                .inspect_err(|error| self.failed = Some(error.clone())),
+        }
+    }
+
+    /// The payload that is arriving: its length and how many bytes are missing. `None` between frames.
+    pub fn arriving(&self) -> Option<(u64, u64)> {
+        self.arriving
+            .as_ref()
+            .map(|payload| (payload.header.len, payload.missing()))
+    }
+
+    /// Whether a frame has begun and is not complete: a stream that ends here was cut.
+    pub fn is_inside_frame(&self) -> bool {
+        self.arriving.is_some() || self.start != self.end
+    }
+
+    fn advance(&mut self) -> Result<Option<Incoming>, FrameError> {
+        if self.arriving.is_none() {
+            match self.next_header()? {
+                Some(payload) => self.arriving = Some(payload),
+                None => return Ok(None),
+            }
+        }
+        if let Some(payload) = &mut self.arriving {
+            self.start += payload.take_from(&self.buffer[self.start..self.end]);
+        }
+        Ok(self
+            .arriving
+            .take_if(|payload| payload.missing() == 0)
+            .map(complete))
+    }
+
+    fn next_header(&mut self) -> Result<Option<ArrivingPayload>, FrameError> {
+        let bytes = &self.buffer[self.start..self.end];
+        let Some(magic) = bytes.first_chunk::<4>() else {
+            return Ok(None);
+        };
+        if *magic != self.magic.0 {
+            let foreign = ForeignMagic {
+                expected: self.magic,
+                got: Magic(*magic),
+            };
+            return Err(FrameError::WrongMagic(foreign));
+        }
+        let Some(header) = FrameHeader::parse(bytes) else {
+            return Ok(None);
+        };
+        let limit = self.limits.limit_by_name(header.name().as_bytes());
+        if header.len > limit {
+            let command = header.name().clone();
+            return Err(FrameError::TooLong {
+                command,
+                len: header.len,
+                limit,
+            });
+        }
+        self.start += header.header_len();
+        let kept = header.command.is_ok() && header.len <= self.limits.buffered;
+        Ok(Some(ArrivingPayload::new(header, kept)))
+    }
+
+    /// Moves what is left to the front, so that a header always fits behind it.
+    fn make_room(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            self.buffer.resize(QUIET_BUFFER, 0);
+        }
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.end == self.buffer.len() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "frames are waiting: call next_frame until it gives None",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Nothing came: a large buffer that is empty goes back.
+    fn release_room(&mut self) {
+        if self.buffer.len() > QUIET_BUFFER && self.end - self.start < BASIC_HEADER_LEN {
+            let rest = self.buffer[self.start..self.end].to_vec();
+            self.buffer = vec![0; QUIET_BUFFER];
+            self.buffer[..rest.len()].copy_from_slice(&rest);
+            self.start = 0;
+            self.end = rest.len();
+        }
+    }
+}
+
+fn complete(payload: ArrivingPayload) -> Incoming {
+    let (len, extended) = (payload.header.len, payload.header.checksum.is_none());
+    let command = match &payload.header.command {
+        Ok(command) => *command,
+        Err(bad) => return Incoming::Dropped(bad.clone().into()),
+    };
+    if !payload.is_kept() {
+        return Incoming::PassedOver { command, len };
+    }
+    let expected = payload.header.checksum.unwrap_or_default();
+    match payload.finish() {
+        Ok(payload) => Incoming::Frame(Frame {
+            command,
+            payload,
+            extended,
+        }),
+        Err(got) => Incoming::Dropped(DropCause::BadChecksum {
+            command,
+            expected,
+            got,
+        }),
+    }
+}

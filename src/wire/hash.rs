@@ -1,0 +1,181 @@
+//! Double SHA-256, and the hashes that name blocks, transactions and merkle roots.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+use super::{Decode, DecodeError, Encode, Reader};
+
+/// SHA-256 of the SHA-256 of `bytes`.
+pub fn sha256d(bytes: &[u8]) -> Hash256 {
+    Hash256(Sha256::digest(Sha256::digest(bytes)).into())
+}
+
+/// The root of the merkle tree over `txids`; zero for an empty list.
+///
+/// `mutated` of the result tells whether two neighbours that are hashed together are equal somewhere
+/// in the tree: then another list of transactions has the same root, and the block must not be kept
+/// as invalid under that hash (CVE-2012-2459; Bitcoin SV node, `src/consensus/merkle.cpp`).
+pub fn merkle_root(txids: impl IntoIterator<Item = Txid>) -> (MerkleRoot, bool) {
+    let mut level: Vec<[u8; 32]> = txids.into_iter().map(|txid| txid.0).collect();
+    let mut mutated = false;
+    while level.len() > 1 {
+        let pairs = level.len().div_ceil(2);
+        for pair in 0..pairs {
+            let left = level[2 * pair];
+            let right = match level.get(2 * pair + 1) {
+                Some(&right) => {
+                    mutated |= left == right;
+                    right
+                }
+                None => left,
+            };
+            let mut both = [0; 64];
+            both[..32].copy_from_slice(&left);
+            both[32..].copy_from_slice(&right);
+            level[pair] = sha256d(&both).0;
+        }
+        level.truncate(pairs);
+    }
+    (
+        MerkleRoot(level.first().copied().unwrap_or_default()),
+        mutated,
+    )
+}
+
+/// A text that is not 64 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a hash is 64 hexadecimal digits, got {0:?}")]
+pub struct BadHash(pub String);
+
+macro_rules! hashes {
+    ($($(#[$doc:meta])* $name:ident;)+) => {$(
+        $(#[$doc])*
+        ///
+        /// The bytes stand in wire order; `Display`, `Debug` and `FromStr` use the printed form,
+        /// which is the hexadecimal of the bytes reversed.
+        #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub [u8; 32]);
+
+        impl $name {
+            /// Thirty-two zero bytes: the wire's way to say "none".
+            pub const ZERO: $name = $name([0; 32]);
+
+            /// The bytes in wire order.
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_reversed(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_reversed(&self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadHash;
+
+            fn from_str(text: &str) -> Result<Self, BadHash> {
+                parse_reversed(text).map($name)
+            }
+        }
+
+        impl Decode for $name {
+            #[inline]
+            fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                reader.array("hash").map($name)
+            }
+        }
+
+        impl Encode for $name {
+            #[inline]
+            fn encode(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.0);
+            }
+
+            fn encoded_len(&self) -> u64 {
+                32
+            }
+        }
+    )+};
+}
+
+hashes! {
+    /// A double SHA-256 hash of anything.
+    Hash256;
+    /// The hash of a block's header: the block's name.
+    BlockHash;
+    /// The hash of a transaction: its name.
+    Txid;
+    /// The root of the merkle tree over a block's transactions.
+    MerkleRoot;
+}
+
+macro_rules! widen {
+    ($($name:ident)+) => {$(
+        impl From<$name> for Hash256 {
+            fn from(hash: $name) -> Self {
+                Hash256(hash.0)
+            }
+        }
+    )+};
+}
+
+widen! { BlockHash Txid MerkleRoot }
+
+fn write_reversed(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for byte in bytes.iter().rev() {
+        write!(f, "{byte:02x}")?;
+    }
+    Ok(())
+}
+
+fn parse_reversed(text: &str) -> Result<[u8; 32], BadHash> {
+    let bad = || BadHash(text.chars().take(80).collect());
+    let digits = text.as_bytes();
+    if digits.len() != 64 {
+        return Err(bad());
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().rev().zip(digits.chunks_exact(2)) {
+        let digit = |at: usize| char::from(pair[at]).to_digit(16).ok_or_else(bad);
+        *byte = (digit(0)? * 16 + digit(1)?) as u8;
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_printed_reversed_and_parsed_back() {
+        let mut bytes = [0; 32];
+        bytes[0] = 0xab;
+        let printed = BlockHash(bytes).to_string();
+        assert!(printed.starts_with("0000") && printed.ends_with("ab"));
+        assert_eq!(printed.parse(), Ok(BlockHash(bytes)));
+        assert!("ab".parse::<Txid>().is_err());
+        assert!("é".repeat(32).parse::<Txid>().is_err());
+    }
+
+    #[test]
+    fn a_merkle_tree_with_equal_neighbours_is_noticed() {
+        let [a, b, c] = [1, 2, 3].map(|n| Txid([n; 32]));
+        let (root, mutated) = merkle_root([a, b, c]);
+        assert!(!mutated);
+        let (same_root, mutated) = merkle_root([a, b, c, c]);
+        assert!(mutated, "the duplicate of the last transaction is noticed");
+        assert_eq!(root, same_root);
+        assert_eq!(merkle_root([a]).0.0, a.0);
+        assert_eq!(merkle_root([]).0, MerkleRoot::ZERO);
+    }
+}

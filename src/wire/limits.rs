@@ -1,0 +1,121 @@
+//! How long payloads may be.
+
+use super::Command;
+
+/// The node's default for payloads that have no limit of their own: 2 MiB (`src/protocol.h`).
+pub const DEFAULT_MAX_RECEIVE_PAYLOAD: u32 = 2 * 1024 * 1024;
+
+/// What a peer takes that has sent no `protoconf`, and the least that one may announce: 1 MiB.
+pub const LEGACY_MAX_RECEIVE_PAYLOAD: u32 = 1024 * 1024;
+
+/// How long a `protoconf` may be: 1 MiB.
+pub const MAX_PROTOCONF_PAYLOAD: u64 = 1024 * 1024;
+
+/// How many inventory vectors fit a payload limit, by the estimate that both sides of the protocol use:
+/// (limit - 8) / 36.
+pub const fn inventory_limit(max_payload: u32) -> usize {
+    (max_payload.saturating_sub(8) / 36) as usize
+}
+
+/// The longest payloads that we accept, per command (Bitcoin SV node, `src/protocol.cpp`, `GetMaxMessageLength`).
+///
+/// A node bans a peer for a frame above its limit as soon as the header is there, and so do we. A payload
+/// within its limit but above `buffered` is read past and reported, not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PayloadLimits {
+    /// For every command without a limit of its own, in bytes. Our `protoconf` announces it.
+    pub general: u32,
+    /// For `tx` and `datareftx`, in bytes.
+    pub transaction: u64,
+    /// For `block`, `cmpctblock`, `blocktxn` and `hdrsen`, in bytes.
+    pub block: u64,
+    /// The longest payload that is kept in memory, in bytes.
+    pub buffered: u64,
+    /// A ceiling over all the others but that of `protoconf`, in bytes; `u64::MAX` for none.
+    pub ceiling: u64,
+}
+
+impl PayloadLimits {
+    /// The ceiling before the handshake is complete: 64 KiB.
+    pub const HANDSHAKE_CEILING: u64 = 64 * 1024;
+
+    /// These limits as they hold until the handshake is complete.
+    pub const fn before_handshake(self) -> Self {
+        Self {
+            ceiling: Self::HANDSHAKE_CEILING,
+            ..self
+        }
+    }
+
+    /// The limit for a command, in bytes.
+    pub fn limit(&self, command: Command) -> u64 {
+        self.limit_by_name(command.name().as_bytes())
+    }
+
+    pub(super) fn limit_by_name(&self, name: &[u8]) -> u64 {
+        let limit = match name {
+            b"protoconf" => return MAX_PROTOCONF_PAYLOAD,
+            b"tx" | b"datareftx" => self.transaction,
+            b"block" | b"cmpctblock" | b"blocktxn" | b"hdrsen" => self.block,
+            b"getblocktxn" => {
+                // One index of up to six bytes for each transaction that a block can hold.
+                let indexes = (self.block / 215).saturating_mul(6);
+                let header = if indexes > u64::from(u32::MAX) {
+                    44
+                } else {
+                    24
+                };
+                indexes.saturating_add(header)
+            }
+            _ => u64::from(self.general),
+        };
+        limit.min(self.ceiling)
+    }
+}
+
+impl Default for PayloadLimits {
+    /// The node's defaults where it has any: 2 MiB, transactions of 10^9 bytes, blocks without a limit;
+    /// at most 32 MiB are kept in memory.
+    fn default() -> Self {
+        Self {
+            general: DEFAULT_MAX_RECEIVE_PAYLOAD,
+            transaction: 1_000_000_000,
+            block: i64::MAX as u64,
+            buffered: 32 * 1024 * 1024,
+            ceiling: u64::MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nodes_limits_for_each_kind_of_command() {
+        let limits = PayloadLimits::default();
+        let limit = |name| limits.limit(Command::new(name));
+        assert_eq!(limit("protoconf"), 1_048_576);
+        assert_eq!(limit("tx"), 1_000_000_000);
+        assert_eq!(limit("inv"), 2_097_152);
+        assert_eq!(limit("foobar"), 2_097_152);
+        assert_eq!(limit("block"), (1 << 63) - 1);
+        assert_eq!(limit("getblocktxn"), 257_396_428_935_482_156);
+    }
+
+    #[test]
+    fn before_the_handshake_only_protoconf_may_exceed_64_kib() {
+        let limits = PayloadLimits::default().before_handshake();
+        assert_eq!(limits.limit(Command::new("block")), 65_536);
+        assert_eq!(limits.limit(Command::new("version")), 65_536);
+        assert_eq!(limits.limit(Command::new("protoconf")), 1_048_576);
+    }
+
+    #[test]
+    fn inventory_limits_of_the_protocol_document() {
+        assert_eq!(inventory_limit(1_048_576), 29_126);
+        assert_eq!(inventory_limit(2_097_152), 58_254);
+        assert_eq!(inventory_limit(8_388_608), 233_016);
+        assert_eq!(inventory_limit(0), 0);
+    }
+}

@@ -1,0 +1,60 @@
+//! `addr`: addresses of nodes.
+
+use super::{check_entry_limit, decode_list, encode_list, list_len};
+use crate::wire::{Decode, DecodeError, Encode, Reader, TimestampedAddress};
+
+/// How many addresses an `addr` may carry; the node scores 20 for more.
+pub const MAX_ADDRESSES: usize = 1000;
+
+/// Addresses of nodes, at most 1,000.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addr {
+    /// The addresses, each with the time at which it was last heard of.
+    pub addresses: Vec<TimestampedAddress>,
+}
+
+impl Decode for Addr {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        check_entry_limit(reader, "addresses", MAX_ADDRESSES)?;
+        decode_list(reader, "addresses", 30).map(|addresses| Self { addresses })
+    }
+}
+
+impl Encode for Addr {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_list(&self.addresses, out);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        list_len(self.addresses.len(), 30)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{NetworkAddress, Services};
+
+    #[test]
+    fn a_thousand_addresses_are_taken_and_one_more_refused() {
+        let entry = TimestampedAddress {
+            time: 1,
+            address: NetworkAddress::unset(Services::NETWORK),
+        };
+        let full = Addr {
+            addresses: vec![entry; MAX_ADDRESSES],
+        };
+        assert_eq!(Addr::decode_from(&full.encode_to_vec()), Ok(full));
+        let more = Addr {
+            addresses: vec![entry; MAX_ADDRESSES + 1],
+        };
+        assert_eq!(
+            Addr::decode_from(&more.encode_to_vec()),
+            Err(DecodeError::TooManyEntries {
+                field: "addresses",
+                limit: 1000,
+                got: 1001
+            })
+        );
+    }
+}

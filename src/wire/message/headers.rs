@@ -1,0 +1,143 @@
+//! `getheaders` and `headers`: following the chain.
+
+use super::{check_entry_limit, decode_list, encode_list, list_len};
+use crate::wire::{BlockHash, BlockHeader, Decode, DecodeError, Encode, Reader};
+
+/// How many headers one `headers` may carry; the node scores 20 for more. A message with just as many says
+/// that there may be more.
+pub const MAX_HEADERS: usize = 2000;
+
+/// Asks for the headers behind the first block of the locator that the peer has on its chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GetHeaders {
+    /// The protocol version; every receiver ignores it.
+    pub version: i32,
+    /// Hashes of blocks that the sender has, newest first. There is no limit but the payload's.
+    ///
+    /// With an empty locator the answer is the header of `stop` alone, or nothing if it is unknown.
+    pub locator: Vec<BlockHash>,
+    /// The last header wanted; zero for as many as fit.
+    pub stop: BlockHash,
+}
+
+impl Decode for GetHeaders {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            version: reader.i32("locator version")?,
+            locator: decode_list(reader, "locator", 32)?,
+            stop: Decode::decode(reader)?,
+        })
+    }
+}
+
+impl Encode for GetHeaders {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.version.to_le_bytes());
+        encode_list(&self.locator, out);
+        self.stop.encode(out);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        4 + list_len(self.locator.len(), 32) + 32
+    }
+}
+
+/// Headers of blocks in the order of the chain, at most 2,000.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// The headers.
+    pub headers: Vec<BlockHeader>,
+}
+
+/// A header as this message carries it: a count of transactions follows, written as 0 and ignored.
+struct Entry(BlockHeader);
+
+impl Entry {
+    const MIN_LEN: usize = BlockHeader::LEN + 1;
+}
+
+impl Decode for Entry {
+    #[inline]
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let header = BlockHeader::decode(reader)?;
+        reader.compact_size("transaction count")?;
+        Ok(Self(header))
+    }
+}
+
+impl Decode for Headers {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        check_entry_limit(reader, "headers", MAX_HEADERS)?;
+        let count = reader.count("headers", Entry::MIN_LEN)?;
+        let mut headers = Vec::with_capacity(count);
+        for _ in 0..count {
+            headers.push(Entry::decode(reader)?.0);
+        }
+        Ok(Self { headers })
+    }
+}
+
+impl Encode for Headers {
+    fn encode(&self, out: &mut Vec<u8>) {
+        super::super::write_compact_size(self.headers.len() as u64, out);
+        for header in &self.headers {
+            header.encode(out);
+            out.push(0);
+        }
+    }
+
+    fn encoded_len(&self) -> u64 {
+        list_len(self.headers.len(), Entry::MIN_LEN as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+
+    #[test]
+    fn two_thousand_headers_are_taken_and_one_more_refused() {
+        let header = BlockHeader::genesis(Network::Regtest);
+        let full = Headers {
+            headers: vec![header; MAX_HEADERS],
+        };
+        assert_eq!(Headers::decode_from(&full.encode_to_vec()), Ok(full));
+        let more = Headers {
+            headers: vec![header; MAX_HEADERS + 1],
+        };
+        assert_eq!(
+            Headers::decode_from(&more.encode_to_vec()),
+            Err(DecodeError::TooManyEntries {
+                field: "headers",
+                limit: 2000,
+                got: 2001
+            })
+        );
+    }
+
+    #[test]
+    fn the_count_behind_a_header_must_be_there_and_is_ignored() {
+        let header = BlockHeader::genesis(Network::Regtest);
+        let mut bytes = vec![1];
+        bytes.extend_from_slice(&header.to_bytes());
+        assert!(Headers::decode_from(&bytes).is_err());
+        bytes.extend_from_slice(&[0xfd, 0x00, 0x01]);
+        assert_eq!(
+            Headers::decode_from(&bytes),
+            Ok(Headers {
+                headers: vec![header]
+            })
+        );
+    }
+
+    #[test]
+    fn a_locator_has_no_limit_of_its_own() {
+        let long = GetHeaders {
+            version: 1,
+            locator: vec![BlockHash::ZERO; 500],
+            stop: BlockHash::ZERO,
+        };
+        assert_eq!(GetHeaders::decode_from(&long.encode_to_vec()), Ok(long));
+    }
+}

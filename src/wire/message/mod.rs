@@ -1,0 +1,204 @@
+//! Every message as a type, and the one type that is any of them.
+
+mod addr;
+mod announce;
+mod authch;
+mod headers;
+mod inventory_lists;
+mod ping;
+mod protoconf;
+mod reject;
+mod tx;
+mod version;
+
+pub use addr::{Addr, MAX_ADDRESSES};
+pub use announce::{FeeFilter, SendCmpct};
+pub use authch::Authch;
+pub use headers::{GetHeaders, Headers, MAX_HEADERS};
+pub use inventory_lists::{GetData, Inv, NotFound};
+pub use ping::{Ping, Pong};
+pub use protoconf::Protoconf;
+pub use reject::{Reject, RejectCode};
+pub use tx::Tx;
+pub use version::{MAX_USER_AGENT, Version};
+
+use bytes::Bytes;
+
+use super::{Block, Command, Decode, DecodeError, Encode, Reader};
+
+macro_rules! messages {
+    (
+        empty { $($(#[$empty_doc:meta])* $empty:ident = $empty_name:literal,)+ }
+        with_content { $($(#[$doc:meta])* $variant:ident($content:ty) = $name:literal,)+ }
+    ) => {
+        /// Any message of the protocol.
+        ///
+        /// A message whose command nobody knows is kept as [`Message::Unknown`]: it is never an error.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Message {
+            $($(#[$empty_doc])* $empty,)+
+            $($(#[$doc])* $variant($content),)+
+            /// A message that this library does not know, as it came.
+            Unknown {
+                /// Its name.
+                command: Command,
+                /// Its content.
+                payload: Bytes,
+            },
+        }
+
+        impl Message {
+            /// The message's name on the wire.
+            pub fn command(&self) -> Command {
+                match self {
+                    $(Message::$empty => const { Command::new($empty_name) },)+
+                    $(Message::$variant(_) => const { Command::new($name) },)+
+                    Message::Unknown { command, .. } => *command,
+                }
+            }
+
+            /// Reads the payload of a frame. Bytes behind the last field are ignored, as the node does.
+            ///
+            /// A block, a transaction and an unknown message keep `payload` without a copy.
+            ///
+            /// # Errors
+            ///
+            /// A [`DecodeError`] if the payload is not what its command says. An unknown command is no error.
+            pub fn decode(command: Command, payload: Bytes) -> Result<Self, DecodeError> {
+                let reader = &mut Reader::shared(&payload);
+                Ok(match command.name() {
+                    $($empty_name => Message::$empty,)+
+                    $($name => Message::$variant(Decode::decode(reader)?),)+
+                    _ => Message::Unknown { command, payload },
+                })
+            }
+        }
+
+        impl Encode for Message {
+            fn encode(&self, out: &mut Vec<u8>) {
+                match self {
+                    $(Message::$empty => {})+
+                    $(Message::$variant(content) => content.encode(out),)+
+                    Message::Unknown { payload, .. } => out.extend_from_slice(payload),
+                }
+            }
+
+            fn encoded_len(&self) -> u64 {
+                match self {
+                    $(Message::$empty => 0,)+
+                    $(Message::$variant(content) => content.encoded_len(),)+
+                    Message::Unknown { payload, .. } => payload.len() as u64,
+                }
+            }
+        }
+
+        $(impl From<$content> for Message {
+            fn from(content: $content) -> Self {
+                Message::$variant(content)
+            }
+        })+
+    };
+}
+
+messages! {
+    empty {
+        /// The sender has accepted our `version`.
+        Verack = "verack",
+        /// Asks for addresses of other nodes.
+        GetAddr = "getaddr",
+        /// Asks that new blocks be announced with `headers`.
+        SendHeaders = "sendheaders",
+    }
+    with_content {
+        /// Who the sender is: the first message of a connection.
+        Version(Box<Version>) = "version",
+        /// What the sender takes: its limit and its stream policies.
+        Protoconf(Protoconf) = "protoconf",
+        /// Asks for a `pong` with the same nonce.
+        Ping(Ping) = "ping",
+        /// Answers a `ping`.
+        Pong(Pong) = "pong",
+        /// Whether and how the sender wants compact blocks.
+        SendCmpct(SendCmpct) = "sendcmpct",
+        /// The least fee rate of transactions that the sender wants to hear of.
+        FeeFilter(FeeFilter) = "feefilter",
+        /// A challenge to miners to show who they are; other peers ignore it.
+        Authch(Authch) = "authch",
+        /// Addresses of nodes.
+        Addr(Addr) = "addr",
+        /// What the sender has.
+        Inv(Inv) = "inv",
+        /// Asks for objects.
+        GetData(GetData) = "getdata",
+        /// Objects of a `getdata` that the sender does not have.
+        NotFound(NotFound) = "notfound",
+        /// Asks for headers behind a known block.
+        GetHeaders(GetHeaders) = "getheaders",
+        /// Headers of blocks.
+        Headers(Headers) = "headers",
+        /// A block.
+        Block(Block) = "block",
+        /// A transaction.
+        Tx(Tx) = "tx",
+        /// Says that a message was refused.
+        Reject(Reject) = "reject",
+    }
+}
+
+impl Message {
+    /// The payload, if the message keeps it as one shared buffer: then it can be sent without a copy.
+    pub fn shared_payload(&self) -> Option<&Bytes> {
+        match self {
+            Message::Block(block) => Some(block.bytes()),
+            Message::Tx(tx) => Some(tx.bytes()),
+            Message::Unknown { payload, .. } => Some(payload),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a counted list of entries of `entry_len` bytes each.
+fn decode_list<T: Decode>(
+    reader: &mut Reader<'_>,
+    field: &'static str,
+    entry_len: usize,
+) -> Result<Vec<T>, DecodeError> {
+    let count = reader.count(field, entry_len)?;
+    // The bytes for all entries are there: what is reserved stays within a small multiple of them.
+    let mut entries = Vec::with_capacity(count);
+    for _ in 0..count {
+        entries.push(T::decode(reader)?);
+    }
+    Ok(entries)
+}
+
+/// Refuses a count above `limit` before it is held against the bytes, as the node judges.
+fn check_entry_limit(
+    reader: &Reader<'_>,
+    field: &'static str,
+    limit: usize,
+) -> Result<(), DecodeError> {
+    let got = reader.clone().compact_size(field)?;
+    if got > limit as u64 {
+        return Err(DecodeError::TooManyEntries {
+            field,
+            limit: limit as u64,
+            got,
+        });
+    }
+    Ok(())
+}
+
+/// Writes a counted list.
+fn encode_list<T: Encode>(entries: &[T], out: &mut Vec<u8>) {
+    super::write_compact_size(entries.len() as u64, out);
+    for entry in entries {
+        entry.encode(out);
+    }
+}
+
+/// How many bytes a counted list of entries of `entry_len` bytes each has.
+fn list_len(entries: usize, entry_len: u64) -> u64 {
+    super::compact_size_len(entries as u64) + entries as u64 * entry_len
+}

@@ -1,0 +1,113 @@
+//! `protoconf`: what a peer takes.
+
+use crate::wire::{Decode, DecodeError, Encode, Reader, WireString};
+
+/// Sent once, behind the sender's `verack`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protoconf {
+    /// The longest payload that the sender takes, in bytes, for commands without a limit of their own. A node
+    /// closes the connection if it is below 1,048,576.
+    pub max_receive_payload: u32,
+    /// The stream policies that the sender knows, separated by commas, at most 650 bytes; `None` in the older form with
+    /// one field.
+    pub stream_policies: Option<WireString>,
+}
+
+impl Protoconf {
+    const MAX_STREAM_POLICIES: u64 = 650;
+
+    /// The names of the stream policies, in the sender's order.
+    pub fn policies(&self) -> impl Iterator<Item = &[u8]> {
+        let list = self
+            .stream_policies
+            .as_ref()
+            .map_or(&[][..], WireString::as_bytes);
+        list.split(|byte| *byte == b',')
+            .filter(|name| !name.is_empty())
+    }
+}
+
+impl Decode for Protoconf {
+    /// Fields behind the second are ignored.
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let fields = reader.compact_size("number of fields")?;
+        if fields == 0 {
+            return Err(DecodeError::BadValue {
+                field: "number of fields",
+                expected: "at least 1",
+                got: 0,
+            });
+        }
+        let max_receive_payload = reader.u32("max receive payload")?;
+        let stream_policies = if fields >= 2 {
+            Some(WireString::decode(
+                reader,
+                "stream policies",
+                Self::MAX_STREAM_POLICIES,
+            )?)
+        } else {
+            None
+        };
+        Ok(Self {
+            max_receive_payload,
+            stream_policies,
+        })
+    }
+}
+
+impl Encode for Protoconf {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(if self.stream_policies.is_some() { 2 } else { 1 });
+        out.extend_from_slice(&self.max_receive_payload.to_le_bytes());
+        if let Some(policies) = &self.stream_policies {
+            policies.encode(out);
+        }
+    }
+
+    fn encoded_len(&self) -> u64 {
+        5 + self.stream_policies.as_ref().map_or(0, Encode::encoded_len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_are_listed_in_order() {
+        let protoconf = Protoconf {
+            max_receive_payload: 2_097_152,
+            stream_policies: Some("BlockPriority,Default".into()),
+        };
+        let names: Vec<_> = protoconf.policies().collect();
+        assert_eq!(names, [&b"BlockPriority"[..], b"Default"]);
+        let none = Protoconf {
+            stream_policies: None,
+            ..protoconf
+        };
+        assert_eq!(none.policies().count(), 0);
+    }
+
+    #[test]
+    fn no_fields_at_all_are_refused() {
+        assert!(matches!(
+            Protoconf::decode_from(&[0]),
+            Err(DecodeError::BadValue { got: 0, .. })
+        ));
+    }
+
+    #[test]
+    fn stream_policies_of_650_bytes_are_taken_and_651_refused() {
+        for (len, taken) in [(650, true), (651, false)] {
+            let policies = Some("x".repeat(len).into());
+            let protoconf = Protoconf {
+                max_receive_payload: 1,
+                stream_policies: policies,
+            };
+            assert_eq!(
+                Protoconf::decode_from(&protoconf.encode_to_vec()).is_ok(),
+                taken
+            );
+        }
+    }
+}

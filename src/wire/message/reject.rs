@@ -1,0 +1,174 @@
+//! `reject`: why a peer refused a message.
+
+use std::fmt;
+
+use crate::wire::{Decode, DecodeError, Encode, Hash256, Reader, WireString};
+
+/// Says that a message was refused, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// The command of the refused message, at most 12 bytes.
+    pub message: WireString,
+    /// The class of the reason.
+    pub code: RejectCode,
+    /// The reason in words, at most 111 bytes.
+    pub reason: WireString,
+    /// The transaction or block that was refused. It is there only for `tx` and `block`, and not
+    /// even then if the message could not be read.
+    pub hash: Option<Hash256>,
+}
+
+impl Reject {
+    const MAX_MESSAGE: u64 = 12;
+    const MAX_REASON: u64 = 111;
+
+    /// A reject without a hash.
+    pub fn new(message: &str, code: RejectCode, reason: &str) -> Self {
+        Self {
+            message: message.into(),
+            code,
+            reason: reason.into(),
+            hash: None,
+        }
+    }
+}
+
+impl Decode for Reject {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let message = WireString::decode(reader, "rejected message", Self::MAX_MESSAGE)?;
+        let code = RejectCode(reader.u8("reject code")?);
+        let reason = WireString::decode(reader, "reject reason", Self::MAX_REASON)?;
+        let names_object = message == "tx" || message == "block";
+        let hash = if names_object {
+            Hash256::decode(reader).ok()
+        } else {
+            None
+        };
+        Ok(Self {
+            message,
+            code,
+            reason,
+            hash,
+        })
+    }
+}
+
+impl Encode for Reject {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.message.encode(out);
+        out.push(self.code.0);
+        self.reason.encode(out);
+        if let Some(hash) = &self.hash {
+            hash.encode(out);
+        }
+    }
+
+    fn encoded_len(&self) -> u64 {
+        let hash = if self.hash.is_some() { 32 } else { 0 };
+        self.message.encoded_len() + 1 + self.reason.encoded_len() + hash
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} rejected ({}): {}",
+            self.message, self.code, self.reason
+        )
+    }
+}
+
+/// The class of a [`Reject`] (Bitcoin SV node, `src/consensus/validation.h`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RejectCode(pub u8);
+
+impl RejectCode {
+    /// The message could not be read.
+    pub const MALFORMED: RejectCode = RejectCode(0x01);
+    /// The content breaks a rule.
+    pub const INVALID: RejectCode = RejectCode(0x10);
+    /// The protocol version is too old.
+    pub const OBSOLETE: RejectCode = RejectCode(0x11);
+    /// The message, or a conflicting one, was there before.
+    pub const DUPLICATE: RejectCode = RejectCode(0x12);
+    /// An output is frozen, not by consensus.
+    pub const SOFT_CONSENSUS_FREEZE: RejectCode = RejectCode(0x13);
+    /// The node does not relay such a thing; also used for missing services.
+    pub const NONSTANDARD: RejectCode = RejectCode(0x40);
+    /// An output is too small.
+    pub const DUST: RejectCode = RejectCode(0x41);
+    /// The fee is too low.
+    pub const INSUFFICIENT_FEE: RejectCode = RejectCode(0x42);
+    /// The block contradicts a checkpoint.
+    pub const CHECKPOINT: RejectCode = RejectCode(0x43);
+    /// The node has no room; also used by this library for a connection above its capacity.
+    pub const TOO_BUSY: RejectCode = RejectCode(0x44);
+    /// Too much was sent in too short a time.
+    pub const RATE_EXCEEDED: RejectCode = RejectCode(0x45);
+    /// A stream could not be set up; also used for every malformed `version`.
+    pub const STREAM_SETUP: RejectCode = RejectCode(0x60);
+    /// An authenticated connection could not be set up.
+    pub const AUTHENTICATED_SETUP: RejectCode = RejectCode(0x70);
+
+    /// The code's name, if it has one.
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            RejectCode::MALFORMED => "malformed",
+            RejectCode::INVALID => "invalid",
+            RejectCode::OBSOLETE => "obsolete",
+            RejectCode::DUPLICATE => "duplicate",
+            RejectCode::SOFT_CONSENSUS_FREEZE => "soft consensus freeze",
+            RejectCode::NONSTANDARD => "nonstandard",
+            RejectCode::DUST => "dust",
+            RejectCode::INSUFFICIENT_FEE => "insufficient fee",
+            RejectCode::CHECKPOINT => "checkpoint",
+            RejectCode::TOO_BUSY => "too busy",
+            RejectCode::RATE_EXCEEDED => "rate exceeded",
+            RejectCode::STREAM_SETUP => "stream setup",
+            RejectCode::AUTHENTICATED_SETUP => "authenticated setup",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for RejectCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "{:#04x} {name}", self.0),
+            None => write!(f, "{:#04x}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for RejectCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RejectCode({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_read_only_for_transactions_and_blocks_and_only_if_it_is_whole() {
+        let tx = Reject {
+            hash: Some(Hash256([7; 32])),
+            ..Reject::new(
+                "tx",
+                RejectCode::INSUFFICIENT_FEE,
+                "mempool min fee not met",
+            )
+        };
+        let bytes = tx.encode_to_vec();
+        assert_eq!(Reject::decode_from(&bytes), Ok(tx.clone()));
+        let without = Reject { hash: None, ..tx };
+        assert_eq!(Reject::decode_from(&bytes[..bytes.len() - 1]), Ok(without));
+
+        let inv = Reject::new("inv", RejectCode::MALFORMED, "x");
+        let mut bytes = inv.encode_to_vec();
+        bytes.extend_from_slice(&[7; 32]);
+        assert_eq!(Reject::decode_from(&bytes), Ok(inv));
+    }
+}

@@ -1,0 +1,78 @@
+//! The wire: every message as a type, and frames around them.
+//!
+//! This layer knows bytes alone: no sockets, clocks, threads or log lines. It can be used by itself,
+//! to read a capture for instance:
+//!
+//! ```
+//! use bsv_p2p::Network;
+//! use bsv_p2p::wire::{FrameReader, Incoming, Message, PayloadLimits, Ping, encode_frame};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut bytes = Vec::new();
+//! encode_frame(Network::Mainnet.magic(), &Message::Ping(Ping::new(7)), &mut bytes);
+//!
+//! let mut frames = FrameReader::new(Network::Mainnet.magic(), PayloadLimits::default());
+//! let mut source = &bytes[..];
+//! while frames.read_from(&mut source)? > 0 {
+//!     while let Some(incoming) = frames.next_frame()? {
+//!         if let Incoming::Frame(frame) = incoming {
+//!             assert_eq!(Message::decode(frame.command, frame.payload)?, Message::Ping(Ping::new(7)));
+//!         }
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Decoding checks every length against the bytes that are there before it allocates: a count that a
+//! peer claims costs nothing. A [`Block`] and a [`Tx`] keep their payload as one shared buffer and
+//! give views that borrow from it.
+
+mod association_id;
+mod block;
+mod block_header;
+mod command;
+mod compact_size;
+mod decode;
+mod encode;
+mod frame;
+mod hash;
+mod inventory;
+mod limits;
+mod message;
+mod network_address;
+mod proof_of_work;
+mod services;
+mod transaction;
+mod wire_string;
+
+pub use association_id::AssociationId;
+pub use block::{Block, BlockError, Transactions};
+pub use block_header::BlockHeader;
+pub use command::{BadCommand, Command};
+pub use compact_size::{MAX_COMPACT_SIZE, compact_size_len, write_compact_size};
+pub use decode::{Decode, DecodeError, Reader};
+pub use encode::Encode;
+pub use frame::{
+    BASIC_HEADER_LEN, DropCause, EXTENDED_HEADER_LEN, EncodedFrame, ForeignMagic, Frame,
+    FrameError, FrameHeader, FrameReader, Incoming, SMALL_FRAME, encode_frame,
+};
+pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid, merkle_root, sha256d};
+pub use inventory::Inventory;
+pub use limits::{
+    DEFAULT_MAX_RECEIVE_PAYLOAD, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_PROTOCONF_PAYLOAD, PayloadLimits,
+    inventory_limit,
+};
+pub use message::{
+    Addr, Authch, FeeFilter, GetData, GetHeaders, Headers, Inv, MAX_ADDRESSES, MAX_HEADERS,
+    MAX_USER_AGENT, Message, NotFound, Ping, Pong, Protoconf, Reject, RejectCode, SendCmpct, Tx,
+    Version,
+};
+pub use network_address::{NetworkAddress, TimestampedAddress};
+pub use proof_of_work::{CompactTarget, ProofOfWorkError};
+pub use services::Services;
+pub use transaction::{
+    Inputs, OutPoint, Outputs, Transaction, TransactionInput, TransactionInputView,
+    TransactionOutput, TransactionOutputView, TransactionView,
+};
+pub use wire_string::WireString;

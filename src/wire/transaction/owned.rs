@@ -1,0 +1,203 @@
+//! A transaction in parts that can be put together and taken apart.
+
+use super::super::{
+    Decode, DecodeError, Encode, Reader, Txid, compact_size_len, sha256d, write_compact_size,
+};
+use super::view::TransactionView;
+
+/// A transaction that owns its parts: for building and sending.
+///
+/// What arrives is read through [`TransactionView`], which copies nothing.
+///
+/// ```
+/// use bsv_p2p::wire::{Encode, OutPoint, Transaction, TransactionInput, TransactionOutput, Txid};
+///
+/// let transaction = Transaction {
+///     version: 2,
+///     inputs: vec![TransactionInput {
+///         previous: OutPoint { txid: Txid::ZERO, index: 0 },
+///         script: vec![0x51],
+///         sequence: u32::MAX,
+///     }],
+///     outputs: vec![TransactionOutput { value: 1_000, script: vec![0x51] }],
+///     lock_time: 0,
+/// };
+/// assert_eq!(transaction.encoded_len(), 62);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Transaction {
+    /// The version.
+    pub version: i32,
+    /// What is spent.
+    pub inputs: Vec<TransactionInput>,
+    /// What is paid.
+    pub outputs: Vec<TransactionOutput>,
+    /// When it may enter a block: a height below 500,000,000, else seconds since 1970.
+    pub lock_time: u32,
+}
+
+/// One output of an earlier transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OutPoint {
+    /// The transaction.
+    pub txid: Txid,
+    /// Which of its outputs, from 0.
+    pub index: u32,
+}
+
+/// An input of a [`Transaction`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TransactionInput {
+    /// The output that is spent.
+    pub previous: OutPoint,
+    /// The script that unlocks it.
+    pub script: Vec<u8>,
+    /// The sequence number.
+    pub sequence: u32,
+}
+
+/// An output of a [`Transaction`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TransactionOutput {
+    /// The amount in satoshi.
+    pub value: i64,
+    /// The script that locks it.
+    pub script: Vec<u8>,
+}
+
+impl Transaction {
+    /// The transaction's name: the double SHA-256 of its wire form.
+    pub fn txid(&self) -> Txid {
+        Txid(sha256d(&self.encode_to_vec()).0)
+    }
+}
+
+impl From<TransactionView<'_>> for Transaction {
+    fn from(view: TransactionView<'_>) -> Self {
+        let inputs = view.inputs().map(|input| TransactionInput {
+            previous: input.previous,
+            script: input.script.to_vec(),
+            sequence: input.sequence,
+        });
+        let outputs = view.outputs().map(|output| TransactionOutput {
+            value: output.value,
+            script: output.script.to_vec(),
+        });
+        Self {
+            version: view.version(),
+            inputs: inputs.collect(),
+            outputs: outputs.collect(),
+            lock_time: view.lock_time(),
+        }
+    }
+}
+
+impl Decode for Transaction {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        TransactionView::read(reader).map(Self::from)
+    }
+}
+
+impl Transaction {
+    /// The wire form, and where in it the count of outputs starts.
+    pub(in crate::wire) fn encode_marked(&self) -> (Vec<u8>, usize) {
+        let mut out = Vec::with_capacity(usize::try_from(self.encoded_len()).unwrap_or(0));
+        self.encode_inputs(&mut out);
+        let outputs_at = out.len();
+        self.encode_outputs(&mut out);
+        (out, outputs_at)
+    }
+
+    fn encode_inputs(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.version.to_le_bytes());
+        write_compact_size(self.inputs.len() as u64, out);
+        for input in &self.inputs {
+            out.extend_from_slice(&input.previous.txid.0);
+            out.extend_from_slice(&input.previous.index.to_le_bytes());
+            write_script(&input.script, out);
+            out.extend_from_slice(&input.sequence.to_le_bytes());
+        }
+    }
+
+    fn encode_outputs(&self, out: &mut Vec<u8>) {
+        write_compact_size(self.outputs.len() as u64, out);
+        for output in &self.outputs {
+            out.extend_from_slice(&output.value.to_le_bytes());
+            write_script(&output.script, out);
+        }
+        out.extend_from_slice(&self.lock_time.to_le_bytes());
+    }
+}
+
+impl Encode for Transaction {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_inputs(out);
+        self.encode_outputs(out);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        let script_len =
+            |script: &[u8]| compact_size_len(script.len() as u64) + script.len() as u64;
+        let inputs: u64 = self
+            .inputs
+            .iter()
+            .map(|input| 40 + script_len(&input.script))
+            .sum();
+        let outputs: u64 = self
+            .outputs
+            .iter()
+            .map(|output| 8 + script_len(&output.script))
+            .sum();
+        8 + compact_size_len(self.inputs.len() as u64)
+            + inputs
+            + compact_size_len(self.outputs.len() as u64)
+            + outputs
+    }
+}
+
+fn write_script(script: &[u8], out: &mut Vec<u8>) {
+    write_compact_size(script.len() as u64, out);
+    out.extend_from_slice(script);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+
+    #[test]
+    fn the_genesis_transaction_is_read_and_written_again() {
+        let bytes = Network::genesis_transaction();
+        let transaction = Transaction::decode_from(bytes).unwrap();
+        assert_eq!(transaction.outputs[0].value, 50 * 100_000_000);
+        assert_eq!(transaction.encode_to_vec(), bytes);
+        assert_eq!(transaction.encoded_len(), bytes.len() as u64);
+        assert_eq!(
+            transaction.txid().to_string(),
+            "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b"
+        );
+    }
+
+    #[test]
+    fn the_empty_transaction_of_ten_bytes_is_well_formed() {
+        let empty = Transaction::decode_from(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+        assert_eq!(
+            empty,
+            Transaction {
+                version: 1,
+                ..Transaction::default()
+            }
+        );
+    }
+
+    #[test]
+    fn a_transaction_cut_short_anywhere_is_refused() {
+        let bytes = Network::genesis_transaction();
+        for len in 0..bytes.len() {
+            assert!(
+                Transaction::decode_from(&bytes[..len]).is_err(),
+                "{len} bytes"
+            );
+        }
+    }
+}
