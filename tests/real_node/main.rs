@@ -1,0 +1,21 @@
+//! Tests against a real Bitcoin SV node on regtest.
+//!
+//! They need the environment variable `BSV_NODE` and are ignored without being asked for:
+//! `BSV_NODE=$(.ci/fetch-real-node target/node) cargo test --test real_node -- --include-ignored`.
+
+#[path = "../support/real_node.rs"]
+mod support;
+
+use support::RealNode;
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn the_node_keeps_its_chain_over_a_restart() {
+    let node = RealNode::start(&[]);
+    assert_eq!(node.generate(3).len(), 3);
+    assert_eq!(node.best_height(), 3);
+    let address = node.address();
+    node.restart();
+    assert_eq!(node.best_height(), 3);
+    assert_eq!(node.address(), address);
+}

@@ -1,0 +1,484 @@
+//! A real Bitcoin SV node on regtest, started and ended by the tests.
+//!
+//! The node is the program named by the environment variable `BSV_NODE`; the script
+//! `.ci/fetch-real-node` brings it. A test crate takes this module in with `#[path]`, and marks
+//! the tests that use it `#[ignore]`, so that plain `cargo test` needs no node.
+
+// Every test crate compiles this module anew and uses the part of it that it needs.
+#![allow(dead_code)]
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long the node may take from its start to its first answer; it usually needs a second.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long the node may take to end after `stop`; it usually needs less than a second.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long one RPC may take, the transfer of a large block included.
+const RPC_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long `restart` waits for its ports when another program holds them for a moment.
+const PORTS_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How often `start` tries other ports when the chosen ones were taken meanwhile.
+const START_ATTEMPTS: usize = 5;
+
+/// How many lines of the log a failure shows.
+const SHOWN_LINES: usize = 40;
+
+/// The pause between two looks at a condition.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The regtest address that receives the rewards of the blocks mined by `generate`.
+const MINING_ADDRESS: &str = "mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8";
+
+/// A running node with ports and a data folder of its own; dropping it kills it.
+pub(crate) struct RealNode {
+    binary: PathBuf,
+    options: Vec<String>,
+    folder: TempDir,
+    p2p_port: u16,
+    rpc_port: u16,
+    rpc_url: String,
+    rpc_password: String,
+    process: Mutex<Option<Child>>,
+}
+
+/// Why the node did not come up.
+enum LaunchError {
+    /// Another program holds one of the ports.
+    PortTaken(String),
+    /// Anything else.
+    Failed(String),
+}
+
+/// What a condition given to [`RealNode::wait_until`] may return: `bool`, or `Option<T>` when
+/// the wait is for a value.
+pub(crate) trait Condition {
+    /// What the wait returns.
+    type Value;
+
+    /// The value if the condition holds.
+    fn met(self) -> Option<Self::Value>;
+}
+
+impl Condition for bool {
+    type Value = ();
+
+    fn met(self) -> Option<()> {
+        self.then_some(())
+    }
+}
+
+impl<T> Condition for Option<T> {
+    type Value = T;
+
+    fn met(self) -> Option<T> {
+        self
+    }
+}
+
+impl RealNode {
+    /// Starts a node with these options added to the needed ones, and returns when it answers
+    /// and listens.
+    pub(crate) fn start(options: &[&str]) -> Self {
+        let mut failures = String::new();
+        for _ in 0..START_ATTEMPTS {
+            let node = Self::prepare(options);
+            match node.launch() {
+                Ok(()) => return node,
+                Err(LaunchError::PortTaken(why)) => failures = why,
+                Err(LaunchError::Failed(why)) => panic!("{why}"),
+            }
+        }
+        panic!("no free ports for the node in {START_ATTEMPTS} attempts: {failures}");
+    }
+
+    /// Where the node listens for peers.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.p2p_port))
+    }
+
+    /// Calls the node and returns the result; panics with the node's error text.
+    #[track_caller]
+    pub(crate) fn rpc(&self, method: &str, params: Value) -> Value {
+        match self.try_rpc(method, params) {
+            Ok(result) => result,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Calls the node and returns the result, or the error as text. A stopped process makes
+    /// this fail after a minute.
+    pub(crate) fn try_rpc(&self, method: &str, params: Value) -> Result<Value, String> {
+        // The node may close an idle connection at any time, so each call has its own. A proxy
+        // set in the environment is not for loopback.
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_idle_connections(0)
+            .proxy(None)
+            .timeout_global(Some(RPC_DEADLINE))
+            .build()
+            .into();
+        let request = json!({"jsonrpc": "1.0", "id": 0, "method": method, "params": params});
+        let mut response = agent
+            .post(&self.rpc_url)
+            .send_json(request)
+            .map_err(|error| format!("{method}: {error}"))?;
+        let status = response.status();
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(u64::MAX)
+            .read_to_string()
+            .map_err(|error| format!("{method}: {error}"))?;
+        // Refusals that never reach a method (a wrong password, a full queue) are not JSON.
+        let mut answer: Value = serde_json::from_str(&body)
+            .map_err(|_| format!("{method}: HTTP status {status}: {body}"))?;
+        match &answer["error"] {
+            Value::Null => Ok(answer["result"].take()),
+            error => Err(format!(
+                "{method}: {} (code {})",
+                error["message"].as_str().unwrap_or_default(),
+                error["code"]
+            )),
+        }
+    }
+
+    /// Mines this many blocks and returns their hashes.
+    pub(crate) fn generate(&self, blocks: u32) -> Vec<String> {
+        let hashes = self.rpc("generatetoaddress", json!([blocks, MINING_ADDRESS]));
+        serde_json::from_value(hashes).expect("a list of block hashes")
+    }
+
+    /// What the node thinks of each of its peers.
+    pub(crate) fn peer_info(&self) -> Vec<Value> {
+        serde_json::from_value(self.rpc("getpeerinfo", json!([]))).expect("a list of peers")
+    }
+
+    /// The raw bytes of a block in hexadecimal.
+    pub(crate) fn block_hex(&self, hash: &str) -> String {
+        serde_json::from_value(self.rpc("getblock", json!([hash, 0]))).expect("a block")
+    }
+
+    /// The raw bytes of a block header in hexadecimal.
+    pub(crate) fn header_hex(&self, hash: &str) -> String {
+        serde_json::from_value(self.rpc("getblockheader", json!([hash, false]))).expect("a header")
+    }
+
+    /// The height of the best chain.
+    pub(crate) fn best_height(&self) -> u32 {
+        serde_json::from_value(self.rpc("getblockcount", json!([]))).expect("a height")
+    }
+
+    /// Makes the node dial this address once; the call does not wait for the connection.
+    pub(crate) fn add_node_onetry(&self, address: SocketAddr) {
+        self.rpc("addnode", json!([address.to_string(), "onetry"]));
+    }
+
+    /// Waits for a condition and returns its value; panics with `what` and the end of the log
+    /// when it does not hold in time.
+    #[track_caller]
+    pub(crate) fn wait_until<C: Condition>(
+        &self,
+        what: &str,
+        deadline: Duration,
+        mut condition: impl FnMut() -> C,
+    ) -> C::Value {
+        match poll(deadline, || condition().met()) {
+            Some(value) => value,
+            None => panic!("not within {deadline:?}: {what}\n{}", self.describe_log()),
+        }
+    }
+
+    /// Whether the process is there, be it stopped or not.
+    pub(crate) fn is_running(&self) -> bool {
+        match self.process.lock().as_mut() {
+            Some(child) => exit_status(child).is_none(),
+            None => false,
+        }
+    }
+
+    /// Kills the process like a crash does (SIGKILL).
+    pub(crate) fn kill(&self) {
+        if let Some(mut child) = self.process.lock().take() {
+            kill_and_reap(&mut child);
+        }
+    }
+
+    /// Suspends the process (SIGSTOP): its sockets stay open, but it reads and answers nothing.
+    pub(crate) fn stop_process(&self) {
+        let pid = self.signal("STOP");
+        self.wait_until("the node is suspended", Duration::from_secs(10), || {
+            is_suspended(pid)
+        });
+    }
+
+    /// Lets a suspended process go on (SIGCONT).
+    pub(crate) fn continue_process(&self) {
+        self.signal("CONT");
+    }
+
+    /// Ends the node in good order and waits for its end.
+    pub(crate) fn shutdown(&self) {
+        self.continue_process();
+        self.rpc("stop", json!([]));
+        let status = self.wait_until("the node ends after stop", SHUTDOWN_DEADLINE, || {
+            exit_status(self.process.lock().as_mut().expect("the node runs"))
+        });
+        assert!(status.success(), "{status}\n{}", self.describe_log());
+        *self.process.lock() = None;
+    }
+
+    /// Starts the node again with the same folder, options and ports; one that still runs is
+    /// shut down first.
+    pub(crate) fn restart(&self) {
+        if self.is_running() {
+            self.shutdown();
+        }
+        let mut failure = String::new();
+        let outcome = poll(PORTS_DEADLINE, || match self.launch() {
+            Ok(()) => Some(Ok(())),
+            Err(LaunchError::Failed(why)) => Some(Err(why)),
+            Err(LaunchError::PortTaken(why)) => {
+                failure = why;
+                None
+            }
+        });
+        match outcome {
+            Some(Ok(())) => {}
+            Some(Err(why)) => panic!("{why}"),
+            None => panic!("the node did not get its ports back: {failure}"),
+        }
+    }
+
+    /// The last lines of the node's log, which tells every message, ban score and disconnect.
+    pub(crate) fn log_tail(&self, lines: usize) -> String {
+        let log = fs::read(self.folder.path().join("data/regtest/bitcoind.log"));
+        let log = String::from_utf8_lossy(&log.unwrap_or_default()).into_owned();
+        let all: Vec<&str> = log.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+
+    /// Chooses ports and makes the data folder.
+    fn prepare(options: &[&str]) -> Self {
+        let binary = binary_path(std::env::var_os("BSV_NODE"));
+        let folder = tempfile::Builder::new()
+            .prefix("bsv-node-")
+            .tempdir()
+            .expect("a folder for the node");
+        fs::create_dir(folder.path().join("data")).expect("a data folder for the node");
+        let [p2p_port, rpc_port] = free_ports();
+        // With a password of its own, a node that took a port of this one cannot pass for it.
+        static NODES: AtomicU32 = AtomicU32::new(0);
+        let rpc_password = format!(
+            "{}-{}",
+            std::process::id(),
+            NODES.fetch_add(1, Ordering::Relaxed)
+        );
+        Self {
+            binary,
+            options: options.iter().map(ToString::to_string).collect(),
+            folder,
+            p2p_port,
+            rpc_port,
+            rpc_url: format!("http://test:{rpc_password}@127.0.0.1:{rpc_port}/"),
+            rpc_password,
+            process: Mutex::new(None),
+        }
+    }
+
+    /// Starts the process and waits until it answers; `-connect=0` keeps it from dialling
+    /// addresses it hears of.
+    fn launch(&self) -> Result<(), LaunchError> {
+        let output = File::create(self.output_path()).expect("a file for the node's output");
+        let child = Command::new(&self.binary)
+            .arg(format!(
+                "-datadir={}",
+                self.folder.path().join("data").display()
+            ))
+            .arg(format!("-port={}", self.p2p_port))
+            .arg(format!("-rpcport={}", self.rpc_port))
+            .arg(format!("-rpcpassword={}", self.rpc_password))
+            .args([
+                "-regtest",
+                "-server",
+                "-rpcuser=test",
+                "-rpcbind=127.0.0.1",
+                "-rpcallowip=127.0.0.1",
+                "-rpcworkqueue=64",
+                "-listen=1",
+                "-bind=127.0.0.1",
+                "-connect=0",
+                "-dns=0",
+                "-dnsseed=0",
+                "-discover=0",
+                "-keypool=10",
+                "-excessiveblocksize=10000000000",
+                "-maxstackmemoryusageconsensus=100000000",
+                "-minminingtxfee=0.0000005",
+                "-debug=net",
+            ])
+            .args(&self.options)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("the node's output twice"))
+            .stderr(output)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {}: {error}", self.binary.display()));
+        *self.process.lock() = Some(child);
+
+        let came_up = poll(START_DEADLINE, || {
+            let status = exit_status(self.process.lock().as_mut().expect("the node was started"));
+            match status {
+                Some(status) => Some(Err(status)),
+                None => self
+                    .try_rpc("getnetworkinfo", json!([]))
+                    .is_ok()
+                    .then_some(Ok(())),
+            }
+        });
+        match came_up {
+            Some(Ok(())) => Ok(()),
+            Some(Err(status)) => {
+                *self.process.lock() = None;
+                let output = fs::read(self.output_path()).unwrap_or_default();
+                let output = String::from_utf8_lossy(&output);
+                let why = format!("the node ended at once: {status}\n{}", self.describe_log());
+                if output.contains("Failed to listen on any port")
+                    || output.contains("Unable to start HTTP server")
+                {
+                    Err(LaunchError::PortTaken(why))
+                } else {
+                    Err(LaunchError::Failed(why))
+                }
+            }
+            None => {
+                self.kill();
+                Err(LaunchError::Failed(format!(
+                    "the node did not answer within {START_DEADLINE:?}\n{}",
+                    self.describe_log()
+                )))
+            }
+        }
+    }
+
+    /// Where the node's standard output and standard error go.
+    fn output_path(&self) -> PathBuf {
+        self.folder.path().join("output")
+    }
+
+    /// What the node wrote last, for a failure message.
+    fn describe_log(&self) -> String {
+        let output = fs::read(self.output_path()).unwrap_or_default();
+        format!(
+            "--- output of the node\n{}\n--- end of its log\n{}\n---",
+            String::from_utf8_lossy(&output).trim_end(),
+            self.log_tail(SHOWN_LINES)
+        )
+    }
+
+    /// Sends a signal to the process and returns its id.
+    #[track_caller]
+    fn signal(&self, name: &str) -> u32 {
+        let mut process = self.process.lock();
+        let Some(child) = process.as_mut() else {
+            panic!("no signal {name}: the node does not run");
+        };
+        if let Some(status) = exit_status(child) {
+            panic!(
+                "no signal {name}: the node ended: {status}\n{}",
+                self.describe_log()
+            );
+        }
+        // The shell's own `kill` is there even where no program of that name is.
+        let status = Command::new("sh")
+            .args(["-c", r#"kill -s "$0" "$1""#, name])
+            .arg(child.id().to_string())
+            .stdin(Stdio::null())
+            .status()
+            .expect("a shell to send a signal");
+        assert!(status.success(), "signal {name} to the node: {status}");
+        child.id()
+    }
+}
+
+impl Drop for RealNode {
+    fn drop(&mut self) {
+        if let Some(child) = self.process.get_mut() {
+            kill_and_reap(child);
+        }
+    }
+}
+
+/// Looks at a condition until it holds or the deadline has passed. The node announces nothing
+/// to wait for, so this is the one place that asks again and again.
+fn poll<T>(deadline: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + deadline;
+    loop {
+        if let Some(value) = condition() {
+            return Some(value);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// The path of the node's program, or a panic that tells how to get it.
+fn binary_path(variable: Option<OsString>) -> PathBuf {
+    const HELP: &str = "get the node with `export BSV_NODE=$(.ci/fetch-real-node target/node)`";
+    let Some(variable) = variable else {
+        panic!("BSV_NODE is not set to the path of a Bitcoin SV node's bitcoind: {HELP}");
+    };
+    let path = PathBuf::from(variable);
+    assert!(
+        path.is_file(),
+        "BSV_NODE is {}, which is no file: {HELP}",
+        path.display()
+    );
+    path
+}
+
+/// Two loopback ports that were free a moment ago.
+fn free_ports() -> [u16; 2] {
+    // Both are held until both are known, or they might be the same.
+    let listeners = [(); 2].map(|()| {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on the loopback interface")
+    });
+    listeners.map(|listener| listener.local_addr().expect("a bound address").port())
+}
+
+/// How the process ended, if it did.
+fn exit_status(child: &mut Child) -> Option<ExitStatus> {
+    child.try_wait().expect("the state of the node's process")
+}
+
+/// Kills the process, also a suspended one (SIGKILL does not wait for SIGCONT), and collects it.
+fn kill_and_reap(child: &mut Child) {
+    // An error means that the process has ended and was collected already.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Whether every thread of the process is suspended.
+fn is_suspended(pid: u32) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the threads of the node");
+    tasks.filter_map(Result::ok).all(|task| {
+        // The state follows the name, which is in parentheses and may hold any character.
+        fs::read_to_string(task.path().join("stat"))
+            .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|s| s.starts_with(" T")))
+    })
+}
