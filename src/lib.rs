@@ -1,6 +1,7 @@
 //! A synchronous library for the Bitcoin SV peer-to-peer protocol.
 
 pub mod network;
+pub mod session;
 pub mod wire;
 
 pub use network::Network;

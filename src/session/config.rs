@@ -1,0 +1,211 @@
+//! What a session announces, expects and waits for.
+
+use std::time::Duration;
+
+use super::user_agent::{UserAgentPolicy, is_banned_by_nodes};
+use crate::wire::{LEGACY_MAX_RECEIVE_PAYLOAD, MAX_USER_AGENT, PayloadLimits, Services};
+
+/// The protocol version that we speak: that of Bitcoin SV node 1.2.2.
+pub const PROTOCOL_VERSION: i32 = 70016;
+
+/// The oldest protocol version that a node talks to (`src/version.h`, `MIN_PEER_PROTO_VERSION`).
+pub const MINIMUM_PROTOCOL_VERSION: i32 = 31800;
+
+/// Our user agent: `/bsv-p2p:` and the version of this crate, `/` at the end.
+pub const USER_AGENT: &str = concat!("/bsv-p2p:", env!("CARGO_PKG_VERSION"), "/");
+
+/// What a [`Session`](super::Session) announces of us, expects of the peer, and waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// The protocol version that we announce; 70016 by default, at least 31800.
+    pub protocol_version: i32,
+    /// What we serve; nothing by default. Announce [`Services::NETWORK`] only if blocks are served: a node
+    /// asks for them then.
+    pub services: Services,
+    /// What we call ourselves; [`USER_AGENT`] by default, at most 256 bytes, and nothing that
+    /// [nodes ban](is_banned_by_nodes).
+    pub user_agent: String,
+    /// The height of our best block; 0 by default, -1 for none.
+    pub start_height: i32,
+    /// Whether we want transactions announced; yes by default.
+    pub relay: bool,
+    /// Whether we ask for new blocks to be announced with `headers`; yes by default. A node does so only
+    /// after headers have been exchanged.
+    pub send_headers: bool,
+    /// The oldest protocol version that a peer may speak; 31800 by default.
+    pub minimum_protocol_version: i32,
+    /// What a peer that we dial has to serve; nothing by default. Inbound peers are not asked.
+    pub required_services: Services,
+    /// Which user agents we stay with.
+    pub user_agents: UserAgentPolicy,
+    /// How long payloads may be. `protoconf` announces `limits.general`.
+    pub limits: PayloadLimits,
+    /// How long the handshake may take once TCP stands; 30 s by default.
+    pub handshake_timeout: Duration,
+    /// How often we ping; every 5 minutes by default. The first ping follows the handshake at once.
+    pub ping_interval: Duration,
+    /// How long a pong may take; 60 s by default. The time stands still while a large frame is moving.
+    pub ping_timeout: Duration,
+    /// How long a peer may send nothing at all; 20 minutes by default, as in the node.
+    pub idle_timeout: Duration,
+    /// The misbehaviour score at which a connection ends; 100 by default, as in the node.
+    pub ban_threshold: u32,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            protocol_version: PROTOCOL_VERSION,
+            services: Services::NONE,
+            user_agent: USER_AGENT.to_owned(),
+            start_height: 0,
+            relay: true,
+            send_headers: true,
+            minimum_protocol_version: MINIMUM_PROTOCOL_VERSION,
+            required_services: Services::NONE,
+            user_agents: UserAgentPolicy::default(),
+            limits: PayloadLimits::default(),
+            handshake_timeout: Duration::from_secs(30),
+            ping_interval: Duration::from_secs(300),
+            ping_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(20 * 60),
+            ban_threshold: 100,
+        }
+    }
+}
+
+/// A value that a configuration cannot have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {value}: {expected}")]
+pub struct ConfigError {
+    /// The field, by its path.
+    pub field: &'static str,
+    /// What it is set to.
+    pub value: String,
+    /// What would be right.
+    pub expected: &'static str,
+}
+
+impl ConfigError {
+    /// An error unless `right` holds.
+    pub(crate) fn unless(
+        right: bool,
+        field: &'static str,
+        value: &dyn std::fmt::Debug,
+        expected: &'static str,
+    ) -> Result<(), Self> {
+        if right {
+            Ok(())
+        } else {
+            Err(Self {
+                field,
+                value: format!("{value:?}"),
+                expected,
+            })
+        }
+    }
+}
+
+impl SessionConfig {
+    /// Checks that the values can work together.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first field that is wrong, and its value.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let check = ConfigError::unless;
+        check(
+            self.protocol_version >= MINIMUM_PROTOCOL_VERSION,
+            "protocol_version",
+            &self.protocol_version,
+            "nodes refuse versions below 31800",
+        )?;
+        check(
+            self.user_agent.len() as u64 <= MAX_USER_AGENT,
+            "user_agent",
+            &self.user_agent,
+            "at most 256 bytes are allowed",
+        )?;
+        check(
+            !is_banned_by_nodes(&self.user_agent),
+            "user_agent",
+            &self.user_agent,
+            "nodes ban agents that contain \"abc\", \"cash\" or \"bch\"",
+        )?;
+        check(
+            self.start_height >= -1,
+            "start_height",
+            &self.start_height,
+            "a height is 0 or more, or -1 for none",
+        )?;
+        check(
+            self.limits.general >= LEGACY_MAX_RECEIVE_PAYLOAD,
+            "limits.general",
+            &self.limits.general,
+            "nodes close connections that announce less than 1048576",
+        )?;
+        for (field, value) in [
+            ("handshake_timeout", self.handshake_timeout),
+            ("ping_interval", self.ping_interval),
+            ("ping_timeout", self.ping_timeout),
+            ("idle_timeout", self.idle_timeout),
+        ] {
+            check(
+                !value.is_zero(),
+                field,
+                &value,
+                "a duration above zero is needed",
+            )?;
+        }
+        check(
+            self.ban_threshold > 0,
+            "ban_threshold",
+            &self.ban_threshold,
+            "at least 1 is needed",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(SessionConfig::default().validate(), Ok(()));
+        assert_eq!(USER_AGENT, "/bsv-p2p:0.1.0/");
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_field() {
+        let wrong = |change: fn(&mut SessionConfig)| {
+            let mut config = SessionConfig::default();
+            change(&mut config);
+            config.validate().unwrap_err()
+        };
+        assert_eq!(
+            wrong(|config| config.user_agent = "/abcd:1/".into()).to_string(),
+            "user_agent is \"/abcd:1/\": nodes ban agents that contain \"abc\", \"cash\" or \"bch\""
+        );
+        assert_eq!(
+            wrong(|config| config.user_agent = "x".repeat(257)).field,
+            "user_agent"
+        );
+        assert_eq!(
+            wrong(|config| config.limits.general = 1_048_575).field,
+            "limits.general"
+        );
+        assert_eq!(
+            wrong(|config| config.ping_timeout = Duration::ZERO).field,
+            "ping_timeout"
+        );
+        assert_eq!(
+            wrong(|config| config.start_height = -2).field,
+            "start_height"
+        );
+        assert_eq!(
+            wrong(|config| config.protocol_version = 209).field,
+            "protocol_version"
+        );
+    }
+}

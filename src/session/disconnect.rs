@@ -1,0 +1,287 @@
+//! Every way in which a connection can end, and what follows from each.
+
+use std::io;
+use std::time::Duration;
+
+use crate::wire::{DecodeError, ForeignMagic, FrameError, Reject, Services, WireString};
+
+/// Why a connection ended, or could not begin. The list is closed: there is no other end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DisconnectReason {
+    /// The peer's name has no address.
+    #[error("the name {name:?} could not be resolved: {detail}")]
+    NameNotResolved {
+        /// The name.
+        name: String,
+        /// What the resolver said.
+        detail: String,
+    },
+    /// The peer's name was not resolved in time.
+    #[error("the name {name:?} was not resolved within {after:?}")]
+    ResolveTimedOut {
+        /// The name.
+        name: String,
+        /// How long we waited.
+        after: Duration,
+    },
+    /// Nobody listens at the address.
+    #[error("the connection was refused: nobody listens there")]
+    ConnectRefused,
+    /// The host did not answer in time.
+    #[error("the host did not answer within {after:?}")]
+    ConnectTimedOut {
+        /// How long we waited.
+        after: Duration,
+    },
+    /// The host cannot be reached.
+    #[error("the host cannot be reached: {0}")]
+    Unreachable(io::ErrorKind),
+    /// The peer closed or reset the connection before the handshake was complete.
+    #[error("the peer closed the connection before the handshake was complete; {missing}")]
+    ClosedInHandshake {
+        /// What had not come by then.
+        missing: &'static str,
+    },
+    /// The peer has no room for us (`reject` with code 0x44).
+    #[error("the peer has no room: {0}")]
+    PeerFull(Reject),
+    /// The peer refused our `version`, and closed the connection.
+    #[error("the peer refused our version: {0}")]
+    RefusedByPeer(Reject),
+    /// The handshake was not complete in time.
+    #[error("the handshake was not complete within {after:?}: {missing}")]
+    HandshakeTimedOut {
+        /// How long we waited.
+        after: Duration,
+        /// What had not come by then.
+        missing: &'static str,
+    },
+    /// The peer speaks a protocol that is too old.
+    #[error("the peer speaks protocol version {got}, at least {minimum} is expected")]
+    VersionTooOld {
+        /// What it speaks.
+        got: i32,
+        /// What we ask for.
+        minimum: i32,
+    },
+    /// The peer does not serve what we need.
+    #[error("the peer serves {got}, {required} is expected")]
+    ServicesMissing {
+        /// What it serves.
+        got: Services,
+        /// What we need.
+        required: Services,
+    },
+    /// The peer is ourselves.
+    #[error("the connection leads to ourselves")]
+    SelfConnection,
+    /// The peer's `version` could not be read.
+    #[error("the peer's version is malformed: {0}")]
+    MalformedVersion(DecodeError),
+    /// The peer's `protoconf` could not be read, or announces too little.
+    #[error("the peer's protoconf is malformed: {0}")]
+    MalformedProtoconf(DecodeError),
+    /// The peer sent a second `protoconf`.
+    #[error("the peer sent a second protoconf")]
+    SecondProtoconf,
+    /// The peer asked for a stream that we do not offer, or in a way that cannot be.
+    #[error("the peer asked for a stream that is not offered")]
+    StreamRefused,
+    /// The peer reset the connection.
+    #[error("the peer reset the connection")]
+    ConnectionReset,
+    /// The peer closed the connection.
+    #[error("the peer closed the connection")]
+    EndOfStream,
+    /// The socket failed.
+    #[error("the socket failed: {0}")]
+    Io(io::ErrorKind),
+    /// The peer did not answer a ping in time.
+    #[error("a ping was not answered within {after:?}")]
+    PingTimedOut {
+        /// How long we waited.
+        after: Duration,
+    },
+    /// The peer sent nothing for too long.
+    #[error("nothing came for {after:?}")]
+    IdleTimedOut {
+        /// How long we waited.
+        after: Duration,
+    },
+    /// A message began to arrive and did not get on.
+    #[error("a message of {len} bytes stalled with {missing} bytes missing")]
+    ReadStalled {
+        /// The payload's length in bytes.
+        len: u64,
+        /// How many of them had not come.
+        missing: u64,
+    },
+    /// The peer did not send what was asked for, and holds up the chain.
+    #[error("a request was not answered within {after:?}")]
+    ReplyStalled {
+        /// How long we waited.
+        after: Duration,
+    },
+    /// The peer does not read what we send.
+    #[error("the peer does not read what we send: {waiting} bytes are waiting")]
+    SlowReader {
+        /// How many bytes were waiting to be sent.
+        waiting: u64,
+    },
+    /// There was no memory for what the peer sends.
+    #[error("the budget for payloads had no room")]
+    MemoryBudget,
+    /// The program gave up a block that it was reading.
+    #[error("the program gave up a block that it was reading")]
+    StreamAbandoned,
+    /// The peer's misbehaviour reached the threshold.
+    #[error("the peer's misbehaviour reached a score of {score}")]
+    Misbehaved {
+        /// The score.
+        score: u32,
+    },
+    /// A frame's header claims more than its command may have.
+    #[error("{command}: the header claims {len} bytes, at most {limit} are allowed")]
+    FrameTooLong {
+        /// The command, as it came.
+        command: WireString,
+        /// The claimed length in bytes.
+        len: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The peer speaks another protocol, or that of another network.
+    #[error("{0}")]
+    WrongMagic(ForeignMagic),
+    /// The peer's user agent is not welcome: most often a node of another chain.
+    #[error("the user agent {user_agent:?} is not welcome: {why}")]
+    BannedUserAgent {
+        /// What it calls itself.
+        user_agent: WireString,
+        /// The rule that it breaks, in words.
+        why: String,
+    },
+    /// The peer follows another chain.
+    #[error("the peer follows another chain")]
+    WrongChain,
+    /// There is a connection to this peer already.
+    #[error("there is a connection to this peer already")]
+    Duplicate,
+    /// We have no room for the peer.
+    #[error("we have no room for the peer")]
+    OwnCapacity,
+    /// The program shuts down.
+    #[error("the program shuts down")]
+    Shutdown,
+    /// The program ended the connection.
+    #[error("the program ended the connection")]
+    Command,
+    /// A mistake of this library: a panic in the peer's thread.
+    #[error("a mistake of this library ended the connection")]
+    Bug,
+}
+
+/// What follows from the end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Consequence {
+    /// Try again after a pause that grows.
+    BackOff,
+    /// Leave the peer alone until the cool-down is over. No ban.
+    CoolDown,
+    /// Connect again at once, if we dialled; when that has happened too often, back off.
+    Restart,
+    /// Refuse the peer's address for a day.
+    Ban,
+    /// Do not dial before the cool-down unless the program names the peer.
+    UntilNamed,
+    /// Nothing.
+    Nothing,
+}
+
+impl DisconnectReason {
+    /// What follows: the table that decides about restarts, pauses and bans.
+    pub const fn consequence(&self) -> Consequence {
+        use DisconnectReason::*;
+        match self {
+            NameNotResolved { .. }
+            | ResolveTimedOut { .. }
+            | ConnectRefused
+            | ConnectTimedOut { .. }
+            | Unreachable(_)
+            | ClosedInHandshake { .. }
+            | PeerFull(_) => Consequence::BackOff,
+            HandshakeTimedOut { .. }
+            | RefusedByPeer(_)
+            | VersionTooOld { .. }
+            | ServicesMissing { .. }
+            | SelfConnection
+            | MalformedVersion(_)
+            | MalformedProtoconf(_)
+            | SecondProtoconf
+            | StreamRefused => Consequence::CoolDown,
+            ConnectionReset | EndOfStream | Io(_) => Consequence::Restart,
+            PingTimedOut { .. }
+            | IdleTimedOut { .. }
+            | ReadStalled { .. }
+            | ReplyStalled { .. }
+            | SlowReader { .. }
+            | MemoryBudget
+            | StreamAbandoned => Consequence::BackOff,
+            Misbehaved { .. }
+            | FrameTooLong { .. }
+            | WrongMagic(_)
+            | BannedUserAgent { .. }
+            | WrongChain => Consequence::Ban,
+            Duplicate | OwnCapacity | Shutdown => Consequence::Nothing,
+            Command => Consequence::UntilNamed,
+            Bug => Consequence::BackOff,
+        }
+    }
+
+    /// Whether the network, and neither side, is to blame: the connection was lost or could not be opened.
+    pub const fn is_network_failure(&self) -> bool {
+        use DisconnectReason::*;
+        matches!(
+            self,
+            NameNotResolved { .. }
+                | ResolveTimedOut { .. }
+                | ConnectRefused
+                | ConnectTimedOut { .. }
+                | Unreachable(_)
+                | ClosedInHandshake { .. }
+                | ConnectionReset
+                | EndOfStream
+                | Io(_)
+        )
+    }
+
+    /// Whether another try at the same peer may go better, now or after a pause.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(
+            self.consequence(),
+            Consequence::BackOff | Consequence::Restart
+        )
+    }
+
+    /// Whether the peer's address deserves a ban.
+    pub const fn is_ban(&self) -> bool {
+        matches!(self.consequence(), Consequence::Ban)
+    }
+}
+
+impl From<FrameError> for DisconnectReason {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::WrongMagic(foreign) => DisconnectReason::WrongMagic(foreign),
+            FrameError::TooLong {
+                command,
+                len,
+                limit,
+            } => DisconnectReason::FrameTooLong {
+                command,
+                len,
+                limit,
+            },
+        }
+    }
+}

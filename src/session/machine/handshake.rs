@@ -1,0 +1,204 @@
+//! The handshake, for both directions.
+//!
+//! We send `verack` and `protoconf` as soon as the peer's `version` is accepted, and nothing else before the
+//! peer's `verack`. The four flags (each side's `version` and `verack`) may come in any order.
+
+use std::time::Instant;
+
+use super::{PING_WITHOUT_NONCE, Session};
+use crate::session::keepalive::Keepalive;
+use crate::session::output::Output;
+use crate::session::{
+    ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, SessionEvent,
+};
+use crate::wire::{
+    AssociationId, DecodeError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, NetworkAddress, Protoconf,
+    Reject, RejectCode, Services, Version,
+};
+
+/// From this protocol version on, `sendheaders` is understood (`src/version.h`).
+const SENDHEADERS: i32 = 70012;
+
+/// The stream policy that carries everything on one connection.
+const DEFAULT_POLICY: &str = "Default";
+
+impl Session {
+    pub(super) fn send_version(&mut self) {
+        let nonce = (self.nonces)();
+        if self.direction == Direction::Outbound {
+            self.own_nonce = Some(self.registry.register(nonce));
+        }
+        let receiver = match self.peer_address {
+            Some(address) => NetworkAddress::new(Services::NONE, address),
+            None => NetworkAddress::unset(Services::NONE),
+        };
+        let version = Version {
+            version: self.config.protocol_version,
+            services: self.config.services,
+            timestamp: self.unix_time,
+            receiver,
+            sender: Some(NetworkAddress::unset(self.config.services)),
+            nonce: Some(nonce),
+            user_agent: Some(self.config.user_agent.as_str().into()),
+            start_height: Some(self.config.start_height),
+            relay: Some(self.config.relay),
+            association_id: Some(AssociationId::Null),
+        };
+        self.version_sent = true;
+        self.send(version);
+    }
+
+    pub(super) fn on_version(&mut self, version: &Version, now: Instant) {
+        if self.peer.is_some() {
+            self.reject(
+                "version",
+                RejectCode::DUPLICATE,
+                "Duplicate version message",
+            );
+            self.misbehaved(Misbehavior::SecondVersion);
+            return;
+        }
+        if let Some(reason) = self.refusal_of(version) {
+            self.close(reason);
+            return;
+        }
+        self.peer = Some(Box::new(PeerInfo::from(version)));
+        if !self.version_sent {
+            self.send_version();
+        }
+        self.send(Message::Verack);
+        self.send(Protoconf {
+            max_receive_payload: self.config.limits.general,
+            stream_policies: Some(DEFAULT_POLICY.into()),
+        });
+        self.verack_sent = true;
+        self.complete_if_possible(now);
+    }
+
+    /// Why we do not stay with a peer, if so; a `reject` is sent where the node sends one.
+    fn refusal_of(&mut self, version: &Version) -> Option<DisconnectReason> {
+        if self.direction == Direction::Inbound && self.registry.meet(version.nonce_or_default()) {
+            return Some(DisconnectReason::SelfConnection);
+        }
+        let required = self.config.required_services;
+        if self.direction == Direction::Outbound && !version.services.contains(required) {
+            let text = format!("Expected to offer services {:08x}", required.0);
+            self.reject("version", RejectCode::NONSTANDARD, &text);
+            let got = version.services;
+            return Some(DisconnectReason::ServicesMissing { got, required });
+        }
+        let minimum = self.config.minimum_protocol_version;
+        if version.version < minimum {
+            let text = format!("Version must be {minimum} or greater");
+            self.reject("version", RejectCode::OBSOLETE, &text);
+            return Some(DisconnectReason::VersionTooOld {
+                got: version.version,
+                minimum,
+            });
+        }
+        let user_agent = version.user_agent.clone().unwrap_or_default();
+        let why = self.config.user_agents.refusal(&user_agent)?;
+        Some(DisconnectReason::BannedUserAgent { user_agent, why })
+    }
+
+    /// The node acts on every `verack`; a second one changes nothing here.
+    pub(super) fn on_verack(&mut self, now: Instant) {
+        self.verack_received = true;
+        self.complete_if_possible(now);
+    }
+
+    pub(super) fn on_protoconf(&mut self, protoconf: &Protoconf) {
+        if self.protoconf.is_some() {
+            self.close(DisconnectReason::SecondProtoconf);
+        } else if protoconf.max_receive_payload < LEGACY_MAX_RECEIVE_PAYLOAD {
+            self.close(DisconnectReason::MalformedProtoconf(
+                DecodeError::BadValue {
+                    field: "max receive payload",
+                    expected: "at least 1048576",
+                    got: u64::from(protoconf.max_receive_payload),
+                },
+            ));
+        } else {
+            self.protoconf = Some(protoconf.clone());
+        }
+    }
+
+    pub(super) fn on_reject(&mut self, reject: &Reject) {
+        if self.state != ConnectionState::AwaitingHandshake || reject.message != "version" {
+            return;
+        }
+        if reject.code == RejectCode::TOO_BUSY {
+            self.close(DisconnectReason::PeerFull(reject.clone()));
+        } else {
+            self.refusal = Some(reject.clone());
+        }
+    }
+
+    /// Streams are not offered: the node's answer to a stream of an association that it does not know.
+    pub(super) fn on_createstrm(&mut self) {
+        let text = "No node found with association ID";
+        self.reject("createstrm", RejectCode::STREAM_SETUP, text);
+        self.close(DisconnectReason::StreamRefused);
+    }
+
+    pub(super) fn on_malformed_version(&mut self, error: &DecodeError) {
+        let text = match error {
+            DecodeError::TooLong {
+                field: "user agent",
+                ..
+            } => "Array length limit exceeded",
+            DecodeError::BadValue { .. } => "Badly formatted association ID",
+            _ => "error parsing message",
+        };
+        self.reject("version", RejectCode::STREAM_SETUP, text);
+        self.close(DisconnectReason::MalformedVersion(error.clone()));
+    }
+
+    /// What the handshake still waits for, in words.
+    pub(super) fn missing(&self) -> &'static str {
+        match (&self.peer, self.verack_received) {
+            (None, _) => "no version has come",
+            (Some(_), false) => "a version has come, but no verack",
+            (Some(_), true) => "nothing is missing",
+        }
+    }
+
+    pub(super) fn meaning_of_cut_handshake(&self) -> DisconnectReason {
+        if self.own_nonce.as_ref().is_some_and(|nonce| nonce.was_met()) {
+            return DisconnectReason::SelfConnection;
+        }
+        match &self.refusal {
+            Some(reject) => DisconnectReason::RefusedByPeer(reject.clone()),
+            None => DisconnectReason::ClosedInHandshake {
+                missing: self.missing(),
+            },
+        }
+    }
+
+    pub(super) fn reject(&mut self, message: &str, code: RejectCode, reason: &str) {
+        self.send(Reject::new(message, code, reason));
+    }
+
+    fn complete_if_possible(&mut self, now: Instant) {
+        let complete = self.version_sent && self.verack_sent && self.verack_received;
+        let Some(peer) = self.peer.clone().filter(|_| complete) else {
+            return;
+        };
+        if self.state.become_state(ConnectionState::Connected).is_err() {
+            return;
+        }
+        self.handshake_deadline = None;
+        self.own_nonce = None;
+        self.keepalive = Keepalive::new(self.config.ping_interval, self.config.ping_timeout, now);
+        self.outputs
+            .push_back(Output::Event(SessionEvent::HandshakeComplete(peer)));
+        if self.config.send_headers && self.negotiated_version() >= SENDHEADERS {
+            self.send(Message::SendHeaders);
+        }
+        self.send_ping(now);
+    }
+
+    pub(super) fn exchanges_nonces(&self) -> bool {
+        self.negotiated_version() > PING_WITHOUT_NONCE
+    }
+}

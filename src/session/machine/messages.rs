@@ -1,0 +1,169 @@
+//! What is done about a message, and about one that cannot be read.
+
+use std::time::{Duration, Instant};
+
+use super::Session;
+use crate::session::output::Output;
+use crate::session::{Delivery, DisconnectReason, Misbehavior, SessionEvent};
+use crate::wire::{Command, DecodeError, DropCause, Message, Ping, Pong, RejectCode};
+
+/// Frames with bad checksums are a burst while they come closer together than this …
+const CHECKSUM_BURST_GAP: Duration = Duration::from_millis(500);
+/// … and each scores once there have been more than so many (`src/net/net.cpp`).
+const CHECKSUM_BURST: u32 = 100;
+
+impl Session {
+    /// A message has come. Tells whether it is for the program.
+    pub fn on_message(&mut self, message: &Message, now: Instant) -> Delivery {
+        if !self.admits(message.command(), now) {
+            return Delivery::Consumed;
+        }
+        match message {
+            Message::Version(version) => self.on_version(version, now),
+            Message::Verack => self.on_verack(now),
+            Message::Protoconf(protoconf) => self.on_protoconf(protoconf),
+            Message::Ping(ping) => self.on_ping(*ping),
+            Message::Pong(pong) => self.on_pong(*pong, now),
+            Message::SendHeaders => {
+                if self.headers_wanted {
+                    self.misbehaved(Misbehavior::RepeatedSendHeaders);
+                }
+                self.headers_wanted = true;
+                return Delivery::Deliver;
+            }
+            Message::Reject(reject) => {
+                self.on_reject(reject);
+                return self.delivery();
+            }
+            _ if message.command().name() == "createstrm" => self.on_createstrm(),
+            _ => return self.delivery(),
+        }
+        Delivery::Consumed
+    }
+
+    /// A frame has come whose payload is not what its command says.
+    pub fn on_malformed(&mut self, command: Command, error: &DecodeError, now: Instant) {
+        match command.name() {
+            // A node judges a second version before it reads it.
+            "version" if self.peer.is_some() => {
+                self.reject(
+                    "version",
+                    RejectCode::DUPLICATE,
+                    "Duplicate version message",
+                );
+                self.misbehaved(Misbehavior::SecondVersion);
+                return;
+            }
+            "version" if self.end.is_none() => return self.on_malformed_version(error),
+            "createstrm" if self.end.is_none() => return self.on_createstrm(),
+            _ => {}
+        }
+        if !self.admits(command, now) {
+            return;
+        }
+        match command.name() {
+            "protoconf" if self.protoconf.is_some() => {
+                self.close(DisconnectReason::SecondProtoconf);
+            }
+            "protoconf" => self.close(DisconnectReason::MalformedProtoconf(error.clone())),
+            name => {
+                // The node never answers a reject with one.
+                if name != "reject" {
+                    self.reject(name, RejectCode::MALFORMED, "error parsing message");
+                }
+                self.misbehaved(Misbehavior::Malformed {
+                    command,
+                    error: error.clone(),
+                });
+            }
+        }
+    }
+
+    /// A frame has been dropped before it could be read.
+    pub fn on_dropped(&mut self, cause: DropCause, now: Instant) {
+        if self.end.is_some() {
+            return;
+        }
+        if let DropCause::BadChecksum { .. } = cause {
+            let before = self.last_bad_checksum.replace(now);
+            let burst = before
+                .is_some_and(|before| now.saturating_duration_since(before) < CHECKSUM_BURST_GAP);
+            self.bad_checksums = if burst {
+                self.bad_checksums.saturating_add(1)
+            } else {
+                0
+            };
+            if self.bad_checksums > CHECKSUM_BURST {
+                return self.misbehaved(Misbehavior::ChecksumBurst(cause));
+            }
+        }
+        self.misbehaved(Misbehavior::DroppedFrame(cause));
+    }
+
+    /// The node's gate in front of every message (`src/net/net_processing.cpp`, `ProcessMessage`).
+    ///
+    /// One thing is laxer: a `verack` that comes before its `version` is scored, but counts.
+    fn admits(&mut self, command: Command, now: Instant) -> bool {
+        if self.end.is_some() {
+            return false;
+        }
+        match command.name() {
+            "reject" | "version" | "createstrm" | "streamack" => true,
+            "verack" if self.peer.is_none() => {
+                self.misbehaved(Misbehavior::BeforeVersion { command });
+                if self.end.is_none() {
+                    self.on_verack(now);
+                }
+                false
+            }
+            _ if self.peer.is_none() => {
+                self.misbehaved(Misbehavior::BeforeVersion { command });
+                false
+            }
+            "verack" | "authch" | "authresp" => true,
+            _ if !self.verack_received => {
+                self.misbehaved(Misbehavior::BeforeVerack { command });
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Nothing reaches the program before the handshake is complete, nor after the end.
+    fn delivery(&self) -> Delivery {
+        if self.state == crate::session::ConnectionState::Connected {
+            Delivery::Deliver
+        } else {
+            Delivery::Consumed
+        }
+    }
+
+    fn on_ping(&mut self, ping: Ping) {
+        match ping.nonce {
+            _ if !self.exchanges_nonces() => {}
+            Some(nonce) => self.send(Pong::new(nonce)),
+            None => {
+                let command = const { Command::new("ping") };
+                let error = DecodeError::Truncated {
+                    field: "ping nonce",
+                    needed: 8,
+                    left: 0,
+                };
+                self.reject("ping", RejectCode::MALFORMED, "error parsing message");
+                self.misbehaved(Misbehavior::Malformed { command, error });
+            }
+        }
+    }
+
+    fn on_pong(&mut self, pong: Pong, now: Instant) {
+        match pong.nonce {
+            None | Some(0) => self.keepalive.on_blank_pong(),
+            Some(nonce) => {
+                if let Some(round_trip) = self.keepalive.on_pong(nonce, now) {
+                    let pong = SessionEvent::Pong { nonce, round_trip };
+                    self.outputs.push_back(Output::Event(pong));
+                }
+            }
+        }
+    }
+}

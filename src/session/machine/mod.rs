@@ -1,0 +1,390 @@
+//! The state machine.
+
+mod handshake;
+mod messages;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::keepalive::{Due, Keepalive};
+use super::outgoing::{self, Receiver};
+use super::{
+    ConfigError, ConnectionState, Direction, DisconnectReason, InvalidTransition, Misbehavior,
+    NonceRegistry, NonceSource, Output, OwnNonce, PeerInfo, RoundTrip, SendRefused, SessionConfig,
+    SessionEvent, TransportEnd,
+};
+use crate::wire::{
+    FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, PayloadLimits, Ping, Protoconf, Reject,
+    Services,
+};
+
+/// Peers up to this protocol version exchange pings without a nonce, and no pongs (`src/version.h`).
+const PING_WITHOUT_NONCE: i32 = 60000;
+
+/// One peer's protocol, from the connection's first byte to its end.
+///
+/// The module page shows how it is driven. Used by one thread at a time.
+pub struct Session {
+    direction: Direction,
+    config: SessionConfig,
+    state: ConnectionState,
+    nonces: NonceSource,
+    registry: NonceRegistry,
+    /// The nonce of our version, entered in the registry while we dial and the handshake is open.
+    own_nonce: Option<OwnNonce>,
+    peer_address: Option<SocketAddr>,
+    unix_time: i64,
+
+    version_sent: bool,
+    verack_sent: bool,
+    /// What the peer's version said.
+    peer: Option<Box<PeerInfo>>,
+    verack_received: bool,
+    protoconf: Option<Protoconf>,
+    /// Whether the peer asked for announcements by `headers`.
+    headers_wanted: bool,
+    /// The peer's `reject` of our version.
+    refusal: Option<Reject>,
+
+    keepalive: Keepalive,
+    handshake_deadline: Option<Instant>,
+    last_received: Instant,
+    score: u32,
+    bad_checksums: u32,
+    last_bad_checksum: Option<Instant>,
+
+    outputs: VecDeque<Output>,
+    /// Why the connection ends or has ended.
+    end: Option<DisconnectReason>,
+}
+
+impl Session {
+    /// A session that has not begun. `nonces` gives the random numbers of our `version` and pings.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the configuration is not valid.
+    pub fn new(
+        direction: Direction,
+        config: SessionConfig,
+        registry: NonceRegistry,
+        nonces: NonceSource,
+        now: Instant,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self {
+            direction,
+            state: ConnectionState::Disconnected,
+            nonces,
+            registry,
+            own_nonce: None,
+            peer_address: None,
+            unix_time: 0,
+            version_sent: false,
+            verack_sent: false,
+            peer: None,
+            verack_received: false,
+            protoconf: None,
+            headers_wanted: false,
+            refusal: None,
+            keepalive: Keepalive::new(config.ping_interval, config.ping_timeout, now),
+            handshake_deadline: None,
+            last_received: now,
+            score: 0,
+            bad_checksums: 0,
+            last_bad_checksum: None,
+            outputs: VecDeque::new(),
+            end: None,
+            config,
+        })
+    }
+
+    /// An outbound connection is about to be dialled.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTransition`] unless the session has not begun.
+    pub fn on_dialling(&mut self) -> Result<(), InvalidTransition> {
+        self.state.become_state(ConnectionState::Connecting)
+    }
+
+    /// TCP stands: the handshake's deadline begins, and an outbound session sends its `version`.
+    ///
+    /// `unix_time` is the clock in seconds since 1970, for our `version`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTransition`] if there is a connection already.
+    pub fn on_connected(
+        &mut self,
+        peer: SocketAddr,
+        unix_time: i64,
+        now: Instant,
+    ) -> Result<(), InvalidTransition> {
+        self.state
+            .become_state(ConnectionState::AwaitingHandshake)?;
+        self.peer_address = Some(peer);
+        self.unix_time = unix_time;
+        self.last_received = now;
+        self.handshake_deadline = Some(now + self.config.handshake_timeout);
+        if self.direction == Direction::Outbound {
+            self.send_version();
+        }
+        Ok(())
+    }
+
+    /// Bytes have come.
+    pub fn on_received(&mut self, now: Instant) {
+        self.last_received = now;
+    }
+
+    /// Bytes of a large frame have moved, in or out: an answer to our ping cannot overtake them, so its time
+    /// begins anew. The caller sees to it that a frame cannot take for ever.
+    pub fn on_transfer(&mut self, now: Instant) {
+        self.keepalive.on_transfer(now);
+    }
+
+    /// For `pause` nothing was read on purpose: the deadlines that wait for the peer have stood still.
+    pub fn on_pause(&mut self, pause: Duration) {
+        self.last_received += pause;
+        self.keepalive.shift(pause);
+    }
+
+    /// The stream of frames cannot go on.
+    pub fn on_frame_error(&mut self, error: FrameError) {
+        self.close(error.into());
+    }
+
+    /// The transport has ended. Returns the reason of the end, which is the first that was given.
+    pub fn on_transport_end(&mut self, end: TransportEnd) -> DisconnectReason {
+        if self.end.is_none() {
+            self.close(self.meaning_of(end));
+        }
+        self.end.clone().unwrap_or(DisconnectReason::EndOfStream)
+    }
+
+    /// Looks at the clock. To be called at [`Session::next_deadline`] or later; early calls do nothing.
+    pub fn on_timeout(&mut self, now: Instant) {
+        if self.end.is_some() {
+            return;
+        }
+        if self
+            .handshake_deadline
+            .is_some_and(|deadline| now >= deadline)
+        {
+            let after = self.config.handshake_timeout;
+            let missing = self.missing();
+            self.close(DisconnectReason::HandshakeTimedOut { after, missing });
+        } else if self.state == ConnectionState::Connected {
+            if now >= self.idle_deadline() {
+                self.close(DisconnectReason::IdleTimedOut {
+                    after: self.config.idle_timeout,
+                });
+                return;
+            }
+            match self.keepalive.due(now) {
+                Due::Nothing => {}
+                Due::Ping => self.send_ping(now),
+                Due::TimedOut => {
+                    self.close(DisconnectReason::PingTimedOut {
+                        after: self.config.ping_timeout,
+                    });
+                }
+            }
+        }
+    }
+
+    /// When [`Session::on_timeout`] wants to be called; `None` once the connection has ended or before it
+    /// stands.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.end.is_some() {
+            return None;
+        }
+        match self.state {
+            ConnectionState::Connected => Some(self.idle_deadline().min(self.keepalive.deadline())),
+            _ => self.handshake_deadline,
+        }
+    }
+
+    /// The next thing to do, or `None` if there is nothing.
+    #[must_use = "an output is given once"]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Ends the session. The first reason counts; what was to be sent before is still sent.
+    pub fn close(&mut self, reason: DisconnectReason) {
+        if self.end.is_some() {
+            return;
+        }
+        let state = match &reason {
+            DisconnectReason::PeerFull(_) | DisconnectReason::OwnCapacity => {
+                ConnectionState::Rejected
+            }
+            DisconnectReason::Command
+            | DisconnectReason::Shutdown
+            | DisconnectReason::Duplicate => ConnectionState::Disconnected,
+            _ => ConnectionState::Failed,
+        };
+        // A refusal is a way out of the handshake alone; everywhere else it is a failure like others.
+        if self.state.become_state(state).is_err() {
+            self.state = ConnectionState::Failed;
+        }
+        self.own_nonce = None;
+        self.end = Some(reason.clone());
+        self.outputs.push_back(Output::Close(reason));
+    }
+
+    /// Checks whether the program may send `message` now: see [`SendRefused`] for what may not.
+    ///
+    /// # Errors
+    ///
+    /// [`SendRefused`], with the rule.
+    pub fn check_outgoing(&self, message: &Message) -> Result<(), SendRefused> {
+        self.check_outgoing_unchecked(message)?;
+        outgoing::check_manners(message, self.receiver())
+    }
+
+    /// Like [`Session::check_outgoing`], but lets pass what a default node punishes.
+    ///
+    /// # Errors
+    ///
+    /// [`SendRefused`], with the rule.
+    pub fn check_outgoing_unchecked(&self, message: &Message) -> Result<(), SendRefused> {
+        let command = message.command();
+        outgoing::check_owner(command)?;
+        if self.state != ConnectionState::Connected {
+            return Err(SendRefused::HandshakeIncomplete { command });
+        }
+        outgoing::check_size(message, self.receiver())
+    }
+
+    /// A ping that the program asks for: the message to send. [`SessionEvent::Pong`] tells of its answer.
+    pub fn ping(&mut self, now: Instant) -> Ping {
+        let nonce = (self.nonces)();
+        self.keepalive.on_requested_ping(nonce, now);
+        Ping::new(nonce)
+    }
+
+    /// Where the connection stands.
+    pub fn state(&self) -> ConnectionState {
+        self.state
+    }
+
+    /// Who opened the connection.
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// What the peer said of itself, once its `version` has been accepted.
+    pub fn peer(&self) -> Option<&PeerInfo> {
+        self.peer.as_deref()
+    }
+
+    /// How long the peer takes to answer.
+    pub fn round_trip(&self) -> RoundTrip {
+        self.keepalive.round_trip()
+    }
+
+    /// Whether the peer asked for new blocks to be announced with `headers`.
+    pub fn wants_headers(&self) -> bool {
+        self.headers_wanted
+    }
+
+    /// The longest payload that the peer takes, for commands without a limit of their own, in bytes.
+    pub fn peer_max_payload(&self) -> u32 {
+        self.protoconf
+            .as_ref()
+            .map_or(LEGACY_MAX_RECEIVE_PAYLOAD, |protoconf| {
+                protoconf.max_receive_payload
+            })
+    }
+
+    /// The limits for what is read now: narrower until the handshake is complete.
+    pub fn limits(&self) -> PayloadLimits {
+        match self.state {
+            ConnectionState::Connected => self.config.limits,
+            _ => self.config.limits.before_handshake(),
+        }
+    }
+
+    /// Why the connection ends or has ended.
+    pub fn end(&self) -> Option<&DisconnectReason> {
+        self.end.as_ref()
+    }
+
+    fn receiver(&self) -> Receiver {
+        Receiver {
+            services: self.peer().map_or(Services::NONE, |peer| peer.services),
+            version: self.negotiated_version(),
+            max_payload: self.peer_max_payload(),
+        }
+    }
+
+    /// The least of both sides' protocol versions.
+    fn negotiated_version(&self) -> i32 {
+        let own = self.config.protocol_version;
+        self.peer().map_or(own, |peer| peer.version.min(own))
+    }
+
+    fn idle_deadline(&self) -> Instant {
+        self.last_received + self.config.idle_timeout
+    }
+
+    fn send(&mut self, message: impl Into<Message>) {
+        self.outputs.push_back(Output::Send(message.into()));
+    }
+
+    fn send_ping(&mut self, now: Instant) {
+        let nonce = (self.negotiated_version() > PING_WITHOUT_NONCE).then(|| (self.nonces)());
+        self.keepalive.on_ping(nonce, now);
+        self.send(Ping { nonce });
+    }
+
+    fn misbehaved(&mut self, misbehavior: Misbehavior) {
+        self.score = self.score.saturating_add(misbehavior.score());
+        let score = self.score;
+        let counts = misbehavior.score() > 0;
+        self.outputs
+            .push_back(Output::Event(SessionEvent::Misbehavior {
+                misbehavior,
+                score,
+            }));
+        if counts && score >= self.config.ban_threshold {
+            self.close(DisconnectReason::Misbehaved { score });
+        }
+    }
+
+    fn meaning_of(&self, end: TransportEnd) -> DisconnectReason {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        let cut = match end {
+            TransportEnd::EndOfStream => true,
+            TransportEnd::Failed(kind) => {
+                matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe)
+            }
+        };
+        if self.state != ConnectionState::Connected && cut {
+            return self.meaning_of_cut_handshake();
+        }
+        match end {
+            TransportEnd::EndOfStream => DisconnectReason::EndOfStream,
+            TransportEnd::Failed(_) if cut => DisconnectReason::ConnectionReset,
+            TransportEnd::Failed(kind) => DisconnectReason::Io(kind),
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("direction", &self.direction)
+            .field("state", &self.state)
+            .field("peer_address", &self.peer_address)
+            .field("peer", &self.peer)
+            .field("score", &self.score)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}

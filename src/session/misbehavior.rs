@@ -1,0 +1,63 @@
+//! What a peer did wrong, and how much that counts.
+
+use crate::wire::{Command, DecodeError, DropCause};
+
+/// Something that a peer did wrong without ending the connection by it.
+///
+/// The scores are the node's (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`): most are 0, because what the node ignores
+/// ends nothing here either.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misbehavior {
+    /// A message came before the peer's `version`; it was dropped.
+    #[error("{command} came before the peer's version")]
+    BeforeVersion {
+        /// The message's name.
+        command: Command,
+    },
+    /// A message came before the peer's `verack`; it was dropped.
+    #[error("{command} came before the peer's verack")]
+    BeforeVerack {
+        /// The message's name.
+        command: Command,
+    },
+    /// A second `version` came; it was dropped.
+    #[error("a second version came")]
+    SecondVersion,
+    /// `sendheaders` came again.
+    #[error("sendheaders came again")]
+    RepeatedSendHeaders,
+    /// A message could not be read; it was dropped.
+    #[error("{command} is malformed: {error}")]
+    Malformed {
+        /// The message's name.
+        command: Command,
+        /// What is wrong with it.
+        error: DecodeError,
+    },
+    /// A frame was dropped.
+    #[error("a frame was dropped: {0}")]
+    DroppedFrame(DropCause),
+    /// A frame with a wrong checksum was dropped, the latest of very many in a short time.
+    #[error("a frame was dropped, one of many in a short time: {0}")]
+    ChecksumBurst(DropCause),
+}
+
+impl Misbehavior {
+    /// How much it counts; a connection ends at
+    /// [`ban_threshold`](super::SessionConfig::ban_threshold).
+    pub const fn score(&self) -> u32 {
+        match self {
+            Misbehavior::BeforeVersion { .. }
+            | Misbehavior::BeforeVerack { .. }
+            | Misbehavior::SecondVersion
+            | Misbehavior::RepeatedSendHeaders
+            | Misbehavior::ChecksumBurst(_) => 1,
+            Misbehavior::Malformed { error, .. } => match error {
+                DecodeError::SizeTooLarge { .. } => 1,
+                DecodeError::TooManyEntries { .. } => 20,
+                _ => 0,
+            },
+            Misbehavior::DroppedFrame(_) => 0,
+        }
+    }
+}

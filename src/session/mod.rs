@@ -1,0 +1,55 @@
+//! The session: one peer's protocol as a pure state machine.
+//!
+//! A [`Session`] owns the handshake, keepalive, limits and misbehaviour of one peer. It has no socket, clock, thread or
+//! randomness: time and nonces come from the caller, messages go in, and [`Output`]s come out. Whoever drives
+//! it moves the bytes:
+//!
+//! ```
+//! use std::time::Instant;
+//! use bsv_p2p::session::{Direction, NonceRegistry, Output, Session, SessionConfig};
+//! use bsv_p2p::wire::{Message, Services};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let now = Instant::now();
+//! let mut counter = 0;
+//! let nonces = Box::new(move || { counter += 1; counter });
+//! let registry = NonceRegistry::default();
+//! let config = SessionConfig::default();
+//! let mut session = Session::new(Direction::Outbound, config, registry, nonces, now)?;
+//! session.on_dialling()?;
+//! session.on_connected("127.0.0.1:8333".parse()?, 1_700_000_000, now)?;
+//!
+//! let Some(Output::Send(Message::Version(version))) = session.poll_output() else { panic!() };
+//! assert_eq!(version.version, 70016);
+//! // … send it, feed `on_message` with what comes back, and call `on_timeout` at `next_deadline`.
+//! assert!(session.next_deadline().is_some());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Drain [`Session::poll_output`] after every other call**, then wait for bytes until
+//! [`Session::next_deadline`].
+
+mod config;
+mod disconnect;
+mod keepalive;
+mod machine;
+mod misbehavior;
+mod nonce;
+mod outgoing;
+mod output;
+mod state;
+mod user_agent;
+
+pub use config::{
+    ConfigError, MINIMUM_PROTOCOL_VERSION, PROTOCOL_VERSION, SessionConfig, USER_AGENT,
+};
+pub use disconnect::{Consequence, DisconnectReason};
+pub use keepalive::RoundTrip;
+pub use machine::Session;
+pub use misbehavior::Misbehavior;
+pub use nonce::{NonceRegistry, NonceSource, OwnNonce};
+pub use outgoing::SendRefused;
+pub use output::{Delivery, Output, PeerInfo, SessionEvent, TransportEnd};
+pub use state::{ConnectionState, Direction, InvalidTransition};
+pub use user_agent::{UserAgentPolicy, is_banned_by_nodes};

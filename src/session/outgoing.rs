@@ -1,0 +1,134 @@
+//! What may be sent: nothing of ours shall get us banned.
+
+use crate::wire::{
+    Command, Encode, Inventory, MAX_ADDRESSES, MAX_HEADERS, Message, PayloadLimits, Services,
+    inventory_limit,
+};
+
+/// Why a message of the program is not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendRefused {
+    /// The session sends this message by itself.
+    #[error("{command} is sent by the session itself")]
+    SessionOwned {
+        /// The message's name.
+        command: Command,
+    },
+    /// The peer has not sent its `verack`: it would drop the message and count it against us.
+    #[error("{command} cannot be sent: the handshake is not complete")]
+    HandshakeIncomplete {
+        /// The message's name.
+        command: Command,
+    },
+    /// More entries than the peer takes in one message: split it.
+    #[error("{command} has {entries} entries, the peer takes {limit}")]
+    TooLarge {
+        /// The message's name.
+        command: Command,
+        /// How many entries it has.
+        entries: usize,
+        /// How many the peer takes.
+        limit: usize,
+    },
+    /// A longer payload than the peer takes.
+    #[error("{command} has {bytes} bytes, the peer takes {limit}")]
+    PayloadTooLarge {
+        /// The message's name.
+        command: Command,
+        /// How many bytes its payload has.
+        bytes: u64,
+        /// How many the peer takes.
+        limit: u64,
+    },
+    /// A default node punishes the message. `send_unchecked` sends it all the same.
+    #[error("{command} is not sent: {rule}")]
+    Punished {
+        /// The message's name.
+        command: Command,
+        /// What the node does about it.
+        rule: &'static str,
+    },
+}
+
+/// What is known of a peer that bears on what it may be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Receiver {
+    pub(super) services: Services,
+    /// The least of both sides' protocol versions.
+    pub(super) version: i32,
+    /// The longest general payload that the peer takes.
+    pub(super) max_payload: u32,
+}
+
+/// The lowest protocol version that understands payloads above 4 GiB.
+const EXTENDED_PAYLOADS: i32 = 70016;
+
+/// Messages that belong to the session.
+pub(super) fn check_owner(command: Command) -> Result<(), SendRefused> {
+    match command.name() {
+        "version" | "verack" | "protoconf" | "createstrm" | "streamack" | "sendheaders" => {
+            Err(SendRefused::SessionOwned { command })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sizes for which every node bans or drops the sender.
+pub(super) fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
+    let command = message.command();
+    let inventory = inventory_limit(receiver.max_payload);
+    let (entries, limit) = match message {
+        Message::Inv(inv) => (inv.inventory.len(), inventory),
+        Message::GetData(getdata) => (getdata.inventory.len(), inventory),
+        Message::NotFound(notfound) => (notfound.inventory.len(), inventory),
+        Message::Addr(addr) => (addr.addresses.len(), MAX_ADDRESSES),
+        Message::Headers(headers) => (headers.headers.len(), MAX_HEADERS),
+        _ => (0, 0),
+    };
+    if entries > limit {
+        return Err(SendRefused::TooLarge {
+            command,
+            entries,
+            limit,
+        });
+    }
+    // The node's own limits with the peer's in place of the general one.
+    let limits = PayloadLimits {
+        general: receiver.max_payload,
+        ..PayloadLimits::default()
+    };
+    let extended = receiver.version >= EXTENDED_PAYLOADS;
+    let ceiling = if extended {
+        u64::MAX
+    } else {
+        u64::from(u32::MAX)
+    };
+    let (bytes, limit) = (message.encoded_len(), limits.limit(command).min(ceiling));
+    if bytes > limit {
+        return Err(SendRefused::PayloadTooLarge {
+            command,
+            bytes,
+            limit,
+        });
+    }
+    Ok(())
+}
+
+/// What a default node punishes.
+pub(super) fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
+    let command = message.command();
+    let punished = |rule| Err(SendRefused::Punished { command, rule });
+    if let Message::Inv(inv) = message {
+        let welcome = |entry: &Inventory| matches!(entry, Inventory::Tx(_) | Inventory::Block(_));
+        if !inv.inventory.iter().all(welcome) {
+            return punished("a node closes the connection for types other than tx and block");
+        }
+    }
+    match command.name() {
+        "mempool" => punished("a node closes the connection unless it is told not to"),
+        "filterload" | "filteradd" if !receiver.services.contains(Services::BLOOM) => {
+            punished("a node without NODE_BLOOM bans the sender")
+        }
+        _ => Ok(()),
+    }
+}

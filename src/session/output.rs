@@ -1,0 +1,91 @@
+//! What a session tells its driver.
+
+use std::io;
+use std::time::Duration;
+
+use super::{DisconnectReason, Misbehavior};
+use crate::wire::{AssociationId, Message, Services, Version, WireString};
+
+/// What the driver has to do next, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Send this message, before anything of the program that has not begun to be sent.
+    Send(Message),
+    /// Tell the program.
+    Event(SessionEvent),
+    /// Send what came before, then close the connection for this reason. Nothing follows.
+    Close(DisconnectReason),
+}
+
+/// What the program may want to know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionEvent {
+    /// Both sides have sent and accepted `version` and `verack`: messages may be sent.
+    HandshakeComplete(Box<PeerInfo>),
+    /// The peer did something wrong.
+    Misbehavior {
+        /// What it did.
+        misbehavior: Misbehavior,
+        /// The peer's score, this included.
+        score: u32,
+    },
+    /// A ping was answered.
+    Pong {
+        /// The ping's nonce.
+        nonce: u64,
+        /// How long the answer took.
+        round_trip: Duration,
+    },
+}
+
+/// Whether a message is for the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Delivery {
+    /// Hand it to the program.
+    Deliver,
+    /// It was the session's own business, or has been dropped.
+    Consumed,
+}
+
+/// How a transport ended, as the driver saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportEnd {
+    /// The peer closed its side.
+    EndOfStream,
+    /// The socket failed.
+    Failed(io::ErrorKind),
+}
+
+/// What a peer said of itself in its `version`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// The protocol version that it speaks.
+    pub version: i32,
+    /// What it serves.
+    pub services: Services,
+    /// Its clock, in seconds since 1970.
+    pub timestamp: i64,
+    /// What it calls itself; empty if it did not say.
+    pub user_agent: WireString,
+    /// The height of its best block; -1 if it did not say.
+    pub start_height: i32,
+    /// Whether it wants transactions announced.
+    pub relay: bool,
+    /// Its identity for further streams, if it sent the field.
+    pub association_id: Option<AssociationId>,
+}
+
+impl From<&Version> for PeerInfo {
+    fn from(version: &Version) -> Self {
+        Self {
+            version: version.version,
+            services: version.services,
+            timestamp: version.timestamp,
+            user_agent: version.user_agent.clone().unwrap_or_default(),
+            start_height: version.start_height_or_default(),
+            relay: version.relay_or_default(),
+            association_id: version.association_id,
+        }
+    }
+}
