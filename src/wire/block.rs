@@ -92,6 +92,15 @@ impl Block {
         Self::decode(&mut Reader::shared(&payload))
     }
 
+    /// The same block in a buffer of its own, for keeping: the payload in which a block arrived may be
+    /// longer than the block, and counts as its connection's memory for as long as anything shares it.
+    pub fn detached(&self) -> Self {
+        Self {
+            payload: Bytes::copy_from_slice(&self.payload),
+            ..*self
+        }
+    }
+
     /// The whole block in its wire form.
     pub fn bytes(&self) -> &Bytes {
         &self.payload
@@ -211,6 +220,14 @@ mod tests {
         assert_eq!(block.bytes().as_ptr(), payload.as_ptr());
         assert_eq!(block, Block::genesis(Network::Regtest));
         assert_eq!(block.check_merkle_root(), Ok(()));
+    }
+
+    #[test]
+    fn a_detached_block_is_the_same_in_another_buffer() {
+        let block = Block::genesis(Network::Regtest);
+        let detached = block.detached();
+        assert_eq!(detached, block);
+        assert_ne!(detached.bytes().as_ptr(), block.bytes().as_ptr());
     }
 
     #[test]

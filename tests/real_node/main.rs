@@ -6,6 +6,8 @@
 #[path = "../support/real_node.rs"]
 mod support;
 
+mod mining;
+
 use support::RealNode;
 
 #[test]

@@ -53,6 +53,16 @@ impl From<&Transaction> for Tx {
     }
 }
 
+impl From<TransactionView<'_>> for Tx {
+    /// Copies the transaction into a buffer of its own.
+    fn from(view: TransactionView<'_>) -> Self {
+        Self {
+            payload: Bytes::copy_from_slice(view.bytes()),
+            outputs_at: view.outputs_at(),
+        }
+    }
+}
+
 impl Decode for Tx {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = reader.clone();

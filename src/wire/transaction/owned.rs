@@ -45,6 +45,14 @@ pub struct OutPoint {
     pub index: u32,
 }
 
+impl OutPoint {
+    /// What the only input of a coinbase names in place of an output.
+    pub const NONE: OutPoint = OutPoint {
+        txid: Txid::ZERO,
+        index: u32::MAX,
+    };
+}
+
 /// An input of a [`Transaction`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TransactionInput {
@@ -176,6 +184,25 @@ mod tests {
             transaction.txid().to_string(),
             "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b"
         );
+    }
+
+    #[test]
+    fn a_coinbase_has_one_input_that_spends_nothing() {
+        let is_coinbase = |transaction: &Transaction| {
+            let bytes = transaction.encode_to_vec();
+            TransactionView::read(&mut Reader::new(&bytes))
+                .unwrap()
+                .is_coinbase()
+        };
+        let genesis = Transaction::decode_from(Network::genesis_transaction()).unwrap();
+        assert!(is_coinbase(&genesis));
+        let mut twice = genesis.clone();
+        twice.inputs.extend(genesis.inputs.clone());
+        assert!(!is_coinbase(&twice));
+        let mut first_output = genesis;
+        first_output.inputs[0].previous.index = 0;
+        assert!(!is_coinbase(&first_output));
+        assert!(!is_coinbase(&Transaction::default()));
     }
 
     #[test]

@@ -80,6 +80,12 @@ impl<'a> TransactionView<'a> {
             .unwrap_or_default()
     }
 
+    /// Whether this is a coinbase: its only input spends no output ([`OutPoint::NONE`]).
+    pub fn is_coinbase(&self) -> bool {
+        let mut inputs = self.inputs();
+        inputs.len() == 1 && inputs.all(|input| input.previous == OutPoint::NONE)
+    }
+
     /// The inputs, in order.
     #[inline]
     pub fn inputs(&self) -> Inputs<'a> {

@@ -1,0 +1,231 @@
+//! Why a block is refused, and the rules that need nothing but the block.
+
+use crate::wire::{Block, BlockError, BlockHash, CompactTarget, ProofOfWorkError, Txid};
+
+/// How long the script of a coinbase may be, in bytes.
+const COINBASE_SCRIPT: std::ops::RangeInclusive<usize> = 2..=100;
+
+/// Why [`Chain::accept`](super::Chain::accept) did not take a block. Nothing of it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The hash is no proof of work, or the target is easier than regtest's.
+    #[error(transparent)]
+    ProofOfWork(#[from] ProofOfWorkError),
+    /// The block before this one is not there: ask for it first.
+    #[error("the parent {0} is unknown")]
+    UnknownParent(BlockHash),
+    /// The branch leaves the active chain too far behind the tip.
+    #[error(
+        "the branch leaves the active chain {depth} blocks behind the tip, at most {limit} are allowed"
+    )]
+    ForkTooDeep {
+        /// How many blocks of the active chain the branch would replace.
+        depth: u32,
+        /// How many it may replace.
+        limit: u32,
+    },
+    /// The target is another than regtest's, where it never changes.
+    #[error("the header's bits are {got}, expected {expected}")]
+    WrongBits {
+        /// The bits of every regtest block.
+        expected: CompactTarget,
+        /// What the header says.
+        got: CompactTarget,
+    },
+    /// The time is not after the median of the 11 blocks before.
+    #[error("the header's time is {got}, expected one after {median}")]
+    TimeTooOld {
+        /// The median, in seconds since 1970.
+        median: u32,
+        /// What the header says.
+        got: u32,
+    },
+    /// The time is more than two hours ahead.
+    #[error("the header's time is {got}, expected at most {latest}")]
+    TimeTooNew {
+        /// The latest time allowed, in seconds since 1970.
+        latest: u32,
+        /// What the header says.
+        got: u32,
+    },
+    /// The chain holds as many bytes as it may.
+    #[error("the block needs {needed} bytes, the chain has room for {left}")]
+    NoRoom {
+        /// What the block would be counted as.
+        needed: u64,
+        /// What is left.
+        left: u64,
+    },
+    /// The transactions are not those which the header commits to.
+    #[error(transparent)]
+    Content(#[from] BlockError),
+    /// There is not even a coinbase.
+    #[error("the block has no transactions, expected a coinbase")]
+    NoTransactions,
+    /// The first transaction is no coinbase.
+    #[error("the first transaction {0} is no coinbase")]
+    FirstIsNoCoinbase(Txid),
+    /// The coinbase's script is too short or too long.
+    #[error(
+        "the coinbase's script has {got} bytes, expected {} to {}",
+        COINBASE_SCRIPT.start(),
+        COINBASE_SCRIPT.end()
+    )]
+    CoinbaseScript {
+        /// How many bytes it has.
+        got: usize,
+    },
+    /// Another transaction than the first is a coinbase.
+    #[error("transaction {index} is a coinbase, expected only the first to be one")]
+    SecondCoinbase {
+        /// Its place in the block, from 0.
+        index: usize,
+    },
+}
+
+/// Checks the merkle root and the coinbase, in the node's order (Bitcoin SV node, `src/validation.cpp`,
+/// `CheckBlock`).
+pub(super) fn check_transactions(block: &Block) -> Result<(), Refused> {
+    block.check_merkle_root()?;
+    let mut transactions = block.transactions();
+    let coinbase = transactions.next().ok_or(Refused::NoTransactions)?;
+    if !coinbase.is_coinbase() {
+        return Err(Refused::FirstIsNoCoinbase(coinbase.txid()));
+    }
+    let got = coinbase.inputs().map(|input| input.script.len()).sum();
+    if !COINBASE_SCRIPT.contains(&got) {
+        return Err(Refused::CoinbaseScript { got });
+    }
+    match transactions.position(|transaction| transaction.is_coinbase()) {
+        Some(behind) => Err(Refused::SecondCoinbase { index: behind + 1 }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::local_node::BlockTemplate;
+    use crate::wire::{
+        BlockHeader, MerkleRoot, OutPoint, Transaction, TransactionView, merkle_root,
+    };
+
+    fn coinbase() -> Transaction {
+        BlockTemplate::new(BlockHash::ZERO, 1, 1_700_000_000, 7).coinbase()
+    }
+
+    fn payment() -> Transaction {
+        let mut payment = coinbase();
+        payment.inputs[0].previous = OutPoint {
+            txid: Txid::ZERO,
+            index: 0,
+        };
+        payment
+    }
+
+    fn block(transactions: &[Transaction]) -> Block {
+        let header = BlockHeader {
+            merkle_root: merkle_root(transactions.iter().map(Transaction::txid)).0,
+            ..BlockHeader::genesis(Network::Regtest)
+        };
+        Block::new(&header, transactions)
+    }
+
+    #[test]
+    fn a_coinbase_alone_or_in_front_of_others_is_right() {
+        assert_eq!(check_transactions(&block(&[coinbase()])), Ok(()));
+        assert_eq!(check_transactions(&block(&[coinbase(), payment()])), Ok(()));
+        assert_eq!(
+            check_transactions(&Block::genesis(Network::Regtest)),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_block_without_transactions_is_refused() {
+        assert_eq!(
+            check_transactions(&block(&[])),
+            Err(Refused::NoTransactions)
+        );
+    }
+
+    #[test]
+    fn a_first_transaction_that_is_no_coinbase_is_refused() {
+        assert_eq!(
+            check_transactions(&block(&[payment(), coinbase()])),
+            Err(Refused::FirstIsNoCoinbase(payment().txid()))
+        );
+    }
+
+    #[test]
+    fn a_second_coinbase_is_refused_wherever_it_stands() {
+        let mut other = coinbase();
+        other.lock_time = 1;
+        assert_eq!(
+            check_transactions(&block(&[coinbase(), payment(), other])),
+            Err(Refused::SecondCoinbase { index: 2 })
+        );
+    }
+
+    #[test]
+    fn the_coinbase_script_has_2_to_100_bytes() {
+        for (len, right) in [(0, false), (1, false), (2, true), (100, true), (101, false)] {
+            let mut coinbase = coinbase();
+            coinbase.inputs[0].script = vec![0; len];
+            let expected = if right {
+                Ok(())
+            } else {
+                Err(Refused::CoinbaseScript { got: len })
+            };
+            assert_eq!(
+                check_transactions(&block(&[coinbase])),
+                expected,
+                "{len} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn other_transactions_than_the_header_commits_to_are_refused() {
+        let header = BlockHeader {
+            merkle_root: MerkleRoot::ZERO,
+            ..*block(&[coinbase()]).header()
+        };
+        assert_eq!(
+            check_transactions(&Block::new(&header, &[coinbase()])),
+            Err(Refused::Content(BlockError::MerkleRootMismatch {
+                expected: MerkleRoot::ZERO,
+                got: MerkleRoot(coinbase().txid().0),
+            }))
+        );
+    }
+
+    #[test]
+    fn transactions_repeated_under_the_same_root_are_refused() {
+        let whole = block(&[coinbase(), payment(), Transaction::default()]);
+        let mut transactions: Vec<Transaction> = whole
+            .transactions()
+            .map(|view: TransactionView<'_>| view.into())
+            .collect();
+        transactions.push(Transaction::default());
+        assert_eq!(
+            check_transactions(&Block::new(whole.header(), &transactions)),
+            Err(Refused::Content(BlockError::DuplicatedTransactions(
+                whole.header().merkle_root
+            )))
+        );
+    }
+
+    #[test]
+    fn refusals_name_expected_and_got() {
+        assert_eq!(
+            Refused::CoinbaseScript { got: 101 }.to_string(),
+            "the coinbase's script has 101 bytes, expected 2 to 100"
+        );
+        assert_eq!(
+            Refused::TimeTooOld { median: 5, got: 4 }.to_string(),
+            "the header's time is 4, expected one after 5"
+        );
+    }
+}

@@ -1,0 +1,209 @@
+//! Finding where two chains part: locators, and what a node answers to one.
+
+use super::Chain;
+use crate::wire::{BlockHash, BlockHeader, MAX_HEADERS};
+
+/// How many hashes a node answers to one `getblocks`.
+pub const MAX_BLOCK_HASHES: usize = 500;
+
+/// How many hashes of a locator stand one block apart from the one before, the tip included.
+const DENSE_HASHES: usize = 11;
+
+impl Chain {
+    /// Hashes of the active chain by which another node finds the last block it shares with it: newest first,
+    /// at first one block apart, then each step twice as long, genesis last
+    /// (Bitcoin SV node, `src/chain.cpp`, `GetLocator`).
+    pub fn locator(&self) -> Vec<BlockHash> {
+        let (mut height, tip) = self.tip();
+        let mut locator = vec![tip];
+        let mut step = 1;
+        while height > 0 {
+            height = height.saturating_sub(step);
+            // The step behind the dense hashes is still 1: the node doubles after it has taken it.
+            if locator.len() >= DENSE_HASHES {
+                step = step.saturating_mul(2);
+            }
+            locator.extend(self.hash_at(height));
+        }
+        locator
+    }
+
+    /// The answer to a `getheaders`: the headers of the active chain behind the first block of the locator
+    /// that stands on it, at most 2,000 and none behind `stop`. If no block of the locator is known they
+    /// start behind the genesis block; if the first known one is the tip, the list is empty.
+    ///
+    /// With an empty locator it is the header of `stop` alone, on a side chain too, or `None` if that
+    /// block is unknown: then a node does not answer.
+    pub fn headers_after(
+        &self,
+        locator: &[BlockHash],
+        stop: BlockHash,
+    ) -> Option<Vec<BlockHeader>> {
+        if locator.is_empty() {
+            return self.block(&stop).map(|block| vec![*block.header()]);
+        }
+        let mut headers = Vec::new();
+        for hash in self.active_behind(locator).take(MAX_HEADERS) {
+            headers.extend(self.block(&hash).map(|block| *block.header()));
+            if hash == stop {
+                break;
+            }
+        }
+        Some(headers)
+    }
+
+    /// The answer to a `getblocks`: the hashes of the active chain behind the first block of the locator that
+    /// stands on it (or behind genesis), at most 500, ending before `stop`.
+    pub fn blocks_after(&self, locator: &[BlockHash], stop: BlockHash) -> Vec<BlockHash> {
+        self.active_behind(locator)
+            .take_while(|&hash| hash != stop)
+            .take(MAX_BLOCK_HASHES)
+            .collect()
+    }
+
+    /// The hashes of the active chain behind the fork point that a locator tells.
+    fn active_behind(&self, locator: &[BlockHash]) -> impl Iterator<Item = BlockHash> {
+        let fork = locator
+            .iter()
+            .filter(|hash| self.is_active(hash))
+            .find_map(|hash| self.height_of(hash))
+            .unwrap_or(0);
+        (fork + 1..).map_while(|height| self.hash_at(height))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u32 = 1_700_000_000;
+
+    fn chain(height: u32) -> Chain {
+        let mut chain = Chain::new();
+        for _ in 0..height {
+            let block = chain.template(NOW, 0).mine();
+            chain.accept(&block, NOW + 600).unwrap();
+        }
+        chain
+    }
+
+    fn locator_heights(chain: &Chain) -> Vec<u32> {
+        let heights = chain
+            .locator()
+            .into_iter()
+            .map(|hash| chain.height_of(&hash));
+        heights.collect::<Option<_>>().unwrap()
+    }
+
+    fn heights(chain: &Chain, headers: Option<Vec<BlockHeader>>) -> Vec<u32> {
+        let heights = headers
+            .unwrap()
+            .into_iter()
+            .map(|header| chain.height_of(&header.hash()));
+        heights.collect::<Option<_>>().unwrap()
+    }
+
+    #[test]
+    fn a_locator_is_dense_at_the_tip_then_doubles_its_steps_and_ends_with_genesis() {
+        let dense = |from: u32, to: u32| (to..=from).rev().collect::<Vec<_>>();
+        assert_eq!(locator_heights(&chain(0)), [0]);
+        assert_eq!(locator_heights(&chain(1)), [1, 0]);
+        assert_eq!(locator_heights(&chain(11)), dense(11, 0));
+        assert_eq!(locator_heights(&chain(12)), dense(12, 0));
+        assert_eq!(
+            locator_heights(&chain(30)),
+            [dense(30, 19), vec![17, 13, 5, 0]].concat()
+        );
+        assert_eq!(
+            locator_heights(&chain(1000)),
+            [
+                dense(1000, 989),
+                vec![987, 983, 975, 959, 927, 863, 735, 479, 0]
+            ]
+            .concat()
+        );
+    }
+
+    #[test]
+    fn headers_start_behind_the_first_known_hash_of_the_locator() {
+        let chain = chain(20);
+        let at = |height| chain.hash_at(height).unwrap();
+        let unknown = BlockHash([9; 32]);
+        let after =
+            |locator: &[BlockHash], stop| heights(&chain, chain.headers_after(locator, stop));
+        let all = (1..=20).collect::<Vec<u32>>();
+        assert_eq!(after(&[at(17)], BlockHash::ZERO), [18, 19, 20]);
+        assert_eq!(
+            after(&[unknown, at(17), at(5)], BlockHash::ZERO),
+            [18, 19, 20]
+        );
+        assert_eq!(
+            after(&[at(5), at(17)], at(7)),
+            [6, 7],
+            "up to and including stop"
+        );
+        assert_eq!(
+            after(&[at(17)], at(3)),
+            [18, 19, 20],
+            "a stop behind us does not count"
+        );
+        assert_eq!(after(&[unknown], BlockHash::ZERO), all);
+        assert_eq!(after(&[at(0)], BlockHash::ZERO), all);
+    }
+
+    #[test]
+    fn at_the_tip_the_list_of_headers_is_empty() {
+        let chain = chain(3);
+        assert_eq!(
+            chain.headers_after(&chain.locator(), BlockHash::ZERO),
+            Some(Vec::new())
+        );
+        assert_eq!(chain.blocks_after(&chain.locator(), BlockHash::ZERO), []);
+    }
+
+    #[test]
+    fn an_empty_locator_asks_for_the_header_of_stop_alone() {
+        let chain = chain(3);
+        let headers = chain.headers_after(&[], chain.hash_at(2).unwrap());
+        assert_eq!(heights(&chain, headers), [2]);
+        assert_eq!(chain.headers_after(&[], BlockHash::ZERO), None);
+    }
+
+    #[test]
+    fn hashes_of_side_chains_do_not_count_in_a_locator() {
+        let mut chain = chain(5);
+        let fork = chain.hash_at(2).unwrap();
+        let side = chain.template_on(&fork, NOW, 1).unwrap().mine();
+        chain.accept(&side, NOW + 600).unwrap();
+        let headers = chain.headers_after(&[side.hash(), fork], BlockHash::ZERO);
+        assert_eq!(heights(&chain, headers), [3, 4, 5]);
+        assert_eq!(
+            chain.headers_after(&[], side.hash()),
+            Some(vec![*side.header()]),
+            "but a side chain's header can be asked for by name"
+        );
+    }
+
+    #[test]
+    fn answers_are_cut_at_2000_headers_and_500_hashes() {
+        let chain = chain(2001);
+        let genesis = chain.hash_at(0).unwrap();
+        let headers = chain.headers_after(&[genesis], BlockHash::ZERO).unwrap();
+        assert_eq!(headers.len(), 2000);
+        assert_eq!(headers[1999].hash(), chain.hash_at(2000).unwrap());
+        let hashes = chain.blocks_after(&[genesis], BlockHash::ZERO);
+        assert_eq!(hashes.len(), 500);
+        assert_eq!(hashes[499], chain.hash_at(500).unwrap());
+    }
+
+    #[test]
+    fn block_hashes_end_before_stop() {
+        let chain = chain(5);
+        let at = |height| chain.hash_at(height).unwrap();
+        assert_eq!(chain.blocks_after(&[at(1)], at(4)), [at(2), at(3)]);
+        assert_eq!(
+            chain.blocks_after(&[], BlockHash::ZERO),
+            [1, 2, 3, 4, 5].map(at)
+        );
+    }
+}

@@ -1,0 +1,40 @@
+//! A regtest node's chain and transactions, in the process, for tests and examples.
+//!
+//! What is here is the pure core: no sockets, threads, clocks or randomness. A [`Chain`] is a tree of
+//! blocks above the regtest genesis block that knows its best branch, a [`BlockTemplate`] is mined into
+//! a block that real nodes accept, and a [`TransactionPool`] holds what waits to be mined. The time is
+//! always the caller's, in seconds since 1970.
+//!
+//! ```
+//! use bsv_p2p::local_node::{Accepted, BlockTemplate, Chain, TransactionPool};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let now = 1_700_000_000;
+//! let mut chain = Chain::new();
+//! let mut pool = TransactionPool::default();
+//!
+//! let block = BlockTemplate {
+//!     transactions: pool.transactions().cloned().collect(),
+//!     ..chain.template(now, 1)
+//! }
+//! .mine();
+//! if let Accepted::NewTip { connected, .. } = chain.accept(&block, now)? {
+//!     assert_eq!(connected, [block.hash()]);
+//!     pool.remove_included(&block);
+//! }
+//! assert_eq!(chain.tip(), (1, block.hash()));
+//! # Ok(())
+//! # }
+//! ```
+
+mod block_rules;
+mod chain;
+mod locator;
+mod mempool;
+mod mining;
+
+pub use block_rules::Refused;
+pub use chain::{Accepted, Chain, MAX_FORK_DEPTH};
+pub use locator::MAX_BLOCK_HASHES;
+pub use mempool::{Inserted, InvalidTransaction, TransactionPool};
+pub use mining::{BlockTemplate, regtest_subsidy};
