@@ -58,7 +58,7 @@ pub enum TransportEnd {
 }
 
 /// What a peer said of itself in its `version`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerInfo {
     /// The protocol version that it speaks.
     pub version: i32,

@@ -1,0 +1,251 @@
+//! What a program holds of a connection.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::Shared;
+use crate::connection::Traffic;
+use crate::connection::outbox::NotTaken;
+use crate::error::{Error, Wait};
+use crate::session::{
+    ConnectionState, Direction, DisconnectReason, PeerInfo, RoundTrip, SendRefused, Session,
+};
+use crate::wire::Message;
+use std::sync::Arc;
+
+/// What a connection can be told.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum PeerConnectionCommand {
+    /// Send this message.
+    SendMessage(Message),
+    /// End the connection.
+    Disconnect,
+}
+
+/// A connection that has a thread of its own.
+///
+/// Safe to use from several threads at once. **Dropping it ends the connection** and waits for its threads, as
+/// [`PeerConnectionHandle::disconnect`] and [`PeerConnectionHandle::join`] do.
+pub struct PeerConnectionHandle {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl PeerConnectionHandle {
+    pub(super) fn new(shared: Arc<Shared>, thread: JoinHandle<()>) -> Self {
+        Self {
+            shared,
+            thread: Mutex::new(Some(thread)),
+        }
+    }
+
+    /// The peer's identity in events.
+    pub fn peer_id(&self) -> Uuid {
+        self.shared.peer_id
+    }
+
+    /// Where the peer is.
+    pub fn address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// Who opened the connection.
+    pub fn direction(&self) -> Direction {
+        self.shared.direction
+    }
+
+    /// Where the connection stands.
+    pub fn state(&self) -> ConnectionState {
+        self.shared.session.lock().state()
+    }
+
+    /// What the peer said of itself, once its `version` has been accepted.
+    pub fn peer(&self) -> Option<PeerInfo> {
+        self.shared.session.lock().peer().cloned()
+    }
+
+    /// How long the peer takes to answer pings.
+    pub fn round_trip(&self) -> RoundTrip {
+        self.shared.session.lock().round_trip()
+    }
+
+    /// Whether the peer asked for new blocks to be announced with `headers`.
+    pub fn wants_headers(&self) -> bool {
+        self.shared.session.lock().wants_headers()
+    }
+
+    /// How much has gone each way.
+    pub fn traffic(&self) -> Traffic {
+        self.shared.counters.snapshot()
+    }
+
+    /// How many messages and bytes wait to be sent.
+    pub fn queued(&self) -> (usize, usize) {
+        self.shared
+            .link
+            .get()
+            .map_or((0, 0), |link| link.outbox.load())
+    }
+
+    /// Sends a message: writes it at once if nothing else waits, queues it otherwise. Waits for room at most `timeout`.
+    ///
+    /// A message that was taken is written in the order of the calls. If the connection ends first, it is lost, and the
+    /// event of the end says why.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SendRefused`] if the message may not be sent, [`Error::TimedOut`] if there was no room,
+    /// [`Error::Disconnected`] if the connection has ended.
+    pub fn send(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
+        self.send_checked(message, timeout, Session::check_outgoing)
+    }
+
+    /// Sends a message if it can be taken at once; [`Error::TimedOut`] if not.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PeerConnectionHandle::send`].
+    pub fn try_send(&self, message: &Message) -> Result<(), Error> {
+        self.send(message, Duration::ZERO)
+    }
+
+    /// Sends a message that a default node punishes, as [`PeerConnectionHandle::send`] sends others.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PeerConnectionHandle::send`].
+    pub fn send_unchecked(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
+        self.send_checked(message, timeout, Session::check_outgoing_unchecked)
+    }
+
+    /// Waits until everything that was sent is handed to the system, at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] and [`Error::Disconnected`].
+    pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
+        match self.shared.link.get() {
+            Some(link) => link
+                .outbox
+                .flush(Instant::now() + timeout)
+                .map_err(|error| self.not_taken(error, timeout)),
+            None => Ok(()),
+        }
+    }
+
+    /// Carries out a command; [`PeerConnectionCommand::SendMessage`] as [`PeerConnectionHandle::try_send`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PeerConnectionHandle::send`].
+    pub fn command(&self, command: PeerConnectionCommand) -> Result<(), Error> {
+        match command {
+            PeerConnectionCommand::SendMessage(message) => self.try_send(&message),
+            PeerConnectionCommand::Disconnect => {
+                self.disconnect();
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the connection, in whatever state it is. Returns at once; the thread ends within moments.
+    ///
+    /// What waits to be sent is dropped: [`PeerConnectionHandle::flush`] first to have it sent.
+    pub fn disconnect(&self) {
+        self.stop(DisconnectReason::Command);
+    }
+
+    /// Ends the connection for a reason of ours.
+    pub(crate) fn stop(&self, reason: DisconnectReason) {
+        self.shared.stop.set(reason);
+        if let Some(link) = self.shared.link.get() {
+            link.stream.shut_down();
+        }
+    }
+
+    /// Waits until the connection has ended and its threads are gone. It does not end the connection.
+    pub fn join(&self) {
+        let mut thread = self.thread.lock();
+        // The connection's own thread cannot wait for itself.
+        if thread
+            .as_ref()
+            .is_some_and(|thread| thread.thread().id() != thread::current().id())
+            && let Some(thread) = thread.take()
+        {
+            // A panic has been reported as `DisconnectReason::Bug` already.
+            let _ = thread.join();
+        }
+    }
+
+    fn send_checked(
+        &self,
+        message: &Message,
+        timeout: Duration,
+        check: fn(&Session, &Message) -> Result<(), SendRefused>,
+    ) -> Result<(), Error> {
+        let deadline = Instant::now() + timeout;
+        {
+            let session = self.shared.session.lock();
+            if let Some(reason) = session.end() {
+                return Err(self.disconnected(reason.clone()));
+            }
+            check(&session, message).map_err(|refused| Error::SendRefused {
+                peer: self.address().to_string(),
+                refused,
+            })?;
+        }
+        match self.shared.link.get() {
+            Some(link) => link
+                .outbox
+                .send(message, deadline)
+                .map_err(|error| self.not_taken(error, timeout)),
+            // The session is connected: there is a link.
+            None => Err(self.disconnected(DisconnectReason::Bug)),
+        }
+    }
+
+    fn not_taken(&self, error: NotTaken, after: Duration) -> Error {
+        match error {
+            NotTaken::Full => {
+                let peer = self.address().to_string();
+                Error::TimedOut {
+                    peer,
+                    wait: Wait::Write,
+                    after,
+                }
+            }
+            NotTaken::Closed(reason) => self.disconnected(reason),
+        }
+    }
+
+    fn disconnected(&self, reason: DisconnectReason) -> Error {
+        Error::Disconnected {
+            peer: self.address().to_string(),
+            reason,
+        }
+    }
+}
+
+impl Drop for PeerConnectionHandle {
+    fn drop(&mut self) {
+        self.disconnect();
+        self.join();
+    }
+}
+
+impl fmt::Debug for PeerConnectionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerConnectionHandle")
+            .field("peer_id", &self.shared.peer_id)
+            .field("address", &self.shared.address)
+            .field("direction", &self.shared.direction)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,201 @@
+//! The life of a connection's thread.
+
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Link, Shared};
+use crate::connection::inlet::{Inlet, LockSession as _, Next, Received};
+use crate::connection::outbox::{NotTaken, Outbox};
+use crate::connection::stream::Stream;
+use crate::connection::{SlotGuard, dial, random};
+use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
+use crate::session::{ConnectionState, DisconnectReason, Output, SessionEvent};
+
+/// Runs a connection to its end and tells of it. A panic ends this connection and nothing else.
+pub(super) fn run(shared: &Shared, accepted: Option<TcpStream>, slot: Option<SlotGuard>) {
+    let mut was_connected = false;
+    let life = AssertUnwindSafe(|| live(shared, accepted, &mut was_connected));
+    let reason = catch_unwind(life).unwrap_or(DisconnectReason::Bug);
+    shared.session.lock().close(reason.clone());
+    if let Some(link) = shared.link.get() {
+        link.outbox.close(reason.clone());
+        link.outbox.join();
+    }
+    // The place is free before anybody hears of the end.
+    drop(slot);
+    let (peer_id, address) = (shared.peer_id, shared.address);
+    log::info!("{address}: {} connection ended: {reason}", shared.direction);
+    let event = if was_connected {
+        ControlEvent::ConnectionLost {
+            peer_id,
+            address,
+            reason,
+        }
+    } else {
+        ControlEvent::ConnectionFailed {
+            peer_id,
+            address,
+            reason,
+        }
+    };
+    shared.events.send_control(event, &shared.stop);
+}
+
+/// Connects, then reads and answers until one side ends it. Returns why.
+fn live(
+    shared: &Shared,
+    accepted: Option<TcpStream>,
+    was_connected: &mut bool,
+) -> DisconnectReason {
+    let link = match connect(shared, accepted) {
+        Ok(link) => link,
+        Err(reason) => return shared.stop.reason().unwrap_or(reason),
+    };
+    let mut inlet = Inlet::new(&shared.config, shared.counters.clone());
+    let mut session = &shared.session;
+    loop {
+        if let Some(reason) = drain(shared, link, was_connected) {
+            return reason;
+        }
+        let deadline = session.with(|session| session.next_deadline());
+        if inlet.read(&link.stream, &mut session, deadline) {
+            loop {
+                let next = inlet.next(&mut session);
+                if let Some(reason) = drain(shared, link, was_connected) {
+                    return reason;
+                }
+                match next {
+                    Next::NeedsMore => break,
+                    Next::Handled => {}
+                    Next::Received(received) => {
+                        let pause = deliver(shared, received);
+                        if !pause.is_zero() {
+                            session.with(|session| session.on_pause(pause));
+                            inlet.on_pause(pause);
+                        }
+                    }
+                }
+            }
+        }
+        look_at_clock(shared, link);
+    }
+}
+
+fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<&Link, DisconnectReason> {
+    let bug = |_| DisconnectReason::Bug;
+    let failed = |error: std::io::Error| DisconnectReason::Io(error.kind());
+    let tcp = match accepted {
+        Some(tcp) => tcp,
+        None => {
+            shared.session.lock().on_dialling().map_err(bug)?;
+            dial::dial(shared.address, shared.config.connect_timeout, &shared.stop)?
+        }
+    };
+    let stream = Arc::new(Stream::new(tcp, shared.config.tcp_keepalive).map_err(failed)?);
+    let outbox = Outbox::new(stream.clone(), &shared.config, shared.counters.clone());
+    let link = shared.link.get_or_init(|| Link { stream, outbox });
+    // From here on a stop shuts the socket down; one that came before is seen now.
+    if let Some(reason) = shared.stop.reason() {
+        return Err(reason);
+    }
+    let (peer_id, address, direction) = (shared.peer_id, shared.address, shared.direction);
+    let established = ControlEvent::ConnectionEstablished {
+        peer_id,
+        address,
+        direction,
+    };
+    shared.events.send_control(established, &shared.stop);
+    let now = Instant::now();
+    shared
+        .session
+        .lock()
+        .on_connected(address, random::unix_time(), now)
+        .map_err(bug)?;
+    Ok(link)
+}
+
+/// Does what the session wants. Returns the reason once the connection is at its end.
+fn drain(shared: &Shared, link: &Link, was_connected: &mut bool) -> Option<DisconnectReason> {
+    let mut session = &shared.session;
+    while let Some(output) = session.with(|session| session.poll_output()) {
+        match output {
+            Output::Send(message) => {
+                if let Err(NotTaken::Closed(reason)) = link.outbox.reply(&message) {
+                    return Some(shared.stop.reason().unwrap_or(reason));
+                }
+            }
+            Output::Event(event) => {
+                *was_connected |= matches!(event, SessionEvent::HandshakeComplete(_));
+                tell(shared, event);
+            }
+            Output::Close(reason) => return Some(shared.stop.reason().unwrap_or(reason)),
+        }
+    }
+    shared.stop.reason().or_else(|| link.outbox.closed())
+}
+
+fn tell(shared: &Shared, event: SessionEvent) {
+    let (peer_id, address) = (shared.peer_id, shared.address);
+    let event = match event {
+        SessionEvent::HandshakeComplete(info) => {
+            log::info!("{address}: handshake complete with {}", info.user_agent);
+            ControlEvent::HandshakeComplete {
+                peer_id,
+                address,
+                info,
+            }
+        }
+        SessionEvent::Misbehavior { misbehavior, score } => {
+            log::debug!("{address}: {misbehavior}");
+            ControlEvent::PeerMisbehavior {
+                peer_id,
+                address,
+                misbehavior,
+                score,
+            }
+        }
+        SessionEvent::Pong { .. } => return,
+    };
+    shared.events.send_control(event, &shared.stop);
+}
+
+/// Hands something to the program. Returns how long reading stood still for it.
+fn deliver(shared: &Shared, received: Received) -> Duration {
+    let (peer_id, address) = (shared.peer_id, shared.address);
+    match received {
+        Received::Message(message, payload_len) => {
+            let message = SharedMessage::new(message, payload_len);
+            shared
+                .events
+                .send_message(BitcoinMessageEvent { peer_id, message }, &shared.stop)
+        }
+        Received::PassedOver { command, len } => {
+            let event = ControlEvent::PayloadPassedOver {
+                peer_id,
+                address,
+                command,
+                len,
+            };
+            shared.events.send_control(event, &shared.stop)
+        }
+    }
+}
+
+fn look_at_clock(shared: &Shared, link: &Link) {
+    let mut session = shared.session.lock();
+    let now = Instant::now();
+    if session
+        .next_deadline()
+        .is_some_and(|deadline| now >= deadline)
+    {
+        // A large frame of ours that moves holds an answer back as well.
+        if session.state() == ConnectionState::Connected
+            && let Some(transfer) = link.outbox.last_transfer()
+        {
+            session.on_transfer(transfer);
+        }
+        session.on_timeout(now);
+    }
+}

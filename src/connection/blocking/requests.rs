@@ -1,0 +1,164 @@
+//! Questions to a peer, each with its answer.
+
+use std::time::{Duration, Instant};
+
+use super::Connection;
+use crate::connection::inlet::Received;
+use crate::error::{Error, Wait};
+use crate::session::{DisconnectReason, PROTOCOL_VERSION};
+use crate::wire::{Block, BlockHash, BlockHeader, GetData, GetHeaders, Inventory, Message};
+
+impl Connection {
+    /// Asks whether the peer is there; returns how long the answer took.
+    ///
+    /// Blocks at most for `timeout`, and what sending takes. Other messages that come are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`], [`Error::Disconnected`].
+    pub fn ping(&mut self, timeout: Duration) -> Result<Duration, Error> {
+        let ping = self.session.ping(Instant::now());
+        self.request(&[Message::Ping(ping)], timeout, |connection| {
+            connection.pong(ping.nonce).map(Ok)
+        })
+    }
+
+    /// Asks for the headers behind the first block of `locator` that the peer has on its chain, up to `stop`, which is
+    /// zero for as many as fit: at most 2,000.
+    ///
+    /// The answer is empty if the peer has nothing further. A node does not answer while it is in its initial download. Blocks at most for `timeout`,
+    /// and what sending takes. Other messages that come are kept.
+    ///
+    /// The wire has no way to tell which question an answer belongs to: taken as the answer is the first `headers` that is empty or
+    /// continues a block of the locator. With an empty locator it is that which starts with `stop`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`].
+    pub fn headers(
+        &mut self,
+        locator: &[BlockHash],
+        stop: BlockHash,
+        timeout: Duration,
+    ) -> Result<Vec<BlockHeader>, Error> {
+        let locator = locator.to_vec();
+        let question = GetHeaders {
+            version: PROTOCOL_VERSION,
+            locator: locator.clone(),
+            stop,
+        };
+        let answers = move |headers: &[BlockHeader]| match headers.first() {
+            None => true,
+            Some(first) if locator.is_empty() => first.hash() == stop,
+            Some(first) => locator.contains(&first.previous),
+        };
+        let mut known = self.kept.end();
+        self.request(&[question.into()], timeout, |connection| {
+            connection
+                .kept
+                .take_since(&mut known, |received| match received {
+                    Received::Message(Message::Headers(found), _) if answers(&found.headers) => {
+                        Some(Ok(found.headers.clone()))
+                    }
+                    _ => None,
+                })
+        })
+    }
+
+    /// Asks for a block, and checks that its transactions are those which its header commits to.
+    ///
+    /// A node says nothing at all about a block that it does not have. So a ping follows the question: a node answers in order, and a
+    /// pong that comes first means [`Error::NotFound`]. Blocks at most for `timeout`, and what sending takes. Other messages that
+    /// come are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered`; [`Error::BadBlock`];
+    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`].
+    pub fn block(&mut self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
+        let question = GetData::from(vec![Inventory::Block(hash)]);
+        let ping = self.session.ping(Instant::now());
+        let mut known = self.kept.end();
+        let limit = self.config.session.limits.buffered;
+        let peer = self.name.clone();
+        let block = self.request(
+            &[question.into(), Message::Ping(ping)],
+            timeout,
+            |connection| {
+                let answer = connection
+                    .kept
+                    .take_since(&mut known, |received| match received {
+                        Received::Message(Message::Block(block), _) if block.hash() == hash => {
+                            Some(Ok(block.clone()))
+                        }
+                        Received::PassedOver { command, len } if command.name() == "block" => {
+                            let peer = peer.clone();
+                            Some(Err(Error::PayloadTooLarge {
+                                peer,
+                                bytes: *len,
+                                limit,
+                            }))
+                        }
+                        _ => None,
+                    });
+                // The pong counts only once everything that came before it has been looked at.
+                let not_found = || {
+                    Err(Error::NotFound {
+                        peer: peer.clone(),
+                        hash,
+                    })
+                };
+                answer.or_else(|| connection.pong(ping.nonce).map(|_| not_found()))
+            },
+        )?;
+        match block.check_merkle_root() {
+            Ok(()) => Ok(block),
+            Err(error) => Err(Error::BadBlock {
+                peer: self.name.clone(),
+                hash,
+                error,
+            }),
+        }
+    }
+
+    /// Sends a question, then takes turns until `answer` finds something.
+    fn request<T>(
+        &mut self,
+        question: &[Message],
+        timeout: Duration,
+        mut answer: impl FnMut(&mut Self) -> Option<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let deadline = Instant::now() + timeout;
+        self.pongs.clear();
+        for message in question {
+            self.send(message)?;
+        }
+        let mut found = None;
+        self.call(|connection| {
+            loop {
+                found = answer(connection);
+                if found.is_some() || Instant::now() >= deadline {
+                    return Ok::<_, DisconnectReason>(());
+                }
+                connection.turn(Some(deadline))?;
+            }
+        })?;
+        found.unwrap_or_else(|| {
+            let peer = self.name.clone();
+            Err(Error::TimedOut {
+                peer,
+                wait: Wait::Reply,
+                after: timeout,
+            })
+        })
+    }
+
+    /// How long the ping with that nonce took, if its pong has come.
+    fn pong(&mut self, nonce: Option<u64>) -> Option<Duration> {
+        let at = self
+            .pongs
+            .iter()
+            .position(|(pong, _)| Some(*pong) == nonce)?;
+        Some(self.pongs.swap_remove(at).1)
+    }
+}

@@ -1,0 +1,137 @@
+//! What a connection is made with.
+
+use std::time::Duration;
+
+use crate::network::{Magic, Network};
+use crate::session::{ConfigError, SessionConfig};
+
+/// How one connection behaves: what it announces, and how long each of its waits may be.
+///
+/// ```
+/// use std::time::Duration;
+/// use bsv_p2p::{ConnectionConfig, Network};
+///
+/// let mut config = ConnectionConfig::new(Network::Testnet);
+/// config.connect_timeout = Duration::from_secs(3);
+/// config.session.ping_timeout = Duration::from_secs(20);
+/// assert!(config.validate().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionConfig {
+    /// The network; mainnet by default.
+    pub network: Network,
+    /// Another magic than the network's own, for nodes that run with `-magicbytes`.
+    pub magic: Option<Magic>,
+    /// The protocol: what is announced, expected and waited for.
+    pub session: SessionConfig,
+    /// How long a name may take to be resolved; 10 s by default.
+    pub resolve_timeout: Duration,
+    /// How long TCP may take to connect to one address; 10 s by default.
+    pub connect_timeout: Duration,
+    /// In which time 64 KiB, or the rest, of a payload that has begun must come; 20 s by default. A payload must also be
+    /// complete after 60 s and 1 s for each 64 KiB of its length.
+    pub read_stall_timeout: Duration,
+    /// How long a frame may take to be written, and 1 s more for each 256 KiB of its length; 20 s by
+    /// default. A peer that reads slower is dropped.
+    pub write_timeout: Duration,
+    /// How many bytes may wait to be sent by an actor; 16 MiB by default. A message above that is taken when
+    /// nothing else waits.
+    pub outbox_bytes: usize,
+    /// How many messages may wait to be sent by an actor; 10,000 by default.
+    pub outbox_messages: usize,
+    /// How many bytes of messages a `Connection` keeps that came while something else was waited for; 32 MiB by
+    /// default. The oldest are dropped and counted.
+    pub kept_bytes: u64,
+    /// After how much silence TCP itself probes the peer; 60 s by default, `None` for never.
+    pub tcp_keepalive: Option<Duration>,
+}
+
+impl ConnectionConfig {
+    /// The defaults for `network`.
+    pub fn new(network: Network) -> Self {
+        Self {
+            network,
+            magic: None,
+            session: SessionConfig::default(),
+            resolve_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
+            read_stall_timeout: Duration::from_secs(20),
+            write_timeout: Duration::from_secs(20),
+            outbox_bytes: 16 * 1024 * 1024,
+            outbox_messages: 10_000,
+            kept_bytes: 32 * 1024 * 1024,
+            tcp_keepalive: Some(Duration::from_secs(60)),
+        }
+    }
+
+    /// The magic that frames start with.
+    pub fn magic(&self) -> Magic {
+        self.magic.unwrap_or(self.network.magic())
+    }
+
+    /// Checks that the values can work together.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first field that is wrong, and its value.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.session.validate()?;
+        for (field, value) in [
+            ("resolve_timeout", self.resolve_timeout),
+            ("connect_timeout", self.connect_timeout),
+            ("read_stall_timeout", self.read_stall_timeout),
+            ("write_timeout", self.write_timeout),
+            ("tcp_keepalive", self.tcp_keepalive.unwrap_or(Duration::MAX)),
+        ] {
+            let right = !value.is_zero();
+            ConfigError::unless(right, field, &value, "a duration above zero is needed")?;
+        }
+        let messages = self.outbox_messages;
+        ConfigError::unless(
+            messages > 0,
+            "outbox_messages",
+            &messages,
+            "at least 1 is needed",
+        )?;
+        let bytes = self.outbox_bytes;
+        ConfigError::unless(bytes > 0, "outbox_bytes", &bytes, "at least 1 is needed")
+    }
+}
+
+impl Default for ConnectionConfig {
+    fn default() -> Self {
+        Self::new(Network::Mainnet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid_and_a_wrong_value_is_named() {
+        assert_eq!(ConnectionConfig::default().validate(), Ok(()));
+        let config = ConnectionConfig {
+            outbox_messages: 0,
+            ..ConnectionConfig::default()
+        };
+        assert_eq!(
+            config.validate().unwrap_err().to_string(),
+            "outbox_messages is 0: at least 1 is needed"
+        );
+        let zero = Some(Duration::ZERO);
+        let config = ConnectionConfig {
+            tcp_keepalive: zero,
+            ..ConnectionConfig::default()
+        };
+        assert_eq!(config.validate().unwrap_err().field, "tcp_keepalive");
+    }
+
+    #[test]
+    fn another_magic_takes_the_place_of_the_networks_own() {
+        let mut config = ConnectionConfig::new(Network::Regtest);
+        assert_eq!(config.magic(), Network::Regtest.magic());
+        config.magic = Some(Magic([1, 2, 3, 4]));
+        assert_eq!(config.magic(), Magic([1, 2, 3, 4]));
+    }
+}

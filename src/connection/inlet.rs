@@ -1,0 +1,223 @@
+//! What both drivers of a session share: bytes into messages.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ConnectionConfig;
+use super::progress::ReadProgress;
+use super::stream::{ReadWait, Stream, is_timeout};
+use super::traffic::TrafficCounters;
+use crate::session::{Delivery, DisconnectReason, Session, TransportEnd};
+use crate::wire::{
+    Command, DecodeError, DropCause, FrameReader, Incoming, Message, PayloadLimits, SMALL_FRAME,
+};
+
+/// The way in: socket, frames, messages.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    frames: FrameReader,
+    progress: ReadProgress,
+    wait: ReadWait,
+    counters: Arc<TrafficCounters>,
+}
+
+/// What has arrived.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    Message(Message, u64),
+    Malformed(Command, DecodeError),
+    Dropped(DropCause),
+    PassedOver { command: Command, len: u64 },
+}
+
+/// What the program gets.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// A message, and the length of its payload in bytes.
+    Message(Message, u64),
+    /// A payload too long to be kept.
+    PassedOver { command: Command, len: u64 },
+}
+
+impl Inlet {
+    pub(super) fn new(config: &ConnectionConfig, counters: Arc<TrafficCounters>) -> Self {
+        let limits = config.session.limits.before_handshake();
+        Self {
+            frames: FrameReader::new(config.magic(), limits),
+            progress: ReadProgress::new(config.read_stall_timeout),
+            wait: ReadWait::default(),
+            counters,
+        }
+    }
+
+    pub(super) fn set_limits(&mut self, limits: PayloadLimits) {
+        self.frames.set_limits(limits);
+    }
+
+    pub(super) fn on_pause(&mut self, pause: Duration) {
+        self.progress.on_pause(pause);
+    }
+
+    /// Reads once, until about `deadline` and a second at most, and tells the session what it sees.
+    ///
+    /// Returns whether bytes came. An end of the stream or a failure has closed the session.
+    pub(super) fn read(
+        &mut self,
+        stream: &Stream,
+        session: &mut impl LockSession,
+        deadline: Option<Instant>,
+    ) -> bool {
+        let now = Instant::now();
+        let deadlines = [deadline, self.progress.deadline()];
+        let earliest = deadlines.into_iter().flatten().min();
+        if let Err(error) = self.wait.until(stream, earliest, now) {
+            session.with(|session| session.on_transport_end(TransportEnd::Failed(error.kind())));
+            return false;
+        }
+        self.read_once(stream, session)
+    }
+
+    /// Reads once, as long as the socket waits.
+    pub(super) fn read_once(
+        &mut self,
+        mut stream: &Stream,
+        session: &mut impl LockSession,
+    ) -> bool {
+        let read = self.frames.read_from(&mut stream);
+        let now = Instant::now();
+        match read {
+            Ok(0) => {
+                session.with(|session| session.on_transport_end(TransportEnd::EndOfStream));
+                false
+            }
+            Ok(len) => {
+                self.counters.add_bytes_in(len);
+                // A frame of some size in the middle of its way: a pong cannot overtake it.
+                let large = self
+                    .frames
+                    .arriving()
+                    .is_some_and(|(len, _)| len >= SMALL_FRAME);
+                session.with(|session| {
+                    session.on_received(now);
+                    if large {
+                        session.on_transfer(now);
+                    }
+                });
+                true
+            }
+            Err(error) if is_timeout(&error) || error.kind() == io::ErrorKind::Interrupted => {
+                self.check_progress(session, now);
+                false
+            }
+            Err(error) => {
+                session
+                    .with(|session| session.on_transport_end(TransportEnd::Failed(error.kind())));
+                false
+            }
+        }
+    }
+
+    /// The next message for the program; the session has seen everything up to it. `None` if more bytes are needed.
+    ///
+    /// After each message the session's outputs are to be drained.
+    pub(super) fn next(&mut self, session: &mut impl LockSession) -> Next {
+        let arrival = match self.next_arrival() {
+            Ok(Some(arrival)) => arrival,
+            Ok(None) => {
+                let now = Instant::now();
+                self.progress.on_bytes(self.frames.arriving(), now);
+                self.check_progress(session, now);
+                return Next::NeedsMore;
+            }
+            Err(error) => {
+                session.with(|session| session.on_frame_error(error));
+                return Next::NeedsMore;
+            }
+        };
+        let now = Instant::now();
+        let (delivery, limits) = session.with(|session| {
+            let delivery = match &arrival {
+                Arrival::Message(message, _) => session.on_message(message, now),
+                Arrival::Malformed(command, error) => {
+                    session.on_malformed(*command, error, now);
+                    Delivery::Consumed
+                }
+                Arrival::Dropped(cause) => {
+                    session.on_dropped(cause.clone(), now);
+                    Delivery::Consumed
+                }
+                Arrival::PassedOver { .. } => Delivery::Deliver,
+            };
+            (delivery, session.limits())
+        });
+        self.set_limits(limits);
+        match (delivery, arrival) {
+            (Delivery::Deliver, Arrival::Message(message, len)) => {
+                Next::Received(Received::Message(message, len))
+            }
+            (Delivery::Deliver, Arrival::PassedOver { command, len }) => {
+                Next::Received(Received::PassedOver { command, len })
+            }
+            _ => Next::Handled,
+        }
+    }
+
+    fn next_arrival(&mut self) -> Result<Option<Arrival>, crate::wire::FrameError> {
+        let Some(incoming) = self.frames.next_frame()? else {
+            return Ok(None);
+        };
+        self.progress.on_frame();
+        self.counters.add_message_in();
+        Ok(Some(match incoming {
+            Incoming::Frame(frame) => {
+                let len = frame.payload.len() as u64;
+                match Message::decode(frame.command, frame.payload) {
+                    Ok(message) => Arrival::Message(message, len),
+                    Err(error) => Arrival::Malformed(frame.command, error),
+                }
+            }
+            Incoming::Dropped(cause) => Arrival::Dropped(cause),
+            Incoming::PassedOver { command, len } => Arrival::PassedOver { command, len },
+        }))
+    }
+
+    fn check_progress(&self, session: &mut impl LockSession, now: Instant) {
+        if self
+            .progress
+            .deadline()
+            .is_some_and(|deadline| now >= deadline)
+            && let Some((len, missing)) = self.frames.arriving()
+        {
+            session.with(|session| session.close(DisconnectReason::ReadStalled { len, missing }));
+        }
+    }
+}
+
+/// What [`Inlet::next`] came upon.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Something for the program.
+    Received(Received),
+    /// The session's own business.
+    Handled,
+    /// The frames that have come are done.
+    NeedsMore,
+}
+
+/// A session, owned or behind a lock: held for one call, never across reading, decoding or delivery.
+pub(super) trait LockSession {
+    fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T;
+}
+
+impl LockSession for Session {
+    fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
+        call(self)
+    }
+}
+
+impl LockSession for &parking_lot::Mutex<Session> {
+    fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
+        call(&mut self.lock())
+    }
+}

@@ -1,0 +1,321 @@
+//! What waits to be sent: the frame that has begun, replies, and bulk.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::time::Instant;
+
+use crate::wire::{EncodedFrame, SMALL_FRAME};
+
+/// How many frames one write may gather.
+const GATHERED_FRAMES: usize = 32;
+/// How many bytes one write may gather before it takes no further frame.
+const GATHERED_BYTES: usize = 64 * 1024;
+
+/// Which queue a frame waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Protocol and keepalive: right after the frame that is being written.
+    Reply,
+    /// What the program sends.
+    Bulk,
+}
+
+/// A frame of which a part may have been written: nothing else may be written before its rest.
+#[derive(Debug)]
+pub(super) struct BegunFrame {
+    pub(super) frame: EncodedFrame,
+    pub(super) written: usize,
+    /// When it has to be written whole.
+    pub(super) deadline: Instant,
+}
+
+impl BegunFrame {
+    pub(super) fn missing(&self) -> usize {
+        self.frame.len() - self.written
+    }
+
+    fn parts(&self) -> [IoSlice<'_>; 2] {
+        let header = self.frame.header();
+        let payload = self.frame.payload();
+        let behind_header = self.written.saturating_sub(header.len());
+        [
+            IoSlice::new(&header[self.written.min(header.len())..]),
+            IoSlice::new(&payload[behind_header..]),
+        ]
+    }
+}
+
+/// The two queues and the frame that has begun.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    pub(super) begun: Option<BegunFrame>,
+    replies: VecDeque<EncodedFrame>,
+    bulk: VecDeque<EncodedFrame>,
+    reply_bytes: usize,
+    bulk_bytes: usize,
+}
+
+impl Lanes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.begun.is_none() && self.replies.is_empty() && self.bulk.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.begun.is_some()) + self.replies.len() + self.bulk.len()
+    }
+
+    /// How many bytes wait, what is missing of the begun frame among them.
+    pub(super) fn bytes(&self) -> usize {
+        let begun = self.begun.as_ref().map_or(0, BegunFrame::missing);
+        begun + self.reply_bytes + self.bulk_bytes
+    }
+
+    /// How many bytes and messages wait in a lane.
+    pub(super) fn lane_load(&self, lane: Lane) -> (usize, usize) {
+        match lane {
+            Lane::Reply => (self.reply_bytes, self.replies.len()),
+            Lane::Bulk => (self.bulk_bytes, self.bulk.len()),
+        }
+    }
+
+    pub(super) fn push_back(&mut self, lane: Lane, frame: EncodedFrame) {
+        *self.bytes_mut(lane) += frame.len();
+        self.queue_mut(lane).push_back(frame);
+    }
+
+    fn push_front(&mut self, lane: Lane, frame: EncodedFrame) {
+        *self.bytes_mut(lane) += frame.len();
+        self.queue_mut(lane).push_front(frame);
+    }
+
+    fn pop_front(&mut self) -> Option<(Lane, EncodedFrame)> {
+        let lane = if self.replies.is_empty() {
+            Lane::Bulk
+        } else {
+            Lane::Reply
+        };
+        let frame = self.queue_mut(lane).pop_front()?;
+        *self.bytes_mut(lane) -= frame.len();
+        Some((lane, frame))
+    }
+
+    fn queue_mut(&mut self, lane: Lane) -> &mut VecDeque<EncodedFrame> {
+        match lane {
+            Lane::Reply => &mut self.replies,
+            Lane::Bulk => &mut self.bulk,
+        }
+    }
+
+    fn bytes_mut(&mut self, lane: Lane) -> &mut usize {
+        match lane {
+            Lane::Reply => &mut self.reply_bytes,
+            Lane::Bulk => &mut self.bulk_bytes,
+        }
+    }
+
+    /// Lets `write` try once to write what is first in line. The lanes are empty of it if that fails.
+    pub(super) fn write(
+        &mut self,
+        deadline: impl Fn(usize) -> Instant,
+        write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<Written> {
+        let Some(batch) = self.gather(&deadline) else {
+            return Ok(Written::default());
+        };
+        let written = batch.written(write(&batch.parts())?);
+        self.put_back(batch, written.bytes, deadline);
+        Ok(written)
+    }
+
+    /// Whether the frame that has begun should be whole by now.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.begun
+            .as_ref()
+            .is_some_and(|begun| now >= begun.deadline)
+    }
+
+    /// Takes out what the next write shall try: the begun frame first, then replies, then bulk.
+    ///
+    /// `deadline` gives a frame that begins its deadline, by its length.
+    pub(super) fn gather(&mut self, deadline: impl Fn(usize) -> Instant) -> Option<Batch> {
+        let begun = match self.begun.take() {
+            Some(begun) => begun,
+            None => {
+                let (_, frame) = self.pop_front()?;
+                let deadline = deadline(frame.len());
+                BegunFrame {
+                    frame,
+                    written: 0,
+                    deadline,
+                }
+            }
+        };
+        let mut bytes = begun.missing();
+        let mut others = Vec::new();
+        while bytes < GATHERED_BYTES && others.len() + 1 < GATHERED_FRAMES {
+            let Some((lane, frame)) = self.pop_front() else {
+                break;
+            };
+            bytes += frame.len();
+            others.push((lane, frame));
+        }
+        Some(Batch { begun, others })
+    }
+
+    /// Puts back what a write of `written` bytes has left, each where it came from.
+    pub(super) fn put_back(
+        &mut self,
+        batch: Batch,
+        mut written: usize,
+        deadline: impl Fn(usize) -> Instant,
+    ) {
+        let Batch { mut begun, others } = batch;
+        if written < begun.missing() {
+            begun.written += written;
+            self.begun = Some(begun);
+            written = 0;
+        } else {
+            written -= begun.missing();
+        }
+        let mut rest = Vec::new();
+        for (lane, frame) in others {
+            if written >= frame.len() {
+                written -= frame.len();
+            } else if written > 0 {
+                let deadline = deadline(frame.len());
+                self.begun = Some(BegunFrame {
+                    frame,
+                    written,
+                    deadline,
+                });
+                written = 0;
+            } else {
+                rest.push((lane, frame));
+            }
+        }
+        for (lane, frame) in rest.into_iter().rev() {
+            self.push_front(lane, frame);
+        }
+    }
+}
+
+/// What one write has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) bytes: usize,
+    /// Whether it moved a frame that is long enough to hold up others.
+    pub(super) large: bool,
+}
+
+/// What one write tries.
+#[derive(Debug)]
+pub(super) struct Batch {
+    begun: BegunFrame,
+    others: Vec<(Lane, EncodedFrame)>,
+}
+
+impl Batch {
+    /// What it means that so many bytes of this batch were written.
+    pub(super) fn written(&self, bytes: usize) -> Written {
+        let large = bytes > 0 && self.begun.frame.len() as u64 >= SMALL_FRAME;
+        Written { bytes, large }
+    }
+
+    pub(super) fn parts(&self) -> Vec<IoSlice<'_>> {
+        let mut parts = Vec::with_capacity(2 + 2 * self.others.len());
+        parts.extend(self.begun.parts());
+        for (_, frame) in &self.others {
+            parts.push(IoSlice::new(frame.header()));
+            parts.push(IoSlice::new(frame.payload()));
+        }
+        parts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::wire::{Command, Message};
+
+    fn frame(name: &str, len: usize) -> EncodedFrame {
+        let command = Command::parse({
+            let mut bytes = [0; 12];
+            bytes[..name.len()].copy_from_slice(name.as_bytes());
+            bytes
+        });
+        let message = Message::Unknown {
+            command: command.unwrap(),
+            payload: vec![0x55; len].into(),
+        };
+        EncodedFrame::new(Network::Regtest.magic(), &message)
+    }
+
+    fn bytes_of(parts: &[IoSlice<'_>]) -> Vec<u8> {
+        parts.iter().flat_map(|part| part.iter().copied()).collect()
+    }
+
+    /// Writes `step` bytes at a time and returns the whole stream.
+    fn drain(lanes: &mut Lanes, step: usize) -> Vec<u8> {
+        let now = Instant::now();
+        let mut stream = Vec::new();
+        while let Some(batch) = lanes.gather(|_| now) {
+            let bytes = bytes_of(&batch.parts());
+            let written = bytes.len().min(step);
+            stream.extend_from_slice(&bytes[..written]);
+            lanes.put_back(batch, written, |_| now);
+        }
+        stream
+    }
+
+    #[test]
+    fn frames_come_whole_and_in_order_whatever_a_write_takes() {
+        let frames: Vec<_> = (0..6).map(|n| frame("bulk", n * 7)).collect();
+        let whole: Vec<u8> = frames
+            .iter()
+            .flat_map(|f| [f.header(), f.payload()].concat())
+            .collect();
+        for step in 1..whole.len() + 1 {
+            let mut lanes = Lanes::default();
+            frames
+                .iter()
+                .for_each(|frame| lanes.push_back(Lane::Bulk, frame.clone()));
+            assert_eq!(drain(&mut lanes, step), whole, "{step} bytes a write");
+            assert!(lanes.is_empty());
+            assert_eq!(lanes.bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn a_reply_goes_before_bulk_but_never_into_the_frame_that_has_begun() {
+        let now = Instant::now();
+        let (first, second, reply) = (frame("a", 100), frame("b", 100), frame("r", 8));
+        let mut lanes = Lanes::default();
+        lanes.push_back(Lane::Bulk, first.clone());
+        lanes.push_back(Lane::Bulk, second.clone());
+        let batch = lanes.gather(|_| now).unwrap();
+        lanes.put_back(batch, 10, |_| now);
+        lanes.push_back(Lane::Reply, reply.clone());
+
+        let whole = [first, reply, second]
+            .map(|f| [f.header(), f.payload()].concat())
+            .concat();
+        assert_eq!(drain(&mut lanes, usize::MAX), &whole[10..]);
+    }
+
+    #[test]
+    fn bytes_and_messages_are_counted_exactly() {
+        let now = Instant::now();
+        let mut lanes = Lanes::default();
+        lanes.push_back(Lane::Bulk, frame("a", 76));
+        lanes.push_back(Lane::Bulk, frame("b", 76));
+        lanes.push_back(Lane::Reply, frame("r", 0));
+        assert_eq!((lanes.len(), lanes.bytes()), (3, 224));
+        assert_eq!(lanes.lane_load(Lane::Bulk), (200, 2));
+        let batch = lanes.gather(|_| now).unwrap();
+        lanes.put_back(batch, 24 + 30, |_| now);
+        assert_eq!((lanes.len(), lanes.bytes()), (2, 170));
+        assert_eq!(lanes.lane_load(Lane::Bulk), (100, 1));
+        assert_eq!(lanes.begun.as_ref().unwrap().missing(), 70);
+    }
+}

@@ -1,0 +1,368 @@
+//! The way out: who finds it free writes at once, what is left over is written by a thread of its own.
+//!
+//! No writer ever blocks another: a write that is made under the lock is one that does not wait. **A frame that has
+//! begun is finished before anything else is written, or the stream ends.**
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::ConnectionConfig;
+use super::lanes::{BegunFrame, Lane, Lanes, Written};
+use super::progress::write_deadline;
+use super::stream::Stream;
+use super::traffic::TrafficCounters;
+use crate::network::Magic;
+use crate::session::DisconnectReason;
+use crate::wire::{Encode, EncodedFrame, Message, SMALL_FRAME, encode_frame};
+
+/// How many bytes of replies may wait: those to a peer that asks and does not read.
+const REPLY_BYTES: usize = 1024 * 1024;
+/// How many replies may wait.
+const REPLY_MESSAGES: usize = 4096;
+/// How long a writer thread stays without work.
+const WRITER_IDLE: Duration = Duration::from_secs(5);
+
+/// Frames on their way to one peer. Safe to use from several threads.
+pub(super) struct Outbox {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    stream: Arc<Stream>,
+    magic: Magic,
+    write_timeout: Duration,
+    max_bytes: usize,
+    max_messages: usize,
+    counters: Arc<TrafficCounters>,
+    state: Mutex<State>,
+    /// Told when something was written, or the outbox closed.
+    room: Condvar,
+    /// Told when something is to be written, or the outbox closed.
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    lanes: Lanes,
+    /// Whether the writer thread holds frames that it has taken out of the lanes.
+    writing: bool,
+    writer_runs: bool,
+    /// Where small messages are encoded that are written at once.
+    scratch: Vec<u8>,
+    /// When bytes of a large frame were last written.
+    last_transfer: Option<Instant>,
+    closed: Option<DisconnectReason>,
+}
+
+/// Why a message was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// There was no room until the deadline.
+    Full,
+    /// The connection has ended.
+    Closed(DisconnectReason),
+}
+
+impl Outbox {
+    pub(super) fn new(
+        stream: Arc<Stream>,
+        config: &ConnectionConfig,
+        counters: Arc<TrafficCounters>,
+    ) -> Self {
+        let shared = Shared {
+            stream,
+            magic: config.magic(),
+            write_timeout: config.write_timeout,
+            max_bytes: config.outbox_bytes,
+            max_messages: config.outbox_messages,
+            counters,
+            state: Mutex::default(),
+            room: Condvar::new(),
+            work: Condvar::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            writer: Mutex::new(None),
+        }
+    }
+
+    /// Sends a message of the program. Waits for room until `deadline`.
+    pub(super) fn send(&self, message: &Message, deadline: Instant) -> Result<(), NotTaken> {
+        if message.encoded_len() < SMALL_FRAME {
+            let mut state = self.shared.state.lock();
+            if self.write_small(&mut state, message)? {
+                return Ok(());
+            }
+        }
+        self.send_frame(EncodedFrame::new(self.shared.magic, message), deadline)
+    }
+
+    /// Sends a frame that is encoded already. Waits for room until `deadline`.
+    pub(super) fn send_frame(
+        &self,
+        frame: EncodedFrame,
+        deadline: Instant,
+    ) -> Result<(), NotTaken> {
+        let mut state = self.shared.state.lock();
+        while !self.shared.has_room(&state, frame.len()) {
+            if let Some(reason) = &state.closed {
+                return Err(NotTaken::Closed(reason.clone()));
+            }
+            if self
+                .shared
+                .room
+                .wait_until(&mut state, deadline)
+                .timed_out()
+            {
+                return Err(NotTaken::Full);
+            }
+        }
+        self.push(state, Lane::Bulk, frame)
+    }
+
+    /// Sends a reply of the protocol: never waits. A peer that has left too many unread is at its end.
+    pub(super) fn reply(&self, message: &Message) -> Result<(), NotTaken> {
+        let mut state = self.shared.state.lock();
+        if self.write_small(&mut state, message)? {
+            return Ok(());
+        }
+        let frame = EncodedFrame::new(self.shared.magic, message);
+        let (bytes, messages) = state.lanes.lane_load(Lane::Reply);
+        if bytes + frame.len() > REPLY_BYTES || messages >= REPLY_MESSAGES {
+            let waiting = state.lanes.bytes() as u64;
+            self.shared
+                .close(&mut state, DisconnectReason::SlowReader { waiting });
+        }
+        self.push(state, Lane::Reply, frame)
+    }
+
+    /// Waits until everything is handed to the system, or until `deadline`; returns whether it is.
+    pub(super) fn flush(&self, deadline: Instant) -> Result<(), NotTaken> {
+        let mut state = self.shared.state.lock();
+        while state.writing || !state.lanes.is_empty() {
+            if let Some(reason) = &state.closed {
+                return Err(NotTaken::Closed(reason.clone()));
+            }
+            if self
+                .shared
+                .room
+                .wait_until(&mut state, deadline)
+                .timed_out()
+            {
+                return Err(NotTaken::Full);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many messages and bytes wait.
+    pub(super) fn load(&self) -> (usize, usize) {
+        let state = self.shared.state.lock();
+        (state.lanes.len(), state.lanes.bytes())
+    }
+
+    /// When bytes of a large frame were last written.
+    pub(super) fn last_transfer(&self) -> Option<Instant> {
+        self.shared.state.lock().last_transfer
+    }
+
+    /// Why nothing is sent any more, if so.
+    pub(super) fn closed(&self) -> Option<DisconnectReason> {
+        self.shared.state.lock().closed.clone()
+    }
+
+    /// Ends the outbox, drops what waits, and shuts the socket down. The first reason counts. Never blocks.
+    pub(super) fn close(&self, reason: DisconnectReason) {
+        self.shared.close(&mut self.shared.state.lock(), reason);
+    }
+
+    /// Waits for the writer thread to end. To be called once the outbox is closed.
+    pub(super) fn join(&self) {
+        if let Some(writer) = self.writer.lock().take() {
+            // A panic of the writer has closed the outbox already.
+            let _ = writer.join();
+        }
+    }
+
+    /// Writes a small message at once if nothing else is on its way; returns whether that was so.
+    fn write_small(&self, state: &mut State, message: &Message) -> Result<bool, NotTaken> {
+        if let Some(reason) = &state.closed {
+            return Err(NotTaken::Closed(reason.clone()));
+        }
+        if state.writing || !state.lanes.is_empty() || !Stream::WRITES_WITHOUT_WAITING {
+            return Ok(false);
+        }
+        let mut scratch = std::mem::take(&mut state.scratch);
+        scratch.clear();
+        encode_frame(self.shared.magic, message, &mut scratch);
+        let written = self.shared.stream.write_now(&[io::IoSlice::new(&scratch)]);
+        let whole = scratch.len();
+        state.scratch = scratch;
+        let bytes = written.as_ref().map_or(0, |bytes| *bytes);
+        let written = written.map(|bytes| Written {
+            bytes,
+            large: false,
+        });
+        self.shared.note(state, written)?;
+        if bytes < whole {
+            // Rare: the system's buffer is full. What is left waits as a frame of its own.
+            let frame = EncodedFrame::new(self.shared.magic, message);
+            let deadline = self.shared.deadline(frame.len());
+            state.lanes.begun = Some(BegunFrame {
+                frame,
+                written: bytes,
+                deadline,
+            });
+            self.wake_writer(state);
+        }
+        self.shared.counters.add_message_out();
+        Ok(true)
+    }
+
+    fn push(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        lane: Lane,
+        frame: EncodedFrame,
+    ) -> Result<(), NotTaken> {
+        if let Some(reason) = &state.closed {
+            return Err(NotTaken::Closed(reason.clone()));
+        }
+        let at_once = Stream::WRITES_WITHOUT_WAITING && !state.writing && state.lanes.is_empty();
+        self.shared.counters.add_message_out();
+        state.lanes.push_back(lane, frame);
+        if at_once {
+            self.shared.write_now(&mut state)?;
+        }
+        if !state.lanes.is_empty() {
+            self.wake_writer(&mut state);
+        }
+        Ok(())
+    }
+
+    /// Lets the writer thread know that there is work; starts it if there is none.
+    fn wake_writer(&self, state: &mut State) {
+        if state.writer_runs {
+            self.shared.work.notify_one();
+            return;
+        }
+        let shared = self.shared.clone();
+        let spawned = thread::Builder::new()
+            .name(format!("bsv-p2p writer {}", shared.stream.peer()))
+            .stack_size(128 * 1024)
+            .spawn(move || shared.run_writer());
+        match spawned {
+            Ok(handle) => {
+                state.writer_runs = true;
+                // An earlier writer has ended by itself: its handle has nothing left to wait for.
+                *self.writer.lock() = Some(handle);
+            }
+            Err(error) => self.shared.close(state, DisconnectReason::Io(error.kind())),
+        }
+    }
+}
+
+impl Shared {
+    fn deadline(&self, len: usize) -> Instant {
+        write_deadline(self.write_timeout, len, Instant::now())
+    }
+
+    /// A message above the limit is taken when no other waits: else it could never be sent.
+    fn has_room(&self, state: &State, len: usize) -> bool {
+        let (bytes, messages) = state.lanes.lane_load(Lane::Bulk);
+        let begun = state.lanes.begun.as_ref().map_or(0, BegunFrame::missing);
+        let waiting = bytes + begun;
+        messages < self.max_messages && (waiting + len <= self.max_bytes || waiting == 0)
+    }
+
+    fn close(&self, state: &mut State, reason: DisconnectReason) {
+        state.closed.get_or_insert(reason);
+        state.lanes = Lanes::default();
+        self.stream.shut_down();
+        self.room.notify_all();
+        self.work.notify_all();
+    }
+
+    /// Writes without waiting, under the lock, what is first in line.
+    fn write_now(&self, state: &mut State) -> Result<(), NotTaken> {
+        let deadline = |len| self.deadline(len);
+        let written = state
+            .lanes
+            .write(deadline, |parts| self.stream.write_now(parts));
+        self.note(state, written)
+    }
+
+    /// Takes note of what a write has done.
+    fn note(&self, state: &mut State, written: io::Result<Written>) -> Result<(), NotTaken> {
+        match written {
+            Ok(Written { bytes, large }) => {
+                self.counters.add_bytes_out(bytes);
+                if large {
+                    state.last_transfer = Some(Instant::now());
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.close(state, write_failure(&error));
+                Err(NotTaken::Closed(
+                    state.closed.clone().unwrap_or(write_failure(&error)),
+                ))
+            }
+        }
+    }
+
+    /// The writer thread: writes what waits, and ends when it has been idle.
+    fn run_writer(&self) {
+        let deadline = |len| self.deadline(len);
+        let mut state = self.state.lock();
+        loop {
+            while state.closed.is_none() && state.lanes.is_empty() {
+                let idle = self.work.wait_for(&mut state, WRITER_IDLE).timed_out();
+                if idle && state.lanes.is_empty() {
+                    state.writer_runs = false;
+                    return;
+                }
+            }
+            if state.closed.is_some() {
+                state.writer_runs = false;
+                return;
+            }
+            let Some(batch) = state.lanes.gather(deadline) else {
+                continue;
+            };
+            state.writing = true;
+            let written =
+                MutexGuard::unlocked(&mut state, || self.stream.write_soon(&batch.parts()));
+            state.writing = false;
+            if state.closed.is_some() {
+                continue;
+            }
+            let written = written.map(|bytes| batch.written(bytes));
+            let bytes = written.as_ref().map_or(0, |written| written.bytes);
+            if self.note(&mut state, written).is_err() {
+                continue;
+            }
+            state.lanes.put_back(batch, bytes, deadline);
+            if state.lanes.is_late(Instant::now()) {
+                let waiting = state.lanes.bytes() as u64;
+                self.close(&mut state, DisconnectReason::SlowReader { waiting });
+            }
+            self.room.notify_all();
+        }
+    }
+}
+
+/// What a failed write means: a peer that is gone looks different to the writer and to the reader.
+fn write_failure(error: &io::Error) -> DisconnectReason {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted => DisconnectReason::ConnectionReset,
+        kind => DisconnectReason::Io(kind),
+    }
+}

@@ -1,0 +1,162 @@
+//! How slow a transfer may be: deadlines that move with the bytes, and those that do not.
+
+use std::time::{Duration, Instant};
+
+/// So much of a payload must come in every stall timeout.
+const STEP: u64 = 64 * 1024;
+/// A payload may take so long whatever its length …
+const WHOLE_BASE: Duration = Duration::from_secs(60);
+/// … and a second more for each so many bytes of it.
+const WHOLE_BYTES_PER_SECOND: u64 = 64 * 1024;
+/// A write may take a second more than its base for each so many bytes.
+const WRITE_BYTES_PER_SECOND: u64 = 256 * 1024;
+
+/// When a frame of `len` bytes has to be written at the latest.
+pub(super) fn write_deadline(base: Duration, len: usize, now: Instant) -> Instant {
+    now + base + Duration::from_secs(len as u64 / WRITE_BYTES_PER_SECOND)
+}
+
+/// The deadlines of the payload that is arriving.
+#[derive(Debug)]
+pub(super) struct ReadProgress {
+    stall_timeout: Duration,
+    payload: Option<Payload>,
+}
+
+#[derive(Debug)]
+struct Payload {
+    /// When it has to be complete.
+    whole_deadline: Instant,
+    /// How much was missing when the stall timeout last began.
+    missing: u64,
+    stall_deadline: Instant,
+}
+
+impl ReadProgress {
+    pub(super) fn new(stall_timeout: Duration) -> Self {
+        Self {
+            stall_timeout,
+            payload: None,
+        }
+    }
+
+    /// A frame is complete: what arrives from now on is another one.
+    pub(super) fn on_frame(&mut self) {
+        self.payload = None;
+    }
+
+    /// Looks at the payload that is arriving: its length, and how much of it is missing.
+    pub(super) fn on_bytes(&mut self, arriving: Option<(u64, u64)>, now: Instant) {
+        let Some((len, missing)) = arriving else {
+            self.payload = None;
+            return;
+        };
+        let stall_deadline = now + self.stall_timeout;
+        match &mut self.payload {
+            Some(payload) => {
+                if payload.missing.saturating_sub(missing) >= STEP {
+                    payload.missing = missing;
+                    payload.stall_deadline = stall_deadline;
+                }
+            }
+            None => {
+                let seconds = Duration::from_secs(len / WHOLE_BYTES_PER_SECOND);
+                // A length that nobody can send has a deadline that never comes.
+                let whole = now.checked_add(WHOLE_BASE + seconds);
+                let whole_deadline = whole.unwrap_or(now + Duration::from_secs(u32::MAX.into()));
+                self.payload = Some(Payload {
+                    whole_deadline,
+                    missing,
+                    stall_deadline,
+                });
+            }
+        }
+    }
+
+    /// When more has to have come; `None` between frames.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let payload = self.payload.as_ref()?;
+        Some(payload.stall_deadline.min(payload.whole_deadline))
+    }
+
+    /// For `pause` nothing was read on purpose.
+    pub(super) fn on_pause(&mut self, pause: Duration) {
+        if let Some(payload) = &mut self.payload {
+            payload.whole_deadline += pause;
+            payload.stall_deadline += pause;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MIB: u64 = 1024 * 1024;
+
+    fn progress() -> (ReadProgress, Instant) {
+        (ReadProgress::new(20 * SECOND), Instant::now())
+    }
+
+    #[test]
+    fn sixty_four_kib_move_the_stall_deadline_and_less_does_not() {
+        let (mut progress, now) = progress();
+        progress.on_bytes(Some((MIB, MIB)), now);
+        assert_eq!(progress.deadline(), Some(now + 20 * SECOND));
+        progress.on_bytes(Some((MIB, MIB - STEP + 1)), now + SECOND);
+        assert_eq!(progress.deadline(), Some(now + 20 * SECOND));
+        progress.on_bytes(Some((MIB, MIB - STEP)), now + 2 * SECOND);
+        assert_eq!(progress.deadline(), Some(now + 22 * SECOND));
+    }
+
+    #[test]
+    fn a_trickle_ends_at_the_whole_deadline_and_a_block_of_gigabytes_has_hours() {
+        let (mut progress, now) = progress();
+        progress.on_bytes(Some((MIB, MIB)), now);
+        for step in 1..=15 {
+            progress.on_bytes(
+                Some((MIB, MIB - step * STEP)),
+                now + 5 * SECOND * step as u32,
+            );
+        }
+        assert_eq!(
+            progress.deadline(),
+            Some(now + 76 * SECOND),
+            "60 s and 16 times 64 KiB"
+        );
+
+        let (mut progress, now) = (ReadProgress::new(u32::MAX * SECOND), now);
+        progress.on_bytes(Some((4096 * MIB, 4096 * MIB)), now);
+        assert_eq!(progress.deadline(), Some(now + (60 + 65_536) * SECOND));
+    }
+
+    #[test]
+    fn a_length_that_nobody_can_send_is_no_trouble() {
+        let (mut progress, now) = progress();
+        progress.on_bytes(Some((u64::MAX, u64::MAX)), now);
+        assert_eq!(progress.deadline(), Some(now + 20 * SECOND));
+    }
+
+    #[test]
+    fn every_frame_has_deadlines_of_its_own() {
+        let (mut progress, now) = progress();
+        progress.on_bytes(Some((MIB, MIB)), now);
+        progress.on_frame();
+        assert_eq!(progress.deadline(), None);
+        progress.on_bytes(Some((MIB, MIB)), now + 50 * SECOND);
+        assert_eq!(progress.deadline(), Some(now + 70 * SECOND));
+        progress.on_pause(SECOND);
+        assert_eq!(progress.deadline(), Some(now + 71 * SECOND));
+    }
+
+    #[test]
+    fn a_write_has_a_second_more_for_each_256_kib() {
+        let now = Instant::now();
+        assert_eq!(write_deadline(20 * SECOND, 100, now), now + 20 * SECOND);
+        assert_eq!(
+            write_deadline(20 * SECOND, MIB as usize, now),
+            now + 24 * SECOND
+        );
+    }
+}

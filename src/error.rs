@@ -1,0 +1,210 @@
+//! What can go wrong with a call, and who is to blame.
+
+use std::io;
+use std::time::Duration;
+
+use crate::session::{ConfigError, DisconnectReason, SendRefused};
+use crate::wire::{BlockError, BlockHash};
+
+/// Why a call failed. Every message names the peer, what was expected and what came.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The configuration has a wrong value.
+    #[error("configuration: {0}")]
+    Config(#[from] ConfigError),
+    /// The message may not be sent.
+    #[error("{peer}: {refused}")]
+    SendRefused {
+        /// The peer.
+        peer: String,
+        /// The rule.
+        refused: SendRefused,
+    },
+    /// The connection could not be opened, or has ended.
+    #[error("{peer}: {reason}")]
+    Disconnected {
+        /// The peer.
+        peer: String,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// A wait came to its end. The connection goes on.
+    #[error("{peer}: {wait} took longer than {after:?}")]
+    TimedOut {
+        /// The peer.
+        peer: String,
+        /// What was waited for.
+        wait: Wait,
+        /// How long.
+        after: Duration,
+    },
+    /// The peer does not have what was asked for.
+    #[error("{peer}: block {hash} is not found")]
+    NotFound {
+        /// The peer.
+        peer: String,
+        /// What was asked for.
+        hash: BlockHash,
+    },
+    /// What was asked for came, and is too long to be kept in memory.
+    #[error("{peer}: the answer has {bytes} bytes, at most {limit} are kept")]
+    PayloadTooLarge {
+        /// The peer.
+        peer: String,
+        /// The payload's length in bytes.
+        bytes: u64,
+        /// How many are kept: `limits.buffered` of the configuration.
+        limit: u64,
+    },
+    /// The block that came is not the one that its header names.
+    #[error("{peer}: block {hash} has wrong content: {error}")]
+    BadBlock {
+        /// The peer.
+        peer: String,
+        /// The block that was asked for.
+        hash: BlockHash,
+        /// What is wrong with it.
+        error: BlockError,
+    },
+    /// The system refused something that no peer has to do with: a thread, a socket, an address to listen on.
+    #[error("{what}: {kind}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        kind: io::ErrorKind,
+    },
+}
+
+/// What a call waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Room to send.
+    Write,
+    /// The answer to a request.
+    Reply,
+}
+
+impl std::fmt::Display for Wait {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Wait::Write => "sending",
+            Wait::Reply => "the answer",
+        })
+    }
+}
+
+/// Who is to blame for an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The peer broke a rule.
+    Peer,
+    /// The peer is not one for us: too old, another network, another chain, no room.
+    Incompatible,
+    /// The network: the connection was lost or could not be opened.
+    Network,
+    /// Somebody was too slow.
+    Timeout,
+    /// The program: a wrong value, a message that may not be sent, or its own wish.
+    Program,
+    /// This machine, or a mistake of this library.
+    System,
+}
+
+impl Error {
+    /// Whether another try may go better, now or after a pause.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Error::Disconnected { reason, .. } => reason.is_retryable(),
+            Error::TimedOut { .. } | Error::System { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the network, and neither side, is to blame.
+    pub const fn is_network_failure(&self) -> bool {
+        matches!(self, Error::Disconnected { reason, .. } if reason.is_network_failure())
+    }
+
+    /// Why the peer's address deserves a ban, if it does.
+    pub const fn ban_reason(&self) -> Option<&DisconnectReason> {
+        match self {
+            Error::Disconnected { reason, .. } if reason.is_ban() => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Who is to blame.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Error::Config(_) | Error::SendRefused { .. } | Error::PayloadTooLarge { .. } => {
+                Blame::Program
+            }
+            Error::Disconnected { reason, .. } => blame(reason),
+            Error::TimedOut { .. } => Blame::Timeout,
+            Error::NotFound { .. } | Error::BadBlock { .. } => Blame::Peer,
+            Error::System { .. } => Blame::System,
+        }
+    }
+}
+
+const fn blame(reason: &DisconnectReason) -> Blame {
+    use DisconnectReason::*;
+    match reason {
+        _ if reason.is_network_failure() => Blame::Network,
+        Misbehaved { .. }
+        | FrameTooLong { .. }
+        | MalformedVersion(_)
+        | MalformedProtoconf(_)
+        | SecondProtoconf
+        | StreamRefused => Blame::Peer,
+        PeerFull(_)
+        | RefusedByPeer(_)
+        | VersionTooOld { .. }
+        | ServicesMissing { .. }
+        | SelfConnection
+        | WrongMagic(_)
+        | BannedUserAgent { .. }
+        | WrongChain => Blame::Incompatible,
+        HandshakeTimedOut { .. }
+        | PingTimedOut { .. }
+        | IdleTimedOut { .. }
+        | ReadStalled { .. }
+        | ReplyStalled { .. }
+        | SlowReader { .. } => Blame::Timeout,
+        Duplicate | OwnCapacity | Shutdown | Command | StreamAbandoned | MemoryBudget => {
+            Blame::Program
+        }
+        _ => Blame::System,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_tell_the_peer_the_reason_and_whether_to_try_again() {
+        let error = Error::Disconnected {
+            peer: "127.0.0.1:8333".into(),
+            reason: DisconnectReason::VersionTooOld {
+                got: 209,
+                minimum: 31800,
+            },
+        };
+        assert_eq!(
+            error.to_string(),
+            "127.0.0.1:8333: the peer speaks protocol version 209, at least 31800 is expected"
+        );
+        assert_eq!(error.blame(), Blame::Incompatible);
+        assert!(!error.is_retryable() && !error.is_network_failure());
+        assert_eq!(error.ban_reason(), None);
+
+        let reason = DisconnectReason::EndOfStream;
+        let error = Error::Disconnected {
+            peer: "a".into(),
+            reason,
+        };
+        assert!(error.is_retryable() && error.is_network_failure());
+    }
+}

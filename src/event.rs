@@ -1,0 +1,227 @@
+//! What a program hears of its peers.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo};
+use crate::wire::{Command, Message};
+
+/// Something that happened to a peer's connection.
+///
+/// The events of one peer come in one order, each once: `ConnectionEstablished`, `HandshakeComplete`, then one of
+/// `ConnectionLost` and `ConnectionFailed`; the latter also without the others.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ControlEvent {
+    /// TCP stands; the handshake begins.
+    ConnectionEstablished {
+        /// The peer.
+        peer_id: Uuid,
+        /// Where it is.
+        address: SocketAddr,
+        /// Who opened the connection.
+        direction: Direction,
+    },
+    /// Both sides have accepted each other: messages may be sent.
+    HandshakeComplete {
+        /// The peer.
+        peer_id: Uuid,
+        /// Where it is.
+        address: SocketAddr,
+        /// What it said of itself.
+        info: Box<PeerInfo>,
+    },
+    /// The connection ended after the handshake.
+    ConnectionLost {
+        /// The peer.
+        peer_id: Uuid,
+        /// Where it was.
+        address: SocketAddr,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// The connection could not be opened, or ended before the handshake was complete.
+    ConnectionFailed {
+        /// The peer.
+        peer_id: Uuid,
+        /// Where it is.
+        address: SocketAddr,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// The peer did something wrong that did not end the connection by itself.
+    PeerMisbehavior {
+        /// The peer.
+        peer_id: Uuid,
+        /// Where it is.
+        address: SocketAddr,
+        /// What it did.
+        misbehavior: Misbehavior,
+        /// Its score, this included.
+        score: u32,
+    },
+    /// A payload was too long to be kept, and was read past.
+    PayloadPassedOver {
+        /// The peer.
+        peer_id: Uuid,
+        /// Where it is.
+        address: SocketAddr,
+        /// The message's name.
+        command: Command,
+        /// The payload's length in bytes.
+        len: u64,
+    },
+    /// This receiver did not take its control events in time, and missed so many.
+    Lagged(u64),
+}
+
+impl ControlEvent {
+    /// The event's name, without its content.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            ControlEvent::ConnectionEstablished { .. } => "ConnectionEstablished",
+            ControlEvent::HandshakeComplete { .. } => "HandshakeComplete",
+            ControlEvent::ConnectionLost { .. } => "ConnectionLost",
+            ControlEvent::ConnectionFailed { .. } => "ConnectionFailed",
+            ControlEvent::PeerMisbehavior { .. } => "PeerMisbehavior",
+            ControlEvent::PayloadPassedOver { .. } => "PayloadPassedOver",
+            ControlEvent::Lagged(_) => "Lagged",
+        }
+    }
+
+    /// The peer, if the event is about one.
+    pub const fn peer(&self) -> Option<(Uuid, SocketAddr)> {
+        match self {
+            ControlEvent::ConnectionEstablished {
+                peer_id, address, ..
+            }
+            | ControlEvent::HandshakeComplete {
+                peer_id, address, ..
+            }
+            | ControlEvent::ConnectionLost {
+                peer_id, address, ..
+            }
+            | ControlEvent::ConnectionFailed {
+                peer_id, address, ..
+            }
+            | ControlEvent::PeerMisbehavior {
+                peer_id, address, ..
+            }
+            | ControlEvent::PayloadPassedOver {
+                peer_id, address, ..
+            } => Some((*peer_id, *address)),
+            ControlEvent::Lagged(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ControlEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ControlEvent::ConnectionEstablished {
+                address, direction, ..
+            } => {
+                write!(f, "{address}: {direction} connection established")
+            }
+            ControlEvent::HandshakeComplete { address, info, .. } => {
+                let PeerInfo {
+                    version,
+                    user_agent,
+                    start_height,
+                    services,
+                    ..
+                } = &**info;
+                write!(
+                    f,
+                    "{address}: handshake complete with {user_agent}, version {version}, \
+                     services {services}, height {start_height}"
+                )
+            }
+            ControlEvent::ConnectionLost {
+                address, reason, ..
+            } => {
+                write!(f, "{address}: connection lost: {reason}")
+            }
+            ControlEvent::ConnectionFailed {
+                address, reason, ..
+            } => {
+                write!(f, "{address}: connection failed: {reason}")
+            }
+            ControlEvent::PeerMisbehavior {
+                address,
+                misbehavior,
+                score,
+                ..
+            } => {
+                write!(f, "{address}: misbehaviour: {misbehavior} (score {score})")
+            }
+            ControlEvent::PayloadPassedOver {
+                address,
+                command,
+                len,
+                ..
+            } => {
+                write!(
+                    f,
+                    "{address}: a {command} of {len} bytes was too long to be kept"
+                )
+            }
+            ControlEvent::Lagged(missed) => write!(f, "{missed} control events were missed"),
+        }
+    }
+}
+
+/// A message that a peer sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BitcoinMessageEvent {
+    /// The peer.
+    pub peer_id: Uuid,
+    /// The message.
+    pub message: SharedMessage,
+}
+
+/// A message that several holders share: a clone is cheap, and reads as the [`Message`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharedMessage(Arc<Shared>);
+
+#[derive(Debug, PartialEq)]
+struct Shared {
+    message: Message,
+    payload_len: u64,
+}
+
+impl SharedMessage {
+    /// Shares a message whose payload had `payload_len` bytes on the wire.
+    pub fn new(message: Message, payload_len: u64) -> Self {
+        Self(Arc::new(Shared {
+            message,
+            payload_len,
+        }))
+    }
+
+    /// The length of the payload as it came, in bytes, without the frame's header.
+    pub fn payload_len(&self) -> u64 {
+        self.0.payload_len
+    }
+}
+
+impl Deref for SharedMessage {
+    type Target = Message;
+
+    fn deref(&self) -> &Message {
+        &self.0.message
+    }
+}
+
+/// Either kind of event, for a receiver that wants both in the order in which they were sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Something happened to a connection.
+    Control(ControlEvent),
+    /// A peer sent a message.
+    Message(BitcoinMessageEvent),
+}
