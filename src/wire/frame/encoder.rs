@@ -7,13 +7,15 @@ use super::{BASIC_HEADER_LEN, EXTENDED_HEADER_LEN};
 use crate::network::Magic;
 use crate::wire::{Command, Encode, Message};
 
-/// Appends `message` as a whole frame to `out`. Allocates only if `out` has to grow.
+/// Appends `message` as a whole frame to `out`. Allocates at most once, and only if `out` has to grow.
 ///
 /// A payload above 4 GiB gets the extended header; only peers with protocol version 70016 or higher may be sent one.
 pub fn encode_frame(magic: Magic, message: &Message, out: &mut Vec<u8>) {
     let start = out.len();
     let len = message.encoded_len();
-    out.resize(start + header_len(len), 0);
+    let header_len = header_len(len);
+    out.reserve(header_len.saturating_add(usize::try_from(len).unwrap_or(usize::MAX)));
+    out.resize(start + header_len, 0);
     let payload_at = out.len();
     message.encode(out);
     let (header, payload) = out[start..].split_at_mut(payload_at - start);
