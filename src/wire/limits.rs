@@ -39,12 +39,14 @@ impl PayloadLimits {
     /// The ceiling before the handshake is complete: 64 KiB.
     pub const HANDSHAKE_CEILING: u64 = 64 * 1024;
 
-    /// These limits as they hold until the handshake is complete.
+    /// These limits as they hold until the handshake is complete. A lower ceiling stays.
     pub const fn before_handshake(self) -> Self {
-        Self {
-            ceiling: Self::HANDSHAKE_CEILING,
-            ..self
-        }
+        let ceiling = if self.ceiling < Self::HANDSHAKE_CEILING {
+            self.ceiling
+        } else {
+            Self::HANDSHAKE_CEILING
+        };
+        Self { ceiling, ..self }
     }
 
     /// The limit for a command, in bytes.

@@ -103,6 +103,7 @@ impl fmt::Display for WireString {
 
 impl fmt::Debug for WireString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{self}\"")
+        // Unlike `Display`, this has quotes of its own, which nothing inside may end.
+        write!(f, "\"{}\"", self.0.escape_ascii())
     }
 }

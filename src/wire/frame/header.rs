@@ -6,7 +6,7 @@ use byteorder::{ByteOrder, LittleEndian};
 
 use crate::network::Magic;
 use crate::wire::command::text_before_nul;
-use crate::wire::{BadCommand, Command, WireString};
+use crate::wire::{BadCommand, Command};
 
 /// The length of the usual header: magic, command, length, checksum.
 pub const BASIC_HEADER_LEN: usize = 24;
@@ -27,8 +27,8 @@ pub struct FrameHeader {
     pub len: u64,
     /// The first four bytes of the payload's double SHA-256; `None` in an extended frame, which has none.
     pub checksum: Option<[u8; 4]>,
-    /// The text before the first NUL of the command: what the length limit goes by.
-    name: WireString,
+    /// The twelve bytes of the real command as they came.
+    command_bytes: [u8; Command::LEN],
 }
 
 impl FrameHeader {
@@ -59,7 +59,7 @@ impl FrameHeader {
             command,
             len,
             checksum,
-            name: WireString::from(text_before_nul(&real)),
+            command_bytes: real,
         }
     }
 
@@ -72,9 +72,9 @@ impl FrameHeader {
         }
     }
 
-    /// The text before the first NUL of the command, well formed or not.
-    pub fn name(&self) -> &WireString {
-        &self.name
+    /// The text before the first NUL of the command, well formed or not: what the length limit goes by.
+    pub fn name(&self) -> &[u8] {
+        text_before_nul(&self.command_bytes)
     }
 }
 

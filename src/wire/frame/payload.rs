@@ -62,6 +62,10 @@ impl ArrivingPayload {
         let len = usize::try_from(self.missing())
             .unwrap_or(usize::MAX)
             .min(arrived.len());
+        if len == 0 {
+            // What `read_from` has initialised stays so: it must not be written again for each read.
+            return 0;
+        }
         if self.kept {
             if len as u64 == self.header.len {
                 // The whole payload is there: its buffer has just its size.
@@ -120,5 +124,26 @@ impl ArrivingPayload {
         }
         self.filled += len;
         self.arrived += len as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::header::EXTENDED_HEADER_LEN;
+    use super::*;
+
+    #[test]
+    fn what_is_initialised_is_not_written_again_for_each_read() {
+        let mut header = [0; EXTENDED_HEADER_LEN];
+        header[4..10].copy_from_slice(b"extmsg");
+        header[38] = 1; // 65,536 bytes
+        let header = FrameHeader::parse(&header).unwrap();
+        let mut payload = ArrivingPayload::new(header, true);
+        assert_eq!(payload.take_from(&[]), 0);
+        assert_eq!(payload.read_from(&mut &[7; 1][..]).unwrap(), 1);
+        assert_eq!(payload.bytes.len(), MIN_STEP);
+        assert_eq!(payload.take_from(&[]), 0);
+        assert_eq!(payload.bytes.len(), MIN_STEP);
+        assert_eq!(payload.filled, 1);
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use bytes::Bytes;
 
 use super::payload::ArrivingPayload;
-use super::{BASIC_HEADER_LEN, ForeignMagic, FrameHeader};
+use super::{EXTENDED_HEADER_LEN, ForeignMagic, FrameHeader};
 use crate::network::Magic;
 use crate::wire::{BadCommand, Command, PayloadLimits, WireString};
 
@@ -125,8 +125,10 @@ impl FrameReader {
     /// Those of `source`; and [`io::ErrorKind::InvalidInput`] if frames are waiting, so that there is no room:
     /// call [`FrameReader::next_frame`] until it gives `None` first.
     pub fn read_from(&mut self, source: &mut impl Read) -> io::Result<usize> {
+        // A payload that is complete has no room: a read into it would look like the end of the stream.
         if let Some(payload) = &mut self.arriving
             && payload.reads_directly()
+            && payload.missing() > 0
             && self.start == self.end
         {
             return payload.read_from(source);
@@ -204,11 +206,10 @@ impl FrameReader {
         let Some(header) = FrameHeader::parse(bytes) else {
             return Ok(None);
         };
-        let limit = self.limits.limit_by_name(header.name().as_bytes());
+        let limit = self.limits.limit_by_name(header.name());
         if header.len > limit {
-            let command = header.name().clone();
             return Err(FrameError::TooLong {
-                command,
+                command: WireString::from(header.name()),
                 len: header.len,
                 limit,
             });
@@ -235,9 +236,9 @@ impl FrameReader {
         Ok(())
     }
 
-    /// Nothing came: a large buffer that is empty goes back.
+    /// Nothing came: a large buffer goes back if it is empty but for a part of a header.
     fn release_room(&mut self) {
-        if self.buffer.len() > QUIET_BUFFER && self.end - self.start < BASIC_HEADER_LEN {
+        if self.buffer.len() > QUIET_BUFFER && self.end - self.start < EXTENDED_HEADER_LEN {
             let rest = self.buffer[self.start..self.end].to_vec();
             self.buffer = vec![0; QUIET_BUFFER];
             self.buffer[..rest.len()].copy_from_slice(&rest);

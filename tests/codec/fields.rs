@@ -1,0 +1,155 @@
+//! A decoded message as the `fields` of a vector.
+
+use bsv_p2p::wire::{
+    AssociationId, BlockHeader, Inventory, Message, NetworkAddress, TransactionView, Version,
+    WireString,
+};
+use serde_json::{Map, Value, json};
+
+/// The fields as the vectors name them; `None` for a message whose type is not known.
+pub(crate) fn fields(message: &Message) -> Option<Value> {
+    Some(match message {
+        Message::Verack | Message::GetAddr | Message::SendHeaders => json!({}),
+        Message::Version(version) => version_fields(version),
+        Message::Protoconf(protoconf) => object([
+            (
+                "number_of_fields",
+                Some(json!(1 + u8::from(protoconf.stream_policies.is_some()))),
+            ),
+            (
+                "max_recv_payload_length",
+                Some(json!(protoconf.max_receive_payload)),
+            ),
+            (
+                "stream_policies",
+                protoconf.stream_policies.as_ref().map(string),
+            ),
+        ]),
+        Message::Ping(ping) => object([("nonce", ping.nonce.map(Value::from))]),
+        Message::Pong(pong) => object([("nonce", pong.nonce.map(Value::from))]),
+        Message::SendCmpct(wish) => json!({
+            "announce": u8::from(wish.announce),
+            "version": wish.version,
+        }),
+        Message::FeeFilter(filter) => json!({ "fee_rate": filter.rate }),
+        Message::Authch(authch) => json!({
+            "version": authch.version,
+            "length": authch.challenge.len(),
+            "challenge": hex::encode(authch.challenge),
+        }),
+        Message::Addr(addr) => {
+            let entries = addr.addresses.iter().map(|entry| {
+                let mut fields = address(&entry.address);
+                fields["time"] = json!(entry.time);
+                fields
+            });
+            json!({ "addresses": entries.collect::<Value>() })
+        }
+        Message::Inv(inv) => inventory(&inv.inventory),
+        Message::GetData(getdata) => inventory(&getdata.inventory),
+        Message::NotFound(notfound) => inventory(&notfound.inventory),
+        Message::GetHeaders(request) => json!({
+            "version": request.version,
+            "locator": request.locator.iter().map(ToString::to_string).collect::<Value>(),
+            "hash_stop": request.stop.to_string(),
+        }),
+        Message::Headers(headers) => {
+            json!({ "headers": headers.headers.iter().map(header).collect::<Value>() })
+        }
+        Message::Block(block) => json!({
+            "header": header(block.header()),
+            "transactions": block.transactions().map(transaction).collect::<Value>(),
+        }),
+        Message::Tx(tx) => json!({ "tx": transaction(tx.view()) }),
+        Message::Reject(reject) => object([
+            ("message", Some(string(&reject.message))),
+            ("code", Some(json!(reject.code.0))),
+            ("reason", Some(string(&reject.reason))),
+            ("hash", reject.hash.map(|hash| json!(hash.to_string()))),
+        ]),
+        _ => return None,
+    })
+}
+
+fn version_fields(version: &Version) -> Value {
+    object([
+        ("version", Some(json!(version.version))),
+        ("services", Some(json!(version.services.0))),
+        ("timestamp", Some(json!(version.timestamp))),
+        ("addr_recv", Some(address(&version.receiver))),
+        ("addr_from", version.sender.as_ref().map(address)),
+        ("nonce", version.nonce.map(Value::from)),
+        ("user_agent", version.user_agent.as_ref().map(string)),
+        ("start_height", version.start_height.map(Value::from)),
+        ("relay", version.relay.map(|relay| json!(u8::from(relay)))),
+        (
+            "association_id",
+            version.association_id.map(|id| match id {
+                AssociationId::Null => json!(""),
+                AssociationId::Uuid(uuid) => json!(format!("00{}", hex::encode(uuid.as_bytes()))),
+            }),
+        ),
+    ])
+}
+
+/// An address without its time.
+pub(crate) fn address(address: &NetworkAddress) -> Value {
+    json!({
+        "services": address.services.0,
+        "ip": address.ip.to_string(),
+        "port": address.port,
+    })
+}
+
+fn inventory(entries: &[Inventory]) -> Value {
+    let entries = entries
+        .iter()
+        .map(|entry| json!({ "type": entry.kind(), "hash": entry.hash().to_string() }));
+    json!({ "inventory": entries.collect::<Value>() })
+}
+
+fn header(header: &BlockHeader) -> Value {
+    json!({
+        "version": header.version,
+        "prev": header.previous.to_string(),
+        "merkle_root": header.merkle_root.to_string(),
+        "time": header.time,
+        "bits": header.bits.0,
+        "nonce": header.nonce,
+    })
+}
+
+fn transaction(transaction: TransactionView<'_>) -> Value {
+    let inputs = transaction.inputs().map(|input| {
+        json!({
+            "txid": input.previous.txid.to_string(),
+            "vout": input.previous.index,
+            "script_sig": hex::encode(input.script),
+            "sequence": input.sequence,
+        })
+    });
+    let outputs = transaction.outputs().map(|output| {
+        json!({
+            "value": output.value,
+            "script_pubkey": hex::encode(output.script),
+        })
+    });
+    json!({
+        "version": transaction.version(),
+        "inputs": inputs.collect::<Value>(),
+        "outputs": outputs.collect::<Value>(),
+        "lock_time": transaction.lock_time(),
+    })
+}
+
+fn string(text: &WireString) -> Value {
+    json!(text.as_str().unwrap())
+}
+
+/// An object without the fields that are not there.
+fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
+    let fields = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(fields.collect::<Map<_, _>>())
+}

@@ -1,0 +1,452 @@
+//! What the wire layer costs in memory. The test binary has an allocator that counts, thread by thread.
+
+use std::hint::black_box;
+use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr};
+
+use allocation_counter::{AllocationInfo, measure};
+use bsv_p2p::Network;
+use bsv_p2p::network::Magic;
+use bsv_p2p::wire::{
+    Addr, AssociationId, Authch, Block, BlockHash, BlockHeader, Command, Encode, EncodedFrame,
+    FeeFilter, FrameError, FrameReader, GetData, GetHeaders, Hash256, Headers, Incoming, Inv,
+    Inventory, Message, NetworkAddress, NotFound, PayloadLimits, Ping, Pong, Protoconf, Reject,
+    RejectCode, SendCmpct, Services, TimestampedAddress, Transaction, Tx, Txid, Version,
+    encode_frame,
+};
+use bytes::Bytes;
+
+const MAGIC: Magic = Network::Regtest.magic();
+
+/// Everything a command may have is also kept: the most that a peer can make a reader hold.
+fn keep_all() -> PayloadLimits {
+    PayloadLimits {
+        buffered: u64::MAX,
+        ..PayloadLimits::default()
+    }
+}
+
+fn header(command: &str, len: u32, checksum: [u8; 4]) -> Vec<u8> {
+    let mut header = MAGIC.0.to_vec();
+    header.extend_from_slice(&Command::new(command).to_bytes());
+    header.extend_from_slice(&len.to_le_bytes());
+    header.extend_from_slice(&checksum);
+    header
+}
+
+fn extended_header(command: &str, len: u64) -> Vec<u8> {
+    let mut header = header("extmsg", u32::MAX, [0; 4]);
+    header.extend_from_slice(&Command::new(command).to_bytes());
+    header.extend_from_slice(&len.to_le_bytes());
+    header
+}
+
+/// A source that gives at most `step` bytes at a time, without end.
+struct Trickle {
+    start: Vec<u8>,
+    step: usize,
+    given: usize,
+}
+
+impl Read for Trickle {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let step = self.step.min(buffer.len());
+        for byte in &mut buffer[..step] {
+            *byte = self.start.get(self.given).copied().unwrap_or(0x5a);
+            self.given += 1;
+        }
+        Ok(step)
+    }
+}
+
+/// A source that has nothing.
+struct Silence;
+
+impl Read for Silence {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
+fn one_transaction() -> Transaction {
+    use bsv_p2p::wire::Decode;
+    Transaction::decode_from(Network::genesis_transaction()).unwrap()
+}
+
+fn big_block() -> Block {
+    Block::new(
+        &BlockHeader::genesis(Network::Regtest),
+        &vec![one_transaction(); 500],
+    )
+}
+
+/// A message of every type, lists as long as they are dense.
+fn messages() -> Vec<Message> {
+    let address = NetworkAddress {
+        services: Services::NETWORK,
+        ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: 8333,
+    };
+    let entry = TimestampedAddress { time: 1, address };
+    let inventory = vec![Inventory::Tx(Txid([7; 32])); 1_000];
+    let minimal = Version {
+        version: 70016,
+        services: Services::NONE,
+        timestamp: 1,
+        receiver: address,
+        sender: None,
+        nonce: None,
+        user_agent: None,
+        start_height: None,
+        relay: None,
+        association_id: None,
+    };
+    let full = Version {
+        sender: Some(address),
+        nonce: Some(7),
+        user_agent: Some("x".repeat(256).into()),
+        start_height: Some(1),
+        relay: Some(true),
+        association_id: Some(AssociationId::Null),
+        ..minimal.clone()
+    };
+    vec![
+        Message::Verack,
+        Message::GetAddr,
+        Message::SendHeaders,
+        Message::from(minimal),
+        Message::from(full),
+        Message::Protoconf(Protoconf {
+            max_receive_payload: 1,
+            stream_policies: Some("x".repeat(650).into()),
+        }),
+        Message::Ping(Ping::new(7)),
+        Message::Pong(Pong::new(7)),
+        Message::SendCmpct(SendCmpct {
+            announce: true,
+            version: 1,
+        }),
+        Message::FeeFilter(FeeFilter { rate: 250 }),
+        Message::Authch(Authch {
+            version: 1,
+            challenge: [7; 32],
+        }),
+        Message::Addr(Addr {
+            addresses: vec![entry; 1_000],
+        }),
+        Message::Inv(Inv {
+            inventory: inventory.clone(),
+        }),
+        Message::GetData(GetData {
+            inventory: inventory.clone(),
+        }),
+        Message::NotFound(NotFound { inventory }),
+        Message::GetHeaders(GetHeaders {
+            version: 1,
+            locator: vec![BlockHash::ZERO; 1_000],
+            stop: BlockHash::ZERO,
+        }),
+        Message::Headers(Headers {
+            headers: vec![BlockHeader::genesis(Network::Regtest); 2_000],
+        }),
+        Message::Block(big_block()),
+        Message::Tx(Tx::from(&one_transaction())),
+        Message::Reject(Reject {
+            message: "tx".into(),
+            code: RejectCode::INVALID,
+            reason: "x".repeat(111).into(),
+            hash: Some(Hash256::ZERO),
+        }),
+        Message::Unknown {
+            command: Command::new("foobar"),
+            payload: vec![7; 10_000].into(),
+        },
+    ]
+}
+
+#[test]
+fn the_allocator_counts() {
+    let counted = measure(|| drop(black_box(vec![0_u8; 1_000])));
+    assert_eq!((counted.count_total, counted.bytes_max), (1, 1_000));
+    assert_eq!(counted.bytes_current, 0);
+}
+
+#[test]
+fn a_header_that_claims_a_huge_block_costs_next_to_nothing() {
+    let claims = [
+        extended_header("block", i64::MAX as u64),
+        header("block", u32::MAX, [0; 4]),
+    ];
+    for mut bytes in claims {
+        bytes.extend_from_slice(&[7; 100]);
+        let counted = measure(|| {
+            let mut frames = FrameReader::new(MAGIC, keep_all());
+            let mut source = &bytes[..];
+            while frames.read_from(&mut source).unwrap() > 0 {
+                assert_eq!(frames.next_frame(), Ok(None));
+            }
+            assert!(frames.arriving().is_some());
+            black_box(frames);
+        });
+        assert!(counted.bytes_max < 16 * 1024, "{counted:?}");
+    }
+}
+
+#[test]
+fn a_header_above_its_limit_is_refused_without_a_byte_for_its_payload() {
+    for bytes in [
+        header("inv", u32::MAX, [0; 4]),
+        extended_header("block", u64::MAX),
+    ] {
+        let mut frames = FrameReader::new(MAGIC, keep_all());
+        frames.read_from(&mut &bytes[..]).unwrap();
+        let counted = measure(|| {
+            let refused = frames.next_frame();
+            assert!(matches!(refused, Err(FrameError::TooLong { .. })));
+        });
+        // The command's name is all.
+        assert!(counted.bytes_total <= 2 * 12, "{counted:?}");
+    }
+}
+
+#[test]
+fn a_claimed_gibibyte_that_trickles_in_costs_at_most_twice_what_has_arrived() {
+    const GIB: u32 = 1 << 30;
+    for (step, enough) in [
+        (1, 20_000),
+        (1_000, 700_000),
+        (8_192, 700_000),
+        (1 << 20, 3_000_000),
+    ] {
+        let mut frames = FrameReader::new(MAGIC, keep_all());
+        let mut source = Trickle {
+            start: header("block", GIB, [0; 4]),
+            step,
+            given: 0,
+        };
+        let (mut live, mut most) = (0, 0);
+        while source.given < enough {
+            let counted = measure(|| {
+                frames.read_from(&mut source).unwrap();
+                assert_eq!(frames.next_frame(), Ok(None));
+            });
+            live += counted.bytes_current;
+            let bound = 2 * source.given as i64 + 64 * 1024;
+            assert!(live <= bound, "{live} bytes live, {} arrived", source.given);
+            most = most.max(live);
+        }
+        assert!(most as usize >= source.given, "what has arrived is kept");
+    }
+}
+
+#[test]
+fn a_payload_that_is_passed_over_or_dropped_costs_no_more_than_the_arrival_buffer() {
+    let narrow = PayloadLimits {
+        buffered: 1_000,
+        ..PayloadLimits::default()
+    };
+    let mut bad = header("block", 1 << 20, [0; 4]);
+    bad[15] = b'x';
+    for (start, limits) in [
+        (header("block", 1 << 20, [0; 4]), narrow),
+        (extended_header("block", 1 << 20), narrow),
+        (bad, keep_all()),
+    ] {
+        let counted = measure(|| {
+            let mut frames = FrameReader::new(MAGIC, limits);
+            let mut source = Trickle {
+                start,
+                step: usize::MAX,
+                given: 0,
+            };
+            loop {
+                frames.read_from(&mut source).unwrap();
+                match frames.next_frame() {
+                    Ok(None) => {}
+                    Ok(Some(Incoming::PassedOver { len, .. })) => break assert_eq!(len, 1 << 20),
+                    Ok(Some(Incoming::Dropped(_))) => break,
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        // 8 KiB and 64 KiB are there together while the buffer grows.
+        assert!(counted.bytes_max < 74 * 1024, "{counted:?}");
+    }
+}
+
+#[test]
+fn a_quiet_peer_costs_eight_kib_also_after_a_burst() {
+    let mut bytes = Vec::new();
+    while bytes.len() < 200_000 {
+        encode_frame(MAGIC, &Message::Ping(Ping::new(7)), &mut bytes);
+    }
+    // Silence may fall inside a header, also an extended one.
+    for behind in [0, 1, 23, 24, 43] {
+        let mut bytes = bytes.clone();
+        bytes.extend_from_slice(&extended_header("ping", 8)[..behind]);
+        let mut frames = FrameReader::new(MAGIC, keep_all());
+        let counted = measure(|| {
+            let mut source = &bytes[..];
+            while frames.read_from(&mut source).unwrap() > 0 {
+                while frames.next_frame().unwrap().is_some() {}
+            }
+            assert!(frames.read_from(&mut Silence).is_err());
+        });
+        assert!(counted.bytes_max > 64 * 1024, "the burst is no burst");
+        assert!(counted.bytes_current <= 8 * 1024, "{behind}: {counted:?}");
+    }
+}
+
+#[test]
+fn a_small_frame_keeps_its_payload_alone() {
+    let mut bytes = Vec::new();
+    for nonce in 0..100 {
+        encode_frame(MAGIC, &Message::Ping(Ping::new(nonce)), &mut bytes);
+    }
+    let mut frames = FrameReader::new(MAGIC, keep_all());
+    let mut kept = Vec::with_capacity(100);
+    frames.read_from(&mut &bytes[..]).unwrap();
+    let counted = measure(|| {
+        while let Some(incoming) = frames.next_frame().unwrap() {
+            kept.push(incoming);
+        }
+    });
+    assert_eq!(kept.len(), 100);
+    assert_eq!(counted.bytes_current, 800);
+    assert_eq!(counted.count_total, 100, "one allocation for each frame");
+}
+
+#[test]
+fn a_hostile_count_allocates_nothing() {
+    const MANY: [u8; 5] = [0xfe, 0xff, 0xff, 0xff, 0xff];
+    let behind = |start: usize| [&vec![1; start][..], &MANY, &[1; 200]].concat();
+    // The place of each count and length that a payload can have.
+    for (command, start) in [
+        ("addr", 0),
+        ("inv", 0),
+        ("getdata", 0),
+        ("notfound", 0),
+        ("getheaders", 4),
+        ("headers", 0),
+        ("block", 80),
+        ("tx", 4),
+        ("reject", 0),
+    ] {
+        refused_for_nothing(command, behind(start));
+    }
+    // Behind something that is in order.
+    let block = big_block();
+    let transaction = Network::genesis_transaction();
+    let script_len_at = 4 + 1 + 36;
+    let outputs_at = transaction.len() - 4 - 1 - 8 - 67;
+    for at in [script_len_at, outputs_at - 1, outputs_at + 8] {
+        let hostile = [&transaction[..at], &MANY, &transaction[at..]].concat();
+        refused_for_nothing("tx", hostile.clone());
+        let before = &block.bytes()[..block.bytes().len() - transaction.len()];
+        refused_for_nothing("block", [before, &hostile].concat());
+    }
+    let policies = [&[2, 0, 0, 16, 0][..], &MANY].concat();
+    refused_for_nothing("protoconf", policies);
+}
+
+fn refused_for_nothing(command: &str, payload: Vec<u8>) {
+    let payload = Bytes::from(payload);
+    let command = Command::new(command);
+    let counted = measure(|| assert!(Message::decode(command, payload).is_err(), "{command}"));
+    assert_eq!(counted.count_total, 0, "{command}: {counted:?}");
+}
+
+/// What a message costs that is decoded from `payload`: while it is decoded, and after.
+fn decoded(command: Command, payload: &[u8]) -> (Message, AllocationInfo) {
+    let mut message = None;
+    let counted = measure(|| {
+        let payload = Bytes::from(payload.to_vec());
+        message = Some(Message::decode(command, payload).unwrap());
+    });
+    (message.unwrap(), counted)
+}
+
+#[test]
+fn a_decoded_message_holds_at_most_twice_its_payload() {
+    for message in messages() {
+        let payload = message.encode_to_vec();
+        let (read, counted) = decoded(message.command(), &payload);
+        assert_eq!(read, message);
+        let twice = 2 * payload.len() as i64 + 128;
+        let name = message.command();
+        assert!(counted.bytes_current <= twice, "{name}: {counted:?}");
+        // While it is read, the payload itself is there too.
+        let peak = twice as u64 + payload.len() as u64;
+        assert!(counted.bytes_max <= peak, "{name}: {counted:?}");
+    }
+}
+
+#[test]
+fn a_block_and_a_transaction_share_their_payload() {
+    let tx = Tx::from(&one_transaction());
+    for message in [Message::Block(big_block()), Message::Tx(tx)] {
+        let bytes = message.encode_to_vec();
+        let payload = Bytes::from(bytes);
+        let mut read = None;
+        let counted =
+            measure(|| read = Some(Message::decode(message.command(), payload.clone()).unwrap()));
+        // Only the counter of those who share.
+        assert!(counted.bytes_total <= 64, "{counted:?}");
+        let read = read.unwrap();
+        let shared = read.shared_payload().unwrap();
+        assert_eq!(
+            (shared.as_ptr(), shared.len()),
+            (payload.as_ptr(), payload.len())
+        );
+        // It goes out again without a copy.
+        let counted = measure(|| {
+            let frame = EncodedFrame::new(MAGIC, &read);
+            assert_eq!(frame.payload().as_ptr(), payload.as_ptr());
+            black_box((frame.clone(), read.clone()));
+        });
+        assert!(counted.bytes_total <= 64, "{counted:?}");
+    }
+}
+
+#[test]
+fn reading_all_of_a_block_through_its_views_allocates_nothing() {
+    let block = big_block();
+    let counted = measure(|| {
+        let mut paid = 0;
+        for transaction in block.transactions() {
+            black_box(transaction.txid());
+            black_box(transaction.inputs().count());
+            paid += transaction
+                .outputs()
+                .map(|output| output.value)
+                .sum::<i64>();
+        }
+        assert_eq!(paid, 500 * 5_000_000_000);
+    });
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}
+
+#[test]
+fn encoding_into_a_buffer_with_room_allocates_nothing() {
+    let mut out = Vec::with_capacity(300_000);
+    for message in messages() {
+        out.clear();
+        let counted = measure(|| encode_frame(MAGIC, &message, &mut out));
+        assert_eq!(counted.count_total, 0, "{}", message.command());
+        assert_eq!(out.len() as u64, 24 + message.encoded_len());
+    }
+}
+
+#[test]
+fn encoding_into_an_empty_buffer_allocates_once_and_no_more_than_the_frame() {
+    for message in messages() {
+        let mut out = Vec::new();
+        let counted = measure(|| encode_frame(MAGIC, &message, &mut out));
+        assert_eq!(counted.count_total, 1, "{}", message.command());
+        assert!(
+            counted.bytes_max <= out.len().max(64) as u64,
+            "{}",
+            message.command()
+        );
+    }
+}
