@@ -14,11 +14,16 @@ use crate::session::DisconnectReason;
 /// How often a connection that is being opened is looked at, at the longest.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// The addresses of `name`, which is an IP address or a host name, with or without a port.
+/// The addresses of `name`, which is an IP address or a host name, with or without a port; `default_port` is for
+/// those without.
 ///
-/// A numeric address is answered at once. A name is asked of the system in a helper thread: at the timeout that thread is
-/// left behind, until the system gives up.
-pub(super) fn resolve(
+/// A numeric address is answered at once. A name is asked of the system in a helper thread, and the call blocks at most for
+/// `timeout`: then that thread, the only one of this library that nobody joins, is left behind until the system gives up.
+///
+/// # Errors
+///
+/// [`DisconnectReason::NameNotResolved`] and [`DisconnectReason::ResolveTimedOut`].
+pub fn resolve(
     name: &str,
     default_port: u16,
     timeout: Duration,

@@ -24,6 +24,7 @@ pub use actor::{
 };
 pub use blocking::Connection;
 pub use config::ConnectionConfig;
+pub use dial::resolve;
 pub use event_bus::EventBus;
 pub use slots::{ConnectionSlots, SlotGuard};
 pub use traffic::Traffic;

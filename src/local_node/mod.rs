@@ -1,9 +1,9 @@
-//! A regtest node's chain and transactions, in the process, for tests and examples.
+//! A regtest node in the process, for tests, examples and the tests of programs.
 //!
-//! What is here is the pure core: no sockets, threads, clocks or randomness. A [`Chain`] is a tree of
-//! blocks above the regtest genesis block that knows its best branch, a [`BlockTemplate`] is mined into
-//! a block that real nodes accept, and a [`TransactionPool`] holds what waits to be mined. The time is
-//! always the caller's, in seconds since 1970.
+//! [`LocalNode`] is the node. What it is made of can be used alone, without sockets, threads, clocks or
+//! randomness: a [`Chain`] is a tree of blocks above the regtest genesis block that knows its best branch, a
+//! [`BlockTemplate`] is mined into a block that real nodes accept, and a [`TransactionPool`] holds what waits to be mined. The
+//! time is always the caller's, in seconds since 1970.
 //!
 //! ```
 //! use bsv_p2p::local_node::{Accepted, BlockTemplate, Chain, TransactionPool};
@@ -32,9 +32,12 @@ mod chain;
 mod locator;
 mod mempool;
 mod mining;
+mod node;
+mod state;
 
 pub use block_rules::Refused;
 pub use chain::{Accepted, Chain, MAX_FORK_DEPTH};
 pub use locator::MAX_BLOCK_HASHES;
 pub use mempool::{Inserted, InvalidTransaction, TransactionPool};
 pub use mining::{BlockTemplate, regtest_subsidy};
+pub use node::LocalNode;

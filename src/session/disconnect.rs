@@ -44,10 +44,10 @@ pub enum DisconnectReason {
     },
     /// The peer has no room for us (`reject` with code 0x44).
     #[error("the peer has no room: {0}")]
-    PeerFull(Reject),
+    PeerFull(Box<Reject>),
     /// The peer refused our `version`, and closed the connection.
     #[error("the peer refused our version: {0}")]
-    RefusedByPeer(Reject),
+    RefusedByPeer(Box<Reject>),
     /// The handshake was not complete in time.
     #[error("the handshake was not complete within {after:?}: {missing}")]
     HandshakeTimedOut {

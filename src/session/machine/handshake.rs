@@ -128,7 +128,7 @@ impl Session {
             return;
         }
         if reject.code == RejectCode::TOO_BUSY {
-            self.close(DisconnectReason::PeerFull(reject.clone()));
+            self.close(DisconnectReason::PeerFull(Box::new(reject.clone())));
         } else {
             self.refusal = Some(reject.clone());
         }
@@ -168,7 +168,7 @@ impl Session {
             return DisconnectReason::SelfConnection;
         }
         match &self.refusal {
-            Some(reject) => DisconnectReason::RefusedByPeer(reject.clone()),
+            Some(reject) => DisconnectReason::RefusedByPeer(Box::new(reject.clone())),
             None => DisconnectReason::ClosedInHandshake {
                 missing: self.missing(),
             },

@@ -1,0 +1,89 @@
+//! Asks a node who it is and how long it takes to answer.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::{Connection, ConnectionConfig, Network};
+use clap::Parser;
+use serde_json::json;
+
+mod shared;
+
+/// Ask a Bitcoin SV node who it is and how long it takes to answer.
+#[derive(Parser)]
+#[command(name = "ping")]
+struct Arguments {
+    /// The node: HOST:PORT, or HOST for the network's own port
+    #[arg(value_name = "HOST:PORT")]
+    node: String,
+    /// How many pings to send
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// The node's network: mainnet, testnet, stn or regtest
+    #[arg(long, default_value = "mainnet", value_parser = shared::network())]
+    network: Network,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// From one ping to the next.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    shared::run(ping)
+}
+
+fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
+    let config = ConnectionConfig::new(arguments.network);
+    let mut node = Connection::connect(&arguments.node, &config)?;
+    let peer = node.peer().clone();
+    if !arguments.json {
+        shared::say(format_args!(
+            "{}: {}, version {}, services {}, height {}",
+            node.address(),
+            peer.user_agent,
+            peer.version,
+            peer.services,
+            peer.start_height
+        ))?;
+    }
+    let mut times = Vec::new();
+    for number in 1..=arguments.count {
+        let next = Instant::now() + INTERVAL;
+        let time = node.ping(TIMEOUT)?;
+        times.push(milliseconds(time));
+        if !arguments.json {
+            shared::say(format_args!("ping {number}: {:.3} ms", milliseconds(time)))?;
+        }
+        // Whatever the node sends meanwhile is taken and answered.
+        while number < arguments.count && Instant::now() < next {
+            node.receive_timeout(next.saturating_duration_since(Instant::now()))?;
+        }
+    }
+    let min = times.iter().copied().fold(f64::INFINITY, f64::min);
+    let max = times.iter().copied().fold(0.0, f64::max);
+    let avg = times.iter().sum::<f64>() / times.len() as f64;
+    if arguments.json {
+        shared::say_json(&json!({
+            "user_agent": peer.user_agent.to_string(),
+            "version": peer.version,
+            "services": peer.services.0,
+            "height": peer.start_height,
+            "min": min,
+            "avg": avg,
+            "max": max,
+        }))?;
+    } else {
+        shared::say(format_args!(
+            "min {min:.3} ms, avg {avg:.3} ms, max {max:.3} ms"
+        ))?;
+    }
+    Ok(())
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

@@ -1,0 +1,405 @@
+//! What a local node has and what it does about each event.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use uuid::Uuid;
+
+use super::{
+    Accepted, BlockTemplate, Chain, Inserted, InvalidTransaction, Refused, TransactionPool,
+};
+use crate::connection::{
+    ConnectionConfig, EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
+};
+use crate::error::Error;
+use crate::event::{ControlEvent, Event};
+use crate::session::{Direction, DisconnectReason, NonceRegistry, PROTOCOL_VERSION};
+use crate::wire::{
+    Addr, Block, BlockHash, BlockHeader, GetData, GetHeaders, Headers, Inv, Inventory,
+    MAX_ADDRESSES, MAX_HEADERS, Message, NetworkAddress, NotFound, Services, TimestampedAddress,
+    Tx, Txid,
+};
+
+/// How long a peer has to answer a request for a block before another may be asked.
+const BLOCK_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Chain, transactions and peers of a node. Every method returns at once.
+pub(super) struct State {
+    pub(super) chain: Chain,
+    pub(super) pool: TransactionPool,
+    config: ConnectionConfig,
+    /// Where connections tell what happens; `None` once the node is closed.
+    events: Option<EventBus>,
+    nonces: NonceRegistry,
+    own_address: SocketAddr,
+    peers: HashMap<Uuid, Peer>,
+    /// Where other nodes listen, as far as we know.
+    known_addresses: BTreeSet<SocketAddr>,
+    /// Which blocks have been asked for, and when.
+    requested: HashMap<BlockHash, (Uuid, Instant)>,
+    /// Makes two nodes that mine on the same block in the same second mine different ones.
+    extra_nonce: u64,
+}
+
+struct Peer {
+    handle: PeerConnectionHandle,
+    /// Whether the handshake is complete.
+    ready: bool,
+    /// What it said in its `version` of transactions.
+    wants_transactions: bool,
+    /// Whether its one `getaddr` has been answered.
+    told_addresses: bool,
+}
+
+impl State {
+    pub(super) fn new(config: ConnectionConfig, own_address: SocketAddr, events: EventBus) -> Self {
+        Self {
+            chain: Chain::new(),
+            pool: TransactionPool::default(),
+            config,
+            events: Some(events),
+            nonces: NonceRegistry::default(),
+            own_address,
+            peers: HashMap::new(),
+            known_addresses: BTreeSet::from([own_address]),
+            requested: HashMap::new(),
+            extra_nonce: Uuid::new_v4().as_u64_pair().0,
+        }
+    }
+
+    pub(super) fn dial(&mut self, address: SocketAddr) -> Result<(), Error> {
+        let Some(setup) = self.setup() else {
+            return Ok(());
+        };
+        self.add_peer(PeerConnectionActor::spawn_outbound(address, setup)?);
+        Ok(())
+    }
+
+    pub(super) fn accept(&mut self, stream: TcpStream) -> Result<(), Error> {
+        let Some(setup) = self.setup() else {
+            return Ok(());
+        };
+        self.add_peer(PeerConnectionActor::spawn_inbound(stream, setup)?);
+        Ok(())
+    }
+
+    /// Ends all connections and lets no new ones in. The handles are to be dropped without the lock: that waits for
+    /// threads. When they are gone, nobody is left to send events.
+    pub(super) fn close(&mut self) -> Vec<PeerConnectionHandle> {
+        self.events = None;
+        let peers: Vec<_> = self.peers.drain().map(|(_, peer)| peer.handle).collect();
+        peers
+            .iter()
+            .for_each(|peer| peer.stop(DisconnectReason::Shutdown));
+        peers
+    }
+
+    pub(super) fn ready_peers(&self) -> usize {
+        self.peers.values().filter(|peer| peer.ready).count()
+    }
+
+    pub(super) fn mine(&mut self) -> Result<BlockHash, Refused> {
+        self.extra_nonce = self.extra_nonce.wrapping_add(1);
+        let now = unix_time();
+        let template = BlockTemplate {
+            transactions: self.pool.transactions().cloned().collect(),
+            ..self.chain.template(now, self.extra_nonce)
+        };
+        let block = template.mine();
+        self.take_block(&block, None)?;
+        Ok(block.hash())
+    }
+
+    pub(super) fn add_transaction(
+        &mut self,
+        tx: &Tx,
+        from: Option<Uuid>,
+    ) -> Result<Inserted, InvalidTransaction> {
+        let inserted = self.pool.insert(tx)?;
+        if inserted == Inserted::New {
+            let announcement = Inv::from(vec![Inventory::Tx(tx.txid())]).into();
+            for (id, peer) in &self.peers {
+                if peer.ready && peer.wants_transactions && Some(*id) != from {
+                    tell(peer, &announcement);
+                }
+            }
+        }
+        Ok(inserted)
+    }
+
+    /// Does what an event asks for. Gives back the handle of a peer that is gone, to be dropped without the
+    /// lock.
+    pub(super) fn on_event(&mut self, event: Event) -> Option<PeerConnectionHandle> {
+        match event {
+            Event::Control(ControlEvent::HandshakeComplete { peer_id, info, .. }) => {
+                if let Some(peer) = self.peers.get_mut(&peer_id) {
+                    peer.ready = true;
+                    peer.wants_transactions = info.relay;
+                }
+                // Whoever has blocks is asked for them, also who dialled us.
+                if info.services.contains(Services::NETWORK) {
+                    self.send(peer_id, &self.question_for_headers());
+                }
+            }
+            Event::Control(
+                ControlEvent::ConnectionLost { peer_id, .. }
+                | ControlEvent::ConnectionFailed { peer_id, .. },
+            ) => {
+                self.requested.retain(|_, (asked, _)| *asked != peer_id);
+                return self.peers.remove(&peer_id).map(|peer| peer.handle);
+            }
+            Event::Control(_) => {}
+            Event::Message(event) => self.on_message(event.peer_id, &event.message),
+        }
+        None
+    }
+
+    fn on_message(&mut self, from: Uuid, message: &Message) {
+        match message {
+            Message::Inv(inv) => self.on_inv(from, &inv.inventory),
+            Message::GetData(getdata) => self.on_getdata(from, &getdata.inventory),
+            Message::GetHeaders(question) => {
+                if let Some(headers) = self.chain.headers_after(&question.locator, question.stop) {
+                    self.send(from, &Headers { headers }.into());
+                }
+            }
+            Message::Headers(headers) => self.on_headers(from, &headers.headers),
+            Message::Block(block) => {
+                self.requested.remove(&block.hash());
+                match self.take_block(block, Some(from)) {
+                    Ok(_) => {}
+                    Err(Refused::UnknownParent(_)) => {
+                        self.send(from, &self.question_for_headers());
+                    }
+                    Err(refused) => {
+                        log::warn!("local node: block {} refused: {refused}", block.hash());
+                        if let Some(peer) = self.peers.get(&from) {
+                            peer.handle.stop(DisconnectReason::WrongChain);
+                        }
+                    }
+                }
+            }
+            Message::Tx(tx) => {
+                if let Err(invalid) = self.add_transaction(tx, Some(from)) {
+                    log::debug!("local node: transaction {} refused: {invalid}", tx.txid());
+                }
+            }
+            Message::GetAddr => self.on_getaddr(from),
+            Message::Addr(addr) => {
+                let room = MAX_ADDRESSES.saturating_sub(self.known_addresses.len());
+                let new = addr
+                    .addresses
+                    .iter()
+                    .map(|entry| entry.address.socket_address());
+                self.known_addresses.extend(new.take(room));
+            }
+            _ => {}
+        }
+    }
+
+    fn on_inv(&mut self, from: Uuid, inventory: &[Inventory]) {
+        let wanted: Vec<_> = inventory
+            .iter()
+            .filter(|entry| matches!(entry, Inventory::Tx(txid) if !self.pool.contains(txid)))
+            .copied()
+            .collect();
+        let new_block = inventory
+            .iter()
+            .any(|entry| matches!(entry, Inventory::Block(hash) if !self.chain.contains(hash)));
+        if !wanted.is_empty() {
+            self.send(from, &GetData::from(wanted).into());
+        }
+        if new_block {
+            self.send(from, &self.question_for_headers());
+        }
+    }
+
+    fn on_headers(&mut self, from: Uuid, headers: &[BlockHeader]) {
+        let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
+            return;
+        };
+        let known =
+            self.chain.contains(&first.previous) || self.requested.contains_key(&first.previous);
+        if !known {
+            self.send(from, &self.question_for_headers());
+            return;
+        }
+        let now = Instant::now();
+        let mut wanted = Vec::new();
+        for header in headers {
+            let hash = header.hash();
+            let asked = self.requested.get(&hash);
+            let is_asked =
+                asked.is_some_and(|(_, when)| now.duration_since(*when) < BLOCK_REQUEST_TIMEOUT);
+            if !self.chain.contains(&hash) && !is_asked {
+                self.requested.insert(hash, (from, now));
+                wanted.push(Inventory::Block(hash));
+            }
+        }
+        if !wanted.is_empty() {
+            self.send(from, &GetData::from(wanted).into());
+        }
+        if headers.len() == MAX_HEADERS {
+            let locator = vec![last.hash()];
+            let stop = BlockHash::ZERO;
+            let further = GetHeaders {
+                version: PROTOCOL_VERSION,
+                locator,
+                stop,
+            };
+            self.send(from, &further.into());
+        }
+    }
+
+    /// Blocks that we do not have are passed over in silence, as by the node; transactions are listed.
+    fn on_getdata(&mut self, from: Uuid, inventory: &[Inventory]) {
+        let mut missing = Vec::new();
+        for entry in inventory {
+            match entry {
+                Inventory::Block(hash) | Inventory::CompactBlock(hash) => {
+                    if let Some(block) = self.chain.block(hash) {
+                        self.send(from, &block.clone().into());
+                    }
+                }
+                Inventory::Tx(txid) => match self.pool.get(txid) {
+                    Some(tx) => self.send(from, &tx.clone().into()),
+                    None => missing.push(*entry),
+                },
+                Inventory::DatarefTx(_) => missing.push(*entry),
+                Inventory::FilteredBlock(_) | Inventory::Unknown { .. } => {}
+            }
+        }
+        if !missing.is_empty() {
+            self.send(from, &NotFound::from(missing).into());
+        }
+    }
+
+    /// Answers inbound peers, each once, as the node does.
+    fn on_getaddr(&mut self, from: Uuid) {
+        let time = unix_time();
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
+        if peer.handle.direction() != Direction::Inbound || peer.told_addresses {
+            return;
+        }
+        peer.told_addresses = true;
+        let addresses = self
+            .known_addresses
+            .iter()
+            .take(MAX_ADDRESSES)
+            .map(|address| {
+                let address = NetworkAddress::new(Services::NETWORK, *address);
+                TimestampedAddress { time, address }
+            });
+        let addr = Addr {
+            addresses: addresses.collect(),
+        };
+        self.send(from, &addr.into());
+    }
+
+    fn take_block(&mut self, block: &Block, from: Option<Uuid>) -> Result<(), Refused> {
+        let Accepted::NewTip {
+            disconnected,
+            connected,
+        } = self.chain.accept(block, unix_time())?
+        else {
+            return Ok(());
+        };
+        for hash in &disconnected {
+            if let Some(block) = self.chain.block(hash) {
+                self.pool.restore_disconnected(block);
+            }
+        }
+        let mut headers = Vec::new();
+        for hash in &connected {
+            if let Some(block) = self.chain.block(hash) {
+                self.pool.remove_included(block);
+                headers.push(*block.header());
+            }
+        }
+        self.announce(headers, block.hash(), from);
+        Ok(())
+    }
+
+    /// Tells every peer but `from` of a new tip, in the way that it wants.
+    fn announce(&self, headers: Vec<BlockHeader>, tip: BlockHash, from: Option<Uuid>) {
+        let by_inv = Inv::from(vec![Inventory::Block(tip)]).into();
+        // The node announces at most eight blocks by their headers.
+        let by_headers = (headers.len() <= 8).then(|| Headers { headers }.into());
+        for (id, peer) in &self.peers {
+            if peer.ready && Some(*id) != from {
+                match &by_headers {
+                    Some(headers) if peer.handle.wants_headers() => tell(peer, headers),
+                    _ => tell(peer, &by_inv),
+                }
+            }
+        }
+    }
+
+    fn question_for_headers(&self) -> Message {
+        let locator = self.chain.locator();
+        GetHeaders {
+            version: PROTOCOL_VERSION,
+            locator,
+            stop: BlockHash::ZERO,
+        }
+        .into()
+    }
+
+    fn send(&self, to: Uuid, message: &Message) {
+        if let Some(peer) = self.peers.get(&to) {
+            tell(peer, message);
+        }
+    }
+
+    /// What a new connection is spawned with; `None` once the node is closed.
+    fn setup(&self) -> Option<PeerConnectionSetup> {
+        let events = self.events.clone()?;
+        let mut config = self.config.clone();
+        config.session.start_height = i32::try_from(self.chain.tip().0).unwrap_or(i32::MAX);
+        Some(PeerConnectionSetup {
+            config,
+            nonces: self.nonces.clone(),
+            events,
+            slot: None,
+        })
+    }
+
+    fn add_peer(&mut self, handle: PeerConnectionHandle) {
+        if handle.direction() == Direction::Outbound && self.known_addresses.len() < MAX_ADDRESSES {
+            self.known_addresses.insert(handle.address());
+        }
+        let peer = Peer {
+            handle,
+            ready: false,
+            wants_transactions: true,
+            told_addresses: false,
+        };
+        self.peers.insert(peer.handle.peer_id(), peer);
+    }
+
+    pub(super) fn transaction(&self, txid: &Txid) -> Option<Tx> {
+        self.pool.get(txid).cloned()
+    }
+
+    pub(super) fn own_address(&self) -> SocketAddr {
+        self.own_address
+    }
+}
+
+/// Sends without waiting. A peer that has left so much unread that there is no room is dropped, alone.
+fn tell(peer: &Peer, message: &Message) {
+    if let Err(Error::TimedOut { .. }) = peer.handle.try_send(message) {
+        let waiting = peer.handle.queued().1 as u64;
+        peer.handle.stop(DisconnectReason::SlowReader { waiting });
+    }
+}
+
+fn unix_time() -> u32 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+}
