@@ -101,13 +101,8 @@ pub(super) fn check_size(message: &Message, receiver: Receiver) -> Result<(), Se
         general: receiver.max_payload,
         ..PayloadLimits::default()
     };
-    let extended = receiver.version >= EXTENDED_PAYLOADS;
-    let ceiling = if extended {
-        u64::MAX
-    } else {
-        u64::from(u32::MAX)
-    };
-    let (bytes, limit) = (message.encoded_len(), limits.limit(command).min(ceiling));
+    let limit = limits.limit(command).min(frame_limit(receiver.version));
+    let bytes = message.encoded_len();
     if bytes > limit {
         return Err(SendRefused::PayloadTooLarge {
             command,
@@ -116,6 +111,15 @@ pub(super) fn check_size(message: &Message, receiver: Receiver) -> Result<(), Se
         });
     }
     Ok(())
+}
+
+/// The longest payload of any frame to a peer of that protocol version.
+const fn frame_limit(version: i32) -> u64 {
+    if version >= EXTENDED_PAYLOADS {
+        u64::MAX
+    } else {
+        u32::MAX as u64
+    }
 }
 
 /// How many entries the list has that a message is, whether it was built as one or by hand.
@@ -157,5 +161,16 @@ pub(super) fn check_manners(message: &Message, receiver: Receiver) -> Result<(),
             punished("a node without NODE_BLOOM bans the sender")
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::frame_limit;
+
+    #[test]
+    fn payloads_above_four_gib_go_only_to_peers_that_know_them() {
+        assert_eq!(frame_limit(70015), 0xffff_ffff);
+        assert_eq!(frame_limit(70016), u64::MAX);
     }
 }

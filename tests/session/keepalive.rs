@@ -286,6 +286,18 @@ fn a_pause_shifts_the_timeout_of_an_open_ping_and_does_not_count_as_its_round_tr
 }
 
 #[test]
+fn a_pause_shifts_what_a_transfer_has_held_back() {
+    let mut side = Side::complete(Direction::Outbound);
+    next_ping(&mut side, 300 * SECOND);
+    side.now += 10 * SECOND;
+    side.with(|session, now| session.on_transfer(now));
+    side.now += 30 * SECOND;
+    side.with(|session, _| session.on_pause(30 * SECOND));
+    side.assert_next_deadline_in(60 * SECOND);
+    assert_eq!(side.take(), [timed_out_ping(60 * SECOND)]);
+}
+
+#[test]
 fn a_pause_shifts_the_idle_timeout() {
     let mut side = Side::complete_with(Direction::Outbound, |config| {
         config.idle_timeout = 100 * SECOND;
@@ -373,6 +385,19 @@ fn peers_that_know_no_nonces_get_empty_pings_and_no_pongs() {
             }
         }
     }
+}
+
+#[test]
+fn the_older_of_both_sides_protocols_is_spoken() {
+    let mut side = Side::connected_with(Direction::Outbound, |config| {
+        config.protocol_version = 60000;
+    });
+    side.receive(peer_version());
+    side.take();
+    side.receive(Message::Verack);
+    assert_eq!(side.take_sent(), [Ping { nonce: None }.into()]);
+    side.receive(Ping::new(9));
+    assert_eq!(side.take(), []);
 }
 
 #[test]

@@ -364,13 +364,12 @@ impl Session {
     fn misbehaved(&mut self, misbehavior: Misbehavior) {
         self.score = self.score.saturating_add(misbehavior.score());
         let score = self.score;
-        let counts = misbehavior.score() > 0;
         self.outputs
             .push_back(Output::Event(SessionEvent::Misbehavior {
                 misbehavior,
                 score,
             }));
-        if counts && score >= self.config.ban_threshold {
+        if score >= self.config.ban_threshold {
             self.close(DisconnectReason::Misbehaved { score });
         }
     }
