@@ -361,7 +361,9 @@ fn a_peer_without_room_for_us_is_told_from_a_broken_one() {
         side.receive(full.clone());
         assert_eq!(
             side.take(),
-            [Output::Close(DisconnectReason::PeerFull(full.clone()))]
+            [Output::Close(DisconnectReason::PeerFull(Box::new(
+                full.clone()
+            )))]
         );
         assert_ended(&side, Consequence::BackOff, ConnectionState::Rejected);
     }
@@ -376,7 +378,7 @@ fn a_peer_may_say_that_it_has_no_room_after_the_handshake() {
     assert_eq!(side.take_delivered(), []);
     assert_eq!(
         side.take(),
-        [Output::Close(DisconnectReason::PeerFull(full))]
+        [Output::Close(DisconnectReason::PeerFull(Box::new(full)))]
     );
     assert_eq!(side.closed().unwrap().consequence(), Consequence::BackOff);
 }
@@ -406,7 +408,7 @@ fn a_refusal_of_our_version_explains_the_close_that_follows() {
         side.receive(obsolete.clone());
         side.receive(other.clone());
         assert_eq!(side.take(), [], "the peer's move");
-        let reason = DisconnectReason::RefusedByPeer(obsolete.clone());
+        let reason = DisconnectReason::RefusedByPeer(Box::new(obsolete.clone()));
         assert_eq!(side.transport_ends(end), reason);
         assert_eq!(side.take(), [Output::Close(reason)]);
         assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);

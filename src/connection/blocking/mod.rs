@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::kept::Kept;
+use self::requests::Markers;
 use super::inlet::{Inlet, Next, Received};
 use super::lanes::{Lane, Lanes, Written};
 use super::progress::write_deadline;
@@ -61,8 +62,10 @@ pub struct Connection {
     counters: Arc<TrafficCounters>,
     unsent: Lanes,
     kept: Kept,
-    /// The pongs that came since a request began to wait for one.
-    pongs: Vec<(u64, Duration)>,
+    /// The nonce of the ping that a request waits for, and how long its pong took once it is there.
+    awaited_pong: Option<(u64, Option<Duration>)>,
+    /// What is still to come for requests for blocks that have their answers.
+    markers: Markers,
     /// When the last call returned: in between, the peer's deadlines stand still.
     left: Instant,
 }
@@ -169,7 +172,8 @@ impl Connection {
             unsent: Lanes::default(),
             kept: Kept::new(config.kept_bytes),
             peer: PeerInfo::default(),
-            pongs: Vec::new(),
+            awaited_pong: None,
+            markers: Markers::default(),
             left: now,
             config: config.clone(),
             stream,
@@ -180,7 +184,7 @@ impl Connection {
             connection.turn(None)?;
         }
         connection.peer = connection.session.peer().cloned().unwrap_or_default();
-        connection.leave();
+        connection.left = Instant::now();
         Ok(connection)
     }
 
@@ -301,18 +305,20 @@ impl Connection {
         &mut self,
         call: impl FnOnce(&mut Self) -> Result<T, DisconnectReason>,
     ) -> Result<T, Error> {
-        let away = self.left.elapsed();
-        self.session.on_pause(away);
-        self.inlet.on_pause(away);
+        self.resume();
         let result = call(self);
-        self.leave();
+        self.left = Instant::now();
         result.map_err(|reason| Error::Disconnected {
             peer: self.name.clone(),
             reason,
         })
     }
 
-    fn leave(&mut self) {
+    /// The program is back: what it did meanwhile does not count against the peer.
+    fn resume(&mut self) {
+        let away = self.left.elapsed();
+        self.session.on_pause(away);
+        self.inlet.on_pause(away);
         self.left = Instant::now();
     }
 
@@ -340,6 +346,7 @@ impl Connection {
     fn take_arrivals(&mut self) -> Result<(), DisconnectReason> {
         loop {
             match self.inlet.next(&mut self.session) {
+                Next::Received(received) if self.markers.settles(&received) => {}
                 Next::Received(received) => self.kept.push(received),
                 Next::Handled => {}
                 Next::NeedsMore => return self.drain(),
@@ -359,7 +366,11 @@ impl Connection {
                 }
                 Output::Event(SessionEvent::HandshakeComplete(_)) => {}
                 Output::Event(SessionEvent::Pong { nonce, round_trip }) => {
-                    self.pongs.push((nonce, round_trip));
+                    if let Some((awaited, time)) = &mut self.awaited_pong
+                        && *awaited == nonce
+                    {
+                        *time = Some(round_trip);
+                    }
                 }
                 Output::Event(SessionEvent::Misbehavior { misbehavior, .. }) => {
                     log::debug!("{}: {misbehavior}", self.name);

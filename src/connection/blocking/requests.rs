@@ -1,12 +1,15 @@
 //! Questions to a peer, each with its answer.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use uuid::Uuid;
 
 use super::Connection;
 use crate::connection::inlet::Received;
 use crate::error::{Error, Wait};
 use crate::session::{DisconnectReason, PROTOCOL_VERSION};
-use crate::wire::{Block, BlockHash, BlockHeader, GetData, GetHeaders, Inventory, Message};
+use crate::wire::{Block, BlockHash, BlockHeader, GetData, GetHeaders, Inventory, Message, Txid};
 
 impl Connection {
     /// Asks whether the peer is there; returns how long the answer took.
@@ -17,9 +20,12 @@ impl Connection {
     ///
     /// [`Error::TimedOut`], [`Error::Disconnected`].
     pub fn ping(&mut self, timeout: Duration) -> Result<Duration, Error> {
+        self.resume();
         let ping = self.session.ping(Instant::now());
-        self.request(&[Message::Ping(ping)], timeout, |connection| {
-            connection.pong(ping.nonce).map(Ok)
+        self.awaited_pong = ping.nonce.map(|nonce| (nonce, None));
+        self.request(&Message::Ping(ping), timeout, |connection| {
+            let (_, time) = connection.awaited_pong?;
+            time.map(Ok)
         })
     }
 
@@ -53,7 +59,7 @@ impl Connection {
             Some(first) => locator.contains(&first.previous),
         };
         let mut known = self.kept.end();
-        self.request(&[question.into()], timeout, |connection| {
+        self.request(&question.into(), timeout, |connection| {
             connection
                 .kept
                 .take_since(&mut known, |received| match received {
@@ -67,8 +73,10 @@ impl Connection {
 
     /// Asks for a block, and checks that its transactions are those which its header commits to.
     ///
-    /// A node says nothing at all about a block that it does not have. So a ping follows the question: a node answers in order, and a
-    /// pong that comes first means [`Error::NotFound`]. Blocks at most for `timeout`, and what sending takes. Other messages that
+    /// A node says nothing at all about a block that it does not have, but names every transaction that it does not have. So the question is
+    /// followed by one for a transaction that nobody has: when that is named and the block has not come, the answer is
+    /// [`Error::NotFound`]. (A ping would do for the reference node, which does one thing after the other; others answer pings
+    /// ahead of blocks, this library among them.) Blocks at most for `timeout`, and what sending takes. Other messages that
     /// come are kept.
     ///
     /// # Errors
@@ -76,41 +84,41 @@ impl Connection {
     /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered`; [`Error::BadBlock`];
     /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`].
     pub fn block(&mut self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
-        let question = GetData::from(vec![Inventory::Block(hash)]);
-        let ping = self.session.ping(Instant::now());
+        let wanted = Inventory::Block(hash);
+        let marker = self.markers.next();
+        let question = GetData::from(vec![wanted, marker]);
         let mut known = self.kept.end();
         let limit = self.config.session.limits.buffered;
         let peer = self.name.clone();
-        let block = self.request(
-            &[question.into(), Message::Ping(ping)],
-            timeout,
-            |connection| {
-                let answer = connection
-                    .kept
-                    .take_since(&mut known, |received| match received {
-                        Received::Message(Message::Block(block), _) if block.hash() == hash => {
-                            Some(Ok(block.clone()))
-                        }
-                        Received::PassedOver { command, len } if command.name() == "block" => {
-                            let peer = peer.clone();
-                            Some(Err(Error::PayloadTooLarge {
-                                peer,
-                                bytes: *len,
-                                limit,
-                            }))
-                        }
-                        _ => None,
-                    });
-                // The pong counts only once everything that came before it has been looked at.
-                let not_found = || {
-                    Err(Error::NotFound {
-                        peer: peer.clone(),
-                        hash,
-                    })
-                };
-                answer.or_else(|| connection.pong(ping.nonce).map(|_| not_found()))
-            },
-        )?;
+        let answer = |received: &Received| match received {
+            Received::Message(Message::Block(block), _) if block.hash() == hash => {
+                Some(Ok(block.clone()))
+            }
+            Received::PassedOver { command, len } if command.name() == "block" => {
+                let peer = peer.clone();
+                Some(Err(Error::PayloadTooLarge {
+                    peer,
+                    bytes: *len,
+                    limit,
+                }))
+            }
+            Received::Message(Message::NotFound(missing), _)
+                if missing.inventory.contains(&marker) || missing.inventory.contains(&wanted) =>
+            {
+                Some(Err(Error::NotFound {
+                    peer: peer.clone(),
+                    hash,
+                }))
+            }
+            _ => None,
+        };
+        let answer = self.request(&question.into(), timeout, |connection| {
+            connection.kept.take_since(&mut known, answer)
+        });
+        if !matches!(answer, Err(Error::NotFound { .. })) {
+            self.markers.leave(marker);
+        }
+        let block = answer?;
         match block.check_merkle_root() {
             Ok(()) => Ok(block),
             Err(error) => Err(Error::BadBlock {
@@ -124,15 +132,12 @@ impl Connection {
     /// Sends a question, then takes turns until `answer` finds something.
     fn request<T>(
         &mut self,
-        question: &[Message],
+        question: &Message,
         timeout: Duration,
         mut answer: impl FnMut(&mut Self) -> Option<Result<T, Error>>,
     ) -> Result<T, Error> {
         let deadline = Instant::now() + timeout;
-        self.pongs.clear();
-        for message in question {
-            self.send(message)?;
-        }
+        self.send(question)?;
         let mut found = None;
         self.call(|connection| {
             loop {
@@ -152,13 +157,43 @@ impl Connection {
             })
         })
     }
+}
 
-    /// How long the ping with that nonce took, if its pong has come.
-    fn pong(&mut self, nonce: Option<u64>) -> Option<Duration> {
-        let at = self
-            .pongs
-            .iter()
-            .position(|(pong, _)| Some(*pong) == nonce)?;
-        Some(self.pongs.swap_remove(at).1)
+/// Transactions that nobody has, by which the end of an answer is known.
+#[derive(Debug, Default)]
+pub(super) struct Markers {
+    /// Those whose requests have ended before they came back.
+    left: VecDeque<Inventory>,
+}
+
+impl Markers {
+    /// How many are remembered: a peer that does not name them costs no more.
+    const MAX_LEFT: usize = 64;
+
+    fn next(&self) -> Inventory {
+        let mut hash = [0; 32];
+        hash[..16].copy_from_slice(Uuid::new_v4().as_bytes());
+        Inventory::Tx(Txid(hash))
+    }
+
+    fn leave(&mut self, marker: Inventory) {
+        if self.left.len() == Self::MAX_LEFT {
+            self.left.pop_front();
+        }
+        self.left.push_back(marker);
+    }
+
+    /// Whether this is nothing but the late end of an answer that nobody waits for any more.
+    pub(super) fn settles(&mut self, received: &Received) -> bool {
+        let Received::Message(Message::NotFound(missing), _) = received else {
+            return false;
+        };
+        let [marker] = missing.inventory[..] else {
+            return false;
+        };
+        match self.left.iter().position(|left| *left == marker) {
+            Some(at) => self.left.remove(at).is_some(),
+            None => false,
+        }
     }
 }
