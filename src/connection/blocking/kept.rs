@@ -35,7 +35,7 @@ impl Kept {
         // The newest is kept whatever its size: it has been allowed into memory already.
         while self.bytes > self.max_bytes && self.queue.len() > 1 {
             self.pop();
-            self.dropped += 1;
+            self.count_dropped();
         }
     }
 
@@ -66,6 +66,10 @@ impl Kept {
             self.bytes -= size(&received);
         }
         Some(taken)
+    }
+
+    pub(super) fn count_dropped(&mut self) {
+        self.dropped += 1;
     }
 
     pub(super) fn dropped(&self) -> u64 {

@@ -213,7 +213,8 @@ impl Connection {
         self.counters.snapshot()
     }
 
-    /// How many messages that came while something else was waited for were dropped for want of room.
+    /// How many messages were lost for want of room: those that came while something else was waited for and exceeded
+    /// `kept_bytes`, and those that were longer than `limits.buffered`.
     pub fn dropped(&self) -> u64 {
         self.kept.dropped()
     }
@@ -276,6 +277,7 @@ impl Connection {
                             "{}: a {command} of {len} bytes was too long",
                             connection.name
                         );
+                        connection.kept.count_dropped();
                     }
                     None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
                         return Ok(None);
