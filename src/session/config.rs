@@ -14,6 +14,9 @@ pub const MINIMUM_PROTOCOL_VERSION: i32 = 31800;
 /// Our user agent: `/bsv-p2p:` and the version of this crate, `/` at the end.
 pub const USER_AGENT: &str = concat!("/bsv-p2p:", env!("CARGO_PKG_VERSION"), "/");
 
+/// The longest that anything may be waited for.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// What a [`Session`](super::Session) announces of us, expects of the peer, and waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
@@ -156,6 +159,9 @@ impl SessionConfig {
                 &value,
                 "a duration above zero is needed",
             )?;
+            // The clock has an end.
+            let most = "at most 100 years are allowed";
+            check(value <= LONGEST, field, &value, most)?;
         }
         check(
             self.ban_threshold > 0,
@@ -198,6 +204,10 @@ mod tests {
         assert_eq!(
             wrong(|config| config.ping_timeout = Duration::ZERO).field,
             "ping_timeout"
+        );
+        assert_eq!(
+            wrong(|config| config.ping_timeout = Duration::MAX).expected,
+            "at most 100 years are allowed"
         );
         assert_eq!(
             wrong(|config| config.start_height = -2).field,
