@@ -64,7 +64,7 @@ pub enum Error {
         /// The block that was asked for.
         hash: BlockHash,
         /// What is wrong with it.
-        error: BlockError,
+        error: Box<BlockError>,
     },
     /// The system refused something that no peer has to do with: a thread, a socket, an address to listen on.
     #[error("{what}: {kind}")]

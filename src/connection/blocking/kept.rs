@@ -46,6 +46,10 @@ impl Kept {
         Some(received)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// The place behind the newest message: what comes later comes behind it.
     pub(super) fn end(&self) -> u64 {
         self.taken + self.queue.len() as u64

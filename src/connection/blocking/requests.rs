@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::Connection;
 use crate::connection::inlet::Received;
+use crate::connection::progress::deadline_after;
 use crate::error::{Error, Wait};
-use crate::session::{DisconnectReason, PROTOCOL_VERSION};
+use crate::session::PROTOCOL_VERSION;
 use crate::wire::{Block, BlockHash, BlockHeader, GetData, GetHeaders, Inventory, Message};
 
 impl Connection {
@@ -116,7 +117,7 @@ impl Connection {
             Err(error) => Err(Error::BadBlock {
                 peer: self.name.clone(),
                 hash,
-                error,
+                error: error.into(),
             }),
         }
     }
@@ -128,7 +129,7 @@ impl Connection {
         timeout: Duration,
         mut answer: impl FnMut(&mut Self) -> Option<Result<T, Error>>,
     ) -> Result<T, Error> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_after(timeout);
         self.pongs.clear();
         for message in question {
             self.send(message)?;
@@ -138,9 +139,13 @@ impl Connection {
             loop {
                 found = answer(connection);
                 if found.is_some() || Instant::now() >= deadline {
-                    return Ok::<_, DisconnectReason>(());
+                    return Ok(());
                 }
-                connection.turn(Some(deadline))?;
+                if let Err(reason) = connection.turn(Some(deadline)) {
+                    // The answer may have come right before the end.
+                    found = answer(connection);
+                    return if found.is_some() { Ok(()) } else { Err(reason) };
+                }
             }
         })?;
         found.unwrap_or_else(|| {
