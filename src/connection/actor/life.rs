@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Link, Shared};
-use crate::connection::inlet::{Inlet, LockSession as _, Next, Received};
+use crate::connection::inlet::{Inlet, LockSession, Next, Received};
 use crate::connection::outbox::{NotTaken, Outbox};
 use crate::connection::stream::Stream;
 use crate::connection::{SlotGuard, dial, random};
 use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
-use crate::session::{ConnectionState, DisconnectReason, Output, SessionEvent};
+use crate::session::{
+    ConnectionState, DisconnectReason, Output, Session, SessionEvent, TransportEnd,
+};
 
 /// Runs a connection to its end and tells of it. A panic ends this connection and nothing else.
 pub(super) fn run(shared: &Shared, accepted: Option<TcpStream>, slot: Option<SlotGuard>) {
@@ -54,7 +56,7 @@ fn live(
         Err(reason) => return shared.stop.reason().unwrap_or(reason),
     };
     let mut inlet = Inlet::new(&shared.config, shared.counters.clone());
-    let mut session = &shared.session;
+    let mut session = OfActor { shared, link };
     loop {
         if let Some(reason) = drain(shared, link, was_connected) {
             return reason;
@@ -80,6 +82,34 @@ fn live(
             }
         }
         look_at_clock(shared, link);
+    }
+}
+
+/// The session of an actor, behind its lock.
+struct OfActor<'a> {
+    shared: &'a Shared,
+    link: &'a Link,
+}
+
+impl LockSession for OfActor<'_> {
+    fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
+        call(&mut self.shared.session.lock())
+    }
+
+    /// A stop and the outbox end the reads by shutting the socket down: then they know the reason, and what the socket
+    /// says means nothing.
+    fn on_transport_end(&mut self, end: TransportEnd) {
+        let ours = self
+            .shared
+            .stop
+            .reason()
+            .or_else(|| self.link.outbox.closed());
+        self.with(|session| match ours {
+            Some(reason) => session.close(reason),
+            None => {
+                session.on_transport_end(end);
+            }
+        });
     }
 }
 
@@ -118,7 +148,7 @@ fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<&Link, Discon
 
 /// Does what the session wants. Returns the reason once the connection is at its end.
 fn drain(shared: &Shared, link: &Link, was_connected: &mut bool) -> Option<DisconnectReason> {
-    let mut session = &shared.session;
+    let mut session = OfActor { shared, link };
     while let Some(output) = session.with(|session| session.poll_output()) {
         match output {
             Output::Send(message) => {
