@@ -29,8 +29,9 @@ impl Connection {
     /// The answer is empty if the peer has nothing further. A node does not answer while it is in its initial download. Blocks at most for `timeout`,
     /// and what sending takes. Other messages that come are kept.
     ///
-    /// The wire has no way to tell which question an answer belongs to: taken as the answer is the first `headers` that is empty or
-    /// continues a block of the locator. With an empty locator it is that which starts with `stop`.
+    /// The wire has no way to tell which question an answer belongs to: taken as the answer is the first `headers` that is empty,
+    /// continues a block of the locator, or starts behind the network's first block, as the answer does if the peer knows none
+    /// of the locator. With an empty locator it is that which starts with `stop`.
     ///
     /// # Errors
     ///
@@ -47,10 +48,11 @@ impl Connection {
             locator: locator.clone(),
             stop,
         };
+        let genesis = BlockHeader::genesis(self.config.network).hash();
         let answers = move |headers: &[BlockHeader]| match headers.first() {
             None => true,
             Some(first) if locator.is_empty() => first.hash() == stop,
-            Some(first) => locator.contains(&first.previous),
+            Some(first) => locator.contains(&first.previous) || first.previous == genesis,
         };
         let mut known = self.kept.end();
         self.request(&[question.into()], timeout, |connection| {
