@@ -62,9 +62,20 @@ pub struct Connection {
     unsent: Lanes,
     kept: Kept,
     /// The pongs that came since a request began to wait for one.
-    pongs: Vec<(u64, Duration)>,
+    pongs: Vec<ArrivedPong>,
+    /// Whether the answer to a question for headers may still come, because nobody waited for it to the end.
+    headers_open: bool,
     /// When the last call returned: in between, the peer's deadlines stand still.
     left: Instant,
+}
+
+/// A pong, and where it stands among the messages that are kept.
+#[derive(Debug)]
+struct ArrivedPong {
+    nonce: u64,
+    round_trip: Duration,
+    /// What came behind the pong is kept behind this place.
+    place: u64,
 }
 
 impl Connection {
@@ -170,6 +181,7 @@ impl Connection {
             kept: Kept::new(config.kept_bytes),
             peer: PeerInfo::default(),
             pongs: Vec::new(),
+            headers_open: false,
             left: now,
             config: config.clone(),
             stream,
@@ -301,15 +313,21 @@ impl Connection {
         &mut self,
         call: impl FnOnce(&mut Self) -> Result<T, DisconnectReason>,
     ) -> Result<T, Error> {
-        let away = self.left.elapsed();
-        self.session.on_pause(away);
-        self.inlet.on_pause(away);
+        self.enter();
         let result = call(self);
         self.leave();
         result.map_err(|reason| Error::Disconnected {
             peer: self.name.clone(),
             reason,
         })
+    }
+
+    fn enter(&mut self) {
+        let now = Instant::now();
+        let away = now.saturating_duration_since(self.left);
+        self.session.on_pause(away);
+        self.inlet.on_pause(away);
+        self.left = now;
     }
 
     fn leave(&mut self) {
@@ -359,7 +377,12 @@ impl Connection {
                 }
                 Output::Event(SessionEvent::HandshakeComplete(_)) => {}
                 Output::Event(SessionEvent::Pong { nonce, round_trip }) => {
-                    self.pongs.push((nonce, round_trip));
+                    let place = self.kept.end();
+                    self.pongs.push(ArrivedPong {
+                        nonce,
+                        round_trip,
+                        place,
+                    });
                 }
                 Output::Event(SessionEvent::Misbehavior { misbehavior, .. }) => {
                     log::debug!("{}: {misbehavior}", self.name);

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::Connection;
+use super::{ArrivedPong, Connection};
 use crate::connection::inlet::Received;
 use crate::error::{Error, Wait};
 use crate::session::{DisconnectReason, PROTOCOL_VERSION};
-use crate::wire::{Block, BlockHash, BlockHeader, GetData, GetHeaders, Inventory, Message};
+use crate::wire::{Block, BlockHash, BlockHeader, GetData, GetHeaders, Inventory, Message, Ping};
 
 impl Connection {
     /// Asks whether the peer is there; returns how long the answer took.
@@ -17,9 +17,9 @@ impl Connection {
     ///
     /// [`Error::TimedOut`], [`Error::Disconnected`].
     pub fn ping(&mut self, timeout: Duration) -> Result<Duration, Error> {
-        let ping = self.session.ping(Instant::now());
+        let ping = self.new_ping();
         self.request(&[Message::Ping(ping)], timeout, |connection| {
-            connection.pong(ping.nonce).map(Ok)
+            connection.pong(ping.nonce).map(|pong| Ok(pong.round_trip))
         })
     }
 
@@ -42,29 +42,38 @@ impl Connection {
         stop: BlockHash,
         timeout: Duration,
     ) -> Result<Vec<BlockHeader>, Error> {
-        let locator = locator.to_vec();
         let question = GetHeaders {
             version: PROTOCOL_VERSION,
-            locator: locator.clone(),
+            locator: locator.to_vec(),
             stop,
         };
         let genesis = BlockHeader::genesis(self.config.network).hash();
-        let answers = move |headers: &[BlockHeader]| match headers.first() {
+        let answers = |headers: &[BlockHeader]| match headers.first() {
             None => true,
             Some(first) if locator.is_empty() => first.hash() == stop,
             Some(first) => locator.contains(&first.previous) || first.previous == genesis,
         };
-        let mut known = self.kept.end();
-        self.request(&[question.into()], timeout, |connection| {
-            connection
-                .kept
-                .take_since(&mut known, |received| match received {
-                    Received::Message(Message::Headers(found), _) if answers(&found.headers) => {
-                        Some(Ok(found.headers.clone()))
-                    }
-                    _ => None,
-                })
-        })
+        // An earlier question whose time ran out may yet be answered. A node answers in order: what comes before this pong
+        // is not meant.
+        let fence = self.headers_open.then(|| self.new_ping());
+        let mut known = fence.is_none().then(|| self.kept.end());
+        let mut questions: Vec<Message> = fence.map(Message::Ping).into_iter().collect();
+        questions.push(question.into());
+        self.headers_open = true;
+        let found = self.request(&questions, timeout, |connection| {
+            if let Some(fence) = fence.filter(|_| known.is_none()) {
+                known = connection.pong(fence.nonce).map(|pong| pong.place);
+            }
+            let kept = &mut connection.kept;
+            kept.take_since(known.as_mut()?, |received| match received {
+                Received::Message(Message::Headers(found), _) if answers(&found.headers) => {
+                    Some(Ok(found.headers.clone()))
+                }
+                _ => None,
+            })
+        })?;
+        self.headers_open = false;
+        Ok(found)
     }
 
     /// Asks for a block, and checks that its transactions are those which its header commits to.
@@ -79,7 +88,7 @@ impl Connection {
     /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`].
     pub fn block(&mut self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
         let question = GetData::from(vec![Inventory::Block(hash)]);
-        let ping = self.session.ping(Instant::now());
+        let ping = self.new_ping();
         let mut known = self.kept.end();
         let limit = self.config.session.limits.buffered;
         let peer = self.name.clone();
@@ -155,12 +164,18 @@ impl Connection {
         })
     }
 
-    /// How long the ping with that nonce took, if its pong has come.
-    fn pong(&mut self, nonce: Option<u64>) -> Option<Duration> {
+    /// A ping to be sent now. The time that the program was away is over before it: it does not count for the ping.
+    fn new_ping(&mut self) -> Ping {
+        self.enter();
+        self.session.ping(Instant::now())
+    }
+
+    /// The pong with that nonce, if it has come.
+    fn pong(&mut self, nonce: Option<u64>) -> Option<ArrivedPong> {
         let at = self
             .pongs
             .iter()
-            .position(|(pong, _)| Some(*pong) == nonce)?;
-        Some(self.pongs.swap_remove(at).1)
+            .position(|pong| Some(pong.nonce) == nonce)?;
+        Some(self.pongs.swap_remove(at))
     }
 }
