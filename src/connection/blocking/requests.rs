@@ -127,7 +127,7 @@ impl Connection {
             Err(error) => Err(Error::BadBlock {
                 peer: self.name.clone(),
                 hash,
-                error,
+                error: Box::new(error),
             }),
         }
     }
