@@ -277,6 +277,13 @@ fn a_block_of_60_megabytes_goes_to_the_node_and_comes_back_where_there_is_room_f
         other => panic!("{other:?}"),
     }
     assert_works(&mut giver, &block);
+    // The large block for which nobody waits any more is not taken for the small one.
+    let impatient = giver.block(block.hash(), Duration::from_millis(1));
+    assert!(
+        matches!(impatient, Err(Error::TimedOut { .. })),
+        "{impatient:?}"
+    );
+    assert_works(&mut giver, &block);
     let mut actor = Actor::dial(&node, config());
     actor.connected();
     for hash in [block.hash(), block.header().previous] {
@@ -310,9 +317,10 @@ fn a_block_of_60_megabytes_goes_to_the_node_and_comes_back_where_there_is_room_f
 
 /// Checks that a connection is in order after a large block.
 fn assert_works(connection: &mut Connection, block: &Block) {
-    connection.ping(SOON).expect("a pong");
     let previous = block.header().previous;
+    let small = connection.block(previous, SOON).expect("a small block");
+    assert_eq!(small.hash(), previous);
     let headers = connection.headers(&[previous], block.hash(), SOON);
     assert_eq!(headers.expect("headers"), [*block.header()]);
-    connection.block(previous, SOON).expect("a small block");
+    connection.ping(SOON).expect("a pong");
 }

@@ -63,8 +63,8 @@ pub struct Connection {
     kept: Kept,
     /// The pongs that came since a request began to wait for one.
     pongs: Vec<ArrivedPong>,
-    /// Whether the answer to a question for headers may still come, because nobody waited for it to the end.
-    headers_open: bool,
+    /// Whether the answer to a question may still come, because nobody waited for it to the end.
+    answers_open: bool,
     /// When the last call returned: in between, the peer's deadlines stand still.
     left: Instant,
 }
@@ -181,7 +181,7 @@ impl Connection {
             kept: Kept::new(config.kept_bytes),
             peer: PeerInfo::default(),
             pongs: Vec::new(),
-            headers_open: false,
+            answers_open: false,
             left: now,
             config: config.clone(),
             stream,

@@ -18,7 +18,7 @@ impl Connection {
     /// [`Error::TimedOut`], [`Error::Disconnected`].
     pub fn ping(&mut self, timeout: Duration) -> Result<Duration, Error> {
         let ping = self.new_ping();
-        self.request(&[Message::Ping(ping)], timeout, |connection| {
+        self.request(&[Message::Ping(ping)], timeout, |connection, _| {
             connection.pong(ping.nonce).map(|pong| Ok(pong.round_trip))
         })
     }
@@ -53,27 +53,15 @@ impl Connection {
             Some(first) if locator.is_empty() => first.hash() == stop,
             Some(first) => locator.contains(&first.previous) || first.previous == genesis,
         };
-        // An earlier question whose time ran out may yet be answered. A node answers in order: what comes before this pong
-        // is not meant.
-        let fence = self.headers_open.then(|| self.new_ping());
-        let mut known = fence.is_none().then(|| self.kept.end());
-        let mut questions: Vec<Message> = fence.map(Message::Ping).into_iter().collect();
-        questions.push(question.into());
-        self.headers_open = true;
-        let found = self.request(&questions, timeout, |connection| {
-            if let Some(fence) = fence.filter(|_| known.is_none()) {
-                known = connection.pong(fence.nonce).map(|pong| pong.place);
-            }
+        self.request(&[question.into()], timeout, |connection, since| {
             let kept = &mut connection.kept;
-            kept.take_since(known.as_mut()?, |received| match received {
+            kept.take_since(since.as_mut()?, |received| match received {
                 Received::Message(Message::Headers(found), _) if answers(&found.headers) => {
                     Some(Ok(found.headers.clone()))
                 }
                 _ => None,
             })
-        })?;
-        self.headers_open = false;
-        Ok(found)
+        })
     }
 
     /// Asks for a block, and checks that its transactions are those which its header commits to.
@@ -92,36 +80,36 @@ impl Connection {
         let mut known = self.kept.end();
         let limit = self.config.session.limits.buffered;
         let peer = self.name.clone();
-        let block = self.request(
-            &[question.into(), Message::Ping(ping)],
-            timeout,
-            |connection| {
-                let answer = connection
-                    .kept
-                    .take_since(&mut known, |received| match received {
-                        Received::Message(Message::Block(block), _) if block.hash() == hash => {
-                            Some(Ok(block.clone()))
-                        }
-                        Received::PassedOver { command, len } if command.name() == "block" => {
-                            let peer = peer.clone();
-                            Some(Err(Error::PayloadTooLarge {
-                                peer,
-                                bytes: *len,
-                                limit,
-                            }))
-                        }
-                        _ => None,
-                    });
-                // The pong counts only once everything that came before it has been looked at.
-                let not_found = || {
-                    Err(Error::NotFound {
-                        peer: peer.clone(),
-                        hash,
-                    })
-                };
-                answer.or_else(|| connection.pong(ping.nonce).map(|_| not_found()))
-            },
-        )?;
+        let questions = [question.into(), Message::Ping(ping)];
+        let block = self.request(&questions, timeout, |connection, since| {
+            let kept = &mut connection.kept;
+            // A block names itself: one that an earlier question brings is as good.
+            let block = kept.take_since(&mut known, |received| match received {
+                Received::Message(Message::Block(block), _) if block.hash() == hash => {
+                    Some(Ok(block.clone()))
+                }
+                _ => None,
+            });
+            let too_large = || {
+                kept.take_since(since.as_mut()?, |received| match received {
+                    Received::PassedOver { command, len } if command.name() == "block" => {
+                        Some(Err(Error::PayloadTooLarge {
+                            peer: peer.clone(),
+                            bytes: *len,
+                            limit,
+                        }))
+                    }
+                    _ => None,
+                })
+            };
+            // The pong counts only once everything that came before it has been looked at.
+            block.or_else(too_large).or_else(|| {
+                let peer = peer.clone();
+                connection
+                    .pong(ping.nonce)
+                    .map(|_| Err(Error::NotFound { peer, hash }))
+            })
+        })?;
         match block.check_merkle_root() {
             Ok(()) => Ok(block),
             Err(error) => Err(Error::BadBlock {
@@ -133,27 +121,38 @@ impl Connection {
     }
 
     /// Sends a question, then takes turns until `answer` finds something.
+    ///
+    /// An earlier question whose time ran out may yet be answered. A ping goes before the new one then: a node answers in
+    /// order, and what comes before the pong is not meant. `answer` learns behind which place of what is kept its
+    /// answers are, once that is known.
     fn request<T>(
         &mut self,
         question: &[Message],
         timeout: Duration,
-        mut answer: impl FnMut(&mut Self) -> Option<Result<T, Error>>,
+        mut answer: impl FnMut(&mut Self, &mut Option<u64>) -> Option<Result<T, Error>>,
     ) -> Result<T, Error> {
         let deadline = Instant::now() + timeout;
         self.pongs.clear();
-        for message in question {
+        let fence = self.answers_open.then(|| self.new_ping());
+        let mut since = fence.is_none().then(|| self.kept.end());
+        self.answers_open = true;
+        for message in fence.map(Message::Ping).iter().chain(question) {
             self.send(message)?;
         }
         let mut found = None;
         self.call(|connection| {
             loop {
-                found = answer(connection);
+                if let Some(fence) = fence.filter(|_| since.is_none()) {
+                    since = connection.pong(fence.nonce).map(|pong| pong.place);
+                }
+                found = answer(connection, &mut since);
                 if found.is_some() || Instant::now() >= deadline {
                     return Ok::<_, DisconnectReason>(());
                 }
                 connection.turn(Some(deadline))?;
             }
         })?;
+        self.answers_open = found.is_none() || since.is_none();
         found.unwrap_or_else(|| {
             let peer = self.name.clone();
             Err(Error::TimedOut {
