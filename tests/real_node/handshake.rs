@@ -127,7 +127,7 @@ fn assert_whole_life(actor: Actor, node: &RealNode, end: impl FnOnce(&PeerConnec
     let mut actor = actor;
     let (address, direction) = (actor.handle.address(), actor.handle.direction());
     let peer_id = actor.handle.peer_id();
-    let info = actor.connected();
+    let info = actor.connected(node);
     assert_is_the_node(&info, node, 3);
     assert_eq!(actor.handle.peer(), Some(info));
     assert_eq!(actor.handle.state(), ConnectionState::Connected);
@@ -207,8 +207,8 @@ fn an_actor_that_the_node_dials_tells_its_life_in_order_and_once() {
 fn the_end_that_we_want_and_the_end_that_the_node_wants_have_different_reasons() {
     let node = RealNode::start(&[]);
     let [mut one, mut other] = [(); 2].map(|()| Actor::dial(&node, config()));
-    one.connected();
-    other.connected();
+    one.connected(&node);
+    other.connected(&node);
 
     one.handle.disconnect();
     assert_eq!(one.lost(), DisconnectReason::Command);

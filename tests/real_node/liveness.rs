@@ -83,7 +83,7 @@ fn pings_are_answered_both_ways_between_actors_and_the_node() {
         Actor::be_dialled(&node, config),
     ];
     for actor in &mut actors {
-        actor.connected();
+        actor.connected(&node);
     }
     for pings in 1..=3 {
         node.wait_until("the node's pings are answered", SOON, || {
@@ -117,7 +117,7 @@ fn the_death_of_the_node_is_noticed_at_once() {
         Actor::be_dialled(&node, config()),
     ];
     for actor in &mut actors {
-        actor.connected();
+        actor.connected(&node);
     }
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -153,8 +153,7 @@ fn a_node_that_stalls_is_given_up_when_its_pong_is_overdue() {
     let node = RealNode::start(&[]);
     let mut connection = dial(&node, &impatient());
     let mut actor = Actor::dial(&node, impatient());
-    actor.connected();
-    connection.ping(SOON).expect("a pong");
+    actor.connected(&node);
     let session = impatient().session;
     let timed_out = DisconnectReason::PingTimedOut {
         after: session.ping_timeout,
@@ -228,7 +227,7 @@ fn a_node_that_does_not_read_is_given_up_when_the_write_is_overdue() {
 fn an_actor_gives_up_a_node_that_does_not_read_when_the_write_is_overdue() {
     let node = RealNode::start(&[]);
     let mut actor = Actor::dial(&node, short_writes());
-    actor.connected();
+    actor.connected(&node);
     node.stop_process();
     let error = (0..MUCH).find_map(|_| actor.handle.send(&ballast(), SOON).err());
     let reason = end_of::<()>(Err(error.expect("the node does not read")));
@@ -247,7 +246,7 @@ fn an_actors_sender_waits_for_room_no_longer_than_it_wants() {
     let mut config = config();
     config.outbox_bytes = 1024 * 1024;
     let mut actor = Actor::dial(&node, config);
-    actor.connected();
+    actor.connected(&node);
     node.stop_process();
     let room = Duration::from_millis(200);
     let mut began = Instant::now();
@@ -278,7 +277,6 @@ fn requests_to_a_stalled_node_time_out_and_the_connection_goes_on_when_it_does()
     let node = RealNode::start(&[]);
     node.generate(3);
     let mut connection = dial(&node, &config());
-    connection.ping(SOON).expect("a pong");
     let tip = tip(&node);
     node.stop_process();
     let limit = Duration::from_millis(150);

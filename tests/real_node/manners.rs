@@ -100,7 +100,7 @@ fn a_long_and_varied_session_costs_nothing_with_the_node() {
         Actor::be_dialled(&node, config()),
     ];
     for actor in &mut actors {
-        actor.connected();
+        actor.connected(&node);
     }
     for connection in &mut connections {
         ask_everything(&node, connection);
@@ -149,7 +149,7 @@ fn what_the_node_would_punish_is_not_sent() {
     node.generate(1);
     let mut connection = dial(&node, &config());
     let mut actor = Actor::dial(&node, config());
-    actor.connected();
+    actor.connected(&node);
     let too_many = Inv::from(vec![Inventory::Tx(Txid::ZERO); 60_000]);
     for message in [
         Message::Verack,

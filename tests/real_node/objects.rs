@@ -60,7 +60,6 @@ fn assert_same_as_nodes(block: &Block, node: &RealNode) {
 fn a_wallets_transactions_and_their_block_arrive_byte_for_byte() {
     let (node, address) = rich_node();
     let mut connection = dial(&node, &config());
-    connection.ping(SOON).expect("a pong");
 
     let mut txids = Vec::new();
     for _ in 0..5 {
@@ -102,7 +101,7 @@ fn a_wallets_transactions_and_their_block_arrive_byte_for_byte() {
 fn an_actor_fetches_a_transaction_and_its_block_byte_for_byte() {
     let (node, address) = rich_node();
     let mut actor = Actor::dial(&node, config());
-    actor.connected();
+    actor.connected(&node);
     let txid = pay(&node, &address);
     actor.receive("the announcement of the transaction", |message| {
         matches!(message, Message::Inv(inv) if lists(&inv.inventory, txid)).then_some(())
@@ -153,9 +152,7 @@ fn the_node_takes_a_transaction_that_we_announce_and_tells_others() {
     let tx = spend(spendable(&node, &mut chain), 4_999_000_000);
     let txid = tx.txid();
     let [mut giver, mut hearer] = [(); 2].map(|()| dial(&node, &config()));
-    hearer.ping(SOON).expect("a pong");
 
-    giver.ping(SOON).expect("a pong");
     let inv = Inv::from(vec![Inventory::Tx(txid)]);
     giver.send(&inv.into()).expect("an open connection");
     receive(&mut giver, "the question for the transaction", |message| {
@@ -261,7 +258,6 @@ fn a_block_of_60_megabytes_goes_to_the_node_and_comes_back_where_there_is_room_f
     assert!(len > 59_900_000, "{block:?}");
 
     let mut giver = dial(&node, &config());
-    giver.ping(SOON).expect("a pong");
     giver
         .send(&block.clone().into())
         .expect("an open connection");
@@ -285,7 +281,7 @@ fn a_block_of_60_megabytes_goes_to_the_node_and_comes_back_where_there_is_room_f
     );
     assert_works(&mut giver, &block);
     let mut actor = Actor::dial(&node, config());
-    actor.connected();
+    actor.connected(&node);
     for hash in [block.hash(), block.header().previous] {
         let question = ask_for(Inventory::Block(hash));
         actor

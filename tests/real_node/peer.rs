@@ -29,19 +29,31 @@ pub(crate) fn impatient() -> ConnectionConfig {
     config
 }
 
-/// Dials the node and shakes hands.
+/// Dials the node and shakes hands, until both sides are done.
 #[track_caller]
 pub(crate) fn dial(node: &RealNode, config: &ConnectionConfig) -> Connection {
     let address = node.address().to_string();
-    Connection::connect(&address, config).unwrap_or_else(|error| panic!("{error}"))
+    settled(Connection::connect(&address, config))
 }
 
-/// Makes the node dial us, and shakes hands.
+/// Makes the node dial us, and shakes hands, until both sides are done.
 #[track_caller]
 pub(crate) fn be_dialled(node: &RealNode, config: &ConnectionConfig) -> Connection {
     let stream = accept_from(node);
-    Connection::accept(stream, config, &NonceRegistry::default())
-        .unwrap_or_else(|error| panic!("{error}"))
+    settled(Connection::accept(
+        stream,
+        config,
+        &NonceRegistry::default(),
+    ))
+}
+
+/// The node tells a peer nothing before it has read the verack, and its protoconf comes behind the handshake: the
+/// pong says that both are there.
+#[track_caller]
+fn settled(connection: Result<Connection, Error>) -> Connection {
+    let mut connection = connection.unwrap_or_else(|error| panic!("{error}"));
+    connection.ping(SOON).expect("a pong");
+    connection
 }
 
 /// Makes the node dial us.
@@ -243,13 +255,18 @@ impl Actor {
         }
     }
 
-    /// Waits for the end of the handshake.
+    /// Waits until the handshake is complete on both sides: the node tells a peer nothing before it
+    /// has read the verack, and the pong says that it has.
     #[track_caller]
-    pub(crate) fn connected(&mut self) -> PeerInfo {
-        self.wait_for("the handshake", |event| match event {
+    pub(crate) fn connected(&mut self, node: &RealNode) -> PeerInfo {
+        let info = self.wait_for("the handshake", |event| match event {
             Event::Control(ControlEvent::HandshakeComplete { info, .. }) => Some((**info).clone()),
             _ => None,
-        })
+        });
+        node.wait_until("the first ping is answered", SOON, || {
+            self.handle.round_trip().last.is_some()
+        });
+        info
     }
 
     /// Waits for a message for which `found` gives something.

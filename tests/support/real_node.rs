@@ -36,7 +36,7 @@ const PORTS_DEADLINE: Duration = Duration::from_secs(30);
 const START_ATTEMPTS: usize = 5;
 
 /// How many lines of the log a failure shows.
-const SHOWN_LINES: usize = 40;
+const SHOWN_LINES: usize = 80;
 
 /// The pause between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -44,7 +44,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The regtest address that receives the rewards of the blocks mined by `generate`.
 const MINING_ADDRESS: &str = "mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8";
 
-/// A running node with ports and a data folder of its own; dropping it kills it.
+/// A running node with ports and a data folder of its own; dropping it kills it, and shows the end of its log if
+/// the test has failed.
 pub(crate) struct RealNode {
     binary: PathBuf,
     options: Vec<String>,
@@ -218,8 +219,7 @@ impl RealNode {
         self.rpc("addnode", json!([address.to_string(), "onetry"]));
     }
 
-    /// Waits for a condition and returns its value; panics with `what` and the end of the log
-    /// when it does not hold in time.
+    /// Waits for a condition and returns its value; panics with `what` when it does not hold in time.
     #[track_caller]
     pub(crate) fn wait_until<C: Condition>(
         &self,
@@ -229,7 +229,7 @@ impl RealNode {
     ) -> C::Value {
         match poll(deadline, || condition().met()) {
             Some(value) => value,
-            None => panic!("not within {deadline:?}: {what}\n{}", self.describe_log()),
+            None => panic!("not within {deadline:?}: {what}"),
         }
     }
 
@@ -452,6 +452,10 @@ impl RealNode {
 
 impl Drop for RealNode {
     fn drop(&mut self) {
+        // Whatever a test fails at, the node's view of it helps.
+        if thread::panicking() {
+            eprintln!("{}", self.describe_log());
+        }
         if let Some(child) = self.process.get_mut() {
             kill_and_reap(child);
         }
