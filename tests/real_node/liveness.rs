@@ -15,10 +15,10 @@ use crate::peer::{
 use crate::support::RealNode;
 
 /// How long an end may take to be noticed that should be noticed at once.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// How much later than its deadline a wait may end on a machine that has much to do.
-const LATE: Duration = Duration::from_millis(800);
+const LATE: Duration = Duration::from_secs(3);
 
 /// Whether the peer has answered this many pings of the node, and none is open.
 fn has_answered(peer: &Value, pings: u64) -> bool {
