@@ -63,7 +63,7 @@ pub enum Error {
         peer: String,
         /// The block that was asked for.
         hash: BlockHash,
-        /// What is wrong with it.
+        /// What is wrong with it. Boxed, or every result that holds an [`Error`] would be large.
         error: Box<BlockError>,
     },
     /// The system refused something that no peer has to do with: a thread, a socket, an address to listen on.
@@ -182,6 +182,11 @@ const fn blame(reason: &DisconnectReason) -> Blame {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_below_the_size_that_lints_call_large() {
+        assert!(size_of::<Error>() < 128, "{}", size_of::<Error>());
+    }
 
     #[test]
     fn errors_tell_the_peer_the_reason_and_whether_to_try_again() {

@@ -11,7 +11,7 @@ use bsv_p2p::wire::{
 use bsv_p2p::{Connection, Error, Network, Wait};
 
 use crate::harness::{config, connected, message, numbered, reason_of};
-use crate::raw_peer::{DEADLINE, RawPeer};
+use crate::raw_peer::{DEADLINE, RawPeer, frame};
 
 /// How long a request waits that gets no answer.
 const SHORT: Duration = Duration::from_millis(200);
@@ -252,8 +252,10 @@ fn a_block_too_long_to_be_kept_is_told_with_both_numbers() {
         &mut connection,
         &mut peer,
         |peer| {
-            peer.expect("getdata");
-            peer.send(block.clone());
+            let marker = expect_block_question(peer, block.hash());
+            // In one piece, as a node sends them.
+            let both = [block.clone().into(), NotFound::from(vec![marker]).into()];
+            peer.send_bytes(&both.map(|message| frame(&message)).concat());
         },
         |connection| connection.block(block.hash(), DEADLINE),
     );

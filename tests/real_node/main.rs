@@ -6,7 +6,14 @@
 #[path = "../support/real_node.rs"]
 mod support;
 
+mod announcements;
+mod chain;
+mod handshake;
+mod liveness;
+mod manners;
 mod mining;
+mod objects;
+mod peer;
 
 use support::RealNode;
 

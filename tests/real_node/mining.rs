@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::RealNode;
 
-fn now() -> u32 {
+pub(crate) fn now() -> u32 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.expect("a clock after 1970").as_secs() as u32
 }
@@ -23,7 +23,7 @@ fn submit(node: &RealNode, block: &Block) -> Value {
 
 /// Mines a template and wants both, the node and the chain, to take the block for the new tip.
 #[track_caller]
-fn mine_for_both(node: &RealNode, chain: &mut Chain, template: &BlockTemplate) -> Block {
+pub(crate) fn mine_for_both(node: &RealNode, chain: &mut Chain, template: &BlockTemplate) -> Block {
     let block = template.mine();
     let height = template.height;
     assert_eq!(submit(node, &block), Value::Null, "height {height}");
@@ -65,7 +65,8 @@ fn the_node_takes_mined_blocks_over_two_halvings_and_a_spend_of_a_mined_reward()
     assert_eq!(chain.median_time_past(), node_median_time(&node));
 }
 
-fn spend(previous: OutPoint, value: i64) -> Tx {
+/// Pays `value` of an output that anyone may spend to anyone.
+pub(crate) fn spend(previous: OutPoint, value: i64) -> Tx {
     Tx::from(&Transaction {
         version: 2,
         inputs: vec![TransactionInput {

@@ -36,7 +36,7 @@ const PORTS_DEADLINE: Duration = Duration::from_secs(30);
 const START_ATTEMPTS: usize = 5;
 
 /// How many lines of the log a failure shows.
-const SHOWN_LINES: usize = 40;
+const SHOWN_LINES: usize = 80;
 
 /// The pause between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -44,7 +44,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The regtest address that receives the rewards of the blocks mined by `generate`.
 const MINING_ADDRESS: &str = "mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8";
 
-/// A running node with ports and a data folder of its own; dropping it kills it.
+/// A running node with ports and a data folder of its own; dropping it kills it, and shows the end of its log if
+/// the test has failed.
 pub(crate) struct RealNode {
     binary: PathBuf,
     options: Vec<String>,
@@ -123,17 +124,40 @@ impl RealNode {
     /// Calls the node and returns the result, or the error as text. A stopped process makes
     /// this fail after a minute.
     pub(crate) fn try_rpc(&self, method: &str, params: Value) -> Result<Value, String> {
-        // The node may close an idle connection at any time, so each call has its own. A proxy
-        // set in the environment is not for loopback.
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_idle_connections(0)
-            .proxy(None)
-            .timeout_global(Some(RPC_DEADLINE))
-            .build()
-            .into();
         let request = json!({"jsonrpc": "1.0", "id": 0, "method": method, "params": params});
-        let mut response = agent
+        result_of(method, self.post(method, &request)?)
+    }
+
+    /// Calls a method once for each entry of `params`, all in one request, and returns the results
+    /// in this order: thousands of calls take no longer than a few single ones.
+    #[track_caller]
+    pub(crate) fn rpc_batch(
+        &self,
+        method: &str,
+        params: impl IntoIterator<Item = Value>,
+    ) -> Vec<Value> {
+        let call =
+            |(id, params)| json!({"jsonrpc": "1.0", "id": id, "method": method, "params": params});
+        let requests: Vec<Value> = params.into_iter().enumerate().map(call).collect();
+        let answers = match self.post(method, &json!(requests)) {
+            Ok(Value::Array(answers)) => answers,
+            other => panic!("{method}: no list of answers: {other:?}"),
+        };
+        assert_eq!(answers.len(), requests.len(), "{method}: answers");
+        let result = |(id, answer): (usize, Value)| {
+            assert_eq!(
+                answer["id"],
+                json!(id),
+                "{method}: the order of the answers"
+            );
+            result_of(method, answer).unwrap_or_else(|error| panic!("{error}"))
+        };
+        answers.into_iter().enumerate().map(result).collect()
+    }
+
+    /// Sends a request to the node and returns what it answers.
+    fn post(&self, method: &str, request: &Value) -> Result<Value, String> {
+        let mut response = agent()
             .post(&self.rpc_url)
             .send_json(request)
             .map_err(|error| format!("{method}: {error}"))?;
@@ -145,16 +169,7 @@ impl RealNode {
             .read_to_string()
             .map_err(|error| format!("{method}: {error}"))?;
         // Refusals that never reach a method (a wrong password, a full queue) are not JSON.
-        let mut answer: Value = serde_json::from_str(&body)
-            .map_err(|_| format!("{method}: HTTP status {status}: {body}"))?;
-        match &answer["error"] {
-            Value::Null => Ok(answer["result"].take()),
-            error => Err(format!(
-                "{method}: {} (code {})",
-                error["message"].as_str().unwrap_or_default(),
-                error["code"]
-            )),
-        }
+        serde_json::from_str(&body).map_err(|_| format!("{method}: HTTP status {status}: {body}"))
     }
 
     /// Mines this many blocks and returns their hashes.
@@ -173,6 +188,22 @@ impl RealNode {
         serde_json::from_value(self.rpc("getblock", json!([hash, 0]))).expect("a block")
     }
 
+    /// The raw bytes of a block, without the detour over text: for large ones.
+    #[track_caller]
+    pub(crate) fn block_bytes(&self, hash: &str) -> Vec<u8> {
+        let url = format!("http://127.0.0.1:{}/rest/block/{hash}.bin", self.rpc_port);
+        let answer = agent().get(url).call().and_then(|mut response| {
+            let body = response.body_mut().with_config().limit(u64::MAX);
+            let bytes = body.read_to_vec()?;
+            Ok((response.status(), bytes))
+        });
+        match answer {
+            Ok((status, bytes)) if status.is_success() => bytes,
+            Ok((status, text)) => panic!("{hash}: {status}: {}", String::from_utf8_lossy(&text)),
+            Err(error) => panic!("{hash}: {error}"),
+        }
+    }
+
     /// The raw bytes of a block header in hexadecimal.
     pub(crate) fn header_hex(&self, hash: &str) -> String {
         serde_json::from_value(self.rpc("getblockheader", json!([hash, false]))).expect("a header")
@@ -188,8 +219,7 @@ impl RealNode {
         self.rpc("addnode", json!([address.to_string(), "onetry"]));
     }
 
-    /// Waits for a condition and returns its value; panics with `what` and the end of the log
-    /// when it does not hold in time.
+    /// Waits for a condition and returns its value; panics with `what` when it does not hold in time.
     #[track_caller]
     pub(crate) fn wait_until<C: Condition>(
         &self,
@@ -199,7 +229,7 @@ impl RealNode {
     ) -> C::Value {
         match poll(deadline, || condition().met()) {
             Some(value) => value,
-            None => panic!("not within {deadline:?}: {what}\n{}", self.describe_log()),
+            None => panic!("not within {deadline:?}: {what}"),
         }
     }
 
@@ -264,6 +294,11 @@ impl RealNode {
         }
     }
 
+    /// The whole log.
+    pub(crate) fn log(&self) -> String {
+        self.log_tail(usize::MAX)
+    }
+
     /// The last lines of the node's log, which tells every message, ban score and disconnect.
     pub(crate) fn log_tail(&self, lines: usize) -> String {
         let log = fs::read(self.folder.path().join("data/regtest/bitcoind.log"));
@@ -315,6 +350,7 @@ impl RealNode {
             .args([
                 "-regtest",
                 "-server",
+                "-rest",
                 "-rpcuser=test",
                 "-rpcbind=127.0.0.1",
                 "-rpcallowip=127.0.0.1",
@@ -416,9 +452,38 @@ impl RealNode {
 
 impl Drop for RealNode {
     fn drop(&mut self) {
+        // Whatever a test fails at, the node's view of it helps.
+        if thread::panicking() {
+            eprintln!("{}", self.describe_log());
+        }
         if let Some(child) = self.process.get_mut() {
             kill_and_reap(child);
         }
+    }
+}
+
+/// What speaks HTTP with the node.
+fn agent() -> ureq::Agent {
+    // The node may close an idle connection at any time, so each call has its own. A proxy set in
+    // the environment is not for loopback.
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_idle_connections(0)
+        .proxy(None)
+        .timeout_global(Some(RPC_DEADLINE))
+        .build()
+        .into()
+}
+
+/// What the node's answer to one call says: the result, or the error as text.
+fn result_of(method: &str, mut answer: Value) -> Result<Value, String> {
+    match &answer["error"] {
+        Value::Null => Ok(answer["result"].take()),
+        error => Err(format!(
+            "{method}: {} (code {})",
+            error["message"].as_str().unwrap_or_default(),
+            error["code"]
+        )),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::Connection;
+use super::kept::Kept;
 use crate::connection::inlet::Received;
 use crate::connection::progress::deadline_after;
 use crate::error::{Error, Wait};
@@ -88,49 +89,51 @@ impl Connection {
         let wanted = Inventory::Block(hash);
         let marker = Markers::draw();
         let question = GetData::from(vec![wanted, marker]);
-        let mut known = self.kept.end();
+        let begin = self.kept.end();
+        let (mut blocks, mut ends) = (begin, begin);
         let limit = self.config.session.limits.buffered;
         let peer = self.name.clone();
         let answer = self.request(question.into(), timeout, |connection, since| {
-            // What names the block itself is as good if an earlier question brings it.
-            let named = connection
-                .kept
-                .take_since(&mut known, |received| match received {
-                    Received::Message(Message::Block(block), _) if block.hash() == hash => {
-                        Some(Ok(block.clone()))
-                    }
-                    Received::Message(Message::NotFound(missing), _)
-                        if missing
-                            .inventory
-                            .iter()
-                            .any(|entry| [wanted, marker].contains(entry)) =>
-                    {
-                        Some(Err(Error::NotFound {
-                            peer: peer.clone(),
-                            hash,
+            let kept = &mut connection.kept;
+            // A block names itself: one that an earlier question brings is as good.
+            let block = kept.take_since(&mut blocks, |received| match received {
+                Received::Message(Message::Block(block), _) if block.hash() == hash => {
+                    Some(Ok(block.clone()))
+                }
+                _ => None,
+            });
+            let mut too_large = |kept: &mut Kept| {
+                kept.take_since(since.as_mut()?, |received| match received {
+                    Received::PassedOver { command, len } if command.name() == "block" => {
+                        let peer = peer.clone();
+                        Some(Err(Error::PayloadTooLarge {
+                            peer,
+                            bytes: *len,
+                            limit,
                         }))
                     }
                     _ => None,
-                });
-            named.or_else(|| {
-                connection
-                    .kept
-                    .take_since(since.as_mut()?, |received| match received {
-                        Received::PassedOver { command, len } if command.name() == "block" => {
-                            let peer = peer.clone();
-                            Some(Err(Error::PayloadTooLarge {
-                                peer,
-                                bytes: *len,
-                                limit,
-                            }))
-                        }
-                        _ => None,
-                    })
-            })
+                })
+            };
+            // The end counts only once everything that came before it has been looked at.
+            let mut not_found = |kept: &mut Kept| {
+                kept.take_since(&mut ends, |received| match received {
+                    Received::Message(Message::NotFound(missing), _) => {
+                        let ours = |entry| [wanted, marker].contains(entry);
+                        let peer = peer.clone();
+                        let error = Err(Error::NotFound { peer, hash });
+                        missing.inventory.iter().any(ours).then_some(error)
+                    }
+                    _ => None,
+                })
+            };
+            block
+                .or_else(|| too_large(kept))
+                .or_else(|| not_found(kept))
         });
         if !matches!(answer, Err(Error::NotFound { .. })) {
             let mut end = |received: &Received| Markers::is_alone(received, marker).then_some(());
-            if self.kept.take_since(&mut known, &mut end).is_none() {
+            if self.kept.take_since(&mut ends, &mut end).is_none() {
                 self.markers.leave(marker);
             }
         }

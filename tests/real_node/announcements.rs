@@ -1,0 +1,72 @@
+//! How a real node tells of a new block: by `headers` or by `inv`.
+
+use bsv_p2p::ConnectionConfig;
+use bsv_p2p::wire::BlockHash;
+
+use crate::peer::{
+    Actor, SOON, announced, assert_good_standing, config, dial, genesis, receive, tip,
+};
+use crate::support::RealNode;
+
+/// Has three blocks announced to a connection, and wants each to be by the message `by`.
+#[track_caller]
+fn assert_announced(by: &str, config: &ConnectionConfig, exchange_headers: bool) {
+    let node = RealNode::start(&[]);
+    node.generate(2);
+    let mut connection = dial(&node, config);
+    if exchange_headers {
+        let headers = connection.headers(&[genesis()], BlockHash::ZERO, SOON);
+        assert_eq!(headers.expect("headers").len(), 2);
+    }
+    for _ in 0..3 {
+        node.generate(1);
+        let what = "the announcement of a block";
+        let (hash, how) = receive(&mut connection, what, |message| announced(&message));
+        assert_eq!((hash, how), (tip(&node), by));
+        assert_eq!(
+            connection.block(hash, SOON).expect("the block").hash(),
+            hash
+        );
+    }
+    assert_good_standing(&node);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn new_blocks_are_announced_by_headers_once_headers_were_exchanged() {
+    assert_announced("headers", &config(), true);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn new_blocks_are_announced_by_inv_while_no_headers_were_exchanged() {
+    assert_announced("inv", &config(), false);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn new_blocks_are_announced_by_inv_to_a_peer_that_does_not_ask_for_headers() {
+    let mut config = config();
+    config.session.send_headers = false;
+    assert_announced("inv", &config, true);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn an_actor_hears_of_new_blocks_as_well() {
+    let node = RealNode::start(&[]);
+    node.generate(2);
+    let mut actors = [
+        Actor::dial(&node, config()),
+        Actor::be_dialled(&node, config()),
+    ];
+    for actor in &mut actors {
+        actor.connected(&node);
+    }
+    node.generate(1);
+    for actor in &mut actors {
+        let found = actor.receive("the announcement of a block", announced);
+        assert_eq!(found, (tip(&node), "inv"));
+    }
+    assert_good_standing(&node);
+}

@@ -1,0 +1,271 @@
+//! The handshake with a real node, whoever dials, and what both then know of each other.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bsv_p2p::connection::PeerConnectionHandle;
+use bsv_p2p::event::{ControlEvent, Event};
+use bsv_p2p::session::{ConnectionState, Direction, DisconnectReason, PeerInfo};
+use bsv_p2p::wire::{AssociationId, BlockHash, Message, Services};
+use bsv_p2p::{Connection, ConnectionConfig, Network};
+use serde_json::{Value, json};
+
+use crate::peer::{
+    Actor, SOON, announced, assert_good_standing, be_dialled, config, dial, disconnect, end_of,
+    genesis, is_cut, mine_and_hear, only_peer, serve_until, tip,
+};
+use crate::support::RealNode;
+
+/// Some of what a program does all the time.
+fn ordinary_traffic(node: &RealNode, connection: &mut Connection) {
+    for _ in 0..5 {
+        connection.ping(SOON).expect("a pong");
+        let headers = connection.headers(&[genesis()], BlockHash::ZERO, SOON);
+        let last = headers.expect("headers").pop().expect("a header").hash();
+        assert_eq!(last, tip(node));
+        assert_eq!(connection.block(last, SOON).expect("a block").hash(), last);
+        connection
+            .send(&Message::GetAddr)
+            .expect("an open connection");
+        mine_and_hear(node, connection);
+    }
+}
+
+#[track_caller]
+fn assert_is_the_node(peer: &PeerInfo, node: &RealNode, height: i32) {
+    let network = node.rpc("getnetworkinfo", json!([]));
+    assert_eq!(peer.version, network["protocolversion"]);
+    let services = u64::from_str_radix(network["localservices"].as_str().unwrap(), 16);
+    assert_eq!(peer.services, Services(services.unwrap()));
+    assert!(peer.services.contains(Services::NETWORK));
+    assert_eq!(peer.user_agent.to_string(), network["subversion"]);
+    assert_eq!(peer.start_height, height);
+    assert!(peer.relay);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let clocks = peer.timestamp.abs_diff(since.as_secs() as i64);
+    assert!(clocks <= SOON.as_secs(), "{clocks} s between the clocks");
+}
+
+#[track_caller]
+fn assert_is_us(peer: &Value, direction: Direction) {
+    assert_eq!(peer["subver"], "/bsv-p2p:0.1.0/", "{peer:#}");
+    assert_eq!(peer["version"], 70016, "{peer:#}");
+    assert_eq!(peer["services"], "0000000000000000", "{peer:#}");
+    assert_eq!(peer["startingheight"], 0, "{peer:#}");
+    assert_eq!(peer["relaytxes"], true, "{peer:#}");
+    assert_eq!(
+        peer["inbound"],
+        direction == Direction::Outbound,
+        "{peer:#}"
+    );
+    assert_eq!(peer["banscore"], 0, "{peer:#}");
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn a_connection_dials_the_node_and_both_know_whom_they_have() {
+    let node = RealNode::start(&[]);
+    node.generate(3);
+    let mut connection = dial(&node, &config());
+    assert_is_the_node(connection.peer(), &node, 3);
+    assert_eq!(connection.peer().association_id, Some(AssociationId::Null));
+    assert_eq!(connection.address(), node.address());
+
+    let peer = serve_until(&node, &mut connection, "the node is done as well", |peer| {
+        peer["pingtime"].is_number()
+    });
+    assert_is_us(&peer, Direction::Outbound);
+    ordinary_traffic(&node, &mut connection);
+    assert_is_us(&only_peer(&node).expect("one peer"), Direction::Outbound);
+    assert_good_standing(&node);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn the_node_dials_a_connection_and_both_know_whom_they_have() {
+    let node = RealNode::start(&[]);
+    node.generate(3);
+    let mut connection = be_dialled(&node, &config());
+    assert_is_the_node(connection.peer(), &node, 3);
+    let association = connection.peer().association_id;
+    assert!(
+        matches!(association, Some(AssociationId::Uuid(_))),
+        "{association:?}"
+    );
+
+    let peer = serve_until(&node, &mut connection, "the node is done as well", |peer| {
+        peer["pingtime"].is_number()
+    });
+    assert_is_us(&peer, Direction::Inbound);
+    ordinary_traffic(&node, &mut connection);
+    assert_is_us(&only_peer(&node).expect("one peer"), Direction::Inbound);
+    assert_good_standing(&node);
+}
+
+/// The names of the events, those of neighbouring messages once.
+fn chapters(life: &[Event]) -> Vec<&'static str> {
+    let mut names: Vec<_> = life
+        .iter()
+        .map(|event| match event {
+            Event::Control(event) => event.name(),
+            Event::Message(_) => "messages",
+        })
+        .collect();
+    names.dedup();
+    names
+}
+
+fn commands(life: &[Event]) -> Vec<String> {
+    let messages = life.iter().filter_map(|event| match event {
+        Event::Message(event) => Some(event.message.command().to_string()),
+        Event::Control(_) => None,
+    });
+    messages.collect()
+}
+
+#[track_caller]
+fn assert_whole_life(actor: Actor, node: &RealNode, end: impl FnOnce(&PeerConnectionHandle)) {
+    let mut actor = actor;
+    let (address, direction) = (actor.handle.address(), actor.handle.direction());
+    let peer_id = actor.handle.peer_id();
+    let info = actor.connected(node);
+    assert_is_the_node(&info, node, 3);
+    assert_eq!(actor.handle.peer(), Some(info));
+    assert_eq!(actor.handle.state(), ConnectionState::Connected);
+    let peer = node.wait_until("the node is done as well", SOON, || {
+        only_peer(node).filter(|peer| peer["pingtime"].is_number())
+    });
+    assert_is_us(&peer, direction);
+    // The node asks for this right after the handshake: it came as a message, and is known.
+    actor.receive("sendcmpct", |message| {
+        matches!(message, Message::SendCmpct(_)).then_some(())
+    });
+    assert!(actor.handle.wants_headers());
+    node.generate(1);
+    let (hash, _) = actor.receive("the announcement of a block", announced);
+    assert_eq!(hash, tip(node));
+    assert_good_standing(node);
+
+    end(&actor.handle);
+    actor.lost();
+    node.wait_until("the node has no peer any more", SOON, || {
+        node.peer_info().is_empty()
+    });
+    let control = actor.control.clone();
+    let life = actor.life();
+    let whole = [
+        "ConnectionEstablished",
+        "HandshakeComplete",
+        "messages",
+        "ConnectionLost",
+    ];
+    assert_eq!(chapters(&life), whole, "{life:#?}");
+    // What belongs to the session is not shown to the program.
+    for own in ["version", "verack", "protoconf", "ping", "pong"] {
+        assert!(
+            !commands(&life).iter().any(|command| command == own),
+            "{own}"
+        );
+    }
+    let told = |event: &ControlEvent| event.peer();
+    let control: Vec<_> = control.iter().collect();
+    assert_eq!(
+        control.iter().map(ControlEvent::name).collect::<Vec<_>>(),
+        [whole[0], whole[1], whole[3]]
+    );
+    assert!(
+        control
+            .iter()
+            .all(|event| told(event) == Some((peer_id, address)))
+    );
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn an_actor_that_dials_the_node_tells_its_life_in_order_and_once() {
+    let node = RealNode::start(&[]);
+    node.generate(3);
+    let actor = Actor::dial(&node, config());
+    assert_eq!(actor.handle.direction(), Direction::Outbound);
+    assert_eq!(actor.handle.address(), node.address());
+    assert_whole_life(actor, &node, |_| {
+        disconnect(&node, &only_peer(&node).expect("one peer"));
+    });
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn an_actor_that_the_node_dials_tells_its_life_in_order_and_once() {
+    let node = RealNode::start(&[]);
+    node.generate(3);
+    let actor = Actor::be_dialled(&node, config());
+    assert_eq!(actor.handle.direction(), Direction::Inbound);
+    assert_whole_life(actor, &node, PeerConnectionHandle::disconnect);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn the_end_that_we_want_and_the_end_that_the_node_wants_have_different_reasons() {
+    let node = RealNode::start(&[]);
+    let [mut one, mut other] = [(); 2].map(|()| Actor::dial(&node, config()));
+    one.connected(&node);
+    other.connected(&node);
+
+    one.handle.disconnect();
+    assert_eq!(one.lost(), DisconnectReason::Command);
+    assert_eq!(one.handle.state(), ConnectionState::Disconnected);
+    let refused = one.handle.try_send(&Message::GetAddr);
+    assert_eq!(end_of(refused), DisconnectReason::Command);
+
+    let peer = node.wait_until("one peer is left", SOON, || only_peer(&node));
+    disconnect(&node, &peer);
+    let reason = other.lost();
+    assert!(is_cut(&reason), "{reason:?}");
+    assert_eq!(other.handle.state(), ConnectionState::Failed);
+    assert_eq!(end_of(other.handle.try_send(&Message::GetAddr)), reason);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn a_connection_for_another_network_is_cut_in_the_handshake_and_the_node_bans_it() {
+    let node = RealNode::start(&[]);
+    let address = node.address().to_string();
+    // What the node does with a foreign magic is to ban and close: it never sends its version.
+    let cut = DisconnectReason::ClosedInHandshake {
+        missing: "no version has come",
+    };
+    let mainnet = ConnectionConfig::new(Network::Mainnet);
+    assert_eq!(end_of(Connection::connect(&address, &mainnet)), cut);
+    let banned = node.rpc("listbanned", json!([]));
+    assert_eq!(banned[0]["address"], "127.0.0.1/32", "{banned}");
+
+    // A banned address is closed before a byte is said.
+    assert_eq!(end_of(Connection::connect(&address, &config())), cut);
+    let mut actor = Actor::dial(&node, mainnet);
+    assert_eq!(actor.lost(), cut);
+    let life = actor.life();
+    assert_eq!(
+        chapters(&life),
+        ["ConnectionEstablished", "ConnectionFailed"],
+        "{life:#?}"
+    );
+
+    node.rpc("clearbanned", json!([]));
+    dial(&node, &config());
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn where_no_node_listens_any_more_the_connection_is_refused() {
+    let node = RealNode::start(&[]);
+    let address = node.address();
+    dial(&node, &config());
+    node.kill();
+    let refused = DisconnectReason::ConnectRefused;
+    assert_eq!(
+        end_of(Connection::connect(&address.to_string(), &config())),
+        refused
+    );
+    let mut actor = Actor::dial(&node, config());
+    assert_eq!(actor.lost(), refused);
+    assert_eq!(chapters(&actor.life()), ["ConnectionFailed"]);
+}

@@ -1,0 +1,309 @@
+//! What the tests of connections share: peers of the node, and what the node thinks of them.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup};
+use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent, Event};
+use bsv_p2p::session::{DisconnectReason, NonceRegistry, PeerInfo};
+use bsv_p2p::wire::{BlockHash, BlockHeader, GetData, Inventory, Message};
+use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
+use crossbeam_channel::Receiver;
+use serde_json::{Value, json};
+
+use crate::support::RealNode;
+
+/// How long a test waits for what usually takes some milliseconds, and a second at most.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// The defaults on the node's network.
+pub(crate) fn config() -> ConnectionConfig {
+    ConnectionConfig::new(Network::Regtest)
+}
+
+/// The defaults with pings so frequent that a stalled peer is noticed within a second.
+pub(crate) fn impatient() -> ConnectionConfig {
+    let mut config = config();
+    config.session.ping_interval = Duration::from_millis(300);
+    config.session.ping_timeout = Duration::from_millis(700);
+    config
+}
+
+/// Dials the node and shakes hands, until both sides are done.
+#[track_caller]
+pub(crate) fn dial(node: &RealNode, config: &ConnectionConfig) -> Connection {
+    let address = node.address().to_string();
+    settled(Connection::connect(&address, config))
+}
+
+/// Makes the node dial us, and shakes hands, until both sides are done.
+#[track_caller]
+pub(crate) fn be_dialled(node: &RealNode, config: &ConnectionConfig) -> Connection {
+    let stream = accept_from(node);
+    settled(Connection::accept(
+        stream,
+        config,
+        &NonceRegistry::default(),
+    ))
+}
+
+/// The node tells a peer nothing before it has read the verack, and its protoconf comes behind the handshake: the
+/// pong says that both are there.
+#[track_caller]
+fn settled(connection: Result<Connection, Error>) -> Connection {
+    let mut connection = connection.unwrap_or_else(|error| panic!("{error}"));
+    connection.ping(SOON).expect("a pong");
+    connection
+}
+
+/// Makes the node dial us.
+#[track_caller]
+pub(crate) fn accept_from(node: &RealNode) -> TcpStream {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port to listen on");
+    listener
+        .set_nonblocking(true)
+        .expect("a listener that does not wait");
+    node.add_node_onetry(listener.local_addr().expect("a bound address"));
+    node.wait_until("the node dials us", SOON, || listener.accept().ok())
+        .0
+}
+
+/// Receives until `found` gives something; what comes before is dropped.
+#[track_caller]
+pub(crate) fn receive<T>(
+    connection: &mut Connection,
+    what: &str,
+    mut found: impl FnMut(Message) -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match connection.receive_timeout(left) {
+            Ok(Some(message)) => {
+                if let Some(value) = found(message) {
+                    return value;
+                }
+            }
+            Ok(None) => panic!("not within {SOON:?}: {what}"),
+            Err(error) => panic!("{error}, before {what}"),
+        }
+    }
+}
+
+/// Waits until the node thinks `condition` of its only peer, and lets the connection answer meanwhile.
+#[track_caller]
+pub(crate) fn serve_until(
+    node: &RealNode,
+    connection: &mut Connection,
+    what: &str,
+    mut condition: impl FnMut(&Value) -> bool,
+) -> Value {
+    node.wait_until(what, SOON, || {
+        let turn = connection.receive_timeout(Duration::from_millis(20));
+        turn.unwrap_or_else(|error| panic!("{error}, before {what}"));
+        only_peer(node).filter(&mut condition)
+    })
+}
+
+/// What the node thinks of its only peer; `None` if it has none or several.
+pub(crate) fn only_peer(node: &RealNode) -> Option<Value> {
+    let mut peers = node.peer_info();
+    (peers.len() == 1).then(|| peers.remove(0))
+}
+
+/// Makes the node close its connection to the peer that it calls `address`.
+pub(crate) fn disconnect(node: &RealNode, peer: &Value) {
+    node.rpc("disconnectnode", json!([peer["addr"]]));
+}
+
+/// Checks that the node holds nothing against us: no ban, no score, not even a mention in its log.
+#[track_caller]
+pub(crate) fn assert_good_standing(node: &RealNode) {
+    assert_eq!(node.rpc("listbanned", json!([])), json!([]));
+    for peer in node.peer_info() {
+        assert_eq!(peer["banscore"], 0, "{peer:#}");
+    }
+    let log = node.log();
+    let complaints: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("Misbehaving") || line.contains("BAN THRESHOLD"))
+        .collect();
+    assert_eq!(complaints, Vec::<&str>::new());
+}
+
+/// The node's best block.
+pub(crate) fn tip(node: &RealNode) -> BlockHash {
+    hash(&node.rpc("getbestblockhash", json!([])))
+}
+
+/// A hash as the node prints it.
+#[track_caller]
+pub(crate) fn hash(text: &Value) -> BlockHash {
+    let text = text.as_str().expect("a hash");
+    text.parse().expect("a hash of 64 digits")
+}
+
+/// The first block of the node's network.
+pub(crate) fn genesis() -> BlockHash {
+    BlockHeader::genesis(Network::Regtest).hash()
+}
+
+/// A block that nobody has.
+pub(crate) const UNKNOWN: BlockHash = BlockHash([0x77; 32]);
+
+/// Asks for one object.
+pub(crate) fn ask_for(entry: Inventory) -> Message {
+    GetData::from(vec![entry]).into()
+}
+
+/// The block that a message announces, and the message's name.
+pub(crate) fn announced(message: &Message) -> Option<(BlockHash, &'static str)> {
+    match message {
+        Message::Headers(headers) => headers.headers.last().map(|h| (h.hash(), "headers")),
+        Message::Inv(inv) => inv.inventory.iter().find_map(|entry| match entry {
+            Inventory::Block(hash) => Some((*hash, "inv")),
+            _ => None,
+        }),
+        _ => None,
+    }
+}
+
+/// Mines a block and waits until the connection has heard of it.
+#[track_caller]
+pub(crate) fn mine_and_hear(node: &RealNode, connection: &mut Connection) {
+    node.generate(1);
+    let new = tip(node);
+    receive(connection, "the announcement of a block", |message| {
+        announced(&message).filter(|(hash, _)| *hash == new)
+    });
+}
+
+/// Why the connection ended.
+#[track_caller]
+pub(crate) fn end_of<T: std::fmt::Debug>(result: Result<T, Error>) -> DisconnectReason {
+    match result {
+        Err(Error::Disconnected { reason, .. }) => reason,
+        other => panic!("the connection should have ended: {other:?}"),
+    }
+}
+
+/// Whether a reason says that the peer's process is gone.
+pub(crate) fn is_cut(reason: &DisconnectReason) -> bool {
+    matches!(
+        reason,
+        DisconnectReason::EndOfStream | DisconnectReason::ConnectionReset
+    )
+}
+
+/// An actor and what it has told.
+pub(crate) struct Actor {
+    pub(crate) handle: PeerConnectionHandle,
+    pub(crate) control: Receiver<ControlEvent>,
+    events: Receiver<Event>,
+    told: Vec<Event>,
+}
+
+impl Actor {
+    /// Dials the node; does not wait for the handshake.
+    pub(crate) fn dial(node: &RealNode, config: ConnectionConfig) -> Self {
+        Self::spawn(config, |setup| {
+            PeerConnectionActor::spawn_outbound(node.address(), setup)
+        })
+    }
+
+    /// Makes the node dial us; does not wait for the handshake.
+    #[track_caller]
+    pub(crate) fn be_dialled(node: &RealNode, config: ConnectionConfig) -> Self {
+        let stream = accept_from(node);
+        Self::spawn(config, |setup| {
+            PeerConnectionActor::spawn_inbound(stream, setup)
+        })
+    }
+
+    fn spawn(
+        config: ConnectionConfig,
+        spawn: impl FnOnce(PeerConnectionSetup) -> Result<PeerConnectionHandle, Error>,
+    ) -> Self {
+        let setup = PeerConnectionSetup::new(config);
+        let (control, events) = (setup.events.subscribe_control(), setup.events.subscribe());
+        Self {
+            handle: spawn(setup).expect("a thread"),
+            control,
+            events,
+            told: Vec::new(),
+        }
+    }
+
+    /// Waits for an event for which `found` gives something.
+    #[track_caller]
+    pub(crate) fn wait_for<T>(
+        &mut self,
+        what: &str,
+        mut found: impl FnMut(&Event) -> Option<T>,
+    ) -> T {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let event = match self.events.recv_deadline(deadline) {
+                Ok(event) => event,
+                Err(error) => panic!("{what}: {error}; came so far: {:#?}", self.told),
+            };
+            let value = found(&event);
+            self.told.push(event);
+            if let Some(value) = value {
+                return value;
+            }
+        }
+    }
+
+    /// Waits until the handshake is complete on both sides: the node tells a peer nothing before it
+    /// has read the verack, and the pong says that it has.
+    #[track_caller]
+    pub(crate) fn connected(&mut self, node: &RealNode) -> PeerInfo {
+        let info = self.wait_for("the handshake", |event| match event {
+            Event::Control(ControlEvent::HandshakeComplete { info, .. }) => Some((**info).clone()),
+            _ => None,
+        });
+        node.wait_until("the first ping is answered", SOON, || {
+            self.handle.round_trip().last.is_some()
+        });
+        info
+    }
+
+    /// Waits for a message for which `found` gives something.
+    #[track_caller]
+    pub(crate) fn receive<T>(
+        &mut self,
+        what: &str,
+        mut found: impl FnMut(&Message) -> Option<T>,
+    ) -> T {
+        self.wait_for(what, |event| match event {
+            Event::Message(BitcoinMessageEvent { message, .. }) => found(message),
+            Event::Control(_) => None,
+        })
+    }
+
+    /// Waits for the end of the connection, and returns the reason.
+    #[track_caller]
+    pub(crate) fn lost(&mut self) -> DisconnectReason {
+        self.wait_for("the end of the connection", |event| match event {
+            Event::Control(
+                ControlEvent::ConnectionLost { reason, .. }
+                | ControlEvent::ConnectionFailed { reason, .. },
+            ) => Some(reason.clone()),
+            _ => None,
+        })
+    }
+
+    /// Ends the connection if it has not ended, and returns all that it has told, to the last event.
+    pub(crate) fn life(self) -> Vec<Event> {
+        let Self {
+            handle,
+            events,
+            mut told,
+            ..
+        } = self;
+        drop(handle);
+        told.extend(events);
+        told
+    }
+}
