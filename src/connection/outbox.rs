@@ -4,6 +4,7 @@
 //! begun is finished before anything else is written, or the stream ends.**
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -19,6 +20,8 @@ use crate::network::Magic;
 use crate::session::DisconnectReason;
 use crate::wire::{Encode, EncodedFrame, Message, SMALL_FRAME, encode_frame};
 
+/// How large a buffer for encoding is kept from one message to the next, in bytes.
+const KEPT_SCRATCH: usize = 4 * 1024;
 /// How long a writer thread stays without work.
 const WRITER_IDLE: Duration = Duration::from_secs(5);
 
@@ -191,7 +194,7 @@ impl Outbox {
     /// Waits for the writer thread to end. To be called once the outbox is closed.
     pub(super) fn join(&self) {
         if let Some(writer) = self.writer.lock().take() {
-            // A panic of the writer has closed the outbox already.
+            // A panic of the writer has been caught in its thread.
             let _ = writer.join();
         }
     }
@@ -209,7 +212,10 @@ impl Outbox {
         encode_frame(self.shared.magic, message, &mut scratch);
         let written = self.shared.stream.write_now(&[io::IoSlice::new(&scratch)]);
         let whole = scratch.len();
-        state.scratch = scratch;
+        // A quiet peer holds no large buffer.
+        if scratch.capacity() <= KEPT_SCRATCH {
+            state.scratch = scratch;
+        }
         let bytes = written.as_ref().map_or(0, |bytes| *bytes);
         let written = written.map(|bytes| Written {
             bytes,
@@ -262,7 +268,12 @@ impl Outbox {
         let spawned = thread::Builder::new()
             .name(format!("bsv-p2p writer {}", shared.stream.peer()))
             .stack_size(128 * 1024)
-            .spawn(move || shared.run_writer());
+            .spawn(move || {
+                let run = AssertUnwindSafe(|| shared.run_writer());
+                if catch_unwind(run).is_err() {
+                    shared.close(&mut shared.state.lock(), DisconnectReason::Bug);
+                }
+            });
         match spawned {
             Ok(handle) => {
                 state.writer_runs = true;
