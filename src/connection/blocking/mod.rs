@@ -333,7 +333,26 @@ impl Connection {
             self.take_arrivals()?;
         }
         self.session.on_timeout(Instant::now());
-        self.drain()
+        self.drain()?;
+        self.write_at_once();
+        Ok(())
+    }
+
+    /// Writes what the system takes without waiting: our `verack` or a pong shall not wait for the program's next call.
+    fn write_at_once(&mut self) {
+        while !self.unsent.is_empty() {
+            match self.write(Stream::write_now) {
+                Ok(Written { bytes: 0, .. }) => return,
+                Ok(Written { large: true, .. }) => self.session.on_transfer(Instant::now()),
+                Ok(_) => {}
+                Err(error) => {
+                    // The next turn ends with it; what has come before is still the program's.
+                    self.session
+                        .on_transport_end(TransportEnd::Failed(error.kind()));
+                    return;
+                }
+            }
+        }
     }
 
     /// Looks at what has come, and keeps what is for the program.
