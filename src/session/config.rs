@@ -42,6 +42,10 @@ pub struct SessionConfig {
     pub limits: PayloadLimits,
     /// How long the handshake may take once TCP stands; 30 s by default.
     pub handshake_timeout: Duration,
+    /// Whether the session answers pings by itself, at once; yes by default. A program that serves blocks or headers says no, and
+    /// answers them with what else it answers, in order: whoever asks for a block takes a pong that comes before it for "not found",
+    /// as a node answers in order.
+    pub answer_pings: bool,
     /// How often we ping; every 5 minutes by default. The first ping follows the handshake at once.
     pub ping_interval: Duration,
     /// How long a pong may take; 60 s by default. The time stands still while a large frame is moving.
@@ -65,6 +69,7 @@ impl Default for SessionConfig {
             required_services: Services::NONE,
             user_agents: UserAgentPolicy::default(),
             limits: PayloadLimits::default(),
+            answer_pings: true,
             handshake_timeout: Duration::from_secs(30),
             ping_interval: Duration::from_secs(300),
             ping_timeout: Duration::from_secs(60),

@@ -22,7 +22,7 @@ impl Session {
             Message::Version(version) => self.on_version(version, now),
             Message::Verack => self.on_verack(now),
             Message::Protoconf(protoconf) => self.on_protoconf(protoconf),
-            Message::Ping(ping) => self.on_ping(*ping),
+            Message::Ping(ping) => return self.on_ping(*ping),
             Message::Pong(pong) => self.on_pong(*pong, now),
             Message::SendHeaders => {
                 if self.headers_wanted {
@@ -138,9 +138,10 @@ impl Session {
         }
     }
 
-    fn on_ping(&mut self, ping: Ping) {
+    fn on_ping(&mut self, ping: Ping) -> Delivery {
         match ping.nonce {
             _ if !self.exchanges_nonces() => {}
+            Some(_) if !self.config.answer_pings => return self.delivery(),
             Some(nonce) => self.send(Pong::new(nonce)),
             None => {
                 let command = const { Command::new("ping") };
@@ -153,6 +154,7 @@ impl Session {
                 self.misbehaved(Misbehavior::Malformed { command, error });
             }
         }
+        Delivery::Consumed
     }
 
     fn on_pong(&mut self, pong: Pong, now: Instant) {
