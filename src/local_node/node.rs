@@ -110,6 +110,8 @@ impl LocalNode {
     pub fn default_config() -> ConnectionConfig {
         let mut config = ConnectionConfig::new(Network::Regtest);
         config.session.services = Services::NETWORK;
+        // The node answers in order.
+        config.session.answer_pings = false;
         config.outbox_bytes = 1024 * 1024 * 1024;
         config.outbox_messages = 100_000;
         config

@@ -17,8 +17,8 @@ use crate::event::{ControlEvent, Event};
 use crate::session::{Direction, DisconnectReason, NonceRegistry, PROTOCOL_VERSION};
 use crate::wire::{
     Addr, Block, BlockHash, BlockHeader, GetData, GetHeaders, Headers, Inv, Inventory,
-    MAX_ADDRESSES, MAX_HEADERS, Message, NetworkAddress, NotFound, Services, TimestampedAddress,
-    Tx, Txid,
+    MAX_ADDRESSES, MAX_HEADERS, Message, NetworkAddress, NotFound, Ping, Pong, Services,
+    TimestampedAddress, Tx, Txid,
 };
 
 /// How long a peer has to answer a request for a block before another may be asked.
@@ -46,6 +46,8 @@ struct Peer {
     handle: PeerConnectionHandle,
     /// Whether the handshake is complete.
     ready: bool,
+    /// Whether the handshake is complete with one who has blocks.
+    serves_blocks: bool,
     /// What it said in its `version` of transactions.
     wants_transactions: bool,
     /// Whether its one `getaddr` has been answered.
@@ -136,6 +138,7 @@ impl State {
                 if let Some(peer) = self.peers.get_mut(&peer_id) {
                     peer.ready = true;
                     peer.wants_transactions = info.relay;
+                    peer.serves_blocks = info.services.contains(Services::NETWORK);
                 }
                 // Whoever has blocks is asked for them, also who dialled us.
                 if info.services.contains(Services::NETWORK) {
@@ -146,8 +149,18 @@ impl State {
                 ControlEvent::ConnectionLost { peer_id, .. }
                 | ControlEvent::ConnectionFailed { peer_id, .. },
             ) => {
+                let gone = self.peers.remove(&peer_id).map(|peer| peer.handle);
+                let asked = self.requested.len();
                 self.requested.retain(|_, (asked, _)| *asked != peer_id);
-                return self.peers.remove(&peer_id).map(|peer| peer.handle);
+                if self.requested.len() < asked {
+                    // What it owed has to come from others.
+                    let question = self.question_for_headers();
+                    let others = self.peers.values();
+                    others
+                        .filter(|peer| peer.serves_blocks)
+                        .for_each(|peer| tell(peer, &question));
+                }
+                return gone;
             }
             Event::Control(_) => {}
             Event::Message(event) => self.on_message(event.peer_id, &event.message),
@@ -172,6 +185,10 @@ impl State {
                     Err(Refused::UnknownParent(_)) => {
                         self.send(from, &self.question_for_headers());
                     }
+                    // Not of use to us, but not wrong either: the peer may be about to learn of our longer chain.
+                    Err(refused @ (Refused::ForkTooDeep { .. } | Refused::NoRoom { .. })) => {
+                        log::debug!("local node: block {} left out: {refused}", block.hash());
+                    }
                     Err(refused) => {
                         log::warn!("local node: block {} refused: {refused}", block.hash());
                         if let Some(peer) = self.peers.get(&from) {
@@ -186,6 +203,10 @@ impl State {
                 }
             }
             Message::GetAddr => self.on_getaddr(from),
+            // Behind everything that was asked before.
+            Message::Ping(Ping { nonce: Some(nonce) }) => {
+                self.send(from, &Pong::new(*nonce).into());
+            }
             Message::Addr(addr) => {
                 let room = MAX_ADDRESSES.saturating_sub(self.known_addresses.len());
                 let new = addr
@@ -374,6 +395,7 @@ impl State {
         let peer = Peer {
             handle,
             ready: false,
+            serves_blocks: false,
             wants_transactions: true,
             told_addresses: false,
         };
