@@ -6,6 +6,7 @@
 #[path = "../support/real_node.rs"]
 mod support;
 
+mod local_node;
 mod mining;
 
 use support::RealNode;
