@@ -1,6 +1,6 @@
 //! What a local node has and what it does about each event.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -28,6 +28,8 @@ const BLOCK_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct State {
     pub(super) chain: Chain,
     pub(super) pool: TransactionPool,
+    /// The transactions of the active chain: one that a peer sends late must not be mined once more.
+    mined: HashSet<Txid>,
     config: ConnectionConfig,
     /// Where connections tell what happens; `None` once the node is closed.
     events: Option<EventBus>,
@@ -59,6 +61,7 @@ impl State {
         Self {
             chain: Chain::new(),
             pool: TransactionPool::default(),
+            mined: HashSet::new(),
             config,
             events: Some(events),
             nonces: NonceRegistry::default(),
@@ -118,9 +121,13 @@ impl State {
         tx: &Tx,
         from: Option<Uuid>,
     ) -> Result<Inserted, InvalidTransaction> {
+        let txid = tx.txid();
+        if self.mined.contains(&txid) {
+            return Ok(Inserted::Known);
+        }
         let inserted = self.pool.insert(tx)?;
         if inserted == Inserted::New {
-            let announcement = Inv::from(vec![Inventory::Tx(tx.txid())]).into();
+            let announcement = Inv::from(vec![Inventory::Tx(txid)]).into();
             for (id, peer) in &self.peers {
                 if peer.ready && peer.wants_transactions && Some(*id) != from {
                     tell(peer, &announcement);
@@ -222,7 +229,7 @@ impl State {
     fn on_inv(&mut self, from: Uuid, inventory: &[Inventory]) {
         let wanted: Vec<_> = inventory
             .iter()
-            .filter(|entry| matches!(entry, Inventory::Tx(txid) if !self.pool.contains(txid)))
+            .filter(|entry| matches!(entry, Inventory::Tx(txid) if !self.knows_transaction(txid)))
             .copied()
             .collect();
         let new_block = inventory
@@ -331,12 +338,16 @@ impl State {
         for hash in &disconnected {
             if let Some(block) = self.chain.block(hash) {
                 self.pool.restore_disconnected(block);
+                for transaction in block.transactions() {
+                    self.mined.remove(&transaction.txid());
+                }
             }
         }
         let mut headers = Vec::new();
         for hash in &connected {
             if let Some(block) = self.chain.block(hash) {
                 self.pool.remove_included(block);
+                self.mined.extend(block.transactions().map(|tx| tx.txid()));
                 headers.push(*block.header());
             }
         }
@@ -400,6 +411,10 @@ impl State {
             told_addresses: false,
         };
         self.peers.insert(peer.handle.peer_id(), peer);
+    }
+
+    fn knows_transaction(&self, txid: &Txid) -> bool {
+        self.pool.contains(txid) || self.mined.contains(txid)
     }
 
     pub(super) fn transaction(&self, txid: &Txid) -> Option<Tx> {

@@ -2,13 +2,13 @@
 
 use bsv_p2p::Error;
 use bsv_p2p::Network;
-use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::local_node::{Inserted, LocalNode};
 use bsv_p2p::wire::{
-    Addr, BlockHash, BlockHeader, GetData, Inventory, Message, NetworkAddress, Services,
+    Addr, BlockHash, BlockHeader, GetData, Inv, Inventory, Message, NetworkAddress, Services,
     TimestampedAddress, Tx, Txid,
 };
 
-use crate::support::{DEADLINE, ask, client, expect, transaction};
+use crate::support::{DEADLINE, all_until_pong, ask, client, expect, transaction};
 
 #[test]
 fn headers_after_the_first_known_block_of_a_locator_up_to_the_stop() {
@@ -97,6 +97,24 @@ fn a_transaction_that_a_client_sends_is_taken_and_told_to_the_others() {
     // Neither told again, nor to who sent it.
     assert_eq!(ask(&mut sender, tx), []);
     assert_eq!(ask(&mut other, GetData::from(vec![])), []);
+}
+
+#[test]
+fn a_transaction_that_comes_again_after_it_was_mined_is_not_mined_again() {
+    let node = LocalNode::start().unwrap();
+    let tx = Tx::from(&transaction(1));
+    node.submit(&transaction(1)).unwrap();
+    node.mine(1);
+    let (mut late, mut other) = (client(&node), client(&node));
+    assert!(node.wait_for_peers(2, DEADLINE));
+    let announcement = Inv::from(vec![Inventory::Tx(tx.txid())]);
+    assert_eq!(ask(&mut late, announcement), [], "it is not asked for");
+    assert_eq!(ask(&mut late, tx.clone()), []);
+    assert_eq!(node.submit(&transaction(1)), Ok(Inserted::Known));
+    assert_eq!(node.pooled_transaction(tx.txid()), None);
+    assert_eq!(all_until_pong(&mut other), [], "nobody is told");
+    let next = node.block(node.mine(1)[0]).unwrap();
+    assert_eq!(next.transaction_count(), 1);
 }
 
 #[test]
