@@ -1,4 +1,49 @@
-//! A synchronous library for the Bitcoin SV peer-to-peer protocol.
+//! A synchronous library for the Bitcoin SV peer-to-peer protocol: one OS thread for each connection, blocking
+//! sockets with timeouts, channels for events, and no async runtime.
+//!
+//! Connect, ask, and listen:
+//!
+//! ```
+//! use std::time::Duration;
+//! use bsv_p2p::{Connection, ConnectionConfig, Network, local_node::LocalNode};
+//!
+//! # fn main() -> Result<(), bsv_p2p::Error> {
+//! let local = LocalNode::start()?; // a regtest node in this process; any other address works the same
+//! local.mine(3);
+//!
+//! let config = ConnectionConfig::new(Network::Regtest);
+//! let mut node = Connection::connect(&local.address().to_string(), &config)?;
+//! let time = node.ping(Duration::from_secs(5))?;
+//! println!("{} answers in {time:?}", node.peer().user_agent);
+//! let block = node.block(local.tip(), Duration::from_secs(5))?;
+//! println!("block {} has {} transactions", block.hash(), block.transaction_count());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layers
+//!
+//! A program may stop at any of them; each knows only those above it in this list.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | [`wire`] | every message as a type, and frames around them: bytes alone |
+//! | [`session`] | one peer's protocol as a pure state machine: handshake, keepalive, limits, misbehaviour |
+//! | [`connection`] | one peer's socket: [`Connection`] in the caller's thread, [`PeerConnectionActor`](connection::PeerConnectionActor) with a thread of its own |
+//! | [`local_node`] | a regtest node in the process, for tests and examples |
+//!
+//! [`network`], [`event`] and the errors of this page serve all of them.
+//!
+//! # What holds
+//!
+//! - Nothing a peer sends makes the library panic, hang, or allocate by a number that the peer claims.
+//! - Every queue is bounded and every wait has a deadline; the error says which one it was.
+//! - What a program sends is checked first: nothing leaves that a default node punishes with a ban.
+//! - Every thread ends when its handle is dropped, and dropping waits for it. The one exception is the helper thread of
+//!   [`connection::resolve`], which ends when the system's resolver does.
+//! - No global state: limits, nonces and events belong to objects.
+//!
+//! Logs go through the crate `log`: the life of connections at `info`, protocol details at `debug`.
 
 pub mod connection;
 mod error;
@@ -11,3 +56,8 @@ pub mod wire;
 pub use connection::{Connection, ConnectionConfig};
 pub use error::{Blame, Error, Wait};
 pub use network::Network;
+
+/// The README's code, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::progress::deadline_after;
 use super::stop::Stop;
+use super::stream::is_cut;
 use crate::session::DisconnectReason;
 
 /// How often a connection that is being opened is looked at, at the longest.
@@ -69,13 +71,16 @@ pub(super) fn dial(
     timeout: Duration,
     stop: &Stop,
 ) -> Result<TcpStream, DisconnectReason> {
-    let deadline = Instant::now() + timeout;
+    let deadline = deadline_after(timeout);
     let socket = begin(address).map_err(|error| meaning(&error, timeout))?;
     // A connection on the same host stands within microseconds, others take their time.
     let mut pause = Duration::from_micros(100);
     loop {
-        if let Some(error) = socket.take_error().unwrap_or_else(Some) {
-            return Err(meaning(&error, timeout));
+        match socket.take_error().unwrap_or_else(Some) {
+            // It stood, and the peer has gone again: what it said is still there to be read.
+            Some(error) if is_cut(&error) => return Ok(socket.into()),
+            Some(error) => return Err(meaning(&error, timeout)),
+            None => {}
         }
         if socket.peer_addr().is_ok() {
             return Ok(socket.into());
@@ -115,9 +120,7 @@ fn is_under_way(error: &io::Error) -> bool {
 
 fn meaning(error: &io::Error, timeout: Duration) -> DisconnectReason {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
-            DisconnectReason::ConnectRefused
-        }
+        io::ErrorKind::ConnectionRefused => DisconnectReason::ConnectRefused,
         io::ErrorKind::TimedOut => DisconnectReason::ConnectTimedOut { after: timeout },
         kind => DisconnectReason::Unreachable(kind),
     }

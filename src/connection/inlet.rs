@@ -72,7 +72,7 @@ impl Inlet {
         let deadlines = [deadline, self.progress.deadline()];
         let earliest = deadlines.into_iter().flatten().min();
         if let Err(error) = self.wait.until(stream, earliest, now) {
-            session.with(|session| session.on_transport_end(TransportEnd::Failed(error.kind())));
+            session.on_transport_end(TransportEnd::Failed(error.kind()));
             return false;
         }
         self.read_once(stream, session)
@@ -88,7 +88,7 @@ impl Inlet {
         let now = Instant::now();
         match read {
             Ok(0) => {
-                session.with(|session| session.on_transport_end(TransportEnd::EndOfStream));
+                session.on_transport_end(TransportEnd::EndOfStream);
                 false
             }
             Ok(len) => {
@@ -111,8 +111,7 @@ impl Inlet {
                 false
             }
             Err(error) => {
-                session
-                    .with(|session| session.on_transport_end(TransportEnd::Failed(error.kind())));
+                session.on_transport_end(TransportEnd::Failed(error.kind()));
                 false
             }
         }
@@ -208,16 +207,15 @@ pub(super) enum Next {
 /// A session, owned or behind a lock: held for one call, never across reading, decoding or delivery.
 pub(super) trait LockSession {
     fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T;
+
+    /// The reading side has ended. Who knows better why tells the session that.
+    fn on_transport_end(&mut self, end: TransportEnd) {
+        self.with(|session| session.on_transport_end(end));
+    }
 }
 
 impl LockSession for Session {
     fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
         call(self)
-    }
-}
-
-impl LockSession for &parking_lot::Mutex<Session> {
-    fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
-        call(&mut self.lock())
     }
 }

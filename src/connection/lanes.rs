@@ -8,8 +8,12 @@ use crate::wire::{EncodedFrame, SMALL_FRAME};
 
 /// How many frames one write may gather.
 const GATHERED_FRAMES: usize = 32;
-/// How many bytes one write may gather before it takes no further frame.
+/// How many bytes one write may gather. The first frame may be longer, and is written alone then.
 const GATHERED_BYTES: usize = 64 * 1024;
+/// How many bytes of replies may wait: those to a peer that asks and does not read.
+const REPLY_BYTES: usize = 1024 * 1024;
+/// How many replies may wait.
+const REPLY_MESSAGES: usize = 4096;
 
 /// Which queue a frame waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,17 +74,29 @@ impl Lanes {
         begun + self.reply_bytes + self.bulk_bytes
     }
 
-    /// How many bytes and messages wait in a lane.
-    pub(super) fn lane_load(&self, lane: Lane) -> (usize, usize) {
-        match lane {
-            Lane::Reply => (self.reply_bytes, self.replies.len()),
-            Lane::Bulk => (self.bulk_bytes, self.bulk.len()),
-        }
+    /// How many messages and bytes wait that are no replies; the begun frame counts as one of them.
+    pub(super) fn bulk_load(&self) -> (usize, usize) {
+        let begun = self.begun.as_ref();
+        (
+            usize::from(begun.is_some()) + self.bulk.len(),
+            begun.map_or(0, BegunFrame::missing) + self.bulk_bytes,
+        )
     }
 
     pub(super) fn push_back(&mut self, lane: Lane, frame: EncodedFrame) {
         *self.bytes_mut(lane) += frame.len();
         self.queue_mut(lane).push_back(frame);
+    }
+
+    /// Queues a reply; returns whether there was room. A peer that has left so many unread does not read.
+    #[must_use]
+    pub(super) fn push_reply(&mut self, frame: EncodedFrame) -> bool {
+        let room =
+            self.reply_bytes + frame.len() <= REPLY_BYTES && self.replies.len() < REPLY_MESSAGES;
+        if room {
+            self.push_back(Lane::Reply, frame);
+        }
+        room
     }
 
     fn push_front(&mut self, lane: Lane, frame: EncodedFrame) {
@@ -89,12 +105,21 @@ impl Lanes {
     }
 
     fn pop_front(&mut self) -> Option<(Lane, EncodedFrame)> {
+        self.pop_front_within(usize::MAX)
+    }
+
+    /// What is next in line, if it has at most `len` bytes.
+    fn pop_front_within(&mut self, len: usize) -> Option<(Lane, EncodedFrame)> {
         let lane = if self.replies.is_empty() {
             Lane::Bulk
         } else {
             Lane::Reply
         };
-        let frame = self.queue_mut(lane).pop_front()?;
+        let queue = self.queue_mut(lane);
+        if queue.front()?.len() > len {
+            return None;
+        }
+        let frame = queue.pop_front()?;
         *self.bytes_mut(lane) -= frame.len();
         Some((lane, frame))
     }
@@ -152,8 +177,10 @@ impl Lanes {
         };
         let mut bytes = begun.missing();
         let mut others = Vec::new();
-        while bytes < GATHERED_BYTES && others.len() + 1 < GATHERED_FRAMES {
-            let Some((lane, frame)) = self.pop_front() else {
+        while others.len() + 1 < GATHERED_FRAMES {
+            // A long frame is not taken along: replies that come meanwhile go before it.
+            let room = GATHERED_BYTES.saturating_sub(bytes);
+            let Some((lane, frame)) = self.pop_front_within(room) else {
                 break;
             };
             bytes += frame.len();
@@ -215,6 +242,15 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// How many messages and bytes this is.
+    pub(super) fn load(&self) -> (usize, usize) {
+        let others = self.others.iter().map(|(_, frame)| frame.len());
+        (
+            1 + self.others.len(),
+            self.begun.missing() + others.sum::<usize>(),
+        )
+    }
+
     /// What it means that so many bytes of this batch were written.
     pub(super) fn written(&self, bytes: usize) -> Written {
         let large = bytes > 0 && self.begun.frame.len() as u64 >= SMALL_FRAME;
@@ -304,6 +340,30 @@ mod tests {
     }
 
     #[test]
+    fn a_write_takes_no_long_frame_along() {
+        let now = Instant::now();
+        let mut lanes = Lanes::default();
+        for len in [100, 200, GATHERED_BYTES, 100] {
+            lanes.push_back(Lane::Bulk, frame("a", len));
+        }
+        let mut sizes = Vec::new();
+        while let Some(batch) = lanes.gather(|_| now) {
+            sizes.push(batch.load().0);
+        }
+        assert_eq!(sizes, [2, 1, 1]);
+    }
+
+    #[test]
+    fn replies_that_nobody_reads_are_bounded_in_number_and_bytes() {
+        for (len, most) in [(8, REPLY_MESSAGES), (1000, REPLY_BYTES / 1024)] {
+            let mut lanes = Lanes::default();
+            let taken = (0..).take_while(|_| lanes.push_reply(frame("r", len)));
+            assert_eq!(taken.count(), most);
+            assert!(lanes.bytes() <= REPLY_BYTES);
+        }
+    }
+
+    #[test]
     fn bytes_and_messages_are_counted_exactly() {
         let now = Instant::now();
         let mut lanes = Lanes::default();
@@ -311,11 +371,12 @@ mod tests {
         lanes.push_back(Lane::Bulk, frame("b", 76));
         lanes.push_back(Lane::Reply, frame("r", 0));
         assert_eq!((lanes.len(), lanes.bytes()), (3, 224));
-        assert_eq!(lanes.lane_load(Lane::Bulk), (200, 2));
+        assert_eq!(lanes.bulk_load(), (2, 200));
         let batch = lanes.gather(|_| now).unwrap();
+        assert_eq!(batch.load(), (3, 224));
         lanes.put_back(batch, 24 + 30, |_| now);
         assert_eq!((lanes.len(), lanes.bytes()), (2, 170));
-        assert_eq!(lanes.lane_load(Lane::Bulk), (100, 1));
+        assert_eq!(lanes.bulk_load(), (2, 170));
         assert_eq!(lanes.begun.as_ref().unwrap().missing(), 70);
     }
 }

@@ -13,16 +13,12 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::ConnectionConfig;
 use super::lanes::{BegunFrame, Lane, Lanes, Written};
 use super::progress::write_deadline;
-use super::stream::Stream;
+use super::stream::{Stream, is_cut};
 use super::traffic::TrafficCounters;
 use crate::network::Magic;
 use crate::session::DisconnectReason;
 use crate::wire::{Encode, EncodedFrame, Message, SMALL_FRAME, encode_frame};
 
-/// How many bytes of replies may wait: those to a peer that asks and does not read.
-const REPLY_BYTES: usize = 1024 * 1024;
-/// How many replies may wait.
-const REPLY_MESSAGES: usize = 4096;
 /// How long a writer thread stays without work.
 const WRITER_IDLE: Duration = Duration::from_secs(5);
 
@@ -49,14 +45,21 @@ struct Shared {
 #[derive(Default)]
 struct State {
     lanes: Lanes,
-    /// Whether the writer thread holds frames that it has taken out of the lanes.
-    writing: bool,
+    /// How many messages and bytes the writer thread has taken out of the lanes, and writes.
+    in_flight: (usize, usize),
     writer_runs: bool,
     /// Where small messages are encoded that are written at once.
     scratch: Vec<u8>,
     /// When bytes of a large frame were last written.
     last_transfer: Option<Instant>,
     closed: Option<DisconnectReason>,
+}
+
+impl State {
+    /// Whether everything is handed to the system.
+    fn is_idle(&self) -> bool {
+        self.in_flight == (0, 0) && self.lanes.is_empty()
+    }
 }
 
 /// Why a message was not taken.
@@ -122,7 +125,7 @@ impl Outbox {
                 return Err(NotTaken::Full);
             }
         }
-        self.push(state, Lane::Bulk, frame)
+        self.push(state, frame)
     }
 
     /// Sends a reply of the protocol: never waits. A peer that has left too many unread is at its end.
@@ -132,21 +135,25 @@ impl Outbox {
             return Ok(());
         }
         let frame = EncodedFrame::new(self.shared.magic, message);
-        let (bytes, messages) = state.lanes.lane_load(Lane::Reply);
-        if bytes + frame.len() > REPLY_BYTES || messages >= REPLY_MESSAGES {
+        if !state.lanes.push_reply(frame) {
             let waiting = state.lanes.bytes() as u64;
-            self.shared
-                .close(&mut state, DisconnectReason::SlowReader { waiting });
+            let reason = DisconnectReason::SlowReader { waiting };
+            self.shared.close(&mut state, reason.clone());
+            return Err(NotTaken::Closed(reason));
         }
-        self.push(state, Lane::Reply, frame)
+        self.set_off(state)
     }
 
     /// Waits until everything is handed to the system, or until `deadline`; returns whether it is.
     pub(super) fn flush(&self, deadline: Instant) -> Result<(), NotTaken> {
         let mut state = self.shared.state.lock();
-        while state.writing || !state.lanes.is_empty() {
+        loop {
+            // What waited at the end has been dropped.
             if let Some(reason) = &state.closed {
                 return Err(NotTaken::Closed(reason.clone()));
+            }
+            if state.is_idle() {
+                return Ok(());
             }
             if self
                 .shared
@@ -157,13 +164,13 @@ impl Outbox {
                 return Err(NotTaken::Full);
             }
         }
-        Ok(())
     }
 
     /// How many messages and bytes wait.
     pub(super) fn load(&self) -> (usize, usize) {
         let state = self.shared.state.lock();
-        (state.lanes.len(), state.lanes.bytes())
+        let (messages, bytes) = state.in_flight;
+        (messages + state.lanes.len(), bytes + state.lanes.bytes())
     }
 
     /// When bytes of a large frame were last written.
@@ -194,7 +201,7 @@ impl Outbox {
         if let Some(reason) = &state.closed {
             return Err(NotTaken::Closed(reason.clone()));
         }
-        if state.writing || !state.lanes.is_empty() || !Stream::WRITES_WITHOUT_WAITING {
+        if !state.is_idle() || !Stream::WRITES_WITHOUT_WAITING {
             return Ok(false);
         }
         let mut scratch = std::mem::take(&mut state.scratch);
@@ -224,19 +231,19 @@ impl Outbox {
         Ok(true)
     }
 
-    fn push(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        lane: Lane,
-        frame: EncodedFrame,
-    ) -> Result<(), NotTaken> {
+    fn push(&self, mut state: MutexGuard<'_, State>, frame: EncodedFrame) -> Result<(), NotTaken> {
         if let Some(reason) = &state.closed {
             return Err(NotTaken::Closed(reason.clone()));
         }
-        let at_once = Stream::WRITES_WITHOUT_WAITING && !state.writing && state.lanes.is_empty();
+        state.lanes.push_back(Lane::Bulk, frame);
+        self.set_off(state)
+    }
+
+    /// Sees to it that what has just been queued is written: at once if nothing was before it.
+    fn set_off(&self, mut state: MutexGuard<'_, State>) -> Result<(), NotTaken> {
         self.shared.counters.add_message_out();
-        state.lanes.push_back(lane, frame);
-        if at_once {
+        let alone = state.in_flight == (0, 0) && state.lanes.len() == 1;
+        if alone && Stream::WRITES_WITHOUT_WAITING {
             self.shared.write_now(&mut state)?;
         }
         if !state.lanes.is_empty() {
@@ -274,10 +281,9 @@ impl Shared {
 
     /// A message above the limit is taken when no other waits: else it could never be sent.
     fn has_room(&self, state: &State, len: usize) -> bool {
-        let (bytes, messages) = state.lanes.lane_load(Lane::Bulk);
-        let begun = state.lanes.begun.as_ref().map_or(0, BegunFrame::missing);
-        let waiting = bytes + begun;
-        messages < self.max_messages && (waiting + len <= self.max_bytes || waiting == 0)
+        let (messages, bytes) = state.lanes.bulk_load();
+        let (messages, bytes) = (messages + state.in_flight.0, bytes + state.in_flight.1);
+        messages < self.max_messages && (bytes + len <= self.max_bytes || bytes == 0)
     }
 
     fn close(&self, state: &mut State, reason: DisconnectReason) {
@@ -335,10 +341,10 @@ impl Shared {
             let Some(batch) = state.lanes.gather(deadline) else {
                 continue;
             };
-            state.writing = true;
+            state.in_flight = batch.load();
             let written =
                 MutexGuard::unlocked(&mut state, || self.stream.write_soon(&batch.parts()));
-            state.writing = false;
+            state.in_flight = (0, 0);
             if state.closed.is_some() {
                 continue;
             }
@@ -359,10 +365,9 @@ impl Shared {
 
 /// What a failed write means: a peer that is gone looks different to the writer and to the reader.
 fn write_failure(error: &io::Error) -> DisconnectReason {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted => DisconnectReason::ConnectionReset,
-        kind => DisconnectReason::Io(kind),
+    if is_cut(error) {
+        DisconnectReason::ConnectionReset
+    } else {
+        DisconnectReason::Io(error.kind())
     }
 }

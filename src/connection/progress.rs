@@ -11,9 +11,23 @@ const WHOLE_BYTES_PER_SECOND: u64 = 64 * 1024;
 /// A write may take a second more than its base for each so many bytes.
 const WRITE_BYTES_PER_SECOND: u64 = 256 * 1024;
 
+/// A time so far away that nobody lives to see it.
+const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The moment that comes so much later. A time that no clock can show never comes.
+fn later(now: Instant, by: Duration) -> Instant {
+    now.checked_add(by).unwrap_or(now + NEVER)
+}
+
+/// When a wait that begins now is over.
+pub(super) fn deadline_after(timeout: Duration) -> Instant {
+    later(Instant::now(), timeout)
+}
+
 /// When a frame of `len` bytes has to be written at the latest.
 pub(super) fn write_deadline(base: Duration, len: usize, now: Instant) -> Instant {
-    now + base + Duration::from_secs(len as u64 / WRITE_BYTES_PER_SECOND)
+    let more = Duration::from_secs(len as u64 / WRITE_BYTES_PER_SECOND);
+    later(now, base.saturating_add(more))
 }
 
 /// The deadlines of the payload that is arriving.
@@ -51,7 +65,7 @@ impl ReadProgress {
             self.payload = None;
             return;
         };
-        let stall_deadline = now + self.stall_timeout;
+        let stall_deadline = later(now, self.stall_timeout);
         match &mut self.payload {
             Some(payload) => {
                 if payload.missing.saturating_sub(missing) >= STEP {
@@ -62,8 +76,7 @@ impl ReadProgress {
             None => {
                 let seconds = Duration::from_secs(len / WHOLE_BYTES_PER_SECOND);
                 // A length that nobody can send has a deadline that never comes.
-                let whole = now.checked_add(WHOLE_BASE + seconds);
-                let whole_deadline = whole.unwrap_or(now + Duration::from_secs(u32::MAX.into()));
+                let whole_deadline = later(now, WHOLE_BASE + seconds);
                 self.payload = Some(Payload {
                     whole_deadline,
                     missing,
@@ -158,5 +171,6 @@ mod tests {
             write_deadline(20 * SECOND, MIB as usize, now),
             now + 24 * SECOND
         );
+        assert!(write_deadline(Duration::MAX, MIB as usize, now) > now + 1_000_000 * SECOND);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 
-/// How long a blocking write waits before its deadline is looked at.
+/// How long a blocking write waits at most before its deadline is looked at.
 const WRITE_STEP: Duration = Duration::from_secs(1);
 
 /// The waits of a read; the system is told only when the step changes.
@@ -24,12 +24,19 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Prepares a connected socket: blocking, without Nagle's delay, probed by TCP after `keepalive`.
-    pub(super) fn new(tcp: TcpStream, keepalive: Option<Duration>) -> io::Result<Self> {
-        let peer = tcp.peer_addr()?;
+    /// Prepares a connected socket: blocking, without Nagle's delay, probed by TCP after `keepalive`. A write waits for
+    /// `write_wait`, at most a second.
+    ///
+    /// A socket that has been reset meanwhile does not know its peer any more, but holds what came before.
+    pub(super) fn new(
+        tcp: TcpStream,
+        peer: SocketAddr,
+        keepalive: Option<Duration>,
+        write_wait: Duration,
+    ) -> io::Result<Self> {
         tcp.set_nonblocking(false)?;
         tcp.set_nodelay(true)?;
-        tcp.set_write_timeout(Some(WRITE_STEP))?;
+        tcp.set_write_timeout(Some(write_wait.min(WRITE_STEP)))?;
         if let Some(idle) = keepalive {
             SockRef::from(&tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
         }
@@ -51,17 +58,12 @@ impl Stream {
         }
     }
 
-    /// Writes what the system takes within a second; 0 if it takes nothing.
+    /// Writes what the system takes within the wait of a write; 0 if it takes nothing.
     pub(super) fn write_soon(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         match self.write(parts, 0) {
             Err(error) if is_timeout(&error) => Ok(0),
             result => result,
         }
-    }
-
-    /// Sets how long [`Stream::write_soon`] waits.
-    pub(super) fn set_write_wait(&self, wait: Duration) -> io::Result<()> {
-        self.tcp.set_write_timeout(Some(wait))
     }
 
     pub(super) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
@@ -116,6 +118,16 @@ impl ReadWait {
         }
         Ok(())
     }
+}
+
+/// Whether an error says that the peer has gone. What it sent before can still be read.
+pub(super) fn is_cut(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+    )
 }
 
 /// Whether an error only says that the wait is over.

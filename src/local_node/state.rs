@@ -24,6 +24,9 @@ use crate::wire::{
 /// How long a peer has to answer a request for a block before another may be asked.
 const BLOCK_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many blocks may be asked for at once: headers cost whoever sends them nothing.
+const MAX_REQUESTED: usize = 100_000;
+
 /// Chain, transactions and peers of a node. Every method returns at once.
 pub(super) struct State {
     pub(super) chain: Chain,
@@ -260,7 +263,8 @@ impl State {
             let asked = self.requested.get(&hash);
             let is_asked =
                 asked.is_some_and(|(_, when)| now.duration_since(*when) < BLOCK_REQUEST_TIMEOUT);
-            if !self.chain.contains(&hash) && !is_asked {
+            let room = self.requested.len() < MAX_REQUESTED;
+            if !self.chain.contains(&hash) && !is_asked && room {
                 self.requested.insert(hash, (from, now));
                 wanted.push(Inventory::Block(hash));
             }

@@ -14,6 +14,9 @@ pub const MINIMUM_PROTOCOL_VERSION: i32 = 31800;
 /// Our user agent: `/bsv-p2p:` and the version of this crate, `/` at the end.
 pub const USER_AGENT: &str = concat!("/bsv-p2p:", env!("CARGO_PKG_VERSION"), "/");
 
+/// Longer ones might overflow the clock.
+const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// What a [`Session`](super::Session) announces of us, expects of the peer, and waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
@@ -149,6 +152,12 @@ impl SessionConfig {
             &self.limits.general,
             "nodes close connections that announce less than 1048576",
         )?;
+        check(
+            self.limits.ceiling >= u64::from(self.limits.general),
+            "limits.ceiling",
+            &self.limits.ceiling,
+            "at least limits.general is needed: peers send what it announces",
+        )?;
         for (field, value) in [
             ("handshake_timeout", self.handshake_timeout),
             ("ping_interval", self.ping_interval),
@@ -156,10 +165,10 @@ impl SessionConfig {
             ("idle_timeout", self.idle_timeout),
         ] {
             check(
-                !value.is_zero(),
+                !value.is_zero() && value <= LONGEST_WAIT,
                 field,
                 &value,
-                "a duration above zero is needed",
+                "a duration above zero and of at most 100 years is needed",
             )?;
         }
         check(

@@ -1,15 +1,17 @@
 //! What may be sent: nothing of ours shall get us banned.
 
+use std::borrow::Cow;
+
 use crate::wire::{
-    Command, Encode, Inventory, MAX_ADDRESSES, MAX_HEADERS, Message, PayloadLimits, Services,
-    inventory_limit,
+    Command, Decode, Encode, Inv, Inventory, MAX_ADDRESSES, MAX_HEADERS, Message, PayloadLimits,
+    Reader, Services, inventory_limit,
 };
 
 /// Why a message of the program is not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendRefused {
-    /// The session sends this message by itself.
-    #[error("{command} is sent by the session itself")]
+    /// The session sends this message by itself, or frames are built with its name (`extmsg`).
+    #[error("{command} belongs to the session")]
     SessionOwned {
         /// The message's name.
         command: Command,
@@ -63,12 +65,16 @@ pub(super) struct Receiver {
 /// The lowest protocol version that understands payloads above 4 GiB.
 const EXTENDED_PAYLOADS: i32 = 70016;
 
+/// Names that begin like this make a receiver look for a longer header: it loses its place in the stream.
+const EXTENDED_MARK: &str = "extmsg";
+
 /// Messages that belong to the session.
 pub(super) fn check_owner(command: Command) -> Result<(), SendRefused> {
     match command.name() {
         "version" | "verack" | "protoconf" | "createstrm" | "streamack" | "sendheaders" => {
             Err(SendRefused::SessionOwned { command })
         }
+        name if name.starts_with(EXTENDED_MARK) => Err(SendRefused::SessionOwned { command }),
         _ => Ok(()),
     }
 }
@@ -76,15 +82,13 @@ pub(super) fn check_owner(command: Command) -> Result<(), SendRefused> {
 /// Sizes for which every node bans or drops the sender.
 pub(super) fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
     let command = message.command();
-    let inventory = inventory_limit(receiver.max_payload);
-    let (entries, limit) = match message {
-        Message::Inv(inv) => (inv.inventory.len(), inventory),
-        Message::GetData(getdata) => (getdata.inventory.len(), inventory),
-        Message::NotFound(notfound) => (notfound.inventory.len(), inventory),
-        Message::Addr(addr) => (addr.addresses.len(), MAX_ADDRESSES),
-        Message::Headers(headers) => (headers.headers.len(), MAX_HEADERS),
-        _ => (0, 0),
+    let limit = match command.name() {
+        "inv" | "getdata" | "notfound" => inventory_limit(receiver.max_payload),
+        "addr" => MAX_ADDRESSES,
+        "headers" => MAX_HEADERS,
+        _ => usize::MAX,
     };
+    let entries = entries(message);
     if entries > limit {
         return Err(SendRefused::TooLarge {
             command,
@@ -97,13 +101,8 @@ pub(super) fn check_size(message: &Message, receiver: Receiver) -> Result<(), Se
         general: receiver.max_payload,
         ..PayloadLimits::default()
     };
-    let extended = receiver.version >= EXTENDED_PAYLOADS;
-    let ceiling = if extended {
-        u64::MAX
-    } else {
-        u64::from(u32::MAX)
-    };
-    let (bytes, limit) = (message.encoded_len(), limits.limit(command).min(ceiling));
+    let limit = limits.limit(command).min(frame_limit(receiver.version));
+    let bytes = message.encoded_len();
     if bytes > limit {
         return Err(SendRefused::PayloadTooLarge {
             command,
@@ -114,11 +113,43 @@ pub(super) fn check_size(message: &Message, receiver: Receiver) -> Result<(), Se
     Ok(())
 }
 
+/// The longest payload of any frame to a peer of that protocol version.
+const fn frame_limit(version: i32) -> u64 {
+    if version >= EXTENDED_PAYLOADS {
+        u64::MAX
+    } else {
+        u32::MAX as u64
+    }
+}
+
+/// How many entries the list has that a message is, whether it was built as one or by hand.
+fn entries(message: &Message) -> usize {
+    match message {
+        Message::Inv(inv) => inv.inventory.len(),
+        Message::GetData(getdata) => getdata.inventory.len(),
+        Message::NotFound(notfound) => notfound.inventory.len(),
+        Message::Addr(addr) => addr.addresses.len(),
+        Message::Headers(headers) => headers.headers.len(),
+        Message::Unknown { payload, .. } => {
+            let count = Reader::new(payload).compact_size("entries").unwrap_or(0);
+            usize::try_from(count).unwrap_or(usize::MAX)
+        }
+        _ => 0,
+    }
+}
+
 /// What a default node punishes.
 pub(super) fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
     let command = message.command();
     let punished = |rule| Err(SendRefused::Punished { command, rule });
-    if let Message::Inv(inv) = message {
+    let inv = match message {
+        Message::Inv(inv) => Some(Cow::Borrowed(inv)),
+        Message::Unknown { payload, .. } if command.name() == "inv" => {
+            Inv::decode_from(payload).ok().map(Cow::Owned)
+        }
+        _ => None,
+    };
+    if let Some(inv) = inv {
         let welcome = |entry: &Inventory| matches!(entry, Inventory::Tx(_) | Inventory::Block(_));
         if !inv.inventory.iter().all(welcome) {
             return punished("a node closes the connection for types other than tx and block");
@@ -130,5 +161,16 @@ pub(super) fn check_manners(message: &Message, receiver: Receiver) -> Result<(),
             punished("a node without NODE_BLOOM bans the sender")
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::frame_limit;
+
+    #[test]
+    fn payloads_above_four_gib_go_only_to_peers_that_know_them() {
+        assert_eq!(frame_limit(70015), 0xffff_ffff);
+        assert_eq!(frame_limit(70016), u64::MAX);
     }
 }

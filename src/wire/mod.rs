@@ -55,7 +55,7 @@ pub use decode::{Decode, DecodeError, Reader};
 pub use encode::Encode;
 pub use frame::{
     BASIC_HEADER_LEN, DropCause, EXTENDED_HEADER_LEN, EncodedFrame, ForeignMagic, Frame,
-    FrameError, FrameHeader, FrameReader, Incoming, SMALL_FRAME, encode_frame,
+    FrameError, FrameReader, Incoming, SMALL_FRAME, encode_frame,
 };
 pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid, merkle_root, sha256d};
 pub use inventory::Inventory;

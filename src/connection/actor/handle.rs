@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::Shared;
 use crate::connection::Traffic;
 use crate::connection::outbox::NotTaken;
+use crate::connection::progress::deadline_after;
 use crate::error::{Error, Wait};
 use crate::session::{
     ConnectionState, Direction, DisconnectReason, PeerInfo, RoundTrip, SendRefused, Session,
@@ -133,9 +134,12 @@ impl PeerConnectionHandle {
         match self.shared.link.get() {
             Some(link) => link
                 .outbox
-                .flush(Instant::now() + timeout)
+                .flush(deadline_after(timeout))
                 .map_err(|error| self.not_taken(error, timeout)),
-            None => Ok(()),
+            None => match self.shared.session.lock().end() {
+                Some(reason) => Err(self.disconnected(reason.clone())),
+                None => Ok(()),
+            },
         }
     }
 
@@ -163,9 +167,9 @@ impl PeerConnectionHandle {
 
     /// Ends the connection for a reason of ours.
     pub(crate) fn stop(&self, reason: DisconnectReason) {
-        self.shared.stop.set(reason);
+        self.shared.stop.set(reason.clone());
         if let Some(link) = self.shared.link.get() {
-            link.stream.shut_down();
+            link.outbox.close(reason);
         }
     }
 
@@ -189,7 +193,7 @@ impl PeerConnectionHandle {
         timeout: Duration,
         check: fn(&Session, &Message) -> Result<(), SendRefused>,
     ) -> Result<(), Error> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_after(timeout);
         {
             let session = self.shared.session.lock();
             if let Some(reason) = session.end() {
@@ -220,7 +224,11 @@ impl PeerConnectionHandle {
                     after,
                 }
             }
-            NotTaken::Closed(reason) => self.disconnected(reason),
+            // The session's reason is the one that the event of the end gives.
+            NotTaken::Closed(reason) => {
+                let end = self.shared.session.lock().end().cloned();
+                self.disconnected(end.unwrap_or(reason))
+            }
         }
     }
 

@@ -1,24 +1,32 @@
 //! The life of a connection's thread.
 
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Link, Shared};
-use crate::connection::inlet::{Inlet, LockSession as _, Next, Received};
-use crate::connection::outbox::{NotTaken, Outbox};
+use crate::connection::inlet::{Inlet, LockSession, Next, Received};
+use crate::connection::outbox::Outbox;
 use crate::connection::stream::Stream;
 use crate::connection::{SlotGuard, dial, random};
 use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
-use crate::session::{ConnectionState, DisconnectReason, Output, SessionEvent};
+use crate::session::{
+    ConnectionState, DisconnectReason, Output, Session, SessionEvent, TransportEnd,
+};
 
 /// Runs a connection to its end and tells of it. A panic ends this connection and nothing else.
 pub(super) fn run(shared: &Shared, accepted: Option<TcpStream>, slot: Option<SlotGuard>) {
     let mut was_connected = false;
     let life = AssertUnwindSafe(|| live(shared, accepted, &mut was_connected));
     let reason = catch_unwind(life).unwrap_or(DisconnectReason::Bug);
-    shared.session.lock().close(reason.clone());
+    let reason = {
+        let mut session = shared.session.lock();
+        session.close(reason.clone());
+        // The first reason counts, for events and senders alike.
+        session.end().cloned().unwrap_or(reason)
+    };
     if let Some(link) = shared.link.get() {
         link.outbox.close(reason.clone());
         link.outbox.join();
@@ -54,7 +62,7 @@ fn live(
         Err(reason) => return shared.stop.reason().unwrap_or(reason),
     };
     let mut inlet = Inlet::new(&shared.config, shared.counters.clone());
-    let mut session = &shared.session;
+    let mut session = Locked { shared, link };
     loop {
         if let Some(reason) = drain(shared, link, was_connected) {
             return reason;
@@ -83,6 +91,32 @@ fn live(
     }
 }
 
+/// The actor's session, for the time of one call.
+struct Locked<'a> {
+    shared: &'a Shared,
+    link: &'a Link,
+}
+
+impl LockSession for Locked<'_> {
+    fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
+        call(&mut self.shared.session.lock())
+    }
+
+    /// A socket that we have shut down ourselves reads like one that the peer has closed.
+    fn on_transport_end(&mut self, end: TransportEnd) {
+        let ours = self.shared.stop.reason();
+        self.with(|session| match ours.or_else(|| self.link.outbox.closed()) {
+            Some(DisconnectReason::ConnectionReset) => {
+                session.on_transport_end(TransportEnd::Failed(ErrorKind::ConnectionReset));
+            }
+            Some(reason) => session.close(reason),
+            None => {
+                session.on_transport_end(end);
+            }
+        });
+    }
+}
+
 fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<&Link, DisconnectReason> {
     let bug = |_| DisconnectReason::Bug;
     let failed = |error: std::io::Error| DisconnectReason::Io(error.kind());
@@ -93,8 +127,15 @@ fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<&Link, Discon
             dial::dial(shared.address, shared.config.connect_timeout, &shared.stop)?
         }
     };
-    let stream = Arc::new(Stream::new(tcp, shared.config.tcp_keepalive).map_err(failed)?);
-    let outbox = Outbox::new(stream.clone(), &shared.config, shared.counters.clone());
+    let config = &shared.config;
+    let stream = Stream::new(
+        tcp,
+        shared.address,
+        config.tcp_keepalive,
+        config.write_timeout,
+    );
+    let stream = Arc::new(stream.map_err(failed)?);
+    let outbox = Outbox::new(stream.clone(), config, shared.counters.clone());
     let link = shared.link.get_or_init(|| Link { stream, outbox });
     // From here on a stop shuts the socket down; one that came before is seen now.
     if let Some(reason) = shared.stop.reason() {
@@ -118,22 +159,24 @@ fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<&Link, Discon
 
 /// Does what the session wants. Returns the reason once the connection is at its end.
 fn drain(shared: &Shared, link: &Link, was_connected: &mut bool) -> Option<DisconnectReason> {
-    let mut session = &shared.session;
+    let mut session = Locked { shared, link };
     while let Some(output) = session.with(|session| session.poll_output()) {
         match output {
             Output::Send(message) => {
-                if let Err(NotTaken::Closed(reason)) = link.outbox.reply(&message) {
-                    return Some(shared.stop.reason().unwrap_or(reason));
-                }
+                // If it is not taken, the outbox is closed, and says below why.
+                let _ = link.outbox.reply(&message);
             }
             Output::Event(event) => {
                 *was_connected |= matches!(event, SessionEvent::HandshakeComplete(_));
                 tell(shared, event);
             }
-            Output::Close(reason) => return Some(shared.stop.reason().unwrap_or(reason)),
+            Output::Close(reason) => return Some(reason),
         }
     }
-    shared.stop.reason().or_else(|| link.outbox.closed())
+    // A peer that has gone may have said something before: the reads go on until they come to the end.
+    let cut = |reason: &DisconnectReason| *reason == DisconnectReason::ConnectionReset;
+    let failed = || link.outbox.closed().filter(|reason| !cut(reason));
+    shared.stop.reason().or_else(failed)
 }
 
 fn tell(shared: &Shared, event: SessionEvent) {

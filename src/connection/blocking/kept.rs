@@ -35,7 +35,7 @@ impl Kept {
         // The newest is kept whatever its size: it has been allowed into memory already.
         while self.bytes > self.max_bytes && self.queue.len() > 1 {
             self.pop();
-            self.dropped += 1;
+            self.count_dropped();
         }
     }
 
@@ -46,13 +46,17 @@ impl Kept {
         Some(received)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// The place behind the newest message: what comes later comes behind it.
     pub(super) fn end(&self) -> u64 {
         self.taken + self.queue.len() as u64
     }
 
-    /// Takes out the first message behind the place `from` for which `take` gives something; if there is
-    /// none, `from` moves to the end, so that nothing is looked at twice.
+    /// Takes out the first message behind the place `from` for which `take` gives something. `from` moves to that message's
+    /// place, or to the end if there is none, so that nothing is looked at twice.
     pub(super) fn take_since<T>(
         &mut self,
         from: &mut u64,
@@ -62,10 +66,15 @@ impl Kept {
         *from = self.end();
         let mut later = self.queue.iter().enumerate().skip(skip);
         let (at, taken) = later.find_map(|(at, received)| Some((at, take(received)?)))?;
+        *from = self.taken + at as u64;
         if let Some(received) = self.queue.remove(at) {
             self.bytes -= size(&received);
         }
         Some(taken)
+    }
+
+    pub(super) fn count_dropped(&mut self) {
+        self.dropped += 1;
     }
 
     pub(super) fn dropped(&self) -> u64 {

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::kept::Kept;
-use super::inlet::{Inlet, Next, Received};
+use self::requests::{ArrivedPong, Markers, Pongs};
+use super::inlet::{Inlet, LockSession, Next, Received};
 use super::lanes::{Lane, Lanes, Written};
-use super::progress::write_deadline;
+use super::progress::{deadline_after, write_deadline};
 use super::stop::Stop;
-use super::stream::Stream;
+use super::stream::{Stream, is_cut};
 use super::traffic::TrafficCounters;
 use super::{ConnectionConfig, Traffic, dial, random};
 use crate::error::Error;
@@ -61,8 +62,11 @@ pub struct Connection {
     counters: Arc<TrafficCounters>,
     unsent: Lanes,
     kept: Kept,
-    /// The pongs that came since a request began to wait for one.
-    pongs: Vec<(u64, Duration)>,
+    pongs: Pongs,
+    /// Whether the answer to a question may still come, because nobody waited for it to the end.
+    answers_open: bool,
+    /// What is still to come for requests for blocks that have their answers.
+    markers: Markers,
     /// When the last call returned: in between, the peer's deadlines stand still.
     left: Instant,
 }
@@ -103,8 +107,11 @@ impl Connection {
         // A resolver never answers with an empty list; the reason is never seen.
         let mut reason = DisconnectReason::Command;
         for address in addresses {
-            let attempt = dial::dial(address, config.connect_timeout, &Stop::new())
-                .and_then(|tcp| Self::shake_hands(peer, tcp, Direction::Outbound, config, nonces));
+            let attempt =
+                dial::dial(address, config.connect_timeout, &Stop::new()).and_then(|tcp| {
+                    let tcp = (tcp, address);
+                    Self::shake_hands(peer, tcp, Direction::Outbound, config, nonces)
+                });
             match attempt {
                 Ok(connection) => return Ok(connection),
                 Err(error) => reason = error,
@@ -126,30 +133,25 @@ impl Connection {
         nonces: &NonceRegistry,
     ) -> Result<Self, Error> {
         config.validate()?;
-        let peer = match stream.peer_addr() {
-            Ok(address) => address.to_string(),
-            Err(error) => {
-                let kind = error.kind();
-                return Err(Error::System {
-                    what: "an accepted socket".into(),
-                    kind,
-                });
-            }
-        };
-        Self::shake_hands(&peer, stream, Direction::Inbound, config, nonces)
+        let address = stream.peer_addr().map_err(|error| Error::System {
+            what: "an accepted socket".into(),
+            kind: error.kind(),
+        })?;
+        let peer = address.to_string();
+        let tcp = (stream, address);
+        Self::shake_hands(&peer, tcp, Direction::Inbound, config, nonces)
             .map_err(|reason| Error::Disconnected { peer, reason })
     }
 
     fn shake_hands(
         name: &str,
-        tcp: TcpStream,
+        (tcp, address): (TcpStream, SocketAddr),
         direction: Direction,
         config: &ConnectionConfig,
         nonces: &NonceRegistry,
     ) -> Result<Self, DisconnectReason> {
         let failed = |error: io::Error| DisconnectReason::Io(error.kind());
-        let stream = Stream::new(tcp, config.tcp_keepalive).map_err(failed)?;
-        stream.set_write_wait(WRITE_WAIT).map_err(failed)?;
+        let stream = Stream::new(tcp, address, config.tcp_keepalive, WRITE_WAIT).map_err(failed)?;
         let counters = Arc::<TrafficCounters>::default();
         let now = Instant::now();
         // The configuration has been checked, and the states follow each other as they must.
@@ -169,7 +171,9 @@ impl Connection {
             unsent: Lanes::default(),
             kept: Kept::new(config.kept_bytes),
             peer: PeerInfo::default(),
-            pongs: Vec::new(),
+            pongs: Pongs::default(),
+            answers_open: false,
+            markers: Markers::default(),
             left: now,
             config: config.clone(),
             stream,
@@ -180,7 +184,7 @@ impl Connection {
             connection.turn(None)?;
         }
         connection.peer = connection.session.peer().cloned().unwrap_or_default();
-        connection.leave();
+        connection.left = Instant::now();
         Ok(connection)
     }
 
@@ -209,7 +213,8 @@ impl Connection {
         self.counters.snapshot()
     }
 
-    /// How many messages that came while something else was waited for were dropped for want of room.
+    /// How many messages were lost for want of room: those that came while something else was waited for and exceeded
+    /// `kept_bytes`, and those that were longer than `limits.buffered`.
     pub fn dropped(&self) -> u64 {
         self.kept.dropped()
     }
@@ -259,11 +264,13 @@ impl Connection {
     ///
     /// [`Error::Disconnected`] when the connection has ended.
     pub fn receive_timeout(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
-        self.receive_until(Some(Instant::now() + timeout))
+        self.receive_until(Some(deadline_after(timeout)))
     }
 
     fn receive_until(&mut self, deadline: Option<Instant>) -> Result<Option<Message>, Error> {
         self.call(|connection| {
+            // Without patience, what is there already is taken all the same.
+            let mut looked = false;
             loop {
                 match connection.kept.pop() {
                     Some(Received::Message(message, _)) => return Ok(Some(message)),
@@ -272,12 +279,20 @@ impl Connection {
                             "{}: a {command} of {len} bytes was too long",
                             connection.name
                         );
+                        connection.kept.count_dropped();
                     }
-                    None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                    None if looked
+                        && deadline.is_some_and(|deadline| Instant::now() >= deadline) =>
+                    {
                         return Ok(None);
                     }
-                    None => connection.turn(deadline)?,
+                    None => match connection.turn(deadline) {
+                        // What came before the end comes before its error.
+                        Err(_) if !connection.kept.is_empty() => {}
+                        turned => turned?,
+                    },
                 }
+                looked = true;
             }
         })
     }
@@ -301,18 +316,20 @@ impl Connection {
         &mut self,
         call: impl FnOnce(&mut Self) -> Result<T, DisconnectReason>,
     ) -> Result<T, Error> {
-        let away = self.left.elapsed();
-        self.session.on_pause(away);
-        self.inlet.on_pause(away);
+        self.resume();
         let result = call(self);
-        self.leave();
+        self.left = Instant::now();
         result.map_err(|reason| Error::Disconnected {
             peer: self.name.clone(),
             reason,
         })
     }
 
-    fn leave(&mut self) {
+    /// The program is back: what it did meanwhile does not count against the peer.
+    fn resume(&mut self) {
+        let away = self.left.elapsed();
+        self.session.on_pause(away);
+        self.inlet.on_pause(away);
         self.left = Instant::now();
     }
 
@@ -325,40 +342,29 @@ impl Connection {
 
     /// One turn: replies go out, bytes come in, until about `deadline` and a second at most.
     fn turn(&mut self, deadline: Option<Instant>) -> Result<(), DisconnectReason> {
-        self.drain()?;
-        self.flush()?;
-        let deadlines = [deadline, self.session.next_deadline()];
-        let deadline = deadlines.into_iter().flatten().min();
-        if self.inlet.read(&self.stream, &mut self.session, deadline) {
-            self.take_arrivals()?;
-        }
-        self.session.on_timeout(Instant::now());
-        self.drain()?;
-        self.write_at_once();
-        Ok(())
-    }
-
-    /// Writes what the system takes without waiting: our `verack` or a pong shall not wait for the program's next call.
-    fn write_at_once(&mut self) {
-        while !self.unsent.is_empty() {
-            match self.write(Stream::write_now) {
-                Ok(Written { bytes: 0, .. }) => return,
-                Ok(Written { large: true, .. }) => self.session.on_transfer(Instant::now()),
-                Ok(_) => {}
-                Err(error) => {
-                    // The next turn ends with it; what has come before is still the program's.
-                    self.session
-                        .on_transport_end(TransportEnd::Failed(error.kind()));
-                    return;
-                }
+        self.write_what_goes()?;
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            self.read_what_is_there()?;
+        } else {
+            // What the system did not take is tried again soon.
+            let again = (!self.unsent.is_empty()).then(|| now + WRITE_WAIT);
+            let deadlines = [deadline, self.session.next_deadline(), again];
+            let deadline = deadlines.into_iter().flatten().min();
+            if self.inlet.read(&self.stream, &mut self.session, deadline) {
+                self.take_arrivals()?;
             }
         }
+        self.session.on_timeout(Instant::now());
+        // The program may stay away for long: answers leave now.
+        self.write_what_goes()
     }
 
     /// Looks at what has come, and keeps what is for the program.
     fn take_arrivals(&mut self) -> Result<(), DisconnectReason> {
         loop {
             match self.inlet.next(&mut self.session) {
+                Next::Received(received) if self.markers.settles(&received) => {}
                 Next::Received(received) => self.kept.push(received),
                 Next::Handled => {}
                 Next::NeedsMore => return self.drain(),
@@ -373,12 +379,17 @@ impl Connection {
             match output {
                 Output::Send(message) => {
                     let frame = EncodedFrame::new(self.config.magic(), &message);
-                    self.unsent.push_back(Lane::Reply, frame);
-                    self.counters.add_message_out();
+                    if self.unsent.push_reply(frame) {
+                        self.counters.add_message_out();
+                    } else {
+                        let waiting = self.unsent.bytes() as u64;
+                        self.session.close(DisconnectReason::SlowReader { waiting });
+                    }
                 }
                 Output::Event(SessionEvent::HandshakeComplete(_)) => {}
                 Output::Event(SessionEvent::Pong { nonce, round_trip }) => {
-                    self.pongs.push((nonce, round_trip));
+                    let place = self.kept.end();
+                    self.pongs.on_pong(nonce, ArrivedPong { round_trip, place });
                 }
                 Output::Event(SessionEvent::Misbehavior { misbehavior, .. }) => {
                     log::debug!("{}: {misbehavior}", self.name);
@@ -404,26 +415,58 @@ impl Connection {
     /// Writes all that is unsent, and reads meanwhile.
     fn flush(&mut self) -> Result<(), DisconnectReason> {
         while !self.unsent.is_empty() {
-            let written = match self.write(Stream::write_now) {
-                // The peer takes nothing: perhaps it waits until we read.
-                Ok(Written { bytes: 0, .. }) if !self.read_what_is_there()? => {
-                    self.write(Stream::write_soon)
-                }
-                written => written,
-            };
-            match written {
-                Ok(Written { large: true, .. }) => self.session.on_transfer(Instant::now()),
-                Ok(_) => {}
-                Err(error) => {
-                    self.session
-                        .on_transport_end(TransportEnd::Failed(error.kind()));
-                }
+            // A peer that takes nothing perhaps waits until we read.
+            if !self.write_step(Stream::write_now)? && !self.read_what_is_there()? {
+                self.write_step(Stream::write_soon)?;
             }
-            if self.unsent.is_late(Instant::now()) {
-                let waiting = self.unsent.bytes() as u64;
-                self.session.close(DisconnectReason::SlowReader { waiting });
+        }
+        Ok(())
+    }
+
+    /// Writes what the system takes without waiting.
+    fn write_what_goes(&mut self) -> Result<(), DisconnectReason> {
+        self.drain()?;
+        while !self.unsent.is_empty() && self.write_step(Stream::write_now)? {}
+        Ok(())
+    }
+
+    /// Tries once to write, and looks at the clock; returns whether anything went.
+    fn write_step(
+        &mut self,
+        write: fn(&Stream, &[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Result<bool, DisconnectReason> {
+        let written = match self.write(write) {
+            Ok(written) => written,
+            Err(error) => {
+                if is_cut(&error) {
+                    self.read_what_is_left()?;
+                }
+                let failed = TransportEnd::Failed(error.kind());
+                self.session.on_transport_end(failed);
+                Written::default()
             }
-            self.drain()?;
+        };
+        let now = Instant::now();
+        if written.large {
+            self.session.on_transfer(now);
+        }
+        if self.unsent.is_late(now) {
+            let waiting = self.unsent.bytes() as u64;
+            self.session.close(DisconnectReason::SlowReader { waiting });
+        }
+        self.drain()?;
+        Ok(written.bytes > 0)
+    }
+
+    /// The peer has gone: hears what it said before.
+    fn read_what_is_left(&mut self) -> Result<(), DisconnectReason> {
+        let failed = |error: io::Error| DisconnectReason::Io(error.kind());
+        self.stream.set_nonblocking(true).map_err(failed)?;
+        while self
+            .inlet
+            .read_once(&self.stream, &mut AfterReset(&mut self.session))
+        {
+            self.take_arrivals()?;
         }
         Ok(())
     }
@@ -453,6 +496,20 @@ impl Connection {
         }
         self.drain()?;
         Ok(came)
+    }
+}
+
+/// The session of a connection whose peer is known to have gone: the end of what it sent is no orderly one.
+struct AfterReset<'a>(&'a mut Session);
+
+impl LockSession for AfterReset<'_> {
+    fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
+        call(self.0)
+    }
+
+    fn on_transport_end(&mut self, _end: TransportEnd) {
+        let reset = TransportEnd::Failed(io::ErrorKind::ConnectionReset);
+        self.0.on_transport_end(reset);
     }
 }
 

@@ -1,12 +1,18 @@
 //! Questions to a peer, each with its answer.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use uuid::Uuid;
 
 use super::Connection;
 use crate::connection::inlet::Received;
+use crate::connection::progress::deadline_after;
 use crate::error::{Error, Wait};
-use crate::session::{DisconnectReason, PROTOCOL_VERSION};
-use crate::wire::{Block, BlockHash, BlockHeader, GetData, GetHeaders, Inventory, Message};
+use crate::session::PROTOCOL_VERSION;
+use crate::wire::{
+    Block, BlockHash, BlockHeader, GetData, GetHeaders, Inventory, Message, Ping, Txid,
+};
 
 impl Connection {
     /// Asks whether the peer is there; returns how long the answer took.
@@ -17,20 +23,22 @@ impl Connection {
     ///
     /// [`Error::TimedOut`], [`Error::Disconnected`].
     pub fn ping(&mut self, timeout: Duration) -> Result<Duration, Error> {
-        let ping = self.session.ping(Instant::now());
-        self.request(&[Message::Ping(ping)], timeout, |connection| {
-            connection.pong(ping.nonce).map(Ok)
+        let ping = self.new_ping();
+        self.exchange(&[Message::Ping(ping)], timeout, |connection| {
+            let pong = connection.pongs.arrival(ping)?;
+            Some(Ok(pong.round_trip))
         })
     }
 
     /// Asks for the headers behind the first block of `locator` that the peer has on its chain, up to `stop`, which is
     /// zero for as many as fit: at most 2,000.
     ///
-    /// The answer is empty if the peer has nothing further. A node does not answer while it is in its initial download. Blocks at most for `timeout`,
-    /// and what sending takes. Other messages that come are kept.
+    /// The answer is empty if the peer has nothing further. A node does not answer while it is in its initial download.
+    /// Blocks at most for `timeout`, and what sending takes. Other messages that come are kept.
     ///
-    /// The wire has no way to tell which question an answer belongs to: taken as the answer is the first `headers` that is empty or
-    /// continues a block of the locator. With an empty locator it is that which starts with `stop`.
+    /// The wire has no way to tell which question an answer belongs to: taken as the answer is the first `headers` that is
+    /// empty, continues a block of the locator, or starts behind the network's first block, as the answer does if the peer
+    /// knows none of the locator. With an empty locator it is that which starts with `stop`.
     ///
     /// # Errors
     ///
@@ -41,22 +49,21 @@ impl Connection {
         stop: BlockHash,
         timeout: Duration,
     ) -> Result<Vec<BlockHeader>, Error> {
-        let locator = locator.to_vec();
         let question = GetHeaders {
             version: PROTOCOL_VERSION,
-            locator: locator.clone(),
+            locator: locator.to_vec(),
             stop,
         };
-        let answers = move |headers: &[BlockHeader]| match headers.first() {
+        let genesis = BlockHeader::genesis(self.config.network).hash();
+        let answers = |headers: &[BlockHeader]| match headers.first() {
             None => true,
             Some(first) if locator.is_empty() => first.hash() == stop,
-            Some(first) => locator.contains(&first.previous),
+            Some(first) => locator.contains(&first.previous) || first.previous == genesis,
         };
-        let mut known = self.kept.end();
-        self.request(&[question.into()], timeout, |connection| {
+        self.request(question.into(), timeout, |connection, since| {
             connection
                 .kept
-                .take_since(&mut known, |received| match received {
+                .take_since(since.as_mut()?, |received| match received {
                     Received::Message(Message::Headers(found), _) if answers(&found.headers) => {
                         Some(Ok(found.headers.clone()))
                     }
@@ -67,30 +74,48 @@ impl Connection {
 
     /// Asks for a block, and checks that its transactions are those which its header commits to.
     ///
-    /// A node says nothing at all about a block that it does not have. So a ping follows the question: a node answers in order, and a
-    /// pong that comes first means [`Error::NotFound`]. Blocks at most for `timeout`, and what sending takes. Other messages that
-    /// come are kept.
+    /// A node says nothing at all about a block that it does not have, but names every transaction that it does not have.
+    /// So the question ends with a transaction that nobody has: when that is named and the block has not come, the answer is
+    /// [`Error::NotFound`]. (A ping behind the question would do for the reference node, which does one thing after the
+    /// other; others answer pings ahead of blocks, this library among them.) Blocks at most for `timeout`, and what sending
+    /// takes. Other messages that come are kept.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered`; [`Error::BadBlock`];
-    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`].
+    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered`;
+    /// [`Error::BadBlock`]; [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`].
     pub fn block(&mut self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
-        let question = GetData::from(vec![Inventory::Block(hash)]);
-        let ping = self.session.ping(Instant::now());
+        let wanted = Inventory::Block(hash);
+        let marker = Markers::draw();
+        let question = GetData::from(vec![wanted, marker]);
         let mut known = self.kept.end();
         let limit = self.config.session.limits.buffered;
         let peer = self.name.clone();
-        let block = self.request(
-            &[question.into(), Message::Ping(ping)],
-            timeout,
-            |connection| {
-                let answer = connection
+        let answer = self.request(question.into(), timeout, |connection, since| {
+            // What names the block itself is as good if an earlier question brings it.
+            let named = connection
+                .kept
+                .take_since(&mut known, |received| match received {
+                    Received::Message(Message::Block(block), _) if block.hash() == hash => {
+                        Some(Ok(block.clone()))
+                    }
+                    Received::Message(Message::NotFound(missing), _)
+                        if missing
+                            .inventory
+                            .iter()
+                            .any(|entry| [wanted, marker].contains(entry)) =>
+                    {
+                        Some(Err(Error::NotFound {
+                            peer: peer.clone(),
+                            hash,
+                        }))
+                    }
+                    _ => None,
+                });
+            named.or_else(|| {
+                connection
                     .kept
-                    .take_since(&mut known, |received| match received {
-                        Received::Message(Message::Block(block), _) if block.hash() == hash => {
-                            Some(Ok(block.clone()))
-                        }
+                    .take_since(since.as_mut()?, |received| match received {
                         Received::PassedOver { command, len } if command.name() == "block" => {
                             let peer = peer.clone();
                             Some(Err(Error::PayloadTooLarge {
@@ -100,49 +125,81 @@ impl Connection {
                             }))
                         }
                         _ => None,
-                    });
-                // The pong counts only once everything that came before it has been looked at.
-                let not_found = || {
-                    Err(Error::NotFound {
-                        peer: peer.clone(),
-                        hash,
                     })
-                };
-                answer.or_else(|| connection.pong(ping.nonce).map(|_| not_found()))
-            },
-        )?;
+            })
+        });
+        if !matches!(answer, Err(Error::NotFound { .. })) {
+            let mut end = |received: &Received| Markers::is_alone(received, marker).then_some(());
+            if self.kept.take_since(&mut known, &mut end).is_none() {
+                self.markers.leave(marker);
+            }
+        }
+        let block = answer?;
         match block.check_merkle_root() {
             Ok(()) => Ok(block),
-            Err(error) => Err(Error::BadBlock {
-                peer: self.name.clone(),
-                hash,
-                error: Box::new(error),
-            }),
+            Err(error) => {
+                let peer = self.name.clone();
+                Err(Error::BadBlock {
+                    peer,
+                    hash,
+                    error: Box::new(error),
+                })
+            }
         }
     }
 
-    /// Sends a question, then takes turns until `answer` finds something.
+    /// Asks a question whose answer does not name it.
+    ///
+    /// An earlier question whose time ran out may yet be answered. A ping goes before the new one then: a node answers in
+    /// order, and what comes before the pong is not meant. `answer` learns behind which place of what is kept its
+    /// answers are, once that is known.
     fn request<T>(
         &mut self,
-        question: &[Message],
+        question: Message,
+        timeout: Duration,
+        mut answer: impl FnMut(&mut Self, &mut Option<u64>) -> Option<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let fence = self.answers_open.then(|| self.new_ping());
+        let mut since = fence.is_none().then(|| self.kept.end());
+        let ping = fence.map(Message::Ping);
+        let questions: Vec<_> = ping.into_iter().chain([question]).collect();
+        self.exchange(&questions, timeout, |connection| {
+            since = since.or_else(|| Some(connection.pongs.arrival(fence?)?.place));
+            let found = answer(connection, &mut since);
+            connection.answers_open = found.is_none() || since.is_none();
+            found
+        })
+    }
+
+    /// Sends questions, then takes turns until `answer` finds something.
+    fn exchange<T>(
+        &mut self,
+        questions: &[Message],
         timeout: Duration,
         mut answer: impl FnMut(&mut Self) -> Option<Result<T, Error>>,
     ) -> Result<T, Error> {
-        let deadline = Instant::now() + timeout;
-        self.pongs.clear();
-        for message in question {
-            self.send(message)?;
-        }
+        let deadline = deadline_after(timeout);
         let mut found = None;
-        self.call(|connection| {
-            loop {
-                found = answer(connection);
-                if found.is_some() || Instant::now() >= deadline {
-                    return Ok::<_, DisconnectReason>(());
+        let sent = questions
+            .iter()
+            .try_for_each(|question| self.send(question));
+        let ended = sent.and_then(|()| {
+            self.call(|connection| {
+                loop {
+                    found = answer(connection);
+                    if found.is_some() || Instant::now() >= deadline {
+                        return Ok(());
+                    }
+                    if let Err(reason) = connection.turn(Some(deadline)) {
+                        // The answer may have come right before the end.
+                        found = answer(connection);
+                        return if found.is_some() { Ok(()) } else { Err(reason) };
+                    }
                 }
-                connection.turn(Some(deadline))?;
-            }
-        })?;
+            })
+        });
+        self.pongs.forget();
+        ended?;
         found.unwrap_or_else(|| {
             let peer = self.name.clone();
             Err(Error::TimedOut {
@@ -153,12 +210,88 @@ impl Connection {
         })
     }
 
-    /// How long the ping with that nonce took, if its pong has come.
-    fn pong(&mut self, nonce: Option<u64>) -> Option<Duration> {
-        let at = self
-            .pongs
+    /// A ping to be sent now, whose pong is awaited. The time that the program was away is over before it, and does not count for
+    /// it.
+    fn new_ping(&mut self) -> Ping {
+        self.resume();
+        let ping = self.session.ping(Instant::now());
+        self.pongs.await_answer(ping);
+        ping
+    }
+}
+
+/// The pongs that a request waits for.
+#[derive(Debug, Default)]
+pub(super) struct Pongs {
+    awaited: Vec<(Ping, Option<ArrivedPong>)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ArrivedPong {
+    pub(super) round_trip: Duration,
+    /// What came behind the pong is kept behind this place.
+    pub(super) place: u64,
+}
+
+impl Pongs {
+    fn await_answer(&mut self, ping: Ping) {
+        self.awaited.push((ping, None));
+    }
+
+    pub(super) fn on_pong(&mut self, nonce: u64, pong: ArrivedPong) {
+        for (ping, arrived) in &mut self.awaited {
+            if *ping == Ping::new(nonce) {
+                *arrived = Some(pong);
+            }
+        }
+    }
+
+    fn arrival(&self, ping: Ping) -> Option<ArrivedPong> {
+        self.awaited.iter().find(|(awaited, _)| *awaited == ping)?.1
+    }
+
+    fn forget(&mut self) {
+        self.awaited.clear();
+    }
+}
+
+/// Transactions that nobody has, by which the end of an answer is known.
+#[derive(Debug, Default)]
+pub(super) struct Markers {
+    /// Those whose requests have ended before they came back.
+    left: VecDeque<Inventory>,
+}
+
+impl Markers {
+    /// How many are remembered: a peer that does not name them costs no more.
+    const MAX_LEFT: usize = 64;
+
+    fn draw() -> Inventory {
+        let mut hash = [0; 32];
+        hash[..16].copy_from_slice(Uuid::new_v4().as_bytes());
+        Inventory::Tx(Txid(hash))
+    }
+
+    fn leave(&mut self, marker: Inventory) {
+        if self.left.len() == Self::MAX_LEFT {
+            self.left.pop_front();
+        }
+        self.left.push_back(marker);
+    }
+
+    /// Whether this is nothing but the late end of an answer that nobody waits for any more.
+    pub(super) fn settles(&mut self, received: &Received) -> bool {
+        let late = self
+            .left
             .iter()
-            .position(|(pong, _)| Some(*pong) == nonce)?;
-        Some(self.pongs.swap_remove(at).1)
+            .position(|marker| Self::is_alone(received, *marker));
+        late.is_some_and(|at| self.left.remove(at).is_some())
+    }
+
+    fn is_alone(received: &Received, marker: Inventory) -> bool {
+        match received {
+            Received::Message(Message::NotFound(missing), _) => missing.inventory == [marker],
+            _ => false,
+        }
     }
 }

@@ -77,7 +77,9 @@ impl Session {
 
     /// Why we do not stay with a peer, if so; a `reject` is sent where the node sends one.
     fn refusal_of(&mut self, version: &Version) -> Option<DisconnectReason> {
-        if self.direction == Direction::Inbound && self.registry.meet(version.nonce_or_default()) {
+        // Ours always has a nonce: that of a version without one, which the node takes as 1, is not looked up.
+        let own = |nonce| self.registry.meet(nonce);
+        if self.direction == Direction::Inbound && version.nonce.is_some_and(own) {
             return Some(DisconnectReason::SelfConnection);
         }
         let required = self.config.required_services;
@@ -123,8 +125,9 @@ impl Session {
         }
     }
 
+    /// A peer without room may say so behind a whole handshake, for only then a `reject` is sure to be understood.
     pub(super) fn on_reject(&mut self, reject: &Reject) {
-        if self.state != ConnectionState::AwaitingHandshake || reject.message != "version" {
+        if reject.message != "version" {
             return;
         }
         if reject.code == RejectCode::TOO_BUSY {

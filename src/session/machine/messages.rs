@@ -29,10 +29,11 @@ impl Session {
                     self.misbehaved(Misbehavior::RepeatedSendHeaders);
                 }
                 self.headers_wanted = true;
-                return Delivery::Deliver;
+                return self.delivery();
             }
             Message::Reject(reject) => {
                 self.on_reject(reject);
+                // If it has ended the connection, it is not delivered.
                 return self.delivery();
             }
             _ if message.command().name() == "createstrm" => self.on_createstrm(),
@@ -43,6 +44,9 @@ impl Session {
 
     /// A frame has come whose payload is not what its command says.
     pub fn on_malformed(&mut self, command: Command, error: &DecodeError, now: Instant) {
+        if !self.stands() {
+            return;
+        }
         match command.name() {
             // A node judges a second version before it reads it.
             "version" if self.peer.is_some() => {
@@ -54,8 +58,8 @@ impl Session {
                 self.misbehaved(Misbehavior::SecondVersion);
                 return;
             }
-            "version" if self.end.is_none() => return self.on_malformed_version(error),
-            "createstrm" if self.end.is_none() => return self.on_createstrm(),
+            "version" => return self.on_malformed_version(error),
+            "createstrm" => return self.on_createstrm(),
             _ => {}
         }
         if !self.admits(command, now) {
@@ -66,9 +70,12 @@ impl Session {
                 self.close(DisconnectReason::SecondProtoconf);
             }
             "protoconf" => self.close(DisconnectReason::MalformedProtoconf(error.clone())),
+            // From old peers nobody expects a nonce.
+            "ping" if !self.exchanges_nonces() => {}
             name => {
-                // The node never answers a reject with one.
-                if name != "reject" {
+                // The node never answers a reject with one, and only scores a list that it has read the length of.
+                let scored_alone = matches!(error, DecodeError::TooManyEntries { .. });
+                if name != "reject" && !scored_alone {
                     self.reject(name, RejectCode::MALFORMED, "error parsing message");
                 }
                 self.misbehaved(Misbehavior::Malformed {
@@ -81,7 +88,7 @@ impl Session {
 
     /// A frame has been dropped before it could be read.
     pub fn on_dropped(&mut self, cause: DropCause, now: Instant) {
-        if self.end.is_some() {
+        if !self.stands() {
             return;
         }
         if let DropCause::BadChecksum { .. } = cause {
@@ -104,14 +111,14 @@ impl Session {
     ///
     /// One thing is laxer: a `verack` that comes before its `version` is scored, but counts.
     fn admits(&mut self, command: Command, now: Instant) -> bool {
-        if self.end.is_some() {
+        if !self.stands() {
             return false;
         }
         match command.name() {
             "reject" | "version" | "createstrm" | "streamack" => true,
             "verack" if self.peer.is_none() => {
                 self.misbehaved(Misbehavior::BeforeVersion { command });
-                if self.end.is_none() {
+                if self.stands() {
                     self.on_verack(now);
                 }
                 false

@@ -107,7 +107,7 @@ impl Session {
     ///
     /// [`InvalidTransition`] unless the session has not begun.
     pub fn on_dialling(&mut self) -> Result<(), InvalidTransition> {
-        self.state.become_state(ConnectionState::Connecting)
+        self.begin(ConnectionState::Connecting)
     }
 
     /// TCP stands: the handshake's deadline begins, and an outbound session sends its `version`.
@@ -116,15 +116,14 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`InvalidTransition`] if there is a connection already.
+    /// [`InvalidTransition`] if there is a connection already, or was: each needs a session of its own.
     pub fn on_connected(
         &mut self,
         peer: SocketAddr,
         unix_time: i64,
         now: Instant,
     ) -> Result<(), InvalidTransition> {
-        self.state
-            .become_state(ConnectionState::AwaitingHandshake)?;
+        self.begin(ConnectionState::AwaitingHandshake)?;
         self.peer_address = Some(peer);
         self.unix_time = unix_time;
         self.last_received = now;
@@ -229,7 +228,7 @@ impl Session {
             _ => ConnectionState::Failed,
         };
         // A refusal is a way out of the handshake alone; everywhere else it is a failure like others.
-        if self.state.become_state(state).is_err() {
+        if self.state != state && self.state.become_state(state).is_err() {
             self.state = ConnectionState::Failed;
         }
         self.own_nonce = None;
@@ -315,6 +314,25 @@ impl Session {
         self.end.as_ref()
     }
 
+    /// A session is that of one connection: a state from which another could be dialled is no way back.
+    fn begin(&mut self, state: ConnectionState) -> Result<(), InvalidTransition> {
+        if self.end.is_some() {
+            return Err(InvalidTransition {
+                from: self.state,
+                to: state,
+            });
+        }
+        self.state.become_state(state)
+    }
+
+    /// Whether there is a connection, its handshake complete or not.
+    fn stands(&self) -> bool {
+        matches!(
+            self.state,
+            ConnectionState::AwaitingHandshake | ConnectionState::Connected
+        )
+    }
+
     fn receiver(&self) -> Receiver {
         Receiver {
             services: self.peer().map_or(Services::NONE, |peer| peer.services),
@@ -346,13 +364,12 @@ impl Session {
     fn misbehaved(&mut self, misbehavior: Misbehavior) {
         self.score = self.score.saturating_add(misbehavior.score());
         let score = self.score;
-        let counts = misbehavior.score() > 0;
         self.outputs
             .push_back(Output::Event(SessionEvent::Misbehavior {
                 misbehavior,
                 score,
             }));
-        if counts && score >= self.config.ban_threshold {
+        if score >= self.config.ban_threshold {
             self.close(DisconnectReason::Misbehaved { score });
         }
     }
@@ -365,12 +382,13 @@ impl Session {
                 matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe)
             }
         };
-        if self.state != ConnectionState::Connected && cut {
-            return self.meaning_of_cut_handshake();
-        }
+        let complete = self.state == ConnectionState::Connected;
         match end {
+            _ if cut && !complete => self.meaning_of_cut_handshake(),
             TransportEnd::EndOfStream => DisconnectReason::EndOfStream,
             TransportEnd::Failed(_) if cut => DisconnectReason::ConnectionReset,
+            // `Io` restarts at once, which only a peer that has once been reached deserves.
+            TransportEnd::Failed(kind) if !complete => DisconnectReason::Unreachable(kind),
             TransportEnd::Failed(kind) => DisconnectReason::Io(kind),
         }
     }

@@ -20,13 +20,13 @@ const EXTENDED_MARK: &[u8] = b"extmsg";
 
 /// The header of a frame that has arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FrameHeader {
+pub(super) struct FrameHeader {
     /// The real command, also in an extended frame.
-    pub command: Result<Command, BadCommand>,
+    pub(super) command: Result<Command, BadCommand>,
     /// The payload's length in bytes.
-    pub len: u64,
+    pub(super) len: u64,
     /// The first four bytes of the payload's double SHA-256; `None` in an extended frame, which has none.
-    pub checksum: Option<[u8; 4]>,
+    pub(super) checksum: Option<[u8; 4]>,
     /// The twelve bytes of the real command as they came.
     command_bytes: [u8; Command::LEN],
 }
@@ -64,7 +64,7 @@ impl FrameHeader {
     }
 
     /// How many bytes the header itself has.
-    pub fn header_len(&self) -> usize {
+    pub(super) fn header_len(&self) -> usize {
         if self.checksum.is_some() {
             BASIC_HEADER_LEN
         } else {
@@ -73,7 +73,7 @@ impl FrameHeader {
     }
 
     /// The text before the first NUL of the command, well formed or not: what the length limit goes by.
-    pub fn name(&self) -> &[u8] {
+    pub(super) fn name(&self) -> &[u8] {
         text_before_nul(&self.command_bytes)
     }
 }

@@ -6,6 +6,7 @@ mod payload;
 mod reader;
 
 pub use encoder::{EncodedFrame, encode_frame};
-pub use header::{BASIC_HEADER_LEN, EXTENDED_HEADER_LEN, ForeignMagic, FrameHeader};
+use header::FrameHeader;
+pub use header::{BASIC_HEADER_LEN, EXTENDED_HEADER_LEN, ForeignMagic};
 pub use payload::SMALL_FRAME;
 pub use reader::{DropCause, Frame, FrameError, FrameReader, Incoming};

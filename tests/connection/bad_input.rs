@@ -1,0 +1,572 @@
+//! Every way in which a connection cannot come about or go on has an error of its own, which says what was expected and
+//! what came.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::connection::PeerConnectionSetup;
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::network::Magic;
+use bsv_p2p::session::{DisconnectReason, NonceRegistry, SessionConfig};
+use bsv_p2p::wire::{DecodeError, Encode, ForeignMagic, Message, Reject, RejectCode, Version};
+use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
+use crossbeam_channel::bounded;
+
+use crate::harness::{Actor, PROMPT, config, connected, message, reason_of};
+use crate::raw_peer::{
+    ClosedPort, RawListener, RawPeer, SilentHost, frame, frame_of, header_claiming, socket_pair,
+    version,
+};
+
+/// Lets a scripted peer loose on a `Connection` and on an actor, dialled by us and by the peer. Each has to end for
+/// `reason`, with that text.
+#[track_caller]
+fn every_connection_ends(
+    config: &ConnectionConfig,
+    script: impl Fn(&mut RawPeer) + Sync,
+    reason: &DisconnectReason,
+    text: &str,
+) {
+    assert_eq!(reason.to_string(), text);
+    every_dialled_connection_ends(config, &script, reason, text);
+    let check = |way: &str, ended: Ended| ended.check(way, reason, text);
+    let (theirs, ours) = socket_pair();
+    let name = ours.peer_addr().unwrap().to_string();
+    let ended = with_peer(
+        || RawPeer::new(theirs),
+        &script,
+        || {
+            let nonces = NonceRegistry::default();
+            ended_connection(&name, Connection::accept(ours, config, &nonces))
+        },
+    );
+    check("an inbound Connection", ended);
+    let (theirs, ours) = socket_pair();
+    let ended = with_peer(
+        || RawPeer::new(theirs),
+        &script,
+        || ended_actor(Actor::take(ours, config)),
+    );
+    check("an inbound actor", ended);
+}
+
+/// The half of [`every_connection_ends`] that is dialled by us: here the peer may go at once. A socket whose peer has
+/// gone before we take it has no address any more, and is refused.
+#[track_caller]
+fn every_dialled_connection_ends(
+    config: &ConnectionConfig,
+    script: impl Fn(&mut RawPeer) + Sync,
+    reason: &DisconnectReason,
+    text: &str,
+) {
+    let listener = RawListener::new();
+    let address = listener.address().to_string();
+    let accept = || listener.accept();
+    let ended = with_peer(accept, &script, || {
+        ended_connection(&address, Connection::connect(&address, config))
+    });
+    ended.check("an outbound Connection", reason, text);
+    let ended = with_peer(accept, &script, || {
+        ended_actor(Actor::dial(listener.address(), config))
+    });
+    ended.check("an outbound actor", reason, text);
+}
+
+/// How a connection has ended.
+struct Ended {
+    reason: DisconnectReason,
+    /// What the program is told.
+    text: String,
+    /// What stands before the reason in it.
+    prefix: String,
+}
+
+impl Ended {
+    #[track_caller]
+    fn check(&self, way: &str, reason: &DisconnectReason, text: &str) {
+        assert_eq!(&self.reason, reason, "{way}");
+        assert_eq!(self.text, format!("{}{text}", self.prefix), "{way}");
+    }
+}
+
+/// Runs the script in a thread of its own, and leaves the peer as it is until `run` is done.
+fn with_peer<T>(
+    peer: impl FnOnce() -> RawPeer + Send,
+    script: impl Fn(&mut RawPeer) + Sync,
+    run: impl FnOnce() -> T,
+) -> T {
+    let script = &script;
+    thread::scope(|scope| {
+        let (done, is_done) = bounded::<()>(0);
+        scope.spawn(move || {
+            let mut peer = peer();
+            script(&mut peer);
+            let _ = is_done.recv();
+        });
+        let result = run();
+        drop(done);
+        result
+    })
+}
+
+#[track_caller]
+fn ended_connection(name: &str, result: Result<Connection, Error>) -> Ended {
+    let error = match result {
+        Err(error) => error,
+        Ok(mut connection) => loop {
+            if let Err(error) = connection.receive() {
+                break error;
+            }
+        },
+    };
+    Ended {
+        text: error.to_string(),
+        prefix: format!("{name}: "),
+        reason: reason_of::<()>(Err(error)),
+    }
+}
+
+#[track_caller]
+fn ended_actor(actor: Actor) -> Ended {
+    let mut handshake = false;
+    loop {
+        let event = actor.next_event();
+        let address = actor.handle.address();
+        handshake |= matches!(event, ControlEvent::HandshakeComplete { .. });
+        let (reason, prefix) = match &event {
+            ControlEvent::ConnectionFailed { reason, .. } => {
+                assert!(!handshake, "{event}");
+                (reason.clone(), format!("{address}: connection failed: "))
+            }
+            ControlEvent::ConnectionLost { reason, .. } => {
+                assert!(handshake, "{event}");
+                (reason.clone(), format!("{address}: connection lost: "))
+            }
+            _ => continue,
+        };
+        let text = event.to_string();
+        return Ended {
+            reason,
+            text,
+            prefix,
+        };
+    }
+}
+
+fn with_session(change: impl FnOnce(&mut SessionConfig)) -> ConnectionConfig {
+    let mut config = config();
+    change(&mut config.session);
+    config
+}
+
+fn foreign(got: [u8; 4]) -> DisconnectReason {
+    DisconnectReason::WrongMagic(ForeignMagic {
+        expected: Network::Regtest.magic(),
+        got: Magic(got),
+    })
+}
+
+#[test]
+fn bytes_that_are_no_frame_are_a_wrong_magic() {
+    every_connection_ends(
+        &config(),
+        |peer| peer.send_bytes(&[1, 2, 3, 4]),
+        &foreign([1, 2, 3, 4]),
+        "expected a frame with magic dab5bffa (regtest), got 01020304",
+    );
+    every_connection_ends(
+        &config(),
+        |peer| {
+            peer.shake_hands();
+            peer.send_bytes(&[1, 2, 3, 4]);
+        },
+        &foreign([1, 2, 3, 4]),
+        "expected a frame with magic dab5bffa (regtest), got 01020304",
+    );
+}
+
+#[test]
+fn a_peer_that_speaks_http_is_called_one() {
+    every_connection_ends(
+        &config(),
+        |peer| peer.send_bytes(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"),
+        &foreign(*b"HTTP"),
+        "expected a frame with magic dab5bffa (regtest), got 48545450: the peer is a speaker of HTTP",
+    );
+}
+
+#[test]
+fn a_peer_of_another_network_is_named_with_its_network() {
+    every_connection_ends(
+        &config(),
+        |peer| peer.send_bytes(&frame_of(Network::Testnet.magic(), &version().into())),
+        &foreign(Network::Testnet.magic().0),
+        "expected a frame with magic dab5bffa (regtest), got f4e5f3f4: the peer is a node of BSV testnet",
+    );
+}
+
+#[test]
+fn a_user_agent_of_another_chain_is_not_welcome() {
+    every_connection_ends(
+        &config(),
+        |peer| {
+            peer.send(Version {
+                user_agent: Some("/Satoshi:27.0.0/".into()),
+                ..version()
+            });
+        },
+        &DisconnectReason::BannedUserAgent {
+            user_agent: "/Satoshi:27.0.0/".into(),
+            why: "it matches \"*satoshi:*\"".into(),
+        },
+        "the user agent \"/Satoshi:27.0.0/\" is not welcome: it matches \"*satoshi:*\"",
+    );
+}
+
+#[test]
+fn a_truncated_version_is_malformed_and_answered_with_a_reject() {
+    let whole = version().encode_to_vec();
+    let truncated = Message::Unknown {
+        command: Message::from(version()).command(),
+        payload: whole[..45].to_vec().into(),
+    };
+    every_connection_ends(
+        &config(),
+        |peer| {
+            peer.send_bytes(&frame(&truncated));
+            let Message::Reject(reject) = peer.expect("reject") else {
+                panic!("another message");
+            };
+            assert_eq!(
+                reject.to_string(),
+                "version rejected (0x60 stream setup): error parsing message"
+            );
+        },
+        &DisconnectReason::MalformedVersion(DecodeError::Truncated {
+            field: "address port",
+            needed: 2,
+            left: 1,
+        }),
+        "the peer's version is malformed: address port: needs 2 bytes, 1 are left",
+    );
+}
+
+#[test]
+fn a_version_that_is_too_old_is_answered_with_a_reject() {
+    every_connection_ends(
+        &config(),
+        |peer| {
+            peer.send(Version {
+                version: 31_799,
+                ..version()
+            });
+            let Message::Reject(reject) = peer.expect("reject") else {
+                panic!("another message");
+            };
+            assert_eq!(
+                reject.to_string(),
+                "version rejected (0x11 obsolete): Version must be 31800 or greater"
+            );
+        },
+        &DisconnectReason::VersionTooOld {
+            got: 31_799,
+            minimum: 31_800,
+        },
+        "the peer speaks protocol version 31799, at least 31800 is expected",
+    );
+}
+
+#[test]
+fn a_frame_above_its_limit_is_refused_at_its_header() {
+    every_connection_ends(
+        &config(),
+        |peer| peer.send_bytes(&header_claiming("addr", 65_537)),
+        &DisconnectReason::FrameTooLong {
+            command: "addr".into(),
+            len: 65_537,
+            limit: 65_536,
+        },
+        "addr: the header claims 65537 bytes, at most 65536 are allowed",
+    );
+    every_connection_ends(
+        &config(),
+        |peer| {
+            peer.shake_hands();
+            peer.send_bytes(&header_claiming("addr", 2_097_153));
+        },
+        &DisconnectReason::FrameTooLong {
+            command: "addr".into(),
+            len: 2_097_153,
+            limit: 2_097_152,
+        },
+        "addr: the header claims 2097153 bytes, at most 2097152 are allowed",
+    );
+}
+
+#[test]
+fn what_was_too_long_before_the_handshake_is_welcome_right_behind_it() {
+    let long = message(vec![7; 70_000]);
+    let (mut connection, peer) = connected(&config());
+    peer.send(long.clone());
+    assert_eq!(connection.receive().unwrap(), long);
+
+    // In one write with the end of the handshake as well.
+    let listener = RawListener::new();
+    let actor = Actor::dial(listener.address(), &config());
+    let mut peer = listener.accept();
+    peer.expect("version");
+    let parts = [version().into(), Message::Verack, long.clone()];
+    peer.send_bytes(&parts.map(|message| frame(&message)).concat());
+    assert_eq!(actor.next_message(), long);
+}
+
+#[test]
+fn a_peer_that_says_nothing_ends_with_what_is_missing() {
+    let after = Duration::from_millis(200);
+    every_connection_ends(
+        &with_session(|session| session.handshake_timeout = after),
+        |_| {},
+        &DisconnectReason::HandshakeTimedOut {
+            after,
+            missing: "no version has come",
+        },
+        "the handshake was not complete within 200ms: no version has come",
+    );
+    every_connection_ends(
+        &with_session(|session| session.handshake_timeout = after),
+        |peer| peer.send(version()),
+        &DisconnectReason::HandshakeTimedOut {
+            after,
+            missing: "a version has come, but no verack",
+        },
+        "the handshake was not complete within 200ms: a version has come, but no verack",
+    );
+}
+
+#[test]
+fn a_close_in_the_handshake_tells_how_far_it_was() {
+    every_dialled_connection_ends(
+        &config(),
+        RawPeer::close,
+        &DisconnectReason::ClosedInHandshake {
+            missing: "no version has come",
+        },
+        "the peer closed the connection before the handshake was complete; no version has come",
+    );
+    every_dialled_connection_ends(
+        &config(),
+        RawPeer::reset,
+        &DisconnectReason::ClosedInHandshake {
+            missing: "no version has come",
+        },
+        "the peer closed the connection before the handshake was complete; no version has come",
+    );
+    every_connection_ends(
+        &config(),
+        |peer| {
+            peer.send(version());
+            peer.expect("verack");
+            // Our protoconf may be unread: then the close is a reset.
+            peer.close();
+        },
+        &DisconnectReason::ClosedInHandshake {
+            missing: "a version has come, but no verack",
+        },
+        "the peer closed the connection before the handshake was complete; \
+         a version has come, but no verack",
+    );
+}
+
+#[test]
+fn a_reset_in_the_middle_of_a_frame_is_a_reset() {
+    every_connection_ends(
+        &config(),
+        |peer| {
+            peer.shake_hands();
+            let bytes = frame(&message(vec![7; 1000]));
+            peer.send_bytes(&bytes[..500]);
+            peer.reset();
+        },
+        &DisconnectReason::ConnectionReset,
+        "the peer reset the connection",
+    );
+}
+
+#[test]
+fn a_close_after_the_handshake_is_the_end_of_the_stream() {
+    every_connection_ends(
+        &config(),
+        |peer| {
+            peer.shake_hands();
+            peer.close();
+        },
+        &DisconnectReason::EndOfStream,
+        "the peer closed the connection",
+    );
+}
+
+#[test]
+fn a_peer_without_room_says_so() {
+    let reject = Reject::new("version", RejectCode::TOO_BUSY, "no room");
+    every_connection_ends(
+        &config(),
+        |peer| peer.send(reject.clone()),
+        &DisconnectReason::PeerFull(Box::new(reject.clone())),
+        "the peer has no room: version rejected (0x44 too busy): no room",
+    );
+}
+
+/// The reset that follows a close with unread bytes makes our own writes fail before we have read what came.
+#[test]
+fn what_a_peer_said_before_it_went_is_heard_even_if_our_answers_cannot_be_written() {
+    let reject = Reject::new("version", RejectCode::TOO_BUSY, "no room");
+    for _ in 0..20 {
+        every_dialled_connection_ends(
+            &config(),
+            |peer| {
+                let words = [version().into(), Message::from(reject.clone())];
+                peer.send_bytes(&words.map(|message| frame(&message)).concat());
+                peer.reset();
+            },
+            &DisconnectReason::PeerFull(Box::new(reject.clone())),
+            "the peer has no room: version rejected (0x44 too busy): no room",
+        );
+    }
+}
+
+#[test]
+fn a_refusal_of_our_version_is_told_with_its_words() {
+    let reject = Reject::new("version", RejectCode::OBSOLETE, "go away");
+    every_connection_ends(
+        &config(),
+        |peer| {
+            peer.send(reject.clone());
+            peer.close();
+        },
+        &DisconnectReason::RefusedByPeer(Box::new(reject.clone())),
+        "the peer refused our version: version rejected (0x11 obsolete): go away",
+    );
+}
+
+#[test]
+fn a_port_where_nobody_listens_is_refused() {
+    let port = ClosedPort::new();
+    let address = port.address();
+    let text = "the connection was refused: nobody listens there";
+
+    let error = Connection::connect(&address.to_string(), &config()).unwrap_err();
+    assert_eq!(error.to_string(), format!("{address}: {text}"));
+    let reason = reason_of::<()>(Err(error));
+    assert_eq!(reason, DisconnectReason::ConnectRefused);
+
+    let (event, reason) = Actor::dial(address, &config()).expect_end();
+    assert_eq!(reason, DisconnectReason::ConnectRefused);
+    assert_eq!(
+        event.to_string(),
+        format!("{address}: connection failed: {text}")
+    );
+}
+
+#[test]
+fn a_host_that_does_not_answer_is_given_up_in_the_configured_time() {
+    let host = SilentHost::new();
+    let address = host.address();
+    let after = Duration::from_millis(300);
+    let config = ConnectionConfig {
+        connect_timeout: after,
+        ..config()
+    };
+    let timed_out = DisconnectReason::ConnectTimedOut { after };
+    let text = "the host did not answer within 300ms";
+    let in_time = |began: Instant| {
+        let took = began.elapsed();
+        assert!(took >= after && took < after + PROMPT, "took {took:?}");
+    };
+
+    let began = Instant::now();
+    let error = Connection::connect(&address.to_string(), &config).unwrap_err();
+    in_time(began);
+    assert_eq!(error.to_string(), format!("{address}: {text}"));
+    assert_eq!(reason_of::<()>(Err(error)), timed_out);
+
+    let began = Instant::now();
+    let (event, reason) = Actor::dial(address, &config).expect_end();
+    in_time(began);
+    assert_eq!(reason, timed_out);
+    assert_eq!(
+        event.to_string(),
+        format!("{address}: connection failed: {text}")
+    );
+}
+
+#[test]
+fn a_name_without_an_address_is_an_error_with_the_name() {
+    let error = Connection::connect("no such host!", &config()).unwrap_err();
+    let text = error.to_string();
+    let expected = "no such host!: the name \"no such host!\" could not be resolved: ";
+    assert!(text.starts_with(expected), "{text}");
+    assert!(matches!(
+        reason_of::<()>(Err(error)),
+        DisconnectReason::NameNotResolved { name, .. } if name == "no such host!"
+    ));
+}
+
+#[test]
+fn a_program_that_dials_itself_learns_so_on_both_sides() {
+    let text = "the connection leads to ourselves";
+    let nonces = NonceRegistry::default();
+    let listener = RawListener::new();
+    let address = listener.address();
+    thread::scope(|scope| {
+        let accepted = scope.spawn(|| {
+            let tcp = listener.accept_tcp();
+            Connection::accept(tcp, &config(), &nonces).unwrap_err()
+        });
+        let error = Connection::connect_with(&address.to_string(), &config(), &nonces).unwrap_err();
+        assert_eq!(error.to_string(), format!("{address}: {text}"));
+        let accepted = accepted.join().unwrap();
+        assert!(accepted.to_string().ends_with(&format!(": {text}")));
+        for error in [error, accepted] {
+            let reason = reason_of::<()>(Err(error));
+            assert_eq!(reason, DisconnectReason::SelfConnection);
+        }
+    });
+
+    let setup = || PeerConnectionSetup {
+        nonces: nonces.clone(),
+        ..PeerConnectionSetup::new(config())
+    };
+    let outbound = Actor::dial_with(address, setup());
+    let inbound = Actor::take_with(listener.accept_tcp(), setup());
+    for actor in [outbound, inbound] {
+        let (event, reason) = actor.expect_end();
+        assert_eq!(reason, DisconnectReason::SelfConnection);
+        assert!(event.to_string().ends_with(&format!("failed: {text}")));
+    }
+    assert!(nonces.is_empty(), "no nonce stays behind");
+}
+
+#[test]
+fn two_programs_with_registries_of_their_own_are_no_self_connection() {
+    let listener = RawListener::new();
+    let one = Actor::dial(listener.address(), &config());
+    let other = Actor::take(listener.accept_tcp(), &config());
+    one.expect_handshake();
+    other.expect_handshake();
+}
+
+#[test]
+fn a_configuration_that_cannot_work_is_refused_before_anything_is_dialled() {
+    let wrong = ConnectionConfig {
+        connect_timeout: Duration::ZERO,
+        ..config()
+    };
+    let text = "configuration: connect_timeout is 0ns: a duration above zero is needed";
+    let listener = RawListener::new();
+    let error = Connection::connect(&listener.address().to_string(), &wrong).unwrap_err();
+    assert_eq!(error.to_string(), text);
+    let setup = PeerConnectionSetup::new(wrong);
+    let spawned =
+        bsv_p2p::connection::PeerConnectionActor::spawn_outbound(listener.address(), setup);
+    assert_eq!(spawned.unwrap_err().to_string(), text);
+}

@@ -1,0 +1,225 @@
+//! The connection under test, and what a test asks of it.
+
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup};
+use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
+use bsv_p2p::session::{DisconnectReason, NonceRegistry};
+use bsv_p2p::wire::{Command, Message};
+use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
+use bytes::Bytes;
+use crossbeam_channel::Receiver;
+
+use crate::raw_peer::{DEADLINE, RawListener, RawPeer, narrow_pair};
+
+/// How long the end of a connection may take that somebody asked for.
+pub(crate) const PROMPT: Duration = Duration::from_secs(1);
+
+/// Regtest, and the library's defaults.
+pub(crate) fn config() -> ConnectionConfig {
+    ConnectionConfig::new(Network::Regtest)
+}
+
+/// A message that no rule concerns.
+pub(crate) fn message(payload: impl Into<Bytes>) -> Message {
+    Message::Unknown {
+        command: const { Command::new("test") },
+        payload: payload.into(),
+    }
+}
+
+/// A message with a number and a length of its own.
+pub(crate) fn numbered(number: u32, len: usize) -> Message {
+    let mut payload = number.to_le_bytes().to_vec();
+    payload.resize(len.max(4), number as u8);
+    message(payload)
+}
+
+/// The number of a [`numbered`] message; `None` for any other.
+pub(crate) fn number_of(message: &Message) -> Option<u32> {
+    match message {
+        Message::Unknown { payload, .. } => Some(u32::from_le_bytes(*payload.first_chunk()?)),
+        _ => None,
+    }
+}
+
+/// Numbers that look random and are the same in every run (splitmix64).
+pub(crate) struct Seeded(pub(crate) u64);
+
+impl Seeded {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+}
+
+/// An actor, and what it tells.
+pub(crate) struct Actor {
+    pub(crate) handle: PeerConnectionHandle,
+    pub(crate) events: Receiver<ControlEvent>,
+    pub(crate) messages: Receiver<BitcoinMessageEvent>,
+}
+
+impl Actor {
+    pub(crate) fn dial(address: SocketAddr, config: &ConnectionConfig) -> Self {
+        Self::dial_with(address, PeerConnectionSetup::new(config.clone()))
+    }
+
+    pub(crate) fn dial_with(address: SocketAddr, setup: PeerConnectionSetup) -> Self {
+        let events = setup.events.subscribe_control();
+        let messages = setup.events.subscribe_messages();
+        let handle = PeerConnectionActor::spawn_outbound(address, setup).unwrap();
+        Self {
+            handle,
+            events,
+            messages,
+        }
+    }
+
+    pub(crate) fn take(tcp: TcpStream, config: &ConnectionConfig) -> Self {
+        Self::take_with(tcp, PeerConnectionSetup::new(config.clone()))
+    }
+
+    pub(crate) fn take_with(tcp: TcpStream, setup: PeerConnectionSetup) -> Self {
+        let events = setup.events.subscribe_control();
+        let messages = setup.events.subscribe_messages();
+        let handle = PeerConnectionActor::spawn_inbound(tcp, setup).unwrap();
+        Self {
+            handle,
+            events,
+            messages,
+        }
+    }
+
+    /// An actor that has dialled a scripted peer and shaken hands with it.
+    #[track_caller]
+    pub(crate) fn connected(config: &ConnectionConfig) -> (Self, RawPeer) {
+        let listener = RawListener::new();
+        let actor = Self::dial(listener.address(), config);
+        let mut peer = listener.accept();
+        peer.shake_hands();
+        actor.expect_handshake();
+        (actor, peer)
+    }
+
+    /// An actor whose writes soon stall when the peer does not read, after the handshake.
+    #[track_caller]
+    pub(crate) fn connected_narrowly(config: &ConnectionConfig) -> (Self, RawPeer) {
+        let (mut peer, tcp) = narrow_pair();
+        let actor = Self::take(tcp, config);
+        peer.shake_hands();
+        actor.expect_handshake();
+        (actor, peer)
+    }
+
+    #[track_caller]
+    pub(crate) fn next_event(&self) -> ControlEvent {
+        self.events.recv_timeout(DEADLINE).expect("an event")
+    }
+
+    #[track_caller]
+    pub(crate) fn next_message(&self) -> Message {
+        let event = self.messages.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(event.peer_id, self.handle.peer_id());
+        (*event.message).clone()
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_handshake(&self) {
+        while !matches!(self.next_event(), ControlEvent::HandshakeComplete { .. }) {}
+    }
+
+    /// The event of the end, whichever of the two it is; others are skipped.
+    #[track_caller]
+    pub(crate) fn expect_end(&self) -> (ControlEvent, DisconnectReason) {
+        loop {
+            let event = self.next_event();
+            if let ControlEvent::ConnectionLost { reason, .. }
+            | ControlEvent::ConnectionFailed { reason, .. } = &event
+            {
+                let reason = reason.clone();
+                return (event, reason);
+            }
+        }
+    }
+
+    /// Waits for the threads, which have nothing left to wait for.
+    #[track_caller]
+    pub(crate) fn expect_threads_to_end(&self) {
+        let began = Instant::now();
+        self.handle.join();
+        assert!(began.elapsed() < PROMPT, "took {:?}", began.elapsed());
+    }
+}
+
+/// A `Connection` that has dialled a scripted peer and shaken hands with it.
+#[track_caller]
+pub(crate) fn connected(config: &ConnectionConfig) -> (Connection, RawPeer) {
+    let listener = RawListener::new();
+    thread::scope(|scope| {
+        let peer = scope.spawn(|| {
+            let mut peer = listener.accept();
+            peer.shake_hands();
+            peer
+        });
+        let connection = Connection::connect(&listener.address().to_string(), config);
+        (connection.unwrap(), peer.join().unwrap())
+    })
+}
+
+/// A `Connection` that has accepted a scripted peer and shaken hands with it.
+#[track_caller]
+pub(crate) fn accepted(
+    (mut peer, tcp): (RawPeer, TcpStream),
+    config: &ConnectionConfig,
+) -> (Connection, RawPeer) {
+    thread::scope(|scope| {
+        let peer = scope.spawn(|| {
+            peer.shake_hands();
+            peer
+        });
+        let connection = Connection::accept(tcp, config, &NonceRegistry::default());
+        (connection.unwrap(), peer.join().unwrap())
+    })
+}
+
+/// Two `Connection`s that have shaken hands with each other.
+#[track_caller]
+pub(crate) fn two_connections(config: &ConnectionConfig) -> (Connection, Connection) {
+    let listener = RawListener::new();
+    thread::scope(|scope| {
+        let accepted = scope.spawn(|| {
+            Connection::accept(listener.accept_tcp(), config, &NonceRegistry::default()).unwrap()
+        });
+        let dialled = Connection::connect(&listener.address().to_string(), config);
+        (dialled.unwrap(), accepted.join().unwrap())
+    })
+}
+
+/// Two actors that have shaken hands with each other.
+#[track_caller]
+pub(crate) fn two_actors(config: &ConnectionConfig) -> (Actor, Actor) {
+    let listener = RawListener::new();
+    let one = Actor::dial(listener.address(), config);
+    let other = Actor::take(listener.accept_tcp(), config);
+    one.expect_handshake();
+    other.expect_handshake();
+    (one, other)
+}
+
+/// The reason of an error that says that the connection has ended.
+#[track_caller]
+pub(crate) fn reason_of<T: std::fmt::Debug>(result: Result<T, Error>) -> DisconnectReason {
+    match result {
+        Err(Error::Disconnected { reason, .. }) => reason,
+        other => panic!("the connection should have ended: {other:?}"),
+    }
+}

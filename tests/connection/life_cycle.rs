@@ -1,0 +1,381 @@
+//! From spawn to the end: the events of a life, how promptly it ends, and its slot.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::ConnectionConfig;
+use bsv_p2p::connection::{
+    ConnectionSlots, PeerConnectionActor, PeerConnectionCommand, PeerConnectionSetup,
+};
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::session::{ConnectionState, Direction, DisconnectReason};
+
+use crate::harness::{Actor, PROMPT, config, message, numbered, reason_of};
+use crate::raw_peer::{
+    ClosedPort, DEADLINE, RawListener, RawPeer, SilentHost, USER_AGENT, narrow_pair, socket_pair,
+    wait_until,
+};
+
+/// All events of an actor that has ended by itself.
+fn whole_life(actor: Actor) -> Vec<ControlEvent> {
+    actor.handle.join();
+    all_events(actor)
+}
+
+/// All events of an actor; dropping its handle ends it.
+#[track_caller]
+fn all_events(actor: Actor) -> Vec<ControlEvent> {
+    let (peer_id, address) = (actor.handle.peer_id(), actor.handle.address());
+    drop(actor.handle);
+    // The bus is gone with the connection, so the receiver comes to its end.
+    let events: Vec<_> = actor.events.iter().collect();
+    for event in &events {
+        assert_eq!(event.peer(), Some((peer_id, address)), "{event}");
+    }
+    events
+}
+
+fn names(events: &[ControlEvent]) -> Vec<&'static str> {
+    events.iter().map(ControlEvent::name).collect()
+}
+
+/// What happens to a connection, and the reason that the program hears.
+type Ending = (fn(&Actor, &mut RawPeer), DisconnectReason);
+
+#[test]
+fn the_events_of_a_life_come_in_order_and_once_each_however_it_ends() {
+    let mut config = config();
+    let after = Duration::from_millis(100);
+    config.session.ping_interval = after;
+    config.session.ping_timeout = after;
+    let endings: [Ending; 6] = [
+        (|_, peer| peer.close(), DisconnectReason::EndOfStream),
+        (|_, peer| peer.reset(), DisconnectReason::ConnectionReset),
+        (
+            |actor, _| actor.handle.disconnect(),
+            DisconnectReason::Command,
+        ),
+        (
+            |actor, _| {
+                let command = PeerConnectionCommand::Disconnect;
+                actor.handle.command(command).unwrap();
+            },
+            DisconnectReason::Command,
+        ),
+        (|_, _| {}, DisconnectReason::PingTimedOut { after }),
+        (
+            |_, peer| peer.send_bytes(b"HTTP"),
+            DisconnectReason::WrongMagic(bsv_p2p::wire::ForeignMagic {
+                expected: config.magic(),
+                got: bsv_p2p::network::Magic(*b"HTTP"),
+            }),
+        ),
+    ];
+    for (end, expected) in &endings {
+        for direction in [Direction::Outbound, Direction::Inbound] {
+            let (actor, mut peer) = spawned(direction, &config);
+            peer.shake_hands();
+            wait_until("the handshake is complete", || {
+                actor.handle.state() == ConnectionState::Connected
+            });
+            assert_eq!(actor.handle.direction(), direction);
+            let info = actor.handle.peer().unwrap();
+            assert_eq!(info.user_agent, USER_AGENT);
+            end(&actor, &mut peer);
+            actor.handle.join();
+            let orderly = *expected == DisconnectReason::Command;
+            let state = if orderly {
+                ConnectionState::Disconnected
+            } else {
+                ConnectionState::Failed
+            };
+            assert_eq!(actor.handle.state(), state, "{expected}");
+            let refused = actor.handle.try_send(&message("x"));
+            assert_eq!(&reason_of(refused), expected);
+
+            let events = all_events(actor);
+            let order = [
+                "ConnectionEstablished",
+                "HandshakeComplete",
+                "ConnectionLost",
+            ];
+            assert_eq!(names(&events), order, "{direction} {expected}");
+            assert!(matches!(
+                &events[0],
+                ControlEvent::ConnectionEstablished { direction: told, .. } if *told == direction
+            ));
+            assert!(matches!(
+                &events[1],
+                ControlEvent::HandshakeComplete { info: told, .. } if **told == info
+            ));
+            assert!(matches!(
+                &events[2],
+                ControlEvent::ConnectionLost { reason, .. } if reason == expected
+            ));
+        }
+    }
+}
+
+fn spawned(direction: Direction, config: &ConnectionConfig) -> (Actor, RawPeer) {
+    match direction {
+        Direction::Outbound => {
+            let listener = RawListener::new();
+            let actor = Actor::dial(listener.address(), config);
+            (actor, listener.accept())
+        }
+        Direction::Inbound => {
+            let (theirs, ours) = socket_pair();
+            (Actor::take(ours, config), RawPeer::new(theirs))
+        }
+    }
+}
+
+#[test]
+fn a_life_that_ends_before_the_handshake_is_a_failure() {
+    let mut config = config();
+    let after = Duration::from_millis(100);
+    config.session.handshake_timeout = after;
+    for direction in [Direction::Outbound, Direction::Inbound] {
+        let failed = |end: fn(&Actor, &mut RawPeer)| {
+            let (actor, mut peer) = spawned(direction, &config);
+            end(&actor, &mut peer);
+            let events = whole_life(actor);
+            assert_eq!(
+                names(&events),
+                ["ConnectionEstablished", "ConnectionFailed"]
+            );
+            match &events[1] {
+                ControlEvent::ConnectionFailed { reason, .. } => reason.clone(),
+                other => panic!("{other}"),
+            }
+        };
+        let missing = "no version has come";
+        let closed = DisconnectReason::ClosedInHandshake { missing };
+        assert_eq!(failed(|_, peer| peer.close()), closed);
+        assert_eq!(failed(|_, peer| peer.reset()), closed);
+        let timed_out = DisconnectReason::HandshakeTimedOut { after, missing };
+        assert_eq!(failed(|_, _| {}), timed_out);
+        assert_eq!(
+            failed(|actor, _| {
+                wait_until("TCP stands", || {
+                    actor.handle.state() == ConnectionState::AwaitingHandshake
+                });
+                actor.handle.disconnect();
+            }),
+            DisconnectReason::Command
+        );
+    }
+    let nobody = ClosedPort::new();
+    let events = whole_life(Actor::dial(nobody.address(), &config));
+    assert_eq!(names(&events), ["ConnectionFailed"]);
+}
+
+#[test]
+fn dropping_the_handle_tells_of_the_end_as_well() {
+    let (actor, mut peer) = Actor::connected(&config());
+    let events = all_events(actor);
+    assert_eq!(names(&events), ["ConnectionLost"]);
+    assert!(matches!(
+        &events[0],
+        ControlEvent::ConnectionLost {
+            reason: DisconnectReason::Command,
+            ..
+        }
+    ));
+    assert_eq!(peer.rest(), [], "the peer sees the end");
+}
+
+/// Ends a connection in both ways, and looks at how long that takes.
+#[track_caller]
+fn ends_promptly(state: &str, spawn: impl Fn() -> (Actor, Vec<RawPeer>)) {
+    let (actor, peers) = spawn();
+    let began = Instant::now();
+    actor.handle.disconnect();
+    assert!(began.elapsed() < PROMPT, "{state}: disconnect waits");
+    let (_, reason) = actor.expect_end();
+    assert_eq!(reason, DisconnectReason::Command, "{state}");
+    actor.handle.join();
+    assert!(began.elapsed() < PROMPT, "{state}: disconnect");
+    drop(peers);
+
+    let (Actor { handle, events, .. }, _peers) = spawn();
+    let began = Instant::now();
+    drop(handle);
+    assert!(began.elapsed() < PROMPT, "{state}: drop");
+    let last = events.iter().last().expect("an end");
+    assert!(
+        matches!(
+            last,
+            ControlEvent::ConnectionLost {
+                reason: DisconnectReason::Command,
+                ..
+            } | ControlEvent::ConnectionFailed {
+                reason: DisconnectReason::Command,
+                ..
+            }
+        ),
+        "{state}: {last}"
+    );
+}
+
+#[test]
+fn a_connection_ends_promptly_while_it_is_dialled() {
+    let host = SilentHost::new();
+    ends_promptly("just spawned", || {
+        (Actor::dial(host.address(), &config()), Vec::new())
+    });
+    ends_promptly("connecting", || {
+        let actor = Actor::dial(host.address(), &config());
+        wait_until("it is connecting", || {
+            actor.handle.state() == ConnectionState::Connecting
+        });
+        (actor, Vec::new())
+    });
+}
+
+#[test]
+fn a_connection_ends_promptly_in_the_handshake_and_while_it_reads() {
+    ends_promptly("in the handshake", || {
+        let (actor, peer) = spawned(Direction::Outbound, &config());
+        wait_until("the handshake has begun", || {
+            actor.handle.state() == ConnectionState::AwaitingHandshake
+        });
+        (actor, vec![peer])
+    });
+    ends_promptly("reading", || {
+        let (actor, peer) = Actor::connected(&config());
+        (actor, vec![peer])
+    });
+    ends_promptly("in the middle of a message", || {
+        let (actor, peer) = Actor::connected(&config());
+        let bytes = crate::raw_peer::frame(&numbered(1, 100_000));
+        peer.send_bytes(&bytes[..50_000]);
+        wait_until("half of it is there", || {
+            actor.handle.traffic().bytes_in > 50_000
+        });
+        (actor, vec![peer])
+    });
+}
+
+#[test]
+fn a_connection_ends_promptly_while_a_subscriber_does_not_read() {
+    ends_promptly("waiting for a subscriber", || {
+        let (actor, peer) = Actor::connected(&config());
+        fill_the_subscribers(&actor, &peer);
+        (actor, vec![peer])
+    });
+}
+
+/// Sends until the connection waits for its subscriber, whose queue is full.
+fn fill_the_subscribers(actor: &Actor, peer: &RawPeer) {
+    let burst: Vec<u8> = (0..1100)
+        .flat_map(|number| crate::raw_peer::frame(&numbered(number, 4)))
+        .collect();
+    peer.send_bytes(&burst);
+    wait_until("the queue is full", || actor.messages.is_full());
+}
+
+#[test]
+fn a_connection_ends_promptly_while_it_writes_to_a_peer_that_does_not_read() {
+    ends_promptly("writing", || {
+        let (actor, peer) = Actor::connected_narrowly(&config());
+        for number in 0..10 {
+            actor.handle.try_send(&numbered(number, 500_000)).unwrap();
+        }
+        assert!(actor.handle.queued().0 > 0);
+        (actor, vec![peer])
+    });
+}
+
+#[test]
+fn a_sender_that_waits_for_room_is_woken_by_the_end() {
+    let config = ConnectionConfig {
+        outbox_bytes: 100_000,
+        ..config()
+    };
+    let (actor, _peer) = Actor::connected_narrowly(&config);
+    thread::scope(|scope| {
+        let senders: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    loop {
+                        if let Err(error) = actor.handle.send(&numbered(0, 90_000), DEADLINE) {
+                            break reason_of::<()>(Err(error));
+                        }
+                    }
+                })
+            })
+            .collect();
+        wait_until("something waits", || actor.handle.queued().0 > 0);
+        let flushing = scope.spawn(|| reason_of(actor.handle.flush(DEADLINE)));
+        let began = Instant::now();
+        actor.handle.disconnect();
+        for sender in senders {
+            assert_eq!(sender.join().unwrap(), DisconnectReason::Command);
+        }
+        assert_eq!(flushing.join().unwrap(), DisconnectReason::Command);
+        assert!(began.elapsed() < PROMPT);
+    });
+}
+
+#[test]
+fn ending_what_has_ended_changes_nothing() {
+    let (actor, mut peer) = Actor::connected(&config());
+    peer.close();
+    actor.handle.join();
+    actor.handle.disconnect();
+    actor.handle.disconnect();
+    actor.handle.join();
+    let refused = actor.handle.try_send(&message("x"));
+    assert_eq!(reason_of(refused), DisconnectReason::EndOfStream);
+    assert_eq!(names(&all_events(actor)), ["ConnectionLost"]);
+}
+
+#[test]
+fn a_slot_is_free_before_anybody_hears_of_the_end() {
+    let slots = ConnectionSlots::new(1);
+    let setup = || PeerConnectionSetup {
+        slot: Some(slots.reserve().expect("the place is free again")),
+        ..PeerConnectionSetup::new(config())
+    };
+    let nobody = ClosedPort::new();
+    let listener = RawListener::new();
+    let free_at_the_end = |actor: &Actor| {
+        actor.expect_end();
+        assert_eq!(slots.count(), 0);
+    };
+    for _ in 0..30 {
+        let actor = Actor::dial_with(nobody.address(), setup());
+        free_at_the_end(&actor);
+
+        let actor = Actor::dial_with(listener.address(), setup());
+        assert_eq!(slots.count(), 1);
+        listener.accept().close();
+        free_at_the_end(&actor);
+
+        let (mut peer, tcp) = narrow_pair();
+        let actor = Actor::take_with(tcp, setup());
+        peer.shake_hands();
+        actor.expect_handshake();
+        assert_eq!(slots.count(), 1);
+        actor.handle.disconnect();
+        free_at_the_end(&actor);
+    }
+}
+
+#[test]
+fn a_slot_is_given_back_by_a_spawn_that_fails() {
+    let slots = ConnectionSlots::new(1);
+    let wrong = ConnectionConfig {
+        outbox_messages: 0,
+        ..config()
+    };
+    let setup = PeerConnectionSetup {
+        slot: slots.reserve(),
+        ..PeerConnectionSetup::new(wrong)
+    };
+    let address = SocketAddr::from(([127, 0, 0, 1], 1));
+    assert!(PeerConnectionActor::spawn_outbound(address, setup).is_err());
+    assert_eq!(slots.count(), 0);
+}

@@ -1,0 +1,280 @@
+//! What arrives, however it arrives: in pieces, late, with pauses, and pings in between.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::ConnectionConfig;
+use bsv_p2p::session::DisconnectReason;
+use bsv_p2p::wire::{Message, Ping, Pong};
+use crossbeam_channel::{after, bounded};
+
+use crate::harness::{Actor, Seeded, config, connected, message, numbered, reason_of};
+use crate::raw_peer::{DEADLINE, RawPeer, frame, wait_until};
+
+/// A stream with small, empty and longer messages, and with pings that nobody hands to the program.
+fn stream(messages: usize, longest: usize) -> (Vec<u8>, Vec<Message>) {
+    let mut random = Seeded(messages as u64);
+    let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+    for number in 0..messages {
+        if random.below(5) == 0 {
+            bytes.extend(frame(&Ping::new(number as u64 + 1).into()));
+        }
+        let next = if random.below(8) == 0 {
+            message(Vec::new())
+        } else {
+            numbered(number as u32, random.below(longest))
+        };
+        bytes.extend(frame(&next));
+        expected.push(next);
+    }
+    (bytes, expected)
+}
+
+/// Writes `bytes` in pieces of a random length below `longest`.
+fn write_in_pieces(peer: &RawPeer, mut bytes: &[u8], longest: usize) {
+    let mut random = Seeded(longest as u64);
+    while !bytes.is_empty() {
+        let piece = bytes.len().min(1 + random.below(longest));
+        peer.send_bytes(&bytes[..piece]);
+        bytes = &bytes[piece..];
+    }
+}
+
+#[test]
+fn frames_that_come_byte_by_byte_or_in_random_pieces_are_the_same_messages() {
+    for (messages, longest_message, longest_piece) in
+        [(60, 80, 1), (300, 500, 60), (60, 100_000, 70_000)]
+    {
+        let (bytes, expected) = stream(messages, longest_message);
+        let (mut connection, peer) = connected(&config());
+        let (actor, actors_peer) = Actor::connected(&config());
+        thread::scope(|scope| {
+            scope.spawn(|| write_in_pieces(&peer, &bytes, longest_piece));
+            scope.spawn(|| write_in_pieces(&actors_peer, &bytes, longest_piece));
+            for expected in &expected {
+                assert_eq!(&connection.receive().unwrap(), expected);
+                assert_eq!(&actor.next_message(), expected);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_timeout_at_any_byte_of_a_message_loses_nothing() {
+    let (mut connection, peer) = connected(&config());
+    let bytes = frame(&numbered(1, 20));
+    for at in 0..bytes.len() {
+        peer.send_bytes(&bytes[..at]);
+        let received = connection.receive_timeout(Duration::from_millis(1));
+        assert_eq!(received.unwrap(), None, "{at} bytes");
+        peer.send_bytes(&bytes[at..]);
+        assert_eq!(connection.receive().unwrap(), numbered(1, 20), "{at} bytes");
+    }
+    let long = numbered(2, 300_000);
+    for piece in frame(&long).chunks(40_000) {
+        let received = connection.receive_timeout(Duration::from_millis(1));
+        assert_eq!(received.unwrap(), None);
+        peer.send_bytes(piece);
+    }
+    assert_eq!(connection.receive().unwrap(), long);
+}
+
+#[test]
+fn a_receive_without_patience_takes_what_is_there() {
+    let (mut connection, mut peer) = connected(&config());
+    assert_eq!(connection.receive_timeout(Duration::ZERO).unwrap(), None);
+    peer.send(Ping::new(1));
+    peer.send(message("there"));
+    wait_until("it is there", || {
+        connection.receive_timeout(Duration::ZERO).unwrap() == Some(message("there"))
+    });
+    assert_eq!(peer.expect("pong"), Message::Pong(Pong::new(1)));
+}
+
+#[test]
+fn a_receive_waits_about_as_long_as_it_is_told() {
+    let (mut connection, _peer) = connected(&config());
+    for wait in [5, 120, 400].map(Duration::from_millis) {
+        let began = Instant::now();
+        assert_eq!(connection.receive_timeout(wait).unwrap(), None);
+        let took = began.elapsed();
+        assert!(
+            took >= wait && took < wait + Duration::from_secs(1),
+            "{took:?}"
+        );
+    }
+}
+
+#[test]
+fn a_payload_that_stalls_ends_the_connection_with_what_is_missing() {
+    let config = ConnectionConfig {
+        read_stall_timeout: Duration::from_millis(200),
+        ..config()
+    };
+    for (len, sent) in [(1_000, 300), (500_000, 200_000)] {
+        let stalled = DisconnectReason::ReadStalled {
+            len: len as u64,
+            missing: (len - sent) as u64,
+        };
+        let missing = len - sent;
+        let text = format!("a message of {len} bytes stalled with {missing} bytes missing");
+        assert_eq!(stalled.to_string(), text);
+        let bytes = frame(&message(vec![7; len]));
+        let in_time = |began: Instant| {
+            let took = began.elapsed();
+            let (least, most) = (Duration::from_millis(190), Duration::from_secs(2));
+            assert!(took >= least && took < most, "{took:?}");
+        };
+
+        let (mut connection, peer) = connected(&config);
+        peer.send_bytes(&bytes[..24 + sent]);
+        let began = Instant::now();
+        assert_eq!(reason_of(connection.receive()), stalled);
+        in_time(began);
+
+        let (actor, peer) = Actor::connected(&config);
+        let began = Instant::now();
+        peer.send_bytes(&bytes[..24 + sent]);
+        assert_eq!(actor.expect_end().1, stalled);
+        in_time(began);
+    }
+}
+
+#[test]
+fn a_payload_that_moves_slowly_does_not_stall() {
+    let config = ConnectionConfig {
+        read_stall_timeout: Duration::from_millis(400),
+        ..config()
+    };
+    let long = numbered(1, 5 * 64 * 1024);
+    let (actor, peer) = Actor::connected(&config);
+    // Longer than the stall timeout in all, but never without 64 KiB in it.
+    for piece in frame(&long).chunks(66_000) {
+        let _ = after(Duration::from_millis(150)).recv();
+        peer.send_bytes(piece);
+    }
+    assert_eq!(actor.next_message(), long);
+}
+
+#[test]
+fn pings_are_answered_before_the_call_returns_that_met_them() {
+    let (mut connection, mut peer) = connected(&config());
+    // Several in one segment with a message: no later call is needed for the answers.
+    let words = [
+        frame(&Ping::new(1).into()),
+        frame(&message("hello")),
+        frame(&Ping::new(2).into()),
+    ];
+    peer.send_bytes(&words.concat());
+    assert_eq!(connection.receive().unwrap(), message("hello"));
+    assert_eq!(peer.expect("pong"), Message::Pong(Pong::new(1)));
+
+    // Whatever the call waits for: a message, a pong, or nothing.
+    peer.send(Ping::new(3));
+    assert_eq!(
+        connection
+            .receive_timeout(Duration::from_millis(300))
+            .unwrap(),
+        None
+    );
+    while peer.expect("pong") != Message::Pong(Pong::new(3)) {}
+    peer.send(Ping::new(4));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let nonce = peer.expect_ping();
+            peer.send(Pong::new(nonce));
+        });
+        connection.ping(DEADLINE).unwrap();
+    });
+    // The ping came before the pong: its answer has gone, though no call has been made since.
+    peer.close_writing();
+    assert_eq!(
+        reason_of(connection.receive()),
+        DisconnectReason::EndOfStream
+    );
+}
+
+#[test]
+fn the_handshake_is_whole_on_the_wire_when_connect_returns() {
+    let (_connection, mut peer) = connected(&config());
+    // `connected` waits for our verack and our ping without a further call; nothing else follows.
+    drop(_connection);
+    assert_eq!(peer.rest(), []);
+}
+
+#[test]
+fn a_connection_left_alone_for_longer_than_the_ping_timeout_goes_on() {
+    let mut config = config();
+    config.session.ping_interval = Duration::from_millis(50);
+    config.session.ping_timeout = Duration::from_millis(200);
+    config.session.idle_timeout = Duration::from_millis(400);
+    let (mut connection, mut peer) = connected(&config);
+    thread::scope(|scope| {
+        let answers = scope.spawn(move || {
+            let mut answered = 0;
+            while let Some(message) = peer.next() {
+                if let Message::Ping(Ping { nonce: Some(nonce) }) = message {
+                    peer.send_bytes(&frame(&Pong::new(nonce).into()));
+                    answered += 1;
+                }
+            }
+            answered
+        });
+        for _ in 0..3 {
+            // The next ping is out when the program leaves.
+            assert_eq!(
+                connection
+                    .receive_timeout(Duration::from_millis(60))
+                    .unwrap(),
+                None
+            );
+            let _ = after(Duration::from_millis(500)).recv();
+        }
+        connection.ping(DEADLINE).unwrap();
+        drop(connection);
+        assert!(answers.join().unwrap() >= 2);
+    });
+}
+
+#[test]
+fn a_peer_that_answers_no_ping_is_given_up_however_often_the_program_calls() {
+    let mut config = config();
+    config.session.ping_interval = Duration::from_millis(50);
+    config.session.ping_timeout = Duration::from_millis(300);
+    let (mut connection, _peer) = connected(&config);
+    let began = Instant::now();
+    let reason = loop {
+        if let Err(error) = connection.receive_timeout(Duration::from_millis(1)) {
+            break reason_of::<()>(Err(error));
+        }
+    };
+    let after = Duration::from_millis(300);
+    assert_eq!(reason, DisconnectReason::PingTimedOut { after });
+    assert!(began.elapsed() < DEADLINE);
+}
+
+#[test]
+fn a_large_message_on_its_way_holds_the_ping_timeout_back() {
+    let mut config = config();
+    config.session.ping_interval = Duration::from_millis(10);
+    config.session.ping_timeout = Duration::from_millis(300);
+    let (actor, peer) = Actor::connected(&config);
+    let long = numbered(1, 1_000_000);
+    let (done, is_done) = bounded(1);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // No pong in more than three times the timeout, but bytes in each.
+            for piece in frame(&long).chunks(100_000) {
+                peer.send_bytes(piece);
+                let _ = after(Duration::from_millis(100)).recv();
+            }
+            done.send(()).unwrap();
+        });
+        assert_eq!(actor.next_message(), long);
+        is_done.recv_timeout(DEADLINE).unwrap();
+    });
+    // Now that nothing moves the missing pong counts.
+    let after = Duration::from_millis(300);
+    let reason = actor.expect_end().1;
+    assert_eq!(reason, DisconnectReason::PingTimedOut { after });
+}

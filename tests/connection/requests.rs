@@ -1,0 +1,431 @@
+//! Questions of a `Connection`: every ending, and what becomes of the other messages that come meanwhile.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::local_node::BlockTemplate;
+use bsv_p2p::session::{DisconnectReason, SendRefused};
+use bsv_p2p::wire::{
+    Block, BlockError, BlockHash, BlockHeader, Headers, Inventory, Message, NotFound, Ping, Pong,
+};
+use bsv_p2p::{Connection, Error, Network, Wait};
+
+use crate::harness::{config, connected, message, numbered, reason_of};
+use crate::raw_peer::{DEADLINE, RawPeer};
+
+/// How long a request waits that gets no answer.
+const SHORT: Duration = Duration::from_millis(200);
+
+/// Runs a request while a scripted peer answers it.
+fn asked<T: Send>(
+    connection: &mut Connection,
+    peer: &mut RawPeer,
+    script: impl FnOnce(&mut RawPeer) + Send,
+    request: impl FnOnce(&mut Connection) -> T,
+) -> T {
+    thread::scope(|scope| {
+        let script = scope.spawn(|| script(peer));
+        let answer = request(connection);
+        script.join().unwrap();
+        answer
+    })
+}
+
+fn mined(height: u32) -> Block {
+    let previous = Block::genesis(Network::Regtest).hash();
+    BlockTemplate::new(previous, height, 1_700_000_000, 0).mine()
+}
+
+/// A header on top of `previous`.
+fn header_on(previous: BlockHash) -> BlockHeader {
+    BlockHeader {
+        previous,
+        ..*mined(1).header()
+    }
+}
+
+fn headers(found: &[BlockHeader]) -> Message {
+    let headers = found.to_vec();
+    Headers { headers }.into()
+}
+
+/// The transaction that a question for a block ends with.
+fn expect_block_question(peer: &mut RawPeer, hash: BlockHash) -> Inventory {
+    let Message::GetData(question) = peer.expect("getdata") else {
+        panic!("another message");
+    };
+    assert_eq!(question.inventory[0], Inventory::Block(hash));
+    assert!(matches!(question.inventory[1..], [Inventory::Tx(_)]));
+    question.inventory[1]
+}
+
+#[track_caller]
+fn kept_in_order(connection: &mut Connection, expected: &[Message]) {
+    for expected in expected {
+        let received = connection.receive_timeout(DEADLINE).unwrap();
+        assert_eq!(received.as_ref(), Some(expected));
+    }
+    assert_eq!(connection.receive_timeout(Duration::ZERO).unwrap(), None);
+    assert_eq!(connection.dropped(), 0);
+}
+
+#[test]
+fn a_ping_is_answered_among_other_messages_which_are_kept() {
+    let (mut connection, mut peer) = connected(&config());
+    let others = [numbered(1, 10), numbered(2, 100_000), numbered(3, 0)];
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            let nonce = peer.expect_ping();
+            peer.send(others[0].clone());
+            peer.send(Pong::new(nonce.wrapping_add(1)));
+            peer.send(others[1].clone());
+            peer.send(Pong::new(nonce));
+            peer.send(others[2].clone());
+        },
+        |connection| connection.ping(DEADLINE),
+    );
+    assert!(answer.unwrap() < DEADLINE);
+    assert!(connection.round_trip().last.is_some());
+    kept_in_order(&mut connection, &others);
+}
+
+#[test]
+fn a_ping_without_an_answer_times_out_and_the_connection_goes_on() {
+    let (mut connection, mut peer) = connected(&config());
+    let began = Instant::now();
+    let error = connection.ping(SHORT).unwrap_err();
+    assert!(began.elapsed() >= SHORT);
+    assert!(matches!(
+        error,
+        Error::TimedOut { wait: Wait::Reply, after, .. } if after == SHORT
+    ));
+    let address = connection.address();
+    let text = format!("{address}: the answer took longer than 200ms");
+    assert_eq!(error.to_string(), text);
+
+    // The late pong is not the answer to the next ping.
+    let late = peer.expect_ping();
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            let nonce = peer.expect_ping();
+            peer.send(Pong::new(late));
+            peer.send(message("between"));
+            peer.send(Pong::new(nonce));
+        },
+        |connection| {
+            let answer = connection.ping(DEADLINE);
+            kept_in_order(connection, &[message("between")]);
+            answer
+        },
+    );
+    assert!(answer.is_ok());
+}
+
+#[test]
+fn a_request_ends_with_the_connection() {
+    let (mut connection, mut peer) = connected(&config());
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            peer.expect("getdata");
+            peer.send(message("last words"));
+            peer.close();
+        },
+        |connection| connection.block(mined(1).hash(), DEADLINE),
+    );
+    assert_eq!(reason_of(answer), DisconnectReason::EndOfStream);
+    // What came before is still there, then the end.
+    assert_eq!(connection.receive().unwrap(), message("last words"));
+    for _ in 0..2 {
+        let ended = DisconnectReason::EndOfStream;
+        assert_eq!(reason_of(connection.ping(DEADLINE)), ended);
+        assert_eq!(reason_of(connection.receive()), ended);
+        assert_eq!(reason_of(connection.send(&message("x"))), ended);
+    }
+}
+
+#[test]
+fn a_block_comes_among_other_messages_and_other_blocks() {
+    let (mut connection, mut peer) = connected(&config());
+    let (wanted, another) = (mined(1), mined(2));
+    let others = [numbered(1, 10), another.clone().into(), numbered(2, 10)];
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            let marker = expect_block_question(peer, wanted.hash());
+            peer.send(others[0].clone());
+            peer.send(others[1].clone());
+            peer.send(wanted.clone());
+            peer.send(others[2].clone());
+            peer.send(NotFound::from(vec![marker]));
+        },
+        |connection| connection.block(wanted.hash(), DEADLINE),
+    );
+    assert_eq!(answer.unwrap(), wanted);
+    kept_in_order(&mut connection, &others);
+}
+
+#[test]
+fn a_marker_that_is_named_before_the_block_means_that_there_is_none() {
+    let (mut connection, mut peer) = connected(&config());
+    let (wanted, another) = (mined(1), mined(2));
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            let marker = expect_block_question(peer, wanted.hash());
+            peer.send(another.clone());
+            peer.send(NotFound::from(vec![marker]));
+        },
+        |connection| connection.block(wanted.hash(), DEADLINE),
+    );
+    let (error, address) = (answer.unwrap_err(), connection.address());
+    let hash = wanted.hash();
+    assert!(matches!(&error, Error::NotFound { hash: not_found, .. } if *not_found == hash));
+    let text = format!("{address}: block {hash} is not found");
+    assert_eq!(error.to_string(), text);
+    kept_in_order(&mut connection, &[another.into()]);
+}
+
+#[test]
+fn a_block_that_came_before_it_was_asked_for_is_no_answer() {
+    let (mut connection, mut peer) = connected(&config());
+    let block = mined(1);
+    peer.send(block.clone());
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            let nonce = peer.expect_ping();
+            peer.send(Pong::new(nonce));
+        },
+        |connection| connection.ping(DEADLINE),
+    );
+    answer.unwrap();
+    let error = connection.block(block.hash(), SHORT).unwrap_err();
+    assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+    kept_in_order(&mut connection, &[block.into()]);
+}
+
+#[test]
+fn a_block_whose_content_is_not_what_its_header_says_is_a_bad_one() {
+    let (mut connection, mut peer) = connected(&config());
+    let honest = mined(1);
+    let other_coinbase = BlockTemplate::new(honest.hash(), 9, 1, 9).coinbase();
+    let forged = Block::new(honest.header(), std::slice::from_ref(&other_coinbase));
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            peer.expect("getdata");
+            peer.send(forged.clone());
+        },
+        |connection| connection.block(honest.hash(), DEADLINE),
+    );
+    let mismatch = BlockError::MerkleRootMismatch {
+        expected: honest.header().merkle_root,
+        got: bsv_p2p::wire::merkle_root([other_coinbase.txid()]).0,
+    };
+    let (error, address) = (answer.unwrap_err(), connection.address());
+    let hash = honest.hash();
+    assert_eq!(
+        error.to_string(),
+        format!("{address}: block {hash} has wrong content: {mismatch}")
+    );
+    assert!(matches!(error, Error::BadBlock { error, .. } if *error == mismatch));
+}
+
+#[test]
+fn a_block_too_long_to_be_kept_is_told_with_both_numbers() {
+    let mut config = config();
+    config.session.limits.buffered = 150;
+    let (mut connection, mut peer) = connected(&config);
+    let block = mined(1);
+    let bytes = block.bytes().len() as u64;
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            peer.expect("getdata");
+            peer.send(block.clone());
+        },
+        |connection| connection.block(block.hash(), DEADLINE),
+    );
+    let (error, address) = (answer.unwrap_err(), connection.address());
+    let text = format!("{address}: the answer has {bytes} bytes, at most 150 are kept");
+    assert_eq!(error.to_string(), text);
+    assert!(matches!(error, Error::PayloadTooLarge { limit: 150, .. }));
+    // It has been read past, and the connection goes on.
+    peer.send(message("next"));
+    assert_eq!(connection.receive().unwrap(), message("next"));
+}
+
+#[test]
+fn headers_that_continue_the_locator_are_the_answer_and_others_are_kept() {
+    let (mut connection, mut peer) = connected(&config());
+    let known = Block::genesis(Network::Regtest).hash();
+    let first = header_on(known);
+    let answer_headers = [first, header_on(first.hash())];
+    let others = [
+        headers(&[header_on(BlockHash([7; 32]))]),
+        numbered(1, 10),
+        headers(&[first]),
+    ];
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            let Message::GetHeaders(question) = peer.expect("getheaders") else {
+                panic!("another message");
+            };
+            assert_eq!(question.locator, [BlockHash([9; 32]), known]);
+            assert_eq!(question.stop, BlockHash([3; 32]));
+            peer.send(others[0].clone());
+            peer.send(others[1].clone());
+            peer.send(headers(&answer_headers));
+            // A second one that fits as well is an announcement.
+            peer.send(others[2].clone());
+        },
+        |connection| {
+            let locator = [BlockHash([9; 32]), known];
+            connection.headers(&locator, BlockHash([3; 32]), DEADLINE)
+        },
+    );
+    assert_eq!(answer.unwrap(), answer_headers);
+    kept_in_order(&mut connection, &others);
+}
+
+#[test]
+fn no_further_headers_are_an_empty_answer_and_silence_is_a_timeout() {
+    let (mut connection, mut peer) = connected(&config());
+    let known = Block::genesis(Network::Regtest).hash();
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            peer.expect("getheaders");
+            peer.send(headers(&[]));
+        },
+        |connection| connection.headers(&[known], BlockHash([0; 32]), DEADLINE),
+    );
+    assert_eq!(answer.unwrap(), []);
+
+    let stray = headers(&[header_on(BlockHash([7; 32]))]);
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            peer.expect("getheaders");
+            peer.send(stray.clone());
+        },
+        |connection| connection.headers(&[known], BlockHash([0; 32]), SHORT),
+    );
+    assert!(matches!(answer, Err(Error::TimedOut { .. })), "{answer:?}");
+    kept_in_order(&mut connection, &[stray]);
+}
+
+#[test]
+fn an_empty_locator_asks_for_one_header_by_its_hash() {
+    let (mut connection, mut peer) = connected(&config());
+    let wanted = header_on(BlockHash([7; 32]));
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            peer.expect("getheaders");
+            peer.send(headers(&[header_on(wanted.hash())]));
+            peer.send(headers(&[wanted]));
+        },
+        |connection| connection.headers(&[], wanted.hash(), DEADLINE),
+    );
+    assert_eq!(answer.unwrap(), [wanted]);
+}
+
+#[test]
+fn a_question_that_may_not_be_sent_is_refused_before_anything_goes_out() {
+    let (mut connection, mut peer) = connected(&config());
+    let error = connection.send(&Message::Verack).unwrap_err();
+    let address = connection.address();
+    let text = format!("{address}: verack belongs to the session");
+    assert_eq!(error.to_string(), text);
+    // More than the 2 MiB that the peer announced.
+    let locator = vec![BlockHash([1; 32]); 80_000];
+    let error = connection
+        .headers(&locator, BlockHash([0; 32]), DEADLINE)
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        Error::SendRefused {
+            refused: SendRefused::PayloadTooLarge { .. },
+            ..
+        }
+    ));
+    connection.send(&Message::Ping(Ping::new(5))).unwrap();
+    assert_eq!(peer.next_message(), Ping::new(5).into());
+}
+
+#[test]
+fn a_peer_that_names_the_block_itself_does_not_have_it() {
+    let (mut connection, mut peer) = connected(&config());
+    let hash = mined(1).hash();
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            let marker = expect_block_question(peer, hash);
+            peer.send(NotFound::from(vec![Inventory::Block(hash), marker]));
+        },
+        |connection| connection.block(hash, DEADLINE),
+    );
+    assert!(matches!(answer, Err(Error::NotFound { .. })), "{answer:?}");
+    kept_in_order(&mut connection, &[]);
+}
+
+#[test]
+fn pongs_ahead_of_the_block_do_not_mean_that_there_is_none() {
+    let (mut connection, mut peer) = connected(&config());
+    let wanted = mined(1);
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            expect_block_question(peer, wanted.hash());
+            peer.send(Pong::new(1));
+            peer.send(wanted.clone());
+        },
+        |connection| connection.block(wanted.hash(), DEADLINE),
+    );
+    assert_eq!(answer.unwrap(), wanted);
+}
+
+#[test]
+fn the_late_answer_to_a_question_is_not_taken_for_that_to_the_next() {
+    let (mut connection, mut peer) = connected(&config());
+    let known = Block::genesis(Network::Regtest).hash();
+    let stop = BlockHash([0; 32]);
+    let error = connection.headers(&[known], stop, SHORT).unwrap_err();
+    assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+    let late = headers(&[]);
+    let current = [header_on(known)];
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            peer.expect("getheaders");
+            let nonce = peer.expect_ping();
+            peer.expect("getheaders");
+            peer.send(late.clone());
+            peer.send(Pong::new(nonce));
+            peer.send(headers(&current));
+        },
+        |connection| connection.headers(&[known], stop, DEADLINE),
+    );
+    assert_eq!(answer.unwrap(), current);
+    kept_in_order(&mut connection, &[late]);
+}

@@ -1,0 +1,142 @@
+//! Threads and descriptors: after many connections there are as many as before.
+
+use std::env;
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use bsv_p2p::connection::PeerConnectionActor;
+use bsv_p2p::connection::PeerConnectionSetup;
+use bsv_p2p::session::NonceRegistry;
+use bsv_p2p::{Connection, ConnectionConfig};
+
+use crate::harness::{Actor, accepted, config, connected, numbered};
+use crate::raw_peer::{
+    ClosedPort, RawListener, RawPeer, SilentHost, frame, narrow_pair, socket_pair, wait_until,
+};
+
+/// Set in the process that counts: other tests would disturb the count.
+const COUNTING: &str = "BSV_P2P_TEST_COUNTS_RESOURCES";
+/// The test's name, by which it starts itself again.
+const TEST: &str = "resources::connections_of_every_kind_leave_no_thread_and_no_descriptor_behind";
+
+#[test]
+fn connections_of_every_kind_leave_no_thread_and_no_descriptor_behind() {
+    if env::var_os(COUNTING).is_some() {
+        return count();
+    }
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", TEST, "--test-threads=1", "--nocapture"])
+        .env(COUNTING, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
+}
+
+fn count() {
+    // What the first use of anything keeps for good is no leak.
+    one_of_each();
+    let (threads, descriptors) = (entries("task"), entries("fd"));
+    let began = connections();
+    while connections() < began + 200 {
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(one_of_each);
+            }
+        });
+    }
+    // The system forgets a joined thread a moment later.
+    wait_until("the threads are gone", || entries("task") == threads);
+    assert_eq!(entries("fd"), descriptors);
+}
+
+fn entries(what: &str) -> usize {
+    fs::read_dir(format!("/proc/self/{what}")).unwrap().count()
+}
+
+static CONNECTIONS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+fn connections() -> usize {
+    CONNECTIONS.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Makes and ends a connection in every way.
+fn one_of_each() {
+    let mut impatient = ConnectionConfig {
+        connect_timeout: Duration::from_millis(50),
+        write_timeout: Duration::from_millis(50),
+        ..config()
+    };
+    impatient.session.handshake_timeout = Duration::from_millis(50);
+    let begun = |count: usize| {
+        CONNECTIONS.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+    };
+    let listener = RawListener::new();
+    let text = listener.address().to_string();
+
+    // Actors that do not come far.
+    let (nobody, silent) = (ClosedPort::new(), SilentHost::new());
+    Actor::dial(nobody.address(), &config()).expect_end();
+    Actor::dial(silent.address(), &impatient).expect_end();
+    drop(Actor::dial(silent.address(), &config()));
+    Actor::dial(listener.address(), &impatient).expect_end();
+    listener.accept().close();
+    let actor = Actor::dial(listener.address(), &config());
+    listener.accept().reset();
+    actor.expect_end();
+    begun(5);
+
+    // Actors that have shaken hands.
+    let (actor, mut peer) = Actor::connected(&config());
+    peer.close();
+    actor.expect_end();
+    let (actor, mut peer) = Actor::connected(&config());
+    peer.reset();
+    actor.expect_end();
+    let (actor, _peer) = Actor::connected(&config());
+    actor.handle.disconnect();
+    let (actor, peer) = Actor::connected(&config());
+    let burst = (0..1100).flat_map(|number| frame(&numbered(number, 4)));
+    peer.send_bytes(&burst.collect::<Vec<_>>());
+    wait_until("the queue is full", || actor.messages.is_full());
+    drop(actor);
+    let (actor, peer) = Actor::connected_narrowly(&config());
+    actor.handle.try_send(&numbered(1, 100_000)).unwrap();
+    drop(actor);
+    drop(peer);
+    let (actor, _peer) = Actor::connected_narrowly(&impatient);
+    actor.handle.try_send(&numbered(1, 100_000)).unwrap();
+    actor.expect_end();
+    begun(6);
+
+    // A socket that has been closed, and a peer that has gone, before anything begins.
+    let (theirs, ours) = socket_pair();
+    drop(theirs);
+    let setup = PeerConnectionSetup::new(config());
+    if let Ok(handle) = PeerConnectionActor::spawn_inbound(ours, setup) {
+        handle.join();
+    }
+    begun(1);
+
+    // Connections in the caller's thread.
+    assert!(Connection::connect(&nobody.address().to_string(), &config()).is_err());
+    assert!(Connection::connect(&silent.address().to_string(), &impatient).is_err());
+    assert!(Connection::connect(&text, &impatient).is_err());
+    drop(listener.accept());
+    let (theirs, ours) = socket_pair();
+    RawPeer::new(theirs).reset();
+    assert!(Connection::accept(ours, &config(), &NonceRegistry::default()).is_err());
+    drop(connected(&config()));
+    let (mut connection, mut peer) = connected(&config());
+    peer.close();
+    assert!(connection.receive().is_err());
+    let (mut connection, _peer) = accepted(narrow_pair(), &impatient);
+    assert!(connection.send(&numbered(1, 100_000)).is_err());
+    begun(7);
+}

@@ -1,0 +1,280 @@
+//! The handle's sends: when they are refused, when they wait, and that nothing accepted is lost or reordered.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::connection::PeerConnectionCommand;
+use bsv_p2p::session::{DisconnectReason, SendRefused};
+use bsv_p2p::wire::{Command, Message, Ping, Pong};
+use bsv_p2p::{ConnectionConfig, Error, Wait};
+
+use crate::harness::{
+    Actor, PROMPT, Seeded, config, connected, message, number_of, numbered, reason_of,
+};
+use crate::raw_peer::{DEADLINE, RawListener};
+
+fn refusal(result: Result<(), Error>) -> SendRefused {
+    match result {
+        Err(Error::SendRefused { refused, .. }) => refused,
+        other => panic!("it should have been refused: {other:?}"),
+    }
+}
+
+#[test]
+fn nothing_is_sent_before_the_handshake() {
+    let listener = RawListener::new();
+    let actor = Actor::dial(listener.address(), &config());
+    let mut peer = listener.accept();
+    peer.expect("version");
+    let (handle, ping) = (&actor.handle, Message::Ping(Ping::new(5)));
+    let incomplete = SendRefused::HandshakeIncomplete {
+        command: Command::new("ping"),
+    };
+    let error = handle.send(&ping, DEADLINE).unwrap_err();
+    let address = handle.address();
+    let text = format!("{address}: ping cannot be sent: the handshake is not complete");
+    assert_eq!(error.to_string(), text);
+    assert_eq!(refusal(handle.try_send(&ping)), incomplete);
+    assert_eq!(refusal(handle.send_unchecked(&ping, DEADLINE)), incomplete);
+    let command = PeerConnectionCommand::SendMessage(ping.clone());
+    assert_eq!(refusal(handle.command(command)), incomplete);
+    handle.flush(DEADLINE).unwrap();
+
+    peer.shake_hands();
+    actor.expect_handshake();
+    let command = PeerConnectionCommand::SendMessage(ping.clone());
+    handle.command(command).unwrap();
+    assert_eq!(peer.next_message(), ping);
+}
+
+#[test]
+fn what_a_node_punishes_needs_the_unchecked_way_and_what_the_session_owns_has_none() {
+    let (actor, mut peer) = Actor::connected(&config());
+    let mempool = Message::Unknown {
+        command: Command::new("mempool"),
+        payload: bytes::Bytes::new(),
+    };
+    let refused = refusal(actor.handle.send(&mempool, DEADLINE));
+    assert!(matches!(refused, SendRefused::Punished { .. }), "{refused}");
+    for owned in [Message::Verack, Message::SendHeaders] {
+        let command = owned.command();
+        let refused = refusal(actor.handle.send_unchecked(&owned, DEADLINE));
+        assert_eq!(refused, SendRefused::SessionOwned { command });
+    }
+    actor.handle.send_unchecked(&mempool, DEADLINE).unwrap();
+    assert_eq!(peer.next_message(), mempool);
+}
+
+#[test]
+fn after_the_end_every_send_tells_why_it_came() {
+    let impatient = ConnectionConfig {
+        write_timeout: Duration::from_millis(100),
+        ..config()
+    };
+    let all_told = |actor: &Actor| {
+        let (_, reason) = actor.expect_end();
+        let (handle, text) = (&actor.handle, message("x"));
+        assert_eq!(reason_of(handle.send(&text, DEADLINE)), reason);
+        assert_eq!(reason_of(handle.try_send(&text)), reason);
+        assert_eq!(reason_of(handle.send_unchecked(&text, DEADLINE)), reason);
+        assert_eq!(reason_of(handle.flush(DEADLINE)), reason);
+        reason
+    };
+    let (actor, mut peer) = Actor::connected(&config());
+    peer.close();
+    assert_eq!(all_told(&actor), DisconnectReason::EndOfStream);
+
+    let (actor, _peer) = Actor::connected(&config());
+    actor.handle.disconnect();
+    assert_eq!(
+        reason_of(actor.handle.try_send(&message("x"))),
+        DisconnectReason::Command,
+        "at once"
+    );
+    assert_eq!(all_told(&actor), DisconnectReason::Command);
+
+    let (actor, _peer) = Actor::connected_narrowly(&impatient);
+    actor.handle.try_send(&numbered(1, 100_000)).unwrap();
+    let reason = all_told(&actor);
+    assert!(
+        matches!(reason, DisconnectReason::SlowReader { .. }),
+        "{reason}"
+    );
+
+    let listener = RawListener::new();
+    let actor = Actor::dial(listener.address(), &config());
+    listener.accept().close();
+    let missing = "no version has come";
+    let closed = DisconnectReason::ClosedInHandshake { missing };
+    assert_eq!(all_told(&actor), closed);
+}
+
+#[test]
+fn a_full_outbox_makes_senders_wait_as_long_as_they_want_and_keeps_what_it_took() {
+    for config in [
+        ConnectionConfig {
+            outbox_messages: 5,
+            ..config()
+        },
+        ConnectionConfig {
+            outbox_bytes: 500_000,
+            ..config()
+        },
+    ] {
+        let (actor, mut peer) = Actor::connected_narrowly(&config);
+        let mut taken = 0;
+        let error = loop {
+            match actor.handle.try_send(&numbered(taken, 90_000)) {
+                Ok(()) => taken += 1,
+                Err(error) => break error,
+            }
+        };
+        // What the limits say, and the frame that is being written.
+        assert!((5..=7).contains(&taken), "{taken}");
+        let address = actor.handle.address();
+        let text = format!("{address}: sending took longer than 0ns");
+        assert_eq!(error.to_string(), text);
+        let wait = Duration::from_millis(100);
+        let began = Instant::now();
+        let error = actor.handle.send(&numbered(99, 90_000), wait).unwrap_err();
+        let took = began.elapsed();
+        assert!(took >= wait && took < wait + PROMPT, "{took:?}");
+        assert!(matches!(
+            error,
+            Error::TimedOut { wait: Wait::Write, after, .. } if after == wait
+        ));
+        assert!(matches!(
+            actor.handle.flush(wait),
+            Err(Error::TimedOut { .. })
+        ));
+        let (messages, bytes) = actor.handle.queued();
+        assert!((5..=7).contains(&messages), "{messages}");
+        assert!(
+            (400_000..=taken as usize * 90_100).contains(&bytes),
+            "{bytes}"
+        );
+
+        // Once the peer reads there is room again, and only what was taken comes.
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let last = numbered(taken, 90_000);
+                actor.handle.send(&last, DEADLINE).unwrap();
+                actor.handle.flush(DEADLINE).unwrap();
+                assert_eq!(actor.handle.queued(), (0, 0));
+            });
+            for number in 0..=taken {
+                assert_eq!(peer.next_message(), numbered(number, 90_000));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_message_above_the_outbox_is_taken_when_nothing_else_waits() {
+    let config = ConnectionConfig {
+        outbox_bytes: 10_000,
+        ..config()
+    };
+    let (actor, mut peer) = Actor::connected_narrowly(&config);
+    actor.handle.try_send(&numbered(0, 1_000_000)).unwrap();
+    let full = actor.handle.try_send(&numbered(1, 1_000_000));
+    assert!(matches!(full, Err(Error::TimedOut { .. })), "{full:?}");
+    assert_eq!(peer.next_message(), numbered(0, 1_000_000));
+    actor
+        .handle
+        .send(&numbered(1, 1_000_000), DEADLINE)
+        .unwrap();
+    assert_eq!(peer.next_message(), numbered(1, 1_000_000));
+}
+
+#[test]
+fn a_wait_without_an_end_is_fine_wherever_a_time_is_asked_for() {
+    let endless = ConnectionConfig {
+        connect_timeout: Duration::MAX,
+        read_stall_timeout: Duration::MAX,
+        write_timeout: Duration::MAX,
+        ..config()
+    };
+    let (actor, mut peer) = Actor::connected(&endless);
+    let long = numbered(1, 300_000);
+    actor.handle.send(&long, Duration::MAX).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| actor.handle.flush(Duration::MAX).unwrap());
+        assert_eq!(peer.next_message(), long);
+    });
+    let (mut connection, mut peer) = connected(&endless);
+    peer.send(long.clone());
+    assert_eq!(
+        connection.receive_timeout(Duration::MAX).unwrap(),
+        Some(long)
+    );
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let nonce = peer.expect_ping();
+            peer.send(Pong::new(nonce));
+        });
+        connection.ping(Duration::MAX).unwrap();
+    });
+}
+
+#[test]
+fn what_eight_threads_send_arrives_whole_and_in_the_order_of_each() {
+    const THREADS: u32 = 8;
+    const MESSAGES: u32 = 300;
+    let config = ConnectionConfig {
+        outbox_messages: 40,
+        outbox_bytes: 300_000,
+        ..config()
+    };
+    // With a wide connection most are written at once, with a narrow one most are queued.
+    for narrow in [false, true] {
+        let (actor, mut peer) = if narrow {
+            Actor::connected_narrowly(&config)
+        } else {
+            Actor::connected(&config)
+        };
+        let handle = &actor.handle;
+        thread::scope(|scope| {
+            for sender in 0..THREADS {
+                scope.spawn(move || {
+                    let mut random = Seeded(sender.into());
+                    for number in 0..MESSAGES {
+                        let len = match random.below(20) {
+                            0 => 32 * 1024 + random.below(60_000),
+                            1..4 => random.below(8_000),
+                            _ => random.below(200),
+                        };
+                        let message = numbered(sender * MESSAGES + number, len);
+                        handle.send(&message, DEADLINE).unwrap();
+                    }
+                });
+            }
+            scope.spawn(|| {
+                // Answers of ours in between.
+                for nonce in 1..=20 {
+                    handle.flush(DEADLINE).unwrap();
+                    handle.send(&Ping::new(nonce).into(), DEADLINE).unwrap();
+                }
+            });
+            let mut next = [0; THREADS as usize];
+            let mut pings = 0;
+            for _ in 0..THREADS * MESSAGES + 20 {
+                let message = peer.next_message();
+                let Some(number) = number_of(&message) else {
+                    pings += 1;
+                    assert_eq!(message, Ping::new(pings).into());
+                    continue;
+                };
+                let sender = (number / MESSAGES) as usize;
+                assert_eq!(number % MESSAGES, next[sender], "thread {sender}");
+                next[sender] += 1;
+            }
+            assert_eq!(next, [MESSAGES; THREADS as usize]);
+        });
+        handle.flush(DEADLINE).unwrap();
+        let traffic = actor.handle.traffic();
+        let own = 5; // version, verack, protoconf, sendheaders, ping
+        let sent = u64::from(THREADS * MESSAGES) + 20 + own;
+        assert_eq!(traffic.messages_out, sent);
+    }
+}

@@ -1,0 +1,303 @@
+//! Peers that do not read: whatever byte a write stops at, the peer sees whole frames in order, and at last the connection
+//! ends, alone.
+
+use std::thread;
+use std::time::Duration;
+
+use bsv_p2p::session::DisconnectReason;
+use bsv_p2p::wire::{Message, Ping, Pong};
+use bsv_p2p::{ConnectionConfig, Error};
+
+use crate::harness::{
+    Actor, Seeded, accepted, config, connected, message, number_of, numbered, reason_of,
+};
+use crate::raw_peer::{RawPeer, frame, narrow_pair, wait_until};
+
+/// How many connections stall at once.
+const STALLS: u64 = 16;
+
+fn impatient() -> ConnectionConfig {
+    ConnectionConfig {
+        write_timeout: Duration::from_millis(200),
+        outbox_bytes: 256 * 1024,
+        ..config()
+    }
+}
+
+/// Messages of all sizes that matter: below and above what is written at once, gathered, or written in pieces.
+fn messages(seed: u64) -> impl Iterator<Item = Message> {
+    let mut random = Seeded(seed);
+    (0..).map(move |number| {
+        let len = match random.below(8) {
+            0..4 => random.below(100),
+            4 | 5 => random.below(5_000),
+            6 => 30_000 + random.below(6_000),
+            _ => random.below(150_000),
+        };
+        numbered(number, len)
+    })
+}
+
+/// Where the peer stops to read: often within the first frames.
+fn stop_at(seed: u64) -> usize {
+    let mut random = Seeded(seed ^ 0x57a11);
+    let bound = [30, 200, 5_000, 200_000][random.below(4)];
+    random.below(bound)
+}
+
+#[track_caller]
+fn assert_prefix(read: &[u8], sent: &[u8], seed: u64) {
+    let same = read.iter().zip(sent).take_while(|(a, b)| a == b).count();
+    assert!(
+        same == read.len(),
+        "seed {seed}: byte {same} of {} is not what was sent",
+        read.len()
+    );
+}
+
+#[test]
+fn an_actor_whose_peer_stops_reading_at_any_byte_never_sends_half_a_frame_and_another() {
+    let (healthy, mut healthy_peer) = Actor::connected(&config());
+    thread::scope(|scope| {
+        for seed in 0..STALLS {
+            scope.spawn(move || {
+                let (actor, peer) = Actor::connected_narrowly(&impatient());
+                let (mut sent, mut messages) = (Vec::new(), messages(seed));
+                let mut send_some = || {
+                    let next = messages.next().unwrap();
+                    let result = actor.handle.send(&next, Duration::from_millis(50));
+                    if result.is_ok() {
+                        sent.extend_from_slice(&frame(&next));
+                    }
+                    result
+                };
+                while sent_enough(send_some()) {}
+                let mut read = peer.read_bytes(stop_at(seed));
+                // Room has come by the reading: more goes out, and stalls again.
+                while sent_enough(send_some()) {}
+                let (_, reason) = actor.expect_end();
+                let DisconnectReason::SlowReader { waiting } = reason else {
+                    panic!("seed {seed}: {reason}");
+                };
+                assert!(waiting > 0);
+                actor.expect_threads_to_end();
+                read.extend(peer.read_to_end());
+                assert_prefix(&read, &sent, seed);
+                assert!(read.len() < sent.len(), "seed {seed}: nothing stalled");
+            });
+        }
+    });
+    healthy_peer.ping(1);
+    healthy
+        .handle
+        .send(&numbered(7, 10), Duration::ZERO)
+        .unwrap();
+    assert_eq!(number_of(&healthy_peer.expect("test")), Some(7));
+}
+
+/// Whether the outbox had room; it may also have ended meanwhile.
+fn sent_enough(result: Result<(), Error>) -> bool {
+    match result {
+        Ok(()) => true,
+        Err(Error::TimedOut { .. } | Error::Disconnected { .. }) => false,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_connection_whose_peer_stops_reading_at_any_byte_never_sends_half_a_frame_and_another() {
+    thread::scope(|scope| {
+        for seed in 0..STALLS {
+            scope.spawn(move || {
+                let (mut connection, peer) = accepted(narrow_pair(), &impatient());
+                let reader = thread::spawn(move || {
+                    let read = peer.read_bytes(stop_at(seed));
+                    (peer, read)
+                });
+                let mut sent = Vec::new();
+                let reason = messages(seed).find_map(|next| {
+                    sent.extend_from_slice(&frame(&next));
+                    connection.send(&next).err()
+                });
+                let reason = reason_of::<()>(Err(reason.unwrap()));
+                assert!(
+                    matches!(reason, DisconnectReason::SlowReader { waiting } if waiting > 0),
+                    "seed {seed}: {reason}"
+                );
+                drop(connection);
+                let (peer, mut read) = reader.join().unwrap();
+                read.extend(peer.read_to_end());
+                assert_prefix(&read, &sent, seed);
+            });
+        }
+    });
+}
+
+/// What the peer has read up to the pong and behind it, as numbers of bulk messages.
+fn around_the_pong(peer: &mut RawPeer, messages: usize) -> (Vec<u32>, Vec<u32>) {
+    let (mut before, mut behind, mut answered) = (Vec::new(), Vec::new(), false);
+    while before.len() + behind.len() < messages || !answered {
+        match peer.next_message() {
+            Message::Pong(pong) => {
+                assert_eq!(pong, Pong::new(1));
+                answered = true;
+            }
+            other => {
+                let number = number_of(&other).expect("bulk");
+                (if answered { &mut behind } else { &mut before }).push(number);
+            }
+        }
+    }
+    (before, behind)
+}
+
+#[test]
+fn a_pong_goes_right_behind_the_frame_that_is_being_written() {
+    const MESSAGES: u32 = 30;
+    // The frames lie around the size up to which several are gathered into one write.
+    for len in [40_000, 64 * 1024, 200_000] {
+        let (actor, mut peer) = Actor::connected_narrowly(&config());
+        for number in 0..MESSAGES {
+            actor.handle.try_send(&numbered(number, len)).unwrap();
+        }
+        let sent = actor.handle.traffic().messages_out;
+        let (waiting, _) = actor.handle.queued();
+        assert!(
+            waiting > 20,
+            "the peer does not read, but only {waiting} wait"
+        );
+        peer.send(Ping::new(1));
+        wait_until("the pong waits", || {
+            actor.handle.traffic().messages_out > sent
+        });
+        let (before, behind) = around_the_pong(&mut peer, MESSAGES as usize);
+        let all: Vec<_> = before.iter().chain(&behind).copied().collect();
+        assert_eq!(all, (0..MESSAGES).collect::<Vec<_>>());
+        // One may have begun, and what goes with it in one write is 64 KiB at most.
+        assert!(
+            behind.len() + 2 > waiting,
+            "{len}: {waiting} were waiting, only {} came behind the pong",
+            behind.len()
+        );
+    }
+}
+
+#[test]
+fn a_frame_that_is_almost_written_does_not_take_the_next_long_one_along() {
+    let (actor, mut peer) = Actor::connected_narrowly(&config());
+    // Stalls with little of it missing, so that one write could gather the next.
+    actor.handle.try_send(&numbered(0, 50_000)).unwrap();
+    for number in 1..4 {
+        actor.handle.try_send(&numbered(number, 1_500_000)).unwrap();
+    }
+    let sent = actor.handle.traffic().messages_out;
+    peer.send(Ping::new(1));
+    wait_until("the pong waits", || {
+        actor.handle.traffic().messages_out > sent
+    });
+    let (before, behind) = around_the_pong(&mut peer, 4);
+    assert_eq!((before, behind), (vec![0], vec![1, 2, 3]));
+}
+
+#[test]
+fn a_peer_that_asks_without_end_and_reads_no_answer_is_dropped_with_little_in_memory() {
+    let flood = |peer: RawPeer| {
+        thread::spawn(move || {
+            use std::io::Write as _;
+            let pings: Vec<u8> = (1..=1000)
+                .flat_map(|n| frame(&Ping::new(n).into()))
+                .collect();
+            // Until the other side has had enough.
+            while peer.tcp().write_all(&pings).is_ok() {}
+            peer
+        })
+    };
+    let waits_for_a_mib_at_most = |reason: DisconnectReason| {
+        assert!(
+            matches!(reason, DisconnectReason::SlowReader { waiting } if waiting < 1_100_000),
+            "{reason}"
+        );
+    };
+
+    let (actor, peer) = Actor::connected_narrowly(&config());
+    let flooder = flood(peer);
+    waits_for_a_mib_at_most(actor.expect_end().1);
+    actor.expect_threads_to_end();
+    drop(actor);
+    flooder.join().unwrap();
+
+    let (mut connection, peer) = accepted(narrow_pair(), &config());
+    let flooder = flood(peer);
+    waits_for_a_mib_at_most(reason_of(connection.receive()));
+    drop(connection);
+    flooder.join().unwrap();
+}
+
+#[test]
+fn a_receive_keeps_its_time_while_the_peer_does_not_read_our_answers() {
+    let (mut connection, peer) = accepted(narrow_pair(), &config());
+    let pings: Vec<u8> = (1..=3000)
+        .flat_map(|n| frame(&Ping::new(n).into()))
+        .collect();
+    let sender = thread::spawn(move || {
+        peer.send_bytes(&pings);
+        peer.send(message("after"));
+        peer
+    });
+    let began = std::time::Instant::now();
+    let received = connection.receive_timeout(crate::raw_peer::DEADLINE);
+    assert_eq!(received.unwrap(), Some(message("after")));
+    assert!(began.elapsed() < crate::raw_peer::DEADLINE);
+    assert_eq!(
+        connection
+            .receive_timeout(Duration::from_millis(20))
+            .unwrap(),
+        None
+    );
+    let mut peer = sender.join().unwrap();
+    let reading = thread::spawn(move || {
+        let pongs = (1..=3000).map(|_| peer.expect("pong"));
+        let in_order = pongs.eq((1..=3000).map(|nonce| Pong::new(nonce).into()));
+        (in_order, peer)
+    });
+    // The answers go out inside later calls.
+    while !reading.is_finished() {
+        let nothing = connection.receive_timeout(Duration::from_millis(20));
+        assert_eq!(nothing.unwrap(), None);
+    }
+    assert!(reading.join().unwrap().0);
+}
+
+#[test]
+fn a_connection_that_sends_to_a_peer_that_went_hears_what_it_said_before() {
+    for _ in 0..20 {
+        let (mut connection, mut peer) = connected(&config());
+        peer.send(message("last words"));
+        peer.reset();
+        let reason = loop {
+            if let Err(error) = connection.send(&message("x")) {
+                break reason_of::<()>(Err(error));
+            }
+        };
+        assert_eq!(reason, DisconnectReason::ConnectionReset);
+        assert_eq!(connection.receive().unwrap(), message("last words"));
+        assert_eq!(reason_of(connection.receive()), reason);
+    }
+}
+
+#[test]
+fn an_actor_that_answers_a_peer_that_went_hears_what_it_said_before() {
+    for _ in 0..20 {
+        let (actor, mut peer) = Actor::connected(&config());
+        // Each ping is answered, which fails at once.
+        let words: Vec<u8> = (0..50)
+            .flat_map(|n| [frame(&Ping::new(1).into()), frame(&numbered(n, 4))].concat())
+            .collect();
+        peer.send_bytes(&words);
+        peer.reset();
+        assert_eq!(actor.expect_end().1, DisconnectReason::ConnectionReset);
+        let heard: Vec<_> = actor.messages.try_iter().collect();
+        let heard: Vec<_> = heard.iter().filter_map(|e| number_of(&e.message)).collect();
+        assert_eq!(heard, (0..50).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,132 @@
+//! After a session has ended nothing happens any more.
+
+use std::io::ErrorKind;
+
+use bsv_p2p::session::{Delivery, Direction, DisconnectReason, SendRefused, TransportEnd};
+use bsv_p2p::wire::{Command, DropCause, FrameError, Message, Ping, Pong, Reject, RejectCode};
+
+use crate::side::{DIRECTIONS, Fate, SECOND, Side, peer_version, protoconf, unknown};
+
+/// Sessions that stand at every point at which they can be ended.
+fn stages(direction: Direction) -> Vec<Side> {
+    let early = Side::connected(direction);
+    let mut with_version = Side::connected(direction);
+    with_version.receive(peer_version());
+    let complete = Side::complete(direction);
+    vec![early, with_version, complete]
+}
+
+#[test]
+fn nothing_is_put_out_after_the_end_whatever_comes() {
+    for direction in DIRECTIONS {
+        for mut side in stages(direction) {
+            let reason = DisconnectReason::Shutdown;
+            side.with(|session, _| session.close(reason.clone()));
+            side.take();
+            let state = side.session.state();
+
+            let full = Reject::new("version", RejectCode::TOO_BUSY, "");
+            let messages = [
+                peer_version().into(),
+                Message::Verack,
+                protoconf(2_097_152).into(),
+                protoconf(1).into(),
+                Message::SendHeaders,
+                Message::SendHeaders,
+                Ping::new(3).into(),
+                Ping { nonce: None }.into(),
+                Pong::new(1001).into(),
+                Pong { nonce: None }.into(),
+                full.into(),
+                unknown("createstrm", b""),
+                unknown("foobar", b""),
+            ];
+            for message in messages {
+                let name = message.command();
+                assert_eq!(side.receive(message), Fate::Consumed, "{name}");
+            }
+            for name in [
+                "version",
+                "protoconf",
+                "addr",
+                "ping",
+                "reject",
+                "inv",
+                "authch",
+            ] {
+                side.receive_bytes(name, &[0xfd, 0xe9]);
+            }
+            side.with(|session, now| {
+                let expected = [1; 4];
+                let got = [2; 4];
+                let command = Command::new("createstrm");
+                let error = bsv_p2p::wire::DecodeError::TooLong {
+                    field: "policy",
+                    limit: 64,
+                    got: 65,
+                };
+                session.on_malformed(command, &error, now);
+                for _ in 0..300 {
+                    session.on_dropped(
+                        DropCause::BadChecksum {
+                            command,
+                            expected,
+                            got,
+                        },
+                        now,
+                    );
+                }
+                session.on_transfer(now);
+                session.on_pause(SECOND);
+                session.on_frame_error(FrameError::TooLong {
+                    command: "inv".into(),
+                    len: 2,
+                    limit: 1,
+                });
+                session.close(DisconnectReason::Bug);
+                session.ping(now);
+            });
+            side.wait(10_000 * SECOND);
+            let end = TransportEnd::Failed(ErrorKind::ConnectionReset);
+            assert_eq!(side.transport_ends(end), reason, "the first reason wins");
+
+            assert_eq!(side.take(), []);
+            assert_eq!(side.take_delivered(), []);
+            assert_eq!(side.session.state(), state);
+            assert_eq!(side.session.end(), Some(&reason));
+            assert_eq!(side.session.next_deadline(), None);
+            let getaddr = side.session.check_outgoing(&Message::GetAddr);
+            assert!(matches!(
+                getaddr,
+                Err(SendRefused::HandshakeIncomplete { .. })
+            ));
+        }
+    }
+}
+
+#[test]
+fn what_was_to_be_sent_before_the_end_still_is() {
+    let mut side = Side::complete(Direction::Inbound);
+    let delivery = side.with(|session, now| {
+        let delivery = session.on_message(&Ping::new(3).into(), now);
+        session.close(DisconnectReason::Command);
+        delivery
+    });
+    assert_eq!(delivery, Delivery::Consumed);
+    let names: Vec<_> = side
+        .take_sent()
+        .iter()
+        .map(|message| message.command().to_string())
+        .collect();
+    assert_eq!(names, ["pong"]);
+}
+
+#[test]
+fn the_reason_of_the_session_wins_over_that_of_the_socket() {
+    let mut side = Side::complete(Direction::Inbound);
+    side.receive(protoconf(1));
+    let end = TransportEnd::EndOfStream;
+    let reason = side.transport_ends(end);
+    assert!(matches!(reason, DisconnectReason::MalformedProtoconf(_)));
+    assert_eq!(side.transport_ends(end), reason);
+}

@@ -1,0 +1,12 @@
+//! The session under a simulated clock: alone against a peer that a test plays, and face to face with another.
+
+mod after_the_end;
+mod handshake;
+mod keepalive;
+mod outgoing;
+mod pair;
+mod random;
+mod scores;
+mod side;
+mod states;
+mod violations;

@@ -1,0 +1,330 @@
+//! What the program may send, and when.
+
+use bsv_p2p::session::{Direction, SendRefused, Session};
+use bsv_p2p::wire::{
+    Addr, BlockHash, BlockHeader, Command, Encode, GetData, GetHeaders, Hash256, Headers, Inv,
+    Inventory, Message, NetworkAddress, NotFound, Ping, Pong, Reject, RejectCode, Services,
+    TimestampedAddress, Txid, Version,
+};
+use bytes::Bytes;
+
+use crate::side::{DIRECTIONS, Side, peer_version, protoconf, unknown};
+
+fn entries(count: usize) -> Vec<Inventory> {
+    vec![Inventory::Tx(Txid([7; 32])); count]
+}
+
+fn addr(count: usize) -> Message {
+    let entry = TimestampedAddress {
+        time: 1,
+        address: NetworkAddress::unset(Services::NETWORK),
+    };
+    let addresses = vec![entry; count];
+    Addr { addresses }.into()
+}
+
+fn headers(count: usize) -> Message {
+    let header = BlockHeader::genesis(bsv_p2p::Network::Regtest);
+    let headers = vec![header; count];
+    Headers { headers }.into()
+}
+
+/// The same message under its name alone, as a program may build it by hand.
+fn by_name(message: &Message) -> Message {
+    Message::Unknown {
+        command: message.command(),
+        payload: message.encode_to_vec().into(),
+    }
+}
+
+/// Asserts that both checks refuse a message for the same reason.
+#[track_caller]
+fn assert_refused(session: &Session, message: &Message, refusal: &SendRefused) {
+    assert_eq!(session.check_outgoing(message).as_ref(), Err(refusal));
+    let unchecked = session.check_outgoing_unchecked(message);
+    assert_eq!(unchecked.as_ref(), Err(refusal));
+}
+
+#[track_caller]
+fn assert_allowed(session: &Session, message: &Message) {
+    assert_eq!(session.check_outgoing(message), Ok(()));
+    assert_eq!(session.check_outgoing_unchecked(message), Ok(()));
+}
+
+/// Asserts that a message needs `send_unchecked`.
+#[track_caller]
+fn assert_punished(session: &Session, message: &Message) {
+    let command = message.command();
+    match session.check_outgoing(message) {
+        Err(SendRefused::Punished { command: named, .. }) => assert_eq!(named, command),
+        other => panic!("{command}: {other:?}"),
+    }
+    assert_eq!(session.check_outgoing_unchecked(message), Ok(()));
+}
+
+#[test]
+fn messages_of_the_session_cannot_be_sent_by_the_program() {
+    let mut before = Side::connected(Direction::Inbound);
+    before.receive(peer_version());
+    let complete = Side::complete(Direction::Outbound);
+    let mut ended = Side::complete(Direction::Outbound);
+    ended.with(|session, _| session.close(bsv_p2p::session::DisconnectReason::Command));
+    for side in [before, complete, ended] {
+        let known = [
+            peer_version().into(),
+            Message::Verack,
+            protoconf(2_097_152).into(),
+            Message::SendHeaders,
+        ];
+        let by_name: Vec<Message> = known.iter().map(by_name).collect();
+        let unknown = [unknown("createstrm", b""), unknown("streamack", b"x")];
+        for message in known.iter().chain(&by_name).chain(&unknown) {
+            let command = message.command();
+            let refusal = SendRefused::SessionOwned { command };
+            assert_refused(&side.session, message, &refusal);
+        }
+    }
+}
+
+#[test]
+fn a_name_that_would_break_the_framing_cannot_be_sent() {
+    // The node reads an extended header wherever a command begins with these letters.
+    let side = Side::complete(Direction::Outbound);
+    for name in ["extmsg", "extmsgXYZ"] {
+        let command = Command::new(name);
+        let refusal = SendRefused::SessionOwned { command };
+        assert_refused(&side.session, &unknown(name, b"x"), &refusal);
+    }
+    assert_allowed(&side.session, &unknown("extms", b"x"));
+    assert_allowed(&side.session, &unknown("xextmsg", b"x"));
+}
+
+#[test]
+fn nothing_of_the_program_leaves_before_the_handshake_is_complete() {
+    for direction in DIRECTIONS {
+        let fresh = {
+            let config = bsv_p2p::session::SessionConfig::default();
+            let registry = bsv_p2p::session::NonceRegistry::default();
+            Side::new(direction, config, registry, 1000)
+        };
+        let early = Side::connected(direction);
+        let mut with_version = Side::connected(direction);
+        with_version.receive(peer_version());
+        let mut with_verack = Side::connected(direction);
+        with_verack.receive(Message::Verack);
+        for side in [fresh, early, with_version, with_verack] {
+            for message in [
+                Message::GetAddr,
+                Ping::new(1).into(),
+                Pong::new(1).into(),
+                Reject::new("tx", RejectCode::DUST, "").into(),
+                Inv::from(entries(1)).into(),
+                unknown("mempool", b""),
+                unknown("foobar", b""),
+            ] {
+                let command = message.command();
+                let refusal = SendRefused::HandshakeIncomplete { command };
+                assert_refused(&side.session, &message, &refusal);
+            }
+        }
+        let complete = Side::complete(direction);
+        assert_allowed(&complete.session, &Message::GetAddr);
+        assert_allowed(&complete.session, &unknown("foobar", b""));
+        let getheaders = GetHeaders {
+            version: 70016,
+            locator: vec![BlockHash::ZERO; 500],
+            stop: BlockHash::ZERO,
+        };
+        assert_allowed(&complete.session, &getheaders.into());
+    }
+}
+
+#[test]
+fn inventories_are_bounded_by_what_the_peer_takes() {
+    for (announced, limit) in [
+        (None, 29_126),
+        (Some(1_048_576), 29_126),
+        (Some(1_048_608), 29_127),
+        (Some(2_097_152), 58_254),
+        (Some(8_388_608), 233_016),
+    ] {
+        let mut side = Side::complete(Direction::Outbound);
+        if let Some(max_payload) = announced {
+            side.receive(protoconf(max_payload));
+        }
+        let kinds: [fn(Vec<Inventory>) -> Message; 3] = [
+            |inventory| Inv { inventory }.into(),
+            |inventory| GetData { inventory }.into(),
+            |inventory| NotFound { inventory }.into(),
+        ];
+        for kind in kinds {
+            assert_allowed(&side.session, &kind(entries(limit)));
+            let message = kind(entries(limit + 1));
+            let refusal = SendRefused::TooLarge {
+                command: message.command(),
+                entries: limit + 1,
+                limit,
+            };
+            assert_refused(&side.session, &message, &refusal);
+        }
+    }
+}
+
+#[test]
+fn addresses_and_headers_are_bounded_whatever_the_peer_takes() {
+    let mut side = Side::complete(Direction::Outbound);
+    side.receive(protoconf(u32::MAX));
+    for (make, limit) in [(addr as fn(usize) -> Message, 1000), (headers, 2000)] {
+        assert_allowed(&side.session, &make(limit));
+        let message = make(limit + 1);
+        let refusal = SendRefused::TooLarge {
+            command: message.command(),
+            entries: limit + 1,
+            limit,
+        };
+        assert_refused(&side.session, &message, &refusal);
+    }
+}
+
+#[test]
+fn payloads_are_bounded_by_what_the_peer_takes() {
+    for (announced, limit) in [(None, 1_048_576), (Some(3_000_000), 3_000_000)] {
+        let mut side = Side::complete(Direction::Outbound);
+        if let Some(max_payload) = announced {
+            side.receive(protoconf(max_payload));
+        }
+        for name in ["foobar", "cmpctblk", "merkleblock"] {
+            let payload = vec![0; limit + 1];
+            assert_allowed(&side.session, &unknown(name, &payload[1..]));
+            let refusal = SendRefused::PayloadTooLarge {
+                command: Command::new(name),
+                bytes: limit as u64 + 1,
+                limit: limit as u64,
+            };
+            assert_refused(&side.session, &unknown(name, &payload), &refusal);
+        }
+        // Blocks and transactions have limits of their own.
+        let larger = vec![0; limit + 1];
+        for name in [
+            "block",
+            "cmpctblock",
+            "blocktxn",
+            "hdrsen",
+            "tx",
+            "datareftx",
+        ] {
+            assert_allowed(&side.session, &unknown(name, &larger));
+        }
+    }
+}
+
+#[test]
+fn a_transaction_above_the_consensus_limit_is_refused() {
+    let side = Side::complete(Direction::Outbound);
+    let limit = 1_000_000_000;
+    // Zeroed memory that nobody touches.
+    let zeros = Bytes::from(vec![0; limit + 1]);
+    for name in ["tx", "datareftx"] {
+        let of = |payload: Bytes| Message::Unknown {
+            command: Command::new(name),
+            payload,
+        };
+        assert_allowed(&side.session, &of(zeros.slice(1..)));
+        let refusal = SendRefused::PayloadTooLarge {
+            command: Command::new(name),
+            bytes: limit as u64 + 1,
+            limit: limit as u64,
+        };
+        assert_refused(&side.session, &of(zeros.clone()), &refusal);
+    }
+}
+
+#[test]
+fn an_inv_announces_transactions_and_blocks_alone() {
+    let side = Side::complete(Direction::Outbound);
+    let hash = [7; 32];
+    let welcome = [Inventory::Tx(Txid(hash)), Inventory::Block(BlockHash(hash))];
+    assert_allowed(&side.session, &Inv::from(welcome.to_vec()).into());
+    assert_allowed(&side.session, &Inv::from(vec![]).into());
+    let unwelcome = [
+        Inventory::FilteredBlock(BlockHash(hash)),
+        Inventory::CompactBlock(BlockHash(hash)),
+        Inventory::DatarefTx(Txid(hash)),
+        Inventory::Unknown {
+            kind: 0,
+            hash: Hash256(hash),
+        },
+        Inventory::Unknown {
+            kind: 0x4000_0001,
+            hash: Hash256(hash),
+        },
+    ];
+    for entry in unwelcome {
+        let among_others = vec![welcome[0], entry, welcome[1]];
+        let inv = Inv::from(among_others.clone()).into();
+        assert_punished(&side.session, &inv);
+        assert_punished(&side.session, &by_name(&inv));
+        assert_allowed(&side.session, &GetData::from(among_others).into());
+    }
+}
+
+#[test]
+fn what_is_built_by_hand_is_judged_like_any_other() {
+    let side = Side::complete(Direction::Outbound);
+    for message in [Inv::from(entries(29_127)).into(), addr(1001), headers(2001)] {
+        let refusal = side.session.check_outgoing(&message).unwrap_err();
+        assert_refused(&side.session, &by_name(&message), &refusal);
+    }
+    for message in [Inv::from(entries(29_126)).into(), addr(1000), headers(2000)] {
+        assert_allowed(&side.session, &by_name(&message));
+    }
+}
+
+#[test]
+fn asking_for_the_mempool_is_punished() {
+    let mut side = Side::complete(Direction::Inbound);
+    side.receive(protoconf(2_097_152));
+    assert_punished(&side.session, &unknown("mempool", b""));
+}
+
+#[test]
+fn bloom_filters_go_only_to_peers_that_serve_them() {
+    let filters = ["filterload", "filteradd"].map(|name| unknown(name, b"x"));
+    for (services, served) in [(0x21, false), (0x25, true), (0x04, true), (0x3b, false)] {
+        let mut side = Side::connected(Direction::Outbound);
+        side.shake_hands(Version {
+            services: Services(services),
+            ..peer_version()
+        });
+        for filter in &filters {
+            if served {
+                assert_allowed(&side.session, filter);
+            } else {
+                assert_punished(&side.session, filter);
+            }
+        }
+        assert_allowed(&side.session, &unknown("filterclear", b""));
+    }
+}
+
+#[test]
+fn what_is_punished_is_still_bounded() {
+    let side = Side::complete(Direction::Outbound);
+    let bytes = 1_048_577;
+    let refusal = SendRefused::PayloadTooLarge {
+        command: Command::new("filterload"),
+        bytes,
+        limit: 1_048_576,
+    };
+    let message = unknown("filterload", &vec![0; bytes as usize]);
+    assert_refused(&side.session, &message, &refusal);
+    let command = Command::new("inv");
+    let entry = Inventory::FilteredBlock(BlockHash::ZERO);
+    let message = Inv::from(vec![entry; 29_127]).into();
+    let refusal = SendRefused::TooLarge {
+        command,
+        entries: 29_127,
+        limit: 29_126,
+    };
+    assert_refused(&side.session, &message, &refusal);
+}

@@ -1,0 +1,196 @@
+//! Two sessions face to face: what one sends reaches the other as bytes, when and in which order the test wants.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::session::{
+    Direction, DisconnectReason, NonceRegistry, Output, SessionConfig, SessionEvent, TransportEnd,
+};
+use bsv_p2p::wire::{Command, Encode, Message};
+use bytes::Bytes;
+
+use crate::side::Side;
+
+/// Who dials, as an index into the arrays of a [`Pair`].
+pub(crate) const DIALLER: usize = 0;
+/// Who is dialled.
+pub(crate) const LISTENER: usize = 1;
+
+/// A frame on its way.
+struct Flying {
+    command: Command,
+    payload: Bytes,
+    arrives: Instant,
+}
+
+/// An outbound and an inbound session with a wire between them.
+pub(crate) struct Pair {
+    pub(crate) sides: [Side; 2],
+    /// What is on its way to each side, in the order in which it was sent.
+    wires: [VecDeque<Flying>; 2],
+    /// Whether the sender of each wire has closed: the end of the stream arrives behind the frames.
+    cut: [bool; 2],
+    latency: Duration,
+    /// What each side has sent.
+    pub(crate) sent: [Vec<Message>; 2],
+    /// What each side has told its program.
+    pub(crate) events: [Vec<SessionEvent>; 2],
+    /// How each side ended.
+    pub(crate) closed: [Option<DisconnectReason>; 2],
+}
+
+impl Pair {
+    /// Both sides with the default configuration and registries of their own; TCP stands.
+    pub(crate) fn new() -> Self {
+        let registries = [NonceRegistry::default(), NonceRegistry::default()];
+        Self::with([(); 2].map(|()| SessionConfig::default()), registries)
+    }
+
+    pub(crate) fn with(configs: [SessionConfig; 2], registries: [NonceRegistry; 2]) -> Self {
+        let [dialler, listener] = configs;
+        let [dialler_registry, listener_registry] = registries;
+        let mut sides = [
+            Side::new(Direction::Outbound, dialler, dialler_registry, 1000),
+            Side::new(Direction::Inbound, listener, listener_registry, 2000),
+        ];
+        sides[LISTENER].now = sides[DIALLER].now;
+        let mut pair = Self {
+            sides,
+            wires: [VecDeque::new(), VecDeque::new()],
+            cut: [false; 2],
+            latency: Duration::ZERO,
+            sent: [Vec::new(), Vec::new()],
+            events: [Vec::new(), Vec::new()],
+            closed: [None, None],
+        };
+        for side in &mut pair.sides {
+            side.connect();
+        }
+        pair.collect();
+        pair
+    }
+
+    /// From now on a frame takes this long.
+    pub(crate) fn with_latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        for flying in self.wires.iter_mut().flatten() {
+            flying.arrives += latency;
+        }
+        self
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.sides[DIALLER].now
+    }
+
+    /// How many frames are on their way to `side`.
+    pub(crate) fn flying(&self, side: usize) -> usize {
+        self.wires[side].len()
+    }
+
+    /// The command of the frame at `at` among those on their way to `side`.
+    pub(crate) fn command(&self, side: usize, at: usize) -> Command {
+        self.wires[side][at].command
+    }
+
+    /// Lets the oldest frame on its way to `side` arrive, or the end of the stream behind the last. Tells whether
+    /// there was anything.
+    pub(crate) fn deliver(&mut self, side: usize) -> bool {
+        if !self.wires[side].is_empty() {
+            self.deliver_at(side, 0);
+            return true;
+        }
+        let end = self.cut[side] && self.closed[side].is_none();
+        if end {
+            self.sides[side].transport_ends(TransportEnd::EndOfStream);
+            self.collect();
+        }
+        end
+    }
+
+    /// Lets the frame at `at` arrive, past those before it.
+    pub(crate) fn deliver_at(&mut self, side: usize, at: usize) {
+        let Flying {
+            command, payload, ..
+        } = self.wires[side].remove(at).unwrap();
+        self.sides[side].receive_payload(command, payload);
+        self.collect();
+    }
+
+    /// Delivers everything in turns until nothing is on its way.
+    pub(crate) fn settle(&mut self) {
+        while self.deliver(DIALLER) | self.deliver(LISTENER) {}
+    }
+
+    /// The clock goes on by `time`: frames arrive and deadlines pass at their moments.
+    pub(crate) fn run_for(&mut self, time: Duration) {
+        let end = self.now() + time;
+        loop {
+            let arrivals = self.wires.iter().filter_map(VecDeque::front);
+            let arrivals = arrivals.map(|flying| flying.arrives);
+            let deadlines = self.sides.iter();
+            let deadlines = deadlines.filter_map(|side| side.session.next_deadline());
+            let next = arrivals.chain(deadlines).min();
+            let Some(next) = next.filter(|next| *next <= end) else {
+                break;
+            };
+            self.set_clock(next.max(self.now()));
+            for side in [DIALLER, LISTENER] {
+                let due = |flying: &Flying| flying.arrives <= next;
+                if self.wires[side].front().is_some_and(due) {
+                    self.deliver_at(side, 0);
+                } else if self.wires[side].is_empty() {
+                    self.deliver(side);
+                }
+                self.sides[side].look_at_clock();
+                self.collect();
+            }
+        }
+        self.set_clock(end);
+    }
+
+    /// Whatever was sent and has not arrived is lost.
+    pub(crate) fn lose_everything(&mut self) {
+        self.wires.iter_mut().for_each(VecDeque::clear);
+    }
+
+    pub(crate) fn set_clock(&mut self, now: Instant) {
+        self.sides.iter_mut().for_each(|side| side.now = now);
+    }
+
+    /// The names of what a side has sent.
+    pub(crate) fn sent_names(&self, side: usize) -> Vec<String> {
+        let name = |message: &Message| message.command().name().to_owned();
+        self.sent[side].iter().map(name).collect()
+    }
+
+    /// How often a side has told of a complete handshake.
+    pub(crate) fn completions(&self, side: usize) -> usize {
+        let complete = |event: &&SessionEvent| matches!(event, SessionEvent::HandshakeComplete(_));
+        self.events[side].iter().filter(complete).count()
+    }
+
+    /// Moves the bytes, as a driver would.
+    fn collect(&mut self) {
+        for side in [DIALLER, LISTENER] {
+            for output in self.sides[side].take() {
+                match output {
+                    Output::Send(message) => {
+                        let arrives = self.now() + self.latency;
+                        self.wires[1 - side].push_back(Flying {
+                            command: message.command(),
+                            payload: message.encode_to_vec().into(),
+                            arrives,
+                        });
+                        self.sent[side].push(message);
+                    }
+                    Output::Event(event) => self.events[side].push(event),
+                    Output::Close(reason) => {
+                        self.closed[side] = Some(reason);
+                        self.cut[1 - side] = true;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! What a peer does wrong, how much it counts, and what it is told.
+
+use std::time::Duration;
+
+use bsv_p2p::session::{
+    ConnectionState, Consequence, Direction, DisconnectReason, Misbehavior, Output,
+};
+use bsv_p2p::wire::{BadCommand, Command, DecodeError, DropCause, FrameError, Message, WireString};
+
+use crate::side::{DIRECTIONS, Fate, SECOND, Side, misbehavior, send_reject};
+
+fn too_many(field: &'static str, limit: u64, got: u64) -> DecodeError {
+    DecodeError::TooManyEntries { field, limit, got }
+}
+
+#[track_caller]
+fn assert_malformed(
+    side: &mut Side,
+    name: &str,
+    payload: &[u8],
+    error: DecodeError,
+    told: bool,
+    score: u32,
+) {
+    assert_eq!(side.receive_bytes(name, payload), Fate::Consumed);
+    let command = Command::new(name);
+    let mut expected = vec![];
+    if told {
+        expected.push(send_reject(name, 0x01, "error parsing message"));
+    }
+    expected.push(misbehavior(
+        Misbehavior::Malformed { command, error },
+        score,
+    ));
+    if score >= 100 {
+        expected.push(Output::Close(DisconnectReason::Misbehaved { score }));
+    }
+    assert_eq!(side.take(), expected);
+}
+
+#[test]
+fn lists_that_are_too_long_score_20_and_the_fifth_ends_the_connection() {
+    for (name, payload, error) in [
+        (
+            "addr",
+            [0xfd, 0xe9, 0x03],
+            too_many("addresses", 1000, 1001),
+        ),
+        (
+            "headers",
+            [0xfd, 0xd1, 0x07],
+            too_many("headers", 2000, 2001),
+        ),
+    ] {
+        for direction in DIRECTIONS {
+            let mut side = Side::complete(direction);
+            for score in [20, 40, 60, 80, 100] {
+                assert_malformed(&mut side, name, &payload, error.clone(), false, score);
+            }
+            assert_eq!(side.session.state(), ConnectionState::Failed);
+            let reason = side.closed().unwrap();
+            assert_eq!(reason.consequence(), Consequence::Ban);
+        }
+    }
+}
+
+#[test]
+fn a_size_above_32_bits_scores_one() {
+    let mut side = Side::complete(Direction::Inbound);
+    let error = DecodeError::SizeTooLarge {
+        field: "inventory",
+        value: 1 << 32,
+    };
+    let payload = [0xff, 0, 0, 0, 0, 1, 0, 0, 0];
+    for score in 1..=3 {
+        assert_malformed(&mut side, "inv", &payload, error.clone(), true, score);
+    }
+}
+
+#[test]
+fn sizes_in_a_long_form_and_payloads_that_end_early_score_nothing() {
+    let mut side = Side::complete(Direction::Inbound);
+    let long_form = DecodeError::NonCanonicalSize {
+        field: "inventory",
+        value: 252,
+    };
+    assert_malformed(&mut side, "getdata", &[0xfd, 252, 0], long_form, true, 0);
+    let short = DecodeError::Truncated {
+        field: "inventory",
+        needed: 36,
+        left: 1,
+    };
+    assert_malformed(&mut side, "getdata", &[1, 7], short, true, 0);
+    assert_eq!(side.closed(), None);
+}
+
+#[test]
+fn a_reject_that_cannot_be_read_is_not_answered_with_one() {
+    let mut side = Side::complete(Direction::Inbound);
+    let error = DecodeError::Truncated {
+        field: "rejected message",
+        needed: 1,
+        left: 0,
+    };
+    assert_malformed(&mut side, "reject", &[], error, false, 0);
+}
+
+#[test]
+fn sendheaders_scores_when_it_comes_again() {
+    for direction in DIRECTIONS {
+        let mut side = Side::complete(direction);
+        assert!(!side.session.wants_headers());
+        assert_eq!(side.receive(Message::SendHeaders), Fate::Delivered);
+        assert!(side.session.wants_headers());
+        assert_eq!(side.take(), []);
+        for score in 1..=3 {
+            side.receive(Message::SendHeaders);
+            assert_eq!(
+                side.take(),
+                [misbehavior(Misbehavior::RepeatedSendHeaders, score)]
+            );
+        }
+    }
+}
+
+#[test]
+fn unknown_messages_cost_nothing() {
+    let mut side = Side::complete(Direction::Inbound);
+    for name in ["foobar", "", "sendaddrv2", "streamack"] {
+        assert_eq!(side.receive_bytes(name, b"x"), Fate::Delivered);
+    }
+    assert_eq!(side.take(), []);
+}
+
+fn bad_checksum() -> DropCause {
+    DropCause::BadChecksum {
+        command: Command::new("ping"),
+        expected: [1; 4],
+        got: [2; 4],
+    }
+}
+
+/// Drops frames with bad checksums, and tells the score of the last.
+fn drop_frames(side: &mut Side, frames: usize, gap: Duration) -> Output {
+    side.take();
+    for _ in 0..frames {
+        side.now += gap;
+        side.with(|session, now| session.on_dropped(bad_checksum(), now));
+    }
+    side.take().pop().unwrap()
+}
+
+#[test]
+fn bad_checksums_score_once_they_come_in_a_long_burst() {
+    let gap = Duration::from_nanos(499_999_999);
+    let harmless = misbehavior(Misbehavior::DroppedFrame(bad_checksum()), 0);
+    let scored = |score| misbehavior(Misbehavior::ChecksumBurst(bad_checksum()), score);
+    for direction in DIRECTIONS {
+        let mut side = Side::complete(direction);
+        assert_eq!(drop_frames(&mut side, 101, gap), harmless);
+        assert_eq!(drop_frames(&mut side, 1, gap), scored(1));
+        assert_eq!(drop_frames(&mut side, 1, gap), scored(2));
+        // A pause ends the burst, and the count begins anew.
+        let harmless = misbehavior(Misbehavior::DroppedFrame(bad_checksum()), 2);
+        let pause = Duration::from_millis(500);
+        assert_eq!(drop_frames(&mut side, 1, pause), harmless);
+        assert_eq!(drop_frames(&mut side, 100, gap), harmless);
+        assert_eq!(drop_frames(&mut side, 1, gap), scored(3));
+    }
+}
+
+#[test]
+fn a_burst_that_goes_on_ends_the_connection() {
+    let mut side = Side::complete(Direction::Inbound);
+    let gap = Duration::from_millis(1);
+    drop_frames(&mut side, 200, gap);
+    assert_eq!(side.closed(), None);
+    let reason = DisconnectReason::Misbehaved { score: 100 };
+    assert_eq!(drop_frames(&mut side, 1, gap), Output::Close(reason));
+}
+
+#[test]
+fn bad_checksums_with_pauses_between_them_never_score() {
+    let mut side = Side::complete(Direction::Inbound);
+    let last = drop_frames(&mut side, 1000, Duration::from_millis(500));
+    let harmless = misbehavior(Misbehavior::DroppedFrame(bad_checksum()), 0);
+    assert_eq!(last, harmless);
+}
+
+#[test]
+fn a_bad_command_is_told_and_costs_nothing() {
+    let mut side = Side::connected(Direction::Inbound);
+    side.take();
+    let cause = DropCause::BadCommand(BadCommand("pi\x07g".into()));
+    for _ in 0..300 {
+        side.with(|session, now| session.on_dropped(cause.clone(), now));
+        assert_eq!(
+            side.take(),
+            [misbehavior(Misbehavior::DroppedFrame(cause.clone()), 0)]
+        );
+    }
+    // It does not count towards a burst of bad checksums either.
+    let last = drop_frames(&mut side, 101, Duration::ZERO);
+    let harmless = misbehavior(Misbehavior::DroppedFrame(bad_checksum()), 0);
+    assert_eq!(last, harmless);
+}
+
+#[test]
+fn scores_of_every_kind_add_up_to_the_threshold() {
+    let mut side = Side::connected_with(Direction::Inbound, |config| config.ban_threshold = 22);
+    side.receive(Message::GetAddr);
+    side.shake_hands(crate::side::peer_version());
+    side.receive_bytes("addr", &[0xfd, 0xe9, 0x03]);
+    assert_eq!(side.closed(), None);
+    side.take();
+    side.receive_bytes("ping", &[]);
+    assert_eq!(side.closed(), None, "a fault that costs nothing");
+    side.receive(Message::SendHeaders);
+    side.receive(Message::SendHeaders);
+    let reason = DisconnectReason::Misbehaved { score: 22 };
+    assert_eq!(side.take().pop(), Some(Output::Close(reason)));
+}
+
+#[test]
+fn the_message_that_reaches_the_threshold_is_not_delivered() {
+    let mut side = Side::complete_with(Direction::Inbound, |config| config.ban_threshold = 1);
+    assert_eq!(side.receive(Message::SendHeaders), Fate::Delivered);
+    assert_eq!(side.receive(Message::SendHeaders), Fate::Consumed);
+    let reason = DisconnectReason::Misbehaved { score: 1 };
+    assert_eq!(side.closed(), Some(&reason));
+}
+
+#[test]
+fn a_stream_of_frames_that_cannot_go_on_is_banned() {
+    let too_long = FrameError::TooLong {
+        command: WireString::from("inv"),
+        len: 2_097_153,
+        limit: 2_097_152,
+    };
+    for mut side in [
+        Side::connected(Direction::Outbound),
+        Side::complete(Direction::Inbound),
+    ] {
+        side.take();
+        side.with(|session, _| session.on_frame_error(too_long.clone()));
+        let reason = DisconnectReason::from(too_long.clone());
+        assert_eq!(reason.consequence(), Consequence::Ban);
+        assert_eq!(side.take(), [Output::Close(reason)]);
+        assert_eq!(side.session.state(), ConnectionState::Failed);
+    }
+}
+
+#[test]
+fn scores_do_not_fade() {
+    let mut side = Side::complete(Direction::Inbound);
+    side.receive_bytes("addr", &[0xfd, 0xe9, 0x03]);
+    side.take();
+    side.now += 250 * SECOND;
+    let error = too_many("addresses", 1000, 1001);
+    assert_malformed(&mut side, "addr", &[0xfd, 0xe9, 0x03], error, false, 40);
+}

@@ -1,0 +1,371 @@
+//! A peer that does what a test says, byte by byte: the other end of a connection, without the library's own connections.
+//!
+//! Everything runs on loopback sockets. Every wait has a deadline, and a missed one fails the test by a panic. A
+//! test crate takes this module in with `#[path]`.
+
+// Every test crate compiles this module anew and uses the part of it that it needs.
+#![allow(dead_code)]
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use bsv_p2p::Network;
+use bsv_p2p::network::Magic;
+use bsv_p2p::session::PROTOCOL_VERSION;
+use bsv_p2p::wire::{
+    AssociationId, Command, DEFAULT_MAX_RECEIVE_PAYLOAD, FrameReader, Incoming, Message,
+    NetworkAddress, PayloadLimits, Ping, Pong, Protoconf, Services, Version, encode_frame,
+};
+use socket2::{Domain, SockRef, Socket, Type};
+
+/// How long anything may take that usually takes less than a second.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often a condition is looked at that nobody announces.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// What a scripted peer calls itself.
+pub(crate) const USER_AGENT: &str = "/Bitcoin SV:1.2.2/";
+
+/// Waits until `condition` holds, at most [`DEADLINE`].
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited too long until {what}");
+        std::thread::park_timeout(LOOK);
+    }
+}
+
+/// The `version` of a current node, with a nonce of its own.
+pub(crate) fn version() -> Version {
+    Version {
+        version: PROTOCOL_VERSION,
+        services: Services::NETWORK,
+        timestamp: 1_700_000_000,
+        receiver: NetworkAddress::unset(Services::NONE),
+        sender: Some(NetworkAddress::unset(Services::NETWORK)),
+        nonce: Some(0x5eed),
+        user_agent: Some(USER_AGENT.into()),
+        start_height: Some(7),
+        relay: Some(true),
+        association_id: Some(AssociationId::Null),
+    }
+}
+
+/// The `protoconf` of a current node.
+pub(crate) fn protoconf() -> Protoconf {
+    Protoconf {
+        max_receive_payload: DEFAULT_MAX_RECEIVE_PAYLOAD,
+        stream_policies: Some("Default".into()),
+    }
+}
+
+/// A message as a frame of regtest.
+pub(crate) fn frame(message: &Message) -> Vec<u8> {
+    frame_of(Network::Regtest.magic(), message)
+}
+
+/// A message as a frame with that magic.
+pub(crate) fn frame_of(magic: Magic, message: &Message) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_frame(magic, message, &mut bytes);
+    bytes
+}
+
+/// A header of regtest that claims `len` bytes of payload, whatever follows. Its checksum is wrong.
+pub(crate) fn header_claiming(command: &'static str, len: u32) -> Vec<u8> {
+    let mut bytes = Network::Regtest.magic().0.to_vec();
+    bytes.extend_from_slice(&Command::new(command).to_bytes());
+    bytes.extend_from_slice(&len.to_le_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    bytes
+}
+
+/// One end of a TCP connection, in the hands of a test.
+#[derive(Debug)]
+pub(crate) struct RawPeer {
+    /// `None` once it is closed.
+    tcp: Option<TcpStream>,
+    frames: FrameReader,
+}
+
+impl RawPeer {
+    pub(crate) fn new(tcp: TcpStream) -> Self {
+        tcp.set_read_timeout(Some(DEADLINE)).unwrap();
+        tcp.set_write_timeout(Some(DEADLINE)).unwrap();
+        tcp.set_nodelay(true).unwrap();
+        let limits = PayloadLimits {
+            general: u32::MAX,
+            buffered: u64::MAX,
+            ..PayloadLimits::default()
+        };
+        Self {
+            tcp: Some(tcp),
+            frames: FrameReader::new(Network::Regtest.magic(), limits),
+        }
+    }
+
+    /// Dials a listener.
+    pub(crate) fn dial(address: SocketAddr) -> Self {
+        Self::new(TcpStream::connect_timeout(&address, DEADLINE).unwrap())
+    }
+
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        self.tcp.as_ref().expect("the peer has been closed")
+    }
+
+    /// Another holder of the same socket.
+    pub(crate) fn another_holder(&self) -> TcpStream {
+        self.tcp().try_clone().unwrap()
+    }
+
+    pub(crate) fn send_bytes(&self, bytes: &[u8]) {
+        self.tcp().write_all(bytes).unwrap();
+    }
+
+    pub(crate) fn send(&self, message: impl Into<Message>) {
+        self.send_bytes(&frame(&message.into()));
+    }
+
+    /// The next message; `None` when the other side has closed or reset the connection.
+    #[track_caller]
+    pub(crate) fn next(&mut self) -> Option<Message> {
+        loop {
+            match self.frames.next_frame().expect("a stream of whole frames") {
+                Some(Incoming::Frame(frame)) => {
+                    return Some(Message::decode(frame.command, frame.payload).unwrap());
+                }
+                Some(other) => panic!("the stream has a damaged frame: {other:?}"),
+                None => {}
+            }
+            let mut tcp = self.tcp.as_ref().expect("the peer has been closed");
+            match self.frames.read_from(&mut tcp) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) if is_cut(&error) => return None,
+                Err(error) => panic!("nothing came: {error}"),
+            }
+        }
+    }
+
+    /// The next message.
+    #[track_caller]
+    pub(crate) fn next_message(&mut self) -> Message {
+        self.next()
+            .expect("a message, but the connection has ended")
+    }
+
+    /// The next message of that name; others are skipped.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, name: &str) -> Message {
+        loop {
+            let message = self.next_message();
+            if message.command().name() == name {
+                return message;
+            }
+        }
+    }
+
+    /// The nonce of the next ping; other messages are skipped.
+    #[track_caller]
+    pub(crate) fn expect_ping(&mut self) -> u64 {
+        match self.expect("ping") {
+            Message::Ping(Ping { nonce: Some(nonce) }) => nonce,
+            other => panic!("a ping without a nonce: {other:?}"),
+        }
+    }
+
+    /// All messages until the other side ends the connection.
+    #[track_caller]
+    pub(crate) fn rest(&mut self) -> Vec<Message> {
+        std::iter::from_fn(|| self.next()).collect()
+    }
+
+    /// Reads `len` bytes, whatever they are; fewer if the other side ends the connection.
+    #[track_caller]
+    pub(crate) fn read_bytes(&self, len: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.tcp().take(len as u64).read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Reads whatever comes until the other side ends the connection.
+    #[track_caller]
+    pub(crate) fn read_to_end(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.tcp().read_to_end(&mut bytes) {
+            Ok(_) => {}
+            Err(error) if is_cut(&error) => {}
+            Err(error) => panic!("no end came: {error}"),
+        }
+        bytes
+    }
+
+    /// Shakes hands, whoever has dialled, answers the first ping, and leaves nothing unread.
+    #[track_caller]
+    pub(crate) fn shake_hands(&mut self) {
+        self.shake_hands_as(version());
+    }
+
+    /// Like [`RawPeer::shake_hands`], with another `version`.
+    #[track_caller]
+    pub(crate) fn shake_hands_as(&mut self, version: Version) {
+        self.send(version);
+        self.send(Message::Verack);
+        self.send(protoconf());
+        let nonce = self.expect_ping();
+        self.send(Pong::new(nonce));
+    }
+
+    /// Sends a ping and waits for its pong: whatever was sent before has been dealt with by then.
+    #[track_caller]
+    pub(crate) fn ping(&mut self, nonce: u64) {
+        self.send(Ping::new(nonce));
+        while self.expect("pong") != Message::Pong(Pong::new(nonce)) {}
+    }
+
+    /// Closes the socket. The system resets the connection if something is left unread.
+    pub(crate) fn close(&mut self) {
+        self.tcp = None;
+    }
+
+    /// Says that nothing more will be sent, and goes on reading.
+    pub(crate) fn close_writing(&self) {
+        self.tcp().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Ends the connection with a reset.
+    pub(crate) fn reset(&mut self) {
+        SockRef::from(self.tcp())
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        self.close();
+    }
+}
+
+fn is_cut(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
+}
+
+/// Where a test waits to be dialled.
+#[derive(Debug)]
+pub(crate) struct RawListener {
+    listener: TcpListener,
+}
+
+impl RawListener {
+    pub(crate) fn new() -> Self {
+        let socket = bound_socket();
+        socket.listen(128).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        Self {
+            listener: socket.into(),
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+
+    /// The next connection as a bare socket.
+    #[track_caller]
+    pub(crate) fn accept_tcp(&self) -> TcpStream {
+        self.listener.accept().expect("a connection").0
+    }
+
+    /// The next connection.
+    #[track_caller]
+    pub(crate) fn accept(&self) -> RawPeer {
+        RawPeer::new(self.accept_tcp())
+    }
+}
+
+/// Two ends of one connection.
+pub(crate) fn socket_pair() -> (TcpStream, TcpStream) {
+    let listener = RawListener::new();
+    let dialled = TcpStream::connect_timeout(&listener.address(), DEADLINE).unwrap();
+    (dialled, listener.accept_tcp())
+}
+
+/// Two ends of one connection whose buffers hold little, so that writes of the second end, a bare socket, soon stall.
+pub(crate) fn narrow_pair() -> (RawPeer, TcpStream) {
+    const NARROW: usize = 4096;
+    let listener = RawListener::new();
+    let reader = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    reader.set_recv_buffer_size(NARROW).unwrap();
+    reader
+        .connect_timeout(&listener.address().into(), DEADLINE)
+        .unwrap();
+    let writer = listener.accept_tcp();
+    SockRef::from(&writer).set_send_buffer_size(NARROW).unwrap();
+    (RawPeer::new(reader.into()), writer)
+}
+
+/// An address at which nobody listens, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct ClosedPort {
+    socket: Socket,
+}
+
+impl ClosedPort {
+    pub(crate) fn new() -> Self {
+        Self {
+            socket: bound_socket(),
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        address_of(&self.socket)
+    }
+}
+
+/// A host that does not answer: a listener whose queue is full, so that the system drops what else comes.
+#[derive(Debug)]
+pub(crate) struct SilentHost {
+    listener: Socket,
+    _fillers: Vec<Socket>,
+}
+
+impl SilentHost {
+    pub(crate) fn new() -> Self {
+        let listener = bound_socket();
+        listener.listen(0).unwrap();
+        let address = address_of(&listener);
+        let filler = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        // One fits into the queue, and the rest are for a system that lets more in.
+        let first = filler();
+        first.connect_timeout(&address.into(), DEADLINE).unwrap();
+        let mut fillers = vec![first];
+        for _ in 0..4 {
+            let more = filler();
+            more.set_nonblocking(true).unwrap();
+            // It begins, and nobody waits for it.
+            let _ = more.connect(&address.into());
+            fillers.push(more);
+        }
+        Self {
+            listener,
+            _fillers: fillers,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        address_of(&self.listener)
+    }
+}
+
+fn bound_socket() -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&any_port.into()).unwrap();
+    socket
+}
+
+fn address_of(socket: &Socket) -> SocketAddr {
+    socket.local_addr().unwrap().as_socket().unwrap()
+}
