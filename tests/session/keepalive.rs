@@ -502,3 +502,27 @@ fn two_sessions_between_which_nothing_arrives_any_more_both_give_up() {
         assert_eq!(side.closed(), Some(&reason));
     }
 }
+
+#[test]
+fn pings_are_the_programs_to_answer_if_it_says_so_and_malformed_ones_are_not() {
+    for direction in DIRECTIONS {
+        let mut side = Side::complete_with(direction, |config| config.answer_pings = false);
+        assert_eq!(side.receive(Ping::new(5)), Fate::Delivered);
+        assert_eq!(side.take(), []);
+        // It may send what it answers.
+        assert_eq!(
+            side.session.check_outgoing(&Pong::new(5).into()),
+            Ok(()),
+            "{direction:?}"
+        );
+        assert_eq!(side.receive(Ping { nonce: None }), Fate::Consumed);
+        assert_ne!(side.take(), []);
+        // A peer that is too old to expect an answer gets none.
+        let mut side = Side::connected_with(direction, |config| config.answer_pings = false);
+        side.shake_hands(Version {
+            version: 60_000,
+            ..peer_version()
+        });
+        assert_eq!(side.receive(Ping::new(5)), Fate::Consumed);
+    }
+}
