@@ -41,19 +41,16 @@ fn main() -> ExitCode {
 fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
     let network = arguments.network;
     let mut node = Connection::connect(&arguments.node, &ConnectionConfig::new(network))?;
-    let mut file = match &arguments.out {
-        Some(path) => {
-            let file =
-                File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
-            Some(BufWriter::new(file))
-        }
-        None => None,
-    };
+    let mut file = arguments.out.map(HeaderFile::create).transpose()?;
     let genesis = BlockHeader::genesis(network);
     let (mut height, mut tip) = (0_u32, genesis.hash());
-    write(&mut file, &genesis)?;
+    if let Some(file) = &mut file {
+        file.write(&genesis)?;
+    }
     loop {
-        let headers = node.headers(&[tip, genesis.hash()], BlockHash::ZERO, TIMEOUT)?;
+        let headers = node
+            .headers(&[tip, genesis.hash()], BlockHash::ZERO, TIMEOUT)
+            .map_err(explain)?;
         for header in &headers {
             if header.previous != tip {
                 let previous = header.previous;
@@ -64,15 +61,17 @@ fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
                 .check_proof_of_work(network)
                 .map_err(|error| format!("header {}: {error}", height + 1))?;
             (height, tip) = (height + 1, header.hash());
-            write(&mut file, header)?;
+            if let Some(file) = &mut file {
+                file.write(header)?;
+            }
         }
         // A node that has more sends as many as a message may have.
         if headers.len() < MAX_HEADERS {
             break;
         }
     }
-    if let Some(file) = &mut file {
-        file.flush()?;
+    if let Some(file) = file {
+        file.finish()?;
     }
     if arguments.json {
         shared::say_json(&json!({ "height": height, "tip": tip.to_string() }))?;
@@ -83,9 +82,40 @@ fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
     Ok(())
 }
 
-fn write(file: &mut Option<BufWriter<File>>, header: &BlockHeader) -> std::io::Result<()> {
-    match file {
-        Some(file) => file.write_all(&header.to_bytes()),
-        None => Ok(()),
+/// Silence has a reason that is worth knowing.
+fn explain(error: bsv_p2p::Error) -> shared::Failure {
+    match error {
+        bsv_p2p::Error::TimedOut { .. } => {
+            format!("{error}: a node says nothing while it downloads the chain itself").into()
+        }
+        error => error.into(),
+    }
+}
+
+/// Where the headers go. Errors name the file.
+struct HeaderFile {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl HeaderFile {
+    fn create(path: PathBuf) -> Result<Self, String> {
+        match File::create(&path) {
+            Ok(file) => Ok(Self {
+                path,
+                file: BufWriter::new(file),
+            }),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        }
+    }
+
+    fn write(&mut self, header: &BlockHeader) -> Result<(), String> {
+        let written = self.file.write_all(&header.to_bytes());
+        written.map_err(|error| format!("{}: {error}", self.path.display()))
+    }
+
+    fn finish(mut self) -> Result<(), String> {
+        let written = self.file.flush();
+        written.map_err(|error| format!("{}: {error}", self.path.display()))
     }
 }

@@ -1,13 +1,11 @@
 //! Shows what peers say: handshakes, announcements, blocks, and a summary at the end.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{EventBus, PeerConnectionActor, PeerConnectionSetup, resolve};
+use bsv_p2p::Network;
+use bsv_p2p::connection::EventBus;
 use bsv_p2p::event::Event;
-use bsv_p2p::session::NonceRegistry;
-use bsv_p2p::{ConnectionConfig, Network};
 use clap::Parser;
 use crossbeam_channel::{at, bounded, never, select};
 
@@ -88,18 +86,23 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
         None => never(),
     };
 
-    let mut report = Report::new(arguments.json);
+    let report = Report::new(arguments.json);
     let bus = EventBus::new();
     let events = bus.subscribe();
-    let mut peers = connect(&names, network, &bus, &mut report)?;
+    let mut peers = Peers::new(network, bus);
+    for name in &names {
+        if let Err(reason) = peers.watch(name)? {
+            report.unresolved(name, &reason)?;
+        }
+    }
     // Without a limit of time there is nothing to wait for once all peers are gone.
-    let mut all_gone = false;
+    let mut all_gone = peers.all_gone();
     while !(all_gone && seconds.is_none()) {
         select! {
             recv(events) -> event => match event {
                 Ok(Event::Control(event)) => {
                     report.control(&event)?;
-                    peers.on_control(&event);
+                    peers.on_control(&event)?;
                 }
                 Ok(Event::Message(event)) => {
                     if let Some(address) = peers.address(event.peer_id) {
@@ -119,36 +122,4 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
         return Err("no peer is left".into());
     }
     Ok(())
-}
-
-/// Opens a connection to each peer.
-fn connect(
-    names: &[String],
-    network: Network,
-    bus: &EventBus,
-    report: &mut Report,
-) -> Result<Peers, shared::Failure> {
-    let config = ConnectionConfig::new(network);
-    let nonces = NonceRegistry::default();
-    let mut peers = Peers::default();
-    for name in names {
-        let first: Result<SocketAddr, _> =
-            resolve(name, network.port(), config.resolve_timeout).map(|addresses| addresses[0]);
-        match first {
-            Ok(address) => {
-                let setup = PeerConnectionSetup {
-                    config: config.clone(),
-                    nonces: nonces.clone(),
-                    events: bus.clone(),
-                    slot: None,
-                };
-                peers.add(PeerConnectionActor::spawn_outbound(address, setup)?);
-            }
-            Err(reason) => {
-                report.unresolved(name, &reason)?;
-                peers.add_unresolved(name);
-            }
-        }
-    }
-    Ok(peers)
 }

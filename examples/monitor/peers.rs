@@ -1,36 +1,80 @@
 //! The peers that are watched.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
-use bsv_p2p::connection::PeerConnectionHandle;
+use bsv_p2p::connection::{
+    EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup, resolve,
+};
 use bsv_p2p::event::ControlEvent;
+use bsv_p2p::session::{DisconnectReason, NonceRegistry};
 use bsv_p2p::wire::{BlockHash, GetData, Inventory, Message};
+use bsv_p2p::{ConnectionConfig, Error, Network};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// How many blocks are remembered as asked for: peers may announce what they like.
 const MAX_REMEMBERED: usize = 100_000;
 
-#[derive(Default)]
 pub(crate) struct Peers {
-    connections: Vec<PeerConnectionHandle>,
-    by_id: HashMap<Uuid, usize>,
-    gone: HashSet<Uuid>,
+    config: ConnectionConfig,
+    nonces: NonceRegistry,
+    bus: EventBus,
+    watched: Vec<Watched>,
     unresolved: Vec<String>,
     /// Blocks that have been asked for, each of whoever announced it first.
     asked: HashSet<BlockHash>,
 }
 
+/// A peer, and the other addresses of its name.
+struct Watched {
+    connection: PeerConnectionHandle,
+    further: std::vec::IntoIter<SocketAddr>,
+    gone: bool,
+}
+
 impl Peers {
-    pub(crate) fn add(&mut self, connection: PeerConnectionHandle) {
-        self.by_id
-            .insert(connection.peer_id(), self.connections.len());
-        self.connections.push(connection);
+    pub(crate) fn new(network: Network, bus: EventBus) -> Self {
+        Self {
+            config: ConnectionConfig::new(network),
+            nonces: NonceRegistry::default(),
+            bus,
+            watched: Vec::new(),
+            unresolved: Vec::new(),
+            asked: HashSet::new(),
+        }
     }
 
-    pub(crate) fn add_unresolved(&mut self, name: &str) {
-        self.unresolved.push(name.to_owned());
+    /// Opens a connection, unless the name has no address.
+    pub(crate) fn watch(&mut self, name: &str) -> Result<Result<(), DisconnectReason>, Error> {
+        let port = self.config.network.port();
+        let addresses = match resolve(name, port, self.config.resolve_timeout) {
+            Ok(addresses) => addresses,
+            Err(reason) => {
+                self.unresolved.push(name.to_owned());
+                return Ok(Err(reason));
+            }
+        };
+        let mut further = addresses.into_iter();
+        if let Some(address) = further.next() {
+            let connection = self.dial(address)?;
+            self.watched.push(Watched {
+                connection,
+                further,
+                gone: false,
+            });
+        }
+        Ok(Ok(()))
+    }
+
+    fn dial(&self, address: SocketAddr) -> Result<PeerConnectionHandle, Error> {
+        let setup = PeerConnectionSetup {
+            config: self.config.clone(),
+            nonces: self.nonces.clone(),
+            events: self.bus.clone(),
+            slot: None,
+        };
+        PeerConnectionActor::spawn_outbound(address, setup)
     }
 
     pub(crate) fn address(&self, peer: Uuid) -> Option<SocketAddr> {
@@ -38,15 +82,26 @@ impl Peers {
     }
 
     pub(crate) fn all_gone(&self) -> bool {
-        self.gone.len() == self.connections.len()
+        self.watched.iter().all(|peer| peer.gone)
     }
 
-    pub(crate) fn on_control(&mut self, event: &ControlEvent) {
-        if let ControlEvent::ConnectionLost { peer_id, .. }
-        | ControlEvent::ConnectionFailed { peer_id, .. } = event
-        {
-            self.gone.insert(*peer_id);
+    /// Tries the next address of a name when one fails.
+    pub(crate) fn on_control(&mut self, event: &ControlEvent) -> Result<(), Error> {
+        let (ControlEvent::ConnectionLost { peer_id, .. }
+        | ControlEvent::ConnectionFailed { peer_id, .. }) = event
+        else {
+            return Ok(());
+        };
+        let of_peer = |peer: &Watched| peer.connection.peer_id() == *peer_id;
+        let Some(at) = self.watched.iter().position(of_peer) else {
+            return Ok(());
+        };
+        let failed = matches!(event, ControlEvent::ConnectionFailed { .. });
+        match self.watched[at].further.next().filter(|_| failed) {
+            Some(address) => self.watched[at].connection = self.dial(address)?,
+            None => self.watched[at].gone = true,
         }
+        Ok(())
     }
 
     /// Asks for each announced block once.
@@ -80,7 +135,7 @@ impl Peers {
 
     /// An object for each peer.
     pub(crate) fn summary(&self) -> Vec<Value> {
-        let connections = self.connections.iter().map(|connection| {
+        let connections = self.watched.iter().map(|Watched { connection, .. }| {
             let (peer, traffic) = (connection.peer(), connection.traffic());
             let round_trip = connection.round_trip().last;
             json!({
@@ -105,6 +160,7 @@ impl Peers {
     }
 
     fn connection(&self, peer: Uuid) -> Option<&PeerConnectionHandle> {
-        self.by_id.get(&peer).map(|at| &self.connections[*at])
+        let mut connections = self.watched.iter().map(|peer| &peer.connection);
+        connections.find(|connection| connection.peer_id() == peer)
     }
 }

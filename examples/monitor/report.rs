@@ -87,31 +87,50 @@ impl Report {
         if self.json {
             return say_json(&json!({ "event": "Summary", "peers": peers }));
         }
+        let header = COLUMNS.map(|(title, _)| title.to_owned());
+        let rows = peers
+            .iter()
+            .map(|peer| COLUMNS.map(|(_, field)| cell(&peer[field])));
+        let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
         say("")?;
-        for peer in peers {
-            let field = |name: &str| match &peer[name] {
-                Value::Null => "-".to_owned(),
-                Value::String(text) => text.clone(),
-                Value::Number(number) if number.is_f64() => {
-                    format!("{:.3}", number.as_f64().unwrap_or_default())
-                }
-                value => value.to_string(),
-            };
-            say(format_args!(
-                "{}  {}  version {}  height {}  round trip {} ms  in {} messages {} bytes  \
-                 out {} messages {} bytes",
-                field("peer"),
-                field("user_agent"),
-                field("version"),
-                field("height"),
-                field("rtt_ms"),
-                field("messages_in"),
-                field("bytes_in"),
-                field("messages_out"),
-                field("bytes_out"),
-            ))?;
+        for row in &rows {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                let width = width(column).unwrap_or_default();
+                // Names to the left, numbers to the right.
+                line += &match column {
+                    0 | 1 => format!("{cell:<width$}  "),
+                    _ => format!("{cell:>width$}  "),
+                };
+            }
+            say(line.trim_end())?;
         }
         Ok(())
+    }
+}
+
+/// The summary's columns: their titles, and the fields of the JSON object.
+const COLUMNS: [(&str, &str); 9] = [
+    ("peer", "peer"),
+    ("user agent", "user_agent"),
+    ("version", "version"),
+    ("height at start", "height"),
+    ("round trip ms", "rtt_ms"),
+    ("messages in", "messages_in"),
+    ("messages out", "messages_out"),
+    ("bytes in", "bytes_in"),
+    ("bytes out", "bytes_out"),
+];
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => {
+            format!("{:.3}", number.as_f64().unwrap_or_default())
+        }
+        value => value.to_string(),
     }
 }
 
@@ -119,13 +138,16 @@ impl Report {
 fn describe(message: &Message) -> Option<String> {
     match message {
         Message::Inv(inv) => {
-            let count =
-                |wanted: fn(&&Inventory) -> bool| inv.inventory.iter().filter(wanted).count();
-            let blocks = count(|entry| matches!(entry, Inventory::Block(_)));
-            let transactions = count(|entry| matches!(entry, Inventory::Tx(_)));
-            Some(format!(
-                "announces {blocks} blocks and {transactions} transactions"
-            ))
+            let announced = |wanted: fn(&&Inventory) -> bool, name| {
+                let count = inv.inventory.iter().filter(wanted).count();
+                (count > 0).then(|| plural(count, name))
+            };
+            let kinds = [
+                announced(|entry| matches!(entry, Inventory::Block(_)), "block"),
+                announced(|entry| matches!(entry, Inventory::Tx(_)), "transaction"),
+            ];
+            let kinds: Vec<_> = kinds.into_iter().flatten().collect();
+            (!kinds.is_empty()).then(|| format!("announces {}", kinds.join(" and ")))
         }
         Message::Headers(headers) => match &headers.headers[..] {
             [] => Some("has no further headers".to_owned()),
@@ -133,12 +155,18 @@ fn describe(message: &Message) -> Option<String> {
             headers => Some(format!("sends {} headers", headers.len())),
         },
         Message::Block(block) => Some(format!(
-            "sends block {} with {} transactions in {} bytes",
+            "sends block {} with {} in {}",
             block.hash(),
-            block.transaction_count(),
-            block.bytes().len()
+            plural(block.transaction_count(), "transaction"),
+            plural(block.bytes().len(), "byte")
         )),
+        Message::SendHeaders => Some("wants new blocks announced by their headers".to_owned()),
         Message::Reject(reject) => Some(reject.to_string()),
         _ => None,
     }
+}
+
+fn plural(count: usize, name: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {name}{s}")
 }

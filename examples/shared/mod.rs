@@ -34,24 +34,26 @@ pub(crate) fn network() -> impl TypedValueParser<Value = Network> {
 /// Runs a tool: reads its arguments, and turns its end into an exit status.
 pub(crate) fn run<A: Parser>(tool: impl FnOnce(A) -> Result<(), Failure>) -> ExitCode {
     env_logger::init();
-    let arguments = match A::try_parse() {
-        Ok(arguments) => arguments,
-        // Help and version are what was asked for, and go to standard output.
-        Err(asked) if !asked.use_stderr() => {
-            print!("{asked}");
-            return ExitCode::SUCCESS;
-        }
+    let result = match A::try_parse() {
+        Ok(arguments) => tool(arguments),
+        // Help is what was asked for, and goes to standard output.
+        Err(asked) if !asked.use_stderr() => say(asked.to_string().trim_end()).map_err(Into::into),
         Err(error) => {
+            // What is wrong is in the first paragraph; usage and advice follow.
             let text = error.to_string();
-            eprintln!("{}", text.lines().next().unwrap_or("error: wrong usage"));
-            return ExitCode::from(2);
+            let wrong = text.split("\n\n").next().unwrap_or_default();
+            let wrong = wrong.strip_prefix("error: ").unwrap_or(wrong);
+            Err(WrongUsage(format!("{wrong} (see --help)")).into())
         }
     };
-    match tool(arguments) {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", error.to_string().replace('\n', " "));
+            let text = error.to_string();
+            let words: Vec<_> = text.split_whitespace().collect();
+            // Nobody may be listening.
+            let _ = writeln!(io::stderr(), "error: {}", words.join(" "));
             let wrong_usage = error.is::<WrongUsage>();
             ExitCode::from(if wrong_usage { 2 } else { 1 })
         }

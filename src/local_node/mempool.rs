@@ -37,7 +37,7 @@ struct Pooled {
 pub enum Inserted {
     /// It is in the pool now.
     New,
-    /// It was there already.
+    /// It was there already, or the chain holds it.
     Known,
     /// There is no room; it was not kept.
     Full,

@@ -1,6 +1,6 @@
 //! What a local node has and what it does about each event.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -31,6 +31,8 @@ const MAX_REQUESTED: usize = 100_000;
 pub(super) struct State {
     pub(super) chain: Chain,
     pub(super) pool: TransactionPool,
+    /// The transactions of the active chain: one that a peer sends late must not be mined once more.
+    mined: HashSet<Txid>,
     config: ConnectionConfig,
     /// Where connections tell what happens; `None` once the node is closed.
     events: Option<EventBus>,
@@ -49,6 +51,8 @@ struct Peer {
     handle: PeerConnectionHandle,
     /// Whether the handshake is complete.
     ready: bool,
+    /// Whether the handshake is complete with one who has blocks.
+    serves_blocks: bool,
     /// What it said in its `version` of transactions.
     wants_transactions: bool,
     /// Whether its one `getaddr` has been answered.
@@ -60,6 +64,7 @@ impl State {
         Self {
             chain: Chain::new(),
             pool: TransactionPool::default(),
+            mined: HashSet::new(),
             config,
             events: Some(events),
             nonces: NonceRegistry::default(),
@@ -119,9 +124,13 @@ impl State {
         tx: &Tx,
         from: Option<Uuid>,
     ) -> Result<Inserted, InvalidTransaction> {
+        let txid = tx.txid();
+        if self.mined.contains(&txid) {
+            return Ok(Inserted::Known);
+        }
         let inserted = self.pool.insert(tx)?;
         if inserted == Inserted::New {
-            let announcement = Inv::from(vec![Inventory::Tx(tx.txid())]).into();
+            let announcement = Inv::from(vec![Inventory::Tx(txid)]).into();
             for (id, peer) in &self.peers {
                 if peer.ready && peer.wants_transactions && Some(*id) != from {
                     tell(peer, &announcement);
@@ -139,6 +148,7 @@ impl State {
                 if let Some(peer) = self.peers.get_mut(&peer_id) {
                     peer.ready = true;
                     peer.wants_transactions = info.relay;
+                    peer.serves_blocks = info.services.contains(Services::NETWORK);
                 }
                 // Whoever has blocks is asked for them, also who dialled us.
                 if info.services.contains(Services::NETWORK) {
@@ -149,8 +159,18 @@ impl State {
                 ControlEvent::ConnectionLost { peer_id, .. }
                 | ControlEvent::ConnectionFailed { peer_id, .. },
             ) => {
+                let gone = self.peers.remove(&peer_id).map(|peer| peer.handle);
+                let asked = self.requested.len();
                 self.requested.retain(|_, (asked, _)| *asked != peer_id);
-                return self.peers.remove(&peer_id).map(|peer| peer.handle);
+                if self.requested.len() < asked {
+                    // What it owed has to come from others.
+                    let question = self.question_for_headers();
+                    let others = self.peers.values();
+                    others
+                        .filter(|peer| peer.serves_blocks)
+                        .for_each(|peer| tell(peer, &question));
+                }
+                return gone;
             }
             Event::Control(_) => {}
             Event::Message(event) => self.on_message(event.peer_id, &event.message),
@@ -174,6 +194,10 @@ impl State {
                     Ok(_) => {}
                     Err(Refused::UnknownParent(_)) => {
                         self.send(from, &self.question_for_headers());
+                    }
+                    // Not of use to us, but not wrong either: the peer may be about to learn of our longer chain.
+                    Err(refused @ (Refused::ForkTooDeep { .. } | Refused::NoRoom { .. })) => {
+                        log::debug!("local node: block {} left out: {refused}", block.hash());
                     }
                     Err(refused) => {
                         log::warn!("local node: block {} refused: {refused}", block.hash());
@@ -204,7 +228,7 @@ impl State {
     fn on_inv(&mut self, from: Uuid, inventory: &[Inventory]) {
         let wanted: Vec<_> = inventory
             .iter()
-            .filter(|entry| matches!(entry, Inventory::Tx(txid) if !self.pool.contains(txid)))
+            .filter(|entry| matches!(entry, Inventory::Tx(txid) if !self.knows_transaction(txid)))
             .copied()
             .collect();
         let new_block = inventory
@@ -314,12 +338,16 @@ impl State {
         for hash in &disconnected {
             if let Some(block) = self.chain.block(hash) {
                 self.pool.restore_disconnected(block);
+                for transaction in block.transactions() {
+                    self.mined.remove(&transaction.txid());
+                }
             }
         }
         let mut headers = Vec::new();
         for hash in &connected {
             if let Some(block) = self.chain.block(hash) {
                 self.pool.remove_included(block);
+                self.mined.extend(block.transactions().map(|tx| tx.txid()));
                 headers.push(*block.header());
             }
         }
@@ -378,10 +406,15 @@ impl State {
         let peer = Peer {
             handle,
             ready: false,
+            serves_blocks: false,
             wants_transactions: true,
             told_addresses: false,
         };
         self.peers.insert(peer.handle.peer_id(), peer);
+    }
+
+    fn knows_transaction(&self, txid: &Txid) -> bool {
+        self.pool.contains(txid) || self.mined.contains(txid)
     }
 
     pub(super) fn transaction(&self, txid: &Txid) -> Option<Tx> {

@@ -10,6 +10,7 @@ mod announcements;
 mod chain;
 mod handshake;
 mod liveness;
+mod local_node;
 mod manners;
 mod mining;
 mod objects;

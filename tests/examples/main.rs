@@ -1,0 +1,8 @@
+//! The examples as a person runs them: built, in processes of their own, against local nodes.
+
+mod headers;
+mod monitor;
+mod ping;
+mod servers;
+mod tool;
+mod usage;

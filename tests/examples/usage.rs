@@ -1,0 +1,161 @@
+//! What all examples have in common: help, wrong usage, failures, closed pipes.
+
+use std::io;
+
+use bsv_p2p::local_node::LocalNode;
+
+use crate::servers;
+use crate::tool::{Tool, command, run};
+
+#[test]
+fn help_is_on_standard_output_and_names_every_option() {
+    for (name, options) in [
+        ("ping", &["HOST:PORT", "--count"][..]),
+        ("headers", &["HOST:PORT", "--out"]),
+        ("monitor", &["--peer", "--seconds"]),
+    ] {
+        for help in ["--help", "-h"] {
+            let ended = run(name, &[help]);
+            ended.assert_success();
+            let text = ended.lines.join("\n");
+            let common = ["Usage:", "--network", "--json", "--help"];
+            let networks = ["mainnet", "testnet", "stn", "regtest"];
+            for wanted in options.iter().chain(&common).chain(&networks) {
+                assert!(text.contains(wanted), "{wanted} is not in:\n{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
+    for (name, arguments, said) in [
+        ("ping", &[][..], "<HOST:PORT>"),
+        ("headers", &[], "<HOST:PORT>"),
+        ("ping", &["127.0.0.1", "--unknown"], "--unknown"),
+        ("headers", &["127.0.0.1", "--unknown"], "--unknown"),
+        ("monitor", &["--unknown"], "--unknown"),
+        ("ping", &["127.0.0.1", "127.0.0.2"], "127.0.0.2"),
+        ("monitor", &["127.0.0.1"], "127.0.0.1"),
+        ("ping", &["127.0.0.1", "--count", "0"], "--count"),
+        ("ping", &["127.0.0.1", "--count", "-1"], "-1"),
+        ("ping", &["127.0.0.1", "--count", "many"], "many"),
+        ("ping", &["127.0.0.1", "--count"], "--count"),
+        (
+            "ping",
+            &["127.0.0.1", "--network", "moon"],
+            "mainnet, testnet, stn, regtest",
+        ),
+        ("headers", &["127.0.0.1", "--network", "Regtest"], "Regtest"),
+        ("headers", &["127.0.0.1", "--out"], "--out"),
+        ("monitor", &["--network", "two\n\nlines"], "two"),
+        ("monitor", &["--peer"], "--peer"),
+        ("monitor", &["--seconds", "soon"], "soon"),
+        ("monitor", &["--seconds", "-1"], "-1"),
+        ("monitor", &["--seconds", "NaN"], "NaN"),
+        ("monitor", &["--network", "mainnet"], "--peer"),
+        (
+            "monitor",
+            &["--network", "testnet", "--seconds", "1"],
+            "--peer",
+        ),
+        ("monitor", &["--network", "stn", "--json"], "--peer"),
+    ] {
+        let ended = run(name, arguments);
+        ended.assert_failure(2, said);
+        assert!(ended.lines.is_empty(), "{name} {arguments:?}: {ended:#?}");
+    }
+}
+
+#[test]
+fn a_failure_is_one_line_that_names_the_peer_and_the_reason_and_status_1() {
+    let node = LocalNode::start().unwrap();
+    let regtest = node.address().to_string();
+    let (_closed, closed) = servers::closed_port();
+    let (http, hangs_up) = (servers::http(), servers::hangs_up());
+    for (peer, network, said) in [
+        (&closed[..], "regtest", "refused"),
+        (&http, "mainnet", "HTTP"),
+        (&hangs_up, "stn", "closed the connection"),
+        (&regtest, "mainnet", "closed the connection"),
+        (&regtest, "testnet", "closed the connection"),
+        ("no-such-name.invalid:1", "regtest", "could not be resolved"),
+        ("127.0.0.1:port", "regtest", "could not be resolved"),
+        ("127.0.0.1:65536", "regtest", "could not be resolved"),
+        ("", "regtest", "could not be resolved"),
+    ] {
+        for name in ["ping", "headers"] {
+            let ended = run(name, &[peer, "--network", network, "--json"]);
+            ended.assert_failure(1, said);
+            ended.assert_failure(1, peer);
+            assert!(ended.lines.is_empty(), "{name} {peer}: {ended:#?}");
+        }
+        // The monitor tells of it as an event; the failure is that nobody is left.
+        let ended = run("monitor", &["--peer", peer, "--network", network]);
+        ended.assert_failure(1, "no peer is left");
+        let event = ended
+            .lines
+            .iter()
+            .find(|line| line.contains("connection failed"));
+        let event = event.unwrap_or_else(|| panic!("{ended:#?}"));
+        assert!(event.starts_with(peer) && event.contains(said), "{event}");
+    }
+    // Without --network it is mainnet that is meant.
+    for name in ["ping", "headers"] {
+        run(name, &[&regtest]).assert_failure(1, "closed the connection");
+    }
+    run("monitor", &["--peer", &regtest]).assert_failure(1, "no peer is left");
+}
+
+#[test]
+fn who_closes_the_pipe_has_had_enough() {
+    let node = LocalNode::start().unwrap();
+    let regtest = node.address().to_string();
+    for (name, arguments) in [
+        ("ping", &["--help"][..]),
+        ("monitor", &["--help"]),
+        ("ping", &[&regtest, "--network", "regtest", "--count", "1"]),
+        (
+            "ping",
+            &[&regtest, "--network", "regtest", "--count", "1", "--json"],
+        ),
+        ("headers", &[&regtest, "--network", "regtest"]),
+        ("monitor", &["--peer", &regtest, "--network", "regtest"]),
+        (
+            "monitor",
+            &["--peer", &regtest, "--network", "regtest", "--json"],
+        ),
+        ("monitor", &[]),
+    ] {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let child = command(name, arguments).stdout(writer).spawn().unwrap();
+        Tool::of(child).finish().assert_success();
+        // Nobody reads what is wrong either.
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let child = command(name, &["--unknown"])
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        Tool::of(child).finish().assert_status(2);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn output_that_cannot_be_written_is_a_failure() {
+    let node = LocalNode::start().unwrap();
+    let regtest = node.address().to_string();
+    for (name, arguments) in [
+        ("ping", &["--help"][..]),
+        ("ping", &[&regtest, "--network", "regtest", "--count", "1"]),
+        ("headers", &[&regtest, "--network", "regtest", "--json"]),
+        ("monitor", &["--peer", &regtest, "--network", "regtest"]),
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let child = command(name, arguments).stdout(full.unwrap()).spawn();
+        let ended = Tool::of(child.unwrap()).finish();
+        ended.assert_failure(1, "No space left on device");
+    }
+}

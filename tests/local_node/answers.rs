@@ -1,0 +1,163 @@
+//! What a local node answers.
+
+use bsv_p2p::Error;
+use bsv_p2p::Network;
+use bsv_p2p::local_node::{Inserted, LocalNode};
+use bsv_p2p::wire::{
+    Addr, BlockHash, BlockHeader, GetData, Inv, Inventory, Message, NetworkAddress, Services,
+    TimestampedAddress, Tx, Txid,
+};
+
+use crate::support::{DEADLINE, all_that_is_said, ask, client, expect, transaction};
+
+#[test]
+fn headers_after_the_first_known_block_of_a_locator_up_to_the_stop() {
+    let node = LocalNode::start().unwrap();
+    let mined = node.mine(5);
+    let genesis = BlockHeader::genesis(Network::Regtest).hash();
+    let unknown = BlockHash([7; 32]);
+    let mut client = client(&node);
+    let mut headers = |locator: &[BlockHash], stop| -> Vec<BlockHash> {
+        let headers = client.headers(locator, stop, DEADLINE).unwrap();
+        headers.iter().map(BlockHeader::hash).collect()
+    };
+    assert_eq!(headers(&[genesis], BlockHash::ZERO), mined);
+    assert_eq!(headers(&[mined[1], genesis], BlockHash::ZERO), mined[2..]);
+    assert_eq!(headers(&[unknown, mined[3]], BlockHash::ZERO), mined[4..]);
+    assert_eq!(headers(&[genesis], mined[2]), mined[..=2]);
+    assert_eq!(headers(&[mined[4]], BlockHash::ZERO), []);
+    assert_eq!(headers(&[], mined[1]), [mined[1]], "the block itself");
+}
+
+#[test]
+fn blocks_byte_for_byte_and_silence_about_unknown_ones() {
+    let node = LocalNode::start().unwrap();
+    let mined = node.mine(3);
+    let mut client = client(&node);
+    for hash in mined.iter().cycle().take(60) {
+        let block = client.block(*hash, DEADLINE).unwrap();
+        assert_eq!(Some(block), node.block(*hash));
+    }
+    let unknown = BlockHash([7; 32]);
+    let error = client.block(unknown, DEADLINE).unwrap_err();
+    assert!(
+        matches!(error, Error::NotFound { hash, .. } if hash == unknown),
+        "{error}"
+    );
+    let question = GetData::from(vec![
+        Inventory::Block(unknown),
+        Inventory::Block(mined[2]),
+        Inventory::Block(mined[0]),
+    ]);
+    let answers = ask(&mut client, question);
+    let expected = [mined[2], mined[0]].map(|hash| Message::from(node.block(hash).unwrap()));
+    assert_eq!(answers, expected);
+}
+
+#[test]
+fn transactions_of_the_pool_and_notfound_for_others() {
+    let node = LocalNode::start().unwrap();
+    let known = Tx::from(&transaction(1));
+    node.submit(&transaction(1)).unwrap();
+    let unknown = Inventory::Tx(Txid([7; 32]));
+    let mut client = client(&node);
+    let question = GetData::from(vec![unknown, Inventory::Tx(known.txid())]);
+    let answers = ask(&mut client, question);
+    let [Message::Tx(tx), Message::NotFound(missing)] = &answers[..] else {
+        panic!("{answers:?}");
+    };
+    assert_eq!(*tx, known);
+    assert_eq!(missing.inventory, [unknown]);
+
+    node.mine(1);
+    assert_eq!(node.pooled_transaction(known.txid()), None);
+    let answers = ask(
+        &mut client,
+        GetData::from(vec![Inventory::Tx(known.txid())]),
+    );
+    let missing = |message: &Message| matches!(message, Message::NotFound(_));
+    assert!(answers.iter().any(missing), "once mined: {answers:?}");
+}
+
+#[test]
+fn a_transaction_that_a_client_sends_is_taken_and_told_to_the_others() {
+    let node = LocalNode::start().unwrap();
+    let (mut sender, mut other) = (client(&node), client(&node));
+    assert!(node.wait_for_peers(2, DEADLINE));
+    let tx = Tx::from(&transaction(3));
+    sender.send(&tx.clone().into()).unwrap();
+    assert!(node.wait_for_transaction(tx.txid(), DEADLINE));
+    assert_eq!(node.pooled_transaction(tx.txid()), Some(tx.clone()));
+    let announced = expect(&mut other, |message| match message {
+        Message::Inv(inv) => Some(inv.inventory),
+        _ => None,
+    });
+    assert_eq!(announced, [Inventory::Tx(tx.txid())]);
+    // Neither told again, nor to who sent it.
+    assert_eq!(ask(&mut sender, tx), []);
+    assert_eq!(ask(&mut other, GetData::from(vec![])), []);
+}
+
+#[test]
+fn a_transaction_that_comes_again_after_it_was_mined_is_not_mined_again() {
+    let node = LocalNode::start().unwrap();
+    let tx = Tx::from(&transaction(1));
+    node.submit(&transaction(1)).unwrap();
+    node.mine(1);
+    let (mut late, mut other) = (client(&node), client(&node));
+    assert!(node.wait_for_peers(2, DEADLINE));
+    let announcement = Inv::from(vec![Inventory::Tx(tx.txid())]);
+    assert_eq!(ask(&mut late, announcement), [], "it is not asked for");
+    assert_eq!(ask(&mut late, tx.clone()), []);
+    assert_eq!(node.submit(&transaction(1)), Ok(Inserted::Known));
+    assert_eq!(node.pooled_transaction(tx.txid()), None);
+    assert_eq!(all_that_is_said(&mut other), [], "nobody is told");
+    let next = node.block(node.mine(1)[0]).unwrap();
+    assert_eq!(next.transaction_count(), 1);
+}
+
+#[test]
+fn addresses_once_for_each_client() {
+    let [node, other] = [(); 2].map(|()| LocalNode::start().unwrap());
+    other.connect(node.address()).unwrap();
+    assert!(other.wait_for_peers(1, DEADLINE));
+    let mut client = client(&other);
+    let told = NetworkAddress::new(Services::NETWORK, "10.1.2.3:18444".parse().unwrap());
+    let addr = Addr {
+        addresses: vec![TimestampedAddress {
+            time: 1_700_000_000,
+            address: told,
+        }],
+    };
+    client.send(&addr.into()).unwrap();
+    let answers = ask(&mut client, Message::GetAddr);
+    let [Message::Addr(addr)] = &answers[..] else {
+        panic!("{answers:?}");
+    };
+    let mut addresses: Vec<_> = addr
+        .addresses
+        .iter()
+        .map(|entry| entry.address.socket_address())
+        .collect();
+    addresses.sort();
+    let mut expected = [told.socket_address(), node.address(), other.address()];
+    expected.sort();
+    assert_eq!(addresses, expected);
+    assert_eq!(ask(&mut client, Message::GetAddr), [], "a second time");
+    let answers = ask(&mut crate::support::client(&other), Message::GetAddr);
+    assert!(
+        matches!(answers[..], [Message::Addr(_)]),
+        "another client: {answers:?}"
+    );
+}
+
+#[test]
+fn pings() {
+    let node = LocalNode::start().unwrap();
+    let mut client = client(&node);
+    for _ in 0..20 {
+        client.ping(DEADLINE).unwrap();
+    }
+    assert_eq!(client.peer().user_agent.to_string(), "/bsv-p2p:0.1.0/");
+    assert!(client.peer().services.contains(Services::NETWORK));
+}

@@ -1,0 +1,193 @@
+//! Many clients at once, and clients that do not behave: they are dropped alone.
+
+use std::net::SocketAddr;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::wire::{
+    Block, BlockHash, BlockHeader, GetData, Inventory, Message, OutPoint, Transaction,
+};
+use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
+
+use crate::support::{DEADLINE, announced_block, client, client_with, config, expect, transaction};
+
+#[test]
+fn fifty_clients_at_once() {
+    const CLIENTS: usize = 50;
+    let node = LocalNode::start().unwrap();
+    let first = node.mine(3);
+    let genesis = BlockHeader::genesis(Network::Regtest).hash();
+    let all_are_there = Barrier::new(CLIENTS + 1);
+    thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let (node, first, all_are_there) = (&node, &first, &all_are_there);
+            scope.spawn(move || {
+                let mut client = client(node);
+                let headers = client
+                    .headers(&[genesis], BlockHash::ZERO, DEADLINE)
+                    .unwrap();
+                assert!(
+                    headers
+                        .iter()
+                        .map(BlockHeader::hash)
+                        .eq(first.iter().copied())
+                );
+                all_are_there.wait();
+                // A new block is announced to each, and each gets it.
+                let new = expect(&mut client, |message| match message {
+                    Message::Headers(headers) => headers.headers.last().map(BlockHeader::hash),
+                    message => match announced_block(&message) {
+                        Some(Inventory::Block(hash)) => Some(hash),
+                        _ => None,
+                    },
+                });
+                let block = client.block(new, DEADLINE).unwrap();
+                assert_eq!(block.header().previous, first[2]);
+                node.submit(&transaction(number as u32)).unwrap();
+            });
+        }
+        all_are_there.wait();
+        assert!(node.wait_for_peers(CLIENTS, DEADLINE));
+        node.mine(1);
+    });
+    let block = node.block(node.mine(1)[0]).unwrap();
+    assert_eq!(block.transaction_count(), 1 + CLIENTS);
+}
+
+#[test]
+fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
+    let node = LocalNode::start().unwrap();
+    let tip = node.mine(2)[1];
+    let valid = node.block(tip).unwrap();
+    let transactions: Vec<Transaction> = valid.transactions().map(Into::into).collect();
+    let mut doubled = transactions.clone();
+    doubled.push(transactions[0].clone());
+    let mut early = *valid.header();
+    early.previous = tip;
+    early.time = BlockHeader::genesis(Network::Regtest).time;
+    let mut spent = transactions.clone();
+    spent[0].inputs[0].previous = OutPoint {
+        index: 1,
+        ..OutPoint::NONE
+    };
+    let mut without_work = *valid.header();
+    without_work.previous = tip;
+    while without_work.check_proof_of_work(Network::Regtest).is_ok() {
+        without_work.nonce += 1;
+    }
+    let mut good = client(&node);
+    for (what, block) in [
+        (
+            "its header commits to other transactions",
+            Block::new(&work(*valid.header(), tip), &doubled),
+        ),
+        (
+            "it is too old",
+            Block::new(&work(early, tip), &transactions),
+        ),
+        (
+            "its first transaction is no coinbase",
+            Block::new(&work(*valid.header(), tip), &spent),
+        ),
+        (
+            "it has no proof of work",
+            Block::new(&without_work, &transactions),
+        ),
+    ] {
+        let mut bad = client(&node);
+        bad.send(&block.into()).unwrap();
+        let end = Instant::now() + DEADLINE;
+        let ended = loop {
+            match bad.receive_timeout(DEADLINE) {
+                Ok(_) => assert!(Instant::now() < end, "{what}: not dropped"),
+                Err(error) => break error,
+            }
+        };
+        assert!(
+            matches!(ended, Error::Disconnected { .. }),
+            "{what}: {ended}"
+        );
+        assert_eq!(node.tip(), tip, "{what}");
+    }
+    // Blocks that are merely not of use are nobody's fault.
+    let mut behind = work(*valid.header(), tip);
+    behind.previous = BlockHash([7; 32]);
+    for block in [
+        valid,
+        Block::new(&work(behind, behind.previous), &transactions),
+    ] {
+        good.send(&block.into()).unwrap();
+    }
+    good.ping(DEADLINE).unwrap();
+    let next = node.mine(1)[0];
+    assert_eq!(good.block(next, DEADLINE).unwrap().hash(), next);
+}
+
+/// The header upon another block, and with a nonce that makes it right.
+fn work(mut header: BlockHeader, previous: BlockHash) -> BlockHeader {
+    header.previous = previous;
+    while header.check_proof_of_work(Network::Regtest).is_err() {
+        header.nonce += 1;
+    }
+    header
+}
+
+#[test]
+fn a_client_that_never_reads_is_dropped_alone_when_its_outbox_is_full() {
+    let mut config = LocalNode::default_config();
+    config.outbox_bytes = 256 * 1024;
+    // Its time to read is far from over.
+    config.write_timeout = 10 * DEADLINE;
+    a_client_that_never_reads_is_dropped_alone(config);
+}
+
+#[test]
+fn a_client_that_never_reads_is_dropped_alone_when_its_time_is_over() {
+    let mut config = LocalNode::default_config();
+    config.write_timeout = Duration::from_millis(500);
+    a_client_that_never_reads_is_dropped_alone(config);
+}
+
+#[track_caller]
+fn a_client_that_never_reads_is_dropped_alone(config: ConnectionConfig) {
+    let address: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let node = LocalNode::start_at(address, config).unwrap();
+    // A block of about 300 KB, which is asked for more often than the system takes without a reader.
+    for number in 0..30 {
+        let mut big = transaction(number);
+        big.outputs[0].script = vec![0x6a; 10_000];
+        node.submit(&big).unwrap();
+    }
+    let block = node.mine(1)[0];
+    let mut good = client(&node);
+    let mut stuck = client_with(&node, &crate::support::config());
+    assert!(node.wait_for_peers(2, DEADLINE));
+    stuck
+        .send(&GetData::from(vec![Inventory::Block(block); 200]).into())
+        .unwrap();
+    let end = Instant::now() + DEADLINE;
+    while node.peer_count() == 2 {
+        assert!(
+            Instant::now() < end,
+            "the client that does not read is not dropped"
+        );
+        // Meanwhile the other is served.
+        good.ping(DEADLINE).unwrap();
+    }
+    assert_eq!(good.block(block, DEADLINE).unwrap().hash(), block);
+    let next = node.mine(1)[0];
+    assert_eq!(good.block(next, DEADLINE).unwrap().hash(), next);
+    assert_eq!(node.peer_count(), 1);
+}
+
+#[test]
+fn a_client_that_comes_back_is_served_again() {
+    let node = LocalNode::start().unwrap();
+    for height in 1..=10 {
+        node.mine(1);
+        let client = Connection::connect(&node.address().to_string(), &config()).unwrap();
+        assert_eq!(client.peer().start_height, height);
+    }
+}

@@ -1,0 +1,239 @@
+//! Local nodes among themselves.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Instant;
+
+use bsv_p2p::Connection;
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::session::NonceRegistry;
+use bsv_p2p::wire::{BlockHash, BlockHeader, Headers, Inv, Inventory, Message, Services, Tx};
+
+use crate::support::{
+    DEADLINE, all_that_is_said, announced_block, client, client_with, config, expect, transaction,
+};
+
+fn nodes<const N: usize>() -> [LocalNode; N] {
+    [(); N].map(|()| LocalNode::start().unwrap())
+}
+
+/// Connects each node to the one before it.
+fn connect_in_a_row(nodes: &[LocalNode]) {
+    for pair in nodes.windows(2) {
+        pair[1].connect(pair[0].address()).unwrap();
+    }
+    for (at, node) in nodes.iter().enumerate() {
+        let ends = at == 0 || at == nodes.len() - 1;
+        assert!(node.wait_for_peers(if ends { 1 } else { 2 }, DEADLINE));
+    }
+}
+
+#[track_caller]
+fn assert_all_reach(nodes: &[LocalNode], tip: BlockHash) {
+    for (at, node) in nodes.iter().enumerate() {
+        assert!(
+            node.wait_for_tip(tip, DEADLINE),
+            "node {at} stands at height {}, not at {tip}",
+            node.height()
+        );
+    }
+}
+
+#[test]
+fn a_block_mined_anywhere_in_a_row_reaches_all() {
+    let nodes: [_; 3] = nodes();
+    connect_in_a_row(&nodes);
+    for (height, miner) in [0, 2, 1, 1, 0, 2].into_iter().enumerate() {
+        let mined = nodes[miner].mine(1);
+        assert_all_reach(&nodes, mined[0]);
+        assert!(nodes.iter().all(|node| node.height() == height as u32 + 1));
+    }
+    let mined = nodes[0].mine(30);
+    assert_all_reach(&nodes, mined[29]);
+    for node in &nodes {
+        assert_eq!(node.block_hash(7), Some(mined[0]));
+        assert_eq!(node.block(mined[11]), nodes[0].block(mined[11]));
+    }
+}
+
+#[test]
+fn a_transaction_submitted_anywhere_in_a_row_reaches_all_and_is_mined_anywhere() {
+    let nodes: [_; 3] = nodes();
+    connect_in_a_row(&nodes);
+    for (number, at) in [(1, 0), (2, 2), (3, 1)] {
+        let txid = transaction(number).txid();
+        nodes[at].submit(&transaction(number)).unwrap();
+        for node in &nodes {
+            assert!(node.wait_for_transaction(txid, DEADLINE));
+        }
+    }
+    let tip = nodes[2].mine(1)[0];
+    assert_all_reach(&nodes, tip);
+    let block = nodes[0].block(tip).unwrap();
+    assert_eq!(block.transaction_count(), 4);
+    for number in 1..=3 {
+        let txid = transaction(number).txid();
+        assert!(block.transactions().any(|tx| tx.txid() == txid));
+        assert!(
+            nodes
+                .iter()
+                .all(|node| node.pooled_transaction(txid).is_none())
+        );
+    }
+}
+
+#[test]
+fn blocks_are_announced_by_headers_to_who_asked_for_that_and_by_inv_to_others() {
+    let node = LocalNode::start().unwrap();
+    let by_headers = config();
+    let mut by_inv = config();
+    by_inv.session.send_headers = false;
+    let mut by_headers = client_with(&node, &by_headers);
+    let mut by_inv = client_with(&node, &by_inv);
+    // Once it has answered, it has seen what was said before.
+    assert_eq!(all_that_is_said(&mut by_headers), []);
+    assert_eq!(all_that_is_said(&mut by_inv), []);
+    let mined = node.mine(1)[0];
+    let headers = vec![*node.block(mined).unwrap().header()];
+    assert_eq!(
+        all_that_is_said(&mut by_headers),
+        [Headers { headers }.into()]
+    );
+    let inventory = vec![Inventory::Block(mined)];
+    assert_eq!(all_that_is_said(&mut by_inv), [Inv::from(inventory).into()]);
+}
+
+#[test]
+fn transactions_are_announced_only_to_who_wants_them() {
+    let node = LocalNode::start().unwrap();
+    let mut without = config();
+    without.session.relay = false;
+    let mut without = client_with(&node, &without);
+    let mut with = client(&node);
+    assert!(node.wait_for_peers(2, DEADLINE));
+    node.submit(&transaction(1)).unwrap();
+    let inventory = vec![Inventory::Tx(transaction(1).txid())];
+    assert_eq!(all_that_is_said(&mut with), [Inv::from(inventory).into()]);
+    assert_eq!(all_that_is_said(&mut without), []);
+}
+
+#[test]
+fn the_longer_of_two_partitions_wins_when_they_meet() {
+    let [short, bridge, long] = nodes();
+    let far = LocalNode::start().unwrap();
+    for (from, to) in [(&short, &bridge), (&long, &bridge), (&far, &long)] {
+        from.connect(to.address()).unwrap();
+    }
+    let all = [short, long, far];
+    let common = bridge.mine(3);
+    assert_all_reach(&all, common[2]);
+    bridge.shutdown();
+    let [short, long, far] = all;
+
+    let tx = transaction(1);
+    short.submit(&tx).unwrap();
+    let lost = short.mine(12);
+    assert_eq!(short.pooled_transaction(tx.txid()), None, "mined");
+    let won = far.mine(13);
+    assert!(long.wait_for_tip(won[12], DEADLINE));
+    assert_eq!(short.tip(), lost[11]);
+
+    let mut watcher = client(&short);
+    short.connect(long.address()).unwrap();
+    let all = [short, long, far];
+    assert_all_reach(&all, won[12]);
+    let [short, long, far] = all;
+    assert_eq!((short.height(), short.block_hash(3)), (16, Some(common[2])));
+    assert!(short.block(lost[11]).is_some(), "kept beside the chain");
+    assert_eq!(
+        short.pooled_transaction(tx.txid()),
+        Some(Tx::from(&tx)),
+        "waits again"
+    );
+    // Whoever listens to the node that had to change its mind hears of the new tip.
+    expect(&mut watcher, |message| match message {
+        Message::Headers(headers) => {
+            (headers.headers.last().map(BlockHeader::hash) == Some(won[12])).then_some(())
+        }
+        message => (announced_block(&message) == Some(Inventory::Block(won[12]))).then_some(()),
+    });
+    let next = short.mine(1)[0];
+    assert_all_reach(&[short, long, far], next);
+}
+
+#[test]
+fn partitions_of_equal_length_stay_until_one_grows() {
+    let [one, other] = nodes();
+    let (mine, theirs) = (one.mine(2), other.mine(2));
+    one.connect(other.address()).unwrap();
+    // Each has the other's blocks beside its own.
+    for (node, hash) in [(&one, theirs[1]), (&other, mine[1])] {
+        let mut client = client(node);
+        let end = Instant::now() + DEADLINE;
+        while node.block(hash).is_none() {
+            assert!(Instant::now() < end, "{hash} did not come");
+            client.ping(DEADLINE).unwrap();
+        }
+    }
+    assert_eq!((one.tip(), other.tip()), (mine[1], theirs[1]));
+    let next = other.mine(1)[0];
+    assert_all_reach(&[one, other], next);
+}
+
+#[test]
+fn a_branch_too_short_and_too_old_to_matter_costs_nobody_the_connection() {
+    let [long, short] = nodes();
+    short.mine(1);
+    let tip = long.mine(300)[299];
+    short.connect(long.address()).unwrap();
+    assert!(short.wait_for_tip(tip, DEADLINE));
+    let nodes = [long, short];
+    let next = nodes[0].mine(1)[0];
+    assert_all_reach(&nodes, next);
+    let next = nodes[1].mine(1)[0];
+    assert_all_reach(&nodes, next);
+}
+
+#[test]
+fn a_new_node_catches_up_with_2500_blocks_and_serves_them() {
+    let [old, new, newest] = nodes();
+    let mined = old.mine(2_500);
+    new.connect(old.address()).unwrap();
+    // Before it has any block of its own to give.
+    newest.connect(new.address()).unwrap();
+    let nodes = [old, new, newest];
+    assert_all_reach(&nodes, mined[2_499]);
+    assert!(nodes.iter().all(|node| node.height() == 2_500));
+    assert_eq!(nodes[2].block(mined[1_000]), nodes[0].block(mined[1_000]));
+    let next = nodes[2].mine(1)[0];
+    assert_all_reach(&nodes, next);
+}
+
+#[test]
+fn blocks_that_a_peer_owes_when_it_goes_are_asked_of_another() {
+    let [good, new] = nodes();
+    let mined = good.mine(3);
+    // Announces the blocks that the good node has, and is silent when it is asked for them.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    new.connect(listener.local_addr().unwrap()).unwrap();
+    let mut serves = config();
+    serves.session.services = Services::NETWORK;
+    let (stream, _) = listener.accept().unwrap();
+    let mut silent = Connection::accept(stream, &serves, &NonceRegistry::default()).unwrap();
+    let headers = mined
+        .iter()
+        .map(|hash| *good.block(*hash).unwrap().header());
+    let headers: Vec<_> = headers.collect();
+    silent.send(&Headers { headers }.into()).unwrap();
+    expect(&mut silent, |message| {
+        matches!(message, Message::GetData(_)).then_some(())
+    });
+
+    // The good node is asked for headers now, but not for what the other owes.
+    new.connect(good.address()).unwrap();
+    assert!(new.wait_for_peers(2, DEADLINE));
+    let mut client = client(&new);
+    assert_eq!(all_that_is_said(&mut client), []);
+    assert_eq!(new.height(), 0);
+    drop(silent);
+    assert!(new.wait_for_tip(mined[2], DEADLINE));
+}

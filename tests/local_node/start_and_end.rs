@@ -1,0 +1,207 @@
+//! How local nodes begin and end.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::{Error, Network};
+
+use crate::support::{DEADLINE, client};
+
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+#[test]
+fn only_regtest_is_mined() {
+    for network in [Network::Mainnet, Network::Testnet, Network::Stn] {
+        let mut config = LocalNode::default_config();
+        config.network = network;
+        let error = LocalNode::start_at(ANY, config).unwrap_err();
+        assert!(
+            matches!(&error, Error::Config(error) if error.field == "network"),
+            "{error:?}"
+        );
+        let text = error.to_string().to_lowercase();
+        assert!(
+            text.contains(network.name()) && text.contains("regtest"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_value_of_the_configuration_is_named() {
+    let mut config = LocalNode::default_config();
+    config.outbox_messages = 0;
+    let error = LocalNode::start_at(ANY, config).unwrap_err();
+    assert!(error.to_string().contains("outbox_messages"), "{error}");
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let taken = TcpListener::bind(ANY).unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = LocalNode::start_at(address, LocalNode::default_config()).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, Error::System { .. }), "{error:?}");
+    assert!(
+        text.contains(&address.to_string()) && text.contains("in use"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_node_can_listen_where_it_is_told_to_also_everywhere() {
+    for ip in ["0.0.0.0", "127.0.0.2"] {
+        let address = SocketAddr::new(ip.parse().unwrap(), 0);
+        let node = LocalNode::start_at(address, LocalNode::default_config()).unwrap();
+        assert_eq!(node.address().ip(), address.ip());
+        assert_ne!(node.address().port(), 0);
+        // Ends although nobody ever connects.
+        node.shutdown();
+    }
+}
+
+#[test]
+fn a_node_that_dials_itself_goes_on() {
+    let node = LocalNode::start().unwrap();
+    node.connect(node.address()).unwrap();
+    node.mine(1);
+    client(&node).ping(DEADLINE).unwrap();
+}
+
+#[test]
+fn the_address_is_free_again_after_the_end() {
+    let node = LocalNode::start().unwrap();
+    let address = node.address();
+    let peer = client(&node);
+    assert!(node.wait_for_peers(1, DEADLINE));
+    node.shutdown();
+    drop(peer);
+    LocalNode::start_at(address, LocalNode::default_config()).unwrap();
+}
+
+/// Counts threads and descriptors in a process of its own.
+#[cfg(target_os = "linux")]
+mod leaves_nothing_behind {
+    use std::fs;
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use bsv_p2p::local_node::LocalNode;
+    use bsv_p2p::wire::{GetData, Inventory, Message};
+    use bsv_p2p::{Connection, Network};
+
+    use super::{ANY, DEADLINE, client};
+    use crate::support::{config, transaction};
+
+    const CHILD: &str = "LOCAL_NODE_TEST_CHILD";
+    /// How long the end of a node may take on a busy machine; it takes some milliseconds.
+    const PROMPT: Duration = Duration::from_secs(5);
+
+    /// How many threads this process has, and how many descriptors.
+    fn counts() -> (usize, usize) {
+        let count = |folder| fs::read_dir(folder).unwrap().count();
+        (count("/proc/self/task"), count("/proc/self/fd"))
+    }
+
+    #[test]
+    fn with_many_peers_in_all_states() {
+        if std::env::var_os(CHILD).is_some() {
+            return in_the_child();
+        }
+        let this = "start_and_end::leaves_nothing_behind::with_many_peers_in_all_states";
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", this, "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}\n{errors}");
+        assert!(text.contains("1 passed"), "{text}\n{errors}");
+    }
+
+    fn in_the_child() {
+        // What is made once and stays: the source of randomness, for instance.
+        end_with_peers_in_all_states(LocalNode::shutdown);
+        let before = counts();
+        for _ in 0..3 {
+            end_with_peers_in_all_states(LocalNode::shutdown);
+            end_with_peers_in_all_states(drop);
+            // A node that nobody has ever called.
+            drop(LocalNode::start().unwrap());
+        }
+        // A thread that was joined is listed for a moment more.
+        let end = Instant::now() + DEADLINE;
+        while counts() != before {
+            let now = counts();
+            assert!(
+                Instant::now() < end,
+                "threads, descriptors: {before:?} before, {now:?} after"
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    fn end_with_peers_in_all_states(end: impl FnOnce(LocalNode)) {
+        let node = LocalNode::start().unwrap();
+        let (other, third) = (LocalNode::start().unwrap(), LocalNode::start().unwrap());
+        for number in 0..30 {
+            let mut big = transaction(number);
+            big.outputs[0].script = vec![0x6a; 10_000];
+            node.submit(&big).unwrap();
+        }
+        let block = node.mine(1)[0];
+
+        // Nodes on both sides, one of them in the middle of catching up.
+        other.mine(300);
+        node.connect(other.address()).unwrap();
+        third.connect(node.address()).unwrap();
+        // A dial that nobody accepts, and one that nobody answers.
+        node.connect("127.0.0.1:1".parse().unwrap()).unwrap();
+        let deaf = std::net::TcpListener::bind(ANY).unwrap();
+        node.connect(deaf.local_addr().unwrap()).unwrap();
+        let itself = node.address();
+        node.connect(itself).unwrap();
+        let ready: Vec<_> = (0..20).map(|_| client(&node)).collect();
+        // Clients that do not read what they have asked for.
+        let mut stuck: Vec<_> = (0..3).map(|_| client(&node)).collect();
+        for stuck in &mut stuck {
+            let question = GetData::from(vec![Inventory::Block(block); 100]);
+            stuck.send(&question.into()).unwrap();
+        }
+        // Clients that say nothing, half a header, and a header of a message that does not come.
+        let mut silent = Vec::new();
+        for said in [0, 10, 24] {
+            let mut header = Network::Regtest.magic().0.to_vec();
+            header.extend_from_slice(b"version\0\0\0\0\0\x66\0\0\0\0\0\0\0");
+            for _ in 0..5 {
+                let mut stream = TcpStream::connect(node.address()).unwrap();
+                stream.write_all(&header[..said]).unwrap();
+                silent.push(stream);
+            }
+        }
+        // Clients that have left already.
+        for _ in 0..5 {
+            drop(TcpStream::connect(node.address()).unwrap());
+            drop(Connection::connect(&itself.to_string(), &config()).unwrap());
+        }
+        // The dials are not waited for: whatever state they are in is one of all.
+        assert!(node.wait_for_peers(25, DEADLINE), "{node:?}");
+        let mut last = client(&node);
+        last.send(&Message::GetAddr).unwrap();
+
+        let began = Instant::now();
+        end(node);
+        let took = began.elapsed();
+        assert!(took < PROMPT, "the end took {took:?}");
+        // The peers hear of it.
+        while last.receive().is_ok() {}
+        assert!(
+            TcpStream::connect(itself).is_err(),
+            "nobody listens any more"
+        );
+        drop((ready, stuck, silent));
+    }
+}
