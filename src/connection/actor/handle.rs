@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::Shared;
+use super::shared::Shared;
 use crate::connection::Traffic;
 use crate::connection::outbox::NotTaken;
 use crate::connection::progress::deadline_after;

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Link, Shared};
+use super::shared::{Link, Shared};
 use crate::connection::inlet::{Inlet, LockSession, Next, Received};
 use crate::connection::outbox::Outbox;
 use crate::connection::stream::Stream;

@@ -2,6 +2,7 @@
 
 mod handle;
 mod life;
+mod shared;
 
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
 
@@ -13,10 +14,8 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::outbox::Outbox;
+use self::shared::Shared;
 use super::stop::Stop;
-use super::stream::Stream;
-use super::traffic::TrafficCounters;
 use super::{ConnectionConfig, EventBus, SlotGuard, random};
 use crate::error::Error;
 use crate::session::{Direction, NonceRegistry, Session};
@@ -102,26 +101,6 @@ impl PeerConnectionActor {
         })?;
         spawn(Direction::Inbound, address, Some(stream), setup)
     }
-}
-
-/// What the connection's thread and the handle share.
-struct Shared {
-    peer_id: Uuid,
-    address: SocketAddr,
-    direction: Direction,
-    config: ConnectionConfig,
-    events: EventBus,
-    /// Held for one call of the session, never while anything is waited for.
-    session: Mutex<Session>,
-    stop: Stop,
-    counters: Arc<TrafficCounters>,
-    /// There once TCP stands.
-    link: OnceLock<Link>,
-}
-
-struct Link {
-    stream: Arc<Stream>,
-    outbox: Outbox,
 }
 
 fn spawn(

@@ -1,5 +1,6 @@
 //! A connection in the caller's thread.
 
+mod answers;
 mod kept;
 mod requests;
 
@@ -9,8 +10,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::answers::{ArrivedPong, Markers, Pongs};
 use self::kept::Kept;
-use self::requests::{ArrivedPong, Markers, Pongs};
 use super::inlet::{Inlet, LockSession, Next, Received};
 use super::lanes::{Lane, Lanes, Written};
 use super::progress::{deadline_after, write_deadline};

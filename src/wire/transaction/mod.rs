@@ -1,7 +1,9 @@
 //! Transactions: views that borrow from a payload, and an owned form for building.
 
+mod outpoint;
 mod owned;
 mod view;
 
-pub use owned::{OutPoint, Transaction, TransactionInput, TransactionOutput};
+pub use outpoint::OutPoint;
+pub use owned::{Transaction, TransactionInput, TransactionOutput};
 pub use view::{Inputs, Outputs, TransactionInputView, TransactionOutputView, TransactionView};

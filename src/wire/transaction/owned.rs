@@ -3,6 +3,7 @@
 use super::super::{
     Decode, DecodeError, Encode, Reader, Txid, compact_size_len, sha256d, write_compact_size,
 };
+use super::OutPoint;
 use super::view::TransactionView;
 
 /// A transaction that owns its parts: for building and sending.
@@ -34,23 +35,6 @@ pub struct Transaction {
     pub outputs: Vec<TransactionOutput>,
     /// When it may enter a block: a height below 500,000,000, else seconds since 1970.
     pub lock_time: u32,
-}
-
-/// One output of an earlier transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct OutPoint {
-    /// The transaction.
-    pub txid: Txid,
-    /// Which of its outputs, from 0.
-    pub index: u32,
-}
-
-impl OutPoint {
-    /// What the only input of a coinbase names in place of an output.
-    pub const NONE: OutPoint = OutPoint {
-        txid: Txid::ZERO,
-        index: u32::MAX,
-    };
 }
 
 /// An input of a [`Transaction`].

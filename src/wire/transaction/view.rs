@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::super::{DecodeError, OutPoint, Reader, Txid, sha256d};
+use super::super::{DecodeError, Reader, Txid, sha256d};
+use super::OutPoint;
 
 /// The least bytes of an input: outpoint, empty script, sequence.
 pub(super) const MIN_INPUT: usize = 36 + 1 + 4;
