@@ -365,6 +365,32 @@ fn a_slot_is_free_before_anybody_hears_of_the_end() {
 }
 
 #[test]
+fn a_subscriber_that_does_not_read_keeps_no_slot() {
+    let slots = ConnectionSlots::new(1);
+    let setup = PeerConnectionSetup {
+        slot: slots.reserve(),
+        ..PeerConnectionSetup::new(config())
+    };
+    let both = setup.events.subscribe();
+    let listener = RawListener::new();
+    let actor = Actor::dial_with(listener.address(), setup);
+    let mut peer = listener.accept();
+    peer.shake_hands();
+    // Just so many that the event of the end has no room.
+    let room = both.capacity().unwrap() - 2;
+    for number in 0..room {
+        peer.send(numbered(number as u32, 4));
+    }
+    wait_until("the queue is full", || both.is_full());
+    assert_eq!(slots.count(), 1);
+    peer.close();
+    // The connection still waits to tell of it.
+    assert_eq!(actor.expect_end().1, DisconnectReason::EndOfStream);
+    assert_eq!(slots.count(), 0);
+    assert!(both.is_full());
+}
+
+#[test]
 fn a_slot_is_given_back_by_a_spawn_that_fails() {
     let slots = ConnectionSlots::new(1);
     let wrong = ConnectionConfig {

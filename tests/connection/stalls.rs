@@ -7,6 +7,7 @@ use std::time::Duration;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{Message, Ping, Pong};
 use bsv_p2p::{ConnectionConfig, Error};
+use crossbeam_channel::after;
 
 use crate::harness::{
     Actor, Seeded, accepted, config, connected, message, number_of, numbered, reason_of,
@@ -185,11 +186,13 @@ fn a_pong_goes_right_behind_the_frame_that_is_being_written() {
 #[test]
 fn a_frame_that_is_almost_written_does_not_take_the_next_long_one_along() {
     let (actor, mut peer) = Actor::connected_narrowly(&config());
-    // Stalls with little of it missing, so that one write could gather the next.
+    // Stalls with so little missing that one write could gather the next.
     actor.handle.try_send(&numbered(0, 50_000)).unwrap();
     for number in 1..4 {
-        actor.handle.try_send(&numbered(number, 1_500_000)).unwrap();
+        actor.handle.try_send(&numbered(number, 400_000)).unwrap();
     }
+    // A write that gets nowhere is tried again after a second.
+    let _ = after(Duration::from_millis(1200)).recv();
     let sent = actor.handle.traffic().messages_out;
     peer.send(Ping::new(1));
     wait_until("the pong waits", || {
