@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::wire::{EncodedFrame, SMALL_FRAME};
 
@@ -150,6 +150,13 @@ impl Lanes {
         let written = batch.written(write(&batch.parts())?);
         self.put_back(batch, written.bytes, deadline);
         Ok(written)
+    }
+
+    /// For `pause` nothing was written on purpose.
+    pub(super) fn on_pause(&mut self, pause: Duration) {
+        if let Some(begun) = &mut self.begun {
+            begun.deadline += pause;
+        }
     }
 
     /// Whether the frame that has begun should be whole by now.

@@ -331,6 +331,7 @@ impl Connection {
         let away = self.left.elapsed();
         self.session.on_pause(away);
         self.inlet.on_pause(away);
+        self.unsent.on_pause(away);
         self.left = Instant::now();
     }
 
