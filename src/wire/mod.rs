@@ -31,6 +31,7 @@
 mod association_id;
 mod block;
 mod block_header;
+mod bloom_filter;
 mod command;
 mod compact_size;
 mod decode;
@@ -49,6 +50,7 @@ mod wire_string;
 pub use association_id::AssociationId;
 pub use block::{Block, BlockError, Transactions};
 pub use block_header::BlockHeader;
+pub use bloom_filter::{BadFalsePositiveRate, BloomFilter, BloomFlags};
 pub use command::{BadCommand, Command};
 pub use compact_size::{MAX_COMPACT_SIZE, compact_size_len, write_compact_size};
 pub use decode::{Decode, DecodeError, Reader};

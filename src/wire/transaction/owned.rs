@@ -51,6 +51,14 @@ impl OutPoint {
         txid: Txid::ZERO,
         index: u32::MAX,
     };
+
+    /// The wire form: the transaction and the index, 36 bytes.
+    pub fn to_bytes(self) -> [u8; 36] {
+        let mut bytes = [0; 36];
+        bytes[..32].copy_from_slice(&self.txid.0);
+        bytes[32..].copy_from_slice(&self.index.to_le_bytes());
+        bytes
+    }
 }
 
 /// An input of a [`Transaction`].
@@ -120,8 +128,7 @@ impl Transaction {
         out.extend_from_slice(&self.version.to_le_bytes());
         write_compact_size(self.inputs.len() as u64, out);
         for input in &self.inputs {
-            out.extend_from_slice(&input.previous.txid.0);
-            out.extend_from_slice(&input.previous.index.to_le_bytes());
+            out.extend_from_slice(&input.previous.to_bytes());
             write_script(&input.script, out);
             out.extend_from_slice(&input.sequence.to_le_bytes());
         }
