@@ -34,6 +34,14 @@ pub enum Misbehavior {
         /// What is wrong with it.
         error: DecodeError,
     },
+    /// A bloom filter, or an element for one, came that is larger than any may be; it was dropped.
+    #[error("{command} is too large: {error}")]
+    OversizedFilter {
+        /// The message's name.
+        command: Command,
+        /// How large it is, and how large it may be.
+        error: DecodeError,
+    },
     /// A frame was dropped.
     #[error("a frame was dropped: {0}")]
     DroppedFrame(DropCause),
@@ -57,6 +65,7 @@ impl Misbehavior {
                 DecodeError::TooManyEntries { .. } => 20,
                 _ => 0,
             },
+            Misbehavior::OversizedFilter { .. } => 100,
             Misbehavior::DroppedFrame(_) => 0,
         }
     }

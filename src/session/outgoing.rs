@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::wire::{
-    Command, Decode, Encode, Inv, Inventory, MAX_ADDRESSES, MAX_HEADERS, Message, PayloadLimits,
-    Reader, Services, inventory_limit,
+    BloomFilter, Command, Decode, Encode, FilterAdd, Inv, Inventory, MAX_ADDRESSES, MAX_HEADERS,
+    Mempool, Message, PayloadLimits, Reader, Services, inventory_limit,
 };
 
 /// Why a message of the program is not sent.
@@ -156,11 +156,44 @@ pub(super) fn check_manners(message: &Message, receiver: Receiver) -> Result<(),
         }
     }
     match command.name() {
-        "mempool" => punished("a node closes the connection unless it is told not to"),
+        "mempool" if wants_whole_mempool(message) => {
+            punished("a node closes the connection unless it is told not to")
+        }
         "filterload" | "filteradd" if !receiver.services.contains(Services::BLOOM) => {
             punished("a node without NODE_BLOOM bans the sender")
         }
+        "filterload" | "filteradd" if is_oversized_filter(message) => punished(
+            "a node bans for filters above 36,000 bytes or 50 functions and elements above 520 bytes",
+        ),
         _ => Ok(()),
+    }
+}
+
+/// Whether a `mempool`, however it was built, is of the forms for which a node closes the connection. Without effect, and
+/// without harm, is the one with an age.
+fn wants_whole_mempool(message: &Message) -> bool {
+    let request = match message {
+        Message::Mempool(request) => Some(*request),
+        Message::Unknown { payload, .. } => Mempool::decode_from(payload).ok(),
+        _ => None,
+    };
+    request.is_none_or(|request| request.age().is_none())
+}
+
+/// Whether a filter or an element, however it was built, is above the limits of the protocol.
+fn is_oversized_filter(message: &Message) -> bool {
+    match message {
+        // A `BloomFilter` is within its limits by itself.
+        Message::FilterAdd(add) => add.data.len() > BloomFilter::MAX_ELEMENT,
+        Message::Unknown { command, payload } => {
+            let read = if command.name() == "filteradd" {
+                FilterAdd::decode_from(payload).map(drop)
+            } else {
+                BloomFilter::decode_from(payload).map(drop)
+            };
+            read.is_err_and(|error| error.is_above_limit())
+        }
+        _ => false,
     }
 }
 

@@ -87,6 +87,16 @@ pub enum DecodeError {
     },
 }
 
+impl DecodeError {
+    /// Whether there is more of something than there may be, by a limit of the protocol.
+    pub(crate) const fn is_above_limit(&self) -> bool {
+        matches!(
+            self,
+            DecodeError::TooManyEntries { .. } | DecodeError::TooLong { .. }
+        )
+    }
+}
+
 /// A cursor over the bytes of a payload, which checks every length before it takes anything.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {

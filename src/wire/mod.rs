@@ -31,6 +31,7 @@
 mod association_id;
 mod block;
 mod block_header;
+mod bloom_filter;
 mod command;
 mod compact_size;
 mod decode;
@@ -43,12 +44,14 @@ mod message;
 mod network_address;
 mod proof_of_work;
 mod services;
+mod stream;
 mod transaction;
 mod wire_string;
 
 pub use association_id::AssociationId;
 pub use block::{Block, BlockError, Transactions};
 pub use block_header::BlockHeader;
+pub use bloom_filter::{BadFalsePositiveRate, BloomFilter, BloomFlags};
 pub use command::{BadCommand, Command};
 pub use compact_size::{MAX_COMPACT_SIZE, compact_size_len, write_compact_size};
 pub use decode::{Decode, DecodeError, Reader};
@@ -64,13 +67,15 @@ pub use limits::{
     inventory_limit,
 };
 pub use message::{
-    Addr, Authch, FeeFilter, GetData, GetHeaders, Headers, Inv, MAX_ADDRESSES, MAX_HEADERS,
-    MAX_USER_AGENT, Message, NotFound, Ping, Pong, Protoconf, Reject, RejectCode, SendCmpct, Tx,
+    Addr, Alert, Authch, Authresp, CreateStrm, FeeFilter, FilterAdd, GetBlocks, GetData, GetHdrsEn,
+    GetHeaders, Headers, Inv, MAX_ADDRESSES, MAX_HEADERS, MAX_USER_AGENT, Mempool, Message,
+    NotFound, Ping, Pong, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, StreamAck, Tx,
     Version,
 };
 pub use network_address::{NetworkAddress, TimestampedAddress};
 pub use proof_of_work::{CompactTarget, ProofOfWorkError};
 pub use services::Services;
+pub use stream::{StreamPolicy, StreamType};
 pub use transaction::{
     Inputs, OutPoint, Outputs, Transaction, TransactionInput, TransactionInputView,
     TransactionOutput, TransactionOutputView, TransactionView,

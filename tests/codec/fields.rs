@@ -1,15 +1,20 @@
 //! A decoded message as the `fields` of a vector.
 
 use bsv_p2p::wire::{
-    AssociationId, BlockHeader, Inventory, Message, NetworkAddress, TransactionView, Version,
-    WireString,
+    AssociationId, BlockHash, BlockHeader, Inventory, Mempool, Message, NetworkAddress, RevokeMid,
+    TransactionView, Version, WireString,
 };
 use serde_json::{Map, Value, json};
 
 /// The fields as the vectors name them; `None` for a message whose type is not known.
 pub(crate) fn fields(message: &Message) -> Option<Value> {
     Some(match message {
-        Message::Verack | Message::GetAddr | Message::SendHeaders => json!({}),
+        Message::Verack
+        | Message::GetAddr
+        | Message::SendHeaders
+        | Message::SendHdrsEn
+        | Message::FilterClear
+        | Message::Mempool(Mempool::Empty) => json!({}),
         Message::Version(version) => version_fields(version),
         Message::Protoconf(protoconf) => object([
             (
@@ -37,6 +42,40 @@ pub(crate) fn fields(message: &Message) -> Option<Value> {
             "length": authch.challenge.len(),
             "challenge": hex::encode(authch.challenge),
         }),
+        Message::Authresp(answer) => json!({
+            "public_key": hex::encode(answer.public_key),
+            "client_nonce": answer.client_nonce,
+            "signature": hex::encode(&answer.signature),
+        }),
+        Message::RevokeMid(revokemid) => json!({
+            "version": RevokeMid::VERSION,
+            "revocation_key": hex::encode(revokemid.revocation_key),
+            "miner_id": hex::encode(revokemid.miner_id),
+            "id_to_revoke": hex::encode(revokemid.id_to_revoke),
+            "signature1": hex::encode(&revokemid.signature1),
+            "signature2": hex::encode(&revokemid.signature2),
+        }),
+        Message::CreateStrm(request) => json!({
+            "association_id": association_id(request.association_id),
+            "stream_type": request.stream_type.to_byte(),
+            "stream_policy": string(&request.stream_policy),
+        }),
+        Message::StreamAck(answer) => json!({
+            "association_id": association_id(answer.association_id),
+            "stream_type": answer.stream_type.to_byte(),
+        }),
+        Message::Mempool(request) => json!({ "age": request.age() }),
+        Message::FilterLoad(filter) => json!({
+            "filter": hex::encode(filter.data()),
+            "hash_funcs": filter.hash_functions(),
+            "tweak": filter.tweak(),
+            "flags": filter.flags().0,
+        }),
+        Message::FilterAdd(add) => json!({ "data": hex::encode(&add.data) }),
+        Message::Alert(alert) => json!({
+            "message": hex::encode(&alert.message),
+            "signature": hex::encode(&alert.signature),
+        }),
         Message::Addr(addr) => {
             let entries = addr.addresses.iter().map(|entry| {
                 let mut fields = address(&entry.address);
@@ -48,11 +87,9 @@ pub(crate) fn fields(message: &Message) -> Option<Value> {
         Message::Inv(inv) => inventory(&inv.inventory),
         Message::GetData(getdata) => inventory(&getdata.inventory),
         Message::NotFound(notfound) => inventory(&notfound.inventory),
-        Message::GetHeaders(request) => json!({
-            "version": request.version,
-            "locator": request.locator.iter().map(ToString::to_string).collect::<Value>(),
-            "hash_stop": request.stop.to_string(),
-        }),
+        Message::GetBlocks(request) => locator(request.version, &request.locator, request.stop),
+        Message::GetHeaders(request) => locator(request.version, &request.locator, request.stop),
+        Message::GetHdrsEn(request) => locator(request.version, &request.locator, request.stop),
         Message::Headers(headers) => {
             json!({ "headers": headers.headers.iter().map(header).collect::<Value>() })
         }
@@ -82,14 +119,23 @@ fn version_fields(version: &Version) -> Value {
         ("user_agent", version.user_agent.as_ref().map(string)),
         ("start_height", version.start_height.map(Value::from)),
         ("relay", version.relay.map(|relay| json!(u8::from(relay)))),
-        (
-            "association_id",
-            version.association_id.map(|id| match id {
-                AssociationId::Null => json!(""),
-                AssociationId::Uuid(uuid) => json!(format!("00{}", hex::encode(uuid.as_bytes()))),
-            }),
-        ),
+        ("association_id", version.association_id.map(association_id)),
     ])
+}
+
+fn association_id(id: AssociationId) -> Value {
+    match id {
+        AssociationId::Null => json!(""),
+        AssociationId::Uuid(uuid) => json!(format!("00{}", hex::encode(uuid.as_bytes()))),
+    }
+}
+
+fn locator(version: i32, locator: &[BlockHash], stop: BlockHash) -> Value {
+    json!({
+        "version": version,
+        "locator": locator.iter().map(ToString::to_string).collect::<Value>(),
+        "hash_stop": stop.to_string(),
+    })
 }
 
 /// An address without its time.

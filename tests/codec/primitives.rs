@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use bsv_p2p::wire::{
-    AssociationId, Decode, DecodeError, Encode, NetworkAddress, Reader, Services, Txid, Version,
-    compact_size_len, merkle_root, sha256d, write_compact_size,
+    AssociationId, Authresp, Decode, DecodeError, Encode, NetworkAddress, Reader, Services, Txid,
+    Version, compact_size_len, merkle_root, write_compact_size,
 };
 
 use crate::fields::address;
@@ -26,8 +26,10 @@ fn every_group_of_the_file_is_tested_or_named_as_missing() {
         "compact_size_rejected_by_node",
         "merkle_root",
         "net_address_no_time",
+        // Below the code: the hash is not public.
+        "murmur3",
     ];
-    let without_a_type = ["compact_block_short_ids", "murmur3"];
+    let without_a_type = ["compact_block_short_ids"];
     let expected: BTreeSet<&str> = tested.into_iter().chain(without_a_type).collect();
     assert_eq!(here, expected);
 }
@@ -131,11 +133,14 @@ fn a_merkle_root_is_computed_from_its_transactions() {
 #[test]
 fn the_digest_that_miners_sign_is_a_double_sha_256() {
     let entry = &vectors("primitives.json")["authresp_digest"];
-    let mut signed = bytes(&entry["challenge"]);
-    let nonce = entry["client_nonce"].as_u64().unwrap();
-    signed.extend_from_slice(&nonce.to_le_bytes());
+    let challenge = bytes(&entry["challenge"]).try_into().unwrap();
+    let answer = Authresp {
+        public_key: [2; 33],
+        client_nonce: entry["client_nonce"].as_u64().unwrap(),
+        signature: vec![],
+    };
     assert_eq!(
-        hex::encode(sha256d(&signed).as_bytes()),
+        hex::encode(answer.digest(&challenge)),
         text(&entry["sha256d"])
     );
 }

@@ -4,11 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
-    Addr, AssociationId, Authch, Block, BlockHash, BlockHeader, Command, CompactTarget, Encode,
-    FeeFilter, Frame, FrameError, FrameReader, GetData, GetHeaders, Hash256, Headers, Incoming,
-    Inv, Inventory, MerkleRoot, Message, NetworkAddress, NotFound, OutPoint, PayloadLimits, Ping,
-    Pong, Protoconf, Reject, RejectCode, SendCmpct, Services, TimestampedAddress, Transaction,
-    TransactionInput, TransactionOutput, Tx, Txid, Version, WireString,
+    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BloomFilter,
+    Command, CompactTarget, CreateStrm, Decode, Encode, FeeFilter, FilterAdd, Frame, FrameError,
+    FrameReader, GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Headers, Incoming, Inv,
+    Inventory, Mempool, MerkleRoot, Message, NetworkAddress, NotFound, OutPoint, PayloadLimits,
+    Ping, Pong, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, Services, StreamAck,
+    StreamType, TimestampedAddress, Transaction, TransactionInput, TransactionOutput, Tx, Txid,
+    Version, WireString, write_compact_size,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -18,23 +20,35 @@ use proptest::sample::{Index, select};
 use crate::support::{MAGIC, Source, Step, cases, frame_of, read_all, read_bytes};
 
 /// Every command that has a type.
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 31] = [
     "addr",
+    "alert",
     "authch",
+    "authresp",
     "block",
+    "createstrm",
     "feefilter",
+    "filteradd",
+    "filterclear",
+    "filterload",
     "getaddr",
+    "getblocks",
     "getdata",
+    "gethdrsen",
     "getheaders",
     "headers",
     "inv",
+    "mempool",
     "notfound",
     "ping",
     "pong",
     "protoconf",
     "reject",
+    "revokemid",
     "sendcmpct",
+    "sendhdrsen",
     "sendheaders",
+    "streamack",
     "tx",
     "verack",
     "version",
@@ -63,19 +77,22 @@ fn address() -> impl Strategy<Value = NetworkAddress> {
     })
 }
 
-/// A version whose optional fields end after any of them.
-fn version() -> impl Strategy<Value = Version> {
-    let association_id = prop_oneof![
+fn association_id() -> impl Strategy<Value = AssociationId> {
+    prop_oneof![
         Just(AssociationId::Null),
         any::<[u8; 16]>().prop_map(|id| AssociationId::Uuid(uuid::Uuid::from_bytes(id))),
-    ];
+    ]
+}
+
+/// A version whose optional fields end after any of them.
+fn version() -> impl Strategy<Value = Version> {
     let fixed = (any::<i32>(), any::<u64>(), any::<i64>(), address());
     let optional = (
         (address(), any::<u64>()),
         string(256),
         any::<i32>(),
         any::<bool>(),
-        association_id,
+        association_id(),
     );
     (fixed, optional, 0..=5_usize).prop_map(
         |(
@@ -179,15 +196,99 @@ fn reject() -> impl Strategy<Value = Reject> {
     )
 }
 
+fn stream_type() -> impl Strategy<Value = StreamType> {
+    (0..=5_u8).prop_map(|byte| StreamType::try_from(byte).unwrap())
+}
+
+/// A filter with any bits, as a peer may send it.
+fn bloom_filter() -> impl Strategy<Value = BloomFilter> {
+    let data = vec(any::<u8>(), 0..300);
+    (data, 0..=50_u32, any::<u32>(), any::<u8>()).prop_map(|(data, functions, tweak, flags)| {
+        let mut bytes = Vec::new();
+        write_compact_size(data.len() as u64, &mut bytes);
+        bytes.extend(data);
+        bytes.extend(functions.to_le_bytes());
+        bytes.extend(tweak.to_le_bytes());
+        bytes.push(flags);
+        BloomFilter::decode_from(&bytes).unwrap()
+    })
+}
+
+fn key() -> impl Strategy<Value = [u8; 33]> {
+    (hash(), any::<u8>()).prop_map(|(hash, first)| {
+        std::array::from_fn(|at| match at {
+            0 => first,
+            _ => hash[at - 1],
+        })
+    })
+}
+
+fn revokemid() -> impl Strategy<Value = RevokeMid> {
+    let signature = || vec(any::<u8>(), 0..=255);
+    ([key(), key(), key()], [signature(), signature()]).prop_map(
+        |([revocation_key, miner_id, id_to_revoke], [signature1, signature2])| RevokeMid {
+            revocation_key,
+            miner_id,
+            id_to_revoke,
+            signature1,
+            signature2,
+        },
+    )
+}
+
+/// The messages about streams, filters, miners and the memory pool.
+fn rarer_message() -> impl Strategy<Value = Message> {
+    let mempool = prop_oneof![
+        Just(Mempool::Empty),
+        Just(Mempool::NoAge),
+        any::<i64>().prop_map(Mempool::Age)
+    ];
+    let authresp = (key(), any::<u64>(), vec(any::<u8>(), 70..=72));
+    prop_oneof![
+        (association_id(), stream_type(), string(64)).prop_map(
+            |(association_id, stream_type, stream_policy)| Message::CreateStrm(CreateStrm {
+                association_id,
+                stream_type,
+                stream_policy,
+            })
+        ),
+        (association_id(), stream_type()).prop_map(|(association_id, stream_type)| {
+            Message::StreamAck(StreamAck {
+                association_id,
+                stream_type,
+            })
+        }),
+        mempool.prop_map(Message::Mempool),
+        bloom_filter().prop_map(Message::FilterLoad),
+        vec(any::<u8>(), 0..=520).prop_map(|data| Message::FilterAdd(FilterAdd { data })),
+        authresp.prop_map(|(public_key, client_nonce, signature)| {
+            Message::Authresp(Authresp {
+                public_key,
+                client_nonce,
+                signature,
+            })
+        }),
+        revokemid().prop_map(Message::from),
+        [script(), script()]
+            .prop_map(|[message, signature]| Message::Alert(Alert { message, signature })),
+    ]
+}
+
 /// Any message that comes back as it was: what an encoder would drop or a decoder refuse is left out.
 fn message() -> impl Strategy<Value = Message> {
+    prop_oneof![2 => commoner_message(), 1 => rarer_message()]
+}
+
+fn commoner_message() -> impl Strategy<Value = Message> {
     let nonce = || option::weighted(0.9, any::<u64>());
     let unknown = (select(vec!["", "foobar", "123456789012"]), script());
     prop_oneof![
         select(vec![
             Message::Verack,
             Message::GetAddr,
-            Message::SendHeaders
+            Message::SendHeaders,
+            Message::SendHdrsEn,
+            Message::FilterClear,
         ]),
         version().prop_map(Message::from),
         (any::<u32>(), option::of(string(650))).prop_map(
@@ -216,13 +317,32 @@ fn message() -> impl Strategy<Value = Message> {
         inventory().prop_map(|inventory| Message::Inv(Inv { inventory })),
         inventory().prop_map(|inventory| Message::GetData(GetData { inventory })),
         inventory().prop_map(|inventory| Message::NotFound(NotFound { inventory })),
-        (any::<i32>(), list(hash()), hash()).prop_map(|(version, locator, stop)| {
-            Message::GetHeaders(GetHeaders {
-                version,
-                locator: locator.into_iter().map(BlockHash).collect(),
-                stop: BlockHash(stop),
-            })
-        }),
+        (0..3_u8, any::<i32>(), list(hash()), hash()).prop_map(
+            |(which, version, locator, stop)| {
+                let locator = locator.into_iter().map(BlockHash).collect();
+                let stop = BlockHash(stop);
+                match which {
+                    0 => GetBlocks {
+                        version,
+                        locator,
+                        stop,
+                    }
+                    .into(),
+                    1 => GetHeaders {
+                        version,
+                        locator,
+                        stop,
+                    }
+                    .into(),
+                    _ => GetHdrsEn {
+                        version,
+                        locator,
+                        stop,
+                    }
+                    .into(),
+                }
+            }
+        ),
         list(header()).prop_map(|headers| Message::Headers(Headers { headers })),
         (header(), vec(transaction(), 0..4)).prop_map(|(header, transactions)| Block::new(
             &header,
@@ -270,13 +390,41 @@ fn payload() -> impl Strategy<Value = (Command, Vec<u8>)> {
 
 /// Whether the message has just one wire form, so that what was read is a prefix of what came.
 ///
-/// The others: a boolean may be any byte, an empty ID have a type, a count behind a header be any, and a
-/// `protoconf` have more fields.
+/// The others: a boolean may be any byte, an empty ID have a type, a count behind a header be any, a
+/// `protoconf` have more fields, and an age be cut off.
 fn is_canonical(message: &Message) -> bool {
     !matches!(
         message,
-        Message::Version(_) | Message::SendCmpct(_) | Message::Headers(_) | Message::Protoconf(_)
+        Message::Version(_)
+            | Message::SendCmpct(_)
+            | Message::Headers(_)
+            | Message::Protoconf(_)
+            | Message::CreateStrm(_)
+            | Message::StreamAck(_)
+            | Message::Mempool(_)
     )
+}
+
+proptest! {
+    #![proptest_config(cases(256))]
+
+    #[test]
+    fn a_filter_contains_what_was_put_in_and_matches_any_transaction_without_a_panic(
+        filter in bloom_filter(),
+        element in vec(any::<u8>(), 0..=520),
+        transaction in transaction(),
+    ) {
+        let mut with_element = filter.clone();
+        with_element.insert(&element);
+        prop_assert!(with_element.contains(&element));
+        let tx = Tx::from(&transaction);
+        let mut updated = filter.clone();
+        let matched = updated.match_and_update(tx.view());
+        prop_assert!(matched || updated == filter);
+        prop_assert!(!matched || updated.match_and_update(tx.view()), "it matches again");
+        with_element.insert(tx.txid().as_bytes());
+        prop_assert!(with_element.match_and_update(tx.view()));
+    }
 }
 
 proptest! {
@@ -295,6 +443,9 @@ proptest! {
             match &message {
                 Message::Version(version) if version.association_id.is_none() => {}
                 Message::Ping(Ping { nonce: None }) => prop_assert!(read.is_err()),
+                Message::Mempool(Mempool::Empty) => {
+                    prop_assert_eq!(read, Ok(Message::Mempool(Mempool::NoAge)));
+                }
                 Message::Unknown { .. } => prop_assert_eq!(read.unwrap().encode_to_vec(), longer),
                 _ => prop_assert_eq!(read.as_ref(), Ok(&message)),
             }
@@ -323,7 +474,11 @@ proptest! {
                 prop_assert!(
                     matches!(
                         read,
-                        Message::Version(_) | Message::Ping(_) | Message::Pong(_) | Message::Reject(_)
+                        Message::Version(_)
+                            | Message::Ping(_)
+                            | Message::Pong(_)
+                            | Message::Reject(_)
+                            | Message::Mempool(_)
                             | Message::Unknown { .. }
                     ),
                     "{:?}", read

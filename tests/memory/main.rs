@@ -8,11 +8,12 @@ use allocation_counter::{AllocationInfo, measure};
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    Addr, AssociationId, Authch, Block, BlockHash, BlockHeader, Command, Encode, EncodedFrame,
-    FeeFilter, FrameError, FrameReader, GetData, GetHeaders, Hash256, Headers, Incoming, Inv,
-    Inventory, Message, NetworkAddress, NotFound, PayloadLimits, Ping, Pong, Protoconf, Reject,
-    RejectCode, SendCmpct, Services, TimestampedAddress, Transaction, Tx, Txid, Version,
-    encode_frame,
+    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BloomFilter,
+    BloomFlags, Command, CreateStrm, Encode, EncodedFrame, FeeFilter, FilterAdd, FrameError,
+    FrameReader, GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Headers, Incoming, Inv,
+    Inventory, Mempool, Message, NetworkAddress, NotFound, PayloadLimits, Ping, Pong, Protoconf,
+    Reject, RejectCode, RevokeMid, SendCmpct, Services, StreamAck, StreamType, TimestampedAddress,
+    Transaction, Tx, Txid, Version, encode_frame,
 };
 use bytes::Bytes;
 
@@ -114,6 +115,8 @@ fn messages() -> Vec<Message> {
         Message::Verack,
         Message::GetAddr,
         Message::SendHeaders,
+        Message::SendHdrsEn,
+        Message::FilterClear,
         Message::from(minimal),
         Message::from(full),
         Message::Protoconf(Protoconf {
@@ -131,6 +134,36 @@ fn messages() -> Vec<Message> {
             version: 1,
             challenge: [7; 32],
         }),
+        Message::Authresp(Authresp {
+            public_key: [2; 33],
+            client_nonce: 7,
+            signature: vec![0x30; 72],
+        }),
+        Message::from(RevokeMid {
+            revocation_key: [2; 33],
+            miner_id: [3; 33],
+            id_to_revoke: [2; 33],
+            signature1: vec![0x30; 71],
+            signature2: vec![0x30; 72],
+        }),
+        Message::CreateStrm(CreateStrm {
+            association_id: AssociationId::Null,
+            stream_type: StreamType::Data1,
+            stream_policy: "x".repeat(64).into(),
+        }),
+        Message::StreamAck(StreamAck {
+            association_id: AssociationId::Null,
+            stream_type: StreamType::Data1,
+        }),
+        Message::Mempool(Mempool::Empty),
+        Message::Mempool(Mempool::Age(3600)),
+        // As large as a filter may be.
+        Message::FilterLoad(BloomFilter::new(1_000_000, 0.001, 7, BloomFlags::ALL).unwrap()),
+        Message::FilterAdd(FilterAdd { data: vec![7; 520] }),
+        Message::Alert(Alert {
+            message: vec![7; 10_000],
+            signature: vec![7; 10_000],
+        }),
         Message::Addr(Addr {
             addresses: vec![entry; 1_000],
         }),
@@ -141,7 +174,17 @@ fn messages() -> Vec<Message> {
             inventory: inventory.clone(),
         }),
         Message::NotFound(NotFound { inventory }),
+        Message::GetBlocks(GetBlocks {
+            version: 1,
+            locator: vec![BlockHash::ZERO; 1_000],
+            stop: BlockHash::ZERO,
+        }),
         Message::GetHeaders(GetHeaders {
+            version: 1,
+            locator: vec![BlockHash::ZERO; 1_000],
+            stop: BlockHash::ZERO,
+        }),
+        Message::GetHdrsEn(GetHdrsEn {
             version: 1,
             locator: vec![BlockHash::ZERO; 1_000],
             stop: BlockHash::ZERO,
@@ -327,6 +370,14 @@ fn a_hostile_count_allocates_nothing() {
         ("getdata", 0),
         ("notfound", 0),
         ("getheaders", 4),
+        ("getblocks", 4),
+        ("gethdrsen", 4),
+        ("createstrm", 0),
+        ("streamack", 0),
+        ("filterload", 0),
+        ("filteradd", 0),
+        ("authresp", 0),
+        ("alert", 0),
         ("headers", 0),
         ("block", 80),
         ("tx", 4),
@@ -347,6 +398,11 @@ fn a_hostile_count_allocates_nothing() {
     }
     let policies = [&[2, 0, 0, 16, 0][..], &MANY].concat();
     refused_for_nothing("protoconf", policies);
+    refused_for_nothing("createstrm", [&[0, 2][..], &MANY].concat());
+    let signature = [&[33][..], &[2; 33], &[7; 8], &MANY].concat();
+    refused_for_nothing("authresp", signature);
+    let signatures = [&[0; 4][..], &[2; 99], &MANY].concat();
+    refused_for_nothing("revokemid", signatures);
 }
 
 fn refused_for_nothing(command: &str, payload: Vec<u8>) {

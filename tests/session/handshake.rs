@@ -5,8 +5,8 @@ use bsv_p2p::session::{
     SessionConfig, SessionEvent, USER_AGENT,
 };
 use bsv_p2p::wire::{
-    AssociationId, Authch, Encode, FeeFilter, Message, NetworkAddress, Ping, Pong, Protoconf,
-    Reject, RejectCode, SendCmpct, Services, Version,
+    AssociationId, Authch, Authresp, Encode, FeeFilter, Message, NetworkAddress, Ping, Pong,
+    Protoconf, Reject, RejectCode, SendCmpct, Services, StreamAck, StreamType, Version,
 };
 use uuid::Uuid;
 
@@ -477,7 +477,12 @@ fn challenges_between_version_and_verack_are_no_fault() {
         challenge: [9; 32],
     };
     assert_eq!(side.receive(authch), Fate::Consumed);
-    assert_eq!(side.receive(unknown("authresp", b"x")), Fate::Consumed);
+    let authresp = Authresp {
+        public_key: [2; 33],
+        client_nonce: 7,
+        signature: vec![0x30; 70],
+    };
+    assert_eq!(side.receive(authresp), Fate::Consumed);
     assert_eq!(side.take(), []);
 }
 
@@ -531,6 +536,11 @@ fn a_request_for_a_stream_is_refused_in_any_state() {
 fn an_answer_to_a_request_for_a_stream_changes_nothing() {
     let mut side = Side::connected(Direction::Outbound);
     side.take();
+    let answer = StreamAck {
+        association_id: AssociationId::Null,
+        stream_type: StreamType::Data1,
+    };
+    assert_eq!(side.receive(answer), Fate::Consumed);
     assert_eq!(side.receive(unknown("streamack", b"")), Fate::Consumed);
     assert_eq!(side.take(), []);
     assert_eq!(side.closed(), None);

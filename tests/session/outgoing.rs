@@ -2,8 +2,9 @@
 
 use bsv_p2p::session::{Direction, SendRefused, Session};
 use bsv_p2p::wire::{
-    Addr, BlockHash, BlockHeader, Command, Encode, GetData, GetHeaders, Hash256, Headers, Inv,
-    Inventory, Message, NetworkAddress, NotFound, Ping, Pong, Reject, RejectCode, Services,
+    Addr, AssociationId, BlockHash, BlockHeader, BloomFilter, BloomFlags, Command, CreateStrm,
+    Encode, FilterAdd, GetData, GetHeaders, Hash256, Headers, Inv, Inventory, Mempool, Message,
+    NetworkAddress, NotFound, Ping, Pong, Reject, RejectCode, Services, StreamAck, StreamType,
     TimestampedAddress, Txid, Version,
 };
 use bytes::Bytes;
@@ -75,6 +76,17 @@ fn messages_of_the_session_cannot_be_sent_by_the_program() {
             Message::Verack,
             protoconf(2_097_152).into(),
             Message::SendHeaders,
+            StreamAck {
+                association_id: AssociationId::Null,
+                stream_type: StreamType::Data1,
+            }
+            .into(),
+            CreateStrm {
+                association_id: AssociationId::Null,
+                stream_type: StreamType::Data1,
+                stream_policy: "Default".into(),
+            }
+            .into(),
         ];
         let by_name: Vec<Message> = known.iter().map(by_name).collect();
         let unknown = [unknown("createstrm", b""), unknown("streamack", b"x")];
@@ -284,7 +296,16 @@ fn what_is_built_by_hand_is_judged_like_any_other() {
 fn asking_for_the_mempool_is_punished() {
     let mut side = Side::complete(Direction::Inbound);
     side.receive(protoconf(2_097_152));
-    assert_punished(&side.session, &unknown("mempool", b""));
+    for request in [Mempool::Empty, Mempool::NoAge] {
+        assert_punished(&side.session, &request.into());
+        assert_punished(&side.session, &by_name(&request.into()));
+    }
+    // An age that is cut off counts as none.
+    assert_punished(&side.session, &unknown("mempool", &[1, 0x10, 0x0e]));
+    // To one with an age, a node that was not told to answer it pays no attention.
+    let with_age = Mempool::Age(3600).into();
+    assert_allowed(&side.session, &with_age);
+    assert_allowed(&side.session, &by_name(&with_age));
 }
 
 #[test]
@@ -304,7 +325,37 @@ fn bloom_filters_go_only_to_peers_that_serve_them() {
             }
         }
         assert_allowed(&side.session, &unknown("filterclear", b""));
+        assert_allowed(&side.session, &Message::FilterClear);
     }
+}
+
+#[test]
+fn filters_above_the_limits_are_punished_also_by_peers_that_serve_them() {
+    let mut side = Side::connected(Direction::Outbound);
+    side.shake_hands(Version {
+        services: Services(0x25),
+        ..peer_version()
+    });
+    let add = |len| FilterAdd { data: vec![7; len] }.into();
+    assert_allowed(&side.session, &add(520));
+    assert_allowed(&side.session, &by_name(&add(520)));
+    assert_punished(&side.session, &add(521));
+    assert_punished(&side.session, &by_name(&add(521)));
+
+    let largest = BloomFilter::new(u32::MAX, 0.001, 0, BloomFlags::ALL).unwrap();
+    assert_eq!(largest.data().len(), 36_000);
+    assert_allowed(&side.session, &largest.clone().into());
+    let mut by_hand = Encode::encode_to_vec(&largest);
+    assert_allowed(&side.session, &unknown("filterload", &by_hand));
+    let functions_at = 3 + 36_000;
+    by_hand[functions_at] = 51;
+    assert_punished(&side.session, &unknown("filterload", &by_hand));
+    by_hand[functions_at] = 50;
+    assert_allowed(&side.session, &unknown("filterload", &by_hand));
+    by_hand[1..3].copy_from_slice(&36_001_u16.to_le_bytes());
+    by_hand.push(0);
+    by_hand[functions_at..].copy_from_slice(&[7, 50, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_punished(&side.session, &unknown("filterload", &by_hand));
 }
 
 #[test]

@@ -38,7 +38,7 @@ enum Step {
     ProgramPings,
 }
 
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 27] = [
     "version",
     "verack",
     "protoconf",
@@ -60,6 +60,11 @@ const NAMES: [&str; 22] = [
     "reject",
     "createstrm",
     "streamack",
+    "mempool",
+    "filterload",
+    "filteradd",
+    "alert",
+    "revokemid",
     "foobar",
 ];
 

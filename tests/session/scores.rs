@@ -13,6 +13,10 @@ fn too_many(field: &'static str, limit: u64, got: u64) -> DecodeError {
     DecodeError::TooManyEntries { field, limit, got }
 }
 
+fn too_long(field: &'static str, limit: u64, got: u64) -> DecodeError {
+    DecodeError::TooLong { field, limit, got }
+}
+
 #[track_caller]
 fn assert_malformed(
     side: &mut Side,
@@ -95,14 +99,92 @@ fn sizes_in_a_long_form_and_payloads_that_end_early_score_nothing() {
 }
 
 #[test]
-fn a_reject_that_cannot_be_read_is_not_answered_with_one() {
-    let mut side = Side::complete(Direction::Inbound);
-    let error = DecodeError::Truncated {
-        field: "rejected message",
-        needed: 1,
-        left: 0,
+fn what_a_node_does_not_answer_is_not_answered_when_it_cannot_be_read() {
+    for (name, field, needed) in [
+        ("reject", "rejected message", 1),
+        ("alert", "alert message", 1),
+        ("revokemid", "revocation version", 4),
+    ] {
+        let mut side = Side::complete(Direction::Inbound);
+        let error = DecodeError::Truncated {
+            field,
+            needed,
+            left: 0,
+        };
+        assert_malformed(&mut side, name, &[], error, false, 0);
+    }
+}
+
+#[test]
+fn a_challenge_or_its_answer_that_cannot_be_read_is_refused_with_a_code_of_its_own() {
+    for (name, field, needed) in [
+        ("authch", "challenge version", 4),
+        ("authresp", "public key", 1),
+    ] {
+        let mut side = Side::complete(Direction::Inbound);
+        assert_eq!(side.receive_bytes(name, &[]), Fate::Consumed);
+        let command = Command::new(name);
+        let error = DecodeError::Truncated {
+            field,
+            needed,
+            left: 0,
+        };
+        assert_eq!(
+            side.take(),
+            [
+                send_reject(name, 0x70, "error parsing message"),
+                misbehavior(Misbehavior::Malformed { command, error }, 0),
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_filter_or_an_element_above_its_limit_ends_the_connection() {
+    let filter = |bytes: usize, functions: u32| {
+        let len = u16::try_from(bytes).unwrap().to_le_bytes();
+        let parts = [&[0xfd], &len[..], &vec![7; bytes], &functions.to_le_bytes()];
+        [&parts.concat()[..], &[0; 5]].concat()
     };
-    assert_malformed(&mut side, "reject", &[], error, false, 0);
+    let element = |bytes: u16| [&[0xfd], &bytes.to_le_bytes()[..], &vec![7; bytes.into()]].concat();
+    for (name, most, above, error) in [
+        (
+            "filterload",
+            filter(36_000, 50),
+            filter(36_001, 50),
+            too_long("filter", 36_000, 36_001),
+        ),
+        (
+            "filterload",
+            filter(300, 50),
+            filter(300, 51),
+            too_many("hash functions", 50, 51),
+        ),
+        (
+            "filteradd",
+            element(520),
+            element(521),
+            too_long("filter element", 520, 521),
+        ),
+    ] {
+        let mut side = Side::complete(Direction::Inbound);
+        assert_eq!(side.receive_bytes(name, &most), Fate::Delivered);
+        assert_eq!(side.take(), []);
+        assert_eq!(side.receive_bytes(name, &above), Fate::Consumed);
+        let command = Command::new(name);
+        let reason = DisconnectReason::Misbehaved { score: 100 };
+        assert_eq!(
+            side.take(),
+            [
+                misbehavior(Misbehavior::OversizedFilter { command, error }, 100),
+                Output::Close(reason),
+            ]
+        );
+        // One that is cut off is only malformed.
+        let mut side = Side::complete(Direction::Inbound);
+        side.receive_bytes(name, &above[..above.len() - 1]);
+        assert_eq!(side.closed(), None);
+    }
 }
 
 #[test]
@@ -126,7 +208,7 @@ fn sendheaders_scores_when_it_comes_again() {
 #[test]
 fn unknown_messages_cost_nothing() {
     let mut side = Side::complete(Direction::Inbound);
-    for name in ["foobar", "", "sendaddrv2", "streamack"] {
+    for name in ["foobar", "", "sendaddrv2"] {
         assert_eq!(side.receive_bytes(name, b"x"), Fate::Delivered);
     }
     assert_eq!(side.take(), []);

@@ -13,14 +13,11 @@ use crate::session::{
 };
 use crate::wire::{
     AssociationId, DecodeError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, NetworkAddress, Protoconf,
-    Reject, RejectCode, Services, Version,
+    Reject, RejectCode, Services, StreamPolicy, Version,
 };
 
 /// From this protocol version on, `sendheaders` is understood (`src/version.h`).
 const SENDHEADERS: i32 = 70012;
-
-/// The stream policy that carries everything on one connection.
-const DEFAULT_POLICY: &str = "Default";
 
 impl Session {
     pub(super) fn send_version(&mut self) {
@@ -69,7 +66,7 @@ impl Session {
         self.send(Message::Verack);
         self.send(Protoconf {
             max_receive_payload: self.config.limits.general,
-            stream_policies: Some(DEFAULT_POLICY.into()),
+            stream_policies: Some(StreamPolicy::Default.name().into()),
         });
         self.verack_sent = true;
         self.complete_if_possible(now);

@@ -36,7 +36,7 @@ impl Session {
                 // If it has ended the connection, it is not delivered.
                 return self.delivery();
             }
-            _ if message.command().name() == "createstrm" => self.on_createstrm(),
+            Message::CreateStrm(_) => self.on_createstrm(),
             _ => return self.delivery(),
         }
         Delivery::Consumed
@@ -60,6 +60,8 @@ impl Session {
             }
             "version" => return self.on_malformed_version(error),
             "createstrm" => return self.on_createstrm(),
+            // We ask for no stream: what this would answer does not exist, whatever it says.
+            "streamack" => return,
             _ => {}
         }
         if !self.admits(command, now) {
@@ -72,11 +74,23 @@ impl Session {
             "protoconf" => self.close(DisconnectReason::MalformedProtoconf(error.clone())),
             // From old peers nobody expects a nonce.
             "ping" if !self.exchanges_nonces() => {}
+            "filterload" | "filteradd" if error.is_above_limit() => {
+                self.misbehaved(Misbehavior::OversizedFilter {
+                    command,
+                    error: error.clone(),
+                });
+            }
             name => {
-                // The node never answers a reject with one, and only scores a list that it has read the length of.
-                let scored_alone = matches!(error, DecodeError::TooManyEntries { .. });
-                if name != "reject" && !scored_alone {
-                    self.reject(name, RejectCode::MALFORMED, "error parsing message");
+                let code = match name {
+                    // The node never answers a reject with one, does not read an alert, and gives no answer about miner IDs.
+                    "reject" | "alert" | "revokemid" => None,
+                    // It only scores a list that it has read the length of.
+                    _ if matches!(error, DecodeError::TooManyEntries { .. }) => None,
+                    "authch" | "authresp" => Some(RejectCode::AUTHENTICATED_SETUP),
+                    _ => Some(RejectCode::MALFORMED),
+                };
+                if let Some(code) = code {
+                    self.reject(name, code, "error parsing message");
                 }
                 self.misbehaved(Misbehavior::Malformed {
                     command,

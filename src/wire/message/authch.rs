@@ -1,6 +1,7 @@
-//! `authch`: a challenge to miners.
+//! `authch` and `authresp`: a challenge to miners, and its answer.
 
-use crate::wire::{Decode, DecodeError, Encode, Reader};
+use super::{bytes_len, encode_bytes};
+use crate::wire::{Decode, DecodeError, Encode, Reader, sha256d};
 
 /// Asks a miner to sign with the key of its miner ID. Peers that are no miners ignore it, without penalty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,5 +39,97 @@ impl Encode for Authch {
 
     fn encoded_len(&self) -> u64 {
         40
+    }
+}
+
+/// Answers an [`Authch`]: who the sender is as a miner.
+///
+/// Whether the signature holds is for the program to check: it is ECDSA over [`Authresp::digest`], in DER, by
+/// `public_key`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authresp {
+    /// The miner's ID, a compressed key.
+    pub public_key: [u8; 33],
+    /// A random number of the sender, not zero, that is signed together with the challenge.
+    pub client_nonce: u64,
+    /// The signature, 70 to 72 bytes.
+    pub signature: Vec<u8>,
+}
+
+impl Authresp {
+    const SIGNATURE_LEN: std::ops::RangeInclusive<u64> = 70..=72;
+
+    /// What is signed: the double SHA-256 of the challenge and the nonce (Bitcoin SV node 1.2.2,
+    /// `src/net/net_processing.cpp`, `ProcessAuthRespMessage`).
+    pub fn digest(&self, challenge: &[u8; 32]) -> [u8; 32] {
+        let mut signed = [0; 40];
+        signed[..32].copy_from_slice(challenge);
+        signed[32..].copy_from_slice(&self.client_nonce.to_le_bytes());
+        sha256d(&signed).0
+    }
+}
+
+impl Decode for Authresp {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let key = reader.var_bytes("public key", 33)?;
+        let public_key = key.try_into().map_err(|_| DecodeError::BadValue {
+            field: "public key length",
+            expected: "33",
+            got: key.len() as u64,
+        })?;
+        let client_nonce = reader.u64("client nonce")?;
+        let signature = reader.var_bytes("signature", *Self::SIGNATURE_LEN.end())?;
+        let len = signature.len() as u64;
+        if !Self::SIGNATURE_LEN.contains(&len) {
+            return Err(DecodeError::BadValue {
+                field: "signature length",
+                expected: "70 to 72",
+                got: len,
+            });
+        }
+        Ok(Self {
+            public_key,
+            client_nonce,
+            signature: signature.to_vec(),
+        })
+    }
+}
+
+impl Encode for Authresp {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_bytes(&self.public_key, out);
+        out.extend_from_slice(&self.client_nonce.to_le_bytes());
+        encode_bytes(&self.signature, out);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        bytes_len(&self.public_key) + 8 + bytes_len(&self.signature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_of_70_to_72_bytes_are_taken() {
+        for (len, taken) in [(0, false), (69, false), (70, true), (72, true), (73, false)] {
+            let answer = Authresp {
+                public_key: [2; 33],
+                client_nonce: 7,
+                signature: vec![0x30; len],
+            };
+            let read = Authresp::decode_from(&answer.encode_to_vec());
+            assert_eq!(read.ok(), taken.then_some(answer), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_public_key_has_33_bytes() {
+        for (len, taken) in [(32, false), (33, true), (34, false)] {
+            let key = [&[len as u8][..], &vec![2; len]].concat();
+            let bytes = [&key[..], &[7; 8], &[70], &[0x30; 70]].concat();
+            assert_eq!(Authresp::decode_from(&bytes).is_ok(), taken, "{len}");
+        }
     }
 }

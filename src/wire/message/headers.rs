@@ -1,46 +1,11 @@
-//! `getheaders` and `headers`: following the chain.
+//! `headers`: following the chain.
 
-use super::{check_entry_limit, decode_list, encode_list, list_len};
-use crate::wire::{BlockHash, BlockHeader, Decode, DecodeError, Encode, Reader};
+use super::{check_entry_limit, list_len};
+use crate::wire::{BlockHeader, Decode, DecodeError, Encode, Reader};
 
 /// How many headers one `headers` may carry; the node scores 20 for more. A message with just as many says
 /// that there may be more.
 pub const MAX_HEADERS: usize = 2000;
-
-/// Asks for the headers behind the first block of the locator that the peer has on its chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GetHeaders {
-    /// The protocol version; every receiver ignores it.
-    pub version: i32,
-    /// Hashes of blocks that the sender has, newest first. There is no limit but the payload's.
-    ///
-    /// With an empty locator the answer is the header of `stop` alone, or nothing if it is unknown.
-    pub locator: Vec<BlockHash>,
-    /// The last header wanted; zero for as many as fit.
-    pub stop: BlockHash,
-}
-
-impl Decode for GetHeaders {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            version: reader.i32("locator version")?,
-            locator: decode_list(reader, "locator", 32)?,
-            stop: Decode::decode(reader)?,
-        })
-    }
-}
-
-impl Encode for GetHeaders {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.version.to_le_bytes());
-        encode_list(&self.locator, out);
-        self.stop.encode(out);
-    }
-
-    fn encoded_len(&self) -> u64 {
-        4 + list_len(self.locator.len(), 32) + 32
-    }
-}
 
 /// Headers of blocks in the order of the chain, at most 2,000.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,15 +94,5 @@ mod tests {
                 headers: vec![header]
             })
         );
-    }
-
-    #[test]
-    fn a_locator_has_no_limit_of_its_own() {
-        let long = GetHeaders {
-            version: 1,
-            locator: vec![BlockHash::ZERO; 500],
-            stop: BlockHash::ZERO,
-        };
-        assert_eq!(GetHeaders::decode_from(&long.encode_to_vec()), Ok(long));
     }
 }

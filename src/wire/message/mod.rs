@@ -1,30 +1,42 @@
 //! Every message as a type, and the one type that is any of them.
 
 mod addr;
+mod alert;
 mod announce;
 mod authch;
+mod filter_add;
 mod headers;
 mod inventory_lists;
+mod locator;
+mod mempool;
 mod ping;
 mod protoconf;
 mod reject;
+mod revokemid;
+mod streams;
 mod tx;
 mod version;
 
 pub use addr::{Addr, MAX_ADDRESSES};
+pub use alert::Alert;
 pub use announce::{FeeFilter, SendCmpct};
-pub use authch::Authch;
-pub use headers::{GetHeaders, Headers, MAX_HEADERS};
+pub use authch::{Authch, Authresp};
+pub use filter_add::FilterAdd;
+pub use headers::{Headers, MAX_HEADERS};
 pub use inventory_lists::{GetData, Inv, NotFound};
+pub use locator::{GetBlocks, GetHdrsEn, GetHeaders};
+pub use mempool::Mempool;
 pub use ping::{Ping, Pong};
 pub use protoconf::Protoconf;
 pub use reject::{Reject, RejectCode};
+pub use revokemid::RevokeMid;
+pub use streams::{CreateStrm, StreamAck};
 pub use tx::Tx;
 pub use version::{MAX_USER_AGENT, Version};
 
 use bytes::Bytes;
 
-use super::{Block, Command, Decode, DecodeError, Encode, Reader};
+use super::{Block, BloomFilter, Command, Decode, DecodeError, Encode, Reader};
 
 macro_rules! messages {
     (
@@ -109,6 +121,10 @@ messages! {
         GetAddr = "getaddr",
         /// Asks that new blocks be announced with `headers`.
         SendHeaders = "sendheaders",
+        /// Asks that new blocks be announced with `hdrsen`.
+        SendHdrsEn = "sendhdrsen",
+        /// Takes the sender's bloom filter away.
+        FilterClear = "filterclear",
     }
     with_content {
         /// Who the sender is: the first message of a connection.
@@ -125,6 +141,14 @@ messages! {
         FeeFilter(FeeFilter) = "feefilter",
         /// A challenge to miners to show who they are; other peers ignore it.
         Authch(Authch) = "authch",
+        /// A miner's answer to a challenge.
+        Authresp(Authresp) = "authresp",
+        /// Takes back a miner ID.
+        RevokeMid(Box<RevokeMid>) = "revokemid",
+        /// Asks to make this connection a further stream of a peer.
+        CreateStrm(CreateStrm) = "createstrm",
+        /// Accepts a `createstrm`.
+        StreamAck(StreamAck) = "streamack",
         /// Addresses of nodes.
         Addr(Addr) = "addr",
         /// What the sender has.
@@ -133,6 +157,10 @@ messages! {
         GetData(GetData) = "getdata",
         /// Objects of a `getdata` that the sender does not have.
         NotFound(NotFound) = "notfound",
+        /// Asks for an `inv` of the blocks behind a known one.
+        GetBlocks(GetBlocks) = "getblocks",
+        /// Asks for headers with their coinbases behind a known block.
+        GetHdrsEn(GetHdrsEn) = "gethdrsen",
         /// Asks for headers behind a known block.
         GetHeaders(GetHeaders) = "getheaders",
         /// Headers of blocks.
@@ -141,6 +169,14 @@ messages! {
         Block(Block) = "block",
         /// A transaction.
         Tx(Tx) = "tx",
+        /// Asks for the transactions that wait for a block.
+        Mempool(Mempool) = "mempool",
+        /// Asks to hear only of transactions that the filter matches.
+        FilterLoad(BloomFilter) = "filterload",
+        /// Adds an element to the sender's bloom filter.
+        FilterAdd(FilterAdd) = "filteradd",
+        /// An obsolete warning.
+        Alert(Alert) = "alert",
         /// Says that a message was refused.
         Reject(Reject) = "reject",
     }
@@ -201,4 +237,15 @@ fn encode_list<T: Encode>(entries: &[T], out: &mut Vec<u8>) {
 /// How many bytes a counted list of entries of `entry_len` bytes each has.
 fn list_len(entries: usize, entry_len: u64) -> u64 {
     super::compact_size_len(entries as u64) + entries as u64 * entry_len
+}
+
+/// Writes bytes behind their length.
+fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    super::write_compact_size(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+/// How many bytes `bytes` have together with their length.
+fn bytes_len(bytes: &[u8]) -> u64 {
+    list_len(bytes.len(), 1)
 }

@@ -17,4 +17,12 @@ impl OutPoint {
         txid: Txid::ZERO,
         index: u32::MAX,
     };
+
+    /// The wire form: the transaction and the index, 36 bytes.
+    pub fn to_bytes(self) -> [u8; 36] {
+        let mut bytes = [0; 36];
+        bytes[..32].copy_from_slice(&self.txid.0);
+        bytes[32..].copy_from_slice(&self.index.to_le_bytes());
+        bytes
+    }
 }

@@ -104,8 +104,7 @@ impl Transaction {
         out.extend_from_slice(&self.version.to_le_bytes());
         write_compact_size(self.inputs.len() as u64, out);
         for input in &self.inputs {
-            out.extend_from_slice(&input.previous.txid.0);
-            out.extend_from_slice(&input.previous.index.to_le_bytes());
+            out.extend_from_slice(&input.previous.to_bytes());
             write_script(&input.script, out);
             out.extend_from_slice(&input.sequence.to_le_bytes());
         }

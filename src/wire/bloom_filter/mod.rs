@@ -1,0 +1,266 @@
+//! Bloom filters (BIP37): telling a peer what to send without telling it exactly.
+
+mod encoding;
+mod matching;
+mod murmur3;
+mod script;
+
+use std::f64::consts::LN_2;
+use std::fmt;
+
+use self::murmur3::murmur3_32;
+
+/// A set of byte strings that may contain more than was put in, and never less.
+///
+/// A program puts in what it waits for (keys, hashes of keys, outpoints, transaction IDs), sends the filter (`filterload`) to a peer that
+/// serves [`Services::BLOOM`](super::Services::BLOOM), and is then sent what matches.
+///
+/// ```
+/// use bsv_p2p::wire::{BloomFilter, BloomFlags};
+///
+/// # fn main() -> Result<(), bsv_p2p::wire::BadFalsePositiveRate> {
+/// let mut filter = BloomFilter::new(10, 0.0001, 0x1234_5678, BloomFlags::ALL)?;
+/// filter.insert(&[0x99; 20]);
+/// assert!(filter.contains(&[0x99; 20]));
+/// assert!(!filter.contains(&[0x11; 20]));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A filter without a single byte matches everything. Source: Bitcoin SV node 1.2.2, `src/bloom.cpp`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BloomFilter {
+    data: Vec<u8>,
+    hash_functions: u32,
+    tweak: u32,
+    flags: BloomFlags,
+}
+
+/// A false-positive rate that no filter can have.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("a false-positive rate is above 0 and below 1, got {0}")]
+pub struct BadFalsePositiveRate(pub f64);
+
+impl BloomFilter {
+    /// How many bytes a filter may have; a node bans for more.
+    pub const MAX_BYTES: usize = 36_000;
+
+    /// How many hash functions a filter may have; a node bans for more.
+    pub const MAX_HASH_FUNCTIONS: u32 = 50;
+
+    /// How many bytes an element may have: a longer one is never put in and never found.
+    pub const MAX_ELEMENT: usize = 520;
+
+    /// An empty filter for so many `items`, which finds by mistake at most that share of the others.
+    ///
+    /// The size is that which a node would choose. Where [`MAX_BYTES`](Self::MAX_BYTES) and
+    /// [`MAX_HASH_FUNCTIONS`](Self::MAX_HASH_FUNCTIONS) do not suffice, the filter is as large as may be, and more is found by
+    /// mistake. `tweak` should be random: filters with different ones cannot be compared.
+    ///
+    /// # Errors
+    ///
+    /// [`BadFalsePositiveRate`] unless the rate is above 0 and below 1.
+    pub fn new(
+        items: u32,
+        false_positive_rate: f64,
+        tweak: u32,
+        flags: BloomFlags,
+    ) -> Result<Self, BadFalsePositiveRate> {
+        // Written so that a rate that is no number is refused too.
+        if !(false_positive_rate > 0.0 && false_positive_rate < 1.0) {
+            return Err(BadFalsePositiveRate(false_positive_rate));
+        }
+        let items = items.max(1);
+        let bits = -f64::from(items) * false_positive_rate.ln() / (LN_2 * LN_2);
+        // At least one byte and one function: without them everything would match.
+        let bytes = (bits as usize / 8).clamp(1, Self::MAX_BYTES);
+        let bits_for_each = (bytes * 8) as u32 / items;
+        let hash_functions = (f64::from(bits_for_each) * LN_2) as u32;
+        Ok(Self {
+            data: vec![0; bytes],
+            hash_functions: hash_functions.clamp(1, Self::MAX_HASH_FUNCTIONS),
+            tweak,
+            flags,
+        })
+    }
+
+    /// The filter that matches everything and takes in nothing: it has no bytes.
+    pub const fn match_all() -> Self {
+        Self {
+            data: Vec::new(),
+            hash_functions: 0,
+            tweak: 0,
+            flags: BloomFlags::NONE,
+        }
+    }
+
+    /// The bits, eight to a byte, the lowest first.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// How many bits each element sets, at most.
+    pub const fn hash_functions(&self) -> u32 {
+        self.hash_functions
+    }
+
+    /// The number that makes the hash functions of this filter other than those of others.
+    pub const fn tweak(&self) -> u32 {
+        self.tweak
+    }
+
+    /// What is put in when a transaction matches.
+    pub const fn flags(&self) -> BloomFlags {
+        self.flags
+    }
+
+    /// Puts an element in. One that is too long is left out, as the node does.
+    pub fn insert(&mut self, element: &[u8]) {
+        if element.len() > Self::MAX_ELEMENT || self.data.is_empty() {
+            return;
+        }
+        for function in 0..self.hash_functions {
+            let (byte, bit) = self.place(function, element);
+            self.data[byte] |= bit;
+        }
+    }
+
+    /// Whether an element is in, or seems to be.
+    pub fn contains(&self, element: &[u8]) -> bool {
+        if element.len() > Self::MAX_ELEMENT {
+            return false;
+        }
+        self.data.is_empty()
+            || (0..self.hash_functions).all(|function| {
+                let (byte, bit) = self.place(function, element);
+                self.data[byte] & bit != 0
+            })
+    }
+
+    /// The byte and the bit in it that a hash function gives for an element. There must be bytes.
+    fn place(&self, function: u32, element: &[u8]) -> (usize, u8) {
+        let seed = function.wrapping_mul(0xfba4_c795).wrapping_add(self.tweak);
+        let index = murmur3_32(seed, element) as usize % (self.data.len() * 8);
+        (index / 8, 1 << (index % 8))
+    }
+}
+
+impl fmt::Debug for BloomFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BloomFilter")
+            .field("bytes", &self.data.len())
+            .field("hash_functions", &self.hash_functions)
+            .field("tweak", &self.tweak)
+            .field("flags", &self.flags)
+            .finish()
+    }
+}
+
+/// What a filter takes in when a transaction matches: the outputs that it was matched by, so that who spends them
+/// matches too. The two lowest bits count; the others are kept as they came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct BloomFlags(pub u8);
+
+impl BloomFlags {
+    /// Nothing.
+    pub const NONE: BloomFlags = BloomFlags(0);
+    /// Every output with a push that matched.
+    pub const ALL: BloomFlags = BloomFlags(1);
+    /// Only those of them that pay to a bare key or to m of n bare keys.
+    pub const P2PUBKEY_ONLY: BloomFlags = BloomFlags(2);
+
+    /// The two bits that count.
+    const fn update(self) -> BloomFlags {
+        BloomFlags(self.0 & 3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(items: u32, rate: f64) -> BloomFilter {
+        BloomFilter::new(items, rate, 0, BloomFlags::ALL).unwrap()
+    }
+
+    #[test]
+    fn a_filter_is_as_large_as_a_node_would_make_it() {
+        for (items, rate, bytes, functions) in [
+            (3, 0.01, 3, 5),
+            (2, 0.001, 3, 8),
+            (10, 0.000001, 35, 19),
+            (20_000, 0.001, 35_943, 9),
+            (10_000, 0.000001, 35_943, 19),
+            // The limits.
+            (20_100, 0.001, 36_000, 9),
+            (1, 1e-300, 179, 50),
+            (u32::MAX, 0.5, 36_000, 1),
+            // Too few to make a byte.
+            (1, 0.999, 1, 5),
+            (0, 0.01, 1, 5),
+        ] {
+            let filter = filter(items, rate);
+            let made = (filter.data().len(), filter.hash_functions());
+            assert_eq!(made, (bytes, functions), "{items} at {rate}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_above_zero_and_below_one() {
+        for rate in [0.0, -0.0, 1.0, -0.5, f64::INFINITY, f64::NAN] {
+            let made = BloomFilter::new(3, rate, 0, BloomFlags::NONE);
+            assert!(made.is_err(), "{rate}");
+        }
+    }
+
+    #[test]
+    fn the_filters_of_the_vectors_are_made_of_these_elements() {
+        // The node's own (`src/test/bloom_tests.cpp`): 3 elements at 1 %, and what comes out.
+        for (tweak, data) in [(0, [0x61, 0x4e, 0x9b]), (2_147_483_649, [0xce, 0x42, 0x99])] {
+            let mut filter = BloomFilter::new(3, 0.01, tweak, BloomFlags::ALL).unwrap();
+            for element in [
+                "99108ad8ed9bb6274d3980bab5a85c048f0950c8",
+                "b5a2c786d9ef4658287ced5914b37a1b4aa32eee",
+                "b9300670b4c5366e95b2699e8b18bc75e5f729c5",
+            ] {
+                filter.insert(&hex::decode(element).unwrap());
+            }
+            assert_eq!(filter.data(), data);
+            let other = hex::decode("19108ad8ed9bb6274d3980bab5a85c048f0950c8").unwrap();
+            assert!(!filter.contains(&other));
+        }
+    }
+
+    #[test]
+    fn what_was_put_in_is_found_and_nearly_nothing_else() {
+        let mut filter = BloomFilter::new(1_000, 0.01, 7, BloomFlags::NONE).unwrap();
+        for number in 0..1_000_u32 {
+            filter.insert(&number.to_le_bytes());
+        }
+        assert!((0..1_000_u32).all(|number| filter.contains(&number.to_le_bytes())));
+        let wrong = (1_000..11_000_u32)
+            .filter(|number| filter.contains(&number.to_le_bytes()))
+            .count();
+        assert!((50..150).contains(&wrong), "{wrong} of 10,000 at 1 %");
+    }
+
+    #[test]
+    fn an_element_of_520_bytes_is_put_in_and_one_of_521_never_matches() {
+        let mut filter = filter(3, 0.01);
+        filter.insert(&[7; 521]);
+        assert_eq!(filter.data(), [0; 3]);
+        filter.insert(&[7; 520]);
+        assert!(filter.contains(&[7; 520]));
+        filter.data.fill(0xff);
+        assert!(!filter.contains(&[7; 521]));
+    }
+
+    #[test]
+    fn an_empty_filter_contains_everything_and_stays_empty() {
+        let mut all = BloomFilter::match_all();
+        all.insert(b"x");
+        assert_eq!(all, BloomFilter::match_all());
+        assert!(all.contains(b"") && all.contains(&[7; 520]));
+        assert!(!all.contains(&[7; 521]));
+    }
+}

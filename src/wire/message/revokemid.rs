@@ -1,0 +1,186 @@
+//! `revokemid`: a miner takes back an ID.
+
+use sha2::{Digest, Sha256};
+
+use crate::wire::{Decode, DecodeError, Encode, Reader, compact_size_len, write_compact_size};
+
+/// Says that a miner ID is no longer to be trusted, and proves the right to say so.
+///
+/// Whether the keys are points and the signatures hold is for the program to check: both signatures are ECDSA over
+/// [`RevokeMid::digest`], in DER. A node with a database of miner IDs scores 10 if they do not hold, one without ignores the
+/// message (Bitcoin SV node 1.2.2, `src/miner_id/revokemid.h`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevokeMid {
+    /// The miner's compressed key for revoking.
+    pub revocation_key: [u8; 33],
+    /// The miner's ID, a compressed key.
+    pub miner_id: [u8; 33],
+    /// The ID that is taken back, a compressed key.
+    pub id_to_revoke: [u8; 33],
+    /// The signature by `revocation_key`. What is behind 255 bytes is not written.
+    pub signature1: Vec<u8>,
+    /// The signature by `miner_id`. What is behind 255 bytes is not written.
+    pub signature2: Vec<u8>,
+}
+
+impl RevokeMid {
+    /// The only version of the message.
+    pub const VERSION: u32 = 0;
+
+    /// What both signatures sign: the single SHA-256 of the ID that is taken back.
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.id_to_revoke).into()
+    }
+
+    /// How many bytes both signatures have on the wire, with the length before each.
+    fn signatures_len(&self) -> u64 {
+        2 + writable(&self.signature1).len() as u64 + writable(&self.signature2).len() as u64
+    }
+}
+
+/// As much of a signature as the byte for its length can tell of. Real ones have at most 72.
+fn writable(signature: &[u8]) -> &[u8] {
+    &signature[..signature.len().min(255)]
+}
+
+/// Takes one signature behind its length from the field that has both.
+fn read_signature(reader: &mut Reader<'_>, field: &'static str) -> Result<Vec<u8>, DecodeError> {
+    let len = reader.u8(field)?;
+    reader.take(field, usize::from(len)).map(<[u8]>::to_vec)
+}
+
+impl Decode for Box<RevokeMid> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let version = reader.u32("revocation version")?;
+        if version != RevokeMid::VERSION {
+            return Err(DecodeError::BadValue {
+                field: "revocation version",
+                expected: "0",
+                got: u64::from(version),
+            });
+        }
+        let revocation_key = reader.array("revocation key")?;
+        let miner_id = reader.array("miner id")?;
+        let id_to_revoke = reader.array("id to revoke")?;
+        let mut both = Reader::new(reader.var_bytes("signatures", u64::MAX)?);
+        let signature1 = read_signature(&mut both, "signature 1")?;
+        let signature2 = read_signature(&mut both, "signature 2")?;
+        if !both.is_empty() {
+            return Err(DecodeError::BadValue {
+                field: "bytes behind the signatures",
+                expected: "0",
+                got: both.rest().len() as u64,
+            });
+        }
+        Ok(Box::new(RevokeMid {
+            revocation_key,
+            miner_id,
+            id_to_revoke,
+            signature1,
+            signature2,
+        }))
+    }
+}
+
+impl Encode for RevokeMid {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&Self::VERSION.to_le_bytes());
+        out.extend_from_slice(&self.revocation_key);
+        out.extend_from_slice(&self.miner_id);
+        out.extend_from_slice(&self.id_to_revoke);
+        write_compact_size(self.signatures_len(), out);
+        for signature in [&self.signature1, &self.signature2] {
+            let signature = writable(signature);
+            out.push(signature.len() as u8);
+            out.extend_from_slice(signature);
+        }
+    }
+
+    fn encoded_len(&self) -> u64 {
+        let signatures = self.signatures_len();
+        4 + 3 * 33 + compact_size_len(signatures) + signatures
+    }
+}
+
+impl Encode for Box<RevokeMid> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        (**self).encode(out);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        (**self).encoded_len()
+    }
+}
+
+impl From<RevokeMid> for super::Message {
+    fn from(revokemid: RevokeMid) -> Self {
+        super::Message::RevokeMid(Box::new(revokemid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revokemid(len1: usize, len2: usize) -> RevokeMid {
+        RevokeMid {
+            revocation_key: [2; 33],
+            miner_id: [3; 33],
+            id_to_revoke: [4; 33],
+            signature1: vec![5; len1],
+            signature2: vec![6; len2],
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Result<RevokeMid, DecodeError> {
+        Box::<RevokeMid>::decode_from(bytes).map(|read| *read)
+    }
+
+    #[test]
+    fn signatures_of_any_length_that_a_byte_can_tell_come_back() {
+        for (len1, len2) in [(0, 0), (71, 70), (255, 255)] {
+            let message = revokemid(len1, len2);
+            let bytes = message.encode_to_vec();
+            assert_eq!(message.encoded_len(), bytes.len() as u64);
+            assert_eq!(decode(&bytes), Ok(message));
+        }
+        let cut = decode(&revokemid(256, 1_000).encode_to_vec());
+        assert_eq!(cut, Ok(revokemid(255, 255)));
+    }
+
+    #[test]
+    fn the_signatures_fill_their_field_exactly() {
+        let bytes = revokemid(2, 3).encode_to_vec();
+        let field_at = 4 + 99;
+        assert_eq!(&bytes[field_at..], [7, 2, 5, 5, 3, 6, 6, 6]);
+        let with_field = |field: &[u8]| decode(&[&bytes[..field_at], field].concat());
+        assert!(with_field(&[7, 2, 5, 5, 3, 6, 6, 6]).is_ok());
+        for field in [
+            &[8, 2, 5, 5, 3, 6, 6, 6, 0][..],
+            &[6, 2, 5, 5, 3, 6, 6],
+            &[3, 2, 5, 5],
+            &[1, 9],
+            &[0],
+        ] {
+            assert!(with_field(field).is_err(), "{field:?}");
+        }
+    }
+
+    #[test]
+    fn the_digest_is_a_single_sha_256_of_the_id_that_is_taken_back() {
+        assert_eq!(
+            hex::encode(revokemid(0, 0).digest()),
+            "cf96d76e70c873396e50141eb13288e68f37f14cd988c385ebd084ef8bbcd158"
+        );
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let mut bytes = revokemid(2, 3).encode_to_vec();
+        bytes[0] = 1;
+        assert!(matches!(
+            decode(&bytes),
+            Err(DecodeError::BadValue { got: 1, .. })
+        ));
+    }
+}
