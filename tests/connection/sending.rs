@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::PeerConnectionCommand;
 use bsv_p2p::session::{DisconnectReason, SendRefused};
-use bsv_p2p::wire::{Command, Message, Ping, Pong};
+use bsv_p2p::wire::{Command, Mempool, Message, Ping, Pong};
 use bsv_p2p::{ConnectionConfig, Error, Wait};
 
 use crate::harness::{
@@ -50,10 +50,7 @@ fn nothing_is_sent_before_the_handshake() {
 #[test]
 fn what_a_node_punishes_needs_the_unchecked_way_and_what_the_session_owns_has_none() {
     let (actor, mut peer) = Actor::connected(&config());
-    let mempool = Message::Unknown {
-        command: Command::new("mempool"),
-        payload: bytes::Bytes::new(),
-    };
+    let mempool = Message::from(Mempool::Empty);
     let refused = refusal(actor.handle.send(&mempool, DEADLINE));
     assert!(matches!(refused, SendRefused::Punished { .. }), "{refused}");
     for owned in [Message::Verack, Message::SendHeaders] {

@@ -48,16 +48,7 @@ impl Session {
             return;
         }
         match command.name() {
-            // A node judges a second version before it reads it.
-            "version" if self.peer.is_some() => {
-                self.reject(
-                    "version",
-                    RejectCode::DUPLICATE,
-                    "Duplicate version message",
-                );
-                self.misbehaved(Misbehavior::SecondVersion);
-                return;
-            }
+            "version" if self.peer.is_some() => return self.on_second_version(),
             "version" => return self.on_malformed_version(error),
             "createstrm" => return self.on_createstrm(),
             // We ask for no stream: what this would answer does not exist, whatever it says.
