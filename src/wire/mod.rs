@@ -39,6 +39,7 @@ mod frame;
 mod hash;
 mod inventory;
 mod limits;
+mod merkle;
 mod message;
 mod network_address;
 mod proof_of_work;
@@ -62,6 +63,10 @@ pub use inventory::Inventory;
 pub use limits::{
     DEFAULT_MAX_RECEIVE_PAYLOAD, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_PROTOCONF_PAYLOAD, PayloadLimits,
     inventory_limit,
+};
+pub use merkle::{
+    MatchedTransaction, MerkleProof, MerkleProofError, MerkleProofNode, MerkleProofTarget,
+    PartialMerkleTree, PartialMerkleTreeError, TxOrId,
 };
 pub use message::{
     Addr, Authch, FeeFilter, GetData, GetHeaders, Headers, Inv, MAX_ADDRESSES, MAX_HEADERS,
