@@ -25,8 +25,8 @@
 //! ```
 //!
 //! Decoding checks every length against the bytes that are there before it allocates: a count that a
-//! peer claims costs nothing. A [`Block`] and a [`Tx`] keep their payload as one shared buffer and
-//! give views that borrow from it.
+//! peer claims costs nothing. A [`Block`], a [`Tx`] and what else carries transactions keep their payload
+//! as one shared buffer and give views that borrow from it.
 
 mod association_id;
 mod block;
@@ -69,9 +69,10 @@ pub use merkle::{
     PartialMerkleTree, PartialMerkleTreeError, TxOrId,
 };
 pub use message::{
-    Addr, Authch, FeeFilter, GetData, GetHeaders, Headers, Inv, MAX_ADDRESSES, MAX_HEADERS,
-    MAX_USER_AGENT, Message, NotFound, Ping, Pong, Protoconf, Reject, RejectCode, SendCmpct, Tx,
-    Version,
+    Addr, Authch, DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError, EnrichedHeader,
+    EnrichedHeaderError, EnrichedHeaders, FeeFilter, GetData, GetHeaders, Hdrsen, Headers, Inv,
+    MAX_ADDRESSES, MAX_HEADERS, MAX_USER_AGENT, MerkleBlock, Message, NotFound, Ping, Pong,
+    Protoconf, Reject, RejectCode, SendCmpct, Tx, TxAndProof, Version,
 };
 pub use network_address::{NetworkAddress, TimestampedAddress};
 pub use proof_of_work::{CompactTarget, ProofOfWorkError};

@@ -5,29 +5,35 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
     Addr, AssociationId, Authch, Block, BlockHash, BlockHeader, Command, CompactTarget, Encode,
-    FeeFilter, Frame, FrameError, FrameReader, GetData, GetHeaders, Hash256, Headers, Incoming,
-    Inv, Inventory, MerkleRoot, Message, NetworkAddress, NotFound, OutPoint, PayloadLimits, Ping,
-    Pong, Protoconf, Reject, RejectCode, SendCmpct, Services, TimestampedAddress, Transaction,
-    TransactionInput, TransactionOutput, Tx, Txid, Version, WireString,
+    FeeFilter, Frame, FrameError, FrameReader, GetData, GetHeaders, Hash256, Hdrsen, Headers,
+    Incoming, Inv, Inventory, MerkleRoot, Message, NetworkAddress, NotFound, OutPoint,
+    PayloadLimits, Ping, Pong, Protoconf, Reject, RejectCode, SendCmpct, Services,
+    TimestampedAddress, Transaction, TransactionInput, TransactionOutput, Tx, Txid, Version,
+    WireString,
 };
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use crate::proofs::{dsdetected, enriched_header, merkle_block, tx_and_proof};
 use crate::support::{MAGIC, Source, Step, cases, frame_of, read_all, read_bytes};
 
 /// Every command that has a type.
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 23] = [
     "addr",
     "authch",
     "block",
+    "datareftx",
+    "dsdetected",
     "feefilter",
     "getaddr",
     "getdata",
     "getheaders",
+    "hdrsen",
     "headers",
     "inv",
+    "merkleblock",
     "notfound",
     "ping",
     "pong",
@@ -40,7 +46,7 @@ const COMMANDS: [&str; 19] = [
     "version",
 ];
 
-fn hash() -> impl Strategy<Value = [u8; 32]> {
+pub(crate) fn hash() -> impl Strategy<Value = [u8; 32]> {
     any::<[u8; 32]>()
 }
 
@@ -113,13 +119,13 @@ fn inventory() -> impl Strategy<Value = Vec<Inventory>> {
 }
 
 /// Mostly short, sometimes with a count of three bytes.
-fn list<T: Strategy>(entry: T) -> impl Strategy<Value = Vec<T::Value>> {
+pub(crate) fn list<T: Strategy>(entry: T) -> impl Strategy<Value = Vec<T::Value>> {
     let len = prop_oneof![9 => 0..5_usize, 1 => 252..255_usize];
     let entry = std::rc::Rc::new(entry);
     len.prop_flat_map(move |len| vec(entry.clone(), len))
 }
 
-fn header() -> impl Strategy<Value = BlockHeader> {
+pub(crate) fn header() -> impl Strategy<Value = BlockHeader> {
     (any::<i32>(), hash(), hash(), any::<[u32; 3]>()).prop_map(
         |(version, previous, merkle_root, [time, bits, nonce])| BlockHeader {
             version,
@@ -132,12 +138,12 @@ fn header() -> impl Strategy<Value = BlockHeader> {
     )
 }
 
-fn script() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn script() -> impl Strategy<Value = Vec<u8>> {
     let len = prop_oneof![9 => 0..10_usize, 1 => 252..255_usize];
     len.prop_flat_map(|len| vec(any::<u8>(), len))
 }
 
-fn transaction() -> impl Strategy<Value = Transaction> {
+pub(crate) fn transaction() -> impl Strategy<Value = Transaction> {
     let input = (hash(), any::<u32>(), script(), any::<u32>()).prop_map(
         |(txid, index, script, sequence)| TransactionInput {
             previous: OutPoint {
@@ -230,6 +236,10 @@ fn message() -> impl Strategy<Value = Message> {
         )
         .into()),
         transaction().prop_map(|transaction| Tx::from(&transaction).into()),
+        vec(enriched_header(), 0..4).prop_map(|headers| Message::Hdrsen(Hdrsen::new(&headers))),
+        merkle_block().prop_map(Message::MerkleBlock),
+        tx_and_proof().prop_map(Message::from),
+        dsdetected().prop_map(Message::DsDetected),
         reject().prop_map(Message::Reject),
         unknown.prop_map(|(command, payload)| Message::Unknown {
             command: Command::new(command),
@@ -239,7 +249,7 @@ fn message() -> impl Strategy<Value = Message> {
 }
 
 /// Bytes for a command: any at all, or those of a message with some of them changed, cut off or added.
-fn payload() -> impl Strategy<Value = (Command, Vec<u8>)> {
+pub(crate) fn payload() -> impl Strategy<Value = (Command, Vec<u8>)> {
     let any_bytes = (select(&COMMANDS[..]), vec(any::<u8>(), 0..200))
         .prop_map(|(command, bytes)| (Command::new(command), bytes));
     let changes = vec((any::<Index>(), any::<u8>()), 0..4);
@@ -270,12 +280,16 @@ fn payload() -> impl Strategy<Value = (Command, Vec<u8>)> {
 
 /// Whether the message has just one wire form, so that what was read is a prefix of what came.
 ///
-/// The others: a boolean may be any byte, an empty ID have a type, a count behind a header be any, and a
-/// `protoconf` have more fields.
+/// The others: a boolean may be any byte, an empty ID have a type, a count behind a header be any, a
+/// `protoconf` have more fields, and the length before the transaction of a proof be wrong.
 fn is_canonical(message: &Message) -> bool {
     !matches!(
         message,
-        Message::Version(_) | Message::SendCmpct(_) | Message::Headers(_) | Message::Protoconf(_)
+        Message::Version(_)
+            | Message::SendCmpct(_)
+            | Message::Headers(_)
+            | Message::Protoconf(_)
+            | Message::DatarefTx(_)
     )
 }
 

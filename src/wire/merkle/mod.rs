@@ -6,3 +6,4 @@ mod tree;
 
 pub use partial::{MatchedTransaction, PartialMerkleTree, PartialMerkleTreeError};
 pub use proof::{MerkleProof, MerkleProofError, MerkleProofNode, MerkleProofTarget, TxOrId};
+pub(in crate::wire) use tree::depth;

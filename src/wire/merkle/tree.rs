@@ -3,7 +3,7 @@
 use crate::wire::hash::merkle_parent;
 
 /// How many levels stand above the leaves of a tree: 0 for one leaf, 2 for three.
-pub(super) const fn depth(leaves: u32) -> u32 {
+pub(in crate::wire) const fn depth(leaves: u32) -> u32 {
     match leaves.checked_sub(1) {
         Some(last) => u32::BITS - last.leading_zeros(),
         None => 0,

@@ -3,8 +3,12 @@
 mod addr;
 mod announce;
 mod authch;
+mod datareftx;
+mod dsdetected;
+mod hdrsen;
 mod headers;
 mod inventory_lists;
+mod merkleblock;
 mod ping;
 mod protoconf;
 mod reject;
@@ -14,8 +18,12 @@ mod version;
 pub use addr::{Addr, MAX_ADDRESSES};
 pub use announce::{FeeFilter, SendCmpct};
 pub use authch::Authch;
+pub use datareftx::TxAndProof;
+pub use dsdetected::{DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError};
+pub use hdrsen::{EnrichedHeader, EnrichedHeaderError, EnrichedHeaders, Hdrsen};
 pub use headers::{GetHeaders, Headers, MAX_HEADERS};
 pub use inventory_lists::{GetData, Inv, NotFound};
+pub use merkleblock::MerkleBlock;
 pub use ping::{Ping, Pong};
 pub use protoconf::Protoconf;
 pub use reject::{Reject, RejectCode};
@@ -60,7 +68,7 @@ macro_rules! messages {
 
             /// Reads the payload of a frame. Bytes behind the last field are ignored, as the node does.
             ///
-            /// A block, a transaction and an unknown message keep `payload` without a copy.
+            /// A block, a transaction, a list of enriched headers, a double-spend report and an unknown message keep `payload` without a copy.
             ///
             /// # Errors
             ///
@@ -137,10 +145,18 @@ messages! {
         GetHeaders(GetHeaders) = "getheaders",
         /// Headers of blocks.
         Headers(Headers) = "headers",
+        /// Headers of blocks, each with its coinbase and the proof of it.
+        Hdrsen(Hdrsen) = "hdrsen",
         /// A block.
         Block(Block) = "block",
         /// A transaction.
         Tx(Tx) = "tx",
+        /// A block without the transactions that a filter does not match.
+        MerkleBlock(MerkleBlock) = "merkleblock",
+        /// A transaction with the proof that it is in a block.
+        DatarefTx(Box<TxAndProof>) = "datareftx",
+        /// Shows that blocks of different forks spend the same output.
+        DsDetected(DsDetected) = "dsdetected",
         /// Says that a message was refused.
         Reject(Reject) = "reject",
     }
@@ -152,6 +168,8 @@ impl Message {
         match self {
             Message::Block(block) => Some(block.bytes()),
             Message::Tx(tx) => Some(tx.bytes()),
+            Message::Hdrsen(hdrsen) => Some(hdrsen.bytes()),
+            Message::DsDetected(dsdetected) => Some(dsdetected.bytes()),
             Message::Unknown { payload, .. } => Some(payload),
             _ => None,
         }

@@ -6,6 +6,11 @@ use crate::wire::{
     compact_size_len, write_compact_size,
 };
 
+impl MerkleProof {
+    /// The least bytes of a proof: that of the empty transaction, without nodes.
+    pub(in crate::wire) const MIN_LEN: usize = 1 + 1 + (1 + 10) + 32 + 1;
+}
+
 impl Decode for MerkleProof {
     /// The length that is said to be the transaction's is ignored, as the node does: the transaction ends where it ends.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -117,6 +122,13 @@ mod tests {
         assert_eq!(bytes[6], 10);
         bytes[6] = 200;
         assert_eq!(MerkleProof::decode_from(&bytes), Ok(proof));
+    }
+
+    #[test]
+    fn the_shortest_proof_has_the_shortest_transaction_and_no_nodes() {
+        let target = MerkleProofTarget::Block(BlockHash::ZERO);
+        let proof = MerkleProof::new(0, TxOrId::Tx(tx()), target, []);
+        assert_eq!(proof.encoded_len(), MerkleProof::MIN_LEN as u64);
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl MerkleProof {
         self.root_from(self.txid())
     }
 
-    fn root_from(&self, txid: Txid) -> MerkleRoot {
+    pub(in crate::wire) fn root_from(&self, txid: Txid) -> MerkleRoot {
         MerkleRoot(self.way(txid).last().map_or(txid.0, |step| step.above))
     }
 
