@@ -287,4 +287,29 @@ mod tests {
             assert_eq!(header.verify_miner_info(), judged);
         }
     }
+
+    #[test]
+    fn a_block_has_one_transaction_at_least() {
+        let coinbase = tx(OutPoint::NONE);
+        let txids = [coinbase.txid()];
+        let genesis = BlockHeader::genesis(Network::Regtest);
+        let judged = |transaction_count| {
+            let header = EnrichedHeader {
+                header: BlockHeader {
+                    merkle_root: merkle_root(txids).0,
+                    ..genesis
+                },
+                transaction_count,
+                no_more_headers: true,
+                coinbase: Some(TxAndProof {
+                    tx: coinbase.clone(),
+                    proof: MerkleProof::for_merkle_root(&txids, 0).unwrap(),
+                }),
+                miner_info: None,
+            };
+            header.verify_coinbase()
+        };
+        assert_eq!(judged(1), Ok(()));
+        assert!(matches!(judged(0), Err(Error::DepthMismatch { .. })));
+    }
 }
