@@ -85,7 +85,7 @@ pub(super) fn check_size(message: &Message, receiver: Receiver) -> Result<(), Se
     let limit = match command.name() {
         "inv" | "getdata" | "notfound" => inventory_limit(receiver.max_payload),
         "addr" => MAX_ADDRESSES,
-        "headers" => MAX_HEADERS,
+        "headers" | "hdrsen" => MAX_HEADERS,
         _ => usize::MAX,
     };
     let entries = entries(message);
@@ -130,6 +130,7 @@ fn entries(message: &Message) -> usize {
         Message::NotFound(notfound) => notfound.inventory.len(),
         Message::Addr(addr) => addr.addresses.len(),
         Message::Headers(headers) => headers.headers.len(),
+        Message::Hdrsen(hdrsen) => hdrsen.len(),
         Message::Unknown { payload, .. } => {
             let count = Reader::new(payload).compact_size("entries").unwrap_or(0);
             usize::try_from(count).unwrap_or(usize::MAX)

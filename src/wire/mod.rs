@@ -25,8 +25,8 @@
 //! ```
 //!
 //! Decoding checks every length against the bytes that are there before it allocates: a count that a
-//! peer claims costs nothing. A [`Block`] and a [`Tx`] keep their payload as one shared buffer and
-//! give views that borrow from it.
+//! peer claims costs nothing. A [`Block`], a [`Tx`] and what else carries transactions keep their payload
+//! as one shared buffer and give views that borrow from it.
 
 mod association_id;
 mod block;
@@ -40,6 +40,7 @@ mod frame;
 mod hash;
 mod inventory;
 mod limits;
+mod merkle;
 mod message;
 mod network_address;
 mod proof_of_work;
@@ -66,11 +67,16 @@ pub use limits::{
     DEFAULT_MAX_RECEIVE_PAYLOAD, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_PROTOCONF_PAYLOAD, PayloadLimits,
     inventory_limit,
 };
+pub use merkle::{
+    MatchedTransaction, MerkleProof, MerkleProofError, MerkleProofNode, MerkleProofTarget,
+    PartialMerkleTree, PartialMerkleTreeError, TxOrId,
+};
 pub use message::{
-    Addr, Alert, Authch, Authresp, CreateStrm, FeeFilter, FilterAdd, GetBlocks, GetData, GetHdrsEn,
-    GetHeaders, Headers, Inv, MAX_ADDRESSES, MAX_HEADERS, MAX_USER_AGENT, Mempool, Message,
-    NotFound, Ping, Pong, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, StreamAck, Tx,
-    Version,
+    Addr, Alert, Authch, Authresp, CreateStrm, DsDetected, DsDetectedBlock, DsDetectedBlocks,
+    DsDetectedError, EnrichedHeader, EnrichedHeaderError, EnrichedHeaders, FeeFilter, FilterAdd,
+    GetBlocks, GetData, GetHdrsEn, GetHeaders, Hdrsen, Headers, Inv, MAX_ADDRESSES, MAX_HEADERS,
+    MAX_USER_AGENT, Mempool, MerkleBlock, Message, NotFound, Ping, Pong, Protoconf, Reject,
+    RejectCode, RevokeMid, SendCmpct, StreamAck, Tx, TxAndProof, Version,
 };
 pub use network_address::{NetworkAddress, TimestampedAddress};
 pub use proof_of_work::{CompactTarget, ProofOfWorkError};

@@ -7,5 +7,6 @@ mod frames;
 mod messages;
 mod networks;
 mod primitives;
+mod proofs;
 mod properties;
 mod support;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    BadCommand, BlockHash, Command, DecodeError, DropCause, Encode, ForeignMagic, Frame,
-    FrameError, FrameReader, Incoming, Inv, Inventory, LEGACY_MAX_RECEIVE_PAYLOAD, Message,
+    BadCommand, BlockHash, BlockHeader, Command, DecodeError, DropCause, Encode, ForeignMagic,
+    Frame, FrameError, FrameReader, Incoming, Inv, Inventory, LEGACY_MAX_RECEIVE_PAYLOAD, Message,
     PayloadLimits, Protoconf,
 };
 use serde_json::{Value, json};
@@ -15,15 +15,7 @@ use crate::fields::fields;
 use crate::support::{Seen, bytes, checksum, frame_of, list, network, read_bytes, text, vectors};
 
 /// Commands of the protocol that have no type yet: they come out as unknown ones.
-const WITHOUT_A_TYPE: [&str; 7] = [
-    "blocktxn",
-    "cmpctblock",
-    "datareftx",
-    "dsdetected",
-    "getblocktxn",
-    "hdrsen",
-    "merkleblock",
-];
+const WITHOUT_A_TYPE: [&str; 3] = ["blocktxn", "cmpctblock", "getblocktxn"];
 
 /// Commands that are well formed and mean nothing.
 const MEANINGLESS: [&str; 3] = ["", "foobar", "123456789012"];
@@ -116,7 +108,7 @@ fn every_valid_message_is_read_to_its_fields() {
             assert_eq!(fields(&message), Some(expected), "{}", vector.name);
         }
     }
-    assert_eq!(known, 90, "messages with a type among the valid vectors");
+    assert_eq!(known, 101, "messages with a type among the valid vectors");
 }
 
 #[test]
@@ -197,6 +189,61 @@ fn lax_forms_are_read_as_the_strict_ones() {
     }
 }
 
+/// The proofs of the vectors are true ones, of blocks that other vectors have.
+#[test]
+fn every_proof_of_the_vectors_holds_for_its_block_and_for_no_other() {
+    let mut headers: Vec<BlockHeader> = Vec::new();
+    let mut datareftxs = Vec::new();
+    let mut checked = 0;
+    for vector in all().iter().filter(|v| v.valid && !v.header_only) {
+        match decoded(vector) {
+            Message::MerkleBlock(block) => {
+                let matched = block.verify().unwrap();
+                let none = vector.name == "merkleblock_no_match";
+                assert_eq!(matched.is_empty(), none, "{}", vector.name);
+                headers.push(block.header);
+                checked += 1;
+            }
+            Message::Hdrsen(hdrsen) => {
+                for header in hdrsen.headers() {
+                    headers.push(header.header);
+                    let (coinbase, miner_info) = (&header.coinbase, &header.miner_info);
+                    assert_eq!(header.verify_coinbase().is_ok(), coinbase.is_some());
+                    assert_eq!(header.verify_miner_info().is_ok(), miner_info.is_some());
+                    checked += coinbase.iter().len() + miner_info.iter().len();
+                }
+            }
+            Message::DsDetected(dsdetected) => {
+                assert_eq!(dsdetected.verify(), Ok(()), "{}", vector.name);
+                checked += dsdetected.blocks().len();
+            }
+            Message::DatarefTx(content) => datareftxs.push(content),
+            _ => {}
+        }
+    }
+    for content in &datareftxs {
+        let (its_own, others): (Vec<_>, Vec<_>) = headers
+            .iter()
+            .partition(|header| content.proof.target().hash() == header.hash().into());
+        assert!(!its_own.is_empty() && !others.is_empty());
+        assert!(
+            its_own
+                .iter()
+                .all(|header| content.verify_in(header).is_ok())
+        );
+        assert!(
+            others
+                .iter()
+                .all(|header| content.verify_in(header).is_err())
+        );
+    }
+    assert_eq!(
+        (checked, datareftxs.len()),
+        (10, 2),
+        "proofs in the vectors"
+    );
+}
+
 #[test]
 fn every_known_command_has_a_vector() {
     let here: BTreeSet<String> = all().into_iter().map(|vector| vector.command).collect();
@@ -207,6 +254,8 @@ fn every_known_command_has_a_vector() {
         "authresp",
         "block",
         "createstrm",
+        "datareftx",
+        "dsdetected",
         "feefilter",
         "filteradd",
         "filterclear",
@@ -216,9 +265,11 @@ fn every_known_command_has_a_vector() {
         "getdata",
         "gethdrsen",
         "getheaders",
+        "hdrsen",
         "headers",
         "inv",
         "mempool",
+        "merkleblock",
         "notfound",
         "ping",
         "pong",

@@ -6,27 +6,30 @@ use bsv_p2p::Network;
 use bsv_p2p::wire::{
     Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BloomFilter,
     Command, CompactTarget, CreateStrm, Decode, Encode, FeeFilter, FilterAdd, Frame, FrameError,
-    FrameReader, GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Headers, Incoming, Inv,
-    Inventory, Mempool, MerkleRoot, Message, NetworkAddress, NotFound, OutPoint, PayloadLimits,
-    Ping, Pong, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, Services, StreamAck,
-    StreamType, TimestampedAddress, Transaction, TransactionInput, TransactionOutput, Tx, Txid,
-    Version, WireString, write_compact_size,
+    FrameReader, GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Hdrsen, Headers, Incoming,
+    Inv, Inventory, Mempool, MerkleRoot, Message, NetworkAddress, NotFound, OutPoint,
+    PayloadLimits, Ping, Pong, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, Services,
+    StreamAck, StreamType, TimestampedAddress, Transaction, TransactionInput, TransactionOutput,
+    Tx, Txid, Version, WireString, write_compact_size,
 };
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use crate::proofs::{dsdetected, enriched_header, merkle_block, tx_and_proof};
 use crate::support::{MAGIC, Source, Step, cases, frame_of, read_all, read_bytes};
 
 /// Every command that has a type.
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 35] = [
     "addr",
     "alert",
     "authch",
     "authresp",
     "block",
     "createstrm",
+    "datareftx",
+    "dsdetected",
     "feefilter",
     "filteradd",
     "filterclear",
@@ -36,9 +39,11 @@ const COMMANDS: [&str; 31] = [
     "getdata",
     "gethdrsen",
     "getheaders",
+    "hdrsen",
     "headers",
     "inv",
     "mempool",
+    "merkleblock",
     "notfound",
     "ping",
     "pong",
@@ -54,7 +59,7 @@ const COMMANDS: [&str; 31] = [
     "version",
 ];
 
-fn hash() -> impl Strategy<Value = [u8; 32]> {
+pub(crate) fn hash() -> impl Strategy<Value = [u8; 32]> {
     any::<[u8; 32]>()
 }
 
@@ -130,13 +135,13 @@ fn inventory() -> impl Strategy<Value = Vec<Inventory>> {
 }
 
 /// Mostly short, sometimes with a count of three bytes.
-fn list<T: Strategy>(entry: T) -> impl Strategy<Value = Vec<T::Value>> {
+pub(crate) fn list<T: Strategy>(entry: T) -> impl Strategy<Value = Vec<T::Value>> {
     let len = prop_oneof![9 => 0..5_usize, 1 => 252..255_usize];
     let entry = std::rc::Rc::new(entry);
     len.prop_flat_map(move |len| vec(entry.clone(), len))
 }
 
-fn header() -> impl Strategy<Value = BlockHeader> {
+pub(crate) fn header() -> impl Strategy<Value = BlockHeader> {
     (any::<i32>(), hash(), hash(), any::<[u32; 3]>()).prop_map(
         |(version, previous, merkle_root, [time, bits, nonce])| BlockHeader {
             version,
@@ -149,12 +154,12 @@ fn header() -> impl Strategy<Value = BlockHeader> {
     )
 }
 
-fn script() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn script() -> impl Strategy<Value = Vec<u8>> {
     let len = prop_oneof![9 => 0..10_usize, 1 => 252..255_usize];
     len.prop_flat_map(|len| vec(any::<u8>(), len))
 }
 
-fn transaction() -> impl Strategy<Value = Transaction> {
+pub(crate) fn transaction() -> impl Strategy<Value = Transaction> {
     let input = (hash(), any::<u32>(), script(), any::<u32>()).prop_map(
         |(txid, index, script, sequence)| TransactionInput {
             previous: OutPoint {
@@ -350,6 +355,10 @@ fn commoner_message() -> impl Strategy<Value = Message> {
         )
         .into()),
         transaction().prop_map(|transaction| Tx::from(&transaction).into()),
+        vec(enriched_header(), 0..4).prop_map(|headers| Message::Hdrsen(Hdrsen::new(&headers))),
+        merkle_block().prop_map(Message::MerkleBlock),
+        tx_and_proof().prop_map(Message::from),
+        dsdetected().prop_map(Message::DsDetected),
         reject().prop_map(Message::Reject),
         unknown.prop_map(|(command, payload)| Message::Unknown {
             command: Command::new(command),
@@ -359,7 +368,7 @@ fn commoner_message() -> impl Strategy<Value = Message> {
 }
 
 /// Bytes for a command: any at all, or those of a message with some of them changed, cut off or added.
-fn payload() -> impl Strategy<Value = (Command, Vec<u8>)> {
+pub(crate) fn payload() -> impl Strategy<Value = (Command, Vec<u8>)> {
     let any_bytes = (select(&COMMANDS[..]), vec(any::<u8>(), 0..200))
         .prop_map(|(command, bytes)| (Command::new(command), bytes));
     let changes = vec((any::<Index>(), any::<u8>()), 0..4);
@@ -392,6 +401,7 @@ fn payload() -> impl Strategy<Value = (Command, Vec<u8>)> {
 ///
 /// The others: a boolean may be any byte, an empty ID have a type, a count behind a header be any, a
 /// `protoconf` have more fields, and an age be cut off.
+/// `protoconf` have more fields, and the length before the transaction of a proof be wrong.
 fn is_canonical(message: &Message) -> bool {
     !matches!(
         message,
@@ -402,6 +412,7 @@ fn is_canonical(message: &Message) -> bool {
             | Message::CreateStrm(_)
             | Message::StreamAck(_)
             | Message::Mempool(_)
+            | Message::DatarefTx(_)
     )
 }
 

@@ -9,11 +9,13 @@ use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
     Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BloomFilter,
-    BloomFlags, Command, CreateStrm, Encode, EncodedFrame, FeeFilter, FilterAdd, FrameError,
-    FrameReader, GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Headers, Incoming, Inv,
-    Inventory, Mempool, Message, NetworkAddress, NotFound, PayloadLimits, Ping, Pong, Protoconf,
-    Reject, RejectCode, RevokeMid, SendCmpct, Services, StreamAck, StreamType, TimestampedAddress,
-    Transaction, Tx, Txid, Version, encode_frame,
+    BloomFlags, Command, CreateStrm, DsDetected, DsDetectedBlock, Encode, EncodedFrame,
+    EnrichedHeader, FeeFilter, FilterAdd, FrameError, FrameReader, GetBlocks, GetData, GetHdrsEn,
+    GetHeaders, Hash256, Hdrsen, Headers, Incoming, Inv, Inventory, Mempool, MerkleBlock,
+    MerkleProof, MerkleProofNode, MerkleProofTarget, MerkleRoot, Message, NetworkAddress, NotFound,
+    PartialMerkleTree, PayloadLimits, Ping, Pong, Protoconf, Reject, RejectCode, RevokeMid,
+    SendCmpct, Services, StreamAck, StreamType, TimestampedAddress, Transaction, Tx, TxAndProof,
+    TxOrId, Txid, Version, encode_frame,
 };
 use bytes::Bytes;
 
@@ -79,6 +81,49 @@ fn big_block() -> Block {
         &BlockHeader::genesis(Network::Regtest),
         &vec![one_transaction(); 500],
     )
+}
+
+/// A transaction and its proof, both as short as they can be but for the nodes.
+fn tx_and_proof(transaction: TxOrId, nodes: usize) -> TxAndProof {
+    let target = MerkleProofTarget::MerkleRoot(MerkleRoot::ZERO);
+    let nodes = vec![MerkleProofNode::DUPLICATE; nodes];
+    TxAndProof {
+        tx: Tx::from(&Transaction::default()),
+        proof: MerkleProof::new(0, transaction, target, nodes),
+    }
+}
+
+fn merkle_block(hashes: usize) -> MerkleBlock {
+    MerkleBlock {
+        header: BlockHeader::genesis(Network::Regtest),
+        tree: PartialMerkleTree {
+            total_transactions: u32::MAX,
+            hashes: vec![Hash256::ZERO; hashes],
+            flags: vec![0; hashes / 4],
+        },
+    }
+}
+
+/// As many as there may be, with or without the parts that they may have.
+fn enriched_headers(parts: bool) -> Hdrsen {
+    let part = parts.then(|| tx_and_proof(TxOrId::Txid(Txid::ZERO), 0));
+    let header = EnrichedHeader {
+        header: BlockHeader::genesis(Network::Regtest),
+        transaction_count: 1,
+        no_more_headers: false,
+        coinbase: part.clone(),
+        miner_info: part,
+    };
+    Hdrsen::new(&vec![header; 2_000])
+}
+
+fn conflicting_blocks(headers: usize, nodes: usize) -> DsDetected {
+    let transaction = TxOrId::Tx(Tx::from(&Transaction::default()));
+    let block = DsDetectedBlock {
+        headers: vec![BlockHeader::genesis(Network::Regtest); headers],
+        proof: tx_and_proof(transaction, nodes).proof,
+    };
+    DsDetected::new(&vec![block; 1_000])
 }
 
 /// A message of every type, lists as long as they are dense.
@@ -194,6 +239,14 @@ fn messages() -> Vec<Message> {
         }),
         Message::Block(big_block()),
         Message::Tx(Tx::from(&one_transaction())),
+        Message::Hdrsen(enriched_headers(false)),
+        Message::Hdrsen(enriched_headers(true)),
+        Message::MerkleBlock(merkle_block(0)),
+        Message::MerkleBlock(merkle_block(1_000)),
+        Message::from(tx_and_proof(TxOrId::Txid(Txid::ZERO), 0)),
+        Message::from(tx_and_proof(TxOrId::Txid(Txid::ZERO), 1_000)),
+        Message::DsDetected(conflicting_blocks(0, 0)),
+        Message::DsDetected(conflicting_blocks(1, 1)),
         Message::Reject(Reject {
             message: "tx".into(),
             code: RejectCode::INVALID,
@@ -396,6 +449,22 @@ fn a_hostile_count_allocates_nothing() {
         let before = &block.bytes()[..block.bytes().len() - transaction.len()];
         refused_for_nothing("block", [before, &hostile].concat());
     }
+    refused_for_nothing("hdrsen", behind(0));
+    refused_for_nothing("merkleblock", behind(84));
+    let flags = [&[0; 84][..], &[0], &MANY, &[1; 200]].concat();
+    refused_for_nothing("merkleblock", flags);
+    for hostile in hostile_proofs(&MANY) {
+        let part = [&[0; 10][..], &hostile].concat();
+        let header = [&[1][..], &[0; 80], &[1, 1, 1], &part].concat();
+        // A transaction before the count already shares the payload: that is one counter of those who do.
+        refused_for("datareftx", part, 1);
+        refused_for("hdrsen", header, 1);
+        refused_for("dsdetected", [&[1, 0, 1, 0][..], &hostile].concat(), 1);
+    }
+    for behind_version in [&[][..], &[1]] {
+        let start = [&[1, 0][..], behind_version].concat();
+        refused_for_nothing("dsdetected", [&start, &MANY[..], &[1; 200]].concat());
+    }
     let policies = [&[2, 0, 0, 16, 0][..], &MANY].concat();
     refused_for_nothing("protoconf", policies);
     refused_for_nothing("createstrm", [&[0, 2][..], &MANY].concat());
@@ -405,11 +474,25 @@ fn a_hostile_count_allocates_nothing() {
     refused_for_nothing("revokemid", signatures);
 }
 
+/// Proofs with this count for the nodes, and for the inputs of the transaction.
+fn hostile_proofs(count: &[u8]) -> [Vec<u8>; 3] {
+    let by_name = [&[0, 0][..], &[0; 64], count, &[0; 200]].concat();
+    let whole = [&[5, 1, 10][..], &[0; 10], &[0; 32], count, &[0; 200]].concat();
+    let inputs = [&[5, 1, 10][..], &[0; 4], count, &[0; 200]].concat();
+    [by_name, whole, inputs]
+}
+
 fn refused_for_nothing(command: &str, payload: Vec<u8>) {
+    refused_for(command, payload, 0);
+}
+
+/// Refused with at most so many allocations, of a few words each.
+fn refused_for(command: &str, payload: Vec<u8>, most: u64) {
     let payload = Bytes::from(payload);
     let command = Command::new(command);
     let counted = measure(|| assert!(Message::decode(command, payload).is_err(), "{command}"));
-    assert_eq!(counted.count_total, 0, "{command}: {counted:?}");
+    assert!(counted.count_total <= most, "{command}: {counted:?}");
+    assert!(counted.bytes_total <= 32 * most, "{command}: {counted:?}");
 }
 
 /// What a message costs that is decoded from `payload`: while it is decoded, and after.
@@ -438,9 +521,14 @@ fn a_decoded_message_holds_at_most_twice_its_payload() {
 }
 
 #[test]
-fn a_block_and_a_transaction_share_their_payload() {
+fn what_is_kept_as_it_came_shares_its_payload() {
     let tx = Tx::from(&one_transaction());
-    for message in [Message::Block(big_block()), Message::Tx(tx)] {
+    for message in [
+        Message::Block(big_block()),
+        Message::Tx(tx),
+        Message::Hdrsen(enriched_headers(true)),
+        Message::DsDetected(conflicting_blocks(0, 1)),
+    ] {
         let bytes = message.encode_to_vec();
         let payload = Bytes::from(bytes);
         let mut read = None;
@@ -483,8 +571,39 @@ fn reading_all_of_a_block_through_its_views_allocates_nothing() {
 }
 
 #[test]
+fn the_parts_of_a_message_that_is_kept_as_it_came_share_its_payload_too() {
+    let hdrsen = enriched_headers(true);
+    let counted = measure(|| {
+        for header in hdrsen.headers() {
+            assert_eq!(
+                header.coinbase.as_ref().unwrap().tx.txid(),
+                black_box(header.miner_info.unwrap().tx.txid())
+            );
+        }
+    });
+    // Only the counter of those who share.
+    assert!(counted.bytes_total <= 64, "{counted:?}");
+    let dsdetected = conflicting_blocks(0, 1);
+    let counted = measure(|| {
+        for block in dsdetected.blocks() {
+            black_box(block.proof.root());
+        }
+    });
+    assert!(counted.bytes_total <= 64, "{counted:?}");
+}
+
+#[test]
+fn a_tree_that_claims_all_the_transactions_there_can_be_costs_no_more_than_its_hashes() {
+    for hashes in [0, 1, 1_000] {
+        let block = merkle_block(hashes);
+        let counted = measure(|| drop(black_box(block.verify())));
+        assert_eq!(counted.count_total, 0, "{counted:?}");
+    }
+}
+
+#[test]
 fn encoding_into_a_buffer_with_room_allocates_nothing() {
-    let mut out = Vec::with_capacity(300_000);
+    let mut out = Vec::with_capacity(600_000);
     for message in messages() {
         out.clear();
         let counted = measure(|| encode_frame(MAGIC, &message, &mut out));

@@ -3,9 +3,9 @@
 use bsv_p2p::session::{Direction, SendRefused, Session};
 use bsv_p2p::wire::{
     Addr, AssociationId, BlockHash, BlockHeader, BloomFilter, BloomFlags, Command, CreateStrm,
-    Encode, FilterAdd, GetData, GetHeaders, Hash256, Headers, Inv, Inventory, Mempool, Message,
-    NetworkAddress, NotFound, Ping, Pong, Reject, RejectCode, Services, StreamAck, StreamType,
-    TimestampedAddress, Txid, Version,
+    Encode, EnrichedHeader, FilterAdd, GetData, GetHeaders, Hash256, Hdrsen, Headers, Inv,
+    Inventory, Mempool, Message, NetworkAddress, NotFound, Ping, Pong, Reject, RejectCode,
+    Services, StreamAck, StreamType, TimestampedAddress, Txid, Version,
 };
 use bytes::Bytes;
 
@@ -22,6 +22,17 @@ fn addr(count: usize) -> Message {
     };
     let addresses = vec![entry; count];
     Addr { addresses }.into()
+}
+
+fn enriched_headers(count: usize) -> Message {
+    let header = EnrichedHeader {
+        header: BlockHeader::genesis(bsv_p2p::Network::Regtest),
+        transaction_count: 1,
+        no_more_headers: false,
+        coinbase: None,
+        miner_info: None,
+    };
+    Hdrsen::new(&vec![header; count]).into()
 }
 
 fn headers(count: usize) -> Message {
@@ -186,7 +197,11 @@ fn inventories_are_bounded_by_what_the_peer_takes() {
 fn addresses_and_headers_are_bounded_whatever_the_peer_takes() {
     let mut side = Side::complete(Direction::Outbound);
     side.receive(protoconf(u32::MAX));
-    for (make, limit) in [(addr as fn(usize) -> Message, 1000), (headers, 2000)] {
+    for (make, limit) in [
+        (addr as fn(usize) -> Message, 1000),
+        (headers, 2000),
+        (enriched_headers, 2000),
+    ] {
         assert_allowed(&side.session, &make(limit));
         let message = make(limit + 1);
         let refusal = SendRefused::TooLarge {
@@ -283,11 +298,21 @@ fn an_inv_announces_transactions_and_blocks_alone() {
 #[test]
 fn what_is_built_by_hand_is_judged_like_any_other() {
     let side = Side::complete(Direction::Outbound);
-    for message in [Inv::from(entries(29_127)).into(), addr(1001), headers(2001)] {
+    for message in [
+        Inv::from(entries(29_127)).into(),
+        addr(1001),
+        headers(2001),
+        enriched_headers(2001),
+    ] {
         let refusal = side.session.check_outgoing(&message).unwrap_err();
         assert_refused(&side.session, &by_name(&message), &refusal);
     }
-    for message in [Inv::from(entries(29_126)).into(), addr(1000), headers(2000)] {
+    for message in [
+        Inv::from(entries(29_126)).into(),
+        addr(1000),
+        headers(2000),
+        enriched_headers(2000),
+    ] {
         assert_allowed(&side.session, &by_name(&message));
     }
 }

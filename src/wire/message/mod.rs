@@ -4,11 +4,15 @@ mod addr;
 mod alert;
 mod announce;
 mod authch;
+mod datareftx;
+mod dsdetected;
 mod filter_add;
+mod hdrsen;
 mod headers;
 mod inventory_lists;
 mod locator;
 mod mempool;
+mod merkleblock;
 mod ping;
 mod protoconf;
 mod reject;
@@ -21,11 +25,15 @@ pub use addr::{Addr, MAX_ADDRESSES};
 pub use alert::Alert;
 pub use announce::{FeeFilter, SendCmpct};
 pub use authch::{Authch, Authresp};
+pub use datareftx::TxAndProof;
+pub use dsdetected::{DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError};
 pub use filter_add::FilterAdd;
+pub use hdrsen::{EnrichedHeader, EnrichedHeaderError, EnrichedHeaders, Hdrsen};
 pub use headers::{Headers, MAX_HEADERS};
 pub use inventory_lists::{GetData, Inv, NotFound};
 pub use locator::{GetBlocks, GetHdrsEn, GetHeaders};
 pub use mempool::Mempool;
+pub use merkleblock::MerkleBlock;
 pub use ping::{Ping, Pong};
 pub use protoconf::Protoconf;
 pub use reject::{Reject, RejectCode};
@@ -72,7 +80,7 @@ macro_rules! messages {
 
             /// Reads the payload of a frame. Bytes behind the last field are ignored, as the node does.
             ///
-            /// A block, a transaction and an unknown message keep `payload` without a copy.
+            /// A block, a transaction, a list of enriched headers, a double-spend report and an unknown message keep `payload` without a copy.
             ///
             /// # Errors
             ///
@@ -165,6 +173,8 @@ messages! {
         GetHeaders(GetHeaders) = "getheaders",
         /// Headers of blocks.
         Headers(Headers) = "headers",
+        /// Headers of blocks, each with its coinbase and the proof of it.
+        Hdrsen(Hdrsen) = "hdrsen",
         /// A block.
         Block(Block) = "block",
         /// A transaction.
@@ -177,6 +187,12 @@ messages! {
         FilterAdd(FilterAdd) = "filteradd",
         /// An obsolete warning.
         Alert(Alert) = "alert",
+        /// A block without the transactions that a filter does not match.
+        MerkleBlock(MerkleBlock) = "merkleblock",
+        /// A transaction with the proof that it is in a block.
+        DatarefTx(Box<TxAndProof>) = "datareftx",
+        /// Shows that blocks of different forks spend the same output.
+        DsDetected(DsDetected) = "dsdetected",
         /// Says that a message was refused.
         Reject(Reject) = "reject",
     }
@@ -188,6 +204,8 @@ impl Message {
         match self {
             Message::Block(block) => Some(block.bytes()),
             Message::Tx(tx) => Some(tx.bytes()),
+            Message::Hdrsen(hdrsen) => Some(hdrsen.bytes()),
+            Message::DsDetected(dsdetected) => Some(dsdetected.bytes()),
             Message::Unknown { payload, .. } => Some(payload),
             _ => None,
         }
