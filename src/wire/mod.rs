@@ -25,8 +25,8 @@
 //! ```
 //!
 //! Decoding checks every length against the bytes that are there before it allocates: a count that a
-//! peer claims costs nothing. A [`Block`] and a [`Tx`] keep their payload as one shared buffer and
-//! give views that borrow from it.
+//! peer claims costs nothing. A [`Block`], a [`Tx`] and the parts of a [`CompactBlock`] keep their payload as one shared
+//! buffer and give views that borrow from it.
 
 mod association_id;
 mod block;
@@ -43,7 +43,9 @@ mod limits;
 mod message;
 mod network_address;
 mod proof_of_work;
+mod reconstruction;
 mod services;
+mod short_id;
 mod stream;
 mod transaction;
 mod wire_string;
@@ -67,14 +69,17 @@ pub use limits::{
     inventory_limit,
 };
 pub use message::{
-    Addr, Alert, Authch, Authresp, CreateStrm, FeeFilter, FilterAdd, GetBlocks, GetData, GetHdrsEn,
-    GetHeaders, Headers, Inv, MAX_ADDRESSES, MAX_HEADERS, MAX_USER_AGENT, Mempool, Message,
-    NotFound, Ping, Pong, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, StreamAck, Tx,
-    Version,
+    Addr, Alert, Authch, Authresp, BlockTransactions, CompactBlock, CompactBlockError, CreateStrm,
+    FeeFilter, FilterAdd, GetBlockTxn, GetBlocks, GetData, GetHdrsEn, GetHeaders, Headers,
+    IndexBeyondBlock, Indexes, IndexesNotAscending, Inv, MAX_ADDRESSES, MAX_HEADERS,
+    MAX_USER_AGENT, Mempool, Message, NotFound, Ping, Pong, Prefilled, Protoconf, Reject,
+    RejectCode, RevokeMid, SendCmpct, StreamAck, Tx, Version,
 };
 pub use network_address::{NetworkAddress, TimestampedAddress};
 pub use proof_of_work::{CompactTarget, ProofOfWorkError};
+pub use reconstruction::{Reconstructed, Reconstruction, ReconstructionError};
 pub use services::Services;
+pub use short_id::ShortIdKey;
 pub use stream::{StreamPolicy, StreamType};
 pub use transaction::{
     Inputs, OutPoint, Outputs, Transaction, TransactionInput, TransactionInputView,

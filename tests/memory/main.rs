@@ -8,12 +8,13 @@ use allocation_counter::{AllocationInfo, measure};
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BloomFilter,
-    BloomFlags, Command, CreateStrm, Encode, EncodedFrame, FeeFilter, FilterAdd, FrameError,
-    FrameReader, GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Headers, Incoming, Inv,
-    Inventory, Mempool, Message, NetworkAddress, NotFound, PayloadLimits, Ping, Pong, Protoconf,
-    Reject, RejectCode, RevokeMid, SendCmpct, Services, StreamAck, StreamType, TimestampedAddress,
-    Transaction, Tx, Txid, Version, encode_frame,
+    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BlockTransactions,
+    BloomFilter, BloomFlags, Command, CompactBlock, CreateStrm, Encode, EncodedFrame, FeeFilter,
+    FilterAdd, FrameError, FrameReader, GetBlockTxn, GetBlocks, GetData, GetHdrsEn, GetHeaders,
+    Hash256, Headers, Incoming, Inv, Inventory, Mempool, Message, NetworkAddress, NotFound,
+    PayloadLimits, Ping, Pong, Protoconf, Reconstructed, Reconstruction, Reject, RejectCode,
+    RevokeMid, SendCmpct, Services, StreamAck, StreamType, TimestampedAddress, Transaction, Tx,
+    Txid, Version, encode_frame, write_compact_size,
 };
 use bytes::Bytes;
 
@@ -79,6 +80,11 @@ fn big_block() -> Block {
         &BlockHeader::genesis(Network::Regtest),
         &vec![one_transaction(); 500],
     )
+}
+
+fn big_answer() -> BlockTransactions {
+    let block = big_block();
+    BlockTransactions::new(block.hash(), &block.transactions().collect::<Vec<_>>())
 }
 
 /// A message of every type, lists as long as they are dense.
@@ -193,6 +199,11 @@ fn messages() -> Vec<Message> {
             headers: vec![BlockHeader::genesis(Network::Regtest); 2_000],
         }),
         Message::Block(big_block()),
+        Message::CompactBlock(CompactBlock::new(&big_block(), 7)),
+        Message::GetBlockTxn(
+            GetBlockTxn::new(BlockHash::ZERO, &(0..1_000).collect::<Vec<u32>>()).unwrap(),
+        ),
+        Message::BlockTransactions(big_answer()),
         Message::Tx(Tx::from(&one_transaction())),
         Message::Reject(Reject {
             message: "tx".into(),
@@ -380,6 +391,9 @@ fn a_hostile_count_allocates_nothing() {
         ("alert", 0),
         ("headers", 0),
         ("block", 80),
+        ("cmpctblock", 88),
+        ("getblocktxn", 32),
+        ("blocktxn", 32),
         ("tx", 4),
         ("reject", 0),
     ] {
@@ -395,7 +409,12 @@ fn a_hostile_count_allocates_nothing() {
         refused_for_nothing("tx", hostile.clone());
         let before = &block.bytes()[..block.bytes().len() - transaction.len()];
         refused_for_nothing("block", [before, &hostile].concat());
+        refused_for_nothing("blocktxn", [&[7; 32][..], &[1], &hostile].concat());
+        let before = [&[7; 88][..], &[1, 1, 2, 3, 4, 5, 6], &[1, 0]].concat();
+        refused_for_nothing("cmpctblock", [&before, &hostile[..]].concat());
     }
+    let short_ids = [&[7; 88][..], &[1, 1, 2, 3, 4, 5, 6], &MANY, &[0; 200]].concat();
+    refused_for_nothing("cmpctblock", short_ids);
     let policies = [&[2, 0, 0, 16, 0][..], &MANY].concat();
     refused_for_nothing("protoconf", policies);
     refused_for_nothing("createstrm", [&[0, 2][..], &MANY].concat());
@@ -438,9 +457,11 @@ fn a_decoded_message_holds_at_most_twice_its_payload() {
 }
 
 #[test]
-fn a_block_and_a_transaction_share_their_payload() {
-    let tx = Tx::from(&one_transaction());
-    for message in [Message::Block(big_block()), Message::Tx(tx)] {
+fn blocks_and_transactions_share_their_payload() {
+    for message in messages() {
+        if message.shared_payload().is_none() {
+            continue;
+        }
         let bytes = message.encode_to_vec();
         let payload = Bytes::from(bytes);
         let mut read = None;
@@ -462,6 +483,36 @@ fn a_block_and_a_transaction_share_their_payload() {
         });
         assert!(counted.bytes_total <= 64, "{counted:?}");
     }
+}
+
+#[test]
+fn a_compact_block_without_a_pool_costs_no_more_than_twice_its_short_ids() {
+    let names = 100_000_u64;
+    let mut payload = BlockHeader::genesis(Network::Regtest).encode_to_vec();
+    payload.extend_from_slice(&[7; 8]);
+    write_compact_size(names, &mut payload);
+    (0..names).for_each(|id| payload.extend_from_slice(&id.to_le_bytes()[..6]));
+    payload.push(0);
+    let compact = CompactBlock::from_payload(payload.into()).unwrap();
+    let mut kept = None;
+    let counted = measure(|| {
+        let nothing = std::iter::empty::<(Txid, Tx)>();
+        kept = Some(Reconstruction::start(compact.clone(), u64::MAX, nothing).unwrap());
+    });
+    let Some(Reconstructed::Incomplete(waiting)) = kept else {
+        panic!("{kept:?}");
+    };
+    assert_eq!(waiting.missing().len() as u64, names);
+    assert!(counted.bytes_max <= 12 * names, "{counted:?}");
+    assert!(counted.bytes_current <= 6 * names as i64, "{counted:?}");
+    // An answer of another length is refused before anything is put together.
+    let answer = big_answer();
+    let other = BlockTransactions::new(waiting.block(), &[]);
+    let counted = measure(|| {
+        assert!(waiting.fill(&answer).is_err());
+        assert!(waiting.fill(&other).is_err());
+    });
+    assert_eq!(counted.count_total, 0, "{counted:?}");
 }
 
 #[test]

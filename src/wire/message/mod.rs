@@ -4,6 +4,8 @@ mod addr;
 mod alert;
 mod announce;
 mod authch;
+mod block_transactions;
+mod compact_block;
 mod filter_add;
 mod headers;
 mod inventory_lists;
@@ -21,6 +23,10 @@ pub use addr::{Addr, MAX_ADDRESSES};
 pub use alert::Alert;
 pub use announce::{FeeFilter, SendCmpct};
 pub use authch::{Authch, Authresp};
+pub use block_transactions::{
+    BlockTransactions, GetBlockTxn, IndexBeyondBlock, Indexes, IndexesNotAscending,
+};
+pub use compact_block::{CompactBlock, CompactBlockError, Prefilled};
 pub use filter_add::FilterAdd;
 pub use headers::{Headers, MAX_HEADERS};
 pub use inventory_lists::{GetData, Inv, NotFound};
@@ -72,7 +78,7 @@ macro_rules! messages {
 
             /// Reads the payload of a frame. Bytes behind the last field are ignored, as the node does.
             ///
-            /// A block, a transaction and an unknown message keep `payload` without a copy.
+            /// Blocks, transactions and unknown messages keep `payload` without a copy.
             ///
             /// # Errors
             ///
@@ -167,6 +173,12 @@ messages! {
         Headers(Headers) = "headers",
         /// A block.
         Block(Block) = "block",
+        /// A block whose transactions are named by short ids.
+        CompactBlock(CompactBlock) = "cmpctblock",
+        /// Asks for transactions of a compact block.
+        GetBlockTxn(GetBlockTxn) = "getblocktxn",
+        /// Transactions of a compact block.
+        BlockTransactions(BlockTransactions) = "blocktxn",
         /// A transaction.
         Tx(Tx) = "tx",
         /// Asks for the transactions that wait for a block.
@@ -187,6 +199,9 @@ impl Message {
     pub fn shared_payload(&self) -> Option<&Bytes> {
         match self {
             Message::Block(block) => Some(block.bytes()),
+            Message::CompactBlock(compact) => Some(compact.bytes()),
+            Message::GetBlockTxn(request) => Some(request.bytes()),
+            Message::BlockTransactions(answer) => Some(answer.bytes()),
             Message::Tx(tx) => Some(tx.bytes()),
             Message::Unknown { payload, .. } => Some(payload),
             _ => None,
