@@ -38,8 +38,10 @@ mod decode;
 mod encode;
 mod frame;
 mod hash;
+mod header_chain;
 mod inventory;
 mod limits;
+mod locator;
 mod message;
 mod network_address;
 mod proof_of_work;
@@ -49,6 +51,7 @@ mod short_id;
 mod stream;
 mod transaction;
 mod wire_string;
+mod work;
 
 pub use association_id::AssociationId;
 pub use block::{Block, BlockError, Transactions};
@@ -63,11 +66,13 @@ pub use frame::{
     FrameError, FrameReader, Incoming, SMALL_FRAME, encode_frame,
 };
 pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid, merkle_root, sha256d};
+pub use header_chain::{Extended, HeaderChain, HeaderChainError};
 pub use inventory::Inventory;
 pub use limits::{
     DEFAULT_MAX_RECEIVE_PAYLOAD, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_PROTOCONF_PAYLOAD, PayloadLimits,
     inventory_limit,
 };
+pub use locator::locator_heights;
 pub use message::{
     Addr, Alert, Authch, Authresp, BlockTransactions, CompactBlock, CompactBlockError, CreateStrm,
     FeeFilter, FilterAdd, GetBlockTxn, GetBlocks, GetData, GetHdrsEn, GetHeaders, Headers,
@@ -86,3 +91,4 @@ pub use transaction::{
     TransactionOutput, TransactionOutputView, TransactionView,
 };
 pub use wire_string::WireString;
+pub use work::Work;

@@ -20,8 +20,8 @@ pub enum Reconstructed {
 
 /// A block of which some transactions are missing.
 ///
-/// The header is not judged here: check that it belongs to a chain and has its proof of work before any work is done for
-/// what it commits to.
+/// The header is not judged here: check that it belongs to a chain and has its proof of work
+/// ([`HeaderChain`](super::HeaderChain)) before any work is done for what it commits to.
 ///
 /// # Memory and work
 ///

@@ -11,10 +11,10 @@ use bsv_p2p::wire::{
     Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BlockTransactions,
     BloomFilter, BloomFlags, Command, CompactBlock, CreateStrm, Encode, EncodedFrame, FeeFilter,
     FilterAdd, FrameError, FrameReader, GetBlockTxn, GetBlocks, GetData, GetHdrsEn, GetHeaders,
-    Hash256, Headers, Incoming, Inv, Inventory, Mempool, Message, NetworkAddress, NotFound,
-    PayloadLimits, Ping, Pong, Protoconf, Reconstructed, Reconstruction, Reject, RejectCode,
-    RevokeMid, SendCmpct, Services, StreamAck, StreamType, TimestampedAddress, Transaction, Tx,
-    Txid, Version, encode_frame, write_compact_size,
+    Hash256, HeaderChain, Headers, Incoming, Inv, Inventory, MAX_HEADERS, Mempool, Message,
+    NetworkAddress, NotFound, PayloadLimits, Ping, Pong, Protoconf, Reconstructed, Reconstruction,
+    Reject, RejectCode, RevokeMid, SendCmpct, Services, StreamAck, StreamType, TimestampedAddress,
+    Transaction, Tx, Txid, Version, encode_frame, write_compact_size,
 };
 use bytes::Bytes;
 
@@ -556,4 +556,37 @@ fn encoding_into_an_empty_buffer_allocates_once_and_no_more_than_the_frame() {
             message.command()
         );
     }
+}
+
+#[test]
+fn a_header_chain_costs_less_than_96_bytes_a_header() {
+    let mut chain = HeaderChain::new(Network::Regtest);
+    let mut list = Vec::with_capacity(MAX_HEADERS);
+    let mut live = 0;
+    let mut previous = BlockHeader::genesis(Network::Regtest);
+    for _ in 0..25 {
+        list.clear();
+        for _ in 0..MAX_HEADERS {
+            let mut header = BlockHeader {
+                previous: previous.hash(),
+                ..previous
+            };
+            while header.check_proof_of_work(Network::Regtest).is_err() {
+                header.nonce = header.nonce.wrapping_add(1);
+            }
+            list.push(header);
+            previous = header;
+        }
+        let counted = measure(|| drop(chain.extend(&list).unwrap()));
+        live += counted.bytes_current;
+        let headers = i64::from(chain.tip().0);
+        // One piece of 160 KiB may be nearly empty.
+        assert!(
+            live <= 96 * headers + 160 * 1024,
+            "{live} bytes, {headers} headers"
+        );
+        // Beside it the hashes of one message, twice, and the old table while it grows.
+        assert!(counted.bytes_max <= 1024 * 1024, "{counted:?}");
+    }
+    assert_eq!(chain.tip().0, 50_000);
 }
