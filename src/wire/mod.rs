@@ -24,9 +24,9 @@
 //! # }
 //! ```
 //!
-//! Decoding checks every length against the bytes that are there before it allocates: a count that a
-//! peer claims costs nothing. A [`Block`], a [`Tx`] and the parts of a [`CompactBlock`] keep their payload as one shared
-//! buffer and give views that borrow from it.
+//! Decoding checks every length against the bytes that are there before it allocates: a count that a peer claims
+//! costs nothing. A [`Block`], a [`Tx`] and the parts of a [`CompactBlock`] keep their payload as one shared buffer
+//! and give views that borrow from it.
 
 mod association_id;
 mod block;

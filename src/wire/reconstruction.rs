@@ -25,10 +25,10 @@ pub enum Reconstructed {
 ///
 /// # Memory and work
 ///
-/// Both are proportional to the compact block and to what matches of the pool, whatever the peer sends: 8 bytes for each short
-/// id while the pool is looked through, 4 bytes for each missing transaction afterwards, and the matching transactions, which
-/// share the pool's memory. Short ids are sorted, not hashed, so no choice of them makes looking up slow: where the
-/// node gives up on ids that crowd its table, nothing is amiss here.
+/// Both are proportional to the compact block and to what matches of the pool, whatever the peer sends: 8 bytes for
+/// each short id while the pool is looked through, 4 bytes for each missing transaction afterwards, and about 200
+/// bytes for each that matches, whose bytes are shared with the pool. Short ids are sorted, not hashed, so no choice
+/// of them makes looking up slow: where the node gives up on ids that crowd its table, nothing is amiss here.
 ///
 /// ```
 /// use bsv_p2p::wire::{Block, BlockTransactions, CompactBlock, Reconstructed, Reconstruction, Tx};
@@ -100,7 +100,8 @@ pub enum ReconstructionError {
 }
 
 impl ReconstructionError {
-    /// How much the node counts it against the peer (Bitcoin SV node, `src/net/net_processing.cpp`): 100, which is a ban, or 0.
+    /// How much the node counts it against the peer (Bitcoin SV node, `src/net/net_processing.cpp`): 100, which is a
+    /// ban, or 0.
     pub const fn score(&self) -> u32 {
         match self {
             ReconstructionError::Invalid(_)
@@ -269,7 +270,8 @@ fn place(
     let mut missing = Vec::with_capacity(compact.short_ids().len().saturating_sub(matching));
     let mut prefilled = compact.prefilled().map(|(index, _)| index).peekable();
     let mut ids = compact.short_ids();
-    // The compact block has been checked: it has no more than 2^32 transactions, and a short id for each that is not prefilled.
+    // The compact block has been checked: it has no more than 2^32 transactions, and a short id for each that is not
+    // prefilled.
     for index in 0..compact.transaction_count() as u32 {
         if prefilled.next_if_eq(&u64::from(index)).is_some() {
             continue;

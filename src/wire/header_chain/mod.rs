@@ -16,9 +16,10 @@ use crate::network::Network;
 
 /// The headers of a chain, from its first block on, and the branches that lately left it.
 ///
-/// The branch with the most work is the active chain; of two with the same work it is that which was seen first. Checked are
-/// that headers follow each other, and that each has its proof of work at a target that the network allows. That the
-/// target is the one which the network's rules ask for at that height is not checked, nor are times and versions.
+/// The branch with the most work is the active chain; of two with the same work it is that which was seen first.
+/// Checked are that headers follow each other, and that each has its proof of work at a target that the network
+/// allows. That the target is the one which the network's rules ask for at that height is not checked, nor are times
+/// and versions.
 ///
 /// ```
 /// use bsv_p2p::Network;
@@ -42,13 +43,14 @@ use crate::network::Network;
 ///
 /// # Memory
 ///
-/// A header of the active chain costs its 80 bytes and 5 to 10 bytes in a table by hash, so a million of them take less than 91
-/// MB. Beside the active chain stand at most [`MAX_SIDE_HEADERS`](Self::MAX_SIDE_HEADERS) headers of strangers, and as many of our own as
-/// a reorganisation may disconnect, of about 400 bytes each. A branch that leaves the active chain more than the
-/// [fork depth](Self::with_fork_depth) below the tip cannot grow, and is forgotten.
+/// A header of the active chain costs its 80 bytes and 6 to 12 bytes in a table by hash, so a million of them take
+/// less than 91 MB. Beside the active chain stand at most [`MAX_SIDE_HEADERS`](Self::MAX_SIDE_HEADERS) headers of
+/// strangers, and as many of our own as a reorganisation may disconnect, of about 400 bytes each. A branch that
+/// leaves the active chain more than the [fork depth](Self::with_fork_depth) below the tip cannot grow, and is
+/// forgotten.
 ///
-/// Work protects the active chain, not the memory: who finds many blocks of the easiest target makes a long chain, as long as
-/// the chain is short. A [checkpoint](Self::from_checkpoint) above those heights is the way to refuse it.
+/// Work protects the active chain, not the memory: who finds many blocks of the easiest target makes a long chain, as
+/// long as the chain is short. A [checkpoint](Self::from_checkpoint) above those heights is the way to refuse it.
 #[derive(Clone)]
 pub struct HeaderChain {
     network: Network,
@@ -117,7 +119,8 @@ impl HeaderChain {
         self
     }
 
-    /// Takes headers that follow each other, as a `headers` message brings them. Those which are there already are passed over.
+    /// Takes headers that follow each other, as a `headers` message brings them. Those which are there already are
+    /// passed over.
     ///
     /// # Errors
     ///
@@ -154,7 +157,8 @@ impl HeaderChain {
         self.active.tip()
     }
 
-    /// The work of the active chain, from the first header that it has: for the whole chain unless it starts from a checkpoint.
+    /// The work of the active chain, from the first header that it has: for the whole chain unless it starts from a
+    /// checkpoint.
     pub fn total_work(&self) -> Work {
         self.work
     }
@@ -228,7 +232,8 @@ impl HeaderChain {
         Ok(hashes)
     }
 
-    /// Checks that the headers which have to stand beside the active chain, until they have more work, find room there.
+    /// Checks that the headers which have to stand beside the active chain, until they have more work, find room
+    /// there.
     fn check_room(&self, headers: &[BlockHeader], parent: Work) -> Result<(), HeaderChainError> {
         let mut work = parent;
         let lighter = headers.iter().take_while(|header| {
@@ -283,7 +288,8 @@ impl HeaderChain {
         }
     }
 
-    /// Makes the branch that ends with `tip` the active chain; names the blocks that left it and those that joined it.
+    /// Makes the branch that ends with `tip` the active chain; names the blocks that left it and those that joined
+    /// it.
     fn switch_to(&mut self, tip: BlockHash) -> (Vec<BlockHash>, Vec<BlockHash>) {
         let branch = self.branches.take(tip);
         let Some((_, lowest)) = branch.last() else {

@@ -14,8 +14,9 @@ const COUNT_AT: usize = 32;
 
 /// Asks for transactions of a block by their indexes, kept as the one buffer in which it arrived.
 ///
-/// A node answers with [`BlockTransactions`]. It sends the whole `block` instead if that lies more than 10 below its tip or more than 99 % of
-/// it are asked for, and nothing if it does not have it (Bitcoin SV node, `src/net/net_processing.cpp`).
+/// A node answers with [`BlockTransactions`]. It sends the whole `block` instead if that lies more than 10 below its
+/// tip or more than 99 % of it are asked for, and nothing if it does not have it (Bitcoin SV node,
+/// `src/net/net_processing.cpp`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct GetBlockTxn {
     payload: Bytes,

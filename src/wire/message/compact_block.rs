@@ -11,8 +11,8 @@ use crate::wire::{
 
 /// A block in compact form, kept as the one buffer in which it arrived.
 ///
-/// Most transactions are there by their short name alone, some are prefilled, the coinbase above all. The buffer is checked
-/// once, when the message is made; [`Reconstruction`](crate::wire::Reconstruction) makes a block of it.
+/// Most transactions are there by their short name alone, some are prefilled, the coinbase above all. The buffer is
+/// checked once, when the message is made; [`Reconstruction`](crate::wire::Reconstruction) makes a block of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CompactBlock {
     payload: Bytes,
@@ -151,7 +151,8 @@ impl CompactBlock {
     }
 
     /// Checks that what is there can be a block at all: every index below
-    /// [`transaction_count`](Self::transaction_count), and no gap between the prefilled transactions that the named ones do not fill.
+    /// [`transaction_count`](Self::transaction_count), and no gap between the prefilled transactions that the named
+    /// ones do not fill.
     ///
     /// # Errors
     ///
