@@ -27,6 +27,9 @@
 //! Decoding checks every length against the bytes that are there before it allocates: a count that a
 //! peer claims costs nothing. A [`Block`], a [`Tx`] and what else carries transactions keep their payload
 //! as one shared buffer and give views that borrow from it.
+//! Decoding checks every length against the bytes that are there before it allocates: a count that a peer claims
+//! costs nothing. A [`Block`], a [`Tx`] and the parts of a [`CompactBlock`] keep their payload as one shared buffer
+//! and give views that borrow from it.
 
 mod association_id;
 mod block;
@@ -38,16 +41,21 @@ mod decode;
 mod encode;
 mod frame;
 mod hash;
+mod header_chain;
 mod inventory;
 mod limits;
+mod locator;
 mod merkle;
 mod message;
 mod network_address;
 mod proof_of_work;
+mod reconstruction;
 mod services;
+mod short_id;
 mod stream;
 mod transaction;
 mod wire_string;
+mod work;
 
 pub use association_id::AssociationId;
 pub use block::{Block, BlockError, Transactions};
@@ -62,28 +70,35 @@ pub use frame::{
     FrameError, FrameReader, Incoming, SMALL_FRAME, encode_frame,
 };
 pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid, merkle_root, sha256d};
+pub use header_chain::{Extended, HeaderChain, HeaderChainError};
 pub use inventory::Inventory;
 pub use limits::{
     DEFAULT_MAX_RECEIVE_PAYLOAD, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_PROTOCONF_PAYLOAD, PayloadLimits,
     inventory_limit,
 };
+pub use locator::locator_heights;
 pub use merkle::{
     MatchedTransaction, MerkleProof, MerkleProofError, MerkleProofNode, MerkleProofTarget,
     PartialMerkleTree, PartialMerkleTreeError, TxOrId,
 };
 pub use message::{
-    Addr, Alert, Authch, Authresp, CreateStrm, DsDetected, DsDetectedBlock, DsDetectedBlocks,
-    DsDetectedError, EnrichedHeader, EnrichedHeaderError, EnrichedHeaders, FeeFilter, FilterAdd,
-    GetBlocks, GetData, GetHdrsEn, GetHeaders, Hdrsen, Headers, Inv, MAX_ADDRESSES, MAX_HEADERS,
-    MAX_USER_AGENT, Mempool, MerkleBlock, Message, NotFound, Ping, Pong, Protoconf, Reject,
-    RejectCode, RevokeMid, SendCmpct, StreamAck, Tx, TxAndProof, Version,
+    Addr, Alert, Authch, Authresp, BlockTransactions, CompactBlock, CompactBlockError, CreateStrm,
+    DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError, EnrichedHeader,
+    EnrichedHeaderError, EnrichedHeaders, FeeFilter, FilterAdd, GetBlockTxn, GetBlocks, GetData,
+    GetHdrsEn, GetHeaders, Hdrsen, Headers, IndexBeyondBlock, Indexes, IndexesNotAscending, Inv,
+    MAX_ADDRESSES, MAX_HEADERS, MAX_USER_AGENT, Mempool, MerkleBlock, Message, NotFound, Ping,
+    Pong, Prefilled, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, StreamAck, Tx,
+    TxAndProof, Version,
 };
 pub use network_address::{NetworkAddress, TimestampedAddress};
 pub use proof_of_work::{CompactTarget, ProofOfWorkError};
+pub use reconstruction::{Reconstructed, Reconstruction, ReconstructionError};
 pub use services::Services;
+pub use short_id::ShortIdKey;
 pub use stream::{StreamPolicy, StreamType};
 pub use transaction::{
     Inputs, OutPoint, Outputs, Transaction, TransactionInput, TransactionInputView,
     TransactionOutput, TransactionOutputView, TransactionView,
 };
 pub use wire_string::WireString;
+pub use work::Work;

@@ -97,6 +97,28 @@ pub(crate) fn fields(message: &Message) -> Option<Value> {
             "header": header(block.header()),
             "transactions": block.transactions().map(transaction).collect::<Value>(),
         }),
+        Message::CompactBlock(compact) => {
+            let mut next = 0;
+            let prefilled = compact.prefilled().map(|(index, tx)| {
+                let between = index - next;
+                next = index + 1;
+                json!({ "diff_index": between, "tx": transaction(tx) })
+            });
+            json!({
+                "header": header(compact.header()),
+                "nonce": compact.nonce(),
+                "short_ids": compact.short_ids().collect::<Value>(),
+                "prefilled": prefilled.collect::<Value>(),
+            })
+        }
+        Message::GetBlockTxn(request) => json!({
+            "block_hash": request.block().to_string(),
+            "indexes": request.indexes().collect::<Value>(),
+        }),
+        Message::BlockTransactions(answer) => json!({
+            "block_hash": answer.block().to_string(),
+            "transactions": answer.transactions().map(transaction).collect::<Value>(),
+        }),
         Message::Tx(tx) => json!({ "tx": transaction(tx.view()) }),
         Message::Hdrsen(hdrsen) => {
             json!({ "headers": hdrsen.headers().map(enriched_header).collect::<Value>() })

@@ -4,13 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
-    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BloomFilter,
-    Command, CompactTarget, CreateStrm, Decode, Encode, FeeFilter, FilterAdd, Frame, FrameError,
-    FrameReader, GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Hdrsen, Headers, Incoming,
-    Inv, Inventory, Mempool, MerkleRoot, Message, NetworkAddress, NotFound, OutPoint,
-    PayloadLimits, Ping, Pong, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, Services,
-    StreamAck, StreamType, TimestampedAddress, Transaction, TransactionInput, TransactionOutput,
-    Tx, Txid, Version, WireString, write_compact_size,
+    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BlockTransactions,
+    BloomFilter, Command, CompactBlock, CompactTarget, CreateStrm, Decode, Encode, FeeFilter,
+    FilterAdd, Frame, FrameError, FrameReader, GetBlockTxn, GetBlocks, GetData, GetHdrsEn,
+    GetHeaders, Hash256, Hdrsen, Headers, Incoming, Inv, Inventory, Mempool, MerkleRoot, Message,
+    NetworkAddress, NotFound, OutPoint, PayloadLimits, Ping, Pong, Protoconf, Reconstructed,
+    Reconstruction, Reject, RejectCode, RevokeMid, SendCmpct, Services, StreamAck, StreamType,
+    TimestampedAddress, Transaction, TransactionInput, TransactionOutput, Tx, Txid, Version,
+    WireString, write_compact_size,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -21,12 +22,14 @@ use crate::proofs::{dsdetected, enriched_header, merkle_block, tx_and_proof};
 use crate::support::{MAGIC, Source, Step, cases, frame_of, read_all, read_bytes};
 
 /// Every command that has a type.
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 38] = [
     "addr",
     "alert",
     "authch",
     "authresp",
     "block",
+    "blocktxn",
+    "cmpctblock",
     "createstrm",
     "datareftx",
     "dsdetected",
@@ -36,6 +39,7 @@ const COMMANDS: [&str; 35] = [
     "filterload",
     "getaddr",
     "getblocks",
+    "getblocktxn",
     "getdata",
     "gethdrsen",
     "getheaders",
@@ -354,6 +358,21 @@ fn commoner_message() -> impl Strategy<Value = Message> {
             &transactions
         )
         .into()),
+        (header(), vec(transaction(), 0..4), any::<u64>()).prop_map(
+            |(header, transactions, nonce)| {
+                CompactBlock::new(&Block::new(&header, &transactions), nonce).into()
+            }
+        ),
+        (hash(), list(any::<u32>())).prop_map(|(block, mut indexes)| {
+            indexes.sort_unstable();
+            indexes.dedup();
+            GetBlockTxn::new(BlockHash(block), &indexes).unwrap().into()
+        }),
+        (hash(), vec(transaction(), 0..4)).prop_map(|(block, transactions)| {
+            let transactions: Vec<Tx> = transactions.iter().map(Tx::from).collect();
+            let views: Vec<_> = transactions.iter().map(Tx::view).collect();
+            BlockTransactions::new(BlockHash(block), &views).into()
+        }),
         transaction().prop_map(|transaction| Tx::from(&transaction).into()),
         vec(enriched_header(), 0..4).prop_map(|headers| Message::Hdrsen(Hdrsen::new(&headers))),
         merkle_block().prop_map(Message::MerkleBlock),
@@ -526,6 +545,44 @@ proptest! {
                     let owned: Vec<_> = block.transactions().map(Transaction::from).collect();
                     prop_assert_eq!(owned.len(), block.transaction_count());
                     prop_assert_eq!(Block::new(block.header(), &owned), block);
+                }
+                Ok(other) => return Err(TestCaseError::fail(format!("{other:?}"))),
+                Err(_) => {}
+            }
+        }
+    }
+
+    #[test]
+    fn the_views_of_any_compact_block_that_is_taken_show_all_of_its_bytes((_, bytes) in payload()) {
+        for command in ["cmpctblock", "getblocktxn", "blocktxn"] {
+            match Message::decode(Command::new(command), bytes.clone().into()) {
+                Ok(Message::CompactBlock(compact)) => {
+                    prop_assert_eq!(compact.short_ids().len(), compact.short_ids().count());
+                    prop_assert_eq!(compact.prefilled().len(), compact.prefilled().count());
+                    let names = 6 * compact.short_ids().count();
+                    let prefilled = compact.prefilled().map(|(_, tx)| tx.bytes().len() + 1);
+                    let shown = 80 + 8 + names + prefilled.sum::<usize>();
+                    prop_assert!(shown <= compact.bytes().len());
+                    if compact.check().is_ok() {
+                        let count = compact.transaction_count() as u64;
+                        prop_assert!(compact.prefilled().all(|(index, _)| index < count));
+                    }
+                    // Whatever it is, it can be taken for a block to reconstruct.
+                    let nothing = std::iter::empty::<(Txid, Tx)>();
+                    if let Ok(Reconstructed::Incomplete(waiting)) =
+                        Reconstruction::start(compact, u64::MAX, nothing)
+                    {
+                        let indexes = waiting.request();
+                        prop_assert!(indexes.indexes().eq(waiting.missing().iter().copied()));
+                    }
+                }
+                Ok(Message::GetBlockTxn(request)) => {
+                    let indexes: Vec<u32> = request.indexes().collect();
+                    prop_assert_eq!(GetBlockTxn::new(request.block(), &indexes), Ok(request));
+                }
+                Ok(Message::BlockTransactions(answer)) => {
+                    let views: Vec<_> = answer.transactions().collect();
+                    prop_assert_eq!(BlockTransactions::new(answer.block(), &views), answer);
                 }
                 Ok(other) => return Err(TestCaseError::fail(format!("{other:?}"))),
                 Err(_) => {}

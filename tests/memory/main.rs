@@ -8,14 +8,15 @@ use allocation_counter::{AllocationInfo, measure};
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BloomFilter,
-    BloomFlags, Command, CreateStrm, DsDetected, DsDetectedBlock, Encode, EncodedFrame,
-    EnrichedHeader, FeeFilter, FilterAdd, FrameError, FrameReader, GetBlocks, GetData, GetHdrsEn,
-    GetHeaders, Hash256, Hdrsen, Headers, Incoming, Inv, Inventory, Mempool, MerkleBlock,
-    MerkleProof, MerkleProofNode, MerkleProofTarget, MerkleRoot, Message, NetworkAddress, NotFound,
-    PartialMerkleTree, PayloadLimits, Ping, Pong, Protoconf, Reject, RejectCode, RevokeMid,
-    SendCmpct, Services, StreamAck, StreamType, TimestampedAddress, Transaction, Tx, TxAndProof,
-    TxOrId, Txid, Version, encode_frame,
+    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BlockTransactions,
+    BloomFilter, BloomFlags, Command, CompactBlock, CreateStrm, DsDetected, DsDetectedBlock,
+    Encode, EncodedFrame, EnrichedHeader, FeeFilter, FilterAdd, FrameError, FrameReader,
+    GetBlockTxn, GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Hdrsen, HeaderChain, Headers,
+    Incoming, Inv, Inventory, MAX_HEADERS, Mempool, MerkleBlock, MerkleProof, MerkleProofNode,
+    MerkleProofTarget, MerkleRoot, Message, NetworkAddress, NotFound, PartialMerkleTree,
+    PayloadLimits, Ping, Pong, Protoconf, Reconstructed, Reconstruction, Reject, RejectCode,
+    RevokeMid, SendCmpct, Services, StreamAck, StreamType, TimestampedAddress, Transaction, Tx,
+    TxAndProof, TxOrId, Txid, Version, encode_frame, write_compact_size,
 };
 use bytes::Bytes;
 
@@ -124,6 +125,11 @@ fn conflicting_blocks(headers: usize, nodes: usize) -> DsDetected {
         proof: tx_and_proof(transaction, nodes).proof,
     };
     DsDetected::new(&vec![block; 1_000])
+}
+
+fn big_answer() -> BlockTransactions {
+    let block = big_block();
+    BlockTransactions::new(block.hash(), &block.transactions().collect::<Vec<_>>())
 }
 
 /// A message of every type, lists as long as they are dense.
@@ -238,6 +244,11 @@ fn messages() -> Vec<Message> {
             headers: vec![BlockHeader::genesis(Network::Regtest); 2_000],
         }),
         Message::Block(big_block()),
+        Message::CompactBlock(CompactBlock::new(&big_block(), 7)),
+        Message::GetBlockTxn(
+            GetBlockTxn::new(BlockHash::ZERO, &(0..1_000).collect::<Vec<u32>>()).unwrap(),
+        ),
+        Message::BlockTransactions(big_answer()),
         Message::Tx(Tx::from(&one_transaction())),
         Message::Hdrsen(enriched_headers(false)),
         Message::Hdrsen(enriched_headers(true)),
@@ -433,6 +444,9 @@ fn a_hostile_count_allocates_nothing() {
         ("alert", 0),
         ("headers", 0),
         ("block", 80),
+        ("cmpctblock", 88),
+        ("getblocktxn", 32),
+        ("blocktxn", 32),
         ("tx", 4),
         ("reject", 0),
     ] {
@@ -448,6 +462,9 @@ fn a_hostile_count_allocates_nothing() {
         refused_for_nothing("tx", hostile.clone());
         let before = &block.bytes()[..block.bytes().len() - transaction.len()];
         refused_for_nothing("block", [before, &hostile].concat());
+        refused_for_nothing("blocktxn", [&[7; 32][..], &[1], &hostile].concat());
+        let before = [&[7; 88][..], &[1, 1, 2, 3, 4, 5, 6], &[1, 0]].concat();
+        refused_for_nothing("cmpctblock", [&before, &hostile[..]].concat());
     }
     refused_for_nothing("hdrsen", behind(0));
     refused_for_nothing("merkleblock", behind(84));
@@ -465,6 +482,8 @@ fn a_hostile_count_allocates_nothing() {
         let start = [&[1, 0][..], behind_version].concat();
         refused_for_nothing("dsdetected", [&start, &MANY[..], &[1; 200]].concat());
     }
+    let short_ids = [&[7; 88][..], &[1, 1, 2, 3, 4, 5, 6], &MANY, &[0; 200]].concat();
+    refused_for_nothing("cmpctblock", short_ids);
     let policies = [&[2, 0, 0, 16, 0][..], &MANY].concat();
     refused_for_nothing("protoconf", policies);
     refused_for_nothing("createstrm", [&[0, 2][..], &MANY].concat());
@@ -523,12 +542,17 @@ fn a_decoded_message_holds_at_most_twice_its_payload() {
 #[test]
 fn what_is_kept_as_it_came_shares_its_payload() {
     let tx = Tx::from(&one_transaction());
+    let indexes: Vec<u32> = (0..1_000).collect();
     for message in [
         Message::Block(big_block()),
+        Message::CompactBlock(CompactBlock::new(&big_block(), 7)),
+        Message::GetBlockTxn(GetBlockTxn::new(BlockHash::ZERO, &indexes).unwrap()),
+        Message::BlockTransactions(big_answer()),
         Message::Tx(tx),
         Message::Hdrsen(enriched_headers(true)),
         Message::DsDetected(conflicting_blocks(0, 1)),
     ] {
+        assert!(message.shared_payload().is_some(), "{message:?}");
         let bytes = message.encode_to_vec();
         let payload = Bytes::from(bytes);
         let mut read = None;
@@ -550,6 +574,36 @@ fn what_is_kept_as_it_came_shares_its_payload() {
         });
         assert!(counted.bytes_total <= 64, "{counted:?}");
     }
+}
+
+#[test]
+fn a_compact_block_without_a_pool_costs_no_more_than_twice_its_short_ids() {
+    let names = 100_000_u64;
+    let mut payload = BlockHeader::genesis(Network::Regtest).encode_to_vec();
+    payload.extend_from_slice(&[7; 8]);
+    write_compact_size(names, &mut payload);
+    (0..names).for_each(|id| payload.extend_from_slice(&id.to_le_bytes()[..6]));
+    payload.push(0);
+    let compact = CompactBlock::from_payload(payload.into()).unwrap();
+    let mut kept = None;
+    let counted = measure(|| {
+        let nothing = std::iter::empty::<(Txid, Tx)>();
+        kept = Some(Reconstruction::start(compact.clone(), u64::MAX, nothing).unwrap());
+    });
+    let Some(Reconstructed::Incomplete(waiting)) = kept else {
+        panic!("{kept:?}");
+    };
+    assert_eq!(waiting.missing().len() as u64, names);
+    assert!(counted.bytes_max <= 12 * names, "{counted:?}");
+    assert!(counted.bytes_current <= 6 * names as i64, "{counted:?}");
+    // An answer of another length is refused before anything is put together.
+    let answer = big_answer();
+    let other = BlockTransactions::new(waiting.block(), &[]);
+    let counted = measure(|| {
+        assert!(waiting.fill(&answer).is_err());
+        assert!(waiting.fill(&other).is_err());
+    });
+    assert_eq!(counted.count_total, 0, "{counted:?}");
 }
 
 #[test]
@@ -624,4 +678,37 @@ fn encoding_into_an_empty_buffer_allocates_once_and_no_more_than_the_frame() {
             message.command()
         );
     }
+}
+
+#[test]
+fn a_header_chain_costs_less_than_96_bytes_a_header() {
+    let mut chain = HeaderChain::new(Network::Regtest);
+    let mut list = Vec::with_capacity(MAX_HEADERS);
+    let mut live = 0;
+    let mut previous = BlockHeader::genesis(Network::Regtest);
+    for _ in 0..25 {
+        list.clear();
+        for _ in 0..MAX_HEADERS {
+            let mut header = BlockHeader {
+                previous: previous.hash(),
+                ..previous
+            };
+            while header.check_proof_of_work(Network::Regtest).is_err() {
+                header.nonce = header.nonce.wrapping_add(1);
+            }
+            list.push(header);
+            previous = header;
+        }
+        let counted = measure(|| drop(chain.extend(&list).unwrap()));
+        live += counted.bytes_current;
+        let headers = i64::from(chain.tip().0);
+        // One piece of 160 KiB may be nearly empty.
+        assert!(
+            live <= 96 * headers + 160 * 1024,
+            "{live} bytes, {headers} headers"
+        );
+        // Beside it the hashes of one message, twice, and the old table while it grows.
+        assert!(counted.bytes_max <= 1024 * 1024, "{counted:?}");
+    }
+    assert_eq!(chain.tip().0, 50_000);
 }

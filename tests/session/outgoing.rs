@@ -2,10 +2,10 @@
 
 use bsv_p2p::session::{Direction, SendRefused, Session};
 use bsv_p2p::wire::{
-    Addr, AssociationId, BlockHash, BlockHeader, BloomFilter, BloomFlags, Command, CreateStrm,
-    Encode, EnrichedHeader, FilterAdd, GetData, GetHeaders, Hash256, Hdrsen, Headers, Inv,
-    Inventory, Mempool, Message, NetworkAddress, NotFound, Ping, Pong, Reject, RejectCode,
-    Services, StreamAck, StreamType, TimestampedAddress, Txid, Version,
+    Addr, AssociationId, Block, BlockHash, BlockHeader, BloomFilter, BloomFlags, Command,
+    CompactBlock, CreateStrm, Encode, EnrichedHeader, FilterAdd, GetData, GetHeaders, Hash256,
+    Hdrsen, Headers, Inv, Inventory, Mempool, Message, NetworkAddress, NotFound, Ping, Pong,
+    Reject, RejectCode, Services, StreamAck, StreamType, TimestampedAddress, Txid, Version,
 };
 use bytes::Bytes;
 
@@ -230,8 +230,8 @@ fn payloads_are_bounded_by_what_the_peer_takes() {
             };
             assert_refused(&side.session, &unknown(name, &payload), &refusal);
         }
-        // Blocks and transactions have limits of their own.
-        let larger = vec![0; limit + 1];
+        // Blocks and transactions have limits of their own. What cannot be read is not punished.
+        let larger = vec![0xff; limit + 1];
         for name in [
             "block",
             "cmpctblock",
@@ -315,6 +315,19 @@ fn what_is_built_by_hand_is_judged_like_any_other() {
     ] {
         assert_allowed(&side.session, &by_name(&message));
     }
+}
+
+#[test]
+fn a_compact_block_that_can_be_no_block_is_punished() {
+    let side = Side::complete(Direction::Outbound);
+    let genesis = Block::genesis(bsv_p2p::Network::Regtest);
+    let empty = Block::new(genesis.header(), &[]);
+    let message = CompactBlock::new(&genesis, 7).into();
+    assert_allowed(&side.session, &message);
+    assert_allowed(&side.session, &by_name(&message));
+    let message = CompactBlock::new(&empty, 7).into();
+    assert_punished(&side.session, &message);
+    assert_punished(&side.session, &by_name(&message));
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod addr;
 mod alert;
 mod announce;
 mod authch;
+mod block_transactions;
+mod compact_block;
 mod datareftx;
 mod dsdetected;
 mod filter_add;
@@ -25,6 +27,10 @@ pub use addr::{Addr, MAX_ADDRESSES};
 pub use alert::Alert;
 pub use announce::{FeeFilter, SendCmpct};
 pub use authch::{Authch, Authresp};
+pub use block_transactions::{
+    BlockTransactions, GetBlockTxn, IndexBeyondBlock, Indexes, IndexesNotAscending,
+};
+pub use compact_block::{CompactBlock, CompactBlockError, Prefilled};
 pub use datareftx::TxAndProof;
 pub use dsdetected::{DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError};
 pub use filter_add::FilterAdd;
@@ -81,6 +87,7 @@ macro_rules! messages {
             /// Reads the payload of a frame. Bytes behind the last field are ignored, as the node does.
             ///
             /// A block, a transaction, a list of enriched headers, a double-spend report and an unknown message keep `payload` without a copy.
+            /// Blocks, transactions and unknown messages keep `payload` without a copy.
             ///
             /// # Errors
             ///
@@ -177,6 +184,12 @@ messages! {
         Hdrsen(Hdrsen) = "hdrsen",
         /// A block.
         Block(Block) = "block",
+        /// A block whose transactions are named by short ids.
+        CompactBlock(CompactBlock) = "cmpctblock",
+        /// Asks for transactions of a compact block.
+        GetBlockTxn(GetBlockTxn) = "getblocktxn",
+        /// Transactions of a compact block.
+        BlockTransactions(BlockTransactions) = "blocktxn",
         /// A transaction.
         Tx(Tx) = "tx",
         /// Asks for the transactions that wait for a block.
@@ -203,6 +216,9 @@ impl Message {
     pub fn shared_payload(&self) -> Option<&Bytes> {
         match self {
             Message::Block(block) => Some(block.bytes()),
+            Message::CompactBlock(compact) => Some(compact.bytes()),
+            Message::GetBlockTxn(request) => Some(request.bytes()),
+            Message::BlockTransactions(answer) => Some(answer.bytes()),
             Message::Tx(tx) => Some(tx.bytes()),
             Message::Hdrsen(hdrsen) => Some(hdrsen.bytes()),
             Message::DsDetected(dsdetected) => Some(dsdetected.bytes()),
