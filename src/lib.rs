@@ -27,7 +27,7 @@
 //!
 //! | module | what it is for |
 //! | --- | --- |
-//! | [`wire`] | every message as a type, and frames around them: bytes alone |
+//! | [`wire`] | every message of the reference node as a type, frames, merkle proofs, the header chain: bytes alone |
 //! | [`session`] | one peer's protocol as a pure state machine: handshake, keepalive, limits, misbehaviour |
 //! | [`connection`] | one peer's socket: [`Connection`] in the caller's thread, [`PeerConnectionActor`](connection::PeerConnectionActor) with a thread of its own |
 //! | [`local_node`] | a regtest node in the process, for tests and examples |
