@@ -45,6 +45,8 @@ pub struct Session {
     protoconf: Option<Protoconf>,
     /// Whether the peer asked for announcements by `headers`.
     headers_wanted: bool,
+    /// Whether the peer asked for announcements by `hdrsen`.
+    enriched_headers_wanted: bool,
     /// The peer's `reject` of our version.
     refusal: Option<Reject>,
 
@@ -88,6 +90,7 @@ impl Session {
             verack_received: false,
             protoconf: None,
             headers_wanted: false,
+            enriched_headers_wanted: false,
             refusal: None,
             keepalive: Keepalive::new(config.ping_interval, config.ping_timeout, now),
             handshake_deadline: None,
@@ -290,6 +293,11 @@ impl Session {
     /// Whether the peer asked for new blocks to be announced with `headers`.
     pub fn wants_headers(&self) -> bool {
         self.headers_wanted
+    }
+
+    /// Whether the peer asked for new blocks to be announced with `hdrsen`, where it did not ask for `headers`.
+    pub fn wants_enriched_headers(&self) -> bool {
+        self.enriched_headers_wanted
     }
 
     /// The longest payload that the peer takes, for commands without a limit of their own, in bytes: 1 MiB until its
