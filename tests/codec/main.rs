@@ -8,4 +8,5 @@ mod messages;
 mod networks;
 mod primitives;
 mod properties;
+mod serde_forms;
 mod support;

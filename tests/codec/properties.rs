@@ -54,17 +54,17 @@ const COMMANDS: [&str; 31] = [
     "version",
 ];
 
-fn hash() -> impl Strategy<Value = [u8; 32]> {
+pub(crate) fn hash() -> impl Strategy<Value = [u8; 32]> {
     any::<[u8; 32]>()
 }
 
-fn string(longest: usize) -> impl Strategy<Value = WireString> {
+pub(crate) fn string(longest: usize) -> impl Strategy<Value = WireString> {
     let len = prop_oneof![0..=longest.min(20), Just(longest)];
     len.prop_flat_map(|len| vec(any::<u8>(), len))
         .prop_map(|bytes| WireString::from(&bytes[..]))
 }
 
-fn address() -> impl Strategy<Value = NetworkAddress> {
+pub(crate) fn address() -> impl Strategy<Value = NetworkAddress> {
     let ip = prop_oneof![
         any::<[u8; 4]>().prop_map(|ip| IpAddr::V4(Ipv4Addr::from(ip))),
         any::<[u8; 16]>().prop_map(|ip| IpAddr::V6(Ipv6Addr::from(ip)).to_canonical()),
@@ -77,7 +77,7 @@ fn address() -> impl Strategy<Value = NetworkAddress> {
     })
 }
 
-fn association_id() -> impl Strategy<Value = AssociationId> {
+pub(crate) fn association_id() -> impl Strategy<Value = AssociationId> {
     prop_oneof![
         Just(AssociationId::Null),
         any::<[u8; 16]>().prop_map(|id| AssociationId::Uuid(uuid::Uuid::from_bytes(id))),
@@ -85,7 +85,7 @@ fn association_id() -> impl Strategy<Value = AssociationId> {
 }
 
 /// A version whose optional fields end after any of them.
-fn version() -> impl Strategy<Value = Version> {
+pub(crate) fn version() -> impl Strategy<Value = Version> {
     let fixed = (any::<i32>(), any::<u64>(), any::<i64>(), address());
     let optional = (
         (address(), any::<u64>()),
@@ -114,7 +114,7 @@ fn version() -> impl Strategy<Value = Version> {
     )
 }
 
-fn inventory() -> impl Strategy<Value = Vec<Inventory>> {
+pub(crate) fn inventory() -> impl Strategy<Value = Vec<Inventory>> {
     let entry = (any::<u32>(), 0..7_u8, hash()).prop_map(|(kind, which, hash)| match which {
         0 => Inventory::Tx(Txid(hash)),
         1 => Inventory::Block(BlockHash(hash)),
@@ -136,7 +136,7 @@ fn list<T: Strategy>(entry: T) -> impl Strategy<Value = Vec<T::Value>> {
     len.prop_flat_map(move |len| vec(entry.clone(), len))
 }
 
-fn header() -> impl Strategy<Value = BlockHeader> {
+pub(crate) fn header() -> impl Strategy<Value = BlockHeader> {
     (any::<i32>(), hash(), hash(), any::<[u32; 3]>()).prop_map(
         |(version, previous, merkle_root, [time, bits, nonce])| BlockHeader {
             version,
@@ -154,7 +154,7 @@ fn script() -> impl Strategy<Value = Vec<u8>> {
     len.prop_flat_map(|len| vec(any::<u8>(), len))
 }
 
-fn transaction() -> impl Strategy<Value = Transaction> {
+pub(crate) fn transaction() -> impl Strategy<Value = Transaction> {
     let input = (hash(), any::<u32>(), script(), any::<u32>()).prop_map(
         |(txid, index, script, sequence)| TransactionInput {
             previous: OutPoint {
@@ -196,12 +196,12 @@ fn reject() -> impl Strategy<Value = Reject> {
     )
 }
 
-fn stream_type() -> impl Strategy<Value = StreamType> {
+pub(crate) fn stream_type() -> impl Strategy<Value = StreamType> {
     (0..=5_u8).prop_map(|byte| StreamType::try_from(byte).unwrap())
 }
 
 /// A filter with any bits, as a peer may send it.
-fn bloom_filter() -> impl Strategy<Value = BloomFilter> {
+pub(crate) fn bloom_filter() -> impl Strategy<Value = BloomFilter> {
     let data = vec(any::<u8>(), 0..300);
     (data, 0..=50_u32, any::<u32>(), any::<u8>()).prop_map(|(data, functions, tweak, flags)| {
         let mut bytes = Vec::new();
@@ -275,7 +275,7 @@ fn rarer_message() -> impl Strategy<Value = Message> {
 }
 
 /// Any message that comes back as it was: what an encoder would drop or a decoder refuse is left out.
-fn message() -> impl Strategy<Value = Message> {
+pub(crate) fn message() -> impl Strategy<Value = Message> {
     prop_oneof![2 => commoner_message(), 1 => rarer_message()]
 }
 
