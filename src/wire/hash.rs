@@ -61,7 +61,12 @@ macro_rules! hashes {
         /// The bytes stand in wire order; `Display`, `Debug` and `FromStr` use the printed form,
         /// which is the hexadecimal of the bytes reversed.
         #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(pub [u8; 32]);
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(feature = "serde", serde(transparent))]
+        pub struct $name(
+            #[cfg_attr(feature = "serde", serde(with = "super::serde_form::printed_hash"))]
+            pub [u8; 32],
+        );
 
         impl $name {
             /// Thirty-two zero bytes: the wire's way to say "none".

@@ -27,9 +27,38 @@
 //! Decoding checks every length against the bytes that are there before it allocates: a count that a
 //! peer claims costs nothing. A [`Block`], a [`Tx`] and what else carries transactions keep their payload
 //! as one shared buffer and give views that borrow from it.
-//! Decoding checks every length against the bytes that are there before it allocates: a count that a peer claims
-//! costs nothing. A [`Block`], a [`Tx`] and the parts of a [`CompactBlock`] keep their payload as one shared buffer
-//! and give views that borrow from it.
+//!
+//! # serde
+//!
+//! With the feature `serde` every type that holds data has `Serialize` and `Deserialize`, what borrows has
+//! `Serialize` alone, and what is read back is what was written. In formats that people read, such as JSON:
+//!
+//! | type | form |
+//! | --- | --- |
+//! | [`Message`] | an object: the name of the message as `command`, and beside it the fields of its type; for one that nobody knows `payload` |
+//! | [`BlockHash`], [`Txid`] and other hashes | the printed form |
+//! | scripts, keys, signatures, payloads, a magic | hexadecimal, in the order of the wire |
+//! | [`WireString`] | the text; `{"hex": …}` if it is not UTF-8 |
+//! | [`Command`], [`StreamType`], [`StreamPolicy`] | the name |
+//! | [`AssociationId`] | the UUID; `"none"` for [`AssociationId::Null`] |
+//! | [`Services`], [`RejectCode`], [`BloomFlags`] | the number |
+//! | [`CompactTarget`] | eight hexadecimal digits, as `Display` shows it |
+//! | [`Inventory`] | `type` and `hash`; the type is `tx`, `block`, `filtered_block`, `compact_block`, `datareftx`, or a number |
+//! | [`BlockHeader`] | its fields, and its `hash` |
+//! | [`Transaction`], [`Tx`] | its fields, inputs and outputs in full, and its `txid` |
+//! | [`Block`] | `header`, and `transactions` in full |
+//! | [`Mempool`] | nothing, an `age` of null, or an `age` |
+//! | [`MerkleProof`] | `flags`, `index`, `txid`, the whole `tx` if it is there, `target`, `nodes` |
+//! | [`CompactBlock`], [`GetBlockTxn`] | short ids as numbers, transactions in full, indexes absolute |
+//! | [`Hdrsen`], [`DsDetected`] | the list of `headers` or `blocks` in full |
+//! | all others | an object with their fields; null for what is not there |
+//!
+//! A `hash` or `txid` may be left out of what is read; if it is there, it has to be that of the content. What a type
+//! cannot hold is refused, and fields that nobody knows are ignored. A [`Message::Unknown`] with the name of a known message is
+//! read as that message.
+//!
+//! Formats that nobody reads get a message as its command and its payload, blocks, headers, transactions,
+//! filters and inventory as the bytes of the wire, and hashes as 32 bytes.
 
 mod association_id;
 mod block;
@@ -50,6 +79,8 @@ mod message;
 mod network_address;
 mod proof_of_work;
 mod reconstruction;
+#[cfg(feature = "serde")]
+mod serde_form;
 mod services;
 mod short_id;
 mod stream;

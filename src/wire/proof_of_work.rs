@@ -6,7 +6,11 @@ use super::{BlockHash, Hash256, Work};
 
 /// A 256-bit target in the compact form of a header's `bits`: an exponent of one byte and a mantissa of three.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CompactTarget(pub u32);
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
+pub struct CompactTarget(
+    #[cfg_attr(feature = "serde", serde(with = "super::serde_form::printed_bits"))] pub u32,
+);
 
 /// Why a hash is no proof of work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,4 +9,5 @@ mod networks;
 mod primitives;
 mod proofs;
 mod properties;
+mod serde_forms;
 mod support;

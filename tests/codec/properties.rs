@@ -67,13 +67,13 @@ pub(crate) fn hash() -> impl Strategy<Value = [u8; 32]> {
     any::<[u8; 32]>()
 }
 
-fn string(longest: usize) -> impl Strategy<Value = WireString> {
+pub(crate) fn string(longest: usize) -> impl Strategy<Value = WireString> {
     let len = prop_oneof![0..=longest.min(20), Just(longest)];
     len.prop_flat_map(|len| vec(any::<u8>(), len))
         .prop_map(|bytes| WireString::from(&bytes[..]))
 }
 
-fn address() -> impl Strategy<Value = NetworkAddress> {
+pub(crate) fn address() -> impl Strategy<Value = NetworkAddress> {
     let ip = prop_oneof![
         any::<[u8; 4]>().prop_map(|ip| IpAddr::V4(Ipv4Addr::from(ip))),
         any::<[u8; 16]>().prop_map(|ip| IpAddr::V6(Ipv6Addr::from(ip)).to_canonical()),
@@ -86,7 +86,7 @@ fn address() -> impl Strategy<Value = NetworkAddress> {
     })
 }
 
-fn association_id() -> impl Strategy<Value = AssociationId> {
+pub(crate) fn association_id() -> impl Strategy<Value = AssociationId> {
     prop_oneof![
         Just(AssociationId::Null),
         any::<[u8; 16]>().prop_map(|id| AssociationId::Uuid(uuid::Uuid::from_bytes(id))),
@@ -94,7 +94,7 @@ fn association_id() -> impl Strategy<Value = AssociationId> {
 }
 
 /// A version whose optional fields end after any of them.
-fn version() -> impl Strategy<Value = Version> {
+pub(crate) fn version() -> impl Strategy<Value = Version> {
     let fixed = (any::<i32>(), any::<u64>(), any::<i64>(), address());
     let optional = (
         (address(), any::<u64>()),
@@ -123,7 +123,7 @@ fn version() -> impl Strategy<Value = Version> {
     )
 }
 
-fn inventory() -> impl Strategy<Value = Vec<Inventory>> {
+pub(crate) fn inventory() -> impl Strategy<Value = Vec<Inventory>> {
     let entry = (any::<u32>(), 0..7_u8, hash()).prop_map(|(kind, which, hash)| match which {
         0 => Inventory::Tx(Txid(hash)),
         1 => Inventory::Block(BlockHash(hash)),
@@ -205,12 +205,12 @@ fn reject() -> impl Strategy<Value = Reject> {
     )
 }
 
-fn stream_type() -> impl Strategy<Value = StreamType> {
+pub(crate) fn stream_type() -> impl Strategy<Value = StreamType> {
     (0..=5_u8).prop_map(|byte| StreamType::try_from(byte).unwrap())
 }
 
 /// A filter with any bits, as a peer may send it.
-fn bloom_filter() -> impl Strategy<Value = BloomFilter> {
+pub(crate) fn bloom_filter() -> impl Strategy<Value = BloomFilter> {
     let data = vec(any::<u8>(), 0..300);
     (data, 0..=50_u32, any::<u32>(), any::<u8>()).prop_map(|(data, functions, tweak, flags)| {
         let mut bytes = Vec::new();
@@ -284,7 +284,7 @@ fn rarer_message() -> impl Strategy<Value = Message> {
 }
 
 /// Any message that comes back as it was: what an encoder would drop or a decoder refuse is left out.
-fn message() -> impl Strategy<Value = Message> {
+pub(crate) fn message() -> impl Strategy<Value = Message> {
     prop_oneof![2 => commoner_message(), 1 => rarer_message()]
 }
 

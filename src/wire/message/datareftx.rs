@@ -11,6 +11,7 @@ use crate::wire::{
 /// As a message it comes only as an answer to a `getdata` for
 /// [`Inventory::DatarefTx`](crate::wire::Inventory::DatarefTx).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TxAndProof {
     /// The transaction.
     pub tx: Tx,

@@ -7,6 +7,7 @@ macro_rules! inventory_lists {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name {
             /// The objects, 36 bytes each.
             pub inventory: Vec<Inventory>,

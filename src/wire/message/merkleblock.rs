@@ -10,6 +10,7 @@ use crate::wire::{
 /// It comes only as an answer to a `getdata` for [`Inventory::FilteredBlock`](crate::wire::Inventory::FilteredBlock), and a
 /// `tx` for each match follows it. Without a filter everything matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MerkleBlock {
     /// The header.
     pub header: BlockHeader,

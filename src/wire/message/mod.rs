@@ -50,6 +50,8 @@ pub use version::{MAX_USER_AGENT, Version};
 
 use bytes::Bytes;
 
+#[cfg(feature = "serde")]
+use super::serde_form::{NoFields, UnknownFields};
 use super::{Block, BloomFilter, Command, Decode, DecodeError, Encode, Reader};
 
 macro_rules! messages {
@@ -117,6 +119,42 @@ macro_rules! messages {
                     $(Message::$variant(content) => content.encoded_len(),)+
                     Message::Unknown { payload, .. } => payload.len() as u64,
                 }
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl Message {
+            /// Writes the fields alone, as an object.
+            pub(in crate::wire) fn serialize_fields<S: serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Message::$empty)|+ => serde::Serialize::serialize(&NoFields {}, serializer),
+                    $(Message::$variant(content) => serde::Serialize::serialize(content, serializer),)+
+                    Message::Unknown { payload, .. } => {
+                        let payload = payload.clone();
+                        serde::Serialize::serialize(&UnknownFields { payload }, serializer)
+                    }
+                }
+            }
+
+            /// Reads the message of that name from an object with its fields.
+            pub(in crate::wire) fn deserialize_fields<'de, D: serde::Deserializer<'de>>(
+                command: Command,
+                fields: D,
+            ) -> Result<Self, D::Error> {
+                Ok(match command.name() {
+                    $($empty_name => {
+                        <NoFields as serde::Deserialize>::deserialize(fields)?;
+                        Message::$empty
+                    })+
+                    $($name => Message::$variant(serde::Deserialize::deserialize(fields)?),)+
+                    _ => {
+                        let UnknownFields { payload } = serde::Deserialize::deserialize(fields)?;
+                        Message::Unknown { command, payload }
+                    }
+                })
             }
         }
 

@@ -28,12 +28,14 @@ use crate::wire::{
 /// # Ok::<_, bsv_p2p::wire::PartialMerkleTreeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PartialMerkleTree {
     /// How many transactions the block has.
     pub total_transactions: u32,
     /// The hashes, in the order of the visit.
     pub hashes: Vec<Hash256>,
     /// The flags, in the order of the visit: the first is the lowest bit of the first byte. Zeros fill the last byte.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub flags: Vec<u8>,
 }
 

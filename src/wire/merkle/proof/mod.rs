@@ -65,8 +65,10 @@ pub enum MerkleProofTarget {
 
 /// A node of a merkle proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MerkleProofNode {
     /// The type: 0, a hash. Nodes of other types have 32 bytes as well here, and mean nothing.
+    #[cfg_attr(feature = "serde", serde(rename = "type"))]
     pub kind: u8,
     /// The node beside the way; [`MerkleProofNode::DUPLICATE`] has zeros.
     pub value: Hash256,

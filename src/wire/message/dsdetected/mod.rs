@@ -31,6 +31,7 @@ pub struct DsDetected {
 
 /// One of the blocks with a conflicting transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DsDetectedBlock {
     /// The headers of the fork: first the block with the transaction, last the child of the ancestor that all forks share.
     pub headers: Vec<BlockHeader>,

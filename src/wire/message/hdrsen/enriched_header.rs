@@ -9,6 +9,7 @@ use crate::wire::{
 
 /// A header with more about its block.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct EnrichedHeader {
     /// The header.
     pub header: BlockHeader,
