@@ -105,12 +105,20 @@ fn frames(vectors: &[Vector]) -> Vec<Vec<u8>> {
     }
     let head = [3 << 2, 0, 0, 4, 2, 201, 0, 100];
     inputs.extend(streams.values().map(|stream| [&head, &stream[..]].concat()));
-    // A payload that is read straight into its own buffer, all of it filling: its checksum must be mended.
-    let mut header = vec![2, 255, 255, 3, 24, 201, 202];
+    // A payload that is read straight into its own buffer, all of it filling: its checksum must be mended. The caller is hasty.
+    let mut header = vec![2 | 16, 255, 255, 4, 24, 201, 202, 0];
     header.extend(b"\xe3\xe1\xf3\xe8block\0\0\0\0\0\0\0");
     header.extend(200_000_u32.to_le_bytes());
     header.extend([0; 4]);
     inputs.push(header);
+    // A busy peer falls silent in the middle of a header: the large arrival buffer goes back, and what is in it does not.
+    let mut silence = vec![2, 0, 0, 2, 208, 0];
+    for len in [8192 - 24 - 10, 1_u32] {
+        silence.extend(b"\xe3\xe1\xf3\xe8foobar\0\0\0\0\0\0");
+        silence.extend(len.to_le_bytes());
+        silence.resize(silence.len() + 4 + len as usize, 0);
+    }
+    inputs.push(silence);
     inputs
 }
 
@@ -127,7 +135,7 @@ fn session(vectors: &[Vector]) -> Vec<Vec<u8>> {
     vectors.iter().enumerate().map(with).collect()
 }
 
-/// Blocks and transactions; and each transaction behind each filter.
+/// Blocks as they are and with one transaction twice, transactions, and each transaction behind each filter.
 fn views(vectors: &[Vector]) -> Vec<Vec<u8>> {
     let of = |command: &'static str| {
         vectors
@@ -137,6 +145,10 @@ fn views(vectors: &[Vector]) -> Vec<Vec<u8>> {
     };
     let mut inputs = Vec::new();
     inputs.extend(of("block").map(|block| [&[0], block].concat()));
+    // The header, how many transactions there are, and those.
+    let alone = of("block").filter(|block| block.get(80) == Some(&1));
+    inputs
+        .extend(alone.map(|block| [&[3], &block[..80], &[2], &block[81..], &block[81..]].concat()));
     inputs.extend(of("tx").map(|tx| [&[1], tx].concat()));
     for filter in of("filterload") {
         let len = u16::try_from(filter.len()).unwrap().to_le_bytes();

@@ -1,7 +1,8 @@
 //! A stream of frames that arrives in pieces, against the same stream in one piece.
 //!
-//! Input: settings (1 for small limits, 2 for checksums that hold, 4 and 8 for the network), in two bytes how much filling
-//! stands behind the stream, the number of pieces, the size of each, then the stream.
+//! Input: settings (1 for small limits, 2 for checksums that hold, 4 and 8 for the network, 16 for a caller that
+//! reads twice before it asks for frames), in two bytes how much filling stands behind the stream, the number of pieces, the
+//! size of each, then the stream.
 
 use std::io::{self, Read};
 
@@ -41,12 +42,13 @@ pub(crate) fn run(data: &[u8]) {
     if settings & 2 != 0 {
         mend_checksums(magic, &mut stream);
     }
-    let at_once = read_all(magic, limits, &mut &stream[..]);
+    let at_once = read_all(magic, limits, false, &mut &stream[..]);
     let mut source = Pieces {
         sizes: pieces.iter(),
         bytes: &stream,
     };
-    assert_eq!(read_all(magic, limits, &mut source), at_once);
+    let hasty = settings & 16 != 0;
+    assert_eq!(read_all(magic, limits, hasty, &mut source), at_once);
     for incoming in &at_once.incoming {
         look_at(magic, limits, incoming);
     }
@@ -107,9 +109,11 @@ struct Seen {
     arriving: Option<(u64, u64)>,
 }
 
-fn read_all(magic: Magic, limits: PayloadLimits, source: &mut impl Read) -> Seen {
+/// A hasty caller reads twice before it asks for frames: it may be refused, but loses nothing.
+fn read_all(magic: Magic, limits: PayloadLimits, hasty: bool, source: &mut impl Read) -> Seen {
     let mut frames = FrameReader::new(magic, limits);
     let mut incoming = Vec::new();
+    let mut ended = false;
     let error = 'stream: loop {
         loop {
             match frames.next_frame() {
@@ -118,10 +122,15 @@ fn read_all(magic: Magic, limits: PayloadLimits, source: &mut impl Read) -> Seen
                 Err(error) => break 'stream Some(error),
             }
         }
-        match frames.read_from(source) {
-            Ok(0) => break None,
-            Ok(_) => {}
-            Err(error) => assert_eq!(error.kind(), io::ErrorKind::Interrupted),
+        if ended {
+            break None;
+        }
+        for _ in 0..if hasty { 2 } else { 1 } {
+            match frames.read_from(source) {
+                Ok(read) => ended = read == 0,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => assert!(hasty && error.kind() == io::ErrorKind::InvalidInput),
+            }
         }
     };
     if let Some(error) = &error {
@@ -170,7 +179,7 @@ fn look_at_frame(magic: Magic, limits: PayloadLimits, frame: &Frame) {
         extended: false,
         ..frame.clone()
     };
-    let seen = read_all(magic, limits, &mut &bytes[..]);
+    let seen = read_all(magic, limits, false, &mut &bytes[..]);
     assert_eq!(seen.incoming, [Incoming::Frame(basic)]);
     assert_eq!((seen.error, seen.inside_frame), (None, false));
     if let Ok(message) = Message::decode(frame.command, frame.payload.clone()) {

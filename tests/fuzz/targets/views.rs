@@ -1,7 +1,7 @@
 //! Blocks and transactions, read through all of their views, and filters that match transactions.
 //!
-//! Input: 0 for a block, 1 for a transaction, 2 for a filter with a transaction behind it, then the payload. The filter's
-//! payload has its length before it, in two bytes.
+//! Input: 0 for a block, 1 for a transaction, 2 for a filter with a transaction behind it, 3 for a block whose merkle root is
+//! made to fit, then the payload. The filter's payload has its length before it, in two bytes.
 
 use bsv_p2p::wire::{
     Block, BlockError, BlockHeader, BloomFilter, Decode, Encode, MerkleRoot, OutPoint, Transaction,
@@ -13,7 +13,7 @@ use super::input::Input;
 
 pub(crate) fn run(data: &[u8]) {
     let mut input = Input(data);
-    match input.u8() % 3 {
+    match input.u8() % 4 {
         0 => {
             if let Ok(block) = Block::from_payload(Bytes::copy_from_slice(input.0)) {
                 assert!(input.0.starts_with(block.bytes()));
@@ -26,11 +26,22 @@ pub(crate) fn run(data: &[u8]) {
                 look_at_tx(&tx);
             }
         }
-        _ => {
+        2 => {
             let len = usize::from(input.u16());
             let filter = BloomFilter::decode_from(input.take(len));
             if let (Ok(filter), Ok(tx)) = (filter, Tx::decode_from(input.0)) {
                 match_filter(&filter, &tx);
+            }
+        }
+        _ => {
+            if let Ok(block) = Block::from_payload(Bytes::copy_from_slice(input.0)) {
+                let txids = block.transactions().map(|view| view.txid());
+                let header = BlockHeader {
+                    merkle_root: merkle_root(txids).0,
+                    ..*block.header()
+                };
+                let owned: Vec<_> = block.transactions().map(Transaction::from).collect();
+                look_at_block(&Block::new(&header, &owned));
             }
         }
     }
