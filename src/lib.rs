@@ -7,9 +7,9 @@
 //! use std::time::Duration;
 //! use bsv_p2p::{Connection, ConnectionConfig, Network, local_node::LocalNode};
 //!
-//! # fn main() -> Result<(), bsv_p2p::Error> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let local = LocalNode::start()?; // a regtest node in this process; any other address works the same
-//! local.mine(3);
+//! local.mine(3)?;
 //!
 //! let config = ConnectionConfig::new(Network::Regtest);
 //! let mut node = Connection::connect(&local.address().to_string(), &config)?;
