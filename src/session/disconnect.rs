@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::wire::{DecodeError, ForeignMagic, FrameError, Reject, Services, WireString};
+use crate::wire::{Command, DecodeError, ForeignMagic, FrameError, Reject, Services, WireString};
 
 /// Why a connection ended, or could not begin. The list is closed: there is no other end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +101,18 @@ pub enum DisconnectReason {
     /// The peer asked for a stream that we do not offer, or in a way that cannot be.
     #[error("the peer asked for a stream that is not offered")]
     StreamRefused,
+    /// The peer announced an object of a type that is never announced, only asked for.
+    #[error("the peer announced an object of type {kind}, only 1 (tx) and 2 (block) are expected")]
+    BadInventoryType {
+        /// The type's number.
+        kind: u32,
+    },
+    /// The peer sent a bloom filter, which we have not announced to serve, and is too old to know that this is needed.
+    #[error("the peer sent {command}, and bloom filters are not served")]
+    FilterRefused {
+        /// The message's name.
+        command: Command,
+    },
     /// The peer reset the connection.
     #[error("the peer reset the connection")]
     ConnectionReset,
@@ -243,7 +255,9 @@ impl DisconnectReason {
             | MalformedVersion(_)
             | MalformedProtoconf(_)
             | SecondProtoconf
-            | StreamRefused => Consequence::CoolDown,
+            | StreamRefused
+            | BadInventoryType { .. }
+            | FilterRefused { .. } => Consequence::CoolDown,
             ConnectionReset | EndOfStream | Io(_) => Consequence::Restart,
             PingTimedOut { .. }
             | IdleTimedOut { .. }

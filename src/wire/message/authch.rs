@@ -7,11 +7,16 @@ use crate::wire::{Decode, DecodeError, Encode, Reader, sha256d};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Authch {
-    /// The version of the challenge: 1.
+    /// The version of the challenge: [`Authch::VERSION`].
     pub version: u32,
     /// What is to be signed.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub challenge: [u8; 32],
+}
+
+impl Authch {
+    /// The only version of the message.
+    pub const VERSION: u32 = 1;
 }
 
 impl Decode for Authch {
