@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+/// Peers up to this protocol version exchange pings without a nonce, and no pongs (`src/version.h`).
+pub(super) const PING_WITHOUT_NONCE: i32 = 60000;
+
 /// How many pings of the program may be open at once; older ones are forgotten.
 const MAX_OPEN: usize = 64;
 

@@ -1,10 +1,9 @@
 //! What may be sent: nothing of ours shall get us banned.
 
-use std::borrow::Cow;
-
+use super::keepalive::PING_WITHOUT_NONCE;
 use crate::wire::{
-    BloomFilter, Command, CompactBlock, Decode, Encode, FilterAdd, Inv, Inventory, MAX_ADDRESSES,
-    MAX_HEADERS, Mempool, Message, PayloadLimits, Reader, Services, inventory_limit,
+    Authch, Command, DecodeError, Encode, Inventory, MAX_ADDRESSES, MAX_HEADERS, Message,
+    PayloadLimits, Ping, Reader, Services, inventory_limit,
 };
 
 /// Why a message of the program is not sent.
@@ -42,6 +41,15 @@ pub enum SendRefused {
         bytes: u64,
         /// How many the peer takes.
         limit: u64,
+    },
+    /// No receiver can read the message: a field holds more than may be sent, or what was built by hand is no message of
+    /// that name. `send_unchecked` sends it all the same.
+    #[error("{command} cannot be read by a receiver: {error}")]
+    Malformed {
+        /// The message's name.
+        command: Command,
+        /// The field, what it may hold and what it holds.
+        error: DecodeError,
     },
     /// A default node punishes the message. `send_unchecked` sends it all the same.
     #[error("{command} is not sent: {rule}")]
@@ -140,73 +148,58 @@ fn entries(message: &Message) -> usize {
     }
 }
 
-/// What a default node punishes.
+/// What a default node punishes, and what nobody can read.
 pub(super) fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
     let command = message.command();
     let punished = |rule| Err(SendRefused::Punished { command, rule });
-    let inv = match message {
-        Message::Inv(inv) => Some(Cow::Borrowed(inv)),
-        Message::Unknown { payload, .. } if command.name() == "inv" => {
-            Inv::decode_from(payload).ok().map(Cow::Owned)
-        }
-        _ => None,
-    };
-    if let Some(inv) = inv {
-        let welcome = |entry: &Inventory| matches!(entry, Inventory::Tx(_) | Inventory::Block(_));
-        if !inv.inventory.iter().all(welcome) {
-            return punished("a node closes the connection for types other than tx and block");
-        }
+    let is_filter = matches!(command.name(), "filterload" | "filteradd");
+    if is_filter && !receiver.services.contains(Services::BLOOM) {
+        return punished("a node without NODE_BLOOM bans the sender");
     }
-    let compact = match message {
-        Message::CompactBlock(compact) => Some(compact.clone()),
-        Message::Unknown { payload, .. } if command.name() == "cmpctblock" => {
-            CompactBlock::from_payload(payload.clone()).ok()
+    // What was built by hand under a name that has a type is judged as its receiver reads it.
+    let by_hand;
+    let read = match message {
+        Message::Unknown { payload, .. } => {
+            by_hand = Message::decode(command, payload.clone());
+            by_hand.as_ref().map_err(DecodeError::clone)
         }
-        _ => None,
+        known => known.check_fields().map(|()| known),
     };
-    if compact.is_some_and(|compact| compact.check().is_err()) {
-        return punished("a node bans the sender of a compact block that can be no block");
-    }
-    match command.name() {
-        "mempool" if wants_whole_mempool(message) => {
+    let read = match read {
+        Ok(read) => read,
+        Err(error) if is_filter && error.is_above_limit() => {
+            return punished(
+                "a node bans for filters above 36,000 bytes or 50 functions and elements above 520 bytes",
+            );
+        }
+        Err(error) => return Err(SendRefused::Malformed { command, error }),
+    };
+    match read {
+        Message::Inv(inv) if !inv.inventory.iter().all(may_be_announced) => {
+            punished("a node closes the connection for types other than tx and block")
+        }
+        Message::CompactBlock(compact) if compact.check().is_err() => {
+            punished("a node bans the sender of a compact block that can be no block")
+        }
+        Message::DsDetected(detected) if detected.verify().is_err() => {
+            punished("a node scores 10 for double spends that it cannot verify")
+        }
+        // Without effect, and without harm, is the one with an age.
+        Message::Mempool(request) if request.age().is_none() => {
             punished("a node closes the connection unless it is told not to")
         }
-        "filterload" | "filteradd" if !receiver.services.contains(Services::BLOOM) => {
-            punished("a node without NODE_BLOOM bans the sender")
+        Message::Authch(challenge) if challenge.version != Authch::VERSION => {
+            punished("a node refuses challenges of other versions than 1")
         }
-        "filterload" | "filteradd" if is_oversized_filter(message) => punished(
-            "a node bans for filters above 36,000 bytes or 50 functions and elements above 520 bytes",
-        ),
+        Message::Ping(Ping { nonce: None }) if receiver.version > PING_WITHOUT_NONCE => {
+            punished("a node refuses pings without a nonce from peers that know it")
+        }
         _ => Ok(()),
     }
 }
 
-/// Whether a `mempool`, however it was built, is of the forms for which a node closes the connection. Without effect, and
-/// without harm, is the one with an age.
-fn wants_whole_mempool(message: &Message) -> bool {
-    let request = match message {
-        Message::Mempool(request) => Some(*request),
-        Message::Unknown { payload, .. } => Mempool::decode_from(payload).ok(),
-        _ => None,
-    };
-    request.is_none_or(|request| request.age().is_none())
-}
-
-/// Whether a filter or an element, however it was built, is above the limits of the protocol.
-fn is_oversized_filter(message: &Message) -> bool {
-    match message {
-        // A `BloomFilter` is within its limits by itself.
-        Message::FilterAdd(add) => add.data.len() > BloomFilter::MAX_ELEMENT,
-        Message::Unknown { command, payload } => {
-            let read = if command.name() == "filteradd" {
-                FilterAdd::decode_from(payload).map(drop)
-            } else {
-                BloomFilter::decode_from(payload).map(drop)
-            };
-            read.is_err_and(|error| error.is_above_limit())
-        }
-        _ => false,
-    }
+fn may_be_announced(entry: &Inventory) -> bool {
+    matches!(entry, Inventory::Tx(_) | Inventory::Block(_))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod contents;
 mod handshake;
 mod keepalive;
 mod outgoing;
+mod outgoing_fields;
 mod pair;
 mod random;
 mod scores;

@@ -5,8 +5,8 @@
 
 use std::time::Instant;
 
-use super::{PING_WITHOUT_NONCE, Session};
-use crate::session::keepalive::Keepalive;
+use super::Session;
+use crate::session::keepalive::{Keepalive, PING_WITHOUT_NONCE};
 use crate::session::output::Output;
 use crate::session::{
     ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, SessionEvent,

@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::keepalive::{Due, Keepalive};
+use super::keepalive::{Due, Keepalive, PING_WITHOUT_NONCE};
 use super::outgoing::{self, Receiver};
 use super::{
     ConfigError, ConnectionState, Direction, DisconnectReason, InvalidTransition, Misbehavior,
@@ -19,9 +19,6 @@ use crate::wire::{
     FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, PayloadLimits, Ping, Protoconf, Reject,
     Services,
 };
-
-/// Peers up to this protocol version exchange pings without a nonce, and no pongs (`src/version.h`).
-const PING_WITHOUT_NONCE: i32 = 60000;
 
 /// One peer's protocol, from the connection's first byte to its end.
 ///

@@ -69,6 +69,22 @@ pub struct Authresp {
 impl Authresp {
     const SIGNATURE_LEN: std::ops::RangeInclusive<u64> = 70..=72;
 
+    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+        Self::check_signature(&self.signature)
+    }
+
+    fn check_signature(signature: &[u8]) -> Result<(), DecodeError> {
+        let len = signature.len() as u64;
+        if Self::SIGNATURE_LEN.contains(&len) {
+            return Ok(());
+        }
+        Err(DecodeError::BadValue {
+            field: "signature length",
+            expected: "70 to 72",
+            got: len,
+        })
+    }
+
     /// What is signed: the double SHA-256 of the challenge and the nonce (Bitcoin SV node 1.2.2,
     /// `src/net/net_processing.cpp`, `ProcessAuthRespMessage`).
     pub fn digest(&self, challenge: &[u8; 32]) -> [u8; 32] {
@@ -89,14 +105,7 @@ impl Decode for Authresp {
         })?;
         let client_nonce = reader.u64("client nonce")?;
         let signature = reader.var_bytes("signature", *Self::SIGNATURE_LEN.end())?;
-        let len = signature.len() as u64;
-        if !Self::SIGNATURE_LEN.contains(&len) {
-            return Err(DecodeError::BadValue {
-                field: "signature length",
-                expected: "70 to 72",
-                got: len,
-            });
-        }
+        Self::check_signature(signature)?;
         Ok(Self {
             public_key,
             client_nonce,

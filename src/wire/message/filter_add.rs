@@ -12,21 +12,23 @@ pub struct FilterAdd {
     pub data: Vec<u8>,
 }
 
+impl FilterAdd {
+    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+        let limit = BloomFilter::MAX_ELEMENT as u64;
+        DecodeError::unless_within("filter element", limit, self.data.len())
+    }
+}
+
 impl Decode for FilterAdd {
     /// An element above the limit is [`DecodeError::TooLong`].
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let data = reader.var_bytes("filter element", u64::MAX)?;
         // Judged last, as at the node: an element that is cut off is another fault.
-        if data.len() > BloomFilter::MAX_ELEMENT {
-            return Err(DecodeError::TooLong {
-                field: "filter element",
-                limit: BloomFilter::MAX_ELEMENT as u64,
-                got: data.len() as u64,
-            });
-        }
-        Ok(Self {
+        let add = Self {
             data: data.to_vec(),
-        })
+        };
+        add.check_fields()?;
+        Ok(add)
     }
 }
 

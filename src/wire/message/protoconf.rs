@@ -17,6 +17,11 @@ pub struct Protoconf {
 impl Protoconf {
     const MAX_STREAM_POLICIES: u64 = 650;
 
+    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+        let len = self.stream_policies.as_ref().map_or(0, WireString::len);
+        DecodeError::unless_within("stream policies", Self::MAX_STREAM_POLICIES, len)
+    }
+
     /// The names of the stream policies, in the sender's order.
     pub fn policies(&self) -> impl Iterator<Item = &[u8]> {
         let list = self

@@ -32,10 +32,17 @@ pub struct RevokeMid {
 impl RevokeMid {
     /// The only version of the message.
     pub const VERSION: u32 = 0;
+    const MAX_SIGNATURE: usize = 255;
 
     /// What both signatures sign: the single SHA-256 of the ID that is taken back.
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.id_to_revoke).into()
+    }
+
+    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+        let limit = Self::MAX_SIGNATURE as u64;
+        DecodeError::unless_within("signature 1", limit, self.signature1.len())?;
+        DecodeError::unless_within("signature 2", limit, self.signature2.len())
     }
 
     /// How many bytes both signatures have on the wire, with the length before each.
@@ -46,7 +53,7 @@ impl RevokeMid {
 
 /// As much of a signature as the byte for its length can tell of. Real ones have at most 72.
 fn writable(signature: &[u8]) -> &[u8] {
-    &signature[..signature.len().min(255)]
+    &signature[..signature.len().min(RevokeMid::MAX_SIGNATURE)]
 }
 
 /// Takes one signature behind its length from the field that has both.

@@ -53,6 +53,11 @@ impl Version {
         self.relay.unwrap_or(true)
     }
 
+    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+        let len = self.user_agent.as_ref().map_or(0, WireString::len);
+        DecodeError::unless_within("user agent", MAX_USER_AGENT, len)
+    }
+
     /// How many of the optional groups have to be written so that none of those present is lost.
     fn groups(&self) -> usize {
         let present = [
