@@ -43,6 +43,7 @@
 //! | [`AssociationId`] | the UUID; `"none"` for [`AssociationId::Null`] |
 //! | [`Services`], [`RejectCode`], [`BloomFlags`] | the number |
 //! | [`CompactTarget`] | eight hexadecimal digits, as `Display` shows it |
+//! | [`Work`] | 64 hexadecimal digits, as `Display` shows it |
 //! | [`Inventory`] | `type` and `hash`; the type is `tx`, `block`, `filtered_block`, `compact_block`, `datareftx`, or a number |
 //! | [`BlockHeader`] | its fields, and its `hash` |
 //! | [`Transaction`], [`Tx`] | its fields, inputs and outputs in full, and its `txid` |
@@ -56,6 +57,9 @@
 //! A `hash` or `txid` may be left out of what is read; if it is there, it has to be that of the content. What a type
 //! cannot hold is refused, and fields that nobody knows are ignored. A [`Message::Unknown`] with the name of a known message is
 //! read as that message.
+//!
+//! Of what a program could build with its fields and no receiver would take, see [`Message::check_fields`], nothing can be read
+//! either. Errors, iterators, and what does work ([`FrameReader`], [`HeaderChain`], [`Reconstruction`]) are no data.
 //!
 //! Formats that nobody reads get a message as its command and its payload, blocks, headers, transactions,
 //! filters and inventory as the bytes of the wire, and hashes as 32 bytes.

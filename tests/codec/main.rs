@@ -10,4 +10,5 @@ mod primitives;
 mod proofs;
 mod properties;
 mod serde_forms;
+mod serde_limits;
 mod support;

@@ -11,6 +11,10 @@ pub const MAX_ADDRESSES: usize = 1000;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Addr {
     /// The addresses, each with the time at which it was last heard of.
+    #[cfg_attr(
+        feature = "serde",
+        serde(deserialize_with = "crate::wire::serde_form::at_most::<MAX_ADDRESSES, _, _>")
+    )]
     pub addresses: Vec<TimestampedAddress>,
 }
 

@@ -62,7 +62,13 @@ pub struct Authresp {
     /// A random number of the sender, not zero, that is signed together with the challenge.
     pub client_nonce: u64,
     /// The signature, 70 to 72 bytes.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            serialize_with = "crate::serde_with::hex::serialize",
+            deserialize_with = "crate::wire::serde_form::bytes_within::<70, 72, _>"
+        )
+    )]
     pub signature: Vec<u8>,
 }
 

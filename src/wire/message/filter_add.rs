@@ -8,7 +8,13 @@ use crate::wire::{BloomFilter, Decode, DecodeError, Encode, Reader};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FilterAdd {
     /// The element, at most [`BloomFilter::MAX_ELEMENT`] bytes; a node bans for a longer one.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            serialize_with = "crate::serde_with::hex::serialize",
+            deserialize_with = "crate::wire::serde_form::bytes_within::<0, { BloomFilter::MAX_ELEMENT }, _>"
+        )
+    )]
     pub data: Vec<u8>,
 }
 

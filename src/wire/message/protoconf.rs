@@ -11,6 +11,13 @@ pub struct Protoconf {
     pub max_receive_payload: u32,
     /// The stream policies that the sender knows, separated by commas, at most 650 bytes; `None` in the older form with
     /// one field.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            default,
+            deserialize_with = "crate::wire::serde_form::at_most::<{ Protoconf::MAX_STREAM_POLICIES as usize }, _, _>"
+        )
+    )]
     pub stream_policies: Option<WireString>,
 }
 

@@ -7,6 +7,10 @@ use crate::wire::{Decode, DecodeError, Encode, Hash256, Reader, WireString};
 /// Says that a message was refused, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(try_from = "crate::wire::serde_form::ReadReject")
+)]
 pub struct Reject {
     /// The command of the refused message, at most 12 bytes.
     pub message: WireString,

@@ -22,10 +22,22 @@ pub struct RevokeMid {
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub id_to_revoke: [u8; 33],
     /// The signature by `revocation_key`. What is behind 255 bytes is not written.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            serialize_with = "crate::serde_with::hex::serialize",
+            deserialize_with = "crate::wire::serde_form::bytes_within::<0, { RevokeMid::MAX_SIGNATURE }, _>"
+        )
+    )]
     pub signature1: Vec<u8>,
     /// The signature by `miner_id`. What is behind 255 bytes is not written.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            serialize_with = "crate::serde_with::hex::serialize",
+            deserialize_with = "crate::wire::serde_form::bytes_within::<0, { RevokeMid::MAX_SIGNATURE }, _>"
+        )
+    )]
     pub signature2: Vec<u8>,
 }
 

@@ -12,6 +12,12 @@ pub struct CreateStrm {
     pub stream_type: StreamType,
     /// The name of the policy that is to hold from now on, at most 64 bytes: see
     /// [`StreamPolicy`](crate::wire::StreamPolicy). Empty to leave it as it is.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            deserialize_with = "crate::wire::serde_form::at_most::<{ CreateStrm::MAX_STREAM_POLICY as usize }, _, _>"
+        )
+    )]
     pub stream_policy: WireString,
 }
 

@@ -28,6 +28,13 @@ pub struct Version {
     /// A random number by which a node recognises itself. It comes together with `sender`.
     pub nonce: Option<u64>,
     /// The program that the sender runs, at most 256 bytes.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            default,
+            deserialize_with = "crate::wire::serde_form::at_most::<{ MAX_USER_AGENT as usize }, _, _>"
+        )
+    )]
     pub user_agent: Option<WireString>,
     /// The height of the sender's best block.
     pub start_height: Option<i32>,

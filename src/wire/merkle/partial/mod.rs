@@ -41,6 +41,7 @@ pub struct PartialMerkleTree {
 
 /// A transaction that a partial merkle tree leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MatchedTransaction {
     /// Its place in the block, from 0.
     pub position: u32,
