@@ -75,6 +75,7 @@ mod encode;
 mod frame;
 mod hash;
 mod header_chain;
+mod hex_text;
 mod inventory;
 mod limits;
 mod locator;

@@ -12,3 +12,4 @@ mod properties;
 mod serde_forms;
 mod serde_limits;
 mod support;
+mod text;

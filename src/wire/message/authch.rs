@@ -1,10 +1,11 @@
 //! `authch` and `authresp`: a challenge to miners, and its answer.
 
 use super::{bytes_len, encode_bytes};
+use crate::wire::hex_text::debug_in_hex;
 use crate::wire::{Decode, DecodeError, Encode, Reader, sha256d};
 
 /// Asks a miner to sign with the key of its miner ID. Peers that are no miners ignore it, without penalty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Authch {
     /// The version of the challenge: [`Authch::VERSION`].
@@ -13,6 +14,11 @@ pub struct Authch {
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub challenge: [u8; 32],
 }
+
+debug_in_hex!(Authch {
+    version: plain,
+    challenge: hex
+});
 
 impl Authch {
     /// The only version of the message.
@@ -53,7 +59,7 @@ impl Encode for Authch {
 ///
 /// Whether the signature holds is for the program to check: it is ECDSA over [`Authresp::digest`], in DER, by
 /// `public_key`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Authresp {
     /// The miner's ID, a compressed key.
@@ -71,6 +77,12 @@ pub struct Authresp {
     )]
     pub signature: Vec<u8>,
 }
+
+debug_in_hex!(Authresp {
+    public_key: hex,
+    client_nonce: plain,
+    signature: hex
+});
 
 impl Authresp {
     const SIGNATURE_LEN: std::ops::RangeInclusive<u64> = 70..=72;

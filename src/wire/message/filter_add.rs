@@ -1,10 +1,11 @@
 //! `filteradd`: one more element for a bloom filter.
 
 use super::{bytes_len, encode_bytes};
+use crate::wire::hex_text::debug_in_hex;
 use crate::wire::{BloomFilter, Decode, DecodeError, Encode, Reader};
 
 /// Adds an element to the filter that the sender has loaded. Nodes that do not serve bloom filters ban for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FilterAdd {
     /// The element, at most [`BloomFilter::MAX_ELEMENT`] bytes; a node bans for a longer one.
@@ -17,6 +18,8 @@ pub struct FilterAdd {
     )]
     pub data: Vec<u8>,
 }
+
+debug_in_hex!(FilterAdd { data: hex });
 
 impl FilterAdd {
     pub(super) fn check_fields(&self) -> Result<(), DecodeError> {

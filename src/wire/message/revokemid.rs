@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::wire::hex_text::debug_in_hex;
 use crate::wire::{Decode, DecodeError, Encode, Reader, compact_size_len, write_compact_size};
 
 /// Says that a miner ID is no longer to be trusted, and proves the right to say so.
@@ -9,7 +10,7 @@ use crate::wire::{Decode, DecodeError, Encode, Reader, compact_size_len, write_c
 /// Whether the keys are points and the signatures hold is for the program to check: both signatures are ECDSA over
 /// [`RevokeMid::digest`], in DER. A node with a database of miner IDs scores 10 if they do not hold, one without ignores the
 /// message (Bitcoin SV node 1.2.2, `src/miner_id/revokemid.h`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RevokeMid {
     /// The miner's compressed key for revoking.
@@ -40,6 +41,14 @@ pub struct RevokeMid {
     )]
     pub signature2: Vec<u8>,
 }
+
+debug_in_hex!(RevokeMid {
+    revocation_key: hex,
+    miner_id: hex,
+    id_to_revoke: hex,
+    signature1: hex,
+    signature2: hex
+});
 
 impl RevokeMid {
     /// The only version of the message.
