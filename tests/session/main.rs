@@ -12,4 +12,5 @@ mod scores;
 mod serde_forms;
 mod side;
 mod states;
+mod text;
 mod violations;
