@@ -21,8 +21,8 @@ pub enum SendRefused {
         /// The message's name.
         command: Command,
     },
-    /// More entries than the peer takes in one message: split it, with [`Inv::split`] or
-    /// [`GetData::split`](crate::wire::GetData::split).
+    /// More entries than the peer takes in one message: split it, with
+    /// [`Inv::split`](crate::wire::Inv::split) or [`GetData::split`](crate::wire::GetData::split).
     #[error("{command} has {entries} entries, the peer takes {limit}")]
     TooLarge {
         /// The message's name.

@@ -9,6 +9,7 @@ mod networks;
 mod primitives;
 mod proofs;
 mod properties;
+mod rules;
 mod serde_forms;
 mod serde_limits;
 mod support;

@@ -139,6 +139,20 @@ fn a_challenge_of_another_version_is_refused_with_a_code_of_its_own() {
 }
 
 #[test]
+fn a_flood_of_challenges_costs_nothing() {
+    // The node's source has a budget for them, but running nodes were seen to let 300 pass.
+    let mut side = Side::complete(Direction::Inbound);
+    let challenge = Authch {
+        version: 1,
+        challenge: HASH,
+    };
+    for _ in 0..300 {
+        assert_eq!(side.receive(challenge), Fate::Delivered);
+    }
+    assert_eq!(side.take(), []);
+}
+
+#[test]
 fn what_a_node_never_acts_on_is_neither_answered_nor_scored_however_wrong_it_is() {
     let above_32_bits = [0xff, 0, 0, 0, 0, 1, 0, 0, 0];
     let two_thousand_and_one = [0xfd, 0xd1, 0x07];
