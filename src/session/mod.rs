@@ -31,6 +31,7 @@
 //! [`Session::next_deadline`].
 
 mod config;
+mod consequence;
 mod disconnect;
 mod keepalive;
 mod machine;
@@ -44,7 +45,8 @@ mod user_agent;
 pub use config::{
     ConfigError, MINIMUM_PROTOCOL_VERSION, PROTOCOL_VERSION, SessionConfig, USER_AGENT,
 };
-pub use disconnect::{Consequence, DisconnectReason};
+pub use consequence::Consequence;
+pub use disconnect::DisconnectReason;
 pub use keepalive::RoundTrip;
 pub use machine::Session;
 pub use misbehavior::Misbehavior;

@@ -52,6 +52,7 @@
 //! | [`MerkleProof`] | `flags`, `index`, `txid`, the whole `tx` if it is there, `target`, `nodes` |
 //! | [`CompactBlock`], [`GetBlockTxn`] | short ids as numbers, transactions in full, indexes absolute |
 //! | [`Hdrsen`], [`DsDetected`] | the list of `headers` or `blocks` in full |
+//! | [`TxOrId`], [`MerkleProofTarget`], [`Extended`] | the name of the case, and its content if it has any |
 //! | all others | an object with their fields; null for what is not there |
 //!
 //! A `hash` or `txid` may be left out of what is read; if it is there, it has to be that of the content. What a type
@@ -59,7 +60,8 @@
 //! read as that message.
 //!
 //! Of what a program could build with its fields and no receiver would take, see [`Message::check_fields`], nothing can be read
-//! either. Errors, iterators, and what does work ([`FrameReader`], [`HeaderChain`], [`Reconstruction`]) are no data.
+//! either. Errors, iterators, frames on their way ([`Incoming`], [`EncodedFrame`]),
+//! and what does work ([`FrameReader`], [`HeaderChain`], [`Reconstruction`]) are no data.
 //!
 //! Formats that nobody reads get a message as its command and its payload, blocks, headers, transactions,
 //! filters and inventory as the bytes of the wire, and hashes as 32 bytes.

@@ -8,6 +8,7 @@ mod block_transactions;
 mod compact_block;
 mod datareftx;
 mod dsdetected;
+mod fields;
 mod filter_add;
 mod hdrsen;
 mod headers;
@@ -249,33 +250,6 @@ messages! {
 }
 
 impl Message {
-    /// Checks that every receiver can read the message: types whose fields are public can hold more than may be sent.
-    ///
-    /// A message that was decoded is always right. One that is kept as it came ([`Message::Unknown`]) is not looked into.
-    ///
-    /// # Errors
-    ///
-    /// The [`DecodeError`] that a receiver would have, which names the field.
-    pub fn check_fields(&self) -> Result<(), DecodeError> {
-        match self {
-            Message::Version(version) => version.check_fields(),
-            Message::Protoconf(protoconf) => protoconf.check_fields(),
-            Message::CreateStrm(request) => request.check_fields(),
-            Message::Authresp(answer) => answer.check_fields(),
-            Message::RevokeMid(revokemid) => revokemid.check_fields(),
-            Message::FilterAdd(add) => add.check_fields(),
-            Message::Reject(reject) => reject.check_fields(),
-            Message::Addr(addr) => {
-                check_entries("addresses", MAX_ADDRESSES, addr.addresses.len() as u64)
-            }
-            Message::Headers(headers) => {
-                check_entries("headers", MAX_HEADERS, headers.headers.len() as u64)
-            }
-            Message::Hdrsen(hdrsen) => check_entries("headers", MAX_HEADERS, hdrsen.len() as u64),
-            _ => Ok(()),
-        }
-    }
-
     /// The payload, if the message keeps it as one shared buffer: then it can be sent without a copy.
     pub fn shared_payload(&self) -> Option<&Bytes> {
         match self {
