@@ -51,6 +51,7 @@ pub use keepalive::RoundTrip;
 pub use machine::Session;
 pub use misbehavior::Misbehavior;
 pub use nonce::{NonceRegistry, NonceSource, OwnNonce};
+pub(crate) use outgoing::Receiver;
 pub use outgoing::SendRefused;
 pub use output::{Delivery, Output, PeerInfo, SessionEvent, TransportEnd};
 pub use state::{ConnectionState, Direction, InvalidTransition};

@@ -63,12 +63,33 @@ pub enum SendRefused {
 
 /// What is known of a peer that bears on what it may be sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Receiver {
+pub(crate) struct Receiver {
+    /// Whether the handshake is complete.
+    pub(super) ready: bool,
     pub(super) services: Services,
     /// The least of both sides' protocol versions.
     pub(super) version: i32,
     /// The longest general payload that the peer takes.
     pub(super) max_payload: u32,
+}
+
+impl Receiver {
+    /// Checks whether the program may send `message`. It takes as long as reading the message, so that no lock should be
+    /// held: this is why it needs no session.
+    pub(crate) fn check(self, message: &Message) -> Result<(), SendRefused> {
+        self.check_unchecked(message)?;
+        check_manners(message, self)
+    }
+
+    /// Like [`Receiver::check`], but lets pass what a default node punishes and what nobody can read.
+    pub(crate) fn check_unchecked(self, message: &Message) -> Result<(), SendRefused> {
+        let command = message.command();
+        check_owner(command)?;
+        if !self.ready {
+            return Err(SendRefused::HandshakeIncomplete { command });
+        }
+        check_size(message, self)
+    }
 }
 
 /// The lowest protocol version that understands payloads above 4 GiB.
@@ -78,7 +99,7 @@ const EXTENDED_PAYLOADS: i32 = 70016;
 const EXTENDED_MARK: &str = "extmsg";
 
 /// Messages that belong to the session.
-pub(super) fn check_owner(command: Command) -> Result<(), SendRefused> {
+fn check_owner(command: Command) -> Result<(), SendRefused> {
     match command.name() {
         "version" | "verack" | "protoconf" | "createstrm" | "streamack" | "sendheaders" => {
             Err(SendRefused::SessionOwned { command })
@@ -89,7 +110,7 @@ pub(super) fn check_owner(command: Command) -> Result<(), SendRefused> {
 }
 
 /// Sizes for which every node bans or drops the sender.
-pub(super) fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
+fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
     let command = message.command();
     let limit = match command.name() {
         "inv" | "getdata" | "notfound" => inventory_limit(receiver.max_payload),
@@ -149,7 +170,7 @@ fn entries(message: &Message) -> usize {
 }
 
 /// What a default node punishes, and what nobody can read.
-pub(super) fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
+fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
     let command = message.command();
     let punished = |rule| Err(SendRefused::Punished { command, rule });
     let is_filter = matches!(command.name(), "filterload" | "filteradd");

@@ -14,7 +14,7 @@ use crate::connection::outbox::NotTaken;
 use crate::connection::progress::deadline_after;
 use crate::error::{Error, Wait};
 use crate::session::{
-    ConnectionState, Direction, DisconnectReason, PeerInfo, RoundTrip, SendRefused, Session,
+    ConnectionState, Direction, DisconnectReason, PeerInfo, Receiver, RoundTrip, SendRefused,
 };
 use crate::wire::Message;
 use std::sync::Arc;
@@ -110,7 +110,7 @@ impl PeerConnectionHandle {
     /// [`Error::SendRefused`] if the message may not be sent, [`Error::TimedOut`] if there was no room,
     /// [`Error::Disconnected`] if the connection has ended.
     pub fn send(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
-        self.send_checked(message, timeout, Session::check_outgoing)
+        self.send_checked(message, timeout, Receiver::check)
     }
 
     /// Sends a message if it can be taken at once; [`Error::TimedOut`] if not.
@@ -122,13 +122,13 @@ impl PeerConnectionHandle {
         self.send(message, Duration::ZERO)
     }
 
-    /// Sends a message that a default node punishes, as [`PeerConnectionHandle::send`] sends others.
+    /// Sends a message that a default node punishes or no receiver can read, as [`PeerConnectionHandle::send`] sends others.
     ///
     /// # Errors
     ///
     /// Those of [`PeerConnectionHandle::send`].
     pub fn send_unchecked(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
-        self.send_checked(message, timeout, Session::check_outgoing_unchecked)
+        self.send_checked(message, timeout, Receiver::check_unchecked)
     }
 
     /// Waits until everything that was sent is handed to the system, at most `timeout`.
@@ -197,19 +197,20 @@ impl PeerConnectionHandle {
         &self,
         message: &Message,
         timeout: Duration,
-        check: fn(&Session, &Message) -> Result<(), SendRefused>,
+        check: fn(Receiver, &Message) -> Result<(), SendRefused>,
     ) -> Result<(), Error> {
         let deadline = deadline_after(timeout);
-        {
+        let receiver = {
             let session = self.shared.session.lock();
             if let Some(reason) = session.end() {
                 return Err(self.disconnected(reason.clone()));
             }
-            check(&session, message).map_err(|refused| Error::SendRefused {
-                peer: self.address().to_string(),
-                refused,
-            })?;
-        }
+            session.receiver()
+        };
+        check(receiver, message).map_err(|refused| Error::SendRefused {
+            peer: self.address().to_string(),
+            refused,
+        })?;
         match self.shared.link() {
             Some(link) => link
                 .outbox

@@ -242,7 +242,7 @@ impl Connection {
         self.send_checked(message, Session::check_outgoing)
     }
 
-    /// Sends a message that a default node punishes, as [`Connection::send`] sends others.
+    /// Sends a message that a default node punishes or no receiver can read, as [`Connection::send`] sends others.
     ///
     /// # Errors
     ///

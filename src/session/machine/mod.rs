@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::keepalive::{Due, Keepalive, PING_WITHOUT_NONCE};
-use super::outgoing::{self, Receiver};
+use super::outgoing::Receiver;
 use super::{
     ConfigError, ConnectionState, Direction, DisconnectReason, InvalidTransition, Misbehavior,
     NonceRegistry, NonceSource, Output, OwnNonce, PeerInfo, RoundTrip, SendRefused, SessionConfig,
@@ -242,22 +242,17 @@ impl Session {
     ///
     /// [`SendRefused`], with the rule.
     pub fn check_outgoing(&self, message: &Message) -> Result<(), SendRefused> {
-        self.check_outgoing_unchecked(message)?;
-        outgoing::check_manners(message, self.receiver())
+        self.receiver().check(message)
     }
 
-    /// Like [`Session::check_outgoing`], but lets pass what a default node punishes.
+    /// Like [`Session::check_outgoing`], but lets pass what a default node punishes, and what no receiver can
+    /// read.
     ///
     /// # Errors
     ///
     /// [`SendRefused`], with the rule.
     pub fn check_outgoing_unchecked(&self, message: &Message) -> Result<(), SendRefused> {
-        let command = message.command();
-        outgoing::check_owner(command)?;
-        if self.state != ConnectionState::Connected {
-            return Err(SendRefused::HandshakeIncomplete { command });
-        }
-        outgoing::check_size(message, self.receiver())
+        self.receiver().check_unchecked(message)
     }
 
     /// A ping that the program asks for: the message to send. [`SessionEvent::Pong`] tells of its answer.
@@ -342,8 +337,10 @@ impl Session {
         )
     }
 
-    fn receiver(&self) -> Receiver {
+    /// What bears on what the peer may be sent now.
+    pub(crate) fn receiver(&self) -> Receiver {
         Receiver {
+            ready: self.state == ConnectionState::Connected,
             services: self.peer().map_or(Services::NONE, |peer| peer.services),
             version: self.negotiated_version(),
             max_payload: self.peer_max_payload(),
