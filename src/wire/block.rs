@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     BlockHash, BlockHeader, Decode, DecodeError, Encode, MerkleRoot, Reader, Transaction,
-    TransactionView, merkle_root, write_compact_size,
+    TransactionView, compact_size_len, merkle_root, write_compact_size,
 };
 use crate::network::Network;
 
@@ -55,7 +55,11 @@ impl Block {
 
     /// Puts a block together.
     pub fn new(header: &BlockHeader, transactions: &[Transaction]) -> Self {
-        let mut payload = Vec::new();
+        // Of just its size: the block keeps it.
+        let len = header.encoded_len()
+            + compact_size_len(transactions.len() as u64)
+            + transactions.iter().map(Encode::encoded_len).sum::<u64>();
+        let mut payload = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
         header.encode(&mut payload);
         write_compact_size(transactions.len() as u64, &mut payload);
         let transactions_at = payload.len();

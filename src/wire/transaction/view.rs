@@ -92,7 +92,10 @@ impl<'a> TransactionView<'a> {
     pub fn inputs(&self) -> Inputs<'a> {
         let mut reader = Reader::new(&self.bytes[4..self.outputs_at]);
         let left = reader.count("inputs", MIN_INPUT).unwrap_or_default();
-        Inputs { reader, left }
+        Inputs {
+            rest: reader.rest(),
+            left,
+        }
     }
 
     /// The outputs, in order.
@@ -100,7 +103,10 @@ impl<'a> TransactionView<'a> {
     pub fn outputs(&self) -> Outputs<'a> {
         let mut reader = Reader::new(&self.bytes[self.outputs_at..]);
         let left = reader.count("outputs", MIN_OUTPUT).unwrap_or_default();
-        Outputs { reader, left }
+        Outputs {
+            rest: reader.rest(),
+            left,
+        }
     }
 }
 
@@ -115,6 +121,23 @@ fn skip_script(
     reader
         .take(field, usize::try_from(len).unwrap_or(usize::MAX))
         .map(drop)
+}
+
+/// A script behind its length, and what follows it, in bytes that have been checked.
+///
+/// It knows no errors: to tell one from another would cost more than all the rest of an iteration's step.
+#[inline]
+fn split_script(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    match bytes.split_first()? {
+        (&len @ ..0xfd, rest) => rest.split_at_checked(usize::from(len)),
+        _ => split_long_script(bytes),
+    }
+}
+
+fn split_long_script(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut reader = Reader::new(bytes);
+    let script = reader.var_bytes("script", u64::MAX).ok()?;
+    Some((script, reader.rest()))
 }
 
 impl fmt::Debug for TransactionView<'_> {
@@ -151,7 +174,7 @@ pub struct TransactionOutputView<'a> {
 /// The inputs of a transaction, in order. Made by [`TransactionView::inputs`].
 #[derive(Clone, Debug)]
 pub struct Inputs<'a> {
-    reader: Reader<'a>,
+    rest: &'a [u8],
     left: usize,
 }
 
@@ -161,16 +184,15 @@ impl<'a> Iterator for Inputs<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let reader = &mut self.reader;
         // The bytes were checked when the view was made: none of these can fail.
-        let txid = Txid(reader.array("input outpoint").ok()?);
-        let index = reader.u32("input outpoint").ok()?;
-        let script = reader.var_bytes("input script", u64::MAX).ok()?;
-        let sequence = reader.u32("input sequence").ok()?;
+        let (outpoint, rest) = self.rest.split_first_chunk::<36>()?;
+        let (script, rest) = split_script(rest)?;
+        let (sequence, rest) = rest.split_first_chunk()?;
+        self.rest = rest;
         Some(TransactionInputView {
-            previous: OutPoint { txid, index },
+            previous: OutPoint::from_bytes(outpoint),
             script,
-            sequence,
+            sequence: u32::from_le_bytes(*sequence),
         })
     }
 
@@ -184,7 +206,7 @@ impl ExactSizeIterator for Inputs<'_> {}
 /// The outputs of a transaction, in order. Made by [`TransactionView::outputs`].
 #[derive(Clone, Debug)]
 pub struct Outputs<'a> {
-    reader: Reader<'a>,
+    rest: &'a [u8],
     left: usize,
 }
 
@@ -194,11 +216,14 @@ impl<'a> Iterator for Outputs<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let reader = &mut self.reader;
         // The bytes were checked when the view was made: none of these can fail.
-        let value = reader.i64("output value").ok()?;
-        let script = reader.var_bytes("output script", u64::MAX).ok()?;
-        Some(TransactionOutputView { value, script })
+        let (value, rest) = self.rest.split_first_chunk()?;
+        let (script, rest) = split_script(rest)?;
+        self.rest = rest;
+        Some(TransactionOutputView {
+            value: i64::from_le_bytes(*value),
+            script,
+        })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
