@@ -3,13 +3,12 @@
 //! `cargo bench --bench codec` prints the table. The three are run in turns, several rounds, and the median counts. Each
 //! encodes into a buffer that it uses again. Of blocks the time to drop them is left out, which is long for trees of vectors.
 
+mod peers;
 mod samples;
 mod timing;
 
 use std::hint::black_box;
 
-use bitcoin::consensus::encode::VarInt;
-use bitcoin::consensus::{Decodable, Encodable};
 use bitcoin::hashes::Hash as _;
 use bitcoin::p2p::Address;
 use bitcoin::p2p::message_blockdata::Inventory;
@@ -20,8 +19,11 @@ use bsv_p2p::wire::{
     write_compact_size,
 };
 use bytes::Bytes;
-use sv::util::Serializable;
 
+use peers::{
+    decode_bitcoin, decode_bitcoin_headers, decode_sv, encode_bitcoin_headers, encoding,
+    encoding_bitcoin, encoding_sv, sum_bitcoin, sum_ours, sum_sv,
+};
 use samples::Random;
 use timing::{Program, in_turns, readable, repeated, without_drop};
 
@@ -39,16 +41,10 @@ fn main() {
     version();
 }
 
-fn row(work: &str, aim: f64, [ours, bitcoin, sv]: [Program<'_>; 3]) {
-    let [ours, bitcoin, sv] = in_turns([ours, bitcoin, sv]);
-    println!(
-        "| {work} | {} | {} | {} | {:.1} | {:.1} | {aim} |",
-        readable(ours),
-        readable(bitcoin),
-        readable(sv),
-        bitcoin / ours,
-        sv / ours,
-    );
+fn row(work: &str, aim: f64, programs: [Program<'_>; 3]) {
+    let (times, [_, bitcoin, sv]) = in_turns(programs);
+    let [ours, theirs, svs] = times.map(readable);
+    println!("| {work} | {ours} | {theirs} | {svs} | {bitcoin:.1} | {sv:.1} | {aim} |");
 }
 
 fn block(count: usize, name: &str) {
@@ -275,115 +271,4 @@ fn version() {
             encoding_sv(bytes, &sv),
         ],
     );
-}
-
-/// A program that encodes into one buffer again and again, after checking that it gives `expected`.
-fn encoding<'a>(expected: &[u8], mut encode: impl FnMut(&mut Vec<u8>) + 'a) -> Program<'a> {
-    let mut out = Vec::new();
-    encode(&mut out);
-    assert!(out == expected);
-    repeated(move || {
-        out.clear();
-        encode(&mut out);
-        black_box(out.as_ptr())
-    })
-}
-
-fn encoding_bitcoin<'a>(expected: &[u8], value: &'a impl Encodable) -> Program<'a> {
-    encoding(expected, |out| {
-        value.consensus_encode(out).expect("a vector takes all");
-    })
-}
-
-fn encoding_sv<'a, T: Serializable<T>>(expected: &[u8], value: &'a T) -> Program<'a> {
-    encoding(expected, |out| {
-        value.write(out).expect("a vector takes all")
-    })
-}
-
-fn decode_bitcoin<T: Decodable>(bytes: &[u8]) -> T {
-    T::consensus_decode_from_finite_reader(&mut black_box(bytes)).expect("what was encoded")
-}
-
-fn decode_sv<T: Serializable<T>>(bytes: &[u8]) -> T {
-    T::read(&mut black_box(bytes)).expect("what was encoded")
-}
-
-/// As `bitcoin` does inside a whole frame, of which the checksum would be measured as well.
-fn decode_bitcoin_headers(bytes: &[u8]) -> Vec<bitcoin::block::Header> {
-    let reader = &mut &bytes[..];
-    let count = VarInt::consensus_decode(reader).expect("a count").0;
-    let mut headers = Vec::with_capacity(count as usize);
-    for _ in 0..count {
-        headers.push(Decodable::consensus_decode(reader).expect("a header"));
-        assert_eq!(u8::consensus_decode(reader).expect("a count"), 0);
-    }
-    headers
-}
-
-fn encode_bitcoin_headers(headers: &[bitcoin::block::Header], out: &mut Vec<u8>) {
-    let write = |out: &mut Vec<u8>| -> Result<(), bitcoin::io::Error> {
-        VarInt(headers.len() as u64).consensus_encode(out)?;
-        for header in headers {
-            header.consensus_encode(out)?;
-            0_u8.consensus_encode(out)?;
-        }
-        Ok(())
-    };
-    write(out).expect("a vector takes all");
-}
-
-/// Looks at every field of every input and output but the scripts' bytes.
-fn sum_ours(block: &Block) -> u64 {
-    let mut sum = 0;
-    for transaction in block.transactions() {
-        for input in transaction.inputs() {
-            let (txid, index) = (input.previous.txid.0[0], input.previous.index);
-            sum += in_sum(txid, index, input.script.len(), input.sequence);
-        }
-        for output in transaction.outputs() {
-            sum += out_sum(output.value, output.script.len());
-        }
-    }
-    sum
-}
-
-fn sum_bitcoin(block: &bitcoin::Block) -> u64 {
-    let mut sum = 0;
-    for transaction in &block.txdata {
-        for input in &transaction.input {
-            let previous = &input.previous_output;
-            let (txid, sequence) = (previous.txid.as_byte_array()[0], input.sequence.0);
-            sum += in_sum(txid, previous.vout, input.script_sig.len(), sequence);
-        }
-        for output in &transaction.output {
-            let value = output.value.to_sat() as i64;
-            sum += out_sum(value, output.script_pubkey.len());
-        }
-    }
-    sum
-}
-
-fn sum_sv(block: &sv::messages::Block) -> u64 {
-    let mut sum = 0;
-    for transaction in &block.txns {
-        for input in &transaction.inputs {
-            let (txid, index) = (input.prev_output.hash.0[0], input.prev_output.index);
-            sum += in_sum(txid, index, input.unlock_script.0.len(), input.sequence);
-        }
-        for output in &transaction.outputs {
-            sum += out_sum(output.satoshis, output.lock_script.0.len());
-        }
-    }
-    sum
-}
-
-#[inline]
-fn in_sum(txid: u8, index: u32, script: usize, sequence: u32) -> u64 {
-    u64::from(txid) + u64::from(index) + script as u64 + u64::from(sequence)
-}
-
-#[inline]
-fn out_sum(value: i64, script: usize) -> u64 {
-    value as u64 + script as u64
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
-    Addr, BlockHash, BlockHeader, Headers, Inv, Inventory, NetworkAddress, OutPoint, Services,
+    Addr, BlockHeader, Headers, Inv, Inventory, NetworkAddress, OutPoint, Services,
     TimestampedAddress, Transaction, TransactionInput, TransactionOutput, Txid, Version,
 };
 
@@ -70,12 +70,10 @@ pub(crate) fn transaction(inputs: usize, outputs: usize, random: &mut Random) ->
     }
 }
 
+/// Transactions alone: blocks are announced one by one.
 pub(crate) fn inv() -> Inv {
     let random = &mut Random::new();
-    let entry = |_| match random.below(8) {
-        0 => Inventory::Block(BlockHash(random.bytes())),
-        _ => Inventory::Tx(Txid(random.bytes())),
-    };
+    let entry = |_| Inventory::Tx(Txid(random.bytes()));
     Inv::from((0..50_000).map(entry).collect::<Vec<_>>())
 }
 

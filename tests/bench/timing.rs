@@ -1,11 +1,14 @@
 //! Timing of programs that do the same work, in turns.
 
 use std::hint::black_box;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 7;
-/// How long each program runs in a round, at least.
-const TURN: Duration = Duration::from_millis(20);
+/// How long each program runs in a round, at least: short, so that few turns are interrupted when the machine is busy.
+const TURN: Duration = Duration::from_millis(1);
+/// How many rounds there are: as many as fit into the time, within bounds.
+const ROUNDS: RangeInclusive<usize> = 7..=301;
+const ALL_ROUNDS: Duration = Duration::from_secs(2);
 
 /// A program: does its work so many times and says how long that took.
 pub(crate) type Program<'a> = Box<dyn FnMut(u32) -> Duration + 'a>;
@@ -35,8 +38,11 @@ pub(crate) fn without_drop<'a, T>(mut work: impl FnMut() -> T + 'a) -> Program<'
     })
 }
 
-/// The seconds that each program takes to do its work once: the median of several rounds in which all have their turn.
-pub(crate) fn in_turns<const N: usize>(mut programs: [Program<'_>; N]) -> [f64; N] {
+/// The seconds that each program takes to do its work once, and how many times longer each takes than the first.
+///
+/// All have their turn in every round. The median counts, of the ratios too: what slows the machine for a while slows all
+/// turns of a round.
+pub(crate) fn in_turns<const N: usize>(mut programs: [Program<'_>; N]) -> ([f64; N], [f64; N]) {
     let counts = programs.each_mut().map(|program| {
         let mut count = 1;
         while program(count) < TURN {
@@ -44,16 +50,26 @@ pub(crate) fn in_turns<const N: usize>(mut programs: [Program<'_>; N]) -> [f64; 
         }
         count
     });
-    let mut rounds: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
-    for _ in 0..ROUNDS {
-        for ((program, count), times) in programs.iter_mut().zip(counts).zip(&mut rounds) {
-            times.push(program(count).as_secs_f64() / f64::from(count));
+    let mut rounds = Vec::new();
+    let begin = Instant::now();
+    while rounds.len() < *ROUNDS.start()
+        || rounds.len() < *ROUNDS.end() && begin.elapsed() < ALL_ROUNDS
+    {
+        let mut round = [0.0; N];
+        for ((program, count), time) in programs.iter_mut().zip(counts).zip(&mut round) {
+            *time = program(count).as_secs_f64() / f64::from(count);
         }
+        rounds.push(round);
     }
-    rounds.map(|mut times| {
-        times.sort_by(f64::total_cmp);
-        times[ROUNDS / 2]
-    })
+    let times = std::array::from_fn(|i| median(rounds.iter().map(|round| round[i])));
+    let ratios = std::array::from_fn(|i| median(rounds.iter().map(|round| round[i] / round[0])));
+    (times, ratios)
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values = Vec::from_iter(values);
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Seconds for people.
