@@ -136,7 +136,7 @@ fn list<T: Strategy>(entry: T) -> impl Strategy<Value = Vec<T::Value>> {
     len.prop_flat_map(move |len| vec(entry.clone(), len))
 }
 
-fn header() -> impl Strategy<Value = BlockHeader> {
+pub(crate) fn header() -> impl Strategy<Value = BlockHeader> {
     (any::<i32>(), hash(), hash(), any::<[u32; 3]>()).prop_map(
         |(version, previous, merkle_root, [time, bits, nonce])| BlockHeader {
             version,
@@ -154,7 +154,7 @@ fn script() -> impl Strategy<Value = Vec<u8>> {
     len.prop_flat_map(|len| vec(any::<u8>(), len))
 }
 
-fn transaction() -> impl Strategy<Value = Transaction> {
+pub(crate) fn transaction() -> impl Strategy<Value = Transaction> {
     let input = (hash(), any::<u32>(), script(), any::<u32>()).prop_map(
         |(txid, index, script, sequence)| TransactionInput {
             previous: OutPoint {
@@ -275,7 +275,7 @@ fn rarer_message() -> impl Strategy<Value = Message> {
 }
 
 /// Any message that comes back as it was: what an encoder would drop or a decoder refuse is left out.
-fn message() -> impl Strategy<Value = Message> {
+pub(crate) fn message() -> impl Strategy<Value = Message> {
     prop_oneof![2 => commoner_message(), 1 => rarer_message()]
 }
 
