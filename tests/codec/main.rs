@@ -8,5 +8,7 @@ mod messages;
 mod networks;
 mod other_crate;
 mod primitives;
+mod proofs;
 mod properties;
+mod serde_forms;
 mod support;

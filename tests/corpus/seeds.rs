@@ -1,0 +1,158 @@
+//! The test vectors as inputs of the fuzz targets. What the bytes mean is written at the head of each target.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::targets::commands::NAMES;
+
+/// The longest vector that the inputs are made of.
+const LONGEST: usize = 20_000;
+
+/// The inputs for a target.
+pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
+    let vectors = all();
+    match target {
+        "frames" => frames(&vectors),
+        "messages" => vectors
+            .iter()
+            .map(|vector| [&[vector.number()], &vector.payload[..]].concat())
+            .collect(),
+        "session" => session(&vectors),
+        "views" => views(&vectors),
+        _ => Vec::new(),
+    }
+}
+
+struct Vector {
+    /// The place of its network in the target's list.
+    network: u8,
+    /// What the frames of one stream have in common; single ones have none.
+    stream: Option<(u64, String)>,
+    command: String,
+    payload: Vec<u8>,
+    frame: Vec<u8>,
+}
+
+impl Vector {
+    /// The number of its command; that of an unknown one for one that has none.
+    fn number(&self) -> u8 {
+        let at = NAMES.iter().position(|name| *name == self.command);
+        at.unwrap_or(NAMES.len()) as u8
+    }
+}
+
+fn all() -> Vec<Vector> {
+    let made = file("messages.json");
+    let capture = file("capture-regtest.json");
+    let made = made.as_array().unwrap().iter().map(|vector| Vector {
+        network: match vector["network"].as_str().unwrap() {
+            "main" => 0,
+            "test" => 1,
+            "stn" => 2,
+            _ => 3,
+        },
+        stream: None,
+        command: vector["command"].as_str().unwrap().to_owned(),
+        payload: bytes(&vector["payload_hex"]),
+        frame: bytes(&vector["frame_hex"]),
+    });
+    let recorded = capture["frames"].as_array().unwrap();
+    let recorded = recorded.iter().map(|recorded| {
+        let frame = bytes(&recorded["frame_hex"]);
+        Vector {
+            network: 3,
+            stream: Some((
+                recorded["tcp_connection"].as_u64().unwrap(),
+                recorded["from"].as_str().unwrap().to_owned(),
+            )),
+            command: recorded["command"].as_str().unwrap().to_owned(),
+            payload: frame[24..].to_vec(),
+            frame,
+        }
+    });
+    made.chain(recorded)
+        .filter(|vector| vector.frame.len() <= LONGEST)
+        .collect()
+}
+
+fn file(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/vectors")
+        .join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap()
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    hex::decode(value.as_str().unwrap()).unwrap()
+}
+
+/// Each frame by itself, and the recorded streams, with checksums as they are.
+fn frames(vectors: &[Vector]) -> Vec<Vec<u8>> {
+    let mut streams: BTreeMap<&(u64, String), Vec<u8>> = BTreeMap::new();
+    let mut inputs = Vec::new();
+    for (at, vector) in vectors.iter().enumerate() {
+        match &vector.stream {
+            Some(stream) => streams.entry(stream).or_default().extend(&vector.frame),
+            None => {
+                let small_limits = at as u8 & 1;
+                let head = [vector.network << 2 | small_limits, 0, 0, 3, 20, 0, 9];
+                inputs.push([&head, &vector.frame[..]].concat());
+            }
+        }
+    }
+    let head = [3 << 2, 0, 0, 4, 2, 201, 0, 100];
+    inputs.extend(streams.values().map(|stream| [&head, &stream[..]].concat()));
+    // A payload that is read straight into its own buffer, all of it filling: its checksum must be mended. The caller is hasty.
+    let mut header = vec![2 | 16, 255, 255, 4, 24, 201, 202, 0];
+    header.extend(b"\xe3\xe1\xf3\xe8block\0\0\0\0\0\0\0");
+    header.extend(200_000_u32.to_le_bytes());
+    header.extend([0; 4]);
+    inputs.push(header);
+    // A busy peer falls silent in the middle of a header: the large arrival buffer goes back, and what is in it does not.
+    let mut silence = vec![2, 0, 0, 2, 208, 0];
+    for len in [8192 - 24 - 10, 1_u32] {
+        silence.extend(b"\xe3\xe1\xf3\xe8foobar\0\0\0\0\0\0");
+        silence.extend(len.to_le_bytes());
+        silence.resize(silence.len() + 4 + len as usize, 0);
+    }
+    inputs.push(silence);
+    inputs
+}
+
+/// Each message behind a handshake, inbound and outbound by turns, then a ping answered and the clock looked at.
+fn session(vectors: &[Vector]) -> Vec<Vec<u8>> {
+    let with = |(at, vector): (usize, &Vector)| {
+        let len = u16::try_from(vector.payload.len()).unwrap().to_le_bytes();
+        let mut input = vec![at as u8 & 1, 3, 1, 0, 4, 5, 0, 1, 6];
+        input.extend([2, vector.number(), len[0], len[1]]);
+        input.extend(&vector.payload);
+        input.extend([8, 6, 15, 6, 8, 8]);
+        input
+    };
+    vectors.iter().enumerate().map(with).collect()
+}
+
+/// Blocks as they are and with one transaction twice, transactions, and each transaction behind each filter.
+fn views(vectors: &[Vector]) -> Vec<Vec<u8>> {
+    let of = |command: &'static str| {
+        vectors
+            .iter()
+            .filter(move |vector| vector.command == command)
+            .map(|vector| &vector.payload[..])
+    };
+    let mut inputs = Vec::new();
+    inputs.extend(of("block").map(|block| [&[0], block].concat()));
+    // The header, how many transactions there are, and those.
+    let alone = of("block").filter(|block| block.get(80) == Some(&1));
+    inputs
+        .extend(alone.map(|block| [&[3], &block[..80], &[2], &block[81..], &block[81..]].concat()));
+    inputs.extend(of("tx").map(|tx| [&[1], tx].concat()));
+    for filter in of("filterload") {
+        let len = u16::try_from(filter.len()).unwrap().to_le_bytes();
+        inputs.extend(of("tx").map(|tx| [&[2], &len[..], filter, tx].concat()));
+    }
+    inputs
+}

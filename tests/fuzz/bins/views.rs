@@ -1,0 +1,10 @@
+//! Fuzzes `targets/views.rs`.
+
+#![no_main]
+
+#[path = "../targets/input.rs"]
+mod input;
+#[path = "../targets/views.rs"]
+mod views;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| views::run(data));

@@ -1,0 +1,11 @@
+//! What the fuzzer runs, and `cargo test` over every input that the fuzzer has kept.
+//!
+//! Each target is a function that takes any bytes and panics if a promise of the library is broken. The first bytes of an
+//! input choose among settings; what a byte means never changes, else the inputs that are kept would lose theirs.
+
+pub(crate) mod commands;
+pub(crate) mod frames;
+mod input;
+pub(crate) mod messages;
+pub(crate) mod session;
+pub(crate) mod views;

@@ -1,0 +1,388 @@
+//! A session that anything may happen to, in any order.
+//!
+//! Input: settings (1 for an inbound connection, 2 for one that does not stand yet, 4 for a low ban threshold, 8 for an old
+//! protocol version of ours, 16 for services that the peer must have), then steps, each a number and what it needs.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::session::{
+    ConnectionState, Delivery, Direction, DisconnectReason, NonceRegistry, Output, Session,
+    SessionConfig, SessionEvent, TransportEnd,
+};
+use bsv_p2p::wire::{
+    BadCommand, Command, DropCause, Encode, FrameError, Message, NetworkAddress, Pong, Protoconf,
+    Reject, RejectCode, Services, Version, WireString,
+};
+use bytes::Bytes;
+
+use super::commands::command;
+use super::input::Input;
+
+const UNIX_TIME: i64 = 1_700_000_000;
+/// The first nonce of the session; they count up.
+const FIRST_NONCE: u64 = 1000;
+/// The nonce of another connection of ours.
+const OTHER_NONCE: u64 = 5;
+/// The most that one call puts out: what follows a `version` that completes the handshake.
+const MOST_OUTPUTS: usize = 6;
+
+pub(crate) fn run(data: &[u8]) {
+    let mut input = Input(data);
+    let settings = input.u8();
+    let registry = NonceRegistry::default();
+    let other = registry.register(OTHER_NONCE);
+    let mut side = Side::new(settings, registry.clone());
+    if settings & 2 == 0 {
+        side.dial();
+        side.connect();
+    }
+    while let Some(step) = input.next() {
+        side.step(step, &mut input);
+        side.look();
+    }
+    side.end();
+    assert_eq!(registry.len(), 1, "an ended session keeps no nonce");
+    drop(other);
+}
+
+/// A session, and what has been seen of it.
+struct Side {
+    session: Session,
+    now: Instant,
+    threshold: u32,
+    score: u32,
+    complete: bool,
+    /// The nonce of the session's last ping.
+    ping: Option<u64>,
+    closed: Option<DisconnectReason>,
+}
+
+impl Side {
+    fn new(settings: u8, registry: NonceRegistry) -> Self {
+        let mut config = SessionConfig::default();
+        let direction = if settings & 1 != 0 {
+            Direction::Inbound
+        } else {
+            Direction::Outbound
+        };
+        if settings & 4 != 0 {
+            config.ban_threshold = 3;
+        }
+        if settings & 8 != 0 {
+            config.protocol_version = 60_000;
+        }
+        if settings & 16 != 0 {
+            config.required_services = Services::NETWORK;
+        }
+        let mut next = FIRST_NONCE;
+        let nonces = Box::new(move || {
+            next += 1;
+            next - 1
+        });
+        let now = Instant::now();
+        let threshold = config.ban_threshold;
+        let session = Session::new(direction, config, registry, nonces, now);
+        Self {
+            session: session.expect("the configuration is valid"),
+            now,
+            threshold,
+            score: 0,
+            complete: false,
+            ping: None,
+            closed: None,
+        }
+    }
+
+    fn dial(&mut self) {
+        let dialled = self.session.on_dialling();
+        assert!(self.closed.is_none() || dialled.is_err());
+    }
+
+    fn connect(&mut self) {
+        let peer = SocketAddr::from(([192, 0, 2, 7], 8333));
+        let connected = self.session.on_connected(peer, UNIX_TIME, self.now);
+        assert!(self.closed.is_none() || connected.is_err());
+    }
+
+    fn step(&mut self, step: u8, input: &mut Input<'_>) {
+        match step % 20 {
+            0 => self.dial(),
+            1 => self.connect(),
+            2 => {
+                let command = command(input.u8());
+                let len = usize::from(input.u16());
+                self.receive_payload(command, input.take(len));
+            }
+            3 => self.receive(&version(input)),
+            4 => self.receive(&Message::Verack),
+            5 => self.receive(&protoconf(input)),
+            6 => {
+                if let Some(nonce) = self.ping {
+                    self.receive(&Pong::new(nonce).into());
+                }
+            }
+            7 => self.wait(Duration::from_millis(u64::from(input.u16()) * 50)),
+            8 => self.wait_for_deadline(),
+            9 => {
+                let pause = Duration::from_millis(u64::from(input.u16()) * 50);
+                self.now += pause;
+                self.session.on_pause(pause);
+            }
+            10 => self.session.on_transfer(self.now),
+            11 => self.session.on_dropped(cause(input.u8()), self.now),
+            12 => self.session.on_frame_error(FrameError::TooLong {
+                command: "inv".into(),
+                len: 2,
+                limit: 1,
+            }),
+            13 => {
+                let end = transport_end(input.u8());
+                let reason = self.session.on_transport_end(end);
+                assert_eq!(self.session.end(), Some(&reason));
+            }
+            14 => self.session.close(reason(input.u8())),
+            15 => {
+                let ping = self.session.ping(self.now);
+                self.ping = ping.nonce;
+            }
+            16 => {
+                let command = command(input.u8());
+                let len = usize::from(input.u16());
+                self.check_outgoing(command, input.take(len));
+            }
+            17 => self.receive(&reject(input)),
+            18 => self.session.on_received(self.now),
+            _ => self.session.on_timeout(self.now),
+        }
+    }
+
+    fn receive_payload(&mut self, command: Command, payload: &[u8]) {
+        match Message::decode(command, Bytes::copy_from_slice(payload)) {
+            Ok(message) => self.receive(&message),
+            Err(error) => {
+                self.session.on_received(self.now);
+                self.session.on_malformed(command, &error, self.now);
+            }
+        }
+    }
+
+    fn receive(&mut self, message: &Message) {
+        self.session.on_received(self.now);
+        let complete = self.complete && self.closed.is_none();
+        if self.session.on_message(message, self.now) == Delivery::Deliver {
+            assert!(complete, "{message:?} was delivered");
+        }
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+        self.session.on_timeout(self.now);
+    }
+
+    fn wait_for_deadline(&mut self) {
+        if let Some(deadline) = self.session.next_deadline() {
+            self.now = self.now.max(deadline);
+            self.session.on_timeout(self.now);
+            assert_ne!(
+                self.session.next_deadline(),
+                Some(deadline),
+                "nothing has happened"
+            );
+        }
+    }
+
+    fn check_outgoing(&self, command: Command, payload: &[u8]) {
+        let payload = Bytes::copy_from_slice(payload);
+        let by_hand = Message::Unknown {
+            command,
+            payload: payload.clone(),
+        };
+        let decoded = Message::decode(command, payload);
+        for message in decoded.iter().chain([&by_hand]) {
+            let unchecked = self.session.check_outgoing_unchecked(message);
+            let checked = self.session.check_outgoing(message);
+            assert!(checked.is_err() || unchecked.is_ok());
+            assert!(unchecked.is_err() || self.complete);
+            let owned = [
+                "version",
+                "verack",
+                "protoconf",
+                "createstrm",
+                "streamack",
+                "sendheaders",
+            ];
+            assert!(unchecked.is_err() || !owned.contains(&command.name()));
+        }
+    }
+
+    /// Takes what the last step has put out, and holds it against the promises.
+    fn look(&mut self) {
+        let mut outputs = 0;
+        while let Some(output) = self.session.poll_output() {
+            outputs += 1;
+            assert_eq!(self.closed, None, "{output:?} came after the end");
+            match output {
+                Output::Send(message) => self.sent(&message),
+                Output::Event(event) => self.told(&event),
+                Output::Close(reason) => {
+                    assert!(!reason.to_string().is_empty());
+                    let misbehaved = matches!(reason, DisconnectReason::Misbehaved { .. });
+                    assert_eq!(misbehaved, self.score >= self.threshold);
+                    self.closed = Some(reason);
+                }
+            }
+        }
+        assert!(outputs <= MOST_OUTPUTS, "{outputs} outputs of one step");
+        self.look_at_state();
+    }
+
+    fn sent(&mut self, message: &Message) {
+        let payload = message.encode_to_vec();
+        let read = Message::decode(message.command(), payload.into());
+        assert_eq!(read.as_ref(), Ok(message));
+        match message {
+            Message::Version(_) | Message::Verack | Message::Protoconf(_) | Message::Reject(_) => {}
+            Message::SendHeaders | Message::Pong(_) => assert!(self.complete),
+            Message::Ping(ping) => {
+                assert!(self.complete);
+                self.ping = ping.nonce;
+            }
+            other => panic!("{other:?} is not the session's"),
+        }
+    }
+
+    fn told(&mut self, event: &SessionEvent) {
+        match event {
+            SessionEvent::HandshakeComplete(peer) => {
+                assert!(!self.complete);
+                assert_eq!(self.session.peer(), Some(&**peer));
+                self.complete = true;
+            }
+            SessionEvent::Misbehavior { misbehavior, score } => {
+                assert!(!misbehavior.to_string().is_empty());
+                self.score += misbehavior.score();
+                assert_eq!(self.score, *score);
+            }
+            SessionEvent::Pong { .. } => assert!(self.complete),
+        }
+    }
+
+    fn look_at_state(&self) {
+        use ConnectionState::*;
+        let session = &self.session;
+        let state = session.state();
+        assert_eq!(session.end(), self.closed.as_ref());
+        let stands = matches!(state, AwaitingHandshake | Connected);
+        assert_eq!(session.next_deadline().is_some(), stands);
+        if self.closed.is_some() {
+            assert!(matches!(state, Disconnected | Rejected | Failed), "{state}");
+        } else {
+            assert!(self.score < self.threshold);
+            assert_eq!(state == Connected, self.complete);
+        }
+        let may_send = session.check_outgoing(&Message::GetAddr).is_ok();
+        assert_eq!(may_send, state == Connected);
+    }
+
+    fn end(&mut self) {
+        let reason = self.session.on_transport_end(TransportEnd::EndOfStream);
+        self.look();
+        assert_eq!(self.closed, Some(reason));
+        assert!(!format!("{:?}", self.session).is_empty());
+    }
+}
+
+/// A `version` that a real peer might send, right or nearly so.
+fn version(input: &mut Input<'_>) -> Message {
+    let versions = [
+        70_016,
+        70_015,
+        70_012,
+        70_011,
+        60_001,
+        60_000,
+        31_800,
+        31_799,
+        i32::MIN,
+        i32::MAX,
+    ];
+    let agents: [&[u8]; 5] = [
+        b"/Bitcoin SV:1.2.2/",
+        b"/Bitcoin Cash/",
+        b"/Satoshi:27.0.0/",
+        b"\xff\n",
+        b"",
+    ];
+    let nonces = [
+        Some(77),
+        None,
+        Some(OTHER_NONCE),
+        Some(FIRST_NONCE),
+        Some(0),
+    ];
+    let choice = input.u8();
+    let services = Services(u64::from(choice & 1));
+    let content = Version {
+        version: versions[usize::from(input.u8()) % versions.len()],
+        services,
+        timestamp: UNIX_TIME,
+        receiver: NetworkAddress::unset(Services::NONE),
+        sender: Some(NetworkAddress::unset(services)),
+        nonce: nonces[usize::from(choice >> 1) % nonces.len()],
+        user_agent: Some(WireString::from(
+            agents[usize::from(choice >> 4) % agents.len()],
+        )),
+        start_height: Some(800_000),
+        relay: Some(true),
+        association_id: None,
+    };
+    content.into()
+}
+
+fn protoconf(input: &mut Input<'_>) -> Message {
+    let content = Protoconf {
+        max_receive_payload: 1_048_570 + u32::from(input.u16()),
+        stream_policies: Some("BlockPriority,Default".into()),
+    };
+    content.into()
+}
+
+fn reject(input: &mut Input<'_>) -> Message {
+    let code = RejectCode(input.u8());
+    let message = if input.u8() & 1 == 0 { "version" } else { "tx" };
+    Reject::new(message, code, "why").into()
+}
+
+fn cause(choice: u8) -> DropCause {
+    if choice & 1 == 0 {
+        DropCause::BadChecksum {
+            command: Command::new("inv"),
+            expected: [1; 4],
+            got: [2; 4],
+        }
+    } else {
+        DropCause::BadCommand(BadCommand("\x07".into()))
+    }
+}
+
+fn transport_end(choice: u8) -> TransportEnd {
+    match choice % 4 {
+        0 => TransportEnd::EndOfStream,
+        1 => TransportEnd::Failed(ErrorKind::ConnectionReset),
+        2 => TransportEnd::Failed(ErrorKind::BrokenPipe),
+        _ => TransportEnd::Failed(ErrorKind::TimedOut),
+    }
+}
+
+fn reason(choice: u8) -> DisconnectReason {
+    match choice % 6 {
+        0 => DisconnectReason::Shutdown,
+        1 => DisconnectReason::Command,
+        2 => DisconnectReason::Duplicate,
+        3 => DisconnectReason::OwnCapacity,
+        4 => DisconnectReason::ConnectRefused,
+        _ => DisconnectReason::Bug,
+    }
+}
