@@ -1,8 +1,9 @@
 //! How fast messages are decoded and encoded, beside the crates `bitcoin` and `sv` on the same bytes.
 //!
-//! `cargo bench --bench codec` prints the table. The three are run in turns, several rounds, and the median counts. Each
-//! encodes into a buffer that it uses again. Of blocks the time to drop them is left out, which is long for trees of vectors.
-//! The aim of decoding blocks is one against `bitcoin`, all others are against the better of both.
+//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench codec` prints the table. The three are run in turns, several
+//! rounds, and the median counts. Each encodes into a buffer that it uses again. Of blocks the time to drop them is left out,
+//! which is long for trees of vectors. The aim of decoding blocks is one against `bitcoin`, all others are against the better
+//! of both.
 
 mod peers;
 mod samples;
