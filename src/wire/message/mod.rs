@@ -89,7 +89,6 @@ macro_rules! messages {
             /// Reads the payload of a frame. Bytes behind the last field are ignored, as the node does.
             ///
             /// A block, a transaction, a list of enriched headers, a double-spend report and an unknown message keep `payload` without a copy.
-            /// Blocks, transactions and unknown messages keep `payload` without a copy.
             ///
             /// # Errors
             ///

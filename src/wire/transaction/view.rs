@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::super::{DecodeError, Reader, Txid, sha256d};
 use super::OutPoint;
+use super::entries::{Inputs, Outputs};
 
 /// The least bytes of an input: outpoint, empty script, sequence.
 pub(super) const MIN_INPUT: usize = 36 + 1 + 4;
@@ -90,23 +91,13 @@ impl<'a> TransactionView<'a> {
     /// The inputs, in order.
     #[inline]
     pub fn inputs(&self) -> Inputs<'a> {
-        let mut reader = Reader::new(&self.bytes[4..self.outputs_at]);
-        let left = reader.count("inputs", MIN_INPUT).unwrap_or_default();
-        Inputs {
-            rest: reader.rest(),
-            left,
-        }
+        Inputs::of(&self.bytes[..self.outputs_at])
     }
 
     /// The outputs, in order.
     #[inline]
     pub fn outputs(&self) -> Outputs<'a> {
-        let mut reader = Reader::new(&self.bytes[self.outputs_at..]);
-        let left = reader.count("outputs", MIN_OUTPUT).unwrap_or_default();
-        Outputs {
-            rest: reader.rest(),
-            left,
-        }
+        Outputs::of(&self.bytes[self.outputs_at..])
     }
 }
 
@@ -123,23 +114,6 @@ fn skip_script(
         .map(drop)
 }
 
-/// A script behind its length, and what follows it, in bytes that have been checked.
-///
-/// It knows no errors: to tell one from another would cost more than all the rest of an iteration's step.
-#[inline]
-fn split_script(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    match bytes.split_first()? {
-        (&len @ ..0xfd, rest) => rest.split_at_checked(usize::from(len)),
-        _ => split_long_script(bytes),
-    }
-}
-
-fn split_long_script(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut reader = Reader::new(bytes);
-    let script = reader.var_bytes("script", u64::MAX).ok()?;
-    Some((script, reader.rest()))
-}
-
 impl fmt::Debug for TransactionView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transaction")
@@ -150,89 +124,3 @@ impl fmt::Debug for TransactionView<'_> {
             .finish()
     }
 }
-
-/// An input of a transaction, borrowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct TransactionInputView<'a> {
-    /// The output that is spent.
-    pub previous: OutPoint,
-    /// The script that unlocks it.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
-    pub script: &'a [u8],
-    /// The sequence number.
-    pub sequence: u32,
-}
-
-/// An output of a transaction, borrowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct TransactionOutputView<'a> {
-    /// The amount in satoshi.
-    pub value: i64,
-    /// The script that locks it.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
-    pub script: &'a [u8],
-}
-
-/// The inputs of a transaction, in order. Made by [`TransactionView::inputs`].
-#[derive(Clone, Debug)]
-pub struct Inputs<'a> {
-    rest: &'a [u8],
-    left: usize,
-}
-
-impl<'a> Iterator for Inputs<'a> {
-    type Item = TransactionInputView<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        // The bytes were checked when the view was made: none of these can fail.
-        let (outpoint, rest) = self.rest.split_first_chunk::<36>()?;
-        let (script, rest) = split_script(rest)?;
-        let (sequence, rest) = rest.split_first_chunk()?;
-        self.rest = rest;
-        Some(TransactionInputView {
-            previous: OutPoint::from_bytes(outpoint),
-            script,
-            sequence: u32::from_le_bytes(*sequence),
-        })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl ExactSizeIterator for Inputs<'_> {}
-
-/// The outputs of a transaction, in order. Made by [`TransactionView::outputs`].
-#[derive(Clone, Debug)]
-pub struct Outputs<'a> {
-    rest: &'a [u8],
-    left: usize,
-}
-
-impl<'a> Iterator for Outputs<'a> {
-    type Item = TransactionOutputView<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        // The bytes were checked when the view was made: none of these can fail.
-        let (value, rest) = self.rest.split_first_chunk()?;
-        let (script, rest) = split_script(rest)?;
-        self.rest = rest;
-        Some(TransactionOutputView {
-            value: i64::from_le_bytes(*value),
-            script,
-        })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl ExactSizeIterator for Outputs<'_> {}
