@@ -69,16 +69,21 @@ pub(crate) fn encode_bitcoin_headers(headers: &[bitcoin::block::Header], out: &m
     write(out).expect("a vector takes all");
 }
 
-/// Looks at every field of every input and output but the scripts' bytes.
+/// Looks at every field of every input and output, and at both ends of what is longer than a number.
 pub(crate) fn sum_ours(block: &Block) -> u64 {
     let mut sum = 0;
     for transaction in block.transactions() {
         for input in transaction.inputs() {
-            let (txid, index) = (input.previous.txid.0[0], input.previous.index);
-            sum += in_sum(txid, index, input.script.len(), input.sequence);
+            let previous = &input.previous;
+            sum += in_sum(
+                &previous.txid.0,
+                previous.index,
+                input.script,
+                input.sequence,
+            );
         }
         for output in transaction.outputs() {
-            sum += out_sum(output.value, output.script.len());
+            sum += out_sum(output.value, output.script);
         }
     }
     sum
@@ -89,12 +94,17 @@ pub(crate) fn sum_bitcoin(block: &bitcoin::Block) -> u64 {
     for transaction in &block.txdata {
         for input in &transaction.input {
             let previous = &input.previous_output;
-            let (txid, sequence) = (previous.txid.as_byte_array()[0], input.sequence.0);
-            sum += in_sum(txid, previous.vout, input.script_sig.len(), sequence);
+            let (script, sequence) = (input.script_sig.as_bytes(), input.sequence.0);
+            sum += in_sum(
+                previous.txid.as_byte_array(),
+                previous.vout,
+                script,
+                sequence,
+            );
         }
         for output in &transaction.output {
             let value = output.value.to_sat() as i64;
-            sum += out_sum(value, output.script_pubkey.len());
+            sum += out_sum(value, output.script_pubkey.as_bytes());
         }
     }
     sum
@@ -104,22 +114,30 @@ pub(crate) fn sum_sv(block: &sv::messages::Block) -> u64 {
     let mut sum = 0;
     for transaction in &block.txns {
         for input in &transaction.inputs {
-            let (txid, index) = (input.prev_output.hash.0[0], input.prev_output.index);
-            sum += in_sum(txid, index, input.unlock_script.0.len(), input.sequence);
+            let previous = &input.prev_output;
+            let script = &input.unlock_script.0;
+            sum += in_sum(&previous.hash.0, previous.index, script, input.sequence);
         }
         for output in &transaction.outputs {
-            sum += out_sum(output.satoshis, output.lock_script.0.len());
+            sum += out_sum(output.satoshis, &output.lock_script.0);
         }
     }
     sum
 }
 
 #[inline]
-fn in_sum(txid: u8, index: u32, script: usize, sequence: u32) -> u64 {
-    u64::from(txid) + u64::from(index) + script as u64 + u64::from(sequence)
+fn in_sum(txid: &[u8; 32], index: u32, script: &[u8], sequence: u32) -> u64 {
+    ends(txid) + u64::from(index) + ends(script) + u64::from(sequence)
 }
 
 #[inline]
-fn out_sum(value: i64, script: usize) -> u64 {
-    value as u64 + script as u64
+fn out_sum(value: i64, script: &[u8]) -> u64 {
+    value as u64 + ends(script)
+}
+
+/// The length, the first and the last byte: a program that asks what kind of a script this is begins with them.
+#[inline]
+fn ends(bytes: &[u8]) -> u64 {
+    let byte = |byte: Option<&u8>| u64::from(byte.copied().unwrap_or_default());
+    bytes.len() as u64 + byte(bytes.first()) + byte(bytes.last())
 }
