@@ -101,13 +101,17 @@ impl Transaction {
         out.extend_from_slice(&self.version.to_le_bytes());
         write_compact_size(self.inputs.len() as u64, out);
         for input in &self.inputs {
-            write_script(input.previous.to_bytes(), &input.script, out);
+            let mut before = [0; 37];
+            before[..36].copy_from_slice(&input.previous.to_bytes());
+            write_script(before, &input.script, out);
             out.extend_from_slice(&input.sequence.to_le_bytes());
         }
         let outputs_at = out.len() - start;
         write_compact_size(self.outputs.len() as u64, out);
         for output in &self.outputs {
-            write_script(output.value.to_le_bytes(), &output.script, out);
+            let mut before = [0; 9];
+            before[..8].copy_from_slice(&output.value.to_le_bytes());
+            write_script(before, &output.script, out);
         }
         out.extend_from_slice(&self.lock_time.to_le_bytes());
         outputs_at
@@ -139,9 +143,20 @@ impl Encode for Transaction {
     }
 }
 
-fn write_script<const N: usize>(before: [u8; N], script: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(&before);
-    write_compact_size(script.len() as u64, out);
+/// Appends what is before a script, in place of whose last byte the script's length goes, and the script.
+#[inline]
+fn write_script<const N: usize>(mut before: [u8; N], script: &[u8], out: &mut Vec<u8>) {
+    match script.len() {
+        // At once, because nearly all are so short.
+        len @ ..0xfd => {
+            before[N - 1] = len as u8;
+            out.extend_from_slice(&before);
+        }
+        len => {
+            out.extend_from_slice(&before[..N - 1]);
+            write_compact_size(len as u64, out);
+        }
+    }
     out.extend_from_slice(script);
 }
 
