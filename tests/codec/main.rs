@@ -6,6 +6,7 @@ mod fields;
 mod frames;
 mod messages;
 mod networks;
+mod other_crate;
 mod primitives;
 mod proofs;
 mod properties;

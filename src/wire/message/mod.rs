@@ -281,6 +281,18 @@ fn decode_list<T: Decode>(
     Ok(entries)
 }
 
+/// Reads a counted list of entries of just `N` bytes each, every content of which is an entry.
+fn decode_entries<T, const N: usize>(
+    reader: &mut Reader<'_>,
+    field: &'static str,
+    entry: impl Fn(&[u8; N]) -> T,
+) -> Result<Vec<T>, DecodeError> {
+    let count = reader.count(field, N)?;
+    // All entries are taken at once, so that none has to be checked for its end.
+    let (entries, _) = reader.take(field, count * N)?.as_chunks();
+    Ok(entries.iter().map(entry).collect())
+}
+
 /// Refuses a count above `limit` before it is held against the bytes, as the node judges.
 fn check_entry_limit(
     reader: &Reader<'_>,
