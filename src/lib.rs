@@ -55,6 +55,7 @@ pub mod connection;
 mod error;
 pub mod event;
 pub mod local_node;
+mod memory;
 pub mod network;
 #[cfg(feature = "serde")]
 mod serde_with;
@@ -63,6 +64,7 @@ pub mod wire;
 
 pub use connection::{Connection, ConnectionConfig};
 pub use error::{Blame, Error, Wait};
+pub use memory::PayloadMemory;
 pub use network::Network;
 
 /// The README's code, compiled and run as tests.

@@ -72,6 +72,15 @@ impl Keepalive {
         }
     }
 
+    /// Other times hold from now on, also for the ping that is open and the one that is due next.
+    pub(super) fn set(&mut self, interval: Duration, timeout: Duration) {
+        // A clock that cannot show a moment so early pings at the old one.
+        let earlier = self.next_ping.checked_sub(self.interval);
+        self.next_ping = earlier.map_or(self.next_ping, |last_ping| last_ping + interval);
+        self.interval = interval;
+        self.timeout = timeout;
+    }
+
     pub(super) fn round_trip(&self) -> RoundTrip {
         self.round_trip
     }

@@ -33,6 +33,7 @@
 mod config;
 mod consequence;
 mod disconnect;
+mod expectations;
 mod keepalive;
 mod machine;
 mod misbehavior;

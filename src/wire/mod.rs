@@ -111,8 +111,8 @@ pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid, merkle_root, sha25
 pub use header_chain::{Extended, HeaderChain, HeaderChainError};
 pub use inventory::Inventory;
 pub use limits::{
-    DEFAULT_MAX_RECEIVE_PAYLOAD, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_PROTOCONF_PAYLOAD, PayloadLimits,
-    inventory_limit,
+    DEFAULT_MAX_RECEIVE_PAYLOAD, Expected, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_PROTOCONF_PAYLOAD,
+    PayloadLimits, inventory_limit,
 };
 pub use locator::locator_heights;
 pub use merkle::{

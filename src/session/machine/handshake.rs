@@ -59,6 +59,7 @@ impl Session {
             self.send_version();
         }
         self.send(Message::Verack);
+        self.announced_max_payload = self.config.limits.general;
         self.send(Protoconf {
             max_receive_payload: self.config.limits.general,
             stream_policies: Some(StreamPolicy::Default.name().into()),
@@ -207,10 +208,15 @@ impl Session {
         let Some(peer) = self.peer.clone().filter(|_| complete) else {
             return;
         };
+        if self.over_capacity {
+            self.reject("version", RejectCode::TOO_BUSY, "Too many connections");
+            self.close(DisconnectReason::OwnCapacity);
+            return;
+        }
         if self.state.become_state(ConnectionState::Connected).is_err() {
             return;
         }
-        self.handshake_deadline = None;
+        self.handshake_began = None;
         self.own_nonce = None;
         self.keepalive = Keepalive::new(self.config.ping_interval, self.config.ping_timeout, now);
         self.outputs

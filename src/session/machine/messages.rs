@@ -25,6 +25,7 @@ impl Session {
         if !self.admits(message.command(), now) {
             return Delivery::Consumed;
         }
+        self.expectations.on_received(message);
         match message {
             Message::Version(version) => self.on_version(version, now),
             Message::Verack => self.on_verack(now),

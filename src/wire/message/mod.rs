@@ -77,7 +77,28 @@ macro_rules! messages {
             },
         }
 
+        /// The known messages, numbered.
+        #[derive(Clone, Copy)]
+        enum Number {
+            $($empty,)+
+            $($variant,)+
+        }
+
         impl Message {
+            /// The names of the messages that have a type, each once.
+            pub const COMMANDS: &'static [Command] =
+                &[$(Command::new($empty_name),)+ $(Command::new($name),)+];
+
+            /// Where a name stands in [`Message::COMMANDS`], if it does.
+            pub(crate) fn number_of(command: Command) -> Option<usize> {
+                let number = match command.name() {
+                    $($empty_name => Number::$empty,)+
+                    $($name => Number::$variant,)+
+                    _ => return None,
+                };
+                Some(number as usize)
+            }
+
             /// The message's name on the wire.
             pub fn command(&self) -> Command {
                 match self {
@@ -250,6 +271,15 @@ messages! {
 }
 
 impl Message {
+    /// Whether messages of that name keep their payload: those of [`Message::shared_payload`].
+    pub(crate) fn shares_payload(command: Command) -> bool {
+        match command.name() {
+            "block" | "cmpctblock" | "getblocktxn" | "blocktxn" | "tx" | "hdrsen"
+            | "dsdetected" => true,
+            _ => Self::number_of(command).is_none(),
+        }
+    }
+
     /// The payload, if the message keeps it as one shared buffer: then it can be sent without a copy.
     pub fn shared_payload(&self) -> Option<&Bytes> {
         match self {
