@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How many pings of the program may be open at once; older ones are forgotten.
-const MAX_OPEN: usize = 64;
+/// How many pings of the program may be open at once; older ones are forgotten. A connection has at most 1,024 requests whose
+/// callers wait, and this is room for as many again that were given up.
+const MAX_OPEN: usize = 2048;
 
 /// How long a peer takes to answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,9 @@
 
 mod handle;
 mod life;
+mod open_requests;
+mod patience;
+mod requests;
 mod shared;
 
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
+use super::open_requests::OpenRequests;
 use crate::connection::outbox::Outbox;
 use crate::connection::stop::Stop;
 use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
 use crate::connection::{ConnectionConfig, EventBus};
 use crate::session::{Direction, Session};
+use crate::wire::BlockHeader;
 
 /// What the connection's thread and the handle share.
 pub(super) struct Shared {
@@ -24,6 +26,7 @@ pub(super) struct Shared {
     pub(super) session: Mutex<Session>,
     pub(super) stop: Stop,
     pub(super) counters: Arc<TrafficCounters>,
+    pub(super) requests: OpenRequests,
     /// There while TCP stands.
     link: RwLock<Option<Arc<Link>>>,
 }
@@ -40,6 +43,7 @@ impl Shared {
         events: EventBus,
         session: Session,
     ) -> Self {
+        let requests = OpenRequests::new(&BlockHeader::genesis(config.network));
         Self {
             peer_id: Uuid::new_v4(),
             address,
@@ -49,6 +53,7 @@ impl Shared {
             session: Mutex::new(session),
             stop: Stop::new(),
             counters: Arc::default(),
+            requests,
             link: RwLock::default(),
         }
     }
