@@ -1,13 +1,16 @@
 //! Connections on loopback sockets: against a scripted peer that misbehaves in every way, and against each other.
 
+mod answers;
 mod bad_input;
 mod both_ways;
 mod events;
+mod handle_requests;
 mod harness;
 mod life_cycle;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
 mod reading;
+mod request_ends;
 mod requests;
 mod resources;
 mod sending;

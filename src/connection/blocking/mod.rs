@@ -209,9 +209,12 @@ impl Connection {
         self.resume();
         let result = call(self);
         self.left = Instant::now();
-        result.map_err(|reason| Error::Disconnected {
-            peer: self.name.clone(),
-            reason,
+        result.map_err(|reason| {
+            self.requests.close(&reason);
+            Error::Disconnected {
+                peer: self.name.clone(),
+                reason,
+            }
         })
     }
 

@@ -126,10 +126,10 @@ impl Requests {
 
     /// A `getaddr` will be sent; there is one in the life of a connection.
     pub(super) fn ask_addresses(&mut self) -> Result<Asked<Vec<TimestampedAddress>>, NotAsked> {
+        let (asked, waiter) = self.admit()?;
         if self.addresses.are_asked() {
             return Err(NotAsked::Already);
         }
-        let (asked, waiter) = self.admit()?;
         self.addresses.ask(asked.id, waiter);
         Ok(asked)
     }

@@ -458,4 +458,5 @@ fn the_end_answers_all_with_the_first_reason_and_nothing_is_asked_any_more() {
     assert_eq!(requests.open(), 0);
     let ended = NotAsked::Ended(DisconnectReason::EndOfStream);
     assert_eq!(requests.ask_ping(2).unwrap_err(), ended);
+    assert_eq!(requests.ask_addresses().unwrap_err(), ended);
 }
