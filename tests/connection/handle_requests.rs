@@ -307,7 +307,7 @@ fn a_block_that_is_bad_or_too_long_ends_its_request_and_the_connection_goes_on()
     config.session.limits.buffered = 250;
     let (actor, mut peer) = Actor::connected(&config);
     let (honest, other) = (mined(1), mined(2));
-    let coinbase: Vec<_> = other.transactions().map(|view| Tx::from(view)).collect();
+    let coinbase: Vec<_> = other.transactions().map(Tx::from).collect();
     let mut forged = honest.bytes().to_vec();
     forged.truncate(81);
     forged.extend_from_slice(coinbase[0].bytes());

@@ -19,6 +19,9 @@ const SHORT: Duration = Duration::from_millis(200);
 /// A request of each kind; what it would find does not matter.
 type Request = fn(&PeerConnectionHandle, Duration) -> Result<(), Error>;
 
+/// A way in which a connection ends.
+type End = fn(&Actor, &mut RawPeer);
+
 const REQUESTS: [Request; 5] = [
     |handle, timeout| handle.ping(timeout).map(drop),
     |handle, timeout| handle.headers(&[], BlockHash::ZERO, timeout).map(drop),
@@ -46,7 +49,7 @@ fn read_questions(peer: &mut RawPeer) {
 
 #[test]
 fn the_end_of_the_connection_ends_all_requests_at_once_with_the_reason_of_its_event() {
-    let ends: [(fn(&Actor, &mut RawPeer), DisconnectReason); 3] = [
+    let ends: [(End, DisconnectReason); 3] = [
         (|_, peer| peer.close(), DisconnectReason::EndOfStream),
         (|_, peer| peer.reset(), DisconnectReason::ConnectionReset),
         (

@@ -16,6 +16,7 @@ mod manners;
 mod mining;
 mod objects;
 mod peer;
+mod requests;
 
 use support::RealNode;
 
