@@ -1,17 +1,22 @@
 //! Questions to a real node, on a handle from several threads at once.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
 use bsv_p2p::event::{BitcoinMessageEvent, Event};
 use bsv_p2p::local_node::Chain;
-use bsv_p2p::wire::{BlockHash, Inventory, Message, Txid};
+use bsv_p2p::wire::{
+    Addr, BlockHash, Inventory, Message, NetworkAddress, Services, TimestampedAddress, Txid,
+};
 use bsv_p2p::{Error, Wait};
 use serde_json::json;
 
-use crate::mining::spend;
+use crate::mining::{now, spend};
 use crate::objects::spendable;
-use crate::peer::{Actor, SOON, UNKNOWN, assert_good_standing, config, dial, genesis, hash};
+use crate::peer::{
+    Actor, SOON, UNKNOWN, assert_good_standing, be_dialled, config, dial, genesis, hash,
+};
 use crate::support::RealNode;
 
 /// A transaction that nobody has.
@@ -154,6 +159,41 @@ fn a_request_that_was_given_up_does_not_disturb_the_next() {
             "{given_up:?}"
         );
         assert_eq!(handle.block(tip, SOON).expect("a block").hash(), tip);
+    }
+    assert_good_standing(&node);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn addresses_that_the_node_has_been_told_are_told_to_who_asks() {
+    /// The node answers after half a minute on average, and after so long in all but one of ten thousand cases.
+    const PATIENT: Duration = Duration::from_secs(300);
+    let node = RealNode::start(&[]);
+    // The node believes whom it has dialled.
+    let mut teller = be_dialled(&node, &config());
+    let entry = |number: u32| {
+        let ip = Ipv4Addr::from(0x2000_0001 + (number << 16));
+        let socket = SocketAddr::from((ip, 18444));
+        TimestampedAddress {
+            time: now(),
+            address: NetworkAddress::new(Services::NETWORK, socket),
+        }
+    };
+    let told: Vec<_> = (0..200).map(entry).collect();
+    let addresses = told.clone();
+    teller
+        .send(&Addr { addresses }.into())
+        .expect("an open connection");
+    teller.ping(SOON).expect("a pong");
+    let mut asker = dial(&node, &config());
+    let answer = asker.addresses(PATIENT).expect("addresses");
+    // 23 of a hundred of those that it has kept.
+    assert!((2..=46).contains(&answer.len()), "{answer:?}");
+    for found in &answer {
+        assert!(
+            told.iter().any(|entry| entry.address == found.address),
+            "{found:?}"
+        );
     }
     assert_good_standing(&node);
 }
