@@ -2,7 +2,7 @@
 //!
 //! - [`Connection`] has no threads: connect, send, receive and ask, one caller at a time.
 //! - [`PeerConnectionActor`] gives a peer a thread that reads, answers and tells an [`EventBus`]; its
-//!   [`PeerConnectionHandle`] sends, from any thread.
+//!   [`PeerConnectionHandle`] sends and asks, from any thread.
 
 mod actor;
 mod blocking;

@@ -1,7 +1,7 @@
 //! The one question for addresses.
 //!
 //! A node answers `getaddr` once, after half a minute on average, and only whoever has dialled it. An `addr` of a single entry may
-//! come before: the node's own address, or one that it passes on (`net_processing.cpp`, `SendMessages`).
+//! come before: the node's own address, or one that it passes on (`src/net/net_processing.cpp`).
 
 use super::questions::{Questions, Waiter};
 use crate::session::DisconnectReason;
