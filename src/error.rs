@@ -66,6 +66,20 @@ pub enum Error {
         /// What is wrong with it. Boxed, or every result that holds an [`Error`] would be large.
         error: Box<BlockError>,
     },
+    /// A question that a peer answers once in the life of a connection has been asked before.
+    #[error("{peer}: that has been asked already, and is answered once")]
+    AlreadyAsked {
+        /// The peer.
+        peer: String,
+    },
+    /// So many requests wait for answers of the peer that no further one is taken.
+    #[error("{peer}: {limit} requests are open, which is the limit")]
+    TooManyRequests {
+        /// The peer.
+        peer: String,
+        /// How many may be open.
+        limit: usize,
+    },
     /// The system refused something that no peer has to do with: a thread, a socket, an address to listen on.
     #[error("{what}: {kind}")]
     System {
@@ -83,6 +97,8 @@ pub enum Wait {
     Write,
     /// The answer to a request.
     Reply,
+    /// The end of another caller's request, before which this one cannot be sent.
+    Turn,
 }
 
 impl std::fmt::Display for Wait {
@@ -90,6 +106,7 @@ impl std::fmt::Display for Wait {
         f.write_str(match self {
             Wait::Write => "sending",
             Wait::Reply => "the answer",
+            Wait::Turn => "waiting for another caller's request",
         })
     }
 }
@@ -116,7 +133,7 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Error::Disconnected { reason, .. } => reason.is_retryable(),
-            Error::TimedOut { .. } | Error::System { .. } => true,
+            Error::TimedOut { .. } | Error::TooManyRequests { .. } | Error::System { .. } => true,
             _ => false,
         }
     }
@@ -137,9 +154,11 @@ impl Error {
     /// Who is to blame.
     pub const fn blame(&self) -> Blame {
         match self {
-            Error::Config(_) | Error::SendRefused { .. } | Error::PayloadTooLarge { .. } => {
-                Blame::Program
-            }
+            Error::Config(_)
+            | Error::SendRefused { .. }
+            | Error::PayloadTooLarge { .. }
+            | Error::AlreadyAsked { .. }
+            | Error::TooManyRequests { .. } => Blame::Program,
             Error::Disconnected { reason, .. } => blame(reason),
             Error::TimedOut { .. } => Blame::Timeout,
             Error::NotFound { .. } | Error::BadBlock { .. } => Blame::Peer,

@@ -2,7 +2,7 @@
 //!
 //! - [`Connection`] has no threads: connect, send, receive and ask, one caller at a time.
 //! - [`PeerConnectionActor`] gives a peer a thread that reads, answers and tells an [`EventBus`]; its
-//!   [`PeerConnectionHandle`] sends, from any thread.
+//!   [`PeerConnectionHandle`] sends and asks, from any thread.
 //! - [`Supervisor`] opens connections again that were lost, as its [`RestartPlan`] says.
 
 mod actor;
@@ -15,6 +15,7 @@ mod lanes;
 mod outbox;
 mod progress;
 mod random;
+mod requests;
 mod restart;
 mod slots;
 mod stop;
@@ -30,6 +31,7 @@ pub use blocking::Connection;
 pub use config::ConnectionConfig;
 pub use dial::resolve;
 pub use event_bus::EventBus;
+pub use requests::ADDRESSES_TIMEOUT;
 pub use restart::{RestartConfig, RestartPlan, RestartTracking, Verdict};
 pub use slots::{ConnectionSlots, SlotGuard};
 pub use supervisor::Supervisor;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 /// Peers up to this protocol version exchange pings without a nonce, and no pongs (`src/version.h`).
 pub(super) const PING_WITHOUT_NONCE: i32 = 60000;
 
-/// How many pings of the program may be open at once; older ones are forgotten.
-const MAX_OPEN: usize = 64;
+/// How many pings of the program may be open at once; older ones are forgotten. A connection has at most 1,024 requests whose
+/// callers wait, and this is room for as many again that were given up.
+const MAX_OPEN: usize = 2048;
 
 /// How long a peer takes to answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

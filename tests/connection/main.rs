@@ -1,8 +1,10 @@
 //! Connections on loopback sockets: against a scripted peer that misbehaves in every way, and against each other.
 
+mod answers;
 mod bad_input;
 mod both_ways;
 mod events;
+mod handle_requests;
 mod harness;
 mod life_cycle;
 mod over_capacity;
@@ -10,6 +12,7 @@ mod payload_memory;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
 mod reading;
+mod request_ends;
 mod requests;
 mod resources;
 mod restarts;

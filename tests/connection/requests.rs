@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::local_node::BlockTemplate;
 use bsv_p2p::session::{DisconnectReason, SendRefused};
-use bsv_p2p::wire::{
-    Block, BlockError, BlockHash, BlockHeader, Headers, Inventory, Message, NotFound, Ping, Pong,
-};
+use bsv_p2p::wire::{Block, BlockError, BlockHash, Inventory, Message, NotFound, Ping, Pong, Tx};
 use bsv_p2p::{Connection, Error, Network, Wait};
 
+use crate::answers::{addr, block_question, getdata, header_on, headers, mined, not_found, tx};
 use crate::harness::{config, connected, message, numbered, reason_of};
 use crate::raw_peer::{DEADLINE, RawPeer, frame};
 
@@ -29,34 +28,6 @@ fn asked<T: Send>(
         script.join().unwrap();
         answer
     })
-}
-
-fn mined(height: u32) -> Block {
-    let previous = Block::genesis(Network::Regtest).hash();
-    BlockTemplate::new(previous, height, 1_700_000_000, 0).mine()
-}
-
-/// A header on top of `previous`.
-fn header_on(previous: BlockHash) -> BlockHeader {
-    BlockHeader {
-        previous,
-        ..*mined(1).header()
-    }
-}
-
-fn headers(found: &[BlockHeader]) -> Message {
-    let headers = found.to_vec();
-    Headers { headers }.into()
-}
-
-/// The transaction that a question for a block ends with.
-fn expect_block_question(peer: &mut RawPeer, hash: BlockHash) -> Inventory {
-    let Message::GetData(question) = peer.expect("getdata") else {
-        panic!("another message");
-    };
-    assert_eq!(question.inventory[0], Inventory::Block(hash));
-    assert!(matches!(question.inventory[1..], [Inventory::Tx(_)]));
-    question.inventory[1]
 }
 
 #[track_caller]
@@ -158,7 +129,7 @@ fn a_block_comes_among_other_messages_and_other_blocks() {
         &mut connection,
         &mut peer,
         |peer| {
-            let marker = expect_block_question(peer, wanted.hash());
+            let marker = block_question(peer, wanted.hash());
             peer.send(others[0].clone());
             peer.send(others[1].clone());
             peer.send(wanted.clone());
@@ -179,7 +150,7 @@ fn a_marker_that_is_named_before_the_block_means_that_there_is_none() {
         &mut connection,
         &mut peer,
         |peer| {
-            let marker = expect_block_question(peer, wanted.hash());
+            let marker = block_question(peer, wanted.hash());
             peer.send(another.clone());
             peer.send(NotFound::from(vec![marker]));
         },
@@ -252,7 +223,7 @@ fn a_block_too_long_to_be_kept_is_told_with_both_numbers() {
         &mut connection,
         &mut peer,
         |peer| {
-            let marker = expect_block_question(peer, block.hash());
+            let marker = block_question(peer, block.hash());
             // In one piece, as a node sends them.
             let both = [block.clone().into(), NotFound::from(vec![marker]).into()];
             peer.send_bytes(&both.map(|message| frame(&message)).concat());
@@ -380,7 +351,7 @@ fn a_peer_that_names_the_block_itself_does_not_have_it() {
         &mut connection,
         &mut peer,
         |peer| {
-            let marker = expect_block_question(peer, hash);
+            let marker = block_question(peer, hash);
             peer.send(NotFound::from(vec![Inventory::Block(hash), marker]));
         },
         |connection| connection.block(hash, DEADLINE),
@@ -397,7 +368,7 @@ fn pongs_ahead_of_the_block_do_not_mean_that_there_is_none() {
         &mut connection,
         &mut peer,
         |peer| {
-            expect_block_question(peer, wanted.hash());
+            block_question(peer, wanted.hash());
             peer.send(Pong::new(1));
             peer.send(wanted.clone());
         },
@@ -430,4 +401,114 @@ fn the_late_answer_to_a_question_is_not_taken_for_that_to_the_next() {
     );
     assert_eq!(answer.unwrap(), current);
     kept_in_order(&mut connection, &[late]);
+}
+
+#[test]
+fn transactions_come_in_the_order_asked_and_missing_ones_are_visible() {
+    let (mut connection, mut peer) = connected(&config());
+    let [one, missing, two] = [1, 2, 3].map(tx);
+    let txids = [&one, &missing, &two, &one].map(Tx::txid);
+    let others: [Message; 2] = [
+        tx(4).into(),
+        not_found(&[Inventory::Tx(tx(4).txid())]).into(),
+    ];
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            let listed = getdata(peer);
+            assert_eq!(listed, [0, 1, 2].map(|at| Inventory::Tx(txids[at])));
+            peer.send(two.clone());
+            others.iter().for_each(|other| peer.send(other.clone()));
+            peer.send(one.clone());
+            peer.send(not_found(&listed[1..2]));
+        },
+        |connection| connection.transactions(&txids, DEADLINE),
+    );
+    assert_eq!(
+        answer.unwrap(),
+        [Some(one.clone()), None, Some(two), Some(one)]
+    );
+    kept_in_order(&mut connection, &others);
+    assert_eq!(connection.transactions(&[], Duration::ZERO), Ok(Vec::new()));
+}
+
+#[test]
+fn addresses_come_once_and_a_single_one_is_the_answer_at_the_end_of_the_time_only() {
+    let (mut connection, mut peer) = connected(&config());
+    let own = Message::from(addr(&[1]));
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            peer.expect("getaddr");
+            peer.send(own.clone());
+            peer.send(addr(&[2, 3]));
+        },
+        |connection| connection.addresses(DEADLINE),
+    );
+    assert_eq!(answer.unwrap(), addr(&[2, 3]).addresses);
+    kept_in_order(&mut connection, std::slice::from_ref(&own));
+    let (error, address) = (
+        connection.addresses(DEADLINE).unwrap_err(),
+        connection.address(),
+    );
+    let text = format!("{address}: that has been asked already, and is answered once");
+    assert_eq!(error.to_string(), text);
+    assert!(matches!(error, Error::AlreadyAsked { .. }));
+
+    let (mut connection, mut peer) = connected(&config());
+    peer.send(Ping::new(1));
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            peer.expect("getaddr");
+            peer.send(own.clone());
+        },
+        |connection| connection.addresses(SHORT),
+    );
+    assert_eq!(answer.unwrap(), addr(&[1]).addresses);
+
+    let (mut connection, _peer) = connected(&config());
+    connection.send(&Message::GetAddr).unwrap();
+    let refused = connection.addresses(DEADLINE);
+    assert!(
+        matches!(refused, Err(Error::AlreadyAsked { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_late_block_is_kept_and_the_late_end_of_its_answer_is_not() {
+    let (mut connection, mut peer) = connected(&config());
+    let late = mined(1);
+    let error = connection.block(late.hash(), SHORT).unwrap_err();
+    assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+    let marker = block_question(&mut peer, late.hash());
+    peer.send(late.clone());
+    peer.send(not_found(&[marker]));
+    peer.send(message("next"));
+    kept_in_order(&mut connection, &[late.into(), message("next")]);
+}
+
+#[test]
+fn after_the_end_every_request_says_why_it_ended() {
+    let (mut connection, mut peer) = connected(&config());
+    connection.send(&Message::GetAddr).unwrap();
+    peer.expect("getaddr");
+    peer.close();
+    let hash = mined(1).hash();
+    for _ in 0..2 {
+        let ended = DisconnectReason::EndOfStream;
+        assert_eq!(reason_of(connection.ping(DEADLINE)), ended);
+        assert_eq!(
+            reason_of(connection.headers(&[hash], hash, DEADLINE)),
+            ended
+        );
+        assert_eq!(reason_of(connection.block(hash, DEADLINE)), ended);
+        let txids = [tx(1).txid()];
+        assert_eq!(reason_of(connection.transactions(&txids, DEADLINE)), ended);
+        assert_eq!(reason_of(connection.addresses(DEADLINE)), ended);
+    }
 }

@@ -16,6 +16,7 @@ mod manners;
 mod mining;
 mod objects;
 mod peer;
+mod requests;
 mod restarts;
 
 use support::RealNode;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::patience::Patience;
 use super::shared::Shared;
 use super::{ConnectionStatistics, ending};
 use crate::connection::outbox::NotTaken;
-use crate::connection::progress::deadline_after;
+use crate::connection::requests::Requests;
 use crate::connection::{ConnectionConfig, Traffic};
 use crate::error::{Error, Wait};
 use crate::session::{
@@ -36,7 +37,7 @@ pub enum PeerConnectionCommand {
 /// Safe to use from several threads at once. **Dropping it ends the connection** and waits for its threads, as
 /// [`PeerConnectionHandle::disconnect`] and [`PeerConnectionHandle::join`] do.
 pub struct PeerConnectionHandle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl PeerConnectionHandle {
@@ -134,7 +135,7 @@ impl PeerConnectionHandle {
     /// [`Error::SendRefused`] if the message may not be sent, [`Error::TimedOut`] if there was no room,
     /// [`Error::Disconnected`] if the connection has ended.
     pub fn send(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
-        self.send_checked(message, timeout, Receiver::check)
+        self.send_checked(message, Patience::new(timeout), Receiver::check)
     }
 
     /// Sends a message if it can be taken at once; [`Error::TimedOut`] if not.
@@ -152,7 +153,7 @@ impl PeerConnectionHandle {
     ///
     /// Those of [`PeerConnectionHandle::send`].
     pub fn send_unchecked(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
-        self.send_checked(message, timeout, Receiver::check_unchecked)
+        self.send_checked(message, Patience::new(timeout), Receiver::check_unchecked)
     }
 
     /// Waits until everything that was sent is handed to the system, at most `timeout`.
@@ -161,11 +162,12 @@ impl PeerConnectionHandle {
     ///
     /// [`Error::TimedOut`] and [`Error::Disconnected`].
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
+        let patience = Patience::new(timeout);
         match self.shared.link() {
             Some(link) => link
                 .outbox
-                .flush(deadline_after(timeout))
-                .map_err(|error| self.not_taken(error, timeout)),
+                .flush(patience.deadline)
+                .map_err(|error| self.not_taken(error, patience)),
             None => match self.shared.session.lock().end() {
                 Some(reason) => Err(self.disconnected(reason.clone())),
                 None => Ok(()),
@@ -211,13 +213,12 @@ impl PeerConnectionHandle {
         self.shared.stages.join();
     }
 
-    fn send_checked(
+    pub(super) fn send_checked(
         &self,
         message: &Message,
-        timeout: Duration,
+        patience: Patience,
         check: fn(Receiver, &Message) -> Result<(), SendRefused>,
     ) -> Result<(), Error> {
-        let deadline = deadline_after(timeout);
         let receiver = {
             let session = self.shared.session.lock();
             if let Some(reason) = session.end() {
@@ -226,35 +227,29 @@ impl PeerConnectionHandle {
             session.receiver()
         };
         check(receiver, message).map_err(|refused| Error::SendRefused {
-            peer: self.address().to_string(),
+            peer: self.name(),
             refused,
         })?;
         if Session::is_question(message) {
             self.shared.session.lock().on_sent(message);
         }
-        match self.shared.link() {
-            Some(link) => link
-                .outbox
-                .send(message, deadline)
-                .map_err(|error| self.not_taken(error, timeout)),
+        let Some(link) = self.shared.link() else {
             // It has ended since the session was asked.
-            None => {
-                let end = self.shared.session.lock().end().cloned();
-                Err(self.disconnected(end.unwrap_or(DisconnectReason::Command)))
-            }
+            let end = self.shared.session.lock().end().cloned();
+            return Err(self.disconnected(end.unwrap_or(DisconnectReason::Command)));
+        };
+        link.outbox
+            .send(message, patience.deadline)
+            .map_err(|error| self.not_taken(error, patience))?;
+        if message.command() == Message::GetAddr.command() {
+            self.shared.requests.with(Requests::on_getaddr_sent);
         }
+        Ok(())
     }
 
-    fn not_taken(&self, error: NotTaken, after: Duration) -> Error {
+    fn not_taken(&self, error: NotTaken, patience: Patience) -> Error {
         match error {
-            NotTaken::Full => {
-                let peer = self.address().to_string();
-                Error::TimedOut {
-                    peer,
-                    wait: Wait::Write,
-                    after,
-                }
-            }
+            NotTaken::Full => self.timed_out(Wait::Write, patience),
             // The session's reason is the one that the event of the end gives.
             NotTaken::Closed(reason) => {
                 let end = self.shared.session.lock().end().cloned();
@@ -263,9 +258,22 @@ impl PeerConnectionHandle {
         }
     }
 
+    pub(super) fn timed_out(&self, wait: Wait, patience: Patience) -> Error {
+        Error::TimedOut {
+            peer: self.name(),
+            wait,
+            after: patience.timeout,
+        }
+    }
+
+    /// How errors call the peer.
+    pub(super) fn name(&self) -> String {
+        self.address().to_string()
+    }
+
     fn disconnected(&self, reason: DisconnectReason) -> Error {
         Error::Disconnected {
-            peer: self.address().to_string(),
+            peer: self.name(),
             reason,
         }
     }

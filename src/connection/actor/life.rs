@@ -31,6 +31,7 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<TcpStream>, slot: Optio
         // The first reason counts, for events and senders alike.
         session.end().cloned().unwrap_or(reason)
     };
+    shared.requests.close(&reason);
     if let Some(link) = shared.remove_link() {
         link.outbox.close(reason.clone());
         link.outbox.join();
@@ -88,7 +89,10 @@ fn live(shared: &Shared, accepted: Option<TcpStream>) -> DisconnectReason {
                     Next::NeedsMore => break,
                     Next::Handled => {}
                     Next::Received(received) => {
-                        let pause = deliver(shared, received);
+                        let Some(ordinary) = shared.requests.on_received(received) else {
+                            continue;
+                        };
+                        let pause = deliver(shared, ordinary);
                         if !pause.is_zero() {
                             session.with(|session| session.on_pause(pause));
                             inlet.on_pause(pause);
@@ -265,7 +269,9 @@ fn tell(shared: &Shared, event: SessionEvent) {
                 score,
             }
         }
-        SessionEvent::Pong { .. } => return,
+        SessionEvent::Pong { nonce, round_trip } => {
+            return shared.requests.on_pong(nonce, round_trip);
+        }
     };
     shared.events.send_control(event, &shared.stop);
 }

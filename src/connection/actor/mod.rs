@@ -3,6 +3,9 @@
 mod ending;
 mod handle;
 mod life;
+mod open_requests;
+mod patience;
+mod requests;
 mod setup;
 mod shared;
 mod stage;

@@ -8,7 +8,8 @@ use std::time::{Instant, SystemTime};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
-use super::PeerConnectionSetup;
+use super::open_requests::OpenRequests;
+use super::setup::PeerConnectionSetup;
 use super::stage::Stages;
 use crate::connection::outbox::Outbox;
 use crate::connection::restart::{RestartPlan, Verdict};
@@ -18,6 +19,7 @@ use crate::connection::traffic::TrafficCounters;
 use crate::connection::{ConnectionConfig, ConnectionSlots, EventBus, SlotGuard, random};
 use crate::memory::PeerMemory;
 use crate::session::{ConfigError, Direction, DisconnectReason, NonceRegistry, Session};
+use crate::wire::BlockHeader;
 
 /// What a connection's threads and its handle share, over all of its lives.
 pub(in crate::connection) struct Shared {
@@ -39,6 +41,7 @@ pub(in crate::connection) struct Shared {
     config: RwLock<Arc<ConnectionConfig>>,
     /// Grows with every new configuration, so that the connection's thread need not look at it again and again.
     config_version: AtomicU64,
+    pub(super) requests: OpenRequests,
     /// There while TCP stands.
     link: RwLock<Option<Arc<Link>>>,
 }
@@ -103,6 +106,7 @@ impl Shared {
         } = setup;
         config.validate()?;
         let session = new_session(direction, &config, &nonces)?;
+        let requests = OpenRequests::new(&BlockHeader::genesis(config.network));
         let shared = Self {
             peer_id: Uuid::new_v4(),
             address,
@@ -118,6 +122,7 @@ impl Shared {
             history: Mutex::default(),
             config: RwLock::new(Arc::new(config)),
             config_version: AtomicU64::new(0),
+            requests,
             link: RwLock::default(),
         };
         Ok((shared, slot))
@@ -136,6 +141,7 @@ impl Shared {
     pub(in crate::connection) fn renew(&self) -> Result<(), ConfigError> {
         let session = new_session(self.direction, &self.config(), &self.nonces)?;
         *self.session.lock() = session;
+        self.requests.renew();
         Ok(())
     }
 

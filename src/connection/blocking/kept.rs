@@ -11,8 +11,6 @@ const OVERHEAD: u64 = 128;
 #[derive(Debug)]
 pub(super) struct Kept {
     queue: VecDeque<Received>,
-    /// How many were taken from the front, ever: the place of the oldest.
-    taken: u64,
     bytes: u64,
     max_bytes: u64,
     dropped: u64,
@@ -22,7 +20,6 @@ impl Kept {
     pub(super) fn new(max_bytes: u64) -> Self {
         Self {
             queue: VecDeque::new(),
-            taken: 0,
             bytes: 0,
             max_bytes,
             dropped: 0,
@@ -42,35 +39,11 @@ impl Kept {
     pub(super) fn pop(&mut self) -> Option<Received> {
         let received = self.queue.pop_front()?;
         self.bytes -= size(&received);
-        self.taken += 1;
         Some(received)
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
-    }
-
-    /// The place behind the newest message: what comes later comes behind it.
-    pub(super) fn end(&self) -> u64 {
-        self.taken + self.queue.len() as u64
-    }
-
-    /// Takes out the first message behind the place `from` for which `take` gives something. `from` moves to that message's
-    /// place, or to the end if there is none, so that nothing is looked at twice.
-    pub(super) fn take_since<T>(
-        &mut self,
-        from: &mut u64,
-        mut take: impl FnMut(&Received) -> Option<T>,
-    ) -> Option<T> {
-        let skip = usize::try_from(from.saturating_sub(self.taken)).unwrap_or(usize::MAX);
-        *from = self.end();
-        let mut later = self.queue.iter().enumerate().skip(skip);
-        let (at, taken) = later.find_map(|(at, received)| Some((at, take(received)?)))?;
-        *from = self.taken + at as u64;
-        if let Some(received) = self.queue.remove(at) {
-            self.bytes -= size(&received);
-        }
-        Some(taken)
     }
 
     pub(super) fn count_dropped(&mut self) {
@@ -93,7 +66,7 @@ fn size(received: &Received) -> u64 {
 mod tests {
     use super::*;
     use crate::connection::inlet::Weight;
-    use crate::wire::{Command, Message};
+    use crate::wire::Message;
 
     fn message(len: u64) -> Received {
         Received::Message(Message::GetAddr, Weight { len, memory: None })
@@ -128,29 +101,5 @@ mod tests {
             kept.pop(),
             Some(Received::Message(_, Weight { len: 1_000, .. }))
         ));
-    }
-
-    #[test]
-    fn a_message_can_be_taken_out_of_the_middle() {
-        let mut kept = Kept::new(10_000);
-        kept.push(message(1));
-        kept.push(Received::PassedOver {
-            command: Command::new("block"),
-            len: 7,
-        });
-        kept.push(message(2));
-        let passed_over = |received: &Received| match received {
-            Received::PassedOver { len, .. } => Some(*len),
-            Received::Message(..) => None,
-        };
-        let mut place = kept.end();
-        assert_eq!(
-            kept.take_since(&mut place, passed_over),
-            None,
-            "it came before"
-        );
-        assert!(kept.pop().is_some());
-        assert_eq!(kept.take_since(&mut 1, passed_over), Some(7));
-        assert_eq!(kept.bytes, 2 + OVERHEAD);
     }
 }

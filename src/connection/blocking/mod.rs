@@ -1,30 +1,26 @@
 //! A connection in the caller's thread.
 
-mod answers;
+mod connect;
 mod kept;
 mod requests;
+mod turn;
 
 use std::fmt;
-use std::io::{self, IoSlice};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::answers::{ArrivedPong, Markers, Pongs};
 use self::kept::Kept;
-use super::inlet::{Inlet, LockSession, Next, Received};
-use super::lanes::{Lane, Lanes, Written};
-use super::progress::{deadline_after, write_deadline};
-use super::stop::Stop;
-use super::stream::{Stream, is_cut};
+use super::inlet::{Inlet, Received};
+use super::lanes::Lanes;
+use super::progress::deadline_after;
+use super::requests::Requests;
+use super::stream::Stream;
 use super::traffic::TrafficCounters;
-use super::{ConnectionConfig, Traffic, dial, random};
+use super::{ConnectionConfig, Traffic};
 use crate::error::Error;
-use crate::session::{
-    ConnectionState, Direction, DisconnectReason, NonceRegistry, Output, PeerInfo, RoundTrip,
-    SendRefused, Session, SessionEvent, TransportEnd,
-};
-use crate::wire::{EncodedFrame, Message};
+use crate::session::{DisconnectReason, PeerInfo, RoundTrip, SendRefused, Session};
+use crate::wire::Message;
 
 /// How long a write waits before the connection looks whether the peer waits for us to read.
 const WRITE_WAIT: Duration = Duration::from_millis(10);
@@ -63,132 +59,12 @@ pub struct Connection {
     counters: Arc<TrafficCounters>,
     unsent: Lanes,
     kept: Kept,
-    pongs: Pongs,
-    /// Whether the answer to a question may still come, because nobody waited for it to the end.
-    answers_open: bool,
-    /// What is still to come for requests for blocks that have their answers.
-    markers: Markers,
+    requests: Requests,
     /// When the last call returned: in between, the peer's deadlines stand still.
     left: Instant,
 }
 
 impl Connection {
-    /// Connects to a node and shakes hands.
-    ///
-    /// `peer` is an IP address or a host name, with or without a port; without one the network's own port is
-    /// meant. The addresses of a name are tried one after the other. Blocks at most for `resolve_timeout`, and for each address
-    /// `connect_timeout` and `handshake_timeout`. A name that the system does not resolve in time leaves a helper
-    /// thread behind, until the system gives up.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`], or [`Error::Disconnected`] with what came of the last address.
-    pub fn connect(peer: &str, config: &ConnectionConfig) -> Result<Self, Error> {
-        Self::connect_with(peer, config, &NonceRegistry::default())
-    }
-
-    /// Like [`Connection::connect`], for a program that also accepts connections: `nonces` is shared by all of them, so that a
-    /// connection to the program itself is recognised.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Connection::connect`].
-    pub fn connect_with(
-        peer: &str,
-        config: &ConnectionConfig,
-        nonces: &NonceRegistry,
-    ) -> Result<Self, Error> {
-        config.validate()?;
-        let disconnected = |reason| Error::Disconnected {
-            peer: peer.to_owned(),
-            reason,
-        };
-        let addresses = dial::resolve(peer, config.network.port(), config.resolve_timeout)
-            .map_err(disconnected)?;
-        // A resolver never answers with an empty list; the reason is never seen.
-        let mut reason = DisconnectReason::Command;
-        for address in addresses {
-            let attempt =
-                dial::dial(address, config.connect_timeout, &Stop::new()).and_then(|tcp| {
-                    let tcp = (tcp, address);
-                    Self::shake_hands(peer, tcp, Direction::Outbound, config, nonces)
-                });
-            match attempt {
-                Ok(connection) => return Ok(connection),
-                Err(error) => reason = error,
-            }
-        }
-        Err(disconnected(reason))
-    }
-
-    /// Shakes hands with a peer that has dialled us. Blocks at most for `handshake_timeout`.
-    ///
-    /// `nonces` is the registry of the program's outbound connections.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`], or [`Error::Disconnected`] with the reason.
-    pub fn accept(
-        stream: TcpStream,
-        config: &ConnectionConfig,
-        nonces: &NonceRegistry,
-    ) -> Result<Self, Error> {
-        config.validate()?;
-        let address = stream.peer_addr().map_err(|error| Error::System {
-            what: "an accepted socket".into(),
-            kind: error.kind(),
-        })?;
-        let peer = address.to_string();
-        let tcp = (stream, address);
-        Self::shake_hands(&peer, tcp, Direction::Inbound, config, nonces)
-            .map_err(|reason| Error::Disconnected { peer, reason })
-    }
-
-    fn shake_hands(
-        name: &str,
-        (tcp, address): (TcpStream, SocketAddr),
-        direction: Direction,
-        config: &ConnectionConfig,
-        nonces: &NonceRegistry,
-    ) -> Result<Self, DisconnectReason> {
-        let failed = |error: io::Error| DisconnectReason::Io(error.kind());
-        let stream = Stream::new(tcp, address, config.tcp_keepalive, WRITE_WAIT).map_err(failed)?;
-        let counters = Arc::<TrafficCounters>::default();
-        let now = Instant::now();
-        // The configuration has been checked, and the states follow each other as they must.
-        let bug = DisconnectReason::Bug;
-        let session = config.session.clone();
-        let mut session = Session::new(direction, session, nonces.clone(), random::nonces(), now)
-            .map_err(|_| bug.clone())?;
-        if direction == Direction::Outbound {
-            session.on_dialling().map_err(|_| bug.clone())?;
-        }
-        session
-            .on_connected(stream.peer(), random::unix_time(), now)
-            .map_err(|_| bug)?;
-        let mut connection = Self {
-            name: name.to_owned(),
-            inlet: Inlet::new(config, counters.clone()),
-            unsent: Lanes::default(),
-            kept: Kept::new(config.kept_bytes),
-            peer: PeerInfo::default(),
-            pongs: Pongs::default(),
-            answers_open: false,
-            markers: Markers::default(),
-            left: now,
-            config: config.clone(),
-            stream,
-            session,
-            counters,
-        };
-        while connection.session.state() != ConnectionState::Connected {
-            connection.turn(None)?;
-        }
-        connection.peer = connection.session.peer().cloned().unwrap_or_default();
-        connection.left = Instant::now();
-        Ok(connection)
-    }
-
     /// What the peer said of itself.
     pub fn peer(&self) -> &PeerInfo {
         &self.peer
@@ -318,7 +194,11 @@ impl Connection {
             refused,
         })?;
         self.session.on_sent(message);
-        self.call(|connection| connection.write_out(message))
+        self.call(|connection| connection.write_out(message))?;
+        if message.command() == Message::GetAddr.command() {
+            self.requests.on_getaddr_sent();
+        }
+        Ok(())
     }
 
     /// Runs one call of the program: the time since the last one does not count against the peer, and the end of the
@@ -330,9 +210,12 @@ impl Connection {
         self.resume();
         let result = call(self);
         self.left = Instant::now();
-        result.map_err(|reason| Error::Disconnected {
-            peer: self.name.clone(),
-            reason,
+        result.map_err(|reason| {
+            self.requests.close(&reason);
+            Error::Disconnected {
+                peer: self.name.clone(),
+                reason,
+            }
         })
     }
 
@@ -350,179 +233,6 @@ impl Connection {
             Some(reason) => Err(reason.clone()),
             None => Ok(()),
         }
-    }
-
-    /// One turn: replies go out, bytes come in, until about `deadline` and a second at most.
-    fn turn(&mut self, deadline: Option<Instant>) -> Result<(), DisconnectReason> {
-        self.write_what_goes()?;
-        let now = Instant::now();
-        if deadline.is_some_and(|deadline| now >= deadline) {
-            self.read_what_is_there()?;
-        } else {
-            // What the system did not take is tried again soon.
-            let again = (!self.unsent.is_empty()).then(|| now + WRITE_WAIT);
-            let deadlines = [deadline, self.session.next_deadline(), again];
-            let deadline = deadlines.into_iter().flatten().min();
-            if self.inlet.read(&self.stream, &mut self.session, deadline) {
-                self.take_arrivals()?;
-            }
-        }
-        self.session.on_timeout(Instant::now());
-        // The program may stay away for long: answers leave now.
-        self.write_what_goes()
-    }
-
-    /// Looks at what has come, and keeps what is for the program.
-    fn take_arrivals(&mut self) -> Result<(), DisconnectReason> {
-        loop {
-            match self.inlet.next(&mut self.session) {
-                Next::Received(received) if self.markers.settles(&received) => {}
-                Next::Received(received) => self.kept.push(received),
-                Next::Handled => {}
-                Next::NeedsMore => return self.drain(),
-            }
-            self.drain()?;
-        }
-    }
-
-    /// Does what the session wants; what it sends waits until the next flush.
-    fn drain(&mut self) -> Result<(), DisconnectReason> {
-        while let Some(output) = self.session.poll_output() {
-            match output {
-                Output::Send(message) => {
-                    let frame = EncodedFrame::new(self.config.magic(), &message);
-                    let len = frame.len();
-                    if self.unsent.push_reply(frame) {
-                        self.counters.add_message_out(message.command(), len);
-                    } else {
-                        let waiting = self.unsent.bytes() as u64;
-                        self.session.close(DisconnectReason::SlowReader { waiting });
-                    }
-                }
-                Output::Event(SessionEvent::HandshakeComplete(_)) => {}
-                Output::Event(SessionEvent::Pong { nonce, round_trip }) => {
-                    let place = self.kept.end();
-                    self.pongs.on_pong(nonce, ArrivedPong { round_trip, place });
-                }
-                Output::Event(SessionEvent::Misbehavior { misbehavior, .. }) => {
-                    log::debug!("{}: {misbehavior}", self.name);
-                }
-                Output::Close(reason) => {
-                    // The last words, a reject for instance, go out if the system takes them at once.
-                    let _ = self.write(Stream::write_now);
-                    self.stream.shut_down();
-                    return Err(reason);
-                }
-            }
-        }
-        self.ended()
-    }
-
-    fn write_out(&mut self, message: &Message) -> Result<(), DisconnectReason> {
-        let frame = EncodedFrame::new(self.config.magic(), message);
-        self.counters.add_message_out(frame.command(), frame.len());
-        self.unsent.push_back(Lane::Bulk, frame);
-        self.flush()
-    }
-
-    /// Writes all that is unsent, and reads meanwhile.
-    fn flush(&mut self) -> Result<(), DisconnectReason> {
-        while !self.unsent.is_empty() {
-            // A peer that takes nothing perhaps waits until we read.
-            if !self.write_step(Stream::write_now)? && !self.read_what_is_there()? {
-                self.write_step(Stream::write_soon)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes what the system takes without waiting.
-    fn write_what_goes(&mut self) -> Result<(), DisconnectReason> {
-        self.drain()?;
-        while !self.unsent.is_empty() && self.write_step(Stream::write_now)? {}
-        Ok(())
-    }
-
-    /// Tries once to write, and looks at the clock; returns whether anything went.
-    fn write_step(
-        &mut self,
-        write: fn(&Stream, &[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> Result<bool, DisconnectReason> {
-        let written = match self.write(write) {
-            Ok(written) => written,
-            Err(error) => {
-                if is_cut(&error) {
-                    self.read_what_is_left()?;
-                }
-                let failed = TransportEnd::Failed(error.kind());
-                self.session.on_transport_end(failed);
-                Written::default()
-            }
-        };
-        let now = Instant::now();
-        if written.large {
-            self.session.on_transfer(now);
-        }
-        if self.unsent.is_late(now) {
-            let waiting = self.unsent.bytes() as u64;
-            self.session.close(DisconnectReason::SlowReader { waiting });
-        }
-        self.drain()?;
-        Ok(written.bytes > 0)
-    }
-
-    /// The peer has gone: hears what it said before.
-    fn read_what_is_left(&mut self) -> Result<(), DisconnectReason> {
-        let failed = |error: io::Error| DisconnectReason::Io(error.kind());
-        self.stream.set_nonblocking(true).map_err(failed)?;
-        while self
-            .inlet
-            .read_once(&self.stream, &mut AfterReset(&mut self.session))
-        {
-            self.take_arrivals()?;
-        }
-        Ok(())
-    }
-
-    /// Tries once to write what is first in line.
-    fn write(
-        &mut self,
-        write: fn(&Stream, &[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> io::Result<Written> {
-        let base = self.config.write_timeout;
-        let deadline = |len| write_deadline(base, len, Instant::now());
-        let written = self
-            .unsent
-            .write(deadline, |parts| write(&self.stream, parts))?;
-        self.counters.add_bytes_out(written.bytes);
-        Ok(written)
-    }
-
-    /// Reads without waiting, until nothing more is there; returns whether anything came.
-    fn read_what_is_there(&mut self) -> Result<bool, DisconnectReason> {
-        let failed = |error: io::Error| DisconnectReason::Io(error.kind());
-        self.stream.set_nonblocking(true).map_err(failed)?;
-        let came = self.inlet.read_once(&self.stream, &mut self.session);
-        self.stream.set_nonblocking(false).map_err(failed)?;
-        if came {
-            self.take_arrivals()?;
-        }
-        self.drain()?;
-        Ok(came)
-    }
-}
-
-/// The session of a connection whose peer is known to have gone: the end of what it sent is no orderly one.
-struct AfterReset<'a>(&'a mut Session);
-
-impl LockSession for AfterReset<'_> {
-    fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
-        call(self.0)
-    }
-
-    fn on_transport_end(&mut self, _end: TransportEnd) {
-        let reset = TransportEnd::Failed(io::ErrorKind::ConnectionReset);
-        self.0.on_transport_end(reset);
     }
 }
 

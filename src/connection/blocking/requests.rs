@@ -3,14 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::Connection;
-use super::answers::Markers;
-use super::kept::Kept;
-use crate::connection::inlet::Received;
 use crate::connection::progress::deadline_after;
+use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
 use crate::error::{Error, Wait};
 use crate::session::PROTOCOL_VERSION;
-use crate::wire::{Block, BlockHash, BlockHeader, GetData, GetHeaders, Inventory, Message, Ping};
+use crate::wire::{
+    Block, BlockHash, BlockHeader, GetData, GetHeaders, Message, Ping, TimestampedAddress, Tx,
+    Txid, inventory_limit,
+};
 
+/// Each blocks at most for its `timeout`, and what sending takes. Other messages that come are kept for
+/// [`Connection::receive`], and so is an answer that comes after its request has timed out.
 impl Connection {
     /// Asks whether the peer is there; returns how long the answer took.
     ///
@@ -21,10 +24,8 @@ impl Connection {
     /// [`Error::TimedOut`], [`Error::Disconnected`].
     pub fn ping(&mut self, timeout: Duration) -> Result<Duration, Error> {
         let ping = self.new_ping();
-        self.exchange(&[Message::Ping(ping)], timeout, |connection| {
-            let pong = connection.pongs.arrival(ping)?;
-            Some(Ok(pong.round_trip))
-        })
+        let asked = self.ask(|requests| requests.ask_ping(ping.nonce.unwrap_or_default()))?;
+        self.exchange([ping.into()], &asked, timeout)
     }
 
     /// Asks for the headers behind the first block of `locator` that the peer has on its chain, up to `stop`, which is
@@ -35,11 +36,13 @@ impl Connection {
     ///
     /// The wire has no way to tell which question an answer belongs to: taken as the answer is the first `headers` that is
     /// empty, continues a block of the locator, or starts behind the network's first block, as the answer does if the peer
-    /// knows none of the locator. With an empty locator it is that which starts with `stop`.
+    /// knows none of the locator. With an empty locator it is that which starts with `stop`. What comes late for an earlier
+    /// question is told apart by a ping between the two.
     ///
     /// # Errors
     ///
-    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`].
+    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`]; [`Error::PayloadTooLarge`] if the answer is
+    /// above `limits.buffered`.
     pub fn headers(
         &mut self,
         locator: &[BlockHash],
@@ -51,22 +54,12 @@ impl Connection {
             locator: locator.to_vec(),
             stop,
         };
-        let genesis = BlockHeader::genesis(self.config.network).hash();
-        let answers = |headers: &[BlockHeader]| match headers.first() {
-            None => true,
-            Some(first) if locator.is_empty() => first.hash() == stop,
-            Some(first) => locator.contains(&first.previous) || first.previous == genesis,
-        };
-        self.request(question.into(), timeout, |connection, since| {
-            connection
-                .kept
-                .take_since(since.as_mut()?, |received| match received {
-                    Received::Message(Message::Headers(found), _) if answers(&found.headers) => {
-                        Some(Ok(found.headers.clone()))
-                    }
-                    _ => None,
-                })
-        })
+        let needed = self.requests.headers_need_fence();
+        let fence = needed.then(|| self.new_ping());
+        let nonce = fence.and_then(|ping| ping.nonce);
+        let asked = self.ask(|requests| requests.ask_headers(&question, nonce))?;
+        let fence = fence.map(Message::from);
+        self.exchange(fence.into_iter().chain([question.into()]), &asked, timeout)
     }
 
     /// Asks for a block, and checks that its transactions are those which its header commits to.
@@ -82,139 +75,95 @@ impl Connection {
     /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered`;
     /// [`Error::BadBlock`]; [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`].
     pub fn block(&mut self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
-        let wanted = Inventory::Block(hash);
-        let marker = Markers::draw();
-        let question = GetData::from(vec![wanted, marker]);
-        let begin = self.kept.end();
-        let (mut blocks, mut ends) = (begin, begin);
-        let limit = self.config.session.limits.buffered;
-        let peer = self.name.clone();
-        let answer = self.request(question.into(), timeout, |connection, since| {
-            let kept = &mut connection.kept;
-            // A block names itself: one that an earlier question brings is as good.
-            let block = kept.take_since(&mut blocks, |received| match received {
-                Received::Message(Message::Block(block), _) if block.hash() == hash => {
-                    Some(Ok(block.clone()))
-                }
-                _ => None,
-            });
-            let mut too_large = |kept: &mut Kept| {
-                kept.take_since(since.as_mut()?, |received| match received {
-                    Received::PassedOver { command, len } if command.name() == "block" => {
-                        let peer = peer.clone();
-                        Some(Err(Error::PayloadTooLarge {
-                            peer,
-                            bytes: *len,
-                            limit,
-                        }))
-                    }
-                    _ => None,
-                })
-            };
-            // The end counts only once everything that came before it has been looked at.
-            let mut not_found = |kept: &mut Kept| {
-                kept.take_since(&mut ends, |received| match received {
-                    Received::Message(Message::NotFound(missing), _) => {
-                        let ours = |entry| [wanted, marker].contains(entry);
-                        let peer = peer.clone();
-                        let error = Err(Error::NotFound { peer, hash });
-                        missing.inventory.iter().any(ours).then_some(error)
-                    }
-                    _ => None,
-                })
-            };
-            block
-                .or_else(|| too_large(kept))
-                .or_else(|| not_found(kept))
-        });
-        if !matches!(answer, Err(Error::NotFound { .. })) {
-            let mut end = |received: &Received| Markers::is_alone(received, marker).then_some(());
-            if self.kept.take_since(&mut ends, &mut end).is_none() {
-                self.markers.leave(marker);
-            }
-        }
-        let block = answer?;
-        match block.check_merkle_root() {
-            Ok(()) => Ok(block),
-            Err(error) => {
-                let peer = self.name.clone();
-                Err(Error::BadBlock {
-                    peer,
-                    hash,
-                    error: Box::new(error),
-                })
-            }
-        }
+        let (asked, question) = self.ask(|requests| requests.ask_block(hash))?;
+        let block = self.exchange([question.into()], &asked, timeout)?;
+        check_block(block, hash, || self.name.clone())
     }
 
-    /// Asks a question whose answer does not name it.
+    /// Asks for transactions; returns them in the order of `txids`, with `None` for what the peer does not have.
     ///
-    /// An earlier question whose time ran out may yet be answered. A ping goes before the new one then: a node answers in
-    /// order, and what comes before the pong is not meant. `answer` learns behind which place of what is kept its
-    /// answers are, once that is known.
-    fn request<T>(
+    /// A node gives what it has announced in the last quarter of an hour, and little else. A repeated txid is asked for once, and
+    /// what the peer does not take in one message is split. Without txids nothing is asked. Blocks at most for `timeout`, and
+    /// what sending takes. Other messages that come are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PayloadTooLarge`] if one came and is above `limits.buffered`; [`Error::SendRefused`], [`Error::TimedOut`],
+    /// [`Error::Disconnected`]. What has come by then is lost.
+    pub fn transactions(
         &mut self,
-        question: Message,
+        txids: &[Txid],
         timeout: Duration,
-        mut answer: impl FnMut(&mut Self, &mut Option<u64>) -> Option<Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let fence = self.answers_open.then(|| self.new_ping());
-        let mut since = fence.is_none().then(|| self.kept.end());
-        let ping = fence.map(Message::Ping);
-        let questions: Vec<_> = ping.into_iter().chain([question]).collect();
-        self.exchange(&questions, timeout, |connection| {
-            since = since.or_else(|| Some(connection.pongs.arrival(fence?)?.place));
-            let found = answer(connection, &mut since);
-            connection.answers_open = found.is_none() || since.is_none();
-            found
-        })
+    ) -> Result<Vec<Option<Tx>>, Error> {
+        if txids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let limit = inventory_limit(self.peer_max_payload());
+        let (asked, entries) = self.ask(|requests| requests.ask_transactions(txids))?;
+        let questions = GetData::split(&entries, limit).map(Message::from);
+        self.exchange(questions, &asked, timeout)
     }
 
-    /// Sends questions, then takes turns until `answer` finds something.
+    /// Asks for addresses of other nodes, at most 1,000, each with the time at which it was last heard of.
+    ///
+    /// A node answers once in the life of a connection, only if we have dialled it, and takes its time:
+    /// [`ADDRESSES_TIMEOUT`](crate::connection::ADDRESSES_TIMEOUT) is enough as a rule. One that knows nobody says nothing.
+    /// An `addr` of one entry may come before, by which a node tells of itself or passes something on: it is kept as other messages
+    /// are, and is the answer only if nothing longer comes until the time is over. Blocks at most for `timeout`, and what
+    /// sending takes. Other messages that come are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyAsked`] if that has been asked before, also by a `getaddr` of the program; [`Error::SendRefused`],
+    /// [`Error::TimedOut`], [`Error::Disconnected`].
+    pub fn addresses(&mut self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
+        let asked = self.ask(Requests::ask_addresses)?;
+        self.exchange([Message::GetAddr], &asked, timeout)
+    }
+
+    fn ask<T>(
+        &mut self,
+        ask: impl FnOnce(&mut Requests) -> Result<T, NotAsked>,
+    ) -> Result<T, Error> {
+        ask(&mut self.requests).map_err(|not_asked| not_asked.into_error(self.name.clone()))
+    }
+
+    /// Sends questions, then takes turns until the answer is there.
     fn exchange<T>(
         &mut self,
-        questions: &[Message],
+        questions: impl IntoIterator<Item = Message>,
+        asked: &Asked<T>,
         timeout: Duration,
-        mut answer: impl FnMut(&mut Self) -> Option<Result<T, Error>>,
     ) -> Result<T, Error> {
         let deadline = deadline_after(timeout);
-        let mut found = None;
-        let sent = questions
-            .iter()
-            .try_for_each(|question| self.send(question));
-        let ended = sent.and_then(|()| {
-            self.call(|connection| {
-                loop {
-                    found = answer(connection);
-                    if found.is_some() || Instant::now() >= deadline {
-                        return Ok(());
-                    }
-                    if let Err(reason) = connection.turn(Some(deadline)) {
-                        // The answer may have come right before the end.
-                        found = answer(connection);
-                        return if found.is_some() { Ok(()) } else { Err(reason) };
-                    }
-                }
-            })
+        let mut questions = questions.into_iter();
+        if let Err(error) = questions.try_for_each(|question| self.send(&question)) {
+            self.requests.withdraw(asked.id);
+            return Err(error);
+        }
+        let waited = self.call(|connection| {
+            while asked.answer.is_empty() && Instant::now() < deadline {
+                connection.turn(Some(deadline))?;
+            }
+            Ok(())
         });
-        self.pongs.forget();
-        ended?;
-        found.unwrap_or_else(|| {
-            let peer = self.name.clone();
-            Err(Error::TimedOut {
-                peer,
-                wait: Wait::Reply,
-                after: timeout,
-            })
+        self.requests.give_up(asked.id);
+        // It may have come right before the end, of the time or the connection.
+        if let Ok(answer) = asked.answer.try_recv() {
+            let limit = self.config.session.limits.buffered;
+            return answer.map_err(|failure| failure.into_error(self.name.clone(), limit));
+        }
+        waited?;
+        Err(Error::TimedOut {
+            peer: self.name.clone(),
+            wait: Wait::Reply,
+            after: timeout,
         })
     }
 
-    /// A ping to be sent now, whose pong is awaited. The time that the program was away is over before it, and does not count for
-    /// it.
+    /// A ping to be sent now. The time that the program was away is over before it, and does not count for it.
     fn new_ping(&mut self) -> Ping {
         self.resume();
-        let ping = self.session.ping(Instant::now());
-        self.pongs.await_answer(ping);
-        ping
+        self.session.ping(Instant::now())
     }
 }

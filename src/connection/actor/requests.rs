@@ -1,0 +1,190 @@
+//! Questions to the peer, from any thread.
+
+use std::time::{Duration, Instant};
+
+use super::handle::PeerConnectionHandle;
+use super::patience::Patience;
+use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
+use crate::error::{Error, Wait};
+use crate::session::{PROTOCOL_VERSION, Receiver};
+use crate::wire::{
+    Block, BlockHash, BlockHeader, GetData, GetHeaders, Message, Ping, TimestampedAddress, Tx,
+    Txid, inventory_limit,
+};
+
+/// Requests: many at once, from any number of threads, at most 1,024 at one peer.
+///
+/// Each blocks at most for its `timeout`: for room to send, for its turn where it has to wait for one, and for the answer. Answers
+/// go to those who asked, past all subscribers; several who ask for the same have an answer each. The end of the connection ends
+/// all requests at once, with the reason that its event gives. An answer that comes after its request has timed out
+/// is an ordinary message: it is told to subscribers.
+///
+/// A payload that is too long to be kept does not say what it is. It is taken for the answer to the oldest open question of its
+/// kind, as nodes answer in order: whoever also sends a `getdata` of its own for such a block mixes them up.
+impl PeerConnectionHandle {
+    /// Asks whether the peer is there; returns how long the answer took. Blocks at most for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SendRefused`] before the handshake is complete, [`Error::TimedOut`], [`Error::Disconnected`],
+    /// [`Error::TooManyRequests`].
+    pub fn ping(&self, timeout: Duration) -> Result<Duration, Error> {
+        let patience = Patience::new(timeout);
+        let ping = self.new_ping();
+        let asked = self.enter(|requests| requests.ask_ping(ping.nonce.unwrap_or_default()))?;
+        self.send_questions([ping.into()], &asked, patience)?;
+        self.wait_for(&asked, patience)
+    }
+
+    /// Asks for the headers behind the first block of `locator` that the peer has on its chain, up to `stop`, which is
+    /// zero for as many as fit: at most 2,000.
+    ///
+    /// The answer is empty if the peer has nothing further. A node does not answer while it is in its initial download. An
+    /// answer does not say which question it belongs to, so there is one question at a time: further callers wait for their
+    /// turn. What is taken for the answer says [`Connection::headers`](crate::Connection::headers). Blocks at most for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`];
+    /// [`Error::PayloadTooLarge`] if the answer is above `limits.buffered`.
+    pub fn headers(
+        &self,
+        locator: &[BlockHash],
+        stop: BlockHash,
+        timeout: Duration,
+    ) -> Result<Vec<BlockHeader>, Error> {
+        let patience = Patience::new(timeout);
+        let question = GetHeaders {
+            version: PROTOCOL_VERSION,
+            locator: locator.to_vec(),
+            stop,
+        };
+        let turn = self.shared.requests.headers(patience.deadline);
+        let _turn = turn.ok_or_else(|| self.timed_out(Wait::Turn, patience))?;
+        let needed = self
+            .shared
+            .requests
+            .with(|table| table.headers_need_fence());
+        let fence = needed.then(|| self.new_ping());
+        let nonce = fence.and_then(|ping| ping.nonce);
+        let asked = self.enter(|requests| requests.ask_headers(&question, nonce))?;
+        let questions = fence
+            .map(Message::from)
+            .into_iter()
+            .chain([question.into()]);
+        self.send_questions(questions, &asked, patience)?;
+        self.wait_for(&asked, patience)
+    }
+
+    /// Asks for a block, and checks that its transactions are those which its header commits to, in the thread of the
+    /// caller.
+    ///
+    /// How a block that the peer does not have is noticed says [`Connection::block`](crate::Connection::block). Blocks at most
+    /// for `timeout`, and for the hashes of the block's transactions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered`; [`Error::BadBlock`];
+    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`].
+    pub fn block(&self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
+        let patience = Patience::new(timeout);
+        let asked = {
+            let sending = self.shared.requests.sending(patience.deadline);
+            let _sending = sending.ok_or_else(|| self.timed_out(Wait::Write, patience))?;
+            let (asked, question) = self.enter(|requests| requests.ask_block(hash))?;
+            self.send_questions([question.into()], &asked, patience)?;
+            asked
+        };
+        let block = self.wait_for(&asked, patience)?;
+        check_block(block, hash, || self.name())
+    }
+
+    /// Asks for transactions; returns them in the order of `txids`, with `None` for what the peer does not have.
+    ///
+    /// A node gives what it has announced in the last quarter of an hour, and little else. A repeated txid is asked for once, and
+    /// what the peer does not take in one message is split. Without txids nothing is asked. Blocks at most for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PayloadTooLarge`] if one came and is above `limits.buffered`; [`Error::SendRefused`], [`Error::TimedOut`],
+    /// [`Error::Disconnected`], [`Error::TooManyRequests`]. What has come by then is lost.
+    pub fn transactions(
+        &self,
+        txids: &[Txid],
+        timeout: Duration,
+    ) -> Result<Vec<Option<Tx>>, Error> {
+        if txids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let patience = Patience::new(timeout);
+        let limit = inventory_limit(self.peer_max_payload());
+        let asked = {
+            let sending = self.shared.requests.sending(patience.deadline);
+            let _sending = sending.ok_or_else(|| self.timed_out(Wait::Write, patience))?;
+            let (asked, entries) = self.enter(|requests| requests.ask_transactions(txids))?;
+            let questions = GetData::split(&entries, limit).map(Message::from);
+            self.send_questions(questions, &asked, patience)?;
+            asked
+        };
+        self.wait_for(&asked, patience)
+    }
+
+    /// Asks for addresses of other nodes, at most 1,000, each with the time at which it was last heard of.
+    ///
+    /// A node answers once in the life of a connection, only if we have dialled it, and takes its time:
+    /// [`ADDRESSES_TIMEOUT`](crate::connection::ADDRESSES_TIMEOUT) is enough as a rule. One that knows nobody says nothing.
+    /// An `addr` of one entry may come before, by which a node tells of itself or passes something on: it is told to subscribers,
+    /// and is the answer only if nothing longer comes until the time is over. Blocks at most for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyAsked`] if that has been asked before, also by a `getaddr` of the program; [`Error::SendRefused`],
+    /// [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`].
+    pub fn addresses(&self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
+        let patience = Patience::new(timeout);
+        let asked = self.enter(Requests::ask_addresses)?;
+        self.send_questions([Message::GetAddr], &asked, patience)?;
+        self.wait_for(&asked, patience)
+    }
+
+    fn enter<T>(
+        &self,
+        enter: impl FnOnce(&mut Requests) -> Result<T, NotAsked>,
+    ) -> Result<T, Error> {
+        let entered = self.shared.requests.with(enter);
+        entered.map_err(|not_asked| not_asked.into_error(self.name()))
+    }
+
+    /// Sends questions that are in the table, or takes them out of it.
+    fn send_questions<T>(
+        &self,
+        questions: impl IntoIterator<Item = Message>,
+        asked: &Asked<T>,
+        patience: Patience,
+    ) -> Result<(), Error> {
+        let mut questions = questions.into_iter();
+        let sent = questions
+            .try_for_each(|question| self.send_checked(&question, patience, Receiver::check));
+        if sent.is_err() {
+            self.shared.requests.with(|table| table.withdraw(asked.id));
+        }
+        sent
+    }
+
+    fn wait_for<T>(&self, asked: &Asked<T>, patience: Patience) -> Result<T, Error> {
+        // Whatever it is, what has been put there by the time of giving up is the answer.
+        let answer = asked.answer.recv_deadline(patience.deadline).or_else(|_| {
+            self.shared.requests.with(|table| table.give_up(asked.id));
+            asked.answer.try_recv()
+        });
+        let limit = self.shared.config().session.limits.buffered;
+        match answer {
+            Ok(answer) => answer.map_err(|failure| failure.into_error(self.name(), limit)),
+            Err(_) => Err(self.timed_out(Wait::Reply, patience)),
+        }
+    }
+
+    fn new_ping(&self) -> Ping {
+        self.shared.session.lock().ping(Instant::now())
+    }
+}

@@ -1,0 +1,142 @@
+//! From an address or a socket to a connection that has shaken hands.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::kept::Kept;
+use super::{Connection, WRITE_WAIT};
+use crate::connection::inlet::Inlet;
+use crate::connection::lanes::Lanes;
+use crate::connection::requests::Requests;
+use crate::connection::stop::Stop;
+use crate::connection::stream::Stream;
+use crate::connection::traffic::TrafficCounters;
+use crate::connection::{ConnectionConfig, dial, random};
+use crate::error::Error;
+use crate::session::{
+    ConnectionState, Direction, DisconnectReason, NonceRegistry, PeerInfo, Session,
+};
+use crate::wire::BlockHeader;
+
+impl Connection {
+    /// Connects to a node and shakes hands.
+    ///
+    /// `peer` is an IP address or a host name, with or without a port; without one the network's own port is
+    /// meant. The addresses of a name are tried one after the other. Blocks at most for `resolve_timeout`, and for each address
+    /// `connect_timeout` and `handshake_timeout`. A name that the system does not resolve in time leaves a helper
+    /// thread behind, until the system gives up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`], or [`Error::Disconnected`] with what came of the last address.
+    pub fn connect(peer: &str, config: &ConnectionConfig) -> Result<Self, Error> {
+        Self::connect_with(peer, config, &NonceRegistry::default())
+    }
+
+    /// Like [`Connection::connect`], for a program that also accepts connections: `nonces` is shared by all of them, so that a
+    /// connection to the program itself is recognised.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Connection::connect`].
+    pub fn connect_with(
+        peer: &str,
+        config: &ConnectionConfig,
+        nonces: &NonceRegistry,
+    ) -> Result<Self, Error> {
+        config.validate()?;
+        let disconnected = |reason| Error::Disconnected {
+            peer: peer.to_owned(),
+            reason,
+        };
+        let addresses = dial::resolve(peer, config.network.port(), config.resolve_timeout)
+            .map_err(disconnected)?;
+        // A resolver never answers with an empty list; the reason is never seen.
+        let mut reason = DisconnectReason::Command;
+        for address in addresses {
+            let attempt =
+                dial::dial(address, config.connect_timeout, &Stop::new()).and_then(|tcp| {
+                    let tcp = (tcp, address);
+                    Self::shake_hands(peer, tcp, Direction::Outbound, config, nonces)
+                });
+            match attempt {
+                Ok(connection) => return Ok(connection),
+                Err(error) => reason = error,
+            }
+        }
+        Err(disconnected(reason))
+    }
+
+    /// Shakes hands with a peer that has dialled us. Blocks at most for `handshake_timeout`.
+    ///
+    /// `nonces` is the registry of the program's outbound connections.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`], or [`Error::Disconnected`] with the reason.
+    pub fn accept(
+        stream: TcpStream,
+        config: &ConnectionConfig,
+        nonces: &NonceRegistry,
+    ) -> Result<Self, Error> {
+        config.validate()?;
+        let address = stream.peer_addr().map_err(|error| Error::System {
+            what: "an accepted socket".into(),
+            kind: error.kind(),
+        })?;
+        let peer = address.to_string();
+        let tcp = (stream, address);
+        Self::shake_hands(&peer, tcp, Direction::Inbound, config, nonces)
+            .map_err(|reason| Error::Disconnected { peer, reason })
+    }
+
+    fn shake_hands(
+        name: &str,
+        (tcp, address): (TcpStream, SocketAddr),
+        direction: Direction,
+        config: &ConnectionConfig,
+        nonces: &NonceRegistry,
+    ) -> Result<Self, DisconnectReason> {
+        let failed = |error: io::Error| DisconnectReason::Io(error.kind());
+        let stream = Stream::new(tcp, address, config.tcp_keepalive, WRITE_WAIT).map_err(failed)?;
+        let counters = Arc::<TrafficCounters>::default();
+        let now = Instant::now();
+        // The configuration has been checked, and the states follow each other as they must.
+        let bug = DisconnectReason::Bug;
+        let session = config.session.clone();
+        let mut session = Session::new(direction, session, nonces.clone(), random::nonces(), now)
+            .map_err(|_| bug.clone())?;
+        if direction == Direction::Outbound {
+            session.on_dialling().map_err(|_| bug.clone())?;
+        }
+        session
+            .on_connected(stream.peer(), random::unix_time(), now)
+            .map_err(|_| bug)?;
+        let mut connection = Self {
+            name: name.to_owned(),
+            inlet: Inlet::new(config, counters.clone()),
+            unsent: Lanes::default(),
+            kept: Kept::new(config.kept_bytes),
+            peer: PeerInfo::default(),
+            requests: Requests::new(
+                BlockHeader::genesis(config.network).hash(),
+                Uuid::new_v4().into_bytes(),
+            ),
+            left: now,
+            config: config.clone(),
+            stream,
+            session,
+            counters,
+        };
+        while connection.session.state() != ConnectionState::Connected {
+            connection.turn(None)?;
+        }
+        connection.peer = connection.session.peer().cloned().unwrap_or_default();
+        connection.left = Instant::now();
+        Ok(connection)
+    }
+}

@@ -1,0 +1,49 @@
+//! How a request ends without what was asked for.
+
+use crate::error::Error;
+use crate::session::DisconnectReason;
+use crate::wire::BlockHash;
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::connection) enum Failure {
+    /// The peer does not have the block.
+    NotFound(BlockHash),
+    /// The answer came and was read past: so many bytes.
+    TooLarge(u64),
+    /// The connection has ended.
+    Ended(DisconnectReason),
+}
+
+impl Failure {
+    /// The error for the program: of which peer, and how many bytes of a payload are kept.
+    pub(in crate::connection) fn into_error(self, peer: String, limit: u64) -> Error {
+        match self {
+            Failure::NotFound(hash) => Error::NotFound { peer, hash },
+            Failure::TooLarge(bytes) => Error::PayloadTooLarge { peer, bytes, limit },
+            Failure::Ended(reason) => Error::Disconnected { peer, reason },
+        }
+    }
+}
+
+/// Why a question was not even taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::connection) enum NotAsked {
+    /// The connection has ended.
+    Ended(DisconnectReason),
+    /// So many are open that there is no room.
+    TooMany { limit: usize },
+    /// It can be asked once, and has been.
+    Already,
+}
+
+impl NotAsked {
+    /// The error for the program: of which peer.
+    pub(in crate::connection) fn into_error(self, peer: String) -> Error {
+        match self {
+            NotAsked::Ended(reason) => Error::Disconnected { peer, reason },
+            NotAsked::TooMany { limit } => Error::TooManyRequests { peer, limit },
+            NotAsked::Already => Error::AlreadyAsked { peer },
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Questions for headers, whose answers do not name them.
+
+use super::failure::Failure;
+use super::questions::{Questions, Waiter};
+use crate::session::DisconnectReason;
+use crate::wire::{BlockHash, BlockHeader, GetHeaders};
+
+/// The drivers see to it that one is open at a time.
+///
+/// A question whose time ran out may yet be answered. A ping goes before the next one then: a node answers in order, and what
+/// comes before the pong is not meant.
+#[derive(Debug)]
+pub(super) struct HeaderQuestions {
+    open: Questions<HeaderQuestion, Vec<BlockHeader>>,
+    genesis: BlockHash,
+    /// Whether the answer to a question may still come, because nobody waited for it to the end.
+    late: bool,
+}
+
+#[derive(Debug)]
+struct HeaderQuestion {
+    locator: Vec<BlockHash>,
+    stop: BlockHash,
+    /// The ping whose pong has not come.
+    fence: Option<u64>,
+}
+
+impl HeaderQuestions {
+    pub(super) fn new(genesis: BlockHash) -> Self {
+        Self {
+            open: Questions::default(),
+            genesis,
+            late: false,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn need_fence(&self) -> bool {
+        self.late
+    }
+
+    pub(super) fn ask(
+        &mut self,
+        id: u64,
+        question: &GetHeaders,
+        fence: Option<u64>,
+        waiter: Waiter<Vec<BlockHeader>>,
+    ) {
+        let question = HeaderQuestion {
+            locator: question.locator.clone(),
+            stop: question.stop,
+            fence,
+        };
+        self.open.open(id, question, waiter);
+    }
+
+    pub(super) fn on_pong(&mut self, nonce: u64) {
+        for (_, question) in self.open.iter_mut() {
+            question.fence.take_if(|fence| *fence == nonce);
+        }
+    }
+
+    /// Whether these headers are an answer: empty, or a continuation of the locator, or from the start if the peer
+    /// knows none of it. An empty locator asks for one header by its hash.
+    pub(super) fn on_headers(&mut self, headers: &[BlockHeader]) -> bool {
+        let genesis = self.genesis;
+        let answered = self.open.first(|question| {
+            let fits = match headers.first() {
+                None => true,
+                Some(first) if question.locator.is_empty() => first.hash() == question.stop,
+                Some(first) => {
+                    question.locator.contains(&first.previous) || first.previous == genesis
+                }
+            };
+            fits && question.fence.is_none()
+        });
+        self.settle(answered, Ok(headers))
+    }
+
+    pub(super) fn on_passed_over(&mut self, len: u64) -> bool {
+        let answered = self.open.first(|question| question.fence.is_none());
+        self.settle(answered, Err(Failure::TooLarge(len)))
+    }
+
+    pub(super) fn give_up(&mut self, id: u64) {
+        self.late |= self.open.take(id).is_some();
+    }
+
+    pub(super) fn withdraw(&mut self, id: u64) {
+        self.open.take(id);
+    }
+
+    pub(super) fn close(&mut self, reason: &DisconnectReason) {
+        self.open.close(reason);
+    }
+
+    fn settle(&mut self, answered: Option<u64>, answer: Result<&[BlockHeader], Failure>) -> bool {
+        if let Some(id) = answered {
+            // Whatever was late has come before this.
+            self.late = false;
+            self.open.end(id, answer.map(<[_]>::to_vec));
+        }
+        answered.is_some()
+    }
+}

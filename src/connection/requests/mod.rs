@@ -1,0 +1,241 @@
+//! What has been asked of a peer and is not answered yet.
+//!
+//! No sockets, no clocks: the table is told what is asked, what comes and what is given up, and answers those who wait. A
+//! [`Connection`](super::Connection) and an actor drive the same table.
+//!
+//! What comes answers at most one question, the oldest that it fits; several callers may ask for the same, and each has a
+//! copy of its own on the way. **What nobody waits for, or nobody waits for any more, is an ordinary message.**
+
+mod addresses;
+mod blocks;
+mod content;
+mod failure;
+mod headers;
+mod questions;
+mod transactions;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use self::content::check_block;
+pub(super) use self::failure::NotAsked;
+pub(super) use self::questions::Asked;
+
+use std::time::Duration;
+
+use self::addresses::Addresses;
+use self::blocks::Blocks;
+use self::headers::HeaderQuestions;
+use self::questions::{Questions, Waiter};
+use self::transactions::{FoundTransactions, Transactions};
+use super::inlet::{Received, Weight};
+use crate::session::DisconnectReason;
+use crate::wire::{
+    Block, BlockHash, BlockHeader, Command, GetData, GetHeaders, Inventory, Message,
+    TimestampedAddress, Txid,
+};
+
+/// How long to wait for addresses: a node sends them half a minute after it was asked on average, and after two minutes in all
+/// but one of fifty cases.
+pub const ADDRESSES_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How many requests may be open at one peer.
+const MAX_OPEN: usize = 1024;
+
+/// The open requests of one connection.
+#[derive(Debug)]
+pub(super) struct Requests {
+    last_id: u64,
+    /// By the nonce.
+    pings: Questions<u64, Duration>,
+    headers: HeaderQuestions,
+    blocks: Blocks,
+    transactions: Transactions,
+    addresses: Addresses,
+    /// Why the connection has ended, if it has.
+    end: Option<DisconnectReason>,
+}
+
+impl Requests {
+    /// `genesis` is the first block of the network. `seed` is drawn by chance: from it come the transactions that nobody has,
+    /// by which the ends of answers are known.
+    pub(super) fn new(genesis: BlockHash, seed: [u8; 16]) -> Self {
+        Self {
+            last_id: 0,
+            pings: Questions::default(),
+            headers: HeaderQuestions::new(genesis),
+            blocks: Blocks::new(seed),
+            transactions: Transactions::default(),
+            addresses: Addresses::default(),
+            end: None,
+        }
+    }
+
+    /// How many requests wait for their answers.
+    pub(super) fn open(&self) -> usize {
+        self.pings.len()
+            + self.headers.len()
+            + self.blocks.len()
+            + self.transactions.len()
+            + self.addresses.len()
+    }
+
+    /// A ping with that nonce will be sent.
+    pub(super) fn ask_ping(&mut self, nonce: u64) -> Result<Asked<Duration>, NotAsked> {
+        let (asked, waiter) = self.admit()?;
+        self.pings.open(asked.id, nonce, waiter);
+        Ok(asked)
+    }
+
+    /// Whether a ping has to go before the next question for headers, see [`Requests::ask_headers`].
+    pub(super) fn headers_need_fence(&self) -> bool {
+        self.headers.need_fence()
+    }
+
+    /// `question` will be sent. With a `fence` a ping with that nonce goes before it, and what comes before its pong
+    /// is no answer.
+    pub(super) fn ask_headers(
+        &mut self,
+        question: &GetHeaders,
+        fence: Option<u64>,
+    ) -> Result<Asked<Vec<BlockHeader>>, NotAsked> {
+        let (asked, waiter) = self.admit()?;
+        self.headers.ask(asked.id, question, fence, waiter);
+        Ok(asked)
+    }
+
+    /// A block is asked for: the question that will be sent, in the order of these calls.
+    pub(super) fn ask_block(
+        &mut self,
+        hash: BlockHash,
+    ) -> Result<(Asked<Block>, GetData), NotAsked> {
+        let (asked, waiter) = self.admit()?;
+        let question = self.blocks.ask(asked.id, hash, waiter);
+        Ok((asked, question))
+    }
+
+    /// Transactions are asked for: what the questions that will be sent have to list.
+    pub(super) fn ask_transactions(
+        &mut self,
+        txids: &[Txid],
+    ) -> Result<(Asked<FoundTransactions>, Vec<Inventory>), NotAsked> {
+        let (asked, waiter) = self.admit()?;
+        let entries = self.transactions.ask(asked.id, txids, waiter);
+        Ok((asked, entries))
+    }
+
+    /// A `getaddr` will be sent; there is one in the life of a connection.
+    pub(super) fn ask_addresses(&mut self) -> Result<Asked<Vec<TimestampedAddress>>, NotAsked> {
+        let (asked, waiter) = self.admit()?;
+        if self.addresses.are_asked() {
+            return Err(NotAsked::Already);
+        }
+        self.addresses.ask(asked.id, waiter);
+        Ok(asked)
+    }
+
+    /// A `getaddr` has been sent, by whomever.
+    pub(super) fn on_getaddr_sent(&mut self) {
+        self.addresses.on_sent();
+    }
+
+    /// A ping has been answered.
+    pub(super) fn on_pong(&mut self, nonce: u64, round_trip: Duration) {
+        self.headers.on_pong(nonce);
+        if let Some(id) = self.pings.first(|asked| *asked == nonce) {
+            self.pings.end(id, Ok(round_trip));
+        }
+    }
+
+    /// Something has come. What answers no question is given back.
+    pub(super) fn on_received(&mut self, received: Received) -> Option<Received> {
+        let (message, weight) = match received {
+            Received::Message(message, weight) => (message, weight),
+            Received::PassedOver { command, len } => {
+                let is_answer = self.on_passed_over(command, len);
+                return (!is_answer).then_some(Received::PassedOver { command, len });
+            }
+        };
+        let is_answer = match &message {
+            Message::Headers(headers) => self.headers.on_headers(&headers.headers),
+            Message::Block(block) => self.blocks.on_block(block),
+            Message::Tx(tx) => self.transactions.on_tx(tx),
+            Message::Addr(addr) => self.addresses.on_addr(&addr.addresses),
+            Message::NotFound(missing) if !missing.inventory.is_empty() => {
+                return self.on_not_found(message, weight);
+            }
+            _ => false,
+        };
+        (!is_answer).then_some(Received::Message(message, weight))
+    }
+
+    /// Nobody waits for the answer to a question that has been sent. A last look at [`Asked::answer`] is due: what was
+    /// to be had has been put there.
+    pub(super) fn give_up(&mut self, id: u64) {
+        self.headers.give_up(id);
+        self.blocks.give_up(id);
+        self.transactions.give_up(id);
+        self.addresses.give_up(id);
+        self.pings.take(id);
+    }
+
+    /// A question could not be sent.
+    pub(super) fn withdraw(&mut self, id: u64) {
+        self.headers.withdraw(id);
+        self.blocks.withdraw(id);
+        // Of several questions some may have been sent.
+        self.transactions.give_up(id);
+        self.addresses.withdraw(id);
+        self.pings.take(id);
+    }
+
+    /// The connection has ended: so do all requests, and nothing is asked any more. The first reason counts.
+    pub(super) fn close(&mut self, reason: &DisconnectReason) {
+        let reason = self.end.get_or_insert_with(|| reason.clone());
+        self.pings.close(reason);
+        self.headers.close(reason);
+        self.blocks.close(reason);
+        self.transactions.close(reason);
+        self.addresses.close(reason);
+    }
+
+    fn admit<T>(&mut self) -> Result<(Asked<T>, Waiter<T>), NotAsked> {
+        if let Some(reason) = &self.end {
+            return Err(NotAsked::Ended(reason.clone()));
+        }
+        if self.open() >= MAX_OPEN {
+            return Err(NotAsked::TooMany { limit: MAX_OPEN });
+        }
+        self.last_id += 1;
+        Ok(questions::pair(self.last_id))
+    }
+
+    /// Takes out of a `notfound` what answers questions; the rest is not for us.
+    fn on_not_found(&mut self, message: Message, weight: Weight) -> Option<Received> {
+        let Message::NotFound(mut missing) = message else {
+            return Some(Received::Message(message, weight));
+        };
+        missing.inventory.retain(|entry| {
+            let is_answer = match entry {
+                Inventory::Tx(txid) => {
+                    self.blocks.on_end_named(*txid) || self.transactions.on_missing(*txid)
+                }
+                Inventory::Block(hash) => self.blocks.on_missing(*hash),
+                _ => false,
+            };
+            !is_answer
+        });
+        let left = !missing.inventory.is_empty();
+        left.then(|| Received::Message(missing.into(), weight))
+    }
+
+    /// A payload does not say what it would have been: a node answers in the order in which it was asked.
+    fn on_passed_over(&mut self, command: Command, len: u64) -> bool {
+        match command.name() {
+            "block" => self.blocks.on_passed_over(len),
+            "tx" => self.transactions.on_passed_over(len),
+            "headers" => self.headers.on_passed_over(len),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Questions for blocks.
+
+use super::*;
+use crate::connection::requests::blocks;
+
+#[test]
+fn a_block_answers_the_question_for_it_and_its_end_is_swallowed() {
+    let mut requests = requests();
+    let (asked, end) = ask_block(&mut requests, block(1).hash());
+    assert!(!answers(&mut requests, block(2)));
+    assert!(answers(&mut requests, block(1)));
+    got(&asked, block(1));
+    assert!(!answers(&mut requests, block(1)), "nobody waits any more");
+    assert!(answers(&mut requests, not_found(&[end])));
+    waits(&asked);
+}
+
+#[test]
+fn blocks_are_found_in_any_order_and_only_those_whose_end_is_named_are_not() {
+    let mut requests = requests();
+    let [(one, _), (two, end_of_two), (three, _)] =
+        [1, 2, 3].map(|number| ask_block(&mut requests, block(number).hash()));
+    assert!(answers(&mut requests, block(3)));
+    got(&three, block(3));
+    assert!(answers(&mut requests, not_found(&[end_of_two])));
+    failed(&two, Failure::NotFound(block(2).hash()));
+    assert!(answers(&mut requests, block(1)));
+    got(&one, block(1));
+    assert_eq!(requests.open(), 0);
+}
+
+#[test]
+fn the_end_of_an_answer_that_nobody_awaits_is_swallowed_and_what_is_named_besides_is_not() {
+    let mut requests = requests();
+    let (asked, end) = ask_block(&mut requests, block(1).hash());
+    requests.give_up(asked.id);
+    let others = [
+        Inventory::Tx(Txid([7; 32])),
+        Inventory::Block(block(2).hash()),
+        Inventory::CompactBlock(block(1).hash()),
+    ];
+    let both = not_found(&[others[0], end, others[1], others[2]]);
+    assert_eq!(left(&mut requests, both), Some(not_found(&others)));
+    assert_eq!(left(&mut requests, not_found(&[end])), None);
+    assert_eq!(left(&mut requests, not_found(&[])), Some(not_found(&[])));
+    let Inventory::Tx(Txid(mut altered)) = end else {
+        panic!("{end:?}");
+    };
+    altered[31] = 1;
+    let altered = not_found(&[Inventory::Tx(Txid(altered))]);
+    assert_eq!(left(&mut requests, altered.clone()), Some(altered));
+}
+
+#[test]
+fn a_peer_that_names_the_block_itself_does_not_have_it() {
+    let mut requests = requests();
+    let hash = block(1).hash();
+    let (asked, end) = ask_block(&mut requests, hash);
+    let named = not_found(&[Inventory::Block(hash), end]);
+    assert_eq!(left(&mut requests, named), None);
+    failed(&asked, Failure::NotFound(hash));
+}
+
+#[test]
+fn each_of_several_who_ask_for_a_block_takes_one_copy_and_one_copy_is_enough_for_all() {
+    let mut requests = requests();
+    let hash = block(1).hash();
+    let [(one, _), (two, _)] = [(); 2].map(|()| ask_block(&mut requests, hash));
+    assert!(answers(&mut requests, block(1)));
+    got(&one, block(1));
+    waits(&two);
+    assert!(answers(&mut requests, block(1)));
+    got(&two, block(1));
+    assert!(!answers(&mut requests, block(1)));
+
+    // A peer that sends it once.
+    let [(one, _), (two, end), (three, _)] = [(); 3].map(|()| ask_block(&mut requests, hash));
+    assert!(answers(&mut requests, block(1)));
+    got(&one, block(1));
+    assert!(answers(&mut requests, not_found(&[end])));
+    got(&two, block(1));
+    requests.give_up(three.id);
+    got(&three, block(1));
+}
+
+#[test]
+fn a_block_too_long_is_that_of_the_oldest_question() {
+    let mut requests = requests();
+    let [(one, end_of_one), (two, _)] =
+        [1, 2].map(|number| ask_block(&mut requests, block(number).hash()));
+    assert!(is_passed_over(&mut requests, "block"));
+    failed(&one, Failure::TooLarge(99));
+    assert!(answers(&mut requests, not_found(&[end_of_one])));
+    waits(&two);
+    assert!(!is_passed_over(&mut requests, "cmpctblock"));
+    assert!(is_passed_over(&mut requests, "block"));
+    failed(&two, Failure::TooLarge(99));
+    assert!(!is_passed_over(&mut requests, "block"));
+}
+
+#[test]
+fn a_block_too_long_for_which_nobody_waits_any_more_is_not_taken_for_the_next() {
+    let mut requests = requests();
+    let (given_up, _) = ask_block(&mut requests, block(1).hash());
+    let (open, _) = ask_block(&mut requests, block(2).hash());
+    requests.give_up(given_up.id);
+    assert!(!is_passed_over(&mut requests, "block"));
+    waits(&open);
+    assert!(is_passed_over(&mut requests, "block"));
+    failed(&open, Failure::TooLarge(99));
+
+    // Its end says that it is not coming, and so does the answer to a later question.
+    for settle in [0, 1] {
+        let (given_up, end) = ask_block(&mut requests, block(1).hash());
+        requests.give_up(given_up.id);
+        let (later, _) = ask_block(&mut requests, block(2).hash());
+        let (open, _) = ask_block(&mut requests, block(3).hash());
+        if settle == 0 {
+            assert!(answers(&mut requests, not_found(&[end])));
+            requests.withdraw(later.id);
+        } else {
+            assert!(answers(&mut requests, block(2)));
+        }
+        assert!(is_passed_over(&mut requests, "block"));
+        failed(&open, Failure::TooLarge(99));
+    }
+}
+
+#[test]
+fn questions_that_were_given_up_are_remembered_up_to_a_bound() {
+    let mut requests = requests();
+    for _ in 0..=blocks::MAX_LEFT {
+        let (asked, _) = ask_block(&mut requests, block(1).hash());
+        requests.give_up(asked.id);
+    }
+    let (open, _) = ask_block(&mut requests, block(2).hash());
+    for _ in 0..blocks::MAX_LEFT {
+        assert!(!is_passed_over(&mut requests, "block"));
+    }
+    assert!(is_passed_over(&mut requests, "block"));
+    failed(&open, Failure::TooLarge(99));
+}

@@ -1,0 +1,66 @@
+//! Questions for headers.
+
+use super::*;
+
+#[test]
+fn headers_are_an_answer_if_they_continue_the_locator_or_start_behind_genesis_or_are_none() {
+    let [known, stranger] = [BlockHash([8; 32]), BlockHash([9; 32])];
+    for (first, is_answer) in [
+        (Some(known), true),
+        (Some(genesis()), true),
+        (None, true),
+        (Some(stranger), false),
+    ] {
+        let mut requests = requests();
+        let question = question(&[BlockHash([7; 32]), known], BlockHash::ZERO);
+        let asked = requests.ask_headers(&question, None).unwrap();
+        let found: Vec<_> = first.map(header_on).into_iter().collect();
+        assert_eq!(answers(&mut requests, headers(&found)), is_answer);
+        assert_eq!(asked.answer.try_recv().ok(), is_answer.then_some(Ok(found)));
+        // A second one is nobody's answer.
+        let again = answers(&mut requests, headers(&[header_on(known)]));
+        assert_eq!(again, !is_answer);
+    }
+}
+
+#[test]
+fn an_empty_locator_asks_for_one_header_by_its_hash() {
+    let mut requests = requests();
+    let wanted = header_on(BlockHash([8; 32]));
+    let question = question(&[], wanted.hash());
+    let asked = requests.ask_headers(&question, None).unwrap();
+    assert!(!answers(&mut requests, headers(&[header_on(genesis())])));
+    assert!(answers(&mut requests, headers(&[wanted])));
+    got(&asked, vec![wanted]);
+}
+
+#[test]
+fn headers_before_the_pong_of_the_fence_are_late_ones() {
+    let mut requests = requests();
+    let question = question(&[genesis()], BlockHash::ZERO);
+    assert!(!requests.headers_need_fence());
+    let first = requests.ask_headers(&question, None).unwrap();
+    requests.give_up(first.id);
+    assert!(requests.headers_need_fence());
+    let second = requests.ask_headers(&question, Some(5)).unwrap();
+    assert!(!answers(&mut requests, headers(&[])));
+    assert!(!is_passed_over(&mut requests, "headers"));
+    requests.on_pong(6, SECOND);
+    assert!(!answers(&mut requests, headers(&[])), "another pong");
+    requests.on_pong(5, SECOND);
+    assert!(
+        requests.headers_need_fence(),
+        "the question may be given up"
+    );
+    let found = [header_on(genesis())];
+    assert!(answers(&mut requests, headers(&found)));
+    got(&second, found.to_vec());
+    assert!(!requests.headers_need_fence());
+
+    let third = requests.ask_headers(&question, None).unwrap();
+    assert!(is_passed_over(&mut requests, "headers"));
+    failed(&third, Failure::TooLarge(99));
+    let unsent = requests.ask_headers(&question, None).unwrap();
+    requests.withdraw(unsent.id);
+    assert!(!requests.headers_need_fence());
+}

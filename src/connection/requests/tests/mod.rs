@@ -1,0 +1,216 @@
+//! Every rule by which something that comes is the answer to a question, or is not.
+
+mod blocks;
+mod headers;
+mod transactions;
+
+use std::time::Duration;
+
+use super::failure::Failure;
+use super::*;
+use crate::network::Network;
+use crate::wire::{
+    Addr, Headers, NetworkAddress, NotFound, OutPoint, Services, Transaction, TransactionInput,
+    TransactionOutput, Tx,
+};
+
+const SEED: [u8; 16] = [0xab; 16];
+const SECOND: Duration = Duration::from_secs(1);
+
+fn genesis() -> BlockHash {
+    BlockHeader::genesis(Network::Regtest).hash()
+}
+
+fn requests() -> Requests {
+    Requests::new(genesis(), SEED)
+}
+
+fn header_on(previous: BlockHash) -> BlockHeader {
+    BlockHeader {
+        previous,
+        ..BlockHeader::genesis(Network::Regtest)
+    }
+}
+
+fn block(number: u8) -> Block {
+    Block::new(&header_on(BlockHash([number; 32])), &[])
+}
+
+fn tx(number: u8) -> Tx {
+    Tx::from(&Transaction {
+        version: 1,
+        inputs: vec![TransactionInput {
+            previous: OutPoint {
+                txid: Txid([number; 32]),
+                index: 0,
+            },
+            script: Vec::new(),
+            sequence: 0,
+        }],
+        outputs: vec![TransactionOutput {
+            value: 1,
+            script: Vec::new(),
+        }],
+        lock_time: 0,
+    })
+}
+
+fn address(number: u8) -> TimestampedAddress {
+    let socket = std::net::SocketAddr::from(([10, 0, 0, number], 1));
+    TimestampedAddress {
+        time: 1,
+        address: NetworkAddress::new(Services::NETWORK, socket),
+    }
+}
+
+fn question(locator: &[BlockHash], stop: BlockHash) -> GetHeaders {
+    GetHeaders {
+        version: 1,
+        locator: locator.to_vec(),
+        stop,
+    }
+}
+
+fn headers(headers: &[BlockHeader]) -> Message {
+    let headers = headers.to_vec();
+    Headers { headers }.into()
+}
+
+fn not_found(entries: &[Inventory]) -> Message {
+    NotFound::from(entries.to_vec()).into()
+}
+
+/// Whether a message is an answer, and not given back.
+fn answers(requests: &mut Requests, message: impl Into<Message>) -> bool {
+    left(requests, message).is_none()
+}
+
+/// What is left of a message when the answers in it are taken out.
+fn left(requests: &mut Requests, message: impl Into<Message>) -> Option<Message> {
+    let received = Received::Message(
+        message.into(),
+        Weight {
+            len: 77,
+            memory: None,
+        },
+    );
+    requests.on_received(received).map(|left| match left {
+        Received::Message(message, Weight { len: 77, .. }) => message,
+        other => panic!("{other:?}"),
+    })
+}
+
+fn is_passed_over(requests: &mut Requests, name: &'static str) -> bool {
+    let command = Command::new(name);
+    let received = Received::PassedOver { command, len: 99 };
+    requests.on_received(received).is_none()
+}
+
+/// The block that is asked for, the transaction that ends the question, and who waits.
+fn ask_block(requests: &mut Requests, hash: BlockHash) -> (Asked<Block>, Inventory) {
+    let (asked, question) = requests.ask_block(hash).unwrap();
+    let [Inventory::Block(wanted), end @ Inventory::Tx(_)] = question.inventory[..] else {
+        panic!("{question:?}");
+    };
+    assert_eq!(wanted, hash);
+    (asked, end)
+}
+
+#[track_caller]
+fn got<T: PartialEq + std::fmt::Debug>(asked: &Asked<T>, expected: T) {
+    assert_eq!(asked.answer.try_recv(), Ok(Ok(expected)));
+}
+
+#[track_caller]
+fn failed<T: PartialEq + std::fmt::Debug>(asked: &Asked<T>, expected: Failure) {
+    assert_eq!(asked.answer.try_recv(), Ok(Err(expected)));
+}
+
+#[track_caller]
+fn waits<T: PartialEq + std::fmt::Debug>(asked: &Asked<T>) {
+    assert!(asked.answer.is_empty());
+}
+
+#[test]
+fn a_pong_answers_the_ping_with_its_nonce() {
+    let mut requests = requests();
+    let [one, other] = [1, 2].map(|nonce| requests.ask_ping(nonce).unwrap());
+    requests.on_pong(3, SECOND);
+    requests.on_pong(2, SECOND);
+    requests.on_pong(2, 2 * SECOND);
+    waits(&one);
+    got(&other, SECOND);
+    assert_eq!(requests.open(), 1);
+}
+
+#[test]
+fn a_list_of_addresses_is_the_answer_and_a_single_one_only_at_the_end() {
+    let addr = |numbers: &[u8]| Addr {
+        addresses: numbers.iter().map(|number| address(*number)).collect(),
+    };
+    for list in [&[][..], &[2, 3]] {
+        let mut requests = requests();
+        assert!(!answers(&mut requests, addr(&[2, 3])), "nobody asked");
+        let asked = requests.ask_addresses().unwrap();
+        assert!(!answers(&mut requests, addr(&[1])));
+        waits(&asked);
+        assert!(answers(&mut requests, addr(list)));
+        got(&asked, addr(list).addresses);
+    }
+    let mut requests = requests();
+    let asked = requests.ask_addresses().unwrap();
+    assert!(!answers(&mut requests, addr(&[1])));
+    requests.give_up(asked.id);
+    got(&asked, vec![address(1)]);
+}
+
+#[test]
+fn addresses_are_asked_for_once_if_the_question_was_sent() {
+    let mut requests = requests();
+    let unsent = requests.ask_addresses().unwrap();
+    assert_eq!(requests.ask_addresses().unwrap_err(), NotAsked::Already);
+    requests.withdraw(unsent.id);
+    let sent = requests.ask_addresses().unwrap();
+    requests.on_getaddr_sent();
+    requests.give_up(sent.id);
+    assert_eq!(requests.ask_addresses().unwrap_err(), NotAsked::Already);
+}
+
+#[test]
+fn the_number_of_open_requests_is_bounded() {
+    let mut requests = requests();
+    let mut open: Vec<_> = (0..MAX_OPEN as u64)
+        .map(|nonce| requests.ask_ping(nonce).unwrap())
+        .collect();
+    let too_many = NotAsked::TooMany { limit: 1024 };
+    assert_eq!(requests.ask_block(genesis()).unwrap_err(), too_many);
+    assert_eq!(requests.ask_transactions(&[]).unwrap_err(), too_many);
+    assert_eq!(requests.ask_addresses().unwrap_err(), too_many);
+    requests.give_up(open.remove(500).id);
+    let question = question(&[], genesis());
+    requests.ask_headers(&question, None).unwrap();
+    assert_eq!(requests.ask_ping(7).unwrap_err(), too_many);
+}
+
+#[test]
+fn the_end_answers_all_with_the_first_reason_and_nothing_is_asked_any_more() {
+    let mut requests = requests();
+    let ping = requests.ask_ping(1).unwrap();
+    let question = question(&[], genesis());
+    let headers = requests.ask_headers(&question, None).unwrap();
+    let (block, _) = requests.ask_block(genesis()).unwrap();
+    let (transactions, _) = requests.ask_transactions(&[tx(1).txid()]).unwrap();
+    let addresses = requests.ask_addresses().unwrap();
+    requests.close(&DisconnectReason::EndOfStream);
+    requests.close(&DisconnectReason::Command);
+    let ended = Failure::Ended(DisconnectReason::EndOfStream);
+    failed(&ping, ended.clone());
+    failed(&headers, ended.clone());
+    failed(&block, ended.clone());
+    failed(&transactions, ended.clone());
+    failed(&addresses, ended);
+    assert_eq!(requests.open(), 0);
+    let ended = NotAsked::Ended(DisconnectReason::EndOfStream);
+    assert_eq!(requests.ask_ping(2).unwrap_err(), ended);
+    assert_eq!(requests.ask_addresses().unwrap_err(), ended);
+}

@@ -1,0 +1,58 @@
+//! Questions for transactions.
+
+use super::*;
+
+#[test]
+fn transactions_are_asked_for_once_each_and_given_in_the_order_asked() {
+    let mut requests = requests();
+    let txids = [1, 2, 1, 3].map(|number| tx(number).txid());
+    let (asked, entries) = requests.ask_transactions(&txids).unwrap();
+    let expected = [txids[0], txids[1], txids[3]].map(Inventory::Tx);
+    assert_eq!(entries, expected);
+    assert!(answers(&mut requests, tx(3)));
+    assert!(!answers(&mut requests, tx(4)));
+    let named = [Inventory::Tx(txids[1]), Inventory::Tx(tx(4).txid())];
+    let rest = not_found(&named[1..]);
+    assert_eq!(left(&mut requests, not_found(&named)), Some(rest));
+    assert!(!answers(&mut requests, tx(3)), "it came before");
+    waits(&asked);
+    assert!(answers(&mut requests, tx(1)));
+    got(&asked, vec![Some(tx(1)), None, Some(tx(1)), Some(tx(3))]);
+}
+
+#[test]
+fn each_of_several_who_ask_for_a_transaction_takes_one_copy_and_one_copy_is_enough_for_all() {
+    let mut requests = requests();
+    let txid = tx(1).txid();
+    let mut ask = || requests.ask_transactions(&[txid]).unwrap().0;
+    let [one, two, three, four] = [(); 4].map(|()| ask());
+    assert!(answers(&mut requests, tx(1)));
+    got(&one, vec![Some(tx(1))]);
+    assert!(answers(&mut requests, tx(1)));
+    got(&two, vec![Some(tx(1))]);
+    let missing = not_found(&[Inventory::Tx(txid)]);
+    assert!(answers(&mut requests, missing.clone()));
+    got(&three, vec![Some(tx(1))]);
+    requests.give_up(four.id);
+    got(&four, vec![Some(tx(1))]);
+
+    let (alone, _) = requests.ask_transactions(&[txid]).unwrap();
+    assert!(answers(&mut requests, missing.clone()));
+    got(&alone, vec![None]);
+    assert_eq!(left(&mut requests, missing.clone()), Some(missing));
+}
+
+#[test]
+fn a_transaction_too_long_is_that_of_the_oldest_question_unless_one_was_given_up() {
+    let mut requests = requests();
+    let mut ask = |number| requests.ask_transactions(&[tx(number).txid()]).unwrap().0;
+    let [one, two] = [1, 2].map(&mut ask);
+    assert!(is_passed_over(&mut requests, "tx"));
+    failed(&one, Failure::TooLarge(99));
+    requests.give_up(two.id);
+    let (three, _) = requests.ask_transactions(&[tx(3).txid()]).unwrap();
+    assert!(!is_passed_over(&mut requests, "tx"));
+    waits(&three);
+    requests.give_up(three.id);
+    assert!(three.answer.try_recv().is_err());
+}

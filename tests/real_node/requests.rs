@@ -1,0 +1,199 @@
+//! Questions to a real node, on a handle from several threads at once.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::thread;
+use std::time::Duration;
+
+use bsv_p2p::event::{BitcoinMessageEvent, Event};
+use bsv_p2p::local_node::Chain;
+use bsv_p2p::wire::{
+    Addr, BlockHash, Inventory, Message, NetworkAddress, Services, TimestampedAddress, Txid,
+};
+use bsv_p2p::{Error, Wait};
+use serde_json::json;
+
+use crate::mining::{now, spend};
+use crate::objects::spendable;
+use crate::peer::{
+    Actor, SOON, UNKNOWN, assert_good_standing, be_dialled, config, dial, genesis, hash,
+};
+use crate::support::RealNode;
+
+/// A transaction that nobody has.
+const NO_TX: Txid = Txid([0x77; 32]);
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn several_threads_ask_for_everything_at_once() {
+    let node = RealNode::start(&[]);
+    let mined: Vec<BlockHash> = node
+        .generate(50)
+        .iter()
+        .map(|text| hash(&json!(text)))
+        .collect();
+    let mut actor = Actor::dial(&node, config());
+    actor.connected(&node);
+    let handle = &actor.handle;
+    thread::scope(|scope| {
+        for thread in 0..8 {
+            let (node, mined) = (&node, &mined);
+            scope.spawn(move || {
+                for step in 0..mined.len() {
+                    let at = (step * 7 + thread) % mined.len();
+                    let block = handle.block(mined[at], SOON).expect("a block");
+                    assert_eq!(block.hash(), mined[at]);
+                    if step % 10 == thread {
+                        assert!(block.bytes() == &node.block_bytes(&mined[at].to_string()));
+                        match handle.block(UNKNOWN, SOON) {
+                            Err(Error::NotFound { hash, .. }) => assert_eq!(hash, UNKNOWN),
+                            other => panic!("{other:?}"),
+                        }
+                        let headers = handle.headers(&[mined[at]], BlockHash::ZERO, SOON);
+                        let hashes = headers.expect("headers").into_iter().map(|h| h.hash());
+                        assert!(hashes.eq(mined[at + 1..].iter().copied()));
+                        assert!(handle.ping(SOON).expect("a pong") < SOON);
+                        let missing = handle.transactions(&[NO_TX, NO_TX], SOON);
+                        assert_eq!(missing.expect("an answer"), [None, None]);
+                    }
+                }
+            });
+        }
+    });
+    assert_good_standing(&node);
+    let told = actor.life();
+    let answers = told.iter().filter(|event| {
+        matches!(event, Event::Message(BitcoinMessageEvent { message, .. })
+            if matches!(**message, Message::Block(_) | Message::Headers(_) | Message::NotFound(_)))
+    });
+    assert_eq!(answers.count(), 0, "{told:#?}");
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn transactions_are_found_and_missing_in_the_order_asked() {
+    let node = RealNode::start(&[]);
+    let mut chain = Chain::new();
+    let tx = spend(spendable(&node, &mut chain), 4_999_000_000);
+    let txid = tx.txid();
+    let mut giver = dial(&node, &config());
+    let mut actor = Actor::dial(&node, config());
+    actor.connected(&node);
+    giver.send(&tx.clone().into()).expect("an open connection");
+    // The node gives what it has announced.
+    actor.receive("the announcement of the transaction", |message| {
+        matches!(message, Message::Inv(inv) if inv.inventory.contains(&Inventory::Tx(txid)))
+            .then_some(())
+    });
+    let handle = &actor.handle;
+    let asked = [NO_TX, txid, NO_TX, txid];
+    let expected = [None, Some(tx.clone()), None, Some(tx.clone())];
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            let expected = &expected;
+            scope.spawn(move || {
+                for _ in 0..20 {
+                    let found = handle.transactions(&asked, SOON).expect("an answer");
+                    assert_eq!(found, expected);
+                }
+            });
+        }
+    });
+    let unlisted = giver.transactions(&[NO_TX], SOON);
+    assert_eq!(unlisted.expect("an answer"), [None]);
+    assert_good_standing(&node);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn a_node_that_knows_nobody_says_nothing_of_addresses_and_is_asked_once() {
+    let node = RealNode::start(&[]);
+    let mut connection = dial(&node, &config());
+    // The node knows nobody, and says nothing: its answer would come within half a minute on average.
+    let silence = connection.addresses(Duration::from_secs(1));
+    assert!(
+        matches!(
+            silence,
+            Err(Error::TimedOut {
+                wait: Wait::Reply,
+                ..
+            })
+        ),
+        "{silence:?}"
+    );
+    let again = connection.addresses(SOON);
+    assert!(
+        matches!(again, Err(Error::AlreadyAsked { .. })),
+        "{again:?}"
+    );
+    connection.ping(SOON).expect("a pong");
+    assert_good_standing(&node);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn a_request_that_was_given_up_does_not_disturb_the_next() {
+    let node = RealNode::start(&[]);
+    node.generate(5);
+    let mut actor = Actor::dial(&node, config());
+    actor.connected(&node);
+    let handle = &actor.handle;
+    for _ in 0..20 {
+        // Rarely the node is faster than the giving up.
+        let first = handle.headers(&[genesis()], BlockHash::ZERO, Duration::ZERO);
+        assert!(
+            matches!(first, Ok(_) | Err(Error::TimedOut { .. })),
+            "{first:?}"
+        );
+        let tip = handle.headers(&[genesis()], BlockHash::ZERO, SOON);
+        let tip = tip.expect("headers").last().expect("a header").hash();
+        let none = handle
+            .headers(&[tip], BlockHash::ZERO, SOON)
+            .expect("an answer");
+        assert_eq!(none, []);
+        let given_up = handle.block(UNKNOWN, Duration::ZERO);
+        assert!(
+            matches!(
+                given_up,
+                Err(Error::TimedOut { .. } | Error::NotFound { .. })
+            ),
+            "{given_up:?}"
+        );
+        assert_eq!(handle.block(tip, SOON).expect("a block").hash(), tip);
+    }
+    assert_good_standing(&node);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn addresses_that_the_node_has_been_told_are_told_to_who_asks() {
+    /// The node answers after half a minute on average, and after so long in all but one of ten thousand cases.
+    const PATIENT: Duration = Duration::from_secs(300);
+    let node = RealNode::start(&[]);
+    // The node believes whom it has dialled.
+    let mut teller = be_dialled(&node, &config());
+    let entry = |number: u32| {
+        let ip = Ipv4Addr::from(0x2000_0001 + (number << 16));
+        let socket = SocketAddr::from((ip, 18444));
+        TimestampedAddress {
+            time: now(),
+            address: NetworkAddress::new(Services::NETWORK, socket),
+        }
+    };
+    let told: Vec<_> = (0..200).map(entry).collect();
+    let addresses = told.clone();
+    teller
+        .send(&Addr { addresses }.into())
+        .expect("an open connection");
+    teller.ping(SOON).expect("a pong");
+    let mut asker = dial(&node, &config());
+    let answer = asker.addresses(PATIENT).expect("addresses");
+    // 23 of a hundred of those that it has kept.
+    assert!((2..=46).contains(&answer.len()), "{answer:?}");
+    for found in &answer {
+        assert!(
+            told.iter().any(|entry| entry.address == found.address),
+            "{found:?}"
+        );
+    }
+    assert_good_standing(&node);
+}
