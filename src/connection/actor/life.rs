@@ -162,18 +162,27 @@ fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<Arc<Link>, Di
 /// Does what the session wants. Returns the reason once the connection is at its end.
 fn drain(shared: &Shared, link: &Link, was_connected: &mut bool) -> Option<DisconnectReason> {
     let mut session = Locked { shared, link };
-    while let Some(output) = session.with(|session| session.poll_output()) {
+    // Told behind what is sent: a program that answers an event at once shall not overtake that.
+    let mut events = Vec::new();
+    let mut end = None;
+    while end.is_none()
+        && let Some(output) = session.with(|session| session.poll_output())
+    {
         match output {
             Output::Send(message) => {
                 // If it is not taken, the outbox is closed, and says below why.
                 let _ = link.outbox.reply(&message);
             }
-            Output::Event(event) => {
-                *was_connected |= matches!(event, SessionEvent::HandshakeComplete(_));
-                tell(shared, event);
-            }
-            Output::Close(reason) => return Some(reason),
+            Output::Event(event) => events.push(event),
+            Output::Close(reason) => end = Some(reason),
         }
+    }
+    for event in events {
+        *was_connected |= matches!(event, SessionEvent::HandshakeComplete(_));
+        tell(shared, event);
+    }
+    if end.is_some() {
+        return end;
     }
     // A peer that has gone may have said something before: the reads go on until they come to the end.
     let cut = |reason: &DisconnectReason| *reason == DisconnectReason::ConnectionReset;
