@@ -10,5 +10,7 @@ mod raw_peer;
 mod reading;
 mod requests;
 mod resources;
+#[path = "../support/seeded.rs"]
+mod seeded;
 mod sending;
 mod stalls;
