@@ -9,7 +9,7 @@ use bsv_p2p::wire::{Block, Headers};
 use crate::asker::{self, Chain};
 use crate::fault_proxy::{FaultPlan, FaultProxy};
 use crate::messages::transaction;
-use crate::seeds::for_each_seed;
+use crate::seeds::{AT_ONCE, for_each_seed};
 use crate::side::{self, DEADLINE};
 
 /// A node with a chain of short and long blocks, and the chain.
@@ -42,7 +42,7 @@ fn node_with_chain() -> (LocalNode, Chain) {
 #[test]
 fn a_node_is_asked_for_its_chain_whatever_happens_on_the_way() {
     let (node, chain) = node_with_chain();
-    for_each_seed(24, |_, plan: &FaultPlan| {
+    for_each_seed(24, AT_ONCE, |_, plan: &FaultPlan| {
         let plan_of_all = plan.clone();
         let proxy = FaultProxy::start(node.address(), move |_| plan_of_all.clone());
         asker::run(&proxy, &side::config(plan.harm()), &chain)

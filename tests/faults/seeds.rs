@@ -10,18 +10,22 @@ use parking_lot::Mutex;
 
 use crate::fault_proxy::FaultPlan;
 
-/// How many runs go on at once. Most of them wait.
-const AT_ONCE: usize = 8;
+/// How many runs may go on at once where they do not disturb each other. Most of them wait.
+pub(crate) const AT_ONCE: usize = 8;
 
-/// Calls `run` with the plan of every seed: `count` of them, or as the environment says. Prints how often each end came, and
+/// Calls `run` with the plan of every seed: `count` of them, or as the environment says; so many `at_once`. Prints how often each end came, and
 /// fails with all runs that panicked.
-pub(crate) fn for_each_seed(count: u64, run: impl Fn(u64, &FaultPlan) -> String + Sync) {
+pub(crate) fn for_each_seed(
+    count: u64,
+    at_once: usize,
+    run: impl Fn(u64, &FaultPlan) -> String + Sync,
+) {
     let seeds = chosen(count);
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     let ends = Mutex::new(BTreeMap::<String, usize>::new());
     thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Relaxed)) {
                     let plan = FaultPlan::from_seed(*seed);

@@ -14,13 +14,13 @@ use crossbeam_channel::Receiver;
 
 use crate::fault_proxy::{FaultPlan, FaultProxy, Strike, Way};
 use crate::messages::script;
-use crate::seeds::for_each_seed;
+use crate::seeds::{AT_ONCE, for_each_seed};
 use crate::side::{self, News, Story};
 use crate::table::{self, Role};
 
 #[test]
 fn two_peers_tell_the_same_story_whatever_happens_between_them() {
-    for_each_seed(48, run);
+    for_each_seed(48, AT_ONCE, run);
 }
 
 /// One side of a run: its events as they come, and what it sends once it may.
