@@ -4,6 +4,7 @@ mod bad_input;
 mod both_ways;
 mod events;
 mod harness;
+mod known_defects;
 mod life_cycle;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
