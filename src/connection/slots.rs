@@ -1,6 +1,11 @@
 //! How many connections there may be.
 
 use std::sync::Arc;
+
+// The model check in tests/model tries every interleaving of these.
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+#[cfg(not(loom))]
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Places for connections: a count that never exceeds its maximum.

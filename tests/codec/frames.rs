@@ -576,3 +576,35 @@ fn frames_are_appended_to_what_is_in_the_buffer() {
     let verack = good_frame(b"verack", &[]);
     assert_eq!(out, [&b"before"[..], &ping, &verack].concat());
 }
+
+/// One byte for each read.
+struct Trickle<'a>(&'a [u8]);
+
+impl std::io::Read for Trickle<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        std::io::Read::read(&mut self.0, &mut into[..1])
+    }
+}
+
+#[test]
+fn a_long_message_in_pieces_of_one_byte_costs_work_in_proportion_to_its_length() {
+    const LEN: usize = 2_000_000;
+    let message = Message::Unknown {
+        command: Command::new("test"),
+        payload: vec![7; LEN].into(),
+    };
+    let mut bytes = Vec::new();
+    encode_frame(Network::Regtest.magic(), &message, &mut bytes);
+    let mut reader = FrameReader::new(Network::Regtest.magic(), PayloadLimits::default());
+    let mut source = Trickle(&bytes);
+    let began = std::time::Instant::now();
+    let frame = loop {
+        if let Some(incoming) = reader.next_frame().unwrap() {
+            break incoming;
+        }
+        assert_eq!(reader.read_from(&mut source).unwrap(), 1);
+    };
+    assert!(matches!(frame, Incoming::Frame(frame) if frame.payload.len() == LEN));
+    // A copy of what has come for every byte would be 2,000 GB.
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}

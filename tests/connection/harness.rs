@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crossbeam_channel::Receiver;
 
 use crate::raw_peer::{DEADLINE, RawListener, RawPeer, narrow_pair};
+pub(crate) use crate::seeded::Seeded;
 
 /// How long the end of a connection may take that somebody asked for.
 pub(crate) const PROMPT: Duration = Duration::from_secs(1);
@@ -42,22 +43,6 @@ pub(crate) fn number_of(message: &Message) -> Option<u32> {
     match message {
         Message::Unknown { payload, .. } => Some(u32::from_le_bytes(*payload.first_chunk()?)),
         _ => None,
-    }
-}
-
-/// Numbers that look random and are the same in every run (splitmix64).
-pub(crate) struct Seeded(pub(crate) u64);
-
-impl Seeded {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
     }
 }
 

@@ -6,6 +6,7 @@ mod both_ways;
 mod events;
 mod handle_requests;
 mod harness;
+mod known_defects;
 mod life_cycle;
 mod over_capacity;
 mod payload_memory;
@@ -17,5 +18,7 @@ mod requests;
 mod resources;
 mod restarts;
 mod running_config;
+#[path = "../support/seeded.rs"]
+mod seeded;
 mod sending;
 mod stalls;

@@ -51,6 +51,30 @@ fn nothing_is_sent_before_the_handshake() {
 }
 
 #[test]
+fn what_a_program_sends_as_soon_as_it_hears_of_the_handshake_overtakes_nothing() {
+    // It hears of it in another thread: which one is faster differs from time to time.
+    for _ in 0..400 {
+        let listener = RawListener::new();
+        let actor = Actor::dial(listener.address(), &config());
+        let mut peer = listener.accept();
+        peer.send(version());
+        peer.send(Message::Verack);
+        while actor.next_event().name() != "HandshakeComplete" {}
+        actor.handle.try_send(&message("hasty")).unwrap();
+        for expected in [
+            "version",
+            "verack",
+            "protoconf",
+            "sendheaders",
+            "ping",
+            "test",
+        ] {
+            assert_eq!(peer.next_message().command().name(), expected);
+        }
+    }
+}
+
+#[test]
 fn what_a_node_punishes_needs_the_unchecked_way_and_what_the_session_owns_has_none() {
     let (actor, mut peer) = Actor::connected(&config());
     let mempool = Message::from(Mempool::Empty);

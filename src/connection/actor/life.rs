@@ -199,23 +199,30 @@ fn connect(
 fn drain(shared: &Shared, link: &Link) -> Option<DisconnectReason> {
     let mut session = Locked { shared, link };
     let mut last_words = false;
-    while let Some(output) = session.with(|session| session.poll_output()) {
+    // Told behind what is sent: a program that answers an event at once shall not overtake that.
+    let mut events = Vec::new();
+    let mut end = None;
+    while end.is_none()
+        && let Some(output) = session.with(|session| session.poll_output())
+    {
         match output {
             Output::Send(message) => {
                 // If it is not taken, the outbox is closed, and says below why.
                 let _ = link.outbox.reply(&message);
                 last_words = true;
             }
-            Output::Event(event) => {
-                tell(shared, event);
-            }
-            Output::Close(reason) => {
-                if last_words {
-                    farewell(shared, link);
-                }
-                return Some(reason);
-            }
+            Output::Event(event) => events.push(event),
+            Output::Close(reason) => end = Some(reason),
         }
+    }
+    for event in events {
+        tell(shared, event);
+    }
+    if end.is_some() {
+        if last_words {
+            farewell(shared, link);
+        }
+        return end;
     }
     // A peer that has gone may have said something before: the reads go on until they come to the end.
     let cut = |reason: &DisconnectReason| *reason == DisconnectReason::ConnectionReset;

@@ -1,0 +1,97 @@
+//! What other libraries have got wrong, and no other test here asks for.
+
+use std::net::{Ipv6Addr, TcpListener};
+use std::thread;
+use std::time::Duration;
+
+use bsv_p2p::Connection;
+use bsv_p2p::connection::{ConnectionSlots, PeerConnectionSetup};
+use bsv_p2p::session::{ConnectionState, DisconnectReason, NonceRegistry};
+use bsv_p2p::wire::{Addr, Message};
+
+use crate::harness::{Actor, config, connected, message};
+use crate::raw_peer::{DEADLINE, RawListener};
+
+#[test]
+fn peers_are_dialled_and_taken_over_ipv6_as_well() {
+    let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
+        // Many containers have no IPv6, not even for themselves.
+        return eprintln!("not tested: there is no IPv6 here");
+    };
+    let address = listener.local_addr().unwrap();
+    let accept = || listener.accept().unwrap().0;
+
+    let one = Actor::dial(address, &config());
+    let other = Actor::take(accept(), &config());
+    one.expect_handshake();
+    other.expect_handshake();
+    assert_eq!(one.handle.address(), address);
+    assert!(other.handle.address().is_ipv6());
+    for (from, to) in [(&one, &other), (&other, &one)] {
+        from.handle.try_send(&message("six")).unwrap();
+        assert_eq!(to.next_message(), Message::SendHeaders);
+        assert_eq!(to.next_message(), message("six"));
+    }
+
+    let (dialled, accepted) = thread::scope(|scope| {
+        let accepted =
+            scope.spawn(|| Connection::accept(accept(), &config(), &NonceRegistry::default()));
+        let dialled = Connection::connect(&address.to_string(), &config());
+        (dialled, accepted.join().unwrap())
+    });
+    assert_eq!(dialled.unwrap().address(), address);
+    accepted.unwrap();
+}
+
+#[test]
+fn an_answer_that_came_before_anybody_waited_for_it_is_not_missed() {
+    let answer = Message::Addr(Addr::default());
+    let (mut connection, mut peer) = connected(&config());
+    connection.send(&Message::GetAddr).unwrap();
+    peer.expect("getaddr");
+    peer.send(answer.clone());
+    // A ping of the program meets the answer and is not what waits for it.
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let nonce = peer.expect_ping();
+            peer.send(bsv_p2p::wire::Pong::new(nonce));
+        });
+        connection.ping(DEADLINE).unwrap();
+    });
+    assert_eq!(connection.receive().unwrap(), answer);
+
+    let (actor, mut peer) = Actor::connected(&config());
+    actor.handle.try_send(&Message::GetAddr).unwrap();
+    peer.expect("getaddr");
+    peer.send(answer.clone());
+    peer.ping(1);
+    assert_eq!(actor.next_message(), answer);
+}
+
+#[test]
+fn a_handshake_that_took_too_long_leaves_no_state_no_place_and_no_socket_behind() {
+    let mut impatient = config();
+    impatient.session.handshake_timeout = Duration::from_millis(50);
+    let slots = ConnectionSlots::new(1);
+    // Again and again: whoever dials anew finds everything as at first.
+    for _ in 0..3 {
+        let setup = PeerConnectionSetup {
+            slot: Some(slots.reserve().expect("the place is free")),
+            ..PeerConnectionSetup::new(impatient.clone())
+        };
+        let listener = RawListener::new();
+        let actor = Actor::dial_with(listener.address(), setup);
+        let mut peer = listener.accept();
+        let (_, reason) = actor.expect_end();
+        assert!(
+            matches!(reason, DisconnectReason::HandshakeTimedOut { .. }),
+            "{reason}"
+        );
+        assert_eq!(slots.count(), 0);
+        assert_eq!(actor.handle.state(), ConnectionState::Failed);
+        actor.expect_threads_to_end();
+        // The handle is still there, the socket is not.
+        let said = peer.rest();
+        assert_eq!(said.len(), 1, "{said:?}");
+    }
+}

@@ -1,0 +1,145 @@
+//! One of our peers that asks a node for its chain, through the proxy.
+
+use std::collections::HashSet;
+use std::net::TcpStream;
+use std::thread;
+
+use bsv_p2p::connection::{ConnectionSlots, PeerConnectionActor, PeerConnectionHandle};
+use bsv_p2p::event::Event;
+use bsv_p2p::wire::{Block, BlockHash, GetData, GetHeaders, Headers, Inventory, Message};
+use bsv_p2p::{ConnectionConfig, Error, Network};
+use crossbeam_channel::Receiver;
+
+use crate::fault_proxy::{FaultProxy, Strike, Way};
+use crate::side::{self, News, Story};
+use crate::table::{self, Role};
+
+/// What the node has above the first block.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub(crate) headers: Headers,
+    pub(crate) blocks: Vec<Block>,
+}
+
+/// Dials the proxy, asks for headers and every block, and checks how it ends. Returns in words what happened.
+pub(crate) fn run(proxy: &FaultProxy, config: &ConnectionConfig, chain: &Chain) -> String {
+    let slots = ConnectionSlots::new(1);
+    let (setup, events) = side::setup(config, &slots);
+    let handle = PeerConnectionActor::spawn_outbound(proxy.address(), setup).unwrap();
+    finish(proxy, handle, &events, Way::ToDialler, chain, &slots)
+}
+
+/// The same for a node that has dialled us.
+pub(crate) fn run_inbound(
+    proxy: &FaultProxy,
+    tcp: TcpStream,
+    config: &ConnectionConfig,
+    chain: &Chain,
+) -> String {
+    let slots = ConnectionSlots::new(1);
+    let (setup, events) = side::setup(config, &slots);
+    match PeerConnectionActor::spawn_inbound(tcp, setup) {
+        Ok(handle) => finish(proxy, handle, &events, Way::ToTarget, chain, &slots),
+        // It has been reset before anybody could look at it.
+        Err(Error::System { .. }) => "never began".into(),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn finish(
+    proxy: &FaultProxy,
+    handle: PeerConnectionHandle,
+    events: &Receiver<Event>,
+    toward_us: Way,
+    chain: &Chain,
+    slots: &ConnectionSlots,
+) -> String {
+    let (story, commanded) = live(&handle, events, chain);
+    side::check_end(&story, handle, events, None);
+    assert_eq!(slots.count(), 0, "a place is still taken");
+    let strikes = proxy.strikes();
+    assert!(strikes.len() <= 1, "{strikes:?}");
+    let strike = strikes.first();
+    let role = match strike {
+        Some(strike) if strike.way != toward_us => Role::Sender,
+        _ => Role::Receiver,
+    };
+    table::check_end(strike, role, &story, commanded);
+    assert!(
+        strike.is_some() || commanded,
+        "an end without a fault: {}",
+        story.summary()
+    );
+    check_answers(&story, chain, strike);
+    let fault = strike.map_or("no fault".to_owned(), |Strike { fault, place, .. }| {
+        format!("{} in {place:?}, {role:?}", fault.kind.name())
+    });
+    format!(
+        "{fault}: {}",
+        side::name(story.end.as_ref().expect("an end"))
+    )
+}
+
+/// Asks once it may, and ends the connection when everything has come. Returns the story, and whether it ended it.
+///
+/// It asks twice: one question, or one answer, may be lost to a fault.
+fn live(handle: &PeerConnectionHandle, events: &Receiver<Event>, chain: &Chain) -> (Story, bool) {
+    let locator = GetHeaders {
+        version: 70016,
+        locator: vec![Block::genesis(Network::Regtest).hash()],
+        stop: BlockHash::ZERO,
+    };
+    let hashes = chain.blocks.iter().map(Block::hash);
+    let blocks: Vec<_> = hashes.clone().map(Inventory::Block).collect();
+    let questions = [locator.into(), GetData::from(blocks).into()];
+    let questions = [&questions[..], &questions[..]].concat();
+    let mut commanded = false;
+    let (mut headers, mut missing) = (false, hashes.collect::<HashSet<_>>());
+    let story = thread::scope(|scope| {
+        side::listen(events, |news| {
+            match news {
+                News::Ready => {
+                    scope.spawn(|| side::send(handle, &questions));
+                }
+                News::Message(Message::Headers(got)) => headers |= *got == chain.headers,
+                News::Message(Message::Block(block)) => {
+                    missing.remove(&block.hash());
+                }
+                _ => {}
+            }
+            if headers && missing.is_empty() && !commanded {
+                commanded = true;
+                handle.disconnect();
+            }
+        })
+    });
+    (story, commanded)
+}
+
+/// What has come is what the node has, twice at most and in order; only what a fault has damaged may be missing.
+fn check_answers(story: &Story, chain: &Chain, strike: Option<&Strike>) {
+    let corrupted = strike.is_some_and(|strike| strike.fault.kind.corrupts());
+    let expected: Vec<_> = chain.blocks.iter().chain(&chain.blocks).collect();
+    let mut next = 0;
+    for message in &story.messages {
+        match message {
+            Message::Block(block) => {
+                let ahead = expected[next..].iter().position(|known| *known == block);
+                match ahead {
+                    Some(ahead) if ahead == 0 || corrupted => next += ahead + 1,
+                    Some(ahead) => panic!("{ahead} blocks are missing"),
+                    // A frame may come twice.
+                    None => assert!(
+                        corrupted && expected.contains(&block),
+                        "no block of the chain"
+                    ),
+                }
+            }
+            Message::Headers(headers) => {
+                let right = headers.headers.is_empty() || *headers == chain.headers;
+                assert!(right, "other headers: {headers:?}");
+            }
+            _ => {}
+        }
+    }
+}

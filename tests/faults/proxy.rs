@@ -1,0 +1,163 @@
+//! The proxy does what its plan says, and nothing else.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::fault_proxy::{Fault, FaultKind, FaultPlan, FaultProxy, Place, Way};
+use crate::side::{DEADLINE, accept};
+
+/// The two ends of a connection through a proxy that does `kind` to the byte at `at` on its way to the target.
+fn ends(at: u64, kind: FaultKind) -> (FaultProxy, TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plan = FaultPlan {
+        to_target: vec![Fault { at, kind }],
+        to_dialler: Vec::new(),
+    };
+    let proxy = FaultProxy::start(listener.local_addr().unwrap(), move |_| plan.clone());
+    let dialler = TcpStream::connect(proxy.address()).unwrap();
+    let target = accept(&listener);
+    for end in [&dialler, &target] {
+        end.set_read_timeout(Some(DEADLINE)).unwrap();
+    }
+    (proxy, dialler, target)
+}
+
+/// What the target gets of `sent`, and how it ends.
+fn arrived(at: u64, kind: FaultKind, sent: &[u8]) -> (Vec<u8>, Option<ErrorKind>) {
+    let (_proxy, mut dialler, mut target) = ends(at, kind);
+    dialler.write_all(sent).unwrap();
+    // One that has been reset meanwhile needs no closing.
+    let _ = dialler.shutdown(Shutdown::Write);
+    let mut got = Vec::new();
+    let end = target.read_to_end(&mut got).err().map(|error| error.kind());
+    (got, end)
+}
+
+#[test]
+fn faults_strike_the_byte_that_they_name() {
+    let long = |len: u8| (0..len).collect::<Vec<_>>();
+    let sent = long(10);
+    for (kind, expected, end) in [
+        (
+            FaultKind::Flip { bit: 7 },
+            vec![0, 1, 2, 131, 4, 5, 6, 7, 8, 9],
+            None,
+        ),
+        (
+            FaultKind::Insert {
+                bytes: vec![77, 78],
+            },
+            vec![0, 1, 2, 77, 78, 3, 4, 5, 6, 7, 8, 9],
+            None,
+        ),
+        (
+            FaultKind::Remove { len: 2 },
+            vec![0, 1, 2, 5, 6, 7, 8, 9],
+            None,
+        ),
+        (
+            FaultKind::Duplicate { len: 2 },
+            vec![0, 1, 2, 3, 4, 3, 4, 5, 6, 7, 8, 9],
+            None,
+        ),
+        (FaultKind::HalfClose, vec![0, 1, 2], None),
+        (
+            FaultKind::Reset,
+            vec![0, 1, 2],
+            Some(ErrorKind::ConnectionReset),
+        ),
+        (FaultKind::Truncate, vec![0, 1, 2], None),
+        (FaultKind::SingleBytes { len: 5 }, sent.clone(), None),
+        (
+            FaultKind::Latency {
+                delay: Duration::from_millis(1),
+                len: 5,
+            },
+            sent.clone(),
+            None,
+        ),
+    ] {
+        assert_eq!(arrived(3, kind.clone(), &sent), (expected, end), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_limited_bandwidth_takes_its_time_and_loses_nothing() {
+    let began = Instant::now();
+    let sent = vec![7; 50_000];
+    let kind = FaultKind::Bandwidth {
+        bytes_per_second: 200_000,
+        len: 40_000,
+    };
+    assert_eq!(arrived(0, kind, &sent), (sent, None));
+    assert!(
+        began.elapsed() > Duration::from_millis(150),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn a_stall_leaves_both_ends_open_and_the_other_way_free() {
+    let (proxy, mut dialler, mut target) = ends(3, FaultKind::Stall);
+    dialler.write_all(&[0; 10]).unwrap();
+    target.read_exact(&mut [0; 3]).unwrap();
+    target.write_all(b"back").unwrap();
+    dialler.read_exact(&mut [0; 4]).unwrap();
+    target
+        .set_read_timeout(Some(Duration::from_millis(60)))
+        .unwrap();
+    assert_eq!(
+        target.read(&mut [0]).unwrap_err().kind(),
+        ErrorKind::WouldBlock
+    );
+    // The proxy ends all the same.
+    drop(proxy);
+}
+
+#[test]
+fn a_strike_says_where_in_which_frame_it_was() {
+    let mut frames = Vec::new();
+    for len in [0, 3] {
+        let payload = vec![0; len].into();
+        let command = bsv_p2p::wire::Command::new("test");
+        let message = bsv_p2p::wire::Message::Unknown { command, payload };
+        bsv_p2p::wire::encode_frame(bsv_p2p::Network::Regtest.magic(), &message, &mut frames);
+    }
+    for (at, place) in [
+        (0, Place::Magic),
+        (4, Place::Command),
+        (16, Place::Length),
+        (23, Place::Checksum),
+        (24, Place::Magic),
+        (47, Place::Checksum),
+        (48, Place::Payload),
+        (50, Place::Payload),
+    ] {
+        let (proxy, mut dialler, mut target) = ends(at, FaultKind::Flip { bit: 0 });
+        dialler.write_all(&frames).unwrap();
+        target.read_exact(&mut vec![0; frames.len()]).unwrap();
+        let strikes = proxy.strikes();
+        assert_eq!(strikes.len(), 1);
+        assert_eq!(
+            (strikes[0].place, strikes[0].way, strikes[0].connection),
+            (place, Way::ToTarget, 0)
+        );
+    }
+}
+
+#[test]
+fn a_seed_always_draws_the_same_plan_and_every_kind_is_drawn() {
+    let mut names = std::collections::BTreeSet::new();
+    for seed in 0..300 {
+        let plan = FaultPlan::from_seed(seed);
+        assert_eq!(
+            format!("{plan:?}"),
+            format!("{:?}", FaultPlan::from_seed(seed))
+        );
+        let faults = plan.to_target.iter().chain(&plan.to_dialler);
+        names.extend(faults.map(|fault| fault.kind.name()));
+    }
+    assert_eq!(names.len(), 11, "{names:?}");
+}

@@ -1,0 +1,76 @@
+//! A real node behind the proxy, dialled by us and dialling us.
+
+use std::net::TcpListener;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bsv_p2p::Network;
+use bsv_p2p::local_node::BlockTemplate;
+use bsv_p2p::wire::{Block, Headers};
+use serde_json::{Value, json};
+
+use crate::asker::{self, Chain};
+use crate::fault_proxy::{FaultPlan, FaultProxy};
+use crate::real_node::RealNode;
+use crate::seeds::for_each_seed;
+use crate::side::{self, accept};
+
+/// A node with a chain of short and long blocks, and the chain. It bans nobody for what the proxy does.
+fn node_with_chain() -> (RealNode, Chain) {
+    let node = RealNode::start(&["-whitelist=127.0.0.1", "-banscore=1000000000"]);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let mut previous = Block::genesis(Network::Regtest).hash();
+    let mut blocks = Vec::new();
+    for (height, len) in (1..).zip([1, 1, 1, 2_000, 50_000, 400_000, 1]) {
+        let mut template = BlockTemplate::new(previous, height, now as u32 + height, 1);
+        template.reward_script = vec![0x51; len];
+        let block = template.mine();
+        let answer = node.rpc("submitblock", json!([hex::encode(block.bytes())]));
+        assert_eq!(answer, Value::Null, "block {height}");
+        previous = block.hash();
+        blocks.push(block);
+    }
+    let headers = Headers {
+        headers: blocks.iter().map(|block| *block.header()).collect(),
+    };
+    (node, Chain { headers, blocks })
+}
+
+// One run at a time: what a node does about one connection may cost it others from the same address.
+
+/// The node has forgotten every connection, too. It looks at those that have gone within moments.
+fn expect_alone(node: &RealNode) {
+    node.wait_until("the node has no peers", Duration::from_secs(120), || {
+        node.peer_info().is_empty()
+    });
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn a_real_node_is_asked_for_its_chain_whatever_happens_on_the_way() {
+    let (node, chain) = node_with_chain();
+    for_each_seed(48, 1, |_, plan: &FaultPlan| {
+        let plan_of_all = plan.clone();
+        let proxy = FaultProxy::start(node.address(), move |_| plan_of_all.clone());
+        asker::run(&proxy, &side::config(plan.harm()), &chain)
+    });
+    expect_alone(&node);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn a_real_node_that_has_dialled_us_is_asked_for_its_chain_whatever_happens_on_the_way() {
+    let (node, chain) = node_with_chain();
+    for_each_seed(48, 1, |_, plan: &FaultPlan| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let plan_of_all = plan.clone();
+        let target = listener.local_addr().unwrap();
+        let proxy = FaultProxy::start(target, move |_| plan_of_all.clone());
+        node.add_node_onetry(proxy.address());
+        let config = side::config(plan.harm());
+        asker::run_inbound(&proxy, accept(&listener), &config, &chain)
+    });
+    expect_alone(&node);
+}

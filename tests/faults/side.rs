@@ -1,0 +1,187 @@
+//! One of our peers under fault, and what it tells.
+
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use bsv_p2p::connection::{ConnectionSlots, PeerConnectionHandle, PeerConnectionSetup};
+use bsv_p2p::event::{ControlEvent, Event};
+use bsv_p2p::session::DisconnectReason;
+use bsv_p2p::wire::Message;
+use bsv_p2p::{ConnectionConfig, Error, Network};
+use crossbeam_channel::Receiver;
+
+use crate::fault_proxy::FaultKind;
+use crate::messages::is_marker;
+
+/// How long a run may take that usually takes a second.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a side has come to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum News<'a> {
+    /// It may send.
+    Ready,
+    /// A message has come.
+    Message(&'a Message),
+    /// Everything that the other side wanted to send has come.
+    HasAll,
+}
+
+/// The whole story of a side.
+#[derive(Debug, Default)]
+pub(crate) struct Story {
+    pub(crate) established: bool,
+    pub(crate) handshaken: bool,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) has_all: bool,
+    pub(crate) end: Option<DisconnectReason>,
+}
+
+/// Regtest, with waits that are short if the fault may lead to one of them, and so long that none comes to its end otherwise.
+pub(crate) fn config(harm: Option<&FaultKind>) -> ConnectionConfig {
+    let mut config = ConnectionConfig::new(Network::Regtest);
+    // These peers send each other blocks that nobody has asked for.
+    config.session.limits.unrequested = config.session.limits.buffered;
+    let waits = harm.is_some_and(|kind| *kind == FaultKind::Stall || kind.corrupts());
+    let patience = if waits {
+        Duration::from_millis(1500)
+    } else {
+        DEADLINE
+    };
+    config.read_stall_timeout = patience;
+    config.write_timeout = patience;
+    config.session.handshake_timeout = patience;
+    config.session.ping_timeout = patience;
+    config.session.idle_timeout = 2 * patience;
+    config.session.ping_interval = Duration::from_millis(50);
+    config
+}
+
+/// What the proxy dials, or whoever else.
+#[track_caller]
+pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
+    let socket = socket2::SockRef::from(listener);
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    listener.accept().expect("a connection").0
+}
+
+/// What a peer is spawned with, in a slot, and what it will tell.
+pub(crate) fn setup(
+    config: &ConnectionConfig,
+    slots: &ConnectionSlots,
+) -> (PeerConnectionSetup, Receiver<Event>) {
+    let mut setup = PeerConnectionSetup::new(config.clone());
+    setup.slot = slots.reserve();
+    assert!(setup.slot.is_some(), "no slot is free");
+    let events = setup.events.subscribe();
+    (setup, events)
+}
+
+/// Takes the events of one peer until its last one, and sees to it that their order is right.
+pub(crate) fn listen(events: &Receiver<Event>, mut tell: impl FnMut(News<'_>)) -> Story {
+    let deadline = Instant::now() + DEADLINE;
+    let mut story = Story::default();
+    while story.end.is_none() {
+        let event = events.recv_deadline(deadline);
+        match event.unwrap_or_else(|_| panic!("no end came: {}", story.summary())) {
+            Event::Message(event) => {
+                assert!(
+                    story.handshaken,
+                    "a message before the handshake: {event:?}"
+                );
+                tell(News::Message(&event.message));
+                if is_marker(&event.message) && !story.has_all {
+                    story.has_all = true;
+                    tell(News::HasAll);
+                }
+                story.messages.push((*event.message).clone());
+            }
+            Event::Control(ControlEvent::ConnectionEstablished { .. }) => {
+                assert!(!story.established, "established twice");
+                story.established = true;
+            }
+            Event::Control(ControlEvent::HandshakeComplete { .. }) => {
+                assert!(
+                    story.established && !story.handshaken,
+                    "{}",
+                    story.summary()
+                );
+                story.handshaken = true;
+                tell(News::Ready);
+            }
+            Event::Control(ControlEvent::ConnectionLost { reason, .. }) => {
+                assert!(story.handshaken, "lost before the handshake: {reason}");
+                story.end = Some(reason);
+            }
+            Event::Control(ControlEvent::ConnectionFailed { reason, .. }) => {
+                assert!(!story.handshaken, "failed after the handshake: {reason}");
+                story.end = Some(reason);
+            }
+            Event::Control(
+                ControlEvent::PeerMisbehavior { .. } | ControlEvent::PayloadPassedOver { .. },
+            ) => {
+                assert!(story.established, "{}", story.summary());
+            }
+            Event::Control(other) => panic!("{other:?}"),
+        }
+    }
+    story
+}
+
+/// Sends all of `script`; ends early with the connection.
+pub(crate) fn send(handle: &PeerConnectionHandle, script: &[Message]) -> Option<DisconnectReason> {
+    let sent = script
+        .iter()
+        .try_for_each(|message| handle.send(message, DEADLINE));
+    match sent {
+        Ok(()) => None,
+        Err(Error::Disconnected { reason, .. }) => Some(reason),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// Nothing comes behind the end, the place is free, and whoever sends is told the same reason.
+pub(crate) fn check_end(
+    story: &Story,
+    handle: PeerConnectionHandle,
+    events: &Receiver<Event>,
+    refused: Option<DisconnectReason>,
+) {
+    handle.join();
+    let reason = story.end.clone().expect("an end");
+    let after = handle.try_send(&Message::GetAddr);
+    assert!(
+        matches!(&after, Err(Error::Disconnected { reason: told, .. }) if *told == reason),
+        "the end was {reason:?}, a sender is told {after:?}"
+    );
+    if let Some(refused) = refused {
+        assert_eq!(refused, reason, "what a sender was told");
+    }
+    drop(handle);
+    assert_eq!(events.try_iter().collect::<Vec<_>>(), [], "behind the end");
+}
+
+impl Story {
+    pub(crate) fn summary(&self) -> String {
+        let Self {
+            established,
+            handshaken,
+            messages,
+            has_all,
+            end,
+        } = self;
+        let count = messages.len();
+        format!(
+            "established {established}, handshaken {handshaken}, {count} messages, all {has_all}, end {end:?}"
+        )
+    }
+}
+
+/// The variant's name.
+pub(crate) fn name(reason: &DisconnectReason) -> String {
+    let text = format!("{reason:?}");
+    text.split(|c: char| !c.is_alphanumeric())
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}

@@ -1,0 +1,147 @@
+//! Two of our peers, one of which has dialled the other through the proxy.
+
+use std::net::TcpListener;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
+
+use bsv_p2p::Error;
+use bsv_p2p::connection::{ConnectionSlots, PeerConnectionActor, PeerConnectionHandle};
+use bsv_p2p::event::Event;
+use bsv_p2p::session::DisconnectReason;
+use bsv_p2p::wire::Message;
+use crossbeam_channel::Receiver;
+
+use crate::fault_proxy::{FaultPlan, FaultProxy, Strike, Way};
+use crate::messages::script;
+use crate::seeds::{AT_ONCE, for_each_seed};
+use crate::side::{self, News, Story};
+use crate::table::{self, Role};
+
+#[test]
+fn two_peers_tell_the_same_story_whatever_happens_between_them() {
+    for_each_seed(48, AT_ONCE, run);
+}
+
+/// One side of a run: its events as they come, and what it sends once it may.
+struct Side {
+    handle: PeerConnectionHandle,
+    events: Receiver<Event>,
+    script: Vec<Message>,
+}
+
+/// Returns in words what happened.
+pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
+    let config = side::config(plan.harm());
+    let slots = ConnectionSlots::new(2);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = {
+        let plan = plan.clone();
+        FaultProxy::start(listener.local_addr().unwrap(), move |_| plan.clone())
+    };
+
+    let (setup, events) = side::setup(&config, &slots);
+    let dialler = Side {
+        handle: PeerConnectionActor::spawn_outbound(proxy.address(), setup).unwrap(),
+        events,
+        script: script(2 * seed),
+    };
+    let (setup, events) = side::setup(&config, &slots);
+    let target = match PeerConnectionActor::spawn_inbound(side::accept(&listener), setup) {
+        Ok(handle) => Some(Side {
+            handle,
+            events,
+            script: script(2 * seed + 1),
+        }),
+        // It has been reset before anybody could look at it.
+        Err(Error::System { .. }) => None,
+        Err(other) => panic!("{other}"),
+    };
+    let (dialler, target, commanded) = live(dialler, target);
+    assert_eq!(slots.count(), 0, "a place is still taken");
+
+    let strikes = proxy.strikes();
+    assert!(strikes.len() <= 1, "{strikes:?}");
+    let strike = strikes.first();
+    let toward_target = strike.filter(|strike| strike.way == Way::ToTarget);
+    let toward_dialler = strike.filter(|strike| strike.way == Way::ToDialler);
+    let (role_of_dialler, role_of_target) = match toward_target {
+        Some(_) => (Role::Sender, Role::Receiver),
+        None => (Role::Receiver, Role::Sender),
+    };
+    let mut first_hand = table::check_end(strike, role_of_dialler, &dialler, commanded);
+    if let Some(target) = &target {
+        first_hand |= table::check_end(strike, role_of_target, target, false);
+        table::check_messages(target, &script(2 * seed), toward_target, toward_dialler);
+        table::check_messages(
+            &dialler,
+            &script(2 * seed + 1),
+            toward_dialler,
+            toward_target,
+        );
+        assert!(first_hand, "nobody had a reason to begin with");
+        if strike.is_none() {
+            assert!(
+                dialler.has_all && target.has_all,
+                "something is missing without a fault"
+            );
+        }
+    }
+    let end = |story: &Story| side::name(story.end.as_ref().expect("an end"));
+    let fault = strike.map_or("no fault".to_owned(), |Strike { fault, place, .. }| {
+        format!("{} in {place:?}", fault.kind.name())
+    });
+    let target_end = target.as_ref().map_or("never began".to_owned(), end);
+    match role_of_dialler {
+        Role::Sender => format!("{fault}: {target_end}, sender {}", end(&dialler)),
+        Role::Receiver => format!("{fault}: {}, sender {target_end}", end(&dialler)),
+    }
+}
+
+/// Lets both sides send and hear until both have ended; ends it when everything has come. Returns their stories, and whether
+/// it did.
+fn live(dialler: Side, target: Option<Side>) -> (Story, Option<Story>, bool) {
+    let complete = AtomicUsize::new(0);
+    let on_complete = || {
+        if complete.fetch_add(1, SeqCst) == 1 {
+            dialler.handle.disconnect();
+        }
+    };
+    let (told, target_told) = thread::scope(|scope| {
+        let other = target
+            .as_ref()
+            .map(|target| scope.spawn(|| target.live(&on_complete)));
+        (dialler.live(&on_complete), other.map(join))
+    });
+    let finish = |side: Side, (story, refused): (Story, Option<DisconnectReason>)| {
+        side::check_end(&story, side.handle, &side.events, refused);
+        story
+    };
+    let target_story = target
+        .zip(target_told)
+        .map(|(side, told)| finish(side, told));
+    let commanded = complete.load(SeqCst) == 2;
+    (finish(dialler, told), target_story, commanded)
+}
+
+impl Side {
+    /// Sends its script once it may, and returns its story and why a message was not taken, if so.
+    fn live(&self, on_complete: &(dyn Fn() + Sync)) -> (Story, Option<DisconnectReason>) {
+        thread::scope(|scope| {
+            let mut sender = None;
+            let story = side::listen(&self.events, |news| match news {
+                News::Ready => {
+                    sender = Some(scope.spawn(|| side::send(&self.handle, &self.script)));
+                }
+                News::HasAll => on_complete(),
+                News::Message(_) => {}
+            });
+            (story, sender.and_then(join))
+        })
+    }
+}
+
+/// What a thread returns, or its panic.
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}

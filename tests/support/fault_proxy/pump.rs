@@ -1,0 +1,183 @@
+//! One direction of a connection: reads, does what the plan says, writes.
+
+use std::time::{Duration, Instant};
+
+use super::link::{Ended, LOOK, Link};
+use super::place::{Place, Tracker};
+use super::{Fault, FaultKind, Way};
+
+/// Pumps until the sender closes or the connection ends. `struck` hears of every fault that is not harmless.
+pub(super) fn run(link: &Link, way: Way, faults: &[Fault], struck: impl FnMut(Fault, Place)) {
+    let pump = Pump {
+        link,
+        way,
+        faults,
+        struck,
+        tracker: Tracker::new(),
+        position: 0,
+        latency: (Duration::ZERO, 0),
+        bandwidth: None,
+        single_until: 0,
+        skipped_until: 0,
+        twice: None,
+    };
+    // However it ends: there is nothing left to be done.
+    let _ = pump.run();
+}
+
+struct Pump<'a, S> {
+    link: &'a Link,
+    way: Way,
+    /// What is still to come.
+    faults: &'a [Fault],
+    struck: S,
+    tracker: Tracker,
+    /// How many bytes the sender has sent that have been dealt with.
+    position: u64,
+    /// How long what is read at once is held back, and up to which byte.
+    latency: (Duration, u64),
+    bandwidth: Option<Bandwidth>,
+    single_until: u64,
+    skipped_until: u64,
+    /// What has passed since a duplication began, and where it ends.
+    twice: Option<(Vec<u8>, u64)>,
+}
+
+struct Bandwidth {
+    bytes_per_second: u64,
+    until: u64,
+    began: Instant,
+    from: u64,
+}
+
+impl<S: FnMut(Fault, Place)> Pump<'_, S> {
+    fn run(mut self) -> Result<(), Ended> {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let len = self.link.read(self.way, &mut buffer)?;
+            if len == 0 {
+                self.link.close_writing(self.way);
+                return Ok(());
+            }
+            if self.position < self.latency.1 {
+                self.link.pause(self.latency.0)?;
+            }
+            let mut bytes = &mut buffer[..len];
+            while !bytes.is_empty() {
+                self.strike(&mut bytes[0])?;
+                let next = self.faults.first().map_or(u64::MAX, |fault| fault.at);
+                let steps = [
+                    next,
+                    self.skipped_until,
+                    self.twice.as_ref().map_or(0, |(_, until)| *until),
+                ];
+                // Up to where something changes.
+                let upcoming = steps.into_iter().filter(|step| *step > self.position);
+                let step = upcoming.min().unwrap_or(u64::MAX) - self.position;
+                let (now, later) = bytes.split_at_mut((bytes.len() as u64).min(step) as usize);
+                self.pass(now)?;
+                bytes = later;
+            }
+        }
+    }
+
+    /// Lets the faults of the next byte happen.
+    fn strike(&mut self, byte: &mut u8) -> Result<(), Ended> {
+        while let Some((fault, rest)) = self.faults.split_first()
+            && fault.at <= self.position
+        {
+            self.faults = rest;
+            if !fault.kind.is_harmless() {
+                (self.struck)(fault.clone(), self.tracker.place());
+            }
+            match &fault.kind {
+                FaultKind::Latency { delay, len } => self.latency = (*delay, self.position + len),
+                FaultKind::Bandwidth {
+                    bytes_per_second,
+                    len,
+                } => {
+                    self.bandwidth = Some(Bandwidth {
+                        bytes_per_second: *bytes_per_second,
+                        until: self.position + len,
+                        began: Instant::now(),
+                        from: self.position,
+                    });
+                }
+                FaultKind::SingleBytes { len } => self.single_until = self.position + len,
+                FaultKind::Reset => {
+                    self.link.reset();
+                    return Err(Ended);
+                }
+                FaultKind::Truncate => {
+                    self.link.close();
+                    return Err(Ended);
+                }
+                FaultKind::HalfClose => {
+                    self.link.close_writing(self.way);
+                    let mut swallowed = [0; 4096];
+                    while self.link.read(self.way, &mut swallowed)? > 0 {}
+                    return Err(Ended);
+                }
+                FaultKind::Stall => loop {
+                    self.link.pause(LOOK)?;
+                },
+                FaultKind::Flip { bit } => *byte ^= 1 << bit,
+                FaultKind::Insert { bytes } => self.link.write(self.way, bytes)?,
+                FaultKind::Remove { len } => self.skipped_until = self.position + len,
+                FaultKind::Duplicate { len } => {
+                    self.twice = Some((Vec::new(), self.position + len))
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deals with bytes that no fault begins in.
+    fn pass(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+        self.tracker.advance(bytes);
+        if self.position < self.skipped_until {
+            self.position += bytes.len() as u64;
+            return Ok(());
+        }
+        self.write(bytes)?;
+        if let Some((passed, until)) = &mut self.twice {
+            passed.extend_from_slice(bytes);
+            if self.position >= *until {
+                self.link.write(self.way, passed)?;
+                self.twice = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes bytes on, as slowly as is asked for.
+    fn write(&mut self, mut bytes: &[u8]) -> Result<(), Ended> {
+        while !bytes.is_empty() {
+            let most = match self.bandwidth {
+                _ if self.position < self.single_until => 1,
+                Some(_) => 4096,
+                None => bytes.len(),
+            };
+            let (now, later) = bytes.split_at(bytes.len().min(most));
+            self.link.write(self.way, now)?;
+            self.position += now.len() as u64;
+            bytes = later;
+            self.hold_back()?;
+        }
+        Ok(())
+    }
+
+    fn hold_back(&mut self) -> Result<(), Ended> {
+        let Some(bandwidth) = &self.bandwidth else {
+            return Ok(());
+        };
+        if self.position >= bandwidth.until {
+            self.bandwidth = None;
+            return Ok(());
+        }
+        let sent = self.position - bandwidth.from;
+        let due = Duration::from_secs_f64(sent as f64 / bandwidth.bytes_per_second as f64);
+        self.link
+            .pause(due.saturating_sub(bandwidth.began.elapsed()))
+    }
+}
