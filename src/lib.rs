@@ -29,7 +29,7 @@
 //! | --- | --- |
 //! | [`wire`] | every message of the reference node as a type, frames, merkle proofs, the header chain: bytes alone |
 //! | [`session`] | one peer's protocol as a pure state machine: handshake, keepalive, limits, misbehaviour |
-//! | [`connection`] | one peer's socket: [`Connection`] in the caller's thread, [`PeerConnectionActor`](connection::PeerConnectionActor) with a thread of its own |
+//! | [`connection`] | one peer's socket: [`Connection`] in the caller's thread, [`PeerConnectionActor`](connection::PeerConnectionActor) with a thread of its own, [`Supervisor`](connection::Supervisor) for connections that shall come back |
 //! | [`local_node`] | a regtest node in the process, for tests and examples |
 //!
 //! [`network`], [`event`] and the errors of this page serve all of them.

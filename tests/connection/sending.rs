@@ -3,13 +3,13 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::PeerConnectionCommand;
+use bsv_p2p::connection::{PeerConnectionCommand, PreparedMessage};
 use bsv_p2p::session::{DisconnectReason, SendRefused};
 use bsv_p2p::wire::{
     Command, DEFAULT_MAX_RECEIVE_PAYLOAD, Inv, Inventory, Mempool, Message, Ping, Pong, Protoconf,
     Txid, inventory_limit,
 };
-use bsv_p2p::{ConnectionConfig, Error, Wait};
+use bsv_p2p::{ConnectionConfig, Error, Network, Wait};
 
 use crate::harness::{
     Actor, PROMPT, Seeded, config, connected, message, number_of, numbered, reason_of,
@@ -338,4 +338,36 @@ fn a_program_splits_its_entries_to_what_the_peer_has_said_it_takes() {
     peer.send(message("x"));
     connection.receive().unwrap();
     assert_eq!(connection.peer_max_payload(), DEFAULT_MAX_RECEIVE_PAYLOAD);
+}
+
+#[test]
+fn a_prepared_message_is_encoded_once_and_reaches_every_peer_in_its_order() {
+    let mut pairs: Vec<_> = (0..4).map(|_| Actor::connected(&config())).collect();
+    let prepared = PreparedMessage::new(config().magic(), numbered(2, 100_000));
+    for (actor, _) in &pairs {
+        actor.handle.try_send(&numbered(1, 10)).unwrap();
+        actor.handle.send_prepared(&prepared, DEADLINE).unwrap();
+        actor.handle.try_send(&numbered(3, 10)).unwrap();
+    }
+    for (_, peer) in &mut pairs {
+        for (number, len) in [(1, 10), (2, 100_000), (3, 10)] {
+            assert_eq!(peer.expect("test"), numbered(number, len));
+        }
+    }
+}
+
+#[test]
+fn a_prepared_message_is_checked_for_each_peer() {
+    let (actor, mut peer) = Actor::connected(&config());
+    let foreign = PreparedMessage::new(Network::Mainnet.magic(), message("x"));
+    let refused = actor.handle.send_prepared(&foreign, DEADLINE);
+    assert!(matches!(refused, Err(Error::Config(error)) if error.field == "magic"));
+    let own = PreparedMessage::new(config().magic(), Message::Verack);
+    let refused = actor.handle.send_prepared(&own, DEADLINE);
+    assert!(matches!(refused, Err(Error::SendRefused { .. })));
+    peer.close();
+    actor.handle.join();
+    let late = PreparedMessage::new(config().magic(), message("x"));
+    let refused = actor.handle.send_prepared(&late, DEADLINE);
+    assert_eq!(reason_of(refused), DisconnectReason::EndOfStream);
 }

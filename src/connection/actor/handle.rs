@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -9,16 +10,15 @@ use uuid::Uuid;
 use super::patience::Patience;
 use super::shared::Shared;
 use super::{ConnectionStatistics, ending};
-use crate::connection::outbox::NotTaken;
+use crate::connection::outbox::{NotTaken, Outbox};
 use crate::connection::requests::Requests;
-use crate::connection::{ConnectionConfig, Traffic};
+use crate::connection::{ConnectionConfig, PreparedMessage, Traffic};
 use crate::error::{Error, Wait};
 use crate::session::{
     ConfigError, ConnectionState, Direction, DisconnectReason, PeerInfo, Receiver, RoundTrip,
     SendRefused, Session,
 };
 use crate::wire::Message;
-use std::sync::Arc;
 
 /// What a connection can be told.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,6 +156,25 @@ impl PeerConnectionHandle {
         self.send_checked(message, Patience::new(timeout), Receiver::check_unchecked)
     }
 
+    /// Sends a message that has been encoded before, for many peers, as [`PeerConnectionHandle::send`] sends others.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PeerConnectionHandle::send`], and [`Error::Config`] if it was prepared for another network.
+    pub fn send_prepared(
+        &self,
+        prepared: &PreparedMessage,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        let patience = Patience::new(timeout);
+        let right = prepared.magic() == self.shared.config().magic();
+        let expected = "the magic of the connection";
+        ConfigError::unless(right, "magic", &prepared.magic(), expected)?;
+        self.send_by(prepared.message(), patience, Receiver::check, |outbox| {
+            outbox.send_frame(prepared.frame(), patience.deadline)
+        })
+    }
+
     /// Waits until everything that was sent is handed to the system, at most `timeout`.
     ///
     /// # Errors
@@ -219,6 +238,19 @@ impl PeerConnectionHandle {
         patience: Patience,
         check: fn(Receiver, &Message) -> Result<(), SendRefused>,
     ) -> Result<(), Error> {
+        self.send_by(message, patience, check, |outbox| {
+            outbox.send(message, patience.deadline)
+        })
+    }
+
+    /// Checks `message`, lets `send` hand it to the outbox, and takes note of what it asks for.
+    fn send_by(
+        &self,
+        message: &Message,
+        patience: Patience,
+        check: fn(Receiver, &Message) -> Result<(), SendRefused>,
+        send: impl FnOnce(&Outbox) -> Result<(), NotTaken>,
+    ) -> Result<(), Error> {
         let receiver = {
             let session = self.shared.session.lock();
             if let Some(reason) = session.end() {
@@ -238,9 +270,7 @@ impl PeerConnectionHandle {
             let end = self.shared.session.lock().end().cloned();
             return Err(self.disconnected(end.unwrap_or(DisconnectReason::Command)));
         };
-        link.outbox
-            .send(message, patience.deadline)
-            .map_err(|error| self.not_taken(error, patience))?;
+        send(&link.outbox).map_err(|error| self.not_taken(error, patience))?;
         if message.command() == Message::GetAddr.command() {
             self.shared.requests.with(Requests::on_getaddr_sent);
         }

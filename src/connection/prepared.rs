@@ -1,0 +1,57 @@
+//! A message for many peers.
+
+use std::sync::Arc;
+
+use crate::network::Magic;
+use crate::wire::{EncodedFrame, Message};
+
+/// A message that is encoded once and shared by all connections that it is sent on, with
+/// [`send_prepared`](super::PeerConnectionHandle::send_prepared).
+///
+/// A clone is cheap. Each connection still checks whether its peer may be sent the message.
+///
+/// ```
+/// use bsv_p2p::Network;
+/// use bsv_p2p::connection::PreparedMessage;
+/// use bsv_p2p::wire::{BlockHash, Inv, Inventory};
+///
+/// let announcement = Inv::from(vec![Inventory::Block(BlockHash::ZERO)]);
+/// let prepared = PreparedMessage::new(Network::Mainnet.magic(), announcement);
+/// assert_eq!(prepared.message().command().name(), "inv");
+/// ```
+#[derive(Clone, Debug)]
+pub struct PreparedMessage(Arc<Prepared>);
+
+#[derive(Debug)]
+struct Prepared {
+    message: Message,
+    magic: Magic,
+    frame: EncodedFrame,
+}
+
+impl PreparedMessage {
+    /// Encodes `message` for the network whose frames start with `magic`.
+    pub fn new(magic: Magic, message: impl Into<Message>) -> Self {
+        let message = message.into();
+        let frame = EncodedFrame::new(magic, &message);
+        Self(Arc::new(Prepared {
+            message,
+            magic,
+            frame,
+        }))
+    }
+
+    /// The message.
+    pub fn message(&self) -> &Message {
+        &self.0.message
+    }
+
+    /// What its frame starts with.
+    pub fn magic(&self) -> Magic {
+        self.0.magic
+    }
+
+    pub(super) fn frame(&self) -> EncodedFrame {
+        self.0.frame.clone()
+    }
+}
