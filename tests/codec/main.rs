@@ -7,6 +7,7 @@ mod frames;
 mod messages;
 mod networks;
 mod other_crate;
+mod other_crate_proofs;
 mod primitives;
 mod proofs;
 mod properties;
