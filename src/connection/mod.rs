@@ -25,6 +25,6 @@ pub use actor::{
 pub use blocking::Connection;
 pub use config::ConnectionConfig;
 pub use dial::resolve;
-pub use event_bus::EventBus;
+pub use event_bus::{EventBus, Overflow, SubscriptionOptions};
 pub use slots::{ConnectionSlots, SlotGuard};
 pub use traffic::Traffic;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod both_ways;
+mod delivery;
 mod events;
 mod harness;
 mod life_cycle;

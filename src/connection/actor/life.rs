@@ -4,9 +4,10 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::shared::{Link, Shared};
+use crate::connection::event_bus::{Delivery, Signals};
 use crate::connection::inlet::{Inlet, LockSession, Next, Received};
 use crate::connection::outbox::Outbox;
 use crate::connection::stream::Stream;
@@ -19,7 +20,14 @@ use crate::session::{
 /// Runs a connection to its end and tells of it. A panic ends this connection and nothing else.
 pub(super) fn run(shared: &Shared, accepted: Option<TcpStream>, slot: Option<SlotGuard>) {
     let mut was_connected = false;
-    let life = AssertUnwindSafe(|| live(shared, accepted, &mut was_connected));
+    let mut delivery = shared.delivery.lock();
+    let life = AssertUnwindSafe(|| {
+        let mut events = Events {
+            delivery: &mut delivery,
+            signals: shared.signals(),
+        };
+        live(shared, accepted, &mut events, &mut was_connected)
+    });
     let reason = catch_unwind(life).unwrap_or(DisconnectReason::Bug);
     let reason = {
         let mut session = shared.session.lock();
@@ -48,16 +56,31 @@ pub(super) fn run(shared: &Shared, accepted: Option<TcpStream>, slot: Option<Slo
             reason,
         }
     };
-    shared.events.send_control(event, &shared.stop);
+    let signals = shared.signals();
+    delivery.control(event, &signals);
+    delivery.finish(&signals);
+}
+
+/// The way of one life's events to the subscribers.
+struct Events<'a> {
+    delivery: &'a mut Delivery,
+    signals: Signals<'a>,
+}
+
+impl Events<'_> {
+    fn control(&mut self, event: ControlEvent) {
+        self.delivery.control(event, &self.signals);
+    }
 }
 
 /// Connects, then reads and answers until one side ends it. Returns why.
 fn live(
     shared: &Shared,
     accepted: Option<TcpStream>,
+    events: &mut Events<'_>,
     was_connected: &mut bool,
 ) -> DisconnectReason {
-    let link = match connect(shared, accepted) {
+    let link = match connect(shared, accepted, events) {
         Ok(link) => link,
         Err(reason) => return shared.stop.reason().unwrap_or(reason),
     };
@@ -65,29 +88,29 @@ fn live(
     let link = &*link;
     let mut session = Locked { shared, link };
     loop {
-        if let Some(reason) = drain(shared, link, was_connected) {
+        if let Some(reason) = drain(shared, link, events, was_connected) {
             return reason;
         }
+        wait_for_subscribers(link, events, &mut session, &mut inlet);
         let deadline = session.with(|session| session.next_deadline());
+        let deadline = events.delivery.wake_by(deadline);
         if inlet.read(&link.stream, &mut session, deadline) {
             loop {
                 let next = inlet.next(&mut session);
-                if let Some(reason) = drain(shared, link, was_connected) {
+                if let Some(reason) = drain(shared, link, events, was_connected) {
                     return reason;
                 }
                 match next {
                     Next::NeedsMore => break,
                     Next::Handled => {}
-                    Next::Received(received) => {
-                        let pause = deliver(shared, received);
-                        if !pause.is_zero() {
-                            session.with(|session| session.on_pause(pause));
-                            inlet.on_pause(pause);
-                        }
-                    }
+                    Next::Received(received) => deliver(shared, events, received),
                 }
+                wait_for_subscribers(link, events, &mut session, &mut inlet);
             }
+        } else {
+            events.delivery.lend(&events.signals);
         }
+        events.delivery.on_wake(&events.signals);
         look_at_clock(shared, link);
     }
 }
@@ -118,7 +141,11 @@ impl LockSession for Locked<'_> {
     }
 }
 
-fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<Arc<Link>, DisconnectReason> {
+fn connect(
+    shared: &Shared,
+    accepted: Option<TcpStream>,
+    events: &mut Events<'_>,
+) -> Result<Arc<Link>, DisconnectReason> {
     let bug = |_| DisconnectReason::Bug;
     let failed = |error: std::io::Error| DisconnectReason::Io(error.kind());
     let tcp = match accepted {
@@ -149,7 +176,7 @@ fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<Arc<Link>, Di
         address,
         direction,
     };
-    shared.events.send_control(established, &shared.stop);
+    events.control(established);
     let now = Instant::now();
     shared
         .session
@@ -160,7 +187,12 @@ fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<Arc<Link>, Di
 }
 
 /// Does what the session wants. Returns the reason once the connection is at its end.
-fn drain(shared: &Shared, link: &Link, was_connected: &mut bool) -> Option<DisconnectReason> {
+fn drain(
+    shared: &Shared,
+    link: &Link,
+    events: &mut Events<'_>,
+    was_connected: &mut bool,
+) -> Option<DisconnectReason> {
     let mut session = Locked { shared, link };
     while let Some(output) = session.with(|session| session.poll_output()) {
         match output {
@@ -170,7 +202,7 @@ fn drain(shared: &Shared, link: &Link, was_connected: &mut bool) -> Option<Disco
             }
             Output::Event(event) => {
                 *was_connected |= matches!(event, SessionEvent::HandshakeComplete(_));
-                tell(shared, event);
+                tell(shared, events, event);
             }
             Output::Close(reason) => return Some(reason),
         }
@@ -181,7 +213,7 @@ fn drain(shared: &Shared, link: &Link, was_connected: &mut bool) -> Option<Disco
     shared.stop.reason().or_else(failed)
 }
 
-fn tell(shared: &Shared, event: SessionEvent) {
+fn tell(shared: &Shared, events: &mut Events<'_>, event: SessionEvent) {
     let (peer_id, address) = (shared.peer_id, shared.address);
     let event = match event {
         SessionEvent::HandshakeComplete(info) => {
@@ -203,28 +235,44 @@ fn tell(shared: &Shared, event: SessionEvent) {
         }
         SessionEvent::Pong { .. } => return,
     };
-    shared.events.send_control(event, &shared.stop);
+    events.control(event);
 }
 
-/// Hands something to the program. Returns how long reading stood still for it.
-fn deliver(shared: &Shared, received: Received) -> Duration {
+/// Hands something to the program.
+fn deliver(shared: &Shared, events: &mut Events<'_>, received: Received) {
     let (peer_id, address) = (shared.peer_id, shared.address);
     match received {
         Received::Message(message, payload_len) => {
             let message = SharedMessage::new(message, payload_len);
-            shared
-                .events
-                .send_message(BitcoinMessageEvent { peer_id, message }, &shared.stop)
+            let event = BitcoinMessageEvent { peer_id, message };
+            events.delivery.message(event, &events.signals);
         }
-        Received::PassedOver { command, len } => {
-            let event = ControlEvent::PayloadPassedOver {
-                peer_id,
-                address,
-                command,
-                len,
-            };
-            shared.events.send_control(event, &shared.stop)
-        }
+        Received::PassedOver { command, len } => events.control(ControlEvent::PayloadPassedOver {
+            peer_id,
+            address,
+            command,
+            len,
+        }),
+    }
+}
+
+/// Stops reading while too much waits for subscribers. The peer's deadlines stand still meanwhile.
+fn wait_for_subscribers(
+    link: &Link,
+    events: &mut Events<'_>,
+    session: &mut Locked<'_>,
+    inlet: &mut Inlet,
+) {
+    if !events.delivery.is_full() {
+        return;
+    }
+    // What a peer said before it cut the connection is still read.
+    let cut = DisconnectReason::ConnectionReset;
+    let is_over = || link.outbox.closed().is_some_and(|reason| reason != cut);
+    let pause = events.delivery.wait_for_room(&events.signals, is_over);
+    if let Some((from, until)) = pause {
+        session.with(|session| session.on_pause(from, until));
+        inlet.on_pause(until.saturating_duration_since(from));
     }
 }
 

@@ -120,7 +120,7 @@ fn spawn(
         Instant::now(),
     )?;
     let peer = (direction, address);
-    let shared = Arc::new(Shared::new(peer, config, events, session));
+    let shared = Arc::new(Shared::new(peer, config, &events, session));
     let life = shared.clone();
     let thread = thread::Builder::new()
         .name(format!("bsv-p2p {address}"))

@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
+use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
+use crate::connection::event_bus::{Delivery, DeliveryLimits, Signals};
 use crate::connection::outbox::Outbox;
 use crate::connection::stop::Stop;
 use crate::connection::stream::Stream;
@@ -19,11 +22,16 @@ pub(super) struct Shared {
     pub(super) address: SocketAddr,
     pub(super) direction: Direction,
     pub(super) config: ConnectionConfig,
-    pub(super) events: EventBus,
     /// Held for one call of the session, never while anything is waited for.
     pub(super) session: Mutex<Session>,
     pub(super) stop: Stop,
     pub(super) counters: Arc<TrafficCounters>,
+    /// Held by the connection's thread as long as it lives.
+    pub(super) delivery: Mutex<Delivery>,
+    /// How many requests wait for an answer of the peer: as long as there are any, subscribers cannot stop the reading.
+    pub(super) open_requests: AtomicUsize,
+    /// Gets something when a request is opened.
+    pub(super) wake: (Sender<()>, Receiver<()>),
     /// There while TCP stands.
     link: RwLock<Option<Arc<Link>>>,
 }
@@ -37,19 +45,31 @@ impl Shared {
     pub(super) fn new(
         (direction, address): (Direction, SocketAddr),
         config: ConnectionConfig,
-        events: EventBus,
+        events: &EventBus,
         session: Session,
     ) -> Self {
+        let delivery = events.delivery(DeliveryLimits::from(&config));
         Self {
             peer_id: Uuid::new_v4(),
             address,
             direction,
             config,
-            events,
             session: Mutex::new(session),
             stop: Stop::new(),
             counters: Arc::default(),
+            delivery: Mutex::new(delivery),
+            open_requests: AtomicUsize::new(0),
+            wake: bounded(1),
             link: RwLock::default(),
+        }
+    }
+
+    /// What ends a wait for subscribers.
+    pub(super) fn signals(&self) -> Signals<'_> {
+        Signals {
+            stop: &self.stop,
+            open_requests: &self.open_requests,
+            wake: &self.wake.1,
         }
     }
 
