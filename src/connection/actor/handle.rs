@@ -34,7 +34,7 @@ pub enum PeerConnectionCommand {
 /// Safe to use from several threads at once. **Dropping it ends the connection** and waits for its threads, as
 /// [`PeerConnectionHandle::disconnect`] and [`PeerConnectionHandle::join`] do.
 pub struct PeerConnectionHandle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 

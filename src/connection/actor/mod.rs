@@ -3,6 +3,8 @@
 mod handle;
 mod life;
 mod shared;
+#[cfg(test)]
+mod subscriber_tests;
 
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
 
