@@ -492,3 +492,29 @@ fn the_peers_deadlines_stand_still_while_it_is_not_read() {
     assert!(control.is_empty());
     drop(stuck);
 }
+
+#[test]
+fn what_a_full_receiver_cannot_be_told_until_the_end_others_hear() {
+    let bus = EventBus::new();
+    let control = bus.subscribe_control();
+    let full = bus.subscribe_with(SubscriptionOptions {
+        capacity: 4,
+        overflow: Overflow::DropNewest,
+        ..SubscriptionOptions::named("full")
+    });
+    let (handle, mut peer) = connected_on(&bus, config());
+    peer.send_bytes(&flood(0..10));
+    peer.ping(1);
+    drop((handle, bus));
+    assert_eq!(full.iter().count(), 4);
+    let heard: Vec<_> = control.iter().collect();
+    // Three events of the connection's life and ten messages, of which four had room.
+    assert_eq!(heard.last(), Some(&lagged("full", 9)));
+}
+
+#[test]
+fn a_queue_of_none_is_a_queue_of_one() {
+    let bus = EventBus::new();
+    let messages = bus.subscribe_messages_with(queue_of(0));
+    assert_eq!(messages.capacity(), Some(1));
+}

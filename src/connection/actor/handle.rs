@@ -180,6 +180,9 @@ impl PeerConnectionHandle {
     }
 
     /// Waits until the connection has ended and its threads are gone. It does not end the connection.
+    ///
+    /// A connection that has ended by itself first waits for subscribers to take what is left, at most for
+    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout), or until it is disconnected.
     pub fn join(&self) {
         let mut thread = self.thread.lock();
         // The connection's own thread cannot wait for itself.
