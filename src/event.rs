@@ -97,8 +97,38 @@ pub enum ControlEvent {
         /// The payload's length in bytes.
         len: u64,
     },
-    /// This receiver did not take its control events in time, and missed so many.
-    Lagged(u64),
+    /// A subscription did not take its events in time, and missed so many: this receiver's own if it is one of control events or of both
+    /// kinds, or else one of messages alone, whose receiver cannot say it.
+    Lagged {
+        /// The subscription's name.
+        subscription: Arc<str>,
+        /// How many events it has missed since this was last said.
+        missed: u64,
+    },
+    /// A subscription has ended, for all peers: its receiver gets what is in its queue, and then ends. What waited for a place in it is lost.
+    SubscriptionEnded {
+        /// The subscription's name.
+        subscription: Arc<str>,
+        /// Why.
+        reason: SubscriptionEnd,
+    },
+}
+
+/// Why a subscription ended that the program did not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubscriptionEnd {
+    /// It took nothing for
+    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout), while a peer was not read for its sake.
+    TooSlow,
+}
+
+impl fmt::Display for SubscriptionEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SubscriptionEnd::TooSlow => "it did not take its events in time",
+        })
+    }
 }
 
 impl ControlEvent {
@@ -113,7 +143,8 @@ impl ControlEvent {
             ControlEvent::ConnectionFailed { .. } => "ConnectionFailed",
             ControlEvent::PeerMisbehavior { .. } => "PeerMisbehavior",
             ControlEvent::PayloadPassedOver { .. } => "PayloadPassedOver",
-            ControlEvent::Lagged(_) => "Lagged",
+            ControlEvent::Lagged { .. } => "Lagged",
+            ControlEvent::SubscriptionEnded { .. } => "SubscriptionEnded",
         }
     }
 
@@ -144,7 +175,7 @@ impl ControlEvent {
             | ControlEvent::PayloadPassedOver {
                 peer_id, address, ..
             } => Some((*peer_id, *address)),
-            ControlEvent::Lagged(_) => None,
+            ControlEvent::Lagged { .. } | ControlEvent::SubscriptionEnded { .. } => None,
         }
     }
 }
@@ -216,7 +247,17 @@ impl fmt::Display for ControlEvent {
                     "{address}: a {command} of {len} bytes was too long to be kept"
                 )
             }
-            ControlEvent::Lagged(missed) => write!(f, "{missed} control events were missed"),
+            ControlEvent::Lagged {
+                subscription,
+                missed,
+            } => write!(
+                f,
+                "the subscription {subscription} has missed {missed} events"
+            ),
+            ControlEvent::SubscriptionEnded {
+                subscription,
+                reason,
+            } => write!(f, "the subscription {subscription} has ended: {reason}"),
         }
     }
 }

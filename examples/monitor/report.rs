@@ -49,7 +49,20 @@ impl Report {
                 object["command"] = command.to_string().into();
                 object["bytes"] = (*len).into();
             }
-            ControlEvent::Lagged(missed) => object["missed"] = (*missed).into(),
+            ControlEvent::Lagged {
+                subscription,
+                missed,
+            } => {
+                object["subscription"] = (**subscription).into();
+                object["missed"] = (*missed).into();
+            }
+            ControlEvent::SubscriptionEnded {
+                subscription,
+                reason,
+            } => {
+                object["subscription"] = (**subscription).into();
+                object["reason"] = reason.to_string().into();
+            }
             _ => {}
         }
         say_json(&object)

@@ -54,6 +54,14 @@ pub struct ConnectionConfig {
     /// How long an actor waits for such room before it ends the connection; 30 s by default.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub memory_timeout: Duration,
+    /// How many bytes of an actor's events may wait for [subscribers](crate::connection::Overflow::Block) that do not keep up, and one message more; 4 MiB
+    /// by default, at least 1. Each event counts as its payload's length and 512 bytes, once for each subscriber that it waits for. When
+    /// so much waits, the peer's messages are no longer read.
+    pub backlog_bytes: u64,
+    /// How long reading may stand still for a subscription that takes nothing before the subscription ends; 30 s by default. As long a
+    /// connection that has ended waits for its subscribers to take what is left.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    pub subscriber_timeout: Duration,
     /// After how much silence TCP itself probes the peer; 60 s by default, `None` for never.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
     pub tcp_keepalive: Option<Duration>,
@@ -75,6 +83,8 @@ impl ConnectionConfig {
             kept_bytes: 32 * 1024 * 1024,
             max_payload_memory: 64 * 1024 * 1024,
             memory_timeout: Duration::from_secs(30),
+            backlog_bytes: 4 * 1024 * 1024,
+            subscriber_timeout: Duration::from_secs(30),
             tcp_keepalive: Some(Duration::from_secs(60)),
         }
     }
@@ -97,6 +107,7 @@ impl ConnectionConfig {
             ("read_stall_timeout", self.read_stall_timeout),
             ("write_timeout", self.write_timeout),
             ("memory_timeout", self.memory_timeout),
+            ("subscriber_timeout", self.subscriber_timeout),
             ("tcp_keepalive", self.tcp_keepalive.unwrap_or(Duration::MAX)),
         ] {
             let right = !value.is_zero();
@@ -111,6 +122,8 @@ impl ConnectionConfig {
         )?;
         let bytes = self.outbox_bytes;
         ConfigError::unless(bytes > 0, "outbox_bytes", &bytes, "at least 1 is needed")?;
+        let bytes = self.backlog_bytes;
+        ConfigError::unless(bytes > 0, "backlog_bytes", &bytes, "at least 1 is needed")?;
         ConfigError::unless(
             self.max_payload_memory >= self.session.limits.buffered,
             "max_payload_memory",
@@ -148,6 +161,16 @@ mod tests {
             ..ConnectionConfig::default()
         };
         assert_eq!(config.validate().unwrap_err().field, "tcp_keepalive");
+        let config = ConnectionConfig {
+            backlog_bytes: 0,
+            ..ConnectionConfig::default()
+        };
+        assert_eq!(config.validate().unwrap_err().field, "backlog_bytes");
+        let config = ConnectionConfig {
+            subscriber_timeout: Duration::ZERO,
+            ..ConnectionConfig::default()
+        };
+        assert_eq!(config.validate().unwrap_err().field, "subscriber_timeout");
     }
 
     #[test]

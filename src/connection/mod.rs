@@ -31,7 +31,7 @@ pub use actor::{
 pub use blocking::Connection;
 pub use config::ConnectionConfig;
 pub use dial::resolve;
-pub use event_bus::EventBus;
+pub use event_bus::{EventBus, Overflow, SubscriptionOptions};
 pub use prepared::PreparedMessage;
 pub use requests::ADDRESSES_TIMEOUT;
 pub use restart::{RestartConfig, RestartPlan, RestartTracking, Verdict};

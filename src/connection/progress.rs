@@ -15,7 +15,7 @@ const WRITE_BYTES_PER_SECOND: u64 = 256 * 1024;
 const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The moment that comes so much later. A time that no clock can show never comes.
-fn later(now: Instant, by: Duration) -> Instant {
+pub(super) fn later(now: Instant, by: Duration) -> Instant {
     now.checked_add(by).unwrap_or(now + NEVER)
 }
 

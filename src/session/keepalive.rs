@@ -139,13 +139,20 @@ impl Keepalive {
         self.last_transfer = now;
     }
 
-    /// Lets `pause` not have happened.
-    pub(super) fn shift(&mut self, pause: Duration) {
-        self.next_ping += pause;
-        self.last_transfer += pause;
+    /// Lets a pause not have happened, for what had begun by then, and the rest of it for what began meanwhile.
+    ///
+    /// Our own pings are sent by the thread that pauses: none begins meanwhile.
+    pub(super) fn on_pause(&mut self, from: Instant, until: Instant) {
+        self.next_ping += until.saturating_duration_since(from);
+        self.last_transfer += share(self.last_transfer, from, until);
         let open = self.open.iter_mut().chain(&mut self.requested);
-        open.for_each(|(_, sent)| *sent += pause);
+        open.for_each(|(_, sent)| *sent += share(*sent, from, until));
     }
+}
+
+/// How much of a pause concerns what began at `begin`.
+pub(super) fn share(begin: Instant, from: Instant, until: Instant) -> Duration {
+    until.saturating_duration_since(begin.max(from))
 }
 
 #[cfg(test)]
@@ -199,10 +206,25 @@ mod tests {
         let (mut keepalive, now) = keepalive();
         keepalive.on_ping(Some(1), now);
         keepalive.on_requested_ping(2, now);
-        keepalive.shift(10 * SECOND);
+        keepalive.on_pause(now, now + 10 * SECOND);
         assert_eq!(keepalive.due(now + 69 * SECOND), Due::Nothing);
         assert_eq!(keepalive.on_pong(2, now + 11 * SECOND), Some(SECOND));
         assert_eq!(keepalive.due(now + 70 * SECOND), Due::TimedOut);
+    }
+
+    #[test]
+    fn of_a_pause_only_the_part_after_a_ping_does_not_count() {
+        let (mut keepalive, now) = keepalive();
+        keepalive.on_requested_ping(1, now + 4 * SECOND);
+        keepalive.on_requested_ping(2, now + 10 * SECOND);
+        keepalive.on_requested_ping(3, now + 11 * SECOND);
+        keepalive.on_pause(now, now + 10 * SECOND);
+        for (nonce, round_trip) in [(1, 2), (2, 2), (3, 1)] {
+            assert_eq!(
+                keepalive.on_pong(nonce, now + 12 * SECOND),
+                Some(round_trip * SECOND)
+            );
+        }
     }
 
     #[test]

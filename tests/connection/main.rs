@@ -3,6 +3,7 @@
 mod answers;
 mod bad_input;
 mod both_ways;
+mod delivery;
 mod events;
 mod handle_requests;
 mod harness;

@@ -77,7 +77,7 @@ fn nothing_is_put_out_after_the_end_whatever_comes() {
                     );
                 }
                 session.on_transfer(now);
-                session.on_pause(SECOND);
+                session.on_pause(now - SECOND, now);
                 session.on_frame_error(FrameError::TooLong {
                     command: "inv".into(),
                     len: 2,

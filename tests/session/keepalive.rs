@@ -65,7 +65,7 @@ fn nothing_that_moves_prolongs_the_handshake() {
     side.with(|session, now| {
         session.on_received(now);
         session.on_transfer(now);
-        session.on_pause(5 * SECOND);
+        session.on_pause(now - 5 * SECOND, now);
     });
     side.assert_next_deadline_in(SECOND);
     assert_eq!(
@@ -258,7 +258,7 @@ fn a_transfer_delays_no_ping() {
 fn a_pause_shifts_the_next_ping() {
     let mut side = Side::complete(Direction::Outbound);
     side.now += 100 * SECOND;
-    side.with(|session, _| session.on_pause(100 * SECOND));
+    side.with(|session, now| session.on_pause(now - 100 * SECOND, now));
     next_ping(&mut side, 300 * SECOND);
 }
 
@@ -268,7 +268,7 @@ fn a_pause_shifts_the_timeout_of_an_open_ping_and_does_not_count_as_its_round_tr
     let nonce = next_ping(&mut side, 300 * SECOND);
     let asked = side.with(|session, now| session.ping(now)).nonce.unwrap();
     side.now += 100 * SECOND;
-    side.with(|session, _| session.on_pause(90 * SECOND));
+    side.with(|session, now| session.on_pause(now - 90 * SECOND, now));
     side.receive(Pong::new(nonce));
     side.receive(Pong::new(asked));
     let taken = 10 * SECOND;
@@ -280,7 +280,7 @@ fn a_pause_shifts_the_timeout_of_an_open_ping_and_does_not_count_as_its_round_tr
     let mut side = Side::complete(Direction::Outbound);
     next_ping(&mut side, 300 * SECOND);
     side.now += 20 * SECOND;
-    side.with(|session, _| session.on_pause(15 * SECOND));
+    side.with(|session, now| session.on_pause(now - 15 * SECOND, now));
     side.assert_next_deadline_in(55 * SECOND);
     assert_eq!(side.take(), [timed_out_ping(60 * SECOND)]);
 }
@@ -292,7 +292,7 @@ fn a_pause_shifts_what_a_transfer_has_held_back() {
     side.now += 10 * SECOND;
     side.with(|session, now| session.on_transfer(now));
     side.now += 30 * SECOND;
-    side.with(|session, _| session.on_pause(30 * SECOND));
+    side.with(|session, now| session.on_pause(now - 30 * SECOND, now));
     side.assert_next_deadline_in(60 * SECOND);
     assert_eq!(side.take(), [timed_out_ping(60 * SECOND)]);
 }
@@ -303,7 +303,7 @@ fn a_pause_shifts_the_idle_timeout() {
         config.idle_timeout = 100 * SECOND;
     });
     side.now += 50 * SECOND;
-    side.with(|session, _| session.on_pause(30 * SECOND));
+    side.with(|session, now| session.on_pause(now - 30 * SECOND, now));
     side.assert_next_deadline_in(80 * SECOND);
     assert_eq!(
         side.take(),

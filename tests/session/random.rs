@@ -297,7 +297,7 @@ fn take_step(side: &mut Side, step: Step, watch: &Watch) -> Fate {
         Step::Transfer => side.with(|session, now| session.on_transfer(now)),
         Step::Pause(time) => {
             side.now += time;
-            side.with(|session, _| session.on_pause(time));
+            side.with(|session, now| session.on_pause(now - time, now));
         }
         Step::ProgramPings => {
             side.with(|session, now| session.ping(now));

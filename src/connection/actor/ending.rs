@@ -1,65 +1,65 @@
 //! What comes after a life: another one, or the last event.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::shared::Shared;
+use parking_lot::MutexGuard;
+
+use super::shared::{Shared, Supervision};
+use crate::connection::event_bus::Delivery;
 use crate::event::ControlEvent;
 use crate::session::DisconnectReason;
 
 /// A life has ended: tells of it, and sees to the next if there shall be one. Called once for each life, in its thread.
-pub(super) fn after_life(shared: &Arc<Shared>, reason: DisconnectReason) {
+pub(super) fn after_life(
+    shared: &Arc<Shared>,
+    mut delivery: MutexGuard<'_, Delivery>,
+    reason: DisconnectReason,
+) {
     let connected_at = {
         let mut history = shared.history.lock();
         history.last_error = Some(reason.clone());
         history.connected.take().map(|(at, _)| at)
     };
-    match next_life(shared, &reason, connected_at) {
-        NextLife::Begins => {}
-        NextLife::Forbidden => give_up(shared, reason),
-        NextLife::None => end(shared, reason, connected_at.is_some()),
-    }
-}
-
-/// What follows a life.
-enum NextLife {
-    /// The supervisor, or whoever stops the connection, sees to it.
-    Begins,
-    /// It was announced, and is not wanted any more.
-    Forbidden,
-    None,
-}
-
-fn next_life(
-    shared: &Arc<Shared>,
-    reason: &DisconnectReason,
-    connected_at: Option<Instant>,
-) -> NextLife {
-    let Some(supervision) = &shared.supervision else {
-        return NextLife::None;
-    };
-    let verdict = supervision.verdict(reason, connected_at);
-    let Some(after) = verdict.pause().filter(|_| !shared.is_stopped()) else {
-        return NextLife::None;
+    let Some((supervision, after)) = next_life(shared, &reason, connected_at) else {
+        return end(shared, delivery, reason, connected_at.is_some());
     };
     let next_life = Instant::now() + after;
+    let signals = shared.signals();
     let event = ControlEvent::ConnectionRestarting {
         peer_id: shared.peer_id,
         address: shared.address,
         reason: reason.clone(),
         after,
     };
-    shared.events.send_control(event, &shared.stop);
-    if !shared.stages.wait_for_next(|| shared.is_stopped()) {
-        return NextLife::Forbidden;
+    delivery.control(event, &signals);
+    // What subscribers do not take by then waits for the next life.
+    delivery.settle(after, &signals);
+    drop(delivery);
+    if shared.stages.wait_for_next(|| shared.is_stopped()) {
+        supervision.supervisor.begin_at(next_life, shared.clone());
+    } else {
+        give_up(shared, reason);
     }
-    supervision.supervisor.begin_at(next_life, shared.clone());
-    NextLife::Begins
+}
+
+/// Who begins the next life, and after which pause; `None` if there shall be none.
+fn next_life<'a>(
+    shared: &'a Shared,
+    reason: &DisconnectReason,
+    connected_at: Option<Instant>,
+) -> Option<(&'a Supervision, Duration)> {
+    let supervision = shared.supervision.as_ref()?;
+    let verdict = supervision.verdict(reason, connected_at);
+    let after = verdict.pause().filter(|_| !shared.is_stopped())?;
+    Some((supervision, after))
 }
 
 /// Sees to it that a connection which waits for its next life has none.
 pub(in crate::connection) fn stop_waiting(shared: &Shared, reason: DisconnectReason) {
     if let Some(thread) = shared.stages.take_waiting() {
+        // No subscriber is waited for any more either.
+        shared.stop.set(reason.clone());
         shared.stages.keep_thread(thread);
         give_up(shared, reason);
     }
@@ -69,10 +69,15 @@ pub(in crate::connection) fn stop_waiting(shared: &Shared, reason: DisconnectRea
 /// wait.
 pub(in crate::connection) fn give_up(shared: &Shared, reason: DisconnectReason) {
     let reason = shared.stop.reason().unwrap_or(reason);
-    end(shared, reason, false);
+    end(shared, shared.delivery.lock(), reason, false);
 }
 
-fn end(shared: &Shared, reason: DisconnectReason, was_connected: bool) {
+fn end(
+    shared: &Shared,
+    mut delivery: MutexGuard<'_, Delivery>,
+    reason: DisconnectReason,
+    was_connected: bool,
+) {
     let (peer_id, address) = (shared.peer_id, shared.address);
     let event = match reason {
         reason if was_connected => ControlEvent::ConnectionLost {
@@ -89,6 +94,9 @@ fn end(shared: &Shared, reason: DisconnectReason, was_connected: bool) {
             reason,
         },
     };
-    shared.events.send_control(event, &shared.stop);
+    let signals = shared.signals();
+    delivery.control(event, &signals);
+    delivery.finish(&signals);
+    drop(delivery);
     shared.stages.end();
 }

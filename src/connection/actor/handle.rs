@@ -228,6 +228,9 @@ impl PeerConnectionHandle {
     }
 
     /// Waits until the connection has ended for good and its threads are gone. It does not end the connection.
+    ///
+    /// A connection that has ended by itself first waits for subscribers to take what is left, at most for
+    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout), or until it is disconnected.
     pub fn join(&self) {
         self.shared.stages.join();
     }

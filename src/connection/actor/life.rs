@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ending;
 use super::shared::{Link, Shared};
+use crate::connection::event_bus::{Delivery, DeliveryLimits, Signals};
 use crate::connection::inlet::{Inlet, LockSession, Next, Received};
 use crate::connection::outbox::Outbox;
 use crate::connection::stream::{ReadWait, Stream, is_timeout};
@@ -23,7 +24,14 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Runs a life of a connection to its end and tells of it. A panic ends this connection and nothing else.
 pub(super) fn run(shared: &Arc<Shared>, accepted: Option<TcpStream>, slot: Option<SlotGuard>) {
-    let life = AssertUnwindSafe(|| live(shared, accepted));
+    let mut delivery = shared.delivery.lock();
+    let life = AssertUnwindSafe(|| {
+        let mut events = Events {
+            delivery: &mut delivery,
+            signals: shared.signals(),
+        };
+        live(shared, accepted, &mut events)
+    });
     let reason = catch_unwind(life).unwrap_or(DisconnectReason::Bug);
     let reason = {
         let mut session = shared.session.lock();
@@ -40,14 +48,26 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<TcpStream>, slot: Optio
     drop(slot);
     let (address, direction) = (shared.address, shared.direction);
     log::info!("{address}: {direction} connection ended: {reason}");
-    ending::after_life(shared, reason);
+    ending::after_life(shared, delivery, reason);
+}
+
+/// The way of one life's events to the subscribers.
+struct Events<'a> {
+    delivery: &'a mut Delivery,
+    signals: Signals<'a>,
+}
+
+impl Events<'_> {
+    fn control(&mut self, event: ControlEvent) {
+        self.delivery.control(event, &self.signals);
+    }
 }
 
 /// Connects, then reads and answers until one side ends it. Returns why.
-fn live(shared: &Shared, accepted: Option<TcpStream>) -> DisconnectReason {
+fn live(shared: &Shared, accepted: Option<TcpStream>, events: &mut Events<'_>) -> DisconnectReason {
     let mut config_version = shared.config_version();
     let config = shared.config();
-    let link = match connect(shared, &config, accepted) {
+    let link = match connect(shared, &config, accepted, events) {
         Ok(link) => link,
         Err(reason) => return shared.stop.reason().unwrap_or(reason),
     };
@@ -57,7 +77,7 @@ fn live(shared: &Shared, accepted: Option<TcpStream>) -> DisconnectReason {
     let link = &*link;
     let mut session = Locked { shared, link };
     loop {
-        if let Some(reason) = drain(shared, link) {
+        if let Some(reason) = drain(shared, link, events) {
             return reason;
         }
         if shared.config_version() != config_version {
@@ -66,23 +86,22 @@ fn live(shared: &Shared, accepted: Option<TcpStream>) -> DisconnectReason {
             inlet.update_config(&config);
             link.outbox.update_config(&config);
             shared.memory.set_max(config.max_payload_memory);
+            events.delivery.set_limits(DeliveryLimits::from(&*config));
             // It has been checked when it was set.
             let _ = session.with(|session| session.update_config(config.session.clone()));
         }
-        if !inlet.has_memory() {
-            match wait_for_memory(shared, &mut inlet) {
-                Ok(pause) => {
-                    session.with(|session| session.on_pause(pause));
-                    inlet.on_pause(pause);
-                }
-                Err(reason) => return reason,
-            }
+        wait_for_subscribers(link, events, &mut session, &mut inlet);
+        if !inlet.has_memory()
+            && let Err(reason) = wait_for_memory(shared, events, &mut session, &mut inlet)
+        {
+            return reason;
         }
         let deadline = session.with(|session| session.next_deadline());
+        let deadline = events.delivery.wake_by(deadline);
         if inlet.read(&link.stream, &mut session, deadline) {
             loop {
                 let next = inlet.next(&mut session);
-                if let Some(reason) = drain(shared, link) {
+                if let Some(reason) = drain(shared, link, events) {
                     return reason;
                 }
                 match next {
@@ -92,29 +111,55 @@ fn live(shared: &Shared, accepted: Option<TcpStream>) -> DisconnectReason {
                         let Some(ordinary) = shared.requests.on_received(received) else {
                             continue;
                         };
-                        let pause = deliver(shared, ordinary);
-                        if !pause.is_zero() {
-                            session.with(|session| session.on_pause(pause));
-                            inlet.on_pause(pause);
-                        }
+                        deliver(shared, events, ordinary);
                     }
                 }
+                wait_for_subscribers(link, events, &mut session, &mut inlet);
             }
+        } else {
+            events.delivery.lend(&events.signals);
         }
+        events.delivery.on_wake(&events.signals);
         look_at_clock(shared, link);
     }
 }
 
-/// Waits until there is memory for what the peer sends. Returns how long that took.
-fn wait_for_memory(shared: &Shared, inlet: &mut Inlet) -> Result<Duration, DisconnectReason> {
-    let began = Instant::now();
+/// Stops reading while too much waits for subscribers. The peer's deadlines stand still meanwhile.
+fn wait_for_subscribers(
+    link: &Link,
+    events: &mut Events<'_>,
+    session: &mut Locked<'_>,
+    inlet: &mut Inlet,
+) {
+    if !events.delivery.is_full() {
+        return;
+    }
+    // What a peer said before it cut the connection is still read.
+    let cut = DisconnectReason::ConnectionReset;
+    let is_over = || link.outbox.closed().is_some_and(|reason| reason != cut);
+    let pause = events.delivery.wait_for_room(&events.signals, is_over);
+    if let Some((from, until)) = pause {
+        session.with(|session| session.on_pause(from, until));
+        inlet.on_pause(until.saturating_duration_since(from));
+    }
+}
+
+/// Stops reading until there is memory for what the peer sends. The peer's deadlines stand still meanwhile.
+fn wait_for_memory(
+    shared: &Shared,
+    events: &mut Events<'_>,
+    session: &mut Locked<'_>,
+    inlet: &mut Inlet,
+) -> Result<(), DisconnectReason> {
+    let from = Instant::now();
     loop {
-        let waited = began.elapsed();
+        let waited = from.elapsed();
         if inlet.has_memory() {
-            return Ok(waited);
+            session.with(|session| session.on_pause(from, from + waited));
+            inlet.on_pause(waited);
+            return Ok(());
         }
-        let timeout = shared.config().memory_timeout;
-        if waited >= timeout {
+        if waited >= shared.config().memory_timeout {
             return Err(DisconnectReason::MemoryBudget);
         }
         // Whoever holds the memory gives it back without a word: soon, or not for long.
@@ -122,6 +167,8 @@ fn wait_for_memory(shared: &Shared, inlet: &mut Inlet) -> Result<Duration, Disco
         if shared.stop.wait(step) {
             return Err(shared.stop.reason().unwrap_or(DisconnectReason::Command));
         }
+        // What waits for subscribers holds memory as well.
+        events.delivery.on_wake(&events.signals);
     }
 }
 
@@ -155,6 +202,7 @@ fn connect(
     shared: &Shared,
     config: &ConnectionConfig,
     accepted: Option<TcpStream>,
+    events: &mut Events<'_>,
 ) -> Result<Arc<Link>, DisconnectReason> {
     let bug = |_| DisconnectReason::Bug;
     let failed = |error: std::io::Error| DisconnectReason::Io(error.kind());
@@ -185,7 +233,7 @@ fn connect(
         address,
         direction,
     };
-    shared.events.send_control(established, &shared.stop);
+    events.control(established);
     let now = Instant::now();
     shared
         .session
@@ -196,11 +244,11 @@ fn connect(
 }
 
 /// Does what the session wants. Returns the reason once the connection is at its end.
-fn drain(shared: &Shared, link: &Link) -> Option<DisconnectReason> {
+fn drain(shared: &Shared, link: &Link, events: &mut Events<'_>) -> Option<DisconnectReason> {
     let mut session = Locked { shared, link };
     let mut last_words = false;
     // Told behind what is sent: a program that answers an event at once shall not overtake that.
-    let mut events = Vec::new();
+    let mut news = Vec::new();
     let mut end = None;
     while end.is_none()
         && let Some(output) = session.with(|session| session.poll_output())
@@ -211,12 +259,12 @@ fn drain(shared: &Shared, link: &Link) -> Option<DisconnectReason> {
                 let _ = link.outbox.reply(&message);
                 last_words = true;
             }
-            Output::Event(event) => events.push(event),
+            Output::Event(event) => news.push(event),
             Output::Close(reason) => end = Some(reason),
         }
     }
-    for event in events {
-        tell(shared, event);
+    for event in news {
+        tell(shared, events, event);
     }
     if end.is_some() {
         if last_words {
@@ -255,7 +303,7 @@ fn farewell(shared: &Shared, link: &Link) {
     }
 }
 
-fn tell(shared: &Shared, event: SessionEvent) {
+fn tell(shared: &Shared, events: &mut Events<'_>, event: SessionEvent) {
     let (peer_id, address) = (shared.peer_id, shared.address);
     let event = match event {
         SessionEvent::HandshakeComplete(info) => {
@@ -280,28 +328,24 @@ fn tell(shared: &Shared, event: SessionEvent) {
             return shared.requests.on_pong(nonce, round_trip);
         }
     };
-    shared.events.send_control(event, &shared.stop);
+    events.control(event);
 }
 
-/// Hands something to the program. Returns how long reading stood still for it.
-fn deliver(shared: &Shared, received: Received) -> Duration {
+/// Hands something to the program.
+fn deliver(shared: &Shared, events: &mut Events<'_>, received: Received) {
     let (peer_id, address) = (shared.peer_id, shared.address);
     match received {
         Received::Message(message, weight) => {
             let message = SharedMessage::holding(message, weight.len, weight.memory);
-            shared
-                .events
-                .send_message(BitcoinMessageEvent { peer_id, message }, &shared.stop)
+            let event = BitcoinMessageEvent { peer_id, message };
+            events.delivery.message(event, &events.signals);
         }
-        Received::PassedOver { command, len } => {
-            let event = ControlEvent::PayloadPassedOver {
-                peer_id,
-                address,
-                command,
-                len,
-            };
-            shared.events.send_control(event, &shared.stop)
-        }
+        Received::PassedOver { command, len } => events.control(ControlEvent::PayloadPassedOver {
+            peer_id,
+            address,
+            command,
+            len,
+        }),
     }
 }
 

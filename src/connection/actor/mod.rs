@@ -10,6 +10,8 @@ mod setup;
 mod shared;
 mod stage;
 mod statistics;
+#[cfg(test)]
+mod subscriber_tests;
 
 pub(super) use ending::{give_up, stop_waiting};
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};

@@ -50,8 +50,12 @@ impl OpenRequests {
         self.open.load(SeqCst) > 0
     }
 
+    /// How many requests are open.
+    pub(super) fn count(&self) -> &AtomicUsize {
+        &self.open
+    }
+
     /// Gets something when a request has been opened since it last did: whoever waits for something else looks again then.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the delivery of events"))]
     pub(super) fn opened(&self) -> &Receiver<()> {
         &self.opened.1
     }

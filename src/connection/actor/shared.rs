@@ -11,12 +11,13 @@ use uuid::Uuid;
 use super::open_requests::OpenRequests;
 use super::setup::PeerConnectionSetup;
 use super::stage::Stages;
+use crate::connection::event_bus::{Delivery, DeliveryLimits, Signals};
 use crate::connection::outbox::Outbox;
 use crate::connection::restart::{RestartPlan, Verdict};
 use crate::connection::stop::Stop;
 use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
-use crate::connection::{ConnectionConfig, ConnectionSlots, EventBus, SlotGuard, random};
+use crate::connection::{ConnectionConfig, ConnectionSlots, SlotGuard, random};
 use crate::memory::PeerMemory;
 use crate::session::{ConfigError, Direction, DisconnectReason, NonceRegistry, Session};
 use crate::wire::BlockHeader;
@@ -26,7 +27,8 @@ pub(in crate::connection) struct Shared {
     pub(super) peer_id: Uuid,
     pub(super) address: SocketAddr,
     pub(super) direction: Direction,
-    pub(super) events: EventBus,
+    /// Held by the connection's thread as long as it lives.
+    pub(super) delivery: Mutex<Delivery>,
     nonces: NonceRegistry,
     /// Held for one call of the session, never while anything is waited for. Each life has a session of its own.
     pub(super) session: Mutex<Session>,
@@ -107,11 +109,12 @@ impl Shared {
         config.validate()?;
         let session = new_session(direction, &config, &nonces)?;
         let requests = OpenRequests::new(&BlockHeader::genesis(config.network));
+        let delivery = events.delivery(DeliveryLimits::from(&config));
         let shared = Self {
             peer_id: Uuid::new_v4(),
             address,
             direction,
-            events,
+            delivery: Mutex::new(delivery),
             nonces,
             session: Mutex::new(session),
             stop: Stop::new(),
@@ -172,6 +175,15 @@ impl Shared {
         let mut current = self.config.write();
         *current = Arc::new(config);
         self.config_version.fetch_add(1, Relaxed);
+    }
+
+    /// What ends a wait for subscribers.
+    pub(super) fn signals(&self) -> Signals<'_> {
+        Signals {
+            stop: &self.stop,
+            open_requests: self.requests.count(),
+            wake: self.requests.opened(),
+        }
     }
 
     pub(super) fn link(&self) -> Option<Arc<Link>> {

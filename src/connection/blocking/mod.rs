@@ -221,11 +221,12 @@ impl Connection {
 
     /// The program is back: what it did meanwhile does not count against the peer.
     fn resume(&mut self) {
-        let away = self.left.elapsed();
-        self.session.on_pause(away);
+        let now = Instant::now();
+        let away = now.saturating_duration_since(self.left);
+        self.session.on_pause(self.left, now);
         self.inlet.on_pause(away);
         self.unsent.on_pause(away);
-        self.left = Instant::now();
+        self.left = now;
     }
 
     fn ended(&self) -> Result<(), DisconnectReason> {

@@ -6,10 +6,10 @@ mod messages;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::expectations::Expectations;
-use super::keepalive::{Due, Keepalive, PING_WITHOUT_NONCE};
+use super::keepalive::{self, Due, Keepalive, PING_WITHOUT_NONCE};
 use super::outgoing::Receiver;
 use super::{
     ConfigError, ConnectionState, Direction, DisconnectReason, InvalidTransition, Misbehavior,
@@ -178,10 +178,11 @@ impl Session {
         self.keepalive.on_transfer(now);
     }
 
-    /// For `pause` nothing was read on purpose: the deadlines that wait for the peer have stood still.
-    pub fn on_pause(&mut self, pause: Duration) {
-        self.last_received += pause;
-        self.keepalive.shift(pause);
+    /// From `from` until `until` nothing was read on purpose: the deadlines that wait for the peer have stood still. What began in between,
+    /// a ping of the program's for example, has stood still only from then on.
+    pub fn on_pause(&mut self, from: Instant, until: Instant) {
+        self.last_received += keepalive::share(self.last_received, from, until);
+        self.keepalive.on_pause(from, until);
     }
 
     /// The stream of frames cannot go on.

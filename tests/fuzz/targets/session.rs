@@ -126,9 +126,9 @@ impl Side {
             7 => self.wait(Duration::from_millis(u64::from(input.u16()) * 50)),
             8 => self.wait_for_deadline(),
             9 => {
-                let pause = Duration::from_millis(u64::from(input.u16()) * 50);
-                self.now += pause;
-                self.session.on_pause(pause);
+                let from = self.now;
+                self.now += Duration::from_millis(u64::from(input.u16()) * 50);
+                self.session.on_pause(from, self.now);
             }
             10 => self.session.on_transfer(self.now),
             11 => self.session.on_dropped(cause(input.u8()), self.now),

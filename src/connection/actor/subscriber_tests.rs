@@ -1,0 +1,190 @@
+//! Subscribers that wait for the peer themselves: reading goes on while a request is open.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+
+use super::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup};
+use crate::connection::{ConnectionConfig, EventBus, SubscriptionOptions};
+use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
+use crate::network::Network;
+use crate::wire::{Command, Message};
+
+const TEST: Command = Command::new("test");
+const DEADLINE: Duration = Duration::from_secs(10);
+
+#[track_caller]
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited too long until {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// A request that nobody answers: it is open as long as this lives.
+struct OpenRequest<'a>(&'a PeerConnectionHandle, u64);
+
+impl<'a> OpenRequest<'a> {
+    fn new(handle: &'a PeerConnectionHandle) -> Self {
+        let asked = handle.shared.requests.with(|table| table.ask_ping(0));
+        Self(handle, asked.expect("there is room").id)
+    }
+
+    /// Asks the peer something else and waits for its answer.
+    fn ask(&self) {
+        self.0.ping(DEADLINE).unwrap();
+    }
+}
+
+impl Drop for OpenRequest<'_> {
+    fn drop(&mut self) {
+        self.0.shared.requests.with(|table| table.give_up(self.1));
+    }
+}
+
+/// A queue of one, for what [`flood`] sends.
+fn narrow() -> SubscriptionOptions {
+    SubscriptionOptions {
+        capacity: 1,
+        ..SubscriptionOptions::default().only([TEST])
+    }
+}
+
+/// Two connected peers: the one under test, on `bus`, and one that sends it what a test wants.
+fn pair(bus: &EventBus) -> (PeerConnectionHandle, PeerConnectionHandle) {
+    let config = ConnectionConfig {
+        backlog_bytes: 20_000,
+        subscriber_timeout: 100 * DEADLINE,
+        ..ConnectionConfig::new(Network::Regtest)
+    };
+    let setup = PeerConnectionSetup {
+        events: bus.clone(),
+        ..PeerConnectionSetup::new(config.clone())
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let tested = PeerConnectionActor::spawn_outbound(address, setup).unwrap();
+    let (tcp, _) = listener.accept().unwrap();
+    let sender = PeerConnectionActor::spawn_inbound(tcp, PeerConnectionSetup::new(config)).unwrap();
+    wait_until("both have shaken hands and answered the first ping", || {
+        let both = [&tested, &sender];
+        both.iter().all(|handle| handle.round_trip().last.is_some())
+    });
+    (tested, sender)
+}
+
+fn flood(sender: &PeerConnectionHandle, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let mut payload = number.to_le_bytes().to_vec();
+        payload.resize(1000, 0);
+        let message = Message::Unknown {
+            command: TEST,
+            payload: payload.into(),
+        };
+        sender.send(&message, DEADLINE).unwrap();
+    }
+}
+
+fn number_of(event: &BitcoinMessageEvent) -> Option<u32> {
+    match &*event.message {
+        Message::Unknown { payload, .. } => Some(u32::from_le_bytes(*payload.first_chunk()?)),
+        _ => None,
+    }
+}
+
+/// Takes events until nothing is left to come: as many as were sent have been taken or told as missed.
+fn taken_and_missed(
+    messages: &Receiver<BitcoinMessageEvent>,
+    control: &Receiver<ControlEvent>,
+    sent: u32,
+) -> (Vec<u32>, u64) {
+    let (mut taken, mut missed) = (Vec::new(), 0);
+    let deadline = Instant::now() + DEADLINE;
+    while taken.len() as u64 + missed < u64::from(sent) {
+        assert!(Instant::now() < deadline, "{} and {missed}", taken.len());
+        crossbeam_channel::select! {
+            recv(messages) -> event => taken.extend(number_of(&event.unwrap())),
+            recv(control) -> event => if let ControlEvent::Lagged { missed: more, .. } = event.unwrap() {
+                missed += more;
+            },
+            default(DEADLINE) => panic!("nothing comes"),
+        }
+    }
+    (taken, missed)
+}
+
+#[test]
+fn a_request_opened_while_reading_has_stopped_sets_it_going_and_the_newest_are_dropped() {
+    const SENT: u32 = 2000;
+    let bus = EventBus::new();
+    let control = bus.subscribe_control();
+    let messages = bus.subscribe_messages_with(narrow());
+    let (tested, sender) = pair(&bus);
+    let before = tested.traffic().messages_in;
+    flood(&sender, 0..SENT);
+    // One in the queue, and as many as begin below 20,000 bytes, at 512 a message beside its payload.
+    wait_until("reading has stopped", || {
+        tested.traffic().messages_in == before + 1 + 20_000_u64.div_ceil(1512)
+    });
+    let request = OpenRequest::new(&tested);
+    request.ask();
+    assert!(messages.is_full(), "nobody has taken anything");
+    drop(request);
+    let (taken, missed) = taken_and_missed(&messages, &control, SENT);
+    assert!(missed > 0);
+    // What was kept is the oldest, and nothing in between.
+    let kept = taken.len() as u32;
+    assert_eq!(taken, (0..kept).collect::<Vec<_>>());
+    // The connection goes on as before.
+    flood(&sender, SENT..SENT + 100);
+    let (taken, missed) = taken_and_missed(&messages, &control, 100);
+    assert_eq!(missed, 0);
+    assert_eq!(taken, (SENT..SENT + 100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_receiver_of_both_kinds_hears_where_events_are_missing() {
+    const SENT: u32 = 2000;
+    let bus = EventBus::new();
+    let both = bus.subscribe_with(narrow());
+    let (tested, sender) = pair(&bus);
+    let request = OpenRequest::new(&tested);
+    flood(&sender, 0..SENT);
+    request.ask();
+    drop(request);
+    let (mut expected, mut missed) = (0, 0);
+    while expected < SENT {
+        match both.recv_timeout(DEADLINE).expect("an event") {
+            Event::Message(event) => {
+                assert_eq!(number_of(&event), Some(expected));
+                expected += 1;
+            }
+            Event::Control(ControlEvent::Lagged { missed: more, .. }) => {
+                expected += more as u32;
+                missed += more;
+            }
+            Event::Control(_) => {}
+        }
+    }
+    assert!(missed > 0);
+}
+
+#[test]
+fn a_loop_over_messages_that_asks_the_peer_for_each_goes_on() {
+    const SENT: u32 = 300;
+    let bus = EventBus::new();
+    let control = bus.subscribe_control();
+    let messages = bus.subscribe_messages_with(narrow());
+    let (tested, sender) = pair(&bus);
+    flood(&sender, 0..SENT);
+    // So many have room in the queue and the backlog, whatever is dropped.
+    for number in 0..10 {
+        let event = messages.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(number_of(&event), Some(number));
+        OpenRequest::new(&tested).ask();
+    }
+    let (taken, missed) = taken_and_missed(&messages, &control, SENT - 10);
+    assert_eq!(taken.len() as u64 + missed, u64::from(SENT) - 10);
+}

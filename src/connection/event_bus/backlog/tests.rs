@@ -1,0 +1,101 @@
+//! What waits, its bytes, and whose time is over.
+
+use crossbeam_channel::{Receiver, bounded};
+use uuid::Uuid;
+
+use super::*;
+use crate::connection::event_bus::options::SubscriptionOptions;
+use crate::connection::event_bus::subscription::Queue;
+use crate::event::{BitcoinMessageEvent, SharedMessage};
+use crate::wire::Message;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A backlog with a line of events for a receiver that has room for one.
+fn lagging(events: usize, now: Instant) -> (Backlog, Receiver<BitcoinMessageEvent>) {
+    let (sender, receiver) = bounded(1);
+    let options = SubscriptionOptions::default();
+    let queue = Queue::Messages(sender);
+    let subscription = Arc::new(Subscription::new("it".into(), options, queue));
+    let mut backlog = Backlog::new();
+    let line = backlog.begin_line(&subscription, now);
+    for _ in 0..events {
+        backlog.push(line, event(100));
+    }
+    (backlog, receiver)
+}
+
+fn event(payload_len: u64) -> Event {
+    Event::Message(BitcoinMessageEvent {
+        peer_id: Uuid::nil(),
+        message: SharedMessage::new(Message::Verack, payload_len),
+    })
+}
+
+#[track_caller]
+fn assert_deadline(backlog: &mut Backlog, now: Instant, expected: Instant) {
+    match backlog.too_slow(10 * SECOND, now) {
+        TooSlow::NobodyUntil(deadline) => assert_eq!(deadline, Some(expected)),
+        TooSlow::Line(_) => panic!("too slow already"),
+    }
+}
+
+#[test]
+fn bytes_are_counted_until_they_are_taken_or_forgotten() {
+    let (mut backlog, receiver) = lagging(3, Instant::now());
+    assert_eq!(backlog.bytes(), 3 * 612);
+    backlog.push_missed(0);
+    backlog.push_missed(0);
+    assert_eq!(backlog.bytes(), 3 * 612 + 512);
+    assert!(backlog.flush());
+    assert_eq!(backlog.bytes(), 2 * 612 + 512);
+    assert!(!backlog.flush());
+    assert_eq!(backlog.remove(0), 4, "two events, and two that had no room");
+    assert_eq!((backlog.bytes(), backlog.is_empty()), (0, true));
+    drop(receiver);
+}
+
+#[test]
+fn the_line_of_a_receiver_that_was_dropped_is_forgotten() {
+    let (mut backlog, receiver) = lagging(3, Instant::now());
+    drop(receiver);
+    assert!(backlog.flush());
+    assert_eq!((backlog.bytes(), backlog.is_empty()), (0, true));
+}
+
+#[test]
+fn only_the_time_of_waits_counts_and_also_that_of_earlier_ones() {
+    let now = Instant::now();
+    let (mut backlog, _receiver) = lagging(5, now);
+    backlog.flush();
+    backlog.begin_wait(now);
+    backlog.end_wait(now + 4 * SECOND);
+    let then = now + 100 * SECOND;
+    backlog.begin_wait(then);
+    assert_deadline(&mut backlog, then, then + 6 * SECOND);
+    let just_before = then + 6 * SECOND - Duration::from_nanos(1);
+    assert_deadline(&mut backlog, just_before, then + 6 * SECOND);
+    let at = backlog.too_slow(10 * SECOND, then + 6 * SECOND);
+    assert!(matches!(at, TooSlow::Line(0)));
+}
+
+#[test]
+fn who_takes_something_has_all_the_time_again() {
+    let now = Instant::now();
+    let (mut backlog, receiver) = lagging(5, now);
+    backlog.flush();
+    backlog.begin_wait(now);
+    backlog.end_wait(now + 4 * SECOND);
+    backlog.begin_wait(now + 4 * SECOND);
+    receiver.try_recv().unwrap();
+    assert!(backlog.flush());
+    let then = now + 9 * SECOND;
+    assert_deadline(&mut backlog, then, then + 10 * SECOND);
+    // Also what was taken between two waits.
+    backlog.end_wait(then + 9 * SECOND);
+    receiver.try_recv().unwrap();
+    assert!(backlog.flush());
+    let then = then + 50 * SECOND;
+    backlog.begin_wait(then);
+    assert_deadline(&mut backlog, then, then + 10 * SECOND);
+}

@@ -1,0 +1,83 @@
+//! A subscription to control events, which never makes anybody wait.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use parking_lot::Mutex;
+
+use super::subscription::Offer;
+use crate::event::ControlEvent;
+
+/// How many control events may wait for a receiver. Further ones are counted, and named by [`ControlEvent::Lagged`].
+const CAPACITY: usize = 1024;
+
+/// What all connections know of a receiver of control events.
+#[derive(Debug)]
+pub(super) struct ControlSubscription {
+    name: Arc<str>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    sender: Sender<ControlEvent>,
+    missed: u64,
+}
+
+impl ControlSubscription {
+    /// One more place than events may take: what was missed can be told at last, however full the queue is.
+    pub(super) fn new(name: Arc<str>) -> (Self, Receiver<ControlEvent>) {
+        let (sender, receiver) = bounded(CAPACITY + 1);
+        let state = Mutex::new(State { sender, missed: 0 });
+        (Self { name, state }, receiver)
+    }
+
+    /// Sends an event, after the news of what was missed before. What has no room is counted.
+    pub(super) fn send(&self, event: &ControlEvent) -> Offer {
+        let mut state = self.state.lock();
+        let mut sent = self.tell(&mut state, CAPACITY - 1);
+        if sent == Offer::Taken {
+            sent = match state.sender.len() < CAPACITY {
+                true => try_send(&state.sender, event),
+                false => Offer::Full,
+            };
+        }
+        if sent == Offer::Full {
+            state.missed += 1;
+        }
+        sent
+    }
+
+    /// Tells the receiver what it has missed; returns whether nothing is left to be told. Without `at_last` only where the event after it
+    /// has room as well: otherwise a slow receiver would get nothing but such news.
+    pub(super) fn tell_missed(&self, at_last: bool) -> bool {
+        let room = if at_last { CAPACITY + 1 } else { CAPACITY - 1 };
+        self.tell(&mut self.state.lock(), room) != Offer::Full
+    }
+
+    fn tell(&self, state: &mut State, room: usize) -> Offer {
+        if state.missed == 0 {
+            return Offer::Taken;
+        }
+        if state.sender.len() >= room {
+            return Offer::Full;
+        }
+        let lagged = ControlEvent::Lagged {
+            subscription: self.name.clone(),
+            missed: state.missed,
+        };
+        let told = try_send(&state.sender, &lagged);
+        if told == Offer::Taken {
+            state.missed = 0;
+        }
+        told
+    }
+}
+
+fn try_send(sender: &Sender<ControlEvent>, event: &ControlEvent) -> Offer {
+    match sender.try_send(event.clone()) {
+        Ok(()) => Offer::Taken,
+        Err(TrySendError::Full(_)) => Offer::Full,
+        Err(TrySendError::Disconnected(_)) => Offer::Gone,
+    }
+}

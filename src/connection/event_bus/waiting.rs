@@ -1,0 +1,229 @@
+//! Waiting for subscribers: while reading has stopped, and after the end of a connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Select, Sender};
+
+use super::backlog::{Line, TooSlow};
+use super::delivery::Delivery;
+use super::subscription::{Queue, Subscription};
+use crate::connection::progress::later;
+use crate::connection::stop::Stop;
+use crate::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEnd};
+
+/// How long a wait lasts at most before everything is looked at again.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a quiet peer's thread stays with subscribers that go on taking, before it looks at its socket again.
+const LEND: Duration = Duration::from_millis(10);
+/// A subscriber that took something so recently goes on taking.
+const STILL_MOVING: Duration = Duration::from_millis(50);
+
+/// What ends a connection's wait for its subscribers.
+#[derive(Clone, Copy)]
+pub(in crate::connection) struct Signals<'a> {
+    pub(in crate::connection) stop: &'a Stop,
+    /// How many requests wait for an answer of this peer.
+    pub(in crate::connection) open_requests: &'a AtomicUsize,
+    /// Gets something when a request is opened.
+    pub(in crate::connection) wake: &'a Receiver<()>,
+}
+
+impl Signals<'_> {
+    pub(super) fn is_request_open(&self) -> bool {
+        self.open_requests.load(SeqCst) > 0
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.reason().is_some()
+    }
+}
+
+impl Delivery {
+    /// Stops reading until the backlog has room: at the latest when its slow subscriptions have been ended. Also ends when a request is
+    /// opened, when the connection is stopped, and, within a second, when `is_over` says that it has ended otherwise. Returns
+    /// from when until when it waited, if it did.
+    pub(in crate::connection) fn wait_for_room(
+        &mut self,
+        signals: &Signals<'_>,
+        is_over: impl Fn() -> bool,
+    ) -> Option<(Instant, Instant)> {
+        if signals.is_request_open() {
+            return None;
+        }
+        let from = Instant::now();
+        self.backlog.begin_wait(from);
+        loop {
+            self.flush();
+            let now = Instant::now();
+            let goes_on = !self.is_full() || signals.is_request_open();
+            if goes_on || signals.is_stopped() || is_over() {
+                self.backlog.end_wait(now);
+                return Some((from, now));
+            }
+            self.wait(now, None, signals);
+        }
+    }
+
+    /// For a peer that is quiet: goes on handing out while the subscribers go on taking, for some milliseconds.
+    pub(in crate::connection) fn lend(&mut self, signals: &Signals<'_>) {
+        if self.backlog.is_empty() || self.moved_at.elapsed() > STILL_MOVING {
+            return;
+        }
+        let until = Instant::now() + LEND;
+        self.flush();
+        while !self.backlog.is_empty() && !signals.is_stopped() && Instant::now() < until {
+            self.select(until, signals);
+            self.flush();
+        }
+    }
+
+    /// Hands out what waits, without reading: until nothing waits any more, the connection is stopped, or the time for it is over.
+    pub(in crate::connection) fn settle(&mut self, within: Duration, signals: &Signals<'_>) {
+        let began = Instant::now();
+        let deadline = later(began, within);
+        self.backlog.begin_wait(began);
+        loop {
+            self.flush();
+            let now = Instant::now();
+            // Who has taken nothing in all that time is too slow, and not merely late.
+            let over = now >= deadline && !self.end_the_slow(now, signals);
+            if over || self.backlog.is_empty() || signals.is_stopped() {
+                return self.backlog.end_wait(now);
+            }
+            self.wait(now, Some(deadline), signals);
+        }
+    }
+
+    /// After the last event of a connection: hands out what waits, at most for the subscribers' timeout. What is left is
+    /// dropped, and its number told.
+    pub(in crate::connection) fn finish(&mut self, signals: &Signals<'_>) {
+        if !self.backlog.is_empty() {
+            self.settle(self.limits.subscriber_timeout, signals);
+        }
+        self.give_up(signals);
+    }
+
+    /// Waits once, unless there are subscriptions to be ended.
+    fn wait(&mut self, now: Instant, deadline: Option<Instant>, signals: &Signals<'_>) {
+        if self.end_the_slow(now, signals) {
+            return;
+        }
+        let timeout = self.limits.subscriber_timeout;
+        let too_slow_at = match self.backlog.too_slow(timeout, now) {
+            TooSlow::Line(_) => return,
+            TooSlow::NobodyUntil(at) => at,
+        };
+        let deadlines = [too_slow_at, deadline, Some(now + LOOK)];
+        if let Some(until) = deadlines.into_iter().flatten().min() {
+            self.select(until, signals);
+        }
+        self.tell_missed(false, signals);
+    }
+
+    /// Ends the subscriptions that have been waited for too long. Returns whether there were any.
+    fn end_the_slow(&mut self, now: Instant, signals: &Signals<'_>) -> bool {
+        let mut any = false;
+        while let TooSlow::Line(line) = self.backlog.too_slow(self.limits.subscriber_timeout, now) {
+            self.end_line(line, signals);
+            any = true;
+        }
+        any
+    }
+
+    fn end_line(&mut self, line: usize, signals: &Signals<'_>) {
+        let subscription = self.backlog.lines[line].subscription.clone();
+        let lost = self.backlog.remove(line);
+        if self.hub.end(&subscription) {
+            let (name, timeout) = (subscription.name(), self.limits.subscriber_timeout);
+            log::warn!(
+                "{name} has taken nothing for {timeout:?}, and ends; {lost} events of one peer waited for it"
+            );
+            let event = ControlEvent::SubscriptionEnded {
+                subscription: name.clone(),
+                reason: SubscriptionEnd::TooSlow,
+            };
+            self.control(event, signals);
+        }
+    }
+
+    /// Waits until a subscriber has taken something or gone, a signal came, or `until`.
+    fn select(&mut self, until: Instant, signals: &Signals<'_>) {
+        // Copies, so that no lock is held while it waits. They are let go as soon as a subscription ends.
+        let lines = self.backlog.lines.iter().enumerate();
+        let offers: Vec<_> = lines
+            .filter_map(|(at, line)| Offered::of(at, line))
+            .collect();
+        let mut select = Select::new();
+        let stop = select.recv(signals.stop.signal());
+        let wake = select.recv(signals.wake);
+        let mut operations = Vec::with_capacity(offers.len());
+        for offered in &offers {
+            let send = match &offered.event {
+                To::Messages(sender, _) => select.send(sender),
+                To::Both(sender, _) => select.send(sender),
+            };
+            operations.push((send, select.recv(offered.subscription.ended())));
+        }
+        let Ok(operation) = select.select_deadline(until) else {
+            return;
+        };
+        let index = operation.index();
+        if index == stop {
+            // It never brings anything: its end is the signal.
+            let _ = operation.recv(signals.stop.signal());
+            return;
+        }
+        if index == wake {
+            let _ = operation.recv(signals.wake);
+            return;
+        }
+        for (offered, (send, ended)) in offers.iter().zip(operations) {
+            if index == ended {
+                let _ = operation.recv(offered.subscription.ended());
+                return;
+            }
+            if index == send {
+                let sent = match &offered.event {
+                    To::Messages(sender, event) => operation.send(sender, event.clone()).is_ok(),
+                    To::Both(sender, event) => operation.send(sender, event.clone()).is_ok(),
+                };
+                // A receiver that was dropped is seen when its line is tried next.
+                if sent {
+                    self.backlog.pop(offered.line);
+                    self.moved_at = Instant::now();
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// The first event of a line, and the way to its receiver.
+struct Offered {
+    line: usize,
+    subscription: Arc<Subscription>,
+    event: To,
+}
+
+enum To {
+    Messages(Sender<BitcoinMessageEvent>, BitcoinMessageEvent),
+    Both(Sender<Event>, Event),
+}
+
+impl Offered {
+    /// `None` for a subscription that has just ended.
+    fn of(at: usize, line: &Line) -> Option<Self> {
+        let event = match (line.subscription.queue()?, line.first()?) {
+            (Queue::Messages(sender), Event::Message(event)) => To::Messages(sender, event),
+            (Queue::Both(sender), event) => To::Both(sender, event),
+            (Queue::Messages(_), Event::Control(_)) => return None,
+        };
+        Some(Self {
+            line: at,
+            subscription: line.subscription.clone(),
+            event,
+        })
+    }
+}

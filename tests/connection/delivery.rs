@@ -1,0 +1,520 @@
+//! Subscribers that lag behind: what waits for them, what is dropped, and who pays for it.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::ConnectionConfig;
+use bsv_p2p::connection::{
+    EventBus, Overflow, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
+    SubscriptionOptions,
+};
+use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEnd};
+use bsv_p2p::session::DisconnectReason;
+use bsv_p2p::wire::{Command, Pong};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use crate::harness::{PROMPT, config, message, number_of, numbered};
+use crate::raw_peer::{DEADLINE, RawListener, RawPeer, frame, wait_until};
+
+/// The payloads of what floods.
+const LEN: usize = 1000;
+/// How many messages of a handshake the connection reads: version, verack, protoconf, pong.
+const HANDSHAKE: u64 = 4;
+
+/// Little room, and no patience limit that a test would reach.
+fn narrow(backlog_bytes: u64) -> ConnectionConfig {
+    ConnectionConfig {
+        backlog_bytes,
+        subscriber_timeout: 100 * DEADLINE,
+        ..config()
+    }
+}
+
+fn impatient(backlog_bytes: u64, subscriber_timeout: Duration) -> ConnectionConfig {
+    ConnectionConfig {
+        subscriber_timeout,
+        ..narrow(backlog_bytes)
+    }
+}
+
+fn queue_of(capacity: usize) -> SubscriptionOptions {
+    SubscriptionOptions {
+        capacity,
+        ..SubscriptionOptions::default()
+    }
+}
+
+fn connected_on(bus: &EventBus, config: ConnectionConfig) -> (PeerConnectionHandle, RawPeer) {
+    let listener = RawListener::new();
+    let setup = PeerConnectionSetup {
+        events: bus.clone(),
+        ..PeerConnectionSetup::new(config)
+    };
+    let handle = PeerConnectionActor::spawn_outbound(listener.address(), setup).unwrap();
+    let mut peer = listener.accept();
+    peer.shake_hands();
+    wait_until("the handshake is complete", || {
+        handle.traffic().messages_in == HANDSHAKE
+    });
+    (handle, peer)
+}
+
+fn flood(numbers: std::ops::Range<u32>) -> Vec<u8> {
+    numbers
+        .flat_map(|number| frame(&numbered(number, LEN)))
+        .collect()
+}
+
+#[track_caller]
+fn next_number(messages: &Receiver<BitcoinMessageEvent>) -> u32 {
+    let event = messages.recv_timeout(DEADLINE).expect("a message");
+    number_of(&event.message).expect("a numbered message")
+}
+
+/// The next event that is not about the beginning of a connection.
+#[track_caller]
+fn next_of_note(control: &Receiver<ControlEvent>) -> ControlEvent {
+    loop {
+        let event = control.recv_timeout(DEADLINE).expect("an event");
+        if !matches!(event.name(), "ConnectionEstablished" | "HandshakeComplete") {
+            return event;
+        }
+    }
+}
+
+fn lagged(subscription: &str, missed: u64) -> ControlEvent {
+    ControlEvent::Lagged {
+        subscription: subscription.into(),
+        missed,
+    }
+}
+
+/// Sends without end until the connection takes nothing any more. Returns how many messages it has read.
+fn flood_until_held_back(handle: &PeerConnectionHandle, peer: &RawPeer) -> u64 {
+    use std::io::{ErrorKind, Write};
+    let mut socket = peer.another_holder();
+    socket.set_nonblocking(true).unwrap();
+    let bytes = flood(0..100);
+    let (mut sent, mut quiet, mut read) = (0, 0, 0);
+    wait_until("the peer is held back", || {
+        loop {
+            match socket.write(&bytes[sent..]) {
+                Ok(len) => sent = (sent + len) % bytes.len(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => panic!("{error}"),
+            }
+            quiet = 0;
+        }
+        let now = handle.traffic().messages_in;
+        quiet = if now == read { quiet + 1 } else { 0 };
+        read = now;
+        quiet == 50
+    });
+    read
+}
+
+#[test]
+fn pings_are_answered_while_the_program_takes_nothing_and_nothing_is_lost() {
+    let bus = EventBus::new();
+    let messages = bus.subscribe_messages_with(queue_of(1));
+    let (handle, mut peer) = connected_on(&bus, config());
+    for round in 0..3 {
+        peer.send_bytes(&flood(round * 500..(round + 1) * 500));
+        let began = Instant::now();
+        peer.ping(u64::from(round) + 1);
+        assert!(began.elapsed() < PROMPT);
+    }
+    assert!(messages.is_full());
+    for number in 0..1500 {
+        assert_eq!(next_number(&messages), number);
+    }
+    drop(handle);
+}
+
+#[test]
+fn a_slow_subscriber_with_a_queue_of_one_gets_everything_in_order() {
+    const MESSAGES: u32 = 5000;
+    let bus = EventBus::new();
+    let control = bus.subscribe_control();
+    let (one, both) = (
+        bus.subscribe_messages_with(queue_of(1)),
+        bus.subscribe_with(queue_of(1)),
+    );
+    let (handle, mut peer) = connected_on(&bus, narrow(50_000));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            peer.send_bytes(&flood(0..MESSAGES));
+            peer.close_writing();
+            peer.rest();
+        });
+        scope.spawn(|| {
+            for number in 0..MESSAGES {
+                assert_eq!(next_number(&one), number);
+            }
+        });
+        let mut events = (0..MESSAGES + 3).map(|_| both.recv_timeout(DEADLINE).unwrap());
+        let begin: Vec<_> = events.by_ref().take(2).collect();
+        assert!(begin.iter().all(|event| matches!(event, Event::Control(_))));
+        for number in 0..MESSAGES {
+            let Some(Event::Message(event)) = events.next() else {
+                panic!("no message {number}");
+            };
+            assert_eq!(number_of(&event.message), Some(number));
+        }
+        let Some(Event::Control(end)) = events.next() else {
+            panic!("no end");
+        };
+        assert_eq!(end.name(), "ConnectionLost");
+    });
+    assert_eq!(next_of_note(&control).name(), "ConnectionLost");
+    handle.join();
+    assert!(control.is_empty(), "nothing was dropped, nobody was ended");
+}
+
+#[test]
+fn reading_stops_when_the_backlog_is_full_and_what_waits_is_bounded() {
+    let bus = EventBus::new();
+    let messages = bus.subscribe_messages_with(queue_of(1));
+    let (handle, peer) = connected_on(&bus, narrow(100_000));
+    let read = flood_until_held_back(&handle, &peer) - HANDSHAKE;
+    // One in the queue; 100,000 bytes at 512 a message beside its payload; one that goes beyond.
+    let waiting = 100_000_u64.div_ceil(LEN as u64 + 512);
+    assert_eq!(read, 1 + waiting);
+    drop(messages);
+}
+
+#[test]
+fn a_stuck_subscription_ends_once_and_then_the_peers_are_read_again() {
+    let timeout = Duration::from_millis(300);
+    let bus = EventBus::new();
+    let control = bus.subscribe_control();
+    let stuck = bus.subscribe_messages_with(SubscriptionOptions {
+        capacity: 1,
+        ..SubscriptionOptions::named("stuck")
+    });
+    let living = bus.subscribe_messages();
+    let config = impatient(10_000, timeout);
+    let (one, mut one_peer) = connected_on(&bus, config.clone());
+    let (other, mut other_peer) = connected_on(&bus, config);
+    let began = Instant::now();
+    for peer in [&one_peer, &other_peer] {
+        peer.send_bytes(&flood(0..200));
+    }
+    for peer in [&mut one_peer, &mut other_peer] {
+        peer.ping(1);
+    }
+    assert!(began.elapsed() >= timeout, "reading had stopped");
+    let ended = ControlEvent::SubscriptionEnded {
+        subscription: "stuck".into(),
+        reason: SubscriptionEnd::TooSlow,
+    };
+    assert_eq!(next_of_note(&control), ended);
+    // Its receiver gets what was in its queue, and ends.
+    assert_eq!(next_number(&stuck), 0);
+    assert_eq!(
+        stuck.recv_timeout(DEADLINE),
+        Err(RecvTimeoutError::Disconnected)
+    );
+    // The other subscriber has missed nothing.
+    for handle in [&one, &other] {
+        handle.disconnect();
+        handle.join();
+    }
+    let heard: Vec<_> = living.try_iter().collect();
+    for handle in [&one, &other] {
+        let numbers = heard.iter().filter(|e| e.peer_id == handle.peer_id());
+        let numbers: Vec<_> = numbers.filter_map(|e| number_of(&e.message)).collect();
+        assert_eq!(numbers, (0..200).collect::<Vec<_>>());
+    }
+    let rest: Vec<_> = control.try_iter().map(|event| event.name()).collect();
+    assert_eq!(rest, ["ConnectionLost", "ConnectionLost"], "told once");
+}
+
+#[test]
+fn a_peer_whose_reading_has_stopped_holds_up_no_other_peer() {
+    let bus = EventBus::new();
+    let stuck = bus.subscribe_messages_with(SubscriptionOptions {
+        capacity: 1,
+        ..SubscriptionOptions::default()
+    });
+    let living = bus.subscribe_messages();
+    let (held, held_peer) = connected_on(&bus, narrow(10_000));
+    flood_until_held_back(&held, &held_peer);
+    while living.try_recv().is_ok() {}
+    let (_free, mut free_peer) = connected_on(&bus, narrow(10_000));
+    free_peer.send(numbered(7, 4));
+    let began = Instant::now();
+    assert_eq!(next_number(&living), 7);
+    free_peer.ping(1);
+    assert!(began.elapsed() < PROMPT);
+    assert!(stuck.is_full());
+}
+
+#[test]
+fn drop_newest_counts_exactly_and_holds_nobody_up() {
+    let bus = EventBus::new();
+    let control = bus.subscribe_control();
+    let sampled = bus.subscribe_messages_with(SubscriptionOptions {
+        capacity: 4,
+        overflow: Overflow::DropNewest,
+        ..SubscriptionOptions::named("sampled")
+    });
+    let (_handle, mut peer) = connected_on(&bus, narrow(1));
+    peer.send_bytes(&flood(0..1000));
+    peer.ping(1);
+    let mut missed = 0;
+    while missed < 996 {
+        match next_of_note(&control) {
+            ControlEvent::Lagged {
+                subscription,
+                missed: more,
+            } if &*subscription == "sampled" => missed += more,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(missed, 996);
+    for number in 0..4 {
+        assert_eq!(next_number(&sampled), number);
+    }
+    peer.send(numbered(1000, 4));
+    assert_eq!(next_number(&sampled), 1000);
+    assert!(sampled.is_empty() && control.is_empty());
+}
+
+#[test]
+fn a_receiver_of_both_kinds_is_told_in_its_place_what_it_has_missed() {
+    let bus = EventBus::new();
+    let sampled = bus.subscribe_with(SubscriptionOptions {
+        capacity: 4,
+        overflow: Overflow::DropNewest,
+        ..SubscriptionOptions::named("sampled")
+    });
+    let (handle, mut peer) = connected_on(&bus, config());
+    peer.send_bytes(&flood(0..100));
+    peer.ping(1);
+    // The beginning of the connection takes two places.
+    let taken = |count: usize| -> Vec<Event> {
+        let events = (0..count).map(|_| sampled.recv_timeout(DEADLINE).unwrap());
+        events.collect()
+    };
+    let number = |event: &Event| match event {
+        Event::Message(event) => number_of(&event.message),
+        Event::Control(_) => None,
+    };
+    let first = taken(4);
+    assert_eq!(
+        first.iter().map(number).collect::<Vec<_>>(),
+        [None, None, Some(0), Some(1)]
+    );
+    peer.send(numbered(100, 4));
+    let then = taken(2);
+    assert_eq!(then[0], Event::Control(lagged("sampled", 98)));
+    assert_eq!(number(&then[1]), Some(100));
+    drop(handle);
+}
+
+#[test]
+fn a_control_receiver_is_told_what_it_missed_also_when_nothing_else_comes() {
+    let bus = EventBus::new();
+    let control = bus.subscribe_control();
+    let (_handle, mut peer) = connected_on(&bus, config());
+    let mut malformed = frame(&message(vec![1]));
+    malformed[4..16].copy_from_slice(b"feefilter\0\0\0");
+    peer.send_bytes(&malformed.repeat(1500));
+    peer.ping(1);
+    for _ in 0..1024 {
+        assert_ne!(control.recv_timeout(DEADLINE).unwrap().name(), "Lagged");
+    }
+    assert_eq!(
+        control.recv_timeout(DEADLINE).unwrap(),
+        lagged("control 1", 1502 - 1024)
+    );
+}
+
+#[test]
+fn only_the_commands_that_were_asked_for_come() {
+    let bus = EventBus::new();
+    let chosen = bus.subscribe_messages_with(
+        SubscriptionOptions::default().only([const { Command::new("chosen") }]),
+    );
+    let (_handle, mut peer) = connected_on(&bus, config());
+    let mut renamed = frame(&numbered(2, 4));
+    renamed[4..16].copy_from_slice(b"chosen\0\0\0\0\0\0");
+    peer.send_bytes(&[frame(&numbered(1, 4)), renamed].concat());
+    assert_eq!(next_number(&chosen), 2);
+    peer.ping(1);
+    assert!(chosen.is_empty());
+}
+
+#[test]
+fn a_disconnect_while_a_subscriber_is_waited_for_is_prompt_and_counts_what_is_lost() {
+    let bus = EventBus::new();
+    let control = bus.subscribe_control();
+    let stuck = bus.subscribe_messages_with(SubscriptionOptions {
+        capacity: 1,
+        ..SubscriptionOptions::named("stuck")
+    });
+    let (handle, peer) = connected_on(&bus, narrow(100_000));
+    let read = flood_until_held_back(&handle, &peer) - HANDSHAKE;
+    let began = Instant::now();
+    handle.disconnect();
+    handle.join();
+    assert!(began.elapsed() < PROMPT, "took {:?}", began.elapsed());
+    assert!(matches!(
+        next_of_note(&control),
+        ControlEvent::ConnectionLost {
+            reason: DisconnectReason::Command,
+            ..
+        }
+    ));
+    assert_eq!(next_of_note(&control), lagged("stuck", read - 1));
+    assert_eq!(next_number(&stuck), 0);
+    assert!(stuck.is_empty());
+}
+
+#[test]
+fn a_receiver_may_be_dropped_whatever_waits_for_it() {
+    let bus = EventBus::new();
+    let living = bus.subscribe_messages();
+    // The backlog has room.
+    let lagging = bus.subscribe_messages_with(queue_of(1));
+    let (_handle, mut peer) = connected_on(&bus, narrow(1_000_000));
+    peer.send_bytes(&flood(0..100));
+    peer.ping(1);
+    assert!(lagging.is_full());
+    drop(lagging);
+    // Reading has stopped, for two receivers.
+    let (held, mut held_peer) = {
+        let (one, both) = (
+            bus.subscribe_messages_with(queue_of(1)),
+            bus.subscribe_with(queue_of(1)),
+        );
+        let (held, held_peer) = connected_on(&bus, narrow(100_000));
+        held_peer.send_bytes(&flood(0..500));
+        wait_until("both are full", || one.is_full() && both.is_full());
+        drop(one);
+        drop(both);
+        (held, held_peer)
+    };
+    let began = Instant::now();
+    held_peer.ping(1);
+    assert!(began.elapsed() < PROMPT);
+    // The connection has ended, and waits for its receiver.
+    let last = bus.subscribe_messages_with(queue_of(1));
+    held_peer.send_bytes(&flood(500..510));
+    held_peer.ping(2);
+    held_peer.close();
+    wait_until("it has ended", || {
+        held.peer().is_none() || !is_connected(&held)
+    });
+    assert!(last.is_full());
+    let began = Instant::now();
+    drop(last);
+    held.join();
+    assert!(began.elapsed() < PROMPT);
+    let numbers = living
+        .try_iter()
+        .filter(|event| event.peer_id == held.peer_id())
+        .filter_map(|event| number_of(&event.message));
+    assert_eq!(numbers.collect::<Vec<_>>(), (0..510).collect::<Vec<_>>());
+}
+
+fn is_connected(handle: &PeerConnectionHandle) -> bool {
+    handle.state() == bsv_p2p::session::ConnectionState::Connected
+}
+
+#[test]
+fn the_end_is_told_at_once_and_what_waits_is_still_delivered() {
+    let bus = EventBus::new();
+    let control = bus.subscribe_control();
+    let (messages, both) = (
+        bus.subscribe_messages_with(queue_of(1)),
+        bus.subscribe_with(queue_of(1)),
+    );
+    let (handle, mut peer) = connected_on(&bus, narrow(1_000_000));
+    peer.send_bytes(&flood(0..100));
+    peer.ping(1);
+    peer.close();
+    // Nobody has taken anything yet.
+    assert_eq!(next_of_note(&control).name(), "ConnectionLost");
+    assert!(messages.is_full() && both.is_full());
+    for number in 0..100 {
+        assert_eq!(next_number(&messages), number);
+    }
+    let heard: Vec<_> = (0..103)
+        .map(|_| both.recv_timeout(DEADLINE).unwrap())
+        .collect();
+    assert!(matches!(
+        heard.last(),
+        Some(Event::Control(ControlEvent::ConnectionLost { .. }))
+    ));
+    handle.join();
+    assert!(control.is_empty() && messages.is_empty() && both.is_empty());
+}
+
+#[test]
+fn a_connection_that_has_ended_waits_for_a_stuck_subscriber_only_for_its_time() {
+    let timeout = Duration::from_millis(300);
+    let bus = EventBus::new();
+    let control = bus.subscribe_control();
+    let stuck = bus.subscribe_messages_with(SubscriptionOptions {
+        capacity: 1,
+        ..SubscriptionOptions::named("stuck")
+    });
+    let (handle, mut peer) = connected_on(&bus, impatient(1_000_000, timeout));
+    peer.send_bytes(&flood(0..100));
+    peer.ping(1);
+    let began = Instant::now();
+    peer.close();
+    handle.join();
+    assert!(began.elapsed() >= timeout && began.elapsed() < timeout + PROMPT);
+    assert_eq!(next_of_note(&control).name(), "ConnectionLost");
+    assert_eq!(next_of_note(&control).name(), "SubscriptionEnded");
+    assert_eq!(stuck.iter().count(), 1);
+}
+
+#[test]
+fn the_peers_deadlines_stand_still_while_it_is_not_read() {
+    let mut config = impatient(10_000, Duration::from_millis(800));
+    config.session.ping_interval = Duration::from_millis(50);
+    config.session.ping_timeout = Duration::from_millis(300);
+    let bus = EventBus::new();
+    let control = bus.subscribe_control();
+    let stuck = bus.subscribe_messages_with(queue_of(1));
+    let (_handle, mut peer) = connected_on(&bus, config);
+    let nonce = peer.expect_ping();
+    // The answer comes behind more than is read at once.
+    let answer = frame(&Pong::new(nonce).into());
+    peer.send_bytes(&[flood(0..1000), answer].concat());
+    let nonce = peer.expect_ping();
+    peer.send(Pong::new(nonce));
+    assert_eq!(next_of_note(&control).name(), "SubscriptionEnded");
+    assert!(control.is_empty());
+    drop(stuck);
+}
+
+#[test]
+fn what_a_full_receiver_cannot_be_told_until_the_end_others_hear() {
+    let bus = EventBus::new();
+    let control = bus.subscribe_control();
+    let full = bus.subscribe_with(SubscriptionOptions {
+        capacity: 4,
+        overflow: Overflow::DropNewest,
+        ..SubscriptionOptions::named("full")
+    });
+    let (handle, mut peer) = connected_on(&bus, config());
+    peer.send_bytes(&flood(0..10));
+    peer.ping(1);
+    drop((handle, bus));
+    assert_eq!(full.iter().count(), 4);
+    let heard: Vec<_> = control.iter().collect();
+    // Three events of the connection's life and ten messages, of which four had room.
+    assert_eq!(heard.last(), Some(&lagged("full", 9)));
+}
+
+#[test]
+fn a_queue_of_none_is_a_queue_of_one() {
+    let bus = EventBus::new();
+    let messages = bus.subscribe_messages_with(queue_of(0));
+    assert_eq!(messages.capacity(), Some(1));
+}
