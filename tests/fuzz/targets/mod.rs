@@ -3,6 +3,7 @@
 //! Each target is a function that takes any bytes and panics if a promise of the library is broken. The first bytes of an
 //! input choose among settings; what a byte means never changes, else the inputs that are kept would lose theirs.
 
+mod choices;
 pub(crate) mod commands;
 pub(crate) mod frames;
 mod input;
