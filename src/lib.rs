@@ -27,7 +27,7 @@
 //!
 //! | module | what it is for |
 //! | --- | --- |
-//! | [`wire`] | every message as a type, and frames around them: bytes alone |
+//! | [`wire`] | every message of the reference node as a type, frames, merkle proofs, the header chain: bytes alone |
 //! | [`session`] | one peer's protocol as a pure state machine: handshake, keepalive, limits, misbehaviour |
 //! | [`connection`] | one peer's socket: [`Connection`] in the caller's thread, [`PeerConnectionActor`](connection::PeerConnectionActor) with a thread of its own |
 //! | [`local_node`] | a regtest node in the process, for tests and examples |
@@ -43,6 +43,12 @@
 //!   [`connection::resolve`], which ends when the system's resolver does.
 //! - No global state: limits, nonces and events belong to objects.
 //!
+//! # Features
+//!
+//! `serde`, off by default: `Serialize` and `Deserialize` for what the [wire](wire#serde) carries, for [`ConnectionConfig`],
+//! and for what is told of peers. A configuration that is read may leave fields out, which then have their defaults; durations are
+//! numbers of seconds. What it says is checked by [`ConnectionConfig::validate`], as always.
+//!
 //! Logs go through the crate `log`: the life of connections at `info`, protocol details at `debug`.
 
 pub mod connection;
@@ -50,6 +56,8 @@ mod error;
 pub mod event;
 pub mod local_node;
 pub mod network;
+#[cfg(feature = "serde")]
+mod serde_with;
 pub mod session;
 pub mod wire;
 

@@ -14,6 +14,8 @@ use std::str::FromStr;
 /// assert_eq!("stn".parse(), Ok(Network::Stn));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Network {
     /// The network that carries value.
     Mainnet,
@@ -145,7 +147,11 @@ pub struct UnknownNetwork(pub String);
 
 /// The four bytes that start every frame of a network, in the order they are sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Magic(pub [u8; 4]);
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
+pub struct Magic(
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))] pub [u8; 4],
+);
 
 impl Magic {
     /// The network that uses this magic, if it is one of the four public ones.

@@ -17,6 +17,8 @@ use crate::session::{ConfigError, SessionConfig};
 /// assert!(config.validate().is_ok());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct ConnectionConfig {
     /// The network; mainnet by default.
     pub network: Network,
@@ -25,14 +27,18 @@ pub struct ConnectionConfig {
     /// The protocol: what is announced, expected and waited for.
     pub session: SessionConfig,
     /// How long a name may take to be resolved; 10 s by default.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub resolve_timeout: Duration,
     /// How long TCP may take to connect to one address; 10 s by default.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub connect_timeout: Duration,
     /// In which time 64 KiB, or the rest, of a payload that has begun must come; 20 s by default. A payload must also be
     /// complete after 60 s and 1 s for each 64 KiB of its length.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub read_stall_timeout: Duration,
     /// How long a frame may take to be written, and 1 s more for each 256 KiB of its length; 20 s by
     /// default. A peer that reads slower is dropped.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub write_timeout: Duration,
     /// How many bytes may wait to be sent by an actor; 16 MiB by default. A message above that is taken when
     /// nothing else waits.
@@ -43,6 +49,7 @@ pub struct ConnectionConfig {
     /// default. The oldest are dropped and counted.
     pub kept_bytes: u64,
     /// After how much silence TCP itself probes the peer; 60 s by default, `None` for never.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
     pub tcp_keepalive: Option<Duration>,
 }
 
@@ -107,6 +114,7 @@ impl Default for ConnectionConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::UserAgentPolicy;
 
     #[test]
     fn the_defaults_are_valid_and_a_wrong_value_is_named() {
@@ -133,5 +141,55 @@ mod tests {
         assert_eq!(config.magic(), Network::Regtest.magic());
         config.magic = Some(Magic([1, 2, 3, 4]));
         assert_eq!(config.magic(), Magic([1, 2, 3, 4]));
+    }
+
+    #[test]
+    fn a_configuration_in_json_names_what_differs_and_comes_back_as_it_was() {
+        let json = r#"{
+            "network": "stn",
+            "magic": "01020304",
+            "connect_timeout": 2.5,
+            "tcp_keepalive": null,
+            "session": {
+                "ping_timeout": 20,
+                "user_agents": { "require": ["*Bitcoin SV*"] },
+                "limits": { "block": 4000000000, "ceiling": null }
+            }
+        }"#;
+        let mut config = ConnectionConfig::new(Network::Stn);
+        config.magic = Some(Magic([1, 2, 3, 4]));
+        config.connect_timeout = Duration::from_millis(2_500);
+        config.tcp_keepalive = None;
+        config.session.ping_timeout = Duration::from_secs(20);
+        config.session.user_agents = UserAgentPolicy::Require(vec!["*Bitcoin SV*".into()]);
+        config.session.limits.block = 4_000_000_000;
+        assert_eq!(
+            serde_json::from_str::<ConnectionConfig>(json).unwrap(),
+            config
+        );
+        for config in [config, ConnectionConfig::default()] {
+            let json = serde_json::to_string(&config).unwrap();
+            assert_eq!(
+                serde_json::from_str::<ConnectionConfig>(&json).unwrap(),
+                config
+            );
+            let bytes = postcard::to_stdvec(&config).unwrap();
+            assert_eq!(
+                postcard::from_bytes::<ConnectionConfig>(&bytes).unwrap(),
+                config
+            );
+        }
+    }
+
+    #[test]
+    fn a_field_that_a_configuration_does_not_have_is_refused() {
+        for json in [
+            r#"{ "connect_timout": 1 }"#,
+            r#"{ "session": { "ping_timout": 1 } }"#,
+            r#"{ "session": { "limits": { "blocks": 1 } } }"#,
+        ] {
+            let refused = serde_json::from_str::<ConnectionConfig>(json).unwrap_err();
+            assert!(refused.to_string().contains("unknown field"), "{refused}");
+        }
     }
 }

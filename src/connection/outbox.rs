@@ -119,14 +119,7 @@ impl Outbox {
             if let Some(reason) = &state.closed {
                 return Err(NotTaken::Closed(reason.clone()));
             }
-            if self
-                .shared
-                .room
-                .wait_until(&mut state, deadline)
-                .timed_out()
-            {
-                return Err(NotTaken::Full);
-            }
+            self.shared.wait_for_room(&mut state, deadline)?;
         }
         self.push(state, frame)
     }
@@ -158,14 +151,7 @@ impl Outbox {
             if state.is_idle() {
                 return Ok(());
             }
-            if self
-                .shared
-                .room
-                .wait_until(&mut state, deadline)
-                .timed_out()
-            {
-                return Err(NotTaken::Full);
-            }
+            self.shared.wait_for_room(&mut state, deadline)?;
         }
     }
 
@@ -288,6 +274,20 @@ impl Outbox {
 impl Shared {
     fn deadline(&self, len: usize) -> Instant {
         write_deadline(self.write_timeout, len, Instant::now())
+    }
+
+    /// Waits until something was written, or the outbox closed.
+    fn wait_for_room(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        deadline: Instant,
+    ) -> Result<(), NotTaken> {
+        let timed_out = self.room.wait_until(state, deadline).timed_out();
+        if timed_out {
+            Err(NotTaken::Full)
+        } else {
+            Ok(())
+        }
     }
 
     /// A message above the limit is taken when no other waits: else it could never be sent.

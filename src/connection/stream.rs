@@ -34,11 +34,12 @@ impl Stream {
         keepalive: Option<Duration>,
         write_wait: Duration,
     ) -> io::Result<Self> {
-        tcp.set_nonblocking(false)?;
-        tcp.set_nodelay(true)?;
-        tcp.set_write_timeout(Some(write_wait.min(WRITE_STEP)))?;
+        let socket = SockRef::from(&tcp);
+        socket.set_nonblocking(false)?;
+        socket.set_tcp_nodelay(true)?;
+        socket.set_write_timeout(Some(write_wait.min(WRITE_STEP)))?;
         if let Some(idle) = keepalive {
-            SockRef::from(&tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
+            socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
         }
         Ok(Self { tcp, peer })
     }
@@ -113,7 +114,7 @@ impl ReadWait {
         let fitting = READ_STEPS.into_iter().find(|step| *step <= left);
         let step = fitting.unwrap_or(READ_STEPS[2]);
         if self.set != Some(step) {
-            stream.tcp.set_read_timeout(Some(step))?;
+            SockRef::from(&stream.tcp).set_read_timeout(Some(step))?;
             self.set = Some(step);
         }
         Ok(())

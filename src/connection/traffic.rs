@@ -13,6 +13,7 @@ pub(super) struct TrafficCounters {
 
 /// How much has gone each way on a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Traffic {
     /// Frames that have come whole, whatever became of them.
     pub messages_in: u64,

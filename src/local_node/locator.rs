@@ -1,31 +1,18 @@
 //! Finding where two chains part: locators, and what a node answers to one.
 
 use super::Chain;
-use crate::wire::{BlockHash, BlockHeader, MAX_HEADERS};
+use crate::wire::{BlockHash, BlockHeader, MAX_HEADERS, locator_heights};
 
 /// How many hashes a node answers to one `getblocks`.
 pub const MAX_BLOCK_HASHES: usize = 500;
 
-/// How many hashes of a locator stand one block apart from the one before, the tip included.
-const DENSE_HASHES: usize = 11;
-
 impl Chain {
-    /// Hashes of the active chain by which another node finds the last block it shares with it: newest first,
-    /// at first one block apart, then each step twice as long, genesis last
-    /// (Bitcoin SV node, `src/chain.cpp`, `GetLocator`).
+    /// Hashes of the active chain by which another node finds the last block it shares with it: those at the
+    /// [`locator_heights`].
     pub fn locator(&self) -> Vec<BlockHash> {
-        let (mut height, tip) = self.tip();
-        let mut locator = vec![tip];
-        let mut step = 1;
-        while height > 0 {
-            height = height.saturating_sub(step);
-            // The step behind the dense hashes is still 1: the node doubles after it has taken it.
-            if locator.len() >= DENSE_HASHES {
-                step = step.saturating_mul(2);
-            }
-            locator.extend(self.hash_at(height));
-        }
-        locator
+        locator_heights(self.tip().0)
+            .filter_map(|height| self.hash_at(height))
+            .collect()
     }
 
     /// The answer to a `getheaders`: the headers of the active chain behind the first block of the locator
@@ -87,14 +74,6 @@ mod tests {
         chain
     }
 
-    fn locator_heights(chain: &Chain) -> Vec<u32> {
-        let heights = chain
-            .locator()
-            .into_iter()
-            .map(|hash| chain.height_of(&hash));
-        heights.collect::<Option<_>>().unwrap()
-    }
-
     fn heights(chain: &Chain, headers: Option<Vec<BlockHeader>>) -> Vec<u32> {
         let heights = headers
             .unwrap()
@@ -104,24 +83,10 @@ mod tests {
     }
 
     #[test]
-    fn a_locator_is_dense_at_the_tip_then_doubles_its_steps_and_ends_with_genesis() {
-        let dense = |from: u32, to: u32| (to..=from).rev().collect::<Vec<_>>();
-        assert_eq!(locator_heights(&chain(0)), [0]);
-        assert_eq!(locator_heights(&chain(1)), [1, 0]);
-        assert_eq!(locator_heights(&chain(11)), dense(11, 0));
-        assert_eq!(locator_heights(&chain(12)), dense(12, 0));
-        assert_eq!(
-            locator_heights(&chain(30)),
-            [dense(30, 19), vec![17, 13, 5, 0]].concat()
-        );
-        assert_eq!(
-            locator_heights(&chain(1000)),
-            [
-                dense(1000, 989),
-                vec![987, 983, 975, 959, 927, 863, 735, 479, 0]
-            ]
-            .concat()
-        );
+    fn a_locator_names_the_active_chain_from_its_tip_to_genesis() {
+        let chain = chain(30);
+        let hashes = locator_heights(30).map(|height| chain.hash_at(height).unwrap());
+        assert_eq!(chain.locator(), hashes.collect::<Vec<_>>());
     }
 
     #[test]

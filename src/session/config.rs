@@ -19,6 +19,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// What a [`Session`](super::Session) announces of us, expects of the peer, and waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct SessionConfig {
     /// The protocol version that we announce; 70016 by default, at least 31800.
     pub protocol_version: i32,
@@ -44,12 +46,16 @@ pub struct SessionConfig {
     /// How long payloads may be. `protoconf` announces `limits.general`.
     pub limits: PayloadLimits,
     /// How long the handshake may take once TCP stands; 30 s by default.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub handshake_timeout: Duration,
     /// How often we ping; every 5 minutes by default. The first ping follows the handshake at once.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub ping_interval: Duration,
     /// How long a pong may take; 60 s by default. The time stands still while a large frame is moving.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub ping_timeout: Duration,
     /// How long a peer may send nothing at all; 20 minutes by default, as in the node.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub idle_timeout: Duration,
     /// The misbehaviour score at which a connection ends; 100 by default, as in the node.
     pub ban_threshold: u32,

@@ -7,6 +7,11 @@ use crate::wire::{DecodeError, ForeignMagic, FrameError, Reject, Services, WireS
 
 /// Why a connection ended, or could not begin. The list is closed: there is no other end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(tag = "reason", content = "detail", rename_all = "snake_case")
+)]
 pub enum DisconnectReason {
     /// The peer's name has no address.
     #[error("the name {name:?} could not be resolved: {detail}")]
@@ -22,6 +27,7 @@ pub enum DisconnectReason {
         /// The name.
         name: String,
         /// How long we waited.
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
     /// Nobody listens at the address.
@@ -31,11 +37,18 @@ pub enum DisconnectReason {
     #[error("the host did not answer within {after:?}")]
     ConnectTimedOut {
         /// How long we waited.
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
     /// The host cannot be reached.
     #[error("the host cannot be reached: {0}")]
-    Unreachable(io::ErrorKind),
+    Unreachable(
+        #[cfg_attr(
+            feature = "serde",
+            serde(serialize_with = "crate::serde_with::io_kind")
+        )]
+        io::ErrorKind,
+    ),
     /// The peer closed or reset the connection before the handshake was complete.
     #[error("the peer closed the connection before the handshake was complete; {missing}")]
     ClosedInHandshake {
@@ -52,6 +65,7 @@ pub enum DisconnectReason {
     #[error("the handshake was not complete within {after:?}: {missing}")]
     HandshakeTimedOut {
         /// How long we waited.
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
         /// What had not come by then.
         missing: &'static str,
@@ -95,17 +109,25 @@ pub enum DisconnectReason {
     EndOfStream,
     /// The socket failed.
     #[error("the socket failed: {0}")]
-    Io(io::ErrorKind),
+    Io(
+        #[cfg_attr(
+            feature = "serde",
+            serde(serialize_with = "crate::serde_with::io_kind")
+        )]
+        io::ErrorKind,
+    ),
     /// The peer did not answer a ping in time.
     #[error("a ping was not answered within {after:?}")]
     PingTimedOut {
         /// How long we waited.
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
     /// The peer sent nothing for too long.
     #[error("nothing came for {after:?}")]
     IdleTimedOut {
         /// How long we waited.
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
     /// A message began to arrive and did not get on.
@@ -120,6 +142,7 @@ pub enum DisconnectReason {
     #[error("a request was not answered within {after:?}")]
     ReplyStalled {
         /// How long we waited.
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
     /// The peer does not read what we send.
@@ -183,6 +206,8 @@ pub enum DisconnectReason {
 
 /// What follows from the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Consequence {
     /// Try again after a pause that grows.
     BackOff,

@@ -8,12 +8,16 @@ const MAX_OPEN: usize = 64;
 
 /// How long a peer takes to answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RoundTrip {
     /// The latest.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
     pub last: Option<Duration>,
     /// The shortest.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
     pub min: Option<Duration>,
     /// The smoothed one: each new value counts an eighth.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
     pub smoothed: Option<Duration>,
 }
 

@@ -23,9 +23,18 @@ pub enum Misbehavior {
     /// A second `version` came; it was dropped.
     #[error("a second version came")]
     SecondVersion,
-    /// `sendheaders` came again.
-    #[error("sendheaders came again")]
-    RepeatedSendHeaders,
+    /// `sendheaders` or `sendhdrsen` came again.
+    #[error("{command} came again")]
+    Repeated {
+        /// The message's name.
+        command: Command,
+    },
+    /// `filterload` or `filteradd` came, and we have not announced that we serve bloom filters; it was dropped.
+    #[error("{command} came, and bloom filters are not served")]
+    FilterNotServed {
+        /// The message's name.
+        command: Command,
+    },
     /// A message could not be read; it was dropped.
     #[error("{command} is malformed: {error}")]
     Malformed {
@@ -53,20 +62,26 @@ pub enum Misbehavior {
 impl Misbehavior {
     /// How much it counts; a connection ends at
     /// [`ban_threshold`](super::SessionConfig::ban_threshold).
-    pub const fn score(&self) -> u32 {
+    pub fn score(&self) -> u32 {
         match self {
             Misbehavior::BeforeVersion { .. }
             | Misbehavior::BeforeVerack { .. }
             | Misbehavior::SecondVersion
-            | Misbehavior::RepeatedSendHeaders
+            | Misbehavior::Repeated { .. }
             | Misbehavior::ChecksumBurst(_) => 1,
+            Misbehavior::Malformed { command, .. } if is_dsdetected(*command) => 10,
             Misbehavior::Malformed { error, .. } => match error {
                 DecodeError::SizeTooLarge { .. } => 1,
                 DecodeError::TooManyEntries { .. } => 20,
                 _ => 0,
             },
-            Misbehavior::OversizedFilter { .. } => 100,
+            Misbehavior::OversizedFilter { .. } | Misbehavior::FilterNotServed { .. } => 100,
             Misbehavior::DroppedFrame(_) => 0,
         }
     }
+}
+
+/// The one message that scores whatever is wrong with it (`ProcessDoubleSpendMessage`).
+fn is_dsdetected(command: Command) -> bool {
+    command.name() == "dsdetected"
 }

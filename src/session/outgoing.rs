@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::wire::{
-    BloomFilter, Command, Decode, Encode, FilterAdd, Inv, Inventory, MAX_ADDRESSES, MAX_HEADERS,
-    Mempool, Message, PayloadLimits, Reader, Services, inventory_limit,
+    BloomFilter, Command, CompactBlock, Decode, Encode, FilterAdd, Inv, Inventory, MAX_ADDRESSES,
+    MAX_HEADERS, Mempool, Message, PayloadLimits, Reader, Services, inventory_limit,
 };
 
 /// Why a message of the program is not sent.
@@ -22,7 +22,8 @@ pub enum SendRefused {
         /// The message's name.
         command: Command,
     },
-    /// More entries than the peer takes in one message: split it.
+    /// More entries than the peer takes in one message: split it, with [`Inv::split`] or
+    /// [`GetData::split`](crate::wire::GetData::split).
     #[error("{command} has {entries} entries, the peer takes {limit}")]
     TooLarge {
         /// The message's name.
@@ -85,7 +86,7 @@ pub(super) fn check_size(message: &Message, receiver: Receiver) -> Result<(), Se
     let limit = match command.name() {
         "inv" | "getdata" | "notfound" => inventory_limit(receiver.max_payload),
         "addr" => MAX_ADDRESSES,
-        "headers" => MAX_HEADERS,
+        "headers" | "hdrsen" => MAX_HEADERS,
         _ => usize::MAX,
     };
     let entries = entries(message);
@@ -130,6 +131,7 @@ fn entries(message: &Message) -> usize {
         Message::NotFound(notfound) => notfound.inventory.len(),
         Message::Addr(addr) => addr.addresses.len(),
         Message::Headers(headers) => headers.headers.len(),
+        Message::Hdrsen(hdrsen) => hdrsen.len(),
         Message::Unknown { payload, .. } => {
             let count = Reader::new(payload).compact_size("entries").unwrap_or(0);
             usize::try_from(count).unwrap_or(usize::MAX)
@@ -154,6 +156,16 @@ pub(super) fn check_manners(message: &Message, receiver: Receiver) -> Result<(),
         if !inv.inventory.iter().all(welcome) {
             return punished("a node closes the connection for types other than tx and block");
         }
+    }
+    let compact = match message {
+        Message::CompactBlock(compact) => Some(compact.clone()),
+        Message::Unknown { payload, .. } if command.name() == "cmpctblock" => {
+            CompactBlock::from_payload(payload.clone()).ok()
+        }
+        _ => None,
+    };
+    if compact.is_some_and(|compact| compact.check().is_err()) {
+        return punished("a node bans the sender of a compact block that can be no block");
     }
     match command.name() {
         "mempool" if wants_whole_mempool(message) => {

@@ -59,6 +59,7 @@ pub enum TransportEnd {
 
 /// What a peer said of itself in its `version`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PeerInfo {
     /// The protocol version that it speaks.
     pub version: i32,

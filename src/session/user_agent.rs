@@ -24,6 +24,8 @@ const OTHER_CHAINS: [&str; 8] = [
 /// Patterns ignore case; `*` stands for any text and `?` for one character. Like the node, we match what is left of an agent
 /// after unusual characters are taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum UserAgentPolicy {
     /// All but those that match one of the patterns. The default, with patterns for nodes of other chains.
     Refuse(Vec<String>),

@@ -51,7 +51,7 @@ pub enum BlockError {
 
 impl Block {
     /// The least bytes of a transaction.
-    const MIN_TRANSACTION: usize = 10;
+    pub(in crate::wire) const MIN_TRANSACTION: usize = 10;
 
     /// Puts a block together.
     pub fn new(header: &BlockHeader, transactions: &[Transaction]) -> Self {
@@ -66,6 +66,27 @@ impl Block {
             payload: payload.into(),
             header: *header,
             transaction_count: transactions.len(),
+            transactions_at,
+        }
+    }
+
+    /// Puts a block together from `count` transactions in their wire form, which have been checked before and
+    /// have `len` bytes in all.
+    pub(in crate::wire) fn of_checked<'a>(
+        header: &BlockHeader,
+        count: usize,
+        len: usize,
+        transactions: impl Iterator<Item = &'a [u8]>,
+    ) -> Self {
+        let mut payload = Vec::with_capacity(BlockHeader::LEN + 5 + len);
+        header.encode(&mut payload);
+        write_compact_size(count as u64, &mut payload);
+        let transactions_at = payload.len();
+        transactions.for_each(|transaction| payload.extend_from_slice(transaction));
+        Self {
+            payload: payload.into(),
+            header: *header,
+            transaction_count: count,
             transactions_at,
         }
     }
@@ -123,10 +144,10 @@ impl Block {
 
     /// The transactions, in order.
     pub fn transactions(&self) -> Transactions<'_> {
-        Transactions {
-            reader: Reader::new(&self.payload[self.transactions_at..]),
-            left: self.transaction_count,
-        }
+        Transactions::checked(
+            &self.payload[self.transactions_at..],
+            self.transaction_count,
+        )
     }
 
     /// Checks that the transactions are those which the header commits to. Hashes every transaction.
@@ -185,11 +206,22 @@ impl fmt::Debug for Block {
     }
 }
 
-/// The transactions of a block, in order. Made by [`Block::transactions`].
+/// The transactions of a block or a `blocktxn`, in order. Made by [`Block::transactions`] and
+/// [`BlockTransactions::transactions`](super::BlockTransactions::transactions).
 #[derive(Clone, Debug)]
 pub struct Transactions<'a> {
     reader: Reader<'a>,
     left: usize,
+}
+
+impl<'a> Transactions<'a> {
+    /// So many transactions at the start of `bytes`, which have been checked before.
+    pub(in crate::wire) fn checked(bytes: &'a [u8], count: usize) -> Self {
+        Self {
+            reader: Reader::new(bytes),
+            left: count,
+        }
+    }
 }
 
 impl<'a> Iterator for Transactions<'a> {
@@ -198,7 +230,7 @@ impl<'a> Iterator for Transactions<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        // The bytes were checked when the block was made: this cannot fail.
+        // The bytes were checked when the message was made: this cannot fail.
         TransactionView::read(&mut self.reader).ok()
     }
 

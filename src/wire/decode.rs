@@ -28,6 +28,8 @@ pub trait Decode: Sized {
 
 /// Why bytes are not a value of the wanted type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(tag = "error", rename_all = "snake_case"))]
 pub enum DecodeError {
     /// The payload ends inside a field, or a count claims more entries than bytes are left for.
     #[error("{field}: needs {needed} bytes, {left} are left")]

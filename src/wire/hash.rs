@@ -12,6 +12,14 @@ pub fn sha256d(bytes: &[u8]) -> Hash256 {
     Hash256(Sha256::digest(Sha256::digest(bytes)).into())
 }
 
+/// The node above two nodes of a merkle tree.
+pub(in crate::wire) fn merkle_parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+    let mut both = [0; 64];
+    both[..32].copy_from_slice(left);
+    both[32..].copy_from_slice(right);
+    sha256d(&both).0
+}
+
 /// The root of the merkle tree over `txids`; zero for an empty list.
 ///
 /// `mutated` of the result tells whether two neighbours that are hashed together are equal somewhere
@@ -31,10 +39,7 @@ pub fn merkle_root(txids: impl IntoIterator<Item = Txid>) -> (MerkleRoot, bool) 
                 }
                 None => left,
             };
-            let mut both = [0; 64];
-            both[..32].copy_from_slice(&left);
-            both[32..].copy_from_slice(&right);
-            level[pair] = sha256d(&both).0;
+            level[pair] = merkle_parent(&left, &right);
         }
         level.truncate(pairs);
     }
@@ -56,7 +61,12 @@ macro_rules! hashes {
         /// The bytes stand in wire order; `Display`, `Debug` and `FromStr` use the printed form,
         /// which is the hexadecimal of the bytes reversed.
         #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(pub [u8; 32]);
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(feature = "serde", serde(transparent))]
+        pub struct $name(
+            #[cfg_attr(feature = "serde", serde(with = "super::serde_form::printed_hash"))]
+            pub [u8; 32],
+        );
 
         impl $name {
             /// Thirty-two zero bytes: the wire's way to say "none".

@@ -22,6 +22,8 @@ pub const fn inventory_limit(max_payload: u32) -> usize {
 /// A node bans a peer for a frame above its limit as soon as the header is there, and so do we. A payload
 /// within its limit but above `buffered` is read past and reported, not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct PayloadLimits {
     /// For every command without a limit of its own, in bytes. Our `protoconf` announces it.
     pub general: u32,
@@ -32,6 +34,7 @@ pub struct PayloadLimits {
     /// The longest payload that is kept in memory, in bytes.
     pub buffered: u64,
     /// A ceiling over all the others but that of `protoconf`, in bytes; `u64::MAX` for none.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::unless_max"))]
     pub ceiling: u64,
 }
 

@@ -25,8 +25,40 @@
 //! ```
 //!
 //! Decoding checks every length against the bytes that are there before it allocates: a count that a
-//! peer claims costs nothing. A [`Block`] and a [`Tx`] keep their payload as one shared buffer and
-//! give views that borrow from it.
+//! peer claims costs nothing. A [`Block`], a [`Tx`] and what else carries transactions keep their payload
+//! as one shared buffer and give views that borrow from it.
+//!
+//! # serde
+//!
+//! With the feature `serde` every type that holds data has `Serialize` and `Deserialize`, what borrows has
+//! `Serialize` alone, and what is read back is what was written. In formats that people read, such as JSON:
+//!
+//! | type | form |
+//! | --- | --- |
+//! | [`Message`] | an object: the name of the message as `command`, and beside it the fields of its type; for one that nobody knows `payload` |
+//! | [`BlockHash`], [`Txid`] and other hashes | the printed form |
+//! | scripts, keys, signatures, payloads, a magic | hexadecimal, in the order of the wire |
+//! | [`WireString`] | the text; `{"hex": …}` if it is not UTF-8 |
+//! | [`Command`], [`StreamType`], [`StreamPolicy`] | the name |
+//! | [`AssociationId`] | the UUID; `"none"` for [`AssociationId::Null`] |
+//! | [`Services`], [`RejectCode`], [`BloomFlags`] | the number |
+//! | [`CompactTarget`] | eight hexadecimal digits, as `Display` shows it |
+//! | [`Inventory`] | `type` and `hash`; the type is `tx`, `block`, `filtered_block`, `compact_block`, `datareftx`, or a number |
+//! | [`BlockHeader`] | its fields, and its `hash` |
+//! | [`Transaction`], [`Tx`] | its fields, inputs and outputs in full, and its `txid` |
+//! | [`Block`] | `header`, and `transactions` in full |
+//! | [`Mempool`] | nothing, an `age` of null, or an `age` |
+//! | [`MerkleProof`] | `flags`, `index`, `txid`, the whole `tx` if it is there, `target`, `nodes` |
+//! | [`CompactBlock`], [`GetBlockTxn`] | short ids as numbers, transactions in full, indexes absolute |
+//! | [`Hdrsen`], [`DsDetected`] | the list of `headers` or `blocks` in full |
+//! | all others | an object with their fields; null for what is not there |
+//!
+//! A `hash` or `txid` may be left out of what is read; if it is there, it has to be that of the content. What a type
+//! cannot hold is refused, and fields that nobody knows are ignored. A [`Message::Unknown`] with the name of a known message is
+//! read as that message.
+//!
+//! Formats that nobody reads get a message as its command and its payload, blocks, headers, transactions,
+//! filters and inventory as the bytes of the wire, and hashes as 32 bytes.
 
 mod association_id;
 mod block;
@@ -38,15 +70,23 @@ mod decode;
 mod encode;
 mod frame;
 mod hash;
+mod header_chain;
 mod inventory;
 mod limits;
+mod locator;
+mod merkle;
 mod message;
 mod network_address;
 mod proof_of_work;
+mod reconstruction;
+#[cfg(feature = "serde")]
+mod serde_form;
 mod services;
+mod short_id;
 mod stream;
 mod transaction;
 mod wire_string;
+mod work;
 
 pub use association_id::AssociationId;
 pub use block::{Block, BlockError, Transactions};
@@ -61,23 +101,35 @@ pub use frame::{
     FrameError, FrameReader, Incoming, SMALL_FRAME, encode_frame,
 };
 pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid, merkle_root, sha256d};
+pub use header_chain::{Extended, HeaderChain, HeaderChainError};
 pub use inventory::Inventory;
 pub use limits::{
     DEFAULT_MAX_RECEIVE_PAYLOAD, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_PROTOCONF_PAYLOAD, PayloadLimits,
     inventory_limit,
 };
+pub use locator::locator_heights;
+pub use merkle::{
+    MatchedTransaction, MerkleProof, MerkleProofError, MerkleProofNode, MerkleProofTarget,
+    PartialMerkleTree, PartialMerkleTreeError, TxOrId,
+};
 pub use message::{
-    Addr, Alert, Authch, Authresp, CreateStrm, FeeFilter, FilterAdd, GetBlocks, GetData, GetHdrsEn,
-    GetHeaders, Headers, Inv, MAX_ADDRESSES, MAX_HEADERS, MAX_USER_AGENT, Mempool, Message,
-    NotFound, Ping, Pong, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, StreamAck, Tx,
-    Version,
+    Addr, Alert, Authch, Authresp, BlockTransactions, CompactBlock, CompactBlockError, CreateStrm,
+    DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError, EnrichedHeader,
+    EnrichedHeaderError, EnrichedHeaders, FeeFilter, FilterAdd, GetBlockTxn, GetBlocks, GetData,
+    GetHdrsEn, GetHeaders, Hdrsen, Headers, IndexBeyondBlock, Indexes, IndexesNotAscending, Inv,
+    MAX_ADDRESSES, MAX_HEADERS, MAX_USER_AGENT, Mempool, MerkleBlock, Message, NotFound, Ping,
+    Pong, Prefilled, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, StreamAck, Tx,
+    TxAndProof, Version,
 };
 pub use network_address::{NetworkAddress, TimestampedAddress};
 pub use proof_of_work::{CompactTarget, ProofOfWorkError};
+pub use reconstruction::{Reconstructed, Reconstruction, ReconstructionError};
 pub use services::Services;
+pub use short_id::ShortIdKey;
 pub use stream::{StreamPolicy, StreamType};
 pub use transaction::{
     Inputs, OutPoint, Outputs, Transaction, TransactionInput, TransactionInputView,
     TransactionOutput, TransactionOutputView, TransactionView,
 };
 pub use wire_string::WireString;
+pub use work::Work;

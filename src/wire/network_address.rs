@@ -9,6 +9,7 @@ use super::{Decode, DecodeError, Encode, Reader, Services};
 ///
 /// An IPv4 address travels as an IPv4-mapped IPv6 address and is shown as IPv4 here.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NetworkAddress {
     /// What the node serves, as far as the sender knows.
     pub services: Services,
@@ -86,6 +87,7 @@ impl fmt::Debug for NetworkAddress {
 
 /// An entry of an `addr` message: 30 bytes, the time first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TimestampedAddress {
     /// When the node was last heard of, in seconds since 1970.
     pub time: u32,

@@ -2,11 +2,15 @@
 
 use std::fmt;
 
-use super::{BlockHash, Hash256};
+use super::{BlockHash, Hash256, Work};
 
 /// A 256-bit target in the compact form of a header's `bits`: an exponent of one byte and a mantissa of three.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CompactTarget(pub u32);
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
+pub struct CompactTarget(
+    #[cfg_attr(feature = "serde", serde(with = "super::serde_form::printed_bits"))] pub u32,
+);
 
 /// Why a hash is no proof of work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +57,34 @@ impl CompactTarget {
             }
         }
         (target != [0; 32]).then_some(Hash256(target))
+    }
+
+    /// The compact form of a target, a number of 256 bits in wire order. Only its three highest bytes stay
+    /// (two, if the highest bit of all would be taken for a sign), so the form is that of the same or a harder target
+    /// (Bitcoin SV node, `src/arith_uint256.cpp`, `GetCompact`).
+    pub fn from_target(target: Hash256) -> Self {
+        let bytes = target.0;
+        let mut len = bytes
+            .iter()
+            .rposition(|&byte| byte != 0)
+            .map_or(0, |at| at + 1);
+        let byte = |behind: usize| len.checked_sub(behind).map_or(0, |at| u32::from(bytes[at]));
+        let mut mantissa = if len == 0 {
+            0
+        } else {
+            byte(1) << 16 | byte(2) << 8 | byte(3)
+        };
+        if mantissa & 0x0080_0000 != 0 {
+            mantissa >>= 8;
+            len += 1;
+        }
+        Self((len as u32) << 24 | mantissa)
+    }
+
+    /// How many hashes it takes on average to meet this target; [`Work::ZERO`] if it is none.
+    pub fn work(self) -> Work {
+        self.target()
+            .map_or(Work::ZERO, |target| Work::of_target(&target.0))
     }
 
     /// Checks that `hash` does not exceed this target and that the target does not exceed `limit`.
@@ -138,6 +170,53 @@ mod tests {
             0xff12_3456,
         ] {
             assert_eq!(CompactTarget(bits).target(), None, "{bits:08x}");
+        }
+    }
+
+    #[test]
+    fn targets_are_cut_to_their_compact_form() {
+        for (target, bits) in [
+            ("0", 0),
+            ("12", 0x0112_0000),
+            ("80", 0x0200_8000),
+            ("1234", 0x0212_3400),
+            ("123456", 0x0312_3456),
+            ("12345678", 0x0412_3456),
+            ("92345678", 0x0500_9234),
+            ("7fffff0000", 0x057f_ffff),
+            (
+                "00000000ffff0000000000000000000000000000000000000000000000000000",
+                0x1d00_ffff,
+            ),
+            (
+                "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+                0x207f_ffff,
+            ),
+            (
+                "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+                0x2100_ffff,
+            ),
+        ] {
+            let target: Hash256 = format!("{target:0>64}").parse().unwrap();
+            let compact = CompactTarget::from_target(target);
+            assert_eq!(compact, CompactTarget(bits), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_compact_form_comes_back_from_its_target() {
+        for bits in [
+            0x1d00_ffff,
+            0x207f_ffff,
+            0x1802_8f1b,
+            0x0312_3456,
+            0x0112_0000,
+        ] {
+            let compact = CompactTarget(bits);
+            assert_eq!(
+                CompactTarget::from_target(compact.target().unwrap()),
+                compact
+            );
         }
     }
 }

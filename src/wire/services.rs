@@ -7,6 +7,8 @@ use std::ops::BitOr;
 ///
 /// Unknown bits are kept.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
 pub struct Services(pub u64);
 
 impl Services {

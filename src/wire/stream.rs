@@ -7,6 +7,8 @@ use super::DecodeError;
 /// Which of a peer's TCP connections a stream is (Bitcoin SV node 1.2.2, `src/net/stream.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "UPPERCASE"))]
 pub enum StreamType {
     /// No kind at all. A node takes it for a stream and is confused by it: not to be used.
     Unknown = 0,
@@ -69,6 +71,7 @@ impl fmt::Display for StreamType {
 ///
 /// A `protoconf` lists the names of those that its sender knows; `createstrm` may choose one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum StreamPolicy {
     /// Everything goes over [`StreamType::General`], and nothing else is read.
     Default,

@@ -1,8 +1,8 @@
 //! A decoded message as the `fields` of a vector.
 
 use bsv_p2p::wire::{
-    AssociationId, BlockHash, BlockHeader, Inventory, Mempool, Message, NetworkAddress, RevokeMid,
-    TransactionView, Version, WireString,
+    AssociationId, BlockHash, BlockHeader, EnrichedHeader, Inventory, Mempool, MerkleProof,
+    Message, NetworkAddress, RevokeMid, TransactionView, TxAndProof, TxOrId, Version, WireString,
 };
 use serde_json::{Map, Value, json};
 
@@ -97,7 +97,48 @@ pub(crate) fn fields(message: &Message) -> Option<Value> {
             "header": header(block.header()),
             "transactions": block.transactions().map(transaction).collect::<Value>(),
         }),
+        Message::CompactBlock(compact) => {
+            let mut next = 0;
+            let prefilled = compact.prefilled().map(|(index, tx)| {
+                let between = index - next;
+                next = index + 1;
+                json!({ "diff_index": between, "tx": transaction(tx) })
+            });
+            json!({
+                "header": header(compact.header()),
+                "nonce": compact.nonce(),
+                "short_ids": compact.short_ids().collect::<Value>(),
+                "prefilled": prefilled.collect::<Value>(),
+            })
+        }
+        Message::GetBlockTxn(request) => json!({
+            "block_hash": request.block().to_string(),
+            "indexes": request.indexes().collect::<Value>(),
+        }),
+        Message::BlockTransactions(answer) => json!({
+            "block_hash": answer.block().to_string(),
+            "transactions": answer.transactions().map(transaction).collect::<Value>(),
+        }),
         Message::Tx(tx) => json!({ "tx": transaction(tx.view()) }),
+        Message::Hdrsen(hdrsen) => {
+            json!({ "headers": hdrsen.headers().map(enriched_header).collect::<Value>() })
+        }
+        Message::MerkleBlock(block) => json!({
+            "header": header(&block.header),
+            "total_transactions": block.tree.total_transactions,
+            "hashes": block.tree.hashes.iter().map(ToString::to_string).collect::<Value>(),
+            "flags": hex::encode(&block.tree.flags),
+        }),
+        Message::DatarefTx(content) => tx_and_proof(content),
+        Message::DsDetected(dsdetected) => {
+            let blocks = dsdetected.blocks().map(|block| {
+                json!({
+                    "headers": block.headers.iter().map(header).collect::<Value>(),
+                    "proof": proof(&block.proof),
+                })
+            });
+            json!({ "version": 1, "blocks": blocks.collect::<Value>() })
+        }
         Message::Reject(reject) => object([
             ("message", Some(string(&reject.message))),
             ("code", Some(json!(reject.code.0))),
@@ -186,6 +227,43 @@ fn transaction(transaction: TransactionView<'_>) -> Value {
         "outputs": outputs.collect::<Value>(),
         "lock_time": transaction.lock_time(),
     })
+}
+
+fn enriched_header(enriched: EnrichedHeader) -> Value {
+    let mut fields = header(&enriched.header);
+    fields["tx_count"] = json!(enriched.transaction_count);
+    fields["no_more_headers"] = json!(u8::from(enriched.no_more_headers));
+    fields["coinbase"] = enriched.coinbase.as_ref().map_or(Value::Null, tx_and_proof);
+    fields["miner_info"] = enriched
+        .miner_info
+        .as_ref()
+        .map_or(Value::Null, tx_and_proof);
+    fields
+}
+
+fn tx_and_proof(content: &TxAndProof) -> Value {
+    json!({
+        "tx": transaction(content.tx.view()),
+        "proof": proof(&content.proof),
+    })
+}
+
+fn proof(proof: &MerkleProof) -> Value {
+    let (tx, txid) = match proof.transaction() {
+        TxOrId::Tx(tx) => (Some(transaction(tx.view())), None),
+        TxOrId::Txid(txid) => (None, Some(json!(txid.to_string()))),
+    };
+    let nodes = proof
+        .nodes()
+        .map(|node| json!({ "type": node.kind, "value": node.value.to_string() }));
+    object([
+        ("flags", Some(json!(proof.flags()))),
+        ("index", Some(json!(proof.index()))),
+        ("tx", tx),
+        ("txid", txid),
+        ("target", Some(json!(proof.target().hash().to_string()))),
+        ("nodes", Some(nodes.collect())),
+    ])
 }
 
 fn string(text: &WireString) -> Value {

@@ -7,5 +7,7 @@ mod frames;
 mod messages;
 mod networks;
 mod primitives;
+mod proofs;
 mod properties;
+mod serde_forms;
 mod support;

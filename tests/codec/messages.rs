@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    BadCommand, BlockHash, Command, DecodeError, DropCause, Encode, ForeignMagic, Frame,
-    FrameError, FrameReader, Incoming, Inv, Inventory, LEGACY_MAX_RECEIVE_PAYLOAD, Message,
+    BadCommand, BlockHash, BlockHeader, Command, DecodeError, DropCause, Encode, ForeignMagic,
+    Frame, FrameError, FrameReader, Incoming, Inv, Inventory, LEGACY_MAX_RECEIVE_PAYLOAD, Message,
     PayloadLimits, Protoconf,
 };
 use serde_json::{Value, json};
@@ -14,18 +14,7 @@ use serde_json::{Value, json};
 use crate::fields::fields;
 use crate::support::{Seen, bytes, checksum, frame_of, list, network, read_bytes, text, vectors};
 
-/// Commands of the protocol that have no type yet: they come out as unknown ones.
-const WITHOUT_A_TYPE: [&str; 7] = [
-    "blocktxn",
-    "cmpctblock",
-    "datareftx",
-    "dsdetected",
-    "getblocktxn",
-    "hdrsen",
-    "merkleblock",
-];
-
-/// Commands that are well formed and mean nothing.
+/// Commands that are well formed and mean nothing: they come out as unknown ones.
 const MEANINGLESS: [&str; 3] = ["", "foobar", "123456789012"];
 
 /// Vectors whose payload is written back shorter: a field of a later version of the protocol is dropped.
@@ -63,7 +52,7 @@ fn all() -> Vec<Vector> {
 }
 
 fn has_no_type(command: &str) -> bool {
-    WITHOUT_A_TYPE.contains(&command) || MEANINGLESS.contains(&command)
+    MEANINGLESS.contains(&command)
 }
 
 /// The one frame that a reader must give, and that it ends where the frame does.
@@ -116,7 +105,7 @@ fn every_valid_message_is_read_to_its_fields() {
             assert_eq!(fields(&message), Some(expected), "{}", vector.name);
         }
     }
-    assert_eq!(known, 90, "messages with a type among the valid vectors");
+    assert_eq!(known, 109, "messages with a type among the valid vectors");
 }
 
 #[test]
@@ -197,6 +186,61 @@ fn lax_forms_are_read_as_the_strict_ones() {
     }
 }
 
+/// The proofs of the vectors are true ones, of blocks that other vectors have.
+#[test]
+fn every_proof_of_the_vectors_holds_for_its_block_and_for_no_other() {
+    let mut headers: Vec<BlockHeader> = Vec::new();
+    let mut datareftxs = Vec::new();
+    let mut checked = 0;
+    for vector in all().iter().filter(|v| v.valid && !v.header_only) {
+        match decoded(vector) {
+            Message::MerkleBlock(block) => {
+                let matched = block.verify().unwrap();
+                let none = vector.name == "merkleblock_no_match";
+                assert_eq!(matched.is_empty(), none, "{}", vector.name);
+                headers.push(block.header);
+                checked += 1;
+            }
+            Message::Hdrsen(hdrsen) => {
+                for header in hdrsen.headers() {
+                    headers.push(header.header);
+                    let (coinbase, miner_info) = (&header.coinbase, &header.miner_info);
+                    assert_eq!(header.verify_coinbase().is_ok(), coinbase.is_some());
+                    assert_eq!(header.verify_miner_info().is_ok(), miner_info.is_some());
+                    checked += coinbase.iter().len() + miner_info.iter().len();
+                }
+            }
+            Message::DsDetected(dsdetected) => {
+                assert_eq!(dsdetected.verify(), Ok(()), "{}", vector.name);
+                checked += dsdetected.blocks().len();
+            }
+            Message::DatarefTx(content) => datareftxs.push(content),
+            _ => {}
+        }
+    }
+    for content in &datareftxs {
+        let (its_own, others): (Vec<_>, Vec<_>) = headers
+            .iter()
+            .partition(|header| content.proof.target().hash() == header.hash().into());
+        assert!(!its_own.is_empty() && !others.is_empty());
+        assert!(
+            its_own
+                .iter()
+                .all(|header| content.verify_in(header).is_ok())
+        );
+        assert!(
+            others
+                .iter()
+                .all(|header| content.verify_in(header).is_err())
+        );
+    }
+    assert_eq!(
+        (checked, datareftxs.len()),
+        (10, 2),
+        "proofs in the vectors"
+    );
+}
+
 #[test]
 fn every_known_command_has_a_vector() {
     let here: BTreeSet<String> = all().into_iter().map(|vector| vector.command).collect();
@@ -206,19 +250,26 @@ fn every_known_command_has_a_vector() {
         "authch",
         "authresp",
         "block",
+        "blocktxn",
+        "cmpctblock",
         "createstrm",
+        "datareftx",
+        "dsdetected",
         "feefilter",
         "filteradd",
         "filterclear",
         "filterload",
         "getaddr",
         "getblocks",
+        "getblocktxn",
         "getdata",
         "gethdrsen",
         "getheaders",
+        "hdrsen",
         "headers",
         "inv",
         "mempool",
+        "merkleblock",
         "notfound",
         "ping",
         "pong",
@@ -235,7 +286,6 @@ fn every_known_command_has_a_vector() {
     ];
     let expected: BTreeSet<String> = typed
         .into_iter()
-        .chain(WITHOUT_A_TYPE)
         .chain(MEANINGLESS)
         .chain(["pi\u{1}g"])
         .map(str::to_owned)

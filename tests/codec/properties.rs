@@ -4,41 +4,50 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
-    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BloomFilter,
-    Command, CompactTarget, CreateStrm, Decode, Encode, FeeFilter, FilterAdd, Frame, FrameError,
-    FrameReader, GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Headers, Incoming, Inv,
-    Inventory, Mempool, MerkleRoot, Message, NetworkAddress, NotFound, OutPoint, PayloadLimits,
-    Ping, Pong, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, Services, StreamAck,
-    StreamType, TimestampedAddress, Transaction, TransactionInput, TransactionOutput, Tx, Txid,
-    Version, WireString, write_compact_size,
+    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BlockTransactions,
+    BloomFilter, Command, CompactBlock, CompactTarget, CreateStrm, Decode, Encode, FeeFilter,
+    FilterAdd, Frame, FrameError, FrameReader, GetBlockTxn, GetBlocks, GetData, GetHdrsEn,
+    GetHeaders, Hash256, Hdrsen, Headers, Incoming, Inv, Inventory, Mempool, MerkleRoot, Message,
+    NetworkAddress, NotFound, OutPoint, PayloadLimits, Ping, Pong, Protoconf, Reconstructed,
+    Reconstruction, Reject, RejectCode, RevokeMid, SendCmpct, Services, StreamAck, StreamType,
+    TimestampedAddress, Transaction, TransactionInput, TransactionOutput, Tx, Txid, Version,
+    WireString, write_compact_size,
 };
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use crate::proofs::{dsdetected, enriched_header, merkle_block, tx_and_proof};
 use crate::support::{MAGIC, Source, Step, cases, frame_of, read_all, read_bytes};
 
 /// Every command that has a type.
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 38] = [
     "addr",
     "alert",
     "authch",
     "authresp",
     "block",
+    "blocktxn",
+    "cmpctblock",
     "createstrm",
+    "datareftx",
+    "dsdetected",
     "feefilter",
     "filteradd",
     "filterclear",
     "filterload",
     "getaddr",
     "getblocks",
+    "getblocktxn",
     "getdata",
     "gethdrsen",
     "getheaders",
+    "hdrsen",
     "headers",
     "inv",
     "mempool",
+    "merkleblock",
     "notfound",
     "ping",
     "pong",
@@ -54,17 +63,17 @@ const COMMANDS: [&str; 31] = [
     "version",
 ];
 
-fn hash() -> impl Strategy<Value = [u8; 32]> {
+pub(crate) fn hash() -> impl Strategy<Value = [u8; 32]> {
     any::<[u8; 32]>()
 }
 
-fn string(longest: usize) -> impl Strategy<Value = WireString> {
+pub(crate) fn string(longest: usize) -> impl Strategy<Value = WireString> {
     let len = prop_oneof![0..=longest.min(20), Just(longest)];
     len.prop_flat_map(|len| vec(any::<u8>(), len))
         .prop_map(|bytes| WireString::from(&bytes[..]))
 }
 
-fn address() -> impl Strategy<Value = NetworkAddress> {
+pub(crate) fn address() -> impl Strategy<Value = NetworkAddress> {
     let ip = prop_oneof![
         any::<[u8; 4]>().prop_map(|ip| IpAddr::V4(Ipv4Addr::from(ip))),
         any::<[u8; 16]>().prop_map(|ip| IpAddr::V6(Ipv6Addr::from(ip)).to_canonical()),
@@ -77,7 +86,7 @@ fn address() -> impl Strategy<Value = NetworkAddress> {
     })
 }
 
-fn association_id() -> impl Strategy<Value = AssociationId> {
+pub(crate) fn association_id() -> impl Strategy<Value = AssociationId> {
     prop_oneof![
         Just(AssociationId::Null),
         any::<[u8; 16]>().prop_map(|id| AssociationId::Uuid(uuid::Uuid::from_bytes(id))),
@@ -85,7 +94,7 @@ fn association_id() -> impl Strategy<Value = AssociationId> {
 }
 
 /// A version whose optional fields end after any of them.
-fn version() -> impl Strategy<Value = Version> {
+pub(crate) fn version() -> impl Strategy<Value = Version> {
     let fixed = (any::<i32>(), any::<u64>(), any::<i64>(), address());
     let optional = (
         (address(), any::<u64>()),
@@ -114,7 +123,7 @@ fn version() -> impl Strategy<Value = Version> {
     )
 }
 
-fn inventory() -> impl Strategy<Value = Vec<Inventory>> {
+pub(crate) fn inventory() -> impl Strategy<Value = Vec<Inventory>> {
     let entry = (any::<u32>(), 0..7_u8, hash()).prop_map(|(kind, which, hash)| match which {
         0 => Inventory::Tx(Txid(hash)),
         1 => Inventory::Block(BlockHash(hash)),
@@ -130,13 +139,13 @@ fn inventory() -> impl Strategy<Value = Vec<Inventory>> {
 }
 
 /// Mostly short, sometimes with a count of three bytes.
-fn list<T: Strategy>(entry: T) -> impl Strategy<Value = Vec<T::Value>> {
+pub(crate) fn list<T: Strategy>(entry: T) -> impl Strategy<Value = Vec<T::Value>> {
     let len = prop_oneof![9 => 0..5_usize, 1 => 252..255_usize];
     let entry = std::rc::Rc::new(entry);
     len.prop_flat_map(move |len| vec(entry.clone(), len))
 }
 
-fn header() -> impl Strategy<Value = BlockHeader> {
+pub(crate) fn header() -> impl Strategy<Value = BlockHeader> {
     (any::<i32>(), hash(), hash(), any::<[u32; 3]>()).prop_map(
         |(version, previous, merkle_root, [time, bits, nonce])| BlockHeader {
             version,
@@ -149,12 +158,12 @@ fn header() -> impl Strategy<Value = BlockHeader> {
     )
 }
 
-fn script() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn script() -> impl Strategy<Value = Vec<u8>> {
     let len = prop_oneof![9 => 0..10_usize, 1 => 252..255_usize];
     len.prop_flat_map(|len| vec(any::<u8>(), len))
 }
 
-fn transaction() -> impl Strategy<Value = Transaction> {
+pub(crate) fn transaction() -> impl Strategy<Value = Transaction> {
     let input = (hash(), any::<u32>(), script(), any::<u32>()).prop_map(
         |(txid, index, script, sequence)| TransactionInput {
             previous: OutPoint {
@@ -196,12 +205,12 @@ fn reject() -> impl Strategy<Value = Reject> {
     )
 }
 
-fn stream_type() -> impl Strategy<Value = StreamType> {
+pub(crate) fn stream_type() -> impl Strategy<Value = StreamType> {
     (0..=5_u8).prop_map(|byte| StreamType::try_from(byte).unwrap())
 }
 
 /// A filter with any bits, as a peer may send it.
-fn bloom_filter() -> impl Strategy<Value = BloomFilter> {
+pub(crate) fn bloom_filter() -> impl Strategy<Value = BloomFilter> {
     let data = vec(any::<u8>(), 0..300);
     (data, 0..=50_u32, any::<u32>(), any::<u8>()).prop_map(|(data, functions, tweak, flags)| {
         let mut bytes = Vec::new();
@@ -275,7 +284,7 @@ fn rarer_message() -> impl Strategy<Value = Message> {
 }
 
 /// Any message that comes back as it was: what an encoder would drop or a decoder refuse is left out.
-fn message() -> impl Strategy<Value = Message> {
+pub(crate) fn message() -> impl Strategy<Value = Message> {
     prop_oneof![2 => commoner_message(), 1 => rarer_message()]
 }
 
@@ -349,7 +358,26 @@ fn commoner_message() -> impl Strategy<Value = Message> {
             &transactions
         )
         .into()),
+        (header(), vec(transaction(), 0..4), any::<u64>()).prop_map(
+            |(header, transactions, nonce)| {
+                CompactBlock::new(&Block::new(&header, &transactions), nonce).into()
+            }
+        ),
+        (hash(), list(any::<u32>())).prop_map(|(block, mut indexes)| {
+            indexes.sort_unstable();
+            indexes.dedup();
+            GetBlockTxn::new(BlockHash(block), &indexes).unwrap().into()
+        }),
+        (hash(), vec(transaction(), 0..4)).prop_map(|(block, transactions)| {
+            let transactions: Vec<Tx> = transactions.iter().map(Tx::from).collect();
+            let views: Vec<_> = transactions.iter().map(Tx::view).collect();
+            BlockTransactions::new(BlockHash(block), &views).into()
+        }),
         transaction().prop_map(|transaction| Tx::from(&transaction).into()),
+        vec(enriched_header(), 0..4).prop_map(|headers| Message::Hdrsen(Hdrsen::new(&headers))),
+        merkle_block().prop_map(Message::MerkleBlock),
+        tx_and_proof().prop_map(Message::from),
+        dsdetected().prop_map(Message::DsDetected),
         reject().prop_map(Message::Reject),
         unknown.prop_map(|(command, payload)| Message::Unknown {
             command: Command::new(command),
@@ -359,7 +387,7 @@ fn commoner_message() -> impl Strategy<Value = Message> {
 }
 
 /// Bytes for a command: any at all, or those of a message with some of them changed, cut off or added.
-fn payload() -> impl Strategy<Value = (Command, Vec<u8>)> {
+pub(crate) fn payload() -> impl Strategy<Value = (Command, Vec<u8>)> {
     let any_bytes = (select(&COMMANDS[..]), vec(any::<u8>(), 0..200))
         .prop_map(|(command, bytes)| (Command::new(command), bytes));
     let changes = vec((any::<Index>(), any::<u8>()), 0..4);
@@ -392,6 +420,7 @@ fn payload() -> impl Strategy<Value = (Command, Vec<u8>)> {
 ///
 /// The others: a boolean may be any byte, an empty ID have a type, a count behind a header be any, a
 /// `protoconf` have more fields, and an age be cut off.
+/// `protoconf` have more fields, and the length before the transaction of a proof be wrong.
 fn is_canonical(message: &Message) -> bool {
     !matches!(
         message,
@@ -402,6 +431,7 @@ fn is_canonical(message: &Message) -> bool {
             | Message::CreateStrm(_)
             | Message::StreamAck(_)
             | Message::Mempool(_)
+            | Message::DatarefTx(_)
     )
 }
 
@@ -515,6 +545,44 @@ proptest! {
                     let owned: Vec<_> = block.transactions().map(Transaction::from).collect();
                     prop_assert_eq!(owned.len(), block.transaction_count());
                     prop_assert_eq!(Block::new(block.header(), &owned), block);
+                }
+                Ok(other) => return Err(TestCaseError::fail(format!("{other:?}"))),
+                Err(_) => {}
+            }
+        }
+    }
+
+    #[test]
+    fn the_views_of_any_compact_block_that_is_taken_show_all_of_its_bytes((_, bytes) in payload()) {
+        for command in ["cmpctblock", "getblocktxn", "blocktxn"] {
+            match Message::decode(Command::new(command), bytes.clone().into()) {
+                Ok(Message::CompactBlock(compact)) => {
+                    prop_assert_eq!(compact.short_ids().len(), compact.short_ids().count());
+                    prop_assert_eq!(compact.prefilled().len(), compact.prefilled().count());
+                    let names = 6 * compact.short_ids().count();
+                    let prefilled = compact.prefilled().map(|(_, tx)| tx.bytes().len() + 1);
+                    let shown = 80 + 8 + names + prefilled.sum::<usize>();
+                    prop_assert!(shown <= compact.bytes().len());
+                    if compact.check().is_ok() {
+                        let count = compact.transaction_count() as u64;
+                        prop_assert!(compact.prefilled().all(|(index, _)| index < count));
+                    }
+                    // Whatever it is, it can be taken for a block to reconstruct.
+                    let nothing = std::iter::empty::<(Txid, Tx)>();
+                    if let Ok(Reconstructed::Incomplete(waiting)) =
+                        Reconstruction::start(compact, u64::MAX, nothing)
+                    {
+                        let indexes = waiting.request();
+                        prop_assert!(indexes.indexes().eq(waiting.missing().iter().copied()));
+                    }
+                }
+                Ok(Message::GetBlockTxn(request)) => {
+                    let indexes: Vec<u32> = request.indexes().collect();
+                    prop_assert_eq!(GetBlockTxn::new(request.block(), &indexes), Ok(request));
+                }
+                Ok(Message::BlockTransactions(answer)) => {
+                    let views: Vec<_> = answer.transactions().collect();
+                    prop_assert_eq!(BlockTransactions::new(answer.block(), &views), answer);
                 }
                 Ok(other) => return Err(TestCaseError::fail(format!("{other:?}"))),
                 Err(_) => {}

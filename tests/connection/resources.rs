@@ -54,6 +54,14 @@ fn count() {
     // The system forgets a joined thread a moment later.
     wait_until("the threads are gone", || entries("task") == threads);
     assert_eq!(entries("fd"), descriptors);
+
+    // A program may keep the handle of a connection that has ended: that keeps no socket.
+    let (actor, mut peer) = Actor::connected(&config());
+    peer.close();
+    actor.expect_end();
+    drop(peer);
+    actor.handle.join();
+    assert_eq!(entries("fd"), descriptors);
 }
 
 fn entries(what: &str) -> usize {

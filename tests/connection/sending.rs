@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::PeerConnectionCommand;
 use bsv_p2p::session::{DisconnectReason, SendRefused};
-use bsv_p2p::wire::{Command, Message, Ping, Pong};
+use bsv_p2p::wire::{
+    Command, DEFAULT_MAX_RECEIVE_PAYLOAD, Inv, Inventory, Mempool, Message, Ping, Pong, Protoconf,
+    Txid, inventory_limit,
+};
 use bsv_p2p::{ConnectionConfig, Error, Wait};
 
 use crate::harness::{
     Actor, PROMPT, Seeded, config, connected, message, number_of, numbered, reason_of,
 };
-use crate::raw_peer::{DEADLINE, RawListener};
+use crate::raw_peer::{DEADLINE, RawListener, version};
 
 fn refusal(result: Result<(), Error>) -> SendRefused {
     match result {
@@ -50,10 +53,7 @@ fn nothing_is_sent_before_the_handshake() {
 #[test]
 fn what_a_node_punishes_needs_the_unchecked_way_and_what_the_session_owns_has_none() {
     let (actor, mut peer) = Actor::connected(&config());
-    let mempool = Message::Unknown {
-        command: Command::new("mempool"),
-        payload: bytes::Bytes::new(),
-    };
+    let mempool = Message::from(Mempool::Empty);
     let refused = refusal(actor.handle.send(&mempool, DEADLINE));
     assert!(matches!(refused, SendRefused::Punished { .. }), "{refused}");
     for owned in [Message::Verack, Message::SendHeaders] {
@@ -274,4 +274,44 @@ fn what_eight_threads_send_arrives_whole_and_in_the_order_of_each() {
         let sent = u64::from(THREADS * MESSAGES) + 20 + own;
         assert_eq!(traffic.messages_out, sent);
     }
+}
+
+#[test]
+fn a_program_splits_its_entries_to_what_the_peer_has_said_it_takes() {
+    let announced = Protoconf {
+        max_receive_payload: 1_500_000,
+        stream_policies: None,
+    };
+    let listener = RawListener::new();
+    let actor = Actor::dial(listener.address(), &config());
+    let mut peer = listener.accept();
+    peer.send(version());
+    peer.send(Message::Verack);
+    peer.ping(1);
+    actor.expect_handshake();
+    assert_eq!(actor.handle.peer_max_payload(), 1_048_576);
+    peer.send(announced.clone());
+    peer.ping(2);
+    let max_payload = actor.handle.peer_max_payload();
+    assert_eq!(max_payload, 1_500_000);
+
+    let limit = inventory_limit(max_payload);
+    let entries = vec![Inventory::Tx(Txid([7; 32])); 2 * limit + 1];
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for inv in Inv::split(&entries, limit) {
+                actor.handle.send(&inv.into(), DEADLINE).unwrap();
+            }
+        });
+        for count in [limit, limit, 1] {
+            let inv = Inv::from(entries[..count].to_vec()).into();
+            assert!(peer.expect("inv") == inv, "{count} entries");
+        }
+    });
+
+    let (mut connection, peer) = connected(&config());
+    // Whatever came before this message has been dealt with when it is received.
+    peer.send(message("x"));
+    connection.receive().unwrap();
+    assert_eq!(connection.peer_max_payload(), DEFAULT_MAX_RECEIVE_PAYLOAD);
 }

@@ -7,18 +7,22 @@ use bsv_p2p::local_node::LocalNode;
 use crate::servers;
 use crate::tool::{Tool, command, run};
 
+/// A frame of mainnet.
+pub(crate) const VERACK: &str = "e3e1f3e876657261636b000000000000000000005df6e0e2";
+
 #[test]
 fn help_is_on_standard_output_and_names_every_option() {
     for (name, options) in [
-        ("ping", &["HOST:PORT", "--count"][..]),
-        ("headers", &["HOST:PORT", "--out"]),
-        ("monitor", &["--peer", "--seconds"]),
+        ("ping", &["HOST:PORT", "--count", "--json"][..]),
+        ("headers", &["HOST:PORT", "--out", "--json"]),
+        ("monitor", &["--peer", "--seconds", "--json"]),
+        ("decode", &["HEX"]),
     ] {
         for help in ["--help", "-h"] {
             let ended = run(name, &[help]);
             ended.assert_success();
             let text = ended.lines.join("\n");
-            let common = ["Usage:", "--network", "--json", "--help"];
+            let common = ["Usage:", "--network", "--help"];
             let networks = ["mainnet", "testnet", "stn", "regtest"];
             for wanted in options.iter().chain(&common).chain(&networks) {
                 assert!(text.contains(wanted), "{wanted} is not in:\n{text}");
@@ -60,6 +64,12 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
             "--peer",
         ),
         ("monitor", &["--network", "stn", "--json"], "--peer"),
+        ("decode", &["--unknown"], "--unknown"),
+        ("decode", &["00", "00"], "00"),
+        ("decode", &[""], "[HEX]"),
+        ("decode", &[" "], "[HEX]"),
+        ("decode", &["--network", "moon", "00"], "regtest"),
+        ("decode", &["--network"], "--network"),
     ] {
         let ended = run(name, arguments);
         ended.assert_failure(2, said);
@@ -114,6 +124,8 @@ fn who_closes_the_pipe_has_had_enough() {
     for (name, arguments) in [
         ("ping", &["--help"][..]),
         ("monitor", &["--help"]),
+        ("decode", &[VERACK]),
+        ("decode", &["00"]),
         ("ping", &[&regtest, "--network", "regtest", "--count", "1"]),
         (
             "ping",
@@ -149,6 +161,7 @@ fn output_that_cannot_be_written_is_a_failure() {
     let regtest = node.address().to_string();
     for (name, arguments) in [
         ("ping", &["--help"][..]),
+        ("decode", &[VERACK]),
         ("ping", &[&regtest, "--network", "regtest", "--count", "1"]),
         ("headers", &[&regtest, "--network", "regtest", "--json"]),
         ("monitor", &["--peer", &regtest, "--network", "regtest"]),

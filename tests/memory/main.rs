@@ -8,12 +8,15 @@ use allocation_counter::{AllocationInfo, measure};
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BloomFilter,
-    BloomFlags, Command, CreateStrm, Encode, EncodedFrame, FeeFilter, FilterAdd, FrameError,
-    FrameReader, GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Headers, Incoming, Inv,
-    Inventory, Mempool, Message, NetworkAddress, NotFound, PayloadLimits, Ping, Pong, Protoconf,
-    Reject, RejectCode, RevokeMid, SendCmpct, Services, StreamAck, StreamType, TimestampedAddress,
-    Transaction, Tx, Txid, Version, encode_frame,
+    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BlockTransactions,
+    BloomFilter, BloomFlags, Command, CompactBlock, CreateStrm, DsDetected, DsDetectedBlock,
+    Encode, EncodedFrame, EnrichedHeader, FeeFilter, FilterAdd, FrameError, FrameReader,
+    GetBlockTxn, GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Hdrsen, HeaderChain, Headers,
+    Incoming, Inv, Inventory, MAX_HEADERS, Mempool, MerkleBlock, MerkleProof, MerkleProofNode,
+    MerkleProofTarget, MerkleRoot, Message, NetworkAddress, NotFound, PartialMerkleTree,
+    PayloadLimits, Ping, Pong, Protoconf, Reconstructed, Reconstruction, Reject, RejectCode,
+    RevokeMid, SendCmpct, Services, StreamAck, StreamType, TimestampedAddress, Transaction, Tx,
+    TxAndProof, TxOrId, Txid, Version, encode_frame, write_compact_size,
 };
 use bytes::Bytes;
 
@@ -79,6 +82,54 @@ fn big_block() -> Block {
         &BlockHeader::genesis(Network::Regtest),
         &vec![one_transaction(); 500],
     )
+}
+
+/// A transaction and its proof, both as short as they can be but for the nodes.
+fn tx_and_proof(transaction: TxOrId, nodes: usize) -> TxAndProof {
+    let target = MerkleProofTarget::MerkleRoot(MerkleRoot::ZERO);
+    let nodes = vec![MerkleProofNode::DUPLICATE; nodes];
+    TxAndProof {
+        tx: Tx::from(&Transaction::default()),
+        proof: MerkleProof::new(0, transaction, target, nodes),
+    }
+}
+
+fn merkle_block(hashes: usize) -> MerkleBlock {
+    MerkleBlock {
+        header: BlockHeader::genesis(Network::Regtest),
+        tree: PartialMerkleTree {
+            total_transactions: u32::MAX,
+            hashes: vec![Hash256::ZERO; hashes],
+            flags: vec![0; hashes / 4],
+        },
+    }
+}
+
+/// As many as there may be, with or without the parts that they may have.
+fn enriched_headers(parts: bool) -> Hdrsen {
+    let part = parts.then(|| tx_and_proof(TxOrId::Txid(Txid::ZERO), 0));
+    let header = EnrichedHeader {
+        header: BlockHeader::genesis(Network::Regtest),
+        transaction_count: 1,
+        no_more_headers: false,
+        coinbase: part.clone(),
+        miner_info: part,
+    };
+    Hdrsen::new(&vec![header; 2_000])
+}
+
+fn conflicting_blocks(headers: usize, nodes: usize) -> DsDetected {
+    let transaction = TxOrId::Tx(Tx::from(&Transaction::default()));
+    let block = DsDetectedBlock {
+        headers: vec![BlockHeader::genesis(Network::Regtest); headers],
+        proof: tx_and_proof(transaction, nodes).proof,
+    };
+    DsDetected::new(&vec![block; 1_000])
+}
+
+fn big_answer() -> BlockTransactions {
+    let block = big_block();
+    BlockTransactions::new(block.hash(), &block.transactions().collect::<Vec<_>>())
 }
 
 /// A message of every type, lists as long as they are dense.
@@ -193,7 +244,20 @@ fn messages() -> Vec<Message> {
             headers: vec![BlockHeader::genesis(Network::Regtest); 2_000],
         }),
         Message::Block(big_block()),
+        Message::CompactBlock(CompactBlock::new(&big_block(), 7)),
+        Message::GetBlockTxn(
+            GetBlockTxn::new(BlockHash::ZERO, &(0..1_000).collect::<Vec<u32>>()).unwrap(),
+        ),
+        Message::BlockTransactions(big_answer()),
         Message::Tx(Tx::from(&one_transaction())),
+        Message::Hdrsen(enriched_headers(false)),
+        Message::Hdrsen(enriched_headers(true)),
+        Message::MerkleBlock(merkle_block(0)),
+        Message::MerkleBlock(merkle_block(1_000)),
+        Message::from(tx_and_proof(TxOrId::Txid(Txid::ZERO), 0)),
+        Message::from(tx_and_proof(TxOrId::Txid(Txid::ZERO), 1_000)),
+        Message::DsDetected(conflicting_blocks(0, 0)),
+        Message::DsDetected(conflicting_blocks(1, 1)),
         Message::Reject(Reject {
             message: "tx".into(),
             code: RejectCode::INVALID,
@@ -380,6 +444,9 @@ fn a_hostile_count_allocates_nothing() {
         ("alert", 0),
         ("headers", 0),
         ("block", 80),
+        ("cmpctblock", 88),
+        ("getblocktxn", 32),
+        ("blocktxn", 32),
         ("tx", 4),
         ("reject", 0),
     ] {
@@ -395,7 +462,28 @@ fn a_hostile_count_allocates_nothing() {
         refused_for_nothing("tx", hostile.clone());
         let before = &block.bytes()[..block.bytes().len() - transaction.len()];
         refused_for_nothing("block", [before, &hostile].concat());
+        refused_for_nothing("blocktxn", [&[7; 32][..], &[1], &hostile].concat());
+        let before = [&[7; 88][..], &[1, 1, 2, 3, 4, 5, 6], &[1, 0]].concat();
+        refused_for_nothing("cmpctblock", [&before, &hostile[..]].concat());
     }
+    refused_for_nothing("hdrsen", behind(0));
+    refused_for_nothing("merkleblock", behind(84));
+    let flags = [&[0; 84][..], &[0], &MANY, &[1; 200]].concat();
+    refused_for_nothing("merkleblock", flags);
+    for hostile in hostile_proofs(&MANY) {
+        let part = [&[0; 10][..], &hostile].concat();
+        let header = [&[1][..], &[0; 80], &[1, 1, 1], &part].concat();
+        // A transaction before the count already shares the payload: that is one counter of those who do.
+        refused_for("datareftx", part, 1);
+        refused_for("hdrsen", header, 1);
+        refused_for("dsdetected", [&[1, 0, 1, 0][..], &hostile].concat(), 1);
+    }
+    for behind_version in [&[][..], &[1]] {
+        let start = [&[1, 0][..], behind_version].concat();
+        refused_for_nothing("dsdetected", [&start, &MANY[..], &[1; 200]].concat());
+    }
+    let short_ids = [&[7; 88][..], &[1, 1, 2, 3, 4, 5, 6], &MANY, &[0; 200]].concat();
+    refused_for_nothing("cmpctblock", short_ids);
     let policies = [&[2, 0, 0, 16, 0][..], &MANY].concat();
     refused_for_nothing("protoconf", policies);
     refused_for_nothing("createstrm", [&[0, 2][..], &MANY].concat());
@@ -405,11 +493,25 @@ fn a_hostile_count_allocates_nothing() {
     refused_for_nothing("revokemid", signatures);
 }
 
+/// Proofs with this count for the nodes, and for the inputs of the transaction.
+fn hostile_proofs(count: &[u8]) -> [Vec<u8>; 3] {
+    let by_name = [&[0, 0][..], &[0; 64], count, &[0; 200]].concat();
+    let whole = [&[5, 1, 10][..], &[0; 10], &[0; 32], count, &[0; 200]].concat();
+    let inputs = [&[5, 1, 10][..], &[0; 4], count, &[0; 200]].concat();
+    [by_name, whole, inputs]
+}
+
 fn refused_for_nothing(command: &str, payload: Vec<u8>) {
+    refused_for(command, payload, 0);
+}
+
+/// Refused with at most so many allocations, of a few words each.
+fn refused_for(command: &str, payload: Vec<u8>, most: u64) {
     let payload = Bytes::from(payload);
     let command = Command::new(command);
     let counted = measure(|| assert!(Message::decode(command, payload).is_err(), "{command}"));
-    assert_eq!(counted.count_total, 0, "{command}: {counted:?}");
+    assert!(counted.count_total <= most, "{command}: {counted:?}");
+    assert!(counted.bytes_total <= 32 * most, "{command}: {counted:?}");
 }
 
 /// What a message costs that is decoded from `payload`: while it is decoded, and after.
@@ -438,9 +540,19 @@ fn a_decoded_message_holds_at_most_twice_its_payload() {
 }
 
 #[test]
-fn a_block_and_a_transaction_share_their_payload() {
+fn what_is_kept_as_it_came_shares_its_payload() {
     let tx = Tx::from(&one_transaction());
-    for message in [Message::Block(big_block()), Message::Tx(tx)] {
+    let indexes: Vec<u32> = (0..1_000).collect();
+    for message in [
+        Message::Block(big_block()),
+        Message::CompactBlock(CompactBlock::new(&big_block(), 7)),
+        Message::GetBlockTxn(GetBlockTxn::new(BlockHash::ZERO, &indexes).unwrap()),
+        Message::BlockTransactions(big_answer()),
+        Message::Tx(tx),
+        Message::Hdrsen(enriched_headers(true)),
+        Message::DsDetected(conflicting_blocks(0, 1)),
+    ] {
+        assert!(message.shared_payload().is_some(), "{message:?}");
         let bytes = message.encode_to_vec();
         let payload = Bytes::from(bytes);
         let mut read = None;
@@ -465,6 +577,36 @@ fn a_block_and_a_transaction_share_their_payload() {
 }
 
 #[test]
+fn a_compact_block_without_a_pool_costs_no_more_than_twice_its_short_ids() {
+    let names = 100_000_u64;
+    let mut payload = BlockHeader::genesis(Network::Regtest).encode_to_vec();
+    payload.extend_from_slice(&[7; 8]);
+    write_compact_size(names, &mut payload);
+    (0..names).for_each(|id| payload.extend_from_slice(&id.to_le_bytes()[..6]));
+    payload.push(0);
+    let compact = CompactBlock::from_payload(payload.into()).unwrap();
+    let mut kept = None;
+    let counted = measure(|| {
+        let nothing = std::iter::empty::<(Txid, Tx)>();
+        kept = Some(Reconstruction::start(compact.clone(), u64::MAX, nothing).unwrap());
+    });
+    let Some(Reconstructed::Incomplete(waiting)) = kept else {
+        panic!("{kept:?}");
+    };
+    assert_eq!(waiting.missing().len() as u64, names);
+    assert!(counted.bytes_max <= 12 * names, "{counted:?}");
+    assert!(counted.bytes_current <= 6 * names as i64, "{counted:?}");
+    // An answer of another length is refused before anything is put together.
+    let answer = big_answer();
+    let other = BlockTransactions::new(waiting.block(), &[]);
+    let counted = measure(|| {
+        assert!(waiting.fill(&answer).is_err());
+        assert!(waiting.fill(&other).is_err());
+    });
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}
+
+#[test]
 fn reading_all_of_a_block_through_its_views_allocates_nothing() {
     let block = big_block();
     let counted = measure(|| {
@@ -483,8 +625,39 @@ fn reading_all_of_a_block_through_its_views_allocates_nothing() {
 }
 
 #[test]
+fn the_parts_of_a_message_that_is_kept_as_it_came_share_its_payload_too() {
+    let hdrsen = enriched_headers(true);
+    let counted = measure(|| {
+        for header in hdrsen.headers() {
+            assert_eq!(
+                header.coinbase.as_ref().unwrap().tx.txid(),
+                black_box(header.miner_info.unwrap().tx.txid())
+            );
+        }
+    });
+    // Only the counter of those who share.
+    assert!(counted.bytes_total <= 64, "{counted:?}");
+    let dsdetected = conflicting_blocks(0, 1);
+    let counted = measure(|| {
+        for block in dsdetected.blocks() {
+            black_box(block.proof.root());
+        }
+    });
+    assert!(counted.bytes_total <= 64, "{counted:?}");
+}
+
+#[test]
+fn a_tree_that_claims_all_the_transactions_there_can_be_costs_no_more_than_its_hashes() {
+    for hashes in [0, 1, 1_000] {
+        let block = merkle_block(hashes);
+        let counted = measure(|| drop(black_box(block.verify())));
+        assert_eq!(counted.count_total, 0, "{counted:?}");
+    }
+}
+
+#[test]
 fn encoding_into_a_buffer_with_room_allocates_nothing() {
-    let mut out = Vec::with_capacity(300_000);
+    let mut out = Vec::with_capacity(600_000);
     for message in messages() {
         out.clear();
         let counted = measure(|| encode_frame(MAGIC, &message, &mut out));
@@ -505,4 +678,37 @@ fn encoding_into_an_empty_buffer_allocates_once_and_no_more_than_the_frame() {
             message.command()
         );
     }
+}
+
+#[test]
+fn a_header_chain_costs_less_than_96_bytes_a_header() {
+    let mut chain = HeaderChain::new(Network::Regtest);
+    let mut list = Vec::with_capacity(MAX_HEADERS);
+    let mut live = 0;
+    let mut previous = BlockHeader::genesis(Network::Regtest);
+    for _ in 0..25 {
+        list.clear();
+        for _ in 0..MAX_HEADERS {
+            let mut header = BlockHeader {
+                previous: previous.hash(),
+                ..previous
+            };
+            while header.check_proof_of_work(Network::Regtest).is_err() {
+                header.nonce = header.nonce.wrapping_add(1);
+            }
+            list.push(header);
+            previous = header;
+        }
+        let counted = measure(|| drop(chain.extend(&list).unwrap()));
+        live += counted.bytes_current;
+        let headers = i64::from(chain.tip().0);
+        // One piece of 160 KiB may be nearly empty.
+        assert!(
+            live <= 96 * headers + 160 * 1024,
+            "{live} bytes, {headers} headers"
+        );
+        // Beside it the hashes of one message, twice, and the old table while it grows.
+        assert!(counted.bytes_max <= 1024 * 1024, "{counted:?}");
+    }
+    assert_eq!(chain.tip().0, 50_000);
 }

@@ -8,6 +8,7 @@ mod support;
 
 mod announcements;
 mod chain;
+mod compact_blocks;
 mod handshake;
 mod liveness;
 mod local_node;

@@ -199,7 +199,7 @@ fn an_unknown_block_is_not_found_and_a_known_one_comes_right_after() {
 }
 
 /// Mines until the reward of the first block may be spent, and returns that.
-fn spendable(node: &RealNode, chain: &mut Chain) -> OutPoint {
+pub(crate) fn spendable(node: &RealNode, chain: &mut Chain) -> OutPoint {
     let first = mine_for_both(node, chain, &chain.template(now(), 0));
     for extra_nonce in 1..=100 {
         mine_for_both(node, chain, &chain.template(now(), extra_nonce));

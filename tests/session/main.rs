@@ -7,6 +7,7 @@ mod outgoing;
 mod pair;
 mod random;
 mod scores;
+mod serde_forms;
 mod side;
 mod states;
 mod violations;

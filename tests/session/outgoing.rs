@@ -2,10 +2,10 @@
 
 use bsv_p2p::session::{Direction, SendRefused, Session};
 use bsv_p2p::wire::{
-    Addr, AssociationId, BlockHash, BlockHeader, BloomFilter, BloomFlags, Command, CreateStrm,
-    Encode, FilterAdd, GetData, GetHeaders, Hash256, Headers, Inv, Inventory, Mempool, Message,
-    NetworkAddress, NotFound, Ping, Pong, Reject, RejectCode, Services, StreamAck, StreamType,
-    TimestampedAddress, Txid, Version,
+    Addr, AssociationId, Block, BlockHash, BlockHeader, BloomFilter, BloomFlags, Command,
+    CompactBlock, CreateStrm, Encode, EnrichedHeader, FilterAdd, GetData, GetHeaders, Hash256,
+    Hdrsen, Headers, Inv, Inventory, Mempool, Message, NetworkAddress, NotFound, Ping, Pong,
+    Reject, RejectCode, Services, StreamAck, StreamType, TimestampedAddress, Txid, Version,
 };
 use bytes::Bytes;
 
@@ -22,6 +22,17 @@ fn addr(count: usize) -> Message {
     };
     let addresses = vec![entry; count];
     Addr { addresses }.into()
+}
+
+fn enriched_headers(count: usize) -> Message {
+    let header = EnrichedHeader {
+        header: BlockHeader::genesis(bsv_p2p::Network::Regtest),
+        transaction_count: 1,
+        no_more_headers: false,
+        coinbase: None,
+        miner_info: None,
+    };
+    Hdrsen::new(&vec![header; count]).into()
 }
 
 fn headers(count: usize) -> Message {
@@ -186,7 +197,11 @@ fn inventories_are_bounded_by_what_the_peer_takes() {
 fn addresses_and_headers_are_bounded_whatever_the_peer_takes() {
     let mut side = Side::complete(Direction::Outbound);
     side.receive(protoconf(u32::MAX));
-    for (make, limit) in [(addr as fn(usize) -> Message, 1000), (headers, 2000)] {
+    for (make, limit) in [
+        (addr as fn(usize) -> Message, 1000),
+        (headers, 2000),
+        (enriched_headers, 2000),
+    ] {
         assert_allowed(&side.session, &make(limit));
         let message = make(limit + 1);
         let refusal = SendRefused::TooLarge {
@@ -215,8 +230,8 @@ fn payloads_are_bounded_by_what_the_peer_takes() {
             };
             assert_refused(&side.session, &unknown(name, &payload), &refusal);
         }
-        // Blocks and transactions have limits of their own.
-        let larger = vec![0; limit + 1];
+        // Blocks and transactions have limits of their own. What cannot be read is not punished.
+        let larger = vec![0xff; limit + 1];
         for name in [
             "block",
             "cmpctblock",
@@ -283,13 +298,36 @@ fn an_inv_announces_transactions_and_blocks_alone() {
 #[test]
 fn what_is_built_by_hand_is_judged_like_any_other() {
     let side = Side::complete(Direction::Outbound);
-    for message in [Inv::from(entries(29_127)).into(), addr(1001), headers(2001)] {
+    for message in [
+        Inv::from(entries(29_127)).into(),
+        addr(1001),
+        headers(2001),
+        enriched_headers(2001),
+    ] {
         let refusal = side.session.check_outgoing(&message).unwrap_err();
         assert_refused(&side.session, &by_name(&message), &refusal);
     }
-    for message in [Inv::from(entries(29_126)).into(), addr(1000), headers(2000)] {
+    for message in [
+        Inv::from(entries(29_126)).into(),
+        addr(1000),
+        headers(2000),
+        enriched_headers(2000),
+    ] {
         assert_allowed(&side.session, &by_name(&message));
     }
+}
+
+#[test]
+fn a_compact_block_that_can_be_no_block_is_punished() {
+    let side = Side::complete(Direction::Outbound);
+    let genesis = Block::genesis(bsv_p2p::Network::Regtest);
+    let empty = Block::new(genesis.header(), &[]);
+    let message = CompactBlock::new(&genesis, 7).into();
+    assert_allowed(&side.session, &message);
+    assert_allowed(&side.session, &by_name(&message));
+    let message = CompactBlock::new(&empty, 7).into();
+    assert_punished(&side.session, &message);
+    assert_punished(&side.session, &by_name(&message));
 }
 
 #[test]

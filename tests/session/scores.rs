@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use bsv_p2p::session::{
-    ConnectionState, Consequence, Direction, DisconnectReason, Misbehavior, Output,
+    ConnectionState, Consequence, Direction, DisconnectReason, Misbehavior, Output, SessionEvent,
 };
-use bsv_p2p::wire::{BadCommand, Command, DecodeError, DropCause, FrameError, Message, WireString};
+use bsv_p2p::wire::{
+    BadCommand, BloomFilter, Command, DecodeError, DropCause, FrameError, Message, Services,
+    WireString,
+};
 
 use crate::side::{DIRECTIONS, Fate, SECOND, Side, misbehavior, send_reject};
 
@@ -167,7 +170,7 @@ fn a_filter_or_an_element_above_its_limit_ends_the_connection() {
             too_long("filter element", 520, 521),
         ),
     ] {
-        let mut side = Side::complete(Direction::Inbound);
+        let mut side = side_with_filters();
         assert_eq!(side.receive_bytes(name, &most), Fate::Delivered);
         assert_eq!(side.take(), []);
         assert_eq!(side.receive_bytes(name, &above), Fate::Consumed);
@@ -181,7 +184,7 @@ fn a_filter_or_an_element_above_its_limit_ends_the_connection() {
             ]
         );
         // One that is cut off is only malformed.
-        let mut side = Side::complete(Direction::Inbound);
+        let mut side = side_with_filters();
         side.receive_bytes(name, &above[..above.len() - 1]);
         assert_eq!(side.closed(), None);
     }
@@ -199,10 +202,61 @@ fn sendheaders_scores_when_it_comes_again() {
             side.receive(Message::SendHeaders);
             assert_eq!(
                 side.take(),
-                [misbehavior(Misbehavior::RepeatedSendHeaders, score)]
+                [misbehavior(again(Message::SendHeaders), score)]
             );
         }
     }
+}
+
+#[test]
+fn sendhdrsen_scores_when_it_comes_again_and_apart_from_sendheaders() {
+    let mut side = Side::complete(Direction::Inbound);
+    assert_eq!(side.receive(Message::SendHeaders), Fate::Delivered);
+    assert!(!side.session.wants_enriched_headers());
+    assert_eq!(side.receive(Message::SendHdrsEn), Fate::Delivered);
+    assert!(side.session.wants_enriched_headers());
+    assert_eq!(side.take(), []);
+    side.receive(Message::SendHdrsEn);
+    assert_eq!(side.take(), [misbehavior(again(Message::SendHdrsEn), 1)]);
+}
+
+fn side_with_filters() -> Side {
+    Side::complete_with(Direction::Inbound, |config| {
+        config.services = Services::BLOOM
+    })
+}
+
+fn again(message: Message) -> Misbehavior {
+    let command = message.command();
+    Misbehavior::Repeated { command }
+}
+
+#[test]
+fn a_dsdetected_scores_ten_whatever_is_wrong_with_it() {
+    let mut side = Side::complete(Direction::Inbound);
+    for (score, payload) in [(10, &[][..]), (20, &[2, 0]), (30, &[1, 0, 0xfd, 1, 0])] {
+        side.receive_bytes("dsdetected", payload);
+        let scored = side.take().into_iter().filter_map(|output| match output {
+            Output::Event(SessionEvent::Misbehavior { score, .. }) => Some(score),
+            _ => None,
+        });
+        assert_eq!(scored.collect::<Vec<_>>(), [score]);
+    }
+}
+
+#[test]
+fn a_filter_that_is_not_served_ends_the_connection_and_one_that_is_served_is_delivered() {
+    let filter = || Message::from(BloomFilter::match_all());
+    let mut side = Side::complete(Direction::Inbound);
+    assert_eq!(side.receive(filter()), Fate::Consumed);
+    assert_eq!(
+        side.closed(),
+        Some(&DisconnectReason::Misbehaved { score: 100 })
+    );
+
+    let mut side = side_with_filters();
+    assert_eq!(side.receive(filter()), Fate::Delivered);
+    assert_eq!(side.closed(), None);
 }
 
 #[test]

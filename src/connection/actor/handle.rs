@@ -81,6 +81,15 @@ impl PeerConnectionHandle {
         self.shared.session.lock().wants_headers()
     }
 
+    /// The longest payload that the peer takes, for commands without a limit of their own, in bytes: 1 MiB until its
+    /// `protoconf` has come, which is after the handshake and never says less.
+    ///
+    /// [`inventory_limit`](crate::wire::inventory_limit) tells how many entries fit, and
+    /// [`Inv::split`](crate::wire::Inv::split) makes messages of no more.
+    pub fn peer_max_payload(&self) -> u32 {
+        self.shared.session.lock().peer_max_payload()
+    }
+
     /// How much has gone each way.
     pub fn traffic(&self) -> Traffic {
         self.shared.counters.snapshot()
@@ -88,10 +97,7 @@ impl PeerConnectionHandle {
 
     /// How many messages and bytes wait to be sent.
     pub fn queued(&self) -> (usize, usize) {
-        self.shared
-            .link
-            .get()
-            .map_or((0, 0), |link| link.outbox.load())
+        self.shared.link().map_or((0, 0), |link| link.outbox.load())
     }
 
     /// Sends a message: writes it at once if nothing else waits, queues it otherwise. Waits for room at most `timeout`.
@@ -131,7 +137,7 @@ impl PeerConnectionHandle {
     ///
     /// [`Error::TimedOut`] and [`Error::Disconnected`].
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
-        match self.shared.link.get() {
+        match self.shared.link() {
             Some(link) => link
                 .outbox
                 .flush(deadline_after(timeout))
@@ -168,7 +174,7 @@ impl PeerConnectionHandle {
     /// Ends the connection for a reason of ours.
     pub(crate) fn stop(&self, reason: DisconnectReason) {
         self.shared.stop.set(reason.clone());
-        if let Some(link) = self.shared.link.get() {
+        if let Some(link) = self.shared.link() {
             link.outbox.close(reason);
         }
     }
@@ -204,13 +210,16 @@ impl PeerConnectionHandle {
                 refused,
             })?;
         }
-        match self.shared.link.get() {
+        match self.shared.link() {
             Some(link) => link
                 .outbox
                 .send(message, deadline)
                 .map_err(|error| self.not_taken(error, timeout)),
-            // The session is connected: there is a link.
-            None => Err(self.disconnected(DisconnectReason::Bug)),
+            // It has ended since the session was asked.
+            None => {
+                let end = self.shared.session.lock().end().cloned();
+                Err(self.disconnected(end.unwrap_or(DisconnectReason::Command)))
+            }
         }
     }
 

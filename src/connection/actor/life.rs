@@ -27,7 +27,7 @@ pub(super) fn run(shared: &Shared, accepted: Option<TcpStream>, slot: Option<Slo
         // The first reason counts, for events and senders alike.
         session.end().cloned().unwrap_or(reason)
     };
-    if let Some(link) = shared.link.get() {
+    if let Some(link) = shared.remove_link() {
         link.outbox.close(reason.clone());
         link.outbox.join();
     }
@@ -62,6 +62,7 @@ fn live(
         Err(reason) => return shared.stop.reason().unwrap_or(reason),
     };
     let mut inlet = Inlet::new(&shared.config, shared.counters.clone());
+    let link = &*link;
     let mut session = Locked { shared, link };
     loop {
         if let Some(reason) = drain(shared, link, was_connected) {
@@ -117,7 +118,7 @@ impl LockSession for Locked<'_> {
     }
 }
 
-fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<&Link, DisconnectReason> {
+fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<Arc<Link>, DisconnectReason> {
     let bug = |_| DisconnectReason::Bug;
     let failed = |error: std::io::Error| DisconnectReason::Io(error.kind());
     let tcp = match accepted {
@@ -136,7 +137,8 @@ fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<&Link, Discon
     );
     let stream = Arc::new(stream.map_err(failed)?);
     let outbox = Outbox::new(stream.clone(), config, shared.counters.clone());
-    let link = shared.link.get_or_init(|| Link { stream, outbox });
+    let link = Arc::new(Link { stream, outbox });
+    shared.set_link(link.clone());
     // From here on a stop shuts the socket down; one that came before is seen now.
     if let Some(reason) = shared.stop.reason() {
         return Err(reason);

@@ -7,15 +7,11 @@ mod shared;
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
 
 use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use parking_lot::Mutex;
-use uuid::Uuid;
-
 use self::shared::Shared;
-use super::stop::Stop;
 use super::{ConnectionConfig, EventBus, SlotGuard, random};
 use crate::error::Error;
 use crate::session::{Direction, NonceRegistry, Session};
@@ -123,17 +119,8 @@ fn spawn(
         random::nonces(),
         Instant::now(),
     )?;
-    let shared = Arc::new(Shared {
-        peer_id: Uuid::new_v4(),
-        address,
-        direction,
-        config,
-        events,
-        session: Mutex::new(session),
-        stop: Stop::new(),
-        counters: Arc::default(),
-        link: OnceLock::new(),
-    });
+    let peer = (direction, address);
+    let shared = Arc::new(Shared::new(peer, config, events, session));
     let life = shared.clone();
     let thread = thread::Builder::new()
         .name(format!("bsv-p2p {address}"))

@@ -209,6 +209,15 @@ impl Connection {
         self.session.wants_headers()
     }
 
+    /// The longest payload that the peer takes, for commands without a limit of their own, in bytes: 1 MiB until its
+    /// `protoconf` has come, which is after the handshake and never says less.
+    ///
+    /// [`inventory_limit`](crate::wire::inventory_limit) tells how many entries fit, and
+    /// [`Inv::split`](crate::wire::Inv::split) makes messages of no more.
+    pub fn peer_max_payload(&self) -> u32 {
+        self.session.peer_max_payload()
+    }
+
     /// How much has gone each way.
     pub fn traffic(&self) -> Traffic {
         self.counters.snapshot()

@@ -47,12 +47,7 @@ impl Session {
 
     pub(super) fn on_version(&mut self, version: &Version, now: Instant) {
         if self.peer.is_some() {
-            self.reject(
-                "version",
-                RejectCode::DUPLICATE,
-                "Duplicate version message",
-            );
-            self.misbehaved(Misbehavior::SecondVersion);
+            self.on_second_version();
             return;
         }
         if let Some(reason) = self.refusal_of(version) {
@@ -70,6 +65,13 @@ impl Session {
         });
         self.verack_sent = true;
         self.complete_if_possible(now);
+    }
+
+    /// A node judges a second version before it reads it.
+    pub(super) fn on_second_version(&mut self) {
+        let text = "Duplicate version message";
+        self.reject("version", RejectCode::DUPLICATE, text);
+        self.misbehaved(Misbehavior::SecondVersion);
     }
 
     /// Why we do not stay with a peer, if so; a `reject` is sent where the node sends one.

@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 use super::Session;
 use crate::session::output::Output;
 use crate::session::{Delivery, DisconnectReason, Misbehavior, SessionEvent};
-use crate::wire::{Command, DecodeError, DropCause, Message, Ping, Pong, RejectCode};
+use crate::wire::{Command, DecodeError, DropCause, Message, Ping, Pong, RejectCode, Services};
 
 /// Frames with bad checksums are a burst while they come closer together than this …
 const CHECKSUM_BURST_GAP: Duration = Duration::from_millis(500);
 /// … and each scores once there have been more than so many (`src/net/net.cpp`).
 const CHECKSUM_BURST: u32 = 100;
+
+/// From this protocol version on, peers know that bloom filters have to be announced (`src/version.h`, `NO_BLOOM_VERSION`).
+const BLOOM_IS_ANNOUNCED: i32 = 70011;
 
 impl Session {
     /// A message has come. Tells whether it is for the program.
@@ -25,11 +28,12 @@ impl Session {
             Message::Ping(ping) => self.on_ping(*ping),
             Message::Pong(pong) => self.on_pong(*pong, now),
             Message::SendHeaders => {
-                if self.headers_wanted {
-                    self.misbehaved(Misbehavior::RepeatedSendHeaders);
-                }
-                self.headers_wanted = true;
-                return self.delivery();
+                let again = std::mem::replace(&mut self.headers_wanted, true);
+                return self.on_wish(message.command(), again);
+            }
+            Message::SendHdrsEn => {
+                let again = std::mem::replace(&mut self.enriched_headers_wanted, true);
+                return self.on_wish(message.command(), again);
             }
             Message::Reject(reject) => {
                 self.on_reject(reject);
@@ -48,16 +52,7 @@ impl Session {
             return;
         }
         match command.name() {
-            // A node judges a second version before it reads it.
-            "version" if self.peer.is_some() => {
-                self.reject(
-                    "version",
-                    RejectCode::DUPLICATE,
-                    "Duplicate version message",
-                );
-                self.misbehaved(Misbehavior::SecondVersion);
-                return;
-            }
+            "version" if self.peer.is_some() => return self.on_second_version(),
             "version" => return self.on_malformed_version(error),
             "createstrm" => return self.on_createstrm(),
             // We ask for no stream: what this would answer does not exist, whatever it says.
@@ -141,6 +136,10 @@ impl Session {
                 self.misbehaved(Misbehavior::BeforeVersion { command });
                 false
             }
+            "filterload" | "filteradd" if !self.serves_filters() => {
+                self.misbehaved(Misbehavior::FilterNotServed { command });
+                false
+            }
             "verack" | "authch" | "authresp" => true,
             _ if !self.verack_received => {
                 self.misbehaved(Misbehavior::BeforeVerack { command });
@@ -150,6 +149,14 @@ impl Session {
         }
     }
 
+    /// Peers that are too old to know that filters have to be announced may try.
+    fn serves_filters(&self) -> bool {
+        let knows = self
+            .peer()
+            .is_some_and(|peer| peer.version >= BLOOM_IS_ANNOUNCED);
+        self.config.services.contains(Services::BLOOM) || !knows
+    }
+
     /// Nothing reaches the program before the handshake is complete, nor after the end.
     fn delivery(&self) -> Delivery {
         if self.state == crate::session::ConnectionState::Connected {
@@ -157,6 +164,14 @@ impl Session {
         } else {
             Delivery::Consumed
         }
+    }
+
+    /// How a peer wants to hear of blocks is for the program to know; to say so twice is wrong.
+    fn on_wish(&mut self, command: Command, again: bool) -> Delivery {
+        if again {
+            self.misbehaved(Misbehavior::Repeated { command });
+        }
+        self.delivery()
     }
 
     fn on_ping(&mut self, ping: Ping) {

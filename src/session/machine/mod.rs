@@ -45,6 +45,8 @@ pub struct Session {
     protoconf: Option<Protoconf>,
     /// Whether the peer asked for announcements by `headers`.
     headers_wanted: bool,
+    /// Whether the peer asked for announcements by `hdrsen`.
+    enriched_headers_wanted: bool,
     /// The peer's `reject` of our version.
     refusal: Option<Reject>,
 
@@ -88,6 +90,7 @@ impl Session {
             verack_received: false,
             protoconf: None,
             headers_wanted: false,
+            enriched_headers_wanted: false,
             refusal: None,
             keepalive: Keepalive::new(config.ping_interval, config.ping_timeout, now),
             handshake_deadline: None,
@@ -292,7 +295,16 @@ impl Session {
         self.headers_wanted
     }
 
-    /// The longest payload that the peer takes, for commands without a limit of their own, in bytes.
+    /// Whether the peer asked for new blocks to be announced with `hdrsen`, where it did not ask for `headers`.
+    pub fn wants_enriched_headers(&self) -> bool {
+        self.enriched_headers_wanted
+    }
+
+    /// The longest payload that the peer takes, for commands without a limit of their own, in bytes: 1 MiB until its
+    /// `protoconf` has come, which is after the handshake and never says less.
+    ///
+    /// [`inventory_limit`](crate::wire::inventory_limit) tells how many entries fit, and
+    /// [`Inv::split`](crate::wire::Inv::split) makes messages of no more.
     pub fn peer_max_payload(&self) -> u32 {
         self.protoconf
             .as_ref()

@@ -159,6 +159,8 @@ impl fmt::Debug for BloomFilter {
 /// What a filter takes in when a transaction matches: the outputs that it was matched by, so that who spends them
 /// matches too. The two lowest bits count; the others are kept as they came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
 pub struct BloomFlags(pub u8);
 
 impl BloomFlags {

@@ -86,6 +86,7 @@ fn command_at(bytes: &[u8], at: usize) -> [u8; Command::LEN] {
 
 /// Four bytes where a frame's magic was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ForeignMagic {
     /// The magic of the network that was wanted.
     pub expected: Magic,

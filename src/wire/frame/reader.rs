@@ -16,10 +16,12 @@ const BUSY_BUFFER: usize = 64 * 1024;
 
 /// A frame whose command is well formed and whose checksum holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Frame {
     /// The message's name.
     pub command: Command,
     /// The message's content.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub payload: Bytes,
     /// Whether it came in an extended frame, which no checksum protects.
     pub extended: bool,

@@ -8,6 +8,7 @@ pub const MAX_ADDRESSES: usize = 1000;
 
 /// Addresses of nodes, at most 1,000.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Addr {
     /// The addresses, each with the time at which it was last heard of.
     pub addresses: Vec<TimestampedAddress>,

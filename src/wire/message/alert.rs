@@ -7,10 +7,13 @@ use crate::wire::{Decode, DecodeError, Encode, Reader};
 ///
 /// A node sends one fixed, last alert to peers up to protocol version 70012 and pays no attention to those that it gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Alert {
     /// What is said, in a form of its own.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub message: Vec<u8>,
     /// The signature of it.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub signature: Vec<u8>,
 }
 

@@ -4,6 +4,7 @@ use crate::wire::{Decode, DecodeError, Encode, Reader};
 
 /// Whether and how the sender wants compact blocks. Only version 1 counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SendCmpct {
     /// Whether new blocks are to be announced with `cmpctblock` at once, unasked.
     pub announce: bool,
@@ -33,6 +34,7 @@ impl Encode for SendCmpct {
 
 /// The least fee rate of transactions that the sender wants to hear of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FeeFilter {
     /// In satoshi for 1,000 bytes. The node ignores values outside 0 to 21 * 10^14.
     pub rate: i64,

@@ -5,10 +5,12 @@ use crate::wire::{Decode, DecodeError, Encode, Reader, sha256d};
 
 /// Asks a miner to sign with the key of its miner ID. Peers that are no miners ignore it, without penalty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Authch {
     /// The version of the challenge: 1.
     pub version: u32,
     /// What is to be signed.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub challenge: [u8; 32],
 }
 
@@ -47,12 +49,15 @@ impl Encode for Authch {
 /// Whether the signature holds is for the program to check: it is ECDSA over [`Authresp::digest`], in DER, by
 /// `public_key`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Authresp {
     /// The miner's ID, a compressed key.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub public_key: [u8; 33],
     /// A random number of the sender, not zero, that is signed together with the challenge.
     pub client_nonce: u64,
     /// The signature, 70 to 72 bytes.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub signature: Vec<u8>,
 }
 

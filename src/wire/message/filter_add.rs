@@ -5,8 +5,10 @@ use crate::wire::{BloomFilter, Decode, DecodeError, Encode, Reader};
 
 /// Adds an element to the filter that the sender has loaded. Nodes that do not serve bloom filters ban for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FilterAdd {
     /// The element, at most [`BloomFilter::MAX_ELEMENT`] bytes; a node bans for a longer one.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub data: Vec<u8>,
 }
 

@@ -9,6 +9,7 @@ pub const MAX_HEADERS: usize = 2000;
 
 /// Headers of blocks in the order of the chain, at most 2,000.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Headers {
     /// The headers.
     pub headers: Vec<BlockHeader>,

@@ -7,9 +7,24 @@ macro_rules! inventory_lists {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name {
             /// The objects, 36 bytes each.
             pub inventory: Vec<Inventory>,
+        }
+
+        impl $name {
+            /// Messages with all these entries, in order, each with at most `limit` of them: as many as the receiver
+            /// takes, which is [`inventory_limit`](crate::wire::inventory_limit) of the longest payload that it
+            /// takes. A limit of 0 counts as 1; without entries there is no message.
+            pub fn split(
+                entries: &[Inventory],
+                limit: usize,
+            ) -> impl ExactSizeIterator<Item = Self> + Clone + '_ {
+                entries
+                    .chunks(limit.max(1))
+                    .map(|entries| Self::from(entries.to_vec()))
+            }
         }
 
         impl Decode for $name {
@@ -43,4 +58,42 @@ inventory_lists! {
     GetData;
     /// Transactions of a `getdata` that the sender does not have; blocks are never listed.
     NotFound;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Message, Txid, inventory_limit};
+
+    #[test]
+    fn entries_are_split_to_what_the_receiver_takes() {
+        let limit = inventory_limit(1_048_576);
+        let entry = |number: usize| {
+            let mut txid = Txid::ZERO;
+            txid.0[..8].copy_from_slice(&number.to_le_bytes());
+            Inventory::Tx(txid)
+        };
+        let entries: Vec<_> = (0..2 * limit + 1).map(entry).collect();
+        for (count, expected) in [
+            (0, &[][..]),
+            (1, &[1]),
+            (limit, &[limit]),
+            (limit + 1, &[limit, 1]),
+            (2 * limit, &[limit, limit]),
+            (2 * limit + 1, &[limit, limit, 1]),
+        ] {
+            let messages = GetData::split(&entries[..count], limit);
+            assert_eq!(messages.len(), expected.len());
+            let sizes = messages.clone().map(|message| message.inventory.len());
+            assert_eq!(sizes.collect::<Vec<_>>(), expected);
+            assert!(
+                messages
+                    .clone()
+                    .all(|message| { Message::from(message).encoded_len() <= 1_048_576 })
+            );
+            let again: Vec<_> = messages.flat_map(|message| message.inventory).collect();
+            assert_eq!(again, entries[..count]);
+        }
+        assert_eq!(Inv::split(&entries[..3], 0).len(), 3);
+    }
 }

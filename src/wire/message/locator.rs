@@ -7,6 +7,7 @@ macro_rules! locator_requests {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name {
             /// The protocol version; every receiver ignores it.
             pub version: i32,

@@ -4,11 +4,17 @@ mod addr;
 mod alert;
 mod announce;
 mod authch;
+mod block_transactions;
+mod compact_block;
+mod datareftx;
+mod dsdetected;
 mod filter_add;
+mod hdrsen;
 mod headers;
 mod inventory_lists;
 mod locator;
 mod mempool;
+mod merkleblock;
 mod ping;
 mod protoconf;
 mod reject;
@@ -21,11 +27,19 @@ pub use addr::{Addr, MAX_ADDRESSES};
 pub use alert::Alert;
 pub use announce::{FeeFilter, SendCmpct};
 pub use authch::{Authch, Authresp};
+pub use block_transactions::{
+    BlockTransactions, GetBlockTxn, IndexBeyondBlock, Indexes, IndexesNotAscending,
+};
+pub use compact_block::{CompactBlock, CompactBlockError, Prefilled};
+pub use datareftx::TxAndProof;
+pub use dsdetected::{DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError};
 pub use filter_add::FilterAdd;
+pub use hdrsen::{EnrichedHeader, EnrichedHeaderError, EnrichedHeaders, Hdrsen};
 pub use headers::{Headers, MAX_HEADERS};
 pub use inventory_lists::{GetData, Inv, NotFound};
 pub use locator::{GetBlocks, GetHdrsEn, GetHeaders};
 pub use mempool::Mempool;
+pub use merkleblock::MerkleBlock;
 pub use ping::{Ping, Pong};
 pub use protoconf::Protoconf;
 pub use reject::{Reject, RejectCode};
@@ -36,6 +50,8 @@ pub use version::{MAX_USER_AGENT, Version};
 
 use bytes::Bytes;
 
+#[cfg(feature = "serde")]
+use super::serde_form::{NoFields, UnknownFields};
 use super::{Block, BloomFilter, Command, Decode, DecodeError, Encode, Reader};
 
 macro_rules! messages {
@@ -72,7 +88,8 @@ macro_rules! messages {
 
             /// Reads the payload of a frame. Bytes behind the last field are ignored, as the node does.
             ///
-            /// A block, a transaction and an unknown message keep `payload` without a copy.
+            /// A block, a transaction, a list of enriched headers, a double-spend report and an unknown message keep `payload` without a copy.
+            /// Blocks, transactions and unknown messages keep `payload` without a copy.
             ///
             /// # Errors
             ///
@@ -102,6 +119,42 @@ macro_rules! messages {
                     $(Message::$variant(content) => content.encoded_len(),)+
                     Message::Unknown { payload, .. } => payload.len() as u64,
                 }
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl Message {
+            /// Writes the fields alone, as an object.
+            pub(in crate::wire) fn serialize_fields<S: serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Message::$empty)|+ => serde::Serialize::serialize(&NoFields {}, serializer),
+                    $(Message::$variant(content) => serde::Serialize::serialize(content, serializer),)+
+                    Message::Unknown { payload, .. } => {
+                        let payload = payload.clone();
+                        serde::Serialize::serialize(&UnknownFields { payload }, serializer)
+                    }
+                }
+            }
+
+            /// Reads the message of that name from an object with its fields.
+            pub(in crate::wire) fn deserialize_fields<'de, D: serde::Deserializer<'de>>(
+                command: Command,
+                fields: D,
+            ) -> Result<Self, D::Error> {
+                Ok(match command.name() {
+                    $($empty_name => {
+                        <NoFields as serde::Deserialize>::deserialize(fields)?;
+                        Message::$empty
+                    })+
+                    $($name => Message::$variant(serde::Deserialize::deserialize(fields)?),)+
+                    _ => {
+                        let UnknownFields { payload } = serde::Deserialize::deserialize(fields)?;
+                        Message::Unknown { command, payload }
+                    }
+                })
             }
         }
 
@@ -165,8 +218,16 @@ messages! {
         GetHeaders(GetHeaders) = "getheaders",
         /// Headers of blocks.
         Headers(Headers) = "headers",
+        /// Headers of blocks, each with its coinbase and the proof of it.
+        Hdrsen(Hdrsen) = "hdrsen",
         /// A block.
         Block(Block) = "block",
+        /// A block whose transactions are named by short ids.
+        CompactBlock(CompactBlock) = "cmpctblock",
+        /// Asks for transactions of a compact block.
+        GetBlockTxn(GetBlockTxn) = "getblocktxn",
+        /// Transactions of a compact block.
+        BlockTransactions(BlockTransactions) = "blocktxn",
         /// A transaction.
         Tx(Tx) = "tx",
         /// Asks for the transactions that wait for a block.
@@ -177,6 +238,12 @@ messages! {
         FilterAdd(FilterAdd) = "filteradd",
         /// An obsolete warning.
         Alert(Alert) = "alert",
+        /// A block without the transactions that a filter does not match.
+        MerkleBlock(MerkleBlock) = "merkleblock",
+        /// A transaction with the proof that it is in a block.
+        DatarefTx(Box<TxAndProof>) = "datareftx",
+        /// Shows that blocks of different forks spend the same output.
+        DsDetected(DsDetected) = "dsdetected",
         /// Says that a message was refused.
         Reject(Reject) = "reject",
     }
@@ -187,7 +254,12 @@ impl Message {
     pub fn shared_payload(&self) -> Option<&Bytes> {
         match self {
             Message::Block(block) => Some(block.bytes()),
+            Message::CompactBlock(compact) => Some(compact.bytes()),
+            Message::GetBlockTxn(request) => Some(request.bytes()),
+            Message::BlockTransactions(answer) => Some(answer.bytes()),
             Message::Tx(tx) => Some(tx.bytes()),
+            Message::Hdrsen(hdrsen) => Some(hdrsen.bytes()),
+            Message::DsDetected(dsdetected) => Some(dsdetected.bytes()),
             Message::Unknown { payload, .. } => Some(payload),
             _ => None,
         }

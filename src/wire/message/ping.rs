@@ -4,6 +4,7 @@ use crate::wire::{Decode, DecodeError, Encode, Reader};
 
 /// Asks for a [`Pong`] with the same nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ping {
     /// What the answer has to carry; `None` in the empty ping of peers with protocol version 60000 or lower,
     /// which get no answer.
@@ -12,6 +13,7 @@ pub struct Ping {
 
 /// Answers a [`Ping`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pong {
     /// The nonce of the ping; `None` if the payload was too short for one.
     pub nonce: Option<u64>,

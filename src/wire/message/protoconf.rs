@@ -4,6 +4,7 @@ use crate::wire::{Decode, DecodeError, Encode, Reader, WireString};
 
 /// Sent once, behind the sender's `verack`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Protoconf {
     /// The longest payload that the sender takes, in bytes, for commands without a limit of their own. A node
     /// closes the connection if it is below 1,048,576.

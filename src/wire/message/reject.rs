@@ -6,6 +6,7 @@ use crate::wire::{Decode, DecodeError, Encode, Hash256, Reader, WireString};
 
 /// Says that a message was refused, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Reject {
     /// The command of the refused message, at most 12 bytes.
     pub message: WireString,
@@ -81,6 +82,8 @@ impl fmt::Display for Reject {
 
 /// The class of a [`Reject`] (Bitcoin SV node, `src/consensus/validation.h`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
 pub struct RejectCode(pub u8);
 
 impl RejectCode {

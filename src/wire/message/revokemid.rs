@@ -10,16 +10,22 @@ use crate::wire::{Decode, DecodeError, Encode, Reader, compact_size_len, write_c
 /// [`RevokeMid::digest`], in DER. A node with a database of miner IDs scores 10 if they do not hold, one without ignores the
 /// message (Bitcoin SV node 1.2.2, `src/miner_id/revokemid.h`).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RevokeMid {
     /// The miner's compressed key for revoking.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub revocation_key: [u8; 33],
     /// The miner's ID, a compressed key.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub miner_id: [u8; 33],
     /// The ID that is taken back, a compressed key.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub id_to_revoke: [u8; 33],
     /// The signature by `revocation_key`. What is behind 255 bytes is not written.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub signature1: Vec<u8>,
     /// The signature by `miner_id`. What is behind 255 bytes is not written.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub signature2: Vec<u8>,
 }
 

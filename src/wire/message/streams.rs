@@ -4,6 +4,7 @@ use crate::wire::{AssociationId, Decode, DecodeError, Encode, Reader, StreamType
 
 /// The first and only message of a new connection before the peer's [`StreamAck`]: it takes the place of `version`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CreateStrm {
     /// Which peer the connection belongs to. A node refuses [`AssociationId::Null`].
     pub association_id: AssociationId,
@@ -16,6 +17,7 @@ pub struct CreateStrm {
 
 /// Accepts a [`CreateStrm`], with the same ID and type, on the new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StreamAck {
     /// Which peer the connection belongs to.
     pub association_id: AssociationId,

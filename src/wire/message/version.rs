@@ -13,6 +13,7 @@ pub const MAX_USER_AGENT: u64 = 256;
 /// announced (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`, `ProcessVersionMessage`). What a peer left out is `None`; the
 /// methods give what the node takes in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Version {
     /// The protocol version that the sender speaks: 70016 for a current node.
     pub version: i32,

@@ -4,6 +4,7 @@ use super::super::Txid;
 
 /// One output of an earlier transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OutPoint {
     /// The transaction.
     pub txid: Txid,

@@ -39,10 +39,12 @@ pub struct Transaction {
 
 /// An input of a [`Transaction`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TransactionInput {
     /// The output that is spent.
     pub previous: OutPoint,
     /// The script that unlocks it.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub script: Vec<u8>,
     /// The sequence number.
     pub sequence: u32,
@@ -50,10 +52,12 @@ pub struct TransactionInput {
 
 /// An output of a [`Transaction`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TransactionOutput {
     /// The amount in satoshi.
     pub value: i64,
     /// The script that locks it.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub script: Vec<u8>,
 }
 

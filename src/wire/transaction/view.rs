@@ -130,10 +130,12 @@ impl fmt::Debug for TransactionView<'_> {
 
 /// An input of a transaction, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TransactionInputView<'a> {
     /// The output that is spent.
     pub previous: OutPoint,
     /// The script that unlocks it.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub script: &'a [u8],
     /// The sequence number.
     pub sequence: u32,
@@ -141,10 +143,12 @@ pub struct TransactionInputView<'a> {
 
 /// An output of a transaction, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TransactionOutputView<'a> {
     /// The amount in satoshi.
     pub value: i64,
     /// The script that locks it.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub script: &'a [u8],
 }
 

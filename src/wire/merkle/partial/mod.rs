@@ -1,0 +1,112 @@
+//! Partial merkle trees: the part of a block's tree that leads to some of its transactions.
+
+mod build;
+mod error;
+mod verify;
+
+pub use error::PartialMerkleTreeError;
+
+use crate::wire::{
+    Decode, DecodeError, Encode, Hash256, Reader, Txid, compact_size_len, write_compact_size,
+};
+
+/// The branches of a merkle tree that lead to the transactions which matched a filter (BIP37).
+///
+/// The nodes are visited depth first, the left one first. A flag says of each whether a match lies below it; where none
+/// does, and at each transaction that is reached, a hash stands for the node and what is below it.
+///
+/// Decoding takes any numbers; [`PartialMerkleTree::verify`] is what judges them.
+///
+/// ```
+/// use bsv_p2p::wire::{PartialMerkleTree, Txid, merkle_root};
+///
+/// let txids = [1, 2, 3].map(|n| Txid([n; 32]));
+/// let tree = PartialMerkleTree::new(txids.map(|txid| (txid, txid == txids[2])))?;
+/// let (root, _) = merkle_root(txids);
+/// let matched = tree.verify(root)?;
+/// assert_eq!((matched[0].position, matched[0].txid), (2, txids[2]));
+/// # Ok::<_, bsv_p2p::wire::PartialMerkleTreeError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct PartialMerkleTree {
+    /// How many transactions the block has.
+    pub total_transactions: u32,
+    /// The hashes, in the order of the visit.
+    pub hashes: Vec<Hash256>,
+    /// The flags, in the order of the visit: the first is the lowest bit of the first byte. Zeros fill the last byte.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    pub flags: Vec<u8>,
+}
+
+/// A transaction that a partial merkle tree leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MatchedTransaction {
+    /// Its place in the block, from 0.
+    pub position: u32,
+    /// Its name.
+    pub txid: Txid,
+}
+
+impl Decode for PartialMerkleTree {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let total_transactions = reader.u32("total transactions")?;
+        let count = reader.count("hashes", 32)?;
+        let mut hashes = Vec::with_capacity(count);
+        for _ in 0..count {
+            hashes.push(Hash256::decode(reader)?);
+        }
+        Ok(Self {
+            total_transactions,
+            hashes,
+            flags: reader.var_bytes("flag bytes", u64::MAX)?.to_vec(),
+        })
+    }
+}
+
+impl Encode for PartialMerkleTree {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.total_transactions.to_le_bytes());
+        write_compact_size(self.hashes.len() as u64, out);
+        for hash in &self.hashes {
+            hash.encode(out);
+        }
+        write_compact_size(self.flags.len() as u64, out);
+        out.extend_from_slice(&self.flags);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        let (hashes, flags) = (self.hashes.len() as u64, self.flags.len() as u64);
+        4 + compact_size_len(hashes) + 32 * hashes + compact_size_len(flags) + flags
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_numbers_are_read_and_written_back() {
+        let tree = PartialMerkleTree {
+            total_transactions: u32::MAX,
+            hashes: vec![Hash256([7; 32]); 3],
+            flags: vec![0xff; 2],
+        };
+        let bytes = tree.encode_to_vec();
+        assert_eq!(bytes.len() as u64, tree.encoded_len());
+        assert_eq!(PartialMerkleTree::decode_from(&bytes), Ok(tree));
+    }
+
+    #[test]
+    fn more_hashes_or_flags_than_there_are_bytes_for_are_refused_when_read() {
+        let many = [0xfe, 0xff, 0xff, 0xff, 0xff];
+        let hashes = [&[1, 0, 0, 0][..], &many, &[0; 100]].concat();
+        let flags = [&[1, 0, 0, 0, 0][..], &many, &[0; 100]].concat();
+        for (bytes, field) in [(hashes, "hashes"), (flags, "flag bytes")] {
+            let refused = PartialMerkleTree::decode_from(&bytes);
+            assert!(
+                matches!(refused, Err(DecodeError::Truncated { field: at, left: 100, .. }) if at == field)
+            );
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Reading a partial merkle tree: what it proves, or which rule it breaks.
+
+use super::{MatchedTransaction, PartialMerkleTree, PartialMerkleTreeError};
+use crate::wire::hash::merkle_parent;
+use crate::wire::merkle::tree::{depth, width};
+use crate::wire::{MerkleRoot, Txid};
+
+use PartialMerkleTreeError as Error;
+
+impl PartialMerkleTree {
+    /// Checks the tree against a block's merkle root, and lists the transactions that matched, in the block's order.
+    ///
+    /// The work is bounded by the hashes that are there, whatever the tree says of the number of transactions.
+    ///
+    /// # Errors
+    ///
+    /// [`PartialMerkleTreeError`] names the first rule that does not hold.
+    pub fn verify(&self, root: MerkleRoot) -> Result<Vec<MatchedTransaction>, Error> {
+        let (hashes, bytes) = (self.hashes.len(), self.flags.len());
+        let bits = bytes.saturating_mul(8);
+        if self.total_transactions == 0 {
+            return Err(Error::NoTransactions);
+        }
+        if hashes as u64 > u64::from(self.total_transactions) {
+            return Err(Error::TooManyHashes {
+                transactions: self.total_transactions,
+                got: hashes,
+            });
+        }
+        if bits < hashes {
+            return Err(Error::TooFewFlags { hashes, got: bits });
+        }
+        let mut walk = Walk {
+            tree: self,
+            flags_used: 0,
+            hashes_used: 0,
+            matches: Vec::new(),
+        };
+        let got = MerkleRoot(walk.visit(depth(self.total_transactions), 0)?);
+        let needed = walk.flags_used.div_ceil(8);
+        if needed < bytes {
+            return Err(Error::UnusedFlags { needed, got: bytes });
+        }
+        let needed = walk.hashes_used;
+        if needed < hashes {
+            return Err(Error::UnusedHashes {
+                needed,
+                got: hashes,
+            });
+        }
+        if got != root {
+            return Err(Error::RootMismatch {
+                expected: root,
+                got,
+            });
+        }
+        Ok(walk.matches)
+    }
+}
+
+/// The visit that reads a tree. It goes no deeper than 32 levels.
+struct Walk<'a> {
+    tree: &'a PartialMerkleTree,
+    flags_used: usize,
+    hashes_used: usize,
+    matches: Vec<MatchedTransaction>,
+}
+
+impl Walk<'_> {
+    fn visit(&mut self, level: u32, position: u32) -> Result<[u8; 32], Error> {
+        let leads_to_match = self.flag()?;
+        if level == 0 || !leads_to_match {
+            let hash = self.hash()?;
+            if leads_to_match {
+                let txid = Txid(hash);
+                self.matches.push(MatchedTransaction { position, txid });
+            }
+            return Ok(hash);
+        }
+        // Places below `total_transactions`: they fit 32 bits, and the right one is checked before it is one.
+        let left = self.visit(level - 1, 2 * position)?;
+        let has_right =
+            u64::from(position) * 2 + 1 < width(self.tree.total_transactions, level - 1);
+        if !has_right {
+            return Ok(merkle_parent(&left, &left));
+        }
+        let right = self.visit(level - 1, 2 * position + 1)?;
+        if left == right {
+            return Err(Error::EqualNodes { level, position });
+        }
+        Ok(merkle_parent(&left, &right))
+    }
+
+    fn flag(&mut self) -> Result<bool, Error> {
+        let at = self.flags_used;
+        let flags = &self.tree.flags;
+        let byte = flags.get(at / 8).ok_or(Error::OutOfFlags {
+            got: flags.len() * 8,
+        })?;
+        self.flags_used += 1;
+        Ok(byte >> (at % 8) & 1 == 1)
+    }
+
+    fn hash(&mut self) -> Result<[u8; 32], Error> {
+        let hashes = &self.tree.hashes;
+        let hash = hashes
+            .get(self.hashes_used)
+            .ok_or(Error::OutOfHashes { got: hashes.len() })?;
+        self.hashes_used += 1;
+        Ok(hash.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Hash256, merkle_root};
+
+    fn txids(count: u8) -> Vec<Txid> {
+        (1..=count).map(|n| Txid([n; 32])).collect()
+    }
+
+    fn root(txids: &[Txid]) -> MerkleRoot {
+        merkle_root(txids.iter().copied()).0
+    }
+
+    /// A tree over five transactions of which the third matches: flags 1 1 0 1 1 0 0.
+    fn third_of_five() -> PartialMerkleTree {
+        let tree = PartialMerkleTree::new(
+            txids(5)
+                .into_iter()
+                .enumerate()
+                .map(|(at, txid)| (txid, at == 2)),
+        )
+        .unwrap();
+        assert_eq!((tree.hashes.len(), &tree.flags[..]), (4, &[0b1_1011][..]));
+        tree
+    }
+
+    fn refused(tree: &PartialMerkleTree) -> Error {
+        tree.verify(root(&txids(5))).unwrap_err()
+    }
+
+    #[test]
+    fn every_choice_of_matches_is_found_again_at_its_place() {
+        for count in 1..=9_u8 {
+            let all = txids(count);
+            for chosen in 0..1_u32 << count {
+                let matches = |at: usize| chosen >> at & 1 == 1;
+                let with_matches = all
+                    .iter()
+                    .enumerate()
+                    .map(|(at, txid)| (*txid, matches(at)));
+                let tree = PartialMerkleTree::new(with_matches).unwrap();
+                let found = tree.verify(root(&all)).unwrap();
+                let expected: Vec<MatchedTransaction> = (0..count)
+                    .filter(|at| matches(usize::from(*at)))
+                    .map(|at| MatchedTransaction {
+                        position: u32::from(at),
+                        txid: all[usize::from(at)],
+                    })
+                    .collect();
+                assert_eq!(found, expected, "{count} {chosen:b}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tree_over_no_transactions_is_refused() {
+        let tree = PartialMerkleTree {
+            total_transactions: 0,
+            ..third_of_five()
+        };
+        assert_eq!(refused(&tree), Error::NoTransactions);
+    }
+
+    #[test]
+    fn as_many_hashes_as_transactions_are_taken_and_one_more_refused() {
+        let two = txids(2);
+        let mut tree = PartialMerkleTree::new(two.iter().map(|txid| (*txid, true))).unwrap();
+        assert_eq!(tree.hashes.len(), 2);
+        assert!(tree.verify(root(&two)).is_ok());
+        tree.hashes.push(Hash256::ZERO);
+        let refused = tree.verify(root(&two));
+        let (transactions, got) = (2, 3);
+        assert_eq!(refused, Err(Error::TooManyHashes { transactions, got }));
+    }
+
+    #[test]
+    fn as_many_flags_as_hashes_are_no_reason_to_refuse_and_one_hash_more_is() {
+        let tree = |hashes| PartialMerkleTree {
+            total_transactions: 100,
+            hashes: vec![Hash256::ZERO; hashes],
+            flags: vec![0],
+        };
+        let (needed, got) = (1, 8);
+        assert_eq!(refused(&tree(8)), Error::UnusedHashes { needed, got });
+        let (hashes, got) = (9, 8);
+        assert_eq!(refused(&tree(9)), Error::TooFewFlags { hashes, got });
+    }
+
+    #[test]
+    fn a_visit_that_runs_out_of_flags_is_refused() {
+        let tree = PartialMerkleTree {
+            total_transactions: u32::MAX,
+            hashes: vec![Hash256::ZERO; 8],
+            flags: vec![0xff],
+        };
+        assert_eq!(refused(&tree), Error::OutOfFlags { got: 8 });
+        let empty = PartialMerkleTree {
+            total_transactions: 1,
+            hashes: Vec::new(),
+            flags: Vec::new(),
+        };
+        assert_eq!(refused(&empty), Error::OutOfFlags { got: 0 });
+    }
+
+    #[test]
+    fn a_visit_that_runs_out_of_hashes_is_refused() {
+        let mut tree = third_of_five();
+        tree.hashes.pop();
+        assert_eq!(refused(&tree), Error::OutOfHashes { got: 3 });
+        tree.hashes.clear();
+        assert_eq!(refused(&tree), Error::OutOfHashes { got: 0 });
+    }
+
+    #[test]
+    fn equal_nodes_below_one_are_refused_and_a_node_without_a_neighbour_is_not() {
+        let all = [1, 2, 3, 3].map(|n| Txid([n; 32]));
+        let tree = |count: usize| {
+            PartialMerkleTree::new(all[..count].iter().map(|txid| (*txid, true))).unwrap()
+        };
+        assert_eq!(tree(3).verify(root(&all)).unwrap().len(), 3);
+        let (level, position) = (1, 1);
+        assert_eq!(
+            tree(4).verify(root(&all)),
+            Err(Error::EqualNodes { level, position })
+        );
+    }
+
+    #[test]
+    fn hashes_that_nobody_visits_are_refused() {
+        let mut tree = third_of_five();
+        tree.hashes.push(Hash256::ZERO);
+        let (needed, got) = (4, 5);
+        assert_eq!(refused(&tree), Error::UnusedHashes { needed, got });
+    }
+
+    #[test]
+    fn bytes_of_flags_that_nobody_visits_are_refused_and_filling_bits_are_not_looked_at() {
+        let mut tree = third_of_five();
+        tree.flags[0] |= 0x80;
+        assert!(tree.verify(root(&txids(5))).is_ok());
+        tree.flags.push(0);
+        let (needed, got) = (1, 2);
+        assert_eq!(refused(&tree), Error::UnusedFlags { needed, got });
+    }
+
+    #[test]
+    fn another_root_is_refused() {
+        let (expected, got) = (MerkleRoot([9; 32]), root(&txids(5)));
+        assert_eq!(
+            third_of_five().verify(expected),
+            Err(Error::RootMismatch { expected, got })
+        );
+    }
+
+    #[test]
+    fn a_claim_of_all_the_transactions_that_can_be_counted_costs_no_more_than_its_hashes() {
+        let alone = PartialMerkleTree {
+            total_transactions: u32::MAX,
+            hashes: vec![Hash256([7; 32])],
+            flags: vec![0],
+        };
+        assert_eq!(alone.verify(MerkleRoot([7; 32])), Ok(Vec::new()));
+
+        // The way to the last of them: 32 levels, each with a neighbour to the left.
+        let hashes: Vec<Hash256> = (0..32).map(|n| Hash256([n; 32])).collect();
+        let mut flags = vec![0; 8];
+        let mut at = 1;
+        flags[0] = 1;
+        for level in (0..32).rev() {
+            // At the lowest level the last transaction stands alone, as a left node.
+            at += usize::from(level > 0);
+            flags[at / 8] |= 1 << (at % 8);
+            at += 1;
+        }
+        let last = PartialMerkleTree {
+            total_transactions: u32::MAX,
+            hashes: hashes.clone(),
+            flags,
+        };
+        let Err(Error::RootMismatch { got, .. }) = last.verify(MerkleRoot::ZERO) else {
+            panic!("{:?}", last.verify(MerkleRoot::ZERO));
+        };
+        let (position, txid) = (u32::MAX - 1, Txid(hashes[31].0));
+        assert_eq!(
+            last.verify(got),
+            Ok(vec![MatchedTransaction { position, txid }])
+        );
+    }
+}

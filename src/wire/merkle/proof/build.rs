@@ -1,0 +1,128 @@
+//! Building a merkle proof from the transactions of a block.
+
+use super::{MerkleProof, MerkleProofError, MerkleProofNode, MerkleProofTarget, TxOrId};
+use crate::wire::merkle::tree::levels;
+use crate::wire::{BlockHash, Hash256, MerkleRoot, Tx, Txid};
+
+impl MerkleProof {
+    /// The proof of the transaction at `index`, from 0, among all `txids` of a block with the name `block`. `None` if there
+    /// is no such transaction.
+    ///
+    /// A node that is paired with itself is written as its hash: see [`MerkleProof::with_duplicate_markers`].
+    pub fn for_block(txids: &[Txid], index: u32, block: BlockHash) -> Option<Self> {
+        let (txid, nodes, _) = branch(txids, index)?;
+        let target = MerkleProofTarget::Block(block);
+        Some(Self::new(index, TxOrId::Txid(txid), target, nodes))
+    }
+
+    /// The same with the merkle root as the target.
+    pub fn for_merkle_root(txids: &[Txid], index: u32) -> Option<Self> {
+        let (txid, nodes, root) = branch(txids, index)?;
+        let target = MerkleProofTarget::MerkleRoot(root);
+        Some(Self::new(index, TxOrId::Txid(txid), target, nodes))
+    }
+
+    /// The same proof with the whole transaction in place of its name.
+    ///
+    /// # Errors
+    ///
+    /// [`MerkleProofError::TxidMismatch`] if it is another one.
+    pub fn with_transaction(self, tx: Tx) -> Result<Self, MerkleProofError> {
+        let (expected, got) = (self.txid(), tx.txid());
+        if got != expected {
+            return Err(MerkleProofError::TxidMismatch { expected, got });
+        }
+        Ok(Self {
+            transaction: TxOrId::Tx(tx),
+            ..self
+        })
+    }
+
+    /// The same proof with [`MerkleProofNode::DUPLICATE`] wherever a node is paired with itself.
+    pub fn with_duplicate_markers(self) -> Self {
+        let steps = self.way(self.txid());
+        let nodes = self.nodes().zip(steps).map(|(node, step)| {
+            if step.duplicate {
+                MerkleProofNode::DUPLICATE
+            } else {
+                node
+            }
+        });
+        Self::new(self.index, self.transaction.clone(), self.target, nodes)
+    }
+}
+
+/// A transaction, the nodes beside its way, and the root.
+fn branch(txids: &[Txid], index: u32) -> Option<(Txid, Vec<MerkleProofNode>, MerkleRoot)> {
+    let mut at = usize::try_from(index).ok()?;
+    let txid = *txids.get(at)?;
+    let levels = levels(txids.iter().map(|txid| txid.0).collect());
+    let (top, below) = levels.split_last()?;
+    let mut nodes = Vec::with_capacity(below.len());
+    for level in below {
+        let beside = level.get(at ^ 1).unwrap_or(&level[at]);
+        nodes.push(MerkleProofNode::new(Hash256(*beside)));
+        at /= 2;
+    }
+    Some((txid, nodes, MerkleRoot(*top.first()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::wire::{BlockHeader, Transaction, merkle_root};
+
+    #[test]
+    fn the_proof_of_every_transaction_of_any_block_holds_with_and_without_markers() {
+        for count in 1..=33_u8 {
+            let txids: Vec<Txid> = (1..=count).map(|n| Txid([n; 32])).collect();
+            let (root, _) = merkle_root(txids.iter().copied());
+            let header = BlockHeader {
+                merkle_root: root,
+                ..BlockHeader::genesis(Network::Regtest)
+            };
+            for (index, txid) in (0_u32..).zip(&txids) {
+                let by_root = MerkleProof::for_merkle_root(&txids, index).unwrap();
+                let by_hash = MerkleProof::for_block(&txids, index, header.hash()).unwrap();
+                for proof in [by_root, by_hash] {
+                    let marked = proof.clone().with_duplicate_markers();
+                    assert_eq!(proof.verify_in(*txid, &header), Ok(()), "{count} {index}");
+                    assert_eq!(marked.verify_in(*txid, &header), Ok(()), "{count} {index}");
+                }
+            }
+            assert_eq!(MerkleProof::for_merkle_root(&txids, count.into()), None);
+        }
+        assert_eq!(MerkleProof::for_block(&[], 0, BlockHash::ZERO), None);
+    }
+
+    #[test]
+    fn markers_stand_where_a_node_is_paired_with_itself_and_nowhere_else() {
+        let txids = [1, 2, 3, 4, 5].map(|n| Txid([n; 32]));
+        let marked = |index| {
+            let proof = MerkleProof::for_merkle_root(&txids, index).unwrap();
+            let nodes = proof.with_duplicate_markers().nodes().collect::<Vec<_>>();
+            nodes
+                .iter()
+                .map(|node| *node == MerkleProofNode::DUPLICATE)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(marked(4), [true, true, false]);
+        assert_eq!(marked(0), [false, false, false]);
+    }
+
+    #[test]
+    fn a_proof_takes_only_its_own_transaction() {
+        let tx = Tx::from(&Transaction::default());
+        let txids = [Txid([1; 32]), tx.txid()];
+        let proof = |index| MerkleProof::for_merkle_root(&txids, index).unwrap();
+        let whole = proof(1).with_transaction(tx.clone()).unwrap();
+        assert_eq!(whole.transaction(), &TxOrId::Tx(tx.clone()));
+        assert_eq!(whole.flags(), 0x05);
+        let (expected, got) = (txids[0], txids[1]);
+        assert_eq!(
+            proof(0).with_transaction(tx),
+            Err(MerkleProofError::TxidMismatch { expected, got })
+        );
+    }
+}

@@ -1,0 +1,269 @@
+//! Checking a merkle proof.
+
+use super::{MerkleProof, MerkleProofError, MerkleProofTarget};
+use crate::wire::hash::merkle_parent;
+use crate::wire::{BlockHeader, Hash256, MerkleRoot, Txid};
+
+use MerkleProofError as Error;
+
+impl MerkleProof {
+    /// Checks that the proof is one of this transaction in this block, at [`MerkleProof::index`].
+    ///
+    /// # Errors
+    ///
+    /// [`MerkleProofError`] names the first thing that does not hold.
+    pub fn verify_in(&self, txid: Txid, header: &BlockHeader) -> Result<(), Error> {
+        if let MerkleProofTarget::Block(got) = self.target() {
+            let (expected, got) = (header.hash().into(), got.into());
+            if got != expected {
+                return Err(Error::TargetMismatch { expected, got });
+            }
+        }
+        self.verify(txid, header.merkle_root)
+    }
+
+    /// Checks that the proof is one of this transaction in the block with this merkle root, at [`MerkleProof::index`].
+    ///
+    /// A target that is a block's hash is not looked at: [`MerkleProof::verify_in`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`MerkleProofError`] names the first thing that does not hold.
+    pub fn verify(&self, txid: Txid, root: MerkleRoot) -> Result<(), Error> {
+        match self.target() {
+            MerkleProofTarget::Block(_) => {}
+            MerkleProofTarget::MerkleRoot(got) if got == root => {}
+            MerkleProofTarget::MerkleRoot(got) => {
+                let (expected, got) = (root.into(), got.into());
+                return Err(Error::TargetMismatch { expected, got });
+            }
+            MerkleProofTarget::Unknown { .. } => {
+                let flags = self.flags();
+                return Err(Error::UnknownTarget { flags });
+            }
+        }
+        let got = self.txid();
+        if got != txid {
+            let expected = txid;
+            return Err(Error::TxidMismatch { expected, got });
+        }
+        self.check_nodes(txid)?;
+        let got = self.root_from(txid);
+        if got != root {
+            let expected = root;
+            return Err(Error::RootMismatch { expected, got });
+        }
+        Ok(())
+    }
+
+    /// Where the nodes lead, computed as the node does: their types and what is left of the index are ignored
+    /// (Bitcoin SV node, `src/consensus/merkle.cpp`, `ComputeMerkleRootFromBranch`).
+    pub fn root(&self) -> MerkleRoot {
+        self.root_from(self.txid())
+    }
+
+    pub(in crate::wire) fn root_from(&self, txid: Txid) -> MerkleRoot {
+        MerkleRoot(self.way(txid).last().map_or(txid.0, |step| step.above))
+    }
+
+    /// What the node does not look at.
+    fn check_nodes(&self, txid: Txid) -> Result<(), Error> {
+        let (index, nodes) = (self.index(), self.nodes().len());
+        let beyond = u32::try_from(nodes).map_or(0, |nodes| index.checked_shr(nodes).unwrap_or(0));
+        if beyond != 0 {
+            return Err(Error::IndexBeyondTree { index, nodes });
+        }
+        if let Some((node, found)) = self.nodes().enumerate().find(|(_, node)| node.kind != 0) {
+            let kind = found.kind;
+            return Err(Error::UnknownNode { node, kind });
+        }
+        if let Some(node) = self.way(txid).position(|step| step.repeats_to_the_left) {
+            return Err(Error::DuplicateOnTheLeft { node, index });
+        }
+        Ok(())
+    }
+
+    /// The way from a transaction to the root.
+    pub(super) fn way(&self, txid: Txid) -> impl Iterator<Item = Step> + '_ {
+        let mut index = self.index();
+        let mut running = txid.0;
+        self.nodes().map(move |node| {
+            let is_right = index & 1 == 1;
+            let duplicate = node.value == Hash256::ZERO || node.value.0 == running;
+            running = match (duplicate, is_right) {
+                (true, _) => merkle_parent(&running, &running),
+                (false, true) => merkle_parent(&node.value.0, &running),
+                (false, false) => merkle_parent(&running, &node.value.0),
+            };
+            index >>= 1;
+            Step {
+                above: running,
+                duplicate,
+                repeats_to_the_left: duplicate && is_right,
+            }
+        })
+    }
+}
+
+/// A step of the way to the root.
+pub(super) struct Step {
+    /// The node that it leads to.
+    above: [u8; 32],
+    /// Whether a node was paired with itself.
+    pub(super) duplicate: bool,
+    /// Whether it was, and the node beside it was the left one.
+    repeats_to_the_left: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MerkleProofNode, TxOrId};
+    use super::*;
+    use crate::Network;
+    use crate::wire::{BlockHash, merkle_root};
+
+    fn txids(count: u8) -> Vec<Txid> {
+        (1..=count).map(|n| Txid([n; 32])).collect()
+    }
+
+    fn header(txids: &[Txid]) -> BlockHeader {
+        BlockHeader {
+            merkle_root: merkle_root(txids.iter().copied()).0,
+            ..BlockHeader::genesis(Network::Regtest)
+        }
+    }
+
+    /// A proof of the third of five transactions, with these changes.
+    fn changed(
+        index: u32,
+        target: Option<MerkleProofTarget>,
+        change: impl Fn(&mut Vec<MerkleProofNode>),
+    ) -> Result<(), Error> {
+        let all = txids(5);
+        let proof = MerkleProof::for_merkle_root(&all, 2).unwrap();
+        let mut nodes: Vec<_> = proof.nodes().collect();
+        change(&mut nodes);
+        let target = target.unwrap_or(proof.target());
+        let proof = MerkleProof::new(index, TxOrId::Txid(all[2]), target, nodes);
+        proof.verify_in(all[2], &header(&all))
+    }
+
+    #[test]
+    fn a_block_of_one_transaction_needs_no_nodes() {
+        let all = txids(1);
+        let header = header(&all);
+        let proof = MerkleProof::for_block(&all, 0, header.hash()).unwrap();
+        assert_eq!(proof.nodes().len(), 0);
+        assert_eq!(proof.verify_in(all[0], &header), Ok(()));
+        assert_eq!(proof.root(), header.merkle_root);
+    }
+
+    #[test]
+    fn a_proof_of_another_transaction_is_refused() {
+        let all = txids(5);
+        let proof = MerkleProof::for_merkle_root(&all, 2).unwrap();
+        let (expected, got) = (all[3], all[2]);
+        assert_eq!(
+            proof.verify_in(expected, &header(&all)),
+            Err(Error::TxidMismatch { expected, got })
+        );
+    }
+
+    #[test]
+    fn a_proof_of_another_block_is_refused_whichever_way_it_names_it() {
+        let header = header(&txids(5));
+        let block = MerkleProofTarget::Block(BlockHash([9; 32]));
+        let root = MerkleProofTarget::MerkleRoot(MerkleRoot([9; 32]));
+        let got = Hash256([9; 32]);
+        for (target, expected) in [
+            (block, header.hash().into()),
+            (root, header.merkle_root.into()),
+        ] {
+            let refused = Err(Error::TargetMismatch { expected, got });
+            assert_eq!(changed(2, Some(target), |_| {}), refused);
+        }
+        let right = MerkleProofTarget::Block(header.hash());
+        assert_eq!(changed(2, Some(right), |_| {}), Ok(()));
+    }
+
+    #[test]
+    fn against_a_root_alone_the_name_of_a_block_is_not_looked_at() {
+        let all = txids(5);
+        let proof = MerkleProof::for_block(&all, 4, BlockHash([9; 32])).unwrap();
+        assert_eq!(proof.verify(all[4], header(&all).merkle_root), Ok(()));
+    }
+
+    #[test]
+    fn flags_that_name_no_known_target_are_refused() {
+        for flags in [0x02, 0x06, 0x08, 0x0c] {
+            let hash = header(&txids(5)).merkle_root.into();
+            let target = MerkleProofTarget::Unknown { flags, hash };
+            let refused = changed(2, Some(target), |_| {});
+            assert_eq!(refused, Err(Error::UnknownTarget { flags }));
+        }
+    }
+
+    #[test]
+    fn nodes_of_other_types_are_refused() {
+        let refused = changed(2, None, |nodes| nodes[1].kind = 1);
+        assert_eq!(refused, Err(Error::UnknownNode { node: 1, kind: 1 }));
+    }
+
+    #[test]
+    fn an_index_that_the_tree_has_no_place_for_is_refused_though_the_nodes_lead_to_the_root() {
+        assert_eq!(changed(2, None, |_| {}), Ok(()));
+        let (index, nodes) = (2 + 8, 3);
+        let refused = changed(index, None, |_| {});
+        assert_eq!(refused, Err(Error::IndexBeyondTree { index, nodes }));
+    }
+
+    #[test]
+    fn any_index_fits_a_tree_of_32_levels() {
+        let nodes = [MerkleProofNode::new(Hash256([1; 32])); 32];
+        for (nodes, taken) in [(&nodes[..], true), (&nodes[..31], false)] {
+            let target = MerkleProofTarget::Block(BlockHash::ZERO);
+            let transaction = TxOrId::Txid(Txid::ZERO);
+            let proof = MerkleProof::new(u32::MAX, transaction, target, nodes.iter().copied());
+            assert_eq!(proof.verify(Txid::ZERO, proof.root()).is_ok(), taken);
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_paired_with_itself_is_a_left_one() {
+        let all = txids(5);
+        let proof = MerkleProof::for_merkle_root(&all, 4).unwrap();
+        let marked = proof.clone().with_duplicate_markers();
+        for proof in [proof, marked] {
+            assert_eq!(proof.verify_in(all[4], &header(&all)), Ok(()));
+            // The same nodes for places that do not exist.
+            for (index, node) in [(5, 0), (6, 1), (7, 0)] {
+                let transaction = proof.transaction().clone();
+                let forged = MerkleProof::new(index, transaction, proof.target(), proof.nodes());
+                assert_eq!(forged.root(), header(&all).merkle_root);
+                assert_eq!(
+                    forged.verify_in(all[4], &header(&all)),
+                    Err(Error::DuplicateOnTheLeft { node, index })
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nodes_that_lead_elsewhere_are_refused() {
+        for change in [
+            |nodes: &mut Vec<MerkleProofNode>| nodes[0].value.0[0] ^= 1,
+            |nodes: &mut Vec<MerkleProofNode>| nodes.swap(0, 1),
+            |nodes: &mut Vec<MerkleProofNode>| nodes.truncate(2),
+            |nodes: &mut Vec<MerkleProofNode>| nodes.push(MerkleProofNode::DUPLICATE),
+            |nodes: &mut Vec<MerkleProofNode>| nodes[2] = MerkleProofNode::DUPLICATE,
+        ] {
+            let refused = changed(2, None, change);
+            assert!(
+                matches!(refused, Err(Error::RootMismatch { .. })),
+                "{refused:?}"
+            );
+        }
+        let refused = changed(3, None, |_| {});
+        assert!(matches!(refused, Err(Error::RootMismatch { .. })));
+    }
+}

@@ -1,0 +1,114 @@
+//! `datareftx`: a transaction with the proof that it is in a block.
+
+use crate::wire::{
+    BlockHeader, Decode, DecodeError, Encode, MerkleProof, MerkleProofError, Reader, Tx,
+};
+
+/// A transaction and the merkle proof of it: a `datareftx`, and a part of `hdrsen`.
+///
+/// Both share the payload in which they arrived.
+///
+/// As a message it comes only as an answer to a `getdata` for
+/// [`Inventory::DatarefTx`](crate::wire::Inventory::DatarefTx).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct TxAndProof {
+    /// The transaction.
+    pub tx: Tx,
+    /// The proof; the node's names the transaction by its txid and the block by its hash.
+    pub proof: MerkleProof,
+}
+
+impl TxAndProof {
+    /// Checks that the proof is one of this transaction in this block.
+    ///
+    /// That the header has proof of work and stands in the chain is not checked.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`MerkleProof::verify_in`].
+    pub fn verify_in(&self, header: &BlockHeader) -> Result<(), MerkleProofError> {
+        self.proof.verify_in(self.tx.txid(), header)
+    }
+}
+
+impl Decode for TxAndProof {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            tx: Decode::decode(reader)?,
+            proof: Decode::decode(reader)?,
+        })
+    }
+}
+
+impl Decode for Box<TxAndProof> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        TxAndProof::decode(reader).map(Box::new)
+    }
+}
+
+impl Encode for TxAndProof {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.tx.encode(out);
+        self.proof.encode(out);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        self.tx.encoded_len() + self.proof.encoded_len()
+    }
+}
+
+impl Encode for Box<TxAndProof> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        (**self).encode(out);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        (**self).encoded_len()
+    }
+}
+
+impl From<TxAndProof> for super::Message {
+    fn from(content: TxAndProof) -> Self {
+        super::Message::DatarefTx(Box::new(content))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::wire::{Block, Transaction, Txid};
+
+    #[test]
+    fn the_proof_must_be_one_of_this_transaction() {
+        let block = Block::genesis(Network::Regtest);
+        let tx = Tx::from(block.transactions().next().unwrap());
+        let proof = MerkleProof::for_block(&[tx.txid()], 0, block.hash()).unwrap();
+        let expected = tx.txid();
+        let right = TxAndProof { tx, proof };
+        assert_eq!(right.verify_in(block.header()), Ok(()));
+
+        let other = TxAndProof {
+            tx: Tx::from(&Transaction::default()),
+            ..right
+        };
+        let (expected, got): (Txid, Txid) = (other.tx.txid(), expected);
+        assert_eq!(
+            other.verify_in(block.header()),
+            Err(MerkleProofError::TxidMismatch { expected, got })
+        );
+    }
+
+    #[test]
+    fn transaction_and_proof_share_their_payload() {
+        let block = Block::genesis(Network::Regtest);
+        let tx = Tx::from(block.transactions().next().unwrap());
+        let proof = MerkleProof::for_block(&[tx.txid(), Txid::ZERO], 0, block.hash()).unwrap();
+        let payload = bytes::Bytes::from(TxAndProof { tx, proof }.encode_to_vec());
+        let read = TxAndProof::decode(&mut Reader::shared(&payload)).unwrap();
+        assert_eq!(read.tx.bytes().as_ptr(), payload.as_ptr());
+        assert!(!payload.is_unique());
+        assert_eq!(read.encode_to_vec(), payload);
+    }
+}

@@ -1,0 +1,87 @@
+//! Whether a `dsdetected` is about blocks that still matter.
+
+use super::{DsDetected, DsDetectedError};
+use crate::wire::BlockHash;
+
+use DsDetectedError as Error;
+
+impl DsDetected {
+    /// How far the end of the longest fork may lie below the best header: the node's default
+    /// (`-safemodemaxforkdistance`).
+    pub const MAX_FORK_DISTANCE: u32 = 1000;
+
+    /// The block from which all forks start, which a chain must know for the message to count; `None` without headers.
+    pub fn common_ancestor(&self) -> Option<BlockHash> {
+        let first = self.blocks().next()?;
+        first.headers.last().map(|header| header.previous)
+    }
+
+    /// Checks that the message is not about old blocks: the height of the common ancestor, if it is known, and the length of
+    /// the longest fork and [`DsDetected::MAX_FORK_DISTANCE`] must together exceed the height of the best header.
+    ///
+    /// # Errors
+    ///
+    /// [`DsDetectedError::UnknownAncestor`], [`DsDetectedError::TooOld`], and [`DsDetectedError::TooFewBlocks`] or
+    /// [`DsDetectedError::NoHeaders`] where there is no ancestor to know.
+    pub fn check_age(&self, ancestor_height: Option<u32>, best_height: u32) -> Result<(), Error> {
+        let Some(longest) = self.blocks().map(|block| block.headers.len()).max() else {
+            return Err(Error::TooFewBlocks { got: 0 });
+        };
+        let ancestor = self.common_ancestor();
+        let ancestor = ancestor.ok_or(Error::NoHeaders { block: 0 })?;
+        let height = ancestor_height.ok_or(Error::UnknownAncestor(ancestor))?;
+        let fork = u64::from(height) + longest as u64;
+        if fork + u64::from(Self::MAX_FORK_DISTANCE) <= u64::from(best_height) {
+            return Err(Error::TooOld {
+                fork,
+                distance: Self::MAX_FORK_DISTANCE,
+                best: best_height,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::forks::{fork, proof, tx};
+    use super::*;
+    use crate::Network;
+    use crate::wire::BlockHeader;
+
+    #[test]
+    fn a_message_counts_while_its_longest_fork_is_near_the_best_header() {
+        let blocks = [fork(proof(tx(&[7], 1)), 1), fork(proof(tx(&[7], 2)), 3)];
+        let message = DsDetected::new(&blocks);
+        let ancestor = BlockHeader::genesis(Network::Regtest).hash();
+        assert_eq!(message.common_ancestor(), Some(ancestor));
+        assert_eq!(message.check_age(Some(100), 1_102), Ok(()));
+        let (fork, distance, best) = (103, 1_000, 1_103);
+        let too_old = Error::TooOld {
+            fork,
+            distance,
+            best,
+        };
+        assert_eq!(message.check_age(Some(100), best), Err(too_old));
+        assert_eq!(message.check_age(Some(u32::MAX), u32::MAX), Ok(()));
+        let unknown = Error::UnknownAncestor(ancestor);
+        assert_eq!(message.check_age(None, 0), Err(unknown));
+    }
+
+    #[test]
+    fn a_message_without_blocks_or_headers_has_no_age() {
+        let none = DsDetected::new(&[]);
+        assert_eq!(none.common_ancestor(), None);
+        assert_eq!(
+            none.check_age(Some(1), 1),
+            Err(Error::TooFewBlocks { got: 0 })
+        );
+        let mut block = fork(proof(tx(&[7], 1)), 1);
+        block.headers.clear();
+        let bare = DsDetected::new(&[block]);
+        assert_eq!(
+            bare.check_age(Some(1), 1),
+            Err(Error::NoHeaders { block: 0 })
+        );
+    }
+}

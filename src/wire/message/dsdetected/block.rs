@@ -1,0 +1,206 @@
+//! What each block of a `dsdetected` must say.
+
+use std::collections::HashSet;
+
+use super::{DsDetectedBlock, DsDetectedError};
+use crate::wire::{BlockHash, BlockHeader, MerkleProofTarget, MerkleRoot, Tx, TxOrId, Txid};
+
+use DsDetectedError as Error;
+
+impl DsDetectedBlock {
+    /// The kinds of proof and transaction.
+    pub(super) fn check_form(&self, block: usize) -> Result<&Tx, Error> {
+        let flags = Error::UnsupportedFlags {
+            block,
+            got: self.proof.flags(),
+        };
+        let (TxOrId::Tx(tx), MerkleProofTarget::MerkleRoot(_)) =
+            (self.proof.transaction(), self.proof.target())
+        else {
+            return Err(flags);
+        };
+        if self.proof.index() == 0 {
+            return Err(Error::Coinbase { block });
+        }
+        let mut nodes = self.proof.nodes().enumerate();
+        match nodes.find(|(_, node)| node.kind != 0) {
+            Some((node, found)) => Err(Error::UnknownNode {
+                block,
+                node,
+                kind: found.kind,
+            }),
+            None => Ok(tx),
+        }
+    }
+
+    /// The first and the last header of the chain that the headers are.
+    pub(super) fn check_chain(&self, block: usize) -> Result<(&BlockHeader, &BlockHeader), Error> {
+        let (Some(first), Some(last)) = (self.headers.first(), self.headers.last()) else {
+            return Err(Error::NoHeaders { block });
+        };
+        let hashes: Vec<BlockHash> = self.headers.iter().map(BlockHeader::hash).collect();
+        let mut seen = HashSet::with_capacity(hashes.len());
+        if let Some(&hash) = hashes.iter().find(|hash| !seen.insert(**hash)) {
+            return Err(Error::DuplicateHeader { block, hash });
+        }
+        for (header, (child, &got)) in (1..).zip(self.headers.iter().zip(&hashes[1..])) {
+            let expected = child.previous;
+            if got != expected {
+                return Err(Error::BrokenChain {
+                    block,
+                    header,
+                    expected,
+                    got,
+                });
+            }
+        }
+        Ok((first, last))
+    }
+
+    /// What is left of the index is not looked at, nor are duplicates on the left: the node does neither.
+    pub(super) fn check_proof(
+        &self,
+        block: usize,
+        txid: Txid,
+        expected: MerkleRoot,
+    ) -> Result<(), Error> {
+        let got = self.proof.target().hash();
+        if got != expected.into() {
+            return Err(Error::TargetMismatch {
+                block,
+                expected,
+                got,
+            });
+        }
+        let got = self.proof.root_from(txid);
+        if got != expected {
+            return Err(Error::RootMismatch {
+                block,
+                expected,
+                got,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::forks::{changed, fork, proof, tx};
+    use super::*;
+    use crate::wire::{Hash256, MerkleProof, MerkleProofNode};
+
+    /// Gives the block's proof another index and other nodes.
+    fn with(block: &mut DsDetectedBlock, index: u32, nodes: Vec<MerkleProofNode>) {
+        let proof = &block.proof;
+        let transaction = proof.transaction().clone();
+        block.proof = MerkleProof::new(index, transaction, proof.target(), nodes);
+    }
+
+    #[test]
+    fn a_block_without_headers_is_refused() {
+        let refused = changed(|block| block.headers.clear());
+        assert_eq!(refused, Err(Error::NoHeaders { block: 1 }));
+    }
+
+    #[test]
+    fn only_proofs_with_a_whole_transaction_and_a_merkle_root_are_taken() {
+        let names = [
+            (MerkleProofTarget::Block(BlockHash::ZERO), 0x01),
+            (
+                MerkleProofTarget::Unknown {
+                    flags: 0x0c,
+                    hash: Hash256::ZERO,
+                },
+                0x0d,
+            ),
+        ];
+        for (target, got) in names {
+            let refused = changed(|block| {
+                let transaction = block.proof.transaction().clone();
+                block.proof = MerkleProof::new(1, transaction, target, []);
+            });
+            assert_eq!(refused, Err(Error::UnsupportedFlags { block: 1, got }));
+        }
+        let refused = changed(|block| {
+            let (name, target) = (TxOrId::Txid(block.proof.txid()), block.proof.target());
+            block.proof = MerkleProof::new(1, name, target, []);
+        });
+        let got = 0x04;
+        assert_eq!(refused, Err(Error::UnsupportedFlags { block: 1, got }));
+    }
+
+    #[test]
+    fn a_proof_of_a_coinbase_is_refused() {
+        let refused = changed(|block| with(block, 0, block.proof.nodes().collect()));
+        assert_eq!(refused, Err(Error::Coinbase { block: 1 }));
+    }
+
+    #[test]
+    fn nodes_of_other_types_are_refused() {
+        let refused = changed(|block| {
+            let mut nodes: Vec<_> = block.proof.nodes().collect();
+            nodes[0].kind = 1;
+            with(block, 1, nodes);
+        });
+        let (block, node, kind) = (1, 0, 1);
+        assert_eq!(refused, Err(Error::UnknownNode { block, node, kind }));
+    }
+
+    #[test]
+    fn a_header_that_stands_twice_is_refused() {
+        let hash = fork(proof(tx(&[7], 2)), 3).headers[1].hash();
+        let refused = changed(|block| block.headers.push(block.headers[1]));
+        assert_eq!(refused, Err(Error::DuplicateHeader { block: 1, hash }));
+    }
+
+    #[test]
+    fn headers_that_are_no_chain_from_the_block_to_the_ancestor_are_refused() {
+        let headers = fork(proof(tx(&[7], 2)), 3).headers;
+        let refused = changed(|block| block.headers.reverse());
+        let broken = Error::BrokenChain {
+            block: 1,
+            header: 1,
+            expected: headers[2].previous,
+            got: headers[1].hash(),
+        };
+        assert_eq!(refused, Err(broken));
+        let refused = changed(|block| {
+            block.headers.remove(1);
+        });
+        let broken = Error::BrokenChain {
+            block: 1,
+            header: 1,
+            expected: headers[0].previous,
+            got: headers[2].hash(),
+        };
+        assert_eq!(refused, Err(broken));
+    }
+
+    #[test]
+    fn a_proof_of_another_block_is_refused() {
+        let other = proof(tx(&[7], 3));
+        let expected = proof(tx(&[7], 2)).root();
+        let refused = changed(|block| block.proof = other.clone());
+        let (block, got) = (1, other.root().into());
+        let mismatch = Error::TargetMismatch {
+            block,
+            expected,
+            got,
+        };
+        assert_eq!(refused, Err(mismatch));
+    }
+
+    #[test]
+    fn a_proof_that_leads_elsewhere_is_refused() {
+        let refused = changed(|block| with(block, 1, Vec::new()));
+        assert!(matches!(refused, Err(Error::RootMismatch { block: 1, .. })));
+        // The node looks at as many bits of the index as there are nodes, and no more.
+        assert_eq!(
+            changed(|block| with(block, 3, block.proof.nodes().collect())),
+            Ok(())
+        );
+        let refused = changed(|block| with(block, 2, block.proof.nodes().collect()));
+        assert!(matches!(refused, Err(Error::RootMismatch { block: 1, .. })));
+    }
+}

@@ -1,0 +1,227 @@
+//! `dsdetected`: blocks of different forks spend the same output.
+
+mod age;
+mod block;
+mod error;
+#[cfg(test)]
+mod forks;
+mod verify;
+
+pub use error::DsDetectedError;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::wire::{
+    BlockHeader, Decode, DecodeError, Encode, MerkleProof, Reader, write_compact_size,
+};
+
+/// Shows that transactions in blocks of different forks spend the same output.
+///
+/// It is kept as the one buffer in which it arrived. The buffer is checked once, when the message is made, for being whole
+/// and of version 1; [`DsDetected::verify`] judges what it says. What [`DsDetected::blocks`] gives shares the buffer, so that a
+/// transaction that is kept keeps the whole message.
+///
+/// Nodes relay it to all their other peers and send none of their own.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DsDetected {
+    payload: Bytes,
+}
+
+/// One of the blocks with a conflicting transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct DsDetectedBlock {
+    /// The headers of the fork: first the block with the transaction, last the child of the ancestor that all forks share.
+    pub headers: Vec<BlockHeader>,
+    /// The transaction, whole, and the proof that it is in the first block.
+    pub proof: MerkleProof,
+}
+
+impl DsDetected {
+    /// The only version that there is; nodes score 10 for any other.
+    pub const VERSION: u16 = 1;
+
+    /// Puts a message together.
+    pub fn new(blocks: &[DsDetectedBlock]) -> Self {
+        let mut payload = Self::VERSION.to_le_bytes().to_vec();
+        write_compact_size(blocks.len() as u64, &mut payload);
+        for block in blocks {
+            block.encode(&mut payload);
+        }
+        Self {
+            payload: payload.into(),
+        }
+    }
+
+    /// The message in its wire form.
+    pub fn bytes(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// The blocks, in the message's order. Transactions and proofs are not copied.
+    pub fn blocks(&self) -> DsDetectedBlocks<'_> {
+        let mut reader = Reader::shared(&self.payload);
+        // The bytes were checked when the message was made: this cannot fail.
+        let left = read_count(&mut reader).unwrap_or(0);
+        DsDetectedBlocks { reader, left }
+    }
+}
+
+/// Reads version and number of blocks.
+fn read_count(reader: &mut Reader<'_>) -> Result<usize, DecodeError> {
+    let version = u16::from_le_bytes(reader.array("dsdetected version")?);
+    if version != DsDetected::VERSION {
+        return Err(DecodeError::BadValue {
+            field: "dsdetected version",
+            expected: "1",
+            got: u64::from(version),
+        });
+    }
+    reader.count("blocks", DsDetectedBlock::MIN_LEN)
+}
+
+impl DsDetectedBlock {
+    /// The least bytes of an entry: a count, and a proof.
+    const MIN_LEN: usize = 1 + MerkleProof::MIN_LEN;
+}
+
+impl Decode for DsDetected {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = reader.clone();
+        let count = read_count(reader)?;
+        for _ in 0..count {
+            DsDetectedBlock::decode(reader)?;
+        }
+        Ok(Self {
+            payload: reader.keep_since(&start),
+        })
+    }
+}
+
+impl Encode for DsDetected {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.payload);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        self.payload.len() as u64
+    }
+}
+
+impl Decode for DsDetectedBlock {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let headers = super::decode_list(reader, "headers", BlockHeader::LEN)?;
+        let proof = MerkleProof::decode(reader)?;
+        Ok(Self { headers, proof })
+    }
+}
+
+impl Encode for DsDetectedBlock {
+    fn encode(&self, out: &mut Vec<u8>) {
+        super::encode_list(&self.headers, out);
+        self.proof.encode(out);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        super::list_len(self.headers.len(), BlockHeader::LEN as u64) + self.proof.encoded_len()
+    }
+}
+
+impl fmt::Debug for DsDetected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.blocks()).finish()
+    }
+}
+
+/// The blocks of a `dsdetected`, in its order. Made by [`DsDetected::blocks`].
+#[derive(Clone, Debug)]
+pub struct DsDetectedBlocks<'a> {
+    reader: Reader<'a>,
+    left: usize,
+}
+
+impl Iterator for DsDetectedBlocks<'_> {
+    type Item = DsDetectedBlock;
+
+    fn next(&mut self) -> Option<DsDetectedBlock> {
+        self.left = self.left.checked_sub(1)?;
+        // The bytes were checked when the message was made: this cannot fail.
+        DsDetectedBlock::decode(&mut self.reader).ok()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for DsDetectedBlocks<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::wire::{Transaction, Tx};
+
+    fn block() -> DsDetectedBlock {
+        let tx = Tx::from(&Transaction::default());
+        let proof = MerkleProof::for_merkle_root(&[tx.txid()], 0).unwrap();
+        DsDetectedBlock {
+            headers: vec![BlockHeader::genesis(Network::Regtest)],
+            proof: proof.with_transaction(tx).unwrap(),
+        }
+    }
+
+    #[test]
+    fn any_number_of_blocks_and_headers_is_read() {
+        for (blocks, headers) in [(0, 0), (1, 0), (2, 1), (300, 3)] {
+            let block = DsDetectedBlock {
+                headers: vec![block().headers[0]; headers],
+                ..block()
+            };
+            let message = DsDetected::new(&vec![block.clone(); blocks]);
+            assert_eq!(
+                DsDetected::decode_from(message.bytes()),
+                Ok(message.clone())
+            );
+            assert_eq!(message.blocks().len(), blocks);
+            assert!(message.blocks().all(|read| read == block));
+        }
+    }
+
+    #[test]
+    fn versions_other_than_1_are_refused_before_anything_else_is_read() {
+        for version in [0, 2, 0x0101_u16] {
+            assert_eq!(
+                DsDetected::decode_from(&version.to_le_bytes()),
+                Err(DecodeError::BadValue {
+                    field: "dsdetected version",
+                    expected: "1",
+                    got: u64::from(version)
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn a_message_cut_short_anywhere_is_refused() {
+        let message = DsDetected::new(&[block(), block()]);
+        for len in 0..message.bytes().len() {
+            let cut = DsDetected::decode_from(&message.bytes()[..len]);
+            assert!(matches!(cut, Err(DecodeError::Truncated { .. })), "{len}");
+        }
+    }
+
+    #[test]
+    fn the_length_before_a_transaction_goes_out_again_as_it_came() {
+        let message = DsDetected::new(&[block()]);
+        let mut lying = message.bytes().to_vec();
+        let at = 3 + 1 + BlockHeader::LEN + 2;
+        assert_eq!(lying[at], 10);
+        lying[at] = 11;
+        let read = DsDetected::decode_from(&lying).unwrap();
+        assert_eq!(read.encode_to_vec(), lying);
+        assert!(read.blocks().eq(message.blocks()));
+    }
+}

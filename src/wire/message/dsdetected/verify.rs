@@ -1,0 +1,149 @@
+//! What a `dsdetected` must say to be believed.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use super::{DsDetected, DsDetectedError};
+use crate::wire::{OutPoint, Tx};
+
+use DsDetectedError as Error;
+
+impl DsDetected {
+    /// Checks all that the message says by itself.
+    ///
+    /// What it takes a chain to know is for [`DsDetected::check_age`] and for the caller: that the headers have proof of work
+    /// and are accepted. Each transaction is hashed once.
+    ///
+    /// # Errors
+    ///
+    /// [`DsDetectedError`] names the first rule that does not hold.
+    pub fn verify(&self) -> Result<(), Error> {
+        let got = self.blocks().len();
+        if got < 2 {
+            return Err(Error::TooFewBlocks { got });
+        }
+        let mut ancestor = None;
+        let mut txids = HashSet::new();
+        let mut spends = Spends::default();
+        for (at, block) in self.blocks().enumerate() {
+            let tx = block.check_form(at)?;
+            let (first, last) = block.check_chain(at)?;
+            let txid = tx.txid();
+            block.check_proof(at, txid, first.merkle_root)?;
+            let (got, expected) = (last.previous, *ancestor.get_or_insert(last.previous));
+            if got != expected {
+                let block = at;
+                return Err(Error::AncestorMismatch {
+                    block,
+                    expected,
+                    got,
+                });
+            }
+            if !txids.insert(txid) {
+                return Err(Error::DuplicateTransaction { block: at, txid });
+            }
+            spends.add(tx);
+        }
+        match spends.without_conflict() {
+            Some(block) => Err(Error::NoDoubleSpend { block }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Which outputs the transactions spend.
+#[derive(Default)]
+struct Spends {
+    /// The first block that spends each.
+    first: HashMap<OutPoint, usize>,
+    /// For each block, whether another one spends something that it does.
+    conflicts: Vec<bool>,
+}
+
+impl Spends {
+    /// Takes the transaction of the next block.
+    fn add(&mut self, tx: &Tx) {
+        let block = self.conflicts.len();
+        self.conflicts.push(false);
+        for input in tx.view().inputs() {
+            match self.first.entry(input.previous) {
+                Entry::Vacant(entry) => {
+                    entry.insert(block);
+                }
+                Entry::Occupied(entry) if *entry.get() != block => {
+                    self.conflicts[*entry.get()] = true;
+                    self.conflicts[block] = true;
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+    }
+
+    /// The first block whose transaction spends nothing that another one does.
+    fn without_conflict(&self) -> Option<usize> {
+        self.conflicts.iter().position(|conflict| !conflict)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::forks::{changed, fork, proof, tx};
+    use super::*;
+    use crate::Network;
+    use crate::wire::BlockHeader;
+
+    #[test]
+    fn two_forks_of_any_length_that_spend_the_same_output_are_believed() {
+        assert_eq!(changed(|_| {}), Ok(()));
+    }
+
+    #[test]
+    fn fewer_than_two_blocks_are_refused() {
+        let one = fork(proof(tx(&[7], 1)), 1);
+        for (blocks, got) in [(&[][..], 0), (&[one][..], 1)] {
+            let refused = DsDetected::new(blocks).verify();
+            assert_eq!(refused, Err(Error::TooFewBlocks { got }));
+        }
+    }
+
+    #[test]
+    fn forks_from_different_blocks_are_refused() {
+        let expected = BlockHeader::genesis(Network::Regtest).hash();
+        let got = fork(proof(tx(&[7], 2)), 3).headers[2].hash();
+        let refused = changed(|block| {
+            block.headers.pop();
+        });
+        let block = 1;
+        let mismatch = Error::AncestorMismatch {
+            block,
+            expected,
+            got,
+        };
+        assert_eq!(refused, Err(mismatch));
+    }
+
+    #[test]
+    fn the_same_transaction_in_two_blocks_is_no_double_spend() {
+        let txid = tx(&[7], 1).txid();
+        let refused = changed(|block| *block = fork(proof(tx(&[7], 1)), 2));
+        assert_eq!(refused, Err(Error::DuplicateTransaction { block: 1, txid }));
+    }
+
+    #[test]
+    fn each_transaction_spends_something_that_another_one_spends() {
+        let judged = |spent: &[&[u8]]| {
+            let blocks = (0..)
+                .zip(spent)
+                .map(|(n, spent)| fork(proof(tx(spent, n)), 1));
+            DsDetected::new(&blocks.collect::<Vec<_>>()).verify()
+        };
+        let none = |block| Err(Error::NoDoubleSpend { block });
+        assert_eq!(judged(&[&[1, 2], &[2, 3], &[3, 4]]), Ok(()));
+        assert_eq!(judged(&[&[1], &[1], &[2], &[2]]), Ok(()));
+        assert_eq!(judged(&[&[1], &[2]]), none(0));
+        assert_eq!(judged(&[&[1], &[1], &[2]]), none(2));
+        assert_eq!(judged(&[&[], &[1], &[1]]), none(0));
+        // What a transaction spends twice itself is not spent by another one.
+        assert_eq!(judged(&[&[1], &[1], &[2, 2]]), none(2));
+    }
+}

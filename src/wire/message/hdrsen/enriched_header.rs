@@ -1,0 +1,316 @@
+//! A header with more about its block, and the check that this belongs to it.
+
+use crate::wire::merkle::depth;
+use crate::wire::message::datareftx::TxAndProof;
+use crate::wire::{
+    BlockHeader, Decode, DecodeError, Encode, MerkleProofError, Reader, Txid, compact_size_len,
+    write_compact_size,
+};
+
+/// A header with more about its block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct EnrichedHeader {
+    /// The header.
+    pub header: BlockHeader,
+    /// How many transactions the block has.
+    pub transaction_count: u32,
+    /// Whether this is the last header that the sender has.
+    pub no_more_headers: bool,
+    /// The block's coinbase and the proof of it; the node leaves it out when it cannot build the proof.
+    pub coinbase: Option<TxAndProof>,
+    /// The transaction with the miner's information that the coinbase names, and the proof of it; only from nodes that have
+    /// an index of these.
+    pub miner_info: Option<TxAndProof>,
+}
+
+/// Why what stands behind a header does not belong to it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EnrichedHeaderError {
+    /// There is no coinbase.
+    #[error("the header has no coinbase")]
+    NoCoinbase,
+    /// There is no miner information.
+    #[error("the header has no miner information")]
+    NoMinerInfo,
+    /// The transaction in the coinbase's place is none.
+    #[error("transaction {0} spends outputs: it is no coinbase")]
+    NotACoinbase(Txid),
+    /// The coinbase is the first transaction of its block, and this proof is one of another place.
+    #[error("the coinbase's proof is one of index {got}, not of 0")]
+    NotFirst {
+        /// The index of the proof.
+        got: u32,
+    },
+    /// The tree over so many transactions has another number of levels.
+    #[error(
+        "a proof of {got} nodes in a block of {transactions} transactions, whose tree needs {expected}"
+    )]
+    DepthMismatch {
+        /// How many transactions the block is said to have.
+        transactions: u32,
+        /// How many nodes a proof of one of them has.
+        expected: u32,
+        /// How many there are.
+        got: usize,
+    },
+    /// The proof is not one of this transaction in this block.
+    #[error(transparent)]
+    Proof(#[from] MerkleProofError),
+}
+
+use EnrichedHeaderError as Error;
+
+impl EnrichedHeader {
+    /// The least bytes of an entry: header, count, and three booleans.
+    pub(super) const MIN_LEN: usize = BlockHeader::LEN + 1 + 3;
+
+    /// Checks that the coinbase is one, that its proof puts it first into the block of this header, and that the number of
+    /// transactions is one that a tree of this depth can have.
+    ///
+    /// That the header has proof of work and stands in the chain is not checked.
+    ///
+    /// # Errors
+    ///
+    /// [`EnrichedHeaderError`] names the first thing that does not hold.
+    pub fn verify_coinbase(&self) -> Result<(), Error> {
+        let coinbase = self.coinbase.as_ref().ok_or(Error::NoCoinbase)?;
+        if !coinbase.tx.view().is_coinbase() {
+            return Err(Error::NotACoinbase(coinbase.tx.txid()));
+        }
+        let got = coinbase.proof.index();
+        if got != 0 {
+            return Err(Error::NotFirst { got });
+        }
+        self.verify_part(coinbase)
+    }
+
+    /// Checks that the transaction with the miner's information is in the block of this header, in a tree of a depth that fits
+    /// the number of transactions. That the coinbase names it is not checked.
+    ///
+    /// # Errors
+    ///
+    /// [`EnrichedHeaderError`] names the first thing that does not hold.
+    pub fn verify_miner_info(&self) -> Result<(), Error> {
+        self.verify_part(self.miner_info.as_ref().ok_or(Error::NoMinerInfo)?)
+    }
+
+    fn verify_part(&self, part: &TxAndProof) -> Result<(), Error> {
+        part.verify_in(&self.header)?;
+        let transactions = self.transaction_count;
+        let (expected, got) = (depth(transactions), part.proof.nodes().len());
+        if transactions == 0 || got != expected as usize {
+            return Err(Error::DepthMismatch {
+                transactions,
+                expected,
+                got,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn decode_part(
+    reader: &mut Reader<'_>,
+    field: &'static str,
+) -> Result<Option<TxAndProof>, DecodeError> {
+    let is_there = reader.bool(field)?;
+    is_there.then(|| TxAndProof::decode(reader)).transpose()
+}
+
+fn encode_part(part: Option<&TxAndProof>, out: &mut Vec<u8>) {
+    out.push(u8::from(part.is_some()));
+    if let Some(part) = part {
+        part.encode(out);
+    }
+}
+
+impl Decode for EnrichedHeader {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            header: Decode::decode(reader)?,
+            // A compact size has at most 32 bits.
+            transaction_count: reader.compact_size("transaction count")? as u32,
+            no_more_headers: reader.bool("no more headers")?,
+            coinbase: decode_part(reader, "coinbase")?,
+            miner_info: decode_part(reader, "miner info")?,
+        })
+    }
+}
+
+impl Encode for EnrichedHeader {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.header.encode(out);
+        write_compact_size(u64::from(self.transaction_count), out);
+        out.push(u8::from(self.no_more_headers));
+        encode_part(self.coinbase.as_ref(), out);
+        encode_part(self.miner_info.as_ref(), out);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        let part_len = |part: &Option<TxAndProof>| 1 + part.as_ref().map_or(0, Encode::encoded_len);
+        self.header.encoded_len()
+            + compact_size_len(u64::from(self.transaction_count))
+            + 1
+            + part_len(&self.coinbase)
+            + part_len(&self.miner_info)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::wire::{
+        MerkleProof, OutPoint, Transaction, TransactionInput, Tx, TxOrId, merkle_root,
+    };
+
+    fn tx(previous: OutPoint) -> Tx {
+        let input = TransactionInput {
+            previous,
+            script: vec![0x51],
+            sequence: 0,
+        };
+        Tx::from(&Transaction {
+            inputs: vec![input],
+            ..Transaction::default()
+        })
+    }
+
+    /// A block of three transactions: the coinbase, one that tells of the miner, one more.
+    fn full() -> (EnrichedHeader, [Txid; 3]) {
+        let coinbase = tx(OutPoint::NONE);
+        let miner_info = tx(OutPoint {
+            txid: coinbase.txid(),
+            index: 0,
+        });
+        let txids = [coinbase.txid(), miner_info.txid(), Txid([3; 32])];
+        let header = BlockHeader {
+            merkle_root: merkle_root(txids).0,
+            ..BlockHeader::genesis(Network::Regtest)
+        };
+        let part = |tx: Tx, index| TxAndProof {
+            tx,
+            proof: MerkleProof::for_block(&txids, index, header.hash()).unwrap(),
+        };
+        let full = EnrichedHeader {
+            header,
+            transaction_count: 3,
+            no_more_headers: true,
+            coinbase: Some(part(coinbase, 0)),
+            miner_info: Some(part(miner_info, 1)),
+        };
+        (full, txids)
+    }
+
+    #[test]
+    fn each_part_may_be_there_or_not() {
+        let (full, _) = full();
+        for (coinbase, miner_info) in [(false, false), (true, false), (false, true), (true, true)] {
+            let header = EnrichedHeader {
+                coinbase: full.coinbase.clone().filter(|_| coinbase),
+                miner_info: full.miner_info.clone().filter(|_| miner_info),
+                ..full.clone()
+            };
+            let bytes = header.encode_to_vec();
+            assert_eq!(bytes.len() as u64, header.encoded_len());
+            assert!(bytes.len() >= EnrichedHeader::MIN_LEN);
+            assert_eq!(header.verify_coinbase().is_ok(), coinbase);
+            assert_eq!(header.verify_miner_info().is_ok(), miner_info);
+            assert_eq!(EnrichedHeader::decode_from(&bytes), Ok(header));
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_checked() {
+        let (full, _) = full();
+        let bare = EnrichedHeader {
+            coinbase: None,
+            miner_info: None,
+            ..full
+        };
+        assert_eq!(bare.verify_coinbase(), Err(Error::NoCoinbase));
+        assert_eq!(bare.verify_miner_info(), Err(Error::NoMinerInfo));
+        assert_eq!(bare.encoded_len(), EnrichedHeader::MIN_LEN as u64);
+    }
+
+    #[test]
+    fn a_transaction_that_spends_outputs_is_no_coinbase() {
+        let (mut header, txids) = full();
+        header.coinbase = header.miner_info.clone();
+        assert_eq!(header.verify_coinbase(), Err(Error::NotACoinbase(txids[1])));
+    }
+
+    #[test]
+    fn a_coinbase_is_the_first_transaction() {
+        let (mut header, _) = full();
+        let coinbase = header.coinbase.as_mut().unwrap();
+        let proof = &coinbase.proof;
+        let (transaction, target) = (proof.transaction().clone(), proof.target());
+        coinbase.proof = MerkleProof::new(1, transaction, target, proof.nodes());
+        assert_eq!(header.verify_coinbase(), Err(Error::NotFirst { got: 1 }));
+    }
+
+    #[test]
+    fn a_proof_of_another_transaction_or_block_belongs_to_no_header() {
+        let (full, txids) = full();
+        let mut other = full.clone();
+        let coinbase = other.coinbase.as_mut().unwrap();
+        let proof = &coinbase.proof;
+        let (name, target) = (TxOrId::Txid(txids[2]), proof.target());
+        coinbase.proof = MerkleProof::new(0, name, target, proof.nodes());
+        let (expected, got) = (txids[0], txids[2]);
+        let mismatch = MerkleProofError::TxidMismatch { expected, got };
+        assert_eq!(other.verify_coinbase(), Err(Error::Proof(mismatch)));
+
+        let mut other = full;
+        other.header.nonce += 1;
+        for refused in [other.verify_coinbase(), other.verify_miner_info()] {
+            assert!(matches!(
+                refused,
+                Err(Error::Proof(MerkleProofError::TargetMismatch { .. }))
+            ));
+        }
+    }
+
+    #[test]
+    fn a_number_of_transactions_that_needs_another_depth_is_refused() {
+        for (transactions, expected) in [(0, 0), (1, 0), (2, 1), (3, 2), (4, 2), (5, 3)] {
+            let (mut header, _) = full();
+            header.transaction_count = transactions;
+            let refused = Err(Error::DepthMismatch {
+                transactions,
+                expected,
+                got: 2,
+            });
+            let judged = if expected == 2 { Ok(()) } else { refused };
+            assert_eq!(header.verify_coinbase(), judged);
+            assert_eq!(header.verify_miner_info(), judged);
+        }
+    }
+
+    #[test]
+    fn a_block_has_one_transaction_at_least() {
+        let coinbase = tx(OutPoint::NONE);
+        let txids = [coinbase.txid()];
+        let genesis = BlockHeader::genesis(Network::Regtest);
+        let judged = |transaction_count| {
+            let header = EnrichedHeader {
+                header: BlockHeader {
+                    merkle_root: merkle_root(txids).0,
+                    ..genesis
+                },
+                transaction_count,
+                no_more_headers: true,
+                coinbase: Some(TxAndProof {
+                    tx: coinbase.clone(),
+                    proof: MerkleProof::for_merkle_root(&txids, 0).unwrap(),
+                }),
+                miner_info: None,
+            };
+            header.verify_coinbase()
+        };
+        assert_eq!(judged(1), Ok(()));
+        assert!(matches!(judged(0), Err(Error::DepthMismatch { .. })));
+    }
+}

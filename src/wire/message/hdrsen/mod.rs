@@ -1,0 +1,177 @@
+//! `hdrsen`: headers with more about their blocks.
+
+mod enriched_header;
+
+pub use enriched_header::{EnrichedHeader, EnrichedHeaderError};
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::{MAX_HEADERS, check_entry_limit};
+use crate::wire::{Decode, DecodeError, Encode, Reader, write_compact_size};
+
+/// Headers of blocks in the order of the chain, at most 2,000, each with its block's coinbase and the proof of it.
+///
+/// It is kept as the one buffer in which it arrived. The buffer is checked once, when the message is made; what
+/// [`Hdrsen::headers`] gives shares it, so that a transaction that is kept keeps the whole message.
+///
+/// A node whose peer has sent no `protoconf` answers with one header at a time.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hdrsen {
+    payload: Bytes,
+    count: usize,
+}
+
+impl Hdrsen {
+    /// Puts a message together.
+    pub fn new(headers: &[EnrichedHeader]) -> Self {
+        let mut payload = Vec::new();
+        write_compact_size(headers.len() as u64, &mut payload);
+        for header in headers {
+            header.encode(&mut payload);
+        }
+        Self {
+            payload: payload.into(),
+            count: headers.len(),
+        }
+    }
+
+    /// The message in its wire form.
+    pub fn bytes(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// How many headers there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The headers, in order. Transactions and proofs are not copied.
+    pub fn headers(&self) -> EnrichedHeaders<'_> {
+        let mut reader = Reader::shared(&self.payload);
+        // The bytes were checked when the message was made: this cannot fail.
+        let left = reader.compact_size("headers").map_or(0, |_| self.count);
+        EnrichedHeaders { reader, left }
+    }
+}
+
+impl Decode for Hdrsen {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = reader.clone();
+        check_entry_limit(reader, "headers", MAX_HEADERS)?;
+        let count = reader.count("headers", EnrichedHeader::MIN_LEN)?;
+        for _ in 0..count {
+            EnrichedHeader::decode(reader)?;
+        }
+        Ok(Self {
+            payload: reader.keep_since(&start),
+            count,
+        })
+    }
+}
+
+impl Encode for Hdrsen {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.payload);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        self.payload.len() as u64
+    }
+}
+
+impl fmt::Debug for Hdrsen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.headers()).finish()
+    }
+}
+
+/// The headers of a `hdrsen`, in order. Made by [`Hdrsen::headers`].
+#[derive(Clone, Debug)]
+pub struct EnrichedHeaders<'a> {
+    reader: Reader<'a>,
+    left: usize,
+}
+
+impl Iterator for EnrichedHeaders<'_> {
+    type Item = EnrichedHeader;
+
+    fn next(&mut self) -> Option<EnrichedHeader> {
+        self.left = self.left.checked_sub(1)?;
+        // The bytes were checked when the message was made: this cannot fail.
+        EnrichedHeader::decode(&mut self.reader).ok()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for EnrichedHeaders<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::wire::BlockHeader;
+
+    fn bare() -> EnrichedHeader {
+        EnrichedHeader {
+            header: BlockHeader::genesis(Network::Regtest),
+            transaction_count: 1,
+            no_more_headers: false,
+            coinbase: None,
+            miner_info: None,
+        }
+    }
+
+    #[test]
+    fn two_thousand_headers_are_taken_and_one_more_refused() {
+        let full = Hdrsen::new(&vec![bare(); MAX_HEADERS]);
+        assert_eq!(Hdrsen::decode_from(full.bytes()), Ok(full.clone()));
+        assert_eq!((full.len(), full.headers().len()), (2000, 2000));
+        assert!(full.headers().all(|header| header == bare()));
+        let more = Hdrsen::new(&vec![bare(); MAX_HEADERS + 1]);
+        assert_eq!(
+            Hdrsen::decode_from(more.bytes()),
+            Err(DecodeError::TooManyEntries {
+                field: "headers",
+                limit: 2000,
+                got: 2001
+            })
+        );
+    }
+
+    #[test]
+    fn no_headers_at_all_are_a_message_too() {
+        let none = Hdrsen::new(&[]);
+        assert_eq!(none.bytes(), &[0][..]);
+        assert_eq!(Hdrsen::decode_from(&[0]), Ok(none.clone()));
+        assert!(none.is_empty());
+        assert_eq!(none.headers().next(), None);
+    }
+
+    #[test]
+    fn bytes_behind_the_last_header_are_dropped() {
+        let one = Hdrsen::new(&[bare()]);
+        let longer = [&one.bytes()[..], b"more"].concat();
+        assert_eq!(Hdrsen::decode_from(&longer), Ok(one));
+    }
+
+    #[test]
+    fn any_byte_but_zero_is_true() {
+        let one = Hdrsen::new(&[bare()]);
+        let mut lax = one.bytes().to_vec();
+        let at = lax.len() - 3;
+        lax[at] = 0x80;
+        let read = Hdrsen::decode_from(&lax).unwrap();
+        assert!(read.headers().all(|header| header.no_more_headers));
+        assert_eq!(read.bytes(), &lax, "what came is what goes out again");
+    }
+}

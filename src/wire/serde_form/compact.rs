@@ -1,0 +1,126 @@
+//! Compact blocks and what is asked for them as people read them: short ids as numbers, indexes absolute.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{
+    BlockHash, BlockHeader, BlockTransactions, CompactBlock, Decode, Encode, GetBlockTxn,
+    IndexesNotAscending, Reader, Transaction, TransactionView, write_compact_size,
+};
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct CompactForm {
+    header: BlockHeader,
+    nonce: u64,
+    short_ids: Vec<u64>,
+    prefilled: Vec<PrefilledForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PrefilledForm {
+    index: u64,
+    transaction: Transaction,
+}
+
+impl From<&CompactBlock> for CompactForm {
+    fn from(compact: &CompactBlock) -> Self {
+        let prefilled = compact.prefilled().map(|(index, view)| PrefilledForm {
+            index,
+            transaction: Transaction::from(view),
+        });
+        Self {
+            header: *compact.header(),
+            nonce: compact.nonce(),
+            short_ids: compact.short_ids().collect(),
+            prefilled: prefilled.collect(),
+        }
+    }
+}
+
+impl TryFrom<CompactForm> for CompactBlock {
+    type Error = String;
+
+    /// By way of the wire form, whose decoder knows the limits.
+    fn try_from(form: CompactForm) -> Result<Self, String> {
+        let mut wire_form = Vec::new();
+        form.header.encode(&mut wire_form);
+        wire_form.extend_from_slice(&form.nonce.to_le_bytes());
+        write_compact_size(form.short_ids.len() as u64, &mut wire_form);
+        for short_id in form.short_ids {
+            let [bytes @ .., 0, 0] = short_id.to_le_bytes() else {
+                return Err(format!("short id {short_id} has more than 48 bits"));
+            };
+            wire_form.extend_from_slice(&bytes);
+        }
+        write_compact_size(form.prefilled.len() as u64, &mut wire_form);
+        let mut next = 0;
+        for PrefilledForm { index, transaction } in form.prefilled {
+            let Some(distance) = index.checked_sub(next) else {
+                return Err(format!(
+                    "index {index} comes where at least {next} is expected"
+                ));
+            };
+            write_compact_size(distance, &mut wire_form);
+            transaction.encode(&mut wire_form);
+            next = index.saturating_add(1);
+        }
+        Self::decode_from(&wire_form).map_err(|error| error.to_string())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct GetBlockTxnForm {
+    block: BlockHash,
+    indexes: Vec<u32>,
+}
+
+impl From<&GetBlockTxn> for GetBlockTxnForm {
+    fn from(question: &GetBlockTxn) -> Self {
+        Self {
+            block: question.block(),
+            indexes: question.indexes().collect(),
+        }
+    }
+}
+
+impl TryFrom<GetBlockTxnForm> for GetBlockTxn {
+    type Error = IndexesNotAscending;
+
+    fn try_from(form: GetBlockTxnForm) -> Result<Self, IndexesNotAscending> {
+        Self::new(form.block, &form.indexes)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct BlockTransactionsForm {
+    block: BlockHash,
+    transactions: Vec<Transaction>,
+}
+
+impl From<&BlockTransactions> for BlockTransactionsForm {
+    fn from(answer: &BlockTransactions) -> Self {
+        let transactions = answer.transactions().map(Transaction::from);
+        Self {
+            block: answer.block(),
+            transactions: transactions.collect(),
+        }
+    }
+}
+
+impl TryFrom<BlockTransactionsForm> for BlockTransactions {
+    type Error = crate::wire::DecodeError;
+
+    fn try_from(form: BlockTransactionsForm) -> Result<Self, Self::Error> {
+        let encoded: Vec<_> = form
+            .transactions
+            .iter()
+            .map(Encode::encode_to_vec)
+            .collect();
+        let views = encoded
+            .iter()
+            .map(|bytes| TransactionView::read(&mut Reader::new(bytes)));
+        Ok(Self::new(
+            form.block,
+            &views.collect::<Result<Vec<_>, _>>()?,
+        ))
+    }
+}

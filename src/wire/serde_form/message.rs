@@ -1,0 +1,106 @@
+//! Messages: an object with the fields and the `command` where people read, else command and payload.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::value::{MapAccessDeserializer, MapDeserializer};
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::buffer::Value;
+use crate::wire::{Command, Encode, Message};
+
+/// The field that has the message's name.
+const COMMAND: &str = "command";
+
+/// The fields of a message that has none.
+#[derive(Serialize, Deserialize)]
+pub(in crate::wire) struct NoFields {}
+
+/// The fields of a message that nobody knows.
+#[derive(Serialize, Deserialize)]
+pub(in crate::wire) struct UnknownFields {
+    #[serde(with = "crate::serde_with::hex")]
+    pub(in crate::wire) payload: Bytes,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    command: Command,
+    #[serde(flatten)]
+    fields: Fields<'a>,
+}
+
+struct Fields<'a>(&'a Message);
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize_fields(serializer)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireForm {
+    command: Command,
+    #[serde(with = "crate::serde_with::hex")]
+    payload: Bytes,
+}
+
+impl Serialize for Message {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let command = self.command();
+        if serializer.is_human_readable() {
+            let fields = Fields(self);
+            Named { command, fields }.serialize(serializer)
+        } else {
+            let payload = match self.shared_payload() {
+                Some(payload) => payload.clone(),
+                None => self.encode_to_vec().into(),
+            };
+            WireForm { command, payload }.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Message {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_map(NamedFields)
+        } else {
+            let WireForm { command, payload } = WireForm::deserialize(deserializer)?;
+            Message::decode(command, payload).map_err(D::Error::custom)
+        }
+    }
+}
+
+struct NamedFields;
+
+impl<'de> Visitor<'de> for NamedFields {
+    type Value = Message;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "an object with `{COMMAND}` and the fields of that message"
+        )
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Message, A::Error> {
+        let mut before: Vec<(String, Value)> = Vec::new();
+        let command = loop {
+            match map.next_key::<String>()? {
+                Some(name) if name == COMMAND => break map.next_value()?,
+                Some(name) => before.push((name, map.next_value()?)),
+                None => return Err(A::Error::missing_field(COMMAND)),
+            }
+        };
+        if before.is_empty() {
+            // As we write it: nothing has to be kept.
+            return Message::deserialize_fields(command, MapAccessDeserializer::new(map));
+        }
+        while let Some(field) = map.next_entry()? {
+            before.push(field);
+        }
+        Message::deserialize_fields(command, MapDeserializer::new(before.into_iter()))
+    }
+}

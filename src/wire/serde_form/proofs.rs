@@ -1,0 +1,123 @@
+//! Merkle proofs and the lists of them as people read them: in full.
+
+use serde::{Deserialize, Serialize};
+
+use super::check_hash;
+use crate::wire::{
+    BlockHash, DsDetected, DsDetectedBlock, EnrichedHeader, Hash256, Hdrsen, MAX_HEADERS,
+    MerkleProof, MerkleProofNode, MerkleProofTarget, MerkleRoot, Tx, TxOrId, Txid,
+};
+
+/// A proof: the whole transaction only if it carries it, which bit 0 of the flags says. The other bits say what the
+/// target is the hash of.
+#[derive(Serialize, Deserialize)]
+pub(super) struct ProofForm {
+    flags: u8,
+    index: u32,
+    txid: Option<Txid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tx: Option<Tx>,
+    target: Hash256,
+    nodes: Vec<MerkleProofNode>,
+}
+
+impl ProofForm {
+    const WHOLE_TRANSACTION: u8 = 1;
+    const MERKLE_ROOT: u8 = 4;
+}
+
+impl From<&MerkleProof> for ProofForm {
+    fn from(proof: &MerkleProof) -> Self {
+        let tx = match proof.transaction() {
+            TxOrId::Tx(tx) => Some(tx.clone()),
+            TxOrId::Txid(_) => None,
+        };
+        let target = match proof.target() {
+            MerkleProofTarget::Block(hash) => hash.into(),
+            MerkleProofTarget::MerkleRoot(root) => root.into(),
+            MerkleProofTarget::Unknown { hash, .. } => hash,
+        };
+        Self {
+            flags: proof.flags(),
+            index: proof.index(),
+            txid: Some(proof.txid()),
+            tx,
+            target,
+            nodes: proof.nodes().collect(),
+        }
+    }
+}
+
+impl TryFrom<ProofForm> for MerkleProof {
+    type Error = String;
+
+    fn try_from(form: ProofForm) -> Result<Self, String> {
+        let whole = form.flags & ProofForm::WHOLE_TRANSACTION != 0;
+        let transaction = match (form.tx, form.txid) {
+            (Some(tx), txid) if whole => {
+                check_hash(txid, tx.txid())?;
+                TxOrId::Tx(tx)
+            }
+            (None, Some(txid)) if !whole => TxOrId::Txid(txid),
+            _ => {
+                let flags = form.flags;
+                return Err(format!(
+                    "flags {flags}: bit 0 means `tx`, else `txid` alone is needed"
+                ));
+            }
+        };
+        let Hash256(hash) = form.target;
+        let target = match form.flags & !ProofForm::WHOLE_TRANSACTION {
+            0 => MerkleProofTarget::Block(BlockHash(hash)),
+            ProofForm::MERKLE_ROOT => MerkleProofTarget::MerkleRoot(MerkleRoot(hash)),
+            flags => MerkleProofTarget::Unknown {
+                flags,
+                hash: form.target,
+            },
+        };
+        Ok(Self::new(form.index, transaction, target, form.nodes))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct HdrsenForm {
+    headers: Vec<EnrichedHeader>,
+}
+
+impl From<&Hdrsen> for HdrsenForm {
+    fn from(hdrsen: &Hdrsen) -> Self {
+        Self {
+            headers: hdrsen.headers().collect(),
+        }
+    }
+}
+
+impl TryFrom<HdrsenForm> for Hdrsen {
+    type Error = String;
+
+    fn try_from(form: HdrsenForm) -> Result<Self, String> {
+        match form.headers.len() {
+            0..=MAX_HEADERS => Ok(Self::new(&form.headers)),
+            len => Err(format!("{len} headers, at most {MAX_HEADERS} are allowed")),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct DsDetectedForm {
+    blocks: Vec<DsDetectedBlock>,
+}
+
+impl From<&DsDetected> for DsDetectedForm {
+    fn from(detected: &DsDetected) -> Self {
+        Self {
+            blocks: detected.blocks().collect(),
+        }
+    }
+}
+
+impl From<DsDetectedForm> for DsDetected {
+    fn from(form: DsDetectedForm) -> Self {
+        Self::new(&form.blocks)
+    }
+}

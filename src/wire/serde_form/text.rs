@@ -1,0 +1,161 @@
+//! What is a text: commands, association IDs and strings.
+
+use std::str::FromStr;
+
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::serde_with::{hex, plain_bytes};
+use crate::wire::{AssociationId, Command, CompactTarget, Hash256, WireString};
+
+/// The name, in every format.
+impl Serialize for Command {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Command {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        // A name that is too long has no bytes, and NUL is padding and no part of a name.
+        let command = padded(&name).and_then(|bytes| Command::parse(bytes).ok());
+        match command {
+            Some(command) if command.name() == name => Ok(command),
+            _ => Err(D::Error::invalid_value(
+                Unexpected::Str(&name),
+                &"up to twelve printable ASCII characters",
+            )),
+        }
+    }
+}
+
+fn padded(name: &str) -> Option<[u8; Command::LEN]> {
+    let mut bytes = [0; Command::LEN];
+    bytes
+        .get_mut(..name.len())?
+        .copy_from_slice(name.as_bytes());
+    Some(bytes)
+}
+
+const NO_ID: &str = "none";
+
+/// The UUID, or `none`, in every format: where the whole field may be missing, null says that.
+impl Serialize for AssociationId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            AssociationId::Null => serializer.serialize_str(NO_ID),
+            AssociationId::Uuid(uuid) => serializer.collect_str(uuid),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for AssociationId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == NO_ID {
+            return Ok(AssociationId::Null);
+        }
+        match Uuid::from_str(&text) {
+            Ok(uuid) => Ok(AssociationId::Uuid(uuid)),
+            Err(_) => Err(D::Error::invalid_value(
+                Unexpected::Str(&text),
+                &"a UUID or `none`",
+            )),
+        }
+    }
+}
+
+/// A hash: its printed form where people read, in the order of the wire elsewhere.
+pub(in crate::wire) mod printed_hash {
+    use super::*;
+
+    pub(in crate::wire) fn serialize<S: Serializer>(
+        hash: &[u8; 32],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(&Hash256(*hash))
+        } else {
+            serializer.serialize_bytes(hash)
+        }
+    }
+
+    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<[u8; 32], D::Error> {
+        if !deserializer.is_human_readable() {
+            return hex::deserialize(deserializer);
+        }
+        let text = String::deserialize(deserializer)?;
+        match text.parse::<Hash256>() {
+            Ok(hash) => Ok(hash.0),
+            Err(error) => Err(D::Error::custom(error)),
+        }
+    }
+}
+
+/// A compact target: eight hexadecimal digits where people read, a number elsewhere.
+pub(in crate::wire) mod printed_bits {
+    use super::*;
+
+    pub(in crate::wire) fn serialize<S: Serializer>(
+        bits: &u32,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(&CompactTarget(*bits))
+        } else {
+            bits.serialize(serializer)
+        }
+    }
+
+    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<u32, D::Error> {
+        if deserializer.is_human_readable() {
+            hex::deserialize(deserializer).map(u32::from_be_bytes)
+        } else {
+            u32::deserialize(deserializer)
+        }
+    }
+}
+
+/// A string of the wire where people read: the text, or its bytes where it is none.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a text, or an object with `hex`")]
+enum ReadString {
+    Text(String),
+    Bytes(StringBytes<Vec<u8>>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(bound(serialize = "T: AsRef<[u8]>", deserialize = "T: TryFrom<Vec<u8>>"))]
+struct StringBytes<T> {
+    #[serde(with = "hex")]
+    hex: T,
+}
+
+impl Serialize for WireString {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let hex = self.as_bytes();
+        match self.as_str() {
+            _ if !serializer.is_human_readable() => serializer.serialize_bytes(hex),
+            Some(text) => serializer.serialize_str(text),
+            None => StringBytes { hex }.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for WireString {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return plain_bytes(deserializer).map(|bytes| Self::from(&bytes[..]));
+        }
+        Ok(match ReadString::deserialize(deserializer)? {
+            ReadString::Text(text) => Self::from(text),
+            ReadString::Bytes(bytes) => Self::from(&bytes.hex[..]),
+        })
+    }
+}

@@ -1,0 +1,434 @@
+//! What serde makes of every type of the wire: in JSON, which people read, and in a format that nobody reads and that
+//! does not describe itself.
+
+use std::fmt::Debug;
+
+use bsv_p2p::Network;
+use bsv_p2p::network::Magic;
+use bsv_p2p::wire::{
+    AssociationId, Block, BlockHash, BlockHeader, BloomFilter, BloomFlags, Command, CompactTarget,
+    DecodeError, ForeignMagic, Frame, Hash256, Inventory, Mempool, MerkleRoot, Message, OutPoint,
+    PayloadLimits, Ping, Reject, RejectCode, Services, StreamAck, StreamPolicy, StreamType,
+    TimestampedAddress, Transaction, TransactionInput, TransactionOutput, Tx, Txid, Version,
+    WireString,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, from_value, json, to_value};
+
+use crate::properties::{
+    address, association_id, bloom_filter, hash, header, inventory, message, stream_type, string,
+    transaction, version,
+};
+use crate::support::{bytes, cases, list, text, vectors};
+
+/// Asserts that a value comes back as it was from every kind of format.
+#[track_caller]
+fn assert_round_trips<T>(value: &T)
+where
+    T: Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    let json = serde_json::to_string(value).unwrap();
+    assert_eq!(&serde_json::from_str::<T>(&json).unwrap(), value, "{json}");
+    // Here the fields stand in the order of their names.
+    let sorted = to_value(value).unwrap();
+    assert_eq!(&from_value::<T>(sorted).unwrap(), value, "{json}");
+    let bytes = postcard::to_stdvec(value).unwrap();
+    assert_eq!(&postcard::from_bytes::<T>(&bytes).unwrap(), value, "{json}");
+}
+
+fn read<T: DeserializeOwned>(json: Value) -> Result<T, String> {
+    let from_text = serde_json::from_str::<T>(&json.to_string());
+    from_value::<T>(json).map_err(|error| {
+        assert!(from_text.is_err(), "both ways to read agree");
+        error.to_string()
+    })
+}
+
+#[track_caller]
+fn assert_refused<T: DeserializeOwned + Debug>(json: Value, why: &str) {
+    let refused = read::<T>(json.clone()).unwrap_err();
+    assert!(refused.contains(why), "{json}: {refused}");
+}
+
+proptest! {
+    #![proptest_config(cases(256))]
+
+    #[test]
+    fn every_message_comes_back_as_it_was(message in message()) {
+        assert_round_trips(&message);
+        let object = to_value(&message).unwrap();
+        prop_assert_eq!(&object["command"], &json!(message.command().name()));
+    }
+
+    #[test]
+    fn every_part_of_a_message_comes_back_as_it_was(
+        (hash, string, address, id) in (hash(), string(300), address(), association_id()),
+        (version, inventory, header) in (version(), inventory(), header()),
+        (transaction, filter, stream_type) in (transaction(), bloom_filter(), stream_type()),
+        (number, code, age) in (any::<u64>(), any::<u8>(), any::<i64>()),
+    ) {
+        assert_round_trips(&BlockHash(hash));
+        assert_round_trips(&Txid(hash));
+        assert_round_trips(&MerkleRoot(hash));
+        assert_round_trips(&Hash256(hash));
+        assert_round_trips(&string);
+        assert_round_trips(&address);
+        assert_round_trips(&TimestampedAddress { time: number as u32, address });
+        assert_round_trips(&id);
+        assert_round_trips(&version);
+        assert_round_trips(&inventory);
+        assert_round_trips(&header);
+        assert_round_trips(&transaction);
+        assert_round_trips(&Tx::from(&transaction));
+        for input in &transaction.inputs {
+            assert_round_trips::<TransactionInput>(input);
+            assert_round_trips::<OutPoint>(&input.previous);
+        }
+        for output in &transaction.outputs {
+            assert_round_trips::<TransactionOutput>(output);
+        }
+        assert_round_trips(&Block::new(&header, &[transaction.clone(), transaction]));
+        assert_round_trips(&filter);
+        assert_round_trips(&stream_type);
+        assert_round_trips(&Services(number));
+        assert_round_trips(&CompactTarget(number as u32));
+        assert_round_trips(&RejectCode(code));
+        assert_round_trips(&BloomFlags(code));
+        assert_round_trips(&Magic(*hash.first_chunk().unwrap()));
+        for mempool in [Mempool::Empty, Mempool::NoAge, Mempool::Age(age)] {
+            assert_round_trips(&mempool);
+        }
+        assert_round_trips(&Frame {
+            command: Command::new("foo bar"),
+            payload: hash.to_vec().into(),
+            extended: number % 2 == 0,
+        });
+        assert_round_trips(&PayloadLimits { ceiling: number, ..PayloadLimits::default() });
+    }
+
+    #[test]
+    fn no_bytes_and_no_text_make_reading_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..100),
+        message in message(),
+        at in any::<prop::sample::Index>(),
+        other in select(vec!["null", "7", "-1", "1.5", "\"é\"", "[]", "{}", "true"]),
+    ) {
+        let _ = postcard::from_bytes::<Message>(&bytes);
+        let _ = postcard::from_bytes::<Version>(&bytes);
+        let _ = serde_json::from_slice::<Message>(&bytes);
+        // Another value in the place of any field.
+        let mut object = to_value(&message).unwrap();
+        let fields = object.as_object_mut().unwrap();
+        let name = fields.keys().nth(at.index(fields.len())).unwrap().clone();
+        fields.insert(name, serde_json::from_str(other).unwrap());
+        let _ = from_value::<Message>(object);
+        // A changed byte in the other format.
+        let mut written = postcard::to_stdvec(&message).unwrap();
+        let at = at.index(written.len());
+        written[at] ^= 0x81;
+        let _ = postcard::from_bytes::<Message>(&written);
+    }
+}
+
+#[test]
+fn every_name_comes_back_as_it_was() {
+    for network in Network::ALL {
+        assert_round_trips(&network);
+        assert_eq!(to_value(network).unwrap(), network.name());
+    }
+    for policy in [StreamPolicy::Default, StreamPolicy::BlockPriority] {
+        assert_round_trips(&policy);
+        assert_eq!(to_value(policy).unwrap(), policy.name());
+    }
+    for byte in 0..=5 {
+        let stream = StreamType::try_from(byte).unwrap();
+        assert_eq!(to_value(stream).unwrap(), stream.to_string());
+    }
+    for name in ["", "ping", "foo bar", "123456789012", "\"\\"] {
+        assert_round_trips(&Command::new(name));
+        assert_eq!(to_value(Command::new(name)).unwrap(), name);
+    }
+    assert_round_trips(&ForeignMagic {
+        expected: Network::Mainnet.magic(),
+        got: Magic(*b"HTTP"),
+    });
+}
+
+#[test]
+fn every_valid_vector_comes_back_as_it_was() {
+    let file = vectors("messages.json");
+    for vector in list(&file).iter().filter(|vector| vector["valid"] == true) {
+        let command = Command::new(text(&vector["command"]));
+        let Ok(message) = Message::decode(command, bytes(&vector["payload_hex"]).into()) else {
+            // A header alone.
+            assert_eq!(vector["header_only"], true);
+            continue;
+        };
+        assert_round_trips(&message);
+    }
+}
+
+#[test]
+fn a_message_is_an_object_that_begins_with_its_command() {
+    let written = |message: Message| serde_json::to_string(&message).unwrap();
+    assert_eq!(written(Message::Verack), r#"{"command":"verack"}"#);
+    assert_eq!(
+        written(Ping::new(7).into()),
+        r#"{"command":"ping","nonce":7}"#
+    );
+    assert_eq!(
+        written(Ping { nonce: None }.into()),
+        r#"{"command":"ping","nonce":null}"#
+    );
+    let unknown = Message::Unknown {
+        command: Command::new("foobar"),
+        payload: vec![0xab, 0x01].into(),
+    };
+    assert_eq!(written(unknown), r#"{"command":"foobar","payload":"ab01"}"#);
+    for (mempool, expected) in [
+        (Mempool::Empty, r#"{"command":"mempool"}"#),
+        (Mempool::NoAge, r#"{"command":"mempool","age":null}"#),
+        (Mempool::Age(-1), r#"{"command":"mempool","age":-1}"#),
+    ] {
+        assert_eq!(written(mempool.into()), expected);
+    }
+}
+
+#[test]
+fn a_message_is_read_wherever_its_command_stands_and_with_fields_that_nobody_knows() {
+    let ping = Message::Ping(Ping::new(7));
+    for json in [
+        r#"{"command":"ping","nonce":7}"#,
+        r#"{"nonce":7,"command":"ping"}"#,
+        r#"{"more":[1.5,{"x":null,"y":-1,"z":true}],"nonce":7,"command":"ping"}"#,
+        r#"{"command":"ping","more":{"x":1.5},"nonce":7}"#,
+    ] {
+        assert_eq!(
+            serde_json::from_str::<Message>(json).unwrap(),
+            ping,
+            "{json}"
+        );
+    }
+    for json in [
+        r#"{"command":"verack","x":[1]}"#,
+        r#"{"x":[1],"command":"verack"}"#,
+    ] {
+        let verack = serde_json::from_str::<Message>(json).unwrap();
+        assert_eq!(verack, Message::Verack);
+    }
+    assert_refused::<Message>(json!({}), "missing field `command`");
+    assert_refused::<Message>(json!({ "nonce": 7 }), "missing field `command`");
+    assert_refused::<Message>(json!({ "command": 7 }), "invalid type");
+    assert_refused::<Message>(json!({ "command": "feefilter" }), "missing field `rate`");
+    assert_refused::<Message>(json!({ "command": "foobar" }), "missing field `payload`");
+    assert_refused::<Message>(json!({ "a": 1, "command": "ping", "nonce": -1 }), "-1");
+    assert_refused::<Message>(json!("ping"), "an object with `command`");
+}
+
+#[test]
+fn a_block_is_read_by_people_in_full_with_its_hashes() {
+    let block = Block::genesis(Network::Regtest);
+    let txid = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b";
+    let coinbase = block.transactions().next().unwrap();
+    let script = |script: &[u8]| hex::encode(script);
+    let expected = json!({
+        "command": "block",
+        "header": {
+            "hash": "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206",
+            "version": 1,
+            "previous": "0".repeat(64),
+            "merkle_root": txid,
+            "time": 1_296_688_602,
+            "bits": "207fffff",
+            "nonce": 2,
+        },
+        "transactions": [{
+            "txid": txid,
+            "version": 1,
+            "inputs": [{
+                "previous": { "txid": "0".repeat(64), "index": u32::MAX },
+                "script": script(coinbase.inputs().next().unwrap().script),
+                "sequence": u32::MAX,
+            }],
+            "outputs": [{
+                "value": 5_000_000_000_i64,
+                "script": script(coinbase.outputs().next().unwrap().script),
+            }],
+            "lock_time": 0,
+        }],
+    });
+    assert_eq!(to_value(Message::from(block.clone())).unwrap(), expected);
+    let transaction = &expected["transactions"][0];
+    assert_eq!(&to_value(coinbase).unwrap(), transaction);
+    assert_eq!(&to_value(Transaction::from(coinbase)).unwrap(), transaction);
+    assert_eq!(&to_value(Tx::from(coinbase)).unwrap(), transaction);
+    assert_eq!(to_value(block.header()).unwrap(), expected["header"]);
+    let views = (coinbase.inputs().next(), coinbase.outputs().next());
+    assert_eq!(to_value(views.0).unwrap(), transaction["inputs"][0]);
+    assert_eq!(to_value(views.1).unwrap(), transaction["outputs"][0]);
+    let bytes = postcard::to_stdvec(&coinbase).unwrap();
+    let tx = postcard::from_bytes::<Tx>(&bytes).unwrap();
+    assert_eq!(tx, Tx::from(coinbase));
+}
+
+#[test]
+fn a_hash_may_be_left_out_and_has_to_be_that_of_the_content() {
+    let block = Block::genesis(Network::Regtest);
+    let other = "1".repeat(64);
+    let mut json = to_value(&block).unwrap();
+    json["header"].as_object_mut().unwrap().remove("hash");
+    json["transactions"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("txid");
+    assert_eq!(read::<Block>(json.clone()).unwrap(), block);
+    let mut wrong = json.clone();
+    wrong["header"]["hash"] = json!(other);
+    assert_refused::<Block>(wrong, "the content has the hash 0f9188f1");
+    let mut wrong = json;
+    wrong["transactions"][0]["txid"] = json!(other);
+    assert_refused::<Tx>(
+        wrong["transactions"][0].clone(),
+        "the content has the hash 4a5e1e4b",
+    );
+    assert_refused::<Block>(wrong, "the content has the hash 4a5e1e4b");
+}
+
+#[test]
+fn small_types_have_the_forms_that_the_documentation_says() {
+    let hash = "00000000839a8e6886ab5951d76f411475428afc90947ee320161bbf18eb6048";
+    let block = hash.parse::<BlockHash>().unwrap();
+    assert_eq!(to_value(block).unwrap(), hash);
+    for (inventory, kind) in [
+        (Inventory::Tx(Txid(block.0)), json!("tx")),
+        (Inventory::Block(block), json!("block")),
+        (Inventory::FilteredBlock(block), json!("filtered_block")),
+        (Inventory::CompactBlock(block), json!("compact_block")),
+        (Inventory::DatarefTx(Txid(block.0)), json!("datareftx")),
+        (
+            Inventory::Unknown {
+                kind: 0x4000_0001,
+                hash: block.into(),
+            },
+            json!(0x4000_0001),
+        ),
+    ] {
+        let expected = json!({ "type": kind, "hash": hash });
+        assert_eq!(to_value(inventory).unwrap(), expected);
+        let number = json!({ "type": inventory.kind(), "hash": hash });
+        assert_eq!(read::<Inventory>(number).unwrap(), inventory);
+    }
+    assert_eq!(to_value(WireString::from("é\n")).unwrap(), "é\n");
+    let bytes = WireString::from(&[b'a', 0xff][..]);
+    assert_eq!(to_value(&bytes).unwrap(), json!({ "hex": "61ff" }));
+    let text = read::<WireString>(json!({ "hex": "61" })).unwrap();
+    assert_eq!(text, "a");
+    let ack = StreamAck {
+        association_id: AssociationId::Null,
+        stream_type: StreamType::Data1,
+    };
+    let expected = json!({ "association_id": "none", "stream_type": "DATA1" });
+    assert_eq!(to_value(ack).unwrap(), expected);
+    let reject = Reject::new("tx", RejectCode::DUST, "dust");
+    let expected = json!({ "message": "tx", "code": 0x41, "reason": "dust", "hash": null });
+    assert_eq!(to_value(&reject).unwrap(), expected);
+    assert_eq!(to_value(Network::Regtest.magic()).unwrap(), "dab5bffa");
+    let limits = to_value(PayloadLimits::default()).unwrap();
+    assert_eq!(limits["ceiling"], Value::Null);
+    let address = bsv_p2p::wire::NetworkAddress::new(
+        Services::NETWORK | Services::BITCOIN_CASH,
+        "203.0.114.7:8333".parse().unwrap(),
+    );
+    let expected = json!({ "services": 33, "ip": "203.0.114.7", "port": 8333 });
+    assert_eq!(to_value(address).unwrap(), expected);
+    let error = DecodeError::TooLong {
+        field: "filter",
+        limit: 1,
+        got: 2,
+    };
+    let expected = json!({ "error": "too_long", "field": "filter", "limit": 1, "got": 2 });
+    assert_eq!(to_value(error).unwrap(), expected);
+}
+
+#[test]
+fn what_a_type_cannot_hold_is_refused() {
+    for hash in ["", "0", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64)] {
+        assert_refused::<Txid>(json!(hash), "64 hexadecimal digits");
+    }
+    for magic in [
+        "dab5bff",
+        "dab5bf",
+        "dab5bffaff",
+        "dab5bffg",
+        "+ab5bffa",
+        "éé",
+    ] {
+        assert!(read::<Magic>(json!(magic)).is_err(), "{magic}");
+        assert!(read::<CompactTarget>(json!(magic)).is_err(), "{magic}");
+    }
+    for name in ["1234567890123", "é", "a\u{1}", "a\0", "\0"] {
+        assert_refused::<Command>(json!(name), "up to twelve printable ASCII characters");
+    }
+    for id in ["", "None", "7"] {
+        assert_refused::<AssociationId>(json!(id), "a UUID or `none`");
+    }
+    let hash = "0".repeat(64);
+    for kind in [
+        json!("witness_tx"),
+        json!(-1),
+        json!(1_u64 << 32),
+        json!(null),
+    ] {
+        let inventory = json!({ "type": kind, "hash": hash });
+        assert_refused::<Inventory>(inventory, "the name or the number");
+    }
+    for string in [
+        json!(7),
+        json!({}),
+        json!({ "hex": "0" }),
+        json!({ "hex": 7 }),
+    ] {
+        assert_refused::<WireString>(string, "a text, or an object with `hex`");
+    }
+    assert_refused::<StreamType>(json!("DATA5"), "unknown variant");
+    let filter = |bytes: usize, functions: u32| {
+        json!({
+            "data": "00".repeat(bytes),
+            "hash_functions": functions,
+            "tweak": 0,
+            "flags": 0,
+        })
+    };
+    assert!(read::<BloomFilter>(filter(36_000, 50)).is_ok());
+    assert_refused::<BloomFilter>(filter(36_001, 50), "at most 36000 are allowed");
+    assert_refused::<BloomFilter>(filter(36_000, 51), "at most 50 are allowed");
+}
+
+/// As `bytes` stand in a format that nobody reads: behind their length.
+fn behind_length(bytes: &[u8]) -> Vec<u8> {
+    postcard::to_stdvec(bytes).unwrap()
+}
+
+#[test]
+fn bytes_that_are_not_a_value_or_more_than_one_are_refused() {
+    let header = BlockHeader::genesis(Network::Regtest).to_bytes();
+    assert!(postcard::from_bytes::<BlockHeader>(&behind_length(&header)).is_ok());
+    // One more than a block without transactions.
+    let longer = [&header[..], &[0, 0]].concat();
+    for bytes in [&header[..79], &longer, &[]] {
+        let bytes = behind_length(bytes);
+        assert!(postcard::from_bytes::<BlockHeader>(&bytes).is_err());
+        assert!(postcard::from_bytes::<Tx>(&bytes).is_err());
+        assert!(postcard::from_bytes::<Block>(&bytes).is_err());
+        assert!(postcard::from_bytes::<Txid>(&bytes).is_err());
+    }
+    // A message is taken as from a peer.
+    let message = [&behind_length(b"ping")[..], &behind_length(&[7; 9])].concat();
+    let read = postcard::from_bytes::<Message>(&message).unwrap();
+    assert_eq!(read, Message::Ping(Ping::new(0x0707_0707_0707_0707)));
+    let message = [&behind_length(b"ping")[..], &behind_length(&[7; 7])].concat();
+    assert!(postcard::from_bytes::<Message>(&message).is_err());
+}

@@ -1,0 +1,125 @@
+//! What serde makes of what is told of a peer.
+
+use std::fmt::Debug;
+use std::io;
+use std::time::Duration;
+
+use bsv_p2p::Network;
+use bsv_p2p::connection::Traffic;
+use bsv_p2p::session::{Consequence, DisconnectReason, PeerInfo, RoundTrip, UserAgentPolicy};
+use bsv_p2p::wire::{
+    AssociationId, DecodeError, ForeignMagic, Reject, RejectCode, Services, WireString,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json, to_value};
+
+#[track_caller]
+fn assert_form<T>(value: &T, json: Value)
+where
+    T: Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    assert_eq!(to_value(value).unwrap(), json);
+    let text = json.to_string();
+    assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), value);
+    let bytes = postcard::to_stdvec(value).unwrap();
+    assert_eq!(&postcard::from_bytes::<T>(&bytes).unwrap(), value);
+}
+
+#[test]
+fn what_is_told_of_a_peer_comes_back_as_it_was() {
+    let info = PeerInfo {
+        version: 70016,
+        services: Services(33),
+        timestamp: -1,
+        user_agent: WireString::from(&b"/node\xff/"[..]),
+        start_height: 7,
+        relay: true,
+        association_id: Some(AssociationId::Null),
+    };
+    let json = json!({
+        "version": 70016,
+        "services": 33,
+        "timestamp": -1,
+        "user_agent": { "hex": "2f6e6f6465ff2f" },
+        "start_height": 7,
+        "relay": true,
+        "association_id": "none",
+    });
+    assert_form(&info, json);
+    let traffic = Traffic {
+        messages_in: 1,
+        messages_out: 2,
+        bytes_in: 3,
+        bytes_out: u64::MAX,
+    };
+    let json = json!({
+        "messages_in": 1,
+        "messages_out": 2,
+        "bytes_in": 3,
+        "bytes_out": u64::MAX,
+    });
+    assert_form(&traffic, json);
+    let round_trip = RoundTrip {
+        last: Some(Duration::from_micros(1_250)),
+        min: Some(Duration::from_secs(1)),
+        smoothed: None,
+    };
+    let json = json!({ "last": 0.00125, "min": 1, "smoothed": null });
+    assert_form(&round_trip, json);
+    assert_form(&UserAgentPolicy::Any, json!("any"));
+    let policy = UserAgentPolicy::Refuse(vec!["*x*".into()]);
+    assert_form(&policy, json!({ "refuse": ["*x*"] }));
+    assert_form(&Consequence::CoolDown, json!("cool_down"));
+}
+
+#[test]
+fn the_reason_of_an_end_is_a_name_with_details() {
+    for (reason, json) in [
+        (
+            DisconnectReason::EndOfStream,
+            json!({ "reason": "end_of_stream" }),
+        ),
+        (
+            DisconnectReason::PingTimedOut {
+                after: Duration::from_secs(60),
+            },
+            json!({ "reason": "ping_timed_out", "detail": { "after": 60 } }),
+        ),
+        (
+            DisconnectReason::Io(io::ErrorKind::BrokenPipe),
+            json!({ "reason": "io", "detail": "BrokenPipe" }),
+        ),
+        (
+            DisconnectReason::PeerFull(Box::new(Reject::new("version", RejectCode::TOO_BUSY, "x"))),
+            json!({
+                "reason": "peer_full",
+                "detail": { "message": "version", "code": 0x44, "reason": "x", "hash": null },
+            }),
+        ),
+        (
+            DisconnectReason::MalformedVersion(DecodeError::Truncated {
+                field: "nonce",
+                needed: 8,
+                left: 1,
+            }),
+            json!({
+                "reason": "malformed_version",
+                "detail": { "error": "truncated", "field": "nonce", "needed": 8, "left": 1 },
+            }),
+        ),
+        (
+            DisconnectReason::WrongMagic(ForeignMagic {
+                expected: Network::Mainnet.magic(),
+                got: Network::Stn.magic(),
+            }),
+            json!({
+                "reason": "wrong_magic",
+                "detail": { "expected": "e3e1f3e8", "got": "fbcec4f9" },
+            }),
+        ),
+    ] {
+        assert_eq!(to_value(&reason).unwrap(), json);
+        assert!(postcard::to_stdvec(&reason).is_ok());
+    }
+}
