@@ -54,6 +54,14 @@ pub enum EnrichedHeaderError {
         /// How many there are.
         got: usize,
     },
+    /// The proof is one of a place that a block of so many transactions does not have.
+    #[error("the proof is one of index {index} in a block of {transactions} transactions")]
+    IndexBeyondBlock {
+        /// How many transactions the block is said to have.
+        transactions: u32,
+        /// The index of the proof.
+        index: u32,
+    },
     /// The proof is not one of this transaction in this block.
     #[error(transparent)]
     Proof(#[from] MerkleProofError),
@@ -86,7 +94,7 @@ impl EnrichedHeader {
     }
 
     /// Checks that the transaction with the miner's information is in the block of this header, in a tree of a depth that fits
-    /// the number of transactions. That the coinbase names it is not checked.
+    /// the number of transactions, and at a place below that number. That the coinbase names it is not checked.
     ///
     /// # Errors
     ///
@@ -95,8 +103,8 @@ impl EnrichedHeader {
         self.verify_part(self.miner_info.as_ref().ok_or(Error::NoMinerInfo)?)
     }
 
+    /// The proof's form comes first: what it takes to compute a root is bounded by the depth of a tree.
     fn verify_part(&self, part: &TxAndProof) -> Result<(), Error> {
-        part.verify_in(&self.header)?;
         let transactions = self.transaction_count;
         let (expected, got) = (depth(transactions), part.proof.nodes().len());
         if transactions == 0 || got != expected as usize {
@@ -106,7 +114,14 @@ impl EnrichedHeader {
                 got,
             });
         }
-        Ok(())
+        let index = part.proof.index();
+        if index >= transactions {
+            return Err(Error::IndexBeyondBlock {
+                transactions,
+                index,
+            });
+        }
+        Ok(part.verify_in(&self.header)?)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::Network;
-use crate::wire::{MerkleProof, OutPoint, Transaction, TransactionInput, Tx, TxOrId, merkle_root};
+use crate::wire::{
+    MerkleProof, MerkleProofNode, OutPoint, Transaction, TransactionInput, Tx, TxOrId, merkle_root,
+};
 
 fn tx(previous: OutPoint) -> Tx {
     let input = TransactionInput {
@@ -126,6 +128,40 @@ fn a_number_of_transactions_that_needs_another_depth_is_refused() {
         assert_eq!(header.verify_coinbase(), judged);
         assert_eq!(header.verify_miner_info(), judged);
     }
+}
+
+#[test]
+fn more_nodes_than_a_tree_has_levels_are_refused_before_they_are_hashed() {
+    let (mut header, _) = full();
+    let coinbase = header.coinbase.as_mut().unwrap();
+    let proof = &coinbase.proof;
+    let (transaction, target) = (proof.transaction().clone(), proof.target());
+    let nodes = [MerkleProofNode::DUPLICATE; 33];
+    coinbase.proof = MerkleProof::new(0, transaction, target, nodes);
+    let refused = Err(Error::DepthMismatch {
+        transactions: 3,
+        expected: 2,
+        got: 33,
+    });
+    assert_eq!(header.verify_coinbase(), refused);
+}
+
+#[test]
+fn a_place_behind_the_last_transaction_is_refused() {
+    let (mut header, [coinbase, miner_info, other]) = full();
+    // The tree has four transactions, the header says three: that is the same depth.
+    let txids = [coinbase, other, Txid([4; 32]), miner_info];
+    header.header.merkle_root = merkle_root(txids).0;
+    let part = header.miner_info.as_mut().unwrap();
+    part.proof = MerkleProof::for_block(&txids, 3, header.header.hash()).unwrap();
+    let (transactions, index) = (3, 3);
+    let refused = Err(Error::IndexBeyondBlock {
+        transactions,
+        index,
+    });
+    assert_eq!(header.verify_miner_info(), refused);
+    header.transaction_count = 4;
+    assert_eq!(header.verify_miner_info(), Ok(()));
 }
 
 #[test]
