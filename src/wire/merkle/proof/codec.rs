@@ -2,8 +2,7 @@
 
 use super::{MerkleProof, MerkleProofNode, MerkleProofTarget, TxOrId};
 use crate::wire::{
-    BlockHash, Decode, DecodeError, Encode, Hash256, MerkleRoot, Reader, Tx, Txid,
-    compact_size_len, write_compact_size,
+    Decode, DecodeError, Encode, Hash256, Reader, Tx, Txid, compact_size_len, write_compact_size,
 };
 
 impl MerkleProof {
@@ -24,11 +23,7 @@ impl Decode for MerkleProof {
             TxOrId::Tx(Tx::decode(reader)?)
         };
         let hash = Hash256(reader.array("proof target")?);
-        let target = match flags & !Self::FLAG_TX {
-            0 => MerkleProofTarget::Block(BlockHash(hash.0)),
-            Self::FLAG_MERKLE_ROOT => MerkleProofTarget::MerkleRoot(MerkleRoot(hash.0)),
-            flags => MerkleProofTarget::Unknown { flags, hash },
-        };
+        let target = MerkleProofTarget::of_flags(flags, hash);
         let nodes = reader.count("proof nodes", MerkleProofNode::LEN)?;
         let start = reader.clone();
         reader.take("proof nodes", nodes * MerkleProofNode::LEN)?;
@@ -70,7 +65,7 @@ impl Encode for MerkleProof {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Transaction;
+    use crate::wire::{BlockHash, MerkleRoot, Transaction};
 
     fn tx() -> Tx {
         Tx::from(&Transaction::default())
