@@ -95,10 +95,11 @@ impl<'a> Expected<'a> {
         for (index, transaction) in compact.prefilled() {
             places[index as usize] = Some(Transaction::from(transaction));
         }
+        let candidates = looked_at(compact, pool);
         let named = places.iter_mut().filter(|place| place.is_none());
-        named
-            .zip(compact.short_ids())
-            .for_each(|(place, id)| *place = found(compact, pool, id));
+        for (place, id) in named.zip(compact.short_ids()) {
+            *place = found(&candidates, id);
+        }
         Ok(Self { compact, places })
     }
 
@@ -130,25 +131,28 @@ impl<'a> Expected<'a> {
     }
 }
 
-/// What a pool has for a short id: nothing if two of its transactions have it. Candidates behind the one with which every short
-/// id has one are not looked at.
-fn found(compact: &CompactBlock, pool: &[(Txid, Tx)], id: u64) -> Option<Transaction> {
+/// The candidates under their short ids. Those behind the one with which every short id of the block has one are not
+/// looked at.
+fn looked_at<'a>(compact: &CompactBlock, pool: &'a [(Txid, Tx)]) -> Vec<(u64, &'a (Txid, Tx))> {
     let key = compact.short_id_key();
-    let names: Vec<u64> = pool.iter().map(|(txid, _)| key.short_id(txid)).collect();
-    let firsts = compact
-        .short_ids()
-        .map(|id| names.iter().position(|name| *name == id));
-    let last = firsts
-        .collect::<Option<Vec<_>>>()
-        .and_then(|at| at.into_iter().max());
-    let looked_at = &pool[..last.map_or(pool.len(), |last| last + 1)];
-    let mut matching = looked_at
+    let mut named: Vec<_> = pool
         .iter()
-        .filter(|(txid, _)| key.short_id(txid) == id);
-    let (name, tx) = matching.next()?;
-    matching
-        .all(|(other, _)| other == name)
-        .then(|| Transaction::from(tx.view()))
+        .map(|candidate| (key.short_id(&candidate.0), candidate))
+        .collect();
+    let first = |id| named.iter().position(|(other, _)| *other == id);
+    let firsts: Option<Vec<usize>> = compact.short_ids().map(first).collect();
+    if let Some(last) = firsts.and_then(|firsts| firsts.into_iter().max()) {
+        named.truncate(last + 1);
+    }
+    named
+}
+
+/// What the candidates have for a short id: nothing if two of different names have it.
+fn found(candidates: &[(u64, &(Txid, Tx))], id: u64) -> Option<Transaction> {
+    let mut matching = candidates.iter().filter(|(other, _)| *other == id);
+    let (_, (name, tx)) = matching.next()?;
+    let alone = matching.all(|(_, (other, _))| other == name);
+    alone.then(|| Transaction::from(tx.view()))
 }
 
 /// A block that waits for transactions, and what it must come to.
