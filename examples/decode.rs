@@ -22,7 +22,10 @@ mod shared;
 #[derive(Parser)]
 #[command(name = "decode")]
 struct Arguments {
-    /// Frames in hexadecimal, one behind the other; without them, each line of standard input has some
+    /// Frames in hexadecimal; without them, those of standard input, line by line.
+    ///
+    /// An argument or a line may have several frames one behind the other, with spaces anywhere, and may begin with 0x. A line of
+    /// spaces alone has none. If a frame is cut off it takes the rest of its line for its content, and the next line goes on.
     hex: Option<String>,
     /// The network of the frames: mainnet, testnet, stn or regtest
     #[arg(long, default_value = "mainnet", value_parser = shared::network())]
@@ -85,7 +88,7 @@ impl Output {
     fn print(&mut self, frame: Result<Decoded, String>) -> io::Result<()> {
         self.frames += 1;
         match frame {
-            Ok(decoded) => shared::say(serde_json::to_string(&decoded)?),
+            Ok(decoded) => shared::say_json(&decoded),
             Err(error) => {
                 self.refused += 1;
                 shared::say_json(&json!({ "error": error }))
@@ -107,10 +110,13 @@ fn hexadecimal<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::E
     serializer.serialize_str(&hex::encode(bytes))
 }
 
-/// The bytes of a line in hexadecimal, in which spaces may stand anywhere.
+/// The bytes of a line in hexadecimal, in which spaces may stand anywhere, and 0x in front.
 fn bytes(line: &[u8]) -> Result<Vec<u8>, String> {
     let mut digits = line.to_vec();
     digits.retain(|byte| !byte.is_ascii_whitespace());
+    if let [b'0', b'x' | b'X', _, ..] = digits[..] {
+        digits.drain(..2);
+    }
     hex::decode(digits).map_err(|error| format!("not hexadecimal: {error}"))
 }
 

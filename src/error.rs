@@ -157,7 +157,9 @@ const fn blame(reason: &DisconnectReason) -> Blame {
         | MalformedVersion(_)
         | MalformedProtoconf(_)
         | SecondProtoconf
-        | StreamRefused => Blame::Peer,
+        | StreamRefused
+        | BadInventoryType { .. }
+        | FilterRefused { .. } => Blame::Peer,
         PeerFull(_)
         | RefusedByPeer(_)
         | VersionTooOld { .. }

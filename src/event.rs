@@ -4,16 +4,20 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::memory::MemoryGuard;
 use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo};
 use crate::wire::{Command, Message};
 
 /// Something that happened to a peer's connection.
 ///
-/// The events of one peer come in one order, each once: `ConnectionEstablished`, `HandshakeComplete`, then one of
-/// `ConnectionLost` and `ConnectionFailed`; the latter also without the others.
+/// The events of one connection come in one order, each once: `ConnectionEstablished`, `HandshakeComplete`, then one of
+/// `ConnectionLost`, `ConnectionRestarting`, `ConnectionFailed` and `ConnectionRejectedCapacity`; the last three also without the others.
+/// After `ConnectionRestarting` the same peer's next connection follows in the same order, or `ConnectionFailed` if there will be none
+/// after all.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ControlEvent {
@@ -35,7 +39,25 @@ pub enum ControlEvent {
         /// What it said of itself.
         info: Box<PeerInfo>,
     },
-    /// The connection ended after the handshake.
+    /// The connection ended or could not be opened, and will be opened again.
+    ConnectionRestarting {
+        /// The peer.
+        peer_id: Uuid,
+        /// Where it is.
+        address: SocketAddr,
+        /// Why it ended.
+        reason: DisconnectReason,
+        /// After which pause it is dialled again; zero for at once.
+        after: Duration,
+    },
+    /// We had no room for a peer that dialled us, and told it so. Nothing follows.
+    ConnectionRejectedCapacity {
+        /// The peer.
+        peer_id: Uuid,
+        /// Where it is.
+        address: SocketAddr,
+    },
+    /// The connection ended after the handshake. It will not be opened again.
     ConnectionLost {
         /// The peer.
         peer_id: Uuid,
@@ -44,7 +66,7 @@ pub enum ControlEvent {
         /// Why.
         reason: DisconnectReason,
     },
-    /// The connection could not be opened, or ended before the handshake was complete.
+    /// The connection could not be opened, or ended before the handshake was complete. It will not be opened again.
     ConnectionFailed {
         /// The peer.
         peer_id: Uuid,
@@ -85,6 +107,8 @@ impl ControlEvent {
         match self {
             ControlEvent::ConnectionEstablished { .. } => "ConnectionEstablished",
             ControlEvent::HandshakeComplete { .. } => "HandshakeComplete",
+            ControlEvent::ConnectionRestarting { .. } => "ConnectionRestarting",
+            ControlEvent::ConnectionRejectedCapacity { .. } => "ConnectionRejectedCapacity",
             ControlEvent::ConnectionLost { .. } => "ConnectionLost",
             ControlEvent::ConnectionFailed { .. } => "ConnectionFailed",
             ControlEvent::PeerMisbehavior { .. } => "PeerMisbehavior",
@@ -100,6 +124,12 @@ impl ControlEvent {
                 peer_id, address, ..
             }
             | ControlEvent::HandshakeComplete {
+                peer_id, address, ..
+            }
+            | ControlEvent::ConnectionRestarting {
+                peer_id, address, ..
+            }
+            | ControlEvent::ConnectionRejectedCapacity {
                 peer_id, address, ..
             }
             | ControlEvent::ConnectionLost {
@@ -140,6 +170,22 @@ impl fmt::Display for ControlEvent {
                     "{address}: handshake complete with {user_agent}, version {version}, \
                      services {services}, height {start_height}"
                 )
+            }
+            ControlEvent::ConnectionRestarting {
+                address,
+                reason,
+                after,
+                ..
+            } => {
+                write!(f, "{address}: connection ended: {reason}; dialling again ")?;
+                if after.is_zero() {
+                    f.write_str("at once")
+                } else {
+                    write!(f, "in {after:.1?}")
+                }
+            }
+            ControlEvent::ConnectionRejectedCapacity { address, .. } => {
+                write!(f, "{address}: turned away, there is no room")
             }
             ControlEvent::ConnectionLost {
                 address, reason, ..
@@ -188,18 +234,32 @@ pub struct BitcoinMessageEvent {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SharedMessage(Arc<Shared>);
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Shared {
     message: Message,
     payload_len: u64,
+    /// The payload's memory, unless the message itself holds it.
+    _memory: Option<MemoryGuard>,
+}
+
+impl PartialEq for Shared {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.message, self.payload_len) == (&other.message, other.payload_len)
+    }
 }
 
 impl SharedMessage {
     /// Shares a message whose payload had `payload_len` bytes on the wire.
     pub fn new(message: Message, payload_len: u64) -> Self {
+        Self::holding(message, payload_len, None)
+    }
+
+    /// The same, holding the memory that the payload is counted with.
+    pub(crate) fn holding(message: Message, payload_len: u64, memory: Option<MemoryGuard>) -> Self {
         Self(Arc::new(Shared {
             message,
             payload_len,
+            _memory: memory,
         }))
     }
 

@@ -7,9 +7,9 @@
 //! use std::time::Duration;
 //! use bsv_p2p::{Connection, ConnectionConfig, Network, local_node::LocalNode};
 //!
-//! # fn main() -> Result<(), bsv_p2p::Error> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let local = LocalNode::start()?; // a regtest node in this process; any other address works the same
-//! local.mine(3);
+//! local.mine(3)?;
 //!
 //! let config = ConnectionConfig::new(Network::Regtest);
 //! let mut node = Connection::connect(&local.address().to_string(), &config)?;
@@ -55,6 +55,7 @@ pub mod connection;
 mod error;
 pub mod event;
 pub mod local_node;
+mod memory;
 pub mod network;
 #[cfg(feature = "serde")]
 mod serde_with;
@@ -63,6 +64,7 @@ pub mod wire;
 
 pub use connection::{Connection, ConnectionConfig};
 pub use error::{Blame, Error, Wait};
+pub use memory::PayloadMemory;
 pub use network::Network;
 
 /// The README's code, compiled and run as tests.

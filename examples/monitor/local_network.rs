@@ -34,8 +34,8 @@ impl LocalNetwork {
         let miner = thread::spawn(move || {
             let mut turns = nodes.iter().cycle();
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(BLOCK_INTERVAL) {
-                if let Some(node) = turns.next() {
-                    node.mine(1);
+                if let Some(Err(refused)) = turns.next().map(|node| node.mine(1)) {
+                    log::warn!("no block was mined: {refused}");
                 }
             }
         });

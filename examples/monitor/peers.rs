@@ -69,10 +69,9 @@ impl Peers {
 
     fn dial(&self, address: SocketAddr) -> Result<PeerConnectionHandle, Error> {
         let setup = PeerConnectionSetup {
-            config: self.config.clone(),
             nonces: self.nonces.clone(),
             events: self.bus.clone(),
-            slot: None,
+            ..PeerConnectionSetup::new(self.config.clone())
         };
         PeerConnectionActor::spawn_outbound(address, setup)
     }

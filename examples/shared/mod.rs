@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use bsv_p2p::Network;
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde_json::Value;
+use serde::Serialize;
 
 /// How a tool fails: with one line on standard error and exit status 1.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
@@ -74,6 +74,19 @@ pub(crate) fn say(line: impl Display) -> io::Result<()> {
 }
 
 /// Prints an object in one line, at once.
-pub(crate) fn say_json(object: &Value) -> io::Result<()> {
-    say(object)
+///
+/// Texts that peers sent may be in it: what is not plain ASCII is escaped, so that a terminal cannot take it for more
+/// than text.
+pub(crate) fn say_json(object: &impl Serialize) -> io::Result<()> {
+    let mut line = String::new();
+    for character in serde_json::to_string(object)?.chars() {
+        if matches!(character, ' '..='~') {
+            line.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                line += &format!("\\u{unit:04x}");
+            }
+        }
+    }
+    say(line)
 }

@@ -48,6 +48,12 @@ pub struct ConnectionConfig {
     /// How many bytes of messages a `Connection` keeps that came while something else was waited for; 32 MiB by
     /// default. The oldest are dropped and counted.
     pub kept_bytes: u64,
+    /// How many bytes of payloads an actor's peer may hold, from their arrival until the program has dropped them; 64 MiB by default, at
+    /// least `session.limits.buffered`. Without room nothing is read.
+    pub max_payload_memory: u64,
+    /// How long an actor waits for such room before it ends the connection; 30 s by default.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    pub memory_timeout: Duration,
     /// After how much silence TCP itself probes the peer; 60 s by default, `None` for never.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
     pub tcp_keepalive: Option<Duration>,
@@ -67,6 +73,8 @@ impl ConnectionConfig {
             outbox_bytes: 16 * 1024 * 1024,
             outbox_messages: 10_000,
             kept_bytes: 32 * 1024 * 1024,
+            max_payload_memory: 64 * 1024 * 1024,
+            memory_timeout: Duration::from_secs(30),
             tcp_keepalive: Some(Duration::from_secs(60)),
         }
     }
@@ -88,6 +96,7 @@ impl ConnectionConfig {
             ("connect_timeout", self.connect_timeout),
             ("read_stall_timeout", self.read_stall_timeout),
             ("write_timeout", self.write_timeout),
+            ("memory_timeout", self.memory_timeout),
             ("tcp_keepalive", self.tcp_keepalive.unwrap_or(Duration::MAX)),
         ] {
             let right = !value.is_zero();
@@ -101,7 +110,13 @@ impl ConnectionConfig {
             "at least 1 is needed",
         )?;
         let bytes = self.outbox_bytes;
-        ConfigError::unless(bytes > 0, "outbox_bytes", &bytes, "at least 1 is needed")
+        ConfigError::unless(bytes > 0, "outbox_bytes", &bytes, "at least 1 is needed")?;
+        ConfigError::unless(
+            self.max_payload_memory >= self.session.limits.buffered,
+            "max_payload_memory",
+            &self.max_payload_memory,
+            "at least session.limits.buffered is needed",
+        )
     }
 }
 

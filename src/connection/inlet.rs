@@ -8,10 +8,9 @@ use super::ConnectionConfig;
 use super::progress::ReadProgress;
 use super::stream::{ReadWait, Stream, is_timeout};
 use super::traffic::TrafficCounters;
+use crate::memory::MemoryGuard;
 use crate::session::{Delivery, DisconnectReason, Session, TransportEnd};
-use crate::wire::{
-    Command, DecodeError, DropCause, FrameReader, Incoming, Message, PayloadLimits, SMALL_FRAME,
-};
+use crate::wire::{Command, DecodeError, DropCause, FrameReader, Incoming, Message, SMALL_FRAME};
 
 /// The way in: socket, frames, messages.
 #[derive(Debug)]
@@ -20,22 +19,33 @@ pub(super) struct Inlet {
     progress: ReadProgress,
     wait: ReadWait,
     counters: Arc<TrafficCounters>,
+    /// What the payload that arrives may hold; `None` where nobody counts.
+    memory: Option<MemoryGuard>,
 }
 
 /// What has arrived.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    Message(Message, u64),
+    Message(Message, Weight),
     Malformed(Command, DecodeError),
     Dropped(DropCause),
     PassedOver { command: Command, len: u64 },
 }
 
+/// What a payload costs.
+#[derive(Debug)]
+pub(super) struct Weight {
+    /// Its length in bytes.
+    pub(super) len: u64,
+    /// Its memory, unless the message itself holds that.
+    pub(super) memory: Option<MemoryGuard>,
+}
+
 /// What the program gets.
 #[derive(Debug)]
 pub(super) enum Received {
-    /// A message, and the length of its payload in bytes.
-    Message(Message, u64),
+    /// A message, and what its payload weighs.
+    Message(Message, Weight),
     /// A payload too long to be kept.
     PassedOver { command: Command, len: u64 },
 }
@@ -48,11 +58,27 @@ impl Inlet {
             progress: ReadProgress::new(config.read_stall_timeout),
             wait: ReadWait::default(),
             counters,
+            memory: None,
         }
     }
 
-    pub(super) fn set_limits(&mut self, limits: PayloadLimits) {
-        self.frames.set_limits(limits);
+    /// Counts the memory of payloads as that of `memory`.
+    pub(super) fn count_memory(&mut self, memory: MemoryGuard) {
+        self.memory = Some(memory);
+    }
+
+    /// Whether there is memory for what the next read may bring.
+    pub(super) fn has_memory(&mut self) -> bool {
+        match (&mut self.memory, self.frames.may_keep()) {
+            (None, _) => true,
+            (Some(memory), 0) => memory.has_room(),
+            (Some(memory), more) => memory.try_resize((self.frames.kept() + more) as u64),
+        }
+    }
+
+    /// Other rules hold from now on, for a payload that is arriving from its next bytes.
+    pub(super) fn update_config(&mut self, config: &ConnectionConfig) {
+        self.progress.set_stall_timeout(config.read_stall_timeout);
     }
 
     pub(super) fn on_pause(&mut self, pause: Duration) {
@@ -98,12 +124,16 @@ impl Inlet {
                     .frames
                     .arriving()
                     .is_some_and(|(len, _)| len >= SMALL_FRAME);
-                session.with(|session| {
+                let (limits, expected) = session.with(|session| {
                     session.on_received(now);
                     if large {
                         session.on_transfer(now);
                     }
+                    (session.limits(), session.expected())
                 });
+                self.frames.set_limits(limits);
+                // Something may have been asked for while we waited.
+                self.frames.set_expected(expected);
                 true
             }
             Err(error) if is_timeout(&error) || error.kind() == io::ErrorKind::Interrupted => {
@@ -135,7 +165,7 @@ impl Inlet {
             }
         };
         let now = Instant::now();
-        let (delivery, limits) = session.with(|session| {
+        let (delivery, limits, expected) = session.with(|session| {
             let delivery = match &arrival {
                 Arrival::Message(message, _) => session.on_message(message, now),
                 Arrival::Malformed(command, error) => {
@@ -148,12 +178,13 @@ impl Inlet {
                 }
                 Arrival::PassedOver { .. } => Delivery::Deliver,
             };
-            (delivery, session.limits())
+            (delivery, session.limits(), session.expected())
         });
-        self.set_limits(limits);
+        self.frames.set_limits(limits);
+        self.frames.set_expected(expected);
         match (delivery, arrival) {
-            (Delivery::Deliver, Arrival::Message(message, len)) => {
-                Next::Received(Received::Message(message, len))
+            (Delivery::Deliver, Arrival::Message(message, weight)) => {
+                Next::Received(Received::Message(message, weight))
             }
             (Delivery::Deliver, Arrival::PassedOver { command, len }) => {
                 Next::Received(Received::PassedOver { command, len })
@@ -167,17 +198,31 @@ impl Inlet {
             return Ok(None);
         };
         self.progress.on_frame();
-        self.counters.add_message_in();
         Ok(Some(match incoming {
             Incoming::Frame(frame) => {
                 let len = frame.payload.len() as u64;
-                match Message::decode(frame.command, frame.payload) {
-                    Ok(message) => Arrival::Message(message, len),
+                self.counters.add_message_in(Some(frame.command), len);
+                let memory = self.memory.as_mut().map(|memory| memory.split_off(len));
+                let (payload, memory) = match memory {
+                    Some(memory) if Message::shares_payload(frame.command) => {
+                        (memory.guard(frame.payload), None)
+                    }
+                    memory => (frame.payload, memory),
+                };
+                match Message::decode(frame.command, payload) {
+                    Ok(message) => Arrival::Message(message, Weight { len, memory }),
                     Err(error) => Arrival::Malformed(frame.command, error),
                 }
             }
-            Incoming::Dropped(cause) => Arrival::Dropped(cause),
-            Incoming::PassedOver { command, len } => Arrival::PassedOver { command, len },
+            Incoming::Dropped(cause) => {
+                // How long it was is not told: nobody is to rely on it.
+                self.counters.add_message_in(cause.command(), 0);
+                Arrival::Dropped(cause)
+            }
+            Incoming::PassedOver { command, len } => {
+                self.counters.add_message_in(Some(command), len);
+                Arrival::PassedOver { command, len }
+            }
         }))
     }
 

@@ -3,6 +3,7 @@
 //! - [`Connection`] has no threads: connect, send, receive and ask, one caller at a time.
 //! - [`PeerConnectionActor`] gives a peer a thread that reads, answers and tells an [`EventBus`]; its
 //!   [`PeerConnectionHandle`] sends, from any thread.
+//! - [`Supervisor`] opens connections again that were lost, as its [`RestartPlan`] says.
 
 mod actor;
 mod blocking;
@@ -14,17 +15,22 @@ mod lanes;
 mod outbox;
 mod progress;
 mod random;
+mod restart;
 mod slots;
 mod stop;
 mod stream;
+mod supervisor;
 mod traffic;
 
 pub use actor::{
-    PeerConnectionActor, PeerConnectionCommand, PeerConnectionHandle, PeerConnectionSetup,
+    ConnectionStatistics, PeerConnectionActor, PeerConnectionCommand, PeerConnectionHandle,
+    PeerConnectionSetup,
 };
 pub use blocking::Connection;
 pub use config::ConnectionConfig;
 pub use dial::resolve;
 pub use event_bus::EventBus;
+pub use restart::{RestartConfig, RestartPlan, RestartTracking, Verdict};
 pub use slots::{ConnectionSlots, SlotGuard};
-pub use traffic::Traffic;
+pub use supervisor::Supervisor;
+pub use traffic::{CommandTraffic, Traffic};

@@ -34,9 +34,6 @@ pub(super) struct Outbox {
 struct Shared {
     stream: Arc<Stream>,
     magic: Magic,
-    write_timeout: Duration,
-    max_bytes: usize,
-    max_messages: usize,
     counters: Arc<TrafficCounters>,
     state: Mutex<State>,
     /// Told when something was written, or the outbox closed.
@@ -45,8 +42,8 @@ struct Shared {
     work: Condvar,
 }
 
-#[derive(Default)]
 struct State {
+    bounds: Bounds,
     lanes: Lanes,
     /// How many messages and bytes the writer thread has taken out of the lanes, and writes.
     in_flight: (usize, usize),
@@ -58,7 +55,50 @@ struct State {
     closed: Option<DisconnectReason>,
 }
 
+/// How much may wait, and how long a frame may take.
+#[derive(Clone, Copy)]
+struct Bounds {
+    write_timeout: Duration,
+    max_bytes: usize,
+    max_messages: usize,
+}
+
+impl From<&ConnectionConfig> for Bounds {
+    fn from(config: &ConnectionConfig) -> Self {
+        Self {
+            write_timeout: config.write_timeout,
+            max_bytes: config.outbox_bytes,
+            max_messages: config.outbox_messages,
+        }
+    }
+}
+
+impl Bounds {
+    fn deadline(&self, len: usize) -> Instant {
+        write_deadline(self.write_timeout, len, Instant::now())
+    }
+}
+
 impl State {
+    fn new(config: &ConnectionConfig) -> Self {
+        Self {
+            bounds: config.into(),
+            lanes: Lanes::default(),
+            in_flight: (0, 0),
+            writer_runs: false,
+            scratch: Vec::new(),
+            last_transfer: None,
+            closed: None,
+        }
+    }
+
+    /// A message above the limit is taken when no other waits: else it could never be sent.
+    fn has_room(&self, len: usize) -> bool {
+        let (messages, bytes) = self.lanes.bulk_load();
+        let (messages, bytes) = (messages + self.in_flight.0, bytes + self.in_flight.1);
+        messages < self.bounds.max_messages && (bytes + len <= self.bounds.max_bytes || bytes == 0)
+    }
+
     /// Whether everything is handed to the system.
     fn is_idle(&self) -> bool {
         self.in_flight == (0, 0) && self.lanes.is_empty()
@@ -83,11 +123,8 @@ impl Outbox {
         let shared = Shared {
             stream,
             magic: config.magic(),
-            write_timeout: config.write_timeout,
-            max_bytes: config.outbox_bytes,
-            max_messages: config.outbox_messages,
             counters,
-            state: Mutex::default(),
+            state: Mutex::new(State::new(config)),
             room: Condvar::new(),
             work: Condvar::new(),
         };
@@ -115,7 +152,7 @@ impl Outbox {
         deadline: Instant,
     ) -> Result<(), NotTaken> {
         let mut state = self.shared.state.lock();
-        while !self.shared.has_room(&state, frame.len()) {
+        while !state.has_room(frame.len()) {
             if let Some(reason) = &state.closed {
                 return Err(NotTaken::Closed(reason.clone()));
             }
@@ -131,13 +168,21 @@ impl Outbox {
             return Ok(());
         }
         let frame = EncodedFrame::new(self.shared.magic, message);
+        let len = frame.len();
         if !state.lanes.push_reply(frame) {
             let waiting = state.lanes.bytes() as u64;
             let reason = DisconnectReason::SlowReader { waiting };
             self.shared.close(&mut state, reason.clone());
             return Err(NotTaken::Closed(reason));
         }
+        self.shared.counters.add_message_out(message.command(), len);
         self.set_off(state)
+    }
+
+    /// Other bounds hold from now on. What waits already stays, and a frame that has begun keeps its deadline.
+    pub(super) fn update_config(&self, config: &ConnectionConfig) {
+        self.shared.state.lock().bounds = config.into();
+        self.shared.room.notify_all();
     }
 
     /// Waits until everything is handed to the system, or until `deadline`; returns whether it is.
@@ -211,7 +256,7 @@ impl Outbox {
         if bytes < whole {
             // Rare: the system's buffer is full. What is left waits as a frame of its own.
             let frame = EncodedFrame::new(self.shared.magic, message);
-            let deadline = self.shared.deadline(frame.len());
+            let deadline = state.bounds.deadline(frame.len());
             state.lanes.begun = Some(BegunFrame {
                 frame,
                 written: bytes,
@@ -219,7 +264,9 @@ impl Outbox {
             });
             self.wake_writer(state);
         }
-        self.shared.counters.add_message_out();
+        self.shared
+            .counters
+            .add_message_out(message.command(), whole);
         Ok(true)
     }
 
@@ -227,13 +274,14 @@ impl Outbox {
         if let Some(reason) = &state.closed {
             return Err(NotTaken::Closed(reason.clone()));
         }
+        let (command, len) = (frame.command(), frame.len());
         state.lanes.push_back(Lane::Bulk, frame);
+        self.shared.counters.add_message_out(command, len);
         self.set_off(state)
     }
 
     /// Sees to it that what has just been queued is written: at once if nothing was before it.
     fn set_off(&self, mut state: MutexGuard<'_, State>) -> Result<(), NotTaken> {
-        self.shared.counters.add_message_out();
         let alone = state.in_flight == (0, 0) && state.lanes.len() == 1;
         if alone && Stream::WRITES_WITHOUT_WAITING {
             self.shared.write_now(&mut state)?;
@@ -272,10 +320,6 @@ impl Outbox {
 }
 
 impl Shared {
-    fn deadline(&self, len: usize) -> Instant {
-        write_deadline(self.write_timeout, len, Instant::now())
-    }
-
     /// Waits until something was written, or the outbox closed.
     fn wait_for_room(
         &self,
@@ -290,13 +334,6 @@ impl Shared {
         }
     }
 
-    /// A message above the limit is taken when no other waits: else it could never be sent.
-    fn has_room(&self, state: &State, len: usize) -> bool {
-        let (messages, bytes) = state.lanes.bulk_load();
-        let (messages, bytes) = (messages + state.in_flight.0, bytes + state.in_flight.1);
-        messages < self.max_messages && (bytes + len <= self.max_bytes || bytes == 0)
-    }
-
     fn close(&self, state: &mut State, reason: DisconnectReason) {
         state.closed.get_or_insert(reason);
         state.lanes = Lanes::default();
@@ -307,7 +344,8 @@ impl Shared {
 
     /// Writes without waiting, under the lock, what is first in line.
     fn write_now(&self, state: &mut State) -> Result<(), NotTaken> {
-        let deadline = |len| self.deadline(len);
+        let bounds = state.bounds;
+        let deadline = |len| bounds.deadline(len);
         let written = state
             .lanes
             .write(deadline, |parts| self.stream.write_now(parts));
@@ -335,7 +373,6 @@ impl Shared {
 
     /// The writer thread: writes what waits, and ends when it has been idle.
     fn run_writer(&self) {
-        let deadline = |len| self.deadline(len);
         let mut state = self.state.lock();
         loop {
             while state.closed.is_none() && state.lanes.is_empty() {
@@ -349,6 +386,8 @@ impl Shared {
                 state.writer_runs = false;
                 return;
             }
+            let bounds = state.bounds;
+            let deadline = |len| bounds.deadline(len);
             let Some(batch) = state.lanes.gather(deadline) else {
                 continue;
             };

@@ -54,6 +54,10 @@ impl ReadProgress {
         }
     }
 
+    pub(super) fn set_stall_timeout(&mut self, timeout: Duration) {
+        self.stall_timeout = timeout;
+    }
+
     /// A frame is complete: what arrives from now on is another one.
     pub(super) fn on_frame(&mut self) {
         self.payload = None;

@@ -9,7 +9,12 @@ use crate::session::NonceSource;
 /// be different from those of other nodes, not secret.
 pub(super) fn nonces() -> NonceSource {
     // Zero would mean "no ping is open" to a node.
-    Box::new(|| RandomState::new().hash_one(()).max(1))
+    Box::new(|| number().max(1))
+}
+
+/// Any number.
+pub(super) fn number() -> u64 {
+    RandomState::new().hash_one(())
 }
 
 /// The clock in seconds since 1970; 0 before.

@@ -80,6 +80,13 @@ pub struct SlotGuard {
     slots: ConnectionSlots,
 }
 
+impl SlotGuard {
+    /// Where the place is.
+    pub fn slots(&self) -> &ConnectionSlots {
+        &self.slots
+    }
+}
+
 impl Drop for SlotGuard {
     fn drop(&mut self) {
         self.slots.release();

@@ -71,6 +71,12 @@ impl Stream {
         self.tcp.set_nonblocking(nonblocking)
     }
 
+    /// Says that nothing more will be written. Reading goes on.
+    pub(super) fn finish_writing(&self) {
+        // A socket that is closed already cannot be written to either.
+        let _ = self.tcp.shutdown(Shutdown::Write);
+    }
+
     /// Ends both directions and wakes whoever reads or writes. Never blocks.
     pub(super) fn shut_down(&self) {
         // A socket that is closed already is what is wanted.

@@ -2,16 +2,38 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::wire::{BASIC_HEADER_LEN, Command, EXTENDED_HEADER_LEN, Message};
+
+/// How many messages have a counter of their own; what nobody knows shares one more.
+const KNOWN: usize = Message::COMMANDS.len();
+
 /// Counts messages and bytes of one connection. Each number is exact; together they may be a moment apart.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TrafficCounters {
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    commands: [CommandCounters; KNOWN + 1],
+}
+
+#[derive(Debug, Default)]
+struct CommandCounters {
     messages_in: AtomicU64,
     messages_out: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
 }
 
-/// How much has gone each way on a connection.
+impl Default for TrafficCounters {
+    fn default() -> Self {
+        Self {
+            bytes_in: AtomicU64::default(),
+            bytes_out: AtomicU64::default(),
+            commands: std::array::from_fn(|_| CommandCounters::default()),
+        }
+    }
+}
+
+/// How much has gone each way, on a connection or of one kind of message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Traffic {
@@ -21,17 +43,38 @@ pub struct Traffic {
     pub messages_out: u64,
     /// Bytes that have come, headers included.
     pub bytes_in: u64,
-    /// Bytes handed to the system, headers included.
+    /// Bytes handed to the system, headers included; of one kind of message, also those in the queue in front of it.
     pub bytes_out: u64,
 }
 
+/// How much has gone each way of one kind of message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct CommandTraffic {
+    /// The messages' name; [`CommandTraffic::OTHERS`] for all that have no type together.
+    pub command: Command,
+    /// How many, and how many bytes.
+    pub traffic: Traffic,
+}
+
+impl CommandTraffic {
+    /// Stands for all messages that this library has no type for, as the node calls them in `getpeerinfo`.
+    pub const OTHERS: Command = Command::new("*other*");
+}
+
 impl TrafficCounters {
-    pub(super) fn add_message_in(&self) {
-        self.messages_in.fetch_add(1, Relaxed);
+    /// A frame has come whole. One whose command is no name counts among the others.
+    pub(super) fn add_message_in(&self, command: Option<Command>, payload_len: u64) {
+        let counters = self.of(command);
+        counters.messages_in.fetch_add(1, Relaxed);
+        let len = frame_len(payload_len);
+        counters.bytes_in.fetch_add(len, Relaxed);
     }
 
-    pub(super) fn add_message_out(&self) {
-        self.messages_out.fetch_add(1, Relaxed);
+    pub(super) fn add_message_out(&self, command: Command, frame_len: usize) {
+        let counters = self.of(Some(command));
+        counters.messages_out.fetch_add(1, Relaxed);
+        counters.bytes_out.fetch_add(frame_len as u64, Relaxed);
     }
 
     pub(super) fn add_bytes_in(&self, bytes: usize) {
@@ -42,12 +85,95 @@ impl TrafficCounters {
         self.bytes_out.fetch_add(bytes as u64, Relaxed);
     }
 
+    /// Everything together.
     pub(super) fn snapshot(&self) -> Traffic {
+        let sum = |number: fn(&CommandCounters) -> &AtomicU64| {
+            let numbers = self.commands.iter().map(number);
+            numbers.map(|number| number.load(Relaxed)).sum()
+        };
         Traffic {
-            messages_in: self.messages_in.load(Relaxed),
-            messages_out: self.messages_out.load(Relaxed),
+            messages_in: sum(|counters| &counters.messages_in),
+            messages_out: sum(|counters| &counters.messages_out),
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
         }
+    }
+
+    /// The kinds of messages that have gone either way.
+    pub(super) fn by_command(&self) -> Vec<CommandTraffic> {
+        let names = Message::COMMANDS.iter().chain([&CommandTraffic::OTHERS]);
+        let each = names.zip(&self.commands).map(|(command, counters)| {
+            let traffic = Traffic {
+                messages_in: counters.messages_in.load(Relaxed),
+                messages_out: counters.messages_out.load(Relaxed),
+                bytes_in: counters.bytes_in.load(Relaxed),
+                bytes_out: counters.bytes_out.load(Relaxed),
+            };
+            CommandTraffic {
+                command: *command,
+                traffic,
+            }
+        });
+        each.filter(|each| each.traffic != Traffic::default())
+            .collect()
+    }
+
+    fn of(&self, command: Option<Command>) -> &CommandCounters {
+        let number = command.and_then(Message::number_of);
+        &self.commands[number.unwrap_or(KNOWN)]
+    }
+}
+
+/// A peer may choose the longer header for a short payload, which nobody does.
+fn frame_len(payload_len: u64) -> u64 {
+    let header = if payload_len > u64::from(u32::MAX) {
+        EXTENDED_HEADER_LEN
+    } else {
+        BASIC_HEADER_LEN
+    };
+    payload_len.saturating_add(header as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_message_counts_for_itself_and_the_unknown_ones_together() {
+        let counters = TrafficCounters::default();
+        let ping = Command::new("ping");
+        counters.add_message_in(Some(ping), 8);
+        counters.add_message_in(Some(Command::new("foo")), 1);
+        counters.add_message_in(None, 2);
+        counters.add_message_out(ping, 32);
+        counters.add_message_out(ping, 32);
+        let ping = CommandTraffic {
+            command: ping,
+            traffic: Traffic {
+                messages_in: 1,
+                messages_out: 2,
+                bytes_in: 32,
+                bytes_out: 64,
+            },
+        };
+        let others = CommandTraffic {
+            command: CommandTraffic::OTHERS,
+            traffic: Traffic {
+                messages_in: 2,
+                bytes_in: 51,
+                ..Traffic::default()
+            },
+        };
+        assert_eq!(counters.by_command(), [ping, others]);
+        assert_eq!(counters.snapshot().messages_in, 3);
+        assert_eq!(counters.snapshot().messages_out, 2);
+    }
+
+    #[test]
+    fn every_known_command_has_a_number_of_its_own() {
+        for (at, command) in Message::COMMANDS.iter().enumerate() {
+            assert_eq!(Message::number_of(*command), Some(at));
+        }
+        assert_eq!(Message::number_of(Command::new("foo")), None);
     }
 }

@@ -29,10 +29,12 @@
 
 mod block_rules;
 mod chain;
+mod listener;
 mod locator;
 mod mempool;
 mod mining;
 mod node;
+mod shared;
 mod state;
 
 pub use block_rules::Refused;

@@ -2,27 +2,22 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::Receiver;
-use parking_lot::{Condvar, Mutex};
 
+use super::listener::{listen, wake};
+use super::shared::Shared;
 use super::state::State;
-use super::{Inserted, InvalidTransaction};
+use super::{Inserted, InvalidTransaction, Refused};
 use crate::connection::{ConnectionConfig, EventBus};
 use crate::error::Error;
 use crate::event::Event;
 use crate::network::Network;
 use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
-
-/// How long the listener rests when the system has no descriptors left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long the connection that wakes the listener may take.
-const WAKE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A regtest node in the process, on loopback, with a real chain: for tests, examples and the tests of programs.
 ///
@@ -36,9 +31,9 @@ const WAKE_TIMEOUT: Duration = Duration::from_secs(1);
 /// use bsv_p2p::local_node::LocalNode;
 /// use bsv_p2p::{Connection, ConnectionConfig, Network};
 ///
-/// # fn main() -> Result<(), bsv_p2p::Error> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let node = LocalNode::start()?;
-/// node.mine(3);
+/// node.mine(3)?;
 ///
 /// let config = ConnectionConfig::new(Network::Regtest);
 /// let peer = Connection::connect(&node.address().to_string(), &config)?;
@@ -49,13 +44,6 @@ const WAKE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct LocalNode {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-}
-
-struct Shared {
-    state: Mutex<State>,
-    /// Told after every change of the state.
-    changed: Condvar,
-    stopped: AtomicBool,
 }
 
 impl LocalNode {
@@ -90,11 +78,7 @@ impl LocalNode {
         let own_address = listener.local_addr().map_err(system)?;
         let events = EventBus::new();
         let inbox = events.subscribe();
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(config, own_address, events)),
-            changed: Condvar::new(),
-            stopped: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(State::new(config, own_address, events)));
         let mut node = Self {
             shared: shared.clone(),
             threads: Vec::new(),
@@ -117,7 +101,7 @@ impl LocalNode {
 
     /// Where the node listens.
     pub fn address(&self) -> SocketAddr {
-        self.shared.state.lock().own_address()
+        self.shared.state().own_address()
     }
 
     /// Dials another node. Returns at once; [`LocalNode::wait_for_peers`] tells when it is there.
@@ -126,22 +110,20 @@ impl LocalNode {
     ///
     /// [`Error::System`] if there is no thread to be had.
     pub fn connect(&self, address: SocketAddr) -> Result<(), Error> {
-        self.shared.state.lock().dial(address)
+        self.shared.state().dial(address)
     }
 
     /// Mines `count` blocks with what waits in the pool, tells the peers, and returns their hashes.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If the chain does not take its own block: it is full, or the clock is before 2011.
-    pub fn mine(&self, count: usize) -> Vec<BlockHash> {
-        let mined = (0..count).map(|_| {
-            // Block by block, so that peers are answered in between.
-            let mined = self.shared.state.lock().mine();
-            mined.unwrap_or_else(|refused| panic!("the chain refuses its own block: {refused}"))
-        });
+    /// [`Refused`] if the chain does not take a block: it is full, with what peers have sent perhaps, or the clock is before
+    /// 2011. The blocks mined before that one stay, and peers have been told.
+    pub fn mine(&self, count: usize) -> Result<Vec<BlockHash>, Refused> {
+        // Block by block, so that peers are answered in between.
+        let mined = (0..count).map(|_| self.shared.state().mine());
         let mined = mined.collect();
-        self.shared.changed.notify_all();
+        self.shared.tell_changed();
         mined
     }
 
@@ -151,77 +133,66 @@ impl LocalNode {
     ///
     /// [`InvalidTransaction`] if it cannot be one. Scripts and spends are not verified.
     pub fn submit(&self, transaction: &Transaction) -> Result<Inserted, InvalidTransaction> {
-        let inserted = self
-            .shared
-            .state
-            .lock()
-            .add_transaction(&Tx::from(transaction), None);
-        self.shared.changed.notify_all();
+        let tx = Tx::from(transaction);
+        let inserted = self.shared.state().add_transaction(&tx, None);
+        self.shared.tell_changed();
         inserted
     }
 
     /// The height of the active chain's last block; the genesis block has 0.
     pub fn height(&self) -> u32 {
-        self.shared.state.lock().chain.tip().0
+        self.shared.state().chain.tip().0
     }
 
     /// The hash of the active chain's last block.
     pub fn tip(&self) -> BlockHash {
-        self.shared.state.lock().chain.tip().1
+        self.shared.state().chain.tip().1
     }
 
     /// The hash of the active chain's block at `height`.
     pub fn block_hash(&self, height: u32) -> Option<BlockHash> {
-        self.shared.state.lock().chain.hash_at(height)
+        self.shared.state().chain.hash_at(height)
     }
 
     /// A block, by its hash.
     pub fn block(&self, hash: BlockHash) -> Option<Block> {
-        self.shared.state.lock().chain.block(&hash).cloned()
+        self.shared.state().chain.block(&hash).cloned()
     }
 
     /// A transaction that waits to be mined.
     pub fn pooled_transaction(&self, txid: Txid) -> Option<Tx> {
-        self.shared.state.lock().transaction(&txid)
+        self.shared.state().transaction(&txid)
     }
 
     /// How many peers have completed the handshake.
     pub fn peer_count(&self) -> usize {
-        self.shared.state.lock().ready_peers()
+        self.shared.state().ready_peers()
     }
 
     /// Waits until at least `count` peers are connected; returns whether they are. Blocks at most for `timeout`.
     #[must_use = "the wait may have come to its end"]
     pub fn wait_for_peers(&self, count: usize, timeout: Duration) -> bool {
-        self.wait(timeout, |state| state.ready_peers() >= count)
+        self.shared
+            .wait(timeout, |state| state.ready_peers() >= count)
     }
 
     /// Waits until the active chain's last block is `tip`; returns whether it is. Blocks at most for `timeout`.
     #[must_use = "the wait may have come to its end"]
     pub fn wait_for_tip(&self, tip: BlockHash, timeout: Duration) -> bool {
-        self.wait(timeout, |state| state.chain.tip().1 == tip)
+        self.shared
+            .wait(timeout, |state| state.chain.tip().1 == tip)
     }
 
     /// Waits until a transaction is in the pool; returns whether it is. Blocks at most for `timeout`.
     #[must_use = "the wait may have come to its end"]
     pub fn wait_for_transaction(&self, txid: Txid, timeout: Duration) -> bool {
-        self.wait(timeout, |state| state.pool.contains(&txid))
+        self.shared
+            .wait(timeout, |state| state.pool.contains(&txid))
     }
 
     /// Ends all connections and threads, and returns when they are gone.
     pub fn shutdown(self) {
         drop(self);
-    }
-
-    fn wait(&self, timeout: Duration, mut reached: impl FnMut(&mut State) -> bool) -> bool {
-        let mut state = self.shared.state.lock();
-        let deadline = Instant::now() + timeout;
-        let missing = |state: &mut State| !reached(state);
-        !self
-            .shared
-            .changed
-            .wait_while_until(&mut state, missing, deadline)
-            .timed_out()
     }
 
     fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
@@ -237,12 +208,10 @@ impl LocalNode {
 
 impl Drop for LocalNode {
     fn drop(&mut self) {
-        self.shared.stopped.store(true, Relaxed);
-        let address = self.address();
-        // The listener waits in `accept`: a connection wakes it. It may be gone already.
-        let _ = TcpStream::connect_timeout(&reachable(address), WAKE_TIMEOUT);
+        self.shared.stop();
+        wake(self.address());
         // Dropped without the lock: their threads may wait for it.
-        let peers = self.shared.state.lock().close();
+        let peers = self.shared.state().close();
         drop(peers);
         for thread in self.threads.drain(..) {
             // A panic of a node's thread has been printed already.
@@ -264,39 +233,30 @@ impl fmt::Debug for LocalNode {
 /// Answers until the last connection and the bus are gone.
 fn answer(shared: &Shared, inbox: &Receiver<Event>) {
     for event in inbox {
-        let gone = shared.state.lock().on_event(event);
+        let gone = shared.state().on_event(event);
         // Waits for the thread of a connection that has ended: without the lock.
         drop(gone);
-        shared.changed.notify_all();
+        shared.tell_changed();
     }
 }
 
-fn listen(shared: &Shared, listener: &TcpListener) {
-    while !shared.stopped.load(Relaxed) {
-        let accepted = listener.accept();
-        let mut state = shared.state.lock();
-        match accepted {
-            Ok((stream, _)) => {
-                if let Err(error) = state.accept(stream) {
-                    log::warn!("local node: {error}");
-                }
-            }
-            Err(error) => {
-                drop(state);
-                log::warn!("local node: accepting a connection failed: {error}");
-                thread::sleep(ACCEPT_PAUSE);
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local_node::Chain;
 
-/// An address under which a listener at `address` can be reached from here.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-            (std::net::Ipv6Addr::LOCALHOST, v6.port()).into()
-        }
-        address => address,
+    #[test]
+    fn a_chain_that_is_full_refuses_the_next_block_and_keeps_those_before_it() {
+        let node = LocalNode::start().unwrap();
+        // Each block counts as its bytes and 1 KiB.
+        node.shared.state().chain = Chain::with_max_bytes(5_000);
+        let refused = node.mine(10);
+        assert!(
+            matches!(refused, Err(Refused::NoRoom { .. })),
+            "{refused:?}"
+        );
+        let height = node.height();
+        assert!((1..10).contains(&height), "{height}");
+        assert_eq!(node.block_hash(height), Some(node.tip()));
     }
 }

@@ -14,6 +14,7 @@ use crate::connection::{
 };
 use crate::error::Error;
 use crate::event::{ControlEvent, Event};
+use crate::memory::PayloadMemory;
 use crate::session::{Direction, DisconnectReason, NonceRegistry, PROTOCOL_VERSION};
 use crate::wire::{
     Addr, Block, BlockHash, BlockHeader, GetData, GetHeaders, Headers, Inv, Inventory,
@@ -37,6 +38,7 @@ pub(super) struct State {
     /// Where connections tell what happens; `None` once the node is closed.
     events: Option<EventBus>,
     nonces: NonceRegistry,
+    memory: PayloadMemory,
     own_address: SocketAddr,
     peers: HashMap<Uuid, Peer>,
     /// Where other nodes listen, as far as we know.
@@ -68,6 +70,7 @@ impl State {
             config,
             events: Some(events),
             nonces: NonceRegistry::default(),
+            memory: PayloadMemory::default(),
             own_address,
             peers: HashMap::new(),
             known_addresses: BTreeSet::from([own_address]),
@@ -395,6 +398,7 @@ impl State {
             config,
             nonces: self.nonces.clone(),
             events,
+            memory: self.memory.clone(),
             slot: None,
         })
     }

@@ -1,9 +1,9 @@
-//! Every way in which a connection can end, and what follows from each.
+//! Every way in which a connection can end.
 
 use std::io;
 use std::time::Duration;
 
-use crate::wire::{DecodeError, ForeignMagic, FrameError, Reject, Services, WireString};
+use crate::wire::{Command, DecodeError, ForeignMagic, FrameError, Reject, Services, WireString};
 
 /// Why a connection ended, or could not begin. The list is closed: there is no other end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +101,18 @@ pub enum DisconnectReason {
     /// The peer asked for a stream that we do not offer, or in a way that cannot be.
     #[error("the peer asked for a stream that is not offered")]
     StreamRefused,
+    /// The peer announced an object of a type that is never announced, only asked for.
+    #[error("the peer announced an object of type {kind}, only 1 (tx) and 2 (block) are expected")]
+    BadInventoryType {
+        /// The type's number.
+        kind: u32,
+    },
+    /// The peer sent a bloom filter, which we have not announced to serve, and is too old to know that this is needed.
+    #[error("the peer sent {command}, and bloom filters are not served")]
+    FilterRefused {
+        /// The message's name.
+        command: Command,
+    },
     /// The peer reset the connection.
     #[error("the peer reset the connection")]
     ConnectionReset,
@@ -202,96 +214,6 @@ pub enum DisconnectReason {
     /// A mistake of this library: a panic in the peer's thread.
     #[error("a mistake of this library ended the connection")]
     Bug,
-}
-
-/// What follows from the end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum Consequence {
-    /// Try again after a pause that grows.
-    BackOff,
-    /// Leave the peer alone until the cool-down is over. No ban.
-    CoolDown,
-    /// Connect again at once, if we dialled; when that has happened too often, back off.
-    Restart,
-    /// Refuse the peer's address for a day.
-    Ban,
-    /// Do not dial before the cool-down unless the program names the peer.
-    UntilNamed,
-    /// Nothing.
-    Nothing,
-}
-
-impl DisconnectReason {
-    /// What follows: the table that decides about restarts, pauses and bans.
-    pub const fn consequence(&self) -> Consequence {
-        use DisconnectReason::*;
-        match self {
-            NameNotResolved { .. }
-            | ResolveTimedOut { .. }
-            | ConnectRefused
-            | ConnectTimedOut { .. }
-            | Unreachable(_)
-            | ClosedInHandshake { .. }
-            | PeerFull(_) => Consequence::BackOff,
-            HandshakeTimedOut { .. }
-            | RefusedByPeer(_)
-            | VersionTooOld { .. }
-            | ServicesMissing { .. }
-            | SelfConnection
-            | MalformedVersion(_)
-            | MalformedProtoconf(_)
-            | SecondProtoconf
-            | StreamRefused => Consequence::CoolDown,
-            ConnectionReset | EndOfStream | Io(_) => Consequence::Restart,
-            PingTimedOut { .. }
-            | IdleTimedOut { .. }
-            | ReadStalled { .. }
-            | ReplyStalled { .. }
-            | SlowReader { .. }
-            | MemoryBudget
-            | StreamAbandoned => Consequence::BackOff,
-            Misbehaved { .. }
-            | FrameTooLong { .. }
-            | WrongMagic(_)
-            | BannedUserAgent { .. }
-            | WrongChain => Consequence::Ban,
-            Duplicate | OwnCapacity | Shutdown => Consequence::Nothing,
-            Command => Consequence::UntilNamed,
-            Bug => Consequence::BackOff,
-        }
-    }
-
-    /// Whether the network, and neither side, is to blame: the connection was lost or could not be opened.
-    pub const fn is_network_failure(&self) -> bool {
-        use DisconnectReason::*;
-        matches!(
-            self,
-            NameNotResolved { .. }
-                | ResolveTimedOut { .. }
-                | ConnectRefused
-                | ConnectTimedOut { .. }
-                | Unreachable(_)
-                | ClosedInHandshake { .. }
-                | ConnectionReset
-                | EndOfStream
-                | Io(_)
-        )
-    }
-
-    /// Whether another try at the same peer may go better, now or after a pause.
-    pub const fn is_retryable(&self) -> bool {
-        matches!(
-            self.consequence(),
-            Consequence::BackOff | Consequence::Restart
-        )
-    }
-
-    /// Whether the peer's address deserves a ban.
-    pub const fn is_ban(&self) -> bool {
-        matches!(self.consequence(), Consequence::Ban)
-    }
 }
 
 impl From<FrameError> for DisconnectReason {

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+/// Peers up to this protocol version exchange pings without a nonce, and no pongs (`src/version.h`).
+pub(super) const PING_WITHOUT_NONCE: i32 = 60000;
+
 /// How many pings of the program may be open at once; older ones are forgotten.
 const MAX_OPEN: usize = 64;
 
@@ -67,6 +70,15 @@ impl Keepalive {
             last_transfer: now,
             round_trip: RoundTrip::default(),
         }
+    }
+
+    /// Other times hold from now on, also for the ping that is open and the one that is due next.
+    pub(super) fn set(&mut self, interval: Duration, timeout: Duration) {
+        // A clock that cannot show a moment so early pings at the old one.
+        let earlier = self.next_ping.checked_sub(self.interval);
+        self.next_ping = earlier.map_or(self.next_ping, |last_ping| last_ping + interval);
+        self.interval = interval;
+        self.timeout = timeout;
     }
 
     pub(super) fn round_trip(&self) -> RoundTrip {

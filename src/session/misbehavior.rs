@@ -1,6 +1,6 @@
 //! What a peer did wrong, and how much that counts.
 
-use crate::wire::{Command, DecodeError, DropCause};
+use crate::wire::{Command, CompactBlockError, DecodeError, DropCause, DsDetectedError};
 
 /// Something that a peer did wrong without ending the connection by it.
 ///
@@ -51,6 +51,12 @@ pub enum Misbehavior {
         /// How large it is, and how large it may be.
         error: DecodeError,
     },
+    /// A `cmpctblock` came that can be no block; it was dropped.
+    #[error("a compact block came that can be no block: {0}")]
+    InvalidCompactBlock(CompactBlockError),
+    /// A `dsdetected` came that contradicts itself; it was dropped.
+    #[error("a dsdetected came that does not hold: {0}")]
+    InvalidDsDetected(DsDetectedError),
     /// A frame was dropped.
     #[error("a frame was dropped: {0}")]
     DroppedFrame(DropCause),
@@ -70,12 +76,16 @@ impl Misbehavior {
             | Misbehavior::Repeated { .. }
             | Misbehavior::ChecksumBurst(_) => 1,
             Misbehavior::Malformed { command, .. } if is_dsdetected(*command) => 10,
+            Misbehavior::Malformed { command, .. } if is_ignored(*command) => 0,
             Misbehavior::Malformed { error, .. } => match error {
                 DecodeError::SizeTooLarge { .. } => 1,
                 DecodeError::TooManyEntries { .. } => 20,
                 _ => 0,
             },
-            Misbehavior::OversizedFilter { .. } | Misbehavior::FilterNotServed { .. } => 100,
+            Misbehavior::InvalidDsDetected(_) => 10,
+            Misbehavior::OversizedFilter { .. }
+            | Misbehavior::FilterNotServed { .. }
+            | Misbehavior::InvalidCompactBlock(_) => 100,
             Misbehavior::DroppedFrame(_) => 0,
         }
     }
@@ -84,4 +94,13 @@ impl Misbehavior {
 /// The one message that scores whatever is wrong with it (`ProcessDoubleSpendMessage`).
 fn is_dsdetected(command: Command) -> bool {
     command.name() == "dsdetected"
+}
+
+/// What a node does not act on, so that it does not notice what is wrong with it: what it never asked for, a `reject`, and
+/// revocations where it keeps no miner IDs.
+pub(super) fn is_ignored(command: Command) -> bool {
+    matches!(
+        command.name(),
+        "alert" | "datareftx" | "hdrsen" | "merkleblock" | "notfound" | "reject" | "revokemid"
+    )
 }

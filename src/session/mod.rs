@@ -31,7 +31,9 @@
 //! [`Session::next_deadline`].
 
 mod config;
+mod consequence;
 mod disconnect;
+mod expectations;
 mod keepalive;
 mod machine;
 mod misbehavior;
@@ -44,11 +46,13 @@ mod user_agent;
 pub use config::{
     ConfigError, MINIMUM_PROTOCOL_VERSION, PROTOCOL_VERSION, SessionConfig, USER_AGENT,
 };
-pub use disconnect::{Consequence, DisconnectReason};
+pub use consequence::Consequence;
+pub use disconnect::DisconnectReason;
 pub use keepalive::RoundTrip;
 pub use machine::Session;
 pub use misbehavior::Misbehavior;
 pub use nonce::{NonceRegistry, NonceSource, OwnNonce};
+pub(crate) use outgoing::Receiver;
 pub use outgoing::SendRefused;
 pub use output::{Delivery, Output, PeerInfo, SessionEvent, TransportEnd};
 pub use state::{ConnectionState, Direction, InvalidTransition};

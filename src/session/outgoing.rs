@@ -1,10 +1,9 @@
 //! What may be sent: nothing of ours shall get us banned.
 
-use std::borrow::Cow;
-
+use super::keepalive::PING_WITHOUT_NONCE;
 use crate::wire::{
-    BloomFilter, Command, CompactBlock, Decode, Encode, FilterAdd, Inv, Inventory, MAX_ADDRESSES,
-    MAX_HEADERS, Mempool, Message, PayloadLimits, Reader, Services, inventory_limit,
+    Authch, Command, DecodeError, Encode, Inventory, MAX_ADDRESSES, MAX_HEADERS, Message,
+    PayloadLimits, Ping, Reader, Services, inventory_limit,
 };
 
 /// Why a message of the program is not sent.
@@ -22,8 +21,8 @@ pub enum SendRefused {
         /// The message's name.
         command: Command,
     },
-    /// More entries than the peer takes in one message: split it, with [`Inv::split`] or
-    /// [`GetData::split`](crate::wire::GetData::split).
+    /// More entries than the peer takes in one message: split it, with
+    /// [`Inv::split`](crate::wire::Inv::split) or [`GetData::split`](crate::wire::GetData::split).
     #[error("{command} has {entries} entries, the peer takes {limit}")]
     TooLarge {
         /// The message's name.
@@ -43,6 +42,15 @@ pub enum SendRefused {
         /// How many the peer takes.
         limit: u64,
     },
+    /// No receiver can read the message: a field holds more than may be sent, or what was built by hand is no message of
+    /// that name. `send_unchecked` sends it all the same.
+    #[error("{command} cannot be read by a receiver: {error}")]
+    Malformed {
+        /// The message's name.
+        command: Command,
+        /// The field, what it may hold and what it holds.
+        error: DecodeError,
+    },
     /// A default node punishes the message. `send_unchecked` sends it all the same.
     #[error("{command} is not sent: {rule}")]
     Punished {
@@ -55,12 +63,33 @@ pub enum SendRefused {
 
 /// What is known of a peer that bears on what it may be sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Receiver {
+pub(crate) struct Receiver {
+    /// Whether the handshake is complete.
+    pub(super) ready: bool,
     pub(super) services: Services,
     /// The least of both sides' protocol versions.
     pub(super) version: i32,
     /// The longest general payload that the peer takes.
     pub(super) max_payload: u32,
+}
+
+impl Receiver {
+    /// Checks whether the program may send `message`. It takes as long as reading the message, so that no lock should be
+    /// held: this is why it needs no session.
+    pub(crate) fn check(self, message: &Message) -> Result<(), SendRefused> {
+        self.check_unchecked(message)?;
+        check_manners(message, self)
+    }
+
+    /// Like [`Receiver::check`], but lets pass what a default node punishes and what nobody can read.
+    pub(crate) fn check_unchecked(self, message: &Message) -> Result<(), SendRefused> {
+        let command = message.command();
+        check_owner(command)?;
+        if !self.ready {
+            return Err(SendRefused::HandshakeIncomplete { command });
+        }
+        check_size(message, self)
+    }
 }
 
 /// The lowest protocol version that understands payloads above 4 GiB.
@@ -70,7 +99,7 @@ const EXTENDED_PAYLOADS: i32 = 70016;
 const EXTENDED_MARK: &str = "extmsg";
 
 /// Messages that belong to the session.
-pub(super) fn check_owner(command: Command) -> Result<(), SendRefused> {
+fn check_owner(command: Command) -> Result<(), SendRefused> {
     match command.name() {
         "version" | "verack" | "protoconf" | "createstrm" | "streamack" | "sendheaders" => {
             Err(SendRefused::SessionOwned { command })
@@ -81,7 +110,7 @@ pub(super) fn check_owner(command: Command) -> Result<(), SendRefused> {
 }
 
 /// Sizes for which every node bans or drops the sender.
-pub(super) fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
+fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
     let command = message.command();
     let limit = match command.name() {
         "inv" | "getdata" | "notfound" => inventory_limit(receiver.max_payload),
@@ -140,73 +169,58 @@ fn entries(message: &Message) -> usize {
     }
 }
 
-/// What a default node punishes.
-pub(super) fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
+/// What a default node punishes, and what nobody can read.
+fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
     let command = message.command();
     let punished = |rule| Err(SendRefused::Punished { command, rule });
-    let inv = match message {
-        Message::Inv(inv) => Some(Cow::Borrowed(inv)),
-        Message::Unknown { payload, .. } if command.name() == "inv" => {
-            Inv::decode_from(payload).ok().map(Cow::Owned)
-        }
-        _ => None,
-    };
-    if let Some(inv) = inv {
-        let welcome = |entry: &Inventory| matches!(entry, Inventory::Tx(_) | Inventory::Block(_));
-        if !inv.inventory.iter().all(welcome) {
-            return punished("a node closes the connection for types other than tx and block");
-        }
+    let is_filter = matches!(command.name(), "filterload" | "filteradd");
+    if is_filter && !receiver.services.contains(Services::BLOOM) {
+        return punished("a node without NODE_BLOOM bans the sender");
     }
-    let compact = match message {
-        Message::CompactBlock(compact) => Some(compact.clone()),
-        Message::Unknown { payload, .. } if command.name() == "cmpctblock" => {
-            CompactBlock::from_payload(payload.clone()).ok()
+    // What was built by hand under a name that has a type is judged as its receiver reads it.
+    let by_hand;
+    let read = match message {
+        Message::Unknown { payload, .. } => {
+            by_hand = Message::decode(command, payload.clone());
+            by_hand.as_ref().map_err(DecodeError::clone)
         }
-        _ => None,
+        known => known.check_fields().map(|()| known),
     };
-    if compact.is_some_and(|compact| compact.check().is_err()) {
-        return punished("a node bans the sender of a compact block that can be no block");
-    }
-    match command.name() {
-        "mempool" if wants_whole_mempool(message) => {
+    let read = match read {
+        Ok(read) => read,
+        Err(error) if is_filter && error.is_above_limit() => {
+            return punished(
+                "a node bans for filters above 36,000 bytes or 50 functions and elements above 520 bytes",
+            );
+        }
+        Err(error) => return Err(SendRefused::Malformed { command, error }),
+    };
+    match read {
+        Message::Inv(inv) if !inv.inventory.iter().all(may_be_announced) => {
+            punished("a node closes the connection for types other than tx and block")
+        }
+        Message::CompactBlock(compact) if compact.check().is_err() => {
+            punished("a node bans the sender of a compact block that can be no block")
+        }
+        Message::DsDetected(detected) if detected.verify().is_err() => {
+            punished("a node scores 10 for double spends that it cannot verify")
+        }
+        // Without effect, and without harm, is the one with an age.
+        Message::Mempool(request) if request.age().is_none() => {
             punished("a node closes the connection unless it is told not to")
         }
-        "filterload" | "filteradd" if !receiver.services.contains(Services::BLOOM) => {
-            punished("a node without NODE_BLOOM bans the sender")
+        Message::Authch(challenge) if challenge.version != Authch::VERSION => {
+            punished("a node refuses challenges of other versions than 1")
         }
-        "filterload" | "filteradd" if is_oversized_filter(message) => punished(
-            "a node bans for filters above 36,000 bytes or 50 functions and elements above 520 bytes",
-        ),
+        Message::Ping(Ping { nonce: None }) if receiver.version > PING_WITHOUT_NONCE => {
+            punished("a node refuses pings without a nonce from peers that know it")
+        }
         _ => Ok(()),
     }
 }
 
-/// Whether a `mempool`, however it was built, is of the forms for which a node closes the connection. Without effect, and
-/// without harm, is the one with an age.
-fn wants_whole_mempool(message: &Message) -> bool {
-    let request = match message {
-        Message::Mempool(request) => Some(*request),
-        Message::Unknown { payload, .. } => Mempool::decode_from(payload).ok(),
-        _ => None,
-    };
-    request.is_none_or(|request| request.age().is_none())
-}
-
-/// Whether a filter or an element, however it was built, is above the limits of the protocol.
-fn is_oversized_filter(message: &Message) -> bool {
-    match message {
-        // A `BloomFilter` is within its limits by itself.
-        Message::FilterAdd(add) => add.data.len() > BloomFilter::MAX_ELEMENT,
-        Message::Unknown { command, payload } => {
-            let read = if command.name() == "filteradd" {
-                FilterAdd::decode_from(payload).map(drop)
-            } else {
-                BloomFilter::decode_from(payload).map(drop)
-            };
-            read.is_err_and(|error| error.is_above_limit())
-        }
-        _ => false,
-    }
+fn may_be_announced(entry: &Inventory) -> bool {
+    matches!(entry, Inventory::Tx(_) | Inventory::Block(_))
 }
 
 #[cfg(test)]

@@ -90,6 +90,19 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// Refuses what is longer than its field may be.
+    pub(in crate::wire) fn unless_within(
+        field: &'static str,
+        limit: u64,
+        got: usize,
+    ) -> Result<(), Self> {
+        let got = got as u64;
+        if got > limit {
+            return Err(DecodeError::TooLong { field, limit, got });
+        }
+        Ok(())
+    }
+
     /// Whether there is more of something than there may be, by a limit of the protocol.
     pub(crate) const fn is_above_limit(&self) -> bool {
         matches!(
@@ -293,11 +306,8 @@ impl<'a> Reader<'a> {
     pub fn var_bytes(&mut self, field: &'static str, limit: u64) -> Result<&'a [u8], DecodeError> {
         let len = self.compact_size(field)?;
         if len > limit {
-            return Err(DecodeError::TooLong {
-                field,
-                limit,
-                got: len,
-            });
+            let got = len;
+            return Err(DecodeError::TooLong { field, limit, got });
         }
         match usize::try_from(len) {
             Ok(len) => self.take(field, len),

@@ -33,6 +33,9 @@ pub struct PayloadLimits {
     pub block: u64,
     /// The longest payload that is kept in memory, in bytes.
     pub buffered: u64,
+    /// The longest payload that is kept in memory of a `block`, `cmpctblock`, `blocktxn`, `hdrsen` or `tx` while nothing is
+    /// [expected](Expected), in bytes; never above `buffered`.
+    pub unrequested: u64,
     /// A ceiling over all the others but that of `protoconf`, in bytes; `u64::MAX` for none.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::unless_max"))]
     pub ceiling: u64,
@@ -57,6 +60,20 @@ impl PayloadLimits {
         self.limit_by_name(command.name().as_bytes())
     }
 
+    /// The longest payload that is kept of a command, in bytes. What is longer and within its limit is read past.
+    pub fn kept_limit(&self, command: Command, expected: Expected) -> u64 {
+        let unrequested = match command.name() {
+            "block" | "cmpctblock" | "blocktxn" | "hdrsen" => !expected.blocks,
+            "tx" => !expected.transactions,
+            _ => false,
+        };
+        if unrequested {
+            self.buffered.min(self.unrequested)
+        } else {
+            self.buffered
+        }
+    }
+
     pub(super) fn limit_by_name(&self, name: &[u8]) -> u64 {
         let limit = match name {
             b"protoconf" => return MAX_PROTOCONF_PAYLOAD,
@@ -78,15 +95,35 @@ impl PayloadLimits {
     }
 }
 
+/// Which large payloads somebody has asked for.
+///
+/// A peer that sends what nobody wants is not to fill the memory with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Blocks in any form: `block`, `cmpctblock`, `blocktxn`, `hdrsen`.
+    pub blocks: bool,
+    /// Transactions: `tx`.
+    pub transactions: bool,
+}
+
+impl Expected {
+    /// All of them.
+    pub const ALL: Self = Self {
+        blocks: true,
+        transactions: true,
+    };
+}
+
 impl Default for PayloadLimits {
     /// The node's defaults where it has any: 2 MiB, transactions of 10^9 bytes, blocks without a limit;
-    /// at most 32 MiB are kept in memory.
+    /// at most 32 MiB are kept in memory, and 1 MiB of what nobody has asked for.
     fn default() -> Self {
         Self {
             general: DEFAULT_MAX_RECEIVE_PAYLOAD,
             transaction: 1_000_000_000,
             block: i64::MAX as u64,
             buffered: 32 * 1024 * 1024,
+            unrequested: 1024 * 1024,
             ceiling: u64::MAX,
         }
     }
@@ -106,6 +143,31 @@ mod tests {
         assert_eq!(limit("foobar"), 2_097_152);
         assert_eq!(limit("block"), (1 << 63) - 1);
         assert_eq!(limit("getblocktxn"), 257_396_428_935_482_156);
+    }
+
+    #[test]
+    fn of_blocks_and_transactions_less_is_kept_unless_they_are_expected() {
+        let mut limits = PayloadLimits::default();
+        let nothing = Expected {
+            blocks: false,
+            transactions: false,
+        };
+        let kept = |limits: &PayloadLimits, name, expected| {
+            limits.kept_limit(Command::new(name), expected)
+        };
+        for name in ["block", "cmpctblock", "blocktxn", "hdrsen", "tx"] {
+            assert_eq!(kept(&limits, name, nothing), 1 << 20, "{name}");
+            assert_eq!(kept(&limits, name, Expected::ALL), 32 << 20, "{name}");
+        }
+        assert_eq!(kept(&limits, "inv", nothing), 32 << 20);
+        let blocks = Expected {
+            blocks: true,
+            ..nothing
+        };
+        assert_eq!(kept(&limits, "block", blocks), 32 << 20);
+        assert_eq!(kept(&limits, "tx", blocks), 1 << 20);
+        limits.buffered = 10;
+        assert_eq!(kept(&limits, "block", nothing), 10);
     }
 
     #[test]

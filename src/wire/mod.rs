@@ -43,6 +43,7 @@
 //! | [`AssociationId`] | the UUID; `"none"` for [`AssociationId::Null`] |
 //! | [`Services`], [`RejectCode`], [`BloomFlags`] | the number |
 //! | [`CompactTarget`] | eight hexadecimal digits, as `Display` shows it |
+//! | [`Work`] | 64 hexadecimal digits, as `Display` shows it |
 //! | [`Inventory`] | `type` and `hash`; the type is `tx`, `block`, `filtered_block`, `compact_block`, `datareftx`, or a number |
 //! | [`BlockHeader`] | its fields, and its `hash` |
 //! | [`Transaction`], [`Tx`] | its fields, inputs and outputs in full, and its `txid` |
@@ -51,11 +52,16 @@
 //! | [`MerkleProof`] | `flags`, `index`, `txid`, the whole `tx` if it is there, `target`, `nodes` |
 //! | [`CompactBlock`], [`GetBlockTxn`] | short ids as numbers, transactions in full, indexes absolute |
 //! | [`Hdrsen`], [`DsDetected`] | the list of `headers` or `blocks` in full |
+//! | [`TxOrId`], [`MerkleProofTarget`], [`Extended`] | the name of the case, and its content if it has any |
 //! | all others | an object with their fields; null for what is not there |
 //!
 //! A `hash` or `txid` may be left out of what is read; if it is there, it has to be that of the content. What a type
 //! cannot hold is refused, and fields that nobody knows are ignored. A [`Message::Unknown`] with the name of a known message is
 //! read as that message.
+//!
+//! Of what a program could build with its fields and no receiver would take, see [`Message::check_fields`], nothing can be read
+//! either. Errors, iterators, frames on their way ([`Incoming`], [`EncodedFrame`]),
+//! and what does work ([`FrameReader`], [`HeaderChain`], [`Reconstruction`]) are no data.
 //!
 //! Formats that nobody reads get a message as its command and its payload, blocks, headers, transactions,
 //! filters and inventory as the bytes of the wire, and hashes as 32 bytes.
@@ -71,6 +77,7 @@ mod encode;
 mod frame;
 mod hash;
 mod header_chain;
+mod hex_text;
 mod inventory;
 mod limits;
 mod locator;
@@ -104,8 +111,8 @@ pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid, merkle_root, sha25
 pub use header_chain::{Extended, HeaderChain, HeaderChainError};
 pub use inventory::Inventory;
 pub use limits::{
-    DEFAULT_MAX_RECEIVE_PAYLOAD, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_PROTOCONF_PAYLOAD, PayloadLimits,
-    inventory_limit,
+    DEFAULT_MAX_RECEIVE_PAYLOAD, Expected, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_PROTOCONF_PAYLOAD,
+    PayloadLimits, inventory_limit,
 };
 pub use locator::locator_heights;
 pub use merkle::{

@@ -20,6 +20,9 @@ pub struct NetworkAddress {
 }
 
 impl NetworkAddress {
+    /// How many bytes an address has in a `version`.
+    pub const LEN: usize = 26;
+
     /// No address: what the node writes for its own in `version`.
     pub const fn unset(services: Services) -> Self {
         Self {
@@ -42,34 +45,57 @@ impl NetworkAddress {
     pub fn socket_address(&self) -> SocketAddr {
         SocketAddr::new(self.ip, self.port)
     }
-}
 
-impl Decode for NetworkAddress {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let services = Services(reader.u64("address services")?);
-        let ip = Ipv6Addr::from(reader.array::<16>("address ip")?);
-        let port = reader.u16_be("address port")?;
-        Ok(Self {
-            services,
-            ip: ip.to_canonical(),
-            port,
-        })
+    /// Reads an address from its 26 bytes: every content is one.
+    #[inline]
+    pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
+        let [s0, s1, s2, s3, s4, s5, s6, s7, ip @ .., p0, p1] = *bytes;
+        let services = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
+        Self::from_fields(services, ip, u16::from_be_bytes([p0, p1]))
     }
-}
 
-impl Encode for NetworkAddress {
-    fn encode(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn from_fields(services: u64, ip: [u8; 16], port: u16) -> Self {
+        Self {
+            services: Services(services),
+            ip: Ipv6Addr::from(ip).to_canonical(),
+            port,
+        }
+    }
+
+    /// The 26 bytes.
+    #[inline]
+    pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let ip = match self.ip {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,
         };
-        out.extend_from_slice(&self.services.0.to_le_bytes());
-        out.extend_from_slice(&ip.octets());
-        out.extend_from_slice(&self.port.to_be_bytes());
+        let mut bytes = [0; Self::LEN];
+        bytes[..8].copy_from_slice(&self.services.0.to_le_bytes());
+        bytes[8..24].copy_from_slice(&ip.octets());
+        bytes[24..].copy_from_slice(&self.port.to_be_bytes());
+        bytes
+    }
+}
+
+impl Decode for NetworkAddress {
+    #[inline]
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let services = reader.u64("address services")?;
+        let ip = reader.array("address ip")?;
+        let port = reader.u16_be("address port")?;
+        Ok(Self::from_fields(services, ip, port))
+    }
+}
+
+impl Encode for NetworkAddress {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_bytes());
     }
 
     fn encoded_len(&self) -> u64 {
-        26
+        Self::LEN as u64
     }
 }
 
@@ -95,7 +121,23 @@ pub struct TimestampedAddress {
     pub address: NetworkAddress,
 }
 
+impl TimestampedAddress {
+    /// How many bytes an entry has.
+    pub const LEN: usize = 4 + NetworkAddress::LEN;
+
+    /// Reads an entry from its 30 bytes: every content is one.
+    #[inline]
+    pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
+        let [t0, t1, t2, t3, address @ ..] = bytes;
+        Self {
+            time: u32::from_le_bytes([*t0, *t1, *t2, *t3]),
+            address: NetworkAddress::from_bytes(address),
+        }
+    }
+}
+
 impl Decode for TimestampedAddress {
+    #[inline]
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             time: reader.u32("address time")?,
@@ -105,12 +147,15 @@ impl Decode for TimestampedAddress {
 }
 
 impl Encode for TimestampedAddress {
+    #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.time.to_le_bytes());
-        self.address.encode(out);
+        let mut bytes = [0; Self::LEN];
+        bytes[..4].copy_from_slice(&self.time.to_le_bytes());
+        bytes[4..].copy_from_slice(&self.address.to_bytes());
+        out.extend_from_slice(&bytes);
     }
 
     fn encoded_len(&self) -> u64 {
-        30
+        Self::LEN as u64
     }
 }

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 
 use super::{
     Block, BlockError, BlockHash, BlockTransactions, CompactBlock, CompactBlockError, GetBlockTxn,
-    Tx, Txid,
+    TransactionView, Tx, Txid,
 };
 
 /// What came of a compact block and a pool of transactions.
@@ -209,17 +209,20 @@ impl Reconstruction {
     }
 
     /// All transactions in order, each from where it is.
-    fn merged<'a>(&'a self, answer: &'a BlockTransactions) -> impl Iterator<Item = &'a [u8]> {
+    fn merged<'a>(
+        &'a self,
+        answer: &'a BlockTransactions,
+    ) -> impl Iterator<Item = TransactionView<'a>> {
         let mut prefilled = self.compact.prefilled().peekable();
         let mut found = self.found.iter().peekable();
         let mut filled = answer.transactions();
         (0..self.compact.transaction_count() as u32).filter_map(move |index| {
             if let Some((_, tx)) = prefilled.next_if(|(at, _)| *at == u64::from(index)) {
-                Some(tx.bytes())
+                Some(tx)
             } else if let Some((_, tx)) = found.next_if(|(at, _)| *at == index) {
-                Some(&tx.bytes()[..])
+                Some(tx.view())
             } else {
-                filled.next().map(|tx| tx.bytes())
+                filled.next()
             }
         })
     }

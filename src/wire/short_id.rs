@@ -10,6 +10,7 @@ use super::{BlockHeader, Txid};
 /// It depends on a nonce of the sender, so that nobody can make transactions beforehand whose short names collide
 /// (Bitcoin SV node, `src/blockencodings.cpp`, `FillShortTxIDSelector`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ShortIdKey {
     /// The first half of the key of SipHash-2-4.
     pub k0: u64,

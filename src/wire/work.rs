@@ -52,6 +52,16 @@ impl Work {
         }
     }
 
+    /// The number of these 32 bytes, the highest first.
+    pub fn from_be_bytes(bytes: [u8; 32]) -> Self {
+        let mut number = [0; 4];
+        let (limbs, _) = bytes.as_chunks();
+        for (limb, bytes) in number.iter_mut().zip(limbs) {
+            *limb = u64::from_be_bytes(*bytes);
+        }
+        Self(number)
+    }
+
     /// The number's 32 bytes, the highest first.
     pub fn to_be_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
@@ -210,6 +220,7 @@ mod tests {
         let work = Work([1, 0, 0, 2]);
         assert_eq!(work.to_be_bytes()[7], 1);
         assert_eq!(work.to_be_bytes()[31], 2);
+        assert_eq!(Work::from_be_bytes(work.to_be_bytes()), work);
         let shown = format!("{:016x}{:032x}{:016x}", 1, 0, 2);
         assert_eq!(work.to_string(), shown);
     }

@@ -1,7 +1,7 @@
 //! How fast connections are, each figure beside the physical limit that runs in the same process.
 //!
-//! `cargo bench --bench connection` prints the table. Each pair of programs is run in turns, several rounds, and
-//! the median counts.
+//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench connection` prints the table. Each pair of programs is run in
+//! turns, several rounds, and the median counts.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

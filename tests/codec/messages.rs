@@ -12,7 +12,9 @@ use bsv_p2p::wire::{
 use serde_json::{Value, json};
 
 use crate::fields::fields;
-use crate::support::{Seen, bytes, checksum, frame_of, list, network, read_bytes, text, vectors};
+use crate::support::{
+    COMMANDS, Seen, bytes, checksum, frame_of, list, network, read_bytes, text, vectors,
+};
 
 /// Commands that are well formed and mean nothing: they come out as unknown ones.
 const MEANINGLESS: [&str; 3] = ["", "foobar", "123456789012"];
@@ -244,47 +246,7 @@ fn every_proof_of_the_vectors_holds_for_its_block_and_for_no_other() {
 #[test]
 fn every_known_command_has_a_vector() {
     let here: BTreeSet<String> = all().into_iter().map(|vector| vector.command).collect();
-    let typed = [
-        "addr",
-        "alert",
-        "authch",
-        "authresp",
-        "block",
-        "blocktxn",
-        "cmpctblock",
-        "createstrm",
-        "datareftx",
-        "dsdetected",
-        "feefilter",
-        "filteradd",
-        "filterclear",
-        "filterload",
-        "getaddr",
-        "getblocks",
-        "getblocktxn",
-        "getdata",
-        "gethdrsen",
-        "getheaders",
-        "hdrsen",
-        "headers",
-        "inv",
-        "mempool",
-        "merkleblock",
-        "notfound",
-        "ping",
-        "pong",
-        "protoconf",
-        "reject",
-        "revokemid",
-        "sendcmpct",
-        "sendhdrsen",
-        "sendheaders",
-        "streamack",
-        "tx",
-        "verack",
-        "version",
-    ];
-    let expected: BTreeSet<String> = typed
+    let expected: BTreeSet<String> = COMMANDS
         .into_iter()
         .chain(MEANINGLESS)
         .chain(["pi\u{1}g"])

@@ -19,49 +19,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::proofs::{dsdetected, enriched_header, merkle_block, tx_and_proof};
-use crate::support::{MAGIC, Source, Step, cases, frame_of, read_all, read_bytes};
-
-/// Every command that has a type.
-const COMMANDS: [&str; 38] = [
-    "addr",
-    "alert",
-    "authch",
-    "authresp",
-    "block",
-    "blocktxn",
-    "cmpctblock",
-    "createstrm",
-    "datareftx",
-    "dsdetected",
-    "feefilter",
-    "filteradd",
-    "filterclear",
-    "filterload",
-    "getaddr",
-    "getblocks",
-    "getblocktxn",
-    "getdata",
-    "gethdrsen",
-    "getheaders",
-    "hdrsen",
-    "headers",
-    "inv",
-    "mempool",
-    "merkleblock",
-    "notfound",
-    "ping",
-    "pong",
-    "protoconf",
-    "reject",
-    "revokemid",
-    "sendcmpct",
-    "sendhdrsen",
-    "sendheaders",
-    "streamack",
-    "tx",
-    "verack",
-    "version",
-];
+use crate::support::{COMMANDS, MAGIC, Source, Step, cases, frame_of, read_all, read_bytes};
 
 pub(crate) fn hash() -> impl Strategy<Value = [u8; 32]> {
     any::<[u8; 32]>()
@@ -418,8 +376,7 @@ pub(crate) fn payload() -> impl Strategy<Value = (Command, Vec<u8>)> {
 
 /// Whether the message has just one wire form, so that what was read is a prefix of what came.
 ///
-/// The others: a boolean may be any byte, an empty ID have a type, a count behind a header be any, a
-/// `protoconf` have more fields, and an age be cut off.
+/// The others: a boolean may be any byte, an empty ID have a type, a count behind a header be any, an age be cut off, a
 /// `protoconf` have more fields, and the length before the transaction of a proof be wrong.
 fn is_canonical(message: &Message) -> bool {
     !matches!(

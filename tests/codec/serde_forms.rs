@@ -7,10 +7,10 @@ use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
     AssociationId, Block, BlockHash, BlockHeader, BloomFilter, BloomFlags, Command, CompactTarget,
-    DecodeError, ForeignMagic, Frame, Hash256, Inventory, Mempool, MerkleRoot, Message, OutPoint,
-    PayloadLimits, Ping, Reject, RejectCode, Services, StreamAck, StreamPolicy, StreamType,
-    TimestampedAddress, Transaction, TransactionInput, TransactionOutput, Tx, Txid, Version,
-    WireString,
+    DecodeError, Extended, ForeignMagic, Frame, Hash256, Inventory, MatchedTransaction, Mempool,
+    MerkleProofTarget, MerkleRoot, Message, OutPoint, PayloadLimits, Ping, Reject, RejectCode,
+    Services, ShortIdKey, StreamAck, StreamPolicy, StreamType, TimestampedAddress, Transaction,
+    TransactionInput, TransactionOutput, Tx, TxOrId, Txid, Version, WireString, Work,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -90,7 +90,7 @@ proptest! {
         for output in &transaction.outputs {
             assert_round_trips::<TransactionOutput>(output);
         }
-        assert_round_trips(&Block::new(&header, &[transaction.clone(), transaction]));
+        assert_round_trips(&Block::new(&header, &[transaction.clone(), transaction.clone()]));
         assert_round_trips(&filter);
         assert_round_trips(&stream_type);
         assert_round_trips(&Services(number));
@@ -106,6 +106,26 @@ proptest! {
             payload: hash.to_vec().into(),
             extended: number % 2 == 0,
         });
+        assert_round_trips(&Work::from_be_bytes(hash));
+        assert_round_trips(&ShortIdKey { k0: number, k1: !number });
+        assert_round_trips(&MatchedTransaction { position: code.into(), txid: Txid(hash) });
+        for transaction in [TxOrId::Txid(Txid(hash)), TxOrId::Tx(Tx::from(&transaction))] {
+            assert_round_trips(&transaction);
+        }
+        for target in [
+            MerkleProofTarget::Block(BlockHash(hash)),
+            MerkleProofTarget::MerkleRoot(MerkleRoot(hash)),
+            MerkleProofTarget::Unknown { flags: 2, hash: Hash256(hash) },
+        ] {
+            assert_round_trips(&target);
+        }
+        for extended in [
+            Extended::Known,
+            Extended::SideChain { headers: code.into() },
+            Extended::NewTip { disconnected: vec![], connected: vec![BlockHash(hash)] },
+        ] {
+            assert_round_trips(&extended);
+        }
         assert_round_trips(&PayloadLimits { ceiling: number, ..PayloadLimits::default() });
     }
 
@@ -358,6 +378,19 @@ fn small_types_have_the_forms_that_the_documentation_says() {
     );
     let expected = json!({ "services": 33, "ip": "203.0.114.7", "port": 8333 });
     assert_eq!(to_value(address).unwrap(), expected);
+    let work = CompactTarget(0x207f_ffff).work();
+    let digits = format!("{}2", "0".repeat(63));
+    assert_eq!(to_value(work).unwrap(), digits);
+    assert_refused::<Work>(json!("2"), "hexadecimal digits");
+    assert_refused::<Work>(json!("02"), "as many bytes as the field has");
+    assert_eq!(to_value(Extended::Known).unwrap(), "known");
+    let expected = json!({ "side_chain": { "headers": 3 } });
+    assert_eq!(
+        to_value(Extended::SideChain { headers: 3 }).unwrap(),
+        expected
+    );
+    let target = MerkleProofTarget::MerkleRoot(MerkleRoot(block.0));
+    assert_eq!(to_value(target).unwrap(), json!({ "merkle_root": hash }));
     let error = DecodeError::TooLong {
         field: "filter",
         limit: 1,

@@ -14,6 +14,48 @@ use serde_json::Value;
 
 pub(crate) const MAGIC: Magic = Network::Regtest.magic();
 
+/// Every command that has a type.
+pub(crate) const COMMANDS: [&str; 38] = [
+    "addr",
+    "alert",
+    "authch",
+    "authresp",
+    "block",
+    "blocktxn",
+    "cmpctblock",
+    "createstrm",
+    "datareftx",
+    "dsdetected",
+    "feefilter",
+    "filteradd",
+    "filterclear",
+    "filterload",
+    "getaddr",
+    "getblocks",
+    "getblocktxn",
+    "getdata",
+    "gethdrsen",
+    "getheaders",
+    "hdrsen",
+    "headers",
+    "inv",
+    "mempool",
+    "merkleblock",
+    "notfound",
+    "ping",
+    "pong",
+    "protoconf",
+    "reject",
+    "revokemid",
+    "sendcmpct",
+    "sendhdrsen",
+    "sendheaders",
+    "streamack",
+    "tx",
+    "verack",
+    "version",
+];
+
 /// A file of `tests/vectors`.
 pub(crate) fn vectors(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

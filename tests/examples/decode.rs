@@ -7,7 +7,8 @@ use std::path::Path;
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    Block, Command, Encode, EncodedFrame, Message, Ping, Transaction, Tx, sha256d,
+    Block, Command, Encode, EncodedFrame, Message, Ping, Reject, RejectCode, Transaction, Tx,
+    sha256d,
 };
 use serde_json::{Value, json};
 
@@ -222,6 +223,45 @@ fn frames_in_one_argument_or_line_may_stand_back_to_back_and_one_that_is_refused
         })
     );
     assert_eq!(objects.len(), 7);
+}
+
+#[test]
+fn a_line_may_begin_with_0x_and_be_in_upper_case() {
+    for prefix in ["0x", "0X", " 0x "] {
+        for digits in [VERACK.to_owned(), VERACK.to_uppercase()] {
+            let frame = prefix.to_owned() + &digits;
+            let in_argument = run("decode", &[&frame]);
+            let in_line = decode("mainnet", format!("{frame}\n{frame}").as_bytes());
+            in_argument.assert_success();
+            in_line.assert_success();
+            let expected = json!({ "command": "verack", "reencoded": VERACK });
+            assert_eq!(objects(&in_line), [expected.clone(), expected.clone()]);
+            assert_eq!(objects(&in_argument), [expected]);
+        }
+    }
+    // It is not between digits, and no frame by itself.
+    let between = format!("{VERACK}0x{VERACK}");
+    run("decode", &[&between]).assert_failure(1, "1 of 1");
+    run("decode", &["0x"]).assert_failure(1, "1 of 1");
+}
+
+#[test]
+fn texts_of_peers_are_plain_ascii_in_the_output_and_whole_behind_it() {
+    let reason = "\n\u{1b}[2J\u{7f}\u{9b}31m\u{2028}\u{202e}\u{200b}é\u{1f600}\"\\";
+    let reject = Message::from(Reject::new("tx", RejectCode::INVALID, reason));
+    let frame = frame(Network::Mainnet.magic(), "reject", &reject.encode_to_vec());
+    let ended = run("decode", &[&frame]);
+    ended.assert_success();
+    assert!(
+        ended.lines[0]
+            .bytes()
+            .all(|byte| matches!(byte, b' '..=b'~'))
+    );
+    let [object] = &objects(&ended)[..] else {
+        panic!("{ended:#?}");
+    };
+    assert_eq!(text(object, "reason"), reason);
+    assert_eq!(text(object, "reencoded"), frame);
 }
 
 #[test]

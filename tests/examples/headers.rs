@@ -19,7 +19,7 @@ fn all_headers_are_written_byte_for_byte_genesis_first() {
     let mut expected = BlockHeader::genesis(Network::Regtest).to_bytes().to_vec();
     // None, some, as many as fit into one answer, and more.
     for more in [0, 3, 1_997, 100] {
-        for hash in node.mine(more) {
+        for hash in node.mine(more).unwrap() {
             expected.extend(node.block(hash).unwrap().header().to_bytes());
         }
         let ended = run("headers", &[&address, "--network", "regtest", "--out", out]);

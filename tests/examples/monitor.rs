@@ -160,7 +160,7 @@ fn its_own_network_as_json() {
 #[test]
 fn every_line_comes_at_once_and_ctrl_c_brings_the_summary() {
     let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
-    nodes[0].mine(3);
+    nodes[0].mine(3).unwrap();
     let addresses = [0, 1].map(|at| nodes[at].address().to_string());
     let [one, other] = &addresses;
     let monitor = Tool::start(
@@ -187,14 +187,14 @@ fn every_line_comes_at_once_and_ctrl_c_brings_the_summary() {
             object["command"] == command && object["peer"] == from[..]
         })
     };
-    let hash = nodes[0].mine(1)[0];
+    let hash = nodes[0].mine(1).unwrap()[0];
     let block = message("block", one);
     let len = nodes[0].block(hash).unwrap().bytes().len();
     assert_eq!(integer(&block, "bytes"), len as i64);
     assert_eq!(text(&block, "hash"), hash.to_string());
     nodes[1].submit(&transaction()).unwrap();
     assert_eq!(integer(&message("inv", other), "bytes"), 1 + 36);
-    nodes[1].mine(1);
+    nodes[1].mine(1).unwrap();
     assert_eq!(integer(&message("block", other), "transactions"), 2);
 
     monitor.interrupt();
@@ -247,7 +247,7 @@ fn without_a_limit_of_time_it_ends_with_1_once_its_last_peer_is_gone() {
     // A node answers in order: with a block from it, the first ping is answered, too.
     for (node, address) in [(&one, &addresses[0]), (&other, &addresses[1])] {
         assert!(node.wait_for_peers(1, DEADLINE));
-        node.mine(1);
+        node.mine(1).unwrap();
         monitor.object(check, |object| {
             object["command"] == "block" && object["peer"] == address[..]
         });
@@ -256,7 +256,7 @@ fn without_a_limit_of_time_it_ends_with_1_once_its_last_peer_is_gone() {
     let lost = monitor.object(check, |object| object["event"] == "ConnectionLost");
     assert_eq!(text(&lost, "peer"), addresses[0]);
     // The other is there still.
-    other.mine(1);
+    other.mine(1).unwrap();
     monitor.object(check, |object| object["command"] == "block");
     drop(other);
     let ended = monitor.finish();
@@ -341,7 +341,7 @@ fn a_name_is_tried_at_each_of_its_addresses() {
     let shaken = monitor.object(check, |object| object["event"] == "HandshakeComplete");
     assert_eq!(text(&shaken, "peer"), node.address().to_string());
     assert!(node.wait_for_peers(1, DEADLINE));
-    node.mine(1);
+    node.mine(1).unwrap();
     monitor.object(check, |object| object["command"] == "block");
     monitor.interrupt();
     let ended = monitor.finish();

@@ -7,7 +7,7 @@ use crate::tool::{Tool, integer, number, object, run, text};
 #[test]
 fn as_json_it_is_one_object_with_integers_and_times() {
     let node = LocalNode::start().unwrap();
-    node.mine(7);
+    node.mine(7).unwrap();
     let address = node.address().to_string();
     let ended = run(
         "ping",
@@ -30,7 +30,7 @@ fn as_json_it_is_one_object_with_integers_and_times() {
 #[test]
 fn as_text_it_tells_who_the_node_is_each_time_and_the_least_mean_and_most() {
     let node = LocalNode::start().unwrap();
-    node.mine(7);
+    node.mine(7).unwrap();
     let address = node.address().to_string();
     let ended = run("ping", &[&address, "--network", "regtest", "--count", "2"]);
     ended.assert_success();

@@ -13,7 +13,7 @@ use crate::support::{DEADLINE, all_that_is_said, ask, client, expect, transactio
 #[test]
 fn headers_after_the_first_known_block_of_a_locator_up_to_the_stop() {
     let node = LocalNode::start().unwrap();
-    let mined = node.mine(5);
+    let mined = node.mine(5).unwrap();
     let genesis = BlockHeader::genesis(Network::Regtest).hash();
     let unknown = BlockHash([7; 32]);
     let mut client = client(&node);
@@ -32,7 +32,7 @@ fn headers_after_the_first_known_block_of_a_locator_up_to_the_stop() {
 #[test]
 fn blocks_byte_for_byte_and_silence_about_unknown_ones() {
     let node = LocalNode::start().unwrap();
-    let mined = node.mine(3);
+    let mined = node.mine(3).unwrap();
     let mut client = client(&node);
     for hash in mined.iter().cycle().take(60) {
         let block = client.block(*hash, DEADLINE).unwrap();
@@ -69,7 +69,7 @@ fn transactions_of_the_pool_and_notfound_for_others() {
     assert_eq!(*tx, known);
     assert_eq!(missing.inventory, [unknown]);
 
-    node.mine(1);
+    node.mine(1).unwrap();
     assert_eq!(node.pooled_transaction(known.txid()), None);
     let answers = ask(
         &mut client,
@@ -103,7 +103,7 @@ fn a_transaction_that_comes_again_after_it_was_mined_is_not_mined_again() {
     let node = LocalNode::start().unwrap();
     let tx = Tx::from(&transaction(1));
     node.submit(&transaction(1)).unwrap();
-    node.mine(1);
+    node.mine(1).unwrap();
     let (mut late, mut other) = (client(&node), client(&node));
     assert!(node.wait_for_peers(2, DEADLINE));
     let announcement = Inv::from(vec![Inventory::Tx(tx.txid())]);
@@ -112,7 +112,7 @@ fn a_transaction_that_comes_again_after_it_was_mined_is_not_mined_again() {
     assert_eq!(node.submit(&transaction(1)), Ok(Inserted::Known));
     assert_eq!(node.pooled_transaction(tx.txid()), None);
     assert_eq!(all_that_is_said(&mut other), [], "nobody is told");
-    let next = node.block(node.mine(1)[0]).unwrap();
+    let next = node.block(node.mine(1).unwrap()[0]).unwrap();
     assert_eq!(next.transaction_count(), 1);
 }
 

@@ -17,7 +17,7 @@ use crate::support::{DEADLINE, announced_block, client, client_with, config, exp
 fn fifty_clients_at_once() {
     const CLIENTS: usize = 50;
     let node = LocalNode::start().unwrap();
-    let first = node.mine(3);
+    let first = node.mine(3).unwrap();
     let genesis = BlockHeader::genesis(Network::Regtest).hash();
     let all_are_there = Barrier::new(CLIENTS + 1);
     thread::scope(|scope| {
@@ -50,16 +50,16 @@ fn fifty_clients_at_once() {
         }
         all_are_there.wait();
         assert!(node.wait_for_peers(CLIENTS, DEADLINE));
-        node.mine(1);
+        node.mine(1).unwrap();
     });
-    let block = node.block(node.mine(1)[0]).unwrap();
+    let block = node.block(node.mine(1).unwrap()[0]).unwrap();
     assert_eq!(block.transaction_count(), 1 + CLIENTS);
 }
 
 #[test]
 fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
     let node = LocalNode::start().unwrap();
-    let tip = node.mine(2)[1];
+    let tip = node.mine(2).unwrap()[1];
     let valid = node.block(tip).unwrap();
     let transactions: Vec<Transaction> = valid.transactions().map(Into::into).collect();
     let mut doubled = transactions.clone();
@@ -121,7 +121,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
         good.send(&block.into()).unwrap();
     }
     good.ping(DEADLINE).unwrap();
-    let next = node.mine(1)[0];
+    let next = node.mine(1).unwrap()[0];
     assert_eq!(good.block(next, DEADLINE).unwrap().hash(), next);
 }
 
@@ -160,7 +160,7 @@ fn a_client_that_never_reads_is_dropped_alone(config: ConnectionConfig) {
         big.outputs[0].script = vec![0x6a; 10_000];
         node.submit(&big).unwrap();
     }
-    let block = node.mine(1)[0];
+    let block = node.mine(1).unwrap()[0];
     let mut good = client(&node);
     let mut stuck = client_with(&node, &crate::support::config());
     assert!(node.wait_for_peers(2, DEADLINE));
@@ -177,7 +177,7 @@ fn a_client_that_never_reads_is_dropped_alone(config: ConnectionConfig) {
         good.ping(DEADLINE).unwrap();
     }
     assert_eq!(good.block(block, DEADLINE).unwrap().hash(), block);
-    let next = node.mine(1)[0];
+    let next = node.mine(1).unwrap()[0];
     assert_eq!(good.block(next, DEADLINE).unwrap().hash(), next);
     assert_eq!(node.peer_count(), 1);
 }
@@ -186,7 +186,7 @@ fn a_client_that_never_reads_is_dropped_alone(config: ConnectionConfig) {
 fn a_client_that_comes_back_is_served_again() {
     let node = LocalNode::start().unwrap();
     for height in 1..=10 {
-        node.mine(1);
+        node.mine(1).unwrap();
         let client = Connection::connect(&node.address().to_string(), &config()).unwrap();
         assert_eq!(client.peer().start_height, height);
     }

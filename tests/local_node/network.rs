@@ -43,11 +43,11 @@ fn a_block_mined_anywhere_in_a_row_reaches_all() {
     let nodes: [_; 3] = nodes();
     connect_in_a_row(&nodes);
     for (height, miner) in [0, 2, 1, 1, 0, 2].into_iter().enumerate() {
-        let mined = nodes[miner].mine(1);
+        let mined = nodes[miner].mine(1).unwrap();
         assert_all_reach(&nodes, mined[0]);
         assert!(nodes.iter().all(|node| node.height() == height as u32 + 1));
     }
-    let mined = nodes[0].mine(30);
+    let mined = nodes[0].mine(30).unwrap();
     assert_all_reach(&nodes, mined[29]);
     for node in &nodes {
         assert_eq!(node.block_hash(7), Some(mined[0]));
@@ -66,7 +66,7 @@ fn a_transaction_submitted_anywhere_in_a_row_reaches_all_and_is_mined_anywhere()
             assert!(node.wait_for_transaction(txid, DEADLINE));
         }
     }
-    let tip = nodes[2].mine(1)[0];
+    let tip = nodes[2].mine(1).unwrap()[0];
     assert_all_reach(&nodes, tip);
     let block = nodes[0].block(tip).unwrap();
     assert_eq!(block.transaction_count(), 4);
@@ -92,7 +92,7 @@ fn blocks_are_announced_by_headers_to_who_asked_for_that_and_by_inv_to_others() 
     // Once it has answered, it has seen what was said before.
     assert_eq!(all_that_is_said(&mut by_headers), []);
     assert_eq!(all_that_is_said(&mut by_inv), []);
-    let mined = node.mine(1)[0];
+    let mined = node.mine(1).unwrap()[0];
     let headers = vec![*node.block(mined).unwrap().header()];
     assert_eq!(
         all_that_is_said(&mut by_headers),
@@ -124,16 +124,16 @@ fn the_longer_of_two_partitions_wins_when_they_meet() {
         from.connect(to.address()).unwrap();
     }
     let all = [short, long, far];
-    let common = bridge.mine(3);
+    let common = bridge.mine(3).unwrap();
     assert_all_reach(&all, common[2]);
     bridge.shutdown();
     let [short, long, far] = all;
 
     let tx = transaction(1);
     short.submit(&tx).unwrap();
-    let lost = short.mine(12);
+    let lost = short.mine(12).unwrap();
     assert_eq!(short.pooled_transaction(tx.txid()), None, "mined");
-    let won = far.mine(13);
+    let won = far.mine(13).unwrap();
     assert!(long.wait_for_tip(won[12], DEADLINE));
     assert_eq!(short.tip(), lost[11]);
 
@@ -156,14 +156,14 @@ fn the_longer_of_two_partitions_wins_when_they_meet() {
         }
         message => (announced_block(&message) == Some(Inventory::Block(won[12]))).then_some(()),
     });
-    let next = short.mine(1)[0];
+    let next = short.mine(1).unwrap()[0];
     assert_all_reach(&[short, long, far], next);
 }
 
 #[test]
 fn partitions_of_equal_length_stay_until_one_grows() {
     let [one, other] = nodes();
-    let (mine, theirs) = (one.mine(2), other.mine(2));
+    let (mine, theirs) = (one.mine(2).unwrap(), other.mine(2).unwrap());
     one.connect(other.address()).unwrap();
     // Each has the other's blocks beside its own.
     for (node, hash) in [(&one, theirs[1]), (&other, mine[1])] {
@@ -175,28 +175,28 @@ fn partitions_of_equal_length_stay_until_one_grows() {
         }
     }
     assert_eq!((one.tip(), other.tip()), (mine[1], theirs[1]));
-    let next = other.mine(1)[0];
+    let next = other.mine(1).unwrap()[0];
     assert_all_reach(&[one, other], next);
 }
 
 #[test]
 fn a_branch_too_short_and_too_old_to_matter_costs_nobody_the_connection() {
     let [long, short] = nodes();
-    short.mine(1);
-    let tip = long.mine(300)[299];
+    short.mine(1).unwrap();
+    let tip = long.mine(300).unwrap()[299];
     short.connect(long.address()).unwrap();
     assert!(short.wait_for_tip(tip, DEADLINE));
     let nodes = [long, short];
-    let next = nodes[0].mine(1)[0];
+    let next = nodes[0].mine(1).unwrap()[0];
     assert_all_reach(&nodes, next);
-    let next = nodes[1].mine(1)[0];
+    let next = nodes[1].mine(1).unwrap()[0];
     assert_all_reach(&nodes, next);
 }
 
 #[test]
 fn a_new_node_catches_up_with_2500_blocks_and_serves_them() {
     let [old, new, newest] = nodes();
-    let mined = old.mine(2_500);
+    let mined = old.mine(2_500).unwrap();
     new.connect(old.address()).unwrap();
     // Before it has any block of its own to give.
     newest.connect(new.address()).unwrap();
@@ -204,14 +204,14 @@ fn a_new_node_catches_up_with_2500_blocks_and_serves_them() {
     assert_all_reach(&nodes, mined[2_499]);
     assert!(nodes.iter().all(|node| node.height() == 2_500));
     assert_eq!(nodes[2].block(mined[1_000]), nodes[0].block(mined[1_000]));
-    let next = nodes[2].mine(1)[0];
+    let next = nodes[2].mine(1).unwrap()[0];
     assert_all_reach(&nodes, next);
 }
 
 #[test]
 fn blocks_that_a_peer_owes_when_it_goes_are_asked_of_another() {
     let [good, new] = nodes();
-    let mined = good.mine(3);
+    let mined = good.mine(3).unwrap();
     // Announces the blocks that the good node has, and is silent when it is asked for them.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     new.connect(listener.local_addr().unwrap()).unwrap();

@@ -64,7 +64,7 @@ fn a_node_can_listen_where_it_is_told_to_also_everywhere() {
 fn a_node_that_dials_itself_goes_on() {
     let node = LocalNode::start().unwrap();
     node.connect(node.address()).unwrap();
-    node.mine(1);
+    node.mine(1).unwrap();
     client(&node).ping(DEADLINE).unwrap();
 }
 
@@ -152,10 +152,10 @@ mod leaves_nothing_behind {
             big.outputs[0].script = vec![0x6a; 10_000];
             node.submit(&big).unwrap();
         }
-        let block = node.mine(1)[0];
+        let block = node.mine(1).unwrap()[0];
 
         // Nodes on both sides, one of them in the middle of catching up.
-        other.mine(300);
+        other.mine(300).unwrap();
         node.connect(other.address()).unwrap();
         third.connect(node.address()).unwrap();
         // A dial that nobody accepts, and one that nobody answers.

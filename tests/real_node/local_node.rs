@@ -27,7 +27,7 @@ fn assert_both_reach(node: &RealNode, local: &LocalNode, tip: BlockHash) {
 #[track_caller]
 fn assert_they_follow_each_other(node: &RealNode, local: &LocalNode) {
     for blocks in [1, 1, 20] {
-        local.mine(blocks as usize);
+        local.mine(blocks as usize).unwrap();
         assert_both_reach(node, local, local.tip());
         node.generate(blocks);
         assert_both_reach(node, local, best_hash(node));
@@ -44,7 +44,7 @@ fn assert_they_follow_each_other(node: &RealNode, local: &LocalNode) {
 fn the_node_dials_a_local_node_and_syncs_from_it() {
     let node = RealNode::start(&[]);
     let local = LocalNode::start().unwrap();
-    let mined = local.mine(200);
+    let mined = local.mine(200).unwrap();
     node.add_node_onetry(local.address());
     assert_both_reach(&node, &local, mined[199]);
     let block = local.block(mined[99]).unwrap();
@@ -73,7 +73,7 @@ fn the_longer_chain_wins_on_either_side() {
         let node = RealNode::start(&[]);
         node.generate(theirs);
         let local = LocalNode::start().unwrap();
-        local.mine(ours);
+        local.mine(ours).unwrap();
         let winner = if theirs > ours as u32 {
             best_hash(&node)
         } else {
@@ -102,7 +102,7 @@ fn a_transaction_of_the_nodes_wallet_reaches_the_local_node_which_mines_it() {
     let tx = local.pooled_transaction(txid).unwrap();
     assert_eq!(json!(hex::encode(tx.bytes())), raw);
 
-    let mined = local.mine(1)[0];
+    let mined = local.mine(1).unwrap()[0];
     assert_both_reach(&node, &local, mined);
     let transaction = node.rpc("gettransaction", json!([name]));
     assert_eq!(transaction["confirmations"], json!(1));
@@ -114,7 +114,7 @@ fn a_transaction_of_the_nodes_wallet_reaches_the_local_node_which_mines_it() {
 fn a_transaction_submitted_to_a_local_node_reaches_the_node_which_mines_it() {
     let node = RealNode::start(&[]);
     let local = LocalNode::start().unwrap();
-    let first = local.mine(101)[0];
+    let first = local.mine(101).unwrap()[0];
     node.add_node_onetry(local.address());
     assert_both_reach(&node, &local, local.tip());
 

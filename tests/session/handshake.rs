@@ -505,24 +505,33 @@ fn a_reject_is_heard_in_any_state_and_delivered_once_connected() {
 }
 
 #[test]
-fn a_request_for_a_stream_is_refused_in_any_state() {
-    // An association ID, stream type 2, policy "BlockPriority"; and something that cannot be read.
-    let good = [&[17, 0][..], &[7; 16], &[2, 13], b"BlockPriority"].concat();
+fn a_request_for_a_stream_is_refused_in_any_state_with_what_is_wrong_with_it() {
+    let policy = [&[13][..], b"BlockPriority"].concat();
+    let of = |id: &[u8], kind: u8| [id, &[kind], &policy].concat();
+    let id = [&[17, 0][..], &[7; 16]].concat();
     for direction in DIRECTIONS {
-        for payload in [&good[..], &[]] {
-            let mut before_version = Side::connected(direction);
-            before_version.take();
+        for (payload, text) in [
+            (of(&id, 2), "No node found with association ID"),
+            (of(&[0], 2), "NULL association ID"),
+            (of(&id, 6), "StreamType out of range"),
+            (vec![], "Badly formatted message"),
+        ] {
+            let before_version = Side::connected(direction);
             let mut before_verack = Side::connected(direction);
             before_verack.receive(peer_version());
-            before_verack.take();
-            let complete = Side::complete(direction);
-            for mut side in [before_version, before_verack, complete] {
-                assert_eq!(side.receive_bytes("createstrm", payload), Fate::Consumed);
-                let text = "No node found with association ID";
+            // A connection that has had a version can become no stream.
+            let late = "Invalid createstream scenario";
+            for (mut side, code, text) in [
+                (before_version, 0x60, text),
+                (before_verack, 0x40, late),
+                (Side::complete(direction), 0x40, late),
+            ] {
+                side.take();
+                assert_eq!(side.receive_bytes("createstrm", &payload), Fate::Consumed);
                 assert_eq!(
                     side.take(),
                     [
-                        send_reject("createstrm", 0x60, text),
+                        send_reject("createstrm", code, text),
                         Output::Close(DisconnectReason::StreamRefused),
                     ]
                 );

@@ -1,13 +1,16 @@
 //! The session under a simulated clock: alone against a peer that a test plays, and face to face with another.
 
 mod after_the_end;
+mod contents;
 mod handshake;
 mod keepalive;
 mod outgoing;
+mod outgoing_fields;
 mod pair;
 mod random;
 mod scores;
 mod serde_forms;
 mod side;
 mod states;
+mod text;
 mod violations;

@@ -2,19 +2,19 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::shared::Shared;
-use crate::connection::Traffic;
+use super::{ConnectionStatistics, ending};
 use crate::connection::outbox::NotTaken;
 use crate::connection::progress::deadline_after;
+use crate::connection::{ConnectionConfig, Traffic};
 use crate::error::{Error, Wait};
 use crate::session::{
-    ConnectionState, Direction, DisconnectReason, PeerInfo, RoundTrip, SendRefused, Session,
+    ConfigError, ConnectionState, Direction, DisconnectReason, PeerInfo, Receiver, RoundTrip,
+    SendRefused, Session,
 };
 use crate::wire::Message;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum PeerConnectionCommand {
+    /// Other rules hold from now on: see [`PeerConnectionHandle::update_config`].
+    UpdateConfig(Box<ConnectionConfig>),
     /// Send this message.
     SendMessage(Message),
     /// End the connection.
@@ -35,15 +37,11 @@ pub enum PeerConnectionCommand {
 /// [`PeerConnectionHandle::disconnect`] and [`PeerConnectionHandle::join`] do.
 pub struct PeerConnectionHandle {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl PeerConnectionHandle {
-    pub(super) fn new(shared: Arc<Shared>, thread: JoinHandle<()>) -> Self {
-        Self {
-            shared,
-            thread: Mutex::new(Some(thread)),
-        }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 
     /// The peer's identity in events.
@@ -95,6 +93,32 @@ impl PeerConnectionHandle {
         self.shared.counters.snapshot()
     }
 
+    /// All that there is to know of the connection at this moment, copied out.
+    pub fn statistics(&self) -> ConnectionStatistics {
+        ConnectionStatistics::of(&self.shared)
+    }
+
+    /// Other rules hold from now on: a live connection has them within a second.
+    ///
+    /// At once: every timeout and interval, what may be received and queued. With the next connection to this peer: what our `version`
+    /// says, whom we accept, `tcp_keepalive`. What our `protoconf` allowed the peer, it may send to the end of this connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a wrong value, and for another network or magic than the connection has. Nothing changes then.
+    pub fn update_config(&self, config: ConnectionConfig) -> Result<(), Error> {
+        config.validate()?;
+        let current = self.shared.config();
+        let same = config.network == current.network;
+        let expected = "a connection keeps its network";
+        ConfigError::unless(same, "network", &config.network, expected)?;
+        let same = config.magic() == current.magic();
+        let expected = "a connection keeps its magic";
+        ConfigError::unless(same, "magic", &config.magic(), expected)?;
+        self.shared.set_config(config);
+        Ok(())
+    }
+
     /// How many messages and bytes wait to be sent.
     pub fn queued(&self) -> (usize, usize) {
         self.shared.link().map_or((0, 0), |link| link.outbox.load())
@@ -110,7 +134,7 @@ impl PeerConnectionHandle {
     /// [`Error::SendRefused`] if the message may not be sent, [`Error::TimedOut`] if there was no room,
     /// [`Error::Disconnected`] if the connection has ended.
     pub fn send(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
-        self.send_checked(message, timeout, Session::check_outgoing)
+        self.send_checked(message, timeout, Receiver::check)
     }
 
     /// Sends a message if it can be taken at once; [`Error::TimedOut`] if not.
@@ -122,13 +146,13 @@ impl PeerConnectionHandle {
         self.send(message, Duration::ZERO)
     }
 
-    /// Sends a message that a default node punishes, as [`PeerConnectionHandle::send`] sends others.
+    /// Sends a message that a default node punishes or no receiver can read, as [`PeerConnectionHandle::send`] sends others.
     ///
     /// # Errors
     ///
     /// Those of [`PeerConnectionHandle::send`].
     pub fn send_unchecked(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
-        self.send_checked(message, timeout, Session::check_outgoing_unchecked)
+        self.send_checked(message, timeout, Receiver::check_unchecked)
     }
 
     /// Waits until everything that was sent is handed to the system, at most `timeout`.
@@ -156,6 +180,7 @@ impl PeerConnectionHandle {
     /// Those of [`PeerConnectionHandle::send`].
     pub fn command(&self, command: PeerConnectionCommand) -> Result<(), Error> {
         match command {
+            PeerConnectionCommand::UpdateConfig(config) => self.update_config(*config),
             PeerConnectionCommand::SendMessage(message) => self.try_send(&message),
             PeerConnectionCommand::Disconnect => {
                 self.disconnect();
@@ -175,40 +200,37 @@ impl PeerConnectionHandle {
     pub(crate) fn stop(&self, reason: DisconnectReason) {
         self.shared.stop.set(reason.clone());
         if let Some(link) = self.shared.link() {
-            link.outbox.close(reason);
+            link.outbox.close(reason.clone());
         }
+        // Nobody else tells of the end of a connection that waits to be opened again.
+        ending::stop_waiting(&self.shared, reason);
     }
 
-    /// Waits until the connection has ended and its threads are gone. It does not end the connection.
+    /// Waits until the connection has ended for good and its threads are gone. It does not end the connection.
     pub fn join(&self) {
-        let mut thread = self.thread.lock();
-        // The connection's own thread cannot wait for itself.
-        if thread
-            .as_ref()
-            .is_some_and(|thread| thread.thread().id() != thread::current().id())
-            && let Some(thread) = thread.take()
-        {
-            // A panic has been reported as `DisconnectReason::Bug` already.
-            let _ = thread.join();
-        }
+        self.shared.stages.join();
     }
 
     fn send_checked(
         &self,
         message: &Message,
         timeout: Duration,
-        check: fn(&Session, &Message) -> Result<(), SendRefused>,
+        check: fn(Receiver, &Message) -> Result<(), SendRefused>,
     ) -> Result<(), Error> {
         let deadline = deadline_after(timeout);
-        {
+        let receiver = {
             let session = self.shared.session.lock();
             if let Some(reason) = session.end() {
                 return Err(self.disconnected(reason.clone()));
             }
-            check(&session, message).map_err(|refused| Error::SendRefused {
-                peer: self.address().to_string(),
-                refused,
-            })?;
+            session.receiver()
+        };
+        check(receiver, message).map_err(|refused| Error::SendRefused {
+            peer: self.address().to_string(),
+            refused,
+        })?;
+        if Session::is_question(message) {
+            self.shared.session.lock().on_sent(message);
         }
         match self.shared.link() {
             Some(link) => link

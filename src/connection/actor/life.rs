@@ -1,25 +1,29 @@
 //! The life of a connection's thread.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::ending;
 use super::shared::{Link, Shared};
 use crate::connection::inlet::{Inlet, LockSession, Next, Received};
 use crate::connection::outbox::Outbox;
-use crate::connection::stream::Stream;
-use crate::connection::{SlotGuard, dial, random};
+use crate::connection::stream::{ReadWait, Stream, is_timeout};
+use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
 use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
+use crate::memory::MemoryGuard;
 use crate::session::{
     ConnectionState, DisconnectReason, Output, Session, SessionEvent, TransportEnd,
 };
 
-/// Runs a connection to its end and tells of it. A panic ends this connection and nothing else.
-pub(super) fn run(shared: &Shared, accepted: Option<TcpStream>, slot: Option<SlotGuard>) {
-    let mut was_connected = false;
-    let life = AssertUnwindSafe(|| live(shared, accepted, &mut was_connected));
+/// How long a peer that is sent away may take to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Runs a life of a connection to its end and tells of it. A panic ends this connection and nothing else.
+pub(super) fn run(shared: &Arc<Shared>, accepted: Option<TcpStream>, slot: Option<SlotGuard>) {
+    let life = AssertUnwindSafe(|| live(shared, accepted));
     let reason = catch_unwind(life).unwrap_or(DisconnectReason::Bug);
     let reason = {
         let mut session = shared.session.lock();
@@ -33,46 +37,51 @@ pub(super) fn run(shared: &Shared, accepted: Option<TcpStream>, slot: Option<Slo
     }
     // The place is free before anybody hears of the end.
     drop(slot);
-    let (peer_id, address) = (shared.peer_id, shared.address);
-    log::info!("{address}: {} connection ended: {reason}", shared.direction);
-    let event = if was_connected {
-        ControlEvent::ConnectionLost {
-            peer_id,
-            address,
-            reason,
-        }
-    } else {
-        ControlEvent::ConnectionFailed {
-            peer_id,
-            address,
-            reason,
-        }
-    };
-    shared.events.send_control(event, &shared.stop);
+    let (address, direction) = (shared.address, shared.direction);
+    log::info!("{address}: {direction} connection ended: {reason}");
+    ending::after_life(shared, reason);
 }
 
 /// Connects, then reads and answers until one side ends it. Returns why.
-fn live(
-    shared: &Shared,
-    accepted: Option<TcpStream>,
-    was_connected: &mut bool,
-) -> DisconnectReason {
-    let link = match connect(shared, accepted) {
+fn live(shared: &Shared, accepted: Option<TcpStream>) -> DisconnectReason {
+    let mut config_version = shared.config_version();
+    let config = shared.config();
+    let link = match connect(shared, &config, accepted) {
         Ok(link) => link,
         Err(reason) => return shared.stop.reason().unwrap_or(reason),
     };
-    let mut inlet = Inlet::new(&shared.config, shared.counters.clone());
+    let mut inlet = Inlet::new(&config, shared.counters.clone());
+    inlet.count_memory(MemoryGuard::new(shared.memory.clone()));
+    drop(config);
     let link = &*link;
     let mut session = Locked { shared, link };
     loop {
-        if let Some(reason) = drain(shared, link, was_connected) {
+        if let Some(reason) = drain(shared, link) {
             return reason;
+        }
+        if shared.config_version() != config_version {
+            config_version = shared.config_version();
+            let config = shared.config();
+            inlet.update_config(&config);
+            link.outbox.update_config(&config);
+            shared.memory.set_max(config.max_payload_memory);
+            // It has been checked when it was set.
+            let _ = session.with(|session| session.update_config(config.session.clone()));
+        }
+        if !inlet.has_memory() {
+            match wait_for_memory(shared, &mut inlet) {
+                Ok(pause) => {
+                    session.with(|session| session.on_pause(pause));
+                    inlet.on_pause(pause);
+                }
+                Err(reason) => return reason,
+            }
         }
         let deadline = session.with(|session| session.next_deadline());
         if inlet.read(&link.stream, &mut session, deadline) {
             loop {
                 let next = inlet.next(&mut session);
-                if let Some(reason) = drain(shared, link, was_connected) {
+                if let Some(reason) = drain(shared, link) {
                     return reason;
                 }
                 match next {
@@ -89,6 +98,26 @@ fn live(
             }
         }
         look_at_clock(shared, link);
+    }
+}
+
+/// Waits until there is memory for what the peer sends. Returns how long that took.
+fn wait_for_memory(shared: &Shared, inlet: &mut Inlet) -> Result<Duration, DisconnectReason> {
+    let began = Instant::now();
+    loop {
+        let waited = began.elapsed();
+        if inlet.has_memory() {
+            return Ok(waited);
+        }
+        let timeout = shared.config().memory_timeout;
+        if waited >= timeout {
+            return Err(DisconnectReason::MemoryBudget);
+        }
+        // Whoever holds the memory gives it back without a word: soon, or not for long.
+        let step = (waited / 8).clamp(Duration::from_millis(1), Duration::from_millis(100));
+        if shared.stop.wait(step) {
+            return Err(shared.stop.reason().unwrap_or(DisconnectReason::Command));
+        }
     }
 }
 
@@ -118,17 +147,20 @@ impl LockSession for Locked<'_> {
     }
 }
 
-fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<Arc<Link>, DisconnectReason> {
+fn connect(
+    shared: &Shared,
+    config: &ConnectionConfig,
+    accepted: Option<TcpStream>,
+) -> Result<Arc<Link>, DisconnectReason> {
     let bug = |_| DisconnectReason::Bug;
     let failed = |error: std::io::Error| DisconnectReason::Io(error.kind());
     let tcp = match accepted {
         Some(tcp) => tcp,
         None => {
             shared.session.lock().on_dialling().map_err(bug)?;
-            dial::dial(shared.address, shared.config.connect_timeout, &shared.stop)?
+            dial::dial(shared.address, config.connect_timeout, &shared.stop)?
         }
     };
-    let config = &shared.config;
     let stream = Stream::new(
         tcp,
         shared.address,
@@ -160,19 +192,25 @@ fn connect(shared: &Shared, accepted: Option<TcpStream>) -> Result<Arc<Link>, Di
 }
 
 /// Does what the session wants. Returns the reason once the connection is at its end.
-fn drain(shared: &Shared, link: &Link, was_connected: &mut bool) -> Option<DisconnectReason> {
+fn drain(shared: &Shared, link: &Link) -> Option<DisconnectReason> {
     let mut session = Locked { shared, link };
+    let mut last_words = false;
     while let Some(output) = session.with(|session| session.poll_output()) {
         match output {
             Output::Send(message) => {
                 // If it is not taken, the outbox is closed, and says below why.
                 let _ = link.outbox.reply(&message);
+                last_words = true;
             }
             Output::Event(event) => {
-                *was_connected |= matches!(event, SessionEvent::HandshakeComplete(_));
                 tell(shared, event);
             }
-            Output::Close(reason) => return Some(reason),
+            Output::Close(reason) => {
+                if last_words {
+                    farewell(shared, link);
+                }
+                return Some(reason);
+            }
         }
     }
     // A peer that has gone may have said something before: the reads go on until they come to the end.
@@ -181,11 +219,37 @@ fn drain(shared: &Shared, link: &Link, was_connected: &mut bool) -> Option<Disco
     shared.stop.reason().or_else(failed)
 }
 
+/// Lets the peer read what we said last, a `reject` most often: a socket that is closed while bytes of the peer wait in it throws away what
+/// the peer has not taken yet.
+fn farewell(shared: &Shared, link: &Link) {
+    let deadline = Instant::now() + FAREWELL;
+    if link.outbox.flush(deadline).is_err() {
+        return;
+    }
+    link.stream.finish_writing();
+    let mut unread = [0; 4096];
+    let mut wait = ReadWait::default();
+    loop {
+        let now = Instant::now();
+        if now >= deadline || shared.stop.reason().is_some() {
+            return;
+        }
+        let waits = wait.until(&link.stream, Some(deadline), now);
+        match waits.and_then(|()| (&*link.stream).read(&mut unread)) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
 fn tell(shared: &Shared, event: SessionEvent) {
     let (peer_id, address) = (shared.peer_id, shared.address);
     let event = match event {
         SessionEvent::HandshakeComplete(info) => {
             log::info!("{address}: handshake complete with {}", info.user_agent);
+            shared.history.lock().connected = Some((Instant::now(), SystemTime::now()));
             ControlEvent::HandshakeComplete {
                 peer_id,
                 address,
@@ -210,8 +274,8 @@ fn tell(shared: &Shared, event: SessionEvent) {
 fn deliver(shared: &Shared, received: Received) -> Duration {
     let (peer_id, address) = (shared.peer_id, shared.address);
     match received {
-        Received::Message(message, payload_len) => {
-            let message = SharedMessage::new(message, payload_len);
+        Received::Message(message, weight) => {
+            let message = SharedMessage::holding(message, weight.len, weight.memory);
             shared
                 .events
                 .send_message(BitcoinMessageEvent { peer_id, message }, &shared.stop)

@@ -1,20 +1,27 @@
 //! A peer with a thread of its own.
 
+mod ending;
 mod handle;
 mod life;
+mod setup;
 mod shared;
+mod stage;
+mod statistics;
 
+pub(super) use ending::{give_up, stop_waiting};
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
+pub use setup::PeerConnectionSetup;
+pub(super) use shared::{BeginsLives, Shared, Supervision};
+pub use statistics::ConnectionStatistics;
 
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
 
-use self::shared::Shared;
-use super::{ConnectionConfig, EventBus, SlotGuard, random};
+use super::SlotGuard;
 use crate::error::Error;
-use crate::session::{Direction, NonceRegistry, Session};
+use crate::session::Direction;
 
 /// Spawns the threads that own connections.
 ///
@@ -43,33 +50,9 @@ use crate::session::{Direction, NonceRegistry, Session};
 #[derive(Debug)]
 pub struct PeerConnectionActor;
 
-/// What a connection is spawned with.
-#[derive(Debug)]
-pub struct PeerConnectionSetup {
-    /// How it behaves.
-    pub config: ConnectionConfig,
-    /// The registry of the owner of all connections, by which a connection to ourselves is recognised.
-    pub nonces: NonceRegistry,
-    /// Where it tells what happens.
-    pub events: EventBus,
-    /// Its place among the connections, given back when it ends.
-    pub slot: Option<SlotGuard>,
-}
-
-impl PeerConnectionSetup {
-    /// A setup with a bus and a registry of its own, and no slot.
-    pub fn new(config: ConnectionConfig) -> Self {
-        Self {
-            config,
-            nonces: NonceRegistry::default(),
-            events: EventBus::new(),
-            slot: None,
-        }
-    }
-}
-
 impl PeerConnectionActor {
-    /// Dials `address` in a thread of its own. Returns at once: events tell how it goes.
+    /// Dials `address` in a thread of its own. Returns at once: events tell how it goes. It is dialled once: a
+    /// [`Supervisor`](super::Supervisor) dials again.
     ///
     /// # Errors
     ///
@@ -78,7 +61,7 @@ impl PeerConnectionActor {
         address: SocketAddr,
         setup: PeerConnectionSetup,
     ) -> Result<PeerConnectionHandle, Error> {
-        spawn(Direction::Outbound, address, None, setup)
+        spawn((Direction::Outbound, address), None, setup, |_| {})
     }
 
     /// Shakes hands with a peer that has dialled us, in a thread of its own. Returns at once.
@@ -91,44 +74,90 @@ impl PeerConnectionActor {
         stream: TcpStream,
         setup: PeerConnectionSetup,
     ) -> Result<PeerConnectionHandle, Error> {
-        let address = stream.peer_addr().map_err(|error| Error::System {
-            what: "an accepted socket".into(),
-            kind: error.kind(),
-        })?;
-        spawn(Direction::Inbound, address, Some(stream), setup)
+        let address = peer_address(&stream)?;
+        spawn((Direction::Inbound, address), Some(stream), setup, |_| {})
+    }
+
+    /// Turns a peer away for which there is no room, politely, in a thread of its own: a full handshake, `reject` (of `version`, code
+    /// 0x44), a close. Its last event is `ConnectionRejectedCapacity`, its state `Rejected`.
+    ///
+    /// It is not counted: a slot in `setup` is given back at once. It ends within `handshake_timeout` and a second.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PeerConnectionActor::spawn_inbound`].
+    pub fn spawn_over_capacity(
+        stream: TcpStream,
+        setup: PeerConnectionSetup,
+    ) -> Result<PeerConnectionHandle, Error> {
+        let address = peer_address(&stream)?;
+        let setup = PeerConnectionSetup {
+            slot: None,
+            ..setup
+        };
+        spawn(
+            (Direction::Inbound, address),
+            Some(stream),
+            setup,
+            |shared| {
+                shared.session.lock().refuse_for_capacity();
+            },
+        )
+    }
+
+    /// Dials `address`, and again whenever `supervision` says so.
+    pub(super) fn spawn_supervised(
+        address: SocketAddr,
+        setup: PeerConnectionSetup,
+        supervision: Supervision,
+    ) -> Result<PeerConnectionHandle, Error> {
+        let peer = (Direction::Outbound, address);
+        let (shared, slot) = Shared::new(peer, setup, Some(supervision))?;
+        start(Arc::new(shared), None, slot)
     }
 }
 
+fn peer_address(stream: &TcpStream) -> Result<SocketAddr, Error> {
+    stream.peer_addr().map_err(|error| Error::System {
+        what: "an accepted socket".into(),
+        kind: error.kind(),
+    })
+}
+
 fn spawn(
-    direction: Direction,
-    address: SocketAddr,
+    peer: (Direction, SocketAddr),
     accepted: Option<TcpStream>,
     setup: PeerConnectionSetup,
+    prepare: impl FnOnce(&Shared),
 ) -> Result<PeerConnectionHandle, Error> {
-    let PeerConnectionSetup {
-        config,
-        nonces,
-        events,
-        slot,
-    } = setup;
-    config.validate()?;
-    let session = Session::new(
-        direction,
-        config.session.clone(),
-        nonces,
-        random::nonces(),
-        Instant::now(),
-    )?;
-    let peer = (direction, address);
-    let shared = Arc::new(Shared::new(peer, config, events, session));
-    let life = shared.clone();
-    let thread = thread::Builder::new()
-        .name(format!("bsv-p2p {address}"))
-        .stack_size(256 * 1024)
-        .spawn(move || life::run(&life, accepted, slot))
-        .map_err(|error| Error::System {
-            what: "the thread of a connection".into(),
-            kind: error.kind(),
-        })?;
-    Ok(PeerConnectionHandle::new(shared, thread))
+    let (shared, slot) = Shared::new(peer, setup, None)?;
+    prepare(&shared);
+    start(Arc::new(shared), accepted, slot)
+}
+
+fn start(
+    shared: Arc<Shared>,
+    accepted: Option<TcpStream>,
+    slot: Option<SlotGuard>,
+) -> Result<PeerConnectionHandle, Error> {
+    begin_life(&shared, accepted, slot).map_err(|error| Error::System {
+        what: "the thread of a connection".into(),
+        kind: error.kind(),
+    })?;
+    Ok(PeerConnectionHandle::new(shared))
+}
+
+/// Begins a life of a connection in a thread of its own.
+pub(super) fn begin_life(
+    shared: &Arc<Shared>,
+    accepted: Option<TcpStream>,
+    slot: Option<SlotGuard>,
+) -> io::Result<()> {
+    shared.stages.begin(|| {
+        let life = shared.clone();
+        thread::Builder::new()
+            .name(format!("bsv-p2p {}", shared.address))
+            .stack_size(256 * 1024)
+            .spawn(move || life::run(&life, accepted, slot))
+    })
 }

@@ -1,29 +1,44 @@
-//! What a connection's thread and its handle share.
+//! What a connection's threads and its handle share.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
+use super::PeerConnectionSetup;
+use super::stage::Stages;
 use crate::connection::outbox::Outbox;
+use crate::connection::restart::{RestartPlan, Verdict};
 use crate::connection::stop::Stop;
 use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
-use crate::connection::{ConnectionConfig, EventBus};
-use crate::session::{Direction, Session};
+use crate::connection::{ConnectionConfig, ConnectionSlots, EventBus, SlotGuard, random};
+use crate::memory::PeerMemory;
+use crate::session::{ConfigError, Direction, DisconnectReason, NonceRegistry, Session};
 
-/// What the connection's thread and the handle share.
-pub(super) struct Shared {
+/// What a connection's threads and its handle share, over all of its lives.
+pub(in crate::connection) struct Shared {
     pub(super) peer_id: Uuid,
     pub(super) address: SocketAddr,
     pub(super) direction: Direction,
-    pub(super) config: ConnectionConfig,
     pub(super) events: EventBus,
-    /// Held for one call of the session, never while anything is waited for.
+    nonces: NonceRegistry,
+    /// Held for one call of the session, never while anything is waited for. Each life has a session of its own.
     pub(super) session: Mutex<Session>,
     pub(super) stop: Stop,
     pub(super) counters: Arc<TrafficCounters>,
+    pub(super) memory: Arc<PeerMemory>,
+    /// Whether a thread lives, and what comes after it.
+    pub(in crate::connection) stages: Stages,
+    /// Who opens the connection again when it is lost; nobody for most.
+    pub(super) supervision: Option<Supervision>,
+    pub(super) history: Mutex<History>,
+    config: RwLock<Arc<ConnectionConfig>>,
+    /// Grows with every new configuration, so that the connection's thread need not look at it again and again.
+    config_version: AtomicU64,
     /// There while TCP stands.
     link: RwLock<Option<Arc<Link>>>,
 }
@@ -33,24 +48,124 @@ pub(super) struct Link {
     pub(super) outbox: Outbox,
 }
 
+/// The plan of a connection that is opened again, and who carries it out.
+pub(in crate::connection) struct Supervision {
+    pub(in crate::connection) plan: Mutex<RestartPlan>,
+    pub(in crate::connection) supervisor: Box<dyn BeginsLives>,
+    /// Where a place is reserved for each life.
+    pub(in crate::connection) slots: Option<ConnectionSlots>,
+}
+
+/// Who begins the next life of a connection that waits for it, or sees to it that there is none.
+pub(in crate::connection) trait BeginsLives: Send + Sync {
+    fn begin_at(&self, next_life: Instant, connection: Arc<Shared>);
+}
+
+impl Supervision {
+    pub(super) fn verdict(
+        &self,
+        reason: &DisconnectReason,
+        connected_at: Option<Instant>,
+    ) -> Verdict {
+        let random = random::number();
+        self.plan
+            .lock()
+            .on_end(reason, connected_at, Instant::now(), random)
+    }
+}
+
+/// All places for connections are taken.
+pub(in crate::connection) struct NoPlace;
+
+/// What has become of the connection so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    /// When the handshake was complete, while it is connected: for plans, and for people.
+    pub(super) connected: Option<(Instant, SystemTime)>,
+    /// How many times it was opened again.
+    pub(super) restarts: u64,
+    pub(super) last_error: Option<DisconnectReason>,
+}
+
 impl Shared {
+    /// Gives the slot of `setup` back: it belongs to the first life.
     pub(super) fn new(
         (direction, address): (Direction, SocketAddr),
-        config: ConnectionConfig,
-        events: EventBus,
-        session: Session,
-    ) -> Self {
-        Self {
+        setup: PeerConnectionSetup,
+        supervision: Option<Supervision>,
+    ) -> Result<(Self, Option<SlotGuard>), ConfigError> {
+        let PeerConnectionSetup {
+            config,
+            nonces,
+            events,
+            memory,
+            slot,
+        } = setup;
+        config.validate()?;
+        let session = new_session(direction, &config, &nonces)?;
+        let shared = Self {
             peer_id: Uuid::new_v4(),
             address,
             direction,
-            config,
             events,
+            nonces,
             session: Mutex::new(session),
             stop: Stop::new(),
             counters: Arc::default(),
+            memory: Arc::new(PeerMemory::new(config.max_payload_memory, &memory)),
+            stages: Stages::default(),
+            supervision,
+            history: Mutex::default(),
+            config: RwLock::new(Arc::new(config)),
+            config_version: AtomicU64::new(0),
             link: RwLock::default(),
+        };
+        Ok((shared, slot))
+    }
+
+    pub(in crate::connection) fn peer_id(&self) -> Uuid {
+        self.peer_id
+    }
+
+    /// Whether the program wants the connection to end.
+    pub(in crate::connection) fn is_stopped(&self) -> bool {
+        self.stop.reason().is_some()
+    }
+
+    /// Makes all ready for another life.
+    pub(in crate::connection) fn renew(&self) -> Result<(), ConfigError> {
+        let session = new_session(self.direction, &self.config(), &self.nonces)?;
+        *self.session.lock() = session;
+        Ok(())
+    }
+
+    pub(in crate::connection) fn count_restart(&self) {
+        self.history.lock().restarts += 1;
+    }
+
+    /// Takes a place for another life, where places are counted.
+    pub(in crate::connection) fn reserve(&self) -> Result<Option<SlotGuard>, NoPlace> {
+        let slots = self.supervision.as_ref().and_then(|all| all.slots.as_ref());
+        match slots.map(ConnectionSlots::reserve) {
+            None => Ok(None),
+            Some(Some(slot)) => Ok(Some(slot)),
+            Some(None) => Err(NoPlace),
         }
+    }
+
+    pub(super) fn config(&self) -> Arc<ConnectionConfig> {
+        self.config.read().clone()
+    }
+
+    pub(super) fn config_version(&self) -> u64 {
+        self.config_version.load(Relaxed)
+    }
+
+    /// Takes a configuration that has been checked. The connection's thread sees it at its next wake.
+    pub(super) fn set_config(&self, config: ConnectionConfig) {
+        let mut current = self.config.write();
+        *current = Arc::new(config);
+        self.config_version.fetch_add(1, Relaxed);
     }
 
     pub(super) fn link(&self) -> Option<Arc<Link>> {
@@ -65,4 +180,18 @@ impl Shared {
     pub(super) fn remove_link(&self) -> Option<Arc<Link>> {
         self.link.write().take()
     }
+}
+
+fn new_session(
+    direction: Direction,
+    config: &ConnectionConfig,
+    nonces: &NonceRegistry,
+) -> Result<Session, ConfigError> {
+    Session::new(
+        direction,
+        config.session.clone(),
+        nonces.clone(),
+        random::nonces(),
+        Instant::now(),
+    )
 }

@@ -84,7 +84,7 @@ impl Kept {
 
 fn size(received: &Received) -> u64 {
     match received {
-        Received::Message(_, len) => len + OVERHEAD,
+        Received::Message(_, weight) => weight.len + OVERHEAD,
         Received::PassedOver { .. } => OVERHEAD,
     }
 }
@@ -92,10 +92,11 @@ fn size(received: &Received) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::inlet::Weight;
     use crate::wire::{Command, Message};
 
     fn message(len: u64) -> Received {
-        Received::Message(Message::GetAddr, len)
+        Received::Message(Message::GetAddr, Weight { len, memory: None })
     }
 
     #[test]
@@ -105,8 +106,14 @@ mod tests {
             kept.push(message(len));
         }
         assert_eq!(kept.dropped(), 1);
-        assert!(matches!(kept.pop(), Some(Received::Message(_, 98))));
-        assert!(matches!(kept.pop(), Some(Received::Message(_, 99))));
+        assert!(matches!(
+            kept.pop(),
+            Some(Received::Message(_, Weight { len: 98, .. }))
+        ));
+        assert!(matches!(
+            kept.pop(),
+            Some(Received::Message(_, Weight { len: 99, .. }))
+        ));
         assert!(kept.pop().is_none());
         assert_eq!(kept.bytes, 0);
     }
@@ -117,7 +124,10 @@ mod tests {
         kept.push(message(1));
         kept.push(message(1_000));
         assert_eq!(kept.dropped(), 1);
-        assert!(matches!(kept.pop(), Some(Received::Message(_, 1_000))));
+        assert!(matches!(
+            kept.pop(),
+            Some(Received::Message(_, Weight { len: 1_000, .. }))
+        ));
     }
 
     #[test]

@@ -242,7 +242,7 @@ impl Connection {
         self.send_checked(message, Session::check_outgoing)
     }
 
-    /// Sends a message that a default node punishes, as [`Connection::send`] sends others.
+    /// Sends a message that a default node punishes or no receiver can read, as [`Connection::send`] sends others.
     ///
     /// # Errors
     ///
@@ -317,6 +317,7 @@ impl Connection {
             peer: self.name.clone(),
             refused,
         })?;
+        self.session.on_sent(message);
         self.call(|connection| connection.write_out(message))
     }
 
@@ -390,8 +391,9 @@ impl Connection {
             match output {
                 Output::Send(message) => {
                     let frame = EncodedFrame::new(self.config.magic(), &message);
+                    let len = frame.len();
                     if self.unsent.push_reply(frame) {
-                        self.counters.add_message_out();
+                        self.counters.add_message_out(message.command(), len);
                     } else {
                         let waiting = self.unsent.bytes() as u64;
                         self.session.close(DisconnectReason::SlowReader { waiting });
@@ -417,9 +419,9 @@ impl Connection {
     }
 
     fn write_out(&mut self, message: &Message) -> Result<(), DisconnectReason> {
-        self.unsent
-            .push_back(Lane::Bulk, EncodedFrame::new(self.config.magic(), message));
-        self.counters.add_message_out();
+        let frame = EncodedFrame::new(self.config.magic(), message);
+        self.counters.add_message_out(frame.command(), frame.len());
+        self.unsent.push_back(Lane::Bulk, frame);
         self.flush()
     }
 

@@ -5,15 +5,15 @@
 
 use std::time::Instant;
 
-use super::{PING_WITHOUT_NONCE, Session};
-use crate::session::keepalive::Keepalive;
+use super::Session;
+use crate::session::keepalive::{Keepalive, PING_WITHOUT_NONCE};
 use crate::session::output::Output;
 use crate::session::{
     ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, SessionEvent,
 };
 use crate::wire::{
-    AssociationId, DecodeError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, NetworkAddress, Protoconf,
-    Reject, RejectCode, Services, StreamPolicy, Version,
+    AssociationId, CreateStrm, DecodeError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, NetworkAddress,
+    Protoconf, Reject, RejectCode, Services, StreamPolicy, Version,
 };
 
 /// From this protocol version on, `sendheaders` is understood (`src/version.h`).
@@ -59,6 +59,7 @@ impl Session {
             self.send_version();
         }
         self.send(Message::Verack);
+        self.announced_max_payload = self.config.limits.general;
         self.send(Protoconf {
             max_receive_payload: self.config.limits.general,
             stream_policies: Some(StreamPolicy::Default.name().into()),
@@ -136,10 +137,31 @@ impl Session {
         }
     }
 
-    /// Streams are not offered: the node's answer to a stream of an association that it does not know.
-    pub(super) fn on_createstrm(&mut self) {
-        let text = "No node found with association ID";
-        self.reject("createstrm", RejectCode::STREAM_SETUP, text);
+    /// Streams are not offered: what a node answers that has none of the association.
+    pub(super) fn on_createstrm(&mut self, request: &CreateStrm) {
+        self.refuse_stream(match request.association_id {
+            AssociationId::Null => "NULL association ID",
+            AssociationId::Uuid(_) => "No node found with association ID",
+        });
+    }
+
+    pub(super) fn on_malformed_createstrm(&mut self, error: &DecodeError) {
+        self.refuse_stream(match error {
+            DecodeError::BadValue {
+                field: "stream type",
+                ..
+            } => "StreamType out of range",
+            _ => "Badly formatted message",
+        });
+    }
+
+    /// A connection that has had a `version` can become no stream, whatever is asked for.
+    fn refuse_stream(&mut self, fault: &str) {
+        let (code, text) = match self.peer {
+            Some(_) => (RejectCode::NONSTANDARD, "Invalid createstream scenario"),
+            None => (RejectCode::STREAM_SETUP, fault),
+        };
+        self.reject("createstrm", code, text);
         self.close(DisconnectReason::StreamRefused);
     }
 
@@ -186,10 +208,15 @@ impl Session {
         let Some(peer) = self.peer.clone().filter(|_| complete) else {
             return;
         };
+        if self.over_capacity {
+            self.reject("version", RejectCode::TOO_BUSY, "Too many connections");
+            self.close(DisconnectReason::OwnCapacity);
+            return;
+        }
         if self.state.become_state(ConnectionState::Connected).is_err() {
             return;
         }
-        self.handshake_deadline = None;
+        self.handshake_began = None;
         self.own_nonce = None;
         self.keepalive = Keepalive::new(self.config.ping_interval, self.config.ping_timeout, now);
         self.outputs

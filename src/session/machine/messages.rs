@@ -3,9 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::Session;
+use crate::session::misbehavior::is_ignored;
 use crate::session::output::Output;
 use crate::session::{Delivery, DisconnectReason, Misbehavior, SessionEvent};
-use crate::wire::{Command, DecodeError, DropCause, Message, Ping, Pong, RejectCode, Services};
+use crate::wire::{
+    Authch, Command, DecodeError, DropCause, Inv, Inventory, Message, Ping, Pong, RejectCode,
+    Services,
+};
 
 /// Frames with bad checksums are a burst while they come closer together than this …
 const CHECKSUM_BURST_GAP: Duration = Duration::from_millis(500);
@@ -21,6 +25,7 @@ impl Session {
         if !self.admits(message.command(), now) {
             return Delivery::Consumed;
         }
+        self.expectations.on_received(message);
         match message {
             Message::Version(version) => self.on_version(version, now),
             Message::Verack => self.on_verack(now),
@@ -40,7 +45,24 @@ impl Session {
                 // If it has ended the connection, it is not delivered.
                 return self.delivery();
             }
-            Message::CreateStrm(_) => self.on_createstrm(),
+            Message::CreateStrm(request) => self.on_createstrm(request),
+            Message::Inv(inv) => return self.on_inv(inv),
+            Message::Authch(challenge) if challenge.version != Authch::VERSION => {
+                let error = DecodeError::BadValue {
+                    field: "challenge version",
+                    expected: "1",
+                    got: u64::from(challenge.version),
+                };
+                self.on_malformed(message.command(), &error, now);
+            }
+            Message::CompactBlock(compact) => match compact.check() {
+                Ok(()) => return self.delivery(),
+                Err(error) => self.misbehaved(Misbehavior::InvalidCompactBlock(error)),
+            },
+            Message::DsDetected(detected) => match detected.verify() {
+                Ok(()) => return self.delivery(),
+                Err(error) => self.misbehaved(Misbehavior::InvalidDsDetected(error)),
+            },
             _ => return self.delivery(),
         }
         Delivery::Consumed
@@ -54,7 +76,7 @@ impl Session {
         match command.name() {
             "version" if self.peer.is_some() => return self.on_second_version(),
             "version" => return self.on_malformed_version(error),
-            "createstrm" => return self.on_createstrm(),
+            "createstrm" => return self.on_malformed_createstrm(error),
             // We ask for no stream: what this would answer does not exist, whatever it says.
             "streamack" => return,
             _ => {}
@@ -77,8 +99,7 @@ impl Session {
             }
             name => {
                 let code = match name {
-                    // The node never answers a reject with one, does not read an alert, and gives no answer about miner IDs.
-                    "reject" | "alert" | "revokemid" => None,
+                    _ if is_ignored(command) => None,
                     // It only scores a list that it has read the length of.
                     _ if matches!(error, DecodeError::TooManyEntries { .. }) => None,
                     "authch" | "authresp" => Some(RejectCode::AUTHENTICATED_SETUP),
@@ -132,12 +153,12 @@ impl Session {
                 }
                 false
             }
-            _ if self.peer.is_none() => {
-                self.misbehaved(Misbehavior::BeforeVersion { command });
+            "filterload" | "filteradd" if !self.config.services.contains(Services::BLOOM) => {
+                self.on_filter_not_served(command);
                 false
             }
-            "filterload" | "filteradd" if !self.serves_filters() => {
-                self.misbehaved(Misbehavior::FilterNotServed { command });
+            _ if self.peer.is_none() => {
+                self.misbehaved(Misbehavior::BeforeVersion { command });
                 false
             }
             "verack" | "authch" | "authresp" => true,
@@ -149,12 +170,27 @@ impl Session {
         }
     }
 
-    /// Peers that are too old to know that filters have to be announced may try.
-    fn serves_filters(&self) -> bool {
-        let knows = self
-            .peer()
-            .is_some_and(|peer| peer.version >= BLOOM_IS_ANNOUNCED);
-        self.config.services.contains(Services::BLOOM) || !knows
+    /// Whoever is too old to know that filters have to be announced is let go without a ban. One that has not said how old it is
+    /// counts as such.
+    fn on_filter_not_served(&mut self, command: Command) {
+        match self.peer() {
+            Some(peer) if peer.version >= BLOOM_IS_ANNOUNCED => {
+                self.misbehaved(Misbehavior::FilterNotServed { command });
+            }
+            _ => self.close(DisconnectReason::FilterRefused { command }),
+        }
+    }
+
+    /// Objects of other types are never announced, only asked for.
+    fn on_inv(&mut self, inv: &Inv) -> Delivery {
+        let never_announced =
+            |entry: &&Inventory| !matches!(entry, Inventory::Tx(_) | Inventory::Block(_));
+        if let Some(entry) = inv.inventory.iter().find(never_announced) {
+            let kind = entry.kind();
+            self.close(DisconnectReason::BadInventoryType { kind });
+            return Delivery::Consumed;
+        }
+        self.delivery()
     }
 
     /// Nothing reaches the program before the handshake is complete, nor after the end.

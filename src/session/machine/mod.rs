@@ -8,20 +8,18 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::keepalive::{Due, Keepalive};
-use super::outgoing::{self, Receiver};
+use super::expectations::Expectations;
+use super::keepalive::{Due, Keepalive, PING_WITHOUT_NONCE};
+use super::outgoing::Receiver;
 use super::{
     ConfigError, ConnectionState, Direction, DisconnectReason, InvalidTransition, Misbehavior,
     NonceRegistry, NonceSource, Output, OwnNonce, PeerInfo, RoundTrip, SendRefused, SessionConfig,
     SessionEvent, TransportEnd,
 };
 use crate::wire::{
-    FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, PayloadLimits, Ping, Protoconf, Reject,
-    Services,
+    Expected, FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, PayloadLimits, Ping, Protoconf,
+    Reject, Services,
 };
-
-/// Peers up to this protocol version exchange pings without a nonce, and no pongs (`src/version.h`).
-const PING_WITHOUT_NONCE: i32 = 60000;
 
 /// One peer's protocol, from the connection's first byte to its end.
 ///
@@ -49,9 +47,15 @@ pub struct Session {
     enriched_headers_wanted: bool,
     /// The peer's `reject` of our version.
     refusal: Option<Reject>,
+    /// Whether we have no room for the peer, and tell it so when the handshake is complete.
+    over_capacity: bool,
+    /// What our `protoconf` has announced: the peer may send as much to the end of the connection.
+    announced_max_payload: u32,
 
+    expectations: Expectations,
     keepalive: Keepalive,
-    handshake_deadline: Option<Instant>,
+    /// When the handshake began, while it is open.
+    handshake_began: Option<Instant>,
     last_received: Instant,
     score: u32,
     bad_checksums: u32,
@@ -92,8 +96,11 @@ impl Session {
             headers_wanted: false,
             enriched_headers_wanted: false,
             refusal: None,
+            over_capacity: false,
+            announced_max_payload: 0,
+            expectations: Expectations::default(),
             keepalive: Keepalive::new(config.ping_interval, config.ping_timeout, now),
-            handshake_deadline: None,
+            handshake_began: None,
             last_received: now,
             score: 0,
             bad_checksums: 0,
@@ -130,10 +137,33 @@ impl Session {
         self.peer_address = Some(peer);
         self.unix_time = unix_time;
         self.last_received = now;
-        self.handshake_deadline = Some(now + self.config.handshake_timeout);
+        self.handshake_began = Some(now);
         if self.direction == Direction::Outbound {
             self.send_version();
         }
+        Ok(())
+    }
+
+    /// We have no room for this peer: when its handshake is complete it is told so by `reject` (code 0x44), and the connection
+    /// is closed for [`DisconnectReason::OwnCapacity`]. To be called before [`Session::on_connected`].
+    pub fn refuse_for_capacity(&mut self) {
+        self.over_capacity = true;
+    }
+
+    /// Other rules hold from now on.
+    ///
+    /// At once: timeouts and intervals, limits, the threshold. With the next connection: what our `version` says, whom we
+    /// accept, and what is asked for once. A peer may go on to send what our `protoconf` allowed it: a lower `limits.general`
+    /// holds for this connection only as far as that.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the configuration is not valid; the old one stays then.
+    pub fn update_config(&mut self, config: SessionConfig) -> Result<(), ConfigError> {
+        config.validate()?;
+        self.keepalive
+            .set(config.ping_interval, config.ping_timeout);
+        self.config = config;
         Ok(())
     }
 
@@ -173,7 +203,7 @@ impl Session {
             return;
         }
         if self
-            .handshake_deadline
+            .handshake_deadline()
             .is_some_and(|deadline| now >= deadline)
         {
             let after = self.config.handshake_timeout;
@@ -206,7 +236,7 @@ impl Session {
         }
         match self.state {
             ConnectionState::Connected => Some(self.idle_deadline().min(self.keepalive.deadline())),
-            _ => self.handshake_deadline,
+            _ => self.handshake_deadline(),
         }
     }
 
@@ -245,22 +275,17 @@ impl Session {
     ///
     /// [`SendRefused`], with the rule.
     pub fn check_outgoing(&self, message: &Message) -> Result<(), SendRefused> {
-        self.check_outgoing_unchecked(message)?;
-        outgoing::check_manners(message, self.receiver())
+        self.receiver().check(message)
     }
 
-    /// Like [`Session::check_outgoing`], but lets pass what a default node punishes.
+    /// Like [`Session::check_outgoing`], but lets pass what a default node punishes, and what no receiver can
+    /// read.
     ///
     /// # Errors
     ///
     /// [`SendRefused`], with the rule.
     pub fn check_outgoing_unchecked(&self, message: &Message) -> Result<(), SendRefused> {
-        let command = message.command();
-        outgoing::check_owner(command)?;
-        if self.state != ConnectionState::Connected {
-            return Err(SendRefused::HandshakeIncomplete { command });
-        }
-        outgoing::check_size(message, self.receiver())
+        self.receiver().check_unchecked(message)
     }
 
     /// A ping that the program asks for: the message to send. [`SessionEvent::Pong`] tells of its answer.
@@ -283,6 +308,11 @@ impl Session {
     /// What the peer said of itself, once its `version` has been accepted.
     pub fn peer(&self) -> Option<&PeerInfo> {
         self.peer.as_deref()
+    }
+
+    /// The peer's misbehaviour score.
+    pub fn score(&self) -> u32 {
+        self.score
     }
 
     /// How long the peer takes to answer.
@@ -315,10 +345,27 @@ impl Session {
 
     /// The limits for what is read now: narrower until the handshake is complete.
     pub fn limits(&self) -> PayloadLimits {
+        let mut limits = self.config.limits;
+        limits.general = limits.general.max(self.announced_max_payload);
         match self.state {
-            ConnectionState::Connected => self.config.limits,
-            _ => self.config.limits.before_handshake(),
+            ConnectionState::Connected => limits,
+            _ => limits.before_handshake(),
         }
+    }
+
+    /// Which large payloads the peer was asked for: what else it sends of these kinds, less is kept of.
+    pub fn expected(&self) -> Expected {
+        self.expectations.expected()
+    }
+
+    /// Whether a message asks for something large, so that [`Session::on_sent`] has to hear of it.
+    pub fn is_question(message: &Message) -> bool {
+        Expectations::concern(message)
+    }
+
+    /// A message of the program is about to be sent: what it asks for is expected from now on.
+    pub fn on_sent(&mut self, message: &Message) {
+        self.expectations.on_sent(message);
     }
 
     /// Why the connection ends or has ended.
@@ -345,8 +392,10 @@ impl Session {
         )
     }
 
-    fn receiver(&self) -> Receiver {
+    /// What bears on what the peer may be sent now.
+    pub(crate) fn receiver(&self) -> Receiver {
         Receiver {
+            ready: self.state == ConnectionState::Connected,
             services: self.peer().map_or(Services::NONE, |peer| peer.services),
             version: self.negotiated_version(),
             max_payload: self.peer_max_payload(),
@@ -357,6 +406,10 @@ impl Session {
     fn negotiated_version(&self) -> i32 {
         let own = self.config.protocol_version;
         self.peer().map_or(own, |peer| peer.version.min(own))
+    }
+
+    fn handshake_deadline(&self) -> Option<Instant> {
+        Some(self.handshake_began? + self.config.handshake_timeout)
     }
 
     fn idle_deadline(&self) -> Instant {

@@ -52,6 +52,17 @@ impl ArrivingPayload {
         self.kept
     }
 
+    /// How many bytes the next read may add to those that are kept.
+    pub(super) fn may_keep(&self) -> usize {
+        let missing = usize::try_from(self.missing()).unwrap_or(usize::MAX);
+        if self.kept { missing.min(MAX_STEP) } else { 0 }
+    }
+
+    /// How many bytes are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.filled
+    }
+
     /// Whether reads go straight into this payload's own buffer.
     pub(super) fn reads_directly(&self) -> bool {
         self.kept && self.header.len >= SMALL_FRAME

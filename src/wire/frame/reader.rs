@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::payload::ArrivingPayload;
 use super::{EXTENDED_HEADER_LEN, ForeignMagic, FrameHeader};
 use crate::network::Magic;
-use crate::wire::{BadCommand, Command, PayloadLimits, WireString};
+use crate::wire::{BadCommand, Command, Expected, PayloadLimits, WireString};
 
 /// The arrival buffer of a quiet peer.
 const QUIET_BUFFER: usize = 8 * 1024;
@@ -61,6 +61,16 @@ pub enum DropCause {
     },
 }
 
+impl DropCause {
+    /// The message's name, if it is one.
+    pub fn command(&self) -> Option<Command> {
+        match self {
+            DropCause::BadCommand(_) => None,
+            DropCause::BadChecksum { command, .. } => Some(*command),
+        }
+    }
+}
+
 /// What a stream of frames cannot recover from: there is no way to find the next frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
@@ -91,6 +101,7 @@ pub enum FrameError {
 pub struct FrameReader {
     magic: Magic,
     limits: PayloadLimits,
+    expected: Expected,
     /// What has arrived and has not been looked at: `buffer[start..end]`.
     buffer: Vec<u8>,
     start: usize,
@@ -105,6 +116,7 @@ impl FrameReader {
         Self {
             magic,
             limits,
+            expected: Expected::ALL,
             buffer: Vec::new(),
             start: 0,
             end: 0,
@@ -116,6 +128,21 @@ impl FrameReader {
     /// Sets the limits for the headers that have not been read yet.
     pub fn set_limits(&mut self, limits: PayloadLimits) {
         self.limits = limits;
+    }
+
+    /// Sets what somebody has asked for, for the headers that have not been read yet; at first it is everything.
+    pub fn set_expected(&mut self, expected: Expected) {
+        self.expected = expected;
+    }
+
+    /// How many bytes the next read may add to the payload that is arriving, where it is kept: at most 256 KiB.
+    pub fn may_keep(&self) -> usize {
+        self.arriving.as_ref().map_or(0, ArrivingPayload::may_keep)
+    }
+
+    /// How many bytes are kept of the payload that is arriving.
+    pub fn kept(&self) -> usize {
+        self.arriving.as_ref().map_or(0, ArrivingPayload::kept)
     }
 
     /// Reads once from `source`, and returns how many bytes came: 0 at the end of the stream.
@@ -217,7 +244,8 @@ impl FrameReader {
             });
         }
         self.start += header.header_len();
-        let kept = header.command.is_ok() && header.len <= self.limits.buffered;
+        let kept_limit = |command| self.limits.kept_limit(command, self.expected);
+        let kept = matches!(&header.command, Ok(command) if header.len <= kept_limit(*command));
         Ok(Some(ArrivingPayload::new(header, kept)))
     }
 

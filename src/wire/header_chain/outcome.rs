@@ -7,6 +7,8 @@ pub(super) const MAX_HEIGHT: u32 = i32::MAX as u32;
 
 /// What became of headers that [`HeaderChain::extend`](super::HeaderChain::extend) did not refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Extended {
     /// All were there already.
     Known,

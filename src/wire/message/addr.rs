@@ -1,6 +1,6 @@
 //! `addr`: addresses of nodes.
 
-use super::{check_entry_limit, decode_list, encode_list, list_len};
+use super::{check_entry_limit, decode_entries, encode_list, list_len};
 use crate::wire::{Decode, DecodeError, Encode, Reader, TimestampedAddress};
 
 /// How many addresses an `addr` may carry; the node scores 20 for more.
@@ -11,13 +11,18 @@ pub const MAX_ADDRESSES: usize = 1000;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Addr {
     /// The addresses, each with the time at which it was last heard of.
+    #[cfg_attr(
+        feature = "serde",
+        serde(deserialize_with = "crate::wire::serde_form::at_most::<MAX_ADDRESSES, _, _>")
+    )]
     pub addresses: Vec<TimestampedAddress>,
 }
 
 impl Decode for Addr {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         check_entry_limit(reader, "addresses", MAX_ADDRESSES)?;
-        decode_list(reader, "addresses", 30).map(|addresses| Self { addresses })
+        decode_entries(reader, "addresses", TimestampedAddress::from_bytes)
+            .map(|addresses| Self { addresses })
     }
 }
 
@@ -27,7 +32,7 @@ impl Encode for Addr {
     }
 
     fn encoded_len(&self) -> u64 {
-        list_len(self.addresses.len(), 30)
+        list_len(self.addresses.len(), TimestampedAddress::LEN as u64)
     }
 }
 

@@ -1,12 +1,13 @@
 //! `alert`: obsolete.
 
 use super::{bytes_len, encode_bytes};
+use crate::wire::hex_text::debug_in_hex;
 use crate::wire::{Decode, DecodeError, Encode, Reader};
 
 /// A warning to all users of the network. The key for it has been given up.
 ///
 /// A node sends one fixed, last alert to peers up to protocol version 70012 and pays no attention to those that it gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Alert {
     /// What is said, in a form of its own.
@@ -16,6 +17,11 @@ pub struct Alert {
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub signature: Vec<u8>,
 }
+
+debug_in_hex!(Alert {
+    message: hex,
+    signature: hex
+});
 
 impl Decode for Alert {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {

@@ -12,6 +12,16 @@ pub struct SendCmpct {
     pub version: u64,
 }
 
+impl SendCmpct {
+    /// The only version that counts.
+    pub const VERSION: u64 = 1;
+
+    /// Whether a node pays attention to the message: only to version 1.
+    pub const fn counts(self) -> bool {
+        self.version == Self::VERSION
+    }
+}
+
 impl Decode for SendCmpct {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
@@ -36,8 +46,18 @@ impl Encode for SendCmpct {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FeeFilter {
-    /// In satoshi for 1,000 bytes. The node ignores values outside 0 to 21 * 10^14.
+    /// In satoshi for 1,000 bytes, from 0 to [`FeeFilter::MAX_RATE`].
     pub rate: i64,
+}
+
+impl FeeFilter {
+    /// The highest rate that counts: as much as all money there is.
+    pub const MAX_RATE: i64 = 2_100_000_000_000_000;
+
+    /// Whether a node pays attention to the message: not to rates that no amount of money can be.
+    pub const fn counts(self) -> bool {
+        0 <= self.rate && self.rate <= Self::MAX_RATE
+    }
 }
 
 impl Decode for FeeFilter {
@@ -55,5 +75,36 @@ impl Encode for FeeFilter {
 
     fn encoded_len(&self) -> u64 {
         8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_version_one_of_sendcmpct_counts() {
+        for (version, counts) in [(0, false), (1, true), (2, false), (u64::MAX, false)] {
+            let announce = true;
+            assert_eq!(
+                SendCmpct { announce, version }.counts(),
+                counts,
+                "{version}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_fee_rate_counts_from_nothing_up_to_all_money_there_is() {
+        for (rate, counts) in [
+            (i64::MIN, false),
+            (-1, false),
+            (0, true),
+            (9_577_383, true),
+            (2_100_000_000_000_000, true),
+            (2_100_000_000_000_001, false),
+        ] {
+            assert_eq!(FeeFilter { rate }.counts(), counts, "{rate}");
+        }
     }
 }

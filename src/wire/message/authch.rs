@@ -1,17 +1,28 @@
 //! `authch` and `authresp`: a challenge to miners, and its answer.
 
 use super::{bytes_len, encode_bytes};
+use crate::wire::hex_text::debug_in_hex;
 use crate::wire::{Decode, DecodeError, Encode, Reader, sha256d};
 
 /// Asks a miner to sign with the key of its miner ID. Peers that are no miners ignore it, without penalty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Authch {
-    /// The version of the challenge: 1.
+    /// The version of the challenge: [`Authch::VERSION`].
     pub version: u32,
     /// What is to be signed.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub challenge: [u8; 32],
+}
+
+debug_in_hex!(Authch {
+    version: plain,
+    challenge: hex
+});
+
+impl Authch {
+    /// The only version of the message.
+    pub const VERSION: u32 = 1;
 }
 
 impl Decode for Authch {
@@ -48,7 +59,7 @@ impl Encode for Authch {
 ///
 /// Whether the signature holds is for the program to check: it is ECDSA over [`Authresp::digest`], in DER, by
 /// `public_key`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Authresp {
     /// The miner's ID, a compressed key.
@@ -57,12 +68,40 @@ pub struct Authresp {
     /// A random number of the sender, not zero, that is signed together with the challenge.
     pub client_nonce: u64,
     /// The signature, 70 to 72 bytes.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            serialize_with = "crate::serde_with::hex::serialize",
+            deserialize_with = "crate::wire::serde_form::bytes_within::<70, 72, _>"
+        )
+    )]
     pub signature: Vec<u8>,
 }
 
+debug_in_hex!(Authresp {
+    public_key: hex,
+    client_nonce: plain,
+    signature: hex
+});
+
 impl Authresp {
     const SIGNATURE_LEN: std::ops::RangeInclusive<u64> = 70..=72;
+
+    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+        Self::check_signature(&self.signature)
+    }
+
+    fn check_signature(signature: &[u8]) -> Result<(), DecodeError> {
+        let len = signature.len() as u64;
+        if Self::SIGNATURE_LEN.contains(&len) {
+            return Ok(());
+        }
+        Err(DecodeError::BadValue {
+            field: "signature length",
+            expected: "70 to 72",
+            got: len,
+        })
+    }
 
     /// What is signed: the double SHA-256 of the challenge and the nonce (Bitcoin SV node 1.2.2,
     /// `src/net/net_processing.cpp`, `ProcessAuthRespMessage`).
@@ -84,14 +123,7 @@ impl Decode for Authresp {
         })?;
         let client_nonce = reader.u64("client nonce")?;
         let signature = reader.var_bytes("signature", *Self::SIGNATURE_LEN.end())?;
-        let len = signature.len() as u64;
-        if !Self::SIGNATURE_LEN.contains(&len) {
-            return Err(DecodeError::BadValue {
-                field: "signature length",
-                expected: "70 to 72",
-                got: len,
-            });
-        }
+        Self::check_signature(signature)?;
         Ok(Self {
             public_key,
             client_nonce,

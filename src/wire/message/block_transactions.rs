@@ -86,7 +86,7 @@ impl BlockTransactions {
     /// The transactions, in order.
     pub fn transactions(&self) -> Transactions<'_> {
         let at = COUNT_AT + compact_size_len(self.transaction_count as u64) as usize;
-        Transactions::checked(&self.payload[at..], self.transaction_count)
+        Transactions::unplaced(&self.payload[at..], self.transaction_count)
     }
 }
 

@@ -1,15 +1,31 @@
 //! `filteradd`: one more element for a bloom filter.
 
 use super::{bytes_len, encode_bytes};
+use crate::wire::hex_text::debug_in_hex;
 use crate::wire::{BloomFilter, Decode, DecodeError, Encode, Reader};
 
 /// Adds an element to the filter that the sender has loaded. Nodes that do not serve bloom filters ban for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FilterAdd {
     /// The element, at most [`BloomFilter::MAX_ELEMENT`] bytes; a node bans for a longer one.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            serialize_with = "crate::serde_with::hex::serialize",
+            deserialize_with = "crate::wire::serde_form::bytes_within::<0, { BloomFilter::MAX_ELEMENT }, _>"
+        )
+    )]
     pub data: Vec<u8>,
+}
+
+debug_in_hex!(FilterAdd { data: hex });
+
+impl FilterAdd {
+    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+        let limit = BloomFilter::MAX_ELEMENT as u64;
+        DecodeError::unless_within("filter element", limit, self.data.len())
+    }
 }
 
 impl Decode for FilterAdd {
@@ -17,16 +33,11 @@ impl Decode for FilterAdd {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let data = reader.var_bytes("filter element", u64::MAX)?;
         // Judged last, as at the node: an element that is cut off is another fault.
-        if data.len() > BloomFilter::MAX_ELEMENT {
-            return Err(DecodeError::TooLong {
-                field: "filter element",
-                limit: BloomFilter::MAX_ELEMENT as u64,
-                got: data.len() as u64,
-            });
-        }
-        Ok(Self {
+        let add = Self {
             data: data.to_vec(),
-        })
+        };
+        add.check_fields()?;
+        Ok(add)
     }
 }
 

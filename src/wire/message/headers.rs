@@ -12,6 +12,10 @@ pub const MAX_HEADERS: usize = 2000;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Headers {
     /// The headers.
+    #[cfg_attr(
+        feature = "serde",
+        serde(deserialize_with = "crate::wire::serde_form::at_most::<MAX_HEADERS, _, _>")
+    )]
     pub headers: Vec<BlockHeader>,
 }
 

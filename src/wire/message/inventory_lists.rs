@@ -1,6 +1,6 @@
 //! `inv`, `getdata` and `notfound`: three messages with one layout.
 
-use super::{decode_list, encode_list, list_len};
+use super::{decode_entries, encode_list, list_len};
 use crate::wire::{Decode, DecodeError, Encode, Inventory, Reader};
 
 macro_rules! inventory_lists {
@@ -29,7 +29,7 @@ macro_rules! inventory_lists {
 
         impl Decode for $name {
             fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                decode_list(reader, "inventory", Inventory::LEN).map(|inventory| Self { inventory })
+                decode_entries(reader, "inventory", Inventory::from_bytes).map(|inventory| Self { inventory })
             }
         }
 

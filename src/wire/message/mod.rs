@@ -8,6 +8,7 @@ mod block_transactions;
 mod compact_block;
 mod datareftx;
 mod dsdetected;
+mod fields;
 mod filter_add;
 mod get_block_txn;
 mod hdrsen;
@@ -76,7 +77,28 @@ macro_rules! messages {
             },
         }
 
+        /// The known messages, numbered.
+        #[derive(Clone, Copy)]
+        enum Number {
+            $($empty,)+
+            $($variant,)+
+        }
+
         impl Message {
+            /// The names of the messages that have a type, each once.
+            pub const COMMANDS: &'static [Command] =
+                &[$(Command::new($empty_name),)+ $(Command::new($name),)+];
+
+            /// Where a name stands in [`Message::COMMANDS`], if it does.
+            pub(crate) fn number_of(command: Command) -> Option<usize> {
+                let number = match command.name() {
+                    $($empty_name => Number::$empty,)+
+                    $($name => Number::$variant,)+
+                    _ => return None,
+                };
+                Some(number as usize)
+            }
+
             /// The message's name on the wire.
             pub fn command(&self) -> Command {
                 match self {
@@ -89,7 +111,6 @@ macro_rules! messages {
             /// Reads the payload of a frame. Bytes behind the last field are ignored, as the node does.
             ///
             /// A block, a transaction, a list of enriched headers, a double-spend report and an unknown message keep `payload` without a copy.
-            /// Blocks, transactions and unknown messages keep `payload` without a copy.
             ///
             /// # Errors
             ///
@@ -250,6 +271,15 @@ messages! {
 }
 
 impl Message {
+    /// Whether messages of that name keep their payload: those of [`Message::shared_payload`].
+    pub(crate) fn shares_payload(command: Command) -> bool {
+        match command.name() {
+            "block" | "cmpctblock" | "getblocktxn" | "blocktxn" | "tx" | "hdrsen"
+            | "dsdetected" => true,
+            _ => Self::number_of(command).is_none(),
+        }
+    }
+
     /// The payload, if the message keeps it as one shared buffer: then it can be sent without a copy.
     pub fn shared_payload(&self) -> Option<&Bytes> {
         match self {
@@ -281,19 +311,31 @@ fn decode_list<T: Decode>(
     Ok(entries)
 }
 
+/// Reads a counted list of entries of just `N` bytes each, every content of which is an entry.
+fn decode_entries<T, const N: usize>(
+    reader: &mut Reader<'_>,
+    field: &'static str,
+    entry: impl Fn(&[u8; N]) -> T,
+) -> Result<Vec<T>, DecodeError> {
+    let count = reader.count(field, N)?;
+    // All entries are taken at once, so that none has to be checked for its end.
+    let (entries, _) = reader.take(field, count * N)?.as_chunks();
+    Ok(entries.iter().map(entry).collect())
+}
+
 /// Refuses a count above `limit` before it is held against the bytes, as the node judges.
 fn check_entry_limit(
     reader: &Reader<'_>,
     field: &'static str,
     limit: usize,
 ) -> Result<(), DecodeError> {
-    let got = reader.clone().compact_size(field)?;
-    if got > limit as u64 {
-        return Err(DecodeError::TooManyEntries {
-            field,
-            limit: limit as u64,
-            got,
-        });
+    check_entries(field, limit, reader.clone().compact_size(field)?)
+}
+
+fn check_entries(field: &'static str, limit: usize, got: u64) -> Result<(), DecodeError> {
+    let limit = limit as u64;
+    if got > limit {
+        return Err(DecodeError::TooManyEntries { field, limit, got });
     }
     Ok(())
 }

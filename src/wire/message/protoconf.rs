@@ -11,11 +11,23 @@ pub struct Protoconf {
     pub max_receive_payload: u32,
     /// The stream policies that the sender knows, separated by commas, at most 650 bytes; `None` in the older form with
     /// one field.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            default,
+            deserialize_with = "crate::wire::serde_form::at_most::<{ Protoconf::MAX_STREAM_POLICIES as usize }, _, _>"
+        )
+    )]
     pub stream_policies: Option<WireString>,
 }
 
 impl Protoconf {
     const MAX_STREAM_POLICIES: u64 = 650;
+
+    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+        let len = self.stream_policies.as_ref().map_or(0, WireString::len);
+        DecodeError::unless_within("stream policies", Self::MAX_STREAM_POLICIES, len)
+    }
 
     /// The names of the stream policies, in the sender's order.
     pub fn policies(&self) -> impl Iterator<Item = &[u8]> {

@@ -7,6 +7,10 @@ use crate::wire::{Decode, DecodeError, Encode, Hash256, Reader, WireString};
 /// Says that a message was refused, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(try_from = "crate::wire::serde_form::ReadReject")
+)]
 pub struct Reject {
     /// The command of the refused message, at most 12 bytes.
     pub message: WireString,
@@ -15,7 +19,7 @@ pub struct Reject {
     /// The reason in words, at most 111 bytes.
     pub reason: WireString,
     /// The transaction or block that was refused. It is there only for `tx` and `block`, and not
-    /// even then if the message could not be read.
+    /// even then if the message could not be read. With any other message it has no meaning and is not written.
     pub hash: Option<Hash256>,
 }
 
@@ -32,25 +36,43 @@ impl Reject {
             hash: None,
         }
     }
+
+    /// Whether the refused message is one that has an object with a hash.
+    fn names_object(&self) -> bool {
+        self.message == "tx" || self.message == "block"
+    }
+
+    /// The hash, if it is to be written.
+    fn written_hash(&self) -> Option<&Hash256> {
+        self.hash.as_ref().filter(|_| self.names_object())
+    }
+
+    pub(in crate::wire) fn check_fields(&self) -> Result<(), DecodeError> {
+        DecodeError::unless_within("rejected message", Self::MAX_MESSAGE, self.message.len())?;
+        DecodeError::unless_within("reject reason", Self::MAX_REASON, self.reason.len())?;
+        if self.hash.is_some() && !self.names_object() {
+            return Err(DecodeError::BadValue {
+                field: "reject hash length",
+                expected: "0 for messages other than tx and block",
+                got: 32,
+            });
+        }
+        Ok(())
+    }
 }
 
 impl Decode for Reject {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let message = WireString::decode(reader, "rejected message", Self::MAX_MESSAGE)?;
-        let code = RejectCode(reader.u8("reject code")?);
-        let reason = WireString::decode(reader, "reject reason", Self::MAX_REASON)?;
-        let names_object = message == "tx" || message == "block";
-        let hash = if names_object {
-            Hash256::decode(reader).ok()
-        } else {
-            None
+        let mut reject = Self {
+            message: WireString::decode(reader, "rejected message", Self::MAX_MESSAGE)?,
+            code: RejectCode(reader.u8("reject code")?),
+            reason: WireString::decode(reader, "reject reason", Self::MAX_REASON)?,
+            hash: None,
         };
-        Ok(Self {
-            message,
-            code,
-            reason,
-            hash,
-        })
+        if reject.names_object() {
+            reject.hash = Hash256::decode(reader).ok();
+        }
+        Ok(reject)
     }
 }
 
@@ -59,13 +81,13 @@ impl Encode for Reject {
         self.message.encode(out);
         out.push(self.code.0);
         self.reason.encode(out);
-        if let Some(hash) = &self.hash {
+        if let Some(hash) = self.written_hash() {
             hash.encode(out);
         }
     }
 
     fn encoded_len(&self) -> u64 {
-        let hash = if self.hash.is_some() { 32 } else { 0 };
+        let hash = if self.written_hash().is_some() { 32 } else { 0 };
         self.message.encoded_len() + 1 + self.reason.encoded_len() + hash
     }
 }
@@ -173,5 +195,31 @@ mod tests {
         let mut bytes = inv.encode_to_vec();
         bytes.extend_from_slice(&[7; 32]);
         assert_eq!(Reject::decode_from(&bytes), Ok(inv));
+    }
+
+    #[test]
+    fn a_hash_is_written_only_for_transactions_and_blocks() {
+        for (message, written) in [("tx", 32), ("block", 32), ("inv", 0), ("Tx", 0), ("", 0)] {
+            let bare = Reject::new(message, RejectCode::INVALID, "x");
+            let reject = Reject {
+                hash: Some(Hash256([7; 32])),
+                ..bare.clone()
+            };
+            let bytes = reject.encode_to_vec();
+            assert_eq!(bytes.len(), bare.encode_to_vec().len() + written);
+            assert_eq!(reject.encoded_len(), bytes.len() as u64);
+            assert_eq!(reject.check_fields().is_ok(), written == 32, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_12_bytes_and_a_reason_of_111_are_taken_and_more_refused() {
+        for (message, reason, taken) in [(12, 111, true), (13, 0, false), (0, 112, false)] {
+            let text = |len| "x".repeat(len);
+            let reject = Reject::new(&text(message), RejectCode::INVALID, &text(reason));
+            let read = Reject::decode_from(&reject.encode_to_vec());
+            assert_eq!(read.map(drop), reject.check_fields());
+            assert_eq!(reject.check_fields().is_ok(), taken);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::wire::hex_text::debug_in_hex;
 use crate::wire::{Decode, DecodeError, Encode, Reader, compact_size_len, write_compact_size};
 
 /// Says that a miner ID is no longer to be trusted, and proves the right to say so.
@@ -9,7 +10,7 @@ use crate::wire::{Decode, DecodeError, Encode, Reader, compact_size_len, write_c
 /// Whether the keys are points and the signatures hold is for the program to check: both signatures are ECDSA over
 /// [`RevokeMid::digest`], in DER. A node with a database of miner IDs scores 10 if they do not hold, one without ignores the
 /// message (Bitcoin SV node 1.2.2, `src/miner_id/revokemid.h`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RevokeMid {
     /// The miner's compressed key for revoking.
@@ -22,20 +23,47 @@ pub struct RevokeMid {
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub id_to_revoke: [u8; 33],
     /// The signature by `revocation_key`. What is behind 255 bytes is not written.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            serialize_with = "crate::serde_with::hex::serialize",
+            deserialize_with = "crate::wire::serde_form::bytes_within::<0, { RevokeMid::MAX_SIGNATURE }, _>"
+        )
+    )]
     pub signature1: Vec<u8>,
     /// The signature by `miner_id`. What is behind 255 bytes is not written.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            serialize_with = "crate::serde_with::hex::serialize",
+            deserialize_with = "crate::wire::serde_form::bytes_within::<0, { RevokeMid::MAX_SIGNATURE }, _>"
+        )
+    )]
     pub signature2: Vec<u8>,
 }
+
+debug_in_hex!(RevokeMid {
+    revocation_key: hex,
+    miner_id: hex,
+    id_to_revoke: hex,
+    signature1: hex,
+    signature2: hex
+});
 
 impl RevokeMid {
     /// The only version of the message.
     pub const VERSION: u32 = 0;
+    const MAX_SIGNATURE: usize = 255;
 
     /// What both signatures sign: the single SHA-256 of the ID that is taken back.
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.id_to_revoke).into()
+    }
+
+    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+        let limit = Self::MAX_SIGNATURE as u64;
+        DecodeError::unless_within("signature 1", limit, self.signature1.len())?;
+        DecodeError::unless_within("signature 2", limit, self.signature2.len())
     }
 
     /// How many bytes both signatures have on the wire, with the length before each.
@@ -46,7 +74,7 @@ impl RevokeMid {
 
 /// As much of a signature as the byte for its length can tell of. Real ones have at most 72.
 fn writable(signature: &[u8]) -> &[u8] {
-    &signature[..signature.len().min(255)]
+    &signature[..signature.len().min(RevokeMid::MAX_SIGNATURE)]
 }
 
 /// Takes one signature behind its length from the field that has both.

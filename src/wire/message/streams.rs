@@ -12,6 +12,12 @@ pub struct CreateStrm {
     pub stream_type: StreamType,
     /// The name of the policy that is to hold from now on, at most 64 bytes: see
     /// [`StreamPolicy`](crate::wire::StreamPolicy). Empty to leave it as it is.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            deserialize_with = "crate::wire::serde_form::at_most::<{ CreateStrm::MAX_STREAM_POLICY as usize }, _, _>"
+        )
+    )]
     pub stream_policy: WireString,
 }
 
@@ -27,6 +33,11 @@ pub struct StreamAck {
 
 impl CreateStrm {
     const MAX_STREAM_POLICY: u64 = 64;
+
+    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+        let len = self.stream_policy.len();
+        DecodeError::unless_within("stream policy", Self::MAX_STREAM_POLICY, len)
+    }
 }
 
 impl Decode for CreateStrm {

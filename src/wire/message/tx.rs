@@ -45,7 +45,9 @@ impl Tx {
 
 impl From<&Transaction> for Tx {
     fn from(transaction: &Transaction) -> Self {
-        let (payload, outputs_at) = transaction.encode_marked();
+        let len = usize::try_from(transaction.encoded_len()).unwrap_or(0);
+        let mut payload = Vec::with_capacity(len);
+        let outputs_at = transaction.encode_marked(&mut payload);
         Self {
             payload: payload.into(),
             outputs_at,

@@ -28,6 +28,13 @@ pub struct Version {
     /// A random number by which a node recognises itself. It comes together with `sender`.
     pub nonce: Option<u64>,
     /// The program that the sender runs, at most 256 bytes.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            default,
+            deserialize_with = "crate::wire::serde_form::at_most::<{ MAX_USER_AGENT as usize }, _, _>"
+        )
+    )]
     pub user_agent: Option<WireString>,
     /// The height of the sender's best block.
     pub start_height: Option<i32>,
@@ -51,6 +58,11 @@ impl Version {
     /// Whether transactions are wanted: yes, where nothing is said.
     pub fn relay_or_default(&self) -> bool {
         self.relay.unwrap_or(true)
+    }
+
+    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+        let len = self.user_agent.as_ref().map_or(0, WireString::len);
+        DecodeError::unless_within("user agent", MAX_USER_AGENT, len)
     }
 
     /// How many of the optional groups have to be written so that none of those present is lost.

@@ -5,6 +5,7 @@
 
 mod buffer;
 mod compact;
+mod limited;
 mod message;
 mod objects;
 mod proofs;
@@ -15,6 +16,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use self::compact::{BlockTransactionsForm, CompactForm, GetBlockTxnForm};
+pub(super) use self::limited::{ReadReject, ReadTarget, at_most, bytes_within};
 pub(super) use self::message::{NoFields, UnknownFields};
 use self::objects::{
     ReadBlock, ReadFilter, ReadHeader, ReadTransaction, ShownBlock, ShownFilter, ShownHeader,

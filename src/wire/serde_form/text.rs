@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::serde_with::{hex, plain_bytes};
-use crate::wire::{AssociationId, Command, CompactTarget, Hash256, WireString};
+use crate::wire::{AssociationId, Command, CompactTarget, Hash256, WireString, Work};
 
 /// The name, in every format.
 impl Serialize for Command {
@@ -119,6 +119,19 @@ pub(in crate::wire) mod printed_bits {
         } else {
             u32::deserialize(deserializer)
         }
+    }
+}
+
+/// All 64 digits where people read, as `Display` shows them; the 32 bytes, the highest first, elsewhere.
+impl Serialize for Work {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        hex::serialize(&self.to_be_bytes(), serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Work {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        hex::deserialize(deserializer).map(Self::from_be_bytes)
     }
 }
 

@@ -1,9 +1,11 @@
 //! Transactions: views that borrow from a payload, and an owned form for building.
 
+mod entries;
 mod outpoint;
 mod owned;
 mod view;
 
+pub use entries::{Inputs, Outputs, TransactionInputView, TransactionOutputView};
 pub use outpoint::OutPoint;
 pub use owned::{Transaction, TransactionInput, TransactionOutput};
-pub use view::{Inputs, Outputs, TransactionInputView, TransactionOutputView, TransactionView};
+pub use view::TransactionView;

@@ -19,6 +19,16 @@ impl OutPoint {
         index: u32::MAX,
     };
 
+    /// Reads an outpoint from its 36 bytes: every content is one.
+    #[inline]
+    pub fn from_bytes(bytes: &[u8; 36]) -> Self {
+        let [txid @ .., i0, i1, i2, i3] = *bytes;
+        Self {
+            txid: Txid(txid),
+            index: u32::from_le_bytes([i0, i1, i2, i3]),
+        }
+    }
+
     /// The wire form: the transaction and the index, 36 bytes.
     pub fn to_bytes(self) -> [u8; 36] {
         let mut bytes = [0; 36];

@@ -95,39 +95,32 @@ impl Decode for Transaction {
 }
 
 impl Transaction {
-    /// The wire form, and where in it the count of outputs starts.
-    pub(in crate::wire) fn encode_marked(&self) -> (Vec<u8>, usize) {
-        let mut out = Vec::with_capacity(usize::try_from(self.encoded_len()).unwrap_or(0));
-        self.encode_inputs(&mut out);
-        let outputs_at = out.len();
-        self.encode_outputs(&mut out);
-        (out, outputs_at)
-    }
-
-    fn encode_inputs(&self, out: &mut Vec<u8>) {
+    /// Appends the wire form, and tells where in it the count of outputs starts.
+    pub(in crate::wire) fn encode_marked(&self, out: &mut Vec<u8>) -> usize {
+        let start = out.len();
         out.extend_from_slice(&self.version.to_le_bytes());
         write_compact_size(self.inputs.len() as u64, out);
         for input in &self.inputs {
-            out.extend_from_slice(&input.previous.to_bytes());
-            write_script(&input.script, out);
+            let mut before = [0; 37];
+            before[..36].copy_from_slice(&input.previous.to_bytes());
+            write_script(before, &input.script, out);
             out.extend_from_slice(&input.sequence.to_le_bytes());
         }
-    }
-
-    fn encode_outputs(&self, out: &mut Vec<u8>) {
+        let outputs_at = out.len() - start;
         write_compact_size(self.outputs.len() as u64, out);
         for output in &self.outputs {
-            out.extend_from_slice(&output.value.to_le_bytes());
-            write_script(&output.script, out);
+            let mut before = [0; 9];
+            before[..8].copy_from_slice(&output.value.to_le_bytes());
+            write_script(before, &output.script, out);
         }
         out.extend_from_slice(&self.lock_time.to_le_bytes());
+        outputs_at
     }
 }
 
 impl Encode for Transaction {
     fn encode(&self, out: &mut Vec<u8>) {
-        self.encode_inputs(out);
-        self.encode_outputs(out);
+        self.encode_marked(out);
     }
 
     fn encoded_len(&self) -> u64 {
@@ -150,8 +143,20 @@ impl Encode for Transaction {
     }
 }
 
-fn write_script(script: &[u8], out: &mut Vec<u8>) {
-    write_compact_size(script.len() as u64, out);
+/// Appends what is before a script, in place of whose last byte the script's length goes, and the script.
+#[inline]
+fn write_script<const N: usize>(mut before: [u8; N], script: &[u8], out: &mut Vec<u8>) {
+    match script.len() {
+        // At once, because nearly all are so short.
+        len @ ..0xfd => {
+            before[N - 1] = len as u8;
+            out.extend_from_slice(&before);
+        }
+        len => {
+            out.extend_from_slice(&before[..N - 1]);
+            write_compact_size(len as u64, out);
+        }
+    }
     out.extend_from_slice(script);
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::super::{DecodeError, Reader, Txid, sha256d};
 use super::OutPoint;
+use super::entries::{Inputs, Outputs};
 
 /// The least bytes of an input: outpoint, empty script, sequence.
 pub(super) const MIN_INPUT: usize = 36 + 1 + 4;
@@ -90,17 +91,13 @@ impl<'a> TransactionView<'a> {
     /// The inputs, in order.
     #[inline]
     pub fn inputs(&self) -> Inputs<'a> {
-        let mut reader = Reader::new(&self.bytes[4..self.outputs_at]);
-        let left = reader.count("inputs", MIN_INPUT).unwrap_or_default();
-        Inputs { reader, left }
+        Inputs::of(&self.bytes[..self.outputs_at])
     }
 
     /// The outputs, in order.
     #[inline]
     pub fn outputs(&self) -> Outputs<'a> {
-        let mut reader = Reader::new(&self.bytes[self.outputs_at..]);
-        let left = reader.count("outputs", MIN_OUTPUT).unwrap_or_default();
-        Outputs { reader, left }
+        Outputs::of(&self.bytes[self.outputs_at..])
     }
 }
 
@@ -127,87 +124,3 @@ impl fmt::Debug for TransactionView<'_> {
             .finish()
     }
 }
-
-/// An input of a transaction, borrowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct TransactionInputView<'a> {
-    /// The output that is spent.
-    pub previous: OutPoint,
-    /// The script that unlocks it.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
-    pub script: &'a [u8],
-    /// The sequence number.
-    pub sequence: u32,
-}
-
-/// An output of a transaction, borrowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct TransactionOutputView<'a> {
-    /// The amount in satoshi.
-    pub value: i64,
-    /// The script that locks it.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
-    pub script: &'a [u8],
-}
-
-/// The inputs of a transaction, in order. Made by [`TransactionView::inputs`].
-#[derive(Clone, Debug)]
-pub struct Inputs<'a> {
-    reader: Reader<'a>,
-    left: usize,
-}
-
-impl<'a> Iterator for Inputs<'a> {
-    type Item = TransactionInputView<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let reader = &mut self.reader;
-        // The bytes were checked when the view was made: none of these can fail.
-        let txid = Txid(reader.array("input outpoint").ok()?);
-        let index = reader.u32("input outpoint").ok()?;
-        let script = reader.var_bytes("input script", u64::MAX).ok()?;
-        let sequence = reader.u32("input sequence").ok()?;
-        Some(TransactionInputView {
-            previous: OutPoint { txid, index },
-            script,
-            sequence,
-        })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl ExactSizeIterator for Inputs<'_> {}
-
-/// The outputs of a transaction, in order. Made by [`TransactionView::outputs`].
-#[derive(Clone, Debug)]
-pub struct Outputs<'a> {
-    reader: Reader<'a>,
-    left: usize,
-}
-
-impl<'a> Iterator for Outputs<'a> {
-    type Item = TransactionOutputView<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let reader = &mut self.reader;
-        // The bytes were checked when the view was made: none of these can fail.
-        let value = reader.i64("output value").ok()?;
-        let script = reader.var_bytes("output script", u64::MAX).ok()?;
-        Some(TransactionOutputView { value, script })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl ExactSizeIterator for Outputs<'_> {}

@@ -61,6 +61,7 @@ fn small_limits() -> PayloadLimits {
         transaction: 40_000,
         block: 100_000,
         buffered: 50_000,
+        unrequested: 50_000,
         ceiling: 90_000,
     }
 }

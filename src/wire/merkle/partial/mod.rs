@@ -6,6 +6,7 @@ mod verify;
 
 pub use error::PartialMerkleTreeError;
 
+use crate::wire::hex_text::debug_in_hex;
 use crate::wire::{
     Decode, DecodeError, Encode, Hash256, Reader, Txid, compact_size_len, write_compact_size,
 };
@@ -30,7 +31,7 @@ use crate::wire::{
 /// assert_eq!((matched[0].position, matched[0].txid), (2, txids[2]));
 /// # Ok::<_, bsv_p2p::wire::PartialMerkleTreeError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PartialMerkleTree {
     /// How many transactions the block has.
@@ -42,8 +43,15 @@ pub struct PartialMerkleTree {
     pub flags: Vec<u8>,
 }
 
+debug_in_hex!(PartialMerkleTree {
+    total_transactions: plain,
+    hashes: plain,
+    flags: hex
+});
+
 /// A transaction that a partial merkle tree leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MatchedTransaction {
     /// Its place in the block, from 0.
     pub position: u32,

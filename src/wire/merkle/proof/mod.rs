@@ -40,6 +40,8 @@ pub struct MerkleProof {
 
 /// What a merkle proof says about its transaction: all of it, or its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum TxOrId {
     /// The whole transaction; bit 0 of the flags is set.
     Tx(Tx),
@@ -49,6 +51,14 @@ pub enum TxOrId {
 
 /// The block that a merkle proof leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(
+        rename_all = "snake_case",
+        try_from = "crate::wire::serde_form::ReadTarget"
+    )
+)]
 pub enum MerkleProofTarget {
     /// The block by its name; the flags' other bits are 0.
     Block(BlockHash),

@@ -24,7 +24,8 @@ pub struct Hdrsen {
 }
 
 impl Hdrsen {
-    /// Puts a message together.
+    /// Puts a message together. One with more than 2,000 headers can be built, but not sent: see
+    /// [`Message::check_fields`](crate::wire::Message::check_fields).
     pub fn new(headers: &[EnrichedHeader]) -> Self {
         let mut payload = Vec::new();
         write_compact_size(headers.len() as u64, &mut payload);

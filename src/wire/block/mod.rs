@@ -1,19 +1,24 @@
 //! Blocks that stay where they arrived.
 
+mod places;
+mod transactions;
+
 use std::fmt;
 
 use bytes::Bytes;
 
 use super::{
     BlockHash, BlockHeader, Decode, DecodeError, Encode, MerkleRoot, Reader, Transaction,
-    TransactionView, merkle_root, write_compact_size,
+    TransactionView, compact_size_len, merkle_root, write_compact_size,
 };
 use crate::network::Network;
+use places::{Places, Placing};
+pub use transactions::Transactions;
 
 /// A block, kept as the one buffer in which it arrived.
 ///
 /// The buffer is checked once, when the block is made: every transaction in it is whole. Header and
-/// transactions are views that borrow from it, and a clone shares it.
+/// transactions are views that borrow from it. Beside it stands where each transaction is, in 8 bytes. A clone shares both.
 ///
 /// ```
 /// use bsv_p2p::{Network, wire::Block};
@@ -24,13 +29,14 @@ use crate::network::Network;
 ///     println!("{} pays {} outputs", transaction.txid(), transaction.outputs().len());
 /// }
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Block {
     payload: Bytes,
     header: BlockHeader,
     transaction_count: usize,
     /// Where the first transaction starts.
     transactions_at: usize,
+    places: Places,
 }
 
 /// What makes a block's content not that which its header commits to.
@@ -55,19 +61,18 @@ impl Block {
 
     /// Puts a block together.
     pub fn new(header: &BlockHeader, transactions: &[Transaction]) -> Self {
-        let mut payload = Vec::new();
-        header.encode(&mut payload);
-        write_compact_size(transactions.len() as u64, &mut payload);
-        let transactions_at = payload.len();
-        for transaction in transactions {
-            transaction.encode(&mut payload);
-        }
-        Self {
-            payload: payload.into(),
-            header: *header,
-            transaction_count: transactions.len(),
-            transactions_at,
-        }
+        // Of just its size: the block keeps it.
+        let len = header.encoded_len()
+            + compact_size_len(transactions.len() as u64)
+            + transactions.iter().map(Encode::encoded_len).sum::<u64>();
+        let len = usize::try_from(len).unwrap_or(0);
+        Self::assemble(
+            header,
+            transactions.len(),
+            len,
+            transactions.iter(),
+            |tx, out| tx.encode_marked(out),
+        )
     }
 
     /// Puts a block together from `count` transactions in their wire form, which have been checked before and
@@ -76,32 +81,48 @@ impl Block {
         header: &BlockHeader,
         count: usize,
         len: usize,
-        transactions: impl Iterator<Item = &'a [u8]>,
+        transactions: impl Iterator<Item = TransactionView<'a>>,
     ) -> Self {
-        let mut payload = Vec::with_capacity(BlockHeader::LEN + 5 + len);
+        let len = BlockHeader::LEN + 5 + len;
+        Self::assemble(header, count, len, transactions, |transaction, out| {
+            out.extend_from_slice(transaction.bytes());
+            transaction.outputs_at()
+        })
+    }
+
+    /// A block of at most `len` bytes; `append` writes a transaction and tells where in it the outputs are.
+    fn assemble<T>(
+        header: &BlockHeader,
+        count: usize,
+        len: usize,
+        transactions: impl Iterator<Item = T>,
+        append: impl Fn(T, &mut Vec<u8>) -> usize,
+    ) -> Self {
+        let mut payload = Vec::with_capacity(len);
         header.encode(&mut payload);
         write_compact_size(count as u64, &mut payload);
         let transactions_at = payload.len();
-        transactions.for_each(|transaction| payload.extend_from_slice(transaction));
+        let mut places = Placing::new(count);
+        for transaction in transactions {
+            let start = payload.len();
+            let outputs_at = append(transaction, &mut payload);
+            places.push(payload.len() - start, outputs_at);
+        }
         Self {
             payload: payload.into(),
             header: *header,
             transaction_count: count,
             transactions_at,
+            places: places.done(),
         }
     }
 
     /// The first block of `network`.
     pub fn genesis(network: Network) -> Self {
-        let mut payload = network.genesis_header().to_vec();
-        payload.push(1);
-        payload.extend_from_slice(Network::genesis_transaction());
-        Self {
-            payload: payload.into(),
-            header: BlockHeader::genesis(network),
-            transaction_count: 1,
-            transactions_at: BlockHeader::LEN + 1,
-        }
+        let bytes = Network::genesis_transaction();
+        let transaction = TransactionView::read(&mut Reader::new(bytes));
+        let header = BlockHeader::genesis(network);
+        Self::of_checked(&header, 1, bytes.len(), transaction.into_iter())
     }
 
     /// Takes a payload as a block. Bytes behind the last transaction are dropped, as the node does.
@@ -118,6 +139,7 @@ impl Block {
     pub fn detached(&self) -> Self {
         Self {
             payload: Bytes::copy_from_slice(&self.payload),
+            places: self.places.clone(),
             ..*self
         }
     }
@@ -144,10 +166,11 @@ impl Block {
 
     /// The transactions, in order.
     pub fn transactions(&self) -> Transactions<'_> {
-        Transactions::checked(
-            &self.payload[self.transactions_at..],
-            self.transaction_count,
-        )
+        let bytes = &self.payload[self.transactions_at..];
+        match self.places.get() {
+            Some(places) => Transactions::placed(bytes, places),
+            None => Transactions::unplaced(bytes, self.transaction_count),
+        }
     }
 
     /// Checks that the transactions are those which the header commits to. Hashes every transaction.
@@ -174,17 +197,29 @@ impl Decode for Block {
         let header = BlockHeader::decode(reader)?;
         let transaction_count = reader.count("transactions", Self::MIN_TRANSACTION)?;
         let transactions_at = start.rest().len() - reader.rest().len();
+        let mut places = Placing::new(transaction_count);
         for _ in 0..transaction_count {
-            TransactionView::read(reader)?;
+            let transaction = TransactionView::read(reader)?;
+            places.push(transaction.bytes().len(), transaction.outputs_at());
         }
         Ok(Self {
             payload: reader.keep_since(&start),
             header,
             transaction_count,
             transactions_at,
+            places: places.done(),
         })
     }
 }
+
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        // All else follows from it.
+        self.payload == other.payload
+    }
+}
+
+impl Eq for Block {}
 
 impl Encode for Block {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -205,41 +240,6 @@ impl fmt::Debug for Block {
             .finish()
     }
 }
-
-/// The transactions of a block or a `blocktxn`, in order. Made by [`Block::transactions`] and
-/// [`BlockTransactions::transactions`](super::BlockTransactions::transactions).
-#[derive(Clone, Debug)]
-pub struct Transactions<'a> {
-    reader: Reader<'a>,
-    left: usize,
-}
-
-impl<'a> Transactions<'a> {
-    /// So many transactions at the start of `bytes`, which have been checked before.
-    pub(in crate::wire) fn checked(bytes: &'a [u8], count: usize) -> Self {
-        Self {
-            reader: Reader::new(bytes),
-            left: count,
-        }
-    }
-}
-
-impl<'a> Iterator for Transactions<'a> {
-    type Item = TransactionView<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        // The bytes were checked when the message was made: this cannot fail.
-        TransactionView::read(&mut self.reader).ok()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl ExactSizeIterator for Transactions<'_> {}
 
 #[cfg(test)]
 mod tests {

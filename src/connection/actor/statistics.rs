@@ -1,0 +1,78 @@
+//! A connection's numbers, for people and plans.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use uuid::Uuid;
+
+use super::shared::Shared;
+use crate::connection::{CommandTraffic, Traffic};
+use crate::session::{ConnectionState, Direction, DisconnectReason, PeerInfo, RoundTrip};
+
+/// All that there is to know of a connection at one moment. The numbers may be a moment apart.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct ConnectionStatistics {
+    /// The peer's identity in events.
+    pub peer_id: Uuid,
+    /// Where the peer is.
+    pub address: SocketAddr,
+    /// Who opened the connection.
+    pub direction: Direction,
+    /// Where the connection stands.
+    pub state: ConnectionState,
+    /// What the peer said of itself, once its `version` has been accepted.
+    pub peer: Option<PeerInfo>,
+    /// Since when the handshake is complete.
+    pub connected_since: Option<SystemTime>,
+    /// How long the handshake has been complete.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
+    pub connected_for: Option<Duration>,
+    /// How long the peer takes to answer pings, on this connection.
+    pub round_trip: RoundTrip,
+    /// The peer's misbehaviour score, on this connection.
+    pub score: u32,
+    /// How many messages wait to be sent.
+    pub queued_messages: usize,
+    /// How many bytes wait to be sent.
+    pub queued_bytes: usize,
+    /// How many bytes of its payloads are held: on their way, queued, or kept by the program.
+    pub payload_memory: u64,
+    /// How much has gone each way, over all restarts.
+    pub traffic: Traffic,
+    /// The same for each kind of message that has gone either way.
+    pub commands: Vec<CommandTraffic>,
+    /// How many times the connection was opened again.
+    pub restarts: u64,
+    /// Why it ended last.
+    pub last_error: Option<DisconnectReason>,
+}
+
+impl ConnectionStatistics {
+    pub(super) fn of(shared: &Shared) -> Self {
+        let (queued_messages, queued_bytes) =
+            shared.link().map_or((0, 0), |link| link.outbox.load());
+        let history = shared.history.lock().clone();
+        let session = shared.session.lock();
+        Self {
+            peer_id: shared.peer_id,
+            address: shared.address,
+            direction: shared.direction,
+            state: session.state(),
+            peer: session.peer().cloned(),
+            connected_since: history.connected.map(|(_, since)| since),
+            connected_for: history
+                .connected
+                .map(|(at, _)| Instant::now().saturating_duration_since(at)),
+            round_trip: session.round_trip(),
+            score: session.score(),
+            queued_messages,
+            queued_bytes,
+            payload_memory: shared.memory.used(),
+            traffic: shared.counters.snapshot(),
+            commands: shared.counters.by_command(),
+            restarts: history.restarts,
+            last_error: history.last_error,
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The decision itself.
+
+use std::time::{Duration, Instant};
+
+use super::{RestartConfig, RestartTracking};
+use crate::session::{Consequence, Direction, DisconnectReason};
+
+/// A connection that has lasted so long has shown that the peer is well: earlier failures are forgotten.
+const LASTING: Duration = Duration::from_secs(60);
+
+/// What is to be done about a peer whose connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Dial again at once.
+    RestartNow,
+    /// Dial again after a pause.
+    RestartAfter(Duration),
+    /// Leave the peer alone until the cool-down is over: it cannot be reached, or does not want us.
+    Inaccessible,
+    /// Refuse the peer's address for a day.
+    Ban,
+    /// Do not dial before the cool-down unless the program names the peer.
+    UntilNamed,
+    /// Nothing.
+    Nothing,
+}
+
+impl Verdict {
+    /// The pause before the next connection, if there shall be one.
+    pub const fn pause(self) -> Option<Duration> {
+        match self {
+            Verdict::RestartNow => Some(Duration::ZERO),
+            Verdict::RestartAfter(pause) => Some(pause),
+            _ => None,
+        }
+    }
+}
+
+/// Decides what follows from each end of one peer's connections.
+///
+/// Time and randomness come from the caller.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use bsv_p2p::connection::{RestartConfig, RestartPlan, Verdict};
+/// use bsv_p2p::session::{Direction, DisconnectReason};
+///
+/// let mut plan = RestartPlan::new(Direction::Outbound, RestartConfig::default());
+/// let now = Instant::now();
+/// let cut = DisconnectReason::EndOfStream;
+/// assert_eq!(plan.on_end(&cut, None, now, 0), Verdict::RestartNow);
+/// let gone = DisconnectReason::ConnectRefused;
+/// assert_eq!(plan.on_end(&gone, None, now, 0), Verdict::RestartAfter(Duration::from_secs(5)));
+/// ```
+#[derive(Clone, Debug)]
+pub struct RestartPlan {
+    direction: Direction,
+    config: RestartConfig,
+    tracking: RestartTracking,
+    /// How many pauses there were since a connection lasted.
+    retries: u32,
+}
+
+impl RestartPlan {
+    /// The plan for a peer that has not been dialled yet, or that has dialled us.
+    pub fn new(direction: Direction, config: RestartConfig) -> Self {
+        let tracking = RestartTracking::new(config.max_restarts, config.restart_window_secs);
+        Self {
+            direction,
+            config,
+            tracking,
+            retries: 0,
+        }
+    }
+
+    /// A connection has ended for `reason`. `connected_at` is when its handshake was complete, if it was; `random` is any number,
+    /// by which pauses differ from peer to peer.
+    ///
+    /// A pause is up to a quarter shorter than its full length: peers that were lost together do not come back together.
+    pub fn on_end(
+        &mut self,
+        reason: &DisconnectReason,
+        connected_at: Option<Instant>,
+        now: Instant,
+        random: u64,
+    ) -> Verdict {
+        if connected_at.is_some_and(|since| now.saturating_duration_since(since) >= LASTING) {
+            self.retries = 0;
+        }
+        let dials = self.direction == Direction::Outbound;
+        match reason.consequence() {
+            Consequence::Ban => Verdict::Ban,
+            _ if !dials => Verdict::Nothing,
+            Consequence::Restart if self.tracking.try_restart(now) => Verdict::RestartNow,
+            Consequence::Restart | Consequence::BackOff => self.back_off(random),
+            Consequence::CoolDown if self.config.max_retries.is_none() => {
+                Verdict::RestartAfter(shortened(self.config.max_backoff, random))
+            }
+            Consequence::CoolDown => Verdict::Inaccessible,
+            Consequence::UntilNamed => Verdict::UntilNamed,
+            Consequence::Nothing => Verdict::Nothing,
+        }
+    }
+
+    /// How many restarts there were at once, and in which window.
+    pub fn tracking(&self) -> &RestartTracking {
+        &self.tracking
+    }
+
+    fn back_off(&mut self, random: u64) -> Verdict {
+        if self
+            .config
+            .max_retries
+            .is_some_and(|max| self.retries >= max)
+        {
+            return Verdict::Inaccessible;
+        }
+        let doubled = 1_u32.checked_shl(self.retries).unwrap_or(u32::MAX);
+        let pause = self.config.backoff.saturating_mul(doubled);
+        self.retries = self.retries.saturating_add(1);
+        Verdict::RestartAfter(shortened(pause.min(self.config.max_backoff), random))
+    }
+}
+
+/// `pause`, or up to a quarter less.
+fn shortened(pause: Duration, random: u64) -> Duration {
+    let thousandths = (random % 251) as u32;
+    pause - pause / 1000 * thousandths
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn plan(max_retries: Option<u32>) -> RestartPlan {
+        let config = RestartConfig {
+            max_retries,
+            ..RestartConfig::default()
+        };
+        RestartPlan::new(Direction::Outbound, config)
+    }
+
+    #[test]
+    fn a_cut_connection_restarts_at_once_until_the_window_is_spent_and_backs_off_then() {
+        let mut plan = plan(Some(10));
+        let now = Instant::now();
+        for _ in 0..3 {
+            let verdict = plan.on_end(&DisconnectReason::ConnectionReset, Some(now), now, 0);
+            assert_eq!(verdict, Verdict::RestartNow);
+        }
+        let verdict = plan.on_end(&DisconnectReason::EndOfStream, Some(now), now, 0);
+        assert_eq!(verdict, Verdict::RestartAfter(5 * SECOND));
+        let later = now + 3600 * SECOND;
+        let verdict = plan.on_end(&DisconnectReason::Io(ErrorKind::Other), None, later, 0);
+        assert_eq!(verdict, Verdict::RestartNow);
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_then_the_peer_is_inaccessible() {
+        let mut plan = plan(Some(9));
+        let now = Instant::now();
+        let refused = DisconnectReason::ConnectRefused;
+        let pauses: Vec<_> = (0..9)
+            .map(|_| plan.on_end(&refused, None, now, 0).pause().unwrap())
+            .collect();
+        let seconds = [5, 10, 20, 40, 80, 160, 320, 600, 600];
+        assert_eq!(pauses, seconds.map(|seconds| seconds * SECOND));
+        let verdict = plan.on_end(&refused, None, now, 0);
+        assert_eq!(verdict, Verdict::Inaccessible);
+    }
+
+    #[test]
+    fn without_a_limit_the_pauses_never_end() {
+        let mut plan = plan(None);
+        let now = Instant::now();
+        for _ in 0..200 {
+            let verdict = plan.on_end(&DisconnectReason::ConnectRefused, None, now, 0);
+            assert!(verdict.pause().is_some_and(|pause| pause <= 600 * SECOND));
+        }
+        let verdict = plan.on_end(&DisconnectReason::SelfConnection, None, now, 0);
+        assert_eq!(verdict, Verdict::RestartAfter(600 * SECOND));
+    }
+
+    #[test]
+    fn a_pause_is_at_most_a_quarter_shorter_and_never_longer() {
+        let pauses: Vec<_> = (0..1000)
+            .map(|random| shortened(100 * SECOND, random))
+            .collect();
+        assert_eq!(pauses.iter().max(), Some(&(100 * SECOND)));
+        assert_eq!(pauses.iter().min(), Some(&(75 * SECOND)));
+    }
+
+    #[test]
+    fn only_a_connection_that_has_lasted_makes_earlier_failures_forgotten() {
+        let mut plan = plan(Some(10));
+        let now = Instant::now();
+        let stalled = DisconnectReason::MemoryBudget;
+        let pause = |plan: &mut RestartPlan, connected: Option<Instant>, now| {
+            plan.on_end(&stalled, connected, now, 0).pause().unwrap()
+        };
+        assert_eq!(pause(&mut plan, None, now), 5 * SECOND);
+        assert_eq!(pause(&mut plan, Some(now), now + 59 * SECOND), 10 * SECOND);
+        assert_eq!(pause(&mut plan, Some(now), now + 60 * SECOND), 5 * SECOND);
+    }
+
+    #[test]
+    fn what_the_peer_refuses_or_the_program_ends_is_not_dialled_again() {
+        let now = Instant::now();
+        let verdict = |reason| plan(Some(10)).on_end(&reason, None, now, 0);
+        assert_eq!(
+            verdict(DisconnectReason::SelfConnection),
+            Verdict::Inaccessible
+        );
+        assert_eq!(
+            verdict(DisconnectReason::Misbehaved { score: 100 }),
+            Verdict::Ban
+        );
+        assert_eq!(verdict(DisconnectReason::Command), Verdict::UntilNamed);
+        assert_eq!(verdict(DisconnectReason::Shutdown), Verdict::Nothing);
+        assert_eq!(verdict(DisconnectReason::Duplicate), Verdict::Nothing);
+        assert_eq!(
+            verdict(DisconnectReason::Bug),
+            Verdict::RestartAfter(5 * SECOND)
+        );
+    }
+
+    #[test]
+    fn a_peer_that_dialled_us_is_never_dialled_but_can_be_banned() {
+        let now = Instant::now();
+        let verdict = |reason| {
+            let mut plan = RestartPlan::new(Direction::Inbound, RestartConfig::default());
+            plan.on_end(&reason, Some(now), now, 0)
+        };
+        assert_eq!(verdict(DisconnectReason::EndOfStream), Verdict::Nothing);
+        assert_eq!(verdict(DisconnectReason::MemoryBudget), Verdict::Nothing);
+        assert_eq!(verdict(DisconnectReason::SecondProtoconf), Verdict::Nothing);
+        assert_eq!(verdict(DisconnectReason::WrongChain), Verdict::Ban);
+    }
+}

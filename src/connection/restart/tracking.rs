@@ -1,0 +1,71 @@
+//! How many restarts there were in the window.
+
+use std::time::{Duration, Instant};
+
+/// Counts the restarts of one connection within a window of time.
+///
+/// The window begins with its first restart; when it is over, the next restart begins another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestartTracking {
+    /// How many restarts there were in the window.
+    pub restart_count: u32,
+    /// When the window began; `None` before the first restart.
+    pub restart_window_start: Option<Instant>,
+    /// How many restarts a window may have.
+    pub max_restarts: u32,
+    /// How long a window is, in seconds.
+    pub restart_window_secs: u64,
+}
+
+impl RestartTracking {
+    /// No restarts yet.
+    pub fn new(max_restarts: u32, restart_window_secs: u64) -> Self {
+        Self {
+            restart_count: 0,
+            restart_window_start: None,
+            max_restarts,
+            restart_window_secs,
+        }
+    }
+
+    /// Counts a restart if the window has one left; returns whether it has.
+    #[must_use]
+    pub fn try_restart(&mut self, now: Instant) -> bool {
+        let window = Duration::from_secs(self.restart_window_secs);
+        let within = |start: Instant| now.saturating_duration_since(start) < window;
+        if !self.restart_window_start.is_some_and(within) {
+            self.restart_window_start = Some(now);
+            self.restart_count = 0;
+        }
+        let left = self.restart_count < self.max_restarts;
+        self.restart_count += u32::from(left);
+        left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_window_has_so_many_restarts_and_the_next_window_as_many_again() {
+        let mut tracking = RestartTracking::new(2, 10);
+        let begin = Instant::now();
+        assert!(tracking.try_restart(begin));
+        assert!(tracking.try_restart(begin + 9 * SECOND));
+        assert!(!tracking.try_restart(begin + 9 * SECOND));
+        let still_within = begin + 10 * SECOND - Duration::from_nanos(1);
+        assert!(!tracking.try_restart(still_within));
+        assert!(tracking.try_restart(begin + 10 * SECOND));
+        assert_eq!(tracking.restart_window_start, Some(begin + 10 * SECOND));
+        assert_eq!(tracking.restart_count, 1);
+    }
+
+    #[test]
+    fn with_a_maximum_of_zero_nothing_restarts() {
+        let mut tracking = RestartTracking::new(0, 10);
+        assert!(!tracking.try_restart(Instant::now()));
+    }
+}

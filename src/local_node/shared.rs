@@ -1,0 +1,93 @@
+//! What the threads of a local node share.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::state::State;
+
+/// The state, and how those who wait for it hear of a change.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Told after every change of the state, and at the end.
+    changed: Condvar,
+    stopped: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(state: State) -> Self {
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// The state, for as long as the guard lives.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// To be called after a change, without the guard.
+    pub(super) fn tell_changed(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Waits until the state is as wanted; returns whether it is. Blocks at most for `timeout`.
+    pub(super) fn wait(
+        &self,
+        timeout: Duration,
+        mut reached: impl FnMut(&mut State) -> bool,
+    ) -> bool {
+        let mut state = self.state.lock();
+        let missing = |state: &mut State| !reached(state);
+        !self
+            .changed
+            .wait_while_for(&mut state, missing, timeout)
+            .timed_out()
+    }
+
+    /// Ends every [`Shared::rest`], now and later.
+    pub(super) fn stop(&self) {
+        let state = self.state.lock();
+        self.stopped.store(true, Relaxed);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Relaxed)
+    }
+
+    /// Blocks for `pause`, or until the end.
+    pub(super) fn rest(&self, pause: Duration) {
+        self.wait(pause, |_| self.is_stopped());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::connection::EventBus;
+    use crate::local_node::LocalNode;
+
+    #[test]
+    fn the_end_cuts_a_rest_short() {
+        let address = ([127, 0, 0, 1], 1).into();
+        let state = State::new(LocalNode::default_config(), address, EventBus::new());
+        let shared = Shared::new(state);
+        let minute = Duration::from_secs(60);
+        let began = Instant::now();
+        thread::scope(|scope| {
+            scope.spawn(|| shared.rest(minute));
+            shared.stop();
+        });
+        // Behind the end there is no rest at all, however long.
+        shared.rest(Duration::MAX);
+        assert!(began.elapsed() < minute / 10);
+    }
+}

@@ -1,0 +1,127 @@
+//! Which large answers somebody waits for.
+
+use crate::wire::{Expected, Inventory, Message};
+
+/// Counts what was asked for and has not come.
+///
+/// What a peer never answers stays expected: the limits for what it may send unasked are then those for what it is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Expectations {
+    blocks: u64,
+    transactions: u64,
+    /// Whether the peer was told to send blocks by itself, in compact or enriched form.
+    announced_blocks: bool,
+}
+
+impl Expectations {
+    /// Whether a message of ours is one that counts.
+    pub(super) fn concern(message: &Message) -> bool {
+        matches!(
+            message,
+            Message::GetData(_)
+                | Message::GetBlockTxn(_)
+                | Message::GetHdrsEn(_)
+                | Message::SendCmpct(_)
+                | Message::SendHdrsEn
+        )
+    }
+
+    /// A message of ours is about to be sent.
+    pub(super) fn on_sent(&mut self, message: &Message) {
+        match message {
+            Message::GetData(question) => {
+                for entry in &question.inventory {
+                    let count = self.count_of(entry);
+                    *count = count.saturating_add(1);
+                }
+            }
+            Message::GetBlockTxn(_) | Message::GetHdrsEn(_) => {
+                self.blocks = self.blocks.saturating_add(1);
+            }
+            Message::SendCmpct(wish) => self.announced_blocks |= wish.announce,
+            Message::SendHdrsEn => self.announced_blocks = true,
+            _ => {}
+        }
+    }
+
+    /// A message of the peer has come.
+    pub(super) fn on_received(&mut self, message: &Message) {
+        match message {
+            Message::Block(_)
+            | Message::CompactBlock(_)
+            | Message::BlockTransactions(_)
+            | Message::Hdrsen(_)
+            | Message::MerkleBlock(_) => self.blocks = self.blocks.saturating_sub(1),
+            Message::Tx(_) => self.transactions = self.transactions.saturating_sub(1),
+            Message::NotFound(missing) => {
+                for entry in &missing.inventory {
+                    let count = self.count_of(entry);
+                    *count = count.saturating_sub(1);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn expected(&self) -> Expected {
+        Expected {
+            blocks: self.announced_blocks || self.blocks > 0,
+            transactions: self.transactions > 0,
+        }
+    }
+
+    /// All that is no transaction is answered with some kind of block, if at all.
+    fn count_of(&mut self, entry: &Inventory) -> &mut u64 {
+        match entry {
+            Inventory::Tx(_) => &mut self.transactions,
+            _ => &mut self.blocks,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::wire::{Block, BlockHash, GetData, NotFound, SendCmpct, Txid};
+
+    fn after(expectations: &Expectations) -> (bool, bool) {
+        let expected = expectations.expected();
+        (expected.blocks, expected.transactions)
+    }
+
+    #[test]
+    fn what_is_asked_for_is_expected_until_it_has_come_or_is_missing() {
+        let mut expectations = Expectations::default();
+        assert_eq!(after(&expectations), (false, false));
+        let (block, tx) = (
+            Inventory::Block(BlockHash::ZERO),
+            Inventory::Tx(Txid([7; 32])),
+        );
+        expectations.on_sent(&GetData::from(vec![block, block, tx]).into());
+        assert_eq!(after(&expectations), (true, true));
+        let came = Block::genesis(Network::Regtest).into();
+        expectations.on_received(&came);
+        assert_eq!(after(&expectations), (true, true));
+        expectations.on_received(&NotFound::from(vec![tx]).into());
+        assert_eq!(after(&expectations), (true, false));
+        expectations.on_received(&came);
+        expectations.on_received(&came);
+        assert_eq!(after(&expectations), (false, false));
+    }
+
+    #[test]
+    fn a_peer_that_was_told_to_announce_compact_blocks_is_expected_to() {
+        let mut expectations = Expectations::default();
+        let wish = |announce| {
+            Message::from(SendCmpct {
+                announce,
+                version: 1,
+            })
+        };
+        expectations.on_sent(&wish(false));
+        assert_eq!(after(&expectations), (false, false));
+        expectations.on_sent(&wish(true));
+        assert_eq!(after(&expectations), (true, false));
+    }
+}

@@ -1,0 +1,169 @@
+//! Going through transactions that lie one behind the other.
+
+use std::slice;
+
+use super::super::{Reader, TransactionView};
+use super::places::Place;
+
+/// The transactions of a block or a `blocktxn`, in order. Made by [`Block::transactions`](super::Block::transactions) and
+/// [`BlockTransactions::transactions`](crate::wire::BlockTransactions::transactions).
+#[derive(Clone, Debug)]
+pub struct Transactions<'a> {
+    rest: &'a [u8],
+    /// Of those to come, which are the next.
+    places: slice::Iter<'a, Place>,
+    /// How many more there are, behind those that have a place.
+    unplaced: usize,
+}
+
+impl<'a> Transactions<'a> {
+    /// The transactions at these places of `bytes`, which have been checked before.
+    pub(super) fn placed(bytes: &'a [u8], places: &'a [Place]) -> Self {
+        Self {
+            rest: bytes,
+            places: places.iter(),
+            unplaced: 0,
+        }
+    }
+
+    /// So many transactions at the start of `bytes`, which have been checked before.
+    pub(in crate::wire) fn unplaced(bytes: &'a [u8], count: usize) -> Self {
+        Self {
+            rest: bytes,
+            places: [].iter(),
+            unplaced: count,
+        }
+    }
+}
+
+impl<'a> Iterator for Transactions<'a> {
+    type Item = TransactionView<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        // The bytes were checked when the message was made: only the end can be missing.
+        let (len, outputs_at) = match self.places.next() {
+            Some(place) => (place.len as usize, place.outputs_at as usize),
+            None => {
+                self.unplaced = self.unplaced.checked_sub(1)?;
+                measured(self.rest)?
+            }
+        };
+        let (transaction, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(TransactionView::checked(transaction, outputs_at))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.places.len() + self.unplaced;
+        (left, Some(left))
+    }
+}
+
+/// How long the first transaction is, and where its outputs are.
+///
+/// It is given no part of the iterator by reference, so that the processor's registers can hold it.
+#[inline(never)]
+fn measured(bytes: &[u8]) -> Option<(usize, usize)> {
+    let transaction = TransactionView::read(&mut Reader::new(bytes)).ok()?;
+    Some((transaction.bytes().len(), transaction.outputs_at()))
+}
+
+impl ExactSizeIterator for Transactions<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use crate::Network;
+    use crate::wire::{
+        Block, BlockHeader, BlockTransactions, OutPoint, Transaction, TransactionInput,
+        TransactionOutput,
+    };
+
+    /// Transactions with so many entries and scripts so long that each length takes one, three or five bytes.
+    fn transactions() -> Vec<Transaction> {
+        let transaction = |entries: usize, script: usize| Transaction {
+            version: 2,
+            inputs: vec![
+                TransactionInput {
+                    previous: OutPoint::NONE,
+                    script: vec![7; script],
+                    sequence: 9,
+                };
+                entries
+            ],
+            outputs: vec![
+                TransactionOutput {
+                    value: 8,
+                    script: vec![6; script],
+                };
+                entries
+            ],
+            lock_time: u32::MAX,
+        };
+        let shapes = [
+            (0, 0),
+            (1, 0),
+            (2, 1),
+            (252, 0),
+            (253, 2),
+            (65_536, 0),
+            (1, 252),
+            (2, 253),
+            (3, 65_535),
+            (2, 65_536),
+            (0, 0),
+        ];
+        shapes
+            .map(|(entries, script)| transaction(entries, script))
+            .into()
+    }
+
+    #[test]
+    fn transactions_are_the_same_with_places_and_without() {
+        let owned = transactions();
+        let block = Block::new(&BlockHeader::genesis(Network::Regtest), &owned);
+        let read = Block::from_payload(block.bytes().clone()).unwrap();
+        let views: Vec<_> = block.transactions().collect();
+        assert_eq!(views.len(), owned.len());
+        let answer = BlockTransactions::new(block.hash(), &views);
+        let mut ways = [
+            block.transactions(),
+            read.transactions(),
+            answer.transactions(),
+        ];
+        assert_eq!(ways[0].places.len(), owned.len());
+        assert_eq!(ways[1].places.len(), owned.len());
+        assert_eq!(ways[2].places.len(), 0);
+        for (passed, expected) in owned.iter().enumerate() {
+            for way in &mut ways {
+                assert_eq!(way.len(), owned.len() - passed);
+                let view = way.next().unwrap();
+                assert_eq!(view.inputs().len(), expected.inputs.len());
+                assert_eq!(view.outputs().len(), expected.outputs.len());
+                assert_eq!(&Transaction::from(view), expected);
+                assert_eq!(view.lock_time(), expected.lock_time);
+            }
+        }
+        for way in &mut ways {
+            assert_eq!((way.len(), way.next()), (0, None));
+        }
+    }
+
+    #[test]
+    fn entries_are_counted_down_to_none() {
+        for transaction in transactions() {
+            let block = Block::new(
+                &BlockHeader::genesis(Network::Regtest),
+                std::slice::from_ref(&transaction),
+            );
+            let view = block.transactions().next().unwrap();
+            let (mut inputs, mut outputs) = (view.inputs(), view.outputs());
+            for left in (1..=transaction.inputs.len()).rev() {
+                assert_eq!((inputs.len(), outputs.len()), (left, left));
+                assert!(inputs.next().is_some() && outputs.next().is_some());
+            }
+            assert_eq!((inputs.len(), inputs.next()), (0, None));
+            assert_eq!((outputs.len(), outputs.next()), (0, None));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Fields that hold no more than the decoder of their message takes: what cannot be sent cannot be read either.
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+use crate::serde_with::hex;
+use crate::wire::{
+    BlockHash, Hash256, MerkleProofTarget, MerkleRoot, Reject, RejectCode, WireString,
+};
+
+/// Something with a number of bytes or entries.
+pub(in crate::wire) trait Length {
+    fn length(&self) -> usize;
+}
+
+impl Length for WireString {
+    fn length(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<T> Length for Vec<T> {
+    fn length(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<T: Length> Length for Option<T> {
+    fn length(&self) -> usize {
+        self.as_ref().map_or(0, T::length)
+    }
+}
+
+/// A text or a list of at most `MAX` bytes or entries.
+pub(in crate::wire) fn at_most<'de, const MAX: usize, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Length,
+    D: Deserializer<'de>,
+{
+    let value = T::deserialize(deserializer)?;
+    check_length::<D::Error>(value.length(), 0, MAX)?;
+    Ok(value)
+}
+
+/// Bytes in hexadecimal, from `MIN` to `MAX` of them.
+pub(in crate::wire) fn bytes_within<'de, const MIN: usize, const MAX: usize, D>(
+    deserializer: D,
+) -> Result<Vec<u8>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let bytes: Vec<u8> = hex::deserialize(deserializer)?;
+    check_length::<D::Error>(bytes.len(), MIN, MAX)?;
+    Ok(bytes)
+}
+
+fn check_length<E: Error>(got: usize, min: usize, max: usize) -> Result<(), E> {
+    if (min..=max).contains(&got) {
+        return Ok(());
+    }
+    Err(E::custom(format_args!(
+        "the length is {got}, from {min} to {max} are allowed"
+    )))
+}
+
+/// A `reject` as it is written, whatever its fields hold.
+#[derive(Deserialize)]
+pub(in crate::wire) struct ReadReject {
+    message: WireString,
+    code: RejectCode,
+    reason: WireString,
+    hash: Option<Hash256>,
+}
+
+impl TryFrom<ReadReject> for Reject {
+    type Error = crate::wire::DecodeError;
+
+    fn try_from(read: ReadReject) -> Result<Self, Self::Error> {
+        let reject = Self {
+            message: read.message,
+            code: read.code,
+            reason: read.reason,
+            hash: read.hash,
+        };
+        reject.check_fields().map(|()| reject)
+    }
+}
+
+/// A target as it is written, whatever its flags are.
+#[derive(Deserialize)]
+#[serde(rename = "MerkleProofTarget", rename_all = "snake_case")]
+pub(in crate::wire) enum ReadTarget {
+    Block(BlockHash),
+    MerkleRoot(MerkleRoot),
+    Unknown { flags: u8, hash: Hash256 },
+}
+
+impl TryFrom<ReadTarget> for MerkleProofTarget {
+    type Error = String;
+
+    fn try_from(read: ReadTarget) -> Result<Self, String> {
+        match read {
+            ReadTarget::Block(hash) => Ok(Self::Block(hash)),
+            ReadTarget::MerkleRoot(root) => Ok(Self::MerkleRoot(root)),
+            // Those of the other two, and the bit that speaks of the transaction.
+            ReadTarget::Unknown { flags, .. } if matches!(flags, 0 | 4) || flags & 1 != 0 => {
+                Err(format!("flags {flags} are not those of an unknown target"))
+            }
+            ReadTarget::Unknown { flags, hash } => Ok(Self::Unknown { flags, hash }),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! How fast messages are decoded and encoded, beside the crates `bitcoin` and `sv` on the same bytes.
+//!
+//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench codec` prints the table. The three are run in turns, several
+//! rounds, and the median counts. Each encodes into a buffer that it uses again. Of blocks the time to drop them is left out,
+//! which is long for trees of vectors. The aim of decoding blocks is one against `bitcoin`, all others are against the better
+//! of both.
+
+mod peers;
+mod samples;
+mod timing;
+
+use std::hint::black_box;
+
+use bitcoin::hashes::Hash as _;
+use bitcoin::p2p::Address;
+use bitcoin::p2p::message_blockdata::Inventory;
+use bitcoin::p2p::message_network::VersionMessage;
+use bsv_p2p::Network;
+use bsv_p2p::wire::{
+    Addr, Block, BlockHeader, Decode, Encode, Headers, Inv, Transaction, Tx, Version,
+    write_compact_size,
+};
+use bytes::Bytes;
+
+use peers::{
+    decode_bitcoin, decode_bitcoin_headers, decode_sv, encode_bitcoin_headers, encoding,
+    encoding_bitcoin, encoding_sv, sum_bitcoin, sum_ours, sum_sv,
+};
+use samples::Random;
+use timing::{Program, in_turns, readable, repeated, without_drop};
+
+fn main() {
+    println!(
+        "| work | this library | `bitcoin` | `sv` | faster than `bitcoin` | than `sv` | aim |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    block(4_000, "a block of 4,000 transactions");
+    block(400_000, "a block of 400,000 transactions");
+    inv();
+    headers();
+    addr();
+    tx();
+    version();
+}
+
+fn row(work: &str, aim: f64, programs: [Program<'_>; 3]) {
+    let (times, [_, bitcoin, sv]) = in_turns(programs);
+    let [ours, theirs, svs] = times.map(readable);
+    println!("| {work} | {ours} | {theirs} | {svs} | {bitcoin:.1} | {sv:.1} | {aim} |");
+}
+
+fn block(count: usize, name: &str) {
+    let transactions = samples::transactions(count);
+    let header = BlockHeader::genesis(Network::Mainnet);
+    let block = Block::new(&header, &transactions);
+    let bytes = block.bytes();
+    let bitcoin: bitcoin::Block = decode_bitcoin(bytes);
+    let sv: sv::messages::Block = decode_sv(bytes);
+    assert_eq!(sum_ours(&block), sum_bitcoin(&bitcoin));
+    assert_eq!(sum_ours(&block), sum_sv(&sv));
+
+    row(
+        &format!("decode {name}, ready to iterate"),
+        5.0,
+        [
+            without_drop(|| Block::from_payload(black_box(bytes).clone()).expect("a block")),
+            without_drop(|| decode_bitcoin::<bitcoin::Block>(bytes)),
+            without_drop(|| decode_sv::<sv::messages::Block>(bytes)),
+        ],
+    );
+    row(
+        "iterate over all its inputs and outputs",
+        1.0,
+        [
+            repeated(|| sum_ours(black_box(&block))),
+            repeated(|| sum_bitcoin(black_box(&bitcoin))),
+            repeated(|| sum_sv(black_box(&sv))),
+        ],
+    );
+    let ours = || Vec::from_iter(block.transactions().map(|t| t.txid().0));
+    let theirs = || {
+        Vec::from_iter(
+            bitcoin
+                .txdata
+                .iter()
+                .map(|t| t.compute_txid().to_byte_array()),
+        )
+    };
+    let svs = || Vec::from_iter(sv.txns.iter().map(|t| t.hash().0));
+    assert!(ours() == theirs() && ours() == svs());
+    row(
+        "all its txids",
+        1.0,
+        [repeated(ours), repeated(theirs), repeated(svs)],
+    );
+    row(
+        "encode it",
+        1.0,
+        [
+            encoding(bytes, |out| block.encode(out)),
+            encoding_bitcoin(bytes, &bitcoin),
+            encoding_sv(bytes, &sv),
+        ],
+    );
+    let owned = |out: &mut Vec<u8>| {
+        header.encode(out);
+        write_compact_size(transactions.len() as u64, out);
+        for transaction in &transactions {
+            transaction.encode(out);
+        }
+    };
+    row(
+        "encode it from its transactions in parts",
+        1.0,
+        [
+            encoding(bytes, owned),
+            encoding_bitcoin(bytes, &bitcoin),
+            encoding_sv(bytes, &sv),
+        ],
+    );
+}
+
+fn inv() {
+    let ours = samples::inv();
+    let bytes = &ours.encode_to_vec();
+    let bitcoin: Vec<Inventory> = decode_bitcoin(bytes);
+    let sv: sv::messages::Inv = decode_sv(bytes);
+    assert_eq!(Inv::decode_from(bytes), Ok(ours.clone()));
+    row(
+        "decode inv of 50,000",
+        1.0,
+        [
+            repeated(|| Inv::decode_from(black_box(bytes)).expect("an inv")),
+            repeated(|| decode_bitcoin::<Vec<Inventory>>(bytes)),
+            repeated(|| decode_sv::<sv::messages::Inv>(bytes)),
+        ],
+    );
+    row(
+        "encode it",
+        1.0,
+        [
+            encoding(bytes, |out| ours.encode(out)),
+            encoding_bitcoin(bytes, &bitcoin),
+            encoding_sv(bytes, &sv),
+        ],
+    );
+}
+
+fn headers() {
+    let ours = samples::headers();
+    let bytes = &ours.encode_to_vec();
+    let bitcoin = decode_bitcoin_headers(bytes);
+    let sv: sv::messages::Headers = decode_sv(bytes);
+    assert_eq!(Headers::decode_from(bytes), Ok(ours.clone()));
+    row(
+        "decode headers of 2,000",
+        1.0,
+        [
+            repeated(|| Headers::decode_from(black_box(bytes)).expect("headers")),
+            repeated(|| decode_bitcoin_headers(black_box(bytes))),
+            repeated(|| decode_sv::<sv::messages::Headers>(bytes)),
+        ],
+    );
+    row(
+        "encode it",
+        1.0,
+        [
+            encoding(bytes, |out| ours.encode(out)),
+            encoding(bytes, |out| encode_bitcoin_headers(&bitcoin, out)),
+            encoding_sv(bytes, &sv),
+        ],
+    );
+}
+
+fn addr() {
+    let ours = samples::addr();
+    let bytes = &ours.encode_to_vec();
+    let bitcoin: Vec<(u32, Address)> = decode_bitcoin(bytes);
+    let sv: sv::messages::Addr = decode_sv(bytes);
+    assert_eq!(Addr::decode_from(bytes), Ok(ours.clone()));
+    row(
+        "decode addr of 1,000",
+        1.0,
+        [
+            repeated(|| Addr::decode_from(black_box(bytes)).expect("an addr")),
+            repeated(|| decode_bitcoin::<Vec<(u32, Address)>>(bytes)),
+            repeated(|| decode_sv::<sv::messages::Addr>(bytes)),
+        ],
+    );
+    row(
+        "encode it",
+        1.0,
+        [
+            encoding(bytes, |out| ours.encode(out)),
+            encoding_bitcoin(bytes, &bitcoin),
+            encoding_sv(bytes, &sv),
+        ],
+    );
+}
+
+fn tx() {
+    let parts = samples::transaction(2, 2, &mut Random::new());
+    let bytes = &Bytes::from(parts.encode_to_vec());
+    let ours = Tx::from(&parts);
+    let bitcoin: bitcoin::Transaction = decode_bitcoin(bytes);
+    let sv: sv::messages::Tx = decode_sv(bytes);
+    assert_eq!(Transaction::decode_from(bytes), Ok(parts.clone()));
+    let theirs = || {
+        [
+            repeated(|| decode_bitcoin::<bitcoin::Transaction>(bytes)),
+            repeated(|| decode_sv::<sv::messages::Tx>(bytes)),
+        ]
+    };
+    let [bitcoins, svs] = theirs();
+    row(
+        "decode tx, two inputs and two outputs, ready to iterate",
+        1.0,
+        [
+            repeated(|| Tx::from_payload(black_box(bytes).clone()).expect("a tx")),
+            bitcoins,
+            svs,
+        ],
+    );
+    let [bitcoins, svs] = theirs();
+    row(
+        "decode it into parts",
+        1.0,
+        [
+            repeated(|| Transaction::decode_from(black_box(bytes)).expect("a transaction")),
+            bitcoins,
+            svs,
+        ],
+    );
+    let theirs = || [encoding_bitcoin(bytes, &bitcoin), encoding_sv(bytes, &sv)];
+    let [bitcoins, svs] = theirs();
+    row(
+        "encode it",
+        1.0,
+        [encoding(bytes, |out| ours.encode(out)), bitcoins, svs],
+    );
+    let [bitcoins, svs] = theirs();
+    row(
+        "encode it from parts",
+        1.0,
+        [encoding(bytes, |out| parts.encode(out)), bitcoins, svs],
+    );
+}
+
+fn version() {
+    let ours = samples::version();
+    let bytes = &ours.encode_to_vec();
+    let bitcoin: VersionMessage = decode_bitcoin(bytes);
+    let sv: sv::messages::Version = decode_sv(bytes);
+    assert_eq!(
+        *Box::<Version>::decode_from(bytes).expect("a version"),
+        ours
+    );
+    row(
+        "decode version",
+        1.0,
+        [
+            repeated(|| Box::<Version>::decode_from(black_box(bytes)).expect("a version")),
+            repeated(|| decode_bitcoin::<VersionMessage>(bytes)),
+            repeated(|| decode_sv::<sv::messages::Version>(bytes)),
+        ],
+    );
+    row(
+        "encode it",
+        1.0,
+        [
+            encoding(bytes, |out| ours.encode(out)),
+            encoding_bitcoin(bytes, &bitcoin),
+            encoding_sv(bytes, &sv),
+        ],
+    );
+}

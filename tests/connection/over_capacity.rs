@@ -1,0 +1,149 @@
+//! Peers for which there is no room.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::connection::{
+    ConnectionSlots, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
+};
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::session::{ConnectionState, DisconnectReason};
+use bsv_p2p::wire::{Message, Ping, RejectCode};
+use bsv_p2p::{Connection, ConnectionConfig, Error};
+use crossbeam_channel::Receiver;
+
+use crate::harness::{PROMPT, config};
+use crate::raw_peer::{DEADLINE, RawListener, RawPeer, protoconf, socket_pair, version};
+
+fn turn_away(config: ConnectionConfig) -> (PeerConnectionHandle, Receiver<ControlEvent>, RawPeer) {
+    let (ours, theirs) = socket_pair();
+    let setup = PeerConnectionSetup::new(config);
+    let events = setup.events.subscribe_control();
+    let handle = PeerConnectionActor::spawn_over_capacity(ours, setup).unwrap();
+    (handle, events, RawPeer::new(theirs))
+}
+
+#[track_caller]
+fn names(events: &Receiver<ControlEvent>) -> Vec<&'static str> {
+    events.try_iter().map(|event| event.name()).collect()
+}
+
+#[test]
+fn a_peer_without_room_gets_a_whole_handshake_a_reject_and_a_close() {
+    let (handle, events, mut peer) = turn_away(config());
+    peer.send(version());
+    peer.expect("version");
+    peer.expect("verack");
+    peer.send(Message::Verack);
+    peer.send(protoconf());
+    let Message::Reject(reject) = peer.expect("reject") else {
+        unreachable!()
+    };
+    assert_eq!(reject.message, "version");
+    assert_eq!(reject.code, RejectCode::TOO_BUSY);
+    assert_eq!(peer.next(), None, "the connection is closed");
+    handle.join();
+    assert_eq!(handle.state(), ConnectionState::Rejected);
+    assert_eq!(
+        names(&events),
+        ["ConnectionEstablished", "ConnectionRejectedCapacity"]
+    );
+}
+
+#[test]
+fn what_the_peer_has_sent_meanwhile_does_not_cost_it_the_reject() {
+    let (_handle, _events, mut peer) = turn_away(config());
+    peer.send(version());
+    peer.send(Message::Verack);
+    // Unread bytes in a socket that is closed would reset the connection.
+    for _ in 0..1000 {
+        // It may be closed already.
+        if peer
+            .tcp()
+            .write_all(&crate::raw_peer::frame(&Ping::new(7).into()))
+            .is_err()
+        {
+            break;
+        }
+    }
+    peer.expect("reject");
+}
+
+#[test]
+fn our_own_connection_is_told_that_the_peer_is_full() {
+    let listener = RawListener::new();
+    let address = listener.address().to_string();
+    let dialling = std::thread::spawn(move || Connection::connect(&address, &config()));
+    let setup = PeerConnectionSetup::new(config());
+    let handle = PeerConnectionActor::spawn_over_capacity(listener.accept_tcp(), setup).unwrap();
+    match dialling.join().unwrap() {
+        Err(Error::Disconnected {
+            reason: DisconnectReason::PeerFull(_),
+            ..
+        }) => {}
+        // The reject follows the handshake closely.
+        Ok(mut connection) => {
+            let ended = connection.receive_timeout(DEADLINE);
+            assert!(
+                matches!(
+                    ended,
+                    Err(Error::Disconnected {
+                        reason: DisconnectReason::PeerFull(_),
+                        ..
+                    })
+                ),
+                "{ended:?}"
+            );
+        }
+        Err(other) => panic!("{other}"),
+    }
+    handle.join();
+}
+
+#[test]
+fn it_takes_no_slot() {
+    let slots = ConnectionSlots::new(1);
+    let (ours, _theirs) = socket_pair();
+    let setup = PeerConnectionSetup {
+        slot: slots.reserve(),
+        ..PeerConnectionSetup::new(config())
+    };
+    let _handle = PeerConnectionActor::spawn_over_capacity(ours, setup).unwrap();
+    assert_eq!(slots.count(), 0);
+}
+
+#[test]
+fn a_peer_that_never_completes_the_handshake_is_dropped_like_any_other() {
+    let mut config = config();
+    config.session.handshake_timeout = Duration::from_millis(50);
+    let (handle, events, _peer) = turn_away(config);
+    handle.join();
+    assert_eq!(
+        names(&events),
+        ["ConnectionEstablished", "ConnectionFailed"]
+    );
+    assert_eq!(handle.state(), ConnectionState::Failed);
+}
+
+#[test]
+fn a_peer_that_does_not_close_is_closed_within_a_second_or_two() {
+    let (handle, _events, mut peer) = turn_away(config());
+    peer.send(version());
+    peer.send(Message::Verack);
+    peer.expect("reject");
+    let began = Instant::now();
+    handle.join();
+    assert!(began.elapsed() < 3 * PROMPT, "{:?}", began.elapsed());
+}
+
+#[test]
+fn the_stop_does_not_wait_for_the_farewell() {
+    let (handle, _events, mut peer) = turn_away(config());
+    peer.send(version());
+    peer.send(Message::Verack);
+    peer.expect("reject");
+    let began = Instant::now();
+    handle.disconnect();
+    handle.join();
+    assert!(began.elapsed() < PROMPT / 2, "{:?}", began.elapsed());
+}

@@ -1,0 +1,197 @@
+//! What payloads may hold, and for how long.
+
+use std::time::{Duration, Instant};
+
+use bsv_p2p::connection::PeerConnectionSetup;
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::session::DisconnectReason;
+use bsv_p2p::wire::{
+    Block, BlockHash, BlockHeader, GetData, Inventory, Message, Transaction, TransactionOutput,
+};
+use bsv_p2p::{ConnectionConfig, Network, PayloadMemory};
+
+use crate::harness::{Actor, PROMPT, config, numbered};
+use crate::raw_peer::{DEADLINE, RawListener, RawPeer, wait_until};
+
+const MEBIBYTE: u64 = 1024 * 1024;
+
+/// A connection that counts its memory with that of others.
+#[track_caller]
+fn connected(config: &ConnectionConfig, memory: &PayloadMemory) -> (Actor, RawPeer) {
+    let listener = RawListener::new();
+    let setup = PeerConnectionSetup {
+        memory: memory.clone(),
+        ..PeerConnectionSetup::new(config.clone())
+    };
+    let actor = Actor::dial_with(listener.address(), setup);
+    let mut peer = listener.accept();
+    peer.shake_hands();
+    actor.expect_handshake();
+    (actor, peer)
+}
+
+/// So much for one peer, and payloads of a mebibyte at most.
+fn small(max_payload_memory: u64) -> ConnectionConfig {
+    let mut config = config();
+    config.session.limits.buffered = MEBIBYTE;
+    config.max_payload_memory = max_payload_memory;
+    config
+}
+
+/// A block of about so many bytes.
+fn block(len: usize) -> Block {
+    let output = TransactionOutput {
+        value: 0,
+        script: vec![0; len],
+    };
+    let transaction = Transaction {
+        version: 1,
+        inputs: Vec::new(),
+        outputs: vec![output],
+        lock_time: 0,
+    };
+    Block::new(&BlockHeader::genesis(Network::Regtest), &[transaction])
+}
+
+#[test]
+fn a_payload_counts_until_its_message_is_dropped() {
+    let memory = PayloadMemory::default();
+    let (actor, peer) = connected(&config(), &memory);
+    assert_eq!(memory.used(), 0);
+    peer.send(numbered(1, 100_000));
+    peer.send(numbered(2, 10));
+    let large = actor.messages.recv_timeout(DEADLINE).unwrap();
+    let small = actor.messages.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(memory.used(), 100_010);
+    let Message::Unknown { payload, .. } = &*large.message else {
+        unreachable!()
+    };
+    let slice = payload.slice(..1);
+    drop(large);
+    assert_eq!(memory.used(), 100_010, "a slice pins its payload");
+    drop(slice);
+    assert_eq!(memory.used(), 10);
+    drop(small);
+    assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn what_no_message_keeps_counts_as_long_as_the_message_all_the_same() {
+    let memory = PayloadMemory::default();
+    let (actor, peer) = connected(&config(), &memory);
+    let inventory = vec![Inventory::Block(BlockHash::ZERO); 10];
+    peer.send(bsv_p2p::wire::Inv::from(inventory));
+    let event = actor.messages.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(memory.used(), 361);
+    let other = event.message.clone();
+    drop(event);
+    assert_eq!(memory.used(), 361);
+    drop(other);
+    assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn the_rest_of_a_cut_payload_is_given_back() {
+    let memory = PayloadMemory::default();
+    let (actor, mut peer) = connected(&config(), &memory);
+    let frame = crate::raw_peer::frame(&numbered(1, 1_000_000));
+    peer.send_bytes(&frame[..500_000]);
+    wait_until("half has arrived", || memory.used() >= 400_000);
+    assert!(memory.used() < 800_000, "{}", memory.used());
+    peer.close();
+    actor.expect_end();
+    actor.expect_threads_to_end();
+    assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn a_peer_whose_budget_is_spent_is_read_again_when_there_is_room() {
+    let memory = PayloadMemory::default();
+    let (actor, peer) = connected(&small(2 * MEBIBYTE), &memory);
+    let len = MEBIBYTE as usize;
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..20).for_each(|number| peer.send(numbered(number, len))));
+        for number in 0..20 {
+            let event = actor.messages.recv_timeout(DEADLINE).unwrap();
+            assert!(memory.used() <= 2 * MEBIBYTE + 64 * 1024);
+            assert_eq!(*event.message, numbered(number, len));
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_finds_no_room_for_long_is_dropped_and_its_memory_given_back() {
+    let mut config = small(2 * MEBIBYTE);
+    config.memory_timeout = Duration::from_millis(100);
+    let memory = PayloadMemory::default();
+    let (actor, peer) = connected(&config, &memory);
+    let len = MEBIBYTE as usize;
+    let sending = std::thread::spawn(move || {
+        (0..3).for_each(|number| peer.send(numbered(number, len)));
+        peer
+    });
+    let (_, reason) = actor.expect_end();
+    assert_eq!(reason, DisconnectReason::MemoryBudget);
+    let _peer = sending.join();
+    // What the program has not taken is still held.
+    assert_eq!(memory.used(), 2 * MEBIBYTE);
+    drop(actor);
+    assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn one_peer_that_holds_all_memory_makes_another_wait_and_no_longer() {
+    let memory = PayloadMemory::new(2 * MEBIBYTE);
+    let (greedy, greedy_peer) = connected(&small(4 * MEBIBYTE), &memory);
+    let (other, other_peer) = connected(&small(4 * MEBIBYTE), &memory);
+    let len = MEBIBYTE as usize;
+    greedy_peer.send(numbered(0, len));
+    greedy_peer.send(numbered(1, len));
+    let held: Vec<_> = (0..2)
+        .map(|_| greedy.messages.recv_timeout(DEADLINE).unwrap())
+        .collect();
+    assert_eq!(memory.used(), memory.max());
+    other_peer.send(numbered(7, 100_000));
+    let waits = other.messages.recv_timeout(Duration::from_millis(200));
+    assert!(waits.is_err(), "there is no room");
+    drop(held);
+    assert_eq!(other.next_message(), numbered(7, 100_000));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_room() {
+    let memory = PayloadMemory::new(MEBIBYTE);
+    let (actor, peer) = connected(&small(4 * MEBIBYTE), &memory);
+    peer.send(numbered(0, MEBIBYTE as usize));
+    let _held = actor.messages.recv_timeout(DEADLINE).unwrap();
+    peer.send(numbered(1, 10));
+    let began = Instant::now();
+    actor.handle.disconnect();
+    actor.handle.join();
+    assert!(began.elapsed() < PROMPT);
+}
+
+#[test]
+fn of_a_block_that_nobody_asked_for_no_more_than_a_mebibyte_is_kept() {
+    let (actor, mut peer) = Actor::connected(&config());
+    let large = block(2 * MEBIBYTE as usize);
+    peer.send(large.clone());
+    loop {
+        match actor.next_event() {
+            ControlEvent::PayloadPassedOver { len, .. } => {
+                assert_eq!(len, large.bytes().len() as u64);
+                break;
+            }
+            other => assert!(other.name() != "ConnectionLost", "{other}"),
+        }
+    }
+    let small = block(1000);
+    peer.send(small.clone());
+    assert_eq!(actor.next_message(), small.into());
+    // Once it is asked for, it comes whole.
+    let question = GetData::from(vec![Inventory::Block(large.hash())]);
+    actor.handle.try_send(&question.into()).unwrap();
+    peer.expect("getdata");
+    peer.send(large.clone());
+    assert_eq!(actor.next_message(), large.into());
+}

@@ -1,0 +1,300 @@
+//! Connections that are opened again.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::Error;
+use bsv_p2p::connection::{
+    ConnectionSlots, PeerConnectionHandle, PeerConnectionSetup, RestartConfig, Supervisor,
+};
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::session::{ConnectionState, DisconnectReason};
+use crossbeam_channel::Receiver;
+
+use crate::harness::{PROMPT, config, message, reason_of};
+use crate::raw_peer::{ClosedPort, DEADLINE, RawListener, wait_until};
+
+/// A supervised connection, and what it tells.
+struct Supervised {
+    handle: PeerConnectionHandle,
+    events: Receiver<ControlEvent>,
+}
+
+impl Supervised {
+    fn dial(supervisor: &Supervisor, address: SocketAddr, restarts: &RestartConfig) -> Self {
+        Self::dial_with(
+            supervisor,
+            address,
+            restarts,
+            PeerConnectionSetup::new(config()),
+        )
+    }
+
+    fn dial_with(
+        supervisor: &Supervisor,
+        address: SocketAddr,
+        restarts: &RestartConfig,
+        setup: PeerConnectionSetup,
+    ) -> Self {
+        let events = setup.events.subscribe_control();
+        let handle = supervisor
+            .spawn_outbound(address, setup, restarts.clone())
+            .unwrap();
+        Self { handle, events }
+    }
+
+    #[track_caller]
+    fn next(&self) -> ControlEvent {
+        let event = self.events.recv_timeout(DEADLINE).expect("an event");
+        assert_eq!(event.peer().map(|(id, _)| id), Some(self.handle.peer_id()));
+        event
+    }
+
+    #[track_caller]
+    fn expect(&self, names: &[&str]) {
+        for name in names {
+            assert_eq!(self.next().name(), *name);
+        }
+    }
+
+    #[track_caller]
+    fn expect_restart(&self) -> (DisconnectReason, Duration) {
+        match self.next() {
+            ControlEvent::ConnectionRestarting { reason, after, .. } => (reason, after),
+            other => panic!("it should be opened again: {other}"),
+        }
+    }
+
+    #[track_caller]
+    fn expect_failure(&self) -> DisconnectReason {
+        match self.next() {
+            ControlEvent::ConnectionFailed { reason, .. } => reason,
+            other => panic!("it should be over: {other}"),
+        }
+    }
+}
+
+/// Pauses of 20 ms at most.
+fn hasty() -> RestartConfig {
+    RestartConfig {
+        backoff: Duration::from_millis(20),
+        max_backoff: Duration::from_millis(20),
+        ..RestartConfig::default()
+    }
+}
+
+/// Pauses of an hour.
+fn patient() -> RestartConfig {
+    RestartConfig {
+        backoff: Duration::from_secs(3600),
+        max_backoff: Duration::from_secs(3600),
+        ..RestartConfig::default()
+    }
+}
+
+const UP: [&str; 2] = ["ConnectionEstablished", "HandshakeComplete"];
+
+#[test]
+fn a_lost_connection_is_opened_again_at_once_and_keeps_its_identity() {
+    let supervisor = Supervisor::start().unwrap();
+    let listener = RawListener::new();
+    let peer = Supervised::dial(&supervisor, listener.address(), &patient());
+    let mut raw = listener.accept();
+    raw.shake_hands();
+    peer.expect(&UP);
+    for restarts in 1..=3 {
+        raw.close();
+        let (reason, after) = peer.expect_restart();
+        assert_eq!(reason, DisconnectReason::EndOfStream);
+        assert_eq!(after, Duration::ZERO);
+        raw = listener.accept();
+        raw.shake_hands();
+        peer.expect(&UP);
+        let statistics = peer.handle.statistics();
+        assert_eq!(statistics.restarts, restarts);
+        assert_eq!(statistics.last_error, Some(DisconnectReason::EndOfStream));
+        assert!(statistics.connected_since.is_some());
+        peer.handle.try_send(&message("still here")).unwrap();
+        raw.expect("test");
+    }
+    raw.close();
+    let (_, after) = peer.expect_restart();
+    assert!(after > Duration::ZERO, "the window has three restarts");
+}
+
+#[test]
+fn a_peer_that_is_away_is_tried_again_until_it_is_given_up() {
+    let supervisor = Supervisor::start().unwrap();
+    let nobody = ClosedPort::new();
+    let restarts = RestartConfig {
+        max_retries: Some(2),
+        ..hasty()
+    };
+    let peer = Supervised::dial(&supervisor, nobody.address(), &restarts);
+    for _ in 0..2 {
+        let (reason, after) = peer.expect_restart();
+        assert_eq!(reason, DisconnectReason::ConnectRefused);
+        assert!((15..=20).contains(&after.as_millis()), "{after:?}");
+    }
+    assert_eq!(peer.expect_failure(), DisconnectReason::ConnectRefused);
+    peer.handle.join();
+    assert_eq!(peer.handle.state(), ConnectionState::Failed);
+    assert!(peer.events.is_empty());
+}
+
+#[test]
+fn a_peer_that_comes_back_is_found() {
+    let supervisor = Supervisor::start().unwrap();
+    let listener = RawListener::new();
+    let restarts = RestartConfig {
+        max_restarts: 0,
+        max_retries: None,
+        ..hasty()
+    };
+    let peer = Supervised::dial(&supervisor, listener.address(), &restarts);
+    for _ in 0..5 {
+        let mut raw = listener.accept();
+        raw.shake_hands();
+        peer.expect(&UP);
+        raw.reset();
+        let (reason, after) = peer.expect_restart();
+        assert_eq!(reason, DisconnectReason::ConnectionReset);
+        assert!(after > Duration::ZERO);
+    }
+}
+
+#[test]
+fn between_two_connections_sends_end_with_the_reason() {
+    let supervisor = Supervisor::start().unwrap();
+    let nobody = ClosedPort::new();
+    let peer = Supervised::dial(&supervisor, nobody.address(), &patient());
+    peer.expect_restart();
+    let refused = peer.handle.send(&message("x"), DEADLINE);
+    assert_eq!(reason_of(refused), DisconnectReason::ConnectRefused);
+    assert_eq!(peer.handle.state(), ConnectionState::Failed);
+}
+
+#[test]
+fn a_connection_that_waits_can_be_ended_at_once_and_says_so_once() {
+    let supervisor = Supervisor::start().unwrap();
+    let nobody = ClosedPort::new();
+    let peer = Supervised::dial(&supervisor, nobody.address(), &patient());
+    peer.expect_restart();
+    let began = Instant::now();
+    peer.handle.disconnect();
+    peer.handle.join();
+    assert!(began.elapsed() < PROMPT);
+    assert_eq!(peer.expect_failure(), DisconnectReason::Command);
+    peer.handle.disconnect();
+    assert!(peer.events.is_empty());
+}
+
+#[test]
+fn a_connection_that_is_ended_by_the_program_is_not_opened_again() {
+    let supervisor = Supervisor::start().unwrap();
+    let listener = RawListener::new();
+    let peer = Supervised::dial(&supervisor, listener.address(), &hasty());
+    let mut raw = listener.accept();
+    raw.shake_hands();
+    peer.expect(&UP);
+    peer.handle.disconnect();
+    peer.handle.join();
+    peer.expect(&["ConnectionLost"]);
+    assert!(peer.events.is_empty());
+}
+
+#[test]
+fn however_a_stop_meets_a_restart_the_end_is_told_exactly_once() {
+    let supervisor = Supervisor::start().unwrap();
+    let nobody = ClosedPort::new();
+    let restarts = RestartConfig {
+        backoff: Duration::from_micros(100),
+        max_backoff: Duration::from_micros(100),
+        max_retries: None,
+        ..RestartConfig::default()
+    };
+    for round in 0..200 {
+        let peer = Supervised::dial(&supervisor, nobody.address(), &restarts);
+        for _ in 0..round % 4 {
+            peer.expect_restart();
+        }
+        peer.handle.disconnect();
+        peer.handle.join();
+        let ends = peer
+            .events
+            .try_iter()
+            .filter(|event| event.name() == "ConnectionFailed")
+            .count();
+        assert_eq!(ends, 1, "round {round}");
+    }
+}
+
+#[test]
+fn without_its_supervisor_a_connection_lives_on_but_is_not_opened_again() {
+    let supervisor = Supervisor::start().unwrap();
+    let (listener, nobody) = (RawListener::new(), ClosedPort::new());
+    let standing = Supervised::dial(&supervisor, listener.address(), &hasty());
+    let mut raw = listener.accept();
+    raw.shake_hands();
+    standing.expect(&UP);
+    let waiting = Supervised::dial(&supervisor, nobody.address(), &patient());
+    waiting.expect_restart();
+    drop(supervisor);
+    assert_eq!(waiting.expect_failure(), DisconnectReason::Shutdown);
+    waiting.handle.join();
+    standing.handle.try_send(&message("alive")).unwrap();
+    raw.expect("test");
+    raw.close();
+    standing.expect_restart();
+    assert_eq!(standing.expect_failure(), DisconnectReason::Shutdown);
+    standing.handle.join();
+}
+
+#[test]
+fn a_restart_takes_a_slot_and_waits_while_there_is_none() {
+    let supervisor = Supervisor::start().unwrap();
+    let listener = RawListener::new();
+    let slots = ConnectionSlots::new(1);
+    let setup = PeerConnectionSetup {
+        slot: slots.reserve(),
+        ..PeerConnectionSetup::new(config())
+    };
+    let restarts = RestartConfig {
+        max_restarts: 0,
+        ..hasty()
+    };
+    let peer = Supervised::dial_with(&supervisor, listener.address(), &restarts, setup);
+    let mut raw = listener.accept();
+    raw.shake_hands();
+    peer.expect(&UP);
+    assert_eq!(slots.count(), 1);
+    raw.close();
+    // Free before the event, and taken by somebody else before the restart.
+    let mut other = None;
+    wait_until("the slot is free", || {
+        other = slots.reserve();
+        other.is_some()
+    });
+    peer.expect_restart();
+    wait_until("the restart has been tried", || {
+        peer.handle.statistics().restarts == 0 && slots.count() == 1
+    });
+    assert!(peer.events.is_empty());
+    drop(other);
+    listener.accept().shake_hands();
+    peer.expect(&UP);
+    assert_eq!(slots.count(), 1);
+}
+
+#[test]
+fn a_wrong_restart_configuration_is_refused_with_its_field() {
+    let supervisor = Supervisor::start().unwrap();
+    let wrong = RestartConfig {
+        backoff: Duration::ZERO,
+        ..RestartConfig::default()
+    };
+    let setup = PeerConnectionSetup::new(config());
+    let address = SocketAddr::from(([127, 0, 0, 1], 1));
+    let refused = supervisor.spawn_outbound(address, setup, wrong);
+    assert!(matches!(refused, Err(Error::Config(error)) if error.field == "backoff"));
+}

@@ -1,0 +1,161 @@
+//! Rules that change while a connection lives, and its numbers.
+
+use std::time::{Duration, Instant};
+
+use bsv_p2p::connection::{CommandTraffic, PeerConnectionCommand, Traffic};
+use bsv_p2p::network::Magic;
+use bsv_p2p::session::{ConnectionState, DisconnectReason};
+use bsv_p2p::wire::{Command, Pong};
+use bsv_p2p::{Error, Network};
+
+use crate::harness::{Actor, config, message, numbered};
+use crate::raw_peer::{DEADLINE, header_claiming, wait_until};
+
+#[test]
+fn a_live_connection_pings_at_the_new_interval_within_a_second() {
+    let (actor, mut peer) = Actor::connected(&config());
+    let mut faster = config();
+    faster.session.ping_interval = Duration::from_millis(10);
+    let command = PeerConnectionCommand::UpdateConfig(Box::new(faster));
+    let began = Instant::now();
+    actor.handle.command(command).unwrap();
+    for _ in 0..3 {
+        let nonce = peer.expect_ping();
+        peer.send(Pong::new(nonce));
+    }
+    assert!(began.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_shorter_ping_timeout_holds_for_the_ping_that_is_open() {
+    let mut pinging = config();
+    pinging.session.ping_interval = Duration::from_millis(10);
+    let (actor, mut peer) = Actor::connected(&pinging);
+    peer.expect_ping();
+    let mut strict = config();
+    strict.session.ping_timeout = Duration::from_millis(10);
+    actor.handle.update_config(strict).unwrap();
+    let (_, reason) = actor.expect_end();
+    assert!(
+        matches!(reason, DisconnectReason::PingTimedOut { .. }),
+        "{reason}"
+    );
+}
+
+#[test]
+fn the_open_handshake_gets_the_new_timeout() {
+    let listener = crate::raw_peer::RawListener::new();
+    let actor = Actor::dial(listener.address(), &config());
+    let _silent = listener.accept();
+    wait_until("the handshake is open", || {
+        actor.handle.state() == ConnectionState::AwaitingHandshake
+    });
+    let mut strict = config();
+    strict.session.handshake_timeout = Duration::from_millis(10);
+    actor.handle.update_config(strict).unwrap();
+    let (_, reason) = actor.expect_end();
+    assert!(
+        matches!(reason, DisconnectReason::HandshakeTimedOut { .. }),
+        "{reason}"
+    );
+}
+
+#[test]
+fn new_limits_hold_for_what_comes_next_but_never_below_what_was_announced() {
+    let (actor, peer) = Actor::connected(&config());
+    let mut strict = config();
+    strict.session.limits.general = 1024 * 1024;
+    strict.session.limits.transaction = 100;
+    actor.handle.update_config(strict).unwrap();
+    // In the time of this ping the new rules have arrived, and what the protoconf allowed still comes.
+    peer.send(numbered(1, 1_500_000));
+    assert_eq!(actor.next_message(), numbered(1, 1_500_000));
+    peer.send_bytes(&header_claiming("tx", 101));
+    let (_, reason) = actor.expect_end();
+    assert!(
+        matches!(reason, DisconnectReason::FrameTooLong { limit: 100, .. }),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_smaller_outbox_takes_less() {
+    let (actor, mut peer) = Actor::connected_narrowly(&config());
+    let mut narrow = config();
+    narrow.outbox_messages = 1;
+    actor.handle.update_config(narrow).unwrap();
+    // Between these two the connection's thread has looked at its configuration.
+    peer.ping(1);
+    peer.ping(2);
+    wait_until("the outbox is full", || {
+        let full = actor.handle.try_send(&numbered(0, 100_000));
+        matches!(full, Err(Error::TimedOut { .. }))
+    });
+    assert!(actor.handle.queued().0 <= 2, "{:?}", actor.handle.queued());
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_with_its_field_and_changes_nothing() {
+    let (actor, _peer) = Actor::connected(&config());
+    let refused = |change: fn(&mut bsv_p2p::ConnectionConfig)| {
+        let mut wrong = config();
+        change(&mut wrong);
+        match actor.handle.update_config(wrong) {
+            Err(Error::Config(error)) => error.field,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(refused(|config| config.outbox_bytes = 0), "outbox_bytes");
+    assert_eq!(
+        refused(|config| config.network = Network::Mainnet),
+        "network"
+    );
+    assert_eq!(
+        refused(|config| config.magic = Some(Magic([1; 4]))),
+        "magic"
+    );
+    actor.handle.try_send(&message("goes on")).unwrap();
+}
+
+#[test]
+fn statistics_tell_each_kind_of_message_both_ways() {
+    let (actor, mut peer) = Actor::connected(&config());
+    peer.ping(7);
+    peer.send(message("12345"));
+    actor.next_message();
+    actor.handle.send(&message("123"), DEADLINE).unwrap();
+    peer.expect("test");
+    let statistics = actor.handle.statistics();
+    assert_eq!(statistics.state, ConnectionState::Connected);
+    assert_eq!(statistics.peer_id, actor.handle.peer_id());
+    assert!(statistics.connected_for.is_some_and(|time| time < DEADLINE));
+    assert_eq!(statistics.restarts, 0);
+    assert_eq!(statistics.last_error, None);
+    assert_eq!(
+        (statistics.queued_messages, statistics.queued_bytes),
+        (0, 0)
+    );
+    let of = |name| {
+        let mut all = statistics.commands.iter();
+        all.find(|each| each.command == name)
+            .map(|each| each.traffic)
+    };
+    let traffic = of(Command::new("ping")).unwrap();
+    assert_eq!((traffic.messages_in, traffic.bytes_in), (1, 32));
+    let traffic = of(Command::new("pong")).unwrap();
+    assert_eq!((traffic.messages_out, traffic.bytes_out), (1, 32));
+    let others = Traffic {
+        messages_in: 1,
+        messages_out: 1,
+        bytes_in: 29,
+        bytes_out: 27,
+    };
+    assert_eq!(of(CommandTraffic::OTHERS), Some(others));
+    assert_eq!(of(Command::new("block")), None);
+    let sum: u64 = statistics
+        .commands
+        .iter()
+        .map(|each| each.traffic.bytes_in)
+        .sum();
+    assert_eq!(sum, statistics.traffic.bytes_in);
+}

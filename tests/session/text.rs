@@ -1,0 +1,123 @@
+//! What a person is told of a hostile peer: every text is one line in which nothing of the peer's can pass for more.
+
+use bsv_p2p::Error;
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::session::{DisconnectReason, Misbehavior, Output, PeerInfo, SessionEvent};
+use bsv_p2p::wire::{BadCommand, DropCause, FrameError, Reject, RejectCode, Version, WireString};
+use uuid::Uuid;
+
+use crate::side::{DIRECTIONS, Side, peer_address, peer_version};
+
+/// The ends of lines, codes for terminals, text from right to left, and a character without a width.
+const HOSTILE: &str =
+    "abc\n12:00 ERROR\r\u{0}\u{1b}[2J\u{9b}31m\u{7f}\u{2028}\u{202e}\u{200b}\u{feff}";
+
+#[track_caller]
+fn assert_one_line(text: &str) {
+    assert!(
+        text.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+        "{text}"
+    );
+    assert!(!text.is_empty());
+}
+
+#[track_caller]
+fn assert_reason(reason: &DisconnectReason) {
+    assert_one_line(&reason.to_string());
+    assert_one_line(&format!("{reason:?}"));
+    let (peer_id, address) = (Uuid::nil(), peer_address());
+    let reason = reason.clone();
+    let lost = ControlEvent::ConnectionLost {
+        peer_id,
+        address,
+        reason: reason.clone(),
+    };
+    assert_one_line(&lost.to_string());
+    let peer = address.to_string();
+    assert_one_line(&Error::Disconnected { peer, reason }.to_string());
+}
+
+#[track_caller]
+fn assert_misbehavior(misbehavior: &Misbehavior) {
+    assert_one_line(&misbehavior.to_string());
+    assert_one_line(&format!("{misbehavior:?}"));
+}
+
+/// Looks at all that a session put out, and returns why it ended.
+#[track_caller]
+fn assert_outputs(side: &mut Side) -> Option<DisconnectReason> {
+    for output in side.take() {
+        assert_one_line(&format!("{output:?}"));
+        match output {
+            Output::Event(SessionEvent::Misbehavior { misbehavior, .. }) => {
+                assert_misbehavior(&misbehavior);
+            }
+            Output::Close(reason) => assert_reason(&reason),
+            _ => {}
+        }
+    }
+    assert_one_line(&format!("{:?}", side.session));
+    side.closed().cloned()
+}
+
+#[test]
+fn a_hostile_user_agent_is_escaped_whether_it_is_welcome_or_not() {
+    for direction in DIRECTIONS {
+        for agent in [HOSTILE, &HOSTILE[3..]] {
+            let version = Version {
+                user_agent: Some(agent.into()),
+                ..peer_version()
+            };
+            let info = Box::new(PeerInfo::from(&version));
+            let event = ControlEvent::HandshakeComplete {
+                peer_id: Uuid::nil(),
+                address: peer_address(),
+                info,
+            };
+            assert_one_line(&event.to_string());
+            let mut side = Side::connected(direction);
+            side.receive(version);
+            let banned = assert_outputs(&mut side);
+            let expected = agent.contains("abc");
+            assert_eq!(
+                matches!(banned, Some(DisconnectReason::BannedUserAgent { .. })),
+                expected
+            );
+        }
+    }
+}
+
+#[test]
+fn a_hostile_reject_is_escaped_in_the_reason_of_the_end() {
+    for code in [RejectCode::TOO_BUSY, RejectCode::OBSOLETE, RejectCode(0xee)] {
+        let reject = Reject::new("version", code, HOSTILE);
+        assert_reason(&DisconnectReason::PeerFull(Box::new(reject.clone())));
+        assert_reason(&DisconnectReason::RefusedByPeer(Box::new(reject.clone())));
+        for direction in DIRECTIONS {
+            let mut side = Side::connected(direction);
+            side.receive(reject.clone());
+            assert_outputs(&mut side);
+            side.receive(Reject::new(&HOSTILE[..12], code, HOSTILE));
+            side.transport_ends(bsv_p2p::session::TransportEnd::EndOfStream);
+            assert!(assert_outputs(&mut side).is_some());
+        }
+    }
+}
+
+#[test]
+fn hostile_commands_are_escaped_in_what_is_wrong_with_a_frame() {
+    let command = WireString::from(HOSTILE);
+    let too_long = FrameError::TooLong {
+        command: command.clone(),
+        len: 2,
+        limit: 1,
+    };
+    assert_reason(&too_long.clone().into());
+    for direction in DIRECTIONS {
+        let mut side = Side::complete(direction);
+        let cause = DropCause::from(BadCommand(command.clone()));
+        side.with(|session, now| session.on_dropped(cause, now));
+        side.with(|session, _| session.on_frame_error(too_long.clone()));
+        assert!(assert_outputs(&mut side).is_some());
+    }
+}
