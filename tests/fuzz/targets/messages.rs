@@ -20,6 +20,7 @@ pub(crate) fn run(data: &[u8]) {
         }
     };
     assert_eq!(message.command(), command);
+    assert_eq!(message.check_fields(), Ok(()));
     assert!(!format!("{message:?}").is_empty());
     let written = message.encode_to_vec();
     assert_eq!(message.encoded_len(), written.len() as u64);

@@ -233,6 +233,7 @@ impl Side {
     }
 
     fn sent(&mut self, message: &Message) {
+        assert_eq!(message.check_fields(), Ok(()));
         let payload = message.encode_to_vec();
         let read = Message::decode(message.command(), payload.into());
         assert_eq!(read.as_ref(), Ok(message));
