@@ -239,6 +239,20 @@ fn a_message_is_read_wherever_its_command_stands_and_with_fields_that_nobody_kno
         let verack = serde_json::from_str::<Message>(json).unwrap();
         assert_eq!(verack, Message::Verack);
     }
+    // What stands twice is refused, before the command and behind it, at any depth.
+    let address = r#"{"time":1,"time":1}"#;
+    for json in [
+        r#"{"command":"ping","nonce":7,"nonce":7}"#.to_owned(),
+        r#"{"nonce":7,"nonce":7,"command":"ping"}"#.to_owned(),
+        format!(r#"{{"command":"addr","addresses":[{address}]}}"#),
+        format!(r#"{{"addresses":[{address}],"command":"addr"}}"#),
+    ] {
+        let refused = serde_json::from_str::<Message>(&json).unwrap_err();
+        assert!(
+            refused.to_string().contains("duplicate field"),
+            "{json}: {refused}"
+        );
+    }
     assert_refused::<Message>(json!({}), "missing field `command`");
     assert_refused::<Message>(json!({ "nonce": 7 }), "missing field `command`");
     assert_refused::<Message>(json!({ "command": 7 }), "invalid type");

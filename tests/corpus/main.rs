@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 4] = [
+const TARGETS: [(&str, Target); 5] = [
     ("frames", targets::frames::run),
     ("messages", targets::messages::run),
+    ("reconstruction", targets::reconstruction::run),
     ("session", targets::session::run),
     ("views", targets::views::run),
 ];

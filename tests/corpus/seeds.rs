@@ -19,6 +19,7 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
             .iter()
             .map(|vector| [&[vector.number()], &vector.payload[..]].concat())
             .collect(),
+        "reconstruction" => reconstruction(&vectors),
         "session" => session(&vectors),
         "views" => views(&vectors),
         _ => Vec::new(),
@@ -155,4 +156,62 @@ fn views(vectors: &[Vector]) -> Vec<Vec<u8>> {
         inputs.extend(of("tx").map(|tx| [&[2], &len[..], filter, tx].concat()));
     }
     inputs
+}
+
+/// Each compact block with every transaction as a candidate, or with every answer; each question; and blocks whose places
+/// and candidates are chosen, right and wrong ones.
+fn reconstruction(vectors: &[Vector]) -> Vec<Vec<u8>> {
+    let of = |command: &str| -> Vec<Vec<u8>> {
+        let vectors = vectors.iter().filter(|vector| vector.command == command);
+        vectors
+            .map(|vector| behind_length(&vector.payload))
+            .collect()
+    };
+    let candidates: Vec<Vec<u8>> = of("tx")
+        .iter()
+        .map(|tx| [&[253, 255], &tx[..]].concat())
+        .collect();
+    let candidates = [&[candidates.len() as u8], &candidates.concat()[..]].concat();
+    let answers: Vec<Vec<u8>> = of("blocktxn")
+        .iter()
+        .map(|answer| [&[3], &answer[..]].concat())
+        .collect();
+    let mut inputs = Vec::new();
+    for compact in of("cmpctblock") {
+        let head = [&[2, 0, 0], &compact[..]].concat();
+        inputs.push([&head[..], &candidates].concat());
+        inputs.push([&head[..], &[0], &answers.concat()].concat());
+    }
+    let questions = of("getblocktxn");
+    let questions = questions
+        .iter()
+        .map(|question| [&[0, 9, 7, 0, 16], &question[..]].concat());
+    inputs.extend(questions);
+    inputs.extend([
+        // Everything is there; too much for the greatest block.
+        vec![0, 4, 7, 3, 1, 1, 2, 2, 3, 3],
+        vec![4, 4, 7, 39, 3, 1, 1, 2, 2, 3, 3],
+        // Answers of the wrong number, in the wrong order, for another block, of other transactions; then the right one, twice.
+        vec![0, 5, 7, 1, 2, 2, 2, 1, 1, 1, 8, 2, 3, 1, 3, 3, 0, 0],
+        // One of the candidates is another than its name says.
+        vec![0, 4, 7, 3, 1, 1, 2, 3, 3, 3],
+        // Two candidates have one short id; the right transaction is asked for.
+        vec![1, 3, 7, 3, 5, 3, 0, 3, 254, 1, 255, 0, 2, 2, 0],
+        // One of them twice.
+        vec![1, 3, 7, 3, 5, 3, 0, 3, 254, 1, 254, 1, 2, 2],
+        // Prefilled ones between named ones; one in a place that cannot be; an empty one; one repeated; no target.
+        vec![1, 8, 7, 8, 0, 4, 0, 0, 4, 4, 0, 4, 2, 3, 3, 2, 2, 0],
+        vec![1, 4, 7, 4, 4, 0, 0, 7, 3, 0, 0],
+        vec![1, 4, 7, 4, 4, 0, 0, 7, 0xff, 0xff, 0],
+        vec![1, 4, 7, 4, 6, 0, 0, 0, 0],
+        vec![1, 3, 7, 4, 4, 4, 4, 12, 2, 0],
+        vec![1, 3, 7, 4, 4, 0, 8, 1, 0, 0],
+        vec![1, 3, 7, 0x83, 4, 0, 0, 0],
+    ]);
+    inputs
+}
+
+fn behind_length(payload: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(payload.len()).unwrap().to_le_bytes();
+    [&len, payload].concat()
 }

@@ -10,6 +10,7 @@ mod datareftx;
 mod dsdetected;
 mod fields;
 mod filter_add;
+mod get_block_txn;
 mod hdrsen;
 mod headers;
 mod inventory_lists;
@@ -28,13 +29,12 @@ pub use addr::{Addr, MAX_ADDRESSES};
 pub use alert::Alert;
 pub use announce::{FeeFilter, SendCmpct};
 pub use authch::{Authch, Authresp};
-pub use block_transactions::{
-    BlockTransactions, GetBlockTxn, IndexBeyondBlock, Indexes, IndexesNotAscending,
-};
+pub use block_transactions::{BlockTransactions, IndexBeyondBlock};
 pub use compact_block::{CompactBlock, CompactBlockError, Prefilled};
 pub use datareftx::TxAndProof;
 pub use dsdetected::{DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError};
 pub use filter_add::FilterAdd;
+pub use get_block_txn::{GetBlockTxn, Indexes, IndexesNotAscending};
 pub use hdrsen::{EnrichedHeader, EnrichedHeaderError, EnrichedHeaders, Hdrsen};
 pub use headers::{Headers, MAX_HEADERS};
 pub use inventory_lists::{GetData, Inv, NotFound};

@@ -1,6 +1,5 @@
 //! What stands before the name of a message in its object, kept until the name is known.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -18,7 +17,8 @@ pub(super) enum Value {
     Float(f64),
     Text(String),
     List(Vec<Value>),
-    Map(BTreeMap<String, Value>),
+    /// In the order in which they stand, also those that stand twice: whoever reads them judges that.
+    Map(Vec<(String, Value)>),
 }
 
 impl<'de> Deserialize<'de> for Value {
@@ -74,9 +74,9 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut fields = BTreeMap::new();
-        while let Some((name, value)) = map.next_entry()? {
-            fields.insert(name, value);
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
         }
         Ok(Value::Map(fields))
     }

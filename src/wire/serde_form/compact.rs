@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::{
     BlockHash, BlockHeader, BlockTransactions, CompactBlock, Decode, Encode, GetBlockTxn,
-    IndexesNotAscending, Reader, Transaction, TransactionView, write_compact_size,
+    IndexesNotAscending, Tx, write_compact_size,
 };
 
 #[derive(Serialize, Deserialize)]
@@ -18,14 +18,14 @@ pub(super) struct CompactForm {
 #[derive(Serialize, Deserialize)]
 struct PrefilledForm {
     index: u64,
-    transaction: Transaction,
+    transaction: Tx,
 }
 
 impl From<&CompactBlock> for CompactForm {
     fn from(compact: &CompactBlock) -> Self {
         let prefilled = compact.prefilled().map(|(index, view)| PrefilledForm {
             index,
-            transaction: Transaction::from(view),
+            transaction: Tx::from(view),
         });
         Self {
             header: *compact.header(),
@@ -93,34 +93,21 @@ impl TryFrom<GetBlockTxnForm> for GetBlockTxn {
 #[derive(Serialize, Deserialize)]
 pub(super) struct BlockTransactionsForm {
     block: BlockHash,
-    transactions: Vec<Transaction>,
+    transactions: Vec<Tx>,
 }
 
 impl From<&BlockTransactions> for BlockTransactionsForm {
     fn from(answer: &BlockTransactions) -> Self {
-        let transactions = answer.transactions().map(Transaction::from);
         Self {
             block: answer.block(),
-            transactions: transactions.collect(),
+            transactions: answer.transactions().map(Tx::from).collect(),
         }
     }
 }
 
-impl TryFrom<BlockTransactionsForm> for BlockTransactions {
-    type Error = crate::wire::DecodeError;
-
-    fn try_from(form: BlockTransactionsForm) -> Result<Self, Self::Error> {
-        let encoded: Vec<_> = form
-            .transactions
-            .iter()
-            .map(Encode::encode_to_vec)
-            .collect();
-        let views = encoded
-            .iter()
-            .map(|bytes| TransactionView::read(&mut Reader::new(bytes)));
-        Ok(Self::new(
-            form.block,
-            &views.collect::<Result<Vec<_>, _>>()?,
-        ))
+impl From<BlockTransactionsForm> for BlockTransactions {
+    fn from(form: BlockTransactionsForm) -> Self {
+        let views: Vec<_> = form.transactions.iter().map(Tx::view).collect();
+        Self::new(form.block, &views)
     }
 }

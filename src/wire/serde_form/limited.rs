@@ -102,11 +102,11 @@ impl TryFrom<ReadTarget> for MerkleProofTarget {
         match read {
             ReadTarget::Block(hash) => Ok(Self::Block(hash)),
             ReadTarget::MerkleRoot(root) => Ok(Self::MerkleRoot(root)),
-            // Those of the other two, and the bit that speaks of the transaction.
-            ReadTarget::Unknown { flags, .. } if matches!(flags, 0 | 4) || flags & 1 != 0 => {
-                Err(format!("flags {flags} are not those of an unknown target"))
-            }
-            ReadTarget::Unknown { flags, hash } => Ok(Self::Unknown { flags, hash }),
+            // Not those of the other two, nor those with the bit that speaks of the transaction.
+            ReadTarget::Unknown { flags, hash } => match Self::of_flags(flags, hash) {
+                target if target == Self::Unknown { flags, hash } => Ok(target),
+                _ => Err(format!("flags {flags} are not those of an unknown target")),
+            },
         }
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check_hash;
 use crate::wire::{
-    BlockHash, DsDetected, DsDetectedBlock, EnrichedHeader, Hash256, Hdrsen, MAX_HEADERS,
-    MerkleProof, MerkleProofNode, MerkleProofTarget, MerkleRoot, Tx, TxOrId, Txid,
+    DsDetected, DsDetectedBlock, EnrichedHeader, Hash256, Hdrsen, MAX_HEADERS, MerkleProof,
+    MerkleProofNode, MerkleProofTarget, Tx, TxOrId, Txid,
 };
 
 /// A proof: the whole transaction only if it carries it, which bit 0 of the flags says. The other bits say what the
@@ -21,28 +21,18 @@ pub(super) struct ProofForm {
     nodes: Vec<MerkleProofNode>,
 }
 
-impl ProofForm {
-    const WHOLE_TRANSACTION: u8 = 1;
-    const MERKLE_ROOT: u8 = 4;
-}
-
 impl From<&MerkleProof> for ProofForm {
     fn from(proof: &MerkleProof) -> Self {
         let tx = match proof.transaction() {
             TxOrId::Tx(tx) => Some(tx.clone()),
             TxOrId::Txid(_) => None,
         };
-        let target = match proof.target() {
-            MerkleProofTarget::Block(hash) => hash.into(),
-            MerkleProofTarget::MerkleRoot(root) => root.into(),
-            MerkleProofTarget::Unknown { hash, .. } => hash,
-        };
         Self {
             flags: proof.flags(),
             index: proof.index(),
             txid: Some(proof.txid()),
             tx,
-            target,
+            target: proof.target().hash(),
             nodes: proof.nodes().collect(),
         }
     }
@@ -52,7 +42,7 @@ impl TryFrom<ProofForm> for MerkleProof {
     type Error = String;
 
     fn try_from(form: ProofForm) -> Result<Self, String> {
-        let whole = form.flags & ProofForm::WHOLE_TRANSACTION != 0;
+        let whole = form.flags & MerkleProof::FLAG_TX != 0;
         let transaction = match (form.tx, form.txid) {
             (Some(tx), txid) if whole => {
                 check_hash(txid, tx.txid())?;
@@ -66,15 +56,7 @@ impl TryFrom<ProofForm> for MerkleProof {
                 ));
             }
         };
-        let Hash256(hash) = form.target;
-        let target = match form.flags & !ProofForm::WHOLE_TRANSACTION {
-            0 => MerkleProofTarget::Block(BlockHash(hash)),
-            ProofForm::MERKLE_ROOT => MerkleProofTarget::MerkleRoot(MerkleRoot(hash)),
-            flags => MerkleProofTarget::Unknown {
-                flags,
-                hash: form.target,
-            },
-        };
+        let target = MerkleProofTarget::of_flags(form.flags, form.target);
         Ok(Self::new(form.index, transaction, target, form.nodes))
     }
 }

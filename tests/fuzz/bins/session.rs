@@ -2,6 +2,8 @@
 
 #![no_main]
 
+#[path = "../targets/choices.rs"]
+mod choices;
 #[path = "../targets/commands.rs"]
 mod commands;
 #[path = "../targets/input.rs"]

@@ -2,6 +2,8 @@
 
 #![no_main]
 
+#[path = "../targets/by_definition.rs"]
+mod by_definition;
 #[path = "../targets/input.rs"]
 mod input;
 #[path = "../targets/views.rs"]

@@ -3,9 +3,13 @@
 //! Each target is a function that takes any bytes and panics if a promise of the library is broken. The first bytes of an
 //! input choose among settings; what a byte means never changes, else the inputs that are kept would lose theirs.
 
+mod by_definition;
+mod choices;
 pub(crate) mod commands;
+mod compact;
 pub(crate) mod frames;
 mod input;
 pub(crate) mod messages;
+pub(crate) mod reconstruction;
 pub(crate) mod session;
 pub(crate) mod views;

@@ -3,7 +3,6 @@
 //! Input: settings (1 for an inbound connection, 2 for one that does not stand yet, 4 for a low ban threshold, 8 for an old
 //! protocol version of ours, 16 for services that the peer must have), then steps, each a number and what it needs.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -11,20 +10,15 @@ use bsv_p2p::session::{
     ConnectionState, Delivery, Direction, DisconnectReason, NonceRegistry, Output, Session,
     SessionConfig, SessionEvent, TransportEnd,
 };
-use bsv_p2p::wire::{
-    BadCommand, Command, DropCause, Encode, FrameError, Message, NetworkAddress, Pong, Protoconf,
-    Reject, RejectCode, Services, Version, WireString,
-};
+use bsv_p2p::wire::{Command, Encode, FrameError, Message, Pong, Services};
 use bytes::Bytes;
 
+use super::choices::{
+    FIRST_NONCE, OTHER_NONCE, UNIX_TIME, cause, protoconf, reason, reject, transport_end, version,
+};
 use super::commands::command;
 use super::input::Input;
 
-const UNIX_TIME: i64 = 1_700_000_000;
-/// The first nonce of the session; they count up.
-const FIRST_NONCE: u64 = 1000;
-/// The nonce of another connection of ours.
-const OTHER_NONCE: u64 = 5;
 /// The most that one call puts out: what follows a `version` that completes the handshake.
 const MOST_OUTPUTS: usize = 6;
 
@@ -239,6 +233,7 @@ impl Side {
     }
 
     fn sent(&mut self, message: &Message) {
+        assert_eq!(message.check_fields(), Ok(()));
         let payload = message.encode_to_vec();
         let read = Message::decode(message.command(), payload.into());
         assert_eq!(read.as_ref(), Ok(message));
@@ -291,98 +286,5 @@ impl Side {
         self.look();
         assert_eq!(self.closed, Some(reason));
         assert!(!format!("{:?}", self.session).is_empty());
-    }
-}
-
-/// A `version` that a real peer might send, right or nearly so.
-fn version(input: &mut Input<'_>) -> Message {
-    let versions = [
-        70_016,
-        70_015,
-        70_012,
-        70_011,
-        60_001,
-        60_000,
-        31_800,
-        31_799,
-        i32::MIN,
-        i32::MAX,
-    ];
-    let agents: [&[u8]; 5] = [
-        b"/Bitcoin SV:1.2.2/",
-        b"/Bitcoin Cash/",
-        b"/Satoshi:27.0.0/",
-        b"\xff\n",
-        b"",
-    ];
-    let nonces = [
-        Some(77),
-        None,
-        Some(OTHER_NONCE),
-        Some(FIRST_NONCE),
-        Some(0),
-    ];
-    let choice = input.u8();
-    let services = Services(u64::from(choice & 1));
-    let content = Version {
-        version: versions[usize::from(input.u8()) % versions.len()],
-        services,
-        timestamp: UNIX_TIME,
-        receiver: NetworkAddress::unset(Services::NONE),
-        sender: Some(NetworkAddress::unset(services)),
-        nonce: nonces[usize::from(choice >> 1) % nonces.len()],
-        user_agent: Some(WireString::from(
-            agents[usize::from(choice >> 4) % agents.len()],
-        )),
-        start_height: Some(800_000),
-        relay: Some(true),
-        association_id: None,
-    };
-    content.into()
-}
-
-fn protoconf(input: &mut Input<'_>) -> Message {
-    let content = Protoconf {
-        max_receive_payload: 1_048_570 + u32::from(input.u16()),
-        stream_policies: Some("BlockPriority,Default".into()),
-    };
-    content.into()
-}
-
-fn reject(input: &mut Input<'_>) -> Message {
-    let code = RejectCode(input.u8());
-    let message = if input.u8() & 1 == 0 { "version" } else { "tx" };
-    Reject::new(message, code, "why").into()
-}
-
-fn cause(choice: u8) -> DropCause {
-    if choice & 1 == 0 {
-        DropCause::BadChecksum {
-            command: Command::new("inv"),
-            expected: [1; 4],
-            got: [2; 4],
-        }
-    } else {
-        DropCause::BadCommand(BadCommand("\x07".into()))
-    }
-}
-
-fn transport_end(choice: u8) -> TransportEnd {
-    match choice % 4 {
-        0 => TransportEnd::EndOfStream,
-        1 => TransportEnd::Failed(ErrorKind::ConnectionReset),
-        2 => TransportEnd::Failed(ErrorKind::BrokenPipe),
-        _ => TransportEnd::Failed(ErrorKind::TimedOut),
-    }
-}
-
-fn reason(choice: u8) -> DisconnectReason {
-    match choice % 6 {
-        0 => DisconnectReason::Shutdown,
-        1 => DisconnectReason::Command,
-        2 => DisconnectReason::Duplicate,
-        3 => DisconnectReason::OwnCapacity,
-        4 => DisconnectReason::ConnectRefused,
-        _ => DisconnectReason::Bug,
     }
 }

@@ -4,11 +4,12 @@
 //! made to fit, then the payload. The filter's payload has its length before it, in two bytes.
 
 use bsv_p2p::wire::{
-    Block, BlockError, BlockHeader, BloomFilter, Decode, Encode, MerkleRoot, OutPoint, Transaction,
-    TransactionView, Tx, Txid, merkle_root, sha256d,
+    Block, BlockError, BlockHeader, BloomFilter, Decode, Encode, OutPoint, Transaction,
+    TransactionView, Tx, Txid, merkle_root,
 };
 use bytes::Bytes;
 
+use super::by_definition;
 use super::input::Input;
 
 pub(crate) fn run(data: &[u8]) {
@@ -60,7 +61,7 @@ fn look_at_block(block: &Block) {
     }
     let txids: Vec<Txid> = views.iter().map(TransactionView::txid).collect();
     let (root, mutated) = merkle_root(txids.iter().copied());
-    assert_eq!((root, mutated), root_by_definition(&txids));
+    assert_eq!((root, mutated), by_definition::merkle_root(&txids));
     let expected = block.header().merkle_root;
     let check = match (root == expected, mutated) {
         (false, _) => Err(BlockError::MerkleRootMismatch {
@@ -74,21 +75,6 @@ fn look_at_block(block: &Block) {
     let owned: Vec<_> = views.into_iter().map(Transaction::from).collect();
     assert_eq!(&Block::new(block.header(), &owned), block);
     assert_eq!(&block.detached(), block);
-}
-
-/// Level by level, each with its last entry doubled if their number is odd.
-fn root_by_definition(txids: &[Txid]) -> (MerkleRoot, bool) {
-    let mut level: Vec<[u8; 32]> = txids.iter().map(|txid| txid.0).collect();
-    let mut mutated = false;
-    while level.len() > 1 {
-        mutated |= level.chunks_exact(2).any(|pair| pair[0] == pair[1]);
-        let parents = level.chunks(2).map(|pair| {
-            let both = [pair[0], *pair.last().unwrap_or(&pair[0])];
-            sha256d(both.as_flattened()).0
-        });
-        level = parents.collect();
-    }
-    (MerkleRoot(level.pop().unwrap_or_default()), mutated)
 }
 
 fn look_at_tx(tx: &Tx) {

@@ -18,6 +18,9 @@ use crate::wire::{
 ///
 /// Decoding takes any numbers; [`PartialMerkleTree::verify`] is what judges them.
 ///
+/// How deep the tree is follows from the number of transactions, which is the sender's word. Whoever believes a txid without
+/// having the transaction can be shown an inner node in its place.
+///
 /// ```
 /// use bsv_p2p::wire::{PartialMerkleTree, Txid, merkle_root};
 ///

@@ -2,8 +2,7 @@
 
 use super::{MerkleProof, MerkleProofNode, MerkleProofTarget, TxOrId};
 use crate::wire::{
-    BlockHash, Decode, DecodeError, Encode, Hash256, MerkleRoot, Reader, Tx, Txid,
-    compact_size_len, write_compact_size,
+    Decode, DecodeError, Encode, Hash256, Reader, Tx, Txid, compact_size_len, write_compact_size,
 };
 
 impl MerkleProof {
@@ -13,6 +12,7 @@ impl MerkleProof {
 
 impl Decode for MerkleProof {
     /// The length that is said to be the transaction's is ignored, as the node does: the transaction ends where it ends.
+    /// Written again, the proof has the right one, and may be up to four bytes longer than what came.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let flags = reader.u8("proof flags")?;
         // A compact size has at most 32 bits.
@@ -24,11 +24,7 @@ impl Decode for MerkleProof {
             TxOrId::Tx(Tx::decode(reader)?)
         };
         let hash = Hash256(reader.array("proof target")?);
-        let target = match flags & !Self::FLAG_TX {
-            0 => MerkleProofTarget::Block(BlockHash(hash.0)),
-            Self::FLAG_MERKLE_ROOT => MerkleProofTarget::MerkleRoot(MerkleRoot(hash.0)),
-            flags => MerkleProofTarget::Unknown { flags, hash },
-        };
+        let target = MerkleProofTarget::of_flags(flags, hash);
         let nodes = reader.count("proof nodes", MerkleProofNode::LEN)?;
         let start = reader.clone();
         reader.take("proof nodes", nodes * MerkleProofNode::LEN)?;
@@ -70,7 +66,7 @@ impl Encode for MerkleProof {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Transaction;
+    use crate::wire::{BlockHash, MerkleRoot, Transaction, TransactionOutput};
 
     fn tx() -> Tx {
         Tx::from(&Transaction::default())
@@ -122,6 +118,25 @@ mod tests {
         assert_eq!(bytes[6], 10);
         bytes[6] = 200;
         assert_eq!(MerkleProof::decode_from(&bytes), Ok(proof));
+    }
+
+    #[test]
+    fn a_length_that_is_too_short_for_the_transaction_is_written_in_full() {
+        let target = MerkleProofTarget::Block(BlockHash::ZERO);
+        let long = Transaction {
+            outputs: vec![TransactionOutput {
+                value: 0,
+                script: vec![0; 300],
+            }],
+            ..Transaction::default()
+        };
+        let proof = MerkleProof::new(0, TxOrId::Tx(Tx::from(&long)), target, []);
+        let whole = proof.encode_to_vec();
+        assert_eq!(whole[2], 0xfd, "three bytes of length");
+        let short = [&whole[..2], &[10], &whole[5..]].concat();
+        let read = MerkleProof::decode_from(&short).unwrap();
+        assert_eq!(read.encode_to_vec(), whole);
+        assert_eq!(read, proof);
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl MerkleProofNode {
 
 impl MerkleProof {
     /// Bit 0 of the flags: the transaction is there, not just its name.
-    const FLAG_TX: u8 = 0x01;
+    pub(in crate::wire) const FLAG_TX: u8 = 0x01;
     /// The bits that say what the target is, if it is a merkle root.
     const FLAG_MERKLE_ROOT: u8 = 0x04;
 
@@ -172,6 +172,15 @@ impl MerkleProof {
 }
 
 impl MerkleProofTarget {
+    /// What a hash is by the flags of its proof.
+    pub(in crate::wire) fn of_flags(flags: u8, hash: Hash256) -> Self {
+        match flags & !MerkleProof::FLAG_TX {
+            0 => MerkleProofTarget::Block(BlockHash(hash.0)),
+            MerkleProof::FLAG_MERKLE_ROOT => MerkleProofTarget::MerkleRoot(MerkleRoot(hash.0)),
+            flags => MerkleProofTarget::Unknown { flags, hash },
+        }
+    }
+
     /// The block's hash, the merkle root, or what stands in their place.
     pub fn hash(self) -> Hash256 {
         match self {

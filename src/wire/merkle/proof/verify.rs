@@ -47,8 +47,15 @@ impl MerkleProof {
             let expected = txid;
             return Err(Error::TxidMismatch { expected, got });
         }
-        self.check_nodes(txid)?;
-        let got = self.root_from(txid);
+        self.check_form()?;
+        let mut got = MerkleRoot(txid.0);
+        for (node, step) in self.way(txid).enumerate() {
+            if step.repeats_to_the_left {
+                let index = self.index();
+                return Err(Error::DuplicateOnTheLeft { node, index });
+            }
+            got = MerkleRoot(step.above);
+        }
         if got != root {
             let expected = root;
             return Err(Error::RootMismatch { expected, got });
@@ -66,8 +73,8 @@ impl MerkleProof {
         MerkleRoot(self.way(txid).last().map_or(txid.0, |step| step.above))
     }
 
-    /// What the node does not look at.
-    fn check_nodes(&self, txid: Txid) -> Result<(), Error> {
+    /// That the tree has a place for the index, and nodes of known types: the node does not look at either.
+    fn check_form(&self) -> Result<(), Error> {
         let (index, nodes) = (self.index(), self.nodes().len());
         let beyond = u32::try_from(nodes).map_or(0, |nodes| index.checked_shr(nodes).unwrap_or(0));
         if beyond != 0 {
@@ -76,9 +83,6 @@ impl MerkleProof {
         if let Some((node, found)) = self.nodes().enumerate().find(|(_, node)| node.kind != 0) {
             let kind = found.kind;
             return Err(Error::UnknownNode { node, kind });
-        }
-        if let Some(node) = self.way(txid).position(|step| step.repeats_to_the_left) {
-            return Err(Error::DuplicateOnTheLeft { node, index });
         }
         Ok(())
     }

@@ -54,6 +54,14 @@ pub enum EnrichedHeaderError {
         /// How many there are.
         got: usize,
     },
+    /// The proof is one of a place that a block of so many transactions does not have.
+    #[error("the proof is one of index {index} in a block of {transactions} transactions")]
+    IndexBeyondBlock {
+        /// How many transactions the block is said to have.
+        transactions: u32,
+        /// The index of the proof.
+        index: u32,
+    },
     /// The proof is not one of this transaction in this block.
     #[error(transparent)]
     Proof(#[from] MerkleProofError),
@@ -86,7 +94,7 @@ impl EnrichedHeader {
     }
 
     /// Checks that the transaction with the miner's information is in the block of this header, in a tree of a depth that fits
-    /// the number of transactions. That the coinbase names it is not checked.
+    /// the number of transactions, and at a place below that number. That the coinbase names it is not checked.
     ///
     /// # Errors
     ///
@@ -95,8 +103,8 @@ impl EnrichedHeader {
         self.verify_part(self.miner_info.as_ref().ok_or(Error::NoMinerInfo)?)
     }
 
+    /// The proof's form comes first: what it takes to compute a root is bounded by the depth of a tree.
     fn verify_part(&self, part: &TxAndProof) -> Result<(), Error> {
-        part.verify_in(&self.header)?;
         let transactions = self.transaction_count;
         let (expected, got) = (depth(transactions), part.proof.nodes().len());
         if transactions == 0 || got != expected as usize {
@@ -106,7 +114,14 @@ impl EnrichedHeader {
                 got,
             });
         }
-        Ok(())
+        let index = part.proof.index();
+        if index >= transactions {
+            return Err(Error::IndexBeyondBlock {
+                transactions,
+                index,
+            });
+        }
+        Ok(part.verify_in(&self.header)?)
     }
 }
 
@@ -158,159 +173,4 @@ impl Encode for EnrichedHeader {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Network;
-    use crate::wire::{
-        MerkleProof, OutPoint, Transaction, TransactionInput, Tx, TxOrId, merkle_root,
-    };
-
-    fn tx(previous: OutPoint) -> Tx {
-        let input = TransactionInput {
-            previous,
-            script: vec![0x51],
-            sequence: 0,
-        };
-        Tx::from(&Transaction {
-            inputs: vec![input],
-            ..Transaction::default()
-        })
-    }
-
-    /// A block of three transactions: the coinbase, one that tells of the miner, one more.
-    fn full() -> (EnrichedHeader, [Txid; 3]) {
-        let coinbase = tx(OutPoint::NONE);
-        let miner_info = tx(OutPoint {
-            txid: coinbase.txid(),
-            index: 0,
-        });
-        let txids = [coinbase.txid(), miner_info.txid(), Txid([3; 32])];
-        let header = BlockHeader {
-            merkle_root: merkle_root(txids).0,
-            ..BlockHeader::genesis(Network::Regtest)
-        };
-        let part = |tx: Tx, index| TxAndProof {
-            tx,
-            proof: MerkleProof::for_block(&txids, index, header.hash()).unwrap(),
-        };
-        let full = EnrichedHeader {
-            header,
-            transaction_count: 3,
-            no_more_headers: true,
-            coinbase: Some(part(coinbase, 0)),
-            miner_info: Some(part(miner_info, 1)),
-        };
-        (full, txids)
-    }
-
-    #[test]
-    fn each_part_may_be_there_or_not() {
-        let (full, _) = full();
-        for (coinbase, miner_info) in [(false, false), (true, false), (false, true), (true, true)] {
-            let header = EnrichedHeader {
-                coinbase: full.coinbase.clone().filter(|_| coinbase),
-                miner_info: full.miner_info.clone().filter(|_| miner_info),
-                ..full.clone()
-            };
-            let bytes = header.encode_to_vec();
-            assert_eq!(bytes.len() as u64, header.encoded_len());
-            assert!(bytes.len() >= EnrichedHeader::MIN_LEN);
-            assert_eq!(header.verify_coinbase().is_ok(), coinbase);
-            assert_eq!(header.verify_miner_info().is_ok(), miner_info);
-            assert_eq!(EnrichedHeader::decode_from(&bytes), Ok(header));
-        }
-    }
-
-    #[test]
-    fn what_is_not_there_is_not_checked() {
-        let (full, _) = full();
-        let bare = EnrichedHeader {
-            coinbase: None,
-            miner_info: None,
-            ..full
-        };
-        assert_eq!(bare.verify_coinbase(), Err(Error::NoCoinbase));
-        assert_eq!(bare.verify_miner_info(), Err(Error::NoMinerInfo));
-        assert_eq!(bare.encoded_len(), EnrichedHeader::MIN_LEN as u64);
-    }
-
-    #[test]
-    fn a_transaction_that_spends_outputs_is_no_coinbase() {
-        let (mut header, txids) = full();
-        header.coinbase = header.miner_info.clone();
-        assert_eq!(header.verify_coinbase(), Err(Error::NotACoinbase(txids[1])));
-    }
-
-    #[test]
-    fn a_coinbase_is_the_first_transaction() {
-        let (mut header, _) = full();
-        let coinbase = header.coinbase.as_mut().unwrap();
-        let proof = &coinbase.proof;
-        let (transaction, target) = (proof.transaction().clone(), proof.target());
-        coinbase.proof = MerkleProof::new(1, transaction, target, proof.nodes());
-        assert_eq!(header.verify_coinbase(), Err(Error::NotFirst { got: 1 }));
-    }
-
-    #[test]
-    fn a_proof_of_another_transaction_or_block_belongs_to_no_header() {
-        let (full, txids) = full();
-        let mut other = full.clone();
-        let coinbase = other.coinbase.as_mut().unwrap();
-        let proof = &coinbase.proof;
-        let (name, target) = (TxOrId::Txid(txids[2]), proof.target());
-        coinbase.proof = MerkleProof::new(0, name, target, proof.nodes());
-        let (expected, got) = (txids[0], txids[2]);
-        let mismatch = MerkleProofError::TxidMismatch { expected, got };
-        assert_eq!(other.verify_coinbase(), Err(Error::Proof(mismatch)));
-
-        let mut other = full;
-        other.header.nonce += 1;
-        for refused in [other.verify_coinbase(), other.verify_miner_info()] {
-            assert!(matches!(
-                refused,
-                Err(Error::Proof(MerkleProofError::TargetMismatch { .. }))
-            ));
-        }
-    }
-
-    #[test]
-    fn a_number_of_transactions_that_needs_another_depth_is_refused() {
-        for (transactions, expected) in [(0, 0), (1, 0), (2, 1), (3, 2), (4, 2), (5, 3)] {
-            let (mut header, _) = full();
-            header.transaction_count = transactions;
-            let refused = Err(Error::DepthMismatch {
-                transactions,
-                expected,
-                got: 2,
-            });
-            let judged = if expected == 2 { Ok(()) } else { refused };
-            assert_eq!(header.verify_coinbase(), judged);
-            assert_eq!(header.verify_miner_info(), judged);
-        }
-    }
-
-    #[test]
-    fn a_block_has_one_transaction_at_least() {
-        let coinbase = tx(OutPoint::NONE);
-        let txids = [coinbase.txid()];
-        let genesis = BlockHeader::genesis(Network::Regtest);
-        let judged = |transaction_count| {
-            let header = EnrichedHeader {
-                header: BlockHeader {
-                    merkle_root: merkle_root(txids).0,
-                    ..genesis
-                },
-                transaction_count,
-                no_more_headers: true,
-                coinbase: Some(TxAndProof {
-                    tx: coinbase.clone(),
-                    proof: MerkleProof::for_merkle_root(&txids, 0).unwrap(),
-                }),
-                miner_info: None,
-            };
-            header.verify_coinbase()
-        };
-        assert_eq!(judged(1), Ok(()));
-        assert!(matches!(judged(0), Err(Error::DepthMismatch { .. })));
-    }
-}
+mod tests;

@@ -1,0 +1,224 @@
+//! `getblocktxn`: asks for what a compact block leaves out.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::wire::{
+    BlockHash, Decode, DecodeError, Encode, Reader, compact_size_len, write_compact_size,
+};
+
+/// Where the count of indexes stands: behind the block's hash.
+const COUNT_AT: usize = 32;
+
+/// Asks for transactions of a block by their indexes, kept as the one buffer in which it arrived.
+///
+/// A node answers with [`BlockTransactions`](crate::wire::BlockTransactions). It sends the whole `block` instead if that lies
+/// more than 10 below its tip or more than 99 % of it are asked for, and nothing if it does not have it (Bitcoin SV
+/// node, `src/net/net_processing.cpp`).
+#[derive(Clone, PartialEq, Eq)]
+pub struct GetBlockTxn {
+    payload: Bytes,
+    block: BlockHash,
+    index_count: usize,
+}
+
+/// Indexes that do not ascend: the wire has no form for them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("index {got} comes after {before}, expected a higher one")]
+pub struct IndexesNotAscending {
+    /// The index before.
+    pub before: u32,
+    /// The index that is not higher.
+    pub got: u32,
+}
+
+impl GetBlockTxn {
+    /// Asks for the transactions of `block` at these indexes, counted from 0.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexesNotAscending`] unless each is higher than the one before.
+    pub fn new(block: BlockHash, indexes: &[u32]) -> Result<Self, IndexesNotAscending> {
+        match indexes.windows(2).find(|pair| pair[0] >= pair[1]) {
+            Some(pair) => Err(IndexesNotAscending {
+                before: pair[0],
+                got: pair[1],
+            }),
+            None => Ok(Self::of_ascending(block, indexes)),
+        }
+    }
+
+    /// Like [`GetBlockTxn::new`] for indexes that are known to ascend.
+    pub(in crate::wire) fn of_ascending(block: BlockHash, indexes: &[u32]) -> Self {
+        let mut payload = Vec::with_capacity(COUNT_AT + 5 + indexes.len());
+        block.encode(&mut payload);
+        write_compact_size(indexes.len() as u64, &mut payload);
+        let mut next = 0;
+        for &index in indexes {
+            // On the wire stands how many indexes lie between this one and the one before.
+            write_compact_size(u64::from(index) - next, &mut payload);
+            next = u64::from(index) + 1;
+        }
+        Self {
+            payload: payload.into(),
+            block,
+            index_count: indexes.len(),
+        }
+    }
+
+    /// The whole message in its wire form.
+    pub fn bytes(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// The block.
+    pub fn block(&self) -> BlockHash {
+        self.block
+    }
+
+    /// The indexes, counted from 0, ascending.
+    pub fn indexes(&self) -> Indexes<'_> {
+        let at = COUNT_AT + compact_size_len(self.index_count as u64) as usize;
+        Indexes {
+            reader: Reader::new(&self.payload[at..]),
+            left: self.index_count,
+            next: 0,
+        }
+    }
+}
+
+impl Encode for GetBlockTxn {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.payload);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        self.payload.len() as u64
+    }
+}
+
+impl fmt::Debug for GetBlockTxn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GetBlockTxn")
+            .field("block", &self.block)
+            .field("index_count", &self.index_count)
+            .finish()
+    }
+}
+
+impl Decode for GetBlockTxn {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = reader.clone();
+        let block = Decode::decode(reader)?;
+        let index_count = reader.count("indexes", 1)?;
+        let mut next = 0;
+        for _ in 0..index_count {
+            let index = read_index(reader, next)?;
+            next = u64::from(index) + 1;
+        }
+        Ok(Self {
+            payload: reader.keep_since(&start),
+            block,
+            index_count,
+        })
+    }
+}
+
+/// Reads an index that is `next` at least.
+fn read_index(reader: &mut Reader<'_>, next: u64) -> Result<u32, DecodeError> {
+    let got = next + reader.compact_size("index")?;
+    u32::try_from(got).map_err(|_| DecodeError::BadValue {
+        field: "index",
+        expected: "at most 4294967295",
+        got,
+    })
+}
+
+/// The indexes of a `getblocktxn`, in order. Made by [`GetBlockTxn::indexes`].
+#[derive(Clone, Debug)]
+pub struct Indexes<'a> {
+    reader: Reader<'a>,
+    left: usize,
+    next: u64,
+}
+
+impl Iterator for Indexes<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        self.left = self.left.checked_sub(1)?;
+        // The bytes were checked when the message was made: this cannot fail.
+        let index = read_index(&mut self.reader, self.next).ok()?;
+        self.next = u64::from(index) + 1;
+        Some(index)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Indexes<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: BlockHash = BlockHash([7; 32]);
+
+    fn wire(numbers: &[u64]) -> Vec<u8> {
+        let mut bytes = BLOCK.encode_to_vec();
+        write_compact_size(numbers.len() as u64, &mut bytes);
+        numbers
+            .iter()
+            .for_each(|number| write_compact_size(*number, &mut bytes));
+        bytes
+    }
+
+    #[test]
+    fn indexes_are_absolute_for_the_program_and_differences_on_the_wire() {
+        for (indexes, numbers) in [
+            (&[][..], &[][..]),
+            (&[0], &[0]),
+            (&[1, 2, 4], &[1, 0, 1]),
+            (&[0, 254, 70_000], &[0, 253, 69_745]),
+            (&[u32::MAX - 1, u32::MAX], &[0xffff_fffe, 0]),
+            (&[0, u32::MAX], &[0, 0xffff_fffe]),
+        ] {
+            let built = GetBlockTxn::new(BLOCK, indexes).unwrap();
+            assert_eq!(built.bytes(), &wire(numbers));
+            assert_eq!(built.indexes().collect::<Vec<_>>(), indexes);
+            assert_eq!(built.indexes().len(), indexes.len());
+            assert_eq!(GetBlockTxn::decode_from(&wire(numbers)), Ok(built));
+        }
+    }
+
+    #[test]
+    fn an_index_above_32_bits_is_refused() {
+        for (numbers, got) in [
+            (&[0xffff_ffff, 0][..], 0x1_0000_0000),
+            (&[0, 0xffff_ffff], 0x1_0000_0000),
+            (&[0xffff_ffff, 0xffff_ffff], 0x1_ffff_ffff),
+        ] {
+            assert_eq!(
+                GetBlockTxn::decode_from(&wire(numbers)),
+                Err(DecodeError::BadValue {
+                    field: "index",
+                    expected: "at most 4294967295",
+                    got
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn indexes_that_do_not_ascend_cannot_be_sent() {
+        for (before, got) in [(3, 3), (3, 2), (u32::MAX, 0)] {
+            assert_eq!(
+                GetBlockTxn::new(BLOCK, &[before, got]),
+                Err(IndexesNotAscending { before, got })
+            );
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What belongs to a header, and what does not.
+
+use super::*;
+use crate::Network;
+use crate::wire::{
+    MerkleProof, MerkleProofNode, OutPoint, Transaction, TransactionInput, Tx, TxOrId, merkle_root,
+};
+
+fn tx(previous: OutPoint) -> Tx {
+    let input = TransactionInput {
+        previous,
+        script: vec![0x51],
+        sequence: 0,
+    };
+    Tx::from(&Transaction {
+        inputs: vec![input],
+        ..Transaction::default()
+    })
+}
+
+/// A block of three transactions: the coinbase, one that tells of the miner, one more.
+fn full() -> (EnrichedHeader, [Txid; 3]) {
+    let coinbase = tx(OutPoint::NONE);
+    let miner_info = tx(OutPoint {
+        txid: coinbase.txid(),
+        index: 0,
+    });
+    let txids = [coinbase.txid(), miner_info.txid(), Txid([3; 32])];
+    let header = BlockHeader {
+        merkle_root: merkle_root(txids).0,
+        ..BlockHeader::genesis(Network::Regtest)
+    };
+    let part = |tx: Tx, index| TxAndProof {
+        tx,
+        proof: MerkleProof::for_block(&txids, index, header.hash()).unwrap(),
+    };
+    let full = EnrichedHeader {
+        header,
+        transaction_count: 3,
+        no_more_headers: true,
+        coinbase: Some(part(coinbase, 0)),
+        miner_info: Some(part(miner_info, 1)),
+    };
+    (full, txids)
+}
+
+#[test]
+fn each_part_may_be_there_or_not() {
+    let (full, _) = full();
+    for (coinbase, miner_info) in [(false, false), (true, false), (false, true), (true, true)] {
+        let header = EnrichedHeader {
+            coinbase: full.coinbase.clone().filter(|_| coinbase),
+            miner_info: full.miner_info.clone().filter(|_| miner_info),
+            ..full.clone()
+        };
+        let bytes = header.encode_to_vec();
+        assert_eq!(bytes.len() as u64, header.encoded_len());
+        assert!(bytes.len() >= EnrichedHeader::MIN_LEN);
+        assert_eq!(header.verify_coinbase().is_ok(), coinbase);
+        assert_eq!(header.verify_miner_info().is_ok(), miner_info);
+        assert_eq!(EnrichedHeader::decode_from(&bytes), Ok(header));
+    }
+}
+
+#[test]
+fn what_is_not_there_is_not_checked() {
+    let (full, _) = full();
+    let bare = EnrichedHeader {
+        coinbase: None,
+        miner_info: None,
+        ..full
+    };
+    assert_eq!(bare.verify_coinbase(), Err(Error::NoCoinbase));
+    assert_eq!(bare.verify_miner_info(), Err(Error::NoMinerInfo));
+    assert_eq!(bare.encoded_len(), EnrichedHeader::MIN_LEN as u64);
+}
+
+#[test]
+fn a_transaction_that_spends_outputs_is_no_coinbase() {
+    let (mut header, txids) = full();
+    header.coinbase = header.miner_info.clone();
+    assert_eq!(header.verify_coinbase(), Err(Error::NotACoinbase(txids[1])));
+}
+
+#[test]
+fn a_coinbase_is_the_first_transaction() {
+    let (mut header, _) = full();
+    let coinbase = header.coinbase.as_mut().unwrap();
+    let proof = &coinbase.proof;
+    let (transaction, target) = (proof.transaction().clone(), proof.target());
+    coinbase.proof = MerkleProof::new(1, transaction, target, proof.nodes());
+    assert_eq!(header.verify_coinbase(), Err(Error::NotFirst { got: 1 }));
+}
+
+#[test]
+fn a_proof_of_another_transaction_or_block_belongs_to_no_header() {
+    let (full, txids) = full();
+    let mut other = full.clone();
+    let coinbase = other.coinbase.as_mut().unwrap();
+    let proof = &coinbase.proof;
+    let (name, target) = (TxOrId::Txid(txids[2]), proof.target());
+    coinbase.proof = MerkleProof::new(0, name, target, proof.nodes());
+    let (expected, got) = (txids[0], txids[2]);
+    let mismatch = MerkleProofError::TxidMismatch { expected, got };
+    assert_eq!(other.verify_coinbase(), Err(Error::Proof(mismatch)));
+
+    let mut other = full;
+    other.header.nonce += 1;
+    for refused in [other.verify_coinbase(), other.verify_miner_info()] {
+        assert!(matches!(
+            refused,
+            Err(Error::Proof(MerkleProofError::TargetMismatch { .. }))
+        ));
+    }
+}
+
+#[test]
+fn a_number_of_transactions_that_needs_another_depth_is_refused() {
+    for (transactions, expected) in [(0, 0), (1, 0), (2, 1), (3, 2), (4, 2), (5, 3)] {
+        let (mut header, _) = full();
+        header.transaction_count = transactions;
+        let refused = Err(Error::DepthMismatch {
+            transactions,
+            expected,
+            got: 2,
+        });
+        let judged = if expected == 2 { Ok(()) } else { refused };
+        assert_eq!(header.verify_coinbase(), judged);
+        assert_eq!(header.verify_miner_info(), judged);
+    }
+}
+
+#[test]
+fn more_nodes_than_a_tree_has_levels_are_refused_before_they_are_hashed() {
+    let (mut header, _) = full();
+    let coinbase = header.coinbase.as_mut().unwrap();
+    let proof = &coinbase.proof;
+    let (transaction, target) = (proof.transaction().clone(), proof.target());
+    let nodes = [MerkleProofNode::DUPLICATE; 33];
+    coinbase.proof = MerkleProof::new(0, transaction, target, nodes);
+    let refused = Err(Error::DepthMismatch {
+        transactions: 3,
+        expected: 2,
+        got: 33,
+    });
+    assert_eq!(header.verify_coinbase(), refused);
+}
+
+#[test]
+fn a_place_behind_the_last_transaction_is_refused() {
+    let (mut header, [coinbase, miner_info, other]) = full();
+    // The tree has four transactions, the header says three: that is the same depth.
+    let txids = [coinbase, other, Txid([4; 32]), miner_info];
+    header.header.merkle_root = merkle_root(txids).0;
+    let part = header.miner_info.as_mut().unwrap();
+    part.proof = MerkleProof::for_block(&txids, 3, header.header.hash()).unwrap();
+    let (transactions, index) = (3, 3);
+    let refused = Err(Error::IndexBeyondBlock {
+        transactions,
+        index,
+    });
+    assert_eq!(header.verify_miner_info(), refused);
+    header.transaction_count = 4;
+    assert_eq!(header.verify_miner_info(), Ok(()));
+}
+
+#[test]
+fn a_block_has_one_transaction_at_least() {
+    let coinbase = tx(OutPoint::NONE);
+    let txids = [coinbase.txid()];
+    let genesis = BlockHeader::genesis(Network::Regtest);
+    let judged = |transaction_count| {
+        let header = EnrichedHeader {
+            header: BlockHeader {
+                merkle_root: merkle_root(txids).0,
+                ..genesis
+            },
+            transaction_count,
+            no_more_headers: true,
+            coinbase: Some(TxAndProof {
+                tx: coinbase.clone(),
+                proof: MerkleProof::for_merkle_root(&txids, 0).unwrap(),
+            }),
+            miner_info: None,
+        };
+        header.verify_coinbase()
+    };
+    assert_eq!(judged(1), Ok(()));
+    assert!(matches!(judged(0), Err(Error::DepthMismatch { .. })));
+}
