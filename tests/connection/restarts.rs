@@ -283,7 +283,8 @@ fn a_restart_takes_a_slot_and_waits_while_there_is_none() {
     assert!(early.is_err(), "there is no slot: {early:?}");
     assert_eq!(slots.count(), 1);
     drop(other);
-    listener.accept().shake_hands();
+    let mut raw = listener.accept();
+    raw.shake_hands();
     peer.expect(&UP);
     assert_eq!(slots.count(), 1);
 }
