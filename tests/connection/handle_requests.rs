@@ -4,7 +4,9 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use bsv_p2p::connection::PeerConnectionHandle;
+use bsv_p2p::connection::{
+    PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup, SubscriptionOptions,
+};
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{BlockHash, BlockHeader, Inventory, Message, Ping, Pong, Tx, Txid};
@@ -403,4 +405,35 @@ fn sixteen_threads_ask_for_a_hundred_blocks_each() {
         !told.iter().any(|event| is_answer(&event.message)),
         "{told:?}"
     );
+}
+
+#[test]
+fn a_program_may_ask_for_a_block_in_the_loop_over_its_messages_with_a_queue_of_one() {
+    const ASKED: usize = 100;
+    let node = LocalNode::start().unwrap();
+    let mut config = config();
+    // What is announced while the program waits for a block has room for a few.
+    config.backlog_bytes = 2_000;
+    config.session.send_headers = false;
+    let setup = PeerConnectionSetup::new(config);
+    let events = setup.events.subscribe_control();
+    let messages = setup.events.subscribe_messages_with(SubscriptionOptions {
+        capacity: 1,
+        ..SubscriptionOptions::default()
+    });
+    let handle = PeerConnectionActor::spawn_outbound(node.address(), setup).unwrap();
+    assert!(node.wait_for_peers(1, DEADLINE));
+    node.mine(1).unwrap();
+    for _ in 0..ASKED {
+        let event = messages.recv_timeout(DEADLINE).expect("an announcement");
+        // More is announced than there is room for, while the program waits for a block. What is missed is counted.
+        node.mine(10).unwrap();
+        if let Message::Inv(inv) = &*event.message
+            && let [Inventory::Block(hash)] = inv.inventory[..]
+        {
+            assert_eq!(handle.block(hash, DEADLINE).unwrap().hash(), hash);
+        }
+    }
+    let too_slow = |event: &ControlEvent| event.name() == "SubscriptionEnded";
+    assert!(!events.try_iter().any(|event| too_slow(&event)));
 }
