@@ -22,4 +22,5 @@ mod running_config;
 #[path = "../support/seeded.rs"]
 mod seeded;
 mod sending;
+mod slow_readers;
 mod stalls;

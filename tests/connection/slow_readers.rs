@@ -1,0 +1,66 @@
+//! What becomes of memory that waits for a peer which does not read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bsv_p2p::ConnectionConfig;
+use bsv_p2p::session::DisconnectReason;
+use bsv_p2p::wire::Message;
+use bytes::Bytes;
+
+use crate::harness::{Actor, config, message};
+use crate::raw_peer::wait_until;
+
+/// Bytes whose holders can be counted.
+struct Counted(
+    Vec<u8>,
+    #[expect(dead_code, reason = "to be counted")] Arc<()>,
+);
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn counted(holders: &Arc<()>) -> Message {
+    message(Bytes::from_owner(Counted(
+        vec![0; 200_000],
+        holders.clone(),
+    )))
+}
+
+#[test]
+fn a_peer_that_stops_reading_is_dropped_and_its_memory_given_back_while_the_handle_lives() {
+    let impatient = ConnectionConfig {
+        write_timeout: Duration::from_millis(200),
+        ..config()
+    };
+    let (actor, _peer) = Actor::connected_narrowly(&impatient);
+    let holders = Arc::new(());
+    for _ in 0..20 {
+        actor.handle.try_send(&counted(&holders)).unwrap();
+    }
+    assert!(Arc::strong_count(&holders) > 10, "they wait to be sent");
+    let (_, reason) = actor.expect_end();
+    assert!(
+        matches!(reason, DisconnectReason::SlowReader { .. }),
+        "{reason}"
+    );
+    wait_until("nothing is held any more", || {
+        Arc::strong_count(&holders) == 1
+    });
+    assert_eq!(actor.handle.queued(), (0, 0));
+}
+
+#[test]
+fn what_waits_to_be_sent_is_given_back_when_the_program_ends_the_connection() {
+    let (actor, _peer) = Actor::connected_narrowly(&config());
+    let holders = Arc::new(());
+    for _ in 0..20 {
+        actor.handle.try_send(&counted(&holders)).unwrap();
+    }
+    actor.handle.disconnect();
+    actor.handle.join();
+    assert_eq!(Arc::strong_count(&holders), 1);
+}
