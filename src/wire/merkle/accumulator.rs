@@ -77,24 +77,22 @@ impl MerkleAccumulator {
         };
         let lowest = self.leaves.trailing_zeros();
         let mut node = self.waiting[lowest as usize];
-        let mut mutated = self.mutated;
+        // A node that is paired with itself equals its left neighbour only if the two below that are equal too, which has
+        // been noticed when they came: nothing is left to compare here.
         for level in lowest..top {
-            // Of the lowest level that waits, `node` itself is the last.
+            // The first is `node` itself.
             let waits = level > lowest && self.leaves >> level & 1 == 1;
             let left = if waits {
                 self.waiting[level as usize]
             } else {
                 node
             };
-            mutated |= waits && left == node;
             node = merkle_parent(&left, &node);
         }
         if lowest < top {
-            let left = &self.waiting[top as usize];
-            mutated |= *left == node;
-            node = merkle_parent(left, &node);
+            node = merkle_parent(&self.waiting[top as usize], &node);
         }
-        (MerkleRoot(node), mutated)
+        (MerkleRoot(node), self.mutated)
     }
 }
 
