@@ -20,35 +20,6 @@ pub(in crate::wire) fn merkle_parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 
     sha256d(&both).0
 }
 
-/// The root of the merkle tree over `txids`; zero for an empty list.
-///
-/// `mutated` of the result tells whether two neighbours that are hashed together are equal somewhere
-/// in the tree: then another list of transactions has the same root, and the block must not be kept
-/// as invalid under that hash (CVE-2012-2459; Bitcoin SV node, `src/consensus/merkle.cpp`).
-pub fn merkle_root(txids: impl IntoIterator<Item = Txid>) -> (MerkleRoot, bool) {
-    let mut level: Vec<[u8; 32]> = txids.into_iter().map(|txid| txid.0).collect();
-    let mut mutated = false;
-    while level.len() > 1 {
-        let pairs = level.len().div_ceil(2);
-        for pair in 0..pairs {
-            let left = level[2 * pair];
-            let right = match level.get(2 * pair + 1) {
-                Some(&right) => {
-                    mutated |= left == right;
-                    right
-                }
-                None => left,
-            };
-            level[pair] = merkle_parent(&left, &right);
-        }
-        level.truncate(pairs);
-    }
-    (
-        MerkleRoot(level.first().copied().unwrap_or_default()),
-        mutated,
-    )
-}
-
 /// A text that is not 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a hash is 64 hexadecimal digits, got {0:?}")]
@@ -175,17 +146,5 @@ mod tests {
         assert_eq!(printed.parse(), Ok(BlockHash(bytes)));
         assert!("ab".parse::<Txid>().is_err());
         assert!("é".repeat(32).parse::<Txid>().is_err());
-    }
-
-    #[test]
-    fn a_merkle_tree_with_equal_neighbours_is_noticed() {
-        let [a, b, c] = [1, 2, 3].map(|n| Txid([n; 32]));
-        let (root, mutated) = merkle_root([a, b, c]);
-        assert!(!mutated);
-        let (same_root, mutated) = merkle_root([a, b, c, c]);
-        assert!(mutated, "the duplicate of the last transaction is noticed");
-        assert_eq!(root, same_root);
-        assert_eq!(merkle_root([a]).0.0, a.0);
-        assert_eq!(merkle_root([]).0, MerkleRoot::ZERO);
     }
 }

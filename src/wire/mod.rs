@@ -69,6 +69,7 @@
 mod association_id;
 mod block;
 mod block_header;
+mod block_scanner;
 mod bloom_filter;
 mod command;
 mod compact_size;
@@ -98,6 +99,7 @@ mod work;
 pub use association_id::AssociationId;
 pub use block::{Block, BlockError, Transactions};
 pub use block_header::BlockHeader;
+pub use block_scanner::{BlockScanner, Scanned, TransactionEnd};
 pub use bloom_filter::{BadFalsePositiveRate, BloomFilter, BloomFlags};
 pub use command::{BadCommand, Command};
 pub use compact_size::{MAX_COMPACT_SIZE, compact_size_len, write_compact_size};
@@ -107,7 +109,7 @@ pub use frame::{
     BASIC_HEADER_LEN, DropCause, EXTENDED_HEADER_LEN, EncodedFrame, ForeignMagic, Frame,
     FrameError, FrameReader, Incoming, SMALL_FRAME, encode_frame,
 };
-pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid, merkle_root, sha256d};
+pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid, sha256d};
 pub use header_chain::{Extended, HeaderChain, HeaderChainError};
 pub use inventory::Inventory;
 pub use limits::{
@@ -116,8 +118,8 @@ pub use limits::{
 };
 pub use locator::locator_heights;
 pub use merkle::{
-    MatchedTransaction, MerkleProof, MerkleProofError, MerkleProofNode, MerkleProofTarget,
-    PartialMerkleTree, PartialMerkleTreeError, TxOrId,
+    MatchedTransaction, MerkleAccumulator, MerkleProof, MerkleProofError, MerkleProofNode,
+    MerkleProofTarget, PartialMerkleTree, PartialMerkleTreeError, TxOrId, merkle_root,
 };
 pub use message::{
     Addr, Alert, Authch, Authresp, BlockTransactions, CompactBlock, CompactBlockError, CreateStrm,

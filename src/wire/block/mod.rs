@@ -55,6 +55,22 @@ pub enum BlockError {
     DuplicatedTransactions(MerkleRoot),
 }
 
+impl BlockError {
+    /// Compares what the header says with what [`merkle_root`] has found.
+    pub(in crate::wire) fn check(
+        expected: MerkleRoot,
+        (got, mutated): (MerkleRoot, bool),
+    ) -> Result<(), Self> {
+        if got != expected {
+            return Err(BlockError::MerkleRootMismatch { expected, got });
+        }
+        if mutated {
+            return Err(BlockError::DuplicatedTransactions(got));
+        }
+        Ok(())
+    }
+}
+
 impl Block {
     /// The least bytes of a transaction.
     pub(in crate::wire) const MIN_TRANSACTION: usize = 10;
@@ -179,15 +195,8 @@ impl Block {
     ///
     /// [`BlockError::MerkleRootMismatch`] and [`BlockError::DuplicatedTransactions`].
     pub fn check_merkle_root(&self) -> Result<(), BlockError> {
-        let (got, mutated) = merkle_root(self.transactions().map(|transaction| transaction.txid()));
-        let expected = self.header.merkle_root;
-        if got != expected {
-            return Err(BlockError::MerkleRootMismatch { expected, got });
-        }
-        if mutated {
-            return Err(BlockError::DuplicatedTransactions(got));
-        }
-        Ok(())
+        let found = merkle_root(self.transactions().map(|transaction| transaction.txid()));
+        BlockError::check(self.header.merkle_root, found)
     }
 }
 

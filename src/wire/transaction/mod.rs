@@ -9,3 +9,4 @@ pub use entries::{Inputs, Outputs, TransactionInputView, TransactionOutputView};
 pub use outpoint::OutPoint;
 pub use owned::{Transaction, TransactionInput, TransactionOutput};
 pub use view::TransactionView;
+pub(in crate::wire) use view::{MIN_INPUT, MIN_OUTPUT};

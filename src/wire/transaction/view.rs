@@ -7,9 +7,9 @@ use super::OutPoint;
 use super::entries::{Inputs, Outputs};
 
 /// The least bytes of an input: outpoint, empty script, sequence.
-pub(super) const MIN_INPUT: usize = 36 + 1 + 4;
+pub(in crate::wire) const MIN_INPUT: usize = 36 + 1 + 4;
 /// The least bytes of an output: value, empty script.
-pub(super) const MIN_OUTPUT: usize = 8 + 1;
+pub(in crate::wire) const MIN_OUTPUT: usize = 8 + 1;
 
 /// A transaction that borrows its bytes from a payload.
 ///
