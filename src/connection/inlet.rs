@@ -1,16 +1,23 @@
 //! What both drivers of a session share: bytes into messages.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 use super::ConnectionConfig;
 use super::progress::ReadProgress;
 use super::stream::{ReadWait, Stream, is_timeout};
 use super::traffic::TrafficCounters;
+use crate::event::SharedMessage;
 use crate::memory::MemoryGuard;
 use crate::session::{Delivery, DisconnectReason, Session, TransportEnd};
-use crate::wire::{Command, DecodeError, DropCause, FrameReader, Incoming, Message, SMALL_FRAME};
+use crate::wire::{
+    Command, DecodeError, DropCause, Found, Frame, FrameError, FrameReader, Incoming, Message,
+    MessageNumber, Reader, SMALL_FRAME,
+};
 
 /// The way in: socket, frames, messages.
 #[derive(Debug)]
@@ -19,13 +26,17 @@ pub(super) struct Inlet {
     progress: ReadProgress,
     wait: ReadWait,
     counters: Arc<TrafficCounters>,
-    /// What the payload that arrives may hold; `None` where nobody counts.
+    /// What the payload that arrives may hold, and what has arrived behind it; `None` where nobody counts.
     memory: Option<MemoryGuard>,
+    /// When the thread last had to wait: what came together is looked at within no time.
+    now: Instant,
+    /// Whether the session wants something done.
+    has_output: bool,
 }
 
 /// What has arrived.
 #[derive(Debug)]
-pub(super) enum Arrival {
+enum Arrival {
     Message(Message, Weight),
     Malformed(Command, DecodeError),
     Dropped(DropCause),
@@ -34,18 +45,18 @@ pub(super) enum Arrival {
 
 /// What a payload costs.
 #[derive(Debug)]
-pub(super) struct Weight {
+struct Weight {
     /// Its length in bytes.
-    pub(super) len: u64,
+    len: u64,
     /// Its memory, unless the message itself holds that.
-    pub(super) memory: Option<MemoryGuard>,
+    memory: Option<MemoryGuard>,
 }
 
 /// What the program gets.
 #[derive(Debug)]
 pub(super) enum Received {
-    /// A message, and what its payload weighs.
-    Message(Message, Weight),
+    /// A message, from here on at one place in memory: it is large compared with what refers to it.
+    Message(SharedMessage),
     /// A payload too long to be kept.
     PassedOver { command: Command, len: u64 },
 }
@@ -59,7 +70,14 @@ impl Inlet {
             wait: ReadWait::default(),
             counters,
             memory: None,
+            now: Instant::now(),
+            has_output: false,
         }
+    }
+
+    /// Whether the session wants something done since the last message, as far as this has seen.
+    pub(super) fn has_output(&self) -> bool {
+        self.has_output
     }
 
     /// Counts the memory of payloads as that of `memory`.
@@ -83,6 +101,7 @@ impl Inlet {
 
     pub(super) fn on_pause(&mut self, pause: Duration) {
         self.progress.on_pause(pause);
+        self.now = Instant::now();
     }
 
     /// Reads once, until about `deadline` and a second at most, and tells the session what it sees.
@@ -112,6 +131,7 @@ impl Inlet {
     ) -> bool {
         let read = self.frames.read_from(&mut stream);
         let now = Instant::now();
+        self.now = now;
         match read {
             Ok(0) => {
                 session.on_transport_end(TransportEnd::EndOfStream);
@@ -119,6 +139,10 @@ impl Inlet {
             }
             Ok(len) => {
                 self.counters.add_bytes_in(len);
+                if let Some(memory) = &mut self.memory {
+                    // Once for all that has come: the budgets are shared with whoever drops messages.
+                    memory.cover(self.frames.held() as u64);
+                }
                 // A frame of some size in the middle of its way: a pong cannot overtake it.
                 let large = self
                     .frames
@@ -154,9 +178,12 @@ impl Inlet {
         let arrival = match self.next_arrival() {
             Ok(Some(arrival)) => arrival,
             Ok(None) => {
-                let now = Instant::now();
-                self.progress.on_bytes(self.frames.arriving(), now);
-                self.check_progress(session, now);
+                if let Some(memory) = &mut self.memory {
+                    // Never more than was covered.
+                    memory.try_resize(self.frames.kept() as u64);
+                }
+                self.progress.on_bytes(self.frames.arriving(), self.now);
+                self.check_progress(session, self.now);
                 return Next::NeedsMore;
             }
             Err(error) => {
@@ -164,8 +191,8 @@ impl Inlet {
                 return Next::NeedsMore;
             }
         };
-        let now = Instant::now();
-        let (delivery, limits, expected) = session.with(|session| {
+        let now = self.now;
+        let (delivery, limits, expected, has_output) = session.with(|session| {
             let delivery = match &arrival {
                 Arrival::Message(message, _) => session.on_message(message, now),
                 Arrival::Malformed(command, error) => {
@@ -178,13 +205,20 @@ impl Inlet {
                 }
                 Arrival::PassedOver { .. } => Delivery::Deliver,
             };
-            (delivery, session.limits(), session.expected())
+            (
+                delivery,
+                session.limits(),
+                session.expected(),
+                session.has_output(),
+            )
         });
         self.frames.set_limits(limits);
         self.frames.set_expected(expected);
+        self.has_output = has_output;
         match (delivery, arrival) {
             (Delivery::Deliver, Arrival::Message(message, weight)) => {
-                Next::Received(Received::Message(message, weight))
+                let message = SharedMessage::holding(message, weight.len, weight.memory);
+                Next::Received(Received::Message(message))
             }
             (Delivery::Deliver, Arrival::PassedOver { command, len }) => {
                 Next::Received(Received::PassedOver { command, len })
@@ -193,37 +227,69 @@ impl Inlet {
         }
     }
 
-    fn next_arrival(&mut self) -> Result<Option<Arrival>, crate::wire::FrameError> {
-        let Some(incoming) = self.frames.next_frame()? else {
+    fn next_arrival(&mut self) -> Result<Option<Arrival>, FrameError> {
+        let Some(found) = self.frames.find_next()? else {
             return Ok(None);
         };
         self.progress.on_frame();
-        Ok(Some(match incoming {
-            Incoming::Frame(frame) => {
-                let len = frame.payload.len() as u64;
-                self.counters.add_message_in(Some(frame.command), len);
-                let memory = self.memory.as_mut().map(|memory| memory.split_off(len));
-                let (payload, memory) = match memory {
-                    Some(memory) if Message::shares_payload(frame.command) => {
-                        (memory.guard(frame.payload), None)
-                    }
-                    memory => (frame.payload, memory),
-                };
-                match Message::decode(frame.command, payload) {
-                    Ok(message) => Arrival::Message(message, Weight { len, memory }),
-                    Err(error) => Arrival::Malformed(frame.command, error),
-                }
-            }
-            Incoming::Dropped(cause) => {
+        Ok(Some(match found {
+            Found::Lying { command, at, .. } => self.decode_lying(command, at),
+            Found::Taken(Incoming::Frame(frame)) => self.decode(frame),
+            Found::Taken(Incoming::Dropped(cause)) => {
                 // How long it was is not told: nobody is to rely on it.
-                self.counters.add_message_in(cause.command(), 0);
+                let number = cause.command().and_then(MessageNumber::of);
+                self.counters.add_message_in(number, 0);
                 Arrival::Dropped(cause)
             }
-            Incoming::PassedOver { command, len } => {
-                self.counters.add_message_in(Some(command), len);
+            Found::Taken(Incoming::PassedOver { command, len }) => {
+                let number = MessageNumber::of(command);
+                self.counters.add_message_in(number, len);
                 Arrival::PassedOver { command, len }
             }
         }))
+    }
+
+    /// Decodes a payload in the arrival buffer, which is copied only if the message keeps it.
+    fn decode_lying(&mut self, command: Command, at: Range<usize>) -> Arrival {
+        let number = MessageNumber::of(command);
+        let Some(number) = number.filter(|number| !number.shares_payload()) else {
+            let payload = Bytes::copy_from_slice(self.frames.lying(at));
+            return self.decode_shared(command, number, payload);
+        };
+        let len = at.len() as u64;
+        self.counters.add_message_in(Some(number), len);
+        match Message::decode_known(number, &mut Reader::new(self.frames.lying(at))) {
+            Ok(message) => {
+                let memory = self.memory.as_mut().map(|memory| memory.split_off(len));
+                Arrival::Message(message, Weight { len, memory })
+            }
+            Err(error) => Arrival::Malformed(command, error),
+        }
+    }
+
+    fn decode(&mut self, frame: Frame) -> Arrival {
+        let (command, payload) = (frame.command, frame.payload);
+        self.decode_shared(command, MessageNumber::of(command), payload)
+    }
+
+    fn decode_shared(
+        &mut self,
+        command: Command,
+        number: Option<MessageNumber>,
+        payload: Bytes,
+    ) -> Arrival {
+        let len = payload.len() as u64;
+        self.counters.add_message_in(number, len);
+        let memory = self.memory.as_mut().map(|memory| memory.split_off(len));
+        let shares = number.is_none_or(MessageNumber::shares_payload);
+        let (payload, memory) = match memory {
+            Some(memory) if shares => (memory.guard(payload), None),
+            memory => (payload, memory),
+        };
+        match Message::decode(command, payload) {
+            Ok(message) => Arrival::Message(message, Weight { len, memory }),
+            Err(error) => Arrival::Malformed(command, error),
+        }
     }
 
     fn check_progress(&self, session: &mut impl LockSession, now: Instant) {

@@ -6,6 +6,10 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -36,6 +40,8 @@ struct Shared {
     magic: Magic,
     counters: Arc<TrafficCounters>,
     state: Mutex<State>,
+    /// Whether there is a reason in `state`: to be asked without the lock.
+    is_closed: AtomicBool,
     /// Told when something was written, or the outbox closed.
     room: Condvar,
     /// Told when something is to be written, or the outbox closed.
@@ -125,6 +131,7 @@ impl Outbox {
             magic: config.magic(),
             counters,
             state: Mutex::new(State::new(config)),
+            is_closed: AtomicBool::new(false),
             room: Condvar::new(),
             work: Condvar::new(),
         };
@@ -214,7 +221,15 @@ impl Outbox {
 
     /// Why nothing is sent any more, if so.
     pub(super) fn closed(&self) -> Option<DisconnectReason> {
+        if !self.is_closed() {
+            return None;
+        }
         self.shared.state.lock().closed.clone()
+    }
+
+    /// Whether nothing is sent any more. Costs nothing.
+    pub(super) fn is_closed(&self) -> bool {
+        self.shared.is_closed.load(Acquire)
     }
 
     /// Ends the outbox, drops what waits, and shuts the socket down. The first reason counts. Never blocks.
@@ -336,6 +351,7 @@ impl Shared {
 
     fn close(&self, state: &mut State, reason: DisconnectReason) {
         state.closed.get_or_insert(reason);
+        self.is_closed.store(true, Release);
         state.lanes = Lanes::default();
         self.stream.shut_down();
         self.room.notify_all();

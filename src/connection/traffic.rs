@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::wire::{BASIC_HEADER_LEN, Command, EXTENDED_HEADER_LEN, Message};
+use crate::wire::{BASIC_HEADER_LEN, Command, EXTENDED_HEADER_LEN, Message, MessageNumber};
 
 /// How many messages have a counter of their own; what nobody knows shares one more.
 const KNOWN: usize = Message::COMMANDS.len();
@@ -63,16 +63,16 @@ impl CommandTraffic {
 }
 
 impl TrafficCounters {
-    /// A frame has come whole. One whose command is no name counts among the others.
-    pub(super) fn add_message_in(&self, command: Option<Command>, payload_len: u64) {
-        let counters = self.of(command);
+    /// A frame has come whole. What has no number counts among the others.
+    pub(super) fn add_message_in(&self, number: Option<MessageNumber>, payload_len: u64) {
+        let counters = self.of(number);
         counters.messages_in.fetch_add(1, Relaxed);
         let len = frame_len(payload_len);
         counters.bytes_in.fetch_add(len, Relaxed);
     }
 
     pub(super) fn add_message_out(&self, command: Command, frame_len: usize) {
-        let counters = self.of(Some(command));
+        let counters = self.of(MessageNumber::of(command));
         counters.messages_out.fetch_add(1, Relaxed);
         counters.bytes_out.fetch_add(frame_len as u64, Relaxed);
     }
@@ -118,9 +118,8 @@ impl TrafficCounters {
             .collect()
     }
 
-    fn of(&self, command: Option<Command>) -> &CommandCounters {
-        let number = command.and_then(Message::number_of);
-        &self.commands[number.unwrap_or(KNOWN)]
+    fn of(&self, number: Option<MessageNumber>) -> &CommandCounters {
+        &self.commands[number.map_or(KNOWN, |number| number as usize)]
     }
 }
 
@@ -142,8 +141,8 @@ mod tests {
     fn each_kind_of_message_counts_for_itself_and_the_unknown_ones_together() {
         let counters = TrafficCounters::default();
         let ping = Command::new("ping");
-        counters.add_message_in(Some(ping), 8);
-        counters.add_message_in(Some(Command::new("foo")), 1);
+        counters.add_message_in(MessageNumber::of(ping), 8);
+        counters.add_message_in(MessageNumber::of(Command::new("foo")), 1);
         counters.add_message_in(None, 2);
         counters.add_message_out(ping, 32);
         counters.add_message_out(ping, 32);
@@ -172,8 +171,9 @@ mod tests {
     #[test]
     fn every_known_command_has_a_number_of_its_own() {
         for (at, command) in Message::COMMANDS.iter().enumerate() {
-            assert_eq!(Message::number_of(*command), Some(at));
+            let number = MessageNumber::of(*command);
+            assert_eq!(number.map(|number| number as usize), Some(at));
         }
-        assert_eq!(Message::number_of(Command::new("foo")), None);
+        assert_eq!(MessageNumber::of(Command::new("foo")), None);
     }
 }

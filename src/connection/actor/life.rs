@@ -12,7 +12,7 @@ use crate::connection::inlet::{Inlet, LockSession, Next, Received};
 use crate::connection::outbox::Outbox;
 use crate::connection::stream::{ReadWait, Stream, is_timeout};
 use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
-use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
+use crate::event::{BitcoinMessageEvent, ControlEvent};
 use crate::memory::MemoryGuard;
 use crate::session::{
     ConnectionState, DisconnectReason, Output, Session, SessionEvent, TransportEnd,
@@ -82,7 +82,9 @@ fn live(shared: &Shared, accepted: Option<TcpStream>) -> DisconnectReason {
         if inlet.read(&link.stream, &mut session, deadline) {
             loop {
                 let next = inlet.next(&mut session);
-                if let Some(reason) = drain(shared, link) {
+                if (inlet.has_output() || shared.stop.is_set() || link.outbox.is_closed())
+                    && let Some(reason) = drain(shared, link)
+                {
                     return reason;
                 }
                 match next {
@@ -287,12 +289,9 @@ fn tell(shared: &Shared, event: SessionEvent) {
 fn deliver(shared: &Shared, received: Received) -> Duration {
     let (peer_id, address) = (shared.peer_id, shared.address);
     match received {
-        Received::Message(message, weight) => {
-            let message = SharedMessage::holding(message, weight.len, weight.memory);
-            shared
-                .events
-                .send_message(BitcoinMessageEvent { peer_id, message }, &shared.stop)
-        }
+        Received::Message(message) => shared
+            .events
+            .send_message(BitcoinMessageEvent { peer_id, message }, &shared.stop),
         Received::PassedOver { command, len } => {
             let event = ControlEvent::PayloadPassedOver {
                 peer_id,

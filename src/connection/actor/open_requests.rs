@@ -71,7 +71,7 @@ impl OpenRequests {
     /// Something has come. What answers no question is given back.
     pub(super) fn on_received(&self, received: Received) -> Option<Received> {
         let concerns = match &received {
-            Received::Message(message, _) => match message {
+            Received::Message(message) => match &**message {
                 Message::Headers(_) | Message::Block(_) | Message::Tx(_) | Message::Addr(_) => {
                     self.any()
                 }

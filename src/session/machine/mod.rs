@@ -246,6 +246,11 @@ impl Session {
         self.outputs.pop_front()
     }
 
+    /// Whether [`Session::poll_output`] has something to give.
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// Ends the session. The first reason counts; what was to be sent before is still sent.
     pub fn close(&mut self, reason: DisconnectReason) {
         if self.end.is_some() {

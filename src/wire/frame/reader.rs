@@ -1,9 +1,11 @@
 //! Frames out of bytes, however they arrive.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::encoder::checksum;
 use super::payload::ArrivingPayload;
 use super::{EXTENDED_HEADER_LEN, ForeignMagic, FrameHeader};
 use crate::network::Magic;
@@ -41,6 +43,19 @@ pub enum Incoming {
         /// The payload's length in bytes.
         len: u64,
     },
+}
+
+/// What came out of the bytes, as it lies there.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A frame to be decoded. Its payload lies in the arrival buffer until the next read: see [`FrameReader::lying`].
+    Lying {
+        command: Command,
+        extended: bool,
+        at: Range<usize>,
+    },
+    /// Anything else.
+    Taken(Incoming),
 }
 
 /// Why a frame was dropped.
@@ -184,12 +199,39 @@ impl FrameReader {
     ///
     /// A [`FrameError`] ends the stream for good: every later call gives the same.
     pub fn next_frame(&mut self) -> Result<Option<Incoming>, FrameError> {
+        let found = self.find_next()?;
+        Ok(found.map(|found| match found {
+            Found::Lying {
+                command,
+                extended,
+                at,
+            } => Incoming::Frame(Frame {
+                command,
+                payload: Bytes::copy_from_slice(self.lying(at)),
+                extended,
+            }),
+            Found::Taken(incoming) => incoming,
+        }))
+    }
+
+    /// The same, without a copy of what lies in the arrival buffer.
+    pub(crate) fn find_next(&mut self) -> Result<Option<Found>, FrameError> {
         match &self.failed {
             Some(error) => Err(error.clone()),
             None => self
                 .advance()
                 .inspect_err(|error| self.failed = Some(error.clone())),
         }
+    }
+
+    /// The payload of a frame that [`FrameReader::find_next`] has just found.
+    pub(crate) fn lying(&self, at: Range<usize>) -> &[u8] {
+        &self.buffer[at]
+    }
+
+    /// How many bytes have arrived and have not been given: kept payload and what has not been looked at.
+    pub(crate) fn held(&self) -> usize {
+        self.kept() + self.end - self.start
     }
 
     /// The payload that is arriving: its length and how many bytes are missing. `None` between frames.
@@ -204,11 +246,19 @@ impl FrameReader {
         self.arriving.is_some() || self.start != self.end
     }
 
-    fn advance(&mut self) -> Result<Option<Incoming>, FrameError> {
+    fn advance(&mut self) -> Result<Option<Found>, FrameError> {
         if self.arriving.is_none() {
-            match self.next_header()? {
-                Some(payload) => self.arriving = Some(payload),
-                None => return Ok(None),
+            let Some((header, kept)) = self.next_header()? else {
+                return Ok(None);
+            };
+            let there = self.end - self.start;
+            match usize::try_from(header.len) {
+                Ok(len) if kept && len <= there => {
+                    let at = self.start..self.start + len;
+                    self.start = at.end;
+                    return Ok(Some(self.lying_frame(header, at)));
+                }
+                _ => self.arriving = Some(ArrivingPayload::new(header, kept)),
             }
         }
         if let Some(payload) = &mut self.arriving {
@@ -217,10 +267,34 @@ impl FrameReader {
         Ok(self
             .arriving
             .take_if(|payload| payload.missing() == 0)
-            .map(complete))
+            .map(|payload| Found::Taken(complete(payload))))
     }
 
-    fn next_header(&mut self) -> Result<Option<ArrivingPayload>, FrameError> {
+    /// A frame of which the whole payload lies in the arrival buffer.
+    fn lying_frame(&self, header: FrameHeader, at: Range<usize>) -> Found {
+        let command = match header.command {
+            Ok(command) => command,
+            Err(bad) => return Found::Taken(Incoming::Dropped(bad.into())),
+        };
+        if let Some(expected) = header.checksum {
+            let got = checksum(&self.buffer[at.clone()]);
+            if got != expected {
+                return Found::Taken(Incoming::Dropped(DropCause::BadChecksum {
+                    command,
+                    expected,
+                    got,
+                }));
+            }
+        }
+        Found::Lying {
+            command,
+            extended: header.checksum.is_none(),
+            at,
+        }
+    }
+
+    /// A header, and whether its payload is kept.
+    fn next_header(&mut self) -> Result<Option<(FrameHeader, bool)>, FrameError> {
         let bytes = &self.buffer[self.start..self.end];
         let Some(magic) = bytes.first_chunk::<4>() else {
             return Ok(None);
@@ -246,7 +320,7 @@ impl FrameReader {
         self.start += header.header_len();
         let kept_limit = |command| self.limits.kept_limit(command, self.expected);
         let kept = matches!(&header.command, Ok(command) if header.len <= kept_limit(*command));
-        Ok(Some(ArrivingPayload::new(header, kept)))
+        Ok(Some((header, kept)))
     }
 
     /// Moves what is left to the front, so that a header always fits behind it.
