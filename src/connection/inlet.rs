@@ -13,11 +13,13 @@ use super::stream::{ReadWait, Stream, is_timeout};
 use super::traffic::TrafficCounters;
 use crate::event::SharedMessage;
 use crate::memory::MemoryGuard;
-use crate::session::{Delivery, DisconnectReason, Session, TransportEnd};
+use crate::session::{ConnectionState, Delivery, DisconnectReason, Session, TransportEnd};
 use crate::wire::{
-    Command, DecodeError, DropCause, Found, Frame, FrameError, FrameReader, Incoming, Message,
-    MessageNumber, Reader, SMALL_FRAME,
+    Command, DecodeError, Found, FrameReader, Incoming, Message, MessageNumber, Reader, SMALL_FRAME,
 };
+
+/// How many answers to pings may wait for each other.
+const GATHERED_PONGS: usize = 32;
 
 /// The way in: socket, frames, messages.
 #[derive(Debug)]
@@ -30,26 +32,10 @@ pub(super) struct Inlet {
     memory: Option<MemoryGuard>,
     /// When the thread last had to wait: what came together is looked at within no time.
     now: Instant,
-    /// Whether the session wants something done.
+    /// Whether the session wants something done now.
     has_output: bool,
-}
-
-/// What has arrived.
-#[derive(Debug)]
-enum Arrival {
-    Message(Message, Weight),
-    Malformed(Command, DecodeError),
-    Dropped(DropCause),
-    PassedOver { command: Command, len: u64 },
-}
-
-/// What a payload costs.
-#[derive(Debug)]
-struct Weight {
-    /// Its length in bytes.
-    len: u64,
-    /// Its memory, unless the message itself holds that.
-    memory: Option<MemoryGuard>,
+    /// How many pings came one behind the other, up to the last message.
+    answered_pings: usize,
 }
 
 /// What the program gets.
@@ -72,10 +58,12 @@ impl Inlet {
             memory: None,
             now: Instant::now(),
             has_output: false,
+            answered_pings: 0,
         }
     }
 
-    /// Whether the session wants something done since the last message, as far as this has seen.
+    /// Whether the session wants something done before the next message is looked at. Answers to pings that came together may be gathered
+    /// until something else comes, or nothing.
     pub(super) fn has_output(&self) -> bool {
         self.has_output
     }
@@ -104,7 +92,7 @@ impl Inlet {
         self.now = Instant::now();
     }
 
-    /// Reads once, until about `deadline` and a second at most, and tells the session what it sees.
+    /// Reads once, from `now` until about `deadline` and a second at most, and tells the session what it sees.
     ///
     /// Returns whether bytes came. An end of the stream or a failure has closed the session.
     pub(super) fn read(
@@ -112,8 +100,9 @@ impl Inlet {
         stream: &Stream,
         session: &mut impl LockSession,
         deadline: Option<Instant>,
+        now: Instant,
     ) -> bool {
-        let now = Instant::now();
+        let now = now.max(self.now);
         let deadlines = [deadline, self.progress.deadline()];
         let earliest = deadlines.into_iter().flatten().min();
         if let Err(error) = self.wait.until(stream, earliest, now) {
@@ -175,8 +164,8 @@ impl Inlet {
     ///
     /// After each message the session's outputs are to be drained.
     pub(super) fn next(&mut self, session: &mut impl LockSession) -> Next {
-        let arrival = match self.next_arrival() {
-            Ok(Some(arrival)) => arrival,
+        let found = match self.frames.find_next() {
+            Ok(Some(found)) => found,
             Ok(None) => {
                 if let Some(memory) = &mut self.memory {
                     // Never more than was covered.
@@ -191,105 +180,139 @@ impl Inlet {
                 return Next::NeedsMore;
             }
         };
-        let now = self.now;
-        let (delivery, limits, expected, has_output) = session.with(|session| {
-            let delivery = match &arrival {
-                Arrival::Message(message, _) => session.on_message(message, now),
-                Arrival::Malformed(command, error) => {
-                    session.on_malformed(*command, error, now);
-                    Delivery::Consumed
-                }
-                Arrival::Dropped(cause) => {
-                    session.on_dropped(cause.clone(), now);
-                    Delivery::Consumed
-                }
-                Arrival::PassedOver { .. } => Delivery::Deliver,
-            };
-            (
-                delivery,
-                session.limits(),
-                session.expected(),
-                session.has_output(),
-            )
-        });
-        self.frames.set_limits(limits);
-        self.frames.set_expected(expected);
-        self.has_output = has_output;
-        match (delivery, arrival) {
-            (Delivery::Deliver, Arrival::Message(message, weight)) => {
-                let message = SharedMessage::holding(message, weight.len, weight.memory);
-                Next::Received(Received::Message(message))
-            }
-            (Delivery::Deliver, Arrival::PassedOver { command, len }) => {
-                Next::Received(Received::PassedOver { command, len })
-            }
-            _ => Next::Handled,
-        }
-    }
-
-    fn next_arrival(&mut self) -> Result<Option<Arrival>, FrameError> {
-        let Some(found) = self.frames.find_next()? else {
-            return Ok(None);
-        };
         self.progress.on_frame();
-        Ok(Some(match found {
-            Found::Lying { command, at, .. } => self.decode_lying(command, at),
-            Found::Taken(Incoming::Frame(frame)) => self.decode(frame),
+        match found {
+            Found::Lying { command, at, .. } => self.on_lying(command, at, session),
+            Found::Taken(Incoming::Frame(frame)) => {
+                let number = MessageNumber::of(frame.command);
+                self.on_payload(frame.command, number, frame.payload, session)
+            }
             Found::Taken(Incoming::Dropped(cause)) => {
                 // How long it was is not told: nobody is to rely on it.
                 let number = cause.command().and_then(MessageNumber::of);
                 self.counters.add_message_in(number, 0);
-                Arrival::Dropped(cause)
+                let now = self.now;
+                self.tell(session, false, |session| session.on_dropped(cause, now));
+                Next::Handled
             }
             Found::Taken(Incoming::PassedOver { command, len }) => {
-                let number = MessageNumber::of(command);
-                self.counters.add_message_in(number, len);
-                Arrival::PassedOver { command, len }
+                self.counters
+                    .add_message_in(MessageNumber::of(command), len);
+                self.tell(session, false, |_| ());
+                Next::Received(Received::PassedOver { command, len })
             }
-        }))
+        }
     }
 
     /// Decodes a payload in the arrival buffer, which is copied only if the message keeps it.
-    fn decode_lying(&mut self, command: Command, at: Range<usize>) -> Arrival {
+    fn on_lying(
+        &mut self,
+        command: Command,
+        at: Range<usize>,
+        session: &mut impl LockSession,
+    ) -> Next {
         let number = MessageNumber::of(command);
         let Some(number) = number.filter(|number| !number.shares_payload()) else {
             let payload = Bytes::copy_from_slice(self.frames.lying(at));
-            return self.decode_shared(command, number, payload);
+            return self.on_payload(command, number, payload, session);
         };
         let len = at.len() as u64;
         self.counters.add_message_in(Some(number), len);
         match Message::decode_known(number, &mut Reader::new(self.frames.lying(at))) {
             Ok(message) => {
-                let memory = self.memory.as_mut().map(|memory| memory.split_off(len));
-                Arrival::Message(message, Weight { len, memory })
+                let delivery = self.on_message(&message, session);
+                self.deliver(delivery, message, len, Self::split_off)
             }
-            Err(error) => Arrival::Malformed(command, error),
+            Err(error) => self.on_malformed(command, &error, session),
         }
     }
 
-    fn decode(&mut self, frame: Frame) -> Arrival {
-        let (command, payload) = (frame.command, frame.payload);
-        self.decode_shared(command, MessageNumber::of(command), payload)
-    }
-
-    fn decode_shared(
+    fn on_payload(
         &mut self,
         command: Command,
         number: Option<MessageNumber>,
         payload: Bytes,
-    ) -> Arrival {
+        session: &mut impl LockSession,
+    ) -> Next {
         let len = payload.len() as u64;
         self.counters.add_message_in(number, len);
-        let memory = self.memory.as_mut().map(|memory| memory.split_off(len));
+        let memory = self.split_off(len);
         let shares = number.is_none_or(MessageNumber::shares_payload);
         let (payload, memory) = match memory {
             Some(memory) if shares => (memory.guard(payload), None),
             memory => (payload, memory),
         };
         match Message::decode(command, payload) {
-            Ok(message) => Arrival::Message(message, Weight { len, memory }),
-            Err(error) => Arrival::Malformed(command, error),
+            Ok(message) => {
+                let delivery = self.on_message(&message, session);
+                self.deliver(delivery, message, len, |_, _| memory)
+            }
+            Err(error) => self.on_malformed(command, &error, session),
         }
+    }
+
+    fn on_message(&mut self, message: &Message, session: &mut impl LockSession) -> Delivery {
+        let now = self.now;
+        let is_ping = matches!(message, Message::Ping(_));
+        self.tell(session, is_ping, |session| session.on_message(message, now))
+    }
+
+    fn on_malformed(
+        &mut self,
+        command: Command,
+        error: &DecodeError,
+        session: &mut impl LockSession,
+    ) -> Next {
+        let now = self.now;
+        self.tell(session, false, |session| {
+            session.on_malformed(command, error, now);
+        });
+        Next::Handled
+    }
+
+    /// Tells the session of a frame, and asks what holds for the next one: all under one lock.
+    fn tell<T>(
+        &mut self,
+        session: &mut impl LockSession,
+        is_ping: bool,
+        tell: impl FnOnce(&mut Session) -> T,
+    ) -> T {
+        let (told, limits, expected, has_output, answered) = session.with(|session| {
+            (
+                tell(session),
+                session.limits(),
+                session.expected(),
+                session.has_output(),
+                is_ping && session.state() == ConnectionState::Connected,
+            )
+        });
+        self.frames.set_limits(limits);
+        self.frames.set_expected(expected);
+        self.answered_pings = if answered { self.answered_pings + 1 } else { 0 };
+        self.has_output = has_output && self.answered_pings.is_multiple_of(GATHERED_PONGS);
+        told
+    }
+
+    /// Hands out a message together with its memory, unless the message itself holds that.
+    fn deliver(
+        &mut self,
+        delivery: Delivery,
+        message: Message,
+        len: u64,
+        memory: impl FnOnce(&mut Self, u64) -> Option<MemoryGuard>,
+    ) -> Next {
+        match delivery {
+            Delivery::Deliver => {
+                let memory = memory(self, len);
+                let message = SharedMessage::holding(message, len, memory);
+                Next::Received(Received::Message(message))
+            }
+            Delivery::Consumed => Next::Handled,
+        }
+    }
+
+    fn split_off(&mut self, len: u64) -> Option<MemoryGuard> {
+        self.memory.as_mut().map(|memory| memory.split_off(len))
     }
 
     fn check_progress(&self, session: &mut impl LockSession, now: Instant) {

@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::ConnectionConfig;
-use super::lanes::{BegunFrame, Lane, Lanes, Written};
+use super::lanes::{Lane, Lanes, Written};
 use super::progress::write_deadline;
 use super::stream::{Stream, is_cut};
 use super::traffic::TrafficCounters;
 use crate::network::Magic;
 use crate::session::DisconnectReason;
-use crate::wire::{Encode, EncodedFrame, Message, SMALL_FRAME, encode_frame};
+use crate::wire::{BASIC_HEADER_LEN, Encode, EncodedFrame, Message, SMALL_FRAME, encode_frame};
 
 /// How large a buffer for encoding is kept from one message to the next, in bytes.
 const KEPT_SCRATCH: usize = 4 * 1024;
@@ -145,7 +145,7 @@ impl Outbox {
     pub(super) fn send(&self, message: &Message, deadline: Instant) -> Result<(), NotTaken> {
         if message.encoded_len() < SMALL_FRAME {
             let mut state = self.shared.state.lock();
-            if self.write_small(&mut state, message)? {
+            if self.write_small(&mut state, std::slice::from_ref(message))? {
                 return Ok(());
             }
         }
@@ -168,22 +168,26 @@ impl Outbox {
         self.push(state, frame)
     }
 
-    /// Sends a reply of the protocol: never waits. A peer that has left too many unread is at its end.
-    pub(super) fn reply(&self, message: &Message) -> Result<(), NotTaken> {
+    /// Sends replies of the protocol, together if they are small: never waits. A peer that has left too many unread is at its end.
+    pub(super) fn reply(&self, messages: &[Message]) -> Result<(), NotTaken> {
         let mut state = self.shared.state.lock();
-        if self.write_small(&mut state, message)? {
+        let len: u64 = messages.iter().map(Encode::encoded_len).sum();
+        if len < SMALL_FRAME && self.write_small(&mut state, messages)? {
             return Ok(());
         }
-        let frame = EncodedFrame::new(self.shared.magic, message);
-        let len = frame.len();
-        if !state.lanes.push_reply(frame) {
-            let waiting = state.lanes.bytes() as u64;
-            let reason = DisconnectReason::SlowReader { waiting };
-            self.shared.close(&mut state, reason.clone());
-            return Err(NotTaken::Closed(reason));
+        for message in messages {
+            let frame = EncodedFrame::new(self.shared.magic, message);
+            let len = frame.len();
+            if !state.lanes.push_reply(frame) {
+                let waiting = state.lanes.bytes() as u64;
+                let reason = DisconnectReason::SlowReader { waiting };
+                self.shared.close(&mut state, reason.clone());
+                return Err(NotTaken::Closed(reason));
+            }
+            self.shared.counters.add_message_out(message.command(), len);
+            self.set_off(&mut state)?;
         }
-        self.shared.counters.add_message_out(message.command(), len);
-        self.set_off(state)
+        Ok(())
     }
 
     /// Other bounds hold from now on. What waits already stays, and a frame that has begun keeps its deadline.
@@ -245,8 +249,8 @@ impl Outbox {
         }
     }
 
-    /// Writes a small message at once if nothing else is on its way; returns whether that was so.
-    fn write_small(&self, state: &mut State, message: &Message) -> Result<bool, NotTaken> {
+    /// Writes small messages at once if nothing else is on its way; returns whether that was so.
+    fn write_small(&self, state: &mut State, messages: &[Message]) -> Result<bool, NotTaken> {
         if let Some(reason) = &state.closed {
             return Err(NotTaken::Closed(reason.clone()));
         }
@@ -255,7 +259,9 @@ impl Outbox {
         }
         let mut scratch = std::mem::take(&mut state.scratch);
         scratch.clear();
-        encode_frame(self.shared.magic, message, &mut scratch);
+        for message in messages {
+            encode_frame(self.shared.magic, message, &mut scratch);
+        }
         let written = self.shared.stream.write_now(&[io::IoSlice::new(&scratch)]);
         let whole = scratch.len();
         // A quiet peer holds no large buffer.
@@ -269,19 +275,18 @@ impl Outbox {
         });
         self.shared.note(state, written)?;
         if bytes < whole {
-            // Rare: the system's buffer is full. What is left waits as a frame of its own.
-            let frame = EncodedFrame::new(self.shared.magic, message);
-            let deadline = state.bounds.deadline(frame.len());
-            state.lanes.begun = Some(BegunFrame {
-                frame,
-                written: bytes,
-                deadline,
-            });
+            // Rare: the system's buffer is full.
+            let frame = |message| EncodedFrame::new(self.shared.magic, message);
+            let bounds = state.bounds;
+            let deadline = |len| bounds.deadline(len);
+            let frames = messages.iter().map(frame);
+            state.lanes.put_rest(frames, bytes, deadline);
             self.wake_writer(state);
         }
-        self.shared
-            .counters
-            .add_message_out(message.command(), whole);
+        for message in messages {
+            let len = BASIC_HEADER_LEN + message.encoded_len() as usize;
+            self.shared.counters.add_message_out(message.command(), len);
+        }
         Ok(true)
     }
 
@@ -292,17 +297,17 @@ impl Outbox {
         let (command, len) = (frame.command(), frame.len());
         state.lanes.push_back(Lane::Bulk, frame);
         self.shared.counters.add_message_out(command, len);
-        self.set_off(state)
+        self.set_off(&mut state)
     }
 
     /// Sees to it that what has just been queued is written: at once if nothing was before it.
-    fn set_off(&self, mut state: MutexGuard<'_, State>) -> Result<(), NotTaken> {
+    fn set_off(&self, state: &mut State) -> Result<(), NotTaken> {
         let alone = state.in_flight == (0, 0) && state.lanes.len() == 1;
         if alone && Stream::WRITES_WITHOUT_WAITING {
-            self.shared.write_now(&mut state)?;
+            self.shared.write_now(state)?;
         }
         if !state.lanes.is_empty() {
-            self.wake_writer(&mut state);
+            self.wake_writer(state);
         }
         Ok(())
     }

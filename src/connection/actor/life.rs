@@ -57,9 +57,6 @@ fn live(shared: &Shared, accepted: Option<TcpStream>) -> DisconnectReason {
     let link = &*link;
     let mut session = Locked { shared, link };
     loop {
-        if let Some(reason) = drain(shared, link) {
-            return reason;
-        }
         if shared.config_version() != config_version {
             config_version = shared.config_version();
             let config = shared.config();
@@ -68,6 +65,11 @@ fn live(shared: &Shared, accepted: Option<TcpStream>) -> DisconnectReason {
             shared.memory.set_max(config.max_payload_memory);
             // It has been checked when it was set.
             let _ = session.with(|session| session.update_config(config.session.clone()));
+        }
+        let now = Instant::now();
+        let deadline = look_at_clock(shared, link, now);
+        if let Some(reason) = drain(shared, link) {
+            return reason;
         }
         if !inlet.has_memory() {
             match wait_for_memory(shared, &mut inlet) {
@@ -78,8 +80,7 @@ fn live(shared: &Shared, accepted: Option<TcpStream>) -> DisconnectReason {
                 Err(reason) => return reason,
             }
         }
-        let deadline = session.with(|session| session.next_deadline());
-        if inlet.read(&link.stream, &mut session, deadline) {
+        if inlet.read(&link.stream, &mut session, deadline, now) {
             loop {
                 let next = inlet.next(&mut session);
                 if (inlet.has_output() || shared.stop.is_set() || link.outbox.is_closed())
@@ -103,7 +104,6 @@ fn live(shared: &Shared, accepted: Option<TcpStream>) -> DisconnectReason {
                 }
             }
         }
-        look_at_clock(shared, link);
     }
 }
 
@@ -200,22 +200,21 @@ fn connect(
 /// Does what the session wants. Returns the reason once the connection is at its end.
 fn drain(shared: &Shared, link: &Link) -> Option<DisconnectReason> {
     let mut session = Locked { shared, link };
-    let mut last_words = false;
     // Told behind what is sent: a program that answers an event at once shall not overtake that.
-    let mut events = Vec::new();
-    let mut end = None;
-    while end.is_none()
-        && let Some(output) = session.with(|session| session.poll_output())
-    {
-        match output {
-            Output::Send(message) => {
-                // If it is not taken, the outbox is closed, and says below why.
-                let _ = link.outbox.reply(&message);
-                last_words = true;
+    let (mut replies, mut events, mut end) = (Vec::new(), Vec::new(), None);
+    session.with(|session| {
+        while let Some(output) = session.poll_output() {
+            match output {
+                Output::Send(message) => replies.push(message),
+                Output::Event(event) => events.push(event),
+                Output::Close(reason) => end = Some(reason),
             }
-            Output::Event(event) => events.push(event),
-            Output::Close(reason) => end = Some(reason),
         }
+    });
+    let last_words = !replies.is_empty();
+    if last_words {
+        // If they are not taken, the outbox is closed, and says below why.
+        let _ = link.outbox.reply(&replies);
     }
     for event in events {
         tell(shared, event);
@@ -304,19 +303,19 @@ fn deliver(shared: &Shared, received: Received) -> Duration {
     }
 }
 
-fn look_at_clock(shared: &Shared, link: &Link) {
+/// Returns when to look again.
+fn look_at_clock(shared: &Shared, link: &Link, now: Instant) -> Option<Instant> {
     let mut session = shared.session.lock();
-    let now = Instant::now();
-    if session
-        .next_deadline()
-        .is_some_and(|deadline| now >= deadline)
-    {
-        // A large frame of ours that moves holds an answer back as well.
-        if session.state() == ConnectionState::Connected
-            && let Some(transfer) = link.outbox.last_transfer()
-        {
-            session.on_transfer(transfer);
-        }
-        session.on_timeout(now);
+    let deadline = session.next_deadline()?;
+    if now < deadline {
+        return Some(deadline);
     }
+    // A large frame of ours that moves holds an answer back as well.
+    if session.state() == ConnectionState::Connected
+        && let Some(transfer) = link.outbox.last_transfer()
+    {
+        session.on_transfer(transfer);
+    }
+    session.on_timeout(now);
+    session.next_deadline()
 }
