@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::session::{ConfigError, DisconnectReason, SendRefused};
-use crate::wire::{BlockError, BlockHash};
+use crate::wire::{BlockError, BlockHash, DecodeError, DropCause};
 
 /// Why a call failed. Every message names the peer, what was expected and what came.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +64,13 @@ pub enum Error {
         /// The block that was asked for.
         hash: BlockHash,
         /// What is wrong with it. Boxed, or every result that holds an [`Error`] would be large.
-        error: Box<BlockError>,
+        error: Box<BlockFault>,
+    },
+    /// A block that has been read from cannot be visited: what was read would be missing.
+    #[error("{peer}: the block has been read from, and cannot be visited from its start")]
+    AlreadyRead {
+        /// The peer.
+        peer: String,
     },
     /// A question that a peer answers once in the life of a connection has been asked before.
     #[error("{peer}: that has been asked already, and is answered once")]
@@ -88,6 +94,20 @@ pub enum Error {
         /// What the system said.
         kind: io::ErrorKind,
     },
+}
+
+/// Why what came is not the block that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlockFault {
+    /// The bytes do not have the checksum that their frame says.
+    #[error(transparent)]
+    Checksum(#[from] DropCause),
+    /// The bytes are no block.
+    #[error(transparent)]
+    Malformed(#[from] DecodeError),
+    /// The transactions are not those which the header commits to.
+    #[error(transparent)]
+    Content(#[from] BlockError),
 }
 
 /// What a call waited for.
@@ -158,6 +178,7 @@ impl Error {
             | Error::SendRefused { .. }
             | Error::PayloadTooLarge { .. }
             | Error::AlreadyAsked { .. }
+            | Error::AlreadyRead { .. }
             | Error::TooManyRequests { .. } => Blame::Program,
             Error::Disconnected { reason, .. } => blame(reason),
             Error::TimedOut { .. } => Blame::Timeout,

@@ -280,7 +280,7 @@ struct Shared {
     message: Message,
     payload_len: u64,
     /// The payload's memory, unless the message itself holds it.
-    _memory: Option<MemoryGuard>,
+    memory: Option<MemoryGuard>,
 }
 
 impl PartialEq for Shared {
@@ -300,8 +300,17 @@ impl SharedMessage {
         Self(Arc::new(Shared {
             message,
             payload_len,
-            _memory: memory,
+            memory,
         }))
+    }
+
+    /// The message, which is copied if somebody else shares it, what its payload had on the wire, and the memory that it is counted
+    /// with.
+    pub(crate) fn into_parts(self) -> (Message, u64, Option<MemoryGuard>) {
+        match Arc::try_unwrap(self.0) {
+            Ok(shared) => (shared.message, shared.payload_len, shared.memory),
+            Err(shared) => (shared.message.clone(), shared.payload_len, None),
+        }
     }
 
     /// The length of the payload as it came, in bytes, without the frame's header.

@@ -63,7 +63,7 @@ pub mod session;
 pub mod wire;
 
 pub use connection::{Connection, ConnectionConfig};
-pub use error::{Blame, Error, Wait};
+pub use error::{Blame, BlockFault, Error, Wait};
 pub use memory::PayloadMemory;
 pub use network::Network;
 

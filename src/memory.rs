@@ -164,15 +164,18 @@ impl MemoryGuard {
         true
     }
 
-    /// Takes what has arrived out of this, which counts nothing then.
-    pub(crate) fn split_off(&mut self, bytes: u64) -> Self {
+    /// Lets this count at least `bytes`: they have come with a read that was allowed.
+    pub(crate) fn cover(&mut self, bytes: u64) {
         if bytes > self.bytes {
-            // It came with the read that was allowed, or was not foreseen to be kept.
             self.memory.take(bytes - self.bytes);
-        } else {
-            self.memory.give_back(self.bytes - bytes);
+            self.bytes = bytes;
         }
-        self.bytes = 0;
+    }
+
+    /// Takes what has arrived out of this, which counts the less. Costs least if it is covered.
+    pub(crate) fn split_off(&mut self, bytes: u64) -> Self {
+        self.cover(bytes);
+        self.bytes -= bytes;
         Self {
             memory: self.memory.clone(),
             bytes,
@@ -239,6 +242,8 @@ mod tests {
         let payload = arriving
             .split_off(5)
             .guard(Bytes::copy_from_slice(b"12345"));
+        assert_eq!(all.used(), 8, "what is left is still to be split");
+        assert!(arriving.try_resize(0));
         assert_eq!(all.used(), 5);
         let slice = payload.slice(4..);
         drop(payload);

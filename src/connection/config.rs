@@ -51,6 +51,10 @@ pub struct ConnectionConfig {
     /// How many bytes of payloads an actor's peer may hold, from their arrival until the program has dropped them; 64 MiB by default, at
     /// least `session.limits.buffered`. Without room nothing is read.
     pub max_payload_memory: u64,
+    /// How long a program may take nothing from a block that it reads while it arrives before the connection is ended; 30 s by
+    /// default.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    pub block_reader_timeout: Duration,
     /// How long an actor waits for such room before it ends the connection; 30 s by default.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub memory_timeout: Duration,
@@ -82,6 +86,7 @@ impl ConnectionConfig {
             outbox_messages: 10_000,
             kept_bytes: 32 * 1024 * 1024,
             max_payload_memory: 64 * 1024 * 1024,
+            block_reader_timeout: Duration::from_secs(30),
             memory_timeout: Duration::from_secs(30),
             backlog_bytes: 4 * 1024 * 1024,
             subscriber_timeout: Duration::from_secs(30),
@@ -106,6 +111,7 @@ impl ConnectionConfig {
             ("connect_timeout", self.connect_timeout),
             ("read_stall_timeout", self.read_stall_timeout),
             ("write_timeout", self.write_timeout),
+            ("block_reader_timeout", self.block_reader_timeout),
             ("memory_timeout", self.memory_timeout),
             ("subscriber_timeout", self.subscriber_timeout),
             ("tcp_keepalive", self.tcp_keepalive.unwrap_or(Duration::MAX)),

@@ -1,16 +1,26 @@
 //! What both drivers of a session share: bytes into messages.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 use super::ConnectionConfig;
 use super::progress::ReadProgress;
 use super::stream::{ReadWait, Stream, is_timeout};
 use super::traffic::TrafficCounters;
+use crate::event::SharedMessage;
 use crate::memory::MemoryGuard;
-use crate::session::{Delivery, DisconnectReason, Session, TransportEnd};
-use crate::wire::{Command, DecodeError, DropCause, FrameReader, Incoming, Message, SMALL_FRAME};
+use crate::session::{ConnectionState, Delivery, DisconnectReason, Session, TransportEnd};
+use crate::wire::{
+    BlockHash, BlockHeader, Command, DecodeError, DropCause, Found, FrameReader, Incoming, Message,
+    MessageNumber, Reader, SMALL_FRAME,
+};
+
+/// How many answers to pings may wait for each other.
+const GATHERED_PONGS: usize = 32;
 
 /// The way in: socket, frames, messages.
 #[derive(Debug)]
@@ -19,35 +29,39 @@ pub(super) struct Inlet {
     progress: ReadProgress,
     wait: ReadWait,
     counters: Arc<TrafficCounters>,
-    /// What the payload that arrives may hold; `None` where nobody counts.
+    /// What the payload that arrives may hold, and what has arrived behind it; `None` where nobody counts.
     memory: Option<MemoryGuard>,
-}
-
-/// What has arrived.
-#[derive(Debug)]
-pub(super) enum Arrival {
-    Message(Message, Weight),
-    Malformed(Command, DecodeError),
-    Dropped(DropCause),
-    PassedOver { command: Command, len: u64 },
-}
-
-/// What a payload costs.
-#[derive(Debug)]
-pub(super) struct Weight {
-    /// Its length in bytes.
-    pub(super) len: u64,
-    /// Its memory, unless the message itself holds that.
-    pub(super) memory: Option<MemoryGuard>,
+    /// When the thread last had to wait: what came together is looked at within no time.
+    now: Instant,
+    /// Whether the session wants something done now.
+    has_output: bool,
+    /// How many pings came one behind the other, up to the last message.
+    answered_pings: usize,
 }
 
 /// What the program gets.
 #[derive(Debug)]
 pub(super) enum Received {
-    /// A message, and what its payload weighs.
-    Message(Message, Weight),
+    /// A message, from here on at one place in memory: it is large compared with what refers to it.
+    Message(SharedMessage),
     /// A payload too long to be kept.
-    PassedOver { command: Command, len: u64 },
+    PassedOver {
+        command: Command,
+        len: u64,
+        /// Which block it is, if it is one.
+        block: Option<BlockHash>,
+    },
+}
+
+/// A part of a block that is told while it arrives.
+#[derive(Debug)]
+pub(super) enum BlockPart {
+    /// Its header. [`Inlet::stream_block`] is to follow at once, or the block is treated as usual.
+    Begins { header: BlockHeader, len: u64 },
+    /// Its next bytes.
+    Chunk(Vec<u8>),
+    /// All of it has come.
+    Ends { checksum: Result<(), DropCause> },
 }
 
 impl Inlet {
@@ -59,7 +73,16 @@ impl Inlet {
             wait: ReadWait::default(),
             counters,
             memory: None,
+            now: Instant::now(),
+            has_output: false,
+            answered_pings: 0,
         }
+    }
+
+    /// Whether the session wants something done before the next message is looked at. Answers to pings that came together may be gathered
+    /// until something else comes, or nothing.
+    pub(super) fn has_output(&self) -> bool {
+        self.has_output
     }
 
     /// Counts the memory of payloads as that of `memory`.
@@ -83,9 +106,25 @@ impl Inlet {
 
     pub(super) fn on_pause(&mut self, pause: Duration) {
         self.progress.on_pause(pause);
+        self.now = Instant::now();
     }
 
-    /// Reads once, until about `deadline` and a second at most, and tells the session what it sees.
+    /// Whether the header of a block is told while the rest is still on its way.
+    pub(super) fn announce_blocks(&mut self, announce: bool) {
+        self.frames.announce_blocks(announce);
+    }
+
+    /// Lets the block that has just begun come in parts, the first in this buffer.
+    pub(super) fn stream_block(&mut self, buffer: Vec<u8>) {
+        self.frames.stream_block(buffer);
+    }
+
+    /// Gives a buffer for the next part of a block.
+    pub(super) fn refill(&mut self, buffer: Vec<u8>) {
+        self.frames.refill(buffer);
+    }
+
+    /// Reads once, from `now` until about `deadline` and a second at most, and tells the session what it sees.
     ///
     /// Returns whether bytes came. An end of the stream or a failure has closed the session.
     pub(super) fn read(
@@ -93,8 +132,9 @@ impl Inlet {
         stream: &Stream,
         session: &mut impl LockSession,
         deadline: Option<Instant>,
+        now: Instant,
     ) -> bool {
-        let now = Instant::now();
+        let now = now.max(self.now);
         let deadlines = [deadline, self.progress.deadline()];
         let earliest = deadlines.into_iter().flatten().min();
         if let Err(error) = self.wait.until(stream, earliest, now) {
@@ -112,6 +152,7 @@ impl Inlet {
     ) -> bool {
         let read = self.frames.read_from(&mut stream);
         let now = Instant::now();
+        self.now = now;
         match read {
             Ok(0) => {
                 session.on_transport_end(TransportEnd::EndOfStream);
@@ -119,6 +160,10 @@ impl Inlet {
             }
             Ok(len) => {
                 self.counters.add_bytes_in(len);
+                if let Some(memory) = &mut self.memory {
+                    // Once for all that has come: the budgets are shared with whoever drops messages.
+                    memory.cover(self.frames.held() as u64);
+                }
                 // A frame of some size in the middle of its way: a pong cannot overtake it.
                 let large = self
                     .frames
@@ -151,12 +196,15 @@ impl Inlet {
     ///
     /// After each message the session's outputs are to be drained.
     pub(super) fn next(&mut self, session: &mut impl LockSession) -> Next {
-        let arrival = match self.next_arrival() {
-            Ok(Some(arrival)) => arrival,
+        let found = match self.frames.find_next() {
+            Ok(Some(found)) => found,
             Ok(None) => {
-                let now = Instant::now();
-                self.progress.on_bytes(self.frames.arriving(), now);
-                self.check_progress(session, now);
+                if let Some(memory) = &mut self.memory {
+                    // Never more than was covered.
+                    memory.try_resize(self.frames.kept() as u64);
+                }
+                self.progress.on_bytes(self.frames.arriving(), self.now);
+                self.check_progress(session, self.now);
                 return Next::NeedsMore;
             }
             Err(error) => {
@@ -164,66 +212,166 @@ impl Inlet {
                 return Next::NeedsMore;
             }
         };
-        let now = Instant::now();
-        let (delivery, limits, expected) = session.with(|session| {
-            let delivery = match &arrival {
-                Arrival::Message(message, _) => session.on_message(message, now),
-                Arrival::Malformed(command, error) => {
-                    session.on_malformed(*command, error, now);
-                    Delivery::Consumed
-                }
-                Arrival::Dropped(cause) => {
-                    session.on_dropped(cause.clone(), now);
-                    Delivery::Consumed
-                }
-                Arrival::PassedOver { .. } => Delivery::Deliver,
-            };
-            (delivery, session.limits(), session.expected())
-        });
-        self.frames.set_limits(limits);
-        self.frames.set_expected(expected);
-        match (delivery, arrival) {
-            (Delivery::Deliver, Arrival::Message(message, weight)) => {
-                Next::Received(Received::Message(message, weight))
+        if let Found::Taken(Incoming::BlockBegins { .. } | Incoming::BlockChunk(_)) = &found {
+            // Its frame goes on.
+        } else {
+            self.progress.on_frame();
+        }
+        match found {
+            Found::Lying { command, at, .. } => self.on_lying(command, at, session),
+            Found::Taken(Incoming::Frame(frame)) => {
+                let number = MessageNumber::of(frame.command);
+                self.on_payload(frame.command, number, frame.payload, session)
             }
-            (Delivery::Deliver, Arrival::PassedOver { command, len }) => {
-                Next::Received(Received::PassedOver { command, len })
+            Found::Taken(Incoming::Dropped(cause)) => {
+                // How long it was is not told: nobody is to rely on it.
+                let number = cause.command().and_then(MessageNumber::of);
+                self.counters.add_message_in(number, 0);
+                let now = self.now;
+                self.tell(session, false, |session| session.on_dropped(cause, now));
+                Next::Handled
             }
-            _ => Next::Handled,
+            Found::Taken(Incoming::PassedOver {
+                command,
+                len,
+                block,
+            }) => {
+                self.counters
+                    .add_message_in(MessageNumber::of(command), len);
+                self.tell(session, false, |_| ());
+                Next::Received(Received::PassedOver {
+                    command,
+                    len,
+                    block,
+                })
+            }
+            Found::Taken(Incoming::BlockBegins { header, len }) => {
+                Next::Block(BlockPart::Begins { header, len })
+            }
+            Found::Taken(Incoming::BlockChunk(chunk)) => Next::Block(BlockPart::Chunk(chunk)),
+            Found::Taken(Incoming::BlockEnds { len, checksum }) => {
+                self.counters
+                    .add_message_in(Some(MessageNumber::Block), len);
+                let now = self.now;
+                let told = checksum.clone();
+                self.tell(session, false, |session| match told {
+                    Ok(()) => session.on_streamed_block(),
+                    Err(cause) => session.on_dropped(cause, now),
+                });
+                Next::Block(BlockPart::Ends { checksum })
+            }
         }
     }
 
-    fn next_arrival(&mut self) -> Result<Option<Arrival>, crate::wire::FrameError> {
-        let Some(incoming) = self.frames.next_frame()? else {
-            return Ok(None);
+    /// Decodes a payload in the arrival buffer, which is copied only if the message keeps it.
+    fn on_lying(
+        &mut self,
+        command: Command,
+        at: Range<usize>,
+        session: &mut impl LockSession,
+    ) -> Next {
+        let number = MessageNumber::of(command);
+        let Some(number) = number.filter(|number| !number.shares_payload()) else {
+            let payload = Bytes::copy_from_slice(self.frames.lying(at));
+            return self.on_payload(command, number, payload, session);
         };
-        self.progress.on_frame();
-        Ok(Some(match incoming {
-            Incoming::Frame(frame) => {
-                let len = frame.payload.len() as u64;
-                self.counters.add_message_in(Some(frame.command), len);
-                let memory = self.memory.as_mut().map(|memory| memory.split_off(len));
-                let (payload, memory) = match memory {
-                    Some(memory) if Message::shares_payload(frame.command) => {
-                        (memory.guard(frame.payload), None)
-                    }
-                    memory => (frame.payload, memory),
-                };
-                match Message::decode(frame.command, payload) {
-                    Ok(message) => Arrival::Message(message, Weight { len, memory }),
-                    Err(error) => Arrival::Malformed(frame.command, error),
-                }
+        let len = at.len() as u64;
+        self.counters.add_message_in(Some(number), len);
+        match Message::decode_known(number, &mut Reader::new(self.frames.lying(at))) {
+            Ok(message) => {
+                let delivery = self.on_message(&message, session);
+                self.deliver(delivery, message, len, Self::split_off)
             }
-            Incoming::Dropped(cause) => {
-                // How long it was is not told: nobody is to rely on it.
-                self.counters.add_message_in(cause.command(), 0);
-                Arrival::Dropped(cause)
+            Err(error) => self.on_malformed(command, &error, session),
+        }
+    }
+
+    fn on_payload(
+        &mut self,
+        command: Command,
+        number: Option<MessageNumber>,
+        payload: Bytes,
+        session: &mut impl LockSession,
+    ) -> Next {
+        let len = payload.len() as u64;
+        self.counters.add_message_in(number, len);
+        let memory = self.split_off(len);
+        let shares = number.is_none_or(MessageNumber::shares_payload);
+        let (payload, memory) = match memory {
+            Some(memory) if shares => (memory.guard(payload), None),
+            memory => (payload, memory),
+        };
+        match Message::decode(command, payload) {
+            Ok(message) => {
+                let delivery = self.on_message(&message, session);
+                self.deliver(delivery, message, len, |_, _| memory)
             }
-            Incoming::PassedOver { command, len } => {
-                self.counters.add_message_in(Some(command), len);
-                Arrival::PassedOver { command, len }
+            Err(error) => self.on_malformed(command, &error, session),
+        }
+    }
+
+    fn on_message(&mut self, message: &Message, session: &mut impl LockSession) -> Delivery {
+        let now = self.now;
+        let is_ping = matches!(message, Message::Ping(_));
+        self.tell(session, is_ping, |session| session.on_message(message, now))
+    }
+
+    fn on_malformed(
+        &mut self,
+        command: Command,
+        error: &DecodeError,
+        session: &mut impl LockSession,
+    ) -> Next {
+        let now = self.now;
+        self.tell(session, false, |session| {
+            session.on_malformed(command, error, now);
+        });
+        Next::Handled
+    }
+
+    /// Tells the session of a frame, and asks what holds for the next one: all under one lock.
+    fn tell<T>(
+        &mut self,
+        session: &mut impl LockSession,
+        is_ping: bool,
+        tell: impl FnOnce(&mut Session) -> T,
+    ) -> T {
+        let (told, limits, expected, has_output, answered) = session.with(|session| {
+            (
+                tell(session),
+                session.limits(),
+                session.expected(),
+                session.has_output(),
+                is_ping && session.state() == ConnectionState::Connected,
+            )
+        });
+        self.frames.set_limits(limits);
+        self.frames.set_expected(expected);
+        self.answered_pings = if answered { self.answered_pings + 1 } else { 0 };
+        self.has_output = has_output && self.answered_pings.is_multiple_of(GATHERED_PONGS);
+        told
+    }
+
+    /// Hands out a message together with its memory, unless the message itself holds that.
+    fn deliver(
+        &mut self,
+        delivery: Delivery,
+        message: Message,
+        len: u64,
+        memory: impl FnOnce(&mut Self, u64) -> Option<MemoryGuard>,
+    ) -> Next {
+        match delivery {
+            Delivery::Deliver => {
+                let memory = memory(self, len);
+                let message = SharedMessage::holding(message, len, memory);
+                Next::Received(Received::Message(message))
             }
-        }))
+            Delivery::Consumed => Next::Handled,
+        }
+    }
+
+    fn split_off(&mut self, len: u64) -> Option<MemoryGuard> {
+        self.memory.as_mut().map(|memory| memory.split_off(len))
     }
 
     fn check_progress(&self, session: &mut impl LockSession, now: Instant) {
@@ -243,6 +391,8 @@ impl Inlet {
 pub(super) enum Next {
     /// Something for the program.
     Received(Received),
+    /// A part of a block, where blocks are [announced](Inlet::announce_blocks).
+    Block(BlockPart),
     /// The session's own business.
     Handled,
     /// The frames that have come are done.

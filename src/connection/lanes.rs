@@ -99,6 +99,30 @@ impl Lanes {
         room
     }
 
+    /// Queues what is left of small frames that were written in one go, of which `written` bytes have gone. Nothing else may be waiting.
+    pub(super) fn put_rest(
+        &mut self,
+        frames: impl Iterator<Item = EncodedFrame>,
+        mut written: usize,
+        deadline: impl Fn(usize) -> Instant,
+    ) {
+        for frame in frames {
+            let len = frame.len();
+            if self.begun.is_some() {
+                self.push_back(Lane::Reply, frame);
+            } else if written < len {
+                let deadline = deadline(len);
+                self.begun = Some(BegunFrame {
+                    frame,
+                    written,
+                    deadline,
+                });
+            } else {
+                written -= len;
+            }
+        }
+    }
+
     fn push_front(&mut self, lane: Lane, frame: EncodedFrame) {
         *self.bytes_mut(lane) += frame.len();
         self.queue_mut(lane).push_front(frame);
@@ -309,6 +333,22 @@ mod tests {
             lanes.put_back(batch, written, |_| now);
         }
         stream
+    }
+
+    #[test]
+    fn of_frames_written_in_one_go_the_rest_follows_whole_and_in_order() {
+        let frames: Vec<_> = (0..4).map(|n| frame("reply", n * 7)).collect();
+        let whole: Vec<u8> = frames
+            .iter()
+            .flat_map(|f| [f.header(), f.payload()].concat())
+            .collect();
+        for written in 0..whole.len() {
+            let mut lanes = Lanes::default();
+            lanes.put_rest(frames.iter().cloned(), written, |_| Instant::now());
+            assert_eq!(lanes.bytes(), whole.len() - written);
+            let stream = [&whole[..written], &drain(&mut lanes, usize::MAX)].concat();
+            assert_eq!(stream, whole, "{written} bytes written");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! - [`Supervisor`] opens connections again that were lost, as its [`RestartPlan`] says.
 
 mod actor;
+mod block_reader;
 mod blocking;
 mod config;
 mod dial;
@@ -28,6 +29,7 @@ pub use actor::{
     ConnectionStatistics, PeerConnectionActor, PeerConnectionCommand, PeerConnectionHandle,
     PeerConnectionSetup,
 };
+pub use block_reader::{BlockReader, BlockVisitor};
 pub use blocking::Connection;
 pub use config::ConnectionConfig;
 pub use dial::resolve;

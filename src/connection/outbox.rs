@@ -6,19 +6,23 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::ConnectionConfig;
-use super::lanes::{BegunFrame, Lane, Lanes, Written};
+use super::lanes::{Lane, Lanes, Written};
 use super::progress::write_deadline;
 use super::stream::{Stream, is_cut};
 use super::traffic::TrafficCounters;
 use crate::network::Magic;
 use crate::session::DisconnectReason;
-use crate::wire::{Encode, EncodedFrame, Message, SMALL_FRAME, encode_frame};
+use crate::wire::{BASIC_HEADER_LEN, Encode, EncodedFrame, Message, SMALL_FRAME, encode_frame};
 
 /// How large a buffer for encoding is kept from one message to the next, in bytes.
 const KEPT_SCRATCH: usize = 4 * 1024;
@@ -36,6 +40,8 @@ struct Shared {
     magic: Magic,
     counters: Arc<TrafficCounters>,
     state: Mutex<State>,
+    /// Whether there is a reason in `state`: to be asked without the lock.
+    is_closed: AtomicBool,
     /// Told when something was written, or the outbox closed.
     room: Condvar,
     /// Told when something is to be written, or the outbox closed.
@@ -125,6 +131,7 @@ impl Outbox {
             magic: config.magic(),
             counters,
             state: Mutex::new(State::new(config)),
+            is_closed: AtomicBool::new(false),
             room: Condvar::new(),
             work: Condvar::new(),
         };
@@ -138,7 +145,7 @@ impl Outbox {
     pub(super) fn send(&self, message: &Message, deadline: Instant) -> Result<(), NotTaken> {
         if message.encoded_len() < SMALL_FRAME {
             let mut state = self.shared.state.lock();
-            if self.write_small(&mut state, message)? {
+            if self.write_small(&mut state, std::slice::from_ref(message))? {
                 return Ok(());
             }
         }
@@ -161,22 +168,26 @@ impl Outbox {
         self.push(state, frame)
     }
 
-    /// Sends a reply of the protocol: never waits. A peer that has left too many unread is at its end.
-    pub(super) fn reply(&self, message: &Message) -> Result<(), NotTaken> {
+    /// Sends replies of the protocol, together if they are small: never waits. A peer that has left too many unread is at its end.
+    pub(super) fn reply(&self, messages: &[Message]) -> Result<(), NotTaken> {
         let mut state = self.shared.state.lock();
-        if self.write_small(&mut state, message)? {
+        let len: u64 = messages.iter().map(Encode::encoded_len).sum();
+        if len < SMALL_FRAME && self.write_small(&mut state, messages)? {
             return Ok(());
         }
-        let frame = EncodedFrame::new(self.shared.magic, message);
-        let len = frame.len();
-        if !state.lanes.push_reply(frame) {
-            let waiting = state.lanes.bytes() as u64;
-            let reason = DisconnectReason::SlowReader { waiting };
-            self.shared.close(&mut state, reason.clone());
-            return Err(NotTaken::Closed(reason));
+        for message in messages {
+            let frame = EncodedFrame::new(self.shared.magic, message);
+            let len = frame.len();
+            if !state.lanes.push_reply(frame) {
+                let waiting = state.lanes.bytes() as u64;
+                let reason = DisconnectReason::SlowReader { waiting };
+                self.shared.close(&mut state, reason.clone());
+                return Err(NotTaken::Closed(reason));
+            }
+            self.shared.counters.add_message_out(message.command(), len);
+            self.set_off(&mut state)?;
         }
-        self.shared.counters.add_message_out(message.command(), len);
-        self.set_off(state)
+        Ok(())
     }
 
     /// Other bounds hold from now on. What waits already stays, and a frame that has begun keeps its deadline.
@@ -214,7 +225,15 @@ impl Outbox {
 
     /// Why nothing is sent any more, if so.
     pub(super) fn closed(&self) -> Option<DisconnectReason> {
+        if !self.is_closed() {
+            return None;
+        }
         self.shared.state.lock().closed.clone()
+    }
+
+    /// Whether nothing is sent any more. Costs nothing.
+    pub(super) fn is_closed(&self) -> bool {
+        self.shared.is_closed.load(Acquire)
     }
 
     /// Ends the outbox, drops what waits, and shuts the socket down. The first reason counts. Never blocks.
@@ -230,8 +249,8 @@ impl Outbox {
         }
     }
 
-    /// Writes a small message at once if nothing else is on its way; returns whether that was so.
-    fn write_small(&self, state: &mut State, message: &Message) -> Result<bool, NotTaken> {
+    /// Writes small messages at once if nothing else is on its way; returns whether that was so.
+    fn write_small(&self, state: &mut State, messages: &[Message]) -> Result<bool, NotTaken> {
         if let Some(reason) = &state.closed {
             return Err(NotTaken::Closed(reason.clone()));
         }
@@ -240,7 +259,9 @@ impl Outbox {
         }
         let mut scratch = std::mem::take(&mut state.scratch);
         scratch.clear();
-        encode_frame(self.shared.magic, message, &mut scratch);
+        for message in messages {
+            encode_frame(self.shared.magic, message, &mut scratch);
+        }
         let written = self.shared.stream.write_now(&[io::IoSlice::new(&scratch)]);
         let whole = scratch.len();
         // A quiet peer holds no large buffer.
@@ -254,19 +275,18 @@ impl Outbox {
         });
         self.shared.note(state, written)?;
         if bytes < whole {
-            // Rare: the system's buffer is full. What is left waits as a frame of its own.
-            let frame = EncodedFrame::new(self.shared.magic, message);
-            let deadline = state.bounds.deadline(frame.len());
-            state.lanes.begun = Some(BegunFrame {
-                frame,
-                written: bytes,
-                deadline,
-            });
+            // Rare: the system's buffer is full.
+            let frame = |message| EncodedFrame::new(self.shared.magic, message);
+            let bounds = state.bounds;
+            let deadline = |len| bounds.deadline(len);
+            let frames = messages.iter().map(frame);
+            state.lanes.put_rest(frames, bytes, deadline);
             self.wake_writer(state);
         }
-        self.shared
-            .counters
-            .add_message_out(message.command(), whole);
+        for message in messages {
+            let len = BASIC_HEADER_LEN + message.encoded_len() as usize;
+            self.shared.counters.add_message_out(message.command(), len);
+        }
         Ok(true)
     }
 
@@ -277,17 +297,17 @@ impl Outbox {
         let (command, len) = (frame.command(), frame.len());
         state.lanes.push_back(Lane::Bulk, frame);
         self.shared.counters.add_message_out(command, len);
-        self.set_off(state)
+        self.set_off(&mut state)
     }
 
     /// Sees to it that what has just been queued is written: at once if nothing was before it.
-    fn set_off(&self, mut state: MutexGuard<'_, State>) -> Result<(), NotTaken> {
+    fn set_off(&self, state: &mut State) -> Result<(), NotTaken> {
         let alone = state.in_flight == (0, 0) && state.lanes.len() == 1;
         if alone && Stream::WRITES_WITHOUT_WAITING {
-            self.shared.write_now(&mut state)?;
+            self.shared.write_now(state)?;
         }
         if !state.lanes.is_empty() {
-            self.wake_writer(&mut state);
+            self.wake_writer(state);
         }
         Ok(())
     }
@@ -336,6 +356,7 @@ impl Shared {
 
     fn close(&self, state: &mut State, reason: DisconnectReason) {
         state.closed.get_or_insert(reason);
+        self.is_closed.store(true, Release);
         state.lanes = Lanes::default();
         self.stream.shut_down();
         self.room.notify_all();

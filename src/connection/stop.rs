@@ -1,5 +1,9 @@
 //! The one signal that ends every wait of a peer.
 
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -15,6 +19,8 @@ pub(super) enum Never {}
 #[derive(Debug)]
 pub(super) struct Stop {
     state: Mutex<State>,
+    /// Whether there is a reason: to be asked without the lock.
+    is_set: AtomicBool,
     signal: Receiver<Never>,
 }
 
@@ -31,7 +37,11 @@ impl Stop {
             reason: None,
             sender: Some(sender),
         });
-        Self { state, signal }
+        Self {
+            state,
+            is_set: AtomicBool::new(false),
+            signal,
+        }
     }
 
     /// Gives the signal. The first reason counts.
@@ -39,11 +49,20 @@ impl Stop {
         let mut state = self.state.lock();
         state.reason.get_or_insert(reason);
         state.sender = None;
+        self.is_set.store(true, Release);
     }
 
     /// Why to stop, once the signal is given.
     pub(super) fn reason(&self) -> Option<DisconnectReason> {
+        if !self.is_set() {
+            return None;
+        }
         self.state.lock().reason.clone()
+    }
+
+    /// Whether the signal is given. Costs nothing.
+    pub(super) fn is_set(&self) -> bool {
+        self.is_set.load(Acquire)
     }
 
     /// A channel that ends when the signal is given.

@@ -51,7 +51,7 @@ impl Expectations {
             | Message::CompactBlock(_)
             | Message::BlockTransactions(_)
             | Message::Hdrsen(_)
-            | Message::MerkleBlock(_) => self.blocks = self.blocks.saturating_sub(1),
+            | Message::MerkleBlock(_) => self.on_block(),
             Message::Tx(_) => self.transactions = self.transactions.saturating_sub(1),
             Message::NotFound(missing) => {
                 for entry in &missing.inventory {
@@ -61,6 +61,11 @@ impl Expectations {
             }
             _ => {}
         }
+    }
+
+    /// A block has come, in whatever form.
+    pub(super) fn on_block(&mut self) {
+        self.blocks = self.blocks.saturating_sub(1);
     }
 
     pub(super) fn expected(&self) -> Expected {

@@ -65,8 +65,18 @@ impl Command {
 
     /// The name without its padding.
     pub fn name(&self) -> &str {
+        // Nothing but NUL stands behind the first one.
+        let len = (u128::BITS - self.to_number().leading_zeros()).div_ceil(8) as usize;
         // Only printable ASCII gets in.
-        std::str::from_utf8(text_before_nul(&self.0)).unwrap_or_default()
+        std::str::from_utf8(&self.0[..len]).unwrap_or_default()
+    }
+
+    /// All its bytes as one number, the first as the lowest: compared at once.
+    pub(super) const fn to_number(self) -> u128 {
+        let mut number = [0; 16];
+        let (bytes, _) = number.split_at_mut(Self::LEN);
+        bytes.copy_from_slice(&self.0);
+        u128::from_le_bytes(number)
     }
 
     /// The twelve bytes on the wire.

@@ -105,9 +105,10 @@ pub use command::{BadCommand, Command};
 pub use compact_size::{MAX_COMPACT_SIZE, compact_size_len, write_compact_size};
 pub use decode::{Decode, DecodeError, Reader};
 pub use encode::Encode;
+pub(crate) use frame::Found;
 pub use frame::{
-    BASIC_HEADER_LEN, DropCause, EXTENDED_HEADER_LEN, EncodedFrame, ForeignMagic, Frame,
-    FrameError, FrameReader, Incoming, SMALL_FRAME, encode_frame,
+    BASIC_HEADER_LEN, BLOCK_CHUNK, DropCause, EXTENDED_HEADER_LEN, EncodedFrame, ForeignMagic,
+    Frame, FrameError, FrameReader, Incoming, SMALL_FRAME, encode_frame,
 };
 pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid, sha256d};
 pub use header_chain::{Extended, HeaderChain, HeaderChainError};
@@ -121,6 +122,7 @@ pub use merkle::{
     MatchedTransaction, MerkleAccumulator, MerkleProof, MerkleProofError, MerkleProofNode,
     MerkleProofTarget, PartialMerkleTree, PartialMerkleTreeError, TxOrId, merkle_root,
 };
+pub(crate) use message::MessageNumber;
 pub use message::{
     Addr, Alert, Authch, Authresp, BlockTransactions, CompactBlock, CompactBlockError, CreateStrm,
     DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError, EnrichedHeader,

@@ -6,10 +6,12 @@
 //! of both.
 
 mod peers;
+mod programs;
 mod samples;
 mod timing;
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use bitcoin::hashes::Hash as _;
 use bitcoin::p2p::Address;
@@ -26,8 +28,14 @@ use peers::{
     decode_bitcoin, decode_bitcoin_headers, decode_sv, encode_bitcoin_headers, encoding,
     encoding_bitcoin, encoding_sv, sum_bitcoin, sum_ours, sum_sv,
 };
+use programs::{readable, repeated, without_drop};
 use samples::Random;
-use timing::{Program, in_turns, readable, repeated, without_drop};
+use timing::{Program, Turns, in_turns};
+
+const TURNS: Turns = Turns {
+    turn: Duration::from_millis(1),
+    all: Duration::from_secs(2),
+};
 
 fn main() {
     println!(
@@ -44,7 +52,7 @@ fn main() {
 }
 
 fn row(work: &str, aim: f64, programs: [Program<'_>; 3]) {
-    let (times, [_, bitcoin, sv]) = in_turns(programs);
+    let (times, [_, bitcoin, sv]) = in_turns(&TURNS, programs);
     let [ours, theirs, svs] = times.map(readable);
     println!("| {work} | {ours} | {theirs} | {svs} | {bitcoin:.1} | {sv:.1} | {aim} |");
 }

@@ -8,7 +8,8 @@ use bitcoin::hashes::Hash as _;
 use bsv_p2p::wire::Block;
 use sv::util::Serializable;
 
-use crate::timing::{Program, repeated};
+use crate::programs::repeated;
+use crate::timing::Program;
 
 /// A program that encodes into one buffer again and again, after checking that it gives `expected`.
 pub(crate) fn encoding<'a>(

@@ -6,8 +6,9 @@ use std::io;
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    BASIC_HEADER_LEN, BadCommand, Command, DropCause, EXTENDED_HEADER_LEN, Frame, FrameError,
-    FrameReader, Incoming, Message, PayloadLimits, Ping, SMALL_FRAME, encode_frame,
+    BASIC_HEADER_LEN, BadCommand, BlockHash, BlockHeader, Command, DropCause, EXTENDED_HEADER_LEN,
+    Frame, FrameError, FrameReader, Incoming, Message, PayloadLimits, Ping, SMALL_FRAME,
+    encode_frame,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -58,6 +59,7 @@ fn any_frame() -> impl Strategy<Value = (Vec<u8>, Incoming)> {
         let passed_over = Incoming::PassedOver {
             command: Command::new(command),
             len: len as u64,
+            block: block_of(command, &payload),
         };
         match kind {
             0 => {
@@ -463,6 +465,7 @@ fn a_payload_above_what_is_buffered_is_passed_over_and_the_next_frame_comes() {
                 Incoming::PassedOver {
                     command: Command::new("block"),
                     len: len as u64,
+                    block: block_of("block", &payload),
                 }
             };
             let expected = vec![first, frame("ping", &[7; 8], false)];
@@ -607,4 +610,10 @@ fn a_long_message_in_pieces_of_one_byte_costs_work_in_proportion_to_its_length()
     assert!(matches!(frame, Incoming::Frame(frame) if frame.payload.len() == LEN));
     // A copy of what has come for every byte would be 2,000 GB.
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
+/// The name of the block that a payload begins with, if it is to be one.
+fn block_of(command: &str, payload: &[u8]) -> Option<BlockHash> {
+    let header = payload.first_chunk().filter(|_| command == "block")?;
+    Some(BlockHeader::from_bytes(header).hash())
 }

@@ -14,5 +14,6 @@ mod properties;
 mod rules;
 mod serde_forms;
 mod serde_limits;
+mod streamed_blocks;
 mod support;
 mod text;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad_input;
+mod block_reader;
 mod both_ways;
 mod delivery;
 mod events;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bsv_p2p::local_node::BlockTemplate;
 use bsv_p2p::session::{DisconnectReason, SendRefused};
 use bsv_p2p::wire::{Block, BlockError, BlockHash, Inventory, Message, NotFound, Ping, Pong, Tx};
-use bsv_p2p::{Connection, Error, Network, Wait};
+use bsv_p2p::{BlockFault, Connection, Error, Network, Wait};
 
 use crate::answers::{addr, block_question, getdata, header_on, headers, mined, not_found, tx};
 use crate::harness::{config, connected, message, numbered, reason_of};
@@ -209,7 +209,9 @@ fn a_block_whose_content_is_not_what_its_header_says_is_a_bad_one() {
         error.to_string(),
         format!("{address}: block {hash} has wrong content: {mismatch}")
     );
-    assert!(matches!(error, Error::BadBlock { error, .. } if *error == mismatch));
+    assert!(
+        matches!(error, Error::BadBlock { error, .. } if *error == BlockFault::Content(mismatch))
+    );
 }
 
 #[test]

@@ -153,6 +153,45 @@ fn around_the_pong(peer: &mut RawPeer, messages: usize) -> (Vec<u32>, Vec<u32>) 
 }
 
 #[test]
+fn pings_that_come_together_are_all_answered_in_order_however_little_the_system_takes() {
+    const PINGS: u64 = 2_000;
+    let pings: Vec<u8> = (1..=PINGS)
+        .flat_map(|nonce| frame(&Ping::new(nonce).into()))
+        .collect();
+    let actors = [
+        Actor::connected(&config()),
+        Actor::connected_narrowly(&config()),
+    ];
+    for (actor, mut peer) in actors {
+        let sent = actor.handle.traffic().messages_out;
+        peer.send_bytes(&pings);
+        wait_until("the pongs are sent, or wait", || {
+            actor.handle.traffic().messages_out == sent + PINGS
+        });
+        for nonce in 1..=PINGS {
+            assert_eq!(peer.expect("pong"), Message::Pong(Pong::new(nonce)));
+        }
+        wait_until("nothing waits", || actor.handle.queued() == (0, 0));
+    }
+}
+
+#[test]
+fn answers_to_pings_go_before_what_came_behind_them_is_told() {
+    let (actor, mut peer) = Actor::connected(&config());
+    let sent = actor.handle.traffic().messages_out;
+    let mut together: Vec<u8> = (1..=3)
+        .flat_map(|nonce| frame(&Ping::new(nonce).into()))
+        .collect();
+    together.extend(frame(&numbered(7, 100)));
+    peer.send_bytes(&together);
+    assert_eq!(number_of(&actor.next_message()), Some(7));
+    assert_eq!(actor.handle.traffic().messages_out, sent + 3);
+    for nonce in 1..=3 {
+        assert_eq!(peer.expect("pong"), Message::Pong(Pong::new(nonce)));
+    }
+}
+
+#[test]
 fn a_pong_goes_right_behind_the_frame_that_is_being_written() {
     const MESSAGES: u32 = 30;
     // The frames lie around the size up to which several are gathered into one write.

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ending;
 use super::shared::{Link, Shared};
+use super::streaming::Streaming;
 use crate::connection::event_bus::{Delivery, DeliveryLimits, Signals};
 use crate::connection::inlet::{Inlet, LockSession, Next, Received};
 use crate::connection::outbox::Outbox;
 use crate::connection::stream::{ReadWait, Stream, is_timeout};
 use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
-use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
+use crate::event::{BitcoinMessageEvent, ControlEvent};
 use crate::memory::MemoryGuard;
 use crate::session::{
     ConnectionState, DisconnectReason, Output, Session, SessionEvent, TransportEnd,
@@ -25,12 +26,13 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Runs a life of a connection to its end and tells of it. A panic ends this connection and nothing else.
 pub(super) fn run(shared: &Arc<Shared>, accepted: Option<TcpStream>, slot: Option<SlotGuard>) {
     let mut delivery = shared.delivery.lock();
+    let mut streaming = Streaming::default();
     let life = AssertUnwindSafe(|| {
         let mut events = Events {
             delivery: &mut delivery,
             signals: shared.signals(),
         };
-        live(shared, accepted, &mut events)
+        live(shared, accepted, &mut events, &mut streaming)
     });
     let reason = catch_unwind(life).unwrap_or(DisconnectReason::Bug);
     let reason = {
@@ -40,6 +42,7 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<TcpStream>, slot: Optio
         session.end().cloned().unwrap_or(reason)
     };
     shared.requests.close(&reason);
+    streaming.cut(&reason);
     if let Some(link) = shared.remove_link() {
         link.outbox.close(reason.clone());
         link.outbox.join();
@@ -64,7 +67,12 @@ impl Events<'_> {
 }
 
 /// Connects, then reads and answers until one side ends it. Returns why.
-fn live(shared: &Shared, accepted: Option<TcpStream>, events: &mut Events<'_>) -> DisconnectReason {
+fn live(
+    shared: &Shared,
+    accepted: Option<TcpStream>,
+    events: &mut Events<'_>,
+    streaming: &mut Streaming,
+) -> DisconnectReason {
     let mut config_version = shared.config_version();
     let config = shared.config();
     let link = match connect(shared, &config, accepted, events) {
@@ -74,12 +82,10 @@ fn live(shared: &Shared, accepted: Option<TcpStream>, events: &mut Events<'_>) -
     let mut inlet = Inlet::new(&config, shared.counters.clone());
     inlet.count_memory(MemoryGuard::new(shared.memory.clone()));
     drop(config);
+    let streams = Arc::downgrade(&link);
     let link = &*link;
     let mut session = Locked { shared, link };
     loop {
-        if let Some(reason) = drain(shared, link, events) {
-            return reason;
-        }
         if shared.config_version() != config_version {
             config_version = shared.config_version();
             let config = shared.config();
@@ -90,23 +96,41 @@ fn live(shared: &Shared, accepted: Option<TcpStream>, events: &mut Events<'_>) -
             // It has been checked when it was set.
             let _ = session.with(|session| session.update_config(config.session.clone()));
         }
+        let now = Instant::now();
+        let deadline = look_at_clock(shared, link, now);
+        if let Some(reason) = drain(shared, link, events) {
+            return reason;
+        }
         wait_for_subscribers(link, events, &mut session, &mut inlet);
         if !inlet.has_memory()
             && let Err(reason) = wait_for_memory(shared, events, &mut session, &mut inlet)
         {
             return reason;
         }
-        let deadline = session.with(|session| session.next_deadline());
         let deadline = events.delivery.wake_by(deadline);
-        if inlet.read(&link.stream, &mut session, deadline) {
+        if inlet.read(&link.stream, &mut session, deadline, now) {
+            inlet.announce_blocks(shared.requests.any_block_reader());
             loop {
                 let next = inlet.next(&mut session);
-                if let Some(reason) = drain(shared, link, events) {
+                if (inlet.has_output() || shared.stop.is_set() || link.outbox.is_closed())
+                    && let Some(reason) = drain(shared, link, events)
+                {
                     return reason;
                 }
                 match next {
                     Next::NeedsMore => break,
                     Next::Handled => {}
+                    Next::Block(part) => {
+                        let streamed = streaming.take(part, shared, &streams, &mut inlet);
+                        match streamed {
+                            Ok(None) => {}
+                            Ok(Some((from, until))) => {
+                                session.with(|session| session.on_pause(from, until));
+                                inlet.on_pause(until.saturating_duration_since(from));
+                            }
+                            Err(reason) => return reason,
+                        }
+                    }
                     Next::Received(received) => {
                         let Some(ordinary) = shared.requests.on_received(received) else {
                             continue;
@@ -120,7 +144,6 @@ fn live(shared: &Shared, accepted: Option<TcpStream>, events: &mut Events<'_>) -
             events.delivery.lend(&events.signals);
         }
         events.delivery.on_wake(&events.signals);
-        look_at_clock(shared, link);
     }
 }
 
@@ -246,22 +269,21 @@ fn connect(
 /// Does what the session wants. Returns the reason once the connection is at its end.
 fn drain(shared: &Shared, link: &Link, events: &mut Events<'_>) -> Option<DisconnectReason> {
     let mut session = Locked { shared, link };
-    let mut last_words = false;
     // Told behind what is sent: a program that answers an event at once shall not overtake that.
-    let mut news = Vec::new();
-    let mut end = None;
-    while end.is_none()
-        && let Some(output) = session.with(|session| session.poll_output())
-    {
-        match output {
-            Output::Send(message) => {
-                // If it is not taken, the outbox is closed, and says below why.
-                let _ = link.outbox.reply(&message);
-                last_words = true;
+    let (mut replies, mut news, mut end) = (Vec::new(), Vec::new(), None);
+    session.with(|session| {
+        while let Some(output) = session.poll_output() {
+            match output {
+                Output::Send(message) => replies.push(message),
+                Output::Event(event) => news.push(event),
+                Output::Close(reason) => end = Some(reason),
             }
-            Output::Event(event) => news.push(event),
-            Output::Close(reason) => end = Some(reason),
         }
+    });
+    let last_words = !replies.is_empty();
+    if last_words {
+        // If they are not taken, the outbox is closed, and says below why.
+        let _ = link.outbox.reply(&replies);
     }
     for event in news {
         tell(shared, events, event);
@@ -335,33 +357,34 @@ fn tell(shared: &Shared, events: &mut Events<'_>, event: SessionEvent) {
 fn deliver(shared: &Shared, events: &mut Events<'_>, received: Received) {
     let (peer_id, address) = (shared.peer_id, shared.address);
     match received {
-        Received::Message(message, weight) => {
-            let message = SharedMessage::holding(message, weight.len, weight.memory);
+        Received::Message(message) => {
             let event = BitcoinMessageEvent { peer_id, message };
             events.delivery.message(event, &events.signals);
         }
-        Received::PassedOver { command, len } => events.control(ControlEvent::PayloadPassedOver {
-            peer_id,
-            address,
-            command,
-            len,
-        }),
+        Received::PassedOver { command, len, .. } => {
+            events.control(ControlEvent::PayloadPassedOver {
+                peer_id,
+                address,
+                command,
+                len,
+            })
+        }
     }
 }
 
-fn look_at_clock(shared: &Shared, link: &Link) {
+/// Returns when to look again.
+fn look_at_clock(shared: &Shared, link: &Link, now: Instant) -> Option<Instant> {
     let mut session = shared.session.lock();
-    let now = Instant::now();
-    if session
-        .next_deadline()
-        .is_some_and(|deadline| now >= deadline)
-    {
-        // A large frame of ours that moves holds an answer back as well.
-        if session.state() == ConnectionState::Connected
-            && let Some(transfer) = link.outbox.last_transfer()
-        {
-            session.on_transfer(transfer);
-        }
-        session.on_timeout(now);
+    let deadline = session.next_deadline()?;
+    if now < deadline {
+        return Some(deadline);
     }
+    // A large frame of ours that moves holds an answer back as well.
+    if session.state() == ConnectionState::Connected
+        && let Some(transfer) = link.outbox.last_transfer()
+    {
+        session.on_transfer(transfer);
+    }
+    session.on_timeout(now);
+    session.next_deadline()
 }

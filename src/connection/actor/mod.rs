@@ -10,6 +10,7 @@ mod setup;
 mod shared;
 mod stage;
 mod statistics;
+mod streaming;
 #[cfg(test)]
 mod subscriber_tests;
 

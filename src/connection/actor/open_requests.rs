@@ -18,6 +18,8 @@ pub(super) struct OpenRequests {
     table: Mutex<Requests>,
     /// How many requests are open: to be asked without the lock.
     open: AtomicUsize,
+    /// How many of them read a block while it arrives, and wait for it to begin.
+    block_readers: AtomicUsize,
     /// Told when a request is opened.
     opened: (Sender<()>, Receiver<()>),
     /// Held from entering a question in the table until it is sent, where answers are told apart by the order in which
@@ -34,6 +36,7 @@ impl OpenRequests {
             genesis,
             table: Mutex::new(empty_table(genesis)),
             open: AtomicUsize::new(0),
+            block_readers: AtomicUsize::new(0),
             opened: bounded(1),
             sending: Mutex::new(()),
             headers: Mutex::new(()),
@@ -48,6 +51,11 @@ impl OpenRequests {
     /// Whether somebody waits for an answer. Costs nothing.
     pub(super) fn any(&self) -> bool {
         self.open.load(SeqCst) > 0
+    }
+
+    /// Whether somebody waits for a block to begin. Costs nothing.
+    pub(super) fn any_block_reader(&self) -> bool {
+        self.block_readers.load(SeqCst) > 0
     }
 
     /// How many requests are open.
@@ -65,6 +73,7 @@ impl OpenRequests {
         let mut table = self.table.lock();
         let result = call(&mut table);
         let open = table.open();
+        self.block_readers.store(table.block_readers(), SeqCst);
         if self.open.swap(open, SeqCst) < open {
             // Full means that it is told already.
             let _ = self.opened.0.try_send(());
@@ -75,7 +84,7 @@ impl OpenRequests {
     /// Something has come. What answers no question is given back.
     pub(super) fn on_received(&self, received: Received) -> Option<Received> {
         let concerns = match &received {
-            Received::Message(message, _) => match message {
+            Received::Message(message) => match &**message {
                 Message::Headers(_) | Message::Block(_) | Message::Tx(_) | Message::Addr(_) => {
                     self.any()
                 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::handle::PeerConnectionHandle;
 use super::patience::Patience;
+use crate::connection::block_reader::BlockReader;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
 use crate::error::{Error, Wait};
 use crate::session::{PROTOCOL_VERSION, Receiver};
@@ -97,6 +98,25 @@ impl PeerConnectionHandle {
         };
         let block = self.wait_for(&asked, patience)?;
         check_block(block, hash, || self.name())
+    }
+
+    /// Asks for a block of whatever size, and returns as soon as its header has come: the rest is read while it arrives.
+    ///
+    /// [`BlockReader`] says what becomes of the connection meanwhile. Blocks at most for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`].
+    pub fn block_reader(&self, hash: BlockHash, timeout: Duration) -> Result<BlockReader, Error> {
+        let patience = Patience::new(timeout);
+        let asked = {
+            let sending = self.shared.requests.sending(patience.deadline);
+            let _sending = sending.ok_or_else(|| self.timed_out(Wait::Write, patience))?;
+            let (asked, question) = self.enter(|requests| requests.ask_block_reader(hash))?;
+            self.send_questions([question.into()], &asked, patience)?;
+            asked
+        };
+        self.wait_for(&asked, patience)
     }
 
     /// Asks for transactions; returns them in the order of `txids`, with `None` for what the peer does not have.

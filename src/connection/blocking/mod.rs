@@ -159,8 +159,8 @@ impl Connection {
             let mut looked = false;
             loop {
                 match connection.kept.pop() {
-                    Some(Received::Message(message, _)) => return Ok(Some(message)),
-                    Some(Received::PassedOver { command, len }) => {
+                    Some(Received::Message(message)) => return Ok(Some(message.into_parts().0)),
+                    Some(Received::PassedOver { command, len, .. }) => {
                         log::warn!(
                             "{}: a {command} of {len} bytes was too long",
                             connection.name

@@ -23,7 +23,10 @@ impl Connection {
             let again = (!self.unsent.is_empty()).then(|| now + WRITE_WAIT);
             let deadlines = [deadline, self.session.next_deadline(), again];
             let deadline = deadlines.into_iter().flatten().min();
-            if self.inlet.read(&self.stream, &mut self.session, deadline) {
+            if self
+                .inlet
+                .read(&self.stream, &mut self.session, deadline, now)
+            {
                 self.take_arrivals()?;
             }
         }
@@ -41,7 +44,8 @@ impl Connection {
                         self.kept.push(ordinary);
                     }
                 }
-                Next::Handled => {}
+                // Nobody is told of blocks before they are whole.
+                Next::Handled | Next::Block(_) => {}
                 Next::NeedsMore => return self.drain(),
             }
             self.drain()?;

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::failure::Failure;
 use super::questions::{Questions, Waiter};
+use crate::connection::block_reader::BlockReader;
 use crate::session::DisconnectReason;
 use crate::wire::{Block, BlockHash, GetData, Inventory, Txid};
 
@@ -16,6 +17,8 @@ pub(super) const MAX_LEFT: usize = 64;
 #[derive(Debug)]
 pub(super) struct Blocks {
     open: Questions<BlockQuestion, Block>,
+    /// Blocks that are to be read while they arrive, of whatever size.
+    readers: Questions<BlockHash, BlockReader>,
     /// Questions that were given up, and whose answers may still come.
     left: BTreeSet<u64>,
     /// What the transactions that nobody has begin with.
@@ -40,19 +43,51 @@ impl Blocks {
     pub(super) fn new(seed: [u8; 16]) -> Self {
         Self {
             open: Questions::default(),
+            readers: Questions::default(),
             left: BTreeSet::new(),
             seed,
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.open.len()
+        self.open.len() + self.readers.len()
+    }
+
+    /// How many blocks are to be read while they arrive and have not begun to.
+    pub(super) fn readers(&self) -> usize {
+        self.readers.len()
+    }
+
+    pub(super) fn ask_reader(
+        &mut self,
+        id: u64,
+        hash: BlockHash,
+        waiter: Waiter<BlockReader>,
+    ) -> GetData {
+        self.readers.open(id, hash, waiter);
+        self.question(id, hash)
     }
 
     pub(super) fn ask(&mut self, id: u64, hash: BlockHash, waiter: Waiter<Block>) -> GetData {
         let seen = None;
         self.open.open(id, BlockQuestion { hash, seen }, waiter);
+        self.question(id, hash)
+    }
+
+    fn question(&self, id: u64, hash: BlockHash) -> GetData {
         GetData::from(vec![Inventory::Block(hash), Inventory::Tx(self.end_of(id))])
+    }
+
+    /// A block begins to arrive: who reads it meanwhile, if somebody does. The oldest question has it, of whichever kind.
+    pub(super) fn claim(&mut self, hash: BlockHash) -> Option<Waiter<BlockReader>> {
+        let reader = self.readers.first(|wanted| *wanted == hash)?;
+        let whole = self.open.first(|question| question.hash == hash);
+        if whole.is_some_and(|whole| whole < reader) {
+            return None;
+        }
+        let (_, waiter) = self.readers.take(reader)?;
+        self.settle(reader);
+        Some(waiter)
     }
 
     /// A block names itself: one that an earlier question brings is as good.
@@ -86,12 +121,22 @@ impl Blocks {
 
     /// The peer names the block itself.
     pub(super) fn on_missing(&mut self, hash: BlockHash) -> bool {
-        let id = self.open.first(|question| question.hash == hash);
-        id.is_some_and(|id| self.end_without_copy(id))
+        let whole = self.open.first(|question| question.hash == hash);
+        let reader = self.readers.first(|wanted| *wanted == hash);
+        let oldest = whole.into_iter().chain(reader).min();
+        oldest.is_some_and(|id| self.end_without_copy(id))
     }
 
-    /// A node answers in the order in which it was asked: the block that was too long belongs to the oldest question.
-    pub(super) fn on_passed_over(&mut self, len: u64) -> bool {
+    /// A block was too long to be kept. One that does not say which it is belongs to the oldest question, as a node answers in the order in
+    /// which it was asked.
+    pub(super) fn on_passed_over(&mut self, len: u64, block: Option<BlockHash>) -> bool {
+        if let Some(hash) = block {
+            let asked = self.open.first(|question| question.hash == hash);
+            if let Some(id) = asked {
+                self.open.end(id, Err(Failure::TooLarge(len)));
+            }
+            return asked.is_some();
+        }
         let open = self.open.first(|_| true);
         let Some(id) = open.filter(|id| self.left.first().is_none_or(|left| id < left)) else {
             self.left.pop_first();
@@ -102,31 +147,39 @@ impl Blocks {
     }
 
     pub(super) fn give_up(&mut self, id: u64) {
-        let Some((question, waiter)) = self.open.take(id) else {
+        let open = self.open.take(id);
+        if open.is_none() && self.readers.take(id).is_none() {
             return;
-        };
+        }
         if self.left.len() == MAX_LEFT {
             self.left.pop_first();
         }
         self.left.insert(id);
-        if let Some(block) = question.seen {
+        if let Some((BlockQuestion { seen, .. }, waiter)) = open
+            && let Some(block) = seen
+        {
             waiter.answer(Ok(block));
         }
     }
 
     pub(super) fn withdraw(&mut self, id: u64) {
         self.open.take(id);
+        self.readers.take(id);
     }
 
     pub(super) fn close(&mut self, reason: &DisconnectReason) {
         self.open.close(reason);
+        self.readers.close(reason);
     }
 
     fn end_without_copy(&mut self, id: u64) -> bool {
-        let Some((question, waiter)) = self.open.take(id) else {
+        if let Some((question, waiter)) = self.open.take(id) {
+            waiter.answer(question.without_copy());
+        } else if let Some((hash, waiter)) = self.readers.take(id) {
+            waiter.answer(Err(Failure::NotFound(hash)));
+        } else {
             return false;
-        };
-        waiter.answer(question.without_copy());
+        }
         self.settle(id);
         true
     }

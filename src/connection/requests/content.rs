@@ -15,7 +15,7 @@ pub(in crate::connection) fn check_block(
         Err(error) => Err(Error::BadBlock {
             peer: peer(),
             hash,
-            error: Box::new(error),
+            error: Box::new(error.into()),
         }),
     }
 }

@@ -19,16 +19,18 @@ mod tests;
 
 pub(super) use self::content::check_block;
 pub(super) use self::failure::NotAsked;
-pub(super) use self::questions::Asked;
+pub(super) use self::questions::{Asked, Waiter};
 
 use std::time::Duration;
 
 use self::addresses::Addresses;
 use self::blocks::Blocks;
 use self::headers::HeaderQuestions;
-use self::questions::{Questions, Waiter};
+use self::questions::Questions;
 use self::transactions::{FoundTransactions, Transactions};
-use super::inlet::{Received, Weight};
+use super::block_reader::BlockReader;
+use super::inlet::Received;
+use crate::event::SharedMessage;
 use crate::session::DisconnectReason;
 use crate::wire::{
     Block, BlockHash, BlockHeader, Command, GetData, GetHeaders, Inventory, Message,
@@ -114,6 +116,26 @@ impl Requests {
         Ok((asked, question))
     }
 
+    /// A block is asked for that is to be read while it arrives: as [`Requests::ask_block`].
+    pub(super) fn ask_block_reader(
+        &mut self,
+        hash: BlockHash,
+    ) -> Result<(Asked<BlockReader>, GetData), NotAsked> {
+        let (asked, waiter) = self.admit()?;
+        let question = self.blocks.ask_reader(asked.id, hash, waiter);
+        Ok((asked, question))
+    }
+
+    /// How many blocks are to be read while they arrive and have not begun to.
+    pub(super) fn block_readers(&self) -> usize {
+        self.blocks.readers()
+    }
+
+    /// A block begins to arrive: who reads it meanwhile, if somebody does.
+    pub(super) fn claim_block(&mut self, hash: BlockHash) -> Option<Waiter<BlockReader>> {
+        self.blocks.claim(hash)
+    }
+
     /// Transactions are asked for: what the questions that will be sent have to list.
     pub(super) fn ask_transactions(
         &mut self,
@@ -149,24 +171,32 @@ impl Requests {
 
     /// Something has come. What answers no question is given back.
     pub(super) fn on_received(&mut self, received: Received) -> Option<Received> {
-        let (message, weight) = match received {
-            Received::Message(message, weight) => (message, weight),
-            Received::PassedOver { command, len } => {
-                let is_answer = self.on_passed_over(command, len);
-                return (!is_answer).then_some(Received::PassedOver { command, len });
+        let message = match received {
+            Received::Message(message) => message,
+            Received::PassedOver {
+                command,
+                len,
+                block,
+            } => {
+                let is_answer = self.on_passed_over(command, len, block);
+                return (!is_answer).then_some(Received::PassedOver {
+                    command,
+                    len,
+                    block,
+                });
             }
         };
-        let is_answer = match &message {
+        let is_answer = match &*message {
             Message::Headers(headers) => self.headers.on_headers(&headers.headers),
             Message::Block(block) => self.blocks.on_block(block),
             Message::Tx(tx) => self.transactions.on_tx(tx),
             Message::Addr(addr) => self.addresses.on_addr(&addr.addresses),
             Message::NotFound(missing) if !missing.inventory.is_empty() => {
-                return self.on_not_found(message, weight);
+                return self.on_not_found(message);
             }
             _ => false,
         };
-        (!is_answer).then_some(Received::Message(message, weight))
+        (!is_answer).then_some(Received::Message(message))
     }
 
     /// Nobody waits for the answer to a question that has been sent. A last look at [`Asked::answer`] is due: what was
@@ -211,9 +241,15 @@ impl Requests {
     }
 
     /// Takes out of a `notfound` what answers questions; the rest is not for us.
-    fn on_not_found(&mut self, message: Message, weight: Weight) -> Option<Received> {
-        let Message::NotFound(mut missing) = message else {
-            return Some(Received::Message(message, weight));
+    fn on_not_found(&mut self, message: SharedMessage) -> Option<Received> {
+        let (message, len, memory) = message.into_parts();
+        let mut missing = match message {
+            Message::NotFound(missing) => missing,
+            other => {
+                return Some(Received::Message(SharedMessage::holding(
+                    other, len, memory,
+                )));
+            }
         };
         missing.inventory.retain(|entry| {
             let is_answer = match entry {
@@ -226,13 +262,13 @@ impl Requests {
             !is_answer
         });
         let left = !missing.inventory.is_empty();
-        left.then(|| Received::Message(missing.into(), weight))
+        left.then(|| Received::Message(SharedMessage::holding(missing.into(), len, memory)))
     }
 
     /// A payload does not say what it would have been: a node answers in the order in which it was asked.
-    fn on_passed_over(&mut self, command: Command, len: u64) -> bool {
+    fn on_passed_over(&mut self, command: Command, len: u64, block: Option<BlockHash>) -> bool {
         match command.name() {
-            "block" => self.blocks.on_passed_over(len),
+            "block" => self.blocks.on_passed_over(len, block),
             "tx" => self.transactions.on_passed_over(len),
             "headers" => self.headers.on_passed_over(len),
             _ => false,

@@ -18,11 +18,19 @@ pub(in crate::connection) struct Asked<T> {
 
 /// Where an answer goes. Whoever has given up does not take it, which is no harm.
 #[derive(Debug)]
-pub(super) struct Waiter<T>(Sender<Result<T, Failure>>);
+pub(in crate::connection) struct Waiter<T>(Sender<Result<T, Failure>>);
 
 impl<T> Waiter<T> {
     pub(super) fn answer(self, answer: Result<T, Failure>) {
         let _ = self.0.try_send(answer);
+    }
+
+    /// Answers, unless whoever asked is known to have given up; returns the answer then.
+    pub(in crate::connection) fn offer(self, answer: T) -> Option<T> {
+        match self.0.try_send(Ok(answer)) {
+            Ok(()) => None,
+            Err(error) => error.into_inner().ok(),
+        }
     }
 }
 

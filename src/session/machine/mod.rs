@@ -247,6 +247,11 @@ impl Session {
         self.outputs.pop_front()
     }
 
+    /// Whether [`Session::poll_output`] has something to give.
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// Ends the session. The first reason counts; what was to be sent before is still sent.
     pub fn close(&mut self, reason: DisconnectReason) {
         if self.end.is_some() {
@@ -357,6 +362,11 @@ impl Session {
     /// Which large payloads the peer was asked for: what else it sends of these kinds, less is kept of.
     pub fn expected(&self) -> Expected {
         self.expectations.expected()
+    }
+
+    /// A block has come that was read while it arrived, and is no message.
+    pub fn on_streamed_block(&mut self) {
+        self.expectations.on_block();
     }
 
     /// Whether a message asks for something large, so that [`Session::on_sent`] has to hear of it.

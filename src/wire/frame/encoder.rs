@@ -100,7 +100,8 @@ fn header_len(payload_len: u64) -> usize {
     }
 }
 
-fn checksum(payload: &[u8]) -> [u8; 4] {
+/// The first four bytes of the double SHA-256.
+pub(super) fn checksum(payload: &[u8]) -> [u8; 4] {
     let hash = Sha256::digest(Sha256::digest(payload));
     [hash[0], hash[1], hash[2], hash[3]]
 }

@@ -54,7 +54,13 @@ impl FrameHeader {
         len: u64,
         checksum: Option<[u8; 4]>,
     ) -> Self {
-        let command = Command::parse(outer).and_then(|_| Command::parse(real));
+        let command = Command::parse(outer).and_then(|command| {
+            if outer == real {
+                Ok(command)
+            } else {
+                Command::parse(real)
+            }
+        });
         Self {
             command,
             len,

@@ -1,13 +1,17 @@
 //! Frames out of bytes, however they arrive.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::encoder::checksum;
 use super::payload::ArrivingPayload;
 use super::{EXTENDED_HEADER_LEN, ForeignMagic, FrameHeader};
 use crate::network::Magic;
-use crate::wire::{BadCommand, Command, Expected, PayloadLimits, WireString};
+use crate::wire::{
+    BadCommand, BlockHash, BlockHeader, Command, Expected, PayloadLimits, WireString,
+};
 
 /// The arrival buffer of a quiet peer.
 const QUIET_BUFFER: usize = 8 * 1024;
@@ -40,7 +44,40 @@ pub enum Incoming {
         command: Command,
         /// The payload's length in bytes.
         len: u64,
+        /// Which block it is, if it is one.
+        block: Option<BlockHash>,
     },
+    /// The header of a block is there, where somebody [wants to know](FrameReader::announce_blocks). Unless
+    /// [`FrameReader::stream_block`] follows, the block is treated like other payloads.
+    BlockBegins {
+        /// The block's header.
+        header: BlockHeader,
+        /// The payload's length in bytes.
+        len: u64,
+    },
+    /// The next piece of a block that is streamed, 256 KiB long unless it is the last; the first begins with the header.
+    /// [`FrameReader::refill`] takes back a piece that is done with.
+    BlockChunk(Vec<u8>),
+    /// A block has been streamed to its end.
+    BlockEnds {
+        /// The payload's length in bytes.
+        len: u64,
+        /// Whether it had the checksum that its frame says; an extended frame says none.
+        checksum: Result<(), DropCause>,
+    },
+}
+
+/// What came out of the bytes, as it lies there.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A frame to be decoded. Its payload lies in the arrival buffer until the next read: see [`FrameReader::lying`].
+    Lying {
+        command: Command,
+        extended: bool,
+        at: Range<usize>,
+    },
+    /// Anything else.
+    Taken(Incoming),
 }
 
 /// Why a frame was dropped.
@@ -102,6 +139,7 @@ pub struct FrameReader {
     magic: Magic,
     limits: PayloadLimits,
     expected: Expected,
+    announces_blocks: bool,
     /// What has arrived and has not been looked at: `buffer[start..end]`.
     buffer: Vec<u8>,
     start: usize,
@@ -117,6 +155,7 @@ impl FrameReader {
             magic,
             limits,
             expected: Expected::ALL,
+            announces_blocks: false,
             buffer: Vec::new(),
             start: 0,
             end: 0,
@@ -133,6 +172,26 @@ impl FrameReader {
     /// Sets what somebody has asked for, for the headers that have not been read yet; at first it is everything.
     pub fn set_expected(&mut self, expected: Expected) {
         self.expected = expected;
+    }
+
+    /// Whether the header of a block is told as soon as it is there, for the blocks that have not begun yet; at first it is not.
+    pub fn announce_blocks(&mut self, announce: bool) {
+        self.announces_blocks = announce;
+    }
+
+    /// Lets the block that has just [begun](Incoming::BlockBegins) come in pieces, the first of them in `chunk`, a buffer with whatever
+    /// in it. Its length is not limited by [`PayloadLimits::buffered`].
+    pub fn stream_block(&mut self, chunk: Vec<u8>) {
+        if let Some(payload) = &mut self.arriving {
+            payload.stream(chunk);
+        }
+    }
+
+    /// Gives a buffer, with whatever in it, for the next piece of a block that is streamed. Without it the reader makes one.
+    pub fn refill(&mut self, chunk: Vec<u8>) {
+        if let Some(payload) = &mut self.arriving {
+            payload.refill(chunk);
+        }
     }
 
     /// How many bytes the next read may add to the payload that is arriving, where it is kept: at most 256 KiB.
@@ -184,12 +243,39 @@ impl FrameReader {
     ///
     /// A [`FrameError`] ends the stream for good: every later call gives the same.
     pub fn next_frame(&mut self) -> Result<Option<Incoming>, FrameError> {
+        let found = self.find_next()?;
+        Ok(found.map(|found| match found {
+            Found::Lying {
+                command,
+                extended,
+                at,
+            } => Incoming::Frame(Frame {
+                command,
+                payload: Bytes::copy_from_slice(self.lying(at)),
+                extended,
+            }),
+            Found::Taken(incoming) => incoming,
+        }))
+    }
+
+    /// The same, without a copy of what lies in the arrival buffer.
+    pub(crate) fn find_next(&mut self) -> Result<Option<Found>, FrameError> {
         match &self.failed {
             Some(error) => Err(error.clone()),
             None => self
                 .advance()
                 .inspect_err(|error| self.failed = Some(error.clone())),
         }
+    }
+
+    /// The payload of a frame that [`FrameReader::find_next`] has just found.
+    pub(crate) fn lying(&self, at: Range<usize>) -> &[u8] {
+        &self.buffer[at]
+    }
+
+    /// How many bytes have arrived and have not been given: kept payload and what has not been looked at.
+    pub(crate) fn held(&self) -> usize {
+        self.kept() + self.end - self.start
     }
 
     /// The payload that is arriving: its length and how many bytes are missing. `None` between frames.
@@ -204,23 +290,77 @@ impl FrameReader {
         self.arriving.is_some() || self.start != self.end
     }
 
-    fn advance(&mut self) -> Result<Option<Incoming>, FrameError> {
+    fn advance(&mut self) -> Result<Option<Found>, FrameError> {
         if self.arriving.is_none() {
-            match self.next_header()? {
-                Some(payload) => self.arriving = Some(payload),
-                None => return Ok(None),
+            let Some((header, kept)) = self.next_header()? else {
+                return Ok(None);
+            };
+            let there = self.end - self.start;
+            match usize::try_from(header.len) {
+                Ok(len) if kept && len <= there && !self.announces(&header) => {
+                    let at = self.start..self.start + len;
+                    self.start = at.end;
+                    return Ok(Some(self.lying_frame(header, at)));
+                }
+                _ => {
+                    let heading = self.announces(&header);
+                    self.arriving = Some(ArrivingPayload::new(header, kept, heading));
+                }
             }
         }
         if let Some(payload) = &mut self.arriving {
+            // Whoever was told of the block has not asked for it.
+            if payload.heading().is_some() {
+                payload.treat_as_usual();
+            }
             self.start += payload.take_from(&self.buffer[self.start..self.end]);
+            if let Some(header) = payload.heading() {
+                let len = payload.header.len;
+                return Ok(Some(Found::Taken(Incoming::BlockBegins { header, len })));
+            }
+            if let Some(chunk) = payload.take_chunk() {
+                return Ok(Some(Found::Taken(Incoming::BlockChunk(chunk))));
+            }
         }
         Ok(self
             .arriving
             .take_if(|payload| payload.missing() == 0)
-            .map(complete))
+            .map(|payload| Found::Taken(complete(payload))))
     }
 
-    fn next_header(&mut self) -> Result<Option<ArrivingPayload>, FrameError> {
+    /// A frame of which the whole payload lies in the arrival buffer.
+    fn lying_frame(&self, header: FrameHeader, at: Range<usize>) -> Found {
+        let command = match header.command {
+            Ok(command) => command,
+            Err(bad) => return Found::Taken(Incoming::Dropped(bad.into())),
+        };
+        if let Some(expected) = header.checksum {
+            let got = checksum(&self.buffer[at.clone()]);
+            if got != expected {
+                return Found::Taken(Incoming::Dropped(DropCause::BadChecksum {
+                    command,
+                    expected,
+                    got,
+                }));
+            }
+        }
+        Found::Lying {
+            command,
+            extended: header.checksum.is_none(),
+            at,
+        }
+    }
+
+    /// Whether this is a block of which the header is to be told.
+    fn announces(&self, header: &FrameHeader) -> bool {
+        const BLOCK: Command = Command::new("block");
+        self.announces_blocks
+            && header.command == Ok(BLOCK)
+            && header.len >= BlockHeader::LEN as u64
+    }
+
+    /// A header, and whether its payload is kept.
+    fn next_header(&mut self) -> Result<Option<(FrameHeader, bool)>, FrameError> {
         let bytes = &self.buffer[self.start..self.end];
         let Some(magic) = bytes.first_chunk::<4>() else {
             return Ok(None);
@@ -246,7 +386,7 @@ impl FrameReader {
         self.start += header.header_len();
         let kept_limit = |command| self.limits.kept_limit(command, self.expected);
         let kept = matches!(&header.command, Ok(command) if header.len <= kept_limit(*command));
-        Ok(Some(ArrivingPayload::new(header, kept)))
+        Ok(Some((header, kept)))
     }
 
     /// Moves what is left to the front, so that a header always fits behind it.
@@ -284,20 +424,31 @@ fn complete(payload: ArrivingPayload) -> Incoming {
         Ok(command) => *command,
         Err(bad) => return Incoming::Dropped(bad.clone().into()),
     };
-    if !payload.is_kept() {
-        return Incoming::PassedOver { command, len };
+    if !payload.is_kept() && !payload.is_streamed() {
+        let block = payload.passed_over().map(|header| header.hash());
+        return Incoming::PassedOver {
+            command,
+            len,
+            block,
+        };
     }
+    let streamed = payload.is_streamed();
     let expected = payload.header.checksum.unwrap_or_default();
+    let bad_checksum = |got| DropCause::BadChecksum {
+        command,
+        expected,
+        got,
+    };
     match payload.finish() {
+        checked if streamed => Incoming::BlockEnds {
+            len,
+            checksum: checked.map(drop).map_err(bad_checksum),
+        },
         Ok(payload) => Incoming::Frame(Frame {
             command,
             payload,
             extended,
         }),
-        Err(got) => Incoming::Dropped(DropCause::BadChecksum {
-            command,
-            expected,
-            got,
-        }),
+        Err(got) => Incoming::Dropped(bad_checksum(got)),
     }
 }

@@ -77,27 +77,37 @@ macro_rules! messages {
             },
         }
 
-        /// The known messages, numbered.
-        #[derive(Clone, Copy)]
-        enum Number {
+        /// The known messages, numbered as in [`Message::COMMANDS`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum MessageNumber {
             $($empty,)+
             $($variant,)+
+        }
+
+        /// The names of the known messages, as numbers.
+        #[expect(non_upper_case_globals, reason = "they are called like the messages")]
+        mod names {
+            use crate::wire::Command;
+
+            $(pub(super) const $empty: u128 = Command::new($empty_name).to_number();)+
+            $(pub(super) const $variant: u128 = Command::new($name).to_number();)+
+        }
+
+        impl MessageNumber {
+            /// Where a name stands in [`Message::COMMANDS`], if it does.
+            pub(crate) fn of(command: Command) -> Option<Self> {
+                Some(match command.to_number() {
+                    $(names::$empty => Self::$empty,)+
+                    $(names::$variant => Self::$variant,)+
+                    _ => return None,
+                })
+            }
         }
 
         impl Message {
             /// The names of the messages that have a type, each once.
             pub const COMMANDS: &'static [Command] =
                 &[$(Command::new($empty_name),)+ $(Command::new($name),)+];
-
-            /// Where a name stands in [`Message::COMMANDS`], if it does.
-            pub(crate) fn number_of(command: Command) -> Option<usize> {
-                let number = match command.name() {
-                    $($empty_name => Number::$empty,)+
-                    $($name => Number::$variant,)+
-                    _ => return None,
-                };
-                Some(number as usize)
-            }
 
             /// The message's name on the wire.
             pub fn command(&self) -> Command {
@@ -116,11 +126,20 @@ macro_rules! messages {
             ///
             /// A [`DecodeError`] if the payload is not what its command says. An unknown command is no error.
             pub fn decode(command: Command, payload: Bytes) -> Result<Self, DecodeError> {
-                let reader = &mut Reader::shared(&payload);
-                Ok(match command.name() {
-                    $($empty_name => Message::$empty,)+
-                    $($name => Message::$variant(Decode::decode(reader)?),)+
-                    _ => Message::Unknown { command, payload },
+                match MessageNumber::of(command) {
+                    Some(number) => Self::decode_known(number, &mut Reader::shared(&payload)),
+                    None => Ok(Message::Unknown { command, payload }),
+                }
+            }
+
+            /// The same of a known message.
+            pub(crate) fn decode_known(
+                number: MessageNumber,
+                reader: &mut Reader<'_>,
+            ) -> Result<Self, DecodeError> {
+                Ok(match number {
+                    $(MessageNumber::$empty => Message::$empty,)+
+                    $(MessageNumber::$variant => Message::$variant(Decode::decode(reader)?),)+
                 })
             }
         }
@@ -270,16 +289,23 @@ messages! {
     }
 }
 
-impl Message {
-    /// Whether messages of that name keep their payload: those of [`Message::shared_payload`].
-    pub(crate) fn shares_payload(command: Command) -> bool {
-        match command.name() {
-            "block" | "cmpctblock" | "getblocktxn" | "blocktxn" | "tx" | "hdrsen"
-            | "dsdetected" => true,
-            _ => Self::number_of(command).is_none(),
-        }
+impl MessageNumber {
+    /// Whether such messages keep their payload: those of [`Message::shared_payload`].
+    pub(crate) fn shares_payload(self) -> bool {
+        matches!(
+            self,
+            Self::Block
+                | Self::CompactBlock
+                | Self::GetBlockTxn
+                | Self::BlockTransactions
+                | Self::Tx
+                | Self::Hdrsen
+                | Self::DsDetected
+        )
     }
+}
 
+impl Message {
     /// The payload, if the message keeps it as one shared buffer: then it can be sent without a copy.
     pub fn shared_payload(&self) -> Option<&Bytes> {
         match self {

@@ -156,9 +156,15 @@ fn look_at(magic: Magic, limits: PayloadLimits, incoming: &Incoming) {
             look_at_frame(magic, limits, frame);
         }
         Incoming::Dropped(cause) => assert!(!cause.to_string().is_empty()),
-        Incoming::PassedOver { command, len } => {
+        Incoming::PassedOver {
+            command,
+            len,
+            block,
+        } => {
             assert!(limits.buffered < *len && *len <= limits.limit(*command));
+            assert_eq!(block.is_some(), command.name() == "block");
         }
+        other => panic!("nobody wants to be told of blocks: {other:?}"),
     }
 }
 

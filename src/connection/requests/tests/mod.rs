@@ -87,22 +87,20 @@ fn answers(requests: &mut Requests, message: impl Into<Message>) -> bool {
 
 /// What is left of a message when the answers in it are taken out.
 fn left(requests: &mut Requests, message: impl Into<Message>) -> Option<Message> {
-    let received = Received::Message(
-        message.into(),
-        Weight {
-            len: 77,
-            memory: None,
-        },
-    );
+    let received = Received::Message(SharedMessage::new(message.into(), 77));
     requests.on_received(received).map(|left| match left {
-        Received::Message(message, Weight { len: 77, .. }) => message,
+        Received::Message(message) if message.payload_len() == 77 => message.into_parts().0,
         other => panic!("{other:?}"),
     })
 }
 
 fn is_passed_over(requests: &mut Requests, name: &'static str) -> bool {
     let command = Command::new(name);
-    let received = Received::PassedOver { command, len: 99 };
+    let received = Received::PassedOver {
+        command,
+        len: 99,
+        block: None,
+    };
     requests.on_received(received).is_none()
 }
 

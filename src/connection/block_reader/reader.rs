@@ -1,0 +1,231 @@
+//! The program's end of a transfer.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::transfer::{Transfer, TransferEnd};
+use super::visit::{BlockVisitor, Guide, Nobody};
+use crate::error::{BlockFault, Error};
+use crate::session::DisconnectReason;
+use crate::wire::{BlockHash, BlockHeader, DecodeError};
+
+/// The longest transaction that [`BlockReader::visit`] shows whole where it comes in pieces, unless said otherwise.
+const WHOLE_LIMIT: usize = 1024 * 1024;
+
+/// A block that is read while it arrives, of whatever size, in about 3 MiB of memory.
+///
+/// It reads as the block's bytes, from the header to the last transaction. **What was read is that block only if the last read says
+/// so**: the one that would give 0 fails if checksum, structure or merkle root do not hold.
+/// The peer is read only as fast as the program reads. A program that takes nothing for
+/// [`block_reader_timeout`](crate::ConnectionConfig::block_reader_timeout), or drops the reader before the end, ends the connection, for
+/// [`StreamAbandoned`](DisconnectReason::StreamAbandoned): there is no other way to skip the rest.
+///
+/// A read blocks until something comes; the connection sees to it that a peer that sends too little is cut, and the read ends then with
+/// an error that holds the [`Error`].
+///
+/// ```no_run
+/// use std::time::Duration;
+/// # use bsv_p2p::{connection::PeerConnectionHandle, wire::BlockHash};
+/// # fn download(peer: &PeerConnectionHandle, hash: BlockHash) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut block = peer.block_reader(hash, Duration::from_secs(60))?;
+/// println!("{} bytes are on their way", block.len());
+/// let mut file = std::fs::File::create("block.dat")?;
+/// std::io::copy(&mut block, &mut file)?; // fails if what came is not the block
+/// # Ok(())
+/// # }
+/// ```
+pub struct BlockReader {
+    peer: String,
+    header: BlockHeader,
+    len: u64,
+    chunks: Receiver<Vec<u8>>,
+    emptied: Sender<Vec<u8>>,
+    transfer: Arc<Transfer>,
+    /// Called if the program gives up. Taken when it has nothing to do any more.
+    abandon: Option<Box<dyn FnOnce() + Send + Sync>>,
+    guide: Guide,
+    /// What is wrong with the bytes that have come.
+    broken: Option<DecodeError>,
+    /// The piece that is being read, and how much of it has been.
+    chunk: Vec<u8>,
+    at: usize,
+    begun: bool,
+    end: Option<Result<(), Error>>,
+}
+
+impl BlockReader {
+    pub(super) fn new(
+        peer: String,
+        (header, len): (BlockHeader, u64),
+        (chunks, emptied): (Receiver<Vec<u8>>, Sender<Vec<u8>>),
+        transfer: Arc<Transfer>,
+        abandon: impl FnOnce() + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            peer,
+            header,
+            len,
+            chunks,
+            emptied,
+            transfer,
+            abandon: Some(Box::new(abandon)),
+            guide: Guide::new(len, WHOLE_LIMIT),
+            broken: None,
+            chunk: Vec::new(),
+            at: 0,
+            begun: false,
+            end: None,
+        }
+    }
+
+    /// The block's header, which is the one that was asked for.
+    pub fn header(&self) -> &BlockHeader {
+        &self.header
+    }
+
+    /// The block's name.
+    pub fn hash(&self) -> BlockHash {
+        self.header.hash()
+    }
+
+    /// How many bytes the peer sends, as its frame says.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Never: a block has a header.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Lets [`BlockReader::visit`] show transactions whole that have at most so many bytes; 1 MiB unless this is called. Longer ones may come
+    /// whole or in pieces, as they lie.
+    #[must_use]
+    pub fn whole_transactions_up_to(mut self, bytes: usize) -> Self {
+        self.guide.set_whole_limit(bytes);
+        self
+    }
+
+    /// Shows the block to `visitor` while it arrives. Blocks until its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadBlock`] if what came is not the block, however much the visitor has seen of it by then; [`Error::Disconnected`];
+    /// [`Error::AlreadyRead`] if something has been read before.
+    pub fn visit(mut self, visitor: &mut impl BlockVisitor) -> Result<(), Error> {
+        if self.begun {
+            let peer = self.peer.clone();
+            return Err(Error::AlreadyRead { peer });
+        }
+        while self.next_chunk(Some(visitor)) {}
+        self.finish()
+    }
+
+    /// Takes the next piece, and looks through it. Returns whether there was one.
+    fn next_chunk(&mut self, visitor: Option<&mut impl BlockVisitor>) -> bool {
+        self.begun = true;
+        let emptied = std::mem::take(&mut self.chunk);
+        if emptied.capacity() > 0 {
+            // Full means that there are buffers enough.
+            let _ = self.emptied.try_send(emptied);
+        }
+        self.at = 0;
+        let Ok(chunk) = self.chunks.recv() else {
+            return false;
+        };
+        self.transfer.count_read();
+        if self.broken.is_none()
+            && let Err(error) = self.guide.show(&chunk, visitor)
+        {
+            self.broken = Some(error);
+        }
+        self.chunk = chunk;
+        true
+    }
+
+    /// All pieces have been taken: whether they are the block.
+    fn finish(&mut self) -> Result<(), Error> {
+        if self.end.is_none() {
+            self.abandon = None;
+            self.end = Some(self.check());
+        }
+        self.end.clone().unwrap_or(Ok(()))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let refused = |fault: BlockFault| Error::BadBlock {
+            peer: self.peer.clone(),
+            hash: self.hash(),
+            error: Box::new(fault),
+        };
+        let checksum = match self.transfer.ended() {
+            Some(TransferEnd::Complete(checksum)) => checksum.clone(),
+            Some(TransferEnd::Cut(reason)) => return Err(self.disconnected(reason.clone())),
+            None => return Err(self.disconnected(DisconnectReason::Bug)),
+        };
+        checksum.map_err(|cause| refused(BlockFault::Checksum(cause)))?;
+        if let Some(error) = &self.broken {
+            return Err(refused(BlockFault::Malformed(error.clone())));
+        }
+        let scanner = self.guide.scanner();
+        let content = scanner.check_merkle_root();
+        content.map_err(|error| refused(BlockFault::Content(error)))
+    }
+
+    fn disconnected(&self, reason: DisconnectReason) -> Error {
+        Error::Disconnected {
+            peer: self.peer.clone(),
+            reason,
+        }
+    }
+}
+
+impl Read for BlockReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        while self.at == self.chunk.len() {
+            if self.end.is_some() || !self.next_chunk(None::<&mut Nobody>) {
+                return self.finish().map(|()| 0).map_err(|error| {
+                    let kind = match &error {
+                        Error::Disconnected { .. } => io::ErrorKind::ConnectionAborted,
+                        _ => io::ErrorKind::InvalidData,
+                    };
+                    io::Error::new(kind, error)
+                });
+            }
+        }
+        let piece = &self.chunk[self.at..];
+        let len = piece.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&piece[..len]);
+        self.at += len;
+        self.transfer.count_read();
+        Ok(len)
+    }
+}
+
+impl Drop for BlockReader {
+    fn drop(&mut self) {
+        // What has come whole holds up nobody.
+        if let Some(abandon) = self.abandon.take()
+            && self.transfer.ended().is_none()
+        {
+            abandon();
+        }
+    }
+}
+
+impl fmt::Debug for BlockReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockReader")
+            .field("peer", &self.peer)
+            .field("hash", &self.hash())
+            .field("len", &self.len)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}

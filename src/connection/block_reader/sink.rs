@@ -1,0 +1,88 @@
+//! The connection's end of a transfer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, select};
+
+use super::transfer::{Transfer, TransferEnd};
+use crate::connection::stop::Stop;
+use crate::session::DisconnectReason;
+use crate::wire::DropCause;
+
+/// Where the connection's thread puts the pieces of a block. Dropping it before its end cuts the transfer.
+#[derive(Debug)]
+pub(in crate::connection) struct BlockSink {
+    chunks: Sender<Vec<u8>>,
+    empty: Receiver<Vec<u8>>,
+    transfer: Arc<Transfer>,
+}
+
+impl BlockSink {
+    pub(super) fn new(
+        chunks: Sender<Vec<u8>>,
+        empty: Receiver<Vec<u8>>,
+        transfer: Arc<Transfer>,
+    ) -> Self {
+        Self {
+            chunks,
+            empty,
+            transfer,
+        }
+    }
+
+    /// A buffer for the next piece: one that has been emptied, if there is any.
+    pub(in crate::connection) fn buffer(&self) -> Vec<u8> {
+        self.empty.try_recv().unwrap_or_default()
+    }
+
+    /// Hands a piece on. Waits while the queue is full, as long as the program takes something every `timeout`. Returns from when until
+    /// when it waited, if it did.
+    pub(in crate::connection) fn push(
+        &self,
+        chunk: Vec<u8>,
+        timeout: Duration,
+        stop: &Stop,
+    ) -> Result<Option<(Instant, Instant)>, DisconnectReason> {
+        let mut chunk = match self.chunks.try_send(chunk) {
+            Ok(()) => return Ok(None),
+            Err(TrySendError::Disconnected(_)) => return Err(DisconnectReason::StreamAbandoned),
+            Err(TrySendError::Full(chunk)) => chunk,
+        };
+        let from = Instant::now();
+        loop {
+            let reads = self.transfer.reads();
+            select! {
+                send(self.chunks, std::mem::take(&mut chunk)) -> sent => {
+                    let sent = sent.map_err(|_| DisconnectReason::StreamAbandoned);
+                    return sent.map(|()| Some((from, Instant::now())));
+                }
+                recv(stop.signal()) -> _ => {
+                    return Err(stop.reason().unwrap_or(DisconnectReason::Command));
+                }
+                default(timeout) => {}
+            }
+            // A program that reads little at a time takes no piece for long, and is not stuck.
+            if self.transfer.reads() == reads {
+                return Err(DisconnectReason::StreamAbandoned);
+            }
+        }
+    }
+
+    /// The block has come whole.
+    pub(in crate::connection) fn complete(self, checksum: Result<(), DropCause>) {
+        self.transfer.end(TransferEnd::Complete(checksum));
+    }
+
+    /// The connection has ended.
+    pub(in crate::connection) fn cut(self, reason: DisconnectReason) {
+        self.transfer.end(TransferEnd::Cut(reason));
+    }
+}
+
+impl Drop for BlockSink {
+    /// A transfer that nobody has ended was ended by a panic.
+    fn drop(&mut self) {
+        self.transfer.end(TransferEnd::Cut(DisconnectReason::Bug));
+    }
+}

@@ -1,0 +1,158 @@
+//! A peer that says what it is told to, in frames that are encoded already: so only the receiver is measured.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::connection::{
+    EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
+};
+use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
+use bsv_p2p::network::Magic;
+use bsv_p2p::session::{PROTOCOL_VERSION, UserAgentPolicy};
+use bsv_p2p::wire::{
+    EncodedFrame, Message, NetworkAddress, Protoconf, Services, Version, encode_frame,
+};
+use bsv_p2p::{ConnectionConfig, Network};
+use crossbeam_channel::Receiver;
+
+pub(crate) const MAGIC: Magic = Network::Regtest.magic();
+/// How long anything may take.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
+/// How much is sent by one write, about.
+const WRITE: usize = 256 * 1024;
+
+/// Frames, as many as one write sends.
+#[derive(Clone)]
+pub(crate) struct Frames {
+    bytes: Arc<[u8]>,
+    frame_len: usize,
+}
+
+impl Frames {
+    pub(crate) fn of(message: &Message) -> Self {
+        let frame = EncodedFrame::new(MAGIC, message);
+        let frame = [frame.header(), frame.payload()].concat();
+        Self {
+            bytes: frame.repeat((WRITE / frame.len()).max(1)).into(),
+            frame_len: frame.len(),
+        }
+    }
+
+    /// How many bytes each of them has.
+    pub(crate) fn frame_len(&self) -> usize {
+        self.frame_len
+    }
+
+    fn write_to(&self, stream: &mut TcpStream, count: u32) -> io::Result<()> {
+        let mut left = count as usize * self.frame_len;
+        while left > 0 {
+            let now = left.min(self.bytes.len());
+            stream.write_all(&self.bytes[..now])?;
+            left -= now;
+        }
+        Ok(())
+    }
+}
+
+/// The peer, from this side.
+pub(crate) struct Scripted {
+    orders: mpsc::Sender<(Frames, u32)>,
+}
+
+impl Scripted {
+    /// Lets it send so many frames. Returns when that was.
+    pub(crate) fn send(&self, frames: &Frames, count: u32) -> Instant {
+        let begin = Instant::now();
+        self.orders.send((frames.clone(), count)).expect("a peer");
+        begin
+    }
+}
+
+/// A peer, and the socket that leads to it. First it sends `greeting`.
+pub(crate) fn peer(greeting: Vec<u8>) -> (Scripted, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let mut there = TcpStream::connect(address).expect("a connection");
+    let (here, _) = listener.accept().expect("a connection");
+    for stream in [&here, &there] {
+        stream.set_nodelay(true).expect("an option");
+    }
+    let mut answers = there.try_clone().expect("a second handle");
+    // What nobody reads stops who sends it.
+    thread::spawn(move || {
+        let mut unread = vec![0; WRITE];
+        while answers.read(&mut unread).is_ok_and(|read| read > 0) {}
+    });
+    let (orders, ordered) = mpsc::channel::<(Frames, u32)>();
+    thread::spawn(move || {
+        let _ = there.write_all(&greeting);
+        // Whoever does not listen any more is told the rest in vain.
+        for (frames, count) in ordered {
+            let _ = frames.write_to(&mut there, count);
+        }
+        let _ = there.shutdown(Shutdown::Both);
+    });
+    (Scripted { orders }, here)
+}
+
+/// What a node says first.
+pub(crate) fn handshake() -> Vec<u8> {
+    let address = NetworkAddress::unset(Services::NETWORK);
+    let version = Version {
+        version: PROTOCOL_VERSION,
+        services: Services::NETWORK,
+        timestamp: 0,
+        receiver: address,
+        sender: Some(address),
+        nonce: Some(1),
+        user_agent: Some("/bench:1/".into()),
+        start_height: Some(0),
+        relay: Some(true),
+        association_id: None,
+    };
+    let protoconf = Protoconf {
+        max_receive_payload: 2_097_152,
+        stream_policies: None,
+    };
+    let mut hello = Vec::new();
+    for message in [version.into(), Message::Verack, protoconf.into()] {
+        encode_frame(MAGIC, &message, &mut hello);
+    }
+    hello
+}
+
+/// A peer, an actor that has shaken hands with it, and a subscriber to its messages.
+pub(crate) fn peer_of_actor() -> (
+    Scripted,
+    PeerConnectionHandle,
+    Receiver<BitcoinMessageEvent>,
+) {
+    let (peer, stream) = peer(handshake());
+    let events = EventBus::new();
+    let (control, messages) = (events.subscribe_control(), events.subscribe_messages());
+    let setup = PeerConnectionSetup {
+        events,
+        ..PeerConnectionSetup::new(config())
+    };
+    let actor = PeerConnectionActor::spawn_inbound(stream, setup).expect("a thread");
+    wait_for_handshake(&control);
+    (peer, actor, messages)
+}
+
+pub(crate) fn wait_for_handshake(control: &Receiver<ControlEvent>) {
+    let complete = |event| matches!(event, ControlEvent::HandshakeComplete { .. });
+    while !complete(control.recv_timeout(TIMEOUT).expect("a handshake")) {}
+}
+
+pub(crate) fn config() -> ConnectionConfig {
+    let mut config = ConnectionConfig::new(Network::Regtest);
+    config.session.user_agents = UserAgentPolicy::Any;
+    // Nobody asks for the blocks.
+    config.session.limits.unrequested = config.session.limits.buffered;
+    // The peer does not answer.
+    config.session.ping_timeout = Duration::from_secs(24 * 3600);
+    config
+}

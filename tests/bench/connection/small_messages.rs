@@ -1,0 +1,190 @@
+//! Small messages as fast as they come, through one connection.
+
+use std::io::{BufReader, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bitcoin::consensus::Decodable;
+use bitcoin::p2p::message::RawNetworkMessage;
+use bsv_p2p::event::BitcoinMessageEvent;
+use bsv_p2p::wire::{Inv, Inventory, Message, Ping, Txid};
+use crossbeam_channel::{Receiver, bounded};
+use sha2::{Digest, Sha256};
+
+use crate::scripted::{self, Frames, MAGIC, Scripted};
+use crate::table::{Aim, print_row};
+use crate::timing::{Program, Turns, in_turns};
+
+const TURNS: Turns = Turns {
+    turn: Duration::from_millis(20),
+    all: Duration::from_secs(8),
+};
+/// As many as wait for a subscriber of ours.
+const QUEUE: usize = 1024;
+/// How much a bare loop reads at once: as much as we do.
+const READ: usize = 64 * 1024;
+
+/// `inv` of one: all of them go to a subscriber.
+pub(crate) fn announcements() {
+    let inv = announcement();
+    let (bare_peer, stream) = scripted::peer(Vec::new());
+    let bare = in_thread(move |send| read_bare(stream, |_, payload| send(payload)));
+    let (bitcoin_peer, stream) = scripted::peer(Vec::new());
+    let bitcoin = in_thread(move |send| read_bitcoin(stream, send));
+    let (our_peer, _actor, events) = scripted::peer_of_actor();
+    let [ours, of_bare, of_bitcoin] = [&inv; 3];
+    let programs = [
+        to_subscriber(&our_peer, ours, &events, is_announcement),
+        to_subscriber(&bare_peer, of_bare, &bare, |_| true),
+        to_subscriber(&bitcoin_peer, of_bitcoin, &bitcoin, |_| true),
+    ];
+    report("inv of one to a subscriber", programs);
+}
+
+/// Pings are answered and told to nobody. One `inv` behind them says that all have been seen, and the answers have been handed to the
+/// system by then.
+pub(crate) fn pings() {
+    let ping = Frames::of(&Ping::new(7).into());
+    let last = announcement();
+    let (bare_peer, stream) = scripted::peer(Vec::new());
+    let answers = stream.try_clone().expect("a second handle");
+    let bare = in_thread(move |send| answer_bare(stream, answers, send));
+    let (bitcoin_peer, stream) = scripted::peer(Vec::new());
+    let answers = stream.try_clone().expect("a second handle");
+    let bitcoin = in_thread(move |send| answer_bitcoin(stream, answers, send));
+    let (our_peer, _actor, events) = scripted::peer_of_actor();
+    let programs = [
+        answered(&our_peer, &ping, &last, &events, is_announcement),
+        answered(&bare_peer, &ping, &last, &bare, |_| true),
+        answered(&bitcoin_peer, &ping, &last, &bitcoin, |_| true),
+    ];
+    report("ping, answered", programs);
+}
+
+fn report(work: &str, programs: [Program<'_>; 3]) {
+    let (times, [_, bare, bitcoin]) = in_turns(&TURNS, programs);
+    let each = |seconds: f64| format!("{:.0} ns", seconds * 1e9);
+    let ours = each(times[0]);
+    let limit = "read, SHA-256d, shared pointer, channel";
+    print_row(work, &ours, limit, each(times[1]), bare, Aim::AtLeast(0.9));
+    let bitcoin_loop = "loop with `bitcoin` 0.32";
+    print_row(
+        work,
+        &ours,
+        bitcoin_loop,
+        each(times[2]),
+        bitcoin,
+        Aim::Above(1.0),
+    );
+}
+
+fn announcement() -> Frames {
+    let inv = Inv::from(vec![Inventory::Tx(Txid([7; 32]))]);
+    Frames::of(&inv.into())
+}
+
+fn is_announcement(event: &BitcoinMessageEvent) -> bool {
+    matches!(*event.message, Message::Inv(_))
+}
+
+fn to_subscriber<'a, T>(
+    peer: &'a Scripted,
+    frame: &'a Frames,
+    events: &'a Receiver<T>,
+    counts: impl Fn(&T) -> bool + 'a,
+) -> Program<'a> {
+    Box::new(move |count| {
+        let begin = peer.send(frame, count);
+        for _ in 0..count {
+            assert!(counts(&events.recv().expect("a message")));
+        }
+        begin.elapsed()
+    })
+}
+
+fn answered<'a, T>(
+    peer: &'a Scripted,
+    ping: &'a Frames,
+    last: &'a Frames,
+    events: &'a Receiver<T>,
+    counts: impl Fn(&T) -> bool + 'a,
+) -> Program<'a> {
+    Box::new(move |count| {
+        let begin = peer.send(ping, count);
+        peer.send(last, 1);
+        assert!(counts(&events.recv().expect("a message")));
+        begin.elapsed()
+    })
+}
+
+/// Runs `read` in a thread, with a channel as long as that of our subscribers.
+fn in_thread<T: Send + 'static>(read: impl FnOnce(&dyn Fn(T)) + Send + 'static) -> Receiver<T> {
+    let (sender, receiver) = bounded(QUEUE);
+    thread::spawn(move || {
+        read(&|message| {
+            // Nobody takes what comes when all is over.
+            let _ = sender.send(message);
+        });
+    });
+    receiver
+}
+
+/// Reads frames and gives command and payload of each whose checksum holds.
+fn read_bare(stream: TcpStream, mut each: impl FnMut([u8; 12], Arc<[u8]>)) {
+    let mut reader = BufReader::with_capacity(READ, stream);
+    let mut header = [0; 24];
+    let mut payload = [0; 1024];
+    while reader.read_exact(&mut header).is_ok() {
+        assert_eq!(header[..4], MAGIC.0);
+        let len = u32::from_le_bytes([header[16], header[17], header[18], header[19]]);
+        let payload = &mut payload[..len as usize];
+        reader.read_exact(payload).expect("a payload");
+        let hash = Sha256::digest(Sha256::digest(&*payload));
+        assert_eq!(hash[..4], header[20..]);
+        let [_, _, _, _, command @ .., _, _, _, _, _, _, _, _] = header;
+        each(command, (&*payload).into());
+    }
+}
+
+/// Answers each ping by a write of its own, as the frame is there.
+fn answer_bare(stream: TcpStream, mut answers: TcpStream, send: &dyn Fn(Arc<[u8]>)) {
+    let mut answer = [0; 32];
+    answer[..4].copy_from_slice(&MAGIC.0);
+    answer[4..8].copy_from_slice(b"pong");
+    answer[16] = 8;
+    read_bare(stream, |command, payload| {
+        if command.starts_with(b"ping") {
+            let hash = Sha256::digest(Sha256::digest(&payload));
+            answer[20..24].copy_from_slice(&hash[..4]);
+            answer[24..].copy_from_slice(&payload);
+            answers.write_all(&answer).expect("an answer");
+        } else {
+            send(payload);
+        }
+    });
+}
+
+fn read_bitcoin(stream: TcpStream, send: &dyn Fn(RawNetworkMessage)) {
+    let mut reader = BufReader::with_capacity(READ, stream);
+    while let Ok(message) = RawNetworkMessage::consensus_decode(&mut reader) {
+        send(message);
+    }
+}
+
+fn answer_bitcoin(stream: TcpStream, mut answers: TcpStream, send: &dyn Fn(RawNetworkMessage)) {
+    use bitcoin::consensus::serialize;
+    use bitcoin::p2p::message::NetworkMessage;
+    let mut reader = BufReader::with_capacity(READ, stream);
+    while let Ok(message) = RawNetworkMessage::consensus_decode(&mut reader) {
+        match message.payload() {
+            NetworkMessage::Ping(nonce) => {
+                let pong = NetworkMessage::Pong(*nonce);
+                let answer = RawNetworkMessage::new(*message.magic(), pong);
+                answers.write_all(&serialize(&answer)).expect("an answer");
+            }
+            _ => send(message),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The rows of the table.
+
+use std::fmt::Display;
+
+pub(crate) fn print_head() {
+    println!("| work | this library | beside it | | ratio | aim | met |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+}
+
+/// What a ratio is to be.
+pub(crate) enum Aim {
+    AtLeast(f64),
+    AtMost(f64),
+    Above(f64),
+}
+
+impl Aim {
+    fn is_met(&self, ratio: f64) -> bool {
+        match self {
+            Aim::AtLeast(aim) => ratio >= *aim,
+            Aim::AtMost(aim) => ratio <= *aim,
+            Aim::Above(aim) => ratio > *aim,
+        }
+    }
+}
+
+impl Display for Aim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Aim::AtLeast(aim) => write!(f, "at least {aim:.1}"),
+            Aim::AtMost(aim) => write!(f, "at most {aim:.1}"),
+            Aim::Above(aim) => write!(f, "above {aim:.1}"),
+        }
+    }
+}
+
+/// `ours` and `theirs` stand for people to read; the `ratio` is that of the rounds.
+pub(crate) fn print_row(
+    work: &str,
+    ours: impl Display,
+    beside: &str,
+    theirs: impl Display,
+    ratio: f64,
+    aim: Aim,
+) {
+    let met = if aim.is_met(ratio) { "yes" } else { "no" };
+    println!("| {work} | {ours} | {beside} | {theirs} | {ratio:.2} | {aim} | {met} |");
+}
