@@ -117,9 +117,11 @@ struct Census {
     header: Option<BlockHeader>,
     count: u64,
     whole: Vec<(u64, Txid)>,
-    /// Of transactions in pieces: the bytes, and what was said at the end.
-    pieces: Vec<(u64, Vec<u8>, Option<(Txid, u64)>)>,
+    pieces: Vec<InPieces>,
 }
+
+/// A transaction in pieces: its place, its bytes, and what was said at the end.
+type InPieces = (u64, Vec<u8>, Option<(Txid, u64)>);
 
 impl BlockVisitor for Census {
     fn header(&mut self, header: &BlockHeader) {
