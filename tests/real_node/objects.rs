@@ -1,12 +1,14 @@
 //! Blocks and transactions between us and a real node, byte for byte.
 
+use std::io::Read;
 use std::time::Duration;
 
+use bsv_p2p::connection::BlockVisitor;
 use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::local_node::Chain;
 use bsv_p2p::wire::{
-    Block, Inv, Inventory, Message, OutPoint, Transaction, TransactionInput, TransactionOutput, Tx,
-    Txid,
+    Block, BlockHash, Inv, Inventory, Message, OutPoint, Transaction, TransactionInput,
+    TransactionOutput, TransactionView, Tx, Txid,
 };
 use bsv_p2p::{Connection, Error, Network};
 use serde_json::{Value, json};
@@ -319,4 +321,72 @@ fn assert_works(connection: &mut Connection, block: &Block) {
     let headers = connection.headers(&[previous], block.hash(), SOON);
     assert_eq!(headers.expect("headers"), [*block.header()]);
     connection.ping(SOON).expect("a pong");
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn a_block_of_100_megabytes_arrives_buffered_and_streamed_byte_for_byte() {
+    let node = RealNode::start(&[]);
+    let mut chain = Chain::new();
+    let money = spendable(&node, &mut chain);
+    let mut template = chain.template(now(), 101);
+    template.transactions = large_transactions(money, 101);
+    let block = template.mine();
+    assert!(block.bytes().len() > 100_000_000, "{block:?}");
+    let mut giver = dial(&node, &config());
+    giver
+        .send(&block.clone().into())
+        .expect("an open connection");
+    node.wait_until("the node has the block", LARGE, || {
+        tip(&node) == block.hash()
+    });
+    let of_the_node = node.block_bytes(&block.hash().to_string());
+    assert!(block.bytes() == &of_the_node);
+
+    let mut roomy = config();
+    roomy.session.limits.buffered = 128 * 1024 * 1024;
+    roomy.max_payload_memory = 128 * 1024 * 1024;
+    let mut buffering = Actor::dial(&node, roomy);
+    buffering.connected(&node);
+    let buffered = buffering.handle.block(block.hash(), LARGE);
+    assert!(buffered.expect("the block").bytes() == &of_the_node);
+
+    // The defaults keep no more than a third of it.
+    let mut streaming = Actor::dial(&node, config());
+    streaming.connected(&node);
+    let reader = streaming.handle.block_reader(block.hash(), LARGE);
+    let mut reader = reader.expect("the block begins");
+    assert_eq!(reader.len(), of_the_node.len() as u64);
+    let mut streamed = Vec::new();
+    reader.read_to_end(&mut streamed).expect("the block");
+    assert!(streamed == of_the_node);
+
+    let txids = block.transactions().map(|transaction| transaction.txid());
+    let mut shown = Txids::default();
+    let reader = streaming.handle.block_reader(block.hash(), LARGE);
+    reader.expect("it begins").visit(&mut shown).unwrap();
+    assert!(shown.0.into_iter().eq(txids));
+
+    let unknown = BlockHash([7; 32]);
+    let not_found = streaming.handle.block_reader(unknown, SOON);
+    assert!(
+        matches!(not_found, Err(Error::NotFound { hash, .. }) if hash == unknown),
+        "{not_found:?}"
+    );
+    streaming.handle.ping(SOON).expect("a pong");
+    assert_good_standing(&node);
+}
+
+/// The names of a block's transactions, in its order.
+#[derive(Default)]
+struct Txids(Vec<Txid>);
+
+impl BlockVisitor for Txids {
+    fn transaction(&mut self, _: u64, txid: Txid, _: TransactionView<'_>) {
+        self.0.push(txid);
+    }
+
+    fn end(&mut self, _: u64, txid: Txid, _: u64) {
+        self.0.push(txid);
+    }
 }
