@@ -9,15 +9,16 @@ use allocation_counter::{AllocationInfo, measure};
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BlockTransactions,
-    BloomFilter, BloomFlags, Command, CompactBlock, CreateStrm, DsDetected, DsDetectedBlock,
-    Encode, EncodedFrame, EnrichedHeader, FeeFilter, FilterAdd, FrameError, FrameReader,
-    GetBlockTxn, GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Hdrsen, HeaderChain, Headers,
-    Incoming, Inv, Inventory, MAX_HEADERS, Mempool, MerkleBlock, MerkleProof, MerkleProofNode,
-    MerkleProofTarget, MerkleRoot, Message, NetworkAddress, NotFound, PartialMerkleTree,
-    PayloadLimits, Ping, Pong, Protoconf, Reconstructed, Reconstruction, Reject, RejectCode,
-    RevokeMid, SendCmpct, Services, StreamAck, StreamType, TimestampedAddress, Transaction, Tx,
-    TxAndProof, TxOrId, Txid, Version, encode_frame, write_compact_size,
+    Addr, Alert, AssociationId, Authch, Authresp, Block, BlockHash, BlockHeader, BlockScanner,
+    BlockTransactions, BloomFilter, BloomFlags, Command, CompactBlock, CreateStrm, DsDetected,
+    DsDetectedBlock, Encode, EncodedFrame, EnrichedHeader, FeeFilter, FilterAdd, FrameError,
+    FrameReader, GetBlockTxn, GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Hdrsen,
+    HeaderChain, Headers, Incoming, Inv, Inventory, MAX_HEADERS, Mempool, MerkleBlock, MerkleProof,
+    MerkleProofNode, MerkleProofTarget, MerkleRoot, Message, NetworkAddress, NotFound,
+    PartialMerkleTree, PayloadLimits, Ping, Pong, Protoconf, Reconstructed, Reconstruction, Reject,
+    RejectCode, RevokeMid, SendCmpct, Services, StreamAck, StreamType, TimestampedAddress,
+    Transaction, TransactionOutput, Tx, TxAndProof, TxOrId, Txid, Version, encode_frame,
+    write_compact_size,
 };
 use bytes::Bytes;
 
@@ -401,6 +402,67 @@ fn a_payload_that_is_passed_over_or_dropped_costs_no_more_than_the_arrival_buffe
         // 8 KiB and 64 KiB are there together while the buffer grows.
         assert!(counted.bytes_max < 74 * 1024, "{counted:?}");
     }
+}
+
+#[test]
+fn a_streamed_block_costs_one_chunk_whatever_its_length() {
+    const LEN: u64 = 64 << 20;
+    let mut count = 0;
+    let counted = measure(|| {
+        let mut frames = FrameReader::new(MAGIC, PayloadLimits::default());
+        frames.announce_blocks(true);
+        let mut source = Trickle {
+            start: extended_header("block", LEN),
+            step: usize::MAX,
+            given: 0,
+        };
+        loop {
+            match frames.next_frame().unwrap() {
+                Some(Incoming::BlockBegins { len, .. }) => {
+                    assert_eq!(len, LEN);
+                    frames.stream_block(Vec::new());
+                }
+                Some(Incoming::BlockChunk(chunk)) => {
+                    count += chunk.len() as u64;
+                    frames.refill(chunk);
+                }
+                Some(Incoming::BlockEnds { .. }) => break,
+                Some(other) => panic!("{other:?}"),
+                None => drop(frames.read_from(&mut source).unwrap()),
+            }
+        }
+    });
+    assert_eq!(count, LEN);
+    // The chunk, the arrival buffer in two sizes, and the header.
+    assert!(counted.bytes_max < (256 + 73) * 1024, "{counted:?}");
+    assert!(
+        counted.count_total < 10,
+        "buffers are used again: {counted:?}"
+    );
+}
+
+#[test]
+fn a_scanner_costs_nothing_while_transactions_pass_in_whatever_pieces() {
+    let transaction = Transaction {
+        version: 1,
+        inputs: Vec::new(),
+        outputs: vec![TransactionOutput {
+            value: 0,
+            script: vec![0; 100_000],
+        }],
+        lock_time: 0,
+    };
+    let header = BlockHeader::genesis(Network::Mainnet);
+    let block = Block::new(&header, &vec![transaction; 20]);
+    let mut scanner = BlockScanner::new(block.bytes().len() as u64);
+    let counted = measure(|| {
+        for mut piece in block.bytes().chunks(7_000) {
+            while scanner.scan(&mut piece).unwrap().is_some() {}
+        }
+    });
+    assert!(scanner.is_complete());
+    // The place inside of each transaction that does not come in one piece.
+    assert!(counted.bytes_max < 1024, "{counted:?}");
 }
 
 #[test]
