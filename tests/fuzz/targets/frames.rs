@@ -52,6 +52,58 @@ pub(crate) fn run(data: &[u8]) {
     for incoming in &at_once.incoming {
         look_at(magic, limits, incoming);
     }
+    let mut source = Pieces {
+        sizes: pieces.iter(),
+        bytes: &stream,
+    };
+    assert_streams_alike(magic, limits, at_once.incoming, &mut source);
+}
+
+/// Blocks that are handed on in pieces are those which come whole, or are read past, otherwise.
+fn assert_streams_alike(
+    magic: Magic,
+    limits: PayloadLimits,
+    whole: Vec<Incoming>,
+    source: &mut impl Read,
+) {
+    let mut whole = whole.into_iter();
+    let mut frames = FrameReader::new(magic, limits);
+    frames.announce_blocks(true);
+    let mut begun = None;
+    loop {
+        match frames.next_frame() {
+            Ok(Some(Incoming::BlockBegins { header, len })) => {
+                frames.stream_block(Vec::new());
+                assert!(begun.replace((header, len, Vec::new())).is_none());
+            }
+            Ok(Some(Incoming::BlockChunk(chunk))) => {
+                begun.as_mut().unwrap().2.extend_from_slice(&chunk);
+                frames.refill(chunk);
+            }
+            Ok(Some(Incoming::BlockEnds { len, checksum })) => {
+                let (header, claimed, bytes) = begun.take().unwrap();
+                assert_eq!((claimed, bytes.len() as u64), (len, len));
+                assert_eq!(bytes.first_chunk(), Some(&header.to_bytes()));
+                match whole.next().unwrap() {
+                    Incoming::Frame(frame) => {
+                        assert_eq!((checksum, frame.payload), (Ok(()), bytes.into()));
+                    }
+                    // What is not kept is not checked otherwise.
+                    Incoming::PassedOver { block, .. } => assert_eq!(block, Some(header.hash())),
+                    Incoming::Dropped(cause) => assert_eq!(checksum, Err(cause)),
+                    other => panic!("{other:?}"),
+                }
+            }
+            Ok(Some(other)) => assert_eq!(Some(other), whole.next()),
+            Ok(None) => match frames.read_from(source) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::Interrupted),
+            },
+            Err(_) => break,
+        }
+    }
+    assert_eq!(whole.next(), None);
 }
 
 /// Limits that a short stream can exceed.
