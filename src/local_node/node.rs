@@ -89,13 +89,14 @@ impl LocalNode {
         Ok(node)
     }
 
-    /// How the connections of a local node behave unless said otherwise: regtest, blocks served, 1 GiB of them queued at most (blocks
-    /// in the queue are shared with the chain, not copied).
+    /// How the connections of a local node behave unless said otherwise: regtest, blocks served and taken unasked, 1 GiB of them queued at
+    /// most (blocks in the queue are shared with the chain, not copied).
     pub fn default_config() -> ConnectionConfig {
         let mut config = ConnectionConfig::new(Network::Regtest);
         config.session.services = Services::NETWORK;
         config.outbox_bytes = 1024 * 1024 * 1024;
         config.outbox_messages = 100_000;
+        config.session.limits.unrequested = config.session.limits.buffered;
         config
     }
 
