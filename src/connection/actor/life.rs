@@ -107,6 +107,7 @@ fn live(
         {
             return reason;
         }
+        events.delivery.lend_to_brisk(&events.signals);
         let deadline = events.delivery.wake_by(deadline);
         if inlet.read(&link.stream, &mut session, deadline, now) {
             inlet.announce_blocks(shared.requests.any_block_reader());

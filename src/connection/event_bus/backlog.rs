@@ -110,21 +110,22 @@ impl Backlog {
         }
     }
 
-    /// Hands out what has room now, and forgets the lines of those who have gone. Returns whether anything moved.
-    pub(super) fn flush(&mut self) -> bool {
-        let mut moved = false;
+    /// Hands out what has room now, and forgets the lines of those who have gone. Returns how many moved, those who have
+    /// gone included.
+    pub(super) fn flush(&mut self) -> usize {
+        let mut moved = 0;
         for at in (0..self.lines.len()).rev() {
             loop {
                 let line = &mut self.lines[at];
                 let offer = line.offer();
                 match offer {
                     Offer::Taken => {
-                        moved = true;
+                        moved += 1;
                         self.pop(at);
                     }
                     Offer::Full => break,
                     Offer::Gone => {
-                        moved = true;
+                        moved += 1;
                         self.remove(at);
                     }
                 }

@@ -31,6 +31,8 @@ pub(in crate::connection) struct Delivery {
     version: u64,
     /// When something last moved from the backlog, or it began.
     pub(super) moved_at: Instant,
+    /// How many moved together then.
+    pub(super) moved: usize,
 }
 
 /// How much one connection keeps for its subscribers, and how long it waits for them.
@@ -58,6 +60,7 @@ impl Delivery {
             lists: Lists::default(),
             version: 0,
             moved_at: Instant::now(),
+            moved: 0,
         }
     }
 
@@ -112,8 +115,10 @@ impl Delivery {
 
     /// Hands out what has room by now.
     pub(super) fn flush(&mut self) {
-        if self.backlog.flush() {
+        let moved = self.backlog.flush();
+        if moved > 0 {
             self.moved_at = Instant::now();
+            self.moved = moved;
         }
     }
 

@@ -17,6 +17,13 @@ use crate::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEnd};
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a quiet peer's thread stays with subscribers that go on taking, before it looks at its socket again.
 const LEND: Duration = Duration::from_millis(10);
+/// A subscriber that took something so recently takes the next in a moment …
+const BRISK: Duration = Duration::from_millis(2);
+/// … and if it took so many at once …
+const MANY: usize = 16;
+/// … it is let to take as many again before more is handed to it: to wait for each single place costs both threads a wake for every
+/// event.
+const REST: Duration = Duration::from_micros(100);
 /// A subscriber that took something so recently goes on taking.
 const STILL_MOVING: Duration = Duration::from_millis(50);
 
@@ -73,10 +80,37 @@ impl Delivery {
         }
         let until = Instant::now() + LEND;
         self.flush();
-        while !self.backlog.is_empty() && !signals.is_stopped() && Instant::now() < until {
-            self.select(until, signals);
+        let mut now = Instant::now();
+        while !self.backlog.is_empty() && !signals.is_stopped() && now < until {
+            if self.is_brisk(now) {
+                rest(signals);
+            } else {
+                self.select(until, signals);
+            }
             self.flush();
+            now = Instant::now();
         }
+    }
+
+    /// For a peer that goes on sending: lets subscribers that take many at once do so first, for some milliseconds at most.
+    pub(in crate::connection) fn lend_to_brisk(&mut self, signals: &Signals<'_>) {
+        if self.backlog.is_empty() {
+            return;
+        }
+        self.flush();
+        let mut now = Instant::now();
+        let until = now + LEND;
+        while !self.backlog.is_empty() && self.is_brisk(now) && !signals.is_stopped() && now < until
+        {
+            rest(signals);
+            self.flush();
+            now = Instant::now();
+        }
+    }
+
+    /// Whether the subscribers have just taken many at once.
+    fn is_brisk(&self, now: Instant) -> bool {
+        self.moved >= MANY && now.saturating_duration_since(self.moved_at) < BRISK
     }
 
     /// Hands out what waits, without reading: until nothing waits any more, the connection is stopped, or the time for it is over.
@@ -116,7 +150,9 @@ impl Delivery {
             TooSlow::NobodyUntil(at) => at,
         };
         let deadlines = [too_slow_at, deadline, Some(now + LOOK)];
-        if let Some(until) = deadlines.into_iter().flatten().min() {
+        if self.is_brisk(now) {
+            rest(signals);
+        } else if let Some(until) = deadlines.into_iter().flatten().min() {
             self.select(until, signals);
         }
         self.tell_missed(false, signals);
@@ -196,6 +232,20 @@ impl Delivery {
                 }
                 return;
             }
+        }
+    }
+}
+
+/// Lets subscribers make room, unless a signal comes.
+fn rest(signals: &Signals<'_>) {
+    let mut select = Select::new();
+    let stop = select.recv(signals.stop.signal());
+    select.recv(signals.wake);
+    if let Ok(operation) = select.select_timeout(REST) {
+        if operation.index() == stop {
+            let _ = operation.recv(signals.stop.signal());
+        } else {
+            let _ = operation.recv(signals.wake);
         }
     }
 }
