@@ -29,6 +29,7 @@
 //! | --- | --- |
 //! | [`wire`] | every message of the reference node as a type, frames, merkle proofs, the header chain: bytes alone |
 //! | [`session`] | one peer's protocol as a pure state machine: handshake, keepalive, limits, misbehaviour |
+//! | [`peers`] | what is known of peers: addresses, status, bans |
 //! | [`connection`] | one peer's socket: [`Connection`] in the caller's thread, [`PeerConnectionActor`](connection::PeerConnectionActor) with a thread of its own, [`Supervisor`](connection::Supervisor) for connections that shall come back |
 //! | [`local_node`] | a regtest node in the process, for tests and examples |
 //!
@@ -57,6 +58,7 @@ pub mod event;
 pub mod local_node;
 mod memory;
 pub mod network;
+pub mod peers;
 #[cfg(feature = "serde")]
 mod serde_with;
 pub mod session;
