@@ -10,7 +10,7 @@ use super::{BanReason, InvalidStatusChange, PeerStatus, UserAgent};
 
 /// What is known of a peer: enough to choose whom to dial and whom to forget.
 ///
-/// A plain value. Times are those of the wall clock, so
+/// A plain value: whoever changes it hands it to [`PeerStore::update`](super::PeerStore::update). Times are those of the wall clock, so
 /// that they mean something after a restart; none is ever taken from a clock here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
