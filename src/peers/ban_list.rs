@@ -199,8 +199,9 @@ impl BanList {
     /// Takes in bans that were kept from an earlier run, and returns those for which there is no room: automatic ones before
     /// those by hand, the oldest first.
     ///
-    /// What is over is left out. A ban that began in the future, because the clock was wrong then, begins now; an automatic one lasts at
-    /// most as long from now on as one that were made now.
+    /// What is over is left out. Of two bans of one subnet by the same the later counts, and one that is in the list already stays. A ban
+    /// that began in the future, because the clock was wrong then, begins now; an automatic one lasts at most as long from now on as one
+    /// that were made now.
     pub fn load(&mut self, bans: impl IntoIterator<Item = Ban>, now: SystemTime) -> Vec<Ban> {
         let longest = self.end_of_automatic(now);
         let mut bans: Vec<Ban> = bans
@@ -217,7 +218,10 @@ impl BanList {
         bans.sort_by_key(|ban| (ban.by, std::cmp::Reverse(ban.since), ban.subnet));
         let mut left = Vec::new();
         for ban in bans {
-            if self.len() < self.config.max_bans || self.has(&ban) {
+            if self.has(&ban) {
+                continue;
+            }
+            if self.len() < self.config.max_bans {
                 self.put(ban);
             } else {
                 left.push(ban);

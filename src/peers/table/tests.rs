@@ -210,11 +210,10 @@ fn a_table_without_places_refuses_everybody() {
 
 #[test]
 fn a_time_before_1970_is_the_earliest() {
-    let mut old = unknown(1, 0);
-    old.last_seen = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
-    let mut full = table(2, [unknown(2, 0), old]);
+    let mut old = inaccessible(1, 0);
+    old.status_timestamp = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
     assert_eq!(
-        full.create(unknown(3, 0), at(NOW)).unwrap().unwrap().port,
-        1
+        order_of_leaving(table(2, [inaccessible(2, 0), old])),
+        [1, 2]
     );
 }

@@ -142,3 +142,18 @@ fn a_duration_beyond_all_clocks_is_a_ban_for_ever() {
     let ban = punish(&mut bans, "2001:db8::1", now()).unwrap().ban;
     assert_eq!((ban.until, ban.subnet), (None, subnet("2001:db8::1")));
 }
+
+#[test]
+fn of_two_bans_of_the_same_subnet_the_later_one_is_taken_in_and_none_that_is_there_is_replaced() {
+    let ban = |second: u32| {
+        let mut one = list(1);
+        shut_out(&mut one, "10.0.0.0/8", now() + second * SECOND).unwrap();
+        one.list()[0]
+    };
+    let later = now() + 9 * SECOND;
+    let mut bans = list(1);
+    assert_eq!(bans.load([ban(1), ban(3), ban(2)], later), []);
+    assert_eq!(bans.list(), [ban(3)]);
+    assert_eq!(bans.load([ban(4)], later), []);
+    assert_eq!(bans.list(), [ban(3)]);
+}
