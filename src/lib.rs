@@ -29,6 +29,7 @@
 //! | --- | --- |
 //! | [`wire`] | every message of the reference node as a type, frames, merkle proofs, the header chain: bytes alone |
 //! | [`session`] | one peer's protocol as a pure state machine: handshake, keepalive, limits, misbehaviour |
+//! | [`peers`] | what is known of peers: addresses, status, bans, and a [`PeerStore`](peers::PeerStore) with a file that is always whole |
 //! | [`connection`] | one peer's socket: [`Connection`] in the caller's thread, [`PeerConnectionActor`](connection::PeerConnectionActor) with a thread of its own, [`Supervisor`](connection::Supervisor) for connections that shall come back |
 //! | [`local_node`] | a regtest node in the process, for tests and examples |
 //!
@@ -46,7 +47,7 @@
 //! # Features
 //!
 //! `serde`, off by default: `Serialize` and `Deserialize` for what the [wire](wire#serde) carries, for [`ConnectionConfig`],
-//! and for what is told of peers. A configuration that is read may leave fields out, which then have their defaults; durations are
+//! for [`peers`] and bans, and for what is told of connections. A configuration that is read may leave fields out, which then have their defaults; durations are
 //! numbers of seconds. What it says is checked by [`ConnectionConfig::validate`], as always.
 //!
 //! Logs go through the crate `log`: the life of connections at `info`, protocol details at `debug`.
@@ -57,6 +58,7 @@ pub mod event;
 pub mod local_node;
 mod memory;
 pub mod network;
+pub mod peers;
 #[cfg(feature = "serde")]
 mod serde_with;
 pub mod session;

@@ -1,0 +1,196 @@
+//! What is in the store's file: one JSON document.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, Write};
+use std::marker::PhantomData;
+use std::time::SystemTime;
+
+use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::form::{BanEntry, PeerEntry};
+use super::plain_json::PlainJson;
+use super::{Ban, BanList, Peer};
+use crate::Network;
+
+/// The only version of the format so far.
+pub(super) const VERSION: u64 = 1;
+
+/// How many peers a file may hold.
+pub(super) const MAX_PEERS: usize = 50_000;
+
+/// What the largest peer and the largest ban may need; a test writes them.
+const MAX_PEER_BYTES: usize = 2560;
+const MAX_BAN_BYTES: usize = 256;
+
+/// How long a file may be.
+pub(super) const MAX_BYTES: u64 =
+    (MAX_PEERS * MAX_PEER_BYTES + BanList::MAX_BANS * MAX_BAN_BYTES + 1024) as u64;
+
+/// How much of what is wrong is told.
+const MAX_REASON: usize = 200;
+
+/// Why a file gives no peers.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    /// The system failed.
+    Io(io::Error),
+    /// It belongs to this network.
+    Network(Network),
+    /// It has this later version.
+    Version(u64),
+    /// It is not what was written, for this reason.
+    Damaged(String),
+}
+
+/// What is read first, and the same in all versions to come.
+#[derive(Deserialize)]
+struct Head {
+    version: u64,
+    network: String,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    peers: AtMost<PeerEntry, MAX_PEERS>,
+    bans: AtMost<BanEntry, { BanList::MAX_BANS }>,
+}
+
+#[derive(Serialize)]
+struct Document {
+    version: u64,
+    network: &'static str,
+    peers: Vec<PeerEntry>,
+    bans: Vec<BanEntry>,
+}
+
+pub(super) fn write(
+    writer: &mut impl Write,
+    network: Network,
+    peers: Vec<Peer>,
+    bans: Vec<Ban>,
+) -> io::Result<()> {
+    let document = Document {
+        version: VERSION,
+        network: network.name(),
+        peers: peers.into_iter().map(PeerEntry).collect(),
+        bans: bans.into_iter().map(BanEntry).collect(),
+    };
+    serde_json::to_writer(&mut *writer, &document)?;
+    writer.write_all(b"\n")
+}
+
+pub(super) fn read(
+    file: &mut File,
+    network: Network,
+    now: SystemTime,
+) -> Result<(Vec<Peer>, Vec<Ban>), Unreadable> {
+    let len = file.metadata().map_err(Unreadable::Io)?.len();
+    if len > MAX_BYTES {
+        return Err(Unreadable::Damaged(format!(
+            "it has {len} bytes, at most {MAX_BYTES} are expected"
+        )));
+    }
+    let head: Head = parse(file)?;
+    let file_network: Network = match head.network.parse() {
+        Ok(network) => network,
+        Err(unknown) => return Err(damaged(&unknown)),
+    };
+    if file_network != network {
+        return Err(Unreadable::Network(file_network));
+    }
+    if head.version > VERSION {
+        return Err(Unreadable::Version(head.version));
+    }
+    let body: Body = parse(file)?;
+    let peers = checked(body.peers.entries, now)?;
+    let bans = body.bans.entries.into_iter().map(|BanEntry(ban)| ban);
+    Ok((peers, bans.collect()))
+}
+
+/// Reads the file from its beginning. What grows meanwhile is cut off.
+fn parse<T: DeserializeOwned>(file: &mut File) -> Result<T, Unreadable> {
+    file.rewind().map_err(Unreadable::Io)?;
+    let reader = PlainJson::new(file.take(MAX_BYTES));
+    serde_json::from_reader(BufReader::new(reader)).map_err(|error| {
+        match error.io_error_kind() {
+            // So says who looks for what is not plain.
+            None | Some(io::ErrorKind::InvalidData) => damaged(&error),
+            Some(kind) => Unreadable::Io(kind.into()),
+        }
+    })
+}
+
+/// The peers, if none is there twice, with no time that is still to come.
+fn checked(entries: Vec<PeerEntry>, now: SystemTime) -> Result<Vec<Peer>, Unreadable> {
+    let (mut ids, mut addresses) = (HashSet::new(), HashSet::new());
+    let mut peers = Vec::with_capacity(entries.len());
+    for PeerEntry(mut peer) in entries {
+        if !ids.insert(peer.id) || !addresses.insert(peer.socket_address()) {
+            let reason = format!(
+                "the peer {} at {} is there twice",
+                peer.id,
+                peer.socket_address()
+            );
+            return Err(Unreadable::Damaged(reason));
+        }
+        peer.status_timestamp = peer.status_timestamp.min(now);
+        peer.last_seen = peer.last_seen.min(now);
+        peer.last_tried = peer.last_tried.map(|time| time.min(now));
+        peer.last_connected = peer.last_connected.map(|time| time.min(now));
+        peers.push(peer);
+    }
+    Ok(peers)
+}
+
+/// A message that may quote what is in the file, as one short line of plain text.
+fn damaged(error: &dyn fmt::Display) -> Unreadable {
+    let mut reason = String::new();
+    for character in error.to_string().chars() {
+        if reason.len() >= MAX_REASON {
+            break;
+        }
+        match character {
+            ' '..='~' => reason.push(character),
+            _ => reason.extend(character.escape_default()),
+        }
+    }
+    Unreadable::Damaged(reason)
+}
+
+/// A list with a bounded number of entries.
+struct AtMost<T, const MAX: usize> {
+    entries: Vec<T>,
+}
+
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for AtMost<T, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ListOf(PhantomData))
+    }
+}
+
+struct ListOf<T, const MAX: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for ListOf<T, MAX> {
+    type Value = AtMost<T, MAX>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MAX} entries")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = list.next_element()? {
+            if entries.len() == MAX {
+                return Err(A::Error::invalid_length(MAX + 1, &self));
+            }
+            entries.push(entry);
+        }
+        Ok(AtMost { entries })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! How peers and bans are written by serde: in the store's file, and, with the feature `serde`, wherever the program wants.
+//!
+//! Times are whole seconds since 1970, rounded down; addresses, subnets and ids are text.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use super::{
+    Ban, BanReason, BannedBy, Peer, PeerSource, PeerStatus, PeerVersion, Subnet, UserAgent,
+};
+
+/// A peer in the store's file.
+#[derive(Serialize, Deserialize)]
+pub(super) struct PeerEntry(#[serde(with = "PeerForm")] pub(super) Peer);
+
+/// A ban in the store's file.
+#[derive(Serialize, Deserialize)]
+pub(super) struct BanEntry(#[serde(with = "BanForm")] pub(super) Ban);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Peer")]
+struct PeerForm {
+    #[serde(with = "id")]
+    id: Uuid,
+    #[serde(deserialize_with = "canonical")]
+    ip_address: IpAddr,
+    port: u16,
+    #[serde(with = "PeerStatusForm")]
+    status: PeerStatus,
+    #[serde(with = "time")]
+    status_timestamp: SystemTime,
+    #[serde(with = "optional_time")]
+    banned_until: Option<SystemTime>,
+    #[serde(with = "PeerSourceForm")]
+    source: PeerSource,
+    named: bool,
+    services: u64,
+    #[serde(with = "optional_version")]
+    version: Option<PeerVersion>,
+    #[serde(with = "time")]
+    last_seen: SystemTime,
+    #[serde(with = "optional_time")]
+    last_tried: Option<SystemTime>,
+    #[serde(with = "optional_time")]
+    last_connected: Option<SystemTime>,
+    failures: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "PeerVersion")]
+struct PeerVersionForm {
+    protocol_version: i32,
+    #[serde(with = "user_agent")]
+    user_agent: UserAgent,
+    start_height: i32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "PeerSource", rename_all = "snake_case")]
+enum PeerSourceForm {
+    Program,
+    Seed,
+    Peer(IpAddr),
+    Inbound,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "PeerStatus", rename_all = "snake_case")]
+enum PeerStatusForm {
+    Unknown,
+    Valid,
+    Inaccessible,
+    Banned(#[serde(with = "BanReasonForm")] BanReason),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "BanReason", rename_all = "snake_case")]
+enum BanReasonForm {
+    Misbehaved { score: u32 },
+    FrameTooLong,
+    WrongMagic,
+    BannedUserAgent,
+    WrongChain,
+    Manual,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Ban")]
+struct BanForm {
+    #[serde(with = "subnet")]
+    subnet: Subnet,
+    #[serde(with = "BanReasonForm")]
+    reason: BanReason,
+    #[serde(with = "BannedByForm")]
+    by: BannedBy,
+    #[serde(with = "time")]
+    since: SystemTime,
+    #[serde(with = "optional_time")]
+    until: Option<SystemTime>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "BannedBy", rename_all = "snake_case")]
+enum BannedByForm {
+    Manual,
+    Automatic,
+}
+
+/// Gives public types the forms above.
+macro_rules! public_form {
+    ($($type:ty => $form:path),* $(,)?) => {$(
+        #[cfg(feature = "serde")]
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use $form as form;
+                form::serialize(self, serializer)
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                use $form as form;
+                form::deserialize(deserializer)
+            }
+        }
+    )*};
+}
+
+public_form! {
+    Peer => PeerForm,
+    PeerVersion => PeerVersionForm,
+    PeerSource => PeerSourceForm,
+    PeerStatus => PeerStatusForm,
+    BanReason => BanReasonForm,
+    Ban => BanForm,
+    BannedBy => BannedByForm,
+    UserAgent => user_agent,
+}
+
+mod time {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &SystemTime,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        // Before 1970 no peer was seen.
+        let since = time.duration_since(SystemTime::UNIX_EPOCH);
+        serializer.serialize_u64(since.unwrap_or_default().as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<SystemTime, D::Error> {
+        let seconds = u64::deserialize(deserializer)?;
+        SystemTime::UNIX_EPOCH
+            .checked_add(Duration::from_secs(seconds))
+            .ok_or_else(|| D::Error::custom(format_args!("{seconds} is a time beyond the clock's")))
+    }
+}
+
+mod optional_time {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Time(#[serde(with = "time")] SystemTime);
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &Option<SystemTime>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(Time).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SystemTime>, D::Error> {
+        Ok(Option::<Time>::deserialize(deserializer)?.map(|Time(time)| time))
+    }
+}
+
+mod optional_version {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Version(#[serde(with = "PeerVersionForm")] PeerVersion);
+
+    pub(super) fn serialize<S: Serializer>(
+        version: &Option<PeerVersion>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        version.clone().map(Version).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<PeerVersion>, D::Error> {
+        Ok(Option::<Version>::deserialize(deserializer)?.map(|Version(version)| version))
+    }
+}
+
+mod id {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Uuid, D::Error> {
+        deserializer.deserialize_str(Text("a UUID", |text| text.parse().ok()))
+    }
+}
+
+mod subnet {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(
+        subnet: &Subnet,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(subnet)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Subnet, D::Error> {
+        deserializer.deserialize_str(Text("an address or a subnet", |text| text.parse().ok()))
+    }
+}
+
+/// Any bytes, each as the character of its number: plain ASCII stays what it is.
+mod user_agent {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(
+        agent: &UserAgent,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let characters = agent.as_bytes().iter().copied().map(char::from);
+        serializer.serialize_str(&characters.collect::<String>())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<UserAgent, D::Error> {
+        deserializer.deserialize_str(Text("at most 256 characters, none above U+00FF", |text| {
+            // No more is looked at than may be there.
+            let bytes = text.chars().take(UserAgent::MAX_LEN + 1).map(u8::try_from);
+            let bytes: Vec<u8> = bytes.collect::<Result<_, _>>().ok()?;
+            (bytes.len() <= UserAgent::MAX_LEN).then(|| UserAgent::new(&bytes))
+        }))
+    }
+}
+
+/// What is written as text: what is expected, and how to read it. A text that is wrong is not quoted: it may be long.
+struct Text<T>(&'static str, fn(&str) -> Option<T>);
+
+impl<T> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        (self.1)(text).ok_or_else(|| E::custom(format_args!("expected {}", self.0)))
+    }
+}
+
+fn canonical<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> {
+    IpAddr::deserialize(deserializer).map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests;

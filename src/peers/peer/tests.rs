@@ -1,0 +1,137 @@
+//! Tests of what is noted of a peer.
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
+
+fn peer() -> Peer {
+    Peer::new("8.8.4.4:8333".parse().unwrap(), PeerSource::Seed, now())
+}
+
+fn version() -> PeerVersion {
+    PeerVersion {
+        protocol_version: 70016,
+        user_agent: UserAgent::new(b"/a:1/"),
+        start_height: 7,
+    }
+}
+
+#[test]
+fn a_mapped_address_is_kept_as_ipv4() {
+    let address = "[::ffff:8.8.4.4]:8333".parse().unwrap();
+    let peer = Peer::new(address, PeerSource::Inbound, now());
+    assert_eq!(peer.socket_address(), "8.8.4.4:8333".parse().unwrap());
+    assert_eq!(peer.to_string(), "8.8.4.4:8333 (unknown)");
+}
+
+#[test]
+fn only_the_program_names_a_peer() {
+    let address = "8.8.4.4:8333".parse().unwrap();
+    let named = |source| Peer::new(address, source, now()).named;
+    assert!(named(PeerSource::Program));
+    for source in [
+        PeerSource::Seed,
+        PeerSource::Inbound,
+        PeerSource::Peer(address.ip()),
+    ] {
+        assert!(!named(source));
+    }
+}
+
+#[test]
+fn a_handshake_makes_a_peer_valid_and_forgets_its_failures() {
+    let (mut peer, later) = (peer(), now() + MINUTE);
+    peer.record_tried(now());
+    peer.record_failure();
+    peer.record_connected(0x25, version(), later).unwrap();
+    let expected = Peer {
+        id: peer.id,
+        status: PeerStatus::Valid,
+        status_timestamp: later,
+        services: 0x25,
+        version: Some(version()),
+        last_seen: later,
+        last_tried: Some(now()),
+        last_connected: Some(later),
+        ..self::peer()
+    };
+    assert_eq!(peer, expected);
+}
+
+#[test]
+fn a_change_of_status_without_a_way_changes_nothing() {
+    let mut peer = peer();
+    peer.record_ban(BanReason::WrongMagic, Some(now() + DAY), now());
+    let before = peer.clone();
+    let error = peer.record_connected(1, version(), now() + DAY);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "a peer that is banned cannot become valid"
+    );
+    assert_eq!(peer, before);
+    let free = now() + DAY;
+    peer.set_status(PeerStatus::Unknown, free).unwrap();
+    assert_eq!((peer.banned_until, peer.status_timestamp), (None, free));
+}
+
+#[test]
+fn strangers_neither_see_into_the_future_nor_change_what_a_peer_said_itself() {
+    let mut peer = peer();
+    peer.record_heard(1, now() + DAY, now() + MINUTE);
+    peer.record_heard(4, now() - DAY, now() + MINUTE);
+    assert_eq!((peer.services, peer.last_seen), (5, now() + MINUTE));
+    peer.record_connected(0x20, version(), now()).unwrap();
+    peer.record_heard(1, now(), now());
+    assert_eq!(peer.services, 0x20);
+}
+
+#[test]
+fn a_peer_is_terrible_exactly_when_the_node_says_so() {
+    let connected = |ago: Duration, failures| Peer {
+        last_connected: Some(now() - ago),
+        failures,
+        ..peer()
+    };
+    let failed = |failures| Peer { failures, ..peer() };
+    let tried = |ago: Duration| Peer {
+        last_tried: Some(now() - ago),
+        ..failed(3)
+    };
+    let seen = |last_seen| Peer {
+        last_seen,
+        ..peer()
+    };
+    for (peer, terrible) in [
+        (peer(), false),
+        (seen(now() - 7 * DAY), false),
+        (seen(now() - 7 * DAY - SECOND), true),
+        (seen(now() + 10 * MINUTE), false),
+        (seen(now() + 10 * MINUTE + SECOND), true),
+        (failed(2), false),
+        (failed(3), true),
+        (tried(MINUTE), false),
+        (tried(MINUTE + SECOND), true),
+        (connected(30 * DAY, 9), false),
+        (connected(2 * DAY, 10), false),
+        (connected(2 * DAY + SECOND, 10), true),
+    ] {
+        assert_eq!(peer.is_terrible(now()), terrible, "{peer:?}");
+        let named = Peer {
+            named: true,
+            ..peer
+        };
+        assert!(!named.is_terrible(now()));
+    }
+}
+
+#[test]
+fn failures_are_counted_without_end() {
+    let mut peer = peer();
+    peer.failures = u32::MAX;
+    peer.record_failure();
+    assert_eq!(peer.failures, u32::MAX);
+}

@@ -1,0 +1,118 @@
+//! JSON without what costs its reader memory: endless texts and endless nesting.
+
+use std::io::{self, Read};
+
+/// How long a text, a number or a name may be, in bytes as it is written. The longest that is ever written is a user agent.
+pub(super) const MAX_TOKEN: usize = 4096;
+
+/// How many lists and objects may stand in each other. A ban's reason in a peer's status stands deepest, in five of them.
+pub(super) const MAX_DEPTH: usize = 16;
+
+/// Passes on what a reader gives as long as no token is too long and nothing is nested too deeply, and is an error of the kind
+/// `InvalidData` from then on. What is no JSON at all is left to who parses it.
+pub(super) struct PlainJson<R> {
+    reader: R,
+    depth: usize,
+    token: usize,
+    in_text: bool,
+    escaped: bool,
+}
+
+impl<R> PlainJson<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Self {
+            reader,
+            depth: 0,
+            token: 0,
+            in_text: false,
+            escaped: false,
+        }
+    }
+
+    fn look_at(&mut self, byte: u8) -> io::Result<()> {
+        self.token += 1;
+        if self.in_text {
+            let escaped = std::mem::take(&mut self.escaped);
+            match byte {
+                _ if escaped => (),
+                b'\\' => self.escaped = true,
+                b'"' => (self.in_text, self.token) = (false, 0),
+                _ => (),
+            }
+        } else {
+            match byte {
+                b'"' => self.in_text = true,
+                b'[' | b'{' => self.depth += 1,
+                b']' | b'}' => self.depth = self.depth.saturating_sub(1),
+                b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => (),
+                _ => return self.check(),
+            }
+            self.token = 0;
+        }
+        self.check()
+    }
+
+    fn check(&self) -> io::Result<()> {
+        let wrong = |what: String| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        if self.token > MAX_TOKEN {
+            wrong(format!("a text or number has more than {MAX_TOKEN} bytes"))
+        } else if self.depth > MAX_DEPTH {
+            wrong(format!("it is nested more than {MAX_DEPTH} deep"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl<R: Read> Read for PlainJson<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.reader.read(buffer)?;
+        for byte in &buffer[..len] {
+            self.look_at(*byte)?;
+        }
+        Ok(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<String, String> {
+        let mut passed = String::new();
+        match PlainJson::new(text.as_bytes()).read_to_string(&mut passed) {
+            Ok(_) => Ok(passed),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn what_is_short_and_flat_passes_as_it_is() {
+        let deepest = "[".repeat(MAX_DEPTH) + &"]".repeat(MAX_DEPTH);
+        let longest = format!("\"{}\"", "a".repeat(MAX_TOKEN));
+        let number = "1".repeat(MAX_TOKEN);
+        for text in [
+            deepest.repeat(100),
+            longest.repeat(100),
+            format!("{number},{number}:{number} {number}\n{number}[{number}]"),
+            r#"{"a\\":"\"[[[[[[[[[[[[[[[[[[[[","b":1}"#.into(),
+            "]]]][]".into(),
+        ] {
+            assert_eq!(read(&text), Ok(text));
+        }
+    }
+
+    #[test]
+    fn what_is_long_or_deep_is_an_error() {
+        let deep = Err(format!("it is nested more than {MAX_DEPTH} deep"));
+        for open in ["[", "{", "{\"a\":", "[1,\"\\\"\","] {
+            assert_eq!(read(&open.repeat(MAX_DEPTH + 1)), deep, "{open}");
+        }
+        let long = Err(format!("a text or number has more than {MAX_TOKEN} bytes"));
+        for token in ["\"", "\"\\\"", "1", "x"] {
+            let text = token.to_owned() + &"1".repeat(MAX_TOKEN + 1);
+            assert_eq!(read(&text), long, "{token}");
+        }
+        assert_eq!(read(&format!("\"{}", "\\\"".repeat(MAX_TOKEN))), long);
+    }
+}

@@ -1,0 +1,140 @@
+//! Tests of subnets: what they cover, and what is refused as text.
+
+use super::*;
+
+fn subnet(text: &str) -> Subnet {
+    text.parse().unwrap()
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn what_is_shown_is_read_back_and_a_single_address_has_no_prefix() {
+    for text in [
+        "10.0.0.0/8",
+        "0.0.0.0/0",
+        "203.0.113.7",
+        "203.0.113.6/31",
+        "2001:db8::/32",
+        "::/0",
+        "2001:db8::1",
+        "2001:db8::/127",
+    ] {
+        assert_eq!(subnet(text).to_string(), text);
+    }
+    assert_eq!(subnet("203.0.113.7/32").to_string(), "203.0.113.7");
+    assert_eq!(subnet("::1/128").to_string(), "::1");
+}
+
+#[test]
+fn what_is_no_subnet_is_refused_and_named() {
+    for (text, message) in [
+        (
+            "10.0.0.1/8",
+            "10.0.0.1/8 has bits set behind its prefix: expected 10.0.0.0/8",
+        ),
+        (
+            "::ffff:10.0.0.1/104",
+            "10.0.0.1/8 has bits set behind its prefix: expected 10.0.0.0/8",
+        ),
+        (
+            "10.0.0.0/33",
+            "10.0.0.0 cannot have a prefix of 33 bits: at most 32 are expected",
+        ),
+        (
+            "::/129",
+            ":: cannot have a prefix of 129 bits: at most 128 are expected",
+        ),
+        (
+            "::ffff:0.0.0.0/95",
+            "::ffff:0.0.0.0/95 is a mapped IPv4 address: at least 96 bits are expected",
+        ),
+        (
+            "10.0.0.0/",
+            "\"\" is no prefix length: expected a number of bits",
+        ),
+        (
+            "10.0.0.0/+8",
+            "\"+8\" is no prefix length: expected a number of bits",
+        ),
+        (
+            "10.0.0.0/256",
+            "\"256\" is no prefix length: expected a number of bits",
+        ),
+        (
+            "10.0.0.0/8/8",
+            "\"8/8\" is no prefix length: expected a number of bits",
+        ),
+        (
+            "example.com/8",
+            "\"example.com\" is no address: invalid IP address syntax",
+        ),
+        ("", "\"\" is no address: invalid IP address syntax"),
+    ] {
+        assert_eq!(text.parse::<Subnet>().unwrap_err().to_string(), message);
+    }
+    let long = "a".repeat(1_000_000);
+    assert!(long.parse::<Subnet>().unwrap_err().to_string().len() < 200);
+}
+
+#[test]
+fn a_subnet_contains_its_first_and_last_address_and_not_those_beside_them() {
+    for (text, inside, outside) in [
+        (
+            "10.0.0.0/8",
+            ["10.0.0.0", "10.255.255.255"],
+            ["9.255.255.255", "11.0.0.0"],
+        ),
+        (
+            "203.0.113.4/30",
+            ["203.0.113.4", "203.0.113.7"],
+            ["203.0.113.3", "203.0.113.8"],
+        ),
+        (
+            "203.0.113.4",
+            ["203.0.113.4", "::ffff:203.0.113.4"],
+            ["203.0.113.3", "203.0.113.5"],
+        ),
+        ("0.0.0.0/0", ["0.0.0.0", "255.255.255.255"], ["::", "::1"]),
+        ("::/0", ["::", "ffff::"], ["0.0.0.0", "::ffff:1.2.3.4"]),
+        (
+            "2001:db8:0:1::/64",
+            ["2001:db8:0:1::", "2001:db8:0:1:ffff:ffff:ffff:ffff"],
+            ["2001:db8::ffff:ffff:ffff:ffff", "2001:db8:0:2::"],
+        ),
+    ] {
+        for address in inside {
+            assert!(subnet(text).contains(ip(address)), "{text} {address}");
+        }
+        for address in outside {
+            assert!(!subnet(text).contains(ip(address)), "{text} {address}");
+        }
+    }
+}
+
+#[test]
+fn a_subnet_covers_itself_and_smaller_ones_inside() {
+    let outer = subnet("10.0.0.0/8");
+    assert!(outer.covers(&outer));
+    assert!(outer.covers(&subnet("10.128.0.0/9")));
+    assert!(!outer.covers(&subnet("10.0.0.0/7")));
+    assert!(!outer.covers(&subnet("11.0.0.0/9")));
+    assert!(!outer.covers(&subnet("::/0")));
+}
+
+#[test]
+fn containing_clears_the_bits_behind_the_prefix() {
+    for (address, prefix, expected) in [
+        ("203.0.113.7", 0, "0.0.0.0/0"),
+        ("203.0.113.7", 24, "203.0.113.0/24"),
+        ("203.0.113.7", 64, "203.0.113.7"),
+        ("::ffff:203.0.113.7", 16, "203.0.0.0/16"),
+        ("2001:db8:1:2:3:4:5:6", 64, "2001:db8:1:2::/64"),
+        ("2001:db8::1", 0, "::/0"),
+        ("2001:db8::1", 255, "2001:db8::1"),
+    ] {
+        assert_eq!(Subnet::containing(ip(address), prefix), subnet(expected));
+    }
+}

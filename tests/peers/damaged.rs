@@ -1,0 +1,173 @@
+//! Files that are not what was written: set aside, told of, and never a panic or the machine's memory.
+
+use std::fs::{self, File};
+
+use bsv_p2p::peers::{InMemoryPeerStore, PeerStore};
+
+use crate::samples::{Folder, contents, now, peer, peers};
+use crate::seeded::Seeded;
+
+/// Opens a store whose file is damaged, and returns what is told.
+#[track_caller]
+fn expect_damaged(folder: &Folder, content: &[u8]) -> String {
+    fs::write(folder.file(""), content).unwrap();
+    let (store, damaged) = folder.try_open().unwrap();
+    let shown = String::from_utf8_lossy(&content[..content.len().min(300)]);
+    let damaged = damaged.unwrap_or_else(|| panic!("{shown} is taken for whole"));
+    assert_eq!(
+        (&damaged.path, &damaged.set_aside),
+        (&folder.file(""), &folder.file(".damaged"))
+    );
+    assert_eq!(fs::read(&damaged.set_aside).unwrap(), content);
+    assert_eq!(folder.names(), [".damaged", ".lock"]);
+    assert!(store.list_all().unwrap().is_empty() && store.read_bans().unwrap().is_empty());
+    assert!(damaged.reason.len() < 300);
+    assert!(
+        damaged
+            .to_string()
+            .bytes()
+            .all(|byte| (b' '..=b'~').contains(&byte))
+    );
+    damaged.reason
+}
+
+fn whole() -> String {
+    fs::read_to_string(Folder::filled().file("")).unwrap()
+}
+
+#[test]
+fn after_damage_the_store_works_and_saves() {
+    let folder = Folder::filled();
+    expect_damaged(&folder, b"{");
+    let store = folder.open();
+    store.create(peer(1), now()).unwrap();
+    store.save().unwrap();
+    drop(store);
+    assert_eq!(contents(&folder.open()).len(), 1);
+    assert_eq!(folder.names(), ["", ".damaged", ".lock"]);
+}
+
+#[test]
+fn a_file_that_ends_anywhere_is_damaged() {
+    let (folder, whole) = (Folder::new(), whole());
+    // The last byte ends the line, the one before it the document.
+    let cuts = (0..whole.len() - 1).step_by(7).chain([whole.len() - 2]);
+    for cut in cuts {
+        expect_damaged(&folder, &whole.as_bytes()[..cut]);
+    }
+}
+
+#[test]
+fn a_file_with_any_byte_changed_is_whole_or_damaged_and_never_a_panic() {
+    let (folder, whole) = (Folder::new(), whole().into_bytes());
+    let mut random = Seeded(1);
+    for _ in 0..1_000 {
+        let mut changed = whole.clone();
+        for _ in 0..=random.below(3) {
+            let at = random.below(changed.len());
+            changed[at] = random.next() as u8;
+        }
+        fs::write(folder.file(""), changed).unwrap();
+        // Another network or version may come out of it as well.
+        let _ = folder.try_open();
+    }
+}
+
+#[test]
+fn what_no_store_writes_is_damaged() {
+    let folder = Folder::new();
+    let document = |peers: &str, bans: &str| {
+        format!(r#"{{"version":1,"network":"regtest","peers":{peers},"bans":{bans}}}"#)
+    };
+    for text in [
+        String::new(),
+        "null".into(),
+        "[]".into(),
+        "{}".into(),
+        r#"{"version":1,"network":"regtest"}"#.into(),
+        r#"{"version":1,"network":"regtest","peers":[]}"#.into(),
+        r#"{"version":"1","network":"regtest","peers":[],"bans":[]}"#.into(),
+        r#"{"version":-1,"network":"regtest","peers":[],"bans":[]}"#.into(),
+        r#"{"version":1,"network":"regtest\u001b[2J","peers":[],"bans":[]}"#.into(),
+        r#"{"version":1,"network":"regtest","peers":[],"peers":[],"bans":[]}"#.into(),
+        document("[null]", "[]"),
+        document("[{}]", "[]"),
+        document("{}", "[]"),
+        document("[]", "[{}]"),
+        document("[]", "[]") + "x",
+        document("[]", "[]") + &document("[]", "[]"),
+    ] {
+        expect_damaged(&folder, text.as_bytes());
+    }
+    fs::write(folder.file(""), document("[]", "[]")).unwrap();
+    folder.open();
+}
+
+#[test]
+fn a_peer_that_is_there_twice_is_damage() {
+    let folder = Folder::new();
+    let whole: serde_json::Value = serde_json::from_str(&whole()).unwrap();
+    for same in ["id", "ip_address"] {
+        let mut document = whole.clone();
+        document["peers"][1][same] = document["peers"][0][same].clone();
+        let reason = expect_damaged(&folder, document.to_string().as_bytes());
+        assert!(reason.ends_with("is there twice"), "{reason}");
+    }
+    let count = whole["peers"].as_array().unwrap().len();
+    assert_eq!(count, peers().len());
+}
+
+#[test]
+fn a_file_that_is_too_long_is_not_read_at_all() {
+    let folder = Folder::new();
+    let len = InMemoryPeerStore::MAX_FILE_BYTES + 1;
+    let file = File::create(folder.file("")).unwrap();
+    // No byte of it is on the disk.
+    file.set_len(len).unwrap();
+    drop(file);
+    let used = allocation_counter::measure(|| {
+        let (_, damaged) = folder.try_open().unwrap();
+        let reason = damaged.unwrap().reason;
+        assert!(
+            reason.starts_with(&format!("it has {len} bytes, at most ")),
+            "{reason}"
+        );
+    });
+    assert!(used.bytes_max < 100_000, "{used:?}");
+}
+
+#[test]
+fn hostile_content_costs_little_memory() {
+    const LEN: usize = 20_000_000;
+    let head = r#"{"version":1,"network":"regtest","#;
+    let entry = |number: usize| {
+        format!(
+            r#"{{"subnet":"10.{}.{}.{}","reason":"manual","by":"manual","since":0,"until":null}},"#,
+            number >> 16,
+            number >> 8 & 255,
+            number & 255
+        )
+    };
+    let bans: String = (0..LEN / 80).map(entry).collect();
+    for text in [
+        // Nested deeper than any stack.
+        format!("{head}\"peers\":{}", "[".repeat(LEN)),
+        format!("{head}\"x\":{}", "[".repeat(LEN)),
+        format!("{head}\"peers\":{}", "{\"a\":".repeat(LEN / 5)),
+        // More entries than any store has.
+        format!("{head}\"peers\":[],\"bans\":[{bans}"),
+        // Texts that do not end soon, where they are read, quoted or passed over, and a number.
+        format!("{head}\"peers\":[{{\"status\":\"{}", "a".repeat(LEN)),
+        format!("{head}\"{}", "a".repeat(LEN)),
+        format!("{head}\"x\":\"{}", "\\n".repeat(LEN / 2)),
+        format!("{head}\"x\":{}", "1".repeat(LEN)),
+    ] {
+        let folder = Folder::new();
+        fs::write(folder.file(""), &text).unwrap();
+        let used = allocation_counter::measure(|| {
+            let (_, damaged) = folder.try_open().unwrap();
+            assert!(damaged.is_some());
+        });
+        assert!(used.bytes_max < 20_000_000, "{used:?}: {}", &text[..100]);
+    }
+}

@@ -1,0 +1,233 @@
+//! What is saved is there again, and nothing else is touched.
+
+use std::fs;
+use std::time::Duration;
+
+use bsv_p2p::Network;
+use bsv_p2p::peers::{
+    BanConfig, BanList, InMemoryPeerStore, Peer, PeerStatusKind, PeerStore, StoreError,
+};
+
+use crate::samples::{Folder, bans, contents, now, peer, peers};
+
+#[test]
+fn peers_and_bans_are_there_again_after_a_restart() {
+    let folder = Folder::new();
+    let store = folder.open();
+    for peer in peers() {
+        assert_eq!(store.create(peer, now()), Ok(None));
+    }
+    store.write_bans(bans().list()).unwrap();
+    let (mut before, kept) = (store.list_all().unwrap(), contents(&store));
+    store.save().unwrap();
+    drop(store);
+
+    let store = folder.open();
+    assert_eq!(contents(&store), kept);
+    assert_eq!(store.read_bans().unwrap(), bans().list());
+    // The ids as well.
+    let mut after = store.list_all().unwrap();
+    before.sort_by_key(|peer| peer.id);
+    after.sort_by_key(|peer| peer.id);
+    assert_eq!(after, before);
+    assert_eq!(folder.names(), ["", ".lock"]);
+}
+
+#[test]
+fn a_ban_holds_after_a_restart_for_what_is_left_of_it() {
+    let folder = Folder::filled();
+    let banned = "2001:db8::8".parse().unwrap();
+    let day = Duration::from_secs(86_400);
+    for (later, in_force) in [(day - Duration::from_secs(1), true), (day, false)] {
+        let now = now() + later;
+        let mut bans = BanList::new(BanConfig::default());
+        bans.load(folder.open().read_bans().unwrap(), now);
+        assert_eq!(bans.is_banned(banned, now).is_some(), in_force);
+        assert!(
+            bans.is_banned("198.51.100.9".parse().unwrap(), now)
+                .is_some()
+        );
+    }
+}
+
+#[test]
+fn the_file_is_one_json_document_that_says_what_it_is() {
+    let folder = Folder::filled();
+    let text = fs::read_to_string(folder.file("")).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["version"], 1);
+    assert_eq!(document["network"], "regtest");
+    assert_eq!(document["peers"].as_array().unwrap().len(), peers().len());
+    assert_eq!(document["bans"][0]["subnet"], "198.51.100.0/24");
+    // A person may edit it: fields in another order are the same.
+    fs::write(folder.file(""), format!("{document:#}")).unwrap();
+    assert_eq!(contents(&folder.open()).len(), peers().len());
+}
+
+#[test]
+fn what_was_not_changed_is_written_as_before() {
+    let folder = Folder::filled();
+    let before = fs::read(folder.file("")).unwrap();
+    folder.open().save().unwrap();
+    assert_eq!(fs::read(folder.file("")).unwrap(), before);
+}
+
+#[test]
+fn a_store_without_a_file_writes_none() {
+    let store = InMemoryPeerStore::default();
+    store.create(peer(1), now()).unwrap();
+    assert_eq!(store.save(), Ok(()));
+    assert_eq!(store.count_by_status(PeerStatusKind::Unknown), Ok(1));
+}
+
+#[test]
+fn opening_writes_no_file() {
+    let folder = Folder::new();
+    drop(folder.open());
+    assert_eq!(folder.names(), [".lock"]);
+}
+
+#[test]
+fn the_file_of_another_network_is_refused_and_not_touched() {
+    let folder = Folder::filled();
+    let before = fs::read(folder.file("")).unwrap();
+    for network in [Network::Mainnet, Network::Testnet, Network::Stn] {
+        let error = InMemoryPeerStore::open(&folder.file(""), network, 10, now()).unwrap_err();
+        let expected = StoreError::WrongNetwork {
+            path: folder.file(""),
+            expected: network,
+            got: Network::Regtest,
+        };
+        assert_eq!(error, expected);
+    }
+    assert_eq!(fs::read(folder.file("")).unwrap(), before);
+    assert_eq!(folder.names(), ["", ".lock"]);
+    folder.open();
+}
+
+#[test]
+fn the_file_of_a_later_version_is_refused_and_not_touched() {
+    let folder = Folder::new();
+    // What else is in it is for that version to say.
+    let later = r#"{"version":2,"network":"regtest","peers":{"of":"another form"}}"#;
+    fs::write(folder.file(""), later).unwrap();
+    let expected = StoreError::UnsupportedVersion {
+        path: folder.file(""),
+        expected: 1,
+        got: 2,
+    };
+    assert_eq!(folder.try_open().unwrap_err(), expected);
+    assert_eq!(fs::read_to_string(folder.file("")).unwrap(), later);
+    assert_eq!(folder.names(), ["", ".lock"]);
+}
+
+#[test]
+fn one_file_is_in_the_hands_of_one_store() {
+    let folder = Folder::filled();
+    let store = folder.open();
+    let path = folder.file("");
+    assert_eq!(folder.try_open().unwrap_err(), StoreError::InUse { path });
+    drop(store);
+    folder.open();
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_an_error() {
+    let folder = Folder::new();
+    let path = folder.path().join("missing/peers.json");
+    let error = InMemoryPeerStore::open(&path, Network::Regtest, 10, now()).unwrap_err();
+    assert!(error.to_string().contains("missing/peers.json"), "{error}");
+    assert!(matches!(error, StoreError::Io { .. }));
+}
+
+#[test]
+fn a_save_that_fails_keeps_what_was_saved_before_and_leaves_no_file_behind() {
+    let folder = Folder::filled();
+    let store = folder.open();
+    let before = fs::read(folder.file("")).unwrap();
+    store.create(peer(9), now()).unwrap();
+
+    // Where the temporary file should be there is something that cannot be removed.
+    fs::create_dir(folder.file(".tmp")).unwrap();
+    let error = store.save().unwrap_err();
+    assert!(error.to_string().starts_with("writing "), "{error}");
+    assert_eq!(fs::read(folder.file("")).unwrap(), before);
+    fs::remove_dir(folder.file(".tmp")).unwrap();
+    store.save().unwrap();
+
+    // Where the file should be there is something that cannot be replaced.
+    fs::remove_file(folder.file("")).unwrap();
+    fs::create_dir(folder.file("")).unwrap();
+    let error = store.save().unwrap_err();
+    assert!(error.to_string().starts_with("replacing "), "{error}");
+    assert_eq!(folder.names(), ["", ".lock"]);
+    fs::remove_dir(folder.file("")).unwrap();
+    store.save().unwrap();
+    drop(store);
+    assert_eq!(contents(&folder.open()).len(), peers().len() + 1);
+}
+
+#[test]
+#[cfg(unix)]
+fn nothing_is_written_through_a_link_in_the_place_of_the_temporary_file() {
+    let folder = Folder::filled();
+    let other = tempfile::NamedTempFile::new().unwrap();
+    fs::write(other.path(), "precious").unwrap();
+    std::os::unix::fs::symlink(other.path(), folder.file(".tmp")).unwrap();
+    folder.open().save().unwrap();
+    assert_eq!(fs::read_to_string(other.path()).unwrap(), "precious");
+    assert_eq!(folder.names(), ["", ".lock"]);
+    assert!(!fs::symlink_metadata(folder.file("")).unwrap().is_symlink());
+}
+
+#[test]
+fn of_more_peers_than_there_is_room_for_the_best_are_kept() {
+    let folder = Folder::filled();
+    let open = |max| {
+        let opened = InMemoryPeerStore::open(&folder.file(""), Network::Regtest, max, now());
+        opened.unwrap()
+    };
+    let (store, damaged) = open(2);
+    assert_eq!(damaged, None);
+    let mut kept: Vec<Peer> = contents(&store);
+    kept.sort_by_key(|peer| peer.named);
+    let kinds: Vec<_> = kept
+        .iter()
+        .map(|peer| (peer.status.kind(), peer.named))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            (PeerStatusKind::Valid, false),
+            (PeerStatusKind::Unknown, true)
+        ]
+    );
+}
+
+#[test]
+fn times_that_are_still_to_come_are_taken_for_now_and_ends_of_bans_are_not() {
+    let folder = Folder::filled();
+    let day = Duration::from_secs(86_400);
+    let earlier = now() - day;
+    let opened = InMemoryPeerStore::open(&folder.file(""), Network::Regtest, 10, earlier);
+    for peer in opened.unwrap().0.list_all().unwrap() {
+        assert_eq!((peer.last_seen, peer.status_timestamp), (earlier, earlier));
+        assert!(peer.last_tried.is_none_or(|time| time == earlier));
+        assert!(peer.last_connected.is_none_or(|time| time == earlier));
+        assert!(peer.banned_until.is_none_or(|time| time == now() + day));
+    }
+}
+
+#[test]
+fn more_bans_than_any_list_has_are_not_kept() {
+    let store = InMemoryPeerStore::default();
+    store.write_bans(bans().list()).unwrap();
+    let ban = bans().list()[0];
+    let expected = StoreError::TooManyBans {
+        got: BanList::MAX_BANS + 1,
+        limit: BanList::MAX_BANS,
+    };
+    let many = vec![ban; BanList::MAX_BANS + 1];
+    assert_eq!(store.write_bans(many), Err(expected));
+    assert_eq!(store.read_bans().unwrap(), bans().list());
+}

@@ -1,0 +1,9 @@
+//! The store of peers and its file: whole at every moment, whatever is in it, and used from many threads.
+
+mod damaged;
+mod files;
+mod killed;
+mod samples;
+#[path = "../support/seeded.rs"]
+mod seeded;
+mod threads;
