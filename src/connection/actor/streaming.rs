@@ -6,7 +6,6 @@ use std::time::Instant;
 use super::shared::{Link, Shared};
 use crate::connection::block_reader::{BlockSink, transfer};
 use crate::connection::inlet::{BlockPart, Inlet};
-use crate::connection::requests::Requests;
 use crate::session::DisconnectReason;
 
 /// Where the block goes that is arriving, if somebody reads it.
@@ -26,8 +25,9 @@ impl Streaming {
     ) -> Result<Option<(Instant, Instant)>, DisconnectReason> {
         match part {
             BlockPart::Begins { header, len } => {
-                let claim = |table: &mut Requests| table.claim_block(header.hash());
-                if let Some(waiter) = shared.requests.with(claim) {
+                // Within one call: whoever gives up has the reader by then, or the block is treated as usual.
+                let sink = shared.requests.with(|table| {
+                    let waiter = table.claim_block(header.hash())?;
                     let link = link.clone();
                     let abandon = move || {
                         if let Some(link) = link.upgrade() {
@@ -36,14 +36,12 @@ impl Streaming {
                     };
                     let peer = shared.address.to_string();
                     let (sink, reader) = transfer(peer, header, len, abandon);
-                    if let Some(unwanted) = waiter.offer(reader) {
-                        // Nobody has begun to read: the block is treated like others.
-                        sink.cut(DisconnectReason::Command);
-                        drop(unwanted);
-                    } else {
-                        inlet.stream_block(sink.buffer());
-                        self.sink = Some(sink);
-                    }
+                    waiter.answer(Ok(reader));
+                    Some(sink)
+                });
+                if let Some(sink) = sink {
+                    inlet.stream_block(sink.buffer());
+                    self.sink = Some(sink);
                 }
                 Ok(None)
             }

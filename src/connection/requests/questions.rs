@@ -21,16 +21,8 @@ pub(in crate::connection) struct Asked<T> {
 pub(in crate::connection) struct Waiter<T>(Sender<Result<T, Failure>>);
 
 impl<T> Waiter<T> {
-    pub(super) fn answer(self, answer: Result<T, Failure>) {
+    pub(in crate::connection) fn answer(self, answer: Result<T, Failure>) {
         let _ = self.0.try_send(answer);
-    }
-
-    /// Answers, unless whoever asked is known to have given up; returns the answer then.
-    pub(in crate::connection) fn offer(self, answer: T) -> Option<T> {
-        match self.0.try_send(Ok(answer)) {
-            Ok(()) => None,
-            Err(error) => error.into_inner().ok(),
-        }
     }
 }
 
