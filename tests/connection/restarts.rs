@@ -11,7 +11,7 @@ use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{ConnectionState, DisconnectReason};
 use crossbeam_channel::Receiver;
 
-use crate::harness::{PROMPT, config, message, reason_of};
+use crate::harness::{PROMPT, config, message, numbered, reason_of};
 use crate::raw_peer::{ClosedPort, DEADLINE, RawListener, wait_until};
 
 /// A supervised connection, and what it tells.
@@ -300,4 +300,37 @@ fn a_wrong_restart_configuration_is_refused_with_its_field() {
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     let refused = supervisor.spawn_outbound(address, setup, wrong);
     assert!(matches!(refused, Err(Error::Config(error)) if error.field == "backoff"));
+}
+
+#[test]
+fn what_a_configuration_says_between_two_connections_holds_for_the_next() {
+    let supervisor = Supervisor::start().unwrap();
+    let listener = RawListener::new();
+    let restarts = RestartConfig {
+        max_restarts: 0,
+        backoff: Duration::from_millis(500),
+        max_backoff: Duration::from_millis(500),
+        ..RestartConfig::default()
+    };
+    let setup = PeerConnectionSetup::new(config());
+    let messages = setup.events.subscribe_messages();
+    let peer = Supervised::dial_with(&supervisor, listener.address(), &restarts, setup);
+    let mut raw = listener.accept();
+    raw.shake_hands();
+    peer.expect(&UP);
+    raw.close();
+    peer.expect_restart();
+    let mut narrow = config();
+    narrow.session.limits.buffered = 100_000;
+    narrow.max_payload_memory = 100_000;
+    narrow.memory_timeout = Duration::from_millis(50);
+    peer.handle.update_config(narrow).unwrap();
+    let mut raw = listener.accept();
+    raw.shake_hands();
+    peer.expect(&UP);
+    raw.send(numbered(1, 90_000));
+    let _held = messages.recv_timeout(DEADLINE).unwrap();
+    raw.send(numbered(2, 90_000));
+    let (reason, _) = peer.expect_restart();
+    assert_eq!(reason, DisconnectReason::MemoryBudget);
 }

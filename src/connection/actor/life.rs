@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::ending;
 use super::shared::{Link, Shared};
 use super::streaming::Streaming;
-use crate::connection::event_bus::{Delivery, DeliveryLimits, Signals};
+use crate::connection::event_bus::{Delivery, Signals};
 use crate::connection::inlet::{Inlet, LockSession, Next, Received};
 use crate::connection::outbox::Outbox;
 use crate::connection::stream::{ReadWait, Stream, is_timeout};
@@ -81,6 +81,8 @@ fn live(
     };
     let mut inlet = Inlet::new(&config, shared.counters.clone());
     inlet.count_memory(MemoryGuard::new(shared.memory.clone()));
+    // It may have changed since the last life.
+    bound(shared, events, &config);
     drop(config);
     let streams = Arc::downgrade(&link);
     let link = &*link;
@@ -91,8 +93,7 @@ fn live(
             let config = shared.config();
             inlet.update_config(&config);
             link.outbox.update_config(&config);
-            shared.memory.set_max(config.max_payload_memory);
-            events.delivery.set_limits(DeliveryLimits::from(&*config));
+            bound(shared, events, &config);
             // It has been checked when it was set.
             let _ = session.with(|session| session.update_config(config.session.clone()));
         }
@@ -146,6 +147,12 @@ fn live(
         }
         events.delivery.on_wake(&events.signals);
     }
+}
+
+/// Applies the bounds of what outlives a life.
+fn bound(shared: &Shared, events: &mut Events<'_>, config: &ConnectionConfig) {
+    shared.memory.set_max(config.max_payload_memory);
+    events.delivery.set_limits(config.into());
 }
 
 /// Stops reading while too much waits for subscribers. The peer's deadlines stand still meanwhile.
