@@ -49,6 +49,8 @@ pub struct BlockReader {
     guide: Guide,
     /// What is wrong with the bytes that have come.
     broken: Option<DecodeError>,
+    /// How many bytes have come out of the queue.
+    arrived: u64,
     /// The piece that is being read, and how much of it has been.
     chunk: Vec<u8>,
     at: usize,
@@ -74,6 +76,7 @@ impl BlockReader {
             abandon: Some(Box::new(abandon)),
             guide: Guide::new(len, WHOLE_LIMIT),
             broken: None,
+            arrived: 0,
             chunk: Vec::new(),
             at: 0,
             begun: false,
@@ -137,6 +140,7 @@ impl BlockReader {
             return false;
         };
         self.transfer.count_read();
+        self.arrived += chunk.len() as u64;
         if self.broken.is_none()
             && let Err(error) = self.guide.show(&chunk, visitor)
         {
@@ -210,8 +214,9 @@ impl Read for BlockReader {
 
 impl Drop for BlockReader {
     fn drop(&mut self) {
-        // What has come whole holds up nobody.
+        // What has come whole holds up nobody, also before that is noted.
         if let Some(abandon) = self.abandon.take()
+            && self.arrived < self.len
             && self.transfer.ended().is_none()
         {
             abandon();
