@@ -51,13 +51,13 @@ pub struct ConnectionConfig {
     /// How many bytes of payloads an actor's peer may hold, from their arrival until the program has dropped them; 64 MiB by default, at
     /// least `session.limits.buffered`. Without room nothing is read.
     pub max_payload_memory: u64,
-    /// How long a program may take nothing from a block that it reads while it arrives before the connection is ended; 30 s by
-    /// default.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
-    pub block_reader_timeout: Duration,
     /// How long an actor waits for such room before it ends the connection; 30 s by default.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub memory_timeout: Duration,
+    /// How long a program may take nothing from a [`BlockReader`](crate::connection::BlockReader) whose queue is full before the actor
+    /// ends the connection; 30 s by default.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    pub block_reader_timeout: Duration,
     /// How many bytes of an actor's events may wait for [subscribers](crate::connection::Overflow::Block) that do not keep up, and one message more; 4 MiB
     /// by default, at least 1. Each event counts as its payload's length and 512 bytes, once for each subscriber that it waits for. When
     /// so much waits, the peer's messages are no longer read.
@@ -86,8 +86,8 @@ impl ConnectionConfig {
             outbox_messages: 10_000,
             kept_bytes: 32 * 1024 * 1024,
             max_payload_memory: 64 * 1024 * 1024,
-            block_reader_timeout: Duration::from_secs(30),
             memory_timeout: Duration::from_secs(30),
+            block_reader_timeout: Duration::from_secs(30),
             backlog_bytes: 4 * 1024 * 1024,
             subscriber_timeout: Duration::from_secs(30),
             tcp_keepalive: Some(Duration::from_secs(60)),

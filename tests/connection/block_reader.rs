@@ -18,7 +18,7 @@ use crate::harness::{Actor, PROMPT, config, message};
 use crate::raw_peer::{DEADLINE, RawPeer, frame, wait_until};
 
 /// A block of so many transactions, each of about so many bytes, whose root fits.
-fn block_of(count: u32, len: usize) -> Block {
+pub(crate) fn block_of(count: u32, len: usize) -> Block {
     let transactions: Vec<_> = (0..count)
         .map(|number| Transaction {
             version: 1,
@@ -39,7 +39,7 @@ fn block_of(count: u32, len: usize) -> Block {
 }
 
 /// Asks for a block in a thread of its own while `script` answers.
-fn asked(
+pub(crate) fn asked(
     actor: &Actor,
     peer: &mut RawPeer,
     hash: BlockHash,
@@ -55,15 +55,15 @@ fn asked(
 
 /// The error inside of that of a read.
 #[track_caller]
-fn inner(error: &std::io::Error) -> &Error {
+pub(crate) fn inner(error: &std::io::Error) -> &Error {
     error
         .get_ref()
         .and_then(|inner| inner.downcast_ref())
         .expect("an error of the library")
 }
 
-/// Sends the frame of a block under another name: the header says that it is `hash`'s.
-fn extended(block: &[u8]) -> Vec<u8> {
+/// A block in an extended frame.
+pub(crate) fn extended(block: &[u8]) -> Vec<u8> {
     let mut bytes = Network::Regtest.magic().0.to_vec();
     bytes.extend(b"extmsg\0\0\0\0\0\0");
     bytes.extend([0xff; 4]);

@@ -3,6 +3,7 @@
 mod answers;
 mod bad_input;
 mod block_reader;
+mod block_transfers;
 mod both_ways;
 mod delivery;
 mod events;

@@ -20,8 +20,8 @@ use crate::wire::{
 /// all requests at once, with the reason that its event gives. An answer that comes after its request has timed out
 /// is an ordinary message: it is told to subscribers.
 ///
-/// A payload that is too long to be kept does not say what it is. It is taken for the answer to the oldest open question of its
-/// kind, as nodes answer in order: whoever also sends a `getdata` of its own for such a block mixes them up.
+/// Of what is too long to be kept, a block still says which it is; a transaction does not. It is taken for the answer to the oldest open
+/// question of its kind, as nodes answer in order: whoever also sends a `getdata` of its own for such a transaction mixes them up.
 impl PeerConnectionHandle {
     /// Asks whether the peer is there; returns how long the answer took. Blocks at most for `timeout`.
     ///

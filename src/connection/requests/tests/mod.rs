@@ -1,5 +1,6 @@
 //! Every rule by which something that comes is the answer to a question, or is not.
 
+mod block_readers;
 mod blocks;
 mod headers;
 mod transactions;

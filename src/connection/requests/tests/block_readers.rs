@@ -1,0 +1,110 @@
+//! Questions for blocks that are to be read while they arrive.
+
+use super::*;
+
+/// The block that is to be read, the transaction that ends the question, and who waits.
+fn ask_reader(requests: &mut Requests, number: u8) -> (Asked<BlockReader>, Inventory) {
+    let hash = block(number).hash();
+    let (asked, question) = requests.ask_block_reader(hash).unwrap();
+    let [Inventory::Block(wanted), end @ Inventory::Tx(_)] = question.inventory[..] else {
+        panic!("{question:?}");
+    };
+    assert_eq!(wanted, hash);
+    (asked, end)
+}
+
+#[track_caller]
+fn ended(asked: &Asked<BlockReader>, expected: Failure) {
+    let answer = asked.answer.try_recv().expect("an answer");
+    assert_eq!(answer.expect_err("a failure"), expected);
+}
+
+/// Claims a block, for which `asked` has to be the one who waits.
+#[track_caller]
+fn claimed_by(requests: &mut Requests, number: u8, asked: &Asked<BlockReader>) {
+    let waiter = requests.claim_block(block(number).hash());
+    // What it is answered with does not matter: a failure is told apart more easily.
+    waiter.expect("a claim").answer(Err(Failure::TooLarge(1)));
+    ended(asked, Failure::TooLarge(1));
+}
+
+fn is_claimed(requests: &mut Requests, number: u8) -> bool {
+    requests.claim_block(block(number).hash()).is_some()
+}
+
+#[test]
+fn a_block_that_begins_is_for_the_oldest_question_of_either_kind() {
+    let mut requests = requests();
+    let (first, _) = ask_reader(&mut requests, 1);
+    let (other, _) = ask_reader(&mut requests, 2);
+    let (whole, _) = ask_block(&mut requests, block(1).hash());
+    let (last, _) = ask_reader(&mut requests, 1);
+    assert_eq!((requests.open(), requests.block_readers()), (4, 3));
+    assert!(!is_claimed(&mut requests, 3));
+    claimed_by(&mut requests, 1, &first);
+    assert!(!is_claimed(&mut requests, 1), "the whole one is next");
+    assert!(answers(&mut requests, block(1)));
+    got(&whole, block(1));
+    claimed_by(&mut requests, 1, &last);
+    claimed_by(&mut requests, 2, &other);
+    assert_eq!((requests.open(), requests.block_readers()), (0, 0));
+}
+
+#[test]
+fn a_block_that_is_not_there_is_not_found_by_its_end_or_by_its_own_name() {
+    let mut requests = requests();
+    let (one, end) = ask_reader(&mut requests, 1);
+    assert!(answers(&mut requests, not_found(&[end])));
+    ended(&one, Failure::NotFound(block(1).hash()));
+    let (two, end) = ask_reader(&mut requests, 2);
+    let named = not_found(&[Inventory::Block(block(2).hash()), end]);
+    assert_eq!(left(&mut requests, named), None);
+    ended(&two, Failure::NotFound(block(2).hash()));
+    assert_eq!(requests.block_readers(), 0);
+}
+
+#[test]
+fn nobody_claims_a_block_for_a_question_that_was_given_up_or_not_sent() {
+    let mut requests = requests();
+    let (given_up, end) = ask_reader(&mut requests, 1);
+    requests.give_up(given_up.id);
+    let (unsent, _) = ask_reader(&mut requests, 2);
+    requests.withdraw(unsent.id);
+    assert_eq!(requests.block_readers(), 0);
+    assert!(!is_claimed(&mut requests, 1) && !is_claimed(&mut requests, 2));
+    assert!(given_up.answer.is_empty() && unsent.answer.is_empty());
+    assert!(
+        answers(&mut requests, not_found(&[end])),
+        "its end is swallowed"
+    );
+}
+
+#[test]
+fn the_end_of_the_connection_ends_those_who_wait_for_a_block_to_begin() {
+    let mut requests = requests();
+    let (asked, _) = ask_reader(&mut requests, 1);
+    requests.close(&DisconnectReason::EndOfStream);
+    ended(&asked, Failure::Ended(DisconnectReason::EndOfStream));
+    let refused = requests.ask_block_reader(block(1).hash()).unwrap_err();
+    assert_eq!(refused, NotAsked::Ended(DisconnectReason::EndOfStream));
+}
+
+#[test]
+fn a_block_too_long_that_says_which_it_is_ends_the_question_for_it_and_no_other() {
+    let mut requests = requests();
+    let (one, _) = ask_block(&mut requests, block(1).hash());
+    let (two, _) = ask_block(&mut requests, block(2).hash());
+    let mut passes = |number| {
+        let received = Received::PassedOver {
+            command: Command::new("block"),
+            len: 99,
+            block: Some(block(number).hash()),
+        };
+        requests.on_received(received).is_none()
+    };
+    assert!(!passes(3));
+    assert!(passes(2));
+    assert!(!passes(2), "nobody waits any more");
+    failed(&two, Failure::TooLarge(99));
+    waits(&one);
+}

@@ -1,0 +1,200 @@
+//! What a block that is read while it arrives costs, and what it means for its connection.
+
+use std::env;
+use std::fs;
+use std::io::{Read, Write};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use bsv_p2p::Error;
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::session::{ConnectionState, DisconnectReason};
+use bsv_p2p::wire::{
+    BLOCK_CHUNK, BlockHeader, Encode, MerkleAccumulator, Transaction, TransactionOutput, Txid,
+    sha256d, write_compact_size,
+};
+use crossbeam_channel::after;
+
+use crate::answers::mined;
+use crate::block_reader::{asked, block_of, extended, inner};
+use crate::harness::{Actor, config};
+use crate::raw_peer::{frame, wait_until};
+
+#[test]
+fn while_a_reader_is_waited_for_the_deadlines_of_the_peer_stand_still() {
+    let mut config = config();
+    config.session.idle_timeout = Duration::from_secs(2);
+    config.read_stall_timeout = Duration::from_secs(2);
+    let (actor, mut peer) = Actor::connected(&config);
+    let block = block_of(40, 200_000);
+    let bytes = frame(&block.clone().into());
+    // One piece is being read and eight wait: there is no room for the tenth when its last byte comes.
+    let (most, rest) = bytes.split_at(24 + 10 * BLOCK_CHUNK - 1);
+    let (last, rest) = rest.split_at(1);
+    let arrived = || actor.handle.traffic().bytes_in;
+    peer.ping(1);
+    let before = arrived();
+    let mut reader = asked(&actor, &mut peer, block.hash(), |peer, _| {
+        peer.send_bytes(most);
+    })
+    .unwrap();
+    reader.read_exact(&mut [0; 1000]).unwrap();
+    let all_but_one = before + most.len() as u64;
+    wait_until("a byte is missing", || arrived() == all_but_one);
+    peer.send_bytes(last);
+    wait_until("the byte has come", || arrived() == all_but_one + 1);
+    let _ = after(Duration::from_millis(2_500)).recv();
+    thread::scope(|scope| {
+        scope.spawn(|| peer.send_bytes(rest));
+        std::io::copy(&mut reader, &mut std::io::sink()).unwrap();
+    });
+}
+
+#[test]
+fn a_peer_that_stalls_in_the_middle_of_a_block_is_cut_and_its_reader_told() {
+    let mut config = config();
+    config.read_stall_timeout = Duration::from_millis(200);
+    let (actor, mut peer) = Actor::connected(&config);
+    let block = block_of(10, 100_000);
+    let mut reader = asked(&actor, &mut peer, block.hash(), |peer, _| {
+        peer.send_bytes(&frame(&block.clone().into())[..600_000]);
+    })
+    .unwrap();
+    let error = std::io::copy(&mut reader, &mut std::io::sink()).unwrap_err();
+    let (_, reason) = actor.expect_end();
+    let len = block.bytes().len() as u64;
+    let missing = len - (600_000 - 24);
+    assert_eq!(reason, DisconnectReason::ReadStalled { len, missing });
+    assert!(
+        matches!(inner(&error), Error::Disconnected { reason: told, .. } if *told == reason),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_reader_that_is_dropped_when_all_has_come_ends_nothing() {
+    let (actor, mut peer) = Actor::connected(&config());
+    let block = mined(1);
+    let reader = asked(&actor, &mut peer, block.hash(), |peer, _| {
+        peer.send(block.clone());
+    });
+    peer.ping(1);
+    drop(reader.unwrap());
+    peer.ping(2);
+    assert_eq!(actor.handle.state(), ConnectionState::Connected);
+}
+
+#[test]
+fn a_block_that_was_read_while_it_came_is_expected_no_more() {
+    let (actor, mut peer) = Actor::connected(&config());
+    let block = block_of(2, 1_000_000);
+    let bytes = frame(&block.clone().into());
+    let mut reader = asked(&actor, &mut peer, block.hash(), |peer, _| {
+        let (mut socket, bytes) = (peer.another_holder(), bytes.clone());
+        thread::spawn(move || socket.write_all(&bytes));
+    })
+    .unwrap();
+    std::io::copy(&mut reader, &mut std::io::sink()).unwrap();
+    peer.ping(1);
+    // Nobody has asked for it again, and 1 MiB is kept of such a block.
+    peer.send_bytes(&bytes);
+    let passed_over = loop {
+        if let ControlEvent::PayloadPassedOver { len, .. } = actor.next_event() {
+            break len;
+        }
+    };
+    assert_eq!(passed_over, block.bytes().len() as u64);
+}
+
+/// Set in the process that measures: other tests would disturb it.
+const MEASURING: &str = "BSV_P2P_TEST_MEASURES_A_BLOCK";
+/// The test's name, by which it starts itself again.
+const TEST: &str = "block_transfers::a_block_of_300_megabytes_passes_through_a_few";
+
+#[test]
+fn a_block_of_300_megabytes_passes_through_a_few() {
+    if env::var_os(MEASURING).is_some() {
+        return pass();
+    }
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", TEST, "--test-threads=1", "--nocapture"])
+        .env(MEASURING, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
+}
+
+fn pass() {
+    const COUNT: u32 = 300;
+    let mut transaction = Transaction {
+        version: 1,
+        inputs: Vec::new(),
+        outputs: vec![TransactionOutput {
+            value: 0,
+            script: vec![7; 1_000_000],
+        }],
+        lock_time: 0,
+    }
+    .encode_to_vec();
+    let numbered = move |number: u32| -> Vec<u8> {
+        let at = transaction.len() - 4;
+        transaction[at..].copy_from_slice(&number.to_le_bytes());
+        transaction.clone()
+    };
+    let mut tree = MerkleAccumulator::new();
+    (0..COUNT)
+        .map(numbered.clone())
+        .for_each(|bytes| tree.push(Txid(sha256d(&bytes).0)));
+    let header = BlockHeader {
+        merkle_root: tree.root().0,
+        ..*mined(1).header()
+    };
+    let mut head = header.encode_to_vec();
+    write_compact_size(u64::from(COUNT), &mut head);
+    let len = head.len() as u64 + u64::from(COUNT) * numbered.clone()(0).len() as u64;
+    let mut start = extended(&head);
+    start[36..44].copy_from_slice(&len.to_le_bytes());
+
+    let before = peak();
+    let (actor, mut peer) = Actor::connected(&config());
+    let mut reader = asked(&actor, &mut peer, header.hash(), |peer, _| {
+        let mut socket = peer.another_holder();
+        thread::spawn(move || {
+            socket.write_all(&start)?;
+            let mut transactions = (0..COUNT).map(numbered);
+            transactions.try_for_each(|bytes| socket.write_all(&bytes))
+        });
+    })
+    .unwrap();
+    assert_eq!(reader.len(), len);
+    let arrived = || actor.handle.traffic().bytes_in;
+    wait_until("the queue is full", || arrived() > 9 * BLOCK_CHUNK as u64);
+    let _ = after(Duration::from_millis(300)).recv();
+    assert!(arrived() < 16 * BLOCK_CHUNK as u64, "the peer is held back");
+    let mut buffer = vec![0; 100_000];
+    let mut read = 0;
+    loop {
+        match reader.read(&mut buffer).unwrap() {
+            0 => break,
+            more => read += more as u64,
+        }
+    }
+    assert_eq!(read, len);
+    peer.ping(1);
+    let more = peak() - before;
+    assert!(more < 16 << 20, "{more} bytes more than before");
+}
+
+/// The most memory that this process has ever had, in bytes.
+fn peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kibibytes = line.unwrap().split_whitespace().nth(1).unwrap();
+    kibibytes.parse::<u64>().unwrap() * 1024
+}
