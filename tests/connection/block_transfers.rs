@@ -11,8 +11,8 @@ use bsv_p2p::Error;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{ConnectionState, DisconnectReason};
 use bsv_p2p::wire::{
-    BLOCK_CHUNK, BlockHeader, Encode, MerkleAccumulator, Transaction, TransactionOutput, Txid,
-    sha256d, write_compact_size,
+    BLOCK_CHUNK, BlockHeader, Encode, MerkleAccumulator, Message, Transaction, TransactionOutput,
+    Txid, sha256d, write_compact_size,
 };
 use crossbeam_channel::after;
 
@@ -197,4 +197,35 @@ fn peak() -> u64 {
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
     let kibibytes = line.unwrap().split_whitespace().nth(1).unwrap();
     kibibytes.parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn giving_up_at_the_moment_when_the_block_begins_ends_no_connection() {
+    let (actor, mut peer) = Actor::connected(&config());
+    let block = mined(1);
+    let hash = block.hash();
+    let bytes = frame(&block.into());
+    thread::scope(|scope| {
+        let serving = scope.spawn(|| {
+            while let Some(message) = peer.next() {
+                match message {
+                    Message::GetData(_) => peer.send_bytes(&bytes),
+                    Message::Ping(_) => return,
+                    _ => {}
+                }
+            }
+            panic!("the connection has ended");
+        });
+        // From no time at all to more than it takes.
+        for patience in (0..2_000).map(|number| Duration::from_micros(number % 200)) {
+            match actor.handle.block_reader(hash, patience) {
+                Ok(mut reader) => _ = std::io::copy(&mut reader, &mut std::io::sink()).unwrap(),
+                Err(Error::TimedOut { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        let _ = actor.handle.ping(Duration::ZERO);
+        serving.join().unwrap();
+    });
+    assert_eq!(actor.handle.state(), ConnectionState::Connected);
 }
