@@ -1,4 +1,4 @@
-//! One ban.
+//! One ban, and what making it has led to.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -64,6 +64,15 @@ impl fmt::Display for BannedBy {
             BannedBy::Automatic => "automatically",
         })
     }
+}
+
+/// A ban that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBan {
+    /// The ban.
+    pub ban: Ban,
+    /// Those that had to go for it, because the list was full: all that were over, or else the automatic one longest in force.
+    pub displaced: Vec<Ban>,
 }
 
 /// Why there is no ban.

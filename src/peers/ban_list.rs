@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use super::subnet_map::SubnetMap;
-use super::{Ban, BanConfig, BanError, BanReason, BannedBy, Subnet};
+use super::{Ban, BanConfig, BanError, BanReason, BannedBy, NewBan, Subnet};
 
 /// Who is banned and who never is.
 ///
@@ -38,15 +38,6 @@ pub struct BanList {
     whitelist: SubnetMap<Subnet>,
     manual: SubnetMap<Ban>,
     automatic: SubnetMap<Ban>,
-}
-
-/// A ban that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewBan {
-    /// The ban.
-    pub ban: Ban,
-    /// Those that had to go for it, because the list was full: all that were over, or else the automatic one longest in force.
-    pub displaced: Vec<Ban>,
 }
 
 impl BanList {

@@ -55,9 +55,9 @@ mod table;
 mod user_agent;
 
 pub use address::{AddressKind, group, is_routable};
-pub use ban::{Ban, BanError, BannedBy};
+pub use ban::{Ban, BanError, BannedBy, NewBan};
 pub use ban_config::BanConfig;
-pub use ban_list::{BanList, NewBan};
+pub use ban_list::BanList;
 pub use ban_reason::BanReason;
 pub use file::DamagedFile;
 pub use in_memory::InMemoryPeerStore;
