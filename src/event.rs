@@ -1,6 +1,7 @@
 //! What a program hears of its peers.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::memory::MemoryGuard;
+use crate::peers::{Ban, BanReason, StoreError};
 use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo};
 use crate::wire::{Command, Message};
 
@@ -86,6 +88,48 @@ pub enum ControlEvent {
         /// Its score, this included.
         score: u32,
     },
+    /// An address is banned from now on. A connection to it ends.
+    PeerBanned {
+        /// The peer for which it was banned; `None` if the program banned an address or a subnet.
+        peer_id: Option<Uuid>,
+        /// Whom it covers, why, and for how long.
+        ban: Ban,
+    },
+    /// A peer that dialled us is let in: its handshake begins.
+    InboundConnectionAccepted {
+        /// The peer.
+        peer_id: Uuid,
+        /// Where it is.
+        address: SocketAddr,
+    },
+    /// A peer that dialled us is not let in, and its socket was closed without a word.
+    InboundConnectionRejected {
+        /// Where it is.
+        address: SocketAddr,
+        /// Why.
+        reason: InboundRefusal,
+    },
+    /// Peers can dial us from now on.
+    ListenerStarted {
+        /// Where; with the port that the system chose, if it did.
+        address: SocketAddr,
+    },
+    /// Peers cannot dial us, because the address is not to be had.
+    ListenerBindFailed {
+        /// Where we wanted to listen.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::ErrorKind,
+        /// After which pause it is tried again.
+        retry_after: Duration,
+    },
+    /// The system has no file descriptors left for peers that dial us. They wait.
+    OutOfDescriptors,
+    /// The store of peers could not do what it was asked for; the manager goes on with what it has in memory.
+    StoreFailed {
+        /// What the store said.
+        error: StoreError,
+    },
     /// A payload was too long to be kept, and was read past.
     PayloadPassedOver {
         /// The peer.
@@ -112,6 +156,38 @@ pub enum ControlEvent {
         /// Why.
         reason: SubscriptionEnd,
     },
+}
+
+/// Why a peer that dialled us is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InboundRefusal {
+    /// Its address is banned.
+    Banned(BanReason),
+    /// Its address has as many connections with us as one may have.
+    AddressLimit,
+    /// Its address has as many handshakes going on as one may have.
+    HandshakeLimit,
+    /// There is no room, and as many are being turned away politely as may be.
+    Capacity,
+    /// The system has no thread for it.
+    NoThread,
+}
+
+impl fmt::Display for InboundRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InboundRefusal::Banned(reason) => write!(f, "it is banned: {reason}"),
+            InboundRefusal::AddressLimit => {
+                f.write_str("its address has as many connections as one may have")
+            }
+            InboundRefusal::HandshakeLimit => {
+                f.write_str("its address has as many handshakes going on as one may have")
+            }
+            InboundRefusal::Capacity => f.write_str("there is no room, and many are told so"),
+            InboundRefusal::NoThread => f.write_str("there is no thread for it"),
+        }
+    }
 }
 
 /// Why a subscription ended that the program did not end.
@@ -142,6 +218,13 @@ impl ControlEvent {
             ControlEvent::ConnectionLost { .. } => "ConnectionLost",
             ControlEvent::ConnectionFailed { .. } => "ConnectionFailed",
             ControlEvent::PeerMisbehavior { .. } => "PeerMisbehavior",
+            ControlEvent::PeerBanned { .. } => "PeerBanned",
+            ControlEvent::InboundConnectionAccepted { .. } => "InboundConnectionAccepted",
+            ControlEvent::InboundConnectionRejected { .. } => "InboundConnectionRejected",
+            ControlEvent::ListenerStarted { .. } => "ListenerStarted",
+            ControlEvent::ListenerBindFailed { .. } => "ListenerBindFailed",
+            ControlEvent::OutOfDescriptors => "OutOfDescriptors",
+            ControlEvent::StoreFailed { .. } => "StoreFailed",
             ControlEvent::PayloadPassedOver { .. } => "PayloadPassedOver",
             ControlEvent::Lagged { .. } => "Lagged",
             ControlEvent::SubscriptionEnded { .. } => "SubscriptionEnded",
@@ -172,10 +255,18 @@ impl ControlEvent {
             | ControlEvent::PeerMisbehavior {
                 peer_id, address, ..
             }
+            | ControlEvent::InboundConnectionAccepted { peer_id, address }
             | ControlEvent::PayloadPassedOver {
                 peer_id, address, ..
             } => Some((*peer_id, *address)),
-            ControlEvent::Lagged { .. } | ControlEvent::SubscriptionEnded { .. } => None,
+            ControlEvent::PeerBanned { .. }
+            | ControlEvent::InboundConnectionRejected { .. }
+            | ControlEvent::ListenerStarted { .. }
+            | ControlEvent::ListenerBindFailed { .. }
+            | ControlEvent::OutOfDescriptors
+            | ControlEvent::StoreFailed { .. }
+            | ControlEvent::Lagged { .. }
+            | ControlEvent::SubscriptionEnded { .. } => None,
         }
     }
 }
@@ -236,6 +327,26 @@ impl fmt::Display for ControlEvent {
             } => {
                 write!(f, "{address}: misbehaviour: {misbehavior} (score {score})")
             }
+            ControlEvent::PeerBanned { ban, .. } => write!(f, "{ban}"),
+            ControlEvent::InboundConnectionAccepted { address, .. } => {
+                write!(f, "{address}: let in")
+            }
+            ControlEvent::InboundConnectionRejected { address, reason } => {
+                write!(f, "{address}: not let in: {reason}")
+            }
+            ControlEvent::ListenerStarted { address } => write!(f, "listening at {address}"),
+            ControlEvent::ListenerBindFailed {
+                address,
+                error,
+                retry_after,
+            } => write!(
+                f,
+                "cannot listen at {address}: {error}; trying again in {retry_after:.1?}"
+            ),
+            ControlEvent::OutOfDescriptors => {
+                f.write_str("no file descriptors are left for peers that dial us")
+            }
+            ControlEvent::StoreFailed { error } => write!(f, "the store of peers: {error}"),
             ControlEvent::PayloadPassedOver {
                 address,
                 command,

@@ -56,6 +56,8 @@ pub mod connection;
 mod error;
 pub mod event;
 pub mod local_node;
+mod log_level;
+pub mod manager;
 mod memory;
 pub mod network;
 pub mod peers;
@@ -66,6 +68,8 @@ pub mod wire;
 
 pub use connection::{Connection, ConnectionConfig};
 pub use error::{Blame, BlockFault, Error, Wait};
+pub use log_level::LogLevel;
+pub use manager::ManagerConfig;
 pub use memory::PayloadMemory;
 pub use network::Network;
 

@@ -12,6 +12,7 @@ mod config;
 mod dial;
 mod event_bus;
 mod inlet;
+mod keeper;
 mod lanes;
 mod outbox;
 mod prepared;
@@ -25,6 +26,7 @@ mod stream;
 mod supervisor;
 mod traffic;
 
+pub(crate) use actor::Origin;
 pub use actor::{
     ConnectionStatistics, PeerConnectionActor, PeerConnectionCommand, PeerConnectionHandle,
     PeerConnectionSetup,
@@ -34,6 +36,7 @@ pub use blocking::Connection;
 pub use config::ConnectionConfig;
 pub use dial::resolve;
 pub use event_bus::{EventBus, Overflow, SubscriptionOptions};
+pub(crate) use keeper::{Keeper, NextLife};
 pub use prepared::PreparedMessage;
 pub use requests::ADDRESSES_TIMEOUT;
 pub use restart::{RestartConfig, RestartPlan, RestartTracking, Verdict};

@@ -29,7 +29,7 @@ pub struct ConnectionSlots {
 
 #[derive(Debug)]
 struct Shared {
-    max: usize,
+    max: AtomicUsize,
     taken: AtomicUsize,
 }
 
@@ -38,7 +38,7 @@ impl ConnectionSlots {
     pub fn new(max: usize) -> Self {
         Self {
             shared: Arc::new(Shared {
-                max,
+                max: AtomicUsize::new(max),
                 taken: AtomicUsize::new(0),
             }),
         }
@@ -48,7 +48,8 @@ impl ConnectionSlots {
     #[must_use = "a place that was taken has to be released"]
     pub fn try_reserve(&self) -> bool {
         // The count alone is shared, no other memory is guarded by it: relaxed order is enough.
-        let free = |taken: usize| (taken < self.shared.max).then_some(taken + 1);
+        let max = self.max();
+        let free = |taken: usize| (taken < max).then_some(taken + 1);
         self.shared
             .taken
             .fetch_update(Relaxed, Relaxed, free)
@@ -75,7 +76,12 @@ impl ConnectionSlots {
 
     /// How many places there are.
     pub fn max(&self) -> usize {
-        self.shared.max
+        self.shared.max.load(Relaxed)
+    }
+
+    /// Changes how many places there are. Whoever has one keeps it; while more are taken than there are, nobody gets one.
+    pub fn set_max(&self, max: usize) {
+        self.shared.max.store(max, Relaxed);
     }
 }
 

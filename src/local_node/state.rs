@@ -14,6 +14,7 @@ use crate::connection::{
 };
 use crate::error::Error;
 use crate::event::{ControlEvent, Event};
+use crate::log_level::LogLevel;
 use crate::memory::PayloadMemory;
 use crate::session::{Direction, DisconnectReason, NonceRegistry, PROTOCOL_VERSION};
 use crate::wire::{
@@ -395,11 +396,13 @@ impl State {
         let mut config = self.config.clone();
         config.session.start_height = i32::try_from(self.chain.tip().0).unwrap_or(i32::MAX);
         Some(PeerConnectionSetup {
+            peer_id: Uuid::new_v4(),
             config,
             nonces: self.nonces.clone(),
             events,
             memory: self.memory.clone(),
             slot: None,
+            log_level: LogLevel::default(),
         })
     }
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 
-use super::shared::{Shared, Supervision};
+use super::shared::Shared;
 use crate::connection::event_bus::Delivery;
+use crate::connection::{Keeper, NextLife};
 use crate::event::ControlEvent;
 use crate::session::DisconnectReason;
 
@@ -21,10 +22,10 @@ pub(super) fn after_life(
         history.last_error = Some(reason.clone());
         history.connected.take().map(|(at, _)| at)
     };
-    let Some((supervision, after)) = next_life(shared, &reason, connected_at) else {
+    let Some((keeper, after)) = next_life(shared, &reason, connected_at) else {
         return end(shared, delivery, reason, connected_at.is_some());
     };
-    let next_life = Instant::now() + after;
+    let due = Instant::now() + after;
     let signals = shared.signals();
     let event = ControlEvent::ConnectionRestarting {
         peer_id: shared.peer_id,
@@ -37,7 +38,7 @@ pub(super) fn after_life(
     delivery.settle(after, &signals);
     drop(delivery);
     if shared.stages.wait_for_next(|| shared.is_stopped()) {
-        supervision.supervisor.begin_at(next_life, shared.clone());
+        keeper.on_waiting(due, reason, NextLife::of(shared.clone()));
     } else {
         give_up(shared, reason);
     }
@@ -48,11 +49,10 @@ fn next_life<'a>(
     shared: &'a Shared,
     reason: &DisconnectReason,
     connected_at: Option<Instant>,
-) -> Option<(&'a Supervision, Duration)> {
-    let supervision = shared.supervision.as_ref()?;
-    let verdict = supervision.verdict(reason, connected_at);
-    let after = verdict.pause().filter(|_| !shared.is_stopped())?;
-    Some((supervision, after))
+) -> Option<(&'a dyn Keeper, Duration)> {
+    let keeper = shared.keeper.as_deref()?;
+    let after = keeper.pause_before_next(reason, connected_at);
+    Some((keeper, after.filter(|_| !shared.is_stopped())?))
 }
 
 /// Sees to it that a connection which waits for its next life has none.
@@ -79,7 +79,7 @@ fn end(
     was_connected: bool,
 ) {
     let (peer_id, address) = (shared.peer_id, shared.address);
-    let event = match reason {
+    let event = match reason.clone() {
         reason if was_connected => ControlEvent::ConnectionLost {
             peer_id,
             address,
@@ -99,4 +99,7 @@ fn end(
     delivery.finish(&signals);
     drop(delivery);
     shared.stages.end();
+    if let Some(keeper) = &shared.keeper {
+        keeper.on_over(reason, was_connected);
+    }
 }

@@ -15,6 +15,7 @@ use crate::connection::outbox::Outbox;
 use crate::connection::stream::{ReadWait, Stream, is_timeout};
 use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
 use crate::event::{BitcoinMessageEvent, ControlEvent};
+use crate::log_level::record;
 use crate::memory::MemoryGuard;
 use crate::session::{
     ConnectionState, DisconnectReason, Output, Session, SessionEvent, TransportEnd,
@@ -50,7 +51,16 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<TcpStream>, slot: Optio
     // The place is free before anybody hears of the end.
     drop(slot);
     let (address, direction) = (shared.address, shared.direction);
-    log::info!("{address}: {direction} connection ended: {reason}");
+    record!(
+        shared.log_level,
+        Info,
+        peer_id:% = shared.peer_id,
+        peer_address:% = address,
+        direction:% = direction,
+        network:% = shared.config().network,
+        error:% = reason;
+        "{address}: {direction} connection ended: {reason}"
+    );
     ending::after_life(shared, delivery, reason);
 }
 
@@ -337,8 +347,21 @@ fn tell(shared: &Shared, events: &mut Events<'_>, event: SessionEvent) {
     let (peer_id, address) = (shared.peer_id, shared.address);
     let event = match event {
         SessionEvent::HandshakeComplete(info) => {
-            log::info!("{address}: handshake complete with {}", info.user_agent);
+            record!(
+                shared.log_level,
+                Info,
+                peer_id:% = peer_id,
+                peer_address:% = address,
+                direction:% = shared.direction,
+                state:% = ConnectionState::Connected,
+                network:% = shared.config().network;
+                "{address}: handshake complete with {}",
+                info.user_agent
+            );
             shared.history.lock().connected = Some((Instant::now(), SystemTime::now()));
+            if let Some(keeper) = &shared.keeper {
+                keeper.on_connected(&info);
+            }
             ControlEvent::HandshakeComplete {
                 peer_id,
                 address,
@@ -346,7 +369,15 @@ fn tell(shared: &Shared, events: &mut Events<'_>, event: SessionEvent) {
             }
         }
         SessionEvent::Misbehavior { misbehavior, score } => {
-            log::debug!("{address}: {misbehavior}");
+            record!(
+                shared.log_level,
+                Debug,
+                peer_id:% = peer_id,
+                peer_address:% = address,
+                direction:% = shared.direction,
+                error:% = misbehavior;
+                "{address}: {misbehavior}"
+            );
             ControlEvent::PeerMisbehavior {
                 peer_id,
                 address,

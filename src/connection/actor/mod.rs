@@ -17,7 +17,7 @@ mod subscriber_tests;
 pub(super) use ending::{give_up, stop_waiting};
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
 pub use setup::PeerConnectionSetup;
-pub(super) use shared::{BeginsLives, Shared, Supervision};
+pub(super) use shared::Shared;
 pub use statistics::ConnectionStatistics;
 
 use std::io;
@@ -25,7 +25,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-use super::SlotGuard;
+use super::{Keeper, SlotGuard};
 use crate::error::Error;
 use crate::session::Direction;
 
@@ -67,7 +67,7 @@ impl PeerConnectionActor {
         address: SocketAddr,
         setup: PeerConnectionSetup,
     ) -> Result<PeerConnectionHandle, Error> {
-        spawn((Direction::Outbound, address), None, setup, |_| {})
+        spawn(Origin::Dialled(address), setup, None)
     }
 
     /// Shakes hands with a peer that has dialled us, in a thread of its own. Returns at once.
@@ -80,8 +80,7 @@ impl PeerConnectionActor {
         stream: TcpStream,
         setup: PeerConnectionSetup,
     ) -> Result<PeerConnectionHandle, Error> {
-        let address = peer_address(&stream)?;
-        spawn((Direction::Inbound, address), Some(stream), setup, |_| {})
+        spawn(Origin::Accepted(stream), setup, None)
     }
 
     /// Turns a peer away for which there is no room, politely, in a thread of its own: a full handshake, `reject` (of `version`, code
@@ -96,31 +95,56 @@ impl PeerConnectionActor {
         stream: TcpStream,
         setup: PeerConnectionSetup,
     ) -> Result<PeerConnectionHandle, Error> {
-        let address = peer_address(&stream)?;
-        let setup = PeerConnectionSetup {
-            slot: None,
-            ..setup
-        };
-        spawn(
-            (Direction::Inbound, address),
-            Some(stream),
-            setup,
-            |shared| {
-                shared.session.lock().refuse_for_capacity();
-            },
-        )
+        spawn(Origin::TurnedAway(stream), setup, None)
     }
 
-    /// Dials `address`, and again whenever `supervision` says so.
-    pub(super) fn spawn_supervised(
-        address: SocketAddr,
+    /// Spawns a connection that has a keeper, who decides whether it is opened again.
+    pub(crate) fn spawn_kept(
+        origin: Origin,
         setup: PeerConnectionSetup,
-        supervision: Supervision,
+        keeper: Box<dyn Keeper>,
     ) -> Result<PeerConnectionHandle, Error> {
-        let peer = (Direction::Outbound, address);
-        let (shared, slot) = Shared::new(peer, setup, Some(supervision))?;
-        start(Arc::new(shared), None, slot)
+        spawn(origin, setup, Some(keeper))
     }
+}
+
+/// Whom a connection leads to, and how it comes about.
+pub(crate) enum Origin {
+    /// We dial this address.
+    Dialled(SocketAddr),
+    /// The peer has dialled us.
+    Accepted(TcpStream),
+    /// The peer has dialled us, and there is no room for it.
+    TurnedAway(TcpStream),
+}
+
+fn spawn(
+    origin: Origin,
+    mut setup: PeerConnectionSetup,
+    keeper: Option<Box<dyn Keeper>>,
+) -> Result<PeerConnectionHandle, Error> {
+    let turned_away = matches!(origin, Origin::TurnedAway(_));
+    if turned_away {
+        // It is not counted.
+        setup.slot = None;
+    }
+    let (direction, address, accepted) = match origin {
+        Origin::Dialled(address) => (Direction::Outbound, address, None),
+        Origin::Accepted(stream) | Origin::TurnedAway(stream) => {
+            let address = peer_address(&stream)?;
+            (Direction::Inbound, address, Some(stream))
+        }
+    };
+    let (shared, slot) = Shared::new((direction, address), setup, keeper)?;
+    if turned_away {
+        shared.session.lock().refuse_for_capacity();
+    }
+    let shared = Arc::new(shared);
+    begin_life(&shared, accepted, slot).map_err(|error| Error::System {
+        what: "the thread of a connection".into(),
+        kind: error.kind(),
+    })?;
+    Ok(PeerConnectionHandle::new(shared))
 }
 
 fn peer_address(stream: &TcpStream) -> Result<SocketAddr, Error> {
@@ -128,29 +152,6 @@ fn peer_address(stream: &TcpStream) -> Result<SocketAddr, Error> {
         what: "an accepted socket".into(),
         kind: error.kind(),
     })
-}
-
-fn spawn(
-    peer: (Direction, SocketAddr),
-    accepted: Option<TcpStream>,
-    setup: PeerConnectionSetup,
-    prepare: impl FnOnce(&Shared),
-) -> Result<PeerConnectionHandle, Error> {
-    let (shared, slot) = Shared::new(peer, setup, None)?;
-    prepare(&shared);
-    start(Arc::new(shared), accepted, slot)
-}
-
-fn start(
-    shared: Arc<Shared>,
-    accepted: Option<TcpStream>,
-    slot: Option<SlotGuard>,
-) -> Result<PeerConnectionHandle, Error> {
-    begin_life(&shared, accepted, slot).map_err(|error| Error::System {
-        what: "the thread of a connection".into(),
-        kind: error.kind(),
-    })?;
-    Ok(PeerConnectionHandle::new(shared))
 }
 
 /// Begins a life of a connection in a thread of its own.

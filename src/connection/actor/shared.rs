@@ -13,11 +13,11 @@ use super::setup::PeerConnectionSetup;
 use super::stage::Stages;
 use crate::connection::event_bus::{Delivery, DeliveryLimits, Signals};
 use crate::connection::outbox::Outbox;
-use crate::connection::restart::{RestartPlan, Verdict};
 use crate::connection::stop::Stop;
 use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
-use crate::connection::{ConnectionConfig, ConnectionSlots, SlotGuard, random};
+use crate::connection::{ConnectionConfig, Keeper, SlotGuard, random};
+use crate::log_level::LogLevel;
 use crate::memory::PeerMemory;
 use crate::session::{ConfigError, Direction, DisconnectReason, NonceRegistry, Session};
 use crate::wire::BlockHeader;
@@ -37,13 +37,14 @@ pub(in crate::connection) struct Shared {
     pub(super) memory: Arc<PeerMemory>,
     /// Whether a thread lives, and what comes after it.
     pub(in crate::connection) stages: Stages,
-    /// Who opens the connection again when it is lost; nobody for most.
-    pub(super) supervision: Option<Supervision>,
+    /// Who decides whether the connection is opened again; nobody for most.
+    pub(super) keeper: Option<Box<dyn Keeper>>,
     pub(super) history: Mutex<History>,
     config: RwLock<Arc<ConnectionConfig>>,
     /// Grows with every new configuration, so that the connection's thread need not look at it again and again.
     config_version: AtomicU64,
     pub(super) requests: OpenRequests,
+    pub(super) log_level: LogLevel,
     /// There while TCP stands.
     link: RwLock<Option<Arc<Link>>>,
 }
@@ -52,35 +53,6 @@ pub(super) struct Link {
     pub(super) stream: Arc<Stream>,
     pub(super) outbox: Outbox,
 }
-
-/// The plan of a connection that is opened again, and who carries it out.
-pub(in crate::connection) struct Supervision {
-    pub(in crate::connection) plan: Mutex<RestartPlan>,
-    pub(in crate::connection) supervisor: Box<dyn BeginsLives>,
-    /// Where a place is reserved for each life.
-    pub(in crate::connection) slots: Option<ConnectionSlots>,
-}
-
-/// Who begins the next life of a connection that waits for it, or sees to it that there is none.
-pub(in crate::connection) trait BeginsLives: Send + Sync {
-    fn begin_at(&self, next_life: Instant, connection: Arc<Shared>);
-}
-
-impl Supervision {
-    pub(super) fn verdict(
-        &self,
-        reason: &DisconnectReason,
-        connected_at: Option<Instant>,
-    ) -> Verdict {
-        let random = random::number();
-        self.plan
-            .lock()
-            .on_end(reason, connected_at, Instant::now(), random)
-    }
-}
-
-/// All places for connections are taken.
-pub(in crate::connection) struct NoPlace;
 
 /// What has become of the connection so far.
 #[derive(Clone, Debug, Default)]
@@ -97,21 +69,23 @@ impl Shared {
     pub(super) fn new(
         (direction, address): (Direction, SocketAddr),
         setup: PeerConnectionSetup,
-        supervision: Option<Supervision>,
+        keeper: Option<Box<dyn Keeper>>,
     ) -> Result<(Self, Option<SlotGuard>), ConfigError> {
         let PeerConnectionSetup {
+            peer_id,
             config,
             nonces,
             events,
             memory,
             slot,
+            log_level,
         } = setup;
         config.validate()?;
         let session = new_session(direction, &config, &nonces)?;
         let requests = OpenRequests::new(&BlockHeader::genesis(config.network));
         let delivery = events.delivery(DeliveryLimits::from(&config));
         let shared = Self {
-            peer_id: Uuid::new_v4(),
+            peer_id,
             address,
             direction,
             delivery: Mutex::new(delivery),
@@ -121,11 +95,12 @@ impl Shared {
             counters: Arc::default(),
             memory: Arc::new(PeerMemory::new(config.max_payload_memory, &memory)),
             stages: Stages::default(),
-            supervision,
+            keeper,
             history: Mutex::default(),
             config: RwLock::new(Arc::new(config)),
             config_version: AtomicU64::new(0),
             requests,
+            log_level,
             link: RwLock::default(),
         };
         Ok((shared, slot))
@@ -150,16 +125,6 @@ impl Shared {
 
     pub(in crate::connection) fn count_restart(&self) {
         self.history.lock().restarts += 1;
-    }
-
-    /// Takes a place for another life, where places are counted.
-    pub(in crate::connection) fn reserve(&self) -> Result<Option<SlotGuard>, NoPlace> {
-        let slots = self.supervision.as_ref().and_then(|all| all.slots.as_ref());
-        match slots.map(ConnectionSlots::reserve) {
-            None => Ok(None),
-            Some(Some(slot)) => Ok(Some(slot)),
-            Some(None) => Err(NoPlace),
-        }
     }
 
     pub(super) fn config(&self) -> Arc<ConnectionConfig> {

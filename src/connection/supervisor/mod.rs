@@ -1,6 +1,6 @@
 //! The thread that opens connections again.
 
-mod ended;
+mod keeper;
 mod thread;
 
 use std::fmt;
@@ -11,8 +11,8 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Sender, unbounded};
 use parking_lot::Mutex;
 
-use self::ended::Ended;
-use super::actor::Supervision;
+use self::keeper::{Ended, PlanKeeper};
+use super::actor::Origin;
 use super::restart::{RestartConfig, RestartPlan};
 use super::stop::Stop;
 use super::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup, SlotGuard};
@@ -91,12 +91,12 @@ impl Supervisor {
         restarts: RestartConfig,
     ) -> Result<PeerConnectionHandle, Error> {
         restarts.validate()?;
-        let supervision = Supervision {
+        let keeper = PlanKeeper {
             plan: Mutex::new(RestartPlan::new(Direction::Outbound, restarts)),
-            supervisor: Box::new(self.ended.clone()),
+            supervisor: self.ended.clone(),
             slots: setup.slot.as_ref().map(SlotGuard::slots).cloned(),
         };
-        PeerConnectionActor::spawn_supervised(address, setup, supervision)
+        PeerConnectionActor::spawn_kept(Origin::Dialled(address), setup, Box::new(keeper))
     }
 }
 

@@ -1,0 +1,255 @@
+//! What a manager is made with.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use crate::connection::{ConnectionConfig, RestartConfig};
+use crate::network::Network;
+use crate::peers::{BanConfig, InMemoryPeerStore, Subnet};
+use crate::session::ConfigError;
+
+/// How a `Manager` behaves: how many peers it wants, whom it takes, what it remembers.
+///
+/// `Manager::update_config` takes another one while the manager runs; what each field does then is
+/// written at the field.
+///
+/// ```
+/// use bsv_p2p::{ManagerConfig, Network};
+///
+/// let mut config = ManagerConfig::new(Network::Testnet);
+/// config.target_connections = 4;
+/// config.listener.enabled = true;
+/// assert!(config.validate().is_ok());
+/// config.max_connections = 3;
+/// assert_eq!(
+///     config.validate().unwrap_err().to_string(),
+///     "target_connections is 4: at most max_connections is allowed",
+/// );
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+pub struct ManagerConfig {
+    /// The network, and how each connection behaves. An update reaches live connections within a second, as
+    /// [`PeerConnectionHandle::update_config`](crate::connection::PeerConnectionHandle::update_config) says; network and magic stay.
+    pub connection: ConnectionConfig,
+    /// How many connections there shall be, in both directions together; 8 by default. With 0 nobody is dialled that the program
+    /// does not name. An update dials more, or dials no more; it closes nothing.
+    pub target_connections: usize,
+    /// How many connections there may be at most, in both directions together; 20 by default, at least 1. An update that lowers it closes nobody:
+    /// there are no further ones until enough have ended.
+    pub max_connections: usize,
+    /// How many peers we want to have dialled ourselves, however many have dialled us; 4 by default. So many places, but no more than
+    /// the target and half of the maximum, are kept for them, so that strangers cannot surround us. An update holds for further connections.
+    pub min_outbound: usize,
+    /// Whether loopback and private addresses are peers like any other, without limits for each address and group, and never banned
+    /// automatically: for networks of one's own. By default (`None`) on regtest alone. Where it is off they may still connect and be named,
+    /// but are never dialled because others tell of them. An update holds for further decisions.
+    pub allow_private: Option<bool>,
+    /// When a peer is dialled again whose connection has failed or was lost. An update holds from each peer's next life on.
+    pub restarts: RestartConfig,
+    /// How long a peer is left alone that could not be reached or is not one for us; 1 hour by default. An update holds for all that wait.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    pub cool_down: Duration,
+    /// Whether and how peers are let in.
+    pub listener: ListenerConfig,
+    /// How bans are made. An update holds for further bans.
+    pub bans: BanConfig,
+    /// Who is never banned. An update holds at once: bans that cover such an address mean nothing for it.
+    pub whitelist: Vec<Subnet>,
+    /// How many peers are remembered at most; 10,000 by default, at least 1, at most [`InMemoryPeerStore::MAX_PEERS`]. An update to
+    /// fewer forgets those that are worth the least.
+    pub max_known_peers: usize,
+    /// How many bytes of payloads all connections together may hold; 512 MiB by default, at least
+    /// `connection.session.limits.buffered`. An update holds at once.
+    pub max_payload_memory: u64,
+    /// How often the store is saved, beside after bans and at the end; every 5 minutes by default. An update holds from the next time on.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    pub save_interval: Duration,
+    /// How long `Manager::shutdown` may take; 10 s by default. An update holds at once.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    pub shutdown_timeout: Duration,
+    /// Down to which level this manager and its connections write log records; all by default. The global level belongs to the program
+    /// and holds besides. An update holds for the next record.
+    pub log_level: LevelFilter,
+}
+
+/// Whether and how peers are let in that dial us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+pub struct ListenerConfig {
+    /// Whether there is a listener; no by default. An update starts or stops it; connections stay.
+    pub enabled: bool,
+    /// Where it listens; `0.0.0.0` and the network's port by default (`None`), and a port of 0 for one that the system chooses. `[::]`
+    /// listens for IPv4 as well. An update moves it; connections stay.
+    pub address: Option<SocketAddr>,
+    /// How long until a failed bind is tried again; 10 s by default. An update holds from the next failure on.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    pub bind_retry: Duration,
+    /// How many handshakes of such peers may go on at once; 64 by default, at least 1. Never more than there are free places. This and the
+    /// following are updated for those who come next.
+    pub max_handshakes: usize,
+    /// How many of them from one address; 4 by default, at least 1.
+    pub max_handshakes_per_address: usize,
+    /// How long such a handshake may take; 10 s by default. `connection.session.handshake_timeout` holds as well.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    pub handshake_timeout: Duration,
+    /// How many connections one address may have with us; 8 by default, at least 1.
+    pub max_per_address: usize,
+    /// How many peers are turned away politely at once, with a handshake and a reason, when there is no room; 16 by default. The sockets
+    /// of further ones are closed.
+    pub max_turned_away: usize,
+    /// Whether the newest connection of the most crowded group of addresses gives way to a newcomer when there is no room; no by default.
+    pub evict: bool,
+}
+
+impl Default for ListenerConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            address: None,
+            bind_retry: Duration::from_secs(10),
+            max_handshakes: 64,
+            max_handshakes_per_address: 4,
+            handshake_timeout: Duration::from_secs(10),
+            max_per_address: 8,
+            max_turned_away: 16,
+            evict: false,
+        }
+    }
+}
+
+/// Longer ones might overflow the clock.
+const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+impl ManagerConfig {
+    /// The defaults for `network`.
+    pub fn new(network: Network) -> Self {
+        Self {
+            connection: ConnectionConfig::new(network),
+            target_connections: 8,
+            max_connections: 20,
+            min_outbound: 4,
+            allow_private: None,
+            restarts: RestartConfig::default(),
+            cool_down: Duration::from_secs(3600),
+            listener: ListenerConfig::default(),
+            bans: BanConfig::default(),
+            whitelist: Vec::new(),
+            max_known_peers: InMemoryPeerStore::DEFAULT_MAX_PEERS,
+            max_payload_memory: 512 * 1024 * 1024,
+            save_interval: Duration::from_secs(300),
+            shutdown_timeout: Duration::from_secs(10),
+            log_level: LevelFilter::Trace,
+        }
+    }
+
+    /// The network.
+    pub fn network(&self) -> Network {
+        self.connection.network
+    }
+
+    /// Whether loopback and private addresses are peers like any other.
+    pub fn allows_private(&self) -> bool {
+        self.allow_private
+            .unwrap_or(self.network() == Network::Regtest)
+    }
+
+    /// Where the listener listens, if there is one.
+    pub fn listen_address(&self) -> Option<SocketAddr> {
+        let usual = SocketAddr::from((Ipv4Addr::UNSPECIFIED, self.network().port()));
+        let address = self.listener.address.unwrap_or(usual);
+        self.listener.enabled.then_some(address)
+    }
+
+    /// How many places are kept for peers that we dial: the least of `min_outbound`, the target, and half of the maximum.
+    pub fn reserved_outbound(&self) -> usize {
+        self.min_outbound
+            .min(self.target_connections)
+            .min(self.max_connections / 2)
+    }
+
+    /// Checks that the values can work together.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first field that is wrong, and its value.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let check = ConfigError::unless;
+        self.connection.validate()?;
+        self.restarts.validate()?;
+        let one = "at least 1 is needed";
+        check(
+            self.max_connections > 0,
+            "max_connections",
+            &self.max_connections,
+            one,
+        )?;
+        check(
+            self.target_connections <= self.max_connections,
+            "target_connections",
+            &self.target_connections,
+            "at most max_connections is allowed",
+        )?;
+        check(
+            (1..=InMemoryPeerStore::MAX_PEERS).contains(&self.max_known_peers),
+            "max_known_peers",
+            &self.max_known_peers,
+            "at least 1 and at most InMemoryPeerStore::MAX_PEERS is needed",
+        )?;
+        check(
+            self.max_payload_memory >= self.connection.session.limits.buffered,
+            "max_payload_memory",
+            &self.max_payload_memory,
+            "at least connection.session.limits.buffered is needed",
+        )?;
+        check(
+            self.bans.automatic_ipv6_prefix <= 128,
+            "bans.automatic_ipv6_prefix",
+            &self.bans.automatic_ipv6_prefix,
+            "at most 128 is allowed",
+        )?;
+        for (field, value) in [
+            ("cool_down", self.cool_down),
+            ("bans.automatic_duration", self.bans.automatic_duration),
+            ("save_interval", self.save_interval),
+            ("shutdown_timeout", self.shutdown_timeout),
+            ("listener.bind_retry", self.listener.bind_retry),
+            (
+                "listener.handshake_timeout",
+                self.listener.handshake_timeout,
+            ),
+        ] {
+            check(
+                !value.is_zero() && value <= LONGEST_WAIT,
+                field,
+                &value,
+                "a duration above zero and of at most 100 years is needed",
+            )?;
+        }
+        for (field, value) in [
+            ("listener.max_handshakes", self.listener.max_handshakes),
+            (
+                "listener.max_handshakes_per_address",
+                self.listener.max_handshakes_per_address,
+            ),
+            ("listener.max_per_address", self.listener.max_per_address),
+        ] {
+            check(value > 0, field, &value, one)?;
+        }
+        Ok(())
+    }
+}
+
+impl Default for ManagerConfig {
+    /// The defaults for mainnet.
+    fn default() -> Self {
+        Self::new(Network::Mainnet)
+    }
+}
+
+#[cfg(test)]
+mod tests;

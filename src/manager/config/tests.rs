@@ -1,0 +1,121 @@
+use super::*;
+
+#[test]
+fn the_defaults_are_valid_for_every_network() {
+    for network in Network::ALL {
+        assert_eq!(ManagerConfig::new(network).validate(), Ok(()));
+    }
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_field() {
+    type Change = fn(&mut ManagerConfig);
+    let wrong: [(&str, Change); 15] = [
+        ("max_connections", |config| config.max_connections = 0),
+        ("target_connections", |config| {
+            config.target_connections = 21
+        }),
+        ("max_known_peers", |config| config.max_known_peers = 0),
+        ("max_known_peers", |config| {
+            config.max_known_peers = InMemoryPeerStore::MAX_PEERS + 1;
+        }),
+        ("max_payload_memory", |config| config.max_payload_memory = 1),
+        ("cool_down", |config| config.cool_down = Duration::ZERO),
+        ("save_interval", |config| {
+            config.save_interval = Duration::MAX
+        }),
+        ("shutdown_timeout", |config| {
+            config.shutdown_timeout = Duration::ZERO
+        }),
+        ("listener.bind_retry", |config| {
+            config.listener.bind_retry = Duration::ZERO
+        }),
+        ("listener.handshake_timeout", |config| {
+            config.listener.handshake_timeout = Duration::ZERO;
+        }),
+        ("listener.max_handshakes", |config| {
+            config.listener.max_handshakes = 0
+        }),
+        ("listener.max_handshakes_per_address", |config| {
+            config.listener.max_handshakes_per_address = 0;
+        }),
+        ("listener.max_per_address", |config| {
+            config.listener.max_per_address = 0
+        }),
+        ("backoff", |config| config.restarts.backoff = Duration::ZERO),
+        ("bans.automatic_ipv6_prefix", |config| {
+            config.bans.automatic_ipv6_prefix = 129
+        }),
+    ];
+    for (field, change) in wrong {
+        let mut config = ManagerConfig::default();
+        change(&mut config);
+        assert_eq!(config.validate().unwrap_err().field, field);
+    }
+}
+
+#[test]
+fn the_places_kept_for_outbound_are_the_least_of_three() {
+    let kept = |min_outbound, target, max| {
+        let mut config = ManagerConfig::default();
+        (config.min_outbound, config.target_connections) = (min_outbound, target);
+        config.max_connections = max;
+        config.reserved_outbound()
+    };
+    assert_eq!(kept(4, 8, 20), 4);
+    assert_eq!(kept(9, 8, 20), 8);
+    assert_eq!(kept(9, 3, 20), 3);
+    assert_eq!(kept(9, 5, 5), 2);
+    assert_eq!(kept(4, 1, 1), 0);
+    assert_eq!(kept(4, 0, 20), 0);
+}
+
+#[test]
+fn private_addresses_are_peers_on_regtest_unless_the_program_says_otherwise() {
+    let mut config = ManagerConfig::new(Network::Regtest);
+    assert!(config.allows_private());
+    config.allow_private = Some(false);
+    assert!(!config.allows_private());
+    config = ManagerConfig::new(Network::Mainnet);
+    assert!(!config.allows_private());
+}
+
+#[test]
+fn the_listener_is_off_and_knows_the_port_of_its_network() {
+    let mut config = ManagerConfig::new(Network::Testnet);
+    assert_eq!(config.listen_address(), None);
+    config.listener.enabled = true;
+    assert_eq!(
+        config.listen_address(),
+        Some("0.0.0.0:18333".parse().unwrap())
+    );
+    config.listener.address = Some("[::1]:1".parse().unwrap());
+    assert_eq!(config.listen_address(), Some("[::1]:1".parse().unwrap()));
+}
+
+#[test]
+fn a_configuration_in_json_names_what_differs_and_comes_back_as_it_was() {
+    let json = r#"{
+        "connection": { "network": "regtest" },
+        "target_connections": 2,
+        "listener": { "enabled": true, "address": "127.0.0.1:0" },
+        "whitelist": ["10.0.0.0/8"],
+        "bans": { "automatic_duration": 60 },
+        "log_level": "WARN"
+    }"#;
+    let mut config = ManagerConfig::new(Network::Regtest);
+    config.target_connections = 2;
+    config.listener.enabled = true;
+    config.listener.address = Some("127.0.0.1:0".parse().unwrap());
+    config.whitelist = vec!["10.0.0.0/8".parse().unwrap()];
+    config.bans.automatic_duration = Duration::from_secs(60);
+    config.log_level = LevelFilter::Warn;
+    assert_eq!(serde_json::from_str::<ManagerConfig>(json).unwrap(), config);
+    let written = serde_json::to_string(&config).unwrap();
+    assert_eq!(
+        serde_json::from_str::<ManagerConfig>(&written).unwrap(),
+        config
+    );
+    let refused = serde_json::from_str::<ManagerConfig>(r#"{ "target": 1 }"#).unwrap_err();
+    assert!(refused.to_string().contains("unknown field"), "{refused}");
+}
