@@ -1,8 +1,12 @@
 //! What can go wrong with a call, and who is to blame.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use uuid::Uuid;
+
+use crate::peers::{Ban, BanError, StoreError};
 use crate::session::{ConfigError, DisconnectReason, SendRefused};
 use crate::wire::{BlockError, BlockHash, DecodeError, DropCause};
 
@@ -86,6 +90,61 @@ pub enum Error {
         /// How many may be open.
         limit: usize,
     },
+    /// The manager has no peer with this identity, or no connection to it.
+    #[error("there is no connection to a peer {peer_id}")]
+    UnknownPeer {
+        /// The identity that was given.
+        peer_id: Uuid,
+    },
+    /// No peer is connected that could be asked.
+    #[error("no peer is connected")]
+    NoPeer,
+    /// Fewer peers are connected than were waited for.
+    #[error("{got} peers are connected after {after:?}, {wanted} were wanted")]
+    TooFewPeers {
+        /// How many were wanted.
+        wanted: usize,
+        /// How many there are.
+        got: usize,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// All places for connections are taken.
+    #[error("{address}: all {max} places for connections are taken")]
+    NoRoom {
+        /// Whom the program wanted to connect to.
+        address: SocketAddr,
+        /// How many places there are: `max_connections` of the configuration.
+        max: usize,
+    },
+    /// The address is banned.
+    #[error("{address}: {ban}")]
+    Banned {
+        /// Whom the program wanted to connect to.
+        address: SocketAddr,
+        /// The ban. Boxed, or every result that holds an [`Error`] would be large.
+        ban: Box<Ban>,
+    },
+    /// A ban cannot be made.
+    #[error(transparent)]
+    Ban(#[from] BanError),
+    /// The store of peers failed.
+    #[error("the store of peers: {0}")]
+    Store(#[from] Box<StoreError>),
+    /// The manager has been started before.
+    #[error("the manager has been started before")]
+    AlreadyStarted,
+    /// The manager does not run: it has not been started, or was shut down.
+    #[error("the manager does not run")]
+    NotRunning,
+    /// Not everything had ended when the time for it was over.
+    #[error("the shutdown took longer than {after:?}: {left}")]
+    ShutdownTimedOut {
+        /// How long was waited.
+        after: Duration,
+        /// What had not ended.
+        left: String,
+    },
     /// The system refused something that no peer has to do with: a thread, a socket, an address to listen on.
     #[error("{what}: {kind}")]
     System {
@@ -153,7 +212,12 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Error::Disconnected { reason, .. } => reason.is_retryable(),
-            Error::TimedOut { .. } | Error::TooManyRequests { .. } | Error::System { .. } => true,
+            Error::TimedOut { .. }
+            | Error::TooManyRequests { .. }
+            | Error::NoPeer
+            | Error::TooFewPeers { .. }
+            | Error::NoRoom { .. }
+            | Error::System { .. } => true,
             _ => false,
         }
     }
@@ -179,11 +243,20 @@ impl Error {
             | Error::PayloadTooLarge { .. }
             | Error::AlreadyAsked { .. }
             | Error::AlreadyRead { .. }
-            | Error::TooManyRequests { .. } => Blame::Program,
+            | Error::TooManyRequests { .. }
+            | Error::UnknownPeer { .. }
+            | Error::NoRoom { .. }
+            | Error::Banned { .. }
+            | Error::Ban(_)
+            | Error::AlreadyStarted
+            | Error::NotRunning => Blame::Program,
+            Error::NoPeer => Blame::Network,
             Error::Disconnected { reason, .. } => blame(reason),
-            Error::TimedOut { .. } => Blame::Timeout,
+            Error::TimedOut { .. } | Error::TooFewPeers { .. } | Error::ShutdownTimedOut { .. } => {
+                Blame::Timeout
+            }
             Error::NotFound { .. } | Error::BadBlock { .. } => Blame::Peer,
-            Error::System { .. } => Blame::System,
+            Error::System { .. } | Error::Store(_) => Blame::System,
         }
     }
 }
@@ -214,9 +287,8 @@ const fn blame(reason: &DisconnectReason) -> Blame {
         | ReadStalled { .. }
         | ReplyStalled { .. }
         | SlowReader { .. } => Blame::Timeout,
-        Duplicate | OwnCapacity | Shutdown | Command | StreamAbandoned | MemoryBudget => {
-            Blame::Program
-        }
+        Duplicate | AddressBanned | OwnCapacity | Shutdown | Command | StreamAbandoned
+        | MemoryBudget => Blame::Program,
         _ => Blame::System,
     }
 }

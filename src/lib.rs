@@ -69,7 +69,7 @@ pub mod wire;
 pub use connection::{Connection, ConnectionConfig};
 pub use error::{Blame, BlockFault, Error, Wait};
 pub use log_level::LogLevel;
-pub use manager::ManagerConfig;
+pub use manager::{Manager, ManagerConfig};
 pub use memory::PayloadMemory;
 pub use network::Network;
 

@@ -13,7 +13,7 @@ pub(super) fn nonces() -> NonceSource {
 }
 
 /// Any number.
-pub(super) fn number() -> u64 {
+pub(crate) fn number() -> u64 {
     RandomState::new().hash_one(())
 }
 

@@ -10,9 +10,9 @@ use crate::network::Network;
 use crate::peers::{BanConfig, InMemoryPeerStore, Subnet};
 use crate::session::ConfigError;
 
-/// How a `Manager` behaves: how many peers it wants, whom it takes, what it remembers.
+/// How a [`Manager`](super::Manager) behaves: how many peers it wants, whom it takes, what it remembers.
 ///
-/// `Manager::update_config` takes another one while the manager runs; what each field does then is
+/// [`Manager::update_config`](super::Manager::update_config) takes another one while the manager runs; what each field does then is
 /// written at the field.
 ///
 /// ```
@@ -68,7 +68,7 @@ pub struct ManagerConfig {
     /// How often the store is saved, beside after bans and at the end; every 5 minutes by default. An update holds from the next time on.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub save_interval: Duration,
-    /// How long `Manager::shutdown` may take; 10 s by default. An update holds at once.
+    /// How long [`Manager::shutdown`](super::Manager::shutdown) may take; 10 s by default. An update holds at once.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub shutdown_timeout: Duration,
     /// Down to which level this manager and its connections write log records; all by default. The global level belongs to the program

@@ -1,5 +1,26 @@
 //! Many peers: a program says which network and how many, and has them.
+//!
+//! - [`Manager`] is what a program holds. It finds peers, keeps as many connected as [`ManagerConfig`] wants, lets others in, and bans.
+//! - [`Snapshot`] and [`Metrics`] tell how it fares.
+//!
+//! All changing state belongs to one supervisor thread; what it decides is a pure plan, which knows no thread, socket or clock.
 
+mod changes;
+mod clock;
 mod config;
+mod handle;
+mod listener;
+mod metrics;
+mod plan;
+mod requests;
+mod running;
+mod shared;
+mod snapshot;
+mod store_thread;
+mod supervisor;
 
 pub use config::{ListenerConfig, ManagerConfig};
+pub use handle::{Broadcast, Manager};
+pub use metrics::Metrics;
+pub use requests::PeerChoice;
+pub use snapshot::{Snapshot, WaitingPeer};

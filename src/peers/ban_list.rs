@@ -231,6 +231,26 @@ impl BanList {
         self.len() == 0
     }
 
+    /// Changes the rules by which bans are made, and returns those that had to go because there may be fewer now: first those that are
+    /// over, then automatic ones, the one longest in force first. Bans by hand stay.
+    pub fn set_config(&mut self, config: BanConfig, now: SystemTime) -> Vec<Ban> {
+        self.config = BanConfig {
+            max_bans: config.max_bans.min(Self::MAX_BANS),
+            ..config
+        };
+        let mut gone = Vec::new();
+        if self.len() > self.config.max_bans {
+            gone = self.expire(now);
+        }
+        while self.len() > self.config.max_bans
+            && let Ok(oldest) = self.oldest_automatic()
+        {
+            self.take_out(&[oldest]);
+            gone.push(oldest);
+        }
+        gone
+    }
+
     /// The rules by which bans are made.
     pub fn config(&self) -> &BanConfig {
         &self.config

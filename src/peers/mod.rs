@@ -65,4 +65,5 @@ pub use peer::{Peer, PeerSource, PeerVersion};
 pub use status::{InvalidStatusChange, PeerStatus, PeerStatusKind};
 pub use store::{PeerStore, StoreError};
 pub use subnet::{Subnet, SubnetError};
+pub(crate) use table::Table;
 pub use user_agent::UserAgent;

@@ -10,7 +10,7 @@ use super::{Peer, PeerStatus, StoreError};
 
 /// Peers by id and by address, and in the order in which they are forgotten.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     max: usize,
     peers: HashMap<Uuid, Peer>,
     addresses: HashMap<SocketAddr, Uuid>,
@@ -36,7 +36,7 @@ enum Rank {
 }
 
 impl Table {
-    pub(super) fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self {
             max,
             peers: HashMap::new(),
@@ -45,20 +45,20 @@ impl Table {
         }
     }
 
-    pub(super) fn get(&self, id: Uuid) -> Option<&Peer> {
+    pub(crate) fn get(&self, id: Uuid) -> Option<&Peer> {
         self.peers.get(&id)
     }
 
-    pub(super) fn find(&self, address: SocketAddr) -> Option<&Peer> {
+    pub(crate) fn find(&self, address: SocketAddr) -> Option<&Peer> {
         self.peers.get(self.addresses.get(&canonical(address))?)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Peer> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Peer> {
         self.peers.values()
     }
 
     /// Puts a new peer in, and returns the one that had to go for it.
-    pub(super) fn create(
+    pub(crate) fn create(
         &mut self,
         peer: Peer,
         now: SystemTime,
@@ -81,7 +81,7 @@ impl Table {
     }
 
     /// Replaces the peer with the same id.
-    pub(super) fn update(&mut self, peer: Peer) -> Result<(), StoreError> {
+    pub(crate) fn update(&mut self, peer: Peer) -> Result<(), StoreError> {
         let id = peer.id;
         let before = self.remove(id).ok_or(StoreError::NotFound(id))?;
         let replaced = self.insert(peer);
@@ -92,13 +92,25 @@ impl Table {
         replaced
     }
 
-    pub(super) fn remove(&mut self, id: Uuid) -> Option<Peer> {
+    pub(crate) fn remove(&mut self, id: Uuid) -> Option<Peer> {
         let peer = self.peers.remove(&id)?;
         self.addresses.remove(&peer.socket_address());
         if let Some(place) = place(&peer) {
             self.places.remove(&place);
         }
         Some(peer)
+    }
+
+    /// Changes how many there may be, and returns those that had to go. Named peers stay.
+    pub(crate) fn set_max(&mut self, max: usize, now: SystemTime) -> Vec<Peer> {
+        self.max = max;
+        let mut gone = Vec::new();
+        while self.peers.len() > self.max
+            && let Some(worst) = self.worst(now)
+        {
+            gone.extend(self.remove(worst));
+        }
+        gone
     }
 
     fn insert(&mut self, mut peer: Peer) -> Result<(), StoreError> {

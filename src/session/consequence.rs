@@ -57,7 +57,7 @@ impl DisconnectReason {
             | WrongMagic(_)
             | BannedUserAgent { .. }
             | WrongChain => Consequence::Ban,
-            Duplicate | OwnCapacity | Shutdown => Consequence::Nothing,
+            Duplicate | AddressBanned | OwnCapacity | Shutdown => Consequence::Nothing,
             Command => Consequence::UntilNamed,
             Bug => Consequence::BackOff,
         }

@@ -202,6 +202,9 @@ pub enum DisconnectReason {
     /// There is a connection to this peer already.
     #[error("there is a connection to this peer already")]
     Duplicate,
+    /// The peer's address was banned for another reason than what happened on this connection.
+    #[error("the peer's address was banned")]
+    AddressBanned,
     /// We have no room for the peer.
     #[error("we have no room for the peer")]
     OwnCapacity,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -233,6 +233,16 @@ impl PeerConnectionHandle {
     /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout), or until it is disconnected.
     pub fn join(&self) {
         self.shared.stages.join();
+    }
+
+    /// Does the same, at most until `deadline`. Returns whether the connection has ended for good by then.
+    pub(crate) fn join_until(&self, deadline: Instant) -> bool {
+        let is_over = self.shared.stages.wait_until_over(deadline);
+        if is_over {
+            // Its thread has nothing left to do but end.
+            self.join();
+        }
+        is_over
     }
 
     pub(super) fn send_checked(

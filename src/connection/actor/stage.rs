@@ -1,6 +1,7 @@
 //! Whether a connection has a thread, waits for its next one, or is over.
 
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -86,6 +87,17 @@ impl Stages {
         let mut stage = self.stage.lock();
         *stage = Stage::Over(stage.take_thread());
         self.changed.notify_all();
+    }
+
+    /// Waits until there is no further life, at most until `deadline`. Returns whether there is none.
+    pub(super) fn wait_until_over(&self, deadline: Instant) -> bool {
+        let mut stage = self.stage.lock();
+        while !matches!(&*stage, Stage::Over(_)) {
+            if self.changed.wait_until(&mut stage, deadline).timed_out() {
+                return matches!(&*stage, Stage::Over(_));
+            }
+        }
+        true
     }
 
     /// Waits until there is no further life, and for the last thread. A connection's own thread does not wait for itself.

@@ -145,6 +145,11 @@ impl Delivery {
         self.tell_missed(true, signals);
     }
 
+    /// Holds no subscription any more, so that whoever holds this keeps no receiver from its end.
+    pub(super) fn release(&mut self) {
+        (self.lists, self.version) = Default::default();
+    }
+
     fn refresh(&mut self) {
         self.hub.refresh(&mut self.version, &mut self.lists);
     }
@@ -200,6 +205,13 @@ fn may_be_dropped(event: &Event) -> bool {
         Event::Message(_)
             | Event::Control(
                 ControlEvent::PeerMisbehavior { .. }
+                    | ControlEvent::PeerBanned { .. }
+                    | ControlEvent::InboundConnectionAccepted { .. }
+                    | ControlEvent::InboundConnectionRejected { .. }
+                    | ControlEvent::ListenerStarted { .. }
+                    | ControlEvent::ListenerBindFailed { .. }
+                    | ControlEvent::OutOfDescriptors
+                    | ControlEvent::StoreFailed { .. }
                     | ControlEvent::PayloadPassedOver { .. }
                     | ControlEvent::Lagged { .. }
             )

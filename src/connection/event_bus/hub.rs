@@ -33,6 +33,8 @@ pub(super) struct Lists {
     pub(super) control: Arc<[Arc<ControlSubscription>]>,
     /// Those that get messages.
     pub(super) messages: Arc<[Arc<Subscription>]>,
+    /// Nobody is added any more.
+    is_closed: bool,
 }
 
 impl Default for Hub {
@@ -51,14 +53,22 @@ impl Hub {
     pub(super) fn subscribe_control(&self) -> Receiver<ControlEvent> {
         let (subscription, receiver) = ControlSubscription::new(self.name("control", None));
         let subscription = Arc::new(subscription);
-        self.change(|lists| lists.control = with(&lists.control, subscription));
+        self.change(|lists| lists.control = lists.with(&lists.control, subscription));
         receiver
     }
 
     pub(super) fn subscribe(&self, kind: &str, mut options: SubscriptionOptions, queue: Queue) {
         let name = self.name(kind, options.name.take());
         let subscription = Arc::new(Subscription::new(name, options, queue));
-        self.change(|lists| lists.messages = with(&lists.messages, subscription));
+        self.change(|lists| lists.messages = lists.with(&lists.messages, subscription));
+    }
+
+    /// Lets go of all subscriptions, and of those to come.
+    pub(super) fn close(&self) {
+        self.change(|lists| {
+            lists.is_closed = true;
+            (lists.control, lists.messages) = Default::default();
+        });
     }
 
     fn name(&self, kind: &str, chosen: Option<String>) -> Arc<str> {
@@ -166,8 +176,11 @@ impl Drop for Hub {
     }
 }
 
-fn with<T>(list: &[Arc<T>], another: Arc<T>) -> Arc<[Arc<T>]> {
-    list.iter().cloned().chain([another]).collect()
+impl Lists {
+    fn with<T>(&self, list: &[Arc<T>], another: Arc<T>) -> Arc<[Arc<T>]> {
+        let another = (!self.is_closed).then_some(another);
+        list.iter().cloned().chain(another).collect()
+    }
 }
 
 fn without<T>(list: &[Arc<T>], gone: &Arc<T>) -> Arc<[Arc<T>]> {

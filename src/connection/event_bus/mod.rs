@@ -1,5 +1,6 @@
 //! From the connections to whoever listens.
 
+mod announcer;
 mod backlog;
 mod control;
 mod delivery;
@@ -8,6 +9,7 @@ mod options;
 mod subscription;
 mod waiting;
 
+pub(crate) use announcer::Announcer;
 pub(super) use delivery::{Delivery, DeliveryLimits};
 pub use options::{Overflow, SubscriptionOptions};
 pub(super) use waiting::Signals;
@@ -73,6 +75,11 @@ impl EventBus {
         let (sender, receiver) = bounded(options.capacity.max(2));
         self.hub.subscribe("both", options, Queue::Both(sender));
         receiver
+    }
+
+    /// Ends every subscription: its receiver gets what is in its queue, and then ends. A later one ends at once.
+    pub(crate) fn close(&self) {
+        self.hub.close();
     }
 
     /// What one connection sends with.

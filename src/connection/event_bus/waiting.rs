@@ -137,6 +137,7 @@ impl Delivery {
             self.settle(self.limits.subscriber_timeout, signals);
         }
         self.give_up(signals);
+        self.release();
     }
 
     /// Waits once, unless there are subscriptions to be ended.

@@ -115,10 +115,18 @@ impl RestartPlan {
         {
             return Verdict::Inaccessible;
         }
-        let doubled = 1_u32.checked_shl(self.retries).unwrap_or(u32::MAX);
-        let pause = self.config.backoff.saturating_mul(doubled);
+        let pause = self.config.pause(self.retries, random);
         self.retries = self.retries.saturating_add(1);
-        Verdict::RestartAfter(shortened(pause.min(self.config.max_backoff), random))
+        Verdict::RestartAfter(pause)
+    }
+}
+
+impl RestartConfig {
+    /// The pause after so many others in a row.
+    pub(crate) fn pause(&self, retries: u32, random: u64) -> Duration {
+        let doubled = 1_u32.checked_shl(retries).unwrap_or(u32::MAX);
+        let pause = self.backoff.saturating_mul(doubled);
+        shortened(pause.min(self.max_backoff), random)
     }
 }
 

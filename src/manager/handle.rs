@@ -1,0 +1,473 @@
+//! What a program holds of a manager.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, bounded};
+use uuid::Uuid;
+
+use super::clock::Now;
+use super::plan::{NotDialled, Plan};
+use super::running::Running;
+use super::shared::Shared;
+use super::snapshot::{Plans, Snapshot};
+use super::store_thread::StoreThread;
+use super::supervisor::{Beginning, Supervisor};
+use super::{ManagerConfig, Metrics};
+use crate::connection::{
+    Announcer, ConnectionStatistics, PreparedMessage, SubscriptionOptions, random_number,
+};
+use crate::error::Error;
+use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
+use crate::peers::{Ban, Peer, PeerStore, Subnet};
+use crate::session::{ConfigError, ConnectionState};
+use crate::wire::Message;
+
+/// How many failures of the store wait to be told.
+const STORE_FAILURES: usize = 16;
+
+/// Who got a message that was sent to all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Broadcast {
+    /// The peers that took it.
+    pub sent: Vec<Uuid>,
+    /// Those that did not, and why: most often because too much waits for them already.
+    pub failed: Vec<(Uuid, Error)>,
+}
+
+/// Many peers: finds them, keeps as many connected as wanted, lets others in, remembers and bans.
+///
+/// Make one, subscribe, start it. Everything is safe to use from several threads. Methods without a timeout wait for the supervisor's
+/// thread at most, which never waits for anybody: some milliseconds.
+///
+/// **Threads**: one supervisor, one for each connection (and one more while its peer does not read as fast as it is sent to), one
+/// listener if there is one, one for the store if there is one. All of them have ended when [`Manager::shutdown`] returns or the manager
+/// is dropped.
+///
+/// ```
+/// use std::time::Duration;
+/// use bsv_p2p::{Manager, ManagerConfig, Network};
+/// use bsv_p2p::local_node::LocalNode;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let node = LocalNode::start()?; // any peers work the same
+/// let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
+/// let messages = manager.subscribe_messages();
+/// manager.start_fixed(&[node.address()])?;
+/// manager.wait_for_peers(1, Duration::from_secs(10))?;
+/// node.mine(1)?;
+/// let announced = messages.recv_timeout(Duration::from_secs(10)).expect("an announcement");
+/// println!("{}: {:?}", announced.peer_id, announced.message);
+/// manager.shutdown()?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Manager {
+    pub(super) shared: Arc<Shared>,
+    store: Option<Arc<dyn PeerStore>>,
+    running: Running,
+}
+
+impl Manager {
+    /// A manager that forgets what it knows of peers when it ends. It does nothing before it is started.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a wrong value.
+    pub fn new(config: ManagerConfig) -> Result<Self, Error> {
+        Self::with(config, None)
+    }
+
+    /// A manager that keeps what it knows of peers, and whom it bans, in a store, such as an [`InMemoryPeerStore`](crate::peers::InMemoryPeerStore) with a file.
+    ///
+    /// The store is read when the manager is started, in the thread that does so; it is written by a thread of its own, at most once a
+    /// second, and saved after bans, every `save_interval`, and at the end. What the store cannot do is told by
+    /// [`ControlEvent::StoreFailed`], and costs nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a wrong value.
+    pub fn with_store(config: ManagerConfig, store: Arc<dyn PeerStore>) -> Result<Self, Error> {
+        Self::with(config, Some(store))
+    }
+
+    fn with(config: ManagerConfig, store: Option<Arc<dyn PeerStore>>) -> Result<Self, Error> {
+        config.validate()?;
+        Ok(Self {
+            shared: Arc::new(Shared::new(config)),
+            store,
+            running: Running::default(),
+        })
+    }
+
+    /// Starts it: peers that the store knows are dialled, and others as they become known, until there are as many connections as wanted.
+    ///
+    /// Blocks while the store is read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyStarted`], also after a shutdown; [`Error::System`] if there is no thread to be had.
+    pub fn start(&self) -> Result<(), Error> {
+        self.start_with(None)
+    }
+
+    /// Starts it with these peers and no others: each is dialled, and dialled again after any outage for as long as the manager runs. No
+    /// seed is asked. Peers that dial us are let in all the same, if there is a listener.
+    ///
+    /// A fixed peer is never banned for what it does: its connection ends, and it is dialled again after the longest pause.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Manager::start`], and [`Error::Config`] for more peers than `max_connections`.
+    pub fn start_fixed(&self, peers: &[SocketAddr]) -> Result<(), Error> {
+        let max = self.shared.config().max_connections;
+        ConfigError::unless(
+            peers.len() <= max,
+            "peers",
+            &peers.len(),
+            "at most max_connections are allowed",
+        )?;
+        self.start_with(Some(peers))
+    }
+
+    fn start_with(&self, fixed: Option<&[SocketAddr]>) -> Result<(), Error> {
+        self.running.start(|| {
+            let now = Now::read();
+            let config = self.shared.config();
+            let (failures, store_failures) = bounded(STORE_FAILURES);
+            let mut known = Vec::new();
+            let mut unread = Vec::new();
+            let mut store_thread = None;
+            if let Some(store) = &self.store {
+                match store.list_all() {
+                    Ok(peers) => known = peers,
+                    Err(error) => unread.push(error),
+                }
+                match store.read_bans() {
+                    Ok(bans) => drop(self.shared.bans.write().load(bans, now.wall)),
+                    Err(error) => unread.push(error),
+                }
+                store_thread = Some(StoreThread::start(store.clone(), failures)?);
+            }
+            let bans = self.shared.bans.clone();
+            let random = Box::new(random_number);
+            let mut plan = Plan::new(config.clone(), bans, known, random, now);
+            if let Some(peers) = fixed {
+                plan.fix(peers, now);
+            }
+            let mut announcer = Announcer::new(&self.shared.bus, &config.connection);
+            for error in unread {
+                log_unread(&self.shared, &error);
+                announcer.tell(ControlEvent::StoreFailed { error });
+            }
+            Ok(Supervisor::new(Beginning {
+                shared: self.shared.clone(),
+                plan,
+                announcer,
+                store: store_thread,
+                store_failures,
+            }))
+        })
+    }
+
+    /// Ends everything: peers are let in and dialled no more, every connection ends, every thread is joined, the store is saved, and every
+    /// receiver gets what is in its queue and then ends. Blocks at most for `shutdown_timeout` and the moment that it takes to
+    /// stop the listener. Doing it again does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ShutdownTimedOut`] if the store, or anything else, took longer: what has not ended then ends by itself.
+    pub fn shutdown(&self) -> Result<(), Error> {
+        let after = self.shared.config().shutdown_timeout;
+        let left = self.running.stop(after);
+        self.shared.bus.close();
+        self.shared.connections.end();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let left = left.join(", ");
+        Err(Error::ShutdownTimedOut { after, left })
+    }
+
+    /// Subscribes to what happens to peers. Made before the start, it misses nothing; made after a shutdown, it ends at once. See
+    /// [`EventBus`](crate::connection::EventBus) for what becomes of a receiver that does not keep up.
+    pub fn subscribe_control(&self) -> Receiver<ControlEvent> {
+        self.shared.bus.subscribe_control()
+    }
+
+    /// Subscribes to the messages of all peers, with the defaults of [`SubscriptionOptions`].
+    pub fn subscribe_messages(&self) -> Receiver<BitcoinMessageEvent> {
+        self.shared.bus.subscribe_messages()
+    }
+
+    /// Subscribes to messages: those of some commands only, or with another choice of what becomes of those that are not taken.
+    pub fn subscribe_messages_with(
+        &self,
+        options: SubscriptionOptions,
+    ) -> Receiver<BitcoinMessageEvent> {
+        self.shared.bus.subscribe_messages_with(options)
+    }
+
+    /// Subscribes to both in one receiver, in the order in which each connection sends them.
+    pub fn subscribe(&self) -> Receiver<Event> {
+        self.shared.bus.subscribe()
+    }
+
+    /// The same with options.
+    pub fn subscribe_with(&self, options: SubscriptionOptions) -> Receiver<Event> {
+        self.shared.bus.subscribe_with(options)
+    }
+
+    /// Waits until at least `count` peers are connected, handshake complete, at most `timeout`. Returns how many are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooFewPeers`] when the time is over or the manager has been shut down.
+    pub fn wait_for_peers(&self, count: usize, timeout: Duration) -> Result<usize, Error> {
+        let began = Instant::now();
+        let deadline = Now::read().after(timeout);
+        let got = self.shared.connections.wait_for(count, deadline);
+        if got >= count {
+            return Ok(got);
+        }
+        Err(Error::TooFewPeers {
+            wanted: count,
+            got,
+            after: began.elapsed(),
+        })
+    }
+
+    /// Dials a peer now, whatever is thought of it, and keeps it connected as `restarts` of the configuration says. Returns its identity at
+    /// once: events tell how it goes. A peer that is connected already, or being dialled, stays as it is.
+    ///
+    /// Such a peer is never banned for what it does, and its connection counts like any other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Banned`] if its address is banned; [`Error::NoRoom`]; [`Error::NotRunning`].
+    pub fn connect(&self, address: SocketAddr) -> Result<Uuid, Error> {
+        let connected =
+            self.ask(move |supervisor| supervisor.plan.connect(address, Now::read()))?;
+        connected.map_err(|not_dialled| match not_dialled {
+            NotDialled::Banned(ban) => Error::Banned {
+                address,
+                ban: Box::new(ban),
+            },
+            NotDialled::NoRoom { max } => Error::NoRoom { address, max },
+        })
+    }
+
+    /// Ends the connection to a peer. It is not dialled again before the cool-down unless [`Manager::connect`] names it. Returns at once;
+    /// an event tells of the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownPeer`] without a connection to it; [`Error::NotRunning`].
+    pub fn disconnect(&self, peer_id: Uuid) -> Result<(), Error> {
+        let found = self.ask(move |supervisor| supervisor.plan.disconnect(peer_id))?;
+        if found {
+            return Ok(());
+        }
+        Err(Error::UnknownPeer { peer_id })
+    }
+
+    /// Sends a message to a peer; see [`PeerConnectionHandle::send`](crate::connection::PeerConnectionHandle::send). Blocks at
+    /// most for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownPeer`] without a connection to it, and those of that method.
+    pub fn send(&self, peer_id: Uuid, message: &Message, timeout: Duration) -> Result<(), Error> {
+        let handle = self.shared.connections.get(peer_id);
+        let handle = handle.ok_or(Error::UnknownPeer { peer_id })?;
+        handle.send(message, timeout)
+    }
+
+    /// Sends a message to every peer whose handshake is complete. It is encoded once. Does not wait: a peer whose queue has no room now
+    /// does not get it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`] before the start and after the shutdown.
+    pub fn broadcast(&self, message: &Message) -> Result<Broadcast, Error> {
+        self.ask(|_| ())?;
+        let magic = self.shared.config().connection.magic();
+        let prepared = PreparedMessage::new(magic, message.clone());
+        let mut outcome = Broadcast::default();
+        for one in self.shared.connections.all() {
+            if one.state() != ConnectionState::Connected {
+                continue;
+            }
+            match one.send_prepared(&prepared, Duration::ZERO) {
+                Ok(()) => outcome.sent.push(one.peer_id()),
+                Err(error) => outcome.failed.push((one.peer_id(), error)),
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// What is known of peers, in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`].
+    pub fn peers(&self) -> Result<Vec<Peer>, Error> {
+        self.ask(|supervisor| supervisor.plan.table().all().cloned().collect())
+    }
+
+    /// The connections that there are, in no order: those included that are being opened, or wait for their next life. None before the
+    /// start and after the shutdown.
+    pub fn connections(&self) -> Vec<ConnectionStatistics> {
+        let all = self.shared.connections.all();
+        all.iter().map(|one| one.statistics()).collect()
+    }
+
+    /// How many peers are connected, handshake complete.
+    pub fn connected(&self) -> usize {
+        self.shared.connections.connected()
+    }
+
+    /// All that a person would ask, copied out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`].
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        let plans = self.ask(|supervisor| Plans::of(supervisor))?;
+        let connections = self.connections();
+        Ok(Snapshot {
+            taken: SystemTime::now(),
+            listening: plans.listening,
+            waiting: plans.waiting,
+            known: plans.known,
+            metrics: self.metrics_with(&connections),
+            connections,
+        })
+    }
+
+    /// The manager's numbers since it was made.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics_with(&self.connections())
+    }
+
+    fn metrics_with(&self, connections: &[ConnectionStatistics]) -> Metrics {
+        let shared = &self.shared;
+        Metrics {
+            connected: shared.connections.connected(),
+            slots_taken: shared.slots.count(),
+            payload_memory: shared.memory.used(),
+            bans: shared.bans.read().len(),
+            ..shared.counters.metrics(connections)
+        }
+    }
+
+    /// Bans a subnet or a single address, for some time or for good, and ends the connections that this covers. The whitelist stands above
+    /// it, and it stands above automatic bans.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Ban`] for a ban that would be over at once, or if the list is full of bans by hand; [`Error::NotRunning`].
+    pub fn ban(&self, subnet: impl Into<Subnet>, duration: Option<Duration>) -> Result<Ban, Error> {
+        let subnet = subnet.into();
+        let ban = self.ask(move |supervisor| supervisor.plan.ban(subnet, duration, Now::read()))?;
+        Ok(ban?)
+    }
+
+    /// Lifts what is banned for exactly this subnet or address, by hand and automatically, and returns it. See
+    /// [`Manager::unban_address`] for every ban that covers an address.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`].
+    pub fn unban(&self, subnet: impl Into<Subnet>) -> Result<Vec<Ban>, Error> {
+        let subnet = subnet.into();
+        self.ask(move |supervisor| supervisor.plan.unban(subnet, Now::read()))
+    }
+
+    /// Lifts every ban that covers an address, so that it is banned no more, and returns them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`].
+    pub fn unban_address(&self, address: IpAddr) -> Result<Vec<Ban>, Error> {
+        self.ask(move |supervisor| supervisor.plan.unban_address(address, Now::read()))
+    }
+
+    /// Every ban that is in force, those by hand first.
+    pub fn bans(&self) -> Vec<Ban> {
+        let now = SystemTime::now();
+        let mut bans = self.shared.bans.read().list();
+        bans.retain(|ban| !ban.is_over(now));
+        bans
+    }
+
+    /// Why an address is kept out, if it is: the ban of the highest precedence that covers it.
+    pub fn explain_ban(&self, address: IpAddr) -> Option<Ban> {
+        let bans = self.shared.bans.read();
+        bans.is_banned(address, SystemTime::now()).copied()
+    }
+
+    /// The configuration that holds now.
+    pub fn config(&self) -> ManagerConfig {
+        ManagerConfig::clone(&self.shared.config())
+    }
+
+    /// Takes another configuration: all of it, or, with a wrong value, nothing. What each field does then is written at the field. Live
+    /// connections have it within a second.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a wrong value, and for another network or magic; [`Error::NotRunning`].
+    pub fn update_config(&self, config: ManagerConfig) -> Result<(), Error> {
+        config.validate()?;
+        let current = self.shared.config();
+        ConfigError::unless(
+            config.network() == current.network(),
+            "connection.network",
+            &config.network(),
+            "a manager keeps its network",
+        )?;
+        ConfigError::unless(
+            config.connection.magic() == current.connection.magic(),
+            "connection.magic",
+            &config.connection.magic(),
+            "a manager keeps its magic",
+        )?;
+        let config = Arc::new(config);
+        self.ask(move |supervisor| supervisor.update_config(config))
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Supervisor) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        self.running.ask(what)
+    }
+}
+
+fn log_unread(shared: &Shared, error: &crate::peers::StoreError) {
+    crate::log_level::record!(
+        shared.log_level,
+        Error,
+        network:% = shared.config().network(),
+        error:% = error;
+        "the store of peers cannot be read: {error}"
+    );
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        // Whoever wants to know what had not ended in time shuts it down before.
+        let _ = self.shutdown();
+    }
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manager")
+            .field("connected", &self.connected())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! Whether a peer that dials us is let in.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::dialling::is_near;
+use super::{Link, LinkState, Plan};
+use crate::event::InboundRefusal;
+use crate::manager::clock::Now;
+use crate::peers::{Subnet, group};
+use crate::session::{Direction, DisconnectReason};
+
+/// How old a handshake without a complete `version` must be to give way to a newcomer.
+const GIVES_WAY_AFTER: Duration = Duration::from_millis(500);
+
+/// What is done with a socket that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::manager) enum Admission {
+    /// It gets a connection, which is counted.
+    LetIn,
+    /// It is told politely that there is no room. Not counted.
+    TurnAway,
+    /// It is closed.
+    Refuse(InboundRefusal),
+    /// It waits, and nobody else is accepted, until something has changed, and until then if nothing does.
+    Wait(Option<Instant>),
+}
+
+impl Plan {
+    /// A socket was accepted, or still waits. `has_version` tells whether a handshake has got as far as the peer's `version`.
+    pub(in crate::manager) fn on_accepted(
+        &mut self,
+        peer_id: Uuid,
+        address: SocketAddr,
+        has_version: impl Fn(Uuid) -> bool,
+        now: Now,
+    ) -> Admission {
+        let ip = address.ip();
+        if let Some(ban) = self.bans.read().is_banned(ip, now.wall) {
+            return Admission::Refuse(InboundRefusal::Banned(ban.reason));
+        }
+        let limits = self.config.listener.clone();
+        if !(self.config.allows_private() && is_near(ip)) {
+            let (all, handshakes) = self.links.inbound_from(ip);
+            if handshakes >= limits.max_handshakes_per_address {
+                return Admission::Refuse(InboundRefusal::HandshakeLimit);
+            }
+            if all >= limits.max_per_address {
+                return Admission::Refuse(InboundRefusal::AddressLimit);
+            }
+        }
+        let counts = self.links.counts();
+        let free = self.free_for_inbound();
+        if free > 0 && counts.handshakes < limits.max_handshakes {
+            self.let_in(peer_id, address, now);
+            return Admission::LetIn;
+        }
+        if counts.handshakes > 0 {
+            return self.make_way(has_version, now);
+        }
+        if limits.evict && self.evict_for(address) {
+            return Admission::Wait(None);
+        }
+        if self.turned_away.len() < limits.max_turned_away {
+            self.turned_away.insert(peer_id);
+            return Admission::TurnAway;
+        }
+        Admission::Refuse(InboundRefusal::Capacity)
+    }
+
+    /// How many more peers that dial us there may be.
+    fn free_for_inbound(&self) -> usize {
+        let outbound = self.links.counts().outbound;
+        let kept = self.reserved_outbound().saturating_sub(outbound);
+        self.free_places().saturating_sub(kept)
+    }
+
+    /// There was no thread for one that was to be let in or turned away.
+    pub(in crate::manager) fn on_not_spawned(&mut self, peer_id: Uuid) {
+        self.links.remove(peer_id);
+        self.turned_away.remove(&peer_id);
+    }
+
+    fn let_in(&mut self, peer_id: Uuid, address: SocketAddr, now: Now) {
+        let link = Link {
+            address,
+            direction: Direction::Inbound,
+            named: false,
+            state: LinkState::Opening(now.instant),
+            closing: false,
+        };
+        self.links.insert(peer_id, link);
+    }
+
+    /// All places are taken, some by handshakes: the one longest without a complete `version` gives way once it is old enough.
+    fn make_way(&mut self, has_version: impl Fn(Uuid) -> bool, now: Now) -> Admission {
+        let leaving =
+            |(_, link): &(Uuid, &Link)| link.closing && matches!(link.state, LinkState::Opening(_));
+        if self.links.inbound().any(|link| leaving(&link)) {
+            return Admission::Wait(None);
+        }
+        let silent = self
+            .links
+            .handshakes()
+            .filter(|(peer_id, _)| !has_version(*peer_id));
+        let Some((peer_id, since)) = silent.min_by_key(|(_, since)| *since) else {
+            // They have said who they are, and have until the end of their handshake.
+            return Admission::Wait(Some(now.after(GIVES_WAY_AFTER)));
+        };
+        let gives_way_at = since + GIVES_WAY_AFTER;
+        if gives_way_at > now.instant {
+            return Admission::Wait(Some(gives_way_at));
+        }
+        self.close(peer_id, DisconnectReason::OwnCapacity);
+        Admission::Wait(None)
+    }
+
+    /// Sends the newest connection of the most crowded group of addresses away, if that is more crowded than the newcomer's own. Returns
+    /// whether one goes.
+    fn evict_for(&mut self, newcomer: SocketAddr) -> bool {
+        if self.links.inbound().any(|(_, link)| link.closing) {
+            return true;
+        }
+        let mut groups: HashMap<Subnet, (usize, Instant, Uuid)> = HashMap::new();
+        for (peer_id, link) in self.links.inbound() {
+            let LinkState::Connected(since) = link.state else {
+                continue;
+            };
+            let entry = groups
+                .entry(group(link.address.ip()))
+                .or_insert((0, since, peer_id));
+            entry.0 += 1;
+            if since >= entry.1 {
+                (entry.1, entry.2) = (since, peer_id);
+            }
+        }
+        let own = groups
+            .get(&group(newcomer.ip()))
+            .map_or(0, |(members, _, _)| *members);
+        let crowded = groups
+            .into_values()
+            .max_by_key(|(members, since, _)| (*members, *since));
+        match crowded {
+            Some((members, _, newest)) if members > own + 1 => {
+                self.close(newest, DisconnectReason::OwnCapacity);
+                true
+            }
+            _ => false,
+        }
+    }
+}

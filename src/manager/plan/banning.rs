@@ -1,0 +1,145 @@
+//! Who is banned, and what that means for connections and for what is known.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::dialling::is_near;
+use super::{Link, Plan};
+use crate::event::ControlEvent;
+use crate::manager::clock::Now;
+use crate::peers::{Ban, BanError, BanReason, NewBan, PeerStatus, PeerStatusKind, Subnet};
+use crate::session::DisconnectReason;
+
+impl Plan {
+    /// Bans the address of a peer for what it did. Returns whether it is banned now: an address on the whitelist, a near one where such
+    /// are allowed, and a peer that the program named are not.
+    pub(super) fn ban_peer(
+        &mut self,
+        peer_id: Uuid,
+        link: &Link,
+        reason: &DisconnectReason,
+        now: Now,
+    ) -> bool {
+        let address = link.address.ip();
+        let is_named = self.table.get(peer_id).is_some_and(|peer| peer.named);
+        let is_exempt = self.config.allows_private() && is_near(address);
+        let Some(reason) = ban_reason(reason).filter(|_| !is_named && !is_exempt) else {
+            return false;
+        };
+        let banned = self
+            .bans
+            .write()
+            .ban_automatically(address, reason, now.wall);
+        match banned {
+            Ok(new) => {
+                self.change(peer_id, |peer| {
+                    peer.record_ban(new.ban.reason, new.ban.until, now.wall);
+                });
+                self.on_ban(Some(peer_id), &new);
+                true
+            }
+            // The whitelist says so, or the list is full of bans by hand: the end of the connection has to do.
+            Err(BanError::Whitelisted { .. } | BanError::Full { .. } | BanError::Over { .. }) => {
+                false
+            }
+        }
+    }
+
+    /// Bans by the program's wish, and ends the connections that this covers.
+    pub(in crate::manager) fn ban(
+        &mut self,
+        subnet: Subnet,
+        duration: Option<Duration>,
+        now: Now,
+    ) -> Result<Ban, BanError> {
+        let until = duration.and_then(|duration| now.wall.checked_add(duration));
+        let new = self
+            .bans
+            .write()
+            .ban(subnet, BanReason::Manual, until, now.wall)?;
+        for peer_id in self.known_in(subnet) {
+            self.change(peer_id, |peer| {
+                peer.record_ban(new.ban.reason, new.ban.until, now.wall);
+            });
+        }
+        self.on_ban(None, &new);
+        Ok(new.ban)
+    }
+
+    /// Lifts what is banned for exactly this subnet.
+    pub(in crate::manager) fn unban(&mut self, subnet: Subnet, now: Now) -> Vec<Ban> {
+        let lifted = self.bans.write().unban(&subnet);
+        self.on_lifted(&lifted, now);
+        lifted
+    }
+
+    /// Lifts every ban that covers an address.
+    pub(in crate::manager) fn unban_address(&mut self, address: IpAddr, now: Now) -> Vec<Ban> {
+        let lifted = self.bans.write().unban_covering(address);
+        self.on_lifted(&lifted, now);
+        lifted
+    }
+
+    fn on_ban(&mut self, peer_id: Option<Uuid>, new: &NewBan) {
+        self.bans_differ = true;
+        self.tell(ControlEvent::PeerBanned {
+            peer_id,
+            ban: new.ban,
+        });
+        let covered: Vec<Uuid> = self
+            .links
+            .iter()
+            .filter(|(_, link)| new.ban.subnet.contains(link.address.ip()))
+            .filter(|(_, link)| self.bans.read().whitelisted_by(link.address.ip()).is_none())
+            .map(|(peer_id, _)| peer_id)
+            .collect();
+        for peer_id in covered {
+            self.close(peer_id, DisconnectReason::AddressBanned);
+        }
+    }
+
+    fn on_lifted(&mut self, lifted: &[Ban], now: Now) {
+        if lifted.is_empty() {
+            return;
+        }
+        self.bans_differ = true;
+        for ban in lifted {
+            for peer_id in self.known_in(ban.subnet) {
+                let is_free = |address| self.bans.read().is_banned(address, now.wall).is_none();
+                let was_banned = self.table.get(peer_id).is_some_and(|peer| {
+                    peer.status.kind() == PeerStatusKind::Banned && is_free(peer.ip_address)
+                });
+                if was_banned {
+                    self.change(peer_id, |peer| {
+                        // From that status there is a way to this one.
+                        let _ = peer.set_status(PeerStatus::Unknown, now.wall);
+                    });
+                }
+            }
+        }
+        self.look_again(now);
+    }
+
+    /// The peers known in a subnet that are not on the whitelist.
+    fn known_in(&self, subnet: Subnet) -> Vec<Uuid> {
+        let bans = self.bans.read();
+        let inside = self.table.all().filter(|peer| {
+            subnet.contains(peer.ip_address) && bans.whitelisted_by(peer.ip_address).is_none()
+        });
+        inside.map(|peer| peer.id).collect()
+    }
+}
+
+/// The reason for a ban, for an end of a connection that leads to one.
+fn ban_reason(reason: &DisconnectReason) -> Option<BanReason> {
+    match reason {
+        DisconnectReason::Misbehaved { score } => Some(BanReason::Misbehaved { score: *score }),
+        DisconnectReason::FrameTooLong { .. } => Some(BanReason::FrameTooLong),
+        DisconnectReason::WrongMagic(_) => Some(BanReason::WrongMagic),
+        DisconnectReason::BannedUserAgent { .. } => Some(BanReason::BannedUserAgent),
+        DisconnectReason::WrongChain => Some(BanReason::WrongChain),
+        _ => None,
+    }
+}

@@ -1,0 +1,85 @@
+//! What the program wants.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{LinkState, Plan};
+use crate::manager::ManagerConfig;
+use crate::manager::clock::Now;
+use crate::peers::{Ban, PeerStatus, PeerStatusKind};
+use crate::session::DisconnectReason;
+
+/// Why a peer is not dialled that the program names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::manager) enum NotDialled {
+    /// Its address is banned.
+    Banned(Ban),
+    /// All places are taken.
+    NoRoom { max: usize },
+}
+
+impl Plan {
+    /// Dials a peer by the program's wish, whatever is thought of it; one that has a connection keeps it. Returns its identity.
+    pub(in crate::manager) fn connect(
+        &mut self,
+        address: SocketAddr,
+        now: Now,
+    ) -> Result<Uuid, NotDialled> {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        if let Some(ban) = self.bans.read().is_banned(address.ip(), now.wall) {
+            return Err(NotDialled::Banned(*ban));
+        }
+        if let Some(peer_id) = self.links.outbound_to(address) {
+            let state = self.links.get(peer_id).map(|link| link.state);
+            self.name(address, now);
+            if let Some(link) = self.links.get_mut(peer_id)
+                && matches!(state, Some(LinkState::Waiting(_)))
+            {
+                // It is dialled at once instead of after its pause.
+                link.state = LinkState::Waiting(now.instant);
+            }
+            return Ok(peer_id);
+        }
+        if self.free_places() == 0 {
+            let max = self.config.max_connections;
+            return Err(NotDialled::NoRoom { max });
+        }
+        let peer_id = self.name(address, now);
+        self.retries.remove(&peer_id);
+        self.change(peer_id, |peer| {
+            let is_left_alone = matches!(
+                peer.status.kind(),
+                PeerStatusKind::Inaccessible | PeerStatusKind::Banned
+            );
+            if is_left_alone {
+                // From both there is a way to this one.
+                let _ = peer.set_status(PeerStatus::Unknown, now.wall);
+            }
+        });
+        self.dial(peer_id, true, now);
+        Ok(peer_id)
+    }
+
+    /// Ends a connection by the program's wish. Returns whether there is one.
+    pub(in crate::manager) fn disconnect(&mut self, peer_id: Uuid) -> bool {
+        self.close(peer_id, DisconnectReason::Command);
+        self.links.get(peer_id).is_some()
+    }
+
+    /// Another configuration holds from now on. It has been checked.
+    pub(in crate::manager) fn update_config(&mut self, config: Arc<ManagerConfig>, now: Now) {
+        for peer in self.table.set_max(config.max_known_peers, now.wall) {
+            self.forget(peer.id);
+        }
+        let mut bans = self.bans.write();
+        bans.set_whitelist(config.whitelist.iter().copied());
+        let displaced = bans.set_config(config.bans.clone(), now.wall);
+        drop(bans);
+        self.bans_differ |= !displaced.is_empty();
+        self.save_at = self.save_at.min(now.after(config.save_interval));
+        self.config = config;
+        self.look_again(now);
+    }
+}

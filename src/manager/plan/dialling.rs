@@ -1,0 +1,315 @@
+//! Whom to dial, and when.
+
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::{Action, Link, LinkState, Plan};
+use crate::connection::RestartConfig;
+use crate::manager::clock::Now;
+use crate::peers::{AddressKind, Peer, PeerStatus, PeerStatusKind, group, is_routable};
+use crate::session::{Direction, DisconnectReason};
+
+/// How many peers may be dialled at once after a while without dialling …
+const BURST: u32 = 32;
+/// … and after which pause one more, so that a list of dead addresses costs neither this machine nor the network much.
+const ONE_MORE: Duration = Duration::from_millis(250);
+/// How long a restart waits that finds no place.
+pub(super) const NO_ROOM_PAUSE: Duration = Duration::from_secs(1);
+
+/// How fast candidates are dialled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DialPace {
+    /// When the last of those would have been dialled that there were, one after the other.
+    level: Instant,
+}
+
+impl DialPace {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { level: now }
+    }
+
+    /// When the next one may be dialled.
+    pub(super) fn next(self) -> Instant {
+        self.level
+            .checked_sub(ONE_MORE * (BURST - 1))
+            .unwrap_or(self.level)
+    }
+
+    fn try_take(&mut self, now: Instant) -> bool {
+        if self.next() > now {
+            return false;
+        }
+        self.level = self.level.max(now) + ONE_MORE;
+        true
+    }
+}
+
+/// What a look at a peer says about dialling it.
+enum Candidate {
+    /// It may be dialled.
+    Now,
+    /// Not before then.
+    Later(Instant),
+    /// Not while everything is as it is.
+    No,
+}
+
+impl Plan {
+    /// How many more candidates shall be dialled.
+    pub(super) fn wanted(&self) -> usize {
+        if self.stopping || self.fixed.is_some() {
+            return 0;
+        }
+        let counts = self.links.counts();
+        // A stranger that does not get on with its handshake is no peer.
+        let missing = self
+            .config
+            .target_connections
+            .saturating_sub(counts.outbound + counts.inbound);
+        let own = self.config.reserved_outbound();
+        let missing_own = own.saturating_sub(counts.outbound);
+        missing.max(missing_own).min(self.free_places())
+    }
+
+    /// How many more connections there may be.
+    pub(super) fn free_places(&self) -> usize {
+        let taken = self.links.counts().taken();
+        self.config.max_connections.saturating_sub(taken)
+    }
+
+    /// How many places are kept for peers that we dial.
+    pub(super) fn reserved_outbound(&self) -> usize {
+        match &self.fixed {
+            Some(fixed) => fixed.len(),
+            None => self.config.reserved_outbound(),
+        }
+    }
+
+    /// Begins the lives that are due, where there is room.
+    pub(super) fn begin_due(&mut self, now: Now) {
+        let due = self.links.waiting().filter(|(_, due)| *due <= now.instant);
+        let mut due: Vec<(Uuid, Instant)> = due.collect();
+        due.sort_by_key(|(_, due)| *due);
+        for (peer_id, _) in due {
+            let has_room = self.free_places() > 0;
+            let Some(link) = self.links.get_mut(peer_id) else {
+                continue;
+            };
+            if link.closing {
+                // Its end is on its way.
+                link.state = LinkState::Waiting(now.after(NO_ROOM_PAUSE));
+            } else if has_room {
+                link.state = LinkState::Opening(now.instant);
+                self.actions.push_back(Action::Restart { peer_id });
+                self.change(peer_id, |peer| peer.record_tried(now.wall));
+            } else if link.named {
+                link.state = LinkState::Waiting(now.after(NO_ROOM_PAUSE));
+            } else {
+                // Others have taken its place.
+                self.close(peer_id, DisconnectReason::OwnCapacity);
+            }
+        }
+    }
+
+    /// Dials until there are as many connections as wanted, or nobody is left to be dialled now.
+    pub(super) fn fill(&mut self, now: Now) {
+        if self.fixed.is_some() {
+            return self.fill_fixed(now);
+        }
+        while self.wanted() > 0 && self.look_at.is_some_and(|at| at <= now.instant) {
+            if self.pace.next() > now.instant {
+                return;
+            }
+            let (chosen, later) = self.look(now);
+            let Some(peer_id) = chosen else {
+                self.look_at = later;
+                return;
+            };
+            self.pace.try_take(now.instant);
+            self.dial(peer_id, false, now);
+        }
+    }
+
+    /// Dials the fixed peers that have no connection.
+    fn fill_fixed(&mut self, now: Now) {
+        let fixed: Vec<Uuid> = self.fixed.iter().flatten().copied().collect();
+        let mut later = None;
+        for peer_id in fixed {
+            if self.links.get(peer_id).is_some() {
+                continue;
+            }
+            let due = self
+                .retries
+                .get(&peer_id)
+                .map_or(now.instant, |retry| retry.at);
+            if due > now.instant {
+                later = earlier(later, due);
+            } else if self.is_banned(peer_id, now) || self.free_places() == 0 {
+                later = earlier(later, now.after(NO_ROOM_PAUSE));
+            } else {
+                self.dial(peer_id, true, now);
+            }
+        }
+        self.look_at = later;
+    }
+
+    /// The best candidate; or when the next peer may be one.
+    fn look(&mut self, now: Now) -> (Option<Uuid>, Option<Instant>) {
+        self.renew_statuses(now);
+        let (mut valid, mut others, mut later) = (Vec::new(), Vec::new(), None);
+        for peer in self.table.all() {
+            match self.judge(peer, now) {
+                Candidate::Now if peer.status == PeerStatus::Valid => valid.push(peer.id),
+                Candidate::Now => others.push(peer.id),
+                Candidate::Later(at) => later = earlier(later, at),
+                Candidate::No => {}
+            }
+        }
+        // Those that were connected to before come first; among equals chance decides, which no stranger can foresee.
+        let best = if valid.is_empty() { others } else { valid };
+        let chosen = (self.random)().checked_rem(best.len() as u64);
+        (chosen.map(|at| best[at as usize]), later)
+    }
+
+    fn judge(&self, peer: &Peer, now: Now) -> Candidate {
+        let is_private = self.is_private(peer);
+        if self.links.get(peer.id).is_some()
+            || self.links.outbound_to(peer.socket_address()).is_some()
+            || !(is_private || peer.named || is_routable(peer.ip_address))
+            || peer.port == 0
+        {
+            return Candidate::No;
+        }
+        match peer.status.kind() {
+            // Renewed when it is over.
+            PeerStatusKind::Banned | PeerStatusKind::Inaccessible => {
+                return match self.renewal(peer, now) {
+                    Some(at) => Candidate::Later(at),
+                    None => Candidate::No,
+                };
+            }
+            PeerStatusKind::Valid | PeerStatusKind::Unknown => {}
+        }
+        if let Some(retry) = self.retries.get(&peer.id)
+            && retry.at > now.instant
+        {
+            return Candidate::Later(retry.at);
+        }
+        if !is_private && self.links.has_outbound_in(group(peer.ip_address)) {
+            return Candidate::No;
+        }
+        let ban = self
+            .bans
+            .read()
+            .is_banned(peer.ip_address, now.wall)
+            .copied();
+        match ban {
+            Some(ban) => match ban.until {
+                Some(until) => Candidate::Later(now.instant_of(until)),
+                None => Candidate::No,
+            },
+            None => Candidate::Now,
+        }
+    }
+
+    /// Whether loopback and private addresses are peers like any other, and this is one.
+    fn is_private(&self, peer: &Peer) -> bool {
+        self.config.allows_private() && is_near(peer.ip_address)
+    }
+
+    /// Gives those another chance whose cool-down or ban is over.
+    fn renew_statuses(&mut self, now: Now) {
+        let renewed: Vec<Uuid> = self
+            .table
+            .all()
+            .filter(|peer| self.renewal(peer, now).is_some_and(|at| at <= now.instant))
+            .map(|peer| peer.id)
+            .collect();
+        for peer_id in renewed {
+            self.change(peer_id, |peer| {
+                // From both statuses there is a way to this one.
+                let _ = peer.set_status(PeerStatus::Unknown, now.wall);
+            });
+            self.retries.remove(&peer_id);
+        }
+    }
+
+    /// When an inaccessible or banned peer becomes an unknown one again.
+    fn renewal(&self, peer: &Peer, now: Now) -> Option<Instant> {
+        match peer.status.kind() {
+            PeerStatusKind::Inaccessible => {
+                let over = peer.status_timestamp.checked_add(self.config.cool_down)?;
+                // A clock that was wrong then shall not keep it away for long.
+                Some(now.instant_of(over).min(now.after(self.config.cool_down)))
+            }
+            PeerStatusKind::Banned => {
+                let ban = self
+                    .bans
+                    .read()
+                    .is_banned(peer.ip_address, now.wall)
+                    .copied();
+                match ban {
+                    Some(ban) => Some(now.instant_of(ban.until?)),
+                    None => Some(now.instant),
+                }
+            }
+            PeerStatusKind::Valid | PeerStatusKind::Unknown => None,
+        }
+    }
+
+    /// Dials a peer that is known and has no connection.
+    pub(super) fn dial(&mut self, peer_id: Uuid, named: bool, now: Now) {
+        let Some(address) = self.table.get(peer_id).map(Peer::socket_address) else {
+            return;
+        };
+        self.change(peer_id, |peer| peer.record_tried(now.wall));
+        let link = Link {
+            address,
+            direction: Direction::Outbound,
+            named,
+            state: LinkState::Opening(now.instant),
+            closing: false,
+        };
+        self.links.insert(peer_id, link);
+        let max_retries = if self.is_fixed(peer_id) {
+            None
+        } else if named {
+            self.config.restarts.max_retries
+        } else {
+            // The pauses of a candidate are kept with what is known of it, so that others can be dialled meanwhile.
+            Some(0)
+        };
+        let restarts = RestartConfig {
+            max_retries,
+            ..self.config.restarts.clone()
+        };
+        self.actions.push_back(Action::Dial {
+            peer_id,
+            address,
+            restarts,
+        });
+    }
+
+    pub(super) fn is_fixed(&self, peer_id: Uuid) -> bool {
+        let fixed = self.fixed.as_ref();
+        fixed.is_some_and(|fixed| fixed.contains(&peer_id))
+    }
+
+    fn is_banned(&self, peer_id: Uuid, now: Now) -> bool {
+        let address = self.table.get(peer_id).map(|peer| peer.ip_address);
+        address.is_some_and(|address| self.bans.read().is_banned(address, now.wall).is_some())
+    }
+}
+
+/// Whether an address leads to this machine or into a network of one's own.
+pub(super) fn is_near(address: std::net::IpAddr) -> bool {
+    matches!(
+        AddressKind::of(address),
+        AddressKind::Loopback | AddressKind::Private
+    )
+}
+
+fn earlier(one: Option<Instant>, other: Instant) -> Option<Instant> {
+    Some(one.map_or(other, |one| one.min(other)))
+}

@@ -1,0 +1,96 @@
+//! What follows from the end of a connection.
+
+use uuid::Uuid;
+
+use super::{LASTING, Link, LinkState, Plan, Retry};
+use crate::manager::clock::Now;
+use crate::peers::{Peer, PeerStatus};
+use crate::session::{Consequence, Direction, DisconnectReason};
+
+impl Plan {
+    /// A connection is over: its last event has been sent.
+    pub(in crate::manager) fn on_over(
+        &mut self,
+        peer_id: Uuid,
+        reason: &DisconnectReason,
+        now: Now,
+    ) {
+        if self.turned_away.remove(&peer_id) {
+            return;
+        }
+        let Some(link) = self.links.remove(peer_id) else {
+            return;
+        };
+        self.look_again(now);
+        let banned = reason.is_ban() && self.ban_peer(peer_id, &link, reason, now);
+        if link.direction == Direction::Inbound || banned {
+            return;
+        }
+        match reason.consequence() {
+            Consequence::Nothing => {}
+            // The pause after which its own plan would have begun a next life was its last one.
+            Consequence::BackOff | Consequence::Restart => self.pause(peer_id, &link, reason, now),
+            // A ban that could not be made, because the program named the peer or its address is never banned.
+            Consequence::CoolDown | Consequence::Ban => self.cool_down(peer_id, reason, now),
+            Consequence::UntilNamed => {
+                let pause = self.config.cool_down;
+                self.retry_after(peer_id, pause, 0, reason, now);
+            }
+        }
+    }
+
+    /// A candidate is dialled again after a pause that grows, until its tries are spent.
+    fn pause(&mut self, peer_id: Uuid, link: &Link, reason: &DisconnectReason, now: Now) {
+        let lasted = match link.state {
+            LinkState::Connected(since) => now.instant.saturating_duration_since(since) >= LASTING,
+            _ => {
+                self.change(peer_id, Peer::record_failure);
+                false
+            }
+        };
+        let before = self.retries.get(&peer_id).map_or(0, |retry| retry.pauses);
+        let pauses = if lasted { 0 } else { before };
+        let restarts = &self.config.restarts;
+        let is_spent = restarts.max_retries.is_some_and(|max| pauses >= max);
+        if (is_spent || link.named) && !self.is_fixed(peer_id) {
+            return self.cool_down(peer_id, reason, now);
+        }
+        let pause = restarts.pause(pauses, (self.random)());
+        self.retry_after(peer_id, pause, pauses.saturating_add(1), reason, now);
+    }
+
+    /// A peer that cannot be reached, or is not one for us, is left alone for some time. A fixed one is dialled again all the same, after
+    /// the longest pause.
+    fn cool_down(&mut self, peer_id: Uuid, reason: &DisconnectReason, now: Now) {
+        if self.is_fixed(peer_id) {
+            let pause = self.config.restarts.max_backoff;
+            return self.retry_after(peer_id, pause, 0, reason, now);
+        }
+        self.change(peer_id, |peer| {
+            // One that is banned stays so.
+            let _ = peer.set_status(PeerStatus::Inaccessible, now.wall);
+        });
+        let pause = self.config.cool_down;
+        self.retry_after(peer_id, pause, 0, reason, now);
+    }
+
+    fn retry_after(
+        &mut self,
+        peer_id: Uuid,
+        pause: std::time::Duration,
+        pauses: u32,
+        reason: &DisconnectReason,
+        now: Now,
+    ) {
+        // What is not remembered would never be taken out again.
+        if self.table.get(peer_id).is_none() {
+            return;
+        }
+        let retry = Retry {
+            at: now.after(pause),
+            reason: reason.clone(),
+            pauses,
+        };
+        self.retries.insert(peer_id, retry);
+    }
+}

@@ -1,0 +1,298 @@
+//! What a manager decides, as a pure machine: no thread, no socket, no clock, no randomness of its own.
+//!
+//! Whatever happens is told to the [`Plan`], with the time; what is to be done about it is taken from [`Plan::poll_action`]. The
+//! supervisor's thread does nothing but carry that out.
+
+mod admission;
+mod banning;
+mod commands;
+mod dialling;
+mod ending;
+mod links;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
+use uuid::Uuid;
+
+pub(super) use self::admission::Admission;
+pub(super) use self::commands::NotDialled;
+use self::dialling::{DialPace, NO_ROOM_PAUSE};
+pub(super) use self::links::{Link, LinkState, Links};
+use super::ManagerConfig;
+use super::changes::Changes;
+use super::clock::Now;
+use crate::connection::RestartConfig;
+use crate::event::ControlEvent;
+use crate::peers::{BanList, Peer, PeerSource, PeerVersion, Table, UserAgent};
+use crate::session::{DisconnectReason, PeerInfo};
+
+/// Something to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Action {
+    /// Dial this peer, and open the connection again as `restarts` says.
+    Dial {
+        peer_id: Uuid,
+        address: SocketAddr,
+        restarts: RestartConfig,
+    },
+    /// Begin the next life of a connection that waits for it.
+    Restart { peer_id: Uuid },
+    /// End a connection, whatever its state.
+    Close {
+        peer_id: Uuid,
+        reason: DisconnectReason,
+    },
+    /// Tell the subscribers.
+    Tell(Box<ControlEvent>),
+}
+
+/// A source of random numbers.
+pub(super) type Random = Box<dyn FnMut() -> u64 + Send>;
+
+/// A connection that has lasted so long has shown that the peer is well: earlier failures are forgotten.
+const LASTING: Duration = Duration::from_secs(60);
+
+/// All that a manager knows, and what follows from it.
+pub(super) struct Plan {
+    config: Arc<ManagerConfig>,
+    /// In fixed-peer mode, whom to keep connected, and nobody else.
+    fixed: Option<HashSet<Uuid>>,
+    table: Table,
+    /// Read by the listener as well, which drops sockets of banned addresses. Changed here alone.
+    bans: Arc<RwLock<BanList>>,
+    links: Links,
+    /// Those that are being turned away.
+    turned_away: HashSet<Uuid>,
+    retries: HashMap<Uuid, Retry>,
+    pace: DialPace,
+    /// When it is worth to look for candidates again.
+    look_at: Option<Instant>,
+    /// When the store is saved next.
+    save_at: Instant,
+    random: Random,
+    actions: VecDeque<Action>,
+    changes: Changes,
+    /// Whether bans were made or lifted since the changes were last taken.
+    bans_differ: bool,
+    stopping: bool,
+}
+
+/// Why a peer is not dialled now, and when it may be.
+#[derive(Clone, Debug)]
+pub(super) struct Retry {
+    pub(super) at: Instant,
+    pub(super) reason: DisconnectReason,
+    /// How many pauses there were since a connection lasted.
+    pub(super) pauses: u32,
+}
+
+impl Plan {
+    /// A plan for a configuration that has been checked, knowing the peers that a store has kept.
+    pub(super) fn new(
+        config: Arc<ManagerConfig>,
+        bans: Arc<RwLock<BanList>>,
+        known: Vec<Peer>,
+        random: Random,
+        now: Now,
+    ) -> Self {
+        let mut table = Table::new(config.max_known_peers);
+        let mut changes = Changes::default();
+        for peer in known {
+            let id = peer.id;
+            match table.create(peer, now.wall) {
+                Ok(forgotten) => forgotten.iter().for_each(|peer| changes.forget(peer.id)),
+                Err(_) => changes.forget(id),
+            }
+        }
+        let save_at = now.after(config.save_interval);
+        Self {
+            config,
+            fixed: None,
+            table,
+            bans,
+            links: Links::default(),
+            turned_away: HashSet::new(),
+            retries: HashMap::new(),
+            pace: DialPace::new(now.instant),
+            look_at: Some(now.instant),
+            save_at,
+            random,
+            actions: VecDeque::new(),
+            changes,
+            bans_differ: false,
+            stopping: false,
+        }
+    }
+
+    /// Keeps these peers connected, and dials nobody else.
+    pub(super) fn fix(&mut self, peers: &[SocketAddr], now: Now) {
+        let named: HashSet<Uuid> = peers
+            .iter()
+            .map(|address| self.name(*address, now))
+            .collect();
+        self.fixed = Some(named);
+    }
+
+    /// What is to be done next.
+    pub(super) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Whether [`Plan::take_changes`] has something to give.
+    pub(super) fn has_changes(&self) -> bool {
+        self.bans_differ || !self.changes.is_empty()
+    }
+
+    /// Has the store saved.
+    pub(super) fn save(&mut self) {
+        self.changes.save();
+    }
+
+    /// What has become different of what a store keeps.
+    pub(super) fn take_changes(&mut self) -> Changes {
+        let mut changes = std::mem::take(&mut self.changes);
+        if std::mem::take(&mut self.bans_differ) {
+            changes.bans = Some(self.bans.read().list());
+            changes.save();
+        }
+        changes
+    }
+
+    /// When to call [`Plan::on_timeout`] at the latest.
+    pub(super) fn next_deadline(&self) -> Instant {
+        let waiting = self.links.waiting().map(|(_, due)| due);
+        let look = self
+            .look_at
+            .filter(|_| self.wanted() > 0 || self.fixed.is_some());
+        let look = look.map(|at| at.max(self.pace.next()));
+        waiting.chain(look).fold(self.save_at, Instant::min)
+    }
+
+    /// Does what is due, and what has become possible. To be called after everything else that the plan is told.
+    pub(super) fn on_timeout(&mut self, now: Now) {
+        if self.stopping {
+            return;
+        }
+        if now.instant >= self.save_at {
+            self.save_at = now.after(self.config.save_interval);
+            self.save();
+        }
+        self.begin_due(now);
+        self.fill(now);
+    }
+
+    /// A handshake is complete.
+    pub(super) fn on_connected(&mut self, peer_id: Uuid, info: &PeerInfo, now: Now) {
+        let Some(link) = self.links.get_mut(peer_id) else {
+            return;
+        };
+        link.state = LinkState::Connected(now.instant);
+        let version = PeerVersion {
+            protocol_version: info.version,
+            user_agent: UserAgent::new(info.user_agent.as_bytes()),
+            start_height: info.start_height,
+        };
+        // One that is banned meanwhile stays so in what is known; its connection is being closed.
+        self.change(peer_id, |peer| {
+            let _ = peer.record_connected(info.services.0, version, now.wall);
+        });
+    }
+
+    /// A connection has ended, and waits for its next life.
+    pub(super) fn on_waiting(&mut self, peer_id: Uuid, due: Instant) {
+        let Some(link) = self.links.get_mut(peer_id) else {
+            return;
+        };
+        let failed = !link.is_connected();
+        link.state = LinkState::Waiting(due);
+        if failed {
+            self.change(peer_id, Peer::record_failure);
+        }
+    }
+
+    /// There was no thread, or no room, for a life that was due.
+    pub(super) fn postpone(&mut self, peer_id: Uuid, now: Now) {
+        if let Some(link) = self.links.get_mut(peer_id) {
+            link.state = LinkState::Waiting(now.after(NO_ROOM_PAUSE));
+        }
+    }
+
+    /// Nothing is begun any more.
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
+        self.actions.clear();
+    }
+
+    pub(super) fn links(&self) -> &Links {
+        &self.links
+    }
+
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    pub(super) fn retry(&self, peer_id: Uuid) -> Option<&Retry> {
+        self.retries.get(&peer_id)
+    }
+
+    /// Something has changed that may make a peer worth to be dialled.
+    fn look_again(&mut self, now: Now) {
+        self.look_at = Some(now.instant);
+    }
+
+    fn tell(&mut self, event: ControlEvent) {
+        self.actions.push_back(Action::Tell(Box::new(event)));
+    }
+
+    /// Ends a connection, once.
+    fn close(&mut self, peer_id: Uuid, reason: DisconnectReason) {
+        if let Some(link) = self.links.get_mut(peer_id)
+            && !link.closing
+        {
+            link.closing = true;
+            self.actions.push_back(Action::Close { peer_id, reason });
+        }
+    }
+
+    /// Changes what is known of a peer, if it is known, and has it kept.
+    fn change(&mut self, peer_id: Uuid, change: impl FnOnce(&mut Peer)) {
+        let Some(mut peer) = self.table.get(peer_id).cloned() else {
+            return;
+        };
+        change(&mut peer);
+        if self.table.update(peer.clone()).is_ok() {
+            self.changes.keep(peer);
+        }
+    }
+
+    /// Makes a peer known that the program names, and returns its identity.
+    fn name(&mut self, address: SocketAddr, now: Now) -> Uuid {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        if let Some(peer) = self.table.find(address) {
+            let peer_id = peer.id;
+            self.change(peer_id, |peer| peer.named = true);
+            return peer_id;
+        }
+        let peer = Peer::new(address, PeerSource::Program, now.wall);
+        let peer_id = peer.id;
+        // A table that is full of named peers has no room: the peer is dialled all the same, and not remembered.
+        if let Ok(forgotten) = self.table.create(peer.clone(), now.wall) {
+            if let Some(peer) = forgotten {
+                self.forget(peer.id);
+            }
+            self.changes.keep(peer);
+        }
+        peer_id
+    }
+
+    fn forget(&mut self, peer_id: Uuid) {
+        self.retries.remove(&peer_id);
+        self.changes.forget(peer_id);
+    }
+}

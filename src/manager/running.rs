@@ -1,0 +1,89 @@
+//! Whether a manager runs, and how it is asked and stopped.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+use parking_lot::Mutex;
+
+use super::supervisor::{Call, Supervisor};
+use crate::error::Error;
+
+/// The supervisor's thread, while there is one.
+#[derive(Default)]
+pub(super) struct Running {
+    stage: Mutex<Stage>,
+    /// Held while the thread is joined, so that a second caller waits for it too.
+    joining: Mutex<()>,
+}
+
+#[derive(Default)]
+enum Stage {
+    #[default]
+    New,
+    Running {
+        calls: Sender<Call>,
+        thread: Option<JoinHandle<Vec<&'static str>>>,
+    },
+    Over,
+}
+
+impl Running {
+    /// Starts the thread, once in a manager's life.
+    pub(super) fn start(
+        &self,
+        begin: impl FnOnce() -> Result<(Supervisor, Sender<Call>), Error>,
+    ) -> Result<(), Error> {
+        let mut stage = self.stage.lock();
+        if !matches!(*stage, Stage::New) {
+            return Err(Error::AlreadyStarted);
+        }
+        let (supervisor, calls) = begin()?;
+        let thread = std::thread::Builder::new()
+            .name("bsv-p2p manager".into())
+            .stack_size(1024 * 1024)
+            .spawn(move || supervisor.run())
+            .map_err(|error| Error::System {
+                what: "the manager's thread".into(),
+                kind: error.kind(),
+            })?;
+        *stage = Stage::Running {
+            calls,
+            thread: Some(thread),
+        };
+        Ok(())
+    }
+
+    /// Has the supervisor do something, and waits for what comes of it: for moments, as it never waits for anybody.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Supervisor) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let calls = match &*self.stage.lock() {
+            Stage::Running { calls, .. } => calls.clone(),
+            Stage::New | Stage::Over => return Err(Error::NotRunning),
+        };
+        let (answer, answered) = bounded(1);
+        let call: Call = Box::new(move |supervisor| {
+            // Who has asked waits for it.
+            let _ = answer.send(what(supervisor));
+        });
+        calls.send(call).map_err(|_| Error::NotRunning)?;
+        answered.recv().map_err(|_| Error::NotRunning)
+    }
+
+    /// Stops the thread and waits for it. Returns what had not ended in time.
+    pub(super) fn stop(&self, timeout: Duration) -> Vec<&'static str> {
+        let _joining = self.joining.lock();
+        let deadline = Instant::now() + timeout;
+        let _ = self.ask(move |supervisor| supervisor.stop_by = Some(deadline));
+        let before = std::mem::replace(&mut *self.stage.lock(), Stage::Over);
+        match before {
+            Stage::Running {
+                thread: Some(thread),
+                ..
+            } => thread.join().unwrap_or_else(|_| vec!["the manager"]),
+            _ => Vec::new(),
+        }
+    }
+}

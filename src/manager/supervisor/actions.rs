@@ -1,0 +1,124 @@
+//! Carrying out what the plan decides.
+
+use std::net::SocketAddr;
+
+use uuid::Uuid;
+
+use super::Supervisor;
+use super::keeper::{LifeKeeper, LifeNews};
+use crate::connection::{
+    ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionSetup, RestartConfig,
+};
+use crate::event::ControlEvent;
+use crate::log_level::record;
+use crate::manager::clock::Now;
+use crate::manager::metrics::count;
+use crate::manager::plan::Action;
+use crate::session::{Direction, DisconnectReason};
+
+impl Supervisor {
+    /// Does what is to be done, until nothing is.
+    pub(super) fn carry_out(&mut self) {
+        while let Some(action) = self.plan.poll_action() {
+            match action {
+                Action::Dial {
+                    peer_id,
+                    address,
+                    restarts,
+                } => self.dial(peer_id, address, restarts),
+                Action::Restart { peer_id } => self.restart(peer_id),
+                Action::Close { peer_id, reason } => self.end(peer_id, reason),
+                Action::Tell(event) => self.tell(*event),
+            }
+        }
+    }
+
+    pub(super) fn tell(&mut self, event: ControlEvent) {
+        if let ControlEvent::PeerBanned { peer_id, ban } = &event {
+            count(&self.shared.counters.banned);
+            record!(
+                self.shared.log_level,
+                Warn,
+                peer_id:? = peer_id,
+                network:% = self.shared.config().network();
+                "{ban}"
+            );
+        }
+        self.announcer.tell(event);
+    }
+
+    /// What a connection is spawned with, apart from its place.
+    pub(super) fn setup(&self, peer_id: Uuid, config: ConnectionConfig) -> PeerConnectionSetup {
+        PeerConnectionSetup {
+            peer_id,
+            config,
+            nonces: self.shared.nonces.clone(),
+            events: self.shared.bus.clone(),
+            memory: self.shared.memory.clone(),
+            slot: None,
+            log_level: self.shared.log_level.clone(),
+        }
+    }
+
+    /// Who hears how a connection fares.
+    pub(super) fn keeper(
+        &self,
+        peer_id: Uuid,
+        direction: Direction,
+        restarts: RestartConfig,
+    ) -> Box<LifeKeeper> {
+        let news = self.news_sender.clone();
+        Box::new(LifeKeeper::new(peer_id, direction, restarts, news))
+    }
+
+    fn dial(&mut self, peer_id: Uuid, address: SocketAddr, restarts: RestartConfig) {
+        count(&self.shared.counters.dialled);
+        let Some(slot) = self.shared.slots.reserve() else {
+            return self.never_began(peer_id, DisconnectReason::OwnCapacity);
+        };
+        let config = self.shared.config().connection.clone();
+        let mut setup = self.setup(peer_id, config);
+        setup.slot = Some(slot);
+        let keeper = self.keeper(peer_id, Direction::Outbound, restarts);
+        let spawn = || PeerConnectionActor::spawn_kept(Origin::Dialled(address), setup, keeper);
+        if let Err(error) = self.shared.connections.spawn(spawn) {
+            record!(
+                self.shared.log_level,
+                Error,
+                peer_id:% = peer_id,
+                peer_address:% = address,
+                network:% = self.shared.config().network(),
+                error:% = error;
+                "{address} cannot be dialled: {error}"
+            );
+            self.never_began(peer_id, DisconnectReason::Bug);
+        }
+    }
+
+    fn restart(&mut self, peer_id: Uuid) {
+        count(&self.shared.counters.dialled);
+        let Some(next) = self.waiting.remove(&peer_id) else {
+            // Somebody has ended the connection; that it is over is on its way.
+            return;
+        };
+        let begun = match self.shared.slots.reserve() {
+            Some(slot) => next.begin(Some(slot)),
+            None => Err(next),
+        };
+        if let Err(next) = begun {
+            self.waiting.insert(peer_id, next);
+            self.plan.postpone(peer_id, Now::read());
+        }
+    }
+
+    /// A connection that the plan wanted has not come about: there is no room or no thread.
+    fn never_began(&mut self, peer_id: Uuid, reason: DisconnectReason) {
+        let news = LifeNews::Over {
+            peer_id,
+            reason,
+            was_connected: false,
+        };
+        // Taken in like any other, after what is being done now.
+        let _ = self.news_sender.send(news);
+    }
+}

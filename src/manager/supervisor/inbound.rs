@@ -1,0 +1,202 @@
+//! Those who dial us.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+
+use crossbeam_channel::bounded;
+use uuid::Uuid;
+
+use super::Supervisor;
+use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, RestartConfig};
+use crate::event::{ControlEvent, InboundRefusal};
+use crate::log_level::record;
+use crate::manager::ManagerConfig;
+use crate::manager::clock::Now;
+use crate::manager::listener::{Listener, ListenerNews};
+use crate::manager::metrics::count;
+use crate::manager::plan::Admission;
+use crate::session::Direction;
+
+/// Somebody whose socket was accepted, and who has to wait.
+pub(super) struct Newcomer {
+    peer_id: Uuid,
+    stream: TcpStream,
+    address: SocketAddr,
+    look_at: Option<Instant>,
+}
+
+impl Newcomer {
+    /// When there may be room at the latest, if nothing else happens.
+    pub(super) fn look_at(&self) -> Option<Instant> {
+        self.look_at
+    }
+}
+
+/// How connections of peers behave that dial us: their handshake is shorter.
+pub(super) fn config(config: &ManagerConfig) -> ConnectionConfig {
+    let mut connection = config.connection.clone();
+    let timeout = &mut connection.session.handshake_timeout;
+    *timeout = config.listener.handshake_timeout.min(*timeout);
+    connection
+}
+
+impl Supervisor {
+    /// Starts the listener, stops it, or moves it, as the configuration says.
+    pub(super) fn listen(&mut self) {
+        (self.accepted, self.listening) = (None, None);
+        if let Some(listener) = self.listener.take() {
+            listener.stop();
+        }
+        let config = self.shared.config();
+        let Some(address) = config.listen_address() else {
+            return;
+        };
+        // No more than one that was accepted waits: the others wait in the kernel's backlog.
+        let (sender, accepted) = bounded(1);
+        let retry = config.listener.bind_retry;
+        match Listener::start(address, retry, self.shared.bans.clone(), sender) {
+            Ok(listener) => (self.listener, self.accepted) = (Some(listener), Some(accepted)),
+            Err(error) => record!(
+                self.shared.log_level,
+                Error,
+                network:% = config.network(),
+                error:% = error;
+                "there is no listener: {error}"
+            ),
+        }
+    }
+
+    pub(super) fn on_listener(&mut self, news: ListenerNews) {
+        match news {
+            ListenerNews::Started { address } => {
+                self.listening = Some(address);
+                let network = self.shared.config().network();
+                record!(
+                    self.shared.log_level,
+                    Info,
+                    network:% = network;
+                    "listening at {address}"
+                );
+                self.tell(ControlEvent::ListenerStarted { address });
+            }
+            ListenerNews::BindFailed {
+                address,
+                error,
+                retry_after,
+            } => {
+                record!(
+                    self.shared.log_level,
+                    Error,
+                    network:% = self.shared.config().network(),
+                    error:% = error;
+                    "cannot listen at {address}: {error}; trying again in {retry_after:?}"
+                );
+                self.tell(ControlEvent::ListenerBindFailed {
+                    address,
+                    error,
+                    retry_after,
+                });
+            }
+            ListenerNews::Accepted { stream, address } => {
+                self.newcomer = Some(Newcomer {
+                    peer_id: Uuid::new_v4(),
+                    stream,
+                    address,
+                    look_at: None,
+                });
+            }
+            ListenerNews::Refused { address, reason } => {
+                self.on_refused(address, InboundRefusal::Banned(reason));
+            }
+            ListenerNews::OutOfDescriptors => {
+                record!(
+                    self.shared.log_level,
+                    Error,
+                    network:% = self.shared.config().network();
+                    "no file descriptors are left for peers that dial us"
+                );
+                self.tell(ControlEvent::OutOfDescriptors);
+            }
+        }
+    }
+
+    /// Decides about whoever waits to be let in.
+    pub(super) fn look_at_newcomer(&mut self, now: Now) {
+        let Some(mut newcomer) = self.newcomer.take() else {
+            return;
+        };
+        let connections = &self.shared.connections;
+        let has_version = |peer_id| {
+            connections
+                .get(peer_id)
+                .is_some_and(|one| one.peer().is_some())
+        };
+        let (peer_id, address) = (newcomer.peer_id, newcomer.address);
+        match self.plan.on_accepted(peer_id, address, has_version, now) {
+            Admission::LetIn => self.let_in(newcomer),
+            Admission::TurnAway => self.turn_away(newcomer),
+            Admission::Refuse(reason) => self.on_refused(address, reason),
+            Admission::Wait(look_at) => {
+                newcomer.look_at = look_at;
+                self.newcomer = Some(newcomer);
+            }
+        }
+    }
+
+    fn let_in(&mut self, newcomer: Newcomer) {
+        let Newcomer {
+            peer_id,
+            stream,
+            address,
+            ..
+        } = newcomer;
+        let config = config(&self.shared.config());
+        let mut setup = self.setup(peer_id, config);
+        setup.slot = self.shared.slots.reserve();
+        let keeper = self.keeper(peer_id, Direction::Inbound, RestartConfig::default());
+        let has_slot = setup.slot.is_some();
+        let spawn = || PeerConnectionActor::spawn_kept(Origin::Accepted(stream), setup, keeper);
+        if has_slot && self.shared.connections.spawn(spawn).is_ok() {
+            count(&self.shared.counters.let_in);
+            self.tell(ControlEvent::InboundConnectionAccepted { peer_id, address });
+        } else {
+            self.plan.on_not_spawned(peer_id);
+            self.on_refused(address, InboundRefusal::NoThread);
+        }
+    }
+
+    fn turn_away(&mut self, newcomer: Newcomer) {
+        let Newcomer {
+            peer_id,
+            stream,
+            address,
+            ..
+        } = newcomer;
+        let setup = self.setup(peer_id, config(&self.shared.config()));
+        let keeper = self.keeper(peer_id, Direction::Inbound, RestartConfig::default());
+        match PeerConnectionActor::spawn_kept(Origin::TurnedAway(stream), setup, keeper) {
+            Ok(handle) => {
+                count(&self.shared.counters.turned_away);
+                self.turned_away.insert(peer_id, handle);
+            }
+            Err(_) => {
+                self.plan.on_not_spawned(peer_id);
+                self.on_refused(address, InboundRefusal::NoThread);
+            }
+        }
+    }
+
+    fn on_refused(&mut self, address: SocketAddr, reason: InboundRefusal) {
+        count(&self.shared.counters.refused);
+        record!(
+            self.shared.log_level,
+            Debug,
+            peer_address:% = address,
+            direction:% = Direction::Inbound,
+            network:% = self.shared.config().network(),
+            error:% = reason;
+            "{address}: not let in: {reason}"
+        );
+        self.tell(ControlEvent::InboundConnectionRejected { address, reason });
+    }
+}

@@ -1,0 +1,85 @@
+//! The way from the threads of connections to the supervisor's.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use crate::connection::{Keeper, NextLife, RestartConfig, RestartPlan, random_number};
+use crate::session::{Direction, DisconnectReason, PeerInfo};
+
+/// How a connection fares.
+pub(super) enum LifeNews {
+    Connected {
+        peer_id: Uuid,
+        info: Box<PeerInfo>,
+    },
+    Waiting {
+        due: Instant,
+        next: NextLife,
+    },
+    Over {
+        peer_id: Uuid,
+        reason: DisconnectReason,
+        was_connected: bool,
+    },
+}
+
+/// Keeps one connection: decides by its own plan whether it is opened again, and tells the supervisor.
+///
+/// The channel has no bound of its own, so that no connection ever waits for the supervisor; there are at most two pieces of news of
+/// each connection in it.
+pub(super) struct LifeKeeper {
+    peer_id: Uuid,
+    plan: Mutex<RestartPlan>,
+    news: Sender<LifeNews>,
+}
+
+impl LifeKeeper {
+    pub(super) fn new(
+        peer_id: Uuid,
+        direction: Direction,
+        restarts: RestartConfig,
+        news: Sender<LifeNews>,
+    ) -> Self {
+        Self {
+            peer_id,
+            plan: Mutex::new(RestartPlan::new(direction, restarts)),
+            news,
+        }
+    }
+}
+
+// Once the supervisor has gone nobody wants to know any more; a next life is dropped then, which ends its connection.
+impl Keeper for LifeKeeper {
+    fn on_connected(&self, info: &PeerInfo) {
+        let _ = self.news.send(LifeNews::Connected {
+            peer_id: self.peer_id,
+            info: Box::new(info.clone()),
+        });
+    }
+
+    fn pause_before_next(
+        &self,
+        reason: &DisconnectReason,
+        connected_at: Option<Instant>,
+    ) -> Option<Duration> {
+        let now = Instant::now();
+        let mut plan = self.plan.lock();
+        plan.on_end(reason, connected_at, now, random_number())
+            .pause()
+    }
+
+    fn on_waiting(&self, due: Instant, _: DisconnectReason, next: NextLife) {
+        let _ = self.news.send(LifeNews::Waiting { due, next });
+    }
+
+    fn on_over(&self, reason: DisconnectReason, was_connected: bool) {
+        let _ = self.news.send(LifeNews::Over {
+            peer_id: self.peer_id,
+            reason,
+            was_connected,
+        });
+    }
+}

@@ -1,0 +1,258 @@
+//! The thread that owns all changing state of a manager, and carries out what its plan decides.
+
+mod actions;
+mod inbound;
+mod keeper;
+mod stopping;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
+use uuid::Uuid;
+
+use self::inbound::Newcomer;
+use self::keeper::LifeNews;
+use super::ManagerConfig;
+use super::clock::Now;
+use super::listener::{Listener, ListenerNews};
+use super::metrics::count;
+use super::plan::{Link, Plan};
+use super::shared::Shared;
+use super::store_thread::StoreThread;
+use crate::connection::{Announcer, NextLife, PeerConnectionHandle};
+use crate::event::ControlEvent;
+use crate::log_level::record;
+use crate::peers::StoreError;
+use crate::session::DisconnectReason;
+
+/// How often changes are handed to the store at most.
+const STORE_EVERY: Duration = Duration::from_secs(1);
+/// How much news of connections is taken in before actions are carried out and the program is listened to.
+const NEWS_AT_ONCE: usize = 64;
+/// How many calls of the program may wait.
+const CALLS: usize = 64;
+
+/// Something that the program wants to be done or to know.
+pub(super) type Call = Box<dyn FnOnce(&mut Supervisor) + Send>;
+
+/// What the supervisor's thread owns. No lock is held while it waits, and it does no file I/O.
+pub(super) struct Supervisor {
+    pub(super) shared: Arc<Shared>,
+    pub(super) plan: Plan,
+    announcer: Announcer,
+    /// The connections whose next life is awaited.
+    waiting: HashMap<Uuid, NextLife>,
+    /// Those that are being turned away.
+    turned_away: HashMap<Uuid, PeerConnectionHandle>,
+    news: Receiver<LifeNews>,
+    news_sender: Sender<LifeNews>,
+    listener: Option<Listener>,
+    /// There while the listener's address is to be used.
+    accepted: Option<Receiver<ListenerNews>>,
+    /// Who was accepted and has to wait.
+    newcomer: Option<Newcomer>,
+    /// Where peers can dial us, while they can.
+    pub(super) listening: Option<SocketAddr>,
+    store: Option<StoreThread>,
+    store_failures: Receiver<StoreError>,
+    store_at: Instant,
+    calls: Receiver<Call>,
+    /// When to stop, once that is wanted.
+    pub(super) stop_by: Option<Instant>,
+    /// What had not ended when it had to stop.
+    left: Vec<&'static str>,
+}
+
+/// What a supervisor begins with.
+pub(super) struct Beginning {
+    pub(super) shared: Arc<Shared>,
+    pub(super) plan: Plan,
+    pub(super) announcer: Announcer,
+    pub(super) store: Option<StoreThread>,
+    pub(super) store_failures: Receiver<StoreError>,
+}
+
+impl Supervisor {
+    /// What the thread will run, and where calls for it are put.
+    pub(super) fn new(beginning: Beginning) -> (Self, Sender<Call>) {
+        let (news_sender, news) = unbounded();
+        let (caller, calls) = bounded(CALLS);
+        let supervisor = Self {
+            shared: beginning.shared,
+            plan: beginning.plan,
+            announcer: beginning.announcer,
+            waiting: HashMap::new(),
+            turned_away: HashMap::new(),
+            news,
+            news_sender,
+            listener: None,
+            accepted: None,
+            newcomer: None,
+            listening: None,
+            store: beginning.store,
+            store_failures: beginning.store_failures,
+            store_at: Instant::now(),
+            calls,
+            stop_by: None,
+            left: Vec::new(),
+        };
+        (supervisor, caller)
+    }
+
+    /// Runs until the program wants it to stop. Returns what had not ended by then.
+    pub(super) fn run(mut self) -> Vec<&'static str> {
+        self.listen();
+        while self.stop_by.is_none() {
+            let now = Now::read();
+            self.look_at_newcomer(now);
+            self.plan.on_timeout(now);
+            self.carry_out();
+            self.announcer.on_wake();
+            self.shared
+                .connections
+                .set_connected(self.plan.links().counts().connected);
+            self.store_changes(now);
+            self.wait(now);
+        }
+        self.stop();
+        self.announcer.finish();
+        self.left
+    }
+
+    /// Waits until something happens or is due, and takes it in.
+    fn wait(&mut self, now: Now) {
+        let wait = self.next_deadline().saturating_duration_since(now.instant);
+        let nobody = never();
+        let accepted = match (&self.newcomer, &self.accepted) {
+            (None, Some(accepted)) => accepted,
+            _ => &nobody,
+        };
+        select! {
+            recv(self.news) -> news => {
+                let more = self.news.try_iter().take(NEWS_AT_ONCE).collect::<Vec<_>>();
+                news.into_iter().chain(more).for_each(|news| self.on_news(news));
+            }
+            recv(accepted) -> news => match news {
+                Ok(news) => self.on_listener(news),
+                Err(_) => self.accepted = None,
+            },
+            recv(self.calls) -> call => match call {
+                Ok(call) => call(self),
+                // The program has let go of the manager without a word.
+                Err(_) => self.stop_by = Some(now.instant),
+            },
+            recv(self.store_failures) -> failure => match failure {
+                Ok(error) => self.on_store_failure(error),
+                Err(_) => self.store_failures = never(),
+            },
+            default(wait) => {}
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let newcomer = self.newcomer.as_ref().and_then(Newcomer::look_at);
+        let store = self.store.as_ref().filter(|_| self.plan.has_changes());
+        let store = store.map(|_| self.store_at);
+        let others = [newcomer, store, self.announcer.next_wake()];
+        let others = others.into_iter().flatten();
+        others.fold(self.plan.next_deadline(), Instant::min)
+    }
+
+    fn on_news(&mut self, news: LifeNews) {
+        let now = Now::read();
+        match news {
+            LifeNews::Connected { peer_id, info } => {
+                count(&self.shared.counters.handshakes);
+                self.plan.on_connected(peer_id, &info, now);
+            }
+            LifeNews::Waiting { due, next } => {
+                let peer_id = next.peer_id();
+                let link = self.plan.links().get(peer_id);
+                let was_connected = link.is_some_and(Link::is_connected);
+                self.count_end(was_connected);
+                self.plan.on_waiting(peer_id, due);
+                self.waiting.insert(peer_id, next);
+            }
+            LifeNews::Over {
+                peer_id,
+                reason,
+                was_connected,
+            } => {
+                self.waiting.remove(&peer_id);
+                self.plan.on_over(peer_id, &reason, now);
+                if let Some(handle) = self.shared.connections.remove(peer_id) {
+                    self.count_end(was_connected);
+                    self.shared.counters.add_past(&handle.statistics());
+                } else {
+                    self.turned_away.remove(&peer_id);
+                }
+            }
+        }
+    }
+
+    fn count_end(&self, was_connected: bool) {
+        let counters = &self.shared.counters;
+        count(if was_connected {
+            &counters.lost
+        } else {
+            &counters.failed
+        });
+    }
+
+    /// Hands the store what has become different, not too often.
+    fn store_changes(&mut self, now: Now) {
+        if now.instant < self.store_at || !self.plan.has_changes() {
+            return;
+        }
+        self.store_at = now.instant + STORE_EVERY;
+        let changes = self.plan.take_changes();
+        if let Some(store) = &self.store {
+            store.write(changes);
+        }
+    }
+
+    fn on_store_failure(&mut self, error: StoreError) {
+        record!(
+            self.shared.log_level,
+            Error,
+            network:% = self.shared.config().network(),
+            error:% = error;
+            "the store of peers: {error}"
+        );
+        self.announcer.tell(ControlEvent::StoreFailed { error });
+    }
+
+    /// Another configuration, which has been checked, holds from now on, for everything.
+    pub(super) fn update_config(&mut self, config: Arc<ManagerConfig>) {
+        let before = self.shared.config();
+        *self.shared.config.write() = config.clone();
+        self.shared.log_level.set(config.log_level);
+        self.shared.memory.set_max(config.max_payload_memory);
+        self.shared.slots.set_max(config.max_connections);
+        self.announcer.set_limits(&config.connection);
+        for handle in self.shared.connections.all() {
+            let mut connection = config.connection.clone();
+            if handle.direction() == crate::session::Direction::Inbound {
+                connection = inbound::config(&config);
+            }
+            // It has been checked, and network and magic are the same.
+            let _ = handle.update_config(connection);
+        }
+        self.plan.update_config(config.clone(), Now::read());
+        let listens_elsewhere = config.listen_address() != before.listen_address();
+        if listens_elsewhere || config.listener.bind_retry != before.listener.bind_retry {
+            self.listen();
+        }
+    }
+
+    fn end(&mut self, peer_id: Uuid, reason: DisconnectReason) {
+        if let Some(next) = self.waiting.remove(&peer_id) {
+            next.give_up(reason);
+        } else if let Some(handle) = self.shared.connections.get(peer_id) {
+            handle.stop(reason);
+        }
+    }
+}

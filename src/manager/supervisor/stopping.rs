@@ -1,0 +1,61 @@
+//! The end of a manager.
+
+use std::thread;
+use std::time::Instant;
+
+use super::Supervisor;
+use crate::session::DisconnectReason;
+
+impl Supervisor {
+    /// Ends everything: the listener, every connection, the store's thread.
+    pub(super) fn stop(&mut self) {
+        let deadline = self.stop_by.unwrap_or_else(Instant::now);
+        self.accepted = None;
+        if let Some(listener) = self.listener.take() {
+            listener.stop();
+        }
+        self.newcomer = None;
+        self.plan.stop();
+        let connections = self.shared.connections.all();
+        for handle in &connections {
+            handle.stop(DisconnectReason::Shutdown);
+        }
+        for handle in self.turned_away.values() {
+            handle.stop(DisconnectReason::Shutdown);
+        }
+        self.waiting.clear();
+        // They have been told to end, all at once, and are waited for one after the other.
+        let mut ends = true;
+        for handle in &connections {
+            ends &= handle.join_until(deadline);
+            self.shared.counters.add_past(&handle.statistics());
+            self.shared.connections.remove(handle.peer_id());
+        }
+        let turned_away: Vec<_> = self.turned_away.drain().map(|(_, handle)| handle).collect();
+        ends &= turned_away.iter().all(|handle| handle.join_until(deadline));
+        if !ends {
+            self.left.push("connections");
+            // Whoever lets go of them waits for them, and the program waits no longer.
+            let _ = thread::Builder::new().spawn(move || drop((connections, turned_away)));
+        }
+        self.take_last_news();
+        self.plan.save();
+        let changes = self.plan.take_changes();
+        if let Some(store) = self.store.take() {
+            store.write(changes);
+            if store.finish(deadline).is_err() {
+                self.left.push("the store");
+            }
+        }
+    }
+
+    /// What connections have told at last belongs into the store as well.
+    fn take_last_news(&mut self) {
+        while let Ok(news) = self.news.try_recv() {
+            self.on_news(news);
+        }
+        while let Ok(error) = self.store_failures.try_recv() {
+            self.on_store_failure(error);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Fixed peers, the listener, requests, the end.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::manager::PeerChoice;
+use bsv_p2p::wire::{BlockHash, Message, Ping};
+use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
+
+use crate::harness::*;
+
+#[test]
+fn fixed_peers_are_connected_asked_and_sent_to() {
+    let nodes = [(); 3].map(|()| LocalNode::start().unwrap());
+    nodes[0].mine(2).unwrap();
+    let manager = manager(config());
+    let messages = manager.subscribe_messages();
+    let addresses = nodes.each_ref().map(LocalNode::address);
+    manager.start_fixed(&addresses).unwrap();
+    assert_eq!(manager.wait_for_peers(3, LIMIT), Ok(3));
+    let connections = manager.connections();
+    let first = connections.iter().find(|one| one.address == addresses[0]);
+    let first = first.unwrap().peer_id;
+    let tip = nodes[0].tip();
+    assert_eq!(manager.block(first, tip, LIMIT).unwrap().hash(), tip);
+    assert!(manager.ping(PeerChoice::Best, LIMIT).is_ok());
+    let ping = Message::from(Ping { nonce: Some(1) });
+    manager.send(first, &ping, LIMIT).unwrap();
+    let sent = manager.broadcast(&ping).unwrap();
+    assert_eq!((sent.sent.len(), sent.failed.len()), (3, 0));
+    nodes[1].mine(1).unwrap();
+    let deadline = std::time::Instant::now() + LIMIT;
+    loop {
+        let event = messages.recv_deadline(deadline).unwrap();
+        if matches!(&*event.message, Message::Headers(_) | Message::Inv(_)) {
+            break;
+        }
+    }
+    let snapshot = manager.snapshot().unwrap();
+    assert_eq!(snapshot.connections.len(), 3);
+    assert_eq!(snapshot.metrics.handshakes, 3);
+    assert!(snapshot.metrics.traffic.bytes_in > 0);
+    manager.shutdown().unwrap();
+    assert!(messages.iter().count() < 1000, "the receiver ends");
+    assert_eq!(manager.connections(), []);
+    assert_eq!(manager.start(), Err(Error::AlreadyStarted));
+    assert_eq!(manager.connect(addresses[0]), Err(Error::NotRunning));
+    assert!(manager.subscribe_control().iter().next().is_none());
+}
+
+#[test]
+fn a_fixed_peer_that_goes_away_and_comes_back_is_connected_again_under_the_same_name() {
+    let node = LocalNode::start().unwrap();
+    let address = node.address();
+    let manager = manager(config());
+    let events = manager.subscribe_control();
+    manager.start_fixed(&[address]).unwrap();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    let peer_id = manager.connections()[0].peer_id;
+    node.shutdown();
+    wait_for(&events, |event| match event {
+        ControlEvent::ConnectionRestarting { after, .. } if !after.is_zero() => Some(()),
+        _ => None,
+    });
+    let node = LocalNode::start_at(address, LocalNode::default_config()).unwrap();
+    wait_for(&events, |event| match event {
+        ControlEvent::HandshakeComplete { peer_id: who, .. } => {
+            assert_eq!(*who, peer_id);
+            Some(())
+        }
+        _ => None,
+    });
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    drop(node);
+    drop(manager);
+}
+
+#[test]
+fn peers_that_dial_are_let_in_up_to_the_maximum_and_told_politely_beyond() {
+    let mut config = listening();
+    config.max_connections = 2;
+    let manager = manager(config);
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events).to_string();
+    let config = ConnectionConfig::new(Network::Regtest);
+    let kept = [(); 2].map(|()| Connection::connect(&address, &config).unwrap());
+    manager.wait_for_peers(2, LIMIT).unwrap();
+    let refused = Connection::connect(&address, &config).and_then(|mut peer| peer.receive());
+    let refused = refused.unwrap_err();
+    assert!(refused.to_string().contains("no room"), "{refused}");
+    wait_for(&events, |event| match event {
+        ControlEvent::ConnectionRejectedCapacity { .. } => Some(()),
+        _ => None,
+    });
+    assert_eq!(manager.connected(), 2);
+    assert_eq!(manager.metrics().turned_away, 1);
+    drop(kept);
+    until("both have gone", || manager.connected() == 0);
+    Connection::connect(&address, &config).unwrap();
+}
+
+#[test]
+fn a_ban_ends_the_connection_keeps_the_address_out_and_can_be_lifted() {
+    let manager = manager(listening());
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events);
+    let config = ConnectionConfig::new(Network::Regtest);
+    let mut peer = Connection::connect(&address.to_string(), &config).unwrap();
+    let ban = manager
+        .ban(address.ip(), Some(Duration::from_secs(60)))
+        .unwrap();
+    assert!(matches!(peer.receive(), Err(Error::Disconnected { .. })));
+    assert_eq!(manager.explain_ban(address.ip()), Some(ban));
+    assert_eq!(manager.bans(), [ban]);
+    assert!(Connection::connect(&address.to_string(), &config).is_err());
+    assert!(matches!(
+        manager.connect(address),
+        Err(Error::Banned { .. })
+    ));
+    assert_eq!(manager.unban(address.ip()).unwrap(), [ban]);
+    Connection::connect(&address.to_string(), &config).unwrap();
+}
+
+#[test]
+fn shutdown_is_prompt_with_peers_in_every_state() {
+    let node = LocalNode::start().unwrap();
+    let mut config = listening();
+    config.target_connections = 8;
+    let manager = manager(config);
+    let events = manager.subscribe_control();
+    let messages = manager.subscribe();
+    manager.start().unwrap();
+    let address = started(&events);
+    manager.connect(node.address()).unwrap();
+    // Nobody is there.
+    manager.connect("127.0.0.1:1".parse().unwrap()).unwrap();
+    // This one never speaks.
+    let silent = TcpStream::connect(address).unwrap();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    let began = std::time::Instant::now();
+    manager.shutdown().unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(events.iter().count() > 0);
+    assert!(messages.iter().count() > 0);
+    drop(silent);
+    let unknown = manager.block(PeerChoice::Best, BlockHash::default(), LIMIT);
+    assert_eq!(unknown.unwrap_err(), Error::NoPeer);
+}
