@@ -28,6 +28,19 @@ use crate::wire::Message;
 /// How many failures of the store wait to be told.
 const STORE_FAILURES: usize = 16;
 
+impl NotDialled {
+    fn into_error(self, address: SocketAddr) -> Error {
+        match self {
+            NotDialled::Banned(ban) => Error::Banned {
+                address,
+                ban: Box::new(ban),
+            },
+            NotDialled::NoRoom { max } => Error::NoRoom { address, max },
+            NotDialled::TooManyNamed { max } => Error::TooManyNamed { address, max },
+        }
+    }
+}
+
 /// Who got a message that was sent to all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Broadcast {
@@ -155,7 +168,8 @@ impl Manager {
             let random = Box::new(random_number);
             let mut plan = Plan::new(config.clone(), bans, known, random, now);
             if let Some(peers) = fixed {
-                plan.fix(peers, now);
+                let fixed = plan.fix(peers, now);
+                fixed.map_err(|full| full.into_error(peers[0]))?;
             }
             let mut announcer = Announcer::new(&self.shared.bus, &config.connection);
             for error in unread {
@@ -246,17 +260,11 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`Error::Banned`] if its address is banned; [`Error::NoRoom`]; [`Error::NotRunning`].
+    /// [`Error::Banned`] if its address is banned; [`Error::NoRoom`]; [`Error::TooManyNamed`]; [`Error::NotRunning`].
     pub fn connect(&self, address: SocketAddr) -> Result<Uuid, Error> {
         let connected =
             self.ask(move |supervisor| supervisor.plan.connect(address, Now::read()))?;
-        connected.map_err(|not_dialled| match not_dialled {
-            NotDialled::Banned(ban) => Error::Banned {
-                address,
-                ban: Box::new(ban),
-            },
-            NotDialled::NoRoom { max } => Error::NoRoom { address, max },
-        })
+        connected.map_err(|not_dialled| not_dialled.into_error(address))
     }
 
     /// Ends the connection to a peer. It is not dialled again before the cool-down unless [`Manager::connect`] names it. Returns at once;
@@ -436,7 +444,7 @@ impl Manager {
             "a manager keeps its magic",
         )?;
         let config = Arc::new(config);
-        self.ask(move |supervisor| supervisor.update_config(config))
+        Ok(self.ask(move |supervisor| supervisor.update_config(config))??)
     }
 
     fn ask<T: Send + 'static>(

@@ -16,9 +16,12 @@ use crate::memory::PayloadMemory;
 use crate::peers::BanList;
 use crate::session::NonceRegistry;
 
+/// The configuration that holds now.
+pub(super) type CurrentConfig = Arc<RwLock<Arc<ManagerConfig>>>;
+
 /// What the manager's threads and the program's share. No lock in here is held while anything is waited for.
 pub(super) struct Shared {
-    pub(super) config: RwLock<Arc<ManagerConfig>>,
+    pub(super) config: CurrentConfig,
     pub(super) bus: EventBus,
     pub(super) nonces: NonceRegistry,
     pub(super) memory: PayloadMemory,
@@ -42,7 +45,7 @@ impl Shared {
             bans: Arc::new(RwLock::new(bans)),
             connections: Connections::default(),
             counters: Counters::default(),
-            config: RwLock::new(Arc::new(config)),
+            config: Arc::new(RwLock::new(Arc::new(config))),
         }
     }
 

@@ -9,7 +9,7 @@ use super::shared::Shared;
 use crate::connection::event_bus::Delivery;
 use crate::connection::{Keeper, NextLife};
 use crate::event::ControlEvent;
-use crate::session::DisconnectReason;
+use crate::session::{Direction, DisconnectReason};
 
 /// A life has ended: tells of it, and sees to the next if there shall be one. Called once for each life, in its thread.
 pub(super) fn after_life(
@@ -85,7 +85,7 @@ fn end(
             address,
             reason,
         },
-        DisconnectReason::OwnCapacity => {
+        DisconnectReason::OwnCapacity if shared.direction == Direction::Inbound => {
             ControlEvent::ConnectionRejectedCapacity { peer_id, address }
         }
         reason => ControlEvent::ConnectionFailed {

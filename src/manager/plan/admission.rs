@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::dialling::is_near;
-use super::{Link, LinkState, Plan};
+use super::{Attachment, Link, LinkState, Plan};
 use crate::event::InboundRefusal;
 use crate::manager::clock::Now;
 use crate::peers::{Subnet, group};
@@ -88,7 +88,7 @@ impl Plan {
         let link = Link {
             address,
             direction: Direction::Inbound,
-            named: false,
+            attachment: Attachment::Candidate,
             state: LinkState::Opening(now.instant),
             closing: false,
         };

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
+use super::Attachment;
 use crate::peers::{Subnet, group};
 use crate::session::Direction;
 
@@ -14,8 +15,8 @@ use crate::session::Direction;
 pub(in crate::manager) struct Link {
     pub(in crate::manager) address: SocketAddr,
     pub(in crate::manager) direction: Direction,
-    /// Whether the program named the peer: such a connection is opened again by its own plan, pauses included.
-    pub(super) named: bool,
+    /// How much the peer is wanted.
+    pub(super) attachment: Attachment,
     pub(in crate::manager) state: LinkState,
     /// Whether it is to end: the command has been given.
     pub(super) closing: bool,

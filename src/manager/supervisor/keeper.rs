@@ -6,7 +6,9 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::connection::{Keeper, NextLife, RestartConfig, RestartPlan, random_number};
+use crate::connection::{Keeper, NextLife, RestartPlan, random_number};
+use crate::manager::plan::Attachment;
+use crate::manager::shared::CurrentConfig;
 use crate::session::{Direction, DisconnectReason, PeerInfo};
 
 /// How a connection fares.
@@ -32,6 +34,8 @@ pub(super) enum LifeNews {
 /// each connection in it.
 pub(super) struct LifeKeeper {
     peer_id: Uuid,
+    config: CurrentConfig,
+    attachment: Attachment,
     plan: Mutex<RestartPlan>,
     news: Sender<LifeNews>,
 }
@@ -40,11 +44,15 @@ impl LifeKeeper {
     pub(super) fn new(
         peer_id: Uuid,
         direction: Direction,
-        restarts: RestartConfig,
+        attachment: Attachment,
+        config: CurrentConfig,
         news: Sender<LifeNews>,
     ) -> Self {
+        let restarts = attachment.restarts(&config.read());
         Self {
             peer_id,
+            config,
+            attachment,
             plan: Mutex::new(RestartPlan::new(direction, restarts)),
             news,
         }
@@ -67,6 +75,7 @@ impl Keeper for LifeKeeper {
     ) -> Option<Duration> {
         let now = Instant::now();
         let mut plan = self.plan.lock();
+        plan.set_config(self.attachment.restarts(&self.config.read()));
         plan.on_end(reason, connected_at, now, random_number())
             .pause()
     }

@@ -26,7 +26,7 @@ use crate::connection::{Announcer, NextLife, PeerConnectionHandle};
 use crate::event::ControlEvent;
 use crate::log_level::record;
 use crate::peers::StoreError;
-use crate::session::DisconnectReason;
+use crate::session::{ConfigError, Direction, DisconnectReason};
 
 /// How often changes are handed to the store at most.
 const STORE_EVERY: Duration = Duration::from_secs(1);
@@ -226,7 +226,13 @@ impl Supervisor {
     }
 
     /// Another configuration, which has been checked, holds from now on, for everything.
-    pub(super) fn update_config(&mut self, config: Arc<ManagerConfig>) {
+    pub(super) fn update_config(&mut self, config: Arc<ManagerConfig>) -> Result<(), ConfigError> {
+        ConfigError::unless(
+            self.plan.fixed() <= config.max_connections,
+            "max_connections",
+            &config.max_connections,
+            "at least as many as there are fixed peers are needed",
+        )?;
         let before = self.shared.config();
         *self.shared.config.write() = config.clone();
         self.shared.log_level.set(config.log_level);
@@ -235,7 +241,7 @@ impl Supervisor {
         self.announcer.set_limits(&config.connection);
         for handle in self.shared.connections.all() {
             let mut connection = config.connection.clone();
-            if handle.direction() == crate::session::Direction::Inbound {
+            if handle.direction() == Direction::Inbound {
                 connection = inbound::config(&config);
             }
             // It has been checked, and network and magic are the same.
@@ -246,6 +252,7 @@ impl Supervisor {
         if listens_elsewhere || config.listener.bind_retry != before.listener.bind_retry {
             self.listen();
         }
+        Ok(())
     }
 
     fn end(&mut self, peer_id: Uuid, reason: DisconnectReason) {
