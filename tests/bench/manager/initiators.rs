@@ -1,0 +1,228 @@
+//! Those who dial: a process of its own that does as it is told, line by line, and says when it has.
+
+use std::io::{BufRead, BufReader, Write, stdin};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+
+use bsv_p2p::Network;
+use bsv_p2p::session::PROTOCOL_VERSION;
+use bsv_p2p::wire::{
+    FrameReader, Incoming, Message, NetworkAddress, PayloadLimits, Ping, Pong, Protoconf, Services,
+    Version, encode_frame,
+};
+
+/// How many threads share the work.
+const THREADS: usize = 4;
+/// How many pings are written at once.
+const PINGS_AT_ONCE: usize = 2_000;
+
+/// The process, from outside.
+pub(crate) struct Initiators {
+    process: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Initiators {
+    pub(crate) fn start(address: SocketAddr) -> Self {
+        let program = std::env::current_exe().expect("a program");
+        let mut process = Command::new(program)
+            .args(["initiate", &address.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let orders = process.stdin.take().expect("a pipe");
+        let answers = BufReader::new(process.stdout.take().expect("a pipe"));
+        let mut initiators = Self {
+            process,
+            orders,
+            answers,
+        };
+        initiators.wait();
+        initiators
+    }
+
+    pub(crate) fn order(&mut self, what: &str) {
+        writeln!(self.orders, "{what}").expect("a process that listens");
+    }
+
+    /// Waits until it has done what it was told.
+    pub(crate) fn wait(&mut self) {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("text");
+        assert_eq!(line, "done\n", "the initiators have failed");
+    }
+}
+
+impl Drop for Initiators {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What the process does.
+pub(crate) fn run(address: SocketAddr) {
+    let mut peers = Vec::new();
+    println!("done");
+    for line in stdin().lines() {
+        let line = line.expect("an order");
+        let (what, count) = line.split_once(' ').unwrap_or((&line, "0"));
+        let count: usize = count.parse().expect("a number");
+        match what {
+            "connect" => peers = connect(address, count),
+            "inv" => shared(&mut peers, |peer| {
+                peer.expect(|message| matches!(message, Message::Inv(_)));
+            }),
+            "handshakes" => handshakes(address, count),
+            "pings" => ping(address, count),
+            other => panic!("nobody knows how to {other}"),
+        }
+        println!("done");
+    }
+}
+
+fn shared(peers: &mut [Initiator], work: impl Fn(&mut Initiator) + Sync) {
+    let part = peers.len().div_ceil(THREADS);
+    thread::scope(|scope| {
+        for peers in peers.chunks_mut(part) {
+            let work = &work;
+            scope.spawn(move || peers.iter_mut().for_each(work));
+        }
+    });
+}
+
+fn connect(address: SocketAddr, count: usize) -> Vec<Initiator> {
+    let greeting = &greeting();
+    let dial = || Initiator::dial(address, greeting);
+    let mut peers: Vec<Initiator> = thread::scope(|scope| {
+        let some =
+            |_| scope.spawn(move || (0..count / THREADS).map(|_| dial()).collect::<Vec<_>>());
+        let threads: Vec<_> = (0..THREADS).map(some).collect();
+        let joined = threads.into_iter().map(|one| one.join().expect("peers"));
+        joined.flatten().collect()
+    });
+    shared(&mut peers, Initiator::answer_first_ping);
+    peers
+}
+
+fn handshakes(address: SocketAddr, count: usize) {
+    let greeting = &greeting();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(move || {
+                for _ in 0..count / THREADS {
+                    Initiator::dial(address, greeting).answer_first_ping();
+                }
+            });
+        }
+    });
+}
+
+fn ping(address: SocketAddr, count: usize) {
+    let mut peer = Initiator::dial(address, &greeting());
+    peer.answer_first_ping();
+    let mut writer = peer.stream.try_clone().expect("a second handle");
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for first in (0..count).step_by(PINGS_AT_ONCE) {
+                let nonces = first..count.min(first + PINGS_AT_ONCE);
+                let mut bytes = Vec::new();
+                for nonce in nonces {
+                    let ping = Ping::new(nonce as u64).into();
+                    encode_frame(Network::Regtest.magic(), &ping, &mut bytes);
+                }
+                writer.write_all(&bytes).expect("a peer that reads");
+            }
+        });
+        for nonce in 0..count {
+            let message = peer.next();
+            assert_eq!(message, Pong::new(nonce as u64).into());
+        }
+    });
+}
+
+/// One who has dialled.
+struct Initiator {
+    stream: TcpStream,
+    frames: FrameReader,
+}
+
+impl Initiator {
+    /// Dials, and says all that a handshake needs.
+    fn dial(address: SocketAddr, greeting: &[u8]) -> Self {
+        let mut stream = TcpStream::connect(address).expect("a listener");
+        stream.set_nodelay(true).expect("an option");
+        stream.write_all(greeting).expect("a connection");
+        let limits = PayloadLimits::default();
+        Self {
+            stream,
+            frames: FrameReader::new(Network::Regtest.magic(), limits),
+        }
+    }
+
+    fn answer_first_ping(&mut self) {
+        let ping = self.expect(|message| matches!(message, Message::Ping(_)));
+        let Message::Ping(Ping { nonce: Some(nonce) }) = ping else {
+            unreachable!()
+        };
+        let mut pong = Vec::new();
+        encode_frame(
+            Network::Regtest.magic(),
+            &Pong::new(nonce).into(),
+            &mut pong,
+        );
+        self.stream.write_all(&pong).expect("a peer that reads");
+    }
+
+    /// Reads until `is_wanted`, and returns that message.
+    fn expect(&mut self, is_wanted: impl Fn(&Message) -> bool) -> Message {
+        loop {
+            let message = self.next();
+            if is_wanted(&message) {
+                return message;
+            }
+        }
+    }
+
+    fn next(&mut self) -> Message {
+        loop {
+            if let Some(incoming) = self.frames.next_frame().expect("whole frames") {
+                let Incoming::Frame(frame) = incoming else {
+                    panic!("a damaged frame: {incoming:?}")
+                };
+                return Message::decode(frame.command, frame.payload).expect("a message");
+            }
+            let read = self.frames.read_from(&mut &self.stream);
+            assert_ne!(read.expect("a connection"), 0, "it has been closed");
+        }
+    }
+}
+
+/// What each says first.
+fn greeting() -> Vec<u8> {
+    let address = NetworkAddress::unset(Services::NETWORK);
+    let version = Version {
+        version: PROTOCOL_VERSION,
+        services: Services::NETWORK,
+        timestamp: 0,
+        receiver: address,
+        sender: Some(address),
+        nonce: Some(1),
+        user_agent: Some("/Bitcoin SV:1.2.2/".into()),
+        start_height: Some(0),
+        relay: Some(true),
+        association_id: None,
+    };
+    let protoconf = Protoconf {
+        max_receive_payload: 2_097_152,
+        stream_policies: None,
+    };
+    let mut hello = Vec::new();
+    for message in [version.into(), Message::Verack, protoconf.into()] {
+        encode_frame(Network::Regtest.magic(), &message, &mut hello);
+    }
+    hello
+}

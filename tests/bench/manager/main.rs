@@ -1,0 +1,155 @@
+//! What a thousand peers that have dialled a manager cost it, and how fast it is with them. They are in another process.
+//!
+//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench manager` prints the table. `-- crowd`, `handshakes` or `pings` runs only
+//! that. Each process needs some 1,100 descriptors (`ulimit -n`).
+
+mod initiators;
+mod process;
+#[allow(dead_code, reason = "not every benchmark has every kind of aim")]
+#[path = "../connection/table.rs"]
+mod table;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::wire::{Inv, Inventory, Txid};
+use bsv_p2p::{Manager, ManagerConfig, Network};
+
+use self::initiators::Initiators;
+use self::table::{Aim, print_row};
+
+const PEERS: usize = 1_000;
+const PATIENCE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(10);
+const BROADCASTS: usize = 21;
+const HANDSHAKES: usize = 10_000;
+const PINGS: usize = 1_000_000;
+
+fn main() {
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    if let [role, address] = &words[..]
+        && role == "initiate"
+    {
+        return initiators::run(address.parse().expect("an address"));
+    }
+    process::check_descriptors(PEERS as u64 + 100);
+    let wanted: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    let groups: [(&str, fn()); 3] = [
+        ("crowd", crowd),
+        ("handshakes", handshakes),
+        ("pings", pings),
+    ];
+    table::print_head();
+    for (name, run) in groups {
+        if wanted.is_empty() || wanted.iter().any(|word| *word == name) {
+            run();
+        }
+    }
+}
+
+/// A manager with room for all of them, and where it listens.
+fn listening() -> (Manager, SocketAddr) {
+    let mut config = ManagerConfig::new(Network::Regtest);
+    config.target_connections = 0;
+    config.max_connections = PEERS;
+    config.listener.enabled = true;
+    config.listener.address = Some(([127, 0, 0, 1], 0).into());
+    let manager = Manager::new(config).expect("a configuration");
+    let events = manager.subscribe_control();
+    manager.start().expect("threads");
+    let started = events.iter().find_map(|event| match event {
+        ControlEvent::ListenerStarted { address } => Some(address),
+        _ => None,
+    });
+    (manager, started.expect("an address to listen at"))
+}
+
+/// A thousand peers: their handshakes, what they cost, and one message to all of them.
+fn crowd() {
+    let (manager, address) = listening();
+    let mut initiators = Initiators::start(address);
+    let before = process::resident_kib();
+    let begin = Instant::now();
+    initiators.order(&format!("connect {PEERS}"));
+    let all = manager.wait_for_peers(PEERS, PATIENCE);
+    all.expect("all handshakes complete");
+    let seconds = begin.elapsed().as_secs_f64();
+    initiators.wait();
+    at_most("1,000 handshakes", seconds, 5.0, |s| format!("{s:.2} s"));
+
+    let kib = (process::resident_kib() - before) / PEERS as f64;
+    at_most(
+        "resident memory for each of 1,000 peers",
+        kib,
+        64.0,
+        |kib| format!("{kib:.1} KiB"),
+    );
+
+    let used = process::cpu_seconds();
+    std::thread::sleep(IDLE);
+    let percent = (process::cpu_seconds() - used) / IDLE.as_secs_f64() * 100.0;
+    at_most(
+        "1,000 idle peers, share of a core",
+        percent,
+        2.0,
+        |percent| format!("{percent:.1} %"),
+    );
+
+    let mut times = Vec::new();
+    for number in 0..BROADCASTS {
+        let inv = Inv::from(vec![Inventory::Tx(Txid([number as u8; 32]))]);
+        initiators.order("inv");
+        let begin = Instant::now();
+        let outcome = manager.broadcast(&inv.into()).expect("a manager that runs");
+        assert_eq!(outcome.sent.len(), PEERS);
+        initiators.wait();
+        times.push(begin.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    let median = times[times.len() / 2];
+    at_most(
+        "one inv to 1,000 peers, until the last has it",
+        median,
+        0.05,
+        |s| format!("{:.1} ms", s * 1e3),
+    );
+}
+
+/// Peers that come, shake hands and go, four at a time.
+fn handshakes() {
+    let (manager, address) = listening();
+    let mut initiators = Initiators::start(address);
+    let begin = Instant::now();
+    initiators.order(&format!("handshakes {HANDSHAKES}"));
+    initiators.wait();
+    let rate = HANDSHAKES as f64 / begin.elapsed().as_secs_f64();
+    assert_eq!(manager.metrics().handshakes, HANDSHAKES as u64);
+    at_least("handshakes", rate, 1_750.0);
+}
+
+/// One peer that pings as fast as it can. The pongs come in order.
+fn pings() {
+    let (_manager, address) = listening();
+    let mut initiators = Initiators::start(address);
+    let begin = Instant::now();
+    initiators.order(&format!("pings {PINGS}"));
+    initiators.wait();
+    at_least(
+        "pings answered",
+        PINGS as f64 / begin.elapsed().as_secs_f64(),
+        66_000.0,
+    );
+}
+
+fn at_most(work: &str, value: f64, aim: f64, readable: impl Fn(f64) -> String) {
+    let (ours, most) = (readable(value), readable(aim));
+    print_row(work, ours, "at most", most, value / aim, Aim::AtMost(1.0));
+}
+
+fn at_least(work: &str, rate: f64, node: f64) {
+    let readable = |rate: f64| format!("{rate:.0} /s");
+    let (ours, theirs) = (readable(rate), readable(node));
+    let beside = "Bitcoin SV node 1.2.2, as measured once";
+    print_row(work, ours, beside, theirs, rate / node, Aim::AtLeast(1.0));
+}
