@@ -104,6 +104,26 @@ fn five_hundred_that_never_speak_do_not_keep_a_good_peer_waiting() {
 }
 
 #[test]
+fn a_hundred_that_say_who_they_are_and_no_more_do_not_keep_a_good_peer_waiting() {
+    let mut config = listening();
+    config.max_connections = 125;
+    let served = Served::start(&config);
+    let said = frame(&version().into());
+    let standing: Vec<_> = (0..100)
+        .map(|number| {
+            let peer = dial_from([127, 0, 2, number], served.address);
+            peer.send_bytes(&said);
+            peer
+        })
+        .collect();
+    let (good, took) = gets_in(served.address);
+    // Unless they gave way it would have to wait until their handshakes time out, after ten seconds.
+    assert!(took < 3 * SOON, "{took:?}");
+    drop((standing, good));
+    served.finish();
+}
+
+#[test]
 fn a_storm_at_a_full_house_costs_those_inside_nothing() {
     let mut config = listening();
     config.max_connections = 2;

@@ -13,13 +13,36 @@ use crate::manager::clock::Now;
 use crate::peers::{Subnet, group};
 use crate::session::{Direction, DisconnectReason};
 
-/// How old a handshake without a complete `version` must be to give way to a newcomer, while there are few of them.
-const GIVES_WAY_AFTER: Duration = Duration::from_millis(500);
-/// How many are few. A peer that means well speaks at once, so the more are silent, the less time each of them has: else some hundred
-/// that never speak would keep everybody waiting who comes behind them.
-const FEW_SILENT: u32 = 8;
-/// How long each of ever so many may be silent: the time that its thread may need to hear it.
-const GIVES_WAY_SOONEST: Duration = Duration::from_millis(25);
+/// How old a handshake must be to give way to a newcomer when all places are taken. A peer that means well goes on at once, so the more stand
+/// still, the less time each of them has: else some hundred of them would keep everybody waiting who comes behind.
+#[derive(Clone, Copy, Debug)]
+struct GivesWay {
+    /// While there are few.
+    after: Duration,
+    /// However many there are.
+    soonest: Duration,
+}
+
+/// A handshake without a complete `version`, which usually comes with the first packet.
+const SILENT: GivesWay = GivesWay {
+    after: Duration::from_millis(500),
+    soonest: Duration::from_millis(25),
+};
+/// One with a `version`, which goes on after one more way there and back.
+const SPOKEN: GivesWay = GivesWay {
+    after: Duration::from_secs(2),
+    soonest: Duration::from_millis(500),
+};
+/// How many are few.
+const FEW: u32 = 8;
+
+impl GivesWay {
+    /// How old the oldest of so many must be.
+    fn age(self, count: usize) -> Duration {
+        let count = u32::try_from(count).unwrap_or(u32::MAX).max(FEW);
+        (self.after * FEW / count * FEW / count).max(self.soonest)
+    }
+}
 
 /// What is done with a socket that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +123,8 @@ impl Plan {
         self.links.insert(peer_id, link);
     }
 
-    /// All places are taken, some by handshakes: the one longest without a complete `version` gives way once it is old enough.
+    /// All places are taken, some by handshakes: the oldest without a complete `version`, or the oldest of the others, gives way once it is
+    /// old enough.
     fn make_way(&mut self, has_version: impl Fn(Uuid) -> bool, now: Now) -> Admission {
         let leaving =
             |(_, link): &(Uuid, &Link)| link.closing && matches!(link.state, LinkState::Opening(_));
@@ -108,19 +132,20 @@ impl Plan {
             return Admission::Wait(None);
         }
         let handshakes = self.links.handshakes();
-        let silent: Vec<_> = handshakes
-            .filter(|(peer_id, _)| !has_version(*peer_id))
-            .collect();
-        let Some((peer_id, since)) = silent.iter().copied().min_by_key(|(_, since)| *since) else {
-            // They have said who they are, and have until the end of their handshake.
-            return Admission::Wait(Some(now.after(GIVES_WAY_AFTER)));
+        let (spoken, silent): (Vec<_>, Vec<_>) =
+            handshakes.partition(|(peer_id, _)| has_version(*peer_id));
+        let due = |handshakes: &[(Uuid, Instant)], gives_way: GivesWay| {
+            let oldest = handshakes.iter().min_by_key(|(_, since)| *since)?;
+            Some((oldest.0, oldest.1 + gives_way.age(handshakes.len())))
         };
-        let gives_way_at = since + gives_way_after(silent.len());
-        if gives_way_at > now.instant {
-            return Admission::Wait(Some(gives_way_at));
+        let due = [due(&silent, SILENT), due(&spoken, SPOKEN)];
+        match due.into_iter().flatten().min_by_key(|(_, at)| *at) {
+            Some((peer_id, at)) if at <= now.instant => {
+                self.close(peer_id, DisconnectReason::OwnCapacity);
+                Admission::Wait(None)
+            }
+            due => Admission::Wait(due.map(|(_, at)| at)),
         }
-        self.close(peer_id, DisconnectReason::OwnCapacity);
-        Admission::Wait(None)
     }
 
     /// Sends the newest connection of the most crowded group of addresses away, if that is more crowded than the newcomer's own. Returns
@@ -156,10 +181,4 @@ impl Plan {
             _ => false,
         }
     }
-}
-
-/// How old the oldest of so many silent handshakes must be to give way.
-fn gives_way_after(silent: usize) -> Duration {
-    let silent = u32::try_from(silent).unwrap_or(u32::MAX).max(FEW_SILENT);
-    (GIVES_WAY_AFTER * FEW_SILENT / silent * FEW_SILENT / silent).max(GIVES_WAY_SOONEST)
 }

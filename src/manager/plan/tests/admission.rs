@@ -124,10 +124,14 @@ fn the_oldest_handshake_without_a_version_gives_way_once_it_is_half_a_second_old
     );
     assert!(plan.links().get(younger).is_some());
 
-    // Those that have said who they are have until the end of their handshake.
+    // Those that have said who they are have more time.
     let (_, admission) = ask_with(&mut plan, stranger(5), |_| true, then);
-    assert!(matches!(admission, Admission::Wait(Some(_))));
+    assert_eq!(admission, Admission::Wait(Some(now.instant + SECOND * 2)));
     assert_eq!(actions(&mut plan, then), []);
+    let then = later(now, SECOND * 2);
+    ask_with(&mut plan, stranger(5), |_| true, then);
+    let close = (spoken, DisconnectReason::OwnCapacity);
+    assert_eq!(close_of(&actions(&mut plan, then)), [close]);
 }
 
 #[test]
@@ -185,20 +189,23 @@ fn the_newest_of_the_most_crowded_group_gives_way_if_that_is_wanted() {
 }
 
 #[test]
-fn the_more_handshakes_are_silent_the_sooner_the_oldest_gives_way() {
-    for (silent, millis) in [(1, 500), (8, 500), (16, 125), (20, 80), (64, 25), (500, 25)] {
-        let now = begin();
+fn the_more_handshakes_stand_still_the_sooner_the_oldest_gives_way() {
+    let now = begin();
+    let waits = |standing: usize, has_version: bool| {
         let mut config = places(1_000, 0);
-        config.listener.max_handshakes = silent;
+        config.listener.max_handshakes = standing;
         let mut plan = plan_of(config, Vec::new(), now);
-        for number in 0..silent {
-            ask(&mut plan, stranger(number as _), now);
+        for number in 0..standing {
+            ask(&mut plan, stranger(number as u32), now);
         }
-        let gives_way_at = now.instant + std::time::Duration::from_millis(millis);
-        assert_eq!(
-            ask(&mut plan, stranger(silent as _), now).1,
-            Admission::Wait(Some(gives_way_at)),
-            "{silent} are silent"
-        );
-    }
+        let newcomer = stranger(standing as u32);
+        match ask_with(&mut plan, newcomer, |_| has_version, now).1 {
+            Admission::Wait(Some(at)) => at.duration_since(now.instant).as_millis(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let silent = [1, 8, 16, 20, 64, 500].map(|standing| waits(standing, false));
+    assert_eq!(silent, [500, 500, 125, 80, 25, 25]);
+    let spoken = [1, 8, 10, 16, 64].map(|standing| waits(standing, true));
+    assert_eq!(spoken, [2_000, 2_000, 1_280, 500, 500]);
 }
