@@ -18,8 +18,8 @@ use crate::served::Served;
 /// How long a good peer may have to wait.
 const SOON: Duration = Duration::from_secs(1);
 const MIB: usize = 1024 * 1024;
-/// What is left of memory when everybody has gone: what the allocator keeps in pieces.
-const LEFT_KIB: u64 = 6 * 1024;
+/// What may be left of memory when everybody has gone: what the allocator has in pieces, and code that had not run before.
+const LEFT_KIB: u64 = 4 * 1024;
 
 fn connected(address: SocketAddr) -> RawPeer {
     let mut peer = RawPeer::dial(address);
