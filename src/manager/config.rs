@@ -89,8 +89,9 @@ pub struct ListenerConfig {
     /// How long until a failed bind is tried again; 10 s by default. An update holds from the next failure on.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub bind_retry: Duration,
-    /// How many handshakes of such peers may go on at once; 64 by default, at least 1. Never more than there are free places. This and the
-    /// following are updated for those who come next.
+    /// How many handshakes of such peers may go on at once; 64 by default, at least 1. Never more than there are free places. When there is
+    /// no room for a newcomer the oldest gives way to it that stands still: after 500 ms without a `version`, after 2 s with one, and the
+    /// sooner the more there are, down to 25 ms and 500 ms. This and the following are updated for those who come next.
     pub max_handshakes: usize,
     /// How many of them from one address; 4 by default, at least 1.
     pub max_handshakes_per_address: usize,
