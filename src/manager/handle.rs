@@ -192,17 +192,21 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`Error::ShutdownTimedOut`] if the store, or anything else, took longer: what has not ended then ends by itself.
+    /// [`Error::ShutdownTimedOut`] if the store, or anything else, took longer: what has not ended then ends by itself. [`Error::Store`] if
+    /// the store could not be saved. All else has been done then.
     pub fn shutdown(&self) -> Result<(), Error> {
         let after = self.shared.config().shutdown_timeout;
-        let left = self.running.stop(after);
+        let end = self.running.stop(after);
         self.shared.bus.close();
         self.shared.connections.end();
-        if left.is_empty() {
-            return Ok(());
+        if !end.left.is_empty() {
+            let left = end.left.join(", ");
+            return Err(Error::ShutdownTimedOut { after, left });
         }
-        let left = left.join(", ");
-        Err(Error::ShutdownTimedOut { after, left })
+        match end.store {
+            Some(error) => Err(Error::Store(Box::new(error))),
+            None => Ok(()),
+        }
     }
 
     /// Subscribes to what happens to peers. Made before the start, it misses nothing; made after a shutdown, it ends at once. See

@@ -25,7 +25,7 @@ impl Supervisor {
                     attachment,
                 } => self.dial(peer_id, address, attachment),
                 Action::Restart { peer_id } => self.restart(peer_id),
-                Action::Close { peer_id, reason } => self.end(peer_id, reason),
+                Action::Close { peer_id, reason } => self.close(peer_id, reason),
                 Action::Tell(event) => self.tell(*event),
             }
         }

@@ -62,8 +62,16 @@ pub(super) struct Supervisor {
     calls: Receiver<Call>,
     /// When to stop, once that is wanted.
     pub(super) stop_by: Option<Instant>,
-    /// What had not ended when it had to stop.
-    left: Vec<&'static str>,
+    end: End,
+}
+
+/// How a manager has ended.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    /// What had not ended in time.
+    pub(super) left: Vec<&'static str>,
+    /// What the store could not do at last.
+    pub(super) store: Option<StoreError>,
 }
 
 /// What a supervisor begins with.
@@ -97,13 +105,13 @@ impl Supervisor {
             store_at: Instant::now(),
             calls,
             stop_by: None,
-            left: Vec::new(),
+            end: End::default(),
         };
         (supervisor, caller)
     }
 
-    /// Runs until the program wants it to stop. Returns what had not ended by then.
-    pub(super) fn run(mut self) -> Vec<&'static str> {
+    /// Runs until the program wants it to stop. Returns how that went.
+    pub(super) fn run(mut self) -> End {
         self.listen();
         while self.stop_by.is_none() {
             let now = Now::read();
@@ -119,7 +127,7 @@ impl Supervisor {
         }
         self.stop();
         self.announcer.finish();
-        self.left
+        self.end
     }
 
     /// Waits until something happens or is due, and takes it in.
@@ -255,7 +263,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn end(&mut self, peer_id: Uuid, reason: DisconnectReason) {
+    fn close(&mut self, peer_id: Uuid, reason: DisconnectReason) {
         if let Some(next) = self.waiting.remove(&peer_id) {
             next.give_up(reason);
         } else if let Some(handle) = self.shared.connections.get(peer_id) {
