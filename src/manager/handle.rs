@@ -198,7 +198,7 @@ impl Manager {
         let after = self.shared.config().shutdown_timeout;
         let end = self.running.stop(after);
         self.shared.bus.close();
-        self.shared.connections.end();
+        self.shared.connected.end();
         if !end.left.is_empty() {
             let left = end.left.join(", ");
             return Err(Error::ShutdownTimedOut { after, left });
@@ -246,7 +246,7 @@ impl Manager {
     pub fn wait_for_peers(&self, count: usize, timeout: Duration) -> Result<usize, Error> {
         let began = Instant::now();
         let deadline = Now::read().after(timeout);
-        let got = self.shared.connections.wait_for(count, deadline);
+        let got = self.shared.connected.wait_for(count, deadline);
         if got >= count {
             return Ok(got);
         }
@@ -338,7 +338,7 @@ impl Manager {
 
     /// How many peers are connected, handshake complete.
     pub fn connected(&self) -> usize {
-        self.shared.connections.connected()
+        self.shared.connected.count()
     }
 
     /// All that a person would ask, copied out.
@@ -367,7 +367,7 @@ impl Manager {
     fn metrics_with(&self, connections: &[ConnectionStatistics]) -> Metrics {
         let shared = &self.shared;
         Metrics {
-            connected: shared.connections.connected(),
+            connected: shared.connected.count(),
             slots_taken: shared.slots.count(),
             payload_memory: shared.memory.used(),
             bans: shared.bans.read().len(),

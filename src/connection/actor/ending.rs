@@ -100,6 +100,6 @@ fn end(
     drop(delivery);
     shared.stages.end();
     if let Some(keeper) = &shared.keeper {
-        keeper.on_over(reason, was_connected);
+        keeper.on_over(reason);
     }
 }

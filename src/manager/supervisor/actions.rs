@@ -65,9 +65,10 @@ impl Supervisor {
         direction: Direction,
         attachment: Attachment,
     ) -> Box<LifeKeeper> {
-        let (config, news) = (self.shared.config.clone(), self.news_sender.clone());
         Box::new(LifeKeeper::new(
-            peer_id, direction, attachment, config, news,
+            (peer_id, direction, attachment),
+            &self.shared,
+            self.news_sender.clone(),
         ))
     }
 
@@ -113,11 +114,8 @@ impl Supervisor {
 
     /// A connection that the plan wanted has not come about: there is no room or no thread.
     fn never_began(&mut self, peer_id: Uuid, reason: DisconnectReason) {
-        let news = LifeNews::Over {
-            peer_id,
-            reason,
-            was_connected: false,
-        };
+        count(&self.shared.counters.failed);
+        let news = LifeNews::Over { peer_id, reason };
         // Taken in like any other, after what is being done now.
         let _ = self.news_sender.send(news);
     }

@@ -18,8 +18,7 @@ use self::keeper::LifeNews;
 use super::ManagerConfig;
 use super::clock::Now;
 use super::listener::{Listener, ListenerNews};
-use super::metrics::count;
-use super::plan::{Link, Plan};
+use super::plan::Plan;
 use super::shared::Shared;
 use super::store_thread::StoreThread;
 use crate::connection::{Announcer, NextLife, PeerConnectionHandle};
@@ -119,9 +118,6 @@ impl Supervisor {
             self.plan.on_timeout(now);
             self.carry_out();
             self.announcer.on_wake();
-            self.shared
-                .connections
-                .set_connected(self.plan.links().counts().connected);
             self.store_changes(now);
             self.wait(now);
         }
@@ -173,41 +169,22 @@ impl Supervisor {
         let now = Now::read();
         match news {
             LifeNews::Connected { peer_id, info } => {
-                count(&self.shared.counters.handshakes);
                 self.plan.on_connected(peer_id, &info, now);
             }
             LifeNews::Waiting { due, next } => {
                 let peer_id = next.peer_id();
-                let link = self.plan.links().get(peer_id);
-                let was_connected = link.is_some_and(Link::is_connected);
-                self.count_end(was_connected);
                 self.plan.on_waiting(peer_id, due);
                 self.waiting.insert(peer_id, next);
             }
-            LifeNews::Over {
-                peer_id,
-                reason,
-                was_connected,
-            } => {
+            LifeNews::Over { peer_id, reason } => {
                 self.waiting.remove(&peer_id);
+                self.turned_away.remove(&peer_id);
                 self.plan.on_over(peer_id, &reason, now);
                 if let Some(handle) = self.shared.connections.remove(peer_id) {
-                    self.count_end(was_connected);
                     self.shared.counters.add_past(&handle.statistics());
-                } else {
-                    self.turned_away.remove(&peer_id);
                 }
             }
         }
-    }
-
-    fn count_end(&self, was_connected: bool) {
-        let counters = &self.shared.counters;
-        count(if was_connected {
-            &counters.lost
-        } else {
-            &counters.failed
-        });
     }
 
     /// Hands the store what has become different, not too often.
