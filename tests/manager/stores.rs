@@ -1,13 +1,14 @@
 //! What is known of peers outlives the program, whatever the store does.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
-use bsv_p2p::peers::{InMemoryPeerStore, PeerStatusKind, PeerStore, StoreError};
+use bsv_p2p::peers::{InMemoryPeerStore, Peer, PeerStatusKind, PeerStore, StoreError};
 use bsv_p2p::{Error, Manager, ManagerConfig, Network};
 
 use crate::harness::*;
@@ -20,7 +21,7 @@ fn open(path: &Path) -> InMemoryPeerStore {
 }
 
 fn with_file(config: ManagerConfig, path: &Path) -> Manager {
-    Manager::with_store(config, Arc::new(open(path))).unwrap()
+    Manager::with_file(config, path).unwrap()
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn a_ban_is_in_the_file_soon_and_not_only_at_the_end() {
     let path = folder.path().join("peers.json");
     let manager = with_file(config(), &path);
     manager.start().unwrap();
-    let address: std::net::IpAddr = "203.0.113.7".parse().unwrap();
+    let address: IpAddr = "203.0.113.7".parse().unwrap();
     manager
         .ban(address, Some(Duration::from_secs(3600)))
         .unwrap();
@@ -63,21 +64,85 @@ fn a_ban_is_in_the_file_soon_and_not_only_at_the_end() {
     });
 }
 
+/// What a manager with this file tells when it is started.
+fn told_of(path: &Path) -> StoreError {
+    let manager = Manager::with_file(config(), path).unwrap();
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let error = wait_for(&events, |event| match event {
+        ControlEvent::StoreFailed { error } => Some(error.clone()),
+        _ => None,
+    });
+    assert_eq!(manager.peers().unwrap(), []);
+    // It works all the same.
+    manager
+        .ban("203.0.113.9".parse::<IpAddr>().unwrap(), None)
+        .unwrap();
+    manager.shutdown().unwrap();
+    error
+}
+
 #[test]
-fn a_damaged_file_is_set_aside_and_the_manager_starts_without_it() {
+fn a_damaged_file_is_set_aside_and_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("peers.json");
-    fs::write(&path, "{ \"version\": 1, \"network\": \"regt").unwrap();
-    let opened = InMemoryPeerStore::open(&path, Network::Regtest, 100, SystemTime::now());
-    let (store, damaged) = opened.unwrap();
-    let damaged = damaged.expect("a word about it");
-    assert!(damaged.to_string().contains("peers.json"), "{damaged}");
-    let manager = Manager::with_store(config(), Arc::new(store)).unwrap();
+    let damaged = "{ \"version\": 1, \"network\": \"regt";
+    fs::write(&path, damaged).unwrap();
+    let StoreError::Damaged(file) = told_of(&path) else {
+        panic!("it is not damaged");
+    };
+    assert_eq!(fs::read_to_string(file.set_aside).unwrap(), damaged);
+    let bans = open(&path).read_bans().unwrap();
+    assert_eq!(bans.len(), 1, "the new file is in use");
+}
+
+#[test]
+fn an_empty_file_is_a_damaged_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("peers.json");
+    fs::write(&path, "").unwrap();
+    assert!(matches!(told_of(&path), StoreError::Damaged(_)));
+}
+
+#[test]
+fn a_file_of_another_network_one_in_use_and_no_file_at_all_are_told_of_and_not_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("peers.json");
+    let opened = InMemoryPeerStore::open(&path, Network::Stn, 100, SystemTime::now());
+    let (foreign, _) = opened.unwrap();
+    foreign.save().unwrap();
+    assert!(matches!(told_of(&path), StoreError::InUse { .. }));
+    drop(foreign);
+    let before = fs::read(&path).unwrap();
+    assert!(matches!(told_of(&path), StoreError::WrongNetwork { .. }));
+    assert_eq!(fs::read(&path).unwrap(), before);
+
+    let unreadable = folder.path().join("folder");
+    fs::create_dir(&unreadable).unwrap();
+    assert!(matches!(told_of(&unreadable), StoreError::Io { .. }));
+    let nowhere = folder.path().join("no folder").join("peers.json");
+    assert!(matches!(told_of(&nowhere), StoreError::Io { .. }));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_any_more_is_told_of_and_the_manager_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("place");
+    fs::create_dir(&place).unwrap();
+    let path = place.join("peers.json");
+    let manager = Manager::with_file(config(), &path).unwrap();
+    let events = manager.subscribe_control();
     manager.start().unwrap();
-    assert_eq!(manager.peers().unwrap(), []);
-    manager.shutdown().unwrap();
-    drop(manager);
-    open(&path);
+    fs::remove_dir_all(&place).unwrap();
+    let banned: IpAddr = "203.0.113.9".parse().unwrap();
+    manager.ban(banned, None).unwrap();
+    let error = wait_for(&events, |event| match event {
+        ControlEvent::StoreFailed { error } => Some(error.clone()),
+        _ => None,
+    });
+    assert!(error.to_string().contains("peers.json"), "{error}");
+    assert_eq!(manager.bans().len(), 1);
+    assert!(matches!(manager.shutdown(), Err(Error::Store(_))));
 }
 
 /// A store whose medium has gone.
@@ -88,33 +153,25 @@ fn gone() -> StoreError {
 }
 
 impl PeerStore for Broken {
-    fn create(
-        &self,
-        _: bsv_p2p::peers::Peer,
-        _: SystemTime,
-    ) -> Result<Option<bsv_p2p::peers::Peer>, StoreError> {
+    fn create(&self, _: Peer, _: SystemTime) -> Result<Option<Peer>, StoreError> {
         Err(gone())
     }
-    fn read(&self, _: uuid::Uuid) -> Result<Option<bsv_p2p::peers::Peer>, StoreError> {
+    fn read(&self, _: uuid::Uuid) -> Result<Option<Peer>, StoreError> {
         Err(gone())
     }
-    fn update(&self, _: bsv_p2p::peers::Peer) -> Result<(), StoreError> {
+    fn update(&self, _: Peer) -> Result<(), StoreError> {
         Err(gone())
     }
-    fn delete(&self, _: uuid::Uuid) -> Result<Option<bsv_p2p::peers::Peer>, StoreError> {
+    fn delete(&self, _: uuid::Uuid) -> Result<Option<Peer>, StoreError> {
         Err(gone())
     }
-    fn list_all(&self) -> Result<Vec<bsv_p2p::peers::Peer>, StoreError> {
+    fn list_all(&self) -> Result<Vec<Peer>, StoreError> {
         Err(gone())
     }
-    fn find_by_status(&self, _: PeerStatusKind) -> Result<Vec<bsv_p2p::peers::Peer>, StoreError> {
+    fn find_by_status(&self, _: PeerStatusKind) -> Result<Vec<Peer>, StoreError> {
         Err(gone())
     }
-    fn find_by_ip_port(
-        &self,
-        _: std::net::IpAddr,
-        _: u16,
-    ) -> Result<Option<bsv_p2p::peers::Peer>, StoreError> {
+    fn find_by_ip_port(&self, _: std::net::IpAddr, _: u16) -> Result<Option<Peer>, StoreError> {
         Err(gone())
     }
     fn count_by_status(&self, _: PeerStatusKind) -> Result<usize, StoreError> {
@@ -146,34 +203,26 @@ fn a_store_that_can_do_nothing_is_told_of_and_costs_nothing_else() {
 struct Hanging(crossbeam_channel::Receiver<()>);
 
 impl PeerStore for Hanging {
-    fn create(
-        &self,
-        _: bsv_p2p::peers::Peer,
-        _: SystemTime,
-    ) -> Result<Option<bsv_p2p::peers::Peer>, StoreError> {
+    fn create(&self, _: Peer, _: SystemTime) -> Result<Option<Peer>, StoreError> {
         Ok(None)
     }
-    fn read(&self, _: uuid::Uuid) -> Result<Option<bsv_p2p::peers::Peer>, StoreError> {
+    fn read(&self, _: uuid::Uuid) -> Result<Option<Peer>, StoreError> {
         Ok(None)
     }
-    fn update(&self, _: bsv_p2p::peers::Peer) -> Result<(), StoreError> {
+    fn update(&self, _: Peer) -> Result<(), StoreError> {
         let _ = self.0.recv();
         Ok(())
     }
-    fn delete(&self, _: uuid::Uuid) -> Result<Option<bsv_p2p::peers::Peer>, StoreError> {
+    fn delete(&self, _: uuid::Uuid) -> Result<Option<Peer>, StoreError> {
         Ok(None)
     }
-    fn list_all(&self) -> Result<Vec<bsv_p2p::peers::Peer>, StoreError> {
+    fn list_all(&self) -> Result<Vec<Peer>, StoreError> {
         Ok(Vec::new())
     }
-    fn find_by_status(&self, _: PeerStatusKind) -> Result<Vec<bsv_p2p::peers::Peer>, StoreError> {
+    fn find_by_status(&self, _: PeerStatusKind) -> Result<Vec<Peer>, StoreError> {
         Ok(Vec::new())
     }
-    fn find_by_ip_port(
-        &self,
-        _: std::net::IpAddr,
-        _: u16,
-    ) -> Result<Option<bsv_p2p::peers::Peer>, StoreError> {
+    fn find_by_ip_port(&self, _: std::net::IpAddr, _: u16) -> Result<Option<Peer>, StoreError> {
         Ok(None)
     }
     fn count_by_status(&self, _: PeerStatusKind) -> Result<usize, StoreError> {
