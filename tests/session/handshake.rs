@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::pair::{DIALLER, LISTENER, Pair};
 use crate::side::{
     DIRECTIONS, Fate, SECOND, Side, UNIX_TIME, before_verack, before_version, misbehavior,
-    peer_address, peer_version, protoconf, send, send_ping, send_reject, unknown,
+    peer_address, peer_version, protoconf, send, send_ping, send_reject, shortest_version, unknown,
 };
 
 fn own_version(nonce: u64) -> Version {
@@ -43,6 +43,21 @@ fn handshake_complete(version: &Version) -> Output {
     Output::Event(SessionEvent::HandshakeComplete(peer))
 }
 
+/// The peer's verack is all that is missing.
+#[track_caller]
+fn assert_completed_by_verack(side: &mut Side) {
+    side.receive(Message::Verack);
+    assert_eq!(
+        side.take(),
+        [
+            handshake_complete(&peer_version()),
+            send(Message::SendHeaders),
+            send_ping(1001),
+        ]
+    );
+    assert_eq!(side.session.state(), ConnectionState::Connected);
+}
+
 #[test]
 fn the_side_that_dials_sends_its_version_first_and_the_rest_in_a_fixed_order() {
     let mut side = Side::connected(Direction::Outbound);
@@ -54,16 +69,7 @@ fn the_side_that_dials_sends_its_version_first_and_the_rest_in_a_fixed_order() {
         "nothing else before the peer's verack"
     );
     assert_eq!(side.session.state(), ConnectionState::AwaitingHandshake);
-    side.receive(Message::Verack);
-    assert_eq!(
-        side.take(),
-        [
-            handshake_complete(&peer_version()),
-            send(Message::SendHeaders),
-            send_ping(1001),
-        ]
-    );
-    assert_eq!(side.session.state(), ConnectionState::Connected);
+    assert_completed_by_verack(&mut side);
 }
 
 #[test]
@@ -79,16 +85,7 @@ fn the_side_that_is_dialled_is_silent_until_the_peers_version() {
             send(own_protoconf()),
         ]
     );
-    side.receive(Message::Verack);
-    assert_eq!(
-        side.take(),
-        [
-            handshake_complete(&peer_version()),
-            send(Message::SendHeaders),
-            send_ping(1001),
-        ]
-    );
-    assert_eq!(side.session.state(), ConnectionState::Connected);
+    assert_completed_by_verack(&mut side);
 }
 
 #[test]
@@ -312,14 +309,7 @@ fn what_the_peer_said_of_itself_is_told_once_and_kept() {
 
 #[test]
 fn the_shortest_version_is_accepted_and_completed_with_what_the_node_takes() {
-    let shortest = Version {
-        sender: None,
-        nonce: None,
-        user_agent: None,
-        start_height: None,
-        relay: None,
-        ..peer_version()
-    };
+    let shortest = shortest_version();
     assert_eq!(shortest.encoded_len(), 46);
     let mut side = Side::connected(Direction::Inbound);
     side.receive(shortest);

@@ -13,6 +13,7 @@ use bsv_p2p::wire::{
 use crate::pair::{DIALLER, LISTENER, Pair};
 use crate::side::{
     DIRECTIONS, SECOND, Side, before_verack, misbehavior, peer_version, protoconf, send_reject,
+    shortest_version,
 };
 
 /// What a session does about the peer's first message, a `version`.
@@ -337,14 +338,7 @@ fn a_version_without_a_nonce_never_comes_from_ourselves() {
     let own = registry.register(1);
     let mut side = Side::new(Direction::Inbound, SessionConfig::default(), registry, 1000);
     side.connect();
-    side.receive(Version {
-        sender: None,
-        nonce: None,
-        user_agent: None,
-        start_height: None,
-        relay: None,
-        ..peer_version()
-    });
+    side.receive(shortest_version());
     assert_eq!(side.closed(), None);
     assert!(!own.was_met());
 }
