@@ -12,6 +12,7 @@ use super::{
     TransactionView, compact_size_len, merkle_root, write_compact_size,
 };
 use crate::network::Network;
+use crate::wire::encode::encode_payload;
 use places::{Places, Placing};
 pub use transactions::Transactions;
 
@@ -230,15 +231,7 @@ impl PartialEq for Block {
 
 impl Eq for Block {}
 
-impl Encode for Block {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.payload);
-    }
-
-    fn encoded_len(&self) -> u64 {
-        self.payload.len() as u64
-    }
-}
+encode_payload!(Block);
 
 impl fmt::Debug for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
