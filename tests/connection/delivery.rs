@@ -472,9 +472,11 @@ fn a_connection_that_has_ended_waits_for_a_stuck_subscriber_only_for_its_time() 
 
 #[test]
 fn the_peers_deadlines_stand_still_while_it_is_not_read() {
-    let mut config = impatient(10_000, Duration::from_millis(800));
+    let mut config = impatient(10_000, Duration::from_millis(2500));
     config.session.ping_interval = Duration::from_millis(50);
-    config.session.ping_timeout = Duration::from_millis(300);
+    config.session.ping_timeout = Duration::from_secs(1);
+    // Made beforehand: it takes a while, in which the ping would wait.
+    let flood = flood(0..1000);
     let bus = EventBus::new();
     let control = bus.subscribe_control();
     let stuck = bus.subscribe_messages_with(queue_of(1));
@@ -482,7 +484,7 @@ fn the_peers_deadlines_stand_still_while_it_is_not_read() {
     let nonce = peer.expect_ping();
     // The answer comes behind more than is read at once.
     let answer = frame(&Pong::new(nonce).into());
-    peer.send_bytes(&[flood(0..1000), answer].concat());
+    peer.send_bytes(&[flood, answer].concat());
     let nonce = peer.expect_ping();
     peer.send(Pong::new(nonce));
     assert_eq!(next_of_note(&control).name(), "SubscriptionEnded");
