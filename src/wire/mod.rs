@@ -74,6 +74,7 @@ mod bloom_filter;
 mod command;
 mod compact_size;
 mod decode;
+mod decode_error;
 mod encode;
 mod frame;
 mod hash;
@@ -103,7 +104,8 @@ pub use block_scanner::{BlockScanner, Scanned, TransactionEnd};
 pub use bloom_filter::{BadFalsePositiveRate, BloomFilter, BloomFlags};
 pub use command::{BadCommand, Command};
 pub use compact_size::{MAX_COMPACT_SIZE, compact_size_len, write_compact_size};
-pub use decode::{Decode, DecodeError, Reader};
+pub use decode::{Decode, Reader};
+pub use decode_error::DecodeError;
 pub use encode::Encode;
 pub(crate) use frame::Found;
 pub use frame::{

@@ -11,7 +11,8 @@ use bsv_p2p::wire::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::properties::{header, message, transaction};
+use crate::any_message::message;
+use crate::parts::{header, transaction};
 use crate::support::{MAGIC, cases, frame_of};
 
 /// The other protocol takes a first input count of zero for the mark of another form of transactions.

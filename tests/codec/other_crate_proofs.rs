@@ -13,7 +13,7 @@ use bsv_p2p::wire::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::properties::{header, transaction};
+use crate::parts::{header, transaction};
 use crate::support::cases;
 
 /// A block that both protocols have: its root fits, and no transaction stands in it twice.

@@ -3,6 +3,8 @@
 mod decode;
 mod headers;
 mod monitor;
+#[path = "../support/payment.rs"]
+mod payment;
 mod ping;
 mod servers;
 mod tool;

@@ -11,7 +11,8 @@ use bsv_p2p::wire::{
 };
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 
-use crate::support::{DEADLINE, announced_block, client, client_with, config, expect, transaction};
+use crate::payment::payment;
+use crate::support::{DEADLINE, announced_block, client, client_with, config, expect};
 
 #[test]
 fn fifty_clients_at_once() {
@@ -45,7 +46,7 @@ fn fifty_clients_at_once() {
                 });
                 let block = client.block(new, DEADLINE).unwrap();
                 assert_eq!(block.header().previous, first[2]);
-                node.submit(&transaction(number as u32)).unwrap();
+                node.submit(&payment(number as u32)).unwrap();
             });
         }
         all_are_there.wait();
@@ -156,7 +157,7 @@ fn a_client_that_never_reads_is_dropped_alone(config: ConnectionConfig) {
     let node = LocalNode::start_at(address, config).unwrap();
     // A block of about 300 KB, which is asked for more often than the system takes without a reader.
     for number in 0..30 {
-        let mut big = transaction(number);
+        let mut big = payment(number);
         big.outputs[0].script = vec![0x6a; 10_000];
         node.submit(&big).unwrap();
     }

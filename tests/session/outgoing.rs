@@ -57,6 +57,19 @@ fn assert_refused(session: &Session, message: &Message, refusal: &SendRefused) {
     assert_eq!(unchecked.as_ref(), Err(refusal));
 }
 
+/// Asserts that a message of `limit` entries may be sent, and one of more not.
+#[track_caller]
+fn assert_bounded(session: &Session, make: impl Fn(usize) -> Message, limit: usize) {
+    assert_allowed(session, &make(limit));
+    let message = make(limit + 1);
+    let refusal = SendRefused::TooLarge {
+        command: message.command(),
+        entries: limit + 1,
+        limit,
+    };
+    assert_refused(session, &message, &refusal);
+}
+
 #[track_caller]
 pub(crate) fn assert_allowed(session: &Session, message: &Message) {
     assert_eq!(session.check_outgoing(message), Ok(()));
@@ -181,14 +194,7 @@ fn inventories_are_bounded_by_what_the_peer_takes() {
             |inventory| NotFound { inventory }.into(),
         ];
         for kind in kinds {
-            assert_allowed(&side.session, &kind(entries(limit)));
-            let message = kind(entries(limit + 1));
-            let refusal = SendRefused::TooLarge {
-                command: message.command(),
-                entries: limit + 1,
-                limit,
-            };
-            assert_refused(&side.session, &message, &refusal);
+            assert_bounded(&side.session, |count| kind(entries(count)), limit);
         }
     }
 }
@@ -202,14 +208,7 @@ fn addresses_and_headers_are_bounded_whatever_the_peer_takes() {
         (headers, 2000),
         (enriched_headers, 2000),
     ] {
-        assert_allowed(&side.session, &make(limit));
-        let message = make(limit + 1);
-        let refusal = SendRefused::TooLarge {
-            command: message.command(),
-            entries: limit + 1,
-            limit,
-        };
-        assert_refused(&side.session, &message, &refusal);
+        assert_bounded(&side.session, make, limit);
     }
 }
 

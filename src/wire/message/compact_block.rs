@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::wire::encode::encode_payload;
 use crate::wire::{
     Block, BlockHash, BlockHeader, Decode, DecodeError, Encode, Reader, ShortIdKey,
     TransactionView, compact_size_len, write_compact_size,
@@ -206,15 +207,7 @@ impl Decode for CompactBlock {
     }
 }
 
-impl Encode for CompactBlock {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.payload);
-    }
-
-    fn encoded_len(&self) -> u64 {
-        self.payload.len() as u64
-    }
-}
+encode_payload!(CompactBlock);
 
 impl fmt::Debug for CompactBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
