@@ -183,3 +183,22 @@ fn the_newest_of_the_most_crowded_group_gives_way_if_that_is_wanted() {
     plan.on_over(crowd[2], &DisconnectReason::OwnCapacity, at);
     assert_eq!(ask(&mut plan, stranger(1), at).1, Admission::LetIn);
 }
+
+#[test]
+fn the_more_handshakes_are_silent_the_sooner_the_oldest_gives_way() {
+    for (silent, millis) in [(1, 500), (8, 500), (16, 125), (20, 80), (64, 25), (500, 25)] {
+        let now = begin();
+        let mut config = places(1_000, 0);
+        config.listener.max_handshakes = silent;
+        let mut plan = plan_of(config, Vec::new(), now);
+        for number in 0..silent {
+            ask(&mut plan, stranger(number as _), now);
+        }
+        let gives_way_at = now.instant + std::time::Duration::from_millis(millis);
+        assert_eq!(
+            ask(&mut plan, stranger(silent as _), now).1,
+            Admission::Wait(Some(gives_way_at)),
+            "{silent} are silent"
+        );
+    }
+}
