@@ -116,7 +116,7 @@ impl Chain {
         if self.contains(&hash) {
             return Ok(Accepted::Known);
         }
-        let height = self.check_header(block.header(), hash, now)?;
+        let height = self.check_header(&block.header(), hash, now)?;
         let needed = cost(block);
         let left = self.max_bytes.saturating_sub(self.bytes);
         if needed > left {
@@ -362,7 +362,7 @@ mod tests {
     /// A block upon genesis whose header was changed, with a nonce that makes it meet its own bits or not.
     fn changed(meets_bits: bool, change: impl FnOnce(&mut BlockHeader)) -> Block {
         let template = Chain::new().template(NOW, 0);
-        let mut header = *template.mine().header();
+        let mut header = template.mine().header();
         change(&mut header);
         let limit = header.bits;
         while header.bits.check(header.hash(), limit).is_ok() != meets_bits {

@@ -333,7 +333,7 @@ fn commoner_message() -> impl Strategy<Value = Message> {
         }),
         transaction().prop_map(|transaction| Tx::from(&transaction).into()),
         vec(enriched_header(), 0..4).prop_map(|headers| Message::Hdrsen(Hdrsen::new(&headers))),
-        merkle_block().prop_map(Message::MerkleBlock),
+        merkle_block().prop_map(Message::from),
         tx_and_proof().prop_map(Message::from),
         dsdetected().prop_map(Message::DsDetected),
         reject().prop_map(Message::Reject),
@@ -501,7 +501,7 @@ proptest! {
                 Ok(Message::Block(block)) => {
                     let owned: Vec<_> = block.transactions().map(Transaction::from).collect();
                     prop_assert_eq!(owned.len(), block.transaction_count());
-                    prop_assert_eq!(Block::new(block.header(), &owned), block);
+                    prop_assert_eq!(Block::new(&block.header(), &owned), block);
                 }
                 Ok(other) => return Err(TestCaseError::fail(format!("{other:?}"))),
                 Err(_) => {}
