@@ -101,6 +101,24 @@ impl Subscription {
         }
     }
 
+    /// The same of a message, if the receiver is one of messages alone. Given back is what has to be [offered](Subscription::offer)
+    /// to find out what became of it.
+    pub(super) fn offer_message(
+        &self,
+        event: BitcoinMessageEvent,
+    ) -> Result<(), BitcoinMessageEvent> {
+        if !self.options.wants(&event.message) {
+            return Ok(());
+        }
+        match &*self.open.read() {
+            Some(Open {
+                queue: Queue::Messages(sender),
+                ..
+            }) => sender.try_send(event).map_err(TrySendError::into_inner),
+            _ => Err(event),
+        }
+    }
+
     /// The way to the receiver, for somebody who waits for room. Whoever has it lets go of it when [`Subscription::ended`] does.
     pub(super) fn queue(&self) -> Option<Queue> {
         self.open.read().as_ref().map(|open| open.queue.clone())
