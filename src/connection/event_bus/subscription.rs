@@ -119,6 +119,16 @@ impl Subscription {
         }
     }
 
+    /// Whether half of the receiver's places are free, or nobody takes anything any more.
+    pub(super) fn is_half_empty(&self) -> bool {
+        let half = |waiting: usize, all: Option<usize>| all.is_none_or(|all| waiting * 2 <= all);
+        match self.open.read().as_ref().map(|open| &open.queue) {
+            Some(Queue::Messages(sender)) => half(sender.len(), sender.capacity()),
+            Some(Queue::Both(sender)) => half(sender.len(), sender.capacity()),
+            None => true,
+        }
+    }
+
     /// The way to the receiver, for somebody who waits for room. Whoever has it lets go of it when [`Subscription::ended`] does.
     pub(super) fn queue(&self) -> Option<Queue> {
         self.open.read().as_ref().map(|open| open.queue.clone())
