@@ -116,7 +116,7 @@ impl Chain {
         if self.contains(&hash) {
             return Ok(Accepted::Known);
         }
-        let height = self.check_header(block.header(), hash, now)?;
+        let height = self.check_header(&block.header(), hash, now)?;
         let needed = cost(block);
         let left = self.max_bytes.saturating_sub(self.bytes);
         if needed > left {

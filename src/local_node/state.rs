@@ -198,7 +198,7 @@ impl State {
             if let Some(block) = self.chain.block(hash) {
                 self.pool.remove_included(block);
                 self.mined.extend(block.transactions().map(|tx| tx.txid()));
-                headers.push(*block.header());
+                headers.push(block.header());
             }
         }
         self.announce(headers, block.hash(), from);

@@ -148,7 +148,7 @@ fn commoner_message() -> impl Strategy<Value = Message> {
         }),
         transaction().prop_map(|transaction| Tx::from(&transaction).into()),
         vec(enriched_header(), 0..4).prop_map(|headers| Message::Hdrsen(Hdrsen::new(&headers))),
-        merkle_block().prop_map(Message::MerkleBlock),
+        merkle_block().prop_map(Message::from),
         tx_and_proof().prop_map(Message::from),
         dsdetected().prop_map(Message::DsDetected),
         reject().prop_map(Message::Reject),

@@ -141,7 +141,7 @@ proptest! {
                 Ok(Message::Block(block)) => {
                     let owned: Vec<_> = block.transactions().map(Transaction::from).collect();
                     prop_assert_eq!(owned.len(), block.transaction_count());
-                    prop_assert_eq!(Block::new(block.header(), &owned), block);
+                    prop_assert_eq!(Block::new(&block.header(), &owned), block);
                 }
                 Ok(other) => return Err(TestCaseError::fail(format!("{other:?}"))),
                 Err(_) => {}

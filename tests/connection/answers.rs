@@ -22,7 +22,7 @@ pub(crate) fn mined(height: u32) -> Block {
 pub(crate) fn header_on(previous: BlockHash) -> BlockHeader {
     BlockHeader {
         previous,
-        ..*mined(1).header()
+        ..mined(1).header()
     }
 }
 

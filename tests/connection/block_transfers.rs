@@ -137,7 +137,7 @@ fn pass() {
         .for_each(|bytes| tree.push(Txid(sha256d(&bytes).0)));
     let header = BlockHeader {
         merkle_root: tree.root().0,
-        ..*mined(1).header()
+        ..mined(1).header()
     };
     let mut head = header.encode_to_vec();
     write_compact_size(u64::from(COUNT), &mut head);

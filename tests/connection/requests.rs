@@ -192,7 +192,7 @@ fn a_block_whose_content_is_not_what_its_header_says_is_a_bad_one() {
     let (mut connection, mut peer) = connected(&config());
     let honest = mined(1);
     let other_coinbase = BlockTemplate::new(honest.hash(), 9, 1, 9).coinbase();
-    let forged = Block::new(honest.header(), std::slice::from_ref(&other_coinbase));
+    let forged = Block::new(&honest.header(), std::slice::from_ref(&other_coinbase));
     let answer = asked(
         &mut connection,
         &mut peer,

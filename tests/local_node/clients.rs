@@ -65,7 +65,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
     let transactions: Vec<Transaction> = valid.transactions().map(Into::into).collect();
     let mut doubled = transactions.clone();
     doubled.push(transactions[0].clone());
-    let mut early = *valid.header();
+    let mut early = valid.header();
     early.previous = tip;
     early.time = BlockHeader::genesis(Network::Regtest).time;
     let mut spent = transactions.clone();
@@ -73,7 +73,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
         index: 1,
         ..OutPoint::NONE
     };
-    let mut without_work = *valid.header();
+    let mut without_work = valid.header();
     without_work.previous = tip;
     while without_work.check_proof_of_work(Network::Regtest).is_ok() {
         without_work.nonce += 1;
@@ -82,7 +82,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
     for (what, block) in [
         (
             "its header commits to other transactions",
-            Block::new(&work(*valid.header(), tip), &doubled),
+            Block::new(&work(valid.header(), tip), &doubled),
         ),
         (
             "it is too old",
@@ -90,7 +90,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
         ),
         (
             "its first transaction is no coinbase",
-            Block::new(&work(*valid.header(), tip), &spent),
+            Block::new(&work(valid.header(), tip), &spent),
         ),
         (
             "it has no proof of work",
@@ -113,7 +113,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
         assert_eq!(node.tip(), tip, "{what}");
     }
     // Blocks that are merely not of use are nobody's fault.
-    let mut behind = work(*valid.header(), tip);
+    let mut behind = work(valid.header(), tip);
     behind.previous = BlockHash([7; 32]);
     for block in [
         valid,

@@ -94,7 +94,7 @@ fn blocks_are_announced_by_headers_to_who_asked_for_that_and_by_inv_to_others() 
     assert_eq!(all_that_is_said(&mut by_headers), []);
     assert_eq!(all_that_is_said(&mut by_inv), []);
     let mined = node.mine(1).unwrap()[0];
-    let headers = vec![*node.block(mined).unwrap().header()];
+    let headers = vec![node.block(mined).unwrap().header()];
     assert_eq!(
         all_that_is_said(&mut by_headers),
         [Headers { headers }.into()]
@@ -220,9 +220,7 @@ fn blocks_that_a_peer_owes_when_it_goes_are_asked_of_another() {
     serves.session.services = Services::NETWORK;
     let (stream, _) = listener.accept().unwrap();
     let mut silent = Connection::accept(stream, &serves, &NonceRegistry::default()).unwrap();
-    let headers = mined
-        .iter()
-        .map(|hash| *good.block(*hash).unwrap().header());
+    let headers = mined.iter().map(|hash| good.block(*hash).unwrap().header());
     let headers: Vec<_> = headers.collect();
     silent.send(&Headers { headers }.into()).unwrap();
     expect(&mut silent, |message| {

@@ -325,7 +325,7 @@ fn assert_works(connection: &mut Connection, block: &Block) {
     let small = connection.block(previous, SOON).expect("a small block");
     assert_eq!(small.hash(), previous);
     let headers = connection.headers(&[previous], block.hash(), SOON);
-    assert_eq!(headers.expect("headers"), [*block.header()]);
+    assert_eq!(headers.expect("headers"), [block.header()]);
     connection.ping(SOON).expect("a pong");
 }
 

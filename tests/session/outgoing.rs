@@ -321,7 +321,7 @@ fn what_is_built_by_hand_is_judged_like_any_other() {
 fn a_compact_block_that_can_be_no_block_is_punished() {
     let side = Side::complete(Direction::Outbound);
     let genesis = Block::genesis(bsv_p2p::Network::Regtest);
-    let empty = Block::new(genesis.header(), &[]);
+    let empty = Block::new(&genesis.header(), &[]);
     let message = CompactBlock::new(&genesis, 7).into();
     assert_allowed(&side.session, &message);
     assert_allowed(&side.session, &by_name(&message));

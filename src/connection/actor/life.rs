@@ -14,7 +14,7 @@ use crate::connection::inlet::{Inlet, LockSession, Next, Received};
 use crate::connection::outbox::Outbox;
 use crate::connection::stream::{ReadWait, Stream, is_timeout};
 use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
-use crate::event::{BitcoinMessageEvent, ControlEvent};
+use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
 use crate::log_level::record;
 use crate::memory::MemoryGuard;
 use crate::session::{
@@ -142,6 +142,11 @@ fn live(
                             }
                             Err(reason) => return reason,
                         }
+                    }
+                    Next::Received(Received::Message(message))
+                        if !shared.requests.may_concern(&message) =>
+                    {
+                        deliver_message(shared, events, message);
                     }
                     Next::Received(received) => {
                         let Some(ordinary) = shared.requests.on_received(received) else {
@@ -396,10 +401,7 @@ fn tell(shared: &Shared, events: &mut Events<'_>, event: SessionEvent) {
 fn deliver(shared: &Shared, events: &mut Events<'_>, received: Received) {
     let (peer_id, address) = (shared.peer_id, shared.address);
     match received {
-        Received::Message(message) => {
-            let event = BitcoinMessageEvent { peer_id, message };
-            events.delivery.message(event, &events.signals);
-        }
+        Received::Message(message) => deliver_message(shared, events, message),
         Received::PassedOver { command, len, .. } => {
             events.control(ControlEvent::PayloadPassedOver {
                 peer_id,
@@ -409,6 +411,12 @@ fn deliver(shared: &Shared, events: &mut Events<'_>, received: Received) {
             })
         }
     }
+}
+
+fn deliver_message(shared: &Shared, events: &mut Events<'_>, message: SharedMessage) {
+    let peer_id = shared.peer_id;
+    let event = BitcoinMessageEvent { peer_id, message };
+    events.delivery.message(event, &events.signals);
 }
 
 /// Returns when to look again.

@@ -30,7 +30,7 @@ fn genesis() -> BlockHash {
 /// A block upon genesis whose header was changed, with a nonce that makes it meet its own bits or not.
 fn changed(meets_bits: bool, change: impl FnOnce(&mut BlockHeader)) -> Block {
     let template = Chain::new().template(NOW, 0);
-    let mut header = *template.mine().header();
+    let mut header = template.mine().header();
     change(&mut header);
     let limit = header.bits;
     while header.bits.check(header.hash(), limit).is_ok() != meets_bits {

@@ -33,7 +33,6 @@ pub use transactions::Transactions;
 #[derive(Clone)]
 pub struct Block {
     payload: Bytes,
-    header: BlockHeader,
     transaction_count: usize,
     /// Where the first transaction starts.
     transactions_at: usize,
@@ -127,7 +126,6 @@ impl Block {
         }
         Self {
             payload: payload.into(),
-            header: *header,
             transaction_count: count,
             transactions_at,
             places: places.done(),
@@ -166,14 +164,14 @@ impl Block {
         &self.payload
     }
 
-    /// The header.
-    pub fn header(&self) -> &BlockHeader {
-        &self.header
+    /// The header, read from the payload.
+    pub fn header(&self) -> BlockHeader {
+        BlockHeader::at_start_of(&self.payload)
     }
 
     /// The block's name: the hash of its header.
     pub fn hash(&self) -> BlockHash {
-        self.header.hash()
+        self.header().hash()
     }
 
     /// How many transactions there are.
@@ -197,14 +195,14 @@ impl Block {
     /// [`BlockError::MerkleRootMismatch`] and [`BlockError::DuplicatedTransactions`].
     pub fn check_merkle_root(&self) -> Result<(), BlockError> {
         let found = merkle_root(self.transactions().map(|transaction| transaction.txid()));
-        BlockError::check(self.header.merkle_root, found)
+        BlockError::check(self.header().merkle_root, found)
     }
 }
 
 impl Decode for Block {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = reader.clone();
-        let header = BlockHeader::decode(reader)?;
+        BlockHeader::decode(reader)?;
         let transaction_count = reader.count("transactions", Self::MIN_TRANSACTION)?;
         let transactions_at = start.rest().len() - reader.rest().len();
         let mut places = Placing::new(transaction_count);
@@ -214,7 +212,6 @@ impl Decode for Block {
         }
         Ok(Self {
             payload: reader.keep_since(&start),
-            header,
             transaction_count,
             transactions_at,
             places: places.done(),
