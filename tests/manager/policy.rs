@@ -1,6 +1,7 @@
 //! Who is a peer and who is not: other chains, other networks, misbehaviour.
 
 use bsv_p2p::event::ControlEvent;
+use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::peers::BanReason;
 use bsv_p2p::session::{DisconnectReason, UserAgentPolicy};
 use bsv_p2p::{Manager, ManagerConfig, Network};
@@ -156,4 +157,24 @@ fn a_connection_to_ourselves_is_noticed() {
     );
     assert!(noticed, "{reason}");
     until("both ends are gone", || manager.connections().is_empty());
+}
+
+#[test]
+fn a_node_whose_chain_lacks_the_required_block_is_banned_and_one_that_has_it_stays() {
+    let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
+    let [right, wrong] = nodes.each_ref();
+    let required = right.mine(3).unwrap()[2];
+    wrong.mine(2).unwrap();
+    let mut config = strict();
+    config.connection.session.required_block = Some(required);
+    let manager = manager(config);
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events);
+    right.connect(address).unwrap();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    let stays = manager.connections()[0].peer_id;
+    manager.ping(stays, LIMIT).unwrap();
+    wrong.connect(address).unwrap();
+    assert_eq!(expect_ban(&manager, &events), BanReason::WrongChain);
 }

@@ -142,3 +142,40 @@ fn two_nodes_that_do_not_know_each_other_get_their_blocks_through_a_manager() {
     });
     nodes.iter().for_each(assert_good_standing);
 }
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn the_node_is_told_from_those_of_other_chains_by_a_block_that_it_has() {
+    let node = RealNode::start(&[]);
+    let blocks = node.generate(3);
+    let connect = |required| {
+        let mut config = config();
+        config.connection.session.required_block = Some(required);
+        let manager = Manager::new(config).unwrap();
+        let events = manager.subscribe_control();
+        manager.start().unwrap();
+        manager.connect(node.address()).unwrap();
+        let event = expect(&events, is_handshake);
+        (manager, events, event)
+    };
+    for block in blocks {
+        let (manager, _events, _) = connect(hash(&block));
+        manager.ping(PeerChoice::Best, SOON).unwrap();
+        let tip = node.rpc("getbestblockhash", serde_json::json!([]));
+        let headers = manager.headers(
+            PeerChoice::Best,
+            &[BlockHash::default()],
+            BlockHash::default(),
+            SOON,
+        );
+        let last = headers.unwrap().pop().unwrap().hash();
+        assert_eq!(last, hash(tip.as_str().unwrap()));
+        assert_eq!(manager.connected(), 1);
+    }
+    let (_manager, events, _) = connect(BlockHash([7; 32]));
+    let end = expect(&events, |event| {
+        matches!(event, ControlEvent::ConnectionLost { .. })
+    });
+    assert!(end.to_string().contains("another chain"), "{end}");
+    assert_good_standing(&node);
+}

@@ -47,6 +47,11 @@ impl Session {
             }
             Message::CreateStrm(request) => self.on_createstrm(request),
             Message::Inv(inv) => return self.on_inv(inv),
+            Message::Headers(headers) => {
+                if !self.is_answer_about_chain(headers) {
+                    return self.delivery();
+                }
+            }
             Message::Authch(challenge) if challenge.version != Authch::VERSION => {
                 let error = DecodeError::BadValue {
                     field: "challenge version",
@@ -237,6 +242,7 @@ impl Session {
             None | Some(0) => self.keepalive.on_blank_pong(),
             Some(nonce) => {
                 if let Some(round_trip) = self.keepalive.on_pong(nonce, now) {
+                    self.on_pong_behind_chain();
                     let pong = SessionEvent::Pong { nonce, round_trip };
                     self.outputs.push_back(Output::Event(pong));
                 }
