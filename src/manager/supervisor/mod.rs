@@ -26,7 +26,7 @@ use crate::connection::{Announcer, NextLife, PeerConnectionHandle};
 use crate::event::ControlEvent;
 use crate::log_level::record;
 use crate::peers::StoreError;
-use crate::session::DisconnectReason;
+use crate::session::{ConnectionState, DisconnectReason};
 
 /// How often changes are handed to the store at most.
 const STORE_EVERY: Duration = Duration::from_secs(1);
@@ -104,6 +104,7 @@ impl Supervisor {
 
     /// Runs until the program wants it to stop. Returns what had not ended by then.
     pub(super) fn run(mut self) -> Vec<&'static str> {
+        self.record_life("the manager has started");
         self.listen();
         while self.stop_by.is_none() {
             let now = Now::read();
@@ -118,8 +119,19 @@ impl Supervisor {
             self.wait(now);
         }
         self.stop();
+        self.record_life("the manager has stopped");
         self.announcer.finish();
         self.left
+    }
+
+    /// Writes a record about the manager itself.
+    fn record_life(&self, what: &str) {
+        record!(
+            self.shared.log_level,
+            Info,
+            network:% = self.shared.config().network();
+            "{what}"
+        );
     }
 
     /// Waits until something happens or is due, and takes it in.
@@ -173,6 +185,9 @@ impl Supervisor {
                 let link = self.plan.links().get(peer_id);
                 let was_connected = link.is_some_and(Link::is_connected);
                 self.count_end(was_connected);
+                if let Some(link) = link {
+                    self.record_wait(peer_id, link, due.saturating_duration_since(now.instant));
+                }
                 self.plan.on_waiting(peer_id, due);
                 self.waiting.insert(peer_id, next);
             }
@@ -191,6 +206,20 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    fn record_wait(&self, peer_id: Uuid, link: &Link, pause: Duration) {
+        record!(
+            self.shared.log_level,
+            Info,
+            peer_id:% = peer_id,
+            peer_address:% = link.address,
+            direction:% = link.direction,
+            state:% = ConnectionState::Disconnected,
+            network:% = self.shared.config().network();
+            "{}: dialling again in {pause:.1?}",
+            link.address
+        );
     }
 
     fn count_end(&self, was_connected: bool) {
@@ -242,6 +271,7 @@ impl Supervisor {
             let _ = handle.update_config(connection);
         }
         self.plan.update_config(config.clone(), Now::read());
+        self.record_life("another configuration holds from now on");
         let listens_elsewhere = config.listen_address() != before.listen_address();
         if listens_elsewhere || config.listener.bind_retry != before.listener.bind_retry {
             self.listen();

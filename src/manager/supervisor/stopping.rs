@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::Supervisor;
+use crate::log_level::record;
 use crate::session::DisconnectReason;
 
 impl Supervisor {
@@ -46,6 +47,15 @@ impl Supervisor {
             if store.finish(deadline).is_err() {
                 self.left.push("the store");
             }
+        }
+        if !self.left.is_empty() {
+            record!(
+                self.shared.log_level,
+                Warn,
+                network:% = self.shared.config().network();
+                "not ended in time: {}",
+                self.left.join(", ")
+            );
         }
     }
 
