@@ -1,6 +1,7 @@
 //! A logger that keeps every record, and a manager whose peers are the test's own.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::Write;
 use std::mem;
 use std::net::SocketAddr;
@@ -106,8 +107,8 @@ impl<'kvs> VisitSource<'kvs> for Values {
     }
 }
 
-/// The records about a peer so far.
-pub(crate) fn records_of(peer: SocketAddr) -> Vec<Captured> {
+/// The records about a peer, or whoever a ban covers, so far.
+pub(crate) fn records_of(peer: impl Display) -> Vec<Captured> {
     let peer = peer.to_string();
     let records = CAPTURE.records.lock().clone();
     let of_peer = |record: &Captured| record.values.get("peer_address") == Some(&peer);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bsv_p2p::Manager;
 use bsv_p2p::event::BitcoinMessageEvent;
+use bsv_p2p::peers::Subnet;
 use bsv_p2p::wire::{BlockHash, Inv, Inventory, Message};
 use crossbeam_channel::Receiver;
 use log::{Level, LevelFilter};
@@ -149,4 +150,43 @@ fn another_log_level_takes_records_away_and_brings_them_back_at_once() {
     wait_for_end(&events, name);
     assert_eq!(count(name, "connection established"), 1);
     assert_eq!(count(name, "connection ended"), 0);
+}
+
+#[test]
+fn a_ban_is_recorded_with_whom_it_covers_and_so_is_who_is_kept_out_by_it() {
+    let (manager, events, address) = listening(LevelFilter::Trace);
+    let mut config = manager.config();
+    // This machine is a peer like any other.
+    config.allow_private = Some(false);
+    manager.update_config(config).unwrap();
+    let foreign = RawPeer::dial(address);
+    let name = foreign.tcp().local_addr().unwrap();
+    foreign.send_bytes(&[0; 24]);
+    wait_for_end(&events, name);
+    let subnet = "127.0.0.1";
+    wait_until("the ban is recorded", || !records_of(subnet).is_empty());
+    let banned = records_of(subnet);
+    let banned = record(&banned, "127.0.0.1 is banned automatically for 86400 s: ");
+    assert_eq!(banned.level, Level::Warn);
+    assert_eq!(
+        banned.value("peer_id"),
+        records_of(name)[0].value("peer_id")
+    );
+    assert_eq!(banned.value("network"), "regtest");
+    assert!(banned.value("error").contains("another protocol"));
+
+    let again = RawPeer::dial(address);
+    let name = again.tcp().local_addr().unwrap();
+    wait_until("it is recorded", || !records_of(name).is_empty());
+    let refused = records_of(name);
+    let refused = record(&refused, "not let in: it is banned");
+    assert_eq!(refused.level, Level::Debug);
+    let keys = ["direction", "error", "network", "peer_address"];
+    assert_eq!(refused.keys(), keys);
+    // By hand it is for no peer in particular.
+    let far = "192.0.2.0/24";
+    let subnet: Subnet = far.parse().unwrap();
+    manager.ban(subnet, None).unwrap();
+    wait_until("the ban is recorded", || !records_of(far).is_empty());
+    assert_eq!(records_of(far)[0].value("peer_id"), "None");
 }
