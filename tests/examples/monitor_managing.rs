@@ -10,7 +10,7 @@ use bsv_p2p::{Connection, ConnectionConfig, Network};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::tool::{Ended, Tool, integer, object, run, text};
+use crate::tool::{DEADLINE, Ended, Tool, integer, object, run, text};
 use crate::usage::VERACK;
 
 /// A running monitor that listens on a port of its own, and where.
@@ -96,6 +96,7 @@ fn while_it_listens_a_peer_that_is_lost_comes_back() {
     assert_ne!(text(&restarting, "reason"), "");
     let node = LocalNode::start_at(address, LocalNode::default_config()).unwrap();
     event(&monitor, "HandshakeComplete");
+    assert!(node.wait_for_peers(1, DEADLINE));
     node.mine(1).unwrap();
     monitor.object(|_| (), |object| object["command"] == "block");
     monitor.interrupt();
