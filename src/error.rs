@@ -117,6 +117,16 @@ pub enum Error {
         /// How many places there are: `max_connections` of the configuration.
         max: usize,
     },
+    /// So many peers were named that none of those that are remembered can be forgotten for another.
+    #[error(
+        "{address}: {max} peers are remembered, which is the limit, and the program has named all of them"
+    )]
+    TooManyNamed {
+        /// Whom the program has named now.
+        address: SocketAddr,
+        /// How many peers are remembered: `max_known_peers` of the configuration.
+        max: usize,
+    },
     /// The address is banned.
     #[error("{address}: {ban}")]
     Banned {
@@ -138,7 +148,7 @@ pub enum Error {
     #[error("the manager does not run")]
     NotRunning,
     /// Not everything had ended when the time for it was over.
-    #[error("the shutdown took longer than {after:?}: {left}")]
+    #[error("the shutdown took longer than {after:?}; what had not ended: {left}")]
     ShutdownTimedOut {
         /// How long was waited.
         after: Duration,
@@ -246,6 +256,7 @@ impl Error {
             | Error::TooManyRequests { .. }
             | Error::UnknownPeer { .. }
             | Error::NoRoom { .. }
+            | Error::TooManyNamed { .. }
             | Error::Banned { .. }
             | Error::Ban(_)
             | Error::AlreadyStarted

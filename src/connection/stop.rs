@@ -13,11 +13,11 @@ use crate::session::DisconnectReason;
 
 /// Nothing is ever sent: the channel's end is the signal.
 #[derive(Debug)]
-pub(crate) enum Never {}
+pub(super) enum Never {}
 
 /// Set once, with a reason; every wait that selects on [`Stop::signal`] ends then.
 #[derive(Debug)]
-pub(crate) struct Stop {
+pub(super) struct Stop {
     state: Mutex<State>,
     /// Whether there is a reason: to be asked without the lock.
     is_set: AtomicBool,
@@ -31,7 +31,7 @@ struct State {
 }
 
 impl Stop {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (sender, signal) = bounded(0);
         let state = Mutex::new(State {
             reason: None,
@@ -45,7 +45,7 @@ impl Stop {
     }
 
     /// Gives the signal. The first reason counts.
-    pub(crate) fn set(&self, reason: DisconnectReason) {
+    pub(super) fn set(&self, reason: DisconnectReason) {
         let mut state = self.state.lock();
         state.reason.get_or_insert(reason);
         state.sender = None;
@@ -53,7 +53,7 @@ impl Stop {
     }
 
     /// Why to stop, once the signal is given.
-    pub(crate) fn reason(&self) -> Option<DisconnectReason> {
+    pub(super) fn reason(&self) -> Option<DisconnectReason> {
         if !self.is_set() {
             return None;
         }
@@ -61,17 +61,17 @@ impl Stop {
     }
 
     /// Whether the signal is given. Costs nothing.
-    pub(crate) fn is_set(&self) -> bool {
+    pub(super) fn is_set(&self) -> bool {
         self.is_set.load(Acquire)
     }
 
     /// A channel that ends when the signal is given.
-    pub(crate) fn signal(&self) -> &Receiver<Never> {
+    pub(super) fn signal(&self) -> &Receiver<Never> {
         &self.signal
     }
 
     /// Waits for the signal, at most so long; returns whether it was given.
-    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+    pub(super) fn wait(&self, timeout: Duration) -> bool {
         match self.signal.recv_timeout(timeout) {
             Ok(never) => match never {},
             Err(RecvTimeoutError::Timeout) => false,

@@ -2,18 +2,18 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use super::listener::{listen, wake};
+use super::listener::listen;
 use super::shared::Shared;
 use super::state::State;
 use super::{Inserted, InvalidTransaction, Refused};
-use crate::connection::{ConnectionConfig, EventBus};
+use crate::connection::{ConnectionConfig, EventBus, ListeningSocket};
 use crate::error::Error;
 use crate::event::Event;
 use crate::network::Network;
@@ -43,6 +43,7 @@ use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
 /// ```
 pub struct LocalNode {
     shared: Arc<Shared>,
+    listener: Arc<ListeningSocket>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -74,13 +75,14 @@ impl LocalNode {
             what: format!("listening on {address}"),
             kind: error.kind(),
         };
-        let listener = TcpListener::bind(address).map_err(system)?;
-        let own_address = listener.local_addr().map_err(system)?;
+        let listener = Arc::new(ListeningSocket::bind(address).map_err(system)?);
+        let own_address = listener.address();
         let events = EventBus::new();
         let inbox = events.subscribe();
         let shared = Arc::new(Shared::new(State::new(config, own_address, events)));
         let mut node = Self {
             shared: shared.clone(),
+            listener: listener.clone(),
             threads: Vec::new(),
         };
         let answering = shared.clone();
@@ -210,7 +212,7 @@ impl LocalNode {
 impl Drop for LocalNode {
     fn drop(&mut self) {
         self.shared.stop();
-        wake(self.address());
+        self.listener.end_wait();
         // Dropped without the lock: their threads may wait for it.
         let peers = self.shared.state().close();
         drop(peers);

@@ -48,7 +48,7 @@ pub struct ManagerConfig {
     /// automatically: for networks of one's own. By default (`None`) on regtest alone. Where it is off they may still connect and be named,
     /// but are never dialled because others tell of them. An update holds for further decisions.
     pub allow_private: Option<bool>,
-    /// When a peer is dialled again whose connection has failed or was lost. An update holds from each peer's next life on.
+    /// When a peer is dialled again whose connection has failed or was lost. An update holds from each connection's next end on.
     pub restarts: RestartConfig,
     /// How long a peer is left alone that could not be reached or is not one for us; 1 hour by default. An update holds for all that wait.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]

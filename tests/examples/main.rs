@@ -5,6 +5,8 @@ mod headers;
 mod listen;
 mod monitor;
 mod monitor_managing;
+#[path = "../support/payment.rs"]
+mod payment;
 mod ping;
 mod servers;
 mod tool;

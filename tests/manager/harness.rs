@@ -1,11 +1,14 @@
 //! What the tests share: a manager on regtest, and waits with a deadline.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::{Manager, ManagerConfig, Network};
 use crossbeam_channel::Receiver;
+use socket2::{Domain, Socket, Type};
+
+use crate::raw_peer::RawPeer;
 
 /// Ten times what anything here should take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -65,4 +68,15 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "not in time: {what}");
         std::thread::yield_now();
     }
+}
+
+/// Dials a listener from one of the many addresses that this machine has.
+#[track_caller]
+pub(crate) fn dial_from(from: impl Into<Ipv4Addr>, address: SocketAddr) -> RawPeer {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket
+        .bind(&SocketAddr::from((from.into(), 0)).into())
+        .unwrap();
+    socket.connect_timeout(&address.into(), LIMIT).unwrap();
+    RawPeer::new(socket.into())
 }

@@ -2,11 +2,15 @@
 
 mod after_the_end;
 mod contents;
+mod early_messages;
 mod handshake;
+mod handshake_ends;
+mod interleavings;
 mod keepalive;
 mod outgoing;
 mod outgoing_fields;
 mod pair;
+mod pauses;
 mod random;
 mod scores;
 mod serde_forms;

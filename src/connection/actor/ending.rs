@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::Level;
 use parking_lot::MutexGuard;
 
+use super::records;
 use super::shared::Shared;
 use crate::connection::event_bus::Delivery;
 use crate::connection::{Keeper, NextLife};
 use crate::event::ControlEvent;
-use crate::session::DisconnectReason;
+use crate::session::{Direction, DisconnectReason};
 
 /// A life has ended: tells of it, and sees to the next if there shall be one. Called once for each life, in its thread.
 pub(super) fn after_life(
@@ -26,6 +28,8 @@ pub(super) fn after_life(
         return end(shared, delivery, reason, connected_at.is_some());
     };
     let due = Instant::now() + after;
+    let text = format_args!("dialling again in {after:.1?}");
+    records::write(shared, Level::Info, Some(&reason), text);
     let signals = shared.signals();
     let event = ControlEvent::ConnectionRestarting {
         peer_id: shared.peer_id,
@@ -85,7 +89,7 @@ fn end(
             address,
             reason,
         },
-        DisconnectReason::OwnCapacity => {
+        DisconnectReason::OwnCapacity if shared.direction == Direction::Inbound => {
             ControlEvent::ConnectionRejectedCapacity { peer_id, address }
         }
         reason => ControlEvent::ConnectionFailed {
@@ -100,6 +104,6 @@ fn end(
     drop(delivery);
     shared.stages.end();
     if let Some(keeper) = &shared.keeper {
-        keeper.on_over(reason, was_connected);
+        keeper.on_over(reason);
     }
 }

@@ -12,22 +12,18 @@ use super::shared::{Link, Shared};
 use super::streaming::Streaming;
 use super::{ending, records};
 use crate::connection::event_bus::{Delivery, Signals};
-use crate::connection::inlet::{BlockPart, Inlet, LockSession, Next, Received};
+use crate::connection::inlet::{Inlet, LockSession, Next, Received};
 use crate::connection::outbox::Outbox;
 use crate::connection::stream::{ReadWait, Stream, is_timeout};
 use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
-use crate::event::{BitcoinMessageEvent, ControlEvent};
+use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
 use crate::memory::MemoryGuard;
 use crate::session::{
     ConnectionState, DisconnectReason, Output, Session, SessionEvent, TransportEnd,
 };
-use crate::wire::Command;
 
 /// How long a peer that is sent away may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// What is told while it arrives, if somebody reads it.
-const BLOCK: Command = Command::new("block");
 
 /// Runs a life of a connection to its end and tells of it. A panic ends this connection and nothing else.
 pub(super) fn run(shared: &Arc<Shared>, accepted: Option<TcpStream>, slot: Option<SlotGuard>) {
@@ -131,13 +127,13 @@ fn live(
                 {
                     return reason;
                 }
+                if is_recorded {
+                    records::came(shared, &next);
+                }
                 match next {
                     Next::NeedsMore => break,
                     Next::Handled => {}
                     Next::Block(part) => {
-                        if is_recorded && let BlockPart::Begins { len, .. } = part {
-                            records::message_in(shared, BLOCK, len);
-                        }
                         let streamed = streaming.take(part, shared, &streams, &mut inlet);
                         match streamed {
                             Ok(None) => {}
@@ -148,10 +144,12 @@ fn live(
                             Err(reason) => return reason,
                         }
                     }
+                    Next::Received(Received::Message(message))
+                        if !shared.requests.may_concern(&message) =>
+                    {
+                        deliver_message(shared, events, message);
+                    }
                     Next::Received(received) => {
-                        if is_recorded {
-                            records::received(shared, &received);
-                        }
                         let Some(ordinary) = shared.requests.on_received(received) else {
                             continue;
                         };
@@ -396,10 +394,7 @@ fn tell(shared: &Shared, events: &mut Events<'_>, event: SessionEvent) {
 fn deliver(shared: &Shared, events: &mut Events<'_>, received: Received) {
     let (peer_id, address) = (shared.peer_id, shared.address);
     match received {
-        Received::Message(message) => {
-            let event = BitcoinMessageEvent { peer_id, message };
-            events.delivery.message(event, &events.signals);
-        }
+        Received::Message(message) => deliver_message(shared, events, message),
         Received::PassedOver { command, len, .. } => {
             events.control(ControlEvent::PayloadPassedOver {
                 peer_id,
@@ -409,6 +404,12 @@ fn deliver(shared: &Shared, events: &mut Events<'_>, received: Received) {
             })
         }
     }
+}
+
+fn deliver_message(shared: &Shared, events: &mut Events<'_>, message: SharedMessage) {
+    let peer_id = shared.peer_id;
+    let event = BitcoinMessageEvent { peer_id, message };
+    events.delivery.message(event, &events.signals);
 }
 
 /// Returns when to look again.

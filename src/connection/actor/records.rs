@@ -5,11 +5,12 @@ use std::fmt::{self, Display, Write};
 use log::{Level, log, log_enabled};
 
 use super::shared::Shared;
-use crate::connection::inlet::Received;
+use crate::connection::inlet::{BlockPart, Next, Received};
 use crate::wire::{Command, Encode, Message};
 
 /// What records of connections are filtered by.
 const TARGET: &str = "bsv_p2p::connection";
+const BLOCK: Command = Command::new("block");
 /// How many bytes of a message's contents are written at most: an `inv` alone may have megabytes of them.
 const MAX_CONTENTS: usize = 2_000;
 
@@ -57,31 +58,26 @@ pub(super) fn write(
     }
 }
 
-/// Something has come that is for the program.
-pub(super) fn received(shared: &Shared, received: &Received) {
-    match received {
-        Received::Message(message) => {
-            let (command, len) = (message.command(), message.payload_len());
-            message_in(shared, command, len);
+/// Something has come.
+pub(super) fn came(shared: &Shared, next: &Next) {
+    match next {
+        Next::Received(Received::Message(message)) => {
+            message_in(shared, message.command(), message.payload_len());
             let contents = Contents(message);
-            write(
-                shared,
-                Level::Trace,
-                None,
-                format_args!("received {contents}"),
-            );
+            let text = format_args!("received {contents}");
+            write(shared, Level::Trace, None, text);
         }
-        Received::PassedOver { command, len, .. } => write(
-            shared,
-            Level::Debug,
-            None,
-            format_args!("read past {command} of {len} bytes, which is too long to be kept"),
-        ),
+        Next::Received(Received::PassedOver { command, len, .. }) => {
+            let text = format_args!("read past {command} of {len} bytes: too long to be kept");
+            write(shared, Level::Debug, None, text);
+        }
+        // Somebody may read it while it arrives.
+        Next::Block(BlockPart::Begins { len, .. }) => message_in(shared, BLOCK, *len),
+        Next::Block(_) | Next::Handled | Next::NeedsMore => {}
     }
 }
 
-/// A message has come, or begins to come.
-pub(super) fn message_in(shared: &Shared, command: Command, len: u64) {
+fn message_in(shared: &Shared, command: Command, len: u64) {
     let text = format_args!("received {command} of {len} bytes");
     write(shared, Level::Debug, None, text);
 }

@@ -102,6 +102,13 @@ impl RestartPlan {
         }
     }
 
+    /// Another configuration holds from the next end on. Pauses and restarts count on.
+    pub fn set_config(&mut self, config: RestartConfig) {
+        self.tracking.max_restarts = config.max_restarts;
+        self.tracking.restart_window_secs = config.restart_window_secs;
+        self.config = config;
+    }
+
     /// How many restarts there were at once, and in which window.
     pub fn tracking(&self) -> &RestartTracking {
         &self.tracking

@@ -1,79 +1,86 @@
-//! The thread that lets peers dial us.
+//! The thread that takes in those who dial us.
 
-mod socket;
-#[cfg(test)]
-mod tests;
-mod thread;
+mod accepting;
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
 use parking_lot::{Mutex, RwLock};
 
-use self::socket::ListeningSocket;
-use self::thread::Accepting;
-use crate::connection::Stop;
+use self::accepting::{Accepting, Never, Open};
 use crate::error::Error;
 use crate::peers::{BanList, BanReason};
-use crate::session::DisconnectReason;
 
 /// What a listener's thread tells the supervisor.
 #[derive(Debug)]
 pub(super) enum ListenerNews {
-    /// Peers can dial us, at this address; the port is the one that the system chose, if it did.
+    /// It listens here, with the port that the system chose.
     Started { address: SocketAddr },
-    /// They cannot, and it is tried again after this pause.
+    /// It cannot listen here, or no longer, and tries again after this pause.
     BindFailed {
         address: SocketAddr,
         error: io::ErrorKind,
         retry_after: Duration,
     },
-    /// Somebody has dialled us. IPv4 addresses mapped into IPv6 are IPv4 here.
+    /// Somebody who is not banned; an IPv4 address as such, also if it came by IPv6.
     Accepted {
         stream: TcpStream,
         address: SocketAddr,
     },
-    /// Somebody has dialled us whose address is banned: the socket is closed. Not told while the supervisor has other things to do.
+    /// Somebody banned, whose socket is closed already. Not told while the channel is full.
     Refused {
         address: SocketAddr,
         reason: BanReason,
     },
-    /// The system has no descriptors left. Told once, until somebody could be accepted again.
+    /// The system has no descriptors left, or no memory for a socket. Told once, until somebody is accepted again.
     OutOfDescriptors,
 }
 
-/// A thread that listens and accepts. It hands over one socket after the other: while the supervisor takes none, the others wait in the
-/// kernel's backlog.
+/// Accepts connections in a thread of its own, for as long as it lives.
+///
+/// While the channel for its news is full it accepts nobody, except one whom it holds until there is room: the others wait in the
+/// system's queue, and none is lost. News of banned addresses is the exception, being dropped then, so that those who are not
+/// banned never wait for it.
+///
+/// **Dropping it** ends its thread from every wait, waits for that, and frees the address; whoever was in the system's queue is cut off.
+#[derive(Debug)]
 pub(super) struct Listener {
-    stop: Arc<Stop>,
-    /// There while the thread listens.
-    socket: Arc<Mutex<Option<ListeningSocket>>>,
+    open: Arc<Mutex<Open>>,
+    /// Dropped to end the thread's waits for time and for room.
+    stop: Option<Sender<Never>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Listener {
-    /// Starts the thread, which binds `address`, again and again after `bind_retry` if that fails.
+    /// Listens at `address`, and tries again every `bind_retry` for as long as that fails. Returns at once: `news` tells how it goes.
+    ///
+    /// The thread ends early if nobody receives `news` any more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] if there is no thread to be had.
     pub(super) fn start(
         address: SocketAddr,
         bind_retry: Duration,
         bans: Arc<RwLock<BanList>>,
         news: Sender<ListenerNews>,
     ) -> Result<Self, Error> {
-        let stop = Arc::new(Stop::new());
-        let socket = Arc::new(Mutex::new(None));
+        let open = Arc::new(Mutex::new(Open::default()));
+        // Nothing is ever sent: the channel's end is the signal.
+        let (stop, stopped) = bounded(0);
         let accepting = Accepting {
             address,
             bind_retry,
             bans,
             news,
-            stop: stop.clone(),
-            socket: socket.clone(),
+            open: open.clone(),
+            stopped,
         };
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("bsv-p2p listener".into())
             .stack_size(256 * 1024)
             .spawn(move || accepting.run())
@@ -82,24 +89,28 @@ impl Listener {
                 kind: error.kind(),
             })?;
         Ok(Self {
-            stop,
-            socket,
+            open,
+            stop: Some(stop),
             thread: Some(thread),
         })
     }
 
-    /// Ends the thread, whatever it waits for, and waits for it. The port is free then.
-    pub(super) fn stop(self) {}
+    /// What dropping does, in a word.
+    pub(super) fn stop(self) {
+        drop(self);
+    }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.stop.set(DisconnectReason::Shutdown);
-        if let Some(socket) = &*self.socket.lock() {
-            socket.wake();
-        }
+        self.stop = None;
+        self.open.lock().end();
         if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been printed already.
             let _ = thread.join();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

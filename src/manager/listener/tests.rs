@@ -1,164 +1,316 @@
-use std::net::{TcpListener, TcpStream};
-use std::time::SystemTime;
+//! Tests of the listener: who is let in, what holds it back, and what ends it.
 
-use crossbeam_channel::{Receiver, bounded};
+use std::collections::HashSet;
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::time::Instant;
+
+use crossbeam_channel::Receiver;
+use socket2::{Domain, Socket, Type};
 
 use super::*;
 use crate::peers::BanConfig;
 
-const LIMIT: Duration = Duration::from_secs(10);
+mod descriptors;
 
-struct Listening {
-    listener: Listener,
-    news: Receiver<ListenerNews>,
-    bans: Arc<RwLock<BanList>>,
-}
+/// How long anything may take that usually takes less than a second.
+const DEADLINE: Duration = Duration::from_secs(10);
+const HOUR: Duration = Duration::from_secs(3600);
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-fn listen(address: SocketAddr, bind_retry: Duration) -> Listening {
-    let bans = Arc::new(RwLock::new(BanList::new(BanConfig::default())));
-    let (sender, news) = bounded(1);
-    let listener = Listener::start(address, bind_retry, bans.clone(), sender).unwrap();
-    Listening {
-        listener,
-        news,
-        bans,
+fn bans(subnets: &[&str]) -> Arc<RwLock<BanList>> {
+    let mut list = BanList::new(BanConfig::default());
+    for subnet in subnets {
+        let subnet = subnet.parse().unwrap();
+        let now = std::time::SystemTime::now();
+        list.ban(subnet, BanReason::Manual, None, now).unwrap();
     }
+    Arc::new(RwLock::new(list))
 }
 
-impl Listening {
-    fn next(&self) -> ListenerNews {
-        self.news.recv_timeout(LIMIT).unwrap()
-    }
-
-    fn started(&self) -> SocketAddr {
-        match self.next() {
-            ListenerNews::Started { address } => address,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn accepted(&self) -> SocketAddr {
-        match self.next() {
-            ListenerNews::Accepted { address, .. } => address,
-            other => panic!("{other:?}"),
-        }
-    }
+fn start_at(
+    address: SocketAddr,
+    bind_retry: Duration,
+    room: usize,
+) -> (Listener, Receiver<ListenerNews>) {
+    let (sender, news) = bounded(room);
+    let listener = Listener::start(address, bind_retry, bans(&["127.0.0.2"]), sender).unwrap();
+    (listener, news)
 }
 
-fn anywhere() -> SocketAddr {
-    "127.0.0.1:0".parse().unwrap()
+#[track_caller]
+fn next(news: &Receiver<ListenerNews>) -> ListenerNews {
+    news.recv_timeout(DEADLINE).expect("news in time")
 }
 
-#[test]
-fn it_tells_the_port_that_the_system_chose_and_who_dials() {
-    let listening = listen(anywhere(), LIMIT);
-    let address = listening.started();
-    assert_ne!(address.port(), 0);
-    let stream = TcpStream::connect(address).unwrap();
-    assert_eq!(listening.accepted(), stream.local_addr().unwrap());
-}
-
-#[test]
-fn the_unspecified_ipv6_address_listens_for_ipv4_which_arrives_as_such() {
-    let listening = listen("[::]:0".parse().unwrap(), LIMIT);
-    let port = listening.started().port();
-    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    assert_eq!(listening.accepted(), stream.local_addr().unwrap());
-    let stream = TcpStream::connect(("::1", port)).unwrap();
-    assert_eq!(listening.accepted(), stream.local_addr().unwrap());
-}
-
-#[test]
-fn a_banned_address_is_closed_at_once_and_others_get_in() {
-    let listening = listen("[::]:0".parse().unwrap(), LIMIT);
-    let port = listening.started().port();
-    let banned = "127.0.0.0/8".parse().unwrap();
-    let ban = listening
-        .bans
-        .write()
-        .ban(banned, BanReason::Manual, None, SystemTime::now());
-    assert!(ban.is_ok());
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    assert_eq!(io::Read::read(&mut stream, &mut [0]).unwrap_or(0), 0);
-    match listening.next() {
-        ListenerNews::Refused { address, reason } => {
-            assert_eq!(address, stream.local_addr().unwrap());
-            assert_eq!(reason, BanReason::Manual);
-        }
+#[track_caller]
+fn started(news: &Receiver<ListenerNews>) -> SocketAddr {
+    match next(news) {
+        ListenerNews::Started { address } => address,
         other => panic!("{other:?}"),
     }
-    let other = TcpStream::connect(("::1", port)).unwrap();
-    assert_eq!(listening.accepted(), other.local_addr().unwrap());
+}
+
+#[track_caller]
+fn accepted(news: &Receiver<ListenerNews>) -> (TcpStream, SocketAddr) {
+    match next(news) {
+        ListenerNews::Accepted { stream, address } => (stream, address),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn bind_failed(news: &Receiver<ListenerNews>) -> (SocketAddr, io::ErrorKind, Duration) {
+    match next(news) {
+        ListenerNews::BindFailed {
+            address,
+            error,
+            retry_after,
+        } => (address, error, retry_after),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Dials from an address of our own choice.
+fn dial_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+    socket.connect_timeout(&to.into(), DEADLINE).unwrap();
+    socket.into()
+}
+
+/// Waits until the other side has closed or reset the connection.
+#[track_caller]
+fn expect_end(mut stream: &TcpStream) {
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    match stream.read(&mut [0]) {
+        Ok(0) => {}
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+        other => panic!("the connection has not ended: {other:?}"),
+    }
+}
+
+/// Stops the listener, which may not take long.
+#[track_caller]
+fn stop(listener: Listener) {
+    let (done, is_done) = bounded(1);
+    thread::spawn(move || {
+        listener.stop();
+        done.send(())
+    });
+    is_done
+        .recv_timeout(DEADLINE)
+        .expect("the listener ends in time");
 }
 
 #[test]
-fn a_port_that_is_taken_is_tried_again_until_it_is_free() {
-    let other = TcpListener::bind("127.0.0.1:0").unwrap();
-    let wanted = other.local_addr().unwrap();
-    let retry = Duration::from_millis(20);
-    let listening = listen(wanted, retry);
-    for _ in 0..2 {
-        match listening.next() {
-            ListenerNews::BindFailed {
-                address,
-                error,
-                retry_after,
-            } => {
-                assert_eq!((address, retry_after), (wanted, retry));
-                assert_eq!(error, io::ErrorKind::AddrInUse);
-            }
-            other => panic!("{other:?}"),
-        }
+fn a_listener_tells_the_port_that_the_system_chose_and_lets_peers_in_there() {
+    let (_listener, news) = start_at(ANY, HOUR, 8);
+    let address = started(&news);
+    assert_eq!(address.ip(), ANY.ip());
+    assert_ne!(address.port(), 0);
+    let client = TcpStream::connect(address).unwrap();
+    let (stream, from) = accepted(&news);
+    assert_eq!(from, client.local_addr().unwrap());
+    assert_eq!(stream.peer_addr().unwrap(), from);
+}
+
+#[test]
+fn the_unspecified_address_of_ipv6_is_reached_by_ipv4_as_well_and_tells_whom_by_that() {
+    let everywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    let (_listener, news) = start_at(everywhere, HOUR, 8);
+    let port = started(&news).port();
+
+    let by_4 = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    assert_eq!(accepted(&news).1, by_4.local_addr().unwrap());
+    let by_6 = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
+    assert_eq!(accepted(&news).1, by_6.local_addr().unwrap());
+
+    // A ban of an IPv4 address holds on this way too.
+    let banned = dial_from([127, 0, 0, 2], (Ipv4Addr::LOCALHOST, port).into());
+    expect_end(&banned);
+    assert!(matches!(next(&news), ListenerNews::Refused { address, .. }
+        if address == banned.local_addr().unwrap()));
+}
+
+#[test]
+fn a_single_address_of_ipv6_is_listened_at_alone() {
+    let (_listener, news) = start_at((Ipv6Addr::LOCALHOST, 0).into(), HOUR, 8);
+    let port = started(&news).port();
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+}
+
+#[test]
+fn a_banned_address_is_closed_and_told_while_others_get_in() {
+    let (sender, news) = bounded(8);
+    let bans = bans(&["127.0.0.2"]);
+    let _listener = Listener::start(ANY, HOUR, bans.clone(), sender).unwrap();
+    let address = started(&news);
+
+    let banned = dial_from([127, 0, 0, 2], address);
+    let welcome = dial_from([127, 0, 0, 3], address);
+    expect_end(&banned);
+    let refused = next(&news);
+    let ListenerNews::Refused {
+        address: from,
+        reason,
+    } = refused
+    else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(from, banned.local_addr().unwrap());
+    assert_eq!(reason, BanReason::Manual);
+    assert_eq!(accepted(&news).1, welcome.local_addr().unwrap());
+
+    // A ban holds from the moment it is made, and no longer than it is there.
+    bans.write().unban(&"127.0.0.2".parse().unwrap());
+    let forgiven = dial_from([127, 0, 0, 2], address);
+    assert_eq!(accepted(&news).1, forgiven.local_addr().unwrap());
+}
+
+#[test]
+fn banned_addresses_that_hammer_wait_for_nobody_to_take_their_news() {
+    let (_listener, news) = start_at(ANY, HOUR, 3);
+    let address = started(&news);
+    // Far more than there is room for, while nobody receives: each is closed.
+    for _ in 0..100 {
+        expect_end(&dial_from([127, 0, 0, 2], address));
     }
-    drop(other);
-    let address = loop {
-        match listening.next() {
-            ListenerNews::Started { address } => break address,
-            ListenerNews::BindFailed { .. } => {}
+    assert!(news.is_full());
+    let welcome = dial_from([127, 0, 0, 3], address);
+    // The last one of all may be told while we take what has been told before.
+    let mut refused = 0;
+    let from = loop {
+        match next(&news) {
+            ListenerNews::Refused { .. } => refused += 1,
+            ListenerNews::Accepted { address, .. } => break address,
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(address, wanted);
+    assert_eq!(from, welcome.local_addr().unwrap());
+    assert!((3..=4).contains(&refused), "{refused}");
 }
 
 #[test]
-fn it_stops_while_it_waits_for_a_port_for_a_peer_or_for_the_supervisor() {
-    let other = TcpListener::bind("127.0.0.1:0").unwrap();
-    let waits_for_port = listen(other.local_addr().unwrap(), Duration::from_secs(3600));
-    assert!(matches!(
-        waits_for_port.next(),
-        ListenerNews::BindFailed { .. }
-    ));
-    waits_for_port.listener.stop();
-
-    let waits_for_peer = listen(anywhere(), LIMIT);
-    let address = waits_for_peer.started();
-    waits_for_peer.listener.stop();
-    let again = TcpListener::bind(address).unwrap();
-    drop(again);
-
-    let waits_for_supervisor = listen(anywhere(), LIMIT);
-    let address = waits_for_supervisor.started();
-    let streams = [(); 3].map(|()| TcpStream::connect(address).unwrap());
-    // The first is in the channel, the second in the listener's hands, or soon will be.
-    waits_for_supervisor.listener.stop();
-    drop(streams);
-}
-
-#[test]
-fn those_who_wait_until_the_supervisor_has_time_are_not_lost() {
-    let listening = listen(anywhere(), LIMIT);
-    let address = listening.started();
-    let streams: Vec<_> = (0..50)
+fn a_full_channel_holds_newcomers_back_and_loses_none() {
+    let (_listener, news) = start_at(ANY, HOUR, 2);
+    let address = started(&news);
+    let clients: Vec<_> = (0..50)
         .map(|_| TcpStream::connect(address).unwrap())
         .collect();
-    let mut dialled: Vec<_> = streams
-        .iter()
-        .map(|one| one.local_addr().unwrap())
-        .collect();
-    let mut accepted: Vec<_> = (0..50).map(|_| listening.accepted()).collect();
-    dialled.sort();
-    accepted.sort();
-    assert_eq!(accepted, dialled);
+    let expected: HashSet<_> = clients.iter().map(|c| c.local_addr().unwrap()).collect();
+    let mut came = HashSet::new();
+    for _ in 0..clients.len() {
+        let (stream, from) = accepted(&news);
+        assert!(came.insert(from), "{from} came twice");
+        drop(stream);
+    }
+    assert_eq!(came, expected);
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_and_had_once_it_is_free() {
+    let taken = TcpListener::bind(ANY).unwrap();
+    let address = taken.local_addr().unwrap();
+    let retry = Duration::from_millis(10);
+    let (_listener, news) = start_at(address, retry, 1);
+    for _ in 0..2 {
+        let failed = bind_failed(&news);
+        assert_eq!(failed, (address, io::ErrorKind::AddrInUse, retry));
+    }
+    drop(taken);
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        match next(&news) {
+            ListenerNews::Started { address: at } => break assert_eq!(at, address),
+            news => assert!(Instant::now() < deadline, "{news:?}"),
+        }
+    }
+    let client = TcpStream::connect(address).unwrap();
+    assert_eq!(accepted(&news).1, client.local_addr().unwrap());
+}
+
+#[test]
+fn a_second_listener_at_one_port_fails_while_the_first_lives() {
+    let (first, news) = start_at(ANY, HOUR, 8);
+    let address = started(&news);
+    let (second, refused) = start_at(address, HOUR, 8);
+    assert_eq!(bind_failed(&refused).1, io::ErrorKind::AddrInUse);
+    stop(second);
+    stop(first);
+}
+
+#[test]
+fn a_port_is_free_as_soon_as_its_listener_is_stopped() {
+    let (mut listener, mut news) = start_at(ANY, HOUR, 8);
+    let address = started(&news);
+    for _ in 0..20 {
+        let client = TcpStream::connect(address).unwrap();
+        drop(accepted(&news));
+        drop(client);
+        stop(listener);
+        // Nobody is left to tell anything.
+        assert!(news.recv_timeout(DEADLINE).unwrap_err().is_disconnected());
+        (listener, news) = start_at(address, HOUR, 8);
+        assert_eq!(started(&news), address);
+    }
+}
+
+#[test]
+fn a_listener_that_waits_to_bind_again_is_stopped_at_once() {
+    let taken = TcpListener::bind(ANY).unwrap();
+    let (listener, news) = start_at(taken.local_addr().unwrap(), HOUR, 8);
+    bind_failed(&news);
+    stop(listener);
+}
+
+#[test]
+fn a_listener_that_accepts_is_stopped_at_once_and_cuts_off_whoever_waits() {
+    for round in 0..50 {
+        let (listener, news) = start_at(ANY, HOUR, 0);
+        let address = started(&news);
+        // Held in hand or in the system's queue: there is no room for it in any round.
+        let client = (round % 2 == 0).then(|| TcpStream::connect(address).unwrap());
+        stop(listener);
+        if let Some(client) = client {
+            expect_end(&client);
+        }
+    }
+}
+
+#[test]
+fn a_listener_that_waits_for_room_is_stopped_at_once() {
+    for _ in 0..20 {
+        let (listener, news) = start_at(ANY, HOUR, 0);
+        stop(listener);
+        assert!(news.try_recv().is_err());
+    }
+}
+
+#[test]
+fn a_listener_whose_news_nobody_wants_ends_by_itself_and_frees_the_port() {
+    let (_listener, news) = start_at(ANY, HOUR, 8);
+    let address = started(&news);
+    drop(news);
+    expect_end(&TcpStream::connect(address).unwrap());
+    let (_next, news) = start_at(address, Duration::from_millis(10), 8);
+    let deadline = Instant::now() + DEADLINE;
+    while let ListenerNews::BindFailed { .. } = next(&news) {
+        assert!(Instant::now() < deadline, "the port is not free");
+    }
+}
+
+/// Only Linux tells a waiting thread that its socket was shut down.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_that_fails_is_told_and_replaced() {
+    let (listener, news) = start_at(ANY, Duration::from_millis(10), 8);
+    let address = started(&news);
+    let socket = listener.open.lock().socket.clone();
+    socket.unwrap().end_wait();
+    assert_eq!(bind_failed(&news).0, ANY);
+    let again = started(&news);
+    assert_ne!(again.port(), 0, "{address}");
+    let client = TcpStream::connect(again).unwrap();
+    assert_eq!(accepted(&news).1, client.local_addr().unwrap());
 }

@@ -7,14 +7,19 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::dialling::is_near;
-use super::{Link, LinkState, Plan};
+use super::{Attachment, Link, LinkState, Plan};
 use crate::event::InboundRefusal;
 use crate::manager::clock::Now;
 use crate::peers::{Subnet, group};
 use crate::session::{Direction, DisconnectReason};
 
-/// How old a handshake without a complete `version` must be to give way to a newcomer.
+/// How old a handshake without a complete `version` must be to give way to a newcomer, while there are few of them.
 const GIVES_WAY_AFTER: Duration = Duration::from_millis(500);
+/// How many are few. A peer that means well speaks at once, so the more are silent, the less time each of them has: else some hundred
+/// that never speak would keep everybody waiting who comes behind them.
+const FEW_SILENT: u32 = 8;
+/// How long each of ever so many may be silent: the time that its thread may need to hear it.
+const GIVES_WAY_SOONEST: Duration = Duration::from_millis(25);
 
 /// What is done with a socket that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +93,7 @@ impl Plan {
         let link = Link {
             address,
             direction: Direction::Inbound,
-            named: false,
+            attachment: Attachment::Candidate,
             state: LinkState::Opening(now.instant),
             closing: false,
         };
@@ -102,15 +107,15 @@ impl Plan {
         if self.links.inbound().any(|link| leaving(&link)) {
             return Admission::Wait(None);
         }
-        let silent = self
-            .links
-            .handshakes()
-            .filter(|(peer_id, _)| !has_version(*peer_id));
-        let Some((peer_id, since)) = silent.min_by_key(|(_, since)| *since) else {
+        let handshakes = self.links.handshakes();
+        let silent: Vec<_> = handshakes
+            .filter(|(peer_id, _)| !has_version(*peer_id))
+            .collect();
+        let Some((peer_id, since)) = silent.iter().copied().min_by_key(|(_, since)| *since) else {
             // They have said who they are, and have until the end of their handshake.
             return Admission::Wait(Some(now.after(GIVES_WAY_AFTER)));
         };
-        let gives_way_at = since + GIVES_WAY_AFTER;
+        let gives_way_at = since + gives_way_after(silent.len());
         if gives_way_at > now.instant {
             return Admission::Wait(Some(gives_way_at));
         }
@@ -151,4 +156,10 @@ impl Plan {
             _ => false,
         }
     }
+}
+
+/// How old the oldest of so many silent handshakes must be to give way.
+fn gives_way_after(silent: usize) -> Duration {
+    let silent = u32::try_from(silent).unwrap_or(u32::MAX).max(FEW_SILENT);
+    (GIVES_WAY_AFTER * FEW_SILENT / silent * FEW_SILENT / silent).max(GIVES_WAY_SOONEST)
 }

@@ -18,6 +18,8 @@ pub(in crate::manager) enum NotDialled {
     Banned(Ban),
     /// All places are taken.
     NoRoom { max: usize },
+    /// So many peers were named that none of those that are remembered can be forgotten for it.
+    TooManyNamed { max: usize },
 }
 
 impl Plan {
@@ -33,7 +35,7 @@ impl Plan {
         }
         if let Some(peer_id) = self.links.outbound_to(address) {
             let state = self.links.get(peer_id).map(|link| link.state);
-            self.name(address, now);
+            self.name(address, now)?;
             if let Some(link) = self.links.get_mut(peer_id)
                 && matches!(state, Some(LinkState::Waiting(_)))
             {
@@ -46,7 +48,7 @@ impl Plan {
             let max = self.config.max_connections;
             return Err(NotDialled::NoRoom { max });
         }
-        let peer_id = self.name(address, now);
+        let peer_id = self.name(address, now)?;
         self.retries.remove(&peer_id);
         self.change(peer_id, |peer| {
             let is_left_alone = matches!(

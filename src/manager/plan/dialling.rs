@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::{Action, Link, LinkState, Plan};
-use crate::connection::RestartConfig;
+use super::{Action, Attachment, Link, LinkState, Plan};
 use crate::manager::clock::Now;
 use crate::peers::{AddressKind, Peer, PeerStatus, PeerStatusKind, group, is_routable};
 use crate::session::{Direction, DisconnectReason};
@@ -103,7 +102,7 @@ impl Plan {
                 link.state = LinkState::Opening(now.instant);
                 self.actions.push_back(Action::Restart { peer_id });
                 self.change(peer_id, |peer| peer.record_tried(now.wall));
-            } else if link.named {
+            } else if link.attachment != Attachment::Candidate {
                 link.state = LinkState::Waiting(now.after(NO_ROOM_PAUSE));
             } else {
                 // Others have taken its place.
@@ -264,30 +263,25 @@ impl Plan {
             return;
         };
         self.change(peer_id, |peer| peer.record_tried(now.wall));
+        let attachment = if self.is_fixed(peer_id) {
+            Attachment::Fixed
+        } else if named {
+            Attachment::Named
+        } else {
+            Attachment::Candidate
+        };
         let link = Link {
             address,
             direction: Direction::Outbound,
-            named,
+            attachment,
             state: LinkState::Opening(now.instant),
             closing: false,
         };
         self.links.insert(peer_id, link);
-        let max_retries = if self.is_fixed(peer_id) {
-            None
-        } else if named {
-            self.config.restarts.max_retries
-        } else {
-            // The pauses of a candidate are kept with what is known of it, so that others can be dialled meanwhile.
-            Some(0)
-        };
-        let restarts = RestartConfig {
-            max_retries,
-            ..self.config.restarts.clone()
-        };
         self.actions.push_back(Action::Dial {
             peer_id,
             address,
-            restarts,
+            attachment,
         });
     }
 

@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use super::{LASTING, Link, LinkState, Plan, Retry};
+use super::dialling::NO_ROOM_PAUSE;
+use super::{Attachment, LASTING, Link, LinkState, Plan, Retry};
 use crate::manager::clock::Now;
 use crate::peers::{Peer, PeerStatus};
 use crate::session::{Consequence, Direction, DisconnectReason};
@@ -27,6 +28,11 @@ impl Plan {
             return;
         }
         match reason.consequence() {
+            // There was no place after all.
+            Consequence::Nothing if *reason == DisconnectReason::OwnCapacity => {
+                let pauses = self.retries.get(&peer_id).map_or(0, |retry| retry.pauses);
+                self.retry_after(peer_id, NO_ROOM_PAUSE, pauses, reason, now);
+            }
             Consequence::Nothing => {}
             // The pause after which its own plan would have begun a next life was its last one.
             Consequence::BackOff | Consequence::Restart => self.pause(peer_id, &link, reason, now),
@@ -52,7 +58,13 @@ impl Plan {
         let pauses = if lasted { 0 } else { before };
         let restarts = &self.config.restarts;
         let is_spent = restarts.max_retries.is_some_and(|max| pauses >= max);
-        if (is_spent || link.named) && !self.is_fixed(peer_id) {
+        let is_given_up = match link.attachment {
+            Attachment::Candidate => is_spent,
+            // Its own plan has spent its tries.
+            Attachment::Named => true,
+            Attachment::Fixed => false,
+        };
+        if is_given_up {
             return self.cool_down(peer_id, reason, now);
         }
         let pause = restarts.pause(pauses, (self.random)());

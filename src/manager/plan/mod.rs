@@ -4,6 +4,7 @@
 //! supervisor's thread does nothing but carry that out.
 
 mod admission;
+mod attachment;
 mod banning;
 mod commands;
 mod dialling;
@@ -21,13 +22,13 @@ use parking_lot::RwLock;
 use uuid::Uuid;
 
 pub(super) use self::admission::Admission;
+pub(super) use self::attachment::Attachment;
 pub(super) use self::commands::NotDialled;
 use self::dialling::{DialPace, NO_ROOM_PAUSE};
-pub(super) use self::links::{Link, LinkState, Links};
+use self::links::{Link, LinkState, Links};
 use super::ManagerConfig;
 use super::changes::Changes;
 use super::clock::Now;
-use crate::connection::RestartConfig;
 use crate::event::ControlEvent;
 use crate::peers::{BanList, Peer, PeerSource, PeerVersion, Table, UserAgent};
 use crate::session::{DisconnectReason, PeerInfo};
@@ -35,11 +36,11 @@ use crate::session::{DisconnectReason, PeerInfo};
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Action {
-    /// Dial this peer, and open the connection again as `restarts` says.
+    /// Dial this peer, and open the connection again as often as it is wanted.
     Dial {
         peer_id: Uuid,
         address: SocketAddr,
-        restarts: RestartConfig,
+        attachment: Attachment,
     },
     /// Begin the next life of a connection that waits for it.
     Restart { peer_id: Uuid },
@@ -131,12 +132,15 @@ impl Plan {
     }
 
     /// Keeps these peers connected, and dials nobody else.
-    pub(super) fn fix(&mut self, peers: &[SocketAddr], now: Now) {
-        let named: HashSet<Uuid> = peers
-            .iter()
-            .map(|address| self.name(*address, now))
-            .collect();
-        self.fixed = Some(named);
+    pub(super) fn fix(&mut self, peers: &[SocketAddr], now: Now) -> Result<(), NotDialled> {
+        let named = peers.iter().map(|address| self.name(*address, now));
+        self.fixed = Some(named.collect::<Result<_, _>>()?);
+        Ok(())
+    }
+
+    /// How many peers are kept connected whatever happens.
+    pub(super) fn fixed(&self) -> usize {
+        self.fixed.as_ref().map_or(0, HashSet::len)
     }
 
     /// What is to be done next.
@@ -229,10 +233,6 @@ impl Plan {
         self.actions.clear();
     }
 
-    pub(super) fn links(&self) -> &Links {
-        &self.links
-    }
-
     pub(super) fn table(&self) -> &Table {
         &self.table
     }
@@ -272,23 +272,23 @@ impl Plan {
     }
 
     /// Makes a peer known that the program names, and returns its identity.
-    fn name(&mut self, address: SocketAddr, now: Now) -> Uuid {
+    fn name(&mut self, address: SocketAddr, now: Now) -> Result<Uuid, NotDialled> {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         if let Some(peer) = self.table.find(address) {
             let peer_id = peer.id;
             self.change(peer_id, |peer| peer.named = true);
-            return peer_id;
+            return Ok(peer_id);
         }
         let peer = Peer::new(address, PeerSource::Program, now.wall);
         let peer_id = peer.id;
-        // A table that is full of named peers has no room: the peer is dialled all the same, and not remembered.
-        if let Ok(forgotten) = self.table.create(peer.clone(), now.wall) {
-            if let Some(peer) = forgotten {
-                self.forget(peer.id);
-            }
-            self.changes.keep(peer);
+        let full = |_| NotDialled::TooManyNamed {
+            max: self.config.max_known_peers,
+        };
+        if let Some(forgotten) = self.table.create(peer.clone(), now.wall).map_err(full)? {
+            self.forget(forgotten.id);
         }
-        peer_id
+        self.changes.keep(peer);
+        Ok(peer_id)
     }
 
     fn forget(&mut self, peer_id: Uuid) {

@@ -6,14 +6,12 @@ use uuid::Uuid;
 
 use super::Supervisor;
 use super::keeper::{LifeKeeper, LifeNews};
-use crate::connection::{
-    ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionSetup, RestartConfig,
-};
+use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionSetup};
 use crate::event::ControlEvent;
 use crate::log_level::record;
 use crate::manager::clock::Now;
 use crate::manager::metrics::count;
-use crate::manager::plan::Action;
+use crate::manager::plan::{Action, Attachment};
 use crate::session::{Direction, DisconnectReason};
 
 impl Supervisor {
@@ -24,10 +22,10 @@ impl Supervisor {
                 Action::Dial {
                     peer_id,
                     address,
-                    restarts,
-                } => self.dial(peer_id, address, restarts),
+                    attachment,
+                } => self.dial(peer_id, address, attachment),
                 Action::Restart { peer_id } => self.restart(peer_id),
-                Action::Close { peer_id, reason } => self.end(peer_id, reason),
+                Action::Close { peer_id, reason } => self.close(peer_id, reason),
                 Action::Tell(event) => self.tell(*event),
             }
         }
@@ -68,13 +66,16 @@ impl Supervisor {
         &self,
         peer_id: Uuid,
         direction: Direction,
-        restarts: RestartConfig,
+        attachment: Attachment,
     ) -> Box<LifeKeeper> {
-        let news = self.news_sender.clone();
-        Box::new(LifeKeeper::new(peer_id, direction, restarts, news))
+        Box::new(LifeKeeper::new(
+            (peer_id, direction, attachment),
+            &self.shared,
+            self.news_sender.clone(),
+        ))
     }
 
-    fn dial(&mut self, peer_id: Uuid, address: SocketAddr, restarts: RestartConfig) {
+    fn dial(&mut self, peer_id: Uuid, address: SocketAddr, attachment: Attachment) {
         count(&self.shared.counters.dialled);
         let Some(slot) = self.shared.slots.reserve() else {
             return self.never_began(peer_id, DisconnectReason::OwnCapacity);
@@ -82,7 +83,7 @@ impl Supervisor {
         let config = self.shared.config().connection.clone();
         let mut setup = self.setup(peer_id, config);
         setup.slot = Some(slot);
-        let keeper = self.keeper(peer_id, Direction::Outbound, restarts);
+        let keeper = self.keeper(peer_id, Direction::Outbound, attachment);
         let spawn = || PeerConnectionActor::spawn_kept(Origin::Dialled(address), setup, keeper);
         if let Err(error) = self.shared.connections.spawn(spawn) {
             record!(
@@ -117,11 +118,8 @@ impl Supervisor {
 
     /// A connection that the plan wanted has not come about: there is no room or no thread.
     fn never_began(&mut self, peer_id: Uuid, reason: DisconnectReason) {
-        let news = LifeNews::Over {
-            peer_id,
-            reason,
-            was_connected: false,
-        };
+        count(&self.shared.counters.failed);
+        let news = LifeNews::Over { peer_id, reason };
         // Taken in like any other, after what is being done now.
         let _ = self.news_sender.send(news);
     }

@@ -8,14 +8,14 @@ use crossbeam_channel::bounded;
 use uuid::Uuid;
 
 use super::Supervisor;
-use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, RestartConfig};
+use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor};
 use crate::event::{ControlEvent, InboundRefusal};
 use crate::log_level::record;
 use crate::manager::ManagerConfig;
 use crate::manager::clock::Now;
 use crate::manager::listener::{Listener, ListenerNews};
 use crate::manager::metrics::count;
-use crate::manager::plan::Admission;
+use crate::manager::plan::{Admission, Attachment};
 use crate::session::Direction;
 
 /// Somebody whose socket was accepted, and who has to wait.
@@ -155,7 +155,7 @@ impl Supervisor {
         let config = config(&self.shared.config());
         let mut setup = self.setup(peer_id, config);
         setup.slot = self.shared.slots.reserve();
-        let keeper = self.keeper(peer_id, Direction::Inbound, RestartConfig::default());
+        let keeper = self.keeper(peer_id, Direction::Inbound, Attachment::Candidate);
         if setup.slot.is_none() {
             return self.on_not_spawned(peer_id, address, &"there is no place");
         }
@@ -177,7 +177,7 @@ impl Supervisor {
             ..
         } = newcomer;
         let setup = self.setup(peer_id, config(&self.shared.config()));
-        let keeper = self.keeper(peer_id, Direction::Inbound, RestartConfig::default());
+        let keeper = self.keeper(peer_id, Direction::Inbound, Attachment::Candidate);
         match PeerConnectionActor::spawn_kept(Origin::TurnedAway(stream), setup, keeper) {
             Ok(handle) => {
                 count(&self.shared.counters.turned_away);

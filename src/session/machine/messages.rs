@@ -144,6 +144,11 @@ impl Session {
         if !self.stands() {
             return false;
         }
+        // Most come after the handshake, when only filters may be unwanted.
+        const FILTERS: [Command; 2] = [Command::new("filterload"), Command::new("filteradd")];
+        if self.peer.is_some() && self.verack_received && !FILTERS.contains(&command) {
+            return true;
+        }
         match command.name() {
             "reject" | "version" | "createstrm" | "streamack" => true,
             "verack" if self.peer.is_none() => {

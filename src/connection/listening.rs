@@ -1,0 +1,135 @@
+//! A socket at which peers dial us.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// How many connections wait in the system until somebody accepts them; the system may have a smaller limit.
+const BACKLOG: i32 = 4096;
+/// How long the connection that ends a wait may take.
+const WAKE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A listening TCP socket, whose wait in [`ListeningSocket::accept`] another thread can end.
+#[derive(Debug)]
+pub(crate) struct ListeningSocket {
+    socket: Socket,
+    address: SocketAddr,
+}
+
+impl ListeningSocket {
+    /// Listens at `address`; with port 0 the system chooses one. The unspecified address of IPv6 listens for IPv4 as well.
+    ///
+    /// Where earlier connections have not faded away yet the address can be had at once; where somebody listens it cannot.
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
+        // An IPv4 address in the form of IPv6 is IPv4, also where IPv6 is switched off.
+        let address = canonical(address);
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!address.ip().is_unspecified())?;
+        }
+        // Elsewhere it means that somebody who listens there is robbed of the address.
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let address = ip_address(socket.local_addr()?.as_socket())?;
+        Ok(Self { socket, address })
+    }
+
+    /// Where it listens, with the port that the system chose.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits for the next connection and says where it comes from: an IPv4 address as such, also if it came by IPv6.
+    ///
+    /// After [`ListeningSocket::end_wait`] this is an error on Linux, and elsewhere may be one connection more.
+    pub(crate) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (socket, from) = self.socket.accept()?;
+        let from = ip_address(from.as_socket())?;
+        Ok((socket.into(), canonical(from)))
+    }
+
+    /// Ends the wait in [`ListeningSocket::accept`], now or the next one. Those who have not been accepted are cut off.
+    ///
+    /// Where the system does not let a listening socket be shut down, a connection ends the wait, which may take a second.
+    pub(crate) fn end_wait(&self) {
+        if self.socket.shutdown(Shutdown::Both).is_err() {
+            let _ = TcpStream::connect_timeout(&self.reachable(), WAKE_TIMEOUT);
+        }
+    }
+
+    /// The address under which it can be reached from here.
+    fn reachable(&self) -> SocketAddr {
+        let port = self.address.port();
+        match self.address {
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, port).into(),
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, port).into(),
+            address => address,
+        }
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// A connection that has gone before it was accepted has no address on some systems.
+fn ip_address(address: Option<SocketAddr>) -> io::Result<SocketAddr> {
+    address.ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+    #[test]
+    fn two_cannot_listen_at_one_port_and_the_second_can_once_the_first_is_gone() {
+        let first = ListeningSocket::bind(ANY).unwrap();
+        let taken = ListeningSocket::bind(first.address()).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+        let address = first.address();
+        drop(first);
+        assert_eq!(ListeningSocket::bind(address).unwrap().address(), address);
+    }
+
+    #[test]
+    fn an_address_whose_earlier_connections_fade_away_can_be_had_at_once() {
+        let socket = ListeningSocket::bind(ANY).unwrap();
+        let address = socket.address();
+        let client = TcpStream::connect(address).unwrap();
+        // Whoever closes first keeps the connection in mind for a minute.
+        drop(socket.accept().unwrap());
+        drop(client);
+        drop(socket);
+        assert_eq!(ListeningSocket::bind(address).unwrap().address(), address);
+    }
+
+    #[test]
+    fn an_ipv4_address_in_the_form_of_ipv6_is_listened_at_as_ipv4() {
+        let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), 0);
+        let address = ListeningSocket::bind(mapped).unwrap().address();
+        assert_eq!(address.ip(), Ipv4Addr::LOCALHOST);
+    }
+
+    #[test]
+    fn a_wait_ends_whether_it_has_begun_or_not() {
+        for _ in 0..50 {
+            let socket = ListeningSocket::bind(ANY).unwrap();
+            thread::scope(|scope| {
+                scope.spawn(|| drop(socket.accept()));
+                socket.end_wait();
+            });
+        }
+    }
+}

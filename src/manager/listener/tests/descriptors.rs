@@ -1,0 +1,70 @@
+//! A process that has no descriptors left, in a process of its own.
+#![cfg(unix)]
+
+use std::env;
+use std::fs::File;
+use std::process::Command;
+
+use super::*;
+
+/// Set in the process that uses up its descriptors: other tests would lack them.
+const EXHAUSTED: &str = "BSV_P2P_TEST_EXHAUSTS_DESCRIPTORS";
+/// The test's name, by which it starts itself again.
+const TEST: &str = "manager::listener::tests::descriptors::\
+    a_lack_of_descriptors_is_told_once_and_whoever_waited_gets_in_afterwards";
+
+#[test]
+fn a_lack_of_descriptors_is_told_once_and_whoever_waited_gets_in_afterwards() {
+    if env::var_os(EXHAUSTED).is_some() {
+        return exhaust();
+    }
+    let child = Command::new("sh")
+        .args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""])
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", TEST, "--test-threads=1", "--nocapture"])
+        .env(EXHAUSTED, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
+}
+
+fn exhaust() {
+    let (listener, news) = start_at(ANY, HOUR, 8);
+    let address = started(&news);
+    let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let clients = [socket(), socket(), socket()];
+    let mut descriptors: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    for client in &clients {
+        client.connect_timeout(&address.into(), DEADLINE).unwrap();
+    }
+
+    // Where the system sets a descriptor aside before it waits, one peer still gets in.
+    let mut in_hand = Vec::new();
+    while in_hand.len() < 2 {
+        match next(&news) {
+            ListenerNews::OutOfDescriptors => break,
+            ListenerNews::Accepted { stream, .. } => in_hand.push(stream),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(in_hand.len() < 2, "two descriptors came from nowhere");
+    // Many tries, and no second word of it.
+    let quiet = news.recv_timeout(Duration::from_millis(500));
+    assert!(quiet.is_err(), "{quiet:?}");
+
+    // Room for one lets one in, and what follows is told anew.
+    descriptors.pop();
+    in_hand.push(accepted(&news).0);
+    assert!(matches!(next(&news), ListenerNews::OutOfDescriptors));
+
+    descriptors.clear();
+    while in_hand.len() < clients.len() {
+        in_hand.push(accepted(&news).0);
+    }
+    stop(listener);
+}

@@ -1,0 +1,204 @@
+//! Who is let in.
+
+use super::*;
+use crate::event::InboundRefusal;
+
+/// Peers in different groups that dial us.
+fn stranger(number: u32) -> SocketAddr {
+    SocketAddr::new(address(number).ip(), 50_000)
+}
+
+fn ask(plan: &mut Plan, from: SocketAddr, now: Now) -> (Uuid, Admission) {
+    ask_with(plan, from, |_| false, now)
+}
+
+fn ask_with(
+    plan: &mut Plan,
+    from: SocketAddr,
+    has_version: impl Fn(Uuid) -> bool,
+    now: Now,
+) -> (Uuid, Admission) {
+    let peer_id = Uuid::new_v4();
+    (peer_id, plan.on_accepted(peer_id, from, has_version, now))
+}
+
+fn places(max_connections: usize, min_outbound: usize) -> ManagerConfig {
+    let mut config = config();
+    (config.max_connections, config.min_outbound) = (max_connections, min_outbound);
+    config.target_connections = config.target_connections.min(max_connections);
+    config
+}
+
+#[test]
+fn strangers_never_get_the_places_kept_for_those_we_dial() {
+    let now = begin();
+    let mut plan = plan_of(places(20, 4), Vec::new(), now);
+    for number in 0..16 {
+        let (peer_id, admission) = ask(&mut plan, stranger(number), now);
+        assert_eq!(admission, Admission::LetIn);
+        plan.on_connected(peer_id, &info(), now);
+    }
+    assert_eq!(ask(&mut plan, stranger(16), now).1, Admission::TurnAway);
+    // Where the target is reached by strangers alone, those we want ourselves are still dialled.
+    for number in 100..110 {
+        let peer = Peer::new(address(number), PeerSource::Seed, now.wall);
+        plan.table.create(peer, now.wall).unwrap();
+    }
+    plan.look_again(now);
+    assert_eq!(dialled(&actions(&mut plan, now)).len(), 4);
+    assert_eq!(plan.links.counts().taken(), 20);
+}
+
+#[test]
+fn an_address_has_so_many_handshakes_and_so_many_connections_unless_it_is_near() {
+    let now = begin();
+    let mut plan = plan_of(config(), Vec::new(), now);
+    let from = stranger(1);
+    let first: Vec<_> = (0..4).map(|_| ask(&mut plan, from, now)).collect();
+    assert!(
+        first
+            .iter()
+            .all(|(_, admission)| *admission == Admission::LetIn)
+    );
+    let refused = Admission::Refuse(InboundRefusal::HandshakeLimit);
+    assert_eq!(ask(&mut plan, from, now).1, refused);
+    for (peer_id, _) in first {
+        plan.on_connected(peer_id, &info(), now);
+    }
+    for _ in 0..4 {
+        let (peer_id, admission) = ask(&mut plan, from, now);
+        assert_eq!(admission, Admission::LetIn);
+        plan.on_connected(peer_id, &info(), now);
+    }
+    let refused = Admission::Refuse(InboundRefusal::AddressLimit);
+    assert_eq!(ask(&mut plan, from, now).1, refused);
+    assert_eq!(ask(&mut plan, stranger(2), now).1, Admission::LetIn);
+
+    let mut config = ManagerConfig::new(Network::Regtest);
+    config.max_connections = 100;
+    let near = "127.0.0.1:1".parse().unwrap();
+    let mut plan = plan_of(config.clone(), Vec::new(), now);
+    assert!((0..60).all(|_| ask(&mut plan, near, now).1 == Admission::LetIn));
+    config.allow_private = Some(false);
+    let mut plan = plan_of(config, Vec::new(), now);
+    assert!((0..4).all(|_| ask(&mut plan, near, now).1 == Admission::LetIn));
+    let refused = Admission::Refuse(InboundRefusal::HandshakeLimit);
+    assert_eq!(ask(&mut plan, near, now).1, refused);
+}
+
+#[test]
+fn the_oldest_handshake_without_a_version_gives_way_once_it_is_half_a_second_old() {
+    let now = begin();
+    let mut config = places(100, 0);
+    config.listener.max_handshakes = 3;
+    let mut plan = plan_of(config, Vec::new(), now);
+    let (spoken, _) = ask(&mut plan, stranger(1), now);
+    let (silent, _) = ask(&mut plan, stranger(2), later(now, SECOND / 10));
+    let (younger, _) = ask(&mut plan, stranger(3), later(now, SECOND / 5));
+    let has_version = |peer_id| peer_id == spoken;
+    let soon = later(now, SECOND / 2);
+    let (_, admission) = ask_with(&mut plan, stranger(4), has_version, soon);
+    let gives_way_at = now.instant + SECOND / 10 + SECOND / 2;
+    assert_eq!(admission, Admission::Wait(Some(gives_way_at)));
+    assert_eq!(actions(&mut plan, soon), []);
+
+    let then = later(now, SECOND);
+    assert_eq!(
+        ask_with(&mut plan, stranger(4), has_version, then).1,
+        Admission::Wait(None)
+    );
+    assert_eq!(
+        ask_with(&mut plan, stranger(4), has_version, then).1,
+        Admission::Wait(None)
+    );
+    let close = (silent, DisconnectReason::OwnCapacity);
+    assert_eq!(
+        close_of(&actions(&mut plan, then)),
+        [close],
+        "one goes for one"
+    );
+    plan.on_over(silent, &DisconnectReason::OwnCapacity, then);
+    assert_eq!(
+        ask_with(&mut plan, stranger(4), has_version, then).1,
+        Admission::LetIn
+    );
+    assert!(plan.links.get(younger).is_some());
+
+    // Those that have said who they are have until the end of their handshake.
+    let (_, admission) = ask_with(&mut plan, stranger(5), |_| true, then);
+    assert!(matches!(admission, Admission::Wait(Some(_))));
+    assert_eq!(actions(&mut plan, then), []);
+}
+
+#[test]
+fn without_room_some_are_told_so_politely_and_the_others_are_closed() {
+    let now = begin();
+    let mut config = places(1, 0);
+    config.listener.max_turned_away = 2;
+    let mut plan = plan_of(config, Vec::new(), now);
+    let (first, _) = ask(&mut plan, stranger(1), now);
+    plan.on_connected(first, &info(), now);
+    let (told, admission) = ask(&mut plan, stranger(2), now);
+    assert_eq!(admission, Admission::TurnAway);
+    assert_eq!(ask(&mut plan, stranger(3), now).1, Admission::TurnAway);
+    let refused = Admission::Refuse(InboundRefusal::Capacity);
+    assert_eq!(ask(&mut plan, stranger(4), now).1, refused);
+    plan.on_over(told, &DisconnectReason::OwnCapacity, now);
+    assert_eq!(ask(&mut plan, stranger(5), now).1, Admission::TurnAway);
+    assert_eq!(plan.links.counts().taken(), 1);
+}
+
+#[test]
+fn the_newest_of_the_most_crowded_group_gives_way_if_that_is_wanted() {
+    let now = begin();
+    let mut config = places(5, 0);
+    config.listener.evict = true;
+    let mut plan = plan_of(config, Vec::new(), now);
+    let mut crowd = Vec::new();
+    for (number, text) in [
+        "8.8.1.1:1",
+        "8.8.2.2:1",
+        "8.8.3.3:1",
+        "9.9.1.1:1",
+        "9.9.2.2:1",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let at = later(now, SECOND * number as u32);
+        let (peer_id, admission) = ask(&mut plan, text.parse().unwrap(), at);
+        assert_eq!(admission, Admission::LetIn);
+        plan.on_connected(peer_id, &info(), at);
+        crowd.push(peer_id);
+    }
+    let at = later(now, 10 * SECOND);
+    // One of the crowd itself is no better than those who are there.
+    assert_eq!(
+        ask(&mut plan, "8.8.4.4:1".parse().unwrap(), at).1,
+        Admission::TurnAway
+    );
+    assert_eq!(ask(&mut plan, stranger(1), at).1, Admission::Wait(None));
+    let close = (crowd[2], DisconnectReason::OwnCapacity);
+    assert_eq!(close_of(&actions(&mut plan, at)), [close]);
+    plan.on_over(crowd[2], &DisconnectReason::OwnCapacity, at);
+    assert_eq!(ask(&mut plan, stranger(1), at).1, Admission::LetIn);
+}
+
+#[test]
+fn the_more_handshakes_are_silent_the_sooner_the_oldest_gives_way() {
+    for (silent, millis) in [(1, 500), (8, 500), (16, 125), (20, 80), (64, 25), (500, 25)] {
+        let now = begin();
+        let mut config = places(1_000, 0);
+        config.listener.max_handshakes = silent;
+        let mut plan = plan_of(config, Vec::new(), now);
+        for number in 0..silent {
+            ask(&mut plan, stranger(number as _), now);
+        }
+        let gives_way_at = now.instant + std::time::Duration::from_millis(millis);
+        assert_eq!(
+            ask(&mut plan, stranger(silent as _), now).1,
+            Admission::Wait(Some(gives_way_at)),
+            "{silent} are silent"
+        );
+    }
+}

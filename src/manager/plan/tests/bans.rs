@@ -1,0 +1,138 @@
+//! Who is banned, and what follows.
+
+use super::*;
+use crate::peers::{BanReason, Subnet};
+
+const BAD: DisconnectReason = DisconnectReason::Misbehaved { score: 100 };
+
+fn subnet(text: &str) -> Subnet {
+    text.parse().unwrap()
+}
+
+fn let_in(plan: &mut Plan, address: SocketAddr, now: Now) -> Uuid {
+    let peer_id = Uuid::new_v4();
+    let admission = plan.on_accepted(peer_id, address, |_| false, now);
+    assert_eq!(admission, Admission::LetIn);
+    plan.on_connected(peer_id, &info(), now);
+    peer_id
+}
+
+#[test]
+fn misbehaviour_bans_for_a_day_and_closes_what_else_the_ban_covers() {
+    let now = begin();
+    let mut plan = plan_of(config(), Vec::new(), now);
+    let [one, other] = ["[2a00:1450:1:2::1]:1", "[2a00:1450:1:2::2]:2"]
+        .map(|text| let_in(&mut plan, text.parse().unwrap(), now));
+    let elsewhere = let_in(&mut plan, "[2a00:1450:1:3::1]:1".parse().unwrap(), now);
+    plan.on_over(one, &BAD, now);
+    let done = actions(&mut plan, now);
+    let [Action::Tell(event), Action::Close { peer_id, reason }] = &done[..] else {
+        panic!("{done:?}");
+    };
+    let ControlEvent::PeerBanned {
+        peer_id: for_whom,
+        ban,
+    } = &**event
+    else {
+        panic!("{event}");
+    };
+    assert_eq!(
+        (*for_whom, ban.subnet),
+        (Some(one), subnet("2a00:1450:1:2::/64"))
+    );
+    assert_eq!(ban.until, Some(now.wall + DAY));
+    assert_eq!(
+        (*peer_id, reason),
+        (other, &DisconnectReason::AddressBanned)
+    );
+    plan.on_over(other, &DisconnectReason::AddressBanned, now);
+    assert!(plan.links.get(elsewhere).is_some());
+    let again: SocketAddr = "[2a00:1450:1:2::3]:1".parse().unwrap();
+    let refused = plan.on_accepted(Uuid::new_v4(), again, |_| false, now);
+    let reason = BanReason::Misbehaved { score: 100 };
+    assert_eq!(
+        refused,
+        Admission::Refuse(crate::event::InboundRefusal::Banned(reason))
+    );
+    let after = later(now, DAY);
+    let admission = plan.on_accepted(Uuid::new_v4(), again, |_| false, after);
+    assert_eq!(admission, Admission::LetIn);
+}
+
+#[test]
+fn a_banned_candidate_is_dialled_again_when_its_ban_is_over() {
+    let now = begin();
+    let mut plan = plan_of(config(), known(0..1, now), now);
+    let peer_id = peer_at(&plan, address(0)).id;
+    actions(&mut plan, now);
+    plan.on_over(peer_id, &DisconnectReason::WrongChain, now);
+    let peer = plan.table().get(peer_id).unwrap();
+    assert_eq!(peer.status, PeerStatus::Banned(BanReason::WrongChain));
+    assert_eq!(peer.banned_until, Some(now.wall + DAY));
+    assert_eq!(dialled(&actions(&mut plan, later(now, DAY - SECOND))), []);
+    assert_eq!(dialled(&actions(&mut plan, later(now, DAY))), [address(0)]);
+}
+
+#[test]
+fn those_on_the_whitelist_those_named_and_near_ones_on_regtest_are_not_banned() {
+    let now = begin();
+    let mut config = config();
+    config.whitelist = vec![subnet("8.0.0.0/8")];
+    let mut plan = plan_of(config, Vec::new(), now);
+    let trusted = let_in(&mut plan, "8.1.1.1:1".parse().unwrap(), now);
+    plan.on_over(trusted, &BAD, now);
+    assert!(plan.bans.read().is_empty());
+
+    let named = plan.connect("9.1.1.1:1".parse().unwrap(), now).unwrap();
+    plan.on_over(named, &BAD, now);
+    assert!(plan.bans.read().is_empty());
+    assert_eq!(
+        plan.table().get(named).unwrap().status,
+        PeerStatus::Inaccessible
+    );
+
+    let mut plan = plan_of(ManagerConfig::new(Network::Regtest), Vec::new(), now);
+    let near = let_in(&mut plan, "127.0.0.1:1".parse().unwrap(), now);
+    plan.on_over(near, &BAD, now);
+    assert!(plan.bans.read().is_empty());
+    let far = let_in(&mut plan, "9.9.9.9:1".parse().unwrap(), now);
+    plan.on_over(far, &BAD, now);
+    assert_eq!(plan.bans.read().len(), 1);
+}
+
+#[test]
+fn a_ban_by_hand_closes_what_it_covers_but_not_the_whitelist_and_is_undone_by_lifting_it() {
+    let now = begin();
+    let mut config = config();
+    config.whitelist = vec![subnet("9.0.0.1")];
+    let mut peers = known(0..1, now);
+    peers[0].ip_address = "9.0.0.9".parse().unwrap();
+    let known_id = peers[0].id;
+    let mut plan = plan_of(config, peers, now);
+    actions(&mut plan, now);
+    let covered = let_in(&mut plan, "9.0.0.2:1".parse().unwrap(), now);
+    let trusted = let_in(&mut plan, "9.0.0.1:1".parse().unwrap(), now);
+    plan.ban(subnet("9.0.0.0/24"), None, now).unwrap();
+    let mut closed = close_of(&actions(&mut plan, now));
+    closed.sort_by_key(|(peer_id, _)| *peer_id);
+    let mut expected = [covered, known_id].map(|id| (id, DisconnectReason::AddressBanned));
+    expected.sort_by_key(|(peer_id, _)| *peer_id);
+    assert_eq!(closed, expected);
+    assert!(plan.links.get(trusted).is_some());
+    plan.on_over(known_id, &DisconnectReason::AddressBanned, now);
+    assert_eq!(dialled(&actions(&mut plan, later(now, 30 * DAY))), []);
+    assert_eq!(
+        plan.connect("9.0.0.9:8333".parse().unwrap(), now)
+            .map_err(|error| match error {
+                NotDialled::Banned(ban) => ban.reason,
+                other => panic!("{other:?}"),
+            }),
+        Err(BanReason::Manual)
+    );
+    assert_eq!(plan.unban(subnet("9.0.0.0/24"), now).len(), 1);
+    assert_eq!(
+        plan.table().get(known_id).unwrap().status,
+        PeerStatus::Unknown
+    );
+    assert_eq!(dialled(&actions(&mut plan, now)).len(), 1);
+}

@@ -1,0 +1,105 @@
+//! The plan under a clock of its own.
+
+mod admission;
+mod bans;
+mod dialling;
+mod simulation;
+mod world;
+
+use std::net::SocketAddr;
+
+use super::*;
+use crate::network::Network;
+use crate::peers::PeerStatus;
+use crate::session::Direction;
+use crate::wire::{Services, WireString};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A moment on both clocks, long after the beginning of either.
+fn begin() -> Now {
+    Now {
+        instant: Instant::now() + 40 * 365 * DAY,
+        wall: std::time::SystemTime::UNIX_EPOCH + 56 * 365 * DAY,
+    }
+}
+
+fn later(now: Now, by: Duration) -> Now {
+    Now {
+        instant: now.instant + by,
+        wall: now.wall + by,
+    }
+}
+
+/// Numbers that are the same in each run.
+fn random(mut state: u64) -> Random {
+    Box::new(move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        state >> 16
+    })
+}
+
+fn config() -> ManagerConfig {
+    ManagerConfig::new(Network::Mainnet)
+}
+
+fn plan_of(config: ManagerConfig, known: Vec<Peer>, now: Now) -> Plan {
+    let mut bans = BanList::new(config.bans.clone());
+    bans.set_whitelist(config.whitelist.iter().copied());
+    let bans = Arc::new(RwLock::new(bans));
+    Plan::new(Arc::new(config), bans, known, random(1), now)
+}
+
+/// The address with this number, each in a group of its own.
+fn address(number: u32) -> SocketAddr {
+    let [high, low] = u16::try_from(number + 256 * 8).unwrap().to_be_bytes();
+    SocketAddr::from(([high, low, 7, 7], 8333))
+}
+
+fn known(numbers: std::ops::Range<u32>, now: Now) -> Vec<Peer> {
+    let peer = |number| Peer::new(address(number), PeerSource::Seed, now.wall);
+    numbers.map(peer).collect()
+}
+
+fn info() -> PeerInfo {
+    PeerInfo {
+        version: 70016,
+        services: Services::NETWORK,
+        timestamp: 0,
+        user_agent: WireString::from("/Bitcoin SV:1.2.2/"),
+        start_height: 1,
+        relay: true,
+        association_id: None,
+    }
+}
+
+/// Does what is due, and returns what is to be done.
+fn actions(plan: &mut Plan, now: Now) -> Vec<Action> {
+    plan.on_timeout(now);
+    std::iter::from_fn(|| plan.poll_action()).collect()
+}
+
+/// Whom the actions dial.
+fn dialled(actions: &[Action]) -> Vec<SocketAddr> {
+    let dialled = actions.iter().filter_map(|action| match action {
+        Action::Dial { address, .. } => Some(*address),
+        _ => None,
+    });
+    dialled.collect()
+}
+
+fn peer_at(plan: &Plan, address: SocketAddr) -> Peer {
+    plan.table().find(address).unwrap().clone()
+}
+
+fn close_of(actions: &[Action]) -> Vec<(Uuid, DisconnectReason)> {
+    let closed = actions.iter().filter_map(|action| match action {
+        Action::Close { peer_id, reason } => Some((*peer_id, reason.clone())),
+        _ => None,
+    });
+    closed.collect()
+}

@@ -1,0 +1,253 @@
+//! Peers that want to cost us much: none costs more than a few MiB, a good peer is answered meanwhile, and all is given back.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::thread::{self, Scope};
+use std::time::{Duration, Instant};
+
+use bsv_p2p::wire::{
+    Addr, BlockHeader, GetData, Headers, Inv, Inventory, Message, NetworkAddress, Ping, Services,
+    TimestampedAddress, Txid,
+};
+use bsv_p2p::{ManagerConfig, Network};
+
+use crate::harness::*;
+use crate::raw_peer::{RawPeer, frame, header_claiming};
+use crate::served::Served;
+
+/// How long a good peer may have to wait.
+const SOON: Duration = Duration::from_secs(1);
+const MIB: usize = 1024 * 1024;
+/// What is left of memory when everybody has gone: what the allocator keeps in pieces.
+const LEFT_KIB: u64 = 6 * 1024;
+
+fn connected(address: SocketAddr) -> RawPeer {
+    let mut peer = RawPeer::dial(address);
+    peer.shake_hands();
+    peer
+}
+
+/// Lets a good peer ping for as long as the attack goes on. None of its pongs comes late.
+fn with_a_good_peer<T>(address: SocketAddr, attack: impl FnOnce() -> T + Send) -> T
+where
+    T: Send,
+{
+    let mut good = connected(address);
+    thread::scope(|scope: &Scope<'_, '_>| {
+        let attack = scope.spawn(attack);
+        let mut nonce = 0;
+        loop {
+            let is_last = attack.is_finished();
+            nonce += 1;
+            let began = Instant::now();
+            good.ping(nonce);
+            assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+            if is_last {
+                break;
+            }
+            thread::park_timeout(Duration::from_millis(5));
+        }
+        attack.join().unwrap()
+    })
+}
+
+/// Writes as much as the other side lets it, at most `len` bytes. Returns how much that was.
+fn write_up_to(peer: &RawPeer, bytes: &[u8], len: usize) -> usize {
+    let mut written = 0;
+    while written < len {
+        match peer.tcp().write(bytes) {
+            Ok(some) => written += some,
+            Err(_) => break,
+        }
+    }
+    written
+}
+
+/// Each is as large as a peer may make it.
+fn large_messages() -> Vec<u8> {
+    let txid = |number: u32| {
+        let mut hash = [7; 32];
+        hash[..4].copy_from_slice(&number.to_le_bytes());
+        Inventory::Tx(Txid(hash))
+    };
+    let inventory: Vec<_> = (0..50_000).map(txid).collect();
+    let genesis = BlockHeader::genesis(Network::Regtest);
+    let mut headers = vec![genesis];
+    while headers.len() < 2_000 {
+        let mut next = genesis;
+        next.previous = headers[headers.len() - 1].hash();
+        headers.push(next);
+    }
+    let address = NetworkAddress::new(Services::NETWORK, "192.0.2.1:8333".parse().unwrap());
+    let addresses = vec![
+        TimestampedAddress {
+            time: 1_700_000_000,
+            address
+        };
+        1_000
+    ];
+    let messages: [Message; 4] = [
+        Inv::from(inventory.clone()).into(),
+        GetData::from(inventory).into(),
+        Headers { headers }.into(),
+        Addr { addresses }.into(),
+    ];
+    messages.iter().flat_map(frame).collect()
+}
+
+#[test]
+fn ten_busy_peers_cost_a_few_mib_each() {
+    let mut served = Served::start(&listening());
+    let address = served.address;
+    let bytes = large_messages();
+    let sent = with_a_good_peer(address, || {
+        let until = Instant::now() + Duration::from_secs(2);
+        thread::scope(|scope| {
+            let busy = [(); 10].map(|()| {
+                scope.spawn(|| {
+                    let peer = connected(address);
+                    let mut sent = 0;
+                    while Instant::now() < until {
+                        sent += write_up_to(&peer, &bytes, bytes.len());
+                    }
+                    sent
+                })
+            });
+            busy.map(|one| one.join().unwrap()).iter().sum::<usize>()
+        })
+    });
+    assert!(sent > 100 * MIB, "only {} MiB were sent", sent / MIB);
+    assert!(served.grown_kib() < 40 * 1024, "{:?}", served.most());
+    served.expect_all_given_back(LEFT_KIB);
+    served.finish();
+}
+
+fn is_dropped_as_a_slow_reader(question: &Message) {
+    let mut served = Served::start(&listening());
+    let address = served.address;
+    let bytes = frame(question).repeat(2_000);
+    with_a_good_peer(address, || {
+        let peer = connected(address);
+        // It ends by being cut off.
+        let sent = write_up_to(&peer, &bytes, 512 * MIB);
+        assert!(sent < 512 * MIB, "nobody has stopped it");
+    });
+    until("it is dropped", || {
+        let ends = served.ends();
+        ends.iter().any(|end| end.starts_with("SlowReader"))
+    });
+    assert!(served.grown_kib() < 8 * 1024, "{:?}", served.most());
+    served.expect_all_given_back(LEFT_KIB);
+    served.finish();
+}
+
+#[test]
+fn a_peer_that_pings_and_never_reads_is_dropped() {
+    is_dropped_as_a_slow_reader(&Ping::new(7).into());
+}
+
+#[test]
+fn a_block_that_nobody_asked_for_is_not_held() {
+    const LEN: usize = 256 * MIB;
+    let mut served = Served::start(&listening());
+    let address = served.address;
+    let piece = vec![0x55; 256 * 1024];
+    with_a_good_peer(address, || {
+        let mut peer = connected(address);
+        peer.send_bytes(&header_claiming("block", LEN as u32));
+        assert_eq!(write_up_to(&peer, &piece, LEN), LEN);
+        // It has been read past.
+        peer.ping(1);
+    });
+    assert!(served.grown_kib() < 4 * 1024, "{:?}", served.most());
+    // A stranger does not get so far.
+    with_a_good_peer(address, || {
+        let stranger = RawPeer::dial(address);
+        stranger.send_bytes(&header_claiming("block", LEN as u32));
+        let sent = write_up_to(&stranger, &piece, LEN);
+        assert!(sent < 16 * MIB, "{sent} bytes were taken");
+    });
+    until("it is dropped", || {
+        let ends = served.ends();
+        ends.iter().any(|end| end.starts_with("FrameTooLong"))
+    });
+    assert!(served.grown_kib() < 4 * 1024, "{:?}", served.most());
+    served.expect_all_given_back(LEFT_KIB);
+    served.finish();
+}
+
+/// There is room for all of them.
+fn roomy() -> ManagerConfig {
+    let mut config = listening();
+    config.max_connections = 100;
+    config.listener.handshake_timeout = Duration::from_secs(2);
+    config
+}
+
+#[test]
+fn sixty_strangers_cannot_park_large_frames_and_small_ones_not_for_long() {
+    let mut served = Served::start(&roomy());
+    let address = served.address;
+    let large = [
+        header_claiming("version", 1_900_000),
+        vec![0; 1_900_000 - 1],
+    ]
+    .concat();
+    let small = [
+        header_claiming("version", 64 * 1024),
+        vec![0; 64 * 1024 - 1],
+    ]
+    .concat();
+    with_a_good_peer(address, || {
+        for _ in 0..60 {
+            let stranger = RawPeer::dial(address);
+            let _ = stranger.tcp().write_all(&large);
+            stranger.read_to_end();
+        }
+    });
+    assert!(served.grown_kib() < 4 * 1024, "{:?}", served.most());
+    with_a_good_peer(address, || {
+        let strangers: Vec<_> = (0..60).map(|_| RawPeer::dial(address)).collect();
+        let began = Instant::now();
+        strangers.iter().for_each(|one| one.send_bytes(&small));
+        strangers.iter().for_each(|one| drop(one.read_to_end()));
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(4), "{took:?}");
+    });
+    assert!(served.grown_kib() < 16 * 1024, "{:?}", served.most());
+    let mut ends = Vec::new();
+    until("all ends are told", || {
+        ends = served.ends();
+        ends.len() == 122
+    });
+    let of_kind = |kind| ends.iter().filter(|end| end.starts_with(kind)).count();
+    assert_eq!(of_kind("FrameTooLong"), 60);
+    assert_eq!(of_kind("HandshakeTimedOut"), 60);
+    served.expect_all_given_back(LEFT_KIB);
+    served.finish();
+}
+
+#[test]
+fn wrong_magic_is_noticed_after_four_bytes() {
+    let mut served = Served::start(&roomy());
+    for _ in 0..20 {
+        let stranger = RawPeer::dial(served.address);
+        let began = Instant::now();
+        stranger.send_bytes(&Network::Mainnet.magic().0);
+        assert!(stranger.read_to_end().is_empty());
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    }
+    let mut peer = connected(served.address);
+    let began = Instant::now();
+    peer.send_bytes(&Network::Mainnet.magic().0);
+    peer.rest();
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    let mut ends = Vec::new();
+    until("all ends are told", || {
+        ends = served.ends();
+        ends.len() == 21
+    });
+    assert!(ends.iter().all(|end| end.starts_with("WrongMagic")));
+    served.expect_all_given_back(LEFT_KIB);
+    served.finish();
+}

@@ -1,0 +1,234 @@
+//! Many peers that dial us: those who speak and those who do not, from one address and from many.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use bsv_p2p::event::{ControlEvent, InboundRefusal};
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::peers::{InMemoryPeerStore, Peer, PeerSource, PeerStore};
+use bsv_p2p::session::Direction;
+use bsv_p2p::wire::{Message, Ping, Pong};
+use bsv_p2p::{Manager, ManagerConfig};
+use std::sync::Arc;
+use std::thread;
+use std::time::SystemTime;
+
+use crate::harness::*;
+use crate::raw_peer::{RawPeer, frame};
+
+/// Each address of this machine is limited like any other.
+fn strict() -> ManagerConfig {
+    let mut config = listening();
+    config.allow_private = Some(false);
+    config
+}
+
+fn handshake_of(address: SocketAddr) -> impl FnMut(&ControlEvent) -> Option<()> {
+    move |event| match event {
+        ControlEvent::HandshakeComplete { address: who, .. } if *who == address => Some(()),
+        _ => None,
+    }
+}
+
+fn refusal(event: &ControlEvent) -> Option<(IpAddr, InboundRefusal)> {
+    match event {
+        ControlEvent::InboundConnectionRejected { address, reason } => {
+            Some((address.ip(), *reason))
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn an_address_may_have_so_many_handshakes_at_once_and_others_are_not_kept_from_theirs() {
+    let manager = manager(strict());
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events);
+    let from = Ipv4Addr::new(127, 0, 0, 2);
+    let silent = [(); 4].map(|()| dial_from(from, address));
+    let fifth = dial_from(from, address);
+    assert!(fifth.read_to_end().is_empty());
+    let refused = wait_for(&events, refusal);
+    assert_eq!(refused, (from.into(), InboundRefusal::HandshakeLimit));
+    dial_from([127, 0, 0, 3], address).shake_hands();
+    drop(silent);
+    until("the silent ones have gone", || {
+        manager.metrics().slots_taken <= 1
+    });
+    dial_from(from, address).shake_hands();
+}
+
+#[test]
+fn an_address_may_have_so_many_connections_and_others_are_not_kept_from_theirs() {
+    let manager = manager(strict());
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events);
+    let from = Ipv4Addr::new(127, 0, 0, 2);
+    let mut kept: Vec<_> = (1..=8)
+        .map(|count| {
+            let mut peer = dial_from(from, address);
+            peer.shake_hands();
+            manager.wait_for_peers(count, LIMIT).unwrap();
+            peer
+        })
+        .collect();
+    assert!(dial_from(from, address).read_to_end().is_empty());
+    let refused = wait_for(&events, refusal);
+    assert_eq!(refused, (from.into(), InboundRefusal::AddressLimit));
+    dial_from([127, 0, 0, 3], address).shake_hands();
+    kept.pop();
+    until("one has gone", || manager.metrics().slots_taken == 8 - 1);
+    dial_from(from, address).shake_hands();
+}
+
+#[test]
+fn the_handshake_that_is_silent_for_longest_gives_way_after_half_a_second() {
+    let mut config = strict();
+    config.max_connections = 3;
+    let manager = manager(config);
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events);
+    let began = Instant::now();
+    let silent = [2, 3, 4].map(|last| {
+        let peer = dial_from([127, 0, 0, last], address);
+        wait_for(&events, |event| match event {
+            ControlEvent::InboundConnectionAccepted { .. } => Some(()),
+            _ => None,
+        });
+        peer
+    });
+    let mut good = dial_from([127, 0, 0, 5], address);
+    good.shake_hands();
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(500), "{took:?}");
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+    assert!(
+        silent[0].read_to_end().is_empty(),
+        "the first has given way"
+    );
+    let who = wait_for(&events, |event| match event {
+        ControlEvent::ConnectionRejectedCapacity { address, .. } => Some(*address),
+        _ => None,
+    });
+    assert_eq!(who, silent[0].tcp().local_addr().unwrap());
+    assert!(silent[0].read_to_end().is_empty());
+    assert_eq!(manager.metrics().slots_taken, 3, "the others stay");
+}
+
+#[test]
+fn with_eviction_the_newest_of_the_most_crowded_group_makes_room_for_a_newcomer_of_another() {
+    let mut config = strict();
+    config.max_connections = 4;
+    config.listener.evict = true;
+    let manager = manager(config);
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events);
+    let connect = |from: [u8; 4]| {
+        let mut peer = dial_from(from, address);
+        peer.shake_hands();
+        let local = peer.tcp().local_addr().unwrap();
+        wait_for(&events, handshake_of(local));
+        peer
+    };
+    let _other = connect([127, 2, 0, 1]);
+    let _first = connect([127, 1, 0, 1]);
+    let _second = connect([127, 1, 0, 2]);
+    let mut third = connect([127, 1, 0, 3]);
+    let _newcomer = connect([127, 3, 0, 1]);
+    third.rest();
+    until("one has gone for one", || manager.connected() == 4);
+    // Whoever would make a group as crowded as the fullest gets nobody's place.
+    let mut refused = dial_from([127, 3, 0, 2], address);
+    refused.send(crate::raw_peer::version());
+    refused.send(Message::Verack);
+    refused.send(crate::raw_peer::protoconf());
+    assert!(matches!(refused.expect("reject"), Message::Reject(_)));
+    assert_eq!(manager.connected(), 4);
+}
+
+#[test]
+fn a_hundred_strangers_that_come_first_leave_the_places_kept_for_peers_that_we_dial() {
+    let peers = [(); 4].map(|()| LocalNode::start().unwrap().address());
+    let store = InMemoryPeerStore::new(100);
+    for address in peers {
+        let peer = Peer::new(address, PeerSource::Seed, SystemTime::now());
+        store.create(peer, SystemTime::now()).unwrap();
+    }
+    let mut config = listening();
+    config.target_connections = 8;
+    config.max_connections = 12;
+    config.restarts.max_retries = None;
+    let manager = Manager::with_store(config, Arc::new(store)).unwrap();
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events);
+    // Half of them never speak, and nobody is there yet whom we could dial.
+    let mut strangers = Vec::new();
+    let mut most = 0;
+    for number in 0..100 {
+        let peer = RawPeer::dial(address);
+        if number % 2 == 0 {
+            peer.send(crate::raw_peer::version());
+            peer.send(Message::Verack);
+            peer.send(crate::raw_peer::protoconf());
+        }
+        strangers.push(peer);
+        most = most.max(manager.metrics().slots_taken);
+    }
+    until("the strangers have all places but ours", || {
+        most = most.max(manager.metrics().slots_taken);
+        manager.connected() == 8
+    });
+    let nodes =
+        peers.map(|address| LocalNode::start_at(address, LocalNode::default_config()).unwrap());
+    let mut dialled = HashSet::new();
+    wait_for(&events, |event| {
+        if let ControlEvent::HandshakeComplete { address, .. } = event
+            && peers.contains(address)
+        {
+            dialled.insert(*address);
+        }
+        most = most.max(manager.metrics().slots_taken);
+        (dialled.len() == 4).then_some(())
+    });
+    assert!(most <= 12, "{most} places were taken");
+    manager.wait_for_peers(12, LIMIT).unwrap();
+    let connections = manager.connections();
+    let outbound = connections
+        .iter()
+        .filter(|one| one.direction == Direction::Outbound);
+    assert_eq!(outbound.count(), 4);
+    drop(nodes);
+}
+
+#[test]
+fn twenty_thousand_pings_are_answered_in_order() {
+    const PINGS: u64 = 20_000;
+    let manager = manager(listening());
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let mut peer = RawPeer::dial(started(&events));
+    peer.shake_hands();
+    let writer = peer.another_holder();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let pings = (0..PINGS).flat_map(|nonce| frame(&Ping::new(nonce).into()));
+            std::io::Write::write_all(&mut &writer, &pings.collect::<Vec<_>>()).unwrap();
+        });
+        let mut answered = 0;
+        while answered < PINGS {
+            match peer.next_message() {
+                Message::Pong(Pong { nonce: Some(nonce) }) => {
+                    assert_eq!(nonce, answered);
+                    answered += 1;
+                }
+                other => assert!(!matches!(other, Message::Reject(_)), "{other:?}"),
+            }
+        }
+    });
+}
