@@ -51,8 +51,12 @@
 //! [`ManagerConfig`], for [`peers`] and bans, and for what is told of connections. A configuration that is read may leave fields out, which then have their defaults; durations are
 //! numbers of seconds. What it says is checked by [`ConnectionConfig::validate`], as always.
 //!
-//! Logs go through the crate `log`, with key-values: errors and warnings, the life of connections at `info`, the protocol at `debug`,
-//! contents at `trace`. [`LogLevel`] is a limit for each owner of connections.
+//! # Logs
+//!
+//! They go through the crate `log`: what failed here at `error` and `warn`, the life of connections at `info`, the protocol and the names of
+//! messages at `debug`, what is in them at `trace`. Records have the key-values `peer_id`, `peer_address`, `direction`, `state`, `network`
+//! and `error`, where there are such. Whatever a peer sends is escaped: a record is one line of printable ASCII, as far as peers
+//! have a say in it. [`LogLevel`] is a limit for each owner of connections.
 
 pub mod connection;
 mod error;

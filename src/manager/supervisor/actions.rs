@@ -34,11 +34,14 @@ impl Supervisor {
     pub(super) fn tell(&mut self, event: ControlEvent) {
         if let ControlEvent::PeerBanned { peer_id, ban } = &event {
             count(&self.shared.counters.banned);
+            let peer = peer_id.map(|peer_id| peer_id.to_string());
             record!(
                 self.shared.log_level,
                 Warn,
-                peer_id:? = peer_id,
-                network:% = self.shared.config().network();
+                peer_id = peer.as_deref(),
+                peer_address:% = ban.subnet,
+                network:% = self.shared.config().network(),
+                error:% = ban.reason;
                 "{ban}"
             );
         }
@@ -88,9 +91,10 @@ impl Supervisor {
                 Error,
                 peer_id:% = peer_id,
                 peer_address:% = address,
+                direction:% = Direction::Outbound,
                 network:% = self.shared.config().network(),
                 error:% = error;
-                "{address} cannot be dialled: {error}"
+                "{address}: cannot be dialled: {error}"
             );
             self.never_began(peer_id, DisconnectReason::Bug);
         }

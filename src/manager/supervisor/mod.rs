@@ -111,6 +111,7 @@ impl Supervisor {
 
     /// Runs until the program wants it to stop. Returns how that went.
     pub(super) fn run(mut self) -> End {
+        self.record_life("the manager has started");
         self.listen();
         while self.stop_by.is_none() {
             let now = Now::read();
@@ -122,8 +123,19 @@ impl Supervisor {
             self.wait(now);
         }
         self.stop();
+        self.record_life("the manager has stopped");
         self.announcer.finish();
         self.end
+    }
+
+    /// Writes a record about the manager itself.
+    fn record_life(&self, what: &str) {
+        record!(
+            self.shared.log_level,
+            Info,
+            network:% = self.shared.config().network();
+            "{what}"
+        );
     }
 
     /// Waits until something happens or is due, and takes it in.
@@ -233,6 +245,7 @@ impl Supervisor {
             let _ = handle.update_config(connection);
         }
         self.plan.update_config(config.clone(), Now::read());
+        self.record_life("another configuration holds from now on");
         let listens_elsewhere = config.listen_address() != before.listen_address();
         if listens_elsewhere || config.listener.bind_retry != before.listener.bind_retry {
             self.listen();

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::Supervisor;
+use crate::log_level::record;
 use crate::manager::store_thread::FinishError;
 use crate::session::DisconnectReason;
 
@@ -52,6 +53,15 @@ impl Supervisor {
         }
         while let Ok(error) = self.store_failures.try_recv() {
             self.on_store_failure(error);
+        }
+        if !self.end.left.is_empty() {
+            record!(
+                self.shared.log_level,
+                Warn,
+                network:% = self.shared.config().network();
+                "not ended in time: {}",
+                self.end.left.join(", ")
+            );
         }
     }
 
