@@ -148,7 +148,7 @@ pub enum Error {
     #[error("the manager does not run")]
     NotRunning,
     /// Not everything had ended when the time for it was over.
-    #[error("the shutdown took longer than {after:?}: {left}")]
+    #[error("the shutdown took longer than {after:?}; what had not ended: {left}")]
     ShutdownTimedOut {
         /// How long was waited.
         after: Duration,

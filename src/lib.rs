@@ -31,6 +31,7 @@
 //! | [`session`] | one peer's protocol as a pure state machine: handshake, keepalive, limits, misbehaviour |
 //! | [`peers`] | what is known of peers: addresses, status, bans, and a [`PeerStore`](peers::PeerStore) with a file that is always whole |
 //! | [`connection`] | one peer's socket: [`Connection`] in the caller's thread, [`PeerConnectionActor`](connection::PeerConnectionActor) with a thread of its own, [`Supervisor`](connection::Supervisor) for connections that shall come back |
+//! | [`manager`] | many peers: [`Manager`] dials, lets in, keeps, remembers and bans them, as [`ManagerConfig`] wants |
 //! | [`local_node`] | a regtest node in the process, for tests and examples |
 //!
 //! [`network`], [`event`] and the errors of this page serve all of them.
@@ -46,11 +47,16 @@
 //!
 //! # Features
 //!
-//! `serde`, off by default: `Serialize` and `Deserialize` for what the [wire](wire#serde) carries, for [`ConnectionConfig`],
-//! for [`peers`] and bans, and for what is told of connections. A configuration that is read may leave fields out, which then have their defaults; durations are
+//! `serde`, off by default: `Serialize` and `Deserialize` for what the [wire](wire#serde) carries, for [`ConnectionConfig`] and
+//! [`ManagerConfig`], for [`peers`] and bans, and for what is told of connections. A configuration that is read may leave fields out, which then have their defaults; durations are
 //! numbers of seconds. What it says is checked by [`ConnectionConfig::validate`], as always.
 //!
-//! Logs go through the crate `log`: the life of connections at `info`, protocol details at `debug`.
+//! # Logs
+//!
+//! They go through the crate `log`: what failed here at `error` and `warn`, the life of connections at `info`, the protocol and the names of
+//! messages at `debug`, what is in them at `trace`. Records have the key-values `peer_id`, `peer_address`, `direction`, `state`, `network`
+//! and `error`, where there are such. Whatever a peer sends is escaped: a record is one line of printable ASCII, as far as peers
+//! have a say in it. [`LogLevel`] is a limit for each owner of connections.
 
 pub mod connection;
 mod error;

@@ -5,6 +5,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// The block 000000000000000001d956714215d96ffc00e0afda4cd0a96c96f8d802b1662b.
+const MAINNET_FIRST_OWN_BLOCK: [u8; 32] = [
+    0x2b, 0x66, 0xb1, 0x02, 0xd8, 0xf8, 0x96, 0x6c, 0xa9, 0xd0, 0x4c, 0xda, 0xaf, 0xe0, 0x00, 0xfc,
+    0x6f, 0xd9, 0x15, 0x42, 0x71, 0x56, 0xd9, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+];
+
 /// One of the four public Bitcoin SV networks.
 ///
 /// ```
@@ -81,6 +87,17 @@ impl Network {
             ],
             Network::Stn => &["stn-seed.bitcoinsv.io", "stn-seed.bitcoinseed.directory"],
             Network::Regtest => &[],
+        }
+    }
+
+    /// The hash of the first block that no other chain has, in the order in which it is sent, for networks that share their history with
+    /// others: that of mainnet at height 556,767.
+    ///
+    /// Source: the licence of Bitcoin SV node 1.2.2 (`LICENSE`), which defines the chain by this block.
+    pub const fn first_own_block(self) -> Option<[u8; 32]> {
+        match self {
+            Network::Mainnet => Some(MAINNET_FIRST_OWN_BLOCK),
+            Network::Testnet | Network::Stn | Network::Regtest => None,
         }
     }
 

@@ -1,14 +1,22 @@
 //! Shows what peers say: handshakes, announcements, blocks, and a summary at the end.
 
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use bsv_p2p::Network;
-use bsv_p2p::connection::EventBus;
 use bsv_p2p::event::Event;
+use bsv_p2p::peers::InMemoryPeerStore;
+use bsv_p2p::{Manager, ManagerConfig, Network};
 use clap::Parser;
-use crossbeam_channel::{at, bounded, never, select};
+use crossbeam_channel::select;
 
+#[path = "../shared/events.rs"]
+mod events;
+#[path = "../shared/lasting.rs"]
+mod lasting;
 #[path = "../shared/mod.rs"]
 mod shared;
 
@@ -16,21 +24,36 @@ mod local_network;
 mod peers;
 mod report;
 
+use lasting::{interrupts, listen_address, over, seconds};
 use local_network::LocalNetwork;
 use peers::Peers;
 use report::Report;
 
 /// Watch Bitcoin SV peers: their handshakes, announcements and blocks, and a summary of each at the end.
 ///
-/// Without peers it starts a small network of its own in the process, whose three nodes mine a block about every second, and
-/// watches that for ten seconds.
+/// Without peers and without --listen it starts a small network of its own in the process, whose three nodes mine a block about
+/// every second, and watches that for ten seconds.
+///
+/// Peers are those that are named, those that dial us, and those that the file of --store knows. No others are looked for.
 #[derive(Parser)]
 #[command(name = "monitor")]
 struct Arguments {
-    /// A peer to watch: HOST:PORT, or HOST for the network's own port; may be given several times
+    /// A peer to watch: HOST:PORT, or HOST for the network's own port; may be given several times. No others are dialled then
     #[arg(long, value_name = "HOST:PORT")]
     peer: Vec<String>,
-    /// How long to watch, in seconds; with peers the default is until Ctrl-C, or until no peer is left
+    /// Where to let peers in that dial us: HOST:PORT or IP:PORT; port 0 is a free one. A --peer that is lost is dialled again then
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// How many connections there shall be, while peers are known that can be dialled [default: 8]
+    #[arg(long, value_name = "N")]
+    target: Option<usize>,
+    /// How many connections there may be at most; lowers the target if that is larger [default: 20]
+    #[arg(long, value_name = "N")]
+    max: Option<NonZeroUsize>,
+    /// A file that keeps what is known of peers, and who is banned; made if it is not there
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+    /// How long to watch, in seconds; the default is until Ctrl-C, or without --listen until no peer is left
     #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<Duration>,
     /// The peers' network: mainnet, testnet, stn or regtest; mainnet unless the network is our own
@@ -48,56 +71,34 @@ fn main() -> ExitCode {
     shared::run(monitor)
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| "a number of seconds is needed".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
 fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
-    let own_network = arguments.peer.is_empty();
-    let network = match arguments.network {
-        Some(network) if own_network && network != Network::Regtest => {
-            let text = format!("--network {network} needs a --peer to connect to");
-            return Err(shared::WrongUsage(text).into());
-        }
-        Some(network) => network,
-        None if own_network => Network::Regtest,
-        None => Network::Mainnet,
+    let listens = arguments.listen.is_some();
+    let own_network = arguments.peer.is_empty() && !listens;
+    let config = config(&arguments, own_network)?;
+    let network = config.network();
+    let interrupted = interrupts()?;
+    let manager = match &arguments.store {
+        Some(file) => Manager::with_store(config, open(file, network)?)?,
+        None => Manager::new(config)?,
     };
-    let (interrupt, interrupted) = bounded(1);
-    ctrlc::set_handler(move || {
-        // A second Ctrl-C says nothing new.
-        let _ = interrupt.try_send(());
-    })?;
+    let events = manager.subscribe(); // before the start: nothing is missed
+    let report = Report::new(arguments.json);
+    let mut peers = Peers::new(&manager);
 
-    let local = if own_network {
-        Some(LocalNetwork::start()?)
-    } else {
-        None
-    };
+    let local = own_network.then(LocalNetwork::start).transpose()?;
     let names = local
         .as_ref()
         .map_or(arguments.peer, LocalNetwork::addresses);
     let seconds = arguments.seconds.or(own_network.then_some(LOCAL_SECONDS));
-    let end = match seconds.and_then(|seconds| Instant::now().checked_add(seconds)) {
-        Some(end) => at(end),
-        None => never(),
-    };
-
-    let report = Report::new(arguments.json);
-    let bus = EventBus::new();
-    let events = bus.subscribe();
-    let mut peers = Peers::new(network, bus);
-    for name in &names {
-        if let Err(reason) = peers.watch(name)? {
-            report.unresolved(name, &reason)?;
-        }
+    let end = over(seconds);
+    match (listens, names.is_empty()) {
+        (true, true) => manager.start()?,
+        (true, false) => peers.keep(&names, &report)?,
+        (false, _) => peers.dial_once(&names, &report)?,
     }
-    // Without a limit of time there is nothing to wait for once all peers are gone.
-    let mut all_gone = peers.all_gone();
-    while !(all_gone && seconds.is_none()) {
+    // Without a limit of time there is nothing to wait for once all peers are gone and nobody can dial us.
+    let waits = listens || seconds.is_some();
+    while waits || !peers.all_gone() {
         select! {
             recv(events) -> event => match event {
                 Ok(Event::Control(event)) => {
@@ -105,8 +106,8 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
                     peers.on_control(&event)?;
                 }
                 Ok(Event::Message(event)) => {
-                    if let Some(address) = peers.address(event.peer_id) {
-                        report.message(address, &event.message)?;
+                    if let Some(name) = peers.name(event.peer_id) {
+                        report.message(name, &event.message)?;
                         peers.on_message(event.peer_id, &event.message);
                     }
                 }
@@ -115,11 +116,53 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
             recv(end) -> _ => break,
             recv(interrupted) -> _ => break,
         }
-        all_gone = peers.all_gone();
     }
     report.summary(&peers.summary())?;
-    if all_gone && seconds.is_none() {
+    if !waits && peers.all_gone() {
         return Err("no peer is left".into());
     }
+    manager.shutdown()?;
     Ok(())
+}
+
+fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, shared::Failure> {
+    let network = match arguments.network {
+        Some(network) if own_network && network != Network::Regtest => {
+            let text = format!("--network {network} needs a --peer to connect to, or --listen");
+            return Err(shared::WrongUsage(text).into());
+        }
+        Some(network) => network,
+        None if own_network => Network::Regtest,
+        None => Network::Mainnet,
+    };
+    let mut config = ManagerConfig::new(network);
+    // Whoever is named has a place.
+    let max = config.max_connections.max(arguments.peer.len());
+    config.max_connections = arguments.max.map_or(max, NonZeroUsize::get);
+    let target = config.target_connections.min(config.max_connections);
+    config.target_connections = arguments.target.unwrap_or(target);
+    if config.target_connections > config.max_connections {
+        let (target, max) = (config.target_connections, config.max_connections);
+        let text = format!("--target {target} is above --max {max}");
+        return Err(shared::WrongUsage(text).into());
+    }
+    if let Some(name) = &arguments.listen {
+        config.listener.enabled = true;
+        config.listener.address = Some(listen_address(name, network)?);
+    } else {
+        // A peer that is lost is gone.
+        config.restarts.max_restarts = 0;
+        config.restarts.max_retries = Some(0);
+    }
+    Ok(config)
+}
+
+fn open(file: &Path, network: Network) -> Result<Arc<InMemoryPeerStore>, shared::Failure> {
+    let max_peers = InMemoryPeerStore::DEFAULT_MAX_PEERS;
+    let (store, damaged) = InMemoryPeerStore::open(file, network, max_peers, SystemTime::now())?;
+    if let Some(damaged) = damaged {
+        // Nobody may be listening.
+        let _ = writeln!(std::io::stderr(), "warning: {damaged}");
+    }
+    Ok(Arc::new(store))
 }

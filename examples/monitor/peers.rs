@@ -1,106 +1,177 @@
 //! The peers that are watched.
 
 use std::collections::HashSet;
+use std::fmt::Display;
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use bsv_p2p::connection::{
-    EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup, resolve,
-};
+use bsv_p2p::Manager;
+use bsv_p2p::connection::{PeerConnectionHandle, resolve};
 use bsv_p2p::event::ControlEvent;
-use bsv_p2p::session::{DisconnectReason, NonceRegistry};
 use bsv_p2p::wire::{BlockHash, GetData, Inventory, Message};
-use bsv_p2p::{ConnectionConfig, Error, Network};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::lasting::RESOLVE_TIMEOUT;
+use crate::report::Report;
+use crate::shared::Failure;
+
 /// How many blocks are remembered as asked for: peers may announce what they like.
 const MAX_REMEMBERED: usize = 100_000;
+/// How many peers that are gone stand in the summary: anybody may dial us, and go.
+const MAX_GONE: usize = 1_000;
 
-pub(crate) struct Peers {
-    config: ConnectionConfig,
-    nonces: NonceRegistry,
-    bus: EventBus,
+pub(crate) struct Peers<'a> {
+    manager: &'a Manager,
     watched: Vec<Watched>,
-    unresolved: Vec<String>,
     /// Blocks that have been asked for, each of whoever announced it first.
     asked: HashSet<BlockHash>,
 }
 
 /// A peer, and the other addresses of its name.
 struct Watched {
-    connection: PeerConnectionHandle,
+    /// Its address, or its name if that has none.
+    name: String,
+    peer_id: Option<Uuid>,
     further: std::vec::IntoIter<SocketAddr>,
+    /// Kept when the connection has ended: its numbers are for the summary.
+    connection: Option<Arc<PeerConnectionHandle>>,
     gone: bool,
 }
 
-impl Peers {
-    pub(crate) fn new(network: Network, bus: EventBus) -> Self {
+impl<'a> Peers<'a> {
+    pub(crate) fn new(manager: &'a Manager) -> Self {
         Self {
-            config: ConnectionConfig::new(network),
-            nonces: NonceRegistry::default(),
-            bus,
+            manager,
             watched: Vec::new(),
-            unresolved: Vec::new(),
             asked: HashSet::new(),
         }
     }
 
-    /// Opens a connection, unless the name has no address.
-    pub(crate) fn watch(&mut self, name: &str) -> Result<Result<(), DisconnectReason>, Error> {
-        let port = self.config.network.port();
-        let addresses = match resolve(name, port, self.config.resolve_timeout) {
-            Ok(addresses) => addresses,
-            Err(reason) => {
-                self.unresolved.push(name.to_owned());
-                return Ok(Err(reason));
-            }
-        };
-        let mut further = addresses.into_iter();
-        if let Some(address) = further.next() {
-            let connection = self.dial(address)?;
-            self.watched.push(Watched {
-                connection,
-                further,
-                gone: false,
-            });
+    /// Starts the manager with these peers: each comes back after any outage.
+    pub(crate) fn keep(&mut self, names: &[String], report: &Report) -> Result<(), Failure> {
+        let mut addresses = Vec::new();
+        for name in names {
+            addresses.extend(self.resolve(name, report)?);
         }
-        Ok(Ok(()))
+        self.manager.start_fixed(&addresses)?;
+        let known = self.manager.peers()?;
+        for address in addresses {
+            let peer = known.iter().find(|peer| peer.socket_address() == address);
+            self.add(address, peer.map(|peer| peer.id));
+        }
+        Ok(())
     }
 
-    fn dial(&self, address: SocketAddr) -> Result<PeerConnectionHandle, Error> {
-        let setup = PeerConnectionSetup {
-            nonces: self.nonces.clone(),
-            events: self.bus.clone(),
-            ..PeerConnectionSetup::new(self.config.clone())
-        };
-        PeerConnectionActor::spawn_outbound(address, setup)
+    /// Starts the manager with nobody, and dials each of these peers once: the first of its addresses, and the next when one fails.
+    pub(crate) fn dial_once(&mut self, names: &[String], report: &Report) -> Result<(), Failure> {
+        self.manager.start_fixed(&[])?;
+        for name in names {
+            let mut further = self.resolve(name, report)?.into_iter();
+            let Some(address) = further.next() else {
+                continue;
+            };
+            match self.manager.connect(address) {
+                Ok(peer_id) => self.add(address, Some(peer_id)).further = further,
+                Err(error) => {
+                    report.not_dialled(name, &error)?;
+                    self.add(address, None);
+                }
+            }
+        }
+        Ok(())
     }
 
-    pub(crate) fn address(&self, peer: Uuid) -> Option<SocketAddr> {
-        self.connection(peer).map(PeerConnectionHandle::address)
+    /// The addresses of a name. One that has none stands in the summary all the same.
+    fn resolve(&mut self, name: &str, report: &Report) -> io::Result<Vec<SocketAddr>> {
+        let port = self.manager.config().network().port();
+        resolve(name, port, RESOLVE_TIMEOUT).or_else(|reason| {
+            report.not_dialled(name, &reason)?;
+            self.add(name, None);
+            Ok(Vec::new())
+        })
+    }
+
+    /// Watches a peer; one without an identity is never reached.
+    fn add(&mut self, name: impl Display, peer_id: Option<Uuid>) -> &mut Watched {
+        let known = self.watched.iter().position(|peer| peer.peer_id == peer_id);
+        let at = known.filter(|_| peer_id.is_some()).unwrap_or_else(|| {
+            self.watched.push(Watched {
+                name: name.to_string(),
+                peer_id,
+                further: Vec::new().into_iter(),
+                connection: None,
+                gone: peer_id.is_none(),
+            });
+            self.watched.len() - 1
+        });
+        &mut self.watched[at]
+    }
+
+    pub(crate) fn name(&self, peer: Uuid) -> Option<&str> {
+        let mut watched = self.watched.iter();
+        let found = watched.find(|watched| watched.peer_id == Some(peer));
+        found.map(|watched| &*watched.name)
     }
 
     pub(crate) fn all_gone(&self) -> bool {
         self.watched.iter().all(|peer| peer.gone)
     }
 
-    /// Tries the next address of a name when one fails.
-    pub(crate) fn on_control(&mut self, event: &ControlEvent) -> Result<(), Error> {
-        let (ControlEvent::ConnectionLost { peer_id, .. }
-        | ControlEvent::ConnectionFailed { peer_id, .. }) = event
-        else {
+    /// Takes note of who comes and goes.
+    pub(crate) fn on_control(&mut self, event: &ControlEvent) -> Result<(), bsv_p2p::Error> {
+        let Some((peer_id, address)) = event.peer() else {
             return Ok(());
         };
-        let of_peer = |peer: &Watched| peer.connection.peer_id() == *peer_id;
-        let Some(at) = self.watched.iter().position(of_peer) else {
-            return Ok(());
-        };
-        let failed = matches!(event, ControlEvent::ConnectionFailed { .. });
-        match self.watched[at].further.next().filter(|_| failed) {
-            Some(address) => self.watched[at].connection = self.dial(address)?,
-            None => self.watched[at].gone = true,
+        match event {
+            ControlEvent::ConnectionEstablished { .. } => {
+                // It may have ended already, and has no numbers then.
+                let connection = self.manager.connection(peer_id).ok();
+                let watched = self.add(address, Some(peer_id));
+                watched.connection = connection.or(watched.connection.take());
+                watched.gone = false;
+            }
+            ControlEvent::ConnectionFailed { .. } => {
+                let manager = self.manager;
+                let next = self.find(peer_id).and_then(|peer| peer.further.next());
+                match next.map(|address| (address, manager.connect(address))) {
+                    Some((address, Ok(next))) => {
+                        if let Some(watched) = self.find(peer_id) {
+                            watched.name = address.to_string();
+                            (watched.peer_id, watched.connection) = (Some(next), None);
+                        }
+                    }
+                    Some((_, Err(error))) => {
+                        log::warn!("{error}");
+                        self.on_gone(peer_id);
+                    }
+                    None => self.on_gone(peer_id),
+                }
+            }
+            ControlEvent::ConnectionLost { .. }
+            | ControlEvent::ConnectionRejectedCapacity { .. } => self.on_gone(peer_id),
+            _ => {}
         }
         Ok(())
+    }
+
+    fn on_gone(&mut self, peer_id: Uuid) {
+        if let Some(watched) = self.find(peer_id) {
+            watched.gone = true;
+        }
+        let mut gone = self
+            .watched
+            .iter()
+            .enumerate()
+            .filter(|(_, peer)| peer.gone);
+        let oldest = gone.next().map(|(at, _)| at);
+        if gone.count() >= MAX_GONE
+            && let Some(oldest) = oldest
+        {
+            self.watched.remove(oldest);
+        }
     }
 
     /// Asks for each announced block once.
@@ -125,8 +196,9 @@ impl Peers {
             .filter(|hash| self.asked.insert(*hash));
         let wanted: Vec<_> = new.map(Inventory::Block).collect();
         if !wanted.is_empty()
-            && let Some(connection) = self.connection(peer)
-            && let Err(error) = connection.try_send(&GetData::from(wanted).into())
+            && let Err(error) =
+                self.manager
+                    .send(peer, &GetData::from(wanted).into(), Duration::ZERO)
         {
             log::warn!("{error}");
         }
@@ -134,14 +206,17 @@ impl Peers {
 
     /// An object for each peer.
     pub(crate) fn summary(&self) -> Vec<Value> {
-        let connections = self.watched.iter().map(|Watched { connection, .. }| {
-            let (peer, traffic) = (connection.peer(), connection.traffic());
-            let round_trip = connection.round_trip().last;
+        let rows = self.watched.iter().map(|watched| {
+            let numbers = watched.connection.as_ref().map(|one| one.statistics());
+            let peer = numbers.as_ref().and_then(|numbers| numbers.peer.as_ref());
+            let round_trip = numbers.as_ref().and_then(|numbers| numbers.round_trip.last);
+            let traffic = numbers.as_ref().map(|numbers| numbers.traffic);
+            let traffic = traffic.unwrap_or_default();
             json!({
-                "peer": connection.address().to_string(),
-                "user_agent": peer.as_ref().map(|peer| peer.user_agent.to_string()),
-                "version": peer.as_ref().map(|peer| peer.version),
-                "height": peer.as_ref().map(|peer| peer.start_height),
+                "peer": watched.name,
+                "user_agent": peer.map(|peer| peer.user_agent.to_string()),
+                "version": peer.map(|peer| peer.version),
+                "height": peer.map(|peer| peer.start_height),
                 "rtt_ms": round_trip.map(|time| time.as_secs_f64() * 1000.0),
                 "messages_in": traffic.messages_in,
                 "messages_out": traffic.messages_out,
@@ -149,17 +224,11 @@ impl Peers {
                 "bytes_out": traffic.bytes_out,
             })
         });
-        let unresolved = self.unresolved.iter().map(|name| {
-            json!({
-                "peer": name, "user_agent": null, "version": null, "height": null, "rtt_ms": null,
-                "messages_in": 0, "messages_out": 0, "bytes_in": 0, "bytes_out": 0,
-            })
-        });
-        connections.chain(unresolved).collect()
+        rows.collect()
     }
 
-    fn connection(&self, peer: Uuid) -> Option<&PeerConnectionHandle> {
-        let mut connections = self.watched.iter().map(|peer| &peer.connection);
-        connections.find(|connection| connection.peer_id() == peer)
+    fn find(&mut self, peer_id: Uuid) -> Option<&mut Watched> {
+        let mut watched = self.watched.iter_mut();
+        watched.find(|watched| watched.peer_id == Some(peer_id))
     }
 }

@@ -1,13 +1,13 @@
 //! What is printed, as text or as JSON.
 
+use std::fmt::Display;
 use std::io;
-use std::net::SocketAddr;
 
 use bsv_p2p::event::{ControlEvent, SharedMessage};
-use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{Inventory, Message};
 use serde_json::{Value, json};
 
+use crate::events::say_event;
 use crate::shared::{say, say_json};
 
 pub(crate) struct Report {
@@ -20,55 +20,11 @@ impl Report {
     }
 
     pub(crate) fn control(&self, event: &ControlEvent) -> io::Result<()> {
-        if !self.json {
-            return say(event);
-        }
-        let peer = event.peer().map(|(_, address)| address.to_string());
-        let mut object = json!({ "event": event.name(), "peer": peer });
-        match event {
-            ControlEvent::ConnectionEstablished { direction, .. } => {
-                object["direction"] = direction.to_string().into();
-            }
-            ControlEvent::HandshakeComplete { info, .. } => {
-                object["user_agent"] = info.user_agent.to_string().into();
-                object["version"] = info.version.into();
-                object["services"] = info.services.0.into();
-                object["height"] = info.start_height.into();
-            }
-            ControlEvent::ConnectionLost { reason, .. }
-            | ControlEvent::ConnectionFailed { reason, .. } => {
-                object["reason"] = reason.to_string().into();
-            }
-            ControlEvent::PeerMisbehavior {
-                misbehavior, score, ..
-            } => {
-                object["reason"] = misbehavior.to_string().into();
-                object["score"] = (*score).into();
-            }
-            ControlEvent::PayloadPassedOver { command, len, .. } => {
-                object["command"] = command.to_string().into();
-                object["bytes"] = (*len).into();
-            }
-            ControlEvent::Lagged {
-                subscription,
-                missed,
-            } => {
-                object["subscription"] = (**subscription).into();
-                object["missed"] = (*missed).into();
-            }
-            ControlEvent::SubscriptionEnded {
-                subscription,
-                reason,
-            } => {
-                object["subscription"] = (**subscription).into();
-                object["reason"] = reason.to_string().into();
-            }
-            _ => {}
-        }
-        say_json(&object)
+        say_event(event, self.json)
     }
 
-    pub(crate) fn unresolved(&self, name: &str, reason: &DisconnectReason) -> io::Result<()> {
+    /// A peer that is not dialled at all.
+    pub(crate) fn not_dialled(&self, name: &str, reason: &impl Display) -> io::Result<()> {
         if self.json {
             let reason = reason.to_string();
             say_json(&json!({ "event": "ConnectionFailed", "peer": name, "reason": reason }))
@@ -77,7 +33,7 @@ impl Report {
         }
     }
 
-    pub(crate) fn message(&self, peer: SocketAddr, message: &SharedMessage) -> io::Result<()> {
+    pub(crate) fn message(&self, peer: &str, message: &SharedMessage) -> io::Result<()> {
         let (command, bytes) = (message.command(), message.payload_len());
         if !self.json {
             let what = describe(message).unwrap_or_else(|| format!("{command} of {bytes} bytes"));
@@ -85,7 +41,7 @@ impl Report {
         }
         let mut object = json!({
             "event": "Message",
-            "peer": peer.to_string(),
+            "peer": peer,
             "command": command.to_string(),
             "bytes": bytes,
         });

@@ -197,7 +197,11 @@ impl Inlet {
     /// After each message the session's outputs are to be drained.
     pub(super) fn next(&mut self, session: &mut impl LockSession) -> Next {
         let found = match self.frames.find_next() {
-            Ok(Some(found)) => found,
+            Ok(Some(Found::Lying { command, at, .. })) => {
+                self.progress.on_frame();
+                return self.on_lying(command, at, session);
+            }
+            Ok(Some(Found::Taken(incoming))) => incoming,
             Ok(None) => {
                 if let Some(memory) = &mut self.memory {
                     // Never more than was covered.
@@ -212,18 +216,17 @@ impl Inlet {
                 return Next::NeedsMore;
             }
         };
-        if let Found::Taken(Incoming::BlockBegins { .. } | Incoming::BlockChunk(_)) = &found {
+        if let Incoming::BlockBegins { .. } | Incoming::BlockChunk(_) = &found {
             // Its frame goes on.
         } else {
             self.progress.on_frame();
         }
         match found {
-            Found::Lying { command, at, .. } => self.on_lying(command, at, session),
-            Found::Taken(Incoming::Frame(frame)) => {
+            Incoming::Frame(frame) => {
                 let number = MessageNumber::of(frame.command);
                 self.on_payload(frame.command, number, frame.payload, session)
             }
-            Found::Taken(Incoming::Dropped(cause)) => {
+            Incoming::Dropped(cause) => {
                 // How long it was is not told: nobody is to rely on it.
                 let number = cause.command().and_then(MessageNumber::of);
                 self.counters.add_message_in(number, 0);
@@ -231,11 +234,11 @@ impl Inlet {
                 self.tell(session, false, |session| session.on_dropped(cause, now));
                 Next::Handled
             }
-            Found::Taken(Incoming::PassedOver {
+            Incoming::PassedOver {
                 command,
                 len,
                 block,
-            }) => {
+            } => {
                 self.counters
                     .add_message_in(MessageNumber::of(command), len);
                 self.tell(session, false, |_| ());
@@ -245,11 +248,9 @@ impl Inlet {
                     block,
                 })
             }
-            Found::Taken(Incoming::BlockBegins { header, len }) => {
-                Next::Block(BlockPart::Begins { header, len })
-            }
-            Found::Taken(Incoming::BlockChunk(chunk)) => Next::Block(BlockPart::Chunk(chunk)),
-            Found::Taken(Incoming::BlockEnds { len, checksum }) => {
+            Incoming::BlockBegins { header, len } => Next::Block(BlockPart::Begins { header, len }),
+            Incoming::BlockChunk(chunk) => Next::Block(BlockPart::Chunk(chunk)),
+            Incoming::BlockEnds { len, checksum } => {
                 self.counters
                     .add_message_in(Some(MessageNumber::Block), len);
                 let now = self.now;

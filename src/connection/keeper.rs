@@ -20,7 +20,7 @@ pub(crate) trait Keeper: Send + Sync {
     }
 
     /// A life has ended, `connected_at` being when its handshake was complete, if it was. Returns after which pause there shall be another;
-    /// subscribers are told so.
+    /// subscribers hear of both next. Called once for each life.
     fn pause_before_next(
         &self,
         reason: &DisconnectReason,
@@ -31,8 +31,8 @@ pub(crate) trait Keeper: Send + Sync {
     fn on_waiting(&self, due: Instant, reason: DisconnectReason, next: NextLife);
 
     /// The connection is over: the last event has been sent.
-    fn on_over(&self, reason: DisconnectReason, was_connected: bool) {
-        let _ = (reason, was_connected);
+    fn on_over(&self, reason: DisconnectReason) {
+        let _ = reason;
     }
 }
 

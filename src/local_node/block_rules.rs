@@ -190,7 +190,7 @@ mod tests {
     fn other_transactions_than_the_header_commits_to_are_refused() {
         let header = BlockHeader {
             merkle_root: MerkleRoot::ZERO,
-            ..*block(&[coinbase()]).header()
+            ..block(&[coinbase()]).header()
         };
         assert_eq!(
             check_transactions(&Block::new(&header, &[coinbase()])),
@@ -210,7 +210,7 @@ mod tests {
             .collect();
         transactions.push(Transaction::default());
         assert_eq!(
-            check_transactions(&Block::new(whole.header(), &transactions)),
+            check_transactions(&Block::new(&whole.header(), &transactions)),
             Err(Refused::Content(BlockError::DuplicatedTransactions(
                 whole.header().merkle_root
             )))

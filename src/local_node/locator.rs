@@ -27,11 +27,11 @@ impl Chain {
         stop: BlockHash,
     ) -> Option<Vec<BlockHeader>> {
         if locator.is_empty() {
-            return self.block(&stop).map(|block| vec![*block.header()]);
+            return self.block(&stop).map(|block| vec![block.header()]);
         }
         let mut headers = Vec::new();
         for hash in self.active_behind(locator).take(MAX_HEADERS) {
-            headers.extend(self.block(&hash).map(|block| *block.header()));
+            headers.extend(self.block(&hash).map(|block| block.header()));
             if hash == stop {
                 break;
             }
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(heights(&chain, headers), [3, 4, 5]);
         assert_eq!(
             chain.headers_after(&[], side.hash()),
-            Some(vec![*side.header()]),
+            Some(vec![side.header()]),
             "but a side chain's header can be asked for by name"
         );
     }

@@ -6,8 +6,7 @@ use uuid::Uuid;
 
 use crate::peers::{Ban, Peer};
 
-/// What has become different of what a store keeps, since it was last written. Of two changes of one thing the later counts, so it is
-/// bounded by the number of peers that were known meanwhile.
+/// What has become different of what a store keeps, since it was last written. Of two changes of one thing the later counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Changes {
     /// The peers as they are now; `None` for one that is forgotten.
@@ -40,6 +39,24 @@ impl Changes {
         self.peers.extend(later.peers);
         self.bans = later.bans.or(self.bans.take());
         self.save |= later.save;
+    }
+
+    /// Takes out what is done anew by `later`.
+    pub(super) fn supersede(&mut self, later: &Changes) {
+        if !self.peers.is_empty() {
+            self.peers.retain(|id, _| !later.peers.contains_key(id));
+        }
+        if later.bans.is_some() {
+            self.bans = None;
+        }
+        self.save &= !later.save;
+    }
+
+    /// Keeps what waits bounded, if the store takes nothing for long. Peers that stay in it though they were to be forgotten do no harm.
+    pub(super) fn limit_peers(&mut self, max: usize) {
+        if self.peers.len() > max {
+            self.peers.retain(|_, peer| peer.is_some());
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, bounded};
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::clock::Now;
@@ -21,7 +23,7 @@ use crate::connection::{
 };
 use crate::error::Error;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
-use crate::peers::{Ban, Peer, PeerStore, Subnet};
+use crate::peers::{Ban, InMemoryPeerStore, Peer, PeerStore, StoreError, Subnet};
 use crate::session::{ConfigError, ConnectionState};
 use crate::wire::Message;
 
@@ -80,6 +82,8 @@ pub struct Broadcast {
 pub struct Manager {
     pub(super) shared: Arc<Shared>,
     store: Option<Arc<dyn PeerStore>>,
+    /// What went wrong with the store before anybody could be told.
+    troubles: Mutex<Vec<StoreError>>,
     running: Running,
 }
 
@@ -90,7 +94,29 @@ impl Manager {
     ///
     /// [`Error::Config`] for a wrong value.
     pub fn new(config: ManagerConfig) -> Result<Self, Error> {
-        Self::with(config, None)
+        Self::with(config, None, Vec::new())
+    }
+
+    /// A manager that keeps what it knows of peers, and whom it bans, in a file: see [`InMemoryPeerStore`]. Blocks while the file is read.
+    ///
+    /// No file keeps it from being started. A damaged one is set aside; one that cannot be read or used, as that of another network, or one
+    /// that somebody else has open, is left as it is, and what is known is forgotten at the end. [`ControlEvent::StoreFailed`] tells either
+    /// when the manager is started. A program that wants to do without a manager then opens the store itself, for
+    /// [`Manager::with_store`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a wrong value.
+    pub fn with_file(config: ManagerConfig, path: impl AsRef<Path>) -> Result<Self, Error> {
+        config.validate()?;
+        let (network, max) = (config.network(), config.max_known_peers);
+        match InMemoryPeerStore::open(path.as_ref(), network, max, SystemTime::now()) {
+            Ok((store, damaged)) => {
+                let troubles = damaged.map(StoreError::Damaged).into_iter().collect();
+                Self::with(config, Some(Arc::new(store)), troubles)
+            }
+            Err(error) => Self::with(config, None, vec![error]),
+        }
     }
 
     /// A manager that keeps what it knows of peers, and whom it bans, in a store, such as an [`InMemoryPeerStore`](crate::peers::InMemoryPeerStore) with a file.
@@ -103,14 +129,19 @@ impl Manager {
     ///
     /// [`Error::Config`] for a wrong value.
     pub fn with_store(config: ManagerConfig, store: Arc<dyn PeerStore>) -> Result<Self, Error> {
-        Self::with(config, Some(store))
+        Self::with(config, Some(store), Vec::new())
     }
 
-    fn with(config: ManagerConfig, store: Option<Arc<dyn PeerStore>>) -> Result<Self, Error> {
+    fn with(
+        config: ManagerConfig,
+        store: Option<Arc<dyn PeerStore>>,
+        troubles: Vec<StoreError>,
+    ) -> Result<Self, Error> {
         config.validate()?;
         Ok(Self {
             shared: Arc::new(Shared::new(config)),
             store,
+            troubles: Mutex::new(troubles),
             running: Running::default(),
         })
     }
@@ -151,16 +182,16 @@ impl Manager {
             let config = self.shared.config();
             let (failures, store_failures) = bounded(STORE_FAILURES);
             let mut known = Vec::new();
-            let mut unread = Vec::new();
+            let mut troubles = std::mem::take(&mut *self.troubles.lock());
             let mut store_thread = None;
             if let Some(store) = &self.store {
                 match store.list_all() {
                     Ok(peers) => known = peers,
-                    Err(error) => unread.push(error),
+                    Err(error) => troubles.push(error),
                 }
                 match store.read_bans() {
                     Ok(bans) => drop(self.shared.bans.write().load(bans, now.wall)),
-                    Err(error) => unread.push(error),
+                    Err(error) => troubles.push(error),
                 }
                 store_thread = Some(StoreThread::start(store.clone(), failures)?);
             }
@@ -172,8 +203,8 @@ impl Manager {
                 fixed.map_err(|full| full.into_error(peers[0]))?;
             }
             let mut announcer = Announcer::new(&self.shared.bus, &config.connection);
-            for error in unread {
-                log_unread(&self.shared, &error);
+            for error in troubles {
+                log_trouble(&self.shared, &error);
                 announcer.tell(ControlEvent::StoreFailed { error });
             }
             Ok(Supervisor::new(Beginning {
@@ -192,17 +223,21 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`Error::ShutdownTimedOut`] if the store, or anything else, took longer: what has not ended then ends by itself.
+    /// [`Error::ShutdownTimedOut`] if the store, or anything else, took longer: what has not ended then ends by itself. [`Error::Store`] if
+    /// the store could not be saved. All else has been done then.
     pub fn shutdown(&self) -> Result<(), Error> {
         let after = self.shared.config().shutdown_timeout;
-        let left = self.running.stop(after);
+        let end = self.running.stop(after);
         self.shared.bus.close();
-        self.shared.connections.end();
-        if left.is_empty() {
-            return Ok(());
+        self.shared.connected.end();
+        if !end.left.is_empty() {
+            let left = end.left.join(", ");
+            return Err(Error::ShutdownTimedOut { after, left });
         }
-        let left = left.join(", ");
-        Err(Error::ShutdownTimedOut { after, left })
+        match end.store {
+            Some(error) => Err(Error::Store(Box::new(error))),
+            None => Ok(()),
+        }
     }
 
     /// Subscribes to what happens to peers. Made before the start, it misses nothing; made after a shutdown, it ends at once. See
@@ -242,7 +277,7 @@ impl Manager {
     pub fn wait_for_peers(&self, count: usize, timeout: Duration) -> Result<usize, Error> {
         let began = Instant::now();
         let deadline = Now::read().after(timeout);
-        let got = self.shared.connections.wait_for(count, deadline);
+        let got = self.shared.connected.wait_for(count, deadline);
         if got >= count {
             return Ok(got);
         }
@@ -334,7 +369,7 @@ impl Manager {
 
     /// How many peers are connected, handshake complete.
     pub fn connected(&self) -> usize {
-        self.shared.connections.connected()
+        self.shared.connected.count()
     }
 
     /// All that a person would ask, copied out.
@@ -363,7 +398,7 @@ impl Manager {
     fn metrics_with(&self, connections: &[ConnectionStatistics]) -> Metrics {
         let shared = &self.shared;
         Metrics {
-            connected: shared.connections.connected(),
+            connected: shared.connected.count(),
             slots_taken: shared.slots.count(),
             payload_memory: shared.memory.used(),
             bans: shared.bans.read().len(),
@@ -455,13 +490,13 @@ impl Manager {
     }
 }
 
-fn log_unread(shared: &Shared, error: &crate::peers::StoreError) {
+fn log_trouble(shared: &Shared, error: &StoreError) {
     crate::log_level::record!(
         shared.log_level,
         Error,
         network:% = shared.config().network(),
         error:% = error;
-        "the store of peers cannot be read: {error}"
+        "the store of peers: {error}"
     );
 }
 

@@ -35,7 +35,7 @@ pub struct Metrics {
     pub handshakes: u64,
     /// Connections that ended after their handshake, those included that came back.
     pub lost: u64,
-    /// Connections that could not be opened or ended before their handshake was complete.
+    /// Connections that could not be opened or ended before their handshake was complete, those of peers that were turned away included.
     pub failed: u64,
     /// Bans that were made.
     pub banned: u64,

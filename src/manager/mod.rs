@@ -8,6 +8,7 @@
 mod changes;
 mod clock;
 mod config;
+mod connected;
 mod handle;
 mod listener;
 mod metrics;

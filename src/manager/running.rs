@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
-use super::supervisor::{Call, Supervisor};
+use super::supervisor::{Call, End, Supervisor};
 use crate::error::Error;
 
 /// The supervisor's thread, while there is one.
@@ -23,7 +23,7 @@ enum Stage {
     New,
     Running {
         calls: Sender<Call>,
-        thread: Option<JoinHandle<Vec<&'static str>>>,
+        thread: Option<JoinHandle<End>>,
     },
     Over,
 }
@@ -72,8 +72,8 @@ impl Running {
         answered.recv().map_err(|_| Error::NotRunning)
     }
 
-    /// Stops the thread and waits for it. Returns what had not ended in time.
-    pub(super) fn stop(&self, timeout: Duration) -> Vec<&'static str> {
+    /// Stops the thread and waits for it. Returns how that went.
+    pub(super) fn stop(&self, timeout: Duration) -> End {
         let _joining = self.joining.lock();
         let deadline = Instant::now() + timeout;
         let _ = self.ask(move |supervisor| supervisor.stop_by = Some(deadline));
@@ -82,8 +82,11 @@ impl Running {
             Stage::Running {
                 thread: Some(thread),
                 ..
-            } => thread.join().unwrap_or_else(|_| vec!["the manager"]),
-            _ => Vec::new(),
+            } => thread.join().unwrap_or_else(|_| End {
+                left: vec!["the manager, by a mistake of this library"],
+                store: None,
+            }),
+            _ => End::default(),
         }
     }
 }

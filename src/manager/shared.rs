@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::RwLock;
 use uuid::Uuid;
 
 use super::ManagerConfig;
+use super::connected::Connected;
 use super::metrics::Counters;
 use crate::connection::{ConnectionSlots, EventBus, PeerConnectionHandle};
 use crate::error::Error;
@@ -29,7 +29,8 @@ pub(super) struct Shared {
     pub(super) log_level: LogLevel,
     pub(super) bans: Arc<RwLock<BanList>>,
     pub(super) connections: Connections,
-    pub(super) counters: Counters,
+    pub(super) connected: Arc<Connected>,
+    pub(super) counters: Arc<Counters>,
 }
 
 impl Shared {
@@ -44,7 +45,8 @@ impl Shared {
             log_level: LogLevel::new(config.log_level),
             bans: Arc::new(RwLock::new(bans)),
             connections: Connections::default(),
-            counters: Counters::default(),
+            connected: Arc::default(),
+            counters: Arc::default(),
             config: Arc::new(RwLock::new(Arc::new(config))),
         }
     }
@@ -58,15 +60,6 @@ impl Shared {
 #[derive(Default)]
 pub(super) struct Connections {
     handles: RwLock<HashMap<Uuid, Arc<PeerConnectionHandle>>>,
-    connected: Mutex<Connected>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Connected {
-    count: usize,
-    /// Nobody is connected any more.
-    is_over: bool,
 }
 
 impl Connections {
@@ -91,38 +84,5 @@ impl Connections {
 
     pub(super) fn remove(&self, peer_id: Uuid) -> Option<Arc<PeerConnectionHandle>> {
         self.handles.write().remove(&peer_id)
-    }
-
-    /// So many peers are connected now.
-    pub(super) fn set_connected(&self, count: usize) {
-        let mut connected = self.connected.lock();
-        if connected.count != count {
-            connected.count = count;
-            self.changed.notify_all();
-        }
-    }
-
-    /// There will be no connection any more.
-    pub(super) fn end(&self) {
-        let mut connected = self.connected.lock();
-        (connected.count, connected.is_over) = (0, true);
-        self.changed.notify_all();
-    }
-
-    pub(super) fn connected(&self) -> usize {
-        self.connected.lock().count
-    }
-
-    /// Waits until so many are connected, the deadline has passed, or there will be none any more. Returns how many there are.
-    pub(super) fn wait_for(&self, wanted: usize, deadline: Instant) -> usize {
-        let mut connected = self.connected.lock();
-        while connected.count < wanted
-            && !connected.is_over
-            && !self
-                .changed
-                .wait_until(&mut connected, deadline)
-                .timed_out()
-        {}
-        connected.count
     }
 }

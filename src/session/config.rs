@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::user_agent::{UserAgentPolicy, is_banned_by_nodes};
-use crate::wire::{LEGACY_MAX_RECEIVE_PAYLOAD, MAX_USER_AGENT, PayloadLimits, Services};
+use crate::wire::{BlockHash, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_USER_AGENT, PayloadLimits, Services};
 
 /// The protocol version that we speak: that of Bitcoin SV node 1.2.2.
 pub const PROTOCOL_VERSION: i32 = 70016;
@@ -43,6 +43,10 @@ pub struct SessionConfig {
     pub required_services: Services,
     /// Which user agents we stay with.
     pub user_agents: UserAgentPolicy,
+    /// A block that a peer has to have on its chain; none by default. By [`Network::first_own_block`](crate::Network::first_own_block)
+    /// nodes of other chains are told apart that call themselves what they please: they end with
+    /// [`WrongChain`](super::DisconnectReason::WrongChain). A peer that does not answer, as while it is in its initial download, is not judged.
+    pub required_block: Option<BlockHash>,
     /// How long payloads may be. `protoconf` announces `limits.general`.
     pub limits: PayloadLimits,
     /// How long the handshake may take once TCP stands; 30 s by default.
@@ -73,6 +77,7 @@ impl Default for SessionConfig {
             minimum_protocol_version: MINIMUM_PROTOCOL_VERSION,
             required_services: Services::NONE,
             user_agents: UserAgentPolicy::default(),
+            required_block: None,
             limits: PayloadLimits::default(),
             handshake_timeout: Duration::from_secs(30),
             ping_interval: Duration::from_secs(300),

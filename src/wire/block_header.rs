@@ -54,6 +54,13 @@ impl BlockHeader {
         }
     }
 
+    /// The header with which the payload of a block begins. That it is there has been checked.
+    pub(super) fn at_start_of(payload: &[u8]) -> Self {
+        let mut bytes = [0; Self::LEN];
+        bytes.copy_from_slice(&payload[..Self::LEN]);
+        Self::from_bytes(&bytes)
+    }
+
     /// The 80 bytes.
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];

@@ -3,6 +3,7 @@
 use byteorder::{BigEndian, ByteOrder, LittleEndian};
 use bytes::Bytes;
 
+use super::DecodeError;
 use super::compact_size::{MAX_COMPACT_SIZE, compact_size_len};
 
 /// A value that can be read from its wire form.
@@ -23,92 +24,6 @@ pub trait Decode: Sized {
     /// Those of [`Decode::decode`].
     fn decode_from(bytes: &[u8]) -> Result<Self, DecodeError> {
         Self::decode(&mut Reader::new(bytes))
-    }
-}
-
-/// Why bytes are not a value of the wanted type.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(tag = "error", rename_all = "snake_case"))]
-pub enum DecodeError {
-    /// The payload ends inside a field, or a count claims more entries than bytes are left for.
-    #[error("{field}: needs {needed} bytes, {left} are left")]
-    Truncated {
-        /// The field that could not be read.
-        field: &'static str,
-        /// How many bytes it needs at least.
-        needed: u64,
-        /// How many were there.
-        left: u64,
-    },
-    /// A compact size in a longer form than its value needs.
-    #[error("{field}: compact size {value} is written in a longer form than it needs")]
-    NonCanonicalSize {
-        /// The field that the size belongs to.
-        field: &'static str,
-        /// The value that was written.
-        value: u64,
-    },
-    /// A compact size above 0xffffffff, which the node refuses everywhere.
-    #[error("{field}: compact size {value} is above {MAX_COMPACT_SIZE}")]
-    SizeTooLarge {
-        /// The field that the size belongs to.
-        field: &'static str,
-        /// The value that was written.
-        value: u64,
-    },
-    /// More entries than the message may have.
-    #[error("{field}: {got} entries, at most {limit} are allowed")]
-    TooManyEntries {
-        /// The list.
-        field: &'static str,
-        /// How many it may have.
-        limit: u64,
-        /// How many it claims.
-        got: u64,
-    },
-    /// A string or byte vector longer than its field allows.
-    #[error("{field}: {got} bytes, at most {limit} are allowed")]
-    TooLong {
-        /// The field.
-        field: &'static str,
-        /// How many bytes it may have.
-        limit: u64,
-        /// How many it claims.
-        got: u64,
-    },
-    /// A value that its field cannot have.
-    #[error("{field}: expected {expected}, got {got}")]
-    BadValue {
-        /// The field.
-        field: &'static str,
-        /// What would have been right.
-        expected: &'static str,
-        /// What was there.
-        got: u64,
-    },
-}
-
-impl DecodeError {
-    /// Refuses what is longer than its field may be.
-    pub(in crate::wire) fn unless_within(
-        field: &'static str,
-        limit: u64,
-        got: usize,
-    ) -> Result<(), Self> {
-        let got = got as u64;
-        if got > limit {
-            return Err(DecodeError::TooLong { field, limit, got });
-        }
-        Ok(())
-    }
-
-    /// Whether there is more of something than there may be, by a limit of the protocol.
-    pub(crate) const fn is_above_limit(&self) -> bool {
-        matches!(
-            self,
-            DecodeError::TooManyEntries { .. } | DecodeError::TooLong { .. }
-        )
     }
 }
 
@@ -336,61 +251,4 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn size(bytes: &[u8]) -> Result<u64, DecodeError> {
-        Reader::new(bytes).compact_size("n")
-    }
-
-    #[test]
-    fn compact_sizes_at_every_boundary() {
-        for (bytes, value) in [
-            (&[0x00][..], 0),
-            (&[0xfc], 252),
-            (&[0xfd, 0xfd, 0x00], 253),
-            (&[0xfd, 0xff, 0xff], 65_535),
-            (&[0xfe, 0x00, 0x00, 0x01, 0x00], 65_536),
-            (&[0xfe, 0xff, 0xff, 0xff, 0xff], 0xffff_ffff),
-        ] {
-            assert_eq!(size(bytes), Ok(value));
-        }
-    }
-
-    #[test]
-    fn compact_sizes_must_be_canonical() {
-        for (bytes, value) in [
-            (&[0xfd, 0xfc, 0x00][..], 252),
-            (&[0xfe, 0xff, 0xff, 0x00, 0x00], 65_535),
-            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0], 0xffff_ffff),
-        ] {
-            assert_eq!(
-                size(bytes),
-                Err(DecodeError::NonCanonicalSize { field: "n", value })
-            );
-        }
-    }
-
-    #[test]
-    fn compact_sizes_above_32_bits_are_refused() {
-        let value = 0x1_0000_0000;
-        let bytes = [0xff, 0, 0, 0, 0, 1, 0, 0, 0];
-        assert_eq!(
-            size(&bytes),
-            Err(DecodeError::SizeTooLarge { field: "n", value })
-        );
-    }
-
-    #[test]
-    fn a_count_that_the_bytes_cannot_hold_is_refused_before_anything_is_reserved() {
-        let mut reader = Reader::new(&[0xfe, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]);
-        assert_eq!(
-            reader.count("entries", 36),
-            Err(DecodeError::Truncated {
-                field: "entries",
-                needed: 0xffff_ffff * 36,
-                left: 3
-            })
-        );
-    }
-}
+mod tests;

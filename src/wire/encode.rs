@@ -15,3 +15,20 @@ pub trait Encode {
         out
     }
 }
+
+/// [`Encode`] for a type whose field `payload` is its wire form.
+macro_rules! encode_payload {
+    ($name:ident) => {
+        impl $crate::wire::Encode for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.payload);
+            }
+
+            fn encoded_len(&self) -> u64 {
+                self.payload.len() as u64
+            }
+        }
+    };
+}
+
+pub(in crate::wire) use encode_payload;

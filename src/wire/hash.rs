@@ -1,16 +1,9 @@
-//! Double SHA-256, and the hashes that name blocks, transactions and merkle roots.
+//! The hashes that name blocks, transactions and merkle roots.
 
 use std::fmt;
 use std::str::FromStr;
 
-use sha2::{Digest, Sha256};
-
-use super::{Decode, DecodeError, Encode, Reader};
-
-/// SHA-256 of the SHA-256 of `bytes`.
-pub fn sha256d(bytes: &[u8]) -> Hash256 {
-    Hash256(Sha256::digest(Sha256::digest(bytes)).into())
-}
+use super::{Decode, DecodeError, Encode, Reader, sha256d};
 
 /// The node above two nodes of a merkle tree.
 pub(in crate::wire) fn merkle_parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {

@@ -1,6 +1,6 @@
 //! How long payloads may be.
 
-use super::Command;
+use super::{Command, MessageNumber};
 
 /// The node's default for payloads that have no limit of their own: 2 MiB (`src/protocol.h`).
 pub const DEFAULT_MAX_RECEIVE_PAYLOAD: u32 = 2 * 1024 * 1024;
@@ -62,9 +62,14 @@ impl PayloadLimits {
 
     /// The longest payload that is kept of a command, in bytes. What is longer and within its limit is read past.
     pub fn kept_limit(&self, command: Command, expected: Expected) -> u64 {
-        let unrequested = match command.name() {
-            "block" | "cmpctblock" | "blocktxn" | "hdrsen" => !expected.blocks,
-            "tx" => !expected.transactions,
+        let unrequested = match MessageNumber::of(command) {
+            Some(
+                MessageNumber::Block
+                | MessageNumber::CompactBlock
+                | MessageNumber::BlockTransactions
+                | MessageNumber::Hdrsen,
+            ) => !expected.blocks,
+            Some(MessageNumber::Tx) => !expected.transactions,
             _ => false,
         };
         if unrequested {

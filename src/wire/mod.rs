@@ -74,6 +74,7 @@ mod bloom_filter;
 mod command;
 mod compact_size;
 mod decode;
+mod decode_error;
 mod encode;
 mod frame;
 mod hash;
@@ -90,6 +91,7 @@ mod reconstruction;
 #[cfg(feature = "serde")]
 mod serde_form;
 mod services;
+mod sha256d;
 mod short_id;
 mod stream;
 mod transaction;
@@ -103,14 +105,15 @@ pub use block_scanner::{BlockScanner, Scanned, TransactionEnd};
 pub use bloom_filter::{BadFalsePositiveRate, BloomFilter, BloomFlags};
 pub use command::{BadCommand, Command};
 pub use compact_size::{MAX_COMPACT_SIZE, compact_size_len, write_compact_size};
-pub use decode::{Decode, DecodeError, Reader};
+pub use decode::{Decode, Reader};
+pub use decode_error::DecodeError;
 pub use encode::Encode;
 pub(crate) use frame::Found;
 pub use frame::{
     BASIC_HEADER_LEN, BLOCK_CHUNK, DropCause, EXTENDED_HEADER_LEN, EncodedFrame, ForeignMagic,
     Frame, FrameError, FrameReader, Incoming, SMALL_FRAME, encode_frame,
 };
-pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid, sha256d};
+pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid};
 pub use header_chain::{Extended, HeaderChain, HeaderChainError};
 pub use inventory::Inventory;
 pub use limits::{
@@ -136,6 +139,7 @@ pub use network_address::{NetworkAddress, TimestampedAddress};
 pub use proof_of_work::{CompactTarget, ProofOfWorkError};
 pub use reconstruction::{Reconstructed, Reconstruction, ReconstructionError};
 pub use services::Services;
+pub use sha256d::sha256d;
 pub use short_id::ShortIdKey;
 pub use stream::{StreamPolicy, StreamType};
 pub use transaction::{

@@ -203,7 +203,7 @@ impl Reconstruction {
         // A few bytes too many: what stands between the transactions in both messages.
         let len = self.compact.bytes().len() + answer.bytes().len() + found;
         let count = self.compact.transaction_count();
-        let block = Block::of_checked(self.compact.header(), count, len, self.merged(answer));
+        let block = Block::of_checked(&self.compact.header(), count, len, self.merged(answer));
         block.check_merkle_root()?;
         Ok(block)
     }

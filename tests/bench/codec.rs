@@ -13,6 +13,7 @@ mod timing;
 use std::hint::black_box;
 use std::time::Duration;
 
+use bitcoin::consensus::Encodable;
 use bitcoin::hashes::Hash as _;
 use bitcoin::p2p::Address;
 use bitcoin::p2p::message_blockdata::Inventory;
@@ -23,6 +24,7 @@ use bsv_p2p::wire::{
     write_compact_size,
 };
 use bytes::Bytes;
+use sv::util::Serializable;
 
 use peers::{
     decode_bitcoin, decode_bitcoin_headers, decode_sv, encode_bitcoin_headers, encoding,
@@ -55,6 +57,22 @@ fn row(work: &str, aim: f64, programs: [Program<'_>; 3]) {
     let (times, [_, bitcoin, sv]) = in_turns(&TURNS, programs);
     let [ours, theirs, svs] = times.map(readable);
     println!("| {work} | {ours} | {theirs} | {svs} | {bitcoin:.1} | {sv:.1} | {aim} |");
+}
+
+/// Encoding the same thing by each of the three.
+fn encoding_row<S: Serializable<S>>(
+    work: &str,
+    bytes: &[u8],
+    ours: &impl Encode,
+    bitcoin: &impl Encodable,
+    sv: &S,
+) {
+    let programs = [
+        encoding(bytes, |out| ours.encode(out)),
+        encoding_bitcoin(bytes, bitcoin),
+        encoding_sv(bytes, sv),
+    ];
+    row(work, 1.0, programs);
 }
 
 fn block(count: usize, name: &str) {
@@ -101,15 +119,7 @@ fn block(count: usize, name: &str) {
         1.0,
         [repeated(ours), repeated(theirs), repeated(svs)],
     );
-    row(
-        "encode it",
-        1.0,
-        [
-            encoding(bytes, |out| block.encode(out)),
-            encoding_bitcoin(bytes, &bitcoin),
-            encoding_sv(bytes, &sv),
-        ],
-    );
+    encoding_row("encode it", bytes, &block, &bitcoin, &sv);
     let owned = |out: &mut Vec<u8>| {
         header.encode(out);
         write_compact_size(transactions.len() as u64, out);
@@ -143,15 +153,7 @@ fn inv() {
             repeated(|| decode_sv::<sv::messages::Inv>(bytes)),
         ],
     );
-    row(
-        "encode it",
-        1.0,
-        [
-            encoding(bytes, |out| ours.encode(out)),
-            encoding_bitcoin(bytes, &bitcoin),
-            encoding_sv(bytes, &sv),
-        ],
-    );
+    encoding_row("encode it", bytes, &ours, &bitcoin, &sv);
 }
 
 fn headers() {
@@ -195,15 +197,7 @@ fn addr() {
             repeated(|| decode_sv::<sv::messages::Addr>(bytes)),
         ],
     );
-    row(
-        "encode it",
-        1.0,
-        [
-            encoding(bytes, |out| ours.encode(out)),
-            encoding_bitcoin(bytes, &bitcoin),
-            encoding_sv(bytes, &sv),
-        ],
-    );
+    encoding_row("encode it", bytes, &ours, &bitcoin, &sv);
 }
 
 fn tx() {
@@ -239,19 +233,8 @@ fn tx() {
             svs,
         ],
     );
-    let theirs = || [encoding_bitcoin(bytes, &bitcoin), encoding_sv(bytes, &sv)];
-    let [bitcoins, svs] = theirs();
-    row(
-        "encode it",
-        1.0,
-        [encoding(bytes, |out| ours.encode(out)), bitcoins, svs],
-    );
-    let [bitcoins, svs] = theirs();
-    row(
-        "encode it from parts",
-        1.0,
-        [encoding(bytes, |out| parts.encode(out)), bitcoins, svs],
-    );
+    encoding_row("encode it", bytes, &ours, &bitcoin, &sv);
+    encoding_row("encode it from parts", bytes, &parts, &bitcoin, &sv);
 }
 
 fn version() {
@@ -272,13 +255,5 @@ fn version() {
             repeated(|| decode_sv::<sv::messages::Version>(bytes)),
         ],
     );
-    row(
-        "encode it",
-        1.0,
-        [
-            encoding(bytes, |out| ours.encode(out)),
-            encoding_bitcoin(bytes, &bitcoin),
-            encoding_sv(bytes, &sv),
-        ],
-    );
+    encoding_row("encode it", bytes, &ours, &bitcoin, &sv);
 }

@@ -10,6 +10,7 @@ mod table;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use bsv_p2p::connection::{
     BlockReader, BlockVisitor, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
 };
 use bsv_p2p::event::ControlEvent;
-use bsv_p2p::wire::{BlockHash, MerkleAccumulator, Txid};
+use bsv_p2p::wire::{BlockHash, MerkleAccumulator, MerkleRoot, Txid};
 use bsv_p2p::{ConnectionConfig, Network};
 use sha2::{Digest, Sha256};
 
@@ -26,6 +27,8 @@ use self::table::{Aim, print_row};
 
 const GIBIBYTE: u64 = 1 << 30;
 const ROUNDS: usize = 5;
+/// Where the root stands in a block's header.
+const MERKLE_ROOT: Range<usize> = 36..68;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() {
@@ -197,7 +200,8 @@ fn hash_raw(sender: &Sender) {
     stream.read_exact(&mut header).expect("a frame");
     let mut payload = Sha256::new();
     let mut tree = MerkleAccumulator::new();
-    // What has come of a transaction stays in front; the first is preceded by the header and the count.
+    // What has come of a transaction stays in front; the first is preceded by the header, which names the tree's root, and the count.
+    let mut merkle_root = [0; 32];
     let mut buffer = vec![0; 256 * 1024];
     let (mut filled, mut left, mut skip) = (0, sender.len, HEADER_LEN);
     while left > 0 {
@@ -207,6 +211,7 @@ fn hash_raw(sender: &Sender) {
         (filled, left) = (filled + read, left - read as u64);
         let mut at = 0;
         if skip > 0 && filled >= skip {
+            merkle_root.copy_from_slice(&buffer[MERKLE_ROOT]);
             (at, skip) = (skip, 0);
         }
         while skip == 0 && filled - at >= TRANSACTION_LEN {
@@ -217,7 +222,7 @@ fn hash_raw(sender: &Sender) {
         buffer.copy_within(at..filled, 0);
         filled -= at;
     }
-    assert!(!tree.root().1);
+    assert_eq!(tree.root(), (MerkleRoot(merkle_root), false));
     let hash = Sha256::digest(payload.finalize());
     assert_eq!(hash[..4], header[20..]);
 }

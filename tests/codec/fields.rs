@@ -94,7 +94,7 @@ pub(crate) fn fields(message: &Message) -> Option<Value> {
             json!({ "headers": headers.headers.iter().map(header).collect::<Value>() })
         }
         Message::Block(block) => json!({
-            "header": header(block.header()),
+            "header": header(&block.header()),
             "transactions": block.transactions().map(transaction).collect::<Value>(),
         }),
         Message::CompactBlock(compact) => {
@@ -105,7 +105,7 @@ pub(crate) fn fields(message: &Message) -> Option<Value> {
                 json!({ "diff_index": between, "tx": transaction(tx) })
             });
             json!({
-                "header": header(compact.header()),
+                "header": header(&compact.header()),
                 "nonce": compact.nonce(),
                 "short_ids": compact.short_ids().collect::<Value>(),
                 "prefilled": prefilled.collect::<Value>(),

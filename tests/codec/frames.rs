@@ -4,31 +4,29 @@ use std::collections::VecDeque;
 use std::io;
 
 use bsv_p2p::Network;
-use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    BASIC_HEADER_LEN, BadCommand, BlockHash, BlockHeader, Command, DropCause, EXTENDED_HEADER_LEN,
-    Frame, FrameError, FrameReader, Incoming, Message, PayloadLimits, Ping, SMALL_FRAME,
-    encode_frame,
+    BadCommand, BlockHash, BlockHeader, Command, DropCause, EXTENDED_HEADER_LEN, Frame,
+    FrameReader, Incoming, Message, PayloadLimits, Ping, SMALL_FRAME, encode_frame,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::support::{
-    MAGIC, Seen, Source, Step, basic_frame, basic_header, cases, checksum, extended_frame,
-    extended_header, good_frame, padded, read_all, read_bytes,
+    MAGIC, Seen, Source, Step, basic_frame, cases, checksum, extended_frame, good_frame, padded,
+    read_all, read_bytes,
 };
 
 /// Limits of the streams made here: payloads above this are passed over.
-const BUFFERED: usize = 50_000;
+pub(crate) const BUFFERED: usize = 50_000;
 
-fn limits() -> PayloadLimits {
+pub(crate) fn limits() -> PayloadLimits {
     PayloadLimits {
         buffered: BUFFERED as u64,
         ..PayloadLimits::default()
     }
 }
 
-fn frame(command: &str, payload: &[u8], extended: bool) -> Incoming {
+pub(crate) fn frame(command: &str, payload: &[u8], extended: bool) -> Incoming {
     Incoming::Frame(Frame {
         command: Command::new(command),
         payload: payload.to_vec().into(),
@@ -36,7 +34,7 @@ fn frame(command: &str, payload: &[u8], extended: bool) -> Incoming {
     })
 }
 
-fn whole(incoming: Vec<Incoming>) -> Seen {
+pub(crate) fn whole(incoming: Vec<Incoming>) -> Seen {
     Seen {
         incoming,
         error: None,
@@ -176,321 +174,6 @@ fn the_end_of_a_stream_is_inside_a_frame_at_every_byte_but_the_last() {
 }
 
 #[test]
-fn the_magic_is_judged_after_just_four_bytes() {
-    let others = [
-        (Network::Mainnet.magic().0, "BSV mainnet"),
-        (Network::Testnet.magic().0, "BSV testnet"),
-        (Network::Stn.magic().0, "BSV STN"),
-        ([0xf9, 0xbe, 0xb4, 0xd9], "BTC mainnet"),
-        ([0x0b, 0x11, 0x09, 0x07], "BTC testnet"),
-        ([0xfa, 0xbf, 0xb5, 0xda], "BTC regtest"),
-        (*b"HTTP", "HTTP"),
-        (*b"GET ", "HTTP"),
-        (*b"POST", "HTTP"),
-        (*b"SSH-", "SSH"),
-        ([0x16, 0x03, 0x01, 0x02], "TLS"),
-    ];
-    for (magic, meaning) in others {
-        let mut frames = FrameReader::new(MAGIC, limits());
-        for byte in &magic[..3] {
-            frames.read_from(&mut &[*byte][..]).unwrap();
-            assert_eq!(frames.next_frame(), Ok(None));
-        }
-        frames.read_from(&mut &magic[3..]).unwrap();
-        let Err(FrameError::WrongMagic(foreign)) = frames.next_frame() else {
-            panic!("{meaning} is taken");
-        };
-        assert_eq!(foreign.expected, MAGIC);
-        assert_eq!(foreign.got, Magic(magic));
-        let told = foreign.meaning().unwrap();
-        assert!(told.ends_with(meaning), "{told} for {meaning}");
-        let shown = foreign.to_string();
-        assert!(shown.contains("dab5bffa (regtest)") && shown.contains(told));
-    }
-}
-
-#[test]
-fn a_magic_that_nobody_knows_has_no_meaning() {
-    let seen = read_bytes(Network::Mainnet.magic(), limits(), &[1, 2, 3, 4]);
-    let Some(FrameError::WrongMagic(foreign)) = seen.error else {
-        panic!("{seen:?}");
-    };
-    assert_eq!(foreign.meaning(), None);
-    assert_eq!(
-        foreign.to_string(),
-        "expected a frame with magic e3e1f3e8 (mainnet), got 01020304"
-    );
-}
-
-#[test]
-fn the_magic_of_a_later_frame_is_judged_too() {
-    let mut bytes = good_frame(b"ping", &[7; 8]);
-    bytes.extend_from_slice(&Network::Mainnet.magic().0);
-    let seen = read_bytes(MAGIC, limits(), &bytes);
-    assert_eq!(seen.incoming, [frame("ping", &[7; 8], false)]);
-    assert!(matches!(seen.error, Some(FrameError::WrongMagic(_))));
-}
-
-#[test]
-fn the_limit_is_judged_as_soon_as_the_header_is_there() {
-    let basic = basic_header(b"inv", 2_097_153, [0; 4]);
-    let extended = extended_header(b"inv", 2_097_153);
-    for (header, len) in [(basic, BASIC_HEADER_LEN), (extended, EXTENDED_HEADER_LEN)] {
-        assert_eq!(header.len(), len);
-        let seen = read_bytes(MAGIC, limits(), &header[..len - 1]);
-        assert_eq!((seen.incoming, seen.error), (vec![], None));
-        let seen = read_bytes(MAGIC, limits(), &header);
-        let too_long = FrameError::TooLong {
-            command: "inv".into(),
-            len: 2_097_153,
-            limit: 2_097_152,
-        };
-        assert_eq!((seen.incoming, seen.error), (vec![], Some(too_long)));
-    }
-}
-
-#[test]
-fn every_command_has_its_own_limit() {
-    let limits = PayloadLimits {
-        transaction: 5_000_000,
-        block: 3_000_000,
-        ..PayloadLimits::default()
-    };
-    for (command, limit) in [
-        ("protoconf", 1_048_576),
-        ("tx", 5_000_000),
-        ("datareftx", 5_000_000),
-        ("block", 3_000_000),
-        ("cmpctblock", 3_000_000),
-        ("blocktxn", 3_000_000),
-        ("hdrsen", 3_000_000),
-        ("getblocktxn", 3_000_000 / 215 * 6 + 24),
-        ("version", 2_097_152),
-        ("inv", 2_097_152),
-        ("headers", 2_097_152),
-        ("foobar", 2_097_152),
-        ("extmsg", 2_097_152),
-        ("", 2_097_152),
-    ] {
-        for (len, taken) in [(limit, true), (limit + 1, false), (u64::MAX, false)] {
-            let mut headers = vec![extended_header(command.as_bytes(), len)];
-            if let (Ok(len), false) = (u32::try_from(len), command == "extmsg") {
-                headers.push(basic_header(command.as_bytes(), len, [0; 4]));
-            }
-            for header in headers {
-                let mut frames = FrameReader::new(MAGIC, limits);
-                let seen = read_all(&mut frames, &mut &header[..]);
-                assert_eq!(seen.error.is_none(), taken, "{command}: {len}");
-                let arriving = taken.then_some((len, len));
-                assert_eq!(frames.arriving(), arriving, "{command}: {len}");
-            }
-        }
-    }
-}
-
-#[test]
-fn the_limit_goes_by_the_text_before_the_first_nul_even_of_a_bad_command() {
-    // Bad padding behind `block`: the limit of blocks holds, and the frame is dropped at its end.
-    let mut bytes = basic_frame(b"block\0x", &vec![1; 2_097_153], [0; 4]);
-    bytes.extend(good_frame(b"ping", &[7; 8]));
-    let seen = read_bytes(MAGIC, limits(), &bytes);
-    let bad = BadCommand((&padded(b"block\0x")[..]).into());
-    let expected = [Incoming::Dropped(bad.into()), frame("ping", &[7; 8], false)];
-    assert_eq!(seen, whole(expected.into()));
-    let bytes = basic_header(b"blocc\0x", 2_097_153, [0; 4]);
-    let seen = read_bytes(MAGIC, limits(), &bytes);
-    let too_long = FrameError::TooLong {
-        command: "blocc".into(),
-        len: 2_097_153,
-        limit: 2_097_152,
-    };
-    assert_eq!(seen.error, Some(too_long));
-}
-
-#[test]
-fn new_limits_hold_from_the_next_header_on() {
-    let mut frames = FrameReader::new(MAGIC, PayloadLimits::default().before_handshake());
-    let block = good_frame(b"block", &[1; 70_000]);
-    let ping = good_frame(b"ping", &[7; 60_000]);
-    let (first, rest) = ping.split_at(100);
-    assert_eq!(read_all(&mut frames, &mut { first }).incoming, []);
-    // The frame that has begun is not judged again, not even by narrower limits.
-    frames.set_limits(PayloadLimits {
-        general: 10,
-        ..PayloadLimits::default()
-    });
-    let seen = read_all(&mut frames, &mut { rest });
-    assert_eq!(seen, whole(vec![frame("ping", &[7; 60_000], false)]));
-    let seen = read_all(&mut frames, &mut &block[..]);
-    assert_eq!(seen, whole(vec![frame("block", &[1; 70_000], false)]));
-    let seen = read_all(&mut frames, &mut &good_frame(b"ping", &[7; 11])[..]);
-    assert!(matches!(seen.error, Some(FrameError::TooLong { .. })));
-}
-
-#[test]
-fn before_the_handshake_a_ceiling_of_ones_own_is_not_lifted() {
-    let low = PayloadLimits {
-        ceiling: 1_000,
-        ..PayloadLimits::default()
-    };
-    assert_eq!(low.before_handshake().limit(Command::new("version")), 1_000);
-}
-
-#[test]
-fn a_bad_command_is_read_to_its_end_and_the_next_frame_comes() {
-    for bad in [
-        &b"ping\0garbage"[..],
-        b"pi\x01g",
-        b"pi\x7fg",
-        b"\0ping",
-        b"\xffinv",
-    ] {
-        for len in [0, 8, 40_000, 2_000_000] {
-            let mut bytes = basic_frame(bad, &vec![MAGIC.0[0]; len], [9; 4]);
-            bytes.extend(good_frame(b"ping", &[7; 8]));
-            let cause = BadCommand((&padded(bad)[..]).into());
-            let expected = [
-                Incoming::Dropped(cause.into()),
-                frame("ping", &[7; 8], false),
-            ];
-            assert_eq!(read_bytes(MAGIC, limits(), &bytes), whole(expected.into()));
-        }
-    }
-}
-
-#[test]
-fn a_bad_command_in_either_place_of_an_extended_frame_drops_it() {
-    let good = extended_frame(b"ping", &[7; 8]);
-    for at in [4 + 11, 24 + 11] {
-        let mut bytes = good.clone();
-        bytes[at] = b'x';
-        bytes.extend(&good);
-        let seen = read_bytes(MAGIC, limits(), &bytes);
-        assert!(
-            matches!(
-                seen.incoming[0],
-                Incoming::Dropped(DropCause::BadCommand(_))
-            ),
-            "{seen:?}"
-        );
-        assert_eq!(seen.incoming[1..], [frame("ping", &[7; 8], true)]);
-    }
-}
-
-#[test]
-fn a_bad_checksum_drops_a_frame_and_the_next_one_comes() {
-    for len in [0, 8, SMALL_FRAME as usize - 1, SMALL_FRAME as usize, 50_000] {
-        let payload = vec![3; len];
-        let mut bytes = basic_frame(b"inv", &payload, [1, 2, 3, 4]);
-        bytes.extend(good_frame(b"inv", &payload));
-        let cause = DropCause::BadChecksum {
-            command: Command::new("inv"),
-            expected: [1, 2, 3, 4],
-            got: checksum(&payload),
-        };
-        let expected = [Incoming::Dropped(cause), frame("inv", &payload, false)];
-        assert_eq!(read_bytes(MAGIC, limits(), &bytes), whole(expected.into()));
-    }
-}
-
-#[test]
-fn an_extended_frame_may_carry_any_command_at_any_length() {
-    for command in ["version", "ping", "block", "foobar", "", "123456789012"] {
-        for len in [0, 1, 8, SMALL_FRAME as usize, 50_000] {
-            let payload = vec![5; len];
-            let bytes = extended_frame(command.as_bytes(), &payload);
-            let expected = whole(vec![frame(command, &payload, true)]);
-            assert_eq!(read_bytes(MAGIC, limits(), &bytes), expected);
-        }
-    }
-}
-
-#[test]
-fn any_command_that_begins_with_the_letters_extmsg_has_an_extended_header() {
-    for outer in [&b"extmsg"[..], b"extmsgXYZ", b"extmsgextmsg", b"extmsg "] {
-        let mut bytes = extended_frame(b"ping", &[7; 8]);
-        bytes[4..16].copy_from_slice(&padded(outer));
-        let expected = whole(vec![frame("ping", &[7; 8], true)]);
-        assert_eq!(read_bytes(MAGIC, limits(), &bytes), expected);
-    }
-    for other in ["extmsh", "extms", "Extmsg", "xextmsg"] {
-        let bytes = good_frame(other.as_bytes(), &[7; 8]);
-        let expected = whole(vec![frame(other, &[7; 8], false)]);
-        assert_eq!(read_bytes(MAGIC, limits(), &bytes), expected);
-    }
-}
-
-#[test]
-fn an_extended_frame_inside_an_extended_one_is_an_unknown_command() {
-    let inner = extended_frame(b"ping", &[7; 8]);
-    let bytes = extended_frame(b"extmsg", &inner);
-    let seen = read_bytes(MAGIC, limits(), &bytes);
-    assert_eq!(seen, whole(vec![frame("extmsg", &inner, true)]));
-    let message = Message::decode(Command::new("extmsg"), inner.clone().into());
-    let unknown = Message::Unknown {
-        command: Command::new("extmsg"),
-        payload: inner.into(),
-    };
-    assert_eq!(message, Ok(unknown));
-}
-
-#[test]
-fn the_basic_length_and_checksum_of_an_extended_frame_are_not_looked_at() {
-    for (len, checksum) in [(0, [0; 4]), (8, [9; 4]), (u32::MAX, [0xff; 4])] {
-        let mut bytes = extended_frame(b"ping", &[7; 8]);
-        bytes[16..20].copy_from_slice(&u32::to_le_bytes(len));
-        bytes[20..24].copy_from_slice(&checksum);
-        let expected = whole(vec![frame("ping", &[7; 8], true)]);
-        assert_eq!(read_bytes(MAGIC, limits(), &bytes), expected);
-    }
-}
-
-#[test]
-fn a_payload_above_what_is_buffered_is_passed_over_and_the_next_frame_comes() {
-    for extended in [false, true] {
-        for (len, kept) in [(BUFFERED, true), (BUFFERED + 1, false), (700_000, false)] {
-            let payload = vec![1; len];
-            let mut bytes = if extended {
-                extended_frame(b"block", &payload)
-            } else if kept {
-                good_frame(b"block", &payload)
-            } else {
-                // What is not kept is not checked either.
-                basic_frame(b"block", &payload, [0; 4])
-            };
-            bytes.extend(good_frame(b"ping", &[7; 8]));
-            let first = if kept {
-                frame("block", &payload, extended)
-            } else {
-                Incoming::PassedOver {
-                    command: Command::new("block"),
-                    len: len as u64,
-                    block: block_of("block", &payload),
-                }
-            };
-            let expected = vec![first, frame("ping", &[7; 8], false)];
-            assert_eq!(read_bytes(MAGIC, limits(), &bytes), whole(expected));
-        }
-    }
-}
-
-#[test]
-fn an_error_repeats_for_ever_whatever_comes_behind_it() {
-    let wrong_magic = good_frame(b"ping", &[7; 8]).split_off(1);
-    let too_long = basic_header(b"inv", u32::MAX, [0; 4]);
-    for bad in [wrong_magic, too_long] {
-        let mut frames = FrameReader::new(MAGIC, limits());
-        let error = read_all(&mut frames, &mut &bad[..]).error.unwrap();
-        for _ in 0..3 {
-            assert_eq!(frames.next_frame(), Err(error.clone()));
-            let more = good_frame(b"ping", &[7; 8]);
-            frames.read_from(&mut &more[..]).unwrap();
-        }
-        assert_eq!(frames.next_frame(), Err(error));
-    }
-}
-
-#[test]
 fn a_reader_tells_what_is_arriving() {
     let bytes = good_frame(b"inv", &[0; 40_000]);
     let mut frames = FrameReader::new(MAGIC, limits());
@@ -613,7 +296,7 @@ fn a_long_message_in_pieces_of_one_byte_costs_work_in_proportion_to_its_length()
 }
 
 /// The name of the block that a payload begins with, if it is to be one.
-fn block_of(command: &str, payload: &[u8]) -> Option<BlockHash> {
+pub(crate) fn block_of(command: &str, payload: &[u8]) -> Option<BlockHash> {
     let header = payload.first_chunk().filter(|_| command == "block")?;
     Some(BlockHeader::from_bytes(header).hash())
 }

@@ -11,7 +11,8 @@ use bsv_p2p::wire::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::properties::{header, message, transaction};
+use crate::any_message::message;
+use crate::parts::{header, transaction};
 use crate::support::{MAGIC, cases, frame_of};
 
 /// The other protocol takes a first input count of zero for the mark of another form of transactions.
@@ -175,7 +176,7 @@ fn compare_inventory(ours: &Inventory, theirs: &bitcoin::p2p::message_blockdata:
 }
 
 fn compare_blocks(ours: &Block, theirs: &bitcoin::Block) {
-    compare_headers(ours.header(), &theirs.header);
+    compare_headers(&ours.header(), &theirs.header);
     assert_eq!(ours.hash().0, theirs.block_hash().to_byte_array());
     assert_eq!(ours.transaction_count(), theirs.txdata.len());
     for (ours, theirs) in ours.transactions().zip(&theirs.txdata) {

@@ -13,7 +13,7 @@ use bsv_p2p::wire::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::properties::{header, transaction};
+use crate::parts::{header, transaction};
 use crate::support::cases;
 
 /// A block that both protocols have: its root fits, and no transaction stands in it twice.
@@ -38,7 +38,7 @@ proptest! {
         let is_matched = |position: usize| matched >> (position % 32) & 1 == 1;
         let txids: Vec<_> = block.transactions().map(|transaction| transaction.txid()).collect();
         let flags = txids.iter().enumerate().map(|(at, txid)| (*txid, is_matched(at)));
-        let ours = MerkleBlock { header: *block.header(), tree: PartialMerkleTree::new(flags).unwrap() };
+        let ours = MerkleBlock { header: block.header(), tree: PartialMerkleTree::new(flags).unwrap() };
 
         let other: bitcoin::Block = deserialize(block.bytes()).unwrap();
         let names: Vec<_> = other.txdata.iter().map(bitcoin::Transaction::compute_txid).collect();
@@ -58,7 +58,7 @@ proptest! {
     fn a_damaged_merkle_block_proves_nothing_to_either(block in block(), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
         let flags = block.transactions().map(|transaction| (transaction.txid(), true));
         let tree = PartialMerkleTree::new(flags).unwrap();
-        let mut bytes = MerkleBlock { header: *block.header(), tree }.encode_to_vec();
+        let mut bytes = MerkleBlock { header: block.header(), tree }.encode_to_vec();
         // The root, the tree's hashes or its flags.
         let damaged = 36 + at.index(bytes.len() - 36);
         bytes[damaged] ^= 1 << bit;

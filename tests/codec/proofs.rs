@@ -11,7 +11,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::properties::{hash, header, list, payload, script, transaction};
+use crate::any_message::payload;
+use crate::parts::{hash, header, list, script, transaction};
 use crate::support::cases;
 
 pub(crate) fn merkle_block() -> impl Strategy<Value = MerkleBlock> {

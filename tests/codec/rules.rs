@@ -8,7 +8,7 @@ use bsv_p2p::wire::{
 };
 use proptest::prelude::*;
 
-use crate::properties::message;
+use crate::any_message::message;
 use crate::support::{MAGIC, cases, frame_of};
 
 const ADDRESS: &str = "203.0.114.7:8333";

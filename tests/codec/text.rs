@@ -11,7 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::properties::{message, payload};
+use crate::any_message::{message, payload};
 use crate::support::{MAGIC, cases, read_all};
 
 /// Asserts that a text is one line which no terminal takes for more than a text.

@@ -6,10 +6,10 @@ use bsv_p2p::Network;
 use bsv_p2p::local_node::BlockTemplate;
 use bsv_p2p::wire::{
     Addr, Block, BlockHash, BlockHeader, GetData, Headers, Inventory, Message, NetworkAddress,
-    NotFound, OutPoint, Services, TimestampedAddress, Transaction, TransactionInput,
-    TransactionOutput, Tx, Txid,
+    NotFound, Services, TimestampedAddress, Tx,
 };
 
+use crate::payment::payment;
 use crate::raw_peer::RawPeer;
 
 /// A block on top of the first; different heights make different ones.
@@ -22,7 +22,7 @@ pub(crate) fn mined(height: u32) -> Block {
 pub(crate) fn header_on(previous: BlockHash) -> BlockHeader {
     BlockHeader {
         previous,
-        ..*mined(1).header()
+        ..mined(1).header()
     }
 }
 
@@ -44,22 +44,7 @@ pub(crate) fn block_question(peer: &mut RawPeer, hash: BlockHash) -> Inventory {
 
 /// A transaction; different numbers make different ones.
 pub(crate) fn tx(number: u32) -> Tx {
-    Tx::from(&Transaction {
-        version: 1,
-        inputs: vec![TransactionInput {
-            previous: OutPoint {
-                txid: Txid([1; 32]),
-                index: number,
-            },
-            script: vec![0x51],
-            sequence: u32::MAX,
-        }],
-        outputs: vec![TransactionOutput {
-            value: 1_000,
-            script: vec![0x51],
-        }],
-        lock_time: 0,
-    })
+    Tx::from(&payment(number))
 }
 
 /// Addresses of nodes, told from these numbers.

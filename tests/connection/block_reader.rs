@@ -170,7 +170,7 @@ fn a_visitor_is_shown_whole_transactions_up_to_its_limit_and_pieces_above() {
             .whole_transactions_up_to(limit)
             .visit(&mut census)
             .unwrap();
-        assert_eq!(census.header, Some(*block.header()));
+        assert_eq!(census.header, Some(block.header()));
         assert_eq!(census.count, 40);
         let mut seen = census.whole.clone();
         assert_eq!(!census.pieces.is_empty(), in_pieces);
@@ -191,12 +191,12 @@ fn what_is_not_the_block_is_refused_by_the_last_read_alone() {
     let (actor, mut peer) = Actor::connected(&config());
     let honest = block_of(5, 100);
     let transactions: Vec<_> = honest.transactions().map(Transaction::from).collect();
-    let other = Block::new(honest.header(), &transactions[..4]);
+    let other = Block::new(&honest.header(), &transactions[..4]);
     let twice = {
         let doubled = [&transactions[..], &transactions[4..]].concat();
         let fitting = merkle_root(transactions.iter().map(Transaction::txid)).0;
         assert_eq!(fitting, honest.header().merkle_root);
-        Block::new(honest.header(), &doubled)
+        Block::new(&honest.header(), &doubled)
     };
     let truncated = honest.bytes().slice(..honest.bytes().len() - 1);
     let mut hostile = Vec::new();

@@ -1,9 +1,7 @@
 //! What a block that is read while it arrives costs, and what it means for its connection.
 
-use std::env;
 use std::fs;
 use std::io::{Read, Write};
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +14,7 @@ use bsv_p2p::wire::{
 };
 use crossbeam_channel::after;
 
+use crate::alone::alone;
 use crate::answers::mined;
 use crate::block_reader::{asked, block_of, extended, inner};
 use crate::harness::{Actor, config};
@@ -107,26 +106,11 @@ fn a_block_that_was_read_while_it_came_is_expected_no_more() {
     assert_eq!(passed_over, block.bytes().len() as u64);
 }
 
-/// Set in the process that measures: other tests would disturb it.
-const MEASURING: &str = "BSV_P2P_TEST_MEASURES_A_BLOCK";
-/// The test's name, by which it starts itself again.
-const TEST: &str = "block_transfers::a_block_of_300_megabytes_passes_through_a_few";
-
 #[test]
 fn a_block_of_300_megabytes_passes_through_a_few() {
-    if env::var_os(MEASURING).is_some() {
-        return pass();
-    }
-    let child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", TEST, "--test-threads=1", "--nocapture"])
-        .env(MEASURING, "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&child.stdout);
-    assert!(
-        child.status.success() && text.contains("1 passed"),
-        "{text}{}",
-        String::from_utf8_lossy(&child.stderr)
+    alone(
+        "block_transfers::a_block_of_300_megabytes_passes_through_a_few",
+        pass,
     );
 }
 
@@ -153,7 +137,7 @@ fn pass() {
         .for_each(|bytes| tree.push(Txid(sha256d(&bytes).0)));
     let header = BlockHeader {
         merkle_root: tree.root().0,
-        ..*mined(1).header()
+        ..mined(1).header()
     };
     let mut head = header.encode_to_vec();
     write_compact_size(u64::from(COUNT), &mut head);

@@ -44,6 +44,23 @@ fn queue_of(capacity: usize) -> SubscriptionOptions {
     }
 }
 
+/// A short queue that blocks, under a name.
+fn stuck() -> SubscriptionOptions {
+    SubscriptionOptions {
+        capacity: 1,
+        ..SubscriptionOptions::named("stuck")
+    }
+}
+
+/// A short queue that drops what does not fit, under a name.
+fn sampled() -> SubscriptionOptions {
+    SubscriptionOptions {
+        capacity: 4,
+        overflow: Overflow::DropNewest,
+        ..SubscriptionOptions::named("sampled")
+    }
+}
+
 fn connected_on(bus: &EventBus, config: ConnectionConfig) -> (PeerConnectionHandle, RawPeer) {
     let listener = RawListener::new();
     let setup = PeerConnectionSetup {
@@ -188,10 +205,7 @@ fn a_stuck_subscription_ends_once_and_then_the_peers_are_read_again() {
     let timeout = Duration::from_millis(300);
     let bus = EventBus::new();
     let control = bus.subscribe_control();
-    let stuck = bus.subscribe_messages_with(SubscriptionOptions {
-        capacity: 1,
-        ..SubscriptionOptions::named("stuck")
-    });
+    let stuck = bus.subscribe_messages_with(stuck());
     let living = bus.subscribe_messages();
     let config = impatient(10_000, timeout);
     let (one, mut one_peer) = connected_on(&bus, config.clone());
@@ -233,10 +247,7 @@ fn a_stuck_subscription_ends_once_and_then_the_peers_are_read_again() {
 #[test]
 fn a_peer_whose_reading_has_stopped_holds_up_no_other_peer() {
     let bus = EventBus::new();
-    let stuck = bus.subscribe_messages_with(SubscriptionOptions {
-        capacity: 1,
-        ..SubscriptionOptions::default()
-    });
+    let stuck = bus.subscribe_messages_with(queue_of(1));
     let living = bus.subscribe_messages();
     let (held, held_peer) = connected_on(&bus, narrow(10_000));
     flood_until_held_back(&held, &held_peer);
@@ -254,11 +265,7 @@ fn a_peer_whose_reading_has_stopped_holds_up_no_other_peer() {
 fn drop_newest_counts_exactly_and_holds_nobody_up() {
     let bus = EventBus::new();
     let control = bus.subscribe_control();
-    let sampled = bus.subscribe_messages_with(SubscriptionOptions {
-        capacity: 4,
-        overflow: Overflow::DropNewest,
-        ..SubscriptionOptions::named("sampled")
-    });
+    let sampled = bus.subscribe_messages_with(sampled());
     let (_handle, mut peer) = connected_on(&bus, narrow(1));
     peer.send_bytes(&flood(0..1000));
     peer.ping(1);
@@ -284,11 +291,7 @@ fn drop_newest_counts_exactly_and_holds_nobody_up() {
 #[test]
 fn a_receiver_of_both_kinds_is_told_in_its_place_what_it_has_missed() {
     let bus = EventBus::new();
-    let sampled = bus.subscribe_with(SubscriptionOptions {
-        capacity: 4,
-        overflow: Overflow::DropNewest,
-        ..SubscriptionOptions::named("sampled")
-    });
+    let sampled = bus.subscribe_with(sampled());
     let (handle, mut peer) = connected_on(&bus, config());
     peer.send_bytes(&flood(0..100));
     peer.ping(1);
@@ -350,10 +353,7 @@ fn only_the_commands_that_were_asked_for_come() {
 fn a_disconnect_while_a_subscriber_is_waited_for_is_prompt_and_counts_what_is_lost() {
     let bus = EventBus::new();
     let control = bus.subscribe_control();
-    let stuck = bus.subscribe_messages_with(SubscriptionOptions {
-        capacity: 1,
-        ..SubscriptionOptions::named("stuck")
-    });
+    let stuck = bus.subscribe_messages_with(stuck());
     let (handle, peer) = connected_on(&bus, narrow(100_000));
     let read = flood_until_held_back(&handle, &peer) - HANDSHAKE;
     let began = Instant::now();
@@ -457,10 +457,7 @@ fn a_connection_that_has_ended_waits_for_a_stuck_subscriber_only_for_its_time() 
     let timeout = Duration::from_millis(300);
     let bus = EventBus::new();
     let control = bus.subscribe_control();
-    let stuck = bus.subscribe_messages_with(SubscriptionOptions {
-        capacity: 1,
-        ..SubscriptionOptions::named("stuck")
-    });
+    let stuck = bus.subscribe_messages_with(stuck());
     let (handle, mut peer) = connected_on(&bus, impatient(1_000_000, timeout));
     peer.send_bytes(&flood(0..100));
     peer.ping(1);
@@ -475,9 +472,11 @@ fn a_connection_that_has_ended_waits_for_a_stuck_subscriber_only_for_its_time() 
 
 #[test]
 fn the_peers_deadlines_stand_still_while_it_is_not_read() {
-    let mut config = impatient(10_000, Duration::from_millis(800));
+    let mut config = impatient(10_000, Duration::from_millis(2500));
     config.session.ping_interval = Duration::from_millis(50);
-    config.session.ping_timeout = Duration::from_millis(300);
+    config.session.ping_timeout = Duration::from_secs(1);
+    // Made beforehand: it takes a while, in which the ping would wait.
+    let flood = flood(0..1000);
     let bus = EventBus::new();
     let control = bus.subscribe_control();
     let stuck = bus.subscribe_messages_with(queue_of(1));
@@ -485,7 +484,7 @@ fn the_peers_deadlines_stand_still_while_it_is_not_read() {
     let nonce = peer.expect_ping();
     // The answer comes behind more than is read at once.
     let answer = frame(&Pong::new(nonce).into());
-    peer.send_bytes(&[flood(0..1000), answer].concat());
+    peer.send_bytes(&[flood, answer].concat());
     let nonce = peer.expect_ping();
     peer.send(Pong::new(nonce));
     assert_eq!(next_of_note(&control).name(), "SubscriptionEnded");

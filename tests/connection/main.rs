@@ -1,5 +1,7 @@
 //! Connections on loopback sockets: against a scripted peer that misbehaves in every way, and against each other.
 
+#[path = "../support/alone.rs"]
+mod alone;
 mod answers;
 mod bad_input;
 mod block_reader;
@@ -13,6 +15,8 @@ mod known_defects;
 mod life_cycle;
 mod over_capacity;
 mod payload_memory;
+#[path = "../support/payment.rs"]
+mod payment;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
 mod reading;

@@ -40,6 +40,13 @@ fn kept_in_order(connection: &mut Connection, expected: &[Message]) {
     assert_eq!(connection.dropped(), 0);
 }
 
+/// Asserts that an error names the peer, and then says `text`.
+#[track_caller]
+fn assert_text(connection: &Connection, error: &Error, text: &str) {
+    let address = connection.address();
+    assert_eq!(error.to_string(), format!("{address}: {text}"));
+}
+
 #[test]
 fn a_ping_is_answered_among_other_messages_which_are_kept() {
     let (mut connection, mut peer) = connected(&config());
@@ -72,9 +79,7 @@ fn a_ping_without_an_answer_times_out_and_the_connection_goes_on() {
         error,
         Error::TimedOut { wait: Wait::Reply, after, .. } if after == SHORT
     ));
-    let address = connection.address();
-    let text = format!("{address}: the answer took longer than 200ms");
-    assert_eq!(error.to_string(), text);
+    assert_text(&connection, &error, "the answer took longer than 200ms");
 
     // The late pong is not the answer to the next ping.
     let late = peer.expect_ping();
@@ -156,11 +161,9 @@ fn a_marker_that_is_named_before_the_block_means_that_there_is_none() {
         },
         |connection| connection.block(wanted.hash(), DEADLINE),
     );
-    let (error, address) = (answer.unwrap_err(), connection.address());
-    let hash = wanted.hash();
+    let (error, hash) = (answer.unwrap_err(), wanted.hash());
     assert!(matches!(&error, Error::NotFound { hash: not_found, .. } if *not_found == hash));
-    let text = format!("{address}: block {hash} is not found");
-    assert_eq!(error.to_string(), text);
+    assert_text(&connection, &error, &format!("block {hash} is not found"));
     kept_in_order(&mut connection, &[another.into()]);
 }
 
@@ -189,7 +192,7 @@ fn a_block_whose_content_is_not_what_its_header_says_is_a_bad_one() {
     let (mut connection, mut peer) = connected(&config());
     let honest = mined(1);
     let other_coinbase = BlockTemplate::new(honest.hash(), 9, 1, 9).coinbase();
-    let forged = Block::new(honest.header(), std::slice::from_ref(&other_coinbase));
+    let forged = Block::new(&honest.header(), std::slice::from_ref(&other_coinbase));
     let answer = asked(
         &mut connection,
         &mut peer,
@@ -203,12 +206,9 @@ fn a_block_whose_content_is_not_what_its_header_says_is_a_bad_one() {
         expected: honest.header().merkle_root,
         got: bsv_p2p::wire::merkle_root([other_coinbase.txid()]).0,
     };
-    let (error, address) = (answer.unwrap_err(), connection.address());
-    let hash = honest.hash();
-    assert_eq!(
-        error.to_string(),
-        format!("{address}: block {hash} has wrong content: {mismatch}")
-    );
+    let (error, hash) = (answer.unwrap_err(), honest.hash());
+    let text = format!("block {hash} has wrong content: {mismatch}");
+    assert_text(&connection, &error, &text);
     assert!(
         matches!(error, Error::BadBlock { error, .. } if *error == BlockFault::Content(mismatch))
     );
@@ -232,9 +232,9 @@ fn a_block_too_long_to_be_kept_is_told_with_both_numbers() {
         },
         |connection| connection.block(block.hash(), DEADLINE),
     );
-    let (error, address) = (answer.unwrap_err(), connection.address());
-    let text = format!("{address}: the answer has {bytes} bytes, at most 150 are kept");
-    assert_eq!(error.to_string(), text);
+    let error = answer.unwrap_err();
+    let text = format!("the answer has {bytes} bytes, at most 150 are kept");
+    assert_text(&connection, &error, &text);
     assert!(matches!(error, Error::PayloadTooLarge { limit: 150, .. }));
     // It has been read past, and the connection goes on.
     peer.send(message("next"));
@@ -326,9 +326,7 @@ fn an_empty_locator_asks_for_one_header_by_its_hash() {
 fn a_question_that_may_not_be_sent_is_refused_before_anything_goes_out() {
     let (mut connection, mut peer) = connected(&config());
     let error = connection.send(&Message::Verack).unwrap_err();
-    let address = connection.address();
-    let text = format!("{address}: verack belongs to the session");
-    assert_eq!(error.to_string(), text);
+    assert_text(&connection, &error, "verack belongs to the session");
     // More than the 2 MiB that the peer announced.
     let locator = vec![BlockHash([1; 32]); 80_000];
     let error = connection
@@ -451,12 +449,9 @@ fn addresses_come_once_and_a_single_one_is_the_answer_at_the_end_of_the_time_onl
     );
     assert_eq!(answer.unwrap(), addr(&[2, 3]).addresses);
     kept_in_order(&mut connection, std::slice::from_ref(&own));
-    let (error, address) = (
-        connection.addresses(DEADLINE).unwrap_err(),
-        connection.address(),
-    );
-    let text = format!("{address}: that has been asked already, and is answered once");
-    assert_eq!(error.to_string(), text);
+    let error = connection.addresses(DEADLINE).unwrap_err();
+    let text = "that has been asked already, and is answered once";
+    assert_text(&connection, &error, text);
     assert!(matches!(error, Error::AlreadyAsked { .. }));
 
     let (mut connection, mut peer) = connected(&config());

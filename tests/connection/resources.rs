@@ -1,8 +1,5 @@
 //! Threads and descriptors: after many connections there are as many as before.
 
-use std::env;
-use std::fs;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -11,38 +8,24 @@ use bsv_p2p::connection::PeerConnectionSetup;
 use bsv_p2p::session::NonceRegistry;
 use bsv_p2p::{Connection, ConnectionConfig};
 
+use crate::alone::{alone, threads_and_descriptors};
 use crate::harness::{Actor, accepted, config, connected, numbered};
 use crate::raw_peer::{
     ClosedPort, RawListener, RawPeer, SilentHost, frame, narrow_pair, socket_pair, wait_until,
 };
 
-/// Set in the process that counts: other tests would disturb the count.
-const COUNTING: &str = "BSV_P2P_TEST_COUNTS_RESOURCES";
-/// The test's name, by which it starts itself again.
-const TEST: &str = "resources::connections_of_every_kind_leave_no_thread_and_no_descriptor_behind";
-
 #[test]
 fn connections_of_every_kind_leave_no_thread_and_no_descriptor_behind() {
-    if env::var_os(COUNTING).is_some() {
-        return count();
-    }
-    let child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", TEST, "--test-threads=1", "--nocapture"])
-        .env(COUNTING, "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&child.stdout);
-    assert!(
-        child.status.success() && text.contains("1 passed"),
-        "{text}{}",
-        String::from_utf8_lossy(&child.stderr)
+    alone(
+        "resources::connections_of_every_kind_leave_no_thread_and_no_descriptor_behind",
+        count,
     );
 }
 
 fn count() {
     // What the first use of anything keeps for good is no leak.
     one_of_each();
-    let (threads, descriptors) = (entries("task"), entries("fd"));
+    let before = threads_and_descriptors();
     let began = connections();
     while connections() < began + 200 {
         thread::scope(|scope| {
@@ -52,8 +35,10 @@ fn count() {
         });
     }
     // The system forgets a joined thread a moment later.
-    wait_until("the threads are gone", || entries("task") == threads);
-    assert_eq!(entries("fd"), descriptors);
+    wait_until("the threads are gone", || {
+        threads_and_descriptors().0 == before.0
+    });
+    assert_eq!(threads_and_descriptors().1, before.1);
 
     // A program may keep the handle of a connection that has ended: that keeps no socket.
     let (actor, mut peer) = Actor::connected(&config());
@@ -61,11 +46,7 @@ fn count() {
     actor.expect_end();
     drop(peer);
     actor.handle.join();
-    assert_eq!(entries("fd"), descriptors);
-}
-
-fn entries(what: &str) -> usize {
-    fs::read_dir(format!("/proc/self/{what}")).unwrap().count()
+    assert_eq!(threads_and_descriptors().1, before.1);
 }
 
 static CONNECTIONS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);

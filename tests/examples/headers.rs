@@ -67,7 +67,7 @@ fn chain(length: usize) -> Vec<BlockHeader> {
     let headers = (0..length).map(|_| {
         let block = chain.template(1_700_000_000, 0).mine();
         chain.accept(&block, 1_700_000_000).unwrap();
-        *block.header()
+        block.header()
     });
     headers.collect()
 }

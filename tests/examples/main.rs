@@ -2,7 +2,11 @@
 
 mod decode;
 mod headers;
+mod listen;
 mod monitor;
+mod monitor_managing;
+#[path = "../support/payment.rs"]
+mod payment;
 mod ping;
 mod servers;
 mod tool;

@@ -3,11 +3,11 @@
 use std::net::TcpListener;
 
 use bsv_p2p::local_node::LocalNode;
-use bsv_p2p::wire::{OutPoint, Transaction, TransactionInput, TransactionOutput, Txid};
 use serde_json::Value;
 
+use crate::payment::payment;
 use crate::servers;
-use crate::tool::{DEADLINE, Tool, integer, number, object, run, text};
+use crate::tool::{DEADLINE, Ended, Tool, integer, number, object, run, text};
 
 /// Asserts that an object has what every object of its kind has to have.
 #[track_caller]
@@ -62,25 +62,6 @@ fn check_reached(peer: &Value, height: i64) {
     }
     for field in ["bytes_in", "bytes_out"] {
         assert!(integer(peer, field) >= 5 * 24, "{peer}");
-    }
-}
-
-fn transaction() -> Transaction {
-    Transaction {
-        version: 1,
-        inputs: vec![TransactionInput {
-            previous: OutPoint {
-                txid: Txid([1; 32]),
-                index: 0,
-            },
-            script: vec![0x51],
-            sequence: u32::MAX,
-        }],
-        outputs: vec![TransactionOutput {
-            value: 1_000,
-            script: vec![0x51],
-        }],
-        lock_time: 0,
     }
 }
 
@@ -192,7 +173,7 @@ fn every_line_comes_at_once_and_ctrl_c_brings_the_summary() {
     let len = nodes[0].block(hash).unwrap().bytes().len();
     assert_eq!(integer(&block, "bytes"), len as i64);
     assert_eq!(text(&block, "hash"), hash.to_string());
-    nodes[1].submit(&transaction()).unwrap();
+    nodes[1].submit(&payment(0)).unwrap();
     assert_eq!(integer(&message("inv", other), "bytes"), 1 + 36);
     nodes[1].mine(1).unwrap();
     assert_eq!(integer(&message("block", other), "transactions"), 2);
@@ -272,23 +253,28 @@ fn without_a_limit_of_time_it_ends_with_1_once_its_last_peer_is_gone() {
     }
 }
 
+/// Watches a peer for half a second.
+fn watched_briefly(peer: &str) -> Ended {
+    run(
+        "monitor",
+        &[
+            "--peer",
+            peer,
+            "--network",
+            "regtest",
+            "--seconds",
+            "0.5",
+            "--json",
+        ],
+    )
+}
+
 #[test]
 fn within_a_limit_of_time_a_peer_that_is_never_reached_is_no_failure() {
     let (_closed, closed) = servers::closed_port();
     let peers = [closed, servers::http(), "no-such-name.invalid:1".to_owned()];
     for peer in &peers {
-        let ended = run(
-            "monitor",
-            &[
-                "--peer",
-                peer,
-                "--network",
-                "regtest",
-                "--seconds",
-                "0.5",
-                "--json",
-            ],
-        );
+        let ended = watched_briefly(peer);
         ended.assert_success();
         let objects: Vec<Value> = ended.lines.iter().map(|line| object(line)).collect();
         objects.iter().for_each(check);
@@ -309,18 +295,7 @@ fn a_peer_that_says_nothing_is_no_failure_within_a_limit_of_time() {
     // It is connected to, but nobody ever answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
-    let ended = run(
-        "monitor",
-        &[
-            "--peer",
-            &address,
-            "--network",
-            "regtest",
-            "--seconds",
-            "0.5",
-            "--json",
-        ],
-    );
+    let ended = watched_briefly(&address);
     ended.assert_success();
     let [established, summary] = &ended.lines[..] else {
         panic!("{ended:#?}");

@@ -15,7 +15,28 @@ fn help_is_on_standard_output_and_names_every_option() {
     for (name, options) in [
         ("ping", &["HOST:PORT", "--count", "--json"][..]),
         ("headers", &["HOST:PORT", "--out", "--json"]),
-        ("monitor", &["--peer", "--seconds", "--json"]),
+        (
+            "monitor",
+            &[
+                "--peer",
+                "--listen",
+                "--target",
+                "--max",
+                "--store",
+                "--seconds",
+                "--json",
+            ],
+        ),
+        (
+            "listen",
+            &[
+                "<ADDR>",
+                "--handshakes-only",
+                "--blocks",
+                "--seconds",
+                "--json",
+            ],
+        ),
         ("decode", &["HEX"]),
     ] {
         for help in ["--help", "-h"] {
@@ -64,6 +85,32 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
             "--peer",
         ),
         ("monitor", &["--network", "stn", "--json"], "--peer"),
+        (
+            "monitor",
+            &["--target", "5", "--max", "4"],
+            "--target 5 is above --max 4",
+        ),
+        ("monitor", &["--target", "21"], "--max 20"),
+        ("monitor", &["--max", "0"], "--max"),
+        ("monitor", &["--max", "-1"], "-1"),
+        ("monitor", &["--target", "many"], "many"),
+        ("monitor", &["--listen"], "--listen"),
+        ("monitor", &["--store"], "--store"),
+        ("listen", &[], "<ADDR>"),
+        ("listen", &["127.0.0.1:0", "127.0.0.1:0"], "127.0.0.1:0"),
+        ("listen", &["127.0.0.1:0", "--unknown"], "--unknown"),
+        ("listen", &["127.0.0.1:0", "--seconds", "-1"], "-1"),
+        ("listen", &["127.0.0.1:0", "--blocks", "5001"], "5001"),
+        (
+            "listen",
+            &["127.0.0.1:0", "--network", "mainnet"],
+            "--handshakes-only",
+        ),
+        (
+            "listen",
+            &["127.0.0.1:0", "--handshakes-only", "--blocks", "1"],
+            "--blocks",
+        ),
         ("decode", &["--unknown"], "--unknown"),
         ("decode", &["00", "00"], "00"),
         ("decode", &[""], "[HEX]"),
@@ -110,6 +157,11 @@ fn a_failure_is_one_line_that_names_the_peer_and_the_reason_and_status_1() {
         let event = event.unwrap_or_else(|| panic!("{ended:#?}"));
         assert!(event.starts_with(peer) && event.contains(said), "{event}");
     }
+    // Nor can a place to listen be found where there is none.
+    for name in ["127.0.0.1:port", "no-such-name.invalid:1"] {
+        run("listen", &[name]).assert_failure(1, "could not be resolved");
+        run("monitor", &["--listen", name]).assert_failure(1, "could not be resolved");
+    }
     // Without --network it is mainnet that is meant.
     for name in ["ping", "headers"] {
         run(name, &[&regtest]).assert_failure(1, "closed the connection");
@@ -138,6 +190,9 @@ fn who_closes_the_pipe_has_had_enough() {
             &["--peer", &regtest, "--network", "regtest", "--json"],
         ),
         ("monitor", &[]),
+        ("monitor", &["--listen", "127.0.0.1:0"]),
+        ("listen", &["127.0.0.1:0"]),
+        ("listen", &["127.0.0.1:0", "--json"]),
     ] {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
@@ -165,6 +220,8 @@ fn output_that_cannot_be_written_is_a_failure() {
         ("ping", &[&regtest, "--network", "regtest", "--count", "1"]),
         ("headers", &[&regtest, "--network", "regtest", "--json"]),
         ("monitor", &["--peer", &regtest, "--network", "regtest"]),
+        ("monitor", &["--listen", "127.0.0.1:0"]),
+        ("listen", &["127.0.0.1:0"]),
     ] {
         let full = std::fs::File::options().write(true).open("/dev/full");
         let child = command(name, arguments).stdout(full.unwrap()).spawn();

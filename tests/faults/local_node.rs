@@ -34,7 +34,7 @@ fn node_with_chain() -> (LocalNode, Chain) {
     });
     let blocks: Vec<Block> = blocks.collect();
     let headers = Headers {
-        headers: blocks.iter().map(|block| *block.header()).collect(),
+        headers: blocks.iter().map(|block| block.header()).collect(),
     };
     (node, Chain { headers, blocks })
 }

@@ -4,6 +4,8 @@
 //! Every run is decided by its seed. `FAULT_SEEDS=3000` runs so many instead of some tens, `FAULT_SEED=7` only that one;
 //! a run that fails is printed with its seed and its plan.
 
+#[path = "../support/alone.rs"]
+mod alone;
 mod asker;
 #[path = "../support/fault_proxy/mod.rs"]
 mod fault_proxy;

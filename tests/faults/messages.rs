@@ -47,7 +47,7 @@ fn any(random: &mut Seeded) -> Message {
             })
         }
         2 => Message::Headers(Headers {
-            headers: blocks().iter().map(|block| *block.header()).collect(),
+            headers: blocks().iter().map(|block| block.header()).collect(),
         }),
         3 | 4 => Message::Tx(transaction(random.next(), random.below(2_000))),
         5 | 6 => {

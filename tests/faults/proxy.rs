@@ -2,18 +2,24 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use crate::fault_proxy::{Fault, FaultKind, FaultPlan, FaultProxy, Place, Way};
 use crate::side::{DEADLINE, accept};
 
 /// The two ends of a connection through a proxy that does `kind` to the byte at `at` on its way to the target.
 fn ends(at: u64, kind: FaultKind) -> (FaultProxy, TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let plan = FaultPlan {
+    ends_with(FaultPlan {
         to_target: vec![Fault { at, kind }],
         to_dialler: Vec::new(),
-    };
+    })
+}
+
+fn ends_with(plan: FaultPlan) -> (FaultProxy, TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = FaultProxy::start(listener.local_addr().unwrap(), move |_| plan.clone());
     let dialler = TcpStream::connect(proxy.address()).unwrap();
     let target = accept(&listener);
@@ -114,6 +120,45 @@ fn a_stall_leaves_both_ends_open_and_the_other_way_free() {
     );
     // The proxy ends all the same.
     drop(proxy);
+}
+
+#[test]
+fn a_connection_that_ends_ends_what_holds_its_bytes_back() {
+    let an_hour = || FaultKind::Latency {
+        delay: Duration::from_secs(3600),
+        len: 10,
+    };
+    let held_back = |dialler: &mut TcpStream, target: &mut TcpStream| {
+        dialler.write_all(&[0]).unwrap();
+        // From here on the rest is held back.
+        target.read_exact(&mut [0]).unwrap();
+        dialler.write_all(&[0]).unwrap();
+    };
+
+    // The sockets are closed when both directions have let go of them.
+    let at_once = |kind| vec![Fault { at: 0, kind }];
+    let (_proxy, mut dialler, mut target) = ends_with(FaultPlan {
+        to_target: at_once(an_hour()),
+        to_dialler: at_once(FaultKind::Reset),
+    });
+    held_back(&mut dialler, &mut target);
+    target.write_all(&[0]).unwrap();
+    for end in [&mut dialler, &mut target] {
+        let kind = end.read(&mut [0]).unwrap_err().kind();
+        assert_eq!(kind, ErrorKind::ConnectionReset);
+    }
+
+    let (proxy, mut dialler, mut target) = ends(0, an_hour());
+    held_back(&mut dialler, &mut target);
+    let (ended, when_ended) = bounded::<()>(0);
+    thread::spawn(move || {
+        drop(proxy);
+        drop(ended);
+    });
+    assert_eq!(
+        when_ended.recv_timeout(DEADLINE),
+        Err(RecvTimeoutError::Disconnected)
+    );
 }
 
 #[test]

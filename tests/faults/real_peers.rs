@@ -33,7 +33,7 @@ fn node_with_chain() -> (RealNode, Chain) {
         blocks.push(block);
     }
     let headers = Headers {
-        headers: blocks.iter().map(|block| *block.header()).collect(),
+        headers: blocks.iter().map(|block| block.header()).collect(),
     };
     (node, Chain { headers, blocks })
 }

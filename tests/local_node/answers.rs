@@ -8,7 +8,8 @@ use bsv_p2p::wire::{
     TimestampedAddress, Tx, Txid,
 };
 
-use crate::support::{DEADLINE, all_that_is_said, ask, client, expect, transaction};
+use crate::payment::payment;
+use crate::support::{DEADLINE, all_that_is_said, ask, client, expect};
 
 #[test]
 fn headers_after_the_first_known_block_of_a_locator_up_to_the_stop() {
@@ -57,8 +58,8 @@ fn blocks_byte_for_byte_and_silence_about_unknown_ones() {
 #[test]
 fn transactions_of_the_pool_and_notfound_for_others() {
     let node = LocalNode::start().unwrap();
-    let known = Tx::from(&transaction(1));
-    node.submit(&transaction(1)).unwrap();
+    let known = Tx::from(&payment(1));
+    node.submit(&payment(1)).unwrap();
     let unknown = Inventory::Tx(Txid([7; 32]));
     let mut client = client(&node);
     let question = GetData::from(vec![unknown, Inventory::Tx(known.txid())]);
@@ -84,7 +85,7 @@ fn a_transaction_that_a_client_sends_is_taken_and_told_to_the_others() {
     let node = LocalNode::start().unwrap();
     let (mut sender, mut other) = (client(&node), client(&node));
     assert!(node.wait_for_peers(2, DEADLINE));
-    let tx = Tx::from(&transaction(3));
+    let tx = Tx::from(&payment(3));
     sender.send(&tx.clone().into()).unwrap();
     assert!(node.wait_for_transaction(tx.txid(), DEADLINE));
     assert_eq!(node.pooled_transaction(tx.txid()), Some(tx.clone()));
@@ -101,15 +102,15 @@ fn a_transaction_that_a_client_sends_is_taken_and_told_to_the_others() {
 #[test]
 fn a_transaction_that_comes_again_after_it_was_mined_is_not_mined_again() {
     let node = LocalNode::start().unwrap();
-    let tx = Tx::from(&transaction(1));
-    node.submit(&transaction(1)).unwrap();
+    let tx = Tx::from(&payment(1));
+    node.submit(&payment(1)).unwrap();
     node.mine(1).unwrap();
     let (mut late, mut other) = (client(&node), client(&node));
     assert!(node.wait_for_peers(2, DEADLINE));
     let announcement = Inv::from(vec![Inventory::Tx(tx.txid())]);
     assert_eq!(ask(&mut late, announcement), [], "it is not asked for");
     assert_eq!(ask(&mut late, tx.clone()), []);
-    assert_eq!(node.submit(&transaction(1)), Ok(Inserted::Known));
+    assert_eq!(node.submit(&payment(1)), Ok(Inserted::Known));
     assert_eq!(node.pooled_transaction(tx.txid()), None);
     assert_eq!(all_that_is_said(&mut other), [], "nobody is told");
     let next = node.block(node.mine(1).unwrap()[0]).unwrap();

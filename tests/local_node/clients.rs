@@ -11,7 +11,8 @@ use bsv_p2p::wire::{
 };
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 
-use crate::support::{DEADLINE, announced_block, client, client_with, config, expect, transaction};
+use crate::payment::payment;
+use crate::support::{DEADLINE, announced_block, client, client_with, config, expect};
 
 #[test]
 fn fifty_clients_at_once() {
@@ -45,7 +46,7 @@ fn fifty_clients_at_once() {
                 });
                 let block = client.block(new, DEADLINE).unwrap();
                 assert_eq!(block.header().previous, first[2]);
-                node.submit(&transaction(number as u32)).unwrap();
+                node.submit(&payment(number as u32)).unwrap();
             });
         }
         all_are_there.wait();
@@ -64,7 +65,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
     let transactions: Vec<Transaction> = valid.transactions().map(Into::into).collect();
     let mut doubled = transactions.clone();
     doubled.push(transactions[0].clone());
-    let mut early = *valid.header();
+    let mut early = valid.header();
     early.previous = tip;
     early.time = BlockHeader::genesis(Network::Regtest).time;
     let mut spent = transactions.clone();
@@ -72,7 +73,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
         index: 1,
         ..OutPoint::NONE
     };
-    let mut without_work = *valid.header();
+    let mut without_work = valid.header();
     without_work.previous = tip;
     while without_work.check_proof_of_work(Network::Regtest).is_ok() {
         without_work.nonce += 1;
@@ -81,7 +82,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
     for (what, block) in [
         (
             "its header commits to other transactions",
-            Block::new(&work(*valid.header(), tip), &doubled),
+            Block::new(&work(valid.header(), tip), &doubled),
         ),
         (
             "it is too old",
@@ -89,7 +90,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
         ),
         (
             "its first transaction is no coinbase",
-            Block::new(&work(*valid.header(), tip), &spent),
+            Block::new(&work(valid.header(), tip), &spent),
         ),
         (
             "it has no proof of work",
@@ -112,7 +113,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
         assert_eq!(node.tip(), tip, "{what}");
     }
     // Blocks that are merely not of use are nobody's fault.
-    let mut behind = work(*valid.header(), tip);
+    let mut behind = work(valid.header(), tip);
     behind.previous = BlockHash([7; 32]);
     for block in [
         valid,
@@ -156,7 +157,7 @@ fn a_client_that_never_reads_is_dropped_alone(config: ConnectionConfig) {
     let node = LocalNode::start_at(address, config).unwrap();
     // A block of about 300 KB, which is asked for more often than the system takes without a reader.
     for number in 0..30 {
-        let mut big = transaction(number);
+        let mut big = payment(number);
         big.outputs[0].script = vec![0x6a; 10_000];
         node.submit(&big).unwrap();
     }

@@ -8,8 +8,9 @@ use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::session::NonceRegistry;
 use bsv_p2p::wire::{BlockHash, BlockHeader, Headers, Inv, Inventory, Message, Services, Tx};
 
+use crate::payment::payment;
 use crate::support::{
-    DEADLINE, all_that_is_said, announced_block, client, client_with, config, expect, transaction,
+    DEADLINE, all_that_is_said, announced_block, client, client_with, config, expect,
 };
 
 fn nodes<const N: usize>() -> [LocalNode; N] {
@@ -60,8 +61,8 @@ fn a_transaction_submitted_anywhere_in_a_row_reaches_all_and_is_mined_anywhere()
     let nodes: [_; 3] = nodes();
     connect_in_a_row(&nodes);
     for (number, at) in [(1, 0), (2, 2), (3, 1)] {
-        let txid = transaction(number).txid();
-        nodes[at].submit(&transaction(number)).unwrap();
+        let txid = payment(number).txid();
+        nodes[at].submit(&payment(number)).unwrap();
         for node in &nodes {
             assert!(node.wait_for_transaction(txid, DEADLINE));
         }
@@ -71,7 +72,7 @@ fn a_transaction_submitted_anywhere_in_a_row_reaches_all_and_is_mined_anywhere()
     let block = nodes[0].block(tip).unwrap();
     assert_eq!(block.transaction_count(), 4);
     for number in 1..=3 {
-        let txid = transaction(number).txid();
+        let txid = payment(number).txid();
         assert!(block.transactions().any(|tx| tx.txid() == txid));
         assert!(
             nodes
@@ -93,7 +94,7 @@ fn blocks_are_announced_by_headers_to_who_asked_for_that_and_by_inv_to_others() 
     assert_eq!(all_that_is_said(&mut by_headers), []);
     assert_eq!(all_that_is_said(&mut by_inv), []);
     let mined = node.mine(1).unwrap()[0];
-    let headers = vec![*node.block(mined).unwrap().header()];
+    let headers = vec![node.block(mined).unwrap().header()];
     assert_eq!(
         all_that_is_said(&mut by_headers),
         [Headers { headers }.into()]
@@ -110,8 +111,8 @@ fn transactions_are_announced_only_to_who_wants_them() {
     let mut without = client_with(&node, &without);
     let mut with = client(&node);
     assert!(node.wait_for_peers(2, DEADLINE));
-    node.submit(&transaction(1)).unwrap();
-    let inventory = vec![Inventory::Tx(transaction(1).txid())];
+    node.submit(&payment(1)).unwrap();
+    let inventory = vec![Inventory::Tx(payment(1).txid())];
     assert_eq!(all_that_is_said(&mut with), [Inv::from(inventory).into()]);
     assert_eq!(all_that_is_said(&mut without), []);
 }
@@ -129,7 +130,7 @@ fn the_longer_of_two_partitions_wins_when_they_meet() {
     bridge.shutdown();
     let [short, long, far] = all;
 
-    let tx = transaction(1);
+    let tx = payment(1);
     short.submit(&tx).unwrap();
     let lost = short.mine(12).unwrap();
     assert_eq!(short.pooled_transaction(tx.txid()), None, "mined");
@@ -219,9 +220,7 @@ fn blocks_that_a_peer_owes_when_it_goes_are_asked_of_another() {
     serves.session.services = Services::NETWORK;
     let (stream, _) = listener.accept().unwrap();
     let mut silent = Connection::accept(stream, &serves, &NonceRegistry::default()).unwrap();
-    let headers = mined
-        .iter()
-        .map(|hash| *good.block(*hash).unwrap().header());
+    let headers = mined.iter().map(|hash| good.block(*hash).unwrap().header());
     let headers: Vec<_> = headers.collect();
     silent.send(&Headers { headers }.into()).unwrap();
     expect(&mut silent, |message| {

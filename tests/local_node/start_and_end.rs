@@ -82,10 +82,8 @@ fn the_address_is_free_again_after_the_end() {
 /// Counts threads and descriptors in a process of its own.
 #[cfg(target_os = "linux")]
 mod leaves_nothing_behind {
-    use std::fs;
     use std::io::Write;
     use std::net::TcpStream;
-    use std::process::Command;
     use std::time::{Duration, Instant};
 
     use bsv_p2p::local_node::LocalNode;
@@ -93,39 +91,25 @@ mod leaves_nothing_behind {
     use bsv_p2p::{Connection, Network};
 
     use super::{ANY, DEADLINE, client};
-    use crate::support::{config, transaction};
+    use crate::alone::{alone, threads_and_descriptors};
+    use crate::payment::payment;
+    use crate::support::config;
 
-    const CHILD: &str = "LOCAL_NODE_TEST_CHILD";
     /// How long the end of a node may take on a busy machine; it takes some milliseconds.
     const PROMPT: Duration = Duration::from_secs(5);
 
-    /// How many threads this process has, and how many descriptors.
-    fn counts() -> (usize, usize) {
-        let count = |folder| fs::read_dir(folder).unwrap().count();
-        (count("/proc/self/task"), count("/proc/self/fd"))
-    }
-
     #[test]
     fn with_many_peers_in_all_states() {
-        if std::env::var_os(CHILD).is_some() {
-            return in_the_child();
-        }
-        let this = "start_and_end::leaves_nothing_behind::with_many_peers_in_all_states";
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", this, "--nocapture"])
-            .env(CHILD, "1")
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{text}\n{errors}");
-        assert!(text.contains("1 passed"), "{text}\n{errors}");
+        alone(
+            "start_and_end::leaves_nothing_behind::with_many_peers_in_all_states",
+            count,
+        );
     }
 
-    fn in_the_child() {
+    fn count() {
         // What is made once and stays: the source of randomness, for instance.
         end_with_peers_in_all_states(LocalNode::shutdown);
-        let before = counts();
+        let before = threads_and_descriptors();
         for _ in 0..3 {
             end_with_peers_in_all_states(LocalNode::shutdown);
             end_with_peers_in_all_states(drop);
@@ -134,8 +118,8 @@ mod leaves_nothing_behind {
         }
         // A thread that was joined is listed for a moment more.
         let end = Instant::now() + DEADLINE;
-        while counts() != before {
-            let now = counts();
+        while threads_and_descriptors() != before {
+            let now = threads_and_descriptors();
             assert!(
                 Instant::now() < end,
                 "threads, descriptors: {before:?} before, {now:?} after"
@@ -148,7 +132,7 @@ mod leaves_nothing_behind {
         let node = LocalNode::start().unwrap();
         let (other, third) = (LocalNode::start().unwrap(), LocalNode::start().unwrap());
         for number in 0..30 {
-            let mut big = transaction(number);
+            let mut big = payment(number);
             big.outputs[0].script = vec![0x6a; 10_000];
             node.submit(&big).unwrap();
         }

@@ -3,10 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bsv_p2p::local_node::LocalNode;
-use bsv_p2p::wire::{
-    GetData, Inventory, Message, NotFound, OutPoint, Transaction, TransactionInput,
-    TransactionOutput, Txid,
-};
+use bsv_p2p::wire::{GetData, Inventory, Message, NotFound, Txid};
 use bsv_p2p::{Connection, ConnectionConfig, Network};
 
 /// How long anything here may take on a busy machine.
@@ -73,25 +70,5 @@ pub(crate) fn announced_block(message: &Message) -> Option<Inventory> {
             .find(|entry| matches!(entry, Inventory::Block(_)))
             .copied(),
         _ => None,
-    }
-}
-
-/// A transaction that a pool takes; different numbers make different ones.
-pub(crate) fn transaction(number: u32) -> Transaction {
-    Transaction {
-        version: 1,
-        inputs: vec![TransactionInput {
-            previous: OutPoint {
-                txid: Txid([1; 32]),
-                index: number,
-            },
-            script: vec![0x51],
-            sequence: u32::MAX,
-        }],
-        outputs: vec![TransactionOutput {
-            value: 1_000,
-            script: vec![0x51],
-        }],
-        lock_time: 0,
     }
 }

@@ -1,10 +1,14 @@
-//! The manager through its public face: peers dialled and let in, bans, configuration, the end.
+//! The manager through its public face: peers dialled and let in, bans, configuration, the store, attacks, the end.
 
 mod attacks;
 mod basics;
+mod configuration;
 mod crowds;
+mod ends;
 mod floods;
 mod harness;
+mod policy;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
 mod served;
+mod stores;

@@ -12,6 +12,7 @@ mod compact_blocks;
 mod handshake;
 mod liveness;
 mod local_node;
+mod manager;
 mod manners;
 mod mining;
 mod objects;

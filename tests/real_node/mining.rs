@@ -140,7 +140,7 @@ fn the_chain_refuses_what_the_node_refuses() {
     let three = [coinbase.clone(), payment.clone(), payment.clone()];
     let mut four = three.to_vec();
     four.push(payment.clone());
-    let repeated = Block::new(of(&three).header(), &four);
+    let repeated = Block::new(&of(&three).header(), &four);
     let old = chain.median_time_past();
 
     for (refused, answer) in [
@@ -186,7 +186,7 @@ fn block(
     transactions: &[Transaction],
     change: impl FnOnce(&mut BlockHeader),
 ) -> Block {
-    let mut header = *template.mine().header();
+    let mut header = template.mine().header();
     header.merkle_root = merkle_root(transactions.iter().map(Transaction::txid)).0;
     change(&mut header);
     while header.bits.check(header.hash(), header.bits).is_err() {

@@ -247,25 +247,31 @@ fn large_transactions(from: OutPoint, megabytes: u32) -> Vec<Tx> {
         .collect()
 }
 
-#[test]
-#[ignore = "needs the real node: BSV_NODE"]
-fn a_block_of_60_megabytes_goes_to_the_node_and_comes_back_where_there_is_room_for_it() {
-    let node = RealNode::start(&[]);
+/// Mines a block of about `megabytes` megabytes and gives it to a new node, over the connection that is returned.
+#[track_caller]
+fn give_large_block(node: &RealNode, megabytes: u32) -> (Connection, Block) {
     let mut chain = Chain::new();
-    let money = spendable(&node, &mut chain);
+    let money = spendable(node, &mut chain);
     let mut template = chain.template(now(), 101);
-    template.transactions = large_transactions(money, 60);
+    template.transactions = large_transactions(money, megabytes);
     let block = template.mine();
-    let len = block.bytes().len() as u64;
-    assert!(len > 59_900_000, "{block:?}");
-
-    let mut giver = dial(&node, &config());
+    let mut giver = dial(node, &config());
     giver
         .send(&block.clone().into())
         .expect("an open connection");
     node.wait_until("the node has the block", LARGE, || {
-        tip(&node) == block.hash()
+        tip(node) == block.hash()
     });
+    (giver, block)
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn a_block_of_60_megabytes_goes_to_the_node_and_comes_back_where_there_is_room_for_it() {
+    let node = RealNode::start(&[]);
+    let (mut giver, block) = give_large_block(&node, 60);
+    let len = block.bytes().len() as u64;
+    assert!(len > 59_900_000, "{block:?}");
 
     // By default so much is not kept: it is read past, and the connection goes on.
     match giver.block(block.hash(), LARGE) {
@@ -319,7 +325,7 @@ fn assert_works(connection: &mut Connection, block: &Block) {
     let small = connection.block(previous, SOON).expect("a small block");
     assert_eq!(small.hash(), previous);
     let headers = connection.headers(&[previous], block.hash(), SOON);
-    assert_eq!(headers.expect("headers"), [*block.header()]);
+    assert_eq!(headers.expect("headers"), [block.header()]);
     connection.ping(SOON).expect("a pong");
 }
 
@@ -327,19 +333,8 @@ fn assert_works(connection: &mut Connection, block: &Block) {
 #[ignore = "needs the real node: BSV_NODE"]
 fn a_block_of_100_megabytes_arrives_buffered_and_streamed_byte_for_byte() {
     let node = RealNode::start(&[]);
-    let mut chain = Chain::new();
-    let money = spendable(&node, &mut chain);
-    let mut template = chain.template(now(), 101);
-    template.transactions = large_transactions(money, 101);
-    let block = template.mine();
+    let (_giver, block) = give_large_block(&node, 101);
     assert!(block.bytes().len() > 100_000_000, "{block:?}");
-    let mut giver = dial(&node, &config());
-    giver
-        .send(&block.clone().into())
-        .expect("an open connection");
-    node.wait_until("the node has the block", LARGE, || {
-        tip(&node) == block.hash()
-    });
     let of_the_node = node.block_bytes(&block.hash().to_string());
     assert!(block.bytes() == &of_the_node);
 

@@ -79,7 +79,7 @@ fn a_compact_block_that_can_be_no_block_scores_100() {
     assert_eq!(side.receive(fine), Fate::Delivered);
     assert_eq!(side.take(), []);
 
-    let empty = CompactBlock::new(&Block::new(genesis.header(), &[]), 7);
+    let empty = CompactBlock::new(&Block::new(&genesis.header(), &[]), 7);
     assert_eq!(side.receive(empty), Fate::Consumed);
     let error = CompactBlockError::NoTransactions;
     let reason = DisconnectReason::Misbehaved { score: 100 };

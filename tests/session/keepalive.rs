@@ -1,4 +1,4 @@
-//! Everything that depends on the clock.
+//! Pings and the deadlines of handshake and answers: what depends on the clock while all goes its way.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use crate::side::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn timed_out_ping(after: Duration) -> Output {
+pub(crate) fn timed_out_ping(after: Duration) -> Output {
     Output::Close(DisconnectReason::PingTimedOut { after })
 }
 
-fn answered(nonce: u64, round_trip: Duration) -> Output {
+pub(crate) fn answered(nonce: u64, round_trip: Duration) -> Output {
     Output::Event(SessionEvent::Pong { nonce, round_trip })
 }
 
 /// Waits for the ping that is due at the interval, and gives its nonce.
 #[track_caller]
-fn next_ping(side: &mut Side, after: Duration) -> u64 {
+pub(crate) fn next_ping(side: &mut Side, after: Duration) -> u64 {
     side.assert_next_deadline_in(after);
     let outputs = side.take();
     let [Output::Send(Message::Ping(Ping { nonce: Some(nonce) }))] = outputs[..] else {
@@ -222,131 +222,6 @@ fn a_ping_of_the_program_is_matched_and_changes_no_deadline() {
     side.receive(Pong::new(own));
     side.take();
     next_ping(&mut side, 300 * SECOND);
-}
-
-#[test]
-fn a_transfer_that_moves_holds_the_ping_timeout_back() {
-    let mut side = Side::complete(Direction::Outbound);
-    let nonce = next_ping(&mut side, 300 * SECOND);
-    for _ in 0..10 {
-        side.wait(59 * SECOND);
-        side.with(|session, now| session.on_transfer(now));
-    }
-    assert_eq!(side.take(), []);
-    side.now += 59 * SECOND;
-    side.receive(Pong::new(nonce));
-    assert_eq!(side.take(), [answered(nonce, 11 * 59 * SECOND)]);
-
-    let mut side = Side::complete(Direction::Outbound);
-    next_ping(&mut side, 300 * SECOND);
-    side.now += 10 * SECOND;
-    side.with(|session, now| session.on_transfer(now));
-    side.assert_next_deadline_in(60 * SECOND);
-    assert_eq!(side.take(), [timed_out_ping(60 * SECOND)]);
-}
-
-#[test]
-fn a_transfer_delays_no_ping() {
-    let mut side = Side::complete(Direction::Outbound);
-    side.now += 200 * SECOND;
-    side.with(|session, now| session.on_transfer(now));
-    next_ping(&mut side, 100 * SECOND);
-    side.assert_next_deadline_in(60 * SECOND);
-}
-
-#[test]
-fn a_pause_shifts_the_next_ping() {
-    let mut side = Side::complete(Direction::Outbound);
-    side.now += 100 * SECOND;
-    side.with(|session, now| session.on_pause(now - 100 * SECOND, now));
-    next_ping(&mut side, 300 * SECOND);
-}
-
-#[test]
-fn a_pause_shifts_the_timeout_of_an_open_ping_and_does_not_count_as_its_round_trip() {
-    let mut side = Side::complete(Direction::Outbound);
-    let nonce = next_ping(&mut side, 300 * SECOND);
-    let asked = side.with(|session, now| session.ping(now)).nonce.unwrap();
-    side.now += 100 * SECOND;
-    side.with(|session, now| session.on_pause(now - 90 * SECOND, now));
-    side.receive(Pong::new(nonce));
-    side.receive(Pong::new(asked));
-    let taken = 10 * SECOND;
-    assert_eq!(
-        side.take(),
-        [answered(nonce, taken), answered(asked, taken)]
-    );
-
-    let mut side = Side::complete(Direction::Outbound);
-    next_ping(&mut side, 300 * SECOND);
-    side.now += 20 * SECOND;
-    side.with(|session, now| session.on_pause(now - 15 * SECOND, now));
-    side.assert_next_deadline_in(55 * SECOND);
-    assert_eq!(side.take(), [timed_out_ping(60 * SECOND)]);
-}
-
-#[test]
-fn a_pause_shifts_what_a_transfer_has_held_back() {
-    let mut side = Side::complete(Direction::Outbound);
-    next_ping(&mut side, 300 * SECOND);
-    side.now += 10 * SECOND;
-    side.with(|session, now| session.on_transfer(now));
-    side.now += 30 * SECOND;
-    side.with(|session, now| session.on_pause(now - 30 * SECOND, now));
-    side.assert_next_deadline_in(60 * SECOND);
-    assert_eq!(side.take(), [timed_out_ping(60 * SECOND)]);
-}
-
-#[test]
-fn a_pause_shifts_the_idle_timeout() {
-    let mut side = Side::complete_with(Direction::Outbound, |config| {
-        config.idle_timeout = 100 * SECOND;
-    });
-    side.now += 50 * SECOND;
-    side.with(|session, now| session.on_pause(now - 30 * SECOND, now));
-    side.assert_next_deadline_in(80 * SECOND);
-    assert_eq!(
-        side.take(),
-        [Output::Close(DisconnectReason::IdleTimedOut {
-            after: 100 * SECOND
-        })]
-    );
-}
-
-#[test]
-fn a_peer_that_sends_nothing_at_all_is_given_up() {
-    let mut side = Side::complete_with(Direction::Inbound, |config| {
-        config.idle_timeout = 100 * SECOND;
-    });
-    for _ in 0..2 {
-        side.now += 99 * SECOND;
-        side.with(|session, now| session.on_received(now));
-    }
-    side.assert_next_deadline_in(100 * SECOND);
-    assert_eq!(
-        side.take(),
-        [Output::Close(DisconnectReason::IdleTimedOut {
-            after: 100 * SECOND
-        })]
-    );
-    let consequence = side.closed().unwrap().consequence();
-    assert_eq!(consequence, bsv_p2p::session::Consequence::BackOff);
-}
-
-#[test]
-fn time_before_the_connection_and_in_the_handshake_is_no_idle_time() {
-    let config = SessionConfig {
-        idle_timeout: 20 * SECOND,
-        ..SessionConfig::default()
-    };
-    let registry = NonceRegistry::default();
-    let mut side = Side::new(Direction::Inbound, config, registry, 1000);
-    side.now += 500 * SECOND;
-    side.connect();
-    side.wait(25 * SECOND);
-    assert_eq!(side.take(), []);
-    side.shake_hands(peer_version());
-    side.assert_next_deadline_in(20 * SECOND);
 }
 
 #[test]

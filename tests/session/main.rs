@@ -1,12 +1,17 @@
 //! The session under a simulated clock: alone against a peer that a test plays, and face to face with another.
 
 mod after_the_end;
+mod chain;
 mod contents;
+mod early_messages;
 mod handshake;
+mod handshake_ends;
+mod interleavings;
 mod keepalive;
 mod outgoing;
 mod outgoing_fields;
 mod pair;
+mod pauses;
 mod random;
 mod scores;
 mod serde_forms;

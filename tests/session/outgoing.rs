@@ -57,6 +57,19 @@ fn assert_refused(session: &Session, message: &Message, refusal: &SendRefused) {
     assert_eq!(unchecked.as_ref(), Err(refusal));
 }
 
+/// Asserts that a message of `limit` entries may be sent, and one of more not.
+#[track_caller]
+fn assert_bounded(session: &Session, make: impl Fn(usize) -> Message, limit: usize) {
+    assert_allowed(session, &make(limit));
+    let message = make(limit + 1);
+    let refusal = SendRefused::TooLarge {
+        command: message.command(),
+        entries: limit + 1,
+        limit,
+    };
+    assert_refused(session, &message, &refusal);
+}
+
 #[track_caller]
 pub(crate) fn assert_allowed(session: &Session, message: &Message) {
     assert_eq!(session.check_outgoing(message), Ok(()));
@@ -181,14 +194,7 @@ fn inventories_are_bounded_by_what_the_peer_takes() {
             |inventory| NotFound { inventory }.into(),
         ];
         for kind in kinds {
-            assert_allowed(&side.session, &kind(entries(limit)));
-            let message = kind(entries(limit + 1));
-            let refusal = SendRefused::TooLarge {
-                command: message.command(),
-                entries: limit + 1,
-                limit,
-            };
-            assert_refused(&side.session, &message, &refusal);
+            assert_bounded(&side.session, |count| kind(entries(count)), limit);
         }
     }
 }
@@ -202,14 +208,7 @@ fn addresses_and_headers_are_bounded_whatever_the_peer_takes() {
         (headers, 2000),
         (enriched_headers, 2000),
     ] {
-        assert_allowed(&side.session, &make(limit));
-        let message = make(limit + 1);
-        let refusal = SendRefused::TooLarge {
-            command: message.command(),
-            entries: limit + 1,
-            limit,
-        };
-        assert_refused(&side.session, &message, &refusal);
+        assert_bounded(&side.session, make, limit);
     }
 }
 
@@ -322,7 +321,7 @@ fn what_is_built_by_hand_is_judged_like_any_other() {
 fn a_compact_block_that_can_be_no_block_is_punished() {
     let side = Side::complete(Direction::Outbound);
     let genesis = Block::genesis(bsv_p2p::Network::Regtest);
-    let empty = Block::new(genesis.header(), &[]);
+    let empty = Block::new(&genesis.header(), &[]);
     let message = CompactBlock::new(&genesis, 7).into();
     assert_allowed(&side.session, &message);
     assert_allowed(&side.session, &by_name(&message));

@@ -252,6 +252,18 @@ pub(crate) fn peer_version() -> Version {
     }
 }
 
+/// A version with no more in it than it must have.
+pub(crate) fn shortest_version() -> Version {
+    Version {
+        sender: None,
+        nonce: None,
+        user_agent: None,
+        start_height: None,
+        relay: None,
+        ..peer_version()
+    }
+}
+
 pub(crate) fn protoconf(max_receive_payload: u32) -> Protoconf {
     Protoconf {
         max_receive_payload,

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::Level;
 use parking_lot::MutexGuard;
 
+use super::records;
 use super::shared::Shared;
 use crate::connection::event_bus::Delivery;
 use crate::connection::{Keeper, NextLife};
@@ -26,6 +28,8 @@ pub(super) fn after_life(
         return end(shared, delivery, reason, connected_at.is_some());
     };
     let due = Instant::now() + after;
+    let text = format_args!("dialling again in {after:.1?}");
+    records::write(shared, Level::Info, Some(&reason), text);
     let signals = shared.signals();
     let event = ControlEvent::ConnectionRestarting {
         peer_id: shared.peer_id,
@@ -100,6 +104,6 @@ fn end(
     drop(delivery);
     shared.stages.end();
     if let Some(keeper) = &shared.keeper {
-        keeper.on_over(reason, was_connected);
+        keeper.on_over(reason);
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::patience::Patience;
 use super::shared::Shared;
-use super::{ConnectionStatistics, ending};
+use super::{ConnectionStatistics, ending, records};
 use crate::connection::outbox::{NotTaken, Outbox};
 use crate::connection::requests::Requests;
 use crate::connection::{ConnectionConfig, PreparedMessage, Traffic};
@@ -284,6 +284,7 @@ impl PeerConnectionHandle {
             return Err(self.disconnected(end.unwrap_or(DisconnectReason::Command)));
         };
         send(&link.outbox).map_err(|error| self.not_taken(error, patience))?;
+        records::sent(&self.shared, message);
         if message.command() == Message::GetAddr.command() {
             self.shared.requests.with(Requests::on_getaddr_sent);
         }

@@ -6,16 +6,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::ending;
+use log::Level;
+
 use super::shared::{Link, Shared};
 use super::streaming::Streaming;
+use super::{ending, records};
 use crate::connection::event_bus::{Delivery, Signals};
 use crate::connection::inlet::{Inlet, LockSession, Next, Received};
 use crate::connection::outbox::Outbox;
 use crate::connection::stream::{ReadWait, Stream, is_timeout};
 use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
-use crate::event::{BitcoinMessageEvent, ControlEvent};
-use crate::log_level::record;
+use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
 use crate::memory::MemoryGuard;
 use crate::session::{
     ConnectionState, DisconnectReason, Output, Session, SessionEvent, TransportEnd,
@@ -50,16 +51,12 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<TcpStream>, slot: Optio
     }
     // The place is free before anybody hears of the end.
     drop(slot);
-    let (address, direction) = (shared.address, shared.direction);
-    record!(
-        shared.log_level,
-        Info,
-        peer_id:% = shared.peer_id,
-        peer_address:% = address,
-        direction:% = direction,
-        network:% = shared.config().network,
-        error:% = reason;
-        "{address}: {direction} connection ended: {reason}"
+    let is_bug = reason == DisconnectReason::Bug;
+    records::write(
+        shared,
+        if is_bug { Level::Error } else { Level::Info },
+        Some(&reason),
+        format_args!("{} connection ended: {reason}", shared.direction),
     );
     ending::after_life(shared, delivery, reason);
 }
@@ -122,12 +119,16 @@ fn live(
         let deadline = events.delivery.wake_by(deadline);
         if inlet.read(&link.stream, &mut session, deadline, now) {
             inlet.announce_blocks(shared.requests.any_block_reader());
+            let is_recorded = records::wanted(shared, Level::Debug);
             loop {
                 let next = inlet.next(&mut session);
                 if (inlet.has_output() || shared.stop.is_set() || link.outbox.is_closed())
                     && let Some(reason) = drain(shared, link, events)
                 {
                     return reason;
+                }
+                if is_recorded {
+                    records::came(shared, &next);
                 }
                 match next {
                     Next::NeedsMore => break,
@@ -142,6 +143,11 @@ fn live(
                             }
                             Err(reason) => return reason,
                         }
+                    }
+                    Next::Received(Received::Message(message))
+                        if !shared.requests.may_concern(&message) =>
+                    {
+                        deliver_message(shared, events, message);
                     }
                     Next::Received(received) => {
                         let Some(ordinary) = shared.requests.on_received(received) else {
@@ -251,6 +257,7 @@ fn connect(
         Some(tcp) => tcp,
         None => {
             shared.session.lock().on_dialling().map_err(bug)?;
+            records::write(shared, Level::Debug, None, format_args!("dialling"));
             dial::dial(shared.address, config.connect_timeout, &shared.stop)?
         }
     };
@@ -281,6 +288,8 @@ fn connect(
         .lock()
         .on_connected(address, random::unix_time(), now)
         .map_err(bug)?;
+    let text = format_args!("{direction} connection established");
+    records::write(shared, Level::Info, None, text);
     Ok(link)
 }
 
@@ -301,7 +310,12 @@ fn drain(shared: &Shared, link: &Link, events: &mut Events<'_>) -> Option<Discon
     let last_words = !replies.is_empty();
     if last_words {
         // If they are not taken, the outbox is closed, and says below why.
-        let _ = link.outbox.reply(&replies);
+        let taken = link.outbox.reply(&replies);
+        if taken.is_ok() && records::wanted(shared, Level::Debug) {
+            replies
+                .iter()
+                .for_each(|reply| records::sent(shared, reply));
+        }
     }
     for event in news {
         tell(shared, events, event);
@@ -347,17 +361,8 @@ fn tell(shared: &Shared, events: &mut Events<'_>, event: SessionEvent) {
     let (peer_id, address) = (shared.peer_id, shared.address);
     let event = match event {
         SessionEvent::HandshakeComplete(info) => {
-            record!(
-                shared.log_level,
-                Info,
-                peer_id:% = peer_id,
-                peer_address:% = address,
-                direction:% = shared.direction,
-                state:% = ConnectionState::Connected,
-                network:% = shared.config().network;
-                "{address}: handshake complete with {}",
-                info.user_agent
-            );
+            let text = format_args!("handshake complete with {}", info.user_agent);
+            records::write(shared, Level::Info, None, text);
             shared.history.lock().connected = Some((Instant::now(), SystemTime::now()));
             if let Some(keeper) = &shared.keeper {
                 keeper.on_connected(&info);
@@ -369,15 +374,8 @@ fn tell(shared: &Shared, events: &mut Events<'_>, event: SessionEvent) {
             }
         }
         SessionEvent::Misbehavior { misbehavior, score } => {
-            record!(
-                shared.log_level,
-                Debug,
-                peer_id:% = peer_id,
-                peer_address:% = address,
-                direction:% = shared.direction,
-                error:% = misbehavior;
-                "{address}: {misbehavior}"
-            );
+            let text = format_args!("{misbehavior} (score {score})");
+            records::write(shared, Level::Debug, Some(&misbehavior), text);
             ControlEvent::PeerMisbehavior {
                 peer_id,
                 address,
@@ -396,10 +394,7 @@ fn tell(shared: &Shared, events: &mut Events<'_>, event: SessionEvent) {
 fn deliver(shared: &Shared, events: &mut Events<'_>, received: Received) {
     let (peer_id, address) = (shared.peer_id, shared.address);
     match received {
-        Received::Message(message) => {
-            let event = BitcoinMessageEvent { peer_id, message };
-            events.delivery.message(event, &events.signals);
-        }
+        Received::Message(message) => deliver_message(shared, events, message),
         Received::PassedOver { command, len, .. } => {
             events.control(ControlEvent::PayloadPassedOver {
                 peer_id,
@@ -409,6 +404,12 @@ fn deliver(shared: &Shared, events: &mut Events<'_>, received: Received) {
             })
         }
     }
+}
+
+fn deliver_message(shared: &Shared, events: &mut Events<'_>, message: SharedMessage) {
+    let peer_id = shared.peer_id;
+    let event = BitcoinMessageEvent { peer_id, message };
+    events.delivery.message(event, &events.signals);
 }
 
 /// Returns when to look again.

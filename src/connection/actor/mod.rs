@@ -5,6 +5,7 @@ mod handle;
 mod life;
 mod open_requests;
 mod patience;
+mod records;
 mod requests;
 mod setup;
 mod shared;

@@ -81,22 +81,20 @@ impl OpenRequests {
         result
     }
 
+    /// Whether a message may answer a question: then [`OpenRequests::on_received`] is to be asked. Costs next to nothing.
+    pub(super) fn may_concern(&self, message: &Message) -> bool {
+        match message {
+            Message::Headers(_) | Message::Block(_) | Message::Tx(_) | Message::Addr(_) => {
+                self.any()
+            }
+            // It may be the end of an answer for which nobody waits any more.
+            Message::NotFound(_) => true,
+            _ => false,
+        }
+    }
+
     /// Something has come. What answers no question is given back.
     pub(super) fn on_received(&self, received: Received) -> Option<Received> {
-        let concerns = match &received {
-            Received::Message(message) => match &**message {
-                Message::Headers(_) | Message::Block(_) | Message::Tx(_) | Message::Addr(_) => {
-                    self.any()
-                }
-                // It may be the end of an answer for which nobody waits any more.
-                Message::NotFound(_) => true,
-                _ => false,
-            },
-            Received::PassedOver { .. } => true,
-        };
-        if !concerns {
-            return Some(received);
-        }
         self.with(|table| table.on_received(received))
     }
 

@@ -76,6 +76,14 @@ impl Delivery {
         signals: &Signals<'_>,
     ) {
         self.refresh();
+        // Most often one subscription wants messages alone, and has room: an event of either kind is large beside them.
+        let event = match &*self.lists.messages {
+            [only] if self.backlog.is_empty() => match only.offer_message(event) {
+                Ok(()) => return,
+                Err(event) => event,
+            },
+            _ => event,
+        };
         self.hand_out(Event::Message(event), signals);
     }
 

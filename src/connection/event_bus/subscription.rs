@@ -101,6 +101,34 @@ impl Subscription {
         }
     }
 
+    /// The same of a message, if the receiver is one of messages alone. Given back is what has to be [offered](Subscription::offer)
+    /// to find out what became of it.
+    pub(super) fn offer_message(
+        &self,
+        event: BitcoinMessageEvent,
+    ) -> Result<(), BitcoinMessageEvent> {
+        if !self.options.wants(&event.message) {
+            return Ok(());
+        }
+        match &*self.open.read() {
+            Some(Open {
+                queue: Queue::Messages(sender),
+                ..
+            }) => sender.try_send(event).map_err(TrySendError::into_inner),
+            _ => Err(event),
+        }
+    }
+
+    /// Whether half of the receiver's places are free, or nobody takes anything any more.
+    pub(super) fn is_half_empty(&self) -> bool {
+        let half = |waiting: usize, all: Option<usize>| all.is_none_or(|all| waiting * 2 <= all);
+        match self.open.read().as_ref().map(|open| &open.queue) {
+            Some(Queue::Messages(sender)) => half(sender.len(), sender.capacity()),
+            Some(Queue::Both(sender)) => half(sender.len(), sender.capacity()),
+            None => true,
+        }
+    }
+
     /// The way to the receiver, for somebody who waits for room. Whoever has it lets go of it when [`Subscription::ended`] does.
     pub(super) fn queue(&self) -> Option<Queue> {
         self.open.read().as_ref().map(|open| open.queue.clone())

@@ -178,14 +178,17 @@ fn banned_addresses_that_hammer_wait_for_nobody_to_take_their_news() {
     }
     assert!(news.is_full());
     let welcome = dial_from([127, 0, 0, 3], address);
-    for _ in 0..3 {
-        let refused = next(&news);
-        assert!(
-            matches!(refused, ListenerNews::Refused { .. }),
-            "{refused:?}"
-        );
-    }
-    assert_eq!(accepted(&news).1, welcome.local_addr().unwrap());
+    // The last one of all may be told while we take what has been told before.
+    let mut refused = 0;
+    let from = loop {
+        match next(&news) {
+            ListenerNews::Refused { .. } => refused += 1,
+            ListenerNews::Accepted { address, .. } => break address,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(from, welcome.local_addr().unwrap());
+    assert!((3..=4).contains(&refused), "{refused}");
 }
 
 #[test]

@@ -12,19 +12,19 @@ use crate::session::Direction;
 
 /// A connection, from the decision to have it until its thread has nothing left to do.
 #[derive(Clone, Debug)]
-pub(in crate::manager) struct Link {
-    pub(in crate::manager) address: SocketAddr,
-    pub(in crate::manager) direction: Direction,
+pub(super) struct Link {
+    pub(super) address: SocketAddr,
+    pub(super) direction: Direction,
     /// How much the peer is wanted.
     pub(super) attachment: Attachment,
-    pub(in crate::manager) state: LinkState,
+    pub(super) state: LinkState,
     /// Whether it is to end: the command has been given.
     pub(super) closing: bool,
 }
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::manager) enum LinkState {
+pub(super) enum LinkState {
     /// Being dialled, or shaking hands, since then.
     Opening(Instant),
     /// The handshake is complete, since then.
@@ -43,33 +43,33 @@ impl Link {
         matches!(self.state, LinkState::Opening(_))
     }
 
-    pub(in crate::manager) fn is_connected(&self) -> bool {
+    pub(super) fn is_connected(&self) -> bool {
         matches!(self.state, LinkState::Connected(_))
     }
 }
 
 /// All connections but those that are being turned away.
 #[derive(Debug, Default)]
-pub(in crate::manager) struct Links {
+pub(super) struct Links {
     links: HashMap<Uuid, Link>,
 }
 
 /// How many connections there are, of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::manager) struct Counts {
+pub(super) struct Counts {
     /// Peers that we have dialled, whatever their handshake.
-    pub(in crate::manager) outbound: usize,
+    pub(super) outbound: usize,
     /// Peers that have dialled us and whose handshake is complete.
-    pub(in crate::manager) inbound: usize,
+    pub(super) inbound: usize,
     /// Peers that have dialled us and still shake hands.
-    pub(in crate::manager) handshakes: usize,
+    pub(super) handshakes: usize,
     /// Of all of them, those whose handshake is complete.
-    pub(in crate::manager) connected: usize,
+    pub(super) connected: usize,
 }
 
 impl Counts {
     /// How many places are taken.
-    pub(in crate::manager) fn taken(self) -> usize {
+    pub(super) fn taken(self) -> usize {
         self.outbound + self.inbound + self.handshakes
     }
 }
@@ -83,7 +83,7 @@ impl Links {
         self.links.remove(&peer_id)
     }
 
-    pub(in crate::manager) fn get(&self, peer_id: Uuid) -> Option<&Link> {
+    pub(super) fn get(&self, peer_id: Uuid) -> Option<&Link> {
         self.links.get(&peer_id)
     }
 
@@ -91,11 +91,11 @@ impl Links {
         self.links.get_mut(&peer_id)
     }
 
-    pub(in crate::manager) fn iter(&self) -> impl Iterator<Item = (Uuid, &Link)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Uuid, &Link)> {
         self.links.iter().map(|(peer_id, link)| (*peer_id, link))
     }
 
-    pub(in crate::manager) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for link in self.links.values().filter(|link| link.is_active()) {
             match link.direction {

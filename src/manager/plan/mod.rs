@@ -25,7 +25,7 @@ pub(super) use self::admission::Admission;
 pub(super) use self::attachment::Attachment;
 pub(super) use self::commands::NotDialled;
 use self::dialling::{DialPace, NO_ROOM_PAUSE};
-pub(super) use self::links::{Link, LinkState, Links};
+use self::links::{Link, LinkState, Links};
 use super::ManagerConfig;
 use super::changes::Changes;
 use super::clock::Now;
@@ -231,10 +231,6 @@ impl Plan {
     pub(super) fn stop(&mut self) {
         self.stopping = true;
         self.actions.clear();
-    }
-
-    pub(super) fn links(&self) -> &Links {
-        &self.links
     }
 
     pub(super) fn table(&self) -> &Table {

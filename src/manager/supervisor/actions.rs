@@ -25,7 +25,7 @@ impl Supervisor {
                     attachment,
                 } => self.dial(peer_id, address, attachment),
                 Action::Restart { peer_id } => self.restart(peer_id),
-                Action::Close { peer_id, reason } => self.end(peer_id, reason),
+                Action::Close { peer_id, reason } => self.close(peer_id, reason),
                 Action::Tell(event) => self.tell(*event),
             }
         }
@@ -34,11 +34,14 @@ impl Supervisor {
     pub(super) fn tell(&mut self, event: ControlEvent) {
         if let ControlEvent::PeerBanned { peer_id, ban } = &event {
             count(&self.shared.counters.banned);
+            let peer = peer_id.map(|peer_id| peer_id.to_string());
             record!(
                 self.shared.log_level,
                 Warn,
-                peer_id:? = peer_id,
-                network:% = self.shared.config().network();
+                peer_id = peer.as_deref(),
+                peer_address:% = ban.subnet,
+                network:% = self.shared.config().network(),
+                error:% = ban.reason;
                 "{ban}"
             );
         }
@@ -65,9 +68,10 @@ impl Supervisor {
         direction: Direction,
         attachment: Attachment,
     ) -> Box<LifeKeeper> {
-        let (config, news) = (self.shared.config.clone(), self.news_sender.clone());
         Box::new(LifeKeeper::new(
-            peer_id, direction, attachment, config, news,
+            (peer_id, direction, attachment),
+            &self.shared,
+            self.news_sender.clone(),
         ))
     }
 
@@ -87,9 +91,10 @@ impl Supervisor {
                 Error,
                 peer_id:% = peer_id,
                 peer_address:% = address,
+                direction:% = Direction::Outbound,
                 network:% = self.shared.config().network(),
                 error:% = error;
-                "{address} cannot be dialled: {error}"
+                "{address}: cannot be dialled: {error}"
             );
             self.never_began(peer_id, DisconnectReason::Bug);
         }
@@ -113,11 +118,8 @@ impl Supervisor {
 
     /// A connection that the plan wanted has not come about: there is no room or no thread.
     fn never_began(&mut self, peer_id: Uuid, reason: DisconnectReason) {
-        let news = LifeNews::Over {
-            peer_id,
-            reason,
-            was_connected: false,
-        };
+        count(&self.shared.counters.failed);
+        let news = LifeNews::Over { peer_id, reason };
         // Taken in like any other, after what is being done now.
         let _ = self.news_sender.send(news);
     }

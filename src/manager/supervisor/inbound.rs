@@ -1,5 +1,6 @@
 //! Those who dial us.
 
+use std::fmt::Display;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
@@ -46,6 +47,7 @@ impl Supervisor {
         (self.accepted, self.listening) = (None, None);
         if let Some(listener) = self.listener.take() {
             listener.stop();
+            self.record_life("the listener has stopped");
         }
         let config = self.shared.config();
         let Some(address) = config.listen_address() else {
@@ -154,14 +156,16 @@ impl Supervisor {
         let mut setup = self.setup(peer_id, config);
         setup.slot = self.shared.slots.reserve();
         let keeper = self.keeper(peer_id, Direction::Inbound, Attachment::Candidate);
-        let has_slot = setup.slot.is_some();
+        if setup.slot.is_none() {
+            return self.on_not_spawned(peer_id, address, &"there is no place");
+        }
         let spawn = || PeerConnectionActor::spawn_kept(Origin::Accepted(stream), setup, keeper);
-        if has_slot && self.shared.connections.spawn(spawn).is_ok() {
-            count(&self.shared.counters.let_in);
-            self.tell(ControlEvent::InboundConnectionAccepted { peer_id, address });
-        } else {
-            self.plan.on_not_spawned(peer_id);
-            self.on_refused(address, InboundRefusal::NoThread);
+        match self.shared.connections.spawn(spawn) {
+            Ok(()) => {
+                count(&self.shared.counters.let_in);
+                self.tell(ControlEvent::InboundConnectionAccepted { peer_id, address });
+            }
+            Err(error) => self.on_not_spawned(peer_id, address, &error),
         }
     }
 
@@ -179,11 +183,23 @@ impl Supervisor {
                 count(&self.shared.counters.turned_away);
                 self.turned_away.insert(peer_id, handle);
             }
-            Err(_) => {
-                self.plan.on_not_spawned(peer_id);
-                self.on_refused(address, InboundRefusal::NoThread);
-            }
+            Err(error) => self.on_not_spawned(peer_id, address, &error),
         }
+    }
+
+    fn on_not_spawned(&mut self, peer_id: Uuid, address: SocketAddr, error: &dyn Display) {
+        record!(
+            self.shared.log_level,
+            Error,
+            peer_id:% = peer_id,
+            peer_address:% = address,
+            direction:% = Direction::Inbound,
+            network:% = self.shared.config().network(),
+            error:% = error;
+            "{address}: cannot be let in: {error}"
+        );
+        self.plan.on_not_spawned(peer_id);
+        self.on_refused(address, InboundRefusal::NoThread);
     }
 
     fn on_refused(&mut self, address: SocketAddr, reason: InboundRefusal) {

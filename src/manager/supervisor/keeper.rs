@@ -1,5 +1,6 @@
 //! The way from the threads of connections to the supervisor's.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -7,8 +8,10 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::connection::{Keeper, NextLife, RestartPlan, random_number};
+use crate::manager::connected::Connected;
+use crate::manager::metrics::{Counters, count};
 use crate::manager::plan::Attachment;
-use crate::manager::shared::CurrentConfig;
+use crate::manager::shared::{CurrentConfig, Shared};
 use crate::session::{Direction, DisconnectReason, PeerInfo};
 
 /// How a connection fares.
@@ -24,7 +27,6 @@ pub(super) enum LifeNews {
     Over {
         peer_id: Uuid,
         reason: DisconnectReason,
-        was_connected: bool,
     },
 }
 
@@ -34,26 +36,28 @@ pub(super) enum LifeNews {
 /// each connection in it.
 pub(super) struct LifeKeeper {
     peer_id: Uuid,
-    config: CurrentConfig,
     attachment: Attachment,
     plan: Mutex<RestartPlan>,
+    config: CurrentConfig,
+    connected: Arc<Connected>,
+    counters: Arc<Counters>,
     news: Sender<LifeNews>,
 }
 
 impl LifeKeeper {
     pub(super) fn new(
-        peer_id: Uuid,
-        direction: Direction,
-        attachment: Attachment,
-        config: CurrentConfig,
+        (peer_id, direction, attachment): (Uuid, Direction, Attachment),
+        shared: &Shared,
         news: Sender<LifeNews>,
     ) -> Self {
-        let restarts = attachment.restarts(&config.read());
+        let restarts = attachment.restarts(&shared.config());
         Self {
             peer_id,
-            config,
             attachment,
             plan: Mutex::new(RestartPlan::new(direction, restarts)),
+            config: shared.config.clone(),
+            connected: shared.connected.clone(),
+            counters: shared.counters.clone(),
             news,
         }
     }
@@ -62,6 +66,8 @@ impl LifeKeeper {
 // Once the supervisor has gone nobody wants to know any more; a next life is dropped then, which ends its connection.
 impl Keeper for LifeKeeper {
     fn on_connected(&self, info: &PeerInfo) {
+        count(&self.counters.handshakes);
+        self.connected.add();
         let _ = self.news.send(LifeNews::Connected {
             peer_id: self.peer_id,
             info: Box::new(info.clone()),
@@ -73,6 +79,12 @@ impl Keeper for LifeKeeper {
         reason: &DisconnectReason,
         connected_at: Option<Instant>,
     ) -> Option<Duration> {
+        if connected_at.is_some() {
+            count(&self.counters.lost);
+            self.connected.remove();
+        } else {
+            count(&self.counters.failed);
+        }
         let now = Instant::now();
         let mut plan = self.plan.lock();
         plan.set_config(self.attachment.restarts(&self.config.read()));
@@ -84,11 +96,10 @@ impl Keeper for LifeKeeper {
         let _ = self.news.send(LifeNews::Waiting { due, next });
     }
 
-    fn on_over(&self, reason: DisconnectReason, was_connected: bool) {
+    fn on_over(&self, reason: DisconnectReason) {
         let _ = self.news.send(LifeNews::Over {
             peer_id: self.peer_id,
             reason,
-            was_connected,
         });
     }
 }

@@ -18,8 +18,7 @@ use self::keeper::LifeNews;
 use super::ManagerConfig;
 use super::clock::Now;
 use super::listener::{Listener, ListenerNews};
-use super::metrics::count;
-use super::plan::{Link, Plan};
+use super::plan::Plan;
 use super::shared::Shared;
 use super::store_thread::StoreThread;
 use crate::connection::{Announcer, NextLife, PeerConnectionHandle};
@@ -62,8 +61,16 @@ pub(super) struct Supervisor {
     calls: Receiver<Call>,
     /// When to stop, once that is wanted.
     pub(super) stop_by: Option<Instant>,
-    /// What had not ended when it had to stop.
-    left: Vec<&'static str>,
+    end: End,
+}
+
+/// How a manager has ended.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    /// What had not ended in time.
+    pub(super) left: Vec<&'static str>,
+    /// What the store could not do at last.
+    pub(super) store: Option<StoreError>,
 }
 
 /// What a supervisor begins with.
@@ -97,13 +104,14 @@ impl Supervisor {
             store_at: Instant::now(),
             calls,
             stop_by: None,
-            left: Vec::new(),
+            end: End::default(),
         };
         (supervisor, caller)
     }
 
-    /// Runs until the program wants it to stop. Returns what had not ended by then.
-    pub(super) fn run(mut self) -> Vec<&'static str> {
+    /// Runs until the program wants it to stop. Returns how that went.
+    pub(super) fn run(mut self) -> End {
+        self.record_life("the manager has started");
         self.listen();
         while self.stop_by.is_none() {
             let now = Now::read();
@@ -111,15 +119,23 @@ impl Supervisor {
             self.plan.on_timeout(now);
             self.carry_out();
             self.announcer.on_wake();
-            self.shared
-                .connections
-                .set_connected(self.plan.links().counts().connected);
             self.store_changes(now);
             self.wait(now);
         }
         self.stop();
+        self.record_life("the manager has stopped");
         self.announcer.finish();
-        self.left
+        self.end
+    }
+
+    /// Writes a record about the manager itself.
+    fn record_life(&self, what: &str) {
+        record!(
+            self.shared.log_level,
+            Info,
+            network:% = self.shared.config().network();
+            "{what}"
+        );
     }
 
     /// Waits until something happens or is due, and takes it in.
@@ -165,41 +181,22 @@ impl Supervisor {
         let now = Now::read();
         match news {
             LifeNews::Connected { peer_id, info } => {
-                count(&self.shared.counters.handshakes);
                 self.plan.on_connected(peer_id, &info, now);
             }
             LifeNews::Waiting { due, next } => {
                 let peer_id = next.peer_id();
-                let link = self.plan.links().get(peer_id);
-                let was_connected = link.is_some_and(Link::is_connected);
-                self.count_end(was_connected);
                 self.plan.on_waiting(peer_id, due);
                 self.waiting.insert(peer_id, next);
             }
-            LifeNews::Over {
-                peer_id,
-                reason,
-                was_connected,
-            } => {
+            LifeNews::Over { peer_id, reason } => {
                 self.waiting.remove(&peer_id);
+                self.turned_away.remove(&peer_id);
                 self.plan.on_over(peer_id, &reason, now);
                 if let Some(handle) = self.shared.connections.remove(peer_id) {
-                    self.count_end(was_connected);
                     self.shared.counters.add_past(&handle.statistics());
-                } else {
-                    self.turned_away.remove(&peer_id);
                 }
             }
         }
-    }
-
-    fn count_end(&self, was_connected: bool) {
-        let counters = &self.shared.counters;
-        count(if was_connected {
-            &counters.lost
-        } else {
-            &counters.failed
-        });
     }
 
     /// Hands the store what has become different, not too often.
@@ -248,6 +245,7 @@ impl Supervisor {
             let _ = handle.update_config(connection);
         }
         self.plan.update_config(config.clone(), Now::read());
+        self.record_life("another configuration holds from now on");
         let listens_elsewhere = config.listen_address() != before.listen_address();
         if listens_elsewhere || config.listener.bind_retry != before.listener.bind_retry {
             self.listen();
@@ -255,7 +253,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn end(&mut self, peer_id: Uuid, reason: DisconnectReason) {
+    fn close(&mut self, peer_id: Uuid, reason: DisconnectReason) {
         if let Some(next) = self.waiting.remove(&peer_id) {
             next.give_up(reason);
         } else if let Some(handle) = self.shared.connections.get(peer_id) {

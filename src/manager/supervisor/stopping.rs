@@ -4,6 +4,8 @@ use std::thread;
 use std::time::Instant;
 
 use super::Supervisor;
+use crate::log_level::record;
+use crate::manager::store_thread::FinishError;
 use crate::session::DisconnectReason;
 
 impl Supervisor {
@@ -34,7 +36,7 @@ impl Supervisor {
         let turned_away: Vec<_> = self.turned_away.drain().map(|(_, handle)| handle).collect();
         ends &= turned_away.iter().all(|handle| handle.join_until(deadline));
         if !ends {
-            self.left.push("connections");
+            self.end.left.push("connections");
             // Whoever lets go of them waits for them, and the program waits no longer.
             let _ = thread::Builder::new().spawn(move || drop((connections, turned_away)));
         }
@@ -43,9 +45,23 @@ impl Supervisor {
         let changes = self.plan.take_changes();
         if let Some(store) = self.store.take() {
             store.write(changes);
-            if store.finish(deadline).is_err() {
-                self.left.push("the store");
+            match store.finish(deadline) {
+                Ok(()) => {}
+                Err(FinishError::TimedOut) => self.end.left.push("the store of peers"),
+                Err(FinishError::Failed(error)) => self.end.store = Some(error),
             }
+        }
+        while let Ok(error) = self.store_failures.try_recv() {
+            self.on_store_failure(error);
+        }
+        if !self.end.left.is_empty() {
+            record!(
+                self.shared.log_level,
+                Warn,
+                network:% = self.shared.config().network();
+                "not ended in time: {}",
+                self.end.left.join(", ")
+            );
         }
     }
 
@@ -53,9 +69,6 @@ impl Supervisor {
     fn take_last_news(&mut self) {
         while let Ok(news) = self.news.try_recv() {
             self.on_news(news);
-        }
-        while let Ok(error) = self.store_failures.try_recv() {
-            self.on_store_failure(error);
         }
     }
 }

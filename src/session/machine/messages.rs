@@ -47,6 +47,11 @@ impl Session {
             }
             Message::CreateStrm(request) => self.on_createstrm(request),
             Message::Inv(inv) => return self.on_inv(inv),
+            Message::Headers(headers) => {
+                if !self.is_answer_about_chain(headers) {
+                    return self.delivery();
+                }
+            }
             Message::Authch(challenge) if challenge.version != Authch::VERSION => {
                 let error = DecodeError::BadValue {
                     field: "challenge version",
@@ -144,6 +149,11 @@ impl Session {
         if !self.stands() {
             return false;
         }
+        // Most come after the handshake, when only filters may be unwanted.
+        const FILTERS: [Command; 2] = [Command::new("filterload"), Command::new("filteradd")];
+        if self.peer.is_some() && self.verack_received && !FILTERS.contains(&command) {
+            return true;
+        }
         match command.name() {
             "reject" | "version" | "createstrm" | "streamack" => true,
             "verack" if self.peer.is_none() => {
@@ -232,6 +242,7 @@ impl Session {
             None | Some(0) => self.keepalive.on_blank_pong(),
             Some(nonce) => {
                 if let Some(round_trip) = self.keepalive.on_pong(nonce, now) {
+                    self.on_pong_behind_chain();
                     let pong = SessionEvent::Pong { nonce, round_trip };
                     self.outputs.push_back(Output::Event(pong));
                 }

@@ -1,5 +1,6 @@
 //! The state machine.
 
+mod chain;
 mod handshake;
 mod messages;
 
@@ -8,6 +9,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use self::chain::AskedChain;
 use super::expectations::Expectations;
 use super::keepalive::{self, Due, Keepalive, PING_WITHOUT_NONCE};
 use super::outgoing::Receiver;
@@ -52,6 +54,8 @@ pub struct Session {
     /// What our `protoconf` has announced: the peer may send as much to the end of the connection.
     announced_max_payload: u32,
 
+    /// What was asked about the peer's chain, while the answer is awaited.
+    asked_chain: Option<AskedChain>,
     expectations: Expectations,
     keepalive: Keepalive,
     /// When the handshake began, while it is open.
@@ -98,6 +102,7 @@ impl Session {
             refusal: None,
             over_capacity: false,
             announced_max_payload: 0,
+            asked_chain: None,
             expectations: Expectations::default(),
             keepalive: Keepalive::new(config.ping_interval, config.ping_timeout, now),
             handshake_began: None,
@@ -369,14 +374,15 @@ impl Session {
         self.expectations.on_block();
     }
 
-    /// Whether a message asks for something large, so that [`Session::on_sent`] has to hear of it.
+    /// Whether a message asks for something, so that [`Session::on_sent`] has to hear of it.
     pub fn is_question(message: &Message) -> bool {
-        Expectations::concern(message)
+        Expectations::concern(message) || matches!(message, Message::GetHeaders(_))
     }
 
     /// A message of the program is about to be sent: what it asks for is expected from now on.
     pub fn on_sent(&mut self, message: &Message) {
         self.expectations.on_sent(message);
+        self.on_sent_behind_chain(message);
     }
 
     /// Why the connection ends or has ended.

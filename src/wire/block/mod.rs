@@ -12,6 +12,7 @@ use super::{
     TransactionView, compact_size_len, merkle_root, write_compact_size,
 };
 use crate::network::Network;
+use crate::wire::encode::encode_payload;
 use places::{Places, Placing};
 pub use transactions::Transactions;
 
@@ -32,7 +33,6 @@ pub use transactions::Transactions;
 #[derive(Clone)]
 pub struct Block {
     payload: Bytes,
-    header: BlockHeader,
     transaction_count: usize,
     /// Where the first transaction starts.
     transactions_at: usize,
@@ -126,7 +126,6 @@ impl Block {
         }
         Self {
             payload: payload.into(),
-            header: *header,
             transaction_count: count,
             transactions_at,
             places: places.done(),
@@ -165,14 +164,14 @@ impl Block {
         &self.payload
     }
 
-    /// The header.
-    pub fn header(&self) -> &BlockHeader {
-        &self.header
+    /// The header, read from the payload.
+    pub fn header(&self) -> BlockHeader {
+        BlockHeader::at_start_of(&self.payload)
     }
 
     /// The block's name: the hash of its header.
     pub fn hash(&self) -> BlockHash {
-        self.header.hash()
+        self.header().hash()
     }
 
     /// How many transactions there are.
@@ -196,14 +195,14 @@ impl Block {
     /// [`BlockError::MerkleRootMismatch`] and [`BlockError::DuplicatedTransactions`].
     pub fn check_merkle_root(&self) -> Result<(), BlockError> {
         let found = merkle_root(self.transactions().map(|transaction| transaction.txid()));
-        BlockError::check(self.header.merkle_root, found)
+        BlockError::check(self.header().merkle_root, found)
     }
 }
 
 impl Decode for Block {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = reader.clone();
-        let header = BlockHeader::decode(reader)?;
+        BlockHeader::decode(reader)?;
         let transaction_count = reader.count("transactions", Self::MIN_TRANSACTION)?;
         let transactions_at = start.rest().len() - reader.rest().len();
         let mut places = Placing::new(transaction_count);
@@ -213,7 +212,6 @@ impl Decode for Block {
         }
         Ok(Self {
             payload: reader.keep_since(&start),
-            header,
             transaction_count,
             transactions_at,
             places: places.done(),
@@ -230,15 +228,7 @@ impl PartialEq for Block {
 
 impl Eq for Block {}
 
-impl Encode for Block {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.payload);
-    }
-
-    fn encoded_len(&self) -> u64 {
-        self.payload.len() as u64
-    }
-}
+encode_payload!(Block);
 
 impl fmt::Debug for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -251,72 +241,4 @@ impl fmt::Debug for Block {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_payload_becomes_a_block_without_a_copy() {
-        let payload = Block::genesis(Network::Regtest).bytes().clone();
-        let block = Block::from_payload(payload.clone()).unwrap();
-        assert_eq!(block.bytes().as_ptr(), payload.as_ptr());
-        assert_eq!(block, Block::genesis(Network::Regtest));
-        assert_eq!(block.check_merkle_root(), Ok(()));
-    }
-
-    #[test]
-    fn a_detached_block_is_the_same_in_another_buffer() {
-        let block = Block::genesis(Network::Regtest);
-        let detached = block.detached();
-        assert_eq!(detached, block);
-        assert_ne!(detached.bytes().as_ptr(), block.bytes().as_ptr());
-    }
-
-    #[test]
-    fn bytes_behind_the_last_transaction_are_dropped() {
-        let whole = Block::genesis(Network::Regtest);
-        let mut longer = whole.bytes().to_vec();
-        longer.extend_from_slice(b"more");
-        assert_eq!(Block::from_payload(longer.into()), Ok(whole));
-    }
-
-    #[test]
-    fn a_block_that_claims_a_billion_transactions_costs_nothing() {
-        let mut payload = Network::Regtest.genesis_header().to_vec();
-        payload.extend_from_slice(&[0xfe, 0x00, 0xca, 0x9a, 0x3b]);
-        assert_eq!(
-            Block::from_payload(payload.into()),
-            Err(DecodeError::Truncated {
-                field: "transactions",
-                needed: 10_000_000_000,
-                left: 0
-            })
-        );
-    }
-
-    #[test]
-    fn a_block_with_other_transactions_or_repeated_ones_is_noticed() {
-        let header = BlockHeader::genesis(Network::Regtest);
-        let genesis = Transaction::decode_from(Network::genesis_transaction()).unwrap();
-        let other = Transaction {
-            version: 9,
-            ..genesis.clone()
-        };
-        assert!(matches!(
-            Block::new(&header, std::slice::from_ref(&other)).check_merkle_root(),
-            Err(BlockError::MerkleRootMismatch { .. })
-        ));
-
-        let three = [genesis.clone(), other.clone(), genesis.clone()];
-        let (root, _) = merkle_root(three.iter().map(Transaction::txid));
-        let header = BlockHeader {
-            merkle_root: root,
-            ..header
-        };
-        assert_eq!(Block::new(&header, &three).check_merkle_root(), Ok(()));
-        let four = [genesis.clone(), other, genesis.clone(), genesis];
-        assert_eq!(
-            Block::new(&header, &four).check_merkle_root(),
-            Err(BlockError::DuplicatedTransactions(root))
-        );
-    }
-}
+mod tests;

@@ -65,7 +65,7 @@ fn decoded(payload: &[u8]) -> Result<Seen, DecodeError> {
     let block = Block::from_payload(Bytes::copy_from_slice(payload))?;
     let transactions = block.transactions();
     Ok(Seen {
-        header: Some(*block.header()),
+        header: Some(block.header()),
         count: Some(transactions.len() as u64),
         transactions: transactions
             .map(|transaction| (transaction.txid(), transaction.bytes().to_vec()))

@@ -1,11 +1,10 @@
 //! Messages into frames.
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::{BASIC_HEADER_LEN, EXTENDED_HEADER_LEN};
 use crate::network::Magic;
-use crate::wire::{Command, Encode, Message};
+use crate::wire::{Command, Encode, Message, sha256d};
 
 /// Appends `message` as a whole frame to `out`. Allocates at most once, and only if `out` has to grow.
 ///
@@ -102,8 +101,8 @@ fn header_len(payload_len: u64) -> usize {
 
 /// The first four bytes of the double SHA-256.
 pub(super) fn checksum(payload: &[u8]) -> [u8; 4] {
-    let hash = Sha256::digest(Sha256::digest(payload));
-    [hash[0], hash[1], hash[2], hash[3]]
+    let [a, b, c, d, ..] = sha256d(payload).0;
+    [a, b, c, d]
 }
 
 /// Fills `header`, whose length is that of [`header_len`]. Only the basic form has a checksum.

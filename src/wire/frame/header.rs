@@ -5,8 +5,8 @@ use std::fmt;
 use byteorder::{ByteOrder, LittleEndian};
 
 use crate::network::Magic;
+use crate::wire::Command;
 use crate::wire::command::text_before_nul;
-use crate::wire::{BadCommand, Command};
 
 /// The length of the usual header: magic, command, length, checksum.
 pub const BASIC_HEADER_LEN: usize = 24;
@@ -19,10 +19,10 @@ pub const EXTENDED_HEADER_LEN: usize = 44;
 const EXTENDED_MARK: &[u8] = b"extmsg";
 
 /// The header of a frame that has arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FrameHeader {
-    /// The real command, also in an extended frame.
-    pub(super) command: Result<Command, BadCommand>,
+    /// The real command, also in an extended frame; or the twelve bytes that are none.
+    pub(super) command: Result<Command, [u8; Command::LEN]>,
     /// The payload's length in bytes.
     pub(super) len: u64,
     /// The first four bytes of the payload's double SHA-256; `None` in an extended frame, which has none.
@@ -33,6 +33,7 @@ pub(super) struct FrameHeader {
 
 impl FrameHeader {
     /// Reads a header, behind its magic, from the start of `bytes`; `None` if more bytes are needed.
+    #[inline]
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let basic = bytes.first_chunk::<BASIC_HEADER_LEN>()?;
         let command = command_at(basic, 4);
@@ -48,17 +49,18 @@ impl FrameHeader {
         Some(Self::new(command, real, len, None))
     }
 
+    #[inline]
     fn new(
         outer: [u8; Command::LEN],
         real: [u8; Command::LEN],
         len: u64,
         checksum: Option<[u8; 4]>,
     ) -> Self {
-        let command = Command::parse(outer).and_then(|command| {
+        let command = Command::of(outer).ok_or(outer).and_then(|command| {
             if outer == real {
                 Ok(command)
             } else {
-                Command::parse(real)
+                Command::of(real).ok_or(real)
             }
         });
         Self {

@@ -262,9 +262,7 @@ impl FrameReader {
     pub(crate) fn find_next(&mut self) -> Result<Option<Found>, FrameError> {
         match &self.failed {
             Some(error) => Err(error.clone()),
-            None => self
-                .advance()
-                .inspect_err(|error| self.failed = Some(error.clone())),
+            None => self.advance(),
         }
     }
 
@@ -332,7 +330,7 @@ impl FrameReader {
     fn lying_frame(&self, header: FrameHeader, at: Range<usize>) -> Found {
         let command = match header.command {
             Ok(command) => command,
-            Err(bad) => return Found::Taken(Incoming::Dropped(bad.into())),
+            Err(bytes) => return Found::Taken(Incoming::Dropped(BadCommand::of(bytes).into())),
         };
         if let Some(expected) = header.checksum {
             let got = checksum(&self.buffer[at.clone()]);
@@ -370,23 +368,28 @@ impl FrameReader {
                 expected: self.magic,
                 got: Magic(*magic),
             };
-            return Err(FrameError::WrongMagic(foreign));
+            return Err(self.fail(FrameError::WrongMagic(foreign)));
         }
         let Some(header) = FrameHeader::parse(bytes) else {
             return Ok(None);
         };
         let limit = self.limits.limit_by_name(header.name());
         if header.len > limit {
-            return Err(FrameError::TooLong {
+            return Err(self.fail(FrameError::TooLong {
                 command: WireString::from(header.name()),
                 len: header.len,
                 limit,
-            });
+            }));
         }
         self.start += header.header_len();
         let kept_limit = |command| self.limits.kept_limit(command, self.expected);
-        let kept = matches!(&header.command, Ok(command) if header.len <= kept_limit(*command));
+        let kept = matches!(header.command, Ok(command) if header.len <= kept_limit(command));
         Ok(Some((header, kept)))
+    }
+
+    fn fail(&mut self, error: FrameError) -> FrameError {
+        self.failed = Some(error.clone());
+        error
     }
 
     /// Moves what is left to the front, so that a header always fits behind it.
@@ -420,9 +423,9 @@ impl FrameReader {
 
 fn complete(payload: ArrivingPayload) -> Incoming {
     let (len, extended) = (payload.header.len, payload.header.checksum.is_none());
-    let command = match &payload.header.command {
-        Ok(command) => *command,
-        Err(bad) => return Incoming::Dropped(bad.clone().into()),
+    let command = match payload.header.command {
+        Ok(command) => command,
+        Err(bytes) => return Incoming::Dropped(BadCommand::of(bytes).into()),
     };
     if !payload.is_kept() && !payload.is_streamed() {
         let block = payload.passed_over().map(|header| header.hash());

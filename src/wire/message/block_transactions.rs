@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::wire::encode::encode_payload;
 use crate::wire::{
     Block, BlockHash, Decode, DecodeError, Encode, GetBlockTxn, Reader, TransactionView,
     Transactions, compact_size_len, write_compact_size,
@@ -106,15 +107,7 @@ impl Decode for BlockTransactions {
     }
 }
 
-impl Encode for BlockTransactions {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.payload);
-    }
-
-    fn encoded_len(&self) -> u64 {
-        self.payload.len() as u64
-    }
-}
+encode_payload!(BlockTransactions);
 
 impl fmt::Debug for BlockTransactions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::wire::encode::encode_payload;
 use crate::wire::{
     Block, BlockHash, BlockHeader, Decode, DecodeError, Encode, Reader, ShortIdKey,
     TransactionView, compact_size_len, write_compact_size,
@@ -16,7 +17,6 @@ use crate::wire::{
 #[derive(Clone, PartialEq, Eq)]
 pub struct CompactBlock {
     payload: Bytes,
-    header: BlockHeader,
     short_id_count: usize,
     prefilled_count: usize,
 }
@@ -58,7 +58,7 @@ impl CompactBlock {
     ///
     /// `nonce` should be random: who knows it beforehand can make transactions whose short names collide.
     pub fn new(block: &Block, nonce: u64) -> Self {
-        let header = *block.header();
+        let header = block.header();
         let key = ShortIdKey::new(&header, nonce);
         let mut transactions = block.transactions();
         let first = transactions.next();
@@ -81,7 +81,6 @@ impl CompactBlock {
         }
         Self {
             payload: payload.into(),
-            header,
             short_id_count,
             prefilled_count,
         }
@@ -101,14 +100,14 @@ impl CompactBlock {
         &self.payload
     }
 
-    /// The block's header.
-    pub fn header(&self) -> &BlockHeader {
-        &self.header
+    /// The block's header, read from the payload.
+    pub fn header(&self) -> BlockHeader {
+        BlockHeader::at_start_of(&self.payload)
     }
 
     /// The block's name.
     pub fn hash(&self) -> BlockHash {
-        self.header.hash()
+        self.header().hash()
     }
 
     /// What the short names depend on beside the header.
@@ -121,7 +120,7 @@ impl CompactBlock {
 
     /// The key of the short names.
     pub fn short_id_key(&self) -> ShortIdKey {
-        ShortIdKey::new(&self.header, self.nonce())
+        ShortIdKey::new(&self.header(), self.nonce())
     }
 
     /// How many transactions the block has, named and prefilled ones.
@@ -158,7 +157,7 @@ impl CompactBlock {
     ///
     /// [`CompactBlockError`], in the node's order (Bitcoin SV node, `src/blockencodings.cpp`, `InitData`).
     pub fn check(&self) -> Result<(), CompactBlockError> {
-        if self.header.bits.0 == 0 {
+        if self.header().bits.0 == 0 {
             return Err(CompactBlockError::EmptyHeader);
         }
         if self.transaction_count() == 0 {
@@ -188,7 +187,7 @@ impl CompactBlock {
 impl Decode for CompactBlock {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = reader.clone();
-        let header = BlockHeader::decode(reader)?;
+        BlockHeader::decode(reader)?;
         reader.u64("nonce")?;
         let short_id_count = reader.count("short ids", SHORT_ID)?;
         reader.take("short ids", SHORT_ID * short_id_count)?;
@@ -199,22 +198,13 @@ impl Decode for CompactBlock {
         }
         Ok(Self {
             payload: reader.keep_since(&start),
-            header,
             short_id_count,
             prefilled_count,
         })
     }
 }
 
-impl Encode for CompactBlock {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.payload);
-    }
-
-    fn encoded_len(&self) -> u64 {
-        self.payload.len() as u64
-    }
-}
+encode_payload!(CompactBlock);
 
 impl fmt::Debug for CompactBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -87,7 +87,7 @@ mod tests {
         let proof = MerkleProof::for_block(&[tx.txid()], 0, block.hash()).unwrap();
         let expected = tx.txid();
         let right = TxAndProof { tx, proof };
-        assert_eq!(right.verify_in(block.header()), Ok(()));
+        assert_eq!(right.verify_in(&block.header()), Ok(()));
 
         let other = TxAndProof {
             tx: Tx::from(&Transaction::default()),
@@ -95,7 +95,7 @@ mod tests {
         };
         let (expected, got): (Txid, Txid) = (other.tx.txid(), expected);
         assert_eq!(
-            other.verify_in(block.header()),
+            other.verify_in(&block.header()),
             Err(MerkleProofError::TxidMismatch { expected, got })
         );
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::wire::encode::encode_payload;
 use crate::wire::{
     BlockHash, Decode, DecodeError, Encode, Reader, compact_size_len, write_compact_size,
 };
@@ -88,15 +89,7 @@ impl GetBlockTxn {
     }
 }
 
-impl Encode for GetBlockTxn {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.payload);
-    }
-
-    fn encoded_len(&self) -> u64 {
-        self.payload.len() as u64
-    }
-}
+encode_payload!(GetBlockTxn);
 
 impl fmt::Debug for GetBlockTxn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -31,6 +31,28 @@ impl MerkleBlock {
     }
 }
 
+impl Decode for Box<MerkleBlock> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        MerkleBlock::decode(reader).map(Box::new)
+    }
+}
+
+impl Encode for Box<MerkleBlock> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        (**self).encode(out);
+    }
+
+    fn encoded_len(&self) -> u64 {
+        (**self).encoded_len()
+    }
+}
+
+impl From<MerkleBlock> for super::Message {
+    fn from(content: MerkleBlock) -> Self {
+        super::Message::MerkleBlock(Box::new(content))
+    }
+}
+
 impl Decode for MerkleBlock {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
@@ -62,7 +84,7 @@ mod tests {
         let block = Block::genesis(Network::Regtest);
         let txid = block.transactions().next().unwrap().txid();
         let mut filtered = MerkleBlock {
-            header: *block.header(),
+            header: block.header(),
             tree: PartialMerkleTree::new([(txid, true)]).unwrap(),
         };
         let position = 0;

@@ -14,6 +14,7 @@ mod get_block_txn;
 mod hdrsen;
 mod headers;
 mod inventory_lists;
+mod lists;
 mod locator;
 mod mempool;
 mod merkleblock;
@@ -51,6 +52,10 @@ pub use version::{MAX_USER_AGENT, Version};
 
 use bytes::Bytes;
 
+use self::lists::{
+    bytes_len, check_entries, check_entry_limit, decode_entries, decode_list, encode_bytes,
+    encode_list, list_len,
+};
 #[cfg(feature = "serde")]
 use super::serde_form::{NoFields, UnknownFields};
 use super::{Block, BloomFilter, Command, Decode, DecodeError, Encode, Reader};
@@ -120,7 +125,7 @@ macro_rules! messages {
 
             /// Reads the payload of a frame. Bytes behind the last field are ignored, as the node does.
             ///
-            /// A block, a transaction, a list of enriched headers, a double-spend report and an unknown message keep `payload` without a copy.
+            /// A message that has a [`Message::shared_payload`] keeps `payload` as that, without a copy.
             ///
             /// # Errors
             ///
@@ -279,7 +284,7 @@ messages! {
         /// An obsolete warning.
         Alert(Alert) = "alert",
         /// A block without the transactions that a filter does not match.
-        MerkleBlock(MerkleBlock) = "merkleblock",
+        MerkleBlock(Box<MerkleBlock>) = "merkleblock",
         /// A transaction with the proof that it is in a block.
         DatarefTx(Box<TxAndProof>) = "datareftx",
         /// Shows that blocks of different forks spend the same output.
@@ -322,70 +327,6 @@ impl Message {
     }
 }
 
-/// Reads a counted list of entries of `entry_len` bytes each.
-fn decode_list<T: Decode>(
-    reader: &mut Reader<'_>,
-    field: &'static str,
-    entry_len: usize,
-) -> Result<Vec<T>, DecodeError> {
-    let count = reader.count(field, entry_len)?;
-    // The bytes for all entries are there: what is reserved stays within a small multiple of them.
-    let mut entries = Vec::with_capacity(count);
-    for _ in 0..count {
-        entries.push(T::decode(reader)?);
-    }
-    Ok(entries)
-}
-
-/// Reads a counted list of entries of just `N` bytes each, every content of which is an entry.
-fn decode_entries<T, const N: usize>(
-    reader: &mut Reader<'_>,
-    field: &'static str,
-    entry: impl Fn(&[u8; N]) -> T,
-) -> Result<Vec<T>, DecodeError> {
-    let count = reader.count(field, N)?;
-    // All entries are taken at once, so that none has to be checked for its end.
-    let (entries, _) = reader.take(field, count * N)?.as_chunks();
-    Ok(entries.iter().map(entry).collect())
-}
-
-/// Refuses a count above `limit` before it is held against the bytes, as the node judges.
-fn check_entry_limit(
-    reader: &Reader<'_>,
-    field: &'static str,
-    limit: usize,
-) -> Result<(), DecodeError> {
-    check_entries(field, limit, reader.clone().compact_size(field)?)
-}
-
-fn check_entries(field: &'static str, limit: usize, got: u64) -> Result<(), DecodeError> {
-    let limit = limit as u64;
-    if got > limit {
-        return Err(DecodeError::TooManyEntries { field, limit, got });
-    }
-    Ok(())
-}
-
-/// Writes a counted list.
-fn encode_list<T: Encode>(entries: &[T], out: &mut Vec<u8>) {
-    super::write_compact_size(entries.len() as u64, out);
-    for entry in entries {
-        entry.encode(out);
-    }
-}
-
-/// How many bytes a counted list of entries of `entry_len` bytes each has.
-fn list_len(entries: usize, entry_len: u64) -> u64 {
-    super::compact_size_len(entries as u64) + entries as u64 * entry_len
-}
-
-/// Writes bytes behind their length.
-fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    super::write_compact_size(bytes.len() as u64, out);
-    out.extend_from_slice(bytes);
-}
-
-/// How many bytes `bytes` have together with their length.
-fn bytes_len(bytes: &[u8]) -> u64 {
-    list_len(bytes.len(), 1)
-}
+/// What a subscriber gets is given back to the allocator in another thread than it came from. Up to this size that costs little with
+/// glibc, which keeps chunks of at most 128 bytes, a pointer's counts and lengths included, without a lock.
+const _: () = assert!(size_of::<Message>() <= 80);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::wire::encode::encode_payload;
 use crate::wire::{Decode, DecodeError, Encode, Reader, Transaction, TransactionView, Txid};
 
 /// A transaction, kept as the one buffer in which it arrived.
@@ -76,15 +77,7 @@ impl Decode for Tx {
     }
 }
 
-impl Encode for Tx {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.payload);
-    }
-
-    fn encoded_len(&self) -> u64 {
-        self.payload.len() as u64
-    }
-}
+encode_payload!(Tx);
 
 impl fmt::Debug for Tx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

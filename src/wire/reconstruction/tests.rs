@@ -114,11 +114,11 @@ fn what_the_pool_lacks_is_asked_for_and_filled_in() {
 #[test]
 fn prefilled_transactions_may_stand_anywhere() {
     let (block, txs) = block(8);
-    let key = ShortIdKey::new(block.header(), 7);
+    let key = ShortIdKey::new(&block.header(), 7);
     let id = |index: usize| key.short_id(&txs[index].txid());
     let ids = [id(0), id(2), id(3), id(6)];
     let prefilled = [(1, &txs[1]), (4, &txs[4]), (5, &txs[5]), (7, &txs[7])];
-    let compact = by_hand(block.header(), &ids, &prefilled);
+    let compact = by_hand(&block.header(), &ids, &prefilled);
     assert_eq!(complete(start(&compact, &txs)), block);
 
     let waiting = incomplete(start(&compact, [&txs[3]]));
@@ -127,7 +127,7 @@ fn prefilled_transactions_may_stand_anywhere() {
     assert_eq!(waiting.fill(&answer), Ok(block.clone()));
 
     let all: Vec<(u32, &Tx)> = (0..).zip(&txs).collect();
-    let compact = by_hand(block.header(), &[], &all);
+    let compact = by_hand(&block.header(), &[], &all);
     assert_eq!(complete(start(&compact, [])), block);
 }
 
@@ -136,11 +136,11 @@ fn an_invalid_compact_block_is_named_and_punished() {
     let (block, txs) = block(2);
     for (compact, error) in [
         (
-            by_hand(block.header(), &[], &[]),
+            by_hand(&block.header(), &[], &[]),
             CompactBlockError::NoTransactions,
         ),
         (
-            by_hand(block.header(), &[1], &[(2, &txs[0])]),
+            by_hand(&block.header(), &[1], &[(2, &txs[0])]),
             CompactBlockError::IndexBeyondRange { limit: 1, got: 2 },
         ),
     ] {
@@ -171,7 +171,7 @@ fn a_block_has_at_most_a_tenth_of_its_greatest_length_in_transactions() {
 #[test]
 fn two_equal_short_ids_in_a_block_mean_that_all_of_it_is_asked_for() {
     let (block, txs) = block(4);
-    let compact = by_hand(block.header(), &[5, 9, 5], &[(0, &txs[0])]);
+    let compact = by_hand(&block.header(), &[5, 9, 5], &[(0, &txs[0])]);
     let refused = start(&compact, &txs).unwrap_err();
     assert_eq!(refused, ReconstructionError::Collision(5));
     assert_eq!((refused.score(), refused.needs_full_block()), (0, true));
@@ -183,7 +183,7 @@ const COLLIDING: [u64; 2] = [1_261_234, 26_741_987];
 #[test]
 fn two_candidates_with_one_short_id_are_both_left_and_the_transaction_asked_for() {
     let (block, txs) = block(3);
-    let key = ShortIdKey::new(block.header(), 7);
+    let key = ShortIdKey::new(&block.header(), 7);
     let [first, second] = COLLIDING.map(|number| {
         let mut txid = Txid::ZERO;
         txid.0[..8].copy_from_slice(&number.to_le_bytes());
@@ -191,7 +191,7 @@ fn two_candidates_with_one_short_id_are_both_left_and_the_transaction_asked_for(
     });
     assert_eq!(key.short_id(&first), key.short_id(&second));
     let ids = [key.short_id(&first), key.short_id(&txs[2].txid())];
-    let compact = by_hand(block.header(), &ids, &[(0, &txs[0])]);
+    let compact = by_hand(&block.header(), &ids, &[(0, &txs[0])]);
     let last = (txs[2].txid(), &txs[2]);
     let start = |candidates: [(Txid, &Tx); 3]| {
         Reconstruction::start(compact.clone(), MAX_BLOCK, candidates)
@@ -278,7 +278,7 @@ fn another_merkle_root_means_that_all_of_the_block_is_asked_for() {
 fn a_block_with_repeated_transactions_is_none() {
     let (block, txs) = block(3);
     let prefilled = [(0, &txs[0]), (1, &txs[1]), (2, &txs[2]), (3, &txs[2])];
-    let compact = by_hand(block.header(), &[], &prefilled);
+    let compact = by_hand(&block.header(), &[], &prefilled);
     let refused = start(&compact, &txs).unwrap_err();
     let root = block.header().merkle_root;
     let error = BlockError::DuplicatedTransactions(root);

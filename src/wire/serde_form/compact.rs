@@ -28,7 +28,7 @@ impl From<&CompactBlock> for CompactForm {
             transaction: Tx::from(view),
         });
         Self {
-            header: *compact.header(),
+            header: compact.header(),
             nonce: compact.nonce(),
             short_ids: compact.short_ids().collect(),
             prefilled: prefilled.collect(),

@@ -158,7 +158,7 @@ impl TryFrom<ReadTransaction> for Tx {
 
 #[derive(Serialize)]
 pub(super) struct ShownBlock<'a> {
-    header: &'a BlockHeader,
+    header: BlockHeader,
     #[serde(serialize_with = "each")]
     transactions: Transactions<'a>,
 }

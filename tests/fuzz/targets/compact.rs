@@ -49,7 +49,7 @@ pub(crate) fn block(transactions: u8) -> Block {
 
 /// A compact block whose places are chosen one by one: how many, then what stands at each.
 pub(crate) fn by_hand(block: &Block, nonce: u8, input: &mut Input<'_>) -> CompactBlock {
-    let mut header = *block.header();
+    let mut header = block.header();
     let places = input.u8();
     if places & 0x80 != 0 {
         header.bits = CompactTarget(0);

@@ -126,7 +126,7 @@ impl<'a> Expected<'a> {
                 Err(BlockError::MerkleRootMismatch { expected, got }.into())
             }
             (got, true) => Err(BlockError::DuplicatedTransactions(got).into()),
-            _ => Ok(Block::new(self.compact.header(), &transactions)),
+            _ => Ok(Block::new(&self.compact.header(), &transactions)),
         }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn run(data: &[u8]) {
                 let txids = block.transactions().map(|view| view.txid());
                 let header = BlockHeader {
                     merkle_root: merkle_root(txids).0,
-                    ..*block.header()
+                    ..block.header()
                 };
                 let owned: Vec<_> = block.transactions().map(Transaction::from).collect();
                 look_at_block(&Block::new(&header, &owned));
@@ -73,7 +73,7 @@ fn look_at_block(block: &Block) {
     };
     assert_eq!(block.check_merkle_root(), check);
     let owned: Vec<_> = views.into_iter().map(Transaction::from).collect();
-    assert_eq!(&Block::new(block.header(), &owned), block);
+    assert_eq!(&Block::new(&block.header(), &owned), block);
     assert_eq!(&block.detached(), block);
 }
 

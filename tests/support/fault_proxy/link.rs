@@ -3,10 +3,10 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select};
+use parking_lot::Mutex;
 use socket2::SockRef;
 
 use super::Way;
@@ -14,17 +14,31 @@ use super::Way;
 /// How long a wait on a socket lasts before it is asked whether it shall end.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 
-/// A flag that ends every wait.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Stop(Arc<AtomicBool>);
+/// A flag whose raising wakes everyone who waits for it.
+#[derive(Debug)]
+pub(super) struct Stop {
+    /// Nothing is ever sent: that it is gone is the flag.
+    lowered: Mutex<Option<Sender<()>>>,
+    raised: Receiver<()>,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        let (lowered, raised) = bounded(0);
+        Self {
+            lowered: Mutex::new(Some(lowered)),
+            raised,
+        }
+    }
+}
 
 impl Stop {
     pub(super) fn set(&self) {
-        self.0.store(true, Relaxed);
+        *self.lowered.lock() = None;
     }
 
     pub(super) fn is_set(&self) -> bool {
-        self.0.load(Relaxed)
+        self.raised.try_recv() == Err(TryRecvError::Disconnected)
     }
 }
 
@@ -40,11 +54,11 @@ pub(super) struct Link {
     /// Set when this connection shall end.
     ended: Stop,
     /// Set when the proxy ends.
-    stop: Stop,
+    stop: Arc<Stop>,
 }
 
 impl Link {
-    pub(super) fn new(dialler: TcpStream, target: TcpStream, stop: Stop) -> Self {
+    pub(super) fn new(dialler: TcpStream, target: TcpStream, stop: Arc<Stop>) -> Self {
         for socket in [&dialler, &target] {
             socket.set_read_timeout(Some(LOOK)).unwrap();
             socket.set_write_timeout(Some(LOOK)).unwrap();
@@ -79,16 +93,20 @@ impl Link {
         Ok(())
     }
 
-    /// Waits, unless the connection ends.
+    /// Waits so long, unless the connection ends before.
     pub(super) fn pause(&self, time: Duration) -> Result<(), Ended> {
-        let end = Instant::now() + time;
-        loop {
-            self.check()?;
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            thread::sleep(left.min(LOOK));
+        select! {
+            recv(self.ended.raised) -> _ => Err(Ended),
+            recv(self.stop.raised) -> _ => Err(Ended),
+            default(time) => Ok(()),
+        }
+    }
+
+    /// Waits until the connection ends, or the proxy.
+    pub(super) fn stall(&self) -> Ended {
+        select! {
+            recv(self.ended.raised) -> _ => Ended,
+            recv(self.stop.raised) -> _ => Ended,
         }
     }
 

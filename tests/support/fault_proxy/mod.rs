@@ -47,7 +47,7 @@ pub(crate) struct Strike {
 #[derive(Debug)]
 pub(crate) struct FaultProxy {
     address: SocketAddr,
-    stop: Stop,
+    stop: Arc<Stop>,
     strikes: Arc<Mutex<Vec<Strike>>>,
     listening: Option<JoinHandle<()>>,
 }
@@ -65,7 +65,7 @@ impl FaultProxy {
         socket.set_read_timeout(Some(LOOK)).unwrap();
         let listener = TcpListener::from(socket);
         let address = listener.local_addr().unwrap();
-        let (stop, strikes) = (Stop::default(), Arc::default());
+        let (stop, strikes) = (Arc::<Stop>::default(), Arc::default());
         let listening = {
             let (stop, strikes) = (stop.clone(), Arc::clone(&strikes));
             thread::spawn(move || listen(&listener, target, &plan, &stop, &strikes))
@@ -106,7 +106,7 @@ fn listen(
     listener: &TcpListener,
     target: SocketAddr,
     plan: &dyn Fn(usize) -> FaultPlan,
-    stop: &Stop,
+    stop: &Arc<Stop>,
     strikes: &Arc<Mutex<Vec<Strike>>>,
 ) {
     let mut pumps: Vec<JoinHandle<()>> = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::link::{Ended, LOOK, Link};
+use super::link::{Ended, Link};
 use super::place::{Place, Tracker};
 use super::{Fault, FaultKind, Way};
 
@@ -118,9 +118,7 @@ impl<S: FnMut(Fault, Place)> Pump<'_, S> {
                     while self.link.read(self.way, &mut swallowed)? > 0 {}
                     return Err(Ended);
                 }
-                FaultKind::Stall => loop {
-                    self.link.pause(LOOK)?;
-                },
+                FaultKind::Stall => return Err(self.link.stall()),
                 FaultKind::Flip { bit } => *byte ^= 1 << bit,
                 FaultKind::Insert { bytes } => self.link.write(self.way, bytes)?,
                 FaultKind::Remove { len } => self.skipped_until = self.position + len,

@@ -46,7 +46,7 @@ fn strangers_never_get_the_places_kept_for_those_we_dial() {
     }
     plan.look_again(now);
     assert_eq!(dialled(&actions(&mut plan, now)).len(), 4);
-    assert_eq!(plan.links().counts().taken(), 20);
+    assert_eq!(plan.links.counts().taken(), 20);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn the_oldest_handshake_without_a_version_gives_way_once_it_is_half_a_second_old
         ask_with(&mut plan, stranger(4), has_version, then).1,
         Admission::LetIn
     );
-    assert!(plan.links().get(younger).is_some());
+    assert!(plan.links.get(younger).is_some());
 
     // Those that have said who they are have more time.
     let (_, admission) = ask_with(&mut plan, stranger(5), |_| true, then);
@@ -149,7 +149,7 @@ fn without_room_some_are_told_so_politely_and_the_others_are_closed() {
     assert_eq!(ask(&mut plan, stranger(4), now).1, refused);
     plan.on_over(told, &DisconnectReason::OwnCapacity, now);
     assert_eq!(ask(&mut plan, stranger(5), now).1, Admission::TurnAway);
-    assert_eq!(plan.links().counts().taken(), 1);
+    assert_eq!(plan.links.counts().taken(), 1);
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn misbehaviour_bans_for_a_day_and_closes_what_else_the_ban_covers() {
         (other, &DisconnectReason::AddressBanned)
     );
     plan.on_over(other, &DisconnectReason::AddressBanned, now);
-    assert!(plan.links().get(elsewhere).is_some());
+    assert!(plan.links.get(elsewhere).is_some());
     let again: SocketAddr = "[2a00:1450:1:2::3]:1".parse().unwrap();
     let refused = plan.on_accepted(Uuid::new_v4(), again, |_| false, now);
     let reason = BanReason::Misbehaved { score: 100 };
@@ -118,7 +118,7 @@ fn a_ban_by_hand_closes_what_it_covers_but_not_the_whitelist_and_is_undone_by_li
     let mut expected = [covered, known_id].map(|id| (id, DisconnectReason::AddressBanned));
     expected.sort_by_key(|(peer_id, _)| *peer_id);
     assert_eq!(closed, expected);
-    assert!(plan.links().get(trusted).is_some());
+    assert!(plan.links.get(trusted).is_some());
     plan.on_over(known_id, &DisconnectReason::AddressBanned, now);
     assert_eq!(dialled(&actions(&mut plan, later(now, 30 * DAY))), []);
     assert_eq!(

@@ -163,7 +163,7 @@ fn a_named_peer_finds_room_or_is_told_that_there_is_none() {
         plan.connect(address(50), now),
         Err(NotDialled::NoRoom { max: 8 })
     );
-    let one = plan.links().iter().next().unwrap().0;
+    let one = plan.links.iter().next().unwrap().0;
     plan.on_over(one, &DisconnectReason::ConnectRefused, now);
     let peer_id = plan.connect(address(50), now).unwrap();
     assert_eq!(dialled(&actions(&mut plan, now)), [address(50)]);
@@ -269,8 +269,8 @@ fn another_configuration_holds_for_what_is_decided_from_then_on() {
         [],
         "nobody is closed, nobody is dialled"
     );
-    assert_eq!(plan.links().iter().count(), 12);
+    assert_eq!(plan.links.iter().count(), 12);
     assert_eq!(plan.table().all().count(), 20);
-    let refused = plan.connect(address(99), now);
+    let refused = plan.connect(address(500), now);
     assert_eq!(refused, Err(NotDialled::NoRoom { max: 2 }));
 }

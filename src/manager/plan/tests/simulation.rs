@@ -23,7 +23,7 @@ fn mixed(address: SocketAddr) -> Habit {
 /// What holds at every moment.
 fn check(world: &World) {
     let plan = &world.plan;
-    let counts = plan.links().counts();
+    let counts = plan.links.counts();
     assert!(counts.taken() <= plan.config.max_connections, "{counts:?}");
     let kept = plan.reserved_outbound();
     let strangers = counts.inbound + counts.handshakes;
@@ -32,7 +32,7 @@ fn check(world: &World) {
         "{counts:?}"
     );
     let mut groups = HashSet::new();
-    for (_, link) in plan.links().iter() {
+    for (_, link) in plan.links.iter() {
         if link.direction == Direction::Outbound && plan.fixed.is_none() {
             assert!(groups.insert(group(link.address.ip())), "two in {link:?}");
         }
@@ -52,7 +52,7 @@ fn months_in_a_network_of_all_kinds_of_peers() {
             world.run(DAY, None, |world| {
                 check(world);
                 looked += 1;
-                let connected = world.plan.links().counts().connected;
+                let connected = world.plan.links.counts().connected;
                 below += usize::from(connected < 4);
             });
         }
@@ -79,7 +79,7 @@ fn strangers_in_crowds_take_neither_the_places_of_others_nor_the_count_beyond_th
     world.run(12 * HOUR, Some(SECOND), |world| {
         check(world);
         looked += 1;
-        without += usize::from(world.plan.links().counts().outbound < 4);
+        without += usize::from(world.plan.links.counts().outbound < 4);
     });
     assert!(world.let_in > 100, "{}", world.let_in);
     assert!(

@@ -227,7 +227,7 @@ impl World {
         let number = self.order;
         let inbound = self
             .plan
-            .links()
+            .links
             .get(peer_id)
             .is_some_and(|link| link.direction == Direction::Inbound);
         let life = Life {
@@ -296,7 +296,7 @@ impl World {
                 }
                 Action::Restart { peer_id } => {
                     let life = self.lives.remove(&peer_id).expect("a life that waits");
-                    let address = self.plan.links().get(peer_id).expect("a link").address;
+                    let address = self.plan.links.get(peer_id).expect("a link").address;
                     self.note_dial(address);
                     self.begin(peer_id, address, life.restarts);
                 }

@@ -3,7 +3,7 @@
 mod branches;
 
 use super::*;
-use crate::wire::{MerkleRoot, ProofOfWorkError};
+use crate::wire::{CompactTarget, MerkleRoot, ProofOfWorkError};
 
 const NETWORK: Network = Network::Regtest;
 const EASY: u32 = 0x207f_ffff;

@@ -13,6 +13,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::wire::encode::encode_payload;
 use crate::wire::{
     BlockHeader, Decode, DecodeError, Encode, MerkleProof, Reader, write_compact_size,
 };
@@ -100,15 +101,7 @@ impl Decode for DsDetected {
     }
 }
 
-impl Encode for DsDetected {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.payload);
-    }
-
-    fn encoded_len(&self) -> u64 {
-        self.payload.len() as u64
-    }
-}
+encode_payload!(DsDetected);
 
 impl Decode for DsDetectedBlock {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {

@@ -9,6 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::{MAX_HEADERS, check_entry_limit};
+use crate::wire::encode::encode_payload;
 use crate::wire::{Decode, DecodeError, Encode, Reader, write_compact_size};
 
 /// Headers of blocks in the order of the chain, at most 2,000, each with its block's coinbase and the proof of it.
@@ -77,15 +78,7 @@ impl Decode for Hdrsen {
     }
 }
 
-impl Encode for Hdrsen {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.payload);
-    }
-
-    fn encoded_len(&self) -> u64 {
-        self.payload.len() as u64
-    }
-}
+encode_payload!(Hdrsen);
 
 impl fmt::Debug for Hdrsen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,92 @@
+//! How the tools print what happens to connections.
+
+use std::io;
+
+use bsv_p2p::event::ControlEvent;
+use serde_json::{Value, json};
+
+use crate::shared::{say, say_json};
+
+/// Prints an event in a line of its own, as text or as a JSON object.
+pub(crate) fn say_event(event: &ControlEvent, as_json: bool) -> io::Result<()> {
+    if as_json {
+        say_json(&object(event))
+    } else {
+        say(event)
+    }
+}
+
+fn object(event: &ControlEvent) -> Value {
+    let peer = event.peer().map(|(_, address)| address.to_string());
+    let mut object = json!({ "event": event.name(), "peer": peer });
+    match event {
+        ControlEvent::ConnectionEstablished { direction, .. } => {
+            object["direction"] = direction.to_string().into();
+        }
+        ControlEvent::HandshakeComplete { info, .. } => {
+            object["user_agent"] = info.user_agent.to_string().into();
+            object["version"] = info.version.into();
+            object["services"] = info.services.0.into();
+            object["height"] = info.start_height.into();
+        }
+        ControlEvent::ConnectionRestarting { reason, after, .. } => {
+            object["reason"] = reason.to_string().into();
+            object["after"] = after.as_secs_f64().into();
+        }
+        ControlEvent::ConnectionLost { reason, .. }
+        | ControlEvent::ConnectionFailed { reason, .. } => {
+            object["reason"] = reason.to_string().into();
+        }
+        ControlEvent::PeerMisbehavior {
+            misbehavior, score, ..
+        } => {
+            object["reason"] = misbehavior.to_string().into();
+            object["score"] = (*score).into();
+        }
+        ControlEvent::PeerBanned { ban, .. } => {
+            object["subnet"] = ban.subnet.to_string().into();
+            object["reason"] = ban.reason.to_string().into();
+            // Null is for good.
+            object["seconds"] = ban.remaining(ban.since).map(|time| time.as_secs()).into();
+        }
+        ControlEvent::InboundConnectionRejected { address, reason } => {
+            object["peer"] = address.to_string().into();
+            object["reason"] = reason.to_string().into();
+        }
+        ControlEvent::ListenerStarted { address } => {
+            object["address"] = address.to_string().into();
+        }
+        ControlEvent::ListenerBindFailed {
+            address,
+            error,
+            retry_after,
+        } => {
+            object["address"] = address.to_string().into();
+            object["reason"] = error.to_string().into();
+            object["after"] = retry_after.as_secs_f64().into();
+        }
+        ControlEvent::StoreFailed { error } => {
+            object["reason"] = error.to_string().into();
+        }
+        ControlEvent::PayloadPassedOver { command, len, .. } => {
+            object["command"] = command.to_string().into();
+            object["bytes"] = (*len).into();
+        }
+        ControlEvent::Lagged {
+            subscription,
+            missed,
+        } => {
+            object["subscription"] = (**subscription).into();
+            object["missed"] = (*missed).into();
+        }
+        ControlEvent::SubscriptionEnded {
+            subscription,
+            reason,
+        } => {
+            object["subscription"] = (**subscription).into();
+            object["reason"] = reason.to_string().into();
+        }
+        _ => {}
+    }
+    object
+}

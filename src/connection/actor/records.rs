@@ -1,0 +1,153 @@
+//! What is written to the log of a connection.
+
+use std::fmt::{self, Display, Write};
+
+use log::{Level, log, log_enabled};
+
+use super::shared::Shared;
+use crate::connection::inlet::{BlockPart, Next, Received};
+use crate::wire::{Command, Encode, Message};
+
+/// What records of connections are filtered by.
+const TARGET: &str = "bsv_p2p::connection";
+const BLOCK: Command = Command::new("block");
+/// How many bytes of a message's contents are written at most: an `inv` alone may have megabytes of them.
+const MAX_CONTENTS: usize = 2_000;
+
+/// Whether a record of this level would be written; worth to be asked once for many.
+pub(super) fn wanted(shared: &Shared, level: Level) -> bool {
+    shared.log_level.allows(level) && log_enabled!(target: TARGET, level)
+}
+
+/// Writes a record about a connection, with all that there is to know of it. Not to be called while its session is locked.
+pub(super) fn write(
+    shared: &Shared,
+    level: Level,
+    error: Option<&dyn Display>,
+    text: fmt::Arguments<'_>,
+) {
+    if !wanted(shared, level) {
+        return;
+    }
+    // The session is free again before the program's logger is called, which may take its time.
+    let state = shared.session.lock().state();
+    let network = shared.config().network;
+    let address = shared.address;
+    match error {
+        None => log!(
+            target: TARGET,
+            level,
+            peer_id:% = shared.peer_id,
+            peer_address:% = address,
+            direction:% = shared.direction,
+            state:% = state,
+            network:% = network;
+            "{address}: {text}"
+        ),
+        Some(error) => log!(
+            target: TARGET,
+            level,
+            peer_id:% = shared.peer_id,
+            peer_address:% = address,
+            direction:% = shared.direction,
+            state:% = state,
+            network:% = network,
+            error:% = error;
+            "{address}: {text}"
+        ),
+    }
+}
+
+/// Something has come.
+pub(super) fn came(shared: &Shared, next: &Next) {
+    match next {
+        Next::Received(Received::Message(message)) => {
+            message_in(shared, message.command(), message.payload_len());
+            let contents = Contents(message);
+            let text = format_args!("received {contents}");
+            write(shared, Level::Trace, None, text);
+        }
+        Next::Received(Received::PassedOver { command, len, .. }) => {
+            let text = format_args!("read past {command} of {len} bytes: too long to be kept");
+            write(shared, Level::Debug, None, text);
+        }
+        // Somebody may read it while it arrives.
+        Next::Block(BlockPart::Begins { len, .. }) => message_in(shared, BLOCK, *len),
+        Next::Block(_) | Next::Handled | Next::NeedsMore => {}
+    }
+}
+
+fn message_in(shared: &Shared, command: Command, len: u64) {
+    let text = format_args!("received {command} of {len} bytes");
+    write(shared, Level::Debug, None, text);
+}
+
+/// A message was handed to the system, or to the queue in front of it.
+pub(super) fn sent(shared: &Shared, message: &Message) {
+    if !wanted(shared, Level::Debug) {
+        return;
+    }
+    let (command, len) = (message.command(), message.encoded_len());
+    let text = format_args!("sent {command} of {len} bytes");
+    write(shared, Level::Debug, None, text);
+    let contents = Contents(message);
+    write(shared, Level::Trace, None, format_args!("sent {contents}"));
+}
+
+/// A message in full, as far as it fits. What peers write in it is escaped.
+struct Contents<'a>(&'a Message);
+
+impl Display for Contents<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut clipped = Clipped {
+            to: f,
+            room: MAX_CONTENTS,
+            is_full: false,
+        };
+        match write!(clipped, "{:?}", self.0) {
+            // Nothing more is formatted then.
+            Err(_) if clipped.is_full => f.write_str(" ..."),
+            written => written,
+        }
+    }
+}
+
+/// Passes on what fits, and fails at the first that does not.
+struct Clipped<'a, 'f> {
+    to: &'a mut fmt::Formatter<'f>,
+    room: usize,
+    is_full: bool,
+}
+
+impl Write for Clipped<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let fits = text.floor_char_boundary(self.room);
+        self.to.write_str(&text[..fits])?;
+        self.room -= fits;
+        self.is_full = fits < text.len();
+        if self.is_full {
+            Err(fmt::Error)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Inv, Inventory, Reject, RejectCode, Txid};
+
+    #[test]
+    fn contents_are_whole_if_they_are_short_and_cut_off_if_they_are_long() {
+        let reject = Message::from(Reject::new("tx", RejectCode::INVALID, "no\n\u{1b}[2J\"é"));
+        let contents = Contents(&reject).to_string();
+        assert_eq!(contents, format!("{reject:?}"));
+        assert!(contents.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+        let inventory = vec![Inventory::Tx(Txid([7; 32])); 50_000];
+        let contents = Contents(&Inv::from(inventory).into()).to_string();
+        assert_eq!(contents.len(), MAX_CONTENTS + 4);
+        assert!(contents.starts_with("Inv(Inv { inventory: ["), "{contents}");
+        assert!(contents.ends_with(" ..."), "{contents}");
+    }
+}

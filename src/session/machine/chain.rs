@@ -1,0 +1,74 @@
+//! Whether a peer follows the chain that we want it to.
+//!
+//! Nodes of other chains that have the same history, magic and genesis are told apart by a block that only one chain has: right behind the
+//! handshake we ask for the headers that follow it. A node that has it on its chain answers with those; one that does not know
+//! it, or has it on no chain that counts, begins behind the genesis block (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
+//! `ProcessGetHeadersMessage`, and `src/validation.cpp`, `FindForkInGlobalIndex`). A node that is still in its initial download does not answer: it is not
+//! judged.
+
+use super::Session;
+use crate::network::Network;
+use crate::session::{DisconnectReason, PROTOCOL_VERSION};
+use crate::wire::{BlockHash, BlockHeader, GetHeaders, Headers, Message};
+
+/// A question that waits for its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AskedChain {
+    block: BlockHash,
+    /// Whether the ping behind the question has been answered. A node answers in order: it will not answer this, then. Peers that answer
+    /// pings ahead of everything else, as those of this library do, still may.
+    is_overdue: bool,
+}
+
+impl Session {
+    /// The handshake is complete: asks, if there is something to be asked.
+    pub(super) fn ask_for_chain(&mut self) {
+        let Some(block) = self.config.required_block else {
+            return;
+        };
+        self.asked_chain = Some(AskedChain {
+            block,
+            is_overdue: false,
+        });
+        self.send(GetHeaders {
+            version: PROTOCOL_VERSION,
+            locator: vec![block],
+            stop: BlockHash::default(),
+        });
+    }
+
+    /// Headers have come. Returns whether they are the answer, which is nobody else's.
+    pub(super) fn is_answer_about_chain(&mut self, headers: &Headers) -> bool {
+        let Some(asked) = self.asked_chain else {
+            return false;
+        };
+        match headers.headers.first().map(|header| header.previous) {
+            // An announcement is never empty: the peer has nothing behind the block, or behind genesis.
+            None => {}
+            Some(previous) if previous == asked.block => {}
+            Some(previous) if is_genesis(previous) => self.close(DisconnectReason::WrongChain),
+            // An announcement, which came before.
+            Some(_) => return false,
+        }
+        self.asked_chain = None;
+        true
+    }
+
+    /// The peer has answered a ping that was sent later.
+    pub(super) fn on_pong_behind_chain(&mut self) {
+        if let Some(asked) = &mut self.asked_chain {
+            asked.is_overdue = true;
+        }
+    }
+
+    /// The program sends something. If it asks for headers while ours are overdue, those that come may be its own.
+    pub(super) fn on_sent_behind_chain(&mut self, message: &Message) {
+        let asks = matches!(message, Message::GetHeaders(_));
+        self.asked_chain.take_if(|asked| asks && asked.is_overdue);
+    }
+}
+
+fn is_genesis(hash: BlockHash) -> bool {
+    let mut all = Network::ALL.into_iter();
+    all.any(|network| BlockHeader::genesis(network).hash() == hash)
+}

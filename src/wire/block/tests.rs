@@ -1,0 +1,69 @@
+//! Blocks share what they came in, and are checked for what they claim.
+
+use super::*;
+
+#[test]
+fn a_payload_becomes_a_block_without_a_copy() {
+    let payload = Block::genesis(Network::Regtest).bytes().clone();
+    let block = Block::from_payload(payload.clone()).unwrap();
+    assert_eq!(block.bytes().as_ptr(), payload.as_ptr());
+    assert_eq!(block, Block::genesis(Network::Regtest));
+    assert_eq!(block.check_merkle_root(), Ok(()));
+}
+
+#[test]
+fn a_detached_block_is_the_same_in_another_buffer() {
+    let block = Block::genesis(Network::Regtest);
+    let detached = block.detached();
+    assert_eq!(detached, block);
+    assert_ne!(detached.bytes().as_ptr(), block.bytes().as_ptr());
+}
+
+#[test]
+fn bytes_behind_the_last_transaction_are_dropped() {
+    let whole = Block::genesis(Network::Regtest);
+    let mut longer = whole.bytes().to_vec();
+    longer.extend_from_slice(b"more");
+    assert_eq!(Block::from_payload(longer.into()), Ok(whole));
+}
+
+#[test]
+fn a_block_that_claims_a_billion_transactions_costs_nothing() {
+    let mut payload = Network::Regtest.genesis_header().to_vec();
+    payload.extend_from_slice(&[0xfe, 0x00, 0xca, 0x9a, 0x3b]);
+    assert_eq!(
+        Block::from_payload(payload.into()),
+        Err(DecodeError::Truncated {
+            field: "transactions",
+            needed: 10_000_000_000,
+            left: 0
+        })
+    );
+}
+
+#[test]
+fn a_block_with_other_transactions_or_repeated_ones_is_noticed() {
+    let header = BlockHeader::genesis(Network::Regtest);
+    let genesis = Transaction::decode_from(Network::genesis_transaction()).unwrap();
+    let other = Transaction {
+        version: 9,
+        ..genesis.clone()
+    };
+    assert!(matches!(
+        Block::new(&header, std::slice::from_ref(&other)).check_merkle_root(),
+        Err(BlockError::MerkleRootMismatch { .. })
+    ));
+
+    let three = [genesis.clone(), other.clone(), genesis.clone()];
+    let (root, _) = merkle_root(three.iter().map(Transaction::txid));
+    let header = BlockHeader {
+        merkle_root: root,
+        ..header
+    };
+    assert_eq!(Block::new(&header, &three).check_merkle_root(), Ok(()));
+    let four = [genesis.clone(), other, genesis.clone(), genesis];
+    assert_eq!(
+        Block::new(&header, &four).check_merkle_root(),
+        Err(BlockError::DuplicatedTransactions(root))
+    );
+}

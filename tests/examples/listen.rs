@@ -1,0 +1,136 @@
+//! `listen`.
+
+use std::time::Duration;
+
+use bsv_p2p::wire::{Block, BlockHash, GetData, HeaderChain, Inventory, Message, Services, Txid};
+use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
+use serde_json::Value;
+
+use crate::tool::{DEADLINE, Tool, integer, run, text};
+
+/// A running `listen` on a port of its own, and where it listens.
+fn listen(arguments: &[&str]) -> (Tool, String) {
+    let arguments = [&["127.0.0.1:0", "--json"], arguments].concat();
+    let listen = Tool::start("listen", &arguments);
+    let started = event(&listen, "ListenerStarted");
+    let address = text(&started, "address").to_owned();
+    (listen, address)
+}
+
+#[track_caller]
+fn event(listen: &Tool, name: &'static str) -> Value {
+    listen.object(|_| (), move |object| object["event"] == name)
+}
+
+fn connect(address: &str, network: Network) -> Connection {
+    let mut config = ConnectionConfig::new(network);
+    config.session.user_agent = "/visitor:1/".into();
+    config.session.start_height = 42;
+    Connection::connect(address, &config).unwrap()
+}
+
+#[test]
+fn a_peer_that_dials_is_shown_and_served_the_whole_chain() {
+    let (listen, address) = listen(&["--blocks", "7"]);
+    let mut peer = connect(&address, Network::Regtest);
+    let shaken = event(&listen, "HandshakeComplete");
+    assert_eq!(text(&shaken, "user_agent"), "/visitor:1/");
+    assert_eq!(integer(&shaken, "height"), 42);
+    let name = text(&shaken, "peer").to_owned();
+    assert_eq!(peer.peer().start_height, 7);
+    assert!(peer.peer().services.contains(Services::NETWORK));
+
+    let mut chain = HeaderChain::new(Network::Regtest);
+    let headers = peer.headers(&chain.locator(), BlockHash::ZERO, DEADLINE);
+    chain.extend(&headers.unwrap()).unwrap();
+    assert_eq!(chain.tip().0, 7);
+    let block = peer.block(chain.tip().1, DEADLINE).unwrap();
+    assert_eq!(block.hash(), chain.tip().1);
+    // What it does not have.
+    let unknown = peer.block(BlockHash([9; 32]), DEADLINE);
+    assert!(
+        matches!(unknown, Err(Error::NotFound { .. })),
+        "{unknown:?}"
+    );
+    let unknown = peer.transactions(&[Txid([9; 32])], DEADLINE).unwrap();
+    assert_eq!(unknown, [None]);
+
+    drop(peer);
+    let lost = event(&listen, "ConnectionLost");
+    assert_eq!(text(&lost, "peer"), name);
+    assert!(text(&lost, "reason").contains("closed the connection"));
+    // Another example finds its way.
+    let ended = run("headers", &[&address, "--network", "regtest"]);
+    assert_eq!(ended.assert_success().lines[0], "height 7");
+    listen.interrupt();
+    listen.finish().assert_success();
+}
+
+#[test]
+fn handshakes_alone_are_served_on_any_network() {
+    for network in [Network::Mainnet, Network::Testnet, Network::Regtest] {
+        let name = ["--network", network.name()];
+        let arguments = match network {
+            // By default.
+            Network::Mainnet => vec!["--handshakes-only"],
+            _ => [&["--handshakes-only"], &name[..]].concat(),
+        };
+        let (listen, address) = listen(&arguments);
+        let mut peer = connect(&address, network);
+        assert_eq!(peer.peer().services, Services::NONE);
+        assert_eq!(peer.peer().start_height, 0);
+        event(&listen, "HandshakeComplete");
+        // Where blocks are served the answer takes a moment.
+        let genesis = Block::genesis(network).hash();
+        let headers = peer.headers(&[genesis], BlockHash::ZERO, Duration::from_millis(200));
+        assert!(
+            matches!(headers, Err(Error::TimedOut { .. })),
+            "{headers:?}"
+        );
+        listen.interrupt();
+        listen.finish().assert_success();
+    }
+}
+
+#[test]
+fn as_text_it_tells_where_it_listens_who_comes_and_who_goes() {
+    let listen = Tool::start("listen", &["localhost:0"]);
+    let line = listen.line_with("listening at ");
+    let address = line.strip_prefix("listening at ").unwrap().to_owned();
+    let peer = connect(&address, Network::Regtest);
+    let shaken = listen.line_with("handshake complete");
+    assert!(shaken.contains("/visitor:1/"), "{shaken}");
+    assert!(shaken.ends_with("height 42"), "{shaken}");
+    drop(peer);
+    listen.line_with("connection lost: the peer closed the connection");
+    listen.interrupt();
+    listen.finish().assert_success();
+}
+
+#[test]
+fn it_ends_by_itself_when_its_time_is_over() {
+    run("listen", &["127.0.0.1:0", "--seconds", "0.2"]).assert_success();
+}
+
+#[test]
+fn a_peer_that_asks_and_never_reads_is_sent_away_and_others_are_served_meanwhile() {
+    let (listen, address) = listen(&[]);
+    let mut greedy = connect(&address, Network::Regtest);
+    event(&listen, "HandshakeComplete");
+    let genesis = Inventory::Block(Block::genesis(Network::Regtest).hash());
+    // 25,000 blocks of 285 bytes with each question: more than sockets and queues hold.
+    let question = Message::from(GetData::from(vec![genesis; 25_000]));
+    for _ in 0..6 {
+        if greedy.send(&question).is_err() {
+            break; // it is sent away already
+        }
+    }
+    let mut good = connect(&address, Network::Regtest);
+    let time = good.ping(DEADLINE).unwrap();
+    assert!(time < Duration::from_secs(10), "{time:?}");
+    let genesis = Block::genesis(Network::Regtest);
+    assert_eq!(good.block(genesis.hash(), DEADLINE).unwrap(), genesis);
+    event(&listen, "ConnectionLost");
+    listen.interrupt();
+    listen.finish().assert_success();
+}

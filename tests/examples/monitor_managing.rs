@@ -1,0 +1,239 @@
+//! `monitor` with `--listen`, `--target`, `--max` and `--store`.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::wire::{BlockHash, Inv, Inventory};
+use bsv_p2p::{Connection, ConnectionConfig, Network};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::tool::{DEADLINE, Ended, Tool, integer, object, run, text};
+use crate::usage::VERACK;
+
+/// A running monitor that listens on a port of its own, and where.
+fn listening(arguments: &[&str]) -> (Tool, String) {
+    let arguments = [&["--listen", "127.0.0.1:0", "--json"], arguments].concat();
+    let monitor = Tool::start("monitor", &arguments);
+    let started = event(&monitor, "ListenerStarted");
+    let address = text(&started, "address").to_owned();
+    (monitor, address)
+}
+
+#[track_caller]
+fn event(monitor: &Tool, name: &'static str) -> Value {
+    monitor.object(|_| (), move |object| object["event"] == name)
+}
+
+/// The peers of the summary at the end.
+#[track_caller]
+fn summary(ended: &Ended) -> Vec<Value> {
+    let last = object(ended.lines.last().expect("a summary"));
+    assert_eq!(last["event"], "Summary");
+    last["peers"].as_array().expect("a list of peers").clone()
+}
+
+fn connect(address: &str) -> Connection {
+    Connection::connect(address, &ConnectionConfig::new(Network::Regtest)).unwrap()
+}
+
+fn store() -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("peers.json");
+    let file = file.to_str().unwrap().to_owned();
+    (folder, file)
+}
+
+#[test]
+fn it_shows_who_dials_it_goes_on_when_all_are_gone_and_remembers_them_in_its_summary() {
+    let (monitor, address) = listening(&["--network", "regtest"]);
+    let mut names = Vec::new();
+    for number in 1..=2 {
+        let mut peer = connect(&address);
+        let established = event(&monitor, "ConnectionEstablished");
+        assert_eq!(text(&established, "direction"), "inbound");
+        event(&monitor, "HandshakeComplete");
+        names.push(text(&established, "peer").to_owned());
+        // It asks for what is announced to it.
+        let hash = BlockHash([number; 32]);
+        let announced = Inv::from(vec![Inventory::Block(hash)]);
+        peer.send(&announced.into()).unwrap();
+        let message = event(&monitor, "Message");
+        assert_eq!(text(&message, "peer"), names[names.len() - 1]);
+        loop {
+            if let bsv_p2p::wire::Message::GetData(asked) = peer.receive().unwrap() {
+                assert_eq!(asked.inventory, [Inventory::Block(hash)]);
+                break;
+            }
+        }
+        drop(peer);
+        event(&monitor, "ConnectionLost");
+    }
+    monitor.interrupt();
+    let ended = monitor.finish();
+    ended.assert_success();
+    let peers = summary(&ended);
+    assert_eq!(peers.len(), 2);
+    for (peer, name) in peers.iter().zip(names) {
+        assert_eq!(text(peer, "peer"), name);
+        assert_eq!(text(peer, "user_agent"), "/bsv-p2p:0.1.0/");
+        assert!(integer(peer, "messages_in") >= 5, "{peer}");
+    }
+}
+
+#[test]
+fn while_it_listens_a_peer_that_is_lost_comes_back() {
+    let node = LocalNode::start().unwrap();
+    let address = node.address();
+    let name = address.to_string();
+    let (monitor, _) = listening(&["--network", "regtest", "--peer", &name]);
+    event(&monitor, "HandshakeComplete");
+    drop(node);
+    let restarting = event(&monitor, "ConnectionRestarting");
+    assert_eq!(text(&restarting, "peer"), name);
+    assert_ne!(text(&restarting, "reason"), "");
+    let node = LocalNode::start_at(address, LocalNode::default_config()).unwrap();
+    event(&monitor, "HandshakeComplete");
+    assert!(node.wait_for_peers(1, DEADLINE));
+    node.mine(1).unwrap();
+    monitor.object(|_| (), |object| object["command"] == "block");
+    monitor.interrupt();
+    let ended = monitor.finish();
+    ended.assert_success();
+    assert_eq!(summary(&ended).len(), 1);
+}
+
+#[test]
+fn whoever_finds_no_room_is_told_so() {
+    let (monitor, address) = listening(&["--network", "regtest", "--max", "1"]);
+    let first = connect(&address);
+    event(&monitor, "HandshakeComplete");
+    let config = ConnectionConfig::new(Network::Regtest);
+    let refused = Connection::connect(&address, &config).and_then(|mut peer| peer.receive());
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("no room"), "{refused}");
+    event(&monitor, "ConnectionRejectedCapacity");
+    drop(first);
+    event(&monitor, "ConnectionLost");
+    connect(&address);
+}
+
+#[test]
+fn a_ban_is_shown_and_kept_in_the_store() {
+    let (_folder, file) = store();
+    // On mainnet, where this machine is a peer like any other.
+    let (monitor, address) = listening(&["--store", &file]);
+    let mut foreign = TcpStream::connect(&address).unwrap();
+    let of_regtest = [b"\xda\xb5\xbf\xfa", &hex::decode(VERACK).unwrap()[4..]].concat();
+    foreign.write_all(&of_regtest).unwrap();
+    let banned = event(&monitor, "PeerBanned");
+    assert_eq!(text(&banned, "subnet"), "127.0.0.1");
+    assert!(text(&banned, "reason").contains("network"), "{banned}");
+    assert_eq!(integer(&banned, "seconds"), 24 * 3600);
+    let refused = |monitor: &Tool, address: &str| {
+        let mut again = TcpStream::connect(address).unwrap();
+        let rejected = event(monitor, "InboundConnectionRejected");
+        let own = again.local_addr().unwrap().to_string();
+        assert_eq!(text(&rejected, "peer"), own);
+        assert!(text(&rejected, "reason").contains("banned"), "{rejected}");
+        // An end or a reset.
+        assert!(matches!(again.read(&mut [0; 1]), Ok(0) | Err(_)));
+    };
+    refused(&monitor, &address);
+    monitor.interrupt();
+    monitor.finish().assert_success();
+    let (monitor, address) = listening(&["--store", &file]);
+    refused(&monitor, &address);
+}
+
+#[test]
+fn peers_that_the_store_knows_are_dialled_up_to_the_target() {
+    let (_folder, file) = store();
+    let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
+    let names = nodes.each_ref().map(|node| node.address().to_string());
+    let common = ["--network", "regtest", "--store", &file, "--json"];
+    let first = ["--peer", &names[0], "--peer", &names[1]];
+    let monitor = Tool::start("monitor", &[&common[..], &first].concat());
+    for _ in 0..2 {
+        event(&monitor, "HandshakeComplete");
+    }
+    monitor.interrupt();
+    monitor.finish().assert_success();
+    let (monitor, _) = listening(&common[..4]);
+    for _ in 0..2 {
+        let shaken = event(&monitor, "HandshakeComplete");
+        assert!(names.contains(&text(&shaken, "peer").to_owned()));
+    }
+    drop(monitor);
+    for (limit, count) in [("--target", "0"), ("--target", "1"), ("--max", "1")] {
+        let limited = [limit, count, "--listen", "127.0.0.1:0", "--seconds", "1"];
+        let ended = run("monitor", &[&common[..], &limited].concat());
+        ended.assert_success();
+        let reached = summary(&ended).len();
+        assert_eq!(reached.to_string(), count, "{limit} {count}: {ended:#?}");
+    }
+}
+
+#[test]
+fn a_damaged_store_is_reported_and_set_aside_and_a_foreign_one_refused() {
+    let (_folder, file) = store();
+    std::fs::write(&file, "{").unwrap();
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--seconds",
+        "0.2",
+        "--store",
+        &file,
+    ];
+    let ended = run("monitor", &arguments);
+    ended.assert_status(0);
+    assert!(ended.errors.starts_with("warning: "), "{ended:#?}");
+    assert!(ended.errors.contains("is damaged"), "{ended:#?}");
+    assert_eq!(ended.errors.lines().count(), 1, "{ended:#?}");
+    assert!(Path::new(&format!("{file}.damaged")).is_file());
+    assert!(ended.lines[0].starts_with("listening at "), "{ended:#?}");
+    run("monitor", &arguments).assert_success();
+    let written = std::fs::read(&file).unwrap();
+    let ended = run("monitor", &[&arguments[..], &["--network", "stn"]].concat());
+    ended.assert_failure(1, "holds peers of mainnet, stn is expected");
+    assert_eq!(std::fs::read(&file).unwrap(), written);
+    let nowhere = format!("{file}/nowhere");
+    run("monitor", &["--store", &nowhere]).assert_failure(1, "nowhere");
+}
+
+#[test]
+fn a_port_that_is_taken_is_reported_and_tried_again() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let monitor = Tool::start("monitor", &["--listen", &address, "--json"]);
+    let failed = event(&monitor, "ListenerBindFailed");
+    assert_eq!(text(&failed, "address"), address);
+    assert_eq!(text(&failed, "reason"), "address in use");
+    drop(taken);
+    assert_eq!(
+        text(&event(&monitor, "ListenerStarted"), "address"),
+        address
+    );
+    monitor.interrupt();
+    monitor.finish().assert_status(0);
+}
+
+#[test]
+fn more_names_than_there_may_be_connections_are_not_all_dialled() {
+    let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
+    let names = nodes.each_ref().map(|node| node.address().to_string());
+    let peers = ["--peer", &names[0], "--peer", &names[1]];
+    let monitor = [
+        &peers[..],
+        &["--network", "regtest", "--max", "1", "--json"],
+    ];
+    let monitor = Tool::start("monitor", &monitor.concat());
+    let failed = event(&monitor, "ConnectionFailed");
+    assert_eq!(text(&failed, "peer"), names[1]);
+    assert!(text(&failed, "reason").contains("taken"), "{failed}");
+    let shaken = event(&monitor, "HandshakeComplete");
+    assert_eq!(text(&shaken, "peer"), names[0]);
+}

@@ -1,0 +1,98 @@
+//! Nothing that a peer sends can forge or break a line of the log.
+
+use bsv_p2p::wire::{Command, Message, Reject, RejectCode, Version, WireString};
+use log::LevelFilter;
+
+use crate::capture::{Captured, listening, records_of, wait_for_end};
+use crate::raw_peer::{RawPeer, version};
+
+/// Ends of lines, what looks like a record, escape sequences, quotes, what turns text around, what is no text.
+const EVIL: &[u8] =
+    b"/x/\r\n[2026-01-01T00:00:00Z ERROR bsv_p2p] forged\x0b\x0c\x1b[31m\x1b]0;t\x07\
+    \" error=\"no\" '\\n\x00\x7f\x85\x9b31m\xe2\x80\xae\xe2\x80\xa8\xc2\x85\xff";
+
+fn evil_version(prefix: &str) -> Version {
+    let agent = [prefix.as_bytes(), EVIL].concat();
+    Version {
+        user_agent: Some(WireString::from(&agent[..])),
+        ..version()
+    }
+}
+
+/// A name that is as long as one may be.
+const EVIL_NAME: &[u8; 12] = b"a\nb\x1b[31m\r\nef";
+
+fn evil_reject(refused: &[u8]) -> Reject {
+    let mut reject = Reject::new("", RejectCode::INVALID, "");
+    (reject.message, reject.reason) = (WireString::from(refused), WireString::from(EVIL));
+    reject
+}
+
+/// Each record is one line, whoever formats it, and that says what it was told in printable characters.
+#[track_caller]
+fn check(records: &[Captured], escaped: &str) {
+    assert!(!records.is_empty());
+    for record in records {
+        let line = record.line.strip_suffix('\n').expect("the end of the line");
+        let texts = [line, &record.text].into_iter();
+        for text in texts.chain(record.values.values().map(String::as_str)) {
+            let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            assert!(printable, "{text:?} of {record:?}");
+        }
+        assert!(line.contains(&record.text), "{record:?}");
+    }
+    let says = |record: &&Captured| record.text.contains(escaped);
+    assert!(records.iter().any(|record| says(&record)), "{records:#?}");
+}
+
+#[test]
+fn a_peer_with_an_evil_user_agent_and_evil_messages_leaves_whole_lines_in_the_log() {
+    let (_manager, events, address) = listening(LevelFilter::Trace);
+    let mut peer = RawPeer::dial(address);
+    let name = peer.tcp().local_addr().unwrap();
+    peer.shake_hands_as(evil_version(""));
+    peer.send(evil_reject(EVIL_NAME));
+    peer.send(Message::Unknown {
+        command: Command::new("\" error=\"x"),
+        payload: EVIL.into(),
+    });
+    // A name that is none, and a message that cannot be read.
+    let mut frame = crate::raw_peer::frame(&Message::Verack);
+    frame[4..16].copy_from_slice(EVIL_NAME);
+    peer.send_bytes(&frame);
+    let truncated = Message::Unknown {
+        command: Command::new("reject"),
+        payload: EVIL.into(),
+    };
+    peer.send(truncated);
+    peer.ping(7);
+    peer.close();
+    wait_for_end(&events, name);
+    let records = records_of(name);
+    check(&records, r"handshake complete with /x/\r\n[2026");
+    check(&records, r"received Reject(Reject {");
+    check(&records, r"received Unknown {");
+    check(&records, r"a\nb\x1b[31m");
+}
+
+#[test]
+fn a_refusal_with_an_evil_reason_leaves_whole_lines_in_the_log() {
+    let (_manager, events, address) = listening(LevelFilter::Trace);
+    let peer = RawPeer::dial(address);
+    let name = peer.tcp().local_addr().unwrap();
+    peer.send(evil_version(""));
+    peer.send(evil_reject(b"version"));
+    peer.close_writing();
+    wait_for_end(&events, name);
+    check(&records_of(name), r"\x1b[31m");
+}
+
+#[test]
+fn a_banned_user_agent_leaves_whole_lines_in_the_log() {
+    let (_manager, events, address) = listening(LevelFilter::Trace);
+    let peer = RawPeer::dial(address);
+    let name = peer.tcp().local_addr().unwrap();
+    peer.send(evil_version("/Bitcoin ABC:1/"));
+    wait_for_end(&events, name);
+    check(&records_of(name), r"/Bitcoin ABC:1//x/\r\n[2026");
+}

@@ -1,0 +1,148 @@
+//! The end of a manager: within its deadline in every situation, with nothing left behind.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::Error;
+use bsv_p2p::connection::SubscriptionOptions;
+use bsv_p2p::event::{ControlEvent, Event};
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::manager::PeerChoice;
+use bsv_p2p::wire::{BlockHash, GetData, Inventory, Message};
+
+use crate::harness::*;
+use crate::raw_peer::{ClosedPort, RawListener, RawPeer, SilentHost};
+
+/// What a shutdown takes at most that nothing holds up.
+const PROMPT: Duration = Duration::from_secs(2);
+
+#[track_caller]
+fn assert_prompt(shutdown: impl FnOnce() -> Result<(), Error>) {
+    let began = Instant::now();
+    assert_eq!(shutdown(), Ok(()));
+    let took = began.elapsed();
+    assert!(took < PROMPT, "{took:?}");
+}
+
+#[test]
+fn while_a_host_is_dialled_that_does_not_answer() {
+    let host = SilentHost::new();
+    let manager = manager(config());
+    manager.start_fixed(&[host.address()]).unwrap();
+    until("it is dialled", || !manager.connections().is_empty());
+    assert_prompt(|| manager.shutdown());
+}
+
+#[test]
+fn while_a_peer_waits_for_its_next_life() {
+    let nobody = ClosedPort::new();
+    let mut config = config();
+    config.restarts.backoff = Duration::from_secs(3600);
+    config.restarts.max_backoff = Duration::from_secs(3600);
+    let manager = manager(config);
+    let events = manager.subscribe_control();
+    manager.start_fixed(&[nobody.address()]).unwrap();
+    wait_for(&events, |event| match event {
+        ControlEvent::ConnectionRestarting { .. } => Some(()),
+        _ => None,
+    });
+    assert_prompt(|| manager.shutdown());
+    let last = events.iter().last().expect("an event");
+    assert!(last.to_string().contains("shuts down"), "{last}");
+}
+
+#[test]
+fn while_a_peer_does_not_read_what_it_is_sent() {
+    let manager = manager(listening());
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let mut peer = RawPeer::dial(started(&events));
+    peer.shake_hands();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    let peer_id = manager.connections()[0].peer_id;
+    let entry = Inventory::Block(BlockHash([7; 32]));
+    let much = Message::from(GetData {
+        inventory: vec![entry; 29_000],
+    });
+    // Until the queue is full as well.
+    while manager.send(peer_id, &much, Duration::ZERO).is_ok() {}
+    assert_prompt(|| manager.shutdown());
+}
+
+#[test]
+fn while_a_subscriber_takes_nothing_and_its_receiver_ends() {
+    let node = LocalNode::start().unwrap();
+    let manager = manager(config());
+    let options = SubscriptionOptions {
+        capacity: 1,
+        ..SubscriptionOptions::default()
+    };
+    let stuck = manager.subscribe_with(options);
+    let control = manager.subscribe_control();
+    manager.start_fixed(&[node.address()]).unwrap();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    node.mine(20).unwrap();
+    assert_prompt(|| manager.shutdown());
+    assert!(stuck.iter().count() >= 1);
+    assert!(control.iter().count() >= 1);
+}
+
+#[test]
+fn while_another_thread_waits_for_an_answer_and_for_peers() {
+    let listener = RawListener::new();
+    let manager = Arc::new(manager(config()));
+    manager.start_fixed(&[listener.address()]).unwrap();
+    let mut peer = listener.accept();
+    peer.shake_hands();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    let asking = manager.clone();
+    let waiting = manager.clone();
+    let asks = thread::spawn(move || asking.ping(PeerChoice::Best, LIMIT));
+    let waits = thread::spawn(move || waiting.wait_for_peers(2, LIMIT));
+    peer.expect_ping();
+    assert_prompt(|| manager.shutdown());
+    assert!(matches!(
+        asks.join().unwrap(),
+        Err(Error::Disconnected { .. })
+    ));
+    assert!(matches!(
+        waits.join().unwrap(),
+        Err(Error::TooFewPeers { wanted: 2, .. })
+    ));
+}
+
+#[test]
+fn by_being_dropped_unstarted_or_running_and_twice() {
+    drop(manager(config()));
+    let unstarted = manager(listening());
+    let events = unstarted.subscribe();
+    assert_eq!(unstarted.shutdown(), Ok(()));
+    assert_eq!(events.iter().next(), None);
+    assert_eq!(unstarted.start(), Err(Error::AlreadyStarted));
+
+    let running = manager(listening());
+    let events = running.subscribe();
+    running.start().unwrap();
+    assert_eq!(running.start(), Err(Error::AlreadyStarted));
+    let first = events.recv_timeout(LIMIT).unwrap();
+    let Event::Control(ControlEvent::ListenerStarted { address }) = first else {
+        panic!("{first:?}");
+    };
+    drop(running);
+    assert_eq!(events.iter().next(), None);
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_connection_that_is_held_outlives_the_manager_without_holding_anything_up() {
+    let node = LocalNode::start().unwrap();
+    let manager = manager(config());
+    let messages = manager.subscribe_messages();
+    manager.start_fixed(&[node.address()]).unwrap();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    let held = manager.connection(PeerChoice::Best).unwrap();
+    assert_prompt(|| manager.shutdown());
+    assert!(messages.iter().count() < 1000, "the receiver ends");
+    assert!(matches!(held.ping(LIMIT), Err(Error::Disconnected { .. })));
+}

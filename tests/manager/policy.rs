@@ -1,0 +1,180 @@
+//! Who is a peer and who is not: other chains, other networks, misbehaviour.
+
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::peers::BanReason;
+use bsv_p2p::session::{DisconnectReason, UserAgentPolicy};
+use bsv_p2p::{Manager, ManagerConfig, Network};
+
+use crate::harness::*;
+use crate::raw_peer::{RawListener, RawPeer, frame_of, header_claiming, version};
+
+/// A manager that treats this machine's addresses like those of strangers.
+fn strict() -> ManagerConfig {
+    let mut config = listening();
+    config.allow_private = Some(false);
+    config
+}
+
+#[track_caller]
+fn expect_ban(manager: &Manager, events: &crossbeam_channel::Receiver<ControlEvent>) -> BanReason {
+    let ban = wait_for(events, |event| match event {
+        ControlEvent::PeerBanned { ban, .. } => Some(*ban),
+        _ => None,
+    });
+    assert_eq!(manager.bans(), [ban]);
+    ban.reason
+}
+
+#[test]
+fn a_node_of_another_chain_at_the_same_port_is_told_apart_and_banned() {
+    let manager = manager(strict());
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let peer = RawPeer::dial(started(&events));
+    let mut foreign = version();
+    foreign.user_agent = Some("/Bitcoin Cash Node:27.0.0(EB32.0)/".into());
+    peer.send(foreign);
+    assert_eq!(expect_ban(&manager, &events), BanReason::BannedUserAgent);
+    assert_eq!(manager.metrics().banned, 1);
+}
+
+#[test]
+fn another_network_is_noticed_by_its_magic_and_banned() {
+    let manager = manager(strict());
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let peer = RawPeer::dial(started(&events));
+    peer.send_bytes(&frame_of(Network::Stn.magic(), &version().into()));
+    assert_eq!(expect_ban(&manager, &events), BanReason::WrongMagic);
+}
+
+#[test]
+fn misbehaviour_over_the_threshold_bans_and_the_address_is_refused_from_then_on() {
+    let manager = manager(strict());
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events);
+    let mut peer = RawPeer::dial(address);
+    peer.shake_hands();
+    peer.send_bytes(&header_claiming("ping", 1 << 30));
+    let reason = expect_ban(&manager, &events);
+    assert_eq!(reason, BanReason::FrameTooLong);
+    let refused = RawPeer::dial(address);
+    assert!(refused.read_to_end().is_empty());
+    wait_for(&events, |event| match event {
+        ControlEvent::InboundConnectionRejected { .. } => Some(()),
+        _ => None,
+    });
+    manager.unban_address(address.ip()).unwrap();
+    RawPeer::dial(address).shake_hands();
+}
+
+#[test]
+fn where_only_some_agents_are_wanted_others_are_not_and_where_any_is_all_are() {
+    let mut config = strict();
+    config.connection.session.user_agents = UserAgentPolicy::Require(vec!["*Bitcoin SV*".into()]);
+    let manager = manager(config.clone());
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events);
+    let refused = RawPeer::dial(address);
+    let mut foreign = version();
+    foreign.user_agent = Some("/Satoshi:25.0.0/".into());
+    refused.send(foreign.clone());
+    assert_eq!(expect_ban(&manager, &events), BanReason::BannedUserAgent);
+    manager.unban_address(address.ip()).unwrap();
+    config.connection.session.user_agents = UserAgentPolicy::Any;
+    // It applies to further handshakes.
+    manager.update_config(config).unwrap();
+    let mut peer = RawPeer::dial(address);
+    peer.shake_hands_as(foreign);
+    manager.wait_for_peers(1, LIMIT).unwrap();
+}
+
+#[test]
+fn on_a_network_of_ones_own_nobody_near_is_banned_only_disconnected() {
+    let manager = manager(listening());
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events);
+    let peer = RawPeer::dial(address);
+    peer.send_bytes(&frame_of(Network::Stn.magic(), &version().into()));
+    let reason = wait_for(&events, |event| match event {
+        ControlEvent::ConnectionFailed { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    assert!(
+        matches!(reason, DisconnectReason::WrongMagic(_)),
+        "{reason}"
+    );
+    assert_eq!(manager.bans(), []);
+    RawPeer::dial(address).shake_hands();
+}
+
+#[test]
+fn a_named_peer_is_stopped_for_what_it_does_and_not_banned() {
+    let listener = RawListener::new();
+    let mut config = strict();
+    config.listener.enabled = false;
+    let manager = manager(config);
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    manager.connect(listener.address()).unwrap();
+    let peer = listener.accept();
+    peer.send_bytes(&frame_of(Network::Stn.magic(), &version().into()));
+    let reason = wait_for(&events, |event| match event {
+        ControlEvent::ConnectionFailed { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    assert!(
+        matches!(reason, DisconnectReason::WrongMagic(_)),
+        "{reason}"
+    );
+    assert_eq!(manager.bans(), []);
+    until("it is left alone", || {
+        manager.snapshot().unwrap().waiting.len() == 1
+    });
+}
+
+#[test]
+fn a_connection_to_ourselves_is_noticed() {
+    let manager = manager(listening());
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events);
+    let ours = manager.connect(address).unwrap();
+    let reason = wait_for(&events, |event| match event {
+        ControlEvent::ConnectionFailed {
+            peer_id, reason, ..
+        } if *peer_id == ours => Some(reason.clone()),
+        _ => None,
+    });
+    // Whichever side notices it first.
+    let noticed = matches!(
+        reason,
+        DisconnectReason::SelfConnection | DisconnectReason::ClosedInHandshake { .. }
+    );
+    assert!(noticed, "{reason}");
+    until("both ends are gone", || manager.connections().is_empty());
+}
+
+#[test]
+fn a_node_whose_chain_lacks_the_required_block_is_banned_and_one_that_has_it_stays() {
+    let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
+    let [right, wrong] = nodes.each_ref();
+    let required = right.mine(3).unwrap()[2];
+    wrong.mine(2).unwrap();
+    let mut config = strict();
+    config.connection.session.required_block = Some(required);
+    let manager = manager(config);
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events);
+    right.connect(address).unwrap();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    let stays = manager.connections()[0].peer_id;
+    manager.ping(stays, LIMIT).unwrap();
+    wrong.connect(address).unwrap();
+    assert_eq!(expect_ban(&manager, &events), BanReason::WrongChain);
+}

@@ -1,0 +1,84 @@
+//! What is worked out from decoded messages: blocks put together again, trees, chains of headers.
+
+use std::hint::black_box;
+
+use allocation_counter::measure;
+use bsv_p2p::Network;
+use bsv_p2p::wire::{
+    BlockHeader, BlockTransactions, CompactBlock, Encode, HeaderChain, MAX_HEADERS, Reconstructed,
+    Reconstruction, Tx, Txid, write_compact_size,
+};
+
+use crate::samples::{big_answer, merkle_block};
+
+#[test]
+fn a_compact_block_without_a_pool_costs_no_more_than_twice_its_short_ids() {
+    let names = 100_000_u64;
+    let mut payload = BlockHeader::genesis(Network::Regtest).encode_to_vec();
+    payload.extend_from_slice(&[7; 8]);
+    write_compact_size(names, &mut payload);
+    (0..names).for_each(|id| payload.extend_from_slice(&id.to_le_bytes()[..6]));
+    payload.push(0);
+    let compact = CompactBlock::from_payload(payload.into()).unwrap();
+    let mut kept = None;
+    let counted = measure(|| {
+        let nothing = std::iter::empty::<(Txid, Tx)>();
+        kept = Some(Reconstruction::start(compact.clone(), u64::MAX, nothing).unwrap());
+    });
+    let Some(Reconstructed::Incomplete(waiting)) = kept else {
+        panic!("{kept:?}");
+    };
+    assert_eq!(waiting.missing().len() as u64, names);
+    assert!(counted.bytes_max <= 12 * names, "{counted:?}");
+    assert!(counted.bytes_current <= 6 * names as i64, "{counted:?}");
+    // An answer of another length is refused before anything is put together.
+    let answer = big_answer();
+    let other = BlockTransactions::new(waiting.block(), &[]);
+    let counted = measure(|| {
+        assert!(waiting.fill(&answer).is_err());
+        assert!(waiting.fill(&other).is_err());
+    });
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}
+
+#[test]
+fn a_tree_that_claims_all_the_transactions_there_can_be_costs_no_more_than_its_hashes() {
+    for hashes in [0, 1, 1_000] {
+        let block = merkle_block(hashes);
+        let counted = measure(|| drop(black_box(block.verify())));
+        assert_eq!(counted.count_total, 0, "{counted:?}");
+    }
+}
+
+#[test]
+fn a_header_chain_costs_less_than_96_bytes_a_header() {
+    let mut chain = HeaderChain::new(Network::Regtest);
+    let mut list = Vec::with_capacity(MAX_HEADERS);
+    let mut live = 0;
+    let mut previous = BlockHeader::genesis(Network::Regtest);
+    for _ in 0..25 {
+        list.clear();
+        for _ in 0..MAX_HEADERS {
+            let mut header = BlockHeader {
+                previous: previous.hash(),
+                ..previous
+            };
+            while header.check_proof_of_work(Network::Regtest).is_err() {
+                header.nonce = header.nonce.wrapping_add(1);
+            }
+            list.push(header);
+            previous = header;
+        }
+        let counted = measure(|| drop(chain.extend(&list).unwrap()));
+        live += counted.bytes_current;
+        let headers = i64::from(chain.tip().0);
+        // One piece of 160 KiB may be nearly empty.
+        assert!(
+            live <= 96 * headers + 160 * 1024,
+            "{live} bytes, {headers} headers"
+        );
+        // Beside it the hashes of one message, twice, and the old table while it grows.
+        assert!(counted.bytes_max <= 1024 * 1024, "{counted:?}");
+    }
+    assert_eq!(chain.tip().0, 50_000);
+}

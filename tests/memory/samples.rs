@@ -1,0 +1,73 @@
+//! What messages are made of here: blocks, proofs and lists that are as dense as they can be.
+
+use bsv_p2p::Network;
+use bsv_p2p::wire::{
+    Block, BlockHeader, BlockTransactions, Decode, DsDetected, DsDetectedBlock, EnrichedHeader,
+    Hash256, Hdrsen, MerkleBlock, MerkleProof, MerkleProofNode, MerkleProofTarget, MerkleRoot,
+    PartialMerkleTree, Transaction, Tx, TxAndProof, TxOrId, Txid,
+};
+
+pub(crate) fn one_transaction() -> Transaction {
+    Transaction::decode_from(Network::genesis_transaction()).unwrap()
+}
+
+pub(crate) fn big_block() -> Block {
+    Block::new(
+        &BlockHeader::genesis(Network::Regtest),
+        &vec![one_transaction(); 500],
+    )
+}
+
+/// A block of transactions that are as short as they can be.
+pub(crate) fn shortest_transactions(count: usize) -> Block {
+    let header = BlockHeader::genesis(Network::Regtest);
+    Block::new(&header, &vec![Transaction::default(); count])
+}
+
+/// A transaction and its proof, both as short as they can be but for the nodes.
+pub(crate) fn tx_and_proof(transaction: TxOrId, nodes: usize) -> TxAndProof {
+    let target = MerkleProofTarget::MerkleRoot(MerkleRoot::ZERO);
+    let nodes = vec![MerkleProofNode::DUPLICATE; nodes];
+    TxAndProof {
+        tx: Tx::from(&Transaction::default()),
+        proof: MerkleProof::new(0, transaction, target, nodes),
+    }
+}
+
+pub(crate) fn merkle_block(hashes: usize) -> MerkleBlock {
+    MerkleBlock {
+        header: BlockHeader::genesis(Network::Regtest),
+        tree: PartialMerkleTree {
+            total_transactions: u32::MAX,
+            hashes: vec![Hash256::ZERO; hashes],
+            flags: vec![0; hashes / 4],
+        },
+    }
+}
+
+/// As many as there may be, with or without the parts that they may have.
+pub(crate) fn enriched_headers(parts: bool) -> Hdrsen {
+    let part = parts.then(|| tx_and_proof(TxOrId::Txid(Txid::ZERO), 0));
+    let header = EnrichedHeader {
+        header: BlockHeader::genesis(Network::Regtest),
+        transaction_count: 1,
+        no_more_headers: false,
+        coinbase: part.clone(),
+        miner_info: part,
+    };
+    Hdrsen::new(&vec![header; 2_000])
+}
+
+pub(crate) fn conflicting_blocks(headers: usize, nodes: usize) -> DsDetected {
+    let transaction = TxOrId::Tx(Tx::from(&Transaction::default()));
+    let block = DsDetectedBlock {
+        headers: vec![BlockHeader::genesis(Network::Regtest); headers],
+        proof: tx_and_proof(transaction, nodes).proof,
+    };
+    DsDetected::new(&vec![block; 1_000])
+}
+
+pub(crate) fn big_answer() -> BlockTransactions {
+    let block = big_block();
+    BlockTransactions::new(block.hash(), &block.transactions().collect::<Vec<_>>())
+}

@@ -1,0 +1,251 @@
+//! Handshakes that end for other reasons than what a message says: ourselves at the other end, no room, no answer, a transport that is gone.
+
+use std::io::ErrorKind;
+
+use bsv_p2p::session::{
+    ConnectionState, Consequence, Direction, DisconnectReason, Misbehavior, NonceRegistry, Output,
+    SessionConfig, TransportEnd,
+};
+use bsv_p2p::wire::{Message, Reject, RejectCode};
+
+use crate::pair::{DIALLER, LISTENER, Pair};
+use crate::side::{SECOND, Side, misbehavior, peer_version, send_reject, shortest_version};
+use crate::violations::assert_ended;
+
+#[test]
+fn a_connection_to_ourselves_is_recognised_on_both_sides() {
+    let registry = NonceRegistry::default();
+    let configs = [SessionConfig::default(), SessionConfig::default()];
+    let mut pair = Pair::with(configs, [registry.clone(), registry.clone()]);
+    pair.deliver(LISTENER);
+    let reason = Some(DisconnectReason::SelfConnection);
+    assert_eq!(pair.closed[LISTENER], reason);
+    assert_eq!(pair.sent_names(LISTENER), [""; 0], "it closes silently");
+    assert_eq!(pair.closed[DIALLER], None);
+    pair.settle();
+    assert_eq!(pair.closed[DIALLER], reason, "what the cut means");
+    for side in &pair.sides {
+        assert_ended(side, Consequence::CoolDown, ConnectionState::Failed);
+    }
+    assert!(registry.is_empty());
+}
+
+#[test]
+fn a_reset_of_a_connection_to_ourselves_means_the_same() {
+    let registry = NonceRegistry::default();
+    let configs = [SessionConfig::default(), SessionConfig::default()];
+    let mut pair = Pair::with(configs, [registry.clone(), registry]);
+    pair.deliver(LISTENER);
+    let end = TransportEnd::Failed(ErrorKind::ConnectionReset);
+    assert_eq!(
+        pair.sides[DIALLER].transport_ends(end),
+        DisconnectReason::SelfConnection
+    );
+}
+
+#[test]
+fn the_nonce_of_another_owner_is_no_connection_to_ourselves() {
+    // Both sides send the nonce 1000, but neither knows the other's registry.
+    let mut dialler = Side::connected(Direction::Outbound);
+    let mut listener = Side::connected(Direction::Inbound);
+    for message in dialler.take_sent() {
+        listener.receive(message);
+    }
+    for message in listener.take_sent() {
+        dialler.receive(message);
+    }
+    assert_eq!(listener.closed(), None);
+    assert_eq!(dialler.session.state(), ConnectionState::Connected);
+}
+
+#[test]
+fn a_version_without_a_nonce_never_comes_from_ourselves() {
+    // The node takes 1 for a missing nonce; ours may be 1 as any other number.
+    let registry = NonceRegistry::default();
+    let own = registry.register(1);
+    let mut side = Side::new(Direction::Inbound, SessionConfig::default(), registry, 1000);
+    side.connect();
+    side.receive(shortest_version());
+    assert_eq!(side.closed(), None);
+    assert!(!own.was_met());
+}
+
+#[test]
+fn a_peer_without_room_for_us_is_told_from_a_broken_one() {
+    let full = Reject::new("version", RejectCode::TOO_BUSY, "no room");
+    for version_first in [false, true] {
+        let mut side = Side::connected(Direction::Outbound);
+        if version_first {
+            side.receive(peer_version());
+        }
+        side.take();
+        side.receive(full.clone());
+        assert_eq!(
+            side.take(),
+            [Output::Close(DisconnectReason::PeerFull(Box::new(
+                full.clone()
+            )))]
+        );
+        assert_ended(&side, Consequence::BackOff, ConnectionState::Rejected);
+    }
+}
+
+#[test]
+fn a_peer_may_say_that_it_has_no_room_after_the_handshake() {
+    // A listener without room completes the handshake first, so that its reject is understood.
+    let full = Reject::new("version", RejectCode::TOO_BUSY, "no room");
+    let mut side = Side::complete(Direction::Outbound);
+    side.receive(full.clone());
+    assert_eq!(side.take_delivered(), []);
+    assert_eq!(
+        side.take(),
+        [Output::Close(DisconnectReason::PeerFull(Box::new(full)))]
+    );
+    assert_eq!(side.closed().unwrap().consequence(), Consequence::BackOff);
+}
+
+#[test]
+fn being_too_busy_for_something_else_is_no_refusal_of_the_connection() {
+    let busy = Reject::new("getdata", RejectCode::TOO_BUSY, "later");
+    let mut side = Side::connected(Direction::Outbound);
+    side.receive(busy.clone());
+    side.receive(peer_version());
+    side.receive(Message::Verack);
+    side.receive(busy);
+    assert_eq!(side.session.state(), ConnectionState::Connected);
+}
+
+#[test]
+fn a_refusal_of_our_version_explains_the_close_that_follows() {
+    let obsolete = Reject::new("version", RejectCode::OBSOLETE, "too old");
+    let other = Reject::new("tx", RejectCode::OBSOLETE, "something else");
+    for end in [
+        TransportEnd::EndOfStream,
+        TransportEnd::Failed(ErrorKind::ConnectionReset),
+        TransportEnd::Failed(ErrorKind::BrokenPipe),
+    ] {
+        let mut side = Side::connected(Direction::Outbound);
+        side.take();
+        side.receive(obsolete.clone());
+        side.receive(other.clone());
+        assert_eq!(side.take(), [], "the peer's move");
+        let reason = DisconnectReason::RefusedByPeer(Box::new(obsolete.clone()));
+        assert_eq!(side.transport_ends(end), reason);
+        assert_eq!(side.take(), [Output::Close(reason)]);
+        assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
+    }
+}
+
+#[test]
+fn a_close_in_the_handshake_names_what_was_missing() {
+    let closed = |messages: &[Message], end| {
+        let mut side = Side::connected(Direction::Outbound);
+        for message in messages {
+            side.receive(message.clone());
+        }
+        let reason = side.transport_ends(end);
+        assert_ended(&side, Consequence::BackOff, ConnectionState::Failed);
+        assert!(reason.is_network_failure());
+        reason
+    };
+    let version = Message::from(peer_version());
+    for end in [
+        TransportEnd::EndOfStream,
+        TransportEnd::Failed(ErrorKind::ConnectionReset),
+        TransportEnd::Failed(ErrorKind::ConnectionAborted),
+        TransportEnd::Failed(ErrorKind::BrokenPipe),
+    ] {
+        let no_version = DisconnectReason::ClosedInHandshake {
+            missing: "no version has come",
+        };
+        let no_verack = DisconnectReason::ClosedInHandshake {
+            missing: "a version has come, but no verack",
+        };
+        assert_eq!(closed(&[], end), no_version);
+        assert_eq!(closed(&[Message::Verack], end), no_version);
+        assert_eq!(closed(std::slice::from_ref(&version), end), no_verack);
+    }
+}
+
+#[test]
+fn another_failure_of_the_socket_in_the_handshake_restarts_nothing_at_once() {
+    let mut side = Side::connected(Direction::Outbound);
+    let reason = side.transport_ends(TransportEnd::Failed(ErrorKind::TimedOut));
+    assert_eq!(reason, DisconnectReason::Unreachable(ErrorKind::TimedOut));
+    assert_ended(&side, Consequence::BackOff, ConnectionState::Failed);
+}
+
+#[test]
+fn the_end_of_the_transport_after_the_handshake_is_named_by_its_kind() {
+    for (end, reason) in [
+        (TransportEnd::EndOfStream, DisconnectReason::EndOfStream),
+        (
+            TransportEnd::Failed(ErrorKind::ConnectionReset),
+            DisconnectReason::ConnectionReset,
+        ),
+        (
+            TransportEnd::Failed(ErrorKind::TimedOut),
+            DisconnectReason::Io(ErrorKind::TimedOut),
+        ),
+    ] {
+        let mut side = Side::complete(Direction::Outbound);
+        assert_eq!(side.transport_ends(end), reason);
+        assert_ended(&side, Consequence::Restart, ConnectionState::Failed);
+    }
+}
+
+#[test]
+fn a_handshake_that_hangs_is_ended_with_what_is_missing() {
+    let mut pair = Pair::new();
+    pair.deliver(LISTENER);
+    pair.lose_everything();
+    for side in &mut pair.sides {
+        side.assert_next_deadline_in(30 * SECOND);
+    }
+    let timed_out = |missing| {
+        let after = 30 * SECOND;
+        Some(DisconnectReason::HandshakeTimedOut { after, missing })
+    };
+    assert_eq!(
+        pair.sides[DIALLER].closed(),
+        timed_out("no version has come").as_ref()
+    );
+    assert_eq!(
+        pair.sides[LISTENER].closed(),
+        timed_out("a version has come, but no verack").as_ref()
+    );
+    for side in &pair.sides {
+        assert_ended(side, Consequence::CoolDown, ConnectionState::Failed);
+    }
+}
+
+#[test]
+fn the_first_of_several_faults_counts() {
+    let mut side = Side::connected_with(Direction::Inbound, |config| config.ban_threshold = 2);
+    side.receive(Message::GetAddr);
+    side.take();
+    side.receive(Message::Verack);
+    let outputs = side.take();
+    assert_eq!(
+        outputs,
+        [
+            crate::side::before_version("verack", 2),
+            Output::Close(DisconnectReason::Misbehaved { score: 2 }),
+        ]
+    );
+    side.receive(peer_version());
+    assert_eq!(side.take(), []);
+
+    let mut side = Side::connected_with(Direction::Inbound, |config| config.ban_threshold = 1);
+    side.receive(peer_version());
+    side.take();
+    side.receive(peer_version());
+    assert_eq!(
+        side.take(),
+        [
+            send_reject("version", 0x12, "Duplicate version message"),
+            misbehavior(Misbehavior::SecondVersion, 1),
+            Output::Close(DisconnectReason::Misbehaved { score: 1 }),
+        ]
+    );
+}
