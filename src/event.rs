@@ -52,7 +52,7 @@ pub enum ControlEvent {
         /// After which pause it is dialled again; zero for at once.
         after: Duration,
     },
-    /// We had no room for a peer that dialled us, and told it so. Nothing follows.
+    /// We had no room for a peer that dialled us, and told it so; or its handshake stood still and gave way to another. Nothing follows.
     ConnectionRejectedCapacity {
         /// The peer.
         peer_id: Uuid,
