@@ -1,0 +1,68 @@
+//! A disk on which there is no room for the store's file any more, in a process of its own: no file of that process may grow beyond some
+//! KiB.
+#![cfg(unix)]
+
+use std::env;
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::peers::StoreError;
+use bsv_p2p::{Error, Manager};
+
+use crate::harness::*;
+
+/// Names the file, in the process whose files do not grow.
+const FILE: &str = "BSV_P2P_TEST_FILLS_DISK";
+const TEST: &str = "full_disk::what_finds_no_room_on_the_disk_is_told_and_the_file_stays_as_it_was";
+
+#[test]
+fn what_finds_no_room_on_the_disk_is_told_and_the_file_stays_as_it_was() {
+    if let Some(path) = env::var_os(FILE) {
+        return fill(Path::new(&path));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let child = Command::new("sh")
+        // Without the signal a write fails that goes too far, as on a full disk.
+        .args(["-c", "trap '' XFSZ; ulimit -f 16 && exec \"$0\" \"$@\""])
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", TEST, "--test-threads=1", "--nocapture"])
+        .env(FILE, folder.path().join("peers.json"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
+}
+
+fn fill(path: &Path) {
+    let manager = Manager::with_file(config(), path).unwrap();
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let ban = |number: u8| {
+        let address = IpAddr::from([203, 0, 113, number]);
+        manager
+            .ban(address, Some(Duration::from_secs(3600)))
+            .unwrap();
+    };
+    ban(0);
+    until("the first ban is in the file", || {
+        fs::read_to_string(path).is_ok_and(|text| text.contains("203.0.113.0"))
+    });
+    let good = fs::read(path).unwrap();
+    (1..=255).for_each(ban);
+    let error = wait_for(&events, |event| match event {
+        ControlEvent::StoreFailed { error } => Some(error.clone()),
+        _ => None,
+    });
+    assert!(matches!(error, StoreError::Io { .. }), "{error}");
+    assert_eq!(manager.bans().len(), 256, "the manager goes on");
+    assert!(matches!(manager.shutdown(), Err(Error::Store(_))));
+    assert_eq!(fs::read(path).unwrap(), good, "the file is as it was");
+}
