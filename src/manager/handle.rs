@@ -1,56 +1,29 @@
 //! What a program holds of a manager.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::bounded;
 use parking_lot::Mutex;
-use uuid::Uuid;
 
+use super::ManagerConfig;
 use super::clock::Now;
-use super::plan::{NotDialled, Plan};
+use super::plan::Plan;
 use super::running::Running;
 use super::shared::Shared;
-use super::snapshot::{Plans, Snapshot};
 use super::store_thread::StoreThread;
 use super::supervisor::{Beginning, Supervisor};
-use super::{ManagerConfig, Metrics};
-use crate::connection::{
-    Announcer, ConnectionStatistics, PreparedMessage, SubscriptionOptions, random_number,
-};
+use crate::connection::{Announcer, random_number};
 use crate::error::Error;
-use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
-use crate::peers::{Ban, InMemoryPeerStore, Peer, PeerStore, StoreError, Subnet};
-use crate::session::{ConfigError, ConnectionState};
-use crate::wire::Message;
+use crate::event::ControlEvent;
+use crate::peers::{InMemoryPeerStore, PeerStore, StoreError};
+use crate::session::ConfigError;
 
 /// How many failures of the store wait to be told.
 const STORE_FAILURES: usize = 16;
-
-impl NotDialled {
-    fn into_error(self, address: SocketAddr) -> Error {
-        match self {
-            NotDialled::Banned(ban) => Error::Banned {
-                address,
-                ban: Box::new(ban),
-            },
-            NotDialled::NoRoom { max } => Error::NoRoom { address, max },
-            NotDialled::TooManyNamed { max } => Error::TooManyNamed { address, max },
-        }
-    }
-}
-
-/// Who got a message that was sent to all.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Broadcast {
-    /// The peers that took it.
-    pub sent: Vec<Uuid>,
-    /// Those that did not, and why: most often because too much waits for them already.
-    pub failed: Vec<(Uuid, Error)>,
-}
 
 /// Many peers: finds them, keeps as many connected as wanted, lets others in, remembers and bans.
 ///
@@ -240,218 +213,6 @@ impl Manager {
         }
     }
 
-    /// Subscribes to what happens to peers. Made before the start, it misses nothing; made after a shutdown, it ends at once. See
-    /// [`EventBus`](crate::connection::EventBus) for what becomes of a receiver that does not keep up.
-    pub fn subscribe_control(&self) -> Receiver<ControlEvent> {
-        self.shared.bus.subscribe_control()
-    }
-
-    /// Subscribes to the messages of all peers, with the defaults of [`SubscriptionOptions`].
-    pub fn subscribe_messages(&self) -> Receiver<BitcoinMessageEvent> {
-        self.shared.bus.subscribe_messages()
-    }
-
-    /// Subscribes to messages: those of some commands only, or with another choice of what becomes of those that are not taken.
-    pub fn subscribe_messages_with(
-        &self,
-        options: SubscriptionOptions,
-    ) -> Receiver<BitcoinMessageEvent> {
-        self.shared.bus.subscribe_messages_with(options)
-    }
-
-    /// Subscribes to both in one receiver, in the order in which each connection sends them.
-    pub fn subscribe(&self) -> Receiver<Event> {
-        self.shared.bus.subscribe()
-    }
-
-    /// The same with options.
-    pub fn subscribe_with(&self, options: SubscriptionOptions) -> Receiver<Event> {
-        self.shared.bus.subscribe_with(options)
-    }
-
-    /// Waits until at least `count` peers are connected, handshake complete, at most `timeout`. Returns how many are.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TooFewPeers`] when the time is over or the manager has been shut down.
-    pub fn wait_for_peers(&self, count: usize, timeout: Duration) -> Result<usize, Error> {
-        let began = Instant::now();
-        let deadline = Now::read().after(timeout);
-        let got = self.shared.connected.wait_for(count, deadline);
-        if got >= count {
-            return Ok(got);
-        }
-        Err(Error::TooFewPeers {
-            wanted: count,
-            got,
-            after: began.elapsed(),
-        })
-    }
-
-    /// Dials a peer now, whatever is thought of it, and keeps it connected as `restarts` of the configuration says. Returns its identity at
-    /// once: events tell how it goes. A peer that is connected already, or being dialled, stays as it is.
-    ///
-    /// Such a peer is never banned for what it does, and its connection counts like any other.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Banned`] if its address is banned; [`Error::NoRoom`]; [`Error::TooManyNamed`]; [`Error::NotRunning`].
-    pub fn connect(&self, address: SocketAddr) -> Result<Uuid, Error> {
-        let connected =
-            self.ask(move |supervisor| supervisor.plan.connect(address, Now::read()))?;
-        connected.map_err(|not_dialled| not_dialled.into_error(address))
-    }
-
-    /// Ends the connection to a peer. It is not dialled again before the cool-down unless [`Manager::connect`] names it. Returns at once;
-    /// an event tells of the end.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::UnknownPeer`] without a connection to it; [`Error::NotRunning`].
-    pub fn disconnect(&self, peer_id: Uuid) -> Result<(), Error> {
-        let found = self.ask(move |supervisor| supervisor.plan.disconnect(peer_id))?;
-        if found {
-            return Ok(());
-        }
-        Err(Error::UnknownPeer { peer_id })
-    }
-
-    /// Sends a message to a peer; see [`PeerConnectionHandle::send`](crate::connection::PeerConnectionHandle::send). Blocks at
-    /// most for `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::UnknownPeer`] without a connection to it, and those of that method.
-    pub fn send(&self, peer_id: Uuid, message: &Message, timeout: Duration) -> Result<(), Error> {
-        let handle = self.shared.connections.get(peer_id);
-        let handle = handle.ok_or(Error::UnknownPeer { peer_id })?;
-        handle.send(message, timeout)
-    }
-
-    /// Sends a message to every peer whose handshake is complete. It is encoded once. Does not wait: a peer whose queue has no room now
-    /// does not get it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotRunning`] before the start and after the shutdown.
-    pub fn broadcast(&self, message: &Message) -> Result<Broadcast, Error> {
-        self.ask(|_| ())?;
-        let magic = self.shared.config().connection.magic();
-        let prepared = PreparedMessage::new(magic, message.clone());
-        let mut outcome = Broadcast::default();
-        for one in self.shared.connections.all() {
-            if one.state() != ConnectionState::Connected {
-                continue;
-            }
-            match one.send_prepared(&prepared, Duration::ZERO) {
-                Ok(()) => outcome.sent.push(one.peer_id()),
-                Err(error) => outcome.failed.push((one.peer_id(), error)),
-            }
-        }
-        Ok(outcome)
-    }
-
-    /// What is known of peers, in no order.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotRunning`].
-    pub fn peers(&self) -> Result<Vec<Peer>, Error> {
-        self.ask(|supervisor| supervisor.plan.table().all().cloned().collect())
-    }
-
-    /// The connections that there are, in no order: those included that are being opened, or wait for their next life. None before the
-    /// start and after the shutdown.
-    pub fn connections(&self) -> Vec<ConnectionStatistics> {
-        let all = self.shared.connections.all();
-        all.iter().map(|one| one.statistics()).collect()
-    }
-
-    /// How many peers are connected, handshake complete.
-    pub fn connected(&self) -> usize {
-        self.shared.connected.count()
-    }
-
-    /// All that a person would ask, copied out.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotRunning`].
-    pub fn snapshot(&self) -> Result<Snapshot, Error> {
-        let plans = self.ask(|supervisor| Plans::of(supervisor))?;
-        let connections = self.connections();
-        Ok(Snapshot {
-            taken: SystemTime::now(),
-            listening: plans.listening,
-            waiting: plans.waiting,
-            known: plans.known,
-            metrics: self.metrics_with(&connections),
-            connections,
-        })
-    }
-
-    /// The manager's numbers since it was made.
-    pub fn metrics(&self) -> Metrics {
-        self.metrics_with(&self.connections())
-    }
-
-    fn metrics_with(&self, connections: &[ConnectionStatistics]) -> Metrics {
-        let shared = &self.shared;
-        Metrics {
-            connected: shared.connected.count(),
-            slots_taken: shared.slots.count(),
-            payload_memory: shared.memory.used(),
-            bans: shared.bans.read().len(),
-            ..shared.counters.metrics(connections)
-        }
-    }
-
-    /// Bans a subnet or a single address, for some time or for good, and ends the connections that this covers. The whitelist stands above
-    /// it, and it stands above automatic bans.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Ban`] for a ban that would be over at once, or if the list is full of bans by hand; [`Error::NotRunning`].
-    pub fn ban(&self, subnet: impl Into<Subnet>, duration: Option<Duration>) -> Result<Ban, Error> {
-        let subnet = subnet.into();
-        let ban = self.ask(move |supervisor| supervisor.plan.ban(subnet, duration, Now::read()))?;
-        Ok(ban?)
-    }
-
-    /// Lifts what is banned for exactly this subnet or address, by hand and automatically, and returns it. See
-    /// [`Manager::unban_address`] for every ban that covers an address.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotRunning`].
-    pub fn unban(&self, subnet: impl Into<Subnet>) -> Result<Vec<Ban>, Error> {
-        let subnet = subnet.into();
-        self.ask(move |supervisor| supervisor.plan.unban(subnet, Now::read()))
-    }
-
-    /// Lifts every ban that covers an address, so that it is banned no more, and returns them.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotRunning`].
-    pub fn unban_address(&self, address: IpAddr) -> Result<Vec<Ban>, Error> {
-        self.ask(move |supervisor| supervisor.plan.unban_address(address, Now::read()))
-    }
-
-    /// Every ban that is in force, those by hand first.
-    pub fn bans(&self) -> Vec<Ban> {
-        let now = SystemTime::now();
-        let mut bans = self.shared.bans.read().list();
-        bans.retain(|ban| !ban.is_over(now));
-        bans
-    }
-
-    /// Why an address is kept out, if it is: the ban of the highest precedence that covers it.
-    pub fn explain_ban(&self, address: IpAddr) -> Option<Ban> {
-        let bans = self.shared.bans.read();
-        bans.is_banned(address, SystemTime::now()).copied()
-    }
-
     /// The configuration that holds now.
     pub fn config(&self) -> ManagerConfig {
         ManagerConfig::clone(&self.shared.config())
@@ -482,7 +243,7 @@ impl Manager {
         Ok(self.ask(move |supervisor| supervisor.update_config(config))??)
     }
 
-    fn ask<T: Send + 'static>(
+    pub(super) fn ask<T: Send + 'static>(
         &self,
         what: impl FnOnce(&mut Supervisor) -> T + Send + 'static,
     ) -> Result<T, Error> {

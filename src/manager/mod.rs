@@ -5,6 +5,7 @@
 //!
 //! All changing state belongs to one supervisor thread; what it decides is a pure plan, which knows no thread, socket or clock.
 
+mod banning;
 mod changes;
 mod clock;
 mod config;
@@ -13,15 +14,19 @@ mod handle;
 mod listener;
 mod metrics;
 mod plan;
+mod reaching;
 mod requests;
 mod running;
 mod shared;
 mod snapshot;
 mod store_thread;
+mod subscribing;
 mod supervisor;
+mod watching;
 
 pub use config::{ListenerConfig, ManagerConfig};
-pub use handle::{Broadcast, Manager};
+pub use handle::Manager;
 pub use metrics::Metrics;
+pub use reaching::Broadcast;
 pub use requests::PeerChoice;
 pub use snapshot::{Snapshot, WaitingPeer};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{LinkState, Plan};
+use crate::error::Error;
 use crate::manager::ManagerConfig;
 use crate::manager::clock::Now;
 use crate::peers::{Ban, PeerStatus, PeerStatusKind};
@@ -20,6 +21,19 @@ pub(in crate::manager) enum NotDialled {
     NoRoom { max: usize },
     /// So many peers were named that none of those that are remembered can be forgotten for it.
     TooManyNamed { max: usize },
+}
+
+impl NotDialled {
+    pub(in crate::manager) fn into_error(self, address: SocketAddr) -> Error {
+        match self {
+            NotDialled::Banned(ban) => Error::Banned {
+                address,
+                ban: Box::new(ban),
+            },
+            NotDialled::NoRoom { max } => Error::NoRoom { address, max },
+            NotDialled::TooManyNamed { max } => Error::TooManyNamed { address, max },
+        }
+    }
 }
 
 impl Plan {
