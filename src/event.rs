@@ -95,7 +95,8 @@ pub enum ControlEvent {
         /// Whom it covers, why, and for how long.
         ban: Ban,
     },
-    /// A peer that dialled us is let in: its handshake begins.
+    /// A peer that dialled us is let in: its connection's own events follow. If the system has no thread for it, it is
+    /// `InboundConnectionRejected` after all.
     InboundConnectionAccepted {
         /// The peer.
         peer_id: Uuid,

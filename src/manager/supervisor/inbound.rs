@@ -159,12 +159,11 @@ impl Supervisor {
         if setup.slot.is_none() {
             return self.on_not_spawned(peer_id, address, &"there is no place");
         }
+        // Before the connection's own events.
+        self.tell(ControlEvent::InboundConnectionAccepted { peer_id, address });
         let spawn = || PeerConnectionActor::spawn_kept(Origin::Accepted(stream), setup, keeper);
         match self.shared.connections.spawn(spawn) {
-            Ok(()) => {
-                count(&self.shared.counters.let_in);
-                self.tell(ControlEvent::InboundConnectionAccepted { peer_id, address });
-            }
+            Ok(()) => count(&self.shared.counters.let_in),
             Err(error) => self.on_not_spawned(peer_id, address, &error),
         }
     }
