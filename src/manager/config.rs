@@ -86,19 +86,19 @@ pub struct ListenerConfig {
     /// Where it listens; `0.0.0.0` and the network's port by default (`None`), and a port of 0 for one that the system chooses. `[::]`
     /// listens for IPv4 as well. An update moves it; connections stay.
     pub address: Option<SocketAddr>,
-    /// How long until a failed bind is tried again; 10 s by default. An update holds from the next failure on.
+    /// How long until a failed bind is tried again; 10 s by default. An update tries at once.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub bind_retry: Duration,
     /// How many handshakes of such peers may go on at once; 64 by default, at least 1. Never more than there are free places. When there is
     /// no room for a newcomer the oldest gives way to it that stands still: after 500 ms without a `version`, after 2 s with one, and the
     /// sooner the more there are, down to 25 ms and 500 ms. This and the following are updated for those who come next.
     pub max_handshakes: usize,
-    /// How many of them from one address; 4 by default, at least 1.
+    /// How many of them from one address, or one subnet of IPv6 as `bans.automatic_ipv6_prefix` says; 4 by default, at least 1.
     pub max_handshakes_per_address: usize,
     /// How long such a handshake may take; 10 s by default. `connection.session.handshake_timeout` holds as well.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub handshake_timeout: Duration,
-    /// How many connections one address may have with us; 8 by default, at least 1.
+    /// How many connections one address, or one such subnet, may have with us that it has opened; 8 by default, at least 1.
     pub max_per_address: usize,
     /// How many peers are turned away politely at once, with a handshake and a reason, when there is no room; 16 by default. The sockets
     /// of further ones are closed.

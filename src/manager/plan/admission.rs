@@ -1,7 +1,7 @@
 //! Whether a peer that dials us is let in.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -72,7 +72,7 @@ impl Plan {
         }
         let limits = self.config.listener.clone();
         if !(self.config.allows_private() && is_near(ip)) {
-            let (all, handshakes) = self.links.inbound_from(ip);
+            let (all, handshakes) = self.links.inbound_from(self.owner_of(ip));
             if handshakes >= limits.max_handshakes_per_address {
                 return Admission::Refuse(InboundRefusal::HandshakeLimit);
             }
@@ -97,6 +97,14 @@ impl Plan {
             return Admission::TurnAway;
         }
         Admission::Refuse(InboundRefusal::Capacity)
+    }
+
+    /// The addresses that count as one: whoever has an IPv6 address has many.
+    fn owner_of(&self, address: IpAddr) -> Subnet {
+        match address {
+            IpAddr::V4(_) => Subnet::single(address),
+            IpAddr::V6(_) => Subnet::containing(address, self.config.bans.automatic_ipv6_prefix),
+        }
     }
 
     /// How many more peers that dial us there may be.

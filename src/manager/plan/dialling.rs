@@ -238,9 +238,12 @@ impl Plan {
     fn renewal(&self, peer: &Peer, now: Now) -> Option<Instant> {
         match peer.status.kind() {
             PeerStatusKind::Inaccessible => {
+                // A clock that was wrong then shall not keep it away for ever.
+                if peer.status_timestamp > now.wall {
+                    return Some(now.instant);
+                }
                 let over = peer.status_timestamp.checked_add(self.config.cool_down)?;
-                // A clock that was wrong then shall not keep it away for long.
-                Some(now.instant_of(over).min(now.after(self.config.cool_down)))
+                Some(now.instant_of(over))
             }
             PeerStatusKind::Banned => {
                 let ban = self

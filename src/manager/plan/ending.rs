@@ -22,9 +22,13 @@ impl Plan {
         let Some(link) = self.links.remove(peer_id) else {
             return;
         };
-        self.look_again(now);
         let banned = reason.is_ban() && self.ban_peer(peer_id, &link, reason, now);
-        if link.direction == Direction::Inbound || banned {
+        if link.direction == Direction::Inbound {
+            return;
+        }
+        // Another may take its place, or one of its group of addresses.
+        self.look_again(now);
+        if banned {
             return;
         }
         match reason.consequence() {

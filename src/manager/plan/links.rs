@@ -1,7 +1,7 @@
 //! The connections that there are, as the plan sees them.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use uuid::Uuid;
@@ -123,11 +123,11 @@ impl Links {
         })
     }
 
-    /// How many connections, and how many handshakes among them, an address has that has dialled us.
-    pub(super) fn inbound_from(&self, address: IpAddr) -> (usize, usize) {
+    /// How many connections, and how many handshakes among them, those have that have dialled us from these addresses.
+    pub(super) fn inbound_from(&self, addresses: Subnet) -> (usize, usize) {
         let from = self
             .inbound()
-            .filter(|(_, link)| link.address.ip() == address);
+            .filter(|(_, link)| addresses.contains(link.address.ip()));
         from.fold((0, 0), |(all, handshakes), (_, link)| {
             (all + 1, handshakes + usize::from(link.is_opening()))
         })

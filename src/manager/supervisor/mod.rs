@@ -247,7 +247,10 @@ impl Supervisor {
         self.plan.update_config(config.clone(), Now::read());
         self.record_life("another configuration holds from now on");
         let listens_elsewhere = config.listen_address() != before.listen_address();
-        if listens_elsewhere || config.listener.bind_retry != before.listener.bind_retry {
+        // One that listens has no use for the other pause, and would cut off who waits to be accepted.
+        let waits_otherwise =
+            self.listening.is_none() && config.listener.bind_retry != before.listener.bind_retry;
+        if listens_elsewhere || waits_otherwise {
             self.listen();
         }
         Ok(())

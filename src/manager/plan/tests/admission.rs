@@ -87,6 +87,18 @@ fn an_address_has_so_many_handshakes_and_so_many_connections_unless_it_is_near()
 }
 
 #[test]
+fn a_subnet_of_ipv6_counts_as_one_address() {
+    let now = begin();
+    let mut plan = plan_of(config(), Vec::new(), now);
+    let from = |host: u32| format!("[2a00:1450:1:2::{host:x}]:1").parse().unwrap();
+    assert!((1..=4).all(|host| ask(&mut plan, from(host), now).1 == Admission::LetIn));
+    let refused = Admission::Refuse(InboundRefusal::HandshakeLimit);
+    assert_eq!(ask(&mut plan, from(5), now).1, refused);
+    let elsewhere = "[2a00:1450:1:3::1]:1".parse().unwrap();
+    assert_eq!(ask(&mut plan, elsewhere, now).1, Admission::LetIn);
+}
+
+#[test]
 fn the_oldest_handshake_without_a_version_gives_way_once_it_is_half_a_second_old() {
     let now = begin();
     let mut config = places(100, 0);

@@ -52,6 +52,22 @@ fn valid_peers_come_before_unknown_ones_and_inaccessible_ones_after_their_cool_d
 }
 
 #[test]
+fn a_clock_that_goes_back_keeps_nobody_away() {
+    let now = begin();
+    let mut peers = known(0..2, now);
+    let future = now.wall + 365 * DAY;
+    peers[0]
+        .set_status(PeerStatus::Inaccessible, future)
+        .unwrap();
+    peers[1]
+        .set_status(PeerStatus::Inaccessible, now.wall)
+        .unwrap();
+    let mut plan = plan_of(config(), peers, now);
+    assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
+    assert_eq!(dialled(&actions(&mut plan, later(now, HOUR))), [address(1)]);
+}
+
+#[test]
 fn no_two_peers_of_one_group_are_dialled_and_none_that_cannot_be_routed() {
     let now = begin();
     let at = |text: &str| Peer::new(text.parse().unwrap(), PeerSource::Seed, now.wall);
