@@ -104,10 +104,7 @@ fn peers_that_dial_are_let_in_up_to_the_maximum_and_told_politely_beyond() {
 
 #[test]
 fn a_ban_ends_the_connection_keeps_the_address_out_and_can_be_lifted() {
-    let manager = manager(listening());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let address = started(&events);
+    let (manager, _events, address) = running(listening());
     let config = ConnectionConfig::new(Network::Regtest);
     let mut peer = Connection::connect(&address.to_string(), &config).unwrap();
     let ban = manager

@@ -46,10 +46,7 @@ fn a_wrong_value_another_network_and_too_few_places_for_fixed_peers_change_nothi
 
 #[test]
 fn the_listener_moves_stops_and_starts_and_connections_stay() {
-    let manager = manager(listening());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let first = started(&events);
+    let (manager, events, first) = running(listening());
     let mut kept = RawPeer::dial(first);
     kept.shake_hands();
     manager.wait_for_peers(1, LIMIT).unwrap();
@@ -97,10 +94,8 @@ fn a_port_that_is_taken_is_told_and_had_once_it_is_free() {
 
 #[test]
 fn timers_and_limits_reach_live_connections_within_a_second() {
-    let manager = manager(listening());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let mut peer = RawPeer::dial(started(&events));
+    let (manager, events, address) = running(listening());
+    let mut peer = RawPeer::dial(address);
     peer.shake_hands();
     manager.wait_for_peers(1, LIMIT).unwrap();
     let mut config = manager.config();
@@ -122,10 +117,7 @@ fn timers_and_limits_reach_live_connections_within_a_second() {
 fn more_places_let_more_in_and_fewer_close_nobody() {
     let mut config = listening();
     config.max_connections = 1;
-    let manager = manager(config.clone());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let address = started(&events);
+    let (manager, _events, address) = running(config.clone());
     let mut first = RawPeer::dial(address);
     first.shake_hands();
     manager.wait_for_peers(1, LIMIT).unwrap();

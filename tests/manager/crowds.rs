@@ -42,10 +42,7 @@ fn refusal(event: &ControlEvent) -> Option<(IpAddr, InboundRefusal)> {
 
 #[test]
 fn an_address_may_have_so_many_handshakes_at_once_and_others_are_not_kept_from_theirs() {
-    let manager = manager(strict());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let address = started(&events);
+    let (manager, events, address) = running(strict());
     let from = Ipv4Addr::new(127, 0, 0, 2);
     let silent = [(); 4].map(|()| dial_from(from, address));
     let fifth = dial_from(from, address);
@@ -62,10 +59,7 @@ fn an_address_may_have_so_many_handshakes_at_once_and_others_are_not_kept_from_t
 
 #[test]
 fn an_address_may_have_so_many_connections_and_others_are_not_kept_from_theirs() {
-    let manager = manager(strict());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let address = started(&events);
+    let (manager, events, address) = running(strict());
     let from = Ipv4Addr::new(127, 0, 0, 2);
     let mut kept: Vec<_> = (1..=8)
         .map(|count| {
@@ -88,10 +82,7 @@ fn an_address_may_have_so_many_connections_and_others_are_not_kept_from_theirs()
 fn the_handshake_that_is_silent_for_longest_gives_way_after_half_a_second() {
     let mut config = strict();
     config.max_connections = 3;
-    let manager = manager(config);
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let address = started(&events);
+    let (manager, events, address) = running(config);
     let began = Instant::now();
     let silent = [2, 3, 4].map(|last| {
         let peer = dial_from([127, 0, 0, last], address);
@@ -124,10 +115,7 @@ fn with_eviction_the_newest_of_the_most_crowded_group_makes_room_for_a_newcomer_
     let mut config = strict();
     config.max_connections = 4;
     config.listener.evict = true;
-    let manager = manager(config);
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let address = started(&events);
+    let (manager, events, address) = running(config);
     let connect = |from: [u8; 4]| {
         let mut peer = dial_from(from, address);
         peer.shake_hands();
@@ -209,10 +197,8 @@ fn a_hundred_strangers_that_come_first_leave_the_places_kept_for_peers_that_we_d
 #[test]
 fn twenty_thousand_pings_are_answered_in_order() {
     const PINGS: u64 = 20_000;
-    let manager = manager(listening());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let mut peer = RawPeer::dial(started(&events));
+    let (_manager, _events, address) = running(listening());
+    let mut peer = RawPeer::dial(address);
     peer.shake_hands();
     let writer = peer.another_holder();
     thread::scope(|scope| {

@@ -54,10 +54,8 @@ fn while_a_peer_waits_for_its_next_life() {
 
 #[test]
 fn while_a_peer_does_not_read_what_it_is_sent() {
-    let manager = manager(listening());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let mut peer = RawPeer::dial(started(&events));
+    let (manager, _events, address) = running(listening());
+    let mut peer = RawPeer::dial(address);
     peer.shake_hands();
     manager.wait_for_peers(1, LIMIT).unwrap();
     let peer_id = manager.connections()[0].peer_id;

@@ -34,6 +34,16 @@ pub(crate) fn manager(config: ManagerConfig) -> Manager {
     Manager::new(config).unwrap()
 }
 
+/// A manager that has started and listens, what it tells, and where it listens.
+#[track_caller]
+pub(crate) fn running(config: ManagerConfig) -> (Manager, Receiver<ControlEvent>, SocketAddr) {
+    let manager = manager(config);
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let address = started(&events);
+    (manager, events, address)
+}
+
 /// The first event for which `wanted` has an answer. Those before are dropped.
 #[track_caller]
 pub(crate) fn wait_for<T>(

@@ -28,10 +28,8 @@ fn expect_ban(manager: &Manager, events: &crossbeam_channel::Receiver<ControlEve
 
 #[test]
 fn a_node_of_another_chain_at_the_same_port_is_told_apart_and_banned() {
-    let manager = manager(strict());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let peer = RawPeer::dial(started(&events));
+    let (manager, events, address) = running(strict());
+    let peer = RawPeer::dial(address);
     let mut foreign = version();
     foreign.user_agent = Some("/Bitcoin Cash Node:27.0.0(EB32.0)/".into());
     peer.send(foreign);
@@ -41,20 +39,15 @@ fn a_node_of_another_chain_at_the_same_port_is_told_apart_and_banned() {
 
 #[test]
 fn another_network_is_noticed_by_its_magic_and_banned() {
-    let manager = manager(strict());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let peer = RawPeer::dial(started(&events));
+    let (manager, events, address) = running(strict());
+    let peer = RawPeer::dial(address);
     peer.send_bytes(&frame_of(Network::Stn.magic(), &version().into()));
     assert_eq!(expect_ban(&manager, &events), BanReason::WrongMagic);
 }
 
 #[test]
 fn misbehaviour_over_the_threshold_bans_and_the_address_is_refused_from_then_on() {
-    let manager = manager(strict());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let address = started(&events);
+    let (manager, events, address) = running(strict());
     let mut peer = RawPeer::dial(address);
     peer.shake_hands();
     peer.send_bytes(&header_claiming("ping", 1 << 30));
@@ -74,10 +67,7 @@ fn misbehaviour_over_the_threshold_bans_and_the_address_is_refused_from_then_on(
 fn where_only_some_agents_are_wanted_others_are_not_and_where_any_is_all_are() {
     let mut config = strict();
     config.connection.session.user_agents = UserAgentPolicy::Require(vec!["*Bitcoin SV*".into()]);
-    let manager = manager(config.clone());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let address = started(&events);
+    let (manager, events, address) = running(config.clone());
     let refused = RawPeer::dial(address);
     let mut foreign = version();
     foreign.user_agent = Some("/Satoshi:25.0.0/".into());
@@ -94,10 +84,7 @@ fn where_only_some_agents_are_wanted_others_are_not_and_where_any_is_all_are() {
 
 #[test]
 fn on_a_network_of_ones_own_nobody_near_is_banned_only_disconnected() {
-    let manager = manager(listening());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let address = started(&events);
+    let (manager, events, address) = running(listening());
     let peer = RawPeer::dial(address);
     peer.send_bytes(&frame_of(Network::Stn.magic(), &version().into()));
     let reason = wait_for(&events, |event| match event {
@@ -139,10 +126,7 @@ fn a_named_peer_is_stopped_for_what_it_does_and_not_banned() {
 
 #[test]
 fn a_connection_to_ourselves_is_noticed() {
-    let manager = manager(listening());
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let address = started(&events);
+    let (manager, events, address) = running(listening());
     let ours = manager.connect(address).unwrap();
     let reason = wait_for(&events, |event| match event {
         ControlEvent::ConnectionFailed {
@@ -167,10 +151,7 @@ fn a_node_whose_chain_lacks_the_required_block_is_banned_and_one_that_has_it_sta
     wrong.mine(2).unwrap();
     let mut config = strict();
     config.connection.session.required_block = Some(required);
-    let manager = manager(config);
-    let events = manager.subscribe_control();
-    manager.start().unwrap();
-    let address = started(&events);
+    let (manager, events, address) = running(config);
     right.connect(address).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     let stays = manager.connections()[0].peer_id;

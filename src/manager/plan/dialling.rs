@@ -198,17 +198,19 @@ impl Plan {
         if !is_private && self.links.has_outbound_in(group(peer.ip_address)) {
             return Candidate::No;
         }
-        let ban = self
-            .bans
-            .read()
-            .is_banned(peer.ip_address, now.wall)
-            .copied();
-        match ban {
-            Some(ban) => match ban.until {
-                Some(until) => Candidate::Later(now.instant_of(until)),
-                None => Candidate::No,
-            },
-            None => Candidate::Now,
+        match self.end_of_ban(peer, now) {
+            Some(over) if over <= now.instant => Candidate::Now,
+            Some(over) => Candidate::Later(over),
+            None => Candidate::No,
+        }
+    }
+
+    /// When no ban covers a peer's address any more: now, if none does; never, if that is for good.
+    fn end_of_ban(&self, peer: &Peer, now: Now) -> Option<Instant> {
+        let bans = self.bans.read();
+        match bans.is_banned(peer.ip_address, now.wall) {
+            Some(ban) => Some(now.instant_of(ban.until?)),
+            None => Some(now.instant),
         }
     }
 
@@ -245,17 +247,7 @@ impl Plan {
                 let over = peer.status_timestamp.checked_add(self.config.cool_down)?;
                 Some(now.instant_of(over))
             }
-            PeerStatusKind::Banned => {
-                let ban = self
-                    .bans
-                    .read()
-                    .is_banned(peer.ip_address, now.wall)
-                    .copied();
-                match ban {
-                    Some(ban) => Some(now.instant_of(ban.until?)),
-                    None => Some(now.instant),
-                }
-            }
+            PeerStatusKind::Banned => self.end_of_ban(peer, now),
             PeerStatusKind::Valid | PeerStatusKind::Unknown => None,
         }
     }
