@@ -236,11 +236,13 @@ fn a_store_that_hangs_holds_up_neither_the_manager_nor_its_end_beyond_the_deadli
     let (let_go, hangs) = crossbeam_channel::bounded(0);
     let node = LocalNode::start().unwrap();
     let mut config = config();
-    config.shutdown_timeout = Duration::from_secs(1);
-    let manager = Arc::new(Manager::with_store(config, Arc::new(Hanging(hangs))).unwrap());
+    config.shutdown_timeout = Duration::from_secs(3600);
+    let manager = Arc::new(Manager::with_store(config.clone(), Arc::new(Hanging(hangs))).unwrap());
     manager.start_fixed(&[node.address()]).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     assert_eq!(manager.connected(), 1);
+    config.shutdown_timeout = Duration::from_secs(1);
+    manager.update_config(config).unwrap();
     let began = Instant::now();
     let stopping = manager.clone();
     let stopping = thread::spawn(move || stopping.shutdown());

@@ -4,6 +4,7 @@ mod admission;
 mod bans;
 mod dialling;
 mod simulation;
+mod updates;
 mod world;
 
 use std::net::SocketAddr;
