@@ -3,10 +3,9 @@
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
-use super::supervisor::{Call, End, Supervisor};
+use super::supervisor::{Caller, End, Supervisor};
 use crate::error::Error;
 
 /// The supervisor's thread, while there is one.
@@ -22,7 +21,7 @@ enum Stage {
     #[default]
     New,
     Running {
-        calls: Sender<Call>,
+        caller: Caller,
         thread: Option<JoinHandle<End>>,
     },
     Over,
@@ -32,13 +31,13 @@ impl Running {
     /// Starts the thread, once in a manager's life.
     pub(super) fn start(
         &self,
-        begin: impl FnOnce() -> Result<(Supervisor, Sender<Call>), Error>,
+        begin: impl FnOnce() -> Result<(Supervisor, Caller), Error>,
     ) -> Result<(), Error> {
         let mut stage = self.stage.lock();
         if !matches!(*stage, Stage::New) {
             return Err(Error::AlreadyStarted);
         }
-        let (supervisor, calls) = begin()?;
+        let (supervisor, caller) = begin()?;
         let thread = std::thread::Builder::new()
             .name("bsv-p2p manager".into())
             .stack_size(1024 * 1024)
@@ -48,7 +47,7 @@ impl Running {
                 kind: error.kind(),
             })?;
         *stage = Stage::Running {
-            calls,
+            caller,
             thread: Some(thread),
         };
         Ok(())
@@ -59,17 +58,11 @@ impl Running {
         &self,
         what: impl FnOnce(&mut Supervisor) -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let calls = match &*self.stage.lock() {
-            Stage::Running { calls, .. } => calls.clone(),
+        let caller = match &*self.stage.lock() {
+            Stage::Running { caller, .. } => caller.clone(),
             Stage::New | Stage::Over => return Err(Error::NotRunning),
         };
-        let (answer, answered) = bounded(1);
-        let call: Call = Box::new(move |supervisor| {
-            // Who has asked waits for it.
-            let _ = answer.send(what(supervisor));
-        });
-        calls.send(call).map_err(|_| Error::NotRunning)?;
-        answered.recv().map_err(|_| Error::NotRunning)
+        caller.ask(what)
     }
 
     /// Stops the thread and waits for it. Returns how that went.

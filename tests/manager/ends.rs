@@ -144,3 +144,25 @@ fn a_connection_that_is_held_outlives_the_manager_without_holding_anything_up() 
     assert!(messages.iter().count() < 1000, "the receiver ends");
     assert!(matches!(held.ping(LIMIT), Err(Error::Disconnected { .. })));
 }
+
+#[test]
+fn while_others_ask_it_again_and_again() {
+    for _ in 0..50 {
+        let manager = Arc::new(manager(config()));
+        manager.start().unwrap();
+        let (ended, ends) = crossbeam_channel::bounded(2);
+        for _ in 0..2 {
+            let asking = manager.clone();
+            let ended = ended.clone();
+            thread::spawn(move || {
+                while asking.peers().is_ok() {}
+                ended.send(asking.peers()).unwrap();
+            });
+        }
+        assert_prompt(|| manager.shutdown());
+        for _ in 0..2 {
+            let end = ends.recv_timeout(LIMIT).expect("nobody waits for ever");
+            assert_eq!(end, Err(Error::NotRunning));
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The thread that owns all changing state of a manager, and carries out what its plan decides.
 
 mod actions;
+mod calls;
 mod inbound;
 mod keeper;
 mod stopping;
@@ -10,9 +11,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, never, select, unbounded};
 use uuid::Uuid;
 
+pub(super) use self::calls::Caller;
+use self::calls::{Calls, calls};
 use self::inbound::Newcomer;
 use self::keeper::LifeNews;
 use super::ManagerConfig;
@@ -31,11 +34,6 @@ use crate::session::{ConfigError, Direction, DisconnectReason};
 const STORE_EVERY: Duration = Duration::from_secs(1);
 /// How much news of connections is taken in before actions are carried out and the program is listened to.
 const NEWS_AT_ONCE: usize = 64;
-/// How many calls of the program may wait.
-const CALLS: usize = 64;
-
-/// Something that the program wants to be done or to know.
-pub(super) type Call = Box<dyn FnOnce(&mut Supervisor) + Send>;
 
 /// What the supervisor's thread owns. No lock is held while it waits, and it does no file I/O.
 pub(super) struct Supervisor {
@@ -58,7 +56,7 @@ pub(super) struct Supervisor {
     store: Option<StoreThread>,
     store_failures: Receiver<StoreError>,
     store_at: Instant,
-    calls: Receiver<Call>,
+    calls: Calls,
     /// When to stop, once that is wanted.
     pub(super) stop_by: Option<Instant>,
     end: End,
@@ -84,9 +82,9 @@ pub(super) struct Beginning {
 
 impl Supervisor {
     /// What the thread will run, and where calls for it are put.
-    pub(super) fn new(beginning: Beginning) -> (Self, Sender<Call>) {
+    pub(super) fn new(beginning: Beginning) -> (Self, Caller) {
         let (news_sender, news) = unbounded();
-        let (caller, calls) = bounded(CALLS);
+        let (caller, calls) = calls();
         let supervisor = Self {
             shared: beginning.shared,
             plan: beginning.plan,
@@ -155,7 +153,7 @@ impl Supervisor {
                 Ok(news) => self.on_listener(news),
                 Err(_) => self.accepted = None,
             },
-            recv(self.calls) -> call => match call {
+            recv(self.calls.waiting) -> call => match call {
                 Ok(call) => call(self),
                 // The program has let go of the manager without a word.
                 Err(_) => self.stop_by = Some(now.instant),

@@ -3,8 +3,6 @@
 use std::thread;
 use std::time::Instant;
 
-use crossbeam_channel::never;
-
 use super::Supervisor;
 use crate::log_level::record;
 use crate::manager::store_thread::FinishError;
@@ -15,7 +13,7 @@ impl Supervisor {
     pub(super) fn stop(&mut self) {
         let deadline = self.stop_by.unwrap_or_else(Instant::now);
         // Who asks now, or has asked and waits, is told at once that it is over.
-        self.calls = never();
+        self.calls.close();
         self.accepted = None;
         if let Some(listener) = self.listener.take() {
             listener.stop();
