@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::SlotGuard;
 use super::actor::{Shared, begin_life, give_up, stop_waiting};
 use crate::session::{DisconnectReason, PeerInfo};
+use crate::wire::Message;
 
 /// The owner of a connection: decides whether it is opened again, and hears how it fares.
 ///
@@ -17,6 +18,11 @@ pub(crate) trait Keeper: Send + Sync {
     /// The handshake is complete. Subscribers hear of it next.
     fn on_connected(&self, info: &PeerInfo) {
         let _ = info;
+    }
+
+    /// A message has come that answers no question. Subscribers have it next: what is answered here is answered before they know.
+    fn on_message(&self, message: &Message) {
+        let _ = message;
     }
 
     /// A life has ended, `connected_at` being when its handshake was complete, if it was. Returns after which pause there shall be another;

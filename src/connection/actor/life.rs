@@ -407,6 +407,9 @@ fn deliver(shared: &Shared, events: &mut Events<'_>, received: Received) {
 }
 
 fn deliver_message(shared: &Shared, events: &mut Events<'_>, message: SharedMessage) {
+    if let Some(keeper) = &shared.keeper {
+        keeper.on_message(&message);
+    }
     let peer_id = shared.peer_id;
     let event = BitcoinMessageEvent { peer_id, message };
     events.delivery.message(event, &events.signals);
