@@ -59,6 +59,7 @@
 //! have a say in it. [`LogLevel`] is a limit for each owner of connections.
 
 pub mod connection;
+mod deadline;
 mod error;
 pub mod event;
 pub mod local_node;
@@ -67,9 +68,12 @@ pub mod manager;
 mod memory;
 pub mod network;
 pub mod peers;
+mod random;
 #[cfg(feature = "serde")]
 mod serde_with;
 pub mod session;
+mod sockets;
+mod system_names;
 pub mod wire;
 
 pub use connection::{Connection, ConnectionConfig};

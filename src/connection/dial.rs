@@ -1,20 +1,16 @@
 //! From a name to a TCP connection.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, bounded};
-use socket2::{Domain, Protocol, Socket, Type};
+use crossbeam_channel::RecvTimeoutError;
 
-use super::progress::deadline_after;
 use super::stop::Stop;
-use super::stream::is_cut;
+use crate::deadline::deadline_after;
 use crate::session::DisconnectReason;
-
-/// How often a connection that is being opened is looked at, at the longest.
-const LOOK: Duration = Duration::from_millis(20);
+use crate::sockets::{self, NotOpened};
+use crate::system_names;
 
 /// The addresses of `name`, which is an IP address or a host name, with or without a port; `default_port` is for
 /// those without.
@@ -33,7 +29,7 @@ pub fn resolve(
     if let Ok(address) = name.parse::<SocketAddr>() {
         return Ok(vec![address]);
     }
-    if let Ok(ip) = name.trim_matches(['[', ']']).parse::<IpAddr>() {
+    if let Some(ip) = system_names::numeric(name) {
         return Ok(vec![SocketAddr::new(ip, default_port)]);
     }
     let unresolved = |detail: String| DisconnectReason::NameNotResolved {
@@ -44,15 +40,7 @@ pub fn resolve(
         Some(_) => name.to_owned(),
         None => format!("{name}:{default_port}"),
     };
-    let (sender, answer) = bounded(1);
-    thread::Builder::new()
-        .name("bsv-p2p resolver".into())
-        .spawn(move || {
-            let addresses = target.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-            // Nobody may be waiting any more.
-            let _ = sender.send(addresses);
-        })
-        .map_err(|error| unresolved(error.to_string()))?;
+    let answer = system_names::ask(target).map_err(|error| unresolved(error.to_string()))?;
     match answer.recv_timeout(timeout) {
         Ok(Ok(addresses)) if addresses.is_empty() => Err(unresolved("it has no address".into())),
         Ok(Ok(addresses)) => Ok(addresses),
@@ -72,50 +60,11 @@ pub(super) fn dial(
     stop: &Stop,
 ) -> Result<TcpStream, DisconnectReason> {
     let deadline = deadline_after(timeout);
-    let socket = begin(address).map_err(|error| meaning(&error, timeout))?;
-    // A connection on the same host stands within microseconds, others take their time.
-    let mut pause = Duration::from_micros(100);
-    loop {
-        match socket.take_error().unwrap_or_else(Some) {
-            // It stood, and the peer has gone again: what it said is still there to be read.
-            Some(error) if is_cut(&error) => return Ok(socket.into()),
-            Some(error) => return Err(meaning(&error, timeout)),
-            None => {}
-        }
-        if socket.peer_addr().is_ok() {
-            return Ok(socket.into());
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(DisconnectReason::ConnectTimedOut { after: timeout });
-        }
-        if stop.wait(pause.min(left)) {
-            return Err(stop.reason().unwrap_or(DisconnectReason::Command));
-        }
-        pause = (pause * 2).min(LOOK);
-    }
-}
-
-fn begin(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_nonblocking(true)?;
-    match socket.connect(&address.into()) {
-        Ok(()) => Ok(socket),
-        Err(error) if is_under_way(&error) => Ok(socket),
-        Err(error) => Err(error),
-    }
-}
-
-fn is_under_way(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    let under_way = error.raw_os_error() == Some(libc::EINPROGRESS);
-    #[cfg(not(unix))]
-    let under_way = false;
-    under_way || error.kind() == io::ErrorKind::WouldBlock
+    sockets::open(address, deadline, |pause| stop.wait(pause)).map_err(|error| match error {
+        NotOpened::Stopped => stop.reason().unwrap_or(DisconnectReason::Command),
+        NotOpened::TimedOut => DisconnectReason::ConnectTimedOut { after: timeout },
+        NotOpened::Failed(error) => meaning(&error, timeout),
+    })
 }
 
 fn meaning(error: &io::Error, timeout: Duration) -> DisconnectReason {

@@ -9,11 +9,12 @@ use bytes::Bytes;
 
 use super::ConnectionConfig;
 use super::progress::ReadProgress;
-use super::stream::{ReadWait, Stream, is_timeout};
+use super::stream::{ReadWait, Stream};
 use super::traffic::TrafficCounters;
 use crate::event::SharedMessage;
 use crate::memory::MemoryGuard;
 use crate::session::{ConnectionState, Delivery, DisconnectReason, Session, TransportEnd};
+use crate::sockets::is_timeout;
 use crate::wire::{
     BlockHash, BlockHeader, Command, DecodeError, DropCause, Found, FrameReader, Incoming, Message,
     MessageNumber, Reader, SMALL_FRAME,

@@ -27,6 +27,7 @@ mod stream;
 mod supervisor;
 mod traffic;
 
+pub(crate) use crate::random::number as random_number;
 pub(crate) use actor::Origin;
 pub use actor::{
     ConnectionStatistics, PeerConnectionActor, PeerConnectionCommand, PeerConnectionHandle,
@@ -41,7 +42,6 @@ pub use event_bus::{EventBus, Overflow, SubscriptionOptions};
 pub(crate) use keeper::{Keeper, NextLife};
 pub(crate) use listening::ListeningSocket;
 pub use prepared::PreparedMessage;
-pub(crate) use random::number as random_number;
 pub use requests::ADDRESSES_TIMEOUT;
 pub use restart::{RestartConfig, RestartPlan, RestartTracking, Verdict};
 pub use slots::{ConnectionSlots, SlotGuard};

@@ -18,10 +18,11 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::ConnectionConfig;
 use super::lanes::{Lane, Lanes, Written};
 use super::progress::write_deadline;
-use super::stream::{Stream, is_cut};
+use super::stream::Stream;
 use super::traffic::TrafficCounters;
 use crate::network::Magic;
 use crate::session::DisconnectReason;
+use crate::sockets::is_cut;
 use crate::wire::{BASIC_HEADER_LEN, Encode, EncodedFrame, Message, SMALL_FRAME, encode_frame};
 
 /// How large a buffer for encoding is kept from one message to the next, in bytes.

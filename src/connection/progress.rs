@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::deadline::later;
+
 /// So much of a payload must come in every stall timeout.
 const STEP: u64 = 64 * 1024;
 /// A payload may take so long whatever its length …
@@ -10,19 +12,6 @@ const WHOLE_BASE: Duration = Duration::from_secs(60);
 const WHOLE_BYTES_PER_SECOND: u64 = 64 * 1024;
 /// A write may take a second more than its base for each so many bytes.
 const WRITE_BYTES_PER_SECOND: u64 = 256 * 1024;
-
-/// A time so far away that nobody lives to see it.
-const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
-
-/// The moment that comes so much later. A time that no clock can show never comes.
-pub(super) fn later(now: Instant, by: Duration) -> Instant {
-    now.checked_add(by).unwrap_or(now + NEVER)
-}
-
-/// When a wait that begins now is over.
-pub(super) fn deadline_after(timeout: Duration) -> Instant {
-    later(Instant::now(), timeout)
-}
 
 /// When a frame of `len` bytes has to be written at the latest.
 pub(super) fn write_deadline(base: Duration, len: usize, now: Instant) -> Instant {

@@ -1,20 +1,14 @@
-//! Random numbers and the wall clock: what the session gets from outside.
+//! Nonces and the wall clock: what the session gets from outside.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::random::number;
 use crate::session::NonceSource;
 
-/// Nonces for one session: each from a hash with a key of its own, which the system's randomness seeds. They have to
-/// be different from those of other nodes, not secret.
+/// Nonces for one session. They have to be different from those of other nodes, not secret.
 pub(super) fn nonces() -> NonceSource {
     // Zero would mean "no ping is open" to a node.
     Box::new(|| number().max(1))
-}
-
-/// Any number.
-pub(crate) fn number() -> u64 {
-    RandomState::new().hash_one(())
 }
 
 /// The clock in seconds since 1970; 0 before.

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 
+use crate::sockets::is_timeout;
+
 /// How long a blocking write waits at most before its deadline is looked at.
 const WRITE_STEP: Duration = Duration::from_secs(1);
 
@@ -125,24 +127,6 @@ impl ReadWait {
         }
         Ok(())
     }
-}
-
-/// Whether an error says that the peer has gone. What it sent before can still be read.
-pub(super) fn is_cut(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::BrokenPipe
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-    )
-}
-
-/// Whether an error only says that the wait is over.
-pub(super) fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
 }
 
 mod flags {

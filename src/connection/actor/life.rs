@@ -14,13 +14,14 @@ use super::{ending, records};
 use crate::connection::event_bus::{Delivery, Signals};
 use crate::connection::inlet::{Inlet, LockSession, Next, Received};
 use crate::connection::outbox::Outbox;
-use crate::connection::stream::{ReadWait, Stream, is_timeout};
+use crate::connection::stream::{ReadWait, Stream};
 use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
 use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
 use crate::memory::MemoryGuard;
 use crate::session::{
     ConnectionState, DisconnectReason, Output, Session, SessionEvent, TransportEnd,
 };
+use crate::sockets::is_timeout;
 
 /// How long a peer that is sent away may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);

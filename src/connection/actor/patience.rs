@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::connection::progress::deadline_after;
+use crate::deadline::deadline_after;
 
 /// How long a call waits: until when, and how long that is in all.
 #[derive(Clone, Copy)]

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::Connection;
-use crate::connection::progress::deadline_after;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
+use crate::deadline::deadline_after;
 use crate::error::{Error, Wait};
 use crate::session::PROTOCOL_VERSION;
 use crate::wire::{

@@ -7,8 +7,9 @@ use super::{Connection, WRITE_WAIT};
 use crate::connection::inlet::{LockSession, Next};
 use crate::connection::lanes::{Lane, Written};
 use crate::connection::progress::write_deadline;
-use crate::connection::stream::{Stream, is_cut};
+use crate::connection::stream::Stream;
 use crate::session::{DisconnectReason, Output, Session, SessionEvent, TransportEnd};
+use crate::sockets::is_cut;
 use crate::wire::{EncodedFrame, Message};
 
 impl Connection {

@@ -10,8 +10,8 @@ use crossbeam_channel::{Receiver, Select, Sender};
 use super::backlog::{Line, TooSlow};
 use super::delivery::Delivery;
 use super::subscription::{Queue, Subscription};
-use crate::connection::progress::later;
 use crate::connection::stop::Stop;
+use crate::deadline::later;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEnd};
 
 /// How long a wait lasts at most before everything is looked at again.

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
+use crate::connection::ConnectionSlots;
 use crate::connection::keeper::{Keeper, NextLife};
 use crate::connection::restart::RestartPlan;
-use crate::connection::{ConnectionSlots, random};
+use crate::random;
 use crate::session::DisconnectReason;
 
 /// A connection whose thread ends, and that shall be opened again.

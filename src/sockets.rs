@@ -1,0 +1,92 @@
+//! What every layer with sockets needs: to open one without waiting longer than is wanted, and to know what its errors mean.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// How often a connection that is being opened is looked at, at the longest.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Why a connection was not opened.
+#[derive(Debug)]
+pub(crate) enum NotOpened {
+    /// The pause was the last one: the caller does not want it any more.
+    Stopped,
+    /// The deadline came first.
+    TimedOut,
+    /// The system says why.
+    Failed(io::Error),
+}
+
+/// Opens a TCP connection; it does not block when it is given back. `pause` waits for as long as it is told, 20 ms at most, and returns
+/// whether to give up.
+pub(crate) fn open(
+    address: SocketAddr,
+    deadline: Instant,
+    mut pause: impl FnMut(Duration) -> bool,
+) -> Result<TcpStream, NotOpened> {
+    let socket = begin(address).map_err(NotOpened::Failed)?;
+    // A connection on the same host stands within microseconds, others take their time.
+    let mut next_pause = Duration::from_micros(100);
+    loop {
+        match socket.take_error().unwrap_or_else(Some) {
+            // It stood, and the peer has gone again: what it said is still there to be read.
+            Some(error) if is_cut(&error) => return Ok(socket.into()),
+            Some(error) => return Err(NotOpened::Failed(error)),
+            None => {}
+        }
+        if socket.peer_addr().is_ok() {
+            return Ok(socket.into());
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(NotOpened::TimedOut);
+        }
+        if pause(next_pause.min(left)) {
+            return Err(NotOpened::Stopped);
+        }
+        next_pause = (next_pause * 2).min(LOOK);
+    }
+}
+
+fn begin(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Ok(()) => Ok(socket),
+        Err(error) if is_under_way(&error) => Ok(socket),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let under_way = error.raw_os_error() == Some(libc::EINPROGRESS);
+    #[cfg(not(unix))]
+    let under_way = false;
+    under_way || error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// Whether an error says that the peer has gone. What it sent before can still be read.
+pub(crate) fn is_cut(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+    )
+}
+
+/// Whether an error only says that the wait is over.
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
+}
