@@ -30,6 +30,7 @@
 //! | [`wire`] | every message of the reference node as a type, frames, merkle proofs, the header chain: bytes alone |
 //! | [`session`] | one peer's protocol as a pure state machine: handshake, keepalive, limits, misbehaviour |
 //! | [`peers`] | what is known of peers: addresses, status, bans, and a [`PeerStore`](peers::PeerStore) with a file that is always whole |
+//! | [`discovery`] | the addresses that DNS seeds know, in bounded time |
 //! | [`connection`] | one peer's socket: [`Connection`] in the caller's thread, [`PeerConnectionActor`](connection::PeerConnectionActor) with a thread of its own, [`Supervisor`](connection::Supervisor) for connections that shall come back |
 //! | [`manager`] | many peers: [`Manager`] dials, lets in, keeps, remembers and bans them, as [`ManagerConfig`] wants |
 //! | [`local_node`] | a regtest node in the process, for tests and examples |
@@ -42,10 +43,13 @@
 //! - Every queue is bounded and every wait has a deadline; the error says which one it was.
 //! - What a program sends is checked first: nothing leaves that a default node punishes with a ban.
 //! - Every thread ends when its handle is dropped, and dropping waits for it. The one exception is the helper thread of
-//!   [`connection::resolve`], which ends when the system's resolver does.
+//!   [`connection::resolve`] and [`discovery::SystemResolver`], which ends when the system's resolver does.
 //! - No global state: limits, nonces and events belong to objects.
 //!
 //! # Features
+//!
+//! `dns`, on by default: [`discovery`] asks name servers itself. Without it the system's resolver serves, which cannot be cut short and knows
+//! no other name servers than its own.
 //!
 //! `serde`, off by default: `Serialize` and `Deserialize` for what the [wire](wire#serde) carries, for [`ConnectionConfig`] and
 //! [`ManagerConfig`], for [`peers`] and bans, and for what is told of connections. A configuration that is read may leave fields out, which then have their defaults; durations are
@@ -60,6 +64,7 @@
 
 pub mod connection;
 mod deadline;
+pub mod discovery;
 mod error;
 pub mod event;
 pub mod local_node;

@@ -1,0 +1,261 @@
+//! Which packets count, and what is taken from them.
+
+use hickory_proto::op::{Message, OpCode};
+use hickory_proto::rr::RecordType;
+use hickory_proto::rr::rdata::{A, AAAA, CNAME};
+
+use super::*;
+
+const TTL: u32 = 60;
+
+fn name(text: &str) -> Name {
+    Name::from_ascii(text).unwrap()
+}
+
+fn question() -> Question {
+    Question::new(name("seed.test."), RecordType::A)
+}
+
+fn a(owner: &str, last: u8) -> Record {
+    Record::from_rdata(name(owner), TTL, RData::A(A::new(192, 0, 2, last)))
+}
+
+fn cname(owner: &str, target: &str) -> Record {
+    Record::from_rdata(name(owner), TTL, RData::CNAME(CNAME(name(target))))
+}
+
+fn answer(question: &Question, answers: Vec<Record>) -> Message {
+    let mut message = Message::response(question.id, OpCode::Query);
+    message.add_query(question.query.clone());
+    message.insert_answers(answers);
+    message
+}
+
+fn judged(question: &Question, message: &Message) -> Packet {
+    judge(&message.to_vec().unwrap(), question)
+}
+
+fn addresses(last: impl IntoIterator<Item = u8>) -> Packet {
+    let addresses = last.into_iter().map(|last| IpAddr::from([192, 0, 2, last]));
+    Packet::Answer(Ok(Answer::Addresses(addresses.collect())))
+}
+
+#[test]
+fn an_answer_counts_whose_id_kind_and_question_match() {
+    let question = question();
+    let good = answer(&question, vec![a("seed.test.", 1)]);
+    assert_eq!(judged(&question, &good), addresses([1]));
+
+    let mut other_case = answer(&question, vec![a("seed.TEST.", 1)]);
+    other_case.queries = vec![Query::query(name("SEED.test."), RecordType::A)];
+    assert_eq!(judged(&question, &other_case), addresses([1]));
+
+    type Change = fn(&mut Message);
+    let changes: [(&str, Change); 9] = [
+        ("id", |m| m.metadata.id ^= 1),
+        ("kind", |m| m.metadata.message_type = MessageType::Query),
+        ("operation", |m| m.metadata.op_code = OpCode::Status),
+        ("name", |m| {
+            m.queries[0].set_name(name("other.test."));
+        }),
+        ("longer name", |m| {
+            m.queries[0].set_name(name("seed.test.test."));
+        }),
+        ("type", |m| {
+            m.queries[0].set_query_type(RecordType::AAAA);
+        }),
+        ("class", |m| {
+            m.queries[0].set_query_class(DNSClass::CH);
+        }),
+        ("no question", |m| m.queries.clear()),
+        ("two questions", |m| m.queries.push(m.queries[0].clone())),
+    ];
+    for (what, change) in changes {
+        let mut message = good.clone();
+        change(&mut message);
+        assert_eq!(judged(&question, &message), Packet::Foreign, "{what}");
+    }
+}
+
+#[test]
+fn records_count_under_the_asked_name_alone_and_with_the_asked_type_and_class() {
+    let question = question();
+    let mut chaos = a("seed.test.", 4);
+    chaos.dns_class = DNSClass::CH;
+    let v6 = RData::AAAA(AAAA("2001:db8::1".parse().unwrap()));
+    let records = vec![
+        a("other.test.", 1),
+        a("seed.test.", 2),
+        a("a.seed.test.", 3),
+        chaos,
+        Record::from_rdata(name("seed.test."), TTL, v6),
+        a("seed.test.", 2),
+        a("Seed.Test.", 5),
+    ];
+    assert_eq!(
+        judged(&question, &answer(&question, records)),
+        addresses([2, 5])
+    );
+}
+
+#[test]
+fn names_that_stand_for_others_are_followed_in_any_order_to_their_end() {
+    let question = question();
+    let records = vec![
+        a("end.test.", 1),
+        cname("middle.test.", "end.test."),
+        // Not at the end.
+        a("middle.test.", 2),
+        a("seed.test.", 3),
+        cname("seed.test.", "middle.test."),
+    ];
+    assert_eq!(
+        judged(&question, &answer(&question, records)),
+        addresses([1])
+    );
+    let without_end = vec![cname("seed.test.", "end.test.")];
+    assert_eq!(
+        judged(&question, &answer(&question, without_end)),
+        Packet::Answer(Ok(Answer::NoAddress))
+    );
+}
+
+#[test]
+fn a_chain_may_have_sixteen_links_and_no_circle() {
+    let question = question();
+    let chain = |links: usize| {
+        let owner = |at: usize| match at {
+            0 => "seed.test.".to_owned(),
+            at => format!("n{at}.test."),
+        };
+        let mut records: Vec<_> = (0..links)
+            .map(|at| cname(&owner(at), &owner(at + 1)))
+            .collect();
+        records.push(a(&owner(links), 1));
+        answer(&question, records)
+    };
+    let endless = Packet::Answer(Err(ServerFault::EndlessChain));
+    assert_eq!(judged(&question, &chain(16)), addresses([1]));
+    assert_eq!(judged(&question, &chain(17)), endless);
+
+    let circle = vec![
+        cname("seed.test.", "one.test."),
+        cname("one.test.", "two.test."),
+        cname("two.test.", "one.test."),
+        a("one.test.", 1),
+    ];
+    assert_eq!(judged(&question, &answer(&question, circle)), endless);
+}
+
+#[test]
+fn of_one_family_so_many_addresses_are_kept_and_no_more() {
+    let question = question();
+    let records = (0..=255).map(|last| a("seed.test.", last)).collect();
+    assert_eq!(
+        judged(&question, &answer(&question, records)),
+        addresses(0..128)
+    );
+}
+
+#[test]
+fn a_truncated_answer_says_nothing_but_that() {
+    let question = question();
+    let mut message = answer(&question, vec![a("seed.test.", 1)]);
+    message.metadata.truncation = true;
+    assert_eq!(judged(&question, &message), Packet::Truncated);
+}
+
+#[test]
+fn what_cannot_be_decoded_is_the_servers_fault_only_if_it_is_our_question() {
+    let question = question();
+    let whole = answer(&question, vec![a("seed.test.", 1)])
+        .to_vec()
+        .unwrap();
+    let question_end = 12 + "seed.test.".len() + 1 + 4;
+    for len in 0..whole.len() {
+        let expected = if len < question_end {
+            Packet::Foreign
+        } else {
+            Packet::Answer(Err(ServerFault::Malformed))
+        };
+        assert_eq!(judge(&whole[..len], &question), expected, "{len} bytes");
+    }
+    // A number of records that no packet has costs nothing.
+    let mut claims = whole;
+    claims[6..8].copy_from_slice(&[0xff, 0xff]);
+    assert_eq!(
+        judge(&claims, &question),
+        Packet::Answer(Err(ServerFault::Malformed))
+    );
+}
+
+#[test]
+fn a_denial_is_an_answer_and_a_refusal_is_a_fault_also_without_the_question() {
+    let question = question();
+    let coded = |code| {
+        let mut message = answer(&question, Vec::new());
+        message.metadata.response_code = code;
+        message
+    };
+    assert_eq!(
+        judged(&question, &coded(ResponseCode::NoError)),
+        Packet::Answer(Ok(Answer::NoAddress))
+    );
+    let mut denial = coded(ResponseCode::NXDomain);
+    assert_eq!(
+        judged(&question, &denial),
+        Packet::Answer(Ok(Answer::NoName))
+    );
+    denial.queries.clear();
+    assert_eq!(judged(&question, &denial), Packet::Foreign);
+    for (response_code, code) in [(ResponseCode::ServFail, 2), (ResponseCode::Refused, 5)] {
+        let refused = Packet::Answer(Err(ServerFault::Refused { code }));
+        let mut message = coded(response_code);
+        assert_eq!(judged(&question, &message), refused);
+        message.queries.clear();
+        assert_eq!(judged(&question, &message), refused);
+    }
+}
+
+#[test]
+fn who_does_not_know_edns_is_asked_without_once() {
+    let mut question = question();
+    for (response_code, code) in [(ResponseCode::FormErr, 1), (ResponseCode::NotImp, 4)] {
+        let mut message = answer(&question, Vec::new());
+        message.metadata.response_code = response_code;
+        message.queries.clear();
+        question.with_edns = true;
+        assert_eq!(judged(&question, &message), Packet::NeedsPlainQuestion);
+        question.with_edns = false;
+        assert_eq!(
+            judged(&question, &message),
+            Packet::Answer(Err(ServerFault::Refused { code }))
+        );
+    }
+}
+
+#[test]
+fn no_packet_makes_it_panic() {
+    use proptest::prelude::*;
+    let question = question();
+    let good = answer(
+        &question,
+        vec![cname("seed.test.", "end.test."), a("end.test.", 1)],
+    )
+    .to_vec()
+    .unwrap();
+    let changed = proptest::collection::vec((0..good.len(), any::<u8>()), 1..8);
+    proptest!(|(changes in changed)| {
+        let mut packet = good.clone();
+        for (at, byte) in changes {
+            packet[at] = byte;
+        }
+        judge(&packet, &question);
+    });
+    proptest!(|(mut packet in proptest::collection::vec(any::<u8>(), 0..600))| {
+        if let Some(id) = packet.first_chunk_mut::<2>() {
+            *id = question.id.to_be_bytes();
+        }
+        judge(&packet, &question);
+    });
+}

@@ -1,0 +1,134 @@
+//! One try at one name server: both families asked at once, over one socket.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use hickory_proto::rr::{Name, RecordType};
+
+use super::answer::{Answer, Packet, judge};
+use super::limit::Limit;
+use super::question::Question;
+use super::tcp;
+use crate::discovery::ServerFault;
+use crate::sockets::is_timeout;
+
+/// A question whose answer has not come is asked again after this time, in case a packet was lost.
+const AGAIN: Duration = Duration::from_millis(500);
+/// When one family is known, the other is waited for so long: some servers never answer the question for one of them (RFC 4074,
+/// section 4.1). Long enough for one lost packet.
+const GRACE: Duration = Duration::from_millis(1000);
+/// No packet of a server that keeps to what it was told is longer. What is, cannot be decoded.
+const LONGEST: usize = 4096;
+
+/// One question, and what has become of it.
+struct Asking {
+    question: Question,
+    outcome: Option<Result<Answer, ServerFault>>,
+}
+
+/// Asks a server for both families. An empty list says that the server knows the name, or its absence, and that there is no address;
+/// it does not matter which of both it was.
+pub(super) fn ask(
+    server: SocketAddr,
+    name: &Name,
+    limit: &mut Limit<'_>,
+) -> Result<Vec<IpAddr>, ServerFault> {
+    let mut asking = [RecordType::A, RecordType::AAAA].map(|family| Asking {
+        question: Question::new(name.clone(), family),
+        outcome: None,
+    });
+    let ignored = exchange(server, &mut asking, limit).map_err(|error| ServerFault::Io {
+        kind: error.kind(),
+        over_tcp: false,
+    })?;
+    let silent = ServerFault::Silent {
+        after: limit.lasted(),
+        ignored,
+    };
+    conclude(asking.map(|asking| asking.outcome.unwrap_or_else(|| Err(silent.clone()))))
+}
+
+/// What the answers to both questions say together.
+fn conclude(answers: [Result<Answer, ServerFault>; 2]) -> Result<Vec<IpAddr>, ServerFault> {
+    let mut found = Vec::new();
+    let (mut fault, mut is_absent) = (None, false);
+    for answer in answers {
+        match answer {
+            Ok(Answer::Addresses(addresses)) => found.extend(addresses),
+            Ok(Answer::NoName) => is_absent = true,
+            Ok(Answer::NoAddress) => {}
+            Err(other) => fault = fault.or(Some(other)),
+        }
+    }
+    // Some servers deny names of which only the other family exists (RFC 4074, section 4.2): addresses count for more.
+    match fault {
+        Some(fault) if found.is_empty() && !is_absent => Err(fault),
+        _ => Ok(found),
+    }
+}
+
+/// Sends and receives until both questions have an outcome or the time is over; returns how many packets belonged to neither.
+fn exchange(
+    server: SocketAddr,
+    asking: &mut [Asking; 2],
+    limit: &mut Limit<'_>,
+) -> io::Result<u32> {
+    let socket = open(server)?;
+    let mut packet = [0; LONGEST];
+    let mut ignored = 0;
+    let mut next_sending = Instant::now();
+    while asking.iter().any(|one| one.outcome.is_none()) {
+        let Some(slice) = limit.slice() else { break };
+        let now = Instant::now();
+        if next_sending <= now {
+            for one in asking.iter().filter(|one| one.outcome.is_none()) {
+                send(&socket, &one.question)?;
+            }
+            next_sending = now + AGAIN;
+        }
+        socket.set_read_timeout(Some(slice.min(next_sending - now)))?;
+        let received = match socket.recv(&mut packet) {
+            Ok(length) => &packet[..length],
+            Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) if asking.iter().all(|one| one.outcome.is_none()) => return Err(error),
+            // The answers that were there before the server went away still count.
+            Err(_) => break,
+        };
+        let mut is_foreign = true;
+        for one in asking.iter_mut().filter(|one| one.outcome.is_none()) {
+            match judge(received, &one.question) {
+                Packet::Foreign => continue,
+                Packet::NeedsPlainQuestion => {
+                    one.question.with_edns = false;
+                    send(&socket, &one.question)?;
+                }
+                Packet::Truncated => one.outcome = Some(tcp::ask(server, &one.question, limit)),
+                Packet::Answer(answer) => one.outcome = Some(answer),
+            }
+            is_foreign = false;
+            if matches!(one.outcome, Some(Ok(Answer::Addresses(_) | Answer::NoName))) {
+                limit.shorten(GRACE);
+            }
+            break;
+        }
+        ignored += u32::from(is_foreign);
+    }
+    Ok(ignored)
+}
+
+/// A socket for this server alone: the system drops what others send, and tells at once where nobody listens.
+fn open(server: SocketAddr) -> io::Result<UdpSocket> {
+    let any: IpAddr = match server {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(server)?;
+    Ok(socket)
+}
+
+fn send(socket: &UdpSocket, question: &Question) -> io::Result<()> {
+    let packet = question.packet().map_err(io::Error::other)?;
+    socket.send(&packet).map(drop)
+}

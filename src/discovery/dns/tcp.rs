@@ -1,0 +1,104 @@
+//! A long answer, over TCP.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+
+use super::answer::{Answer, Packet, judge};
+use super::limit::Limit;
+use super::question::Question;
+use crate::discovery::ServerFault;
+use crate::sockets::{self, NotOpened, is_timeout};
+
+/// So much is read at once. The buffer grows with what has come, never by the length that the server claims.
+const CHUNK: usize = 4096;
+
+/// Asks a question over TCP: a packet has its length in two bytes before it (RFC 1035, section 4.2.2), and 65,535 bytes at most.
+pub(super) fn ask(
+    server: SocketAddr,
+    question: &Question,
+    limit: &Limit<'_>,
+) -> Result<Answer, ServerFault> {
+    let packet = question.packet().map_err(|_| ServerFault::Malformed)?;
+    let length = u16::try_from(packet.len()).map_err(|_| ServerFault::Malformed)?;
+    let mut framed = length.to_be_bytes().to_vec();
+    framed.extend_from_slice(&packet);
+
+    let mut stream = open(server, limit)?;
+    send(&mut stream, &framed, limit)?;
+    let answer = receive(&mut stream, limit)?;
+    match judge(&answer, question) {
+        Packet::Answer(answer) => answer,
+        Packet::Foreign | Packet::Truncated | Packet::NeedsPlainQuestion => {
+            Err(ServerFault::Malformed)
+        }
+    }
+}
+
+fn open(server: SocketAddr, limit: &Limit<'_>) -> Result<TcpStream, ServerFault> {
+    let pause = |pause| {
+        thread::sleep(pause);
+        limit.left().is_none()
+    };
+    let stream =
+        sockets::open(server, limit.end(), pause).map_err(|not_opened| match not_opened {
+            NotOpened::Stopped | NotOpened::TimedOut => stalled(limit),
+            NotOpened::Failed(error) => failed(error.kind()),
+        })?;
+    stream
+        .set_nonblocking(false)
+        .map_err(|error| failed(error.kind()))?;
+    Ok(stream)
+}
+
+fn send(stream: &mut TcpStream, mut rest: &[u8], limit: &Limit<'_>) -> Result<(), ServerFault> {
+    while !rest.is_empty() {
+        let slice = limit.slice().ok_or_else(|| stalled(limit))?;
+        let written = stream
+            .set_write_timeout(Some(slice))
+            .and_then(|()| stream.write(rest));
+        match written {
+            Ok(0) => return Err(failed(ErrorKind::WriteZero)),
+            Ok(written) => rest = &rest[written..],
+            Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error.kind())),
+        }
+    }
+    Ok(())
+}
+
+fn receive(stream: &mut TcpStream, limit: &Limit<'_>) -> Result<Vec<u8>, ServerFault> {
+    let mut received = Vec::new();
+    let mut chunk = [0; CHUNK];
+    loop {
+        if let Some((length, packet)) = received.split_first_chunk::<2>() {
+            let length = usize::from(u16::from_be_bytes(*length));
+            if let Some(packet) = packet.get(..length) {
+                return Ok(packet.to_vec());
+            }
+        }
+        let slice = limit.slice().ok_or_else(|| stalled(limit))?;
+        let read = stream
+            .set_read_timeout(Some(slice))
+            .and_then(|()| stream.read(&mut chunk));
+        match read {
+            Ok(0) => return Err(failed(ErrorKind::UnexpectedEof)),
+            Ok(read) => received.extend_from_slice(&chunk[..read]),
+            Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error.kind())),
+        }
+    }
+}
+
+fn stalled(limit: &Limit<'_>) -> ServerFault {
+    ServerFault::TcpStalled {
+        after: limit.lasted(),
+    }
+}
+
+fn failed(kind: ErrorKind) -> ServerFault {
+    ServerFault::Io {
+        kind,
+        over_tcp: true,
+    }
+}

@@ -1,0 +1,212 @@
+//! Why a name has not been resolved.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Why a lookup has brought no address. The message names the seed, and what each name server did.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// It cannot be the name of a host; nobody was asked.
+    #[error("{name:?} is no name of a host: {fault}")]
+    WrongName {
+        /// What was asked for.
+        name: String,
+        /// What is wrong with it.
+        fault: NameFault,
+    },
+    /// A name server says that there is no such name, or that it has no address.
+    #[error("{name} has no address")]
+    NotFound {
+        /// The seed.
+        name: String,
+    },
+    /// The deadline came first.
+    #[error("{name} was not resolved within {after:?}{}", Listed(servers))]
+    TimedOut {
+        /// The seed.
+        name: String,
+        /// How long the lookup could take.
+        after: Duration,
+        /// What each name server did that was asked until then, in this order.
+        servers: Vec<FailedServer>,
+    },
+    /// Somebody cut the lookup short.
+    #[error("the lookup was stopped")]
+    Stopped,
+    /// Every name server has been asked, and none has said whether there is such a name.
+    #[error("no name server has resolved {name}{}", Listed(servers))]
+    NoAnswer {
+        /// The seed.
+        name: String,
+        /// What each of them did, in the order in which they were asked.
+        servers: Vec<FailedServer>,
+    },
+    /// The system's resolver has failed, or says that there is no such name: which of both, only the text tells.
+    #[error("{name} was not resolved by the system: {detail}")]
+    System {
+        /// The seed.
+        name: String,
+        /// The kind of the system's error.
+        kind: io::ErrorKind,
+        /// The system's own words.
+        detail: String,
+    },
+    /// Name servers were given, and only the feature `dns` can ask them.
+    #[error(
+        "name servers can be chosen only with the cargo feature `dns`, without which this program was built"
+    )]
+    NameServersNeedDns,
+}
+
+/// What is wrong with a name (RFC 1035, sections 2.3.1 and 2.3.4; RFC 3696, section 2).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameFault {
+    /// There is nothing between two dots, or nothing at all.
+    #[error("a part of it is empty")]
+    EmptyLabel,
+    /// A part is too long.
+    #[error("a part of it has {len} characters, at most 63 are allowed")]
+    LongLabel {
+        /// Its length in characters.
+        len: usize,
+    },
+    /// The whole is too long.
+    #[error("it has {len} characters, at most 253 are allowed")]
+    TooLong {
+        /// Its length in characters, without the dot at the end.
+        len: usize,
+    },
+    /// Something else than letters and digits of ASCII, `-`, `_` and dots. Names in other scripts are written in their `xn--` form.
+    #[error("it contains {character:?}")]
+    Character {
+        /// The first such character.
+        character: char,
+    },
+    /// The last part is a number: it was meant to be an address, and is none.
+    #[error("its last part is a number, and it is no address")]
+    Number,
+}
+
+/// A name server that was asked, and did not help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedServer {
+    /// Which.
+    pub address: SocketAddr,
+    /// What it did instead.
+    pub fault: ServerFault,
+}
+
+impl fmt::Display for FailedServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.address, self.fault)
+    }
+}
+
+/// What a name server did instead of answering.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerFault {
+    /// Nothing in time that answers the question.
+    #[error("did not answer within {after:?}, but for {ignored} packets that were no answer")]
+    Silent {
+        /// How long it was waited for.
+        after: Duration,
+        /// How many packets came that did not belong to the question.
+        ignored: u32,
+    },
+    /// It said that it cannot or will not answer.
+    #[error("answered {}", code_name(*code))]
+    Refused {
+        /// The response code (RFC 1035, section 4.1.1): 2 is SERVFAIL, 5 REFUSED.
+        code: u16,
+    },
+    /// The answer cannot be decoded.
+    #[error("answered with what cannot be decoded")]
+    Malformed,
+    /// The names of the answer lead round in a circle, or do not come to an end.
+    #[error("answered with a chain of names that does not end")]
+    EndlessChain,
+    /// The system could not reach it, or it closed the connection.
+    #[error("could not be asked{}: {kind}", if *.over_tcp { " over TCP" } else { "" })]
+    Io {
+        /// The system's error.
+        kind: io::ErrorKind,
+        /// Whether a long answer was asked for over TCP.
+        over_tcp: bool,
+    },
+    /// A long answer, which needs TCP, was not there in time.
+    #[error("did not send its long answer over TCP within {after:?}")]
+    TcpStalled {
+        /// How long it was waited for.
+        after: Duration,
+    },
+}
+
+/// The name of a response code.
+fn code_name(code: u16) -> String {
+    match code {
+        1 => "FORMERR".into(),
+        2 => "SERVFAIL".into(),
+        4 => "NOTIMP".into(),
+        5 => "REFUSED".into(),
+        code => format!("with code {code}"),
+    }
+}
+
+/// What each server did, as the end of a sentence.
+struct Listed<'a>(&'a [FailedServer]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, server) in self.0.iter().enumerate() {
+            f.write_str(if index == 0 { ": " } else { "; " })?;
+            server.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_seed_and_what_each_server_did() {
+        let after = Duration::from_secs(2);
+        let server = |port, fault| FailedServer {
+            address: ([127, 0, 0, 1], port).into(),
+            fault,
+        };
+        let error = ResolveError::NoAnswer {
+            name: "seed.test".into(),
+            servers: vec![
+                server(1, ServerFault::Silent { after, ignored: 3 }),
+                server(2, ServerFault::Refused { code: 5 }),
+                server(
+                    3,
+                    ServerFault::Io {
+                        kind: io::ErrorKind::ConnectionRefused,
+                        over_tcp: true,
+                    },
+                ),
+            ],
+        };
+        assert_eq!(
+            error.to_string(),
+            "no name server has resolved seed.test: \
+             127.0.0.1:1 did not answer within 2s, but for 3 packets that were no answer; \
+             127.0.0.1:2 answered REFUSED; \
+             127.0.0.1:3 could not be asked over TCP: connection refused"
+        );
+        let error = ResolveError::TimedOut {
+            name: "seed.test".into(),
+            after,
+            servers: Vec::new(),
+        };
+        assert_eq!(error.to_string(), "seed.test was not resolved within 2s");
+    }
+}

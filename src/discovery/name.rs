@@ -1,0 +1,191 @@
+//! Which names there are, and which of them need no name server.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{NameFault, ResolveError};
+use crate::system_names;
+
+/// RFC 1035, section 2.3.4: 255 bytes with the lengths of the labels, which is as much text.
+const MAX_NAME: usize = 253;
+/// RFC 1035, section 2.3.4.
+const MAX_LABEL: usize = 63;
+
+/// What a program may ask for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Asked<'a> {
+    /// The answer is in the name itself.
+    Known(Vec<IpAddr>),
+    /// A host.
+    Host {
+        /// Without a dot at the end.
+        name: &'a str,
+        /// Whether there was one: then no search list may add anything.
+        is_absolute: bool,
+    },
+}
+
+/// Judges a name before anybody is asked.
+///
+/// Letters, digits, `-` and `_` make a host's name: RFC 1123, section 2.1, and the underscore because names in use have it. What
+/// ends in a number is no name (RFC 3696, section 2), and the name server of the root would have to say so each time.
+pub(super) fn judge(name: &str) -> Result<Asked<'_>, ResolveError> {
+    if let Some(address) = system_names::numeric(name) {
+        return Ok(Asked::Known(vec![address.to_canonical()]));
+    }
+    let (host, is_absolute) = match name.strip_suffix('.') {
+        Some(host) => (host, true),
+        None => (name, false),
+    };
+    check(host).map_err(|fault| ResolveError::WrongName {
+        name: name.to_owned(),
+        fault,
+    })?;
+    if is_localhost(host) {
+        return Ok(Asked::Known(vec![
+            Ipv4Addr::LOCALHOST.into(),
+            Ipv6Addr::LOCALHOST.into(),
+        ]));
+    }
+    Ok(Asked::Host {
+        name: host,
+        is_absolute,
+    })
+}
+
+fn check(host: &str) -> Result<(), NameFault> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if let Some(character) = host.chars().find(|c| !allowed(*c)) {
+        return Err(NameFault::Character { character });
+    }
+    if host.len() > MAX_NAME {
+        return Err(NameFault::TooLong { len: host.len() });
+    }
+    for label in host.split('.') {
+        match label.len() {
+            0 => return Err(NameFault::EmptyLabel),
+            1..=MAX_LABEL => {}
+            len => return Err(NameFault::LongLabel { len }),
+        }
+    }
+    let last = host.rsplit('.').next().unwrap_or_default();
+    if last.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(NameFault::Number);
+    }
+    Ok(())
+}
+
+/// RFC 6761, section 6.3: these names mean this host, and name servers are not to be asked for them.
+fn is_localhost(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    last.eq_ignore_ascii_case("localhost")
+}
+
+/// The first `max` addresses without duplicates, IPv4 as such where it comes in the form of IPv6.
+pub(super) fn distinct(addresses: impl IntoIterator<Item = IpAddr>, max: usize) -> Vec<IpAddr> {
+    let mut kept = Vec::new();
+    for address in addresses {
+        let address = address.to_canonical();
+        if !kept.contains(&address) {
+            kept.push(address);
+            if kept.len() == max {
+                break;
+            }
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn fault(name: &str) -> NameFault {
+        match judge(name) {
+            Err(ResolveError::WrongName { name: named, fault }) => {
+                assert_eq!(named, name);
+                fault
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn addresses_and_localhost_are_their_own_answer() {
+        let both = ips(&["127.0.0.1", "::1"]);
+        for (name, answer) in [
+            ("203.0.113.7", ips(&["203.0.113.7"])),
+            ("2001:db8::7", ips(&["2001:db8::7"])),
+            ("[2001:db8::7]", ips(&["2001:db8::7"])),
+            ("::ffff:203.0.113.7", ips(&["203.0.113.7"])),
+            ("localhost", both.clone()),
+            ("LocalHost.", both.clone()),
+            ("seed.localhost", both),
+        ] {
+            assert_eq!(judge(name), Ok(Asked::Known(answer)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_dot_at_the_end_makes_a_name_absolute_and_is_no_part_of_it() {
+        for (name, is_absolute) in [("seed.test.", true), ("seed.test", false)] {
+            let host = Asked::Host {
+                name: "seed.test",
+                is_absolute,
+            };
+            assert_eq!(judge(name), Ok(host));
+        }
+        assert!(matches!(judge("localhost.test"), Ok(Asked::Host { .. })));
+        assert!(matches!(judge("_seed-1.test"), Ok(Asked::Host { .. })));
+    }
+
+    #[test]
+    fn what_can_be_no_name_is_told_with_what_is_wrong() {
+        for name in ["", ".", "..", "seed..test", ".seed", "seed.."] {
+            assert_eq!(fault(name), NameFault::EmptyLabel, "{name:?}");
+        }
+        for (name, character) in [
+            ("seed test", ' '),
+            ("seed:8333", ':'),
+            ("s\0d", '\0'),
+            ("séed.test", 'é'),
+            ("a\\046b", '\\'),
+        ] {
+            assert_eq!(fault(name), NameFault::Character { character }, "{name:?}");
+        }
+        for name in ["1.2.3", "127.1", "1.2.3.4.5", "256.1.1.1", "8333"] {
+            assert_eq!(fault(name), NameFault::Number, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn names_and_their_parts_are_as_long_as_dns_can_carry_and_not_longer() {
+        let label = "a".repeat(63);
+        assert!(judge(&format!("{label}.test")).is_ok());
+        assert_eq!(
+            fault(&format!("{label}a.test")),
+            NameFault::LongLabel { len: 64 }
+        );
+        let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        assert_eq!(longest.len(), 253);
+        assert!(judge(&longest).is_ok());
+        assert!(judge(&format!("{longest}.")).is_ok());
+        assert_eq!(
+            fault(&format!("{longest}a")),
+            NameFault::TooLong { len: 254 }
+        );
+    }
+
+    #[test]
+    fn addresses_are_kept_once_in_their_order_and_only_so_many() {
+        let all = ips(&["1.1.1.1", "::ffff:1.1.1.1", "2::2", "1.1.1.1", "3.3.3.3"]);
+        assert_eq!(
+            distinct(all.clone(), 9),
+            ips(&["1.1.1.1", "2::2", "3.3.3.3"])
+        );
+        assert_eq!(distinct(all, 2), ips(&["1.1.1.1", "2::2"]));
+    }
+}

@@ -1,0 +1,60 @@
+//! The system's own resolver.
+
+use std::io::ErrorKind;
+use std::net::IpAddr;
+
+use crossbeam_channel::RecvTimeoutError;
+
+use super::name::{Asked, distinct, judge};
+use super::until::SLICE;
+use super::{MAX_ADDRESSES, ResolveError, SeedResolver, Until};
+use crate::system_names;
+
+/// Asks the system (`getaddrinfo`), in a helper thread.
+///
+/// The system decides which name servers are asked, and how long each is waited for: often five seconds, so that a good server behind a
+/// dead one may come too late. When the time is over the call returns, and the helper thread is left behind until the system gives up:
+/// nobody joins it. A program that asks again and again in vain has one such thread for each lookup of the last half minute.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemResolver;
+
+impl SeedResolver for SystemResolver {
+    fn resolve(&self, name: &str, until: &Until) -> Result<Vec<IpAddr>, ResolveError> {
+        if let Asked::Known(addresses) = judge(name)? {
+            return Ok(addresses);
+        }
+        if until.remaining().is_none() {
+            return Err(until.over(name, Vec::new()));
+        }
+        let failed = |kind, detail: String| ResolveError::System {
+            name: name.to_owned(),
+            kind,
+            detail,
+        };
+        let answer = system_names::ask(format!("{name}:0"))
+            .map_err(|error| failed(error.kind(), error.to_string()))?;
+        loop {
+            let slice = until.remaining().unwrap_or_default().min(SLICE);
+            match answer.recv_timeout(slice) {
+                Ok(Ok(addresses)) => {
+                    let addresses = addresses.iter().map(|address| address.ip());
+                    let addresses = distinct(addresses, MAX_ADDRESSES);
+                    return if addresses.is_empty() {
+                        Err(ResolveError::NotFound { name: name.into() })
+                    } else {
+                        Ok(addresses)
+                    };
+                }
+                Ok(Err(error)) => return Err(failed(error.kind(), error.to_string())),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(failed(ErrorKind::Other, "it has failed".into()));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if until.remaining().is_none() {
+                        return Err(until.over(name, Vec::new()));
+                    }
+                }
+            }
+        }
+    }
+}
