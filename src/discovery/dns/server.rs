@@ -10,7 +10,8 @@ use super::answer::{Answer, Packet, judge};
 use super::limit::Limit;
 use super::question::Question;
 use super::tcp;
-use crate::discovery::ServerFault;
+use crate::discovery::name::distinct;
+use crate::discovery::{MAX_ADDRESSES, ServerFault};
 use crate::sockets::is_timeout;
 
 /// A question whose answer has not come is asked again after this time, in case a packet was lost.
@@ -64,7 +65,8 @@ fn conclude(answers: [Result<Answer, ServerFault>; 2]) -> Result<Vec<IpAddr>, Se
     // Some servers deny names of which only the other family exists (RFC 4074, section 4.2): addresses count for more.
     match fault {
         Some(fault) if found.is_empty() && !is_absent => Err(fault),
-        _ => Ok(found),
+        // An address of IPv4 may also come in the form of IPv6.
+        _ => Ok(distinct(found, MAX_ADDRESSES)),
     }
 }
 

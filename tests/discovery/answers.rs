@@ -1,0 +1,162 @@
+//! What is asked, and what answers mean.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use bsv_p2p::discovery::{DnsResolver, ResolveError, SeedResolver, Until};
+
+use crate::name_server::{ENOUGH, NameServer, SEED, SLACK, look_up, timed};
+use crate::packets::{A, AAAA, NO_ERROR, NXDOMAIN, Question, Record, ips};
+
+fn not_found() -> Result<Vec<IpAddr>, ResolveError> {
+    Err(ResolveError::NotFound { name: SEED.into() })
+}
+
+#[test]
+fn both_families_are_asked_for_at_once() {
+    // It answers the first question only when the second is there.
+    let mut first: Option<Question> = None;
+    let all = ips(&["192.0.2.1", "192.0.2.2", "2001:db8::1"]);
+    let known = all.clone();
+    let server = NameServer::udp(move |question| match first.take() {
+        Some(first) => vec![question.found(&known), first.found(&known)],
+        None => {
+            first = Some(question.clone());
+            Vec::new()
+        }
+    });
+    let (took, found) = timed(|| look_up(&[&server], ENOUGH));
+    assert_eq!(found, Ok(all));
+    assert_eq!(server.questions(), 2, "after {took:?}");
+}
+
+#[test]
+fn a_question_asks_for_recursion_and_answers_of_1232_bytes_with_ids_nobody_guesses() {
+    let server = NameServer::good(&ips(&["192.0.2.1"]));
+    let mut ids = HashSet::new();
+    for _ in 0..16 {
+        look_up(&[&server], ENOUGH).unwrap();
+        for kind in [A, AAAA] {
+            let question = server.next_question();
+            assert_eq!(question.name, SEED);
+            assert_eq!(question.kind, kind);
+            assert!(question.recursion_desired());
+            assert_eq!(question.udp_payload(), Some(1232));
+            ids.insert(question.id());
+        }
+    }
+    // Of 32 random ids two are the same now and then; more than three pairs, once in ten billion runs.
+    assert!(ids.len() > 28, "{ids:?}");
+    let near = |id: &u16| ids.contains(&id.wrapping_add(1));
+    assert!(ids.iter().filter(|id| near(id)).count() < 4, "{ids:?}");
+}
+
+#[test]
+fn addresses_come_once_ipv4_before_ipv6_and_as_what_they_are() {
+    let known = ips(&[
+        "2001:db8::1",
+        "192.0.2.2",
+        "192.0.2.1",
+        "::ffff:192.0.2.2",
+        "192.0.2.2",
+        "::ffff:192.0.2.3",
+    ]);
+    let server = NameServer::good(&known);
+    let wanted = ips(&["192.0.2.2", "192.0.2.1", "2001:db8::1", "192.0.2.3"]);
+    assert_eq!(look_up(&[&server], ENOUGH), Ok(wanted));
+}
+
+#[test]
+fn a_name_that_stands_for_another_has_the_addresses_of_that() {
+    let server = NameServer::udp(|question| {
+        let records = [
+            Record::cname(SEED, "other.test"),
+            Record::address("other.test", [192, 0, 2, 1].into()),
+        ];
+        vec![question.answer(NO_ERROR, &records[..if question.kind == A { 2 } else { 1 }])]
+    });
+    assert_eq!(look_up(&[&server], ENOUGH), Ok(ips(&["192.0.2.1"])));
+}
+
+#[test]
+fn a_denial_and_an_empty_answer_end_the_search_at_once() {
+    let next = NameServer::good(&ips(&["192.0.2.1"]));
+    for code in [NXDOMAIN, NO_ERROR] {
+        let server = NameServer::udp(move |question| vec![question.answer(code, &[])]);
+        let (took, found) = timed(|| look_up(&[&server, &next], ENOUGH));
+        assert_eq!(found, not_found());
+        assert_eq!(server.questions(), 2, "code {code}, after {took:?}");
+    }
+    assert_eq!(next.questions(), 0);
+}
+
+#[test]
+fn one_family_is_enough_whatever_becomes_of_the_other() {
+    for (known, other) in [("192.0.2.1", AAAA), ("2001:db8::1", A)] {
+        let known = ips(&[known]);
+        for code in [NO_ERROR, NXDOMAIN, 2, 5] {
+            let addresses = known.clone();
+            let server = NameServer::udp(move |question| {
+                vec![if question.kind == other {
+                    question.answer(code, &[])
+                } else {
+                    question.found(&addresses)
+                }]
+            });
+            let found = look_up(&[&server], ENOUGH);
+            assert_eq!(found, Ok(known.clone()), "code {code}");
+        }
+    }
+}
+
+#[test]
+fn a_family_that_is_not_told_is_waited_for_a_second_and_asked_for_again() {
+    let known = ips(&["192.0.2.1"]);
+    let addresses = known.clone();
+    let server = NameServer::udp(move |question| match question.kind {
+        A => vec![question.found(&addresses)],
+        _ => Vec::new(),
+    });
+    let (took, found) = timed(|| look_up(&[&server], ENOUGH));
+    assert_eq!(found, Ok(known));
+    let second = Duration::from_secs(1);
+    assert!(took >= second && took < second + SLACK, "{took:?}");
+    let kinds: Vec<_> = server.asked.try_iter().map(|asked| asked.kind).collect();
+    assert_eq!(kinds[..3], [A, AAAA, AAAA]);
+}
+
+#[test]
+fn a_server_may_have_an_ipv6_address() {
+    let known = ips(&["2001:db8::1"]);
+    let addresses = known.clone();
+    let server = NameServer::udp_on(Ipv6Addr::LOCALHOST.into(), move |question| {
+        vec![question.found(&addresses)]
+    });
+    assert_eq!(look_up(&[&server], ENOUGH), Ok(known));
+}
+
+#[test]
+fn what_needs_no_server_asks_none() {
+    let server = NameServer::silent();
+    let resolver = DnsResolver::new(vec![server.address]);
+    let until = Until::after(ENOUGH);
+    for (name, addresses) in [
+        ("192.0.2.1", ips(&["192.0.2.1"])),
+        ("localhost", ips(&["127.0.0.1", "::1"])),
+    ] {
+        assert_eq!(resolver.resolve(name, &until), Ok(addresses));
+    }
+    let wrong = resolver.resolve("no name!", &until);
+    assert!(matches!(wrong, Err(ResolveError::WrongName { .. })));
+    assert_eq!(server.questions(), 0);
+}
+
+#[test]
+fn an_absolute_name_is_asked_for_without_its_dot() {
+    let server = NameServer::good(&ips(&["192.0.2.1"]));
+    let resolver = DnsResolver::new(vec![server.address]);
+    let found = resolver.resolve("Seed.test.", &Until::after(ENOUGH));
+    assert_eq!(found, Ok(ips(&["192.0.2.1"])));
+    assert_eq!(server.next_question().name, "Seed.test");
+}

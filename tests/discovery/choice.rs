@@ -1,0 +1,56 @@
+//! Which resolver serves, and one that a program brings.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bsv_p2p::discovery::{ResolveError, SeedResolver, Until, resolver};
+
+const ENOUGH: Duration = Duration::from_secs(30);
+
+mockall::mock! {
+    Seeds {}
+    impl SeedResolver for Seeds {
+        fn resolve(&self, name: &str, until: &Until) -> Result<Vec<IpAddr>, ResolveError>;
+    }
+}
+
+#[test]
+fn a_program_may_bring_a_resolver_of_its_own() {
+    let mut seeds = MockSeeds::new();
+    seeds
+        .expect_resolve()
+        .withf(|name, until| name == "seed.test" && until.remaining().is_some())
+        .times(1)
+        .returning(|_, _| Ok(vec![[192, 0, 2, 1].into()]));
+    let seeds: Box<dyn SeedResolver> = Box::new(seeds);
+    let found = seeds.resolve("seed.test", &Until::after(ENOUGH));
+    assert_eq!(found, Ok(vec![[192, 0, 2, 1].into()]));
+}
+
+#[test]
+fn without_name_servers_the_systems_are_asked() {
+    let seeds = resolver(&[]).unwrap();
+    let both: [IpAddr; 2] = [[127, 0, 0, 1].into(), [0, 0, 0, 0, 0, 0, 0, 1].into()];
+    let found = seeds.resolve("localhost", &Until::after(ENOUGH));
+    assert_eq!(found, Ok(both.to_vec()));
+}
+
+#[cfg(feature = "dns")]
+#[test]
+fn name_servers_that_are_given_are_asked() {
+    use crate::name_server::NameServer;
+
+    let server = NameServer::good(&[[192, 0, 2, 1].into()]);
+    let seeds = resolver(&[server.address]).unwrap();
+    let found = seeds.resolve("seed.test", &Until::after(ENOUGH));
+    assert_eq!(found, Ok(vec![[192, 0, 2, 1].into()]));
+    assert_eq!(server.next_question().name, "seed.test");
+}
+
+#[cfg(not(feature = "dns"))]
+#[test]
+fn name_servers_cannot_be_given_without_the_feature() {
+    let server: std::net::SocketAddr = ([127, 0, 0, 1], 53).into();
+    let error = resolver(&[server]).err();
+    assert_eq!(error, Some(ResolveError::NameServersNeedDns));
+}

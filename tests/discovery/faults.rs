@@ -1,0 +1,284 @@
+//! Name servers that do not what they should: the next one is asked, and the deadline holds.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, UdpSocket};
+use std::thread;
+use std::time::Duration;
+
+use bsv_p2p::discovery::{
+    DnsResolver, FailedServer, ResolveError, SeedResolver, ServerFault, Until,
+};
+
+use crate::name_server::{ENOUGH, NameServer, SEED, SLACK, look_up, timed};
+use crate::packets::{FORMERR, NO_ERROR, Question, REFUSED, Record, SERVFAIL, ips};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// What nobody shall believe.
+fn lies() -> Vec<IpAddr> {
+    ips(&["192.0.2.66", "2001:db8::66"])
+}
+
+/// The only server of which an error tells.
+#[track_caller]
+fn only_fault(found: Result<Vec<IpAddr>, ResolveError>) -> ServerFault {
+    let servers = match found {
+        Err(
+            ResolveError::NoAnswer { name, servers } | ResolveError::TimedOut { name, servers, .. },
+        ) => {
+            assert_eq!(name, SEED);
+            servers
+        }
+        other => panic!("{other:?}"),
+    };
+    let [FailedServer { fault, .. }] = &servers[..] else {
+        panic!("{servers:?}");
+    };
+    fault.clone()
+}
+
+#[test]
+fn the_deadline_holds_at_a_silent_server_and_the_error_tells_of_it() {
+    let server = NameServer::silent();
+    for milliseconds in [0, 120, 700] {
+        let timeout = milliseconds * MILLISECOND;
+        let (took, found) = timed(|| look_up(&[&server], timeout));
+        assert!(took >= timeout && took < timeout + SLACK, "{took:?}");
+        match found {
+            Err(ResolveError::TimedOut {
+                name,
+                after,
+                servers,
+            }) => {
+                assert_eq!((name.as_str(), after), (SEED, timeout));
+                let silent = |one: &FailedServer| {
+                    one.address == server.address
+                        && matches!(one.fault, ServerFault::Silent { ignored: 0, .. })
+                };
+                assert!(servers.iter().all(silent), "{servers:?}");
+                assert_eq!(servers.len(), usize::from(milliseconds > 0), "{timeout:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_silent_server_is_left_for_the_next_after_its_share_and_after_two_seconds_at_most() {
+    let silent = NameServer::silent();
+    let good = NameServer::good(&ips(&["192.0.2.1"]));
+    for (timeout, share) in [(1000, 500), (60_000, 2000)] {
+        let (took, found) = timed(|| look_up(&[&silent, &good], timeout * MILLISECOND));
+        assert_eq!(found, Ok(ips(&["192.0.2.1"])));
+        let share = share * MILLISECOND;
+        assert!(took >= share && took < share + SLACK, "{took:?}");
+    }
+}
+
+#[test]
+fn a_silent_server_is_asked_in_two_rounds_and_not_for_ever() {
+    let server = NameServer::silent();
+    let (took, found) = timed(|| look_up(&[&server], ENOUGH));
+    assert!(matches!(only_fault(found), ServerFault::Silent { .. }));
+    let rounds = Duration::from_secs(4);
+    assert!(took >= rounds && took < rounds + SLACK, "{took:?}");
+}
+
+#[test]
+fn a_lost_packet_is_asked_again_and_the_late_answer_to_the_first_counts() {
+    let mut seen = Vec::new();
+    let server = NameServer::udp(move |question: &Question| {
+        let is_again = seen.contains(&question.id());
+        seen.push(question.id());
+        if is_again {
+            vec![question.found(&ips(&["192.0.2.1"]))]
+        } else {
+            Vec::new()
+        }
+    });
+    let (took, found) = timed(|| look_up(&[&server], ENOUGH));
+    assert_eq!(found, Ok(ips(&["192.0.2.1"])));
+    let pause = 500 * MILLISECOND;
+    assert!(took >= pause && took < pause + SLACK, "{took:?}");
+}
+
+#[test]
+fn what_does_not_belong_to_the_question_is_passed_over() {
+    let known = ips(&["192.0.2.1", "2001:db8::1"]);
+    let lie = lies();
+    let truth = known.clone();
+    let server = NameServer::udp(move |question| {
+        let found = question.found(&lie);
+        let mut other_id = found.clone();
+        other_id[1] ^= 1;
+        let mut no_response = found.clone();
+        no_response[2] &= 0x7f;
+        let mut other_name = found.clone();
+        other_name[13] = b'x';
+        let mut other_class = found.clone();
+        other_class[SEED.len() + 17] = 3;
+        let mut no_question = found;
+        no_question[5] = 0;
+        vec![
+            Vec::new(),
+            b"nonsense".to_vec(),
+            other_id,
+            no_response,
+            other_name,
+            other_class,
+            no_question,
+            question.found(&truth),
+        ]
+    });
+    assert_eq!(look_up(&[&server], ENOUGH), Ok(known));
+}
+
+#[test]
+fn who_only_sends_what_does_not_belong_to_the_question_is_silent() {
+    let server = NameServer::udp(|question| {
+        let mut other_id = question.found(&lies());
+        other_id[0] ^= 0xff;
+        vec![other_id]
+    });
+    let fault = only_fault(look_up(&[&server], 300 * MILLISECOND));
+    assert!(
+        matches!(fault, ServerFault::Silent { ignored: 2, .. }),
+        "{fault:?}"
+    );
+}
+
+#[test]
+fn an_answer_from_another_address_or_port_never_arrives() {
+    for ip in ["127.0.0.1", "127.0.0.2"] {
+        let other = UdpSocket::bind((ip, 0)).unwrap();
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let liar = thread::spawn(move || {
+            let mut packet = [0; 512];
+            for _ in 0..2 {
+                let (length, client) = server.recv_from(&mut packet).unwrap();
+                let lie = Question::parse(&packet[..length]).found(&lies());
+                other.send_to(&lie, client).unwrap();
+            }
+            server
+        });
+        let resolver = DnsResolver::new(vec![address]);
+        let found = resolver.resolve(SEED, &Until::after(300 * MILLISECOND));
+        let fault = only_fault(found);
+        assert!(
+            matches!(fault, ServerFault::Silent { ignored: 0, .. }),
+            "{fault:?}"
+        );
+        liar.join().expect("both lies were sent");
+    }
+}
+
+#[test]
+fn records_under_a_foreign_name_are_nobodys_addresses() {
+    let server = NameServer::udp(|question| {
+        let lie = if question.kind == 1 {
+            "192.0.2.66"
+        } else {
+            "2001:db8::66"
+        };
+        let record = Record::address("other.test", lie.parse().unwrap());
+        vec![question.answer(NO_ERROR, &[record])]
+    });
+    let found = look_up(&[&server], ENOUGH);
+    assert_eq!(found, Err(ResolveError::NotFound { name: SEED.into() }));
+}
+
+#[test]
+fn who_refuses_or_fails_or_sends_garbage_or_goes_round_in_circles_is_left_at_once() {
+    let good = NameServer::good(&ips(&["192.0.2.1"]));
+    let refuse = |code| move |question: &Question| vec![question.answer(code, &[])];
+    let garbage = |question: &Question| {
+        let mut packet = question.found(&lies());
+        packet.pop();
+        vec![packet]
+    };
+    let circle = |question: &Question| {
+        let records = [Record::cname(SEED, "a.test"), Record::cname("a.test", SEED)];
+        vec![question.answer(NO_ERROR, &records)]
+    };
+    for (server, fault) in [
+        (
+            NameServer::udp(refuse(REFUSED)),
+            ServerFault::Refused { code: 5 },
+        ),
+        (
+            NameServer::udp(refuse(SERVFAIL)),
+            ServerFault::Refused { code: 2 },
+        ),
+        (NameServer::udp(garbage), ServerFault::Malformed),
+        (NameServer::udp(circle), ServerFault::EndlessChain),
+    ] {
+        let (took, found) = timed(|| look_up(&[&server, &good], ENOUGH));
+        assert_eq!(found, Ok(ips(&["192.0.2.1"])), "{fault}");
+        assert!(took < SLACK, "{fault}: {took:?}");
+        assert_eq!(server.questions(), 2, "{fault}");
+        assert_eq!(only_fault(look_up(&[&server], ENOUGH)), fault);
+    }
+}
+
+#[test]
+fn a_port_where_nobody_listens_is_left_at_once() {
+    let nobody = {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.local_addr().unwrap()
+    };
+    let good = NameServer::good(&ips(&["192.0.2.1"]));
+    let until = Until::after(ENOUGH);
+    let resolver = DnsResolver::new(vec![nobody, good.address]);
+    let (took, found) = timed(|| resolver.resolve(SEED, &until));
+    assert_eq!(found, Ok(ips(&["192.0.2.1"])));
+    assert!(took < SLACK, "{took:?}");
+    let fault = only_fault(DnsResolver::new(vec![nobody]).resolve(SEED, &until));
+    let refused = ServerFault::Io {
+        kind: ErrorKind::ConnectionRefused,
+        over_tcp: false,
+    };
+    assert_eq!(fault, refused);
+}
+
+#[test]
+fn who_does_not_know_edns_is_asked_without() {
+    let server = NameServer::udp(|question| {
+        vec![match question.udp_payload() {
+            Some(_) => question.answer(FORMERR, &[]),
+            None => question.found(&ips(&["192.0.2.1"])),
+        }]
+    });
+    let (took, found) = timed(|| look_up(&[&server], ENOUGH));
+    assert_eq!(found, Ok(ips(&["192.0.2.1"])));
+    assert!(took < SLACK, "{took:?}");
+}
+
+#[test]
+fn a_flood_of_packets_does_not_move_the_deadline() {
+    let server = NameServer::udp(|question| {
+        let mut foreign = question.found(&[]);
+        foreign[0] ^= 1;
+        vec![foreign; 20_000]
+    });
+    let timeout = 300 * MILLISECOND;
+    let (took, found) = timed(|| look_up(&[&server], timeout));
+    assert!(took >= timeout && took < timeout + SLACK, "{took:?}");
+    assert!(matches!(
+        only_fault(found),
+        ServerFault::Silent { ignored: 1.., .. }
+    ));
+}
+
+#[test]
+fn without_any_server_there_is_no_answer() {
+    let error = look_up(&[], ENOUGH).unwrap_err();
+    let name = SEED.to_owned();
+    assert_eq!(
+        error,
+        ResolveError::NoAnswer {
+            name,
+            servers: Vec::new()
+        }
+    );
+}

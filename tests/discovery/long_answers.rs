@@ -1,0 +1,171 @@
+//! Answers that are too long for a packet come over TCP, if the server can do that.
+
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bsv_p2p::discovery::{FailedServer, ResolveError, ServerFault};
+
+use crate::name_server::{Client, ENOUGH, NameServer, SLACK, look_up, timed};
+use crate::packets::{NO_ERROR, Question, ips};
+
+fn v4(count: u32) -> Vec<IpAddr> {
+    (0..count)
+        .map(|number| IpAddr::from((0xc612_0000 + number).to_be_bytes()))
+        .collect()
+}
+
+#[test]
+fn a_truncated_answer_is_asked_for_again_over_tcp() {
+    let known = v4(60);
+    let addresses = known.clone();
+    let server = NameServer::tcp(move |question, client| {
+        client.send_packet(&question.found(&addresses));
+    });
+    assert_eq!(look_up(&[&server], ENOUGH), Ok(known));
+    assert_eq!(server.questions(), 4, "two over UDP and two over TCP");
+}
+
+#[test]
+fn an_answer_may_come_in_pieces_and_what_follows_it_is_not_read() {
+    let known = v4(60);
+    let addresses = known.clone();
+    let server = NameServer::tcp(move |question, client| {
+        let packet = question.found(&addresses);
+        let length = (packet.len() as u16).to_be_bytes();
+        client.send(&length[..1]);
+        client.send(&length[1..]);
+        for piece in packet.chunks(7) {
+            client.send(piece);
+        }
+        client.send(b"more");
+        client.wait_for_its_end();
+    });
+    assert_eq!(look_up(&[&server], ENOUGH), Ok(known));
+}
+
+#[test]
+fn of_the_longest_answers_as_many_addresses_are_kept_as_are_allowed() {
+    let longest = (u16::MAX as usize - 12 - 15) / (11 + 14);
+    let v4 = v4(longest as u32);
+    let v6: Vec<IpAddr> = (0..1500u16)
+        .map(|number| [0x2001, 0xdb8, 0, 0, 0, 0, 0, number].into())
+        .collect();
+    let all: Vec<IpAddr> = v4.iter().chain(&v6).copied().collect();
+    let server = NameServer::tcp(move |question, client| {
+        let packet = question.found(&all);
+        assert!(packet.len() > 50_000 && packet.len() <= 65_535);
+        client.send_packet(&packet);
+    });
+    let kept = look_up(&[&server], ENOUGH).unwrap();
+    let wanted: Vec<IpAddr> = v4[..128].iter().chain(&v6[..128]).copied().collect();
+    assert_eq!(kept, wanted);
+}
+
+/// What the only server did that was asked.
+fn fault(found: Result<Vec<IpAddr>, ResolveError>) -> ServerFault {
+    match found {
+        Err(
+            ResolveError::NoAnswer { mut servers, .. } | ResolveError::TimedOut { mut servers, .. },
+        ) => {
+            let FailedServer { fault, .. } = servers.pop().expect("a server that failed");
+            fault
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+type Serve = fn(&Question, &mut Client);
+
+#[test]
+fn who_cannot_send_a_long_answer_is_left_for_the_next() {
+    let good = NameServer::good(&ips(&["192.0.2.1"]));
+    let cut = ServerFault::Io {
+        kind: ErrorKind::UnexpectedEof,
+        over_tcp: true,
+    };
+    let cases: [(Serve, ServerFault); 6] = [
+        (|_, _| {}, cut.clone()),
+        (|_, client| client.send(&[0]), cut.clone()),
+        (
+            |question, client| {
+                let packet = question.found(&v4(60));
+                client.send(&[0xff, 0xff]);
+                client.send(&packet);
+            },
+            cut,
+        ),
+        (
+            |question, client| {
+                let packet = question.found(&v4(60));
+                client.send(&[0, 100]);
+                client.send(&packet);
+            },
+            ServerFault::Malformed,
+        ),
+        (|_, client| client.send(&[0, 0]), ServerFault::Malformed),
+        (
+            |question, client| client.send_packet(&question.truncated()),
+            ServerFault::Malformed,
+        ),
+    ];
+    for (number, (serve, expected)) in cases.into_iter().enumerate() {
+        let server = NameServer::tcp(serve);
+        let (took, found) = timed(|| look_up(&[&server, &good], ENOUGH));
+        assert_eq!(found, Ok(ips(&["192.0.2.1"])), "case {number}");
+        assert!(took < SLACK, "case {number}: {took:?}");
+        let got = fault(look_up(&[&server], ENOUGH));
+        // A connection that is closed with bytes unread may end with a reset.
+        let reset = ServerFault::Io {
+            kind: ErrorKind::ConnectionReset,
+            over_tcp: true,
+        };
+        assert!(
+            got == expected || (got == reset && expected != ServerFault::Malformed),
+            "case {number}: {got:?}"
+        );
+    }
+}
+
+#[test]
+fn the_deadline_holds_at_a_server_that_stalls_over_tcp() {
+    let cases: [Serve; 3] = [
+        |_, client| client.wait_for_its_end(),
+        |_, client| {
+            client.send(&[0xff, 0xff]);
+            client.wait_for_its_end();
+        },
+        |question, client| {
+            client.send(&[0xff, 0xff]);
+            client.send(&question.answer(NO_ERROR, &[])[..20]);
+            client.trickle(0);
+        },
+    ];
+    let good = NameServer::good(&ips(&["192.0.2.1"]));
+    for (number, serve) in cases.into_iter().enumerate() {
+        let server = NameServer::tcp(serve);
+        let timeout = Duration::from_millis(300);
+        let (took, found) = timed(|| look_up(&[&server], timeout));
+        assert!(
+            took >= timeout && took < timeout + SLACK,
+            "case {number}: {took:?}"
+        );
+        let got = fault(found);
+        assert!(
+            matches!(got, ServerFault::TcpStalled { .. }),
+            "case {number}: {got:?}"
+        );
+        let (took, found) = timed(|| look_up(&[&server, &good], 2 * timeout));
+        assert_eq!(found, Ok(ips(&["192.0.2.1"])), "case {number}");
+        assert!(took < timeout + SLACK, "case {number}: {took:?}");
+    }
+}
+
+#[test]
+fn a_server_without_tcp_is_left_for_the_next() {
+    // The port is bound, so that nobody else listens there, but nothing of it is served.
+    let server = NameServer::udp(|question| vec![question.truncated()]);
+    let good = NameServer::good(&ips(&["192.0.2.1"]));
+    let timeout = Duration::from_millis(600);
+    assert_eq!(look_up(&[&server, &good], timeout), Ok(ips(&["192.0.2.1"])));
+}

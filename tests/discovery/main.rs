@@ -1,0 +1,18 @@
+//! Seeds are found by name servers that behave and by those that do not, always in bounded time.
+
+#[cfg(feature = "dns")]
+mod answers;
+mod choice;
+#[cfg(feature = "dns")]
+mod dnsmasq;
+#[cfg(feature = "dns")]
+mod faults;
+#[cfg(feature = "dns")]
+mod long_answers;
+#[cfg(feature = "dns")]
+mod name_server;
+#[cfg(feature = "dns")]
+mod packets;
+#[cfg(feature = "dns")]
+mod stopping;
+mod system;

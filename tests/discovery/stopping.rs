@@ -1,0 +1,54 @@
+//! Somebody else cuts a lookup short.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::discovery::{DnsResolver, ResolveError, SeedResolver, Until};
+
+use crate::name_server::{ENOUGH, NameServer, SEED};
+
+/// Stops are noticed within 50 ms; the machine may be busy.
+const SOON: Duration = Duration::from_millis(500);
+
+/// Stops a lookup once the server has got so many questions, and tells what came of it.
+fn stopped_after(server: &NameServer, questions: usize) -> Result<Vec<IpAddr>, ResolveError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let until = Until::after(ENOUGH).stopped_by(stop.clone());
+    let resolver = DnsResolver::new(vec![server.address]);
+    let lookup = thread::spawn(move || (resolver.resolve(SEED, &until), Instant::now()));
+    for _ in 0..questions {
+        server.next_question();
+    }
+    let began = Instant::now();
+    stop.store(true, Ordering::Release);
+    let (found, ended) = lookup.join().unwrap();
+    let took = ended.saturating_duration_since(began);
+    assert!(took < SOON, "{took:?}");
+    found
+}
+
+#[test]
+fn a_flag_ends_a_lookup_that_waits_for_a_silent_server() {
+    let server = NameServer::silent();
+    assert_eq!(stopped_after(&server, 2), Err(ResolveError::Stopped));
+}
+
+#[test]
+fn a_flag_ends_a_lookup_that_waits_for_a_long_answer() {
+    let server = NameServer::tcp(|_, client| client.wait_for_its_end());
+    assert_eq!(stopped_after(&server, 3), Err(ResolveError::Stopped));
+    let trickling = NameServer::tcp(|_, client| client.trickle(0xff));
+    assert_eq!(stopped_after(&trickling, 3), Err(ResolveError::Stopped));
+}
+
+#[test]
+fn a_flag_that_is_set_before_lets_nobody_be_asked() {
+    let server = NameServer::silent();
+    let until = Until::after(ENOUGH).stopped_by(Arc::new(AtomicBool::new(true)));
+    let found = DnsResolver::new(vec![server.address]).resolve(SEED, &until);
+    assert_eq!(found, Err(ResolveError::Stopped));
+    assert_eq!(server.questions(), 0);
+}
