@@ -10,6 +10,7 @@ mod changes;
 mod clock;
 mod config;
 mod connected;
+mod following;
 mod handle;
 mod listener;
 mod metrics;
@@ -25,6 +26,7 @@ mod supervisor;
 mod watching;
 
 pub use config::{ListenerConfig, ManagerConfig};
+pub use following::NewTip;
 pub use handle::Manager;
 pub use metrics::Metrics;
 pub use reaching::Broadcast;
