@@ -1,7 +1,8 @@
 //! What a peer did wrong, and how much that counts.
 
 use crate::wire::{
-    BlockError, Command, CompactBlockError, DecodeError, DropCause, DsDetectedError, HeaderChainError,
+    BlockError, Command, CompactBlockError, DecodeError, DropCause, DsDetectedError,
+    HeaderChainError,
 };
 
 /// Something that a peer did wrong without ending the connection by it.

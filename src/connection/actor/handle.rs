@@ -15,8 +15,8 @@ use crate::connection::requests::Requests;
 use crate::connection::{ConnectionConfig, PreparedMessage, Traffic};
 use crate::error::{Error, Wait};
 use crate::session::{
-    ConfigError, ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, Receiver, RoundTrip,
-    SendRefused, Session,
+    ConfigError, ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, Receiver,
+    RoundTrip, SendRefused, Session,
 };
 use crate::wire::Message;
 

@@ -58,3 +58,111 @@ impl PeerConnectionHandle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::connection::{ConnectionConfig, PeerConnectionActor, PeerConnectionSetup};
+    use crate::error::{Error, Wait};
+    use crate::local_node::Chain;
+    use crate::network::Network;
+    use crate::session::ConnectionState;
+    use crate::wire::{Block, Message, NetworkAddress, Ping, Services, Version, encode_frame};
+
+    const LIMIT: Duration = Duration::from_secs(20);
+    const STALL: Duration = Duration::from_secs(1);
+    /// How long the peer pauses between what it sends.
+    const PAUSE: Duration = Duration::from_millis(250);
+
+    fn frame(message: impl Into<Message>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_frame(Network::Regtest.magic(), &message.into(), &mut bytes);
+        bytes
+    }
+
+    /// A connection, and the other end of it, by which nothing is answered.
+    fn pair() -> (PeerConnectionHandle, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let setup = PeerConnectionSetup::new(ConnectionConfig::new(Network::Regtest));
+        let address = listener.local_addr().unwrap();
+        let handle = PeerConnectionActor::spawn_outbound(address, setup).unwrap();
+        let (mut tcp, _) = listener.accept().unwrap();
+        let version = Version {
+            version: crate::session::PROTOCOL_VERSION,
+            services: Services::NETWORK,
+            timestamp: 1_700_000_000,
+            receiver: NetworkAddress::unset(Services::NONE),
+            sender: Some(NetworkAddress::unset(Services::NETWORK)),
+            nonce: Some(7),
+            user_agent: None,
+            start_height: Some(0),
+            relay: Some(true),
+            association_id: None,
+        };
+        tcp.write_all(&frame(version)).unwrap();
+        tcp.write_all(&frame(Message::Verack)).unwrap();
+        let deadline = Instant::now() + LIMIT;
+        while handle.state() != ConnectionState::Connected {
+            assert!(Instant::now() < deadline, "no handshake");
+            std::thread::yield_now();
+        }
+        (handle, tcp)
+    }
+
+    /// Asks for a block, and has the peer send these pieces with pauses in between.
+    fn ask(block: &Block, pieces: &[&[u8]]) -> (Result<Block, Error>, Duration) {
+        let (handle, mut tcp) = pair();
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| {
+                let answer = handle.block_unless_still(block.hash(), LIMIT, STALL);
+                (answer, began.elapsed())
+            });
+            tcp.set_read_timeout(Some(PAUSE)).unwrap();
+            let mut unread = [0; 4096];
+            for piece in pieces {
+                tcp.write_all(piece).unwrap();
+                let next = Instant::now() + PAUSE;
+                while Instant::now() < next {
+                    // Whatever it says, or nothing until the pause is over.
+                    let _ = tcp.read(&mut unread);
+                }
+            }
+            asked.join().unwrap()
+        })
+    }
+
+    fn block() -> Block {
+        Chain::new().template(1_700_000_000, 1).mine()
+    }
+
+    #[test]
+    fn an_answer_that_keeps_coming_is_waited_for_however_slowly_it_does() {
+        let block = block();
+        let bytes = frame(block.clone());
+        let pieces: Vec<&[u8]> = bytes.chunks(bytes.len() / 12).collect();
+        let (answer, after) = ask(&block, &pieces);
+        assert_eq!(answer, Ok(block));
+        assert!(after > 2 * STALL, "{after:?}");
+    }
+
+    #[test]
+    fn a_peer_that_only_says_that_it_is_there_is_waited_for_no_longer() {
+        let block = block();
+        let ping = frame(Ping::new(1));
+        let (answer, after) = ask(&block, &[&ping[..]; 8]);
+        let stands_still = matches!(
+            answer,
+            Err(Error::TimedOut {
+                wait: Wait::Progress,
+                after: STALL,
+                ..
+            })
+        );
+        assert!(stands_still, "{answer:?}");
+        assert!(after >= STALL && after < 3 * STALL, "{after:?}");
+    }
+}

@@ -145,7 +145,7 @@ impl Manager {
             chain.network() == self.shared.config().network(),
             "chain.network",
             &chain.network(),
-            "the network of the manager",
+            "a manager follows a chain of its own network",
         )?;
         self.following.start(&self.shared, chain)
     }

@@ -80,7 +80,9 @@ impl ChainState {
             let mut chain = self.chain.write();
             let extended = chain.extend(headers)?;
             let (height, hash) = chain.tip();
-            let tip = chain.header_at(height).map(|header| (hash, height, *header));
+            let tip = chain
+                .header_at(height)
+                .map(|header| (hash, height, *header));
             (extended, tip)
         };
         if let (
