@@ -67,10 +67,12 @@ mod tests {
     use super::*;
     use crate::connection::{ConnectionConfig, PeerConnectionActor, PeerConnectionSetup};
     use crate::error::{Error, Wait};
-    use crate::local_node::Chain;
     use crate::network::Network;
     use crate::session::ConnectionState;
-    use crate::wire::{Block, Message, NetworkAddress, Ping, Services, Version, encode_frame};
+    use crate::wire::{
+        Block, BlockHeader, Message, NetworkAddress, OutPoint, Ping, Services, Transaction,
+        TransactionInput, Version, encode_frame, merkle_root,
+    };
 
     const LIMIT: Duration = Duration::from_secs(20);
     const STALL: Duration = Duration::from_secs(1);
@@ -136,7 +138,22 @@ mod tests {
     }
 
     fn block() -> Block {
-        Chain::new().template(1_700_000_000, 1).mine()
+        let transaction = Transaction {
+            version: 1,
+            inputs: vec![TransactionInput {
+                previous: OutPoint::NONE,
+                script: vec![1; 90],
+                sequence: 0,
+            }],
+            outputs: Vec::new(),
+            lock_time: 0,
+        };
+        let (merkle_root, _) = merkle_root([transaction.txid()]);
+        let header = BlockHeader {
+            merkle_root,
+            ..BlockHeader::genesis(Network::Regtest)
+        };
+        Block::new(&header, &[transaction])
     }
 
     #[test]

@@ -83,6 +83,8 @@ fn a_branch_as_long_as_the_chain_is_no_tip_until_it_is_longer() {
     peer.send(headers(&others[..2]));
     peer.send(headers(&others[2..]));
     let tip = next(&tips);
+    let json = serde_json::to_value(&tip).unwrap();
+    assert_eq!(serde_json::from_value::<NewTip>(json).unwrap(), tip);
     assert_eq!(tip.connected, hashes(&others));
     assert_eq!(tip.disconnected, [ours[1].hash(), ours[0].hash()]);
 }
