@@ -7,6 +7,7 @@ mod crowds;
 mod discovery;
 mod ends;
 mod floods;
+mod following;
 mod full_disk;
 mod harness;
 mod policy;
