@@ -17,6 +17,8 @@ use crossbeam_channel::select;
 mod events;
 #[path = "../shared/lasting.rs"]
 mod lasting;
+#[path = "../shared/listening.rs"]
+mod listening;
 #[path = "../shared/mod.rs"]
 mod shared;
 
@@ -24,7 +26,8 @@ mod local_network;
 mod peers;
 mod report;
 
-use lasting::{interrupts, listen_address, over, seconds};
+use lasting::{interrupts, over, seconds};
+use listening::listen_address;
 use local_network::LocalNetwork;
 use peers::Peers;
 use report::Report;

@@ -1,5 +1,6 @@
 //! The examples as a person runs them: built, in processes of their own, against local nodes.
 
+mod block;
 mod decode;
 mod headers;
 mod listen;

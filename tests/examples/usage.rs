@@ -7,6 +7,9 @@ use bsv_p2p::local_node::LocalNode;
 use crate::servers;
 use crate::tool::{Tool, command, run};
 
+/// The hash of a block.
+const HASH: &str = "00000000839a8e6886ab5951d76f411475428afc90947ee320161bbf18eb6048";
+
 /// A frame of mainnet.
 pub(crate) const VERACK: &str = "e3e1f3e876657261636b000000000000000000005df6e0e2";
 
@@ -38,6 +41,19 @@ fn help_is_on_standard_output_and_names_every_option() {
             ],
         ),
         ("decode", &["HEX"]),
+        (
+            "block",
+            &[
+                "<HASH>",
+                "--out",
+                "--peer",
+                "--seed",
+                "--dns",
+                "--default-port",
+                "--timeout",
+                "--json",
+            ],
+        ),
     ] {
         for help in ["--help", "-h"] {
             let ended = run(name, &[help]);
@@ -117,6 +133,35 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
         ("decode", &[" "], "[HEX]"),
         ("decode", &["--network", "moon", "00"], "regtest"),
         ("decode", &["--network"], "--network"),
+        ("block", &[], "<HASH>"),
+        ("block", &[HASH], "--out"),
+        ("block", &["--out", "FILE", "00"], "64 hexadecimal digits"),
+        (
+            "block",
+            &["--out", "FILE", HASH, "--network", "regtest"],
+            "regtest has no DNS seeds",
+        ),
+        (
+            "block",
+            &["--out", "FILE", HASH, "--dns", "localhost"],
+            "IP address",
+        ),
+        (
+            "block",
+            &["--out", "FILE", HASH, "--dns", "127.0.0.1:0"],
+            "port 0",
+        ),
+        (
+            "block",
+            &["--out", "FILE", HASH, "--default-port", "0"],
+            "--default-port",
+        ),
+        (
+            "block",
+            &["--out", "FILE", HASH, "--default-port", "65536"],
+            "65536",
+        ),
+        ("block", &["--out", "FILE", HASH, "--timeout", "-1"], "-1"),
     ] {
         let ended = run(name, arguments);
         ended.assert_failure(2, said);
@@ -193,6 +238,7 @@ fn who_closes_the_pipe_has_had_enough() {
         ("monitor", &["--listen", "127.0.0.1:0"]),
         ("listen", &["127.0.0.1:0"]),
         ("listen", &["127.0.0.1:0", "--json"]),
+        ("block", &["--help"]),
     ] {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
