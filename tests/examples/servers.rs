@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 
 use bsv_p2p::session::NonceRegistry;
-use bsv_p2p::wire::{Block, BlockHeader, EncodedFrame, Headers, Message, Services};
+use bsv_p2p::wire::{
+    Addr, Block, BlockHeader, EncodedFrame, Headers, Message, NetworkAddress, Services,
+    TimestampedAddress,
+};
 use bsv_p2p::{Connection, ConnectionConfig, Network};
 use socket2::{Domain, Socket, Type};
 
@@ -86,6 +89,43 @@ pub(crate) fn half_a_block(block: &Block) -> String {
                 let half = &frame.payload()[..(80 + frame.payload().len()) / 2];
                 // The client may have left.
                 let _ = raw.write_all(&[frame.header(), half].concat());
+            }
+        }
+    })
+}
+
+/// A regtest node that calls itself like this, speaks that version, has that height, and tells each client once of these addresses.
+pub(crate) fn node(
+    user_agent: &str,
+    (version, height): (i32, i32),
+    addresses: Vec<SocketAddr>,
+) -> String {
+    node_of(Network::Regtest, user_agent, (version, height), addresses)
+}
+
+/// The same of any network.
+pub(crate) fn node_of(
+    network: Network,
+    user_agent: &str,
+    (version, height): (i32, i32),
+    addresses: Vec<SocketAddr>,
+) -> String {
+    let mut config = ConnectionConfig::new(network);
+    config.session.user_agent = user_agent.to_owned();
+    config.session.protocol_version = version;
+    config.session.start_height = height;
+    serve(move |stream| {
+        let mut client = Connection::accept(stream, &config, &NonceRegistry::default())
+            .expect("a client that shakes hands");
+        while let Ok(message) = client.receive() {
+            if let Message::GetAddr = message {
+                let told = addresses.iter().map(|address| TimestampedAddress {
+                    time: 1_700_000_000,
+                    address: NetworkAddress::new(Services::NETWORK, *address),
+                });
+                let addresses = told.collect();
+                // The client may have left.
+                let _ = client.send(&Addr { addresses }.into());
             }
         }
     })

@@ -42,6 +42,22 @@ fn help_is_on_standard_output_and_names_every_option() {
         ),
         ("decode", &["HEX"]),
         (
+            "crawl",
+            &[
+                "--peer",
+                "--seed",
+                "--dns",
+                "--default-port",
+                "--max-nodes",
+                "--parallel",
+                "--patience",
+                "--pause",
+                "--out",
+                "--timeout",
+                "--json",
+            ],
+        ),
+        (
             "block",
             &[
                 "<HASH>",
@@ -133,6 +149,18 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
         ("decode", &[" "], "[HEX]"),
         ("decode", &["--network", "moon", "00"], "regtest"),
         ("decode", &["--network"], "--network"),
+        ("crawl", &["127.0.0.1"], "127.0.0.1"),
+        (
+            "crawl",
+            &["--network", "regtest"],
+            "regtest has no DNS seeds",
+        ),
+        ("crawl", &["--max-nodes", "0"], "--max-nodes"),
+        ("crawl", &["--parallel", "0"], "--parallel"),
+        ("crawl", &["--parallel", "257"], "257"),
+        ("crawl", &["--patience", "-1"], "-1"),
+        ("crawl", &["--pause", "soon"], "soon"),
+        ("crawl", &["--out", "picture.png"], ".svg or .html"),
         ("block", &[], "<HASH>"),
         ("block", &[HASH], "--out"),
         ("block", &["--out", "FILE", "00"], "64 hexadecimal digits"),
@@ -239,6 +267,29 @@ fn who_closes_the_pipe_has_had_enough() {
         ("listen", &["127.0.0.1:0"]),
         ("listen", &["127.0.0.1:0", "--json"]),
         ("block", &["--help"]),
+        (
+            "crawl",
+            &[
+                "--peer",
+                &regtest,
+                "--network",
+                "regtest",
+                "--patience",
+                "0",
+            ],
+        ),
+        (
+            "crawl",
+            &[
+                "--peer",
+                &regtest,
+                "--network",
+                "regtest",
+                "--patience",
+                "0",
+                "--json",
+            ],
+        ),
     ] {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
@@ -268,6 +319,17 @@ fn output_that_cannot_be_written_is_a_failure() {
         ("monitor", &["--peer", &regtest, "--network", "regtest"]),
         ("monitor", &["--listen", "127.0.0.1:0"]),
         ("listen", &["127.0.0.1:0"]),
+        (
+            "crawl",
+            &[
+                "--peer",
+                &regtest,
+                "--network",
+                "regtest",
+                "--patience",
+                "0",
+            ],
+        ),
     ] {
         let full = std::fs::File::options().write(true).open("/dev/full");
         let child = command(name, arguments).stdout(full.unwrap()).spawn();
