@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::discovery::ResolveError;
 use crate::memory::MemoryGuard;
 use crate::peers::{Ban, BanReason, StoreError};
 use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo};
@@ -126,6 +127,13 @@ pub enum ControlEvent {
     },
     /// The system has no file descriptors left for peers that dial us. They wait.
     OutOfDescriptors,
+    /// No seed has given an address. They are asked again.
+    DiscoveryFailed {
+        /// What became of each.
+        failures: Vec<SeedFailure>,
+        /// After which pause they are asked again.
+        retry_after: Duration,
+    },
     /// The store of peers could not do what it was asked for; the manager goes on with what it has in memory.
     StoreFailed {
         /// What the store said.
@@ -225,6 +233,7 @@ impl ControlEvent {
             ControlEvent::ListenerStarted { .. } => "ListenerStarted",
             ControlEvent::ListenerBindFailed { .. } => "ListenerBindFailed",
             ControlEvent::OutOfDescriptors => "OutOfDescriptors",
+            ControlEvent::DiscoveryFailed { .. } => "DiscoveryFailed",
             ControlEvent::StoreFailed { .. } => "StoreFailed",
             ControlEvent::PayloadPassedOver { .. } => "PayloadPassedOver",
             ControlEvent::Lagged { .. } => "Lagged",
@@ -265,6 +274,7 @@ impl ControlEvent {
             | ControlEvent::ListenerStarted { .. }
             | ControlEvent::ListenerBindFailed { .. }
             | ControlEvent::OutOfDescriptors
+            | ControlEvent::DiscoveryFailed { .. }
             | ControlEvent::StoreFailed { .. }
             | ControlEvent::Lagged { .. }
             | ControlEvent::SubscriptionEnded { .. } => None,
@@ -347,6 +357,16 @@ impl fmt::Display for ControlEvent {
             ControlEvent::OutOfDescriptors => {
                 f.write_str("no file descriptors are left for peers that dial us")
             }
+            ControlEvent::DiscoveryFailed {
+                failures,
+                retry_after,
+            } => {
+                f.write_str("no seed has given an address")?;
+                for failure in failures {
+                    write!(f, "; {failure}")?;
+                }
+                write!(f, "; trying again in {retry_after:?}")
+            }
             ControlEvent::StoreFailed { error } => write!(f, "the store of peers: {error}"),
             ControlEvent::PayloadPassedOver {
                 address,
@@ -371,6 +391,21 @@ impl fmt::Display for ControlEvent {
                 reason,
             } => write!(f, "the subscription {subscription} has ended: {reason}"),
         }
+    }
+}
+
+/// What became of a seed that gave no address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeedFailure {
+    /// The seed's name.
+    pub seed: String,
+    /// What went wrong; it names the seed as well.
+    pub error: ResolveError,
+}
+
+impl fmt::Display for SeedFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.error)
     }
 }
 

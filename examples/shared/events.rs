@@ -65,6 +65,14 @@ fn object(event: &ControlEvent) -> Value {
             object["reason"] = error.to_string().into();
             object["after"] = retry_after.as_secs_f64().into();
         }
+        ControlEvent::DiscoveryFailed {
+            failures,
+            retry_after,
+        } => {
+            let failures = failures.iter().map(|failure| failure.error.to_string());
+            object["reasons"] = failures.collect::<Vec<_>>().into();
+            object["after"] = retry_after.as_secs_f64().into();
+        }
         ControlEvent::StoreFailed { error } => {
             object["reason"] = error.to_string().into();
         }

@@ -54,6 +54,14 @@ pub enum ResolveError {
         /// The system's own words.
         detail: String,
     },
+    /// A resolver of the program's own has failed in its own way; a panic of it counts.
+    #[error("{name} was not resolved: {detail}")]
+    Other {
+        /// The seed.
+        name: String,
+        /// What went wrong.
+        detail: String,
+    },
     /// Name servers were given, and only the feature `dns` can ask them.
     #[error(
         "name servers can be chosen only with the cargo feature `dns`, without which this program was built"

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use super::DiscoveryConfig;
 use crate::connection::{ConnectionConfig, RestartConfig};
 use crate::network::Network;
 use crate::peers::{BanConfig, InMemoryPeerStore, Subnet};
@@ -53,6 +54,8 @@ pub struct ManagerConfig {
     /// How long a peer is left alone that could not be reached or is not one for us; 1 hour by default. An update holds for all that wait.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub cool_down: Duration,
+    /// How peers become known that the program does not name.
+    pub discovery: DiscoveryConfig,
     /// Whether and how peers are let in.
     pub listener: ListenerConfig,
     /// How bans are made. An update holds for further bans.
@@ -86,6 +89,9 @@ pub struct ListenerConfig {
     /// Where it listens; `0.0.0.0` and the network's port by default (`None`), and a port of 0 for one that the system chooses. `[::]`
     /// listens for IPv4 as well. An update moves it; connections stay.
     pub address: Option<SocketAddr>,
+    /// Where others can dial us, to be told to peers; nothing by default. A name server or a router may lead from there to the listener. It is
+    /// told to each peer after the handshake, and to all every 8 hours. An update tells all at once.
+    pub announce: Option<SocketAddr>,
     /// How long until a failed bind is tried again; 10 s by default. An update tries at once.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub bind_retry: Duration,
@@ -112,6 +118,7 @@ impl Default for ListenerConfig {
         Self {
             enabled: false,
             address: None,
+            announce: None,
             bind_retry: Duration::from_secs(10),
             max_handshakes: 64,
             max_handshakes_per_address: 4,
@@ -137,6 +144,7 @@ impl ManagerConfig {
             allow_private: None,
             restarts: RestartConfig::default(),
             cool_down: Duration::from_secs(3600),
+            discovery: DiscoveryConfig::default(),
             listener: ListenerConfig::default(),
             bans: BanConfig::default(),
             whitelist: Vec::new(),
@@ -182,6 +190,7 @@ impl ManagerConfig {
         let check = ConfigError::unless;
         self.connection.validate()?;
         self.restarts.validate()?;
+        self.discovery.validate()?;
         let one = "at least 1 is needed";
         check(
             self.max_connections > 0,
@@ -218,6 +227,8 @@ impl ManagerConfig {
             ("bans.automatic_duration", self.bans.automatic_duration),
             ("save_interval", self.save_interval),
             ("shutdown_timeout", self.shutdown_timeout),
+            ("discovery.interval", self.discovery.interval),
+            ("discovery.timeout", self.discovery.timeout),
             ("listener.bind_retry", self.listener.bind_retry),
             (
                 "listener.handshake_timeout",
@@ -240,6 +251,14 @@ impl ManagerConfig {
             ("listener.max_per_address", self.listener.max_per_address),
         ] {
             check(value > 0, field, &value, one)?;
+        }
+        if let Some(address) = self.listener.announce {
+            check(
+                address.port() != 0 && !address.ip().is_unspecified(),
+                "listener.announce",
+                &address,
+                "an address and a port that peers can dial are needed",
+            )?;
         }
         Ok(())
     }

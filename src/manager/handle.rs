@@ -17,6 +17,7 @@ use super::shared::Shared;
 use super::store_thread::StoreThread;
 use super::supervisor::{Beginning, Supervisor};
 use crate::connection::{Announcer, random_number};
+use crate::discovery::SeedResolver;
 use crate::error::Error;
 use crate::event::ControlEvent;
 use crate::peers::{InMemoryPeerStore, PeerStore, StoreError};
@@ -31,7 +32,7 @@ const STORE_FAILURES: usize = 16;
 /// thread at most, which never waits for anybody: some milliseconds.
 ///
 /// **Threads**: one supervisor, one for each connection (and one more while its peer does not read as fast as it is sent to), one
-/// listener if there is one, one for the store if there is one. All of them have ended when [`Manager::shutdown`] returns or the manager
+/// listener if there is one, one for the store if there is one, one while seeds are asked. All of them have ended when [`Manager::shutdown`] returns or the manager
 /// is dropped.
 ///
 /// ```
@@ -117,6 +118,18 @@ impl Manager {
             troubles: Mutex::new(troubles),
             running: Running::default(),
         })
+    }
+
+    /// Has the names of seeds resolved by this from now on, instead of by what `discovery` of the configuration says.
+    ///
+    /// It is called from a thread of its own, with one seed after the other.
+    #[must_use]
+    pub fn resolving_with(mut self, resolver: Arc<dyn SeedResolver>) -> Self {
+        // Nobody else has it before the start.
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.resolver = Some(resolver);
+        }
+        self
     }
 
     /// Starts it: peers that the store knows are dialled, and others as they become known, until there are as many connections as wanted.

@@ -10,6 +10,7 @@ mod changes;
 mod clock;
 mod config;
 mod connected;
+mod discovery_config;
 mod handle;
 mod listener;
 mod metrics;
@@ -25,6 +26,7 @@ mod supervisor;
 mod watching;
 
 pub use config::{ListenerConfig, ManagerConfig};
+pub use discovery_config::DiscoveryConfig;
 pub use handle::Manager;
 pub use metrics::Metrics;
 pub use reaching::Broadcast;

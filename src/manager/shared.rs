@@ -10,6 +10,7 @@ use super::ManagerConfig;
 use super::connected::Connected;
 use super::metrics::Counters;
 use crate::connection::{ConnectionSlots, EventBus, PeerConnectionHandle};
+use crate::discovery::SeedResolver;
 use crate::error::Error;
 use crate::log_level::LogLevel;
 use crate::memory::PayloadMemory;
@@ -22,6 +23,8 @@ pub(super) type CurrentConfig = Arc<RwLock<Arc<ManagerConfig>>>;
 /// What the manager's threads and the program's share. No lock in here is held while anything is waited for.
 pub(super) struct Shared {
     pub(super) config: CurrentConfig,
+    /// What the program resolves the names of seeds with, if it does so itself.
+    pub(super) resolver: Option<Arc<dyn SeedResolver>>,
     pub(super) bus: EventBus,
     pub(super) nonces: NonceRegistry,
     pub(super) memory: PayloadMemory,
@@ -38,6 +41,7 @@ impl Shared {
         let mut bans = BanList::new(config.bans.clone());
         bans.set_whitelist(config.whitelist.iter().copied());
         Self {
+            resolver: None,
             bus: EventBus::new(),
             nonces: NonceRegistry::default(),
             memory: PayloadMemory::new(config.max_payload_memory),

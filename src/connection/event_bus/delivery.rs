@@ -218,6 +218,7 @@ fn may_be_dropped(event: &Event) -> bool {
                     | ControlEvent::InboundConnectionRejected { .. }
                     | ControlEvent::ListenerStarted { .. }
                     | ControlEvent::ListenerBindFailed { .. }
+                    | ControlEvent::DiscoveryFailed { .. }
                     | ControlEvent::OutOfDescriptors
                     | ControlEvent::StoreFailed { .. }
                     | ControlEvent::PayloadPassedOver { .. }

@@ -95,7 +95,15 @@ impl Plan {
         drop(bans);
         self.bans_differ |= !displaced.is_empty();
         self.save_at = self.save_at.min(now.after(config.save_interval));
+        let (before, discovery) = (&self.config.discovery, &config.discovery);
+        if before.seeds != discovery.seeds || before.addresses != discovery.addresses {
+            self.seed_again(now);
+        }
+        let announces = self.config.listener.announce != config.listener.announce;
         self.config = config;
+        if announces {
+            self.announce_to_all(now);
+        }
         self.look_again(now);
     }
 }

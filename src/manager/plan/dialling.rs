@@ -1,12 +1,15 @@
 //! Whom to dial, and when.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::{Action, Attachment, Link, LinkState, Plan};
 use crate::manager::clock::Now;
-use crate::peers::{AddressKind, Peer, PeerStatus, PeerStatusKind, group, is_routable};
+use crate::peers::{
+    AddressKind, Peer, PeerSource, PeerStatus, PeerStatusKind, Subnet, group, is_routable,
+};
 use crate::session::{Direction, DisconnectReason};
 
 /// How many peers may be dialled at once after a while without dialling …
@@ -123,7 +126,7 @@ impl Plan {
             let (chosen, later) = self.look(now);
             let Some(peer_id) = chosen else {
                 self.look_at = later;
-                return;
+                return self.starve(now);
             };
             self.pace.try_take(now.instant);
             self.dial(peer_id, false, now);
@@ -156,19 +159,34 @@ impl Plan {
     /// The best candidate; or when the next peer may be one.
     fn look(&mut self, now: Now) -> (Option<Uuid>, Option<Instant>) {
         self.renew_statuses(now);
-        let (mut valid, mut others, mut later) = (Vec::new(), Vec::new(), None);
+        let (mut valid, mut others, mut later) = (Vec::new(), BTreeMap::new(), None);
         for peer in self.table.all() {
             match self.judge(peer, now) {
                 Candidate::Now if peer.status == PeerStatus::Valid => valid.push(peer.id),
-                Candidate::Now => others.push(peer.id),
+                Candidate::Now => {
+                    let told_by: &mut Vec<Uuid> = others.entry(source_of(peer)).or_default();
+                    told_by.push(peer.id);
+                }
                 Candidate::Later(at) => later = earlier(later, at),
                 Candidate::No => {}
             }
         }
-        // Those that were connected to before come first; among equals chance decides, which no stranger can foresee.
-        let best = if valid.is_empty() { others } else { valid };
-        let chosen = (self.random)().checked_rem(best.len() as u64);
-        (chosen.map(|at| best[at as usize]), later)
+        // Those that were connected to before come first; among equals chance decides, which no stranger can foresee. Of the others it first
+        // chooses who told of them: who tells of many gets no more tries than who tells of one.
+        if valid.is_empty() {
+            let source = self.choose(others.len());
+            valid = source
+                .and_then(|at| others.into_values().nth(at))
+                .unwrap_or_default();
+        }
+        let chosen = self.choose(valid.len());
+        (chosen.map(|at| valid[at]), later)
+    }
+
+    /// One of so many, by chance.
+    pub(super) fn choose(&mut self, count: usize) -> Option<usize> {
+        let chosen = (self.random)().checked_rem(count as u64);
+        chosen.map(|at| at as usize)
     }
 
     fn judge(&self, peer: &Peer, now: Now) -> Candidate {
@@ -292,11 +310,19 @@ impl Plan {
 }
 
 /// Whether an address leads to this machine or into a network of one's own.
-pub(super) fn is_near(address: std::net::IpAddr) -> bool {
+pub(in crate::manager) fn is_near(address: std::net::IpAddr) -> bool {
     matches!(
         AddressKind::of(address),
         AddressKind::Loopback | AddressKind::Private
     )
+}
+
+/// Who told of a peer, by its group of addresses; `None` for whomever nobody tells what to say.
+fn source_of(peer: &Peer) -> Option<Subnet> {
+    match peer.source {
+        PeerSource::Peer(source) => Some(group(source)),
+        PeerSource::Program | PeerSource::Seed | PeerSource::Inbound => None,
+    }
 }
 
 fn earlier(one: Option<Instant>, other: Instant) -> Option<Instant> {

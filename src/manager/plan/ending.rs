@@ -22,6 +22,9 @@ impl Plan {
         let Some(link) = self.links.remove(peer_id) else {
             return;
         };
+        if link.is_connected() {
+            self.note_seen(peer_id, now);
+        }
         let banned = reason.is_ban() && self.ban_peer(peer_id, &link, reason, now);
         if link.direction == Direction::Inbound {
             return;

@@ -3,6 +3,7 @@
 //! Whatever happens is told to the [`Plan`], with the time; what is to be done about it is taken from [`Plan::poll_action`]. The
 //! supervisor's thread does nothing but carry that out.
 
+mod addresses;
 mod admission;
 mod attachment;
 mod banning;
@@ -10,6 +11,7 @@ mod commands;
 mod dialling;
 mod ending;
 mod links;
+mod seeding;
 #[cfg(test)]
 mod tests;
 
@@ -21,17 +23,21 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 use uuid::Uuid;
 
+use self::addresses::Gossip;
 pub(super) use self::admission::Admission;
 pub(super) use self::attachment::Attachment;
 pub(super) use self::commands::NotDialled;
+pub(super) use self::dialling::is_near;
 use self::dialling::{DialPace, NO_ROOM_PAUSE};
 use self::links::{Link, LinkState, Links};
+use self::seeding::Seeding;
 use super::ManagerConfig;
 use super::changes::Changes;
 use super::clock::Now;
 use crate::event::ControlEvent;
 use crate::peers::{BanList, Peer, PeerSource, PeerVersion, Table, UserAgent};
 use crate::session::{DisconnectReason, PeerInfo};
+use crate::wire::TimestampedAddress;
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +54,15 @@ pub(super) enum Action {
     Close {
         peer_id: Uuid,
         reason: DisconnectReason,
+    },
+    /// Ask these seeds for addresses, all of them, and tell what comes of it.
+    AskSeeds { seeds: Vec<String> },
+    /// Ask a peer for addresses.
+    AskForAddresses { peer_id: Uuid },
+    /// Tell a peer of others.
+    SendAddresses {
+        peer_id: Uuid,
+        addresses: Vec<TimestampedAddress>,
     },
     /// Tell the subscribers.
     Tell(Box<ControlEvent>),
@@ -76,6 +91,8 @@ pub(super) struct Plan {
     look_at: Option<Instant>,
     /// When the store is saved next.
     save_at: Instant,
+    seeding: Seeding,
+    gossip: Gossip,
     random: Random,
     actions: VecDeque<Action>,
     changes: Changes,
@@ -123,6 +140,8 @@ impl Plan {
             pace: DialPace::new(now.instant),
             look_at: Some(now.instant),
             save_at,
+            seeding: Seeding::new(now),
+            gossip: Gossip::new(now),
             random,
             actions: VecDeque::new(),
             changes,
@@ -175,7 +194,10 @@ impl Plan {
             .look_at
             .filter(|_| self.wanted() > 0 || self.fixed.is_some());
         let look = look.map(|at| at.max(self.pace.next()));
-        waiting.chain(look).fold(self.save_at, Instant::min)
+        let others = [look, self.seeding_due(), self.announcement_due()];
+        waiting
+            .chain(others.into_iter().flatten())
+            .fold(self.save_at, Instant::min)
     }
 
     /// Does what is due, and what has become possible. To be called after everything else that the plan is told.
@@ -187,6 +209,8 @@ impl Plan {
             self.save_at = now.after(self.config.save_interval);
             self.save();
         }
+        self.announce(now);
+        self.seed(now);
         self.begin_due(now);
         self.fill(now);
     }
@@ -197,6 +221,7 @@ impl Plan {
             return;
         };
         link.state = LinkState::Connected(now.instant);
+        let direction = link.direction;
         let version = PeerVersion {
             protocol_version: info.version,
             user_agent: UserAgent::new(info.user_agent.as_bytes()),
@@ -206,18 +231,27 @@ impl Plan {
         self.change(peer_id, |peer| {
             let _ = peer.record_connected(info.services.0, version, now.wall);
         });
+        self.feed();
+        self.introduce(peer_id, direction, now);
     }
 
     /// A connection has ended, and waits for its next life.
-    pub(super) fn on_waiting(&mut self, peer_id: Uuid, due: Instant) {
+    pub(super) fn on_waiting(&mut self, peer_id: Uuid, due: Instant, now: Now) {
         let Some(link) = self.links.get_mut(peer_id) else {
             return;
         };
-        let failed = !link.is_connected();
+        let was_connected = link.is_connected();
         link.state = LinkState::Waiting(due);
-        if failed {
+        if was_connected {
+            self.note_seen(peer_id, now);
+        } else {
             self.change(peer_id, Peer::record_failure);
         }
+    }
+
+    /// A peer was there until now.
+    fn note_seen(&mut self, peer_id: Uuid, now: Now) {
+        self.change(peer_id, |peer| peer.record_heard(0, now.wall, now.wall));
     }
 
     /// There was no thread, or no room, for a life that was due.

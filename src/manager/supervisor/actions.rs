@@ -13,6 +13,7 @@ use crate::manager::clock::Now;
 use crate::manager::metrics::count;
 use crate::manager::plan::{Action, Attachment};
 use crate::session::{Direction, DisconnectReason};
+use crate::wire::{Addr, Message};
 
 impl Supervisor {
     /// Does what is to be done, until nothing is.
@@ -26,6 +27,11 @@ impl Supervisor {
                 } => self.dial(peer_id, address, attachment),
                 Action::Restart { peer_id } => self.restart(peer_id),
                 Action::Close { peer_id, reason } => self.close(peer_id, reason),
+                Action::AskSeeds { seeds } => self.ask_seeds(seeds),
+                Action::AskForAddresses { peer_id } => self.hand(peer_id, &Message::GetAddr),
+                Action::SendAddresses { peer_id, addresses } => {
+                    self.hand(peer_id, &Addr { addresses }.into());
+                }
                 Action::Tell(event) => self.tell(*event),
             }
         }
@@ -48,6 +54,13 @@ impl Supervisor {
         self.announcer.tell(event);
     }
 
+    /// Sends something without which the peer can do: not if it has gone meanwhile, or does not read.
+    fn hand(&self, peer_id: Uuid, message: &Message) {
+        if let Some(handle) = self.shared.connections.get(peer_id) {
+            let _ = handle.try_send(message);
+        }
+    }
+
     /// What a connection is spawned with, apart from its place.
     pub(super) fn setup(&self, peer_id: Uuid, config: ConnectionConfig) -> PeerConnectionSetup {
         PeerConnectionSetup {
@@ -64,12 +77,13 @@ impl Supervisor {
     /// Who hears how a connection fares.
     pub(super) fn keeper(
         &self,
-        peer_id: Uuid,
+        peer: (Uuid, SocketAddr),
         direction: Direction,
         attachment: Attachment,
     ) -> Box<LifeKeeper> {
         Box::new(LifeKeeper::new(
-            (peer_id, direction, attachment),
+            peer,
+            (direction, attachment),
             &self.shared,
             self.news_sender.clone(),
         ))
@@ -83,7 +97,7 @@ impl Supervisor {
         let config = self.shared.config().connection.clone();
         let mut setup = self.setup(peer_id, config);
         setup.slot = Some(slot);
-        let keeper = self.keeper(peer_id, Direction::Outbound, attachment);
+        let keeper = self.keeper((peer_id, address), Direction::Outbound, attachment);
         let spawn = || PeerConnectionActor::spawn_kept(Origin::Dialled(address), setup, keeper);
         if let Err(error) = self.shared.connections.spawn(spawn) {
             record!(

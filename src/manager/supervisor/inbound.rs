@@ -155,7 +155,11 @@ impl Supervisor {
         let config = config(&self.shared.config());
         let mut setup = self.setup(peer_id, config);
         setup.slot = self.shared.slots.reserve();
-        let keeper = self.keeper(peer_id, Direction::Inbound, Attachment::Candidate);
+        let keeper = self.keeper(
+            (peer_id, address),
+            Direction::Inbound,
+            Attachment::Candidate,
+        );
         if setup.slot.is_none() {
             return self.on_not_spawned(peer_id, address, &"there is no place");
         }
@@ -176,7 +180,11 @@ impl Supervisor {
             ..
         } = newcomer;
         let setup = self.setup(peer_id, config(&self.shared.config()));
-        let keeper = self.keeper(peer_id, Direction::Inbound, Attachment::Candidate);
+        let keeper = self.keeper(
+            (peer_id, address),
+            Direction::Inbound,
+            Attachment::Candidate,
+        );
         match PeerConnectionActor::spawn_kept(Origin::TurnedAway(stream), setup, keeper) {
             Ok(handle) => {
                 count(&self.shared.counters.turned_away);

@@ -1,5 +1,6 @@
 //! The way from the threads of connections to the supervisor's.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,18 +8,29 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use super::heard::Hearing;
 use crate::connection::{Keeper, NextLife, RestartPlan, random_number};
 use crate::manager::connected::Connected;
 use crate::manager::metrics::{Counters, count};
 use crate::manager::plan::Attachment;
 use crate::manager::shared::{CurrentConfig, Shared};
 use crate::session::{Direction, DisconnectReason, PeerInfo};
+use crate::wire::{Addr, Message, TimestampedAddress};
 
 /// How a connection fares.
 pub(super) enum LifeNews {
     Connected {
         peer_id: Uuid,
         info: Box<PeerInfo>,
+    },
+    /// The peer tells of others.
+    Heard {
+        peer_id: Uuid,
+        entries: Vec<TimestampedAddress>,
+    },
+    /// The peer asks for addresses.
+    AskedForAddresses {
+        peer_id: Uuid,
     },
     Waiting {
         due: Instant,
@@ -32,11 +44,13 @@ pub(super) enum LifeNews {
 
 /// Keeps one connection: decides by its own plan whether it is opened again, and tells the supervisor.
 ///
-/// The channel has no bound of its own, so that no connection ever waits for the supervisor; there are at most two pieces of news of
-/// each connection in it.
+/// The channel has no bound of its own, so that no connection ever waits for the supervisor; there are at most two pieces of news in it of how
+/// each connection fares, and no more entries of what its peer tells than that may tell.
 pub(super) struct LifeKeeper {
     peer_id: Uuid,
+    address: IpAddr,
     attachment: Attachment,
+    hearing: Mutex<Hearing>,
     plan: Mutex<RestartPlan>,
     config: CurrentConfig,
     connected: Arc<Connected>,
@@ -46,14 +60,17 @@ pub(super) struct LifeKeeper {
 
 impl LifeKeeper {
     pub(super) fn new(
-        (peer_id, direction, attachment): (Uuid, Direction, Attachment),
+        (peer_id, address): (Uuid, SocketAddr),
+        (direction, attachment): (Direction, Attachment),
         shared: &Shared,
         news: Sender<LifeNews>,
     ) -> Self {
         let restarts = attachment.restarts(&shared.config());
         Self {
             peer_id,
+            address: address.ip().to_canonical(),
             attachment,
+            hearing: Mutex::new(Hearing::new(direction, Instant::now())),
             plan: Mutex::new(RestartPlan::new(direction, restarts)),
             config: shared.config.clone(),
             connected: shared.connected.clone(),
@@ -63,15 +80,46 @@ impl LifeKeeper {
     }
 }
 
+impl LifeKeeper {
+    fn on_getaddr(&self) {
+        if self.hearing.lock().on_question() {
+            let peer_id = self.peer_id;
+            let _ = self.news.send(LifeNews::AskedForAddresses { peer_id });
+        }
+    }
+
+    fn on_addr(&self, addr: &Addr) {
+        let config = self.config.read().clone();
+        let mut hearing = self.hearing.lock();
+        let entries = hearing.on_addresses(&addr.addresses, self.address, &config, Instant::now());
+        if !entries.is_empty() {
+            let _ = self.news.send(LifeNews::Heard {
+                peer_id: self.peer_id,
+                entries: entries.to_vec(),
+            });
+        }
+    }
+}
+
 // Once the supervisor has gone nobody wants to know any more; a next life is dropped then, which ends its connection.
 impl Keeper for LifeKeeper {
     fn on_connected(&self, info: &PeerInfo) {
         count(&self.counters.handshakes);
         self.connected.add();
+        let asked = self.config.read().discovery.ask_peers;
+        self.hearing.lock().begin(asked, Instant::now());
         let _ = self.news.send(LifeNews::Connected {
             peer_id: self.peer_id,
             info: Box::new(info.clone()),
         });
+    }
+
+    fn on_message(&self, message: &Message) {
+        match message {
+            Message::GetAddr => self.on_getaddr(),
+            Message::Addr(addr) => self.on_addr(addr),
+            _ => {}
+        }
     }
 
     fn pause_before_next(

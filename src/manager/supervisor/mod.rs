@@ -2,8 +2,10 @@
 
 mod actions;
 mod calls;
+mod heard;
 mod inbound;
 mod keeper;
+mod seeds;
 mod stopping;
 
 use std::collections::HashMap;
@@ -18,6 +20,7 @@ pub(super) use self::calls::Caller;
 use self::calls::{Calls, calls};
 use self::inbound::Newcomer;
 use self::keeper::LifeNews;
+use self::seeds::SeedRound;
 use super::ManagerConfig;
 use super::clock::Now;
 use super::listener::{Listener, ListenerNews};
@@ -53,6 +56,8 @@ pub(super) struct Supervisor {
     newcomer: Option<Newcomer>,
     /// Where peers can dial us, while they can.
     pub(super) listening: Option<SocketAddr>,
+    /// There while seeds are being asked.
+    seeds: Option<SeedRound>,
     store: Option<StoreThread>,
     store_failures: Receiver<StoreError>,
     store_at: Instant,
@@ -97,6 +102,7 @@ impl Supervisor {
             accepted: None,
             newcomer: None,
             listening: None,
+            seeds: None,
             store: beginning.store,
             store_failures: beginning.store_failures,
             store_at: Instant::now(),
@@ -139,6 +145,7 @@ impl Supervisor {
     /// Waits until something happens or is due, and takes it in.
     fn wait(&mut self, now: Now) {
         let wait = self.next_deadline().saturating_duration_since(now.instant);
+        let seed_news = self.seed_news();
         let nobody = never();
         let accepted = match (&self.newcomer, &self.accepted) {
             (None, Some(accepted)) => accepted,
@@ -158,6 +165,7 @@ impl Supervisor {
                 // The program has let go of the manager without a word.
                 Err(_) => self.stop_by = Some(now.instant),
             },
+            recv(seed_news) -> news => self.on_seed_news(news.ok()),
             recv(self.store_failures) -> failure => match failure {
                 Ok(error) => self.on_store_failure(error),
                 Err(_) => self.store_failures = never(),
@@ -181,9 +189,13 @@ impl Supervisor {
             LifeNews::Connected { peer_id, info } => {
                 self.plan.on_connected(peer_id, &info, now);
             }
+            LifeNews::Heard { peer_id, entries } => self.plan.on_heard(peer_id, &entries, now),
+            LifeNews::AskedForAddresses { peer_id } => {
+                self.plan.on_asked_for_addresses(peer_id, now);
+            }
             LifeNews::Waiting { due, next } => {
                 let peer_id = next.peer_id();
-                self.plan.on_waiting(peer_id, due);
+                self.plan.on_waiting(peer_id, due, now);
                 self.waiting.insert(peer_id, next);
             }
             LifeNews::Over { peer_id, reason } => {

@@ -18,6 +18,9 @@ impl Supervisor {
         if let Some(listener) = self.listener.take() {
             listener.stop();
         }
+        if let Some(round) = &self.seeds {
+            round.stop();
+        }
         self.newcomer = None;
         self.plan.stop();
         let connections = self.shared.connections.all();
@@ -37,6 +40,11 @@ impl Supervisor {
         }
         let turned_away: Vec<_> = self.turned_away.drain().map(|(_, handle)| handle).collect();
         ends &= turned_away.iter().all(|handle| handle.join_until(deadline));
+        if let Some(round) = self.seeds.take()
+            && !round.join_until(deadline)
+        {
+            self.end.left.push("the resolver of seeds");
+        }
         if !ends {
             self.end.left.push("connections");
             // Whoever lets go of them waits for them, and the program waits no longer.

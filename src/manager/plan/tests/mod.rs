@@ -1,8 +1,10 @@
 //! The plan under a clock of its own.
 
+mod addresses;
 mod admission;
 mod bans;
 mod dialling;
+mod seeding;
 mod simulation;
 mod updates;
 mod world;
@@ -44,8 +46,12 @@ fn random(mut state: u64) -> Random {
     })
 }
 
+/// One that asks nobody for addresses.
 fn config() -> ManagerConfig {
-    ManagerConfig::new(Network::Mainnet)
+    let mut config = ManagerConfig::new(Network::Mainnet);
+    config.discovery.seeds = Some(Vec::new());
+    config.discovery.ask_peers = false;
+    config
 }
 
 fn plan_of(config: ManagerConfig, known: Vec<Peer>, now: Now) -> Plan {

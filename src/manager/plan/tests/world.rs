@@ -266,7 +266,10 @@ impl World {
                 .on_end(reason, life.connected_at.take(), self.now.instant, random);
         self.banned += usize::from(verdict == Verdict::Ban);
         match verdict.pause() {
-            Some(pause) => self.plan.on_waiting(peer_id, self.now.instant + pause),
+            Some(pause) => {
+                let due = self.now.instant + pause;
+                self.plan.on_waiting(peer_id, due, self.now)
+            }
             None => {
                 self.lives.remove(&peer_id);
                 self.plan.on_over(peer_id, reason, self.now);
@@ -304,7 +307,10 @@ impl World {
                     self.lives.remove(&peer_id);
                     self.plan.on_over(peer_id, &reason, self.now);
                 }
-                Action::Tell(_) => {}
+                Action::AskSeeds { .. }
+                | Action::AskForAddresses { .. }
+                | Action::SendAddresses { .. }
+                | Action::Tell(_) => {}
             }
         }
     }

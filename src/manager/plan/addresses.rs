@@ -1,0 +1,359 @@
+//! What peers tell of others, and what they are told.
+//!
+//! Source: Bitcoin SV node 1.2.2, `src/net/net_processing.cpp` (`ProcessAddrMessage`, `ProcessGetAddrMessage`) and `src/addrman.cpp`.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use uuid::Uuid;
+
+use super::dialling::is_near;
+use super::{Action, Plan};
+use crate::manager::clock::Now;
+use crate::peers::{Peer, PeerSource, PeerStatus, PeerStatusKind, group, is_routable};
+use crate::session::Direction;
+use crate::wire::{MAX_ADDRESSES, NetworkAddress, Services, TimestampedAddress};
+
+/// One part in so many of all peers that may be known is what one group of addresses may have told of, so that nobody fills the table.
+const SHARE_OF_A_SOURCE: usize = 8;
+/// So many ports of one address are remembered because somebody told of them.
+const PORTS_OF_AN_ADDRESS: usize = 4;
+
+/// Earlier times are none, and times in the future are wrong …
+const EARLIEST: u64 = 100_000_000;
+/// … but for clocks that go wrong a little.
+const AHEAD: Duration = Duration::from_secs(600);
+/// For how old an entry is taken whose time means nothing.
+const UNKNOWN_AGE: Duration = Duration::from_secs(5 * 24 * 3600);
+/// By how much older everything is taken for that a peer says of another.
+const HEARSAY: Duration = Duration::from_secs(2 * 3600);
+
+/// How many percent of those that are known one is told who asks.
+const SAMPLE_PERCENT: usize = 23;
+/// How long all who ask are told the same, so that nobody learns more by asking again.
+const SAMPLE_LASTS: Duration = Duration::from_secs(24 * 3600);
+
+/// An `addr` of more entries is an answer, and nothing that is passed on …
+const MAX_PASSED_ON: usize = 10;
+/// … and neither is what is older than this.
+const NEWS: Duration = Duration::from_secs(600);
+/// To how many peers news is passed on.
+const PASSED_ON_TO: usize = 2;
+/// How many addresses are remembered as passed on.
+const MAX_REMEMBERED: usize = 1000;
+
+/// How often our own address is told.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(8 * 3600);
+
+/// What is remembered of what was told.
+#[derive(Debug)]
+pub(super) struct Gossip {
+    sample: Vec<TimestampedAddress>,
+    /// When the sample was taken, and from how many.
+    sampled: Option<(Instant, usize)>,
+    /// What was passed on, and when: nothing goes in circles.
+    passed_on: HashMap<SocketAddr, Instant>,
+    /// When all are told our own address again.
+    announce_at: Instant,
+}
+
+impl Gossip {
+    pub(super) fn new(now: Now) -> Self {
+        Self {
+            sample: Vec::new(),
+            sampled: None,
+            passed_on: HashMap::new(),
+            announce_at: now.after(ANNOUNCE_EVERY),
+        }
+    }
+}
+
+impl Plan {
+    /// A peer tells of others, and has not told more than it may.
+    pub(in crate::manager) fn on_heard(
+        &mut self,
+        peer_id: Uuid,
+        entries: &[TimestampedAddress],
+        now: Now,
+    ) {
+        let Some(source) = self.links.get(peer_id).map(|link| link.address.ip()) else {
+            return;
+        };
+        if self.fixed.is_some() || self.stopping {
+            return;
+        }
+        self.forget_terrible_of(source, now);
+        let mut places = self.places_for(source);
+        let mut ports: HashMap<IpAddr, usize> = HashMap::new();
+        for entry in entries {
+            ports.insert(entry.address.ip.to_canonical(), 0);
+        }
+        for peer in self.table.all() {
+            if let Some(count) = ports.get_mut(&peer.ip_address) {
+                *count += 1;
+            }
+        }
+        for entry in entries {
+            let address = entry.address.socket_address();
+            let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+            let services = entry.address.services;
+            let seen = seen(entry.time, now.wall);
+            if !self.may_be_told(address) || !services.contains(self.required_services()) {
+                continue;
+            }
+            if let Some(known) = self.table.find(address) {
+                let peer_id = known.id;
+                self.change(peer_id, |peer| {
+                    peer.record_heard(services.0, seen, now.wall);
+                });
+                continue;
+            }
+            let ports = ports.entry(address.ip()).or_default();
+            let is_crowded = *ports >= PORTS_OF_AN_ADDRESS && !self.is_near_peer(address.ip());
+            if places == 0 || is_crowded {
+                continue;
+            }
+            let mut peer = Peer::new(address, PeerSource::Peer(source), seen);
+            peer.services = services.0;
+            peer.status_timestamp = now.wall;
+            if !peer.is_terrible(now.wall) && self.remember(peer, now) {
+                places -= 1;
+                *ports += 1;
+            }
+        }
+        self.pass_on(peer_id, entries, now);
+    }
+
+    /// Makes a peer known that somebody tells of. Returns whether there was a place for it.
+    pub(super) fn remember(&mut self, peer: Peer, now: Now) -> bool {
+        let Ok(forgotten) = self.table.create(peer.clone(), now.wall) else {
+            return false;
+        };
+        if let Some(forgotten) = forgotten {
+            self.forget(forgotten.id);
+        }
+        self.changes.keep(peer);
+        self.look_again(now);
+        true
+    }
+
+    /// Whether an address may be dialled, or told of, because others tell of it.
+    pub(super) fn may_be_told(&self, address: SocketAddr) -> bool {
+        address.port() != 0
+            && Some(address) != self.config.listener.announce
+            && (is_routable(address.ip()) || self.is_near_peer(address.ip()))
+    }
+
+    fn required_services(&self) -> Services {
+        self.config.connection.session.required_services
+    }
+
+    fn is_near_peer(&self, address: IpAddr) -> bool {
+        self.config.allows_private() && is_near(address)
+    }
+
+    /// How many more peers may become known through those with such an address.
+    fn places_for(&self, source: IpAddr) -> usize {
+        let share = (self.config.max_known_peers / SHARE_OF_A_SOURCE).max(1);
+        let source = group(source);
+        let told = self.table.all().filter(|peer| is_of(peer, source));
+        share.saturating_sub(told.count())
+    }
+
+    /// Forgets those that such a source told of and that are worth nothing, so that it may tell of others.
+    fn forget_terrible_of(&mut self, source: IpAddr, now: Now) {
+        let source = group(source);
+        let terrible = self
+            .table
+            .all()
+            .filter(|peer| is_of(peer, source) && peer.is_terrible(now.wall))
+            .filter(|peer| self.links.get(peer.id).is_none())
+            .map(|peer| peer.id);
+        for peer_id in terrible.collect::<Vec<_>>() {
+            self.table.remove(peer_id);
+            self.forget(peer_id);
+        }
+    }
+
+    /// A peer that has dialled us asks for addresses, for the first time.
+    pub(in crate::manager) fn on_asked_for_addresses(&mut self, peer_id: Uuid, now: Now) {
+        self.take_sample(now);
+        if !self.gossip.sample.is_empty() && self.links.get(peer_id).is_some() {
+            let addresses = self.gossip.sample.clone();
+            self.actions
+                .push_back(Action::SendAddresses { peer_id, addresses });
+        }
+    }
+
+    /// Sees to it that there is a sample: a new one after a day, or when twice as many are known as when it was taken.
+    fn take_sample(&mut self, now: Now) {
+        let mut known: Vec<TimestampedAddress> = self
+            .table
+            .all()
+            .filter(|peer| self.is_told(peer, now))
+            .map(|peer| self.entry(peer, now))
+            .collect();
+        let is_good = self.gossip.sampled.is_some_and(|(at, of)| {
+            now.instant.saturating_duration_since(at) < SAMPLE_LASTS && known.len() < 2 * of
+        });
+        if is_good {
+            return;
+        }
+        self.gossip.sampled = Some((now.instant, known.len()));
+        let wanted = (known.len() * SAMPLE_PERCENT).div_ceil(100);
+        let wanted = wanted.min(MAX_ADDRESSES);
+        for place in 0..wanted {
+            let chosen = self.choose(known.len() - place).unwrap_or_default();
+            known.swap(place, place + chosen);
+        }
+        known.truncate(wanted);
+        self.gossip.sample = known;
+    }
+
+    /// Whether others are told of a peer: not of one that only the program knows, or that only has dialled us.
+    fn is_told(&self, peer: &Peer, now: Now) -> bool {
+        let is_connected = self.is_connected(peer.id);
+        let is_well = match peer.status.kind() {
+            PeerStatusKind::Valid | PeerStatusKind::Unknown => true,
+            PeerStatusKind::Inaccessible | PeerStatusKind::Banned => false,
+        };
+        is_well
+            && matches!(peer.source, PeerSource::Seed | PeerSource::Peer(_))
+            && (is_connected || !peer.is_terrible(now.wall))
+            && self.may_be_told(peer.socket_address())
+    }
+
+    fn is_connected(&self, peer_id: Uuid) -> bool {
+        self.links
+            .get(peer_id)
+            .is_some_and(|link| link.is_connected())
+    }
+
+    fn entry(&self, peer: &Peer, now: Now) -> TimestampedAddress {
+        let seen = if self.is_connected(peer.id) {
+            now.wall
+        } else {
+            peer.last_seen
+        };
+        TimestampedAddress {
+            time: unix_seconds(seen),
+            address: NetworkAddress::new(Services(peer.services), peer.socket_address()),
+        }
+    }
+
+    /// Passes news on to peers that have dialled us: of those that we have dialled, a node takes only their own address.
+    fn pass_on(&mut self, from: Uuid, entries: &[TimestampedAddress], now: Now) {
+        if entries.len() > MAX_PASSED_ON {
+            return;
+        }
+        let passed_on = &mut self.gossip.passed_on;
+        passed_on.retain(|_, at| now.instant.saturating_duration_since(*at) < NEWS);
+        for entry in entries {
+            let address = entry.address.socket_address();
+            let age = now.wall.duration_since(time(entry.time));
+            if age.is_ok_and(|age| age > NEWS)
+                || time(entry.time) > now.wall + AHEAD
+                || !self.may_be_told(address)
+                || self.gossip.passed_on.contains_key(&address)
+                || self.gossip.passed_on.len() >= MAX_REMEMBERED
+            {
+                continue;
+            }
+            self.gossip.passed_on.insert(address, now.instant);
+            let mut others: Vec<Uuid> = self
+                .links
+                .inbound()
+                .filter(|(peer_id, link)| *peer_id != from && link.is_connected() && !link.closing)
+                .map(|(peer_id, _)| peer_id)
+                .collect();
+            for _ in 0..PASSED_ON_TO {
+                let Some(chosen) = self.choose(others.len()) else {
+                    break;
+                };
+                self.actions.push_back(Action::SendAddresses {
+                    peer_id: others.swap_remove(chosen),
+                    addresses: vec![*entry],
+                });
+            }
+        }
+    }
+
+    /// Asks a peer that has just been connected for addresses, and tells it ours.
+    pub(super) fn introduce(&mut self, peer_id: Uuid, direction: Direction, now: Now) {
+        let asks = self.config.discovery.ask_peers && self.fixed.is_none();
+        if asks && direction == Direction::Outbound && self.config.target_connections > 0 {
+            self.actions.push_back(Action::AskForAddresses { peer_id });
+        }
+        self.announce_to(peer_id, now);
+    }
+
+    fn announce_to(&mut self, peer_id: Uuid, now: Now) {
+        let Some(address) = self.config.listener.announce else {
+            return;
+        };
+        let services = self.config.connection.session.services;
+        let own = TimestampedAddress {
+            time: unix_seconds(now.wall),
+            address: NetworkAddress::new(services, address),
+        };
+        self.actions.push_back(Action::SendAddresses {
+            peer_id,
+            addresses: vec![own],
+        });
+    }
+
+    /// When all are told our own address again.
+    pub(super) fn announcement_due(&self) -> Option<Instant> {
+        let is_wanted = self.config.listener.announce.is_some();
+        is_wanted.then_some(self.gossip.announce_at)
+    }
+
+    /// Tells all our own address, if that is due.
+    pub(super) fn announce(&mut self, now: Now) {
+        if self
+            .announcement_due()
+            .is_some_and(|due| due <= now.instant)
+        {
+            self.announce_to_all(now);
+        }
+    }
+
+    pub(super) fn announce_to_all(&mut self, now: Now) {
+        self.gossip.announce_at = now.after(ANNOUNCE_EVERY);
+        let connected = self.links.iter().filter(|(_, link)| link.is_connected());
+        let connected: Vec<Uuid> = connected.map(|(peer_id, _)| peer_id).collect();
+        for peer_id in connected {
+            self.announce_to(peer_id, now);
+        }
+    }
+}
+
+/// Whether a peer is known because of such a source, and has not shown that it is one.
+fn is_of(peer: &Peer, source: crate::peers::Subnet) -> bool {
+    let told = match peer.source {
+        PeerSource::Peer(address) => group(address) == source,
+        _ => false,
+    };
+    told && peer.status != PeerStatus::Valid && !peer.named
+}
+
+fn time(seconds: u32) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds.into())
+}
+
+fn unix_seconds(time: SystemTime) -> u32 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// When a peer was seen of which another says that it was at `seconds`.
+fn seen(seconds: u32, now: SystemTime) -> SystemTime {
+    let said = time(seconds);
+    let said = if u64::from(seconds) <= EARLIEST || said > now + AHEAD {
+        now.checked_sub(UNKNOWN_AGE).unwrap_or(UNIX_EPOCH)
+    } else {
+        said
+    };
+    said.min(now).checked_sub(HEARSAY).unwrap_or(UNIX_EPOCH)
+}

@@ -1,0 +1,370 @@
+//! What peers tell of others, and what they are told.
+
+use super::*;
+use crate::wire::NetworkAddress;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn seconds(time: std::time::SystemTime) -> u32 {
+    let since = time.duration_since(std::time::SystemTime::UNIX_EPOCH);
+    u32::try_from(since.unwrap().as_secs()).unwrap()
+}
+
+fn entry(address: SocketAddr, time: std::time::SystemTime) -> TimestampedAddress {
+    TimestampedAddress {
+        time: seconds(time),
+        address: NetworkAddress::new(Services::NETWORK, address),
+    }
+}
+
+fn entries(numbers: std::ops::Range<u32>, now: Now) -> Vec<TimestampedAddress> {
+    numbers
+        .map(|number| entry(address(number), now.wall))
+        .collect()
+}
+
+/// A plan with one peer that it has dialled, at the address with this number.
+fn dialled_one(plan: &mut Plan, number: u32, now: Now) -> Uuid {
+    let peer_id = plan.connect(address(number), now).unwrap();
+    plan.on_connected(peer_id, &info(), now);
+    actions(plan, now);
+    peer_id
+}
+
+/// One that has dialled us from there.
+fn let_in(plan: &mut Plan, from: SocketAddr, now: Now) -> Uuid {
+    let peer_id = Uuid::new_v4();
+    let admission = plan.on_accepted(peer_id, from, |_| true, now);
+    assert_eq!(admission, Admission::LetIn);
+    plan.on_connected(peer_id, &info(), now);
+    actions(plan, now);
+    peer_id
+}
+
+/// Dials nobody by itself.
+fn quiet() -> ManagerConfig {
+    let mut config = config();
+    config.target_connections = 0;
+    config
+}
+
+fn told(actions: &[Action]) -> Vec<(Uuid, Vec<TimestampedAddress>)> {
+    let told = actions.iter().filter_map(|action| match action {
+        Action::SendAddresses { peer_id, addresses } => Some((*peer_id, addresses.clone())),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn what_a_peer_tells_of_is_remembered_with_when_it_was_seen() {
+    let now = begin();
+    let mut plan = plan_of(quiet(), Vec::new(), now);
+    let source = dialled_one(&mut plan, 0, now);
+    let ago = |time: Duration| now.wall - time;
+    let told = [
+        entry(address(1), now.wall),
+        entry(address(2), ago(DAY)),
+        entry(address(3), now.wall + 10 * MINUTE),
+        entry(address(4), now.wall + 11 * MINUTE),
+        TimestampedAddress {
+            time: 100_000_000,
+            ..entry(address(5), now.wall)
+        },
+        entry(address(6), ago(7 * DAY - 3 * HOUR)),
+        // Heard of too long ago to be worth anything.
+        entry(address(7), ago(7 * DAY - HOUR)),
+        entry("10.0.0.1:8333".parse().unwrap(), now.wall),
+        entry("203.0.113.9:8333".parse().unwrap(), now.wall),
+        entry(SocketAddr::new(address(8).ip(), 0), now.wall),
+    ];
+    plan.on_heard(source, &told, now);
+    let hearsay = 2 * HOUR;
+    for (number, seen) in [
+        (1, ago(hearsay)),
+        (2, ago(DAY + hearsay)),
+        (3, ago(hearsay)),
+        (4, ago(5 * DAY + hearsay)),
+        (5, ago(5 * DAY + hearsay)),
+        (6, ago(7 * DAY - HOUR)),
+    ] {
+        let peer = peer_at(&plan, address(number));
+        let seen_at = seconds(peer.last_seen);
+        assert_eq!(seen_at, seconds(seen), "{number}");
+        assert_eq!(peer.source, PeerSource::Peer(address(0).ip()));
+        assert_eq!((peer.services, peer.status), (1, PeerStatus::Unknown));
+    }
+    assert_eq!(plan.table().all().count(), 7);
+    // Hearing of one again makes it no younger than it is said to be.
+    plan.on_heard(source, &[entry(address(1), ago(DAY))], now);
+    let seen = peer_at(&plan, address(1)).last_seen;
+    assert_eq!(seconds(seen), seconds(ago(hearsay)));
+}
+
+#[test]
+fn only_those_count_that_serve_what_is_needed_and_only_a_few_ports_of_one_address() {
+    let now = begin();
+    let mut config = quiet();
+    config.connection.session.required_services = Services::NETWORK;
+    let mut plan = plan_of(config, Vec::new(), now);
+    let source = dialled_one(&mut plan, 0, now);
+    let mut useless = entry(address(1), now.wall);
+    useless.address.services = Services(0);
+    let ip = address(2).ip();
+    let ports = (1..=9).map(|port| entry(SocketAddr::new(ip, port), now.wall));
+    let told: Vec<_> = ports.chain([useless]).collect();
+    plan.on_heard(source, &told, now);
+    plan.on_heard(source, &told, now);
+    assert_eq!(plan.table().all().count(), 1 + 4);
+}
+
+#[test]
+fn a_flood_of_made_up_addresses_takes_its_share_and_displaces_nobody_who_is_known_to_work() {
+    let mut now = begin();
+    let mut config = quiet();
+    config.max_known_peers = 400;
+    let mut plan = plan_of(config, Vec::new(), now);
+    // 100 that work, 100 that others have told of; then the flood, for a day.
+    let mut works = Vec::new();
+    for number in 0..100 {
+        let mut peer = Peer::new(address(number), PeerSource::Seed, now.wall);
+        let version = PeerVersion {
+            protocol_version: 70016,
+            user_agent: UserAgent::new(b"/good:1/"),
+            start_height: 1,
+        };
+        peer.record_connected(1, version, now.wall).unwrap();
+        works.push(peer.id);
+        assert!(plan.remember(peer, now));
+    }
+    let mut honest = Vec::new();
+    for source in 200..204 {
+        let peer_id = dialled_one(&mut plan, source, now);
+        let numbers = 25 * source..25 * source + 25;
+        plan.on_heard(peer_id, &entries(numbers.clone(), now), now);
+        honest.extend(numbers.map(|number| peer_at(&plan, address(number)).id));
+    }
+    let flooder = dialled_one(&mut plan, 300, now);
+    for round in 0..60 {
+        now = later(now, 20 * MINUTE);
+        let numbers = 10_000 + 500 * round..10_500 + 500 * round;
+        plan.on_heard(flooder, &entries(numbers, now), now);
+        let known = plan.table().all().count();
+        assert!(known <= 400 && known >= 200 + 5 + 50, "{known}");
+        let of_it = |peer: &&Peer| peer.source == PeerSource::Peer(address(300).ip());
+        assert_eq!(plan.table().all().filter(of_it).count(), 400 / 8);
+    }
+    for peer_id in works.iter().chain(&honest) {
+        assert!(plan.table().get(*peer_id).is_some());
+    }
+    // In the end what it made up is worth nothing, and what it tells then has the place.
+    now = later(now, 8 * DAY);
+    plan.on_heard(flooder, &entries(50_000..50_010, now), now);
+    assert!(plan.table().find(address(50_009)).is_some());
+    let of_it = |peer: &&Peer| peer.source == PeerSource::Peer(address(300).ip());
+    assert_eq!(plan.table().all().filter(of_it).count(), 10);
+}
+
+#[test]
+fn who_tells_of_many_gets_no_more_tries_than_who_tells_of_one() {
+    let now = begin();
+    let mut tries_of_one = 0;
+    for seed in 0..200 {
+        let mut config = config();
+        config.target_connections = 3;
+        let bans = Arc::new(RwLock::new(BanList::new(config.bans.clone())));
+        let mut plan = Plan::new(Arc::new(config), bans, Vec::new(), random(seed), now);
+        let flooder = dialled_one(&mut plan, 0, now);
+        let modest = dialled_one(&mut plan, 1, now);
+        plan.on_heard(flooder, &entries(1000..2000, now), now);
+        plan.on_heard(modest, &entries(7..8, now), now);
+        tries_of_one += usize::from(dialled(&actions(&mut plan, now)) == [address(7)]);
+    }
+    assert!((60..140).contains(&tries_of_one), "{tries_of_one} of 200");
+}
+
+#[test]
+fn with_fixed_peers_nothing_that_is_told_counts_and_nobody_is_asked() {
+    let now = begin();
+    let mut config = config();
+    config.discovery.ask_peers = true;
+    let mut plan = plan_of(config, Vec::new(), now);
+    plan.fix(&[address(0)], now).unwrap();
+    actions(&mut plan, now);
+    let fixed = peer_at(&plan, address(0)).id;
+    plan.on_connected(fixed, &info(), now);
+    assert_eq!(actions(&mut plan, now), []);
+    plan.on_heard(fixed, &entries(1..9, now), now);
+    assert_eq!(plan.table().all().count(), 1);
+}
+
+#[test]
+fn peers_that_we_have_dialled_are_asked_for_addresses_once() {
+    let now = begin();
+    let mut config = config();
+    config.discovery.ask_peers = true;
+    let mut plan = plan_of(config, known(0..1, now), now);
+    actions(&mut plan, now);
+    let peer_id = peer_at(&plan, address(0)).id;
+    plan.on_connected(peer_id, &info(), now);
+    assert_eq!(
+        actions(&mut plan, now),
+        [Action::AskForAddresses { peer_id }]
+    );
+    let inbound = Uuid::new_v4();
+    plan.on_accepted(inbound, address(9), |_| true, now);
+    plan.on_connected(inbound, &info(), now);
+    assert_eq!(actions(&mut plan, now), []);
+}
+
+#[test]
+fn who_asks_gets_a_sample_of_those_that_are_well_and_all_get_the_same_for_a_day() {
+    let mut now = begin();
+    let mut plan = plan_of(quiet(), known(0..200, now), now);
+    let asks = let_in(&mut plan, address(900), now);
+    let sample = |plan: &mut Plan, now| {
+        plan.on_asked_for_addresses(asks, now);
+        let told = told(&actions(plan, now));
+        assert_eq!((told.len(), told[0].0), (1, asks));
+        told[0].1.clone()
+    };
+    // Two that are not told of.
+    let (private, inaccessible) = (peer_at(&plan, address(0)).id, peer_at(&plan, address(1)).id);
+    plan.change(private, |peer| peer.source = PeerSource::Program);
+    plan.change(inaccessible, |peer| {
+        peer.set_status(PeerStatus::Inaccessible, now.wall).unwrap();
+    });
+    let first = sample(&mut plan, now);
+    assert_eq!(first.len(), (198 * 23usize).div_ceil(100));
+    let mut distinct: Vec<_> = first
+        .iter()
+        .map(|entry| entry.address.socket_address())
+        .collect();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), first.len());
+    assert!(!distinct.contains(&address(0)) && !distinct.contains(&address(1)));
+    assert!(
+        distinct
+            .iter()
+            .all(|address| plan.table().find(*address).is_some())
+    );
+    now = later(now, DAY - SECOND);
+    assert_eq!(sample(&mut plan, now), first);
+    now = later(now, SECOND);
+    let second = sample(&mut plan, now);
+    assert_ne!(second, first);
+    // Twice as many.
+    for peer in known(200..397, now) {
+        plan.remember(peer, now);
+    }
+    assert_eq!(sample(&mut plan, now), second);
+    for peer in known(397..398, now) {
+        plan.remember(peer, now);
+    }
+    assert_eq!(sample(&mut plan, now).len(), (396 * 23usize).div_ceil(100));
+}
+
+#[test]
+fn a_sample_has_at_most_a_thousand_addresses_and_where_nobody_is_known_nothing_is_said() {
+    let now = begin();
+    let mut plan = plan_of(quiet(), Vec::new(), now);
+    let asks = let_in(&mut plan, address(30_000), now);
+    plan.on_asked_for_addresses(asks, now);
+    assert_eq!(actions(&mut plan, now), []);
+    let mut plan = plan_of(quiet(), known(0..5000, now), now);
+    let asks = let_in(&mut plan, address(30_000), now);
+    plan.on_asked_for_addresses(asks, now);
+    assert_eq!(told(&actions(&mut plan, now))[0].1.len(), 1000);
+}
+
+#[test]
+fn a_peer_that_is_connected_is_told_of_however_long_ago_it_was_heard_of() {
+    let now = begin();
+    let mut plan = plan_of(quiet(), known(0..1, now), now);
+    let later = later(now, 30 * DAY);
+    let asks = let_in(&mut plan, address(900), later);
+    plan.on_asked_for_addresses(asks, later);
+    assert_eq!(actions(&mut plan, later), []);
+    let connected = dialled_one(&mut plan, 0, now);
+    plan.gossip = Gossip::new(later);
+    plan.on_asked_for_addresses(asks, later);
+    assert_eq!(
+        told(&actions(&mut plan, later)),
+        [(asks, vec![entry(address(0), later.wall)])]
+    );
+    // When it goes that is kept.
+    plan.on_over(connected, &DisconnectReason::EndOfStream, later);
+    assert_eq!(peer_at(&plan, address(0)).last_seen, later.wall);
+}
+
+#[test]
+fn news_is_passed_on_to_two_others_that_have_dialled_us_and_goes_in_no_circles() {
+    let now = begin();
+    let mut config = quiet();
+    config.max_connections = 100;
+    let mut plan = plan_of(config, Vec::new(), now);
+    let source = dialled_one(&mut plan, 0, now);
+    let inbound: Vec<Uuid> = (1..6)
+        .map(|number| let_in(&mut plan, address(number), now))
+        .collect();
+    let news = entry(address(400), now.wall);
+    plan.on_heard(source, &[news], now);
+    let passed_on = told(&actions(&mut plan, now));
+    assert_eq!(passed_on.len(), 2);
+    assert_ne!(passed_on[0].0, passed_on[1].0);
+    for (to, what) in passed_on {
+        assert!(inbound.contains(&to));
+        assert_eq!(what, [news]);
+    }
+    plan.on_heard(inbound[0], &[news], now);
+    assert_eq!(actions(&mut plan, now), [], "it was passed on");
+    // Its own teller does not hear of it again, nor does anybody of what is old, private, or part of an answer.
+    let mut alone = plan_of(quiet(), Vec::new(), now);
+    let teller = let_in(&mut alone, address(1), now);
+    alone.on_heard(teller, &[news], now);
+    assert_eq!(actions(&mut alone, now), []);
+    let old = entry(address(401), now.wall - 11 * MINUTE);
+    let private = entry("10.0.0.1:8333".parse().unwrap(), now.wall);
+    plan.on_heard(source, &[old, private], now);
+    plan.on_heard(source, &entries(410..421, now), now);
+    assert_eq!(actions(&mut plan, now), []);
+}
+
+#[test]
+fn our_own_address_is_told_after_each_handshake_every_eight_hours_and_when_it_changes() {
+    let now = begin();
+    let mut config = quiet();
+    config.listener.announce = Some(address(50));
+    let mut plan = plan_of(config.clone(), Vec::new(), now);
+    let mut peers = [
+        plan.connect(address(1), now).unwrap(),
+        let_in(&mut plan, address(2), now),
+    ];
+    peers.sort();
+    plan.on_connected(peers[0], &info(), now);
+    plan.on_connected(peers[1], &info(), now);
+    let own = |address, now: Now| {
+        let mut own = entry(address, now.wall);
+        own.address.services = Services(0);
+        vec![own]
+    };
+    let sorted = |actions: Vec<Action>| {
+        let mut told = told(&actions);
+        told.sort_by_key(|(peer_id, _)| *peer_id);
+        told
+    };
+    let all = |address, now| peers.map(|peer_id| (peer_id, own(address, now)));
+    assert_eq!(sorted(actions(&mut plan, now)), all(address(50), now));
+    let soon = later(now, 8 * HOUR - SECOND);
+    assert_eq!(told(&actions(&mut plan, soon)), []);
+    let due = later(now, 8 * HOUR);
+    assert!(plan.next_deadline() <= due.instant);
+    assert_eq!(sorted(actions(&mut plan, due)), all(address(50), due));
+    config.listener.announce = Some(address(51));
+    plan.update_config(Arc::new(config), due);
+    assert_eq!(sorted(actions(&mut plan, due)), all(address(51), due));
+    // Nobody tells us of ourselves.
+    plan.on_heard(peers[0], &[entry(address(51), now.wall)], now);
+    assert!(plan.table().find(address(51)).is_none());
+}

@@ -1,0 +1,199 @@
+//! How much a peer may tell of others.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::manager::ManagerConfig;
+use crate::manager::plan::is_near;
+use crate::session::Direction;
+use crate::wire::{MAX_ADDRESSES, TimestampedAddress};
+
+/// How many addresses a peer that we have dialled may pass on without having been asked …
+const UNASKED: u32 = 50;
+/// … and how often one more.
+const ONE_MORE: Duration = Duration::from_secs(10);
+
+/// Counts what one peer tells of others, and takes no more than it may tell: what it was asked for, and a little besides.
+///
+/// One that has dialled us may tell its own address and nothing else, as at the node (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
+/// `ProcessAddrMessage`). Where private addresses are peers like any other, hosts have several: there it may be another one of them.
+pub(super) struct Hearing {
+    direction: Direction,
+    left: u32,
+    /// Up to when the allowance has been counted.
+    counted: Instant,
+    /// Whether it has asked for addresses in this connection.
+    has_asked: bool,
+}
+
+impl Hearing {
+    pub(super) fn new(direction: Direction, now: Instant) -> Self {
+        Self {
+            direction,
+            left: 0,
+            counted: now,
+            has_asked: false,
+        }
+    }
+
+    /// A connection begins, in which the peer is asked for addresses if `asked`.
+    pub(super) fn begin(&mut self, asked: bool, now: Instant) {
+        let answer = if asked { MAX_ADDRESSES as u32 } else { 0 };
+        self.left = match self.direction {
+            Direction::Outbound => UNASKED + answer,
+            Direction::Inbound => 1,
+        };
+        self.counted = now;
+        self.has_asked = false;
+    }
+
+    /// Whether a question of the peer is to be answered: the first one, of a peer that has dialled us.
+    pub(super) fn on_question(&mut self) -> bool {
+        let had_asked = std::mem::replace(&mut self.has_asked, true);
+        !had_asked && self.direction == Direction::Inbound
+    }
+
+    /// What counts of the entries that the peer at `address` sends.
+    pub(super) fn on_addresses<'a>(
+        &mut self,
+        entries: &'a [TimestampedAddress],
+        address: IpAddr,
+        config: &ManagerConfig,
+        now: Instant,
+    ) -> &'a [TimestampedAddress] {
+        self.count(now);
+        let told = match self.direction {
+            Direction::Outbound => &entries[..entries.len().min(self.left as usize)],
+            Direction::Inbound if self.left == 0 => &[],
+            Direction::Inbound => own_entry(entries, address, config),
+        };
+        self.left -= told.len() as u32;
+        told
+    }
+
+    fn count(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.counted);
+        let more = passed.as_secs() / ONE_MORE.as_secs();
+        self.counted += ONE_MORE * u32::try_from(more).unwrap_or(u32::MAX);
+        let most = match self.direction {
+            Direction::Outbound => UNASKED,
+            Direction::Inbound => 1,
+        };
+        // What was left of the answer may still come.
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        self.left = self.left.max(self.left.saturating_add(more).min(most));
+    }
+}
+
+fn own_entry<'a>(
+    entries: &'a [TimestampedAddress],
+    address: IpAddr,
+    config: &ManagerConfig,
+) -> &'a [TimestampedAddress] {
+    let is_near_peer = |address| config.allows_private() && is_near(address);
+    let own = entries.iter().position(|entry| {
+        let told = entry.address.ip.to_canonical();
+        told == address || is_near_peer(told) && is_near_peer(address)
+    });
+    own.map_or(&[], |at| &entries[at..=at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Network;
+    use crate::wire::{NetworkAddress, Services};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn entries(count: u8, first: [u8; 3]) -> Vec<TimestampedAddress> {
+        let [a, b, c] = first;
+        let entry = |last| TimestampedAddress {
+            time: 1,
+            address: NetworkAddress::new(Services::NETWORK, ([a, b, c, last], 8333).into()),
+        };
+        (0..count).map(entry).collect()
+    }
+
+    #[test]
+    fn a_peer_that_we_have_dialled_may_tell_what_it_was_asked_for_and_a_little_more() {
+        let config = ManagerConfig::new(Network::Mainnet);
+        let begin = Instant::now();
+        let mut hearing = Hearing::new(Direction::Outbound, begin);
+        let source = [8, 8, 8, 8].into();
+        let many = entries(250, [9, 9, 9]);
+        let take = |hearing: &mut Hearing, now| {
+            let taken = (0..10).map(|_| hearing.on_addresses(&many, source, &config, now).len());
+            taken.sum::<usize>()
+        };
+        assert_eq!(take(&mut hearing, begin), 0, "before the handshake");
+        hearing.begin(false, begin);
+        assert_eq!(take(&mut hearing, begin), 50);
+        hearing.begin(true, begin);
+        assert_eq!(take(&mut hearing, begin), 1050);
+        assert_eq!(take(&mut hearing, begin + 9 * SECOND), 0);
+        assert_eq!(take(&mut hearing, begin + 10 * SECOND), 1);
+        assert_eq!(take(&mut hearing, begin + 39 * SECOND), 2);
+        assert_eq!(take(&mut hearing, begin + 40 * SECOND), 1);
+        assert_eq!(take(&mut hearing, begin + 100_000 * SECOND), 50);
+    }
+
+    #[test]
+    fn what_was_asked_for_may_come_late() {
+        let config = ManagerConfig::new(Network::Mainnet);
+        let begin = Instant::now();
+        let mut hearing = Hearing::new(Direction::Outbound, begin);
+        hearing.begin(true, begin);
+        let many = entries(250, [9, 9, 9]);
+        let late = begin + 3600 * SECOND;
+        let took = hearing.on_addresses(&many, [8, 8, 8, 8].into(), &config, late);
+        assert_eq!(took.len(), 250);
+        assert_eq!(hearing.left, 800);
+    }
+
+    #[test]
+    fn a_peer_that_has_dialled_us_may_tell_its_own_address() {
+        let config = ManagerConfig::new(Network::Mainnet);
+        let begin = Instant::now();
+        let mut hearing = Hearing::new(Direction::Inbound, begin);
+        hearing.begin(true, begin);
+        let many = entries(9, [9, 9, 9]);
+        let mut take = |address: [u8; 4], now| {
+            let taken = hearing.on_addresses(&many, address.into(), &config, now);
+            taken.to_vec()
+        };
+        assert_eq!(take([9, 9, 8, 7], begin), []);
+        assert_eq!(take([9, 9, 9, 7], begin), [many[7]]);
+        assert_eq!(take([9, 9, 9, 7], begin), []);
+        assert_eq!(take([9, 9, 9, 7], begin + 10 * SECOND), [many[7]]);
+    }
+
+    #[test]
+    fn in_a_network_of_ones_own_it_may_be_another_address_of_the_same_host() {
+        let begin = Instant::now();
+        let many = entries(2, [127, 0, 1]);
+        let mut regtest = ManagerConfig::new(Network::Regtest);
+        let take = |config: &ManagerConfig, address: [u8; 4]| {
+            let mut hearing = Hearing::new(Direction::Inbound, begin);
+            hearing.begin(true, begin);
+            let taken = hearing.on_addresses(&many, address.into(), config, begin);
+            taken.to_vec()
+        };
+        assert_eq!(take(&regtest, [127, 0, 0, 1]), [many[0]]);
+        assert_eq!(take(&regtest, [8, 8, 8, 8]), []);
+        regtest.allow_private = Some(false);
+        assert_eq!(take(&regtest, [127, 0, 0, 1]), []);
+    }
+
+    #[test]
+    fn the_first_question_of_one_that_has_dialled_us_is_answered() {
+        let begin = Instant::now();
+        let mut inbound = Hearing::new(Direction::Inbound, begin);
+        inbound.begin(false, begin);
+        assert!(inbound.on_question());
+        assert!(!inbound.on_question());
+        inbound.begin(false, begin);
+        assert!(inbound.on_question());
+        assert!(!Hearing::new(Direction::Outbound, begin).on_question());
+    }
+}

@@ -1,0 +1,181 @@
+//! Asking seeds, in a thread of its own, so that nobody waits for a name server.
+
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, never};
+
+use super::Supervisor;
+use crate::discovery::{self, ResolveError, SeedResolver, Until};
+use crate::error::Error;
+use crate::event::SeedFailure;
+use crate::log_level::record;
+use crate::manager::clock::Now;
+
+/// What comes of asking.
+pub(super) enum SeedNews {
+    Answered(Vec<IpAddr>),
+    Failed(SeedFailure),
+}
+
+/// The thread that asks, for one round.
+pub(super) struct SeedRound {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+    pub(super) news: Receiver<SeedNews>,
+    asked: usize,
+    failures: Vec<SeedFailure>,
+}
+
+impl SeedRound {
+    fn start(
+        seeds: Vec<String>,
+        resolver: impl FnOnce() -> Result<Arc<dyn SeedResolver>, ResolveError> + Send + 'static,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        let asked = seeds.len();
+        let (sender, news) = bounded(asked);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new()
+            .name("bsv-p2p seeds".into())
+            .stack_size(256 * 1024)
+            .spawn(move || ask(seeds, resolver, timeout, &stopped, &sender))
+            .map_err(|error| Error::System {
+                what: "the thread that asks seeds".into(),
+                kind: error.kind(),
+            })?;
+        Ok(Self {
+            stop,
+            thread,
+            news,
+            asked,
+            failures: Vec::new(),
+        })
+    }
+
+    /// Cuts the asking short.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Relaxed);
+    }
+
+    /// Waits until the thread has ended, at most until `deadline`. Returns whether it has.
+    pub(super) fn join_until(self, deadline: Instant) -> bool {
+        loop {
+            match self.news.recv_deadline(deadline) {
+                Ok(_) => {}
+                Err(error) if error.is_timeout() => return false,
+                Err(_) => {
+                    // It has nothing left to do.
+                    let _ = self.thread.join();
+                    return true;
+                }
+            }
+        }
+    }
+}
+
+/// Asks one seed after the other.
+fn ask(
+    seeds: Vec<String>,
+    resolver: impl FnOnce() -> Result<Arc<dyn SeedResolver>, ResolveError>,
+    timeout: Duration,
+    stop: &Arc<AtomicBool>,
+    news: &Sender<SeedNews>,
+) {
+    let resolver = resolver();
+    for seed in seeds {
+        if stop.load(Relaxed) {
+            return;
+        }
+        let until = Until::after(timeout).stopped_by(stop.clone());
+        let answer = match &resolver {
+            // The program may have brought it along.
+            Ok(resolver) => catch_unwind(AssertUnwindSafe(|| resolver.resolve(&seed, &until)))
+                .unwrap_or_else(|_| Err(panicked(&seed))),
+            Err(error) => Err(error.clone()),
+        };
+        let answer = match answer {
+            Ok(addresses) => SeedNews::Answered(addresses),
+            Err(error) => SeedNews::Failed(SeedFailure { seed, error }),
+        };
+        // Once nobody wants to know any more there is nothing left to do.
+        if news.send(answer).is_err() {
+            return;
+        }
+    }
+}
+
+fn panicked(seed: &str) -> ResolveError {
+    ResolveError::Other {
+        name: seed.into(),
+        detail: "the resolver has panicked".into(),
+    }
+}
+
+impl Supervisor {
+    /// Begins a round.
+    pub(super) fn ask_seeds(&mut self, seeds: Vec<String>) {
+        let config = self.shared.config();
+        let given = self.shared.resolver.clone();
+        let name_servers = config.discovery.name_servers.clone();
+        let asked = seeds.len();
+        let resolver = move || match given {
+            Some(resolver) => Ok(resolver),
+            None => discovery::resolver(&name_servers),
+        };
+        match SeedRound::start(seeds, resolver, config.discovery.timeout) {
+            Ok(round) => self.seeds = Some(round),
+            Err(error) => {
+                record!(
+                    self.shared.log_level,
+                    Error,
+                    network:% = config.network(),
+                    error:% = error;
+                    "no seed is asked: {error}"
+                );
+                self.plan.on_seeds_asked(asked, Vec::new(), Now::read());
+            }
+        }
+    }
+
+    /// What comes of the round that is going on.
+    pub(super) fn seed_news(&self) -> Receiver<SeedNews> {
+        let round = self.seeds.as_ref();
+        round.map_or_else(never, |round| round.news.clone())
+    }
+
+    /// A seed has answered, or, with nothing, all of them have been asked.
+    pub(super) fn on_seed_news(&mut self, news: Option<SeedNews>) {
+        let Some(round) = &mut self.seeds else {
+            return;
+        };
+        let now = Now::read();
+        match news {
+            Some(SeedNews::Answered(addresses)) => {
+                self.plan.on_seed_answer(&addresses, now);
+            }
+            Some(SeedNews::Failed(failure)) => {
+                record!(
+                    self.shared.log_level,
+                    Warn,
+                    network:% = self.shared.config().network(),
+                    error:% = failure.error;
+                    "{failure}"
+                );
+                round.failures.push(failure);
+            }
+            None => {
+                if let Some(round) = self.seeds.take() {
+                    self.plan.on_seeds_asked(round.asked, round.failures, now);
+                    // It has nothing left to do.
+                    let _ = round.thread.join();
+                }
+            }
+        }
+    }
+}
