@@ -14,6 +14,8 @@ use serde_json::json;
 
 #[path = "../shared/addresses.rs"]
 mod addresses;
+#[path = "../shared/date.rs"]
+mod date;
 #[path = "../shared/lasting.rs"]
 mod lasting;
 #[path = "../shared/reach.rs"]

@@ -6,6 +6,8 @@ use std::num::NonZeroU16;
 use bsv_p2p::Network;
 use clap::Args;
 
+use crate::shared::WrongUsage;
+
 // No documentation comment: it would stand in the help of each tool, in the place of the tool's own.
 #[derive(Args)]
 pub(crate) struct Seeds {
@@ -23,12 +25,16 @@ pub(crate) struct Seeds {
 
 impl Seeds {
     /// The seeds that are named, or those of the network.
-    pub(crate) fn names(&self, network: Network) -> Vec<String> {
-        if self.seed.is_empty() {
-            let names = network.dns_seeds().iter();
-            return names.map(|name| (*name).to_owned()).collect();
+    pub(crate) fn names(&self, network: Network) -> Result<Vec<String>, WrongUsage> {
+        if !self.seed.is_empty() {
+            return Ok(self.seed.clone());
         }
-        self.seed.clone()
+        let names = network.dns_seeds();
+        if names.is_empty() {
+            let text = format!("{network} has no DNS seeds: name a --peer or a --seed");
+            return Err(WrongUsage(text));
+        }
+        Ok(names.iter().map(|name| (*name).to_owned()).collect())
     }
 }
 

@@ -22,6 +22,9 @@ fn help_is_on_standard_output_and_names_every_option() {
             "monitor",
             &[
                 "--peer",
+                "--seed",
+                "--dns",
+                "--default-port",
                 "--listen",
                 "--target",
                 "--max",
@@ -126,6 +129,17 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
         ("monitor", &["--max", "0"], "--max"),
         ("monitor", &["--max", "-1"], "-1"),
         ("monitor", &["--target", "many"], "many"),
+        ("monitor", &["--seed"], "--seed"),
+        (
+            "monitor",
+            &["--seed", "seed.test", "--peer", "127.0.0.1"],
+            "--peer 127.0.0.1 is all",
+        ),
+        (
+            "monitor",
+            &["--dns", "127.0.0.1", "--network", "regtest"],
+            "regtest has no DNS seeds",
+        ),
         ("monitor", &["--listen"], "--listen"),
         ("monitor", &["--store"], "--store"),
         ("listen", &[], "<ADDR>"),

@@ -1,7 +1,6 @@
 //! What a crawl has found, as a picture: an SVG image, or an HTML page that shows it. Both stand for themselves, and load nothing.
 
 mod charts;
-mod date;
 mod layout;
 mod svg;
 
@@ -13,6 +12,7 @@ use std::time::SystemTime;
 use bsv_p2p::Network;
 
 use crate::census::Census;
+use crate::date::utc;
 use crate::shared::Failure;
 
 /// Where a picture shall stand.
@@ -55,7 +55,7 @@ impl Picture {
         network: Network,
         known: usize,
     ) -> Result<(), Failure> {
-        let date = date::utc(SystemTime::now());
+        let date = utc(SystemTime::now());
         let image = layout::image(census, network, known, &date);
         let text = if self.place.is_page {
             page(network, &image)

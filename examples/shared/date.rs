@@ -2,11 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A moment as `2026-02-28 17:05 UTC`.
-pub(super) fn utc(time: SystemTime) -> String {
+const DAY: u64 = 24 * 60 * 60;
+
+/// A moment as `2026-02-28 17:05:59 UTC`.
+pub(crate) fn utc(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let minutes = since.as_secs() / 60;
-    let (mut days, minutes) = (minutes / (24 * 60), minutes % (24 * 60));
+    let (mut days, seconds) = (since.as_secs() / DAY, since.as_secs() % DAY);
     let mut year = 1970;
     while days >= 365 + leap(year) {
         days -= 365 + leap(year);
@@ -20,8 +21,8 @@ pub(super) fn utc(time: SystemTime) -> String {
         days -= length;
         month += 1;
     }
-    let (day, hour, minute) = (days + 1, minutes / 60, minutes % 60);
-    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+    let (day, hour, minute, second) = (days + 1, seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
 /// How many days February has beyond 28.
