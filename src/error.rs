@@ -144,6 +144,19 @@ pub enum Error {
     /// The manager has been started before.
     #[error("the manager has been started before")]
     AlreadyStarted,
+    /// The manager follows a chain already.
+    #[error("the manager follows a chain already")]
+    AlreadyFollowing,
+    /// No peer gave a block.
+    #[error("block {hash} was not to be had within {after:?}: {}", Reasons(.tried))]
+    NotFetched {
+        /// The block.
+        hash: BlockHash,
+        /// How long it was tried.
+        after: Duration,
+        /// What each peer did that was asked, in that order; the first 32 of them.
+        tried: Vec<Error>,
+    },
     /// The manager does not run: it has not been started, or was shut down.
     #[error("the manager does not run")]
     NotRunning,
@@ -163,6 +176,22 @@ pub enum Error {
         /// What the system said.
         kind: io::ErrorKind,
     },
+}
+
+/// What went wrong with one after the other.
+struct Reasons<'a>(&'a [Error]);
+
+impl std::fmt::Display for Reasons<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no peer was asked");
+        }
+        for (number, reason) in self.0.iter().enumerate() {
+            let between = if number == 0 { "" } else { "; " };
+            write!(f, "{between}{reason}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Why what came is not the block that was asked for.
@@ -188,6 +217,10 @@ pub enum Wait {
     Reply,
     /// The end of another caller's request, before which this one cannot be sent.
     Turn,
+    /// Bytes of the answer, or of another large message before it: none came.
+    Progress,
+    /// The end of what the peers have of the chain.
+    Chain,
 }
 
 impl std::fmt::Display for Wait {
@@ -196,6 +229,8 @@ impl std::fmt::Display for Wait {
             Wait::Write => "sending",
             Wait::Reply => "the answer",
             Wait::Turn => "waiting for another caller's request",
+            Wait::Progress => "waiting for further bytes of the answer",
+            Wait::Chain => "catching up with the chain",
         })
     }
 }
@@ -225,6 +260,7 @@ impl Error {
             Error::TimedOut { .. }
             | Error::TooManyRequests { .. }
             | Error::NoPeer
+            | Error::NotFetched { .. }
             | Error::TooFewPeers { .. }
             | Error::NoRoom { .. }
             | Error::System { .. } => true,
@@ -260,8 +296,9 @@ impl Error {
             | Error::Banned { .. }
             | Error::Ban(_)
             | Error::AlreadyStarted
+            | Error::AlreadyFollowing
             | Error::NotRunning => Blame::Program,
-            Error::NoPeer => Blame::Network,
+            Error::NoPeer | Error::NotFetched { .. } => Blame::Network,
             Error::Disconnected { reason, .. } => blame(reason),
             Error::TimedOut { .. } | Error::TooFewPeers { .. } | Error::ShutdownTimedOut { .. } => {
                 Blame::Timeout

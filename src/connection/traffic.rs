@@ -98,6 +98,14 @@ impl TrafficCounters {
         }
     }
 
+    /// How many bytes have come of a frame that has not come whole. A moment may lie between the numbers that this is made of.
+    pub(super) fn unfinished(&self) -> u64 {
+        // Last what grows first.
+        let frames = self.commands.iter();
+        let whole: u64 = frames.map(|one| one.bytes_in.load(Relaxed)).sum();
+        self.bytes_in.load(Relaxed).saturating_sub(whole)
+    }
+
     /// The kinds of messages that have gone either way.
     pub(super) fn by_command(&self) -> Vec<CommandTraffic> {
         let names = Message::COMMANDS.iter().chain([&CommandTraffic::OTHERS]);

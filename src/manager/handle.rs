@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::ManagerConfig;
 use super::clock::Now;
+use super::following::Following;
 use super::plan::Plan;
 use super::running::Running;
 use super::shared::Shared;
@@ -32,7 +33,8 @@ const STORE_FAILURES: usize = 16;
 /// thread at most, which never waits for anybody: some milliseconds.
 ///
 /// **Threads**: one supervisor, one for each connection (and one more while its peer does not read as fast as it is sent to), one
-/// listener if there is one, one for the store if there is one, one while seeds are asked. All of them have ended when [`Manager::shutdown`] returns or the manager
+/// listener if there is one, one for the store if there is one, one while seeds are asked, one for the chain if it is followed (and one more for each peer that is
+/// being asked for headers, few at once). All of them have ended when [`Manager::shutdown`] returns or the manager
 /// is dropped.
 ///
 /// ```
@@ -59,6 +61,7 @@ pub struct Manager {
     /// What went wrong with the store before anybody could be told.
     troubles: Mutex<Vec<StoreError>>,
     running: Running,
+    pub(super) following: Following,
 }
 
 impl Manager {
@@ -117,6 +120,7 @@ impl Manager {
             store,
             troubles: Mutex::new(troubles),
             running: Running::default(),
+            following: Following::default(),
         })
     }
 
@@ -213,9 +217,14 @@ impl Manager {
     /// the store could not be saved. All else has been done then.
     pub fn shutdown(&self) -> Result<(), Error> {
         let after = self.shared.config().shutdown_timeout;
-        let end = self.running.stop(after);
+        let deadline = Now::read().after(after);
+        let following = self.following.stop();
+        let mut end = self.running.stop(after);
         self.shared.bus.close();
         self.shared.connected.end();
+        if !following.join(deadline) {
+            end.left.push("the chain");
+        }
         if !end.left.is_empty() {
             let left = end.left.join(", ");
             return Err(Error::ShutdownTimedOut { after, left });

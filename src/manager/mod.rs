@@ -11,6 +11,7 @@ mod clock;
 mod config;
 mod connected;
 mod discovery_config;
+mod following;
 mod handle;
 mod listener;
 mod metrics;
@@ -27,6 +28,7 @@ mod watching;
 
 pub use config::{ListenerConfig, ManagerConfig};
 pub use discovery_config::DiscoveryConfig;
+pub use following::NewTip;
 pub use handle::Manager;
 pub use metrics::Metrics;
 pub use reaching::Broadcast;

@@ -1,6 +1,9 @@
 //! What a peer did wrong, and how much that counts.
 
-use crate::wire::{Command, CompactBlockError, DecodeError, DropCause, DsDetectedError};
+use crate::wire::{
+    BlockError, Command, CompactBlockError, DecodeError, DropCause, DsDetectedError,
+    HeaderChainError,
+};
 
 /// Something that a peer did wrong without ending the connection by it.
 ///
@@ -57,6 +60,12 @@ pub enum Misbehavior {
     /// A `dsdetected` came that contradicts itself; it was dropped.
     #[error("a dsdetected came that does not hold: {0}")]
     InvalidDsDetected(DsDetectedError),
+    /// Headers came that break the rules by which headers make a chain; they were dropped.
+    #[error("headers came that do not hold: {0}")]
+    InvalidHeaders(HeaderChainError),
+    /// A block came whose transactions are not those which its header commits to; it was dropped.
+    #[error("a block came with wrong content: {0}")]
+    InvalidBlock(BlockError),
     /// A frame was dropped.
     #[error("a frame was dropped: {0}")]
     DroppedFrame(DropCause),
@@ -83,9 +92,16 @@ impl Misbehavior {
                 _ => 0,
             },
             Misbehavior::InvalidDsDetected(_) => 10,
+            // What can be wrong though each header may hold counts nothing.
+            Misbehavior::InvalidHeaders(error) => match error {
+                HeaderChainError::ProofOfWork { .. } => 50,
+                HeaderChainError::NotLinked { .. } => 20,
+                _ => 0,
+            },
             Misbehavior::OversizedFilter { .. }
             | Misbehavior::FilterNotServed { .. }
-            | Misbehavior::InvalidCompactBlock(_) => 100,
+            | Misbehavior::InvalidCompactBlock(_)
+            | Misbehavior::InvalidBlock(_) => 100,
             Misbehavior::DroppedFrame(_) => 0,
         }
     }

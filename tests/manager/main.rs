@@ -6,6 +6,7 @@ mod configuration;
 mod crowds;
 mod ends;
 mod floods;
+mod following;
 mod full_disk;
 mod harness;
 mod policy;

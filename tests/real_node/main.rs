@@ -9,6 +9,7 @@ mod support;
 mod announcements;
 mod chain;
 mod compact_blocks;
+mod following;
 mod handshake;
 mod liveness;
 mod local_node;

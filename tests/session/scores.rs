@@ -6,8 +6,8 @@ use bsv_p2p::session::{
     ConnectionState, Consequence, Direction, DisconnectReason, Misbehavior, Output, SessionEvent,
 };
 use bsv_p2p::wire::{
-    BadCommand, BloomFilter, Command, DecodeError, DropCause, FrameError, Message, Services,
-    WireString,
+    BadCommand, BlockError, BlockHash, BloomFilter, Command, CompactTarget, DecodeError, DropCause,
+    FrameError, HeaderChainError, MerkleRoot, Message, ProofOfWorkError, Services, WireString,
 };
 
 use crate::side::{DIRECTIONS, Fate, SECOND, Side, misbehavior, send_reject};
@@ -394,4 +394,44 @@ fn scores_do_not_fade() {
     side.now += 250 * SECOND;
     let error = too_many("addresses", 1000, 1001);
     assert_malformed(&mut side, "addr", &[0xfd, 0xe9, 0x03], error, false, 40);
+}
+
+#[test]
+fn headers_and_blocks_that_break_rules_count_as_at_a_node() {
+    let block = BlockHash([7; 32]);
+    let no_work = ProofOfWorkError::BadTarget(CompactTarget(0));
+    let invalid = Misbehavior::InvalidHeaders;
+    let position = 1;
+    let (header, parent, expected, got) = (block, block, block, block);
+    for (misbehavior, score) in [
+        (
+            invalid(HeaderChainError::ProofOfWork {
+                position,
+                error: no_work,
+            }),
+            50,
+        ),
+        (
+            invalid(HeaderChainError::NotLinked {
+                position,
+                expected,
+                got,
+            }),
+            20,
+        ),
+        (
+            invalid(HeaderChainError::UnknownParent { header, parent }),
+            0,
+        ),
+        (
+            invalid(HeaderChainError::ForkTooDeep { depth: 2, limit: 1 }),
+            0,
+        ),
+        (
+            Misbehavior::InvalidBlock(BlockError::DuplicatedTransactions(MerkleRoot([7; 32]))),
+            100,
+        ),
+    ] {
+        assert_eq!(misbehavior.score(), score, "{misbehavior}");
+    }
 }

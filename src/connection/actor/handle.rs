@@ -15,8 +15,8 @@ use crate::connection::requests::Requests;
 use crate::connection::{ConnectionConfig, PreparedMessage, Traffic};
 use crate::error::{Error, Wait};
 use crate::session::{
-    ConfigError, ConnectionState, Direction, DisconnectReason, PeerInfo, Receiver, RoundTrip,
-    SendRefused, Session,
+    ConfigError, ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, Receiver,
+    RoundTrip, SendRefused, Session,
 };
 use crate::wire::Message;
 
@@ -225,6 +225,21 @@ impl PeerConnectionHandle {
         }
         // Nobody else tells of the end of a connection that waits to be opened again.
         ending::stop_waiting(&self.shared, reason);
+    }
+
+    /// The owner has found out what the peer did wrong. It is told within a second; the connection ends if that was too much.
+    pub(crate) fn misbehaved(&self, misbehavior: Misbehavior) {
+        let end = {
+            let mut session = self.shared.session.lock();
+            if session.end().is_some() {
+                return;
+            }
+            session.misbehaved(misbehavior);
+            session.end().cloned()
+        };
+        if let Some(reason) = end {
+            self.stop(reason);
+        }
     }
 
     /// Waits until the connection has ended for good and its threads are gone. It does not end the connection.

@@ -3,6 +3,7 @@
 mod ending;
 mod handle;
 mod life;
+mod moving;
 mod open_requests;
 mod patience;
 mod records;

@@ -9,6 +9,8 @@ use crate::deadline::deadline_after;
 pub(super) struct Patience {
     pub(super) deadline: Instant,
     pub(super) timeout: Duration,
+    /// How long the peer may stand still meanwhile, if that matters.
+    pub(super) stall: Option<Duration>,
 }
 
 impl Patience {
@@ -16,6 +18,15 @@ impl Patience {
         Self {
             deadline: deadline_after(timeout),
             timeout,
+            stall: None,
+        }
+    }
+
+    /// The same for as long as the peer does not stand still for longer than `stall`.
+    pub(super) fn unless_still(self, stall: Duration) -> Self {
+        Self {
+            stall: Some(stall),
+            ..self
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::handle::PeerConnectionHandle;
+use super::moving::GivenUp;
 use super::patience::Patience;
 use crate::connection::block_reader::BlockReader;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
@@ -54,7 +55,26 @@ impl PeerConnectionHandle {
         stop: BlockHash,
         timeout: Duration,
     ) -> Result<Vec<BlockHeader>, Error> {
-        let patience = Patience::new(timeout);
+        self.ask_headers(locator, stop, Patience::new(timeout))
+    }
+
+    /// The same, given up also when the peer has stood still for `stall`: see [`Wait::Progress`].
+    pub(crate) fn headers_unless_still(
+        &self,
+        locator: &[BlockHash],
+        timeout: Duration,
+        stall: Duration,
+    ) -> Result<Vec<BlockHeader>, Error> {
+        let patience = Patience::new(timeout).unless_still(stall);
+        self.ask_headers(locator, BlockHash::default(), patience)
+    }
+
+    fn ask_headers(
+        &self,
+        locator: &[BlockHash],
+        stop: BlockHash,
+        patience: Patience,
+    ) -> Result<Vec<BlockHeader>, Error> {
         let question = GetHeaders {
             version: PROTOCOL_VERSION,
             locator: locator.to_vec(),
@@ -88,7 +108,20 @@ impl PeerConnectionHandle {
     /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered`; [`Error::BadBlock`];
     /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`].
     pub fn block(&self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
-        let patience = Patience::new(timeout);
+        self.ask_block(hash, Patience::new(timeout))
+    }
+
+    /// The same, given up also when the peer has stood still for `stall`: see [`Wait::Progress`].
+    pub(crate) fn block_unless_still(
+        &self,
+        hash: BlockHash,
+        timeout: Duration,
+        stall: Duration,
+    ) -> Result<Block, Error> {
+        self.ask_block(hash, Patience::new(timeout).unless_still(stall))
+    }
+
+    fn ask_block(&self, hash: BlockHash, patience: Patience) -> Result<Block, Error> {
         let asked = {
             let sending = self.shared.requests.sending(patience.deadline);
             let _sending = sending.ok_or_else(|| self.timed_out(Wait::Write, patience))?;
@@ -108,7 +141,20 @@ impl PeerConnectionHandle {
     ///
     /// [`Error::NotFound`], [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`].
     pub fn block_reader(&self, hash: BlockHash, timeout: Duration) -> Result<BlockReader, Error> {
-        let patience = Patience::new(timeout);
+        self.ask_block_reader(hash, Patience::new(timeout))
+    }
+
+    /// The same, given up also when the peer has stood still for `stall`: see [`Wait::Progress`].
+    pub(crate) fn block_reader_unless_still(
+        &self,
+        hash: BlockHash,
+        timeout: Duration,
+        stall: Duration,
+    ) -> Result<BlockReader, Error> {
+        self.ask_block_reader(hash, Patience::new(timeout).unless_still(stall))
+    }
+
+    fn ask_block_reader(&self, hash: BlockHash, patience: Patience) -> Result<BlockReader, Error> {
         let asked = {
             let sending = self.shared.requests.sending(patience.deadline);
             let _sending = sending.ok_or_else(|| self.timed_out(Wait::Write, patience))?;
@@ -193,14 +239,19 @@ impl PeerConnectionHandle {
 
     fn wait_for<T>(&self, asked: &Asked<T>, patience: Patience) -> Result<T, Error> {
         // Whatever it is, what has been put there by the time of giving up is the answer.
-        let answer = asked.answer.recv_deadline(patience.deadline).or_else(|_| {
+        let answer = self.receive(&asked.answer, patience).or_else(|given_up| {
             self.shared.requests.with(|table| table.give_up(asked.id));
-            asked.answer.try_recv()
+            asked.answer.try_recv().map_err(|_| given_up)
         });
         let limit = self.shared.config().session.limits.buffered;
         match answer {
             Ok(answer) => answer.map_err(|failure| failure.into_error(self.name(), limit)),
-            Err(_) => Err(self.timed_out(Wait::Reply, patience)),
+            Err(GivenUp::Deadline) => Err(self.timed_out(Wait::Reply, patience)),
+            Err(GivenUp::StoodStill(after)) => Err(Error::TimedOut {
+                peer: self.name(),
+                wait: Wait::Progress,
+                after,
+            }),
         }
     }
 

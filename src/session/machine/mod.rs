@@ -443,7 +443,8 @@ impl Session {
         self.send(Ping { nonce });
     }
 
-    fn misbehaved(&mut self, misbehavior: Misbehavior) {
+    /// The peer has done something wrong, found out here or by whoever owns the connection.
+    pub(crate) fn misbehaved(&mut self, misbehavior: Misbehavior) {
         self.score = self.score.saturating_add(misbehavior.score());
         let score = self.score;
         self.outputs

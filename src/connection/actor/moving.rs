@@ -1,0 +1,185 @@
+//! Waiting for the answer of a peer that goes on sending.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::handle::PeerConnectionHandle;
+use super::patience::Patience;
+use crate::deadline::deadline_after;
+
+/// How many times within the time that a peer may stand still it is looked at.
+const LOOKS: u32 = 10;
+
+/// Why an answer is waited for no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GivenUp {
+    /// The caller's time is over.
+    Deadline,
+    /// For so long no byte of a large message has come, nor the answer.
+    StoodStill(Duration),
+}
+
+impl PeerConnectionHandle {
+    /// Waits for an answer until the caller's time is over, or, if the caller has a limit for that, until the peer has stood still for so
+    /// long. A peer moves while the bytes of a frame come that is not complete yet: small messages that are complete at each look do not
+    /// count, or one that only says that it is there would be waited for.
+    pub(super) fn receive<T>(
+        &self,
+        answer: &Receiver<T>,
+        patience: Patience,
+    ) -> Result<T, GivenUp> {
+        let Some(stall) = patience.stall else {
+            let received = answer.recv_deadline(patience.deadline);
+            return received.map_err(|_| GivenUp::Deadline);
+        };
+        let mut seen = self.shared.counters.unfinished();
+        let mut still_until = deadline_after(stall);
+        loop {
+            let next_look = deadline_after(stall / LOOKS);
+            let until = patience.deadline.min(still_until).min(next_look);
+            match answer.recv_deadline(until) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Disconnected) => return Err(GivenUp::Deadline),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = Instant::now();
+            if now >= patience.deadline {
+                return Err(GivenUp::Deadline);
+            }
+            let unfinished = self.shared.counters.unfinished();
+            if unfinished > seen {
+                still_until = deadline_after(stall);
+            }
+            seen = unfinished;
+            if now >= still_until {
+                return Err(GivenUp::StoodStill(stall));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::connection::{ConnectionConfig, PeerConnectionActor, PeerConnectionSetup};
+    use crate::error::{Error, Wait};
+    use crate::network::Network;
+    use crate::session::ConnectionState;
+    use crate::wire::{
+        Block, BlockHeader, Message, NetworkAddress, OutPoint, Ping, Services, Transaction,
+        TransactionInput, Version, encode_frame, merkle_root,
+    };
+
+    const LIMIT: Duration = Duration::from_secs(20);
+    const STALL: Duration = Duration::from_secs(1);
+    /// How long the peer pauses between what it sends.
+    const PAUSE: Duration = Duration::from_millis(250);
+
+    fn frame(message: impl Into<Message>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_frame(Network::Regtest.magic(), &message.into(), &mut bytes);
+        bytes
+    }
+
+    /// A connection, and the other end of it, by which nothing is answered.
+    fn pair() -> (PeerConnectionHandle, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let setup = PeerConnectionSetup::new(ConnectionConfig::new(Network::Regtest));
+        let address = listener.local_addr().unwrap();
+        let handle = PeerConnectionActor::spawn_outbound(address, setup).unwrap();
+        let (mut tcp, _) = listener.accept().unwrap();
+        let version = Version {
+            version: crate::session::PROTOCOL_VERSION,
+            services: Services::NETWORK,
+            timestamp: 1_700_000_000,
+            receiver: NetworkAddress::unset(Services::NONE),
+            sender: Some(NetworkAddress::unset(Services::NETWORK)),
+            nonce: Some(7),
+            user_agent: None,
+            start_height: Some(0),
+            relay: Some(true),
+            association_id: None,
+        };
+        tcp.write_all(&frame(version)).unwrap();
+        tcp.write_all(&frame(Message::Verack)).unwrap();
+        let deadline = Instant::now() + LIMIT;
+        while handle.state() != ConnectionState::Connected {
+            assert!(Instant::now() < deadline, "no handshake");
+            std::thread::yield_now();
+        }
+        (handle, tcp)
+    }
+
+    /// Asks for a block, and has the peer send these pieces with pauses in between.
+    fn ask(block: &Block, pieces: &[&[u8]]) -> (Result<Block, Error>, Duration) {
+        let (handle, mut tcp) = pair();
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| {
+                let answer = handle.block_unless_still(block.hash(), LIMIT, STALL);
+                (answer, began.elapsed())
+            });
+            tcp.set_read_timeout(Some(PAUSE)).unwrap();
+            let mut unread = [0; 4096];
+            for piece in pieces {
+                tcp.write_all(piece).unwrap();
+                let next = Instant::now() + PAUSE;
+                while Instant::now() < next {
+                    // Whatever it says, or nothing until the pause is over.
+                    let _ = tcp.read(&mut unread);
+                }
+            }
+            asked.join().unwrap()
+        })
+    }
+
+    fn block() -> Block {
+        let transaction = Transaction {
+            version: 1,
+            inputs: vec![TransactionInput {
+                previous: OutPoint::NONE,
+                script: vec![1; 90],
+                sequence: 0,
+            }],
+            outputs: Vec::new(),
+            lock_time: 0,
+        };
+        let (merkle_root, _) = merkle_root([transaction.txid()]);
+        let header = BlockHeader {
+            merkle_root,
+            ..BlockHeader::genesis(Network::Regtest)
+        };
+        Block::new(&header, &[transaction])
+    }
+
+    #[test]
+    fn an_answer_that_keeps_coming_is_waited_for_however_slowly_it_does() {
+        let block = block();
+        let bytes = frame(block.clone());
+        let pieces: Vec<&[u8]> = bytes.chunks(bytes.len() / 12).collect();
+        let (answer, after) = ask(&block, &pieces);
+        assert_eq!(answer, Ok(block));
+        assert!(after > 2 * STALL, "{after:?}");
+    }
+
+    #[test]
+    fn a_peer_that_only_says_that_it_is_there_is_waited_for_no_longer() {
+        let block = block();
+        let ping = frame(Ping::new(1));
+        let (answer, after) = ask(&block, &[&ping[..]; 8]);
+        let stands_still = matches!(
+            answer,
+            Err(Error::TimedOut {
+                wait: Wait::Progress,
+                after: STALL,
+                ..
+            })
+        );
+        assert!(stands_still, "{answer:?}");
+        assert!(after >= STALL && after < 3 * STALL, "{after:?}");
+    }
+}

@@ -1,0 +1,268 @@
+//! The thread that follows the chain.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, select};
+use uuid::Uuid;
+
+use super::asking::{Answered, Asking};
+use super::sources::{Answer, Question, Sources, Standing};
+use super::state::ChainState;
+use crate::connection::{Overflow, PeerConnectionHandle, SubscriptionOptions};
+use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
+use crate::manager::shared::Shared;
+use crate::session::{ConnectionState, Misbehavior};
+use crate::wire::{
+    BlockHash, BlockHeader, Command, Extended, HeaderChainError, Inventory, MAX_HEADERS, Message,
+};
+
+/// The subscription's name.
+const NAME: &str = "chain";
+/// How many announcements may wait for the thread; what it misses it asks for.
+const WAITING: usize = 1024;
+/// How many of the blocks that one `inv` names are looked at, the last ones. A node names the last one of several.
+const LOOKED_AT: usize = 16;
+
+/// What the thread owns. It waits for nobody but in its `select!`, and holds no lock then.
+pub(super) struct Follower {
+    shared: Arc<Shared>,
+    state: Arc<ChainState>,
+    sources: Sources,
+    asking: Asking,
+    events: Receiver<Event>,
+    woken: Receiver<()>,
+}
+
+impl Follower {
+    /// One that hears of everything from now on.
+    pub(super) fn new(shared: Arc<Shared>, state: Arc<ChainState>, woken: Receiver<()>) -> Self {
+        let commands = ["inv", "headers", "cmpctblock"].map(Command::new);
+        let options = SubscriptionOptions {
+            capacity: WAITING,
+            overflow: Overflow::DropNewest,
+            ..SubscriptionOptions::named(NAME).only(commands)
+        };
+        Self {
+            events: shared.bus.subscribe_with(options),
+            shared,
+            state,
+            sources: Sources::new(Instant::now()),
+            asking: Asking::new(),
+            woken,
+        }
+    }
+
+    /// Follows until `stop` ends, or the subscription does with the manager.
+    pub(super) fn run<T>(mut self, stop: &Receiver<T>) {
+        self.compare_peers();
+        loop {
+            let now = Instant::now();
+            self.sources.on_wanted(self.state.wanted(), now);
+            self.ask(now);
+            if let Some(look) = self.sources.settled(self.state.height(), now) {
+                self.state.on_settled(look);
+            }
+            let wait = self.sources.next_deadline(now);
+            let wait = wait.saturating_duration_since(Instant::now());
+            select! {
+                recv(stop) -> _ => return,
+                recv(self.woken) -> woken => if woken.is_err() {
+                    return;
+                },
+                recv(self.asking.answers) -> answered => {
+                    if let Ok(answered) = answered {
+                        self.on_answered(answered);
+                    }
+                }
+                recv(self.events) -> event => match event {
+                    Ok(Event::Message(event)) => self.on_message(&event),
+                    Ok(Event::Control(event)) => self.on_control(&event),
+                    Err(_) => return,
+                },
+                default(wait) => {}
+            }
+        }
+    }
+
+    fn ask(&mut self, now: Instant) {
+        loop {
+            let connections = &self.shared.connections;
+            let round_trip = |peer_id| {
+                let handle = connections.get(peer_id);
+                let measured = handle.and_then(|handle| handle.round_trip().smoothed);
+                measured.unwrap_or(Duration::MAX)
+            };
+            let height = self.state.height();
+            let Some(question) = self.sources.next(height, round_trip, now) else {
+                return;
+            };
+            let Question { peer_id, beside } = question;
+            let Some(peer) = connected(&self.shared, peer_id) else {
+                self.on_lost(peer_id);
+                continue;
+            };
+            let mut locator = self.state.with_chain(|chain| chain.locator());
+            if let Some(beside) = beside {
+                locator.insert(0, beside);
+            }
+            if !self.asking.ask(peer, locator) {
+                self.answered(peer_id, Answer::Missing);
+            }
+        }
+    }
+
+    fn on_answered(&mut self, answered: Answered) {
+        self.asking.end(&answered);
+        let peer_id = answered.peer.peer_id();
+        let answer = match &answered.headers {
+            Err(_) => Answer::Missing,
+            Ok(headers) => match self.state.extend(peer_id, headers) {
+                Ok(extended) => self.meaning_of(&extended, headers, answered.from),
+                Err(error) => {
+                    accuse(&answered.peer, error);
+                    Answer::Wrong
+                }
+            },
+        };
+        self.answered(peer_id, answer);
+    }
+
+    /// What headers mean that were asked for behind `from`.
+    fn meaning_of(&self, extended: &Extended, headers: &[BlockHeader], from: BlockHash) -> Answer {
+        let more = headers.len() >= MAX_HEADERS;
+        let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
+            return Answer::Nothing;
+        };
+        match extended {
+            Extended::NewTip { .. } => Answer::Grown { more },
+            // Another peer was faster.
+            Extended::Known if first.previous == from => Answer::Grown { more },
+            Extended::Known => {
+                let last = last.hash();
+                match self.state.with_chain(|chain| chain.is_active(&last)) {
+                    true => Answer::Nothing,
+                    false => Answer::Beside { last, more },
+                }
+            }
+            Extended::SideChain { .. } => {
+                let last = last.hash();
+                Answer::Beside { last, more }
+            }
+        }
+    }
+
+    fn answered(&mut self, peer_id: Uuid, answer: Answer) {
+        let (height, now) = (self.state.height(), Instant::now());
+        let state = &self.state;
+        let knows = |hash: &BlockHash| state.contains(hash);
+        self.sources.on_answer(peer_id, answer, height, knows, now);
+    }
+
+    fn on_message(&mut self, event: &BitcoinMessageEvent) {
+        match &*event.message {
+            Message::Inv(inv) => {
+                let blocks = inv.inventory.iter().rev().filter_map(|entry| match entry {
+                    Inventory::Block(hash) => Some(*hash),
+                    _ => None,
+                });
+                for hash in blocks.take(LOOKED_AT) {
+                    self.on_announced(event.peer_id, hash);
+                }
+            }
+            Message::Headers(headers) => self.on_headers(event.peer_id, &headers.headers),
+            Message::CompactBlock(block) => self.on_headers(event.peer_id, &[block.header()]),
+            _ => {}
+        }
+    }
+
+    fn on_announced(&mut self, peer_id: Uuid, hash: BlockHash) {
+        self.state.announcers.lock().add(peer_id, hash);
+        let (height, is_known) = self
+            .state
+            .with_chain(|chain| (chain.tip().0, chain.contains(&hash)));
+        if !is_known {
+            self.sources.on_announced(peer_id, hash, height);
+        }
+    }
+
+    /// Headers have come that nobody has asked for, or for which nobody waits any more.
+    fn on_headers(&mut self, peer_id: Uuid, headers: &[BlockHeader]) {
+        let Some(last) = headers.last().map(BlockHeader::hash) else {
+            return;
+        };
+        self.state.announcers.lock().add(peer_id, last);
+        match self.state.extend(peer_id, headers) {
+            Ok(_) if headers.len() < MAX_HEADERS => {}
+            Ok(_) | Err(HeaderChainError::UnknownParent { .. }) => {
+                let height = self.state.height();
+                self.sources.on_announced(peer_id, last, height);
+            }
+            Err(error) => {
+                if let Some(peer) = self.shared.connections.get(peer_id) {
+                    accuse(&peer, error);
+                }
+                self.sources.on_wrong(peer_id, Instant::now());
+            }
+        }
+    }
+
+    fn on_control(&mut self, event: &ControlEvent) {
+        match event {
+            ControlEvent::HandshakeComplete { peer_id, info, .. } => {
+                let standing = Standing::of(info);
+                self.sources
+                    .on_connected(*peer_id, standing, Instant::now());
+            }
+            ControlEvent::ConnectionLost { peer_id, .. }
+            | ControlEvent::ConnectionRestarting { peer_id, .. }
+            | ControlEvent::ConnectionFailed { peer_id, .. } => self.on_lost(*peer_id),
+            ControlEvent::Lagged { subscription, .. } if &**subscription == NAME => {
+                self.compare_peers();
+                self.sources.on_lagged(Instant::now());
+            }
+            _ => {}
+        }
+    }
+
+    fn on_lost(&mut self, peer_id: Uuid) {
+        self.state.announcers.lock().forget(peer_id);
+        self.sources.on_lost(peer_id, Instant::now());
+    }
+
+    /// Finds out who is connected: before the first event, and when some were missed.
+    fn compare_peers(&mut self) {
+        let known: Vec<Uuid> = self.sources.peers().collect();
+        for peer_id in known {
+            if connected(&self.shared, peer_id).is_none() {
+                self.on_lost(peer_id);
+            }
+        }
+        for handle in self.shared.connections.all() {
+            if handle.state() == ConnectionState::Connected
+                && let Some(info) = handle.peer()
+            {
+                let standing = Standing::of(&info);
+                self.sources
+                    .on_connected(handle.peer_id(), standing, Instant::now());
+            }
+        }
+    }
+}
+
+fn connected(shared: &Shared, peer_id: Uuid) -> Option<Arc<PeerConnectionHandle>> {
+    let handle = shared.connections.get(peer_id);
+    handle.filter(|handle| handle.state() == ConnectionState::Connected)
+}
+
+/// Counts headers that break rules as the node does. What only leads nowhere breaks none.
+fn accuse(peer: &PeerConnectionHandle, error: HeaderChainError) {
+    log::debug!("{}: its headers are refused: {error}", peer.address());
+    let breaks_rules = matches!(
+        error,
+        HeaderChainError::ProofOfWork { .. } | HeaderChainError::NotLinked { .. }
+    );
+    if breaks_rules {
+        peer.misbehaved(Misbehavior::InvalidHeaders(error));
+    }
+}

@@ -1,0 +1,218 @@
+//! Blocks from whichever peer gives them.
+
+use std::time::{Duration, Instant};
+
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::session::DisconnectReason;
+use bsv_p2p::wire::{GetData, Inv, Inventory, NotFound};
+use bsv_p2p::{Blame, Error, Wait};
+
+use super::*;
+use crate::raw_peer::frame;
+
+/// How long a peer may stand still.
+const STALL: Duration = Duration::from_secs(5);
+
+/// The next question for a block, which ends with a transaction that nobody has.
+#[track_caller]
+fn asked(peer: &mut RawPeer, block: &Block) -> GetData {
+    match peer.expect("getdata") {
+        Message::GetData(question) => {
+            let first = question.inventory.first();
+            assert_eq!(first, Some(&Inventory::Block(block.hash())));
+            question
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Says that it does not have the block, as a node does: nothing but the end of the question.
+fn has_none(peer: &RawPeer, question: &GetData) {
+    peer.send(NotFound::from(question.inventory[1..].to_vec()));
+}
+
+#[track_caller]
+fn announce(peer: &mut RawPeer, block: &Block) {
+    peer.send(Inv::from(vec![Inventory::Block(block.hash())]));
+    peer.ping(3);
+}
+
+#[test]
+fn a_block_comes_from_the_peer_that_gives_it_and_who_stood_still_is_remembered() {
+    let block = &mined(1, 1)[0];
+    let manager = manager(config());
+    let tips = manager.subscribe_blocks().unwrap();
+    manager.start_fixed(&[]).unwrap();
+    let mut without = quiet(&manager, true);
+    let mut stalling = quiet(&manager, false);
+    let mut good = quiet(&manager, false);
+    announce(&mut without, block);
+    without.expect("getheaders");
+    without.send(headers(std::slice::from_ref(block)));
+    assert_eq!(next(&tips).hash, block.hash());
+    announce(&mut stalling, block);
+    announce(&mut good, block);
+    let hash = block.hash();
+    std::thread::scope(|scope| {
+        let began = Instant::now();
+        let fetch = scope.spawn(|| manager.fetch_block(hash, LIMIT));
+        let question = asked(&mut without, block);
+        has_none(&without, &question);
+        asked(&mut stalling, block);
+        let bytes = frame(&block.clone().into());
+        stalling.send_bytes(&bytes[..bytes.len() / 2]);
+        asked(&mut good, block);
+        assert!(began.elapsed() >= STALL);
+        good.send(block.clone());
+        assert_eq!(fetch.join().unwrap().as_ref(), Ok(block));
+        // The next one waits for it no more.
+        let began = Instant::now();
+        let fetch = scope.spawn(|| manager.fetch_block(hash, LIMIT));
+        let question = asked(&mut without, block);
+        has_none(&without, &question);
+        asked(&mut good, block);
+        good.send(block.clone());
+        assert_eq!(fetch.join().unwrap().as_ref(), Ok(block));
+        assert!(began.elapsed() < STALL);
+    });
+}
+
+#[test]
+fn when_nobody_gives_a_block_the_error_says_what_each_peer_did() {
+    let block = &mined(1, 1)[0];
+    let hash = block.hash();
+    let manager = manager(config());
+    assert_eq!(manager.fetch_block(hash, LIMIT), Err(Error::NoPeer));
+    manager.start_fixed(&[]).unwrap();
+    let mut first = dialled(&manager, 0);
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    let (fetched, addresses) = std::thread::scope(|scope| {
+        let fetch = scope.spawn(|| manager.fetch_block(hash, LIMIT));
+        let question = asked(&mut first, block);
+        let mut second = dialled(&manager, 0);
+        manager.wait_for_peers(2, LIMIT).unwrap();
+        has_none(&first, &question);
+        asked(&mut second, block);
+        let addresses = [&first, &second].map(|peer| peer.tcp().local_addr().unwrap());
+        second.close();
+        (fetch.join().unwrap(), addresses)
+    });
+    let error = fetched.unwrap_err();
+    let Error::NotFetched { tried, .. } = &error else {
+        panic!("{error}");
+    };
+    let [not_found, gone] = &tried[..] else {
+        panic!("{tried:?}");
+    };
+    assert!(matches!(not_found, Error::NotFound { .. }), "{not_found}");
+    assert!(matches!(gone, Error::Disconnected { .. }), "{gone}");
+    for address in addresses {
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+    }
+    assert_eq!(
+        (error.blame(), error.is_retryable()),
+        (Blame::Network, true)
+    );
+}
+
+#[test]
+fn the_time_of_the_caller_ends_a_fetch_whatever_peers_do() {
+    const SHORT: Duration = Duration::from_millis(50);
+    let block = &mined(1, 1)[0];
+    let manager = manager(config());
+    manager.start_fixed(&[]).unwrap();
+    let _silent = [(); 2].map(|()| dialled(&manager, 0));
+    manager.wait_for_peers(2, LIMIT).unwrap();
+    match manager.fetch_block(block.hash(), SHORT) {
+        Err(Error::NotFetched { tried, after, .. }) => {
+            assert!(after >= SHORT);
+            let [Error::TimedOut { wait, .. }] = &tried[..] else {
+                panic!("{tried:?}");
+            };
+            assert_eq!(*wait, Wait::Reply);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_block_with_wrong_content_ends_the_connection_and_comes_from_another_peer() {
+    let node = LocalNode::start().unwrap();
+    let hash = node.mine(1).unwrap()[0];
+    let block = node.block(hash).unwrap();
+    let manager = manager(config());
+    let events = manager.subscribe_control();
+    manager.start_fixed(&[]).unwrap();
+    let mut liar = dialled(&manager, 0);
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    let fetched = std::thread::scope(|scope| {
+        let fetch = scope.spawn(|| manager.fetch_block(hash, LIMIT));
+        asked(&mut liar, &block);
+        manager.connect(node.address()).unwrap();
+        manager.wait_for_peers(2, LIMIT).unwrap();
+        // The coinbase pays somebody else.
+        let mut coinbase: bsv_p2p::wire::Transaction = block.transactions().next().unwrap().into();
+        coinbase.outputs[0].value -= 1;
+        liar.send(Block::new(&block.header(), &[coinbase]));
+        fetch.join().unwrap()
+    });
+    assert_eq!(fetched, Ok(block));
+    let reason = wait_for(&events, |event| match event {
+        ControlEvent::ConnectionLost { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    assert_eq!(reason, DisconnectReason::Misbehaved { score: 100 });
+}
+
+#[test]
+fn fetches_of_several_threads_are_spread_over_the_peers() {
+    let blocks = mined(4, 1);
+    let manager = manager(config());
+    manager.start_fixed(&[]).unwrap();
+    let mut peers = [(); 2].map(|()| dialled(&manager, 0));
+    manager.wait_for_peers(2, LIMIT).unwrap();
+    std::thread::scope(|scope| {
+        let fetch = |hash| manager.fetch_block(hash, LIMIT);
+        let fetches: Vec<_> = blocks
+            .iter()
+            .map(|block| scope.spawn(move || fetch(block.hash())))
+            .collect();
+        for peer in &mut peers {
+            for _ in 0..2 {
+                let Message::GetData(question) = peer.expect("getdata") else {
+                    panic!("no question");
+                };
+                let asked = blocks
+                    .iter()
+                    .find(|block| question.inventory.contains(&Inventory::Block(block.hash())));
+                peer.send(asked.unwrap().clone());
+            }
+        }
+        for (fetch, block) in fetches.into_iter().zip(&blocks) {
+            assert_eq!(fetch.join().unwrap().as_ref(), Ok(block));
+        }
+    });
+}
+
+#[test]
+fn a_block_is_read_while_it_arrives_from_the_peer_that_has_it() {
+    let node = LocalNode::start().unwrap();
+    let hash = node.mine(1).unwrap()[0];
+    let manager = manager(config());
+    manager.start_fixed(&[]).unwrap();
+    let mut without = dialled(&manager, 0);
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    let block = node.block(hash).unwrap();
+    std::thread::scope(|scope| {
+        let fetch = scope.spawn(|| manager.fetch_block_reader(hash, LIMIT));
+        let question = asked(&mut without, &block);
+        manager.connect(node.address()).unwrap();
+        manager.wait_for_peers(2, LIMIT).unwrap();
+        has_none(&without, &question);
+        let mut reader = fetch.join().unwrap().unwrap();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap();
+        assert_eq!(bytes, block.bytes()[..]);
+    });
+}

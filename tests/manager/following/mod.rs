@@ -1,0 +1,78 @@
+//! A manager that follows the chain: whom it asks, what it tells, where it gets blocks.
+
+mod blocks;
+mod syncing;
+mod tips;
+
+use bsv_p2p::Manager;
+use bsv_p2p::local_node::Chain;
+use bsv_p2p::manager::NewTip;
+use bsv_p2p::wire::{Block, BlockHash, BlockHeader, Headers, Message, Version};
+use crossbeam_channel::Receiver;
+
+use crate::harness::*;
+use crate::raw_peer::{RawListener, RawPeer, version};
+
+/// A time at which every test's blocks are made.
+const TIME: u32 = 1_700_000_000;
+
+/// The first blocks of a chain of its own for each `branch`.
+fn mined(count: usize, branch: u64) -> Vec<Block> {
+    let mut chain = Chain::new();
+    let mine = |_| {
+        let block = chain.template(TIME, branch).mine();
+        chain.accept(&block, TIME).unwrap();
+        block
+    };
+    (0..count).map(mine).collect()
+}
+
+fn headers(blocks: &[Block]) -> Message {
+    let headers: Vec<BlockHeader> = blocks.iter().map(|block| block.header()).collect();
+    Headers { headers }.into()
+}
+
+fn hashes(blocks: &[Block]) -> Vec<BlockHash> {
+    blocks.iter().map(Block::hash).collect()
+}
+
+/// What a peer says whose chain has that height.
+fn version_at(height: i32) -> Version {
+    Version {
+        start_height: Some(height),
+        ..version()
+    }
+}
+
+/// A peer that does what a test says, which the manager has dialled.
+#[track_caller]
+fn dialled(manager: &Manager, height: i32) -> RawPeer {
+    let listener = RawListener::new();
+    manager.connect(listener.address()).unwrap();
+    let mut peer = listener.accept();
+    peer.shake_hands_as(version_at(height));
+    peer
+}
+
+/// A peer whose chain is no higher than ours. The first one is asked for headers, and has none.
+#[track_caller]
+fn quiet(manager: &Manager, is_first: bool) -> RawPeer {
+    let before = manager.connected();
+    let mut peer = dialled(manager, 0);
+    if is_first {
+        peer.expect("getheaders");
+        peer.send(Headers::default());
+    }
+    manager.wait_for_peers(before + 1, LIMIT).unwrap();
+    peer.ping(9);
+    peer
+}
+
+fn height(manager: &Manager) -> u32 {
+    manager.chain(|chain| chain.tip().0).expect("a chain")
+}
+
+#[track_caller]
+fn next(tips: &Receiver<NewTip>) -> NewTip {
+    tips.recv_timeout(LIMIT).expect("a new tip")
+}

@@ -1,0 +1,180 @@
+//! Headers from whichever peer has them.
+
+use std::time::{Duration, Instant};
+
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::session::{DisconnectReason, Misbehavior};
+use bsv_p2p::wire::{HeaderChain, HeaderChainError, Headers, Message};
+use bsv_p2p::{Error, Manager, Network, Wait};
+
+use super::*;
+
+#[test]
+fn headers_are_synced_from_another_peer_while_the_first_one_says_nothing() {
+    let node = LocalNode::start().unwrap();
+    node.mine(5_000).unwrap();
+    let manager = manager(config());
+    let tips = manager.subscribe_blocks().unwrap();
+    manager.start_fixed(&[]).unwrap();
+    let mut silent = dialled(&manager, 9_000);
+    silent.expect("getheaders");
+    manager.connect(node.address()).unwrap();
+    let told = [2_000, 4_000, 5_000].map(|height| {
+        let tip = next(&tips);
+        assert_eq!(tip.height, height);
+        assert_eq!(tip.hash, node.block_hash(height).unwrap());
+        tip
+    });
+    let connected: Vec<_> = told.iter().flat_map(|tip| &tip.connected).collect();
+    assert_eq!(connected.len(), 5_000);
+    for (height, hash) in (1..).zip(connected) {
+        assert_eq!(node.block_hash(height), Some(*hash));
+    }
+    assert!(told.iter().all(|tip| tip.disconnected.is_empty()));
+    let expected = node.block(node.tip()).unwrap().header();
+    assert_eq!(told[2].header, expected);
+    // What the other one claims is waited for as long as it may answer.
+    silent.close();
+    assert_eq!(manager.sync_headers(LIMIT), Ok((5_000, node.tip())));
+}
+
+#[test]
+fn headers_without_proof_of_work_count_as_at_a_node_and_change_nothing() {
+    let manager = manager(config());
+    let events = manager.subscribe_control();
+    let tips = manager.subscribe_blocks().unwrap();
+    manager.start_fixed(&[]).unwrap();
+    let mut liar = dialled(&manager, 100);
+    let mut header = mined(1, 1)[0].header();
+    while header.check_proof_of_work(Network::Regtest).is_ok() {
+        header.nonce += 1;
+    }
+    let lie = Message::from(Headers {
+        headers: vec![header],
+    });
+    liar.expect("getheaders");
+    liar.send(lie.clone());
+    let misbehavior = wait_for(&events, |event| match event {
+        ControlEvent::PeerMisbehavior {
+            misbehavior, score, ..
+        } => Some((misbehavior.clone(), *score)),
+        _ => None,
+    });
+    let (what, score) = misbehavior;
+    assert_eq!(score, 50);
+    let is_work = matches!(
+        what,
+        Misbehavior::InvalidHeaders(HeaderChainError::ProofOfWork { position: 0, .. })
+    );
+    assert!(is_work, "{what}");
+    // Once more, without being asked.
+    liar.send(lie);
+    let reason = wait_for(&events, |event| match event {
+        ControlEvent::ConnectionLost { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    assert_eq!(reason, DisconnectReason::Misbehaved { score: 100 });
+    let node = LocalNode::start().unwrap();
+    node.mine(3).unwrap();
+    manager.connect(node.address()).unwrap();
+    assert_eq!(manager.sync_headers(LIMIT), Ok((3, node.tip())));
+    assert_eq!(tips.len(), 1);
+}
+
+#[test]
+fn what_peers_have_is_asked_for_when_others_come_after_all_have_gone() {
+    let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
+    let [first, second] = &nodes;
+    second.connect(first.address()).unwrap();
+    first.mine(3).unwrap();
+    assert!(second.wait_for_tip(first.tip(), LIMIT));
+    let manager = manager(config());
+    let events = manager.subscribe_control();
+    manager.start_fixed(&[]).unwrap();
+    manager.connect(first.address()).unwrap();
+    assert_eq!(manager.sync_headers(LIMIT), Ok((3, first.tip())));
+    let [first, second] = nodes;
+    drop(first);
+    wait_for(&events, |event| match event {
+        ControlEvent::ConnectionRestarting { .. } => Some(()),
+        _ => None,
+    });
+    let tips = manager.subscribe_blocks().unwrap();
+    let mined = second.mine(2).unwrap();
+    manager.connect(second.address()).unwrap();
+    let tip = next(&tips);
+    assert_eq!((tip.height, &tip.connected), (5, &mined));
+    assert_eq!(manager.sync_headers(LIMIT), Ok((5, second.tip())));
+}
+
+#[test]
+fn a_chain_that_was_given_goes_on_from_where_it_is() {
+    let node = LocalNode::start().unwrap();
+    let hashes = node.mine(10).unwrap();
+    let known = node.block(hashes[5]).unwrap().header();
+    let chain = HeaderChain::from_checkpoint(Network::Regtest, known, 6).unwrap();
+    let manager = manager(config());
+    assert_eq!(manager.chain(HeaderChain::tip), None);
+    manager.follow(chain.clone()).unwrap();
+    assert_eq!(manager.follow(chain), Err(Error::AlreadyFollowing));
+    let tips = manager.subscribe_blocks().unwrap();
+    manager.start_fixed(&[node.address()]).unwrap();
+    let tip = next(&tips);
+    assert_eq!((tip.height, tip.connected), (10, hashes[6..].to_vec()));
+    manager.shutdown().unwrap();
+    assert_eq!(tips.iter().count(), 0);
+    assert_eq!(height(&manager), 10);
+}
+
+#[test]
+fn a_chain_of_another_network_is_refused_and_so_is_any_after_the_end() {
+    let manager = manager(config());
+    let refused = manager.follow(HeaderChain::new(Network::Mainnet));
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("chain.network") && refused.contains("Mainnet"),
+        "{refused}"
+    );
+    manager.shutdown().unwrap();
+    let late = manager.follow(HeaderChain::new(Network::Regtest));
+    assert_eq!(late, Err(Error::NotRunning));
+    assert_eq!(manager.subscribe_blocks().map(drop), Err(Error::NotRunning));
+}
+
+#[test]
+fn a_wait_for_headers_says_why_it_has_ended() {
+    const SHORT: Duration = Duration::from_millis(20);
+    let manager = manager(config());
+    manager.start_fixed(&[]).unwrap();
+    assert_eq!(manager.sync_headers(SHORT), Err(Error::NoPeer));
+    let mut silent = quiet(&manager, true);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| manager.sync_headers(10 * LIMIT));
+        silent.expect("getheaders");
+        let late = manager.sync_headers(SHORT);
+        assert!(
+            matches!(
+                late,
+                Err(Error::TimedOut {
+                    wait: Wait::Chain,
+                    after: SHORT,
+                    ..
+                })
+            ),
+            "{late:?}"
+        );
+        let began = Instant::now();
+        manager.shutdown().unwrap();
+        assert_eq!(waiting.join().unwrap(), Err(Error::NotRunning));
+        assert!(began.elapsed() < LIMIT / 10, "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_manager_that_never_started_ends_its_subscribers_and_threads() {
+    let manager = Manager::new(config()).unwrap();
+    let tips = manager.subscribe_blocks().unwrap();
+    drop(manager);
+    assert_eq!(tips.iter().count(), 0);
+}
