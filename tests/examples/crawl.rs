@@ -269,8 +269,14 @@ fn the_time_holds_and_an_interrupt_gives_what_there_is() {
     let tool = Tool::start("crawl", &[&arguments[..], &peers].concat());
     // By then the others are being visited as well, or will never be.
     tool.line_with("NotReached");
+    let begin = Instant::now();
     tool.interrupt();
     let ended = tool.finish();
+    assert!(
+        begin.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        begin.elapsed()
+    );
     let summary = object(ended.lines.last().unwrap());
     assert_eq!(text(&summary, "event"), "Summary");
 }

@@ -3,6 +3,7 @@
 mod block;
 mod crawl;
 mod decode;
+mod follow;
 mod headers;
 mod listen;
 mod monitor;

@@ -45,6 +45,18 @@ fn help_is_on_standard_output_and_names_every_option() {
         ),
         ("decode", &["HEX"]),
         (
+            "follow",
+            &[
+                "--peer",
+                "--seed",
+                "--dns",
+                "--default-port",
+                "--blocks",
+                "--timeout",
+                "--json",
+            ],
+        ),
+        (
             "crawl",
             &[
                 "--peer",
@@ -163,6 +175,14 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
         ("decode", &[" "], "[HEX]"),
         ("decode", &["--network", "moon", "00"], "regtest"),
         ("decode", &["--network"], "--network"),
+        ("follow", &["127.0.0.1"], "127.0.0.1"),
+        (
+            "follow",
+            &["--network", "regtest"],
+            "regtest has no DNS seeds",
+        ),
+        ("follow", &["--blocks", "0"], "--blocks"),
+        ("follow", &["--timeout", "NaN"], "NaN"),
         ("crawl", &["127.0.0.1"], "127.0.0.1"),
         (
             "crawl",
@@ -281,6 +301,11 @@ fn who_closes_the_pipe_has_had_enough() {
         ("listen", &["127.0.0.1:0"]),
         ("listen", &["127.0.0.1:0", "--json"]),
         ("block", &["--help"]),
+        ("follow", &["--peer", &regtest, "--network", "regtest"]),
+        (
+            "follow",
+            &["--peer", &regtest, "--network", "regtest", "--json"],
+        ),
         (
             "crawl",
             &[
@@ -333,6 +358,7 @@ fn output_that_cannot_be_written_is_a_failure() {
         ("monitor", &["--peer", &regtest, "--network", "regtest"]),
         ("monitor", &["--listen", "127.0.0.1:0"]),
         ("listen", &["127.0.0.1:0"]),
+        ("follow", &["--peer", &regtest, "--network", "regtest"]),
         (
             "crawl",
             &[
