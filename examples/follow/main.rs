@@ -126,11 +126,9 @@ fn catch_up(
             return Ok(None);
         }
         let height = meeting.manager.chain(|chain| chain.tip().0);
-        let peers = meeting.manager.connected();
-        progress.set_message(format!(
-            "{peers} peers, height {}",
-            height.unwrap_or_default()
-        ));
+        let (peers, all) = (meeting.manager.connected(), meeting.expected());
+        let height = height.unwrap_or_default();
+        progress.set_message(format!("{peers} of {all} peers, height {height}"));
     }
 }
 

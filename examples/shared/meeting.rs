@@ -63,6 +63,15 @@ impl Meeting {
         }
     }
 
+    /// How many peers are to be met, if all goes well.
+    pub(crate) fn expected(&self) -> usize {
+        if self.seeds {
+            self.manager.config().target_connections
+        } else {
+            self.named.len()
+        }
+    }
+
     /// Why nobody has been met, as far as that is known.
     pub(crate) fn nobody(&self) -> String {
         let told = self.events.try_iter().filter(|event| {

@@ -1,6 +1,7 @@
 //! The examples as a person runs them: built, in processes of their own, against local nodes.
 
 mod block;
+mod broadcast;
 mod crawl;
 mod decode;
 mod follow;

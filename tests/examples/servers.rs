@@ -6,8 +6,8 @@ use std::thread;
 
 use bsv_p2p::session::NonceRegistry;
 use bsv_p2p::wire::{
-    Addr, Block, BlockHeader, EncodedFrame, Headers, Message, NetworkAddress, Services,
-    TimestampedAddress,
+    Addr, Block, BlockHeader, EncodedFrame, GetData, Headers, Inventory, Message, NetworkAddress,
+    Reject, RejectCode, Services, TimestampedAddress, Txid,
 };
 use bsv_p2p::{Connection, ConnectionConfig, Network};
 use socket2::{Domain, Socket, Type};
@@ -76,6 +76,37 @@ pub(crate) fn block(payload: Vec<u8>) -> String {
             }
         }
     })
+}
+
+/// A regtest node that does this with the transaction of each announcement. It asks for and rejects another one before.
+pub(crate) fn wallet(answer: fn(&mut Connection, Txid)) -> String {
+    serve(move |stream| {
+        let mut client = shake_hands(stream);
+        while let Ok(message) = client.receive() {
+            let Message::Inv(inv) = message else {
+                continue;
+            };
+            for entry in inv.inventory {
+                if let Inventory::Tx(txid) = entry {
+                    ask(&mut client, Txid([7; 32]));
+                    reject(&mut client, Txid([7; 32]));
+                    answer(&mut client, txid);
+                }
+            }
+        }
+    })
+}
+
+/// Asks for a transaction. The client may have left.
+pub(crate) fn ask(client: &mut Connection, txid: Txid) {
+    let _ = client.send(&GetData::from(vec![Inventory::Tx(txid)]).into());
+}
+
+/// Rejects a transaction. The client may have left.
+pub(crate) fn reject(client: &mut Connection, txid: Txid) {
+    let mut reject = Reject::new("tx", RejectCode::INSUFFICIENT_FEE, "too\nlittle");
+    reject.hash = Some(txid.into());
+    let _ = client.send(&reject.into());
 }
 
 /// A regtest node that answers a question for a block with its first half, and then says nothing more.

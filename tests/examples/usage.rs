@@ -7,6 +7,9 @@ use bsv_p2p::local_node::LocalNode;
 use crate::servers;
 use crate::tool::{Tool, command, run};
 
+/// A transaction of nothing.
+const EMPTY: &str = "01000000000000000000";
+
 /// The hash of a block.
 const HASH: &str = "00000000839a8e6886ab5951d76f411475428afc90947ee320161bbf18eb6048";
 
@@ -44,6 +47,18 @@ fn help_is_on_standard_output_and_names_every_option() {
             ],
         ),
         ("decode", &["HEX"]),
+        (
+            "broadcast",
+            &[
+                "<RAWTX>",
+                "--peer",
+                "--seed",
+                "--dns",
+                "--default-port",
+                "--timeout",
+                "--json",
+            ],
+        ),
         (
             "follow",
             &[
@@ -175,6 +190,13 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
         ("decode", &[" "], "[HEX]"),
         ("decode", &["--network", "moon", "00"], "regtest"),
         ("decode", &["--network"], "--network"),
+        ("broadcast", &[], "<RAWTX>"),
+        ("broadcast", &["00"], "no transaction"),
+        (
+            "broadcast",
+            &[EMPTY, "--network", "regtest"],
+            "regtest has no DNS seeds",
+        ),
         ("follow", &["127.0.0.1"], "127.0.0.1"),
         (
             "follow",
@@ -303,6 +325,10 @@ fn who_closes_the_pipe_has_had_enough() {
         ("block", &["--help"]),
         ("follow", &["--peer", &regtest, "--network", "regtest"]),
         (
+            "broadcast",
+            &[EMPTY, "--peer", &regtest, "--network", "regtest"],
+        ),
+        (
             "follow",
             &["--peer", &regtest, "--network", "regtest", "--json"],
         ),
@@ -359,6 +385,10 @@ fn output_that_cannot_be_written_is_a_failure() {
         ("monitor", &["--listen", "127.0.0.1:0"]),
         ("listen", &["127.0.0.1:0"]),
         ("follow", &["--peer", &regtest, "--network", "regtest"]),
+        (
+            "broadcast",
+            &[EMPTY, "--peer", &regtest, "--network", "regtest"],
+        ),
         (
             "crawl",
             &[
