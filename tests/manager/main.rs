@@ -4,6 +4,7 @@ mod attacks;
 mod basics;
 mod configuration;
 mod crowds;
+mod discovery;
 mod ends;
 mod floods;
 mod following;

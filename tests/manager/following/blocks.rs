@@ -47,7 +47,7 @@ fn a_block_comes_from_the_peer_that_gives_it_and_who_stood_still_is_remembered()
     let mut without = quiet(&manager, true);
     let mut stalling = quiet(&manager, false);
     let mut good = quiet(&manager, false);
-    announce(&mut without, block);
+    without.send(Inv::from(vec![Inventory::Block(block.hash())]));
     without.expect("getheaders");
     without.send(headers(std::slice::from_ref(block)));
     assert_eq!(next(&tips).hash, block.hash());

@@ -1,0 +1,255 @@
+//! Peers that nobody named: by seeds, and by what other peers tell.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bsv_p2p::discovery::{ResolveError, SeedResolver, Until};
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::peers::{InMemoryPeerStore, Peer, PeerSource, PeerStore, PeerVersion, UserAgent};
+use bsv_p2p::wire::{Addr, Message, NetworkAddress, Ping, Services, TimestampedAddress};
+use bsv_p2p::{Manager, ManagerConfig};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use crate::harness::*;
+use crate::raw_peer::{RawListener, RawPeer};
+
+mockall::mock! {
+    Seeds {}
+    impl SeedResolver for Seeds {
+        fn resolve(&self, name: &str, until: &Until) -> Result<Vec<IpAddr>, ResolveError>;
+    }
+}
+
+fn loopback() -> IpAddr {
+    [127, 0, 0, 1].into()
+}
+
+/// Looks for peers with these seeds, at the port of `node`.
+fn seeking(seeds: &[&str], node: SocketAddr) -> ManagerConfig {
+    let mut config = config();
+    config.discovery.seeds = Some(seeds.iter().map(|seed| (*seed).into()).collect());
+    config.discovery.default_port = Some(node.port());
+    config
+}
+
+#[test]
+fn a_seed_leads_to_a_node_and_one_that_fails_beside_it_is_no_matter() {
+    let node = LocalNode::start().unwrap();
+    let mut seeds = MockSeeds::new();
+    seeds.expect_resolve().returning(|name, until| {
+        assert!(until.remaining().is_some());
+        match name {
+            "good.test" => Ok(vec![loopback()]),
+            name => Err(ResolveError::NotFound { name: name.into() }),
+        }
+    });
+    let config = seeking(&["bad.test", "good.test"], node.address());
+    let manager = manager(config).resolving_with(Arc::new(seeds));
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    let peers = manager.peers().unwrap();
+    assert_eq!(peers[0].source, PeerSource::Seed);
+    manager.shutdown().unwrap();
+    assert!(
+        !events
+            .iter()
+            .any(|event| matches!(event, ControlEvent::DiscoveryFailed { .. })),
+        "one has answered"
+    );
+}
+
+#[test]
+fn when_all_seeds_fail_or_panic_that_is_told_and_nothing_else_suffers() {
+    let node = LocalNode::start().unwrap();
+    let mut seeds = MockSeeds::new();
+    seeds.expect_resolve().returning(|name, _| match name {
+        "none.test" => Err(ResolveError::NotFound { name: name.into() }),
+        name => panic!("{name} was too much"),
+    });
+    let config = seeking(&["none.test", "evil.test"], node.address());
+    let manager = manager(config).resolving_with(Arc::new(seeds));
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let (failures, retry_after) = wait_for(&events, |event| match event {
+        ControlEvent::DiscoveryFailed {
+            failures,
+            retry_after,
+        } => Some((failures.clone(), *retry_after)),
+        _ => None,
+    });
+    let names: Vec<_> = failures.iter().map(|failure| &*failure.seed).collect();
+    assert_eq!(names, ["none.test", "evil.test"]);
+    assert!(
+        failures[1].to_string().contains("panicked"),
+        "{}",
+        failures[1]
+    );
+    assert!(retry_after <= Duration::from_secs(30) && retry_after >= Duration::from_secs(24));
+    manager.connect(node.address()).unwrap();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+}
+
+/// Tells when it is asked, and answers when it is told to, or when it is stopped.
+struct Slow {
+    asked: Sender<()>,
+    answer: Receiver<()>,
+    heeds: bool,
+}
+
+impl SeedResolver for Slow {
+    fn resolve(&self, _: &str, until: &Until) -> Result<Vec<IpAddr>, ResolveError> {
+        self.asked.send(()).unwrap();
+        loop {
+            if self.answer.recv_timeout(Duration::from_millis(10)).is_ok() {
+                return Ok(vec![loopback()]);
+            }
+            if self.heeds && until.is_stopped() {
+                return Err(ResolveError::Stopped);
+            }
+        }
+    }
+}
+
+fn slow(heeds: bool) -> (Arc<Slow>, Receiver<()>, Sender<()>) {
+    let (asked, is_asked) = unbounded();
+    let (let_go, answer) = bounded(1);
+    let slow = Slow {
+        asked,
+        answer,
+        heeds,
+    };
+    (Arc::new(slow), is_asked, let_go)
+}
+
+#[test]
+fn those_who_are_known_to_work_are_dialled_before_any_seed_has_answered() {
+    let node = LocalNode::start().unwrap();
+    let store = InMemoryPeerStore::new(10);
+    let now = SystemTime::now();
+    let mut known = Peer::new(node.address(), PeerSource::Seed, now);
+    let version = PeerVersion {
+        protocol_version: 70016,
+        user_agent: UserAgent::new(b"/good:1/"),
+        start_height: 1,
+    };
+    known.record_connected(0, version, now).unwrap();
+    store.create(known, now).unwrap();
+    let (resolver, asked, let_go) = slow(true);
+    let config = seeking(&["slow.test"], node.address());
+    let manager = Manager::with_store(config, Arc::new(store))
+        .unwrap()
+        .resolving_with(resolver);
+    manager.start().unwrap();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    asked.recv_timeout(LIMIT).unwrap();
+    let began = Instant::now();
+    manager.shutdown().unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "it is not waited for"
+    );
+    drop(let_go);
+}
+
+#[test]
+fn a_resolver_that_heeds_nothing_holds_the_end_up_no_longer_than_its_deadline() {
+    let mut config = seeking(&["slow.test"], "127.0.0.1:1".parse().unwrap());
+    config.shutdown_timeout = Duration::from_millis(300);
+    let (resolver, asked, let_go) = slow(false);
+    let manager = manager(config).resolving_with(resolver);
+    manager.start().unwrap();
+    asked.recv_timeout(LIMIT).unwrap();
+    let error = manager.shutdown().unwrap_err();
+    assert!(
+        error.to_string().contains("the resolver of seeds"),
+        "{error}"
+    );
+    let_go.send(()).unwrap();
+}
+
+#[test]
+fn with_fixed_peers_no_seed_is_asked() {
+    let node = LocalNode::start().unwrap();
+    let mut seeds = MockSeeds::new();
+    seeds.expect_resolve().never();
+    let config = seeking(&["seed.test"], node.address());
+    let manager = manager(config).resolving_with(Arc::new(seeds));
+    manager.start_fixed(&[node.address()]).unwrap();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    manager.shutdown().unwrap();
+}
+
+fn told(addresses: &[SocketAddr]) -> Addr {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    let entry = |address: &SocketAddr| TimestampedAddress {
+        time: now.as_secs() as u32,
+        address: NetworkAddress::new(Services::NETWORK, *address),
+    };
+    Addr {
+        addresses: addresses.iter().map(entry).collect(),
+    }
+}
+
+#[test]
+fn a_peer_is_asked_and_whom_it_tells_of_is_dialled() {
+    let (listener, node) = (RawListener::new(), LocalNode::start().unwrap());
+    let mut config = config();
+    config.discovery.addresses = vec![listener.address()];
+    let manager = manager(config);
+    manager.start().unwrap();
+    let mut peer = listener.accept();
+    peer.shake_hands();
+    peer.expect("getaddr");
+    peer.send(told(&[node.address()]));
+    manager.wait_for_peers(2, LIMIT).unwrap();
+    let mut source = manager.peers().unwrap().into_iter();
+    let source = source.find(|peer| peer.socket_address() == node.address());
+    assert_eq!(source.unwrap().source, PeerSource::Peer(loopback()));
+}
+
+#[test]
+fn who_dials_us_is_told_our_address_and_once_a_sample_of_whom_we_know() {
+    let node = LocalNode::start().unwrap();
+    let mut config = listening();
+    config.target_connections = 1;
+    config.discovery.addresses = vec![node.address()];
+    let own: SocketAddr = "127.0.0.1:7777".parse().unwrap();
+    config.listener.announce = Some(own);
+    let (manager, _, address) = running(config);
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    let mut peer = dial_from([127, 0, 0, 1], address);
+    peer.shake_hands();
+    let entries = |peer: &mut RawPeer| match peer.expect("addr") {
+        Message::Addr(addr) => addr.addresses,
+        other => panic!("{other:?}"),
+    };
+    let told = entries(&mut peer);
+    assert_eq!((told.len(), told[0].address.socket_address()), (1, own));
+    peer.send(Message::GetAddr);
+    peer.send(Message::GetAddr);
+    let sample = entries(&mut peer);
+    let only = sample[0].address;
+    assert_eq!(sample.len(), 1);
+    assert_eq!(
+        (only.socket_address(), only.services),
+        (node.address(), node_services())
+    );
+    // The second question has no answer.
+    peer.send(Ping::new(7));
+    loop {
+        match peer.next_message() {
+            Message::Addr(addr) => panic!("{addr:?}"),
+            Message::Pong(_) => break,
+            _ => {}
+        }
+    }
+}
+
+fn node_services() -> Services {
+    LocalNode::default_config().session.services
+}
