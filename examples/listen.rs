@@ -15,10 +15,13 @@ use crossbeam_channel::select;
 mod events;
 #[path = "shared/lasting.rs"]
 mod lasting;
+#[path = "shared/listening.rs"]
+mod listening;
 mod shared;
 
 use events::say_event;
-use lasting::{interrupts, listen_address, over, seconds};
+use lasting::{interrupts, over, seconds};
+use listening::listen_address;
 
 /// Let Bitcoin SV peers in that dial us, and show who comes, who goes, and why.
 ///

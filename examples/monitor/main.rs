@@ -1,7 +1,7 @@
 //! Shows what peers say: handshakes, announcements, blocks, and a summary at the end.
 
 use std::io::Write;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,6 +17,10 @@ use crossbeam_channel::select;
 mod events;
 #[path = "../shared/lasting.rs"]
 mod lasting;
+#[path = "../shared/listening.rs"]
+mod listening;
+#[path = "../shared/seeds.rs"]
+mod seeds;
 #[path = "../shared/mod.rs"]
 mod shared;
 
@@ -24,23 +28,28 @@ mod local_network;
 mod peers;
 mod report;
 
-use lasting::{interrupts, listen_address, over, seconds};
+use lasting::{interrupts, over, seconds};
+use listening::listen_address;
 use local_network::LocalNetwork;
 use peers::Peers;
 use report::Report;
+use seeds::Seeds;
 
 /// Watch Bitcoin SV peers: their handshakes, announcements and blocks, and a summary of each at the end.
 ///
-/// Without peers and without --listen it starts a small network of its own in the process, whose three nodes mine a block about
+/// Without peers, seeds and --listen it starts a small network of its own in the process, whose three nodes mine a block about
 /// every second, and watches that for ten seconds.
 ///
-/// Peers are those that are named, those that dial us, and those that the file of --store knows. No others are looked for.
+/// Peers are those that are named, those that dial us, and those that the file of --store knows. Others are looked for only where one of
+/// --seed, --dns and --default-port is given: at these seeds, or those of the network, and by asking peers.
 #[derive(Parser)]
 #[command(name = "monitor")]
 struct Arguments {
     /// A peer to watch: HOST:PORT, or HOST for the network's own port; may be given several times. No others are dialled then
     #[arg(long, value_name = "HOST:PORT")]
     peer: Vec<String>,
+    #[command(flatten)]
+    seeds: Seeds,
     /// Where to let peers in that dial us: HOST:PORT or IP:PORT; port 0 is a free one. A --peer that is lost is dialled again then
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
@@ -64,6 +73,18 @@ struct Arguments {
     json: bool,
 }
 
+impl Arguments {
+    /// Whether peers are looked for that nobody has named.
+    fn seeks(&self) -> bool {
+        let Seeds {
+            seed,
+            dns,
+            default_port,
+        } = &self.seeds;
+        !seed.is_empty() || !dns.is_empty() || default_port.is_some()
+    }
+}
+
 /// How long our own network is watched.
 const LOCAL_SECONDS: Duration = Duration::from_secs(10);
 
@@ -73,7 +94,8 @@ fn main() -> ExitCode {
 
 fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
     let listens = arguments.listen.is_some();
-    let own_network = arguments.peer.is_empty() && !listens;
+    let seeks = arguments.seeks();
+    let own_network = arguments.peer.is_empty() && !listens && !seeks;
     let config = config(&arguments, own_network)?;
     let network = config.network();
     let interrupted = interrupts()?;
@@ -91,13 +113,13 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
         .map_or(arguments.peer, LocalNetwork::addresses);
     let seconds = arguments.seconds.or(own_network.then_some(LOCAL_SECONDS));
     let end = over(seconds);
-    match (listens, names.is_empty()) {
+    match (listens || seeks, names.is_empty()) {
         (true, true) => manager.start()?,
         (true, false) => peers.keep(&names, &report)?,
         (false, _) => peers.dial_once(&names, &report)?,
     }
-    // Without a limit of time there is nothing to wait for once all peers are gone and nobody can dial us.
-    let waits = listens || seconds.is_some();
+    // Without a limit of time there is nothing to wait for once all peers are gone, nobody can dial us, and no others are looked for.
+    let waits = listens || seeks || seconds.is_some();
     while waits || !peers.all_gone() {
         select! {
             recv(events) -> event => match event {
@@ -128,7 +150,8 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
 fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, shared::Failure> {
     let network = match arguments.network {
         Some(network) if own_network && network != Network::Regtest => {
-            let text = format!("--network {network} needs a --peer to connect to, or --listen");
+            let text =
+                format!("--network {network} needs a --peer to connect to, a --seed, or --listen");
             return Err(shared::WrongUsage(text).into());
         }
         Some(network) => network,
@@ -136,6 +159,7 @@ fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, sha
         None => Network::Mainnet,
     };
     let mut config = ManagerConfig::new(network);
+    look_for_peers(arguments, &mut config)?;
     // Whoever is named has a place.
     let max = config.max_connections.max(arguments.peer.len());
     config.max_connections = arguments.max.map_or(max, NonZeroUsize::get);
@@ -149,12 +173,34 @@ fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, sha
     if let Some(name) = &arguments.listen {
         config.listener.enabled = true;
         config.listener.address = Some(listen_address(name, network)?);
-    } else {
+    } else if !arguments.seeks() {
         // A peer that is lost is gone.
         config.restarts.max_restarts = 0;
         config.restarts.max_retries = Some(0);
     }
     Ok(config)
+}
+
+/// Whom the manager finds by itself: nobody, unless that is wanted.
+fn look_for_peers(
+    arguments: &Arguments,
+    config: &mut ManagerConfig,
+) -> Result<(), shared::WrongUsage> {
+    let (seeds, network) = (&arguments.seeds, config.network());
+    let discovery = &mut config.discovery;
+    discovery.seeds = Some(Vec::new());
+    discovery.ask_peers = arguments.seeks();
+    if !arguments.seeks() {
+        return Ok(());
+    }
+    if let Some(peer) = arguments.peer.first() {
+        let text = format!("--peer {peer} is all that is dialled: --seed cannot be used with it");
+        return Err(shared::WrongUsage(text));
+    }
+    discovery.seeds = Some(seeds.names(network)?);
+    discovery.name_servers = seeds.dns.clone();
+    discovery.default_port = seeds.default_port.map(NonZeroU16::get);
+    Ok(())
 }
 
 fn open(file: &Path, network: Network) -> Result<Arc<InMemoryPeerStore>, shared::Failure> {

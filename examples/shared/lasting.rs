@@ -1,10 +1,7 @@
-//! What the tools have in common that run on until they are stopped.
+//! What the tools have in common that take their time: how long that is, and who cuts it short.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::Network;
-use bsv_p2p::connection::resolve;
 use crossbeam_channel::{Receiver, at, bounded, never};
 
 use crate::shared::Failure;
@@ -12,7 +9,7 @@ use crate::shared::Failure;
 /// How long the system may take to resolve a name.
 pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads `--seconds`.
+/// Reads `--seconds` and `--timeout`.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
@@ -36,11 +33,4 @@ pub(crate) fn over(after: Option<Duration>) -> Receiver<Instant> {
         Some(end) => at(end),
         None => never(),
     }
-}
-
-/// Where to listen: the first address of a name, whose port may be 0 for a free one.
-pub(crate) fn listen_address(name: &str, network: Network) -> Result<SocketAddr, Failure> {
-    let addresses = resolve(name, network.port(), RESOLVE_TIMEOUT)?;
-    let first = addresses.first().copied();
-    first.ok_or_else(|| format!("{name} has no address").into())
 }

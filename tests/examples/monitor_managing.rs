@@ -1,4 +1,4 @@
-//! `monitor` with `--listen`, `--target`, `--max` and `--store`.
+//! `monitor` with `--listen`, `--target`, `--max`, `--store` and `--seed`.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,6 +10,7 @@ use bsv_p2p::{Connection, ConnectionConfig, Network};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::servers;
 use crate::tool::{DEADLINE, Ended, Tool, integer, object, run, text};
 use crate::usage::VERACK;
 
@@ -236,4 +237,81 @@ fn more_names_than_there_may_be_connections_are_not_all_dialled() {
     assert!(text(&failed, "reason").contains("taken"), "{failed}");
     let shaken = event(&monitor, "HandshakeComplete");
     assert_eq!(text(&shaken, "peer"), names[0]);
+}
+
+#[test]
+fn the_nodes_of_a_seed_are_watched_and_those_of_which_they_tell() {
+    let nodes = [(); 3].map(|()| LocalNode::start().unwrap());
+    // The first knows the others.
+    for other in &nodes[1..] {
+        nodes[0].connect(other.address()).unwrap();
+    }
+    assert!(nodes[0].wait_for_peers(2, DEADLINE));
+    let server = servers::names([nodes[0].address().ip()]);
+    let port = nodes[0].address().port().to_string();
+    let seeds = [
+        "--seed",
+        "seed.test",
+        "--dns",
+        &server,
+        "--default-port",
+        &port,
+    ];
+    let common = ["--network", "regtest", "--json"];
+    let monitor = Tool::start("monitor", &[&seeds[..], &common].concat());
+    let mut reached = [(); 3].map(|()| {
+        let shaken = event(&monitor, "HandshakeComplete");
+        text(&shaken, "peer").to_owned()
+    });
+    reached.sort();
+    let mut names = nodes.each_ref().map(|node| node.address().to_string());
+    names.sort();
+    assert_eq!(reached, names);
+    monitor.interrupt();
+    let ended = monitor.finish();
+    ended.assert_success();
+    assert_eq!(summary(&ended).len(), 3);
+}
+
+#[test]
+fn without_a_seed_nobody_else_is_looked_for() {
+    let nodes = [(); 3].map(|()| LocalNode::start().unwrap());
+    for other in &nodes[1..] {
+        nodes[0].connect(other.address()).unwrap();
+    }
+    assert!(nodes[0].wait_for_peers(2, DEADLINE));
+    let name = nodes[0].address().to_string();
+    for more in [&["--listen", "127.0.0.1:0"][..], &[]] {
+        let arguments = [
+            "--peer",
+            &name,
+            "--network",
+            "regtest",
+            "--seconds",
+            "1",
+            "--json",
+        ];
+        let ended = run("monitor", &[&arguments, more].concat());
+        ended.assert_success();
+        assert_eq!(summary(&ended).len(), 1, "{ended:#?}");
+    }
+}
+
+#[test]
+fn a_seed_that_nobody_knows_is_told_of() {
+    let (_closed, closed) = servers::closed_port();
+    let arguments = [
+        "--seed",
+        "seed.test",
+        "--dns",
+        &closed,
+        "--json",
+        "--seconds",
+        "20",
+    ];
+    let monitor = Tool::start("monitor", &arguments);
+    let failed = event(&monitor, "DiscoveryFailed");
+    assert!(failed.to_string().contains("seed.test"), "{failed}");
+    monitor.interrupt();
+    monitor.finish().assert_success();
 }

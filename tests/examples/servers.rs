@@ -1,11 +1,14 @@
 //! What may be found at an address.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 
 use bsv_p2p::session::NonceRegistry;
-use bsv_p2p::wire::{BlockHeader, Headers, Message, Services};
+use bsv_p2p::wire::{
+    Addr, Block, BlockHeader, EncodedFrame, GetData, Headers, Inventory, Message, NetworkAddress,
+    Reject, RejectCode, Services, TimestampedAddress, Txid,
+};
 use bsv_p2p::{Connection, ConnectionConfig, Network};
 use socket2::{Domain, Socket, Type};
 
@@ -50,15 +53,154 @@ pub(crate) fn hangs_up() -> String {
     serve(drop)
 }
 
+/// Shakes hands as a regtest node that calls itself `/scripted:1/`.
+fn shake_hands(stream: TcpStream) -> Connection {
+    let mut config = ConnectionConfig::new(Network::Regtest);
+    config.session.services = Services::NETWORK;
+    config.session.user_agent = "/scripted:1/".into();
+    let client = Connection::accept(stream, &config, &NonceRegistry::default())
+        .expect("a client that shakes hands");
+    assert_eq!(client.peer().user_agent.to_string(), "/bsv-p2p:0.1.0/");
+    client
+}
+
+/// A regtest node that answers each question for a block with this payload.
+pub(crate) fn block(payload: Vec<u8>) -> String {
+    let block = Block::from_payload(payload.into()).expect("something like a block");
+    serve(move |stream| {
+        let mut client = shake_hands(stream);
+        while let Ok(message) = client.receive() {
+            if let Message::GetData(_) = message {
+                // The client may have left.
+                let _ = client.send(&block.clone().into());
+            }
+        }
+    })
+}
+
+/// A regtest node that does this with the transaction of each announcement. It asks for and rejects another one before.
+pub(crate) fn wallet(answer: fn(&mut Connection, Txid)) -> String {
+    serve(move |stream| {
+        let mut client = shake_hands(stream);
+        while let Ok(message) = client.receive() {
+            let Message::Inv(inv) = message else {
+                continue;
+            };
+            for entry in inv.inventory {
+                if let Inventory::Tx(txid) = entry {
+                    ask(&mut client, Txid([7; 32]));
+                    reject(&mut client, Txid([7; 32]));
+                    answer(&mut client, txid);
+                }
+            }
+        }
+    })
+}
+
+/// Asks for a transaction. The client may have left.
+pub(crate) fn ask(client: &mut Connection, txid: Txid) {
+    let _ = client.send(&GetData::from(vec![Inventory::Tx(txid)]).into());
+}
+
+/// Rejects a transaction. The client may have left.
+pub(crate) fn reject(client: &mut Connection, txid: Txid) {
+    let mut reject = Reject::new("tx", RejectCode::INSUFFICIENT_FEE, "too\nlittle");
+    reject.hash = Some(txid.into());
+    let _ = client.send(&reject.into());
+}
+
+/// A regtest node that answers a question for a block with its first half, and then says nothing more.
+pub(crate) fn half_a_block(block: &Block) -> String {
+    let frame = EncodedFrame::new(Network::Regtest.magic(), &block.clone().into());
+    serve(move |stream| {
+        let mut raw = stream.try_clone().expect("a second handle");
+        let mut client = shake_hands(stream);
+        while let Ok(message) = client.receive() {
+            if let Message::GetData(_) = message {
+                let half = &frame.payload()[..(80 + frame.payload().len()) / 2];
+                // The client may have left.
+                let _ = raw.write_all(&[frame.header(), half].concat());
+            }
+        }
+    })
+}
+
+/// A regtest node that calls itself like this, speaks that version, has that height, and tells each client once of these addresses.
+pub(crate) fn node(
+    user_agent: &str,
+    (version, height): (i32, i32),
+    addresses: Vec<SocketAddr>,
+) -> String {
+    node_of(Network::Regtest, user_agent, (version, height), addresses)
+}
+
+/// The same of any network.
+pub(crate) fn node_of(
+    network: Network,
+    user_agent: &str,
+    (version, height): (i32, i32),
+    addresses: Vec<SocketAddr>,
+) -> String {
+    let mut config = ConnectionConfig::new(network);
+    config.session.user_agent = user_agent.to_owned();
+    config.session.protocol_version = version;
+    config.session.start_height = height;
+    serve(move |stream| {
+        let mut client = Connection::accept(stream, &config, &NonceRegistry::default())
+            .expect("a client that shakes hands");
+        while let Ok(message) = client.receive() {
+            if let Message::GetAddr = message {
+                let told = addresses.iter().map(|address| TimestampedAddress {
+                    time: 1_700_000_000,
+                    address: NetworkAddress::new(Services::NETWORK, *address),
+                });
+                let addresses = told.collect();
+                // The client may have left.
+                let _ = client.send(&Addr { addresses }.into());
+            }
+        }
+    })
+}
+
+/// A name server that knows these addresses of IPv4 of every name.
+pub(crate) fn names(addresses: impl IntoIterator<Item = IpAddr>) -> String {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let server = socket.local_addr().expect("an address").to_string();
+    let mut records = Vec::new();
+    for address in addresses {
+        // The name of the question, type A, class IN, 60 s, 4 bytes.
+        records.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        match address {
+            IpAddr::V4(ip) => records.extend(ip.octets()),
+            IpAddr::V6(_) => panic!("{address} is not of IPv4"),
+        }
+    }
+    let count = (records.len() / 16) as u8;
+    thread::spawn(move || {
+        let mut packet = [0; 512];
+        while let Ok((len, client)) = socket.recv_from(&mut packet) {
+            let name = packet[12..len].iter().position(|byte| *byte == 0);
+            let end = 12 + name.expect("the end of a name") + 5;
+            let is_v4 = packet[end - 3] == 1;
+            let (count, records) = if is_v4 {
+                (count, &records[..])
+            } else {
+                (0, &[][..])
+            };
+            // An answer, with one question.
+            let header = [0x81, 0x80, 0, 1, 0, count, 0, 0, 0, 0];
+            let answer = [&packet[..2], &header, &packet[12..end], records].concat();
+            // The client may have left.
+            let _ = socket.send_to(&answer, client);
+        }
+    });
+    server
+}
+
 /// A regtest node that answers each question for headers with these.
 pub(crate) fn headers(headers: Vec<BlockHeader>) -> String {
     serve(move |stream| {
-        let mut config = ConnectionConfig::new(Network::Regtest);
-        config.session.services = Services::NETWORK;
-        config.session.user_agent = "/scripted:1/".into();
-        let mut client = Connection::accept(stream, &config, &NonceRegistry::default())
-            .expect("a client that shakes hands");
-        assert_eq!(client.peer().user_agent.to_string(), "/bsv-p2p:0.1.0/");
+        let mut client = shake_hands(stream);
         while let Ok(message) = client.receive() {
             if let Message::GetHeaders(_) = message {
                 let headers = headers.clone();

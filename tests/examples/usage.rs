@@ -7,6 +7,12 @@ use bsv_p2p::local_node::LocalNode;
 use crate::servers;
 use crate::tool::{Tool, command, run};
 
+/// A transaction of nothing.
+const EMPTY: &str = "01000000000000000000";
+
+/// The hash of a block.
+const HASH: &str = "00000000839a8e6886ab5951d76f411475428afc90947ee320161bbf18eb6048";
+
 /// A frame of mainnet.
 pub(crate) const VERACK: &str = "e3e1f3e876657261636b000000000000000000005df6e0e2";
 
@@ -19,6 +25,9 @@ fn help_is_on_standard_output_and_names_every_option() {
             "monitor",
             &[
                 "--peer",
+                "--seed",
+                "--dns",
+                "--default-port",
                 "--listen",
                 "--target",
                 "--max",
@@ -38,6 +47,59 @@ fn help_is_on_standard_output_and_names_every_option() {
             ],
         ),
         ("decode", &["HEX"]),
+        (
+            "broadcast",
+            &[
+                "<RAWTX>",
+                "--peer",
+                "--seed",
+                "--dns",
+                "--default-port",
+                "--timeout",
+                "--json",
+            ],
+        ),
+        (
+            "follow",
+            &[
+                "--peer",
+                "--seed",
+                "--dns",
+                "--default-port",
+                "--blocks",
+                "--timeout",
+                "--json",
+            ],
+        ),
+        (
+            "crawl",
+            &[
+                "--peer",
+                "--seed",
+                "--dns",
+                "--default-port",
+                "--max-nodes",
+                "--parallel",
+                "--patience",
+                "--pause",
+                "--out",
+                "--timeout",
+                "--json",
+            ],
+        ),
+        (
+            "block",
+            &[
+                "<HASH>",
+                "--out",
+                "--peer",
+                "--seed",
+                "--dns",
+                "--default-port",
+                "--timeout",
+                "--json",
+            ],
+        ),
     ] {
         for help in ["--help", "-h"] {
             let ended = run(name, &[help]);
@@ -94,6 +156,17 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
         ("monitor", &["--max", "0"], "--max"),
         ("monitor", &["--max", "-1"], "-1"),
         ("monitor", &["--target", "many"], "many"),
+        ("monitor", &["--seed"], "--seed"),
+        (
+            "monitor",
+            &["--seed", "seed.test", "--peer", "127.0.0.1"],
+            "--peer 127.0.0.1 is all",
+        ),
+        (
+            "monitor",
+            &["--dns", "127.0.0.1", "--network", "regtest"],
+            "regtest has no DNS seeds",
+        ),
         ("monitor", &["--listen"], "--listen"),
         ("monitor", &["--store"], "--store"),
         ("listen", &[], "<ADDR>"),
@@ -117,6 +190,62 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
         ("decode", &[" "], "[HEX]"),
         ("decode", &["--network", "moon", "00"], "regtest"),
         ("decode", &["--network"], "--network"),
+        ("broadcast", &[], "<RAWTX>"),
+        ("broadcast", &["00"], "no transaction"),
+        (
+            "broadcast",
+            &[EMPTY, "--network", "regtest"],
+            "regtest has no DNS seeds",
+        ),
+        ("follow", &["127.0.0.1"], "127.0.0.1"),
+        (
+            "follow",
+            &["--network", "regtest"],
+            "regtest has no DNS seeds",
+        ),
+        ("follow", &["--blocks", "0"], "--blocks"),
+        ("follow", &["--timeout", "NaN"], "NaN"),
+        ("crawl", &["127.0.0.1"], "127.0.0.1"),
+        (
+            "crawl",
+            &["--network", "regtest"],
+            "regtest has no DNS seeds",
+        ),
+        ("crawl", &["--max-nodes", "0"], "--max-nodes"),
+        ("crawl", &["--parallel", "0"], "--parallel"),
+        ("crawl", &["--parallel", "257"], "257"),
+        ("crawl", &["--patience", "-1"], "-1"),
+        ("crawl", &["--pause", "soon"], "soon"),
+        ("crawl", &["--out", "picture.png"], ".svg or .html"),
+        ("block", &[], "<HASH>"),
+        ("block", &[HASH], "--out"),
+        ("block", &["--out", "FILE", "00"], "64 hexadecimal digits"),
+        (
+            "block",
+            &["--out", "FILE", HASH, "--network", "regtest"],
+            "regtest has no DNS seeds",
+        ),
+        (
+            "block",
+            &["--out", "FILE", HASH, "--dns", "localhost"],
+            "IP address",
+        ),
+        (
+            "block",
+            &["--out", "FILE", HASH, "--dns", "127.0.0.1:0"],
+            "port 0",
+        ),
+        (
+            "block",
+            &["--out", "FILE", HASH, "--default-port", "0"],
+            "--default-port",
+        ),
+        (
+            "block",
+            &["--out", "FILE", HASH, "--default-port", "65536"],
+            "65536",
+        ),
+        ("block", &["--out", "FILE", HASH, "--timeout", "-1"], "-1"),
     ] {
         let ended = run(name, arguments);
         ended.assert_failure(2, said);
@@ -193,6 +322,39 @@ fn who_closes_the_pipe_has_had_enough() {
         ("monitor", &["--listen", "127.0.0.1:0"]),
         ("listen", &["127.0.0.1:0"]),
         ("listen", &["127.0.0.1:0", "--json"]),
+        ("block", &["--help"]),
+        ("follow", &["--peer", &regtest, "--network", "regtest"]),
+        (
+            "broadcast",
+            &[EMPTY, "--peer", &regtest, "--network", "regtest"],
+        ),
+        (
+            "follow",
+            &["--peer", &regtest, "--network", "regtest", "--json"],
+        ),
+        (
+            "crawl",
+            &[
+                "--peer",
+                &regtest,
+                "--network",
+                "regtest",
+                "--patience",
+                "0",
+            ],
+        ),
+        (
+            "crawl",
+            &[
+                "--peer",
+                &regtest,
+                "--network",
+                "regtest",
+                "--patience",
+                "0",
+                "--json",
+            ],
+        ),
     ] {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
@@ -222,6 +384,22 @@ fn output_that_cannot_be_written_is_a_failure() {
         ("monitor", &["--peer", &regtest, "--network", "regtest"]),
         ("monitor", &["--listen", "127.0.0.1:0"]),
         ("listen", &["127.0.0.1:0"]),
+        ("follow", &["--peer", &regtest, "--network", "regtest"]),
+        (
+            "broadcast",
+            &[EMPTY, "--peer", &regtest, "--network", "regtest"],
+        ),
+        (
+            "crawl",
+            &[
+                "--peer",
+                &regtest,
+                "--network",
+                "regtest",
+                "--patience",
+                "0",
+            ],
+        ),
     ] {
         let full = std::fs::File::options().write(true).open("/dev/full");
         let child = command(name, arguments).stdout(full.unwrap()).spawn();

@@ -1,0 +1,133 @@
+//! Downloads a block of any size into a file.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use bsv_p2p::ConnectionConfig;
+use bsv_p2p::wire::BlockHash;
+use clap::Parser;
+use serde_json::json;
+
+#[path = "../shared/addresses.rs"]
+mod addresses;
+#[path = "../shared/lasting.rs"]
+mod lasting;
+#[path = "../shared/reach.rs"]
+mod reach;
+#[path = "../shared/seeds.rs"]
+mod seeds;
+#[path = "../shared/mod.rs"]
+mod shared;
+
+mod download;
+mod progress;
+mod target;
+
+use download::{Download, Downloaded, NotDownloaded};
+use lasting::interrupts;
+use reach::Reach;
+use target::Target;
+
+/// Download a block from Bitcoin SV peers into a file.
+///
+/// Peers are asked one after the other until one gives the block whole: its transactions have to be those which its header commits to. The
+/// file is there only then. Memory does not grow with the block.
+#[derive(Parser)]
+#[command(name = "block")]
+struct Arguments {
+    /// The block's hash, as explorers print it
+    #[arg(value_name = "HASH")]
+    hash: BlockHash,
+    /// Where to write the block: as nodes send it, from the header to the last transaction
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+fn main() -> ExitCode {
+    shared::run(block)
+}
+
+fn block(arguments: Arguments) -> Result<(), shared::Failure> {
+    let Arguments { hash, out, reach } = arguments;
+    let (begin, end) = (Instant::now(), reach.end());
+    let found = addresses::find(&reach, end)?;
+    // A file that cannot be written shall not be found out after the download.
+    let mut target = Target::create(&out)?;
+    let report = Report { json: reach.json };
+    for (name, reason) in &found.failed {
+        report.peer_failed(name, reason)?;
+    }
+    let download = Download {
+        hash,
+        config: ConnectionConfig::new(reach.network),
+        end,
+        interrupted: interrupts()?,
+    };
+    let mut reasons = Vec::new();
+    for address in found.addresses {
+        match download.from(address, &mut target) {
+            Ok(block) => {
+                target.keep()?;
+                return report.block(hash, &address.to_string(), &block, begin);
+            }
+            Err(NotDownloaded::Peer(reason)) => {
+                report.peer_failed(&address.to_string(), &reason)?;
+                reasons.push(reason);
+            }
+            Err(NotDownloaded::TimeOver) => {
+                let after = reach.timeout;
+                return Err(format!("no peer has given block {hash} within {after:?}").into());
+            }
+            Err(NotDownloaded::Here(failure)) => return Err(failure),
+        }
+    }
+    let (count, last) = (reasons.len(), reasons.pop().unwrap_or_default());
+    Err(format!("none of {count} peers has given block {hash}; the last: {last}").into())
+}
+
+/// What is printed, as text or as JSON.
+struct Report {
+    json: bool,
+}
+
+impl Report {
+    fn peer_failed(&self, peer: &str, reason: &str) -> std::io::Result<()> {
+        // Some reasons begin with the peer.
+        let reason = reason.strip_prefix(&format!("{peer}: ")).unwrap_or(reason);
+        if self.json {
+            let object = json!({ "event": "PeerFailed", "peer": peer, "reason": reason });
+            return shared::say_json(&object);
+        }
+        shared::say(format_args!("{peer}: {reason}"))
+    }
+
+    fn block(
+        &self,
+        hash: BlockHash,
+        peer: &str,
+        block: &Downloaded,
+        begin: Instant,
+    ) -> Result<(), shared::Failure> {
+        let seconds = begin.elapsed().as_secs_f64();
+        if self.json {
+            shared::say_json(&json!({
+                "event": "Block",
+                "hash": hash.to_string(),
+                "bytes": block.bytes,
+                "transactions": block.transactions,
+                "peer": peer,
+                "seconds": seconds,
+            }))?;
+            return Ok(());
+        }
+        shared::say(format_args!("block {hash}"))?;
+        shared::say(format_args!("size {} bytes", block.bytes))?;
+        shared::say(format_args!("transactions {}", block.transactions))?;
+        shared::say(format_args!("peer {peer}"))?;
+        shared::say(format_args!("time {seconds:.3} s"))?;
+        Ok(())
+    }
+}

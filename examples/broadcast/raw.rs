@@ -1,0 +1,35 @@
+//! The transaction that is handed out, as a person gives it.
+
+use std::io::Read;
+
+use bsv_p2p::wire::{Decode, Reader, Tx};
+
+use crate::shared::{Failure, WrongUsage};
+
+/// Reads a transaction: the argument, or standard input if that is `-`.
+pub(crate) fn read(argument: &str) -> Result<Tx, Failure> {
+    let mut text = argument.to_owned();
+    if argument == "-" {
+        text.clear();
+        std::io::stdin().read_to_string(&mut text)?;
+    }
+    let wrong = |what: String| WrongUsage(format!("RAWTX: {what}"));
+    let digits: String = text.split_whitespace().collect();
+    if digits.is_empty() {
+        return Err(
+            wrong("a transaction in hexadecimal is needed, nothing was given".into()).into(),
+        );
+    }
+    let bytes = hex::decode(&digits).map_err(|error| wrong(format!("not hexadecimal: {error}")))?;
+    let bytes = bytes.into();
+    let mut reader = Reader::shared(&bytes);
+    let transaction = Tx::decode(&mut reader)
+        .map_err(|error| wrong(format!("the bytes are no transaction: {error}")))?;
+    match reader.rest().len() {
+        0 => Ok(transaction),
+        more => {
+            let text = format!("one transaction is needed, {more} bytes come behind it");
+            Err(wrong(text).into())
+        }
+    }
+}

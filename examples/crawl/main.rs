@@ -1,0 +1,191 @@
+//! Walks a network from node to node, and counts what the nodes say of themselves.
+
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::Network;
+use clap::Parser;
+use crossbeam_channel::{Receiver, bounded, select};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use serde_json::json;
+
+#[path = "../shared/addresses.rs"]
+mod addresses;
+#[path = "../shared/date.rs"]
+mod date;
+#[path = "../shared/lasting.rs"]
+mod lasting;
+#[path = "../shared/reach.rs"]
+mod reach;
+#[path = "../shared/seeds.rs"]
+mod seeds;
+#[path = "../shared/mod.rs"]
+mod shared;
+
+mod census;
+mod frontier;
+mod node;
+mod picture;
+mod table;
+mod walk;
+
+use census::{Census, milliseconds};
+use frontier::Frontier;
+use lasting::{interrupts, over, seconds};
+use node::{Manners, Visit};
+use picture::Picture;
+use reach::Reach;
+use walk::Walk;
+
+/// Walk a Bitcoin SV network from node to node, and count what they say of themselves.
+///
+/// Each node is asked whom it knows, and each address is dialled once. Nodes take half a minute to answer on average, some take two: give it
+/// time by --timeout. When that is over, or after Ctrl-C, there is what has been found by then.
+///
+/// Only addresses of the public internet are dialled that others tell of, and on regtest also those of this machine and of private networks.
+#[derive(Parser)]
+#[command(name = "crawl")]
+struct Arguments {
+    #[command(flatten)]
+    reach: Reach,
+    /// How many nodes to reach at most
+    #[arg(long, value_name = "N", default_value = "1000")]
+    max_nodes: NonZeroUsize,
+    /// How many nodes to visit at once, with a thread for each: 1 to 256
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    parallel: u16,
+    /// How long to wait for the addresses that a node knows, in seconds
+    #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
+    patience: Duration,
+    /// How long each thread rests from one node to the next, in seconds
+    #[arg(long, value_name = "S", default_value = "0.1", value_parser = seconds)]
+    pause: Duration,
+    /// A picture of what was found: an image or a page, as its name ends
+    #[arg(long, value_name = "FILE.svg|FILE.html", value_parser = picture::place)]
+    out: Option<picture::Place>,
+}
+
+fn main() -> ExitCode {
+    shared::run(crawl)
+}
+
+fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
+    let reach = &arguments.reach;
+    let (network, end) = (reach.network, reach.end());
+    let found = addresses::find(reach, end)?;
+    // A file that cannot be written shall not be found out after the crawl.
+    let picture = arguments.out.map(Picture::create).transpose()?;
+    for (name, reason) in &found.failed {
+        not_reached(name, reason, reach.json)?;
+    }
+    let interrupted = interrupts()?;
+    let frontier = Frontier::new(
+        arguments.max_nodes.get(),
+        network == Network::Regtest,
+        found.addresses,
+    );
+    let manners = Manners {
+        network,
+        patience: arguments.patience,
+        end,
+    };
+    let walk = Walk::new(manners, arguments.pause, frontier);
+    let mut census = Census::default();
+    // Its threads have ended when this has.
+    thread::scope(|scope| {
+        let (sender, visits) = bounded(usize::from(arguments.parallel));
+        let started = walk.start(scope, arguments.parallel.into(), &sender);
+        drop(sender);
+        let counted = started
+            .map_err(Into::into)
+            .and_then(|()| count(&visits, &interrupted, &walk, &mut census, reach.json));
+        walk.stop();
+        counted
+    })?;
+
+    let known = walk.known();
+    if reach.json {
+        shared::say_json(&census.object(known))?;
+    } else {
+        table::print(&census, known)?;
+    }
+    if let Some(picture) = picture {
+        picture.draw(&census, network, known)?;
+    }
+    if census.reached == 0 {
+        return Err("no node was reached".into());
+    }
+    Ok(())
+}
+
+/// Counts what the threads find, until all of them have ended.
+fn count(
+    visits: &Receiver<Visit>,
+    interrupted: &Receiver<()>,
+    walk: &Walk,
+    census: &mut Census,
+    json: bool,
+) -> Result<(), shared::Failure> {
+    let progress = progress()?;
+    let left = walk.manners.end.saturating_duration_since(Instant::now());
+    let time_over = over(Some(left));
+    loop {
+        select! {
+            recv(visits) -> visit => match visit {
+                Ok(visit) => {
+                    census.count(&visit);
+                    if json {
+                        say_visit(&visit)?;
+                    }
+                }
+                Err(_) => return Ok(()),
+            },
+            recv(time_over) -> _ => walk.stop(),
+            recv(interrupted) -> _ => walk.stop(),
+        }
+        let (reached, not, known) = (census.reached, census.not_reached, walk.known());
+        progress.set_message(format!(
+            "{reached} nodes reached, {not} not, {known} addresses known"
+        ));
+    }
+}
+
+fn say_visit(visit: &Visit) -> std::io::Result<()> {
+    let peer = visit.address.to_string();
+    let node = match &visit.outcome {
+        Ok(node) => node,
+        Err(reason) => return not_reached(&peer, reason, true),
+    };
+    shared::say_json(&json!({
+        "event": "Node",
+        "peer": peer,
+        "user_agent": node.info.user_agent.to_string(),
+        "version": node.info.version,
+        "services": node.info.services.0,
+        "height": node.info.start_height,
+        "rtt_ms": node.round_trip.map(milliseconds),
+        "addresses": node.addresses.as_ref().map(Vec::len),
+    }))
+}
+
+fn not_reached(name: &str, reason: &str, json: bool) -> std::io::Result<()> {
+    if json {
+        shared::say_json(&json!({ "event": "NotReached", "peer": name, "reason": reason }))
+    } else {
+        shared::say(format_args!("{name}: {reason}"))
+    }
+}
+
+/// Shows on standard error how far it has come, if a person may be looking; gone when it is dropped.
+fn progress() -> Result<ProgressBar, shared::Failure> {
+    if !std::io::stderr().is_terminal() {
+        return Ok(ProgressBar::hidden());
+    }
+    let style = ProgressStyle::with_template("{elapsed_precise}: {msg}")?;
+    Ok(ProgressBar::new_spinner()
+        .with_style(style)
+        .with_finish(ProgressFinish::AndClear))
+}

@@ -1,0 +1,91 @@
+//! What a crawl has found, as a picture: an SVG image, or an HTML page that shows it. Both stand for themselves, and load nothing.
+
+mod charts;
+mod layout;
+mod svg;
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use bsv_p2p::Network;
+
+use crate::census::Census;
+use crate::date::utc;
+use crate::shared::Failure;
+
+/// Where a picture shall stand.
+#[derive(Clone)]
+pub(crate) struct Place {
+    path: PathBuf,
+    is_page: bool,
+}
+
+/// Reads `--out`.
+pub(crate) fn place(text: &str) -> Result<Place, String> {
+    let path = PathBuf::from(text);
+    let end = path.extension().and_then(|end| end.to_str());
+    let is_page = match end.map(str::to_ascii_lowercase).as_deref() {
+        Some("svg") => false,
+        Some("html" | "htm") => true,
+        _ => return Err("a name that ends with .svg or .html is needed".to_owned()),
+    };
+    Ok(Place { path, is_page })
+}
+
+/// A picture that is yet to be drawn.
+pub(crate) struct Picture {
+    place: Place,
+    file: File,
+}
+
+impl Picture {
+    /// Opens its file.
+    pub(crate) fn create(place: Place) -> Result<Self, Failure> {
+        match File::create(&place.path) {
+            Ok(file) => Ok(Self { place, file }),
+            Err(error) => Err(format!("{}: {error}", place.path.display()).into()),
+        }
+    }
+
+    pub(crate) fn draw(
+        mut self,
+        census: &Census,
+        network: Network,
+        known: usize,
+    ) -> Result<(), Failure> {
+        let date = utc(SystemTime::now());
+        let image = layout::image(census, network, known, &date);
+        let text = if self.place.is_page {
+            page(network, &image)
+        } else {
+            image
+        };
+        let written = self.file.write_all(text.as_bytes());
+        written.map_err(|error| format!("{}: {error}", self.place.path.display()).into())
+    }
+}
+
+fn page(network: Network, image: &str) -> String {
+    format!(
+        r#"<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Bitcoin SV {network}</title>
+<style>
+  :root {{ color-scheme: light dark; }}
+  body {{ margin: 0; background: #f4f6f9; }}
+  svg {{ display: block; width: 100%; max-width: {width}px; height: auto; margin: 0 auto; }}
+  @media (prefers-color-scheme: dark) {{ body {{ background: #10151c; }} }}
+</style>
+</head>
+<body>
+{image}</body>
+</html>
+"#,
+        width = layout::WIDTH
+    )
+}

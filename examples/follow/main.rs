@@ -1,0 +1,170 @@
+//! Follows the chain, and tells of each new block.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::Error;
+use bsv_p2p::wire::BlockHash;
+use clap::Parser;
+use crossbeam_channel::{Receiver, bounded, select};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+
+#[path = "../shared/date.rs"]
+mod date;
+#[path = "../shared/lasting.rs"]
+mod lasting;
+#[path = "../shared/meeting.rs"]
+mod meeting;
+#[path = "../shared/reach.rs"]
+mod reach;
+#[path = "../shared/seeds.rs"]
+mod seeds;
+#[path = "../shared/mod.rs"]
+mod shared;
+
+mod news;
+mod report;
+
+use lasting::{interrupts, over};
+use meeting::Meeting;
+use news::News;
+use reach::Reach;
+use report::Report;
+
+/// Follow the chain of a Bitcoin SV network, and tell of each new block.
+///
+/// It begins with the headers of the whole chain, checked, which takes its time on networks that have had some years: give it enough by
+/// --timeout. From then on each new block is told once, however many peers announce it, with its size and the number of its transactions,
+/// for which it is downloaded and checked. It ends when the time is over, or by Ctrl-C.
+#[derive(Parser)]
+#[command(name = "follow")]
+struct Arguments {
+    #[command(flatten)]
+    reach: Reach,
+    /// End after so many new blocks, and fail if the time is over before
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    blocks: Option<u64>,
+}
+
+/// How long one look lasts whether the chain has caught up.
+const LOOK: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
+    shared::run(follow)
+}
+
+/// How following ends.
+enum Ended {
+    Interrupted,
+    TimeOver,
+    Enough,
+}
+
+fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
+    let reach = &arguments.reach;
+    let end = reach.end();
+    let meeting = Meeting::new(reach, end)?;
+    let interrupted = interrupts()?;
+    let manager = &meeting.manager;
+    let tips = manager.subscribe_blocks()?; // before the start: nothing is missed
+    meeting.start()?;
+    let report = Report { json: reach.json };
+    let Some((height, hash)) = catch_up(&meeting, &interrupted, end)? else {
+        return Ok(());
+    };
+    report.begin(height, hash)?;
+    // What comes with catching up is not new.
+    let first = tips.try_iter().find(|tip| tip.height > height);
+
+    // A block may take its time; the thread that waits for it has ended when this has.
+    let mut told = 0;
+    let ended = thread::scope(|scope| {
+        let (sender, news) = bounded(16);
+        let tips = first.into_iter().chain(tips);
+        scope.spawn(move || news::gather(manager, tips, end, &sender));
+        let ended = tell(
+            &news,
+            &interrupted,
+            end,
+            &report,
+            (&mut told, arguments.blocks),
+        );
+        // The thread's channels end.
+        drop(news);
+        manager.shutdown()?;
+        ended
+    })?;
+    match (ended, arguments.blocks) {
+        (Ended::TimeOver, Some(wanted)) => {
+            let after = reach.timeout;
+            Err(format!("{told} of {wanted} blocks have come within {after:?}").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Waits until the chain is what the peers have. Returns its tip; `None` if somebody did not want to wait.
+fn catch_up(
+    meeting: &Meeting,
+    interrupted: &Receiver<()>,
+    end: Instant,
+) -> Result<Option<(u32, BlockHash)>, shared::Failure> {
+    let progress = progress()?;
+    loop {
+        match meeting.manager.sync_headers(LOOK) {
+            Ok(tip) => return Ok(Some(tip)),
+            Err(Error::NoPeer) if Instant::now() >= end => return Err(meeting.nobody().into()),
+            Err(error @ Error::TimedOut { .. }) if Instant::now() >= end => {
+                return Err(error.into());
+            }
+            Err(Error::NoPeer | Error::TimedOut { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if interrupted.try_recv().is_ok() {
+            return Ok(None);
+        }
+        let height = meeting.manager.chain(|chain| chain.tip().0);
+        let (peers, all) = (meeting.manager.connected(), meeting.expected());
+        let height = height.unwrap_or_default();
+        progress.set_message(format!("{peers} of {all} peers, height {height}"));
+    }
+}
+
+fn tell(
+    news: &Receiver<News>,
+    interrupted: &Receiver<()>,
+    end: Instant,
+    report: &Report,
+    (told, wanted): (&mut u64, Option<u64>),
+) -> Result<Ended, shared::Failure> {
+    let time_over = over(Some(end.saturating_duration_since(Instant::now())));
+    loop {
+        select! {
+            recv(news) -> new => match new {
+                Ok(new) => {
+                    *told += u64::from(matches!(new, News::Block { .. }));
+                    report.news(&new)?;
+                    if wanted.is_some_and(|wanted| *told >= wanted) {
+                        return Ok(Ended::Enough);
+                    }
+                }
+                Err(_) => return Err("the manager has ended".into()),
+            },
+            recv(time_over) -> _ => return Ok(Ended::TimeOver),
+            recv(interrupted) -> _ => return Ok(Ended::Interrupted),
+        }
+    }
+}
+
+/// Shows on standard error how far it has come, if a person may be looking; gone when it is dropped.
+fn progress() -> Result<ProgressBar, shared::Failure> {
+    if !std::io::stderr().is_terminal() {
+        return Ok(ProgressBar::hidden());
+    }
+    let style = ProgressStyle::with_template("{elapsed_precise}: {msg}")?;
+    Ok(ProgressBar::new_spinner()
+        .with_style(style)
+        .with_finish(ProgressFinish::AndClear))
+}

@@ -1,0 +1,62 @@
+//! From the names of peers and seeds to addresses.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bsv_p2p::connection::resolve;
+use bsv_p2p::discovery::{Until, resolver};
+
+use crate::lasting::RESOLVE_TIMEOUT;
+use crate::reach::Reach;
+use crate::shared::Failure;
+
+/// What has been found.
+pub(crate) struct Found {
+    /// The addresses of all names, each once, those of peers first.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// The names without any, and why.
+    pub(crate) failed: Vec<(String, String)>,
+}
+
+/// Resolves the names of all peers and seeds, one after the other, until `end`. Fails if there is no address at all.
+pub(crate) fn find(reach: &Reach, end: Instant) -> Result<Found, Failure> {
+    let seeds = reach.seed_names()?;
+    let asked = resolver(&reach.seeds.dns)?;
+    let mut found = Found {
+        addresses: Vec::new(),
+        failed: Vec::new(),
+    };
+    let patience = || {
+        let left = end.saturating_duration_since(Instant::now());
+        left.min(RESOLVE_TIMEOUT)
+    };
+    for name in &reach.peer {
+        match resolve(name, reach.network.port(), patience()) {
+            Ok(addresses) => found.add(addresses),
+            Err(reason) => found.failed.push((name.clone(), reason.to_string())),
+        }
+    }
+    for name in seeds {
+        match asked.resolve(&name, &Until::after(patience())) {
+            Ok(addresses) => {
+                let port = reach.seed_port();
+                found.add(addresses.into_iter().map(|ip| (ip, port).into()));
+            }
+            Err(error) => found.failed.push((name, error.to_string())),
+        }
+    }
+    match (found.addresses.is_empty(), found.failed.last()) {
+        (true, Some((name, reason))) => Err(format!("{name}: {reason}").into()),
+        _ => Ok(found),
+    }
+}
+
+impl Found {
+    fn add(&mut self, addresses: impl IntoIterator<Item = SocketAddr>) {
+        for address in addresses {
+            if !self.addresses.contains(&address) {
+                self.addresses.push(address);
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A manager that meets the peers which a tool reaches.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bsv_p2p::connection::resolve;
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::{Manager, ManagerConfig};
+use crossbeam_channel::Receiver;
+
+use crate::lasting::RESOLVE_TIMEOUT;
+use crate::reach::Reach;
+use crate::shared::Failure;
+
+/// A manager that is yet to be started, and whom it shall meet.
+pub(crate) struct Meeting {
+    pub(crate) manager: Manager,
+    named: Vec<SocketAddr>,
+    /// Whether seeds are asked for further peers.
+    seeds: bool,
+    events: Receiver<ControlEvent>,
+}
+
+impl Meeting {
+    /// Finds out where the named peers are. Blocks until `end` at the longest.
+    pub(crate) fn new(reach: &Reach, end: Instant) -> Result<Self, Failure> {
+        let seeds = reach.seed_names()?;
+        let mut named = Vec::new();
+        let mut last = None;
+        for name in &reach.peer {
+            let left = end.saturating_duration_since(Instant::now());
+            match resolve(name, reach.network.port(), left.min(RESOLVE_TIMEOUT)) {
+                Ok(addresses) => named.extend(addresses),
+                Err(reason) => last = Some(reason),
+            }
+        }
+        if let (true, true, Some(reason)) = (seeds.is_empty(), named.is_empty(), last) {
+            return Err(reason.into());
+        }
+        let mut config = ManagerConfig::new(reach.network);
+        // Whoever is named has a place.
+        config.max_connections = config.max_connections.max(named.len());
+        config.discovery.name_servers = reach.seeds.dns.clone();
+        config.discovery.default_port = Some(reach.seed_port());
+        config.discovery.addresses = named.clone();
+        let ask_seeds = !seeds.is_empty();
+        config.discovery.seeds = Some(seeds);
+        let manager = Manager::new(config)?;
+        Ok(Self {
+            events: manager.subscribe_control(),
+            manager,
+            named,
+            seeds: ask_seeds,
+        })
+    }
+
+    /// Starts the manager: with the named peers alone, or with those of seeds as well.
+    pub(crate) fn start(&self) -> Result<(), bsv_p2p::Error> {
+        if self.seeds {
+            self.manager.start()
+        } else {
+            self.manager.start_fixed(&self.named)
+        }
+    }
+
+    /// How many peers are to be met, if all goes well.
+    pub(crate) fn expected(&self) -> usize {
+        if self.seeds {
+            self.manager.config().target_connections
+        } else {
+            self.named.len()
+        }
+    }
+
+    /// Why nobody has been met, as far as that is known.
+    pub(crate) fn nobody(&self) -> String {
+        let told = self.events.try_iter().filter(|event| {
+            matches!(
+                event,
+                ControlEvent::ConnectionFailed { .. }
+                    | ControlEvent::ConnectionLost { .. }
+                    | ControlEvent::ConnectionRestarting { .. }
+                    | ControlEvent::DiscoveryFailed { .. }
+            )
+        });
+        let last = told.last().map(|event| format!("; the last: {event}"));
+        format!("no peer was reached{}", last.unwrap_or_default())
+    }
+}

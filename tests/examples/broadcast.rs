@@ -1,0 +1,205 @@
+//! `broadcast`.
+
+use std::io::{Seek, Write};
+use std::time::{Duration, Instant};
+
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::wire::{Tx, Txid};
+use serde_json::{Value, json};
+
+use crate::payment::payment;
+use crate::servers;
+use crate::tool::{DEADLINE, Ended, Tool, command, integer, object, run, text};
+
+/// A transaction that nodes take, in hexadecimal, and its name.
+fn transaction(number: u32) -> (String, Txid) {
+    let tx = Tx::from(&payment(number));
+    (hex::encode(tx.bytes()), tx.txid())
+}
+
+/// Hands a transaction out on regtest.
+fn broadcast(raw: &str, arguments: &[&str]) -> Ended {
+    let common = [raw, "--network", "regtest"];
+    run("broadcast", &[&common, arguments].concat())
+}
+
+/// What it says of this event, and its summary.
+fn events(ended: &Ended, event: &str) -> (Vec<Value>, Value) {
+    let mut objects: Vec<_> = ended.lines.iter().map(|line| object(line)).collect();
+    let summary = objects.pop().unwrap();
+    assert_eq!(text(&summary, "event"), "Summary");
+    objects.retain(|object| object["event"] == event);
+    (objects, summary)
+}
+
+#[test]
+fn a_node_that_asks_for_it_has_it_then() {
+    let node = LocalNode::start().unwrap();
+    let address = node.address().to_string();
+    let (raw, txid) = transaction(1);
+    let ended = broadcast(&raw, &["--peer", &address]);
+    ended.assert_success();
+    let expected = [
+        format!("transaction {txid}"),
+        format!("{address}: told"),
+        format!("{address}: asks for it"),
+        "told 1, asked 1, rejected 0, has it from the network 0".to_owned(),
+    ];
+    assert_eq!(ended.lines, expected);
+    assert!(node.wait_for_transaction(txid, DEADLINE));
+    assert_eq!(
+        hex::encode(node.pooled_transaction(txid).unwrap().bytes()),
+        raw
+    );
+}
+
+#[test]
+fn a_peer_that_was_not_told_has_it_from_the_network() {
+    let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
+    nodes[0].connect(nodes[1].address()).unwrap();
+    assert!(nodes[1].wait_for_peers(1, DEADLINE));
+    let names = nodes.each_ref().map(|node| node.address().to_string());
+    let (raw, txid) = transaction(2);
+    let peers = ["--peer", &names[0], "--peer", &names[1], "--json"];
+    let ended = broadcast(&raw, &peers);
+    ended.assert_success();
+    let (asked, summary) = events(&ended, "Asked");
+    let [asked] = &asked[..] else {
+        panic!("{ended:#?}");
+    };
+    assert_eq!(text(&summary, "txid"), txid.to_string());
+    // Whoever was there first was told.
+    let (first, second) = match text(asked, "peer") == names[0] {
+        true => (&names[0], &names[1]),
+        false => (&names[1], &names[0]),
+    };
+    assert_eq!(summary["told"], json!([first]));
+    assert_eq!(summary["asked_by"], json!([first]));
+    assert_eq!(summary["rejected_by"], json!([]));
+    assert_eq!(summary["echoed_by"], json!([second]));
+    let (echoed, _) = events(&ended, "Echoed");
+    assert_eq!(text(&echoed[0], "peer"), second);
+}
+
+#[test]
+fn a_rejection_is_told_with_its_code_and_reason_and_is_a_failure_if_there_is_nothing_else() {
+    let peer = servers::wallet(|client, txid| {
+        servers::ask(client, txid);
+        servers::reject(client, txid);
+    });
+    let (raw, txid) = transaction(3);
+    let ended = broadcast(&raw, &["--peer", &peer, "--json"]);
+    ended.assert_failure(
+        1,
+        &format!("whoever has asked for transaction {txid} has rejected it"),
+    );
+    let (rejected, summary) = events(&ended, "Rejected");
+    let [rejected] = &rejected[..] else {
+        panic!("{ended:#?}");
+    };
+    assert_eq!(text(rejected, "peer"), peer);
+    assert_eq!(integer(rejected, "code"), 0x42);
+    assert_eq!(text(rejected, "reason"), r"too\nlittle");
+    assert_eq!(integer(&summary["rejected_by"][0], "code"), 0x42);
+
+    let ended = broadcast(&raw, &["--peer", &peer]);
+    ended.assert_failure(1, "has rejected it");
+    let said = format!(r"{peer}: rejects it (0x42 insufficient fee): too\nlittle");
+    assert!(ended.lines.contains(&said), "{ended:#?}");
+}
+
+#[test]
+fn what_is_said_of_other_transactions_does_not_count() {
+    let peer = servers::wallet(|_, _| {});
+    let (raw, txid) = transaction(4);
+    let begin = Instant::now();
+    let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "2"]);
+    ended.assert_failure(
+        1,
+        &format!("nobody has asked for transaction {txid} within 2s"),
+    );
+    assert!(
+        begin.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begin.elapsed()
+    );
+    let (told, summary) = events(&ended, "Told");
+    assert_eq!(text(&told[0], "peer"), peer);
+    assert_eq!(summary["asked_by"], json!([]));
+    // A rejection counts only of those who have asked.
+    let peer = servers::wallet(servers::reject);
+    let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "2"]);
+    ended.assert_failure(1, "nobody has asked");
+    assert_eq!(events(&ended, "Rejected").1["rejected_by"], json!([]));
+}
+
+#[test]
+fn a_transaction_comes_from_standard_input_as_well() {
+    let node = LocalNode::start().unwrap();
+    let address = node.address().to_string();
+    let (raw, txid) = transaction(5);
+    let mut file = tempfile::tempfile().unwrap();
+    writeln!(file, " {}\n{}", &raw[..20], raw[20..].to_uppercase()).unwrap();
+    file.rewind().unwrap();
+    let arguments = ["-", "--network", "regtest", "--peer", &address];
+    let child = command("broadcast", &arguments).stdin(file).spawn();
+    Tool::of(child.unwrap()).finish().assert_success();
+    assert!(node.wait_for_transaction(txid, DEADLINE));
+}
+
+#[test]
+fn anything_but_one_transaction_is_wrong_usage() {
+    let (raw, _) = transaction(6);
+    for (wrong, said) in [
+        ("", "nothing was given"),
+        ("-", "nothing was given"),
+        ("zz", "not hexadecimal"),
+        (&raw[1..], "not hexadecimal"),
+        (&raw[2..], "no transaction"),
+        (&raw[..raw.len() - 2], "no transaction"),
+        (&format!("{raw}00"), "1 bytes come behind it"),
+        (&raw.repeat(2), "come behind it"),
+    ] {
+        let ended = broadcast(wrong, &["--peer", "127.0.0.1:1"]);
+        ended.assert_failure(2, said);
+        assert!(ended.lines.is_empty(), "{ended:#?}");
+    }
+}
+
+#[test]
+fn peers_that_are_not_there_are_a_failure() {
+    let (_closed, closed) = servers::closed_port();
+    let (raw, txid) = transaction(7);
+    let ended = broadcast(&raw, &["--peer", &closed, "--timeout", "1"]);
+    ended.assert_failure(1, "no peer was reached");
+    ended.assert_failure(1, &closed);
+    assert_eq!(ended.lines[0], format!("transaction {txid}"));
+}
+
+#[test]
+fn the_nodes_of_a_seed_are_told() {
+    let node = LocalNode::start().unwrap();
+    let server = servers::names([node.address().ip()]);
+    let port = node.address().port().to_string();
+    let (raw, txid) = transaction(8);
+    let seeds = [
+        "--seed",
+        "seed.test",
+        "--dns",
+        &server,
+        "--default-port",
+        &port,
+    ];
+    let arguments = [&[&raw[..], "--network", "regtest", "--json"], &seeds[..]].concat();
+    let tool = Tool::start("broadcast", &arguments);
+    tool.object(|_| (), |object| object["event"] == "Asked");
+    assert!(node.wait_for_transaction(txid, DEADLINE));
+    // Further peers would be waited for.
+    tool.interrupt();
+    let ended = tool.finish();
+    ended.assert_success();
+    assert_eq!(
+        events(&ended, "").1["asked_by"],
+        json!([node.address().to_string()])
+    );
+}

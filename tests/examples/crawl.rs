@@ -1,0 +1,320 @@
+//! `crawl`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use bsv_p2p::local_node::LocalNode;
+use serde_json::Value;
+
+use crate::servers;
+use crate::tool::{DEADLINE, Ended, Tool, integer, number, object, run, text};
+
+/// Crawls regtest with this, and reads what comes as JSON.
+fn crawl(arguments: &[&str]) -> (Ended, Vec<Value>) {
+    let common = ["--network", "regtest", "--pause", "0", "--json"];
+    let ended = run("crawl", &[&common, arguments].concat());
+    let objects = ended.lines.iter().map(|line| object(line)).collect();
+    (ended, objects)
+}
+
+/// The objects with this event, by their peers.
+fn by_peer<'a>(objects: &'a [Value], event: &str) -> BTreeMap<&'a str, &'a Value> {
+    let mut found = BTreeMap::new();
+    for object in objects.iter().filter(|object| object["event"] == event) {
+        let twice = found.insert(text(object, "peer"), object);
+        assert_eq!(twice, None, "each node is visited once");
+    }
+    found
+}
+
+fn shares(summary: &Value, of: &str) -> Vec<(String, i64)> {
+    let shares = summary[of].as_array().expect("shares");
+    let all: i64 = shares.iter().map(|share| integer(share, "count")).sum();
+    let shares = shares.iter().map(|share| {
+        let count = integer(share, "count");
+        assert_eq!(number(share, "share"), count as f64 / all as f64);
+        (text(share, "value").to_owned(), count)
+    });
+    shares.collect()
+}
+
+fn addresses(names: &[&str]) -> Vec<SocketAddr> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+#[test]
+fn nodes_are_found_from_each_other_and_each_is_visited_once() {
+    // The first knows the second and third, these know each other and the first.
+    let nodes = [(); 3].map(|()| LocalNode::start().unwrap());
+    nodes[1].mine(2).unwrap();
+    nodes[0].connect(nodes[1].address()).unwrap();
+    nodes[0].connect(nodes[2].address()).unwrap();
+    for node in &nodes {
+        assert!(node.wait_for_peers(1, DEADLINE));
+        assert!(node.wait_for_tip(nodes[1].tip(), DEADLINE));
+    }
+    let names = nodes.each_ref().map(|node| node.address().to_string());
+    let (ended, objects) = crawl(&["--peer", &names[0], "--patience", "2", "--max-nodes", "3"]);
+    ended.assert_success();
+    let found = by_peer(&objects, "Node");
+    assert_eq!(found.len(), 3);
+    for name in &names {
+        let node = found[&name[..]];
+        assert_eq!(text(node, "user_agent"), "/bsv-p2p:0.1.0/");
+        assert_eq!(integer(node, "version"), 70016);
+        assert_eq!(integer(node, "services"), 1);
+        assert_eq!(integer(node, "height"), 2);
+        assert!(number(node, "rtt_ms") > 0.0);
+    }
+    assert_eq!(integer(found[&names[0][..]], "addresses"), 3);
+    let summary = objects.last().unwrap();
+    assert_eq!(text(summary, "event"), "Summary");
+    assert_eq!(integer(summary, "known"), 3);
+    assert_eq!(integer(summary, "reached"), 3);
+    assert_eq!(integer(summary, "not_reached"), 0);
+    assert_eq!(
+        shares(summary, "user_agents"),
+        [("/bsv-p2p:0.1.0/".to_owned(), 3)]
+    );
+    assert_eq!(shares(summary, "heights"), [("2".to_owned(), 3)]);
+    let times = &summary["round_trips_ms"];
+    assert_eq!(integer(times, "count"), 3);
+    let [min, median, p90, max] = ["min", "median", "p90", "max"].map(|mark| number(times, mark));
+    assert!(
+        0.0 < min && min <= median && median <= p90 && p90 <= max,
+        "{times}"
+    );
+}
+
+#[test]
+fn shares_are_counted_the_most_frequent_first_and_whoever_is_not_reached_is_told_of() {
+    let (_closed, closed) = servers::closed_port();
+    let hangs_up = servers::hangs_up();
+    let others = [
+        servers::node("/knuth:1/", (70015, 5), Vec::new()),
+        servers::node("/most:1/", (70016, 7), Vec::new()),
+        servers::node("/most:1/", (70016, 7), Vec::new()),
+    ];
+    let known: Vec<_> = others
+        .iter()
+        .chain([&closed, &hangs_up])
+        .map(|name| &name[..])
+        .collect();
+    let first = servers::node("/most:1/", (70015, 7), addresses(&known));
+    let (ended, objects) = crawl(&["--peer", &first, "--patience", "3"]);
+    ended.assert_success();
+    assert_eq!(by_peer(&objects, "Node").len(), 4);
+    let failed = by_peer(&objects, "NotReached");
+    assert_eq!(failed.len(), 2);
+    assert_eq!(text(failed[&closed[..]], "reason"), "nobody listens there");
+    assert!(text(failed[&hangs_up[..]], "reason").contains("closed the connection"));
+    let summary = objects.last().unwrap();
+    assert_eq!(integer(summary, "known"), 6);
+    assert_eq!(integer(summary, "reached"), 4);
+    assert_eq!(integer(summary, "not_reached"), 2);
+    assert_eq!(integer(summary, "told_addresses"), 1);
+    let expected = [("/most:1/", 3), ("/knuth:1/", 1)];
+    assert_eq!(
+        shares(summary, "user_agents"),
+        expected.map(|(value, count)| (value.to_owned(), count))
+    );
+    assert_eq!(shares(summary, "versions").len(), 2);
+    assert_eq!(shares(summary, "heights")[0], ("7".to_owned(), 3));
+    assert_eq!(shares(summary, "failures").len(), 2);
+}
+
+#[test]
+fn as_text_it_is_a_table() {
+    let node = servers::node("/one:1/", (70016, 7), Vec::new());
+    let arguments = ["--network", "regtest", "--patience", "0.2", "--peer", &node];
+    let ended = run("crawl", &arguments);
+    ended.assert_success();
+    let line = |begin: &str| {
+        let mut lines = ended.lines.iter();
+        let line = lines.find(|line| line.starts_with(begin));
+        let line = line.unwrap_or_else(|| panic!("no {begin} in {ended:#?}"));
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(line("nodes reached"), ["nodes", "reached", "1"]);
+    assert_eq!(line("/one:1/"), ["/one:1/", "1", "100.0%"]);
+    assert_eq!(line("70016"), ["70016", "1", "100.0%"]);
+    let times = line("round trips: ");
+    assert!(
+        ["min", "median", "p90", "max"]
+            .iter()
+            .all(|mark| times.contains(&(*mark).to_owned()))
+    );
+}
+
+#[test]
+fn no_more_nodes_are_reached_than_wanted_and_nobody_is_asked_then() {
+    let others = [(); 5].map(|()| servers::node("/other:1/", (70016, 1), Vec::new()));
+    let known: Vec<_> = others.iter().map(|name| &name[..]).collect();
+    let first = servers::node("/first:1/", (70016, 1), addresses(&known));
+    let arguments = [
+        "--peer",
+        &first,
+        "--max-nodes",
+        "3",
+        "--patience",
+        "60",
+        "--parallel",
+        "2",
+    ];
+    let begin = Instant::now();
+    let (ended, objects) = crawl(&arguments);
+    ended.assert_success();
+    // The others would be waited for.
+    assert!(
+        begin.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(by_peer(&objects, "Node").len(), 3);
+    let summary = objects.last().unwrap();
+    assert_eq!(integer(summary, "reached"), 3);
+    assert_eq!(integer(summary, "known"), 6);
+}
+
+#[test]
+fn addresses_that_lead_nowhere_or_into_private_networks_are_not_dialled_where_the_internet_is_meant()
+ {
+    let (_closed, closed) = servers::closed_port();
+    let told = addresses(&[
+        &closed,
+        "192.0.2.1:8333",
+        "0.0.0.0:1",
+        "[2001:db8::1]:8333",
+        "255.255.255.255:1",
+        "127.0.0.1:0",
+    ]);
+    let node = servers::node("/liar:1/", (70016, 1), told.clone());
+    let (ended, objects) = crawl(&["--peer", &node, "--patience", "3"]);
+    ended.assert_success();
+    // On regtest this machine is where nodes are.
+    let failed = by_peer(&objects, "NotReached");
+    assert_eq!(failed.into_keys().collect::<Vec<_>>(), [&closed[..]]);
+    assert_eq!(integer(objects.last().unwrap(), "known"), 2);
+
+    let node = servers::node_of(bsv_p2p::Network::Mainnet, "/liar:1/", (70016, 1), told);
+    let ended = run("crawl", &["--peer", &node, "--patience", "0.5", "--json"]);
+    ended.assert_success();
+    assert_eq!(ended.lines.len(), 2, "{ended:#?}");
+    assert_eq!(integer(&object(&ended.lines[1]), "known"), 1);
+}
+
+#[test]
+fn a_picture_stands_for_itself_and_takes_what_peers_say_for_text() {
+    let agent = r#"/<script>alert("1")</script>&'\u{1b}[2J/"#;
+    let node = servers::node(agent, (70016, 7), Vec::new());
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["network.svg", "network.html"] {
+        let file = folder.path().join(name);
+        let out = file.to_str().unwrap();
+        let (ended, objects) = crawl(&["--peer", &node, "--patience", "0.2", "--out", out]);
+        ended.assert_success();
+        assert_eq!(text(&objects[0], "peer"), node);
+        let picture = fs::read_to_string(&file).unwrap();
+        assert!(!picture.contains("<script"), "{picture}");
+        assert!(picture.contains("/&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;"));
+        for wanted in [
+            "Bitcoin SV regtest",
+            "nodes reached",
+            "User agents",
+            "Round trips",
+            "70016",
+        ] {
+            assert!(picture.contains(wanted), "{wanted} is not in {picture}");
+        }
+        // Nothing is loaded from anywhere.
+        for foreign in ["href", "src=", "url(", "@import"] {
+            assert!(!picture.contains(foreign), "{foreign} is in {picture}");
+        }
+        let is_page = name.ends_with(".html");
+        assert_eq!(picture.starts_with("<!DOCTYPE html>"), is_page);
+        assert_eq!(picture.starts_with("<svg xmlns="), !is_page);
+        assert_eq!(picture.matches("<svg ").count(), 1);
+        assert_eq!(picture.matches("</svg>").count(), 1);
+    }
+    let nowhere = folder.path().join("nowhere").join("network.svg");
+    let nowhere = nowhere.to_str().unwrap();
+    let ended = run(
+        "crawl",
+        &["--network", "regtest", "--peer", &node, "--out", nowhere],
+    );
+    ended.assert_failure(1, nowhere);
+}
+
+#[test]
+fn the_time_holds_and_an_interrupt_gives_what_there_is() {
+    // Neither tells of others: they are waited for.
+    let nodes = [(); 2].map(|()| servers::node("/silent:1/", (70016, 1), Vec::new()));
+    let peers = ["--peer", &nodes[0], "--peer", &nodes[1]];
+    let begin = Instant::now();
+    let (ended, objects) = crawl(&[&peers[..], &["--timeout", "1"]].concat());
+    ended.assert_success();
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(integer(objects.last().unwrap(), "reached"), 2);
+
+    let (_closed, closed) = servers::closed_port();
+    let arguments = ["--peer", &closed, "--network", "regtest", "--json"];
+    let tool = Tool::start("crawl", &[&arguments[..], &peers].concat());
+    // By then the others are being visited as well, or will never be.
+    tool.line_with("NotReached");
+    let begin = Instant::now();
+    tool.interrupt();
+    let ended = tool.finish();
+    assert!(
+        begin.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        begin.elapsed()
+    );
+    let summary = object(ended.lines.last().unwrap());
+    assert_eq!(text(&summary, "event"), "Summary");
+}
+
+#[test]
+fn a_network_of_which_nobody_is_there_is_a_failure() {
+    let (_closed, closed) = servers::closed_port();
+    let (ended, objects) = crawl(&["--peer", &closed]);
+    ended.assert_failure(1, "no node was reached");
+    assert_eq!(integer(objects.last().unwrap(), "not_reached"), 1);
+    // A host that takes connections and says nothing does not hold it up.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().to_string();
+    let begin = Instant::now();
+    let (ended, objects) = crawl(&["--peer", &silent, "--timeout", "1"]);
+    ended.assert_failure(1, "no node was reached");
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(text(&objects[0], "reason"), "the handshake takes too long");
+}
+
+#[test]
+fn the_nodes_of_seeds_are_where_it_begins() {
+    let node = LocalNode::start().unwrap();
+    let server = servers::names([node.address().ip()]);
+    let port = node.address().port().to_string();
+    let seeds = [
+        "--seed",
+        "seed.test",
+        "--dns",
+        &server,
+        "--default-port",
+        &port,
+    ];
+    let (ended, objects) = crawl(&[&seeds[..], &["--patience", "0.2"]].concat());
+    ended.assert_success();
+    assert_eq!(text(&objects[0], "peer"), node.address().to_string());
+}
