@@ -5,13 +5,21 @@ mod basics;
 mod configuration;
 mod crowds;
 mod discovery;
+#[cfg(feature = "dns")]
+#[path = "../support/dnsmasq.rs"]
+mod dnsmasq_server;
 mod ends;
 mod floods;
 mod following;
 mod full_disk;
 mod harness;
+#[cfg(feature = "dns")]
+mod network;
+#[path = "../support/payment.rs"]
+mod payment;
 mod policy;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
 mod served;
 mod stores;
+mod transactions;

@@ -20,6 +20,7 @@ mod objects;
 mod peer;
 mod requests;
 mod restarts;
+mod transactions;
 
 use support::RealNode;
 
