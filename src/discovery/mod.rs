@@ -63,12 +63,12 @@ const MAX_ADDRESSES: usize = 256;
 ///     }
 /// }
 ///
-/// fn main() {
-///     let mut seeds = MockSeeds::new();
-///     seeds.expect_resolve().returning(|_, _| Ok(vec![[203, 0, 113, 7].into()]));
-///     let found = seeds.resolve("seed.bitcoinsv.io", &Until::after(Duration::from_secs(1)));
-///     assert_eq!(found, Ok(vec![[203, 0, 113, 7].into()]));
-/// }
+/// # fn main() {
+/// let mut seeds = MockSeeds::new();
+/// seeds.expect_resolve().returning(|_, _| Ok(vec![[203, 0, 113, 7].into()]));
+/// let found = seeds.resolve("seed.bitcoinsv.io", &Until::after(Duration::from_secs(1)));
+/// assert_eq!(found, Ok(vec![[203, 0, 113, 7].into()]));
+/// # }
 /// ```
 pub trait SeedResolver: Send + Sync {
     /// The addresses of `name`, at least one, 256 at most, without duplicates, and IPv4 as such. A name is that of a host, or an address, which is
