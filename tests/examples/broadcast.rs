@@ -113,10 +113,10 @@ fn what_is_said_of_other_transactions_does_not_count() {
     let peer = servers::wallet(|_, _| {});
     let (raw, txid) = transaction(4);
     let begin = Instant::now();
-    let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "2"]);
+    let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "4"]);
     ended.assert_failure(
         1,
-        &format!("nobody has asked for transaction {txid} within 2s"),
+        &format!("nobody has asked for transaction {txid} within 4s"),
     );
     assert!(
         begin.elapsed() < Duration::from_secs(20),
@@ -128,7 +128,7 @@ fn what_is_said_of_other_transactions_does_not_count() {
     assert_eq!(summary["asked_by"], json!([]));
     // A rejection counts only of those who have asked.
     let peer = servers::wallet(servers::reject);
-    let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "2"]);
+    let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "4"]);
     ended.assert_failure(1, "nobody has asked");
     assert_eq!(events(&ended, "Rejected").1["rejected_by"], json!([]));
 }
