@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::peers::{Ban, BanError, StoreError};
 use crate::session::{ConfigError, DisconnectReason, SendRefused};
-use crate::wire::{BlockError, BlockHash, DecodeError, DropCause};
+use crate::wire::{BlockError, BlockHash, DecodeError, DropCause, Txid};
 
 /// Why a call failed. Every message names the peer, what was expected and what came.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -126,6 +126,24 @@ pub enum Error {
         address: SocketAddr,
         /// How many peers are remembered: `max_known_peers` of the configuration.
         max: usize,
+    },
+    /// There is no room for another transaction among those that are offered to peers.
+    #[error(
+        "transaction {txid} of {bytes} bytes: {transactions} transactions of {held} bytes are offered already, and {max_transactions} of {max_bytes} bytes may be"
+    )]
+    TooManyTransactions {
+        /// The transaction.
+        txid: Txid,
+        /// Its length in bytes.
+        bytes: u64,
+        /// How many bytes those have that are offered.
+        held: u64,
+        /// How many bytes they may have together.
+        max_bytes: u64,
+        /// How many are offered.
+        transactions: usize,
+        /// How many may be.
+        max_transactions: usize,
     },
     /// The address is banned.
     #[error("{address}: {ban}")]
@@ -293,6 +311,7 @@ impl Error {
             | Error::UnknownPeer { .. }
             | Error::NoRoom { .. }
             | Error::TooManyNamed { .. }
+            | Error::TooManyTransactions { .. }
             | Error::Banned { .. }
             | Error::Ban(_)
             | Error::AlreadyStarted

@@ -222,6 +222,7 @@ impl Manager {
         let mut end = self.running.stop(after);
         self.shared.bus.close();
         self.shared.connected.end();
+        self.shared.transactions.end();
         if !following.join(deadline) {
             end.left.push("the chain");
         }

@@ -24,6 +24,7 @@ mod snapshot;
 mod store_thread;
 mod subscribing;
 mod supervisor;
+mod transactions;
 mod watching;
 
 pub use config::{ListenerConfig, ManagerConfig};
@@ -34,3 +35,4 @@ pub use metrics::Metrics;
 pub use reaching::Broadcast;
 pub use requests::PeerChoice;
 pub use snapshot::{Snapshot, WaitingPeer};
+pub use transactions::{BroadcastReport, Rejection, TransactionBroadcast};

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::ManagerConfig;
 use super::connected::Connected;
 use super::metrics::Counters;
+use super::transactions::Transactions;
 use crate::connection::{ConnectionSlots, EventBus, PeerConnectionHandle};
 use crate::discovery::SeedResolver;
 use crate::error::Error;
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) connections: Connections,
     pub(super) connected: Arc<Connected>,
     pub(super) counters: Arc<Counters>,
+    pub(super) transactions: Arc<Transactions>,
 }
 
 impl Shared {
@@ -51,6 +53,7 @@ impl Shared {
             connections: Connections::default(),
             connected: Arc::default(),
             counters: Arc::default(),
+            transactions: Arc::default(),
             config: Arc::new(RwLock::new(Arc::new(config))),
         }
     }

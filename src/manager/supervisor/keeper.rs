@@ -1,6 +1,6 @@
 //! The way from the threads of connections to the supervisor's.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,12 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::heard::Hearing;
-use crate::connection::{Keeper, NextLife, RestartPlan, random_number};
+use crate::connection::{Keeper, NextLife, PreparedMessage, RestartPlan, random_number};
 use crate::manager::connected::Connected;
 use crate::manager::metrics::{Counters, count};
 use crate::manager::plan::Attachment;
 use crate::manager::shared::{CurrentConfig, Shared};
+use crate::manager::transactions::Transactions;
 use crate::session::{Direction, DisconnectReason, PeerInfo};
 use crate::wire::{Addr, Message, TimestampedAddress};
 
@@ -27,6 +28,11 @@ pub(super) enum LifeNews {
     Heard {
         peer_id: Uuid,
         entries: Vec<TimestampedAddress>,
+    },
+    /// The peer asks for transactions that we offer: these.
+    AskedForTransactions {
+        peer_id: Uuid,
+        transactions: Vec<PreparedMessage>,
     },
     /// The peer asks for addresses.
     AskedForAddresses {
@@ -45,10 +51,12 @@ pub(super) enum LifeNews {
 /// Keeps one connection: decides by its own plan whether it is opened again, and tells the supervisor.
 ///
 /// The channel has no bound of its own, so that no connection ever waits for the supervisor; there are at most two pieces of news in it of how
-/// each connection fares, and no more entries of what its peer tells than that may tell.
+/// each connection fares, and no more of what its peer
+/// tells and asks for than that may tell and ask for.
 pub(super) struct LifeKeeper {
     peer_id: Uuid,
-    address: IpAddr,
+    address: SocketAddr,
+    transactions: Arc<Transactions>,
     attachment: Attachment,
     hearing: Mutex<Hearing>,
     plan: Mutex<RestartPlan>,
@@ -68,7 +76,8 @@ impl LifeKeeper {
         let restarts = attachment.restarts(&shared.config());
         Self {
             peer_id,
-            address: address.ip().to_canonical(),
+            address,
+            transactions: shared.transactions.clone(),
             attachment,
             hearing: Mutex::new(Hearing::new(direction, Instant::now())),
             plan: Mutex::new(RestartPlan::new(direction, restarts)),
@@ -90,8 +99,9 @@ impl LifeKeeper {
 
     fn on_addr(&self, addr: &Addr) {
         let config = self.config.read().clone();
+        let address = self.address.ip().to_canonical();
         let mut hearing = self.hearing.lock();
-        let entries = hearing.on_addresses(&addr.addresses, self.address, &config, Instant::now());
+        let entries = hearing.on_addresses(&addr.addresses, address, &config, Instant::now());
         if !entries.is_empty() {
             let _ = self.news.send(LifeNews::Heard {
                 peer_id: self.peer_id,
@@ -118,6 +128,16 @@ impl Keeper for LifeKeeper {
         match message {
             Message::GetAddr => self.on_getaddr(),
             Message::Addr(addr) => self.on_addr(addr),
+            Message::GetData(_) | Message::Inv(_) | Message::Reject(_) => {
+                let peer = (self.peer_id, self.address);
+                let transactions = self.transactions.on_message(peer, message);
+                if !transactions.is_empty() {
+                    let _ = self.news.send(LifeNews::AskedForTransactions {
+                        peer_id: self.peer_id,
+                        transactions,
+                    });
+                }
+            }
             _ => {}
         }
     }

@@ -5,6 +5,7 @@ mod calls;
 mod heard;
 mod inbound;
 mod keeper;
+mod offering;
 mod seeds;
 mod stopping;
 
@@ -122,6 +123,7 @@ impl Supervisor {
             self.look_at_newcomer(now);
             self.plan.on_timeout(now);
             self.carry_out();
+            self.announce_transactions(now.instant);
             self.announcer.on_wake();
             self.store_changes(now);
             self.wait(now);
@@ -178,7 +180,8 @@ impl Supervisor {
         let newcomer = self.newcomer.as_ref().and_then(Newcomer::look_at);
         let store = self.store.as_ref().filter(|_| self.plan.has_changes());
         let store = store.map(|_| self.store_at);
-        let others = [newcomer, store, self.announcer.next_wake()];
+        let transactions = self.shared.transactions.next_deadline();
+        let others = [newcomer, store, transactions, self.announcer.next_wake()];
         let others = others.into_iter().flatten();
         others.fold(self.plan.next_deadline(), Instant::min)
     }
@@ -188,7 +191,12 @@ impl Supervisor {
         match news {
             LifeNews::Connected { peer_id, info } => {
                 self.plan.on_connected(peer_id, &info, now);
+                self.announce_transactions_to(peer_id);
             }
+            LifeNews::AskedForTransactions {
+                peer_id,
+                transactions,
+            } => self.serve(peer_id, &transactions),
             LifeNews::Heard { peer_id, entries } => self.plan.on_heard(peer_id, &entries, now),
             LifeNews::AskedForAddresses { peer_id } => {
                 self.plan.on_asked_for_addresses(peer_id, now);

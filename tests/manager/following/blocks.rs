@@ -40,7 +40,9 @@ fn announce(peer: &mut RawPeer, block: &Block) {
 
 #[test]
 fn a_block_comes_from_the_peer_that_gives_it_and_who_stood_still_is_remembered() {
-    let block = &mined(1, 1)[0];
+    let [block, next_block] = &mined(2, 1)[..] else {
+        panic!("two blocks");
+    };
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
     manager.start_fixed(&[]).unwrap();
@@ -53,6 +55,9 @@ fn a_block_comes_from_the_peer_that_gives_it_and_who_stood_still_is_remembered()
     assert_eq!(next(&tips).hash, block.hash());
     announce(&mut stalling, block);
     announce(&mut good, block);
+    // When this is told, the manager knows in which order the first one was announced.
+    good.send(headers(std::slice::from_ref(next_block)));
+    assert_eq!(next(&tips).hash, next_block.hash());
     let hash = block.hash();
     std::thread::scope(|scope| {
         let began = Instant::now();

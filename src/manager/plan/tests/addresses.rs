@@ -150,7 +150,7 @@ fn a_flood_of_made_up_addresses_takes_its_share_and_displaces_nobody_who_is_know
         let numbers = 10_000 + 500 * round..10_500 + 500 * round;
         plan.on_heard(flooder, &entries(numbers, now), now);
         let known = plan.table().all().count();
-        assert!(known <= 400 && known >= 200 + 5 + 50, "{known}");
+        assert!((200 + 5 + 50..=400).contains(&known), "{known}");
         let of_it = |peer: &&Peer| peer.source == PeerSource::Peer(address(300).ip());
         assert_eq!(plan.table().all().filter(of_it).count(), 400 / 8);
     }

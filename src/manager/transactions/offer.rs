@@ -1,0 +1,241 @@
+//! One transaction that is offered to peers, and what they make of it.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+use uuid::Uuid;
+
+use super::{
+    BroadcastReport, MAX_LISTED, MAX_SERVED, MAX_WAVES, Rejection, SERVED_FOR, WAVE_EVERY,
+};
+use crate::connection::PreparedMessage;
+use crate::network::Magic;
+use crate::wire::{Inv, Inventory, Reject, Tx, Txid};
+
+/// A transaction, encoded once for all who ask for it.
+pub(in crate::manager) struct Offer {
+    txid: Txid,
+    bytes: u64,
+    transaction: PreparedMessage,
+    announcement: PreparedMessage,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    expires: Instant,
+    /// When those are told next who have not been.
+    wave_at: Option<Instant>,
+    waves: u32,
+    told: HashSet<Uuid>,
+    served: HashMap<Uuid, u32>,
+    asked_by: Vec<Uuid>,
+    echoed_by: Vec<Uuid>,
+    rejected_by: Vec<Rejection>,
+    is_over: bool,
+}
+
+impl Offer {
+    /// An offer that begins now.
+    pub(super) fn new(magic: Magic, transaction: Tx, now: Instant) -> Self {
+        let txid = transaction.txid();
+        let announcement = Inv::from(vec![Inventory::Tx(txid)]);
+        Self {
+            txid,
+            bytes: transaction.bytes().len() as u64,
+            transaction: PreparedMessage::new(magic, transaction),
+            announcement: PreparedMessage::new(magic, announcement),
+            state: Mutex::new(State {
+                expires: now + SERVED_FOR,
+                wave_at: Some(now),
+                waves: 0,
+                told: HashSet::new(),
+                served: HashMap::new(),
+                asked_by: Vec::new(),
+                echoed_by: Vec::new(),
+                rejected_by: Vec::new(),
+                is_over: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(super) fn txid(&self) -> Txid {
+        self.txid
+    }
+
+    /// The length of the transaction.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(in crate::manager) fn announcement(&self) -> &PreparedMessage {
+        &self.announcement
+    }
+
+    /// It begins anew: those who have shown nothing of it are told again.
+    pub(super) fn renew(&self, now: Instant) {
+        let mut state = self.state.lock();
+        let State {
+            told,
+            asked_by,
+            echoed_by,
+            ..
+        } = &mut *state;
+        told.retain(|peer_id| asked_by.contains(peer_id) || echoed_by.contains(peer_id));
+        state.expires = now + SERVED_FOR;
+        state.wave_at = Some(now);
+        state.waves = 0;
+    }
+
+    pub(super) fn has_expired(&self, now: Instant) -> bool {
+        self.state.lock().expires <= now
+    }
+
+    /// When something is to be done about it.
+    pub(super) fn next_deadline(&self) -> Instant {
+        let state = self.state.lock();
+        let wave = state.wave_at.into_iter();
+        wave.fold(state.expires, Instant::min)
+    }
+
+    /// Whom of these peers to tell now: half of them at first, and 5 s later all others.
+    pub(in crate::manager) fn wave(
+        &self,
+        peers: &[Uuid],
+        mut random: impl FnMut() -> u64,
+        now: Instant,
+    ) -> Vec<Uuid> {
+        let mut state = self.state.lock();
+        if state.wave_at.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        let knows = |peer_id: &&Uuid| state.knows(peer_id);
+        let mut untold: Vec<Uuid> = peers.iter().filter(|id| !knows(id)).copied().collect();
+        if state.waves == 0 {
+            let half = untold.len().div_ceil(2);
+            for place in 0..half {
+                let left = (untold.len() - place) as u64;
+                let chosen = random().checked_rem(left).unwrap_or_default();
+                untold.swap(place, place + chosen as usize);
+            }
+            untold.truncate(half);
+        }
+        state.waves += 1;
+        state.wave_at = (state.waves < MAX_WAVES).then_some(now + WAVE_EVERY);
+        untold
+    }
+
+    /// Whether a peer that has just been connected is to be told.
+    pub(in crate::manager) fn is_news_to(&self, peer_id: Uuid) -> bool {
+        !self.state.lock().knows(&peer_id)
+    }
+
+    /// A peer is being told.
+    pub(in crate::manager) fn on_told(&self, peer_id: Uuid) {
+        self.state.lock().told.insert(peer_id);
+    }
+
+    /// It could not be told after all.
+    pub(in crate::manager) fn on_not_told(&self, peer_id: Uuid) {
+        self.state.lock().told.remove(&peer_id);
+    }
+
+    /// A peer asks for it. Returns what to send, if it has not had it often enough.
+    pub(super) fn on_asked(&self, peer_id: Uuid) -> Option<PreparedMessage> {
+        let mut state = self.state.lock();
+        if state.is_over || !state.served.contains_key(&peer_id) && state.served.len() >= MAX_LISTED
+        {
+            return None;
+        }
+        let served = state.served.entry(peer_id).or_default();
+        if *served >= MAX_SERVED {
+            return None;
+        }
+        *served += 1;
+        note(&mut state.asked_by, peer_id);
+        drop(state);
+        self.changed.notify_all();
+        Some(self.transaction.clone())
+    }
+
+    /// A peer announces it.
+    pub(super) fn on_announced(&self, peer_id: Uuid) {
+        let mut state = self.state.lock();
+        if !state.is_over && !state.told.contains(&peer_id) && !state.asked_by.contains(&peer_id) {
+            note(&mut state.echoed_by, peer_id);
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// A peer rejects it.
+    pub(super) fn on_rejected(&self, peer_id: Uuid, address: SocketAddr, reject: &Reject) {
+        let mut state = self.state.lock();
+        let is_known = state.rejected_by.iter().any(|one| one.peer_id == peer_id);
+        if state.is_over || is_known || state.rejected_by.len() >= MAX_LISTED {
+            return;
+        }
+        state.rejected_by.push(Rejection {
+            peer_id,
+            address,
+            code: reject.code,
+            reason: reject.reason.clone(),
+        });
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// It is offered no more.
+    pub(super) fn end(&self) {
+        self.state.lock().is_over = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn report(&self) -> BroadcastReport {
+        self.state.lock().report(self.txid)
+    }
+
+    /// Waits until so many peers have it, it is offered no more, or the deadline has passed.
+    pub(super) fn wait_for(&self, wanted: usize, deadline: Instant) -> BroadcastReport {
+        let mut state = self.state.lock();
+        while !state.is_over
+            && state.reached() < wanted
+            && !self.changed.wait_until(&mut state, deadline).timed_out()
+        {}
+        state.report(self.txid)
+    }
+}
+
+impl State {
+    fn knows(&self, peer_id: &Uuid) -> bool {
+        self.told.contains(peer_id)
+            || self.asked_by.contains(peer_id)
+            || self.echoed_by.contains(peer_id)
+    }
+
+    fn reached(&self) -> usize {
+        let asked_too = |peer_id: &&Uuid| self.asked_by.contains(peer_id);
+        let both = self.echoed_by.iter().filter(asked_too).count();
+        self.asked_by.len() + self.echoed_by.len() - both
+    }
+
+    fn report(&self, txid: Txid) -> BroadcastReport {
+        BroadcastReport {
+            txid,
+            told: self.told.len(),
+            asked_by: self.asked_by.clone(),
+            echoed_by: self.echoed_by.clone(),
+            rejected_by: self.rejected_by.clone(),
+            is_over: self.is_over,
+        }
+    }
+}
+
+fn note(list: &mut Vec<Uuid>, peer_id: Uuid) {
+    if list.len() < MAX_LISTED && !list.contains(&peer_id) {
+        list.push(peer_id);
+    }
+}

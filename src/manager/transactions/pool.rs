@@ -1,0 +1,143 @@
+//! The transactions that are offered now.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::{MAX_BYTES, MAX_TRANSACTIONS, Offer};
+use crate::connection::PreparedMessage;
+use crate::error::Error;
+use crate::network::Magic;
+use crate::wire::{Inventory, Message, Reject, Tx, Txid};
+
+/// What is offered now, for all threads. Its lock is never held while anything is waited for.
+#[derive(Default)]
+pub(in crate::manager) struct Transactions {
+    offers: Mutex<HashMap<Txid, Arc<Offer>>>,
+    /// How many there are: to be asked without the lock.
+    live: AtomicUsize,
+}
+
+impl Transactions {
+    /// Offers a transaction, or begins its offer anew.
+    pub(in crate::manager) fn add(
+        &self,
+        magic: Magic,
+        transaction: Tx,
+        now: Instant,
+    ) -> Result<Arc<Offer>, Error> {
+        let txid = transaction.txid();
+        let mut offers = self.offers.lock();
+        if let Some(offer) = offers.get(&txid) {
+            offer.renew(now);
+            return Ok(offer.clone());
+        }
+        let bytes = transaction.bytes().len() as u64;
+        let held: u64 = offers.values().map(|offer| offer.bytes()).sum();
+        if offers.len() >= MAX_TRANSACTIONS || held + bytes > MAX_BYTES {
+            return Err(Error::TooManyTransactions {
+                txid,
+                bytes,
+                held,
+                max_bytes: MAX_BYTES,
+                transactions: offers.len(),
+                max_transactions: MAX_TRANSACTIONS,
+            });
+        }
+        let offer = Arc::new(Offer::new(magic, transaction, now));
+        offers.insert(txid, offer.clone());
+        self.live.store(offers.len(), Relaxed);
+        Ok(offer)
+    }
+
+    /// All that are offered.
+    pub(in crate::manager) fn all(&self) -> Vec<Arc<Offer>> {
+        if self.live.load(Relaxed) == 0 {
+            return Vec::new();
+        }
+        self.offers.lock().values().cloned().collect()
+    }
+
+    /// When something is to be done about one of them.
+    pub(in crate::manager) fn next_deadline(&self) -> Option<Instant> {
+        let all = self.all();
+        all.iter().map(|offer| offer.next_deadline()).min()
+    }
+
+    /// Ends those whose time is over.
+    pub(in crate::manager) fn expire(&self, now: Instant) {
+        self.remove_if(|offer| offer.has_expired(now));
+    }
+
+    pub(super) fn withdraw(&self, txid: Txid) {
+        self.remove_if(|offer| offer.txid() == txid);
+    }
+
+    /// Ends all: the manager has ended.
+    pub(in crate::manager) fn end(&self) {
+        self.remove_if(|_| true);
+    }
+
+    fn remove_if(&self, goes: impl Fn(&Offer) -> bool) {
+        let mut offers = self.offers.lock();
+        offers.retain(|_, offer| {
+            let goes = goes(offer);
+            if goes {
+                offer.end();
+            }
+            !goes
+        });
+        self.live.store(offers.len(), Relaxed);
+    }
+
+    /// A peer has sent something. Returns what it is to get for that. Costs next to nothing while nothing is offered.
+    pub(in crate::manager) fn on_message(
+        &self,
+        (peer_id, address): (Uuid, SocketAddr),
+        message: &Message,
+    ) -> Vec<PreparedMessage> {
+        if self.live.load(Relaxed) == 0 {
+            return Vec::new();
+        }
+        match message {
+            Message::GetData(asked) => {
+                let offers = self.offers.lock();
+                let asked = asked.inventory.iter().filter_map(|entry| match entry {
+                    Inventory::Tx(txid) => offers.get(txid),
+                    _ => None,
+                });
+                asked.filter_map(|offer| offer.on_asked(peer_id)).collect()
+            }
+            Message::Inv(announced) => {
+                let offers = self.offers.lock();
+                for entry in &announced.inventory {
+                    if let Inventory::Tx(txid) = entry
+                        && let Some(offer) = offers.get(txid)
+                    {
+                        offer.on_announced(peer_id);
+                    }
+                }
+                Vec::new()
+            }
+            Message::Reject(reject) => {
+                self.on_reject((peer_id, address), reject);
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn on_reject(&self, (peer_id, address): (Uuid, SocketAddr), reject: &Reject) {
+        let Some(hash) = reject.hash.filter(|_| reject.message == "tx") else {
+            return;
+        };
+        if let Some(offer) = self.offers.lock().get(&Txid(hash.0)) {
+            offer.on_rejected(peer_id, address, reject);
+        }
+    }
+}

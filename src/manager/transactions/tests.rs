@@ -1,0 +1,242 @@
+//! Transactions that are offered, under a clock of the test's own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::error::Error;
+use crate::network::Network;
+use crate::wire::{GetData, Inv, Inventory, Message, OutPoint, Reject, RejectCode};
+use crate::wire::{Transaction, TransactionInput, TransactionOutput, Tx, Txid};
+
+const NOBODY: [Uuid; 0] = [];
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A transaction with this number and about so many bytes.
+fn transaction(number: u64, bytes: usize) -> Tx {
+    let transaction = Transaction {
+        version: 1,
+        inputs: vec![TransactionInput {
+            previous: OutPoint {
+                txid: Txid([7; 32]),
+                index: 0,
+            },
+            script: vec![0; bytes],
+            sequence: 0,
+        }],
+        outputs: vec![TransactionOutput {
+            value: number as i64,
+            script: Vec::new(),
+        }],
+        lock_time: 0,
+    };
+    Tx::from(&transaction)
+}
+
+fn offered(transactions: &Transactions, number: u64, now: Instant) -> Arc<Offer> {
+    let magic = Network::Regtest.magic();
+    transactions
+        .add(magic, transaction(number, 10), now)
+        .unwrap()
+}
+
+fn peers<const N: usize>() -> [Uuid; N] {
+    [(); N].map(|()| Uuid::new_v4())
+}
+
+fn at(peer_id: Uuid) -> (Uuid, SocketAddr) {
+    (peer_id, SocketAddr::from(([203, 0, 113, 7], 8333)))
+}
+
+fn asks(txids: &[Txid]) -> Message {
+    let entries: Vec<_> = txids.iter().copied().map(Inventory::Tx).collect();
+    GetData::from(entries).into()
+}
+
+fn announces(txid: Txid) -> Message {
+    Inv::from(vec![Inventory::Tx(txid)]).into()
+}
+
+fn rejects(txid: Txid, command: &str) -> Message {
+    let mut reject = Reject::new(command, RejectCode::INVALID, "bad-txns");
+    reject.hash = Some(crate::wire::Hash256(txid.0));
+    reject.into()
+}
+
+/// A wave, after which all of it have been told.
+fn wave(offer: &Offer, peers: &[Uuid], now: Instant) -> Vec<Uuid> {
+    let mut state = 1u64;
+    let random = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        state >> 33
+    };
+    let told = offer.wave(peers, random, now);
+    told.iter().for_each(|peer_id| offer.on_told(*peer_id));
+    told
+}
+
+#[test]
+fn half_are_told_at_once_and_who_shows_nothing_of_it_five_seconds_later_as_well() {
+    let (pool, now) = (Transactions::default(), Instant::now());
+    let offer = offered(&pool, 1, now);
+    assert_eq!(pool.next_deadline(), Some(now));
+    let peers: [Uuid; 7] = peers();
+    let first = wave(&offer, &peers, now);
+    assert_eq!(first.len(), 4);
+    assert_eq!(wave(&offer, &peers, now), NOBODY);
+    let rest: Vec<_> = peers
+        .iter()
+        .filter(|id| !first.contains(id))
+        .copied()
+        .collect();
+    pool.on_message(at(rest[0]), &announces(offer.txid()));
+    assert_eq!(pool.next_deadline(), Some(now + 5 * SECOND));
+    let soon = now + 5 * SECOND - SECOND / 1000;
+    assert_eq!(wave(&offer, &peers, soon), NOBODY);
+    assert_eq!(wave(&offer, &peers, now + 5 * SECOND), rest[1..]);
+    assert_eq!(wave(&offer, &peers, now + 10 * SECOND), NOBODY);
+    // Who could not be told is told later.
+    offer.on_not_told(rest[2]);
+    assert_eq!(wave(&offer, &peers, now + 15 * SECOND), [rest[2]]);
+    // For a minute; those who come later are told when they come.
+    let mut last = now + 15 * SECOND;
+    while let Some(at) = pool.next_deadline().filter(|at| *at < now + SERVED_FOR) {
+        last = at;
+        assert_eq!(wave(&offer, &peers, at), NOBODY);
+    }
+    assert_eq!(last, now + 55 * SECOND);
+    assert!(!offer.is_news_to(rest[0]) && !offer.is_news_to(first[0]));
+    assert!(offer.is_news_to(Uuid::new_v4()));
+}
+
+#[test]
+fn without_peers_those_are_told_who_come() {
+    let (pool, now) = (Transactions::default(), Instant::now());
+    let offer = offered(&pool, 1, now);
+    assert_eq!(wave(&offer, &[], now), NOBODY);
+    let [one] = peers();
+    assert_eq!(wave(&offer, &[one], now + 5 * SECOND), [one]);
+}
+
+#[test]
+fn it_is_served_three_times_to_each_and_who_asks_is_noted_once() {
+    let (pool, now) = (Transactions::default(), Instant::now());
+    let [one, other] = peers();
+    let txid = transaction(1, 10).txid();
+    assert!(pool.on_message(at(one), &asks(&[txid])).is_empty());
+    let offer = offered(&pool, 1, now);
+    let unknown = transaction(2, 10).txid();
+    let served = pool.on_message(at(one), &asks(&[unknown, txid, txid]));
+    assert_eq!(served.len(), 2);
+    assert_eq!(*served[0].message(), Message::Tx(transaction(1, 10)));
+    assert_eq!(pool.on_message(at(one), &asks(&[txid; 50])).len(), 1);
+    assert!(pool.on_message(at(one), &asks(&[txid])).is_empty());
+    assert_eq!(pool.on_message(at(other), &asks(&[txid])).len(), 1);
+    assert_eq!(offer.report().asked_by, [one, other]);
+}
+
+#[test]
+fn an_echo_comes_from_one_who_was_not_told_and_a_rejection_from_anybody() {
+    let (pool, now) = (Transactions::default(), Instant::now());
+    let offer = offered(&pool, 1, now);
+    let [told, untold, other] = peers();
+    offer.on_told(told);
+    for peer_id in [told, untold, untold] {
+        pool.on_message(at(peer_id), &announces(offer.txid()));
+    }
+    assert_eq!(offer.report().echoed_by, [untold]);
+    for command in ["block", "tx", "tx"] {
+        pool.on_message(at(other), &rejects(offer.txid(), command));
+    }
+    pool.on_message(at(other), &rejects(transaction(2, 10).txid(), "tx"));
+    let expected = Rejection {
+        peer_id: other,
+        address: at(other).1,
+        code: RejectCode::INVALID,
+        reason: "bad-txns".into(),
+    };
+    assert_eq!(offer.report().rejected_by, [expected]);
+    // One that has it from others and asks all the same counts once.
+    pool.on_message(at(untold), &asks(&[offer.txid()]));
+    let report = offer.wait_for(2, Instant::now());
+    assert_eq!((report.asked_by.len(), report.echoed_by.len()), (1, 1));
+    assert!(!report.is_over);
+    assert_eq!(offer.wait_for(1, Instant::now() + 1000 * SECOND).told, 1);
+}
+
+#[test]
+fn lists_are_bounded() {
+    let (pool, now) = (Transactions::default(), Instant::now());
+    let offer = offered(&pool, 1, now);
+    for _ in 0..MAX_LISTED + 10 {
+        let peer_id = Uuid::new_v4();
+        pool.on_message(at(peer_id), &announces(offer.txid()));
+        pool.on_message(at(peer_id), &rejects(offer.txid(), "tx"));
+        pool.on_message(at(Uuid::new_v4()), &asks(&[offer.txid()]));
+    }
+    let report = offer.report();
+    assert_eq!(report.asked_by.len(), MAX_LISTED);
+    assert_eq!(report.echoed_by.len(), MAX_LISTED);
+    assert_eq!(report.rejected_by.len(), MAX_LISTED);
+}
+
+#[test]
+fn after_half_an_hour_it_is_offered_no_more_unless_it_is_given_again() {
+    let (pool, now) = (Transactions::default(), Instant::now());
+    let (one, other) = (offered(&pool, 1, now), offered(&pool, 2, now));
+    let [shows, silent] = peers();
+    for offer in [&one, &other] {
+        wave(offer, &[shows], now);
+        wave(offer, &[silent], now + 5 * SECOND);
+    }
+    pool.on_message(at(shows), &asks(&[other.txid()]));
+    let again = now + SERVED_FOR - SECOND;
+    pool.expire(again);
+    assert_eq!(pool.all().len(), 2);
+    assert_eq!(offered(&pool, 2, again).txid(), other.txid());
+    pool.expire(now + SERVED_FOR);
+    assert_eq!(pool.all().len(), 1);
+    assert!(one.report().is_over && !other.report().is_over);
+    assert!(pool.on_message(at(silent), &asks(&[one.txid()])).is_empty());
+    // Who has shown nothing of it is told again.
+    assert_eq!(wave(&other, &[shows, silent], again), [silent]);
+    pool.withdraw(other.txid());
+    assert!(other.report().is_over && pool.all().is_empty());
+    assert_eq!(pool.next_deadline(), None);
+}
+
+#[test]
+fn so_many_are_offered_and_so_many_bytes_and_no_more() {
+    let (pool, now) = (Transactions::default(), Instant::now());
+    for number in 0..MAX_TRANSACTIONS as u64 {
+        offered(&pool, number, now);
+    }
+    let magic = Network::Regtest.magic();
+    let refused = pool.add(magic, transaction(5000, 10), now);
+    assert!(matches!(
+        refused.err(),
+        Some(Error::TooManyTransactions {
+            transactions: 1000,
+            ..
+        })
+    ));
+    // One of those that are there is no further one.
+    offered(&pool, 7, now);
+    pool.end();
+    let large = (MAX_BYTES / 2) as usize;
+    pool.add(magic, transaction(1, large - 200), now).unwrap();
+    let refused = pool.add(magic, transaction(2, large + 200), now);
+    assert!(matches!(
+        refused.err(),
+        Some(Error::TooManyTransactions {
+            transactions: 1,
+            ..
+        })
+    ));
+    pool.add(magic, transaction(3, large - 200), now).unwrap();
+}
