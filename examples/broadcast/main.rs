@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::SubscriptionOptions;
-use bsv_p2p::event::{ControlEvent, Event};
-use bsv_p2p::wire::{Command, Inv, Inventory, Tx};
+use bsv_p2p::manager::{BroadcastReport, TransactionBroadcast};
 use clap::Parser;
 use crossbeam_channel::{Receiver, select};
+use uuid::Uuid;
 
 #[path = "../shared/lasting.rs"]
 mod lasting;
@@ -20,20 +19,20 @@ mod seeds;
 #[path = "../shared/mod.rs"]
 mod shared;
 
-mod offer;
+mod news;
 mod raw;
 mod report;
 
 use lasting::{interrupts, over};
 use meeting::Meeting;
-use offer::Offer;
+use news::Watch;
 use reach::Reach;
 use report::Report;
 
 /// Hand a transaction to peers of a Bitcoin SV network, and tell which of them ask for it, reject it, and pass it on.
 ///
-/// It is announced to every second peer, the first included; the others are watched for whether the network tells them. It ends when
-/// whoever is connected has said something, or nothing new has been heard for ten seconds after somebody has asked, or when the time is over.
+/// It is announced to half of the peers, and five seconds later to the others that have not shown by then that the network has told them. It
+/// ends when all have said something, or nothing new has been heard for ten seconds after somebody has, or when the time is over.
 ///
 /// It fails if nobody asks for the transaction, or whoever asks rejects it. A peer that has it already does not ask.
 #[derive(Parser)]
@@ -46,16 +45,14 @@ struct Arguments {
     reach: Reach,
 }
 
-/// What peers say that has to do with transactions.
-const ANSWERS: [Command; 3] = [
-    Command::new("getdata"),
-    Command::new("inv"),
-    Command::new("reject"),
-];
-/// How long a rejection may take, when everybody else has spoken.
+/// How long peers are waited for, once there is one, before the transaction is announced: only half of those who are there are told first.
+const GATHER: Duration = Duration::from_secs(5);
+/// How long a rejection may take, when everybody has spoken.
 const LAST_WORD: Duration = Duration::from_secs(2);
 /// How long those may take that have not spoken yet, after somebody has: nodes pass transactions on every few seconds.
 const QUIET: Duration = Duration::from_secs(10);
+/// From one look at what is new to the next.
+const LOOK: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     shared::run(broadcast)
@@ -66,97 +63,95 @@ fn broadcast(arguments: Arguments) -> Result<(), shared::Failure> {
     let end = reach.end();
     let transaction = raw::read(&arguments.transaction)?;
     let meeting = Meeting::new(reach, end)?;
-    let interrupted = interrupts()?;
-    let events = meeting
-        .manager
-        .subscribe_with(SubscriptionOptions::default().only(ANSWERS));
     let report = Report { json: reach.json };
-    let mut offer = Offer::new(transaction.txid(), meeting.expected());
-    report.begin(offer.txid())?;
+    let txid = transaction.txid();
+    report.begin(txid)?;
+    let patience = Patience {
+        end,
+        interrupted: interrupts()?,
+    };
+    let mut watch = Watch::new(meeting.manager.subscribe_control());
     meeting.start()?;
-    let until = Until { end, interrupted };
-    hand_out(
-        &meeting,
-        &transaction,
-        &events,
-        &until,
-        (&mut offer, &report),
-    )?;
-    report.end(&offer)?;
-    if offer.is_unheard() {
+    if !gather(&meeting, &patience) {
         return Err(meeting.nobody().into());
     }
+    let handed_out = meeting.manager.broadcast_transaction(transaction)?;
+    let made_of_it = look_on(&meeting, &handed_out, &mut watch, &report, &patience)?;
+    report.end(&made_of_it, &watch)?;
     meeting.manager.shutdown()?;
-    let (asked, rejected, txid) = (offer.asked(), offer.rejected(), offer.txid());
-    if asked == 0 {
+    let rejects = |peer: &Uuid| {
+        made_of_it
+            .rejected_by
+            .iter()
+            .any(|one| one.peer_id == *peer)
+    };
+    if made_of_it.asked_by.is_empty() {
         let after = reach.timeout;
         return Err(format!("nobody has asked for transaction {txid} within {after:?}").into());
     }
-    if asked == rejected {
+    if made_of_it.asked_by.iter().all(rejects) {
         return Err(format!("whoever has asked for transaction {txid} has rejected it").into());
     }
     Ok(())
 }
 
 /// What ends it at the latest.
-struct Until {
+struct Patience {
     end: Instant,
     interrupted: Receiver<()>,
 }
 
-/// Announces the transaction, sends it to those who ask, and notes what they say.
-fn hand_out(
-    meeting: &Meeting,
-    transaction: &Tx,
-    events: &Receiver<Event>,
-    until: &Until,
-    (offer, report): (&mut Offer, &Report),
-) -> Result<(), shared::Failure> {
-    let manager = &meeting.manager;
-    let announcement = Inv::from(vec![Inventory::Tx(offer.txid())]).into();
-    let time_over = over(Some(until.end.saturating_duration_since(Instant::now())));
-    loop {
-        let quiet = match (offer.asked(), offer.all_have_spoken()) {
-            (0, _) => None,
-            (_, true) => Some(LAST_WORD),
-            (_, false) => Some(QUIET),
-        };
-        let quiet = quiet.map(|quiet| quiet.saturating_sub(offer.silent_for()));
-        let news = select! {
-            recv(events) -> event => match event? {
-                Event::Control(ControlEvent::HandshakeComplete { peer_id, address, .. }) => {
-                    let told = offer.on_connected(peer_id, address);
-                    if told.is_some() {
-                        log_failure(manager.send(peer_id, &announcement, Duration::ZERO));
-                    }
-                    told
-                }
-                Event::Control(event) => {
-                    offer.on_control(&event);
-                    None
-                }
-                Event::Message(event) => {
-                    let news = offer.on_message(event.peer_id, &event.message);
-                    if matches!(news, Some(offer::News::Asked { .. })) {
-                        let message = transaction.clone().into();
-                        log_failure(manager.send(event.peer_id, &message, Duration::ZERO));
-                    }
-                    news
-                }
-            },
-            recv(over(quiet)) -> _ => return Ok(()),
-            recv(time_over) -> _ => return Ok(()),
-            recv(until.interrupted) -> _ => return Ok(()),
-        };
-        if let Some(news) = news {
-            report.news(&news)?;
+impl Patience {
+    /// Waits a moment. Returns whether there is time for another one.
+    fn wait(&self) -> bool {
+        let left = self.end.saturating_duration_since(Instant::now());
+        select! {
+            recv(self.interrupted) -> _ => false,
+            recv(over(Some(left.min(LOOK)))) -> _ => Instant::now() < self.end,
         }
     }
 }
 
-/// A peer that is gone by then says nothing more: that is what counts.
-fn log_failure(sent: Result<(), bsv_p2p::Error>) {
-    if let Err(error) = sent {
-        log::warn!("{error}");
+/// Waits for peers: for all that are expected, or some seconds after the first. Returns whether there is one.
+fn gather(meeting: &Meeting, patience: &Patience) -> bool {
+    let mut first = None;
+    loop {
+        let connected = meeting.manager.connected();
+        if connected > 0 {
+            let first = *first.get_or_insert_with(Instant::now);
+            if connected >= meeting.expected() || first.elapsed() >= GATHER {
+                return true;
+            }
+        }
+        if !patience.wait() {
+            return connected > 0;
+        }
+    }
+}
+
+/// Tells what peers make of the transaction, until there is nothing more to come. Returns all of it.
+fn look_on(
+    meeting: &Meeting,
+    handed_out: &TransactionBroadcast,
+    watch: &mut Watch,
+    report: &Report,
+    patience: &Patience,
+) -> Result<BroadcastReport, shared::Failure> {
+    loop {
+        let last = !patience.wait();
+        let made_of_it = handed_out.report();
+        for news in watch.news(&made_of_it) {
+            report.news(&news)?;
+        }
+        let spoken = made_of_it.asked_by.len() + made_of_it.echoed_by.len();
+        let connected = meeting.manager.connected();
+        let quiet = if spoken >= connected.max(meeting.expected()) {
+            LAST_WORD
+        } else {
+            QUIET
+        };
+        if last || (spoken > 0 && watch.silent_for() >= quiet) {
+            return Ok(made_of_it);
+        }
     }
 }

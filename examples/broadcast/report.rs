@@ -2,10 +2,12 @@
 
 use std::io;
 
+use bsv_p2p::manager::{BroadcastReport, Rejection};
 use bsv_p2p::wire::Txid;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::offer::{News, Offer, Party};
+use crate::news::{News, Watch};
 use crate::shared::{say, say_json};
 
 pub(crate) struct Report {
@@ -22,60 +24,58 @@ impl Report {
 
     pub(crate) fn news(&self, news: &News) -> io::Result<()> {
         if self.json {
-            return say_json(&object(news));
+            return say_json(&match news {
+                News::Asked { peer } => json!({ "event": "Asked", "peer": peer }),
+                News::Rejected(rejection) => {
+                    let mut object = object(rejection);
+                    object["event"] = "Rejected".into();
+                    object
+                }
+                News::Echoed { peer } => json!({ "event": "Echoed", "peer": peer }),
+            });
         }
         match news {
-            News::Told { peer } => say(format_args!("{peer}: told")),
             News::Asked { peer } => say(format_args!("{peer}: asks for it")),
-            News::Rejected { peer, code, reason } => {
-                say(format_args!("{peer}: rejects it ({code}): {reason}"))
-            }
+            News::Rejected(Rejection {
+                address,
+                code,
+                reason,
+                ..
+            }) => say(format_args!("{address}: rejects it ({code}): {reason}")),
             News::Echoed { peer } => say(format_args!("{peer}: has it from the network")),
         }
     }
 
-    pub(crate) fn end(&self, offer: &Offer) -> io::Result<()> {
-        let of = |which: fn(&&Party) -> bool| offer.parties().iter().filter(which);
-        let (told, asked) = (of(|party| party.told), of(|party| party.asked));
-        let (rejected, echoed) = (
-            of(|party| party.rejected.is_some()),
-            of(|party| party.echoed),
-        );
+    pub(crate) fn end(&self, report: &BroadcastReport, watch: &Watch) -> io::Result<()> {
+        let (told, asked) = (report.told, &report.asked_by);
+        let (rejected, echoed) = (&report.rejected_by, &report.echoed_by);
         if !self.json {
             return say(format_args!(
-                "told {}, asked {}, rejected {}, has it from the network {}",
-                told.count(),
-                asked.count(),
-                rejected.count(),
-                echoed.count()
+                "told {told}, asked {}, rejected {}, has it from the network {}",
+                asked.len(),
+                rejected.len(),
+                echoed.len()
             ));
         }
-        let name = |party: &Party| Value::from(party.address.to_string());
-        let rejected = rejected.filter_map(|party| {
-            let (code, reason) = party.rejected.as_ref()?;
-            Some(json!({ "peer": name(party), "code": code.0, "reason": reason }))
-        });
+        let names = |peers: &[Uuid]| -> Vec<_> {
+            let names = peers.iter().map(|peer| watch.address(peer));
+            names.collect()
+        };
         say_json(&json!({
             "event": "Summary",
-            "txid": offer.txid().to_string(),
-            "told": told.map(name).collect::<Vec<_>>(),
-            "asked_by": asked.map(name).collect::<Vec<_>>(),
-            "rejected_by": rejected.collect::<Vec<_>>(),
-            "echoed_by": echoed.map(name).collect::<Vec<_>>(),
+            "txid": report.txid.to_string(),
+            "told": told,
+            "asked_by": names(asked),
+            "rejected_by": rejected.iter().map(object).collect::<Vec<_>>(),
+            "echoed_by": names(echoed),
         }))
     }
 }
 
-fn object(news: &News) -> Value {
-    match news {
-        News::Told { peer } => json!({ "event": "Told", "peer": peer.to_string() }),
-        News::Asked { peer } => json!({ "event": "Asked", "peer": peer.to_string() }),
-        News::Rejected { peer, code, reason } => json!({
-            "event": "Rejected",
-            "peer": peer.to_string(),
-            "code": code.0,
-            "reason": reason,
-        }),
-        News::Echoed { peer } => json!({ "event": "Echoed", "peer": peer.to_string() }),
-    }
+fn object(rejection: &Rejection) -> Value {
+    json!({
+        "peer": rejection.address.to_string(),
+        "code": rejection.code.0,
+        "reason": rejection.reason.to_string(),
+    })
 }

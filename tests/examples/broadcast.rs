@@ -41,7 +41,6 @@ fn a_node_that_asks_for_it_has_it_then() {
     ended.assert_success();
     let expected = [
         format!("transaction {txid}"),
-        format!("{address}: told"),
         format!("{address}: asks for it"),
         "told 1, asked 1, rejected 0, has it from the network 0".to_owned(),
     ];
@@ -68,12 +67,12 @@ fn a_peer_that_was_not_told_has_it_from_the_network() {
         panic!("{ended:#?}");
     };
     assert_eq!(text(&summary, "txid"), txid.to_string());
-    // Whoever was there first was told.
+    // Half of them were told, as chance had it.
     let (first, second) = match text(asked, "peer") == names[0] {
         true => (&names[0], &names[1]),
         false => (&names[1], &names[0]),
     };
-    assert_eq!(summary["told"], json!([first]));
+    assert_eq!(summary["told"], 1);
     assert_eq!(summary["asked_by"], json!([first]));
     assert_eq!(summary["rejected_by"], json!([]));
     assert_eq!(summary["echoed_by"], json!([second]));
@@ -113,24 +112,26 @@ fn what_is_said_of_other_transactions_does_not_count() {
     let peer = servers::wallet(|_, _| {});
     let (raw, txid) = transaction(4);
     let begin = Instant::now();
-    let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "2"]);
+    let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "4"]);
     ended.assert_failure(
         1,
-        &format!("nobody has asked for transaction {txid} within 2s"),
+        &format!("nobody has asked for transaction {txid} within 4s"),
     );
     assert!(
         begin.elapsed() < Duration::from_secs(20),
         "{:?}",
         begin.elapsed()
     );
-    let (told, summary) = events(&ended, "Told");
-    assert_eq!(text(&told[0], "peer"), peer);
+    let (_, summary) = events(&ended, "");
+    assert_eq!(summary["told"], 1);
     assert_eq!(summary["asked_by"], json!([]));
-    // A rejection counts only of those who have asked.
+    // Who rejects it unseen has not asked for it.
     let peer = servers::wallet(servers::reject);
-    let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "2"]);
+    let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "4"]);
     ended.assert_failure(1, "nobody has asked");
-    assert_eq!(events(&ended, "Rejected").1["rejected_by"], json!([]));
+    let (rejected, summary) = events(&ended, "Rejected");
+    assert_eq!(text(&rejected[0], "peer"), peer);
+    assert_eq!(summary["asked_by"], json!([]));
 }
 
 #[test]

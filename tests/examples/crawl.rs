@@ -56,7 +56,7 @@ fn nodes_are_found_from_each_other_and_each_is_visited_once() {
         assert!(node.wait_for_tip(nodes[1].tip(), DEADLINE));
     }
     let names = nodes.each_ref().map(|node| node.address().to_string());
-    let (ended, objects) = crawl(&["--peer", &names[0], "--patience", "2", "--max-nodes", "3"]);
+    let (ended, objects) = crawl(&["--peer", &names[0], "--patience", "4", "--max-nodes", "3"]);
     ended.assert_success();
     let found = by_peer(&objects, "Node");
     assert_eq!(found.len(), 3);
@@ -128,7 +128,7 @@ fn shares_are_counted_the_most_frequent_first_and_whoever_is_not_reached_is_told
 #[test]
 fn as_text_it_is_a_table() {
     let node = servers::node("/one:1/", (70016, 7), Vec::new());
-    let arguments = ["--network", "regtest", "--patience", "0.2", "--peer", &node];
+    let arguments = ["--network", "regtest", "--patience", "2", "--peer", &node];
     let ended = run("crawl", &arguments);
     ended.assert_success();
     let line = |begin: &str| {
@@ -201,7 +201,7 @@ fn addresses_that_lead_nowhere_or_into_private_networks_are_not_dialled_where_th
     assert_eq!(integer(objects.last().unwrap(), "known"), 2);
 
     let node = servers::node_of(bsv_p2p::Network::Mainnet, "/liar:1/", (70016, 1), told);
-    let ended = run("crawl", &["--peer", &node, "--patience", "0.5", "--json"]);
+    let ended = run("crawl", &["--peer", &node, "--patience", "3", "--json"]);
     ended.assert_success();
     assert_eq!(ended.lines.len(), 2, "{ended:#?}");
     assert_eq!(integer(&object(&ended.lines[1]), "known"), 1);
@@ -255,7 +255,7 @@ fn the_time_holds_and_an_interrupt_gives_what_there_is() {
     let nodes = [(); 2].map(|()| servers::node("/silent:1/", (70016, 1), Vec::new()));
     let peers = ["--peer", &nodes[0], "--peer", &nodes[1]];
     let begin = Instant::now();
-    let (ended, objects) = crawl(&[&peers[..], &["--timeout", "1"]].concat());
+    let (ended, objects) = crawl(&[&peers[..], &["--timeout", "4"]].concat());
     ended.assert_success();
     assert!(
         begin.elapsed() < Duration::from_secs(10),

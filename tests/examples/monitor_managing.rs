@@ -281,17 +281,14 @@ fn without_a_seed_nobody_else_is_looked_for() {
     }
     assert!(nodes[0].wait_for_peers(2, DEADLINE));
     let name = nodes[0].address().to_string();
-    for more in [&["--listen", "127.0.0.1:0"][..], &[]] {
-        let arguments = [
-            "--peer",
-            &name,
-            "--network",
-            "regtest",
-            "--seconds",
-            "1",
-            "--json",
-        ];
-        let ended = run("monitor", &[&arguments, more].concat());
+    let (_folder, file) = store();
+    let common = ["--network", "regtest", "--store", &file, "--json"];
+    let peer = ["--peer", &name];
+    let listen = ["--listen", "127.0.0.1:0"];
+    // The last of these knows it by the file.
+    for more in [&peer[..], &[peer, listen].concat(), &listen] {
+        // What it would be told of is dialled within moments.
+        let ended = run("monitor", &[&common, more, &["--seconds", "1.5"]].concat());
         ended.assert_success();
         assert_eq!(summary(&ended).len(), 1, "{ended:#?}");
     }
