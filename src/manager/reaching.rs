@@ -51,8 +51,7 @@ impl Manager {
     ///
     /// [`Error::Banned`] if its address is banned; [`Error::NoRoom`]; [`Error::TooManyNamed`]; [`Error::NotRunning`].
     pub fn connect(&self, address: SocketAddr) -> Result<Uuid, Error> {
-        let connected =
-            self.ask(move |supervisor| supervisor.plan.connect(address, Now::read()))?;
+        let connected = self.ask(move |supervisor| supervisor.connect(address, Now::read()))?;
         connected.map_err(|not_dialled| not_dialled.into_error(address))
     }
 

@@ -65,6 +65,11 @@ impl PeerConnectionHandle {
         self.shared.session.lock().state()
     }
 
+    /// Whether it has ended, for good or until it is opened again. Subscribers hear of that after it is so.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.shared.session.lock().end().is_some()
+    }
+
     /// What the peer said of itself, once its `version` has been accepted.
     pub fn peer(&self) -> Option<PeerInfo> {
         self.shared.session.lock().peer().cloned()

@@ -127,6 +127,7 @@ impl Plan {
             attachment: Attachment::Candidate,
             state: LinkState::Opening(now.instant),
             closing: false,
+            again: false,
         };
         self.links.insert(peer_id, link);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::dialling::is_near;
+use super::dialling::{is_near, keeps_away};
 use super::{Link, Plan};
 use crate::event::ControlEvent;
 use crate::manager::clock::Now;
@@ -93,6 +93,10 @@ impl Plan {
             .iter()
             .filter(|(_, link)| new.ban.subnet.contains(link.address.ip()))
             .filter(|(_, link)| self.bans.read().whitelisted_by(link.address.ip()).is_none())
+            .filter(|(peer_id, _)| {
+                let known = self.table.get(*peer_id);
+                known.is_none_or(|peer| keeps_away(&new.ban, peer))
+            })
             .map(|(peer_id, _)| peer_id)
             .collect();
         for peer_id in covered {

@@ -9,7 +9,7 @@ use super::{LinkState, Plan};
 use crate::error::Error;
 use crate::manager::ManagerConfig;
 use crate::manager::clock::Now;
-use crate::peers::{Ban, PeerStatus, PeerStatusKind};
+use crate::peers::Ban;
 use crate::session::DisconnectReason;
 
 /// Why a peer is not dialled that the program names.
@@ -38,9 +38,11 @@ impl NotDialled {
 
 impl Plan {
     /// Dials a peer by the program's wish, whatever is thought of it; one that has a connection keeps it. Returns its identity.
+    /// `has_ended` tells whether a connection has ended though the plan has not heard of that yet.
     pub(in crate::manager) fn connect(
         &mut self,
         address: SocketAddr,
+        has_ended: impl Fn(Uuid) -> bool,
         now: Now,
     ) -> Result<Uuid, NotDialled> {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -48,13 +50,16 @@ impl Plan {
             return Err(NotDialled::Banned(*ban));
         }
         if let Some(peer_id) = self.links.outbound_to(address) {
-            let state = self.links.get(peer_id).map(|link| link.state);
             self.name(address, now)?;
-            if let Some(link) = self.links.get_mut(peer_id)
-                && matches!(state, Some(LinkState::Waiting(_)))
-            {
-                // It is dialled at once instead of after its pause.
-                link.state = LinkState::Waiting(now.instant);
+            if let Some(link) = self.links.get_mut(peer_id) {
+                if link.closing {
+                    link.again = true;
+                } else if matches!(link.state, LinkState::Waiting(_)) {
+                    // It is dialled at once instead of after its pause.
+                    link.state = LinkState::Waiting(now.instant);
+                } else {
+                    link.again = has_ended(peer_id);
+                }
             }
             return Ok(peer_id);
         }
@@ -64,17 +69,7 @@ impl Plan {
         }
         let peer_id = self.name(address, now)?;
         self.retries.remove(&peer_id);
-        self.change(peer_id, |peer| {
-            let is_left_alone = matches!(
-                peer.status.kind(),
-                PeerStatusKind::Inaccessible | PeerStatusKind::Banned
-            );
-            if is_left_alone {
-                // From both there is a way to this one.
-                let _ = peer.set_status(PeerStatus::Unknown, now.wall);
-            }
-        });
-        self.dial(peer_id, true, now);
+        self.dial_anew(peer_id, now);
         Ok(peer_id)
     }
 

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::{Action, Attachment, Link, LinkState, Plan};
 use crate::manager::clock::Now;
 use crate::peers::{
-    AddressKind, Peer, PeerSource, PeerStatus, PeerStatusKind, Subnet, group, is_routable,
+    AddressKind, Ban, BannedBy, Peer, PeerSource, PeerStatus, PeerStatusKind, Subnet, group,
+    is_routable,
 };
 use crate::session::{Direction, DisconnectReason};
 
@@ -150,7 +151,7 @@ impl Plan {
             } else if self.is_banned(peer_id, now) || self.free_places() == 0 {
                 later = earlier(later, now.after(NO_ROOM_PAUSE));
             } else {
-                self.dial(peer_id, true, now);
+                self.dial_anew(peer_id, now);
             }
         }
         self.look_at = later;
@@ -223,10 +224,11 @@ impl Plan {
         }
     }
 
-    /// When no ban covers a peer's address any more: now, if none does; never, if that is for good.
+    /// When no ban keeps a peer away any more: now, if none does; never, if that is for good.
     fn end_of_ban(&self, peer: &Peer, now: Now) -> Option<Instant> {
         let bans = self.bans.read();
-        match bans.is_banned(peer.ip_address, now.wall) {
+        let ban = bans.is_banned(peer.ip_address, now.wall);
+        match ban.filter(|ban| keeps_away(ban, peer)) {
             Some(ban) => Some(now.instant_of(ban.until?)),
             None => Some(now.instant),
         }
@@ -270,6 +272,21 @@ impl Plan {
         }
     }
 
+    /// Dials a peer that the program has named, whatever was thought of it.
+    pub(super) fn dial_anew(&mut self, peer_id: Uuid, now: Now) {
+        self.change(peer_id, |peer| {
+            let is_left_alone = matches!(
+                peer.status.kind(),
+                PeerStatusKind::Inaccessible | PeerStatusKind::Banned
+            );
+            if is_left_alone {
+                // From both there is a way to this one.
+                let _ = peer.set_status(PeerStatus::Unknown, now.wall);
+            }
+        });
+        self.dial(peer_id, true, now);
+    }
+
     /// Dials a peer that is known and has no connection.
     pub(super) fn dial(&mut self, peer_id: Uuid, named: bool, now: Now) {
         let Some(address) = self.table.get(peer_id).map(Peer::socket_address) else {
@@ -289,6 +306,7 @@ impl Plan {
             attachment,
             state: LinkState::Opening(now.instant),
             closing: false,
+            again: false,
         };
         self.links.insert(peer_id, link);
         self.actions.push_back(Action::Dial {
@@ -303,10 +321,18 @@ impl Plan {
         fixed.is_some_and(|fixed| fixed.contains(&peer_id))
     }
 
-    fn is_banned(&self, peer_id: Uuid, now: Now) -> bool {
-        let address = self.table.get(peer_id).map(|peer| peer.ip_address);
-        address.is_some_and(|address| self.bans.read().is_banned(address, now.wall).is_some())
+    pub(super) fn is_banned(&self, peer_id: Uuid, now: Now) -> bool {
+        let bans = self.bans.read();
+        self.table.get(peer_id).is_some_and(|peer| {
+            let ban = bans.is_banned(peer.ip_address, now.wall);
+            ban.is_some_and(|ban| keeps_away(ban, peer))
+        })
     }
+}
+
+/// Whether a ban that covers a peer's address keeps it away. What others have done there is no reason against one that the program has named.
+pub(super) fn keeps_away(ban: &Ban, peer: &Peer) -> bool {
+    ban.by == BannedBy::Manual || !peer.named
 }
 
 /// Whether an address leads to this machine or into a network of one's own.

@@ -34,6 +34,10 @@ impl Plan {
         if banned {
             return;
         }
+        if link.again && !self.stopping && !self.is_banned(peer_id, now) {
+            self.retries.remove(&peer_id);
+            return self.dial_anew(peer_id, now);
+        }
         match reason.consequence() {
             // There was no place after all.
             Consequence::Nothing if *reason == DisconnectReason::OwnCapacity => {

@@ -20,6 +20,8 @@ pub(super) struct Link {
     pub(super) state: LinkState,
     /// Whether it is to end: the command has been given.
     pub(super) closing: bool,
+    /// Whether the program has named the peer again since its end began: it is dialled as soon as it is over.
+    pub(super) again: bool,
 }
 
 /// Where a connection stands.

@@ -150,9 +150,16 @@ impl Plan {
         }
     }
 
-    /// Keeps these peers connected, and dials nobody else.
-    pub(super) fn fix(&mut self, peers: &[SocketAddr], now: Now) -> Result<(), NotDialled> {
-        let named = peers.iter().map(|address| self.name(*address, now));
+    /// Keeps these peers connected, and dials nobody else; or tells which of them there is no room for, and why.
+    pub(super) fn fix(
+        &mut self,
+        peers: &[SocketAddr],
+        now: Now,
+    ) -> Result<(), (SocketAddr, NotDialled)> {
+        let named = peers.iter().map(|address| {
+            let named = self.name(*address, now);
+            named.map_err(|not_dialled| (*address, not_dialled))
+        });
         self.fixed = Some(named.collect::<Result<_, _>>()?);
         Ok(())
     }
@@ -221,6 +228,7 @@ impl Plan {
             return;
         };
         link.state = LinkState::Connected(now.instant);
+        link.again = false;
         let direction = link.direction;
         let version = PeerVersion {
             protocol_version: info.version,
@@ -241,7 +249,8 @@ impl Plan {
             return;
         };
         let was_connected = link.is_connected();
-        link.state = LinkState::Waiting(due);
+        let is_wanted_now = std::mem::take(&mut link.again);
+        link.state = LinkState::Waiting(if is_wanted_now { now.instant } else { due });
         if was_connected {
             self.note_seen(peer_id, now);
         } else {

@@ -11,7 +11,7 @@ use crate::event::ControlEvent;
 use crate::log_level::record;
 use crate::manager::clock::Now;
 use crate::manager::metrics::count;
-use crate::manager::plan::{Action, Attachment};
+use crate::manager::plan::{Action, Attachment, NotDialled};
 use crate::session::{Direction, DisconnectReason};
 use crate::wire::{Addr, Message};
 
@@ -87,6 +87,17 @@ impl Supervisor {
             &self.shared,
             self.news_sender.clone(),
         ))
+    }
+
+    /// Dials a peer by the program's wish.
+    pub(in crate::manager) fn connect(
+        &mut self,
+        address: SocketAddr,
+        now: Now,
+    ) -> Result<Uuid, NotDialled> {
+        let connections = &self.shared.connections;
+        let has_ended = |peer_id| connections.get(peer_id).is_some_and(|one| one.has_ended());
+        self.plan.connect(address, has_ended, now)
     }
 
     fn dial(&mut self, peer_id: Uuid, address: SocketAddr, attachment: Attachment) {

@@ -25,7 +25,7 @@ fn entries(numbers: std::ops::Range<u32>, now: Now) -> Vec<TimestampedAddress> {
 
 /// A plan with one peer that it has dialled, at the address with this number.
 fn dialled_one(plan: &mut Plan, number: u32, now: Now) -> Uuid {
-    let peer_id = plan.connect(address(number), now).unwrap();
+    let peer_id = plan.connect(address(number), |_| false, now).unwrap();
     plan.on_connected(peer_id, &info(), now);
     actions(plan, now);
     peer_id
@@ -338,7 +338,7 @@ fn our_own_address_is_told_after_each_handshake_every_eight_hours_and_when_it_ch
     config.listener.announce = Some(address(50));
     let mut plan = plan_of(config.clone(), Vec::new(), now);
     let mut peers = [
-        plan.connect(address(1), now).unwrap(),
+        plan.connect(address(1), |_| false, now).unwrap(),
         let_in(&mut plan, address(2), now),
     ];
     peers.sort();

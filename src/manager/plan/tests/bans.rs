@@ -83,7 +83,9 @@ fn those_on_the_whitelist_those_named_and_near_ones_on_regtest_are_not_banned() 
     plan.on_over(trusted, &BAD, now);
     assert!(plan.bans.read().is_empty());
 
-    let named = plan.connect("9.1.1.1:1".parse().unwrap(), now).unwrap();
+    let named = plan
+        .connect("9.1.1.1:1".parse().unwrap(), |_| false, now)
+        .unwrap();
     plan.on_over(named, &BAD, now);
     assert!(plan.bans.read().is_empty());
     assert_eq!(
@@ -122,7 +124,7 @@ fn a_ban_by_hand_closes_what_it_covers_but_not_the_whitelist_and_is_undone_by_li
     plan.on_over(known_id, &DisconnectReason::AddressBanned, now);
     assert_eq!(dialled(&actions(&mut plan, later(now, 30 * DAY))), []);
     assert_eq!(
-        plan.connect("9.0.0.9:8333".parse().unwrap(), now)
+        plan.connect("9.0.0.9:8333".parse().unwrap(), |_| false, now)
             .map_err(|error| match error {
                 NotDialled::Banned(ban) => ban.reason,
                 other => panic!("{other:?}"),

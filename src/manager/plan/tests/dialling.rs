@@ -24,9 +24,9 @@ fn with_a_target_of_zero_nobody_is_dialled_that_is_not_named() {
     config.target_connections = 0;
     let mut plan = plan_of(config, known(0..100, now), now);
     assert_eq!(actions(&mut plan, now), []);
-    let peer_id = plan.connect(address(7), now).unwrap();
+    let peer_id = plan.connect(address(7), |_| false, now).unwrap();
     assert_eq!(dialled(&actions(&mut plan, now)), [address(7)]);
-    assert_eq!(plan.connect(address(7), now), Ok(peer_id));
+    assert_eq!(plan.connect(address(7), |_| false, now), Ok(peer_id));
     assert_eq!(actions(&mut plan, now), []);
 }
 
@@ -163,7 +163,7 @@ fn a_disconnected_peer_is_left_alone_until_its_cool_down_or_until_it_is_named() 
     plan.on_over(peer_id, &DisconnectReason::Command, now);
     assert!(!plan.disconnect(peer_id));
     assert_eq!(actions(&mut plan, later(now, HOUR - SECOND)), []);
-    assert_eq!(plan.connect(address(0), now), Ok(peer_id));
+    assert_eq!(plan.connect(address(0), |_| false, now), Ok(peer_id));
     assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
 }
 
@@ -176,12 +176,12 @@ fn a_named_peer_finds_room_or_is_told_that_there_is_none() {
     let mut plan = plan_of(config, known(0..10, now), now);
     assert_eq!(dialled(&actions(&mut plan, now)).len(), 8);
     assert_eq!(
-        plan.connect(address(50), now),
+        plan.connect(address(50), |_| false, now),
         Err(NotDialled::NoRoom { max: 8 })
     );
     let one = plan.links.iter().next().unwrap().0;
     plan.on_over(one, &DisconnectReason::ConnectRefused, now);
-    let peer_id = plan.connect(address(50), now).unwrap();
+    let peer_id = plan.connect(address(50), |_| false, now).unwrap();
     assert_eq!(dialled(&actions(&mut plan, now)), [address(50)]);
     assert_eq!(
         plan.table().all().count(),
@@ -197,8 +197,8 @@ fn when_all_that_are_remembered_were_named_no_further_one_is_taken() {
     let mut config = config();
     config.max_known_peers = 1;
     let mut plan = plan_of(config, Vec::new(), now);
-    plan.connect(address(1), now).unwrap();
-    let refused = plan.connect(address(2), now);
+    plan.connect(address(1), |_| false, now).unwrap();
+    let refused = plan.connect(address(2), |_| false, now);
     assert_eq!(refused, Err(NotDialled::TooManyNamed { max: 1 }));
     assert!(plan.fix(&[address(1), address(2)], now).is_err());
 }
@@ -239,7 +239,7 @@ fn a_life_that_is_due_begins_before_others_are_dialled_and_waits_while_there_is_
     actions(&mut plan, now);
     plan.on_waiting(peer_id, now.instant + SECOND, now);
     assert_eq!(actions(&mut plan, now), []);
-    let named = plan.connect(address(1), now).unwrap();
+    let named = plan.connect(address(1), |_| false, now).unwrap();
     actions(&mut plan, now);
     let due = later(now, SECOND);
     assert_eq!(actions(&mut plan, due), [], "the only place is taken");
@@ -287,6 +287,6 @@ fn another_configuration_holds_for_what_is_decided_from_then_on() {
     );
     assert_eq!(plan.links.iter().count(), 12);
     assert_eq!(plan.table().all().count(), 20);
-    let refused = plan.connect(address(500), now);
+    let refused = plan.connect(address(500), |_| false, now);
     assert_eq!(refused, Err(NotDialled::NoRoom { max: 2 }));
 }

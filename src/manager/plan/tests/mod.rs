@@ -4,6 +4,7 @@ mod addresses;
 mod admission;
 mod bans;
 mod dialling;
+mod naming;
 mod seeding;
 mod simulation;
 mod updates;

@@ -1,0 +1,139 @@
+//! Peers that the program names, while they come, go, and are banned.
+
+use super::*;
+use crate::peers::BanReason;
+
+/// A plan whose only peer is connected by the program's wish.
+fn connected(now: Now) -> (Plan, Uuid) {
+    let mut plan = plan_of(config(), Vec::new(), now);
+    let peer_id = plan.connect(address(0), |_| false, now).unwrap();
+    assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
+    plan.on_connected(peer_id, &info(), now);
+    (plan, peer_id)
+}
+
+#[test]
+fn a_peer_that_is_named_again_while_it_is_being_disconnected_is_dialled_when_it_has_gone() {
+    let now = begin();
+    let (mut plan, peer_id) = connected(now);
+    assert!(plan.disconnect(peer_id));
+    actions(&mut plan, now);
+    assert_eq!(plan.connect(address(0), |_| false, now), Ok(peer_id));
+    assert_eq!(actions(&mut plan, now), [], "it is still there");
+    plan.on_over(peer_id, &DisconnectReason::Command, now);
+    assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
+    // That wish is fulfilled.
+    plan.on_over(peer_id, &DisconnectReason::Command, now);
+    assert_eq!(actions(&mut plan, now), []);
+}
+
+#[test]
+fn a_peer_that_is_named_again_when_it_has_ended_is_dialled_though_the_plan_hears_of_the_end_later()
+{
+    let now = begin();
+    let (mut plan, peer_id) = connected(now);
+    let has_ended = |id| id == peer_id;
+    assert_eq!(plan.connect(address(0), has_ended, now), Ok(peer_id));
+    plan.on_over(peer_id, &DisconnectReason::SecondProtoconf, now);
+    assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
+
+    // One that comes back anyway does so at once.
+    let (mut plan, peer_id) = connected(now);
+    let has_ended = |id| id == peer_id;
+    assert_eq!(plan.connect(address(0), has_ended, now), Ok(peer_id));
+    plan.on_waiting(peer_id, now.instant + HOUR, now);
+    let restart = Action::Restart { peer_id };
+    assert_eq!(actions(&mut plan, now), [restart]);
+}
+
+#[test]
+fn a_peer_that_is_named_again_while_a_ban_closes_it_stays_away() {
+    let now = begin();
+    let (mut plan, peer_id) = connected(now);
+    assert!(plan.disconnect(peer_id));
+    assert_eq!(plan.connect(address(0), |_| false, now), Ok(peer_id));
+    plan.ban(address(0).ip().into(), None, now).unwrap();
+    actions(&mut plan, now);
+    plan.on_over(peer_id, &DisconnectReason::Command, now);
+    assert_eq!(dialled(&actions(&mut plan, later(now, DAY))), []);
+}
+
+#[test]
+fn what_another_does_at_the_same_address_keeps_no_fixed_or_named_peer_away() {
+    let now = begin();
+    let mut plan = plan_of(config(), Vec::new(), now);
+    plan.fix(&[address(0)], now).unwrap();
+    let named = plan
+        .connect("[2a00:1450:1:2::1]:8333".parse().unwrap(), |_| false, now)
+        .unwrap();
+    assert_eq!(dialled(&actions(&mut plan, now)).len(), 2);
+    let fixed = peer_at(&plan, address(0)).id;
+    for (bad, from) in [
+        SocketAddr::new(address(0).ip(), 1),
+        "[2a00:1450:1:2::666]:1".parse().unwrap(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let stranger = Uuid::new_v4();
+        let admission = plan.on_accepted(stranger, from, |_| false, now);
+        assert_eq!(admission, Admission::LetIn);
+        plan.on_over(stranger, &DisconnectReason::WrongChain, now);
+        assert_eq!(plan.bans.read().len(), bad + 1);
+    }
+    assert_eq!(close_of(&actions(&mut plan, now)), []);
+    for peer_id in [fixed, named] {
+        plan.on_waiting(peer_id, now.instant, now);
+        let restart = Action::Restart { peer_id };
+        assert_eq!(actions(&mut plan, now), [restart]);
+    }
+    plan.on_over(fixed, &DisconnectReason::SecondProtoconf, now);
+    let due = later(now, 600 * SECOND);
+    assert_eq!(dialled(&actions(&mut plan, due)), [address(0)]);
+}
+
+#[test]
+fn a_fixed_peer_is_banned_by_hand_for_as_long_as_that_lasts_and_valid_again_then() {
+    let now = begin();
+    let mut plan = plan_of(config(), Vec::new(), now);
+    plan.fix(&[address(0)], now).unwrap();
+    actions(&mut plan, now);
+    let peer_id = peer_at(&plan, address(0)).id;
+    plan.on_connected(peer_id, &info(), now);
+    plan.ban(address(0).ip().into(), Some(HOUR), now).unwrap();
+    let close = (peer_id, DisconnectReason::AddressBanned);
+    assert_eq!(close_of(&actions(&mut plan, now)), [close]);
+    plan.on_over(peer_id, &DisconnectReason::AddressBanned, now);
+    assert_eq!(actions(&mut plan, later(now, HOUR - SECOND)), []);
+    let status = PeerStatus::Banned(BanReason::Manual);
+    assert_eq!(peer_at(&plan, address(0)).status, status);
+    let after = later(now, HOUR);
+    assert_eq!(dialled(&actions(&mut plan, after)), [address(0)]);
+    plan.on_connected(peer_id, &info(), after);
+    assert_eq!(peer_at(&plan, address(0)).status, PeerStatus::Valid);
+}
+
+#[test]
+fn a_peer_is_one_whether_it_is_named_twice_or_in_the_form_of_ipv6() {
+    let now = begin();
+    let mut plan = plan_of(config(), Vec::new(), now);
+    let mapped = "[::ffff:8.0.7.7]:8333".parse().unwrap();
+    assert_eq!(address(0), "8.0.7.7:8333".parse().unwrap());
+    plan.fix(&[address(0), mapped, address(0)], now).unwrap();
+    assert_eq!(plan.fixed(), 1);
+    assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
+    let peer_id = peer_at(&plan, address(0)).id;
+    assert_eq!(plan.connect(mapped, |_| false, now), Ok(peer_id));
+    assert_eq!(actions(&mut plan, now), []);
+}
+
+#[test]
+fn of_too_many_fixed_peers_the_one_is_told_for_which_there_was_no_room() {
+    let now = begin();
+    let mut config = config();
+    config.max_known_peers = 2;
+    let mut plan = plan_of(config, Vec::new(), now);
+    let refused = plan.fix(&[address(0), address(1), address(2)], now);
+    let full = NotDialled::TooManyNamed { max: 2 };
+    assert_eq!(refused, Err((address(2), full)));
+}
