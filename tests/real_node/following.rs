@@ -57,13 +57,26 @@ fn headers_and_new_blocks_come_from_two_nodes_of_which_one_stands_still_for_some
         .start_fixed(&[one.address(), other.address()])
         .unwrap();
     assert_eq!(manager.wait_for_peers(2, SOON), Ok(2));
+    other.stop_process();
     let synced = manager.sync_headers(3 * SOON);
     assert_eq!(synced, Ok((5_000, mined[4_999])));
     let told = tips_until(&tips, 5_000);
     assert_eq!(connected(&told), mined);
     assert_eq!(told.len(), 3);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for part in mined[..200].chunks(50) {
+            let manager = &manager;
+            scope.spawn(move || {
+                for hash in part {
+                    let block = manager.fetch_block(*hash, 3 * SOON).unwrap();
+                    assert_eq!(block.hash(), *hash);
+                }
+            });
+        }
+    });
+    println!("200 blocks fetched in {:?}", began.elapsed());
 
-    other.stop_process();
     let began = Instant::now();
     let mined = hashes(&one.generate(200));
     let told = tips_until(&tips, 5_200);

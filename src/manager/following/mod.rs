@@ -74,11 +74,12 @@ impl Following {
         let follower = Follower::new(shared.clone(), state.clone(), woken);
         let (until_stopped, stopped) = bounded::<Never>(0);
         let (ends, ended) = bounded(0);
-        let followed = state.clone();
+        let closing = CloseAtEnd(state.clone());
         let run = move || {
+            // Dropped in the reverse order, after a panic as well.
+            let _ends = ends;
+            let _closing = closing;
             follower.run(&stopped);
-            followed.close();
-            drop(ends);
         };
         let thread = std::thread::Builder::new()
             .name("bsv-p2p chain".into())
@@ -103,6 +104,15 @@ impl Following {
         Stopping {
             thread: stage.thread.take().map(|one| (one.ended, one.thread)),
         }
+    }
+}
+
+/// Tells whoever waits for the chain that it will not change any more, however its thread ends.
+struct CloseAtEnd(Arc<ChainState>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
