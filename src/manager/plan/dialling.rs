@@ -75,10 +75,24 @@ impl Plan {
         missing.max(missing_own).min(self.free_places())
     }
 
+    /// How many connections there are that have a place.
+    pub(in crate::manager) fn taken_places(&self) -> usize {
+        self.links.counts().taken()
+    }
+
+    /// Whether all places are taken that strangers may have.
+    pub(in crate::manager) fn has_no_place(&self) -> bool {
+        let own = self
+            .reserved_outbound()
+            .saturating_sub(self.links.counts().outbound);
+        self.free_places() <= own
+    }
+
     /// How many more connections there may be.
     pub(super) fn free_places(&self) -> usize {
-        let taken = self.links.counts().taken();
-        self.config.max_connections.saturating_sub(taken)
+        self.config
+            .max_connections
+            .saturating_sub(self.taken_places())
     }
 
     /// How many places are kept for peers that we dial.

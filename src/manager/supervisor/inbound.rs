@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 use uuid::Uuid;
@@ -18,11 +18,18 @@ use crate::manager::metrics::count;
 use crate::manager::plan::{Admission, Attachment};
 use crate::session::Direction;
 
+/// How often it is looked whether the plan has heard of a connection's end …
+const MOMENT: Duration = Duration::from_millis(5);
+/// … and for how long: somebody may hold its last events up.
+const PATIENCE: Duration = Duration::from_millis(50);
+
 /// Somebody whose socket was accepted, and who has to wait.
 pub(super) struct Newcomer {
     peer_id: Uuid,
     stream: TcpStream,
     address: SocketAddr,
+    /// When it was accepted.
+    came: Instant,
     look_at: Option<Instant>,
 }
 
@@ -104,6 +111,7 @@ impl Supervisor {
                     peer_id: Uuid::new_v4(),
                     stream,
                     address,
+                    came: Instant::now(),
                     look_at: None,
                 });
             }
@@ -127,6 +135,15 @@ impl Supervisor {
         let Some(mut newcomer) = self.newcomer.take() else {
             return;
         };
+        if self.plan.has_no_place()
+            && self.plan.taken_places() > self.shared.slots.count()
+            && now.instant.saturating_duration_since(newcomer.came) < PATIENCE
+        {
+            // Somebody has just gone, of which the plan has not heard yet: there may be room in a moment.
+            newcomer.look_at = Some(now.after(MOMENT));
+            self.newcomer = Some(newcomer);
+            return;
+        }
         let connections = &self.shared.connections;
         let has_version = |peer_id| {
             connections
