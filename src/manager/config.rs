@@ -89,7 +89,7 @@ pub struct ListenerConfig {
     /// Where it listens; `0.0.0.0` and the network's port by default (`None`), and a port of 0 for one that the system chooses. `[::]`
     /// listens for IPv4 as well. An update moves it; connections stay.
     pub address: Option<SocketAddr>,
-    /// Where others can dial us, to be told to peers; nothing by default. A name server or a router may lead from there to the listener. It is
+    /// Where others can dial us, to be told to peers; nothing by default. A router may lead from there to the listener. It is
     /// told to each peer after the handshake, and to all every 8 hours. An update tells all at once.
     pub announce: Option<SocketAddr>,
     /// How long until a failed bind is tried again; 10 s by default. An update tries at once.
@@ -172,6 +172,11 @@ impl ManagerConfig {
         let usual = SocketAddr::from((Ipv4Addr::UNSPECIFIED, self.network().port()));
         let address = self.listener.address.unwrap_or(usual);
         self.listener.enabled.then_some(address)
+    }
+
+    /// Whether peers that we have dialled are asked for addresses, but in fixed-peer mode.
+    pub(super) fn asks_peers(&self) -> bool {
+        self.discovery.ask_peers && self.target_connections > 0
     }
 
     /// How many places are kept for peers that we dial: the least of `min_outbound`, the target, and half of the maximum.

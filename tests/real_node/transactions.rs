@@ -1,11 +1,14 @@
 //! Transactions that a manager hands to nodes.
 
+use bsv_p2p::local_node::Chain;
 use bsv_p2p::manager::TransactionBroadcast;
-use bsv_p2p::wire::{RejectCode, Transaction, Tx};
+use bsv_p2p::wire::{OutPoint, RejectCode, Transaction, Tx, Txid};
 use bsv_p2p::{Manager, ManagerConfig, Network};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::mining::spend;
+use crate::objects::spendable;
 use crate::peer::{SOON, assert_good_standing};
 use crate::support::RealNode;
 
@@ -71,4 +74,60 @@ fn a_transaction_reaches_two_nodes_that_do_not_know_each_other_and_a_worse_one_i
     });
     let rejection = &worse.report().rejected_by[0];
     assert_eq!(rejection.code, RejectCode::INVALID, "{rejection:?}");
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn a_node_is_silent_about_conflicts_and_unknown_inputs_and_ends_the_connection_for_a_bad_signature()
+{
+    let node = RealNode::start(&[]);
+    let money = spendable(&node, &mut Chain::new());
+    let manager = Manager::new(ManagerConfig::new(Network::Regtest)).unwrap();
+    manager.start_fixed(&[node.address()]).unwrap();
+    assert_eq!(manager.wait_for_peers(1, SOON), Ok(1));
+    let broadcast = |tx: &Tx| manager.broadcast_transaction(tx.clone()).unwrap();
+
+    // Its output takes a signature by this key: the generator of the curve.
+    let key = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+    let mut paying = Transaction::from(spend(money, 4_999_000_000).view());
+    paying.outputs[0].script = hex::decode(format!("21{key}ac")).unwrap();
+    let paying = Tx::from(&paying);
+    broadcast(&paying);
+    let expected = json!([paying.txid().to_string()]);
+    node.wait_until("it is in the pool", SOON, || pool(&node) == expected);
+
+    let conflicting = broadcast(&spend(money, 4_998_000_000));
+    let unknown = OutPoint {
+        txid: Txid([9; 32]),
+        index: 0,
+    };
+    let orphan = broadcast(&spend(unknown, 1));
+    for silent in [&conflicting, &orphan] {
+        assert_eq!(silent.wait_for(1, SOON).asked_by.len(), 1);
+    }
+    assert_good_standing(&node);
+
+    let output = OutPoint {
+        txid: paying.txid(),
+        index: 0,
+    };
+    let mut badly_signed = Transaction::from(spend(output, 4_998_000_000).view());
+    badly_signed.inputs[0].script = hex::decode("09300602010102010141").unwrap();
+    let refused = broadcast(&Tx::from(&badly_signed));
+    let rejection = node.wait_until("the node refuses it", 2 * SOON, || {
+        refused.report().rejected_by.pop()
+    });
+    assert_eq!(rejection.code, RejectCode::INVALID);
+    let reason = rejection.reason.to_string();
+    assert!(
+        reason.starts_with("mandatory-script-verify-flag-failed"),
+        "{reason}"
+    );
+    node.wait_until("the node has ended the connection", 2 * SOON, || {
+        manager.metrics().lost == 1
+    });
+    // The node had looked at them before that one.
+    for silent in [conflicting, orphan] {
+        assert_eq!(silent.report().rejected_by, []);
+    }
 }

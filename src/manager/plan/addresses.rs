@@ -281,8 +281,8 @@ impl Plan {
 
     /// Asks a peer that has just been connected for addresses, and tells it ours.
     pub(super) fn introduce(&mut self, peer_id: Uuid, direction: Direction, now: Now) {
-        let asks = self.config.discovery.ask_peers && self.fixed.is_none();
-        if asks && direction == Direction::Outbound && self.config.target_connections > 0 {
+        let asks = self.config.asks_peers() && self.fixed.is_none();
+        if asks && direction == Direction::Outbound {
             self.actions.push_back(Action::AskForAddresses { peer_id });
         }
         self.announce_to(peer_id, now);

@@ -9,12 +9,12 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::heard::Hearing;
-use crate::connection::{Keeper, NextLife, PreparedMessage, RestartPlan, random_number};
+use crate::connection::{Keeper, NextLife, RestartPlan, random_number};
 use crate::manager::connected::Connected;
 use crate::manager::metrics::{Counters, count};
 use crate::manager::plan::Attachment;
 use crate::manager::shared::{CurrentConfig, Shared};
-use crate::manager::transactions::Transactions;
+use crate::manager::transactions::{Offer, Transactions};
 use crate::session::{Direction, DisconnectReason, PeerInfo};
 use crate::wire::{Addr, Message, TimestampedAddress};
 
@@ -32,7 +32,7 @@ pub(super) enum LifeNews {
     /// The peer asks for transactions that we offer: these.
     AskedForTransactions {
         peer_id: Uuid,
-        transactions: Vec<PreparedMessage>,
+        offers: Vec<Arc<Offer>>,
     },
     /// The peer asks for addresses.
     AskedForAddresses {
@@ -116,7 +116,7 @@ impl Keeper for LifeKeeper {
     fn on_connected(&self, info: &PeerInfo) {
         count(&self.counters.handshakes);
         self.connected.add();
-        let asked = self.config.read().discovery.ask_peers;
+        let asked = self.config.read().asks_peers();
         self.hearing.lock().begin(asked, Instant::now());
         let _ = self.news.send(LifeNews::Connected {
             peer_id: self.peer_id,
@@ -130,11 +130,11 @@ impl Keeper for LifeKeeper {
             Message::Addr(addr) => self.on_addr(addr),
             Message::GetData(_) | Message::Inv(_) | Message::Reject(_) => {
                 let peer = (self.peer_id, self.address);
-                let transactions = self.transactions.on_message(peer, message);
-                if !transactions.is_empty() {
+                let offers = self.transactions.on_message(peer, message);
+                if !offers.is_empty() {
                     let _ = self.news.send(LifeNews::AskedForTransactions {
                         peer_id: self.peer_id,
-                        transactions,
+                        offers,
                     });
                 }
             }

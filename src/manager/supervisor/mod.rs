@@ -191,12 +191,11 @@ impl Supervisor {
         match news {
             LifeNews::Connected { peer_id, info } => {
                 self.plan.on_connected(peer_id, &info, now);
-                self.announce_transactions_to(peer_id);
+                self.announce_transactions_to(peer_id, now.instant);
             }
-            LifeNews::AskedForTransactions {
-                peer_id,
-                transactions,
-            } => self.serve(peer_id, &transactions),
+            LifeNews::AskedForTransactions { peer_id, offers } => {
+                self.serve(peer_id, &offers, now.instant);
+            }
             LifeNews::Heard { peer_id, entries } => self.plan.on_heard(peer_id, &entries, now),
             LifeNews::AskedForAddresses { peer_id } => {
                 self.plan.on_asked_for_addresses(peer_id, now);

@@ -1,4 +1,4 @@
-//! Telling peers of transactions.
+//! Telling peers of transactions, and giving them to those who ask.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::Supervisor;
-use crate::connection::{PeerConnectionHandle, PreparedMessage, random_number};
+use crate::connection::{PeerConnectionHandle, random_number};
 use crate::error::Error;
 use crate::manager::transactions::Offer;
 use crate::session::ConnectionState;
-use crate::wire::Tx;
+use crate::wire::{Inv, Inventory, Tx};
 
 impl Supervisor {
     /// Takes a transaction on. Peers are told next.
@@ -27,9 +27,8 @@ impl Supervisor {
             return;
         }
         transactions.expire(now);
-        let interested: Vec<_> = self.shared.connections.all();
-        let interested = interested.into_iter().filter(|one| is_interested(one));
-        let interested: Vec<_> = interested.collect();
+        let connections = self.shared.connections.all().into_iter();
+        let interested: Vec<_> = connections.filter(|one| is_interested(one)).collect();
         let ids: Vec<Uuid> = interested.iter().map(|one| one.peer_id()).collect();
         for offer in transactions.all() {
             let told = offer.wave(&ids, random_number, now);
@@ -37,28 +36,43 @@ impl Supervisor {
                 .iter()
                 .filter(|one| told.contains(&one.peer_id()))
             {
-                tell(one, &offer);
+                // Before it can answer.
+                offer.on_told(one.peer_id());
+                let sent = one.send_prepared(offer.announcement(), Duration::ZERO);
+                if sent.is_err() {
+                    offer.on_not_taken(one.peer_id(), now);
+                }
             }
         }
     }
 
-    /// Tells a peer that has just been connected of all transactions that are offered.
-    pub(super) fn announce_transactions_to(&self, peer_id: Uuid) {
-        for offer in self.shared.transactions.all() {
-            if let Some(one) = self.shared.connections.get(peer_id)
-                && is_interested(&one)
-                && offer.is_news_to(peer_id)
-            {
-                tell(&one, &offer);
-            }
+    /// Tells a peer that has just been connected of all transactions that are offered, at once.
+    pub(super) fn announce_transactions_to(&self, peer_id: Uuid, now: Instant) {
+        let mut offers = self.shared.transactions.all();
+        offers.retain(|offer| offer.is_news_to(peer_id));
+        let one = self.shared.connections.get(peer_id);
+        let Some(one) = one.filter(|one| !offers.is_empty() && is_interested(one)) else {
+            return;
+        };
+        offers.iter().for_each(|offer| offer.on_told(peer_id));
+        let txids = offers.iter().map(|offer| Inventory::Tx(offer.txid()));
+        let announcement = Inv::from(txids.collect::<Vec<_>>());
+        if one.try_send(&announcement.into()).is_err() {
+            offers
+                .iter()
+                .for_each(|offer| offer.on_not_taken(peer_id, now));
         }
     }
 
-    /// Sends what a peer has asked for. One that takes nothing now may ask again.
-    pub(super) fn serve(&self, peer_id: Uuid, transactions: &[PreparedMessage]) {
-        if let Some(one) = self.shared.connections.get(peer_id) {
-            for transaction in transactions {
-                let _ = one.send_prepared(transaction, Duration::ZERO);
+    /// Sends what a peer has asked for. One that takes nothing now is told of it again later.
+    pub(super) fn serve(&self, peer_id: Uuid, offers: &[Arc<Offer>], now: Instant) {
+        let Some(one) = self.shared.connections.get(peer_id) else {
+            return;
+        };
+        for offer in offers {
+            match one.send_prepared(offer.transaction(), Duration::ZERO) {
+                Ok(()) => offer.on_served(peer_id),
+                Err(_) => offer.on_not_taken(peer_id, now),
             }
         }
     }
@@ -66,16 +80,4 @@ impl Supervisor {
 
 fn is_interested(one: &PeerConnectionHandle) -> bool {
     one.state() == ConnectionState::Connected && one.peer().is_some_and(|peer| peer.relay)
-}
-
-/// Tells a peer; who takes nothing now is told later.
-fn tell(one: &PeerConnectionHandle, offer: &Offer) {
-    // Before it can answer.
-    offer.on_told(one.peer_id());
-    if one
-        .send_prepared(offer.announcement(), Duration::ZERO)
-        .is_err()
-    {
-        offer.on_not_told(one.peer_id());
-    }
 }

@@ -40,6 +40,9 @@ pub struct BroadcastReport {
 }
 
 /// What a peer has against a transaction.
+///
+/// Silence is no consent: a node (seen at version 1.0.13) says why it refuses what breaks a rule, but nothing of a transaction that conflicts
+/// with one in its pool, or whose inputs it does not know.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Rejection {
@@ -90,7 +93,8 @@ impl Manager {
     /// Half of the connected peers are told at once, chosen by chance, so that the others can show that the network passes it on. Who has shown
     /// nothing of it 5 s later is told as well, and so is everybody who is connected later: peers that do not hear of each other all
     /// get it. Peers that do not want transactions announced are not told. One peer gets it three times at most. Giving the same
-    /// transaction again begins the half hour anew. Whether it is valid is for the peers to say.
+    /// transaction again begins the half hour anew. Whether it is valid is for the peers to say, and one that is badly signed costs connections: a
+    /// node bans for it, or disconnects. What is offered is a copy.
     ///
     /// Does not wait for any peer; there need not be one.
     ///

@@ -16,13 +16,11 @@ use std::time::Duration;
 const SERVED_FOR: Duration = Duration::from_secs(30 * 60);
 /// After which pause those are told who were not told first.
 const WAVE_EVERY: Duration = Duration::from_secs(5);
-/// How often a transaction is announced to those who have not been told, not counting those who are connected later.
-const MAX_WAVES: u32 = 12;
 /// How many transactions are served at once …
 pub(super) const MAX_TRANSACTIONS: usize = 1000;
 /// … and how many bytes they may have together.
 pub(super) const MAX_BYTES: u64 = 64 * 1024 * 1024;
-/// How often one peer gets one transaction.
+/// How often one peer is sent one transaction, or was to be.
 const MAX_SERVED: u32 = 3;
 /// How many peers are remembered of each kind; those beyond are counted as nothing.
 const MAX_LISTED: usize = 1000;

@@ -7,9 +7,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
-use super::{
-    BroadcastReport, MAX_LISTED, MAX_SERVED, MAX_WAVES, Rejection, SERVED_FOR, WAVE_EVERY,
-};
+use super::{BroadcastReport, MAX_LISTED, MAX_SERVED, Rejection, SERVED_FOR, WAVE_EVERY};
 use crate::connection::PreparedMessage;
 use crate::network::Magic;
 use crate::wire::{Inv, Inventory, Reject, Tx, Txid};
@@ -28,7 +26,8 @@ struct State {
     expires: Instant,
     /// When those are told next who have not been.
     wave_at: Option<Instant>,
-    waves: u32,
+    /// Whether half of the peers have been told: the others are then.
+    half_told: bool,
     told: HashSet<Uuid>,
     served: HashMap<Uuid, u32>,
     asked_by: Vec<Uuid>,
@@ -40,6 +39,8 @@ struct State {
 impl Offer {
     /// An offer that begins now.
     pub(super) fn new(magic: Magic, transaction: Tx, now: Instant) -> Self {
+        // Its own copy: what came in a block or from a peer would keep all of that in memory.
+        let transaction = Tx::from(transaction.view());
         let txid = transaction.txid();
         let announcement = Inv::from(vec![Inventory::Tx(txid)]);
         Self {
@@ -50,7 +51,7 @@ impl Offer {
             state: Mutex::new(State {
                 expires: now + SERVED_FOR,
                 wave_at: Some(now),
-                waves: 0,
+                half_told: false,
                 told: HashSet::new(),
                 served: HashMap::new(),
                 asked_by: Vec::new(),
@@ -62,13 +63,17 @@ impl Offer {
         }
     }
 
-    pub(super) fn txid(&self) -> Txid {
+    pub(in crate::manager) fn txid(&self) -> Txid {
         self.txid
     }
 
     /// The length of the transaction.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    pub(in crate::manager) fn transaction(&self) -> &PreparedMessage {
+        &self.transaction
     }
 
     pub(in crate::manager) fn announcement(&self) -> &PreparedMessage {
@@ -87,7 +92,7 @@ impl Offer {
         told.retain(|peer_id| asked_by.contains(peer_id) || echoed_by.contains(peer_id));
         state.expires = now + SERVED_FOR;
         state.wave_at = Some(now);
-        state.waves = 0;
+        state.half_told = false;
     }
 
     pub(super) fn has_expired(&self, now: Instant) -> bool {
@@ -114,7 +119,7 @@ impl Offer {
         }
         let knows = |peer_id: &&Uuid| state.knows(peer_id);
         let mut untold: Vec<Uuid> = peers.iter().filter(|id| !knows(id)).copied().collect();
-        if state.waves == 0 {
+        if !state.half_told {
             let half = untold.len().div_ceil(2);
             for place in 0..half {
                 let left = (untold.len() - place) as u64;
@@ -123,8 +128,8 @@ impl Offer {
             }
             untold.truncate(half);
         }
-        state.waves += 1;
-        state.wave_at = (state.waves < MAX_WAVES).then_some(now + WAVE_EVERY);
+        let was_first = !std::mem::replace(&mut state.half_told, true);
+        state.wave_at = was_first.then_some(now + WAVE_EVERY);
         untold
     }
 
@@ -138,27 +143,30 @@ impl Offer {
         self.state.lock().told.insert(peer_id);
     }
 
-    /// It could not be told after all.
-    pub(in crate::manager) fn on_not_told(&self, peer_id: Uuid) {
-        self.state.lock().told.remove(&peer_id);
+    /// It took nothing, neither the announcement nor the transaction: it is told again in a later wave.
+    pub(in crate::manager) fn on_not_taken(&self, peer_id: Uuid, now: Instant) {
+        let mut state = self.state.lock();
+        state.told.remove(&peer_id);
+        state.wave_at.get_or_insert(now + WAVE_EVERY);
     }
 
-    /// A peer asks for it. Returns what to send, if it has not had it often enough.
-    pub(super) fn on_asked(&self, peer_id: Uuid) -> Option<PreparedMessage> {
+    /// A peer asks for it. Returns whether to send it: not too often.
+    pub(super) fn on_asked(&self, peer_id: Uuid) -> bool {
         let mut state = self.state.lock();
         if state.is_over || !state.served.contains_key(&peer_id) && state.served.len() >= MAX_LISTED
         {
-            return None;
+            return false;
         }
         let served = state.served.entry(peer_id).or_default();
-        if *served >= MAX_SERVED {
-            return None;
-        }
-        *served += 1;
-        note(&mut state.asked_by, peer_id);
-        drop(state);
+        let is_often = *served >= MAX_SERVED;
+        *served += u32::from(!is_often);
+        !is_often
+    }
+
+    /// It has been sent to a peer that has asked for it.
+    pub(in crate::manager) fn on_served(&self, peer_id: Uuid) {
+        note(&mut self.state.lock().asked_by, peer_id);
         self.changed.notify_all();
-        Some(self.transaction.clone())
     }
 
     /// A peer announces it.

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{MAX_BYTES, MAX_TRANSACTIONS, Offer};
-use crate::connection::PreparedMessage;
 use crate::error::Error;
 use crate::network::Magic;
 use crate::wire::{Inventory, Message, Reject, Tx, Txid};
@@ -65,8 +64,11 @@ impl Transactions {
 
     /// When something is to be done about one of them.
     pub(in crate::manager) fn next_deadline(&self) -> Option<Instant> {
-        let all = self.all();
-        all.iter().map(|offer| offer.next_deadline()).min()
+        if self.live.load(Relaxed) == 0 {
+            return None;
+        }
+        let offers = self.offers.lock();
+        offers.values().map(|offer| offer.next_deadline()).min()
     }
 
     /// Ends those whose time is over.
@@ -95,12 +97,12 @@ impl Transactions {
         self.live.store(offers.len(), Relaxed);
     }
 
-    /// A peer has sent something. Returns what it is to get for that. Costs next to nothing while nothing is offered.
+    /// A peer has sent something. Returns which transactions it is to get for that. Costs next to nothing while nothing is offered.
     pub(in crate::manager) fn on_message(
         &self,
         (peer_id, address): (Uuid, SocketAddr),
         message: &Message,
-    ) -> Vec<PreparedMessage> {
+    ) -> Vec<Arc<Offer>> {
         if self.live.load(Relaxed) == 0 {
             return Vec::new();
         }
@@ -111,7 +113,10 @@ impl Transactions {
                     Inventory::Tx(txid) => offers.get(txid),
                     _ => None,
                 });
-                asked.filter_map(|offer| offer.on_asked(peer_id)).collect()
+                asked
+                    .filter(|offer| offer.on_asked(peer_id))
+                    .cloned()
+                    .collect()
             }
             Message::Inv(announced) => {
                 let offers = self.offers.lock();

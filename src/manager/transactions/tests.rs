@@ -66,6 +66,13 @@ fn rejects(txid: Txid, command: &str) -> Message {
     reject.into()
 }
 
+/// A peer asks, and is sent what it gets.
+fn serve(pool: &Transactions, peer_id: Uuid, txids: &[Txid]) -> Vec<Arc<Offer>> {
+    let served = pool.on_message(at(peer_id), &asks(txids));
+    served.iter().for_each(|offer| offer.on_served(peer_id));
+    served
+}
+
 /// A wave, after which all of it have been told.
 fn wave(offer: &Offer, peers: &[Uuid], now: Instant) -> Vec<Uuid> {
     let mut state = 1u64;
@@ -100,16 +107,16 @@ fn half_are_told_at_once_and_who_shows_nothing_of_it_five_seconds_later_as_well(
     assert_eq!(wave(&offer, &peers, soon), NOBODY);
     assert_eq!(wave(&offer, &peers, now + 5 * SECOND), rest[1..]);
     assert_eq!(wave(&offer, &peers, now + 10 * SECOND), NOBODY);
-    // Who could not be told is told later.
-    offer.on_not_told(rest[2]);
-    assert_eq!(wave(&offer, &peers, now + 15 * SECOND), [rest[2]]);
-    // For a minute; those who come later are told when they come.
-    let mut last = now + 15 * SECOND;
-    while let Some(at) = pool.next_deadline().filter(|at| *at < now + SERVED_FOR) {
-        last = at;
-        assert_eq!(wave(&offer, &peers, at), NOBODY);
+    let later = now + 10 * SECOND;
+    assert_eq!(pool.next_deadline(), Some(now + SERVED_FOR));
+    // Who could not be told is told later, as often as it takes.
+    for turn in 0..20 {
+        let at = later + 5 * turn * SECOND;
+        offer.on_not_taken(rest[2], at);
+        assert_eq!(pool.next_deadline(), Some(at + 5 * SECOND));
+        assert_eq!(wave(&offer, &peers, at + 5 * SECOND), [rest[2]]);
     }
-    assert_eq!(last, now + 55 * SECOND);
+    assert_eq!(pool.next_deadline(), Some(now + SERVED_FOR));
     assert!(!offer.is_news_to(rest[0]) && !offer.is_news_to(first[0]));
     assert!(offer.is_news_to(Uuid::new_v4()));
 }
@@ -128,16 +135,50 @@ fn it_is_served_three_times_to_each_and_who_asks_is_noted_once() {
     let (pool, now) = (Transactions::default(), Instant::now());
     let [one, other] = peers();
     let txid = transaction(1, 10).txid();
-    assert!(pool.on_message(at(one), &asks(&[txid])).is_empty());
+    assert!(serve(&pool, one, &[txid]).is_empty());
     let offer = offered(&pool, 1, now);
     let unknown = transaction(2, 10).txid();
-    let served = pool.on_message(at(one), &asks(&[unknown, txid, txid]));
+    let served = serve(&pool, one, &[unknown, txid, txid]);
     assert_eq!(served.len(), 2);
-    assert_eq!(*served[0].message(), Message::Tx(transaction(1, 10)));
-    assert_eq!(pool.on_message(at(one), &asks(&[txid; 50])).len(), 1);
-    assert!(pool.on_message(at(one), &asks(&[txid])).is_empty());
-    assert_eq!(pool.on_message(at(other), &asks(&[txid])).len(), 1);
+    assert_eq!(
+        *served[0].transaction().message(),
+        Message::Tx(transaction(1, 10))
+    );
+    assert_eq!(serve(&pool, one, &[txid; 50]).len(), 1);
+    assert!(serve(&pool, one, &[txid]).is_empty());
+    assert_eq!(serve(&pool, other, &[txid]).len(), 1);
     assert_eq!(offer.report().asked_by, [one, other]);
+}
+
+#[test]
+fn who_took_nothing_of_what_it_asked_for_has_not_got_it_and_is_told_again() {
+    let (pool, now) = (Transactions::default(), Instant::now());
+    let offer = offered(&pool, 1, now);
+    let [busy] = peers();
+    assert_eq!(wave(&offer, &[busy], now), [busy]);
+    for turn in 1..=3 {
+        let asked = now + 10 * turn * SECOND;
+        assert_eq!(wave(&offer, &[busy], asked), NOBODY);
+        let served = pool.on_message(at(busy), &asks(&[offer.txid()]));
+        assert_eq!(served.len(), 1);
+        served[0].on_not_taken(busy, asked);
+        let report = offer.report();
+        assert_eq!((report.told, report.asked_by), (0, Vec::new()));
+        assert_eq!(wave(&offer, &[busy], asked + 5 * SECOND), [busy]);
+    }
+    // Not for ever.
+    assert!(pool.on_message(at(busy), &asks(&[offer.txid()])).is_empty());
+}
+
+#[test]
+fn a_transaction_keeps_nothing_in_memory_but_itself() {
+    let block =
+        bytes::Bytes::from([vec![9; 1_000_000], transaction(1, 10).bytes().to_vec()].concat());
+    let part = Tx::from_payload(block.slice(1_000_000..)).unwrap();
+    let pool = Transactions::default();
+    let magic = Network::Regtest.magic();
+    let offer = pool.add(magic, part, Instant::now()).unwrap();
+    assert!(block.is_unique(), "{}", offer.txid());
 }
 
 #[test]
@@ -162,7 +203,7 @@ fn an_echo_comes_from_one_who_was_not_told_and_a_rejection_from_anybody() {
     };
     assert_eq!(offer.report().rejected_by, [expected]);
     // One that has it from others and asks all the same counts once.
-    pool.on_message(at(untold), &asks(&[offer.txid()]));
+    serve(&pool, untold, &[offer.txid()]);
     let report = offer.wait_for(2, Instant::now());
     assert_eq!((report.asked_by.len(), report.echoed_by.len()), (1, 1));
     assert!(!report.is_over);
@@ -177,7 +218,7 @@ fn lists_are_bounded() {
         let peer_id = Uuid::new_v4();
         pool.on_message(at(peer_id), &announces(offer.txid()));
         pool.on_message(at(peer_id), &rejects(offer.txid(), "tx"));
-        pool.on_message(at(Uuid::new_v4()), &asks(&[offer.txid()]));
+        serve(&pool, Uuid::new_v4(), &[offer.txid()]);
     }
     let report = offer.report();
     assert_eq!(report.asked_by.len(), MAX_LISTED);
@@ -194,7 +235,7 @@ fn after_half_an_hour_it_is_offered_no_more_unless_it_is_given_again() {
         wave(offer, &[shows], now);
         wave(offer, &[silent], now + 5 * SECOND);
     }
-    pool.on_message(at(shows), &asks(&[other.txid()]));
+    serve(&pool, shows, &[other.txid()]);
     let again = now + SERVED_FOR - SECOND;
     pool.expire(again);
     assert_eq!(pool.all().len(), 2);
@@ -202,7 +243,7 @@ fn after_half_an_hour_it_is_offered_no_more_unless_it_is_given_again() {
     pool.expire(now + SERVED_FOR);
     assert_eq!(pool.all().len(), 1);
     assert!(one.report().is_over && !other.report().is_over);
-    assert!(pool.on_message(at(silent), &asks(&[one.txid()])).is_empty());
+    assert!(serve(&pool, silent, &[one.txid()]).is_empty());
     // Who has shown nothing of it is told again.
     assert_eq!(wave(&other, &[shows, silent], again), [silent]);
     pool.withdraw(other.txid());
