@@ -35,6 +35,11 @@ impl Announcers {
         self.peers.remove(&peer_id);
     }
 
+    /// Of whom something is remembered.
+    pub(super) fn peers(&self) -> Vec<Uuid> {
+        self.peers.keys().copied().collect()
+    }
+
     /// Where a peer stands among those who have announced a block: less is earlier.
     pub(super) fn place(&self, peer_id: Uuid, hash: BlockHash) -> Option<u64> {
         let mut announced = self.peers.get(&peer_id)?.iter();

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::suppliers::{Supplier, Suppliers};
 use crate::connection::{BlockReader, PeerConnectionHandle};
 use crate::error::{BlockFault, Error, Wait};
+use crate::log_level::record;
 use crate::manager::Manager;
 use crate::manager::clock::Now;
 use crate::session::{ConnectionState, Misbehavior};
@@ -123,7 +124,15 @@ impl Manager {
     }
 
     fn on_not_given(&self, peer: &PeerConnectionHandle, error: &Error) {
-        log::debug!("a block was not given: {error}");
+        record!(
+            self.shared.log_level,
+            Debug,
+            peer_id:% = peer.peer_id(),
+            peer_address:% = peer.address(),
+            network:% = self.shared.config().network(),
+            error:% = error;
+            "a block was not given: {error}"
+        );
         match error {
             Error::TimedOut {
                 wait: Wait::Progress,

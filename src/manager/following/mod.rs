@@ -69,7 +69,7 @@ impl Following {
         if stage.state.is_some() {
             return Err(Error::AlreadyFollowing);
         }
-        let (state, woken) = ChainState::new(chain);
+        let (state, woken) = ChainState::new(chain, shared.log_level.clone());
         let state = Arc::new(state);
         let follower = Follower::new(shared.clone(), state.clone(), woken);
         let (until_stopped, stopped) = bounded::<Never>(0);

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::NewTip;
 use super::announcers::Announcers;
 use super::subscribers::Subscribers;
+use crate::log_level::{LogLevel, record};
 use crate::wire::{BlockHash, BlockHeader, Extended, HeaderChain, HeaderChainError};
 
 /// The chain that is followed, and who wants to know of it. No lock in here is held while anything is waited for.
@@ -20,6 +21,7 @@ pub(super) struct ChainState {
     looked: Condvar,
     /// Wakes the thread when a look is wanted.
     wake: Sender<()>,
+    log_level: LogLevel,
 }
 
 /// Wishes to have everything that peers have, by number.
@@ -41,7 +43,7 @@ pub(super) enum Looked {
 
 impl ChainState {
     /// The state, and what wakes the thread.
-    pub(super) fn new(chain: HeaderChain) -> (Self, Receiver<()>) {
+    pub(super) fn new(chain: HeaderChain, log_level: LogLevel) -> (Self, Receiver<()>) {
         let (wake, woken) = bounded(1);
         let state = Self {
             chain: RwLock::new(chain),
@@ -50,6 +52,7 @@ impl ChainState {
             looks: Mutex::default(),
             looked: Condvar::new(),
             wake,
+            log_level,
         };
         (state, woken)
     }
@@ -103,7 +106,13 @@ impl ChainState {
                 disconnected: disconnected.clone(),
                 missed: 0,
             };
-            log::debug!("the chain has a new tip: {tip}");
+            record!(
+                self.log_level,
+                Debug,
+                peer_id:% = announced_by,
+                network:% = self.with_chain(HeaderChain::network);
+                "the chain has a new tip: {tip}"
+            );
             self.subscribers.lock().tell(&tip);
         }
         Ok(extended)

@@ -11,6 +11,7 @@ use super::sources::{Answer, Question, Sources, Standing};
 use super::state::ChainState;
 use crate::connection::{Overflow, PeerConnectionHandle, SubscriptionOptions};
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
+use crate::log_level::record;
 use crate::manager::shared::Shared;
 use crate::session::{ConnectionState, Misbehavior};
 use crate::wire::{
@@ -120,7 +121,7 @@ impl Follower {
             Ok(headers) => match self.state.extend(peer_id, headers) {
                 Ok(extended) => self.meaning_of(&extended, headers, answered.from),
                 Err(error) => {
-                    accuse(&answered.peer, error);
+                    self.accuse(&answered.peer, error);
                     Answer::Wrong
                 }
             },
@@ -200,7 +201,7 @@ impl Follower {
             }
             Err(error) => {
                 if let Some(peer) = self.shared.connections.get(peer_id) {
-                    accuse(&peer, error);
+                    self.accuse(&peer, error);
                 }
                 self.sources.on_wrong(peer_id, Instant::now());
             }
@@ -230,10 +231,32 @@ impl Follower {
         self.sources.on_lost(peer_id, Instant::now());
     }
 
+    /// Counts headers that break rules as the node does. What only leads nowhere breaks none.
+    fn accuse(&self, peer: &PeerConnectionHandle, error: HeaderChainError) {
+        record!(
+            self.shared.log_level,
+            Debug,
+            peer_id:% = peer.peer_id(),
+            peer_address:% = peer.address(),
+            network:% = self.shared.config().network(),
+            error:% = error;
+            "{}: its headers are refused: {error}",
+            peer.address()
+        );
+        let breaks_rules = matches!(
+            error,
+            HeaderChainError::ProofOfWork { .. } | HeaderChainError::NotLinked { .. }
+        );
+        if breaks_rules {
+            peer.misbehaved(Misbehavior::InvalidHeaders(error));
+        }
+    }
+
     /// Finds out who is connected: before the first event, and when some were missed.
     fn compare_peers(&mut self) {
         let known: Vec<Uuid> = self.sources.peers().collect();
-        for peer_id in known {
+        let announcers = self.state.announcers.lock().peers();
+        for peer_id in known.into_iter().chain(announcers) {
             if connected(&self.shared, peer_id).is_none() {
                 self.on_lost(peer_id);
             }
@@ -253,16 +276,4 @@ impl Follower {
 fn connected(shared: &Shared, peer_id: Uuid) -> Option<Arc<PeerConnectionHandle>> {
     let handle = shared.connections.get(peer_id);
     handle.filter(|handle| handle.state() == ConnectionState::Connected)
-}
-
-/// Counts headers that break rules as the node does. What only leads nowhere breaks none.
-fn accuse(peer: &PeerConnectionHandle, error: HeaderChainError) {
-    log::debug!("{}: its headers are refused: {error}", peer.address());
-    let breaks_rules = matches!(
-        error,
-        HeaderChainError::ProofOfWork { .. } | HeaderChainError::NotLinked { .. }
-    );
-    if breaks_rules {
-        peer.misbehaved(Misbehavior::InvalidHeaders(error));
-    }
 }
