@@ -1,6 +1,5 @@
 //! Walks a network from node to node, and counts what the nodes say of themselves.
 
-use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::thread;
@@ -9,7 +8,6 @@ use std::time::{Duration, Instant};
 use bsv_p2p::Network;
 use clap::Parser;
 use crossbeam_channel::{Receiver, bounded, select};
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::json;
 
 #[path = "../shared/addresses.rs"]
@@ -24,6 +22,8 @@ mod reach;
 mod seeds;
 #[path = "../shared/mod.rs"]
 mod shared;
+#[path = "../shared/spinner.rs"]
+mod spinner;
 
 mod census;
 mod frontier;
@@ -129,7 +129,7 @@ fn count(
     census: &mut Census,
     json: bool,
 ) -> Result<(), shared::Failure> {
-    let progress = progress()?;
+    let progress = spinner::spinner()?;
     let left = walk.manners.end.saturating_duration_since(Instant::now());
     let time_over = over(Some(left));
     loop {
@@ -177,15 +177,4 @@ fn not_reached(name: &str, reason: &str, json: bool) -> std::io::Result<()> {
     } else {
         shared::say(format_args!("{name}: {reason}"))
     }
-}
-
-/// Shows on standard error how far it has come, if a person may be looking; gone when it is dropped.
-fn progress() -> Result<ProgressBar, shared::Failure> {
-    if !std::io::stderr().is_terminal() {
-        return Ok(ProgressBar::hidden());
-    }
-    let style = ProgressStyle::with_template("{elapsed_precise}: {msg}")?;
-    Ok(ProgressBar::new_spinner()
-        .with_style(style)
-        .with_finish(ProgressFinish::AndClear))
 }

@@ -1,6 +1,5 @@
 //! Follows the chain, and tells of each new block.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +8,6 @@ use bsv_p2p::Error;
 use bsv_p2p::wire::BlockHash;
 use clap::Parser;
 use crossbeam_channel::{Receiver, bounded, select};
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 #[path = "../shared/date.rs"]
 mod date;
@@ -23,6 +21,8 @@ mod reach;
 mod seeds;
 #[path = "../shared/mod.rs"]
 mod shared;
+#[path = "../shared/spinner.rs"]
+mod spinner;
 
 mod news;
 mod report;
@@ -111,7 +111,7 @@ fn catch_up(
     interrupted: &Receiver<()>,
     end: Instant,
 ) -> Result<Option<(u32, BlockHash)>, shared::Failure> {
-    let progress = progress()?;
+    let progress = spinner::spinner()?;
     loop {
         match meeting.manager.sync_headers(LOOK) {
             Ok(tip) => return Ok(Some(tip)),
@@ -156,15 +156,4 @@ fn tell(
             recv(interrupted) -> _ => return Ok(Ended::Interrupted),
         }
     }
-}
-
-/// Shows on standard error how far it has come, if a person may be looking; gone when it is dropped.
-fn progress() -> Result<ProgressBar, shared::Failure> {
-    if !std::io::stderr().is_terminal() {
-        return Ok(ProgressBar::hidden());
-    }
-    let style = ProgressStyle::with_template("{elapsed_precise}: {msg}")?;
-    Ok(ProgressBar::new_spinner()
-        .with_style(style)
-        .with_finish(ProgressFinish::AndClear))
 }

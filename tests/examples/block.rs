@@ -71,16 +71,8 @@ fn a_block_is_written_byte_for_byte_and_nothing_else_is_left() {
 fn the_nodes_of_a_seed_are_asked_at_the_port_that_is_given() {
     let folder = tempfile::tempdir().unwrap();
     let (node, address, block) = node();
-    let server = servers::names([node.address().ip()]);
-    let port = node.address().port().to_string();
-    let seeds = [
-        "--seed",
-        "seed.test",
-        "--dns",
-        &server,
-        "--default-port",
-        &port,
-    ];
+    let seed = servers::seed(node.address());
+    let seeds = seed.each_ref().map(String::as_str);
     let ended = download(folder.path(), block.hash(), &seeds);
     ended.assert_success();
     assert_eq!(ended.lines[3], format!("peer {address}"));
@@ -90,7 +82,7 @@ fn the_nodes_of_a_seed_are_asked_at_the_port_that_is_given() {
         "--dns",
         &closed,
         "--dns",
-        &server,
+        seeds[3],
         "--peer",
         "127.0.0.1:port",
     ];

@@ -180,17 +180,9 @@ fn peers_that_are_not_there_are_a_failure() {
 #[test]
 fn the_nodes_of_a_seed_are_told() {
     let node = LocalNode::start().unwrap();
-    let server = servers::names([node.address().ip()]);
-    let port = node.address().port().to_string();
     let (raw, txid) = transaction(8);
-    let seeds = [
-        "--seed",
-        "seed.test",
-        "--dns",
-        &server,
-        "--default-port",
-        &port,
-    ];
+    let seed = servers::seed(node.address());
+    let seeds = seed.each_ref().map(String::as_str);
     let arguments = [&[&raw[..], "--network", "regtest", "--json"], &seeds[..]].concat();
     let tool = Tool::start("broadcast", &arguments);
     tool.object(|_| (), |object| object["event"] == "Asked");

@@ -304,16 +304,8 @@ fn a_network_of_which_nobody_is_there_is_a_failure() {
 #[test]
 fn the_nodes_of_seeds_are_where_it_begins() {
     let node = LocalNode::start().unwrap();
-    let server = servers::names([node.address().ip()]);
-    let port = node.address().port().to_string();
-    let seeds = [
-        "--seed",
-        "seed.test",
-        "--dns",
-        &server,
-        "--default-port",
-        &port,
-    ];
+    let seed = servers::seed(node.address());
+    let seeds = seed.each_ref().map(String::as_str);
     let (ended, objects) = crawl(&[&seeds[..], &["--patience", "0.2"]].concat());
     ended.assert_success();
     assert_eq!(text(&objects[0], "peer"), node.address().to_string());

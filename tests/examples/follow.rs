@@ -177,16 +177,8 @@ fn headers_without_their_proof_of_work_are_not_told() {
 #[test]
 fn the_nodes_of_a_seed_are_followed() {
     let (node, address) = node();
-    let server = servers::names([node.address().ip()]);
-    let port = node.address().port().to_string();
-    let seeds = [
-        "--seed",
-        "seed.test",
-        "--dns",
-        &server,
-        "--default-port",
-        &port,
-    ];
+    let seed = servers::seed(node.address());
+    let seeds = seed.each_ref().map(String::as_str);
     let follow = follow(&[&seeds[..], &["--blocks", "1"]].concat());
     event(&follow, "Synced");
     assert!(node.wait_for_peers(1, DEADLINE));

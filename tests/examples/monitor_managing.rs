@@ -247,16 +247,8 @@ fn the_nodes_of_a_seed_are_watched_and_those_of_which_they_tell() {
         nodes[0].connect(other.address()).unwrap();
     }
     assert!(nodes[0].wait_for_peers(2, DEADLINE));
-    let server = servers::names([nodes[0].address().ip()]);
-    let port = nodes[0].address().port().to_string();
-    let seeds = [
-        "--seed",
-        "seed.test",
-        "--dns",
-        &server,
-        "--default-port",
-        &port,
-    ];
+    let seed = servers::seed(nodes[0].address());
+    let seeds = seed.each_ref().map(String::as_str);
     let common = ["--network", "regtest", "--json"];
     let monitor = Tool::start("monitor", &[&seeds[..], &common].concat());
     let mut reached = [(); 3].map(|()| {

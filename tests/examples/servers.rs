@@ -162,6 +162,20 @@ pub(crate) fn node_of(
     })
 }
 
+/// What a tool is told to find this node by a seed: the seed, a name server that knows it, and the node's port.
+pub(crate) fn seed(node: SocketAddr) -> [String; 6] {
+    let (server, port) = (names([node.ip()]), node.port().to_string());
+    [
+        "--seed",
+        "seed.test",
+        "--dns",
+        &server,
+        "--default-port",
+        &port,
+    ]
+    .map(str::to_owned)
+}
+
 /// A name server that knows these addresses of IPv4 of every name.
 pub(crate) fn names(addresses: impl IntoIterator<Item = IpAddr>) -> String {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");

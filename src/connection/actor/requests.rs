@@ -122,14 +122,7 @@ impl PeerConnectionHandle {
     }
 
     fn ask_block(&self, hash: BlockHash, patience: Patience) -> Result<Block, Error> {
-        let asked = {
-            let sending = self.shared.requests.sending(patience.deadline);
-            let _sending = sending.ok_or_else(|| self.timed_out(Wait::Write, patience))?;
-            let (asked, question) = self.enter(|requests| requests.ask_block(hash))?;
-            self.send_questions([question.into()], &asked, patience)?;
-            asked
-        };
-        let block = self.wait_for(&asked, patience)?;
+        let block = self.ask_in_turn(|requests| requests.ask_block(hash), patience)?;
         check_block(block, hash, || self.name())
     }
 
@@ -155,14 +148,7 @@ impl PeerConnectionHandle {
     }
 
     fn ask_block_reader(&self, hash: BlockHash, patience: Patience) -> Result<BlockReader, Error> {
-        let asked = {
-            let sending = self.shared.requests.sending(patience.deadline);
-            let _sending = sending.ok_or_else(|| self.timed_out(Wait::Write, patience))?;
-            let (asked, question) = self.enter(|requests| requests.ask_block_reader(hash))?;
-            self.send_questions([question.into()], &asked, patience)?;
-            asked
-        };
-        self.wait_for(&asked, patience)
+        self.ask_in_turn(|requests| requests.ask_block_reader(hash), patience)
     }
 
     /// Asks for transactions; returns them in the order of `txids`, with `None` for what the peer does not have.
@@ -210,6 +196,22 @@ impl PeerConnectionHandle {
         let patience = Patience::new(timeout);
         let asked = self.enter(Requests::ask_addresses)?;
         self.send_questions([Message::GetAddr], &asked, patience)?;
+        self.wait_for(&asked, patience)
+    }
+
+    /// Asks for an object, where answers are told apart by the order of the questions, and waits for it.
+    fn ask_in_turn<T>(
+        &self,
+        ask: impl FnOnce(&mut Requests) -> Result<(Asked<T>, GetData), NotAsked>,
+        patience: Patience,
+    ) -> Result<T, Error> {
+        let asked = {
+            let sending = self.shared.requests.sending(patience.deadline);
+            let _sending = sending.ok_or_else(|| self.timed_out(Wait::Write, patience))?;
+            let (asked, question) = self.enter(ask)?;
+            self.send_questions([question.into()], &asked, patience)?;
+            asked
+        };
         self.wait_for(&asked, patience)
     }
 

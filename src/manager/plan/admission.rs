@@ -108,7 +108,7 @@ impl Plan {
     }
 
     /// How many more peers that dial us there may be.
-    fn free_for_inbound(&self) -> usize {
+    pub(in crate::manager) fn free_for_inbound(&self) -> usize {
         let outbound = self.links.counts().outbound;
         let kept = self.reserved_outbound().saturating_sub(outbound);
         self.free_places().saturating_sub(kept)

@@ -80,14 +80,6 @@ impl Plan {
         self.links.counts().taken()
     }
 
-    /// Whether all places are taken that strangers may have.
-    pub(in crate::manager) fn has_no_place(&self) -> bool {
-        let own = self
-            .reserved_outbound()
-            .saturating_sub(self.links.counts().outbound);
-        self.free_places() <= own
-    }
-
     /// How many more connections there may be.
     pub(super) fn free_places(&self) -> usize {
         self.config

@@ -135,7 +135,7 @@ impl Supervisor {
         let Some(mut newcomer) = self.newcomer.take() else {
             return;
         };
-        if self.plan.has_no_place()
+        if self.plan.free_for_inbound() == 0
             && self.plan.taken_places() > self.shared.slots.count()
             && now.instant.saturating_duration_since(newcomer.came) < PATIENCE
         {
