@@ -173,13 +173,67 @@ fn a_resolver_that_heeds_nothing_holds_the_end_up_no_longer_than_its_deadline() 
 #[test]
 fn with_fixed_peers_no_seed_is_asked() {
     let node = LocalNode::start().unwrap();
-    let mut seeds = MockSeeds::new();
-    seeds.expect_resolve().never();
+    let (resolver, asked, _let_go) = slow(true);
     let config = seeking(&["seed.test"], node.address());
-    let manager = manager(config).resolving_with(Arc::new(seeds));
+    let manager = manager(config).resolving_with(resolver);
     manager.start_fixed(&[node.address()]).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     manager.shutdown().unwrap();
+    assert_eq!(asked.len(), 0);
+}
+
+#[cfg(feature = "dns")]
+#[test]
+fn a_name_server_that_is_silent_holds_nothing_up() {
+    let node = LocalNode::start().unwrap();
+    let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut config = seeking(&["seed.test"], node.address());
+    config.discovery.name_servers = vec![server.local_addr().unwrap()];
+    config.discovery.addresses = vec![node.address()];
+    let manager = manager(config);
+    manager.start().unwrap();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+    server.recv(&mut [0; 512]).expect("it is asked");
+    let began = Instant::now();
+    manager.shutdown().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_flood_of_made_up_addresses_displaces_nobody_who_is_known_to_work() {
+    let (flooder, node) = (RawListener::new(), LocalNode::start().unwrap());
+    let mut config = config();
+    config.max_known_peers = 40;
+    config.discovery.addresses = vec![flooder.address(), node.address()];
+    let manager = manager(config);
+    manager.start().unwrap();
+    let mut peer = flooder.accept();
+    peer.shake_hands();
+    manager.wait_for_peers(2, LIMIT).unwrap();
+    peer.expect("getaddr");
+    // Nobody listens at any of them.
+    let made_up = |round: u8| {
+        let ports = (0..1000u16).map(|number| {
+            let [high, low] = number.to_be_bytes();
+            SocketAddr::from(([127, 200 + round, high, low], 1))
+        });
+        ports.collect::<Vec<_>>()
+    };
+    for round in 0..20 {
+        peer.send(told(&made_up(round)));
+        peer.ping(round.into());
+    }
+    let is_told = |peer: &Peer| matches!(peer.source, PeerSource::Peer(_));
+    until("its share is full", || {
+        let peers = manager.peers().unwrap();
+        peers.iter().filter(|peer| is_told(peer)).count() == 40 / 8
+    });
+    let peers = manager.peers().unwrap();
+    for address in [flooder.address(), node.address()] {
+        assert!(peers.iter().any(|peer| peer.socket_address() == address));
+    }
+    assert_eq!((peers.len(), manager.connected()), (2 + 40 / 8, 2));
 }
 
 fn told(addresses: &[SocketAddr]) -> Addr {
