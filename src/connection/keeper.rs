@@ -20,7 +20,7 @@ pub(crate) trait Keeper: Send + Sync {
         let _ = info;
     }
 
-    /// A message has come that answers no question. Subscribers have it next: what is answered here is answered before they know.
+    /// A message has come that answers no question. Subscribers have it next.
     fn on_message(&self, message: &Message) {
         let _ = message;
     }

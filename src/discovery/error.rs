@@ -54,7 +54,7 @@ pub enum ResolveError {
         /// The system's own words.
         detail: String,
     },
-    /// A resolver of the program's own has failed in its own way; a panic of it counts.
+    /// A resolver of the program's own has failed in its own way, a panic of it included; or there was no thread to ask in.
     #[error("{name} was not resolved: {detail}")]
     Other {
         /// The seed.

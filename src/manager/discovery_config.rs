@@ -25,7 +25,7 @@ pub struct DiscoveryConfig {
     /// On which port the nodes listen whose addresses seeds give; the network's by default. An update holds for the next time.
     pub default_port: Option<u16>,
     /// How often the seeds are asked, beside at the start; every hour by default. While all of them fail they are asked sooner, after 30 s
-    /// and then pauses that double; and a manager that knows of nobody whom it could dial asks again after 60 s. An update holds from the
+    /// and then pauses that double; and a manager that is connected to nobody and knows of nobody whom it could dial asks again after 60 s. An update holds from the
     /// next time on.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub interval: Duration,

@@ -31,7 +31,7 @@ use super::{ResolveError, SeedResolver, Until};
 /// | addresses of one family, the other not told | a success, a second later |
 /// | what does not belong to the question | is passed over (RFC 5452, section 9) |
 ///
-/// Names servers are believed: answers are not signed. Whoever can read or guess the packets can lie, and what a seed says is only where
+/// Name servers are believed: answers are not signed. Whoever can read or guess the packets can lie, and what a seed says is only where
 /// one may look for peers.
 #[derive(Clone, Debug)]
 pub struct DnsResolver {

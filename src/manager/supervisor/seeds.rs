@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -60,7 +63,7 @@ impl SeedRound {
 
     /// Cuts the asking short.
     pub(super) fn stop(&self) {
-        self.stop.store(true, Relaxed);
+        self.stop.store(true, Release);
     }
 
     /// Waits until the thread has ended, at most until `deadline`. Returns whether it has.
@@ -89,7 +92,7 @@ fn ask(
 ) {
     let resolver = resolver();
     for seed in seeds {
-        if stop.load(Relaxed) {
+        if stop.load(Acquire) {
             return;
         }
         let until = Until::after(timeout).stopped_by(stop.clone());
@@ -123,7 +126,7 @@ impl Supervisor {
         let config = self.shared.config();
         let given = self.shared.resolver.clone();
         let name_servers = config.discovery.name_servers.clone();
-        let asked = seeds.len();
+        let names = seeds.clone();
         let resolver = move || match given {
             Some(resolver) => Ok(resolver),
             None => discovery::resolver(&name_servers),
@@ -138,7 +141,16 @@ impl Supervisor {
                     error:% = error;
                     "no seed is asked: {error}"
                 );
-                self.plan.on_seeds_asked(asked, Vec::new(), Now::read());
+                let failures = names.into_iter().map(|seed| SeedFailure {
+                    error: ResolveError::Other {
+                        name: seed.clone(),
+                        detail: error.to_string(),
+                    },
+                    seed,
+                });
+                let failures: Vec<_> = failures.collect();
+                self.plan
+                    .on_seeds_asked(failures.len(), failures, Now::read());
             }
         }
     }
