@@ -109,9 +109,10 @@ impl Plan {
 
     /// How many more peers that dial us there may be.
     pub(in crate::manager) fn free_for_inbound(&self) -> usize {
-        let outbound = self.links.counts().outbound;
-        let kept = self.reserved_outbound().saturating_sub(outbound);
-        self.free_places().saturating_sub(kept)
+        let counts = self.links.counts();
+        let kept = self.reserved_outbound().saturating_sub(counts.outbound);
+        let free = self.config.max_connections.saturating_sub(counts.taken());
+        free.saturating_sub(kept)
     }
 
     /// There was no thread for one that was to be let in or turned away.

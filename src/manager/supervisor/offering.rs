@@ -50,8 +50,11 @@ impl Supervisor {
     pub(super) fn announce_transactions_to(&self, peer_id: Uuid, now: Instant) {
         let mut offers = self.shared.transactions.all();
         offers.retain(|offer| offer.is_news_to(peer_id));
+        if offers.is_empty() {
+            return;
+        }
         let one = self.shared.connections.get(peer_id);
-        let Some(one) = one.filter(|one| !offers.is_empty() && is_interested(one)) else {
+        let Some(one) = one.filter(|one| is_interested(one)) else {
             return;
         };
         offers.iter().for_each(|offer| offer.on_told(peer_id));
