@@ -338,6 +338,8 @@ const fn blame(reason: &DisconnectReason) -> Blame {
         | MalformedProtoconf(_)
         | SecondProtoconf
         | StreamRefused
+        | AssociationMismatch
+        | ForeignStream
         | BadInventoryType { .. }
         | FilterRefused { .. } => Blame::Peer,
         PeerFull(_)
@@ -354,8 +356,8 @@ const fn blame(reason: &DisconnectReason) -> Blame {
         | ReadStalled { .. }
         | ReplyStalled { .. }
         | SlowReader { .. } => Blame::Timeout,
-        Duplicate | AddressBanned | OwnCapacity | Shutdown | Command | StreamAbandoned
-        | MemoryBudget => Blame::Program,
+        BecameStream | Duplicate | AddressBanned | OwnCapacity | Shutdown | Command
+        | StreamAbandoned | MemoryBudget => Blame::Program,
         _ => Blame::System,
     }
 }

@@ -12,12 +12,13 @@ use uuid::Uuid;
 use crate::discovery::ResolveError;
 use crate::memory::MemoryGuard;
 use crate::peers::{Ban, BanReason, StoreError};
-use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo};
-use crate::wire::{Command, Message};
+use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo, StreamRefusal};
+use crate::wire::{Command, Message, StreamPolicy, StreamType};
 
 /// Something that happened to a peer's connection.
 ///
-/// The events of one connection come in one order, each once: `ConnectionEstablished`, `HandshakeComplete`, then one of
+/// The events of one connection come in one order, each once: `ConnectionEstablished`, `HandshakeComplete`, at most one of `StreamOpened` and
+/// `StreamRefused`, then one of
 /// `ConnectionLost`, `ConnectionRestarting`, `ConnectionFailed` and `ConnectionRejectedCapacity`; the last three also without the others.
 /// After `ConnectionRestarting` the same peer's next connection follows in the same order, or `ConnectionFailed` if there will be none
 /// after all.
@@ -41,6 +42,27 @@ pub enum ControlEvent {
         address: SocketAddr,
         /// What it said of itself.
         info: Box<PeerInfo>,
+    },
+    /// The peer has a further TCP connection from now on: what `policy` says goes over it, both ways. It is still one peer, and both end
+    /// together.
+    StreamOpened {
+        /// The peer.
+        peer_id: Uuid,
+        /// Where it is.
+        address: SocketAddr,
+        /// Which of its streams this is.
+        stream: StreamType,
+        /// What goes over which.
+        policy: StreamPolicy,
+    },
+    /// The peer has no second stream, where one was wanted. It goes on with the first. Told once for a connection.
+    StreamRefused {
+        /// The peer.
+        peer_id: Uuid,
+        /// Where it is.
+        address: SocketAddr,
+        /// Why.
+        refusal: StreamRefusal,
     },
     /// The connection ended or could not be opened, and will be opened again.
     ConnectionRestarting {
@@ -222,6 +244,8 @@ impl ControlEvent {
         match self {
             ControlEvent::ConnectionEstablished { .. } => "ConnectionEstablished",
             ControlEvent::HandshakeComplete { .. } => "HandshakeComplete",
+            ControlEvent::StreamOpened { .. } => "StreamOpened",
+            ControlEvent::StreamRefused { .. } => "StreamRefused",
             ControlEvent::ConnectionRestarting { .. } => "ConnectionRestarting",
             ControlEvent::ConnectionRejectedCapacity { .. } => "ConnectionRejectedCapacity",
             ControlEvent::ConnectionLost { .. } => "ConnectionLost",
@@ -248,6 +272,12 @@ impl ControlEvent {
                 peer_id, address, ..
             }
             | ControlEvent::HandshakeComplete {
+                peer_id, address, ..
+            }
+            | ControlEvent::StreamOpened {
+                peer_id, address, ..
+            }
+            | ControlEvent::StreamRefused {
                 peer_id, address, ..
             }
             | ControlEvent::ConnectionRestarting {
@@ -304,6 +334,15 @@ impl fmt::Display for ControlEvent {
                      services {services}, height {start_height}"
                 )
             }
+            ControlEvent::StreamOpened {
+                address,
+                stream,
+                policy,
+                ..
+            } => write!(f, "{address}: stream {stream} opened, policy {policy}"),
+            ControlEvent::StreamRefused {
+                address, refusal, ..
+            } => write!(f, "{address}: one stream only: {refusal}"),
             ControlEvent::ConnectionRestarting {
                 address,
                 reason,

@@ -6,6 +6,7 @@
 //! - [`Supervisor`] opens connections again that were lost, as its [`RestartPlan`] says.
 
 mod actor;
+mod associations;
 mod block_reader;
 mod blocking;
 mod config;
@@ -33,6 +34,7 @@ pub use actor::{
     ConnectionStatistics, PeerConnectionActor, PeerConnectionCommand, PeerConnectionHandle,
     PeerConnectionSetup,
 };
+pub use associations::Associations;
 pub use block_reader::{BlockReader, BlockVisitor};
 pub use blocking::Connection;
 pub use config::ConnectionConfig;

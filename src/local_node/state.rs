@@ -12,7 +12,8 @@ use super::{
     Accepted, BlockTemplate, Chain, Inserted, InvalidTransaction, Refused, TransactionPool,
 };
 use crate::connection::{
-    ConnectionConfig, EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
+    Associations, ConnectionConfig, EventBus, PeerConnectionActor, PeerConnectionHandle,
+    PeerConnectionSetup,
 };
 use crate::error::Error;
 use crate::event::{ControlEvent, Event};
@@ -34,6 +35,7 @@ pub(super) struct State {
     /// Where connections tell what happens; `None` once the node is closed.
     events: Option<EventBus>,
     nonces: NonceRegistry,
+    associations: Associations,
     memory: PayloadMemory,
     own_address: SocketAddr,
     peers: HashMap<Uuid, Peer>,
@@ -66,6 +68,7 @@ impl State {
             config,
             events: Some(events),
             nonces: NonceRegistry::default(),
+            associations: Associations::default(),
             memory: PayloadMemory::default(),
             own_address,
             peers: HashMap::new(),
@@ -245,6 +248,7 @@ impl State {
             peer_id: Uuid::new_v4(),
             config,
             nonces: self.nonces.clone(),
+            associations: self.associations.clone(),
             events,
             memory: self.memory.clone(),
             slot: None,

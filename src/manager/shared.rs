@@ -10,7 +10,7 @@ use super::ManagerConfig;
 use super::connected::Connected;
 use super::metrics::Counters;
 use super::transactions::Transactions;
-use crate::connection::{ConnectionSlots, EventBus, PeerConnectionHandle};
+use crate::connection::{Associations, ConnectionSlots, EventBus, PeerConnectionHandle};
 use crate::discovery::SeedResolver;
 use crate::error::Error;
 use crate::log_level::LogLevel;
@@ -28,6 +28,7 @@ pub(super) struct Shared {
     pub(super) resolver: Option<Arc<dyn SeedResolver>>,
     pub(super) bus: EventBus,
     pub(super) nonces: NonceRegistry,
+    pub(super) associations: Associations,
     pub(super) memory: PayloadMemory,
     pub(super) slots: ConnectionSlots,
     pub(super) log_level: LogLevel,
@@ -46,6 +47,7 @@ impl Shared {
             resolver: None,
             bus: EventBus::new(),
             nonces: NonceRegistry::default(),
+            associations: Associations::default(),
             memory: PayloadMemory::new(config.max_payload_memory),
             slots: ConnectionSlots::new(config.max_connections),
             log_level: LogLevel::new(config.log_level),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::user_agent::{UserAgentPolicy, is_banned_by_nodes};
-use crate::wire::{BlockHash, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_USER_AGENT, PayloadLimits, Services};
+use crate::wire::{
+    BlockHash, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_USER_AGENT, PayloadLimits, Services, StreamPolicy,
+};
 
 /// The protocol version that we speak: that of Bitcoin SV node 1.2.2.
 pub const PROTOCOL_VERSION: i32 = 70016;
@@ -47,6 +49,13 @@ pub struct SessionConfig {
     /// nodes of other chains are told apart that call themselves what they please: they end with
     /// [`WrongChain`](super::DisconnectReason::WrongChain). A peer that does not answer, as while it is in its initial download, is not judged.
     pub required_block: Option<BlockHash>,
+    /// Whether a peer may have a second TCP connection, for blocks and headers; yes by default. What a node calls `-multistreams`.
+    /// A [`Connection`](crate::Connection) has one all the same.
+    pub multistreams: bool,
+    /// What may go over which stream, the preferred policy first: [`StreamPolicy::BlockPriority`] and [`StreamPolicy::Default`] by default.
+    /// Whoever dials chooses the first of its own list that the other side has as well. [`StreamPolicy::Default`] has to be among them: a
+    /// node closes connections whose other side knows no policy of its list.
+    pub stream_policies: Vec<StreamPolicy>,
     /// How long payloads may be. `protoconf` announces `limits.general`.
     pub limits: PayloadLimits,
     /// How long the handshake may take once TCP stands; 30 s by default.
@@ -78,6 +87,8 @@ impl Default for SessionConfig {
             required_services: Services::NONE,
             user_agents: UserAgentPolicy::default(),
             required_block: None,
+            multistreams: true,
+            stream_policies: vec![StreamPolicy::BlockPriority, StreamPolicy::Default],
             limits: PayloadLimits::default(),
             handshake_timeout: Duration::from_secs(30),
             ping_interval: Duration::from_secs(300),
@@ -177,6 +188,19 @@ impl SessionConfig {
                 "a duration above zero and of at most 100 years is needed",
             )?;
         }
+        check(
+            self.stream_policies.contains(&StreamPolicy::Default),
+            "stream_policies",
+            &self.stream_policies,
+            "nodes close connections that do not offer Default",
+        )?;
+        let twice = |at| self.stream_policies[..at].contains(&self.stream_policies[at]);
+        check(
+            !(0..self.stream_policies.len()).any(twice),
+            "stream_policies",
+            &self.stream_policies,
+            "each policy may be named once",
+        )?;
         check(
             self.ban_threshold > 0,
             "ban_threshold",

@@ -42,6 +42,7 @@ impl DisconnectReason {
             | MalformedProtoconf(_)
             | SecondProtoconf
             | StreamRefused
+            | AssociationMismatch
             | BadInventoryType { .. }
             | FilterRefused { .. } => Consequence::CoolDown,
             ConnectionReset | EndOfStream | Io(_) => Consequence::Restart,
@@ -55,9 +56,12 @@ impl DisconnectReason {
             Misbehaved { .. }
             | FrameTooLong { .. }
             | WrongMagic(_)
+            | ForeignStream
             | BannedUserAgent { .. }
             | WrongChain => Consequence::Ban,
-            Duplicate | AddressBanned | OwnCapacity | Shutdown => Consequence::Nothing,
+            BecameStream | Duplicate | AddressBanned | OwnCapacity | Shutdown => {
+                Consequence::Nothing
+            }
             Command => Consequence::UntilNamed,
             Bug => Consequence::BackOff,
         }

@@ -101,6 +101,15 @@ pub enum DisconnectReason {
     /// The peer asked for a stream that we do not offer, or in a way that cannot be.
     #[error("the peer asked for a stream that is not offered")]
     StreamRefused,
+    /// The peer sent back another association ID than ours.
+    #[error("the peer sent back another association ID than ours")]
+    AssociationMismatch,
+    /// The peer asked for a stream of an association that another address has.
+    #[error("the peer asked for a stream of another address's association")]
+    ForeignStream,
+    /// The connection has become a stream of a peer that is connected already, and is told of under that one's identity.
+    #[error("the connection has become a stream of a peer that is connected already")]
+    BecameStream,
     /// The peer announced an object of a type that is never announced, only asked for.
     #[error("the peer announced an object of type {kind}, only 1 (tx) and 2 (block) are expected")]
     BadInventoryType {

@@ -41,6 +41,7 @@ mod nonce;
 mod outgoing;
 mod output;
 mod state;
+mod streams;
 mod user_agent;
 
 pub use config::{
@@ -56,4 +57,6 @@ pub(crate) use outgoing::Receiver;
 pub use outgoing::SendRefused;
 pub use output::{Delivery, Output, PeerInfo, SessionEvent, TransportEnd};
 pub use state::{ConnectionState, Direction, InvalidTransition};
+pub(crate) use streams::StreamFault;
+pub use streams::{StreamRefusal, stream_of};
 pub use user_agent::{UserAgentPolicy, is_banned_by_nodes};

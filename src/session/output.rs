@@ -3,14 +3,24 @@
 use std::io;
 use std::time::Duration;
 
-use super::{DisconnectReason, Misbehavior};
-use crate::wire::{AssociationId, Message, Services, Version, WireString};
+use uuid::Uuid;
+
+use super::{DisconnectReason, Misbehavior, StreamRefusal};
+use crate::wire::{AssociationId, CreateStrm, Message, Services, Version, WireString};
 
 /// What the driver has to do next, in this order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Send this message, before anything of the program that has not begun to be sent.
     Send(Message),
+    /// The peer may have further streams, and asks for them by this ID, on further connections. Only of a session that
+    /// [offers streams](super::Session::offer_streams), as the next two.
+    Associate(Uuid),
+    /// Open a further connection to the peer, from the same local address, and send this on it. If the peer answers with its `streamack`, it
+    /// is a stream of this session.
+    OpenStream(CreateStrm),
+    /// Find the peer that has this association: the connection becomes a stream of that one, and this session has ended.
+    BecomeStream(CreateStrm),
     /// Tell the program.
     Event(SessionEvent),
     /// Send what came before, then close the connection for this reason. Nothing follows.
@@ -29,6 +39,8 @@ pub enum SessionEvent {
         /// The peer's score, this included.
         score: u32,
     },
+    /// The peer has no second stream, where one was wanted.
+    StreamRefused(StreamRefusal),
     /// A ping was answered.
     Pong {
         /// The ping's nonce.

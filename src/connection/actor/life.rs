@@ -304,6 +304,7 @@ fn drain(shared: &Shared, link: &Link, events: &mut Events<'_>) -> Option<Discon
             match output {
                 Output::Send(message) => replies.push(message),
                 Output::Event(event) => news.push(event),
+                Output::Associate(_) | Output::OpenStream(_) | Output::BecomeStream(_) => {}
                 Output::Close(reason) => end = Some(reason),
             }
         }
@@ -384,6 +385,11 @@ fn tell(shared: &Shared, events: &mut Events<'_>, event: SessionEvent) {
                 score,
             }
         }
+        SessionEvent::StreamRefused(refusal) => ControlEvent::StreamRefused {
+            peer_id,
+            address,
+            refusal,
+        },
         SessionEvent::Pong { nonce, round_trip } => {
             return shared.requests.on_pong(nonce, round_trip);
         }

@@ -29,6 +29,7 @@ use std::thread;
 
 use super::{Keeper, SlotGuard};
 use crate::error::Error;
+use crate::event::ControlEvent;
 use crate::session::Direction;
 
 /// Spawns the threads that own connections.
@@ -82,7 +83,14 @@ impl PeerConnectionActor {
         stream: TcpStream,
         setup: PeerConnectionSetup,
     ) -> Result<PeerConnectionHandle, Error> {
-        spawn(Origin::Accepted(stream), setup, None)
+        spawn(
+            Origin::Accepted {
+                stream,
+                told_first: None,
+            },
+            setup,
+            None,
+        )
     }
 
     /// Turns a peer away for which there is no room, politely, in a thread of its own: a full handshake, `reject` (of `version`, code
@@ -115,7 +123,11 @@ pub(crate) enum Origin {
     /// We dial this address.
     Dialled(SocketAddr),
     /// The peer has dialled us.
-    Accepted(TcpStream),
+    Accepted {
+        stream: TcpStream,
+        /// What subscribers hear first, once it is clear that this is a peer and no further stream of one.
+        told_first: Option<ControlEvent>,
+    },
     /// The peer has dialled us, and there is no room for it.
     TurnedAway(TcpStream),
 }
@@ -132,7 +144,7 @@ fn spawn(
     }
     let (direction, address, accepted) = match origin {
         Origin::Dialled(address) => (Direction::Outbound, address, None),
-        Origin::Accepted(stream) | Origin::TurnedAway(stream) => {
+        Origin::Accepted { stream, .. } | Origin::TurnedAway(stream) => {
             let address = peer_address(&stream)?;
             (Direction::Inbound, address, Some(stream))
         }

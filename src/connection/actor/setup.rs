@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::connection::{ConnectionConfig, EventBus, SlotGuard};
+use crate::connection::{Associations, ConnectionConfig, EventBus, SlotGuard};
 use crate::log_level::LogLevel;
 use crate::memory::PayloadMemory;
 use crate::session::NonceRegistry;
@@ -16,6 +16,8 @@ pub struct PeerConnectionSetup {
     pub config: ConnectionConfig,
     /// The registry of the owner of all connections, by which a connection to ourselves is recognised.
     pub nonces: NonceRegistry,
+    /// The registry of the owner of all connections, by which a further connection of the same peer is recognised.
+    pub associations: Associations,
     /// Where it tells what happens.
     pub events: EventBus,
     /// The memory that payloads of all connections may hold together.
@@ -33,6 +35,7 @@ impl PeerConnectionSetup {
             peer_id: Uuid::new_v4(),
             config,
             nonces: NonceRegistry::default(),
+            associations: Associations::default(),
             events: EventBus::new(),
             memory: PayloadMemory::default(),
             slot: None,

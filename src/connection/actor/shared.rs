@@ -16,7 +16,7 @@ use crate::connection::outbox::Outbox;
 use crate::connection::stop::Stop;
 use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
-use crate::connection::{ConnectionConfig, Keeper, SlotGuard, random};
+use crate::connection::{Associations, ConnectionConfig, Keeper, SlotGuard, random};
 use crate::log_level::LogLevel;
 use crate::memory::PeerMemory;
 use crate::session::{ConfigError, Direction, DisconnectReason, NonceRegistry, Session};
@@ -30,6 +30,7 @@ pub(in crate::connection) struct Shared {
     /// Held by the connection's thread as long as it lives.
     pub(super) delivery: Mutex<Delivery>,
     nonces: NonceRegistry,
+    pub(super) associations: Associations,
     /// Held for one call of the session, never while anything is waited for. Each life has a session of its own.
     pub(super) session: Mutex<Session>,
     pub(super) stop: Stop,
@@ -75,6 +76,7 @@ impl Shared {
             peer_id,
             config,
             nonces,
+            associations,
             events,
             memory,
             slot,
@@ -90,6 +92,7 @@ impl Shared {
             direction,
             delivery: Mutex::new(delivery),
             nonces,
+            associations,
             session: Mutex::new(session),
             stop: Stop::new(),
             counters: Arc::default(),
@@ -108,6 +111,15 @@ impl Shared {
 
     pub(in crate::connection) fn peer_id(&self) -> Uuid {
         self.peer_id
+    }
+
+    pub(in crate::connection) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether the peer may open a second stream at this moment.
+    pub(in crate::connection) fn awaits_stream(&self) -> bool {
+        false
     }
 
     /// Whether the program wants the connection to end.

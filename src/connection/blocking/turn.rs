@@ -68,6 +68,11 @@ impl Connection {
                     }
                 }
                 Output::Event(SessionEvent::HandshakeComplete(_)) => {}
+                // It offers no streams: one caller has one connection.
+                Output::Associate(_)
+                | Output::OpenStream(_)
+                | Output::BecomeStream(_)
+                | Output::Event(SessionEvent::StreamRefused(_)) => {}
                 Output::Event(SessionEvent::Pong { nonce, round_trip }) => {
                     self.requests.on_pong(nonce, round_trip);
                 }

@@ -67,6 +67,7 @@ impl Supervisor {
             peer_id,
             config,
             nonces: self.shared.nonces.clone(),
+            associations: self.shared.associations.clone(),
             events: self.shared.bus.clone(),
             memory: self.shared.memory.clone(),
             slot: None,

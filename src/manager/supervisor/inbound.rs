@@ -182,7 +182,16 @@ impl Supervisor {
         }
         // Before the connection's own events.
         self.tell(ControlEvent::InboundConnectionAccepted { peer_id, address });
-        let spawn = || PeerConnectionActor::spawn_kept(Origin::Accepted(stream), setup, keeper);
+        let spawn = || {
+            PeerConnectionActor::spawn_kept(
+                Origin::Accepted {
+                    stream,
+                    told_first: None,
+                },
+                setup,
+                keeper,
+            )
+        };
         match self.shared.connections.spawn(spawn) {
             Ok(()) => count(&self.shared.counters.let_in),
             Err(error) => self.on_not_spawned(peer_id, address, &error),

@@ -12,8 +12,8 @@ use crate::session::{
     ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, SessionEvent,
 };
 use crate::wire::{
-    AssociationId, CreateStrm, DecodeError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, NetworkAddress,
-    Protoconf, Reject, RejectCode, Services, StreamPolicy, Version,
+    DecodeError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, NetworkAddress, Protoconf, Reject,
+    RejectCode, Services, Version,
 };
 
 /// From this protocol version on, `sendheaders` is understood (`src/version.h`).
@@ -29,6 +29,7 @@ impl Session {
             Some(address) => NetworkAddress::new(Services::NONE, address),
             None => NetworkAddress::unset(Services::NONE),
         };
+        let association_id = self.association_id();
         let version = Version {
             version: self.config.protocol_version,
             services: self.config.services,
@@ -39,7 +40,7 @@ impl Session {
             user_agent: Some(self.config.user_agent.as_str().into()),
             start_height: Some(self.config.start_height),
             relay: Some(self.config.relay),
-            association_id: Some(AssociationId::Null),
+            association_id: Some(association_id),
         };
         self.version_sent = true;
         self.send(version);
@@ -62,7 +63,7 @@ impl Session {
         self.announced_max_payload = self.config.limits.general;
         self.send(Protoconf {
             max_receive_payload: self.config.limits.general,
-            stream_policies: Some(StreamPolicy::Default.name().into()),
+            stream_policies: Some(self.offered_policies().into()),
         });
         self.verack_sent = true;
         self.complete_if_possible(now);
@@ -99,8 +100,11 @@ impl Session {
             });
         }
         let user_agent = version.user_agent.clone().unwrap_or_default();
-        let why = self.config.user_agents.refusal(&user_agent)?;
-        Some(DisconnectReason::BannedUserAgent { user_agent, why })
+        if let Some(why) = self.config.user_agents.refusal(&user_agent) {
+            return Some(DisconnectReason::BannedUserAgent { user_agent, why });
+        }
+        self.is_mismatch(version)
+            .then_some(DisconnectReason::AssociationMismatch)
     }
 
     /// The node acts on every `verack`; a second one changes nothing here.
@@ -122,6 +126,7 @@ impl Session {
             ));
         } else {
             self.protoconf = Some(protoconf.clone());
+            self.choose_policy(protoconf);
         }
     }
 
@@ -135,34 +140,6 @@ impl Session {
         } else {
             self.refusal = Some(reject.clone());
         }
-    }
-
-    /// Streams are not offered: what a node answers that has none of the association.
-    pub(super) fn on_createstrm(&mut self, request: &CreateStrm) {
-        self.refuse_stream(match request.association_id {
-            AssociationId::Null => "NULL association ID",
-            AssociationId::Uuid(_) => "No node found with association ID",
-        });
-    }
-
-    pub(super) fn on_malformed_createstrm(&mut self, error: &DecodeError) {
-        self.refuse_stream(match error {
-            DecodeError::BadValue {
-                field: "stream type",
-                ..
-            } => "StreamType out of range",
-            _ => "Badly formatted message",
-        });
-    }
-
-    /// A connection that has had a `version` can become no stream, whatever is asked for.
-    fn refuse_stream(&mut self, fault: &str) {
-        let (code, text) = match self.peer {
-            Some(_) => (RejectCode::NONSTANDARD, "Invalid createstream scenario"),
-            None => (RejectCode::STREAM_SETUP, fault),
-        };
-        self.reject("createstrm", code, text);
-        self.close(DisconnectReason::StreamRefused);
     }
 
     pub(super) fn on_malformed_version(&mut self, error: &DecodeError) {
@@ -221,6 +198,7 @@ impl Session {
         self.keepalive = Keepalive::new(self.config.ping_interval, self.config.ping_timeout, now);
         self.outputs
             .push_back(Output::Event(SessionEvent::HandshakeComplete(peer)));
+        self.judge_association();
         if self.config.send_headers && self.negotiated_version() >= SENDHEADERS {
             self.send(Message::SendHeaders);
         }

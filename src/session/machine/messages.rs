@@ -82,7 +82,7 @@ impl Session {
             "version" if self.peer.is_some() => return self.on_second_version(),
             "version" => return self.on_malformed_version(error),
             "createstrm" => return self.on_malformed_createstrm(error),
-            // We ask for no stream: what this would answer does not exist, whatever it says.
+            // A further connection's answer comes on that one, before it becomes a stream: this answers nothing, whatever it says.
             "streamack" => return,
             _ => {}
         }

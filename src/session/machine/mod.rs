@@ -3,6 +3,7 @@
 mod chain;
 mod handshake;
 mod messages;
+mod streams;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,6 +11,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use self::chain::AskedChain;
+use self::streams::Streams;
 use super::expectations::Expectations;
 use super::keepalive::{self, Due, Keepalive, PING_WITHOUT_NONCE};
 use super::outgoing::Receiver;
@@ -54,6 +56,7 @@ pub struct Session {
     /// What our `protoconf` has announced: the peer may send as much to the end of the connection.
     announced_max_payload: u32,
 
+    streams: Streams,
     /// What was asked about the peer's chain, while the answer is awaited.
     asked_chain: Option<AskedChain>,
     expectations: Expectations,
@@ -102,6 +105,7 @@ impl Session {
             refusal: None,
             over_capacity: false,
             announced_max_payload: 0,
+            streams: Streams::default(),
             asked_chain: None,
             expectations: Expectations::default(),
             keepalive: Keepalive::new(config.ping_interval, config.ping_timeout, now),

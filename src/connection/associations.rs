@@ -1,0 +1,94 @@
+//! The peers that may have further streams, by the ID under which they ask for them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::actor::Shared;
+
+/// The associations of the peers that have dialled one owner of connections.
+///
+/// A peer opens a second stream by a further connection that names its association. Whoever owns connections makes one registry and hands it
+/// to each, so that one connection finds the other. A clone is the same registry. Safe to use from several threads; never blocks for
+/// longer than a look-up.
+#[derive(Clone, Default)]
+pub struct Associations {
+    peers: Arc<Mutex<HashMap<Uuid, Entry>>>,
+}
+
+struct Entry {
+    address: IpAddr,
+    peer: Weak<Shared>,
+}
+
+impl Associations {
+    /// How many peers at this address may open a second stream at this moment, and have not.
+    pub(crate) fn awaited_from(&self, address: IpAddr) -> usize {
+        let peers = self.peers.lock();
+        let at_address = peers.values().filter(|entry| entry.address == address);
+        let awaits = |entry: &&Entry| {
+            entry
+                .peer
+                .upgrade()
+                .is_some_and(|peer| peer.awaits_stream())
+        };
+        at_address.filter(awaits).count()
+    }
+
+    /// Enters a peer, for as long as the returned guard lives. `None` if the ID is taken: the first one keeps it.
+    pub(super) fn enter(&self, id: Uuid, peer: &Arc<Shared>) -> Option<Association> {
+        let mut peers = self.peers.lock();
+        if peers.contains_key(&id) {
+            return None;
+        }
+        let entry = Entry {
+            address: peer.address().ip().to_canonical(),
+            peer: Arc::downgrade(peer),
+        };
+        peers.insert(id, entry);
+        Some(Association {
+            registry: self.clone(),
+            id,
+        })
+    }
+
+    /// The peer that has this association.
+    pub(super) fn find(&self, id: Uuid) -> Option<Arc<Shared>> {
+        self.peers.lock().get(&id)?.peer.upgrade()
+    }
+
+    /// How many peers are entered.
+    pub fn len(&self) -> usize {
+        self.peers.lock().len()
+    }
+
+    /// Whether none is entered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Debug for Associations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Associations")
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
+/// A peer in an [`Associations`]; dropping it takes it out.
+#[derive(Debug)]
+pub(super) struct Association {
+    registry: Associations,
+    id: Uuid,
+}
+
+impl Drop for Association {
+    fn drop(&mut self) {
+        self.registry.peers.lock().remove(&self.id);
+    }
+}
