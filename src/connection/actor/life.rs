@@ -22,6 +22,7 @@ use crate::session::{
     ConnectionState, DisconnectReason, Output, Session, SessionEvent, TransportEnd,
 };
 use crate::sockets::is_timeout;
+use crate::wire::StreamType;
 
 /// How long a peer that is sent away may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -151,7 +152,9 @@ fn live(
                         deliver_message(shared, events, message);
                     }
                     Next::Received(received) => {
-                        let Some(ordinary) = shared.requests.on_received(received) else {
+                        let Some(ordinary) =
+                            shared.requests.on_received(received, StreamType::General)
+                        else {
                             continue;
                         };
                         deliver(shared, events, ordinary);
@@ -391,7 +394,9 @@ fn tell(shared: &Shared, events: &mut Events<'_>, event: SessionEvent) {
             refusal,
         },
         SessionEvent::Pong { nonce, round_trip } => {
-            return shared.requests.on_pong(nonce, round_trip);
+            return shared
+                .requests
+                .on_pong(nonce, round_trip, StreamType::General);
         }
     };
     events.control(event);
