@@ -282,6 +282,9 @@ fn connect(
         address,
         direction,
     };
+    if let Some(first) = shared.told_first.lock().take() {
+        events.control(first);
+    }
     events.control(established);
     let now = Instant::now();
     shared

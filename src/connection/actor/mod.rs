@@ -142,19 +142,22 @@ fn spawn(
         // It is not counted.
         setup.slot = None;
     }
-    let (direction, address, accepted) = match origin {
-        Origin::Dialled(address) => (Direction::Outbound, address, None),
-        Origin::Accepted { stream, .. } | Origin::TurnedAway(stream) => {
-            let address = peer_address(&stream)?;
-            (Direction::Inbound, address, Some(stream))
-        }
+    let (accepted, told_first) = match origin {
+        Origin::Dialled(address) => (Err(address), None),
+        Origin::Accepted { stream, told_first } => (Ok(stream), told_first),
+        Origin::TurnedAway(stream) => (Ok(stream), None),
     };
-    let (shared, slot) = Shared::new((direction, address), setup, keeper)?;
+    let (direction, address) = match &accepted {
+        Ok(stream) => (Direction::Inbound, peer_address(stream)?),
+        Err(address) => (Direction::Outbound, *address),
+    };
+    let (mut shared, slot) = Shared::new((direction, address), setup, keeper)?;
+    *shared.told_first.get_mut() = told_first;
     if turned_away {
         shared.session.lock().refuse_for_capacity();
     }
     let shared = Arc::new(shared);
-    begin_life(&shared, accepted, slot).map_err(|error| Error::System {
+    begin_life(&shared, accepted.ok(), slot).map_err(|error| Error::System {
         what: "the thread of a connection".into(),
         kind: error.kind(),
     })?;

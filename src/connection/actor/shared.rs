@@ -17,6 +17,7 @@ use crate::connection::stop::Stop;
 use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
 use crate::connection::{Associations, ConnectionConfig, Keeper, SlotGuard, random};
+use crate::event::ControlEvent;
 use crate::log_level::LogLevel;
 use crate::memory::PeerMemory;
 use crate::session::{ConfigError, Direction, DisconnectReason, NonceRegistry, Session};
@@ -41,6 +42,8 @@ pub(in crate::connection) struct Shared {
     /// Who decides whether the connection is opened again; nobody for most.
     pub(super) keeper: Option<Box<dyn Keeper>>,
     pub(super) history: Mutex<History>,
+    /// What subscribers hear right before they hear of the connection.
+    pub(super) told_first: Mutex<Option<ControlEvent>>,
     config: RwLock<Arc<ConnectionConfig>>,
     /// Grows with every new configuration, so that the connection's thread need not look at it again and again.
     config_version: AtomicU64,
@@ -100,6 +103,7 @@ impl Shared {
             stages: Stages::default(),
             keeper,
             history: Mutex::default(),
+            told_first: Mutex::default(),
             config: RwLock::new(Arc::new(config)),
             config_version: AtomicU64::new(0),
             requests,

@@ -180,18 +180,10 @@ impl Supervisor {
         if setup.slot.is_none() {
             return self.on_not_spawned(peer_id, address, &"there is no place");
         }
-        // Before the connection's own events.
-        self.tell(ControlEvent::InboundConnectionAccepted { peer_id, address });
-        let spawn = || {
-            PeerConnectionActor::spawn_kept(
-                Origin::Accepted {
-                    stream,
-                    told_first: None,
-                },
-                setup,
-                keeper,
-            )
-        };
+        // Told by the connection, which knows first whether it is a peer or the second stream of one.
+        let told_first = Some(ControlEvent::InboundConnectionAccepted { peer_id, address });
+        let origin = Origin::Accepted { stream, told_first };
+        let spawn = || PeerConnectionActor::spawn_kept(origin, setup, keeper);
         match self.shared.connections.spawn(spawn) {
             Ok(()) => count(&self.shared.counters.let_in),
             Err(error) => self.on_not_spawned(peer_id, address, &error),
