@@ -12,6 +12,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Why a connection was not opened.
 #[derive(Debug)]
 pub(crate) enum NotOpened {
+    /// The system does not let it begin at that address.
+    NotBound(io::Error),
     /// The pause was the last one: the caller does not want it any more.
     Stopped,
     /// The deadline came first.
@@ -20,14 +22,15 @@ pub(crate) enum NotOpened {
     Failed(io::Error),
 }
 
-/// Opens a TCP connection; it does not block when it is given back. `pause` waits for as long as it is told, 20 ms at most, and returns
+/// Opens a TCP connection, which begins at `from` if that is said; it does not block when it is given back. `pause` waits for as long as it is told, 20 ms at most, and returns
 /// whether to give up.
 pub(crate) fn open(
+    from: Option<SocketAddr>,
     address: SocketAddr,
     deadline: Instant,
     mut pause: impl FnMut(Duration) -> bool,
 ) -> Result<TcpStream, NotOpened> {
-    let socket = begin(address).map_err(NotOpened::Failed)?;
+    let socket = begin(from, address)?;
     // A connection on the same host stands within microseconds, others take their time.
     let mut next_pause = Duration::from_micros(100);
     loop {
@@ -51,17 +54,19 @@ pub(crate) fn open(
     }
 }
 
-fn begin(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_nonblocking(true)?;
+fn begin(from: Option<SocketAddr>, address: SocketAddr) -> Result<Socket, NotOpened> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP));
+    let socket = socket.map_err(NotOpened::Failed)?;
+    let nonblocking = socket.set_nonblocking(true);
+    nonblocking.map_err(NotOpened::Failed)?;
+    if let Some(from) = from {
+        socket.bind(&from.into()).map_err(NotOpened::NotBound)?;
+    }
     match socket.connect(&address.into()) {
         Ok(()) => Ok(socket),
         Err(error) if is_under_way(&error) => Ok(socket),
-        Err(error) => Err(error),
+        Err(error) => Err(NotOpened::Failed(error)),
     }
 }
 

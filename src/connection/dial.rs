@@ -59,11 +59,46 @@ pub(super) fn dial(
     timeout: Duration,
     stop: &Stop,
 ) -> Result<TcpStream, DisconnectReason> {
+    open(None, address, timeout, stop).map_err(|error| match error {
+        NotDialled::NotBound(kind) => DisconnectReason::Io(kind),
+        NotDialled::NotConnected(reason) => reason,
+    })
+}
+
+/// Why a connection that begins at a certain address was not opened.
+#[derive(Debug)]
+pub(super) enum NotDialled {
+    /// It cannot begin there.
+    NotBound(io::ErrorKind),
+    /// Everything else.
+    NotConnected(DisconnectReason),
+}
+
+/// Opens a TCP connection that begins at `from`, whose port is the system's choice if it is 0. As [`dial`] otherwise.
+pub(super) fn dial_from(
+    from: SocketAddr,
+    address: SocketAddr,
+    timeout: Duration,
+    stop: &Stop,
+) -> Result<TcpStream, NotDialled> {
+    open(Some(from), address, timeout, stop)
+}
+
+fn open(
+    from: Option<SocketAddr>,
+    address: SocketAddr,
+    timeout: Duration,
+    stop: &Stop,
+) -> Result<TcpStream, NotDialled> {
     let deadline = deadline_after(timeout);
-    sockets::open(address, deadline, |pause| stop.wait(pause)).map_err(|error| match error {
-        NotOpened::Stopped => stop.reason().unwrap_or(DisconnectReason::Command),
-        NotOpened::TimedOut => DisconnectReason::ConnectTimedOut { after: timeout },
-        NotOpened::Failed(error) => meaning(&error, timeout),
+    let opened = sockets::open(from, address, deadline, |pause| stop.wait(pause));
+    opened.map_err(|error| {
+        NotDialled::NotConnected(match error {
+            NotOpened::NotBound(error) => return NotDialled::NotBound(error.kind()),
+            NotOpened::Stopped => stop.reason().unwrap_or(DisconnectReason::Command),
+            NotOpened::TimedOut => DisconnectReason::ConnectTimedOut { after: timeout },
+            NotOpened::Failed(error) => meaning(&error, timeout),
+        })
     })
 }
 

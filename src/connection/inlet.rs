@@ -16,8 +16,8 @@ use crate::memory::MemoryGuard;
 use crate::session::{ConnectionState, Delivery, DisconnectReason, Session, TransportEnd};
 use crate::sockets::is_timeout;
 use crate::wire::{
-    BlockHash, BlockHeader, Command, DecodeError, DropCause, Found, FrameReader, Incoming, Message,
-    MessageNumber, Reader, SMALL_FRAME,
+    BlockHash, BlockHeader, Command, DecodeError, DropCause, Expected, Found, FrameReader,
+    Incoming, Message, MessageNumber, PayloadLimits, Reader, SMALL_FRAME,
 };
 
 /// How many answers to pings may wait for each other.
@@ -80,6 +80,26 @@ impl Inlet {
         }
     }
 
+    /// Goes on with frames that have begun to come elsewhere, for a session with these limits and expectations.
+    pub(super) fn resume(
+        mut frames: FrameReader,
+        (limits, expected): (PayloadLimits, Expected),
+        config: &ConnectionConfig,
+        counters: Arc<TrafficCounters>,
+    ) -> Self {
+        frames.set_limits(limits);
+        frames.set_expected(expected);
+        Self {
+            frames,
+            ..Self::new(config, counters)
+        }
+    }
+
+    /// The frames, and what has come of them.
+    pub(super) fn into_frames(self) -> FrameReader {
+        self.frames
+    }
+
     /// Whether the session wants something done before the next message is looked at. Answers to pings that came together may be gathered
     /// until something else comes, or nothing.
     pub(super) fn has_output(&self) -> bool {
@@ -87,7 +107,8 @@ impl Inlet {
     }
 
     /// Counts the memory of payloads as that of `memory`.
-    pub(super) fn count_memory(&mut self, memory: MemoryGuard) {
+    pub(super) fn count_memory(&mut self, mut memory: MemoryGuard) {
+        memory.cover(self.frames.held() as u64);
         self.memory = Some(memory);
     }
 

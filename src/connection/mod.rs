@@ -32,7 +32,7 @@ pub(crate) use crate::random::number as random_number;
 pub(crate) use actor::Origin;
 pub use actor::{
     ConnectionStatistics, PeerConnectionActor, PeerConnectionCommand, PeerConnectionHandle,
-    PeerConnectionSetup,
+    PeerConnectionSetup, StreamStatistics,
 };
 pub use associations::Associations;
 pub use block_reader::{BlockReader, BlockVisitor};

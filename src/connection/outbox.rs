@@ -242,6 +242,21 @@ impl Outbox {
         self.shared.close(&mut self.shared.state.lock(), reason);
     }
 
+    /// Ends the outbox and leaves the socket as it is, for somebody else. Nothing may have been sent.
+    ///
+    /// # Errors
+    ///
+    /// Why it has ended already: the socket is shut down then.
+    pub(super) fn let_go(&self, reason: DisconnectReason) -> Result<(), DisconnectReason> {
+        let mut state = self.shared.state.lock();
+        if let Some(reason) = &state.closed {
+            return Err(reason.clone());
+        }
+        state.closed = Some(reason);
+        self.shared.is_closed.store(true, Release);
+        Ok(())
+    }
+
     /// Waits for the writer thread to end. To be called once the outbox is closed.
     pub(super) fn join(&self) {
         if let Some(writer) = self.writer.lock().take() {
@@ -356,7 +371,10 @@ impl Shared {
     }
 
     fn close(&self, state: &mut State, reason: DisconnectReason) {
-        state.closed.get_or_insert(reason);
+        if state.closed.is_some() {
+            return;
+        }
+        state.closed = Some(reason);
         self.is_closed.store(true, Release);
         state.lanes = Lanes::default();
         self.stream.shut_down();

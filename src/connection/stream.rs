@@ -79,6 +79,19 @@ impl Stream {
         let _ = self.tcp.shutdown(Shutdown::Write);
     }
 
+    /// Lets whoever reads come to an end. Writing goes on.
+    pub(super) fn stop_reading(&self) {
+        // A socket that is closed already cannot be read either.
+        let _ = self.tcp.shutdown(Shutdown::Read);
+    }
+
+    /// Where the connection begins, with a port that another one may have as well.
+    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
+        let mut address = self.tcp.local_addr()?;
+        address.set_port(0);
+        Ok(address)
+    }
+
     /// Ends both directions and wakes whoever reads or writes. Never blocks.
     pub(super) fn shut_down(&self) {
         // A socket that is closed already is what is wanted.

@@ -7,7 +7,7 @@ use crate::wire::{BASIC_HEADER_LEN, Command, EXTENDED_HEADER_LEN, Message, Messa
 /// How many messages have a counter of their own; what nobody knows shares one more.
 const KNOWN: usize = Message::COMMANDS.len();
 
-/// Counts messages and bytes of one connection. Each number is exact; together they may be a moment apart.
+/// Counts messages and bytes of one TCP connection. Each number is exact; together they may be a moment apart.
 #[derive(Debug)]
 pub(super) struct TrafficCounters {
     bytes_in: AtomicU64,
@@ -47,6 +47,18 @@ pub struct Traffic {
     pub bytes_out: u64,
 }
 
+impl Traffic {
+    /// Both together.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            messages_in: self.messages_in + other.messages_in,
+            messages_out: self.messages_out + other.messages_out,
+            bytes_in: self.bytes_in + other.bytes_in,
+            bytes_out: self.bytes_out + other.bytes_out,
+        }
+    }
+}
+
 /// How much has gone each way of one kind of message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -60,6 +72,18 @@ pub struct CommandTraffic {
 impl CommandTraffic {
     /// Stands for all messages that this library has no type for, as the node calls them in `getpeerinfo`.
     pub const OTHERS: Command = Command::new("*other*");
+
+    /// What several lists count together, each kind of message once.
+    pub(super) fn sum(lists: impl IntoIterator<Item = Vec<Self>>) -> Vec<Self> {
+        let mut sum: Vec<Self> = Vec::new();
+        for more in lists.into_iter().flatten() {
+            match sum.iter_mut().find(|one| one.command == more.command) {
+                Some(one) => one.traffic = one.traffic.plus(more.traffic),
+                None => sum.push(more),
+            }
+        }
+        sum
+    }
 }
 
 impl TrafficCounters {

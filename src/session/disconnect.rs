@@ -228,6 +228,16 @@ pub enum DisconnectReason {
     Bug,
 }
 
+impl DisconnectReason {
+    /// Whether the peer, or the network, has cut the connection: what came before can still be read.
+    pub(crate) const fn is_cut(&self) -> bool {
+        matches!(
+            self,
+            DisconnectReason::ConnectionReset | DisconnectReason::EndOfStream
+        )
+    }
+}
+
 impl From<FrameError> for DisconnectReason {
     fn from(error: FrameError) -> Self {
         match error {

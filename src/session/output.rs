@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{DisconnectReason, Misbehavior, StreamRefusal};
-use crate::wire::{AssociationId, CreateStrm, Message, Services, Version, WireString};
+use crate::wire::{AssociationId, CreateStrm, Message, Services, StreamType, Version, WireString};
 
 /// What the driver has to do next, in this order.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,8 @@ pub enum SessionEvent {
         nonce: u64,
         /// How long the answer took.
         round_trip: Duration,
+        /// Over which of the peer's streams it came.
+        stream: StreamType,
     },
 }
 

@@ -48,6 +48,17 @@ pub(super) fn after_life(
     }
 }
 
+/// The same of one that nobody has heard of: it has become a stream of another one.
+pub(super) fn after_unseen_life(
+    shared: &Shared,
+    mut delivery: MutexGuard<'_, Delivery>,
+    reason: DisconnectReason,
+) {
+    shared.history.lock().last_error = Some(reason.clone());
+    delivery.finish(&shared.signals());
+    over(shared, delivery, reason);
+}
+
 /// Who begins the next life, and after which pause; `None` if there shall be none.
 fn next_life<'a>(
     shared: &'a Shared,
@@ -101,6 +112,10 @@ fn end(
     let signals = shared.signals();
     delivery.control(event, &signals);
     delivery.finish(&signals);
+    over(shared, delivery, reason);
+}
+
+fn over(shared: &Shared, delivery: MutexGuard<'_, Delivery>, reason: DisconnectReason) {
     drop(delivery);
     shared.stages.end();
     if let Some(keeper) = &shared.keeper {

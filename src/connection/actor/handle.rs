@@ -96,7 +96,7 @@ impl PeerConnectionHandle {
 
     /// How much has gone each way.
     pub fn traffic(&self) -> Traffic {
-        self.shared.counters.snapshot()
+        self.shared.traffic()
     }
 
     /// All that there is to know of the connection at this moment, copied out.
@@ -127,7 +127,7 @@ impl PeerConnectionHandle {
 
     /// How many messages and bytes wait to be sent.
     pub fn queued(&self) -> (usize, usize) {
-        self.shared.link().map_or((0, 0), |link| link.outbox.load())
+        self.shared.links().load()
     }
 
     /// Sends a message: writes it at once if nothing else waits, queues it otherwise. Waits for room at most `timeout`.
@@ -187,11 +187,12 @@ impl PeerConnectionHandle {
     /// [`Error::TimedOut`] and [`Error::Disconnected`].
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let patience = Patience::new(timeout);
-        match self.shared.link() {
-            Some(link) => link
-                .outbox
-                .flush(patience.deadline)
-                .map_err(|error| self.not_taken(error, patience)),
+        let links = self.shared.links();
+        match links.first() {
+            Some(_) => links.all().try_for_each(|link| {
+                let flushed = link.outbox.flush(patience.deadline);
+                flushed.map_err(|error| self.not_taken(error, patience))
+            }),
             None => match self.shared.session.lock().end() {
                 Some(reason) => Err(self.disconnected(reason.clone())),
                 None => Ok(()),
@@ -225,9 +226,7 @@ impl PeerConnectionHandle {
     /// Ends the connection for a reason of ours.
     pub(crate) fn stop(&self, reason: DisconnectReason) {
         self.shared.stop.set(reason.clone());
-        if let Some(link) = self.shared.link() {
-            link.outbox.close(reason.clone());
-        }
+        self.shared.close_links(&reason);
         // Nobody else tells of the end of a connection that waits to be opened again.
         ending::stop_waiting(&self.shared, reason);
     }
@@ -298,7 +297,7 @@ impl PeerConnectionHandle {
         if Session::is_question(message) {
             self.shared.session.lock().on_sent(message);
         }
-        let Some(link) = self.shared.link() else {
+        let Some(link) = self.shared.carrying(message) else {
             // It has ended since the session was asked.
             let end = self.shared.session.lock().end().cloned();
             return Err(self.disconnected(end.unwrap_or(DisconnectReason::Command)));

@@ -1,13 +1,19 @@
 //! A peer with a thread of its own.
 
+mod becoming;
 mod ending;
 mod handle;
 mod life;
+mod links;
 mod moving;
 mod open_requests;
+mod opening;
 mod patience;
+mod reading;
 mod records;
 mod requests;
+mod second;
+mod second_life;
 mod setup;
 mod shared;
 mod stage;
@@ -15,18 +21,20 @@ mod statistics;
 mod streaming;
 #[cfg(test)]
 mod subscriber_tests;
+mod telling;
 
 pub(super) use ending::{give_up, stop_waiting};
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
 pub use setup::PeerConnectionSetup;
 pub(super) use shared::Shared;
-pub use statistics::ConnectionStatistics;
+pub use statistics::{ConnectionStatistics, StreamStatistics};
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
+use self::life::Accepted;
 use super::{Keeper, SlotGuard};
 use crate::error::Error;
 use crate::event::ControlEvent;
@@ -142,22 +150,32 @@ fn spawn(
         // It is not counted.
         setup.slot = None;
     }
-    let (accepted, told_first) = match origin {
-        Origin::Dialled(address) => (Err(address), None),
-        Origin::Accepted { stream, told_first } => (Ok(stream), told_first),
-        Origin::TurnedAway(stream) => (Ok(stream), None),
+    let (direction, address, accepted) = match origin {
+        Origin::Dialled(address) => (Direction::Outbound, address, None),
+        Origin::Accepted { stream, told_first } => {
+            let address = peer_address(&stream)?;
+            let tcp = stream;
+            (
+                Direction::Inbound,
+                address,
+                Some(Accepted { tcp, told_first }),
+            )
+        }
+        Origin::TurnedAway(tcp) => {
+            let (address, told_first) = (peer_address(&tcp)?, None);
+            (
+                Direction::Inbound,
+                address,
+                Some(Accepted { tcp, told_first }),
+            )
+        }
     };
-    let (direction, address) = match &accepted {
-        Ok(stream) => (Direction::Inbound, peer_address(stream)?),
-        Err(address) => (Direction::Outbound, *address),
-    };
-    let (mut shared, slot) = Shared::new((direction, address), setup, keeper)?;
-    *shared.told_first.get_mut() = told_first;
+    let (shared, slot) = Shared::new((direction, address), setup, keeper)?;
     if turned_away {
         shared.session.lock().refuse_for_capacity();
     }
     let shared = Arc::new(shared);
-    begin_life(&shared, accepted.ok(), slot).map_err(|error| Error::System {
+    begin_life(&shared, accepted, slot).map_err(|error| Error::System {
         what: "the thread of a connection".into(),
         kind: error.kind(),
     })?;
@@ -174,7 +192,7 @@ fn peer_address(stream: &TcpStream) -> Result<SocketAddr, Error> {
 /// Begins a life of a connection in a thread of its own.
 pub(super) fn begin_life(
     shared: &Arc<Shared>,
-    accepted: Option<TcpStream>,
+    accepted: Option<Accepted>,
     slot: Option<SlotGuard>,
 ) -> io::Result<()> {
     shared.stages.begin(|| {

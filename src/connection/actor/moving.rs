@@ -33,7 +33,7 @@ impl PeerConnectionHandle {
             let received = answer.recv_deadline(patience.deadline);
             return received.map_err(|_| GivenUp::Deadline);
         };
-        let mut seen = self.shared.counters.unfinished();
+        let mut seen = self.shared.unfinished();
         let mut still_until = deadline_after(stall);
         loop {
             let next_look = deadline_after(stall / LOOKS);
@@ -47,7 +47,7 @@ impl PeerConnectionHandle {
             if now >= patience.deadline {
                 return Err(GivenUp::Deadline);
             }
-            let unfinished = self.shared.counters.unfinished();
+            let unfinished = self.shared.unfinished();
             if unfinished > seen {
                 still_until = deadline_after(stall);
             }

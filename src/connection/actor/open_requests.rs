@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::connection::inlet::Received;
 use crate::connection::requests::Requests;
 use crate::session::DisconnectReason;
-use crate::wire::{BlockHash, BlockHeader, Message};
+use crate::wire::{BlockHash, BlockHeader, Message, StreamType};
 
 /// The table behind its lock, which is held for one call and never while anything is waited for.
 pub(super) struct OpenRequests {
@@ -94,13 +94,21 @@ impl OpenRequests {
     }
 
     /// Something has come. What answers no question is given back.
-    pub(super) fn on_received(&self, received: Received) -> Option<Received> {
+    pub(super) fn on_received(&self, received: Received, _from: StreamType) -> Option<Received> {
         self.with(|table| table.on_received(received))
     }
 
-    pub(super) fn on_pong(&self, nonce: u64, round_trip: Duration) {
+    pub(super) fn on_pong(&self, nonce: u64, round_trip: Duration, _from: StreamType) {
         self.with(|table| table.on_pong(nonce, round_trip));
     }
+
+    pub(super) fn on_second_stream(&self) {}
+
+    pub(super) fn wants_fence(&self) -> bool {
+        false
+    }
+
+    pub(super) fn on_fence(&self, _nonce: u64) {}
 
     pub(super) fn close(&self, reason: &DisconnectReason) {
         self.with(|table| table.close(reason));
@@ -134,7 +142,7 @@ mod tests {
         let other = requests.with(|table| table.ask_ping(2)).unwrap();
         assert!(requests.any());
         assert_eq!(requests.opened().try_iter().count(), 1);
-        requests.on_pong(1, Duration::ZERO);
+        requests.on_pong(1, Duration::ZERO, StreamType::General);
         assert_eq!(one.answer.try_recv(), Ok(Ok(Duration::ZERO)));
         assert!(requests.any() && requests.opened().is_empty());
         requests.with(|table| table.give_up(other.id));

@@ -1,27 +1,26 @@
 //! What a connection's threads and its handle share.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
+use super::links::{Link, Links};
 use super::open_requests::OpenRequests;
+use super::second::SecondStream;
 use super::setup::PeerConnectionSetup;
 use super::stage::Stages;
 use crate::connection::event_bus::{Delivery, DeliveryLimits, Signals};
-use crate::connection::outbox::Outbox;
 use crate::connection::stop::Stop;
-use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
-use crate::connection::{Associations, ConnectionConfig, Keeper, SlotGuard, random};
-use crate::event::ControlEvent;
+use crate::connection::{Associations, ConnectionConfig, Keeper, SlotGuard, Traffic, random};
 use crate::log_level::LogLevel;
 use crate::memory::PeerMemory;
 use crate::session::{ConfigError, Direction, DisconnectReason, NonceRegistry, Session};
-use crate::wire::BlockHeader;
+use crate::wire::{BlockHeader, Message, StreamPolicy, StreamType};
 
 /// What a connection's threads and its handle share, over all of its lives.
 pub(in crate::connection) struct Shared {
@@ -42,20 +41,16 @@ pub(in crate::connection) struct Shared {
     /// Who decides whether the connection is opened again; nobody for most.
     pub(super) keeper: Option<Box<dyn Keeper>>,
     pub(super) history: Mutex<History>,
-    /// What subscribers hear right before they hear of the connection.
-    pub(super) told_first: Mutex<Option<ControlEvent>>,
     config: RwLock<Arc<ConnectionConfig>>,
     /// Grows with every new configuration, so that the connection's thread need not look at it again and again.
     config_version: AtomicU64,
     pub(super) requests: OpenRequests,
     pub(super) log_level: LogLevel,
-    /// There while TCP stands.
-    link: RwLock<Option<Arc<Link>>>,
-}
-
-pub(super) struct Link {
-    pub(super) stream: Arc<Stream>,
-    pub(super) outbox: Outbox,
+    /// Those that stand.
+    links: RwLock<Links>,
+    pub(super) second: SecondStream,
+    /// There once the connection has had a second stream.
+    second_counters: OnceLock<Arc<TrafficCounters>>,
 }
 
 /// What has become of the connection so far.
@@ -103,12 +98,13 @@ impl Shared {
             stages: Stages::default(),
             keeper,
             history: Mutex::default(),
-            told_first: Mutex::default(),
             config: RwLock::new(Arc::new(config)),
             config_version: AtomicU64::new(0),
             requests,
             log_level,
-            link: RwLock::default(),
+            links: RwLock::default(),
+            second: SecondStream::default(),
+            second_counters: OnceLock::new(),
         };
         Ok((shared, slot))
     }
@@ -123,7 +119,7 @@ impl Shared {
 
     /// Whether the peer may open a second stream at this moment.
     pub(in crate::connection) fn awaits_stream(&self) -> bool {
-        false
+        self.second.is_awaited()
     }
 
     /// Whether the program wants the connection to end.
@@ -167,17 +163,87 @@ impl Shared {
         }
     }
 
-    pub(super) fn link(&self) -> Option<Arc<Link>> {
-        self.link.read().clone()
+    /// The TCP connections that stand.
+    pub(super) fn links(&self) -> Links {
+        self.links.read().clone()
     }
 
-    pub(super) fn set_link(&self, link: Arc<Link>) {
-        *self.link.write() = Some(link);
+    /// The connection that carries this message, if there is one.
+    pub(super) fn carrying(&self, message: &Message) -> Option<Arc<Link>> {
+        self.links.read().carrying(message).cloned()
     }
 
-    /// Lets go of the socket: it is closed as soon as no call uses it any more.
-    pub(super) fn remove_link(&self) -> Option<Arc<Link>> {
-        self.link.write().take()
+    pub(super) fn set_first_link(&self, link: Arc<Link>) {
+        *self.links.write() = Links::one(link);
+    }
+
+    /// From here on messages go over both connections, as `policy` says.
+    pub(super) fn add_second_link(&self, link: Arc<Link>, policy: StreamPolicy) {
+        self.links.write().add_second(link, policy);
+    }
+
+    /// Lets go of the sockets: they are closed as soon as no call uses them any more.
+    pub(super) fn remove_links(&self) -> Links {
+        std::mem::take(&mut *self.links.write())
+    }
+
+    /// Shuts the sockets down, and lets whoever waits for them wake. Never blocks.
+    pub(super) fn close_links(&self, reason: &DisconnectReason) {
+        self.links().close(reason);
+        self.second.stop(reason);
+    }
+
+    /// The second stream has ended, and with it the peer. Called by its thread.
+    pub(super) fn end_second(&self, reason: &DisconnectReason) {
+        let first = self.links().first().cloned();
+        if let Some(first) = &first
+            && reason.is_cut()
+        {
+            // What the peer said before it cut both connections is still read on the first one, whose end is the peer's.
+            first.outbox.close(reason.clone());
+        } else {
+            self.session.lock().close(reason.clone());
+            if let Some(first) = &first {
+                // Its thread sees to the end, and to the last words.
+                first.stream.stop_reading();
+            }
+        }
+        if let Some(second) = self.second.link() {
+            second.outbox.close(reason.clone());
+            second.outbox.join();
+        }
+    }
+
+    /// What is counted of the second stream.
+    pub(super) fn second_counters(&self) -> Arc<TrafficCounters> {
+        self.second_counters.get_or_init(Arc::default).clone()
+    }
+
+    /// What is counted of that stream.
+    pub(super) fn counters_of(&self, stream: StreamType) -> Arc<TrafficCounters> {
+        match stream {
+            StreamType::General => self.counters.clone(),
+            _ => self.second_counters(),
+        }
+    }
+
+    /// What is counted of each stream that there is or was.
+    pub(super) fn all_counters(&self) -> impl Iterator<Item = &TrafficCounters> {
+        let second = self.second_counters.get();
+        std::iter::once(&self.counters)
+            .chain(second)
+            .map(|one| &**one)
+    }
+
+    /// How much has gone each way.
+    pub(super) fn traffic(&self) -> Traffic {
+        let each = self.all_counters().map(TrafficCounters::snapshot);
+        each.fold(Traffic::default(), Traffic::plus)
+    }
+
+    /// How many bytes have come of frames that have not come whole.
+    pub(super) fn unfinished(&self) -> u64 {
+        self.all_counters().map(TrafficCounters::unfinished).sum()
     }
 }
 
@@ -186,11 +252,13 @@ fn new_session(
     config: &ConnectionConfig,
     nonces: &NonceRegistry,
 ) -> Result<Session, ConfigError> {
-    Session::new(
+    let mut session = Session::new(
         direction,
         config.session.clone(),
         nonces.clone(),
         random::nonces(),
         Instant::now(),
-    )
+    )?;
+    session.offer_streams(Uuid::new_v4());
+    Ok(session)
 }

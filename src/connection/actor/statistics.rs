@@ -5,9 +5,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use uuid::Uuid;
 
+use super::links::Link;
 use super::shared::Shared;
+use crate::connection::traffic::TrafficCounters;
 use crate::connection::{CommandTraffic, Traffic};
 use crate::session::{ConnectionState, Direction, DisconnectReason, PeerInfo, RoundTrip};
+use crate::wire::{StreamPolicy, StreamType};
 
 /// All that there is to know of a connection at one moment. The numbers may be a moment apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,16 +45,54 @@ pub struct ConnectionStatistics {
     pub traffic: Traffic,
     /// The same for each kind of message that has gone either way.
     pub commands: Vec<CommandTraffic>,
+    /// What goes over which stream, while there is a second one.
+    pub stream_policy: Option<StreamPolicy>,
+    /// The streams that stand, [`StreamType::General`] first.
+    pub streams: Vec<StreamStatistics>,
     /// How many times the connection was opened again.
     pub restarts: u64,
     /// Why it ended last.
     pub last_error: Option<DisconnectReason>,
 }
 
+/// The numbers of one of a peer's streams.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct StreamStatistics {
+    /// Which stream.
+    pub stream: StreamType,
+    /// How many messages wait to be sent over it.
+    pub queued_messages: usize,
+    /// How many bytes wait to be sent over it.
+    pub queued_bytes: usize,
+    /// How much has gone over it each way, over all restarts.
+    pub traffic: Traffic,
+    /// The same for each kind of message that has gone either way.
+    pub commands: Vec<CommandTraffic>,
+}
+
+impl StreamStatistics {
+    fn of(link: &Link, shared: &Shared) -> Self {
+        let (queued_messages, queued_bytes) = link.outbox.load();
+        let counters = shared.counters_of(link.kind);
+        Self {
+            stream: link.kind,
+            queued_messages,
+            queued_bytes,
+            traffic: counters.snapshot(),
+            commands: counters.by_command(),
+        }
+    }
+}
+
 impl ConnectionStatistics {
     pub(super) fn of(shared: &Shared) -> Self {
-        let (queued_messages, queued_bytes) =
-            shared.link().map_or((0, 0), |link| link.outbox.load());
+        let links = shared.links();
+        let (queued_messages, queued_bytes) = links.load();
+        let streams = links.all().map(|link| StreamStatistics::of(link, shared));
+        let streams = streams.collect();
+        let stream_policy = links.policy();
+        drop(links);
         let history = shared.history.lock().clone();
         let session = shared.session.lock();
         Self {
@@ -69,8 +110,10 @@ impl ConnectionStatistics {
             queued_messages,
             queued_bytes,
             payload_memory: shared.memory.used(),
-            traffic: shared.counters.snapshot(),
-            commands: shared.counters.by_command(),
+            traffic: shared.traffic(),
+            commands: CommandTraffic::sum(shared.all_counters().map(TrafficCounters::by_command)),
+            stream_policy,
+            streams,
             restarts: history.restarts,
             last_error: history.last_error,
         }

@@ -3,9 +3,11 @@
 use std::sync::Weak;
 use std::time::Instant;
 
-use super::shared::{Link, Shared};
+use super::links::Link;
+use super::shared::Shared;
 use crate::connection::block_reader::{BlockSink, transfer};
 use crate::connection::inlet::{BlockPart, Inlet};
+use crate::connection::stop::Stop;
 use crate::session::DisconnectReason;
 
 /// Where the block goes that is arriving, if somebody reads it.
@@ -20,7 +22,7 @@ impl Streaming {
         &mut self,
         part: BlockPart,
         shared: &Shared,
-        link: &Weak<Link>,
+        (link, stop): (&Weak<Link>, &Stop),
         inlet: &mut Inlet,
     ) -> Result<Option<(Instant, Instant)>, DisconnectReason> {
         match part {
@@ -50,7 +52,7 @@ impl Streaming {
                     return Ok(None);
                 };
                 let timeout = shared.config().block_reader_timeout;
-                let pause = sink.push(chunk, timeout, &shared.stop)?;
+                let pause = sink.push(chunk, timeout, stop)?;
                 inlet.refill(sink.buffer());
                 Ok(pause)
             }

@@ -73,7 +73,9 @@ impl Connection {
                 | Output::OpenStream(_)
                 | Output::BecomeStream(_)
                 | Output::Event(SessionEvent::StreamRefused(_)) => {}
-                Output::Event(SessionEvent::Pong { nonce, round_trip }) => {
+                Output::Event(SessionEvent::Pong {
+                    nonce, round_trip, ..
+                }) => {
                     self.requests.on_pong(nonce, round_trip);
                 }
                 Output::Event(SessionEvent::Misbehavior { misbehavior, .. }) => {

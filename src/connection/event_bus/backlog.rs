@@ -98,6 +98,17 @@ impl Backlog {
             .push_back(Entry::Event { event, cost });
     }
 
+    /// Adds what waits in another backlog, behind what waits in this one.
+    pub(super) fn append(&mut self, other: Self) {
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        for line in other.lines {
+            match self.line_of(&line.subscription) {
+                Some(at) => self.lines[at].entries.extend(line.entries),
+                None => self.lines.push(line),
+            }
+        }
+    }
+
     /// Counts an event for which there was no room, at its place in a line.
     pub(super) fn push_missed(&mut self, line: usize) {
         let entries = &mut self.lines[line].entries;

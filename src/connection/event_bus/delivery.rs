@@ -94,6 +94,21 @@ impl Delivery {
         self.hand_out(Event::Control(event), signals);
     }
 
+    /// A further one for the same peer, with a backlog of its own.
+    pub(in crate::connection) fn another(&self) -> Self {
+        Self::new(self.hub.clone(), self.limits)
+    }
+
+    /// Whether everything that was sent has reached the subscribers' queues.
+    pub(in crate::connection) fn is_idle(&self) -> bool {
+        self.backlog.is_empty()
+    }
+
+    /// Goes on with what waits in `other`, behind its own.
+    pub(in crate::connection) fn absorb(&mut self, other: Self) {
+        self.backlog.append(other.backlog);
+    }
+
     /// Whether reading has to stop, unless somebody waits for an answer of this peer.
     pub(in crate::connection) fn is_full(&self) -> bool {
         self.backlog.bytes() >= self.limits.backlog_bytes

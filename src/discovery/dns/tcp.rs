@@ -41,9 +41,9 @@ fn open(server: SocketAddr, limit: &Limit<'_>) -> Result<TcpStream, ServerFault>
         limit.left().is_none()
     };
     let stream =
-        sockets::open(server, limit.end(), pause).map_err(|not_opened| match not_opened {
+        sockets::open(None, server, limit.end(), pause).map_err(|not_opened| match not_opened {
             NotOpened::Stopped | NotOpened::TimedOut => stalled(limit),
-            NotOpened::Failed(error) => failed(error.kind()),
+            NotOpened::NotBound(error) | NotOpened::Failed(error) => failed(error.kind()),
         })?;
     stream
         .set_nonblocking(false)

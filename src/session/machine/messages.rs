@@ -243,7 +243,11 @@ impl Session {
             Some(nonce) => {
                 if let Some(round_trip) = self.keepalive.on_pong(nonce, now) {
                     self.on_pong_behind_chain();
-                    let pong = SessionEvent::Pong { nonce, round_trip };
+                    let pong = SessionEvent::Pong {
+                        nonce,
+                        round_trip,
+                        stream: self.stream,
+                    };
                     self.outputs.push_back(Output::Event(pong));
                 }
             }

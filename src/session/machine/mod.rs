@@ -22,7 +22,7 @@ use super::{
 };
 use crate::wire::{
     Expected, FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, PayloadLimits, Ping, Protoconf,
-    Reject, Services,
+    Reject, Services, StreamType,
 };
 
 /// One peer's protocol, from the connection's first byte to its end.
@@ -57,6 +57,8 @@ pub struct Session {
     announced_max_payload: u32,
 
     streams: Streams,
+    /// Over which stream comes what it is told.
+    stream: StreamType,
     /// What was asked about the peer's chain, while the answer is awaited.
     asked_chain: Option<AskedChain>,
     expectations: Expectations,
@@ -106,6 +108,7 @@ impl Session {
             over_capacity: false,
             announced_max_payload: 0,
             streams: Streams::default(),
+            stream: StreamType::General,
             asked_chain: None,
             expectations: Expectations::default(),
             keepalive: Keepalive::new(config.ping_interval, config.ping_timeout, now),
@@ -254,6 +257,20 @@ impl Session {
     #[must_use = "an output is given once"]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// The same, where one thread of several sees to the end: the others leave that to it.
+    pub(crate) fn poll_output_of(&mut self, sees_to_end: bool) -> Option<Output> {
+        let is_end = matches!(self.outputs.front(), Some(Output::Close(_)));
+        if is_end && !sees_to_end {
+            return None;
+        }
+        self.poll_output()
+    }
+
+    /// Over which of the peer's streams comes what the session is told next; [`StreamType::General`] at first.
+    pub(crate) fn set_stream(&mut self, stream: StreamType) {
+        self.stream = stream;
     }
 
     /// Whether [`Session::poll_output`] has something to give.

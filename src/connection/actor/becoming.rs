@@ -1,0 +1,98 @@
+//! A connection whose first message says that it is a further stream of a peer that is connected already.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::links::Link;
+use super::second::NotBegun;
+use super::second_life::{self, Beginning};
+use super::shared::Shared;
+use crate::connection::inlet::Inlet;
+use crate::connection::outbox::Outbox;
+use crate::session::{DisconnectReason, StreamFault};
+use crate::wire::{AssociationId, CreateStrm, StreamAck, StreamPolicy, StreamType};
+
+/// How long the peer's own connection may take to be ready for a second one: its last messages may be on their way on that one.
+const READY: Duration = Duration::from_secs(5);
+
+/// Why a connection becomes no stream.
+pub(super) enum NotBecome {
+    /// The peer is told.
+    Fault(StreamFault),
+    /// The connection has ended meanwhile, or there is no thread.
+    Ended(DisconnectReason),
+}
+
+/// Gives the socket of `newcomer`, and what has come behind `request`, to the peer that is asked for (Bitcoin SV node 1.2.2,
+/// `src/net/net_processing.cpp`, `ProcessCreateStreamMessage`). Blocks at most for some seconds.
+pub(super) fn hand_over(
+    newcomer: &Shared,
+    link: &Link,
+    inlet: &mut Inlet,
+    request: &CreateStrm,
+) -> Result<(), NotBecome> {
+    let fault = |fault| Err(NotBecome::Fault(fault));
+    let AssociationId::Uuid(id) = request.association_id else {
+        return fault(StreamFault::NullAssociation);
+    };
+    if !matches!(request.stream_type, StreamType::General | StreamType::Data1) {
+        // No policy has these.
+        return fault(StreamFault::TypeOutOfRange);
+    }
+    let Some(peer) = newcomer.associations.find(id) else {
+        return fault(StreamFault::UnknownAssociation);
+    };
+    let ip = |shared: &Shared| shared.address.ip().to_canonical();
+    if ip(&peer) != ip(newcomer) {
+        return fault(StreamFault::ForeignAssociation);
+    }
+    let policy = match request.stream_policy.as_bytes() {
+        // As it was: nobody has chosen another one.
+        [] => StreamPolicy::Default,
+        name => match StreamPolicy::from_name(name) {
+            Some(policy) => policy,
+            None => return fault(StreamFault::UnknownPolicy),
+        },
+    };
+    if request.stream_type == StreamType::General {
+        return fault(StreamFault::Overwrite);
+    }
+    let mut ended = None;
+    let begun = peer.second.begin(Instant::now() + READY, |delivery, stop| {
+        // From here on the newcomer's owner cannot shut the socket down any more.
+        if let Err(reason) = link.outbox.let_go(DisconnectReason::BecameStream) {
+            ended = Some(reason);
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        let config = peer.config();
+        let outbox = Outbox::new(link.stream.clone(), &config, peer.second_counters());
+        // Before anything else may be written to it. Whether it is taken shows when it is read.
+        let answer = StreamAck {
+            association_id: request.association_id,
+            stream_type: request.stream_type,
+        };
+        let _ = outbox.reply(&[answer.into()]);
+        let link = Arc::new(Link {
+            kind: request.stream_type,
+            stream: link.stream.clone(),
+            outbox,
+        });
+        let empty = Inlet::new(&newcomer.config(), newcomer.counters.clone());
+        let beginning = Beginning::Taken {
+            link: link.clone(),
+            frames: std::mem::replace(inlet, empty).into_frames(),
+            policy,
+        };
+        let thread = second_life::spawn(&peer, delivery, stop, beginning)?;
+        Ok((Some(link), thread))
+    });
+    match begun {
+        Ok(()) => Ok(()),
+        Err(NotBegun::Closed) => fault(StreamFault::UnknownAssociation),
+        Err(NotBegun::Taken) => fault(StreamFault::Overwrite),
+        Err(NotBegun::Failed) => Err(NotBecome::Ended(
+            ended.unwrap_or(DisconnectReason::OwnCapacity),
+        )),
+    }
+}

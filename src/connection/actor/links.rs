@@ -1,0 +1,100 @@
+//! The TCP connections of one peer, and which of them carries what.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::connection::outbox::Outbox;
+use crate::connection::stream::Stream;
+use crate::session::{DisconnectReason, stream_of};
+use crate::wire::{Message, StreamPolicy, StreamType};
+
+/// One of a peer's TCP connections.
+pub(super) struct Link {
+    pub(super) kind: StreamType,
+    pub(super) stream: Arc<Stream>,
+    pub(super) outbox: Outbox,
+}
+
+/// Those that stand, and what goes over which.
+#[derive(Clone, Default)]
+pub(super) struct Links {
+    first: Option<Arc<Link>>,
+    /// There once both sides have agreed on it.
+    second: Option<(Arc<Link>, StreamPolicy)>,
+}
+
+impl Links {
+    /// The first one, alone.
+    pub(super) fn one(first: Arc<Link>) -> Self {
+        Self {
+            first: Some(first),
+            second: None,
+        }
+    }
+
+    pub(super) fn first(&self) -> Option<&Arc<Link>> {
+        self.first.as_ref()
+    }
+
+    pub(super) fn policy(&self) -> Option<StreamPolicy> {
+        self.second.as_ref().map(|(_, policy)| *policy)
+    }
+
+    pub(super) fn add_second(&mut self, link: Arc<Link>, policy: StreamPolicy) {
+        self.second = Some((link, policy));
+    }
+
+    /// What carries this message: the first one, where there is no other.
+    pub(super) fn carrying(&self, message: &Message) -> Option<&Arc<Link>> {
+        match &self.second {
+            Some((second, policy)) if stream_of(*policy, message) == second.kind => Some(second),
+            _ => self.first.as_ref(),
+        }
+    }
+
+    /// Each of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Link>> {
+        let second = self.second.as_ref().map(|(link, _)| link);
+        self.first.iter().chain(second)
+    }
+
+    /// Sends replies of the session, each over its stream; whether one is taken its own reader finds out.
+    pub(super) fn reply(&self, replies: Vec<Message>) {
+        let Some((second, policy)) = &self.second else {
+            if let Some(first) = &self.first {
+                let _ = first.outbox.reply(&replies);
+            }
+            return;
+        };
+        let is_for_second = |reply: &Message| stream_of(*policy, reply) == second.kind;
+        let (for_second, for_first): (Vec<_>, Vec<_>) =
+            replies.into_iter().partition(is_for_second);
+        for (link, replies) in [(Some(second), for_second), (self.first.as_ref(), for_first)] {
+            if let Some(link) = link
+                && !replies.is_empty()
+            {
+                let _ = link.outbox.reply(&replies);
+            }
+        }
+    }
+
+    /// When bytes of a large frame were last written to either.
+    pub(super) fn last_transfer(&self) -> Option<Instant> {
+        let transfers = self.all().filter_map(|link| link.outbox.last_transfer());
+        transfers.max()
+    }
+
+    /// How many messages and bytes wait.
+    pub(super) fn load(&self) -> (usize, usize) {
+        self.all().fold((0, 0), |(messages, bytes), link| {
+            let (more_messages, more_bytes) = link.outbox.load();
+            (messages + more_messages, bytes + more_bytes)
+        })
+    }
+
+    /// Ends both. Never blocks.
+    pub(super) fn close(&self, reason: &DisconnectReason) {
+        self.all()
+            .for_each(|link| link.outbox.close(reason.clone()));
+    }
+}

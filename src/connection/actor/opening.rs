@@ -1,0 +1,138 @@
+//! Opening a second stream to a peer that we have dialled.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::links::Link;
+use super::second_life::{self, Beginning};
+use super::shared::Shared;
+use crate::connection::ConnectionConfig;
+use crate::connection::dial::{self, NotDialled};
+use crate::connection::outbox::Outbox;
+use crate::connection::stop::Stop;
+use crate::connection::stream::{ReadWait, Stream};
+use crate::deadline::deadline_after;
+use crate::session::{DisconnectReason, StreamRefusal};
+use crate::sockets::is_timeout;
+use crate::wire::{CreateStrm, FrameReader, Incoming, Message, MessageNumber};
+
+/// Lets a thread open a second stream, from where the first connection begins.
+pub(super) fn begin(
+    shared: &Arc<Shared>,
+    first: &Link,
+    request: CreateStrm,
+) -> Result<(), StreamRefusal> {
+    let local = first.stream.local_address();
+    let from = local.map_err(|error| StreamRefusal::NotBound(error.kind()))?;
+    let begun = shared.second.begin(Instant::now(), |delivery, stop| {
+        let beginning = Beginning::Open { request, from };
+        let thread = second_life::spawn(shared, delivery, stop, beginning)?;
+        Ok((None, thread))
+    });
+    begun.map_err(|_| StreamRefusal::NoThread)
+}
+
+/// A stream that the peer has taken for what it is, and what came behind its answer.
+pub(super) struct Opened {
+    pub(super) link: Arc<Link>,
+    pub(super) frames: FrameReader,
+}
+
+/// Opens it. Blocks at most for the timeouts of connecting and of a handshake. Nobody is to be told of a refusal once `stop` is given.
+pub(super) fn open(
+    shared: &Shared,
+    request: &CreateStrm,
+    from: SocketAddr,
+    stop: &Stop,
+) -> Result<Opened, StreamRefusal> {
+    let config = shared.config();
+    let dialled = dial::dial_from(from, shared.address, config.connect_timeout, stop);
+    let tcp = dialled.map_err(|error| match error {
+        NotDialled::NotBound(kind) => StreamRefusal::NotBound(kind),
+        NotDialled::NotConnected(reason) => StreamRefusal::NotConnected(Box::new(reason)),
+    })?;
+    let stream = Stream::new(
+        tcp,
+        shared.address,
+        config.tcp_keepalive,
+        config.write_timeout,
+    );
+    let stream = Arc::new(stream.map_err(|_| StreamRefusal::Closed)?);
+    let outbox = Outbox::new(stream.clone(), &config, shared.second_counters());
+    let link = Arc::new(Link {
+        kind: request.stream_type,
+        stream,
+        outbox,
+    });
+    if !shared.second.set_link(&link) {
+        return Err(StreamRefusal::Closed);
+    }
+    // Whether it is taken shows when the answer is read.
+    let _ = link.outbox.reply(&[request.clone().into()]);
+    let answered = await_answer(shared, &config, &link, request);
+    match answered {
+        Ok(frames) => Ok(Opened { link, frames }),
+        Err(refusal) => {
+            // Nothing is to be written to it any more.
+            link.outbox.close(DisconnectReason::StreamRefused);
+            link.outbox.join();
+            Err(refusal)
+        }
+    }
+}
+
+fn await_answer(
+    shared: &Shared,
+    config: &ConnectionConfig,
+    link: &Link,
+    request: &CreateStrm,
+) -> Result<FrameReader, StreamRefusal> {
+    let counters = shared.second_counters();
+    let timeout = config.session.handshake_timeout;
+    let deadline = deadline_after(timeout);
+    let limits = config.session.limits.before_handshake();
+    let mut frames = FrameReader::new(config.magic(), limits);
+    let mut wait = ReadWait::default();
+    loop {
+        match frames.next_frame() {
+            Ok(Some(Incoming::Frame(frame))) => {
+                let len = frame.payload.len() as u64;
+                counters.add_message_in(MessageNumber::of(frame.command), len);
+                return match Message::decode(frame.command, frame.payload) {
+                    Ok(answer) => judge(answer, request).map(|()| frames),
+                    Err(_) => Err(StreamRefusal::WrongAnswer),
+                };
+            }
+            // What cannot be a frame of anything is dropped here as everywhere.
+            Ok(Some(Incoming::Dropped(_))) => continue,
+            Ok(Some(_)) | Err(_) => return Err(StreamRefusal::WrongAnswer),
+            Ok(None) => {}
+        }
+        let now = Instant::now();
+        if now >= deadline {
+            return Err(StreamRefusal::TimedOut { after: timeout });
+        }
+        let waits = wait.until(&link.stream, Some(deadline), now);
+        match waits.and_then(|()| frames.read_from(&mut &*link.stream)) {
+            Ok(0) => return Err(StreamRefusal::Closed),
+            Ok(len) => counters.add_bytes_in(len),
+            Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return Err(StreamRefusal::Closed),
+        }
+    }
+}
+
+fn judge(answer: Message, request: &CreateStrm) -> Result<(), StreamRefusal> {
+    match answer {
+        Message::StreamAck(ack)
+            if ack.association_id == request.association_id
+                && ack.stream_type == request.stream_type =>
+        {
+            Ok(())
+        }
+        Message::Reject(reject) => Err(StreamRefusal::Rejected(Box::new(reject))),
+        _ => Err(StreamRefusal::WrongAnswer),
+    }
+}

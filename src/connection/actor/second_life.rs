@@ -1,0 +1,157 @@
+//! The thread of a peer's second stream.
+
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use log::Level;
+
+use super::links::Link;
+use super::opening::{self, Opened};
+use super::reading::{End, Reading, Role};
+use super::records;
+use super::shared::Shared;
+use super::streaming::Streaming;
+use super::telling::Events;
+use crate::connection::event_bus::{Delivery, Signals};
+use crate::connection::inlet::Inlet;
+use crate::connection::stop::Stop;
+use crate::event::ControlEvent;
+use crate::memory::MemoryGuard;
+use crate::session::{DisconnectReason, SessionEvent};
+use crate::wire::{CreateStrm, FrameReader, StreamPolicy};
+
+/// How a second stream comes about.
+pub(super) enum Beginning {
+    /// We open it, from this address.
+    Open {
+        request: CreateStrm,
+        from: SocketAddr,
+    },
+    /// The peer has opened it.
+    Taken {
+        link: Arc<Link>,
+        /// What has come behind its request.
+        frames: FrameReader,
+        policy: StreamPolicy,
+    },
+}
+
+/// Starts the thread. It gives back the events that wait for subscribers.
+pub(super) fn spawn(
+    shared: &Arc<Shared>,
+    delivery: Delivery,
+    stop: Arc<Stop>,
+    beginning: Beginning,
+) -> io::Result<JoinHandle<Delivery>> {
+    let shared = shared.clone();
+    thread::Builder::new()
+        .name(format!("bsv-p2p data {}", shared.address))
+        .stack_size(256 * 1024)
+        .spawn(move || run(&shared, delivery, &stop, beginning))
+}
+
+/// Runs a second stream to its end, which is that of its peer. A panic ends this peer and nothing else.
+fn run(
+    shared: &Arc<Shared>,
+    mut delivery: Delivery,
+    stop: &Stop,
+    beginning: Beginning,
+) -> Delivery {
+    let (mut streaming, mut held) = (Streaming::default(), Vec::new());
+    let life = AssertUnwindSafe(|| {
+        let events = Events {
+            delivery: &mut delivery,
+            signals: Signals {
+                stop,
+                ..shared.signals()
+            },
+            held: &mut held,
+        };
+        live(shared, events, &mut streaming, stop, beginning)
+    });
+    let ended = catch_unwind(life).unwrap_or(Err(DisconnectReason::Bug));
+    if let Err(reason) = ended {
+        streaming.cut(&reason);
+        shared.end_second(&reason);
+    }
+    delivery
+}
+
+/// Reads it until the peer's end. `Ok` if there is none and the peer goes on without.
+fn live(
+    shared: &Arc<Shared>,
+    mut events: Events<'_>,
+    streaming: &mut Streaming,
+    stop: &Stop,
+    beginning: Beginning,
+) -> Result<(), DisconnectReason> {
+    let (link, frames, policy) = match beginning {
+        Beginning::Taken {
+            link,
+            frames,
+            policy,
+        } => (link, frames, policy),
+        Beginning::Open { request, from } => {
+            let policy = StreamPolicy::from_name(request.stream_policy.as_bytes());
+            match opening::open(shared, &request, from, stop) {
+                Ok(Opened { link, frames }) => {
+                    (link, frames, policy.unwrap_or(StreamPolicy::Default))
+                }
+                Err(_) if stop.is_set() => return Ok(()),
+                Err(refusal) => {
+                    events.tell(shared, SessionEvent::StreamRefused(refusal));
+                    return Ok(());
+                }
+            }
+        }
+    };
+    let config_version = shared.config_version();
+    let config = shared.config();
+    let (limits, expected) = {
+        let session = shared.session.lock();
+        (session.limits(), session.expected())
+    };
+    let mut inlet = Inlet::resume(
+        frames,
+        (limits, expected),
+        &config,
+        shared.second_counters(),
+    );
+    inlet.count_memory(MemoryGuard::new(shared.memory.clone()));
+    drop(config);
+    records::write(
+        shared,
+        Level::Info,
+        None,
+        format_args!("stream {} opened, policy {policy}", link.kind),
+    );
+    events.control(ControlEvent::StreamOpened {
+        peer_id: shared.peer_id,
+        address: shared.address,
+        stream: link.kind,
+        policy,
+    });
+    shared.requests.on_second_stream();
+    if !shared.second.set_open() {
+        return Ok(());
+    }
+    shared.add_second_link(link.clone(), policy);
+    let mut reading = Reading {
+        shared,
+        link: &link,
+        inlet,
+        events,
+        streaming,
+        role: Role::Second(stop),
+        config_version,
+        transport_end: None,
+    };
+    match reading.run(true) {
+        End::Ended(reason) => Err(reason),
+        // Only a first message does that.
+        End::Becomes(_) => Err(DisconnectReason::StreamRefused),
+    }
+}

@@ -1,0 +1,104 @@
+//! The way of one stream's events to the subscribers.
+
+use super::records;
+use super::shared::Shared;
+use crate::connection::event_bus::{Delivery, Signals};
+use crate::connection::inlet::Received;
+use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
+use crate::session::SessionEvent;
+use log::Level;
+use std::time::{Instant, SystemTime};
+
+/// The way of one stream's events to the subscribers.
+pub(super) struct Events<'a> {
+    pub(super) delivery: &'a mut Delivery,
+    pub(super) signals: Signals<'a>,
+    /// What is told before anything else, once it is clear that the connection is a peer's first one.
+    pub(super) held: &'a mut Vec<ControlEvent>,
+}
+
+impl Events<'_> {
+    /// Tells what was held back.
+    pub(super) fn release(&mut self) {
+        for event in self.held.drain(..) {
+            self.delivery.control(event, &self.signals);
+        }
+    }
+
+    pub(super) fn control(&mut self, event: ControlEvent) {
+        self.release();
+        self.delivery.control(event, &self.signals);
+    }
+
+    /// Tells what the session has to say.
+    pub(super) fn tell(&mut self, shared: &Shared, event: SessionEvent) {
+        let (peer_id, address) = (shared.peer_id, shared.address);
+        let event = match event {
+            SessionEvent::HandshakeComplete(info) => {
+                let text = format_args!("handshake complete with {}", info.user_agent);
+                records::write(shared, Level::Info, None, text);
+                shared.history.lock().connected = Some((Instant::now(), SystemTime::now()));
+                if let Some(keeper) = &shared.keeper {
+                    keeper.on_connected(&info);
+                }
+                ControlEvent::HandshakeComplete {
+                    peer_id,
+                    address,
+                    info,
+                }
+            }
+            SessionEvent::Misbehavior { misbehavior, score } => {
+                let text = format_args!("{misbehavior} (score {score})");
+                records::write(shared, Level::Debug, Some(&misbehavior), text);
+                ControlEvent::PeerMisbehavior {
+                    peer_id,
+                    address,
+                    misbehavior,
+                    score,
+                }
+            }
+            SessionEvent::StreamRefused(refusal) => {
+                let text = format_args!("one stream only: {refusal}");
+                records::write(shared, Level::Info, Some(&refusal), text);
+                ControlEvent::StreamRefused {
+                    peer_id,
+                    address,
+                    refusal,
+                }
+            }
+            SessionEvent::Pong {
+                nonce,
+                round_trip,
+                stream,
+            } => {
+                return shared.requests.on_pong(nonce, round_trip, stream);
+            }
+        };
+        self.control(event);
+    }
+
+    /// Hands something to the program.
+    pub(super) fn deliver(&mut self, shared: &Shared, received: Received) {
+        let (peer_id, address) = (shared.peer_id, shared.address);
+        match received {
+            Received::Message(message) => self.deliver_message(shared, message),
+            Received::PassedOver { command, len, .. } => {
+                self.control(ControlEvent::PayloadPassedOver {
+                    peer_id,
+                    address,
+                    command,
+                    len,
+                })
+            }
+        }
+    }
+
+    pub(super) fn deliver_message(&mut self, shared: &Shared, message: SharedMessage) {
+        if let Some(keeper) = &shared.keeper {
+            keeper.on_message(&message);
+        }
+        let peer_id = shared.peer_id;
+        let event = BitcoinMessageEvent { peer_id, message };
+        self.delivery.message(event, &self.signals);
+    }
+}
