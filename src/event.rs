@@ -118,8 +118,7 @@ pub enum ControlEvent {
         /// Whom it covers, why, and for how long.
         ban: Ban,
     },
-    /// A peer that dialled us is let in: its connection's own events follow. If the system has no thread for it, it is
-    /// `InboundConnectionRejected` after all.
+    /// A peer that dialled us is let in: its connection's own events follow. Not told of a connection that becomes a peer's second stream.
     InboundConnectionAccepted {
         /// The peer.
         peer_id: Uuid,

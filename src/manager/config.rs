@@ -41,6 +41,9 @@ pub struct ManagerConfig {
     pub target_connections: usize,
     /// How many connections there may be at most, in both directions together; 20 by default, at least 1. An update that lowers it closes nobody:
     /// there are no further ones until enough have ended.
+    ///
+    /// What counts is peers: the second stream of one (`connection.session.multistreams`) takes no place. It costs what a connection
+    /// costs all the same, so that there may be two threads and two descriptors for each peer.
     pub max_connections: usize,
     /// How many peers we want to have dialled ourselves, however many have dialled us; 4 by default. So many places, but no more than
     /// the target and half of the maximum, are kept for them, so that strangers cannot surround us. An update holds for further connections.
@@ -80,6 +83,11 @@ pub struct ManagerConfig {
 }
 
 /// Whether and how peers are let in that dial us.
+///
+/// A peer that is connected dials once more for its second stream, and only the first message shows what that connection is. So the limits
+/// hold for it until then if it keeps to them, and where it does not, it is let in besides as long as a peer at its address may have a second
+/// stream: no more connections for an address than such peers, each for no longer than a handshake. One that turns out to be a further peer
+/// instead is told that there is no room. For bans there is no such exception.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -104,7 +112,8 @@ pub struct ListenerConfig {
     /// How long such a handshake may take; 10 s by default. `connection.session.handshake_timeout` holds as well.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub handshake_timeout: Duration,
-    /// How many connections one address, or one such subnet, may have with us that it has opened; 8 by default, at least 1.
+    /// How many connections one address, or one such subnet, may have with us that it has opened; 8 by default, at least 1. Second streams
+    /// of peers are not counted.
     pub max_per_address: usize,
     /// How many peers are turned away politely at once, with a handshake and a reason, when there is no room; 16 by default. The sockets
     /// of further ones are closed.

@@ -17,7 +17,7 @@ pub struct Metrics {
     pub connected: usize,
     /// Connections that exist now in any state, those that wait for their next life included.
     pub connections: usize,
-    /// Places for connections that are taken now.
+    /// Places for connections that are taken now. Second streams of peers take none.
     pub slots_taken: usize,
     /// Bytes of payloads that are held now.
     pub payload_memory: u64,
@@ -25,8 +25,10 @@ pub struct Metrics {
     pub bans: usize,
     /// Times that a peer was dialled, first or again.
     pub dialled: u64,
-    /// Times that a peer was let in that had dialled us.
+    /// Times that a peer was let in that had dialled us, those included that turned out to be the second stream of one.
     pub let_in: u64,
+    /// Those of them that turned out to be the second stream of a peer that was connected already. Neither lost nor failed.
+    pub streams_taken_in: u64,
     /// Peers that dialled us and were told that there is no room.
     pub turned_away: u64,
     /// Sockets of peers that dialled us and were closed without a word.
@@ -50,6 +52,7 @@ pub struct Metrics {
 pub(super) struct Counters {
     pub(super) dialled: AtomicU64,
     pub(super) let_in: AtomicU64,
+    pub(super) streams_taken_in: AtomicU64,
     pub(super) turned_away: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) handshakes: AtomicU64,
@@ -81,6 +84,7 @@ impl Counters {
             connections: live.len(),
             dialled: number(&self.dialled),
             let_in: number(&self.let_in),
+            streams_taken_in: number(&self.streams_taken_in),
             turned_away: number(&self.turned_away),
             refused: number(&self.refused),
             handshakes: number(&self.handshakes),

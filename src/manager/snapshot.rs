@@ -20,7 +20,7 @@ pub struct Snapshot {
     pub taken: SystemTime,
     /// Where peers can dial us, while they can.
     pub listening: Option<SocketAddr>,
-    /// Each connection, those included that wait for their next life.
+    /// Each connection, those included that wait for their next life. A peer has one entry, however many streams it has.
     pub connections: Vec<ConnectionStatistics>,
     /// Each known peer that is not dialled now because of what has happened before.
     pub waiting: Vec<WaitingPeer>,

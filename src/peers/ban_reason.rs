@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why an address is banned. The list is closed: nothing else leads to a ban.
 ///
-/// The first five are what the session ends a connection for with a ban (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
+/// The first six are what the session ends a connection for with a ban (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
 /// and what follows from the peer's chain); their scores stay with the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BanReason {
@@ -21,6 +21,8 @@ pub enum BanReason {
     BannedUserAgent,
     /// The peer follows another chain.
     WrongChain,
+    /// The peer asked for a stream of somebody else's connection.
+    ForeignStream,
     /// Somebody wanted it: the program, or a person through it.
     Manual,
 }
@@ -35,6 +37,7 @@ impl fmt::Display for BanReason {
             BanReason::WrongMagic => "it speaks another protocol, or that of another network",
             BanReason::BannedUserAgent => "its user agent is not welcome",
             BanReason::WrongChain => "it follows another chain",
+            BanReason::ForeignStream => "it asked for a stream of somebody else's connection",
             BanReason::Manual => "somebody wanted it",
         })
     }
@@ -52,6 +55,7 @@ mod tests {
             BanReason::WrongMagic,
             BanReason::BannedUserAgent,
             BanReason::WrongChain,
+            BanReason::ForeignStream,
             BanReason::Manual,
         ]
         .map(|reason| reason.to_string());

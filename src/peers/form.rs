@@ -86,6 +86,7 @@ enum BanReasonForm {
     WrongMagic,
     BannedUserAgent,
     WrongChain,
+    ForeignStream,
     Manual,
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::dialling::is_near;
-use super::{Attachment, Link, LinkState, Plan};
+use super::{Attachment, Insight, Link, LinkState, Plan};
 use crate::event::InboundRefusal;
 use crate::manager::clock::Now;
 use crate::peers::{Subnet, group};
@@ -49,6 +49,9 @@ impl GivesWay {
 pub(in crate::manager) enum Admission {
     /// It gets a connection, which is counted.
     LetIn,
+    /// It gets a connection that is not counted, for it may be the second stream of a peer. If it is a peer itself it is told that there is no
+    /// room.
+    AsStream,
     /// It is told politely that there is no room. Not counted.
     TurnAway,
     /// It is closed.
@@ -58,12 +61,12 @@ pub(in crate::manager) enum Admission {
 }
 
 impl Plan {
-    /// A socket was accepted, or still waits. `has_version` tells whether a handshake has got as far as the peer's `version`.
+    /// A socket was accepted, or still waits.
     pub(in crate::manager) fn on_accepted(
         &mut self,
         peer_id: Uuid,
         address: SocketAddr,
-        has_version: impl Fn(Uuid) -> bool,
+        insight: &impl Insight,
         now: Now,
     ) -> Admission {
         let ip = address.ip();
@@ -71,32 +74,44 @@ impl Plan {
             return Admission::Refuse(InboundRefusal::Banned(ban.reason));
         }
         let limits = self.config.listener.clone();
-        if !(self.config.allows_private() && is_near(ip)) {
-            let (all, handshakes) = self.links.inbound_from(self.owner_of(ip));
-            if handshakes >= limits.max_handshakes_per_address {
-                return Admission::Refuse(InboundRefusal::HandshakeLimit);
-            }
-            if all >= limits.max_per_address {
-                return Admission::Refuse(InboundRefusal::AddressLimit);
-            }
-        }
-        let counts = self.links.counts();
-        let free = self.free_for_inbound();
-        if free > 0 && counts.handshakes < limits.max_handshakes {
+        let beyond_limit = self.address_limit(ip);
+        let handshakes = self.links.counts().handshakes;
+        let has_room = self.free_for_inbound() > 0 && handshakes < limits.max_handshakes;
+        if has_room && beyond_limit.is_none() {
             self.let_in(peer_id, address, now);
             return Admission::LetIn;
         }
-        if counts.handshakes > 0 {
-            return self.make_way(has_version, now);
+        if self.awaits_stream(ip, insight) {
+            self.stream_candidates.insert(peer_id, ip);
+            return Admission::AsStream;
+        }
+        if let Some(limit) = beyond_limit {
+            return Admission::Refuse(limit);
+        }
+        if handshakes > 0 {
+            return self.make_way(insight, now);
         }
         if limits.evict && self.evict_for(address) {
             return Admission::Wait(None);
         }
         if self.turned_away.len() < limits.max_turned_away {
-            self.turned_away.insert(peer_id);
+            self.turned_away.insert(peer_id, ip);
             return Admission::TurnAway;
         }
         Admission::Refuse(InboundRefusal::Capacity)
+    }
+
+    /// Whether this address has as many connections as it may have, and which.
+    fn address_limit(&self, address: IpAddr) -> Option<InboundRefusal> {
+        if self.config.allows_private() && is_near(address) {
+            return None;
+        }
+        let limits = &self.config.listener;
+        let (all, handshakes) = self.links.inbound_from(self.owner_of(address));
+        if handshakes >= limits.max_handshakes_per_address {
+            return Some(InboundRefusal::HandshakeLimit);
+        }
+        (all >= limits.max_per_address).then_some(InboundRefusal::AddressLimit)
     }
 
     /// The addresses that count as one: whoever has an IPv6 address has many.
@@ -119,6 +134,7 @@ impl Plan {
     pub(in crate::manager) fn on_not_spawned(&mut self, peer_id: Uuid) {
         self.links.remove(peer_id);
         self.turned_away.remove(&peer_id);
+        self.stream_candidates.remove(&peer_id);
     }
 
     fn let_in(&mut self, peer_id: Uuid, address: SocketAddr, now: Now) {
@@ -135,7 +151,7 @@ impl Plan {
 
     /// All places are taken, some by handshakes: the oldest without a complete `version`, or the oldest of the others, gives way once it is
     /// old enough.
-    fn make_way(&mut self, has_version: impl Fn(Uuid) -> bool, now: Now) -> Admission {
+    fn make_way(&mut self, insight: &impl Insight, now: Now) -> Admission {
         let leaving =
             |(_, link): &(Uuid, &Link)| link.closing && matches!(link.state, LinkState::Opening(_));
         if self.links.inbound().any(|link| leaving(&link)) {
@@ -143,7 +159,7 @@ impl Plan {
         }
         let handshakes = self.links.handshakes();
         let (spoken, silent): (Vec<_>, Vec<_>) =
-            handshakes.partition(|(peer_id, _)| has_version(*peer_id));
+            handshakes.partition(|(peer_id, _)| insight.has_version(*peer_id));
         let due = |handshakes: &[(Uuid, Instant)], gives_way: GivesWay| {
             let oldest = handshakes.iter().min_by_key(|(_, since)| *since)?;
             Some((oldest.0, oldest.1 + gives_way.age(handshakes.len())))

@@ -5,24 +5,23 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::Plan;
 use super::dialling::{is_near, keeps_away};
-use super::{Link, Plan};
 use crate::event::ControlEvent;
 use crate::manager::clock::Now;
 use crate::peers::{Ban, BanError, BanReason, NewBan, PeerStatus, PeerStatusKind, Subnet};
 use crate::session::DisconnectReason;
 
 impl Plan {
-    /// Bans the address of a peer for what it did. Returns whether it is banned now: an address on the whitelist, a near one where such
-    /// are allowed, and a peer that the program named are not.
+    /// Bans the address of a peer if what it did deserves that. Returns whether it is banned now: an address on the whitelist, a near one
+    /// where such are allowed, and a peer that the program named are not.
     pub(super) fn ban_peer(
         &mut self,
         peer_id: Uuid,
-        link: &Link,
+        address: IpAddr,
         reason: &DisconnectReason,
         now: Now,
     ) -> bool {
-        let address = link.address.ip();
         let is_named = self.table.get(peer_id).is_some_and(|peer| peer.named);
         let is_exempt = self.config.allows_private() && is_near(address);
         let Some(reason) = ban_reason(reason).filter(|_| !is_named && !is_exempt) else {
@@ -144,6 +143,7 @@ fn ban_reason(reason: &DisconnectReason) -> Option<BanReason> {
         DisconnectReason::WrongMagic(_) => Some(BanReason::WrongMagic),
         DisconnectReason::BannedUserAgent { .. } => Some(BanReason::BannedUserAgent),
         DisconnectReason::WrongChain => Some(BanReason::WrongChain),
+        DisconnectReason::ForeignStream => Some(BanReason::ForeignStream),
         _ => None,
     }
 }

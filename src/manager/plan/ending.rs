@@ -16,7 +16,10 @@ impl Plan {
         reason: &DisconnectReason,
         now: Now,
     ) {
-        if self.turned_away.remove(&peer_id) {
+        let turned_away = self.turned_away.remove(&peer_id);
+        if let Some(address) = turned_away.or_else(|| self.stream_candidates.remove(&peer_id)) {
+            // Without a place it may have deserved a ban all the same; there is nothing else to follow.
+            self.ban_peer(peer_id, address, reason, now);
             return;
         }
         let Some(link) = self.links.remove(peer_id) else {
@@ -25,7 +28,7 @@ impl Plan {
         if link.is_connected() {
             self.note_seen(peer_id, now);
         }
-        let banned = reason.is_ban() && self.ban_peer(peer_id, &link, reason, now);
+        let banned = self.ban_peer(peer_id, link.address.ip(), reason, now);
         if link.direction == Direction::Inbound {
             return;
         }

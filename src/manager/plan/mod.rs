@@ -12,11 +12,12 @@ mod dialling;
 mod ending;
 mod links;
 mod seeding;
+mod streams;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ pub(super) use self::dialling::is_near;
 use self::dialling::{DialPace, NO_ROOM_PAUSE};
 use self::links::{Link, LinkState, Links};
 use self::seeding::Seeding;
+pub(super) use self::streams::Insight;
 use super::ManagerConfig;
 use super::changes::Changes;
 use super::clock::Now;
@@ -83,8 +85,10 @@ pub(super) struct Plan {
     /// Read by the listener as well, which drops sockets of banned addresses. Changed here alone.
     bans: Arc<RwLock<BanList>>,
     links: Links,
-    /// Those that are being turned away.
-    turned_away: HashSet<Uuid>,
+    /// Those that are being turned away, and where they come from.
+    turned_away: HashMap<Uuid, IpAddr>,
+    /// Those that were let in without a place because they may be second streams of peers, and where they come from.
+    stream_candidates: HashMap<Uuid, IpAddr>,
     retries: HashMap<Uuid, Retry>,
     pace: DialPace,
     /// When it is worth to look for candidates again.
@@ -135,7 +139,8 @@ impl Plan {
             table,
             bans,
             links: Links::default(),
-            turned_away: HashSet::new(),
+            turned_away: HashMap::new(),
+            stream_candidates: HashMap::new(),
             retries: HashMap::new(),
             pace: DialPace::new(now.instant),
             look_at: Some(now.instant),

@@ -1,22 +1,24 @@
 //! Those who dial us.
 
+use std::collections::HashMap;
 use std::fmt::Display;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 use uuid::Uuid;
 
 use super::Supervisor;
-use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor};
+use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionHandle};
 use crate::event::{ControlEvent, InboundRefusal};
 use crate::log_level::record;
 use crate::manager::ManagerConfig;
 use crate::manager::clock::Now;
 use crate::manager::listener::{Listener, ListenerNews};
 use crate::manager::metrics::count;
-use crate::manager::plan::{Admission, Attachment};
-use crate::session::Direction;
+use crate::manager::plan::{Admission, Attachment, Insight};
+use crate::manager::shared::Shared;
+use crate::session::{Direction, DisconnectReason};
 
 /// How often it is looked whether the plan has heard of a connection's end …
 const MOMENT: Duration = Duration::from_millis(5);
@@ -37,6 +39,30 @@ impl Newcomer {
     /// When there may be room at the latest, if nothing else happens.
     pub(super) fn look_at(&self) -> Option<Instant> {
         self.look_at
+    }
+}
+
+/// The connections themselves, as far as the plan has to ask them.
+struct Connections<'a> {
+    shared: &'a Shared,
+    stream_candidates: &'a HashMap<Uuid, PeerConnectionHandle>,
+}
+
+impl Insight for Connections<'_> {
+    fn has_version(&self, peer_id: Uuid) -> bool {
+        let connection = self.shared.connections.get(peer_id);
+        connection.is_some_and(|one| one.peer().is_some())
+    }
+
+    fn candidate_has_ended(&self, peer_id: Uuid) -> bool {
+        let candidate = self.stream_candidates.get(&peer_id);
+        candidate.is_none_or(PeerConnectionHandle::has_ended)
+    }
+
+    fn streams_awaited_from(&self, address: IpAddr) -> usize {
+        self.shared
+            .associations
+            .awaited_from(address.to_canonical())
     }
 }
 
@@ -144,16 +170,24 @@ impl Supervisor {
             self.newcomer = Some(newcomer);
             return;
         }
-        let connections = &self.shared.connections;
-        let has_version = |peer_id| {
-            connections
-                .get(peer_id)
-                .is_some_and(|one| one.peer().is_some())
+        let insight = Connections {
+            shared: &self.shared,
+            stream_candidates: &self.stream_candidates,
         };
         let (peer_id, address) = (newcomer.peer_id, newcomer.address);
-        match self.plan.on_accepted(peer_id, address, has_version, now) {
+        match self.plan.on_accepted(peer_id, address, &insight, now) {
             Admission::LetIn => self.let_in(newcomer),
-            Admission::TurnAway => self.turn_away(newcomer),
+            Admission::AsStream => {
+                if let Some(handle) = self.spawn_without_place(newcomer) {
+                    self.stream_candidates.insert(peer_id, handle);
+                }
+            }
+            Admission::TurnAway => {
+                if let Some(handle) = self.spawn_without_place(newcomer) {
+                    count(&self.shared.counters.turned_away);
+                    self.turned_away.insert(peer_id, handle);
+                }
+            }
             Admission::Refuse(reason) => self.on_refused(address, reason),
             Admission::Wait(look_at) => {
                 newcomer.look_at = look_at;
@@ -180,25 +214,18 @@ impl Supervisor {
         if setup.slot.is_none() {
             return self.on_not_spawned(peer_id, address, &"there is no place");
         }
-        // Before the connection's own events.
-        self.tell(ControlEvent::InboundConnectionAccepted { peer_id, address });
-        let spawn = || {
-            PeerConnectionActor::spawn_kept(
-                Origin::Accepted {
-                    stream,
-                    told_first: None,
-                },
-                setup,
-                keeper,
-            )
-        };
+        // Told by the connection, which knows first whether it is a peer or the second stream of one.
+        let told_first = Some(ControlEvent::InboundConnectionAccepted { peer_id, address });
+        let origin = Origin::Accepted { stream, told_first };
+        let spawn = || PeerConnectionActor::spawn_kept(origin, setup, keeper);
         match self.shared.connections.spawn(spawn) {
             Ok(()) => count(&self.shared.counters.let_in),
             Err(error) => self.on_not_spawned(peer_id, address, &error),
         }
     }
 
-    fn turn_away(&mut self, newcomer: Newcomer) {
+    /// Begins a connection that tells a peer that there is no room. `None` if it could not begin, which has been told.
+    fn spawn_without_place(&mut self, newcomer: Newcomer) -> Option<PeerConnectionHandle> {
         let Newcomer {
             peer_id,
             stream,
@@ -211,12 +238,18 @@ impl Supervisor {
             Direction::Inbound,
             Attachment::Candidate,
         );
-        match PeerConnectionActor::spawn_kept(Origin::TurnedAway(stream), setup, keeper) {
-            Ok(handle) => {
-                count(&self.shared.counters.turned_away);
-                self.turned_away.insert(peer_id, handle);
-            }
-            Err(error) => self.on_not_spawned(peer_id, address, &error),
+        let spawned = PeerConnectionActor::spawn_kept(Origin::TurnedAway(stream), setup, keeper);
+        spawned
+            .inspect_err(|error| self.on_not_spawned(peer_id, address, error))
+            .ok()
+    }
+
+    /// It is clear what became of one that might have been a stream.
+    pub(super) fn on_candidate_over(&self, reason: &DisconnectReason) {
+        match reason {
+            DisconnectReason::BecameStream => count(&self.shared.counters.let_in),
+            DisconnectReason::OwnCapacity => count(&self.shared.counters.turned_away),
+            _ => {}
         }
     }
 

@@ -147,7 +147,10 @@ impl Keeper for LifeKeeper {
         reason: &DisconnectReason,
         connected_at: Option<Instant>,
     ) -> Option<Duration> {
-        if connected_at.is_some() {
+        if *reason == DisconnectReason::BecameStream {
+            // It goes on, as a part of another peer's connection.
+            count(&self.counters.streams_taken_in);
+        } else if connected_at.is_some() {
             count(&self.counters.lost);
             self.connected.remove();
         } else {

@@ -48,6 +48,8 @@ pub(super) struct Supervisor {
     waiting: HashMap<Uuid, NextLife>,
     /// Those that are being turned away.
     turned_away: HashMap<Uuid, PeerConnectionHandle>,
+    /// Those that may be second streams of peers, and have no place.
+    stream_candidates: HashMap<Uuid, PeerConnectionHandle>,
     news: Receiver<LifeNews>,
     news_sender: Sender<LifeNews>,
     listener: Option<Listener>,
@@ -97,6 +99,7 @@ impl Supervisor {
             announcer: beginning.announcer,
             waiting: HashMap::new(),
             turned_away: HashMap::new(),
+            stream_candidates: HashMap::new(),
             news,
             news_sender,
             listener: None,
@@ -208,6 +211,9 @@ impl Supervisor {
             LifeNews::Over { peer_id, reason } => {
                 self.waiting.remove(&peer_id);
                 self.turned_away.remove(&peer_id);
+                if self.stream_candidates.remove(&peer_id).is_some() {
+                    self.on_candidate_over(&reason);
+                }
                 self.plan.on_over(peer_id, &reason, now);
                 if let Some(handle) = self.shared.connections.remove(peer_id) {
                     self.shared.counters.add_past(&handle.statistics());

@@ -27,7 +27,10 @@ impl Supervisor {
         for handle in &connections {
             handle.stop(DisconnectReason::Shutdown);
         }
-        for handle in self.turned_away.values() {
+        let without_place = self.turned_away.drain();
+        let without_place = without_place.chain(self.stream_candidates.drain());
+        let without_place: Vec<_> = without_place.map(|(_, handle)| handle).collect();
+        for handle in &without_place {
             handle.stop(DisconnectReason::Shutdown);
         }
         self.waiting.clear();
@@ -38,8 +41,9 @@ impl Supervisor {
             self.shared.counters.add_past(&handle.statistics());
             self.shared.connections.remove(handle.peer_id());
         }
-        let turned_away: Vec<_> = self.turned_away.drain().map(|(_, handle)| handle).collect();
-        ends &= turned_away.iter().all(|handle| handle.join_until(deadline));
+        ends &= without_place
+            .iter()
+            .all(|handle| handle.join_until(deadline));
         if let Some(round) = self.seeds.take()
             && !round.join_until(deadline)
         {
@@ -48,7 +52,7 @@ impl Supervisor {
         if !ends {
             self.end.left.push("connections");
             // Whoever lets go of them waits for them, and the program waits no longer.
-            let _ = thread::Builder::new().spawn(move || drop((connections, turned_away)));
+            let _ = thread::Builder::new().spawn(move || drop((connections, without_place)));
         }
         self.take_last_news();
         self.plan.save();

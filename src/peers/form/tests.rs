@@ -69,6 +69,7 @@ fn every_status_source_and_reason_is_read_back() {
         BanReason::WrongMagic,
         BanReason::BannedUserAgent,
         BanReason::WrongChain,
+        BanReason::ForeignStream,
         BanReason::Manual,
     ];
     let others = [

@@ -34,7 +34,7 @@ fn dialled_one(plan: &mut Plan, number: u32, now: Now) -> Uuid {
 /// One that has dialled us from there.
 fn let_in(plan: &mut Plan, from: SocketAddr, now: Now) -> Uuid {
     let peer_id = Uuid::new_v4();
-    let admission = plan.on_accepted(peer_id, from, |_| true, now);
+    let admission = plan.on_accepted(peer_id, from, &Blind, now);
     assert_eq!(admission, Admission::LetIn);
     plan.on_connected(peer_id, &info(), now);
     actions(plan, now);
@@ -212,7 +212,7 @@ fn peers_that_we_have_dialled_are_asked_for_addresses_once() {
         [Action::AskForAddresses { peer_id }]
     );
     let inbound = Uuid::new_v4();
-    plan.on_accepted(inbound, address(9), |_| true, now);
+    plan.on_accepted(inbound, address(9), &Blind, now);
     plan.on_connected(inbound, &info(), now);
     assert_eq!(actions(&mut plan, now), []);
 }

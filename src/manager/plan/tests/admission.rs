@@ -19,7 +19,25 @@ fn ask_with(
     now: Now,
 ) -> (Uuid, Admission) {
     let peer_id = Uuid::new_v4();
-    (peer_id, plan.on_accepted(peer_id, from, has_version, now))
+    let insight = Spoken(has_version);
+    (peer_id, plan.on_accepted(peer_id, from, &insight, now))
+}
+
+/// Connections some of which have had a `version`.
+struct Spoken<F>(F);
+
+impl<F: Fn(Uuid) -> bool> Insight for Spoken<F> {
+    fn has_version(&self, peer_id: Uuid) -> bool {
+        (self.0)(peer_id)
+    }
+
+    fn candidate_has_ended(&self, _: Uuid) -> bool {
+        false
+    }
+
+    fn streams_awaited_from(&self, _: IpAddr) -> usize {
+        0
+    }
 }
 
 fn places(max_connections: usize, min_outbound: usize) -> ManagerConfig {

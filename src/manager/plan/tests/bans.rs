@@ -11,7 +11,7 @@ fn subnet(text: &str) -> Subnet {
 
 fn let_in(plan: &mut Plan, address: SocketAddr, now: Now) -> Uuid {
     let peer_id = Uuid::new_v4();
-    let admission = plan.on_accepted(peer_id, address, |_| false, now);
+    let admission = plan.on_accepted(peer_id, address, &Blind, now);
     assert_eq!(admission, Admission::LetIn);
     plan.on_connected(peer_id, &info(), now);
     peer_id
@@ -48,14 +48,14 @@ fn misbehaviour_bans_for_a_day_and_closes_what_else_the_ban_covers() {
     plan.on_over(other, &DisconnectReason::AddressBanned, now);
     assert!(plan.links.get(elsewhere).is_some());
     let again: SocketAddr = "[2a00:1450:1:2::3]:1".parse().unwrap();
-    let refused = plan.on_accepted(Uuid::new_v4(), again, |_| false, now);
+    let refused = plan.on_accepted(Uuid::new_v4(), again, &Blind, now);
     let reason = BanReason::Misbehaved { score: 100 };
     assert_eq!(
         refused,
         Admission::Refuse(crate::event::InboundRefusal::Banned(reason))
     );
     let after = later(now, DAY);
-    let admission = plan.on_accepted(Uuid::new_v4(), again, |_| false, after);
+    let admission = plan.on_accepted(Uuid::new_v4(), again, &Blind, after);
     assert_eq!(admission, Admission::LetIn);
 }
 

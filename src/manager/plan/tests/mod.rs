@@ -7,9 +7,11 @@ mod dialling;
 mod naming;
 mod seeding;
 mod simulation;
+mod streams;
 mod updates;
 mod world;
 
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 
 use super::*;
@@ -82,6 +84,58 @@ fn info() -> PeerInfo {
         start_height: 1,
         relay: true,
         association_id: None,
+    }
+}
+
+/// Connections that know no more of themselves than the plan does.
+struct Blind;
+
+impl Insight for Blind {
+    fn has_version(&self, _: Uuid) -> bool {
+        false
+    }
+
+    fn candidate_has_ended(&self, _: Uuid) -> bool {
+        false
+    }
+
+    fn streams_awaited_from(&self, _: IpAddr) -> usize {
+        0
+    }
+}
+
+/// So many peers at one address may open a second stream.
+struct Awaiting {
+    address: IpAddr,
+    streams: Cell<usize>,
+    ended: RefCell<HashSet<Uuid>>,
+}
+
+impl Awaiting {
+    fn from(address: SocketAddr, streams: usize) -> Self {
+        Self {
+            address: address.ip(),
+            streams: Cell::new(streams),
+            ended: RefCell::default(),
+        }
+    }
+}
+
+impl Insight for Awaiting {
+    fn has_version(&self, _: Uuid) -> bool {
+        false
+    }
+
+    fn candidate_has_ended(&self, peer_id: Uuid) -> bool {
+        self.ended.borrow().contains(&peer_id)
+    }
+
+    fn streams_awaited_from(&self, address: IpAddr) -> usize {
+        if address == self.address {
+            self.streams.get()
+        } else {
+            0
+        }
     }
 }
 

@@ -76,7 +76,7 @@ fn what_another_does_at_the_same_address_keeps_no_fixed_or_named_peer_away() {
     .enumerate()
     {
         let stranger = Uuid::new_v4();
-        let admission = plan.on_accepted(stranger, from, |_| false, now);
+        let admission = plan.on_accepted(stranger, from, &Blind, now);
         assert_eq!(admission, Admission::LetIn);
         plan.on_over(stranger, &DisconnectReason::WrongChain, now);
         assert_eq!(plan.bans.read().len(), bad + 1);

@@ -13,7 +13,7 @@ fn update(plan: &mut Plan, change: impl FnOnce(&mut ManagerConfig), now: Now) {
 }
 
 fn ask(plan: &mut Plan, from: &str, now: Now) -> Admission {
-    plan.on_accepted(Uuid::new_v4(), from.parse().unwrap(), |_| false, now)
+    plan.on_accepted(Uuid::new_v4(), from.parse().unwrap(), &Blind, now)
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn further_bans_last_as_long_as_the_new_configuration_says() {
     );
     let peer_id = Uuid::new_v4();
     let from = "8.8.8.8:1".parse().unwrap();
-    plan.on_accepted(peer_id, from, |_| false, now);
+    plan.on_accepted(peer_id, from, &Blind, now);
     plan.on_over(peer_id, &DisconnectReason::WrongChain, now);
     let ban = plan.bans.read().list()[0];
     assert_eq!(ban.until, Some(now.wall + HOUR));
@@ -87,7 +87,7 @@ fn more_places_are_kept_for_those_we_dial() {
     update(&mut plan, |config| config.min_outbound = 8, now);
     for number in 0..12 {
         let from = SocketAddr::new(address(number).ip(), 1);
-        let admission = plan.on_accepted(Uuid::new_v4(), from, |_| false, now);
+        let admission = plan.on_accepted(Uuid::new_v4(), from, &Blind, now);
         assert_eq!(admission, Admission::LetIn);
     }
     assert!(matches!(

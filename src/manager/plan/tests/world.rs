@@ -203,7 +203,7 @@ impl World {
 
     fn accept(&mut self, from: SocketAddr) {
         let peer_id = Uuid::new_v4();
-        match self.plan.on_accepted(peer_id, from, |_| false, self.now) {
+        match self.plan.on_accepted(peer_id, from, &Blind, self.now) {
             Admission::LetIn => {
                 self.let_in += 1;
                 self.begin(
@@ -216,8 +216,8 @@ impl World {
                 self.plan
                     .on_over(peer_id, &DisconnectReason::OwnCapacity, self.now)
             }
-            // In this world nobody waits.
-            Admission::Refuse(_) | Admission::Wait(_) => {}
+            // In this world nobody waits, and each peer has one stream.
+            Admission::Refuse(_) | Admission::Wait(_) | Admission::AsStream => {}
         }
     }
 

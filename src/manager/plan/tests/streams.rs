@@ -1,0 +1,292 @@
+//! Connections that may be, and become, second streams of peers.
+
+use super::*;
+use crate::event::InboundRefusal;
+use crate::peers::BanReason;
+
+fn from(number: u32, port: u16) -> SocketAddr {
+    SocketAddr::new(address(number).ip(), port)
+}
+
+fn ask(plan: &mut Plan, from: SocketAddr, insight: &impl Insight, now: Now) -> (Uuid, Admission) {
+    let peer_id = Uuid::new_v4();
+    (peer_id, plan.on_accepted(peer_id, from, insight, now))
+}
+
+fn let_in(plan: &mut Plan, from: SocketAddr, now: Now) -> Uuid {
+    let (peer_id, admission) = ask(plan, from, &Blind, now);
+    assert_eq!(admission, Admission::LetIn);
+    peer_id
+}
+
+fn connect(plan: &mut Plan, from: SocketAddr, now: Now) -> Uuid {
+    let peer_id = let_in(plan, from, now);
+    plan.on_connected(peer_id, &info(), now);
+    peer_id
+}
+
+/// One place, which is taken by a peer whose handshake is complete.
+fn full(change: impl FnOnce(&mut ManagerConfig), now: Now) -> Plan {
+    let mut config = config();
+    (config.max_connections, config.min_outbound) = (1, 0);
+    config.target_connections = 0;
+    change(&mut config);
+    let mut plan = plan_of(config, Vec::new(), now);
+    connect(&mut plan, from(1, 1), now);
+    plan
+}
+
+/// Whoever comes from the first address when nobody there may have a second stream, and when one may; and who comes from another address
+/// meanwhile.
+fn answers(plan: &mut Plan, now: Now) -> [Admission; 3] {
+    let without = ask(plan, from(1, 2), &Blind, now).1;
+    let awaiting = Awaiting::from(from(1, 1), 1);
+    let elsewhere = ask(plan, from(2, 2), &awaiting, now).1;
+    let taken = plan.links.counts();
+    let with = ask(plan, from(1, 3), &awaiting, now).1;
+    assert_eq!(plan.links.counts(), taken, "a stream takes no place");
+    [without, with, elsewhere]
+}
+
+#[test]
+fn a_stream_is_let_in_where_its_address_has_all_its_handshakes() {
+    let now = begin();
+    let mut config = config();
+    config.listener.max_handshakes_per_address = 1;
+    let mut plan = plan_of(config, Vec::new(), now);
+    let_in(&mut plan, from(1, 1), now);
+    let refused = Admission::Refuse(InboundRefusal::HandshakeLimit);
+    let expected = [refused, Admission::AsStream, Admission::LetIn];
+    assert_eq!(answers(&mut plan, now), expected);
+}
+
+#[test]
+fn a_stream_is_let_in_where_its_address_has_all_its_connections() {
+    let now = begin();
+    let mut config = config();
+    config.listener.max_per_address = 1;
+    let mut plan = plan_of(config, Vec::new(), now);
+    connect(&mut plan, from(1, 1), now);
+    let refused = Admission::Refuse(InboundRefusal::AddressLimit);
+    let expected = [refused, Admission::AsStream, Admission::LetIn];
+    assert_eq!(answers(&mut plan, now), expected);
+}
+
+#[test]
+fn a_stream_is_let_in_where_others_are_told_that_there_is_no_room_or_are_closed() {
+    let now = begin();
+    let mut plan = full(|_| {}, now);
+    let told = Admission::TurnAway;
+    assert_eq!(answers(&mut plan, now), [told, Admission::AsStream, told]);
+
+    let mut plan = full(|config| config.listener.max_turned_away = 0, now);
+    let closed = Admission::Refuse(InboundRefusal::Capacity);
+    let expected = [closed, Admission::AsStream, closed];
+    assert_eq!(answers(&mut plan, now), expected);
+}
+
+#[test]
+fn a_stream_is_let_in_where_others_wait_and_nobody_gives_way_to_it() {
+    let now = begin();
+    let mut config = config();
+    config.listener.max_handshakes = 1;
+    let mut plan = plan_of(config, Vec::new(), now);
+    connect(&mut plan, from(1, 1), now);
+    let_in(&mut plan, from(3, 1), now);
+    let waits = Admission::Wait(Some(now.instant + SECOND / 2));
+    assert_eq!(answers(&mut plan, now), [waits, Admission::AsStream, waits]);
+    let late = later(now, 10 * SECOND);
+    let awaiting = Awaiting::from(from(1, 1), 2);
+    let (_, admission) = ask(&mut plan, from(1, 4), &awaiting, late);
+    assert_eq!(admission, Admission::AsStream);
+    assert_eq!(close_of(&actions(&mut plan, late)), []);
+    // It would have: somebody else gets that place.
+    ask(&mut plan, from(4, 1), &awaiting, late);
+    assert_eq!(close_of(&actions(&mut plan, late)).len(), 1);
+}
+
+#[test]
+fn nobody_is_evicted_for_a_stream() {
+    let now = begin();
+    let mut config = config();
+    (config.max_connections, config.min_outbound) = (3, 0);
+    config.target_connections = 0;
+    config.listener.evict = true;
+    let mut plan = plan_of(config, Vec::new(), now);
+    connect(&mut plan, from(1, 1), now);
+    for crowd in ["8.200.0.1:1", "8.200.0.2:1"] {
+        connect(&mut plan, crowd.parse().unwrap(), now);
+    }
+    let awaiting = Awaiting::from(from(1, 1), 1);
+    let (_, admission) = ask(&mut plan, from(1, 2), &awaiting, now);
+    assert_eq!(admission, Admission::AsStream);
+    assert_eq!(close_of(&actions(&mut plan, now)), []);
+    // For somebody of yet another group one of the crowd goes.
+    let (_, admission) = ask(&mut plan, from(2, 2), &awaiting, now);
+    assert_eq!(admission, Admission::Wait(None));
+    assert_eq!(close_of(&actions(&mut plan, now)).len(), 1);
+}
+
+#[test]
+fn no_more_may_be_streams_than_are_awaited_until_it_is_clear_what_one_is() {
+    let now = begin();
+    let mut plan = full(|config| config.listener.max_turned_away = 0, now);
+    let awaiting = Awaiting::from(from(1, 1), 2);
+    let next = |plan: &mut Plan, port| ask(plan, from(1, port), &awaiting, now);
+    let closed = Admission::Refuse(InboundRefusal::Capacity);
+    let (first, admission) = next(&mut plan, 2);
+    assert_eq!(admission, Admission::AsStream);
+    let (second, admission) = next(&mut plan, 3);
+    assert_eq!(admission, Admission::AsStream);
+    assert_eq!(next(&mut plan, 4).1, closed);
+    // The first is a stream now, though its thread has not told so yet: the other one is still to come.
+    awaiting.streams.set(1);
+    assert_eq!(next(&mut plan, 5).1, closed, "the second may be that one");
+    awaiting.ended.borrow_mut().extend([first, second]);
+    let (third, admission) = next(&mut plan, 6);
+    assert_eq!(admission, Admission::AsStream, "the second was none");
+    assert_eq!(next(&mut plan, 7).1, closed);
+    let timed_out = DisconnectReason::HandshakeTimedOut {
+        after: 10 * SECOND,
+        missing: "version",
+    };
+    plan.on_over(first, &DisconnectReason::BecameStream, now);
+    plan.on_over(second, &timed_out, now);
+    assert_eq!(next(&mut plan, 8).1, closed, "the third is there");
+    plan.on_over(third, &timed_out, now);
+    assert_eq!(next(&mut plan, 9).1, Admission::AsStream);
+}
+
+#[test]
+fn those_from_elsewhere_that_may_be_streams_count_for_themselves() {
+    let now = begin();
+    let mut plan = full(|_| {}, now);
+    for number in 1..=3 {
+        let awaiting = Awaiting::from(from(number, 1), 1);
+        let (_, admission) = ask(&mut plan, from(number, 2), &awaiting, now);
+        assert_eq!(admission, Admission::AsStream, "{number}");
+    }
+}
+
+#[test]
+fn for_one_that_may_be_a_stream_there_was_no_thread_another_may_come() {
+    let now = begin();
+    let mut plan = full(|_| {}, now);
+    let awaiting = Awaiting::from(from(1, 1), 1);
+    let (peer_id, _) = ask(&mut plan, from(1, 2), &awaiting, now);
+    plan.on_not_spawned(peer_id);
+    let (_, admission) = ask(&mut plan, from(1, 3), &awaiting, now);
+    assert_eq!(admission, Admission::AsStream);
+}
+
+#[test]
+fn where_there_is_room_a_stream_has_a_place_until_it_is_clear_that_it_is_one() {
+    let now = begin();
+    let mut plan = plan_of(config(), Vec::new(), now);
+    connect(&mut plan, from(1, 1), now);
+    actions(&mut plan, now);
+    plan.take_changes();
+    let awaiting = Awaiting::from(from(1, 1), 1);
+    let (stream, admission) = ask(&mut plan, from(1, 2), &awaiting, now);
+    assert_eq!(admission, Admission::LetIn);
+    assert_eq!(plan.taken_places(), 2);
+    plan.on_over(stream, &DisconnectReason::BecameStream, now);
+    assert_eq!(plan.taken_places(), 1);
+    assert_leaves_no_trace(&mut plan, stream, now);
+}
+
+#[test]
+fn one_without_a_place_leaves_no_trace_either() {
+    let now = begin();
+    for reason in [
+        DisconnectReason::BecameStream,
+        DisconnectReason::StreamRefused,
+        DisconnectReason::EndOfStream,
+        DisconnectReason::OwnCapacity,
+    ] {
+        let mut plan = full(|_| {}, now);
+        actions(&mut plan, now);
+        plan.take_changes();
+        let awaiting = Awaiting::from(from(1, 1), 1);
+        let (stream, _) = ask(&mut plan, from(1, 2), &awaiting, now);
+        assert!(!plan.disconnect(stream));
+        plan.on_over(stream, &reason, now);
+        assert_leaves_no_trace(&mut plan, stream, now);
+    }
+}
+
+/// Nothing is done, remembered, tried again or banned because of it.
+fn assert_leaves_no_trace(plan: &mut Plan, peer_id: Uuid, now: Now) {
+    assert_eq!(actions(plan, now), []);
+    assert!(plan.links.get(peer_id).is_none());
+    assert_eq!(plan.table().all().count(), 0);
+    assert!(plan.retry(peer_id).is_none());
+    assert!(plan.bans.read().is_empty());
+    assert!(!plan.has_changes());
+    assert!(plan.stream_candidates.is_empty());
+}
+
+#[test]
+fn who_asks_for_the_stream_of_another_address_is_banned_with_and_without_a_place() {
+    let now = begin();
+    let foreign = DisconnectReason::ForeignStream;
+    let mut plan = plan_of(config(), Vec::new(), now);
+    let thief = let_in(&mut plan, from(9, 1), now);
+    plan.on_over(thief, &foreign, now);
+    assert_banned(&mut plan, thief, from(9, 1).ip(), now);
+
+    let mut plan = full(|_| {}, now);
+    let awaiting = Awaiting::from(from(9, 1), 1);
+    let (thief, admission) = ask(&mut plan, from(9, 1), &awaiting, now);
+    assert_eq!(admission, Admission::AsStream);
+    plan.on_over(thief, &foreign, now);
+    assert_banned(&mut plan, thief, from(9, 1).ip(), now);
+
+    let mut plan = full(|_| {}, now);
+    let (thief, admission) = ask(&mut plan, from(9, 1), &Blind, now);
+    assert_eq!(admission, Admission::TurnAway);
+    plan.on_over(thief, &foreign, now);
+    assert_banned(&mut plan, thief, from(9, 1).ip(), now);
+}
+
+/// It is told, and a stream from there is refused however much it is awaited.
+#[track_caller]
+fn assert_banned(plan: &mut Plan, thief: Uuid, address: IpAddr, now: Now) {
+    let told = actions(plan, now)
+        .into_iter()
+        .find_map(|action| match action {
+            Action::Tell(event) => match *event {
+                ControlEvent::PeerBanned { peer_id, ban } => Some((peer_id, ban)),
+                _ => None,
+            },
+            _ => None,
+        });
+    let (peer_id, ban) = told.expect("a ban");
+    assert_eq!(peer_id, Some(thief));
+    assert_eq!(ban.reason, BanReason::ForeignStream);
+    assert_eq!(ban.subnet, crate::peers::Subnet::single(address));
+    assert_eq!(ban.until, Some(now.wall + DAY));
+    let again = SocketAddr::new(address, 2);
+    let awaiting = Awaiting::from(again, 9);
+    let refused = Admission::Refuse(InboundRefusal::Banned(BanReason::ForeignStream));
+    assert_eq!(ask(plan, again, &awaiting, now).1, refused);
+}
+
+#[test]
+fn near_ones_on_regtest_and_the_whitelist_are_not_banned_for_it() {
+    let now = begin();
+    let near = "127.0.0.2:1".parse().unwrap();
+    let mut plan = full(|config| config.allow_private = Some(true), now);
+    let awaiting = Awaiting::from(near, 1);
+    let (thief, _) = ask(&mut plan, near, &awaiting, now);
+    plan.on_over(thief, &DisconnectReason::ForeignStream, now);
+    assert!(plan.bans.read().is_empty());
+
+    let trusted = from(9, 1);
+    let subnet = crate::peers::Subnet::single(trusted.ip());
+    let mut plan = full(|config| config.whitelist = vec![subnet], now);
+    let awaiting = Awaiting::from(trusted, 1);
+    let (thief, _) = ask(&mut plan, trusted, &awaiting, now);
+    plan.on_over(thief, &DisconnectReason::ForeignStream, now);
+    assert!(plan.bans.read().is_empty());
+}
