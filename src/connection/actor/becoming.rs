@@ -15,6 +15,8 @@ use crate::wire::{AssociationId, CreateStrm, StreamAck, StreamPolicy, StreamType
 
 /// How long the peer's own connection may take to be ready for a second one: its last messages may be on their way on that one.
 const READY: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Why a connection becomes no stream.
 pub(super) enum NotBecome {
@@ -22,6 +24,23 @@ pub(super) enum NotBecome {
     Fault(StreamFault),
     /// The connection has ended meanwhile, or there is no thread.
     Ended(DisconnectReason),
+}
+
+/// Waits until the peer's own connection is ready for a second one, or has one, or will have none.
+fn await_readiness(newcomer: &Shared, peer: &Shared) -> Result<(), NotBecome> {
+    let deadline = Instant::now() + READY;
+    while peer.second.is_closed() {
+        if Instant::now() >= deadline || peer.session.lock().end().is_some() {
+            return Err(NotBecome::Fault(StreamFault::UnknownAssociation));
+        }
+        if newcomer.stop.wait(LOOK) {
+            let reason = newcomer.stop.reason();
+            return Err(NotBecome::Ended(
+                reason.unwrap_or(DisconnectReason::Command),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Gives the socket of `newcomer`, and what has come behind `request`, to the peer that is asked for (Bitcoin SV node 1.2.2,
@@ -58,8 +77,9 @@ pub(super) fn hand_over(
     if request.stream_type == StreamType::General {
         return fault(StreamFault::Overwrite);
     }
+    await_readiness(newcomer, &peer)?;
     let mut ended = None;
-    let begun = peer.second.begin(Instant::now() + READY, |delivery, stop| {
+    let begun = peer.second.begin(|delivery, stop| {
         // From here on the newcomer's owner cannot shut the socket down any more.
         if let Err(reason) = link.outbox.let_go(DisconnectReason::BecameStream) {
             ended = Some(reason);

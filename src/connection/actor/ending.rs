@@ -12,6 +12,7 @@ use crate::connection::event_bus::Delivery;
 use crate::connection::{Keeper, NextLife};
 use crate::event::ControlEvent;
 use crate::session::{Direction, DisconnectReason};
+use crate::wire::StreamType;
 
 /// A life has ended: tells of it, and sees to the next if there shall be one. Called once for each life, in its thread.
 pub(super) fn after_life(
@@ -30,7 +31,7 @@ pub(super) fn after_life(
     let due = Instant::now() + after;
     let text = format_args!("dialling again in {after:.1?}");
     records::write(shared, Level::Info, Some(&reason), text);
-    let signals = shared.signals();
+    let signals = shared.signals(StreamType::General, &shared.stop);
     let event = ControlEvent::ConnectionRestarting {
         peer_id: shared.peer_id,
         address: shared.address,
@@ -55,7 +56,7 @@ pub(super) fn after_unseen_life(
     reason: DisconnectReason,
 ) {
     shared.history.lock().last_error = Some(reason.clone());
-    delivery.finish(&shared.signals());
+    delivery.finish(&shared.signals(StreamType::General, &shared.stop));
     over(shared, delivery, reason);
 }
 
@@ -109,7 +110,7 @@ fn end(
             reason,
         },
     };
-    let signals = shared.signals();
+    let signals = shared.signals(StreamType::General, &shared.stop);
     delivery.control(event, &signals);
     delivery.finish(&signals);
     over(shared, delivery, reason);

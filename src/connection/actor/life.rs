@@ -38,7 +38,7 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
     let life = AssertUnwindSafe(|| {
         let events = Events {
             delivery: &mut delivery,
-            signals: shared.signals(),
+            signals: shared.signals(StreamType::General, &shared.stop),
             held: &mut held,
         };
         live(shared, accepted, events, &mut streaming)
@@ -74,7 +74,7 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
         return ending::after_unseen_life(shared, delivery, reason);
     }
     for event in held {
-        delivery.control(event, &shared.signals());
+        delivery.control(event, &shared.signals(StreamType::General, &shared.stop));
     }
     ending::after_life(shared, delivery, reason);
 }

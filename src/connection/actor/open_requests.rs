@@ -22,8 +22,8 @@ pub(super) struct OpenRequests {
     block_readers: AtomicUsize,
     /// Whether a question waits for a ping behind what has come.
     wants_fence: AtomicBool,
-    /// Told when a request is opened.
-    opened: (Sender<()>, Receiver<()>),
+    /// Told when a request is opened: the thread of the first stream, and that of the second.
+    opened: [(Sender<()>, Receiver<()>); 2],
     /// Held from entering a question in the table until it is sent, where answers are told apart by the order in which
     /// they were asked for.
     sending: Mutex<()>,
@@ -40,7 +40,7 @@ impl OpenRequests {
             open: AtomicUsize::new(0),
             block_readers: AtomicUsize::new(0),
             wants_fence: AtomicBool::new(false),
-            opened: bounded(1),
+            opened: [bounded(1), bounded(1)],
             sending: Mutex::new(()),
             headers: Mutex::new(()),
         }
@@ -71,9 +71,13 @@ impl OpenRequests {
         &self.open
     }
 
-    /// Gets something when a request has been opened since it last did: whoever waits for something else looks again then.
-    pub(super) fn opened(&self) -> &Receiver<()> {
-        &self.opened.1
+    /// Gets something when a request has been opened since it last did: the thread of that stream looks again then, whatever it waits for.
+    pub(super) fn opened(&self, stream: StreamType) -> &Receiver<()> {
+        let [first, second] = &self.opened;
+        match stream {
+            StreamType::General => &first.1,
+            _ => &second.1,
+        }
     }
 
     /// Enters something in the table, or asks it.
@@ -84,8 +88,10 @@ impl OpenRequests {
         self.block_readers.store(table.block_readers(), SeqCst);
         self.wants_fence.store(table.want_fence(), SeqCst);
         if self.open.swap(open, SeqCst) < open {
-            // Full means that it is told already.
-            let _ = self.opened.0.try_send(());
+            for (opened, _) in &self.opened {
+                // Full means that it is told already.
+                let _ = opened.try_send(());
+            }
         }
         result
     }
@@ -161,16 +167,16 @@ mod tests {
     #[test]
     fn it_can_be_asked_and_selected_on_whether_a_request_is_open() {
         let requests = OpenRequests::new(&BlockHeader::genesis(Network::Regtest));
-        assert!(!requests.any() && requests.opened().is_empty());
+        assert!(!requests.any() && requests.opened(StreamType::General).is_empty());
         let one = requests.with(|table| table.ask_ping(1)).unwrap();
         let other = requests.with(|table| table.ask_ping(2)).unwrap();
         assert!(requests.any());
-        assert_eq!(requests.opened().try_iter().count(), 1);
+        assert_eq!(requests.opened(StreamType::General).try_iter().count(), 1);
         requests.on_pong(1, Duration::ZERO, StreamType::General);
         assert_eq!(one.answer.try_recv(), Ok(Ok(Duration::ZERO)));
-        assert!(requests.any() && requests.opened().is_empty());
+        assert!(requests.any() && requests.opened(StreamType::General).is_empty());
         requests.with(|table| table.give_up(other.id));
-        assert!(!requests.any() && requests.opened().is_empty());
+        assert!(!requests.any() && requests.opened(StreamType::General).is_empty());
     }
     #[test]
     fn it_can_be_asked_whether_a_ping_is_wanted_until_one_is_sent() {

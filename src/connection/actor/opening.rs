@@ -26,7 +26,7 @@ pub(super) fn begin(
 ) -> Result<(), StreamRefusal> {
     let local = first.stream.local_address();
     let from = local.map_err(|error| StreamRefusal::NotBound(error.kind()))?;
-    let begun = shared.second.begin(Instant::now(), |delivery, stop| {
+    let begun = shared.second.begin(|delivery, stop| {
         let beginning = Beginning::Open { request, from };
         let thread = second_life::spawn(shared, delivery, stop, beginning)?;
         Ok((None, thread))

@@ -4,9 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::links::Link;
 use crate::connection::event_bus::Delivery;
@@ -17,7 +16,6 @@ use crate::session::DisconnectReason;
 #[derive(Default)]
 pub(super) struct SecondStream {
     state: Mutex<State>,
-    changed: Condvar,
     /// Whether its thread reads nothing on purpose at this moment: what the peer answers may wait in the socket.
     pauses: AtomicBool,
 }
@@ -43,7 +41,7 @@ enum State {
 /// Why a second stream cannot begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotBegun {
-    /// There may be none, at least not within the time.
+    /// There may be none at this moment.
     Closed,
     /// There is one.
     Taken,
@@ -55,7 +53,6 @@ impl SecondStream {
     /// From now on there may be one.
     pub(super) fn allow(&self, delivery: Delivery) {
         *self.state.lock() = State::Awaited(Box::new(delivery));
-        self.changed.notify_all();
     }
 
     /// Whether there may be one, and is none.
@@ -63,36 +60,35 @@ impl SecondStream {
         matches!(&*self.state.lock(), State::Awaited(_))
     }
 
-    /// Lets it begin, with the thread that `begin` starts. Waits at most until `deadline` until there may be one.
+    /// Whether nothing has been decided: the peer's own connection is not ready for it yet, or has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(&*self.state.lock(), State::Closed)
+    }
+
+    /// Lets it begin, with the thread that `begin` starts.
     pub(super) fn begin(
         &self,
-        deadline: Instant,
         begin: impl FnOnce(Delivery, Arc<Stop>) -> io::Result<(Option<Arc<Link>>, JoinHandle<Delivery>)>,
     ) -> Result<(), NotBegun> {
         let mut state = self.state.lock();
-        loop {
-            match std::mem::take(&mut *state) {
-                State::Awaited(delivery) => {
-                    let stop = Arc::new(Stop::new());
-                    let (link, thread) =
-                        begin(*delivery, stop.clone()).map_err(|_| NotBegun::Failed)?;
-                    *state = State::Begun {
-                        stop,
-                        link,
-                        is_open: false,
-                        thread: Some(thread),
-                    };
-                    return Ok(());
-                }
-                begun @ State::Begun { .. } => {
-                    *state = begun;
-                    return Err(NotBegun::Taken);
-                }
-                State::Closed => {}
+        match std::mem::take(&mut *state) {
+            State::Awaited(delivery) => {
+                let stop = Arc::new(Stop::new());
+                let begun = begin(*delivery, stop.clone());
+                let (link, thread) = begun.map_err(|_| NotBegun::Failed)?;
+                *state = State::Begun {
+                    stop,
+                    link,
+                    is_open: false,
+                    thread: Some(thread),
+                };
+                Ok(())
             }
-            if self.changed.wait_until(&mut state, deadline).timed_out() {
-                return Err(NotBegun::Closed);
+            begun @ State::Begun { .. } => {
+                *state = begun;
+                Err(NotBegun::Taken)
             }
+            State::Closed => Err(NotBegun::Closed),
         }
     }
 

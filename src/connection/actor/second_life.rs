@@ -15,13 +15,13 @@ use super::records;
 use super::shared::Shared;
 use super::streaming::Streaming;
 use super::telling::Events;
-use crate::connection::event_bus::{Delivery, Signals};
+use crate::connection::event_bus::Delivery;
 use crate::connection::inlet::Inlet;
 use crate::connection::stop::Stop;
 use crate::event::ControlEvent;
 use crate::memory::MemoryGuard;
 use crate::session::{DisconnectReason, SessionEvent};
-use crate::wire::{CreateStrm, FrameReader, StreamPolicy};
+use crate::wire::{CreateStrm, FrameReader, StreamPolicy, StreamType};
 
 /// How a second stream comes about.
 pub(super) enum Beginning {
@@ -64,10 +64,7 @@ fn run(
     let life = AssertUnwindSafe(|| {
         let events = Events {
             delivery: &mut delivery,
-            signals: Signals {
-                stop,
-                ..shared.signals()
-            },
+            signals: shared.signals(StreamType::Data1, stop),
             held: &mut held,
         };
         live(shared, events, &mut streaming, stop, beginning)

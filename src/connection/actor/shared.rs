@@ -154,12 +154,12 @@ impl Shared {
         self.config_version.fetch_add(1, Relaxed);
     }
 
-    /// What ends a wait for subscribers.
-    pub(super) fn signals(&self) -> Signals<'_> {
+    /// What ends a wait of that stream's thread for subscribers.
+    pub(super) fn signals<'a>(&'a self, stream: StreamType, stop: &'a Stop) -> Signals<'a> {
         Signals {
-            stop: &self.stop,
+            stop,
             open_requests: self.requests.count(),
-            wake: self.requests.opened(),
+            wake: self.requests.opened(stream),
         }
     }
 
