@@ -103,7 +103,7 @@ pub(super) fn hand_over(
         let empty = Inlet::new(&newcomer.config(), newcomer.counters.clone());
         let beginning = Beginning::Taken {
             link: link.clone(),
-            frames: std::mem::replace(inlet, empty).into_frames(),
+            frames: Box::new(std::mem::replace(inlet, empty).into_frames()),
             policy,
         };
         let thread = second_life::spawn(&peer, delivery, stop, beginning)?;

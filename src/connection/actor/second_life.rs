@@ -34,7 +34,7 @@ pub(super) enum Beginning {
     Taken {
         link: Arc<Link>,
         /// What has come behind its request.
-        frames: FrameReader,
+        frames: Box<FrameReader>,
         policy: StreamPolicy,
     },
 }
@@ -90,7 +90,7 @@ fn live(
             link,
             frames,
             policy,
-        } => (link, frames, policy),
+        } => (link, *frames, policy),
         Beginning::Open { request, from } => {
             let policy = StreamPolicy::from_name(request.stream_policy.as_bytes());
             match opening::open(shared, &request, from, stop) {
