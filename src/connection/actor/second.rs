@@ -27,6 +27,8 @@ enum State {
     /// There is none, and may be none.
     #[default]
     Closed,
+    /// The peer may ask for one from now on. It begins as soon as all that comes before it has been told.
+    Announced,
     /// There may be one; its events go out by this.
     Awaited(Box<Delivery>),
     /// It has a thread.
@@ -52,6 +54,11 @@ pub(super) enum NotBegun {
 }
 
 impl SecondStream {
+    /// The peer is about to hear that it may have one.
+    pub(super) fn announce(&self) {
+        *self.state.lock() = State::Announced;
+    }
+
     /// From now on there may be one.
     pub(super) fn allow(&self, delivery: Delivery) {
         *self.state.lock() = State::Awaited(Box::new(delivery));
@@ -60,7 +67,7 @@ impl SecondStream {
 
     /// Whether there may be one, and is none.
     pub(super) fn is_awaited(&self) -> bool {
-        matches!(&*self.state.lock(), State::Awaited(_))
+        matches!(&*self.state.lock(), State::Announced | State::Awaited(_))
     }
 
     /// Lets it begin, with the thread that `begin` starts. Waits at most until `deadline` until there may be one.
@@ -88,7 +95,8 @@ impl SecondStream {
                     *state = begun;
                     return Err(NotBegun::Taken);
                 }
-                State::Closed => {}
+                State::Announced => *state = State::Announced,
+                State::Closed => return Err(NotBegun::Closed),
             }
             if self.changed.wait_until(&mut state, deadline).timed_out() {
                 return Err(NotBegun::Closed);
@@ -122,7 +130,7 @@ impl SecondStream {
     pub(super) fn link(&self) -> Option<Arc<Link>> {
         match &*self.state.lock() {
             State::Begun { link, .. } => link.clone(),
-            State::Closed | State::Awaited(_) => None,
+            State::Closed | State::Announced | State::Awaited(_) => None,
         }
     }
 
@@ -166,11 +174,13 @@ impl SecondStream {
     fn join(&self) -> Option<Delivery> {
         let thread = match &mut *self.state.lock() {
             State::Begun { thread, .. } => thread.take(),
-            State::Closed | State::Awaited(_) => None,
+            State::Closed | State::Announced | State::Awaited(_) => None,
         };
         // A panic has ended the session already. It stays `Begun` meanwhile, so that a stop reaches it.
         let delivery = thread.and_then(|thread| thread.join().ok());
         *self.state.lock() = State::Closed;
+        // Whoever waited for it to be allowed waits in vain.
+        self.changed.notify_all();
         delivery
     }
 
