@@ -26,7 +26,7 @@ impl Session {
     /// Whoever drives this session can have further TCP connections for its peer. `id` is one that nobody has had, for the `version` of a
     /// connection that we dial. To be called before [`Session::on_connected`]; does nothing if the configuration wants no further streams.
     pub fn offer_streams(&mut self, id: Uuid) {
-        if self.config.multistreams && !self.over_capacity {
+        if self.config.multistreams {
             self.streams.own = Some(id);
         }
     }
@@ -46,6 +46,8 @@ impl Session {
         };
         match self.direction {
             Direction::Outbound => AssociationId::Uuid(own),
+            // A peer that is about to be turned away is not to dial once more. What it may still be is a stream itself.
+            Direction::Inbound if self.over_capacity => AssociationId::Null,
             Direction::Inbound => {
                 let id = self.peer.as_ref().and_then(|peer| peer.association_id);
                 let Some(AssociationId::Uuid(id)) = id else {
