@@ -142,9 +142,9 @@ impl State {
         Ok(inserted)
     }
 
-    /// Does what an event asks for. Gives back the handle of a peer that is gone, to be dropped without the
+    /// Does what an event asks for. Gives back the handles of peers that are gone, to be dropped without the
     /// lock.
-    pub(super) fn on_event(&mut self, event: Event) -> Option<PeerConnectionHandle> {
+    pub(super) fn on_event(&mut self, event: Event) -> Vec<PeerConnectionHandle> {
         match event {
             Event::Control(ControlEvent::HandshakeComplete { peer_id, info, .. }) => {
                 if let Some(peer) = self.peers.get_mut(&peer_id) {
@@ -162,6 +162,7 @@ impl State {
                 | ControlEvent::ConnectionFailed { peer_id, .. },
             ) => {
                 let gone = self.peers.remove(&peer_id).map(|peer| peer.handle);
+                let gone = gone.into_iter().collect();
                 let asked = self.requested.len();
                 self.requested.retain(|_, (asked, _)| *asked != peer_id);
                 if self.requested.len() < asked {
@@ -174,10 +175,18 @@ impl State {
                 }
                 return gone;
             }
+            Event::Control(ControlEvent::StreamOpened { .. }) => return self.take_streams(),
             Event::Control(_) => {}
             Event::Message(event) => self.on_message(event.peer_id, &event.message),
         }
-        None
+        Vec::new()
+    }
+
+    /// Takes out the connections that have become streams of others. Nobody tells of their ends; the latest may still be about to end, and is
+    /// taken with the next.
+    fn take_streams(&mut self) -> Vec<PeerConnectionHandle> {
+        let streams = self.peers.extract_if(|_, peer| peer.handle.became_stream());
+        streams.map(|(_, peer)| peer.handle).collect()
     }
 
     fn take_block(&mut self, block: &Block, from: Option<Uuid>) -> Result<(), Refused> {

@@ -18,9 +18,11 @@ pub(crate) use crate::seeded::Seeded;
 /// How long the end of a connection may take that somebody asked for.
 pub(crate) const PROMPT: Duration = Duration::from_secs(1);
 
-/// Regtest, and the library's defaults.
+/// Regtest, and the library's defaults but for one thing: these tests are about one TCP connection, and scripted peers have no second one.
 pub(crate) fn config() -> ConnectionConfig {
-    ConnectionConfig::new(Network::Regtest)
+    let mut config = ConnectionConfig::new(Network::Regtest);
+    config.session.multistreams = false;
+    config
 }
 
 /// A message that no rule concerns.

@@ -49,9 +49,13 @@ fn expect_handshake(events: &Receiver<ControlEvent>) {
 
 #[track_caller]
 fn expect_restart(events: &Receiver<ControlEvent>) -> DisconnectReason {
-    match events.recv_timeout(SOON).expect("the end is noticed") {
-        ControlEvent::ConnectionRestarting { reason, .. } => reason,
-        other => panic!("{other}"),
+    loop {
+        match events.recv_timeout(SOON).expect("the end is noticed") {
+            ControlEvent::ConnectionRestarting { reason, .. } => return reason,
+            // It may have been under way when the node went.
+            ControlEvent::StreamOpened { .. } | ControlEvent::StreamRefused { .. } => {}
+            other => panic!("{other}"),
+        }
     }
 }
 

@@ -67,6 +67,8 @@ pub(super) fn hand_over(
         }
         let config = peer.config();
         let outbox = Outbox::new(link.stream.clone(), &config, peer.second_counters());
+        // Behind its request the peer may send at once.
+        peer.requests.on_opening_stream();
         // Before anything else may be written to it. Whether it is taken shows when it is read.
         let answer = StreamAck {
             association_id: request.association_id,

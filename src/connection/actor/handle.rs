@@ -70,6 +70,11 @@ impl PeerConnectionHandle {
         self.shared.session.lock().end().is_some()
     }
 
+    /// Whether it has turned out to be a further stream of another peer: no event tells of it then.
+    pub(crate) fn became_stream(&self) -> bool {
+        self.shared.session.lock().end() == Some(&DisconnectReason::BecameStream)
+    }
+
     /// What the peer said of itself, once its `version` has been accepted.
     pub fn peer(&self) -> Option<PeerInfo> {
         self.shared.session.lock().peer().cloned()

@@ -1,6 +1,6 @@
 //! The open requests of a connection, shared by its thread and all who ask.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -20,6 +20,8 @@ pub(super) struct OpenRequests {
     open: AtomicUsize,
     /// How many of them read a block while it arrives, and wait for it to begin.
     block_readers: AtomicUsize,
+    /// Whether a question waits for a ping behind what has come.
+    wants_fence: AtomicBool,
     /// Told when a request is opened.
     opened: (Sender<()>, Receiver<()>),
     /// Held from entering a question in the table until it is sent, where answers are told apart by the order in which
@@ -37,13 +39,14 @@ impl OpenRequests {
             table: Mutex::new(empty_table(genesis)),
             open: AtomicUsize::new(0),
             block_readers: AtomicUsize::new(0),
+            wants_fence: AtomicBool::new(false),
             opened: bounded(1),
             sending: Mutex::new(()),
             headers: Mutex::new(()),
         }
     }
 
-    /// Another connection to the same peer begins: what the last one was asked is no matter any more.
+    /// Another connection to the same peer begins, with one stream: what the last one was asked is no matter any more.
     pub(super) fn renew(&self) {
         *self.table.lock() = empty_table(self.genesis);
     }
@@ -56,6 +59,11 @@ impl OpenRequests {
     /// Whether somebody waits for a block to begin. Costs nothing.
     pub(super) fn any_block_reader(&self) -> bool {
         self.block_readers.load(SeqCst) > 0
+    }
+
+    /// Whether a question waits for a ping behind what has come: [`OpenRequests::on_fence`]. Costs nothing.
+    pub(super) fn wants_fence(&self) -> bool {
+        self.wants_fence.load(SeqCst)
     }
 
     /// How many requests are open.
@@ -74,6 +82,7 @@ impl OpenRequests {
         let result = call(&mut table);
         let open = table.open();
         self.block_readers.store(table.block_readers(), SeqCst);
+        self.wants_fence.store(table.want_fence(), SeqCst);
         if self.open.swap(open, SeqCst) < open {
             // Full means that it is told already.
             let _ = self.opened.0.try_send(());
@@ -93,22 +102,34 @@ impl OpenRequests {
         }
     }
 
-    /// Something has come. What answers no question is given back.
-    pub(super) fn on_received(&self, received: Received, _from: StreamType) -> Option<Received> {
-        self.with(|table| table.on_received(received))
+    /// Something has come over that stream. What answers no question is given back.
+    pub(super) fn on_received(&self, received: Received, from: StreamType) -> Option<Received> {
+        self.with(|table| table.on_received(received, from))
     }
 
-    pub(super) fn on_pong(&self, nonce: u64, round_trip: Duration, _from: StreamType) {
-        self.with(|table| table.on_pong(nonce, round_trip));
+    pub(super) fn on_pong(&self, nonce: u64, round_trip: Duration, from: StreamType) {
+        self.with(|table| table.on_pong(nonce, round_trip, from));
     }
 
-    pub(super) fn on_second_stream(&self) {}
-
-    pub(super) fn wants_fence(&self) -> bool {
-        false
+    /// A ping with that nonce is about to be sent for all questions that wait for one.
+    pub(super) fn on_fence(&self, nonce: u64) {
+        self.with(|table| table.on_fence(nonce));
     }
 
-    pub(super) fn on_fence(&self, _nonce: u64) {}
+    /// The peer may send over a second stream from now on: see [`Requests::on_opening_stream`].
+    pub(super) fn on_opening_stream(&self) {
+        self.with(Requests::on_opening_stream);
+    }
+
+    /// A second stream stands, and is used. [`OpenRequests::wants_fence`] is to be asked then.
+    pub(super) fn on_second_stream(&self) {
+        self.with(Requests::on_second_stream);
+    }
+
+    /// There will be no second stream.
+    pub(super) fn on_no_second_stream(&self) {
+        self.with(Requests::on_no_second_stream);
+    }
 
     pub(super) fn close(&self, reason: &DisconnectReason) {
         self.with(|table| table.close(reason));
@@ -132,7 +153,10 @@ fn empty_table(genesis: BlockHash) -> Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::requests::Failure;
+    use crate::event::SharedMessage;
     use crate::network::Network;
+    use crate::wire::NotFound;
 
     #[test]
     fn it_can_be_asked_and_selected_on_whether_a_request_is_open() {
@@ -147,5 +171,32 @@ mod tests {
         assert!(requests.any() && requests.opened().is_empty());
         requests.with(|table| table.give_up(other.id));
         assert!(!requests.any() && requests.opened().is_empty());
+    }
+    #[test]
+    fn it_can_be_asked_whether_a_ping_is_wanted_until_one_is_sent() {
+        let requests = OpenRequests::new(&BlockHeader::genesis(Network::Regtest));
+        requests.on_opening_stream();
+        let hash = BlockHash::ZERO;
+        let (asked, question) = requests.with(|table| table.ask_block(hash)).unwrap();
+        let end = NotFound::from(question.inventory[1..].to_vec());
+        let end = Received::Message(SharedMessage::new(end.into(), 77));
+        assert!(requests.on_received(end, StreamType::General).is_none());
+        assert!(!requests.wants_fence());
+        requests.on_second_stream();
+        assert!(requests.wants_fence());
+        requests.on_fence(7);
+        assert!(!requests.wants_fence());
+        requests.on_pong(7, Duration::ZERO, StreamType::Data1);
+        let not_found = asked.answer.try_recv().unwrap();
+        assert_eq!(not_found, Err(Failure::NotFound(hash)));
+
+        // The next connection begins with one stream.
+        requests.close(&DisconnectReason::EndOfStream);
+        requests.renew();
+        let (asked, question) = requests.with(|table| table.ask_block(hash)).unwrap();
+        let end = NotFound::from(question.inventory[1..].to_vec());
+        let end = Received::Message(SharedMessage::new(end.into(), 77));
+        assert!(requests.on_received(end, StreamType::General).is_none());
+        assert!(asked.answer.try_recv().unwrap().is_err());
     }
 }

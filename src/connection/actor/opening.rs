@@ -69,12 +69,14 @@ pub(super) fn open(
     if !shared.second.set_link(&link) {
         return Err(StreamRefusal::Closed);
     }
-    // Whether it is taken shows when the answer is read.
+    // Behind its answer the peer may send at once. Whether it is taken shows when the answer is read.
+    shared.requests.on_opening_stream();
     let _ = link.outbox.reply(&[request.clone().into()]);
     let answered = await_answer(shared, &config, &link, request);
     match answered {
         Ok(frames) => Ok(Opened { link, frames }),
         Err(refusal) => {
+            shared.requests.on_no_second_stream();
             // Nothing is to be written to it any more.
             link.outbox.close(DisconnectReason::StreamRefused);
             link.outbox.join();

@@ -175,13 +175,7 @@ impl Reading<'_> {
     fn answer(&mut self, received: Received) {
         let requests = &self.shared.requests;
         let ordinary = requests.on_received(received, self.link.kind);
-        if requests.wants_fence() {
-            let ping = self.shared.session.lock().ping(Instant::now());
-            if let Some(nonce) = ping.nonce {
-                requests.on_fence(nonce);
-                self.shared.links().reply(vec![ping.into()]);
-            }
-        }
+        self.shared.send_fence();
         if let Some(ordinary) = ordinary {
             self.events.deliver(self.shared, ordinary);
         }

@@ -134,11 +134,17 @@ fn live(
         stream: link.kind,
         policy,
     });
-    shared.requests.on_second_stream();
     if !shared.second.set_open() {
         return Ok(());
     }
     shared.add_second_link(link.clone(), policy);
+    match policy {
+        // Nothing is meant for it.
+        StreamPolicy::Default => shared.requests.on_no_second_stream(),
+        // What is asked from here on goes over it.
+        StreamPolicy::BlockPriority => shared.requests.on_second_stream(),
+    }
+    shared.send_fence();
     let mut reading = Reading {
         shared,
         link: &link,

@@ -182,6 +182,18 @@ impl Shared {
         self.links.write().add_second(link, policy);
     }
 
+    /// Sends the ping that an open question waits for, if one does.
+    pub(super) fn send_fence(&self) {
+        if !self.requests.wants_fence() {
+            return;
+        }
+        let ping = self.session.lock().ping(Instant::now());
+        if let Some(nonce) = ping.nonce {
+            self.requests.on_fence(nonce);
+            self.links().reply(vec![ping.into()]);
+        }
+    }
+
     /// Lets go of the sockets: they are closed as soon as no call uses them any more.
     pub(super) fn remove_links(&self) -> Links {
         std::mem::take(&mut *self.links.write())

@@ -10,7 +10,7 @@ use crate::connection::progress::write_deadline;
 use crate::connection::stream::Stream;
 use crate::session::{DisconnectReason, Output, Session, SessionEvent, TransportEnd};
 use crate::sockets::is_cut;
-use crate::wire::{EncodedFrame, Message};
+use crate::wire::{EncodedFrame, Message, StreamType};
 
 impl Connection {
     /// One turn: replies go out, bytes come in, until about `deadline` and a second at most.
@@ -41,7 +41,8 @@ impl Connection {
         loop {
             match self.inlet.next(&mut self.session) {
                 Next::Received(received) => {
-                    if let Some(ordinary) = self.requests.on_received(received) {
+                    if let Some(ordinary) = self.requests.on_received(received, StreamType::General)
+                    {
                         self.kept.push(ordinary);
                     }
                 }
@@ -74,9 +75,11 @@ impl Connection {
                 | Output::BecomeStream(_)
                 | Output::Event(SessionEvent::StreamRefused(_)) => {}
                 Output::Event(SessionEvent::Pong {
-                    nonce, round_trip, ..
+                    nonce,
+                    round_trip,
+                    stream,
                 }) => {
-                    self.requests.on_pong(nonce, round_trip);
+                    self.requests.on_pong(nonce, round_trip, stream);
                 }
                 Output::Event(SessionEvent::Misbehavior { misbehavior, .. }) => {
                     log::debug!("{}: {misbehavior}", self.name);

@@ -2,14 +2,18 @@
 //!
 //! A node says nothing at all about a block that it does not have, but names every transaction that it does not have. So each
 //! question ends with a transaction that nobody has: when that is named and the block has not come, there is none.
+//!
+//! With two streams the name may overtake the block. Then a ping goes behind it, a fence, whose pong comes over the stream of the blocks: see
+//! [`AnswerEnd`].
 
 use std::collections::BTreeSet;
 
 use super::failure::Failure;
+use super::order::{AnswerEnd, Streams};
 use super::questions::{Questions, Waiter};
 use crate::connection::block_reader::BlockReader;
 use crate::session::DisconnectReason;
-use crate::wire::{Block, BlockHash, GetData, Inventory, Txid};
+use crate::wire::{Block, BlockHash, GetData, Inventory, StreamType, Txid};
 
 /// How many questions that were given up are remembered.
 pub(super) const MAX_LEFT: usize = 64;
@@ -18,9 +22,12 @@ pub(super) const MAX_LEFT: usize = 64;
 pub(super) struct Blocks {
     open: Questions<BlockQuestion, Block>,
     /// Blocks that are to be read while they arrive, of whatever size.
-    readers: Questions<BlockHash, BlockReader>,
+    readers: Questions<ReaderQuestion, BlockReader>,
     /// Questions that were given up, and whose answers may still come.
     left: BTreeSet<u64>,
+    streams: Streams,
+    /// Whether the end of a question may have been named since the last fence.
+    may_want_fence: bool,
     /// What the transactions that nobody has begin with.
     seed: [u8; 16],
 }
@@ -30,6 +37,13 @@ struct BlockQuestion {
     hash: BlockHash,
     /// The block as it came for another question. A copy of its own is on the way, if the peer sends one.
     seen: Option<Block>,
+    end: AnswerEnd,
+}
+
+#[derive(Debug)]
+struct ReaderQuestion {
+    hash: BlockHash,
+    end: AnswerEnd,
 }
 
 impl BlockQuestion {
@@ -45,8 +59,34 @@ impl Blocks {
             open: Questions::default(),
             readers: Questions::default(),
             left: BTreeSet::new(),
+            streams: Streams::One,
+            may_want_fence: false,
             seed,
         }
+    }
+
+    /// So many streams are there from now on. Where it is one again, what it has named has not come.
+    pub(super) fn set_streams(&mut self, streams: Streams) {
+        self.streams = streams;
+        if streams == Streams::One {
+            self.end_all(|end| end.is_named());
+        }
+    }
+
+    /// Whether a ping is to be sent behind what has come.
+    pub(super) fn want_fence(&self) -> bool {
+        let mut ends = self.ends();
+        self.streams == Streams::Two && self.may_want_fence && ends.any(AnswerEnd::wants_fence)
+    }
+
+    /// A ping is sent for all questions that wait for one.
+    pub(super) fn on_fence(&mut self, nonce: u64) {
+        self.may_want_fence = false;
+        self.ends_mut().for_each(|(_, end)| end.on_fence(nonce));
+    }
+
+    pub(super) fn on_pong(&mut self, nonce: u64, from: StreamType) {
+        self.end_all(|end| end.on_pong(nonce, from));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -64,13 +104,15 @@ impl Blocks {
         hash: BlockHash,
         waiter: Waiter<BlockReader>,
     ) -> GetData {
-        self.readers.open(id, hash, waiter);
+        let end = AnswerEnd::new(self.streams);
+        self.readers.open(id, ReaderQuestion { hash, end }, waiter);
         self.question(id, hash)
     }
 
     pub(super) fn ask(&mut self, id: u64, hash: BlockHash, waiter: Waiter<Block>) -> GetData {
-        let seen = None;
-        self.open.open(id, BlockQuestion { hash, seen }, waiter);
+        let (seen, end) = (None, AnswerEnd::new(self.streams));
+        self.open
+            .open(id, BlockQuestion { hash, seen, end }, waiter);
         self.question(id, hash)
     }
 
@@ -80,7 +122,7 @@ impl Blocks {
 
     /// A block begins to arrive: who reads it meanwhile, if somebody does. The oldest question has it, of whichever kind.
     pub(super) fn claim(&mut self, hash: BlockHash) -> Option<Waiter<BlockReader>> {
-        let reader = self.readers.first(|wanted| *wanted == hash)?;
+        let reader = self.readers.first(|wanted| wanted.hash == hash)?;
         let whole = self.open.first(|question| question.hash == hash);
         if whole.is_some_and(|whole| whole < reader) {
             return None;
@@ -110,25 +152,33 @@ impl Blocks {
     }
 
     /// The peer names a transaction: whether it is one that ends a question of ours, open or not.
-    pub(super) fn on_end_named(&mut self, txid: Txid) -> bool {
+    pub(super) fn on_end_named(&mut self, txid: Txid, from: StreamType) -> bool {
         let Some(id) = self.question_of(txid) else {
             return false;
         };
-        self.end_without_copy(id);
-        self.left.remove(&id);
+        let open = self.open.get_mut(id).map(|question| &mut question.end);
+        let reader = self.readers.get_mut(id).map(|question| &mut question.end);
+        let end = open.or(reader);
+        let is_over = end.is_none_or(|end| end.on_named(from, self.streams));
+        if is_over {
+            self.end_without_copy(id);
+            self.left.remove(&id);
+        } else {
+            self.may_want_fence = true;
+        }
         true
     }
 
-    /// The peer names the block itself.
+    /// The peer names the block itself: it says in so many words that it does not have it.
     pub(super) fn on_missing(&mut self, hash: BlockHash) -> bool {
         let whole = self.open.first(|question| question.hash == hash);
-        let reader = self.readers.first(|wanted| *wanted == hash);
+        let reader = self.readers.first(|wanted| wanted.hash == hash);
         let oldest = whole.into_iter().chain(reader).min();
         oldest.is_some_and(|id| self.end_without_copy(id))
     }
 
     /// A block was too long to be kept. One that does not say which it is belongs to the oldest question, as a node answers in the order in
-    /// which it was asked.
+    /// which it was asked: with two streams it does not say where.
     pub(super) fn on_passed_over(&mut self, len: u64, block: Option<BlockHash>) -> bool {
         if let Some(hash) = block {
             let asked = self.open.first(|question| question.hash == hash);
@@ -136,6 +186,9 @@ impl Blocks {
                 self.open.end(id, Err(Failure::TooLarge(len)));
             }
             return asked.is_some();
+        }
+        if self.streams != Streams::One {
+            return false;
         }
         let open = self.open.first(|_| true);
         let Some(id) = open.filter(|id| self.left.first().is_none_or(|left| id < left)) else {
@@ -175,13 +228,35 @@ impl Blocks {
     fn end_without_copy(&mut self, id: u64) -> bool {
         if let Some((question, waiter)) = self.open.take(id) {
             waiter.answer(question.without_copy());
-        } else if let Some((hash, waiter)) = self.readers.take(id) {
+        } else if let Some((ReaderQuestion { hash, .. }, waiter)) = self.readers.take(id) {
             waiter.answer(Err(Failure::NotFound(hash)));
         } else {
             return false;
         }
         self.settle(id);
         true
+    }
+
+    /// Ends those questions of which `is_over` says that no block will come.
+    fn end_all(&mut self, mut is_over: impl FnMut(&mut AnswerEnd) -> bool) {
+        let ends = self.ends_mut();
+        let over = ends.filter_map(|(id, end)| is_over(end).then_some(id));
+        let over: Vec<u64> = over.collect();
+        for id in over {
+            self.end_without_copy(id);
+        }
+    }
+
+    fn ends(&self) -> impl Iterator<Item = &AnswerEnd> {
+        let open = self.open.iter().map(|question| &question.end);
+        open.chain(self.readers.iter().map(|question| &question.end))
+    }
+
+    fn ends_mut(&mut self) -> impl Iterator<Item = (u64, &mut AnswerEnd)> {
+        let open = self.open.iter_mut();
+        let open = open.map(|(id, question)| (id, &mut question.end));
+        let readers = self.readers.iter_mut();
+        open.chain(readers.map(|(id, question)| (id, &mut question.end)))
     }
 
     /// A question has its answer: what was asked before it and given up is answered too, or never will be.

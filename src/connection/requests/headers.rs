@@ -1,26 +1,33 @@
 //! Questions for headers, whose answers do not name them.
 
 use super::failure::Failure;
+use super::order::Streams;
 use super::questions::{Questions, Waiter};
 use crate::session::DisconnectReason;
-use crate::wire::{BlockHash, BlockHeader, GetHeaders};
+use crate::wire::{BlockHash, BlockHeader, GetHeaders, StreamType};
 
 /// The drivers see to it that one is open at a time.
 ///
 /// A question whose time ran out may yet be answered. A ping goes before the next one then: a node answers in order, and what
-/// comes before the pong is not meant.
+/// comes before the pong is not meant. With two streams that holds for the one over which the pong comes, which is that of headers as well: what was
+/// asked before the second stood may come late over the first, so that nothing that does is an answer.
 #[derive(Debug)]
 pub(super) struct HeaderQuestions {
     open: Questions<HeaderQuestion, Vec<BlockHeader>>,
     genesis: BlockHash,
+    streams: Streams,
     /// Whether the answer to a question may still come, because nobody waited for it to the end.
     late: bool,
+    /// Whether such an answer may come over the first stream.
+    late_over_first: bool,
 }
 
 #[derive(Debug)]
 struct HeaderQuestion {
     locator: Vec<BlockHash>,
     stop: BlockHash,
+    /// Whether both streams stood when it was asked.
+    over_two: bool,
     /// The ping whose pong has not come.
     fence: Option<u64>,
 }
@@ -30,8 +37,14 @@ impl HeaderQuestions {
         Self {
             open: Questions::default(),
             genesis,
+            streams: Streams::One,
             late: false,
+            late_over_first: false,
         }
+    }
+
+    pub(super) fn set_streams(&mut self, streams: Streams) {
+        self.streams = streams;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -52,20 +65,25 @@ impl HeaderQuestions {
         let question = HeaderQuestion {
             locator: question.locator.clone(),
             stop: question.stop,
+            over_two: self.streams == Streams::Two,
             fence,
         };
         self.open.open(id, question, waiter);
     }
 
-    pub(super) fn on_pong(&mut self, nonce: u64) {
+    pub(super) fn on_pong(&mut self, nonce: u64, from: StreamType) {
         for (_, question) in self.open.iter_mut() {
-            question.fence.take_if(|fence| *fence == nonce);
+            let is_fence = question.fence.take_if(|fence| *fence == nonce).is_some();
+            self.late_over_first &= !(is_fence && from == StreamType::General);
         }
     }
 
     /// Whether these headers are an answer: empty, or a continuation of the locator, or from the start if the peer
     /// knows none of it. An empty locator asks for one header by its hash.
-    pub(super) fn on_headers(&mut self, headers: &[BlockHeader]) -> bool {
+    pub(super) fn on_headers(&mut self, headers: &[BlockHeader], from: StreamType) -> bool {
+        if self.may_be_late(from) {
+            return false;
+        }
         let genesis = self.genesis;
         let answered = self.open.first(|question| {
             let fits = match headers.first() {
@@ -80,13 +98,19 @@ impl HeaderQuestions {
         self.settle(answered, Ok(headers))
     }
 
-    pub(super) fn on_passed_over(&mut self, len: u64) -> bool {
+    pub(super) fn on_passed_over(&mut self, len: u64, from: StreamType) -> bool {
+        if self.may_be_late(from) {
+            return false;
+        }
         let answered = self.open.first(|question| question.fence.is_none());
         self.settle(answered, Err(Failure::TooLarge(len)))
     }
 
     pub(super) fn give_up(&mut self, id: u64) {
-        self.late |= self.open.take(id).is_some();
+        if let Some((question, _)) = self.open.take(id) {
+            self.late = true;
+            self.late_over_first |= !question.over_two;
+        }
     }
 
     pub(super) fn withdraw(&mut self, id: u64) {
@@ -97,9 +121,14 @@ impl HeaderQuestions {
         self.open.close(reason);
     }
 
+    /// Whether what comes there may be late, whatever has been answered over the other stream.
+    fn may_be_late(&self, from: StreamType) -> bool {
+        self.late_over_first && from == StreamType::General
+    }
+
     fn settle(&mut self, answered: Option<u64>, answer: Result<&[BlockHeader], Failure>) -> bool {
         if let Some(id) = answered {
-            // Whatever was late has come before this.
+            // Whatever was late on its stream has come before this.
             self.late = false;
             self.open.end(id, answer.map(<[_]>::to_vec));
         }

@@ -11,6 +11,7 @@ mod blocks;
 mod content;
 mod failure;
 mod headers;
+mod order;
 mod questions;
 mod transactions;
 
@@ -18,6 +19,8 @@ mod transactions;
 mod tests;
 
 pub(super) use self::content::check_block;
+#[cfg(test)]
+pub(super) use self::failure::Failure;
 pub(super) use self::failure::NotAsked;
 pub(super) use self::questions::{Asked, Waiter};
 
@@ -26,6 +29,7 @@ use std::time::Duration;
 use self::addresses::Addresses;
 use self::blocks::Blocks;
 use self::headers::HeaderQuestions;
+use self::order::Streams;
 use self::questions::Questions;
 use self::transactions::{FoundTransactions, Transactions};
 use super::block_reader::BlockReader;
@@ -33,7 +37,7 @@ use super::inlet::Received;
 use crate::event::SharedMessage;
 use crate::session::DisconnectReason;
 use crate::wire::{
-    Block, BlockHash, BlockHeader, Command, GetData, GetHeaders, Inventory, Message,
+    Block, BlockHash, BlockHeader, Command, GetData, GetHeaders, Inventory, Message, StreamType,
     TimestampedAddress, Txid,
 };
 
@@ -161,16 +165,48 @@ impl Requests {
         self.addresses.on_sent();
     }
 
-    /// A ping has been answered.
-    pub(super) fn on_pong(&mut self, nonce: u64, round_trip: Duration) {
-        self.headers.on_pong(nonce);
+    /// A second stream is about to be agreed on: the peer may send over it from now on. To be called before the `createstrm` or the `streamack` is sent
+    /// that lets it; [`Requests::on_second_stream`] or [`Requests::on_no_second_stream`] is to follow.
+    pub(super) fn on_opening_stream(&mut self) {
+        self.set_streams(Streams::Opening);
+    }
+
+    /// A second stream stands: what is asked from now on goes over the stream that is meant for it.
+    pub(super) fn on_second_stream(&mut self) {
+        self.set_streams(Streams::Two);
+    }
+
+    /// There will be no second stream, and the peer has sent nothing over it.
+    pub(super) fn on_no_second_stream(&mut self) {
+        self.set_streams(Streams::One);
+    }
+
+    fn set_streams(&mut self, streams: Streams) {
+        self.headers.set_streams(streams);
+        self.blocks.set_streams(streams);
+    }
+
+    /// Whether a question waits for a ping behind what has come: [`Requests::on_fence`]. Never with one stream.
+    pub(super) fn want_fence(&self) -> bool {
+        self.blocks.want_fence()
+    }
+
+    /// A ping with that nonce will be sent, as the policy has it, for all questions that wait for one.
+    pub(super) fn on_fence(&mut self, nonce: u64) {
+        self.blocks.on_fence(nonce);
+    }
+
+    /// A ping has been answered over that stream. What has come over the same one before has been seen.
+    pub(super) fn on_pong(&mut self, nonce: u64, round_trip: Duration, from: StreamType) {
+        self.headers.on_pong(nonce, from);
+        self.blocks.on_pong(nonce, from);
         if let Some(id) = self.pings.first(|asked| *asked == nonce) {
             self.pings.end(id, Ok(round_trip));
         }
     }
 
-    /// Something has come. What answers no question is given back.
-    pub(super) fn on_received(&mut self, received: Received) -> Option<Received> {
+    /// Something has come over that stream. What answers no question is given back.
+    pub(super) fn on_received(&mut self, received: Received, from: StreamType) -> Option<Received> {
         let message = match received {
             Received::Message(message) => message,
             Received::PassedOver {
@@ -178,7 +214,7 @@ impl Requests {
                 len,
                 block,
             } => {
-                let is_answer = self.on_passed_over(command, len, block);
+                let is_answer = self.on_passed_over(command, len, block, from);
                 return (!is_answer).then_some(Received::PassedOver {
                     command,
                     len,
@@ -187,12 +223,12 @@ impl Requests {
             }
         };
         let is_answer = match &*message {
-            Message::Headers(headers) => self.headers.on_headers(&headers.headers),
+            Message::Headers(headers) => self.headers.on_headers(&headers.headers, from),
             Message::Block(block) => self.blocks.on_block(block),
             Message::Tx(tx) => self.transactions.on_tx(tx),
             Message::Addr(addr) => self.addresses.on_addr(&addr.addresses),
             Message::NotFound(missing) if !missing.inventory.is_empty() => {
-                return self.on_not_found(message);
+                return self.on_not_found(message, from);
             }
             _ => false,
         };
@@ -241,7 +277,7 @@ impl Requests {
     }
 
     /// Takes out of a `notfound` what answers questions; the rest is not for us.
-    fn on_not_found(&mut self, message: SharedMessage) -> Option<Received> {
+    fn on_not_found(&mut self, message: SharedMessage, from: StreamType) -> Option<Received> {
         let (message, len, memory) = message.into_parts();
         let mut missing = match message {
             Message::NotFound(missing) => missing,
@@ -254,7 +290,7 @@ impl Requests {
         missing.inventory.retain(|entry| {
             let is_answer = match entry {
                 Inventory::Tx(txid) => {
-                    self.blocks.on_end_named(*txid) || self.transactions.on_missing(*txid)
+                    self.blocks.on_end_named(*txid, from) || self.transactions.on_missing(*txid)
                 }
                 Inventory::Block(hash) => self.blocks.on_missing(*hash),
                 _ => false,
@@ -266,11 +302,17 @@ impl Requests {
     }
 
     /// A payload does not say what it would have been: a node answers in the order in which it was asked.
-    fn on_passed_over(&mut self, command: Command, len: u64, block: Option<BlockHash>) -> bool {
+    fn on_passed_over(
+        &mut self,
+        command: Command,
+        len: u64,
+        block: Option<BlockHash>,
+        from: StreamType,
+    ) -> bool {
         match command.name() {
             "block" => self.blocks.on_passed_over(len, block),
             "tx" => self.transactions.on_passed_over(len),
-            "headers" => self.headers.on_passed_over(len),
+            "headers" => self.headers.on_passed_over(len, from),
             _ => false,
         }
     }

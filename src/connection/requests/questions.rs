@@ -56,8 +56,16 @@ impl<Q, T> Questions<Q, T> {
         open.find_map(|(id, (asked, _))| fits(asked).then_some(*id))
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Q> {
+        self.open.values().map(|(asked, _)| asked)
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut Q)> {
         self.open.iter_mut().map(|(id, (asked, _))| (*id, asked))
+    }
+
+    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Q> {
+        self.open.get_mut(&id).map(|(asked, _)| asked)
     }
 
     pub(super) fn take(&mut self, id: u64) -> Option<(Q, Waiter<T>)> {

@@ -4,11 +4,16 @@ use std::io::ErrorKind;
 
 use bsv_p2p::session::{DisconnectReason, TransportEnd};
 use bsv_p2p::wire::{
-    BadCommand, Command, DropCause, Message, NetworkAddress, Protoconf, Reject, RejectCode,
-    Services, Version, WireString,
+    AssociationId, BadCommand, Command, DropCause, Message, NetworkAddress, Protoconf, Reject,
+    RejectCode, Services, Version, WireString,
 };
 
+use uuid::Uuid;
+
 use super::input::Input;
+
+/// The association ID of a session that offers streams.
+pub(crate) const ASSOCIATION: Uuid = Uuid::from_u128(7);
 
 /// When each connection begins, in seconds since 1970.
 pub(crate) const UNIX_TIME: i64 = 1_700_000_000;
@@ -59,7 +64,12 @@ pub(crate) fn version(input: &mut Input<'_>) -> Message {
         )),
         start_height: Some(800_000),
         relay: Some(true),
-        association_id: None,
+        association_id: match choice >> 6 {
+            0 => None,
+            1 => Some(AssociationId::Null),
+            2 => Some(AssociationId::Uuid(ASSOCIATION)),
+            _ => Some(AssociationId::Uuid(Uuid::from_u128(8))),
+        },
     };
     content.into()
 }

@@ -1,7 +1,8 @@
 //! A session that anything may happen to, in any order.
 //!
 //! Input: settings (1 for an inbound connection, 2 for one that does not stand yet, 4 for a low ban threshold, 8 for an old
-//! protocol version of ours, 16 for services that the peer must have), then steps, each a number and what it needs.
+//! protocol version of ours, 16 for services that the peer must have,
+//! 32 for further streams), then steps, each a number and what it needs.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,11 +11,14 @@ use bsv_p2p::session::{
     ConnectionState, Delivery, Direction, DisconnectReason, NonceRegistry, Output, Session,
     SessionConfig, SessionEvent, TransportEnd,
 };
-use bsv_p2p::wire::{Command, Encode, FrameError, Message, Pong, Services};
+use bsv_p2p::wire::{
+    AssociationId, Command, Encode, FrameError, Message, Pong, Services, StreamType,
+};
 use bytes::Bytes;
 
 use super::choices::{
-    FIRST_NONCE, OTHER_NONCE, UNIX_TIME, cause, protoconf, reason, reject, transport_end, version,
+    ASSOCIATION, FIRST_NONCE, OTHER_NONCE, UNIX_TIME, cause, protoconf, reason, reject,
+    transport_end, version,
 };
 use super::commands::command;
 use super::input::Input;
@@ -44,6 +48,7 @@ pub(crate) fn run(data: &[u8]) {
 /// A session, and what has been seen of it.
 struct Side {
     session: Session,
+    offers_streams: bool,
     now: Instant,
     threshold: u32,
     score: u32,
@@ -78,8 +83,13 @@ impl Side {
         let now = Instant::now();
         let threshold = config.ban_threshold;
         let session = Session::new(direction, config, registry, nonces, now);
+        let mut session = session.expect("the configuration is valid");
+        if settings & 32 != 0 {
+            session.offer_streams(ASSOCIATION);
+        }
         Self {
-            session: session.expect("the configuration is valid"),
+            session,
+            offers_streams: settings & 32 != 0,
             now,
             threshold,
             score: 0,
@@ -220,6 +230,17 @@ impl Side {
             match output {
                 Output::Send(message) => self.sent(&message),
                 Output::Event(event) => self.told(&event),
+                Output::Associate(_) => assert!(self.offers_streams && !self.complete),
+                Output::OpenStream(request) => {
+                    assert!(self.offers_streams && self.complete);
+                    let association = AssociationId::Uuid(ASSOCIATION);
+                    assert_eq!(request.association_id, association);
+                    assert_eq!(request.stream_type, StreamType::Data1);
+                }
+                Output::BecomeStream(request) => {
+                    assert!(self.offers_streams && !self.complete);
+                    assert_ne!(request.association_id, AssociationId::Null);
+                }
                 Output::Close(reason) => {
                     assert!(!reason.to_string().is_empty());
                     let misbehaved = matches!(reason, DisconnectReason::Misbehaved { .. });
@@ -261,6 +282,10 @@ impl Side {
                 assert_eq!(self.score, *score);
             }
             SessionEvent::Pong { .. } => assert!(self.complete),
+            SessionEvent::StreamRefused(refusal) => {
+                assert!(self.offers_streams && self.complete);
+                assert!(!refusal.to_string().is_empty());
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The block that is to be read, the transaction that ends the question, and who waits.
-fn ask_reader(requests: &mut Requests, number: u8) -> (Asked<BlockReader>, Inventory) {
+pub(super) fn ask_reader(requests: &mut Requests, number: u8) -> (Asked<BlockReader>, Inventory) {
     let hash = block(number).hash();
     let (asked, question) = requests.ask_block_reader(hash).unwrap();
     let [Inventory::Block(wanted), end @ Inventory::Tx(_)] = question.inventory[..] else {
@@ -14,14 +14,14 @@ fn ask_reader(requests: &mut Requests, number: u8) -> (Asked<BlockReader>, Inven
 }
 
 #[track_caller]
-fn ended(asked: &Asked<BlockReader>, expected: Failure) {
+pub(super) fn ended(asked: &Asked<BlockReader>, expected: Failure) {
     let answer = asked.answer.try_recv().expect("an answer");
     assert_eq!(answer.expect_err("a failure"), expected);
 }
 
 /// Claims a block, for which `asked` has to be the one who waits.
 #[track_caller]
-fn claimed_by(requests: &mut Requests, number: u8, asked: &Asked<BlockReader>) {
+pub(super) fn claimed_by(requests: &mut Requests, number: u8, asked: &Asked<BlockReader>) {
     let waiter = requests.claim_block(block(number).hash());
     // What it is answered with does not matter: a failure is told apart more easily.
     waiter.expect("a claim").answer(Err(Failure::TooLarge(1)));
@@ -100,7 +100,7 @@ fn a_block_too_long_that_says_which_it_is_ends_the_question_for_it_and_no_other(
             len: 99,
             block: Some(block(number).hash()),
         };
-        requests.on_received(received).is_none()
+        requests.on_received(received, StreamType::Data1).is_none()
     };
     assert!(!passes(3));
     assert!(passes(2));

@@ -45,9 +45,9 @@ fn headers_before_the_pong_of_the_fence_are_late_ones() {
     let second = requests.ask_headers(&question, Some(5)).unwrap();
     assert!(!answers(&mut requests, headers(&[])));
     assert!(!is_passed_over(&mut requests, "headers"));
-    requests.on_pong(6, SECOND);
+    requests.on_pong(6, SECOND, StreamType::General);
     assert!(!answers(&mut requests, headers(&[])), "another pong");
-    requests.on_pong(5, SECOND);
+    requests.on_pong(5, SECOND, StreamType::General);
     assert!(
         requests.headers_need_fence(),
         "the question may be given up"

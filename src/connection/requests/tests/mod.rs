@@ -4,6 +4,7 @@ mod block_readers;
 mod blocks;
 mod headers;
 mod transactions;
+mod two_streams;
 
 use std::time::Duration;
 
@@ -86,23 +87,41 @@ fn answers(requests: &mut Requests, message: impl Into<Message>) -> bool {
     left(requests, message).is_none()
 }
 
+/// Whether it is one if it comes over that stream.
+fn answers_over(from: StreamType, requests: &mut Requests, message: impl Into<Message>) -> bool {
+    left_over(from, requests, message).is_none()
+}
+
 /// What is left of a message when the answers in it are taken out.
 fn left(requests: &mut Requests, message: impl Into<Message>) -> Option<Message> {
+    left_over(StreamType::General, requests, message)
+}
+
+fn left_over(
+    from: StreamType,
+    requests: &mut Requests,
+    message: impl Into<Message>,
+) -> Option<Message> {
     let received = Received::Message(SharedMessage::new(message.into(), 77));
-    requests.on_received(received).map(|left| match left {
+    let left = requests.on_received(received, from);
+    left.map(|left| match left {
         Received::Message(message) if message.payload_len() == 77 => message.into_parts().0,
         other => panic!("{other:?}"),
     })
 }
 
 fn is_passed_over(requests: &mut Requests, name: &'static str) -> bool {
+    is_passed_over_on(StreamType::General, requests, name)
+}
+
+fn is_passed_over_on(from: StreamType, requests: &mut Requests, name: &'static str) -> bool {
     let command = Command::new(name);
     let received = Received::PassedOver {
         command,
         len: 99,
         block: None,
     };
-    requests.on_received(received).is_none()
+    requests.on_received(received, from).is_none()
 }
 
 /// The block that is asked for, the transaction that ends the question, and who waits.
@@ -134,9 +153,9 @@ fn waits<T: PartialEq + std::fmt::Debug>(asked: &Asked<T>) {
 fn a_pong_answers_the_ping_with_its_nonce() {
     let mut requests = requests();
     let [one, other] = [1, 2].map(|nonce| requests.ask_ping(nonce).unwrap());
-    requests.on_pong(3, SECOND);
-    requests.on_pong(2, SECOND);
-    requests.on_pong(2, 2 * SECOND);
+    requests.on_pong(3, SECOND, StreamType::General);
+    requests.on_pong(2, SECOND, StreamType::General);
+    requests.on_pong(2, 2 * SECOND, StreamType::General);
     waits(&one);
     got(&other, SECOND);
     assert_eq!(requests.open(), 1);

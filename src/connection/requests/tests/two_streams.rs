@@ -1,0 +1,335 @@
+//! What comes over two streams comes in no order.
+
+use super::block_readers::{ask_reader, claimed_by, ended};
+use super::*;
+use crate::wire::StreamType::{Data1, General};
+
+fn two_streams() -> Requests {
+    let mut requests = requests();
+    requests.on_second_stream();
+    requests
+}
+
+/// The peer names the end of a question over a stream: that is swallowed.
+#[track_caller]
+fn name(requests: &mut Requests, end: Inventory, on: StreamType) {
+    assert!(answers_over(on, requests, not_found(&[end])));
+}
+
+/// A fence is wanted, and sent with that nonce.
+#[track_caller]
+fn fence(requests: &mut Requests, nonce: u64) {
+    assert!(requests.want_fence());
+    requests.on_fence(nonce);
+    assert!(!requests.want_fence(), "one ping is enough");
+}
+
+#[test]
+fn a_block_whose_end_has_overtaken_it_on_the_other_stream_is_the_answer() {
+    let mut requests = two_streams();
+    let (before, end) = ask_block(&mut requests, block(1).hash());
+    name(&mut requests, end, General);
+    waits(&before);
+    assert!(answers_over(Data1, &mut requests, block(1)));
+    got(&before, block(1));
+    assert!(!requests.want_fence(), "nobody waits for it");
+
+    let (behind, end) = ask_block(&mut requests, block(2).hash());
+    name(&mut requests, end, General);
+    fence(&mut requests, 7);
+    assert!(answers_over(Data1, &mut requests, block(2)));
+    got(&behind, block(2));
+    requests.on_pong(7, SECOND, Data1);
+    waits(&behind);
+    assert_eq!(requests.open(), 0);
+}
+
+#[test]
+fn a_block_is_not_there_if_a_pong_behind_its_end_comes_first_over_the_other_stream() {
+    let mut requests = two_streams();
+    let (asked, end) = ask_block(&mut requests, block(1).hash());
+    assert!(!requests.want_fence(), "its end is not named");
+    name(&mut requests, end, General);
+    requests.on_pong(7, SECOND, Data1);
+    waits(&asked);
+    fence(&mut requests, 7);
+    name(&mut requests, end, General);
+    assert!(!requests.want_fence(), "it was named before");
+    requests.on_pong(6, SECOND, Data1);
+    waits(&asked);
+    requests.on_pong(7, SECOND, Data1);
+    failed(&asked, Failure::NotFound(block(1).hash()));
+    assert!(!answers_over(Data1, &mut requests, block(1)), "too late");
+}
+
+#[test]
+fn a_pong_over_the_stream_of_the_end_says_nothing_and_a_later_one_over_the_other_may() {
+    let mut requests = two_streams();
+    let (asked, end) = ask_block(&mut requests, block(1).hash());
+    name(&mut requests, end, General);
+    fence(&mut requests, 7);
+    requests.on_pong(7, SECOND, General);
+    requests.on_pong(7, SECOND, Data1);
+    waits(&asked);
+    assert!(!requests.want_fence(), "its timeout decides");
+
+    // A fence for another question serves this one as well.
+    let (other, end) = ask_block(&mut requests, block(2).hash());
+    name(&mut requests, end, General);
+    fence(&mut requests, 8);
+    requests.on_pong(8, SECOND, Data1);
+    failed(&asked, Failure::NotFound(block(1).hash()));
+    failed(&other, Failure::NotFound(block(2).hash()));
+}
+
+#[test]
+fn one_fence_serves_all_whose_end_was_named_before_it_and_no_others() {
+    let mut requests = two_streams();
+    let [(one, end_of_one), (two, end_of_two), (three, end_of_three)] =
+        [1, 2, 3].map(|number| ask_block(&mut requests, block(number).hash()));
+    let both = not_found(&[end_of_one, end_of_two]);
+    assert_eq!(left(&mut requests, both), None);
+    fence(&mut requests, 7);
+    name(&mut requests, end_of_three, General);
+    fence(&mut requests, 8);
+    requests.on_pong(7, SECOND, Data1);
+    failed(&one, Failure::NotFound(block(1).hash()));
+    failed(&two, Failure::NotFound(block(2).hash()));
+    waits(&three);
+    requests.on_pong(8, SECOND, Data1);
+    failed(&three, Failure::NotFound(block(3).hash()));
+}
+
+#[test]
+fn of_two_questions_for_a_block_each_takes_the_copy_that_its_end_has_overtaken() {
+    let mut requests = two_streams();
+    let hash = block(1).hash();
+    let [(one, end_of_one), (two, end_of_two)] = [(); 2].map(|()| ask_block(&mut requests, hash));
+    let both = not_found(&[end_of_one, end_of_two]);
+    assert_eq!(left(&mut requests, both), None);
+    fence(&mut requests, 7);
+    assert!(answers_over(Data1, &mut requests, block(1)));
+    got(&one, block(1));
+    waits(&two);
+    assert!(answers_over(Data1, &mut requests, block(1)), "its own copy");
+    got(&two, block(1));
+
+    // A peer that sends it once.
+    let [(one, _), (two, end)] = [(); 2].map(|()| ask_block(&mut requests, hash));
+    assert!(answers_over(Data1, &mut requests, block(1)));
+    got(&one, block(1));
+    name(&mut requests, end, General);
+    waits(&two);
+    fence(&mut requests, 8);
+    requests.on_pong(8, SECOND, Data1);
+    got(&two, block(1));
+}
+
+#[test]
+fn a_block_that_is_read_while_it_arrives_may_begin_behind_its_end() {
+    let mut requests = two_streams();
+    let (there, end) = ask_reader(&mut requests, 1);
+    name(&mut requests, end, General);
+    fence(&mut requests, 7);
+    claimed_by(&mut requests, 1, &there);
+    let (missing, end) = ask_reader(&mut requests, 2);
+    name(&mut requests, end, General);
+    requests.on_pong(7, SECOND, Data1);
+    assert!(missing.answer.is_empty(), "that was another fence");
+    fence(&mut requests, 8);
+    requests.on_pong(8, SECOND, Data1);
+    ended(&missing, Failure::NotFound(block(2).hash()));
+    assert_eq!(requests.block_readers(), 0);
+}
+
+#[test]
+fn an_end_that_comes_over_the_stream_of_the_blocks_is_behind_the_block() {
+    let mut requests = two_streams();
+    let (asked, end) = ask_block(&mut requests, block(1).hash());
+    name(&mut requests, end, Data1);
+    failed(&asked, Failure::NotFound(block(1).hash()));
+    assert!(!requests.want_fence());
+
+    // Unless it was asked for when there was one: then it may come over that.
+    let mut requests = super::requests();
+    let (asked, end) = ask_block(&mut requests, block(1).hash());
+    requests.on_second_stream();
+    name(&mut requests, end, Data1);
+    fence(&mut requests, 7);
+    requests.on_pong(7, SECOND, Data1);
+    waits(&asked);
+    assert!(answers_over(General, &mut requests, block(1)));
+    got(&asked, block(1));
+}
+
+#[test]
+fn a_peer_that_names_the_block_itself_needs_no_fence() {
+    let mut requests = two_streams();
+    let hash = block(1).hash();
+    let (asked, end) = ask_block(&mut requests, hash);
+    let named = not_found(&[Inventory::Block(hash), end]);
+    assert_eq!(left(&mut requests, named), None);
+    failed(&asked, Failure::NotFound(hash));
+    assert!(!requests.want_fence());
+}
+
+#[test]
+fn a_question_that_is_given_up_wants_no_fence_and_its_late_answer_is_an_ordinary_message() {
+    let mut requests = two_streams();
+    let [(one, end_of_one), (two, end_of_two), (three, end_of_three)] =
+        [1, 2, 3].map(|number| ask_block(&mut requests, block(number).hash()));
+    name(&mut requests, end_of_one, General);
+    requests.give_up(one.id);
+    assert!(!requests.want_fence());
+    name(&mut requests, end_of_two, General);
+    fence(&mut requests, 7);
+    requests.give_up(two.id);
+    requests.on_pong(7, SECOND, Data1);
+    requests.give_up(three.id);
+    name(&mut requests, end_of_three, General);
+    assert!(!requests.want_fence());
+    for (number, asked) in [(1, one), (2, two), (3, three)] {
+        waits(&asked);
+        assert!(!answers_over(Data1, &mut requests, block(number)));
+    }
+}
+
+#[test]
+fn whoever_gives_up_a_question_whose_end_is_named_gets_the_copy_that_came_for_another() {
+    let mut requests = two_streams();
+    let hash = block(1).hash();
+    let [(one, _), (two, end)] = [(); 2].map(|()| ask_block(&mut requests, hash));
+    name(&mut requests, end, General);
+    assert!(answers_over(Data1, &mut requests, block(1)));
+    got(&one, block(1));
+    requests.give_up(two.id);
+    got(&two, block(1));
+}
+
+#[test]
+fn the_end_of_the_connection_ends_those_that_wait_for_a_pong() {
+    let mut requests = two_streams();
+    let (fenced, end) = ask_block(&mut requests, block(1).hash());
+    name(&mut requests, end, General);
+    fence(&mut requests, 7);
+    let (named, end) = ask_reader(&mut requests, 2);
+    name(&mut requests, end, General);
+    assert!(requests.want_fence());
+    requests.close(&DisconnectReason::EndOfStream);
+    failed(&fenced, Failure::Ended(DisconnectReason::EndOfStream));
+    ended(&named, Failure::Ended(DisconnectReason::EndOfStream));
+    assert!(!requests.want_fence());
+    requests.on_pong(7, SECOND, Data1);
+    assert_eq!(requests.open(), 0);
+}
+
+#[test]
+fn with_one_stream_the_end_of_an_answer_decides_at_once_and_no_fence_is_wanted() {
+    for end_of_opening in [false, true] {
+        let mut requests = requests();
+        if end_of_opening {
+            requests.on_opening_stream();
+            requests.on_no_second_stream();
+        }
+        let (whole, end) = ask_block(&mut requests, block(1).hash());
+        name(&mut requests, end, General);
+        failed(&whole, Failure::NotFound(block(1).hash()));
+        let (reader, end) = ask_reader(&mut requests, 1);
+        name(&mut requests, end, General);
+        ended(&reader, Failure::NotFound(block(1).hash()));
+        assert!(!requests.want_fence());
+    }
+}
+
+#[test]
+fn while_a_stream_is_being_opened_an_end_waits_for_what_becomes_of_that() {
+    // The peer may send over a stream of which we do not know yet that it stands.
+    let mut requests = requests();
+    let (asked, end) = ask_block(&mut requests, block(1).hash());
+    requests.on_opening_stream();
+    name(&mut requests, end, General);
+    waits(&asked);
+    assert!(!requests.want_fence(), "its pong could come over one alone");
+    requests.on_second_stream();
+    fence(&mut requests, 7);
+    requests.on_pong(7, SECOND, Data1);
+    failed(&asked, Failure::NotFound(block(1).hash()));
+
+    let mut requests = super::requests();
+    requests.on_opening_stream();
+    let (named, end) = ask_block(&mut requests, block(1).hash());
+    let (open, _) = ask_block(&mut requests, block(2).hash());
+    name(&mut requests, end, General);
+    requests.on_no_second_stream();
+    failed(&named, Failure::NotFound(block(1).hash()));
+    waits(&open);
+}
+
+#[test]
+fn a_block_too_long_that_does_not_say_which_it_is_belongs_to_nobody() {
+    let mut requests = two_streams();
+    let (asked, _) = ask_block(&mut requests, block(1).hash());
+    assert!(!is_passed_over_on(Data1, &mut requests, "block"));
+    waits(&asked);
+    let received = Received::PassedOver {
+        command: Command::new("block"),
+        len: 99,
+        block: Some(block(1).hash()),
+    };
+    assert!(requests.on_received(received, Data1).is_none());
+    failed(&asked, Failure::TooLarge(99));
+}
+
+/// A question for headers behind genesis, and who waits.
+fn ask_headers(requests: &mut Requests, fence: Option<u64>) -> Asked<Vec<BlockHeader>> {
+    let question = question(&[genesis()], BlockHash::ZERO);
+    requests.ask_headers(&question, fence).unwrap()
+}
+
+#[test]
+fn headers_that_were_asked_for_before_there_were_two_streams_may_come_late_over_the_first() {
+    let late = [header_on(genesis()), header_on(genesis())];
+    let found = [header_on(genesis())];
+    let mut requests = requests();
+    let first = ask_headers(&mut requests, None);
+    requests.on_second_stream();
+    requests.give_up(first.id);
+    assert!(requests.headers_need_fence());
+    let second = ask_headers(&mut requests, Some(5));
+    assert!(!answers_over(Data1, &mut requests, headers(&[])));
+    requests.on_pong(5, SECOND, Data1);
+    // The pong has not overtaken what comes over its own stream, but this.
+    assert!(!answers_over(General, &mut requests, headers(&late)));
+    assert!(!is_passed_over_on(General, &mut requests, "headers"));
+    assert!(answers_over(Data1, &mut requests, headers(&found)));
+    got(&second, found.to_vec());
+
+    assert!(!requests.headers_need_fence());
+    let third = ask_headers(&mut requests, None);
+    requests.on_pong(9, SECOND, General);
+    assert!(!answers_over(General, &mut requests, headers(&late)));
+    assert!(is_passed_over_on(Data1, &mut requests, "headers"));
+    failed(&third, Failure::TooLarge(99));
+
+    // A pong over the first stream shows that nothing is on its way there any more.
+    let fourth = ask_headers(&mut requests, Some(6));
+    requests.on_pong(6, SECOND, General);
+    assert!(answers_over(General, &mut requests, headers(&found)));
+    got(&fourth, found.to_vec());
+}
+
+#[test]
+fn headers_over_the_first_stream_are_an_answer_if_nothing_late_can_be_among_them() {
+    let found = [header_on(genesis())];
+    let mut requests = requests();
+    let before = ask_headers(&mut requests, None);
+    requests.on_second_stream();
+    assert!(answers_over(General, &mut requests, headers(&found)));
+    got(&before, found.to_vec());
+    let given_up = ask_headers(&mut requests, None);
+    requests.give_up(given_up.id);
+    let fenced = ask_headers(&mut requests, Some(5));
+    requests.on_pong(5, SECOND, Data1);
+    assert!(answers_over(General, &mut requests, headers(&found)));
+    got(&fenced, found.to_vec());
+}
