@@ -22,4 +22,5 @@ mod policy;
 mod raw_peer;
 mod served;
 mod stores;
+mod streams;
 mod transactions;

@@ -26,11 +26,11 @@ pub(super) enum NotBecome {
     Ended(DisconnectReason),
 }
 
-/// Waits until the peer's own connection is ready for a second one, or has one, or will have none.
+/// Waits until all that comes before a second stream of the peer has been told, if it may have one.
 fn await_readiness(newcomer: &Shared, peer: &Shared) -> Result<(), NotBecome> {
     let deadline = Instant::now() + READY;
-    while peer.second.is_closed() {
-        if Instant::now() >= deadline || peer.session.lock().end().is_some() {
+    while peer.second.is_announced() {
+        if Instant::now() >= deadline {
             return Err(NotBecome::Fault(StreamFault::UnknownAssociation));
         }
         if newcomer.stop.wait(LOOK) {
@@ -111,7 +111,7 @@ pub(super) fn hand_over(
     });
     match begun {
         Ok(()) => Ok(()),
-        Err(NotBegun::Closed) => fault(StreamFault::UnknownAssociation),
+        Err(NotBegun::Closed | NotBegun::NotReady) => fault(StreamFault::UnknownAssociation),
         Err(NotBegun::Taken) => fault(StreamFault::Overwrite),
         Err(NotBegun::Failed) => Err(NotBecome::Ended(
             ended.unwrap_or(DisconnectReason::OwnCapacity),

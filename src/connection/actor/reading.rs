@@ -336,7 +336,12 @@ impl Reading<'_> {
         {
             match wish {
                 // It may use the ID from now on, but not before all has been told of the handshake.
-                Wish::Await => *association = self.shared.associations.enter(id, self.shared),
+                Wish::Await => {
+                    *association = self.shared.associations.enter(id, self.shared);
+                    if association.is_some() {
+                        self.shared.second.announce();
+                    }
+                }
                 Wish::Open(_) => {}
             }
             *second = Some(wish);

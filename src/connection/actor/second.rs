@@ -25,6 +25,8 @@ enum State {
     /// There is none, and may be none.
     #[default]
     Closed,
+    /// The peer may ask for one from now on. It begins as soon as all that comes before it has been told.
+    Announced,
     /// There may be one; its events go out by this.
     Awaited(Box<Delivery>),
     /// It has a thread.
@@ -41,7 +43,9 @@ enum State {
 /// Why a second stream cannot begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotBegun {
-    /// There may be none at this moment.
+    /// There may be one in a moment.
+    NotReady,
+    /// There may be none.
     Closed,
     /// There is one.
     Taken,
@@ -50,6 +54,11 @@ pub(super) enum NotBegun {
 }
 
 impl SecondStream {
+    /// The peer is about to hear that it may have one.
+    pub(super) fn announce(&self) {
+        *self.state.lock() = State::Announced;
+    }
+
     /// From now on there may be one.
     pub(super) fn allow(&self, delivery: Delivery) {
         *self.state.lock() = State::Awaited(Box::new(delivery));
@@ -57,12 +66,12 @@ impl SecondStream {
 
     /// Whether there may be one, and is none.
     pub(super) fn is_awaited(&self) -> bool {
-        matches!(&*self.state.lock(), State::Awaited(_))
+        matches!(&*self.state.lock(), State::Announced | State::Awaited(_))
     }
 
-    /// Whether nothing has been decided: the peer's own connection is not ready for it yet, or has ended.
-    pub(super) fn is_closed(&self) -> bool {
-        matches!(&*self.state.lock(), State::Closed)
+    /// Whether it can begin in a moment, and not yet.
+    pub(super) fn is_announced(&self) -> bool {
+        matches!(&*self.state.lock(), State::Announced)
     }
 
     /// Lets it begin, with the thread that `begin` starts.
@@ -87,6 +96,10 @@ impl SecondStream {
             begun @ State::Begun { .. } => {
                 *state = begun;
                 Err(NotBegun::Taken)
+            }
+            State::Announced => {
+                *state = State::Announced;
+                Err(NotBegun::NotReady)
             }
             State::Closed => Err(NotBegun::Closed),
         }
@@ -118,7 +131,7 @@ impl SecondStream {
     pub(super) fn link(&self) -> Option<Arc<Link>> {
         match &*self.state.lock() {
             State::Begun { link, .. } => link.clone(),
-            State::Closed | State::Awaited(_) => None,
+            State::Closed | State::Announced | State::Awaited(_) => None,
         }
     }
 
@@ -162,7 +175,7 @@ impl SecondStream {
     fn join(&self) -> Option<Delivery> {
         let thread = match &mut *self.state.lock() {
             State::Begun { thread, .. } => thread.take(),
-            State::Closed | State::Awaited(_) => None,
+            State::Closed | State::Announced | State::Awaited(_) => None,
         };
         // A panic has ended the session already. It stays `Begun` meanwhile, so that a stop reaches it.
         let delivery = thread.and_then(|thread| thread.join().ok());

@@ -245,7 +245,12 @@ impl Supervisor {
     }
 
     /// It is clear what became of one that might have been a stream.
-    pub(super) fn on_candidate_over(&self, reason: &DisconnectReason) {
+    pub(super) fn on_candidate_over(
+        &self,
+        candidate: &PeerConnectionHandle,
+        reason: &DisconnectReason,
+    ) {
+        self.shared.counters.add_past(&candidate.statistics());
         match reason {
             DisconnectReason::BecameStream => count(&self.shared.counters.let_in),
             DisconnectReason::OwnCapacity => count(&self.shared.counters.turned_away),

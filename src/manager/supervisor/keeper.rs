@@ -148,8 +148,7 @@ impl Keeper for LifeKeeper {
         connected_at: Option<Instant>,
     ) -> Option<Duration> {
         if *reason == DisconnectReason::BecameStream {
-            // It goes on, as a part of another peer's connection.
-            count(&self.counters.streams_taken_in);
+            // It goes on as a part of another connection: nothing is lost, and nothing has failed.
         } else if connected_at.is_some() {
             count(&self.counters.lost);
             self.connected.remove();
@@ -168,6 +167,9 @@ impl Keeper for LifeKeeper {
     }
 
     fn on_over(&self, reason: DisconnectReason) {
+        if reason == DisconnectReason::BecameStream {
+            count(&self.counters.streams_taken_in);
+        }
         let _ = self.news.send(LifeNews::Over {
             peer_id: self.peer_id,
             reason,

@@ -211,8 +211,8 @@ impl Supervisor {
             LifeNews::Over { peer_id, reason } => {
                 self.waiting.remove(&peer_id);
                 self.turned_away.remove(&peer_id);
-                if self.stream_candidates.remove(&peer_id).is_some() {
-                    self.on_candidate_over(&reason);
+                if let Some(candidate) = self.stream_candidates.remove(&peer_id) {
+                    self.on_candidate_over(&candidate, &reason);
                 }
                 self.plan.on_over(peer_id, &reason, now);
                 if let Some(handle) = self.shared.connections.remove(peer_id) {

@@ -46,7 +46,7 @@ impl Session {
         };
         match self.direction {
             Direction::Outbound => AssociationId::Uuid(own),
-            // It goes as soon as it has been told that there is no room.
+            // A peer that is about to be turned away is not to dial once more. What it may still be is a stream itself.
             Direction::Inbound if self.over_capacity => AssociationId::Null,
             Direction::Inbound => {
                 let id = self.peer.as_ref().and_then(|peer| peer.association_id);

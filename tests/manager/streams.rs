@@ -1,0 +1,377 @@
+//! Second streams of peers: who gets one, that nobody is taken for one more peer because of it, and that no limit keeps it out.
+
+use std::net::SocketAddr;
+
+use bsv_p2p::event::{ControlEvent, InboundRefusal};
+use bsv_p2p::manager::PeerChoice;
+use bsv_p2p::peers::BanReason;
+use bsv_p2p::session::{DisconnectReason, StreamRefusal};
+use bsv_p2p::wire::{
+    AssociationId, CreateStrm, Message, Ping, Pong, Protoconf, Reject, RejectCode, StreamPolicy,
+    StreamType, Version,
+};
+use bsv_p2p::{Manager, ManagerConfig};
+use crossbeam_channel::Receiver;
+use uuid::Uuid;
+
+use crate::harness::*;
+use crate::raw_peer::{RawPeer, protoconf, version};
+
+/// What a peer with two streams tells where it was dialled.
+const LET_IN: [&str; 4] = [
+    "InboundConnectionAccepted",
+    "ConnectionEstablished",
+    "HandshakeComplete",
+    "StreamOpened",
+];
+
+/// A manager that keeps `address` connected.
+fn dialling(config: ManagerConfig, address: SocketAddr) -> (Manager, Receiver<ControlEvent>) {
+    let manager = manager(config);
+    let events = manager.subscribe_control();
+    manager.start_fixed(&[address]).unwrap();
+    (manager, events)
+}
+
+/// The events up to the first with this name, that one included.
+#[track_caller]
+fn up_to(events: &Receiver<ControlEvent>, name: &str) -> Vec<ControlEvent> {
+    let mut seen = Vec::new();
+    wait_for(events, |event| {
+        seen.push(event.clone());
+        (event.name() == name).then_some(())
+    });
+    seen
+}
+
+fn names(events: &[ControlEvent]) -> Vec<&str> {
+    events.iter().map(ControlEvent::name).collect()
+}
+
+/// Whoever all of these are about.
+#[track_caller]
+fn only_peer(events: &[ControlEvent]) -> Uuid {
+    let (first, _) = events[0].peer().unwrap();
+    for event in events {
+        assert_eq!(event.peer().unwrap().0, first, "{event}");
+    }
+    first
+}
+
+/// A peer with two streams, and nothing else, has come about on both sides; then the one who has dialled goes.
+#[track_caller]
+fn assert_one_peer_with_two_streams(listening: ManagerConfig, dialling_with: ManagerConfig) {
+    let (listener, heard, address) = running(listening);
+    let (dialler, events) = dialling(dialling_with, address);
+    let told = up_to(&events, "StreamOpened");
+    assert_eq!(names(&told), &LET_IN[1..]);
+    let peer_id = only_peer(&told);
+    let ControlEvent::StreamOpened { stream, policy, .. } = told[2] else {
+        unreachable!()
+    };
+    let expected = (StreamType::Data1, StreamPolicy::BlockPriority);
+    assert_eq!((stream, policy), expected);
+    let heard_first = up_to(&heard, "StreamOpened");
+    assert_eq!(names(&heard_first), LET_IN);
+    let heard_of = only_peer(&heard_first);
+    until("it is known what the second connection was", || {
+        listener.metrics().streams_taken_in == 1
+    });
+    dialler.ping(peer_id, LIMIT).unwrap();
+    listener.ping(PeerChoice::Best, LIMIT).unwrap();
+    for manager in [&listener, &dialler] {
+        until("there is one connection", || {
+            manager.connections().len() == 1
+        });
+        assert_eq!(manager.connections()[0].streams.len(), 2);
+        let metrics = manager.metrics();
+        assert_eq!((metrics.connected, metrics.slots_taken), (1, 1));
+        let ends = (metrics.lost, metrics.failed, metrics.refused);
+        assert_eq!((metrics.turned_away, ends), (0, (0, 0, 0)));
+        assert!(listener.peers().unwrap().is_empty());
+    }
+    until("the second connection is counted", || {
+        listener.metrics().let_in == 2
+    });
+    dialler.shutdown().unwrap();
+    assert_eq!(
+        names(&events.iter().collect::<Vec<_>>()),
+        ["ConnectionLost"]
+    );
+    let left = up_to(&heard, "ConnectionLost");
+    assert_eq!(names(&left), ["ConnectionLost"]);
+    assert_eq!(only_peer(&left), heard_of);
+    listener.shutdown().unwrap();
+    assert_eq!(heard.iter().count(), 0);
+}
+
+#[test]
+fn managers_have_two_streams_with_each_other_and_one_peer_each() {
+    assert_one_peer_with_two_streams(listening(), config());
+}
+
+#[test]
+fn a_second_stream_needs_no_place() {
+    let mut config = listening();
+    config.max_connections = 1;
+    assert_one_peer_with_two_streams(config, self::config());
+}
+
+#[test]
+fn a_second_stream_is_beyond_the_limits_for_its_address() {
+    let mut config = listening();
+    config.allow_private = Some(false);
+    config.listener.max_per_address = 1;
+    config.listener.max_handshakes_per_address = 1;
+    config.listener.max_handshakes = 1;
+    assert_one_peer_with_two_streams(config, self::config());
+}
+
+#[test]
+fn many_that_come_at_once_have_two_streams_each() {
+    const PEERS: usize = 8;
+    let (listener, heard, address) = running(listening());
+    let diallers = [(); PEERS].map(|()| dialling(config(), address));
+    for (_, events) in &diallers {
+        assert_eq!(names(&up_to(events, "StreamOpened")), &LET_IN[1..]);
+    }
+    let mut opened = 0;
+    wait_for(&heard, |event| {
+        assert!(LET_IN.contains(&event.name()), "{event}");
+        opened += usize::from(event.name() == "StreamOpened");
+        (opened == PEERS).then_some(())
+    });
+    until("all places but theirs are free", || {
+        listener.metrics().slots_taken == PEERS
+    });
+    assert_eq!(listener.metrics().streams_taken_in, PEERS as u64);
+}
+
+#[test]
+fn where_the_peer_has_no_second_streams_it_is_told_once() {
+    let mut config = listening();
+    config.connection.session.multistreams = false;
+    let (listener, heard, address) = running(config);
+    let (dialler, events) = dialling(self::config(), address);
+    let told = up_to(&events, "StreamRefused");
+    assert_eq!(names(&told)[..2], LET_IN[1..3]);
+    let [_, _, ControlEvent::StreamRefused { refusal, .. }] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(*refusal, StreamRefusal::NotEchoed);
+    assert_one_stream(&dialler);
+    dialler.shutdown().unwrap();
+    assert_eq!(
+        names(&events.iter().collect::<Vec<_>>()),
+        ["ConnectionLost"]
+    );
+    let told = up_to(&heard, "ConnectionLost");
+    assert_eq!(names(&told)[..3], LET_IN[..3]);
+    assert_eq!(told.len(), 4);
+    listener.shutdown().unwrap();
+}
+
+#[test]
+fn who_wants_no_second_stream_has_one_stream_and_hears_nothing_of_another() {
+    let without: [fn(&mut ManagerConfig); 2] = [
+        |config| config.connection.session.multistreams = false,
+        |config| config.connection.session.stream_policies = vec![StreamPolicy::Default],
+    ];
+    for change in without {
+        let (listener, heard, address) = running(listening());
+        let mut config = config();
+        change(&mut config);
+        let (dialler, events) = dialling(config, address);
+        dialler.wait_for_peers(1, LIMIT).unwrap();
+        assert_one_stream(&dialler);
+        listener.wait_for_peers(1, LIMIT).unwrap();
+        dialler.shutdown().unwrap();
+        let told: Vec<_> = events.iter().collect();
+        assert_eq!(names(&told)[..2], LET_IN[1..3]);
+        assert_eq!(names(&told)[2..], ["ConnectionLost"]);
+        assert_eq!(names(&up_to(&heard, "ConnectionLost"))[..3], LET_IN[..3]);
+    }
+}
+
+/// Everything goes over one stream, whatever there could have been.
+#[track_caller]
+fn assert_one_stream(manager: &Manager) {
+    manager.ping(PeerChoice::Best, LIMIT).unwrap();
+    let connections = manager.connections();
+    assert_eq!(connections.len(), 1);
+    let streams = connections[0].streams.iter().map(|one| one.stream);
+    assert_eq!(streams.collect::<Vec<_>>(), [StreamType::General]);
+}
+
+#[test]
+fn a_peer_that_comes_back_has_its_second_stream_again() {
+    let (listener, heard, address) = running(listening());
+    let (_dialler, events) = dialling(config(), address);
+    let mut before: Option<(Uuid, Uuid)> = None;
+    for round in 0..3 {
+        let told = up_to(&events, "StreamOpened");
+        let (ends, opened) = told.split_at(usize::from(round > 0));
+        assert_eq!(names(opened), LET_IN[1..], "{round}");
+        let peer_id = only_peer(&told);
+        assert!(ends.iter().all(|end| end.name() == "ConnectionRestarting"));
+        // Here it is another peer each time, and the end of the last one may be told among the beginnings of the next.
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        wait_for(&heard, |event| {
+            let (of, _) = event.peer().unwrap();
+            let is_old = before.is_some_and(|(_, before)| before == of);
+            let of_which = if is_old { &mut old } else { &mut new };
+            of_which.push(event.clone());
+            (old.len() + new.len() == ends.len() + LET_IN.len()).then_some(())
+        });
+        assert_eq!(names(&old), &["ConnectionLost"][..ends.len()]);
+        assert_eq!(names(&new), LET_IN, "{round}");
+        let heard_of = only_peer(&new);
+        assert!(before.is_none_or(|(before, _)| before == peer_id));
+        before = Some((peer_id, heard_of));
+        listener.disconnect(heard_of).unwrap();
+    }
+}
+
+/// The `version` and the `protoconf` of a peer that dials and would have two streams.
+fn greeting(id: Uuid) -> (Version, Protoconf) {
+    let version = Version {
+        association_id: Some(AssociationId::Uuid(id)),
+        ..version()
+    };
+    let protoconf = Protoconf {
+        stream_policies: Some("BlockPriority,Default".into()),
+        ..protoconf()
+    };
+    (version, protoconf)
+}
+
+/// A peer at this address that may have a second stream, and its association.
+#[track_caller]
+fn with_association(from: [u8; 4], address: SocketAddr) -> (RawPeer, Uuid) {
+    let mut peer = dial_from(from, address);
+    let id = Uuid::new_v4();
+    let (version, protoconf) = greeting(id);
+    peer.send(version);
+    peer.send(Message::Verack);
+    peer.send(protoconf);
+    peer.expect_ping();
+    (peer, id)
+}
+
+fn request(id: Uuid) -> CreateStrm {
+    CreateStrm {
+        association_id: AssociationId::Uuid(id),
+        stream_type: StreamType::Data1,
+        stream_policy: "BlockPriority".into(),
+    }
+}
+
+#[track_caller]
+fn expect_reject(peer: &mut RawPeer) -> Reject {
+    match peer.expect("reject") {
+        Message::Reject(reject) => reject,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Only one peer, and each address of this machine is limited like any other.
+fn full() -> ManagerConfig {
+    let mut config = listening();
+    config.allow_private = Some(false);
+    config.max_connections = 1;
+    config
+}
+
+#[test]
+fn one_that_was_let_in_as_a_stream_and_is_a_peer_is_told_that_there_is_no_room() {
+    let mut config = full();
+    config.listener.max_turned_away = 0;
+    let (manager, events, address) = running(config);
+    let (peer, id) = with_association([127, 0, 0, 2], address);
+    // Nobody is told politely who comes from elsewhere, and no more from here than may be streams.
+    let silent = dial_from([127, 0, 0, 2], address);
+    for from in [[127, 0, 0, 3], [127, 0, 0, 2]] {
+        assert!(dial_from(from, address).read_to_end().is_empty());
+        let refused = wait_for(&events, |event| match event {
+            ControlEvent::InboundConnectionRejected { reason, .. } => Some(*reason),
+            _ => None,
+        });
+        assert_eq!(refused, InboundRefusal::Capacity);
+    }
+    assert_eq!(manager.metrics().slots_taken, 1);
+    let mut other = silent;
+    let (version, protoconf) = greeting(Uuid::new_v4());
+    other.send(version);
+    other.send(Message::Verack);
+    other.send(protoconf);
+    let Message::Version(answer) = other.expect("version") else {
+        unreachable!()
+    };
+    let declined = Some(AssociationId::Null);
+    assert_eq!(
+        answer.association_id, declined,
+        "it is not to dial once more"
+    );
+    assert_eq!(expect_reject(&mut other).code, RejectCode::TOO_BUSY);
+    wait_for(&events, |event| match event {
+        ControlEvent::ConnectionRejectedCapacity { .. } => Some(()),
+        ControlEvent::InboundConnectionAccepted { .. } => panic!("{event}"),
+        _ => None,
+    });
+    until("it is counted", || manager.metrics().turned_away == 1);
+    assert_eq!(manager.metrics().streams_taken_in, 0);
+    let mut stream = dial_from([127, 0, 0, 2], address);
+    stream.send(request(id));
+    assert!(matches!(stream.expect("streamack"), Message::StreamAck(_)));
+    // Pings and pongs belong to the second stream.
+    until("it is a stream", || {
+        manager.connections()[0].streams.len() == 2
+    });
+    peer.send(Ping::new(1));
+    assert_eq!(stream.expect("pong"), Pong::new(1).into());
+}
+
+#[test]
+fn one_that_may_be_a_stream_and_says_nothing_ends_with_its_handshake() {
+    let mut config = full();
+    config.listener.max_turned_away = 0;
+    config.listener.handshake_timeout = std::time::Duration::from_millis(300);
+    let (manager, events, address) = running(config);
+    let (_peer, _) = with_association([127, 0, 0, 2], address);
+    for _ in 0..2 {
+        let silent = dial_from([127, 0, 0, 2], address);
+        assert!(silent.read_to_end().is_empty());
+        let reason = wait_for(&events, |event| match event {
+            ControlEvent::ConnectionFailed { reason, .. } => Some(reason.clone()),
+            ControlEvent::InboundConnectionRejected { .. } => panic!("{event}"),
+            _ => None,
+        });
+        let timed_out = matches!(reason, DisconnectReason::HandshakeTimedOut { .. });
+        assert!(timed_out, "{reason}");
+        assert_eq!(manager.metrics().slots_taken, 1);
+    }
+}
+
+#[test]
+fn who_asks_for_the_stream_of_another_address_is_banned_though_there_was_no_place_for_it() {
+    let mut config = full();
+    config.max_connections = 2;
+    let (manager, events, address) = running(config);
+    let (mut victim, id) = with_association([127, 0, 0, 2], address);
+    let (mut companion, _) = with_association([127, 0, 0, 3], address);
+    let mut thief = dial_from([127, 0, 0, 3], address);
+    thief.send(request(id));
+    assert_eq!(expect_reject(&mut thief).code, RejectCode::STREAM_SETUP);
+    let reason = wait_for(&events, |event| match event {
+        ControlEvent::PeerBanned { ban, .. } => Some(ban.reason),
+        _ => None,
+    });
+    assert_eq!(reason, BanReason::ForeignStream);
+    companion.rest();
+    assert!(dial_from([127, 0, 0, 3], address).read_to_end().is_empty());
+    victim.ping(1);
+    let mut stream = dial_from([127, 0, 0, 2], address);
+    stream.send(request(id));
+    stream.expect("streamack");
+    assert_eq!(manager.connected(), 1);
+}
