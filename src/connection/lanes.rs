@@ -18,7 +18,7 @@ const REPLY_MESSAGES: usize = 4096;
 /// Which queue a frame waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// Protocol and keepalive: right after the frame that is being written.
+    /// Protocol and keepalive: right after the frame that is being written. Where blocks have a stream of their own, pongs there go with the bulk.
     Reply,
     /// What the program sends.
     Bulk,
@@ -95,6 +95,16 @@ impl Lanes {
             self.reply_bytes + frame.len() <= REPLY_BYTES && self.replies.len() < REPLY_MESSAGES;
         if room {
             self.push_back(Lane::Reply, frame);
+        }
+        room
+    }
+
+    /// Queues a reply that may overtake nothing; returns whether there was room. Of bulk there are at most `max_bulk` messages.
+    #[must_use]
+    pub(super) fn push_reply_behind_bulk(&mut self, frame: EncodedFrame, max_bulk: usize) -> bool {
+        let room = self.bulk.len() < max_bulk.saturating_add(REPLY_MESSAGES);
+        if room {
+            self.push_back(Lane::Bulk, frame);
         }
         room
     }
@@ -384,6 +394,32 @@ mod tests {
             .map(|f| [f.header(), f.payload()].concat())
             .concat();
         assert_eq!(drain(&mut lanes, usize::MAX), &whole[10..]);
+    }
+
+    #[test]
+    fn a_reply_that_may_overtake_nothing_waits_for_the_bulk_before_it_and_for_no_more() {
+        let (before, behind) = (frame("a", 100), frame("b", 100));
+        let (pong, reply) = (frame("p", 8), frame("r", 8));
+        let mut lanes = Lanes::default();
+        lanes.push_back(Lane::Bulk, before.clone());
+        assert!(lanes.push_reply_behind_bulk(pong.clone(), 1));
+        lanes.push_back(Lane::Bulk, behind.clone());
+        assert!(lanes.push_reply(reply.clone()));
+        let whole = [reply, before, pong, behind];
+        let whole = whole.map(|f| [f.header(), f.payload()].concat()).concat();
+        assert_eq!(drain(&mut lanes, usize::MAX), whole);
+    }
+
+    #[test]
+    fn replies_that_wait_behind_bulk_are_bounded_beside_it() {
+        for max_bulk in [0, 3] {
+            let mut lanes = Lanes::default();
+            (0..max_bulk).for_each(|_| lanes.push_back(Lane::Bulk, frame("a", 8)));
+            let push = |_: &u32| lanes.push_reply_behind_bulk(frame("p", 8), max_bulk);
+            assert_eq!((0..).take_while(push).count(), REPLY_MESSAGES);
+        }
+        let mut lanes = Lanes::default();
+        assert!(lanes.push_reply_behind_bulk(frame("p", 8), usize::MAX));
     }
 
     #[test]

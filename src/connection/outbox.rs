@@ -23,7 +23,9 @@ use super::traffic::TrafficCounters;
 use crate::network::Magic;
 use crate::session::DisconnectReason;
 use crate::sockets::is_cut;
-use crate::wire::{BASIC_HEADER_LEN, Encode, EncodedFrame, Message, SMALL_FRAME, encode_frame};
+use crate::wire::{
+    BASIC_HEADER_LEN, Command, Encode, EncodedFrame, Message, SMALL_FRAME, encode_frame,
+};
 
 /// How large a buffer for encoding is kept from one message to the next, in bytes.
 const KEPT_SCRATCH: usize = 4 * 1024;
@@ -171,6 +173,28 @@ impl Outbox {
 
     /// Sends replies of the protocol, together if they are small: never waits. A peer that has left too many unread is at its end.
     pub(super) fn reply(&self, messages: &[Message]) -> Result<(), NotTaken> {
+        self.reply_by(messages, |lanes, frame, _| lanes.push_reply(frame))
+    }
+
+    /// The same on the stream of the blocks, where a pong goes behind what waits, as a node sends it: whoever has had something named as missing over
+    /// another stream learns by it that no block was sent before that.
+    pub(super) fn reply_behind_blocks(&self, messages: &[Message]) -> Result<(), NotTaken> {
+        const PONG: Command = Command::new("pong");
+        self.reply_by(messages, |lanes, frame, max_messages| {
+            if frame.command() == PONG {
+                lanes.push_reply_behind_bulk(frame, max_messages)
+            } else {
+                lanes.push_reply(frame)
+            }
+        })
+    }
+
+    /// `push` queues what cannot be written at once; returns whether there was room.
+    fn reply_by(
+        &self,
+        messages: &[Message],
+        push: impl Fn(&mut Lanes, EncodedFrame, usize) -> bool,
+    ) -> Result<(), NotTaken> {
         let mut state = self.shared.state.lock();
         let len: u64 = messages.iter().map(Encode::encoded_len).sum();
         if len < SMALL_FRAME && self.write_small(&mut state, messages)? {
@@ -178,8 +202,8 @@ impl Outbox {
         }
         for message in messages {
             let frame = EncodedFrame::new(self.shared.magic, message);
-            let len = frame.len();
-            if !state.lanes.push_reply(frame) {
+            let (len, max_messages) = (frame.len(), state.bounds.max_messages);
+            if !push(&mut state.lanes, frame, max_messages) {
                 let waiting = state.lanes.bytes() as u64;
                 let reason = DisconnectReason::SlowReader { waiting };
                 self.shared.close(&mut state, reason.clone());

@@ -8,4 +8,5 @@ mod network;
 #[path = "../support/payment.rs"]
 mod payment;
 mod start_and_end;
+mod streams;
 mod support;

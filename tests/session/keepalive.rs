@@ -5,7 +5,7 @@ use std::time::Duration;
 use bsv_p2p::session::{
     Direction, DisconnectReason, Misbehavior, NonceRegistry, Output, SessionConfig, SessionEvent,
 };
-use bsv_p2p::wire::{Command, DecodeError, Message, Ping, Pong, Version};
+use bsv_p2p::wire::{Command, DecodeError, Message, Ping, Pong, StreamType, Version};
 
 use crate::pair::{DIALLER, LISTENER, Pair};
 use crate::side::{
@@ -20,7 +20,12 @@ pub(crate) fn timed_out_ping(after: Duration) -> Output {
 }
 
 pub(crate) fn answered(nonce: u64, round_trip: Duration) -> Output {
-    Output::Event(SessionEvent::Pong { nonce, round_trip })
+    let stream = StreamType::General;
+    Output::Event(SessionEvent::Pong {
+        nonce,
+        round_trip,
+        stream,
+    })
 }
 
 /// Waits for the ping that is due at the interval, and gives its nonce.

@@ -17,5 +17,6 @@ mod scores;
 mod serde_forms;
 mod side;
 mod states;
+mod streams;
 mod text;
 mod violations;

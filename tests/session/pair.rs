@@ -185,6 +185,9 @@ impl Pair {
                         self.sent[side].push(message);
                     }
                     Output::Event(event) => self.events[side].push(event),
+                    Output::Associate(_) | Output::OpenStream(_) | Output::BecomeStream(_) => {
+                        panic!("no streams are offered here: {output:?}")
+                    }
                     Output::Close(reason) => {
                         self.closed[side] = Some(reason);
                         self.cut[1 - side] = true;

@@ -192,6 +192,12 @@ impl Watch {
                     self.score = score;
                 }
                 Output::Event(SessionEvent::Pong { .. }) => assert!(self.complete),
+                Output::Associate(_)
+                | Output::OpenStream(_)
+                | Output::BecomeStream(_)
+                | Output::Event(SessionEvent::StreamRefused(_)) => {
+                    panic!("no streams are offered here: {output:?}")
+                }
                 Output::Close(reason) => {
                     let misbehaved = matches!(reason, DisconnectReason::Misbehaved { .. });
                     assert_eq!(misbehaved, self.score >= 30, "{reason}");

@@ -69,12 +69,13 @@ impl Links {
         let is_for_second = |reply: &Message| stream_of(*policy, reply) == second.kind;
         let (for_second, for_first): (Vec<_>, Vec<_>) =
             replies.into_iter().partition(is_for_second);
-        for (link, replies) in [(Some(second), for_second), (self.first.as_ref(), for_first)] {
-            if let Some(link) = link
-                && !replies.is_empty()
-            {
-                let _ = link.outbox.reply(&replies);
-            }
+        if !for_second.is_empty() {
+            let _ = second.outbox.reply_behind_blocks(&for_second);
+        }
+        if let Some(first) = &self.first
+            && !for_first.is_empty()
+        {
+            let _ = first.outbox.reply(&for_first);
         }
     }
 

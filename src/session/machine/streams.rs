@@ -24,11 +24,17 @@ pub(super) struct Streams {
 
 impl Session {
     /// Whoever drives this session can have further TCP connections for its peer. `id` is one that nobody has had, for the `version` of a
-    /// connection that we dial. To be called before [`Session::on_connected`]; does nothing if the configuration wants no further streams.
+    /// connection that we dial. To be called before [`Session::on_connected`]; does nothing if the configuration wants no further streams. A
+    /// peer for which there is no room is offered none, but the connection may still become one of another peer.
     pub fn offer_streams(&mut self, id: Uuid) {
         if self.config.multistreams {
             self.streams.own = Some(id);
         }
+    }
+
+    /// The ID of our own, if this peer may have further streams.
+    fn offered(&self) -> Option<Uuid> {
+        self.streams.own.filter(|_| !self.over_capacity)
     }
 
     /// The peer's `createstrm` leads to no stream: it is told why, and the connection ends.
@@ -41,7 +47,7 @@ impl Session {
 
     /// The ID that our `version` carries.
     pub(super) fn association_id(&mut self) -> AssociationId {
-        let Some(own) = self.streams.own else {
+        let Some(own) = self.offered() else {
             return AssociationId::Null;
         };
         match self.direction {
@@ -151,7 +157,7 @@ impl Session {
 
     /// What our `protoconf` lists.
     pub(super) fn offered_policies(&self) -> String {
-        if self.streams.own.is_none() {
+        if self.offered().is_none() {
             return StreamPolicy::Default.name().to_owned();
         }
         let policies = self.config.stream_policies.iter();

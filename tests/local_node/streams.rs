@@ -1,0 +1,77 @@
+//! A client with two streams: what a node sends over one may overtake what it sends over the other.
+
+use std::thread;
+use std::time::Instant;
+
+use bsv_p2p::Error;
+use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup};
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::wire::{BlockHash, OutPoint, Transaction, TransactionInput, TransactionOutput, Txid};
+
+use crate::support::{DEADLINE, config};
+
+/// How many blocks are asked for at once.
+const BLOCKS: u8 = 12;
+/// How long each is, in bytes: more of them than sockets hold.
+const BLOCK: usize = 4 * 1024 * 1024;
+
+/// A transaction that fills a block.
+fn large(number: u8) -> Transaction {
+    Transaction {
+        version: 1,
+        inputs: vec![TransactionInput {
+            previous: OutPoint {
+                txid: Txid([number; 32]),
+                index: 0,
+            },
+            script: Vec::new(),
+            sequence: 0,
+        }],
+        outputs: vec![TransactionOutput {
+            value: 1,
+            script: vec![number; BLOCK],
+        }],
+        lock_time: 0,
+    }
+}
+
+/// A connection to the node with both streams.
+fn two_streams(node: &LocalNode) -> PeerConnectionHandle {
+    let setup = PeerConnectionSetup::new(config());
+    let peer = PeerConnectionActor::spawn_outbound(node.address(), setup).expect("a thread");
+    let deadline = Instant::now() + DEADLINE;
+    while peer.statistics().streams.len() < 2 {
+        assert!(Instant::now() < deadline, "no second stream");
+        thread::yield_now();
+    }
+    peer
+}
+
+#[test]
+fn of_many_blocks_asked_for_at_once_those_that_are_there_come_and_the_others_are_known_not_to() {
+    let node = LocalNode::start().unwrap();
+    let mut blocks = Vec::new();
+    for number in 1..=BLOCKS {
+        node.submit(&large(number)).unwrap();
+        blocks.extend(node.mine(1).unwrap());
+    }
+    let peer = two_streams(&node);
+    thread::scope(|scope| {
+        for (number, there) in (1..).zip(&blocks) {
+            let peer = &peer;
+            let there = *there;
+            scope.spawn(move || {
+                let block = peer.block(there, DEADLINE).expect("a block");
+                assert_eq!(block.hash(), there);
+            });
+            let unknown = BlockHash([number; 32]);
+            scope.spawn(move || {
+                let answer = peer.block(unknown, DEADLINE);
+                assert!(
+                    matches!(&answer, Err(Error::NotFound { hash, .. }) if *hash == unknown),
+                    "{answer:?}"
+                );
+            });
+        }
+    });
+}
