@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bsv_p2p::Manager;
-use bsv_p2p::connection::{PeerConnectionHandle, resolve};
+use bsv_p2p::connection::{PeerConnectionHandle, Traffic, resolve};
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::wire::{BlockHash, GetData, Inventory, Message};
 use serde_json::{Value, json};
@@ -28,6 +28,19 @@ pub(crate) struct Peers<'a> {
     watched: Vec<Watched>,
     /// Blocks that have been asked for, each of whoever announced it first.
     asked: HashSet<BlockHash>,
+}
+
+/// Adds to an object what has gone each way.
+fn with_traffic(mut object: Value, traffic: Traffic) -> Value {
+    for (field, number) in [
+        ("messages_in", traffic.messages_in),
+        ("messages_out", traffic.messages_out),
+        ("bytes_in", traffic.bytes_in),
+        ("bytes_out", traffic.bytes_out),
+    ] {
+        object[field] = number.into();
+    }
+    object
 }
 
 /// A peer, and the other addresses of its name.
@@ -211,18 +224,20 @@ impl<'a> Peers<'a> {
             let peer = numbers.as_ref().and_then(|numbers| numbers.peer.as_ref());
             let round_trip = numbers.as_ref().and_then(|numbers| numbers.round_trip.last);
             let traffic = numbers.as_ref().map(|numbers| numbers.traffic);
-            let traffic = traffic.unwrap_or_default();
-            json!({
+            let streams = numbers.iter().flat_map(|numbers| &numbers.streams);
+            let streams = streams.map(|one| {
+                let stream = json!({ "stream": one.stream.to_string() });
+                with_traffic(stream, one.traffic)
+            });
+            let object = json!({
                 "peer": watched.name,
                 "user_agent": peer.map(|peer| peer.user_agent.to_string()),
                 "version": peer.map(|peer| peer.version),
                 "height": peer.map(|peer| peer.start_height),
                 "rtt_ms": round_trip.map(|time| time.as_secs_f64() * 1000.0),
-                "messages_in": traffic.messages_in,
-                "messages_out": traffic.messages_out,
-                "bytes_in": traffic.bytes_in,
-                "bytes_out": traffic.bytes_out,
-            })
+                "streams": streams.collect::<Vec<_>>(),
+            });
+            with_traffic(object, traffic.unwrap_or_default())
         });
         rows.collect()
     }

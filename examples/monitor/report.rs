@@ -57,9 +57,7 @@ impl Report {
             return say_json(&json!({ "event": "Summary", "peers": peers }));
         }
         let header = COLUMNS.map(|(title, _)| title.to_owned());
-        let rows = peers
-            .iter()
-            .map(|peer| COLUMNS.map(|(_, field)| cell(&peer[field])));
+        let rows = peers.iter().flat_map(rows);
         let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
         say("")?;
@@ -91,6 +89,22 @@ const COLUMNS: [(&str, &str); 9] = [
     ("bytes in", "bytes_in"),
     ("bytes out", "bytes_out"),
 ];
+
+/// A peer's row, and one for each of its streams if it has or had two.
+fn rows(peer: &Value) -> Vec<[String; COLUMNS.len()]> {
+    let mut rows = vec![COLUMNS.map(|(_, field)| cell(&peer[field]))];
+    let streams = peer["streams"].as_array().map_or(&[][..], Vec::as_slice);
+    if streams.len() > 1 {
+        rows.extend(streams.iter().map(|stream| {
+            COLUMNS.map(|(_, field)| match field {
+                "peer" => format!("  {}", cell(&stream["stream"])),
+                _ if stream[field].is_null() => String::new(),
+                _ => cell(&stream[field]),
+            })
+        }));
+    }
+    rows
+}
 
 fn cell(value: &Value) -> String {
     match value {

@@ -29,6 +29,13 @@ fn object(event: &ControlEvent) -> Value {
             object["services"] = info.services.0.into();
             object["height"] = info.start_height.into();
         }
+        ControlEvent::StreamOpened { stream, policy, .. } => {
+            object["stream"] = stream.to_string().into();
+            object["policy"] = policy.to_string().into();
+        }
+        ControlEvent::StreamRefused { refusal, .. } => {
+            object["reason"] = refusal.to_string().into();
+        }
         ControlEvent::ConnectionRestarting { reason, after, .. } => {
             object["reason"] = reason.to_string().into();
             object["after"] = after.as_secs_f64().into();

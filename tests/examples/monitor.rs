@@ -28,7 +28,13 @@ fn check(object: &Value) {
                 integer(object, field);
             }
         }
-        "ConnectionFailed" | "ConnectionLost" => assert_ne!(text(object, "reason"), ""),
+        "StreamOpened" => {
+            assert_eq!(text(object, "stream"), "DATA1");
+            assert_eq!(text(object, "policy"), "BlockPriority");
+        }
+        "ConnectionFailed" | "ConnectionLost" | "StreamRefused" => {
+            assert_ne!(text(object, "reason"), "")
+        }
         "Message" => {
             assert_ne!(text(object, "command"), "");
             assert!(integer(object, "bytes") >= 0);
@@ -87,7 +93,12 @@ fn its_own_network_as_text() {
     let [_, header, peers @ ..] = summary else {
         panic!("{summary:#?}");
     };
+    let (streams, peers): (Vec<_>, Vec<_>) = peers.iter().partition(|row| row.starts_with("  "));
     assert_eq!(peers.len(), 3);
+    for stream in ["  GENERAL ", "  DATA1 "] {
+        let rows = streams.iter().filter(|row| row.starts_with(stream));
+        assert_eq!(rows.count(), 3, "{summary:#?}");
+    }
     for title in [
         "user agent",
         "version",
@@ -136,6 +147,18 @@ fn its_own_network_as_json() {
     let peers = last["peers"].as_array().expect("the Summary at the end");
     assert_eq!(peers.len(), 3);
     peers.iter().for_each(|peer| check_reached(peer, 0));
+    assert_eq!(count("StreamOpened"), 3);
+    for peer in peers {
+        let streams = peer["streams"].as_array().expect("two streams");
+        let names: Vec<_> = streams.iter().map(|one| text(one, "stream")).collect();
+        assert_eq!(names, ["GENERAL", "DATA1"]);
+        for field in ["messages_in", "messages_out", "bytes_in", "bytes_out"] {
+            let each = streams.iter().map(|one| integer(one, field));
+            let each: Vec<_> = each.collect();
+            assert!(each.iter().all(|number| *number > 0), "{field}: {peer}");
+            assert_eq!(each.iter().sum::<i64>(), integer(peer, field));
+        }
+    }
 }
 
 #[test]
@@ -200,10 +223,10 @@ fn ctrl_c_ends_a_text_as_well() {
     monitor.interrupt();
     let ended = monitor.finish();
     ended.assert_success();
-    assert!(
-        ended.lines.last().unwrap().starts_with(&address),
-        "{ended:#?}"
-    );
+    // Below it there are rows for its streams, if there was time for two.
+    let mut rows = ended.lines.iter().rev();
+    let peer = rows.find(|row| !row.starts_with("  ")).unwrap();
+    assert!(peer.starts_with(&address), "{ended:#?}");
 }
 
 #[test]

@@ -113,8 +113,11 @@ pub(super) fn hand_over(
         Ok(()) => Ok(()),
         Err(NotBegun::Closed | NotBegun::NotReady) => fault(StreamFault::UnknownAssociation),
         Err(NotBegun::Taken) => fault(StreamFault::Overwrite),
-        Err(NotBegun::Failed) => Err(NotBecome::Ended(
-            ended.unwrap_or(DisconnectReason::OwnCapacity),
-        )),
+        Err(NotBegun::Failed) => {
+            peer.requests.on_no_second_stream();
+            Err(NotBecome::Ended(
+                ended.unwrap_or(DisconnectReason::OwnCapacity),
+            ))
+        }
     }
 }

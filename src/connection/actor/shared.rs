@@ -231,31 +231,22 @@ impl Shared {
         self.second_counters.get_or_init(Arc::default).clone()
     }
 
-    /// What is counted of that stream.
-    pub(super) fn counters_of(&self, stream: StreamType) -> Arc<TrafficCounters> {
-        match stream {
-            StreamType::General => self.counters.clone(),
-            _ => self.second_counters(),
-        }
-    }
-
     /// What is counted of each stream that there is or was.
-    pub(super) fn all_counters(&self) -> impl Iterator<Item = &TrafficCounters> {
+    pub(super) fn all_counters(&self) -> impl Iterator<Item = (StreamType, &TrafficCounters)> {
         let second = self.second_counters.get();
-        std::iter::once(&self.counters)
-            .chain(second)
-            .map(|one| &**one)
+        let second = second.map(|one| (StreamType::Data1, &**one));
+        std::iter::once((StreamType::General, &*self.counters)).chain(second)
     }
 
     /// How much has gone each way.
     pub(super) fn traffic(&self) -> Traffic {
-        let each = self.all_counters().map(TrafficCounters::snapshot);
+        let each = self.all_counters().map(|(_, one)| one.snapshot());
         each.fold(Traffic::default(), Traffic::plus)
     }
 
     /// How many bytes have come of frames that have not come whole.
     pub(super) fn unfinished(&self) -> u64 {
-        self.all_counters().map(TrafficCounters::unfinished).sum()
+        self.all_counters().map(|(_, one)| one.unfinished()).sum()
     }
 }
 

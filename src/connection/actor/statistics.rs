@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use uuid::Uuid;
 
-use super::links::Link;
+use super::links::Links;
 use super::shared::Shared;
 use crate::connection::traffic::TrafficCounters;
 use crate::connection::{CommandTraffic, Traffic};
@@ -47,7 +47,7 @@ pub struct ConnectionStatistics {
     pub commands: Vec<CommandTraffic>,
     /// What goes over which stream, while there is a second one.
     pub stream_policy: Option<StreamPolicy>,
-    /// The streams that stand, [`StreamType::General`] first.
+    /// The streams that there are, or were on an earlier connection, [`StreamType::General`] first.
     pub streams: Vec<StreamStatistics>,
     /// How many times the connection was opened again.
     pub restarts: u64,
@@ -61,6 +61,8 @@ pub struct ConnectionStatistics {
 pub struct StreamStatistics {
     /// Which stream.
     pub stream: StreamType,
+    /// Whether it is in use now.
+    pub stands: bool,
     /// How many messages wait to be sent over it.
     pub queued_messages: usize,
     /// How many bytes wait to be sent over it.
@@ -72,11 +74,12 @@ pub struct StreamStatistics {
 }
 
 impl StreamStatistics {
-    fn of(link: &Link, shared: &Shared) -> Self {
-        let (queued_messages, queued_bytes) = link.outbox.load();
-        let counters = shared.counters_of(link.kind);
+    fn of(stream: StreamType, counters: &TrafficCounters, links: &Links) -> Self {
+        let link = links.all().find(|link| link.kind == stream);
+        let (queued_messages, queued_bytes) = link.map_or((0, 0), |link| link.outbox.load());
         Self {
-            stream: link.kind,
+            stream,
+            stands: link.is_some(),
             queued_messages,
             queued_bytes,
             traffic: counters.snapshot(),
@@ -89,7 +92,8 @@ impl ConnectionStatistics {
     pub(super) fn of(shared: &Shared) -> Self {
         let links = shared.links();
         let (queued_messages, queued_bytes) = links.load();
-        let streams = links.all().map(|link| StreamStatistics::of(link, shared));
+        let streams = shared.all_counters();
+        let streams = streams.map(|(stream, one)| StreamStatistics::of(stream, one, &links));
         let streams = streams.collect();
         let stream_policy = links.policy();
         drop(links);
@@ -111,7 +115,7 @@ impl ConnectionStatistics {
             queued_bytes,
             payload_memory: shared.memory.used(),
             traffic: shared.traffic(),
-            commands: CommandTraffic::sum(shared.all_counters().map(TrafficCounters::by_command)),
+            commands: CommandTraffic::sum(shared.all_counters().map(|(_, one)| one.by_command())),
             stream_policy,
             streams,
             restarts: history.restarts,

@@ -9,7 +9,7 @@
 use super::Session;
 use crate::network::Network;
 use crate::session::{DisconnectReason, PROTOCOL_VERSION};
-use crate::wire::{BlockHash, BlockHeader, GetHeaders, Headers, Message};
+use crate::wire::{BlockHash, BlockHeader, GetHeaders, Headers, Message, StreamType};
 
 /// A question that waits for its answer.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,9 @@ pub(super) struct AskedChain {
     /// Whether the ping behind the question has been answered. A node answers in order: it will not answer this, then. Peers that answer
     /// pings ahead of everything else, as those of this library do, still may.
     is_overdue: bool,
+    /// Whether the program has asked for headers meanwhile. Where there are two streams its answer may come before ours, but not over
+    /// the first one, on which ours was asked for.
+    is_contended: bool,
 }
 
 impl Session {
@@ -29,6 +32,7 @@ impl Session {
         self.asked_chain = Some(AskedChain {
             block,
             is_overdue: false,
+            is_contended: false,
         });
         self.send(GetHeaders {
             version: PROTOCOL_VERSION,
@@ -42,13 +46,16 @@ impl Session {
         let Some(asked) = self.asked_chain else {
             return false;
         };
+        let is_ours = !asked.is_contended || self.stream == StreamType::General;
         match headers.headers.first().map(|header| header.previous) {
             // An announcement is never empty: the peer has nothing behind the block, or behind genesis.
-            None => {}
+            None if is_ours => {}
             Some(previous) if previous == asked.block => {}
-            Some(previous) if is_genesis(previous) => self.close(DisconnectReason::WrongChain),
-            // An announcement, which came before.
-            Some(_) => return false,
+            Some(previous) if is_ours && is_genesis(previous) => {
+                self.close(DisconnectReason::WrongChain);
+            }
+            // An announcement, which came before, or an answer to the program.
+            _ => return false,
         }
         self.asked_chain = None;
         true
@@ -65,10 +72,95 @@ impl Session {
     pub(super) fn on_sent_behind_chain(&mut self, message: &Message) {
         let asks = matches!(message, Message::GetHeaders(_));
         self.asked_chain.take_if(|asked| asks && asked.is_overdue);
+        if let Some(asked) = &mut self.asked_chain {
+            asked.is_contended |= asks;
+        }
     }
 }
 
 fn is_genesis(hash: BlockHash) -> bool {
     let mut all = Network::ALL.into_iter();
     all.any(|network| BlockHeader::genesis(network).hash() == hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::session::{
+        ConnectionState, Delivery, Direction, NonceRegistry, PeerInfo, SessionConfig,
+    };
+
+    const REQUIRED: BlockHash = BlockHash([7; 32]);
+
+    /// A session that has asked for the chain, and whose program has asked for headers behind that.
+    fn contended() -> Session {
+        let config = SessionConfig {
+            required_block: Some(REQUIRED),
+            ..SessionConfig::default()
+        };
+        let (nonces, now) = (Box::new(|| 7), Instant::now());
+        let registry = NonceRegistry::default();
+        let session = Session::new(Direction::Inbound, config, registry, nonces, now);
+        let mut session = session.unwrap();
+        session.state = ConnectionState::Connected;
+        session.peer = Some(Box::new(PeerInfo::default()));
+        session.verack_received = true;
+        session.ask_for_chain();
+        session.on_sent(&Message::from(GetHeaders {
+            version: PROTOCOL_VERSION,
+            locator: vec![REQUIRED],
+            stop: BlockHash::default(),
+        }));
+        session
+    }
+
+    fn headers_behind(previous: BlockHash) -> Message {
+        let header = BlockHeader {
+            previous,
+            ..BlockHeader::genesis(Network::Regtest)
+        };
+        let headers = vec![header];
+        Headers { headers }.into()
+    }
+
+    /// What becomes of the message, and whether the session has ended.
+    fn receive(session: &mut Session, message: Message, stream: StreamType) -> (Delivery, bool) {
+        session.set_stream(stream);
+        let delivery = session.on_message(&message, Instant::now());
+        (delivery, session.end().is_some())
+    }
+
+    #[test]
+    fn an_answer_to_the_program_that_overtakes_ours_condemns_nobody_and_is_not_swallowed() {
+        let genesis = BlockHeader::genesis(Network::Regtest).hash();
+        let empty = Message::from(Headers::default());
+        for (message, stream, expected) in [
+            (
+                headers_behind(genesis),
+                StreamType::Data1,
+                (Delivery::Deliver, false),
+            ),
+            (empty.clone(), StreamType::Data1, (Delivery::Deliver, false)),
+            (
+                headers_behind(genesis),
+                StreamType::General,
+                (Delivery::Consumed, true),
+            ),
+            (empty, StreamType::General, (Delivery::Consumed, false)),
+            (
+                headers_behind(REQUIRED),
+                StreamType::Data1,
+                (Delivery::Consumed, false),
+            ),
+        ] {
+            let mut session = contended();
+            assert_eq!(
+                receive(&mut session, message.clone(), stream),
+                expected,
+                "{message:?}"
+            );
+        }
+    }
 }
