@@ -40,10 +40,10 @@ pub struct ConnectionConfig {
     /// default. A peer that reads slower is dropped.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub write_timeout: Duration,
-    /// How many bytes may wait to be sent by an actor; 16 MiB by default. A message above that is taken when
+    /// How many bytes may wait to be sent by an actor, over each stream of its peer; 16 MiB by default. A message above that is taken when
     /// nothing else waits.
     pub outbox_bytes: usize,
-    /// How many messages may wait to be sent by an actor; 10,000 by default.
+    /// How many messages may wait to be sent by an actor, over each stream; 10,000 by default.
     pub outbox_messages: usize,
     /// How many bytes of messages a `Connection` keeps that came while something else was waited for; 32 MiB by
     /// default. The oldest are dropped and counted.
@@ -58,9 +58,9 @@ pub struct ConnectionConfig {
     /// ends the connection; 30 s by default.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub block_reader_timeout: Duration,
-    /// How many bytes of an actor's events may wait for [subscribers](crate::connection::Overflow::Block) that do not keep up, and one message more; 4 MiB
+    /// How many bytes of the events of each stream of an actor's peer may wait for [subscribers](crate::connection::Overflow::Block) that do not keep up, and one message more; 4 MiB
     /// by default, at least 1. Each event counts as its payload's length and 512 bytes, once for each subscriber that it waits for. When
-    /// so much waits, the peer's messages are no longer read.
+    /// so much waits, the messages of that stream are no longer read.
     pub backlog_bytes: u64,
     /// How long reading may stand still for a subscription that takes nothing before the subscription ends; 30 s by default. As long a
     /// connection that has ended waits for its subscribers to take what is left.

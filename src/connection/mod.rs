@@ -1,7 +1,7 @@
 //! One peer's connection: in the caller's thread, or in a thread of its own.
 //!
 //! - [`Connection`] has no threads: connect, send, receive and ask, one caller at a time.
-//! - [`PeerConnectionActor`] gives a peer a thread that reads, answers and tells an [`EventBus`]; its
+//! - [`PeerConnectionActor`] gives a peer a thread that reads, answers and tells an [`EventBus`], and a second one for a second stream; its
 //!   [`PeerConnectionHandle`] sends and asks, from any thread.
 //! - [`Supervisor`] opens connections again that were lost, as its [`RestartPlan`] says.
 

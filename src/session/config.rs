@@ -58,7 +58,7 @@ pub struct SessionConfig {
     pub stream_policies: Vec<StreamPolicy>,
     /// How long payloads may be. `protoconf` announces `limits.general`.
     pub limits: PayloadLimits,
-    /// How long the handshake may take once TCP stands; 30 s by default.
+    /// How long the handshake may take once TCP stands, and how long the answer to a request for a second stream; 30 s by default.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub handshake_timeout: Duration,
     /// How often we ping; every 5 minutes by default. The first ping follows the handshake at once.

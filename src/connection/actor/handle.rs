@@ -137,7 +137,7 @@ impl PeerConnectionHandle {
 
     /// Sends a message: writes it at once if nothing else waits, queues it otherwise. Waits for room at most `timeout`.
     ///
-    /// A message that was taken is written in the order of the calls. If the connection ends first, it is lost, and the
+    /// Messages that were taken are written in the order of the calls, those that go over the same stream. If the connection ends first, it is lost, and the
     /// event of the end says why.
     ///
     /// # Errors

@@ -39,11 +39,18 @@ use super::{Keeper, SlotGuard};
 use crate::error::Error;
 use crate::event::ControlEvent;
 use crate::session::Direction;
+#[cfg(doc)]
+use crate::session::DisconnectReason;
 
 /// Spawns the threads that own connections.
 ///
 /// A connection has one thread, which dials, shakes hands, reads and answers. Only while the peer does not take what it is sent as fast as it is
 /// sent, a second thread writes.
+///
+/// A peer that agrees has a second TCP connection for blocks, headers and pings, and for what announces and asks for these, so that a block of
+/// gigabytes holds up no transaction: see [`SessionConfig::multistreams`](crate::session::SessionConfig::multistreams). That one has a thread of its
+/// own, which reads. For the program it is one peer with one identity, one handle and one end: [`ControlEvent::StreamOpened`] tells of it, or
+/// [`ControlEvent::StreamRefused`] why there is none. What comes and goes over one stream keeps its order; between the two there is none.
 ///
 /// ```
 /// use bsv_p2p::{ConnectionConfig, Network};
@@ -82,6 +89,11 @@ impl PeerConnectionActor {
     }
 
     /// Shakes hands with a peer that has dialled us, in a thread of its own. Returns at once.
+    ///
+    /// It may turn out to be the second stream of a peer whose connection was spawned with the same
+    /// [`Associations`](super::Associations): then it ends by the name of [`DisconnectReason::BecameStream`] and gives its slot back, and no event
+    /// tells of it. Where nobody awaits such a stream when it is spawned, `ConnectionEstablished` is told at once, and that end by
+    /// `ConnectionFailed`.
     ///
     /// # Errors
     ///

@@ -69,7 +69,7 @@ impl EventBus {
         self.subscribe_with(SubscriptionOptions::default())
     }
 
-    /// Subscribes to both in one receiver, in the order in which each connection sends them. With [`Overflow::DropNewest`] control events
+    /// Subscribes to both in one receiver, in the order in which each stream of a peer sends them. With [`Overflow::DropNewest`] control events
     /// may be dropped too. What is dropped is told in the same receiver.
     pub fn subscribe_with(&self, options: SubscriptionOptions) -> Receiver<Event> {
         let (sender, receiver) = bounded(options.capacity.max(2));
