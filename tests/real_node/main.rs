@@ -20,6 +20,7 @@ mod objects;
 mod peer;
 mod requests;
 mod restarts;
+mod streams;
 mod transactions;
 
 use support::RealNode;
