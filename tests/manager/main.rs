@@ -22,5 +22,6 @@ mod policy;
 mod raw_peer;
 mod served;
 mod stores;
+mod stream_candidates;
 mod streams;
 mod transactions;
