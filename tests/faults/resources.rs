@@ -1,5 +1,6 @@
 //! Threads and descriptors: after many runs there are as many as before.
 
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,33 +13,40 @@ use crate::two_peers;
 fn runs_under_fault_leave_no_thread_and_no_descriptor_behind() {
     alone(
         "resources::runs_under_fault_leave_no_thread_and_no_descriptor_behind",
-        count,
+        || count(|seed| _ = two_peers::run(seed, &FaultPlan::from_seed(seed))),
     );
 }
 
-fn count() {
-    let runs = |seeds: std::ops::Range<u64>| {
+fn count(run: impl Fn(u64) + Copy + Send) {
+    let (threads, _) = threads_and_descriptors();
+    let runs = |seeds: Range<u64>| {
         thread::scope(|scope| {
             for seed in seeds {
-                scope.spawn(move || two_peers::run(seed, &FaultPlan::from_seed(seed)));
+                scope.spawn(move || run(seed));
             }
         });
     };
-    // What the first use of anything keeps for good is no leak.
+    // What the first use of anything keeps for good is no leak. No thread is ever kept.
     runs(0..2);
-    let before = threads_and_descriptors();
+    expect_threads(threads);
+    let (_, descriptors) = threads_and_descriptors();
     for eight in 0..4 {
         runs(1_000 + eight * 8..1_008 + eight * 8);
     }
+    expect_threads(threads);
+    assert_eq!(threads_and_descriptors().1, descriptors);
+}
+
+/// The system forgets a joined thread a moment later.
+#[track_caller]
+fn expect_threads(expected: usize) {
     let deadline = Instant::now() + DEADLINE;
-    // The system forgets a joined thread a moment later.
-    while threads_and_descriptors().0 != before.0 {
+    while threads_and_descriptors().0 != expected {
         assert!(
             Instant::now() < deadline,
-            "{before:?} threads and descriptors became {:?}",
-            threads_and_descriptors()
+            "{expected} threads became {}",
+            threads_and_descriptors().0
         );
         thread::park_timeout(Duration::from_millis(10));
     }
-    assert_eq!(threads_and_descriptors().1, before.1);
 }

@@ -40,6 +40,8 @@ pub(crate) struct Story {
 /// Regtest, with waits that are short if the fault may lead to one of them, and so long that none comes to its end otherwise.
 pub(crate) fn config(harm: Option<&FaultKind>) -> ConnectionConfig {
     let mut config = ConnectionConfig::new(Network::Regtest);
+    // One TCP connection, but where two are the matter.
+    config.session.multistreams = false;
     // These peers send each other blocks that nobody has asked for.
     config.session.limits.unrequested = config.session.limits.buffered;
     let waits = harm.is_some_and(|kind| *kind == FaultKind::Stall || kind.corrupts());
