@@ -119,18 +119,6 @@ fn live(
     );
     inlet.count_memory(MemoryGuard::new(shared.memory.clone()));
     drop(config);
-    records::write(
-        shared,
-        Level::Info,
-        None,
-        format_args!("stream {} opened, policy {policy}", link.kind),
-    );
-    events.control(ControlEvent::StreamOpened {
-        peer_id: shared.peer_id,
-        address: shared.address,
-        stream: link.kind,
-        policy,
-    });
     if !shared.second.set_open() {
         return Ok(());
     }
@@ -142,6 +130,14 @@ fn live(
         StreamPolicy::BlockPriority => shared.requests.on_second_stream(),
     }
     shared.send_fence();
+    let text = format_args!("stream {} opened, policy {policy}", link.kind);
+    records::write(shared, Level::Info, None, text);
+    events.control(ControlEvent::StreamOpened {
+        peer_id: shared.peer_id,
+        address: shared.address,
+        stream: link.kind,
+        policy,
+    });
     let mut reading = Reading {
         shared,
         link: &link,

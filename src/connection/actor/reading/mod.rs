@@ -1,0 +1,231 @@
+//! Reading one of a peer's streams: what comes is told to the session, answers go to those who asked, the rest to the subscribers.
+
+mod ends;
+mod pauses;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use log::Level;
+
+use super::links::Link;
+use super::records;
+use super::shared::Shared;
+use super::streaming::Streaming;
+use super::telling::Events;
+use crate::connection::associations::Association;
+use crate::connection::inlet::{Inlet, LockSession, Next, Received};
+use crate::connection::stop::Stop;
+use crate::session::{DisconnectReason, Session, TransportEnd};
+use crate::wire::CreateStrm;
+
+/// One stream that is read, in the thread that reads it.
+pub(super) struct Reading<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) link: &'a Arc<Link>,
+    pub(super) inlet: Inlet,
+    pub(super) events: Events<'a>,
+    pub(super) streaming: &'a mut Streaming,
+    pub(super) role: Role<'a>,
+    pub(super) config_version: u64,
+    /// How the socket has ended, if it has.
+    pub(super) transport_end: Option<TransportEnd>,
+}
+
+/// What else the thread has to do.
+pub(super) enum Role<'a> {
+    /// It owns the peer's life: looks at the clock, begins the second stream, ends both.
+    First {
+        /// Our entry among those who may open a second stream.
+        association: Option<Association>,
+        /// What is to be done about a second stream, once all that is told before it has been told.
+        second: Option<Wish>,
+    },
+    /// Nothing; it ends when this is given.
+    Second(&'a Stop),
+}
+
+impl Role<'_> {
+    fn stop<'s>(&'s self, shared: &'s Shared) -> &'s Stop {
+        match self {
+            Role::First { .. } => &shared.stop,
+            Role::Second(stop) => stop,
+        }
+    }
+}
+
+/// What is to be done about a second stream.
+pub(super) enum Wish {
+    /// We open it.
+    Open(CreateStrm),
+    /// The peer may.
+    Await,
+}
+
+/// What has become of a connection that is read no more.
+pub(super) enum End {
+    Ended(DisconnectReason),
+    /// The peer wants it to be a stream of one that is connected already.
+    Becomes(CreateStrm),
+}
+
+impl Reading<'_> {
+    /// Reads until the end; what has come already is looked at before.
+    pub(super) fn run(&mut self, mut has_come: bool) -> End {
+        loop {
+            self.apply_config();
+            let now = Instant::now();
+            let deadline = self.look_at_clock(now);
+            if let Some(end) = self.drain() {
+                return end;
+            }
+            self.wait_for_subscribers();
+            if !self.inlet.has_memory()
+                && let Err(reason) = self.wait_for_memory()
+            {
+                return End::Ended(reason);
+            }
+            self.begin_second();
+            let Events {
+                delivery, signals, ..
+            } = &mut self.events;
+            delivery.lend_to_brisk(signals);
+            let deadline = delivery.wake_by(deadline);
+            if std::mem::take(&mut has_come) || self.read(deadline, now) {
+                if let Some(end) = self.take_all() {
+                    return end;
+                }
+            } else {
+                self.events.delivery.lend(&self.events.signals);
+            }
+            if let Some(end) = self.transport_end.take()
+                && let Some(end) = self.on_transport_end(end)
+            {
+                return end;
+            }
+            self.events.delivery.on_wake(&self.events.signals);
+        }
+    }
+
+    fn read(&mut self, deadline: Option<Instant>, now: Instant) -> bool {
+        let (mut session, inlet) = self.parts();
+        let has_come = inlet.read(&session.link.stream, &mut session, deadline, now);
+        self.transport_end = session.transport_end;
+        has_come
+    }
+
+    /// Takes in all that has come.
+    fn take_all(&mut self) -> Option<End> {
+        let any_reader = self.shared.requests.any_block_reader();
+        self.inlet.announce_blocks(any_reader);
+        let is_recorded = records::wanted(self.shared, Level::Debug);
+        loop {
+            let (mut session, inlet) = self.parts();
+            let next = inlet.next(&mut session);
+            if (self.inlet.has_output() || self.stop().is_set() || self.link.outbox.is_closed())
+                && let Some(end) = self.drain()
+            {
+                return Some(end);
+            }
+            if is_recorded {
+                records::came(self.shared, &next);
+            }
+            match next {
+                Next::NeedsMore => return None,
+                Next::Handled => {}
+                Next::Block(part) => {
+                    self.set_pauses(true);
+                    let link = Arc::downgrade(self.link);
+                    let stop = self.role.stop(self.shared);
+                    let taken =
+                        self.streaming
+                            .take(part, self.shared, (&link, stop), &mut self.inlet);
+                    let ended = match taken {
+                        Ok(Some((from, until))) => {
+                            self.on_pause(from, until);
+                            None
+                        }
+                        Ok(None) => None,
+                        Err(reason) => Some(End::Ended(reason)),
+                    };
+                    self.set_pauses(false);
+                    if ended.is_some() {
+                        return ended;
+                    }
+                }
+                Next::Received(Received::Message(message))
+                    if !self.shared.requests.may_concern(&message) =>
+                {
+                    self.events.deliver_message(self.shared, message);
+                }
+                Next::Received(received) => self.answer(received),
+            }
+            self.wait_for_subscribers();
+        }
+    }
+
+    /// Hands what has come to whoever asked for it, or else to the program.
+    fn answer(&mut self, received: Received) {
+        let requests = &self.shared.requests;
+        let ordinary = requests.on_received(received, self.link.kind);
+        self.shared.send_fence();
+        if let Some(ordinary) = ordinary {
+            self.events.deliver(self.shared, ordinary);
+        }
+    }
+
+    /// Other rules hold from now on, if the program says so.
+    fn apply_config(&mut self) {
+        if self.shared.config_version() == self.config_version {
+            return;
+        }
+        self.config_version = self.shared.config_version();
+        let config = self.shared.config();
+        self.inlet.update_config(&config);
+        self.link.outbox.update_config(&config);
+        self.events.delivery.set_limits((&*config).into());
+        if let Role::First { .. } = self.role {
+            self.shared.memory.set_max(config.max_payload_memory);
+            // It has been checked when it was set.
+            let _ = self
+                .shared
+                .session
+                .lock()
+                .update_config(config.session.clone());
+        }
+    }
+
+    /// What ends the thread's waits.
+    fn stop(&self) -> &Stop {
+        self.role.stop(self.shared)
+    }
+
+    fn parts(&mut self) -> (Locked<'_>, &mut Inlet) {
+        let locked = Locked {
+            shared: self.shared,
+            link: self.link,
+            transport_end: None,
+        };
+        (locked, &mut self.inlet)
+    }
+}
+
+/// The actor's session, for the time of one call of one stream.
+struct Locked<'a> {
+    shared: &'a Shared,
+    link: &'a Link,
+    transport_end: Option<TransportEnd>,
+}
+
+impl LockSession for Locked<'_> {
+    fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
+        let mut session = self.shared.session.lock();
+        session.set_stream(self.link.kind);
+        call(&mut session)
+    }
+
+    /// What it means is seen where the other stream can be looked at.
+    fn on_transport_end(&mut self, end: TransportEnd) {
+        self.transport_end = Some(end);
+    }
+}
