@@ -47,7 +47,7 @@ impl Links {
     /// What carries this message: the first one, where there is no other.
     pub(super) fn carrying(&self, message: &Message) -> Option<&Arc<Link>> {
         match &self.second {
-            Some((second, policy)) if stream_of(*policy, message) == second.kind => Some(second),
+            Some((second, _)) if self.is_for_second(message) => Some(second),
             _ => self.first.as_ref(),
         }
     }
@@ -59,24 +59,31 @@ impl Links {
     }
 
     /// Sends replies of the session, each over its stream; whether one is taken its own reader finds out.
-    pub(super) fn reply(&self, replies: Vec<Message>) {
-        let Some((second, policy)) = &self.second else {
-            if let Some(first) = &self.first {
-                let _ = first.outbox.reply(&replies);
-            }
-            return;
-        };
-        let is_for_second = |reply: &Message| stream_of(*policy, reply) == second.kind;
-        let (for_second, for_first): (Vec<_>, Vec<_>) =
-            replies.into_iter().partition(is_for_second);
-        if !for_second.is_empty() {
-            let _ = second.outbox.reply_behind_blocks(&for_second);
+    pub(super) fn reply(&self, replies: &[Message]) {
+        // Most often there is one stream, or one reply.
+        let mut rest = replies;
+        while let Some(reply) = rest.first() {
+            let is_for_second = self.is_for_second(reply);
+            let same = |other: &&Message| self.is_for_second(other) == is_for_second;
+            let count = match self.second {
+                None => rest.len(),
+                Some(_) => rest.iter().take_while(same).count(),
+            };
+            let (together, others) = rest.split_at(count);
+            let _ = match (&self.second, &self.first) {
+                (Some((second, _)), _) if is_for_second => {
+                    second.outbox.reply_behind_blocks(together)
+                }
+                (_, Some(first)) => first.outbox.reply(together),
+                (_, None) => return,
+            };
+            rest = others;
         }
-        if let Some(first) = &self.first
-            && !for_first.is_empty()
-        {
-            let _ = first.outbox.reply(&for_first);
-        }
+    }
+
+    fn is_for_second(&self, message: &Message) -> bool {
+        let second = self.second.as_ref();
+        second.is_some_and(|(link, policy)| stream_of(*policy, message) == link.kind)
     }
 
     /// When bytes of a large frame were last written to either.

@@ -190,7 +190,7 @@ impl Shared {
         let ping = self.session.lock().ping(Instant::now());
         if let Some(nonce) = ping.nonce {
             self.requests.on_fence(nonce);
-            self.links().reply(vec![ping.into()]);
+            self.links().reply(&[ping.into()]);
         }
     }
 

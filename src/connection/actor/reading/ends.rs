@@ -57,7 +57,7 @@ impl Reading<'_> {
                     .iter()
                     .for_each(|reply| records::sent(self.shared, reply));
             }
-            self.shared.links().reply(replies);
+            self.shared.links().reply(&replies);
         }
         for event in news {
             self.events.tell(self.shared, event);
