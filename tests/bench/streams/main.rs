@@ -1,0 +1,133 @@
+//! How long a transaction takes from one program to another while a block of a gigabyte flows between them, over one stream and over two.
+//!
+//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench streams` prints the table. Both managers are in this process. The relay between them
+//! passes on 100 MB/s each way, whatever the number of connections. An exchange is `inv`, `getdata`, `tx`: from when the first is sent until the last
+//! has come. In each direction one follows the other. Over one stream a message of the block's sender waits for all that is left of the block,
+//! and so does a transaction that the other side offers, whose `getdata` is such a message.
+
+#[path = "../../support/exchanges.rs"]
+mod exchanges;
+#[path = "../../support/limited_relay.rs"]
+mod limited_relay;
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use self::exchanges::{Program, Two};
+
+const BLOCK: usize = 1_000_000_000;
+const BYTES_PER_SECOND: u64 = 100_000_000;
+/// How long exchanges are measured while nothing else flows.
+const QUIET: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn main() {
+    let (hash, block) = exchanges::block(BLOCK);
+    print_head();
+    let begin = |multistreams| Two::begin(multistreams, BYTES_PER_SECOND, &block, PATIENCE);
+    let quiet = measure(&begin(true), || thread::sleep(QUIET));
+    quiet.print("nothing", &quiet);
+    for (what, multistreams) in [
+        ("a block, one stream", false),
+        ("a block, two streams", true),
+    ] {
+        let two = begin(multistreams);
+        let block = two.asker.peer.block_reader(hash, PATIENCE);
+        let mut block = block.expect("the beginning of the block");
+        let flowing = measure(&two, || {
+            io::copy(&mut block, &mut io::sink()).expect("the block");
+        });
+        flowing.print(what, &quiet);
+    }
+}
+
+/// What was measured while one thing flowed.
+struct Measured {
+    /// How long it flowed.
+    flowed: Duration,
+    /// From who has the block, and to it.
+    ways: [Exchanges; 2],
+}
+
+struct Exchanges {
+    /// Of those that began while it flowed, in ascending order.
+    times: Vec<Duration>,
+    /// How many of them were done before it had come whole.
+    within: usize,
+}
+
+/// Exchanges transactions both ways while `flow` runs.
+fn measure(two: &Two, flow: impl FnOnce()) -> Measured {
+    let flows = &AtomicBool::new(true);
+    thread::scope(|scope| {
+        let ways = [(&two.holder, &two.asker), (&two.asker, &two.holder)];
+        let ways = ways.map(|(from, to)| {
+            scope.spawn(move || exchange(from, to, || flows.load(SeqCst) && !two.asker.has_block()))
+        });
+        let begin = Instant::now();
+        flow();
+        let flowed = begin.elapsed();
+        flows.store(false, SeqCst);
+        let ways = ways.map(|way| way.join().expect("exchanges"));
+        Measured { flowed, ways }
+    })
+}
+
+/// One transaction after the other, as long as it `flows`.
+fn exchange(from: &Program, to: &Program, flows: impl Fn() -> bool) -> Exchanges {
+    let (mut times, mut within) = (Vec::new(), 0);
+    for number in 0.. {
+        times.push(from.offer_to(to, number, PATIENCE));
+        if !flows() {
+            break;
+        }
+        within += 1;
+    }
+    times.sort();
+    Exchanges { times, within }
+}
+
+fn print_head() {
+    println!(
+        "| beside it flows | transactions go | exchanges begun | done before its end | median | 99 % | max | medians' ratio | maxima's |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+}
+
+impl Measured {
+    fn print(&self, what: &str, quiet: &Self) {
+        let seconds = self.flowed.as_secs_f64();
+        let goings = ["with the block", "against it"];
+        for ((exchanges, quiet), going) in self.ways.iter().zip(&quiet.ways).zip(goings) {
+            let [median, most, max] = exchanges.places();
+            let [quiet_median, _, quiet_max] = quiet.places();
+            println!(
+                "| {what}, {seconds:.1} s | {going} | {} | {} | {} | {} | {} | {:.1} | {:.1} |",
+                exchanges.times.len(),
+                exchanges.within,
+                readable(median),
+                readable(most),
+                readable(max),
+                median / quiet_median,
+                max / quiet_max,
+            );
+        }
+    }
+}
+
+impl Exchanges {
+    /// The seconds of the median, of the last of 99 %, and of the longest.
+    fn places(&self) -> [f64; 3] {
+        let last = self.times.len() - 1;
+        [last / 2, last * 99 / 100, last].map(|at| self.times[at].as_secs_f64())
+    }
+}
+
+fn readable(seconds: f64) -> String {
+    match seconds {
+        1.0.. => format!("{seconds:.2} s"),
+        0.001.. => format!("{:.2} ms", seconds * 1e3),
+        _ => format!("{:.0} µs", seconds * 1e6),
+    }
+}

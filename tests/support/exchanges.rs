@@ -1,0 +1,235 @@
+//! Two managers that have dialled each other through a relay: one sends a block while both announce, ask for and send transactions.
+//!
+//! A crate takes this module in with `#[path]`, and `limited_relay.rs` beside it as `crate::limited_relay`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bsv_p2p::connection::{PeerConnectionHandle, PreparedMessage};
+use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
+use bsv_p2p::wire::{
+    Block, BlockHash, BlockHeader, Encode, GetData, Inv, Inventory, MerkleAccumulator, Message,
+    OutPoint, Transaction, TransactionInput, TransactionOutput, Tx, Txid,
+};
+use bsv_p2p::{Error, Manager, ManagerConfig, Network};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::limited_relay::LimitedRelay;
+
+/// How long a transaction of a block is, about.
+const TRANSACTION_LEN: usize = 50_000;
+
+/// Two programs, each with a manager, and one connection between them.
+pub(crate) struct Two {
+    /// Has the block. It was dialled.
+    pub(crate) holder: Program,
+    /// Asks for it.
+    pub(crate) asker: Program,
+    _relay: LimitedRelay,
+}
+
+/// A program that serves its peer what it is asked for, and asks for whatever it is told of.
+pub(crate) struct Program {
+    pub(crate) manager: Manager,
+    pub(crate) peer: Arc<PeerConnectionHandle>,
+    /// What it has announced last.
+    offered: Arc<Mutex<Option<Tx>>>,
+    /// What its peer has sent it, and when it came.
+    arrived: Receiver<(Txid, Instant)>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Two {
+    /// Begins both, with two streams or with one. Whatever takes longer than `patience` is a panic.
+    pub(crate) fn begin(
+        multistreams: bool,
+        bytes_per_second: u64,
+        block: &PreparedMessage,
+        patience: Duration,
+    ) -> Self {
+        let mut config = ManagerConfig::new(Network::Regtest);
+        config.connection.session.multistreams = multistreams;
+        // What is sent behind a block waits in the queue, and not the program with it.
+        config.connection.outbox_bytes = 2 * block_len(block);
+        let mut listening = config.clone();
+        listening.target_connections = 0;
+        listening.listener.enabled = true;
+        listening.listener.address = Some(([127, 0, 0, 1], 0).into());
+        let holder = Manager::new(listening).expect("a configuration");
+        let events = holder.subscribe_control();
+        holder.start().expect("threads");
+        let address = loop {
+            match events.recv_timeout(patience).expect("an address") {
+                ControlEvent::ListenerStarted { address } => break address,
+                _ => continue,
+            }
+        };
+        let relay = LimitedRelay::start(address, bytes_per_second).expect("a relay");
+        let asker = Manager::new(config).expect("a configuration");
+        asker.start_fixed(&[relay.address()]).expect("threads");
+        let streams = 1 + usize::from(multistreams);
+        let [holder, asker] = [(holder, Some(block)), (asker, None)].map(|(manager, block)| {
+            manager.wait_for_peers(1, patience).expect("a handshake");
+            let deadline = Instant::now() + patience;
+            while manager.connections()[0].streams.len() < streams {
+                assert!(Instant::now() < deadline, "no second stream");
+                thread::yield_now();
+            }
+            Program::new(manager, block.cloned(), patience)
+        });
+        Self {
+            holder,
+            asker,
+            _relay: relay,
+        }
+    }
+}
+
+impl Program {
+    fn new(manager: Manager, block: Option<PreparedMessage>, patience: Duration) -> Self {
+        let peer = manager.connection(manager.connections()[0].peer_id);
+        let peer = peer.expect("a peer");
+        let messages = manager.subscribe_messages();
+        let offered = Arc::default();
+        let (arrivals, arrived) = unbounded();
+        let serving = {
+            let server = Server {
+                peer: peer.clone(),
+                offered: Arc::clone(&offered),
+                arrivals,
+                block,
+                patience,
+            };
+            // Whoever has gone is told in vain.
+            thread::spawn(move || drop(server.serve(&messages)))
+        };
+        Self {
+            manager,
+            peer,
+            offered,
+            arrived,
+            serving: Some(serving),
+        }
+    }
+
+    /// Announces a transaction of this number to the other program. Returns how long it takes until that one has it.
+    pub(crate) fn offer_to(&self, other: &Self, number: u32, patience: Duration) -> Duration {
+        let transaction = Tx::from(&transaction(number, 200));
+        let txid = transaction.txid();
+        *lock(&self.offered) = Some(transaction);
+        let announcement = Inv::from(vec![Inventory::Tx(txid)]).into();
+        let begin = Instant::now();
+        self.peer
+            .send(&announcement, patience)
+            .expect("a connection");
+        let arrived = other.arrived.recv_timeout(patience);
+        let (came, at) = arrived.expect("a transaction");
+        assert_eq!(came, txid);
+        at.saturating_duration_since(begin)
+    }
+
+    /// Whether a block has come whole.
+    pub(crate) fn has_block(&self) -> bool {
+        let commands = self.peer.statistics().commands;
+        let mut commands = commands.iter();
+        commands.any(|one| one.command.name() == "block" && one.traffic.messages_in > 0)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // What goes wrong here is not what is tested.
+        let _ = self.manager.shutdown();
+        if let Some(serving) = self.serving.take() {
+            let _ = serving.join();
+        }
+    }
+}
+
+struct Server {
+    peer: Arc<PeerConnectionHandle>,
+    offered: Arc<Mutex<Option<Tx>>>,
+    arrivals: Sender<(Txid, Instant)>,
+    block: Option<PreparedMessage>,
+    patience: Duration,
+}
+
+impl Server {
+    fn serve(&self, messages: &Receiver<BitcoinMessageEvent>) -> Result<(), Error> {
+        for event in messages {
+            match &*event.message {
+                Message::Inv(inv) => {
+                    let question = GetData::from(inv.inventory.clone());
+                    self.peer.send(&question.into(), self.patience)?;
+                }
+                Message::GetData(question) => {
+                    for entry in &question.inventory {
+                        self.answer(entry)?;
+                    }
+                }
+                Message::Tx(transaction) => {
+                    // Nobody waits any more where this fails.
+                    let _ = self.arrivals.send((transaction.txid(), Instant::now()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&self, entry: &Inventory) -> Result<(), Error> {
+        match (entry, &self.block) {
+            (Inventory::Block(_), Some(block)) => self.peer.send_prepared(block, self.patience),
+            (Inventory::Tx(_), _) => match lock(&self.offered).clone() {
+                Some(transaction) => self.peer.send(&transaction.into(), self.patience),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A block of about `len` bytes, ready to be sent, and its name.
+pub(crate) fn block(len: usize) -> (BlockHash, PreparedMessage) {
+    let count = len.div_ceil(TRANSACTION_LEN) as u32;
+    let transactions = (0..count).map(|number| transaction(number, TRANSACTION_LEN));
+    let transactions = Vec::from_iter(transactions);
+    let mut tree = MerkleAccumulator::new();
+    transactions.iter().for_each(|one| tree.push(one.txid()));
+    let header = BlockHeader {
+        merkle_root: tree.root().0,
+        ..BlockHeader::genesis(Network::Regtest)
+    };
+    let block = Block::new(&header, &transactions);
+    let prepared = PreparedMessage::new(Network::Regtest.magic(), block);
+    (header.hash(), prepared)
+}
+
+fn block_len(block: &PreparedMessage) -> usize {
+    block.message().encoded_len() as usize
+}
+
+/// A transaction with a script of so many bytes; different numbers make different ones.
+fn transaction(number: u32, len: usize) -> Transaction {
+    Transaction {
+        version: 1,
+        inputs: vec![TransactionInput {
+            previous: OutPoint {
+                txid: Txid([1; 32]),
+                index: number,
+            },
+            script: vec![0x51],
+            sequence: u32::MAX,
+        }],
+        outputs: vec![TransactionOutput {
+            value: 1_000,
+            script: vec![0x51; len],
+        }],
+        lock_time: 0,
+    }
+}
