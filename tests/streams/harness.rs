@@ -1,0 +1,244 @@
+//! The owner of connections that is dialled, and scripted peers that have, or want, two streams.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bsv_p2p::connection::{
+    Associations, ConnectionSlots, EventBus, PeerConnectionActor, PeerConnectionHandle,
+    PeerConnectionSetup,
+};
+use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
+use bsv_p2p::session::DisconnectReason;
+use bsv_p2p::wire::{
+    AssociationId, Command, CreateStrm, Message, Ping, Pong, Protoconf, Reject, StreamType, Version,
+};
+use bsv_p2p::{ConnectionConfig, Network};
+use crossbeam_channel::Receiver;
+use socket2::{Domain, Socket, Type};
+use uuid::Uuid;
+
+use crate::raw_peer::{DEADLINE, RawListener, RawPeer, protoconf, version};
+
+pub(crate) fn config() -> ConnectionConfig {
+    ConnectionConfig::new(Network::Regtest)
+}
+
+/// A message that no rule concerns.
+pub(crate) fn message(number: u8) -> Message {
+    Message::Unknown {
+        command: const { Command::new("test") },
+        payload: vec![number].into(),
+    }
+}
+
+/// Whoever dials gets a connection, each of them with what one owner shares among all.
+pub(crate) struct Owner {
+    listener: RawListener,
+    config: ConnectionConfig,
+    pub(crate) slots: ConnectionSlots,
+    pub(crate) associations: Associations,
+    bus: EventBus,
+    pub(crate) control: Receiver<ControlEvent>,
+    pub(crate) messages: Receiver<BitcoinMessageEvent>,
+}
+
+impl Owner {
+    pub(crate) fn new(config: ConnectionConfig) -> Self {
+        let bus = EventBus::new();
+        Self {
+            listener: RawListener::new(),
+            config,
+            slots: ConnectionSlots::new(1000),
+            associations: Associations::default(),
+            control: bus.subscribe_control(),
+            messages: bus.subscribe_messages(),
+            bus,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// What a connection of this owner is spawned with.
+    pub(crate) fn setup(&self) -> PeerConnectionSetup {
+        let mut setup = PeerConnectionSetup::new(self.config.clone());
+        setup.associations = self.associations.clone();
+        setup.events = self.bus.clone();
+        setup.slot = self.slots.reserve();
+        setup
+    }
+
+    /// The connection of the one who has dialled next.
+    #[track_caller]
+    pub(crate) fn accept(&self) -> PeerConnectionHandle {
+        let tcp = self.listener.accept_tcp();
+        PeerConnectionActor::spawn_inbound(tcp, self.setup()).unwrap()
+    }
+
+    /// Somebody who dials, and our connection.
+    #[track_caller]
+    pub(crate) fn dialled(&self) -> (RawPeer, PeerConnectionHandle) {
+        let raw = RawPeer::dial(self.address());
+        (raw, self.accept())
+    }
+
+    /// The same from another address of this machine.
+    #[track_caller]
+    pub(crate) fn dialled_from(&self, from: [u8; 4]) -> (RawPeer, PeerConnectionHandle) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let from = SocketAddr::from((Ipv4Addr::from(from), 0));
+        socket.bind(&from.into()).unwrap();
+        socket
+            .connect_timeout(&self.address().into(), DEADLINE)
+            .unwrap();
+        (RawPeer::new(socket.into()), self.accept())
+    }
+
+    /// A peer that may have a second stream, and its association.
+    #[track_caller]
+    pub(crate) fn peer(&self) -> Peer {
+        let (general, handle) = self.dialled();
+        let id = Uuid::new_v4();
+        let (version, protoconf) = greeting(id);
+        general.send(version);
+        general.send(Message::Verack);
+        general.send(protoconf);
+        let mut peer = Peer {
+            general,
+            data1: None,
+            handle,
+            id,
+        };
+        let Message::Version(answer) = peer.general.expect("version") else {
+            unreachable!()
+        };
+        assert_eq!(answer.association_id, Some(AssociationId::Uuid(id)));
+        let nonce = peer.general.expect_ping();
+        peer.general.send(Pong::new(nonce));
+        peer.is_well();
+        self.wait_for("the handshake", |event| {
+            matches!(event, ControlEvent::HandshakeComplete { .. })
+        });
+        peer
+    }
+
+    /// The same with its second stream.
+    #[track_caller]
+    pub(crate) fn peer_with_two(&self) -> Peer {
+        let mut peer = self.peer();
+        let (mut data1, newcomer) = self.dialled();
+        data1.send(request(peer.id));
+        assert!(matches!(data1.next_message(), Message::StreamAck(_)));
+        newcomer.join();
+        peer.data1 = Some(data1);
+        self.wait_for("the second stream", |event| {
+            matches!(event, ControlEvent::StreamOpened { .. })
+        });
+        peer.is_well();
+        peer
+    }
+
+    /// Waits for an event; those before it are dropped.
+    #[track_caller]
+    pub(crate) fn wait_for(
+        &self,
+        what: &str,
+        wanted: impl Fn(&ControlEvent) -> bool,
+    ) -> ControlEvent {
+        wait_for(&self.control, what, wanted)
+    }
+
+    /// Waits for the end of a peer, and that nothing of it is left.
+    #[track_caller]
+    pub(crate) fn expect_end(&self, peer: &Peer) -> DisconnectReason {
+        let id = peer.handle.peer_id();
+        let end = self.wait_for("the end", |event| match event {
+            ControlEvent::ConnectionLost { peer_id, .. } => *peer_id == id,
+            _ => false,
+        });
+        peer.handle.join();
+        assert_eq!((self.slots.count(), self.associations.len()), (0, 0));
+        assert_eq!(
+            self.control.try_iter().count(),
+            0,
+            "something came behind the end"
+        );
+        match end {
+            ControlEvent::ConnectionLost { reason, .. } => reason,
+            _ => unreachable!(),
+        }
+    }
+}
+
+#[track_caller]
+pub(crate) fn wait_for(
+    control: &Receiver<ControlEvent>,
+    what: &str,
+    wanted: impl Fn(&ControlEvent) -> bool,
+) -> ControlEvent {
+    loop {
+        match control.recv_timeout(DEADLINE) {
+            Ok(event) if wanted(&event) => return event,
+            Ok(_) => {}
+            Err(error) => panic!("{what}: {error}"),
+        }
+    }
+}
+
+/// A scripted peer, and our end of it.
+pub(crate) struct Peer {
+    pub(crate) general: RawPeer,
+    pub(crate) data1: Option<RawPeer>,
+    pub(crate) handle: PeerConnectionHandle,
+    pub(crate) id: Uuid,
+}
+
+impl Peer {
+    /// Asserts that it is answered, over the stream that is meant for answers to pings.
+    #[track_caller]
+    pub(crate) fn is_well(&mut self) {
+        let nonce = Uuid::new_v4().as_u64_pair().0 | 1;
+        self.general.send(Ping::new(nonce));
+        let pongs = self.data1.as_mut().unwrap_or(&mut self.general);
+        while pongs.expect("pong") != Pong::new(nonce).into() {}
+    }
+
+    pub(crate) fn data1(&mut self) -> &mut RawPeer {
+        self.data1.as_mut().expect("a second stream")
+    }
+}
+
+/// The `version` and the `protoconf` of a peer that dials and would have two streams.
+pub(crate) fn greeting(id: Uuid) -> (Version, Protoconf) {
+    let version = Version {
+        association_id: Some(AssociationId::Uuid(id)),
+        ..version()
+    };
+    (version, both_policies())
+}
+
+pub(crate) fn both_policies() -> Protoconf {
+    Protoconf {
+        stream_policies: Some("BlockPriority,Default".into()),
+        ..protoconf()
+    }
+}
+
+pub(crate) fn request(id: Uuid) -> CreateStrm {
+    CreateStrm {
+        association_id: AssociationId::Uuid(id),
+        stream_type: StreamType::Data1,
+        stream_policy: "BlockPriority".into(),
+    }
+}
+
+/// The `reject` that comes next, and nothing behind it. The connection is closed then.
+#[track_caller]
+pub(crate) fn expect_reject(peer: &mut RawPeer) -> Reject {
+    let Message::Reject(reject) = peer.expect("reject") else {
+        unreachable!()
+    };
+    assert_eq!(peer.rest(), []);
+    peer.close();
+    reject
+}

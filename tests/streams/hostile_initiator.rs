@@ -1,0 +1,267 @@
+//! Whoever asks for a stream that is not there for it gets a reason and no stream, and harms nobody.
+
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::session::DisconnectReason;
+use bsv_p2p::wire::{
+    AssociationId, CreateStrm, Encode, Message, RejectCode, StreamAck, StreamType, WireString,
+};
+use uuid::Uuid;
+
+use crate::harness::{Owner, Peer, config, expect_reject, message, request};
+use crate::raw_peer::{DEADLINE, RawPeer, version, wait_until};
+
+/// A request whose stream type is this byte.
+fn of_type(id: Uuid, byte: u8) -> Vec<u8> {
+    let mut payload = request(id).encode_to_vec();
+    payload[18] = byte;
+    payload
+}
+
+fn with_policy(id: Uuid, policy: impl Into<WireString>) -> Vec<u8> {
+    let mut payload = request(id).encode_to_vec();
+    payload.truncate(19);
+    policy.into().encode(&mut payload);
+    payload
+}
+
+fn send_createstrm(peer: &RawPeer, payload: Vec<u8>) {
+    peer.send(Message::Unknown {
+        command: bsv_p2p::wire::Command::new("createstrm"),
+        payload: payload.into(),
+    });
+}
+
+/// Sends this on a connection of its own and asserts that it is refused so, and that the peer goes on.
+#[track_caller]
+fn assert_refused(owner: &Owner, peer: &mut Peer, payload: Vec<u8>, text: &str) {
+    let (mut raw, newcomer) = owner.dialled();
+    send_createstrm(&raw, payload);
+    let reject = expect_reject(&mut raw);
+    assert_eq!(reject.message, "createstrm");
+    assert_eq!(reject.code, RejectCode::STREAM_SETUP, "{reject}");
+    assert!(
+        reject.reason.to_string().starts_with(text),
+        "{reject}, {text}"
+    );
+    newcomer.join();
+    let own = newcomer.peer_id();
+    let end = owner.wait_for("the end of the newcomer", |event| match event {
+        ControlEvent::ConnectionFailed { peer_id, .. } => *peer_id == own,
+        _ => false,
+    });
+    let ControlEvent::ConnectionFailed { reason, .. } = end else {
+        unreachable!()
+    };
+    assert_eq!(reason, DisconnectReason::StreamRefused);
+    assert_eq!(owner.slots.count(), 1);
+    peer.is_well();
+}
+
+#[test]
+fn a_wrong_request_is_refused_with_the_nodes_words_and_the_peer_goes_on() {
+    let owner = Owner::new(config());
+    let mut peer = owner.peer();
+    let id = peer.id;
+    let null = CreateStrm {
+        association_id: AssociationId::Null,
+        ..request(id)
+    };
+    let unknown = request(Uuid::new_v4()).encode_to_vec();
+    let overwrite = "Attempt to overwrite existing stream in move";
+    for (payload, text) in [
+        (unknown, "No node found with association ID"),
+        (null.encode_to_vec(), "NULL association ID"),
+        (of_type(id, 0), "StreamType out of range"),
+        (of_type(id, 1), overwrite),
+        (of_type(id, 3), "StreamType out of range"),
+        (of_type(id, 5), "StreamType out of range"),
+        (of_type(id, 6), "StreamType out of range"),
+        (of_type(id, 255), "StreamType out of range"),
+        (with_policy(id, "Fast"), "Unknown stream policy name"),
+        (with_policy(id, "x".repeat(65)), "Badly formatted message"),
+        (vec![], "Badly formatted message"),
+        (vec![18, 0, 1], "Badly formatted message"),
+    ] {
+        assert_refused(&owner, &mut peer, payload, text);
+    }
+    // After all of that there is still a place for the right one.
+    let (mut data1, _newcomer) = owner.dialled();
+    data1.send(request(id));
+    assert!(matches!(data1.next_message(), Message::StreamAck(_)));
+    peer.data1 = Some(data1);
+    wait_until("it is in use", || {
+        peer.handle.statistics().stream_policy.is_some()
+    });
+    peer.is_well();
+    assert_refused(&owner, &mut peer, request(id).encode_to_vec(), overwrite);
+}
+
+#[test]
+fn a_connection_that_has_had_a_version_becomes_no_stream() {
+    let owner = Owner::new(config());
+    let mut peer = owner.peer();
+    let (mut raw, newcomer) = owner.dialled();
+    raw.send(version());
+    raw.expect("protoconf");
+    raw.send(request(peer.id));
+    let Message::Reject(reject) = raw.expect("reject") else {
+        unreachable!()
+    };
+    assert_eq!(reject.code, RejectCode::NONSTANDARD);
+    assert_eq!(reject.reason, "Invalid createstream scenario");
+    assert_eq!(raw.rest(), []);
+    raw.close();
+    newcomer.join();
+    // The same on the peer's own connection ends that.
+    peer.general.send(request(peer.id));
+    let Message::Reject(reject) = peer.general.expect("reject") else {
+        unreachable!()
+    };
+    assert_eq!(reject.code, RejectCode::NONSTANDARD);
+    assert_eq!(owner.expect_end(&peer), DisconnectReason::StreamRefused);
+}
+
+#[test]
+fn a_stream_of_another_addresses_peer_is_refused_and_that_ends_as_a_ban() {
+    let owner = Owner::new(config());
+    let mut peer = owner.peer();
+    let (mut thief, newcomer) = owner.dialled_from([127, 0, 0, 2]);
+    thief.send(request(peer.id));
+    let reject = expect_reject(&mut thief);
+    assert_eq!(reject.code, RejectCode::STREAM_SETUP);
+    let text = "Attempt to move stream between peers with different IPs";
+    assert!(reject.reason.to_string().starts_with(text), "{reject}");
+    newcomer.join();
+    let end = owner.wait_for("its end", |event| {
+        matches!(event, ControlEvent::ConnectionFailed { .. })
+    });
+    let ControlEvent::ConnectionFailed { reason, .. } = end else {
+        unreachable!()
+    };
+    assert_eq!(reason, DisconnectReason::ForeignStream);
+    assert!(reason.is_ban());
+    peer.is_well();
+}
+
+#[test]
+fn a_flood_of_requests_leaves_nothing_behind() {
+    let owner = Owner::new(config());
+    let mut peer = owner.peer();
+    for round in 0..30 {
+        let many: Vec<_> = (0..10).map(|_| owner.dialled()).collect();
+        for (raw, _) in &many {
+            raw.send(request(Uuid::new_v4()));
+        }
+        for (mut raw, newcomer) in many {
+            assert_eq!(expect_reject(&mut raw).code, RejectCode::STREAM_SETUP);
+            newcomer.join();
+        }
+        assert_eq!(owner.slots.count(), 1, "round {round}");
+    }
+    assert_eq!(owner.associations.len(), 1);
+    peer.is_well();
+}
+
+#[test]
+fn of_two_requests_at_once_one_is_taken() {
+    let owner = Owner::new(config());
+    let mut peer = owner.peer();
+    for _ in 0..20 {
+        let (one, first) = owner.dialled();
+        let (other, second) = owner.dialled();
+        one.send(request(peer.id));
+        other.send(request(peer.id));
+        let mut taken = Vec::new();
+        for mut raw in [one, other] {
+            match raw.next_message() {
+                Message::StreamAck(_) => taken.push(raw),
+                Message::Reject(reject) => {
+                    let text = "Attempt to overwrite existing stream in move";
+                    assert_eq!(reject.reason, text);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(taken.len(), 1);
+        peer.data1 = taken.pop();
+        first.join();
+        second.join();
+        wait_until("it is in use", || {
+            peer.handle.statistics().stream_policy.is_some()
+        });
+        peer.is_well();
+        peer.data1().close();
+        assert_eq!(owner.expect_end(&peer), DisconnectReason::EndOfStream);
+        peer = owner.peer();
+    }
+}
+
+#[test]
+fn what_comes_right_behind_a_request_is_not_lost() {
+    let owner = Owner::new(config());
+    let mut peer = owner.peer();
+    let (mut data1, newcomer) = owner.dialled();
+    let mut bytes = crate::raw_peer::frame(&request(peer.id).into());
+    for number in 0..50 {
+        bytes.extend(crate::raw_peer::frame(&message(number)));
+    }
+    // The last one comes in two parts.
+    let (first, last) = bytes.split_at(bytes.len() - 5);
+    data1.send_bytes(first);
+    let ack = StreamAck {
+        association_id: AssociationId::Uuid(peer.id),
+        stream_type: StreamType::Data1,
+    };
+    assert_eq!(data1.next_message(), ack.into());
+    data1.send_bytes(last);
+    for number in 0..50 {
+        let event = owner.messages.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(*event.message, message(number));
+        assert_eq!(event.peer_id, peer.handle.peer_id());
+    }
+    newcomer.join();
+    peer.data1 = Some(data1);
+    peer.is_well();
+}
+
+#[test]
+fn under_a_policy_that_has_no_second_stream_everything_goes_over_the_first() {
+    for policy in ["", "Default"] {
+        let owner = Owner::new(config());
+        let mut peer = owner.peer();
+        let (mut data1, newcomer) = owner.dialled();
+        send_createstrm(&data1, with_policy(peer.id, policy));
+        assert!(matches!(data1.next_message(), Message::StreamAck(_)));
+        newcomer.join();
+        // What comes over it is read all the same.
+        data1.send(message(1));
+        let event = owner.messages.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(*event.message, message(1));
+        // `data1` is not where the answer is looked for.
+        peer.is_well();
+        data1.close();
+        assert_eq!(owner.expect_end(&peer), DisconnectReason::EndOfStream);
+    }
+}
+
+#[test]
+fn nothing_is_told_of_a_connection_that_becomes_a_stream() {
+    let owner = Owner::new(config());
+    let peer = owner.peer();
+    let (mut data1, newcomer) = owner.dialled();
+    data1.send(request(peer.id));
+    assert!(matches!(data1.next_message(), Message::StreamAck(_)));
+    newcomer.join();
+    assert_eq!(owner.slots.count(), 1);
+    let opened = owner.control.recv_timeout(DEADLINE).unwrap();
+    let ControlEvent::StreamOpened { peer_id, .. } = opened else {
+        panic!("{opened}");
+    };
+    assert_eq!(peer_id, peer.handle.peer_id());
+    data1.close();
+    let end = owner.control.recv_timeout(DEADLINE).unwrap();
+    assert!(matches!(end, ControlEvent::ConnectionLost { .. }), "{end}");
+    assert_eq!(end.peer().map(|(id, _)| id), Some(peer_id));
+    peer.handle.join();
+    assert_eq!(owner.control.try_iter().count(), 0);
+}

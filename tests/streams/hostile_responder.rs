@@ -1,0 +1,294 @@
+//! Whoever is dialled and does not let a second stream be has one, and works with that.
+
+use std::time::Duration;
+
+use bsv_p2p::ConnectionConfig;
+use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup};
+use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
+use bsv_p2p::session::{DisconnectReason, StreamRefusal};
+use bsv_p2p::wire::{
+    AssociationId, CreateStrm, Message, Ping, Pong, Protoconf, Reject, RejectCode, StreamAck,
+    StreamPolicy, StreamType, Version,
+};
+use crossbeam_channel::Receiver;
+use uuid::Uuid;
+
+use crate::harness::{both_policies, config, message, wait_for};
+use crate::raw_peer::{DEADLINE, RawListener, RawPeer, header_claiming, protoconf, version};
+
+/// Somebody who is dialled by us.
+struct Dialled {
+    listener: RawListener,
+    general: RawPeer,
+    handle: PeerConnectionHandle,
+    control: Receiver<ControlEvent>,
+    messages: Receiver<BitcoinMessageEvent>,
+}
+
+/// The association of the `version` that we send.
+fn association(version: &Version) -> Uuid {
+    match version.association_id {
+        Some(AssociationId::Uuid(id)) => id,
+        other => panic!("{other:?}"),
+    }
+}
+
+impl Dialled {
+    /// Answers our `version` with the association that `echo` makes of ours, and this `protoconf`.
+    #[track_caller]
+    fn with(
+        config: ConnectionConfig,
+        echo: impl FnOnce(Uuid) -> Option<AssociationId>,
+        protoconf: Protoconf,
+    ) -> Self {
+        let listener = RawListener::new();
+        let setup = PeerConnectionSetup::new(config);
+        let control = setup.events.subscribe_control();
+        let messages = setup.events.subscribe_messages();
+        let handle = PeerConnectionActor::spawn_outbound(listener.address(), setup).unwrap();
+        let mut general = listener.accept();
+        let Message::Version(ours) = general.expect("version") else {
+            unreachable!()
+        };
+        general.send(Version {
+            association_id: echo(association(&ours)),
+            ..version()
+        });
+        general.send(Message::Verack);
+        general.send(protoconf);
+        Self {
+            listener,
+            general,
+            handle,
+            control,
+            messages,
+        }
+    }
+
+    /// Has the first connection right, and waits for the second.
+    #[track_caller]
+    fn asked(config: ConnectionConfig) -> (Self, RawPeer, CreateStrm) {
+        let echo = |id| Some(AssociationId::Uuid(id));
+        let this = Self::with(config, echo, both_policies());
+        let mut data1 = this.listener.accept();
+        let Message::CreateStrm(request) = data1.next_message() else {
+            panic!("createstrm comes first")
+        };
+        assert_eq!(request.stream_type, StreamType::Data1);
+        assert_eq!(request.stream_policy, StreamPolicy::BlockPriority.name());
+        (this, data1, request)
+    }
+
+    /// Asserts that the peer goes on with one stream, for this reason, which is told once.
+    #[track_caller]
+    fn assert_refused(mut self, wanted: impl Fn(&StreamRefusal) -> bool) {
+        let refused = wait_for(&self.control, "the refusal", |event| match event {
+            ControlEvent::StreamRefused { .. } => true,
+            ControlEvent::StreamOpened { .. } => panic!("{event}"),
+            _ => false,
+        });
+        let ControlEvent::StreamRefused { refusal, .. } = refused else {
+            unreachable!()
+        };
+        assert!(wanted(&refusal), "{refusal:?}");
+        let nonce = self.general.expect_ping();
+        self.general.send(Pong::new(nonce));
+        self.general.send(Ping::new(5));
+        assert_eq!(self.general.expect("pong"), Pong::new(5).into());
+        self.general.send(message(1));
+        let event = self.messages.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(*event.message, message(1));
+        self.handle.send(&message(2), DEADLINE).unwrap();
+        assert_eq!(self.general.expect("test"), message(2));
+        assert_eq!(self.handle.statistics().stream_policy, None);
+        assert_eq!(self.control.try_iter().count(), 0, "told once");
+        self.handle.disconnect();
+        assert_eq!(self.general.rest(), []);
+        self.handle.join();
+    }
+}
+
+fn ack(request: &CreateStrm) -> StreamAck {
+    StreamAck {
+        association_id: request.association_id,
+        stream_type: request.stream_type,
+    }
+}
+
+fn impatient() -> ConnectionConfig {
+    let mut config = config();
+    config.session.handshake_timeout = Duration::from_millis(300);
+    config
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_waited_for_no_longer_than_a_handshake() {
+    let (this, data1, _) = Dialled::asked(impatient());
+    this.assert_refused(|refusal| {
+        let after = Duration::from_millis(300);
+        *refusal == StreamRefusal::TimedOut { after }
+    });
+    assert!(data1.read_to_end().is_empty());
+}
+
+#[test]
+fn a_reject_is_told_with_its_reason() {
+    let (this, data1, _) = Dialled::asked(config());
+    let reject = Reject::new("createstrm", RejectCode::STREAM_SETUP, "no");
+    data1.send(reject.clone());
+    this.assert_refused(|refusal| *refusal == StreamRefusal::Rejected(Box::new(reject.clone())));
+    assert!(data1.read_to_end().is_empty());
+}
+
+#[test]
+fn a_connection_that_is_closed_or_reset_instead_leaves_the_other_one() {
+    for resets in [false, true] {
+        let (this, mut data1, _) = Dialled::asked(config());
+        if resets {
+            data1.reset();
+        } else {
+            data1.close();
+        }
+        this.assert_refused(|refusal| *refusal == StreamRefusal::Closed);
+    }
+}
+
+#[test]
+fn an_answer_to_something_else_is_none() {
+    let answers: [fn(&CreateStrm) -> Vec<u8>; 6] = [
+        |request| {
+            let other = AssociationId::Uuid(Uuid::new_v4());
+            crate::raw_peer::frame(&Message::from(StreamAck {
+                association_id: other,
+                ..ack(request)
+            }))
+        },
+        |request| {
+            crate::raw_peer::frame(&Message::from(StreamAck {
+                stream_type: StreamType::Data2,
+                ..ack(request)
+            }))
+        },
+        |_| crate::raw_peer::frame(&version().into()),
+        |_| crate::raw_peer::frame(&Ping::new(1).into()),
+        |_| vec![0x55; 24],
+        |_| header_claiming("streamack", 3_000_000),
+    ];
+    for answer in answers {
+        let (this, data1, request) = Dialled::asked(config());
+        data1.send_bytes(&answer(&request));
+        this.assert_refused(|refusal| *refusal == StreamRefusal::WrongAnswer);
+        assert!(data1.read_to_end().is_empty());
+    }
+}
+
+#[test]
+fn a_peer_at_which_nobody_listens_any_more_has_one_stream() {
+    let listener = RawListener::new();
+    let setup = PeerConnectionSetup::new(config());
+    let control = setup.events.subscribe_control();
+    let messages = setup.events.subscribe_messages();
+    let handle = PeerConnectionActor::spawn_outbound(listener.address(), setup).unwrap();
+    let mut general = listener.accept();
+    drop(listener);
+    let Message::Version(ours) = general.expect("version") else {
+        unreachable!()
+    };
+    general.send(Version {
+        association_id: ours.association_id,
+        ..version()
+    });
+    general.send(Message::Verack);
+    general.send(both_policies());
+    let this = Dialled {
+        listener: RawListener::new(),
+        general,
+        handle,
+        control,
+        messages,
+    };
+    this.assert_refused(|refusal| {
+        let refused = StreamRefusal::NotConnected(Box::new(DisconnectReason::ConnectRefused));
+        *refusal == refused
+    });
+}
+
+#[test]
+fn without_our_association_or_a_common_policy_nobody_is_dialled_again() {
+    let one_field = Protoconf {
+        stream_policies: None,
+        ..protoconf()
+    };
+    let other_names = Protoconf {
+        stream_policies: Some("Fast,default".into()),
+        ..protoconf()
+    };
+    let echo = |id| Some(AssociationId::Uuid(id));
+    let this = Dialled::with(config(), |_| None, both_policies());
+    this.assert_refused(|refusal| *refusal == StreamRefusal::NotEchoed);
+    let this = Dialled::with(config(), |_| Some(AssociationId::Null), both_policies());
+    this.assert_refused(|refusal| *refusal == StreamRefusal::NotEchoed);
+    for protoconf in [one_field, other_names] {
+        let this = Dialled::with(config(), echo, protoconf);
+        this.assert_refused(|refusal| *refusal == StreamRefusal::NoCommonPolicy);
+    }
+}
+
+#[test]
+fn another_association_than_ours_ends_the_connection() {
+    let other = |_| Some(AssociationId::Uuid(Uuid::new_v4()));
+    let mut this = Dialled::with(config(), other, both_policies());
+    let Message::Reject(reject) = this.general.expect("reject") else {
+        unreachable!()
+    };
+    assert_eq!(
+        (reject.message, reject.code),
+        ("version".into(), RejectCode::STREAM_SETUP)
+    );
+    assert_eq!(this.general.rest(), []);
+    let end = wait_for(&this.control, "the end", |event| {
+        matches!(event, ControlEvent::ConnectionFailed { .. })
+    });
+    let ControlEvent::ConnectionFailed { reason, .. } = end else {
+        unreachable!()
+    };
+    assert_eq!(reason, DisconnectReason::AssociationMismatch);
+}
+
+#[test]
+fn what_comes_right_behind_the_answer_is_not_lost() {
+    let (mut this, mut data1, request) = Dialled::asked(config());
+    let mut bytes = crate::raw_peer::frame(&ack(&request).into());
+    for number in 0..20 {
+        bytes.extend(crate::raw_peer::frame(&message(number)));
+    }
+    let (first, last) = bytes.split_at(bytes.len() - 3);
+    data1.send_bytes(first);
+    wait_for(&this.control, "the second stream", |event| {
+        matches!(event, ControlEvent::StreamOpened { .. })
+    });
+    data1.send_bytes(last);
+    for number in 0..20 {
+        let event = this.messages.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(*event.message, message(number));
+    }
+    this.general.send(Ping::new(9));
+    while data1.expect("pong") != Pong::new(9).into() {}
+}
+
+#[test]
+fn a_program_that_ends_the_connection_while_the_answer_is_awaited_hears_of_no_refusal() {
+    let (mut this, data1, _) = Dialled::asked(config());
+    this.handle.disconnect();
+    this.handle.join();
+    assert!(data1.read_to_end().is_empty());
+    this.general.rest();
+    let told: Vec<_> = this.control.try_iter().collect();
+    let names: Vec<_> = told.iter().map(ControlEvent::name).collect();
+    let whole = [
+        "ConnectionEstablished",
+        "HandshakeComplete",
+        "ConnectionLost",
+    ];
+    assert_eq!(names, whole);
+}
