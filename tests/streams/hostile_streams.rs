@@ -1,1 +1,246 @@
-//! hostile_streams
+//! A second stream that stands, and what a peer may do with it: it is one peer, with one end.
+
+use std::io::Read;
+use std::thread;
+use std::time::Duration;
+
+use bsv_p2p::Error;
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::session::DisconnectReason;
+use bsv_p2p::wire::{BlockHash, Headers, Inv, Inventory, Message, NotFound, Ping, Pong, Txid};
+
+use crate::harness::{Owner, config, message};
+use crate::raw_peer::{DEADLINE, frame, header_claiming};
+use crate::samples::block;
+
+#[test]
+fn a_stream_that_is_opened_and_never_used_does_no_harm() {
+    let owner = Owner::new(config());
+    let (mut peer, data1) = {
+        let mut peer = owner.peer_with_two();
+        let data1 = peer.data1.take();
+        (peer, data1)
+    };
+    for number in 0..100 {
+        peer.general.send(message(number));
+        let event = owner.messages.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(*event.message, message(number));
+        peer.handle.send(&message(number), DEADLINE).unwrap();
+        assert_eq!(peer.general.expect("test"), message(number));
+    }
+    peer.handle.disconnect();
+    assert_eq!(owner.expect_end(&peer), DisconnectReason::Command);
+    data1.unwrap().rest();
+}
+
+#[test]
+fn whatever_comes_is_taken_on_either_stream() {
+    let owner = Owner::new(config());
+    let mut peer = owner.peer_with_two();
+    let of_both: [Message; 5] = [
+        message(1),
+        Inv::from(vec![Inventory::Tx(Txid([1; 32]))]).into(),
+        Inv::from(vec![Inventory::Block(BlockHash([2; 32]))]).into(),
+        Headers::default().into(),
+        NotFound::from(vec![Inventory::Tx(Txid([3; 32]))]).into(),
+    ];
+    for sent in of_both {
+        for on_second in [false, true] {
+            let stream = match on_second {
+                false => &peer.general,
+                true => peer.data1.as_ref().unwrap(),
+            };
+            stream.send(sent.clone());
+            let event = owner.messages.recv_timeout(DEADLINE).unwrap();
+            assert_eq!(*event.message, sent, "{on_second}");
+        }
+    }
+    // A ping is answered over the stream that is meant for answers, wherever it comes.
+    peer.data1().send(Ping::new(3));
+    while peer.data1().expect("pong") != Pong::new(3).into() {}
+    peer.is_well();
+}
+
+#[test]
+fn a_fault_on_either_stream_ends_both_with_its_reason_once() {
+    type Fault = (Vec<u8>, fn(&DisconnectReason) -> bool);
+    let faults: [Fault; 3] = [
+        (vec![0x55; 24], |reason| {
+            matches!(reason, DisconnectReason::WrongMagic(_))
+        }),
+        (header_claiming("inv", 3_000_000), |reason| {
+            matches!(reason, DisconnectReason::FrameTooLong { .. })
+        }),
+        (
+            frame(&Inv::from(vec![Inventory::FilteredBlock(BlockHash([1; 32]))]).into()),
+            |reason| matches!(reason, DisconnectReason::BadInventoryType { .. }),
+        ),
+    ];
+    for (bytes, expected) in faults {
+        for on_second in [false, true] {
+            let owner = Owner::new(config());
+            let mut peer = owner.peer_with_two();
+            match on_second {
+                false => peer.general.send_bytes(&bytes),
+                true => peer.data1().send_bytes(&bytes),
+            }
+            let reason = owner.expect_end(&peer);
+            assert!(expected(&reason), "{reason}");
+            peer.general.rest();
+            peer.data1().rest();
+        }
+    }
+}
+
+#[test]
+fn whichever_stream_is_cut_first_the_peer_ends_once() {
+    for on_second in [false, true] {
+        for resets in [false, true] {
+            let owner = Owner::new(config());
+            let mut peer = owner.peer_with_two();
+            let (one, other) = match on_second {
+                false => (&mut peer.general, peer.data1.as_mut().unwrap()),
+                true => (peer.data1.as_mut().unwrap(), &mut peer.general),
+            };
+            if resets {
+                one.reset();
+            } else {
+                one.close();
+            }
+            other.rest();
+            let reason = owner.expect_end(&peer);
+            let cut = matches!(
+                reason,
+                DisconnectReason::EndOfStream | DisconnectReason::ConnectionReset
+            );
+            assert!(cut, "{reason}");
+        }
+    }
+}
+
+#[test]
+fn what_a_peer_said_on_one_stream_before_it_cut_the_other_is_still_read() {
+    for on_second in [false, true] {
+        let owner = Owner::new(config());
+        let mut peer = owner.peer_with_two();
+        let said: Vec<u8> = (0..200)
+            .flat_map(|number| frame(&message(number)))
+            .collect();
+        let (one, other) = match on_second {
+            false => (&mut peer.general, peer.data1.as_mut().unwrap()),
+            true => (peer.data1.as_mut().unwrap(), &mut peer.general),
+        };
+        one.send_bytes(&said);
+        other.close();
+        for number in 0..200 {
+            let event = owner.messages.recv_timeout(DEADLINE).unwrap();
+            assert_eq!(*event.message, message(number));
+        }
+        one.rest();
+        owner.expect_end(&peer);
+    }
+}
+
+#[test]
+fn a_stream_that_is_closed_in_the_middle_of_a_block_ends_what_waits_for_it() {
+    let block = block(200, 5_000);
+    let bytes = frame(&block.clone().into());
+    let owner = Owner::new(config());
+    let mut peer = owner.peer_with_two();
+    thread::scope(|scope| {
+        let handle = &peer.handle;
+        let asked = scope.spawn(|| handle.block(block.hash(), DEADLINE));
+        let data1 = peer.data1.as_mut().unwrap();
+        data1.expect("getdata");
+        data1.send_bytes(&bytes[..bytes.len() / 2]);
+        data1.close();
+        let answer = asked.join().unwrap();
+        assert!(
+            matches!(answer, Err(Error::Disconnected { .. })),
+            "{answer:?}"
+        );
+    });
+    assert_eq!(owner.expect_end(&peer), DisconnectReason::EndOfStream);
+
+    let mut peer = owner.peer_with_two();
+    thread::scope(|scope| {
+        let handle = &peer.handle;
+        let asked = scope.spawn(|| {
+            let mut reader = handle.block_reader(block.hash(), DEADLINE).unwrap();
+            let mut read = Vec::new();
+            let end = reader.read_to_end(&mut read);
+            (read.len(), end.is_err())
+        });
+        let data1 = peer.data1.as_mut().unwrap();
+        data1.expect("getdata");
+        data1.send_bytes(&bytes[..bytes.len() / 2]);
+        data1.close();
+        let (len, failed) = asked.join().unwrap();
+        assert!(failed && len <= bytes.len() / 2, "{len}");
+    });
+    assert_eq!(owner.expect_end(&peer), DisconnectReason::EndOfStream);
+}
+
+#[test]
+fn a_block_that_stalls_or_a_stream_that_is_not_read_ends_the_peer() {
+    let mut config = config();
+    config.read_stall_timeout = Duration::from_millis(300);
+    config.write_timeout = Duration::from_millis(300);
+    let block = block(100, 5_000);
+    let bytes = frame(&block.clone().into());
+    let owner = Owner::new(config);
+    let mut peer = owner.peer_with_two();
+    peer.data1().send_bytes(&bytes[..bytes.len() / 2]);
+    let reason = owner.expect_end(&peer);
+    assert!(
+        matches!(reason, DisconnectReason::ReadStalled { .. }),
+        "{reason}"
+    );
+    peer.general.rest();
+
+    let mut peer = owner.peer_with_two();
+    // More than the system takes for a peer that reads none of it.
+    let mut refused = None;
+    for _ in 0..64 {
+        if let Err(error) = peer.handle.send(&block.clone().into(), DEADLINE) {
+            refused = Some(error);
+            break;
+        }
+    }
+    let reason = owner.expect_end(&peer);
+    assert!(
+        matches!(reason, DisconnectReason::SlowReader { .. }),
+        "{reason}"
+    );
+    if let Some(error) = refused {
+        assert!(matches!(error, Error::Disconnected { .. }), "{error}");
+    }
+    peer.general.rest();
+}
+
+#[test]
+fn one_score_counts_for_both_streams() {
+    let mut config = config();
+    config.session.ban_threshold = 4;
+    let owner = Owner::new(config);
+    let mut peer = owner.peer_with_two();
+    // Each scores one: a compact size above what anybody may write.
+    let payload = [0xff, 0, 0, 0, 0, 1, 0, 0, 0];
+    let unreadable = Message::Unknown {
+        command: bsv_p2p::wire::Command::new("inv"),
+        payload: payload.to_vec().into(),
+    };
+    for on_second in [false, true, false, true] {
+        match on_second {
+            false => peer.general.send(unreadable.clone()),
+            true => peer.data1().send(unreadable.clone()),
+        }
+        owner.wait_for("the misbehaviour", |event| {
+            matches!(event, ControlEvent::PeerMisbehavior { .. })
+        });
+    }
+    let reason = owner.expect_end(&peer);
+    assert_eq!(reason, DisconnectReason::Misbehaved { score: 4 });
+    peer.general.rest();
+    peer.data1().rest();
+}

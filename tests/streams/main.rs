@@ -8,4 +8,5 @@ mod hostile_responder;
 mod hostile_streams;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
+mod samples;
 mod two_actors;
