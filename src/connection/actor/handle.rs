@@ -321,7 +321,7 @@ impl PeerConnectionHandle {
             // The session's reason is the one that the event of the end gives.
             NotTaken::Closed(reason) => {
                 let end = self.shared.session.lock().end().cloned();
-                self.disconnected(end.unwrap_or(reason))
+                self.disconnected(end.unwrap_or_else(|| self.shared.agree_on(reason)))
             }
         }
     }

@@ -49,6 +49,8 @@ pub(in crate::connection) struct Shared {
     /// Those that stand.
     links: RwLock<Links>,
     pub(super) second: SecondStream,
+    /// How the peer has cut its connections, in the words of whoever noticed first: one stream may be reset where the other one is closed.
+    cut: Mutex<Option<DisconnectReason>>,
     /// There once the connection has had a second stream.
     second_counters: OnceLock<Arc<TrafficCounters>>,
 }
@@ -104,6 +106,7 @@ impl Shared {
             log_level,
             links: RwLock::default(),
             second: SecondStream::default(),
+            cut: Mutex::default(),
             second_counters: OnceLock::new(),
         };
         Ok((shared, slot))
@@ -131,6 +134,7 @@ impl Shared {
     pub(in crate::connection) fn renew(&self) -> Result<(), ConfigError> {
         let session = new_session(self.direction, &self.config(), &self.nonces)?;
         *self.session.lock() = session;
+        *self.cut.lock() = None;
         self.requests.renew();
         Ok(())
     }
@@ -192,6 +196,14 @@ impl Shared {
             self.requests.on_fence(nonce);
             self.links().reply(&[ping.into()]);
         }
+    }
+
+    /// A stream has come to this end: what the end of the peer will be called, for senders and events alike. Of several cuts the first counts.
+    pub(super) fn agree_on(&self, reason: DisconnectReason) -> DisconnectReason {
+        if !reason.is_cut() {
+            return reason;
+        }
+        self.cut.lock().get_or_insert(reason).clone()
     }
 
     /// Lets go of the sockets: they are closed as soon as no call uses them any more.

@@ -95,6 +95,7 @@ impl Reading<'_> {
                 if let Some(left) = left {
                     self.events.delivery.absorb(left);
                 }
+                let ours = ours.or(cut).map(|reason| self.shared.agree_on(reason));
                 let mut session = self.shared.session.lock();
                 match ours {
                     Some(DisconnectReason::ConnectionReset) => {
