@@ -4,6 +4,7 @@
 //! Every run is decided by its seed. `FAULT_SEEDS=3000` runs so many instead of some tens, `FAULT_SEED=7` only that one;
 //! a run that fails is printed with its seed and its plan.
 
+mod acceptor;
 #[path = "../support/alone.rs"]
 mod alone;
 mod asker;
@@ -20,5 +21,9 @@ mod resources;
 mod seeded;
 mod seeds;
 mod side;
+mod stream_script;
+mod stream_side;
+mod stream_table;
 mod table;
 mod two_peers;
+mod two_streams;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{ConnectionSlots, PeerConnectionHandle, PeerConnectionSetup};
 use bsv_p2p::event::{ControlEvent, Event};
-use bsv_p2p::session::DisconnectReason;
-use bsv_p2p::wire::Message;
+use bsv_p2p::session::{DisconnectReason, StreamRefusal};
+use bsv_p2p::wire::{Message, StreamPolicy, StreamType};
 use bsv_p2p::{ConnectionConfig, Error, Network};
 use crossbeam_channel::Receiver;
 
@@ -34,7 +34,24 @@ pub(crate) struct Story {
     pub(crate) handshaken: bool,
     pub(crate) messages: Vec<Message>,
     pub(crate) has_all: bool,
+    pub(crate) second: Option<Second>,
     pub(crate) end: Option<DisconnectReason>,
+}
+
+/// What has become of the second stream.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Second {
+    Opened(StreamPolicy),
+    Refused(StreamRefusal),
+}
+
+/// What kind of event it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Handshake,
+    Message,
+    Second,
+    Else,
 }
 
 /// Regtest, with waits that are short if the fault may lead to one of them, and so long that none comes to its end otherwise.
@@ -85,48 +102,21 @@ pub(crate) fn listen(events: &Receiver<Event>, mut tell: impl FnMut(News<'_>)) -
     let mut story = Story::default();
     while story.end.is_none() {
         let event = events.recv_deadline(deadline);
-        match event.unwrap_or_else(|_| panic!("no end came: {}", story.summary())) {
-            Event::Message(event) => {
-                assert!(
-                    story.handshaken,
-                    "a message before the handshake: {event:?}"
-                );
-                tell(News::Message(&event.message));
-                if is_marker(&event.message) && !story.has_all {
+        let event = event.unwrap_or_else(|_| panic!("no end came: {}", story.summary()));
+        let is_new = story.on_event(event);
+        match story.messages.last() {
+            Some(message) if is_new == Heard::Message => {
+                tell(News::Message(message));
+                if is_marker(message) && !story.has_all {
                     story.has_all = true;
                     tell(News::HasAll);
                 }
-                story.messages.push((*event.message).clone());
             }
-            Event::Control(ControlEvent::ConnectionEstablished { .. }) => {
-                assert!(!story.established, "established twice");
-                story.established = true;
-            }
-            Event::Control(ControlEvent::HandshakeComplete { .. }) => {
-                assert!(
-                    story.established && !story.handshaken,
-                    "{}",
-                    story.summary()
-                );
-                story.handshaken = true;
-                tell(News::Ready);
-            }
-            Event::Control(ControlEvent::ConnectionLost { reason, .. }) => {
-                assert!(story.handshaken, "lost before the handshake: {reason}");
-                story.end = Some(reason);
-            }
-            Event::Control(ControlEvent::ConnectionFailed { reason, .. }) => {
-                assert!(!story.handshaken, "failed after the handshake: {reason}");
-                story.end = Some(reason);
-            }
-            Event::Control(
-                ControlEvent::PeerMisbehavior { .. } | ControlEvent::PayloadPassedOver { .. },
-            ) => {
-                assert!(story.established, "{}", story.summary());
-            }
-            Event::Control(other) => panic!("{other:?}"),
+            _ if is_new == Heard::Handshake => tell(News::Ready),
+            _ => {}
         }
     }
+    assert_eq!(story.second, None, "a second stream");
     story
 }
 
@@ -149,6 +139,17 @@ pub(crate) fn check_end(
     events: &Receiver<Event>,
     refused: Option<DisconnectReason>,
 ) {
+    check_handle(story, &handle, refused);
+    drop(handle);
+    assert_eq!(events.try_iter().collect::<Vec<_>>(), [], "behind the end");
+}
+
+/// Whoever sends behind the end is told the reason that the event gave.
+pub(crate) fn check_handle(
+    story: &Story,
+    handle: &PeerConnectionHandle,
+    refused: Option<DisconnectReason>,
+) {
     handle.join();
     let reason = story.end.clone().expect("an end");
     let after = handle.try_send(&Message::GetAddr);
@@ -159,22 +160,71 @@ pub(crate) fn check_end(
     if let Some(refused) = refused {
         assert_eq!(refused, reason, "what a sender was told");
     }
-    drop(handle);
-    assert_eq!(events.try_iter().collect::<Vec<_>>(), [], "behind the end");
 }
 
 impl Story {
+    /// Takes the next event of the peer, and sees to it that it may come now.
+    pub(crate) fn on_event(&mut self, event: Event) -> Heard {
+        assert_eq!(self.end, None, "{event:?} comes behind the end");
+        match event {
+            Event::Message(event) => {
+                assert!(self.handshaken, "a message before the handshake: {event:?}");
+                self.messages.push((*event.message).clone());
+                return Heard::Message;
+            }
+            Event::Control(ControlEvent::ConnectionEstablished { .. }) => {
+                assert!(!self.established, "established twice");
+                self.established = true;
+            }
+            Event::Control(ControlEvent::HandshakeComplete { .. }) => {
+                assert!(self.established && !self.handshaken, "{}", self.summary());
+                self.handshaken = true;
+                return Heard::Handshake;
+            }
+            Event::Control(ControlEvent::StreamOpened { stream, policy, .. }) => {
+                assert_eq!(stream, StreamType::Data1);
+                return self.on_second(Second::Opened(policy));
+            }
+            Event::Control(ControlEvent::StreamRefused { refusal, .. }) => {
+                return self.on_second(Second::Refused(refusal));
+            }
+            Event::Control(ControlEvent::ConnectionLost { reason, .. }) => {
+                assert!(self.handshaken, "lost before the handshake: {reason}");
+                self.end = Some(reason);
+            }
+            Event::Control(ControlEvent::ConnectionFailed { reason, .. }) => {
+                assert!(!self.handshaken, "failed after the handshake: {reason}");
+                self.end = Some(reason);
+            }
+            Event::Control(
+                ControlEvent::PeerMisbehavior { .. } | ControlEvent::PayloadPassedOver { .. },
+            ) => {
+                assert!(self.established, "{}", self.summary());
+            }
+            Event::Control(other) => panic!("{other:?}"),
+        }
+        Heard::Else
+    }
+
+    fn on_second(&mut self, second: Second) -> Heard {
+        assert!(self.handshaken, "before the handshake: {second:?}");
+        assert_eq!(self.second, None, "told before {second:?}");
+        self.second = Some(second);
+        Heard::Second
+    }
+
     pub(crate) fn summary(&self) -> String {
         let Self {
             established,
             handshaken,
             messages,
             has_all,
+            second,
             end,
         } = self;
         let count = messages.len();
         format!(
-            "established {established}, handshaken {handshaken}, {count} messages, all {has_all}, end {end:?}"
+            "established {established}, handshaken {handshaken}, second {second:?}, {count} messages, all {has_all}, end {end:?}"
         )
     }
 }

@@ -181,7 +181,7 @@ pub(crate) fn check_messages(
 }
 
 /// Whether a message is the one that was sent. No checksum guards its name, nothing else may differ.
-fn is_same(got: &Message, sent: &Message, strike: &Strike) -> bool {
+pub(crate) fn is_same(got: &Message, sent: &Message, strike: &Strike) -> bool {
     if got == sent {
         return true;
     }
@@ -194,7 +194,7 @@ fn is_same(got: &Message, sent: &Message, strike: &Strike) -> bool {
 }
 
 /// Whether it is one of the session's own messages, which are not for the program, under another name.
-fn is_renamed(got: &Message, strike: &Strike) -> bool {
+pub(crate) fn is_renamed(got: &Message, strike: &Strike) -> bool {
     let name = got.command().to_bytes();
     let differs_by_a_bit = |own: &&str| {
         let own = Command::new(own).to_bytes();

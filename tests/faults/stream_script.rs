@@ -1,0 +1,188 @@
+//! What two peers with two streams send each other: messages of both kinds, no two alike, and questions among them.
+
+use std::time::Duration;
+
+use bsv_p2p::connection::PeerConnectionHandle;
+use bsv_p2p::session::stream_of;
+use bsv_p2p::wire::{
+    Addr, Block, BlockHash, BlockHeader, Command, GetData, GetHeaders, Headers, Inv, Inventory,
+    Message, NetworkAddress, NotFound, Services, StreamPolicy, StreamType, TimestampedAddress,
+    Txid,
+};
+use bytes::Bytes;
+
+use crate::messages::{blocks, transaction};
+use crate::seeded::Seeded;
+
+/// How long an answer is waited for that a fault may have cost.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+
+/// One thing that a side does.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Send(Message),
+    /// Asks whether the other side is there.
+    Ping,
+    /// Asks for this block, which the other side has or has not.
+    Ask(BlockHash),
+}
+
+/// What a side does before it is known whether there is a second stream, and what behind that.
+pub(crate) fn script(seed: u64) -> (Vec<Step>, Vec<Step>) {
+    let random = &mut Seeded(seed);
+    let mut steps = |most: usize| {
+        let count = 1 + random.below(most);
+        (0..count).map(|_| step(random)).collect::<Vec<_>>()
+    };
+    (steps(6), steps(25))
+}
+
+fn step(random: &mut Seeded) -> Step {
+    let number = random.next();
+    let message: Message = match random.below(12) {
+        0 => {
+            let count = 1 + random.below(200);
+            let entries = (0..count).map(|_| Inventory::Tx(Txid(bytes_of(random.next()))));
+            Inv::from(entries.collect::<Vec<_>>()).into()
+        }
+        1 | 2 => Message::Tx(transaction(number, random.below(2_000))),
+        3 => {
+            let len = random.of_any_size(18) as usize;
+            let payload = (0..len / 8 + 1).flat_map(|_| random.next().to_le_bytes());
+            Message::Unknown {
+                command: const { Command::new("test") },
+                payload: payload.collect::<Vec<u8>>().into(),
+            }
+        }
+        4 => Message::Addr(Addr {
+            addresses: vec![TimestampedAddress {
+                time: number as u32,
+                address: NetworkAddress::new(Services::NETWORK, ([1, 2, 3, 4], 5).into()),
+            }],
+        }),
+        5 => Headers {
+            headers: vec![numbered_header(number); 1 + random.below(50)],
+        }
+        .into(),
+        6 | 7 => numbered_block(number, random.below(blocks().len())).into(),
+        8 => Inv::from(vec![Inventory::Block(BlockHash(bytes_of(number)))]).into(),
+        9 => GetHeaders {
+            version: 70016,
+            locator: vec![BlockHash(bytes_of(number))],
+            stop: BlockHash::ZERO,
+        }
+        .into(),
+        10 => return Step::Ping,
+        _ if random.below(2) == 0 => return Step::Ask(BlockHash(bytes_of(number))),
+        _ => return Step::Ask(blocks()[random.below(blocks().len())].hash()),
+    };
+    Step::Send(message)
+}
+
+fn bytes_of(number: u64) -> [u8; 32] {
+    let mut bytes = [9; 32];
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    bytes
+}
+
+fn numbered_header(number: u64) -> BlockHeader {
+    BlockHeader {
+        nonce: number as u32,
+        time: (number >> 32) as u32,
+        ..blocks()[0].header()
+    }
+}
+
+/// One of the blocks with another header: nobody who has not asked for it looks at more than its form.
+fn numbered_block(number: u64, which: usize) -> Block {
+    let mut bytes = blocks()[which].bytes().to_vec();
+    bytes[68..72].copy_from_slice(&((number >> 32) as u32).to_le_bytes());
+    bytes[76..80].copy_from_slice(&(number as u32).to_le_bytes());
+    Block::from_payload(Bytes::from(bytes)).unwrap()
+}
+
+/// The last words of a side, said again and again: one for each stream. They tell that all has come, and show where frames begin after a fault.
+pub(crate) fn last_words(number: u32) -> [Message; 2] {
+    let end = Message::Unknown {
+        command: END,
+        payload: Bytes::copy_from_slice(&number.to_le_bytes()),
+    };
+    let mut hash = [0xee; 32];
+    hash[..4].copy_from_slice(&number.to_le_bytes());
+    [
+        end,
+        Inv::from(vec![Inventory::Block(BlockHash(hash))]).into(),
+    ]
+}
+
+const END: Command = Command::new("theend");
+
+/// Which stream's last word it is, if it is one.
+pub(crate) fn last_word_of(message: &Message) -> Option<StreamType> {
+    match message {
+        Message::Unknown { command, .. } if *command == END => Some(StreamType::General),
+        Message::Inv(Inv { inventory }) => match inventory[..] {
+            [Inventory::Block(BlockHash(hash))] if hash[4..] == [0xee; 28] => {
+                Some(StreamType::Data1)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Over which stream a message goes as soon as there are two.
+pub(crate) fn stream(message: &Message) -> StreamType {
+    stream_of(StreamPolicy::BlockPriority, message)
+}
+
+/// Answers a question for a block as a node does: the block, if there is one, and the name of what is not to be had.
+pub(crate) fn answer(handle: &PeerConnectionHandle, question: &GetData, timeout: Duration) {
+    for entry in &question.inventory {
+        let answer: Message = match entry {
+            Inventory::Block(hash) => match blocks().iter().find(|block| block.hash() == *hash) {
+                Some(block) => block.clone().into(),
+                None => continue,
+            },
+            other => NotFound::from(vec![*other]).into(),
+        };
+        // The end of the connection is told elsewhere.
+        let _ = handle.send(&answer, timeout);
+    }
+}
+
+/// Whether it answers a question, and so may have come behind its end.
+pub(crate) fn is_answer(message: &Message) -> bool {
+    match message {
+        Message::NotFound(_) => true,
+        Message::Block(block) => blocks().contains(block),
+        // One whose name a fault has changed.
+        Message::Unknown { payload, .. } => {
+            let is_not_found = payload.starts_with(&[1, 1, 0, 0, 0]) && payload.len() == 37;
+            is_not_found || blocks().iter().any(|block| block.bytes() == payload)
+        }
+        _ => false,
+    }
+}
+
+#[test]
+fn no_two_messages_are_alike_and_both_kinds_are_there() {
+    let mut seen = Vec::<Message>::new();
+    let mut streams = [0, 0];
+    for seed in 0..20 {
+        let (before, behind) = script(seed);
+        for step in before.into_iter().chain(behind) {
+            if let Step::Send(message) = step {
+                assert!(!seen.contains(&message), "{:?} twice", message.command());
+                assert!(!is_answer(&message) && last_word_of(&message).is_none());
+                streams[usize::from(stream(&message) == StreamType::Data1)] += 1;
+                seen.push(message);
+            }
+        }
+    }
+    assert!(streams.iter().all(|count| *count > 40), "{streams:?}");
+    let words = last_words(7);
+    let both = [StreamType::General, StreamType::Data1];
+    assert_eq!(words.each_ref().map(stream), both);
+    assert_eq!(words.each_ref().map(last_word_of), both.map(Some));
+}

@@ -1,0 +1,239 @@
+//! What a fault on one of two TCP connections may bring: which second stream, which ends, and which messages.
+
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::session::{DisconnectReason, StreamRefusal};
+use bsv_p2p::wire::{GetData, Inventory, Message, StreamPolicy, StreamType};
+
+use crate::fault_proxy::{FaultKind, Place, Strike, Way};
+use crate::side::{Second, Story};
+use crate::stream_script::{is_answer, last_word_of, stream};
+use crate::stream_side::{Sent, Told};
+use crate::table::{is_renamed, is_same};
+
+/// The length of a `createstrm` with a UUID and the policy `BlockPriority`, as a frame.
+const QUESTION: u64 = 24 + 18 + 1 + 14;
+/// That of its answer.
+const ANSWER: u64 = 24 + 18 + 1;
+
+/// What the fault struck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Nothing,
+    /// The first connection.
+    General,
+    /// The second one: its `createstrm` does not come whole, and the other side knows of no stream.
+    Question,
+    /// Its `streamack` does not come whole: one side knows of a stream that the other does not have.
+    Answer,
+    /// What followed.
+    Data1,
+}
+
+impl Phase {
+    pub(crate) fn of(strike: Option<&Strike>) -> Self {
+        let Some(strike) = strike else {
+            return Phase::Nothing;
+        };
+        let (len, phase) = match strike.way {
+            _ if strike.connection == 0 => return Phase::General,
+            Way::ToTarget => (QUESTION, Phase::Question),
+            Way::ToDialler => (ANSWER, Phase::Answer),
+        };
+        let damaged_from = match strike.fault.kind {
+            // What comes twice is whole the first time.
+            FaultKind::Duplicate { len } => strike.fault.at + len,
+            _ => strike.fault.at,
+        };
+        if damaged_from < len {
+            phase
+        } else {
+            Phase::Data1
+        }
+    }
+}
+
+/// Checks what each side was told of the second stream, and of the connection that was to be it.
+pub(crate) fn check_second(phase: Phase, strike: Option<&Strike>, dialler: &Told, target: &Told) {
+    use StreamRefusal::{Closed, TimedOut, WrongAnswer};
+    let (ours, theirs) = (&dialler.story.second, &target.story.second);
+    let opened = Some(Second::Opened(StreamPolicy::BlockPriority));
+    let refusal = match ours {
+        Some(Second::Refused(refusal)) => Some(refusal),
+        _ => None,
+    };
+    let cut = strike.is_some_and(|strike| {
+        use FaultKind::{HalfClose, Reset, Truncate};
+        matches!(strike.fault.kind, Reset | Truncate | HalfClose)
+    });
+    let right = match phase {
+        Phase::Nothing => *ours == opened && *theirs == opened,
+        // A first connection that ends takes the second one with it, wherever that is.
+        Phase::General => true,
+        Phase::Question => {
+            let expected = match refusal {
+                Some(Closed) => true,
+                Some(TimedOut { .. }) => !cut,
+                _ => false,
+            };
+            expected && theirs.is_none()
+        }
+        Phase::Answer => {
+            let expected = match refusal {
+                Some(Closed) => cut || dialler.story.end != Some(DisconnectReason::Command),
+                Some(TimedOut { .. } | WrongAnswer) => !cut,
+                // The first connection has ended before the answer was missed.
+                None => ours.is_none(),
+                _ => false,
+            };
+            expected && *theirs == opened
+        }
+        Phase::Data1 => {
+            // A cut right behind the answer may be seen before it.
+            let cut_before = cut && refusal == Some(&Closed);
+            (*ours == opened || cut_before) && *theirs == opened
+        }
+    };
+    assert!(
+        right,
+        "{phase:?}: the dialler was told {ours:?}, the other side {theirs:?}; {}",
+        dialler.story.summary()
+    );
+    assert_eq!(dialler.strangers, [], "one that dials has no others");
+    check_strangers(phase, &target.strangers);
+}
+
+/// A connection that was to become a stream tells of itself only if it has not.
+fn check_strangers(phase: Phase, events: &[ControlEvent]) {
+    let mut peers: Vec<_> = events.iter().map(|event| event.peer()).collect();
+    peers.dedup();
+    let may_fail = matches!(phase, Phase::Question | Phase::General);
+    let order = match events {
+        [] => true,
+        [
+            ControlEvent::ConnectionEstablished { .. },
+            between @ ..,
+            ControlEvent::ConnectionFailed { reason, .. },
+        ] => {
+            let mut between = between.iter();
+            may_fail
+                && *reason != DisconnectReason::BecameStream
+                && between.all(|event| matches!(event, ControlEvent::PeerMisbehavior { .. }))
+        }
+        _ => false,
+    };
+    assert!(order && peers.len() <= 1, "{phase:?}: {events:?}");
+}
+
+/// Checks what has come against what was sent: over each stream nothing altered, nothing made up, nothing in another order, and nothing missing
+/// that the fault has not cost.
+pub(crate) fn check_messages(
+    story: &Story,
+    sent: &Told,
+    toward: Option<&Strike>,
+    back: Option<&Strike>,
+) {
+    let corrupts =
+        |strike: Option<&Strike>| strike.is_some_and(|strike| strike.fault.kind.corrupts());
+    let corrupted = toward.filter(|strike| strike.fault.kind.corrupts());
+    let first = Sent::Message(Message::SendHeaders);
+    let expected: Vec<_> = [&first].into_iter().chain(&sent.sent).collect();
+    let mut lost = 0;
+    let mut got = Vec::new();
+    for message in &story.messages {
+        // Frames that came damaged are answered with rejects.
+        let is_reject = corrupts(back) && matches!(message, Message::Reject(_));
+        if is_answer(message) || is_reject {
+            continue;
+        }
+        let of_it = |at: &usize| expected[*at].is(message, corrupted);
+        // Questions may be alike.
+        let next = (0..expected.len()).find(|at| of_it(at) && !got.contains(at));
+        match next.or_else(|| (0..expected.len()).find(of_it)) {
+            Some(at) => got.push(at),
+            None if corrupted.is_some_and(|strike| is_renamed(message, strike)) => lost += 1,
+            None => panic!("never sent: {:?}", message.command()),
+        }
+    }
+    // From which message on the sender had two streams nobody can tell.
+    let has_two = matches!(sent.story.second, Some(Second::Opened(_)));
+    let earliest = if has_two { 0 } else { expected.len() };
+    let holds = |two_from: usize| {
+        let of = |at: usize| match at < two_from {
+            true => StreamType::General,
+            false => expected[at].stream(),
+        };
+        [StreamType::General, StreamType::Data1]
+            .into_iter()
+            .all(|kind| {
+                let sent: Vec<_> = (0..expected.len()).filter(|at| of(*at) == kind).collect();
+                let got: Vec<_> = got.iter().copied().filter(|at| of(*at) == kind).collect();
+                let struck = corrupted.filter(|strike| kind_of(strike) == kind);
+                is_in_order(&sent, &got, struck, lost)
+            })
+    };
+    assert!(
+        (earliest..=expected.len()).any(holds),
+        "of {} messages came, not in an order that two streams can bring: {got:?}",
+        expected.len()
+    );
+    if story.has_all && corrupted.is_none() {
+        let missing = expected.iter().enumerate();
+        let mut missing = missing.filter(|(at, sent)| !sent.is_last_word() && !got.contains(at));
+        assert!(missing.next().is_none(), "not all has come: {got:?}");
+    }
+}
+
+fn kind_of(strike: &Strike) -> StreamType {
+    match strike.connection {
+        0 => StreamType::General,
+        _ => StreamType::Data1,
+    }
+}
+
+fn is_in_order(sent: &[usize], got: &[usize], struck: Option<&Strike>, lost: usize) -> bool {
+    let Some(strike) = struck else {
+        return sent.starts_with(got);
+    };
+    let (mut next, mut missing, mut twice) = (0, lost, 0);
+    for at in got {
+        match sent[next..].iter().position(|sent| sent == at) {
+            Some(ahead) => {
+                missing += ahead;
+                next += ahead + 1;
+            }
+            None => twice += 1,
+        }
+    }
+    match strike.fault.kind {
+        FaultKind::Flip { .. } => twice == 0 && (strike.place == Place::Length || missing <= 1),
+        FaultKind::Insert { .. } | FaultKind::Remove { .. } => twice == 0,
+        _ => true,
+    }
+}
+
+impl Sent {
+    fn is(&self, got: &Message, corrupted: Option<&Strike>) -> bool {
+        match (self, got) {
+            (Sent::Message(sent), _) => match corrupted {
+                Some(strike) => is_same(got, sent, strike),
+                None => got == sent,
+            },
+            (Sent::Question(hash), Message::GetData(GetData { inventory })) => {
+                matches!(inventory[..], [Inventory::Block(asked), Inventory::Tx(_)] if asked == *hash)
+            }
+            _ => false,
+        }
+    }
+
+    fn is_last_word(&self) -> bool {
+        matches!(self, Sent::Message(message) if last_word_of(message).is_some())
+    }
+
+    /// Over which stream it goes as soon as there are two.
+    fn stream(&self) -> StreamType {
+        match self {
+            Sent::Message(message) => stream(message),
+            Sent::Question(_) => StreamType::Data1,
+        }
+    }
+}
