@@ -9,10 +9,14 @@ mod discovery;
 #[path = "../support/dnsmasq.rs"]
 mod dnsmasq_server;
 mod ends;
+#[path = "../support/exchanges.rs"]
+mod exchanges;
 mod floods;
 mod following;
 mod full_disk;
 mod harness;
+#[path = "../support/limited_relay.rs"]
+mod limited_relay;
 #[cfg(feature = "dns")]
 mod network;
 #[path = "../support/payment.rs"]
@@ -24,3 +28,4 @@ mod served;
 mod stores;
 mod streams;
 mod transactions;
+mod two_streams;

@@ -115,18 +115,28 @@ impl Program {
 
     /// Announces a transaction of this number to the other program. Returns how long it takes until that one has it.
     pub(crate) fn offer_to(&self, other: &Self, number: u32, patience: Duration) -> Duration {
+        let begin = Instant::now();
+        let txid = self.announce(number, patience);
+        let (came, at) = other.take(patience);
+        assert_eq!(came, txid);
+        at.saturating_duration_since(begin)
+    }
+
+    /// Announces a transaction of this number.
+    pub(crate) fn announce(&self, number: u32, patience: Duration) -> Txid {
         let transaction = Tx::from(&transaction(number, 200));
         let txid = transaction.txid();
         *lock(&self.offered) = Some(transaction);
         let announcement = Inv::from(vec![Inventory::Tx(txid)]).into();
-        let begin = Instant::now();
-        self.peer
-            .send(&announcement, patience)
-            .expect("a connection");
-        let arrived = other.arrived.recv_timeout(patience);
-        let (came, at) = arrived.expect("a transaction");
-        assert_eq!(came, txid);
-        at.saturating_duration_since(begin)
+        let sent = self.peer.send(&announcement, patience);
+        sent.expect("a connection");
+        txid
+    }
+
+    /// The next transaction that the peer has sent, and when it came.
+    pub(crate) fn take(&self, patience: Duration) -> (Txid, Instant) {
+        let arrived = self.arrived.recv_timeout(patience);
+        arrived.expect("a transaction")
     }
 
     /// Whether a block has come whole.
