@@ -325,7 +325,7 @@ fn one_that_was_let_in_as_a_stream_and_is_a_peer_is_told_that_there_is_no_room()
     assert!(matches!(stream.expect("streamack"), Message::StreamAck(_)));
     // Pings and pongs belong to the second stream.
     until("it is a stream", || {
-        manager.connections()[0].streams.len() == 2
+        manager.connections()[0].stream_policy.is_some()
     });
     peer.send(Ping::new(1));
     assert_eq!(stream.expect("pong"), Pong::new(1).into());

@@ -68,11 +68,10 @@ impl Two {
         let relay = LimitedRelay::start(address, bytes_per_second).expect("a relay");
         let asker = Manager::new(config).expect("a configuration");
         asker.start_fixed(&[relay.address()]).expect("threads");
-        let streams = 1 + usize::from(multistreams);
         let [holder, asker] = [(holder, Some(block)), (asker, None)].map(|(manager, block)| {
             manager.wait_for_peers(1, patience).expect("a handshake");
             let deadline = Instant::now() + patience;
-            while manager.connections()[0].streams.len() < streams {
+            while multistreams && manager.connections()[0].stream_policy.is_none() {
                 assert!(Instant::now() < deadline, "no second stream");
                 thread::yield_now();
             }
