@@ -9,10 +9,14 @@ mod discovery;
 #[path = "../support/dnsmasq.rs"]
 mod dnsmasq_server;
 mod ends;
+#[path = "../support/exchanges.rs"]
+mod exchanges;
 mod floods;
 mod following;
 mod full_disk;
 mod harness;
+#[path = "../support/limited_relay.rs"]
+mod limited_relay;
 #[cfg(feature = "dns")]
 mod network;
 #[path = "../support/payment.rs"]
@@ -25,3 +29,4 @@ mod stores;
 mod stream_candidates;
 mod streams;
 mod transactions;
+mod two_streams;

@@ -68,11 +68,10 @@ impl Two {
         let relay = LimitedRelay::start(address, bytes_per_second).expect("a relay");
         let asker = Manager::new(config).expect("a configuration");
         asker.start_fixed(&[relay.address()]).expect("threads");
-        let streams = 1 + usize::from(multistreams);
         let [holder, asker] = [(holder, Some(block)), (asker, None)].map(|(manager, block)| {
             manager.wait_for_peers(1, patience).expect("a handshake");
             let deadline = Instant::now() + patience;
-            while manager.connections()[0].streams.len() < streams {
+            while multistreams && manager.connections()[0].stream_policy.is_none() {
                 assert!(Instant::now() < deadline, "no second stream");
                 thread::yield_now();
             }
@@ -115,18 +114,28 @@ impl Program {
 
     /// Announces a transaction of this number to the other program. Returns how long it takes until that one has it.
     pub(crate) fn offer_to(&self, other: &Self, number: u32, patience: Duration) -> Duration {
+        let begin = Instant::now();
+        let txid = self.announce(number, patience);
+        let (came, at) = other.take(patience);
+        assert_eq!(came, txid);
+        at.saturating_duration_since(begin)
+    }
+
+    /// Announces a transaction of this number.
+    pub(crate) fn announce(&self, number: u32, patience: Duration) -> Txid {
         let transaction = Tx::from(&transaction(number, 200));
         let txid = transaction.txid();
         *lock(&self.offered) = Some(transaction);
         let announcement = Inv::from(vec![Inventory::Tx(txid)]).into();
-        let begin = Instant::now();
-        self.peer
-            .send(&announcement, patience)
-            .expect("a connection");
-        let arrived = other.arrived.recv_timeout(patience);
-        let (came, at) = arrived.expect("a transaction");
-        assert_eq!(came, txid);
-        at.saturating_duration_since(begin)
+        let sent = self.peer.send(&announcement, patience);
+        sent.expect("a connection");
+        txid
+    }
+
+    /// The next transaction that the peer has sent, and when it came.
+    pub(crate) fn take(&self, patience: Duration) -> (Txid, Instant) {
+        let arrived = self.arrived.recv_timeout(patience);
+        arrived.expect("a transaction")
     }
 
     /// Whether a block has come whole.
