@@ -257,7 +257,7 @@ fn another_association_than_ours_ends_the_connection() {
 
 #[test]
 fn what_comes_right_behind_the_answer_is_not_lost() {
-    let (mut this, mut data1, request) = Dialled::asked(config());
+    let (this, mut data1, request) = Dialled::asked(config());
     let mut bytes = crate::raw_peer::frame(&ack(&request).into());
     for number in 0..20 {
         bytes.extend(crate::raw_peer::frame(&message(number)));

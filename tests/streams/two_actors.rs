@@ -1,1 +1,358 @@
-//! two_actors
+//! Two of ours with each other: what goes where, and what a program does not notice.
+
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::connection::{
+    CommandTraffic, ConnectionStatistics, PeerConnectionActor, PeerConnectionHandle,
+    PeerConnectionSetup, RestartConfig, Supervisor,
+};
+use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::session::DisconnectReason;
+use bsv_p2p::wire::{
+    Block, BlockHash, BlockHeader, Command, Encode, GetData, Inv, Inventory, Message, NotFound,
+    StreamPolicy, StreamType, Txid,
+};
+use bsv_p2p::{ConnectionConfig, Error, Network};
+use crossbeam_channel::Receiver;
+
+use crate::alone::{alone, threads_and_descriptors};
+use crate::harness::{Owner, config, message, wait_for};
+use crate::raw_peer::{DEADLINE, wait_until};
+use crate::samples::block;
+
+/// Two ends of one peer with two streams.
+struct Two {
+    owner: Owner,
+    dialler: PeerConnectionHandle,
+    control: Receiver<ControlEvent>,
+    messages: Receiver<BitcoinMessageEvent>,
+    dialled: PeerConnectionHandle,
+}
+
+impl Two {
+    #[track_caller]
+    fn new(config: ConnectionConfig) -> Self {
+        Self::with(config.clone(), config)
+    }
+
+    /// One that is dialled, and one that dials, each with its own configuration.
+    #[track_caller]
+    fn with(dialled: ConnectionConfig, config: ConnectionConfig) -> Self {
+        let owner = Owner::new(dialled);
+        let setup = PeerConnectionSetup::new(config);
+        let control = setup.events.subscribe_control();
+        let messages = setup.events.subscribe_messages();
+        let dialler = PeerConnectionActor::spawn_outbound(owner.address(), setup).unwrap();
+        let dialled = owner.accept();
+        owner.accept().join();
+        let opened = |event: &ControlEvent| matches!(event, ControlEvent::StreamOpened { .. });
+        wait_for(&control, "the second stream", opened);
+        owner.wait_for("the second stream", opened);
+        // What belongs to every handshake is not what a test looks for.
+        for messages in [&messages, &owner.messages] {
+            let first = messages.recv_timeout(DEADLINE).unwrap();
+            assert_eq!(*first.message, Message::SendHeaders);
+        }
+        Self {
+            owner,
+            dialler,
+            control,
+            messages,
+            dialled,
+        }
+    }
+
+    /// Answers those who ask the dialled side for this block, until `done`. What it does not have it says, as a node does.
+    fn serve(&self, block: &Block, done: &AtomicBool) {
+        while !done.load(SeqCst) {
+            let Ok(event) = self.owner.messages.recv_timeout(Duration::from_millis(5)) else {
+                continue;
+            };
+            let Message::GetData(question) = &*event.message else {
+                continue;
+            };
+            let mut missing = Vec::new();
+            for entry in &question.inventory {
+                match entry {
+                    Inventory::Block(hash) if *hash == block.hash() => {
+                        let sent = self.dialled.send(&block.clone().into(), DEADLINE);
+                        sent.expect("the block is taken");
+                    }
+                    Inventory::Block(_) => {}
+                    entry => missing.push(*entry),
+                }
+            }
+            let sent = self.dialled.send(&NotFound::from(missing).into(), DEADLINE);
+            sent.expect("the answer is taken");
+        }
+    }
+}
+
+/// Ends whoever serves, also where a test fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+/// How many messages of that name have come over that stream.
+fn came(numbers: &ConnectionStatistics, stream: StreamType, name: &'static str) -> u64 {
+    let mut streams = numbers.streams.iter();
+    let commands = streams
+        .find(|one| one.stream == stream)
+        .map_or(&[][..], |one| &one.commands);
+    let named = |one: &&CommandTraffic| one.command == Command::new(name);
+    commands
+        .iter()
+        .find(named)
+        .map_or(0, |one| one.traffic.messages_in)
+}
+
+#[test]
+fn each_message_goes_over_the_stream_that_the_policy_names_both_ways() {
+    let two = Two::new(config());
+    let block = block(3, 50);
+    let of_data1: [Message; 3] = [
+        block.clone().into(),
+        Inv::from(vec![Inventory::Block(block.hash())]).into(),
+        GetData::from(vec![Inventory::Block(block.hash())]).into(),
+    ];
+    let of_general: [Message; 3] = [
+        message(1),
+        Inv::from(vec![Inventory::Tx(Txid([1; 32]))]).into(),
+        Message::GetAddr,
+    ];
+    for (handle, messages, other) in [
+        (&two.dialler, &two.owner.messages, &two.dialled),
+        (&two.dialled, &two.messages, &two.dialler),
+    ] {
+        for (stream, sent) in [
+            (StreamType::Data1, &of_data1),
+            (StreamType::General, &of_general),
+        ] {
+            for message in sent {
+                let before = other.statistics();
+                handle.send(message, DEADLINE).unwrap();
+                let event = messages.recv_timeout(DEADLINE).unwrap();
+                assert_eq!(*event.message, *message);
+                let after = other.statistics();
+                let name = message.command();
+                let more = |stream| {
+                    let count = |numbers| {
+                        let names = ["block", "inv", "getdata", "getaddr"];
+                        let known = names.into_iter().find(|one| command_is(message, one));
+                        came(numbers, stream, known.unwrap_or("*other*"))
+                    };
+                    count(&after) - count(&before)
+                };
+                let second = u64::from(stream == StreamType::Data1);
+                assert_eq!(more(StreamType::Data1), second, "{name}");
+                assert_eq!(more(StreamType::General), 1 - second, "{name}");
+            }
+        }
+        handle.ping(DEADLINE).unwrap();
+        let numbers = handle.statistics();
+        assert!(came(&numbers, StreamType::Data1, "pong") > 0);
+        assert_eq!(numbers.stream_policy, Some(StreamPolicy::BlockPriority));
+        let both = numbers.streams.iter().map(|one| one.traffic.bytes_in);
+        assert_eq!(both.sum::<u64>(), numbers.traffic.bytes_in);
+        handle.flush(DEADLINE).unwrap();
+        assert_eq!(handle.queued(), (0, 0));
+    }
+}
+
+fn command_is(message: &Message, name: &str) -> bool {
+    message.command().name() == name
+}
+
+#[test]
+fn a_slow_reader_of_a_block_lets_no_ping_time_out_and_holds_up_no_transaction() {
+    // Pings of the one who reads wait behind the block that it does not read.
+    let mut impatient = config();
+    impatient.session.ping_interval = Duration::from_millis(100);
+    impatient.session.ping_timeout = Duration::from_millis(400);
+    let mut serving = config();
+    serving.outbox_bytes = 64 * 1024 * 1024;
+    let two = Two::with(serving, impatient);
+    let block = block(200, 100_000);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| two.serve(&block, &done));
+        let _done = Done(&done);
+        let mut reader = two.dialler.block_reader(block.hash(), DEADLINE).unwrap();
+        let mut chunk = vec![0; 1024 * 1024];
+        let began = Instant::now();
+        // Three times as long as a ping may take, in which little of it is read.
+        for number in 0..12 {
+            reader.read_exact(&mut chunk[..100_000]).unwrap();
+            two.dialled.send(&message(number), DEADLINE).unwrap();
+            let event = two.messages.recv_timeout(DEADLINE).unwrap();
+            assert_eq!(*event.message, message(number));
+            let next = began + Duration::from_millis(100) * (u32::from(number) + 1);
+            while let Some(left) = next.checked_duration_since(Instant::now()) {
+                // Whatever comes meanwhile is none of ours.
+                let other = two.messages.recv_timeout(left);
+                assert!(other.is_err(), "{other:?}");
+            }
+        }
+        let mut left = Vec::new();
+        reader.read_to_end(&mut left).unwrap();
+        assert_eq!(left.len() + 1_200_000, block.encoded_len() as usize);
+        two.dialler.ping(DEADLINE).unwrap();
+    });
+    assert_eq!(two.control.try_iter().count(), 0);
+}
+
+#[test]
+fn a_block_that_the_other_side_does_not_have_is_not_found_though_it_says_so_over_the_other_stream()
+{
+    let two = Two::new(config());
+    let block = block(100, 50_000);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| two.serve(&block, &done));
+        let _done = Done(&done);
+        for number in 0..20 {
+            let unknown = two.dialler.block(BlockHash([number; 32]), DEADLINE);
+            assert!(
+                matches!(unknown, Err(Error::NotFound { .. })),
+                "{unknown:?}"
+            );
+            // A large one is overtaken by the end of its own answer, and comes all the same.
+            let found = two.dialler.block(block.hash(), DEADLINE).unwrap();
+            assert_eq!(found.hash(), block.hash());
+        }
+    });
+}
+
+#[test]
+fn a_subscriber_that_does_not_keep_up_loses_nothing_of_either_stream() {
+    let mut config = config();
+    config.backlog_bytes = 20_000;
+    let two = Two::new(config);
+    let inv = |number: u8| -> Message {
+        Inv::from(vec![Inventory::Block(BlockHash([number; 32]))]).into()
+    };
+    // Far more than waits in queues and backlogs, over both.
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..250 {
+                for _ in 0..10 {
+                    two.dialled.send(&message(number), DEADLINE).unwrap();
+                    two.dialled.send(&inv(number), DEADLINE).unwrap();
+                }
+            }
+        });
+        let (mut first, mut second) = (0_u32, 0_u32);
+        while first < 2500 || second < 2500 {
+            let event = two.messages.recv_timeout(DEADLINE).unwrap();
+            // Each stream keeps its order.
+            if *event.message == message((first / 10) as u8) && first < 2500 {
+                first += 1;
+            } else {
+                assert_eq!(*event.message, inv((second / 10) as u8));
+                second += 1;
+            }
+        }
+    });
+    assert_eq!(two.control.try_iter().count(), 0);
+}
+
+#[test]
+fn other_rules_reach_both_streams() {
+    let two = Two::new(config());
+    let mut config = config();
+    // A message above the limit is taken when no other waits.
+    config.outbox_messages = 1;
+    config.read_stall_timeout = Duration::from_millis(200);
+    two.dialled.update_config(config.clone()).unwrap();
+    two.dialler.update_config(config).unwrap();
+    two.dialler.ping(DEADLINE).unwrap();
+    two.dialled.ping(DEADLINE).unwrap();
+    two.dialler.disconnect();
+    let end = two.owner.wait_for("the end", |event| {
+        matches!(event, ControlEvent::ConnectionLost { .. })
+    });
+    let ControlEvent::ConnectionLost { reason, .. } = end else {
+        unreachable!()
+    };
+    assert!(matches!(
+        reason,
+        DisconnectReason::EndOfStream | DisconnectReason::ConnectionReset
+    ));
+}
+
+#[test]
+fn a_supervisor_brings_both_streams_back() {
+    let supervisor = Supervisor::start().unwrap();
+    let owner = Owner::new(config());
+    let setup = PeerConnectionSetup::new(config());
+    let control = setup.events.subscribe_control();
+    let restarts = RestartConfig {
+        max_restarts: 100,
+        ..RestartConfig::default()
+    };
+    let peer = supervisor
+        .spawn_outbound(owner.address(), setup, restarts)
+        .unwrap();
+    for _ in 0..5 {
+        let dialled = owner.accept();
+        owner.accept().join();
+        wait_for(&control, "the second stream", |event| {
+            matches!(event, ControlEvent::StreamOpened { .. })
+        });
+        peer.ping(DEADLINE).unwrap();
+        drop(dialled);
+        wait_for(&control, "the restart", |event| {
+            matches!(event, ControlEvent::ConnectionRestarting { .. })
+        });
+    }
+    wait_until("the last restart is counted", || {
+        peer.statistics().restarts == 5
+    });
+}
+
+#[test]
+fn an_end_at_any_moment_of_the_opening_leaves_nothing_behind() {
+    alone(
+        "two_actors::an_end_at_any_moment_of_the_opening_leaves_nothing_behind",
+        || {
+            let node = LocalNode::start().unwrap();
+            let genesis = BlockHeader::genesis(Network::Regtest).hash();
+            let one = |moment: u32| {
+                let setup = PeerConnectionSetup::new(config());
+                let control = setup.events.subscribe_control();
+                let peer = PeerConnectionActor::spawn_outbound(node.address(), setup).unwrap();
+                // From before the first byte until both streams stand.
+                thread::park_timeout(Duration::from_micros(u64::from(moment) * 20));
+                if moment % 3 == 0 {
+                    let _ = peer.headers(&[genesis], BlockHash::default(), Duration::ZERO);
+                }
+                drop(peer);
+                let ends = control.try_iter().filter(|event| {
+                    matches!(
+                        event,
+                        ControlEvent::ConnectionLost { .. } | ControlEvent::ConnectionFailed { .. }
+                    )
+                });
+                assert_eq!(ends.count(), 1);
+            };
+            one(200);
+            wait_until("the node has seen them go", || node.peer_count() == 0);
+            let before = threads_and_descriptors();
+            (0..300).for_each(one);
+            wait_until("the threads and descriptors are gone", || {
+                // Those of the node's last streams go with whoever comes next.
+                one(0);
+                let (threads, descriptors) = threads_and_descriptors();
+                threads <= before.0 + 1 && descriptors <= before.1 + 2
+            });
+        },
+    );
+}
