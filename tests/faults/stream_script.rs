@@ -30,14 +30,17 @@ pub(crate) enum Step {
 /// What a side does before it is known whether there is a second stream, and what behind that.
 pub(crate) fn script(seed: u64) -> (Vec<Step>, Vec<Step>) {
     let random = &mut Seeded(seed);
+    // No two questions are alike either.
+    let mut known: Vec<_> = blocks().iter().map(Block::hash).collect();
     let mut steps = |most: usize| {
         let count = 1 + random.below(most);
-        (0..count).map(|_| step(random)).collect::<Vec<_>>()
+        let steps = (0..count).map(|_| step(random, &mut known));
+        steps.collect::<Vec<_>>()
     };
     (steps(6), steps(25))
 }
 
-fn step(random: &mut Seeded) -> Step {
+fn step(random: &mut Seeded, known: &mut Vec<BlockHash>) -> Step {
     let number = random.next();
     let message: Message = match random.below(12) {
         0 => {
@@ -73,8 +76,10 @@ fn step(random: &mut Seeded) -> Step {
         }
         .into(),
         10 => return Step::Ping,
-        _ if random.below(2) == 0 => return Step::Ask(BlockHash(bytes_of(number))),
-        _ => return Step::Ask(blocks()[random.below(blocks().len())].hash()),
+        _ => {
+            let known = known.pop().filter(|_| random.below(2) == 0);
+            return Step::Ask(known.unwrap_or(BlockHash(bytes_of(number))));
+        }
     };
     Step::Send(message)
 }

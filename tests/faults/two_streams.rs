@@ -180,7 +180,12 @@ fn check(
     if let Some(target) = target {
         first_hand |= ends(&target.story, role_of_target, false);
         // Whoever misses the answer closes what the other side takes for a stream.
-        assert!(first_hand || phase == Phase::Answer, "nobody had a reason");
+        assert!(
+            first_hand || phase == Phase::Answer,
+            "nobody had a reason: {}; {}",
+            dialler.story.summary(),
+            target.story.summary()
+        );
         stream_table::check_second(phase, strike, dialler, target);
         stream_table::check_messages(&target.story, dialler, toward_target, toward_dialler);
         stream_table::check_messages(&dialler.story, target, toward_dialler, toward_target);

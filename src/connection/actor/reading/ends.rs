@@ -87,15 +87,16 @@ impl Reading<'_> {
         let ours_is_cut = ours.as_ref().is_none_or(DisconnectReason::is_cut);
         match self.role {
             Role::First { .. } => {
+                let is_cut = cut.is_some() && ours_is_cut;
+                let ours = ours.or(cut).map(|reason| self.shared.agree_on(reason));
                 // What the peer said over the other stream before it cut both is still read.
-                let left = match &cut {
-                    Some(cut) if ours_is_cut => self.shared.second.cut(cut),
+                let left = match &ours {
+                    Some(reason) if is_cut => self.shared.second.cut(reason),
                     _ => None,
                 };
                 if let Some(left) = left {
                     self.events.delivery.absorb(left);
                 }
-                let ours = ours.or(cut).map(|reason| self.shared.agree_on(reason));
                 let mut session = self.shared.session.lock();
                 match ours {
                     Some(DisconnectReason::ConnectionReset) => {
