@@ -30,6 +30,8 @@ fn fixed_peers_are_connected_asked_and_sent_to() {
     manager.send(first, &ping, LIMIT).unwrap();
     let sent = manager.broadcast(&ping).unwrap();
     assert_eq!((sent.sent.len(), sent.failed.len()), (3, 0));
+    // It tells those whose handshake it knows to be complete.
+    assert!(nodes[1].wait_for_peers(1, LIMIT));
     nodes[1].mine(1).unwrap();
     let deadline = std::time::Instant::now() + LIMIT;
     loop {

@@ -13,8 +13,11 @@ use bsv_p2p::wire::{
 use crossbeam_channel::Receiver;
 use uuid::Uuid;
 
+use crate::alone::{alone, threads_and_descriptors};
 use crate::harness::{both_policies, config, message, wait_for};
-use crate::raw_peer::{DEADLINE, RawListener, RawPeer, header_claiming, protoconf, version};
+use crate::raw_peer::{
+    DEADLINE, RawListener, RawPeer, header_claiming, protoconf, version, wait_until,
+};
 
 /// Somebody who is dialled by us.
 struct Dialled {
@@ -291,4 +294,30 @@ fn a_program_that_ends_the_connection_while_the_answer_is_awaited_hears_of_no_re
         "ConnectionLost",
     ];
     assert_eq!(names, whole);
+}
+
+#[test]
+fn a_stream_that_was_refused_keeps_no_descriptor() {
+    alone(
+        "hostile_responder::a_stream_that_was_refused_keeps_no_descriptor",
+        || {
+            let refused = || {
+                let (this, data1, _) = Dialled::asked(config());
+                data1.send(Reject::new("createstrm", RejectCode::STREAM_SETUP, "no"));
+                wait_for(&this.control, "the refusal", |event| {
+                    matches!(event, ControlEvent::StreamRefused { .. })
+                });
+                this
+            };
+            // What the first use of anything keeps for good is no leak.
+            drop(refused());
+            let before = threads_and_descriptors().1;
+            let two = [refused(), refused()];
+            // A listener, and both ends of one connection each.
+            wait_until("the second sockets are closed", || {
+                threads_and_descriptors().1 == before + 6
+            });
+            drop(two);
+        },
+    );
 }

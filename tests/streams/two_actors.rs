@@ -331,7 +331,7 @@ fn an_end_at_any_moment_of_the_opening_leaves_nothing_behind() {
                 let peer = PeerConnectionActor::spawn_outbound(node.address(), setup).unwrap();
                 // From before the first byte until both streams stand.
                 thread::park_timeout(Duration::from_micros(u64::from(moment) * 20));
-                if moment % 3 == 0 {
+                if moment.is_multiple_of(3) {
                     let _ = peer.headers(&[genesis], BlockHash::default(), Duration::ZERO);
                 }
                 drop(peer);

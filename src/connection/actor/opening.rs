@@ -80,6 +80,7 @@ pub(super) fn open(
             // Nothing is to be written to it any more.
             link.outbox.close(DisconnectReason::StreamRefused);
             link.outbox.join();
+            shared.second.forget_link();
             Err(refusal)
         }
     }

@@ -127,6 +127,13 @@ impl SecondStream {
         }
     }
 
+    /// There will be no stream after all: nobody holds its socket any more.
+    pub(super) fn forget_link(&self) {
+        if let State::Begun { link, .. } = &mut *self.state.lock() {
+            *link = None;
+        }
+    }
+
     /// Its socket, if it has one.
     pub(super) fn link(&self) -> Option<Arc<Link>> {
         match &*self.state.lock() {

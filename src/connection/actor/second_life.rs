@@ -120,6 +120,8 @@ fn live(
     inlet.count_memory(MemoryGuard::new(shared.memory.clone()));
     drop(config);
     if !shared.second.set_open() {
+        // The peer has ended meanwhile, and with it this.
+        link.outbox.join();
         return Ok(());
     }
     shared.add_second_link(link.clone(), policy);

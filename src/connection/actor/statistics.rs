@@ -47,7 +47,8 @@ pub struct ConnectionStatistics {
     pub commands: Vec<CommandTraffic>,
     /// What goes over which stream, while there is a second one.
     pub stream_policy: Option<StreamPolicy>,
-    /// The streams that there are, or were on an earlier connection, [`StreamType::General`] first.
+    /// The streams that there are, or were on an earlier connection, [`StreamType::General`] first. A second one stands here from when it is
+    /// opened, whatever comes of it.
     pub streams: Vec<StreamStatistics>,
     /// How many times the connection was opened again.
     pub restarts: u64,

@@ -32,7 +32,8 @@ impl Session {
         }
     }
 
-    /// The ID of our own, if this peer may have further streams.
+    /// The ID of our own, if this peer may have further streams. One that is about to be turned away is not to dial once more; what it may still be
+    /// is a stream itself.
     fn offered(&self) -> Option<Uuid> {
         self.streams.own.filter(|_| !self.over_capacity)
     }
@@ -52,8 +53,6 @@ impl Session {
         };
         match self.direction {
             Direction::Outbound => AssociationId::Uuid(own),
-            // A peer that is about to be turned away is not to dial once more. What it may still be is a stream itself.
-            Direction::Inbound if self.over_capacity => AssociationId::Null,
             Direction::Inbound => {
                 let id = self.peer.as_ref().and_then(|peer| peer.association_id);
                 let Some(AssociationId::Uuid(id)) = id else {
