@@ -117,6 +117,27 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
+    fn a_connection_begins_where_it_is_wanted_or_not_at_all() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = Stop::new();
+        // An address of this host that the system would not have chosen.
+        let from = "127.0.0.77:0".parse().unwrap();
+        let dialled = dial_from(from, address, 10 * SECOND, &stop).unwrap();
+        let (_, seen) = listener.accept().unwrap();
+        assert_eq!(seen.ip(), from.ip());
+        assert_eq!(dialled.local_addr().unwrap(), seen);
+
+        // One that this host does not have.
+        let elsewhere = "192.0.2.1:0".parse().unwrap();
+        let not_dialled = dial_from(elsewhere, address, 10 * SECOND, &stop);
+        assert!(
+            matches!(not_dialled, Err(NotDialled::NotBound(_))),
+            "{not_dialled:?}"
+        );
+    }
+
+    #[test]
     fn numeric_addresses_are_their_own_answer_and_get_the_default_port() {
         for (name, address) in [
             ("127.0.0.1:7", "127.0.0.1:7"),
