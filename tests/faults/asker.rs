@@ -12,6 +12,7 @@ use crossbeam_channel::Receiver;
 
 use crate::fault_proxy::{FaultProxy, Strike, Way};
 use crate::side::{self, News, Story};
+use crate::stream_table::{self, Phase};
 use crate::table::{self, Role};
 
 /// What the node has above the first block.
@@ -22,11 +23,14 @@ pub(crate) struct Chain {
 }
 
 /// Dials the proxy, asks for headers and every block, and checks how it ends. Returns in words what happened.
+///
+/// Where `config` wants two streams, it asks as soon as it is clear whether there are.
 pub(crate) fn run(proxy: &FaultProxy, config: &ConnectionConfig, chain: &Chain) -> String {
     let slots = ConnectionSlots::new(1);
     let (setup, events) = side::setup(config, &slots);
     let handle = PeerConnectionActor::spawn_outbound(proxy.address(), setup).unwrap();
-    finish(proxy, handle, &events, Way::ToDialler, chain, &slots)
+    let two = config.session.multistreams;
+    finish(proxy, handle, &events, (Way::ToDialler, two), chain, &slots)
 }
 
 /// The same for a node that has dialled us.
@@ -39,7 +43,14 @@ pub(crate) fn run_inbound(
     let slots = ConnectionSlots::new(1);
     let (setup, events) = side::setup(config, &slots);
     match PeerConnectionActor::spawn_inbound(tcp, setup) {
-        Ok(handle) => finish(proxy, handle, &events, Way::ToTarget, chain, &slots),
+        Ok(handle) => finish(
+            proxy,
+            handle,
+            &events,
+            (Way::ToTarget, false),
+            chain,
+            &slots,
+        ),
         // It has been reset before anybody could look at it.
         Err(Error::System { .. }) => "never began".into(),
         Err(other) => panic!("{other}"),
@@ -50,11 +61,11 @@ fn finish(
     proxy: &FaultProxy,
     handle: PeerConnectionHandle,
     events: &Receiver<Event>,
-    toward_us: Way,
+    (toward_us, two): (Way, bool),
     chain: &Chain,
     slots: &ConnectionSlots,
 ) -> String {
-    let (story, commanded) = live(&handle, events, chain);
+    let (story, commanded) = live(&handle, events, chain, two);
     side::check_end(&story, handle, events, None);
     assert_eq!(slots.count(), 0, "a place is still taken");
     let strikes = proxy.strikes();
@@ -64,7 +75,16 @@ fn finish(
         Some(strike) if strike.way != toward_us => Role::Sender,
         _ => Role::Receiver,
     };
-    table::check_end(strike, role, &story, commanded);
+    let phase = Phase::of(strike);
+    // One stream is as good as before.
+    let may_end_it = strike.filter(|_| phase != Phase::Question);
+    table::check_end(may_end_it, role, &story, commanded);
+    if two {
+        stream_table::check_dialler(phase, strike, &story);
+        assert!(commanded || phase != Phase::Question, "{}", story.summary());
+    } else {
+        assert_eq!(story.second, None);
+    }
     assert!(
         strike.is_some() || commanded,
         "an end without a fault: {}",
@@ -72,7 +92,7 @@ fn finish(
     );
     check_answers(&story, chain, strike);
     let fault = strike.map_or("no fault".to_owned(), |Strike { fault, place, .. }| {
-        format!("{} in {place:?}, {role:?}", fault.kind.name())
+        format!("{} of {phase:?} in {place:?}, {role:?}", fault.kind.name())
     });
     format!(
         "{fault}: {}",
@@ -83,7 +103,12 @@ fn finish(
 /// Asks once it may, and ends the connection when everything has come. Returns the story, and whether it ended it.
 ///
 /// It asks twice: one question, or one answer, may be lost to a fault.
-fn live(handle: &PeerConnectionHandle, events: &Receiver<Event>, chain: &Chain) -> (Story, bool) {
+fn live(
+    handle: &PeerConnectionHandle,
+    events: &Receiver<Event>,
+    chain: &Chain,
+    two: bool,
+) -> (Story, bool) {
     let locator = GetHeaders {
         version: 70016,
         locator: vec![Block::genesis(Network::Regtest).hash()],
@@ -98,7 +123,8 @@ fn live(handle: &PeerConnectionHandle, events: &Receiver<Event>, chain: &Chain) 
     let story = thread::scope(|scope| {
         side::listen(events, |news| {
             match news {
-                News::Ready => {
+                News::Ready if two => {}
+                News::Ready | News::Second => {
                     scope.spawn(|| side::send(handle, &questions));
                 }
                 News::Message(Message::Headers(got)) => headers |= *got == chain.headers,

@@ -11,6 +11,7 @@ use crate::fault_proxy::{FaultPlan, FaultProxy};
 use crate::messages::transaction;
 use crate::seeds::{AT_ONCE, for_each_seed};
 use crate::side::{self, DEADLINE};
+use crate::two_streams::noticed_plans;
 
 /// A node with a chain of short and long blocks, and the chain.
 fn node_with_chain() -> (LocalNode, Chain) {
@@ -47,6 +48,25 @@ fn a_node_is_asked_for_its_chain_whatever_happens_on_the_way() {
         let proxy = FaultProxy::start(node.address(), move |_| plan_of_all.clone());
         asker::run(&proxy, &side::config(plan.harm()), &chain)
     });
+    expect_alone(&node);
+}
+
+#[test]
+fn a_node_is_asked_over_a_second_stream_whatever_happens_on_the_way() {
+    let (node, chain) = node_with_chain();
+    for_each_seed(24, AT_ONCE, |seed, plan: &FaultPlan| {
+        let plans = noticed_plans(seed, plan);
+        let proxy = FaultProxy::start(node.address(), move |number| {
+            plans.get(number).cloned().unwrap_or_default()
+        });
+        let mut config = side::config(plan.harm());
+        config.session.multistreams = true;
+        asker::run(&proxy, &config, &chain)
+    });
+    expect_alone(&node);
+}
+
+fn expect_alone(node: &LocalNode) {
     // Nobody is left behind at the node either.
     let deadline = Instant::now() + DEADLINE;
     while node.peer_count() > 0 {

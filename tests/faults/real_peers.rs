@@ -13,6 +13,7 @@ use crate::fault_proxy::{FaultPlan, FaultProxy};
 use crate::real_node::RealNode;
 use crate::seeds::for_each_seed;
 use crate::side::{self, accept};
+use crate::two_streams::noticed_plans;
 
 /// A node with a chain of short and long blocks, and the chain. It bans nobody for what the proxy does.
 fn node_with_chain() -> (RealNode, Chain) {
@@ -55,6 +56,22 @@ fn a_real_node_is_asked_for_its_chain_whatever_happens_on_the_way() {
         let plan_of_all = plan.clone();
         let proxy = FaultProxy::start(node.address(), move |_| plan_of_all.clone());
         asker::run(&proxy, &side::config(plan.harm()), &chain)
+    });
+    expect_alone(&node);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn a_real_node_is_asked_over_a_second_stream_whatever_happens_on_the_way() {
+    let (node, chain) = node_with_chain();
+    for_each_seed(48, 1, |seed, plan: &FaultPlan| {
+        let plans = noticed_plans(seed, plan);
+        let proxy = FaultProxy::start(node.address(), move |number| {
+            plans.get(number).cloned().unwrap_or_default()
+        });
+        let mut config = side::config(plan.harm());
+        config.session.multistreams = true;
+        asker::run(&proxy, &config, &chain)
     });
     expect_alone(&node);
 }

@@ -7,13 +7,21 @@ use std::time::{Duration, Instant};
 use crate::alone::{alone, threads_and_descriptors};
 use crate::fault_proxy::FaultPlan;
 use crate::side::DEADLINE;
-use crate::two_peers;
+use crate::{two_peers, two_streams};
 
 #[test]
 fn runs_under_fault_leave_no_thread_and_no_descriptor_behind() {
     alone(
         "resources::runs_under_fault_leave_no_thread_and_no_descriptor_behind",
         || count(|seed| _ = two_peers::run(seed, &FaultPlan::from_seed(seed))),
+    );
+}
+
+#[test]
+fn two_streams_under_fault_leave_no_thread_and_no_descriptor_behind() {
+    alone(
+        "resources::two_streams_under_fault_leave_no_thread_and_no_descriptor_behind",
+        || count(|seed| _ = two_streams::run(seed, &FaultPlan::from_seed(seed))),
     );
 }
 

@@ -54,10 +54,25 @@ impl Phase {
 
 /// Checks what each side was told of the second stream, and of the connection that was to be it.
 pub(crate) fn check_second(phase: Phase, strike: Option<&Strike>, dialler: &Told, target: &Told) {
+    check_dialler(phase, strike, &dialler.story);
+    let told = &target.story.second;
+    let right = match phase {
+        Phase::General => true,
+        Phase::Question => told.is_none(),
+        Phase::Nothing | Phase::Answer | Phase::Data1 => *told == Some(OPENED),
+    };
+    assert!(right, "{phase:?}: the target was told {told:?}");
+    assert_eq!(dialler.strangers, [], "one that dials has no others");
+    check_strangers(phase, &target.strangers);
+}
+
+const OPENED: Second = Second::Opened(StreamPolicy::BlockPriority);
+
+/// Checks what the side that opens the second stream was told of it.
+pub(crate) fn check_dialler(phase: Phase, strike: Option<&Strike>, story: &Story) {
     use StreamRefusal::{Closed, TimedOut, WrongAnswer};
-    let (ours, theirs) = (&dialler.story.second, &target.story.second);
-    let opened = Some(Second::Opened(StreamPolicy::BlockPriority));
-    let refusal = match ours {
+    let told = &story.second;
+    let refusal = match told {
         Some(Second::Refused(refusal)) => Some(refusal),
         _ => None,
     };
@@ -66,40 +81,25 @@ pub(crate) fn check_second(phase: Phase, strike: Option<&Strike>, dialler: &Told
         matches!(strike.fault.kind, Reset | Truncate | HalfClose)
     });
     let right = match phase {
-        Phase::Nothing => *ours == opened && *theirs == opened,
+        Phase::Nothing => *told == Some(OPENED),
         // A first connection that ends takes the second one with it, wherever that is.
         Phase::General => true,
-        Phase::Question => {
-            let expected = match refusal {
-                Some(Closed) => true,
-                Some(TimedOut { .. }) => !cut,
-                _ => false,
-            };
-            expected && theirs.is_none()
-        }
-        Phase::Answer => {
-            let expected = match refusal {
-                Some(Closed) => cut || dialler.story.end != Some(DisconnectReason::Command),
-                Some(TimedOut { .. } | WrongAnswer) => !cut,
-                // The first connection has ended before the answer was missed.
-                None => ours.is_none(),
-                _ => false,
-            };
-            expected && *theirs == opened
-        }
-        Phase::Data1 => {
-            // A cut right behind the answer may be seen before it.
-            let cut_before = cut && refusal == Some(&Closed);
-            (*ours == opened || cut_before) && *theirs == opened
-        }
+        Phase::Question => match refusal {
+            Some(Closed) => true,
+            Some(TimedOut { .. }) => !cut,
+            _ => false,
+        },
+        Phase::Answer => match refusal {
+            Some(Closed) => cut || story.end != Some(DisconnectReason::Command),
+            Some(TimedOut { .. } | WrongAnswer) => !cut,
+            // The first connection has ended before the answer was missed.
+            None => told.is_none(),
+            _ => false,
+        },
+        // A cut right behind the answer may be seen before it.
+        Phase::Data1 => *told == Some(OPENED) || (cut && refusal == Some(&Closed)),
     };
-    assert!(
-        right,
-        "{phase:?}: the dialler was told {ours:?}, the other side {theirs:?}; {}",
-        dialler.story.summary()
-    );
-    assert_eq!(dialler.strangers, [], "one that dials has no others");
-    check_strangers(phase, &target.strangers);
+    assert!(right, "{phase:?}: {}", story.summary());
 }
 
 /// A connection that was to become a stream tells of itself only if it has not.

@@ -135,6 +135,7 @@ impl Side {
                 }
                 News::HasAll => on_complete(),
                 News::Message(_) => {}
+                News::Second => panic!("a second stream"),
             });
             (story, sender.and_then(join))
         })

@@ -33,8 +33,18 @@ fn two_streams_are_one_peer_whatever_happens_to_either() {
 
 /// The plans of both connections: at most one of them does harm.
 fn plans(seed: u64, drawn: &FaultPlan) -> [FaultPlan; 2] {
-    let random = &mut Seeded(!seed);
-    let struck = random.below(2);
+    let struck = Seeded(!seed).below(2);
+    plans_striking(struck, seed, drawn)
+}
+
+/// The plans of both connections, where the first is not struck by what only somebody notices who talks over it: pings go over the second.
+pub(crate) fn noticed_plans(seed: u64, drawn: &FaultPlan) -> [FaultPlan; 2] {
+    let is_cut = |kind: &FaultKind| *kind != FaultKind::Stall && !kind.corrupts();
+    let general = drawn.harm().is_none_or(is_cut) && Seeded(!seed).below(2) == 0;
+    plans_striking(usize::from(!general), seed, drawn)
+}
+
+fn plans_striking(struck: usize, seed: u64, drawn: &FaultPlan) -> [FaultPlan; 2] {
     let mut harmless = FaultPlan::from_seed(!seed);
     for faults in [&mut harmless.to_target, &mut harmless.to_dialler] {
         faults.retain(|fault| fault.kind.is_harmless());
@@ -42,7 +52,7 @@ fn plans(seed: u64, drawn: &FaultPlan) -> [FaultPlan; 2] {
     let mut plans = [harmless.clone(), harmless];
     plans[struck] = drawn.clone();
     // Question and answer are short.
-    if struck == 1 && random.below(3) == 0 {
+    if struck == 1 && Seeded(seed).below(3) == 0 {
         let FaultPlan {
             to_target,
             to_dialler,
@@ -67,7 +77,6 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
     let proxy = FaultProxy::start(acceptor.listener.local_addr().unwrap(), move |number| {
         plans.get(number).cloned().unwrap_or_default()
     });
-
     let (setup, events) = side::setup(&config, &slots);
     let memory = setup.memory.clone();
     let associations = setup.associations.clone();

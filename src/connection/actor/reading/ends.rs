@@ -112,12 +112,13 @@ impl Reading<'_> {
                 }
                 None
             }
-            Role::Second(_) => Some(End::Ended(match (ours, cut, end) {
-                (Some(reason), _, _) if !reason.is_cut() => reason,
-                (_, Some(cut), _) => cut,
-                (_, None, TransportEnd::Failed(kind)) => DisconnectReason::Io(kind),
-                (_, None, TransportEnd::EndOfStream) => DisconnectReason::EndOfStream,
-            })),
+            Role::Second(_) => {
+                let reason = ours.or(cut).map(|reason| self.shared.agree_on(reason));
+                Some(End::Ended(reason.unwrap_or(match end {
+                    TransportEnd::Failed(kind) => DisconnectReason::Io(kind),
+                    TransportEnd::EndOfStream => DisconnectReason::EndOfStream,
+                })))
+            }
         }
     }
 
