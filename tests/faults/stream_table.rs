@@ -87,6 +87,8 @@ pub(crate) fn check_dialler(phase: Phase, strike: Option<&Strike>, story: &Story
         Phase::Question => match refusal {
             Some(Closed) => true,
             Some(TimedOut { .. }) => !cut,
+            // A node ends all connections of an address that it bans.
+            None => told.is_none() && !cut && story.end != Some(DisconnectReason::Command),
             _ => false,
         },
         Phase::Answer => match refusal {

@@ -5,7 +5,7 @@ use bsv_p2p::session::{
     SessionConfig, SessionEvent, StreamRefusal,
 };
 use bsv_p2p::wire::{
-    AssociationId, CreateStrm, Encode, Message, Protoconf, StreamPolicy, StreamType, Version,
+    AssociationId, CreateStrm, Encode, Message, Pong, Protoconf, StreamPolicy, StreamType, Version,
 };
 use uuid::Uuid;
 
@@ -90,11 +90,23 @@ fn complete_with(id: Option<AssociationId>, change: impl FnOnce(&mut SessionConf
     side
 }
 
-/// One to which the peer has sent our ID back.
+/// One to which the peer has sent our ID back, and whose ping it has answered.
 fn agreed_with(change: impl FnOnce(&mut SessionConfig)) -> Side {
-    let mut side = complete_with(Some(AssociationId::Uuid(OURS)), change);
+    let (mut side, pong) = unanswered_with(change);
+    side.receive(pong);
     side.take();
     side
+}
+
+/// The same before the answer, and the answer.
+fn unanswered_with(change: impl FnOnce(&mut SessionConfig)) -> (Side, Pong) {
+    let mut side = complete_with(Some(AssociationId::Uuid(OURS)), change);
+    let sent = side.take_sent();
+    let ping = sent.iter().find_map(|message| match message {
+        Message::Ping(ping) => ping.nonce,
+        _ => None,
+    });
+    (side, Pong::new(ping.expect("a ping behind the handshake")))
 }
 
 fn messages(outputs: Vec<Output>) -> Vec<Message> {
@@ -431,4 +443,30 @@ fn a_second_stream_is_asked_for_once() {
     side.receive(protoconf_of("BlockPriority,Default"));
     let close = Output::Close(DisconnectReason::SecondProtoconf);
     assert_eq!(side.take(), [close]);
+}
+
+#[test]
+fn a_second_stream_waits_until_the_peer_has_shown_that_it_has_our_verack() {
+    let opened = [Output::OpenStream(request_of(OURS))];
+    let opens = |side: &mut Side| {
+        let mut outputs = side.take();
+        outputs.retain(|output| matches!(output, Output::OpenStream(_)));
+        outputs
+    };
+    let (mut side, pong) = unanswered_with(|_| ());
+    side.receive(protoconf_of("BlockPriority,Default"));
+    // None of these needs our verack, and the last is the answer to something else.
+    side.receive(Message::GetAddr);
+    side.receive(Pong::new(pong.nonce.unwrap() ^ 1));
+    assert_eq!(opens(&mut side), []);
+    side.receive(pong);
+    assert_eq!(opens(&mut side), opened);
+    side.receive(pong);
+    assert_eq!(opens(&mut side), [], "once");
+
+    let (mut side, pong) = unanswered_with(|_| ());
+    side.receive(pong);
+    assert_eq!(opens(&mut side), []);
+    side.receive(protoconf_of("BlockPriority,Default"));
+    assert_eq!(opens(&mut side), opened);
 }

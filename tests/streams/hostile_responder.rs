@@ -72,7 +72,8 @@ impl Dialled {
     #[track_caller]
     fn asked(config: ConnectionConfig) -> (Self, RawPeer, CreateStrm) {
         let echo = |id| Some(AssociationId::Uuid(id));
-        let this = Self::with(config, echo, both_policies());
+        let mut this = Self::with(config, echo, both_policies());
+        this.answer_ping();
         let mut data1 = this.listener.accept();
         let Message::CreateStrm(request) = data1.next_message() else {
             panic!("createstrm comes first")
@@ -80,6 +81,13 @@ impl Dialled {
         assert_eq!(request.stream_type, StreamType::Data1);
         assert_eq!(request.stream_policy, StreamPolicy::BlockPriority.name());
         (this, data1, request)
+    }
+
+    /// Shows that all has come that was sent before our ping.
+    #[track_caller]
+    fn answer_ping(&mut self) {
+        let nonce = self.general.expect_ping();
+        self.general.send(Pong::new(nonce));
     }
 
     /// Asserts that the peer goes on with one stream, for this reason, which is told once.
@@ -94,8 +102,6 @@ impl Dialled {
             unreachable!()
         };
         assert!(wanted(&refusal), "{refusal:?}");
-        let nonce = self.general.expect_ping();
-        self.general.send(Pong::new(nonce));
         self.general.send(Ping::new(5));
         assert_eq!(self.general.expect("pong"), Pong::new(5).into());
         self.general.send(message(1));
@@ -203,13 +209,14 @@ fn a_peer_at_which_nobody_listens_any_more_has_one_stream() {
     });
     general.send(Message::Verack);
     general.send(both_policies());
-    let this = Dialled {
+    let mut this = Dialled {
         listener: RawListener::new(),
         general,
         handle,
         control,
         messages,
     };
+    this.answer_ping();
     this.assert_refused(|refusal| {
         let refused = StreamRefusal::NotConnected(Box::new(DisconnectReason::ConnectRefused));
         *refusal == refused

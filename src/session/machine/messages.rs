@@ -243,6 +243,7 @@ impl Session {
             Some(nonce) => {
                 if let Some(round_trip) = self.keepalive.on_pong(nonce, now) {
                     self.on_pong_behind_chain();
+                    self.on_pong_behind_verack();
                     let pong = SessionEvent::Pong {
                         nonce,
                         round_trip,

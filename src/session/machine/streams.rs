@@ -20,6 +20,10 @@ pub(super) struct Streams {
     own: Option<Uuid>,
     /// The ID that both sides have sent.
     agreed: Option<Uuid>,
+    /// Whether the peer has shown that our `verack` has come, by its answer to a ping that we sent behind it.
+    verack_arrived: bool,
+    /// What is to be opened as soon as it has.
+    wanted: Option<CreateStrm>,
 }
 
 impl Session {
@@ -104,13 +108,30 @@ impl Session {
         match self.config.stream_policies.iter().find(theirs).copied() {
             Some(StreamPolicy::Default) => {}
             Some(policy @ StreamPolicy::BlockPriority) => {
-                self.outputs.push_back(Output::OpenStream(CreateStrm {
+                self.streams.wanted = Some(CreateStrm {
                     association_id: AssociationId::Uuid(association),
                     stream_type: StreamType::Data1,
                     stream_policy: policy.name().into(),
-                }));
+                });
+                self.open_wanted_stream();
             }
             None => self.tell_refusal(StreamRefusal::NoCommonPolicy),
+        }
+    }
+
+    /// The peer has answered a ping.
+    pub(super) fn on_pong_behind_verack(&mut self) {
+        self.streams.verack_arrived = true;
+        self.open_wanted_stream();
+    }
+
+    /// A second stream has no order with the first: what comes over it may overtake our `verack`, as long as that is on its way, and would be dropped
+    /// and scored (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`, "missing-verack"), though the stream itself is let in before.
+    fn open_wanted_stream(&mut self) {
+        if self.streams.verack_arrived
+            && let Some(request) = self.streams.wanted.take()
+        {
+            self.outputs.push_back(Output::OpenStream(request));
         }
     }
 
