@@ -1,7 +1,7 @@
 //! What a thousand peers that have dialled a manager cost it, and how fast it is with them. They are in another process.
 //!
-//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench manager` prints the table. `-- crowd`, `handshakes` or `pings` runs only
-//! that. Each process needs some 1,100 descriptors (`ulimit -n`).
+//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench manager` prints the table. `-- crowd`, `streams`, `handshakes` or `pings` runs only
+//! that. Each process needs some 2,100 descriptors (`ulimit -n`).
 
 mod initiators;
 mod process;
@@ -33,10 +33,11 @@ fn main() {
     {
         return initiators::run(address.parse().expect("an address"));
     }
-    process::check_descriptors(PEERS as u64 + 100);
+    process::check_descriptors(2 * PEERS as u64 + 100);
     let wanted: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
-    let groups: [(&str, fn()); 3] = [
+    let groups: [(&str, fn()); 4] = [
         ("crowd", crowd),
+        ("streams", streams),
         ("handshakes", handshakes),
         ("pings", pings),
     ];
@@ -113,6 +114,32 @@ fn crowd() {
         median,
         0.05,
         |s| format!("{:.1} ms", s * 1e3),
+    );
+}
+
+/// A thousand peers with two streams each: what they cost.
+fn streams() {
+    let (manager, address) = listening();
+    let mut initiators = Initiators::start(address);
+    let before = process::resident_kib();
+    initiators.order(&format!("open {PEERS}"));
+    initiators.wait();
+    assert_eq!(manager.connected(), PEERS);
+    let kib = (process::resident_kib() - before) / PEERS as f64;
+    at_most(
+        "resident memory for each of 1,000 peers with two streams",
+        kib,
+        64.0,
+        |kib| format!("{kib:.1} KiB"),
+    );
+    let used = process::cpu_seconds();
+    std::thread::sleep(IDLE);
+    let percent = (process::cpu_seconds() - used) / IDLE.as_secs_f64() * 100.0;
+    at_most(
+        "1,000 idle peers with two streams, share of a core",
+        percent,
+        2.0,
+        |percent| format!("{percent:.1} %"),
     );
 }
 
