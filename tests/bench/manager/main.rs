@@ -79,23 +79,7 @@ fn crowd() {
     initiators.wait();
     at_most("1,000 handshakes", seconds, 5.0, |s| format!("{s:.2} s"));
 
-    let kib = (process::resident_kib() - before) / PEERS as f64;
-    at_most(
-        "resident memory for each of 1,000 peers",
-        kib,
-        64.0,
-        |kib| format!("{kib:.1} KiB"),
-    );
-
-    let used = process::cpu_seconds();
-    std::thread::sleep(IDLE);
-    let percent = (process::cpu_seconds() - used) / IDLE.as_secs_f64() * 100.0;
-    at_most(
-        "1,000 idle peers, share of a core",
-        percent,
-        2.0,
-        |percent| format!("{percent:.1} %"),
-    );
+    print_costs("1,000 peers", before);
 
     let mut times = Vec::new();
     for number in 0..BROADCASTS {
@@ -125,22 +109,20 @@ fn streams() {
     initiators.order(&format!("open {PEERS}"));
     initiators.wait();
     assert_eq!(manager.connected(), PEERS);
+    print_costs("1,000 peers with two streams", before);
+}
+
+/// What these peers cost who are there and do nothing; `before` is the resident memory without them.
+fn print_costs(peers: &str, before: f64) {
     let kib = (process::resident_kib() - before) / PEERS as f64;
-    at_most(
-        "resident memory for each of 1,000 peers with two streams",
-        kib,
-        64.0,
-        |kib| format!("{kib:.1} KiB"),
-    );
+    let what = format!("resident memory for each of {peers}");
+    at_most(&what, kib, 64.0, |kib| format!("{kib:.1} KiB"));
+
     let used = process::cpu_seconds();
     std::thread::sleep(IDLE);
     let percent = (process::cpu_seconds() - used) / IDLE.as_secs_f64() * 100.0;
-    at_most(
-        "1,000 idle peers with two streams, share of a core",
-        percent,
-        2.0,
-        |percent| format!("{percent:.1} %"),
-    );
+    let what = format!("{peers}, idle, share of a core");
+    at_most(&what, percent, 2.0, |percent| format!("{percent:.1} %"));
 }
 
 /// Peers that come, shake hands and go, four at a time.
