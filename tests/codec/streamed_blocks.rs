@@ -80,7 +80,7 @@ fn a_block_of_any_length_comes_in_pieces_and_the_next_frame_behind_it() {
         80,
         81,
         1000,
-        8192 - 24,
+        4096 - 24,
         BLOCK_CHUNK - 1,
         BLOCK_CHUNK,
         BLOCK_CHUNK + 1,

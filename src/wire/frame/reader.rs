@@ -14,7 +14,7 @@ use crate::wire::{
 };
 
 /// The arrival buffer of a quiet peer.
-const QUIET_BUFFER: usize = 8 * 1024;
+const QUIET_BUFFER: usize = 4 * 1024;
 /// The arrival buffer of a peer that fills it.
 const BUSY_BUFFER: usize = 64 * 1024;
 
@@ -132,7 +132,7 @@ pub enum FrameError {
 /// reader; it never blocks by itself.
 ///
 /// The magic is judged when four bytes are there, the length as soon as the header is, and the checksum is
-/// computed while the payload arrives. Memory: an arrival buffer of 8 KiB for a quiet peer (64 KiB for a busy
+/// computed while the payload arrives. Memory: an arrival buffer of 4 KiB for a quiet peer (64 KiB for a busy
 /// one), and a payload's own buffer, which grows with what has arrived and never by the length that a header claims.
 #[derive(Debug)]
 pub struct FrameReader {

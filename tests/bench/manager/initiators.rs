@@ -1,6 +1,6 @@
 //! Those who dial: a process of its own that does as it is told, line by line, and says when it has.
 
-use std::io::{BufRead, BufReader, Write, stdin};
+use std::io::{BufRead, BufReader, Read, Write, stdin};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
@@ -8,9 +8,10 @@ use std::thread;
 use bsv_p2p::Network;
 use bsv_p2p::session::PROTOCOL_VERSION;
 use bsv_p2p::wire::{
-    FrameReader, Incoming, Message, NetworkAddress, PayloadLimits, Ping, Pong, Protoconf, Services,
-    Version, encode_frame,
+    AssociationId, CreateStrm, FrameReader, Incoming, Message, NetworkAddress, PayloadLimits, Ping,
+    Pong, Protoconf, Services, StreamAck, StreamPolicy, StreamType, Version, encode_frame,
 };
+use uuid::Uuid;
 
 /// How many threads share the work.
 const THREADS: usize = 4;
@@ -73,6 +74,10 @@ pub(crate) fn run(address: SocketAddr) {
         let count: usize = count.parse().expect("a number");
         match what {
             "connect" => peers = connect(address, count),
+            "open" => {
+                peers = connect(address, count);
+                shared(&mut peers, |peer| peer.open_second(address));
+            }
             "inv" => shared(&mut peers, |peer| {
                 peer.expect(|message| matches!(message, Message::Inv(_)));
             }),
@@ -95,8 +100,7 @@ fn shared(peers: &mut [Initiator], work: impl Fn(&mut Initiator) + Sync) {
 }
 
 fn connect(address: SocketAddr, count: usize) -> Vec<Initiator> {
-    let greeting = &greeting();
-    let dial = || Initiator::dial(address, greeting);
+    let dial = || Initiator::dial(address, Uuid::new_v4());
     let mut peers: Vec<Initiator> = thread::scope(|scope| {
         let some =
             |_| scope.spawn(move || (0..count / THREADS).map(|_| dial()).collect::<Vec<_>>());
@@ -109,12 +113,11 @@ fn connect(address: SocketAddr, count: usize) -> Vec<Initiator> {
 }
 
 fn handshakes(address: SocketAddr, count: usize) {
-    let greeting = &greeting();
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(move || {
                 for _ in 0..count / THREADS {
-                    Initiator::dial(address, greeting).answer_first_ping();
+                    Initiator::dial(address, Uuid::new_v4()).answer_first_ping();
                 }
             });
         }
@@ -122,7 +125,7 @@ fn handshakes(address: SocketAddr, count: usize) {
 }
 
 fn ping(address: SocketAddr, count: usize) {
-    let mut peer = Initiator::dial(address, &greeting());
+    let mut peer = Initiator::dial(address, Uuid::new_v4());
     peer.answer_first_ping();
     let mut writer = peer.stream.try_clone().expect("a second handle");
     thread::scope(|scope| {
@@ -148,19 +151,48 @@ fn ping(address: SocketAddr, count: usize) {
 struct Initiator {
     stream: TcpStream,
     frames: FrameReader,
+    association_id: Uuid,
+    /// Nothing comes over it: it is there.
+    second: Option<TcpStream>,
 }
 
 impl Initiator {
     /// Dials, and says all that a handshake needs.
-    fn dial(address: SocketAddr, greeting: &[u8]) -> Self {
+    fn dial(address: SocketAddr, association_id: Uuid) -> Self {
         let mut stream = TcpStream::connect(address).expect("a listener");
         stream.set_nodelay(true).expect("an option");
-        stream.write_all(greeting).expect("a connection");
+        let greeting = greeting(association_id);
+        stream.write_all(&greeting).expect("a connection");
         let limits = PayloadLimits::default();
         Self {
             stream,
             frames: FrameReader::new(Network::Regtest.magic(), limits),
+            association_id,
+            second: None,
         }
+    }
+
+    /// Dials once more, for a second stream.
+    fn open_second(&mut self, address: SocketAddr) {
+        let mut stream = TcpStream::connect(address).expect("a listener");
+        let request = CreateStrm {
+            association_id: AssociationId::Uuid(self.association_id),
+            stream_type: StreamType::Data1,
+            stream_policy: StreamPolicy::BlockPriority.name().into(),
+        };
+        let mut bytes = Vec::new();
+        encode_frame(Network::Regtest.magic(), &request.into(), &mut bytes);
+        stream.write_all(&bytes).expect("a connection");
+        let ack = StreamAck {
+            association_id: AssociationId::Uuid(self.association_id),
+            stream_type: StreamType::Data1,
+        };
+        let mut expected = Vec::new();
+        encode_frame(Network::Regtest.magic(), &ack.into(), &mut expected);
+        let mut answer = vec![0; expected.len()];
+        stream.read_exact(&mut answer).expect("an answer");
+        assert_eq!(answer, expected, "no stream was taken");
+        self.second = Some(stream);
     }
 
     fn answer_first_ping(&mut self) {
@@ -202,7 +234,7 @@ impl Initiator {
 }
 
 /// What each says first.
-fn greeting() -> Vec<u8> {
+fn greeting(association_id: Uuid) -> Vec<u8> {
     let address = NetworkAddress::unset(Services::NETWORK);
     let version = Version {
         version: PROTOCOL_VERSION,
@@ -214,11 +246,11 @@ fn greeting() -> Vec<u8> {
         user_agent: Some("/Bitcoin SV:1.2.2/".into()),
         start_height: Some(0),
         relay: Some(true),
-        association_id: None,
+        association_id: Some(AssociationId::Uuid(association_id)),
     };
     let protoconf = Protoconf {
         max_receive_payload: 2_097_152,
-        stream_policies: None,
+        stream_policies: Some("BlockPriority,Default".into()),
     };
     let mut hello = Vec::new();
     for message in [version.into(), Message::Verack, protoconf.into()] {

@@ -1,7 +1,7 @@
 //! What a thousand peers that have dialled a manager cost it, and how fast it is with them. They are in another process.
 //!
-//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench manager` prints the table. `-- crowd`, `handshakes` or `pings` runs only
-//! that. Each process needs some 1,100 descriptors (`ulimit -n`).
+//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench manager` prints the table. `-- crowd`, `streams`, `handshakes` or `pings` runs only
+//! that. Each process needs some 2,100 descriptors (`ulimit -n`).
 
 mod initiators;
 mod process;
@@ -33,10 +33,11 @@ fn main() {
     {
         return initiators::run(address.parse().expect("an address"));
     }
-    process::check_descriptors(PEERS as u64 + 100);
+    process::check_descriptors(2 * PEERS as u64 + 100);
     let wanted: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
-    let groups: [(&str, fn()); 3] = [
+    let groups: [(&str, fn()); 4] = [
         ("crowd", crowd),
+        ("streams", streams),
         ("handshakes", handshakes),
         ("pings", pings),
     ];
@@ -78,23 +79,7 @@ fn crowd() {
     initiators.wait();
     at_most("1,000 handshakes", seconds, 5.0, |s| format!("{s:.2} s"));
 
-    let kib = (process::resident_kib() - before) / PEERS as f64;
-    at_most(
-        "resident memory for each of 1,000 peers",
-        kib,
-        64.0,
-        |kib| format!("{kib:.1} KiB"),
-    );
-
-    let used = process::cpu_seconds();
-    std::thread::sleep(IDLE);
-    let percent = (process::cpu_seconds() - used) / IDLE.as_secs_f64() * 100.0;
-    at_most(
-        "1,000 idle peers, share of a core",
-        percent,
-        2.0,
-        |percent| format!("{percent:.1} %"),
-    );
+    print_costs("1,000 peers", before);
 
     let mut times = Vec::new();
     for number in 0..BROADCASTS {
@@ -114,6 +99,30 @@ fn crowd() {
         0.05,
         |s| format!("{:.1} ms", s * 1e3),
     );
+}
+
+/// A thousand peers with two streams each: what they cost.
+fn streams() {
+    let (manager, address) = listening();
+    let mut initiators = Initiators::start(address);
+    let before = process::resident_kib();
+    initiators.order(&format!("open {PEERS}"));
+    initiators.wait();
+    assert_eq!(manager.connected(), PEERS);
+    print_costs("1,000 peers with two streams", before);
+}
+
+/// What these peers cost who are there and do nothing; `before` is the resident memory without them.
+fn print_costs(peers: &str, before: f64) {
+    let kib = (process::resident_kib() - before) / PEERS as f64;
+    let what = format!("resident memory for each of {peers}");
+    at_most(&what, kib, 64.0, |kib| format!("{kib:.1} KiB"));
+
+    let used = process::cpu_seconds();
+    std::thread::sleep(IDLE);
+    let percent = (process::cpu_seconds() - used) / IDLE.as_secs_f64() * 100.0;
+    let what = format!("{peers}, idle, share of a core");
+    at_most(&what, percent, 2.0, |percent| format!("{percent:.1} %"));
 }
 
 /// Peers that come, shake hands and go, four at a time.
