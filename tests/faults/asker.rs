@@ -10,6 +10,7 @@ use bsv_p2p::wire::{Block, BlockHash, GetData, GetHeaders, Headers, Inventory, M
 use bsv_p2p::{ConnectionConfig, Error, Network};
 use crossbeam_channel::Receiver;
 
+use crate::acceptor::Acceptor;
 use crate::fault_proxy::{FaultProxy, Strike, Way};
 use crate::side::{self, News, Story};
 use crate::stream_table::{self, Phase};
@@ -57,6 +58,23 @@ pub(crate) fn run_inbound(
     }
 }
 
+/// The same for a node that has dialled us, with two streams, of which only the second may be struck, behind its `createstrm`.
+pub(crate) fn run_inbound_with_two(
+    proxy: &FaultProxy,
+    acceptor: &Acceptor,
+    chain: &Chain,
+) -> String {
+    let events = acceptor.bus.subscribe();
+    let first = acceptor.spawn(side::accept(&acceptor.listener));
+    let handle = first.expect("nobody has cut it");
+    thread::scope(|scope| {
+        let _stops = acceptor.stops();
+        scope.spawn(|| acceptor.run());
+        let (toward_us, slots) = ((Way::ToTarget, true), &acceptor.slots);
+        finish(proxy, handle, &events, toward_us, chain, slots)
+    })
+}
+
 fn finish(
     proxy: &FaultProxy,
     handle: PeerConnectionHandle,
@@ -79,7 +97,10 @@ fn finish(
     // One stream is as good as before.
     let may_end_it = strike.filter(|_| phase != Phase::Question);
     table::check_end(may_end_it, role, &story, commanded);
-    if two {
+    if two && toward_us == Way::ToTarget {
+        assert_ne!(phase, Phase::Question);
+        stream_table::check_target(phase, &story);
+    } else if two {
         stream_table::check_dialler(phase, strike, &story);
         // Whom a node bans for it, that loses all its connections, the first one too.
         let banned = strike.is_some_and(|strike| strike.fault.kind.corrupts());

@@ -4,15 +4,18 @@ use std::net::TcpListener;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bsv_p2p::Network;
+use bsv_p2p::connection::ConnectionSlots;
 use bsv_p2p::local_node::BlockTemplate;
 use bsv_p2p::wire::{Block, Headers};
 use serde_json::{Value, json};
 
+use crate::acceptor::Acceptor;
 use crate::asker::{self, Chain};
 use crate::fault_proxy::{FaultPlan, FaultProxy};
 use crate::real_node::RealNode;
 use crate::seeds::for_each_seed;
 use crate::side::{self, accept};
+use crate::stream_table::QUESTION;
 use crate::two_streams::noticed_plans;
 
 /// A node with a chain of short and long blocks, and the chain. It bans nobody for what the proxy does.
@@ -90,4 +93,29 @@ fn a_real_node_that_has_dialled_us_is_asked_for_its_chain_whatever_happens_on_th
         asker::run_inbound(&proxy, accept(&listener), &config, &chain)
     });
     expect_alone(&node);
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn a_real_node_that_has_dialled_us_is_asked_over_its_second_stream_whatever_happens_to_that() {
+    for_each_seed(12, 2, |_, plan: &FaultPlan| {
+        // One for each run: a node opens eight second streams or so in its life, and then no more.
+        let (node, chain) = node_with_chain();
+        let mut plan_of_second = plan.clone();
+        for fault in &mut plan_of_second.to_target {
+            fault.at += QUESTION;
+        }
+        let mut config = side::config(plan.harm());
+        config.session.multistreams = true;
+        let acceptor = Acceptor::new(&config, &ConnectionSlots::new(4));
+        let target = acceptor.listener.local_addr().unwrap();
+        let proxy = FaultProxy::start(target, move |number| match number {
+            0 => FaultPlan::default(),
+            _ => plan_of_second.clone(),
+        });
+        node.add_node_onetry(proxy.address());
+        let ends = asker::run_inbound_with_two(&proxy, &acceptor, &chain);
+        expect_alone(&node);
+        ends
+    });
 }

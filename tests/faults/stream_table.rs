@@ -11,7 +11,7 @@ use crate::stream_side::{Sent, Told};
 use crate::table::{is_renamed, is_same};
 
 /// The length of a `createstrm` with a UUID and the policy `BlockPriority`, as a frame.
-const QUESTION: u64 = 24 + 18 + 1 + 14;
+pub(crate) const QUESTION: u64 = 24 + 18 + 1 + 14;
 /// That of its answer.
 const ANSWER: u64 = 24 + 18 + 1;
 
@@ -55,18 +55,22 @@ impl Phase {
 /// Checks what each side was told of the second stream, and of the connection that was to be it.
 pub(crate) fn check_second(phase: Phase, strike: Option<&Strike>, dialler: &Told, target: &Told) {
     check_dialler(phase, strike, &dialler.story);
-    let told = &target.story.second;
-    let right = match phase {
-        Phase::General => true,
-        Phase::Question => told.is_none(),
-        Phase::Nothing | Phase::Answer | Phase::Data1 => *told == Some(OPENED),
-    };
-    assert!(right, "{phase:?}: the target was told {told:?}");
+    check_target(phase, &target.story);
     assert_eq!(dialler.strangers, [], "one that dials has no others");
     check_strangers(phase, &target.strangers);
 }
 
 const OPENED: Second = Second::Opened(StreamPolicy::BlockPriority);
+
+/// Checks what the side that is asked for a second stream was told of it.
+pub(crate) fn check_target(phase: Phase, story: &Story) {
+    let right = match phase {
+        Phase::General => true,
+        Phase::Question => story.second.is_none(),
+        Phase::Nothing | Phase::Answer | Phase::Data1 => story.second == Some(OPENED),
+    };
+    assert!(right, "{phase:?}: {}", story.summary());
+}
 
 /// Checks what the side that opens the second stream was told of it.
 pub(crate) fn check_dialler(phase: Phase, strike: Option<&Strike>, story: &Story) {
