@@ -10,6 +10,7 @@ mod process;
 mod table;
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::event::ControlEvent;
@@ -19,6 +20,8 @@ use bsv_p2p::{Manager, ManagerConfig, Network};
 use self::initiators::Initiators;
 use self::table::{Aim, print_row};
 
+/// Says that this process is to run one group, and prints its rows alone.
+const PART: &str = "--part";
 const PEERS: usize = 1_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_secs(10);
@@ -41,12 +44,27 @@ fn main() {
         ("handshakes", handshakes),
         ("pings", pings),
     ];
-    table::print_head();
+    let is_part = words.iter().any(|word| word == PART);
+    if !is_part {
+        table::print_head();
+    }
     for (name, run) in groups {
-        if wanted.is_empty() || wanted.iter().any(|word| *word == name) {
+        if !wanted.is_empty() && wanted.iter().all(|word| *word != name) {
+            continue;
+        }
+        if is_part {
             run();
+        } else {
+            run_apart(name);
         }
     }
+}
+
+/// Runs one group in a process of its own: what another one has left would count as memory that this one does not need.
+fn run_apart(name: &str) {
+    let program = std::env::current_exe().expect("a program");
+    let status = Command::new(program).args([name, PART]).status();
+    assert!(status.expect("a process").success(), "{name} has failed");
 }
 
 /// A manager with room for all of them, and where it listens.
