@@ -2,6 +2,7 @@
 
 #[path = "../support/alone.rs"]
 mod alone;
+mod early_requests;
 mod harness;
 mod hostile_initiator;
 mod hostile_responder;

@@ -1,0 +1,152 @@
+//! A request for a second stream that overtakes the end of the handshake, which comes over the other connection: it waits, and can be ended.
+
+use std::time::{Duration, Instant};
+
+use bsv_p2p::connection::PeerConnectionHandle;
+use bsv_p2p::event::ControlEvent;
+use bsv_p2p::session::DisconnectReason;
+use bsv_p2p::wire::{Message, RejectCode};
+use uuid::Uuid;
+
+use crate::alone::{alone, threads_and_descriptors};
+use crate::harness::{Owner, Peer, config, expect_reject, greeting, message, request};
+use crate::raw_peer::{DEADLINE, RawPeer, wait_until};
+
+/// How long the end of a connection may take that somebody asked for.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// A peer that knows its association and has sent no `verack`, and what it has asked for on its second connection by then.
+fn early(owner: &Owner) -> (Peer, RawPeer, PeerConnectionHandle) {
+    let (mut general, handle) = owner.dialled();
+    let id = Uuid::new_v4();
+    general.send(greeting(id).0);
+    general.expect("protoconf");
+    let peer = Peer {
+        general,
+        data1: None,
+        handle,
+        id,
+    };
+    let (data1, newcomer) = ask(owner, &peer);
+    (peer, data1, newcomer)
+}
+
+/// Asks for its second stream, and waits until that has been read.
+fn ask(owner: &Owner, peer: &Peer) -> (RawPeer, PeerConnectionHandle) {
+    let (data1, newcomer) = owner.dialled();
+    data1.send(request(peer.id));
+    wait_until("the request has come", || {
+        newcomer.traffic().messages_in == 1
+    });
+    (data1, newcomer)
+}
+
+fn end_handshake(peer: &Peer) {
+    peer.general.send(Message::Verack);
+    peer.general.send(greeting(peer.id).1);
+}
+
+#[test]
+fn it_is_taken_when_the_handshake_is_complete_and_nothing_is_told_of_its_connection() {
+    let owner = Owner::new(config());
+    let (mut peer, mut data1, newcomer) = early(&owner);
+    data1.send(message(1));
+    end_handshake(&peer);
+    assert!(matches!(data1.next_message(), Message::StreamAck(_)));
+    let event = owner.messages.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(
+        (event.peer_id, &*event.message),
+        (peer.handle.peer_id(), &message(1))
+    );
+    newcomer.join();
+    peer.data1 = Some(data1);
+    peer.is_well();
+    let told: Vec<_> = owner.control.try_iter().collect();
+    let names: Vec<_> = told.iter().map(ControlEvent::name).collect();
+    let whole = ["ConnectionEstablished", "HandshakeComplete", "StreamOpened"];
+    assert_eq!(names, whole);
+    let own = |event: &ControlEvent| event.peer().map(|(id, _)| id) == Some(peer.handle.peer_id());
+    assert!(told.iter().all(own), "{told:?}");
+}
+
+#[test]
+fn a_program_that_ends_it_meanwhile_waits_for_nothing_and_another_one_is_taken() {
+    let owner = Owner::new(config());
+    let (mut peer, data1, newcomer) = early(&owner);
+    let began = Instant::now();
+    drop(newcomer);
+    assert!(began.elapsed() < PROMPT, "{:?}", began.elapsed());
+    assert!(data1.read_to_end().is_empty());
+    assert_eq!(owner.slots.count(), 1);
+    end_handshake(&peer);
+    peer.general.expect_ping();
+    let (mut data1, _newcomer) = ask(&owner, &peer);
+    assert!(matches!(data1.next_message(), Message::StreamAck(_)));
+}
+
+#[test]
+fn a_peer_that_ends_meanwhile_takes_no_stream() {
+    let owner = Owner::new(config());
+    let (mut peer, mut data1, newcomer) = early(&owner);
+    peer.general.close();
+    peer.handle.join();
+    let began = Instant::now();
+    let reject = expect_reject(&mut data1);
+    assert_eq!(reject.code, RejectCode::STREAM_SETUP);
+    assert_eq!(reject.reason, "No node found with association ID");
+    newcomer.join();
+    assert!(began.elapsed() < PROMPT, "{:?}", began.elapsed());
+    assert_eq!((owner.slots.count(), owner.associations.len()), (0, 0));
+}
+
+#[test]
+fn one_that_is_closed_meanwhile_is_a_stream_that_ends() {
+    let owner = Owner::new(config());
+    let (peer, mut data1, newcomer) = early(&owner);
+    data1.close();
+    end_handshake(&peer);
+    newcomer.join();
+    let reason = owner.expect_end(&peer);
+    // Our answer may have been on its way to it.
+    let cut = [
+        DisconnectReason::EndOfStream,
+        DisconnectReason::ConnectionReset,
+    ];
+    assert!(cut.contains(&reason), "{reason}");
+}
+
+#[test]
+fn three_hundred_requests_leave_no_thread_and_no_descriptor_behind() {
+    alone(
+        "early_requests::three_hundred_requests_leave_no_thread_and_no_descriptor_behind",
+        flood,
+    );
+}
+
+fn flood() {
+    let (threads, _) = threads_and_descriptors();
+    let owner = Owner::new(config());
+    let mut peer = owner.peer();
+    let expect_threads_of_one_peer = || {
+        wait_until("its thread is the only one", || {
+            threads_and_descriptors().0 == threads + 1
+        });
+    };
+    expect_threads_of_one_peer();
+    let (_, descriptors) = threads_and_descriptors();
+    for _ in 0..3 {
+        let many: Vec<_> = (0..100).map(|_| owner.dialled()).collect();
+        for (raw, _) in &many {
+            raw.send(request(Uuid::new_v4()));
+        }
+        peer.is_well();
+        for (mut raw, newcomer) in many {
+            expect_reject(&mut raw);
+            newcomer.join();
+        }
+    }
+    expect_threads_of_one_peer();
+    assert_eq!(threads_and_descriptors().1, descriptors);
+    assert_eq!(owner.slots.count(), 1);
+    peer.is_well();
+}
