@@ -24,7 +24,7 @@ fn by_name(name: &str, payload: Vec<u8>) -> Message {
 }
 
 /// Everything that a program may send without being asked, and that has no effect on others.
-fn harmless() -> Vec<Message> {
+pub(crate) fn harmless() -> Vec<Message> {
     let nothing = Txid([0x66; 32]);
     let here = NetworkAddress::new(Services::NETWORK, "127.0.0.1:18444".parse().unwrap());
     let address = TimestampedAddress {

@@ -164,6 +164,8 @@ pub(crate) fn announced(message: &Message) -> Option<(BlockHash, &'static str)> 
             Inventory::Block(hash) => Some((*hash, "inv")),
             _ => None,
         }),
+        // Whoever has asked for compact blocks gets new ones without being told before.
+        Message::CompactBlock(compact) => Some((compact.hash(), "cmpctblock")),
         _ => None,
     }
 }
@@ -199,7 +201,7 @@ pub(crate) fn is_cut(reason: &DisconnectReason) -> bool {
 pub(crate) struct Actor {
     pub(crate) handle: PeerConnectionHandle,
     pub(crate) control: Receiver<ControlEvent>,
-    events: Receiver<Event>,
+    pub(crate) events: Receiver<Event>,
     told: Vec<Event>,
 }
 

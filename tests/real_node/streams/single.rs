@@ -1,0 +1,108 @@
+//! One stream, where one of both sides wants no more.
+
+use bsv_p2p::event::{ControlEvent, Event};
+use bsv_p2p::session::{SessionConfig, StreamRefusal};
+use bsv_p2p::wire::StreamPolicy;
+
+use super::{
+    assert_announced, assert_answers, assert_one_stream, assert_transactions_come,
+    assert_two_streams, is_of_stream, listening, node_with_coins, pay, told_of_streams,
+    up_to_two_streams, wait_for, with,
+};
+use crate::peer::{Actor, SOON, config};
+use crate::support::RealNode;
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn a_node_without_further_streams_has_one_whoever_dials() {
+    for (option, refusals) in [
+        ("-multistreams=0", 1),
+        // Both know `Default`: nothing is refused.
+        ("-multistreampolicies=Default", 0),
+    ] {
+        let node = node_with_coins(&[option]);
+        let mut actor = Actor::dial(&node, config());
+        actor.connected(&node);
+        assert_answers(&node, &actor.handle);
+        assert_transactions_come(&node, &mut actor);
+        assert_one_stream(&node, &actor.handle);
+        let told = told_of_streams(&actor.control);
+        assert_eq!(told.len(), refusals, "{option}: {told:?}");
+        for event in told {
+            let ControlEvent::StreamRefused { refusal, .. } = event else {
+                panic!("{event}");
+            };
+            assert_eq!(refusal, StreamRefusal::NotEchoed);
+        }
+        drop(actor);
+        node.wait_until("we are gone", SOON, || node.peer_info().is_empty());
+
+        assert_one_stream_where_it_dials(&node, |_| {});
+    }
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn whoever_wants_one_stream_has_one_and_is_told_of_no_refusal() {
+    let node = node_with_coins(&[]);
+    for config in [
+        with(|config| config.session.multistreams = false),
+        with(|config| config.session.stream_policies = vec![StreamPolicy::Default]),
+        with(|config| config.session.stream_policies.reverse()),
+    ] {
+        let mut actor = Actor::dial(&node, config.clone());
+        actor.connected(&node);
+        assert_answers(&node, &actor.handle);
+        assert_one_stream(&node, &actor.handle);
+        assert_eq!(told_of_streams(&actor.control), []);
+        drop(actor);
+        node.wait_until("we are gone", SOON, || node.peer_info().is_empty());
+    }
+    for change in [
+        |session: &mut SessionConfig| session.multistreams = false,
+        // The node knows by our protoconf that there is no use in another one.
+        |session: &mut SessionConfig| session.stream_policies = vec![StreamPolicy::Default],
+    ] {
+        assert_one_stream_where_it_dials(&node, change);
+    }
+}
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn a_node_that_dials_chooses_the_policy_whatever_our_preference() {
+    let node = node_with_coins(&[]);
+    let (manager, events, address) =
+        listening(|config| config.connection.session.stream_policies.reverse());
+    node.add_node_onetry(address);
+    let (opened, _) = up_to_two_streams(&events);
+    let peer = manager.connection(opened).unwrap();
+    let policy = peer.statistics().stream_policy;
+    assert_eq!(policy, Some(StreamPolicy::BlockPriority));
+    assert_two_streams(&node);
+    assert_answers(&node, &peer);
+}
+
+/// Asks everything of a node that dials us, over one stream, and waits until we are gone.
+#[track_caller]
+fn assert_one_stream_where_it_dials(node: &RealNode, change: impl FnOnce(&mut SessionConfig)) {
+    let (manager, events, address) = listening(|config| change(&mut config.connection.session));
+    node.add_node_onetry(address);
+    let peer_id = wait_for(&events, "the handshake", |event| match event {
+        Event::Control(ControlEvent::HandshakeComplete { peer_id, .. }) => Some(*peer_id),
+        _ => None,
+    });
+    let peer = manager.connection(peer_id).unwrap();
+    assert_answers(node, &peer);
+    let txid = pay(node);
+    assert_announced(&events, txid);
+    let found = peer.transactions(&[txid], SOON).unwrap();
+    assert!(found[0].is_some());
+    assert_one_stream(node, &peer);
+    assert_eq!(manager.metrics().let_in, 1);
+    manager.shutdown().unwrap();
+    let told = events
+        .iter()
+        .filter(|event| matches!(event, Event::Control(event) if is_of_stream(event)));
+    assert_eq!(told.count(), 0);
+    node.wait_until("we are gone", SOON, || node.peer_info().is_empty());
+}
