@@ -10,7 +10,7 @@ use bsv_p2p::connection::{PeerConnectionHandle, PreparedMessage};
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::wire::{
     Block, BlockHash, BlockHeader, Encode, GetData, Inv, Inventory, MerkleAccumulator, Message,
-    OutPoint, Transaction, TransactionInput, TransactionOutput, Tx, Txid,
+    NotFound, OutPoint, Transaction, TransactionInput, TransactionOutput, Tx, Txid,
 };
 use bsv_p2p::{Error, Manager, ManagerConfig, Network};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -190,11 +190,17 @@ impl Server {
     fn answer(&self, entry: &Inventory) -> Result<(), Error> {
         match (entry, &self.block) {
             (Inventory::Block(_), Some(block)) => self.peer.send_prepared(block, self.patience),
-            (Inventory::Tx(_), _) => match lock(&self.offered).clone() {
-                Some(transaction) => self.peer.send(&transaction.into(), self.patience),
-                None => Ok(()),
-            },
+            (Inventory::Tx(txid), _) => self.peer.send(&self.transaction(txid), self.patience),
             _ => Ok(()),
+        }
+    }
+
+    /// What is answered to a question for a transaction. A question for a block ends with one that nobody has.
+    fn transaction(&self, txid: &Txid) -> Message {
+        let offered = lock(&self.offered).clone();
+        match offered.filter(|offered| offered.txid() == *txid) {
+            Some(transaction) => transaction.into(),
+            None => NotFound::from(vec![Inventory::Tx(*txid)]).into(),
         }
     }
 }
