@@ -289,7 +289,7 @@ fn a_block_of_60_megabytes_goes_to_the_node_and_comes_back_where_there_is_room_f
     );
     assert_works(&mut giver, &block);
     let mut actor = Actor::dial(&node, config());
-    actor.connected(&node);
+    actor.connected_twice(&node);
     for hash in [block.hash(), block.header().previous] {
         let question = ask_for(Inventory::Block(hash));
         actor

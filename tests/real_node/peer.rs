@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup};
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent, Event};
 use bsv_p2p::session::{DisconnectReason, NonceRegistry, PeerInfo};
-use bsv_p2p::wire::{BlockHash, BlockHeader, GetData, Inventory, Message};
+use bsv_p2p::wire::{BlockHash, BlockHeader, GetData, Inventory, Message, StreamPolicy};
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 use crossbeam_channel::Receiver;
 use serde_json::{Value, json};
@@ -269,6 +269,15 @@ impl Actor {
             self.handle.round_trip().last.is_some()
         });
         info
+    }
+
+    /// The same, and until there are two streams: what is asked behind that comes in the order in which it is asked, on each.
+    #[track_caller]
+    pub(crate) fn connected_twice(&mut self, node: &RealNode) {
+        self.connected(node);
+        node.wait_until("the second stream", SOON, || {
+            self.handle.statistics().stream_policy == Some(StreamPolicy::BlockPriority)
+        });
     }
 
     /// Waits for a message for which `found` gives something.

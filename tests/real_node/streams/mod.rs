@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use bsv_p2p::connection::{CommandTraffic, ConnectionStatistics, PeerConnectionHandle};
 use bsv_p2p::event::{ControlEvent, Event};
-use bsv_p2p::wire::{BlockHash, Command, Inventory, Message, StreamPolicy, StreamType, Txid};
+use bsv_p2p::wire::{BlockHash, Command, Inventory, Message, StreamType, Txid};
 use bsv_p2p::{ConnectionConfig, Error, Manager, ManagerConfig, Network};
 use crossbeam_channel::Receiver;
 use serde_json::{Value, json};
@@ -203,10 +203,7 @@ fn up_to_two_streams(events: &Receiver<Event>) -> (Uuid, Vec<ControlEvent>) {
 #[track_caller]
 fn dial_twice(node: &RealNode, config: ConnectionConfig) -> Actor {
     let mut actor = Actor::dial(node, config);
-    actor.connected(node);
-    node.wait_until("the second stream", SOON, || {
-        actor.handle.statistics().stream_policy == Some(StreamPolicy::BlockPriority)
-    });
+    actor.connected_twice(node);
     actor
 }
 
