@@ -20,7 +20,7 @@ use crate::peer::{
 use crate::support::RealNode;
 
 /// How long a block of many megabytes may take: usually a few seconds.
-const LARGE: Duration = Duration::from_secs(60);
+pub(crate) const LARGE: Duration = Duration::from_secs(60);
 
 /// A node whose wallet has coins, and an address of it.
 fn rich_node() -> (RealNode, Value) {
@@ -210,8 +210,11 @@ pub(crate) fn spendable(node: &RealNode, chain: &mut Chain) -> OutPoint {
     OutPoint { txid, index: 0 }
 }
 
-/// Transactions that together have `megabytes` megabytes: one that splits the money, and one for each of its outputs
-/// with almost a megabyte of data.
+/// How many outputs of the transaction that splits the money are left for whoever wants to spend them.
+pub(crate) const LEFT: u32 = 5;
+
+/// Transactions that together have `megabytes` megabytes: one that splits the money, and one for each of its outputs but
+/// the last few, with almost a megabyte of data.
 fn large_transactions(from: OutPoint, megabytes: u32) -> Vec<Tx> {
     let transaction = |previous, outputs| Transaction {
         version: 2,
@@ -227,7 +230,7 @@ fn large_transactions(from: OutPoint, megabytes: u32) -> Vec<Tx> {
         value: 1_000_000,
         script: vec![0x51],
     };
-    let split = transaction(from, vec![share; megabytes as usize]);
+    let split = transaction(from, vec![share; (megabytes + LEFT) as usize]);
     let txid = split.txid();
     // OP_FALSE OP_RETURN OP_PUSHDATA4, and the data; a transaction may have a million bytes here.
     const DATA: u32 = 999_900;
@@ -249,7 +252,7 @@ fn large_transactions(from: OutPoint, megabytes: u32) -> Vec<Tx> {
 
 /// Mines a block of about `megabytes` megabytes and gives it to a new node, over the connection that is returned.
 #[track_caller]
-fn give_large_block(node: &RealNode, megabytes: u32) -> (Connection, Block) {
+pub(crate) fn give_large_block(node: &RealNode, megabytes: u32) -> (Connection, Block) {
     let mut chain = Chain::new();
     let money = spendable(node, &mut chain);
     let mut template = chain.template(now(), 101);

@@ -2,6 +2,7 @@
 
 mod chains;
 mod ends;
+mod large;
 mod manners;
 mod opening;
 mod single;
