@@ -23,8 +23,8 @@ use super::choices::{
 use super::commands::command;
 use super::input::Input;
 
-/// The most that one call puts out: what follows a `version` that completes the handshake.
-const MOST_OUTPUTS: usize = 6;
+/// The most that one call puts out: what follows a `version` that completes the handshake and names an association.
+const MOST_OUTPUTS: usize = 7;
 
 pub(crate) fn run(data: &[u8]) {
     let mut input = Input(data);
