@@ -115,13 +115,14 @@ impl LifeKeeper {
 impl Keeper for LifeKeeper {
     fn on_connected(&self, info: &PeerInfo) {
         count(&self.counters.handshakes);
-        self.connected.add();
         let asked = self.config.read().asks_peers();
         self.hearing.lock().begin(asked, Instant::now());
         let _ = self.news.send(LifeNews::Connected {
             peer_id: self.peer_id,
             info: Box::new(info.clone()),
         });
+        // Whoever waits for this finds the supervisor told.
+        self.connected.add();
     }
 
     fn on_message(&self, message: &Message) {

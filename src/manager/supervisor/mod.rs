@@ -166,7 +166,13 @@ impl Supervisor {
                 Err(_) => self.accepted = None,
             },
             recv(self.calls.waiting) -> call => match call {
-                Ok(call) => call(self),
+                Ok(call) => {
+                    // Whoever asks may have waited for what has been told by now.
+                    let news = self.news.try_iter().take(self.news.len());
+                    let news = news.collect::<Vec<_>>();
+                    news.into_iter().for_each(|news| self.on_news(news));
+                    call(self);
+                }
                 // The program has let go of the manager without a word.
                 Err(_) => self.stop_by = Some(now.instant),
             },
