@@ -102,8 +102,11 @@ pub(crate) fn check_dialler(phase: Phase, strike: Option<&Strike>, story: &Story
             None => told.is_none(),
             _ => false,
         },
-        // A cut right behind the answer may be seen before it.
-        Phase::Data1 => *told == Some(OPENED) || (cut && refusal == Some(&Closed)),
+        // A cut right behind the answer may be seen before it, and so may be the end of the other side that it brings.
+        Phase::Data1 => {
+            let ended = told.is_none() && story.end != Some(DisconnectReason::Command);
+            *told == Some(OPENED) || (cut && (refusal == Some(&Closed) || ended))
+        }
     };
     assert!(right, "{phase:?}: {}", story.summary());
 }
