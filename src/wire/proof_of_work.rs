@@ -4,6 +4,9 @@ use std::fmt;
 
 use super::{BlockHash, Hash256, Work};
 
+/// A number of 256 bits.
+pub(super) type U256 = ruint::Uint<256, 4>;
+
 /// A 256-bit target in the compact form of a header's `bits`: an exponent of one byte and a mantissa of three.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -37,77 +40,83 @@ pub enum ProofOfWorkError {
 }
 
 impl CompactTarget {
-    /// The target as a number of 256 bits, in wire order like a hash; `None` if the form is negative,
-    /// zero, or overflows (Bitcoin SV node, `src/arith_uint256.cpp`, `SetCompact`; `src/pow.cpp`).
+    /// Returns the target as a number of 256 bits in wire order, like a hash.
+    ///
+    /// Returns `None` if the encoding is negative, zero or overflows (Bitcoin SV node,
+    /// `src/arith_uint256.cpp`, `SetCompact`; `src/pow.cpp`).
     pub fn target(self) -> Option<Hash256> {
-        let exponent = (self.0 >> 24) as usize;
-        let mantissa = self.0 & 0x007f_ffff;
+        self.to_u256().map(|target| Hash256(target.to_le_bytes()))
+    }
+
+    /// Returns the compact form of a target, a number of 256 bits in wire order.
+    ///
+    /// Only the three most significant bytes are kept, so the result encodes the same or a harder
+    /// target (Bitcoin SV node, `src/arith_uint256.cpp`, `GetCompact`).
+    pub fn from_target(target: Hash256) -> Self {
+        Self::from_u256(U256::from_le_bytes(target.0))
+    }
+
+    /// Returns the target as a number, under the conditions of [`CompactTarget::target`].
+    #[inline]
+    pub(super) fn to_u256(self) -> Option<U256> {
+        let (exponent, mantissa) = (self.0 >> 24, self.0 & 0x007f_ffff);
         if self.0 & 0x0080_0000 != 0 {
             return None;
         }
-        // The mantissa's lowest byte stands at `exponent - 3`; what falls below zero is cut off.
-        let mut target = [0; 32];
-        for (byte, value) in mantissa.to_le_bytes().into_iter().take(3).enumerate() {
-            if value == 0 {
-                continue;
+        let target = if exponent <= 3 {
+            U256::from(mantissa >> (8 * (3 - exponent)))
+        } else {
+            let len = u32::BITS - mantissa.leading_zeros();
+            let shift = 8 * (exponent - 3);
+            if mantissa != 0 && len + shift > 256 {
+                return None;
             }
-            match (exponent + byte).checked_sub(3) {
-                Some(at) => *target.get_mut(at)? = value,
-                None => continue,
-            }
-        }
-        (target != [0; 32]).then_some(Hash256(target))
+            U256::from(mantissa) << shift as usize
+        };
+        (target != U256::ZERO).then_some(target)
     }
 
-    /// The compact form of a target, a number of 256 bits in wire order. Only its three highest bytes stay
-    /// (two, if the highest bit of all would be taken for a sign), so the form is that of the same or a harder target
-    /// (Bitcoin SV node, `src/arith_uint256.cpp`, `GetCompact`).
-    pub fn from_target(target: Hash256) -> Self {
-        let bytes = target.0;
-        let mut len = bytes
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |at| at + 1);
-        let byte = |behind: usize| len.checked_sub(behind).map_or(0, |at| u32::from(bytes[at]));
-        let mut mantissa = if len == 0 {
-            0
+    /// Returns the compact form of a number, truncated like [`CompactTarget::from_target`].
+    #[inline]
+    pub(super) fn from_u256(target: U256) -> Self {
+        let mut len = target.byte_len() as u32;
+        let mantissa = if len <= 3 {
+            target << (8 * (3 - len)) as usize
         } else {
-            byte(1) << 16 | byte(2) << 8 | byte(3)
+            target >> (8 * (len - 3)) as usize
         };
+        let mut mantissa = mantissa.as_limbs()[0] as u32;
+        // The highest bit of the mantissa is a sign.
         if mantissa & 0x0080_0000 != 0 {
             mantissa >>= 8;
             len += 1;
         }
-        Self((len as u32) << 24 | mantissa)
+        Self(len << 24 | mantissa)
     }
 
-    /// How many hashes it takes on average to meet this target; [`Work::ZERO`] if it is none.
+    /// Returns the expected number of hashes to meet this target, or [`Work::ZERO`] if the
+    /// encoding is invalid.
+    #[inline]
     pub fn work(self) -> Work {
-        self.target()
-            .map_or(Work::ZERO, |target| Work::of_target(&target.0))
+        self.to_u256().map_or(Work::ZERO, Work::from_target)
     }
 
-    /// Checks that `hash` does not exceed this target and that the target does not exceed `limit`.
+    /// Checks that `hash` is at most this target, and that the target is at most `limit`.
     ///
     /// # Errors
     ///
     /// [`ProofOfWorkError`], with both numbers.
     pub fn check(self, hash: BlockHash, limit: CompactTarget) -> Result<(), ProofOfWorkError> {
-        let target = self.target().ok_or(ProofOfWorkError::BadTarget(self))?;
-        let easiest = limit.target().ok_or(ProofOfWorkError::BadTarget(limit))?;
-        if exceeds(&target.0, &easiest.0) {
+        let target = self.to_u256().ok_or(ProofOfWorkError::BadTarget(self))?;
+        let easiest = limit.to_u256().ok_or(ProofOfWorkError::BadTarget(limit))?;
+        if target > easiest {
             return Err(ProofOfWorkError::TargetTooEasy { bits: self, limit });
         }
-        if exceeds(&hash.0, &target.0) {
+        if U256::from_le_bytes(hash.0) > target {
             return Err(ProofOfWorkError::HashAboveTarget { hash, bits: self });
         }
         Ok(())
     }
-}
-
-/// Compares two little-endian numbers.
-fn exceeds(left: &[u8; 32], right: &[u8; 32]) -> bool {
-    left.iter().rev().gt(right.iter().rev())
 }
 
 impl fmt::Display for CompactTarget {

@@ -1,0 +1,100 @@
+//! The view of a branch that chain rules need.
+
+use crate::wire::{BlockHeader, CompactTarget, Work};
+
+/// The number of headers over which a median time is computed.
+pub(super) const MEDIAN_TIME_SPAN: u32 = 11;
+
+/// A view of the branch that ends with the parent of the header being checked.
+///
+/// Heights below the first known header return `None`.
+pub trait Ancestors {
+    /// Returns the height of the last header of the branch.
+    fn height(&self) -> u32;
+
+    /// Returns the time of the header at `height`, in Unix seconds.
+    fn time(&self, height: u32) -> Option<u32>;
+
+    /// Returns the compact target of the header at `height`.
+    fn bits(&self, height: u32) -> Option<CompactTarget>;
+
+    /// Returns the work of the headers at `after + 1` to `up_to`, inclusive.
+    fn work_between(&self, after: u32, up_to: u32) -> Option<Work>;
+
+    /// Returns the median time of the up to 11 headers that end with `height`, in Unix seconds.
+    ///
+    /// Returns `None` if the header at `height` is unknown.
+    fn median_time(&self, height: u32) -> Option<u32> {
+        let mut times = [0; MEDIAN_TIME_SPAN as usize];
+        let count = recent_times(self, height, &mut times);
+        let times = &mut times[..count];
+        times.sort_unstable();
+        times.get(count / 2).copied()
+    }
+}
+
+/// Fills `times` with those of the headers that end with `height`; returns their number.
+pub(super) fn recent_times<A: Ancestors + ?Sized>(
+    ancestors: &A,
+    height: u32,
+    times: &mut [u32; MEDIAN_TIME_SPAN as usize],
+) -> usize {
+    let mut count = 0;
+    for (slot, back) in times.iter_mut().zip(0..) {
+        let Some(time) = height.checked_sub(back).and_then(|at| ancestors.time(at)) else {
+            break;
+        };
+        *slot = time;
+        count += 1;
+    }
+    count
+}
+
+/// A branch given as a slice of consecutive headers.
+///
+/// Each call of [`Ancestors::work_between`] sums the work of the headers, in O(n).
+#[derive(Clone, Copy, Debug)]
+pub struct HeaderSlice<'a> {
+    first_height: u32,
+    headers: &'a [BlockHeader],
+}
+
+impl<'a> HeaderSlice<'a> {
+    /// Creates a view of consecutive headers, the first of which has the height `first_height`.
+    ///
+    /// Returns `None` if there is no header, or the last height exceeds `u32::MAX`.
+    pub fn new(first_height: u32, headers: &'a [BlockHeader]) -> Option<Self> {
+        let above = u32::try_from(headers.len().checked_sub(1)?).ok()?;
+        first_height.checked_add(above)?;
+        Some(Self {
+            first_height,
+            headers,
+        })
+    }
+
+    fn header(&self, height: u32) -> Option<&BlockHeader> {
+        let at = height.checked_sub(self.first_height)?;
+        self.headers.get(at as usize)
+    }
+}
+
+impl Ancestors for HeaderSlice<'_> {
+    fn height(&self) -> u32 {
+        self.first_height + (self.headers.len() - 1) as u32
+    }
+
+    fn time(&self, height: u32) -> Option<u32> {
+        self.header(height).map(|header| header.time)
+    }
+
+    fn bits(&self, height: u32) -> Option<CompactTarget> {
+        self.header(height).map(|header| header.bits)
+    }
+
+    fn work_between(&self, after: u32, up_to: u32) -> Option<Work> {
+        let first = after.checked_add(1)?.checked_sub(self.first_height)? as usize;
+        let end = up_to.checked_sub(self.first_height)? as usize;
+        let headers = self.headers.get(first..=end)?;
+        Some(headers.iter().map(|header| header.bits.work()).sum())
+    }
+}

@@ -1,0 +1,323 @@
+//! Rules that block headers must satisfy: difficulty, times, versions and checkpoints.
+
+mod ancestors;
+mod checkpoints;
+mod difficulty;
+mod error;
+
+pub use self::ancestors::{Ancestors, HeaderSlice};
+pub use self::error::ChainRuleError;
+
+use std::borrow::Cow;
+
+use self::ancestors::{MEDIAN_TIME_SPAN, recent_times};
+use super::proof_of_work::U256;
+use super::{BlockHash, BlockHeader, CompactTarget, ProofOfWorkError, Work};
+use crate::network::Network;
+
+/// The maximum time of a header ahead of the clock, in seconds.
+const MAX_FUTURE: u32 = 2 * 60 * 60;
+
+/// The rules that the headers of one network must satisfy.
+///
+/// Plain data: a clone is cheap, and nothing is shared. The rules are those by which a Bitcoin SV
+/// node accepts headers (node 1.2.2, `src/pow.cpp`, `src/validation.cpp`, `src/chainparams.cpp`):
+/// proof of work, required difficulty, median time, a time at most two hours ahead, block version
+/// and checkpoints. Transactions and scripts are not part of them.
+///
+/// The rules of a public network come from [`ChainRules::new`]. The `with_` methods adapt them for
+/// a private network.
+///
+/// ```
+/// use bsv_p2p::Network;
+/// use bsv_p2p::wire::{ChainRules, HeaderSlice};
+///
+/// let rules = ChainRules::new(Network::Mainnet);
+/// let genesis = [rules.genesis()];
+/// let branch = HeaderSlice::new(0, &genesis).expect("one header");
+/// assert_eq!(rules.required_bits(&branch, 1_231_469_665), Ok(genesis[0].bits));
+/// assert!(rules.checkpoint_at(556_767).is_some());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainRules {
+    network: Network,
+    limit: CompactTarget,
+    limit_target: U256,
+    retargeting: bool,
+    min_difficulty_blocks: bool,
+    daa_height: u32,
+    /// Heights from which on a minimum block version applies, with that version.
+    versions: [(u32, i32); 3],
+    /// In ascending order of heights.
+    checkpoints: Cow<'static, [(u32, BlockHash)]>,
+    minimum_work: Work,
+}
+
+/// The error of a list of checkpoints that is not in ascending order of heights.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("checkpoints: expected a height above {previous}, got {got}")]
+pub struct InvalidCheckpoints {
+    /// The height of the checkpoint before it.
+    pub previous: u32,
+    /// The height that is out of order.
+    pub got: u32,
+}
+
+impl ChainRules {
+    /// Returns the rules of a network, with its built-in checkpoints and minimum chain work.
+    pub fn new(network: Network) -> Self {
+        const NEVER: u32 = u32::MAX;
+        let checkpoints: &'static [(u32, BlockHash)] = match network {
+            Network::Mainnet => &checkpoints::MAINNET,
+            Network::Testnet => &checkpoints::TESTNET,
+            Network::Stn | Network::Regtest => &[],
+        };
+        let minimum_work = match network {
+            Network::Mainnet => Work::from_u128(0x00a0_f306_4330_647e_2f6c_4828),
+            Network::Testnet => Work::from_u128(0x2a_650f_6ff7_6494_85da),
+            Network::Stn | Network::Regtest => Work::ZERO,
+        };
+        let (daa_height, [v2, v3, v4]) = match network {
+            Network::Mainnet => (504_031, [227_931, 363_725, 388_381]),
+            Network::Testnet => (1_188_697, [21_111, 330_776, 581_885]),
+            Network::Stn => (2_200, [100_000_000, NEVER, NEVER]),
+            Network::Regtest => (0, [100_000_000, 1_251, 1_351]),
+        };
+        let rules = Self {
+            network,
+            limit: CompactTarget(0),
+            limit_target: U256::ZERO,
+            retargeting: network != Network::Regtest,
+            min_difficulty_blocks: matches!(network, Network::Testnet | Network::Regtest),
+            daa_height,
+            versions: [(v2, 2), (v3, 3), (v4, 4)],
+            checkpoints: Cow::Borrowed(checkpoints),
+            minimum_work,
+        };
+        rules.with_proof_of_work_limit(CompactTarget(network.proof_of_work_limit_bits()))
+    }
+
+    /// Replaces the easiest allowed target. An invalid target allows no header.
+    pub fn with_proof_of_work_limit(mut self, limit: CompactTarget) -> Self {
+        self.limit = limit;
+        self.limit_target = limit.to_u256().unwrap_or(U256::ZERO);
+        self
+    }
+
+    /// Sets whether the difficulty changes. If not, each header has the target of its parent.
+    pub fn with_retargeting(mut self, retargeting: bool) -> Self {
+        self.retargeting = retargeting;
+        self
+    }
+
+    /// Sets whether a block more than 20 minutes after its parent may have the minimum difficulty.
+    pub fn with_min_difficulty_blocks(mut self, allowed: bool) -> Self {
+        self.min_difficulty_blocks = allowed;
+        self
+    }
+
+    /// Sets the height of the first block after which the 144-block rule applies.
+    pub fn with_daa_height(mut self, height: u32) -> Self {
+        self.daa_height = height;
+        self
+    }
+
+    /// Replaces the checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCheckpoints`] if the heights are not in ascending order.
+    pub fn with_checkpoints(
+        mut self,
+        checkpoints: impl IntoIterator<Item = (u32, BlockHash)>,
+    ) -> Result<Self, InvalidCheckpoints> {
+        let checkpoints: Vec<_> = checkpoints.into_iter().collect();
+        for pair in checkpoints.windows(2) {
+            let [(previous, _), (got, _)] = [pair[0], pair[1]];
+            if got <= previous {
+                return Err(InvalidCheckpoints { previous, got });
+            }
+        }
+        self.checkpoints = Cow::Owned(checkpoints);
+        Ok(self)
+    }
+
+    /// Replaces the work below which a chain does not count as synchronized.
+    pub fn with_minimum_work(mut self, work: Work) -> Self {
+        self.minimum_work = work;
+        self
+    }
+
+    /// Returns the network.
+    pub fn network(&self) -> Network {
+        self.network
+    }
+
+    /// Returns the header of the first block.
+    pub fn genesis(&self) -> BlockHeader {
+        BlockHeader::genesis(self.network)
+    }
+
+    /// Returns the easiest allowed target.
+    pub fn proof_of_work_limit(&self) -> CompactTarget {
+        self.limit
+    }
+
+    /// Returns the heights and hashes of the checkpoints, in ascending order.
+    pub fn checkpoints(&self) -> &[(u32, BlockHash)] {
+        &self.checkpoints
+    }
+
+    /// Returns the checkpoint at a height.
+    pub fn checkpoint_at(&self, height: u32) -> Option<BlockHash> {
+        let at = self.checkpoints.binary_search_by_key(&height, |one| one.0);
+        at.ok().map(|at| self.checkpoints[at].1)
+    }
+
+    /// Returns the work below which a chain does not count as synchronized.
+    pub fn minimum_work(&self) -> Work {
+        self.minimum_work
+    }
+
+    /// Returns the first height of the headers that the rules need to check those after `tip`.
+    ///
+    /// A trusted chain that ends at `tip` must start at this height or lower: the 144-block rule
+    /// looks at 147 headers, and a retarget at the first header of its period of 2016.
+    pub fn first_needed_ancestor(&self, tip: u32) -> u32 {
+        let by_count = tip.saturating_sub(MIN_TRUSTED_HEADERS - 1);
+        if self.retargeting && tip < self.daa_height {
+            by_count.min(tip - tip % 2016)
+        } else {
+            by_count
+        }
+    }
+
+    /// Checks that the hash of a header is a proof of work for its target.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainRuleError::ProofOfWork`].
+    pub fn check_proof_of_work(
+        &self,
+        height: u32,
+        header: &BlockHeader,
+        hash: BlockHash,
+    ) -> Result<(), ChainRuleError> {
+        self.proof_of_work(header.bits, hash)
+            .map_err(|error| ChainRuleError::ProofOfWork { height, error })
+    }
+
+    /// Like [`check_proof_of_work`](Self::check_proof_of_work), for a header of unknown height.
+    #[inline]
+    pub(super) fn proof_of_work(
+        &self,
+        bits: CompactTarget,
+        hash: BlockHash,
+    ) -> Result<(), ProofOfWorkError> {
+        let target = bits.to_u256().ok_or(ProofOfWorkError::BadTarget(bits))?;
+        if target > self.limit_target {
+            let limit = self.limit;
+            return Err(ProofOfWorkError::TargetTooEasy { bits, limit });
+        }
+        if U256::from_le_bytes(hash.0) > target {
+            return Err(ProofOfWorkError::HashAboveTarget { hash, bits });
+        }
+        Ok(())
+    }
+
+    /// Checks the rules of a header that depend on its ancestors, on its height and on the clock.
+    ///
+    /// `ancestors` ends with the parent of `header`, `now` is the time in Unix seconds. Linkage and
+    /// proof of work must have been checked before; see
+    /// [`check_proof_of_work`](Self::check_proof_of_work). The order of the checks is the node's:
+    /// checkpoint, difficulty, median time, future time, version.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainRuleError`] describes the first rule that the header violates.
+    #[inline]
+    pub fn check_header(
+        &self,
+        ancestors: &impl Ancestors,
+        header: &BlockHeader,
+        hash: BlockHash,
+        now: u32,
+    ) -> Result<(), ChainRuleError> {
+        let height = ancestors.height().saturating_add(1);
+        if let Some(expected) = self.checkpoint_at(height)
+            && hash != expected
+        {
+            return Err(ChainRuleError::CheckpointMismatch {
+                height,
+                expected,
+                got: hash,
+            });
+        }
+        let (expected, got) = (self.required_bits(ancestors, header.time)?, header.bits);
+        if got != expected {
+            return Err(ChainRuleError::WrongBits {
+                height,
+                expected,
+                got,
+            });
+        }
+        self.check_time(ancestors, header.time, now)?;
+        let minimum = self.minimum_version(height);
+        if header.version < minimum {
+            return Err(ChainRuleError::VersionTooLow {
+                height,
+                minimum,
+                got: header.version,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_time(
+        &self,
+        ancestors: &impl Ancestors,
+        got: u32,
+        now: u32,
+    ) -> Result<(), ChainRuleError> {
+        let parent = ancestors.height();
+        let height = parent.saturating_add(1);
+        let mut times = [0; MEDIAN_TIME_SPAN as usize];
+        let count = recent_times(ancestors, parent, &mut times);
+        // A time is after the median if it is after more than half of the times: no need to sort.
+        let earlier = times[..count].iter().filter(|time| **time < got).count();
+        if earlier <= count / 2 {
+            let median = ancestors.median_time(parent).unwrap_or_default();
+            return Err(ChainRuleError::TimeTooOld {
+                height,
+                median,
+                got,
+            });
+        }
+        let latest = now.saturating_add(MAX_FUTURE);
+        if got > latest {
+            return Err(ChainRuleError::TimeTooNew {
+                height,
+                latest,
+                got,
+            });
+        }
+        Ok(())
+    }
+
+    fn minimum_version(&self, height: u32) -> i32 {
+        let applicable = self.versions.iter().filter(|(from, _)| height >= *from);
+        applicable
+            .map(|(_, version)| *version)
+            .max()
+            .unwrap_or(i32::MIN)
+    }
+}
+
+/// The number of headers that the 144-block rule looks at.
+pub(super) const MIN_TRUSTED_HEADERS: u32 = 147;
+
+impl From<Network> for ChainRules {
+    fn from(network: Network) -> Self {
+        Self::new(network)
+    }
+}
