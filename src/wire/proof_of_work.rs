@@ -107,8 +107,19 @@ impl CompactTarget {
     ///
     /// [`ProofOfWorkError`], with both numbers.
     pub fn check(self, hash: BlockHash, limit: CompactTarget) -> Result<(), ProofOfWorkError> {
-        let target = self.to_u256().ok_or(ProofOfWorkError::BadTarget(self))?;
         let easiest = limit.to_u256().ok_or(ProofOfWorkError::BadTarget(limit))?;
+        self.check_below(hash, limit, easiest)
+    }
+
+    /// Like [`check`](Self::check), with the decoded limit.
+    #[inline]
+    pub(super) fn check_below(
+        self,
+        hash: BlockHash,
+        limit: CompactTarget,
+        easiest: U256,
+    ) -> Result<(), ProofOfWorkError> {
+        let target = self.to_u256().ok_or(ProofOfWorkError::BadTarget(self))?;
         if target > easiest {
             return Err(ProofOfWorkError::TargetTooEasy { bits: self, limit });
         }

@@ -23,31 +23,30 @@ pub trait Ancestors {
 
     /// Returns the median time of the up to 11 headers that end with `height`, in Unix seconds.
     ///
-    /// Returns `None` if the header at `height` is unknown.
+    /// Only heights below 10 have a median of fewer than 11. Returns `None` if one of the headers
+    /// is unknown.
     fn median_time(&self, height: u32) -> Option<u32> {
         let mut times = [0; MEDIAN_TIME_SPAN as usize];
-        let count = recent_times(self, height, &mut times);
-        let times = &mut times[..count];
+        let times = recent_times(self, height, &mut times)?;
         times.sort_unstable();
-        times.get(count / 2).copied()
+        times.get(times.len() / 2).copied()
     }
 }
 
-/// Fills `times` with those of the headers that end with `height`; returns their number.
-pub(super) fn recent_times<A: Ancestors + ?Sized>(
+/// Reads the times of the up to 11 headers that end with `height` into `buffer`.
+///
+/// Returns `None` if one of the headers is unknown.
+pub(super) fn recent_times<'b, A: Ancestors + ?Sized>(
     ancestors: &A,
     height: u32,
-    times: &mut [u32; MEDIAN_TIME_SPAN as usize],
-) -> usize {
-    let mut count = 0;
-    for (slot, back) in times.iter_mut().zip(0..) {
-        let Some(time) = height.checked_sub(back).and_then(|at| ancestors.time(at)) else {
-            break;
-        };
-        *slot = time;
-        count += 1;
+    buffer: &'b mut [u32; MEDIAN_TIME_SPAN as usize],
+) -> Option<&'b mut [u32]> {
+    let count = height.saturating_add(1).min(MEDIAN_TIME_SPAN);
+    let times = &mut buffer[..count as usize];
+    for (time, back) in times.iter_mut().zip(0..) {
+        *time = ancestors.time(height - back)?;
     }
-    count
+    Some(times)
 }
 
 /// A branch given as a slice of consecutive headers.

@@ -2,6 +2,7 @@
 //!
 //! Source: Bitcoin SV node 1.2.2, `src/pow.cpp`.
 
+use super::ancestors::MEDIAN_TIME_SPAN;
 use super::{Ancestors, ChainRuleError, ChainRules};
 use crate::wire::proof_of_work::U256;
 use crate::wire::{CompactTarget, Work};
@@ -10,7 +11,7 @@ use crate::wire::{CompactTarget, Work};
 const TARGET_SPACING: u32 = 600;
 
 /// The number of blocks between two retargets before the 144-block rule.
-const RETARGET_INTERVAL: u32 = 2016;
+pub(super) const RETARGET_INTERVAL: u32 = 2016;
 
 /// The intended time between two retargets, in seconds.
 const RETARGET_TIMESPAN: u32 = RETARGET_INTERVAL * TARGET_SPACING;
@@ -27,7 +28,10 @@ const DAA_BLOCKS: u32 = 144;
 /// The limits of the time that the 144-block rule measures, in seconds.
 const DAA_TIMESPAN: (i64, i64) = (72 * 600, 288 * 600);
 
-/// The lowest height at which the 144-block rule has all the ancestors that it looks at.
+/// The lowest height with a difficulty other than the limit by the 144-block rule.
+///
+/// Only networks that start with this rule have such low heights. Source: Teranode,
+/// `services/blockchain/Difficulty.go`.
 const DAA_FIRST_HEIGHT: u32 = DAA_BLOCKS + 4;
 
 impl ChainRules {
@@ -178,7 +182,8 @@ impl<A: Ancestors> View<'_, A> {
     }
 
     fn median_time(&self, height: u32) -> Result<u32, ChainRuleError> {
-        self.known(self.ancestors.median_time(height), height)
+        let first = height.saturating_sub(MEDIAN_TIME_SPAN - 1);
+        self.known(self.ancestors.median_time(height), first)
     }
 
     fn work_between(&self, after: u32, up_to: u32) -> Result<Work, ChainRuleError> {

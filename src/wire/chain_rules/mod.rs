@@ -11,6 +11,7 @@ pub use self::error::ChainRuleError;
 use std::borrow::Cow;
 
 use self::ancestors::{MEDIAN_TIME_SPAN, recent_times};
+use self::difficulty::RETARGET_INTERVAL;
 use super::proof_of_work::U256;
 use super::{BlockHash, BlockHeader, CompactTarget, ProofOfWorkError, Work};
 use crate::network::Network;
@@ -99,8 +100,9 @@ impl ChainRules {
 
     /// Replaces the easiest allowed target. An invalid target allows no header.
     pub fn with_proof_of_work_limit(mut self, limit: CompactTarget) -> Self {
-        self.limit = limit;
         self.limit_target = limit.to_u256().unwrap_or(U256::ZERO);
+        // Headers are compared with the normal encoding of the limit.
+        self.limit = CompactTarget::from_u256(self.limit_target);
         self
     }
 
@@ -186,7 +188,7 @@ impl ChainRules {
     pub fn first_needed_ancestor(&self, tip: u32) -> u32 {
         let by_count = tip.saturating_sub(MIN_TRUSTED_HEADERS - 1);
         if self.retargeting && tip < self.daa_height {
-            by_count.min(tip - tip % 2016)
+            by_count.min(tip - tip % RETARGET_INTERVAL)
         } else {
             by_count
         }
@@ -214,15 +216,7 @@ impl ChainRules {
         bits: CompactTarget,
         hash: BlockHash,
     ) -> Result<(), ProofOfWorkError> {
-        let target = bits.to_u256().ok_or(ProofOfWorkError::BadTarget(bits))?;
-        if target > self.limit_target {
-            let limit = self.limit;
-            return Err(ProofOfWorkError::TargetTooEasy { bits, limit });
-        }
-        if U256::from_le_bytes(hash.0) > target {
-            return Err(ProofOfWorkError::HashAboveTarget { hash, bits });
-        }
-        Ok(())
+        bits.check_below(hash, self.limit, self.limit_target)
     }
 
     /// Checks the rules of a header that depend on its ancestors, on its height and on the clock.
@@ -234,7 +228,8 @@ impl ChainRules {
     ///
     /// # Errors
     ///
-    /// [`ChainRuleError`] describes the first rule that the header violates.
+    /// [`ChainRuleError`] describes the first rule that the header violates, or the ancestor that
+    /// a rule needs and `ancestors` does not have.
     #[inline]
     pub fn check_header(
         &self,
@@ -282,14 +277,17 @@ impl ChainRules {
         let parent = ancestors.height();
         let height = parent.saturating_add(1);
         let mut times = [0; MEDIAN_TIME_SPAN as usize];
-        let count = recent_times(ancestors, parent, &mut times);
+        let times = recent_times(ancestors, parent, &mut times).ok_or_else(|| {
+            let needed = parent.saturating_sub(MEDIAN_TIME_SPAN - 1);
+            ChainRuleError::MissingAncestor { height, needed }
+        })?;
         // A time is after the median if it is after more than half of the times: no need to sort.
-        let earlier = times[..count].iter().filter(|time| **time < got).count();
-        if earlier <= count / 2 {
-            let median = ancestors.median_time(parent).unwrap_or_default();
+        let middle = times.len() / 2;
+        if times.iter().filter(|time| **time < got).count() <= middle {
+            times.sort_unstable();
             return Err(ChainRuleError::TimeTooOld {
                 height,
-                median,
+                median: times[middle],
                 got,
             });
         }
