@@ -1,6 +1,6 @@
 //! Why a block is refused, and the rules that need nothing but the block.
 
-use crate::wire::{Block, BlockError, BlockHash, CompactTarget, ProofOfWorkError, Txid};
+use crate::wire::{Block, BlockError, BlockHash, ChainRuleError, Txid};
 
 /// How long the script of a coinbase may be, in bytes.
 const COINBASE_SCRIPT: std::ops::RangeInclusive<usize> = 2..=100;
@@ -8,52 +8,18 @@ const COINBASE_SCRIPT: std::ops::RangeInclusive<usize> = 2..=100;
 /// Why [`Chain::accept`](super::Chain::accept) did not take a block. Nothing of it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The hash is no proof of work, or the target is easier than regtest's.
+    /// The header violates a chain rule of regtest.
     #[error(transparent)]
-    ProofOfWork(#[from] ProofOfWorkError),
-    /// The block before this one is not there: ask for it first.
+    Header(#[from] ChainRuleError),
+    /// The parent is not in the chain. The block may be accepted after its parent.
     #[error("the parent {0} is unknown")]
     UnknownParent(BlockHash),
-    /// The branch leaves the active chain too far behind the tip.
-    #[error(
-        "the branch leaves the active chain {depth} blocks behind the tip, at most {limit} are allowed"
-    )]
-    ForkTooDeep {
-        /// How many blocks of the active chain the branch would replace.
-        depth: u32,
-        /// How many it may replace.
-        limit: u32,
-    },
-    /// The target is another than regtest's, where it never changes.
-    #[error("the header's bits are {got}, expected {expected}")]
-    WrongBits {
-        /// The bits of every regtest block.
-        expected: CompactTarget,
-        /// What the header says.
-        got: CompactTarget,
-    },
-    /// The time is not after the median of the 11 blocks before.
-    #[error("the header's time is {got}, expected one after {median}")]
-    TimeTooOld {
-        /// The median, in seconds since 1970.
-        median: u32,
-        /// What the header says.
-        got: u32,
-    },
-    /// The time is more than two hours ahead.
-    #[error("the header's time is {got}, expected at most {latest}")]
-    TimeTooNew {
-        /// The latest time allowed, in seconds since 1970.
-        latest: u32,
-        /// What the header says.
-        got: u32,
-    },
-    /// The chain holds as many bytes as it may.
+    /// The chain is at its memory limit, and the side branches with less work are too small.
     #[error("the block needs {needed} bytes, the chain has room for {left}")]
     NoRoom {
-        /// What the block would be counted as.
+        /// The memory that the block needs, in bytes.
         needed: u64,
-        /// What is left.
+        /// The free memory, without the side branches that could be evicted.
         left: u64,
     },
     /// The transactions are not those which the header commits to.
@@ -223,9 +189,15 @@ mod tests {
             Refused::CoinbaseScript { got: 101 }.to_string(),
             "the coinbase's script has 101 bytes, expected 2 to 100"
         );
+        let (height, median, got) = (7, 5, 4);
+        let too_old = ChainRuleError::TimeTooOld {
+            height,
+            median,
+            got,
+        };
         assert_eq!(
-            Refused::TimeTooOld { median: 5, got: 4 }.to_string(),
-            "the header's time is 4, expected one after 5"
+            Refused::from(too_old).to_string(),
+            "height 7: expected a time after 5, got 4"
         );
     }
 }

@@ -1,53 +1,45 @@
 //! A tree of regtest blocks that knows its best branch.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use super::block_rules::{Refused, check_transactions};
 use super::mining::BlockTemplate;
 use crate::network::Network;
-use crate::wire::{Block, BlockHash, BlockHeader, CompactTarget};
+use crate::wire::{Ancestors, Block, BlockHash, BlockHeader, ChainRules, CompactTarget, Work};
 
-/// How many blocks a branch may disconnect at most. Real nodes keep so many blocks at least when they prune.
-pub const MAX_FORK_DEPTH: u32 = 288;
-
-/// How far ahead of the clock a block's time may be, in seconds (the node's `MAX_FUTURE_BLOCK_TIME`).
-const MAX_FUTURE: u32 = 2 * 60 * 60;
-
-/// Over how many blocks the median of the times is taken.
-const MEDIAN_SPAN: usize = 11;
-
-/// The target of every regtest block.
-const BITS: CompactTarget = CompactTarget(Network::Regtest.proof_of_work_limit_bits());
-
-/// What a block costs in memory beside its bytes, rounded up: its places in the table and in the lists.
+/// The memory of a block in addition to its bytes, rounded up: its entries in the tables.
 const BLOCK_OVERHEAD: u64 = 1024;
 
 /// A tree of regtest blocks above the genesis block.
 ///
-/// The branch with the most work is the active chain. As all regtest blocks have the same work this is the
-/// longest branch, and of two equally long ones that which was complete first. The other branches are kept:
-/// one of them may grow and take over.
+/// The branch with the most work is the active chain, at any depth below the old tip. As all
+/// regtest blocks have the same work, this is the longest branch. Of two branches of equal length,
+/// the one that was complete first is active. The other branches are kept, because they may grow.
 ///
-/// Checked are the header and what the header commits to (see [`accept`](Self::accept)), not what the
-/// transactions do: scripts, spends, amounts and lock times are not verified, and neither are the minimum block versions
-/// from height 1251 on.
+/// A block is verified as far as its header commits to it; see [`accept`](Self::accept). Scripts,
+/// spends, amounts and lock times are not verified.
 ///
 /// # Memory
 ///
-/// Mining costs nothing on regtest, so what a stranger may make us keep is bounded:
+/// Mining is free on regtest, so the memory that remote peers can fill is bounded:
 ///
-/// - All blocks together hold at most [`DEFAULT_MAX_BYTES`](Self::DEFAULT_MAX_BYTES) (or what
-///   [`with_max_bytes`](Self::with_max_bytes) says). A block counts as its length and 1 KiB. When they are
-///   full, every further block is refused.
-/// - A branch that leaves the active chain more than [`MAX_FORK_DEPTH`] blocks behind the tip cannot grow
-///   any more, and the next new tip makes the chain forget it.
-/// - A block is copied when it is accepted, so that it never holds on to the larger payload it arrived in.
+/// - All blocks together hold at most [`DEFAULT_MAX_BYTES`](Self::DEFAULT_MAX_BYTES), or the limit
+///   of [`with_max_bytes`](Self::with_max_bytes). A block counts as its length and 1 KiB.
+/// - At the limit, a new block evicts the last blocks of side branches with less work than its own,
+///   least work first. Blocks of the active chain are never evicted. If this does not make enough
+///   space, the new block is rejected. A branch can thus replace the active chain only while both
+///   fit.
+/// - A block is copied when it is accepted, so that it does not keep the larger payload it arrived
+///   in.
 #[derive(Clone)]
 pub struct Chain {
+    rules: ChainRules,
     blocks: HashMap<BlockHash, Entry>,
     /// The active chain by height; never empty.
     active: Vec<BlockHash>,
+    /// Heights and hashes of the blocks without children that are not active.
+    side_tips: BTreeSet<(u32, BlockHash)>,
     bytes: u64,
     max_bytes: u64,
 }
@@ -56,7 +48,7 @@ pub struct Chain {
 struct Entry {
     block: Block,
     height: u32,
-    children: Vec<BlockHash>,
+    children: usize,
 }
 
 /// What became of a block that [`Chain::accept`] did not refuse.
@@ -77,15 +69,15 @@ pub enum Accepted {
 }
 
 impl Chain {
-    /// How many bytes the blocks of a chain may hold unless said otherwise: 1 GiB.
+    /// The default limit of the memory of all blocks, in bytes: 1 GiB.
     pub const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 
-    /// The genesis block alone.
+    /// Creates a chain with the genesis block alone.
     pub fn new() -> Self {
         Self::with_max_bytes(Self::DEFAULT_MAX_BYTES)
     }
 
-    /// The genesis block alone, in a chain that holds at most `max_bytes`.
+    /// Creates a chain with the genesis block alone that holds at most `max_bytes`.
     pub fn with_max_bytes(max_bytes: u64) -> Self {
         let genesis = Block::genesis(Network::Regtest);
         let hash = genesis.hash();
@@ -93,45 +85,49 @@ impl Chain {
         let entry = Entry {
             block: genesis,
             height: 0,
-            children: Vec::new(),
+            children: 0,
         };
         Self {
+            rules: ChainRules::new(Network::Regtest),
             blocks: HashMap::from([(hash, entry)]),
             active: vec![hash],
+            side_tips: BTreeSet::new(),
             bytes,
             max_bytes,
         }
     }
 
-    /// Takes a block into the tree if it keeps the rules, at the time `now` (seconds since 1970).
+    /// Adds a block to the tree if it satisfies the rules. `now` is the time in Unix seconds.
     ///
-    /// Checked are, in the node's order (Bitcoin SV node, `src/validation.cpp`, `AcceptBlock`): whether it is known,
-    /// proof of work, parent, depth of the fork, bits, time, merkle root, coinbase; and whether there is room.
+    /// Checks, in this order: whether the block is known, its parent, the [`ChainRules`] of regtest,
+    /// the available memory, the merkle root and the coinbase. Side branches with less work may be
+    /// evicted to make space for the block.
     ///
     /// # Errors
     ///
-    /// [`Refused`]; the chain is then as it was. A block whose parent came late may be offered again.
+    /// [`Refused`] describes the first violated rule; the chain is then unchanged. A block with an
+    /// unknown parent may be accepted after its parent.
     pub fn accept(&mut self, block: &Block, now: u32) -> Result<Accepted, Refused> {
         let hash = block.hash();
         if self.contains(&hash) {
             return Ok(Accepted::Known);
         }
-        let height = self.check_header(&block.header(), hash, now)?;
+        let header = block.header();
+        let height = self.check_header(&header, hash, now)?;
         let needed = cost(block);
-        let left = self.max_bytes.saturating_sub(self.bytes);
-        if needed > left {
-            return Err(Refused::NoRoom { needed, left });
-        }
+        let evicted = self.find_evictable(needed, height, header.previous)?;
         check_transactions(block)?;
 
-        let parent = block.header().previous;
-        if let Some(parent) = self.blocks.get_mut(&parent) {
-            parent.children.push(hash);
+        evicted.iter().for_each(|hash| self.evict(hash));
+        let parent = height - 1;
+        if let Some(entry) = self.blocks.get_mut(&header.previous) {
+            entry.children += 1;
+            self.side_tips.remove(&(parent, header.previous));
         }
         let entry = Entry {
             block: block.detached(),
             height,
-            children: Vec::new(),
+            children: 0,
         };
         self.blocks.insert(hash, entry);
         self.bytes += needed;
@@ -139,6 +135,7 @@ impl Chain {
         if height > self.tip().0 {
             Ok(self.activate(hash))
         } else {
+            self.side_tips.insert((height, hash));
             Ok(Accepted::SideChain)
         }
     }
@@ -177,7 +174,8 @@ impl Chain {
 
     /// The median of the times of the last 11 blocks, in seconds since 1970: the next block's time must be later.
     pub fn median_time_past(&self) -> u32 {
-        self.median_time_at(self.tip().1)
+        // The tip and its ancestors are always in the tree.
+        self.median_time_at(self.tip().1).unwrap_or_default()
     }
 
     /// What to mine for the next block: nothing but a coinbase, at the time `now` or as soon after it as
@@ -196,83 +194,58 @@ impl Chain {
         extra_nonce: u64,
     ) -> Option<BlockTemplate> {
         let height = self.height_of(parent)?;
-        let time = now.max(self.median_time_at(*parent).saturating_add(1));
+        let time = now.max(self.median_time_at(*parent)?.saturating_add(1));
         Some(BlockTemplate::new(*parent, height + 1, time, extra_nonce))
     }
 
-    /// Checks what can be told from a header and returns its height.
+    /// Checks all rules of a header and returns its height.
     fn check_header(
         &self,
         header: &BlockHeader,
         hash: BlockHash,
         now: u32,
     ) -> Result<u32, Refused> {
-        header.bits.check(hash, BITS)?;
-        let parent = self
-            .height_of(&header.previous)
+        let branch = self
+            .branch(header.previous)
             .ok_or(Refused::UnknownParent(header.previous))?;
-        let depth = self.tip().0 - self.fork_height(header.previous);
-        if depth > MAX_FORK_DEPTH {
-            return Err(Refused::ForkTooDeep {
-                depth,
-                limit: MAX_FORK_DEPTH,
-            });
-        }
-        if header.bits != BITS {
-            return Err(Refused::WrongBits {
-                expected: BITS,
-                got: header.bits,
-            });
-        }
-        let got = header.time;
-        let median = self.median_time_at(header.previous);
-        if got <= median {
-            return Err(Refused::TimeTooOld { median, got });
-        }
-        let latest = now.saturating_add(MAX_FUTURE);
-        if got > latest {
-            return Err(Refused::TimeTooNew { latest, got });
-        }
-        Ok(parent + 1)
+        let height = branch.height + 1;
+        self.rules.check_proof_of_work(height, header, hash)?;
+        self.rules.check_header(&branch, header, hash, now)?;
+        Ok(height)
     }
 
-    /// A block and those before it, down to genesis.
-    fn ancestry(&self, from: BlockHash) -> impl Iterator<Item = (BlockHash, &Entry)> {
-        let named = |hash| self.blocks.get(&hash).map(|entry| (hash, entry));
-        std::iter::successors(named(from), move |(_, entry)| {
-            named(entry.block.header().previous)
+    /// Returns the branch that ends with a block of the tree.
+    fn branch(&self, tip: BlockHash) -> Option<Branch<'_>> {
+        let height = self.height_of(&tip)?;
+        Some(Branch {
+            chain: self,
+            tip,
+            height,
         })
     }
 
-    /// The height at which the branch that ends with a block leaves the active chain.
-    fn fork_height(&self, branch: BlockHash) -> u32 {
-        self.ancestry(branch)
-            .find(|(hash, _)| self.is_active(hash))
-            .map_or(0, |(_, entry)| entry.height)
-    }
-
-    /// The median of the times of a block and the ten before it.
-    fn median_time_at(&self, last: BlockHash) -> u32 {
-        let mut times: Vec<u32> = self
-            .ancestry(last)
-            .take(MEDIAN_SPAN)
-            .map(|(_, entry)| entry.block.header().time)
-            .collect();
-        times.sort_unstable();
-        times.get(times.len() / 2).copied().unwrap_or_default()
+    /// Returns the median time of the last 11 headers that end with a block of the tree.
+    fn median_time_at(&self, last: BlockHash) -> Option<u32> {
+        let branch = self.branch(last)?;
+        branch.median_time(branch.height)
     }
 
     /// Makes the branch that ends with `tip` the active chain.
     fn activate(&mut self, tip: BlockHash) -> Accepted {
-        self.forget_deep_forks();
-        let mut connected: Vec<BlockHash> = self
-            .ancestry(tip)
-            .map(|(hash, _)| hash)
-            .take_while(|hash| !self.is_active(hash))
-            .collect();
+        let mut connected = Vec::new();
+        let mut at = tip;
+        while let Some(entry) = self.blocks.get(&at).filter(|_| !self.is_active(&at)) {
+            connected.push(at);
+            at = entry.block.header().previous;
+        }
         connected.reverse();
-        let fork = self.fork_height(tip) as usize;
+        let old_tip = self.tip();
+        // Every branch meets the active chain at the genesis block at the latest.
+        let fork = self.height_of(&at).unwrap_or_default() as usize;
         let mut disconnected = self.active.split_off(fork + 1);
+        if !disconnected.is_empty() {
+            self.side_tips.insert(old_tip);
+        }
         disconnected.reverse();
         self.active.extend_from_slice(&connected);
         Accepted::NewTip {
@@ -281,24 +254,104 @@ impl Chain {
         }
     }
 
-    /// Forgets the branches that could not grow any more even before the new tip, so that what the new tip
-    /// disconnects can still be read. A tip is one block above the one before: each height has its turn.
-    fn forget_deep_forks(&mut self) {
-        let Some(fork) = self.tip().0.checked_sub(MAX_FORK_DEPTH + 1) else {
-            return;
-        };
-        let [at, next] = [fork, fork + 1].map(|height| self.active[height as usize]);
-        let mut forgotten = match self.blocks.get_mut(&at) {
-            Some(entry) => std::mem::replace(&mut entry.children, vec![next]),
-            None => return,
-        };
-        forgotten.retain(|&child| child != next);
-        while let Some(hash) = forgotten.pop() {
-            if let Some(entry) = self.blocks.remove(&hash) {
-                self.bytes -= cost(&entry.block);
-                forgotten.extend(entry.children);
+    /// Returns the blocks to evict, in this order, so that a block at `height` after `parent` fits.
+    ///
+    /// The blocks are the last ones of side branches lower than `height`, least work first. The
+    /// time taken is proportional to `needed`.
+    fn find_evictable(
+        &self,
+        needed: u64,
+        height: u32,
+        parent: BlockHash,
+    ) -> Result<Vec<BlockHash>, Refused> {
+        let mut left = self.max_bytes.saturating_sub(self.bytes);
+        let mut evicted = Vec::new();
+        // The number of evicted children of blocks that have more of them.
+        let mut orphaned: HashMap<BlockHash, usize> = HashMap::new();
+        for &(_, tip) in self.side_tips.range(..(height, BlockHash::ZERO)) {
+            let mut at = tip;
+            while let Some(entry) = self.blocks.get(&at) {
+                if needed <= left {
+                    return Ok(evicted);
+                }
+                let gone = orphaned.get(&at).copied().unwrap_or_default();
+                if at == parent || gone < entry.children || self.is_active(&at) {
+                    break;
+                }
+                left += cost(&entry.block);
+                evicted.push(at);
+                at = entry.block.header().previous;
+                *orphaned.entry(at).or_default() += 1;
             }
         }
+        if needed <= left {
+            return Ok(evicted);
+        }
+        let left = self.max_bytes.saturating_sub(self.bytes);
+        Err(Refused::NoRoom { needed, left })
+    }
+
+    /// Removes a block of a side branch that has no children.
+    fn evict(&mut self, hash: &BlockHash) {
+        let Some(entry) = self.blocks.remove(hash) else {
+            return;
+        };
+        self.side_tips.remove(&(entry.height, *hash));
+        self.bytes -= cost(&entry.block);
+        let parent = entry.block.header().previous;
+        let is_active = self.is_active(&parent);
+        if let Some(entry) = self.blocks.get_mut(&parent) {
+            entry.children -= 1;
+            if entry.children == 0 && !is_active {
+                self.side_tips.insert((entry.height, parent));
+            }
+        }
+    }
+}
+
+/// The branch of a chain that ends with `tip`.
+struct Branch<'a> {
+    chain: &'a Chain,
+    tip: BlockHash,
+    height: u32,
+}
+
+impl Branch<'_> {
+    /// Returns a header of the branch. Takes time in proportion to its depth on a side branch.
+    fn header(&self, height: u32) -> Option<BlockHeader> {
+        let chain = self.chain;
+        let mut hash = self.tip;
+        let mut entry = chain.blocks.get(&hash)?;
+        while entry.height > height {
+            hash = if chain.hash_at(entry.height) == Some(hash) {
+                chain.hash_at(height)?
+            } else {
+                entry.block.header().previous
+            };
+            entry = chain.blocks.get(&hash)?;
+        }
+        (entry.height == height).then(|| entry.block.header())
+    }
+}
+
+impl Ancestors for Branch<'_> {
+    fn height(&self) -> u32 {
+        self.height
+    }
+
+    fn time(&self, height: u32) -> Option<u32> {
+        self.header(height).map(|header| header.time)
+    }
+
+    fn bits(&self, height: u32) -> Option<CompactTarget> {
+        self.header(height).map(|header| header.bits)
+    }
+
+    fn work_between(&self, after: u32, up_to: u32) -> Option<Work> {
+        let mut heights = after.saturating_add(1)..=up_to;
+        heights.try_fold(Work::ZERO, |work, height| {
+            Some(work.saturating_add(self.bits(height)?.work()))
+        })
     }
 }
 

@@ -38,7 +38,7 @@ mod shared;
 mod state;
 
 pub use block_rules::Refused;
-pub use chain::{Accepted, Chain, MAX_FORK_DEPTH};
+pub use chain::{Accepted, Chain};
 pub use locator::MAX_BLOCK_HASHES;
 pub use mempool::{Inserted, InvalidTransaction, TransactionPool};
 pub use mining::{BlockTemplate, regtest_subsidy};

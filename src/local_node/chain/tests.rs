@@ -1,9 +1,18 @@
 //! What a chain of a local node takes, refuses, switches to, and forgets.
 
 use super::*;
-use crate::wire::{BlockError, ProofOfWorkError};
+use crate::wire::{BlockError, ChainRuleError, ProofOfWorkError};
 
 const NOW: u32 = 1_700_000_000;
+
+/// The target of every regtest block.
+const BITS: CompactTarget = CompactTarget(Network::Regtest.proof_of_work_limit_bits());
+
+/// The memory that a block of these tests needs, rounded up.
+const BLOCK_COST: u64 = 1_250;
+
+/// The opcode of a script that anyone can spend.
+const OP_TRUE: u8 = 0x51;
 
 /// Mines on a block and offers the result.
 fn grow(chain: &mut Chain, parent: BlockHash, extra_nonce: u64) -> (BlockHash, Accepted) {
@@ -37,6 +46,18 @@ fn changed(meets_bits: bool, change: impl FnOnce(&mut BlockHeader)) -> Block {
         header.nonce += 1;
     }
     Block::new(&header, &[template.coinbase()])
+}
+
+fn proof_of_work(error: ProofOfWorkError) -> Refused {
+    Refused::Header(ChainRuleError::ProofOfWork { height: 1, error })
+}
+
+fn too_old(height: u32, median: u32, got: u32) -> Refused {
+    Refused::Header(ChainRuleError::TimeTooOld {
+        height,
+        median,
+        got,
+    })
 }
 
 fn refusal(block: &Block) -> Refused {
@@ -143,27 +164,24 @@ fn an_unknown_parent_is_named() {
 #[test]
 fn a_hash_above_the_target_is_refused() {
     let block = changed(false, |_| {});
-    assert_eq!(
-        refusal(&block),
-        Refused::ProofOfWork(ProofOfWorkError::HashAboveTarget {
-            hash: block.hash(),
-            bits: BITS
-        })
-    );
+    let error = ProofOfWorkError::HashAboveTarget {
+        hash: block.hash(),
+        bits: BITS,
+    };
+    assert_eq!(refusal(&block), proof_of_work(error));
 }
 
 #[test]
 fn a_target_that_is_easier_than_regtests_or_none_at_all_is_refused() {
     let easier = changed(true, |header| header.bits = CompactTarget(0x2100_8000));
-    assert!(matches!(
-        refusal(&easier),
-        Refused::ProofOfWork(ProofOfWorkError::TargetTooEasy { .. })
-    ));
+    let error = ProofOfWorkError::TargetTooEasy {
+        bits: CompactTarget(0x2100_8000),
+        limit: BITS,
+    };
+    assert_eq!(refusal(&easier), proof_of_work(error));
     let none = changed(false, |header| header.bits = CompactTarget(0));
-    assert!(matches!(
-        refusal(&none),
-        Refused::ProofOfWork(ProofOfWorkError::BadTarget(_))
-    ));
+    let error = ProofOfWorkError::BadTarget(CompactTarget(0));
+    assert_eq!(refusal(&none), proof_of_work(error));
 }
 
 #[test]
@@ -172,10 +190,11 @@ fn a_harder_target_than_regtests_is_refused() {
     let block = changed(true, |header| header.bits = bits);
     assert_eq!(
         refusal(&block),
-        Refused::WrongBits {
+        Refused::Header(ChainRuleError::WrongBits {
+            height: 1,
             expected: BITS,
             got: bits
-        }
+        })
     );
 }
 
@@ -183,8 +202,7 @@ fn a_harder_target_than_regtests_is_refused() {
 fn a_time_must_be_after_the_median_of_the_eleven_blocks_before() {
     let median = 1_296_688_602;
     let block = changed(true, |header| header.time = median);
-    let got = median;
-    assert_eq!(refusal(&block), Refused::TimeTooOld { median, got });
+    assert_eq!(refusal(&block), too_old(1, median, median));
 
     let mut chain = Chain::new();
     for time in [10, 40, 20, 30, 50, 60, 70, 80, 90, 100, 110, 120] {
@@ -202,10 +220,7 @@ fn a_time_must_be_after_the_median_of_the_eleven_blocks_before() {
     template.time = median;
     assert_eq!(
         chain.accept(&template.mine(), NOW),
-        Err(Refused::TimeTooOld {
-            median,
-            got: median
-        })
+        Err(too_old(13, median, median))
     );
     template.time = median + 1;
     assert!(chain.accept(&template.mine(), NOW).is_ok());
@@ -219,7 +234,11 @@ fn a_time_may_be_two_hours_ahead_and_no_more() {
     let template = chain.template(got, 0);
     assert_eq!(
         chain.accept(&template.mine(), NOW),
-        Err(Refused::TimeTooNew { latest, got })
+        Err(Refused::Header(ChainRuleError::TimeTooNew {
+            height: 1,
+            latest,
+            got
+        }))
     );
     assert!(chain.accept(&chain.template(latest, 0).mine(), NOW).is_ok());
     assert!(
@@ -246,49 +265,229 @@ fn many_blocks_may_be_mined_within_one_second() {
 }
 
 #[test]
-fn a_fork_deeper_than_288_blocks_is_refused_and_its_branch_forgotten() {
+fn heavier_branch_of_any_depth_wins() {
     let mut chain = Chain::new();
-    let branch = grow_by(&mut chain, genesis(), 2, 1);
-    grow_by(&mut chain, genesis(), MAX_FORK_DEPTH, 2);
-    assert!(!chain.is_active(&branch[0]));
-    let late = chain.template_on(&branch[1], NOW, 3).unwrap();
-    assert_eq!(
-        chain.clone().accept(&late.mine(), NOW),
-        Ok(Accepted::SideChain)
-    );
+    let old = grow_by(&mut chain, genesis(), 700, 1);
+    let new = grow_by(&mut chain, genesis(), 700, 2);
+    assert_eq!(chain.tip(), (700, old[699]));
+    let (tip, accepted) = grow(&mut chain, new[699], 2);
+    let Accepted::NewTip {
+        disconnected,
+        connected,
+    } = accepted
+    else {
+        panic!("{accepted:?}");
+    };
+    assert!(disconnected.iter().eq(old.iter().rev()));
+    assert!(connected.iter().eq(new.iter().chain([&tip])));
+    assert!(old.iter().all(|hash| chain.block(hash).is_some()));
+    assert_eq!(chain.side_tips, BTreeSet::from([(700, old[699])]));
+}
 
-    let tip = chain.tip().1;
-    grow(&mut chain, tip, 2);
-    assert_eq!(
-        chain.accept(&late.mine(), NOW),
-        Err(Refused::ForkTooDeep {
-            depth: MAX_FORK_DEPTH + 1,
-            limit: MAX_FORK_DEPTH
-        })
-    );
-    assert!(chain.contains(&branch[1]), "kept until the next tip");
+/// Two side branches after block 1 of a chain of 6 blocks that is full.
+struct FullChain {
+    chain: Chain,
+    /// The active chain after genesis.
+    main: Vec<BlockHash>,
+    /// Heights 2 and 3.
+    low: Vec<BlockHash>,
+    /// Heights 2, 3 and twice 4.
+    high: Vec<BlockHash>,
+}
 
-    let tip = chain.tip().1;
-    grow(&mut chain, tip, 2);
-    assert!(!chain.contains(&branch[0]) && !chain.contains(&branch[1]));
-    assert_eq!(
-        chain.accept(&late.mine(), NOW),
-        Err(Refused::UnknownParent(branch[1]))
-    );
-    let total: u64 = chain.blocks.values().map(|entry| cost(&entry.block)).sum();
-    assert_eq!(chain.bytes, total);
-    assert_eq!(chain.blocks.len(), chain.active.len());
+impl FullChain {
+    fn new() -> Self {
+        let mut chain = Chain::new();
+        let main = grow_by(&mut chain, genesis(), 6, 0);
+        let low = grow_by(&mut chain, main[0], 2, 1);
+        let mut high = grow_by(&mut chain, main[0], 3, 2);
+        high.push(grow(&mut chain, high[1], 3).0);
+        chain.max_bytes = chain.bytes;
+        assert_consistent(&chain);
+        Self {
+            chain,
+            main,
+            low,
+            high,
+        }
+    }
+
+    /// The numbers of kept blocks of the lower and of the higher branch.
+    fn kept(&self) -> [usize; 2] {
+        let kept = |blocks: &[BlockHash]| {
+            let kept = blocks.iter().filter(|hash| self.chain.contains(hash));
+            kept.count()
+        };
+        [kept(&self.low), kept(&self.high)]
+    }
+
+    #[track_caller]
+    fn assert_no_room(&mut self, block: &Block) {
+        let before = (self.chain.side_tips.clone(), self.chain.bytes);
+        let refused = self.chain.accept(block, NOW);
+        assert!(
+            matches!(refused, Err(Refused::NoRoom { .. })),
+            "{refused:?}"
+        );
+        assert_eq!((self.chain.side_tips.clone(), self.chain.bytes), before);
+        assert_eq!(self.kept(), [2, 4]);
+    }
+}
+
+/// Asserts what must hold between the tables of a chain.
+fn assert_consistent(chain: &Chain) {
+    let bytes: u64 = chain.blocks.values().map(|entry| cost(&entry.block)).sum();
+    assert_eq!(chain.bytes, bytes);
+    assert!(bytes <= chain.max_bytes);
+    let mut children = HashMap::new();
+    for entry in chain.blocks.values() {
+        let header = entry.block.header();
+        *children.entry(header.previous).or_insert(0) += 1;
+        assert!(entry.height == 0 || chain.contains(&header.previous));
+        assert!(entry.height <= chain.tip().0);
+    }
+    let mut side_tips = BTreeSet::new();
+    for (hash, entry) in &chain.blocks {
+        let children = children.get(hash).copied().unwrap_or(0);
+        assert_eq!(entry.children, children);
+        if children == 0 && !chain.is_active(hash) {
+            side_tips.insert((entry.height, *hash));
+        }
+    }
+    assert_eq!(chain.side_tips, side_tips);
+    for (height, hash) in chain.active.iter().enumerate() {
+        assert_eq!(chain.height_of(hash), Some(height as u32));
+        let previous = chain.blocks[hash].block.header().previous;
+        assert!(height == 0 || chain.active[height - 1] == previous);
+    }
 }
 
 #[test]
-fn a_reorganisation_as_deep_as_allowed_keeps_the_blocks_that_it_disconnects() {
+fn full_chain_evicts_side_blocks_with_least_work() {
+    let mut full = FullChain::new();
+    assert_eq!(full.kept(), [2, 4]);
+    let mut tip = full.main[5];
+    for kept in [[1, 4], [0, 4], [0, 3], [0, 2], [0, 1], [0, 0]] {
+        tip = grow(&mut full.chain, tip, 0).0;
+        assert_eq!(full.kept(), kept);
+        assert_consistent(&full.chain);
+    }
+    let next = full.chain.template(NOW, 0).mine();
+    let refused = full.chain.accept(&next, NOW);
+    assert!(
+        matches!(refused, Err(Refused::NoRoom { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(full.chain.tip(), (12, tip));
+}
+
+#[test]
+fn block_evicts_no_branch_with_equal_work() {
+    let mut full = FullChain::new();
+    let block = full.chain.template_on(&full.main[1], NOW, 4).unwrap();
+    full.assert_no_room(&block.mine());
+}
+
+#[test]
+fn block_does_not_evict_its_parent() {
+    let mut full = FullChain::new();
+    let block = full.chain.template_on(&full.low[1], NOW, 4).unwrap();
+    full.assert_no_room(&block.mine());
+    grow(&mut full.chain, full.high[2], 4);
+    assert_eq!(full.kept(), [1, 4]);
+    assert_consistent(&full.chain);
+}
+
+#[test]
+fn rejected_block_evicts_nothing() {
+    let mut full = FullChain::new();
+    let mut large = full.chain.template(NOW, 0);
+    large.reward_script = vec![OP_TRUE; 10_000];
+    full.assert_no_room(&large.mine());
+
+    let template = full.chain.template(NOW, 0);
+    let other = full.chain.template(NOW, 1);
+    let block = Block::new(&template.mine().header(), &[other.coinbase()]);
+    let refused = full.chain.accept(&block, NOW);
+    assert!(matches!(refused, Err(Refused::Content(_))), "{refused:?}");
+    assert_eq!(full.kept(), [2, 4]);
+}
+
+#[test]
+fn large_block_evicts_as_many_as_needed() {
+    let mut full = FullChain::new();
+    let mut large = full.chain.template(NOW, 0);
+    large.reward_script = vec![OP_TRUE; 3_000];
+    assert!(full.chain.accept(&large.mine(), NOW).is_ok());
+    assert_eq!(full.kept(), [0, 2]);
+    assert_consistent(&full.chain);
+}
+
+#[test]
+fn full_chain_switches_to_a_longer_branch() {
+    let mut full = FullChain::new();
+    full.chain.max_bytes += 3 * BLOCK_COST;
+    let branch = grow_by(&mut full.chain, full.high[2], 2, 4);
+    let (tip, accepted) = grow(&mut full.chain, branch[1], 4);
+    let Accepted::NewTip { disconnected, .. } = accepted else {
+        panic!("{accepted:?}");
+    };
+    assert!(disconnected.iter().eq(full.main[1..].iter().rev()));
+    assert!(disconnected.iter().all(|hash| full.chain.contains(hash)));
+    assert_eq!(full.chain.tip(), (7, tip));
+    assert_consistent(&full.chain);
+}
+
+#[test]
+fn tables_stay_consistent_in_random_growth() {
+    let mut random = 1_u64;
+    let mut next = |bound: usize| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (random >> 33) as usize % bound
+    };
+    let mut chain = Chain::with_max_bytes(40 * BLOCK_COST);
+    let mut highest = 0;
+    for extra_nonce in 0..400 {
+        let known: Vec<(u32, BlockHash)> = {
+            let blocks = chain.blocks.iter();
+            let mut known: Vec<_> = blocks.map(|(hash, entry)| (entry.height, *hash)).collect();
+            known.sort_unstable();
+            known
+        };
+        // Low blocks are chosen as often as high ones, so that branches compete.
+        let (_, parent) = known[next(known.len())];
+        let block = chain.template_on(&parent, NOW, extra_nonce).unwrap().mine();
+        match chain.accept(&block, NOW) {
+            Ok(Accepted::NewTip { .. }) => highest += 1,
+            Ok(_) | Err(Refused::NoRoom { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+        assert_eq!(chain.tip().0, highest);
+        assert_consistent(&chain);
+    }
+    assert!(chain.blocks.len() > 30, "{}", chain.blocks.len());
+}
+
+#[test]
+fn versions_follow_the_rules_of_regtest() {
     let mut chain = Chain::new();
-    let old = grow_by(&mut chain, genesis(), MAX_FORK_DEPTH, 1);
-    let new = grow_by(&mut chain, genesis(), MAX_FORK_DEPTH + 1, 2);
-    assert_eq!(chain.tip(), (MAX_FORK_DEPTH + 1, new[new.len() - 1]));
-    assert!(old.iter().all(|hash| chain.block(hash).is_some()));
-    grow(&mut chain, new[new.len() - 1], 2);
-    assert!(!old.iter().any(|hash| chain.contains(hash)));
+    grow_by(&mut chain, genesis(), 1_350, 0);
+    let template = chain.template(NOW, 0);
+    let mut header = template.mine().header();
+    header.version = 3;
+    while header.check_proof_of_work(Network::Regtest).is_err() {
+        header.nonce += 1;
+    }
+    let block = Block::new(&header, &[template.coinbase()]);
+    let too_low = ChainRuleError::VersionTooLow {
+        height: 1_351,
+        minimum: 4,
+        got: 3,
+    };
+    assert_eq!(chain.accept(&block, NOW), Err(Refused::Header(too_low)));
+    assert!(chain.accept(&template.mine(), NOW).is_ok());
 }
 
 #[test]

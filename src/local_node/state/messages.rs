@@ -8,8 +8,8 @@ use super::{State, unix_time};
 use crate::local_node::Refused;
 use crate::session::{Direction, DisconnectReason, PROTOCOL_VERSION};
 use crate::wire::{
-    Addr, BlockHash, BlockHeader, GetData, GetHeaders, Headers, Inventory, MAX_ADDRESSES,
-    MAX_HEADERS, Message, NetworkAddress, NotFound, Services, TimestampedAddress,
+    Addr, BlockHash, BlockHeader, ChainRuleError, GetData, GetHeaders, Headers, Inventory,
+    MAX_ADDRESSES, MAX_HEADERS, Message, NetworkAddress, NotFound, Services, TimestampedAddress,
 };
 
 /// How long a peer has to answer a request for a block before another may be asked.
@@ -36,9 +36,12 @@ impl State {
                     Err(Refused::UnknownParent(_)) => {
                         self.send(from, &self.question_for_headers());
                     }
-                    // Not of use to us, but not wrong either: the peer may be about to learn of our longer chain.
-                    Err(refused @ (Refused::ForkTooDeep { .. } | Refused::NoRoom { .. })) => {
-                        log::debug!("local node: block {} left out: {refused}", block.hash());
+                    // The block may be accepted later, so the peer did nothing wrong.
+                    Err(
+                        refused @ (Refused::NoRoom { .. }
+                        | Refused::Header(ChainRuleError::TimeTooNew { .. })),
+                    ) => {
+                        log::debug!("local node: block {} skipped: {refused}", block.hash());
                     }
                     Err(refused) => {
                         log::warn!("local node: block {} refused: {refused}", block.hash());
