@@ -172,6 +172,11 @@ impl Chain {
         height.is_some_and(|height| self.hash_at(height) == Some(*hash))
     }
 
+    /// Returns the blocks of the active chain, from genesis to the tip.
+    pub(super) fn active_blocks(&self) -> impl Iterator<Item = &Block> {
+        self.active.iter().filter_map(|hash| self.block(hash))
+    }
+
     /// The median of the times of the last 11 blocks, in seconds since 1970: the next block's time must be later.
     pub fn median_time_past(&self) -> u32 {
         // The tip and its ancestors are always in the tree.

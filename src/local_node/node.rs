@@ -12,7 +12,7 @@ use crossbeam_channel::Receiver;
 use super::listener::listen;
 use super::shared::Shared;
 use super::state::State;
-use super::{Inserted, InvalidTransaction, Refused};
+use super::{Chain, Inserted, InvalidTransaction, Refused};
 use crate::connection::{ConnectionConfig, EventBus, ListeningSocket};
 use crate::error::Error;
 use crate::event::Event;
@@ -57,13 +57,47 @@ impl LocalNode {
         Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), Self::default_config())
     }
 
-    /// Starts a node that listens at `address` (port 0: a free one) and whose connections behave as `config` says. The network
-    /// has to be regtest.
+    /// Starts a node that listens at `address` (port 0: a free port), with the genesis block alone.
+    ///
+    /// `config` applies to all its connections; its network must be regtest.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a wrong value, [`Error::System`] if the address cannot be listened on.
+    /// - [`Error::Config`] if a value of `config` is invalid.
+    /// - [`Error::System`] if the address cannot be listened on, or a thread cannot be started.
     pub fn start_at(address: SocketAddr, config: ConnectionConfig) -> Result<Self, Error> {
+        Self::start_with(Chain::new(), address, config)
+    }
+
+    /// Like [`start_at`](Self::start_at), for a node that already has the blocks of `chain`.
+    ///
+    /// The node keeps the memory limit of the chain. Use [`Chain::with_max_bytes`] for a chain that
+    /// needs more than [`Chain::DEFAULT_MAX_BYTES`].
+    ///
+    /// ```
+    /// use bsv_p2p::local_node::{Chain, LocalNode};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let now = 1_700_000_000;
+    /// let mut chain = Chain::with_max_bytes(4 << 30);
+    /// for extra_nonce in 0..100 {
+    ///     chain.accept(&chain.template(now, extra_nonce).mine(), now)?;
+    /// }
+    /// let any_port = ([127, 0, 0, 1], 0).into();
+    /// let node = LocalNode::start_with(chain, any_port, LocalNode::default_config())?;
+    /// assert_eq!(node.height(), 100);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`start_at`](Self::start_at).
+    pub fn start_with(
+        chain: Chain,
+        address: SocketAddr,
+        config: ConnectionConfig,
+    ) -> Result<Self, Error> {
         config.validate()?;
         crate::session::ConfigError::unless(
             config.network == Network::Regtest,
@@ -79,7 +113,7 @@ impl LocalNode {
         let own_address = listener.address();
         let events = EventBus::new();
         let inbox = events.subscribe();
-        let shared = Arc::new(Shared::new(State::new(config, own_address, events)));
+        let shared = Arc::new(Shared::new(State::new(chain, config, own_address, events)));
         let mut node = Self {
             shared: shared.clone(),
             listener: listener.clone(),
@@ -246,13 +280,13 @@ fn answer(shared: &Shared, inbox: &Receiver<Event>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local_node::Chain;
 
     #[test]
-    fn a_chain_that_is_full_refuses_the_next_block_and_keeps_those_before_it() {
-        let node = LocalNode::start().unwrap();
+    fn full_chain_rejects_the_next_block() {
         // Each block counts as its bytes and 1 KiB.
-        node.shared.state().chain = Chain::with_max_bytes(5_000);
+        let chain = Chain::with_max_bytes(5_000);
+        let any_port = (Ipv4Addr::LOCALHOST, 0).into();
+        let node = LocalNode::start_with(chain, any_port, LocalNode::default_config()).unwrap();
         let refused = node.mine(10);
         assert!(
             matches!(refused, Err(Refused::NoRoom { .. })),

@@ -73,12 +73,13 @@ mod tests {
 
     use super::*;
     use crate::connection::EventBus;
-    use crate::local_node::LocalNode;
+    use crate::local_node::{Chain, LocalNode};
 
     #[test]
     fn the_end_cuts_a_rest_short() {
         let address = ([127, 0, 0, 1], 1).into();
-        let state = State::new(LocalNode::default_config(), address, EventBus::new());
+        let config = LocalNode::default_config();
+        let state = State::new(Chain::new(), config, address, EventBus::new());
         let shared = Shared::new(state);
         let minute = Duration::from_secs(60);
         let began = Instant::now();

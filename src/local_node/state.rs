@@ -60,11 +60,17 @@ struct Peer {
 }
 
 impl State {
-    pub(super) fn new(config: ConnectionConfig, own_address: SocketAddr, events: EventBus) -> Self {
+    pub(super) fn new(
+        chain: Chain,
+        config: ConnectionConfig,
+        own_address: SocketAddr,
+        events: EventBus,
+    ) -> Self {
+        let mined = chain.active_blocks().flat_map(Block::transactions);
         Self {
-            chain: Chain::new(),
+            mined: mined.map(|transaction| transaction.txid()).collect(),
+            chain,
             pool: TransactionPool::default(),
-            mined: HashSet::new(),
             config,
             events: Some(events),
             nonces: NonceRegistry::default(),

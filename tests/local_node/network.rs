@@ -236,3 +236,13 @@ fn blocks_that_a_peer_owes_when_it_goes_are_asked_of_another() {
     drop(silent);
     assert!(new.wait_for_tip(mined[2], DEADLINE));
 }
+
+#[test]
+fn node_follows_a_heavier_branch_1000_deep() {
+    let nodes: [_; 2] = nodes();
+    nodes[0].mine(1_000).unwrap();
+    let mined = nodes[1].mine(1_001).unwrap();
+    connect_in_a_row(&nodes);
+    assert_all_reach(&nodes, mined[1_000]);
+    assert_eq!(nodes[0].block_hash(1), Some(mined[0]));
+}

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::local_node::{Chain, Inserted, LocalNode};
 use bsv_p2p::{Error, Network};
 
 use crate::support::{DEADLINE, client};
@@ -77,6 +77,27 @@ fn the_address_is_free_again_after_the_end() {
     node.shutdown();
     drop(peer);
     LocalNode::start_at(address, LocalNode::default_config()).unwrap();
+}
+
+#[test]
+fn node_serves_the_chain_it_starts_with() {
+    let now = 1_700_000_000;
+    let mut chain = Chain::new();
+    for extra_nonce in 0..5 {
+        let block = chain.template(now, extra_nonce).mine();
+        chain.accept(&block, now).unwrap();
+    }
+    let block = chain.block(&chain.tip().1).unwrap().clone();
+    let node = LocalNode::start_with(chain, ANY, LocalNode::default_config()).unwrap();
+    let mut peer = client(&node);
+    assert_eq!(peer.peer().start_height, 5);
+    assert_eq!(peer.block(block.hash(), DEADLINE).unwrap(), block);
+
+    // A transaction that is mined already does not enter the pool.
+    let mined = block.transactions().next().unwrap().into();
+    assert_eq!(node.submit(&mined), Ok(Inserted::Known));
+    assert_eq!(node.mine(1).unwrap(), [node.tip()]);
+    assert_eq!(node.height(), 6);
 }
 
 /// Counts threads and descriptors in a process of its own.
