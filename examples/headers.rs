@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bsv_p2p::wire::{BlockHash, BlockHeader, Extended, HeaderChain, HeaderChainError, MAX_HEADERS};
+use bsv_p2p::wire::{
+    BlockHash, BlockHeader, ExtendOutcome, HeaderChain, HeaderChainError, MAX_HEADERS,
+};
 use bsv_p2p::{Connection, ConnectionConfig, Network};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
@@ -51,7 +53,7 @@ fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
             .headers(&chain.locator(), BlockHash::ZERO, TIMEOUT)
             .map_err(explain)?;
         let extended = chain
-            .extend(&headers)
+            .extend(&headers, u32::MAX)
             .map_err(|error| name_height(&chain, &headers, error))?;
         let height = u64::from(chain.tip().0);
         // What a peer says of its height may be wrong, and grows.
@@ -61,7 +63,7 @@ fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
         if headers.len() < MAX_HEADERS {
             break;
         }
-        if extended == Extended::Known {
+        if extended == ExtendOutcome::Known {
             let again = headers.len();
             return Err(format!("the node sends {again} headers that it has sent before").into());
         }

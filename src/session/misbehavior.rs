@@ -60,8 +60,8 @@ pub enum Misbehavior {
     /// A `dsdetected` came that contradicts itself; it was dropped.
     #[error("a dsdetected came that does not hold: {0}")]
     InvalidDsDetected(DsDetectedError),
-    /// Headers came that break the rules by which headers make a chain; they were dropped.
-    #[error("headers came that do not hold: {0}")]
+    /// The peer sent headers that violate the rules of the chain; they were dropped.
+    #[error("invalid headers: {0}")]
     InvalidHeaders(HeaderChainError),
     /// A block came whose transactions are not those which its header commits to; it was dropped.
     #[error("a block came with wrong content: {0}")]
@@ -92,12 +92,7 @@ impl Misbehavior {
                 _ => 0,
             },
             Misbehavior::InvalidDsDetected(_) => 10,
-            // What can be wrong though each header may hold counts nothing.
-            Misbehavior::InvalidHeaders(error) => match error {
-                HeaderChainError::ProofOfWork { .. } => 50,
-                HeaderChainError::NotLinked { .. } => 20,
-                _ => 0,
-            },
+            Misbehavior::InvalidHeaders(error) => error.score(),
             Misbehavior::OversizedFilter { .. }
             | Misbehavior::FilterNotServed { .. }
             | Misbehavior::InvalidCompactBlock(_)

@@ -52,7 +52,7 @@
 //! | [`MerkleProof`] | `flags`, `index`, `txid`, the whole `tx` if it is there, `target`, `nodes` |
 //! | [`CompactBlock`], [`GetBlockTxn`] | short ids as numbers, transactions in full, indexes absolute |
 //! | [`Hdrsen`], [`DsDetected`] | the list of `headers` or `blocks` in full |
-//! | [`TxOrId`], [`MerkleProofTarget`], [`Extended`] | the name of the case, and its content if it has any |
+//! | [`TxOrId`], [`MerkleProofTarget`], [`ExtendOutcome`] | the name of the case, and its content if it has any |
 //! | all others | an object with their fields; null for what is not there |
 //!
 //! A `hash` or `txid` may be left out of what is read; if it is there, it has to be that of the content. What a type
@@ -116,7 +116,9 @@ pub use frame::{
     Frame, FrameError, FrameReader, Incoming, SMALL_FRAME, encode_frame,
 };
 pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid};
-pub use header_chain::{Extended, HeaderChain, HeaderChainError};
+pub use header_chain::{
+    ChainTip, CheckpointStart, ExtendOutcome, HeaderBatch, HeaderChain, HeaderChainError, SourceId,
+};
 pub use inventory::Inventory;
 pub use limits::{
     DEFAULT_MAX_RECEIVE_PAYLOAD, Expected, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_PROTOCONF_PAYLOAD,

@@ -2,4 +2,8 @@
 //! implementation.
 
 mod branch;
+mod header_chain;
+mod miner;
+mod side_chains;
+mod starts;
 mod vectors;

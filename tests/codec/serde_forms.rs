@@ -7,7 +7,7 @@ use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
     AssociationId, Block, BlockHash, BlockHeader, BloomFilter, Command, CompactTarget, DecodeError,
-    Extended, Inventory, Mempool, MerkleProofTarget, MerkleRoot, Message, PayloadLimits, Ping,
+    ExtendOutcome, Inventory, Mempool, MerkleProofTarget, MerkleRoot, Message, PayloadLimits, Ping,
     Reject, RejectCode, Services, StreamAck, StreamType, Transaction, Tx, Txid, WireString, Work,
 };
 use serde::de::DeserializeOwned;
@@ -219,10 +219,10 @@ fn small_types_have_the_forms_that_the_documentation_says() {
     assert_eq!(to_value(work).unwrap(), digits);
     assert_refused::<Work>(json!("2"), "hexadecimal digits");
     assert_refused::<Work>(json!("02"), "as many bytes as the field has");
-    assert_eq!(to_value(Extended::Known).unwrap(), "known");
+    assert_eq!(to_value(ExtendOutcome::Known).unwrap(), "known");
     let expected = json!({ "side_chain": { "headers": 3 } });
     assert_eq!(
-        to_value(Extended::SideChain { headers: 3 }).unwrap(),
+        to_value(ExtendOutcome::SideChain { headers: 3 }).unwrap(),
         expected
     );
     let target = MerkleProofTarget::MerkleRoot(MerkleRoot(block.0));

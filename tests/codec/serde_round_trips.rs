@@ -5,9 +5,9 @@ use std::fmt::Debug;
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    Block, BlockHash, BloomFlags, Command, CompactTarget, Extended, ForeignMagic, Frame, Hash256,
-    MatchedTransaction, Mempool, MerkleProofTarget, MerkleRoot, Message, OutPoint, PayloadLimits,
-    RejectCode, Services, ShortIdKey, StreamPolicy, StreamType, TimestampedAddress,
+    Block, BlockHash, BloomFlags, Command, CompactTarget, ExtendOutcome, ForeignMagic, Frame,
+    Hash256, MatchedTransaction, Mempool, MerkleProofTarget, MerkleRoot, Message, OutPoint,
+    PayloadLimits, RejectCode, Services, ShortIdKey, StreamPolicy, StreamType, TimestampedAddress,
     TransactionInput, TransactionOutput, Tx, TxOrId, Txid, Version, Work,
 };
 use proptest::prelude::*;
@@ -105,9 +105,9 @@ proptest! {
             assert_round_trips(&target);
         }
         for extended in [
-            Extended::Known,
-            Extended::SideChain { headers: code.into() },
-            Extended::NewTip { disconnected: vec![], connected: vec![BlockHash(hash)] },
+            ExtendOutcome::Known,
+            ExtendOutcome::SideChain { headers: code.into() },
+            ExtendOutcome::NewTip { disconnected: vec![], connected: vec![BlockHash(hash)] },
         ] {
             assert_round_trips(&extended);
         }

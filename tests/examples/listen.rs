@@ -42,7 +42,7 @@ fn a_peer_that_dials_is_shown_and_served_the_whole_chain() {
 
     let mut chain = HeaderChain::new(Network::Regtest);
     let headers = peer.headers(&chain.locator(), BlockHash::ZERO, DEADLINE);
-    chain.extend(&headers.unwrap()).unwrap();
+    chain.extend(&headers.unwrap(), u32::MAX).unwrap();
     assert_eq!(chain.tip().0, 7);
     let block = peer.block(chain.tip().1, DEADLINE).unwrap();
     assert_eq!(block.hash(), chain.tip().1);

@@ -6,8 +6,9 @@ use bsv_p2p::session::{
     ConnectionState, Consequence, Direction, DisconnectReason, Misbehavior, Output, SessionEvent,
 };
 use bsv_p2p::wire::{
-    BadCommand, BlockError, BlockHash, BloomFilter, Command, CompactTarget, DecodeError, DropCause,
-    FrameError, HeaderChainError, MerkleRoot, Message, ProofOfWorkError, Services, WireString,
+    BadCommand, BlockError, BlockHash, BloomFilter, ChainRuleError, Command, CompactTarget,
+    DecodeError, DropCause, FrameError, HeaderChainError, MerkleRoot, Message, ProofOfWorkError,
+    Services, WireString,
 };
 
 use crate::side::{DIRECTIONS, Fate, SECOND, Side, misbehavior, send_reject};
@@ -424,8 +425,15 @@ fn headers_and_blocks_that_break_rules_count_as_at_a_node() {
             0,
         ),
         (
-            invalid(HeaderChainError::ForkTooDeep { depth: 2, limit: 1 }),
-            0,
+            invalid(HeaderChainError::InvalidHeader {
+                position,
+                hash: block,
+                error: ChainRuleError::ForkBelowCheckpoint {
+                    height: 2,
+                    checkpoint: 3,
+                },
+            }),
+            100,
         ),
         (
             Misbehavior::InvalidBlock(BlockError::DuplicatedTransactions(MerkleRoot([7; 32]))),

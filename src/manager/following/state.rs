@@ -1,6 +1,6 @@
 //! What the chain's thread shares with the program.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -10,7 +10,7 @@ use super::NewTip;
 use super::announcers::Announcers;
 use super::subscribers::Subscribers;
 use crate::log_level::{LogLevel, record};
-use crate::wire::{BlockHash, BlockHeader, Extended, HeaderChain, HeaderChainError};
+use crate::wire::{BlockHash, BlockHeader, ExtendOutcome, HeaderChain, HeaderChainError};
 
 /// The chain that is followed, and who wants to know of it. No lock in here is held while anything is waited for.
 pub(super) struct ChainState {
@@ -22,6 +22,14 @@ pub(super) struct ChainState {
     /// Wakes the thread when a look is wanted.
     wake: Sender<()>,
     log_level: LogLevel,
+}
+
+/// Returns the time of the system clock, in Unix seconds.
+fn unix_time() -> u32 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+    })
 }
 
 /// Wishes to have everything that peers have, by number.
@@ -78,10 +86,10 @@ impl ChainState {
         &self,
         peer_id: Uuid,
         headers: &[BlockHeader],
-    ) -> Result<Extended, HeaderChainError> {
+    ) -> Result<ExtendOutcome, HeaderChainError> {
         let (extended, tip) = {
             let mut chain = self.chain.write();
-            let extended = chain.extend(headers)?;
+            let extended = chain.extend(headers, unix_time())?;
             let (height, hash) = chain.tip();
             let tip = chain
                 .header_at(height)
@@ -89,7 +97,7 @@ impl ChainState {
             (extended, tip)
         };
         if let (
-            Extended::NewTip {
+            ExtendOutcome::NewTip {
                 disconnected,
                 connected,
             },

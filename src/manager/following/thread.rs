@@ -15,7 +15,8 @@ use crate::log_level::record;
 use crate::manager::shared::Shared;
 use crate::session::{ConnectionState, Misbehavior};
 use crate::wire::{
-    BlockHash, BlockHeader, Command, Extended, HeaderChainError, Inventory, MAX_HEADERS, Message,
+    BlockHash, BlockHeader, Command, ExtendOutcome, HeaderChainError, Inventory, MAX_HEADERS,
+    Message,
 };
 
 /// The subscription's name.
@@ -130,23 +131,28 @@ impl Follower {
     }
 
     /// What headers mean that were asked for behind `from`.
-    fn meaning_of(&self, extended: &Extended, headers: &[BlockHeader], from: BlockHash) -> Answer {
+    fn meaning_of(
+        &self,
+        extended: &ExtendOutcome,
+        headers: &[BlockHeader],
+        from: BlockHash,
+    ) -> Answer {
         let more = headers.len() >= MAX_HEADERS;
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
             return Answer::Nothing;
         };
         match extended {
-            Extended::NewTip { .. } => Answer::Grown { more },
+            ExtendOutcome::NewTip { .. } => Answer::Grown { more },
             // Another peer was faster.
-            Extended::Known if first.previous == from => Answer::Grown { more },
-            Extended::Known => {
+            ExtendOutcome::Known if first.previous == from => Answer::Grown { more },
+            ExtendOutcome::Known => {
                 let last = last.hash();
                 match self.state.with_chain(|chain| chain.is_active(&last)) {
                     true => Answer::Nothing,
                     false => Answer::Beside { last, more },
                 }
             }
-            Extended::SideChain { .. } => {
+            ExtendOutcome::SideChain { .. } => {
                 let last = last.hash();
                 Answer::Beside { last, more }
             }
@@ -243,11 +249,7 @@ impl Follower {
             "{}: its headers are refused: {error}",
             peer.address()
         );
-        let breaks_rules = matches!(
-            error,
-            HeaderChainError::ProofOfWork { .. } | HeaderChainError::NotLinked { .. }
-        );
-        if breaks_rules {
+        if error.score() > 0 {
             peer.misbehaved(Misbehavior::InvalidHeaders(error));
         }
     }

@@ -5,6 +5,9 @@ use crate::wire::{BlockHeader, CompactTarget, Work};
 /// The number of headers over which a median time is computed.
 pub(super) const MEDIAN_TIME_SPAN: u32 = 11;
 
+/// The number of blocks between two retargets before the 144-block rule.
+pub(in crate::wire) const RETARGET_INTERVAL: u32 = 2016;
+
 /// A view of the branch that ends with the parent of the header being checked.
 ///
 /// Heights below the first known header return `None`.
@@ -20,6 +23,22 @@ pub trait Ancestors {
 
     /// Returns the work of the headers at `after + 1` to `up_to`, inclusive.
     fn work_between(&self, after: u32, up_to: u32) -> Option<Work>;
+
+    /// Returns the bits of the last header whose bits differ from `limit`, or whose height is a
+    /// multiple of 2016.
+    ///
+    /// Looks at up to 2,016 headers. A view that checks consecutive headers should remember the
+    /// result.
+    fn last_regular_bits(&self, limit: CompactTarget) -> Option<CompactTarget> {
+        let mut height = self.height();
+        loop {
+            let bits = self.bits(height)?;
+            if bits != limit || height.is_multiple_of(RETARGET_INTERVAL) {
+                return Some(bits);
+            }
+            height -= 1;
+        }
+    }
 
     /// Returns the median time of the up to 11 headers that end with `height`, in Unix seconds.
     ///

@@ -2,16 +2,13 @@
 //!
 //! Source: Bitcoin SV node 1.2.2, `src/pow.cpp`.
 
-use super::ancestors::MEDIAN_TIME_SPAN;
+use super::ancestors::{MEDIAN_TIME_SPAN, RETARGET_INTERVAL};
 use super::{Ancestors, ChainRuleError, ChainRules};
 use crate::wire::proof_of_work::U256;
 use crate::wire::{CompactTarget, Work};
 
 /// The intended time between blocks, in seconds.
 const TARGET_SPACING: u32 = 600;
-
-/// The number of blocks between two retargets before the 144-block rule.
-pub(super) const RETARGET_INTERVAL: u32 = 2016;
 
 /// The intended time between two retargets, in seconds.
 const RETARGET_TIMESPAN: u32 = RETARGET_INTERVAL * TARGET_SPACING;
@@ -83,7 +80,7 @@ impl ChainRules {
             return if self.is_late(view.time(parent)?, time) {
                 Ok(limit)
             } else {
-                last_regular_bits(view, limit)
+                view.last_regular_bits(limit)
             };
         }
         // The emergency adjustment looks at height - 7; a lower block has the limit anyway.
@@ -138,21 +135,6 @@ impl ChainRules {
     }
 }
 
-/// Returns the bits of the last block that did not have the minimum difficulty as an exception.
-fn last_regular_bits<A: Ancestors>(
-    view: &View<'_, A>,
-    limit: CompactTarget,
-) -> Result<CompactTarget, ChainRuleError> {
-    let mut at = view.height - 1;
-    loop {
-        let bits = view.bits(at)?;
-        if bits != limit || at.is_multiple_of(RETARGET_INTERVAL) {
-            return Ok(bits);
-        }
-        at -= 1;
-    }
-}
-
 fn decoded(bits: CompactTarget) -> U256 {
     // Every header in a chain has passed the check of its proof of work.
     bits.to_u256().unwrap_or(U256::ZERO)
@@ -184,6 +166,12 @@ impl<A: Ancestors> View<'_, A> {
     fn median_time(&self, height: u32) -> Result<u32, ChainRuleError> {
         let first = height.saturating_sub(MEDIAN_TIME_SPAN - 1);
         self.known(self.ancestors.median_time(height), first)
+    }
+
+    fn last_regular_bits(&self, limit: CompactTarget) -> Result<CompactTarget, ChainRuleError> {
+        let parent = self.height - 1;
+        let period = parent - parent % RETARGET_INTERVAL;
+        self.known(self.ancestors.last_regular_bits(limit), period)
     }
 
     fn work_between(&self, after: u32, up_to: u32) -> Result<Work, ChainRuleError> {

@@ -5,13 +5,13 @@ mod checkpoints;
 mod difficulty;
 mod error;
 
+pub(super) use self::ancestors::RETARGET_INTERVAL;
 pub use self::ancestors::{Ancestors, HeaderSlice};
 pub use self::error::ChainRuleError;
 
 use std::borrow::Cow;
 
 use self::ancestors::{MEDIAN_TIME_SPAN, recent_times};
-use self::difficulty::RETARGET_INTERVAL;
 use super::proof_of_work::U256;
 use super::{BlockHash, BlockHeader, CompactTarget, ProofOfWorkError, Work};
 use crate::network::Network;

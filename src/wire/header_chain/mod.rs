@@ -1,226 +1,309 @@
-//! A chain of headers that knows its best branch.
+//! A chain of verified headers with its side chains.
 
-mod active;
-mod branches;
-mod growth;
-mod outcome;
+mod active_chain;
+mod batch;
+mod checkpoint_start;
+mod error;
+mod extend;
+mod lookup;
+mod sharded_table;
+mod side_chains;
+mod window;
 
-pub use outcome::{Extended, HeaderChainError};
+pub use self::batch::HeaderBatch;
+pub use self::checkpoint_start::CheckpointStart;
+pub use self::error::{ExtendOutcome, HeaderChainError};
+pub use self::lookup::ChainTip;
 
 use std::fmt;
 
-use self::active::ActiveHeaders;
-use self::branches::Branches;
-use self::outcome::MAX_HEIGHT;
-use super::{BlockHash, BlockHeader, Work, locator_heights};
-use crate::network::Network;
+use self::active_chain::ActiveChain;
+use self::error::MAX_HEIGHT;
+use self::side_chains::SideChains;
+use self::window::{Branch, Window};
+use super::chain_rules::MIN_TRUSTED_HEADERS;
+use super::{BlockHash, BlockHeader, ChainRuleError, ChainRules, Work};
 
-/// The headers of a chain, from its first block on, and the branches that lately left it.
+/// A chain of headers, and the side chains that compete with it.
 ///
-/// The branch with the most work is the active chain; of two with the same work it is that which was seen first.
-/// Checked are that headers follow each other, and that each has its proof of work at a target that the network
-/// allows. That the target is the one which the network's rules ask for at that height is not checked, nor are times
-/// and versions.
+/// The active chain is the branch with the most work; of two with the same work, the one that was
+/// complete first. A branch with more work replaces it at any depth above the last checkpoint that
+/// the chain contains.
+///
+/// # Verification
+///
+/// Each header is verified by the [`ChainRules`] of its network: linkage, proof of work, required
+/// difficulty, median time, a time at most two hours ahead, block version and checkpoints. A
+/// Bitcoin SV node accepts the same headers. Transactions and scripts are **not** verified: a
+/// chain of valid headers can contain an invalid block, which costs its miner as much work as a
+/// valid one. Full nodes do not build on such a block, so the number of
+/// [confirmations](Self::confirmations) that a caller should wait for depends on the value at
+/// stake and on the share of the hash rate that an attacker could have:
+///
+/// | share of the attacker | 1 confirmation | 3 | 6 | 12 |
+/// | --- | --- | --- | --- | --- |
+/// | 10 % | 20.5 % | 1.3 % | 0.02 % | below 0.001 % |
+/// | 30 % | 62.8 % | 32.5 % | 13.2 % | 2.4 % |
+/// | 45 % | 92.0 % | 84.4 % | 76.6 % | 65.1 % |
+///
+/// The table shows the probability that the attacker replaces a block with that many confirmations
+/// (S. Nakamoto, "Bitcoin: A Peer-to-Peer Electronic Cash System", section 11). With half of the
+/// hash rate or more, an attacker can replace any block above the last checkpoint.
+///
+/// # Memory
+///
+/// A header of the active chain takes 88 to 94 bytes: its 80 bytes, 2 bytes for the chain work, and
+/// an index entry. A header of a side chain takes about 300 bytes. Side chains have at most 100,000
+/// headers, or as many as the active chain has above its last checkpoint if that is more; see
+/// [`HeaderChain::with_side_capacity`]. If they are full, the branch with the least work is
+/// evicted. Each source of headers has an equal share of the space that no other source can take.
+///
+/// # Cost
+///
+/// A reorganization of depth d takes O(d), a side header at any depth O(log n). Hashing can be done
+/// before a shared chain is locked; see [`HeaderBatch`].
 ///
 /// ```
 /// use bsv_p2p::Network;
-/// use bsv_p2p::wire::{Extended, HeaderChain};
+/// use bsv_p2p::wire::{ExtendOutcome, HeaderChain};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let headers = [];
+/// # let now = 1_700_000_000;
 /// let mut chain = HeaderChain::new(Network::Mainnet);
-/// // … ask a peer for the headers behind `chain.locator()`, and give them to the chain:
-/// match chain.extend(&headers)? {
-///     Extended::NewTip { disconnected, connected } => {
-///         println!("{} blocks left the chain, {} joined it", disconnected.len(), connected.len());
+/// // Request headers with `chain.locator()` from a peer and add the answer:
+/// match chain.extend(&headers, now)? {
+///     ExtendOutcome::NewTip { disconnected, connected } => {
+///         println!("{} blocks disconnected, {} connected", disconnected.len(), connected.len());
 ///     }
-///     Extended::SideChain { headers } => println!("{headers} headers beside the chain"),
-///     Extended::Known => println!("nothing new"),
+///     ExtendOutcome::SideChain { headers } => println!("{headers} headers on a side chain"),
+///     ExtendOutcome::Known => println!("nothing new"),
 /// }
 /// println!("height {}, {} hashes of work", chain.tip().0, chain.total_work());
 /// # Ok(())
 /// # }
 /// ```
-///
-/// # Memory
-///
-/// A header of the active chain costs its 80 bytes and 6 to 12 bytes in a table by hash, so a million of them take
-/// less than 91 MB. Beside the active chain stand at most [`MAX_SIDE_HEADERS`](Self::MAX_SIDE_HEADERS) headers of
-/// strangers, and as many of our own as a reorganisation may disconnect, of about 400 bytes each. A branch that
-/// leaves the active chain more than the [fork depth](Self::with_fork_depth) below the tip cannot grow, and is
-/// forgotten.
-///
-/// Work protects the active chain, not the memory: who finds many blocks of the easiest target makes a long chain, as
-/// long as the chain is short. A [checkpoint](Self::from_checkpoint) above those heights is the way to refuse it.
 #[derive(Clone)]
 pub struct HeaderChain {
-    network: Network,
-    active: ActiveHeaders,
-    work: Work,
-    branches: Branches,
-    fork_depth: u32,
+    rules: ChainRules,
+    active: ActiveChain,
+    /// Whether the chain work below the first header is known.
+    is_work_known: bool,
+    side_chains: SideChains,
+    side_capacity: Option<usize>,
+    /// The window of the active chain; `None` if it has to be built.
+    window: Option<Window>,
 }
 
-/// A header's place: on the active chain, or on a branch that leaves it.
-#[derive(Clone, Copy)]
-struct Place {
-    height: u32,
-    /// The height at which the active chain is left: that of the header itself if it is on it.
-    fork: u32,
+/// Identifies the origin of headers, so that one source cannot use the space of all side chains.
+///
+/// A caller that adds headers of peers should derive it from something that a peer cannot choose
+/// freely, for example from its IP address. 0 is [`SourceId::LOCAL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceId(pub u64);
+
+impl SourceId {
+    /// The source of headers that are added without one, and of disconnected headers.
+    pub const LOCAL: SourceId = SourceId(0);
 }
 
 impl HeaderChain {
-    /// How many blocks a branch may disconnect unless said otherwise. Real nodes keep so many blocks at least when
-    /// they prune.
-    pub const DEFAULT_FORK_DEPTH: u32 = 288;
+    /// The minimum number of side headers that there is space for, unless
+    /// [`HeaderChain::with_side_capacity`] sets another one.
+    pub const MIN_SIDE_CAPACITY: usize = 100_000;
 
-    /// How many headers beside the active chain are kept, before further ones are refused.
-    pub const MAX_SIDE_HEADERS: usize = 10_000;
-
-    /// The first header of `network` alone.
-    pub fn new(network: Network) -> Self {
-        Self::starting_with(network, BlockHeader::genesis(network), 0)
+    /// Creates a chain of the genesis header alone.
+    pub fn new(rules: impl Into<ChainRules>) -> Self {
+        let rules = rules.into();
+        let genesis = rules.genesis();
+        Self::starting_with(rules, genesis, 0, genesis.bits.work(), true)
     }
 
-    /// A chain that starts with a header which is known to be right, at the height which it has, below 2^31.
-    /// Nothing that leaves the chain before it is ever taken.
+    /// Creates a chain from headers that the caller trusts.
+    ///
+    /// The first header has the height `first_height`. `total_work` is the work of the whole chain
+    /// that ends with the last header, as the `chainwork` of a node; with `None` it is unknown,
+    /// [`HeaderChain::total_work`] counts from the first header, and
+    /// [`HeaderChain::has_minimum_work`] needs the last checkpoint. Linkage, proof of work and
+    /// checkpoints of the headers are verified, and the other rules from the 148th header on, where
+    /// the ancestors are known.
     ///
     /// # Errors
     ///
-    /// [`HeaderChainError::ProofOfWork`] and [`HeaderChainError::BadHeight`].
-    pub fn from_checkpoint(
-        network: Network,
+    /// - [`HeaderChainError::TooFewTrusted`] if the rules could not verify the next headers: 147
+    ///   headers are needed, and before the 144-block rule those since the last retarget. A chain
+    ///   that starts at height 0 needs one header.
+    /// - [`HeaderChainError::NotLinked`], [`HeaderChainError::ProofOfWork`] or
+    ///   [`HeaderChainError::InvalidHeader`] if a header violates a rule.
+    /// - [`HeaderChainError::WrongGenesis`] if the header at height 0 is not the genesis header.
+    /// - [`HeaderChainError::InvalidTotalWork`] if `total_work` is below the work of the headers.
+    /// - [`HeaderChainError::InvalidHeight`] if a height exceeds 2^31 - 1.
+    pub fn from_trusted(
+        rules: impl Into<ChainRules>,
+        headers: &[BlockHeader],
+        first_height: u32,
+        total_work: impl Into<Option<Work>>,
+    ) -> Result<Self, HeaderChainError> {
+        let (rules, total_work) = (rules.into(), total_work.into());
+        let got = headers.len();
+        let above = u32::try_from(got.saturating_sub(1)).unwrap_or(u32::MAX);
+        let last_height = first_height.saturating_add(above);
+        if last_height > MAX_HEIGHT {
+            return Err(HeaderChainError::InvalidHeight(last_height));
+        }
+        let needed = if first_height == 0 {
+            1
+        } else {
+            let by_rules = last_height.saturating_sub(rules.first_needed_ancestor(last_height));
+            (by_rules + 1).max(MIN_TRUSTED_HEADERS) as usize
+        };
+        let Some(first) = headers.first().filter(|_| got >= needed) else {
+            return Err(HeaderChainError::TooFewTrusted { needed, got });
+        };
+        let batch = HeaderBatch::verify(&rules, headers)?;
+        check_start(&rules, &batch, first_height)?;
+        let works = headers.iter().map(|header| header.bits.work());
+        let minimum: Work = works.sum();
+        let total = total_work.unwrap_or(minimum);
+        if total < minimum {
+            return Err(HeaderChainError::InvalidTotalWork {
+                minimum,
+                got: total,
+            });
+        }
+        let below = total.saturating_sub(minimum);
+        let mut work = below.saturating_add(first.bits.work());
+        let is_work_known = total_work.is_some() || first_height == 0;
+        let mut chain = Self::starting_with(rules, *first, first_height, work, is_work_known);
+        // With this many headers the rules have all ancestors but those of a 2,016-block retarget.
+        let unchecked = if first_height == 0 {
+            1
+        } else {
+            MIN_TRUSTED_HEADERS as usize
+        };
+        for (position, (header, hash)) in headers.iter().zip(batch.hashes()).enumerate().skip(1) {
+            if position >= unchecked {
+                chain.check_trusted(position, header, *hash)?;
+            }
+            work = work.saturating_add(header.bits.work());
+            chain.active.push(*header, *hash, work);
+            if let Some(window) = &mut chain.window {
+                window.push(header.time, header.bits);
+            }
+        }
+        Ok(chain)
+    }
+
+    /// Verifies the next trusted header, except for rules whose ancestors are unknown.
+    fn check_trusted(
+        &self,
+        position: usize,
+        header: &BlockHeader,
+        hash: BlockHash,
+    ) -> Result<(), HeaderChainError> {
+        let Some(window) = &self.window else {
+            return Ok(());
+        };
+        let branch = Branch::new(self, self.tip(), &[], window);
+        match self.rules.check_header(&branch, header, hash, u32::MAX) {
+            Ok(()) | Err(ChainRuleError::MissingAncestor { .. }) => Ok(()),
+            Err(error) => Err(HeaderChainError::InvalidHeader {
+                position,
+                hash,
+                error,
+            }),
+        }
+    }
+
+    fn starting_with(
+        rules: ChainRules,
         header: BlockHeader,
         height: u32,
-    ) -> Result<Self, HeaderChainError> {
-        let position = 0;
-        header
-            .check_proof_of_work(network)
-            .map_err(|error| HeaderChainError::ProofOfWork { position, error })?;
-        if height > MAX_HEIGHT {
-            return Err(HeaderChainError::BadHeight(height));
-        }
-        Ok(Self::starting_with(network, header, height))
-    }
-
-    fn starting_with(network: Network, header: BlockHeader, height: u32) -> Self {
+        work: Work,
+        is_work_known: bool,
+    ) -> Self {
         Self {
-            network,
-            work: header.bits.work(),
-            active: ActiveHeaders::new(header, height),
-            branches: Branches::default(),
-            fork_depth: Self::DEFAULT_FORK_DEPTH,
+            rules,
+            active: ActiveChain::new(header, height, work),
+            is_work_known,
+            side_chains: SideChains::new(),
+            side_capacity: None,
+            window: Some(Window::new(height, &header, work)),
         }
     }
 
-    /// The same chain with another limit for how many blocks a branch may disconnect.
-    pub fn with_fork_depth(mut self, fork_depth: u32) -> Self {
-        self.fork_depth = fork_depth;
-        self.forget_deep_branches();
+    /// Sets the maximum number of side headers.
+    ///
+    /// Defaults to the length of the active chain above its last checkpoint, and at least to
+    /// [`HeaderChain::MIN_SIDE_CAPACITY`]. A branch can only replace a part of the chain that is as
+    /// long as the capacity, divided by the number of sources that compete for it.
+    pub fn with_side_capacity(mut self, headers: usize) -> Self {
+        self.side_capacity = Some(headers);
+        self.side_chains.shrink_to(headers);
         self
     }
 
-    /// Takes headers that follow each other, as a `headers` message brings them. Those which are there already are
-    /// passed over.
-    ///
-    /// # Errors
-    ///
-    /// [`HeaderChainError`]; the chain is then as it was.
-    pub fn extend(&mut self, headers: &[BlockHeader]) -> Result<Extended, HeaderChainError> {
-        let hashes = self.check(headers)?;
-        let known = hashes.iter().take_while(|hash| self.contains(hash)).count();
-        let (headers, hashes) = (&headers[known..], &hashes[known..]);
-        let (Some(first), Some(&hash)) = (headers.first(), hashes.first()) else {
-            return Ok(Extended::Known);
-        };
-        let parent = self
-            .place_of(&first.previous)
-            .ok_or(HeaderChainError::UnknownParent {
-                header: hash,
-                parent: first.previous,
-            })?;
-        let depth = self.active.tip().0 - parent.fork;
-        if depth > self.fork_depth {
-            let limit = self.fork_depth;
-            return Err(HeaderChainError::ForkTooDeep { depth, limit });
+    fn side_capacity(&self) -> usize {
+        self.side_capacity.unwrap_or_else(|| {
+            let above = self.last_checkpoint().unwrap_or(self.first_height());
+            let reorganizable = (self.tip().0 - above) as usize;
+            reorganizable.max(Self::MIN_SIDE_CAPACITY)
+        })
+    }
+
+    /// Returns the height of the last checkpoint that the active chain contains.
+    fn last_checkpoint(&self) -> Option<u32> {
+        let (tip, _) = self.tip();
+        let checkpoints = self.rules.checkpoints();
+        let reached = checkpoints.partition_point(|(height, _)| *height <= tip);
+        let (height, _) = *checkpoints.get(reached.checked_sub(1)?)?;
+        (height >= self.first_height()).then_some(height)
+    }
+}
+
+/// Checks that trusted headers start with the genesis header and contain the checkpoints.
+fn check_start(
+    rules: &ChainRules,
+    batch: &HeaderBatch<'_>,
+    first_height: u32,
+) -> Result<(), HeaderChainError> {
+    if let Some(&got) = batch.hashes().first().filter(|_| first_height == 0) {
+        let expected = rules.genesis().hash();
+        if got != expected {
+            return Err(HeaderChainError::WrongGenesis { expected, got });
         }
-        let work = self.work_up_to(&first.previous, parent);
-        if first.previous != self.tip().1 {
-            self.check_room(headers, work)?;
+    }
+    for (height, expected) in rules.checkpoints() {
+        let position = height.checked_sub(first_height).map(|at| at as usize);
+        let got = position.and_then(|at| batch.hashes().get(at).copied());
+        if let (Some(position), Some(got)) = (position, got)
+            && got != *expected
+        {
+            let (height, expected) = (*height, *expected);
+            let error = ChainRuleError::CheckpointMismatch {
+                height,
+                expected,
+                got,
+            };
+            return Err(HeaderChainError::InvalidHeader {
+                position,
+                hash: got,
+                error,
+            });
         }
-        let extended = self.append(headers, hashes, parent, work);
-        self.forget_deep_branches();
-        Ok(extended)
     }
-
-    /// The height and the hash of the last header of the active chain.
-    pub fn tip(&self) -> (u32, BlockHash) {
-        self.active.tip()
-    }
-
-    /// The work of the active chain, from the first header that it has: for the whole chain unless it starts from a
-    /// checkpoint.
-    pub fn total_work(&self) -> Work {
-        self.work
-    }
-
-    /// The network.
-    pub fn network(&self) -> Network {
-        self.network
-    }
-
-    /// The height of a header, on the active chain or beside it.
-    pub fn height_of(&self, hash: &BlockHash) -> Option<u32> {
-        self.place_of(hash).map(|place| place.height)
-    }
-
-    /// The header of the active chain at a height.
-    pub fn header_at(&self, height: u32) -> Option<&BlockHeader> {
-        self.active.header_at(height)
-    }
-
-    /// The hash of the header of the active chain at a height.
-    pub fn hash_at(&self, height: u32) -> Option<BlockHash> {
-        self.active.hash_at(height)
-    }
-
-    /// Whether a header is there, on the active chain or beside it.
-    pub fn contains(&self, hash: &BlockHash) -> bool {
-        self.place_of(hash).is_some()
-    }
-
-    /// Whether a header is on the active chain.
-    pub fn is_active(&self, hash: &BlockHash) -> bool {
-        self.active.height_of(hash).is_some()
-    }
-
-    /// Hashes of the active chain by which a peer finds the last block that it shares with it: at the
-    /// [`locator_heights`] above the first header, which is followed by that of the network's first block.
-    pub fn locator(&self) -> Vec<BlockHash> {
-        let base = self.active.base();
-        let mut locator: Vec<BlockHash> = locator_heights(self.tip().0 - base)
-            .filter_map(|above| self.hash_at(base + above))
-            .collect();
-        let genesis = BlockHeader::genesis(self.network).hash();
-        if locator.last() != Some(&genesis) {
-            locator.push(genesis);
-        }
-        locator
-    }
+    Ok(())
 }
 
 impl fmt::Debug for HeaderChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (height, tip) = self.tip();
         f.debug_struct("HeaderChain")
-            .field("network", &self.network)
+            .field("network", &self.network())
             .field("height", &height)
             .field("tip", &tip)
-            .field("work", &self.work)
-            .field("side_headers", &self.branches.len())
+            .field("work", &self.total_work())
+            .field("side_headers", &self.side_chains.len())
             .finish()
     }
 }
-
-#[cfg(test)]
-mod tests;

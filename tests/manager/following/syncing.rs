@@ -112,8 +112,10 @@ fn what_peers_have_is_asked_for_when_others_come_after_all_have_gone() {
 fn a_chain_that_was_given_goes_on_from_where_it_is() {
     let node = LocalNode::start().unwrap();
     let hashes = node.mine(10).unwrap();
-    let known = node.block(hashes[5]).unwrap().header();
-    let chain = HeaderChain::from_checkpoint(Network::Regtest, known, 6).unwrap();
+    let known = hashes[..6].iter().map(|hash| node.block(*hash).unwrap());
+    let known: Vec<_> = known.map(|block| block.header()).collect();
+    let mut chain = HeaderChain::new(Network::Regtest);
+    chain.extend(&known, u32::MAX).unwrap();
     let manager = manager(config());
     assert_eq!(manager.chain(HeaderChain::tip), None);
     manager.follow(chain.clone()).unwrap();

@@ -1,0 +1,279 @@
+//! Headers of side chains, bounded in number and accounted per source.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::SourceId;
+use super::sharded_table::ShardedTable;
+use crate::wire::{BlockHash, BlockHeader, Work};
+
+/// A header on a side chain.
+#[derive(Clone)]
+pub(super) struct SideHeader {
+    pub(super) hash: BlockHash,
+    pub(super) header: BlockHeader,
+    pub(super) height: u32,
+    /// The chain work up to and including this header.
+    pub(super) work: Work,
+    pub(super) source: SourceId,
+    /// The order of insertion.
+    age: u64,
+}
+
+/// The side chains: a forest whose roots link to the active chain.
+///
+/// **Eviction.** Without space, tips with the least work are evicted. Sources that hold more than
+/// their share (the capacity divided by the number of sources) lose theirs first, and a source
+/// within its share always gets space.
+#[derive(Clone)]
+pub(super) struct SideChains {
+    headers: ShardedTable<Box<SideHeader>>,
+    /// The number of side headers that link to a header, by its hash: those of side headers and
+    /// of headers of the active chain.
+    children: ShardedTable<(BlockHash, u32)>,
+    sources: HashMap<SourceId, Source>,
+    /// The sources by the number of their headers.
+    by_count: BTreeSet<(usize, SourceId)>,
+    inserted: u64,
+}
+
+#[derive(Clone, Default)]
+struct Source {
+    count: usize,
+    /// The tips of side chains that this source has sent.
+    tips: BTreeSet<TipKey>,
+}
+
+/// The number of parts of each table.
+const SHARDS: usize = 256;
+
+/// Orders tips by work. Of tips with the same work the newest is evicted first.
+type TipKey = (Work, std::cmp::Reverse<u64>, BlockHash);
+
+impl SideHeader {
+    fn key(&self) -> TipKey {
+        (self.work, std::cmp::Reverse(self.age), self.hash)
+    }
+}
+
+impl SideChains {
+    pub(super) fn new() -> Self {
+        Self {
+            headers: ShardedTable::new(SHARDS),
+            children: ShardedTable::new(SHARDS),
+            sources: HashMap::new(),
+            by_count: BTreeSet::new(),
+            inserted: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.headers.len()
+    }
+
+    pub(super) fn get(&self, hash: &BlockHash) -> Option<&SideHeader> {
+        let found = self.headers.find(hash, |side| side.hash == *hash);
+        found.map(|side| &**side)
+    }
+
+    /// Returns the tips of all side chains.
+    pub(super) fn tips(&self) -> impl Iterator<Item = &SideHeader> {
+        let tips = self.sources.values().flat_map(|source| &source.tips);
+        tips.filter_map(|(_, _, hash)| self.get(hash))
+    }
+
+    /// Inserts a header that links to the active chain or to a side header.
+    pub(super) fn insert(
+        &mut self,
+        hash: BlockHash,
+        header: BlockHeader,
+        height: u32,
+        work: Work,
+        source: SourceId,
+    ) {
+        self.inserted += 1;
+        let side = Box::new(SideHeader {
+            hash,
+            header,
+            height,
+            work,
+            source,
+            age: self.inserted,
+        });
+        if self.children_of(&hash) == 0 {
+            self.add_tip(&side);
+        }
+        self.add_child(&header.previous);
+        self.count(source, 1);
+        self.headers.insert(&hash, side, |side| side.hash);
+    }
+
+    /// Removes a header. Its descendants, if any, stay.
+    pub(super) fn remove(&mut self, hash: &BlockHash) -> Option<SideHeader> {
+        let side = self.headers.remove(hash, |side| side.hash == *hash)?;
+        self.remove_tip(&side);
+        self.remove_child(&side.header.previous);
+        self.count(side.source, -1);
+        Some(*side)
+    }
+
+    /// Makes space for `needed` headers of `source` that extend `parent` to a branch of `work`.
+    ///
+    /// Returns the number of headers that there is space for: fewer than `needed` if everything
+    /// that could be evicted has at least as much work as the new branch.
+    pub(super) fn make_space(
+        &mut self,
+        needed: usize,
+        source: SourceId,
+        parent: &BlockHash,
+        work: Work,
+        capacity: usize,
+    ) -> usize {
+        // The branch that is extended must not be evicted: with a child its tip is no tip.
+        self.add_child(parent);
+        while self.len() + needed > capacity {
+            let Some(victim) = self.victim(needed, source, work, capacity) else {
+                break;
+            };
+            self.remove(&victim);
+        }
+        self.remove_child(parent);
+        capacity.saturating_sub(self.len())
+    }
+
+    /// Evicts tips until at most `capacity` headers are left.
+    pub(super) fn shrink_to(&mut self, capacity: usize) {
+        while self.len() > capacity {
+            let share = capacity / self.sources.len().max(1);
+            let Some((_, _, hash)) = self.least_of_largest(share) else {
+                return;
+            };
+            self.remove(&hash);
+        }
+    }
+
+    /// Removes the side chains that leave the active chain below a height.
+    pub(super) fn remove_forks_below(
+        &mut self,
+        height: u32,
+        active_height: impl Fn(&BlockHash) -> Option<u32>,
+    ) {
+        let mut upward: Vec<_> = self
+            .headers
+            .iter()
+            .map(|one| (one.height, one.hash))
+            .collect();
+        upward.sort_unstable();
+        // A header below goes, and with it everything that links to it.
+        for (_, hash) in upward {
+            let Some(previous) = self.get(&hash).map(|side| side.header.previous) else {
+                continue;
+            };
+            let is_kept = match active_height(&previous) {
+                Some(fork) => fork >= height,
+                None => self.get(&previous).is_some(),
+            };
+            if !is_kept {
+                self.remove(&hash);
+            }
+        }
+    }
+
+    /// Returns the tip to evict for `needed` more headers of `source`.
+    fn victim(
+        &self,
+        needed: usize,
+        source: SourceId,
+        work: Work,
+        capacity: usize,
+    ) -> Option<BlockHash> {
+        let held = self.sources.get(&source).map_or(0, |own| own.count);
+        let is_new = usize::from(held == 0);
+        let share = capacity / (self.sources.len() + is_new).max(1);
+        if held + needed <= share {
+            return self.least_of_largest(share).map(|(_, _, hash)| hash);
+        }
+        let own = (held <= share).then_some(source);
+        let candidates = self.sources_above(share).chain(own);
+        let (least, _, hash) = candidates.filter_map(|id| self.least_of(id)).min()?;
+        (least < work).then_some(hash)
+    }
+
+    /// Returns the tip with the least work of the source that holds the most, if that is more than
+    /// its share; otherwise the one with the least work of all.
+    fn least_of_largest(&self, share: usize) -> Option<TipKey> {
+        let mut above = self.sources_above(share);
+        // The headers of a source may all be below tips of others.
+        let least_of_all = || {
+            self.sources
+                .keys()
+                .filter_map(|id| self.least_of(*id))
+                .min()
+        };
+        above.find_map(|id| self.least_of(id)).or_else(least_of_all)
+    }
+
+    /// Returns the sources that hold more than a share, the largest first.
+    fn sources_above(&self, share: usize) -> impl Iterator<Item = SourceId> {
+        let largest = self.by_count.iter().rev();
+        let above = largest.take_while(move |(count, _)| *count > share);
+        above.map(|(_, id)| *id)
+    }
+
+    fn least_of(&self, id: SourceId) -> Option<TipKey> {
+        self.sources.get(&id)?.tips.first().copied()
+    }
+
+    fn count(&mut self, id: SourceId, change: isize) {
+        let source = self.sources.entry(id).or_default();
+        self.by_count.remove(&(source.count, id));
+        source.count = source.count.saturating_add_signed(change);
+        if source.count == 0 {
+            self.sources.remove(&id);
+        } else {
+            self.by_count.insert((source.count, id));
+        }
+    }
+
+    fn add_tip(&mut self, side: &SideHeader) {
+        let source = self.sources.entry(side.source).or_default();
+        source.tips.insert(side.key());
+    }
+
+    fn remove_tip(&mut self, side: &SideHeader) {
+        if let Some(source) = self.sources.get_mut(&side.source) {
+            source.tips.remove(&side.key());
+        }
+    }
+
+    fn children_of(&self, hash: &BlockHash) -> u32 {
+        let found = self.children.find(hash, |(parent, _)| parent == hash);
+        found.map_or(0, |(_, count)| *count)
+    }
+
+    fn add_child(&mut self, parent: &BlockHash) {
+        let is_entry = |(hash, _): &(BlockHash, u32)| hash == parent;
+        if let Some((_, count)) = self.children.find_mut(parent, is_entry) {
+            *count += 1;
+            return;
+        }
+        self.children
+            .insert(parent, (*parent, 1), |(hash, _)| *hash);
+        if let Some(side) = self.get(parent).cloned() {
+            self.remove_tip(&side);
+        }
+    }
+
+    fn remove_child(&mut self, parent: &BlockHash) {
+        let is_entry = |(hash, _): &(BlockHash, u32)| hash == parent;
+        if let Some((_, count)) = self.children.find_mut(parent, is_entry)
+            && *count > 1
+        {
+            *count -= 1;
+            return;
+        }
+        self.children.remove(parent, is_entry);
+        if let Some(side) = self.get(parent).cloned() {
+            self.add_tip(&side);
+        }
+    }
+}
