@@ -15,7 +15,7 @@ impl MerkleProof {
         Some(Self::new(index, TxOrId::Txid(txid), target, nodes))
     }
 
-    /// The same with the merkle root as the target.
+    /// Like [`for_block`](Self::for_block), but with the merkle root as the target.
     pub fn for_merkle_root(txids: &[Txid], index: u32) -> Option<Self> {
         let (txid, nodes, root) = branch(txids, index)?;
         let target = MerkleProofTarget::MerkleRoot(root);

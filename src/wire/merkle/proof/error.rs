@@ -1,65 +1,79 @@
-//! Why a merkle proof is refused.
+//! The error of a merkle proof that does not verify.
 
 use crate::wire::{Hash256, MerkleRoot, Txid};
 
-/// Why a merkle proof proves nothing.
+/// The reason why a merkle proof does not verify.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MerkleProofError {
-    /// The proof is one of another transaction.
-    #[error("the proof is one of transaction {got}, not of {expected}")]
+    /// The proof is for another transaction.
+    #[error("expected a proof of transaction {expected}, got one of {got}")]
     TxidMismatch {
-        /// The transaction that was asked for.
+        /// The requested transaction.
         expected: Txid,
-        /// That of the proof.
+        /// The transaction of the proof.
         got: Txid,
     },
-    /// The flags say nothing known about the target.
-    #[error("flags {flags:#04x} name no known target")]
+    /// The transaction has 64 bytes, the size of two hashes, and may be an inner node of the tree.
+    #[error("transaction {txid} has 64 bytes and may be an inner node of the merkle tree")]
+    AmbiguousTransaction {
+        /// The hash of the 64 bytes.
+        txid: Txid,
+    },
+    /// The flags describe no known kind of target.
+    #[error("unknown target flags {flags:#04x}")]
     UnknownTarget {
         /// The flags.
         flags: u8,
     },
-    /// The proof is one of another block.
-    #[error("the proof's target is {got}, the block's is {expected}")]
+    /// The proof is for another block.
+    #[error("expected target {expected}, got {got}")]
     TargetMismatch {
-        /// The hash or the merkle root of the block that was asked for.
+        /// The hash or merkle root of the requested block.
         expected: Hash256,
         /// The target of the proof.
         got: Hash256,
     },
-    /// A node is no hash.
-    #[error("node {node} has type {kind}, only 0 is known")]
+    /// A node has a type other than 0 (hash).
+    #[error("node {node} has type {kind}, expected 0")]
     UnknownNode {
-        /// Which node, from 0.
+        /// The position of the node, from 0.
         node: usize,
         /// Its type.
         kind: u8,
     },
-    /// The tree is too small for the index.
-    #[error("index {index} is beyond a tree of {nodes} levels")]
+    /// The index needs more levels than the proof has nodes.
+    #[error("index {index} exceeds a tree of {nodes} levels")]
     IndexBeyondTree {
         /// The index.
         index: u32,
-        /// How many nodes there are.
+        /// The number of nodes.
         nodes: usize,
     },
-    /// A node to the left of the way is the same as that on the way. Only the last one of a level is paired with itself, and
-    /// that is a left one: this place is not in the block.
-    #[error(
-        "node {node} repeats the one to the right of it: index {index} is no place in the block"
-    )]
+    /// A left sibling equals the node on its right. Only the last node of a level is paired with
+    /// itself, and then it is the left one, so no transaction has this index.
+    #[error("node {node} repeats its right sibling: no transaction has index {index}")]
     DuplicateOnTheLeft {
-        /// Which node, from 0.
+        /// The position of the node, from 0.
         node: usize,
         /// The index.
         index: u32,
     },
-    /// The nodes lead elsewhere.
-    #[error("the proof's nodes lead to {got}, the block's merkle root is {expected}")]
+    /// The number of nodes does not match the depth of the block's merkle tree.
+    #[error("expected {expected} nodes for {transactions} transactions, got {got}")]
+    DepthMismatch {
+        /// The number of transactions in the block.
+        transactions: u64,
+        /// The depth of a tree of this size.
+        expected: usize,
+        /// The number of nodes in the proof.
+        got: usize,
+    },
+    /// The nodes lead to another merkle root.
+    #[error("expected merkle root {expected}, got {got}")]
     RootMismatch {
-        /// The merkle root of the block that was asked for.
+        /// The merkle root of the requested block.
         expected: MerkleRoot,
-        /// Where the nodes lead.
+        /// The root computed from the proof.
         got: MerkleRoot,
     },
 }

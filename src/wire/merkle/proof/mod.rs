@@ -13,13 +13,25 @@ use bytes::Bytes;
 
 use crate::wire::{BlockHash, Hash256, MerkleRoot, Tx, Txid};
 
-/// Proves that a transaction is in a block: the nodes beside its way from the leaves of the merkle tree to the root.
+/// Proves that a block contains a transaction: the sibling hashes from the leaf to the merkle root.
 ///
-/// The proof shares the payload in which it arrived. Decoding takes any numbers; [`MerkleProof::verify_in`] and
-/// [`MerkleProof::verify`] are what judges them.
+/// The proof shares the payload in which it arrived. Decoding accepts any field values;
+/// [`MerkleProof::verify_in`] and [`MerkleProof::verify`] check them.
 ///
-/// No proof of this kind says how deep the tree is. Whoever believes a txid without having the transaction can be shown
-/// an inner node in its place.
+/// A valid proof shows that the header commits to the transaction. It does not show that the header
+/// belongs to the best chain, or that the transaction is valid: check
+/// [`HeaderChain::confirmations`](crate::wire::HeaderChain::confirmations) of the block as well.
+///
+/// # Inner nodes
+///
+/// The proof does not contain the depth of the tree, so an inner node can be presented as a
+/// transaction, and a transaction of 64 bytes can be presented as an inner node above a forged one
+/// (CVE-2017-12842). Verification rejects a proof that carries a transaction of 64 bytes. A proof
+/// that carries only a txid, or any proof in a block with a 64-byte transaction, needs one more
+/// check by the caller: the number of nodes must equal the depth of the tree. Use
+/// [`MerkleProof::verify_depth`] if the number of transactions is known, for example from a block
+/// that was downloaded earlier. Otherwise compare the length of [`MerkleProof::nodes`] with the
+/// proof of the coinbase transaction of the same block, whose content identifies it as a leaf.
 ///
 /// ```
 /// use bsv_p2p::wire::{MerkleProof, Txid, merkle_root};

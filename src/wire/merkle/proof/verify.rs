@@ -1,17 +1,24 @@
-//! Checking a merkle proof.
+//! Verification of a merkle proof.
 
-use super::{MerkleProof, MerkleProofError, MerkleProofTarget};
+use super::{MerkleProof, MerkleProofError, MerkleProofTarget, TxOrId};
 use crate::wire::hash::merkle_parent;
 use crate::wire::{BlockHeader, Hash256, MerkleRoot, Txid};
 
 use MerkleProofError as Error;
 
+/// The size of two concatenated hashes, from which the parent in a merkle tree is computed.
+const INNER_NODE_LEN: usize = 64;
+
 impl MerkleProof {
-    /// Checks that the proof is one of this transaction in this block, at [`MerkleProof::index`].
+    /// Verifies that the block with this header contains the transaction at [`MerkleProof::index`].
+    ///
+    /// Does not check that the header belongs to a chain. See [`MerkleProof`] for the check of the
+    /// depth that a proof of a bare txid needs in addition.
     ///
     /// # Errors
     ///
-    /// [`MerkleProofError`] names the first thing that does not hold.
+    /// [`MerkleProofError::TargetMismatch`] if the proof names another block, and the errors of
+    /// [`MerkleProof::verify`].
     pub fn verify_in(&self, txid: Txid, header: &BlockHeader) -> Result<(), Error> {
         if let MerkleProofTarget::Block(got) = self.target() {
             let (expected, got) = (header.hash().into(), got.into());
@@ -22,13 +29,20 @@ impl MerkleProof {
         self.verify(txid, header.merkle_root)
     }
 
-    /// Checks that the proof is one of this transaction in the block with this merkle root, at [`MerkleProof::index`].
+    /// Verifies that the tree with this merkle root contains the transaction at
+    /// [`MerkleProof::index`].
     ///
-    /// A target that is a block's hash is not looked at: [`MerkleProof::verify_in`] does.
+    /// Ignores a target that is a block hash; use [`MerkleProof::verify_in`] to check it.
     ///
     /// # Errors
     ///
-    /// [`MerkleProofError`] names the first thing that does not hold.
+    /// - [`MerkleProofError::TargetMismatch`] if the target is another merkle root.
+    /// - [`MerkleProofError::UnknownTarget`] if the flags describe no known target.
+    /// - [`MerkleProofError::TxidMismatch`] if the proof is for another transaction.
+    /// - [`MerkleProofError::AmbiguousTransaction`] if the proof carries a transaction of 64 bytes.
+    /// - [`MerkleProofError::IndexBeyondTree`], [`MerkleProofError::UnknownNode`] or
+    ///   [`MerkleProofError::DuplicateOnTheLeft`] if the proof is malformed.
+    /// - [`MerkleProofError::RootMismatch`] if the nodes lead to another root.
     pub fn verify(&self, txid: Txid, root: MerkleRoot) -> Result<(), Error> {
         match self.target() {
             MerkleProofTarget::Block(_) => {}
@@ -47,6 +61,11 @@ impl MerkleProof {
             let expected = txid;
             return Err(Error::TxidMismatch { expected, got });
         }
+        if let TxOrId::Tx(tx) = self.transaction()
+            && tx.bytes().len() == INNER_NODE_LEN
+        {
+            return Err(Error::AmbiguousTransaction { txid });
+        }
         self.check_form()?;
         let mut got = MerkleRoot(txid.0);
         for (node, step) in self.way(txid).enumerate() {
@@ -63,7 +82,28 @@ impl MerkleProof {
         Ok(())
     }
 
-    /// Where the nodes lead, computed as the node does: their types and what is left of the index are ignored
+    /// Verifies that the proof has one node per level of a tree of `transactions` leaves.
+    ///
+    /// Together with [`MerkleProof::verify`] this excludes that an inner node is presented as a
+    /// transaction. `transactions` is the number of transactions in the block.
+    ///
+    /// # Errors
+    ///
+    /// [`MerkleProofError::DepthMismatch`] if the number of nodes is another one.
+    pub fn verify_depth(&self, transactions: u64) -> Result<(), Error> {
+        let expected = u64::BITS - transactions.saturating_sub(1).leading_zeros();
+        let (expected, got) = (expected as usize, self.nodes().len());
+        if got != expected {
+            return Err(Error::DepthMismatch {
+                transactions,
+                expected,
+                got,
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns the root to which the nodes lead, computed as the node does: their types and what is left of the index are ignored
     /// (Bitcoin SV node, `src/consensus/merkle.cpp`, `ComputeMerkleRootFromBranch`).
     pub fn root(&self) -> MerkleRoot {
         self.root_from(self.txid())
@@ -124,7 +164,9 @@ mod tests {
     use super::super::{MerkleProofNode, TxOrId};
     use super::*;
     use crate::Network;
-    use crate::wire::{BlockHash, merkle_root};
+    use crate::wire::{
+        BlockHash, OutPoint, Transaction, TransactionInput, TransactionOutput, Tx, merkle_root,
+    };
 
     fn txids(count: u8) -> Vec<Txid> {
         (1..=count).map(|n| Txid([n; 32])).collect()
@@ -248,6 +290,75 @@ mod tests {
                     forged.verify_in(all[4], &header(&all)),
                     Err(Error::DuplicateOnTheLeft { node, index })
                 );
+            }
+        }
+    }
+
+    /// A transaction of exactly 64 bytes.
+    fn transaction_of_64_bytes() -> Tx {
+        let input = TransactionInput {
+            previous: OutPoint::NONE,
+            script: vec![0; 4],
+            sequence: 0,
+        };
+        let output = TransactionOutput {
+            value: 1,
+            script: Vec::new(),
+        };
+        Tx::from(&Transaction {
+            inputs: vec![input],
+            outputs: vec![output],
+            ..Transaction::default()
+        })
+    }
+
+    #[test]
+    fn transaction_of_64_bytes_is_rejected() {
+        let tx = transaction_of_64_bytes();
+        assert_eq!(tx.bytes().len(), 64);
+        let txid = tx.txid();
+        let all = [Txid([1; 32]), txid];
+        let proof = MerkleProof::for_merkle_root(&all, 1).unwrap();
+        assert_eq!(proof.verify_in(txid, &header(&all)), Ok(()));
+        let proof = proof.with_transaction(tx).unwrap();
+        assert_eq!(
+            proof.verify_in(txid, &header(&all)),
+            Err(Error::AmbiguousTransaction { txid })
+        );
+    }
+
+    /// The right half of a 64-byte transaction is presented as a transaction one level below it.
+    #[test]
+    fn forged_leaf_below_transaction_fails_depth() {
+        let tx = transaction_of_64_bytes();
+        let all = [Txid([1; 32]), tx.txid()];
+        let (left, right) = tx.bytes().split_at(32);
+        let [left, forged] = [left, right].map(|half| half.try_into().unwrap());
+        let forged = Txid(forged);
+        let genuine = MerkleProof::for_merkle_root(&all, 1).unwrap();
+        let nodes = [MerkleProofNode::new(Hash256(left))].into_iter();
+        let nodes = nodes.chain(genuine.nodes());
+        let proof = MerkleProof::new(3, TxOrId::Txid(forged), genuine.target(), nodes);
+        assert_eq!(proof.verify_in(forged, &header(&all)), Ok(()));
+        let (transactions, expected, got) = (2, 1, 2);
+        assert_eq!(
+            proof.verify_depth(transactions),
+            Err(Error::DepthMismatch {
+                transactions,
+                expected,
+                got
+            })
+        );
+        assert_eq!(genuine.verify_depth(transactions), Ok(()));
+    }
+
+    #[test]
+    fn depth_of_genuine_proofs_matches_count() {
+        for count in 1..=33_u8 {
+            let all = txids(count);
+            for index in 0..u32::from(count) {
+                let proof = MerkleProof::for_merkle_root(&all, index).unwrap();
+                assert_eq!(proof.verify_depth(count.into()), Ok(()), "{count} {index}");
             }
         }
     }
