@@ -4,6 +4,8 @@
 mod branch;
 mod header_chain;
 mod miner;
+mod reference;
+mod rules;
 mod side_chains;
 mod starts;
 mod vectors;
