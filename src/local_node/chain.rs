@@ -280,7 +280,7 @@ impl Chain {
                     return Ok(evicted);
                 }
                 let gone = orphaned.get(&at).copied().unwrap_or_default();
-                if at == parent || gone < entry.children || self.is_active(&at) {
+                if at == parent || gone < entry.children {
                     break;
                 }
                 left += cost(&entry.block);
@@ -304,10 +304,10 @@ impl Chain {
         self.side_tips.remove(&(entry.height, *hash));
         self.bytes -= cost(&entry.block);
         let parent = entry.block.header().previous;
-        let is_active = self.is_active(&parent);
+        // An active block with side branches has an active child as well, so it is never childless.
         if let Some(entry) = self.blocks.get_mut(&parent) {
             entry.children -= 1;
-            if entry.children == 0 && !is_active {
+            if entry.children == 0 {
                 self.side_tips.insert((entry.height, parent));
             }
         }
