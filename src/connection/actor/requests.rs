@@ -38,12 +38,10 @@ impl PeerConnectionHandle {
         self.wait_for(&asked, patience)
     }
 
-    /// Asks for the headers behind the first block of `locator` that the peer has on its chain, up to `stop`, which is
-    /// zero for as many as fit: at most 2,000.
+    /// Requests the headers that follow `locator` on the peer's chain, up to `stop` or, if that is zero, the peer's tip.
     ///
-    /// The answer is empty if the peer has nothing further. A node does not answer while it is in its initial download. An
-    /// answer does not say which question it belongs to, so there is one question at a time: further callers wait for their
-    /// turn. What is taken for the answer says [`Connection::headers`](crate::Connection::headers). Blocks at most for `timeout`.
+    /// [`Connection::headers`](crate::Connection::headers) documents the result. Header requests of one connection are sent one
+    /// at a time: further callers wait for their turn. Blocks for at most `timeout`.
     ///
     /// # Errors
     ///

@@ -28,16 +28,19 @@ impl Connection {
         self.exchange([ping.into()], &asked, timeout)
     }
 
-    /// Asks for the headers behind the first block of `locator` that the peer has on its chain, up to `stop`, which is
-    /// zero for as many as fit: at most 2,000.
+    /// Requests the headers that follow `locator` on the peer's chain, up to `stop` or, if that is zero, the peer's tip.
     ///
-    /// The answer is empty if the peer has nothing further. A node does not answer while it is in its initial download.
-    /// Blocks at most for `timeout`, and what sending takes. Other messages that come are kept.
+    /// A peer sends at most 2,000 headers. Fewer do not mean that its chain ends there. With an empty locator, the request is for
+    /// the one header whose hash is `stop`. Blocks for at most `timeout` and the time that sending takes. Other messages that
+    /// arrive are kept for [`Connection::receive`].
     ///
-    /// The wire has no way to tell which question an answer belongs to: taken as the answer is the first `headers` that is
-    /// empty, continues a block of the locator, or starts behind the network's first block, as the answer does if the peer
-    /// knows none of the locator. With an empty locator it is that which starts with `stop`. What comes late for an earlier
-    /// question is told apart by a ping between the two.
+    /// Peers differ in where they start. An SV Node starts with the child of the common ancestor, and with the child of genesis if
+    /// it knows no block of the locator. A Teranode starts with the common ancestor. The result has only headers after the
+    /// locator: leading headers that are blocks of the locator, or genesis, are removed.
+    ///
+    /// A `headers` message does not name the request that it answers. The first one is used that is empty or starts with a block
+    /// of the locator, the child of one, genesis, or the child of genesis. After a request has timed out, the next one sends a ping
+    /// first, so that a late answer is recognized.
     ///
     /// # Errors
     ///

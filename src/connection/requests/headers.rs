@@ -32,6 +32,36 @@ struct HeaderQuestion {
     fence: Option<u64>,
 }
 
+impl HeaderQuestion {
+    /// Returns the part of `headers` that answers this request, or `None` if they do not answer it.
+    ///
+    /// Headers answer a request if they are empty, or if their first one is a block of the locator, the child of one, the genesis
+    /// block or its child. An SV Node starts with the child of the common ancestor, a Teranode with the ancestor itself. Both start
+    /// at genesis if they know no block of the locator. With an empty locator, the first header must be `stop`.
+    ///
+    /// The answer starts after the last of the leading headers that the locator contains, and after genesis.
+    fn answer<'a>(
+        &self,
+        headers: &'a [BlockHeader],
+        genesis: BlockHash,
+    ) -> Option<&'a [BlockHeader]> {
+        if self.fence.is_some() {
+            return None;
+        }
+        let Some(first) = headers.first() else {
+            return Some(headers);
+        };
+        if self.locator.is_empty() {
+            return (first.hash() == self.stop).then_some(headers);
+        }
+        let is_known = |hash: BlockHash| hash == genesis || self.locator.contains(&hash);
+        let mut leading = headers.iter();
+        let known = leading.position(|header| !is_known(header.hash()));
+        let known = known.unwrap_or(headers.len());
+        (known > 0 || is_known(first.previous)).then_some(&headers[known..])
+    }
+}
+
 impl HeaderQuestions {
     pub(super) fn new(genesis: BlockHash) -> Self {
         Self {
@@ -78,24 +108,20 @@ impl HeaderQuestions {
         }
     }
 
-    /// Whether these headers are an answer: empty, or a continuation of the locator, or from the start if the peer
-    /// knows none of it. An empty locator asks for one header by its hash.
+    /// Returns whether these headers answer the open request, and answers it if so: see [`HeaderQuestion::answer`].
     pub(super) fn on_headers(&mut self, headers: &[BlockHeader], from: StreamType) -> bool {
         if self.may_be_late(from) {
             return false;
         }
         let genesis = self.genesis;
-        let answered = self.open.first(|question| {
-            let fits = match headers.first() {
-                None => true,
-                Some(first) if question.locator.is_empty() => first.hash() == question.stop,
-                Some(first) => {
-                    question.locator.contains(&first.previous) || first.previous == genesis
-                }
-            };
-            fits && question.fence.is_none()
+        let answered = self.open.iter_mut().find_map(|(id, question)| {
+            let answer = question.answer(headers, genesis)?;
+            Some((id, answer))
         });
-        self.settle(answered, Ok(headers))
+        let Some((id, answer)) = answered else {
+            return false;
+        };
+        self.settle(Some(id), Ok(answer))
     }
 
     pub(super) fn on_passed_over(&mut self, len: u64, from: StreamType) -> bool {

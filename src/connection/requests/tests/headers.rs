@@ -23,6 +23,58 @@ fn headers_are_an_answer_if_they_continue_the_locator_or_start_behind_genesis_or
     }
 }
 
+/// The headers of a chain on `previous`, in order.
+fn chain_on(previous: BlockHash, count: usize) -> Vec<BlockHeader> {
+    let first = header_on(previous);
+    std::iter::successors(Some(first), |header| Some(header_on(header.hash())))
+        .take(count)
+        .collect()
+}
+
+/// A Teranode starts with the common ancestor, which may be genesis.
+#[test]
+fn answer_from_common_ancestor_omits_it() {
+    let regtest = BlockHeader::genesis(Network::Regtest);
+    let chain = chain_on(genesis(), 9);
+    let hashes: Vec<_> = chain.iter().map(BlockHeader::hash).collect();
+    let whole: Vec<_> = std::iter::once(regtest).chain(chain.clone()).collect();
+    let unknown = BlockHash([7; 32]);
+    for (locator, sent, expected) in [
+        // Height 5 is in the locator, and height 9 is the peer's tip.
+        (vec![unknown, hashes[4]], &chain[4..], &chain[5..]),
+        // The peer has nothing new.
+        (vec![hashes[8], hashes[7]], &chain[8..], &chain[9..]),
+        // Several leading headers are in the locator.
+        (
+            vec![hashes[6], hashes[5], hashes[4]],
+            &chain[4..],
+            &chain[7..],
+        ),
+        // A known header after an unknown one stays.
+        (vec![hashes[6], hashes[3]], &chain[3..], &chain[4..]),
+        (vec![genesis()], &whole[..], &chain[..]),
+        // The peer knows no block of the locator.
+        (vec![unknown], &whole[..], &chain[..]),
+    ] {
+        let mut requests = requests();
+        let question = question(&locator, BlockHash::ZERO);
+        let asked = requests.ask_headers(&question, None).unwrap();
+        assert!(answers(&mut requests, headers(sent)));
+        got(&asked, expected.to_vec());
+    }
+}
+
+#[test]
+fn headers_from_unrelated_block_are_no_answer() {
+    let mut requests = requests();
+    let chain = chain_on(BlockHash([8; 32]), 3);
+    // The last header is in the locator, but the answer does not start there.
+    let question = question(&[chain[2].hash()], BlockHash::ZERO);
+    let asked = requests.ask_headers(&question, None).unwrap();
+    assert!(!answers(&mut requests, headers(&chain)));
+    waits(&asked);
+}
+
 #[test]
 fn an_empty_locator_asks_for_one_header_by_its_hash() {
     let mut requests = requests();
