@@ -101,11 +101,16 @@ impl State {
         }
     }
 
-    /// A message above the limit is taken when no other waits: else it could never be sent.
-    fn has_room(&self, len: usize) -> bool {
+    /// Whether `count` messages of `len` bytes in total may be queued.
+    ///
+    /// An empty queue accepts messages above its limits: otherwise they could never be sent.
+    fn has_room(&self, count: usize, len: usize) -> bool {
         let (messages, bytes) = self.lanes.bulk_load();
         let (messages, bytes) = (messages + self.in_flight.0, bytes + self.in_flight.1);
-        messages < self.bounds.max_messages && (bytes + len <= self.bounds.max_bytes || bytes == 0)
+        let fits = |queued: usize, more: usize, max: usize| {
+            queued == 0 || queued.saturating_add(more) <= max
+        };
+        fits(messages, count, self.bounds.max_messages) && fits(bytes, len, self.bounds.max_bytes)
     }
 
     /// Whether everything is handed to the system.
@@ -161,14 +166,32 @@ impl Outbox {
         frame: EncodedFrame,
         deadline: Instant,
     ) -> Result<(), NotTaken> {
+        self.send_frames(vec![frame], deadline)
+    }
+
+    /// Sends the messages of one request one after the other, all of them or none. Waits for room until `deadline`.
+    pub(super) fn send_all(&self, messages: &[Message], deadline: Instant) -> Result<(), NotTaken> {
+        let len: u64 = messages.iter().map(Encode::encoded_len).sum();
+        if len < SMALL_FRAME {
+            let mut state = self.shared.state.lock();
+            if self.write_small(&mut state, messages)? {
+                return Ok(());
+            }
+        }
+        let frame = |message| EncodedFrame::new(self.shared.magic, message);
+        self.send_frames(messages.iter().map(frame).collect(), deadline)
+    }
+
+    fn send_frames(&self, frames: Vec<EncodedFrame>, deadline: Instant) -> Result<(), NotTaken> {
+        let len = frames.iter().map(EncodedFrame::len).sum();
         let mut state = self.shared.state.lock();
-        while !state.has_room(frame.len()) {
+        while !state.has_room(frames.len(), len) {
             if let Some(reason) = &state.closed {
                 return Err(NotTaken::Closed(reason.clone()));
             }
             self.shared.wait_for_room(&mut state, deadline)?;
         }
-        self.push(state, frame)
+        self.push(state, frames)
     }
 
     /// Sends replies of the protocol, together if they are small: never waits. A peer that has left too many unread is at its end.
@@ -210,7 +233,7 @@ impl Outbox {
                 return Err(NotTaken::Closed(reason));
             }
             self.shared.counters.add_message_out(message.command(), len);
-            self.set_off(&mut state)?;
+            self.set_off(&mut state, 1)?;
         }
         Ok(())
     }
@@ -330,19 +353,26 @@ impl Outbox {
         Ok(true)
     }
 
-    fn push(&self, mut state: MutexGuard<'_, State>, frame: EncodedFrame) -> Result<(), NotTaken> {
+    fn push(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        frames: Vec<EncodedFrame>,
+    ) -> Result<(), NotTaken> {
         if let Some(reason) = &state.closed {
             return Err(NotTaken::Closed(reason.clone()));
         }
-        let (command, len) = (frame.command(), frame.len());
-        state.lanes.push_back(Lane::Bulk, frame);
-        self.shared.counters.add_message_out(command, len);
-        self.set_off(&mut state)
+        let count = frames.len();
+        for frame in frames {
+            let (command, len) = (frame.command(), frame.len());
+            state.lanes.push_back(Lane::Bulk, frame);
+            self.shared.counters.add_message_out(command, len);
+        }
+        self.set_off(&mut state, count)
     }
 
-    /// Sees to it that what has just been queued is written: at once if nothing was before it.
-    fn set_off(&self, state: &mut State) -> Result<(), NotTaken> {
-        let alone = state.in_flight == (0, 0) && state.lanes.len() == 1;
+    /// Starts to write the last `count` frames of the queue: without the writer thread if nothing else is queued.
+    fn set_off(&self, state: &mut State, count: usize) -> Result<(), NotTaken> {
+        let alone = state.in_flight == (0, 0) && state.lanes.len() == count;
         if alone && Stream::WRITES_WITHOUT_WAITING {
             self.shared.write_now(state)?;
         }

@@ -303,9 +303,7 @@ impl PeerConnectionHandle {
             self.shared.session.lock().on_sent(message);
         }
         let Some(link) = self.shared.carrying(message) else {
-            // It has ended since the session was asked.
-            let end = self.shared.session.lock().end().cloned();
-            return Err(self.disconnected(end.unwrap_or(DisconnectReason::Command)));
+            return Err(self.ended());
         };
         send(&link.outbox).map_err(|error| self.not_taken(error, patience))?;
         records::sent(&self.shared, message);
@@ -313,6 +311,50 @@ impl PeerConnectionHandle {
             self.shared.requests.with(Requests::on_getaddr_sent);
         }
         Ok(())
+    }
+
+    /// Queues the messages of one request over the stream of the first one, all of them or none.
+    ///
+    /// On one stream, the peer handles them in this order. `patience` is for room in the queue.
+    pub(super) fn send_together(
+        &self,
+        messages: &[Message],
+        patience: Patience,
+    ) -> Result<(), Error> {
+        let Some(first) = messages.first() else {
+            return Ok(());
+        };
+        {
+            let mut session = self.shared.session.lock();
+            if let Some(reason) = session.end() {
+                return Err(self.disconnected(reason.clone()));
+            }
+            let receiver = session.receiver();
+            let refused = messages.iter().find_map(|one| receiver.check(one).err());
+            if let Some(refused) = refused {
+                return Err(Error::SendRefused {
+                    peer: self.name(),
+                    refused,
+                });
+            }
+            let requests = messages.iter().filter(|one| Session::is_question(one));
+            requests.for_each(|request| session.on_sent(request));
+        }
+        let Some(link) = self.shared.carrying(first) else {
+            return Err(self.ended());
+        };
+        let sent = link.outbox.send_all(messages, patience.deadline);
+        sent.map_err(|error| self.not_taken(error, patience))?;
+        for message in messages {
+            records::sent(&self.shared, message);
+        }
+        Ok(())
+    }
+
+    /// Returns the error of a call that found the connection without a stream.
+    fn ended(&self) -> Error {
+        let end = self.shared.session.lock().end().cloned();
+        self.disconnected(end.unwrap_or(DisconnectReason::Command))
     }
 
     fn not_taken(&self, error: NotTaken, patience: Patience) -> Error {

@@ -3,6 +3,7 @@
 mod becoming;
 mod ending;
 mod handle;
+mod headers_request;
 mod life;
 mod links;
 mod moving;
@@ -25,6 +26,8 @@ mod telling;
 
 pub(super) use ending::{give_up, stop_waiting};
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
+#[allow(unused_imports, reason = "for a caller that is not merged yet")]
+pub(crate) use headers_request::{HeadersRequest, StartHeadersError};
 pub use setup::PeerConnectionSetup;
 pub(super) use shared::Shared;
 pub use statistics::{ConnectionStatistics, StreamStatistics};

@@ -27,8 +27,20 @@ pub(super) struct OpenRequests {
     /// Held from entering a question in the table until it is sent, where answers are told apart by the order in which
     /// they were asked for.
     sending: Mutex<()>,
-    /// Held by whoever asks for headers, from the question to the end.
-    headers: Mutex<()>,
+    /// Has one element while a header request is open: see [`HeadersTurn`].
+    headers_turn: (Sender<()>, Receiver<()>),
+}
+
+/// The right to send a header request, of which a connection has one at a time. Dropping it passes it on.
+pub(super) struct HeadersTurn {
+    taken: Receiver<()>,
+}
+
+impl Drop for HeadersTurn {
+    fn drop(&mut self) {
+        // The element of this turn is there: only its holder removes it.
+        let _ = self.taken.try_recv();
+    }
 }
 
 impl OpenRequests {
@@ -36,19 +48,19 @@ impl OpenRequests {
         let genesis = genesis.hash();
         Self {
             genesis,
-            table: Mutex::new(empty_table(genesis)),
+            table: Mutex::new(Requests::new(genesis, new_seed())),
             open: AtomicUsize::new(0),
             block_readers: AtomicUsize::new(0),
             wants_fence: AtomicBool::new(false),
             opened: [bounded(1), bounded(1)],
             sending: Mutex::new(()),
-            headers: Mutex::new(()),
+            headers_turn: bounded(1),
         }
     }
 
     /// Another connection to the same peer begins, with one stream: what the last one was asked is no matter any more.
     pub(super) fn renew(&self) {
-        *self.table.lock() = empty_table(self.genesis);
+        self.table.lock().reset(self.genesis, new_seed());
     }
 
     /// Whether somebody waits for an answer. Costs nothing.
@@ -146,14 +158,18 @@ impl OpenRequests {
         self.sending.try_lock_until(deadline)
     }
 
-    /// The right to ask for headers; `None` if it was not to be had until `deadline`.
-    pub(super) fn headers(&self, deadline: Instant) -> Option<MutexGuard<'_, ()>> {
-        self.headers.try_lock_until(deadline)
+    /// Waits for the turn to request headers. Returns `None` if others have it until `deadline`.
+    pub(super) fn headers_turn(&self, deadline: Instant) -> Option<HeadersTurn> {
+        let (turn, taken) = &self.headers_turn;
+        turn.send_deadline((), deadline).ok()?;
+        let taken = taken.clone();
+        Some(HeadersTurn { taken })
     }
 }
 
-fn empty_table(genesis: BlockHash) -> Requests {
-    Requests::new(genesis, Uuid::new_v4().into_bytes())
+/// Returns a random seed for the ends of answers.
+fn new_seed() -> [u8; 16] {
+    Uuid::new_v4().into_bytes()
 }
 
 #[cfg(test)]

@@ -8,10 +8,9 @@ use super::patience::Patience;
 use crate::connection::block_reader::BlockReader;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
 use crate::error::{Error, Wait};
-use crate::session::{PROTOCOL_VERSION, Receiver};
+use crate::session::Receiver;
 use crate::wire::{
-    Block, BlockHash, BlockHeader, GetData, GetHeaders, Message, Ping, TimestampedAddress, Tx,
-    Txid, inventory_limit,
+    Block, BlockHash, GetData, Message, Ping, TimestampedAddress, Tx, Txid, inventory_limit,
 };
 
 /// Requests: many at once, from any number of threads, at most 1,024 at one peer.
@@ -35,63 +34,6 @@ impl PeerConnectionHandle {
         let ping = self.new_ping();
         let asked = self.enter(|requests| requests.ask_ping(ping.nonce.unwrap_or_default()))?;
         self.send_questions([ping.into()], &asked, patience)?;
-        self.wait_for(&asked, patience)
-    }
-
-    /// Requests the headers that follow `locator` on the peer's chain, up to `stop` or, if that is zero, the peer's tip.
-    ///
-    /// [`Connection::headers`](crate::Connection::headers) documents the result. Header requests of one connection are sent one
-    /// at a time: further callers wait for their turn. Blocks for at most `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`];
-    /// [`Error::PayloadTooLarge`] if the answer is above `limits.buffered`.
-    pub fn headers(
-        &self,
-        locator: &[BlockHash],
-        stop: BlockHash,
-        timeout: Duration,
-    ) -> Result<Vec<BlockHeader>, Error> {
-        self.ask_headers(locator, stop, Patience::new(timeout))
-    }
-
-    /// The same, given up also when the peer has stood still for `stall`: see [`Wait::Progress`].
-    pub(crate) fn headers_unless_still(
-        &self,
-        locator: &[BlockHash],
-        timeout: Duration,
-        stall: Duration,
-    ) -> Result<Vec<BlockHeader>, Error> {
-        let patience = Patience::new(timeout).unless_still(stall);
-        self.ask_headers(locator, BlockHash::default(), patience)
-    }
-
-    fn ask_headers(
-        &self,
-        locator: &[BlockHash],
-        stop: BlockHash,
-        patience: Patience,
-    ) -> Result<Vec<BlockHeader>, Error> {
-        let question = GetHeaders {
-            version: PROTOCOL_VERSION,
-            locator: locator.to_vec(),
-            stop,
-        };
-        let turn = self.shared.requests.headers(patience.deadline);
-        let _turn = turn.ok_or_else(|| self.timed_out(Wait::Turn, patience))?;
-        let needed = self
-            .shared
-            .requests
-            .with(|table| table.headers_need_fence());
-        let fence = needed.then(|| self.new_ping());
-        let nonce = fence.and_then(|ping| ping.nonce);
-        let asked = self.enter(|requests| requests.ask_headers(&question, nonce))?;
-        let questions = fence
-            .map(Message::from)
-            .into_iter()
-            .chain([question.into()]);
-        self.send_questions(questions, &asked, patience)?;
         self.wait_for(&asked, patience)
     }
 
@@ -213,7 +155,7 @@ impl PeerConnectionHandle {
         self.wait_for(&asked, patience)
     }
 
-    fn enter<T>(
+    pub(super) fn enter<T>(
         &self,
         enter: impl FnOnce(&mut Requests) -> Result<T, NotAsked>,
     ) -> Result<T, Error> {
@@ -243,19 +185,25 @@ impl PeerConnectionHandle {
             self.shared.requests.with(|table| table.give_up(asked.id));
             asked.answer.try_recv().map_err(|_| given_up)
         });
-        let limit = self.shared.config().session.limits.buffered;
         match answer {
-            Ok(answer) => answer.map_err(|failure| failure.into_error(self.name(), limit)),
-            Err(GivenUp::Deadline) => Err(self.timed_out(Wait::Reply, patience)),
-            Err(GivenUp::StoodStill(after)) => Err(Error::TimedOut {
-                peer: self.name(),
-                wait: Wait::Progress,
-                after,
-            }),
+            Ok(answer) => answer.map_err(|failure| self.shared.request_error(failure)),
+            Err(given_up) => Err(self.given_up(given_up, patience)),
         }
     }
 
-    fn new_ping(&self) -> Ping {
+    /// Returns the error of a request whose answer was waited for in vain.
+    pub(super) fn given_up(&self, given_up: GivenUp, patience: Patience) -> Error {
+        match given_up {
+            GivenUp::Deadline => self.timed_out(Wait::Reply, patience),
+            GivenUp::StoodStill(after) => Error::TimedOut {
+                peer: self.name(),
+                wait: Wait::Progress,
+                after,
+            },
+        }
+    }
+
+    pub(super) fn new_ping(&self) -> Ping {
         self.shared.session.lock().ping(Instant::now())
     }
 }

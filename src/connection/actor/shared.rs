@@ -14,9 +14,11 @@ use super::second::SecondStream;
 use super::setup::PeerConnectionSetup;
 use super::stage::Stages;
 use crate::connection::event_bus::{Delivery, DeliveryLimits, Signals};
+use crate::connection::requests::Failure;
 use crate::connection::stop::Stop;
 use crate::connection::traffic::TrafficCounters;
 use crate::connection::{Associations, ConnectionConfig, Keeper, SlotGuard, Traffic, random};
+use crate::error::Error;
 use crate::log_level::LogLevel;
 use crate::memory::PeerMemory;
 use crate::session::{ConfigError, Direction, DisconnectReason, NonceRegistry, Session};
@@ -254,6 +256,12 @@ impl Shared {
     pub(super) fn traffic(&self) -> Traffic {
         let each = self.all_counters().map(|(_, one)| one.snapshot());
         each.fold(Traffic::default(), Traffic::plus)
+    }
+
+    /// Returns the error of a request that failed.
+    pub(super) fn request_error(&self, failure: Failure) -> Error {
+        let limit = self.config().session.limits.buffered;
+        failure.into_error(self.address.to_string(), limit)
     }
 
     /// How many bytes have come of frames that have not come whole.

@@ -6,7 +6,7 @@ use crate::wire::BlockHash;
 
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::connection) enum Failure {
+pub(crate) enum Failure {
     /// The peer does not have the block.
     NotFound(BlockHash),
     /// The answer came and was read past: so many bytes.

@@ -19,9 +19,7 @@ mod transactions;
 mod tests;
 
 pub(super) use self::content::check_block;
-#[cfg(test)]
-pub(super) use self::failure::Failure;
-pub(super) use self::failure::NotAsked;
+pub(super) use self::failure::{Failure, NotAsked};
 pub(super) use self::questions::{Asked, Waiter};
 
 use std::time::Duration;
@@ -75,6 +73,16 @@ impl Requests {
             addresses: Addresses::default(),
             end: None,
         }
+    }
+
+    /// Prepares the table for the next connection to the same peer.
+    ///
+    /// Ids continue: a caller that cancels a request of the previous connection late must not cancel one of the next.
+    pub(super) fn reset(&mut self, genesis: BlockHash, seed: [u8; 16]) {
+        *self = Self {
+            last_id: self.last_id,
+            ..Self::new(genesis, seed)
+        };
     }
 
     /// How many requests wait for their answers.

@@ -211,6 +211,18 @@ fn the_number_of_open_requests_is_bounded() {
 }
 
 #[test]
+fn cancel_after_reset_spares_new_request() {
+    let mut requests = requests();
+    let previous = requests.ask_ping(1).unwrap();
+    requests.close(&DisconnectReason::EndOfStream);
+    requests.reset(genesis(), SEED);
+    let next = requests.ask_ping(2).unwrap();
+    requests.give_up(previous.id);
+    requests.on_pong(2, SECOND, StreamType::General);
+    got(&next, SECOND);
+}
+
+#[test]
 fn the_end_answers_all_with_the_first_reason_and_nothing_is_asked_any_more() {
     let mut requests = requests();
     let ping = requests.ask_ping(1).unwrap();

@@ -1,0 +1,405 @@
+//! Header requests of any thread: blocking ones, and one that a thread polls together with others.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+
+use super::handle::PeerConnectionHandle;
+use super::open_requests::HeadersTurn;
+use super::patience::Patience;
+use super::shared::Shared;
+use crate::connection::requests::{Asked, Failure};
+use crate::error::{Error, Wait};
+use crate::session::PROTOCOL_VERSION;
+use crate::wire::{BlockHash, BlockHeader, GetHeaders, Message};
+
+impl PeerConnectionHandle {
+    /// Requests the headers that follow `locator` on the peer's chain, up to `stop` or, if that is zero, the peer's tip.
+    ///
+    /// [`Connection::headers`](crate::Connection::headers) documents the result. Header requests of one connection are sent one
+    /// at a time: further callers wait for their turn. Blocks for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`];
+    /// [`Error::PayloadTooLarge`] if the answer is above `limits.buffered`.
+    pub fn headers(
+        &self,
+        locator: &[BlockHash],
+        stop: BlockHash,
+        timeout: Duration,
+    ) -> Result<Vec<BlockHeader>, Error> {
+        self.ask_headers(locator, stop, Patience::new(timeout))
+    }
+
+    /// Like [`PeerConnectionHandle::headers`] without a stop hash, but fails when the peer has stalled for `stall`: see
+    /// [`Wait::Progress`].
+    pub(crate) fn headers_unless_still(
+        &self,
+        locator: &[BlockHash],
+        timeout: Duration,
+        stall: Duration,
+    ) -> Result<Vec<BlockHeader>, Error> {
+        let patience = Patience::new(timeout).unless_still(stall);
+        self.ask_headers(locator, BlockHash::default(), patience)
+    }
+
+    /// Starts a request for the headers after `locator` without waiting for its answer or for anything else.
+    ///
+    /// [`Connection::headers`](crate::Connection::headers) documents the answer.
+    ///
+    /// # Errors
+    ///
+    /// - [`StartHeadersError::Busy`] if another header request of this connection is in progress, or its send queue is full
+    /// - [`StartHeadersError::Failed`] with the errors of [`PeerConnectionHandle::headers`]
+    #[allow(dead_code, reason = "for a caller that is not merged yet")]
+    pub(crate) fn start_headers(
+        &self,
+        locator: Vec<BlockHash>,
+    ) -> Result<HeadersRequest, StartHeadersError> {
+        let at_once = Patience::new(Duration::ZERO);
+        let turn = self.shared.requests.headers_turn(at_once.deadline);
+        let turn = turn.ok_or(StartHeadersError::Busy)?;
+        let started = self.send_headers_request(locator, BlockHash::default(), turn, at_once);
+        started.map_err(|error| match error {
+            Error::TimedOut { .. } => StartHeadersError::Busy,
+            error => StartHeadersError::Failed(error),
+        })
+    }
+
+    fn ask_headers(
+        &self,
+        locator: &[BlockHash],
+        stop: BlockHash,
+        patience: Patience,
+    ) -> Result<Vec<BlockHeader>, Error> {
+        let turn = self.shared.requests.headers_turn(patience.deadline);
+        let turn = turn.ok_or_else(|| self.timed_out(Wait::Turn, patience))?;
+        let request = self.send_headers_request(locator.to_vec(), stop, turn, patience)?;
+        match self.receive(request.receiver(), patience) {
+            Ok(answer) => answer.map_err(|failure| self.shared.request_error(failure)),
+            Err(given_up) => request
+                .cancel()
+                .unwrap_or_else(|| Err(self.given_up(given_up, patience))),
+        }
+    }
+
+    /// Queues the messages of a header request. `patience` is for room in the queue.
+    fn send_headers_request(
+        &self,
+        locator: Vec<BlockHash>,
+        stop: BlockHash,
+        turn: HeadersTurn,
+        patience: Patience,
+    ) -> Result<HeadersRequest, Error> {
+        let getheaders = GetHeaders {
+            version: PROTOCOL_VERSION,
+            locator,
+            stop,
+        };
+        let requests = &self.shared.requests;
+        let needs_fence = requests.with(|table| table.headers_need_fence());
+        let fence = needs_fence.then(|| self.new_ping());
+        let nonce = fence.and_then(|ping| ping.nonce);
+        let ticket = self.enter(|table| table.ask_headers(&getheaders, nonce))?;
+        let mut messages = Vec::from_iter(fence.map(Message::from));
+        messages.push(getheaders.into());
+        if let Err(error) = self.send_together(&messages, patience) {
+            requests.with(|table| table.withdraw(ticket.id));
+            return Err(error);
+        }
+        Ok(HeadersRequest {
+            shared: self.shared.clone(),
+            ticket,
+            started: Instant::now(),
+            _turn: turn,
+        })
+    }
+}
+
+/// Why a header request was not started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(dead_code, reason = "for a caller that is not merged yet")]
+pub(crate) enum StartHeadersError {
+    /// Another header request of the connection is in progress, or its send queue is full.
+    #[error("another header request is in progress or the send queue is full")]
+    Busy,
+    /// The request cannot be sent on this connection.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// A header request in progress.
+///
+/// A connection has one at a time: no other header request starts until this one is dropped. Dropping it cancels it: an answer that
+/// arrives later is an ordinary message, as after a timeout. It keeps neither the connection open nor its threads alive.
+pub(crate) struct HeadersRequest {
+    shared: Arc<Shared>,
+    ticket: Asked<Vec<BlockHeader>>,
+    started: Instant,
+    /// Dropped after the request is cancelled.
+    _turn: HeadersTurn,
+}
+
+impl HeadersRequest {
+    /// Returns a channel that becomes ready once: when the answer arrives, or the connection ends.
+    ///
+    /// Only wait on it, with [`Select::ready`](crossbeam_channel::Select::ready) for example: receiving from it takes the answer away
+    /// from [`HeadersRequest::take`].
+    pub(crate) fn receiver(&self) -> &Receiver<Result<Vec<BlockHeader>, Failure>> {
+        &self.ticket.answer
+    }
+
+    /// Returns the answer, or cancels the request if there is none yet. Does not block.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::TimedOut`] if there is no answer yet, with the time since the start
+    /// - [`Error::Disconnected`] if the connection has ended
+    /// - [`Error::PayloadTooLarge`] if the answer is above `limits.buffered`
+    #[allow(dead_code, reason = "for a caller that is not merged yet")]
+    pub(crate) fn take(self) -> Result<Vec<BlockHeader>, Error> {
+        let (peer, after) = (self.shared.address.to_string(), self.started.elapsed());
+        self.cancel().unwrap_or(Err(Error::TimedOut {
+            peer,
+            wait: Wait::Reply,
+            after,
+        }))
+    }
+
+    /// Returns how many bytes of incomplete frames the peer has sent so far.
+    ///
+    /// A growing number means that a large message is arriving, perhaps the answer: the peer is slow, but has not stalled.
+    #[allow(dead_code, reason = "for a caller that is not merged yet")]
+    pub(crate) fn partial_frame_bytes(&self) -> u64 {
+        self.shared.unfinished()
+    }
+
+    /// Ends the request, and returns the answer if it has arrived by then.
+    fn cancel(self) -> Option<Result<Vec<BlockHeader>, Error>> {
+        self.give_up();
+        let answer = self.ticket.answer.try_recv().ok()?;
+        Some(answer.map_err(|failure| self.shared.request_error(failure)))
+    }
+
+    fn give_up(&self) {
+        let id = self.ticket.id;
+        self.shared.requests.with(|table| table.give_up(id));
+    }
+}
+
+impl Drop for HeadersRequest {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use crossbeam_channel::{Receiver, Select};
+
+    use super::*;
+    use crate::connection::{
+        Connection, ConnectionConfig, PeerConnectionActor, PeerConnectionSetup,
+    };
+    use crate::event::{BitcoinMessageEvent, ControlEvent};
+    use crate::network::Network;
+    use crate::session::NonceRegistry;
+    use crate::wire::{Command, Headers};
+
+    const LIMIT: Duration = Duration::from_secs(20);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    /// A connection, its peer in the hands of the test, and the messages that subscribers receive.
+    struct Pair {
+        handle: PeerConnectionHandle,
+        peer: Connection,
+        messages: Receiver<BitcoinMessageEvent>,
+    }
+
+    impl Pair {
+        fn new(config: ConnectionConfig) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let setup = PeerConnectionSetup::new(config);
+            let messages = setup.events.subscribe_messages();
+            let control = setup.events.subscribe_control();
+            let address = listener.local_addr().unwrap();
+            let handle = PeerConnectionActor::spawn_outbound(address, setup).unwrap();
+            let (tcp, _) = listener.accept().unwrap();
+            let config = ConnectionConfig::new(Network::Regtest);
+            let peer = Connection::accept(tcp, &config, &NonceRegistry::default()).unwrap();
+            while !matches!(
+                control.recv_timeout(LIMIT).unwrap(),
+                ControlEvent::HandshakeComplete { .. }
+            ) {}
+            Self {
+                handle,
+                peer,
+                messages,
+            }
+        }
+
+        fn start(&self) -> Result<HeadersRequest, StartHeadersError> {
+            self.handle.start_headers(vec![genesis().hash()])
+        }
+
+        /// Reads the messages of the peer up to the next `getheaders`.
+        fn expect_getheaders(&mut self) {
+            loop {
+                let message = self.peer.receive_timeout(LIMIT).unwrap();
+                if let Message::GetHeaders(getheaders) = message.expect("a getheaders") {
+                    assert_eq!(getheaders.locator, [genesis().hash()]);
+                    return;
+                }
+            }
+        }
+
+        fn send_headers(&mut self, headers: &[BlockHeader]) {
+            let headers = headers.to_vec();
+            self.peer.send(&Headers { headers }.into()).unwrap();
+        }
+    }
+
+    fn pair() -> Pair {
+        Pair::new(ConnectionConfig::new(Network::Regtest))
+    }
+
+    fn genesis() -> BlockHeader {
+        BlockHeader::genesis(Network::Regtest)
+    }
+
+    fn header(nonce: u32) -> BlockHeader {
+        BlockHeader {
+            previous: genesis().hash(),
+            nonce,
+            ..genesis()
+        }
+    }
+
+    /// Waits for the answer as a thread does that selects over many requests.
+    fn wait_until_ready(request: &HeadersRequest) {
+        let mut select = Select::new();
+        select.recv(request.receiver());
+        assert!(select.ready_timeout(LIMIT).is_ok());
+    }
+
+    #[test]
+    fn headers_request_moves_to_another_thread() {
+        let mut pair = pair();
+        let request = pair.start().unwrap();
+        pair.expect_getheaders();
+        let waiting = std::thread::spawn(move || {
+            wait_until_ready(&request);
+            request.take()
+        });
+        pair.send_headers(&[header(1)]);
+        assert_eq!(waiting.join().unwrap(), Ok(vec![header(1)]));
+    }
+
+    #[test]
+    fn second_headers_request_is_busy_until_first_drops() {
+        let mut pair = pair();
+        let first = pair.start().unwrap();
+        assert_eq!(pair.start().err(), Some(StartHeadersError::Busy));
+        let blocked = pair.handle.headers(&[], genesis().hash(), SHORT);
+        let timed_out = Error::TimedOut {
+            peer: pair.handle.address().to_string(),
+            wait: Wait::Turn,
+            after: SHORT,
+        };
+        assert_eq!(blocked, Err(timed_out));
+        pair.expect_getheaders();
+        pair.send_headers(&[header(1)]);
+        wait_until_ready(&first);
+        // An answer that nobody has taken keeps the turn.
+        assert_eq!(pair.start().err(), Some(StartHeadersError::Busy));
+        drop(first);
+
+        let second = pair.start().unwrap();
+        pair.expect_getheaders();
+        pair.send_headers(&[header(2)]);
+        wait_until_ready(&second);
+        assert_eq!(second.take(), Ok(vec![header(2)]));
+    }
+
+    #[test]
+    fn late_answer_of_cancelled_headers_request_is_delivered() {
+        let mut pair = pair();
+        let cancelled = pair.start().unwrap();
+        pair.expect_getheaders();
+        let result = cancelled.take();
+        let is_timeout = |wait: &Wait| *wait == Wait::Reply;
+        assert!(
+            matches!(&result, Err(Error::TimedOut { wait, .. }) if is_timeout(wait)),
+            "{result:?}"
+        );
+        pair.send_headers(&[header(1)]);
+
+        let next = pair.start().unwrap();
+        pair.expect_getheaders();
+        pair.send_headers(&[header(2)]);
+        wait_until_ready(&next);
+        assert_eq!(next.take(), Ok(vec![header(2)]));
+        let late = loop {
+            let event = pair.messages.recv_timeout(LIMIT).unwrap();
+            if let Message::Headers(late) = &*event.message {
+                break late.headers.clone();
+            }
+        };
+        assert_eq!(late, [header(1)]);
+    }
+
+    #[test]
+    fn disconnect_ends_headers_request() {
+        let Pair { handle, peer, .. } = pair();
+        let request = handle.start_headers(vec![genesis().hash()]).unwrap();
+        drop(peer);
+        wait_until_ready(&request);
+        let result = request.take();
+        assert!(
+            matches!(result, Err(Error::Disconnected { .. })),
+            "{result:?}"
+        );
+        let again = handle.start_headers(vec![genesis().hash()]);
+        assert!(matches!(
+            again.err(),
+            Some(StartHeadersError::Failed(Error::Disconnected { .. }))
+        ));
+        // It keeps no connection open.
+        let kept = pair();
+        let request = kept.start().unwrap();
+        drop(kept.handle);
+        assert!(request.take().is_err());
+    }
+
+    #[test]
+    fn headers_request_with_full_send_queue_sends_nothing() {
+        let mut config = ConnectionConfig::new(Network::Regtest);
+        config.outbox_messages = 4;
+        let mut pair = Pair::new(config);
+        // The peer does not read: its socket takes some of these, the queue the rest.
+        let large = Message::Unknown {
+            command: const { Command::new("test") },
+            payload: vec![0; 1024 * 1024].into(),
+        };
+        let mut sent = 0;
+        while pair.handle.try_send(&large).is_ok() {
+            sent += 1;
+        }
+        assert_eq!(pair.start().err(), Some(StartHeadersError::Busy));
+        while sent > 0 {
+            match pair.peer.receive().unwrap() {
+                Message::GetHeaders(getheaders) => panic!("it was sent: {getheaders:?}"),
+                message => sent -= usize::from(message == large),
+            }
+        }
+        // It does not keep the turn either.
+        let request = pair.start().unwrap();
+        pair.expect_getheaders();
+        pair.send_headers(&[header(1)]);
+        wait_until_ready(&request);
+    }
+}
