@@ -196,6 +196,7 @@ fn headers_are_asked_for_one_after_the_other() {
             let Message::GetHeaders(question) = peer.expect("getheaders") else {
                 panic!("another message");
             };
+            let _marker = getdata(&mut peer);
             peer.send(stray.clone());
             if left == 1 {
                 timed_out(

@@ -33,7 +33,9 @@ const REQUESTS: [Request; 5] = [
 /// Waits until the peer has read a question of each kind.
 #[track_caller]
 fn read_questions(peer: &mut RawPeer) {
-    let mut missing = vec!["ping", "getheaders", "getdata", "getdata", "getaddr"];
+    // A `getdata` each for the end of the headers, the block and the transaction.
+    let mut missing = vec!["ping", "getheaders", "getaddr"];
+    missing.extend(["getdata"; 3]);
     while !missing.is_empty() {
         let message = peer.next_message();
         missing.retain({

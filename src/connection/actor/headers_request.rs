@@ -102,9 +102,9 @@ impl PeerConnectionHandle {
         let needs_fence = requests.with(|table| table.headers_need_fence());
         let fence = needs_fence.then(|| self.new_ping());
         let nonce = fence.and_then(|ping| ping.nonce);
-        let ticket = self.enter(|table| table.ask_headers(&getheaders, nonce))?;
+        let (ticket, marker) = self.enter(|table| table.ask_headers(&getheaders, nonce))?;
         let mut messages = Vec::from_iter(fence.map(Message::from));
-        messages.push(getheaders.into());
+        messages.extend([getheaders.into(), marker.into()]);
         if let Err(error) = self.send_together(&messages, patience) {
             requests.with(|table| table.withdraw(ticket.id));
             return Err(error);

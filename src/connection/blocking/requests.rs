@@ -38,6 +38,11 @@ impl Connection {
     /// it knows no block of the locator. A Teranode starts with the common ancestor. The result has only headers after the
     /// locator: leading headers that are blocks of the locator, or genesis, are removed.
     ///
+    /// The result is empty if the peer sends no headers: it has none after the locator, does not know the locator, or is in its
+    /// initial block download. An empty result does not mean that the peer's chain ends there. A peer may send no message at all in
+    /// these cases. The request therefore ends with a `getdata` for a transaction that no peer has. When the peer reports that one as
+    /// missing and has sent no headers, the result is empty. A peer that ignores the `getdata` as well makes the request time out.
+    ///
     /// A `headers` message does not name the request that it answers. The first one is used that is empty or starts with a block
     /// of the locator, the child of one, genesis, or the child of genesis. After a request has timed out, the next one sends a ping
     /// first, so that a late answer is recognized.
@@ -60,9 +65,10 @@ impl Connection {
         let needed = self.requests.headers_need_fence();
         let fence = needed.then(|| self.new_ping());
         let nonce = fence.and_then(|ping| ping.nonce);
-        let asked = self.ask(|requests| requests.ask_headers(&question, nonce))?;
-        let fence = fence.map(Message::from);
-        self.exchange(fence.into_iter().chain([question.into()]), &asked, timeout)
+        let (asked, marker) = self.ask(|requests| requests.ask_headers(&question, nonce))?;
+        let mut messages = Vec::from_iter(fence.map(Message::from));
+        messages.extend([question.into(), marker.into()]);
+        self.exchange(messages, &asked, timeout)
     }
 
     /// Asks for a block, and checks that its transactions are those which its header commits to.

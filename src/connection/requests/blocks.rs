@@ -13,12 +13,12 @@ use super::order::{AnswerEnd, Streams};
 use super::questions::{Questions, Waiter};
 use crate::connection::block_reader::BlockReader;
 use crate::session::DisconnectReason;
-use crate::wire::{Block, BlockHash, GetData, Inventory, StreamType, Txid};
+use crate::wire::{Block, BlockHash, StreamType};
 
 /// How many questions that were given up are remembered.
 pub(super) const MAX_LEFT: usize = 64;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Blocks {
     open: Questions<BlockQuestion, Block>,
     /// Blocks that are to be read while they arrive, of whatever size.
@@ -28,8 +28,6 @@ pub(super) struct Blocks {
     streams: Streams,
     /// Whether the end of a question may have been named since the last fence.
     may_want_fence: bool,
-    /// What the transactions that nobody has begin with.
-    seed: [u8; 16],
 }
 
 #[derive(Debug)]
@@ -54,17 +52,6 @@ impl BlockQuestion {
 }
 
 impl Blocks {
-    pub(super) fn new(seed: [u8; 16]) -> Self {
-        Self {
-            open: Questions::default(),
-            readers: Questions::default(),
-            left: BTreeSet::new(),
-            streams: Streams::One,
-            may_want_fence: false,
-            seed,
-        }
-    }
-
     /// So many streams are there from now on. Where it is one again, what it has named has not come.
     pub(super) fn set_streams(&mut self, streams: Streams) {
         self.streams = streams;
@@ -98,26 +85,15 @@ impl Blocks {
         self.readers.len()
     }
 
-    pub(super) fn ask_reader(
-        &mut self,
-        id: u64,
-        hash: BlockHash,
-        waiter: Waiter<BlockReader>,
-    ) -> GetData {
+    pub(super) fn ask_reader(&mut self, id: u64, hash: BlockHash, waiter: Waiter<BlockReader>) {
         let end = AnswerEnd::new(self.streams);
         self.readers.open(id, ReaderQuestion { hash, end }, waiter);
-        self.question(id, hash)
     }
 
-    pub(super) fn ask(&mut self, id: u64, hash: BlockHash, waiter: Waiter<Block>) -> GetData {
+    pub(super) fn ask(&mut self, id: u64, hash: BlockHash, waiter: Waiter<Block>) {
         let (seen, end) = (None, AnswerEnd::new(self.streams));
         self.open
             .open(id, BlockQuestion { hash, seen, end }, waiter);
-        self.question(id, hash)
-    }
-
-    fn question(&self, id: u64, hash: BlockHash) -> GetData {
-        GetData::from(vec![Inventory::Block(hash), Inventory::Tx(self.end_of(id))])
     }
 
     /// A block begins to arrive: who reads it meanwhile, if somebody does. The oldest question has it, of whichever kind.
@@ -151,11 +127,8 @@ impl Blocks {
         true
     }
 
-    /// The peer names a transaction: whether it is one that ends a question of ours, open or not.
-    pub(super) fn on_end_named(&mut self, txid: Txid, from: StreamType) -> bool {
-        let Some(id) = self.question_of(txid) else {
-            return false;
-        };
+    /// Handles the end marker of a request.
+    pub(super) fn on_end_marker(&mut self, id: u64, from: StreamType) {
         let open = self.open.get_mut(id).map(|question| &mut question.end);
         let reader = self.readers.get_mut(id).map(|question| &mut question.end);
         let end = open.or(reader);
@@ -166,7 +139,6 @@ impl Blocks {
         } else {
             self.may_want_fence = true;
         }
-        true
     }
 
     /// The peer names the block itself: it says in so many words that it does not have it.
@@ -262,19 +234,5 @@ impl Blocks {
     /// A question has its answer: what was asked before it and given up is answered too, or never will be.
     fn settle(&mut self, id: u64) {
         self.left = self.left.split_off(&id);
-    }
-
-    /// The transaction that a question ends with. Nobody has one by that name: it would have to be found by chance.
-    fn end_of(&self, id: u64) -> Txid {
-        let mut hash = [0; 32];
-        hash[..16].copy_from_slice(&self.seed);
-        hash[16..24].copy_from_slice(&id.to_le_bytes());
-        Txid(hash)
-    }
-
-    /// Whose end that is.
-    fn question_of(&self, Txid(hash): Txid) -> Option<u64> {
-        let id = u64::from_le_bytes(*hash[16..].first_chunk()?);
-        (self.end_of(id).0 == hash).then_some(id)
     }
 }

@@ -1,34 +1,39 @@
-//! Questions for headers, whose answers do not name them.
+//! Requests for headers, whose answers do not name them.
+//!
+//! A peer may send no answer: a Teranode that has nothing after the locator, or any node in its initial block download. The end
+//! marker of the request then ends it with an empty list.
 
 use super::failure::Failure;
-use super::order::Streams;
+use super::order::{AnswerEnd, Streams};
 use super::questions::{Questions, Waiter};
 use crate::session::DisconnectReason;
 use crate::wire::{BlockHash, BlockHeader, GetHeaders, StreamType};
 
-/// The drivers see to it that one is open at a time.
+/// The header requests of a connection. The drivers open one at a time.
 ///
-/// A question whose time ran out may yet be answered. A ping goes before the next one then: a node answers in order, and what
-/// comes before the pong is not meant. With two streams that holds for the one over which the pong comes, which is that of headers as well: what was
-/// asked before the second stood may come late over the first, so that nothing that does is an answer.
+/// A request that was cancelled may still be answered. A ping is sent before the next request then, unless the end marker of the
+/// cancelled one has arrived: a node answers in order, so headers before the pong are late ones. With two streams, the pong arrives
+/// over the stream of headers. A request that was sent before there were two may be answered over the first stream, so that headers
+/// from there are no answer until a pong or an end marker arrives over it.
 #[derive(Debug)]
 pub(super) struct HeaderQuestions {
     open: Questions<HeaderQuestion, Vec<BlockHeader>>,
     genesis: BlockHash,
     streams: Streams,
-    /// Whether the answer to a question may still come, because nobody waited for it to the end.
-    late: bool,
-    /// Whether such an answer may come over the first stream.
+    /// The last cancelled request, while its answer may still arrive.
+    late: Option<u64>,
+    /// Whether the answer to a cancelled request may arrive over the first stream.
     late_over_first: bool,
+    /// Whether an end marker has arrived since the last ping after one.
+    may_want_fence: bool,
 }
 
 #[derive(Debug)]
 struct HeaderQuestion {
     locator: Vec<BlockHash>,
     stop: BlockHash,
-    /// Whether both streams stood when it was asked.
-    over_two: bool,
-    /// The ping whose pong has not come.
+    end: AnswerEnd,
+    /// The ping before the request, until its pong arrives.
     fence: Option<u64>,
 }
 
@@ -68,13 +73,31 @@ impl HeaderQuestions {
             open: Questions::default(),
             genesis,
             streams: Streams::One,
-            late: false,
+            late: None,
             late_over_first: false,
+            may_want_fence: false,
         }
     }
 
+    /// With one stream from now on, an end marker that has arrived is after the answer.
     pub(super) fn set_streams(&mut self, streams: Streams) {
         self.streams = streams;
+        if streams == Streams::One {
+            self.end_if(|end| end.is_named());
+        }
+    }
+
+    /// Whether a ping must be sent after an end marker that has arrived.
+    pub(super) fn want_fence(&self) -> bool {
+        let mut ends = self.open.iter().map(|question| &question.end);
+        self.streams == Streams::Two && self.may_want_fence && ends.any(AnswerEnd::wants_fence)
+    }
+
+    /// Handles a ping that is sent after all end markers that have arrived.
+    pub(super) fn on_fence(&mut self, nonce: u64) {
+        self.may_want_fence = false;
+        let open = self.open.iter_mut();
+        open.for_each(|(_, question)| question.end.on_fence(nonce));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -82,7 +105,7 @@ impl HeaderQuestions {
     }
 
     pub(super) fn need_fence(&self) -> bool {
-        self.late
+        self.late.is_some()
     }
 
     pub(super) fn ask(
@@ -95,7 +118,7 @@ impl HeaderQuestions {
         let question = HeaderQuestion {
             locator: question.locator.clone(),
             stop: question.stop,
-            over_two: self.streams == Streams::Two,
+            end: AnswerEnd::new(self.streams),
             fence,
         };
         self.open.open(id, question, waiter);
@@ -105,6 +128,33 @@ impl HeaderQuestions {
         for (_, question) in self.open.iter_mut() {
             let is_fence = question.fence.take_if(|fence| *fence == nonce).is_some();
             self.late_over_first &= !(is_fence && from == StreamType::General);
+        }
+        self.end_if(|end| end.on_pong(nonce, from));
+    }
+
+    /// Handles the end marker of a request, open or not.
+    pub(super) fn on_end_marker(&mut self, id: u64, from: StreamType) {
+        let streams = self.streams;
+        if let Some(question) = self.open.get_mut(id) {
+            let is_over = question.end.on_named(from, streams);
+            if !is_over {
+                self.may_want_fence = true;
+            } else if question.fence.is_none() {
+                self.settle(Some(id), Ok(&[]));
+            }
+            // Otherwise the answer may have been among the headers that were taken for late ones.
+        } else if self.late.is_some_and(|late| late <= id) {
+            self.exclude_late_answer(from);
+        }
+    }
+
+    /// The end marker of the last cancelled request has arrived: its answer can no longer arrive over the same stream.
+    fn exclude_late_answer(&mut self, on: StreamType) {
+        self.late_over_first &= on != StreamType::General;
+        if on == StreamType::Data1 || self.streams == Streams::One {
+            self.late = None;
+            let open = self.open.iter_mut();
+            open.for_each(|(_, question)| question.fence = None);
         }
     }
 
@@ -134,8 +184,8 @@ impl HeaderQuestions {
 
     pub(super) fn give_up(&mut self, id: u64) {
         if let Some((question, _)) = self.open.take(id) {
-            self.late = true;
-            self.late_over_first |= !question.over_two;
+            self.late = Some(id);
+            self.late_over_first |= !question.end.is_over_two();
         }
     }
 
@@ -147,6 +197,17 @@ impl HeaderQuestions {
         self.open.close(reason);
     }
 
+    /// Ends requests with an empty list for which `is_over` returns that no headers will arrive.
+    fn end_if(&mut self, mut is_over: impl FnMut(&mut AnswerEnd) -> bool) {
+        let mut open = self.open.iter_mut();
+        let over = open.find_map(|(id, question)| {
+            let is_over = is_over(&mut question.end) && question.fence.is_none();
+            is_over.then_some(id)
+        });
+        drop(open);
+        self.settle(over, Ok(&[]));
+    }
+
     /// Whether what comes there may be late, whatever has been answered over the other stream.
     fn may_be_late(&self, from: StreamType) -> bool {
         self.late_over_first && from == StreamType::General
@@ -154,8 +215,8 @@ impl HeaderQuestions {
 
     fn settle(&mut self, answered: Option<u64>, answer: Result<&[BlockHeader], Failure>) -> bool {
         if let Some(id) = answered {
-            // Whatever was late on its stream has come before this.
-            self.late = false;
+            // Late headers on its stream have arrived before this.
+            self.late = None;
             self.open.end(id, answer.map(<[_]>::to_vec));
         }
         answered.is_some()

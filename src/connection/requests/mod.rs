@@ -27,7 +27,7 @@ use std::time::Duration;
 use self::addresses::Addresses;
 use self::blocks::Blocks;
 use self::headers::HeaderQuestions;
-use self::order::Streams;
+use self::order::{MarkerIds, Streams};
 use self::questions::Questions;
 use self::transactions::{FoundTransactions, Transactions};
 use super::block_reader::BlockReader;
@@ -50,6 +50,7 @@ const MAX_OPEN: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Requests {
     last_id: u64,
+    markers: MarkerIds,
     /// By the nonce.
     pings: Questions<u64, Duration>,
     headers: HeaderQuestions,
@@ -61,14 +62,14 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// `genesis` is the first block of the network. `seed` is drawn by chance: from it come the transactions that nobody has,
-    /// by which the ends of answers are known.
+    /// `genesis` is the first block of the network. `seed` is random: the end markers of requests are derived from it.
     pub(super) fn new(genesis: BlockHash, seed: [u8; 16]) -> Self {
         Self {
             last_id: 0,
+            markers: MarkerIds::new(seed),
             pings: Questions::default(),
             headers: HeaderQuestions::new(genesis),
-            blocks: Blocks::new(seed),
+            blocks: Blocks::default(),
             transactions: Transactions::default(),
             addresses: Addresses::default(),
             end: None,
@@ -106,16 +107,18 @@ impl Requests {
         self.headers.need_fence()
     }
 
-    /// `question` will be sent. With a `fence` a ping with that nonce goes before it, and what comes before its pong
-    /// is no answer.
+    /// Opens a request for headers. Returns the request for its end marker, which must be sent after `question` over the same stream.
+    ///
+    /// With a `fence`, a ping with that nonce must be sent before `question`: headers before its pong are no answer.
     pub(super) fn ask_headers(
         &mut self,
         question: &GetHeaders,
         fence: Option<u64>,
-    ) -> Result<Asked<Vec<BlockHeader>>, NotAsked> {
+    ) -> Result<(Asked<Vec<BlockHeader>>, GetData), NotAsked> {
         let (asked, waiter) = self.admit()?;
         self.headers.ask(asked.id, question, fence, waiter);
-        Ok(asked)
+        let marker = GetData::from(vec![self.markers.marker(asked.id)]);
+        Ok((asked, marker))
     }
 
     /// A block is asked for: the question that will be sent, in the order of these calls.
@@ -124,7 +127,8 @@ impl Requests {
         hash: BlockHash,
     ) -> Result<(Asked<Block>, GetData), NotAsked> {
         let (asked, waiter) = self.admit()?;
-        let question = self.blocks.ask(asked.id, hash, waiter);
+        self.blocks.ask(asked.id, hash, waiter);
+        let question = self.block_question(asked.id, hash);
         Ok((asked, question))
     }
 
@@ -134,8 +138,13 @@ impl Requests {
         hash: BlockHash,
     ) -> Result<(Asked<BlockReader>, GetData), NotAsked> {
         let (asked, waiter) = self.admit()?;
-        let question = self.blocks.ask_reader(asked.id, hash, waiter);
+        self.blocks.ask_reader(asked.id, hash, waiter);
+        let question = self.block_question(asked.id, hash);
         Ok((asked, question))
+    }
+
+    fn block_question(&self, id: u64, hash: BlockHash) -> GetData {
+        GetData::from(vec![Inventory::Block(hash), self.markers.marker(id)])
     }
 
     /// How many blocks are to be read while they arrive and have not begun to.
@@ -196,12 +205,13 @@ impl Requests {
 
     /// Whether a question waits for a ping behind what has come: [`Requests::on_fence`]. Never with one stream.
     pub(super) fn want_fence(&self) -> bool {
-        self.blocks.want_fence()
+        self.blocks.want_fence() || self.headers.want_fence()
     }
 
     /// A ping with that nonce will be sent, as the policy has it, for all questions that wait for one.
     pub(super) fn on_fence(&mut self, nonce: u64) {
         self.blocks.on_fence(nonce);
+        self.headers.on_fence(nonce);
     }
 
     /// A ping has been answered over that stream. What has come over the same one before has been seen.
@@ -297,9 +307,14 @@ impl Requests {
         };
         missing.inventory.retain(|entry| {
             let is_answer = match entry {
-                Inventory::Tx(txid) => {
-                    self.blocks.on_end_named(*txid, from) || self.transactions.on_missing(*txid)
-                }
+                Inventory::Tx(txid) => match self.markers.request(*txid) {
+                    Some(id) => {
+                        self.headers.on_end_marker(id, from);
+                        self.blocks.on_end_marker(id, from);
+                        true
+                    }
+                    None => self.transactions.on_missing(*txid),
+                },
                 Inventory::Block(hash) => self.blocks.on_missing(*hash),
                 _ => false,
             };

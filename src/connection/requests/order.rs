@@ -1,9 +1,12 @@
 //! What the order in which a peer's messages come tells, with one stream and with two.
 //!
+//! A peer may have nothing to send for a request. Each request for a block or for headers is therefore followed by a request for a
+//! transaction that no peer has: its end marker. A peer that handles messages in order reports the marker as missing after the answer.
+//!
 //! On one stream everything comes in the order in which it was sent. Between two nothing is known: under the policy by which a node has two, blocks and pongs
 //! go over one and `notfound` over the other (Bitcoin SV node 1.2.2, `src/net/stream_policy.cpp`).
 
-use crate::wire::StreamType;
+use crate::wire::{Inventory, StreamType, Txid};
 
 /// How many streams the peer may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,15 +19,49 @@ pub(super) enum Streams {
     Two,
 }
 
-/// What is known of the end of an answer that may bring a block.
+/// Derives the end markers of requests from their ids.
+///
+/// No transaction has such an id, except by chance: 16 random bytes, the id of the request, and zeros.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MarkerIds {
+    seed: [u8; 16],
+}
+
+impl MarkerIds {
+    pub(super) fn new(seed: [u8; 16]) -> Self {
+        Self { seed }
+    }
+
+    /// Returns the end marker of a request, as an entry of its `getdata`.
+    pub(super) fn marker(self, request: u64) -> Inventory {
+        Inventory::Tx(self.txid(request))
+    }
+
+    /// Returns the request whose end marker this is, open or not.
+    pub(super) fn request(self, txid: Txid) -> Option<u64> {
+        let request = u64::from_le_bytes(*txid.0[16..].first_chunk()?);
+        (self.txid(request) == txid).then_some(request)
+    }
+
+    fn txid(self, request: u64) -> Txid {
+        let mut hash = [0; 32];
+        hash[..16].copy_from_slice(&self.seed);
+        hash[16..24].copy_from_slice(&request.to_le_bytes());
+        Txid(hash)
+    }
+}
+
+/// Tracks whether the answer to a request can still arrive, from its end marker and pings after that.
+///
+/// The answer is a block or headers.
 #[derive(Debug)]
 pub(super) struct AnswerEnd {
-    /// Whether both streams stood when it was asked for: the block, if there is one, comes over the second.
+    /// Whether both streams were open when the request was sent: the answer, if there is one, arrives over the second.
     over_two: bool,
     named: Option<Named>,
 }
 
-/// The end has been named, and the block has not come.
+/// The end marker has been reported as missing, and the answer has not arrived.
 #[derive(Debug)]
 struct Named {
     on: StreamType,
@@ -48,10 +85,15 @@ impl AnswerEnd {
         }
     }
 
-    /// The end is named. Returns whether the block would have come by now.
+    /// Returns whether both streams were open when the request was sent.
+    pub(super) fn is_over_two(&self) -> bool {
+        self.over_two
+    }
+
+    /// Handles the end marker. Returns whether an answer would have arrived by now.
     pub(super) fn on_named(&mut self, on: StreamType, streams: Streams) -> bool {
-        let is_behind_block = on == StreamType::Data1 && self.over_two;
-        if streams == Streams::One || is_behind_block {
+        let is_after_answer = on == StreamType::Data1 && self.over_two;
+        if streams == Streams::One || is_after_answer {
             return true;
         }
         let fence = Fence::Wanted;
@@ -77,8 +119,10 @@ impl AnswerEnd {
         }
     }
 
-    /// A pong has come. Returns whether the block would have come by now: the peer has sent it before the name, if at all, and so before
-    /// the pong. On the stream of the name it has not come, and on that of the pong neither.
+    /// Handles a pong. Returns whether an answer would have arrived by now.
+    ///
+    /// The peer sends the answer before the marker, and so before the pong. When marker and pong have arrived over different streams,
+    /// the answer has arrived over neither.
     pub(super) fn on_pong(&mut self, nonce: u64, from: StreamType) -> bool {
         let Some(named) = &mut self.named else {
             return false;

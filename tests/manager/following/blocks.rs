@@ -17,13 +17,16 @@ const STALL: Duration = Duration::from_secs(5);
 /// The next question for a block, which ends with a transaction that nobody has.
 #[track_caller]
 fn asked(peer: &mut RawPeer, block: &Block) -> GetData {
-    match peer.expect("getdata") {
-        Message::GetData(question) => {
-            let first = question.inventory.first();
-            assert_eq!(first, Some(&Inventory::Block(block.hash())));
-            question
+    loop {
+        match peer.expect("getdata") {
+            Message::GetData(question) => match question.inventory[..] {
+                // The end marker of a header request.
+                [Inventory::Tx(_)] => {}
+                [Inventory::Block(hash), ..] if hash == block.hash() => return question,
+                _ => panic!("{question:?}"),
+            },
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
     }
 }
 

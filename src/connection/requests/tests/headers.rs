@@ -13,7 +13,7 @@ fn headers_are_an_answer_if_they_continue_the_locator_or_start_behind_genesis_or
     ] {
         let mut requests = requests();
         let question = question(&[BlockHash([7; 32]), known], BlockHash::ZERO);
-        let asked = requests.ask_headers(&question, None).unwrap();
+        let (asked, _) = requests.ask_headers(&question, None).unwrap();
         let found: Vec<_> = first.map(header_on).into_iter().collect();
         assert_eq!(answers(&mut requests, headers(&found)), is_answer);
         assert_eq!(asked.answer.try_recv().ok(), is_answer.then_some(Ok(found)));
@@ -58,7 +58,7 @@ fn answer_from_common_ancestor_omits_it() {
     ] {
         let mut requests = requests();
         let question = question(&locator, BlockHash::ZERO);
-        let asked = requests.ask_headers(&question, None).unwrap();
+        let (asked, _) = requests.ask_headers(&question, None).unwrap();
         assert!(answers(&mut requests, headers(sent)));
         got(&asked, expected.to_vec());
     }
@@ -70,7 +70,7 @@ fn headers_from_unrelated_block_are_no_answer() {
     let chain = chain_on(BlockHash([8; 32]), 3);
     // The last header is in the locator, but the answer does not start there.
     let question = question(&[chain[2].hash()], BlockHash::ZERO);
-    let asked = requests.ask_headers(&question, None).unwrap();
+    let (asked, _) = requests.ask_headers(&question, None).unwrap();
     assert!(!answers(&mut requests, headers(&chain)));
     waits(&asked);
 }
@@ -80,7 +80,7 @@ fn an_empty_locator_asks_for_one_header_by_its_hash() {
     let mut requests = requests();
     let wanted = header_on(BlockHash([8; 32]));
     let question = question(&[], wanted.hash());
-    let asked = requests.ask_headers(&question, None).unwrap();
+    let (asked, _) = requests.ask_headers(&question, None).unwrap();
     assert!(!answers(&mut requests, headers(&[header_on(genesis())])));
     assert!(answers(&mut requests, headers(&[wanted])));
     got(&asked, vec![wanted]);
@@ -91,10 +91,10 @@ fn headers_before_the_pong_of_the_fence_are_late_ones() {
     let mut requests = requests();
     let question = question(&[genesis()], BlockHash::ZERO);
     assert!(!requests.headers_need_fence());
-    let first = requests.ask_headers(&question, None).unwrap();
+    let (first, _) = requests.ask_headers(&question, None).unwrap();
     requests.give_up(first.id);
     assert!(requests.headers_need_fence());
-    let second = requests.ask_headers(&question, Some(5)).unwrap();
+    let (second, _) = requests.ask_headers(&question, Some(5)).unwrap();
     assert!(!answers(&mut requests, headers(&[])));
     assert!(!is_passed_over(&mut requests, "headers"));
     requests.on_pong(6, SECOND, StreamType::General);
@@ -109,10 +109,116 @@ fn headers_before_the_pong_of_the_fence_are_late_ones() {
     got(&second, found.to_vec());
     assert!(!requests.headers_need_fence());
 
-    let third = requests.ask_headers(&question, None).unwrap();
+    let (third, _) = requests.ask_headers(&question, None).unwrap();
     assert!(is_passed_over(&mut requests, "headers"));
     failed(&third, Failure::TooLarge(99));
-    let unsent = requests.ask_headers(&question, None).unwrap();
+    let (unsent, _) = requests.ask_headers(&question, None).unwrap();
     requests.withdraw(unsent.id);
     assert!(!requests.headers_need_fence());
+}
+
+/// Requests headers after genesis. Returns the request and its end marker.
+pub(super) fn ask_headers(
+    requests: &mut Requests,
+    fence: Option<u64>,
+) -> (Asked<Vec<BlockHeader>>, Inventory) {
+    let question = question(&[genesis()], BlockHash::ZERO);
+    let (asked, marker) = requests.ask_headers(&question, fence).unwrap();
+    let [marker @ Inventory::Tx(_)] = marker.inventory[..] else {
+        panic!("{marker:?}");
+    };
+    (asked, marker)
+}
+
+#[test]
+fn end_marker_without_headers_means_empty_answer() {
+    let mut requests = requests();
+    let (asked, marker) = ask_headers(&mut requests, None);
+    let unrelated = header_on(BlockHash([9; 32]));
+    assert!(!answers(&mut requests, headers(&[unrelated])));
+    waits(&asked);
+    assert!(answers(&mut requests, not_found(&[marker])));
+    got(&asked, Vec::new());
+    assert_eq!(requests.open(), 0);
+    // Headers that arrive later are an announcement.
+    assert!(!answers(&mut requests, headers(&[header_on(genesis())])));
+    assert!(!requests.headers_need_fence());
+}
+
+#[test]
+fn end_marker_of_finished_request_is_swallowed() {
+    let found = [header_on(genesis())];
+    let mut requests = requests();
+    let (answered, first) = ask_headers(&mut requests, None);
+    assert!(answers(&mut requests, headers(&found)));
+    got(&answered, found.to_vec());
+    let (next, second) = ask_headers(&mut requests, None);
+    assert_ne!(first, second);
+    let other = Inventory::Tx(Txid([7; 32]));
+    let left = left(&mut requests, not_found(&[first, other]));
+    assert_eq!(left, Some(not_found(&[other])));
+    waits(&next);
+    assert!(answers(&mut requests, headers(&found)));
+    got(&next, found.to_vec());
+}
+
+#[test]
+fn end_marker_of_cancelled_request_makes_fence_unnecessary() {
+    let mut requests = requests();
+    let (first, marker) = ask_headers(&mut requests, None);
+    requests.give_up(first.id);
+    assert!(requests.headers_need_fence());
+    assert!(!answers(&mut requests, headers(&[])), "late");
+    assert!(answers(&mut requests, not_found(&[marker])));
+    assert!(!requests.headers_need_fence());
+
+    // The marker of an earlier request says nothing about a later one.
+    let (second, earlier) = ask_headers(&mut requests, None);
+    requests.give_up(second.id);
+    let (third, _) = ask_headers(&mut requests, Some(5));
+    requests.give_up(third.id);
+    assert!(answers(&mut requests, not_found(&[earlier])));
+    assert!(requests.headers_need_fence());
+}
+
+/// A peer that answers `getdata` ahead of pings.
+#[test]
+fn end_marker_of_cancelled_request_replaces_open_fence() {
+    let found = [header_on(genesis())];
+    let mut requests = requests();
+    let (cancelled, late) = ask_headers(&mut requests, None);
+    requests.give_up(cancelled.id);
+    let (asked, _) = ask_headers(&mut requests, Some(5));
+    assert!(!answers(&mut requests, headers(&[])));
+    assert!(answers(&mut requests, not_found(&[late])));
+    assert!(answers(&mut requests, headers(&found)));
+    got(&asked, found.to_vec());
+}
+
+/// The headers before the pong may have been the answer, so the request must not report that there were none.
+#[test]
+fn end_marker_with_open_fence_ends_nothing() {
+    let mut requests = requests();
+    let (cancelled, _) = ask_headers(&mut requests, None);
+    requests.give_up(cancelled.id);
+    let (asked, marker) = ask_headers(&mut requests, Some(5));
+    assert!(!answers(&mut requests, headers(&[header_on(genesis())])));
+    assert!(answers(&mut requests, not_found(&[marker])));
+    requests.on_pong(5, SECOND, StreamType::General);
+    waits(&asked);
+}
+
+#[test]
+fn end_markers_of_headers_and_block_differ() {
+    let mut requests = requests();
+    let (asked, marker) = ask_headers(&mut requests, None);
+    let (wanted, end) = ask_block(&mut requests, block(1).hash());
+    assert_ne!(marker, end);
+    assert!(answers(&mut requests, not_found(&[end])));
+    failed(&wanted, Failure::NotFound(block(1).hash()));
+    waits(&asked);
+    let (wanted, _) = ask_block(&mut requests, block(1).hash());
+    assert!(answers(&mut requests, not_found(&[marker])));
+    got(&asked, Vec::new());
+    assert!(wanted.answer.is_empty());
 }

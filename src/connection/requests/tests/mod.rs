@@ -227,7 +227,7 @@ fn the_end_answers_all_with_the_first_reason_and_nothing_is_asked_any_more() {
     let mut requests = requests();
     let ping = requests.ask_ping(1).unwrap();
     let question = question(&[], genesis());
-    let headers = requests.ask_headers(&question, None).unwrap();
+    let (headers, _) = requests.ask_headers(&question, None).unwrap();
     let (block, _) = requests.ask_block(genesis()).unwrap();
     let (transactions, _) = requests.ask_transactions(&[tx(1).txid()]).unwrap();
     let addresses = requests.ask_addresses().unwrap();

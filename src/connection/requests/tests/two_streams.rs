@@ -1,6 +1,7 @@
 //! What comes over two streams comes in no order.
 
 use super::block_readers::{ask_reader, claimed_by, ended};
+use super::headers::ask_headers;
 use super::*;
 use crate::wire::StreamType::{Data1, General};
 
@@ -280,22 +281,16 @@ fn a_block_too_long_that_does_not_say_which_it_is_belongs_to_nobody() {
     failed(&asked, Failure::TooLarge(99));
 }
 
-/// A question for headers behind genesis, and who waits.
-fn ask_headers(requests: &mut Requests, fence: Option<u64>) -> Asked<Vec<BlockHeader>> {
-    let question = question(&[genesis()], BlockHash::ZERO);
-    requests.ask_headers(&question, fence).unwrap()
-}
-
 #[test]
 fn headers_that_were_asked_for_before_there_were_two_streams_may_come_late_over_the_first() {
     let late = [header_on(genesis()), header_on(genesis())];
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let first = ask_headers(&mut requests, None);
+    let (first, _) = ask_headers(&mut requests, None);
     requests.on_second_stream();
     requests.give_up(first.id);
     assert!(requests.headers_need_fence());
-    let second = ask_headers(&mut requests, Some(5));
+    let (second, _) = ask_headers(&mut requests, Some(5));
     assert!(!answers_over(Data1, &mut requests, headers(&[])));
     requests.on_pong(5, SECOND, Data1);
     // The pong has not overtaken what comes over its own stream, but this.
@@ -305,14 +300,14 @@ fn headers_that_were_asked_for_before_there_were_two_streams_may_come_late_over_
     got(&second, found.to_vec());
 
     assert!(!requests.headers_need_fence());
-    let third = ask_headers(&mut requests, None);
+    let (third, _) = ask_headers(&mut requests, None);
     requests.on_pong(9, SECOND, General);
     assert!(!answers_over(General, &mut requests, headers(&late)));
     assert!(is_passed_over_on(Data1, &mut requests, "headers"));
     failed(&third, Failure::TooLarge(99));
 
     // A pong over the first stream shows that nothing is on its way there any more.
-    let fourth = ask_headers(&mut requests, Some(6));
+    let (fourth, _) = ask_headers(&mut requests, Some(6));
     requests.on_pong(6, SECOND, General);
     assert!(answers_over(General, &mut requests, headers(&found)));
     got(&fourth, found.to_vec());
@@ -322,14 +317,113 @@ fn headers_that_were_asked_for_before_there_were_two_streams_may_come_late_over_
 fn headers_over_the_first_stream_are_an_answer_if_nothing_late_can_be_among_them() {
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let before = ask_headers(&mut requests, None);
+    let (before, _) = ask_headers(&mut requests, None);
     requests.on_second_stream();
     assert!(answers_over(General, &mut requests, headers(&found)));
     got(&before, found.to_vec());
-    let given_up = ask_headers(&mut requests, None);
+    let (given_up, _) = ask_headers(&mut requests, None);
     requests.give_up(given_up.id);
-    let fenced = ask_headers(&mut requests, Some(5));
+    let (fenced, _) = ask_headers(&mut requests, Some(5));
     requests.on_pong(5, SECOND, Data1);
     assert!(answers_over(General, &mut requests, headers(&found)));
     got(&fenced, found.to_vec());
+}
+
+#[test]
+fn headers_after_overtaking_end_marker_are_the_answer() {
+    let found = [header_on(genesis())];
+    let mut requests = two_streams();
+    let (asked, marker) = ask_headers(&mut requests, None);
+    assert!(!requests.want_fence(), "its end marker has not arrived");
+    name(&mut requests, marker, General);
+    waits(&asked);
+    fence(&mut requests, 7);
+    assert!(answers_over(Data1, &mut requests, headers(&found)));
+    got(&asked, found.to_vec());
+    requests.on_pong(7, SECOND, Data1);
+    assert_eq!(requests.open(), 0);
+}
+
+#[test]
+fn pong_after_overtaking_end_marker_means_no_headers() {
+    let mut requests = two_streams();
+    let (asked, marker) = ask_headers(&mut requests, None);
+    name(&mut requests, marker, General);
+    fence(&mut requests, 7);
+    requests.on_pong(7, SECOND, General);
+    requests.on_pong(7, SECOND, Data1);
+    waits(&asked);
+    // A later ping, for a block, serves this request as well.
+    let (wanted, end) = ask_block(&mut requests, block(1).hash());
+    name(&mut requests, end, General);
+    fence(&mut requests, 8);
+    requests.on_pong(8, SECOND, Data1);
+    got(&asked, Vec::new());
+    failed(&wanted, Failure::NotFound(block(1).hash()));
+}
+
+#[test]
+fn end_marker_on_stream_of_headers_needs_no_ping() {
+    let mut requests = two_streams();
+    let (asked, marker) = ask_headers(&mut requests, None);
+    name(&mut requests, marker, Data1);
+    got(&asked, Vec::new());
+    assert!(!requests.want_fence());
+
+    // A request that was sent over one stream may be answered over the other.
+    let mut requests = super::requests();
+    let (asked, marker) = ask_headers(&mut requests, None);
+    requests.on_second_stream();
+    name(&mut requests, marker, Data1);
+    fence(&mut requests, 7);
+    requests.on_pong(7, SECOND, General);
+    got(&asked, Vec::new());
+}
+
+#[test]
+fn end_marker_waits_while_second_stream_opens() {
+    for opens in [true, false] {
+        let mut requests = requests();
+        requests.on_opening_stream();
+        let (asked, marker) = ask_headers(&mut requests, None);
+        name(&mut requests, marker, General);
+        waits(&asked);
+        assert!(!requests.want_fence());
+        if opens {
+            requests.on_second_stream();
+            fence(&mut requests, 7);
+            requests.on_pong(7, SECOND, Data1);
+        } else {
+            requests.on_no_second_stream();
+        }
+        got(&asked, Vec::new());
+    }
+}
+
+/// Each request that was cancelled, the stream of its end marker, and whether its answer may still arrive over either stream.
+#[test]
+fn end_marker_excludes_late_headers_on_its_stream() {
+    let found = [header_on(genesis())];
+    for (before_second, on, general_is_late, need_fence) in [
+        (true, General, false, true),
+        (true, Data1, true, false),
+        (false, General, false, true),
+        (false, Data1, false, false),
+    ] {
+        let mut requests = if before_second {
+            requests()
+        } else {
+            two_streams()
+        };
+        let (cancelled, marker) = ask_headers(&mut requests, None);
+        requests.on_second_stream();
+        requests.give_up(cancelled.id);
+        name(&mut requests, marker, on);
+        assert_eq!(requests.headers_need_fence(), need_fence);
+        assert!(!requests.want_fence(), "nothing is waited for");
+        let (next, _) = ask_headers(&mut requests, None);
+        let is_answer = answers_over(General, &mut requests, headers(&found));
+        assert_eq!(is_answer, !general_is_late);
+        assert_eq!(next.answer.is_empty(), general_is_late);
+    }
 }
