@@ -1,7 +1,7 @@
 //! The session under a simulated clock: alone against a peer that a test plays, and face to face with another.
 
 mod after_the_end;
-mod chain;
+mod chain_check;
 mod contents;
 mod early_messages;
 mod handshake;

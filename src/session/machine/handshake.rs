@@ -202,7 +202,7 @@ impl Session {
         if self.config.send_headers && self.negotiated_version() >= SENDHEADERS {
             self.send(Message::SendHeaders);
         }
-        self.ask_for_chain();
+        self.start_chain_probe();
         self.send_ping(now);
     }
 

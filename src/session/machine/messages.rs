@@ -48,7 +48,7 @@ impl Session {
             Message::CreateStrm(request) => self.on_createstrm(request),
             Message::Inv(inv) => return self.on_inv(inv),
             Message::Headers(headers) => {
-                if !self.is_answer_about_chain(headers) {
+                if !self.answers_chain_probe(headers) {
                     return self.delivery();
                 }
             }
@@ -242,8 +242,8 @@ impl Session {
             None | Some(0) => self.keepalive.on_blank_pong(),
             Some(nonce) => {
                 if let Some(round_trip) = self.keepalive.on_pong(nonce, now) {
-                    self.on_pong_behind_chain();
-                    self.on_pong_behind_verack();
+                    self.on_pong_after_chain();
+                    self.on_pong_after_verack();
                     let pong = SessionEvent::Pong {
                         nonce,
                         round_trip,

@@ -1,6 +1,6 @@
 //! The state machine.
 
-mod chain;
+mod chain_check;
 mod handshake;
 mod messages;
 mod streams;
@@ -10,7 +10,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use self::chain::AskedChain;
+use self::chain_check::ChainProbe;
 use self::streams::Streams;
 use super::expectations::Expectations;
 use super::keepalive::{self, Due, Keepalive, PING_WITHOUT_NONCE};
@@ -60,7 +60,7 @@ pub struct Session {
     /// Over which stream comes what it is told.
     stream: StreamType,
     /// What was asked about the peer's chain, while the answer is awaited.
-    asked_chain: Option<AskedChain>,
+    chain_probe: Option<ChainProbe>,
     expectations: Expectations,
     keepalive: Keepalive,
     /// When the handshake began, while it is open.
@@ -109,7 +109,7 @@ impl Session {
             announced_max_payload: 0,
             streams: Streams::default(),
             stream: StreamType::General,
-            asked_chain: None,
+            chain_probe: None,
             expectations: Expectations::default(),
             keepalive: Keepalive::new(config.ping_interval, config.ping_timeout, now),
             handshake_began: None,
@@ -403,7 +403,7 @@ impl Session {
     /// A message of the program is about to be sent: what it asks for is expected from now on.
     pub fn on_sent(&mut self, message: &Message) {
         self.expectations.on_sent(message);
-        self.on_sent_behind_chain(message);
+        self.on_sent_after_chain(message);
     }
 
     /// Why the connection ends or has ended.

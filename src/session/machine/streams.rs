@@ -120,7 +120,7 @@ impl Session {
     }
 
     /// The peer has answered a ping.
-    pub(super) fn on_pong_behind_verack(&mut self) {
+    pub(super) fn on_pong_after_verack(&mut self) {
         self.streams.verack_arrived = true;
         self.open_wanted_stream();
     }

@@ -13,7 +13,7 @@ use crate::wire::{BlockHash, BlockHeader, GetHeaders, Headers, Message, StreamTy
 
 /// A question that waits for its answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct AskedChain {
+pub(super) struct ChainProbe {
     block: BlockHash,
     /// Whether the ping behind the question has been answered. A node answers in order: it will not answer this, then. Peers that answer
     /// pings ahead of everything else, as those of this library do, still may.
@@ -25,11 +25,11 @@ pub(super) struct AskedChain {
 
 impl Session {
     /// The handshake is complete: asks, if there is something to be asked.
-    pub(super) fn ask_for_chain(&mut self) {
+    pub(super) fn start_chain_probe(&mut self) {
         let Some(block) = self.config.required_block else {
             return;
         };
-        self.asked_chain = Some(AskedChain {
+        self.chain_probe = Some(ChainProbe {
             block,
             is_overdue: false,
             is_contended: false,
@@ -42,8 +42,8 @@ impl Session {
     }
 
     /// Headers have come. Returns whether they are the answer, which is nobody else's.
-    pub(super) fn is_answer_about_chain(&mut self, headers: &Headers) -> bool {
-        let Some(asked) = self.asked_chain else {
+    pub(super) fn answers_chain_probe(&mut self, headers: &Headers) -> bool {
+        let Some(asked) = self.chain_probe else {
             return false;
         };
         let is_ours = !asked.is_contended || self.stream == StreamType::General;
@@ -57,22 +57,22 @@ impl Session {
             // An announcement, which came before, or an answer to the program.
             _ => return false,
         }
-        self.asked_chain = None;
+        self.chain_probe = None;
         true
     }
 
     /// The peer has answered a ping that was sent later.
-    pub(super) fn on_pong_behind_chain(&mut self) {
-        if let Some(asked) = &mut self.asked_chain {
+    pub(super) fn on_pong_after_chain(&mut self) {
+        if let Some(asked) = &mut self.chain_probe {
             asked.is_overdue = true;
         }
     }
 
     /// The program sends something. If it asks for headers while ours are overdue, those that come may be its own.
-    pub(super) fn on_sent_behind_chain(&mut self, message: &Message) {
+    pub(super) fn on_sent_after_chain(&mut self, message: &Message) {
         let asks = matches!(message, Message::GetHeaders(_));
-        self.asked_chain.take_if(|asked| asks && asked.is_overdue);
-        if let Some(asked) = &mut self.asked_chain {
+        self.chain_probe.take_if(|asked| asks && asked.is_overdue);
+        if let Some(asked) = &mut self.chain_probe {
             asked.is_contended |= asks;
         }
     }
@@ -107,7 +107,7 @@ mod tests {
         session.state = ConnectionState::Connected;
         session.peer = Some(Box::new(PeerInfo::default()));
         session.verack_received = true;
-        session.ask_for_chain();
+        session.start_chain_probe();
         session.on_sent(&Message::from(GetHeaders {
             version: PROTOCOL_VERSION,
             locator: vec![REQUIRED],
