@@ -301,8 +301,8 @@ impl Inlet {
         let len = at.len() as u64;
         self.counters.add_message_in(Some(number), len);
         match Message::decode_known(number, &mut Reader::new(self.frames.lying(at))) {
-            Ok(message) => {
-                let delivery = self.on_message(&message, session);
+            Ok(mut message) => {
+                let delivery = self.on_message(&mut message, session);
                 self.deliver(delivery, message, len, Self::split_off)
             }
             Err(error) => self.on_malformed(command, &error, session),
@@ -325,18 +325,25 @@ impl Inlet {
             memory => (payload, memory),
         };
         match Message::decode(command, payload) {
-            Ok(message) => {
-                let delivery = self.on_message(&message, session);
+            Ok(mut message) => {
+                let delivery = self.on_message(&mut message, session);
                 self.deliver(delivery, message, len, |_, _| memory)
             }
             Err(error) => self.on_malformed(command, &error, session),
         }
     }
 
-    fn on_message(&mut self, message: &Message, session: &mut impl LockSession) -> Delivery {
+    /// Passes a message to the session. What is left of it is for the program if the result says so.
+    fn on_message(&mut self, message: &mut Message, session: &mut impl LockSession) -> Delivery {
         let now = self.now;
         let is_ping = matches!(message, Message::Ping(_));
-        self.tell(session, is_ping, |session| session.on_message(message, now))
+        self.tell(session, is_ping, |session| {
+            let delivery = session.on_message(message, now);
+            if let Message::NotFound(missing) = message {
+                session.remove_end_marker(missing);
+            }
+            delivery
+        })
     }
 
     fn on_malformed(

@@ -45,9 +45,12 @@ pub struct SessionConfig {
     pub required_services: Services,
     /// Which user agents we stay with.
     pub user_agents: UserAgentPolicy,
-    /// A block that a peer has to have on its chain; none by default. By [`Network::first_own_block`](crate::Network::first_own_block)
-    /// nodes of other chains are told apart that call themselves what they please: they end with
-    /// [`WrongChain`](super::DisconnectReason::WrongChain). A peer that does not answer, as while it is in its initial download, is not judged.
+    /// A block that the peer must have on its chain. Defaults to `None`.
+    ///
+    /// [`Network::first_own_block`](crate::Network::first_own_block) distinguishes nodes of this chain from nodes of others,
+    /// whatever user agent they send. After the handshake the session requests the headers after the block. A peer that starts with
+    /// genesis or its child is closed with [`WrongChain`](super::DisconnectReason::WrongChain). A peer that sends no headers is
+    /// accepted: it may be in its initial block download.
     pub required_block: Option<BlockHash>,
     /// Whether a peer may have a second TCP connection, for blocks and headers; yes by default. What a node calls `-multistreams`.
     /// A [`Connection`](crate::Connection) has one all the same.

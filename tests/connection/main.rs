@@ -7,6 +7,7 @@ mod bad_input;
 mod block_reader;
 mod block_transfers;
 mod both_ways;
+mod chain_check;
 mod delivery;
 mod events;
 mod handle_requests;

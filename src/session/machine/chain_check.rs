@@ -1,30 +1,43 @@
-//! Whether a peer follows the chain that we want it to.
+//! Checks whether a peer follows the required chain.
 //!
-//! Nodes of other chains that have the same history, magic and genesis are told apart by a block that only one chain has: right behind the
-//! handshake we ask for the headers that follow it. A node that has it on its chain answers with those; one that does not know
-//! it, or has it on no chain that counts, begins behind the genesis block (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
-//! `ProcessGetHeadersMessage`, and `src/validation.cpp`, `FindForkInGlobalIndex`). A node that is still in its initial download does not answer: it is not
-//! judged.
+//! Nodes of other chains with the same history, magic and genesis differ by a block that only one chain has
+//! ([`SessionConfig::required_block`](crate::session::SessionConfig::required_block)). After the handshake the session requests the
+//! headers after that block:
+//! - A peer on the same chain answers with the headers after the block (SV Node), or with the block itself and the headers after it
+//!   (Teranode).
+//! - A peer on another chain starts with genesis or its child (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
+//!   `ProcessGetHeadersMessage`, and `src/validation.cpp`, `FindForkInGlobalIndex`). The session closes the connection.
+//! - A peer may send no answer, for example during its initial block download. It is accepted.
+//!
+//! The probe also requests a transaction that no peer has: its end marker. When the peer reports the marker as missing and has sent
+//! no headers, the probe ends. Otherwise a later announcement could be taken for the answer.
+
+use std::time::Instant;
 
 use super::Session;
 use crate::network::Network;
 use crate::session::{DisconnectReason, PROTOCOL_VERSION};
-use crate::wire::{BlockHash, BlockHeader, GetHeaders, Headers, Message, StreamType};
+use crate::wire::{
+    BlockHash, BlockHeader, GetData, GetHeaders, Headers, Inventory, Message, NotFound, StreamType,
+    Txid,
+};
 
-/// A question that waits for its answer.
+/// A chain check whose answer is pending.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ChainProbe {
     block: BlockHash,
-    /// Whether the ping behind the question has been answered. A node answers in order: it will not answer this, then. Peers that answer
-    /// pings ahead of everything else, as those of this library do, still may.
+    /// Whether the ping after the probe has been answered. A peer that answers in order sends no answer after that. Peers that send
+    /// pongs ahead of other messages, as those of this library do, still may.
     is_overdue: bool,
-    /// Whether the program has asked for headers meanwhile. Where there are two streams its answer may come before ours, but not over
-    /// the first one, on which ours was asked for.
+    /// Whether the program has requested headers since. With two streams, the answer to that may arrive before the answer to the
+    /// probe, but not over the first stream, on which the probe was sent.
     is_contended: bool,
+    /// The ping that was sent when the end marker came back, if the peer may have a second stream.
+    fence: Option<u64>,
 }
 
 impl Session {
-    /// The handshake is complete: asks, if there is something to be asked.
+    /// Sends the probe if the configuration requires a block. Must be called when the handshake is complete.
     pub(super) fn start_chain_probe(&mut self) {
         let Some(block) = self.config.required_block else {
             return;
@@ -33,54 +46,107 @@ impl Session {
             block,
             is_overdue: false,
             is_contended: false,
+            fence: None,
         });
         self.send(GetHeaders {
             version: PROTOCOL_VERSION,
             locator: vec![block],
             stop: BlockHash::default(),
         });
+        let marker = self.new_end_marker();
+        self.probe_end_marker = Some(marker);
+        let request = Message::from(GetData::from(vec![Inventory::Tx(marker)]));
+        self.expectations.on_sent(&request);
+        self.send(request);
     }
 
-    /// Headers have come. Returns whether they are the answer, which is nobody else's.
+    /// Handles received headers. Returns whether they answer the probe, so that they are not for the program.
     pub(super) fn answers_chain_probe(&mut self, headers: &Headers) -> bool {
-        let Some(asked) = self.chain_probe else {
+        let Some(probe) = self.chain_probe else {
             return false;
         };
-        let is_ours = !asked.is_contended || self.stream == StreamType::General;
-        match headers.headers.first().map(|header| header.previous) {
-            // An announcement is never empty: the peer has nothing behind the block, or behind genesis.
+        let is_ours = !probe.is_contended || self.stream == StreamType::General;
+        match headers.headers.first() {
+            // An announcement is never empty: the peer has no headers after the block, or after genesis.
             None if is_ours => {}
-            Some(previous) if previous == asked.block => {}
-            Some(previous) if is_ours && is_genesis(previous) => {
+            Some(first) if first.previous == probe.block || first.hash() == probe.block => {}
+            Some(first) if is_ours && starts_at_genesis(first) => {
                 self.close(DisconnectReason::WrongChain);
             }
-            // An announcement, which came before, or an answer to the program.
+            // An announcement that was sent before the answer, or an answer to the program.
             _ => return false,
         }
         self.chain_probe = None;
         true
     }
 
-    /// The peer has answered a ping that was sent later.
-    pub(super) fn on_pong_after_chain(&mut self) {
-        if let Some(asked) = &mut self.chain_probe {
-            asked.is_overdue = true;
+    /// Handles a `notfound`. Returns whether it reports nothing but the probe's end marker.
+    ///
+    /// The marker ends a probe that has no answer. If the peer may have a second stream, the answer may still be on its way over
+    /// that one. Then a ping is sent, whose pong follows the answer on the same stream.
+    pub(super) fn is_probe_end(&mut self, missing: &NotFound, now: Instant) -> bool {
+        let Some(marker) = self.probe_end_marker.map(Inventory::Tx) else {
+            return false;
+        };
+        if !missing.inventory.contains(&marker) {
+            return false;
+        }
+        if !self.streams.is_agreed() {
+            self.chain_probe = None;
+        } else if let Some(probe) = self.chain_probe.filter(|probe| probe.fence.is_none()) {
+            let ping = self.ping(now);
+            self.chain_probe = Some(ChainProbe {
+                fence: ping.nonce,
+                ..probe
+            });
+            self.send(ping);
+        }
+        missing.inventory.iter().all(|entry| *entry == marker)
+    }
+
+    /// Removes the probe's end marker from a list that the program receives.
+    pub(crate) fn remove_end_marker(&self, missing: &mut NotFound) {
+        if let Some(marker) = self.probe_end_marker {
+            missing
+                .inventory
+                .retain(|entry| *entry != Inventory::Tx(marker));
         }
     }
 
-    /// The program sends something. If it asks for headers while ours are overdue, those that come may be its own.
+    /// Handles the pong of a ping that was sent after the probe.
+    pub(super) fn on_pong_after_chain(&mut self, nonce: u64) {
+        self.chain_probe.take_if(|probe| probe.fence == Some(nonce));
+        if let Some(probe) = &mut self.chain_probe {
+            probe.is_overdue = true;
+        }
+    }
+
+    /// Handles a message of the program. If it requests headers while the probe is overdue, the next answer belongs to the program.
     pub(super) fn on_sent_after_chain(&mut self, message: &Message) {
         let asks = matches!(message, Message::GetHeaders(_));
-        self.chain_probe.take_if(|asked| asks && asked.is_overdue);
-        if let Some(asked) = &mut self.chain_probe {
-            asked.is_contended |= asks;
+        self.chain_probe.take_if(|probe| asks && probe.is_overdue);
+        if let Some(probe) = &mut self.chain_probe {
+            probe.is_contended |= asks;
         }
+    }
+
+    /// Returns the id of a transaction that does not exist: 16 random bytes and 16 zero bytes.
+    fn new_end_marker(&mut self) -> Txid {
+        let mut hash = [0; 32];
+        for half in hash[..16].chunks_exact_mut(8) {
+            half.copy_from_slice(&(self.nonces)().to_le_bytes());
+        }
+        Txid(hash)
     }
 }
 
-fn is_genesis(hash: BlockHash) -> bool {
-    let mut all = Network::ALL.into_iter();
-    all.any(|network| BlockHeader::genesis(network).hash() == hash)
+/// Returns whether a list with this first header starts with the genesis block of a network, or with its child.
+fn starts_at_genesis(first: &BlockHeader) -> bool {
+    let hash = first.hash();
+    Network::ALL.into_iter().any(|network| {
+        let genesis = BlockHeader::genesis(network).hash();
+        first.previous == genesis || hash == genesis
+    })
 }
 
 #[cfg(test)]
@@ -94,7 +160,7 @@ mod tests {
 
     const REQUIRED: BlockHash = BlockHash([7; 32]);
 
-    /// A session that has asked for the chain, and whose program has asked for headers behind that.
+    /// A session that has sent the probe, and whose program has requested headers after that.
     fn contended() -> Session {
         let config = SessionConfig {
             required_block: Some(REQUIRED),
@@ -116,7 +182,7 @@ mod tests {
         session
     }
 
-    fn headers_behind(previous: BlockHash) -> Message {
+    fn headers_after(previous: BlockHash) -> Message {
         let header = BlockHeader {
             previous,
             ..BlockHeader::genesis(Network::Regtest)
@@ -125,7 +191,7 @@ mod tests {
         Headers { headers }.into()
     }
 
-    /// What becomes of the message, and whether the session has ended.
+    /// Passes a message to the session. Returns its delivery and whether the session has ended.
     fn receive(session: &mut Session, message: Message, stream: StreamType) -> (Delivery, bool) {
         session.set_stream(stream);
         let delivery = session.on_message(&message, Instant::now());
@@ -133,24 +199,24 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_the_program_that_overtakes_ours_condemns_nobody_and_is_not_swallowed() {
+    fn answer_to_program_on_second_stream_is_delivered() {
         let genesis = BlockHeader::genesis(Network::Regtest).hash();
         let empty = Message::from(Headers::default());
         for (message, stream, expected) in [
             (
-                headers_behind(genesis),
+                headers_after(genesis),
                 StreamType::Data1,
                 (Delivery::Deliver, false),
             ),
             (empty.clone(), StreamType::Data1, (Delivery::Deliver, false)),
             (
-                headers_behind(genesis),
+                headers_after(genesis),
                 StreamType::General,
                 (Delivery::Consumed, true),
             ),
             (empty, StreamType::General, (Delivery::Consumed, false)),
             (
-                headers_behind(REQUIRED),
+                headers_after(REQUIRED),
                 StreamType::Data1,
                 (Delivery::Consumed, false),
             ),

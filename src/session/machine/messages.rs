@@ -20,7 +20,10 @@ const CHECKSUM_BURST: u32 = 100;
 const BLOOM_IS_ANNOUNCED: i32 = 70011;
 
 impl Session {
-    /// A message has come. Tells whether it is for the program.
+    /// Handles a received message. Returns whether it is for the program.
+    ///
+    /// The end marker of the session's own check of the chain ([`SessionConfig::required_block`](crate::session::SessionConfig)) comes
+    /// back in a `notfound`, which is consumed. If the peer reports other missing objects in the same message, it is delivered.
     pub fn on_message(&mut self, message: &Message, now: Instant) -> Delivery {
         if !self.admits(message.command(), now) {
             return Delivery::Consumed;
@@ -47,6 +50,11 @@ impl Session {
             }
             Message::CreateStrm(request) => self.on_createstrm(request),
             Message::Inv(inv) => return self.on_inv(inv),
+            Message::NotFound(missing) => {
+                if !self.is_probe_end(missing, now) {
+                    return self.delivery();
+                }
+            }
             Message::Headers(headers) => {
                 if !self.answers_chain_probe(headers) {
                     return self.delivery();
@@ -242,7 +250,7 @@ impl Session {
             None | Some(0) => self.keepalive.on_blank_pong(),
             Some(nonce) => {
                 if let Some(round_trip) = self.keepalive.on_pong(nonce, now) {
-                    self.on_pong_after_chain();
+                    self.on_pong_after_chain(nonce);
                     self.on_pong_after_verack();
                     let pong = SessionEvent::Pong {
                         nonce,

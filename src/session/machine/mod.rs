@@ -22,7 +22,7 @@ use super::{
 };
 use crate::wire::{
     Expected, FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, PayloadLimits, Ping, Protoconf,
-    Reject, Services, StreamType,
+    Reject, Services, StreamType, Txid,
 };
 
 /// One peer's protocol, from the connection's first byte to its end.
@@ -59,8 +59,10 @@ pub struct Session {
     streams: Streams,
     /// Over which stream comes what it is told.
     stream: StreamType,
-    /// What was asked about the peer's chain, while the answer is awaited.
+    /// The check of the peer's chain, until it has a result.
     chain_probe: Option<ChainProbe>,
+    /// The transaction that ends the chain check. The peer may report it as missing at any time.
+    probe_end_marker: Option<Txid>,
     expectations: Expectations,
     keepalive: Keepalive,
     /// When the handshake began, while it is open.
@@ -110,6 +112,7 @@ impl Session {
             streams: Streams::default(),
             stream: StreamType::General,
             chain_probe: None,
+            probe_end_marker: None,
             expectations: Expectations::default(),
             keepalive: Keepalive::new(config.ping_interval, config.ping_timeout, now),
             handshake_began: None,

@@ -26,6 +26,13 @@ pub(super) struct Streams {
     wanted: Option<CreateStrm>,
 }
 
+impl Streams {
+    /// Returns whether both sides have the association ID, so that the peer may have a second stream.
+    pub(super) fn is_agreed(&self) -> bool {
+        self.agreed.is_some()
+    }
+}
+
 impl Session {
     /// Whoever drives this session can have further TCP connections for its peer. `id` is one that nobody has had, for the `version` of a
     /// connection that we dial. To be called before [`Session::on_connected`]; does nothing if the configuration wants no further streams. A
