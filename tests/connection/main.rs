@@ -12,6 +12,7 @@ mod delivery;
 mod events;
 mod handle_requests;
 mod harness;
+mod header_servers;
 mod known_defects;
 mod life_cycle;
 mod over_capacity;

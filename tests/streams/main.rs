@@ -4,6 +4,7 @@
 mod alone;
 mod early_requests;
 mod harness;
+mod header_requests;
 mod hostile_initiator;
 mod hostile_responder;
 mod hostile_streams;
