@@ -197,3 +197,28 @@ fn addresses_that_the_node_has_been_told_are_told_to_who_asks() {
     }
     assert_good_standing(&node);
 }
+
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn headers_of_node_in_initial_download_are_empty() {
+    // Its tip is genesis, which is older than a day.
+    let node = RealNode::start(&[]);
+    let mut connection = dial(&node, &config());
+    for locator in [[genesis()], [UNKNOWN]] {
+        let found = connection.headers(&locator, BlockHash::ZERO, SOON);
+        assert_eq!(found, Ok(Vec::new()));
+    }
+    let mut actor = Actor::dial(&node, config());
+    actor.connected(&node);
+    for _ in 0..3 {
+        let found = actor.handle.headers(&[genesis()], BlockHash::ZERO, SOON);
+        assert_eq!(found, Ok(Vec::new()));
+    }
+    assert_good_standing(&node);
+    let told = actor.life();
+    let is_answer = |event: &&Event| {
+        matches!(event, Event::Message(BitcoinMessageEvent { message, .. })
+            if matches!(**message, Message::Headers(_) | Message::NotFound(_)))
+    };
+    assert_eq!(told.iter().filter(is_answer).count(), 0, "{told:#?}");
+}
