@@ -333,7 +333,8 @@ impl Inlet {
         }
     }
 
-    /// Passes a message to the session. What is left of it is for the program if the result says so.
+    /// Passes a message to the session. What is left of it is for the program if the result says
+    /// so.
     fn on_message(&mut self, message: &mut Message, session: &mut impl LockSession) -> Delivery {
         let now = self.now;
         let is_ping = matches!(message, Message::Ping(_));

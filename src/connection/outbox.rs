@@ -169,7 +169,8 @@ impl Outbox {
         self.send_frames(vec![frame], deadline)
     }
 
-    /// Sends the messages of one request one after the other, all of them or none. Waits for room until `deadline`.
+    /// Sends the messages of one request one after the other, all of them or none. Waits for room
+    /// until `deadline`.
     pub(super) fn send_all(&self, messages: &[Message], deadline: Instant) -> Result<(), NotTaken> {
         let len: u64 = messages.iter().map(Encode::encoded_len).sum();
         if len < SMALL_FRAME {
@@ -370,7 +371,8 @@ impl Outbox {
         self.set_off(&mut state, count)
     }
 
-    /// Starts to write the last `count` frames of the queue: without the writer thread if nothing else is queued.
+    /// Starts to write the last `count` frames of the queue: without the writer thread if nothing
+    /// else is queued.
     fn set_off(&self, state: &mut State, count: usize) -> Result<(), NotTaken> {
         let alone = state.in_flight == (0, 0) && state.lanes.len() == count;
         if alone && Stream::WRITES_WITHOUT_WAITING {

@@ -47,9 +47,10 @@ pub struct SessionConfig {
     pub user_agents: UserAgentPolicy,
     /// A block that the peer must have on its chain. Defaults to `None`.
     ///
-    /// [`Network::first_own_block`](crate::Network::first_own_block) distinguishes nodes of this chain from nodes of others,
-    /// whatever user agent they send. After the handshake the session requests the headers after the block. A peer that starts with
-    /// genesis or its child is closed with [`WrongChain`](super::DisconnectReason::WrongChain). A peer that sends no headers is
+    /// [`Network::first_own_block`](crate::Network::first_own_block) distinguishes nodes of this
+    /// chain from nodes of others, whatever user agent they send. After the handshake the session
+    /// requests the headers after the block. A peer that starts with genesis or its child is closed
+    /// with [`WrongChain`](super::DisconnectReason::WrongChain). A peer that sends no headers is
     /// accepted: it may be in its initial block download.
     pub required_block: Option<BlockHash>,
     /// Whether a peer may have a second TCP connection, for blocks and headers; yes by default. What a node calls `-multistreams`.

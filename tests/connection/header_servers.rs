@@ -21,9 +21,11 @@ const TIP: usize = 2_500;
 /// How a peer answers `getheaders`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Server {
-    /// Like an SV Node: from the child of the common ancestor on, or of genesis. The list is empty at the tip.
+    /// Like an SV Node: from the child of the common ancestor on, or of genesis. The list is empty
+    /// at the tip.
     Node,
-    /// Like a Teranode: from the common ancestor on, with that one. No answer if it knows no block of the locator.
+    /// Like a Teranode: from the common ancestor on, with that one. No answer if it knows no block
+    /// of the locator.
     FromAncestor,
     /// Like older Teranodes: no answer at the tip.
     SilentAtTip,
@@ -94,8 +96,8 @@ fn chain() -> Vec<BlockHeader> {
         .collect()
 }
 
-/// The heights of the headers that each server's answer brings, for locators of one height. `None` is a block that the peer does
-/// not know.
+/// The heights of the headers that each server's answer brings, for locators of one height. `None`
+/// is a block that the peer does not know.
 fn cases(server: Server) -> [(Option<usize>, std::ops::Range<usize>); 4] {
     let none = 0..0;
     match server {
@@ -234,7 +236,8 @@ fn silent_server_times_out() {
     });
 }
 
-/// The answer and the end marker of a request that timed out arrive before the answer to the next one.
+/// The answer and the end marker of a request that timed out arrive before the answer to the next
+/// one.
 #[test]
 fn late_answer_does_not_end_next_request() {
     let (actor, mut peer) = Actor::connected(&config());

@@ -226,7 +226,8 @@ fn end_marker_among_other_entries_ends_probe() {
     assert_eq!(side.receive(headers_after(REQUIRED)), Fate::Delivered);
 }
 
-/// With two streams the end marker may overtake the headers. A ping after it shows whether there are any.
+/// With two streams the end marker may overtake the headers. A ping after it shows whether there
+/// are any.
 #[test]
 fn end_marker_with_two_streams_waits_for_pong() {
     for direction in DIRECTIONS {

@@ -47,7 +47,8 @@ fn request(
     })
 }
 
-/// Waits for a header request on the second stream. Returns its end marker, which follows on the same stream.
+/// Waits for a header request on the second stream. Returns its end marker, which follows on the
+/// same stream.
 #[track_caller]
 fn expect_request(data1: &mut RawPeer) -> NotFound {
     data1.expect("getheaders");

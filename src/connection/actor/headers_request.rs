@@ -15,15 +15,18 @@ use crate::session::PROTOCOL_VERSION;
 use crate::wire::{BlockHash, BlockHeader, GetHeaders, Message};
 
 impl PeerConnectionHandle {
-    /// Requests the headers that follow `locator` on the peer's chain, up to `stop` or, if that is zero, the peer's tip.
+    /// Requests the headers that follow `locator` on the peer's chain, up to `stop` or, if that is
+    /// zero, the peer's tip.
     ///
-    /// [`Connection::headers`](crate::Connection::headers) documents the result. Header requests of one connection are sent one
-    /// at a time: further callers wait for their turn. Blocks for at most `timeout`.
+    /// [`Connection::headers`](crate::Connection::headers) documents the result. Header requests of
+    /// one connection are sent one at a time: further callers wait for their turn. Blocks for at
+    /// most `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`];
-    /// [`Error::PayloadTooLarge`] if the answer is above `limits.buffered`.
+    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`],
+    /// [`Error::TooManyRequests`]; [`Error::PayloadTooLarge`] if the answer is above
+    /// `limits.buffered`.
     pub fn headers(
         &self,
         locator: &[BlockHash],
@@ -33,8 +36,8 @@ impl PeerConnectionHandle {
         self.ask_headers(locator, stop, Patience::new(timeout))
     }
 
-    /// Like [`PeerConnectionHandle::headers`] without a stop hash, but fails when the peer has stalled for `stall`: see
-    /// [`Wait::Progress`].
+    /// Like [`PeerConnectionHandle::headers`] without a stop hash, but fails when the peer has
+    /// stalled for `stall`: see [`Wait::Progress`].
     pub(crate) fn headers_unless_still(
         &self,
         locator: &[BlockHash],
@@ -45,13 +48,15 @@ impl PeerConnectionHandle {
         self.ask_headers(locator, BlockHash::default(), patience)
     }
 
-    /// Starts a request for the headers after `locator` without waiting for its answer or for anything else.
+    /// Starts a request for the headers after `locator` without waiting for its answer or for
+    /// anything else.
     ///
     /// [`Connection::headers`](crate::Connection::headers) documents the answer.
     ///
     /// # Errors
     ///
-    /// - [`StartHeadersError::Busy`] if another header request of this connection is in progress, or its send queue is full
+    /// - [`StartHeadersError::Busy`] if another header request of this connection is in progress,
+    ///   or its send queue is full
     /// - [`StartHeadersError::Failed`] with the errors of [`PeerConnectionHandle::headers`]
     #[allow(dead_code, reason = "for a caller that is not merged yet")]
     pub(crate) fn start_headers(
@@ -132,8 +137,9 @@ pub(crate) enum StartHeadersError {
 
 /// A header request in progress.
 ///
-/// A connection has one at a time: no other header request starts until this one is dropped. Dropping it cancels it: an answer that
-/// arrives later is an ordinary message, as after a timeout. It keeps neither the connection open nor its threads alive.
+/// A connection has one at a time: no other header request starts until this one is dropped.
+/// Dropping it cancels it: an answer that arrives later is an ordinary message, as after a timeout.
+/// It keeps neither the connection open nor its threads alive.
 pub(crate) struct HeadersRequest {
     shared: Arc<Shared>,
     ticket: Asked<Vec<BlockHeader>>,
@@ -145,8 +151,8 @@ pub(crate) struct HeadersRequest {
 impl HeadersRequest {
     /// Returns a channel that becomes ready once: when the answer arrives, or the connection ends.
     ///
-    /// Only wait on it, with [`Select::ready`](crossbeam_channel::Select::ready) for example: receiving from it takes the answer away
-    /// from [`HeadersRequest::take`].
+    /// Only wait on it, with [`Select::ready`](crossbeam_channel::Select::ready) for example:
+    /// receiving from it takes the answer away from [`HeadersRequest::take`].
     pub(crate) fn receiver(&self) -> &Receiver<Result<Vec<BlockHeader>, Failure>> {
         &self.ticket.answer
     }
@@ -170,7 +176,8 @@ impl HeadersRequest {
 
     /// Returns how many bytes of incomplete frames the peer has sent so far.
     ///
-    /// A growing number means that a large message is arriving, perhaps the answer: the peer is slow, but has not stalled.
+    /// A growing number means that a large message is arriving, perhaps the answer: the peer is
+    /// slow, but has not stalled.
     #[allow(dead_code, reason = "for a caller that is not merged yet")]
     pub(crate) fn partial_frame_bytes(&self) -> u64 {
         self.shared.unfinished()

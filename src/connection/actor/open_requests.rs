@@ -31,7 +31,8 @@ pub(super) struct OpenRequests {
     headers_turn: (Sender<()>, Receiver<()>),
 }
 
-/// The right to send a header request, of which a connection has one at a time. Dropping it passes it on.
+/// The right to send a header request, of which a connection has one at a time. Dropping it passes
+/// it on.
 pub(super) struct HeadersTurn {
     taken: Receiver<()>,
 }

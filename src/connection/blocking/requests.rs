@@ -28,24 +28,30 @@ impl Connection {
         self.exchange([ping.into()], &asked, timeout)
     }
 
-    /// Requests the headers that follow `locator` on the peer's chain, up to `stop` or, if that is zero, the peer's tip.
+    /// Requests the headers that follow `locator` on the peer's chain, up to `stop` or, if that is
+    /// zero, the peer's tip.
     ///
-    /// A peer sends at most 2,000 headers. Fewer do not mean that its chain ends there. With an empty locator, the request is for
-    /// the one header whose hash is `stop`. Blocks for at most `timeout` and the time that sending takes. Other messages that
-    /// arrive are kept for [`Connection::receive`].
+    /// A peer sends at most 2,000 headers. Fewer do not mean that its chain ends there. With an
+    /// empty locator, the request is for the one header whose hash is `stop`. Blocks for at most
+    /// `timeout` and the time that sending takes. Other messages that arrive are kept for
+    /// [`Connection::receive`].
     ///
-    /// Peers differ in where they start. An SV Node starts with the child of the common ancestor, and with the child of genesis if
-    /// it knows no block of the locator. A Teranode starts with the common ancestor. The result has only headers after the
-    /// locator: leading headers that are blocks of the locator, or genesis, are removed.
+    /// Peers differ in where they start. An SV Node starts with the child of the common ancestor,
+    /// and with the child of genesis if it knows no block of the locator. A Teranode starts with
+    /// the common ancestor. The result has only headers after the locator: leading headers that are
+    /// blocks of the locator, or genesis, are removed.
     ///
-    /// The result is empty if the peer sends no headers: it has none after the locator, does not know the locator, or is in its
-    /// initial block download. An empty result does not mean that the peer's chain ends there. A peer may send no message at all in
-    /// these cases. The request therefore ends with a `getdata` for a transaction that no peer has. When the peer reports that one as
-    /// missing and has sent no headers, the result is empty. A peer that ignores the `getdata` as well makes the request time out.
+    /// The result is empty if the peer sends no headers: it has none after the locator, does not
+    /// know the locator, or is in its initial block download. An empty result does not mean that
+    /// the peer's chain ends there. A peer may send no message at all in these cases. The request
+    /// therefore ends with a `getdata` for a transaction that no peer has. When the peer reports
+    /// that one as missing and has sent no headers, the result is empty. A peer that ignores the
+    /// `getdata` as well makes the request time out.
     ///
-    /// A `headers` message does not name the request that it answers. The first one is used that is empty or starts with a block
-    /// of the locator, the child of one, genesis, or the child of genesis. After a request has timed out, the next one sends a ping
-    /// first, so that a late answer is recognized.
+    /// A `headers` message does not name the request that it answers. The first one is used that is
+    /// empty or starts with a block of the locator, the child of one, genesis, or the child of
+    /// genesis. After a request has timed out, the next one sends a ping first, so that a late
+    /// answer is recognized.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Requests for headers, whose answers do not name them.
 //!
-//! A peer may send no answer: a Teranode that has nothing after the locator, or any node in its initial block download. The end
-//! marker of the request then ends it with an empty list.
+//! A peer may send no answer: a Teranode that has nothing after the locator, or any node in its
+//! initial block download. The end marker of the request then ends it with an empty list.
 
 use super::failure::Failure;
 use super::order::{AnswerEnd, Streams};
@@ -11,10 +11,11 @@ use crate::wire::{BlockHash, BlockHeader, GetHeaders, StreamType};
 
 /// The header requests of a connection. The drivers open one at a time.
 ///
-/// A request that was cancelled may still be answered. A ping is sent before the next request then, unless the end marker of the
-/// cancelled one has arrived: a node answers in order, so headers before the pong are late ones. With two streams, the pong arrives
-/// over the stream of headers. A request that was sent before there were two may be answered over the first stream, so that headers
-/// from there are no answer until a pong or an end marker arrives over it.
+/// A request that was cancelled may still be answered. A ping is sent before the next request then,
+/// unless the end marker of the cancelled one has arrived: a node answers in order, so headers
+/// before the pong are late ones. With two streams, the pong arrives over the stream of headers. A
+/// request that was sent before there were two may be answered over the first stream, so that
+/// headers from there are no answer until a pong or an end marker arrives over it.
 #[derive(Debug)]
 pub(super) struct HeaderQuestions {
     open: Questions<HeaderQuestion, Vec<BlockHeader>>,
@@ -40,11 +41,13 @@ struct HeaderQuestion {
 impl HeaderQuestion {
     /// Returns the part of `headers` that answers this request, or `None` if they do not answer it.
     ///
-    /// Headers answer a request if they are empty, or if their first one is a block of the locator, the child of one, the genesis
-    /// block or its child. An SV Node starts with the child of the common ancestor, a Teranode with the ancestor itself. Both start
-    /// at genesis if they know no block of the locator. With an empty locator, the first header must be `stop`.
+    /// Headers answer a request if they are empty, or if their first one is a block of the locator,
+    /// the child of one, the genesis block or its child. An SV Node starts with the child of the
+    /// common ancestor, a Teranode with the ancestor itself. Both start at genesis if they know no
+    /// block of the locator. With an empty locator, the first header must be `stop`.
     ///
-    /// The answer starts after the last of the leading headers that the locator contains, and after genesis.
+    /// The answer starts after the last of the leading headers that the locator contains, and after
+    /// genesis.
     fn answer<'a>(
         &self,
         headers: &'a [BlockHeader],
@@ -148,7 +151,8 @@ impl HeaderQuestions {
         }
     }
 
-    /// The end marker of the last cancelled request has arrived: its answer can no longer arrive over the same stream.
+    /// The end marker of the last cancelled request has arrived: its answer can no longer arrive
+    /// over the same stream.
     fn exclude_late_answer(&mut self, on: StreamType) {
         self.late_over_first &= on != StreamType::General;
         if on == StreamType::Data1 || self.streams == Streams::One {
@@ -158,7 +162,8 @@ impl HeaderQuestions {
         }
     }
 
-    /// Returns whether these headers answer the open request, and answers it if so: see [`HeaderQuestion::answer`].
+    /// Returns whether these headers answer the open request, and answers it if so: see
+    /// [`HeaderQuestion::answer`].
     pub(super) fn on_headers(&mut self, headers: &[BlockHeader], from: StreamType) -> bool {
         if self.may_be_late(from) {
             return false;

@@ -62,7 +62,8 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// `genesis` is the first block of the network. `seed` is random: the end markers of requests are derived from it.
+    /// `genesis` is the first block of the network. `seed` is random: the end markers of requests
+    /// are derived from it.
     pub(super) fn new(genesis: BlockHash, seed: [u8; 16]) -> Self {
         Self {
             last_id: 0,
@@ -78,7 +79,8 @@ impl Requests {
 
     /// Prepares the table for the next connection to the same peer.
     ///
-    /// Ids continue: a caller that cancels a request of the previous connection late must not cancel one of the next.
+    /// Ids continue: a caller that cancels a request of the previous connection late must not
+    /// cancel one of the next.
     pub(super) fn reset(&mut self, genesis: BlockHash, seed: [u8; 16]) {
         *self = Self {
             last_id: self.last_id,
@@ -107,9 +109,11 @@ impl Requests {
         self.headers.need_fence()
     }
 
-    /// Opens a request for headers. Returns the request for its end marker, which must be sent after `question` over the same stream.
+    /// Opens a request for headers. Returns the request for its end marker, which must be sent
+    /// after `question` over the same stream.
     ///
-    /// With a `fence`, a ping with that nonce must be sent before `question`: headers before its pong are no answer.
+    /// With a `fence`, a ping with that nonce must be sent before `question`: headers before its
+    /// pong are no answer.
     pub(super) fn ask_headers(
         &mut self,
         question: &GetHeaders,

@@ -1,7 +1,8 @@
 //! What the order in which a peer's messages come tells, with one stream and with two.
 //!
-//! A peer may have nothing to send for a request. Each request for a block or for headers is therefore followed by a request for a
-//! transaction that no peer has: its end marker. A peer that handles messages in order reports the marker as missing after the answer.
+//! A peer may have nothing to send for a request. Each request for a block or for headers is
+//! therefore followed by a request for a transaction that no peer has: its end marker. A peer that
+//! handles messages in order reports the marker as missing after the answer.
 //!
 //! On one stream everything comes in the order in which it was sent. Between two nothing is known: under the policy by which a node has two, blocks and pongs
 //! go over one and `notfound` over the other (Bitcoin SV node 1.2.2, `src/net/stream_policy.cpp`).
@@ -21,7 +22,8 @@ pub(super) enum Streams {
 
 /// Derives the end markers of requests from their ids.
 ///
-/// No transaction has such an id, except by chance: 16 random bytes, the id of the request, and zeros.
+/// No transaction has such an id, except by chance: 16 random bytes, the id of the request, and
+/// zeros.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MarkerIds {
     seed: [u8; 16],
@@ -51,12 +53,14 @@ impl MarkerIds {
     }
 }
 
-/// Tracks whether the answer to a request can still arrive, from its end marker and pings after that.
+/// Tracks whether the answer to a request can still arrive, from its end marker and pings after
+/// that.
 ///
 /// The answer is a block or headers.
 #[derive(Debug)]
 pub(super) struct AnswerEnd {
-    /// Whether both streams were open when the request was sent: the answer, if there is one, arrives over the second.
+    /// Whether both streams were open when the request was sent: the answer, if there is one,
+    /// arrives over the second.
     over_two: bool,
     named: Option<Named>,
 }
@@ -121,8 +125,8 @@ impl AnswerEnd {
 
     /// Handles a pong. Returns whether an answer would have arrived by now.
     ///
-    /// The peer sends the answer before the marker, and so before the pong. When marker and pong have arrived over different streams,
-    /// the answer has arrived over neither.
+    /// The peer sends the answer before the marker, and so before the pong. When marker and pong
+    /// have arrived over different streams, the answer has arrived over neither.
     pub(super) fn on_pong(&mut self, nonce: u64, from: StreamType) -> bool {
         let Some(named) = &mut self.named else {
             return false;

@@ -1,16 +1,18 @@
 //! Checks whether a peer follows the required chain.
 //!
-//! Nodes of other chains with the same history, magic and genesis differ by a block that only one chain has
-//! ([`SessionConfig::required_block`](crate::session::SessionConfig::required_block)). After the handshake the session requests the
-//! headers after that block:
-//! - A peer on the same chain answers with the headers after the block (SV Node), or with the block itself and the headers after it
-//!   (Teranode).
-//! - A peer on another chain starts with genesis or its child (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
-//!   `ProcessGetHeadersMessage`, and `src/validation.cpp`, `FindForkInGlobalIndex`). The session closes the connection.
+//! Nodes of other chains with the same history, magic and genesis differ by a block that only one
+//! chain has ([`SessionConfig::required_block`](crate::session::SessionConfig::required_block)).
+//! After the handshake the session requests the headers after that block:
+//! - A peer on the same chain answers with the headers after the block (SV Node), or with the block
+//!   itself and the headers after it (Teranode).
+//! - A peer on another chain starts with genesis or its child (Bitcoin SV node 1.2.2,
+//!   `src/net/net_processing.cpp`, `ProcessGetHeadersMessage`, and `src/validation.cpp`,
+//!   `FindForkInGlobalIndex`). The session closes the connection.
 //! - A peer may send no answer, for example during its initial block download. It is accepted.
 //!
-//! The probe also requests a transaction that no peer has: its end marker. When the peer reports the marker as missing and has sent
-//! no headers, the probe ends. Otherwise a later announcement could be taken for the answer.
+//! The probe also requests a transaction that no peer has: its end marker. When the peer reports
+//! the marker as missing and has sent no headers, the probe ends. Otherwise a later announcement
+//! could be taken for the answer.
 
 use std::time::Instant;
 
@@ -26,18 +28,21 @@ use crate::wire::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ChainProbe {
     block: BlockHash,
-    /// Whether the ping after the probe has been answered. A peer that answers in order sends no answer after that. Peers that send
-    /// pongs ahead of other messages, as those of this library do, still may.
+    /// Whether the ping after the probe has been answered. A peer that answers in order sends no
+    /// answer after that. Peers that send pongs ahead of other messages, as those of this library
+    /// do, still may.
     is_overdue: bool,
-    /// Whether the program has requested headers since. With two streams, the answer to that may arrive before the answer to the
-    /// probe, but not over the first stream, on which the probe was sent.
+    /// Whether the application has requested headers since. With two streams, the answer to that
+    /// may arrive before the answer to the probe, but not over the first stream, on which the probe
+    /// was sent.
     is_contended: bool,
     /// The ping that was sent when the end marker came back, if the peer may have a second stream.
     fence: Option<u64>,
 }
 
 impl Session {
-    /// Sends the probe if the configuration requires a block. Must be called when the handshake is complete.
+    /// Sends the probe if the configuration requires a block. Must be called when the handshake is
+    /// complete.
     pub(super) fn start_chain_probe(&mut self) {
         let Some(block) = self.config.required_block else {
             return;
@@ -60,20 +65,22 @@ impl Session {
         self.send(request);
     }
 
-    /// Handles received headers. Returns whether they answer the probe, so that they are not for the program.
+    /// Handles received headers. Returns whether they answer the probe, so that they are not for
+    /// the application.
     pub(super) fn answers_chain_probe(&mut self, headers: &Headers) -> bool {
         let Some(probe) = self.chain_probe else {
             return false;
         };
         let is_ours = !probe.is_contended || self.stream == StreamType::General;
         match headers.headers.first() {
-            // An announcement is never empty: the peer has no headers after the block, or after genesis.
+            // An announcement is never empty: the peer has no headers after the block, or after
+            // genesis.
             None if is_ours => {}
             Some(first) if first.previous == probe.block || first.hash() == probe.block => {}
             Some(first) if is_ours && starts_at_genesis(first) => {
                 self.close(DisconnectReason::WrongChain);
             }
-            // An announcement that was sent before the answer, or an answer to the program.
+            // An announcement that was sent before the answer, or an answer to the application.
             _ => return false,
         }
         self.chain_probe = None;
@@ -82,8 +89,9 @@ impl Session {
 
     /// Handles a `notfound`. Returns whether it reports nothing but the probe's end marker.
     ///
-    /// The marker ends a probe that has no answer. If the peer may have a second stream, the answer may still be on its way over
-    /// that one. Then a ping is sent, whose pong follows the answer on the same stream.
+    /// The marker ends a probe that has no answer. If the peer may have a second stream, the answer
+    /// may still be on its way over that one. Then a ping is sent, whose pong follows the answer on
+    /// the same stream.
     pub(super) fn is_probe_end(&mut self, missing: &NotFound, now: Instant) -> bool {
         let Some(marker) = self.probe_end_marker.map(Inventory::Tx) else {
             return false;
@@ -104,7 +112,7 @@ impl Session {
         missing.inventory.iter().all(|entry| *entry == marker)
     }
 
-    /// Removes the probe's end marker from a list that the program receives.
+    /// Removes the probe's end marker from a list that the application receives.
     pub(crate) fn remove_end_marker(&self, missing: &mut NotFound) {
         if let Some(marker) = self.probe_end_marker {
             missing
@@ -121,7 +129,8 @@ impl Session {
         }
     }
 
-    /// Handles a message of the program. If it requests headers while the probe is overdue, the next answer belongs to the program.
+    /// Handles a message of the application. If it requests headers while the probe is overdue, the
+    /// next answer belongs to the application.
     pub(super) fn on_sent_after_chain(&mut self, message: &Message) {
         let asks = matches!(message, Message::GetHeaders(_));
         self.chain_probe.take_if(|probe| asks && probe.is_overdue);
@@ -140,7 +149,8 @@ impl Session {
     }
 }
 
-/// Returns whether a list with this first header starts with the genesis block of a network, or with its child.
+/// Returns whether a list with this first header starts with the genesis block of a network, or
+/// with its child.
 fn starts_at_genesis(first: &BlockHeader) -> bool {
     let hash = first.hash();
     Network::ALL.into_iter().any(|network| {
@@ -160,7 +170,7 @@ mod tests {
 
     const REQUIRED: BlockHash = BlockHash([7; 32]);
 
-    /// A session that has sent the probe, and whose program has requested headers after that.
+    /// A session that has sent the probe, and whose application has requested headers after that.
     fn contended() -> Session {
         let config = SessionConfig {
             required_block: Some(REQUIRED),

@@ -22,8 +22,10 @@ const BLOOM_IS_ANNOUNCED: i32 = 70011;
 impl Session {
     /// Handles a received message. Returns whether it is for the program.
     ///
-    /// The end marker of the session's own check of the chain ([`SessionConfig::required_block`](crate::session::SessionConfig)) comes
-    /// back in a `notfound`, which is consumed. If the peer reports other missing objects in the same message, it is delivered.
+    /// The end marker of the session's own check of the chain
+    /// ([`SessionConfig::required_block`](crate::session::SessionConfig)) comes back in a
+    /// `notfound`, which is consumed. If the peer reports other missing objects in the same
+    /// message, it is delivered.
     pub fn on_message(&mut self, message: &Message, now: Instant) -> Delivery {
         if !self.admits(message.command(), now) {
             return Delivery::Consumed;

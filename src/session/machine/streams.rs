@@ -27,7 +27,8 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// Returns whether both sides have the association ID, so that the peer may have a second stream.
+    /// Returns whether both sides have the association ID, so that the peer may have a second
+    /// stream.
     pub(super) fn is_agreed(&self) -> bool {
         self.agreed.is_some()
     }

@@ -195,7 +195,8 @@ fn end_marker_of_cancelled_request_replaces_open_fence() {
     got(&asked, found.to_vec());
 }
 
-/// The headers before the pong may have been the answer, so the request must not report that there were none.
+/// The headers before the pong may have been the answer, so the request must not report that there
+/// were none.
 #[test]
 fn end_marker_with_open_fence_ends_nothing() {
     let mut requests = requests();

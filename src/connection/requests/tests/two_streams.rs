@@ -400,7 +400,8 @@ fn end_marker_waits_while_second_stream_opens() {
     }
 }
 
-/// Each request that was cancelled, the stream of its end marker, and whether its answer may still arrive over either stream.
+/// Each request that was cancelled, the stream of its end marker, and whether its answer may still
+/// arrive over either stream.
 #[test]
 fn end_marker_excludes_late_headers_on_its_stream() {
     let found = [header_on(genesis())];
