@@ -67,6 +67,7 @@ mod deadline;
 pub mod discovery;
 mod error;
 pub mod event;
+mod files;
 pub mod local_node;
 mod log_level;
 pub mod manager;

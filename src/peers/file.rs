@@ -1,23 +1,22 @@
 //! The store's file: whole at every moment, and in one store's hands.
 
-use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::document::{self, Unreadable};
 use super::{Ban, Peer, StoreError};
 use crate::Network;
+use crate::files::{self, FileError, FileLock, LockError};
 
 /// The file of one store. As long as this lives no other has the same.
 #[derive(Debug)]
 pub(super) struct StoreFile {
     path: PathBuf,
     network: Network,
-    /// Locked; the system unlocks it when the process ends, however that happens.
-    _lock: File,
+    _lock: FileLock,
 }
 
 /// What was in a file.
@@ -59,35 +58,28 @@ impl fmt::Display for DamagedFile {
 impl StoreFile {
     /// Takes the file, whether it exists or not.
     pub(super) fn open(path: &Path, network: Network) -> Result<Self, StoreError> {
-        let lock_path = beside(path, ".lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(failed("opening", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.into(),
-                network,
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.into() }),
-            Err(TryLockError::Error(error)) => Err(failed("locking", &lock_path)(error)),
-        }
+        let lock = FileLock::acquire(path).map_err(|error| match error {
+            LockError::InUse => StoreError::InUse { path: path.into() },
+            LockError::Io(error) => error.into(),
+        })?;
+        Ok(Self {
+            path: path.into(),
+            network,
+            _lock: lock,
+        })
     }
 
     pub(super) fn load(&self, now: SystemTime) -> Result<Loaded, StoreError> {
-        let reading = || failed("reading", &self.path);
+        let reading = |error| StoreError::from(files::failed("reading", &self.path)(error));
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Nothing),
-            Err(error) => return Err(reading()(error)),
+            Err(error) => return Err(reading(error)),
         };
         let path = || self.path.clone();
         match document::read(&mut file, self.network, now) {
             Ok((peers, bans)) => Ok(Loaded::Whole { peers, bans }),
-            Err(Unreadable::Io(error)) => Err(reading()(error)),
+            Err(Unreadable::Io(error)) => Err(reading(error)),
             Err(Unreadable::Network(got)) => Err(StoreError::WrongNetwork {
                 path: path(),
                 expected: self.network,
@@ -103,9 +95,9 @@ impl StoreFile {
     }
 
     fn set_aside(&self, reason: String) -> Result<DamagedFile, StoreError> {
-        let set_aside = beside(&self.path, ".damaged");
-        fs::rename(&self.path, &set_aside).map_err(failed("setting aside", &self.path))?;
-        self.sync_folder()?;
+        let set_aside = files::sibling_path(&self.path, ".damaged");
+        fs::rename(&self.path, &set_aside).map_err(files::failed("setting aside", &self.path))?;
+        files::sync_folder_of(&self.path)?;
         Ok(DamagedFile {
             path: self.path.clone(),
             set_aside,
@@ -115,60 +107,19 @@ impl StoreFile {
 
     /// Replaces what is in the file, all of it or nothing.
     pub(super) fn save(&mut self, peers: Vec<Peer>, bans: Vec<Ban>) -> Result<(), StoreError> {
-        let temporary = beside(&self.path, ".tmp");
-        let write = || {
-            // What a killed process has left there goes, and nothing is written through a link that somebody put there.
-            match fs::remove_file(&temporary) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => (),
-            }
-            let file = OpenOptions::new()
-                .create_new(true)
-                .write(true)
-                .open(&temporary)?;
-            let mut writer = BufWriter::new(file);
-            document::write(&mut writer, self.network, peers, bans)?;
-            writer.flush()?;
-            writer.get_ref().sync_all()
-        };
-        let written = write().map_err(failed("writing", &temporary));
-        let saved = written.and_then(|()| {
-            fs::rename(&temporary, &self.path).map_err(failed("replacing", &self.path))
-        });
-        if saved.is_err() {
-            // What failed matters more than that this may fail too; the next try removes it.
-            let _ = fs::remove_file(&temporary);
-        }
-        saved?;
-        self.sync_folder()
-    }
-
-    /// Lets a change of names survive a failure of power. Elsewhere than on Unix folders cannot be synced.
-    fn sync_folder(&self) -> Result<(), StoreError> {
-        if cfg!(unix) {
-            let folder = match self.path.parent() {
-                Some(folder) if folder != Path::new("") => folder,
-                _ => Path::new("."),
-            };
-            let synced = File::open(folder).and_then(|folder| folder.sync_all());
-            synced.map_err(failed("syncing", folder))?;
-        }
+        files::replace_file(&self.path, |writer| {
+            document::write(writer, self.network, peers, bans)
+        })?;
         Ok(())
     }
 }
 
-/// The path of a file in the same folder whose name has more at its end.
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(end);
-    name.into()
-}
-
-fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.to_owned();
-    move |error| StoreError::Io {
-        what,
-        path,
-        kind: error.kind(),
+impl From<FileError> for StoreError {
+    fn from(error: FileError) -> Self {
+        StoreError::Io {
+            what: error.operation,
+            path: error.path,
+            kind: error.error.kind(),
+        }
     }
 }
