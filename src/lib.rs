@@ -68,6 +68,7 @@ pub mod discovery;
 mod error;
 pub mod event;
 mod files;
+mod header_store;
 pub mod local_node;
 mod log_level;
 pub mod manager;
@@ -84,6 +85,7 @@ pub mod wire;
 
 pub use connection::{Connection, ConnectionConfig};
 pub use error::{Blame, BlockFault, Error, Wait};
+pub use header_store::{DamagedTail, HeaderStore, HeaderStoreError, HeaderUpdate, LoadReport};
 pub use log_level::LogLevel;
 pub use manager::{Manager, ManagerConfig};
 pub use memory::PayloadMemory;

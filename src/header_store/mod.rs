@@ -1,0 +1,252 @@
+//! Storage of headers in a file.
+
+mod error;
+mod load;
+mod record_file;
+mod update;
+
+pub use self::error::HeaderStoreError;
+pub use self::load::{DamagedTail, LoadReport};
+pub use self::update::HeaderUpdate;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use self::load::Loaded;
+use self::record_file::RecordFile;
+use crate::Network;
+use crate::files::{self, FileLock, failed};
+use crate::wire::{BlockHash, ChainRules, HeaderChain};
+
+/// A file that contains the active chain of a [`HeaderChain`].
+///
+/// The file is the concatenation of the headers, 80 bytes each, in the order of their heights, and
+/// nothing else. Header services of Bitcoin SV exchange such files. It starts with the genesis
+/// block, or, if the chain was started at a checkpoint, with the first header after the checkpoint
+/// before it. A file of a chain that starts elsewhere is opened by [`open_with`](Self::open_with).
+///
+/// ```
+/// use bsv_p2p::{HeaderStore, Network};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("headers");
+/// let (mut store, mut chain, report) = HeaderStore::open(&path, Network::Mainnet)?;
+/// if let Some(damaged) = &report.damaged {
+///     eprintln!("{damaged}");
+/// }
+/// // Extend `chain` with headers from peers, then write the new ones:
+/// store.update(&chain)?;
+/// store.sync()?;
+/// assert_eq!(store.tip(), Some(chain.tip()));
+/// # assert_eq!(chain.extend(&[], 0)?, bsv_p2p::wire::ExtendOutcome::Known);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Verification
+///
+/// Opening a file verifies all rules again, except one: the time of a header may be more than two
+/// hours ahead of the clock, because a clock that was set back must not invalidate headers.
+///
+/// - **Damage**: if a header does not link to the one before it or has no proof of work, or if the
+///   last one is incomplete, the file is truncated before it. [`LoadReport::damaged`] reports the
+///   height and the number of bytes removed. Peers send the headers again. A chain that was started
+///   at a checkpoint is removed completely if it does not reach that checkpoint.
+/// - **Another chain**: if a header that was mined violates another rule, or if the file starts
+///   with another block, the file is of another network or rule set. It is refused and unchanged.
+///   A header was mined if its hash has 32 leading zero bits, or if the next header links to it.
+///
+/// Testnet and STN have the same genesis block. A file of testnet is refused on STN by its first
+/// header whose difficulty STN does not allow. A file of STN is refused on testnet by the
+/// checkpoint at height 546. A file that ends before is valid on both networks.
+///
+/// On regtest random bytes are a proof of work in one of two cases. There, damage in one of the
+/// last two headers can remain unnoticed until peers send a chain with more work.
+///
+/// # Crashes
+///
+/// Headers are only appended and removed at the end, so after a crash the file contains a valid
+/// chain and at most a damaged tail. [`sync`](Self::sync) makes it survive a power failure.
+///
+/// # Locking
+///
+/// One store at a time can open a file, in all processes. The lock is on a second file with the
+/// suffix `.lock`, which remains. A symbolic link and its target share it.
+#[derive(Debug)]
+pub struct HeaderStore {
+    file: RecordFile,
+    network: Network,
+    /// The number of headers in the file. Bytes after them are left from a failed write.
+    len: u32,
+    /// The height of the first header. Meaningless without headers, like the hashes.
+    first_height: u32,
+    first: BlockHash,
+    last: BlockHash,
+    is_name_synced: bool,
+    _lock: FileLock,
+}
+
+impl HeaderStore {
+    /// Opens a header file, or creates an empty one, and returns the chain that it contains.
+    ///
+    /// The chain of an empty file has the genesis header only. A damaged end is removed; see the
+    /// [type](HeaderStore#verification).
+    ///
+    /// Blocks until the file is read and verified: about a second for a million headers.
+    ///
+    /// # Errors
+    ///
+    /// - [`HeaderStoreError::Io`] if a file operation fails: the folder does not exist, the file is
+    ///   read-only, or the path is that of a folder.
+    /// - [`HeaderStoreError::InUse`] if another store has the file open.
+    /// - [`HeaderStoreError::StartMismatch`] or [`HeaderStoreError::NotHeaders`] if the file starts
+    ///   with another block than the chains of the network.
+    /// - [`HeaderStoreError::UnconfirmedStart`] if it starts after the last checkpoint.
+    /// - [`HeaderStoreError::InvalidHeader`] if a header that was mined violates a rule.
+    /// - [`HeaderStoreError::Chain`] if a height exceeds 2^31 - 1.
+    pub fn open(
+        path: impl AsRef<Path>,
+        rules: impl Into<ChainRules>,
+    ) -> Result<(Self, HeaderChain, LoadReport), HeaderStoreError> {
+        let rules = rules.into();
+        Self::open_locked(path.as_ref(), |file| load::load(file, rules))
+    }
+
+    /// Opens or creates the file of a chain that starts with the first header of `start`, which the
+    /// caller trusts.
+    ///
+    /// The chain that is returned contains the headers of `start` and of the file, with the best
+    /// branch active. See [`HeaderChain::from_trusted`]. Otherwise like [`open`](Self::open).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and [`HeaderStoreError::Chain`] if the file has a long
+    /// branch with less work than `start`.
+    pub fn open_with(
+        path: impl AsRef<Path>,
+        start: HeaderChain,
+    ) -> Result<(Self, HeaderChain, LoadReport), HeaderStoreError> {
+        Self::open_locked(path.as_ref(), |file| load::load_from(file, start))
+    }
+
+    fn open_locked(
+        path: &Path,
+        load: impl FnOnce(&mut RecordFile) -> Result<Loaded, HeaderStoreError>,
+    ) -> Result<(Self, HeaderChain, LoadReport), HeaderStoreError> {
+        // The file must exist before its canonical path, and so the name of its lock, is known.
+        drop(RecordFile::open(path)?);
+        let path = canonical_path(path)?;
+        let lock =
+            FileLock::acquire(&path).map_err(|error| HeaderStoreError::from_lock(error, &path))?;
+        // Opened again: an export may have replaced the file before it was locked.
+        let mut file = RecordFile::open(&path)?;
+        let loaded = load(&mut file)?;
+        let Loaded {
+            chain,
+            first_height,
+            last,
+            report,
+        } = loaded;
+        if report.damaged.is_some() {
+            file.truncate(report.headers)?;
+        }
+        let store = Self {
+            network: chain.network(),
+            len: report.headers,
+            first_height,
+            first: chain.hash_at(first_height).unwrap_or_default(),
+            last,
+            is_name_synced: false,
+            _lock: lock,
+            file,
+        };
+        Ok((store, chain, report))
+    }
+
+    /// Returns the canonical path of the file.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Returns the height and the hash of the last header in the file.
+    pub fn tip(&self) -> Option<(u32, BlockHash)> {
+        let above = self.len.checked_sub(1)?;
+        Some((self.first_height + above, self.last))
+    }
+
+    /// Makes the content survive a power failure. Blocks until the disk has it.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderStoreError::Io`] if the system reports an error of the disk.
+    pub fn sync(&mut self) -> Result<(), HeaderStoreError> {
+        self.file.sync()?;
+        if !self.is_name_synced {
+            files::sync_folder_of(self.path())?;
+            self.is_name_synced = true;
+        }
+        Ok(())
+    }
+
+    /// Returns the chain in a header file, without locking or changing the file.
+    ///
+    /// A damaged end is reported, and is not part of the chain. If another program writes the file
+    /// at the same time, the last headers may be missing. Blocks like [`open`](Self::open).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), except [`HeaderStoreError::InUse`]; also
+    /// [`HeaderStoreError::Io`] if there is no file.
+    pub fn import(
+        path: impl AsRef<Path>,
+        rules: impl Into<ChainRules>,
+    ) -> Result<(HeaderChain, LoadReport), HeaderStoreError> {
+        let mut file = RecordFile::open_read_only(path.as_ref())?;
+        let loaded = load::load(&mut file, rules.into())?;
+        Ok((loaded.chain, loaded.report))
+    }
+
+    /// Writes the active chain of `chain` to a file, which replaces one that exists.
+    ///
+    /// The headers are first written to a second file with the suffix `.tmp`, so that the file is
+    /// the old or the new one after an error or a crash. A symbolic link remains, and its target is
+    /// replaced. Blocks until the disk has all headers.
+    ///
+    /// # Errors
+    ///
+    /// - [`HeaderStoreError::Io`] if a file operation fails.
+    /// - [`HeaderStoreError::InUse`] if a store has the file open.
+    pub fn export(chain: &HeaderChain, path: impl AsRef<Path>) -> Result<(), HeaderStoreError> {
+        let path = path.as_ref();
+        let path = match fs::canonicalize(path) {
+            Ok(path) => path,
+            // The folder must exist; its canonical path names the lock.
+            Err(_) => canonical_new_path(path)?,
+        };
+        let _lock =
+            FileLock::acquire(&path).map_err(|error| HeaderStoreError::from_lock(error, &path))?;
+        files::replace_file(&path, |writer| {
+            let mut headers = chain.headers(..);
+            headers.try_for_each(|header| writer.write_all(&header.to_bytes()))
+        })?;
+        Ok(())
+    }
+}
+
+/// Resolves symbolic links in the path of an existing file.
+fn canonical_path(path: &Path) -> Result<PathBuf, HeaderStoreError> {
+    Ok(fs::canonicalize(path).map_err(failed("resolving", path))?)
+}
+
+/// Resolves symbolic links in the path of a file that may not exist, except for its last part.
+fn canonical_new_path(path: &Path) -> Result<PathBuf, HeaderStoreError> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let mut canonical = canonical_path(folder)?;
+    canonical.extend(path.file_name());
+    Ok(canonical)
+}
