@@ -1,0 +1,79 @@
+//! Extending a chain and loading it from a file, against hashing alone.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::Network;
+use bsv_p2p::wire::{BlockHeader, ChainRules, HeaderChain, MAX_HEADERS};
+
+use crate::HEADERS;
+use crate::samples::{NOW, daa_rules, mine};
+use crate::table::{Aim, print_row};
+use crate::timing::{Turns, in_turns};
+
+/// One pass over all headers takes longer than a turn.
+const TURNS: Turns = Turns {
+    turn: Duration::from_millis(1),
+    all: Duration::from_secs(10),
+};
+
+/// The networks of the benchmark, with the ratios that they should reach.
+pub(crate) fn networks() -> [(&'static str, ChainRules, f64); 2] {
+    [
+        ("regtest", ChainRules::new(Network::Regtest), 0.6),
+        ("144-block rule, easy limit", daa_rules(), 0.35),
+    ]
+}
+
+pub(crate) fn extend() {
+    for (name, rules, target) in networks() {
+        let headers = mine(&rules, HEADERS);
+        let hashing = |_| hash_and_copy(&headers);
+        let extending = |_| {
+            let mut chain = HeaderChain::new(rules.clone());
+            let begin = Instant::now();
+            for list in headers.chunks(MAX_HEADERS) {
+                chain.extend(list, NOW).expect("valid headers");
+            }
+            let elapsed = begin.elapsed();
+            assert_eq!(chain.tip().0 as usize, HEADERS);
+            elapsed
+        };
+        let ([baseline, ours], [_, slower]) =
+            in_turns(&TURNS, [Box::new(hashing), Box::new(extending)]);
+        let work = format!("extend {HEADERS} headers: {name}");
+        print_times(&work, "SHA-256d and a copy", ours, baseline, slower, target);
+    }
+}
+
+/// Hashes and copies all headers: the least that keeping verified headers can cost.
+fn hash_and_copy(headers: &[BlockHeader]) -> Duration {
+    let mut copies = Vec::with_capacity(headers.len());
+    let begin = Instant::now();
+    for header in headers {
+        black_box(header.hash());
+        copies.push(*header);
+    }
+    let elapsed = begin.elapsed();
+    black_box(copies);
+    elapsed
+}
+
+pub(crate) fn print_times(
+    work: &str,
+    beside: &str,
+    ours: f64,
+    baseline: f64,
+    slower: f64,
+    target: f64,
+) {
+    let per_header = |seconds: f64| format!("{:.0} ns", seconds / HEADERS as f64 * 1e9);
+    print_row(
+        work,
+        per_header(ours),
+        beside,
+        per_header(baseline),
+        1.0 / slower,
+        Aim::AtLeast(target),
+    );
+}
