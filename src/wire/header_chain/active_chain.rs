@@ -1,6 +1,6 @@
 //! The headers of the active chain, by height and by hash.
 
-use super::sharded_table::ShardedTable;
+use super::linear_table::LinearTable;
 use crate::wire::{BlockHash, BlockHeader, CompactTarget, Work};
 
 /// Consecutive headers; the first one is never removed.
@@ -10,7 +10,7 @@ use crate::wire::{BlockHash, BlockHeader, CompactTarget, Work};
 #[derive(Clone)]
 pub(super) struct ActiveChain {
     list: HeaderList,
-    index: ShardedTable<u32>,
+    index: LinearTable<u32>,
 }
 
 #[derive(Clone)]
@@ -33,10 +33,6 @@ struct Chunk {
 /// The number of headers in a chunk: 160 KiB.
 const CHUNK: usize = 2048;
 
-/// The number of parts of the index. At a million headers, the growth of one part takes 30 µs, where
-/// the growth of a single table would take 100 ms.
-const INDEX_SHARDS: usize = 4096;
-
 /// The number of headers per stored sum of work: 2 bytes per header.
 const WORK_INTERVAL: usize = 16;
 
@@ -52,8 +48,8 @@ impl ActiveChain {
             work,
         };
         list.append(header, work);
-        let mut index = ShardedTable::new(INDEX_SHARDS);
-        index.insert(&tip, height, |_| tip);
+        let mut index = LinearTable::new();
+        index.insert(&tip, height);
         Self { list, index }
     }
 
@@ -96,9 +92,7 @@ impl ActiveChain {
         list.append(header, work);
         list.height += 1;
         (list.tip, list.work) = (hash, work);
-        let (list, height) = (&self.list, self.list.height);
-        let key_of = |&height: &u32| list.hash_at(height).unwrap_or_default();
-        self.index.insert(&hash, height, key_of);
+        self.index.insert(&hash, self.list.height);
     }
 
     /// Removes the last header, unless it is the first one. Returns it with its hash and work.

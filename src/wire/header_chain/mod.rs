@@ -5,8 +5,8 @@ mod batch;
 mod checkpoint_start;
 mod error;
 mod extend;
+mod linear_table;
 mod lookup;
-mod sharded_table;
 mod side_chains;
 mod window;
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::SourceId;
-use super::sharded_table::ShardedTable;
+use super::linear_table::LinearTable;
 use crate::wire::{BlockHash, BlockHeader, Work};
 
 /// A header on a side chain.
@@ -26,10 +26,10 @@ pub(super) struct SideHeader {
 /// within its share always gets space.
 #[derive(Clone)]
 pub(super) struct SideChains {
-    headers: ShardedTable<Box<SideHeader>>,
+    headers: LinearTable<Box<SideHeader>>,
     /// The number of side headers that link to a header, by its hash: those of side headers and
     /// of headers of the active chain.
-    children: ShardedTable<(BlockHash, u32)>,
+    children: LinearTable<(BlockHash, u32)>,
     sources: HashMap<SourceId, Source>,
     /// The sources by the number of their headers.
     by_count: BTreeSet<(usize, SourceId)>,
@@ -43,9 +43,6 @@ struct Source {
     tips: BTreeSet<TipKey>,
 }
 
-/// The number of parts of each table.
-const SHARDS: usize = 256;
-
 /// Orders tips by work. Of tips with the same work the newest is evicted first.
 type TipKey = (Work, std::cmp::Reverse<u64>, BlockHash);
 
@@ -58,8 +55,8 @@ impl SideHeader {
 impl SideChains {
     pub(super) fn new() -> Self {
         Self {
-            headers: ShardedTable::new(SHARDS),
-            children: ShardedTable::new(SHARDS),
+            headers: LinearTable::new(),
+            children: LinearTable::new(),
             sources: HashMap::new(),
             by_count: BTreeSet::new(),
             inserted: 0,
@@ -104,7 +101,7 @@ impl SideChains {
         }
         self.add_child(&header.previous);
         self.count(source, 1);
-        self.headers.insert(&hash, side, |side| side.hash);
+        self.headers.insert(&hash, side);
     }
 
     /// Removes a header. Its descendants, if any, stay.
@@ -256,8 +253,7 @@ impl SideChains {
             *count += 1;
             return;
         }
-        self.children
-            .insert(parent, (*parent, 1), |(hash, _)| *hash);
+        self.children.insert(parent, (*parent, 1));
         if let Some(side) = self.get(parent).cloned() {
             self.remove_tip(&side);
         }
