@@ -125,7 +125,7 @@ fn catch_up(
         if interrupted.try_recv().is_ok() {
             return Ok(None);
         }
-        let height = meeting.manager.chain(|chain| chain.tip().0);
+        let height = meeting.manager.with_chain(|chain| chain.tip().0);
         let (peers, all) = (meeting.manager.connected(), meeting.expected());
         let height = height.unwrap_or_default();
         progress.set_message(format!("{peers} of {all} peers, height {height}"));

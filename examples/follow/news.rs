@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::BlockVisitor;
-use bsv_p2p::manager::NewTip;
+use bsv_p2p::manager::TipUpdate;
 use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Error, Manager};
 use crossbeam_channel::Sender;
@@ -36,7 +36,7 @@ pub(crate) enum News {
 /// Looks at each of these tips and at what comes with it, until there are no more or nobody listens.
 pub(crate) fn gather(
     manager: &Manager,
-    tips: impl IntoIterator<Item = NewTip>,
+    tips: impl IntoIterator<Item = TipUpdate>,
     end: Instant,
     news: &Sender<News>,
 ) {
@@ -52,7 +52,7 @@ pub(crate) fn gather(
 /// What is new with a tip. A block is fetched only when its turn comes.
 fn of_tip<'a>(
     manager: &'a Manager,
-    tip: &'a NewTip,
+    tip: &'a TipUpdate,
     end: Instant,
 ) -> impl Iterator<Item = News> + 'a {
     let announced_by = tip.announced_by.and_then(|peer_id| {
@@ -61,7 +61,7 @@ fn of_tip<'a>(
     });
     // The first of those that are new is right above the last that stays.
     let first = (tip.height + 1).saturating_sub(tip.connected.len() as u32);
-    let missed = (tip.missed > 0).then_some(News::Missed(tip.missed));
+    let missed = (tip.skipped > 0).then_some(News::Missed(tip.skipped));
     let reorganised = (!tip.disconnected.is_empty()).then(|| News::Reorganisation {
         height: first,
         disconnected: tip.disconnected.clone(),
@@ -72,7 +72,7 @@ fn of_tip<'a>(
             let header = if *hash == tip.hash {
                 tip.header
             } else {
-                manager.chain(|chain| chain.header_at(height).copied())??
+                manager.with_chain(|chain| chain.header_at(height).copied())??
             };
             // Another block may stand there by now, of which the next tip tells.
             (header.hash() == *hash).then(|| News::Block {

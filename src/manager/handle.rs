@@ -10,8 +10,8 @@ use crossbeam_channel::bounded;
 use parking_lot::Mutex;
 
 use super::ManagerConfig;
+use super::chain_sync::ChainSync;
 use super::clock::Now;
-use super::following::Following;
 use super::plan::Plan;
 use super::running::Running;
 use super::shared::Shared;
@@ -61,7 +61,7 @@ pub struct Manager {
     /// What went wrong with the store before anybody could be told.
     troubles: Mutex<Vec<StoreError>>,
     running: Running,
-    pub(super) following: Following,
+    pub(super) chain_sync: ChainSync,
 }
 
 impl Manager {
@@ -120,7 +120,7 @@ impl Manager {
             store,
             troubles: Mutex::new(troubles),
             running: Running::default(),
-            following: Following::default(),
+            chain_sync: ChainSync::default(),
         })
     }
 
@@ -218,12 +218,12 @@ impl Manager {
     pub fn shutdown(&self) -> Result<(), Error> {
         let after = self.shared.config().shutdown_timeout;
         let deadline = Now::read().after(after);
-        let following = self.following.stop();
+        let chain_sync = self.chain_sync.stop();
         let mut end = self.running.stop(after);
         self.shared.bus.close();
         self.shared.connected.end();
         self.shared.transactions.end();
-        if !following.join(deadline) {
+        if !chain_sync.join(deadline) {
             end.left.push("the chain");
         }
         if !end.left.is_empty() {

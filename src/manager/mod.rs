@@ -6,12 +6,12 @@
 //! All changing state belongs to one supervisor thread; what it decides is a pure plan, which knows no thread, socket or clock.
 
 mod banning;
+mod chain_sync;
 mod changes;
 mod clock;
 mod config;
 mod connected;
 mod discovery_config;
-mod following;
 mod handle;
 mod listener;
 mod metrics;
@@ -27,9 +27,9 @@ mod supervisor;
 mod transactions;
 mod watching;
 
+pub use chain_sync::TipUpdate;
 pub use config::{ListenerConfig, ManagerConfig};
 pub use discovery_config::DiscoveryConfig;
-pub use following::NewTip;
 pub use handle::Manager;
 pub use metrics::Metrics;
 pub use reaching::Broadcast;

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod basics;
+mod chain_sync;
 mod configuration;
 mod crowds;
 mod discovery;
@@ -12,7 +13,6 @@ mod ends;
 #[path = "../support/exchanges.rs"]
 mod exchanges;
 mod floods;
-mod following;
 mod full_disk;
 mod harness;
 #[path = "../support/limited_relay.rs"]

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use bsv_p2p::local_node::LocalNode;
-use bsv_p2p::manager::NewTip;
+use bsv_p2p::manager::TipUpdate;
 use bsv_p2p::peers::Subnet;
 use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Manager, ManagerConfig};
@@ -42,7 +42,7 @@ impl Random {
 struct Member {
     number: u8,
     manager: Manager,
-    tips: Receiver<NewTip>,
+    tips: Receiver<TipUpdate>,
     /// How often each block was told of as new.
     told: HashMap<BlockHash, u32>,
 }
@@ -177,7 +177,7 @@ impl Network {
                 let tip = member.tips.recv_deadline(deadline);
                 let tip =
                     tip.unwrap_or_else(|_| panic!("member {} has not got {mined}", member.number));
-                assert_eq!((tip.missed, tip.disconnected.len()), (0, 0));
+                assert_eq!((tip.skipped, tip.disconnected.len()), (0, 0));
                 for hash in tip.connected {
                     *member.told.entry(hash).or_default() += 1;
                 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bsv_p2p::manager::NewTip;
+use bsv_p2p::manager::TipUpdate;
 use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Manager, ManagerConfig, Network};
 use crossbeam_channel::Receiver;
@@ -26,7 +26,7 @@ fn manager() -> Manager {
 
 /// What is told until the chain has that height.
 #[track_caller]
-fn tips_until(tips: &Receiver<NewTip>, height: u32) -> Vec<NewTip> {
+fn tips_until(tips: &Receiver<TipUpdate>, height: u32) -> Vec<TipUpdate> {
     let mut told = Vec::new();
     loop {
         let tip = tips.recv_timeout(3 * SOON).expect("a new tip");
@@ -38,7 +38,7 @@ fn tips_until(tips: &Receiver<NewTip>, height: u32) -> Vec<NewTip> {
     }
 }
 
-fn connected(told: &[NewTip]) -> Vec<BlockHash> {
+fn connected(told: &[TipUpdate]) -> Vec<BlockHash> {
     told.iter().flat_map(|tip| tip.connected.clone()).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Whom to ask for headers next: a pure machine, which knows no thread, socket or clock.
 
-mod standing;
+mod peer_state;
 #[cfg(test)]
 mod tests;
 
@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-pub(super) use self::standing::Standing;
+pub(super) use self::peer_state::PeerState;
 use crate::wire::BlockHash;
 
 /// After so long without an answer another peer is asked as well.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const HEDGE_AFTER: Duration = Duration::from_secs(2);
 /// How many peers are asked at once at most.
-pub(super) const MAX_OPEN: usize = 4;
+pub(super) const MAX_REQUESTS: usize = 4;
 /// How long a peer is left alone whose answer did not come or led nowhere.
-pub(super) const AVOIDED: Duration = Duration::from_secs(60);
+pub(super) const AVOID_DURATION: Duration = Duration::from_secs(60);
 /// How often the best peer is asked though nobody has announced anything.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// How many answers in a row may lead beside the chain: so many headers as a chain keeps there at most.
-const MAX_BESIDE: u32 = 5;
+/// How many answers in a row may lead to a side chain.
+const MAX_SIDE_ROUNDS: u32 = 5;
 /// How many times in a row a peer may have nothing of what it announces.
 const MAX_FRUITLESS: u32 = 3;
 /// Of how many peers is remembered that they are avoided, before those are forgotten for whom that is over.
@@ -31,29 +31,29 @@ const MANY_AVOIDED: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// It belongs to the chain. With `more` the peer may have further headers.
-    Grown { more: bool },
-    /// It stands beside the chain, up to this header.
-    Beside { last: BlockHash, more: bool },
+    Extended { more: bool },
+    /// Headers of a side chain that ends with this header.
+    SideChain { last: BlockHash, more: bool },
     /// Nothing new.
-    Nothing,
+    Empty,
     /// None came.
-    Missing,
+    NoReply,
     /// Headers that break rules, or lead nowhere.
-    Wrong,
+    Invalid,
 }
 
 /// Somebody who is to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Question {
+pub(super) struct HeaderRequest {
     pub(super) peer_id: Uuid,
-    /// Where to go on beside the chain, rather than from its tip.
-    pub(super) beside: Option<BlockHash>,
+    /// The side chain to continue; otherwise the active chain.
+    pub(super) side_chain_tip: Option<BlockHash>,
 }
 
 /// The connected peers, and what is known of what they have.
 #[derive(Debug)]
-pub(super) struct Sources {
-    peers: HashMap<Uuid, Standing>,
+pub(super) struct HeaderScheduler {
+    peers: HashMap<Uuid, PeerState>,
     avoided: HashMap<Uuid, Instant>,
     /// When the best peer is asked in any case.
     look_at: Instant,
@@ -64,7 +64,7 @@ pub(super) struct Sources {
     count: u64,
 }
 
-impl Sources {
+impl HeaderScheduler {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             peers: HashMap::new(),
@@ -77,7 +77,7 @@ impl Sources {
     }
 
     /// A peer is connected. Without others anything may have been announced meanwhile.
-    pub(super) fn on_connected(&mut self, peer_id: Uuid, standing: Standing, now: Instant) {
+    pub(super) fn on_connected(&mut self, peer_id: Uuid, standing: PeerState, now: Instant) {
         if self.peers.is_empty() {
             self.look_at = now;
         }
@@ -85,7 +85,7 @@ impl Sources {
     }
 
     /// A peer is connected no more.
-    pub(super) fn on_lost(&mut self, peer_id: Uuid, now: Instant) {
+    pub(super) fn on_disconnected(&mut self, peer_id: Uuid, now: Instant) {
         if let Some(gone) = self.peers.remove(&peer_id)
             && gone.asked_at.is_some()
         {
@@ -139,39 +139,39 @@ impl Sources {
         }
         let has_news = peer.news.is_some();
         match answer {
-            Answer::Grown { more: true } => {
-                (peer.beside, peer.fruitless) = (None, 0);
+            Answer::Extended { more: true } => {
+                (peer.side_chain_tip, peer.fruitless) = (None, 0);
                 peer.news = Some(self.count);
                 return;
             }
-            Answer::Beside { last, more: true } => {
-                let round = peer.beside.map_or(1, |(_, round)| round + 1);
-                if round >= MAX_BESIDE {
+            Answer::SideChain { last, more: true } => {
+                let round = peer.side_chain_tip.map_or(1, |(_, round)| round + 1);
+                if round >= MAX_SIDE_ROUNDS {
                     return self.avoid(peer_id, now);
                 }
-                peer.beside = Some((last, round));
+                peer.side_chain_tip = Some((last, round));
                 peer.news = Some(self.count);
                 return;
             }
             // It has announced something since it was asked, and is asked again.
-            Answer::Nothing if has_news => {
+            Answer::Empty if has_news => {
                 peer.fruitless += 1;
                 if peer.fruitless >= MAX_FRUITLESS {
                     self.avoid(peer_id, now);
                 }
                 return;
             }
-            Answer::Nothing => {
+            Answer::Empty => {
                 let has_announced = peer.announced.is_some_and(|announced| knows(&announced));
                 if peer.claims > height && !has_announced {
                     return self.avoid(peer_id, now);
                 }
             }
-            Answer::Grown { more: false } | Answer::Beside { more: false, .. } => {}
-            Answer::Missing => return self.avoid(peer_id, now),
-            Answer::Wrong => return self.on_wrong(peer_id, now),
+            Answer::Extended { more: false } | Answer::SideChain { more: false, .. } => {}
+            Answer::NoReply => return self.avoid(peer_id, now),
+            Answer::Invalid => return self.on_wrong(peer_id, now),
         }
-        (peer.beside, peer.fruitless) = (None, 0);
+        (peer.side_chain_tip, peer.fruitless) = (None, 0);
         if !has_news {
             // What it claims beyond that, it does not have.
             peer.announced = None;
@@ -194,22 +194,22 @@ impl Sources {
         height: u32,
         round_trip: impl Fn(Uuid) -> Duration,
         now: Instant,
-    ) -> Option<Question> {
+    ) -> Option<HeaderRequest> {
         let open = self.peers.values().filter_map(|peer| peer.asked_at);
         let (mut count, mut all_late) = (0, true);
         for asked_at in open {
             count += 1;
-            all_late &= now >= asked_at + PATIENCE;
+            all_late &= now >= asked_at + HEDGE_AFTER;
         }
-        if count >= MAX_OPEN || !all_late {
+        if count >= MAX_REQUESTS || !all_late {
             return None;
         }
-        let is_free = |(id, peer): &(&Uuid, &Standing)| {
+        let is_free = |(id, peer): &(&Uuid, &PeerState)| {
             peer.asked_at.is_none() && !self.is_avoided(**id, now)
         };
         let free = || self.peers.iter().filter(is_free);
         let news = free().filter_map(|(id, peer)| Some((peer.news?, *id)));
-        let best = |(id, peer): &(&Uuid, &Standing)| {
+        let best = |(id, peer): &(&Uuid, &PeerState)| {
             let behind = height >= peer.claims;
             let claims = std::cmp::Reverse(peer.claims.max(height));
             (behind, !peer.serves, round_trip(**id), claims)
@@ -238,14 +238,17 @@ impl Sources {
         peer.asked_for = wanted;
         peer.news = None;
         self.look_at = now + LOOK_EVERY;
-        let beside = peer.beside.map(|(last, _)| last);
-        Some(Question { peer_id, beside })
+        let side_chain_tip = peer.side_chain_tip.map(|(last, _)| last);
+        Some(HeaderRequest {
+            peer_id,
+            side_chain_tip,
+        })
     }
 
-    /// When [`Sources::next`] may say something else though nothing has happened; after `now`.
+    /// When [`HeaderScheduler::next`] may say something else though nothing has happened; after `now`.
     pub(super) fn next_deadline(&self, now: Instant) -> Instant {
         let late = self.peers.values().filter_map(|peer| peer.asked_at);
-        let late = late.map(|asked_at| asked_at + PATIENCE);
+        let late = late.map(|asked_at| asked_at + HEDGE_AFTER);
         let free = self.avoided.values().copied();
         let others = late.chain(free).chain([self.look_at]);
         let others = others.filter(|at| *at > now);
@@ -254,7 +257,7 @@ impl Sources {
 
     /// Up to which look everything is there that peers have or claim, those who are avoided aside; `None` while something is not.
     pub(super) fn settled(&self, height: u32, now: Instant) -> Option<u64> {
-        let lacks = |(id, peer): (&Uuid, &Standing)| {
+        let lacks = |(id, peer): (&Uuid, &PeerState)| {
             let has_more = peer.news.is_some() || peer.claims > height;
             has_more && !self.is_avoided(*id, now)
         };
@@ -268,12 +271,12 @@ impl Sources {
     /// The peer is left alone for some time, and another one asked.
     fn avoid(&mut self, peer_id: Uuid, now: Instant) {
         if let Some(peer) = self.peers.get_mut(&peer_id) {
-            (peer.news, peer.announced, peer.beside) = (None, None, None);
+            (peer.news, peer.announced, peer.side_chain_tip) = (None, None, None);
         }
         if self.avoided.len() >= MANY_AVOIDED {
             self.avoided.retain(|_, until| now < *until);
         }
-        self.avoided.insert(peer_id, now + AVOIDED);
+        self.avoided.insert(peer_id, now + AVOID_DURATION);
         self.look_at = now;
     }
 }

@@ -6,19 +6,19 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex, RwLock};
 use uuid::Uuid;
 
-use super::NewTip;
-use super::announcers::Announcers;
-use super::subscribers::Subscribers;
+use super::TipUpdate;
+use super::announcement_log::AnnouncementLog;
+use super::tip_subscribers::TipSubscribers;
 use crate::log_level::{LogLevel, record};
 use crate::wire::{BlockHash, BlockHeader, ExtendOutcome, HeaderChain, HeaderChainError};
 
 /// The chain that is followed, and who wants to know of it. No lock in here is held while anything is waited for.
 pub(super) struct ChainState {
     chain: RwLock<HeaderChain>,
-    pub(super) announcers: Mutex<Announcers>,
-    subscribers: Mutex<Subscribers>,
-    looks: Mutex<Looks>,
-    looked: Condvar,
+    pub(super) announcements: Mutex<AnnouncementLog>,
+    subscribers: Mutex<TipSubscribers>,
+    waiters: Mutex<SyncWaiters>,
+    synced: Condvar,
     /// Wakes the thread when a look is wanted.
     wake: Sender<()>,
     log_level: LogLevel,
@@ -34,7 +34,7 @@ fn unix_time() -> u32 {
 
 /// Wishes to have everything that peers have, by number.
 #[derive(Default)]
-struct Looks {
+struct SyncWaiters {
     wanted: u64,
     /// Up to which they are fulfilled.
     settled: u64,
@@ -43,8 +43,8 @@ struct Looks {
 
 /// How a wish to have everything ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Looked {
-    Settled,
+pub(super) enum SyncResult {
+    Synced,
     TimedOut,
     Over,
 }
@@ -55,10 +55,10 @@ impl ChainState {
         let (wake, woken) = bounded(1);
         let state = Self {
             chain: RwLock::new(chain),
-            announcers: Mutex::default(),
+            announcements: Mutex::default(),
             subscribers: Mutex::default(),
-            looks: Mutex::default(),
-            looked: Condvar::new(),
+            waiters: Mutex::default(),
+            synced: Condvar::new(),
             wake,
             log_level,
         };
@@ -77,7 +77,7 @@ impl ChainState {
         self.with_chain(|chain| chain.contains(hash))
     }
 
-    pub(super) fn subscribe(&self) -> Receiver<NewTip> {
+    pub(super) fn subscribe(&self) -> Receiver<TipUpdate> {
         self.subscribers.lock().add()
     }
 
@@ -104,15 +104,15 @@ impl ChainState {
             Some((hash, height, header)),
         ) = (&extended, tip)
         {
-            let announced_by = self.announcers.lock().first(hash).unwrap_or(peer_id);
-            let tip = NewTip {
+            let announced_by = self.announcements.lock().first(hash).unwrap_or(peer_id);
+            let tip = TipUpdate {
                 hash,
                 height,
                 header,
                 announced_by: Some(announced_by),
                 connected: connected.clone(),
                 disconnected: disconnected.clone(),
-                missed: 0,
+                skipped: 0,
             };
             record!(
                 self.log_level,
@@ -121,51 +121,53 @@ impl ChainState {
                 network:% = self.with_chain(HeaderChain::network);
                 "the chain has a new tip: {tip}"
             );
-            self.subscribers.lock().tell(&tip);
+            self.subscribers.lock().publish(&tip);
         }
         Ok(extended)
     }
 
     /// The last look that is wanted.
     pub(super) fn wanted(&self) -> u64 {
-        self.looks.lock().wanted
+        self.waiters.lock().wanted
     }
 
-    /// All looks up to that one have found everything.
-    pub(super) fn on_settled(&self, look: u64) {
-        let mut looks = self.looks.lock();
-        if look > looks.settled {
-            looks.settled = look;
-            self.looked.notify_all();
+    /// All waiters up to that one have found everything.
+    pub(super) fn on_synced(&self, look: u64) {
+        let mut waiters = self.waiters.lock();
+        if look > waiters.settled {
+            waiters.settled = look;
+            self.synced.notify_all();
         }
     }
 
     /// Has the peers asked, and waits until everything is there that they have.
-    pub(super) fn look(&self, deadline: Instant) -> Looked {
-        let mut looks = self.looks.lock();
-        looks.wanted += 1;
-        let wanted = looks.wanted;
+    pub(super) fn wait_synced(&self, deadline: Instant) -> SyncResult {
+        let mut waiters = self.waiters.lock();
+        waiters.wanted += 1;
+        let wanted = waiters.wanted;
         // Full means that it will wake already.
         let _ = self.wake.try_send(());
-        while looks.settled < wanted {
-            if looks.is_over {
-                return Looked::Over;
+        while waiters.settled < wanted {
+            if waiters.is_over {
+                return SyncResult::Over;
             }
-            if self.looked.wait_until(&mut looks, deadline).timed_out() && looks.settled < wanted {
-                return if looks.is_over {
-                    Looked::Over
+            if self.synced.wait_until(&mut waiters, deadline).timed_out()
+                && waiters.settled < wanted
+            {
+                return if waiters.is_over {
+                    SyncResult::Over
                 } else {
-                    Looked::TimedOut
+                    SyncResult::TimedOut
                 };
             }
         }
-        Looked::Settled
+        SyncResult::Synced
     }
 
     /// Nothing will change any more: who waits is told so, and receivers end.
     pub(super) fn close(&self) {
-        self.looks.lock().is_over = true;
-        self.looked.notify_all();
+        self.waiters.lock().is_over = true;
+        self.synced.notify_all();
         self.subscribers.lock().close();
     }
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, select};
 use uuid::Uuid;
 
-use super::asking::{Answered, Asking};
-use super::sources::{Answer, Question, Sources, Standing};
-use super::state::ChainState;
+use super::chain_state::ChainState;
+use super::header_requests::{Answered, HeaderRequests};
+use super::header_scheduler::{Answer, HeaderRequest, HeaderScheduler, PeerState};
 use crate::connection::{Overflow, PeerConnectionHandle, SubscriptionOptions};
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 use crate::log_level::record;
@@ -27,16 +27,16 @@ const WAITING: usize = 1024;
 const LOOKED_AT: usize = 16;
 
 /// What the thread owns. It waits for nobody but in its `select!`, and holds no lock then.
-pub(super) struct Follower {
+pub(super) struct SyncThread {
     shared: Arc<Shared>,
     state: Arc<ChainState>,
-    sources: Sources,
-    asking: Asking,
+    scheduler: HeaderScheduler,
+    requests: HeaderRequests,
     events: Receiver<Event>,
     woken: Receiver<()>,
 }
 
-impl Follower {
+impl SyncThread {
     /// One that hears of everything from now on.
     pub(super) fn new(shared: Arc<Shared>, state: Arc<ChainState>, woken: Receiver<()>) -> Self {
         let commands = ["inv", "headers", "cmpctblock"].map(Command::new);
@@ -49,8 +49,8 @@ impl Follower {
             events: shared.bus.subscribe_with(options),
             shared,
             state,
-            sources: Sources::new(Instant::now()),
-            asking: Asking::new(),
+            scheduler: HeaderScheduler::new(Instant::now()),
+            requests: HeaderRequests::new(),
             woken,
         }
     }
@@ -60,19 +60,19 @@ impl Follower {
         self.compare_peers();
         loop {
             let now = Instant::now();
-            self.sources.on_wanted(self.state.wanted(), now);
+            self.scheduler.on_wanted(self.state.wanted(), now);
             self.ask(now);
-            if let Some(look) = self.sources.settled(self.state.height(), now) {
-                self.state.on_settled(look);
+            if let Some(look) = self.scheduler.settled(self.state.height(), now) {
+                self.state.on_synced(look);
             }
-            let wait = self.sources.next_deadline(now);
+            let wait = self.scheduler.next_deadline(now);
             let wait = wait.saturating_duration_since(Instant::now());
             select! {
                 recv(stop) -> _ => return,
                 recv(self.woken) -> woken => if woken.is_err() {
                     return;
                 },
-                recv(self.asking.answers) -> answered => {
+                recv(self.requests.answers) -> answered => {
                     if let Ok(answered) = answered {
                         self.on_answered(answered);
                     }
@@ -96,34 +96,37 @@ impl Follower {
                 measured.unwrap_or(Duration::MAX)
             };
             let height = self.state.height();
-            let Some(question) = self.sources.next(height, round_trip, now) else {
+            let Some(question) = self.scheduler.next(height, round_trip, now) else {
                 return;
             };
-            let Question { peer_id, beside } = question;
+            let HeaderRequest {
+                peer_id,
+                side_chain_tip,
+            } = question;
             let Some(peer) = connected(&self.shared, peer_id) else {
-                self.on_lost(peer_id);
+                self.on_disconnected(peer_id);
                 continue;
             };
             let mut locator = self.state.with_chain(|chain| chain.locator());
-            if let Some(beside) = beside {
-                locator.insert(0, beside);
+            if let Some(side_chain_tip) = side_chain_tip {
+                locator.insert(0, side_chain_tip);
             }
-            if !self.asking.ask(peer, locator) {
-                self.answered(peer_id, Answer::Missing);
+            if !self.requests.ask(peer, locator) {
+                self.answered(peer_id, Answer::NoReply);
             }
         }
     }
 
     fn on_answered(&mut self, answered: Answered) {
-        self.asking.end(&answered);
+        self.requests.end(&answered);
         let peer_id = answered.peer.peer_id();
         let answer = match &answered.headers {
-            Err(_) => Answer::Missing,
+            Err(_) => Answer::NoReply,
             Ok(headers) => match self.state.extend(peer_id, headers) {
                 Ok(extended) => self.meaning_of(&extended, headers, answered.from),
                 Err(error) => {
-                    self.accuse(&answered.peer, error);
-                    Answer::Wrong
+                    self.report_misbehavior(&answered.peer, error);
+                    Answer::Invalid
                 }
             },
         };
@@ -139,22 +142,22 @@ impl Follower {
     ) -> Answer {
         let more = headers.len() >= MAX_HEADERS;
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
-            return Answer::Nothing;
+            return Answer::Empty;
         };
         match extended {
-            ExtendOutcome::NewTip { .. } => Answer::Grown { more },
+            ExtendOutcome::NewTip { .. } => Answer::Extended { more },
             // Another peer was faster.
-            ExtendOutcome::Known if first.previous == from => Answer::Grown { more },
+            ExtendOutcome::Known if first.previous == from => Answer::Extended { more },
             ExtendOutcome::Known => {
                 let last = last.hash();
                 match self.state.with_chain(|chain| chain.is_active(&last)) {
-                    true => Answer::Nothing,
-                    false => Answer::Beside { last, more },
+                    true => Answer::Empty,
+                    false => Answer::SideChain { last, more },
                 }
             }
             ExtendOutcome::SideChain { .. } => {
                 let last = last.hash();
-                Answer::Beside { last, more }
+                Answer::SideChain { last, more }
             }
         }
     }
@@ -163,7 +166,8 @@ impl Follower {
         let (height, now) = (self.state.height(), Instant::now());
         let state = &self.state;
         let knows = |hash: &BlockHash| state.contains(hash);
-        self.sources.on_answer(peer_id, answer, height, knows, now);
+        self.scheduler
+            .on_answer(peer_id, answer, height, knows, now);
     }
 
     fn on_message(&mut self, event: &BitcoinMessageEvent) {
@@ -184,12 +188,12 @@ impl Follower {
     }
 
     fn on_announced(&mut self, peer_id: Uuid, hash: BlockHash) {
-        self.state.announcers.lock().add(peer_id, hash);
+        self.state.announcements.lock().record(peer_id, hash);
         let (height, is_known) = self
             .state
             .with_chain(|chain| (chain.tip().0, chain.contains(&hash)));
         if !is_known {
-            self.sources.on_announced(peer_id, hash, height);
+            self.scheduler.on_announced(peer_id, hash, height);
         }
     }
 
@@ -198,18 +202,18 @@ impl Follower {
         let Some(last) = headers.last().map(BlockHeader::hash) else {
             return;
         };
-        self.state.announcers.lock().add(peer_id, last);
+        self.state.announcements.lock().record(peer_id, last);
         match self.state.extend(peer_id, headers) {
             Ok(_) if headers.len() < MAX_HEADERS => {}
             Ok(_) | Err(HeaderChainError::UnknownParent { .. }) => {
                 let height = self.state.height();
-                self.sources.on_announced(peer_id, last, height);
+                self.scheduler.on_announced(peer_id, last, height);
             }
             Err(error) => {
                 if let Some(peer) = self.shared.connections.get(peer_id) {
-                    self.accuse(&peer, error);
+                    self.report_misbehavior(&peer, error);
                 }
-                self.sources.on_wrong(peer_id, Instant::now());
+                self.scheduler.on_wrong(peer_id, Instant::now());
             }
         }
     }
@@ -217,28 +221,28 @@ impl Follower {
     fn on_control(&mut self, event: &ControlEvent) {
         match event {
             ControlEvent::HandshakeComplete { peer_id, info, .. } => {
-                let standing = Standing::of(info);
-                self.sources
+                let standing = PeerState::of(info);
+                self.scheduler
                     .on_connected(*peer_id, standing, Instant::now());
             }
             ControlEvent::ConnectionLost { peer_id, .. }
             | ControlEvent::ConnectionRestarting { peer_id, .. }
-            | ControlEvent::ConnectionFailed { peer_id, .. } => self.on_lost(*peer_id),
+            | ControlEvent::ConnectionFailed { peer_id, .. } => self.on_disconnected(*peer_id),
             ControlEvent::Lagged { subscription, .. } if &**subscription == NAME => {
                 self.compare_peers();
-                self.sources.on_lagged(Instant::now());
+                self.scheduler.on_lagged(Instant::now());
             }
             _ => {}
         }
     }
 
-    fn on_lost(&mut self, peer_id: Uuid) {
-        self.state.announcers.lock().forget(peer_id);
-        self.sources.on_lost(peer_id, Instant::now());
+    fn on_disconnected(&mut self, peer_id: Uuid) {
+        self.state.announcements.lock().remove(peer_id);
+        self.scheduler.on_disconnected(peer_id, Instant::now());
     }
 
     /// Counts headers that break rules as the node does. What only leads nowhere breaks none.
-    fn accuse(&self, peer: &PeerConnectionHandle, error: HeaderChainError) {
+    fn report_misbehavior(&self, peer: &PeerConnectionHandle, error: HeaderChainError) {
         record!(
             self.shared.log_level,
             Debug,
@@ -254,21 +258,21 @@ impl Follower {
         }
     }
 
-    /// Finds out who is connected: before the first event, and when some were missed.
+    /// Finds out who is connected: before the first event, and when some were skipped.
     fn compare_peers(&mut self) {
-        let known: Vec<Uuid> = self.sources.peers().collect();
-        let announcers = self.state.announcers.lock().peers();
+        let known: Vec<Uuid> = self.scheduler.peers().collect();
+        let announcers = self.state.announcements.lock().peers();
         for peer_id in known.into_iter().chain(announcers) {
             if connected(&self.shared, peer_id).is_none() {
-                self.on_lost(peer_id);
+                self.on_disconnected(peer_id);
             }
         }
         for handle in self.shared.connections.all() {
             if handle.state() == ConnectionState::Connected
                 && let Some(info) = handle.peer()
             {
-                let standing = Standing::of(&info);
-                self.sources
+                let standing = PeerState::of(&info);
+                self.scheduler
                     .on_connected(handle.peer_id(), standing, Instant::now());
             }
         }

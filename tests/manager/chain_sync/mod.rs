@@ -6,7 +6,7 @@ mod tips;
 
 use bsv_p2p::Manager;
 use bsv_p2p::local_node::Chain;
-use bsv_p2p::manager::NewTip;
+use bsv_p2p::manager::TipUpdate;
 use bsv_p2p::wire::{Block, BlockHash, BlockHeader, Headers, Message, Version};
 use crossbeam_channel::Receiver;
 
@@ -69,10 +69,10 @@ fn quiet(manager: &Manager, is_first: bool) -> RawPeer {
 }
 
 fn height(manager: &Manager) -> u32 {
-    manager.chain(|chain| chain.tip().0).expect("a chain")
+    manager.with_chain(|chain| chain.tip().0).expect("a chain")
 }
 
 #[track_caller]
-fn next(tips: &Receiver<NewTip>) -> NewTip {
+fn next(tips: &Receiver<TipUpdate>) -> TipUpdate {
     tips.recv_timeout(LIMIT).expect("a new tip")
 }

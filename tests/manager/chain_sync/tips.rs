@@ -84,7 +84,7 @@ fn a_branch_as_long_as_the_chain_is_no_tip_until_it_is_longer() {
     peer.send(headers(&others[2..]));
     let tip = next(&tips);
     let json = serde_json::to_value(&tip).unwrap();
-    assert_eq!(serde_json::from_value::<NewTip>(json).unwrap(), tip);
+    assert_eq!(serde_json::from_value::<TipUpdate>(json).unwrap(), tip);
     assert_eq!(tip.connected, hashes(&others));
     assert_eq!(tip.disconnected, [ours[1].hash(), ours[0].hash()]);
 }
@@ -111,11 +111,11 @@ fn a_receiver_that_is_slow_is_told_how_many_tips_it_has_missed() {
     }
     let waiting: Vec<_> = slow.try_iter().collect();
     assert_eq!(waiting.len(), WAITING);
-    assert!(waiting.iter().all(|tip| tip.missed == 0));
+    assert!(waiting.iter().all(|tip| tip.skipped == 0));
     peer.send(headers(std::slice::from_ref(last)));
-    assert_eq!(next(&brisk).missed, 0);
+    assert_eq!(next(&brisk).skipped, 0);
     let tip = next(&slow);
-    assert_eq!((tip.hash, tip.missed), (last.hash(), MORE as u64));
+    assert_eq!((tip.hash, tip.skipped), (last.hash(), MORE as u64));
 }
 
 #[test]

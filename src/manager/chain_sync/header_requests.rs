@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 
-use super::sources::MAX_OPEN;
+use super::header_scheduler::MAX_REQUESTS;
 use crate::connection::PeerConnectionHandle;
 use crate::error::Error;
 use crate::wire::{BlockHash, BlockHeader};
@@ -28,16 +28,16 @@ pub(super) struct Answered {
 }
 
 /// The open questions: one for each peer at most, and few in all.
-pub(super) struct Asking {
+pub(super) struct HeaderRequests {
     open: HashMap<u64, JoinHandle<()>>,
     count: u64,
     sender: Sender<Answered>,
     pub(super) answers: Receiver<Answered>,
 }
 
-impl Asking {
+impl HeaderRequests {
     pub(super) fn new() -> Self {
-        let (sender, answers) = bounded(MAX_OPEN);
+        let (sender, answers) = bounded(MAX_REQUESTS);
         Self {
             open: HashMap::new(),
             count: 0,
@@ -80,7 +80,7 @@ impl Asking {
     }
 }
 
-impl Drop for Asking {
+impl Drop for HeaderRequests {
     /// At the end of a manager all connections are closed, which ends all questions.
     fn drop(&mut self) {
         // Whoever still has an answer need not wait for room.

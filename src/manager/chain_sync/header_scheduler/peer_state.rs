@@ -7,7 +7,7 @@ use crate::wire::{BlockHash, Services};
 
 /// A connected peer, and what it is thought to have.
 #[derive(Clone, Debug)]
-pub(in crate::manager::following) struct Standing {
+pub(in crate::manager::chain_sync) struct PeerState {
     /// The height of its chain, by its own words and what it has announced since.
     pub(super) claims: u32,
     /// Whether it says that it serves blocks.
@@ -16,8 +16,8 @@ pub(in crate::manager::following) struct Standing {
     pub(super) news: Option<u64>,
     /// The last block that it announced and that was not known then.
     pub(super) announced: Option<BlockHash>,
-    /// The last header of its branch beside the chain, and how many answers have led there.
-    pub(super) beside: Option<(BlockHash, u32)>,
+    /// The last header of its side chain, and the number of answers that led there.
+    pub(super) side_chain_tip: Option<(BlockHash, u32)>,
     /// How many times in a row it had nothing of what it announced.
     pub(super) fruitless: u32,
     /// Since when it is being asked.
@@ -28,8 +28,8 @@ pub(in crate::manager::following) struct Standing {
     pub(super) was_wrong: bool,
 }
 
-impl Standing {
-    pub(in crate::manager::following) fn of(info: &PeerInfo) -> Self {
+impl PeerState {
+    pub(in crate::manager::chain_sync) fn of(info: &PeerInfo) -> Self {
         let claims = u32::try_from(info.start_height).unwrap_or(0);
         Self::new(claims, info.services.contains(Services::NETWORK))
     }
@@ -40,7 +40,7 @@ impl Standing {
             serves,
             news: None,
             announced: None,
-            beside: None,
+            side_chain_tip: None,
             fruitless: 0,
             asked_at: None,
             asked_for: 0,

@@ -117,9 +117,9 @@ fn a_chain_that_was_given_goes_on_from_where_it_is() {
     let mut chain = HeaderChain::new(Network::Regtest);
     chain.extend(&known, u32::MAX).unwrap();
     let manager = manager(config());
-    assert_eq!(manager.chain(HeaderChain::tip), None);
-    manager.follow(chain.clone()).unwrap();
-    assert_eq!(manager.follow(chain), Err(Error::AlreadyFollowing));
+    assert_eq!(manager.with_chain(HeaderChain::tip), None);
+    manager.follow_chain(chain.clone()).unwrap();
+    assert_eq!(manager.follow_chain(chain), Err(Error::AlreadyFollowing));
     let tips = manager.subscribe_blocks().unwrap();
     manager.start_fixed(&[node.address()]).unwrap();
     let tip = next(&tips);
@@ -132,14 +132,14 @@ fn a_chain_that_was_given_goes_on_from_where_it_is() {
 #[test]
 fn a_chain_of_another_network_is_refused_and_so_is_any_after_the_end() {
     let manager = manager(config());
-    let refused = manager.follow(HeaderChain::new(Network::Mainnet));
+    let refused = manager.follow_chain(HeaderChain::new(Network::Mainnet));
     let refused = refused.unwrap_err().to_string();
     assert!(
         refused.contains("chain.network") && refused.contains("Mainnet"),
         "{refused}"
     );
     manager.shutdown().unwrap();
-    let late = manager.follow(HeaderChain::new(Network::Regtest));
+    let late = manager.follow_chain(HeaderChain::new(Network::Regtest));
     assert_eq!(late, Err(Error::NotRunning));
     assert_eq!(manager.subscribe_blocks().map(drop), Err(Error::NotRunning));
 }

@@ -1,0 +1,117 @@
+//! Subscribers of tip updates.
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use super::TipUpdate;
+
+/// Capacity of a receiver, in updates.
+pub(super) const RECEIVER_CAPACITY: usize = 1024;
+
+/// The senders of all tip subscriptions. Sending never blocks.
+#[derive(Default)]
+pub(super) struct TipSubscribers {
+    list: Vec<TipSubscriber>,
+    is_closed: bool,
+}
+
+struct TipSubscriber {
+    sender: Sender<TipUpdate>,
+    /// Updates discarded since the last one that was delivered.
+    skipped: u64,
+}
+
+impl TipSubscribers {
+    /// Adds a subscription. Its receiver ends at once after [`TipSubscribers::close`].
+    pub(super) fn add(&mut self) -> Receiver<TipUpdate> {
+        let (sender, receiver) = bounded(RECEIVER_CAPACITY);
+        if !self.is_closed {
+            self.list.push(TipSubscriber { sender, skipped: 0 });
+        }
+        receiver
+    }
+
+    /// Sends an update to all receivers. Full receivers skip it, dropped receivers are removed.
+    pub(super) fn publish(&mut self, tip: &TipUpdate) {
+        self.list.retain_mut(|subscriber| {
+            let skipped = subscriber.skipped;
+            let sent = subscriber.sender.try_send(TipUpdate {
+                skipped,
+                ..tip.clone()
+            });
+            subscriber.skipped = match sent {
+                Ok(()) => 0,
+                Err(TrySendError::Full(_)) => skipped + 1,
+                Err(TrySendError::Disconnected(_)) => return false,
+            };
+            true
+        });
+    }
+
+    /// Ends all current and future receivers.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+        self.list.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::wire::{BlockHash, BlockHeader};
+
+    fn update_at(height: u32) -> TipUpdate {
+        TipUpdate {
+            hash: BlockHash([7; 32]),
+            height,
+            header: BlockHeader::genesis(Network::Regtest),
+            announced_by: None,
+            connected: vec![BlockHash([7; 32])],
+            disconnected: Vec::new(),
+            skipped: 0,
+        }
+    }
+
+    #[test]
+    fn full_receiver_counts_skipped_updates() {
+        let mut subscribers = TipSubscribers::default();
+        let slow = subscribers.add();
+        let fast = subscribers.add();
+        for height in 0..RECEIVER_CAPACITY as u32 + 3 {
+            subscribers.publish(&update_at(height));
+            assert_eq!(fast.try_recv(), Ok(update_at(height)));
+        }
+        assert_eq!(slow.len(), RECEIVER_CAPACITY);
+        assert_eq!(slow.recv(), Ok(update_at(0)));
+        subscribers.publish(&update_at(9_000));
+        subscribers.publish(&update_at(9_001));
+        let last = slow.try_iter().last().unwrap();
+        assert_eq!((last.height, last.skipped), (9_000, 3));
+        subscribers.publish(&update_at(9_002));
+        let next = slow.try_recv().unwrap();
+        assert_eq!((next.height, next.skipped), (9_002, 1));
+    }
+
+    #[test]
+    fn dropped_receiver_is_removed_and_close_ends_others() {
+        let mut subscribers = TipSubscribers::default();
+        drop(subscribers.add());
+        let kept = subscribers.add();
+        subscribers.publish(&update_at(1));
+        assert_eq!(subscribers.list.len(), 1);
+        subscribers.close();
+        assert_eq!(kept.iter().count(), 1);
+        assert_eq!(subscribers.add().iter().count(), 0);
+    }
+
+    #[test]
+    fn display_names_all_changes() {
+        let mut tip = update_at(5);
+        assert!(tip.to_string().ends_with("at height 5"), "{tip}");
+        tip.connected.push(BlockHash([8; 32]));
+        tip.disconnected.push(BlockHash([9; 32]));
+        tip.skipped = 2;
+        let expected = "connecting 2 blocks, disconnecting 1 blocks, after 2 skipped updates";
+        assert!(tip.to_string().ends_with(expected), "{tip}");
+    }
+}
