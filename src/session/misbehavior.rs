@@ -63,6 +63,12 @@ pub enum Misbehavior {
     /// The peer sent headers that violate the rules of the chain; they were dropped.
     #[error("invalid headers: {0}")]
     InvalidHeaders(HeaderChainError),
+    /// The peer sent headers that do not connect to the chain; they were dropped.
+    #[error("{headers} headers with an unknown parent")]
+    UnconnectedHeaders {
+        /// The number of headers.
+        headers: usize,
+    },
     /// A block came whose transactions are not those which its header commits to; it was dropped.
     #[error("a block came with wrong content: {0}")]
     InvalidBlock(BlockError),
@@ -91,7 +97,7 @@ impl Misbehavior {
                 DecodeError::TooManyEntries { .. } => 20,
                 _ => 0,
             },
-            Misbehavior::InvalidDsDetected(_) => 10,
+            Misbehavior::InvalidDsDetected(_) | Misbehavior::UnconnectedHeaders { .. } => 10,
             Misbehavior::InvalidHeaders(error) => error.score(),
             Misbehavior::OversizedFilter { .. }
             | Misbehavior::FilterNotServed { .. }
