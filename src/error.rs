@@ -162,9 +162,6 @@ pub enum Error {
     /// The manager has been started before.
     #[error("the manager has been started before")]
     AlreadyStarted,
-    /// The manager follows a chain already.
-    #[error("the manager follows a chain already")]
-    AlreadyFollowing,
     /// No peer gave a block.
     #[error("block {hash} was not to be had within {after:?}: {}", Reasons(.tried))]
     NotFetched {
@@ -315,7 +312,6 @@ impl Error {
             | Error::Banned { .. }
             | Error::Ban(_)
             | Error::AlreadyStarted
-            | Error::AlreadyFollowing
             | Error::NotRunning => Blame::Program,
             Error::NoPeer | Error::NotFetched { .. } => Blame::Network,
             Error::Disconnected { reason, .. } => blame(reason),

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
@@ -160,6 +160,26 @@ pub enum ControlEvent {
         /// What the store said.
         error: StoreError,
     },
+    /// The network, or at least a peer, follows a branch that is not the active chain of the manager.
+    ///
+    /// Emitted when a peer sends a branch that a checkpoint refuses, and when peers are on two
+    /// branches of at least two blocks each that differ by the work of at most six blocks. Emitted
+    /// once for each fork. A peer on a refused branch is disconnected with
+    /// [`DisconnectReason::WrongChain`].
+    ChainSplit {
+        /// The height of the last common block.
+        fork_height: u32,
+        /// The peers that sent the branch that is not the active chain.
+        peer_ids: Vec<Uuid>,
+    },
+    /// The tip of the followed chain did not change for
+    /// [`ManagerConfig::stale_tip_timeout`](crate::ManagerConfig::stale_tip_timeout).
+    ///
+    /// Emitted once for each tip.
+    TipStale {
+        /// The time of the last change, or of the start if there was none.
+        since: SystemTime,
+    },
     /// A payload was too long to be kept, and was read past.
     PayloadPassedOver {
         /// The peer.
@@ -258,6 +278,8 @@ impl ControlEvent {
             ControlEvent::OutOfDescriptors => "OutOfDescriptors",
             ControlEvent::DiscoveryFailed { .. } => "DiscoveryFailed",
             ControlEvent::StoreFailed { .. } => "StoreFailed",
+            ControlEvent::ChainSplit { .. } => "ChainSplit",
+            ControlEvent::TipStale { .. } => "TipStale",
             ControlEvent::PayloadPassedOver { .. } => "PayloadPassedOver",
             ControlEvent::Lagged { .. } => "Lagged",
             ControlEvent::SubscriptionEnded { .. } => "SubscriptionEnded",
@@ -305,6 +327,8 @@ impl ControlEvent {
             | ControlEvent::OutOfDescriptors
             | ControlEvent::DiscoveryFailed { .. }
             | ControlEvent::StoreFailed { .. }
+            | ControlEvent::ChainSplit { .. }
+            | ControlEvent::TipStale { .. }
             | ControlEvent::Lagged { .. }
             | ControlEvent::SubscriptionEnded { .. } => None,
         }
@@ -406,6 +430,19 @@ impl fmt::Display for ControlEvent {
                 write!(f, "; trying again in {retry_after:?}")
             }
             ControlEvent::StoreFailed { error } => write!(f, "the store of peers: {error}"),
+            ControlEvent::ChainSplit {
+                fork_height,
+                peer_ids,
+            } => write!(
+                f,
+                "chain split above height {fork_height}, {} peers on the other branch",
+                peer_ids.len()
+            ),
+            ControlEvent::TipStale { since } => {
+                let unix = since.duration_since(SystemTime::UNIX_EPOCH);
+                let seconds = unix.unwrap_or_default().as_secs();
+                write!(f, "no new block since Unix time {seconds}")
+            }
             ControlEvent::PayloadPassedOver {
                 address,
                 command,

@@ -77,6 +77,11 @@ pub struct ManagerConfig {
     /// How long [`Manager::shutdown`](super::Manager::shutdown) may take; 10 s by default. An update holds at once.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub shutdown_timeout: Duration,
+    /// The time without a new block after which
+    /// [`ControlEvent::TipStale`](crate::event::ControlEvent::TipStale) is emitted. Defaults to 60
+    /// minutes; zero disables the event. The maximum is 100 years. An update takes effect at once.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    pub stale_tip_timeout: Duration,
     /// Down to which level this manager and its connections write log records; all by default. The global level belongs to the program
     /// and holds besides. An update holds for the next record.
     pub log_level: LevelFilter,
@@ -161,6 +166,7 @@ impl ManagerConfig {
             max_payload_memory: 512 * 1024 * 1024,
             save_interval: Duration::from_secs(300),
             shutdown_timeout: Duration::from_secs(10),
+            stale_tip_timeout: Duration::from_secs(3600),
             log_level: LevelFilter::Trace,
         }
     }
@@ -256,6 +262,12 @@ impl ManagerConfig {
                 "a duration above zero and of at most 100 years is needed",
             )?;
         }
+        check(
+            self.stale_tip_timeout <= LONGEST_WAIT,
+            "stale_tip_timeout",
+            &self.stale_tip_timeout,
+            "at most 100 years are allowed",
+        )?;
         for (field, value) in [
             ("listener.max_handshakes", self.listener.max_handshakes),
             (

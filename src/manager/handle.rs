@@ -33,8 +33,7 @@ const STORE_FAILURES: usize = 16;
 /// thread at most, which never waits for anybody: some milliseconds.
 ///
 /// **Threads**: one supervisor, one for each connection (and one more while its peer does not read as fast as it is sent to), one
-/// listener if there is one, one for the store if there is one, one while seeds are asked, one for the chain if it is followed (and one more for each peer that is
-/// being asked for headers, few at once). All of them have ended when [`Manager::shutdown`] returns or the manager
+/// listener if there is one, one for the store if there is one, one while seeds are asked, one for the chain if it is followed. All of them have ended when [`Manager::shutdown`] returns or the manager
 /// is dropped.
 ///
 /// ```

@@ -1,12 +1,13 @@
 //! What the manager's threads and the program's share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 use uuid::Uuid;
 
 use super::ManagerConfig;
+use super::chain_sync::PeerClass;
 use super::connected::Connected;
 use super::metrics::Counters;
 use super::transactions::Transactions;
@@ -16,7 +17,7 @@ use crate::error::Error;
 use crate::log_level::LogLevel;
 use crate::memory::PayloadMemory;
 use crate::peers::BanList;
-use crate::session::NonceRegistry;
+use crate::session::{Direction, NonceRegistry};
 
 /// The configuration that holds now.
 pub(super) type CurrentConfig = Arc<RwLock<Arc<ManagerConfig>>>;
@@ -60,6 +61,20 @@ impl Shared {
         }
     }
 
+    /// Returns the trust class of a peer.
+    pub(super) fn peer_class(&self, peer: &PeerConnectionHandle) -> PeerClass {
+        let ip = peer.address().ip();
+        if self.connections.is_configured(peer.peer_id())
+            || self.bans.read().whitelisted_by(ip).is_some()
+        {
+            return PeerClass::Configured;
+        }
+        match peer.direction() {
+            Direction::Outbound => PeerClass::Outbound,
+            Direction::Inbound => PeerClass::Inbound,
+        }
+    }
+
     pub(super) fn config(&self) -> Arc<ManagerConfig> {
         self.config.read().clone()
     }
@@ -69,6 +84,8 @@ impl Shared {
 #[derive(Default)]
 pub(super) struct Connections {
     handles: RwLock<HashMap<Uuid, Arc<PeerConnectionHandle>>>,
+    /// Fixed and manual peers.
+    configured: RwLock<HashSet<Uuid>>,
 }
 
 impl Connections {
@@ -83,6 +100,15 @@ impl Connections {
         Ok(())
     }
 
+    /// Records that a peer is a fixed or manual one.
+    pub(super) fn set_configured(&self, peer_id: Uuid) {
+        self.configured.write().insert(peer_id);
+    }
+
+    fn is_configured(&self, peer_id: Uuid) -> bool {
+        self.configured.read().contains(&peer_id)
+    }
+
     pub(super) fn get(&self, peer_id: Uuid) -> Option<Arc<PeerConnectionHandle>> {
         self.handles.read().get(&peer_id).cloned()
     }
@@ -92,6 +118,7 @@ impl Connections {
     }
 
     pub(super) fn remove(&self, peer_id: Uuid) -> Option<Arc<PeerConnectionHandle>> {
+        self.configured.write().remove(&peer_id);
         self.handles.write().remove(&peer_id)
     }
 }

@@ -149,7 +149,7 @@ fn peers_that_are_not_there_or_have_no_chain_are_a_failure() {
 }
 
 #[test]
-fn headers_without_their_proof_of_work_are_not_told() {
+fn headers_without_proof_of_work_are_not_followed() {
     let mut chain = Chain::new();
     let headers = (0..5).map(|_| {
         let block = chain.template(1_700_000_000, 0).mine();
@@ -165,12 +165,14 @@ fn headers_without_their_proof_of_work_are_not_told() {
     }
     let liar = servers::headers(headers);
     let (node, address) = node();
+    // More than the four valid headers of the liar.
+    node.mine(3).unwrap();
     let follow = follow(&["--peer", &liar, "--peer", &address, "--blocks", "1"]);
     let synced = event(&follow, "Synced");
     assert_eq!(text(&synced, "tip"), node.tip().to_string());
     assert!(node.wait_for_peers(1, DEADLINE));
     let hash = node.mine(1).unwrap()[0];
-    assert_block(&object(&follow.line()), hash, 4, &node);
+    assert_block(&object(&follow.line()), hash, 7, &node);
     follow.finish().assert_success();
 }
 

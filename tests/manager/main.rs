@@ -15,6 +15,8 @@ mod exchanges;
 mod floods;
 mod full_disk;
 mod harness;
+#[path = "../support/header_server.rs"]
+mod header_server;
 #[path = "../support/limited_relay.rs"]
 mod limited_relay;
 #[cfg(feature = "dns")]

@@ -129,6 +129,11 @@ impl RawPeer {
         self.send_bytes(&frame(&message.into()));
     }
 
+    /// Sends a message. Returns whether the connection was open.
+    pub(crate) fn try_send(&self, message: impl Into<Message>) -> bool {
+        self.tcp().write_all(&frame(&message.into())).is_ok()
+    }
+
     /// The next message; `None` when the other side has closed or reset the connection.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Option<Message> {

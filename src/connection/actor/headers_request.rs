@@ -36,18 +36,6 @@ impl PeerConnectionHandle {
         self.ask_headers(locator, stop, Patience::new(timeout))
     }
 
-    /// Like [`PeerConnectionHandle::headers`] without a stop hash, but fails when the peer has
-    /// stalled for `stall`: see [`Wait::Progress`].
-    pub(crate) fn headers_unless_still(
-        &self,
-        locator: &[BlockHash],
-        timeout: Duration,
-        stall: Duration,
-    ) -> Result<Vec<BlockHeader>, Error> {
-        let patience = Patience::new(timeout).unless_still(stall);
-        self.ask_headers(locator, BlockHash::default(), patience)
-    }
-
     /// Starts a request for the headers after `locator` without waiting for its answer or for
     /// anything else.
     ///
@@ -58,7 +46,6 @@ impl PeerConnectionHandle {
     /// - [`StartHeadersError::Busy`] if another header request of this connection is in progress,
     ///   or its send queue is full
     /// - [`StartHeadersError::Failed`] with the errors of [`PeerConnectionHandle::headers`]
-    #[allow(dead_code, reason = "for a caller that is not merged yet")]
     pub(crate) fn start_headers(
         &self,
         locator: Vec<BlockHash>,
@@ -125,7 +112,6 @@ impl PeerConnectionHandle {
 
 /// Why a header request was not started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(dead_code, reason = "for a caller that is not merged yet")]
 pub(crate) enum StartHeadersError {
     /// Another header request of the connection is in progress, or its send queue is full.
     #[error("another header request is in progress or the send queue is full")]
@@ -164,7 +150,6 @@ impl HeadersRequest {
     /// - [`Error::TimedOut`] if there is no answer yet, with the time since the start
     /// - [`Error::Disconnected`] if the connection has ended
     /// - [`Error::PayloadTooLarge`] if the answer is above `limits.buffered`
-    #[allow(dead_code, reason = "for a caller that is not merged yet")]
     pub(crate) fn take(self) -> Result<Vec<BlockHeader>, Error> {
         let (peer, after) = (self.shared.address.to_string(), self.started.elapsed());
         self.cancel().unwrap_or(Err(Error::TimedOut {
@@ -178,7 +163,6 @@ impl HeadersRequest {
     ///
     /// A growing number means that a large message is arriving, perhaps the answer: the peer is
     /// slow, but has not stalled.
-    #[allow(dead_code, reason = "for a caller that is not merged yet")]
     pub(crate) fn partial_frame_bytes(&self) -> u64 {
         self.shared.unfinished()
     }

@@ -1,76 +1,64 @@
-//! What the chain's thread shares with the program.
+//! The followed chain, shared between its thread and the callers of the manager.
 
-use std::time::{Instant, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use super::TipUpdate;
 use super::announcement_log::AnnouncementLog;
+use super::sync_waiters::SyncWaiters;
 use super::tip_subscribers::TipSubscribers;
 use crate::log_level::{LogLevel, record};
-use crate::wire::{BlockHash, BlockHeader, ExtendOutcome, HeaderChain, HeaderChainError};
+use crate::wire::{
+    BlockHash, BlockHeader, ChainRules, ExtendOutcome, HeaderBatch, HeaderChain, HeaderChainError,
+    SourceId,
+};
 
-/// The chain that is followed, and who wants to know of it. No lock in here is held while anything is waited for.
+/// Maximum number of headers that are added while the chain is locked.
+const HEADERS_PER_LOCK: usize = 512;
+
+/// The followed chain. None of its locks is held during a wait.
 pub(super) struct ChainState {
     chain: RwLock<HeaderChain>,
-    pub(super) announcements: Mutex<AnnouncementLog>,
+    /// Locked before `chain`, so that updates are published in the order of the changes.
     subscribers: Mutex<TipSubscribers>,
-    waiters: Mutex<SyncWaiters>,
-    synced: Condvar,
-    /// Wakes the thread when a look is wanted.
+    pub(super) announcements: Mutex<AnnouncementLog>,
+    pub(super) waiters: SyncWaiters,
+    /// Whether the chain was replaced since the thread last checked.
+    is_replaced: AtomicBool,
     wake: Sender<()>,
     log_level: LogLevel,
 }
 
-/// Returns the time of the system clock, in Unix seconds.
-fn unix_time() -> u32 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
-    })
-}
-
-/// Wishes to have everything that peers have, by number.
-#[derive(Default)]
-struct SyncWaiters {
-    wanted: u64,
-    /// Up to which they are fulfilled.
-    settled: u64,
-    is_over: bool,
-}
-
-/// How a wish to have everything ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SyncResult {
-    Synced,
-    TimedOut,
-    Over,
+/// The effect of headers on the chain.
+#[derive(Debug)]
+pub(super) struct Extension {
+    /// The effect of the headers before the invalid one.
+    pub(super) outcome: ExtendOutcome,
+    /// Why the headers from some position on were rejected.
+    pub(super) error: Option<HeaderChainError>,
 }
 
 impl ChainState {
-    /// The state, and what wakes the thread.
+    /// Creates the state and the receiver that wakes its thread.
     pub(super) fn new(chain: HeaderChain, log_level: LogLevel) -> (Self, Receiver<()>) {
         let (wake, woken) = bounded(1);
         let state = Self {
             chain: RwLock::new(chain),
-            announcements: Mutex::default(),
             subscribers: Mutex::default(),
-            waiters: Mutex::default(),
-            synced: Condvar::new(),
+            announcements: Mutex::default(),
+            waiters: SyncWaiters::default(),
+            is_replaced: AtomicBool::new(false),
             wake,
             log_level,
         };
         (state, woken)
     }
 
-    pub(super) fn with_chain<T>(&self, look: impl FnOnce(&HeaderChain) -> T) -> T {
-        look(&self.chain.read())
-    }
-
-    pub(super) fn height(&self) -> u32 {
-        self.with_chain(|chain| chain.tip().0)
+    pub(super) fn with_chain<T>(&self, f: impl FnOnce(&HeaderChain) -> T) -> T {
+        f(&self.chain.read())
     }
 
     pub(super) fn contains(&self, hash: &BlockHash) -> bool {
@@ -81,93 +69,211 @@ impl ChainState {
         self.subscribers.lock().add()
     }
 
-    /// Takes headers that a peer has sent, and tells of the new tip if there is one.
+    /// Wakes the thread.
+    pub(super) fn wake(&self) {
+        // A full channel wakes it already.
+        let _ = self.wake.try_send(());
+    }
+
+    /// Adds the headers that a peer sent, up to the first invalid one, and publishes the new tip.
+    ///
+    /// Hashes are computed without the lock, and the lock is released between parts of the list.
+    /// `now` is the time in Unix seconds.
     pub(super) fn extend(
         &self,
         peer_id: Uuid,
+        source: SourceId,
         headers: &[BlockHeader],
-    ) -> Result<ExtendOutcome, HeaderChainError> {
-        let (extended, tip) = {
-            let mut chain = self.chain.write();
-            let extended = chain.extend(headers, unix_time())?;
-            let (height, hash) = chain.tip();
-            let tip = chain
-                .header_at(height)
-                .map(|header| (hash, height, *header));
-            (extended, tip)
+        now: u32,
+    ) -> Extension {
+        let rules = self.with_chain(|chain| chain.rules().clone());
+        let mut error = None;
+        let mut valid = headers;
+        let batch = loop {
+            match HeaderBatch::verify(&rules, valid) {
+                Ok(batch) => break batch,
+                Err(found) => {
+                    valid = &headers[..found.position().unwrap_or(0)];
+                    error = Some(self.with_chain(|chain| chain.with_height(found, headers)));
+                }
+            }
         };
-        if let (
-            ExtendOutcome::NewTip {
-                disconnected,
-                connected,
-            },
-            Some((hash, height, header)),
-        ) = (&extended, tip)
-        {
-            let announced_by = self.announcements.lock().first(hash).unwrap_or(peer_id);
-            let tip = TipUpdate {
-                hash,
-                height,
-                header,
-                announced_by: Some(announced_by),
-                connected: connected.clone(),
-                disconnected: disconnected.clone(),
-                skipped: 0,
-            };
+        let mut subscribers = self.subscribers.lock();
+        let mut changes = TipChanges::default();
+        let mut start = 0;
+        for part in batch.chunks(HEADERS_PER_LOCK) {
+            let extended = self.chain.write().extend_from(source, &part, now);
+            match extended {
+                Ok(outcome) => changes.add(outcome),
+                Err(found) => {
+                    let prefix = &valid[start..found.position().unwrap_or(start).max(start)];
+                    if let Ok(prefix) = HeaderBatch::verify(&rules, prefix)
+                        && let Ok(outcome) = self.chain.write().extend_from(source, &prefix, now)
+                    {
+                        changes.add(outcome);
+                    }
+                    error = Some(found);
+                    break;
+                }
+            }
+            start += HEADERS_PER_LOCK;
+        }
+        let update = self.publish(&mut subscribers, &changes, Some(peer_id));
+        drop(subscribers);
+        self.log(update);
+        Extension {
+            outcome: changes.into_outcome(),
+            error,
+        }
+    }
+
+    /// Verifies headers without adding them. `now` is the time in Unix seconds.
+    pub(super) fn check(&self, headers: &[BlockHeader], now: u32) -> Result<(), HeaderChainError> {
+        let rules = self.rules();
+        let batch = HeaderBatch::verify(&rules, headers);
+        self.with_chain(|chain| match batch {
+            Ok(batch) => chain.check(&batch, now),
+            Err(error) => Err(chain.with_height(error, headers)),
+        })
+    }
+
+    pub(super) fn rules(&self) -> ChainRules {
+        self.with_chain(|chain| chain.rules().clone())
+    }
+
+    /// Follows another chain from now on, and publishes its tip if it is another one.
+    pub(super) fn replace(&self, chain: HeaderChain) {
+        let mut subscribers = self.subscribers.lock();
+        let old = std::mem::replace(&mut *self.chain.write(), chain);
+        self.is_replaced.store(true, Ordering::Release);
+        let changes = self.with_chain(|new| TipChanges::between(&old, new));
+        let update = self.publish(&mut subscribers, &changes, None);
+        drop(subscribers);
+        self.log(update);
+        self.wake();
+    }
+
+    /// Returns whether the chain was replaced since the last call.
+    pub(super) fn take_replaced(&self) -> bool {
+        self.is_replaced.swap(false, Ordering::Acquire)
+    }
+
+    /// Ends all waits and receivers. The chain does not change after this.
+    pub(super) fn close(&self) {
+        self.waiters.close();
+        self.subscribers.lock().close();
+    }
+
+    fn publish(
+        &self,
+        subscribers: &mut TipSubscribers,
+        changes: &TipChanges,
+        peer_id: Option<Uuid>,
+    ) -> Option<TipUpdate> {
+        if changes.connected.is_empty() {
+            return None;
+        }
+        let (height, hash, header) = self.with_chain(|chain| {
+            let (height, hash) = chain.tip();
+            Some((height, hash, *chain.header_at(height)?))
+        })?;
+        let announced_by = self.announcements.lock().first(hash).or(peer_id);
+        let update = TipUpdate {
+            hash,
+            height,
+            header,
+            announced_by,
+            connected: changes.connected.clone(),
+            disconnected: changes.disconnected.clone(),
+            skipped: 0,
+        };
+        subscribers.publish(&update);
+        Some(update)
+    }
+
+    fn log(&self, update: Option<TipUpdate>) {
+        if let Some(update) = update {
             record!(
                 self.log_level,
                 Debug,
-                peer_id:% = announced_by,
+                height = update.height,
                 network:% = self.with_chain(HeaderChain::network);
-                "the chain has a new tip: {tip}"
+                "new tip: {update}"
             );
-            self.subscribers.lock().publish(&tip);
-        }
-        Ok(extended)
-    }
-
-    /// The last look that is wanted.
-    pub(super) fn wanted(&self) -> u64 {
-        self.waiters.lock().wanted
-    }
-
-    /// All waiters up to that one have found everything.
-    pub(super) fn on_synced(&self, look: u64) {
-        let mut waiters = self.waiters.lock();
-        if look > waiters.settled {
-            waiters.settled = look;
-            self.synced.notify_all();
         }
     }
+}
 
-    /// Has the peers asked, and waits until everything is there that they have.
-    pub(super) fn wait_synced(&self, deadline: Instant) -> SyncResult {
-        let mut waiters = self.waiters.lock();
-        waiters.wanted += 1;
-        let wanted = waiters.wanted;
-        // Full means that it will wake already.
-        let _ = self.wake.try_send(());
-        while waiters.settled < wanted {
-            if waiters.is_over {
-                return SyncResult::Over;
-            }
-            if self.synced.wait_until(&mut waiters, deadline).timed_out()
-                && waiters.settled < wanted
-            {
-                return if waiters.is_over {
-                    SyncResult::Over
-                } else {
-                    SyncResult::TimedOut
-                };
+/// The merged effect of several parts of a list of headers.
+#[derive(Default)]
+struct TipChanges {
+    side_headers: usize,
+    disconnected: Vec<BlockHash>,
+    connected: Vec<BlockHash>,
+}
+
+impl TipChanges {
+    fn add(&mut self, outcome: ExtendOutcome) {
+        match outcome {
+            ExtendOutcome::Known => {}
+            ExtendOutcome::SideChain { headers } => self.side_headers += headers,
+            ExtendOutcome::NewTip {
+                disconnected,
+                connected,
+            } => {
+                // Only the first part of a linked list that becomes the tip disconnects blocks.
+                self.disconnected.extend(disconnected);
+                self.connected.extend(connected);
             }
         }
-        SyncResult::Synced
     }
 
-    /// Nothing will change any more: who waits is told so, and receivers end.
-    pub(super) fn close(&self) {
-        self.waiters.lock().is_over = true;
-        self.synced.notify_all();
-        self.subscribers.lock().close();
+    fn into_outcome(self) -> ExtendOutcome {
+        if !self.connected.is_empty() {
+            ExtendOutcome::NewTip {
+                disconnected: self.disconnected,
+                connected: self.connected,
+            }
+        } else if self.side_headers > 0 {
+            ExtendOutcome::SideChain {
+                headers: self.side_headers,
+            }
+        } else {
+            ExtendOutcome::Known
+        }
+    }
+
+    /// Returns the blocks that differ between two chains; nothing if their tips are the same.
+    ///
+    /// Blocks below the first header of one of them are assumed to be the same.
+    fn between(old: &HeaderChain, new: &HeaderChain) -> Self {
+        if old.tip() == new.tip() {
+            return Self::default();
+        }
+        let (mut low, tip) = (old.first_height().max(new.first_height()), new.tip());
+        let mut end = old.tip().0.min(tip.0).saturating_add(1).max(low);
+        // Above the fork no hash is the same, so that the fork can be found by bisection.
+        while low < end {
+            let middle = low + (end - low) / 2;
+            if old.hash_at(middle) == new.hash_at(middle) {
+                low = middle + 1;
+            } else {
+                end = middle;
+            }
+        }
+        let hashes = |chain: &HeaderChain| -> Vec<BlockHash> {
+            let heights = low..=chain.tip().0;
+            heights.filter_map(|height| chain.hash_at(height)).collect()
+        };
+        let mut changes = Self {
+            side_headers: 0,
+            disconnected: hashes(old),
+            connected: hashes(new),
+        };
+        changes.disconnected.reverse();
+        if changes.connected.is_empty() {
+            changes.connected.push(tip.1);
+        }
+        changes
     }
 }

@@ -6,10 +6,16 @@ mod block_sources;
 mod chain_state;
 mod header_requests;
 mod header_scheduler;
+mod source;
+mod split_detector;
+mod stale_tip;
+mod sync_core;
 mod sync_thread;
+mod sync_waiters;
 mod tip_subscribers;
 mod tip_update;
 
+pub(super) use self::source::PeerClass;
 pub use self::tip_update::TipUpdate;
 
 use std::convert::Infallible;
@@ -21,8 +27,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
 
 use self::block_sources::BlockSources;
-use self::chain_state::{ChainState, SyncResult};
+use self::chain_state::ChainState;
 use self::sync_thread::SyncThread;
+use self::sync_waiters::SyncResult;
 use super::Manager;
 use super::clock::Now;
 use super::shared::Shared;
@@ -58,41 +65,30 @@ impl ChainSync {
         self.stage.lock().state.clone()
     }
 
-    /// Starts the thread. Can be called once.
-    fn start(&self, shared: &Arc<Shared>, chain: HeaderChain) -> Result<(), Error> {
+    /// Follows a chain instead of the one that is followed. The first call starts the thread.
+    fn follow(&self, shared: &Arc<Shared>, chain: HeaderChain) -> Result<(), Error> {
         let mut stage = self.stage.lock();
         if stage.is_over {
             return Err(Error::NotRunning);
         }
-        if stage.state.is_some() {
-            return Err(Error::AlreadyFollowing);
+        match stage.state.clone() {
+            Some(state) => {
+                drop(stage);
+                state.replace(chain);
+                Ok(())
+            }
+            None => stage.start(shared, chain).map(drop),
         }
-        let (state, woken) = ChainState::new(chain, shared.log_level.clone());
-        let state = Arc::new(state);
-        let follower = SyncThread::new(shared.clone(), state.clone(), woken);
-        let (until_stopped, stopped) = bounded::<Infallible>(0);
-        let (ends, ended) = bounded(0);
-        let closing = CloseOnDrop(state.clone());
-        let run = move || {
-            // Dropped in reverse order: waits end before the thread counts as ended.
-            let _ends = ends;
-            let _closing = closing;
-            follower.run(&stopped);
-        };
-        let thread = std::thread::Builder::new()
-            .name("bsv-p2p chain".into())
-            .spawn(run)
-            .map_err(|error| Error::System {
-                what: "the chain's thread".into(),
-                kind: error.kind(),
-            })?;
-        stage.state = Some(state);
-        stage.thread = Some(ChainThread {
-            _until_stopped: until_stopped,
-            ended,
-            thread,
-        });
-        Ok(())
+    }
+
+    /// Returns the followed chain. Starts to follow from genesis if there is none.
+    fn state_or_start(&self, shared: &Arc<Shared>) -> Result<Arc<ChainState>, Error> {
+        let mut stage = self.stage.lock();
+        match stage.state.clone() {
+            Some(state) => Ok(state),
+            None if stage.is_over => Err(Error::NotRunning),
+            None => stage.start(shared, HeaderChain::new(shared.config().network())),
+        }
     }
 
     /// Signals the thread to stop. All connections must be closed before [`Stopping::join`].
@@ -102,6 +98,41 @@ impl ChainSync {
         Stopping {
             thread: stage.thread.take().map(|one| (one.ended, one.thread)),
         }
+    }
+}
+
+impl Stage {
+    fn start(
+        &mut self,
+        shared: &Arc<Shared>,
+        chain: HeaderChain,
+    ) -> Result<Arc<ChainState>, Error> {
+        let (state, woken) = ChainState::new(chain, shared.log_level.clone());
+        let state = Arc::new(state);
+        let sync_thread = SyncThread::new(shared.clone(), state.clone(), woken);
+        let (until_stopped, stopped) = bounded::<Infallible>(0);
+        let (ends, ended) = bounded(0);
+        let closing = CloseOnDrop(state.clone());
+        let run = move || {
+            // Dropped in reverse order: waits end before the thread counts as ended.
+            let _ends = ends;
+            let _closing = closing;
+            sync_thread.run(&stopped);
+        };
+        let thread = std::thread::Builder::new()
+            .name("bsv-p2p chain".into())
+            .spawn(run)
+            .map_err(|error| Error::System {
+                what: "the chain's thread".into(),
+                kind: error.kind(),
+            })?;
+        self.state = Some(state.clone());
+        self.thread = Some(ChainThread {
+            _until_stopped: until_stopped,
+            ended,
+            thread,
+        });
+        Ok(state)
     }
 }
 
@@ -137,16 +168,30 @@ impl Stopping {
 }
 
 /// The followed chain of headers.
+///
+/// # Sources
+///
+/// Only configured peers (fixed and manual ones, and those on the whitelist) and peers that the
+/// manager dialed are sources of headers while at least one of them is connected. Other inbound
+/// peers are sources only while no such peer is connected: then strangers decide which headers the
+/// chain receives, within the rules of the network. The headers of other peers are verified and
+/// scored, and change nothing. The height in a peer's `version` is not used.
+///
+/// # Verification
+///
+/// Each header is verified by the rules of [`HeaderChain`], as a node does, so that a forged chain
+/// needs as much work as the real one. Transactions and scripts are not verified.
 impl Manager {
-    /// Follows a chain of headers from its current tip.
+    /// Follows a chain of headers from its current tip, instead of the chain followed before.
     ///
-    /// The manager requests missing headers from its peers and processes the announcements of all
-    /// peers. Can be called before [`Manager::start`], so that no announcement is lost. Uses one
-    /// thread, and one more for each open header request. Does not block.
+    /// The manager requests missing headers from its sources and processes their announcements. A
+    /// silent or slow source is replaced after 2 s; a source that sends invalid headers is scored
+    /// as by a node. Can be called before [`Manager::start`], so that no announcement is lost, and
+    /// at any time later, for example to replace a chain that is on the wrong branch. Subscribers
+    /// then receive one [`TipUpdate`] with the blocks that differ. Uses one thread. Does not block.
     ///
     /// # Errors
     ///
-    /// - [`Error::AlreadyFollowing`] if a chain is already followed.
     /// - [`Error::Config`] if the chain is of another network.
     /// - [`Error::NotRunning`] if the manager was shut down.
     /// - [`Error::System`] if the thread cannot be spawned.
@@ -157,13 +202,16 @@ impl Manager {
             &chain.network(),
             "the network of the manager is required",
         )?;
-        self.chain_sync.start(&self.shared, chain)
+        self.chain_sync.follow(&self.shared, chain)
     }
 
     /// Subscribes to changes of the tip.
     ///
-    /// Each tip is reported once, regardless of how many peers announce it. Starts to
+    /// Each tip is reported once, regardless of how many peers announce it. A tip is a header that
+    /// satisfies the rules of the network; whether a peer has its block is not verified. Starts to
     /// [follow](Manager::follow_chain) the chain from genesis if no chain is followed.
+    ///
+    /// Inbound peers can change the tip only while no configured or dialed peer is connected.
     ///
     /// The receiver holds 1,024 updates; [`TipUpdate::skipped`] counts the updates that did not
     /// fit. The receiver ends with the manager. Does not block.
@@ -173,7 +221,8 @@ impl Manager {
     /// - [`Error::NotRunning`] if the manager was shut down.
     /// - [`Error::System`] if the thread cannot be spawned.
     pub fn subscribe_blocks(&self) -> Result<Receiver<TipUpdate>, Error> {
-        Ok(self.followed()?.subscribe())
+        let state = self.chain_sync.state_or_start(&self.shared)?;
+        Ok(state.subscribe())
     }
 
     /// Calls `f` with the followed chain and returns its result, or `None` if no chain is followed.
@@ -184,7 +233,18 @@ impl Manager {
         Some(self.chain_sync.state()?.with_chain(f))
     }
 
-    /// Blocks until the chain contains all headers of the connected peers.
+    /// Blocks until the chain contains all headers of the connected sources.
+    ///
+    /// That is the case when
+    ///
+    /// - more than half of the usable sources answered a request sent after this call with nothing
+    ///   new,
+    /// - no usable source has, or announced, headers that are not yet verified, and
+    /// - the chain has the minimum work of its network.
+    ///
+    /// A source is usable unless it sent invalid headers, or did not answer for 2 s. Configured
+    /// peers and peers that the manager dialed are sources; other inbound peers only while no such
+    /// peer is connected.
     ///
     /// Returns the height and hash of the tip. Starts to [follow](Manager::follow_chain) the chain
     /// from genesis if no chain is followed. Blocks for at most `timeout`, also while no peer is
@@ -197,10 +257,13 @@ impl Manager {
     /// - [`Error::NotRunning`] if the manager is shut down, also during the call.
     /// - [`Error::System`] if the thread cannot be spawned.
     pub fn sync_headers(&self, timeout: Duration) -> Result<(u32, BlockHash), Error> {
-        let state = self.followed()?;
-        match state.wait_synced(Now::read().after(timeout)) {
+        let deadline = Now::read().after(timeout);
+        let state = self.chain_sync.state_or_start(&self.shared)?;
+        let waiter = state.waiters.register();
+        state.wake();
+        match state.waiters.wait(waiter, deadline) {
             SyncResult::Synced => Ok(state.with_chain(HeaderChain::tip)),
-            SyncResult::Over => Err(Error::NotRunning),
+            SyncResult::Closed => Err(Error::NotRunning),
             SyncResult::TimedOut if self.connected() == 0 => Err(Error::NoPeer),
             SyncResult::TimedOut => Err(Error::TimedOut {
                 peer: format!("{} peers", self.connected()),
@@ -208,18 +271,5 @@ impl Manager {
                 after: timeout,
             }),
         }
-    }
-
-    /// Returns the followed chain. Starts to follow from genesis if there is none.
-    fn followed(&self) -> Result<Arc<ChainState>, Error> {
-        if let Some(state) = self.chain_sync.state() {
-            return Ok(state);
-        }
-        let network = self.shared.config().network();
-        match self.follow_chain(HeaderChain::new(network)) {
-            Ok(()) | Err(Error::AlreadyFollowing) => {}
-            Err(error) => return Err(error),
-        }
-        self.chain_sync.state().ok_or(Error::NotRunning)
     }
 }

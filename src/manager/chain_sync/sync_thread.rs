@@ -3,279 +3,256 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::{Receiver, Select, TryRecvError};
 use uuid::Uuid;
 
 use super::chain_state::ChainState;
-use super::header_requests::{Answered, HeaderRequests};
-use super::header_scheduler::{Answer, HeaderRequest, HeaderScheduler, PeerState};
-use crate::connection::{Overflow, PeerConnectionHandle, SubscriptionOptions};
+use super::header_requests::{HeaderAnswer, HeaderRequests};
+use super::sync_core::{SendResult, SyncCore, SyncPort};
+use crate::connection::{
+    Announcer, Overflow, PeerConnectionHandle, StartHeadersError, SubscriptionOptions,
+};
+use crate::error::Error;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 use crate::log_level::record;
+use crate::manager::clock::Now;
 use crate::manager::shared::Shared;
-use crate::session::{ConnectionState, Misbehavior};
-use crate::wire::{
-    BlockHash, BlockHeader, Command, ExtendOutcome, HeaderChainError, Inventory, MAX_HEADERS,
-    Message,
-};
+use crate::session::{ConnectionState, DisconnectReason, Misbehavior};
+use crate::wire::{BlockHash, Command, Inventory, Message};
 
-/// The subscription's name.
+/// The name of the subscription.
 const NAME: &str = "chain";
-/// How many announcements may wait for the thread; what it misses it asks for.
-const WAITING: usize = 1024;
-/// How many of the blocks that one `inv` names are looked at, the last ones. A node names the last one of several.
-const LOOKED_AT: usize = 16;
+/// Number of announcements that wait for the thread. Lost ones are replaced by requests.
+const CAPACITY: usize = 1024;
 
-/// What the thread owns. It waits for nobody but in its `select!`, and holds no lock then.
+/// Indexes in the selection of the thread.
+const STOP: usize = 0;
+const WOKEN: usize = 1;
+const EVENT: usize = 2;
+const ANSWERS: usize = 3;
+
+/// The thread's data. It waits in [`SyncThread::wait`] only, and holds no lock there.
 pub(super) struct SyncThread {
-    shared: Arc<Shared>,
-    state: Arc<ChainState>,
-    scheduler: HeaderScheduler,
-    requests: HeaderRequests,
+    core: SyncCore,
+    port: ConnectionPort,
     events: Receiver<Event>,
     woken: Receiver<()>,
 }
 
+/// Connects the logic with the connections and subscribers of the manager.
+struct ConnectionPort {
+    shared: Arc<Shared>,
+    requests: HeaderRequests,
+    publisher: Announcer,
+}
+
 impl SyncThread {
-    /// One that hears of everything from now on.
+    /// Subscribes to events. No event after this call is lost.
     pub(super) fn new(shared: Arc<Shared>, state: Arc<ChainState>, woken: Receiver<()>) -> Self {
         let commands = ["inv", "headers", "cmpctblock"].map(Command::new);
         let options = SubscriptionOptions {
-            capacity: WAITING,
+            capacity: CAPACITY,
             overflow: Overflow::DropNewest,
             ..SubscriptionOptions::named(NAME).only(commands)
         };
+        let limits = shared.config().connection.clone();
         Self {
             events: shared.bus.subscribe_with(options),
-            shared,
-            state,
-            scheduler: HeaderScheduler::new(Instant::now()),
-            requests: HeaderRequests::new(),
+            core: SyncCore::new(state, Now::read()),
+            port: ConnectionPort {
+                publisher: Announcer::new(&shared.bus, &limits),
+                requests: HeaderRequests::default(),
+                shared,
+            },
             woken,
         }
     }
 
-    /// Follows until `stop` ends, or the subscription does with the manager.
+    /// Follows the chain until `stop` or the subscription ends.
     pub(super) fn run<T>(mut self, stop: &Receiver<T>) {
         self.compare_peers();
         loop {
-            let now = Instant::now();
-            self.scheduler.on_wanted(self.state.wanted(), now);
-            self.ask(now);
-            if let Some(look) = self.scheduler.settled(self.state.height(), now) {
-                self.state.on_synced(look);
-            }
-            let wait = self.scheduler.next_deadline(now);
-            let wait = wait.saturating_duration_since(Instant::now());
-            select! {
-                recv(stop) -> _ => return,
-                recv(self.woken) -> woken => if woken.is_err() {
-                    return;
-                },
-                recv(self.requests.answers) -> answered => {
-                    if let Ok(answered) = answered {
-                        self.on_answered(answered);
-                    }
-                }
-                recv(self.events) -> event => match event {
+            let deadline = self.poll();
+            match self.wait(stop, deadline) {
+                None => {}
+                Some(STOP) => break,
+                Some(WOKEN) => drop(self.woken.try_recv()),
+                Some(EVENT) => match self.events.try_recv() {
                     Ok(Event::Message(event)) => self.on_message(&event),
                     Ok(Event::Control(event)) => self.on_control(&event),
-                    Err(_) => return,
+                    Err(TryRecvError::Empty) => {}
+                    Err(TryRecvError::Disconnected) => break,
                 },
-                default(wait) => {}
+                Some(ready) => self.on_answer(ready - ANSWERS),
             }
         }
+        self.port.publisher.finish();
     }
 
-    fn ask(&mut self, now: Instant) {
-        loop {
-            let connections = &self.shared.connections;
-            let round_trip = |peer_id| {
-                let handle = connections.get(peer_id);
-                let measured = handle.and_then(|handle| handle.round_trip().smoothed);
-                measured.unwrap_or(Duration::MAX)
-            };
-            let height = self.state.height();
-            let Some(question) = self.scheduler.next(height, round_trip, now) else {
-                return;
-            };
-            let HeaderRequest {
-                peer_id,
-                side_chain_tip,
-            } = question;
-            let Some(peer) = connected(&self.shared, peer_id) else {
-                self.on_disconnected(peer_id);
-                continue;
-            };
-            let mut locator = self.state.with_chain(|chain| chain.locator());
-            if let Some(side_chain_tip) = side_chain_tip {
-                locator.insert(0, side_chain_tip);
-            }
-            if !self.requests.ask(peer, locator) {
-                self.answered(peer_id, Answer::NoReply);
-            }
+    /// Sends what is due. Returns when this has to be repeated.
+    fn poll(&mut self) -> Instant {
+        let now = Now::read();
+        for peer_id in self.port.requests.progressing() {
+            self.core.on_progress(peer_id, now.instant);
         }
+        let timeout = self.port.shared.config().stale_tip_timeout;
+        self.core.set_stale_timeout(timeout);
+        self.port.publisher.on_wake();
+        self.core.poll(now, &mut self.port);
+        let deadline = self.core.next_deadline(now);
+        let wake = self.port.publisher.next_wake();
+        wake.map_or(deadline, |wake| wake.min(deadline))
     }
 
-    fn on_answered(&mut self, answered: Answered) {
-        self.requests.end(&answered);
-        let peer_id = answered.peer.peer_id();
-        let answer = match &answered.headers {
-            Err(_) => Answer::NoReply,
-            Ok(headers) => match self.state.extend(peer_id, headers) {
-                Ok(extended) => self.meaning_of(&extended, headers, answered.from),
-                Err(error) => {
-                    self.report_misbehavior(&answered.peer, error);
-                    Answer::Invalid
-                }
-            },
+    /// Waits until something happens. Returns its index in the selection, or `None` at the deadline.
+    fn wait<T>(&self, stop: &Receiver<T>, deadline: Instant) -> Option<usize> {
+        let mut select = Select::new();
+        assert_eq!(select.recv(stop), STOP);
+        assert_eq!(select.recv(&self.woken), WOKEN);
+        assert_eq!(select.recv(&self.events), EVENT);
+        self.port.requests.add_to(&mut select);
+        select.ready_deadline(deadline).ok()
+    }
+
+    fn on_answer(&mut self, position: usize) {
+        let Some(answer) = self.port.requests.take(position) else {
+            return;
         };
-        self.answered(peer_id, answer);
-    }
-
-    /// What headers mean that were asked for behind `from`.
-    fn meaning_of(
-        &self,
-        extended: &ExtendOutcome,
-        headers: &[BlockHeader],
-        from: BlockHash,
-    ) -> Answer {
-        let more = headers.len() >= MAX_HEADERS;
-        let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
-            return Answer::Empty;
-        };
-        match extended {
-            ExtendOutcome::NewTip { .. } => Answer::Extended { more },
-            // Another peer was faster.
-            ExtendOutcome::Known if first.previous == from => Answer::Extended { more },
-            ExtendOutcome::Known => {
-                let last = last.hash();
-                match self.state.with_chain(|chain| chain.is_active(&last)) {
-                    true => Answer::Empty,
-                    false => Answer::SideChain { last, more },
-                }
+        let HeaderAnswer {
+            id,
+            peer_id,
+            headers,
+        } = answer;
+        let now = Now::read();
+        match headers {
+            Ok(headers) => {
+                self.core
+                    .on_answer(peer_id, id, &headers, now, &mut self.port);
             }
-            ExtendOutcome::SideChain { .. } => {
-                let last = last.hash();
-                Answer::SideChain { last, more }
-            }
+            Err(_) => self.core.on_no_reply(peer_id, id, now),
         }
-    }
-
-    fn answered(&mut self, peer_id: Uuid, answer: Answer) {
-        let (height, now) = (self.state.height(), Instant::now());
-        let state = &self.state;
-        let knows = |hash: &BlockHash| state.contains(hash);
-        self.scheduler
-            .on_answer(peer_id, answer, height, knows, now);
     }
 
     fn on_message(&mut self, event: &BitcoinMessageEvent) {
+        let (peer_id, now) = (event.peer_id, Now::read());
         match &*event.message {
             Message::Inv(inv) => {
-                let blocks = inv.inventory.iter().rev().filter_map(|entry| match entry {
+                let blocks = inv.inventory.iter().filter_map(|entry| match entry {
                     Inventory::Block(hash) => Some(*hash),
                     _ => None,
                 });
-                for hash in blocks.take(LOOKED_AT) {
-                    self.on_announced(event.peer_id, hash);
-                }
+                self.core.on_inv(peer_id, blocks);
             }
-            Message::Headers(headers) => self.on_headers(event.peer_id, &headers.headers),
-            Message::CompactBlock(block) => self.on_headers(event.peer_id, &[block.header()]),
+            Message::Headers(headers) => {
+                let headers = &headers.headers;
+                self.core.on_headers(peer_id, headers, now, &mut self.port);
+            }
+            Message::CompactBlock(block) => {
+                let header = [block.header()];
+                self.core.on_headers(peer_id, &header, now, &mut self.port);
+            }
             _ => {}
-        }
-    }
-
-    fn on_announced(&mut self, peer_id: Uuid, hash: BlockHash) {
-        self.state.announcements.lock().record(peer_id, hash);
-        let (height, is_known) = self
-            .state
-            .with_chain(|chain| (chain.tip().0, chain.contains(&hash)));
-        if !is_known {
-            self.scheduler.on_announced(peer_id, hash, height);
-        }
-    }
-
-    /// Headers have come that nobody has asked for, or for which nobody waits any more.
-    fn on_headers(&mut self, peer_id: Uuid, headers: &[BlockHeader]) {
-        let Some(last) = headers.last().map(BlockHeader::hash) else {
-            return;
-        };
-        self.state.announcements.lock().record(peer_id, last);
-        match self.state.extend(peer_id, headers) {
-            Ok(_) if headers.len() < MAX_HEADERS => {}
-            Ok(_) | Err(HeaderChainError::UnknownParent { .. }) => {
-                let height = self.state.height();
-                self.scheduler.on_announced(peer_id, last, height);
-            }
-            Err(error) => {
-                if let Some(peer) = self.shared.connections.get(peer_id) {
-                    self.report_misbehavior(&peer, error);
-                }
-                self.scheduler.on_wrong(peer_id, Instant::now());
-            }
         }
     }
 
     fn on_control(&mut self, event: &ControlEvent) {
         match event {
-            ControlEvent::HandshakeComplete { peer_id, info, .. } => {
-                let standing = PeerState::of(info);
-                self.scheduler
-                    .on_connected(*peer_id, standing, Instant::now());
+            ControlEvent::HandshakeComplete { peer_id, .. } => {
+                if let Some(handle) = self.port.shared.connections.get(*peer_id) {
+                    self.on_connected(&handle);
+                }
             }
             ControlEvent::ConnectionLost { peer_id, .. }
             | ControlEvent::ConnectionRestarting { peer_id, .. }
-            | ControlEvent::ConnectionFailed { peer_id, .. } => self.on_disconnected(*peer_id),
+            | ControlEvent::ConnectionFailed { peer_id, .. } => {
+                self.core.on_disconnected(*peer_id, Now::read());
+            }
             ControlEvent::Lagged { subscription, .. } if &**subscription == NAME => {
                 self.compare_peers();
-                self.scheduler.on_lagged(Instant::now());
+                self.core.refresh(Now::read());
             }
             _ => {}
         }
     }
 
-    fn on_disconnected(&mut self, peer_id: Uuid) {
-        self.state.announcements.lock().remove(peer_id);
-        self.scheduler.on_disconnected(peer_id, Instant::now());
+    fn on_connected(&mut self, handle: &PeerConnectionHandle) {
+        let (peer_id, address) = (handle.peer_id(), handle.address());
+        let class = self.port.shared.peer_class(handle);
+        self.core
+            .on_connected(peer_id, class, handle.direction(), address);
     }
 
-    /// Counts headers that break rules as the node does. What only leads nowhere breaks none.
-    fn report_misbehavior(&self, peer: &PeerConnectionHandle, error: HeaderChainError) {
+    /// Compares the known peers with the connections: at the start and after lost events.
+    fn compare_peers(&mut self) {
+        let now = Now::read();
+        for peer_id in self.core.peers() {
+            if connected(&self.port.shared, peer_id).is_none() {
+                self.core.on_disconnected(peer_id, now);
+            }
+        }
+        for handle in self.port.shared.connections.all() {
+            if handle.state() == ConnectionState::Connected {
+                self.on_connected(&handle);
+            }
+        }
+    }
+}
+
+impl SyncPort for ConnectionPort {
+    fn request(&mut self, id: u64, peer_id: Uuid, locator: Vec<BlockHash>) -> SendResult {
+        let Some(peer) = connected(&self.shared, peer_id) else {
+            return SendResult::Disconnected;
+        };
+        match self.requests.start(id, &peer, locator) {
+            Ok(()) => SendResult::Sent,
+            Err(StartHeadersError::Failed(Error::Disconnected { .. })) => SendResult::Disconnected,
+            Err(_) => SendResult::Busy,
+        }
+    }
+
+    fn cancel(&mut self, id: u64) {
+        self.requests.cancel(id);
+    }
+
+    fn round_trip(&self, peer_id: Uuid) -> Duration {
+        let handle = self.shared.connections.get(peer_id);
+        let measured = handle.and_then(|handle| handle.round_trip().smoothed);
+        measured.unwrap_or(Duration::MAX)
+    }
+
+    fn report(&mut self, peer_id: Uuid, misbehavior: Misbehavior) {
+        let Some(peer) = self.shared.connections.get(peer_id) else {
+            return;
+        };
         record!(
             self.shared.log_level,
             Debug,
-            peer_id:% = peer.peer_id(),
+            peer_id:% = peer_id,
             peer_address:% = peer.address(),
             network:% = self.shared.config().network(),
-            error:% = error;
-            "{}: its headers are refused: {error}",
+            error:% = misbehavior;
+            "{}: headers rejected: {misbehavior}",
             peer.address()
         );
-        if error.score() > 0 {
-            peer.misbehaved(Misbehavior::InvalidHeaders(error));
+        peer.misbehaved(misbehavior);
+    }
+
+    fn disconnect(&mut self, peer_id: Uuid, reason: DisconnectReason) {
+        if let Some(peer) = self.shared.connections.get(peer_id) {
+            peer.stop(reason);
         }
     }
 
-    /// Finds out who is connected: before the first event, and when some were skipped.
-    fn compare_peers(&mut self) {
-        let known: Vec<Uuid> = self.scheduler.peers().collect();
-        let announcers = self.state.announcements.lock().peers();
-        for peer_id in known.into_iter().chain(announcers) {
-            if connected(&self.shared, peer_id).is_none() {
-                self.on_disconnected(peer_id);
-            }
-        }
-        for handle in self.shared.connections.all() {
-            if handle.state() == ConnectionState::Connected
-                && let Some(info) = handle.peer()
-            {
-                let standing = PeerState::of(&info);
-                self.scheduler
-                    .on_connected(handle.peer_id(), standing, Instant::now());
-            }
-        }
+    fn emit(&mut self, event: ControlEvent) {
+        let config = self.shared.config();
+        record!(
+            self.shared.log_level,
+            Warn,
+            network:% = config.network();
+            "{event}"
+        );
+        self.publisher.set_limits(&config.connection);
+        self.publisher.tell(event);
     }
 }
 

@@ -98,11 +98,16 @@ impl Supervisor {
     ) -> Result<Uuid, NotDialled> {
         let connections = &self.shared.connections;
         let has_ended = |peer_id| connections.get(peer_id).is_some_and(|one| one.has_ended());
-        self.plan.connect(address, has_ended, now)
+        let peer_id = self.plan.connect(address, has_ended, now)?;
+        connections.set_configured(peer_id);
+        Ok(peer_id)
     }
 
     fn dial(&mut self, peer_id: Uuid, address: SocketAddr, attachment: Attachment) {
         count(&self.shared.counters.dialled);
+        if attachment != Attachment::Candidate {
+            self.shared.connections.set_configured(peer_id);
+        }
         let Some(slot) = self.shared.slots.reserve() else {
             return self.never_began(peer_id, DisconnectReason::OwnCapacity);
         };

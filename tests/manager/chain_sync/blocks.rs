@@ -1,4 +1,4 @@
-//! Blocks from whichever peer gives them.
+//! Blocks from any connected peer.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ fn announce(peer: &mut RawPeer, block: &Block) {
 }
 
 #[test]
-fn a_block_comes_from_the_peer_that_gives_it_and_who_stood_still_is_remembered() {
+fn stalled_peer_is_requested_last_for_next_block() {
     let [block, next_block] = &mined(2, 1)[..] else {
         panic!("two blocks");
     };
@@ -87,7 +87,7 @@ fn a_block_comes_from_the_peer_that_gives_it_and_who_stood_still_is_remembered()
 }
 
 #[test]
-fn when_nobody_gives_a_block_the_error_says_what_each_peer_did() {
+fn fetch_error_lists_each_attempt() {
     let block = &mined(1, 1)[0];
     let hash = block.hash();
     let manager = manager(config());
@@ -125,7 +125,7 @@ fn when_nobody_gives_a_block_the_error_says_what_each_peer_did() {
 }
 
 #[test]
-fn the_time_of_the_caller_ends_a_fetch_whatever_peers_do() {
+fn fetch_ends_at_callers_timeout() {
     const SHORT: Duration = Duration::from_millis(50);
     let block = &mined(1, 1)[0];
     let manager = manager(config());
@@ -145,7 +145,7 @@ fn the_time_of_the_caller_ends_a_fetch_whatever_peers_do() {
 }
 
 #[test]
-fn a_block_with_wrong_content_ends_the_connection_and_comes_from_another_peer() {
+fn invalid_block_is_fetched_from_another_peer() {
     let node = LocalNode::start().unwrap();
     let hash = node.mine(1).unwrap()[0];
     let block = node.block(hash).unwrap();
@@ -174,7 +174,7 @@ fn a_block_with_wrong_content_ends_the_connection_and_comes_from_another_peer() 
 }
 
 #[test]
-fn fetches_of_several_threads_are_spread_over_the_peers() {
+fn concurrent_fetches_use_all_peers() {
     let blocks = mined(4, 1);
     let manager = manager(config());
     manager.start_fixed(&[]).unwrap();
@@ -204,7 +204,7 @@ fn fetches_of_several_threads_are_spread_over_the_peers() {
 }
 
 #[test]
-fn a_block_is_read_while_it_arrives_from_the_peer_that_has_it() {
+fn block_reader_skips_peer_without_block() {
     let node = LocalNode::start().unwrap();
     let hash = node.mine(1).unwrap()[0];
     let manager = manager(config());

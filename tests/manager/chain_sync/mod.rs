@@ -1,13 +1,19 @@
-//! A manager that follows the chain: whom it asks, what it tells, where it gets blocks.
+//! Following the chain and fetching blocks.
 
 mod blocks;
+mod hostile;
+mod replacement;
+mod servers;
 mod syncing;
 mod tips;
 
 use bsv_p2p::Manager;
+use bsv_p2p::Network;
 use bsv_p2p::local_node::Chain;
 use bsv_p2p::manager::TipUpdate;
-use bsv_p2p::wire::{Block, BlockHash, BlockHeader, Headers, Message, Version};
+use bsv_p2p::wire::{
+    Block, BlockHash, BlockHeader, CompactTarget, Headers, MerkleRoot, Message, Version,
+};
 use crossbeam_channel::Receiver;
 
 use crate::harness::*;
@@ -75,4 +81,47 @@ fn height(manager: &Manager) -> u32 {
 #[track_caller]
 fn next(tips: &Receiver<TipUpdate>) -> TipUpdate {
     tips.recv_timeout(LIMIT).expect("a new tip")
+}
+
+/// Mines headers after a parent. Each `salt` results in another branch.
+fn mine_after(parent: &BlockHeader, count: usize, salt: u8) -> Vec<BlockHeader> {
+    mine_with_bits(parent, count, salt, parent.bits)
+}
+
+fn mine_with_bits(
+    parent: &BlockHeader,
+    count: usize,
+    salt: u8,
+    bits: CompactTarget,
+) -> Vec<BlockHeader> {
+    let mut parent = *parent;
+    let mine = |_| {
+        let mut header = BlockHeader {
+            version: 0x2000_0000,
+            previous: parent.hash(),
+            merkle_root: MerkleRoot([salt; 32]),
+            time: parent.time + 600,
+            bits,
+            nonce: 0,
+        };
+        while header.check_proof_of_work(Network::Regtest).is_err() {
+            header.nonce += 1;
+        }
+        parent = header;
+        header
+    };
+    (0..count).map(mine).collect()
+}
+
+/// Returns a chain from genesis.
+fn mined_headers(count: usize, salt: u8) -> Vec<BlockHeader> {
+    let genesis = BlockHeader::genesis(Network::Regtest);
+    let mut headers = vec![genesis];
+    headers.extend(mine_after(&genesis, count, salt));
+    headers
+}
+
+fn tip_of(headers: &[BlockHeader]) -> (u32, BlockHash) {
+    let last = headers.last().expect("a header");
+    (headers.len() as u32 - 1, last.hash())
 }

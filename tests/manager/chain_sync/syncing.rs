@@ -1,17 +1,17 @@
-//! Headers from whichever peer has them.
+//! Synchronization with connected peers.
 
 use std::time::{Duration, Instant};
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::session::{DisconnectReason, Misbehavior};
-use bsv_p2p::wire::{HeaderChain, HeaderChainError, Headers, Message};
+use bsv_p2p::wire::{ChainRuleError, HeaderChain, HeaderChainError, Headers, Message};
 use bsv_p2p::{Error, Manager, Network, Wait};
 
 use super::*;
 
 #[test]
-fn headers_are_synced_from_another_peer_while_the_first_one_says_nothing() {
+fn silent_first_peer_does_not_stop_download() {
     let node = LocalNode::start().unwrap();
     node.mine(5_000).unwrap();
     let manager = manager(config());
@@ -34,13 +34,12 @@ fn headers_are_synced_from_another_peer_while_the_first_one_says_nothing() {
     assert!(told.iter().all(|tip| tip.disconnected.is_empty()));
     let expected = node.block(node.tip()).unwrap().header();
     assert_eq!(told[2].header, expected);
-    // What the other one claims is waited for as long as it may answer.
     silent.close();
     assert_eq!(manager.sync_headers(LIMIT), Ok((5_000, node.tip())));
 }
 
 #[test]
-fn headers_without_proof_of_work_count_as_at_a_node_and_change_nothing() {
+fn headers_without_proof_of_work_are_scored() {
     let manager = manager(config());
     let events = manager.subscribe_control();
     let tips = manager.subscribe_blocks().unwrap();
@@ -63,12 +62,12 @@ fn headers_without_proof_of_work_count_as_at_a_node_and_change_nothing() {
     });
     let (what, score) = misbehavior;
     assert_eq!(score, 50);
-    let is_work = matches!(
-        what,
-        Misbehavior::InvalidHeaders(HeaderChainError::ProofOfWork { position: 0, .. })
-    );
+    let Misbehavior::InvalidHeaders(HeaderChainError::InvalidHeader { error, .. }) = &what else {
+        panic!("{what}");
+    };
+    let is_work = matches!(error, ChainRuleError::ProofOfWork { height: 1, .. });
     assert!(is_work, "{what}");
-    // Once more, without being asked.
+    // Once more, without a request.
     liar.send(lie);
     let reason = wait_for(&events, |event| match event {
         ControlEvent::ConnectionLost { reason, .. } => Some(reason.clone()),
@@ -83,7 +82,7 @@ fn headers_without_proof_of_work_count_as_at_a_node_and_change_nothing() {
 }
 
 #[test]
-fn what_peers_have_is_asked_for_when_others_come_after_all_have_gone() {
+fn later_peer_continues_after_all_disconnected() {
     let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
     let [first, second] = &nodes;
     second.connect(first.address()).unwrap();
@@ -109,28 +108,29 @@ fn what_peers_have_is_asked_for_when_others_come_after_all_have_gone() {
 }
 
 #[test]
-fn a_chain_that_was_given_goes_on_from_where_it_is() {
+fn trusted_chain_is_continued_from_its_tip() {
+    const FIRST: u32 = 20;
     let node = LocalNode::start().unwrap();
-    let hashes = node.mine(10).unwrap();
-    let known = hashes[..6].iter().map(|hash| node.block(*hash).unwrap());
-    let known: Vec<_> = known.map(|block| block.header()).collect();
-    let mut chain = HeaderChain::new(Network::Regtest);
-    chain.extend(&known, u32::MAX).unwrap();
+    let hashes = node.mine(200).unwrap();
+    let trusted: Vec<_> = hashes[FIRST as usize - 1..190]
+        .iter()
+        .map(|hash| node.block(*hash).unwrap().header())
+        .collect();
+    let chain = HeaderChain::from_trusted(Network::Regtest, &trusted, FIRST, None).unwrap();
     let manager = manager(config());
     assert_eq!(manager.with_chain(HeaderChain::tip), None);
-    manager.follow_chain(chain.clone()).unwrap();
-    assert_eq!(manager.follow_chain(chain), Err(Error::AlreadyFollowing));
+    manager.follow_chain(chain).unwrap();
     let tips = manager.subscribe_blocks().unwrap();
     manager.start_fixed(&[node.address()]).unwrap();
     let tip = next(&tips);
-    assert_eq!((tip.height, tip.connected), (10, hashes[6..].to_vec()));
+    assert_eq!((tip.height, tip.connected), (200, hashes[190..].to_vec()));
     manager.shutdown().unwrap();
     assert_eq!(tips.iter().count(), 0);
-    assert_eq!(height(&manager), 10);
+    assert_eq!(height(&manager), 200);
 }
 
 #[test]
-fn a_chain_of_another_network_is_refused_and_so_is_any_after_the_end() {
+fn chain_of_other_network_or_after_shutdown_is_refused() {
     let manager = manager(config());
     let refused = manager.follow_chain(HeaderChain::new(Network::Mainnet));
     let refused = refused.unwrap_err().to_string();
@@ -145,7 +145,7 @@ fn a_chain_of_another_network_is_refused_and_so_is_any_after_the_end() {
 }
 
 #[test]
-fn a_wait_for_headers_says_why_it_has_ended() {
+fn sync_error_names_cause() {
     const SHORT: Duration = Duration::from_millis(20);
     let manager = manager(config());
     manager.start_fixed(&[]).unwrap();
@@ -174,7 +174,7 @@ fn a_wait_for_headers_says_why_it_has_ended() {
 }
 
 #[test]
-fn a_manager_that_never_started_ends_its_subscribers_and_threads() {
+fn manager_that_never_started_ends_subscriptions() {
     let manager = Manager::new(config()).unwrap();
     let tips = manager.subscribe_blocks().unwrap();
     drop(manager);

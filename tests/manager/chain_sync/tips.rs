@@ -1,4 +1,4 @@
-//! What is told of new tips.
+//! Tip updates.
 
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{CompactBlock, Inv, Inventory, Txid};
@@ -17,7 +17,7 @@ fn announce(peer: &mut RawPeer, block: &Block, way: usize) {
 }
 
 #[test]
-fn a_tip_that_three_peers_announce_in_three_ways_is_told_once() {
+fn tip_announced_in_three_ways_is_reported_once() {
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
     let others = manager.subscribe_blocks().unwrap();
@@ -53,7 +53,7 @@ fn a_tip_that_three_peers_announce_in_three_ways_is_told_once() {
 }
 
 #[test]
-fn a_reorganisation_names_the_blocks_that_leave_the_chain_and_those_that_join_it() {
+fn reorganization_lists_disconnected_and_connected_blocks() {
     let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
     let [short, long] = &nodes;
     let mut gone = short.mine(3).unwrap();
@@ -72,7 +72,7 @@ fn a_reorganisation_names_the_blocks_that_leave_the_chain_and_those_that_join_it
 }
 
 #[test]
-fn a_branch_as_long_as_the_chain_is_no_tip_until_it_is_longer() {
+fn branch_of_equal_work_is_not_a_tip() {
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
     manager.start_fixed(&[]).unwrap();
@@ -90,7 +90,7 @@ fn a_branch_as_long_as_the_chain_is_no_tip_until_it_is_longer() {
 }
 
 #[test]
-fn a_receiver_that_is_slow_is_told_how_many_tips_it_has_missed() {
+fn slow_receiver_counts_skipped_updates() {
     const MORE: usize = 5;
     /// So few that the manager itself keeps up.
     const AT_ONCE: usize = 100;
@@ -119,7 +119,7 @@ fn a_receiver_that_is_slow_is_told_how_many_tips_it_has_missed() {
 }
 
 #[test]
-fn a_flood_of_announced_transactions_keeps_no_tip_back() {
+fn transaction_flood_does_not_delay_tip() {
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
     manager.start_fixed(&[]).unwrap();

@@ -1,95 +1,135 @@
-//! Whom to ask for headers next: a pure machine, which knows no thread, socket or clock.
+//! Decides which peers to request headers from. Has no thread, socket or clock.
 
 mod peer_state;
+mod source_memory;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-pub(super) use self::peer_state::PeerState;
+pub(super) use self::peer_state::OpenRequest;
+use self::peer_state::{HEDGE_AFTER, PeerState, Progress, Purpose};
+pub(super) use self::source_memory::AvoidReason;
+use self::source_memory::SourceMemory;
+use super::source::{PeerClass, SourceKey};
 use crate::wire::BlockHash;
 
-/// After so long without an answer another peer is asked as well.
-pub(super) const HEDGE_AFTER: Duration = Duration::from_secs(2);
-/// How many peers are asked at once at most.
-pub(super) const MAX_REQUESTS: usize = 4;
-/// How long a peer is left alone whose answer did not come or led nowhere.
-pub(super) const AVOID_DURATION: Duration = Duration::from_secs(60);
-/// How often the best peer is asked though nobody has announced anything.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// How many answers in a row may lead to a side chain.
-const MAX_SIDE_ROUNDS: u32 = 5;
-/// How many times in a row a peer may have nothing of what it announces.
-const MAX_FRUITLESS: u32 = 3;
-/// Of how many peers is remembered that they are avoided, before those are forgotten for whom that is over.
-const MANY_AVOIDED: usize = 1024;
+/// Maximum number of open requests.
+///
+/// It exceeds the number of sources that can be silent at the same time in any usual configuration:
+/// silent sources must not keep the others from being requested.
+pub(super) const MAX_REQUESTS: usize = 64;
+/// Interval at which all sources are requested although nothing was announced.
+pub(super) const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+/// Interval at which the least bad source is requested while all sources are avoided.
+pub(super) const FORCED_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What a peer answered, as far as it matters for whom to ask next.
+/// Time after which a request is repeated that could not be sent.
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
+
+/// The effect of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It belongs to the chain. With `more` the peer may have further headers.
-    Extended { more: bool },
-    /// Headers of a side chain that ends with this header.
-    SideChain { last: BlockHash, more: bool },
-    /// Nothing new.
+    /// It continued the active chain by this number of headers.
+    Extended { headers: usize },
+    /// It continued a side chain, up to this header, by this number of headers.
+    SideChain {
+        tip: BlockHash,
+        height: u32,
+        headers: usize,
+    },
+    /// All its headers were known. The last one is this.
+    Known { last: BlockHash, height: u32 },
+    /// It had no headers.
     Empty,
-    /// None came.
+    /// Its first new header is too far in the future to be accepted yet.
+    TooNew,
+    /// The connection closed or the request timed out.
     NoReply,
-    /// Headers that break rules, or lead nowhere.
+    /// Its headers violate a rule.
     Invalid,
+    /// Its side chain has too little work for the space that its source may use.
+    NoSpace,
 }
 
-/// Somebody who is to be asked.
+/// A request to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HeaderRequest {
+    pub(super) id: u64,
     pub(super) peer_id: Uuid,
-    /// The side chain to continue; otherwise the active chain.
-    pub(super) side_chain_tip: Option<BlockHash>,
+    /// The header to continue from instead of the tip of the active chain.
+    pub(super) resume: Option<BlockHash>,
 }
 
-/// The connected peers, and what is known of what they have.
+/// A request that timed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ExpiredRequest {
+    pub(super) id: u64,
+    pub(super) peer_id: Uuid,
+    /// The time after which the peer should be disconnected for it, if it should.
+    pub(super) disconnect_after: Option<Duration>,
+}
+
+/// The connected peers, their open requests, and what is known about their headers.
 #[derive(Debug)]
 pub(super) struct HeaderScheduler {
-    peers: HashMap<Uuid, PeerState>,
-    avoided: HashMap<Uuid, Instant>,
-    /// When the best peer is asked in any case.
-    look_at: Instant,
-    /// Which look was asked for last, and up to which there has been one that was answered to the end.
-    wanted: u64,
-    looked: u64,
-    /// Numbers news.
-    count: u64,
+    peers: BTreeMap<Uuid, PeerState>,
+    memory: SourceMemory,
+    requests: u64,
+    announcements: u64,
+    /// Counts the events after which all sources have to be requested again.
+    round: u64,
+    waiter: u64,
+    refresh_at: Instant,
+    /// When a source may be requested next although all are avoided.
+    forced_at: Instant,
+    /// The time of the last answer of any source.
+    last_reply: Option<Instant>,
+    cancelled: Vec<u64>,
 }
 
 impl HeaderScheduler {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            peers: HashMap::new(),
-            avoided: HashMap::new(),
-            look_at: now,
-            wanted: 0,
-            looked: 0,
-            count: 0,
+            peers: BTreeMap::new(),
+            memory: SourceMemory::default(),
+            requests: 0,
+            announcements: 0,
+            round: 1,
+            waiter: 0,
+            refresh_at: now + REFRESH_INTERVAL,
+            forced_at: now,
+            last_reply: None,
+            cancelled: Vec::new(),
         }
     }
 
-    /// A peer is connected. Without others anything may have been announced meanwhile.
-    pub(super) fn on_connected(&mut self, peer_id: Uuid, standing: PeerState, now: Instant) {
-        if self.peers.is_empty() {
-            self.look_at = now;
+    /// Adds a connected peer. A known peer stays as it is.
+    pub(super) fn on_connected(&mut self, peer_id: Uuid, class: PeerClass, key: SourceKey) {
+        let had_trusted = self.has_trusted();
+        let state = || PeerState::new(class, key);
+        self.peers.entry(peer_id).or_insert_with(state);
+        if !had_trusted && self.has_trusted() {
+            // Inbound peers are no sources any more.
+            for peer in self.peers.values_mut() {
+                if peer.class == PeerClass::Inbound {
+                    peer.reset();
+                    self.cancelled.extend(peer.request.take().map(|one| one.id));
+                }
+            }
         }
-        self.peers.entry(peer_id).or_insert(standing);
     }
 
-    /// A peer is connected no more.
+    /// Removes a peer. An open request counts as unanswered.
     pub(super) fn on_disconnected(&mut self, peer_id: Uuid, now: Instant) {
-        if let Some(gone) = self.peers.remove(&peer_id)
-            && gone.asked_at.is_some()
+        if let Some(peer) = self.peers.remove(&peer_id)
+            && let Some(request) = peer.request
         {
-            self.look_at = now;
+            self.memory.on_no_reply(peer.key, request.sent_at, now);
+            self.cancelled.push(request.id);
         }
     }
 
@@ -97,186 +137,371 @@ impl HeaderScheduler {
         self.peers.keys().copied()
     }
 
-    /// A peer has announced a block that is not known, above a chain of this height most often.
-    pub(super) fn on_announced(&mut self, peer_id: Uuid, hash: BlockHash, height: u32) {
-        self.count += 1;
-        let count = self.count;
+    /// Returns whether the headers of a peer can change the chain.
+    ///
+    /// Inbound peers are sources only while no peer of a higher class is connected.
+    pub(super) fn is_source(&self, peer_id: Uuid) -> bool {
+        self.peers
+            .get(&peer_id)
+            .is_some_and(|peer| self.is_eligible(peer))
+    }
+
+    pub(super) fn key(&self, peer_id: Uuid) -> Option<SourceKey> {
+        self.peers.get(&peer_id).map(|peer| peer.key)
+    }
+
+    /// Records that a source announced an unknown block.
+    pub(super) fn on_announced(&mut self, peer_id: Uuid, hash: BlockHash) {
+        self.announcements += 1;
         if let Some(peer) = self.peers.get_mut(&peer_id) {
-            peer.news.get_or_insert(count);
-            peer.announced = Some(hash);
-            peer.claims = peer.claims.max(height.saturating_add(1));
+            peer.announced = Some((hash, self.announcements));
         }
     }
 
-    /// Announcements may have been lost.
-    pub(super) fn on_lagged(&mut self, now: Instant) {
-        self.look_at = now;
-    }
-
-    /// Somebody wants to have looked; the number grows with every such wish.
-    pub(super) fn on_wanted(&mut self, wanted: u64, now: Instant) {
-        if wanted > self.wanted {
-            self.wanted = wanted;
-            self.look_at = now;
-        }
-    }
-
-    /// A question has come to its end. The chain has `height` now; `knows` tells whether it has a block.
-    pub(super) fn on_answer(
-        &mut self,
-        peer_id: Uuid,
-        answer: Answer,
-        height: u32,
-        knows: impl Fn(&BlockHash) -> bool,
-        now: Instant,
-    ) {
-        self.count += 1;
-        let Some(peer) = self.peers.get_mut(&peer_id) else {
-            return;
-        };
-        if peer.asked_at.take().is_none() {
-            return;
-        }
-        let has_news = peer.news.is_some();
-        match answer {
-            Answer::Extended { more: true } => {
-                (peer.side_chain_tip, peer.fruitless) = (None, 0);
-                peer.news = Some(self.count);
-                return;
-            }
-            Answer::SideChain { last, more: true } => {
-                let round = peer.side_chain_tip.map_or(1, |(_, round)| round + 1);
-                if round >= MAX_SIDE_ROUNDS {
-                    return self.avoid(peer_id, now);
-                }
-                peer.side_chain_tip = Some((last, round));
-                peer.news = Some(self.count);
-                return;
-            }
-            // It has announced something since it was asked, and is asked again.
-            Answer::Empty if has_news => {
-                peer.fruitless += 1;
-                if peer.fruitless >= MAX_FRUITLESS {
-                    self.avoid(peer_id, now);
-                }
-                return;
-            }
-            Answer::Empty => {
-                let has_announced = peer.announced.is_some_and(|announced| knows(&announced));
-                if peer.claims > height && !has_announced {
-                    return self.avoid(peer_id, now);
-                }
-            }
-            Answer::Extended { more: false } | Answer::SideChain { more: false, .. } => {}
-            Answer::NoReply => return self.avoid(peer_id, now),
-            Answer::Invalid => return self.on_wrong(peer_id, now),
-        }
-        (peer.side_chain_tip, peer.fruitless) = (None, 0);
-        if !has_news {
-            // What it claims beyond that, it does not have.
-            peer.announced = None;
-            peer.claims = peer.claims.min(height);
-        }
-        self.looked = self.looked.max(peer.asked_for);
-    }
-
-    /// A peer has sent headers that break rules, or lead nowhere.
-    pub(super) fn on_wrong(&mut self, peer_id: Uuid, now: Instant) {
+    /// Records that a source sent a full batch of headers without a request.
+    pub(super) fn on_has_more(&mut self, peer_id: Uuid) {
         if let Some(peer) = self.peers.get_mut(&peer_id) {
-            peer.was_wrong = true;
-            self.avoid(peer_id, now);
+            peer.progress = Progress::HasMore;
         }
     }
 
-    /// Whom to ask now, if anybody; that counts as asked from then on. `round_trip` is asked of those who may be.
+    /// Removes the announcements of blocks that are known by now.
+    pub(super) fn resolve_announcements(&mut self, is_known: impl Fn(&BlockHash) -> bool) {
+        for peer in self.peers.values_mut() {
+            if peer.announced.take_if(|(hash, _)| is_known(hash)).is_some() {
+                self.memory.on_confirmed_announcement(peer.key);
+            }
+        }
+    }
+
+    /// Requires new answers of all sources, for example because announcements were lost.
+    pub(super) fn refresh(&mut self, now: Instant) {
+        self.round += 1;
+        self.refresh_at = now + REFRESH_INTERVAL;
+    }
+
+    /// Requires new answers of all sources for a waiter. Waiters have ascending numbers.
+    pub(super) fn on_waiter(&mut self, waiter: u64, now: Instant) {
+        if waiter > self.waiter {
+            self.waiter = waiter;
+            self.refresh(now);
+        }
+    }
+
+    /// Forgets everything about the headers of the sources, because the chain was replaced.
+    pub(super) fn restart(&mut self, now: Instant) {
+        for peer in self.peers.values_mut() {
+            peer.reset();
+            self.cancelled.extend(peer.request.take().map(|one| one.id));
+        }
+        self.refresh(now);
+    }
+
+    /// Returns the next request to send, if any. It counts as sent.
+    ///
+    /// `tip` is the tip of the active chain.
     pub(super) fn next(
         &mut self,
-        height: u32,
+        tip: BlockHash,
         round_trip: impl Fn(Uuid) -> Duration,
         now: Instant,
     ) -> Option<HeaderRequest> {
-        let open = self.peers.values().filter_map(|peer| peer.asked_at);
-        let (mut count, mut all_late) = (0, true);
-        for asked_at in open {
-            count += 1;
-            all_late &= now >= asked_at + HEDGE_AFTER;
+        if now >= self.refresh_at {
+            self.refresh(now);
         }
-        if count >= MAX_REQUESTS || !all_late {
+        let open = self.peers.values().filter(|peer| peer.request.is_some());
+        if open.count() >= MAX_REQUESTS {
             return None;
         }
-        let is_free = |(id, peer): &(&Uuid, &PeerState)| {
-            peer.asked_at.is_none() && !self.is_avoided(**id, now)
-        };
-        let free = || self.peers.iter().filter(is_free);
-        let news = free().filter_map(|(id, peer)| Some((peer.news?, *id)));
-        let best = |(id, peer): &(&Uuid, &PeerState)| {
-            let behind = height >= peer.claims;
-            let claims = std::cmp::Reverse(peer.claims.max(height));
-            (behind, !peer.serves, round_trip(**id), claims)
-        };
-        let chosen = news.min().map(|(_, id)| id);
-        let chosen = chosen.or_else(|| {
-            let ahead = free().filter(|(_, peer)| peer.claims > height);
-            ahead.min_by_key(best).map(|(id, _)| *id)
-        });
-        let chosen = chosen.or_else(|| {
-            let due = count == 0 && now >= self.look_at;
-            let best = free().min_by_key(best).filter(|_| due);
-            best.map(|(id, _)| *id)
-        });
-        let chosen = chosen.or_else(|| {
-            // Better one that was avoided and has announced something since than nobody.
-            let others = self.peers.iter().filter(|_| count == 0);
-            let others = others.filter(|(_, peer)| peer.asked_at.is_none() && !peer.was_wrong);
-            let news = others.filter_map(|(id, peer)| Some((peer.news?, *id)));
-            news.min().map(|(_, id)| id)
-        });
-        let peer_id = chosen?;
-        let wanted = self.wanted;
-        let peer = self.peers.get_mut(&peer_id)?;
-        peer.asked_at = Some(now);
-        peer.asked_for = wanted;
-        peer.news = None;
-        self.look_at = now + LOOK_EVERY;
-        let side_chain_tip = peer.side_chain_tip.map(|(last, _)| last);
+        let (peer_id, purpose) = self.choose(round_trip, now)?;
+        let resume = self.peers.get(&peer_id)?.resume.map(|(hash, _)| hash);
+        let start = resume.unwrap_or(tip);
+        let id = self.open_request(peer_id, purpose, start, resume.is_some(), now)?;
         Some(HeaderRequest {
+            id,
             peer_id,
-            side_chain_tip,
+            resume,
         })
     }
 
-    /// When [`HeaderScheduler::next`] may say something else though nothing has happened; after `now`.
-    pub(super) fn next_deadline(&self, now: Instant) -> Instant {
-        let late = self.peers.values().filter_map(|peer| peer.asked_at);
-        let late = late.map(|asked_at| asked_at + HEDGE_AFTER);
-        let free = self.avoided.values().copied();
-        let others = late.chain(free).chain([self.look_at]);
-        let others = others.filter(|at| *at > now);
-        others.fold(now + LOOK_EVERY, Instant::min)
-    }
-
-    /// Up to which look everything is there that peers have or claim, those who are avoided aside; `None` while something is not.
-    pub(super) fn settled(&self, height: u32, now: Instant) -> Option<u64> {
-        let lacks = |(id, peer): (&Uuid, &PeerState)| {
-            let has_more = peer.news.is_some() || peer.claims > height;
-            has_more && !self.is_avoided(*id, now)
+    fn choose(
+        &mut self,
+        round_trip: impl Fn(Uuid) -> Duration,
+        now: Instant,
+    ) -> Option<(Uuid, Purpose)> {
+        if self.is_downloading(now) {
+            return None;
+        }
+        let free = || {
+            let idle = self.sources().filter(|(_, peer)| peer.is_idle(now));
+            idle.filter(|(_, peer)| self.memory.avoided(peer.key, now).is_none())
         };
-        (!self.peers.iter().any(lacks)).then_some(self.looked)
+        let best = free()
+            .filter(|(_, peer)| peer.has_more())
+            .min_by_key(|(id, peer)| {
+                let is_silent = self.memory.is_silent(peer.key);
+                let announcement = peer.announced.map_or(0, |(_, number)| number);
+                let (rank, rate) = peer.rate_rank();
+                (is_silent, rank, announcement, rate, round_trip(**id))
+            });
+        if let Some((peer_id, _)) = best {
+            return Some((*peer_id, Purpose::Download));
+        }
+        let best = free()
+            .filter(|(_, peer)| peer.done_round < self.round)
+            .min_by_key(|(id, peer)| (self.memory.is_silent(peer.key), round_trip(**id)));
+        if let Some((peer_id, _)) = best {
+            return Some((*peer_id, Purpose::Probe));
+        }
+        let peer_id = self.least_bad(now)?;
+        self.forced_at = now + FORCED_INTERVAL;
+        Some((peer_id, Purpose::Probe))
     }
 
-    fn is_avoided(&self, peer_id: Uuid, now: Instant) -> bool {
-        self.avoided.get(&peer_id).is_some_and(|until| now < *until)
+    /// Returns the source to request although all are avoided, if it is time.
+    fn least_bad(&self, now: Instant) -> Option<Uuid> {
+        let is_open = self.sources().any(|(_, peer)| peer.request.is_some());
+        if is_open || now < self.forced_at || !self.all_avoided(now) {
+            return None;
+        }
+        let best = self
+            .sources()
+            .min_by_key(|(_, peer)| self.memory.avoided(peer.key, now))?;
+        Some(*best.0)
     }
 
-    /// The peer is left alone for some time, and another one asked.
-    fn avoid(&mut self, peer_id: Uuid, now: Instant) {
+    /// Opens the request that follows a full answer before the answer is verified.
+    ///
+    /// Returns `None` if another source is being downloaded from.
+    pub(super) fn pipeline(
+        &mut self,
+        peer_id: Uuid,
+        last: BlockHash,
+        now: Instant,
+    ) -> Option<HeaderRequest> {
+        let is_free = self.is_source(peer_id) && self.peers.get(&peer_id)?.is_idle(now);
+        if !is_free || self.is_downloading(now) {
+            return None;
+        }
+        let id = self.open_request(peer_id, Purpose::Download, last, false, now)?;
+        Some(HeaderRequest {
+            id,
+            peer_id,
+            resume: Some(last),
+        })
+    }
+
+    /// Returns whether a source is being downloaded from that is neither late, slow nor silent.
+    fn is_downloading(&self, now: Instant) -> bool {
+        let is_silent = |peer: &PeerState| self.memory.is_silent(peer.key);
+        self.sources()
+            .any(|(_, peer)| peer.is_downloading(now) && !is_silent(peer))
+    }
+
+    fn open_request(
+        &mut self,
+        peer_id: Uuid,
+        purpose: Purpose,
+        start: BlockHash,
+        is_resumed: bool,
+        now: Instant,
+    ) -> Option<u64> {
+        self.requests += 1;
+        let peer = self.peers.get_mut(&peer_id)?;
+        peer.request = Some(OpenRequest {
+            id: self.requests,
+            start,
+            is_resumed,
+            purpose,
+            sent_at: now,
+            progress_at: now,
+            round: self.round,
+            waiter: self.waiter,
+            announcement: self.announcements,
+        });
+        Some(self.requests)
+    }
+
+    /// Takes back a request that could not be sent. Another one is sent after a pause.
+    pub(super) fn on_busy(&mut self, peer_id: Uuid, id: u64, now: Instant) {
+        if self.close_request(peer_id, id).is_some()
+            && let Some(peer) = self.peers.get_mut(&peer_id)
+        {
+            peer.busy_until = Some(now + BUSY_PAUSE);
+        }
+    }
+
+    /// Records that bytes arrived from the peer of an open request.
+    pub(super) fn on_progress(&mut self, peer_id: Uuid, at: Instant) {
+        if let Some(peer) = self.peers.get_mut(&peer_id)
+            && let Some(request) = &mut peer.request
+        {
+            request.progress_at = request.progress_at.max(at);
+        }
+    }
+
+    /// Ends an open request, because its answer arrived or the connection closed.
+    pub(super) fn close_request(&mut self, peer_id: Uuid, id: u64) -> Option<OpenRequest> {
+        let peer = self.peers.get_mut(&peer_id)?;
+        peer.request.take_if(|request| request.id == id)
+    }
+
+    /// Records the effect of the answer to a request that was closed.
+    pub(super) fn on_answer(
+        &mut self,
+        peer_id: Uuid,
+        request: &OpenRequest,
+        answer: Answer,
+        now: Instant,
+    ) {
+        let was_all_avoided = self.all_avoided(now);
+        let Some(peer) = self.peers.get_mut(&peer_id) else {
+            return;
+        };
+        let key = peer.key;
+        if answer == Answer::NoReply {
+            self.memory.on_no_reply(key, request.sent_at, now);
+            return self.avoid(peer_id, AvoidReason::NoReply, now);
+        }
+        self.memory.on_reply(key);
+        self.last_reply = Some(now);
+        let elapsed = now.saturating_duration_since(request.sent_at);
+        let is_too_slow = match answer {
+            Answer::Extended { headers } => {
+                peer.resume = None;
+                peer.on_more(headers, elapsed)
+            }
+            Answer::SideChain {
+                tip,
+                height,
+                headers,
+            } => {
+                peer.resume = Some((tip, height));
+                peer.on_more(headers, elapsed)
+            }
+            // Below the fork of two long branches a locator has large gaps, so that an answer may
+            // begin with many known headers. A source that does not get ahead has nothing new.
+            Answer::Known { last, height }
+                if peer.resume.is_none_or(|(_, before)| height > before) =>
+            {
+                peer.resume = Some((last, height));
+                peer.on_more(0, elapsed)
+            }
+            Answer::Known { .. } | Answer::Empty | Answer::NoReply => {
+                peer.on_done(request);
+                let number = request.announcement;
+                let is_empty = peer.announced.take_if(|(_, one)| *one <= number).is_some();
+                if is_empty && self.memory.on_empty_announcement(key, now) {
+                    return self.avoid(peer_id, AvoidReason::EmptyAnnouncements, now);
+                }
+                false
+            }
+            Answer::TooNew => {
+                peer.on_done(request);
+                peer.announced = None;
+                false
+            }
+            Answer::Invalid => return self.avoid(peer_id, AvoidReason::Invalid, now),
+            Answer::NoSpace => true,
+        };
+        if is_too_slow {
+            self.avoid(peer_id, AvoidReason::Slow, now);
+        } else if was_all_avoided {
+            self.memory.stop_avoiding(key);
+        }
+    }
+
+    /// Avoids the source of a peer, and cancels its open request.
+    pub(super) fn avoid(&mut self, peer_id: Uuid, reason: AvoidReason, now: Instant) {
         if let Some(peer) = self.peers.get_mut(&peer_id) {
-            (peer.news, peer.announced, peer.side_chain_tip) = (None, None, None);
+            peer.reset();
+            self.cancelled.extend(peer.request.take().map(|one| one.id));
+            self.memory.avoid(peer.key, reason, now);
         }
-        if self.avoided.len() >= MANY_AVOIDED {
-            self.avoided.retain(|_, until| now < *until);
+    }
+
+    /// Ends the requests that timed out.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<ExpiredRequest> {
+        let is_due = |request: &OpenRequest| now >= request.deadline();
+        let due = self.peers.iter().filter_map(|(id, peer)| {
+            let request = peer.request.as_ref().filter(|one| is_due(one))?;
+            Some((*id, peer.key, peer.class, *request))
+        });
+        let due: Vec<_> = due.collect();
+        due.into_iter()
+            .map(|(peer_id, key, class, request)| {
+                self.close_request(peer_id, request.id);
+                self.on_answer(peer_id, &request, Answer::NoReply, now);
+                let is_useless =
+                    class != PeerClass::Configured && self.memory.is_useless(key, self.last_reply);
+                let after = now.saturating_duration_since(request.sent_at);
+                ExpiredRequest {
+                    id: request.id,
+                    peer_id,
+                    disconnect_after: is_useless.then_some(after),
+                }
+            })
+            .collect()
+    }
+
+    /// Returns the requests that were cancelled since the last call.
+    pub(super) fn take_cancelled(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.cancelled)
+    }
+
+    /// Returns when the decisions may change without an event. The result is after `now`.
+    pub(super) fn next_deadline(&self, now: Instant) -> Instant {
+        let requests = self.peers.values().filter_map(|peer| peer.request);
+        let requests = requests.flat_map(|one| [one.sent_at + HEDGE_AFTER, one.deadline()]);
+        let avoided = self.sources();
+        let avoided = avoided.filter_map(|(_, peer)| self.memory.avoided(peer.key, now));
+        let avoided = avoided.map(|(_, until)| until);
+        let busy = self.peers.values().filter_map(|peer| peer.busy_until);
+        let others = [self.refresh_at, self.forced_at];
+        let all = requests.chain(avoided).chain(busy).chain(others);
+        let future = all.filter(|at| *at > now);
+        future.fold(now + REFRESH_INTERVAL, Instant::min)
+    }
+
+    /// Returns the last waiter for which a majority of the usable sources has nothing more.
+    ///
+    /// Usable is a source that is neither avoided nor silent. Returns `None` if there is none, or
+    /// while a usable source has more headers.
+    pub(super) fn synced(&self, now: Instant) -> Option<u64> {
+        let mut done = Vec::new();
+        for (_, peer) in self.sources() {
+            let is_late = peer.request.is_some_and(|one| one.is_late(now));
+            let is_silent = is_late || self.memory.is_silent(peer.key);
+            if is_silent || self.memory.avoided(peer.key, now).is_some() {
+                continue;
+            }
+            if peer.has_more() {
+                return None;
+            }
+            done.push(peer.done_waiter);
         }
-        self.avoided.insert(peer_id, now + AVOID_DURATION);
-        self.look_at = now;
+        done.sort_unstable_by(|one, other| other.cmp(one));
+        done.get(done.len() / 2).copied()
+    }
+
+    fn sources(&self) -> impl Iterator<Item = (&Uuid, &PeerState)> {
+        let has_trusted = self.has_trusted();
+        let is_source = move |peer: &PeerState| !has_trusted || peer.class > PeerClass::Inbound;
+        self.peers.iter().filter(move |(_, peer)| is_source(peer))
+    }
+
+    fn is_eligible(&self, peer: &PeerState) -> bool {
+        peer.class > PeerClass::Inbound || !self.has_trusted()
+    }
+
+    fn has_trusted(&self) -> bool {
+        let mut classes = self.peers.values().map(|peer| peer.class);
+        classes.any(|class| class > PeerClass::Inbound)
+    }
+
+    fn all_avoided(&self, now: Instant) -> bool {
+        let mut sources = self.sources().peekable();
+        sources.peek().is_some()
+            && sources.all(|(_, peer)| self.memory.avoided(peer.key, now).is_some())
     }
 }

@@ -1,50 +1,192 @@
-//! What is known of one peer that may be asked for headers.
+//! The state of one connected peer in the header scheduler.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::session::PeerInfo;
-use crate::wire::{BlockHash, Services};
+use super::super::source::{PeerClass, SourceKey};
+use crate::wire::BlockHash;
 
-/// A connected peer, and what it is thought to have.
-#[derive(Clone, Debug)]
-pub(in crate::manager::chain_sync) struct PeerState {
-    /// The height of its chain, by its own words and what it has announced since.
-    pub(super) claims: u32,
-    /// Whether it says that it serves blocks.
-    pub(super) serves: bool,
-    /// The number of the first news from it since it was last asked.
-    pub(super) news: Option<u64>,
-    /// The last block that it announced and that was not known then.
-    pub(super) announced: Option<BlockHash>,
-    /// The last header of its side chain, and the number of answers that led there.
-    pub(super) side_chain_tip: Option<(BlockHash, u32)>,
-    /// How many times in a row it had nothing of what it announced.
-    pub(super) fruitless: u32,
-    /// Since when it is being asked.
-    pub(super) asked_at: Option<Instant>,
-    /// The last look that was wanted when it was asked.
-    pub(super) asked_for: u64,
-    /// Whether its headers have broken rules.
-    pub(super) was_wrong: bool,
+/// Age of a request after which another source is requested in addition, and its source does not
+/// count for a synchronized chain.
+pub(in crate::manager::chain_sync) const HEDGE_AFTER: Duration = Duration::from_secs(2);
+/// Time without a received byte after which a request is cancelled.
+pub(in crate::manager::chain_sync) const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time after which a request is cancelled in any case.
+pub(in crate::manager::chain_sync) const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time before the minimum rate applies to a source that keeps having more.
+pub(in crate::manager::chain_sync) const RATE_GRACE: Duration = Duration::from_secs(10);
+/// Minimum rate of a source that keeps having more, in headers per second.
+const MIN_RATE: f64 = 100.0;
+/// Rate below which other sources are requested at the same time, in headers per second.
+const FAST_RATE: f64 = 1_000.0;
+/// Share of the latest answer in the measured rate.
+const RATE_SHARE: f64 = 0.3;
+/// Number of headers in an answer from which on a single one measures the rate.
+const MEASURED_HEADERS: usize = 100;
+
+/// What is known about the headers that a source has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It was not requested since the last event that could have changed them.
+    Unknown,
+    /// Its last answer brought new headers or continues.
+    HasMore,
+    /// Its last answer brought nothing new.
+    Done,
+}
+
+/// Why a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The source has more headers.
+    Download,
+    /// It is unknown whether the source has more headers.
+    Probe,
+}
+
+/// A request without an answer so far.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::manager::chain_sync) struct OpenRequest {
+    pub(in crate::manager::chain_sync) id: u64,
+    /// The first hash of the locator.
+    pub(in crate::manager::chain_sync) start: BlockHash,
+    /// Whether the request continues a branch or known headers instead of the active chain.
+    pub(in crate::manager::chain_sync) is_resumed: bool,
+    pub(super) purpose: Purpose,
+    pub(super) sent_at: Instant,
+    /// The time of the last received byte.
+    pub(super) progress_at: Instant,
+    /// The round and the waiter for which a complete answer counts.
+    pub(super) round: u64,
+    pub(super) waiter: u64,
+    /// The number of the last announcement before the request.
+    pub(super) announcement: u64,
+}
+
+impl OpenRequest {
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        now >= self.sent_at + HEDGE_AFTER
+    }
+
+    /// Returns when the request is cancelled.
+    pub(super) fn deadline(&self) -> Instant {
+        (self.sent_at + REPLY_TIMEOUT).min(self.progress_at + STALL_TIMEOUT)
+    }
+}
+
+/// A series of answers that all had more headers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Streak {
+    /// The time during which requests were open.
+    busy: Duration,
+    headers: usize,
+    answers: u32,
+}
+
+/// A connected peer.
+#[derive(Debug)]
+pub(super) struct PeerState {
+    pub(super) key: SourceKey,
+    pub(super) class: PeerClass,
+    pub(super) progress: Progress,
+    /// The latest announced block that is unknown, and the number of the announcement.
+    pub(super) announced: Option<(BlockHash, u64)>,
+    pub(super) request: Option<OpenRequest>,
+    /// When a request can be sent that could not be sent before.
+    pub(super) busy_until: Option<Instant>,
+    /// The header from which the next request continues, and its height.
+    pub(super) resume: Option<(BlockHash, u32)>,
+    /// The round and the waiter for which it last had nothing new.
+    pub(super) done_round: u64,
+    pub(super) done_waiter: u64,
+    streak: Option<Streak>,
+    /// Measured rate in headers per second.
+    rate: Option<f64>,
 }
 
 impl PeerState {
-    pub(in crate::manager::chain_sync) fn of(info: &PeerInfo) -> Self {
-        let claims = u32::try_from(info.start_height).unwrap_or(0);
-        Self::new(claims, info.services.contains(Services::NETWORK))
+    pub(super) fn new(class: PeerClass, key: SourceKey) -> Self {
+        Self {
+            key,
+            class,
+            progress: Progress::Unknown,
+            announced: None,
+            request: None,
+            busy_until: None,
+            resume: None,
+            done_round: 0,
+            done_waiter: 0,
+            streak: None,
+            rate: None,
+        }
     }
 
-    pub(super) fn new(claims: u32, serves: bool) -> Self {
-        Self {
-            claims,
-            serves,
-            news: None,
-            announced: None,
-            side_chain_tip: None,
-            fruitless: 0,
-            asked_at: None,
-            asked_for: 0,
-            was_wrong: false,
+    /// Returns whether the peer has, or announced, headers that are not known to be judged.
+    pub(super) fn has_more(&self) -> bool {
+        self.progress == Progress::HasMore || self.announced.is_some()
+    }
+
+    /// Returns whether a request can be sent.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        self.request.is_none() && self.busy_until.is_none_or(|until| now >= until)
+    }
+
+    /// Forgets everything but the measured rate and the open request.
+    pub(super) fn reset(&mut self) {
+        self.progress = Progress::Unknown;
+        self.announced = None;
+        self.resume = None;
+        self.streak = None;
+        (self.done_round, self.done_waiter) = (0, 0);
+    }
+
+    /// Returns whether an open request continues a download that other sources can wait for.
+    ///
+    /// A source that only announced a block, is late or was measured as slow does not count: it
+    /// must not delay the others.
+    pub(super) fn is_downloading(&self, now: Instant) -> bool {
+        let request = self.request.filter(|one| one.purpose == Purpose::Download);
+        let has_sent = self.streak.is_some_and(|streak| streak.headers > 0);
+        let is_slow = self.rate.is_some_and(|rate| rate < FAST_RATE);
+        has_sent && !is_slow && request.is_some_and(|one| !one.is_late(now))
+    }
+
+    /// Returns the order in which peers are preferred for a download: fast ones, then those
+    /// without a measured rate, then slow ones.
+    pub(super) fn rate_rank(&self) -> (u8, u64) {
+        let rate = self.rate.unwrap_or(0.0);
+        let rank = match self.rate {
+            Some(rate) if rate >= FAST_RATE => 0,
+            None => 1,
+            Some(_) => 2,
+        };
+        (rank, u64::MAX - rate as u64)
+    }
+
+    /// Records an answer that had more headers. Returns whether the series of such answers falls
+    /// below the minimum rate.
+    pub(super) fn on_more(&mut self, headers: usize, elapsed: Duration) -> bool {
+        self.progress = Progress::HasMore;
+        let streak = self.streak.get_or_insert_default();
+        streak.busy += elapsed;
+        streak.headers += headers;
+        streak.answers += 1;
+        let is_measured = headers >= MEASURED_HEADERS || streak.answers > 1;
+        let is_too_slow = streak.busy >= RATE_GRACE
+            && (streak.headers as f64) < MIN_RATE * streak.busy.as_secs_f64();
+        if is_measured {
+            let latest = headers as f64 / elapsed.max(Duration::from_millis(1)).as_secs_f64();
+            let before = self.rate.unwrap_or(latest);
+            self.rate = Some(before + RATE_SHARE * (latest - before));
         }
+        is_too_slow
+    }
+
+    /// Records an answer that had nothing new.
+    pub(super) fn on_done(&mut self, request: &OpenRequest) {
+        self.progress = Progress::Done;
+        self.resume = None;
+        self.streak = None;
+        self.done_round = request.round;
+        self.done_waiter = request.waiter;
     }
 }

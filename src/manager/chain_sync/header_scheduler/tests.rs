@@ -1,17 +1,20 @@
-//! Whom to ask next, under a clock of its own.
+//! Scheduling decisions under simulated time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use super::peer_state::{RATE_GRACE, REPLY_TIMEOUT, STALL_TIMEOUT};
+use super::source_memory::{AVOID_DURATION, MAX_EMPTY_ANNOUNCEMENTS};
 use super::*;
+use crate::session::Direction;
 
 const TICK: Duration = Duration::from_nanos(1);
+const RTT: Duration = Duration::from_millis(50);
 
-/// HeaderScheduler with peers by small numbers, a chain of some height, and the blocks that it has.
+/// A scheduler with peers of small numbers and a clock.
 struct World {
-    sources: HeaderScheduler,
-    round_trips: HashMap<Uuid, u64>,
-    height: u32,
-    known: Vec<BlockHash>,
+    scheduler: HeaderScheduler,
+    round_trips: HashMap<Uuid, Duration>,
+    requests: HashMap<u128, u64>,
     now: Instant,
 }
 
@@ -23,331 +26,570 @@ fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
+fn numbers(numbers: impl IntoIterator<Item = u128>) -> BTreeSet<u128> {
+    numbers.into_iter().collect()
+}
+
 impl World {
-    fn new(height: u32) -> Self {
+    fn new() -> Self {
         let now = Instant::now();
         Self {
-            sources: HeaderScheduler::new(now),
+            scheduler: HeaderScheduler::new(now),
             round_trips: HashMap::new(),
-            height,
-            known: Vec::new(),
+            requests: HashMap::new(),
             now,
         }
     }
 
-    /// Connects a peer that serves blocks.
-    fn connect(&mut self, peer: u128, claims: u32, round_trip: u64) {
-        self.round_trips.insert(id(peer), round_trip);
-        let standing = PeerState::new(claims, true);
-        self.sources.on_connected(id(peer), standing, self.now);
+    /// Creates a world whose outbound peers have answered and have nothing more.
+    fn settled(peers: u128) -> Self {
+        let mut world = Self::new();
+        for peer in 1..=peers {
+            world.connect(peer, PeerClass::Outbound);
+        }
+        world.send_all();
+        for peer in 1..=peers {
+            world.answer(peer, Answer::Empty);
+        }
+        world
     }
 
-    fn lose(&mut self, peer: u128) {
-        self.sources.on_disconnected(id(peer), self.now);
+    fn connect(&mut self, peer: u128, class: PeerClass) {
+        let direction = match class {
+            PeerClass::Inbound => Direction::Inbound,
+            _ => Direction::Outbound,
+        };
+        let octets = [203, 0, 113, (peer % 100) as u8];
+        let key = SourceKey::new(direction, (octets, 8333).into());
+        self.round_trips.entry(id(peer)).or_insert(RTT);
+        self.scheduler.on_connected(id(peer), class, key);
     }
 
-    fn next(&mut self) -> Option<u128> {
-        self.question().map(|question| question.peer_id.as_u128())
+    fn disconnect(&mut self, peer: u128) {
+        self.scheduler.on_disconnected(id(peer), self.now);
+        self.requests.remove(&peer);
     }
 
-    fn question(&mut self) -> Option<HeaderRequest> {
+    fn next(&mut self) -> Option<HeaderRequest> {
         let round_trips = &self.round_trips;
-        let round_trip = |peer| Duration::from_millis(round_trips[&peer]);
-        self.sources.next(self.height, round_trip, self.now)
+        let round_trip = |peer| round_trips[&peer];
+        let request = self.scheduler.next(hash(0), round_trip, self.now)?;
+        let peer = request.peer_id.as_u128();
+        self.requests.insert(peer, request.id);
+        Some(request)
+    }
+
+    /// Sends all requests that are due. Returns the peers in order.
+    fn send_all(&mut self) -> Vec<u128> {
+        let mut sent = Vec::new();
+        while let Some(request) = self.next() {
+            sent.push(request.peer_id.as_u128());
+        }
+        sent
     }
 
     fn answer(&mut self, peer: u128, answer: Answer) {
-        let known = &self.known;
-        let knows = |hash: &BlockHash| known.contains(hash);
-        self.sources
-            .on_answer(id(peer), answer, self.height, knows, self.now);
+        let request = self.requests.remove(&peer).expect("an open request");
+        let request = self.scheduler.close_request(id(peer), request);
+        let request = request.expect("a request that is not cancelled");
+        self.scheduler
+            .on_answer(id(peer), &request, answer, self.now);
+    }
+
+    fn extend(&mut self, peer: u128, headers: usize) {
+        self.answer(peer, Answer::Extended { headers });
     }
 
     fn announce(&mut self, peer: u128, number: u8) {
-        self.sources
-            .on_announced(id(peer), hash(number), self.height);
+        self.scheduler.on_announced(id(peer), hash(number));
     }
 
-    /// Answers a full list that belongs to the chain.
-    fn grow(&mut self, peer: u128, headers: u32) {
-        self.height += headers;
-        let more = headers == 2_000;
-        self.answer(peer, Answer::Extended { more });
+    fn pass(&mut self, duration: Duration) {
+        self.now += duration;
     }
 
-    fn want(&mut self, look: u64) {
-        self.sources.on_wanted(look, self.now);
+    fn synced(&self) -> Option<u64> {
+        self.scheduler.synced(self.now)
     }
 
-    fn settled(&self) -> Option<u64> {
-        self.sources.settled(self.height, self.now)
-    }
-
-    /// Until something may have changed by itself.
-    fn pass(&mut self) {
-        let deadline = self.sources.next_deadline(self.now);
-        assert!(deadline > self.now, "a clock that stands still");
-        self.now = deadline;
+    fn wait(&mut self, waiter: u64) {
+        self.scheduler.on_waiter(waiter, self.now);
     }
 }
 
 #[test]
-fn a_claimed_height_counts_before_service_and_service_before_the_round_trip() {
-    let mut world = World::new(10);
-    world.connect(1, 10, 1);
-    world.connect(2, 11, 90);
-    world.connect(3, 12, 80);
-    world.round_trips.insert(id(4), 5);
-    let no_server = PeerState::new(99, false);
-    world.sources.on_connected(id(4), no_server, world.now);
-    assert_eq!(world.next(), Some(3));
-    assert_eq!(world.next(), None, "one at a time while it is not late");
-    world.answer(3, Answer::NoReply);
-    assert_eq!(world.next(), Some(2));
-    world.answer(2, Answer::NoReply);
-    assert_eq!(world.next(), Some(4));
-    world.answer(4, Answer::NoReply);
-    assert_eq!(world.next(), Some(1));
+fn all_unknown_sources_are_requested_at_start() {
+    let mut world = World::new();
+    for peer in 1..=8 {
+        world.connect(peer, PeerClass::Outbound);
+    }
+    assert_eq!(numbers(world.send_all()), numbers(1..=8));
+    assert_eq!(world.send_all(), []);
+}
+
+#[test]
+fn open_requests_are_limited() {
+    let mut world = World::new();
+    for peer in 1..=MAX_REQUESTS as u128 + 3 {
+        world.connect(peer, PeerClass::Outbound);
+    }
+    assert_eq!(world.send_all().len(), MAX_REQUESTS);
+    world.pass(HEDGE_AFTER);
+    assert_eq!(world.send_all(), []);
+}
+
+#[test]
+fn short_answers_are_repeated_until_one_is_empty() {
+    let mut world = World::new();
+    world.connect(1, PeerClass::Outbound);
+    world.wait(1);
+    for headers in [2_000, 500, 500, 1] {
+        assert_eq!(world.send_all(), [1]);
+        assert_ne!(world.synced(), Some(1));
+        world.pass(RTT);
+        world.extend(1, headers);
+        assert_eq!(world.synced(), None);
+    }
+    assert_eq!(world.send_all(), [1]);
     world.answer(1, Answer::Empty);
-    assert_eq!(world.next(), None);
+    assert_eq!((world.send_all(), world.synced()), (vec![], Some(1)));
 }
 
 #[test]
-fn a_peer_with_more_is_asked_until_it_has_no_more() {
-    let mut world = World::new(0);
-    world.want(1);
-    world.connect(1, 4_500, 1);
-    for headers in [2_000, 2_000, 500] {
-        assert_eq!(world.settled(), None);
-        assert_eq!(world.next(), Some(1));
-        world.grow(1, headers);
-    }
-    assert_eq!(world.next(), None);
-    assert_eq!(world.settled(), Some(1));
-}
-
-#[test]
-fn another_peer_is_asked_as_well_once_the_first_is_late_and_few_at_once() {
-    let mut world = World::new(0);
-    for peer in 1..=6 {
-        world.connect(peer, 100, peer as u64);
-    }
-    assert_eq!(world.next(), Some(1));
-    world.now += HEDGE_AFTER - TICK;
-    assert_eq!(world.next(), None);
-    world.pass();
-    assert_eq!(world.next(), Some(2));
-    // The one that answers goes on at once.
-    world.grow(2, 2_000);
-    assert_eq!(world.next(), Some(2));
-    for peer in [1, 3] {
-        world.now += HEDGE_AFTER;
-        world.announce(peer + 2, 7);
-        assert_eq!(world.next(), Some(peer + 2));
-    }
-    world.now += HEDGE_AFTER;
-    world.announce(6, 7);
-    assert_eq!(world.next(), None, "{MAX_REQUESTS} are asked");
-}
-
-#[test]
-fn who_does_not_answer_or_lies_is_avoided_for_a_while() {
-    for answer in [Answer::NoReply, Answer::Invalid, Answer::Empty] {
-        let mut world = World::new(10);
-        world.connect(1, 11, 1);
-        assert_eq!(world.next(), Some(1));
-        world.answer(1, answer);
-        let until = world.now + AVOID_DURATION;
-        while world.now < until {
-            assert_eq!(world.next(), None, "{answer:?}");
-            world.pass();
-        }
-        assert_eq!(world.now, until);
-        assert_eq!(world.next(), Some(1), "{answer:?}");
-    }
-}
-
-#[test]
-fn an_avoided_peer_is_avoided_after_it_has_come_back_as_well() {
-    let mut world = World::new(10);
-    world.connect(1, 11, 1);
-    assert_eq!(world.next(), Some(1));
-    world.answer(1, Answer::Invalid);
-    world.lose(1);
-    world.connect(1, 11, 1);
-    assert_eq!(world.next(), None);
-}
-
-#[test]
-fn news_of_an_avoided_peer_is_better_than_none_unless_it_broke_rules() {
-    let mut world = World::new(10);
-    world.connect(1, 10, 1);
-    world.connect(2, 10, 2);
-    assert_eq!(world.next(), Some(1));
-    world.answer(1, Answer::NoReply);
-    assert_eq!(world.next(), Some(2));
-    world.announce(1, 7);
-    assert_eq!(world.next(), None, "the other one may answer yet");
-    world.answer(2, Answer::Empty);
-    assert_eq!(world.next(), Some(1));
-    world.answer(1, Answer::Invalid);
-    world.announce(1, 8);
-    assert_eq!(world.next(), Some(2));
-    world.answer(2, Answer::Empty);
-    assert_eq!(world.next(), None);
-}
-
-#[test]
-fn an_announcement_is_asked_for_where_it_came_from_in_the_order_of_their_coming() {
-    let mut world = World::new(10);
+fn download_uses_one_source_until_it_is_late() {
+    let mut world = World::new();
     for peer in 1..=3 {
-        world.connect(peer, 10, peer as u64);
+        world.connect(peer, PeerClass::Outbound);
     }
-    assert_eq!(world.next(), Some(1));
-    world.answer(1, Answer::Empty);
-    assert_eq!(world.next(), None);
-    world.announce(3, 7);
-    world.announce(2, 7);
-    world.announce(3, 8);
-    assert_eq!(world.next(), Some(3));
-    world.known = vec![hash(7), hash(8)];
-    world.grow(3, 2);
-    assert_eq!(world.next(), Some(2));
-    world.answer(2, Answer::Empty);
-    assert_eq!(world.next(), None);
-    assert_eq!(world.settled(), Some(0));
+    world.send_all();
+    world.pass(RTT);
+    for peer in 1..=3 {
+        world.extend(peer, 2_000);
+    }
+    let first = world.send_all();
+    assert_eq!(first.len(), 1);
+    world.pass(HEDGE_AFTER - TICK);
+    assert_eq!(world.send_all(), []);
+    assert!(world.scheduler.next_deadline(world.now) <= world.now + TICK);
+    world.pass(TICK);
+    let second = world.send_all();
+    assert_eq!(second.len(), 1);
+    assert_ne!(first, second);
 }
 
 #[test]
-fn an_announcement_during_a_question_is_asked_for_after_it() {
-    let mut world = World::new(10);
-    world.want(1);
-    world.connect(1, 10, 1);
-    assert_eq!(world.next(), Some(1));
+fn fastest_source_is_preferred_for_download() {
+    let mut world = World::new();
+    for peer in 1..=3 {
+        world.connect(peer, PeerClass::Outbound);
+    }
+    world.send_all();
+    // 1: 900 headers per second, 2: not measured, 3: 20,000 headers per second.
+    world.pass(Duration::from_millis(100));
+    world.extend(3, 2_000);
+    world.pass(Duration::from_millis(900));
+    world.extend(1, 900);
+    world.extend(2, 1);
+    assert_eq!(world.next().map(|one| one.peer_id), Some(id(3)));
+    world.disconnect(3);
+    assert_eq!(world.next().map(|one| one.peer_id), Some(id(2)));
+    world.disconnect(2);
+    assert_eq!(world.next().map(|one| one.peer_id), Some(id(1)));
+}
+
+#[test]
+fn slow_download_does_not_delay_others() {
+    let mut world = World::new();
+    for peer in 1..=2 {
+        world.connect(peer, PeerClass::Outbound);
+    }
+    world.send_all();
+    world.pass(Duration::from_secs(1));
+    world.extend(1, 100);
+    assert_eq!(world.send_all(), [1]);
+    // It is measured as slow, so that a source that connects is not delayed.
+    world.connect(3, PeerClass::Outbound);
+    assert_eq!(world.send_all(), [3]);
+}
+
+#[test]
+fn full_answer_is_followed_by_pipelined_request() {
+    let mut world = World::new();
+    for peer in 1..=2 {
+        world.connect(peer, PeerClass::Outbound);
+    }
+    world.send_all();
+    world.pass(RTT);
+    let request = world.requests.remove(&1).unwrap();
+    let request = world.scheduler.close_request(id(1), request).unwrap();
+    let next = world.scheduler.pipeline(id(1), hash(7), world.now).unwrap();
+    assert_eq!((next.peer_id, next.resume), (id(1), Some(hash(7))));
+    let answer = Answer::Extended { headers: 2_000 };
+    world
+        .scheduler
+        .on_answer(id(1), &request, answer, world.now);
+    assert_eq!(world.send_all(), []);
+    // The second source is not downloaded from at the same time.
+    let request = world.requests.remove(&2).unwrap();
+    world.scheduler.close_request(id(2), request).unwrap();
+    assert_eq!(world.scheduler.pipeline(id(2), hash(7), world.now), None);
+}
+
+#[test]
+fn invalid_answer_cancels_pipelined_request() {
+    let mut world = World::new();
+    world.connect(1, PeerClass::Outbound);
+    world.send_all();
+    let request = world.requests.remove(&1).unwrap();
+    let request = world.scheduler.close_request(id(1), request).unwrap();
+    let next = world.scheduler.pipeline(id(1), hash(7), world.now).unwrap();
+    world
+        .scheduler
+        .on_answer(id(1), &request, Answer::Invalid, world.now);
+    assert_eq!(world.scheduler.take_cancelled(), [next.id]);
+    assert!(world.scheduler.take_cancelled().is_empty());
+}
+
+#[test]
+fn inbound_peers_are_sources_only_without_others() {
+    let mut world = World::new();
+    world.connect(1, PeerClass::Inbound);
+    assert_eq!(world.send_all(), [1]);
+    let open = world.requests[&1];
+    world.connect(2, PeerClass::Outbound);
+    assert_eq!(world.scheduler.take_cancelled(), [open]);
+    assert!(!world.scheduler.is_source(id(1)) && world.scheduler.is_source(id(2)));
+    assert_eq!(world.send_all(), [2]);
+    world.answer(2, Answer::Empty);
+    world.announce(1, 9);
+    world.wait(1);
+    assert_eq!(world.send_all(), [2]);
+    world.answer(2, Answer::Empty);
+    assert_eq!(world.synced(), Some(1));
+    world.disconnect(2);
+    assert!(world.scheduler.is_source(id(1)));
+    assert_eq!(world.send_all(), [1]);
+}
+
+#[test]
+fn silent_source_is_cancelled_and_avoided() {
+    let mut world = World::new();
+    world.connect(1, PeerClass::Outbound);
+    world.connect(2, PeerClass::Outbound);
+    world.send_all();
+    world.answer(2, Answer::Empty);
+    world.pass(STALL_TIMEOUT - TICK);
+    assert_eq!(world.scheduler.expire(world.now), []);
+    world.pass(TICK);
+    let expired = world.scheduler.expire(world.now);
+    let expected = ExpiredRequest {
+        id: world.requests[&1],
+        peer_id: id(1),
+        disconnect_after: None,
+    };
+    assert_eq!(expired, [expected]);
+    world.wait(1);
+    assert_eq!(world.send_all(), [2]);
+    world.answer(2, Answer::Empty);
+    world.pass(AVOID_DURATION - TICK);
+    assert!(!world.send_all().contains(&1));
+    world.pass(TICK);
+    assert!(world.send_all().contains(&1));
+}
+
+#[test]
+fn arriving_bytes_extend_request_to_total_limit() {
+    let mut world = World::new();
+    world.connect(1, PeerClass::Outbound);
+    world.send_all();
+    let sent_at = world.now;
+    while world.now + STALL_TIMEOUT / 2 < sent_at + REPLY_TIMEOUT {
+        world.pass(STALL_TIMEOUT / 2);
+        world.scheduler.on_progress(id(1), world.now);
+        assert_eq!(world.scheduler.expire(world.now), []);
+    }
+    world.now = sent_at + REPLY_TIMEOUT;
+    assert_eq!(world.scheduler.expire(world.now).len(), 1);
+}
+
+#[test]
+fn second_missing_reply_disconnects_unless_configured_or_offline() {
+    for (class, others_answer, expected) in [
+        (PeerClass::Outbound, true, Some(STALL_TIMEOUT)),
+        (PeerClass::Outbound, false, None),
+        (PeerClass::Configured, true, None),
+    ] {
+        let mut world = World::new();
+        world.connect(1, class);
+        world.connect(2, PeerClass::Outbound);
+        for expected in [None, expected] {
+            world.send_all();
+            world.pass(RTT);
+            if others_answer {
+                world.answer(2, Answer::Empty);
+            }
+            world.pass(STALL_TIMEOUT);
+            let expired = world.scheduler.expire(world.now);
+            let disconnect = expired.iter().find(|one| one.peer_id == id(1));
+            let after = disconnect.expect("expired").disconnect_after;
+            assert_eq!(after.is_some(), expected.is_some(), "{class:?}");
+            world.pass(AVOID_DURATION);
+        }
+    }
+}
+
+#[test]
+fn silent_source_does_not_count_after_two_seconds() {
+    let mut world = World::new();
+    for peer in 1..=5 {
+        world.connect(peer, PeerClass::Outbound);
+    }
+    world.wait(1);
+    world.send_all();
+    world.pass(RTT);
+    world.answer(5, Answer::Empty);
+    assert_eq!(world.synced(), Some(0), "four sources may still answer");
+    world.pass(HEDGE_AFTER - RTT - TICK);
+    assert_eq!(world.synced(), Some(0));
+    world.pass(TICK);
+    assert_eq!(world.synced(), Some(1));
+    // A late answer still counts.
+    world.extend(1, 10);
+    assert_eq!(world.synced(), None);
+}
+
+#[test]
+fn silence_is_remembered_across_reconnections() {
+    let mut world = World::new();
+    for peer in 1..=4 {
+        world.connect(peer, PeerClass::Outbound);
+    }
+    world.wait(1);
+    world.send_all();
+    world.answer(4, Answer::Empty);
+    for peer in 1..=3 {
+        world.disconnect(peer);
+        // The same address with another id.
+        world.connect(peer + 100, PeerClass::Outbound);
+    }
+    assert_eq!(world.synced(), Some(1));
+    world.send_all();
+    world.answer(101, Answer::Empty);
+    assert_eq!(world.synced(), Some(1));
+    world.wait(2);
+    world.send_all();
+    world.answer(4, Answer::Empty);
+    assert_eq!(world.synced(), Some(1), "101 counts since it answered");
+    world.answer(101, Answer::Empty);
+    assert_eq!(world.synced(), Some(2));
+}
+
+#[test]
+fn avoided_source_stays_avoided_after_reconnection() {
+    let mut world = World::new();
+    world.connect(1, PeerClass::Outbound);
+    world.connect(2, PeerClass::Outbound);
+    world.send_all();
+    world.answer(1, Answer::Invalid);
+    world.answer(2, Answer::Empty);
+    world.disconnect(1);
+    world.connect(101, PeerClass::Outbound);
+    assert_eq!(world.send_all(), []);
+    world.pass(AVOID_DURATION);
+    assert!(world.send_all().contains(&101));
+}
+
+#[test]
+fn majority_of_usable_sources_decides() {
+    let mut world = World::settled(5);
+    world.wait(1);
+    assert_eq!(numbers(world.send_all()), numbers(1..=5));
+    world.answer(1, Answer::Empty);
+    world.answer(2, Answer::Empty);
+    assert_eq!(world.synced(), Some(0));
+    world.answer(3, Answer::Empty);
+    assert_eq!(world.synced(), Some(1));
+    world.extend(4, 1);
+    assert_eq!(world.synced(), None, "a source has more");
+}
+
+#[test]
+fn answer_counts_only_if_requested_after_wait() {
+    let mut world = World::new();
+    world.connect(1, PeerClass::Outbound);
+    world.send_all();
+    world.wait(1);
+    world.answer(1, Answer::Empty);
+    assert_eq!(world.synced(), Some(0));
+    assert_eq!(world.send_all(), [1]);
+    world.answer(1, Answer::Empty);
+    assert_eq!(world.synced(), Some(1));
+    assert_eq!(World::new().synced(), None, "there is no source");
+}
+
+#[test]
+fn announcement_is_requested_and_blocks_sync() {
+    let mut world = World::settled(3);
+    world.announce(2, 7);
+    assert_eq!(world.synced(), None);
+    assert_eq!(world.send_all(), [2]);
+    world.extend(2, 1);
+    world.scheduler.resolve_announcements(|one| *one == hash(7));
+    assert_eq!(world.send_all(), [2]);
+    world.answer(2, Answer::Empty);
+    assert_eq!((world.send_all(), world.synced()), (vec![], Some(0)));
+}
+
+#[test]
+fn announcement_during_request_is_requested_after_it() {
+    let mut world = World::settled(1);
+    world.wait(1);
+    assert_eq!(world.send_all(), [1]);
     world.announce(1, 7);
     world.answer(1, Answer::Empty);
-    assert_eq!(world.settled(), None);
-    assert_eq!(world.next(), Some(1));
-    world.grow(1, 1);
-    assert_eq!((world.next(), world.settled()), (None, Some(1)));
+    assert_eq!(world.synced(), None);
+    assert_eq!(world.send_all(), [1]);
 }
 
 #[test]
-fn who_never_has_what_it_announces_is_avoided_however_soon_it_announces_again() {
-    let mut world = World::new(10);
-    world.connect(1, 10, 1);
-    world.connect(2, 20, 2);
-    let mut asked = 0;
-    for number in 0..20 {
+fn announcement_resolved_by_another_source_is_not_requested() {
+    let mut world = World::settled(2);
+    world.announce(1, 7);
+    world.scheduler.resolve_announcements(|one| *one == hash(7));
+    assert_eq!((world.send_all(), world.synced()), (vec![], Some(0)));
+}
+
+#[test]
+fn repeated_empty_announcements_are_avoided() {
+    let mut world = World::settled(2);
+    for number in 0..MAX_EMPTY_ANNOUNCEMENTS as u8 {
         world.announce(1, number);
-        match world.next() {
-            Some(1) => asked += 1,
-            other => {
-                assert_eq!(other, Some(2), "the other one has its turn");
-                break;
-            }
-        }
-        world.announce(1, 100 + number);
+        assert_eq!(world.send_all(), [1]);
         world.answer(1, Answer::Empty);
     }
-    assert_eq!(asked, MAX_FRUITLESS);
+    world.announce(1, 99);
+    assert_eq!((world.send_all(), world.synced()), (vec![], Some(0)));
 }
 
 #[test]
-fn the_best_peer_is_asked_now_and_then_and_whenever_announcements_were_lost() {
-    let mut world = World::new(10);
-    world.connect(1, 10, 2);
-    world.connect(2, 10, 1);
-    assert_eq!(world.next(), Some(2));
-    world.answer(2, Answer::Empty);
-    let then = world.now + LOOK_EVERY;
-    world.now = then - TICK;
-    assert_eq!(world.next(), None);
-    world.pass();
-    assert_eq!((world.now, world.next()), (then, Some(2)));
-    world.answer(2, Answer::Empty);
-    world.sources.on_lagged(world.now);
-    assert_eq!(world.next(), Some(2));
-}
-
-#[test]
-fn a_peer_that_comes_when_nobody_was_there_is_asked_whatever_it_claims() {
-    let mut world = World::new(10);
-    world.connect(1, 0, 1);
-    assert_eq!(world.next(), Some(1));
-    world.answer(1, Answer::Empty);
-    world.connect(2, 0, 1);
-    assert_eq!(world.next(), None);
-    world.lose(1);
-    world.lose(2);
-    assert_eq!(world.next(), None);
-    world.connect(3, 0, 1);
-    assert_eq!(world.next(), Some(3));
-}
-
-#[test]
-fn a_peer_that_is_lost_while_it_is_asked_leaves_the_question_to_another() {
-    let mut world = World::new(10);
-    world.want(1);
-    world.connect(1, 0, 1);
-    world.connect(2, 0, 2);
-    assert_eq!(world.next(), Some(1));
-    world.lose(1);
-    assert_eq!(world.next(), Some(2));
-    world.answer(1, Answer::Empty);
-    assert_ne!(world.settled(), Some(1), "it is no peer any more");
-    world.answer(2, Answer::Empty);
-    assert_eq!(world.settled(), Some(1));
-}
-
-#[test]
-fn a_branch_is_followed_as_far_as_a_chain_keeps_one() {
-    let mut world = World::new(10);
-    world.connect(1, 99_999, 1);
-    let mut side_chain_tip = None;
-    for round in 1..=MAX_SIDE_ROUNDS as u8 {
-        let question = world.question().unwrap();
-        assert_eq!(
-            (question.peer_id, question.side_chain_tip),
-            (id(1), side_chain_tip)
-        );
-        let last = hash(round);
-        world.answer(1, Answer::SideChain { last, more: true });
-        side_chain_tip = Some(last);
+fn too_new_header_is_not_an_empty_announcement() {
+    let mut world = World::settled(1);
+    for number in 0..=MAX_EMPTY_ANNOUNCEMENTS as u8 {
+        world.announce(1, number);
+        assert_eq!(world.send_all(), [1]);
+        world.answer(1, Answer::TooNew);
     }
-    assert_eq!(world.next(), None, "it is avoided");
+    assert_eq!(world.synced(), Some(0));
 }
 
 #[test]
-fn a_branch_that_takes_over_or_ends_is_followed_no_more() {
-    for answer in [
-        Answer::Extended { more: true },
-        Answer::SideChain {
-            last: hash(2),
-            more: false,
-        },
-    ] {
-        let mut world = World::new(10);
-        world.connect(1, 99, 1);
-        assert_eq!(world.next(), Some(1));
-        let last = hash(1);
-        world.answer(1, Answer::SideChain { last, more: true });
-        assert_eq!(world.question().unwrap().side_chain_tip, Some(last));
+fn side_chain_is_continued_from_its_tip() {
+    let mut world = World::new();
+    world.connect(1, PeerClass::Outbound);
+    assert_eq!(world.next().unwrap().resume, None);
+    for number in 1..=3 {
+        world.pass(RTT);
+        let answer = Answer::SideChain {
+            tip: hash(number),
+            height: 2_000 * u32::from(number),
+            headers: 2_000,
+        };
         world.answer(1, answer);
-        world.sources.on_lagged(world.now);
-        assert_eq!(world.question().unwrap().side_chain_tip, None, "{answer:?}");
+        assert_eq!(world.synced(), None);
+        assert_eq!(world.next().unwrap().resume, Some(hash(number)));
+    }
+    world.extend(1, 10_000);
+    assert_eq!(world.next().unwrap().resume, None);
+    world.answer(1, Answer::Empty);
+    assert_eq!(world.synced(), Some(0));
+}
+
+#[test]
+fn known_headers_are_followed_while_they_ascend() {
+    let mut world = World::settled(1);
+    let known = |number| Answer::Known {
+        last: hash(number),
+        height: 10 * u32::from(number),
+    };
+    world.wait(1);
+    world.send_all();
+    world.answer(1, known(1));
+    assert_eq!(world.next().unwrap().resume, Some(hash(1)));
+    world.answer(1, known(2));
+    assert_eq!(world.next().unwrap().resume, Some(hash(2)));
+    world.answer(1, known(2));
+    assert_eq!((world.send_all(), world.synced()), (vec![], Some(1)));
+}
+
+#[test]
+fn trickling_source_is_avoided_after_grace() {
+    let trickle = [
+        Answer::Extended { headers: 1 },
+        Answer::SideChain {
+            tip: hash(1),
+            height: 1,
+            headers: 1,
+        },
+    ];
+    for answer in trickle {
+        let mut world = World::settled(2);
+        world.wait(1);
+        world.send_all();
+        world.answer(2, Answer::Empty);
+        let start = world.now;
+        while world.synced() != Some(1) {
+            world.pass(Duration::from_secs(1));
+            world.answer(1, answer);
+            assert!(world.now <= start + RATE_GRACE, "{answer:?}");
+            world.send_all();
+        }
+        assert_eq!(world.now, start + RATE_GRACE);
     }
 }
 
 #[test]
-fn a_look_counts_only_if_the_question_came_after_the_wish() {
-    let mut world = World::new(10);
-    world.connect(1, 10, 1);
-    assert_eq!(world.next(), Some(1));
-    world.want(1);
+fn least_bad_source_is_requested_if_all_are_avoided() {
+    let mut world = World::new();
+    world.connect(1, PeerClass::Outbound);
+    world.connect(2, PeerClass::Outbound);
+    world.wait(1);
+    world.send_all();
+    world.answer(1, Answer::Invalid);
+    world.answer(2, Answer::NoReply);
+    assert_eq!(world.synced(), None);
+    assert_eq!(world.send_all(), [2]);
+    world.answer(2, Answer::NoReply);
+    assert_eq!(world.send_all(), [], "not without a pause");
+    world.pass(FORCED_INTERVAL);
+    assert_eq!(world.send_all(), [2]);
+    world.answer(2, Answer::Empty);
+    assert_eq!(world.synced(), Some(1));
+}
+
+#[test]
+fn all_sources_are_requested_every_minute_and_after_loss() {
+    let mut world = World::settled(3);
+    world.pass(REFRESH_INTERVAL - TICK);
+    assert_eq!(world.send_all(), []);
+    assert_eq!(world.scheduler.next_deadline(world.now), world.now + TICK);
+    world.pass(TICK);
+    assert_eq!(numbers(world.send_all()), numbers(1..=3));
+    for peer in 1..=3 {
+        world.answer(peer, Answer::Empty);
+    }
+    world.scheduler.refresh(world.now);
+    assert_eq!(numbers(world.send_all()), numbers(1..=3));
+}
+
+#[test]
+fn restart_cancels_requests_and_forgets_progress() {
+    let mut world = World::settled(2);
+    world.wait(1);
+    world.send_all();
     world.answer(1, Answer::Empty);
-    assert_eq!(world.settled(), Some(0));
-    assert_eq!(world.next(), Some(1));
-    world.answer(1, Answer::Empty);
-    assert_eq!(world.settled(), Some(1));
+    let open = world.requests[&2];
+    world.scheduler.restart(world.now);
+    assert_eq!(world.scheduler.take_cancelled(), [open]);
+    assert_eq!(world.synced(), Some(0));
+    assert_eq!(numbers(world.send_all()), numbers(1..=2));
 }

@@ -1,0 +1,449 @@
+//! The logic of header synchronization. Has no thread, socket or clock.
+
+use std::hash::RandomState;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use uuid::Uuid;
+
+use super::chain_state::ChainState;
+use super::header_scheduler::{Answer, AvoidReason, HeaderRequest, HeaderScheduler, OpenRequest};
+use super::source::{PeerClass, SourceKey};
+use super::split_detector::{ChainSplit, SplitDetector};
+use super::stale_tip::StaleTip;
+use crate::event::ControlEvent;
+use crate::manager::clock::Now;
+use crate::session::{Direction, DisconnectReason, Misbehavior};
+use crate::wire::{
+    BlockHash, BlockHeader, ChainRuleError, ExtendOutcome, HeaderChainError, MAX_HEADERS,
+};
+
+/// Number of headers without a known parent from which on a node scores the sender.
+const MIN_UNCONNECTED: usize = 8;
+/// Number of blocks of one `inv` that are processed, the last ones. Of several blocks a node
+/// announces the last one.
+const MAX_INV_BLOCKS: usize = 16;
+
+/// What the logic needs from its surroundings. No method blocks.
+pub(super) trait SyncPort {
+    /// Requests headers.
+    fn request(&mut self, id: u64, peer_id: Uuid, locator: Vec<BlockHash>) -> SendResult;
+    /// Cancels a request. Its answer is not needed any more.
+    fn cancel(&mut self, id: u64);
+    /// Returns the round trip time of a peer.
+    fn round_trip(&self, peer_id: Uuid) -> Duration;
+    /// Reports misbehavior of a peer. May disconnect it.
+    fn report(&mut self, peer_id: Uuid, misbehavior: Misbehavior);
+    fn disconnect(&mut self, peer_id: Uuid, reason: DisconnectReason);
+    fn emit(&mut self, event: ControlEvent);
+}
+
+/// The result of sending a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SendResult {
+    Sent,
+    /// Another caller's request is open on the connection, or its send queue is full.
+    Busy,
+    Disconnected,
+}
+
+/// Passes headers from peers to the chain, and decides which peers to request headers from.
+pub(super) struct SyncCore {
+    state: Arc<ChainState>,
+    scheduler: HeaderScheduler,
+    splits: SplitDetector,
+    stale_tip: StaleTip,
+    stale_timeout: Duration,
+    hasher: RandomState,
+}
+
+impl SyncCore {
+    pub(super) fn new(state: Arc<ChainState>, now: Now) -> Self {
+        Self {
+            state,
+            scheduler: HeaderScheduler::new(now.instant),
+            splits: SplitDetector::default(),
+            stale_tip: StaleTip::new(now),
+            stale_timeout: Duration::ZERO,
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Sets the time after which an unchanged tip is reported. Zero disables it.
+    pub(super) fn set_stale_timeout(&mut self, timeout: Duration) {
+        self.stale_timeout = timeout;
+    }
+
+    /// Adds a connected peer.
+    pub(super) fn on_connected(
+        &mut self,
+        peer_id: Uuid,
+        class: PeerClass,
+        direction: Direction,
+        address: SocketAddr,
+    ) {
+        let key = SourceKey::new(direction, address);
+        self.scheduler.on_connected(peer_id, class, key);
+    }
+
+    /// Removes a peer.
+    pub(super) fn on_disconnected(&mut self, peer_id: Uuid, now: Now) {
+        self.state.announcements.lock().remove(peer_id);
+        self.splits.remove(peer_id);
+        self.scheduler.on_disconnected(peer_id, now.instant);
+    }
+
+    /// Returns all peers of which something is known.
+    pub(super) fn peers(&self) -> Vec<Uuid> {
+        let mut peers = self.state.announcements.lock().peers();
+        peers.extend(self.scheduler.peers());
+        peers
+    }
+
+    /// Requires new answers of all sources, because announcements may have been lost.
+    pub(super) fn refresh(&mut self, now: Now) {
+        self.scheduler.refresh(now.instant);
+    }
+
+    /// Records that bytes arrived from a peer with an open request.
+    pub(super) fn on_progress(&mut self, peer_id: Uuid, at: Instant) {
+        self.scheduler.on_progress(peer_id, at);
+    }
+
+    /// Handles the block announcements of an `inv`.
+    pub(super) fn on_inv(
+        &mut self,
+        peer_id: Uuid,
+        blocks: impl DoubleEndedIterator<Item = BlockHash>,
+    ) {
+        for hash in blocks.rev().take(MAX_INV_BLOCKS) {
+            self.state.announcements.lock().record(peer_id, hash);
+            if self.scheduler.is_source(peer_id) && !self.state.contains(&hash) {
+                self.scheduler.on_announced(peer_id, hash);
+            }
+        }
+    }
+
+    /// Handles headers that were not requested, or whose request was cancelled.
+    pub(super) fn on_headers(
+        &mut self,
+        peer_id: Uuid,
+        headers: &[BlockHeader],
+        now: Now,
+        port: &mut impl SyncPort,
+    ) {
+        let Some(last) = headers.last().map(BlockHeader::hash) else {
+            return;
+        };
+        self.state.announcements.lock().record(peer_id, last);
+        if !self.scheduler.is_source(peer_id) {
+            if let Err(error) = self.state.check(headers, unix_seconds(now)) {
+                self.report(peer_id, headers, error, port);
+            }
+            return;
+        }
+        let extension = self.extend(peer_id, headers, now, port);
+        match extension.error {
+            None if headers.len() >= MAX_HEADERS => self.scheduler.on_has_more(peer_id),
+            None => {}
+            Some(error) => {
+                let is_unconnected = matches!(error, HeaderChainError::UnknownParent { .. });
+                let is_invalid = is_violation(&error);
+                self.report(peer_id, headers, error, port);
+                if is_unconnected {
+                    self.scheduler.on_announced(peer_id, last);
+                } else if is_invalid {
+                    let reason = AvoidReason::Invalid;
+                    self.scheduler.avoid(peer_id, reason, now.instant);
+                }
+            }
+        }
+    }
+
+    /// Handles the answer to a request: headers after its locator, possibly none.
+    pub(super) fn on_answer(
+        &mut self,
+        peer_id: Uuid,
+        id: u64,
+        headers: &[BlockHeader],
+        now: Now,
+        port: &mut impl SyncPort,
+    ) {
+        let Some(request) = self.scheduler.close_request(peer_id, id) else {
+            return;
+        };
+        self.pipeline(peer_id, &request, headers, now, port);
+        let answer = self.judge(peer_id, &request, headers, now, port);
+        self.scheduler
+            .on_answer(peer_id, &request, answer, now.instant);
+    }
+
+    /// Handles a request that failed without an answer.
+    pub(super) fn on_no_reply(&mut self, peer_id: Uuid, id: u64, now: Now) {
+        if let Some(request) = self.scheduler.close_request(peer_id, id) {
+            self.scheduler
+                .on_answer(peer_id, &request, Answer::NoReply, now.instant);
+        }
+    }
+
+    /// Sends the requests that are due, and ends those that timed out. Must be called after each
+    /// event and at [`SyncCore::next_deadline`].
+    pub(super) fn poll(&mut self, now: Now, port: &mut impl SyncPort) {
+        if self.state.take_replaced() {
+            self.scheduler.restart(now.instant);
+            self.splits.clear();
+            self.stale_tip.on_new_tip(now);
+        }
+        let waiter = self.state.waiters.last();
+        self.scheduler.on_waiter(waiter, now.instant);
+        for expired in self.scheduler.expire(now.instant) {
+            port.cancel(expired.id);
+            if let Some(after) = expired.disconnect_after {
+                port.disconnect(expired.peer_id, DisconnectReason::ReplyStalled { after });
+            }
+        }
+        self.cancel(port);
+        loop {
+            let (_, tip) = self.state.with_chain(|chain| chain.tip());
+            let round_trip = |peer_id| port.round_trip(peer_id);
+            let next = self.scheduler.next(tip, round_trip, now.instant);
+            let Some(request) = next else {
+                break;
+            };
+            let locator = self.state.with_chain(|chain| {
+                let resumed = request.resume.and_then(|hash| chain.locator_from(&hash));
+                resumed.unwrap_or_else(|| chain.locator())
+            });
+            self.send(request, locator, now, port);
+        }
+        if let Some(since) = self.stale_tip.check(self.stale_timeout, now.instant) {
+            port.emit(ControlEvent::TipStale { since });
+        }
+        if let Some(waiter) = self.scheduler.synced(now.instant)
+            && self.state.with_chain(|chain| chain.has_minimum_work())
+        {
+            self.state.waiters.on_synced(waiter);
+        }
+    }
+
+    /// Returns when [`SyncCore::poll`] must be called if no event occurs before.
+    pub(super) fn next_deadline(&self, now: Now) -> Instant {
+        let next = self.scheduler.next_deadline(now.instant);
+        let stale = self.stale_tip.deadline(self.stale_timeout);
+        stale.map_or(next, |stale| stale.min(next))
+    }
+
+    /// Requests what follows a full answer, before the answer is verified.
+    fn pipeline(
+        &mut self,
+        peer_id: Uuid,
+        request: &OpenRequest,
+        headers: &[BlockHeader],
+        now: Now,
+        port: &mut impl SyncPort,
+    ) {
+        let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
+            return;
+        };
+        if headers.len() < MAX_HEADERS || first.previous != request.start {
+            return;
+        }
+        let last = last.hash();
+        if self.state.contains(&last) {
+            return;
+        }
+        let next = self.scheduler.pipeline(peer_id, last, now.instant);
+        if let Some(next) = next {
+            let mut locator = self.state.with_chain(|chain| chain.locator());
+            locator.insert(0, last);
+            self.send(next, locator, now, port);
+        }
+    }
+
+    fn send(
+        &mut self,
+        request: HeaderRequest,
+        locator: Vec<BlockHash>,
+        now: Now,
+        port: &mut impl SyncPort,
+    ) {
+        let HeaderRequest { id, peer_id, .. } = request;
+        match port.request(id, peer_id, locator) {
+            SendResult::Sent => {}
+            SendResult::Busy => self.scheduler.on_busy(peer_id, id, now.instant),
+            SendResult::Disconnected => {
+                self.scheduler.close_request(peer_id, id);
+                self.on_disconnected(peer_id, now);
+            }
+        }
+    }
+
+    fn cancel(&mut self, port: &mut impl SyncPort) {
+        for id in self.scheduler.take_cancelled() {
+            port.cancel(id);
+        }
+    }
+
+    /// Adds the headers of an answer to the chain, and returns what they mean.
+    fn judge(
+        &mut self,
+        peer_id: Uuid,
+        request: &OpenRequest,
+        headers: &[BlockHeader],
+        now: Now,
+        port: &mut impl SyncPort,
+    ) -> Answer {
+        let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
+            return Answer::Empty;
+        };
+        let extension = self.extend(peer_id, headers, now, port);
+        if let Some(error) = extension.error {
+            let is_invalid = is_violation(&error);
+            let is_unconnected = matches!(error, HeaderChainError::UnknownParent { .. });
+            let is_full = matches!(error, HeaderChainError::SideChainLimit { .. });
+            self.report(peer_id, headers, error, port);
+            if is_invalid || is_unconnected {
+                return Answer::Invalid;
+            }
+            if is_full {
+                return Answer::NoSpace;
+            }
+            // The rest is too new. A later request finds out whether it still is.
+            return match extension.outcome {
+                ExtendOutcome::NewTip { connected, .. } => Answer::Extended {
+                    headers: connected.len(),
+                },
+                _ => Answer::TooNew,
+            };
+        }
+        let last = last.hash();
+        let (height, is_active) = self.state.with_chain(|chain| {
+            let height = chain.height_of(&last).unwrap_or_default();
+            (height, chain.is_active(&last))
+        });
+        match extension.outcome {
+            ExtendOutcome::NewTip { connected, .. } => Answer::Extended {
+                headers: connected.len(),
+            },
+            ExtendOutcome::SideChain { headers } => Answer::SideChain {
+                tip: last,
+                height,
+                headers,
+            },
+            // Another source was faster.
+            ExtendOutcome::Known
+                if is_active && first.previous == request.start && !request.is_resumed =>
+            {
+                Answer::Extended {
+                    headers: headers.len(),
+                }
+            }
+            ExtendOutcome::Known => Answer::Known { last, height },
+        }
+    }
+
+    /// Adds headers of a source to the chain and reports forks.
+    fn extend(
+        &mut self,
+        peer_id: Uuid,
+        headers: &[BlockHeader],
+        now: Now,
+        port: &mut impl SyncPort,
+    ) -> super::chain_state::Extension {
+        let key = self.scheduler.key(peer_id);
+        let source = key.map_or(crate::wire::SourceId::LOCAL, |key| {
+            key.source_id(&self.hasher)
+        });
+        let seconds = unix_seconds(now);
+        let extension = self.state.extend(peer_id, source, headers, seconds);
+        let side = match &extension.outcome {
+            ExtendOutcome::NewTip { disconnected, .. } => {
+                self.stale_tip.on_new_tip(now);
+                disconnected.first().copied()
+            }
+            _ => headers.last().map(BlockHeader::hash),
+        };
+        if extension.outcome != ExtendOutcome::Known {
+            let state = &self.state;
+            self.scheduler
+                .resolve_announcements(|hash| state.contains(hash));
+        }
+        let head = headers.last().map(BlockHeader::hash);
+        if let Some(head) = head.filter(|head| self.state.contains(head)) {
+            self.splits.record_head(peer_id, head);
+        }
+        if let Some(side) = side {
+            let splits = &mut self.splits;
+            let split = self.state.with_chain(|chain| splits.check(chain, &side));
+            emit_split(split, port);
+        }
+        extension
+    }
+
+    /// Scores rejected headers as the node does, and disconnects a peer on another chain.
+    fn report(
+        &mut self,
+        peer_id: Uuid,
+        headers: &[BlockHeader],
+        error: HeaderChainError,
+        port: &mut impl SyncPort,
+    ) {
+        if let HeaderChainError::InvalidHeader {
+            position,
+            error:
+                ChainRuleError::CheckpointMismatch { .. } | ChainRuleError::ForkBelowCheckpoint { .. },
+            ..
+        } = error
+        {
+            if let Some(header) = headers.get(position)
+                && self.scheduler.is_source(peer_id)
+            {
+                let splits = &mut self.splits;
+                let split = self
+                    .state
+                    .with_chain(|chain| splits.on_refused(chain, &header.previous, peer_id));
+                emit_split(split, port);
+            }
+            port.disconnect(peer_id, DisconnectReason::WrongChain);
+            return;
+        }
+        let misbehavior = match error {
+            HeaderChainError::UnknownParent { .. } if headers.len() >= MIN_UNCONNECTED => {
+                Misbehavior::UnconnectedHeaders {
+                    headers: headers.len(),
+                }
+            }
+            error => Misbehavior::InvalidHeaders(error),
+        };
+        if misbehavior.score() > 0 {
+            port.report(peer_id, misbehavior);
+        }
+    }
+}
+
+fn emit_split(split: Option<ChainSplit>, port: &mut impl SyncPort) {
+    if let Some(split) = split {
+        port.emit(ControlEvent::ChainSplit {
+            fork_height: split.fork_height,
+            peer_ids: split.peer_ids,
+        });
+    }
+}
+
+/// Returns whether headers can never become valid.
+fn is_violation(error: &HeaderChainError) -> bool {
+    match error {
+        HeaderChainError::UnknownParent { .. } | HeaderChainError::SideChainLimit { .. } => false,
+        HeaderChainError::InvalidHeader { error, .. } => {
+            !matches!(error, ChainRuleError::TimeTooNew { .. })
+        }
+        _ => true,
+    }
+}
+
+fn unix_seconds(now: Now) -> u32 {
+    let since = now.wall.duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = since.map_or(0, |since| since.as_secs());
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
