@@ -5,12 +5,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::Error;
+use bsv_p2p::event::ControlEvent;
 use bsv_p2p::wire::BlockHash;
 use clap::Parser;
 use crossbeam_channel::{Receiver, bounded, select};
 
 #[path = "../shared/date.rs"]
 mod date;
+#[path = "../shared/events.rs"]
+mod events;
 #[path = "../shared/lasting.rs"]
 mod lasting;
 #[path = "../shared/meeting.rs"]
@@ -48,8 +51,8 @@ struct Arguments {
     blocks: Option<u64>,
 }
 
-/// How long one look lasts whether the chain has caught up.
-const LOOK: Duration = Duration::from_millis(200);
+/// Interval at which the progress is shown. Peers must answer within it.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     shared::run(follow)
@@ -68,6 +71,7 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
     let meeting = Meeting::new(reach, end)?;
     let interrupted = interrupts()?;
     let manager = &meeting.manager;
+    let control = manager.subscribe_control();
     let tips = manager.subscribe_blocks()?; // before the start: nothing is missed
     meeting.start()?;
     let report = Report { json: reach.json };
@@ -85,7 +89,7 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
         let tips = first.into_iter().chain(tips);
         scope.spawn(move || news::gather(manager, tips, end, &sender));
         let ended = tell(
-            &news,
+            (&news, &control),
             &interrupted,
             end,
             &report,
@@ -113,7 +117,7 @@ fn catch_up(
 ) -> Result<Option<(u32, BlockHash)>, shared::Failure> {
     let progress = spinner::spinner()?;
     loop {
-        match meeting.manager.sync_headers(LOOK) {
+        match meeting.manager.sync_headers(SYNC_INTERVAL) {
             Ok(tip) => return Ok(Some(tip)),
             Err(Error::NoPeer) if Instant::now() >= end => return Err(meeting.nobody().into()),
             Err(error @ Error::TimedOut { .. }) if Instant::now() >= end => {
@@ -133,7 +137,7 @@ fn catch_up(
 }
 
 fn tell(
-    news: &Receiver<News>,
+    (news, control): (&Receiver<News>, &Receiver<ControlEvent>),
     interrupted: &Receiver<()>,
     end: Instant,
     report: &Report,
@@ -151,6 +155,10 @@ fn tell(
                     }
                 }
                 Err(_) => return Err("the manager has ended".into()),
+            },
+            recv(control) -> event => match event {
+                Ok(event) => report.event(&event)?,
+                Err(_) => return Err("manager was shut down".into()),
             },
             recv(time_over) -> _ => return Ok(Ended::TimeOver),
             recv(interrupted) -> _ => return Ok(Ended::Interrupted),

@@ -3,10 +3,12 @@
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
+use bsv_p2p::event::ControlEvent;
 use bsv_p2p::wire::BlockHash;
 use serde_json::json;
 
 use crate::date::utc;
+use crate::events::say_event;
 use crate::news::News;
 use crate::shared::{say, say_json};
 
@@ -22,6 +24,16 @@ impl Report {
             return say_json(&json!({ "event": "Synced", "height": height, "tip": tip }));
         }
         say(format_args!("height {height}, tip {tip}"))
+    }
+
+    /// Prints an event about the chain. Other events are skipped.
+    pub(crate) fn event(&self, event: &ControlEvent) -> io::Result<()> {
+        match event {
+            ControlEvent::ChainSplit { .. } | ControlEvent::TipStale { .. } => {
+                say_event(event, self.json)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn news(&self, news: &News) -> io::Result<()> {

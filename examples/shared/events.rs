@@ -1,6 +1,7 @@
 //! How the tools print what happens to connections.
 
 use std::io;
+use std::time::SystemTime;
 
 use bsv_p2p::event::ControlEvent;
 use serde_json::{Value, json};
@@ -82,6 +83,18 @@ fn object(event: &ControlEvent) -> Value {
         }
         ControlEvent::StoreFailed { error } => {
             object["reason"] = error.to_string().into();
+        }
+        ControlEvent::ChainSplit {
+            fork_height,
+            peer_ids,
+        } => {
+            let peers: Vec<_> = peer_ids.iter().map(ToString::to_string).collect();
+            object["fork_height"] = (*fork_height).into();
+            object["peers"] = peers.into();
+        }
+        ControlEvent::TipStale { since } => {
+            let unix = since.duration_since(SystemTime::UNIX_EPOCH);
+            object["since"] = unix.unwrap_or_default().as_secs().into();
         }
         ControlEvent::PayloadPassedOver { command, len, .. } => {
             object["command"] = command.to_string().into();
