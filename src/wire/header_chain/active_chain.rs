@@ -1,6 +1,6 @@
 //! The headers of the active chain, by height and by hash.
 
-use super::linear_table::LinearTable;
+use super::hash_index::HashIndex;
 use crate::wire::{BlockHash, BlockHeader, CompactTarget, Work};
 
 /// Consecutive headers; the first one is never removed.
@@ -10,7 +10,7 @@ use crate::wire::{BlockHash, BlockHeader, CompactTarget, Work};
 #[derive(Clone)]
 pub(super) struct ActiveChain {
     list: HeaderList,
-    index: LinearTable<u32>,
+    index: HashIndex,
 }
 
 #[derive(Clone)]
@@ -48,7 +48,7 @@ impl ActiveChain {
             work,
         };
         list.append(header, work);
-        let mut index = LinearTable::new();
+        let mut index = HashIndex::new();
         index.insert(&tip, height);
         Self { list, index }
     }
@@ -77,8 +77,8 @@ impl ActiveChain {
 
     pub(super) fn height_of(&self, hash: &BlockHash) -> Option<u32> {
         let list = &self.list;
-        let is_entry = |&height: &u32| list.hash_at(height) == Some(*hash);
-        self.index.find(hash, is_entry).copied()
+        self.index
+            .find(hash, |height| list.hash_at(height) == Some(*hash))
     }
 
     /// Returns the chain work up to and including the header at a height.
@@ -86,13 +86,19 @@ impl ActiveChain {
         self.list.work_at(height)
     }
 
-    /// Appends a header that links to the last one; `work` is the chain work up to it.
-    pub(super) fn push(&mut self, header: BlockHeader, hash: BlockHash, work: Work) {
-        let list = &mut self.list;
-        list.append(header, work);
-        list.height += 1;
-        (list.tip, list.work) = (hash, work);
-        self.index.insert(&hash, self.list.height);
+    /// Appends headers that link to the last one; `works` are the chain works up to each of them.
+    pub(super) fn extend(&mut self, headers: &[BlockHeader], hashes: &[BlockHash], works: &[Work]) {
+        let first = self.list.height + 1;
+        for (header, work) in headers.iter().zip(works) {
+            self.list.append(*header, *work);
+        }
+        self.list.height += headers.len() as u32;
+        if let (Some(hash), Some(work)) = (hashes.last(), works.last()) {
+            (self.list.tip, self.list.work) = (*hash, *work);
+        }
+        for (height, hash) in (first..).zip(hashes) {
+            self.index.insert(hash, height);
+        }
     }
 
     /// Removes the last header, unless it is the first one. Returns it with its hash and work.
@@ -101,7 +107,7 @@ impl ActiveChain {
         if height == self.list.first_height {
             return None;
         }
-        self.index.remove(&tip, |&at| at == height);
+        self.index.remove(&tip, height);
         let work = self.list.work;
         let header = self.list.pop()?;
         Some((header, tip, work))
@@ -186,7 +192,7 @@ mod tests {
     fn push_next(active: &mut ActiveChain) -> BlockHash {
         let header = next(active);
         let work = active.work().saturating_add(header.bits.work());
-        active.push(header, header.hash(), work);
+        active.extend(&[header], &[header.hash()], &[work]);
         header.hash()
     }
 

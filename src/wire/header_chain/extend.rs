@@ -172,7 +172,7 @@ impl HeaderChain {
         let works = self.verify(batch, new, &mut window, now)?;
         let checkpoint = self.last_checkpoint();
         self.window = Some(window);
-        self.append(new, &works);
+        self.active.extend(new.headers, new.hashes, &works);
         self.prune_side_chains(checkpoint);
         Ok(ExtendOutcome::NewTip {
             disconnected: Vec::new(),
@@ -206,13 +206,6 @@ impl HeaderChain {
         Ok(works)
     }
 
-    fn append(&mut self, new: &NewHeaders<'_>, works: &[Work]) {
-        let headers = new.headers.iter().zip(new.hashes).zip(works);
-        for ((header, hash), work) in headers {
-            self.active.push(*header, *hash, *work);
-        }
-    }
-
     /// Makes the branch that ends with new headers the active chain.
     fn reorganize(&mut self, new: &NewHeaders<'_>, works: &[Work]) -> ExtendOutcome {
         let mut branch = Vec::new();
@@ -233,11 +226,12 @@ impl HeaderChain {
         }
         let mut connected = Vec::with_capacity(branch.len() + new.hashes.len());
         for side in branch.into_iter().rev() {
-            self.active.push(side.header, side.hash, side.work);
+            self.active
+                .extend(&[side.header], &[side.hash], &[side.work]);
             connected.push(side.hash);
         }
         connected.extend_from_slice(new.hashes);
-        self.append(new, works);
+        self.active.extend(new.headers, new.hashes, works);
         self.side_chains.shrink_to(self.side_capacity());
         ExtendOutcome::NewTip {
             disconnected,

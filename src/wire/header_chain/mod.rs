@@ -5,7 +5,7 @@ mod batch;
 mod checkpoint_start;
 mod error;
 mod extend;
-mod linear_table;
+mod hash_index;
 mod lookup;
 mod side_chains;
 mod window;
@@ -186,7 +186,7 @@ impl HeaderChain {
                 chain.check_trusted(position, header, *hash)?;
             }
             work = work.saturating_add(header.bits.work());
-            chain.active.push(*header, *hash, work);
+            chain.active.extend(&[*header], &[*hash], &[work]);
             if let Some(window) = &mut chain.window {
                 window.push(header.time, header.bits);
             }

@@ -1,9 +1,8 @@
 //! Headers of side chains, bounded in number and accounted per source.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::SourceId;
-use super::linear_table::LinearTable;
 use crate::wire::{BlockHash, BlockHeader, Work};
 
 /// A header on a side chain.
@@ -26,10 +25,10 @@ pub(super) struct SideHeader {
 /// within its share always gets space.
 #[derive(Clone)]
 pub(super) struct SideChains {
-    headers: LinearTable<Box<SideHeader>>,
+    headers: BTreeMap<BlockHash, SideHeader>,
     /// The number of side headers that link to a header, by its hash: those of side headers and
     /// of headers of the active chain.
-    children: LinearTable<(BlockHash, u32)>,
+    children: BTreeMap<BlockHash, u32>,
     sources: HashMap<SourceId, Source>,
     /// The sources by the number of their headers.
     by_count: BTreeSet<(usize, SourceId)>,
@@ -55,8 +54,8 @@ impl SideHeader {
 impl SideChains {
     pub(super) fn new() -> Self {
         Self {
-            headers: LinearTable::new(),
-            children: LinearTable::new(),
+            headers: BTreeMap::new(),
+            children: BTreeMap::new(),
             sources: HashMap::new(),
             by_count: BTreeSet::new(),
             inserted: 0,
@@ -68,8 +67,7 @@ impl SideChains {
     }
 
     pub(super) fn get(&self, hash: &BlockHash) -> Option<&SideHeader> {
-        let found = self.headers.find(hash, |side| side.hash == *hash);
-        found.map(|side| &**side)
+        self.headers.get(hash)
     }
 
     /// Returns the tips of all side chains.
@@ -88,29 +86,29 @@ impl SideChains {
         source: SourceId,
     ) {
         self.inserted += 1;
-        let side = Box::new(SideHeader {
+        let side = SideHeader {
             hash,
             header,
             height,
             work,
             source,
             age: self.inserted,
-        });
+        };
         if self.children_of(&hash) == 0 {
             self.add_tip(&side);
         }
         self.add_child(&header.previous);
         self.count(source, 1);
-        self.headers.insert(&hash, side);
+        self.headers.insert(hash, side);
     }
 
     /// Removes a header. Its descendants, if any, stay.
     pub(super) fn remove(&mut self, hash: &BlockHash) -> Option<SideHeader> {
-        let side = self.headers.remove(hash, |side| side.hash == *hash)?;
+        let side = self.headers.remove(hash)?;
         self.remove_tip(&side);
         self.remove_child(&side.header.previous);
         self.count(side.source, -1);
-        Some(*side)
+        Some(side)
     }
 
     /// Makes space for `needed` headers of `source` that extend `parent` to a branch of `work`.
@@ -156,7 +154,7 @@ impl SideChains {
     ) {
         let mut upward: Vec<_> = self
             .headers
-            .iter()
+            .values()
             .map(|one| (one.height, one.hash))
             .collect();
         upward.sort_unstable();
@@ -243,32 +241,27 @@ impl SideChains {
     }
 
     fn children_of(&self, hash: &BlockHash) -> u32 {
-        let found = self.children.find(hash, |(parent, _)| parent == hash);
-        found.map_or(0, |(_, count)| *count)
+        self.children.get(hash).copied().unwrap_or(0)
     }
 
     fn add_child(&mut self, parent: &BlockHash) {
-        let is_entry = |(hash, _): &(BlockHash, u32)| hash == parent;
-        if let Some((_, count)) = self.children.find_mut(parent, is_entry) {
-            *count += 1;
-            return;
-        }
-        self.children.insert(parent, (*parent, 1));
-        if let Some(side) = self.get(parent).cloned() {
+        let count = self.children.entry(*parent).or_default();
+        *count += 1;
+        if *count == 1
+            && let Some(side) = self.headers.get(parent).cloned()
+        {
             self.remove_tip(&side);
         }
     }
 
     fn remove_child(&mut self, parent: &BlockHash) {
-        let is_entry = |(hash, _): &(BlockHash, u32)| hash == parent;
-        if let Some((_, count)) = self.children.find_mut(parent, is_entry)
-            && *count > 1
-        {
-            *count -= 1;
+        let count = self.children_of(parent);
+        if count > 1 {
+            self.children.insert(*parent, count - 1);
             return;
         }
-        self.children.remove(parent, is_entry);
-        if let Some(side) = self.get(parent).cloned() {
+        self.children.remove(parent);
+        if let Some(side) = self.headers.get(parent).cloned() {
             self.add_tip(&side);
         }
     }

@@ -1,0 +1,232 @@
+//! The heights of the active chain by block hash.
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::wire::BlockHash;
+
+/// The number of independent parts. A part of a million headers has 240 entries, so its growth
+/// takes about a microsecond; the growth of a single table would take 100 ms.
+const PARTS: usize = 4096;
+
+/// Marks a free slot. Heights have 31 bits.
+const FREE: u32 = u32::MAX;
+
+/// A hash table of heights that uses 11 to 13 bytes per header, and grows in small steps.
+///
+/// The key of an entry is not stored, only 32 bits of its hash. The caller tells whether the header
+/// at a height has the hash that is looked up. The hash function has a random key, so that no peer
+/// can construct block hashes that collide.
+#[derive(Clone)]
+pub(super) struct HashIndex {
+    parts: Box<[Part]>,
+    key: RandomState,
+}
+
+/// Open addressing with linear probing. The home slot of an entry is proportional to its hash, so
+/// the number of slots need not be a power of two.
+#[derive(Clone, Default)]
+struct Part {
+    slots: Box<[Slot]>,
+    len: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    hash: u32,
+    height: u32,
+}
+
+impl HashIndex {
+    pub(super) fn new() -> Self {
+        Self {
+            parts: vec![Part::default(); PARTS].into(),
+            key: RandomState::new(),
+        }
+    }
+
+    /// Returns the height of a header for which `is_header` returns `true`.
+    pub(super) fn find(&self, key: &BlockHash, is_header: impl Fn(u32) -> bool) -> Option<u32> {
+        let (part, hash) = self.locate(key);
+        let part = &self.parts[part];
+        let at = part.position(hash, is_header)?;
+        Some(part.slots[at].height)
+    }
+
+    /// Inserts the height of a header that is not in the index.
+    pub(super) fn insert(&mut self, key: &BlockHash, height: u32) {
+        let (part, hash) = self.locate(key);
+        self.parts[part].insert(Slot { hash, height });
+    }
+
+    /// Removes the entry of a header at a height.
+    pub(super) fn remove(&mut self, key: &BlockHash, height: u32) {
+        let (part, hash) = self.locate(key);
+        self.parts[part].remove(hash, height);
+    }
+
+    /// Returns the part and the hash of a key.
+    fn locate(&self, key: &BlockHash) -> (usize, u32) {
+        // The other bytes of a block hash may be zero. Two headers with the same eight bytes take
+        // 2^32 attempts, and only share a slot.
+        let bytes = key.0.first_chunk().copied().unwrap_or_default();
+        let hash = self.key.hash_one(u64::from_le_bytes(bytes));
+        ((hash >> 32) as usize % PARTS, hash as u32)
+    }
+}
+
+impl Part {
+    /// Returns the first slot to probe.
+    fn home(&self, hash: u32) -> usize {
+        ((u64::from(hash) * self.slots.len() as u64) >> u32::BITS) as usize
+    }
+
+    fn next(&self, at: usize) -> usize {
+        if at + 1 == self.slots.len() {
+            0
+        } else {
+            at + 1
+        }
+    }
+
+    fn position(&self, hash: u32, is_header: impl Fn(u32) -> bool) -> Option<usize> {
+        if self.len == 0 {
+            return None;
+        }
+        // A quarter of the slots is free, so the search ends.
+        let mut at = self.home(hash);
+        loop {
+            let slot = self.slots[at];
+            if slot.height == FREE {
+                return None;
+            }
+            if slot.hash == hash && is_header(slot.height) {
+                return Some(at);
+            }
+            at = self.next(at);
+        }
+    }
+
+    fn insert(&mut self, slot: Slot) {
+        if 4 * (self.len + 1) > 3 * self.slots.len() {
+            self.resize(self.slots.len() + self.slots.len() / 4 + 4);
+        }
+        self.put(slot);
+        self.len += 1;
+    }
+
+    fn put(&mut self, slot: Slot) {
+        let mut at = self.home(slot.hash);
+        while self.slots[at].height != FREE {
+            at = self.next(at);
+        }
+        self.slots[at] = slot;
+    }
+
+    fn remove(&mut self, hash: u32, height: u32) {
+        let Some(mut free) = self.position(hash, |at| at == height) else {
+            return;
+        };
+        // Entries after the slot move up, unless that would put them before their home.
+        let mut at = self.next(free);
+        while self.slots[at].height != FREE {
+            let home = self.home(self.slots[at].hash);
+            let is_after_free = if free < at {
+                free < home && home <= at
+            } else {
+                free < home || home <= at
+            };
+            if !is_after_free {
+                self.slots[free] = self.slots[at];
+                free = at;
+            }
+            at = self.next(at);
+        }
+        self.slots[free].height = FREE;
+        self.len -= 1;
+        if 3 * self.len < self.slots.len() {
+            self.resize(2 * self.len);
+        }
+    }
+
+    fn resize(&mut self, slots: usize) {
+        let free = Slot {
+            hash: 0,
+            height: FREE,
+        };
+        let old = std::mem::replace(&mut self.slots, vec![free; slots].into());
+        for slot in old {
+            if slot.height != FREE {
+                self.put(slot);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn key(number: u32) -> BlockHash {
+        let mut hash = BlockHash::ZERO;
+        hash.0[..4].copy_from_slice(&number.to_le_bytes());
+        hash
+    }
+
+    fn slots(index: &HashIndex) -> usize {
+        index.parts.iter().map(|part| part.slots.len()).sum()
+    }
+
+    #[test]
+    fn entries_survive_growth_and_removal() {
+        const COUNT: u32 = 100_000;
+        let mut index = HashIndex::new();
+        for number in 0..COUNT {
+            index.insert(&key(number), number);
+        }
+        assert!(slots(&index) < COUNT as usize * 2);
+        for number in (0..COUNT).filter(|number| number % 3 != 0) {
+            index.remove(&key(number), number);
+            index.remove(&key(number), number);
+        }
+        for number in 0..COUNT {
+            let found = index.find(&key(number), |height| height == number);
+            assert_eq!(found, (number % 3 == 0).then_some(number));
+        }
+        for number in 0..COUNT {
+            index.remove(&key(number), number);
+        }
+        assert_eq!(slots(&index), 0);
+    }
+
+    /// Entries in one part whose homes are crowded and wrap around its end.
+    #[test]
+    fn crowded_part_agrees_with_map() {
+        let mut part = Part::default();
+        let mut map = HashMap::new();
+        let mut random = 0x9e37_79b9_u32;
+        for height in 0..5_000_u32 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let hash = if random & 0x100 == 0 {
+                random | 0xf000_0000
+            } else {
+                random
+            };
+            part.insert(Slot { hash, height });
+            map.insert(height, hash);
+            if random & 0x3000 != 0 {
+                let victim = random % (height + 1);
+                if let Some(hash) = map.remove(&victim) {
+                    part.remove(hash, victim);
+                }
+            }
+            assert_eq!(part.len, map.len());
+        }
+        for height in 0..5_000 {
+            let hash = map.get(&height).copied();
+            let found = hash.and_then(|hash| part.position(hash, |at| at == height));
+            assert_eq!(found.is_some(), hash.is_some());
+        }
+    }
+}
