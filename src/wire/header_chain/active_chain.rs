@@ -49,7 +49,7 @@ impl ActiveChain {
         };
         list.append(header, work);
         let mut index = HashIndex::new();
-        index.insert(&tip, height);
+        index.insert(&[tip], height);
         Self { list, index }
     }
 
@@ -96,9 +96,7 @@ impl ActiveChain {
         if let (Some(hash), Some(work)) = (hashes.last(), works.last()) {
             (self.list.tip, self.list.work) = (*hash, *work);
         }
-        for (height, hash) in (first..).zip(hashes) {
-            self.index.insert(hash, height);
-        }
+        self.index.insert(hashes, first);
     }
 
     /// Removes the last header, unless it is the first one. Returns it with its hash and work.

@@ -23,6 +23,8 @@ pub(super) struct Window {
     first: u32,
     /// The highest height in the window.
     last: u32,
+    /// The work of the last header.
+    own_work: Work,
     /// The argument and the result of [`Ancestors::last_regular_bits`], once it has been called.
     regular_bits: RegularBits,
 }
@@ -34,7 +36,6 @@ type RegularBits = Option<(CompactTarget, CompactTarget)>;
 struct Entry {
     time: u32,
     bits: CompactTarget,
-    own_work: Work,
     chain_work: Work,
 }
 
@@ -44,13 +45,13 @@ impl Window {
         let entry = Entry {
             time: header.time,
             bits: header.bits,
-            own_work: header.bits.work(),
             chain_work: work,
         };
         Self {
             entries: Box::new([entry; LEN]),
             first: height,
             last: height,
+            own_work: header.bits.work(),
             regular_bits: None,
         }
     }
@@ -72,12 +73,10 @@ impl Window {
     #[inline]
     pub(super) fn push(&mut self, time: u32, bits: CompactTarget) -> Work {
         let last = &self.entries[position(self.last)];
-        let own_work = if bits == last.bits {
-            last.own_work
-        } else {
-            bits.work()
-        };
-        let chain_work = last.chain_work.saturating_add(own_work);
+        if bits != last.bits {
+            self.own_work = bits.work();
+        }
+        let chain_work = last.chain_work.saturating_add(self.own_work);
         self.last += 1;
         if let Some((limit, regular)) = &mut self.regular_bits
             && (bits != *limit || self.last.is_multiple_of(RETARGET_INTERVAL))
@@ -88,7 +87,6 @@ impl Window {
         self.entries[position(self.last)] = Entry {
             time,
             bits,
-            own_work,
             chain_work,
         };
         chain_work

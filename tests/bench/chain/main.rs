@@ -10,6 +10,7 @@ mod locks;
 mod process;
 mod samples;
 mod speed;
+mod sync;
 #[path = "../connection/table.rs"]
 #[allow(dead_code, reason = "no benchmark uses every kind of target")]
 mod table;
@@ -25,10 +26,12 @@ fn main() {
         .filter(|word| !word.starts_with('-'))
         .collect();
     // Memory first: the allocator of a fresh process has no free pages yet.
-    let all: [(&str, fn()); 3] = [
+    let all: [(&str, fn()); 5] = [
         ("memory", locks::memory),
         ("locks", locks::longest_holds),
         ("extend", speed::extend),
+        ("load", speed::load),
+        ("sync", sync::header_sync),
     ];
     table::print_head();
     for (name, run) in all {

@@ -1,10 +1,13 @@
 //! Extending a chain and loading it from a file, against hashing alone.
 
+use std::fs::File;
 use std::hint::black_box;
+use std::io::Read;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::Network;
 use bsv_p2p::wire::{BlockHeader, ChainRules, HeaderChain, MAX_HEADERS};
+use bsv_p2p::{HeaderStore, Network};
 
 use crate::HEADERS;
 use crate::samples::{NOW, daa_rules, mine};
@@ -42,8 +45,64 @@ pub(crate) fn extend() {
         let ([baseline, ours], [_, slower]) =
             in_turns(&TURNS, [Box::new(hashing), Box::new(extending)]);
         let work = format!("extend {HEADERS} headers: {name}");
-        print_times(&work, "SHA-256d and a copy", ours, baseline, slower, target);
+        print_times(
+            &work,
+            "SHA-256d and a copy",
+            ours,
+            baseline,
+            slower,
+            Aim::AtLeast(target),
+        );
     }
+}
+
+pub(crate) fn load() {
+    let folder = std::env::temp_dir().join(format!("bsv-p2p-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    for (at, (name, rules, target)) in networks().into_iter().enumerate() {
+        let path = folder.join(format!("{at}.headers"));
+        let mut bytes = rules.genesis().to_bytes().to_vec();
+        for header in mine(&rules, HEADERS) {
+            bytes.extend_from_slice(&header.to_bytes());
+        }
+        std::fs::write(&path, &bytes).expect("a file");
+        let hashing = |_| hash_file(&path);
+        let loading = |_| {
+            let begin = Instant::now();
+            let (store, chain, _) = HeaderStore::open(&path, rules.clone()).expect("valid headers");
+            let elapsed = begin.elapsed();
+            assert_eq!(chain.tip().0 as usize, HEADERS);
+            drop(store);
+            elapsed
+        };
+        let ([baseline, ours], [_, slower]) =
+            in_turns(&TURNS, [Box::new(hashing), Box::new(loading)]);
+        let work = format!("load {HEADERS} headers: {name}");
+        let target = Aim::AtLeast(target);
+        print_times(&work, "read and SHA-256d", ours, baseline, slower, target);
+    }
+    // What is left in the folder for temporary files does no harm.
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+/// Reads a file in pieces, hashes and copies its headers.
+fn hash_file(path: &Path) -> Duration {
+    let begin = Instant::now();
+    let mut file = File::open(path).expect("a file");
+    let mut piece = vec![0; MAX_HEADERS * BlockHeader::LEN];
+    let mut copies = Vec::with_capacity(HEADERS + 1);
+    while let Ok(len) = file.read(&mut piece)
+        && len > 0
+    {
+        for bytes in piece[..len].as_chunks().0 {
+            let header = BlockHeader::from_bytes(bytes);
+            black_box(header.hash());
+            copies.push(header);
+        }
+    }
+    let elapsed = begin.elapsed();
+    assert_eq!(copies.len(), HEADERS + 1);
+    elapsed
 }
 
 /// Hashes and copies all headers: the least that keeping verified headers can cost.
@@ -65,7 +124,7 @@ pub(crate) fn print_times(
     ours: f64,
     baseline: f64,
     slower: f64,
-    target: f64,
+    target: Aim,
 ) {
     let per_header = |seconds: f64| format!("{:.0} ns", seconds / HEADERS as f64 * 1e9);
     print_row(
@@ -74,6 +133,6 @@ pub(crate) fn print_times(
         beside,
         per_header(baseline),
         1.0 / slower,
-        Aim::AtLeast(target),
+        target,
     );
 }
