@@ -46,26 +46,14 @@ pub trait Ancestors {
     /// is unknown.
     fn median_time(&self, height: u32) -> Option<u32> {
         let mut times = [0; MEDIAN_TIME_SPAN as usize];
-        let times = recent_times(self, height, &mut times)?;
+        let count = height.saturating_add(1).min(MEDIAN_TIME_SPAN);
+        let times = &mut times[..count as usize];
+        for (time, back) in times.iter_mut().zip(0..) {
+            *time = self.time(height - back)?;
+        }
         times.sort_unstable();
         times.get(times.len() / 2).copied()
     }
-}
-
-/// Reads the times of the up to 11 headers that end with `height` into `buffer`.
-///
-/// Returns `None` if one of the headers is unknown.
-pub(super) fn recent_times<'b, A: Ancestors + ?Sized>(
-    ancestors: &A,
-    height: u32,
-    buffer: &'b mut [u32; MEDIAN_TIME_SPAN as usize],
-) -> Option<&'b mut [u32]> {
-    let count = height.saturating_add(1).min(MEDIAN_TIME_SPAN);
-    let times = &mut buffer[..count as usize];
-    for (time, back) in times.iter_mut().zip(0..) {
-        *time = ancestors.time(height - back)?;
-    }
-    Some(times)
 }
 
 /// A branch given as a slice of consecutive headers.

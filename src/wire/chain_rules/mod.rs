@@ -11,7 +11,7 @@ pub use self::error::ChainRuleError;
 
 use std::borrow::Cow;
 
-use self::ancestors::{MEDIAN_TIME_SPAN, recent_times};
+use self::ancestors::MEDIAN_TIME_SPAN;
 use super::proof_of_work::U256;
 use super::{BlockHash, BlockHeader, CompactTarget, ProofOfWorkError, Work};
 use crate::network::Network;
@@ -276,18 +276,25 @@ impl ChainRules {
     ) -> Result<(), ChainRuleError> {
         let parent = ancestors.height();
         let height = parent.saturating_add(1);
-        let mut times = [0; MEDIAN_TIME_SPAN as usize];
-        let times = recent_times(ancestors, parent, &mut times).ok_or_else(|| {
-            let needed = parent.saturating_sub(MEDIAN_TIME_SPAN - 1);
-            ChainRuleError::MissingAncestor { height, needed }
-        })?;
-        // A time is after the median if it is after more than half of the times: no need to sort.
-        let middle = times.len() / 2;
-        if times.iter().filter(|time| **time < got).count() <= middle {
-            times.sort_unstable();
+        let missing = |needed| ChainRuleError::MissingAncestor { height, needed };
+        let count = parent.saturating_add(1).min(MEDIAN_TIME_SPAN);
+        let oldest = parent + 1 - count;
+        ancestors.time(oldest).ok_or_else(|| missing(oldest))?;
+        // A time is after the median if it is after more than half of the times: mostly after those
+        // of the newest headers, and without sorting.
+        let mut earlier = 0;
+        for height in (oldest..=parent).rev() {
+            let time = ancestors.time(height).ok_or_else(|| missing(height))?;
+            earlier += u32::from(time < got);
+            if earlier > count / 2 {
+                break;
+            }
+        }
+        if earlier <= count / 2 {
+            let median = ancestors.median_time(parent);
             return Err(ChainRuleError::TimeTooOld {
                 height,
-                median: times[middle],
+                median: median.ok_or_else(|| missing(oldest))?,
                 got,
             });
         }

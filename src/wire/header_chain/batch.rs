@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::HeaderChainError;
-use crate::wire::{BlockHash, BlockHeader, ChainRules};
+use crate::wire::proof_of_work::U256;
+use crate::wire::{BlockHash, BlockHeader, ChainRules, CompactTarget};
 
 /// Linked headers with their hashes, ready for [`HeaderChain::extend_from`].
 ///
@@ -44,10 +45,19 @@ impl<'a> HeaderBatch<'a> {
             }
             hashes.push(header.hash());
         }
+        // Headers often have the bits of the one before, whose target has been decoded.
+        let mut last: Option<(CompactTarget, U256)> = None;
         for (position, (header, hash)) in headers.iter().zip(&hashes).enumerate() {
+            if let Some((bits, target)) = last
+                && bits == header.bits
+                && U256::from_le_bytes(hash.0) <= target
+            {
+                continue;
+            }
             rules
                 .proof_of_work(header.bits, *hash)
                 .map_err(|error| HeaderChainError::ProofOfWork { position, error })?;
+            last = header.bits.to_u256().map(|target| (header.bits, target));
         }
         Ok(Self {
             headers,

@@ -54,7 +54,8 @@ fn node_with_blocks() -> (LocalNode, Vec<BlockHeader>) {
     let mut headers = Vec::with_capacity(HEADERS);
     let mut time = BlockHeader::genesis(Network::Regtest).time;
     for _ in 0..HEADERS {
-        time += 600;
+        // Headers more than two hours ahead of the clock are rejected.
+        time += 60;
         let block = chain.template(time, 0).mine();
         chain.accept(&block, time).expect("a valid block");
         headers.push(block.header());
