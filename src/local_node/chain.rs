@@ -38,6 +38,8 @@ pub struct Chain {
     blocks: HashMap<BlockHash, Entry>,
     /// The active chain by height; never empty.
     active: Vec<BlockHash>,
+    /// The headers of the active chain: peers that synchronize request all of them.
+    headers: Vec<BlockHeader>,
     /// Heights and hashes of the blocks without children that are not active.
     side_tips: BTreeSet<(u32, BlockHash)>,
     bytes: u64,
@@ -82,6 +84,7 @@ impl Chain {
         let genesis = Block::genesis(Network::Regtest);
         let hash = genesis.hash();
         let bytes = cost(&genesis);
+        let headers = vec![genesis.header()];
         let entry = Entry {
             block: genesis,
             height: 0,
@@ -91,6 +94,7 @@ impl Chain {
             rules: ChainRules::new(Network::Regtest),
             blocks: HashMap::from([(hash, entry)]),
             active: vec![hash],
+            headers,
             side_tips: BTreeSet::new(),
             bytes,
             max_bytes,
@@ -172,6 +176,11 @@ impl Chain {
         height.is_some_and(|height| self.hash_at(height) == Some(*hash))
     }
 
+    /// Returns the headers of the active chain from a height on.
+    pub(super) fn headers_from(&self, height: u32) -> &[BlockHeader] {
+        self.headers.get(height as usize..).unwrap_or_default()
+    }
+
     /// Returns the blocks of the active chain, from genesis to the tip.
     pub(super) fn active_blocks(&self) -> impl Iterator<Item = &Block> {
         self.active.iter().filter_map(|hash| self.block(hash))
@@ -237,11 +246,13 @@ impl Chain {
 
     /// Makes the branch that ends with `tip` the active chain.
     fn activate(&mut self, tip: BlockHash) -> Accepted {
-        let mut connected = Vec::new();
+        let (mut connected, mut headers) = (Vec::new(), Vec::new());
         let mut at = tip;
         while let Some(entry) = self.blocks.get(&at).filter(|_| !self.is_active(&at)) {
+            let header = entry.block.header();
             connected.push(at);
-            at = entry.block.header().previous;
+            headers.push(header);
+            at = header.previous;
         }
         connected.reverse();
         let old_tip = self.tip();
@@ -253,6 +264,8 @@ impl Chain {
         }
         disconnected.reverse();
         self.active.extend_from_slice(&connected);
+        self.headers.truncate(fork + 1);
+        self.headers.extend(headers.into_iter().rev());
         Accepted::NewTip {
             disconnected,
             connected,

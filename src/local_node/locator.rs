@@ -15,12 +15,13 @@ impl Chain {
             .collect()
     }
 
-    /// The answer to a `getheaders`: the headers of the active chain behind the first block of the locator
-    /// that stands on it, at most 2,000 and none behind `stop`. If no block of the locator is known they
-    /// start behind the genesis block; if the first known one is the tip, the list is empty.
+    /// Returns the answer to a `getheaders`: at most 2,000 headers of the active chain, up to `stop`.
     ///
-    /// With an empty locator it is the header of `stop` alone, on a side chain too, or `None` if that
-    /// block is unknown: then a node does not answer.
+    /// They start after the first block of the locator that is active, or after the genesis block if
+    /// there is none. The list is empty if that block is the tip.
+    ///
+    /// With an empty locator the answer is the header of `stop` alone, of any branch, or `None` if
+    /// that block is unknown: a node does not answer then.
     pub fn headers_after(
         &self,
         locator: &[BlockHash],
@@ -29,14 +30,15 @@ impl Chain {
         if locator.is_empty() {
             return self.block(&stop).map(|block| vec![block.header()]);
         }
-        let mut headers = Vec::new();
-        for hash in self.active_behind(locator).take(MAX_HEADERS) {
-            headers.extend(self.block(&hash).map(|block| block.header()));
-            if hash == stop {
-                break;
-            }
-        }
-        Some(headers)
+        let first = self.fork_of(locator) + 1;
+        let headers = self.headers_from(first).iter().take(MAX_HEADERS);
+        // A stop hash below the fork does not count.
+        let stop = self.height_of(&stop).filter(|_| self.is_active(&stop));
+        let count = stop
+            .filter(|stop| *stop >= first)
+            .map(|stop| stop - first + 1);
+        let count = count.map_or(MAX_HEADERS, |count| count as usize);
+        Some(headers.take(count).copied().collect())
     }
 
     /// The answer to a `getblocks`: the hashes of the active chain behind the first block of the locator that
@@ -48,14 +50,15 @@ impl Chain {
             .collect()
     }
 
-    /// The hashes of the active chain behind the fork point that a locator tells.
+    /// Returns the hashes of the active chain after the fork point that a locator describes.
     fn active_behind(&self, locator: &[BlockHash]) -> impl Iterator<Item = BlockHash> {
-        let fork = locator
-            .iter()
-            .filter(|hash| self.is_active(hash))
-            .find_map(|hash| self.height_of(hash))
-            .unwrap_or(0);
-        (fork + 1..).map_while(|height| self.hash_at(height))
+        (self.fork_of(locator) + 1..).map_while(|height| self.hash_at(height))
+    }
+
+    /// Returns the height of the first block of a locator that is active, or 0.
+    fn fork_of(&self, locator: &[BlockHash]) -> u32 {
+        let mut active = locator.iter().filter(|hash| self.is_active(hash));
+        active.find_map(|hash| self.height_of(hash)).unwrap_or(0)
     }
 }
 
