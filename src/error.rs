@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::header_store::HeaderStoreError;
 use crate::peers::{Ban, BanError, StoreError};
 use crate::session::{ConfigError, DisconnectReason, SendRefused};
 use crate::wire::{BlockError, BlockHash, DecodeError, DropCause, Txid};
@@ -159,6 +160,9 @@ pub enum Error {
     /// The store of peers failed.
     #[error("the store of peers: {0}")]
     Store(#[from] Box<StoreError>),
+    /// A header file could not be opened or written.
+    #[error("header store: {0}")]
+    HeaderStore(#[from] Box<HeaderStoreError>),
     /// The manager has been started before.
     #[error("the manager has been started before")]
     AlreadyStarted,
@@ -319,7 +323,7 @@ impl Error {
                 Blame::Timeout
             }
             Error::NotFound { .. } | Error::BadBlock { .. } => Blame::Peer,
-            Error::System { .. } | Error::Store(_) => Blame::System,
+            Error::System { .. } | Error::Store(_) | Error::HeaderStore(_) => Blame::System,
         }
     }
 }

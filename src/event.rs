@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 use crate::discovery::ResolveError;
+use crate::header_store::HeaderStoreError;
 use crate::memory::MemoryGuard;
 use crate::peers::{Ban, BanReason, StoreError};
 use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo, StreamRefusal};
@@ -160,6 +161,14 @@ pub enum ControlEvent {
         /// What the store said.
         error: StoreError,
     },
+    /// Writing the followed chain to its file failed, or the file had a damaged end.
+    ///
+    /// The manager continues with the chain in memory. A failed write is repeated every 5 s, and
+    /// before the manager is shut down. Emitted once until a write succeeds or the error changes.
+    HeaderStoreFailed {
+        /// The error.
+        error: HeaderStoreError,
+    },
     /// The network, or at least a peer, follows a branch that is not the active chain of the manager.
     ///
     /// Emitted when a peer sends a branch that a checkpoint refuses, and when peers are on two
@@ -278,6 +287,7 @@ impl ControlEvent {
             ControlEvent::OutOfDescriptors => "OutOfDescriptors",
             ControlEvent::DiscoveryFailed { .. } => "DiscoveryFailed",
             ControlEvent::StoreFailed { .. } => "StoreFailed",
+            ControlEvent::HeaderStoreFailed { .. } => "HeaderStoreFailed",
             ControlEvent::ChainSplit { .. } => "ChainSplit",
             ControlEvent::TipStale { .. } => "TipStale",
             ControlEvent::PayloadPassedOver { .. } => "PayloadPassedOver",
@@ -327,6 +337,7 @@ impl ControlEvent {
             | ControlEvent::OutOfDescriptors
             | ControlEvent::DiscoveryFailed { .. }
             | ControlEvent::StoreFailed { .. }
+            | ControlEvent::HeaderStoreFailed { .. }
             | ControlEvent::ChainSplit { .. }
             | ControlEvent::TipStale { .. }
             | ControlEvent::Lagged { .. }
@@ -430,6 +441,7 @@ impl fmt::Display for ControlEvent {
                 write!(f, "; trying again in {retry_after:?}")
             }
             ControlEvent::StoreFailed { error } => write!(f, "the store of peers: {error}"),
+            ControlEvent::HeaderStoreFailed { error } => write!(f, "header store: {error}"),
             ControlEvent::ChainSplit {
                 fork_height,
                 peer_ids,

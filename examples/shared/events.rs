@@ -84,6 +84,9 @@ fn object(event: &ControlEvent) -> Value {
         ControlEvent::StoreFailed { error } => {
             object["reason"] = error.to_string().into();
         }
+        ControlEvent::HeaderStoreFailed { error } => {
+            object["reason"] = error.to_string().into();
+        }
         ControlEvent::ChainSplit {
             fork_height,
             peer_ids,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::DamagedTail;
 use crate::Network;
 use crate::files::{FileError, LockError};
 use crate::wire::{BlockHash, ChainRuleError, HeaderChainError};
@@ -127,6 +128,17 @@ pub enum HeaderStoreError {
         expected: u64,
         /// The length found, in bytes.
         got: u64,
+    },
+    /// A damaged end was removed when the file was opened. The file is in use.
+    ///
+    /// Only contained in
+    /// [`ControlEvent::HeaderStoreFailed`](crate::event::ControlEvent::HeaderStoreFailed).
+    #[error("{path:?}: {tail}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The end that was removed.
+        tail: DamagedTail,
     },
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::RwLock;
 use uuid::Uuid;
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     /// What the program resolves the names of seeds with, if it does so itself.
     pub(super) resolver: Option<Arc<dyn SeedResolver>>,
     pub(super) bus: EventBus,
+    /// Whether the manager was started, after which events have their subscribers.
+    pub(super) is_started: AtomicBool,
     pub(super) nonces: NonceRegistry,
     pub(super) associations: Associations,
     pub(super) memory: PayloadMemory,
@@ -47,6 +50,7 @@ impl Shared {
         Self {
             resolver: None,
             bus: EventBus::new(),
+            is_started: AtomicBool::new(false),
             nonces: NonceRegistry::default(),
             associations: Associations::default(),
             memory: PayloadMemory::new(config.max_payload_memory),

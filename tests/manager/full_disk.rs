@@ -11,13 +11,18 @@ use std::time::Duration;
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::peers::StoreError;
-use bsv_p2p::{Error, Manager};
+use bsv_p2p::{Error, HeaderStore, HeaderStoreError, Manager, Network};
 
+use crate::chain_sync::{mined_headers, tip_of};
 use crate::harness::*;
+use crate::header_server::{Answers, HeaderServerOptions};
 
 /// Names the file, in the process whose files do not grow.
 const FILE: &str = "BSV_P2P_TEST_FILLS_DISK";
 const TEST: &str = "full_disk::what_finds_no_room_on_the_disk_is_told_and_the_file_stays_as_it_was";
+const HEADERS_TEST: &str = "full_disk::full_disk_stops_header_file_and_not_manager";
+/// The number of headers that the peer has, of which about 100 fit in the file.
+const HEADERS: usize = 300;
 
 #[test]
 fn what_finds_no_room_on_the_disk_is_told_and_the_file_stays_as_it_was() {
@@ -25,12 +30,54 @@ fn what_finds_no_room_on_the_disk_is_told_and_the_file_stays_as_it_was() {
         return fill(Path::new(&path));
     }
     let folder = tempfile::tempdir().unwrap();
+    run_on_full_disk(TEST, &folder.path().join("peers.json"));
+}
+
+#[test]
+fn full_disk_stops_header_file_and_not_manager() {
+    if let Some(path) = env::var_os(FILE) {
+        return fill_with_headers(Path::new(&path));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("headers");
+    run_on_full_disk(HEADERS_TEST, &path);
+    // What was written is a valid chain.
+    let manager = manager(config()).with_headers(&path).unwrap();
+    let height = manager.with_chain(|chain| chain.tip().0).unwrap();
+    assert!(height < HEADERS as u32, "{height}");
+    let headers = mined_headers(HEADERS, 1);
+    let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
+    manager.start_fixed(&[server.address]).unwrap();
+    assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
+    assert_eq!(manager.shutdown(), Ok(()));
+    let (chain, _) = HeaderStore::import(&path, Network::Regtest).unwrap();
+    assert_eq!(chain.tip(), tip_of(&headers));
+}
+
+fn fill_with_headers(path: &Path) {
+    let manager = manager(config()).with_headers(path).unwrap();
+    let events = manager.subscribe_control();
+    let headers = mined_headers(HEADERS, 1);
+    let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
+    manager.start_fixed(&[server.address]).unwrap();
+    let error = wait_for(&events, |event| match event {
+        ControlEvent::HeaderStoreFailed { error } => Some(error.clone()),
+        _ => None,
+    });
+    assert!(matches!(error, HeaderStoreError::Io { .. }), "{error}");
+    assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
+    assert!(matches!(manager.shutdown(), Err(Error::HeaderStore(_))));
+}
+
+/// Runs a test in a process whose files cannot grow beyond 8 KiB.
+#[track_caller]
+fn run_on_full_disk(test: &str, path: &Path) {
     let child = Command::new("sh")
         // Without the signal a write fails that goes too far, as on a full disk.
         .args(["-c", "trap '' XFSZ; ulimit -f 16 && exec \"$0\" \"$@\""])
         .arg(env::current_exe().unwrap())
-        .args(["--exact", TEST, "--test-threads=1", "--nocapture"])
-        .env(FILE, folder.path().join("peers.json"))
+        .args(["--exact", test, "--test-threads=1", "--nocapture"])
+        .env(FILE, path)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&child.stdout);

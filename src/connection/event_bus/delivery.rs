@@ -236,6 +236,7 @@ fn may_be_dropped(event: &Event) -> bool {
                     | ControlEvent::DiscoveryFailed { .. }
                     | ControlEvent::OutOfDescriptors
                     | ControlEvent::StoreFailed { .. }
+                    | ControlEvent::HeaderStoreFailed { .. }
                     | ControlEvent::PayloadPassedOver { .. }
                     | ControlEvent::Lagged { .. }
             )

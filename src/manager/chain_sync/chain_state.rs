@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::TipUpdate;
 use super::announcement_log::AnnouncementLog;
+use super::header_writer::HeaderWriter;
 use super::sync_waiters::SyncWaiters;
 use super::tip_subscribers::TipSubscribers;
 use crate::log_level::{LogLevel, record};
@@ -26,6 +27,8 @@ pub(super) struct ChainState {
     subscribers: Mutex<TipSubscribers>,
     pub(super) announcements: Mutex<AnnouncementLog>,
     pub(super) waiters: SyncWaiters,
+    /// The file to write the chain to, until the thread takes it.
+    writer: Mutex<Option<HeaderWriter>>,
     /// Whether the chain was replaced since the thread last checked.
     is_replaced: AtomicBool,
     wake: Sender<()>,
@@ -50,6 +53,7 @@ impl ChainState {
             subscribers: Mutex::default(),
             announcements: Mutex::default(),
             waiters: SyncWaiters::default(),
+            writer: Mutex::default(),
             is_replaced: AtomicBool::new(false),
             wake,
             log_level,
@@ -73,6 +77,17 @@ impl ChainState {
     pub(super) fn wake(&self) {
         // A full channel wakes it already.
         let _ = self.wake.try_send(());
+    }
+
+    /// Writes the chain to a file from now on.
+    pub(super) fn set_writer(&self, writer: HeaderWriter) {
+        *self.writer.lock() = Some(writer);
+        self.wake();
+    }
+
+    /// Returns the file that was set since the last call.
+    pub(super) fn take_writer(&self) -> Option<HeaderWriter> {
+        self.writer.lock().take()
     }
 
     /// Adds the headers that a peer sent, up to the first invalid one, and publishes the new tip.

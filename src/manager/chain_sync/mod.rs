@@ -6,6 +6,7 @@ mod block_sources;
 mod chain_state;
 mod header_requests;
 mod header_scheduler;
+mod header_writer;
 mod source;
 mod split_detector;
 mod stale_tip;
@@ -19,6 +20,7 @@ pub(super) use self::source::PeerClass;
 pub use self::tip_update::TipUpdate;
 
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -28,12 +30,14 @@ use parking_lot::Mutex;
 
 use self::block_sources::BlockSources;
 use self::chain_state::ChainState;
+use self::header_writer::HeaderWriter;
 use self::sync_thread::SyncThread;
 use self::sync_waiters::SyncResult;
 use super::Manager;
 use super::clock::Now;
 use super::shared::Shared;
 use crate::error::{Error, Wait};
+use crate::header_store::{HeaderStore, HeaderStoreError};
 use crate::session::ConfigError;
 use crate::wire::{BlockHash, HeaderChain};
 
@@ -54,10 +58,13 @@ struct Stage {
     is_over: bool,
 }
 
+/// The result of writing the chain to its file.
+type WriteResult = Result<(), HeaderStoreError>;
+
 struct ChainThread {
     _until_stopped: Sender<Infallible>,
     ended: Receiver<Infallible>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<WriteResult>,
 }
 
 impl ChainSync {
@@ -91,6 +98,44 @@ impl ChainSync {
         }
     }
 
+    /// Follows the chain in a file, and writes to the file from now on.
+    pub(super) fn follow_file(&self, shared: &Arc<Shared>, path: &Path) -> Result<(), Error> {
+        let followed = self.state();
+        let chain = followed
+            .as_ref()
+            .map(|state| state.with_chain(Clone::clone));
+        let opened = match chain {
+            // A file that starts at a checkpoint does not have the genesis header.
+            Some(chain) if chain.tip().0 > 0 => HeaderStore::open_with(path, chain),
+            Some(chain) => HeaderStore::open(path, chain.rules().clone()),
+            None => HeaderStore::open(path, shared.config().network()),
+        };
+        let (store, chain, report) = opened.map_err(Box::new)?;
+        let mut stage = self.stage.lock();
+        if stage.is_over {
+            return Err(Error::NotRunning);
+        }
+        let state = match stage.state.clone() {
+            Some(state) => {
+                drop(stage);
+                if chain.tip() != state.with_chain(HeaderChain::tip) {
+                    state.replace(chain);
+                }
+                state
+            }
+            None => stage.start(shared, chain)?,
+        };
+        state.set_writer(HeaderWriter::new(store, report));
+        Ok(())
+    }
+
+    /// Wakes the thread, if there is one.
+    pub(super) fn wake(&self) {
+        if let Some(state) = self.state() {
+            state.wake();
+        }
+    }
+
     /// Signals the thread to stop. All connections must be closed before [`Stopping::join`].
     pub(super) fn stop(&self) -> Stopping {
         let mut stage = self.stage.lock();
@@ -117,7 +162,7 @@ impl Stage {
             // Dropped in reverse order: waits end before the thread counts as ended.
             let _ends = ends;
             let _closing = closing;
-            sync_thread.run(&stopped);
+            sync_thread.run(&stopped)
         };
         let thread = std::thread::Builder::new()
             .name("bsv-p2p chain".into())
@@ -147,23 +192,22 @@ impl Drop for CloseOnDrop {
 
 /// The thread after the stop signal.
 pub(super) struct Stopping {
-    thread: Option<(Receiver<Infallible>, JoinHandle<()>)>,
+    thread: Option<(Receiver<Infallible>, JoinHandle<WriteResult>)>,
 }
 
 impl Stopping {
-    /// Waits for the thread. Returns whether it ended before the deadline.
-    pub(super) fn join(self, deadline: Instant) -> bool {
+    /// Waits for the thread. Returns the result of writing the file, or `None` if the thread did not
+    /// end before the deadline.
+    pub(super) fn join(self, deadline: Instant) -> Option<WriteResult> {
         let Some((ended, thread)) = self.thread else {
-            return true;
+            return Some(Ok(()));
         };
         let deadline = deadline.max(Instant::now() + JOIN_GRACE);
-        let end = ended.recv_deadline(deadline);
-        let has_ended = matches!(end, Err(RecvTimeoutError::Disconnected));
-        if has_ended {
+        match ended.recv_deadline(deadline) {
             // The panic hook already printed a panic.
-            let _ = thread.join();
+            Err(RecvTimeoutError::Disconnected) => Some(thread.join().unwrap_or(Ok(()))),
+            _ => None,
         }
-        has_ended
     }
 }
 

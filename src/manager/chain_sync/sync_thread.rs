@@ -1,6 +1,7 @@
 //! The thread that follows the chain.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Select, TryRecvError};
@@ -8,12 +9,14 @@ use uuid::Uuid;
 
 use super::chain_state::ChainState;
 use super::header_requests::{HeaderAnswer, HeaderRequests};
+use super::header_writer::HeaderWriter;
 use super::sync_core::{SendResult, SyncCore, SyncPort};
 use crate::connection::{
     Announcer, Overflow, PeerConnectionHandle, StartHeadersError, SubscriptionOptions,
 };
 use crate::error::Error;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
+use crate::header_store::HeaderStoreError;
 use crate::log_level::record;
 use crate::manager::clock::Now;
 use crate::manager::shared::Shared;
@@ -34,6 +37,8 @@ const ANSWERS: usize = 3;
 /// The thread's data. It waits in [`SyncThread::wait`] only, and holds no lock there.
 pub(super) struct SyncThread {
     core: SyncCore,
+    state: Arc<ChainState>,
+    writer: Option<HeaderWriter>,
     port: ConnectionPort,
     events: Receiver<Event>,
     woken: Receiver<()>,
@@ -58,7 +63,9 @@ impl SyncThread {
         let limits = shared.config().connection.clone();
         Self {
             events: shared.bus.subscribe_with(options),
-            core: SyncCore::new(state, Now::read()),
+            core: SyncCore::new(state.clone(), Now::read()),
+            state,
+            writer: None,
             port: ConnectionPort {
                 publisher: Announcer::new(&shared.bus, &limits),
                 requests: HeaderRequests::default(),
@@ -68,8 +75,9 @@ impl SyncThread {
         }
     }
 
-    /// Follows the chain until `stop` or the subscription ends.
-    pub(super) fn run<T>(mut self, stop: &Receiver<T>) {
+    /// Follows the chain until `stop` or the subscription ends. Returns why headers are missing in
+    /// the file, if any are.
+    pub(super) fn run<T>(mut self, stop: &Receiver<T>) -> Result<(), HeaderStoreError> {
         self.compare_peers();
         loop {
             let deadline = self.poll();
@@ -86,7 +94,16 @@ impl SyncThread {
                 Some(ready) => self.on_answer(ready - ANSWERS),
             }
         }
+        self.update_writer();
+        let written = match &mut self.writer {
+            Some(writer) => writer.finish(&self.state),
+            None => Ok(()),
+        };
+        if let Err(error) = &written {
+            self.port.emit_store_failure(error.clone());
+        }
         self.port.publisher.finish();
+        written
     }
 
     /// Sends what is due. Returns when this has to be repeated.
@@ -99,9 +116,34 @@ impl SyncThread {
         self.core.set_stale_timeout(timeout);
         self.port.publisher.on_wake();
         self.core.poll(now, &mut self.port);
+        self.write(now.instant);
         let deadline = self.core.next_deadline(now);
         let wake = self.port.publisher.next_wake();
-        wake.map_or(deadline, |wake| wake.min(deadline))
+        let write = self.writer.as_ref().and_then(HeaderWriter::next_deadline);
+        wake.into_iter().chain(write).fold(deadline, Instant::min)
+    }
+
+    /// Writes the changes of the chain to its file, once failures can be received.
+    fn write(&mut self, now: Instant) {
+        self.update_writer();
+        if let Some(writer) = &mut self.writer
+            && self.port.shared.is_started.load(Ordering::Acquire)
+        {
+            let port = &mut self.port;
+            writer.poll(&self.state, now, |error| port.emit_store_failure(error));
+        }
+    }
+
+    /// Writes to another file if one was set.
+    fn update_writer(&mut self) {
+        let Some(writer) = self.state.take_writer() else {
+            return;
+        };
+        if let Some(mut before) = self.writer.replace(writer)
+            && let Err(error) = before.finish(&self.state)
+        {
+            self.port.emit_store_failure(error);
+        }
     }
 
     /// Waits until something happens. Returns its index in the selection, or `None` at the deadline.
@@ -195,6 +237,22 @@ impl SyncThread {
                 self.on_connected(&handle);
             }
         }
+    }
+}
+
+impl ConnectionPort {
+    fn emit_store_failure(&mut self, error: HeaderStoreError) {
+        let config = self.shared.config();
+        record!(
+            self.shared.log_level,
+            Error,
+            network:% = config.network(),
+            error:% = error;
+            "header store: {error}"
+        );
+        self.publisher.set_limits(&config.connection);
+        self.publisher
+            .tell(ControlEvent::HeaderStoreFailed { error });
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod hostile;
+mod persistence;
 mod replacement;
 mod servers;
 mod syncing;
@@ -12,7 +13,8 @@ use bsv_p2p::Network;
 use bsv_p2p::local_node::Chain;
 use bsv_p2p::manager::TipUpdate;
 use bsv_p2p::wire::{
-    Block, BlockHash, BlockHeader, CompactTarget, Headers, MerkleRoot, Message, Version,
+    Block, BlockHash, BlockHeader, CompactTarget, HeaderChain, Headers, MerkleRoot, Message,
+    Version,
 };
 use crossbeam_channel::Receiver;
 
@@ -114,14 +116,21 @@ fn mine_with_bits(
 }
 
 /// Returns a chain from genesis.
-fn mined_headers(count: usize, salt: u8) -> Vec<BlockHeader> {
+pub(crate) fn mined_headers(count: usize, salt: u8) -> Vec<BlockHeader> {
     let genesis = BlockHeader::genesis(Network::Regtest);
     let mut headers = vec![genesis];
     headers.extend(mine_after(&genesis, count, salt));
     headers
 }
 
-fn tip_of(headers: &[BlockHeader]) -> (u32, BlockHash) {
+/// Returns a chain of these headers, the first of which is the genesis header.
+fn chain_of(headers: &[BlockHeader]) -> HeaderChain {
+    let mut chain = HeaderChain::new(Network::Regtest);
+    chain.extend(&headers[1..], u32::MAX).unwrap();
+    chain
+}
+
+pub(crate) fn tip_of(headers: &[BlockHeader]) -> (u32, BlockHash) {
     let last = headers.last().expect("a header");
     (headers.len() as u32 - 1, last.hash())
 }

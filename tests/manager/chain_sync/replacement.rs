@@ -8,13 +8,6 @@ use bsv_p2p::wire::HeaderChain;
 use super::*;
 use crate::header_server::{Answers, HeaderServerOptions};
 
-/// Returns a chain of these headers, the first of which is the genesis header.
-fn chain_of(headers: &[BlockHeader]) -> HeaderChain {
-    let mut chain = HeaderChain::new(Network::Regtest);
-    chain.extend(&headers[1..], u32::MAX).unwrap();
-    chain
-}
-
 #[test]
 fn replaced_chain_is_reported_relative_to_fork() {
     let common = mined_headers(10, 1);
