@@ -27,7 +27,7 @@ mod supervisor;
 mod transactions;
 mod watching;
 
-pub use chain_sync::TipUpdate;
+pub use chain_sync::{ChainStart, TipUpdate};
 pub use config::{ListenerConfig, ManagerConfig};
 pub use discovery_config::DiscoveryConfig;
 pub use handle::Manager;

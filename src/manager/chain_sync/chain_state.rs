@@ -1,20 +1,21 @@
 //! The followed chain, shared between its thread and the callers of the manager.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use uuid::Uuid;
 
-use super::TipUpdate;
 use super::announcement_log::AnnouncementLog;
 use super::header_writer::HeaderWriter;
 use super::sync_waiters::SyncWaiters;
 use super::tip_subscribers::TipSubscribers;
+use super::{ChainStart, TipUpdate};
 use crate::log_level::{LogLevel, record};
 use crate::wire::{
-    BlockHash, BlockHeader, ChainRules, ExtendOutcome, HeaderBatch, HeaderChain, HeaderChainError,
-    SourceId,
+    BlockHash, BlockHeader, ChainRules, CheckpointStart, ExtendOutcome, HeaderBatch, HeaderChain,
+    HeaderChainError, SourceId,
 };
 
 /// Maximum number of headers that are added while the chain is locked.
@@ -29,6 +30,10 @@ pub(super) struct ChainState {
     pub(super) waiters: SyncWaiters,
     /// The file to write the chain to, until the thread takes it.
     writer: Mutex<Option<HeaderWriter>>,
+    /// The start at a checkpoint that is not complete. The chain is not followed before.
+    ///
+    /// Changed only while `subscribers` is locked.
+    pending: RwLock<Option<Arc<CheckpointStart>>>,
     /// Whether the chain was replaced since the thread last checked.
     is_replaced: AtomicBool,
     wake: Sender<()>,
@@ -46,21 +51,41 @@ pub(super) struct Extension {
 
 impl ChainState {
     /// Creates the state and the receiver that wakes its thread.
-    pub(super) fn new(chain: HeaderChain, log_level: LogLevel) -> (Self, Receiver<()>) {
+    pub(super) fn new(start: ChainStart, log_level: LogLevel) -> (Self, Receiver<()>) {
         let (wake, woken) = bounded(1);
+        let (chain, pending) = match start {
+            ChainStart::Chain(chain) => (*chain, None),
+            ChainStart::Checkpoint(start) => {
+                let chain = HeaderChain::new(start.rules().clone());
+                (chain, Some(Arc::from(start)))
+            }
+        };
+        let is_replaced = AtomicBool::new(pending.is_some());
         let state = Self {
             chain: RwLock::new(chain),
             subscribers: Mutex::default(),
             announcements: Mutex::default(),
             waiters: SyncWaiters::default(),
             writer: Mutex::default(),
-            is_replaced: AtomicBool::new(false),
+            pending: RwLock::new(pending),
+            is_replaced,
             wake,
             log_level,
         };
         (state, woken)
     }
 
+    /// Calls `f` with the chain, unless its start at a checkpoint is not complete.
+    pub(super) fn with_followed<T>(&self, f: impl FnOnce(&HeaderChain) -> T) -> Option<T> {
+        self.pending().is_none().then(|| self.with_chain(f))
+    }
+
+    /// Returns the start at a checkpoint that is not complete.
+    pub(super) fn pending(&self) -> Option<Arc<CheckpointStart>> {
+        self.pending.read().clone()
+    }
+
+    /// Calls `f` with the chain, or with the one before if a start is not complete.
     pub(super) fn with_chain<T>(&self, f: impl FnOnce(&HeaderChain) -> T) -> T {
         f(&self.chain.read())
     }
@@ -114,6 +139,12 @@ impl ChainState {
             }
         };
         let mut subscribers = self.subscribers.lock();
+        if self.pending.read().is_some() {
+            return Extension {
+                outcome: ExtendOutcome::Known,
+                error: None,
+            };
+        }
         let mut changes = TipChanges::default();
         let mut start = 0;
         for part in batch.chunks(HEADERS_PER_LOCK) {
@@ -156,16 +187,38 @@ impl ChainState {
         self.with_chain(|chain| chain.rules().clone())
     }
 
-    /// Follows another chain from now on, and publishes its tip if it is another one.
-    pub(super) fn replace(&self, chain: HeaderChain) {
-        let mut subscribers = self.subscribers.lock();
+    /// Follows another chain from now on. Publishes its tip if it is another one, as soon as the
+    /// start is complete.
+    pub(super) fn replace(&self, start: ChainStart) {
+        let subscribers = self.subscribers.lock();
+        match start {
+            ChainStart::Chain(chain) => self.replace_chain(*chain, subscribers),
+            ChainStart::Checkpoint(start) => {
+                *self.pending.write() = Some(Arc::from(start));
+                self.is_replaced.store(true, Ordering::Release);
+                drop(subscribers);
+            }
+        }
+        self.wake();
+    }
+
+    /// Follows the chain of a start that is complete, unless it was replaced meanwhile.
+    pub(super) fn complete(&self, start: &Arc<CheckpointStart>, chain: HeaderChain) {
+        let subscribers = self.subscribers.lock();
+        let pending = self.pending();
+        if pending.is_some_and(|pending| Arc::ptr_eq(&pending, start)) {
+            self.replace_chain(chain, subscribers);
+        }
+    }
+
+    fn replace_chain(&self, chain: HeaderChain, mut subscribers: MutexGuard<'_, TipSubscribers>) {
         let old = std::mem::replace(&mut *self.chain.write(), chain);
+        *self.pending.write() = None;
         self.is_replaced.store(true, Ordering::Release);
         let changes = self.with_chain(|new| TipChanges::between(&old, new));
         let update = self.publish(&mut subscribers, &changes, None);
         drop(subscribers);
         self.log(update);
-        self.wake();
     }
 
     /// Returns whether the chain was replaced since the last call.

@@ -82,7 +82,7 @@ impl HeaderWriter {
 
     fn write(&mut self, state: &ChainState, now: Instant) -> Result<(), HeaderStoreError> {
         loop {
-            let next = state.with_chain(|chain| {
+            let next = state.with_followed(|chain| {
                 // Without the genesis header an empty file can still store a chain that starts at
                 // a later height.
                 if self.store.tip().is_none() && chain.tip().0 == 0 {
@@ -90,7 +90,7 @@ impl HeaderWriter {
                 }
                 self.store.plan(chain)
             });
-            let Some(update) = next? else {
+            let Some(update) = next.transpose()?.flatten() else {
                 return Ok(());
             };
             // Set before the write, which can fail after a part of it.
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn state_of(chain: HeaderChain) -> ChainState {
-        ChainState::new(chain, LogLevel::default()).0
+        ChainState::new(chain.into(), LogLevel::default()).0
     }
 
     /// Polls the writer and returns the failures that it reports.
@@ -169,7 +169,7 @@ mod tests {
             .unwrap()
             .set_len(80)
             .unwrap();
-        state.replace(chain(1, 5));
+        state.replace(chain(1, 5).into());
         let failures = poll(&mut writer, &state, now);
         assert!(
             matches!(
@@ -200,7 +200,7 @@ mod tests {
         poll(&mut writer, &state, now);
         let sync_at = now + SYNC_INTERVAL;
         assert_eq!(writer.next_deadline(), Some(sync_at));
-        state.replace(chain(1, 4));
+        state.replace(chain(1, 4).into());
         poll(&mut writer, &state, now + Duration::from_secs(1));
         assert_eq!(writer.next_deadline(), Some(sync_at));
         poll(&mut writer, &state, sync_at);

@@ -3,7 +3,9 @@
 mod announcement_log;
 mod block_fetch;
 mod block_sources;
+mod chain_start;
 mod chain_state;
+mod checkpoint_sync;
 mod header_requests;
 mod header_scheduler;
 mod header_writer;
@@ -16,6 +18,7 @@ mod sync_waiters;
 mod tip_subscribers;
 mod tip_update;
 
+pub use self::chain_start::ChainStart;
 pub(super) use self::source::PeerClass;
 pub use self::tip_update::TipUpdate;
 
@@ -73,7 +76,7 @@ impl ChainSync {
     }
 
     /// Follows a chain instead of the one that is followed. The first call starts the thread.
-    fn follow(&self, shared: &Arc<Shared>, chain: HeaderChain) -> Result<(), Error> {
+    fn follow(&self, shared: &Arc<Shared>, start: ChainStart) -> Result<(), Error> {
         let mut stage = self.stage.lock();
         if stage.is_over {
             return Err(Error::NotRunning);
@@ -81,10 +84,10 @@ impl ChainSync {
         match stage.state.clone() {
             Some(state) => {
                 drop(stage);
-                state.replace(chain);
+                state.replace(start);
                 Ok(())
             }
-            None => stage.start(shared, chain).map(drop),
+            None => stage.start(shared, start).map(drop),
         }
     }
 
@@ -94,23 +97,26 @@ impl ChainSync {
         match stage.state.clone() {
             Some(state) => Ok(state),
             None if stage.is_over => Err(Error::NotRunning),
-            None => stage.start(shared, HeaderChain::new(shared.config().network())),
+            None => stage.start(shared, HeaderChain::new(shared.config().network()).into()),
         }
     }
 
     /// Follows the chain in a file, and writes to the file from now on.
     pub(super) fn follow_file(&self, shared: &Arc<Shared>, path: &Path) -> Result<(), Error> {
         let followed = self.state();
-        let chain = followed
-            .as_ref()
-            .map(|state| state.with_chain(Clone::clone));
-        let opened = match chain {
+        let followed = followed.as_ref().map(|state| match state.pending() {
+            // Its rules hold for the file.
+            Some(start) => HeaderChain::new(start.rules().clone()),
+            None => state.with_chain(Clone::clone),
+        });
+        let opened = match followed {
             // A file that starts at a checkpoint does not have the genesis header.
             Some(chain) if chain.tip().0 > 0 => HeaderStore::open_with(path, chain),
             Some(chain) => HeaderStore::open(path, chain.rules().clone()),
             None => HeaderStore::open(path, shared.config().network()),
         };
         let (store, chain, report) = opened.map_err(Box::new)?;
+        let has_headers = store.tip().is_some();
         let mut stage = self.stage.lock();
         if stage.is_over {
             return Err(Error::NotRunning);
@@ -118,12 +124,12 @@ impl ChainSync {
         let state = match stage.state.clone() {
             Some(state) => {
                 drop(stage);
-                if chain.tip() != state.with_chain(HeaderChain::tip) {
-                    state.replace(chain);
+                if has_headers && state.with_followed(HeaderChain::tip) != Some(chain.tip()) {
+                    state.replace(chain.into());
                 }
                 state
             }
-            None => stage.start(shared, chain)?,
+            None => stage.start(shared, chain.into())?,
         };
         state.set_writer(HeaderWriter::new(store, report));
         Ok(())
@@ -147,12 +153,8 @@ impl ChainSync {
 }
 
 impl Stage {
-    fn start(
-        &mut self,
-        shared: &Arc<Shared>,
-        chain: HeaderChain,
-    ) -> Result<Arc<ChainState>, Error> {
-        let (state, woken) = ChainState::new(chain, shared.log_level.clone());
+    fn start(&mut self, shared: &Arc<Shared>, start: ChainStart) -> Result<Arc<ChainState>, Error> {
+        let (state, woken) = ChainState::new(start, shared.log_level.clone());
         let state = Arc::new(state);
         let sync_thread = SyncThread::new(shared.clone(), state.clone(), woken);
         let (until_stopped, stopped) = bounded::<Infallible>(0);
@@ -226,7 +228,8 @@ impl Stopping {
 /// Each header is verified by the rules of [`HeaderChain`], as a node does, so that a forged chain
 /// needs as much work as the real one. Transactions and scripts are not verified.
 impl Manager {
-    /// Follows a chain of headers from its current tip, instead of the chain followed before.
+    /// Follows a chain of headers from the tip of a [`HeaderChain`], or from the checkpoint of a
+    /// [`CheckpointStart`](crate::wire::CheckpointStart), instead of the chain followed before.
     ///
     /// The manager requests missing headers from its sources and processes their announcements. A
     /// silent or slow source is replaced after 2 s; a source that sends invalid headers is scored
@@ -234,19 +237,41 @@ impl Manager {
     /// at any time later, for example to replace a chain that is on the wrong branch. Subscribers
     /// then receive one [`TipUpdate`] with the blocks that differ. Uses one thread. Does not block.
     ///
+    /// A start at a checkpoint first downloads the trusted headers before it. The headers of each
+    /// source are collected separately, until those of one source reach the checkpoint. A source
+    /// with another block at its height is disconnected as
+    /// [`WrongChain`](crate::session::DisconnectReason::WrongChain). Until then
+    /// [`with_chain`](Manager::with_chain) returns `None`, [`sync_headers`](Manager::sync_headers)
+    /// waits, and subscribers receive nothing. Afterwards they receive one [`TipUpdate`], which
+    /// contains all collected blocks if no chain was followed before.
+    ///
+    /// ```
+    /// use bsv_p2p::wire::CheckpointStart;
+    /// use bsv_p2p::{Manager, ManagerConfig, Network};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = Manager::new(ManagerConfig::new(Network::Mainnet))?;
+    /// manager.follow_chain(CheckpointStart::new(Network::Mainnet, 945_000)?)?;
+    /// // Then `manager.start()` and `manager.sync_headers(..)`.
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// - [`Error::Config`] if the chain is of another network.
     /// - [`Error::NotRunning`] if the manager was shut down.
     /// - [`Error::System`] if the thread cannot be spawned.
-    pub fn follow_chain(&self, chain: HeaderChain) -> Result<(), Error> {
+    pub fn follow_chain(&self, start: impl Into<ChainStart>) -> Result<(), Error> {
+        let start = start.into();
+        let network = start.rules().network();
         ConfigError::unless(
-            chain.network() == self.shared.config().network(),
+            network == self.shared.config().network(),
             "chain.network",
-            &chain.network(),
+            &network,
             "the network of the manager is required",
         )?;
-        self.chain_sync.follow(&self.shared, chain)
+        self.chain_sync.follow(&self.shared, start)
     }
 
     /// Subscribes to changes of the tip.
@@ -271,10 +296,12 @@ impl Manager {
 
     /// Calls `f` with the followed chain and returns its result, or `None` if no chain is followed.
     ///
+    /// `None` is also returned until a start at a checkpoint is complete.
+    ///
     /// The chain does not change during the call, so `f` should be short. After a shutdown the
     /// chain remains available in its last state.
     pub fn with_chain<T>(&self, f: impl FnOnce(&HeaderChain) -> T) -> Option<T> {
-        Some(self.chain_sync.state()?.with_chain(f))
+        self.chain_sync.state()?.with_followed(f)
     }
 
     /// Blocks until the chain contains all headers of the connected sources.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use uuid::Uuid;
 
 use super::chain_state::ChainState;
+use super::checkpoint_sync::{CheckpointSync, Collected};
 use super::header_scheduler::{Answer, AvoidReason, HeaderRequest, HeaderScheduler, OpenRequest};
 use super::source::{PeerClass, SourceKey};
 use super::split_detector::{ChainSplit, SplitDetector};
@@ -52,6 +53,8 @@ pub(super) enum SendResult {
 pub(super) struct SyncCore {
     state: Arc<ChainState>,
     scheduler: HeaderScheduler,
+    /// The start at a checkpoint, until it is complete.
+    checkpoint: Option<CheckpointSync>,
     splits: SplitDetector,
     stale_tip: StaleTip,
     stale_timeout: Duration,
@@ -63,6 +66,7 @@ impl SyncCore {
         Self {
             state,
             scheduler: HeaderScheduler::new(now.instant),
+            checkpoint: None,
             splits: SplitDetector::default(),
             stale_tip: StaleTip::new(now),
             stale_timeout: Duration::ZERO,
@@ -91,6 +95,9 @@ impl SyncCore {
     pub(super) fn on_disconnected(&mut self, peer_id: Uuid, now: Now) {
         self.state.announcements.lock().remove(peer_id);
         self.splits.remove(peer_id);
+        if let Some(checkpoint) = &mut self.checkpoint {
+            checkpoint.remove(peer_id);
+        }
         self.scheduler.on_disconnected(peer_id, now.instant);
     }
 
@@ -119,7 +126,10 @@ impl SyncCore {
     ) {
         for hash in blocks.rev().take(MAX_INV_BLOCKS) {
             self.state.announcements.lock().record(peer_id, hash);
-            if self.scheduler.is_source(peer_id) && !self.state.contains(&hash) {
+            if self.checkpoint.is_none()
+                && self.scheduler.is_source(peer_id)
+                && !self.state.contains(&hash)
+            {
                 self.scheduler.on_announced(peer_id, hash);
             }
         }
@@ -137,6 +147,10 @@ impl SyncCore {
             return;
         };
         self.state.announcements.lock().record(peer_id, last);
+        if self.checkpoint.is_some() {
+            // They are requested when the start is complete.
+            return;
+        }
         if !self.scheduler.is_source(peer_id) {
             if let Err(error) = self.state.check(headers, unix_seconds(now)) {
                 self.report(peer_id, headers, error, port);
@@ -173,8 +187,13 @@ impl SyncCore {
         let Some(request) = self.scheduler.close_request(peer_id, id) else {
             return;
         };
-        self.pipeline(peer_id, &request, headers, now, port);
-        let answer = self.judge(peer_id, &request, headers, now, port);
+        let answer = match self.collect(peer_id, headers, now, port) {
+            Some(answer) => answer,
+            None => {
+                self.pipeline(peer_id, &request, headers, now, port);
+                self.judge(peer_id, &request, headers, now, port)
+            }
+        };
         self.scheduler
             .on_answer(peer_id, &request, answer, now.instant);
     }
@@ -192,6 +211,7 @@ impl SyncCore {
     pub(super) fn poll(&mut self, now: Now, port: &mut impl SyncPort) {
         if self.state.take_replaced() {
             self.scheduler.restart(now.instant);
+            self.checkpoint = self.state.pending().map(CheckpointSync::new);
             self.splits.clear();
             self.stale_tip.on_new_tip(now);
         }
@@ -211,11 +231,17 @@ impl SyncCore {
             let Some(request) = next else {
                 break;
             };
-            let locator = self.state.with_chain(|chain| {
-                let resumed = request.resume.and_then(|hash| chain.locator_from(&hash));
-                resumed.unwrap_or_else(|| chain.locator())
-            });
+            let locator = match &self.checkpoint {
+                Some(checkpoint) => checkpoint.locator(request.peer_id),
+                None => self.state.with_chain(|chain| {
+                    let resumed = request.resume.and_then(|hash| chain.locator_from(&hash));
+                    resumed.unwrap_or_else(|| chain.locator())
+                }),
+            };
             self.send(request, locator, now, port);
+        }
+        if self.checkpoint.is_some() {
+            return;
         }
         if let Some(since) = self.stale_tip.check(self.stale_timeout, now.instant) {
             port.emit(ControlEvent::TipStale { since });
@@ -230,8 +256,39 @@ impl SyncCore {
     /// Returns when [`SyncCore::poll`] must be called if no event occurs before.
     pub(super) fn next_deadline(&self, now: Now) -> Instant {
         let next = self.scheduler.next_deadline(now.instant);
-        let stale = self.stale_tip.deadline(self.stale_timeout);
+        let stale = match self.checkpoint {
+            None => self.stale_tip.deadline(self.stale_timeout),
+            Some(_) => None,
+        };
         stale.map_or(next, |stale| stale.min(next))
+    }
+
+    /// Adds the headers of an answer to those before the checkpoint. Returns what they mean, or
+    /// `None` without a start at a checkpoint.
+    fn collect(
+        &mut self,
+        peer_id: Uuid,
+        headers: &[BlockHeader],
+        now: Now,
+        port: &mut impl SyncPort,
+    ) -> Option<Answer> {
+        let checkpoint = self.checkpoint.as_mut()?;
+        let collected = checkpoint.on_answer(peer_id, headers, unix_seconds(now));
+        Some(match collected {
+            Collected::Extended { headers } => Answer::Extended { headers },
+            Collected::Nothing => Answer::Empty,
+            Collected::Complete(chain) => {
+                // The next poll continues with the chain.
+                self.state.complete(checkpoint.start(), *chain);
+                Answer::Extended {
+                    headers: headers.len(),
+                }
+            }
+            Collected::Invalid { error, skipped } => {
+                self.report(peer_id, &headers[skipped..], error, port);
+                Answer::Invalid
+            }
+        })
     }
 
     /// Requests what follows a full answer, before the answer is verified.
@@ -406,6 +463,13 @@ impl SyncCore {
                 emit_split(split, port);
             }
             port.disconnect(peer_id, DisconnectReason::WrongChain);
+            return;
+        }
+        if let HeaderChainError::UnknownParent { parent, .. } = &error
+            && *parent == self.state.rules().genesis().hash()
+        {
+            // A node that has none of the blocks of a locator answers from the genesis block. It
+            // is behind the first header of the chain, or on another chain.
             return;
         }
         let misbehavior = match error {

@@ -1,6 +1,7 @@
 //! Following the chain and fetching blocks.
 
 mod blocks;
+mod checkpoint;
 mod hostile;
 mod persistence;
 mod replacement;
