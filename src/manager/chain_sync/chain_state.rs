@@ -345,3 +345,148 @@ impl TipChanges {
         changes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_headers::{chain_of, hashes, mined, mined_after, with_work};
+    use super::*;
+    use crate::Network;
+    use crate::wire::{ChainRuleError, ChainRules};
+
+    const PEER: Uuid = Uuid::from_u128(1);
+
+    fn state_of(start: impl Into<ChainStart>) -> ChainState {
+        ChainState::new(start.into(), LogLevel::default()).0
+    }
+
+    fn extend(state: &ChainState, headers: &[BlockHeader]) -> Extension {
+        state.extend(PEER, SourceId(1), headers, u32::MAX)
+    }
+
+    fn start_at_180(headers: &[BlockHeader]) -> CheckpointStart {
+        let checkpoints = [20, 180].map(|height: usize| (height as u32, headers[height].hash()));
+        let rules = ChainRules::new(Network::Regtest).with_checkpoints(checkpoints);
+        CheckpointStart::new(rules.unwrap(), 180).unwrap()
+    }
+
+    #[test]
+    fn parts_of_list_are_published_as_one_update() {
+        const COUNT: usize = 2 * HEADERS_PER_LOCK + 10;
+        let common = mined(5, 1);
+        let (old, new) = (mined_after(&common, 3, 2), mined_after(&common, COUNT, 3));
+        let state = state_of(chain_of(&old));
+        let tips = state.subscribe();
+        let extension = extend(&state, &new[6..]);
+        assert_eq!(extension.error, None);
+        let update = tips.try_recv().unwrap();
+        let mut disconnected = hashes(&old[6..]);
+        disconnected.reverse();
+        assert_eq!(update.disconnected, disconnected);
+        assert_eq!(update.connected, hashes(&new[6..]));
+        assert_eq!(update.header, new[5 + COUNT]);
+        assert_eq!(update.announced_by, Some(PEER));
+        assert_eq!(tips.len(), 0);
+        assert_eq!(
+            extension.outcome,
+            ExtendOutcome::NewTip {
+                disconnected,
+                connected: update.connected,
+            }
+        );
+    }
+
+    #[test]
+    fn headers_before_invalid_one_are_added() {
+        // In each part of the list, and at its borders.
+        let positions = [
+            0,
+            1,
+            HEADERS_PER_LOCK - 1,
+            HEADERS_PER_LOCK,
+            2 * HEADERS_PER_LOCK - 1,
+        ];
+        let headers = mined(2 * HEADERS_PER_LOCK + 10, 1);
+        for position in positions {
+            let mut invalid = headers[1..].to_vec();
+            let old = BlockHeader {
+                time: 1,
+                ..invalid[position]
+            };
+            invalid[position] = with_work(old);
+            let rest = mined_after(&invalid[..=position], 5, 2);
+            let state = state_of(HeaderChain::new(Network::Regtest));
+            let tips = state.subscribe();
+            let extension = extend(&state, &rest);
+            let error = extension.error.expect("an invalid header");
+            assert_eq!(error.position(), Some(position), "{error}");
+            let is_old = matches!(error.rule(), Some(ChainRuleError::TimeTooOld { .. }));
+            assert!(is_old, "{error}");
+            let connected: Vec<_> = tips.try_iter().flat_map(|tip| tip.connected).collect();
+            assert_eq!(connected, hashes(&headers[1..=position]));
+            assert_eq!(state.with_chain(|chain| chain.tip().0), position as u32);
+        }
+    }
+
+    #[test]
+    fn headers_before_missing_proof_of_work_are_added() {
+        let mut headers = mined(20, 1);
+        while headers[15].check_proof_of_work(Network::Regtest).is_ok() {
+            headers[15].nonce += 1;
+        }
+        let state = state_of(HeaderChain::new(Network::Regtest));
+        let extension = extend(&state, &headers[1..16]);
+        let error = extension.error.expect("an invalid header");
+        let is_work =
+            |rule: &ChainRuleError| matches!(rule, ChainRuleError::ProofOfWork { height: 15, .. });
+        assert!(error.rule().is_some_and(is_work), "{error}");
+        assert_eq!(state.with_chain(|chain| chain.tip().0), 14);
+    }
+
+    #[test]
+    fn list_without_known_parent_changes_nothing() {
+        let headers = mined(20, 1);
+        let state = state_of(HeaderChain::new(Network::Regtest));
+        let extension = extend(&state, &headers[5..]);
+        let error = extension.error.expect("an unknown parent");
+        assert!(
+            matches!(error, HeaderChainError::UnknownParent { .. }),
+            "{error}"
+        );
+        assert_eq!(extension.outcome, ExtendOutcome::Known);
+    }
+
+    #[test]
+    fn pending_start_hides_chain_until_complete() {
+        let headers = mined(200, 1);
+        let state = state_of(chain_of(&headers[..10]));
+        let tips = state.subscribe();
+        state.replace(start_at_180(&headers).into());
+        assert!(state.take_replaced());
+        assert_eq!(state.with_followed(HeaderChain::tip), None);
+        let extension = extend(&state, &headers[10..20]);
+        assert_eq!(extension.outcome, ExtendOutcome::Known);
+        assert_eq!(tips.len(), 0);
+
+        let start = state.pending().unwrap();
+        let chain = CheckpointStart::clone(&start).add(&headers[21..], u32::MAX);
+        state.complete(&start, chain.unwrap().unwrap());
+        let tip = (200, headers[200].hash());
+        assert_eq!(state.with_followed(HeaderChain::tip), Some(tip));
+        assert_eq!(tips.try_recv().unwrap().connected, hashes(&headers[21..]));
+    }
+
+    #[test]
+    fn replaced_start_cannot_complete() {
+        let headers = mined(200, 1);
+        let state = state_of(start_at_180(&headers));
+        let start = state.pending().unwrap();
+        let complete = CheckpointStart::clone(&start).add(&headers[21..], u32::MAX);
+        let complete = complete.unwrap().unwrap();
+        state.replace(chain_of(&headers[..10]).into());
+        state.complete(&start, complete.clone());
+        assert_eq!(state.with_followed(|chain| chain.tip().0), Some(9));
+        state.replace(start_at_180(&headers).into());
+        state.complete(&start, complete);
+        assert_eq!(state.with_followed(|chain| chain.tip().0), None);
+    }
+}

@@ -97,36 +97,17 @@ fn new_headers<'a>(headers: &'a [BlockHeader], last: &BlockHash) -> Option<&'a [
 
 #[cfg(test)]
 mod tests {
+    use super::super::test_headers::{mined, mined_after};
     use super::*;
     use crate::Network;
-    use crate::wire::{ChainRuleError, ChainRules, MerkleRoot};
+    use crate::wire::{ChainRuleError, ChainRules};
 
     const BEFORE: usize = 20;
     const CHECKPOINT: usize = 180;
 
-    fn mine_after(headers: &[BlockHeader], count: usize, salt: u8) -> Vec<BlockHeader> {
-        let mut headers = headers.to_vec();
-        for _ in 0..count {
-            let parent = headers[headers.len() - 1];
-            let mut header = BlockHeader {
-                version: 4,
-                previous: parent.hash(),
-                merkle_root: MerkleRoot([salt; 32]),
-                time: parent.time + 600,
-                bits: parent.bits,
-                nonce: 0,
-            };
-            while header.check_proof_of_work(Network::Regtest).is_err() {
-                header.nonce += 1;
-            }
-            headers.push(header);
-        }
-        headers
-    }
-
     /// Returns a chain of 201 headers from genesis.
     fn honest_headers() -> Vec<BlockHeader> {
-        mine_after(&[BlockHeader::genesis(Network::Regtest)], 200, 1)
+        mined(200, 1)
     }
 
     fn sync_of(headers: &[BlockHeader]) -> CheckpointSync {
@@ -152,7 +133,7 @@ mod tests {
     #[test]
     fn sources_are_collected_separately_until_one_completes() {
         let honest = honest_headers();
-        let other = mine_after(&honest[..=60], 140, 2);
+        let other = mined_after(&honest[..=60], 140, 2);
         let [liar, source] = peers();
         let mut sync = sync_of(&honest);
         let first = [honest[BEFORE].hash()];

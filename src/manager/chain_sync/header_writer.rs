@@ -111,37 +111,18 @@ mod tests {
     use std::fs::{self, File};
     use std::path::Path;
 
+    use super::super::test_headers::{chain_of, mined};
     use super::*;
-    use crate::wire::{BlockHeader, HeaderChain, MerkleRoot};
     use crate::{LogLevel, Network};
 
-    fn chain(salt: u8, count: usize) -> HeaderChain {
-        let mut chain = HeaderChain::new(Network::Regtest);
-        for _ in 0..count {
-            let parent = *chain.header_at(chain.tip().0).unwrap();
-            let mut header = BlockHeader {
-                version: 4,
-                previous: parent.hash(),
-                merkle_root: MerkleRoot([salt; 32]),
-                time: parent.time + 600,
-                bits: parent.bits,
-                nonce: 0,
-            };
-            while header.check_proof_of_work(Network::Regtest).is_err() {
-                header.nonce += 1;
-            }
-            chain.extend(&[header], u32::MAX).unwrap();
-        }
-        chain
+    fn state_at(height: usize) -> ChainState {
+        let chain = chain_of(&mined(height, 1));
+        ChainState::new(chain.into(), LogLevel::default()).0
     }
 
     fn writer_at(path: &Path) -> HeaderWriter {
         let (store, _, report) = HeaderStore::open(path, Network::Regtest).unwrap();
         HeaderWriter::new(store, report)
-    }
-
-    fn state_of(chain: HeaderChain) -> ChainState {
-        ChainState::new(chain.into(), LogLevel::default()).0
     }
 
     /// Polls the writer and returns the failures that it reports.
@@ -156,7 +137,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("headers");
         let mut writer = writer_at(&path);
-        let state = state_of(chain(1, 3));
+        let state = state_at(3);
         let now = Instant::now();
         assert_eq!(poll(&mut writer, &state, now), []);
         let written = fs::read(&path).unwrap();
@@ -169,7 +150,7 @@ mod tests {
             .unwrap()
             .set_len(80)
             .unwrap();
-        state.replace(chain(1, 5).into());
+        state.replace(chain_of(&mined(5, 1)).into());
         let failures = poll(&mut writer, &state, now);
         assert!(
             matches!(
@@ -194,13 +175,13 @@ mod tests {
     fn sync_follows_first_write_after_interval() {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = writer_at(&folder.path().join("headers"));
-        let state = state_of(chain(1, 3));
+        let state = state_at(3);
         let now = Instant::now();
         assert_eq!(writer.next_deadline(), None);
         poll(&mut writer, &state, now);
         let sync_at = now + SYNC_INTERVAL;
         assert_eq!(writer.next_deadline(), Some(sync_at));
-        state.replace(chain(1, 4).into());
+        state.replace(chain_of(&mined(4, 1)).into());
         poll(&mut writer, &state, now + Duration::from_secs(1));
         assert_eq!(writer.next_deadline(), Some(sync_at));
         poll(&mut writer, &state, sync_at);
@@ -212,7 +193,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("headers");
         let mut writer = writer_at(&path);
-        let state = state_of(chain(1, 0));
+        let state = state_at(0);
         assert_eq!(writer.finish(&state), Ok(()));
         assert!(fs::read(&path).unwrap().is_empty());
     }

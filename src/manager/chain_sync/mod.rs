@@ -15,6 +15,8 @@ mod stale_tip;
 mod sync_core;
 mod sync_thread;
 mod sync_waiters;
+#[cfg(test)]
+mod test_headers;
 mod tip_subscribers;
 mod tip_update;
 

@@ -103,3 +103,92 @@ impl SplitDetector {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_headers::{chain_of, mined, mined_after};
+    use super::*;
+    use crate::wire::BlockHeader;
+
+    const PEER: Uuid = Uuid::from_u128(1);
+
+    /// Returns a chain with a side chain that starts at height 11, and the last hash of the side
+    /// chain.
+    fn forked(active: usize, side: usize) -> (HeaderChain, BlockHash) {
+        let common = mined(10, 1);
+        let mut chain = chain_of(&mined_after(&common, active, 2));
+        let side = mined_after(&common, side, 3);
+        chain.extend(&side[11..], u32::MAX).unwrap();
+        (chain, side[side.len() - 1].hash())
+    }
+
+    fn check(active: usize, side: usize) -> Option<ChainSplit> {
+        let (chain, side) = forked(active, side);
+        let mut splits = SplitDetector::default();
+        splits.record_head(PEER, side);
+        splits.check(&chain, &side)
+    }
+
+    #[test]
+    fn competing_branches_are_a_split() {
+        let split = ChainSplit {
+            fork_height: 10,
+            peer_ids: vec![PEER],
+        };
+        for (active, side) in [(2, 2), (3, 2), (8, 2), (50, 44)] {
+            assert_eq!(
+                check(active, side).as_ref(),
+                Some(&split),
+                "{active}, {side}"
+            );
+        }
+        for (active, side) in [(1, 1), (2, 1), (9, 2), (50, 43)] {
+            assert_eq!(check(active, side), None, "{active}, {side}");
+        }
+    }
+
+    #[test]
+    fn split_needs_connected_peer_on_side() {
+        let (chain, side) = forked(3, 3);
+        let mut splits = SplitDetector::default();
+        splits.record_head(PEER, chain.tip().1);
+        assert_eq!(splits.check(&chain, &side), None);
+        splits.record_head(PEER, side);
+        splits.remove(PEER);
+        assert_eq!(splits.check(&chain, &side), None);
+        let peers = [3, 2].map(Uuid::from_u128);
+        for peer in peers {
+            splits.record_head(peer, side);
+        }
+        let split = splits.check(&chain, &side).unwrap();
+        assert_eq!(split.peer_ids, [peers[1], peers[0]]);
+    }
+
+    #[test]
+    fn fork_is_reported_once_until_cleared() {
+        let (chain, side) = forked(3, 3);
+        let mut splits = SplitDetector::default();
+        splits.record_head(PEER, side);
+        assert!(splits.check(&chain, &side).is_some());
+        assert_eq!(splits.check(&chain, &side), None);
+        assert_eq!(splits.on_refused(&chain, &side, PEER), None);
+        splits.clear();
+        assert!(splits.on_refused(&chain, &side, PEER).is_some());
+        assert_eq!(splits.on_refused(&chain, &side, PEER), None);
+    }
+
+    #[test]
+    fn oldest_reported_fork_is_forgotten() {
+        let headers = mined(MAX_REPORTED + 1, 1);
+        let chain = chain_of(&headers);
+        let mut splits = SplitDetector::default();
+        let mut report = |header: &BlockHeader| splits.on_refused(&chain, &header.hash(), PEER);
+        for header in &headers[..=MAX_REPORTED] {
+            assert!(report(header).is_some());
+        }
+        assert_eq!(report(&headers[1]), None);
+        assert!(report(&headers[0]).is_some());
+        let unknown = report(&mined(2, 2)[2]);
+        assert_eq!(unknown, None);
+    }
+}

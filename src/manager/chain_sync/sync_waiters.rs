@@ -74,3 +74,56 @@ impl SyncWaiters {
         self.changed.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn waiters_up_to_synced_one_return() {
+        let waiters = SyncWaiters::default();
+        assert_eq!(waiters.last(), 0);
+        let [first, second, third] = [(); 3].map(|()| waiters.register());
+        assert_eq!((first, second, third, waiters.last()), (1, 2, 3, 3));
+        waiters.on_synced(second);
+        waiters.on_synced(first);
+        let now = Instant::now();
+        assert_eq!(waiters.wait(first, now), SyncResult::Synced);
+        assert_eq!(waiters.wait(second, now), SyncResult::Synced);
+        assert_eq!(waiters.wait(third, now), SyncResult::TimedOut);
+    }
+
+    #[test]
+    fn wait_ends_when_chain_becomes_synchronized() {
+        let waiters = SyncWaiters::default();
+        let waiter = waiters.register();
+        thread::scope(|scope| {
+            let wait = || waiters.wait(waiter, Instant::now() + LIMIT);
+            let waiting = [scope.spawn(wait), scope.spawn(wait)];
+            waiters.on_synced(waiter);
+            for one in waiting {
+                assert_eq!(one.join().unwrap(), SyncResult::Synced);
+            }
+        });
+    }
+
+    #[test]
+    fn close_ends_current_and_later_waits() {
+        let waiters = SyncWaiters::default();
+        let [synced, other] = [(); 2].map(|()| waiters.register());
+        waiters.on_synced(synced);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| waiters.wait(other, Instant::now() + LIMIT));
+            waiters.close();
+            assert_eq!(waiting.join().unwrap(), SyncResult::Closed);
+        });
+        let deadline = Instant::now() + LIMIT;
+        assert_eq!(waiters.wait(synced, deadline), SyncResult::Synced);
+        assert_eq!(waiters.wait(other, deadline), SyncResult::Closed);
+    }
+}
