@@ -25,6 +25,8 @@ use crate::wire::{BlockHash, ChainRules, HeaderChain};
 /// nothing else. Header services of Bitcoin SV exchange such files. It starts with the genesis
 /// block, or, if the chain was started at a checkpoint, with the first header after the checkpoint
 /// before it. A file of a chain that starts elsewhere is opened by [`open_with`](Self::open_with).
+/// [`Manager::with_headers`](crate::Manager::with_headers) writes the chain of a manager to such a
+/// file.
 ///
 /// ```
 /// use bsv_p2p::{HeaderStore, Network};

@@ -21,7 +21,8 @@ pub struct TipUpdate {
     pub announced_by: Option<Uuid>,
     /// The blocks that joined the active chain, in ascending order. The last one is the tip.
     ///
-    /// Contains one hash in normal operation, and up to 2,000 during the initial download.
+    /// Contains one hash in normal operation, and up to 2,000 during the initial download. Contains
+    /// all collected blocks when a start at a checkpoint is complete.
     pub connected: Vec<BlockHash>,
     /// The blocks that left the active chain, from the old tip downwards. Empty unless the chain
     /// was reorganized.
