@@ -1,11 +1,12 @@
 //! Following a chain from a checkpoint.
 
+use std::fs;
 use std::time::Duration;
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{ChainRules, CheckpointStart};
-use bsv_p2p::{Error, HeaderStore};
+use bsv_p2p::{Error, HeaderStore, HeaderStoreError};
 
 use super::*;
 use crate::header_server::{Answers, HeaderServerOptions};
@@ -139,4 +140,38 @@ fn stored_start_is_not_downloaded_again() {
     drop(first);
     let second = follow();
     assert_eq!(second.with_chain(HeaderChain::tip), Some(tip_of(&headers)));
+}
+
+#[test]
+fn damaged_stored_start_is_downloaded_again() {
+    let headers = mined_headers(400, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("headers");
+    let bytes = |header: &BlockHeader| header.to_bytes();
+    // The headers end before the checkpoint, so that nothing confirms them.
+    let unconfirmed: Vec<u8> = headers[BEFORE + 1..CHECKPOINT]
+        .iter()
+        .flat_map(bytes)
+        .collect();
+    fs::write(&path, unconfirmed).unwrap();
+    let manager = manager(config());
+    manager.follow_chain(start_of(&headers)).unwrap();
+    let manager = manager.with_headers(&path).unwrap();
+    assert_eq!(manager.with_chain(HeaderChain::tip), None);
+    let events = manager.subscribe_control();
+    let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
+    manager.start_fixed(&[server.address]).unwrap();
+    let failure = wait_for(&events, |event| match event {
+        ControlEvent::HeaderStoreFailed { error } => Some(error.clone()),
+        _ => None,
+    });
+    assert!(
+        matches!(failure, HeaderStoreError::Damaged { .. }),
+        "{failure}"
+    );
+    assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
+    assert_eq!(manager.shutdown(), Ok(()));
+    let stored = fs::read(&path).unwrap();
+    let expected: Vec<u8> = headers[BEFORE + 1..].iter().flat_map(bytes).collect();
+    assert!(stored == expected, "{} bytes", stored.len());
 }
