@@ -20,6 +20,9 @@ use crate::wire::{
 
 /// Maximum number of headers that are added while the chain is locked.
 const HEADERS_PER_LOCK: usize = 512;
+/// Number of headers without a known parent from which on a node verifies and scores them. It
+/// treats fewer as the announcement of a block.
+pub(super) const MIN_UNCONNECTED: usize = 8;
 
 /// The followed chain. None of its locks is held during a wait.
 pub(super) struct ChainState {
@@ -126,6 +129,12 @@ impl ChainState {
         headers: &[BlockHeader],
         now: u32,
     ) -> Extension {
+        if let Err(error) = self.check_connected(headers) {
+            return Extension {
+                outcome: ExtendOutcome::Known,
+                error: Some(error),
+            };
+        }
         let rules = self.with_chain(|chain| chain.rules().clone());
         let mut error = None;
         let mut valid = headers;
@@ -175,12 +184,32 @@ impl ChainState {
 
     /// Verifies headers without adding them. `now` is the time in Unix seconds.
     pub(super) fn check(&self, headers: &[BlockHeader], now: u32) -> Result<(), HeaderChainError> {
+        self.check_connected(headers)?;
         let rules = self.rules();
-        let batch = HeaderBatch::verify(&rules, headers);
-        self.with_chain(|chain| match batch {
-            Ok(batch) => chain.check(&batch, now),
-            Err(error) => Err(chain.with_height(error, headers)),
-        })
+        match HeaderBatch::verify(&rules, headers) {
+            Ok(batch) => self.with_chain(|chain| chain.check(&batch, now)),
+            Err(error) => {
+                // An earlier header may violate a rule that needs the chain.
+                let before = &headers[..error.position().unwrap_or(0)];
+                let before = HeaderBatch::verify(&rules, before)?;
+                self.with_chain(|chain| {
+                    chain.check(&before, now)?;
+                    Err(chain.with_height(error, headers))
+                })
+            }
+        }
+    }
+
+    /// Returns an error if a list is too short to be verified without a known parent.
+    fn check_connected(&self, headers: &[BlockHeader]) -> Result<(), HeaderChainError> {
+        let Some(first) = headers.first().filter(|_| headers.len() < MIN_UNCONNECTED) else {
+            return Ok(());
+        };
+        let (header, parent) = (first.hash(), first.previous);
+        if self.with_chain(|chain| chain.contains(&parent) || chain.contains(&header)) {
+            return Ok(());
+        }
+        Err(HeaderChainError::UnknownParent { header, parent })
     }
 
     pub(super) fn rules(&self) -> ChainRules {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use uuid::Uuid;
 
-use super::chain_state::ChainState;
+use super::chain_state::{ChainState, MIN_UNCONNECTED};
 use super::checkpoint_sync::{CheckpointSync, Collected};
 use super::header_scheduler::{Answer, AvoidReason, HeaderRequest, HeaderScheduler, OpenRequest};
 use super::source::{PeerClass, SourceKey};
@@ -20,8 +20,6 @@ use crate::wire::{
     BlockHash, BlockHeader, ChainRuleError, ExtendOutcome, HeaderChainError, MAX_HEADERS,
 };
 
-/// Number of headers without a known parent from which on a node scores the sender.
-const MIN_UNCONNECTED: usize = 8;
 /// Number of blocks of one `inv` that are processed, the last ones. Of several blocks a node
 /// announces the last one.
 const MAX_INV_BLOCKS: usize = 16;

@@ -130,6 +130,64 @@ fn easy_headers_are_rejected_with_score() {
     }
 }
 
+/// Returns the score and the misbehavior of the next report.
+#[track_caller]
+fn next_misbehavior(events: &Receiver<ControlEvent>) -> (u32, Misbehavior) {
+    wait_for(events, |event| match event {
+        ControlEvent::PeerMisbehavior {
+            misbehavior, score, ..
+        } => Some((*score, misbehavior.clone())),
+        _ => None,
+    })
+}
+
+/// A node takes fewer than 8 headers without a known parent for an announcement.
+#[test]
+fn short_unconnected_list_is_not_scored() {
+    let chain = mined_headers(20, 1);
+    let orphans = mine_after(&mined_headers(5, 7)[5], 8, 7);
+    let with_gap = |count: usize| {
+        let mut headers = orphans[..count].to_vec();
+        headers.remove(3);
+        Headers { headers }
+    };
+    for is_source in [true, false] {
+        let (manager, events, address) = running(config_with_listener(20));
+        let server = connect_and_sync(&manager, &chain);
+        let mut peer = if is_source {
+            dialled(&manager, 0)
+        } else {
+            stranger(address, 1)
+        };
+        peer.send(with_gap(8));
+        peer.ping(1);
+        peer.send(Headers {
+            headers: orphans.clone(),
+        });
+        let unconnected = Misbehavior::UnconnectedHeaders { headers: 8 };
+        assert_eq!(next_misbehavior(&events), (10, unconnected));
+        drop(server);
+    }
+}
+
+/// The first violation counts, also if a later header has no proof of work.
+#[test]
+fn first_invalid_header_of_stranger_decides_score() {
+    let chain = mined_headers(20, 1);
+    let (manager, events, address) = running(config_with_listener(20));
+    let _server = connect_and_sync(&manager, &chain);
+    let stranger = stranger(address, 1);
+    let mut headers = mine_with_bits(&chain[20], 1, 7, HARD_BITS);
+    headers.extend(mine_after(&headers[0], 1, 7));
+    headers[1].bits = chain[0].bits;
+    while headers[1].check_proof_of_work(Network::Regtest).is_ok() {
+        headers[1].nonce += 1;
+    }
+    stranger.send(Headers { headers });
+    let (score, _) = next_misbehavior(&events);
+    assert_eq!(score, 100);
+}
+
 #[test]
 fn forged_chain_first_does_not_lock_out_honest_chain() {
     let (forged, honest) = (mined_headers(289, 7), mined_headers(3_000, 1));
