@@ -14,7 +14,7 @@ use crate::support::RealNode;
 /// How long it may take a node to verify thousands of blocks.
 const LONG: Duration = Duration::from_secs(120);
 /// Not where other blocks of the tests pay to, or one might be the same as one that was invalidated: nobody has the key (its hash is 01 twenty times).
-const OTHER_ADDRESS: &str = "mfcGAzvis9JQAb6avB6WBGiGrgWzLxuGaC";
+pub(crate) const OTHER_ADDRESS: &str = "mfcGAzvis9JQAb6avB6WBGiGrgWzLxuGaC";
 
 fn hashes(text: &[String]) -> Vec<BlockHash> {
     text.iter().map(|hash| hash.parse().unwrap()).collect()

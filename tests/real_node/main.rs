@@ -3,11 +3,15 @@
 //! They need the environment variable `BSV_NODE` and are ignored without being asked for:
 //! `BSV_NODE=$(.ci/fetch-real-node target/node) cargo test --test real_node -- --include-ignored`.
 
+#[path = "../support/raw_peer.rs"]
+mod raw_peer;
 #[path = "../support/real_node.rs"]
 mod support;
 
 mod announcements;
+mod branches;
 mod chain;
+mod chain_rules;
 mod compact_blocks;
 mod following;
 mod handshake;
