@@ -69,6 +69,14 @@ pub enum Misbehavior {
         /// The number of headers.
         headers: usize,
     },
+    /// The peer sent short lists of headers that do not connect to the chain, again and again.
+    ///
+    /// A node takes such a list for the announcement of a block and scores every tenth in a row.
+    #[error("{lists} lists of headers with an unknown parent in a row")]
+    RepeatedUnconnectedHeaders {
+        /// The number of lists in a row.
+        lists: u32,
+    },
     /// A block came whose transactions are not those which its header commits to; it was dropped.
     #[error("a block came with wrong content: {0}")]
     InvalidBlock(BlockError),
@@ -98,6 +106,7 @@ impl Misbehavior {
                 _ => 0,
             },
             Misbehavior::InvalidDsDetected(_) | Misbehavior::UnconnectedHeaders { .. } => 10,
+            Misbehavior::RepeatedUnconnectedHeaders { .. } => 20,
             Misbehavior::InvalidHeaders(error) => error.score(),
             Misbehavior::OversizedFilter { .. }
             | Misbehavior::FilterNotServed { .. }

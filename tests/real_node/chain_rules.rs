@@ -100,8 +100,8 @@ fn is_known_to_node(node: &RealNode, header: &BlockHeader) -> bool {
     node.try_rpc("getblockheader", json!([hash])).is_ok()
 }
 
-/// Sends headers over a new connection and returns the score of that connection.
-fn score_of_node(node: &RealNode, headers: Vec<BlockHeader>) -> u32 {
+/// Sends lists of headers over a new connection and returns the score of that connection.
+fn score_of_node(node: &RealNode, lists: &[Vec<BlockHeader>]) -> u32 {
     let mut peer = RawPeer::dial(node.address());
     peer.shake_hands();
     let address = peer.tcp().local_addr().unwrap().to_string();
@@ -110,7 +110,9 @@ fn score_of_node(node: &RealNode, headers: Vec<BlockHeader>) -> u32 {
         peers.find(|peer| peer["addr"] == json!(address))
     };
     let id = of_peer().expect("the peer is connected")["id"].clone();
-    peer.send(Headers { headers });
+    for headers in lists.iter().cloned() {
+        peer.send(Headers { headers });
+    }
     // A score of 100 ends the connection. Otherwise a pong follows the end of the verification.
     peer.try_send(Ping::new(1));
     let is_alive = std::iter::from_fn(|| peer.next()).any(|message| message == Pong::new(1).into());
@@ -335,8 +337,9 @@ fn score_of_chain(chain: &mut HeaderChain, headers: &[BlockHeader], clock: u32) 
     error.map_or(0, |error| score_of(error, headers.len()))
 }
 
-/// Sends headers to a manager that follows a copy of `chain`, and returns the score of the sender.
-fn score_of_manager(chain: &HeaderChain, headers: &[BlockHeader]) -> u32 {
+/// Sends lists of headers to a manager that follows a copy of `chain`, and returns the score of the
+/// sender.
+fn score_of_manager(chain: &HeaderChain, lists: &[Vec<BlockHeader>]) -> u32 {
     let manager = Manager::new(ManagerConfig::new(Network::Regtest)).unwrap();
     let events = manager.subscribe_control();
     manager.follow_chain(chain.clone()).unwrap();
@@ -346,10 +349,10 @@ fn score_of_manager(chain: &HeaderChain, headers: &[BlockHeader]) -> u32 {
     peer.shake_hands();
     peer.expect("getheaders");
     peer.send(Headers::default());
-    peer.send(Headers {
-        headers: headers.to_vec(),
-    });
-    // The error of this list follows everything that the manager reports about the other one.
+    for headers in lists.iter().cloned() {
+        peer.send(Headers { headers });
+    }
+    // The error of this list follows everything that the manager reports about the others.
     let tip = tip_of(chain);
     peer.try_send(Headers {
         headers: vec![mine_on(&tip, 1, 901)[0], mine_on(&tip, 1, 902)[0]],
@@ -382,7 +385,7 @@ fn assert_judged_alike(node: &RealNode, chain: &mut HeaderChain, cases: Vec<Case
     for case in cases {
         let headers = case.headers;
         let our_score = score_of_chain(chain, &headers, clock);
-        let node_score = score_of_node(node, headers.clone());
+        let node_score = score_of_node(node, std::slice::from_ref(&headers));
         let count = |is_known: &dyn Fn(&BlockHeader) -> bool| {
             headers.iter().filter(|header| is_known(header)).count()
         };
@@ -407,7 +410,7 @@ fn start_with_headers(headers: &[BlockHeader]) -> (RealNode, HeaderChain, u32) {
     node.rpc("setmocktime", json!([clock]));
     let mut chain = HeaderChain::new(Network::Regtest);
     for part in headers.chunks(MAX_HEADERS) {
-        assert_eq!(score_of_node(&node, part.to_vec()), 0);
+        assert_eq!(score_of_node(&node, &[part.to_vec()]), 0);
         chain.extend(part, clock).unwrap();
     }
     assert!(
@@ -434,8 +437,33 @@ fn manager_scores_bad_headers_as_node() {
     let clock = now();
     chain.extend(&mine_on(&genesis(), 30, 0), clock).unwrap();
     for case in cases(&chain, clock) {
-        let score = score_of_manager(&chain, &case.headers);
+        let score = score_of_manager(&chain, std::slice::from_ref(&case.headers));
         assert_eq!(score, case.score, "{}", case.name);
+    }
+}
+
+/// Nine lists without a known parent cost nothing, every tenth one does. A valid list starts anew.
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn repeated_unconnected_lists_score_as_at_node() {
+    let (node, chain, _) = start_with_headers(&mine_on(&genesis(), 12, 0));
+    let orphan = |tag| vec![solve(unsolved(BlockHash([9; 32]), now(), tag))];
+    let orphans = |count: u32| (0..count).map(orphan).collect::<Vec<_>>();
+    let valid = mine_on(&tip_of(&chain), 1, 5);
+    let nine_and_nine = [orphans(9), vec![valid.clone()], orphans(9)].concat();
+    let nine_and_ten = [orphans(9), vec![valid], orphans(10)].concat();
+    for (lists, score) in [
+        (orphans(9), 0),
+        (orphans(10), 20),
+        (orphans(30), 60),
+        (nine_and_nine, 0),
+        (nine_and_ten, 20),
+    ] {
+        let scores = [
+            score_of_node(&node, &lists),
+            score_of_manager(&chain, &lists),
+        ];
+        assert_eq!(scores, [score; 2], "{} lists", lists.len());
     }
 }
 
@@ -456,7 +484,7 @@ fn header_ahead_of_clock_is_accepted_later() {
     let early = [solve(unsolved(chain.tip().1, clock + 7_201, 1))];
     for (clock, is_known) in [(clock, false), (clock + 1, true)] {
         node.rpc("setmocktime", json!([clock]));
-        assert_eq!(score_of_node(&node, early.to_vec()), 0);
+        assert_eq!(score_of_node(&node, &[early.to_vec()]), 0);
         assert_eq!(score_of_chain(&mut chain, &early, clock), 0);
         assert_eq!(is_known_to_node(&node, &early[0]), is_known);
         assert_eq!(chain.contains(&early[0].hash()), is_known);

@@ -1,5 +1,6 @@
 //! The logic of header synchronization. Has no thread, socket or clock.
 
+use std::collections::HashMap;
 use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use crate::wire::{
     BlockHash, BlockHeader, ChainRuleError, ExtendOutcome, HeaderChainError, MAX_HEADERS,
 };
 
+/// Number of consecutive short lists without a known parent that a node scores.
+const MAX_UNCONNECTED_LISTS: u32 = 10;
 /// Number of blocks of one `inv` that are processed, the last ones. Of several blocks a node
 /// announces the last one.
 const MAX_INV_BLOCKS: usize = 16;
@@ -54,6 +57,8 @@ pub(super) struct SyncCore {
     /// The start at a checkpoint, until it is complete.
     checkpoint: Option<CheckpointSync>,
     splits: SplitDetector,
+    /// The number of consecutive short lists without a known parent, by peer.
+    unconnected: HashMap<Uuid, u32>,
     stale_tip: StaleTip,
     stale_timeout: Duration,
     hasher: RandomState,
@@ -66,6 +71,7 @@ impl SyncCore {
             scheduler: HeaderScheduler::new(now.instant),
             checkpoint: None,
             splits: SplitDetector::default(),
+            unconnected: HashMap::new(),
             stale_tip: StaleTip::new(now),
             stale_timeout: Duration::ZERO,
             hasher: RandomState::new(),
@@ -93,6 +99,7 @@ impl SyncCore {
     pub(super) fn on_disconnected(&mut self, peer_id: Uuid, now: Now) {
         self.state.announcements.lock().remove(peer_id);
         self.splits.remove(peer_id);
+        self.unconnected.remove(&peer_id);
         if let Some(checkpoint) = &mut self.checkpoint {
             checkpoint.remove(peer_id);
         }
@@ -150,8 +157,9 @@ impl SyncCore {
             return;
         }
         if !self.scheduler.is_source(peer_id) {
-            if let Err(error) = self.state.check(headers, unix_seconds(now)) {
-                self.report(peer_id, headers, error, port);
+            match self.state.check(headers, unix_seconds(now)) {
+                Ok(()) => drop(self.unconnected.remove(&peer_id)),
+                Err(error) => self.report(peer_id, headers, error, port),
             }
             return;
         }
@@ -273,7 +281,10 @@ impl SyncCore {
         let checkpoint = self.checkpoint.as_mut()?;
         let collected = checkpoint.on_answer(peer_id, headers, unix_seconds(now));
         Some(match collected {
-            Collected::Extended { headers } => Answer::Extended { headers },
+            Collected::Extended { headers } => {
+                self.unconnected.remove(&peer_id);
+                Answer::Extended { headers }
+            }
             Collected::Nothing => Answer::Empty,
             Collected::Complete(chain) => {
                 // The next poll continues with the chain.
@@ -412,6 +423,9 @@ impl SyncCore {
         });
         let seconds = unix_seconds(now);
         let extension = self.state.extend(peer_id, source, headers, seconds);
+        if extension.error.is_none() {
+            self.unconnected.remove(&peer_id);
+        }
         let side = match &extension.outcome {
             ExtendOutcome::NewTip { disconnected, .. } => {
                 self.stale_tip.on_new_tip(now);
@@ -475,6 +489,14 @@ impl SyncCore {
                 Misbehavior::UnconnectedHeaders {
                     headers: headers.len(),
                 }
+            }
+            HeaderChainError::UnknownParent { .. } => {
+                let lists = self.unconnected.entry(peer_id).or_default();
+                *lists = lists.saturating_add(1);
+                if !lists.is_multiple_of(MAX_UNCONNECTED_LISTS) {
+                    return;
+                }
+                Misbehavior::RepeatedUnconnectedHeaders { lists: *lists }
             }
             error => Misbehavior::InvalidHeaders(error),
         };

@@ -170,6 +170,35 @@ fn short_unconnected_list_is_not_scored() {
     }
 }
 
+#[test]
+fn every_tenth_unconnected_list_is_scored() {
+    let chain = mined_headers(20, 1);
+    let orphan = mine_after(&mined_headers(5, 7)[5], 1, 7);
+    for is_source in [true, false] {
+        let (manager, events, address) = running(config_with_listener(20));
+        let server = connect_and_sync(&manager, &chain);
+        let peer = if is_source {
+            dialled(&manager, 0)
+        } else {
+            stranger(address, 1)
+        };
+        let send = |headers: &[BlockHeader]| {
+            peer.send(Headers {
+                headers: headers.to_vec(),
+            });
+        };
+        // A list that connects ends the row.
+        (0..9).for_each(|_| send(&orphan));
+        send(&chain[20..]);
+        (0..20).for_each(|_| send(&orphan));
+        for (score, lists) in [(20, 10), (40, 20)] {
+            let repeated = Misbehavior::RepeatedUnconnectedHeaders { lists };
+            assert_eq!(next_misbehavior(&events), (score, repeated));
+        }
+        drop(server);
+    }
+}
+
 /// The first violation counts, also if a later header has no proof of work.
 #[test]
 fn first_invalid_header_of_stranger_decides_score() {
