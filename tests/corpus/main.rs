@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 5] = [
+const TARGETS: [(&str, Target); 7] = [
     ("frames", targets::frames::run),
+    ("header_chain", targets::header_chain::run),
+    ("header_file", targets::header_file::run),
     ("messages", targets::messages::run),
     ("reconstruction", targets::reconstruction::run),
     ("session", targets::session::run),

@@ -15,6 +15,8 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
     let vectors = all();
     match target {
         "frames" => frames(&vectors),
+        "header_chain" => header_chain(),
+        "header_file" => header_file(),
         "messages" => vectors
             .iter()
             .map(|vector| [&[vector.number()], &vector.payload[..]].concat())
@@ -121,6 +123,38 @@ fn frames(vectors: &[Vector]) -> Vec<Vec<u8>> {
     }
     inputs.push(silence);
     inputs
+}
+
+/// Two branches that overtake each other, with each capacity, with and without a checkpoint, and with each flaw.
+fn header_chain() -> Vec<Vec<u8>> {
+    let settings = (0..8).flat_map(|settings| (0..8).map(move |flaw| (settings, flaw)));
+    let with = |(settings, flaw): (u8, u8)| {
+        let mut input = vec![settings];
+        input.extend([0, 0, 3, 0, 21, 0]);
+        input.extend([0, 3, 0x14, 1, 21, 0]);
+        input.extend([0, 5, 0x22, 2, 0, 0]);
+        input.extend([flaw, 0, 0x27, 3, 60, 4]);
+        input.extend([flaw, 12, 0x0f, 4, 30, 0]);
+        input.extend([0, 0, 0x3f, 5, 21, 9]);
+        input
+    };
+    settings.map(with).collect()
+}
+
+/// Files of each network, whole and with each kind of edit.
+fn header_file() -> Vec<Vec<u8>> {
+    let edits: [&[u8]; 6] = [
+        &[],
+        &[0, 100, 0, 1],
+        &[0, 72, 0, 1],
+        &[1, 200, 0, 0],
+        &[2, 0, 0, 3, 1, 2, 3],
+        &[3, 2, 0, 0],
+    ];
+    let networks = (0..4).flat_map(|network| edits.map(|edit| (network, edit)));
+    networks
+        .map(|(network, edit)| [&[network, 9], edit].concat())
+        .collect()
 }
 
 /// Each message behind a handshake, inbound and outbound by turns, then a ping answered and the clock looked at.

@@ -8,6 +8,8 @@ mod choices;
 pub(crate) mod commands;
 mod compact;
 pub(crate) mod frames;
+pub(crate) mod header_chain;
+pub(crate) mod header_file;
 mod input;
 pub(crate) mod messages;
 pub(crate) mod reconstruction;
