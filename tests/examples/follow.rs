@@ -163,7 +163,7 @@ fn headers_without_proof_of_work_are_not_followed() {
     {
         headers[4].nonce += 1;
     }
-    let liar = servers::headers(headers);
+    let liar = servers::repeated_headers(headers);
     let (node, address) = node();
     // More than the four valid headers of the liar.
     node.mine(3).unwrap();

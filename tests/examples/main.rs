@@ -5,13 +5,18 @@ mod broadcast;
 mod crawl;
 mod decode;
 mod follow;
+#[path = "../support/header_server.rs"]
+mod header_server;
 mod headers;
 mod listen;
+mod mining;
 mod monitor;
 mod monitor_managing;
 #[path = "../support/payment.rs"]
 mod payment;
 mod ping;
+#[path = "../support/raw_peer.rs"]
+mod raw_peer;
 mod servers;
 mod tool;
 mod usage;

@@ -6,8 +6,8 @@ use std::thread;
 
 use bsv_p2p::session::NonceRegistry;
 use bsv_p2p::wire::{
-    Addr, Block, BlockHeader, EncodedFrame, GetData, Headers, Inventory, Message, NetworkAddress,
-    Reject, RejectCode, Services, TimestampedAddress, Txid,
+    Addr, Block, BlockHeader, EncodedFrame, GetData, GetHeaders, Headers, Inventory, MAX_HEADERS,
+    Message, NetworkAddress, Reject, RejectCode, Services, TimestampedAddress, Txid,
 };
 use bsv_p2p::{Connection, ConnectionConfig, Network};
 use socket2::{Domain, Socket, Type};
@@ -55,7 +55,12 @@ pub(crate) fn hangs_up() -> String {
 
 /// Shakes hands as a regtest node that calls itself `/scripted:1/`.
 fn shake_hands(stream: TcpStream) -> Connection {
-    let mut config = ConnectionConfig::new(Network::Regtest);
+    shake_hands_on(Network::Regtest, stream)
+}
+
+/// Shakes hands as a node that calls itself `/scripted:1/`.
+fn shake_hands_on(network: Network, stream: TcpStream) -> Connection {
+    let mut config = ConnectionConfig::new(network);
     config.session.services = Services::NETWORK;
     config.session.user_agent = "/scripted:1/".into();
     let client = Connection::accept(stream, &config, &NonceRegistry::default())
@@ -211,14 +216,31 @@ pub(crate) fn names(addresses: impl IntoIterator<Item = IpAddr>) -> String {
     server
 }
 
-/// A regtest node that answers each question for headers with these.
-pub(crate) fn headers(headers: Vec<BlockHeader>) -> String {
+/// Starts a node that answers every request for headers with `headers`.
+pub(crate) fn repeated_headers(headers: Vec<BlockHeader>) -> String {
+    header_server(Network::Regtest, move |_| headers.clone())
+}
+
+/// Starts a node with a chain of headers, the first of which is genesis.
+pub(crate) fn header_chain(network: Network, chain: Vec<BlockHeader>) -> String {
+    header_server(network, move |request| {
+        let is_known = |header: &BlockHeader| request.locator.contains(&header.hash());
+        let common = chain.iter().rposition(is_known).unwrap_or(0);
+        let answer = chain[common + 1..].iter().take(MAX_HEADERS);
+        answer.copied().collect()
+    })
+}
+
+fn header_server(
+    network: Network,
+    answer: impl Fn(&GetHeaders) -> Vec<BlockHeader> + Send + 'static,
+) -> String {
     serve(move |stream| {
-        let mut client = shake_hands(stream);
+        let mut client = shake_hands_on(network, stream);
         while let Ok(message) = client.receive() {
-            if let Message::GetHeaders(_) = message {
-                let headers = headers.clone();
-                // The client may have left.
+            if let Message::GetHeaders(request) = message {
+                let headers = answer(&request);
+                // The client may have closed the connection.
                 let _ = client.send(&Headers { headers }.into());
             }
         }

@@ -20,7 +20,10 @@ pub(crate) const VERACK: &str = "e3e1f3e876657261636b000000000000000000005df6e0e
 fn help_is_on_standard_output_and_names_every_option() {
     for (name, options) in [
         ("ping", &["HOST:PORT", "--count", "--json"][..]),
-        ("headers", &["HOST:PORT", "--out", "--json"]),
+        (
+            "headers",
+            &["HOST:PORT", "--headers", "--out", "--timeout", "--json"],
+        ),
         (
             "monitor",
             &[
@@ -135,6 +138,8 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
         ),
         ("headers", &["127.0.0.1", "--network", "Regtest"], "Regtest"),
         ("headers", &["127.0.0.1", "--out"], "--out"),
+        ("headers", &["127.0.0.1", "--headers"], "--headers"),
+        ("headers", &["127.0.0.1", "--timeout", "0"], "--timeout"),
         ("monitor", &["--network", "two\n\nlines"], "two"),
         ("monitor", &["--peer"], "--peer"),
         ("monitor", &["--seconds", "soon"], "soon"),

@@ -1,0 +1,138 @@
+//! Downloads and verifies the headers of a node's chain.
+
+use std::fs;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bsv_p2p::wire::HeaderChain;
+use bsv_p2p::{Connection, ConnectionConfig, Network};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use serde_json::json;
+
+#[path = "../shared/mod.rs"]
+mod shared;
+
+mod download;
+mod files;
+
+use download::Download;
+use files::{ChainFile, OutputFile};
+
+/// Download all headers of a Bitcoin SV node's chain and verify the rules of the network.
+///
+/// Verified are linkage, proof of work, difficulty, times, versions, checkpoints and the minimum work of the network. Transactions and
+/// scripts are not verified. A failure names the header, its height and the violated rule.
+#[derive(Parser)]
+#[command(name = "headers")]
+struct Arguments {
+    /// The node: HOST:PORT, or HOST for the network's own port
+    #[arg(value_name = "HOST:PORT")]
+    node: String,
+    /// Continue from the headers in this file, and add the new ones to it; it is created if there is none
+    #[arg(long, value_name = "FILE")]
+    headers: Option<PathBuf>,
+    /// Write the headers to this file: 80 bytes each, the genesis block first
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The node's network: mainnet, testnet, stn or regtest
+    #[arg(long, default_value = "mainnet", value_parser = shared::network())]
+    network: Network,
+    /// The maximum duration of the download, in seconds
+    #[arg(long, value_name = "S", default_value = "3600", value_parser = clap::value_parser!(u64).range(1..=YEAR))]
+    timeout: u64,
+    /// Print one JSON object at the end: height, tip, work, loaded (headers in --headers FILE) and downloaded (new headers)
+    #[arg(long)]
+    json: bool,
+}
+
+/// The longest timeout, in seconds.
+const YEAR: u64 = 365 * 24 * 3600;
+
+fn main() -> ExitCode {
+    shared::run(headers)
+}
+
+fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
+    let network = arguments.network;
+    let (mut file, mut chain) = match &arguments.headers {
+        Some(path) => {
+            let (file, chain) = ChainFile::open(path, network)?;
+            (Some(file), chain)
+        }
+        None => (None, HeaderChain::new(network)),
+    };
+    // Opened before the download, so that a path that cannot be written fails at once.
+    let out = match (arguments.out, &file) {
+        (Some(out), Some(file)) if fs::canonicalize(&out).is_ok_and(|out| out == file.path()) => {
+            let error = format!("--out and --headers name one file: {}", out.display());
+            return Err(shared::WrongUsage(error).into());
+        }
+        (out, _) => out.map(OutputFile::open).transpose()?,
+    };
+    let mut node = Connection::connect(&arguments.node, &ConnectionConfig::new(network))?;
+    let progress = progress(node.peer().start_height)?;
+    let timeout = Duration::from_secs(arguments.timeout);
+    let mut download = Download::new(&mut node, &mut chain, timeout);
+    let downloaded = loop {
+        let is_complete = download.step();
+        if let Some(file) = &mut file {
+            file.update(download.chain())?;
+        }
+        if is_complete? {
+            break download.downloaded();
+        }
+        let height = u64::from(download.chain().tip().0);
+        // The height in `version` is a claim, and the chain grows.
+        progress.set_length(progress.length().unwrap_or_default().max(height));
+        progress.set_position(height);
+    };
+    drop(progress);
+    if let Some(file) = &mut file {
+        file.sync()?;
+    }
+    check_work(&chain)?;
+    if let Some(out) = out {
+        out.write(&chain)?;
+    }
+    let (height, tip) = chain.tip();
+    if arguments.json {
+        shared::say_json(&json!({
+            "height": height,
+            "tip": tip.to_string(),
+            "work": chain.total_work().to_string(),
+            "loaded": file.map(|file| file.loaded()),
+            "downloaded": downloaded,
+        }))?;
+    } else {
+        shared::say(format_args!("height {height}"))?;
+        shared::say(format_args!("tip {tip}"))?;
+    }
+    Ok(())
+}
+
+/// Returns an error if the chain has less than the minimum work of its network.
+fn check_work(chain: &HeaderChain) -> Result<(), String> {
+    if chain.has_minimum_work() {
+        return Ok(());
+    }
+    let (network, (height, _)) = (chain.network(), chain.tip());
+    let (work, minimum) = (chain.total_work(), chain.rules().minimum_work());
+    Err(format!(
+        "chain of height {height} has work {work}, expected at least {minimum} on {network}"
+    ))
+}
+
+/// Returns a progress bar on standard error, hidden unless that is a terminal. It disappears when
+/// it is dropped.
+fn progress(claimed_height: i32) -> Result<ProgressBar, shared::Failure> {
+    if !std::io::stderr().is_terminal() {
+        return Ok(ProgressBar::hidden());
+    }
+    let style = "{bar:40} {human_pos} of {human_len} headers, {eta} left";
+    Ok(ProgressBar::new(claimed_height.max(0) as u64)
+        .with_style(ProgressStyle::with_template(style)?)
+        .with_finish(ProgressFinish::AndClear))
+}
