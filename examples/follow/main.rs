@@ -1,5 +1,6 @@
 //! Follows the chain, and tells of each new block.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,9 +39,9 @@ use report::Report;
 
 /// Follow the chain of a Bitcoin SV network, and tell of each new block.
 ///
-/// It begins with the headers of the whole chain, checked, which takes its time on networks that have had some years: give it enough by
-/// --timeout. From then on each new block is told once, however many peers announce it, with its size and the number of its transactions,
-/// for which it is downloaded and checked. It ends when the time is over, or by Ctrl-C.
+/// It begins with the headers of the whole chain, verified by the rules of the network, which takes its time on networks that have had some
+/// years: give it enough by --timeout, or keep them in a file by --headers. From then on each new block is told once, however many peers announce it, with its size and the number of its transactions,
+/// for which it is downloaded; scripts are not verified. It ends when the time is over, or by Ctrl-C.
 #[derive(Parser)]
 #[command(name = "follow")]
 struct Arguments {
@@ -49,6 +50,9 @@ struct Arguments {
     /// End after so many new blocks, and fail if the time is over before
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     blocks: Option<u64>,
+    /// Continue from the headers in this file, and keep it up to date; it is created if there is none
+    #[arg(long, value_name = "FILE")]
+    headers: Option<PathBuf>,
 }
 
 /// Interval at which the progress is shown. Peers must answer within it.
@@ -68,14 +72,17 @@ enum Ended {
 fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
     let reach = &arguments.reach;
     let end = reach.end();
-    let meeting = Meeting::new(reach, end)?;
+    let mut meeting = Meeting::new(reach, end)?;
+    if let Some(path) = &arguments.headers {
+        meeting.manager = meeting.manager.with_headers(path)?;
+    }
     let interrupted = interrupts()?;
     let manager = &meeting.manager;
     let control = manager.subscribe_control();
     let tips = manager.subscribe_blocks()?; // before the start: nothing is missed
     meeting.start()?;
     let report = Report { json: reach.json };
-    let Some((height, hash)) = catch_up(&meeting, &interrupted, end)? else {
+    let Some((height, hash)) = catch_up(&meeting, &control, &report, &interrupted, end)? else {
         return Ok(());
     };
     report.begin(height, hash)?;
@@ -109,22 +116,36 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
     }
 }
 
-/// Waits until the chain is what the peers have. Returns its tip; `None` if somebody did not want to wait.
+/// Blocks until the chain has all headers of the peers, at most until `end`. Returns its tip, or
+/// `None` if the user interrupted it.
 fn catch_up(
     meeting: &Meeting,
+    control: &Receiver<ControlEvent>,
+    report: &Report,
     interrupted: &Receiver<()>,
     end: Instant,
 ) -> Result<Option<(u32, BlockHash)>, shared::Failure> {
     let progress = spinner::spinner()?;
+    let mut misbehavior = None;
     loop {
-        match meeting.manager.sync_headers(SYNC_INTERVAL) {
-            Ok(tip) => return Ok(Some(tip)),
-            Err(Error::NoPeer) if Instant::now() >= end => return Err(meeting.nobody().into()),
-            Err(error @ Error::TimedOut { .. }) if Instant::now() >= end => {
-                return Err(error.into());
+        let result = meeting.manager.sync_headers(SYNC_INTERVAL);
+        // A subscription that is not read would end.
+        for event in control.try_iter() {
+            if let ControlEvent::PeerMisbehavior { .. } = event {
+                misbehavior = Some(format!("; {event}"));
             }
-            Err(Error::NoPeer | Error::TimedOut { .. }) => {}
+            report.event(&event)?;
+        }
+        let is_over = Instant::now() >= end;
+        let error = match result {
+            Ok(tip) => return Ok(Some(tip)),
+            Err(Error::NoPeer) if is_over => Some(meeting.nobody()),
+            Err(error @ Error::TimedOut { .. }) if is_over => Some(error.to_string()),
+            Err(Error::NoPeer | Error::TimedOut { .. }) => None,
             Err(error) => return Err(error.into()),
+        };
+        if let Some(error) = error {
+            return Err((error + &misbehavior.unwrap_or_default()).into());
         }
         if interrupted.try_recv().is_ok() {
             return Ok(None);

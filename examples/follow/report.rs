@@ -26,12 +26,12 @@ impl Report {
         say(format_args!("height {height}, tip {tip}"))
     }
 
-    /// Prints an event about the chain. Other events are skipped.
+    /// Prints an event about the chain or its file. Other events are skipped.
     pub(crate) fn event(&self, event: &ControlEvent) -> io::Result<()> {
         match event {
-            ControlEvent::ChainSplit { .. } | ControlEvent::TipStale { .. } => {
-                say_event(event, self.json)
-            }
+            ControlEvent::ChainSplit { .. }
+            | ControlEvent::TipStale { .. }
+            | ControlEvent::HeaderStoreFailed { .. } => say_event(event, self.json),
             _ => Ok(()),
         }
     }

@@ -1,11 +1,15 @@
 //! `follow`.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::local_node::{Chain, LocalNode};
-use bsv_p2p::wire::BlockHash;
+use bsv_p2p::Network;
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::wire::{BlockHash, BlockHeader, CompactTarget};
 use serde_json::Value;
 
+use crate::header_server::{Answers, HeaderServer, HeaderServerOptions};
+use crate::mining::{bytes_of, extended, genesis, mined_on, mined_with};
 use crate::servers;
 use crate::tool::{DEADLINE, Tool, integer, object, run, text};
 
@@ -148,32 +152,168 @@ fn peers_that_are_not_there_or_have_no_chain_are_a_failure() {
     ended.assert_failure(1, "could not be resolved");
 }
 
-#[test]
-fn headers_without_proof_of_work_are_not_followed() {
-    let mut chain = Chain::new();
-    let headers = (0..5).map(|_| {
-        let block = chain.template(1_700_000_000, 0).mine();
-        chain.accept(&block, 1_700_000_000).unwrap();
-        block.header()
-    });
-    let mut headers: Vec<_> = headers.collect();
-    while headers[4]
-        .check_proof_of_work(bsv_p2p::Network::Regtest)
-        .is_ok()
-    {
-        headers[4].nonce += 1;
+/// Returns a header server of each hostile kind, which serves a branch of its own, with its name.
+fn hostile_servers() -> Vec<(&'static str, HeaderServer)> {
+    let branch = &extended(&[genesis()], 19, 1)[..];
+    let parent = &branch[19];
+    let with = |last: BlockHeader| [branch, &[last]].concat();
+    let easy = mined_with(parent, |header| header.bits = CompactTarget(0x207f_fffe));
+    let unlinked = mined_with(parent, |header| header.previous = BlockHash([7; 32]));
+    let mut without_work = mined_on(parent, 1);
+    while without_work.check_proof_of_work(Network::Regtest).is_ok() {
+        without_work.nonce += 1;
     }
-    let liar = servers::repeated_headers(headers);
+    let server = |headers: &[BlockHeader], answers| {
+        let options = HeaderServerOptions {
+            claimed_height: 1_000_000,
+            ..HeaderServerOptions::new(headers, answers)
+        };
+        options.listen()
+    };
+    let trickle = Answers::Trickle(Duration::from_secs(1));
+    vec![
+        ("wrong bits", server(&with(easy), Answers::Node)),
+        (
+            "no proof of work",
+            server(&with(without_work), Answers::Node),
+        ),
+        ("not linked", server(&with(unlinked), Answers::Node)),
+        ("trickle", server(branch, trickle)),
+        ("silent", server(branch, Answers::Never)),
+    ]
+}
+
+#[test]
+fn honest_chain_is_followed_among_hostile_peers() {
     let (node, address) = node();
-    // More than the four valid headers of the liar.
-    node.mine(3).unwrap();
-    let follow = follow(&["--peer", &liar, "--peer", &address, "--blocks", "1"]);
+    // More blocks than the valid headers of each hostile server that sends all it has.
+    node.mine(27).unwrap();
+    let hostile = hostile_servers();
+    let mut arguments = vec!["--blocks", "1", "--peer", &address];
+    let names: Vec<_> = hostile
+        .iter()
+        .map(|one| one.1.address.to_string())
+        .collect();
+    arguments.extend(names.iter().flat_map(|name| ["--peer", name]));
+    let follow = follow(&arguments);
     let synced = event(&follow, "Synced");
     assert_eq!(text(&synced, "tip"), node.tip().to_string());
     assert!(node.wait_for_peers(1, DEADLINE));
     let hash = node.mine(1).unwrap()[0];
-    assert_block(&object(&follow.line()), hash, 7, &node);
+    assert_block(&event(&follow, "Block"), hash, 31, &node);
     follow.finish().assert_success();
+}
+
+#[test]
+fn hostile_peer_alone_is_a_failure() {
+    let rules = [
+        (
+            "wrong bits",
+            "at height 20: expected bits 207fffff, got 207ffffe",
+        ),
+        ("no proof of work", "is above the target of bits 207fffff"),
+        ("not linked", "links to 0707"),
+        ("trickle", "took longer than"),
+        ("silent", "took longer than"),
+    ];
+    let follows: Vec<_> = hostile_servers()
+        .into_iter()
+        .map(|(name, server)| {
+            let address = server.address.to_string();
+            let arguments = ["--timeout", "4", "--peer", &address];
+            (name, follow(&arguments), server)
+        })
+        .collect();
+    for ((name, follow, _server), (kind, rule)) in follows.into_iter().zip(rules) {
+        assert_eq!(name, kind);
+        let ended = follow.finish();
+        ended.assert_failure(1, rule);
+        assert!(ended.lines.is_empty(), "{name}: {ended:#?}");
+    }
+}
+
+#[test]
+fn every_honest_kind_of_server_is_followed() {
+    let chain = extended(&[genesis()], 2_500, 0);
+    let tip = chain[2_500].hash();
+    for answers in [
+        Answers::Node,
+        Answers::AtMost(500),
+        Answers::Inclusive,
+        Answers::NothingAtTip,
+    ] {
+        let server = HeaderServerOptions {
+            claimed_height: 1_000_000,
+            ..HeaderServerOptions::new(&chain, answers)
+        };
+        let server = server.listen();
+        let follow = follow(&["--peer", &server.address.to_string()]);
+        let synced = object(&follow.line());
+        assert_eq!(text(&synced, "tip"), tip.to_string(), "{answers:?}");
+        follow.interrupt();
+        follow.finish().assert_success();
+    }
+}
+
+#[test]
+fn second_run_continues_from_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("headers");
+    let path = file.to_str().unwrap();
+    let chain = extended(&[genesis()], 8_100, 0);
+    let mut requests = Vec::new();
+    for length in [8_001, 8_101] {
+        let server = HeaderServerOptions::new(&chain[..length], Answers::AtMost(500)).listen();
+        let follow = follow(&["--headers", path, "--peer", &server.address.to_string()]);
+        let synced = object(&follow.line());
+        assert_eq!(integer(&synced, "height"), length as i64 - 1);
+        follow.interrupt();
+        follow.finish().assert_success();
+        requests.push(server.requests());
+        assert!(fs::read(&file).unwrap() == bytes_of(&chain[..length]));
+    }
+    // 16 answers of 500 headers, then one of 100. Both runs also request at the tip.
+    assert!(requests[0] > 16 && requests[1] < 8, "{requests:?}");
+}
+
+#[test]
+fn damaged_header_file_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("headers");
+    let path = file.to_str().unwrap();
+    let chain = extended(&[genesis()], 30, 0);
+    let whole = bytes_of(&chain);
+    fs::write(&file, &whole[..80 * 20 + 5]).unwrap();
+    let server = HeaderServerOptions::new(&chain, Answers::Node).listen();
+    let follow = follow(&["--headers", path, "--peer", &server.address.to_string()]);
+    let failed = event(&follow, "HeaderStoreFailed");
+    assert!(
+        text(&failed, "reason").contains("5 bytes from height 20 on"),
+        "{failed}"
+    );
+    assert_eq!(integer(&event(&follow, "Synced"), "height"), 30);
+    follow.interrupt();
+    let ended = follow.finish();
+    ended.assert_status(0);
+    assert!(
+        ended.errors.contains("5 bytes from height 20 on"),
+        "{ended:#?}"
+    );
+    assert!(fs::read(&file).unwrap() == whole);
+}
+
+#[test]
+fn header_file_of_another_network_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("headers");
+    let path = file.to_str().unwrap();
+    let bytes = BlockHeader::genesis(Network::Mainnet).to_bytes();
+    fs::write(&file, bytes).unwrap();
+    let (_node, address) = node();
+    let ended = follow(&["--headers", path, "--peer", &address]).finish();
+    ended.assert_failure(1, path);
+    ended.assert_failure(1, "of mainnet, expected ");
+    assert_eq!(fs::read(&file).unwrap(), bytes);
 }
 
 #[test]

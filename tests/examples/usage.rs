@@ -70,6 +70,7 @@ fn help_is_on_standard_output_and_names_every_option() {
                 "--dns",
                 "--default-port",
                 "--blocks",
+                "--headers",
                 "--timeout",
                 "--json",
             ],
@@ -210,6 +211,7 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
         ),
         ("follow", &["--blocks", "0"], "--blocks"),
         ("follow", &["--timeout", "NaN"], "NaN"),
+        ("follow", &["--headers"], "--headers"),
         ("crawl", &["127.0.0.1"], "127.0.0.1"),
         (
             "crawl",
