@@ -27,9 +27,10 @@
 //!
 //! | module | what it is for |
 //! | --- | --- |
-//! | [`wire`] | every message of the reference node as a type, frames, merkle proofs, the header chain: bytes alone |
+//! | [`wire`] | every message of the reference node as a type, frames, merkle proofs, chain rules, the header chain: bytes alone |
 //! | [`session`] | one peer's protocol as a pure state machine: handshake, keepalive, limits, misbehaviour |
 //! | [`peers`] | what is known of peers: addresses, status, bans, and a [`PeerStore`](peers::PeerStore) with a file that is always whole |
+//! | [`HeaderStore`] | a file of headers, from which a [`HeaderChain`](wire::HeaderChain) continues after a restart |
 //! | [`discovery`] | the addresses that DNS seeds know, in bounded time |
 //! | [`connection`] | one peer's socket: [`Connection`] in the caller's thread, [`PeerConnectionActor`](connection::PeerConnectionActor) with a thread of its own, [`Supervisor`](connection::Supervisor) for connections that shall come back |
 //! | [`manager`] | many peers: [`Manager`] dials, lets in, keeps, remembers and bans them, as [`ManagerConfig`] wants |

@@ -1,6 +1,8 @@
 //! Many peers: a program says which network and how many, and has them.
 //!
 //! - [`Manager`] is what a program holds. It finds peers, keeps as many connected as [`ManagerConfig`] wants, lets others in, and bans.
+//! - It follows the headers of the chain with the most work, verified by the rules of the network; see
+//!   [`Manager::subscribe_blocks`].
 //! - [`Snapshot`] and [`Metrics`] tell how it fares.
 //!
 //! All changing state belongs to one supervisor thread; what it decides is a pure plan, which knows no thread, socket or clock.

@@ -61,7 +61,7 @@
 //!
 //! Of what a program could build with its fields and no receiver would take, see [`Message::check_fields`], nothing can be read
 //! either. Errors, iterators, frames on their way ([`Incoming`], [`EncodedFrame`]),
-//! and what does work ([`FrameReader`], [`HeaderChain`], [`Reconstruction`]) are no data.
+//! and what does work ([`FrameReader`], [`ChainRules`], [`HeaderChain`], [`Reconstruction`]) are no data.
 //!
 //! Formats that nobody reads get a message as its command and its payload, blocks, headers, transactions,
 //! filters and inventory as the bytes of the wire, and hashes as 32 bytes.

@@ -278,9 +278,16 @@ impl Manager {
 
     /// Subscribes to changes of the tip.
     ///
-    /// Each tip is reported once, regardless of how many peers announce it. A tip is a header that
-    /// satisfies the rules of the network; whether a peer has its block is not verified. Starts to
+    /// Each tip is reported once, regardless of how many peers announce it. Starts to
     /// [follow](Manager::follow_chain) the chain from genesis if no chain is followed.
+    ///
+    /// A tip is a header that satisfies the rules of the network. Its block, or one before it, may be
+    /// invalid, because transactions and scripts are not verified. It may also be unavailable:
+    /// [`fetch_block`](Manager::fetch_block) then fails. Another branch can replace the tip at any
+    /// time, so a payment needs [confirmations](HeaderChain::confirmations); the number is
+    /// discussed at [`HeaderChain`](HeaderChain#verification). Tips are also reported before the
+    /// chain has the minimum work of its network; [`sync_headers`](Manager::sync_headers) waits for
+    /// that.
     ///
     /// Inbound peers can change the tip only while no configured or dialed peer is connected.
     ///
@@ -314,6 +321,9 @@ impl Manager {
     ///   new,
     /// - no usable source has, or announced, headers that are not yet verified, and
     /// - the chain has the minimum work of its network.
+    ///
+    /// The result is a tip of headers only, as described at
+    /// [`subscribe_blocks`](Manager::subscribe_blocks).
     ///
     /// A source is usable unless it sent invalid headers, or did not answer for 2 s. Configured
     /// peers and peers that the manager dialed are sources; other inbound peers only while no such
