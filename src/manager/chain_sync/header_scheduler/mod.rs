@@ -154,7 +154,7 @@ impl HeaderScheduler {
     pub(super) fn on_announced(&mut self, peer_id: Uuid, hash: BlockHash) {
         self.announcements += 1;
         if let Some(peer) = self.peers.get_mut(&peer_id) {
-            peer.announced = Some((hash, self.announcements));
+            peer.on_announced(hash, self.announcements);
         }
     }
 
@@ -168,7 +168,7 @@ impl HeaderScheduler {
     /// Removes the announcements of blocks that are known by now.
     pub(super) fn resolve_announcements(&mut self, is_known: impl Fn(&BlockHash) -> bool) {
         for peer in self.peers.values_mut() {
-            if peer.announced.take_if(|(hash, _)| is_known(hash)).is_some() {
+            if peer.announced.take_if(|one| is_known(&one.hash)).is_some() {
                 self.memory.on_confirmed_announcement(peer.key);
             }
         }
@@ -240,7 +240,7 @@ impl HeaderScheduler {
             .filter(|(_, peer)| peer.has_more())
             .min_by_key(|(id, peer)| {
                 let is_silent = self.memory.is_silent(peer.key);
-                let announcement = peer.announced.map_or(0, |(_, number)| number);
+                let announcement = peer.announced.map_or(0, |one| one.number);
                 let (rank, rate) = peer.rate_rank();
                 (is_silent, rank, announcement, rate, round_trip(**id))
             });
@@ -389,9 +389,7 @@ impl HeaderScheduler {
             }
             Answer::Known { .. } | Answer::Empty | Answer::NoReply => {
                 peer.on_done(request);
-                let number = request.announcement;
-                let is_empty = peer.announced.take_if(|(_, one)| *one <= number).is_some();
-                if is_empty && self.memory.on_empty_announcement(key, now) {
+                if peer.end_announcements(request) && self.memory.on_empty_announcement(key, now) {
                     return self.avoid(peer_id, AvoidReason::EmptyAnnouncements, now);
                 }
                 false

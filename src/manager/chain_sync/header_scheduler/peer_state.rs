@@ -73,6 +73,17 @@ impl OpenRequest {
     }
 }
 
+/// Announcements of unknown blocks since the source last had nothing new.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Announcement {
+    /// The block that was announced last.
+    pub(super) hash: BlockHash,
+    /// The number of the last announcement.
+    pub(super) number: u64,
+    /// The number of the first announcement.
+    first: u64,
+}
+
 /// A series of answers that all had more headers.
 #[derive(Clone, Copy, Debug, Default)]
 struct Streak {
@@ -88,8 +99,7 @@ pub(super) struct PeerState {
     pub(super) key: SourceKey,
     pub(super) class: PeerClass,
     pub(super) progress: Progress,
-    /// The latest announced block that is unknown, and the number of the announcement.
-    pub(super) announced: Option<(BlockHash, u64)>,
+    pub(super) announced: Option<Announcement>,
     pub(super) request: Option<OpenRequest>,
     /// When a request can be sent that could not be sent before.
     pub(super) busy_until: Option<Instant>,
@@ -160,6 +170,34 @@ impl PeerState {
             Some(_) => 2,
         };
         (rank, u64::MAX - rate as u64)
+    }
+
+    /// Records the announcement of an unknown block.
+    pub(super) fn on_announced(&mut self, hash: BlockHash, number: u64) {
+        let first = self.announced.map_or(number, |before| before.first);
+        self.announced = Some(Announcement {
+            hash,
+            number,
+            first,
+        });
+    }
+
+    /// Ends the announcements before a request whose answer had nothing new. Returns whether there
+    /// were any.
+    ///
+    /// Announcements after the request stay. They do not excuse the earlier ones: a source could
+    /// otherwise announce unknown blocks forever.
+    pub(super) fn end_announcements(&mut self, request: &OpenRequest) -> bool {
+        let Some(announced) = &mut self.announced else {
+            return false;
+        };
+        let is_empty = announced.first <= request.announcement;
+        if announced.number <= request.announcement {
+            self.announced = None;
+        } else if is_empty {
+            announced.first = announced.number;
+        }
+        is_empty
     }
 
     /// Records an answer that had more headers. Returns whether the series of such answers falls

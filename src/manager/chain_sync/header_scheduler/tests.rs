@@ -472,6 +472,18 @@ fn repeated_empty_announcements_are_avoided() {
 }
 
 #[test]
+fn announcement_during_request_does_not_excuse_earlier_one() {
+    let mut world = World::settled(2);
+    world.announce(1, 0);
+    for number in 1..=MAX_EMPTY_ANNOUNCEMENTS as u8 {
+        assert_eq!(world.send_all(), [1]);
+        world.announce(1, number);
+        world.answer(1, Answer::Empty);
+    }
+    assert_eq!((world.send_all(), world.synced()), (vec![], Some(0)));
+}
+
+#[test]
 fn too_new_header_is_not_an_empty_announcement() {
     let mut world = World::settled(1);
     for number in 0..=MAX_EMPTY_ANNOUNCEMENTS as u8 {
