@@ -151,13 +151,13 @@ impl PeerState {
 
     /// Returns whether an open request continues a download that other sources can wait for.
     ///
-    /// A source that only announced a block, is late or was measured as slow does not count: it
-    /// must not delay the others.
+    /// A source that only announced a block, is late, or was not measured as fast does not count:
+    /// it must not delay the others.
     pub(super) fn is_downloading(&self, now: Instant) -> bool {
         let request = self.request.filter(|one| one.purpose == Purpose::Download);
         let has_sent = self.streak.is_some_and(|streak| streak.headers > 0);
-        let is_slow = self.rate.is_some_and(|rate| rate < FAST_RATE);
-        has_sent && !is_slow && request.is_some_and(|one| !one.is_late(now))
+        let is_fast = self.rate.is_some_and(|rate| rate >= FAST_RATE);
+        has_sent && is_fast && request.is_some_and(|one| !one.is_late(now))
     }
 
     /// Returns the order in which peers are preferred for a download: fast ones, then those

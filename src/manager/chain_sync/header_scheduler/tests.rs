@@ -213,6 +213,20 @@ fn slow_download_does_not_delay_others() {
 }
 
 #[test]
+fn unmeasured_download_does_not_delay_others() {
+    let mut world = World::new();
+    for peer in 1..=3 {
+        world.connect(peer, PeerClass::Outbound);
+    }
+    world.send_all();
+    world.pass(HEDGE_AFTER - TICK);
+    for peer in 1..=3 {
+        world.extend(peer, 1);
+    }
+    assert_eq!(numbers(world.send_all()), numbers(1..=3));
+}
+
+#[test]
 fn full_answer_is_followed_by_pipelined_request() {
     let mut world = World::new();
     for peer in 1..=2 {
