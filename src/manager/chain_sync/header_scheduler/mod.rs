@@ -110,7 +110,12 @@ impl HeaderScheduler {
     /// Adds a connected peer. A known peer stays as it is.
     pub(super) fn on_connected(&mut self, peer_id: Uuid, class: PeerClass, key: SourceKey) {
         let had_trusted = self.has_trusted();
-        let state = || PeerState::new(class, key);
+        let memory = &mut self.memory;
+        let state = || {
+            let mut peer = PeerState::new(class, key);
+            peer.streak = memory.take_streak(key);
+            peer
+        };
         self.peers.entry(peer_id).or_insert_with(state);
         if !had_trusted && self.has_trusted() {
             // Inbound peers are no sources any more.
@@ -123,13 +128,21 @@ impl HeaderScheduler {
         }
     }
 
-    /// Removes a peer. An open request counts as unanswered.
+    /// Removes a peer. An open request counts as unanswered. The series of answers that had more
+    /// continues if the source connects again.
     pub(super) fn on_disconnected(&mut self, peer_id: Uuid, now: Instant) {
-        if let Some(peer) = self.peers.remove(&peer_id)
-            && let Some(request) = peer.request
-        {
+        let Some(mut peer) = self.peers.remove(&peer_id) else {
+            return;
+        };
+        if let Some(request) = peer.request {
             self.memory.on_no_reply(peer.key, request.sent_at, now);
             self.cancelled.push(request.id);
+            if let Some(streak) = &mut peer.streak {
+                streak.add_unanswered(now.saturating_duration_since(request.sent_at));
+            }
+        }
+        if let Some(streak) = peer.streak {
+            self.memory.keep_streak(peer.key, streak, now);
         }
     }
 

@@ -86,11 +86,18 @@ pub(super) struct Announcement {
 
 /// A series of answers that all had more headers.
 #[derive(Clone, Copy, Debug, Default)]
-struct Streak {
+pub(super) struct Streak {
     /// The time during which requests were open.
     busy: Duration,
     headers: usize,
     answers: u32,
+}
+
+impl Streak {
+    /// Adds the time of a request that was not answered.
+    pub(super) fn add_unanswered(&mut self, elapsed: Duration) {
+        self.busy += elapsed;
+    }
 }
 
 /// A connected peer.
@@ -108,7 +115,7 @@ pub(super) struct PeerState {
     /// The round and the waiter for which it last had nothing new.
     pub(super) done_round: u64,
     pub(super) done_waiter: u64,
-    streak: Option<Streak>,
+    pub(super) streak: Option<Streak>,
     /// Measured rate in headers per second.
     rate: Option<f64>,
 }

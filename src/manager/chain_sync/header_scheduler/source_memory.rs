@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::super::source::SourceKey;
+use super::peer_state::Streak;
 
 /// Time for which a source is not used after bad behavior.
 pub(in crate::manager::chain_sync) const AVOID_DURATION: Duration = Duration::from_secs(60);
@@ -40,6 +41,8 @@ struct Record {
     unanswered: u32,
     unanswered_since: Instant,
     empty_announcements: u32,
+    /// The answers of a closed connection that had more headers.
+    streak: Option<Streak>,
     changed_at: Instant,
 }
 
@@ -74,6 +77,15 @@ impl SourceMemory {
         if let Some(record) = self.records.get_mut(&key) {
             record.unanswered = 0;
         }
+    }
+
+    /// Keeps the series of answers of a closed connection.
+    pub(super) fn keep_streak(&mut self, key: SourceKey, streak: Streak, now: Instant) {
+        self.record(key, now).streak = Some(streak);
+    }
+
+    pub(super) fn take_streak(&mut self, key: SourceKey) -> Option<Streak> {
+        self.records.get_mut(&key)?.streak.take()
     }
 
     /// Returns whether the last request to a source was not answered.
@@ -116,6 +128,7 @@ impl SourceMemory {
             unanswered: 0,
             unanswered_since: now,
             empty_announcements: 0,
+            streak: None,
             changed_at: now,
         });
         record.changed_at = now;

@@ -574,6 +574,24 @@ fn trickling_source_is_avoided_after_grace() {
 }
 
 #[test]
+fn trickling_source_is_avoided_across_reconnections() {
+    let mut world = World::settled(2);
+    let start = world.now;
+    for peer in (103..).step_by(100) {
+        world.connect(peer, PeerClass::Outbound);
+        assert_eq!(world.send_all(), [peer]);
+        world.pass(Duration::from_secs(1));
+        world.extend(peer, 1);
+        if world.synced().is_some() {
+            break;
+        }
+        world.disconnect(peer);
+        assert!(world.now < start + RATE_GRACE);
+    }
+    assert_eq!(world.now, start + RATE_GRACE);
+}
+
+#[test]
 fn least_bad_source_is_requested_if_all_are_avoided() {
     let mut world = World::new();
     world.connect(1, PeerClass::Outbound);
