@@ -389,8 +389,10 @@ impl HeaderScheduler {
                 height,
                 headers,
             } => {
+                // Otherwise a source could send short branches of little work forever.
+                let ascends = peer.resume.is_none_or(|(_, before)| height > before);
                 peer.resume = Some((tip, height));
-                peer.on_more(headers, elapsed)
+                peer.on_more(if ascends { headers } else { 0 }, elapsed)
             }
             // Below the fork of two long branches a locator has large gaps, so that an answer may
             // begin with many known headers. A source that does not get ahead has nothing new.
@@ -400,16 +402,11 @@ impl HeaderScheduler {
                 peer.resume = Some((last, height));
                 peer.on_more(0, elapsed)
             }
-            Answer::Known { .. } | Answer::Empty | Answer::NoReply => {
+            Answer::Known { .. } | Answer::Empty | Answer::TooNew | Answer::NoReply => {
                 peer.on_done(request);
                 if peer.end_announcements(request) && self.memory.on_empty_announcement(key, now) {
                     return self.avoid(peer_id, AvoidReason::EmptyAnnouncements, now);
                 }
-                false
-            }
-            Answer::TooNew => {
-                peer.on_done(request);
-                peer.announced = None;
                 false
             }
             Answer::Invalid => return self.avoid(peer_id, AvoidReason::Invalid, now),

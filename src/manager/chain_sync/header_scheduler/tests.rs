@@ -475,14 +475,16 @@ fn announcement_resolved_by_another_source_is_not_requested() {
 
 #[test]
 fn repeated_empty_announcements_are_avoided() {
-    let mut world = World::settled(2);
-    for number in 0..MAX_EMPTY_ANNOUNCEMENTS as u8 {
-        world.announce(1, number);
-        assert_eq!(world.send_all(), [1]);
-        world.answer(1, Answer::Empty);
+    for answer in [Answer::Empty, Answer::TooNew] {
+        let mut world = World::settled(2);
+        for number in 0..MAX_EMPTY_ANNOUNCEMENTS as u8 {
+            world.announce(1, number);
+            assert_eq!(world.send_all(), [1]);
+            world.answer(1, answer);
+        }
+        world.announce(1, 99);
+        assert_eq!((world.send_all(), world.synced()), (vec![], Some(0)));
     }
-    world.announce(1, 99);
-    assert_eq!((world.send_all(), world.synced()), (vec![], Some(0)));
 }
 
 #[test]
@@ -495,17 +497,6 @@ fn announcement_during_request_does_not_excuse_earlier_one() {
         world.answer(1, Answer::Empty);
     }
     assert_eq!((world.send_all(), world.synced()), (vec![], Some(0)));
-}
-
-#[test]
-fn too_new_header_is_not_an_empty_announcement() {
-    let mut world = World::settled(1);
-    for number in 0..=MAX_EMPTY_ANNOUNCEMENTS as u8 {
-        world.announce(1, number);
-        assert_eq!(world.send_all(), [1]);
-        world.answer(1, Answer::TooNew);
-    }
-    assert_eq!(world.synced(), Some(0));
 }
 
 #[test]
@@ -528,6 +519,30 @@ fn side_chain_is_continued_from_its_tip() {
     assert_eq!(world.next().unwrap().resume, None);
     world.answer(1, Answer::Empty);
     assert_eq!(world.synced(), Some(0));
+}
+
+#[test]
+fn source_of_many_short_branches_is_avoided() {
+    let mut world = World::settled(2);
+    world.wait(1);
+    world.send_all();
+    world.answer(2, Answer::Empty);
+    let start = world.now;
+    for number in 1.. {
+        world.pass(Duration::from_millis(100));
+        let answer = Answer::SideChain {
+            tip: hash(number),
+            height: 500,
+            headers: 500,
+        };
+        world.answer(1, answer);
+        if world.synced() == Some(1) {
+            break;
+        }
+        assert!(world.now < start + RATE_GRACE);
+        world.send_all();
+    }
+    assert_eq!(world.now, start + RATE_GRACE);
 }
 
 #[test]
