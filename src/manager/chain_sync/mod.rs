@@ -9,6 +9,8 @@ mod checkpoint_sync;
 mod header_requests;
 mod header_scheduler;
 mod header_writer;
+#[cfg(test)]
+mod simulation;
 mod source;
 mod split_detector;
 mod stale_tip;

@@ -113,6 +113,12 @@ impl SyncCore {
         peers
     }
 
+    /// Returns the number of sources whose behavior is remembered.
+    #[cfg(test)]
+    pub(super) fn remembered_sources(&self) -> usize {
+        self.scheduler.remembered_sources()
+    }
+
     /// Requires new answers of all sources, because announcements may have been lost.
     pub(super) fn refresh(&mut self, now: Now) {
         self.scheduler.refresh(now.instant);

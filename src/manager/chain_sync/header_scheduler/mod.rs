@@ -159,6 +159,11 @@ impl HeaderScheduler {
             .is_some_and(|peer| self.is_eligible(peer))
     }
 
+    #[cfg(test)]
+    pub(super) fn remembered_sources(&self) -> usize {
+        self.memory.len()
+    }
+
     pub(super) fn key(&self, peer_id: Uuid) -> Option<SourceKey> {
         self.peers.get(&peer_id).map(|peer| peer.key)
     }

@@ -119,6 +119,11 @@ impl SourceMemory {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
     fn record(&mut self, key: SourceKey, now: Instant) -> &mut Record {
         if self.records.len() >= MAX_RECORDS && !self.records.contains_key(&key) {
             self.make_space(now);
