@@ -398,3 +398,61 @@ fn peer_on_branch_refused_by_checkpoint_is_disconnected() {
         assert!(tips.try_iter().any(|tip| has_tip(&tip)));
     }
 }
+
+#[test]
+fn race_is_followed_after_side_header_flood() {
+    const FLOOD: usize = 10_000;
+    let ours = mined_headers(6, 1);
+    let manager = manager(config());
+    manager.start_fixed(&[]).unwrap();
+    let tips = manager.subscribe_blocks().unwrap();
+    let mut flooder = dialled(&manager, 0);
+    flooder.expect("getheaders");
+    flooder.send(Headers {
+        headers: ours[1..5].to_vec(),
+    });
+    assert_eq!(next(&tips).height, 4);
+    let flood: Vec<_> = (0..FLOOD)
+        .map(|number| {
+            let root = (number as u64).to_le_bytes().repeat(4);
+            let root = MerkleRoot(root.try_into().unwrap());
+            mine_with_root(&ours[3], root, ours[3].bits)
+        })
+        .collect();
+    for header in flood {
+        flooder.send(Headers {
+            headers: vec![header],
+        });
+    }
+    // The answer follows all messages before.
+    flooder.ping(1);
+    let others = mine_after(&ours[3], 2, 9);
+    let headers = [&ours[..4], &others[..]].concat();
+    let _server = connect_and_sync(&manager, &headers);
+    let tip = next(&tips);
+    assert_eq!((tip.height, tip.hash), (5, others[1].hash()));
+    assert_eq!(tip.disconnected, [ours[4].hash()]);
+}
+
+#[test]
+fn inbound_liars_do_not_delay_sync_with_dialed_peer() {
+    let headers = mined_headers(30, 1);
+    for liars in [1, 8] {
+        let (manager, _events, address) = running(config_with_listener(64));
+        let liars: Vec<_> = (0..liars)
+            .map(|number| {
+                let lifetime = (number % 3 == 1).then_some(Duration::from_secs(1));
+                let from = Ipv4Addr::new(127, 0, 9, number + 1);
+                silent(&headers, lifetime).dial(from, address)
+            })
+            .collect();
+        until("all liars were connected", || {
+            liars.iter().all(|liar| liar.connections() > 0)
+        });
+        let _server = connect_and_sync(&manager, &headers);
+        let started = Instant::now();
+        assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
+        let elapsed = started.elapsed();
+        assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
+    }
+}

@@ -99,21 +99,25 @@ fn mine_with_bits(
 ) -> Vec<BlockHeader> {
     let mut parent = *parent;
     let mine = |_| {
-        let mut header = BlockHeader {
-            version: 0x2000_0000,
-            previous: parent.hash(),
-            merkle_root: MerkleRoot([salt; 32]),
-            time: parent.time + 600,
-            bits,
-            nonce: 0,
-        };
-        while header.check_proof_of_work(Network::Regtest).is_err() {
-            header.nonce += 1;
-        }
-        parent = header;
-        header
+        parent = mine_with_root(&parent, MerkleRoot([salt; 32]), bits);
+        parent
     };
     (0..count).map(mine).collect()
+}
+
+fn mine_with_root(parent: &BlockHeader, root: MerkleRoot, bits: CompactTarget) -> BlockHeader {
+    let mut header = BlockHeader {
+        version: 0x2000_0000,
+        previous: parent.hash(),
+        merkle_root: root,
+        time: parent.time + 600,
+        bits,
+        nonce: 0,
+    };
+    while header.check_proof_of_work(Network::Regtest).is_err() {
+        header.nonce += 1;
+    }
+    header
 }
 
 /// Returns a chain from genesis.
