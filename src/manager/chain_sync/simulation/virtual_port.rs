@@ -100,13 +100,12 @@ impl VirtualPort {
 
     /// Advances the clock to the next event, but at most to a deadline.
     pub(super) fn advance(&mut self, deadline: Duration) -> Option<Event> {
-        let entry = self.events.first_entry()?;
-        let at = entry.key().0;
-        if at > deadline {
+        let next = self.events.first_entry();
+        let Some(entry) = next.filter(|entry| entry.key().0 <= deadline) else {
             self.now = deadline;
             return None;
-        }
-        self.now = at;
+        };
+        self.now = entry.key().0;
         Some(entry.remove())
     }
 
