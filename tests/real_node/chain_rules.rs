@@ -352,11 +352,19 @@ fn score_of_manager(chain: &HeaderChain, lists: &[Vec<BlockHeader>]) -> u32 {
     for headers in lists.iter().cloned() {
         peer.send(Headers { headers });
     }
-    // The error of this list follows everything that the manager reports about the others.
-    let tip = tip_of(chain);
-    peer.try_send(Headers {
-        headers: vec![mine_on(&tip, 1, 901)[0], mine_on(&tip, 1, 902)[0]],
-    });
+    // The error of this list follows everything that the manager reports about the others. The list
+    // must not match an open request: its answer could overtake announcements.
+    let unknown = BlockHash([8; 32]);
+    let gap: Vec<_> = (0..8)
+        .map(|tag| solve(unsolved(unknown, now(), tag)))
+        .collect();
+    let end = HeaderChainError::NotLinked {
+        position: 1,
+        expected: gap[0].hash(),
+        got: unknown,
+    };
+    let end = Misbehavior::InvalidHeaders(end);
+    peer.try_send(Headers { headers: gap });
     let mut score = 0;
     loop {
         let event = events.recv_timeout(SOON).expect("an event");
@@ -366,12 +374,7 @@ fn score_of_manager(chain: &HeaderChain, lists: &[Vec<BlockHeader>]) -> u32 {
                 _ => continue,
             }
         };
-        let end = HeaderChainError::NotLinked {
-            position: 1,
-            expected: mine_on(&tip, 1, 901)[0].hash(),
-            got: tip.hash(),
-        };
-        if misbehavior == Misbehavior::InvalidHeaders(end) {
+        if misbehavior == end {
             return score;
         }
         score += misbehavior.score();
