@@ -327,9 +327,9 @@ impl Manager {
     /// The result is a tip of headers only, as described at
     /// [`subscribe_blocks`](Manager::subscribe_blocks).
     ///
-    /// A source is usable unless it sent invalid headers, or did not answer for 2 s. Configured
-    /// peers and peers that the manager dialed are sources; other inbound peers only while no such
-    /// peer is connected.
+    /// A source is usable unless it sent invalid headers, did not answer for 2 s, or sent fewer than
+    /// 100 headers per second for 2 s. Configured peers and peers that the manager dialed are
+    /// sources; other inbound peers only while no such peer is connected.
     ///
     /// Returns the height and hash of the tip. Starts to [follow](Manager::follow_chain) the chain
     /// from genesis if no chain is followed. Blocks for at most `timeout`, also while no peer is

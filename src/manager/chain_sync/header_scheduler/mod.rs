@@ -478,14 +478,14 @@ impl HeaderScheduler {
 
     /// Returns the last waiter for which a majority of the usable sources has nothing more.
     ///
-    /// Usable is a source that is neither avoided nor silent. Returns `None` if there is none, or
-    /// while a usable source has more headers.
+    /// Usable is a source that is neither avoided nor silent, and does not trickle its headers.
+    /// Returns `None` if there is none, or while a usable source has more headers.
     pub(super) fn synced(&self, now: Instant) -> Option<u64> {
         let mut done = Vec::new();
         for (_, peer) in self.sources() {
             let is_late = peer.request.is_some_and(|one| one.is_late(now));
-            let is_silent = is_late || self.memory.is_silent(peer.key);
-            if is_silent || self.memory.avoided(peer.key, now).is_some() {
+            let is_slow = is_late || self.memory.is_silent(peer.key) || peer.is_trickling();
+            if is_slow || self.memory.avoided(peer.key, now).is_some() {
                 continue;
             }
             if peer.has_more() {

@@ -14,6 +14,8 @@ pub(in crate::manager::chain_sync) const STALL_TIMEOUT: Duration = Duration::fro
 pub(in crate::manager::chain_sync) const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time before the minimum rate applies to a source that keeps having more.
 pub(in crate::manager::chain_sync) const RATE_GRACE: Duration = Duration::from_secs(10);
+/// Time for which a source that keeps having more, below the minimum rate, delays waiters.
+pub(in crate::manager::chain_sync) const SYNC_GRACE: Duration = Duration::from_secs(2);
 /// Minimum rate of a source that keeps having more, in headers per second.
 const MIN_RATE: f64 = 100.0;
 /// Rate below which other sources are requested at the same time, in headers per second.
@@ -94,6 +96,11 @@ pub(super) struct Streak {
 }
 
 impl Streak {
+    /// Returns whether it brings fewer headers than the minimum rate.
+    fn is_slow(&self) -> bool {
+        (self.headers as f64) < MIN_RATE * self.busy.as_secs_f64()
+    }
+
     /// Adds the time of a request that was not answered.
     pub(super) fn add_unanswered(&mut self, elapsed: Duration) {
         self.busy += elapsed;
@@ -140,6 +147,13 @@ impl PeerState {
     /// Returns whether the peer has, or announced, headers that are not known to be judged.
     pub(super) fn has_more(&self) -> bool {
         self.progress == Progress::HasMore || self.announced.is_some()
+    }
+
+    /// Returns whether the peer keeps having more, but too slowly for waiters to wait for it.
+    pub(super) fn is_trickling(&self) -> bool {
+        // One late answer is no series.
+        let is_slow = |one: Streak| one.answers > 1 && one.busy >= SYNC_GRACE && one.is_slow();
+        self.streak.is_some_and(is_slow)
     }
 
     /// Returns whether a request can be sent.
@@ -216,8 +230,7 @@ impl PeerState {
         streak.headers += headers;
         streak.answers += 1;
         let is_measured = headers >= MEASURED_HEADERS || streak.answers > 1;
-        let is_too_slow = streak.busy >= RATE_GRACE
-            && (streak.headers as f64) < MIN_RATE * streak.busy.as_secs_f64();
+        let is_too_slow = streak.busy >= RATE_GRACE && streak.is_slow();
         if is_measured {
             let latest = headers as f64 / elapsed.max(Duration::from_millis(1)).as_secs_f64();
             let before = self.rate.unwrap_or(latest);

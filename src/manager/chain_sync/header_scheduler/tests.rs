@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::peer_state::{RATE_GRACE, REPLY_TIMEOUT, STALL_TIMEOUT};
+use super::peer_state::{RATE_GRACE, REPLY_TIMEOUT, STALL_TIMEOUT, SYNC_GRACE};
 use super::source_memory::{AVOID_DURATION, MAX_EMPTY_ANNOUNCEMENTS};
 use super::*;
 use crate::session::Direction;
@@ -523,24 +523,37 @@ fn side_chain_is_continued_from_its_tip() {
 
 #[test]
 fn source_of_many_short_branches_is_avoided() {
+    let mut tip = 0;
+    assert_avoided_after_grace(Duration::from_millis(100), || {
+        tip += 1;
+        Answer::SideChain {
+            tip: hash(tip),
+            height: 500,
+            headers: 100,
+        }
+    });
+}
+
+/// Checks that a source with these answers delays waiters for [`SYNC_GRACE`], and is avoided after
+/// [`RATE_GRACE`].
+#[track_caller]
+fn assert_avoided_after_grace(interval: Duration, mut answer: impl FnMut() -> Answer) {
     let mut world = World::settled(2);
     world.wait(1);
     world.send_all();
     world.answer(2, Answer::Empty);
     let start = world.now;
-    for number in 1.. {
-        world.pass(Duration::from_millis(100));
-        let answer = Answer::SideChain {
-            tip: hash(number),
-            height: 500,
-            headers: 500,
-        };
-        world.answer(1, answer);
-        if world.synced() == Some(1) {
-            break;
-        }
-        assert!(world.now < start + RATE_GRACE);
-        world.send_all();
+    let mut requests = numbers([1]);
+    while requests.contains(&1) {
+        assert_eq!(
+            world.synced() == Some(1),
+            world.now >= start + SYNC_GRACE,
+            "{:?}",
+            world.now - start
+        );
+        world.pass(interval);
+        world.answer(1, answer());
+        requests = numbers(world.send_all());
     }
     assert_eq!(world.now, start + RATE_GRACE);
 }
@@ -573,18 +586,7 @@ fn trickling_source_is_avoided_after_grace() {
         },
     ];
     for answer in trickle {
-        let mut world = World::settled(2);
-        world.wait(1);
-        world.send_all();
-        world.answer(2, Answer::Empty);
-        let start = world.now;
-        while world.synced() != Some(1) {
-            world.pass(Duration::from_secs(1));
-            world.answer(1, answer);
-            assert!(world.now <= start + RATE_GRACE, "{answer:?}");
-            world.send_all();
-        }
-        assert_eq!(world.now, start + RATE_GRACE);
+        assert_avoided_after_grace(Duration::from_secs(1), || answer);
     }
 }
 
@@ -594,14 +596,14 @@ fn trickling_source_is_avoided_across_reconnections() {
     let start = world.now;
     for peer in (103..).step_by(100) {
         world.connect(peer, PeerClass::Outbound);
-        assert_eq!(world.send_all(), [peer]);
-        world.pass(Duration::from_secs(1));
-        world.extend(peer, 1);
-        if world.synced().is_some() {
+        if world.send_all().is_empty() {
             break;
         }
+        world.pass(Duration::from_secs(1));
+        world.extend(peer, 1);
+        assert_eq!(world.synced().is_some(), world.now >= start + SYNC_GRACE);
         world.disconnect(peer);
-        assert!(world.now < start + RATE_GRACE);
+        assert!(world.now <= start + RATE_GRACE);
     }
     assert_eq!(world.now, start + RATE_GRACE);
 }

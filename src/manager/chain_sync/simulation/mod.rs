@@ -38,8 +38,8 @@ const CHAIN_LIMIT: Duration = Duration::from_secs(60);
 /// Time in which all sources connect for the first time.
 const CONNECT_WINDOW: Duration = Duration::from_secs(6);
 /// Maximum time from the honest source's last header to the end of a wait. A source that trickles
-/// a side chain delays it for 10 s, and its answers take up to 2 s each.
-const WAIT_LIMIT: Duration = Duration::from_secs(15);
+/// headers delays it for 2 s, and its answers take up to 2 s each.
+const WAIT_LIMIT: Duration = Duration::from_secs(6);
 /// Maximum time by which headers can be ahead, in seconds.
 const MAX_AHEAD: u32 = 2 * 3_600;
 /// Each source may store the longest chain on the side.
@@ -57,7 +57,8 @@ const MAX_STEPS: usize = 50_000;
 ///   majority rule cannot promise more: until then the honest source is one that may have nothing
 ///   new, and a majority of hostile sources that have nothing new decides. Such a decision
 ///   needs requests that were sent after the waiter began, and the answers of more than half of
-///   the usable sources. Sources that are silent, late, slow or invalid do not count.
+///   the usable sources. Sources that are silent, late, invalid, or below 100 headers per second
+///   do not count.
 /// - **Waiters are not delayed**: each waiter that begins after the honest source connected is
 ///   synchronized at most [`WAIT_LIMIT`] after the latest of the honest source's last header, the
 ///   first connection of the last hostile source, and the begin of the last waiter, for which all
@@ -374,9 +375,10 @@ fn sources(rng: &mut Seeded) -> Vec<VirtualSource> {
         branch: LONGEST,
         tip: MIN_HEIGHT + rng.below(MAX_HEIGHT - MIN_HEIGHT - 10),
     };
-    let batch = [20, 50, MAX_HEIGHT][rng.below(3)];
+    // At least 100 headers per second: waiters do not wait for slower sources.
+    let batch = [50, 100, MAX_HEIGHT][rng.below(3)];
     let mut honest = VirtualSource::new(Behavior::Chain { chain, batch }, own, HONEST);
-    honest.latency = random_time(rng, 5, 900);
+    honest.latency = random_time(rng, 5, 450);
     if rng.below(2) == 0 {
         honest.round_trip = honest.latency;
     }
