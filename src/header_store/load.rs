@@ -65,11 +65,8 @@ pub(super) struct Loaded {
 pub(super) fn load(file: &mut RecordFile, rules: ChainRules) -> Result<Loaded, HeaderStoreError> {
     let first = file.record(0)?;
     let checkpoint = first.and_then(|first| {
-        let checkpoints = rules.checkpoints().iter();
-        checkpoints
-            .filter(|checkpoint| checkpoint.1 == first.previous)
-            .map(|checkpoint| checkpoint.0)
-            .next()
+        let mut checkpoints = rules.checkpoints().iter();
+        checkpoints.find_map(|(height, hash)| (*hash == first.previous).then_some(*height))
     });
     match checkpoint {
         Some(height) => load_after_checkpoint(file, &rules, height),

@@ -95,7 +95,7 @@ impl SideChains {
             age: self.inserted,
         };
         if self.children_of(&hash) == 0 {
-            self.add_tip(&side);
+            self.add_tip(source, side.key());
         }
         self.add_child(&header.previous);
         self.count(source, 1);
@@ -105,7 +105,7 @@ impl SideChains {
     /// Removes a header. Its descendants, if any, stay.
     pub(super) fn remove(&mut self, hash: &BlockHash) -> Option<SideHeader> {
         let side = self.headers.remove(hash)?;
-        self.remove_tip(&side);
+        self.remove_tip(side.source, side.key());
         self.remove_child(&side.header.previous);
         self.count(side.source, -1);
         Some(side)
@@ -229,15 +229,20 @@ impl SideChains {
         }
     }
 
-    fn add_tip(&mut self, side: &SideHeader) {
-        let source = self.sources.entry(side.source).or_default();
-        source.tips.insert(side.key());
+    fn add_tip(&mut self, source: SourceId, key: TipKey) {
+        self.sources.entry(source).or_default().tips.insert(key);
     }
 
-    fn remove_tip(&mut self, side: &SideHeader) {
-        if let Some(source) = self.sources.get_mut(&side.source) {
-            source.tips.remove(&side.key());
+    fn remove_tip(&mut self, source: SourceId, key: TipKey) {
+        if let Some(source) = self.sources.get_mut(&source) {
+            source.tips.remove(&key);
         }
+    }
+
+    /// Returns the source and the key of a side header as a tip.
+    fn tip_key(&self, hash: &BlockHash) -> Option<(SourceId, TipKey)> {
+        let side = self.headers.get(hash)?;
+        Some((side.source, side.key()))
     }
 
     fn children_of(&self, hash: &BlockHash) -> u32 {
@@ -248,9 +253,9 @@ impl SideChains {
         let count = self.children.entry(*parent).or_default();
         *count += 1;
         if *count == 1
-            && let Some(side) = self.headers.get(parent).cloned()
+            && let Some((source, key)) = self.tip_key(parent)
         {
-            self.remove_tip(&side);
+            self.remove_tip(source, key);
         }
     }
 
@@ -261,8 +266,8 @@ impl SideChains {
             return;
         }
         self.children.remove(parent);
-        if let Some(side) = self.headers.get(parent).cloned() {
-            self.add_tip(&side);
+        if let Some((source, key)) = self.tip_key(parent) {
+            self.add_tip(source, key);
         }
     }
 }
