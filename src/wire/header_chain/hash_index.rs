@@ -17,12 +17,13 @@ const FREE: u32 = u32::MAX;
 /// A hash table of heights that uses 9 to 14 bytes per header, and grows in small steps.
 ///
 /// The key of an entry is not stored, only 32 bits of its hash. The caller tells whether the header
-/// at a height has the hash that is looked up. The hash function has a random key, so that no peer
-/// can construct block hashes that collide.
+/// at a height has the hash that is looked up. Block hashes are random already and only have to be
+/// mixed with a random key, so that no peer can mine headers that collide.
 #[derive(Clone)]
 pub(super) struct HashIndex {
     parts: Box<[Part]>,
-    key: RandomState,
+    /// Random numbers, with which block hashes are mixed.
+    key: [u64; 2],
 }
 
 /// Open addressing with linear probing. The home slot of an entry is proportional to its hash, so
@@ -43,7 +44,7 @@ impl HashIndex {
     pub(super) fn new() -> Self {
         Self {
             parts: vec![Part::default(); PARTS].into(),
-            key: RandomState::new(),
+            key: [(); 2].map(|()| RandomState::new().hash_one(0)),
         }
     }
 
@@ -85,7 +86,9 @@ impl HashIndex {
         // The other bytes of a block hash may be zero. Two headers with the same eight bytes take
         // 2^32 attempts, and only share a slot.
         let bytes = key.0.first_chunk().copied().unwrap_or_default();
-        let hash = self.key.hash_one(u64::from_le_bytes(bytes));
+        let [mask, factor] = self.key;
+        let bits = u128::from(u64::from_le_bytes(bytes) ^ mask) * u128::from(factor | 1);
+        let hash = bits as u64 ^ (bits >> u64::BITS) as u64;
         ((hash >> 32) as usize % PARTS, hash as u32)
     }
 }
