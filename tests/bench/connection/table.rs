@@ -27,9 +27,9 @@ impl Aim {
 impl Display for Aim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Aim::AtLeast(aim) => write!(f, "at least {aim:.1}"),
-            Aim::AtMost(aim) => write!(f, "at most {aim:.1}"),
-            Aim::Above(aim) => write!(f, "above {aim:.1}"),
+            Aim::AtLeast(aim) => write!(f, "at least {aim:?}"),
+            Aim::AtMost(aim) => write!(f, "at most {aim:?}"),
+            Aim::Above(aim) => write!(f, "above {aim:?}"),
         }
     }
 }
