@@ -34,7 +34,6 @@ pub use actor::{
     ConnectionStatistics, PeerConnectionActor, PeerConnectionCommand, PeerConnectionHandle,
     PeerConnectionSetup, StreamStatistics,
 };
-#[allow(unused_imports, reason = "for a caller that is not merged yet")]
 pub(crate) use actor::{HeadersRequest, StartHeadersError};
 pub use associations::Associations;
 pub use block_reader::{BlockReader, BlockVisitor};

@@ -26,7 +26,6 @@ mod telling;
 
 pub(super) use ending::{give_up, stop_waiting};
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
-#[allow(unused_imports, reason = "for a caller that is not merged yet")]
 pub(crate) use headers_request::{HeadersRequest, StartHeadersError};
 pub use setup::PeerConnectionSetup;
 pub(super) use shared::Shared;
