@@ -56,7 +56,7 @@ fn header_chain_uses_at_most_100_bytes_per_header() {
     let mut list = Vec::with_capacity(MAX_HEADERS);
     let mut live = 0;
     let mut previous = BlockHeader::genesis(Network::Regtest);
-    // The index of the header hashes grows at about 57,000 and 115,000 headers.
+    // Each part of the index grows by half of its size, at different times.
     for _ in 0..60 {
         list.clear();
         for _ in 0..MAX_HEADERS {
