@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{DisconnectReason, Misbehavior, StreamRefusal};
+use super::{DisconnectReason, Misbehavior, PeerProfile, StreamRefusal};
 use crate::wire::{AssociationId, CreateStrm, Message, Services, StreamType, Version, WireString};
 
 /// What the driver has to do next, in this order.
@@ -89,6 +89,13 @@ pub struct PeerInfo {
     pub relay: bool,
     /// Its identity for further streams, if it sent the field.
     pub association_id: Option<AssociationId>,
+}
+
+impl PeerInfo {
+    /// Returns the kind of node that the peer identifies itself as.
+    pub fn profile(&self) -> PeerProfile {
+        PeerProfile::from_user_agent(&self.user_agent)
+    }
 }
 
 impl From<&Version> for PeerInfo {

@@ -1,0 +1,91 @@
+//! The kinds of nodes on the network, which differ in what they answer and punish.
+
+use std::fmt;
+
+use crate::wire::WireString;
+
+/// The kind of node that a peer identifies itself as.
+///
+/// The network consists of SV Nodes and of Teranodes. They answer, ignore and punish different
+/// messages. The profile is derived from the user agent of the peer's `version`, so a peer can claim
+/// any profile: it protects the caller's own requests, and must not be used to trust a peer.
+///
+/// ```
+/// use bsv_p2p::session::PeerProfile;
+///
+/// let agent = "/teranode-legacy-p2p:0.13.0(EB18446744073709.6)/".into();
+/// assert_eq!(PeerProfile::from_user_agent(&agent), PeerProfile::Teranode);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum PeerProfile {
+    /// Bitcoin SV node, the C++ implementation. Its user agent contains `Bitcoin SV:`.
+    SvNode,
+    /// The legacy peer service of Teranode. Its user agent contains `teranode`.
+    Teranode,
+    /// Any other software. It is treated like an SV Node.
+    #[default]
+    Other,
+}
+
+impl PeerProfile {
+    /// Returns the profile of a peer with this user agent. Ignores the case of letters.
+    pub fn from_user_agent(user_agent: &WireString) -> Self {
+        let agent = user_agent.as_bytes().to_ascii_lowercase();
+        let contains = |part: &str| {
+            let mut parts = agent.windows(part.len());
+            parts.any(|window| window == part.as_bytes())
+        };
+        if contains("teranode") {
+            PeerProfile::Teranode
+        } else if contains("bitcoin sv:") {
+            PeerProfile::SvNode
+        } else {
+            PeerProfile::Other
+        }
+    }
+
+    /// Returns the name of the profile: `SV Node`, `Teranode` or `other`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PeerProfile::SvNode => "SV Node",
+            PeerProfile::Teranode => "Teranode",
+            PeerProfile::Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for PeerProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profile_follows_from_user_agent() {
+        for (agent, profile) in [
+            ("/Bitcoin SV:1.2.2/", PeerProfile::SvNode),
+            ("/Bitcoin SV:1.0.13(EB4000.0)/", PeerProfile::SvNode),
+            (
+                "/teranode-legacy-p2p:0.13.0(EB18446744073709.6)/",
+                PeerProfile::Teranode,
+            ),
+            ("/Teranode:1.0(Bitcoin SV)/", PeerProfile::Teranode),
+            ("/bsv-p2p:0.1.0(Bitcoin SV)/", PeerProfile::Other),
+            ("/bsvwire:0.5.0/", PeerProfile::Other),
+            ("", PeerProfile::Other),
+        ] {
+            assert_eq!(
+                PeerProfile::from_user_agent(&agent.into()),
+                profile,
+                "{agent}"
+            );
+        }
+    }
+}
