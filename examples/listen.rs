@@ -68,10 +68,10 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
         let text = format!("--network {network} needs --handshakes-only: only regtest is mined");
         return Err(shared::WrongUsage(text).into());
     }
-    let mut config = ManagerConfig::new(network);
+    let mut config = ManagerConfig::new(network.clone());
     config.target_connections = 0; // nobody is dialled
     config.listener.enabled = true;
-    config.listener.address = Some(listen_address(&arguments.address, network)?);
+    config.listener.address = Some(listen_address(&arguments.address, &network)?);
     let chain = if arguments.handshakes_only {
         None
     } else {

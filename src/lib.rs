@@ -74,7 +74,6 @@ pub mod local_node;
 mod log_level;
 pub mod manager;
 mod memory;
-pub mod network;
 pub mod peers;
 mod random;
 #[cfg(feature = "serde")]
@@ -90,7 +89,8 @@ pub use header_store::{DamagedTail, HeaderStore, HeaderStoreError, HeaderUpdate,
 pub use log_level::LogLevel;
 pub use manager::{Manager, ManagerConfig};
 pub use memory::PayloadMemory;
-pub use network::Network;
+pub use wire::network;
+pub use wire::network::{Magic, Network};
 
 /// The README's code, compiled and run as tests.
 #[cfg(doctest)]

@@ -62,7 +62,7 @@ fn block(arguments: Arguments) -> Result<(), shared::Failure> {
     }
     let download = Download {
         hash,
-        config: ConnectionConfig::new(reach.network),
+        config: ConnectionConfig::new(reach.network.clone()),
         end,
         interrupted: interrupts()?,
     };

@@ -74,7 +74,7 @@ fn main() -> ExitCode {
 
 fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
     let reach = &arguments.reach;
-    let (network, end) = (reach.network, reach.end());
+    let (network, end) = (&reach.network, reach.end());
     let found = addresses::find(reach, end)?;
     // A file that cannot be written shall not be found out after the crawl.
     let picture = arguments.out.map(Picture::create).transpose()?;
@@ -84,11 +84,11 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
     let interrupted = interrupts()?;
     let frontier = Frontier::new(
         arguments.max_nodes.get(),
-        network == Network::Regtest,
+        *network == Network::Regtest,
         found.addresses,
     );
     let manners = Manners {
-        network,
+        network: network.clone(),
         patience: arguments.patience,
         end,
     };

@@ -49,7 +49,7 @@ pub(crate) fn visit(
     let left = manners.end.saturating_duration_since(Instant::now());
     // Both have to fit.
     let half = (left / 2).max(Duration::from_millis(1));
-    let mut config = ConnectionConfig::new(manners.network);
+    let mut config = ConnectionConfig::new(manners.network.clone());
     config.connect_timeout = CONNECT_TIMEOUT.min(half);
     config.session.handshake_timeout = HANDSHAKE_TIMEOUT.min(half);
     // Whoever is there is counted.

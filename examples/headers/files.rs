@@ -19,7 +19,7 @@ impl ChainFile {
     /// standard error.
     pub(crate) fn open(
         path: &Path,
-        network: Network,
+        network: &Network,
     ) -> Result<(Self, HeaderChain), HeaderStoreError> {
         let (store, chain, report) = HeaderStore::open(path, network)?;
         let loaded = report.headers;

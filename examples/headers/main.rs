@@ -59,10 +59,10 @@ fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
     let network = arguments.network;
     let (mut file, mut chain) = match &arguments.headers {
         Some(path) => {
-            let (file, chain) = ChainFile::open(path, network)?;
+            let (file, chain) = ChainFile::open(path, &network)?;
             (Some(file), chain)
         }
-        None => (None, HeaderChain::new(network)),
+        None => (None, HeaderChain::new(&network)),
     };
     // Opened before the download, so that a path that cannot be written fails at once.
     let out = match (arguments.out, &file) {

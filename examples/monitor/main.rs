@@ -97,7 +97,7 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
     let seeks = arguments.seeks();
     let own_network = arguments.peer.is_empty() && !listens && !seeks;
     let config = config(&arguments, own_network)?;
-    let network = config.network();
+    let network = config.network().clone();
     let interrupted = interrupts()?;
     let manager = match &arguments.store {
         Some(file) => Manager::with_store(config, open(file, network)?)?,
@@ -148,7 +148,7 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
 }
 
 fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, shared::Failure> {
-    let network = match arguments.network {
+    let network = match arguments.network.clone() {
         Some(network) if own_network && network != Network::Regtest => {
             let text =
                 format!("--network {network} needs a --peer to connect to, a --seed, or --listen");
@@ -172,7 +172,7 @@ fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, sha
     }
     if let Some(name) = &arguments.listen {
         config.listener.enabled = true;
-        config.listener.address = Some(listen_address(name, network)?);
+        config.listener.address = Some(listen_address(name, config.network())?);
     } else if !arguments.seeks() {
         // A peer that is lost is gone.
         config.restarts.max_restarts = 0;
@@ -186,7 +186,7 @@ fn look_for_peers(
     arguments: &Arguments,
     config: &mut ManagerConfig,
 ) -> Result<(), shared::WrongUsage> {
-    let (seeds, network) = (&arguments.seeds, config.network());
+    let (seeds, network) = (&arguments.seeds, config.network().clone());
     let discovery = &mut config.discovery;
     discovery.seeds = Some(Vec::new());
     discovery.ask_peers = arguments.seeks();
@@ -197,7 +197,7 @@ fn look_for_peers(
         let text = format!("--peer {peer} is all that is dialled: --seed cannot be used with it");
         return Err(shared::WrongUsage(text));
     }
-    discovery.seeds = Some(seeds.names(network)?);
+    discovery.seeds = Some(seeds.names(&network)?);
     discovery.name_servers = seeds.dns.clone();
     discovery.default_port = seeds.default_port.map(NonZeroU16::get);
     Ok(())

@@ -37,7 +37,7 @@ impl Meeting {
         if let (true, true, Some(reason)) = (seeds.is_empty(), named.is_empty(), last) {
             return Err(reason.into());
         }
-        let mut config = ManagerConfig::new(reach.network);
+        let mut config = ManagerConfig::new(reach.network.clone());
         // Whoever is named has a place.
         config.max_connections = config.max_connections.max(named.len());
         config.discovery.name_servers = reach.seeds.dns.clone();

@@ -38,7 +38,7 @@ impl Reach {
         if !self.peer.is_empty() && self.seeds.seed.is_empty() {
             return Ok(Vec::new());
         }
-        self.seeds.names(self.network)
+        self.seeds.names(&self.network)
     }
 
     /// The port of the nodes behind the seeds.

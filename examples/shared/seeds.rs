@@ -25,7 +25,7 @@ pub(crate) struct Seeds {
 
 impl Seeds {
     /// The seeds that are named, or those of the network.
-    pub(crate) fn names(&self, network: Network) -> Result<Vec<String>, WrongUsage> {
+    pub(crate) fn names(&self, network: &Network) -> Result<Vec<String>, WrongUsage> {
         if !self.seed.is_empty() {
             return Ok(self.seed.clone());
         }

@@ -42,8 +42,10 @@ pub enum HeaderStoreError {
         len: u64,
     },
     /// The file starts with another block: it is of another network or not a header file.
-    #[error("{path:?} starts with block {got}{}, expected {expected} of {network}",
-        OfNetwork(*got_network))]
+    #[error(
+        "{path:?} starts with block {got}{}, expected {expected} of {network}",
+        OfNetwork(got_network)
+    )]
     StartMismatch {
         /// The file.
         path: PathBuf,
@@ -163,9 +165,9 @@ impl From<FileError> for HeaderStoreError {
 }
 
 /// Formats the network of a file, if it is known.
-struct OfNetwork(Option<Network>);
+struct OfNetwork<'a>(&'a Option<Network>);
 
-impl fmt::Display for OfNetwork {
+impl fmt::Display for OfNetwork<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(network) => write!(f, " of {network}"),

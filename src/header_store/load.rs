@@ -117,10 +117,10 @@ fn start_error(
         let len = file.byte_len().unwrap_or_default();
         return HeaderStoreError::NotHeaders { path, len };
     };
-    let network = |network: &Network| BlockHeader::genesis(*network) == first;
+    let network = |network: &Network| BlockHeader::genesis(network) == first;
     HeaderStoreError::StartMismatch {
         path,
-        network: start.network(),
+        network: start.network().clone(),
         expected: expected.hash(),
         got: first.hash(),
         got_network: Network::ALL.into_iter().find(network),

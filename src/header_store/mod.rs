@@ -155,7 +155,7 @@ impl HeaderStore {
             file.truncate(report.headers)?;
         }
         let store = Self {
-            network: chain.network(),
+            network: chain.network().clone(),
             len: report.headers,
             first_height,
             first: chain.hash_at(first_height).unwrap_or_default(),

@@ -188,11 +188,11 @@ impl HeaderStore {
 
     fn check_start(&self, chain: &HeaderChain) -> Result<(), HeaderStoreError> {
         let path = || self.path().into();
-        if chain.network() != self.network {
+        if *chain.network() != self.network {
             return Err(HeaderStoreError::NetworkMismatch {
                 path: path(),
-                expected: self.network,
-                got: chain.network(),
+                expected: self.network.clone(),
+                got: chain.network().clone(),
             });
         }
         let height = chain.first_height();

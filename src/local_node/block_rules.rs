@@ -93,7 +93,7 @@ mod tests {
     fn block(transactions: &[Transaction]) -> Block {
         let header = BlockHeader {
             merkle_root: merkle_root(transactions.iter().map(Transaction::txid)).0,
-            ..BlockHeader::genesis(Network::Regtest)
+            ..BlockHeader::genesis(&Network::Regtest)
         };
         Block::new(&header, transactions)
     }
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(check_transactions(&block(&[coinbase()])), Ok(()));
         assert_eq!(check_transactions(&block(&[coinbase(), payment()])), Ok(()));
         assert_eq!(
-            check_transactions(&Block::genesis(Network::Regtest)),
+            check_transactions(&Block::genesis(&Network::Regtest)),
             Ok(())
         );
     }

@@ -81,7 +81,7 @@ impl Chain {
 
     /// Creates a chain with the genesis block alone that holds at most `max_bytes`.
     pub fn with_max_bytes(max_bytes: u64) -> Self {
-        let genesis = Block::genesis(Network::Regtest);
+        let genesis = Block::genesis(&Network::Regtest);
         let hash = genesis.hash();
         let bytes = cost(&genesis);
         let headers = vec![genesis.header()];

@@ -84,7 +84,7 @@ impl BlockTemplate {
             nonce: 0,
         };
         // Every second hash meets the target: this ends long before the nonces do.
-        while header.check_proof_of_work(Network::Regtest).is_err() {
+        while header.check_proof_of_work(&Network::Regtest).is_err() {
             header.nonce = header.nonce.wrapping_add(1);
         }
         let mut transactions = vec![coinbase];
@@ -128,7 +128,7 @@ mod tests {
 
     fn template() -> BlockTemplate {
         BlockTemplate::new(
-            BlockHeader::genesis(Network::Regtest).hash(),
+            BlockHeader::genesis(&Network::Regtest).hash(),
             1,
             1_700_000_000,
             7,
@@ -162,7 +162,10 @@ mod tests {
             ..template()
         };
         let block = template.mine();
-        assert_eq!(block.header().check_proof_of_work(Network::Regtest), Ok(()));
+        assert_eq!(
+            block.header().check_proof_of_work(&Network::Regtest),
+            Ok(())
+        );
         assert_eq!(block.check_merkle_root(), Ok(()));
         assert_eq!(block.header().previous, template.previous);
         assert_eq!(block.header().time, template.time);

@@ -172,14 +172,14 @@ impl ManagerConfig {
     }
 
     /// The network.
-    pub fn network(&self) -> Network {
-        self.connection.network
+    pub fn network(&self) -> &Network {
+        &self.connection.network
     }
 
     /// Whether loopback and private addresses are peers like any other.
     pub fn allows_private(&self) -> bool {
         self.allow_private
-            .unwrap_or(self.network() == Network::Regtest)
+            .unwrap_or(*self.network() == Network::Regtest)
     }
 
     /// Where the listener listens, if there is one.

@@ -44,7 +44,7 @@ const MAX_NAME: usize = 253;
 
 impl DiscoveryConfig {
     /// The names to ask for.
-    pub(super) fn seeds(&self, network: Network) -> Vec<String> {
+    pub(super) fn seeds(&self, network: &Network) -> Vec<String> {
         match &self.seeds {
             Some(seeds) => seeds.clone(),
             None => network

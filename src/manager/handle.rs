@@ -86,7 +86,7 @@ impl Manager {
     /// [`Error::Config`] for a wrong value.
     pub fn with_file(config: ManagerConfig, path: impl AsRef<Path>) -> Result<Self, Error> {
         config.validate()?;
-        let (network, max) = (config.network(), config.max_known_peers);
+        let (network, max) = (config.network().clone(), config.max_known_peers);
         match InMemoryPeerStore::open(path.as_ref(), network, max, SystemTime::now()) {
             Ok((store, damaged)) => {
                 let troubles = damaged.map(StoreError::Damaged).into_iter().collect();
@@ -317,7 +317,7 @@ impl Manager {
         ConfigError::unless(
             config.network() == current.network(),
             "connection.network",
-            &config.network(),
+            config.network(),
             "a manager keeps its network",
         )?;
         ConfigError::unless(

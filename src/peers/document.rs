@@ -68,7 +68,7 @@ struct Document {
 
 pub(super) fn write(
     writer: &mut impl Write,
-    network: Network,
+    network: &Network,
     peers: Vec<Peer>,
     bans: Vec<Ban>,
 ) -> io::Result<()> {
@@ -84,7 +84,7 @@ pub(super) fn write(
 
 pub(super) fn read(
     file: &mut File,
-    network: Network,
+    network: &Network,
     now: SystemTime,
 ) -> Result<(Vec<Peer>, Vec<Ban>), Unreadable> {
     let len = file.metadata().map_err(Unreadable::Io)?.len();
@@ -98,7 +98,7 @@ pub(super) fn read(
         Ok(network) => network,
         Err(unknown) => return Err(damaged(&unknown)),
     };
-    if file_network != network {
+    if file_network != *network {
         return Err(Unreadable::Network(file_network));
     }
     if head.version > VERSION {

@@ -77,12 +77,12 @@ impl StoreFile {
             Err(error) => return Err(reading(error)),
         };
         let path = || self.path.clone();
-        match document::read(&mut file, self.network, now) {
+        match document::read(&mut file, &self.network, now) {
             Ok((peers, bans)) => Ok(Loaded::Whole { peers, bans }),
             Err(Unreadable::Io(error)) => Err(reading(error)),
             Err(Unreadable::Network(got)) => Err(StoreError::WrongNetwork {
                 path: path(),
-                expected: self.network,
+                expected: self.network.clone(),
                 got,
             }),
             Err(Unreadable::Version(got)) => Err(StoreError::UnsupportedVersion {
@@ -107,8 +107,9 @@ impl StoreFile {
 
     /// Replaces what is in the file, all of it or nothing.
     pub(super) fn save(&mut self, peers: Vec<Peer>, bans: Vec<Ban>) -> Result<(), StoreError> {
+        let network = &self.network;
         files::replace_file(&self.path, |writer| {
-            document::write(writer, self.network, peers, bans)
+            document::write(writer, network, peers, bans)
         })?;
         Ok(())
     }

@@ -105,7 +105,7 @@ mod tests {
         );
         expectations.on_sent(&GetData::from(vec![block, block, tx]).into());
         assert_eq!(after(&expectations), (true, true));
-        let came = Block::genesis(Network::Regtest).into();
+        let came = Block::genesis(&Network::Regtest).into();
         expectations.on_received(&came);
         assert_eq!(after(&expectations), (true, true));
         expectations.on_received(&NotFound::from(vec![tx]).into());

@@ -28,7 +28,7 @@ impl BlockHeader {
     pub const LEN: usize = 80;
 
     /// The header of the first block of `network`.
-    pub fn genesis(network: Network) -> Self {
+    pub fn genesis(network: &Network) -> Self {
         Self::from_bytes(&network.genesis_header())
     }
 
@@ -85,7 +85,7 @@ impl BlockHeader {
     /// # Errors
     ///
     /// [`ProofOfWorkError`], with both numbers.
-    pub fn check_proof_of_work(&self, network: Network) -> Result<(), ProofOfWorkError> {
+    pub fn check_proof_of_work(&self, network: &Network) -> Result<(), ProofOfWorkError> {
         self.bits.check(
             self.hash(),
             CompactTarget(network.proof_of_work_limit_bits()),
@@ -136,24 +136,24 @@ mod tests {
                 "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206",
             ),
         ] {
-            let header = BlockHeader::genesis(network);
+            let header = BlockHeader::genesis(&network);
             assert_eq!(header.hash().to_string(), hash);
             assert_eq!(header.to_bytes(), network.genesis_header());
-            assert_eq!(header.check_proof_of_work(network), Ok(()));
+            assert_eq!(header.check_proof_of_work(&network), Ok(()));
         }
     }
 
     #[test]
     fn a_header_without_work_is_refused() {
-        let mut header = BlockHeader::genesis(Network::Mainnet);
+        let mut header = BlockHeader::genesis(&Network::Mainnet);
         header.nonce += 1;
         assert!(matches!(
-            header.check_proof_of_work(Network::Mainnet),
+            header.check_proof_of_work(&Network::Mainnet),
             Err(ProofOfWorkError::HashAboveTarget { .. })
         ));
-        let easy = BlockHeader::genesis(Network::Regtest);
+        let easy = BlockHeader::genesis(&Network::Regtest);
         assert!(matches!(
-            easy.check_proof_of_work(Network::Mainnet),
+            easy.check_proof_of_work(&Network::Mainnet),
             Err(ProofOfWorkError::TargetTooEasy { .. })
         ));
     }

@@ -86,6 +86,7 @@ mod limits;
 mod locator;
 mod merkle;
 mod message;
+pub mod network;
 mod network_address;
 mod proof_of_work;
 mod reconstruction;

@@ -34,7 +34,7 @@ pub enum Reconstructed {
 /// use bsv_p2p::wire::{Block, BlockTransactions, CompactBlock, Reconstructed, Reconstruction, Tx};
 /// # use bsv_p2p::Network;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let block = Block::genesis(Network::Regtest);
+/// # let block = Block::genesis(&Network::Regtest);
 /// # let pool: Vec<Tx> = Vec::new();
 /// # let max_block = 4_000_000_000;
 /// let compact = CompactBlock::new(&block, 7); // what a peer sends

@@ -77,7 +77,7 @@ fn encoding_row<S: Serializable<S>>(
 
 fn block(count: usize, name: &str) {
     let transactions = samples::transactions(count);
-    let header = BlockHeader::genesis(Network::Mainnet);
+    let header = BlockHeader::genesis(&Network::Mainnet);
     let block = Block::new(&header, &transactions);
     let bytes = block.bytes();
     let bitcoin: bitcoin::Block = decode_bitcoin(bytes);

@@ -78,7 +78,7 @@ pub(crate) fn inv() -> Inv {
 }
 
 pub(crate) fn headers() -> Headers {
-    let mut header = BlockHeader::genesis(Network::Mainnet);
+    let mut header = BlockHeader::genesis(&Network::Mainnet);
     let next = |nonce| {
         header.previous = header.hash();
         header.nonce = nonce;

@@ -223,7 +223,7 @@ fn outdated_version_is_rejected() {
     chain.extend(&headers, NOW).unwrap();
     let mut outdated = mine_easy(&headers[1_249], 1, 1)[0];
     outdated.version = 2;
-    while outdated.check_proof_of_work(Network::Regtest).is_err() {
+    while outdated.check_proof_of_work(&Network::Regtest).is_err() {
         outdated.nonce += 1;
     }
     let error = chain.extend(&[outdated], NOW).unwrap_err();
@@ -323,7 +323,7 @@ fn cheap_mainnet_header_is_rejected() {
     let parent = BlockHeader::from_bytes(&bytes);
     let cheap = cheap_header();
     assert_eq!(cheap.previous, parent.hash());
-    assert_eq!(cheap.check_proof_of_work(Network::Mainnet), Ok(()));
+    assert_eq!(cheap.check_proof_of_work(&Network::Mainnet), Ok(()));
     let rules = bsv_p2p::wire::ChainRules::new(Network::Mainnet);
     // The bits are those of the parent inside a period of 2,016 blocks.
     let ancestors = vec![parent; 20];

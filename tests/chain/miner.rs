@@ -32,7 +32,7 @@ pub(crate) fn mine(previous: BlockHash, time: u32, bits: CompactTarget, tag: u32
         bits,
         nonce: 0,
     };
-    while header.check_proof_of_work(Network::Regtest).is_err() {
+    while header.check_proof_of_work(&Network::Regtest).is_err() {
         header.nonce += 1;
     }
     header
@@ -66,7 +66,7 @@ pub(crate) fn mine_valid(
 }
 
 pub(crate) fn genesis() -> BlockHeader {
-    BlockHeader::genesis(Network::Regtest)
+    BlockHeader::genesis(&Network::Regtest)
 }
 
 pub(crate) fn hashes(headers: &[BlockHeader]) -> Vec<BlockHash> {

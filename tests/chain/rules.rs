@@ -52,14 +52,14 @@ fn branch_below(height: u32, headers: &[BlockHeader]) -> HeaderSlice<'_> {
 }
 
 /// Returns the rules of a network without checkpoints and without changes of the target.
-fn fixed_target(network: Network) -> ChainRules {
-    let rules = ChainRules::new(network).with_retargeting(false);
+fn fixed_target(network: &Network) -> ChainRules {
+    let rules = ChainRules::new(network.clone()).with_retargeting(false);
     rules.with_checkpoints([]).unwrap()
 }
 
 #[test]
 fn median_time_must_be_exceeded() {
-    let rules = fixed_target(Network::Mainnet);
+    let rules = fixed_target(&Network::Mainnet);
     let offsets = [50, 10, 30, 20, 90, 40, 60, 80, 70, 100, 110];
     let branch = headers(offsets.map(|offset| START + offset), BITS);
     let ancestors = branch_below(100, &branch);
@@ -81,7 +81,7 @@ fn median_time_must_be_exceeded() {
 
 #[test]
 fn first_headers_have_a_shorter_median() {
-    let rules = fixed_target(Network::Mainnet);
+    let rules = fixed_target(&Network::Mainnet);
     let times = [START, START + 7, START + 3, START + 9];
     // The upper one of the two in the middle, if their number is even.
     for (count, median) in [(1, START), (2, START + 7), (3, START + 3), (4, START + 7)] {
@@ -103,7 +103,7 @@ fn first_headers_have_a_shorter_median() {
 
 #[test]
 fn median_over_unknown_headers_is_an_error() {
-    let rules = fixed_target(Network::Mainnet);
+    let rules = fixed_target(&Network::Mainnet);
     let branch = headers(regular(10), BITS);
     let next = header(START + 6_000, BITS);
     let check = |height| {
@@ -120,7 +120,7 @@ fn median_over_unknown_headers_is_an_error() {
 
 #[test]
 fn time_is_at_most_two_hours_ahead() {
-    let rules = fixed_target(Network::Mainnet);
+    let rules = fixed_target(&Network::Mainnet);
     let branch = headers(regular(11), BITS);
     let ancestors = branch_below(100, &branch);
     let now = START + 10_000;
@@ -151,7 +151,7 @@ fn versions_start_at_the_heights_of_each_network() {
         (Network::Stn, &[(100_000_000, 2)]),
         (Network::Regtest, &[(1_251, 3), (1_351, 4)]),
     ] {
-        let rules = fixed_target(network);
+        let rules = fixed_target(&network);
         let branch = headers(regular(11), BITS);
         let check = |height, version| {
             let ancestors = branch_below(height, &branch);
@@ -191,7 +191,7 @@ fn versions_start_at_the_heights_of_each_network() {
 #[test]
 fn header_at_a_checkpoint_height_is_the_checkpoint() {
     let checkpoints = [(50, BlockHash([5; 32])), (60, BlockHash([6; 32]))];
-    let rules = fixed_target(Network::Mainnet);
+    let rules = fixed_target(&Network::Mainnet);
     let rules = rules.with_checkpoints(checkpoints).unwrap();
     assert_eq!(rules.checkpoints(), checkpoints);
     let branch = headers(regular(11), BITS);
@@ -233,7 +233,7 @@ fn checkpoints_must_ascend() {
 
 #[test]
 fn rules_are_checked_in_the_order_of_the_node() {
-    let rules = fixed_target(Network::Mainnet);
+    let rules = fixed_target(&Network::Mainnet);
     let expected = BlockHash([1; 32]);
     let rules = rules.with_checkpoints([(400_000, expected)]).unwrap();
     let branch = headers(regular(11), BITS);
@@ -509,7 +509,7 @@ fn daa_starts_after_the_block_at_its_height() {
         (Network::Testnet, 1_188_697),
         (Network::Stn, 2_200),
     ] {
-        let rules = ChainRules::new(network);
+        let rules = ChainRules::new(network.clone());
         // Twice as fast as intended: only the 144-block rule reacts.
         let times = (0..160).map(|block| START + 300 * block);
         let branch = headers(times, BITS);

@@ -55,7 +55,7 @@ fn the_blocks_of_the_recording_have_their_merkle_root_and_proof_of_work() {
                 blocks += 1;
                 assert_eq!(block.check_merkle_root(), Ok(()));
                 let header = block.header();
-                assert_eq!(header.check_proof_of_work(Network::Regtest), Ok(()));
+                assert_eq!(header.check_proof_of_work(&Network::Regtest), Ok(()));
             }
         }
     }

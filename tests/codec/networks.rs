@@ -17,8 +17,8 @@ fn every_network_has_its_magic_port_and_seeds() {
         let magic = network.magic();
         assert_eq!(magic.0.to_vec(), bytes(&entry["magic"]));
         assert_eq!(magic.to_string(), text(&entry["magic"]));
-        assert_eq!(magic.network(), Some(network));
-        assert_eq!(Magic::from(network), magic);
+        assert_eq!(magic.network(), Some(network.clone()));
+        assert_eq!(Magic::from(&network), magic);
         assert_eq!(network.port(), entry["port"]);
         let seeds: Value = network.dns_seeds().iter().copied().collect();
         assert_eq!(seeds, entry["dns_seeds"]);
@@ -34,9 +34,9 @@ fn every_network_has_its_first_block() {
             network.genesis_header().to_vec(),
             bytes(&entry["genesis_header"])
         );
-        let header = BlockHeader::genesis(network);
+        let header = BlockHeader::genesis(&network);
         assert_eq!(header.hash().to_string(), text(&entry["genesis_hash"]));
-        let block = Block::genesis(network);
+        let block = Block::genesis(&network);
         assert_eq!(block.bytes().to_vec(), bytes(&entry["genesis_block"]));
         assert_eq!(block.check_merkle_root(), Ok(()));
         let read = Block::from_payload(bytes(&entry["genesis_block"]).into());

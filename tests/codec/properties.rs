@@ -291,7 +291,7 @@ fn blocks_and_transactions_with_counts_of_every_width_come_back_as_they_were() {
     let empty = Transaction::default();
     for count in [0, 1, 252, 253, 65_535, 65_536] {
         let block = Block::new(
-            &BlockHeader::genesis(Network::Regtest),
+            &BlockHeader::genesis(&Network::Regtest),
             &vec![empty.clone(); count],
         );
         let read = Block::from_payload(block.bytes().to_vec().into()).unwrap();
@@ -321,7 +321,7 @@ fn every_command_with_a_type_is_decoded_to_it() {
         let unknown = matches!(decoded, Ok(Message::Unknown { .. }));
         assert!(!unknown, "{command}");
     }
-    let genesis = Block::genesis(Network::Regtest);
+    let genesis = Block::genesis(&Network::Regtest);
     let decoded = Message::decode(Command::new("Block"), genesis.bytes().clone());
     assert!(
         matches!(decoded, Ok(Message::Unknown { .. })),

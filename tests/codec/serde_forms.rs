@@ -100,7 +100,7 @@ fn a_message_is_read_wherever_its_command_stands_and_with_fields_that_nobody_kno
 
 #[test]
 fn a_block_is_read_by_people_in_full_with_its_hashes() {
-    let block = Block::genesis(Network::Regtest);
+    let block = Block::genesis(&Network::Regtest);
     let txid = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b";
     let coinbase = block.transactions().next().unwrap();
     let script = |script: &[u8]| hex::encode(script);
@@ -146,7 +146,7 @@ fn a_block_is_read_by_people_in_full_with_its_hashes() {
 
 #[test]
 fn a_hash_may_be_left_out_and_has_to_be_that_of_the_content() {
-    let block = Block::genesis(Network::Regtest);
+    let block = Block::genesis(&Network::Regtest);
     let other = "1".repeat(64);
     let mut json = to_value(&block).unwrap();
     json["header"].as_object_mut().unwrap().remove("hash");
@@ -297,7 +297,7 @@ fn behind_length(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn bytes_that_are_not_a_value_or_more_than_one_are_refused() {
-    let header = BlockHeader::genesis(Network::Regtest).to_bytes();
+    let header = BlockHeader::genesis(&Network::Regtest).to_bytes();
     assert!(postcard::from_bytes::<BlockHeader>(&behind_length(&header)).is_ok());
     // One more than a block without transactions.
     let longer = [&header[..], &[0, 0]].concat();

@@ -117,7 +117,7 @@ fn a_list_above_its_limit_is_refused() {
         time: 1,
         address: NetworkAddress::unset(Services::NONE),
     };
-    let header = BlockHeader::genesis(Network::Regtest);
+    let header = BlockHeader::genesis(&Network::Regtest);
     let enriched = EnrichedHeader {
         header,
         transaction_count: 1,

@@ -142,7 +142,7 @@ proptest! {
 fn every_name_comes_back_as_it_was() {
     for network in Network::ALL {
         assert_round_trips(&network);
-        assert_eq!(to_value(network).unwrap(), network.name());
+        assert_eq!(to_value(&network).unwrap(), network.name());
     }
     for policy in [StreamPolicy::Default, StreamPolicy::BlockPriority] {
         assert_round_trips(&policy);

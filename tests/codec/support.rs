@@ -12,7 +12,7 @@ use bsv_p2p::wire::{
 use proptest::test_runner::Config;
 use serde_json::Value;
 
-pub(crate) const MAGIC: Magic = Network::Regtest.magic();
+pub(crate) const MAGIC: Magic = Magic([0xda, 0xb5, 0xbf, 0xfa]);
 
 /// Every command that has a type.
 pub(crate) const COMMANDS: [&str; 38] = [

@@ -14,7 +14,7 @@ use crate::raw_peer::RawPeer;
 
 /// A block on top of the first; different heights make different ones.
 pub(crate) fn mined(height: u32) -> Block {
-    let previous = Block::genesis(Network::Regtest).hash();
+    let previous = Block::genesis(&Network::Regtest).hash();
     BlockTemplate::new(previous, height, 1_700_000_000, 0).mine()
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn block_of(count: u32, len: usize) -> Block {
     let (merkle_root, _) = merkle_root(transactions.iter().map(Transaction::txid));
     let header = BlockHeader {
         merkle_root,
-        ..BlockHeader::genesis(Network::Regtest)
+        ..BlockHeader::genesis(&Network::Regtest)
     };
     Block::new(&header, &transactions)
 }

@@ -20,7 +20,7 @@ use crate::raw_peer::{DEADLINE, RawPeer, frame};
 const SHORT: Duration = Duration::from_millis(200);
 
 fn genesis() -> BlockHash {
-    BlockHeader::genesis(Network::Regtest).hash()
+    BlockHeader::genesis(&Network::Regtest).hash()
 }
 
 /// Runs a request while a scripted peer answers it.

@@ -83,7 +83,7 @@ impl Server {
 
 /// A chain of [`TIP`] headers on genesis, which comes first.
 fn chain() -> Vec<BlockHeader> {
-    let genesis = BlockHeader::genesis(Network::Regtest);
+    let genesis = BlockHeader::genesis(&Network::Regtest);
     let template = header_on(genesis.hash());
     let next = |last: &BlockHeader| {
         Some(BlockHeader {
@@ -215,7 +215,7 @@ fn silent_server_times_out() {
             })
         )
     };
-    let genesis = BlockHeader::genesis(Network::Regtest).hash();
+    let genesis = BlockHeader::genesis(&Network::Regtest).hash();
     let chain = chain();
     let (mut connection, mut peer): (Connection, _) = connected(&config());
     thread::scope(|scope| {
@@ -270,7 +270,7 @@ fn late_answer_does_not_end_next_request() {
 #[test]
 fn end_markers_of_concurrent_requests_are_distinct() {
     let block = mined(1);
-    let genesis = BlockHeader::genesis(Network::Regtest).hash();
+    let genesis = BlockHeader::genesis(&Network::Regtest).hash();
     for headers_end_first in [true, false] {
         let (actor, mut peer) = Actor::connected(&config());
         thread::scope(|scope| {

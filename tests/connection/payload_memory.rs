@@ -50,7 +50,7 @@ fn block(len: usize) -> Block {
         outputs: vec![output],
         lock_time: 0,
     };
-    Block::new(&BlockHeader::genesis(Network::Regtest), &[transaction])
+    Block::new(&BlockHeader::genesis(&Network::Regtest), &[transaction])
 }
 
 /// Waits until just so much is held. While a connection looks at what one read has brought, all of that counts, headers too.

@@ -244,7 +244,7 @@ fn a_block_too_long_to_be_kept_is_told_with_both_numbers() {
 #[test]
 fn headers_that_continue_the_locator_are_the_answer_and_others_are_kept() {
     let (mut connection, mut peer) = connected(&config());
-    let known = Block::genesis(Network::Regtest).hash();
+    let known = Block::genesis(&Network::Regtest).hash();
     let first = header_on(known);
     let answer_headers = [first, header_on(first.hash())];
     let others = [
@@ -279,7 +279,7 @@ fn headers_that_continue_the_locator_are_the_answer_and_others_are_kept() {
 #[test]
 fn no_further_headers_are_an_empty_answer_and_silence_is_a_timeout() {
     let (mut connection, mut peer) = connected(&config());
-    let known = Block::genesis(Network::Regtest).hash();
+    let known = Block::genesis(&Network::Regtest).hash();
     let answer = asked(
         &mut connection,
         &mut peer,
@@ -380,7 +380,7 @@ fn pongs_ahead_of_the_block_do_not_mean_that_there_is_none() {
 #[test]
 fn the_late_answer_to_a_question_is_not_taken_for_that_to_the_next() {
     let (mut connection, mut peer) = connected(&config());
-    let known = Block::genesis(Network::Regtest).hash();
+    let known = Block::genesis(&Network::Regtest).hash();
     let stop = BlockHash([0; 32]);
     let error = connection.headers(&[known], stop, SHORT).unwrap_err();
     assert!(matches!(error, Error::TimedOut { .. }), "{error}");

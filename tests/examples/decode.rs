@@ -146,7 +146,7 @@ fn every_vector_in_a_line_becomes_an_object_in_the_same_order() {
 
 #[test]
 fn a_block_is_shown_with_its_transactions_inputs_outputs_and_hashes() {
-    let block = Block::genesis(Network::Regtest);
+    let block = Block::genesis(&Network::Regtest);
     let magic = Network::Regtest.magic();
     let frame = frame(magic, "block", block.bytes());
     let ended = run("decode", &[&frame, "--network", "regtest"]);

@@ -160,7 +160,7 @@ fn hostile_servers() -> Vec<(&'static str, HeaderServer)> {
     let easy = mined_with(parent, |header| header.bits = CompactTarget(0x207f_fffe));
     let unlinked = mined_with(parent, |header| header.previous = BlockHash([7; 32]));
     let mut without_work = mined_on(parent, 1);
-    while without_work.check_proof_of_work(Network::Regtest).is_ok() {
+    while without_work.check_proof_of_work(&Network::Regtest).is_ok() {
         without_work.nonce += 1;
     }
     let server = |headers: &[BlockHeader], answers| {
@@ -307,7 +307,7 @@ fn header_file_of_another_network_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("headers");
     let path = file.to_str().unwrap();
-    let bytes = BlockHeader::genesis(Network::Mainnet).to_bytes();
+    let bytes = BlockHeader::genesis(&Network::Mainnet).to_bytes();
     fs::write(&file, bytes).unwrap();
     let (_node, address) = node();
     let ended = follow(&["--headers", path, "--peer", &address]).finish();

@@ -49,7 +49,7 @@ fn all_headers_are_exported_byte_for_byte() {
     let out = file.to_str().unwrap();
     let node = LocalNode::start().unwrap();
     let address = node.address().to_string();
-    let mut expected = BlockHeader::genesis(Network::Regtest).to_bytes().to_vec();
+    let mut expected = BlockHeader::genesis(&Network::Regtest).to_bytes().to_vec();
     // None, some, as many as fit into one answer, and more.
     for more in [0, 3, 1_997, 100] {
         for hash in node.mine(more).unwrap() {
@@ -142,7 +142,7 @@ fn header_with_wrong_bits_is_named() {
 #[test]
 fn header_without_proof_of_work_is_named() {
     let mut chain = extended(&[genesis()], 5, 0);
-    while chain[5].check_proof_of_work(Network::Regtest).is_ok() {
+    while chain[5].check_proof_of_work(&Network::Regtest).is_ok() {
         chain[5].nonce += 1;
     }
     let hash = chain[5].hash();
@@ -229,7 +229,7 @@ fn chain_below_minimum_work_is_refused() {
 
 #[test]
 fn easy_mainnet_header_is_named() {
-    let genesis = BlockHeader::genesis(Network::Mainnet);
+    let genesis = BlockHeader::genesis(&Network::Mainnet);
     let easy = mined_on(&genesis, 0);
     let server = servers::header_chain(Network::Mainnet, vec![genesis, easy]);
     let ended = run("headers", &[&server]);

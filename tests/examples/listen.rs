@@ -76,12 +76,12 @@ fn handshakes_alone_are_served_on_any_network() {
             _ => [&["--handshakes-only"], &name[..]].concat(),
         };
         let (listen, address) = listen(&arguments);
-        let mut peer = connect(&address, network);
+        let mut peer = connect(&address, network.clone());
         assert_eq!(peer.peer().services, Services::NONE);
         assert_eq!(peer.peer().start_height, 0);
         event(&listen, "HandshakeComplete");
         // Where blocks are served the answer takes a moment.
-        let genesis = Block::genesis(network).hash();
+        let genesis = Block::genesis(&network).hash();
         let headers = peer.headers(&[genesis], BlockHash::ZERO, Duration::from_millis(200));
         assert!(
             matches!(headers, Err(Error::TimedOut { .. })),
@@ -117,7 +117,7 @@ fn a_peer_that_asks_and_never_reads_is_sent_away_and_others_are_served_meanwhile
     let (listen, address) = listen(&[]);
     let mut greedy = connect(&address, Network::Regtest);
     event(&listen, "HandshakeComplete");
-    let genesis = Inventory::Block(Block::genesis(Network::Regtest).hash());
+    let genesis = Inventory::Block(Block::genesis(&Network::Regtest).hash());
     // 25,000 blocks of 285 bytes with each question: more than sockets and queues hold.
     let question = Message::from(GetData::from(vec![genesis; 25_000]));
     for _ in 0..6 {
@@ -128,7 +128,7 @@ fn a_peer_that_asks_and_never_reads_is_sent_away_and_others_are_served_meanwhile
     let mut good = connect(&address, Network::Regtest);
     let time = good.ping(DEADLINE).unwrap();
     assert!(time < Duration::from_secs(10), "{time:?}");
-    let genesis = Block::genesis(Network::Regtest);
+    let genesis = Block::genesis(&Network::Regtest);
     assert_eq!(good.block(genesis.hash(), DEADLINE).unwrap(), genesis);
     event(&listen, "ConnectionLost");
     listen.interrupt();

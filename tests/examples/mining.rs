@@ -8,7 +8,7 @@ const FIRST_TIME: u32 = 1_700_000_000;
 
 /// Returns the genesis header.
 pub(crate) fn genesis() -> BlockHeader {
-    BlockHeader::genesis(Network::Regtest)
+    BlockHeader::genesis(&Network::Regtest)
 }
 
 /// Returns a chain with `count` headers more, one per minute. Different `branch` numbers make
@@ -43,7 +43,7 @@ pub(crate) fn mined_with(
         nonce: 0,
     };
     change(&mut header);
-    while header.check_proof_of_work(Network::Regtest).is_err() {
+    while header.check_proof_of_work(&Network::Regtest).is_err() {
         header.nonce += 1;
     }
     header

@@ -236,7 +236,7 @@ fn header_server(
     answer: impl Fn(&GetHeaders) -> Vec<BlockHeader> + Send + 'static,
 ) -> String {
     serve(move |stream| {
-        let mut client = shake_hands_on(network, stream);
+        let mut client = shake_hands_on(network.clone(), stream);
         while let Ok(message) = client.receive() {
             if let Message::GetHeaders(request) = message {
                 let headers = answer(&request);

@@ -135,7 +135,7 @@ fn live(
 ) -> (Story, bool) {
     let locator = GetHeaders {
         version: 70016,
-        locator: vec![Block::genesis(Network::Regtest).hash()],
+        locator: vec![Block::genesis(&Network::Regtest).hash()],
         stop: BlockHash::ZERO,
     };
     let hashes = chain.blocks.iter().map(Block::hash);

@@ -101,7 +101,7 @@ pub(crate) fn transaction(number: u64, script: usize) -> Tx {
 pub(crate) fn blocks() -> &'static [Block] {
     static BLOCKS: OnceLock<Vec<Block>> = OnceLock::new();
     BLOCKS.get_or_init(|| {
-        let mut previous = Block::genesis(Network::Regtest).hash();
+        let mut previous = Block::genesis(&Network::Regtest).hash();
         let sizes = [(0, 0), (3, 100), (100, 1_500), (40, 50_000)];
         let made = sizes.iter().zip(1..).map(|((count, script), height)| {
             let mut template = BlockTemplate::new(previous, height, 1_700_000_000, 1);

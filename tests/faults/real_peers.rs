@@ -25,7 +25,7 @@ fn node_with_chain() -> (RealNode, Chain) {
         .duration_since(UNIX_EPOCH)
         .unwrap()
         .as_secs();
-    let mut previous = Block::genesis(Network::Regtest).hash();
+    let mut previous = Block::genesis(&Network::Regtest).hash();
     let mut blocks = Vec::new();
     for (height, len) in (1..).zip([1, 1, 1, 2_000, 50_000, 400_000, 1]) {
         let mut template = BlockTemplate::new(previous, height, now as u32 + height, 1);

@@ -50,7 +50,7 @@ pub(crate) fn mine_spaced(
 
 /// Returns the genesis header of regtest and `count - 1` headers after it.
 pub(crate) fn regtest_headers(count: usize) -> Vec<BlockHeader> {
-    let genesis = BlockHeader::genesis(Network::Regtest);
+    let genesis = BlockHeader::genesis(&Network::Regtest);
     let mut headers = vec![genesis];
     headers.extend(mine_after(&genesis, count - 1, 1));
     headers

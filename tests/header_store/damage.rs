@@ -112,7 +112,7 @@ proptest! {
         let content = [bytes_of(&headers[..kept]), content].concat();
         let folder = Folder::with_file(&content);
         for network in Network::ALL {
-            let imported = HeaderStore::import(folder.file(), network);
+            let imported = HeaderStore::import(folder.file(), &network);
             if kept > 0 && network == Network::Regtest {
                 prop_assert!(imported.unwrap().1.headers as usize >= kept - 1);
             }
@@ -153,7 +153,7 @@ fn valid_headers_after_damage_are_removed() {
 
 #[test]
 fn interrupted_creation_counts_as_empty() {
-    let genesis = BlockHeader::genesis(Network::Regtest).to_bytes();
+    let genesis = BlockHeader::genesis(&Network::Regtest).to_bytes();
     let torn = [&genesis[..50], &[0; 100]].concat();
     for content in [
         &[0; 1][..],

@@ -19,7 +19,7 @@ fn easy(network: Network) -> ChainRules {
 
 /// Mines headers more than 20 minutes apart, which testnet allows to have the minimum difficulty.
 fn testnet_headers(count: usize) -> Vec<BlockHeader> {
-    let genesis = BlockHeader::genesis(Network::Testnet);
+    let genesis = BlockHeader::genesis(&Network::Testnet);
     let mut headers = vec![genesis];
     headers.extend(mine_spaced(&genesis, count - 1, 1, 1_300));
     headers
@@ -38,23 +38,23 @@ fn file_of_mainnet_loads() {
 #[test]
 fn other_genesis_block_is_refused() {
     for network in Network::ALL {
-        let genesis = BlockHeader::genesis(network);
+        let genesis = BlockHeader::genesis(&network);
         let folder = Folder::with_file(&genesis.to_bytes());
         for expected in Network::ALL {
-            if BlockHeader::genesis(expected) == genesis {
+            if BlockHeader::genesis(&expected) == genesis {
                 continue;
             }
-            let error = folder.open_error(expected);
-            let named = match network {
+            let error = folder.open_error(expected.clone());
+            let named = match network.clone() {
                 Network::Stn => Network::Testnet,
                 other => other,
             };
             let mismatch = HeaderStoreError::StartMismatch {
                 path: fs::canonicalize(folder.file()).unwrap(),
+                expected: BlockHeader::genesis(&expected).hash(),
                 network: expected,
-                expected: BlockHeader::genesis(expected).hash(),
                 got: genesis.hash(),
-                got_network: Some(named),
+                got_network: Some(named.clone()),
             };
             assert_eq!(error, mismatch);
             assert!(error.to_string().contains(named.name()), "{error}");

@@ -15,7 +15,7 @@ use crate::support::{DEADLINE, all_that_is_said, ask, client, expect};
 fn headers_after_the_first_known_block_of_a_locator_up_to_the_stop() {
     let node = LocalNode::start().unwrap();
     let mined = node.mine(5).unwrap();
-    let genesis = BlockHeader::genesis(Network::Regtest).hash();
+    let genesis = BlockHeader::genesis(&Network::Regtest).hash();
     let unknown = BlockHash([7; 32]);
     let mut client = client(&node);
     let mut headers = |locator: &[BlockHash], stop| -> Vec<BlockHash> {

@@ -19,7 +19,7 @@ fn fifty_clients_at_once() {
     const CLIENTS: usize = 50;
     let node = LocalNode::start().unwrap();
     let first = node.mine(3).unwrap();
-    let genesis = BlockHeader::genesis(Network::Regtest).hash();
+    let genesis = BlockHeader::genesis(&Network::Regtest).hash();
     let all_are_there = Barrier::new(CLIENTS + 1);
     thread::scope(|scope| {
         for number in 0..CLIENTS {
@@ -67,7 +67,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
     doubled.push(transactions[0].clone());
     let mut early = valid.header();
     early.previous = tip;
-    early.time = BlockHeader::genesis(Network::Regtest).time;
+    early.time = BlockHeader::genesis(&Network::Regtest).time;
     let mut spent = transactions.clone();
     spent[0].inputs[0].previous = OutPoint {
         index: 1,
@@ -75,7 +75,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
     };
     let mut without_work = valid.header();
     without_work.previous = tip;
-    while without_work.check_proof_of_work(Network::Regtest).is_ok() {
+    while without_work.check_proof_of_work(&Network::Regtest).is_ok() {
         without_work.nonce += 1;
     }
     let mut good = client(&node);
@@ -129,7 +129,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
 /// The header upon another block, and with a nonce that makes it right.
 fn work(mut header: BlockHeader, previous: BlockHash) -> BlockHeader {
     header.previous = previous;
-    while header.check_proof_of_work(Network::Regtest).is_err() {
+    while header.check_proof_of_work(&Network::Regtest).is_err() {
         header.nonce += 1;
     }
     header

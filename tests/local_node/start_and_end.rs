@@ -13,7 +13,7 @@ const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST
 fn only_regtest_is_mined() {
     for network in [Network::Mainnet, Network::Testnet, Network::Stn] {
         let mut config = LocalNode::default_config();
-        config.network = network;
+        config.network = network.clone();
         let error = LocalNode::start_at(ANY, config).unwrap_err();
         assert!(
             matches!(&error, Error::Config(error) if error.field == "network"),

@@ -71,7 +71,7 @@ fn large_messages() -> Vec<u8> {
         Inventory::Tx(Txid(hash))
     };
     let inventory: Vec<_> = (0..50_000).map(txid).collect();
-    let genesis = BlockHeader::genesis(Network::Regtest);
+    let genesis = BlockHeader::genesis(&Network::Regtest);
     let mut headers = vec![genesis];
     while headers.len() < 2_000 {
         let mut next = genesis;

@@ -14,7 +14,7 @@ use crate::samples::{big_answer, merkle_block};
 #[test]
 fn a_compact_block_without_a_pool_costs_no_more_than_twice_its_short_ids() {
     let names = 100_000_u64;
-    let mut payload = BlockHeader::genesis(Network::Regtest).encode_to_vec();
+    let mut payload = BlockHeader::genesis(&Network::Regtest).encode_to_vec();
     payload.extend_from_slice(&[7; 8]);
     write_compact_size(names, &mut payload);
     (0..names).for_each(|id| payload.extend_from_slice(&id.to_le_bytes()[..6]));
@@ -55,7 +55,7 @@ fn header_chain_uses_at_most_100_bytes_per_header() {
     let mut chain = HeaderChain::new(Network::Regtest);
     let mut list = Vec::with_capacity(MAX_HEADERS);
     let mut live = 0;
-    let mut previous = BlockHeader::genesis(Network::Regtest);
+    let mut previous = BlockHeader::genesis(&Network::Regtest);
     // Each part of the index grows by half of its size, at different times.
     for _ in 0..60 {
         list.clear();
@@ -66,7 +66,7 @@ fn header_chain_uses_at_most_100_bytes_per_header() {
                 time: previous.time + 1,
                 ..previous
             };
-            while header.check_proof_of_work(Network::Regtest).is_err() {
+            while header.check_proof_of_work(&Network::Regtest).is_err() {
                 header.nonce = header.nonce.wrapping_add(1);
             }
             list.push(header);

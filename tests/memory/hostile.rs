@@ -39,7 +39,7 @@ fn a_hostile_count_allocates_nothing() {
     }
     // Behind something that is in order.
     let block = big_block();
-    let transaction = Network::genesis_transaction();
+    let transaction = Network::Regtest.genesis_transaction();
     let script_len_at = 4 + 1 + 36;
     let outputs_at = transaction.len() - 4 - 1 - 8 - 67;
     for at in [script_len_at, outputs_at - 1, outputs_at + 8] {

@@ -13,10 +13,9 @@ mod streamed_blocks;
 use std::hint::black_box;
 
 use allocation_counter::measure;
-use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 
-const MAGIC: Magic = Network::Regtest.magic();
+const MAGIC: Magic = Magic([0xda, 0xb5, 0xbf, 0xfa]);
 
 /// What a block keeps of each transaction beside its bytes.
 const PLACE: u64 = 8;

@@ -126,7 +126,7 @@ pub(crate) fn messages() -> Vec<Message> {
             stop: BlockHash::ZERO,
         }),
         Message::Headers(Headers {
-            headers: vec![BlockHeader::genesis(Network::Regtest); 2_000],
+            headers: vec![BlockHeader::genesis(&Network::Regtest); 2_000],
         }),
         Message::Block(big_block()),
         Message::Block(shortest_transactions(0)),

@@ -8,19 +8,19 @@ use bsv_p2p::wire::{
 };
 
 pub(crate) fn one_transaction() -> Transaction {
-    Transaction::decode_from(Network::genesis_transaction()).unwrap()
+    Transaction::decode_from(Network::Regtest.genesis_transaction()).unwrap()
 }
 
 pub(crate) fn big_block() -> Block {
     Block::new(
-        &BlockHeader::genesis(Network::Regtest),
+        &BlockHeader::genesis(&Network::Regtest),
         &vec![one_transaction(); 500],
     )
 }
 
 /// A block of transactions that are as short as they can be.
 pub(crate) fn shortest_transactions(count: usize) -> Block {
-    let header = BlockHeader::genesis(Network::Regtest);
+    let header = BlockHeader::genesis(&Network::Regtest);
     Block::new(&header, &vec![Transaction::default(); count])
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn tx_and_proof(transaction: TxOrId, nodes: usize) -> TxAndProof {
 
 pub(crate) fn merkle_block(hashes: usize) -> MerkleBlock {
     MerkleBlock {
-        header: BlockHeader::genesis(Network::Regtest),
+        header: BlockHeader::genesis(&Network::Regtest),
         tree: PartialMerkleTree {
             total_transactions: u32::MAX,
             hashes: vec![Hash256::ZERO; hashes],
@@ -49,7 +49,7 @@ pub(crate) fn merkle_block(hashes: usize) -> MerkleBlock {
 pub(crate) fn enriched_headers(parts: bool) -> Hdrsen {
     let part = parts.then(|| tx_and_proof(TxOrId::Txid(Txid::ZERO), 0));
     let header = EnrichedHeader {
-        header: BlockHeader::genesis(Network::Regtest),
+        header: BlockHeader::genesis(&Network::Regtest),
         transaction_count: 1,
         no_more_headers: false,
         coinbase: part.clone(),
@@ -61,7 +61,7 @@ pub(crate) fn enriched_headers(parts: bool) -> Hdrsen {
 pub(crate) fn conflicting_blocks(headers: usize, nodes: usize) -> DsDetected {
     let transaction = TxOrId::Tx(Tx::from(&Transaction::default()));
     let block = DsDetectedBlock {
-        headers: vec![BlockHeader::genesis(Network::Regtest); headers],
+        headers: vec![BlockHeader::genesis(&Network::Regtest); headers],
         proof: tx_and_proof(transaction, nodes).proof,
     };
     DsDetected::new(&vec![block; 1_000])

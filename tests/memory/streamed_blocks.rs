@@ -58,7 +58,7 @@ fn a_scanner_costs_nothing_while_transactions_pass_in_whatever_pieces() {
         }],
         lock_time: 0,
     };
-    let header = BlockHeader::genesis(Network::Mainnet);
+    let header = BlockHeader::genesis(&Network::Mainnet);
     let block = Block::new(&header, &vec![transaction; 20]);
     let mut scanner = BlockScanner::new(block.bytes().len() as u64);
     let counted = measure(|| {

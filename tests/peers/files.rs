@@ -92,7 +92,8 @@ fn the_file_of_another_network_is_refused_and_not_touched() {
     let folder = Folder::filled();
     let before = fs::read(folder.file("")).unwrap();
     for network in [Network::Mainnet, Network::Testnet, Network::Stn] {
-        let error = InMemoryPeerStore::open(&folder.file(""), network, 10, now()).unwrap_err();
+        let error =
+            InMemoryPeerStore::open(&folder.file(""), network.clone(), 10, now()).unwrap_err();
         let expected = StoreError::WrongNetwork {
             path: folder.file(""),
             expected: network,

@@ -42,7 +42,7 @@ fn headers_from_genesis_to_the_tip_are_those_that_the_node_has() {
         assert_eq!(header.hash().to_string(), *hash);
         assert_eq!(Value::from(hex::encode(header.to_bytes())), raw);
         assert_eq!(header.previous, previous);
-        assert_eq!(header.check_proof_of_work(Network::Regtest), Ok(()));
+        assert_eq!(header.check_proof_of_work(&Network::Regtest), Ok(()));
         previous = header.hash();
     }
     assert_good_standing(&node);

@@ -69,7 +69,7 @@ fn mine_on(parent: &BlockHeader, count: usize, tag: u32) -> Vec<BlockHeader> {
 }
 
 fn genesis() -> BlockHeader {
-    BlockHeader::genesis(Network::Regtest)
+    BlockHeader::genesis(&Network::Regtest)
 }
 
 fn tip_of(chain: &HeaderChain) -> BlockHeader {

@@ -163,7 +163,7 @@ fn what_the_node_would_punish_is_not_sent() {
         Inv::from(vec![Inventory::CompactBlock(UNKNOWN)]).into(),
         too_many.into(),
         Headers {
-            headers: vec![BlockHeader::genesis(Network::Regtest); 2_001],
+            headers: vec![BlockHeader::genesis(&Network::Regtest); 2_001],
         }
         .into(),
     ] {

@@ -196,7 +196,7 @@ fn an_unknown_block_is_not_found_and_a_known_one_comes_right_after() {
         assert_same_as_nodes(&connection.block(known, SOON).expect("a block"), &node);
     }
     let first = connection.block(genesis(), SOON).expect("the first block");
-    assert_eq!(first, Block::genesis(Network::Regtest));
+    assert_eq!(first, Block::genesis(&Network::Regtest));
     assert_good_standing(&node);
 }
 

@@ -145,7 +145,7 @@ pub(crate) fn hash(text: &Value) -> BlockHash {
 
 /// The first block of the node's network.
 pub(crate) fn genesis() -> BlockHash {
-    BlockHeader::genesis(Network::Regtest).hash()
+    BlockHeader::genesis(&Network::Regtest).hash()
 }
 
 /// A block that nobody has.

@@ -50,14 +50,14 @@ fn complete(mut side: Side, version: Version) -> (Side, Vec<Message>) {
 fn headers_after(previous: BlockHash) -> Headers {
     let header = BlockHeader {
         previous,
-        ..BlockHeader::genesis(Network::Mainnet)
+        ..BlockHeader::genesis(&Network::Mainnet)
     };
     Headers {
         headers: vec![header],
     }
 }
 
-fn genesis(network: Network) -> BlockHash {
+fn genesis(network: &Network) -> BlockHash {
     BlockHeader::genesis(network).hash()
 }
 
@@ -108,7 +108,7 @@ fn probe_consumes_headers_after_required_block() {
         assert_eq!(side.receive(headers_after(REQUIRED)), Fate::Consumed);
         assert_eq!(side.closed(), None);
         // The next headers are for the program, whatever they are.
-        let headers = headers_after(genesis(Network::Mainnet));
+        let headers = headers_after(genesis(&Network::Mainnet));
         assert_eq!(side.receive(headers), Fate::Delivered);
         assert_eq!(side.closed(), None);
     }
@@ -118,7 +118,7 @@ fn probe_consumes_headers_after_required_block() {
 #[test]
 fn probe_accepts_answer_that_starts_with_required_block() {
     // The child of genesis may be the required block: it is no sign of another chain then.
-    for previous in [BlockHash([9; 32]), genesis(Network::Mainnet)] {
+    for previous in [BlockHash([9; 32]), genesis(&Network::Mainnet)] {
         let headers = headers_after(previous);
         let mut side = Side::connected_with(Direction::Outbound, |config| {
             config.required_block = Some(headers.headers[0].hash());
@@ -136,9 +136,9 @@ fn answer_from_genesis_closes_with_wrong_chain() {
     for network in Network::ALL {
         for direction in DIRECTIONS {
             let with_genesis = Headers {
-                headers: vec![BlockHeader::genesis(network)],
+                headers: vec![BlockHeader::genesis(&network)],
             };
-            for headers in [headers_after(genesis(network)), with_genesis] {
+            for headers in [headers_after(genesis(&network)), with_genesis] {
                 let mut side = probing(direction).0;
                 assert_eq!(side.receive(headers), Fate::Consumed);
                 assert_eq!(side.closed(), Some(&DisconnectReason::WrongChain));
@@ -170,7 +170,7 @@ fn request_of_program_ends_overdue_probe() {
         });
         side.with(|session, _| session.on_sent(&request));
         // This may be the answer to the program.
-        let headers = headers_after(genesis(Network::Mainnet));
+        let headers = headers_after(genesis(&Network::Mainnet));
         assert_eq!(side.receive(headers), Fate::Delivered);
         assert_eq!(side.closed(), None);
     }
@@ -181,7 +181,7 @@ fn early_pong_keeps_probe_open() {
     for direction in DIRECTIONS {
         let (mut side, sent) = probing(direction);
         side.receive(Pong::new(ping_nonce(&sent)));
-        side.receive(headers_after(genesis(Network::Mainnet)));
+        side.receive(headers_after(genesis(&Network::Mainnet)));
         assert_eq!(side.closed(), Some(&DisconnectReason::WrongChain));
     }
 }
@@ -194,7 +194,7 @@ fn end_marker_ends_unanswered_probe() {
         assert_eq!(side.receive(not_found(&[marker])), Fate::Consumed);
         assert_eq!(side.take_sent(), []);
         // These are announcements now.
-        for previous in [REQUIRED, genesis(Network::Mainnet)] {
+        for previous in [REQUIRED, genesis(&Network::Mainnet)] {
             assert_eq!(side.receive(headers_after(previous)), Fate::Delivered);
         }
         assert_eq!(side.receive(Headers::default()), Fate::Delivered);
@@ -235,7 +235,7 @@ fn end_marker_with_two_streams_waits_for_pong() {
         let marker = end_marker(&sent);
         side.receive(Pong::new(ping_nonce(&sent)));
         assert_eq!(side.receive(not_found(&[marker])), Fate::Consumed);
-        side.receive(headers_after(genesis(Network::Mainnet)));
+        side.receive(headers_after(genesis(&Network::Mainnet)));
         assert_eq!(side.closed(), Some(&DisconnectReason::WrongChain));
 
         let (mut side, sent) = probing_with_streams(direction);
@@ -248,7 +248,7 @@ fn end_marker_with_two_streams_waits_for_pong() {
         side.receive(Pong::new(ping_nonce(&sent)));
         side.receive(Pong::new(fence));
         assert_eq!(
-            side.receive(headers_after(genesis(Network::Mainnet))),
+            side.receive(headers_after(genesis(&Network::Mainnet))),
             Fate::Delivered
         );
         assert_eq!(side.closed(), None);
@@ -264,7 +264,7 @@ fn no_probe_without_required_block() {
         let is_probe =
             |message: &Message| is_getheaders(message) || matches!(message, Message::GetData(_));
         assert!(!side.take_sent().iter().any(is_probe));
-        let headers = headers_after(genesis(Network::Mainnet));
+        let headers = headers_after(genesis(&Network::Mainnet));
         assert_eq!(side.receive(headers), Fate::Delivered);
     }
 }

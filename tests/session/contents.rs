@@ -73,7 +73,7 @@ fn an_inv_before_the_verack_is_dropped_whatever_its_types() {
 
 #[test]
 fn a_compact_block_that_can_be_no_block_scores_100() {
-    let genesis = Block::genesis(Network::Regtest);
+    let genesis = Block::genesis(&Network::Regtest);
     let mut side = Side::complete(Direction::Outbound);
     let fine = CompactBlock::new(&genesis, 7);
     assert_eq!(side.receive(fine), Fate::Delivered);

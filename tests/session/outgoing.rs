@@ -26,7 +26,7 @@ fn addr(count: usize) -> Message {
 
 fn enriched_headers(count: usize) -> Message {
     let header = EnrichedHeader {
-        header: BlockHeader::genesis(bsv_p2p::Network::Regtest),
+        header: BlockHeader::genesis(&bsv_p2p::Network::Regtest),
         transaction_count: 1,
         no_more_headers: false,
         coinbase: None,
@@ -36,7 +36,7 @@ fn enriched_headers(count: usize) -> Message {
 }
 
 fn headers(count: usize) -> Message {
-    let header = BlockHeader::genesis(bsv_p2p::Network::Regtest);
+    let header = BlockHeader::genesis(&bsv_p2p::Network::Regtest);
     let headers = vec![header; count];
     Headers { headers }.into()
 }
@@ -320,7 +320,7 @@ fn what_is_built_by_hand_is_judged_like_any_other() {
 #[test]
 fn a_compact_block_that_can_be_no_block_is_punished() {
     let side = Side::complete(Direction::Outbound);
-    let genesis = Block::genesis(bsv_p2p::Network::Regtest);
+    let genesis = Block::genesis(&bsv_p2p::Network::Regtest);
     let empty = Block::new(&genesis.header(), &[]);
     let message = CompactBlock::new(&genesis, 7).into();
     assert_allowed(&side.session, &message);

@@ -11,7 +11,7 @@ use crate::harness::{Owner, Peer, config, message};
 use crate::raw_peer::{DEADLINE, RawPeer};
 
 fn genesis() -> BlockHeader {
-    BlockHeader::genesis(Network::Regtest)
+    BlockHeader::genesis(&Network::Regtest)
 }
 
 fn header() -> BlockHeader {

@@ -24,7 +24,7 @@ pub(crate) fn block(transactions: u32, script: usize) -> Block {
     let (merkle_root, _) = merkle_root(transactions.iter().map(Transaction::txid));
     let header = BlockHeader {
         merkle_root,
-        ..BlockHeader::genesis(Network::Regtest)
+        ..BlockHeader::genesis(&Network::Regtest)
     };
     Block::new(&header, &transactions)
 }

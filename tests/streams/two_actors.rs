@@ -324,7 +324,7 @@ fn an_end_at_any_moment_of_the_opening_leaves_nothing_behind() {
         "two_actors::an_end_at_any_moment_of_the_opening_leaves_nothing_behind",
         || {
             let node = LocalNode::start().unwrap();
-            let genesis = BlockHeader::genesis(Network::Regtest).hash();
+            let genesis = BlockHeader::genesis(&Network::Regtest).hash();
             let one = |moment: u32| {
                 let setup = PeerConnectionSetup::new(config());
                 let control = setup.events.subscribe_control();

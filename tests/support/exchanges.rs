@@ -218,7 +218,7 @@ pub(crate) fn block(len: usize) -> (BlockHash, PreparedMessage) {
     transactions.iter().for_each(|one| tree.push(one.txid()));
     let header = BlockHeader {
         merkle_root: tree.root().0,
-        ..BlockHeader::genesis(Network::Regtest)
+        ..BlockHeader::genesis(&Network::Regtest)
     };
     let block = Block::new(&header, &transactions);
     let prepared = PreparedMessage::new(Network::Regtest.magic(), block);

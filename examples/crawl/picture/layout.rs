@@ -30,7 +30,7 @@ const STYLE: &str = r#"
 "#;
 
 /// Draws all of it.
-pub(super) fn image(census: &Census, network: Network, known: usize, date: &str) -> String {
+pub(super) fn image(census: &Census, network: &Network, known: usize, date: &str) -> String {
     let mut page = Page::default();
     let title = format!("Bitcoin SV {network}");
     let nodes = if census.reached == 1 {

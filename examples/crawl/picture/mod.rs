@@ -52,7 +52,7 @@ impl Picture {
     pub(crate) fn draw(
         mut self,
         census: &Census,
-        network: Network,
+        network: &Network,
         known: usize,
     ) -> Result<(), Failure> {
         let date = utc(SystemTime::now());
@@ -67,7 +67,7 @@ impl Picture {
     }
 }
 
-fn page(network: Network, image: &str) -> String {
+fn page(network: &Network, image: &str) -> String {
     format!(
         r#"<!DOCTYPE html>
 <html lang="en">

@@ -259,7 +259,7 @@ mod tests {
     }
 
     fn genesis() -> BlockHeader {
-        BlockHeader::genesis(Network::Regtest)
+        BlockHeader::genesis(&Network::Regtest)
     }
 
     fn header(nonce: u32) -> BlockHeader {

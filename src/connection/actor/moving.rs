@@ -151,7 +151,7 @@ mod tests {
         let (merkle_root, _) = merkle_root([transaction.txid()]);
         let header = BlockHeader {
             merkle_root,
-            ..BlockHeader::genesis(Network::Regtest)
+            ..BlockHeader::genesis(&Network::Regtest)
         };
         Block::new(&header, &[transaction])
     }

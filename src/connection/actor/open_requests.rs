@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn it_can_be_asked_and_selected_on_whether_a_request_is_open() {
-        let requests = OpenRequests::new(&BlockHeader::genesis(Network::Regtest));
+        let requests = OpenRequests::new(&BlockHeader::genesis(&Network::Regtest));
         assert!(!requests.any() && requests.opened(StreamType::General).is_empty());
         let one = requests.with(|table| table.ask_ping(1)).unwrap();
         let other = requests.with(|table| table.ask_ping(2)).unwrap();
@@ -197,7 +197,7 @@ mod tests {
     }
     #[test]
     fn it_can_be_asked_whether_a_ping_is_wanted_until_one_is_sent() {
-        let requests = OpenRequests::new(&BlockHeader::genesis(Network::Regtest));
+        let requests = OpenRequests::new(&BlockHeader::genesis(&Network::Regtest));
         requests.on_opening_stream();
         let hash = BlockHash::ZERO;
         let (asked, question) = requests.with(|table| table.ask_block(hash)).unwrap();

@@ -31,7 +31,8 @@ pub(super) fn write(
     }
     // The session is free again before the program's logger is called, which may take its time.
     let state = shared.session.lock().state();
-    let network = shared.config().network;
+    let config = shared.config();
+    let network = &config.network;
     let address = shared.address;
     match error {
         None => log!(

@@ -86,7 +86,7 @@ impl Shared {
         } = setup;
         config.validate()?;
         let session = new_session(direction, &config, &nonces)?;
-        let requests = OpenRequests::new(&BlockHeader::genesis(config.network));
+        let requests = OpenRequests::new(&BlockHeader::genesis(&config.network));
         let delivery = events.delivery(DeliveryLimits::from(&config));
         let shared = Self {
             peer_id,

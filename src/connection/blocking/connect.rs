@@ -123,7 +123,7 @@ impl Connection {
             kept: Kept::new(config.kept_bytes),
             peer: PeerInfo::default(),
             requests: Requests::new(
-                BlockHeader::genesis(config.network).hash(),
+                BlockHeader::genesis(&config.network).hash(),
                 Uuid::new_v4().into_bytes(),
             ),
             left: now,

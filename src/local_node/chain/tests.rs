@@ -33,7 +33,7 @@ fn grow_by(chain: &mut Chain, parent: BlockHash, blocks: u32, extra_nonce: u64) 
 }
 
 fn genesis() -> BlockHash {
-    Block::genesis(Network::Regtest).hash()
+    Block::genesis(&Network::Regtest).hash()
 }
 
 /// A block upon genesis whose header was changed, with a nonce that makes it meet its own bits or not.
@@ -81,7 +81,7 @@ fn a_chain_starts_with_the_genesis_block() {
     assert_eq!(chain.hash_at(1), None);
     assert_eq!(
         chain.block(&genesis()),
-        Some(&Block::genesis(Network::Regtest))
+        Some(&Block::genesis(&Network::Regtest))
     );
     assert_eq!(chain.median_time_past(), 1_296_688_602);
 }
@@ -111,7 +111,7 @@ fn a_known_block_is_an_outcome_and_not_an_error() {
     chain.accept(&block, NOW).unwrap();
     assert_eq!(chain.accept(&block, NOW), Ok(Accepted::Known));
     assert_eq!(
-        chain.accept(&Block::genesis(Network::Regtest), NOW),
+        chain.accept(&Block::genesis(&Network::Regtest), NOW),
         Ok(Accepted::Known)
     );
 }
@@ -477,7 +477,7 @@ fn versions_follow_the_rules_of_regtest() {
     let template = chain.template(NOW, 0);
     let mut header = template.mine().header();
     header.version = 3;
-    while header.check_proof_of_work(Network::Regtest).is_err() {
+    while header.check_proof_of_work(&Network::Regtest).is_err() {
         header.nonce += 1;
     }
     let block = Block::new(&header, &[template.coinbase()]);

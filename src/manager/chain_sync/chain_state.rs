@@ -294,7 +294,7 @@ impl ChainState {
                 self.log_level,
                 Debug,
                 height = update.height,
-                network:% = self.with_chain(HeaderChain::network);
+                network:% = self.with_chain(|chain| chain.network().clone());
                 "new tip: {update}"
             );
         }
@@ -459,7 +459,7 @@ mod tests {
     #[test]
     fn headers_before_missing_proof_of_work_are_added() {
         let mut headers = mined(20, 1);
-        while headers[15].check_proof_of_work(Network::Regtest).is_ok() {
+        while headers[15].check_proof_of_work(&Network::Regtest).is_ok() {
             headers[15].nonce += 1;
         }
         let state = state_of(HeaderChain::new(Network::Regtest));

@@ -272,7 +272,7 @@ impl Manager {
         ConfigError::unless(
             network == self.shared.config().network(),
             "chain.network",
-            &network,
+            network,
             "the network of the manager is required",
         )?;
         self.chain_sync.follow(&self.shared, start)

@@ -5,7 +5,7 @@ use crate::wire::{BlockHash, BlockHeader, HeaderChain, MerkleRoot};
 
 /// Returns the genesis header and `count` headers after it.
 pub(super) fn mined(count: usize, salt: u8) -> Vec<BlockHeader> {
-    mined_after(&[BlockHeader::genesis(Network::Regtest)], count, salt)
+    mined_after(&[BlockHeader::genesis(&Network::Regtest)], count, salt)
 }
 
 /// Returns `headers` and `count` headers after them. Each `salt` results in another branch.
@@ -28,7 +28,7 @@ pub(super) fn mined_after(headers: &[BlockHeader], count: usize, salt: u8) -> Ve
 
 /// Searches the nonce of a header.
 pub(super) fn with_work(mut header: BlockHeader) -> BlockHeader {
-    while header.check_proof_of_work(Network::Regtest).is_err() {
+    while header.check_proof_of_work(&Network::Regtest).is_err() {
         header.nonce += 1;
     }
     header

@@ -64,7 +64,7 @@ mod tests {
         TipUpdate {
             hash: BlockHash([7; 32]),
             height,
-            header: BlockHeader::genesis(Network::Regtest),
+            header: BlockHeader::genesis(&Network::Regtest),
             announced_by: None,
             connected: vec![BlockHash([7; 32])],
             disconnected: Vec::new(),

@@ -105,7 +105,7 @@ impl Supervisor {
         match news {
             ListenerNews::Started { address } => {
                 self.listening = Some(address);
-                let network = self.shared.config().network();
+                let network = self.shared.config().network().clone();
                 record!(
                     self.shared.log_level,
                     Info,

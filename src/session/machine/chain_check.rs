@@ -154,7 +154,7 @@ impl Session {
 fn starts_at_genesis(first: &BlockHeader) -> bool {
     let hash = first.hash();
     Network::ALL.into_iter().any(|network| {
-        let genesis = BlockHeader::genesis(network).hash();
+        let genesis = BlockHeader::genesis(&network).hash();
         first.previous == genesis || hash == genesis
     })
 }
@@ -195,7 +195,7 @@ mod tests {
     fn headers_after(previous: BlockHash) -> Message {
         let header = BlockHeader {
             previous,
-            ..BlockHeader::genesis(Network::Regtest)
+            ..BlockHeader::genesis(&Network::Regtest)
         };
         let headers = vec![header];
         Headers { headers }.into()
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn answer_to_program_on_second_stream_is_delivered() {
-        let genesis = BlockHeader::genesis(Network::Regtest).hash();
+        let genesis = BlockHeader::genesis(&Network::Regtest).hash();
         let empty = Message::from(Headers::default());
         for (message, stream, expected) in [
             (

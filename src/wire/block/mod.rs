@@ -24,7 +24,7 @@ pub use transactions::Transactions;
 /// ```
 /// use bsv_p2p::{Network, wire::Block};
 ///
-/// let block = Block::genesis(Network::Mainnet);
+/// let block = Block::genesis(&Network::Mainnet);
 /// assert_eq!(block.transaction_count(), 1);
 /// for transaction in block.transactions() {
 ///     println!("{} pays {} outputs", transaction.txid(), transaction.outputs().len());
@@ -133,8 +133,8 @@ impl Block {
     }
 
     /// The first block of `network`.
-    pub fn genesis(network: Network) -> Self {
-        let bytes = Network::genesis_transaction();
+    pub fn genesis(network: &Network) -> Self {
+        let bytes = network.genesis_transaction();
         let transaction = TransactionView::read(&mut Reader::new(bytes));
         let header = BlockHeader::genesis(network);
         Self::of_checked(&header, 1, bytes.len(), transaction.into_iter())

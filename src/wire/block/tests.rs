@@ -4,16 +4,16 @@ use super::*;
 
 #[test]
 fn a_payload_becomes_a_block_without_a_copy() {
-    let payload = Block::genesis(Network::Regtest).bytes().clone();
+    let payload = Block::genesis(&Network::Regtest).bytes().clone();
     let block = Block::from_payload(payload.clone()).unwrap();
     assert_eq!(block.bytes().as_ptr(), payload.as_ptr());
-    assert_eq!(block, Block::genesis(Network::Regtest));
+    assert_eq!(block, Block::genesis(&Network::Regtest));
     assert_eq!(block.check_merkle_root(), Ok(()));
 }
 
 #[test]
 fn a_detached_block_is_the_same_in_another_buffer() {
-    let block = Block::genesis(Network::Regtest);
+    let block = Block::genesis(&Network::Regtest);
     let detached = block.detached();
     assert_eq!(detached, block);
     assert_ne!(detached.bytes().as_ptr(), block.bytes().as_ptr());
@@ -21,7 +21,7 @@ fn a_detached_block_is_the_same_in_another_buffer() {
 
 #[test]
 fn bytes_behind_the_last_transaction_are_dropped() {
-    let whole = Block::genesis(Network::Regtest);
+    let whole = Block::genesis(&Network::Regtest);
     let mut longer = whole.bytes().to_vec();
     longer.extend_from_slice(b"more");
     assert_eq!(Block::from_payload(longer.into()), Ok(whole));
@@ -43,8 +43,8 @@ fn a_block_that_claims_a_billion_transactions_costs_nothing() {
 
 #[test]
 fn a_block_with_other_transactions_or_repeated_ones_is_noticed() {
-    let header = BlockHeader::genesis(Network::Regtest);
-    let genesis = Transaction::decode_from(Network::genesis_transaction()).unwrap();
+    let header = BlockHeader::genesis(&Network::Regtest);
+    let genesis = Transaction::decode_from(Network::Regtest.genesis_transaction()).unwrap();
     let other = Transaction {
         version: 9,
         ..genesis.clone()

@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn transactions_are_the_same_with_places_and_without() {
         let owned = transactions();
-        let block = Block::new(&BlockHeader::genesis(Network::Regtest), &owned);
+        let block = Block::new(&BlockHeader::genesis(&Network::Regtest), &owned);
         let read = Block::from_payload(block.bytes().clone()).unwrap();
         let views: Vec<_> = block.transactions().collect();
         assert_eq!(views.len(), owned.len());
@@ -153,7 +153,7 @@ mod tests {
     fn entries_are_counted_down_to_none() {
         for transaction in transactions() {
             let block = Block::new(
-                &BlockHeader::genesis(Network::Regtest),
+                &BlockHeader::genesis(&Network::Regtest),
                 std::slice::from_ref(&transaction),
             );
             let view = block.transactions().next().unwrap();

@@ -23,7 +23,7 @@ use super::{
 /// use bsv_p2p::{Network, wire::{Block, BlockScanner, Scanned}};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let block = Block::genesis(Network::Mainnet);
+/// let block = Block::genesis(&Network::Mainnet);
 /// let mut scanner = BlockScanner::new(block.bytes().len() as u64);
 /// for mut piece in block.bytes().chunks(100) {
 ///     while let Some(scanned) = scanner.scan(&mut piece)? {

@@ -104,7 +104,7 @@ fn block_of(transactions: &[Transaction]) -> Block {
     let (merkle_root, _) = merkle_root(transactions.iter().map(Transaction::txid));
     let header = BlockHeader {
         merkle_root,
-        ..BlockHeader::genesis(Network::Regtest)
+        ..BlockHeader::genesis(&Network::Regtest)
     };
     Block::new(&header, transactions)
 }
@@ -162,14 +162,14 @@ proptest! {
 
 #[test]
 fn a_block_that_comes_byte_by_byte_is_the_same() {
-    let mut payload = Block::genesis(Network::Mainnet).bytes().to_vec();
+    let mut payload = Block::genesis(&Network::Mainnet).bytes().to_vec();
     payload.extend_from_slice(b"behind");
     let (seen, scanner) = scan(&payload, &[1]).unwrap();
     assert_eq!(seen, decoded(&payload).unwrap());
     assert_eq!(seen.behind, 6);
     assert_eq!(
         scanner.header(),
-        Some(&BlockHeader::genesis(Network::Mainnet))
+        Some(&BlockHeader::genesis(&Network::Mainnet))
     );
     assert_eq!(scanner.check_merkle_root(), Ok(()));
 }
@@ -251,7 +251,7 @@ fn a_script_of_four_gigabytes_is_only_counted_down() {
 
 #[test]
 fn bytes_beyond_the_payload_are_not_looked_at() {
-    let payload = Block::genesis(Network::Regtest).bytes().clone();
+    let payload = Block::genesis(&Network::Regtest).bytes().clone();
     let mut scanner = BlockScanner::new(payload.len() as u64 - 1);
     let mut rest = &payload[..];
     let error = loop {
@@ -287,7 +287,7 @@ fn other_transactions_and_repeated_ones_are_noticed() {
     ] {
         let header = BlockHeader {
             merkle_root: root,
-            ..BlockHeader::genesis(Network::Regtest)
+            ..BlockHeader::genesis(&Network::Regtest)
         };
         let block = Block::new(&header, &transactions);
         let (_, scanner) = scan(block.bytes(), &[13]).unwrap();

@@ -67,6 +67,7 @@ pub struct InvalidCheckpoints {
 impl ChainRules {
     /// Returns the rules of a network, with its built-in checkpoints and minimum chain work.
     pub fn new(network: Network) -> Self {
+        let limit = CompactTarget(network.proof_of_work_limit_bits());
         const NEVER: u32 = u32::MAX;
         let checkpoints: &'static [(u32, BlockHash)] = match network {
             Network::Mainnet => &checkpoints::MAINNET,
@@ -85,7 +86,6 @@ impl ChainRules {
             Network::Regtest => (0, [100_000_000, 1_251, 1_351]),
         };
         let rules = Self {
-            network,
             limit: CompactTarget(0),
             limit_target: U256::ZERO,
             retargeting: network != Network::Regtest,
@@ -94,8 +94,9 @@ impl ChainRules {
             versions: [(v2, 2), (v3, 3), (v4, 4)],
             checkpoints: Cow::Borrowed(checkpoints),
             minimum_work,
+            network,
         };
-        rules.with_proof_of_work_limit(CompactTarget(network.proof_of_work_limit_bits()))
+        rules.with_proof_of_work_limit(limit)
     }
 
     /// Replaces the easiest allowed target. An invalid target allows no header.
@@ -151,13 +152,13 @@ impl ChainRules {
     }
 
     /// Returns the network.
-    pub fn network(&self) -> Network {
-        self.network
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// Returns the header of the first block.
     pub fn genesis(&self) -> BlockHeader {
-        BlockHeader::genesis(self.network)
+        BlockHeader::genesis(&self.network)
     }
 
     /// Returns the easiest allowed target.
@@ -324,5 +325,11 @@ pub(super) const MIN_TRUSTED_HEADERS: u32 = 147;
 impl From<Network> for ChainRules {
     fn from(network: Network) -> Self {
         Self::new(network)
+    }
+}
+
+impl From<&Network> for ChainRules {
+    fn from(network: &Network) -> Self {
+        Self::new(network.clone())
     }
 }

@@ -183,7 +183,7 @@ mod tests {
         BlockHeader {
             previous: active.tip().1,
             nonce: active.tip().0,
-            ..BlockHeader::genesis(Network::Regtest)
+            ..BlockHeader::genesis(&Network::Regtest)
         }
     }
 
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn headers_are_found_across_chunks() {
-        let first = BlockHeader::genesis(Network::Regtest);
+        let first = BlockHeader::genesis(&Network::Regtest);
         let mut active = ActiveChain::new(first, 100, first.bits.work());
         let mut hashes = vec![first.hash()];
         for _ in 0..2 * CHUNK {
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn first_header_is_never_removed() {
-        let first = BlockHeader::genesis(Network::Regtest);
+        let first = BlockHeader::genesis(&Network::Regtest);
         let mut active = ActiveChain::new(first, 0, first.bits.work());
         assert_eq!(active.pop(), None);
         assert_eq!(active.tip(), (0, first.hash()));

@@ -33,7 +33,7 @@ impl HeaderChain {
     }
 
     /// Returns the network.
-    pub fn network(&self) -> Network {
+    pub fn network(&self) -> &Network {
         self.rules.network()
     }
 

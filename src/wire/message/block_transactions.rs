@@ -126,14 +126,14 @@ mod tests {
 
     #[test]
     fn an_answer_has_what_was_asked_for_in_that_order() {
-        let genesis = Transaction::decode_from(Network::genesis_transaction()).unwrap();
+        let genesis = Transaction::decode_from(Network::Regtest.genesis_transaction()).unwrap();
         let transactions: Vec<_> = (0..5)
             .map(|lock_time| Transaction {
                 lock_time,
                 ..genesis.clone()
             })
             .collect();
-        let block = Block::new(&BlockHeader::genesis(Network::Regtest), &transactions);
+        let block = Block::new(&BlockHeader::genesis(&Network::Regtest), &transactions);
         let ask = |indexes: &[u32]| {
             let request = GetBlockTxn::new(block.hash(), indexes).unwrap();
             BlockTransactions::answer(&block, &request)

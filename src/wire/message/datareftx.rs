@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_proof_must_be_one_of_this_transaction() {
-        let block = Block::genesis(Network::Regtest);
+        let block = Block::genesis(&Network::Regtest);
         let tx = Tx::from(block.transactions().next().unwrap());
         let proof = MerkleProof::for_block(&[tx.txid()], 0, block.hash()).unwrap();
         let expected = tx.txid();
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn transaction_and_proof_share_their_payload() {
-        let block = Block::genesis(Network::Regtest);
+        let block = Block::genesis(&Network::Regtest);
         let tx = Tx::from(block.transactions().next().unwrap());
         let proof = MerkleProof::for_block(&[tx.txid(), Txid::ZERO], 0, block.hash()).unwrap();
         let payload = bytes::Bytes::from(TxAndProof { tx, proof }.encode_to_vec());

@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn two_thousand_headers_are_taken_and_one_more_refused() {
-        let header = BlockHeader::genesis(Network::Regtest);
+        let header = BlockHeader::genesis(&Network::Regtest);
         let full = Headers {
             headers: vec![header; MAX_HEADERS],
         };
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_count_behind_a_header_must_be_there_and_is_ignored() {
-        let header = BlockHeader::genesis(Network::Regtest);
+        let header = BlockHeader::genesis(&Network::Regtest);
         let mut bytes = vec![1];
         bytes.extend_from_slice(&header.to_bytes());
         assert!(Headers::decode_from(&bytes).is_err());

@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_merkleblock_is_checked_against_its_own_header() {
-        let block = Block::genesis(Network::Regtest);
+        let block = Block::genesis(&Network::Regtest);
         let txid = block.transactions().next().unwrap().txid();
         let mut filtered = MerkleBlock {
             header: block.header(),

@@ -15,7 +15,7 @@ fn block(transactions: u32) -> (Block, Vec<Tx>) {
     let (merkle_root, _) = merkle_root(transactions.iter().map(Transaction::txid));
     let header = BlockHeader {
         merkle_root,
-        ..BlockHeader::genesis(Network::Regtest)
+        ..BlockHeader::genesis(&Network::Regtest)
     };
     let txs = transactions.iter().map(Tx::from).collect();
     (Block::new(&header, &transactions), txs)

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_genesis_transaction_is_read_and_written_again() {
-        let bytes = Network::genesis_transaction();
+        let bytes = Network::Regtest.genesis_transaction();
         let transaction = Transaction::decode_from(bytes).unwrap();
         assert_eq!(transaction.outputs[0].value, 50 * 100_000_000);
         assert_eq!(transaction.encode_to_vec(), bytes);
@@ -186,7 +186,7 @@ mod tests {
                 .unwrap()
                 .is_coinbase()
         };
-        let genesis = Transaction::decode_from(Network::genesis_transaction()).unwrap();
+        let genesis = Transaction::decode_from(Network::Regtest.genesis_transaction()).unwrap();
         assert!(is_coinbase(&genesis));
         let mut twice = genesis.clone();
         twice.inputs.extend(genesis.inputs.clone());
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_transaction_cut_short_anywhere_is_refused() {
-        let bytes = Network::genesis_transaction();
+        let bytes = Network::Regtest.genesis_transaction();
         for len in 0..bytes.len() {
             assert!(
                 Transaction::decode_from(&bytes[..len]).is_err(),

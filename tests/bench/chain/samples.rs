@@ -56,10 +56,10 @@ pub(crate) fn mined(previous: BlockHash, bits: CompactTarget, time: u32, tag: u8
         time,
         bits,
         nonce: 0,
-        ..BlockHeader::genesis(Network::Regtest)
+        ..BlockHeader::genesis(&Network::Regtest)
     };
     header.merkle_root.0[0] = tag;
-    while header.check_proof_of_work(Network::Regtest).is_err() {
+    while header.check_proof_of_work(&Network::Regtest).is_err() {
         header.nonce += 1;
     }
     header

@@ -52,7 +52,7 @@ pub(crate) fn header_sync() {
 fn node_with_blocks() -> (LocalNode, Vec<BlockHeader>) {
     let mut chain = Chain::with_max_bytes(4 << 30);
     let mut headers = Vec::with_capacity(HEADERS);
-    let mut time = BlockHeader::genesis(Network::Regtest).time;
+    let mut time = BlockHeader::genesis(&Network::Regtest).time;
     for _ in 0..HEADERS {
         // Headers more than two hours ahead of the clock are rejected.
         time += 60;

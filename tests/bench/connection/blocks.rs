@@ -110,5 +110,5 @@ fn block(size: usize) -> Block {
         lock_time: 0,
     };
     let transactions = vec![transaction; size / 480];
-    Block::new(&BlockHeader::genesis(Network::Regtest), &transactions)
+    Block::new(&BlockHeader::genesis(&Network::Regtest), &transactions)
 }

@@ -18,7 +18,7 @@ use bsv_p2p::wire::{
 use bsv_p2p::{ConnectionConfig, Network};
 use crossbeam_channel::Receiver;
 
-pub(crate) const MAGIC: Magic = Network::Regtest.magic();
+pub(crate) const MAGIC: Magic = Magic([0xda, 0xb5, 0xbf, 0xfa]);
 /// How long anything may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 /// How much is sent by one write, about.

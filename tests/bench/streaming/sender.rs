@@ -75,7 +75,7 @@ impl Blueprint {
         }
         let header = BlockHeader {
             merkle_root: tree.root().0,
-            ..BlockHeader::genesis(Network::Regtest)
+            ..BlockHeader::genesis(&Network::Regtest)
         };
         let mut blueprint = Self {
             count,

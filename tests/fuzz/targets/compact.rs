@@ -42,7 +42,7 @@ pub(crate) fn block(transactions: u8) -> Block {
     let (merkle_root, _) = merkle_root(transactions.iter().map(Transaction::txid));
     let header = BlockHeader {
         merkle_root,
-        ..BlockHeader::genesis(Network::Regtest)
+        ..BlockHeader::genesis(&Network::Regtest)
     };
     Block::new(&header, &transactions)
 }

@@ -27,7 +27,7 @@ pub(crate) fn run(data: &[u8]) {
         2 => Network::Stn,
         _ => Network::Regtest,
     };
-    let mut content = valid_headers(network, usize::from(input.u8()) % 40);
+    let mut content = valid_headers(&network, usize::from(input.u8()) % 40);
     while !input.0.is_empty() {
         edit(&mut content, &mut input);
     }
@@ -35,17 +35,17 @@ pub(crate) fn run(data: &[u8]) {
     let name = format!("bsv-p2p-header-file-{}-{run}", process::id());
     let folder = std::env::temp_dir().join(name);
     fs::create_dir(&folder).expect("a new folder");
-    load(&folder.join("headers"), network, &content);
+    load(&folder.join("headers"), &network, &content);
     fs::remove_dir_all(&folder).expect("the folder is still there");
 }
 
 /// Returns the genesis header and, on regtest, headers on top of it.
-fn valid_headers(network: Network, count: usize) -> Vec<u8> {
+fn valid_headers(network: &Network, count: usize) -> Vec<u8> {
     let mut header = BlockHeader::genesis(network);
     let mut content = Vec::new();
     for number in 0..count {
         if number > 0 {
-            if network != Network::Regtest {
+            if *network != Network::Regtest {
                 break;
             }
             header = solve(BlockHeader {
@@ -89,7 +89,7 @@ fn edit(content: &mut Vec<u8>, input: &mut Input<'_>) {
     }
 }
 
-fn load(path: &Path, network: Network, content: &[u8]) {
+fn load(path: &Path, network: &Network, content: &[u8]) {
     fs::write(path, content).expect("a file");
     let imported = HeaderStore::import(path, network);
     let opened = HeaderStore::open(path, network);

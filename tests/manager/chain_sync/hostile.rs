@@ -58,7 +58,7 @@ fn stranger(address: SocketAddr, host: u8) -> RawPeer {
 fn hard_chain(more: usize) -> (HeaderChain, Vec<BlockHeader>) {
     const FIRST_HEIGHT: u32 = 10_000;
     const TRUSTED: usize = 147;
-    let genesis = BlockHeader::genesis(Network::Regtest);
+    let genesis = BlockHeader::genesis(&Network::Regtest);
     let mut headers = mine_with_bits(&genesis, TRUSTED + more, 1, HARD_BITS);
     let more = headers.split_off(TRUSTED);
     let chain = HeaderChain::from_trusted(Network::Regtest, &headers, FIRST_HEIGHT, None);
@@ -102,7 +102,7 @@ fn easy_headers_are_rejected_with_score() {
         });
         let tip = next(&tips);
         assert_eq!(tip.connected.len(), more.len());
-        let easy = BlockHeader::genesis(Network::Regtest).bits;
+        let easy = BlockHeader::genesis(&Network::Regtest).bits;
         let fake = mine_with_bits(more.last().unwrap(), count, 7, easy);
         stranger.send(Headers { headers: fake });
         let (error, score) = wait_for(&events, |event| match event {
@@ -209,7 +209,7 @@ fn first_invalid_header_of_stranger_decides_score() {
     let mut headers = mine_with_bits(&chain[20], 1, 7, HARD_BITS);
     headers.extend(mine_after(&headers[0], 1, 7));
     headers[1].bits = chain[0].bits;
-    while headers[1].check_proof_of_work(Network::Regtest).is_ok() {
+    while headers[1].check_proof_of_work(&Network::Regtest).is_ok() {
         headers[1].nonce += 1;
     }
     stranger.send(Headers { headers });

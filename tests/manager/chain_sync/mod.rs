@@ -114,7 +114,7 @@ fn mine_with_root(parent: &BlockHeader, root: MerkleRoot, bits: CompactTarget) -
         bits,
         nonce: 0,
     };
-    while header.check_proof_of_work(Network::Regtest).is_err() {
+    while header.check_proof_of_work(&Network::Regtest).is_err() {
         header.nonce += 1;
     }
     header
@@ -122,7 +122,7 @@ fn mine_with_root(parent: &BlockHeader, root: MerkleRoot, bits: CompactTarget) -
 
 /// Returns a chain from genesis.
 pub(crate) fn mined_headers(count: usize, salt: u8) -> Vec<BlockHeader> {
-    let genesis = BlockHeader::genesis(Network::Regtest);
+    let genesis = BlockHeader::genesis(&Network::Regtest);
     let mut headers = vec![genesis];
     headers.extend(mine_after(&genesis, count, salt));
     headers

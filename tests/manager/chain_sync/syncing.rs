@@ -46,7 +46,7 @@ fn headers_without_proof_of_work_are_scored() {
     manager.start_fixed(&[]).unwrap();
     let mut liar = dialled(&manager, 100);
     let mut header = mined(1, 1)[0].header();
-    while header.check_proof_of_work(Network::Regtest).is_ok() {
+    while header.check_proof_of_work(&Network::Regtest).is_ok() {
         header.nonce += 1;
     }
     let lie = Message::from(Headers {

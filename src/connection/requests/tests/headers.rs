@@ -34,7 +34,7 @@ fn chain_on(previous: BlockHash, count: usize) -> Vec<BlockHeader> {
 /// A Teranode starts with the common ancestor, which may be genesis.
 #[test]
 fn answer_from_common_ancestor_omits_it() {
-    let regtest = BlockHeader::genesis(Network::Regtest);
+    let regtest = BlockHeader::genesis(&Network::Regtest);
     let chain = chain_on(genesis(), 9);
     let hashes: Vec<_> = chain.iter().map(BlockHeader::hash).collect();
     let whole: Vec<_> = std::iter::once(regtest).chain(chain.clone()).collect();

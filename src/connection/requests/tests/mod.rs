@@ -20,7 +20,7 @@ const SEED: [u8; 16] = [0xab; 16];
 const SECOND: Duration = Duration::from_secs(1);
 
 fn genesis() -> BlockHash {
-    BlockHeader::genesis(Network::Regtest).hash()
+    BlockHeader::genesis(&Network::Regtest).hash()
 }
 
 fn requests() -> Requests {
@@ -30,7 +30,7 @@ fn requests() -> Requests {
 fn header_on(previous: BlockHash) -> BlockHeader {
     BlockHeader {
         previous,
-        ..BlockHeader::genesis(Network::Regtest)
+        ..BlockHeader::genesis(&Network::Regtest)
     }
 }
 

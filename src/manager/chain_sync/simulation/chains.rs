@@ -39,7 +39,7 @@ impl Chains {
     }
 
     fn mine() -> Self {
-        let genesis = BlockHeader::genesis(Network::Regtest);
+        let genesis = BlockHeader::genesis(&Network::Regtest);
         let mut longest = vec![genesis];
         longest.extend(mine(&genesis, MAX_HEIGHT, 0));
         let branch = |(salt, &fork): (usize, &usize)| {
@@ -127,7 +127,7 @@ pub(super) fn mine_one(
         bits,
         nonce: 0,
     };
-    while header.check_proof_of_work(Network::Regtest).is_err() {
+    while header.check_proof_of_work(&Network::Regtest).is_err() {
         header.nonce += 1;
     }
     header

@@ -259,7 +259,7 @@ fn invalid(behavior: Behavior, parent: &BlockHeader, wall: u32, salt: u64) -> Bl
         }
         _ => {
             let mut header = mine_one(parent, salt, parent.bits, time);
-            while header.check_proof_of_work(crate::Network::Regtest).is_ok() {
+            while header.check_proof_of_work(&crate::Network::Regtest).is_ok() {
                 header.nonce += 1;
             }
             header

@@ -80,7 +80,7 @@ mod tests {
             let (root, _) = merkle_root(txids.iter().copied());
             let header = BlockHeader {
                 merkle_root: root,
-                ..BlockHeader::genesis(Network::Regtest)
+                ..BlockHeader::genesis(&Network::Regtest)
             };
             for (index, txid) in (0_u32..).zip(&txids) {
                 let by_root = MerkleProof::for_merkle_root(&txids, index).unwrap();

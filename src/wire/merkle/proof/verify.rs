@@ -175,7 +175,7 @@ mod tests {
     fn header(txids: &[Txid]) -> BlockHeader {
         BlockHeader {
             merkle_root: merkle_root(txids.iter().copied()).0,
-            ..BlockHeader::genesis(Network::Regtest)
+            ..BlockHeader::genesis(&Network::Regtest)
         }
     }
 

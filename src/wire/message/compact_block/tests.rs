@@ -5,7 +5,7 @@ use crate::Network;
 use crate::wire::Transaction;
 
 fn genesis_transaction() -> Transaction {
-    Transaction::decode_from(Network::genesis_transaction()).unwrap()
+    Transaction::decode_from(Network::Regtest.genesis_transaction()).unwrap()
 }
 
 /// A message by hand: so many short names, and prefilled transactions by the number on the wire.
@@ -23,7 +23,7 @@ fn by_hand(header: &BlockHeader, short_ids: u8, prefilled: &[(u64, Transaction)]
 }
 
 fn check(short_ids: u8, prefilled: &[(u64, Transaction)]) -> Result<(), CompactBlockError> {
-    let header = BlockHeader::genesis(Network::Regtest);
+    let header = BlockHeader::genesis(&Network::Regtest);
     CompactBlock::decode_from(&by_hand(&header, short_ids, prefilled))
         .unwrap()
         .check()
@@ -31,7 +31,7 @@ fn check(short_ids: u8, prefilled: &[(u64, Transaction)]) -> Result<(), CompactB
 
 #[test]
 fn the_coinbase_is_prefilled_and_every_other_transaction_has_a_short_name() {
-    let header = BlockHeader::genesis(Network::Regtest);
+    let header = BlockHeader::genesis(&Network::Regtest);
     let transactions: Vec<Transaction> = (0..300)
         .map(|lock_time| Transaction {
             lock_time,
@@ -54,7 +54,7 @@ fn the_coinbase_is_prefilled_and_every_other_transaction_has_a_short_name() {
 
 #[test]
 fn short_names_are_48_bits_with_the_lowest_byte_first() {
-    let header = BlockHeader::genesis(Network::Regtest);
+    let header = BlockHeader::genesis(&Network::Regtest);
     let mut bytes = by_hand(&header, 1, &[]);
     bytes[COUNTS_AT + 1..][..SHORT_ID].copy_from_slice(&[1, 0, 0, 0, 0, 0x80]);
     let compact = CompactBlock::decode_from(&bytes).unwrap();
@@ -64,7 +64,7 @@ fn short_names_are_48_bits_with_the_lowest_byte_first() {
 #[test]
 fn the_first_prefilled_index_is_absolute_and_the_others_count_from_the_one_before() {
     let tx = genesis_transaction();
-    let header = BlockHeader::genesis(Network::Regtest);
+    let header = BlockHeader::genesis(&Network::Regtest);
     let bytes = by_hand(&header, 9, &[(1, tx.clone()), (0, tx.clone()), (6, tx)]);
     let compact = CompactBlock::decode_from(&bytes).unwrap();
     let indexes: Vec<u64> = compact.prefilled().map(|(index, _)| index).collect();
@@ -75,7 +75,7 @@ fn the_first_prefilled_index_is_absolute_and_the_others_count_from_the_one_befor
 fn a_compact_block_without_transactions_or_target_is_none() {
     assert_eq!(check(0, &[]), Err(CompactBlockError::NoTransactions));
     assert_eq!(check(1, &[]), Ok(()));
-    let mut header = BlockHeader::genesis(Network::Regtest);
+    let mut header = BlockHeader::genesis(&Network::Regtest);
     header.bits.0 = 0;
     let empty = CompactBlock::decode_from(&by_hand(&header, 1, &[])).unwrap();
     assert_eq!(empty.check(), Err(CompactBlockError::EmptyHeader));

@@ -53,7 +53,7 @@ mod tests {
     fn a_message_counts_while_its_longest_fork_is_near_the_best_header() {
         let blocks = [fork(proof(tx(&[7], 1)), 1), fork(proof(tx(&[7], 2)), 3)];
         let message = DsDetected::new(&blocks);
-        let ancestor = BlockHeader::genesis(Network::Regtest).hash();
+        let ancestor = BlockHeader::genesis(&Network::Regtest).hash();
         assert_eq!(message.common_ancestor(), Some(ancestor));
         assert_eq!(message.check_age(Some(100), 1_102), Ok(()));
         let (fork, distance, best) = (103, 1_000, 1_103);

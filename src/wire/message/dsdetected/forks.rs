@@ -29,7 +29,7 @@ pub(super) fn proof(tx: Tx) -> MerkleProof {
 
 /// A fork of so many headers above the first block, the first of them with this proof.
 pub(super) fn fork(proof: MerkleProof, length: u32) -> DsDetectedBlock {
-    let mut headers = vec![BlockHeader::genesis(Network::Regtest)];
+    let mut headers = vec![BlockHeader::genesis(&Network::Regtest)];
     for nonce in 0..length {
         headers.push(BlockHeader {
             previous: headers.last().unwrap().hash(),

@@ -161,7 +161,7 @@ mod tests {
         let tx = Tx::from(&Transaction::default());
         let proof = MerkleProof::for_merkle_root(&[tx.txid()], 0).unwrap();
         DsDetectedBlock {
-            headers: vec![BlockHeader::genesis(Network::Regtest)],
+            headers: vec![BlockHeader::genesis(&Network::Regtest)],
             proof: proof.with_transaction(tx).unwrap(),
         }
     }

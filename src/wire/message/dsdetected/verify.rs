@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn forks_from_different_blocks_are_refused() {
-        let expected = BlockHeader::genesis(Network::Regtest).hash();
+        let expected = BlockHeader::genesis(&Network::Regtest).hash();
         let got = fork(proof(tx(&[7], 2)), 3).headers[2].hash();
         let refused = changed(|block| {
             block.headers.pop();

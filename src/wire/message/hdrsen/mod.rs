@@ -117,7 +117,7 @@ mod tests {
 
     fn bare() -> EnrichedHeader {
         EnrichedHeader {
-            header: BlockHeader::genesis(Network::Regtest),
+            header: BlockHeader::genesis(&Network::Regtest),
             transaction_count: 1,
             no_more_headers: false,
             coinbase: None,

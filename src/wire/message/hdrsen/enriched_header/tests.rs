@@ -28,7 +28,7 @@ fn full() -> (EnrichedHeader, [Txid; 3]) {
     let txids = [coinbase.txid(), miner_info.txid(), Txid([3; 32])];
     let header = BlockHeader {
         merkle_root: merkle_root(txids).0,
-        ..BlockHeader::genesis(Network::Regtest)
+        ..BlockHeader::genesis(&Network::Regtest)
     };
     let part = |tx: Tx, index| TxAndProof {
         tx,
@@ -168,7 +168,7 @@ fn a_place_behind_the_last_transaction_is_refused() {
 fn a_block_has_one_transaction_at_least() {
     let coinbase = tx(OutPoint::NONE);
     let txids = [coinbase.txid()];
-    let genesis = BlockHeader::genesis(Network::Regtest);
+    let genesis = BlockHeader::genesis(&Network::Regtest);
     let judged = |transaction_count| {
         let header = EnrichedHeader {
             header: BlockHeader {

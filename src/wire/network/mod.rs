@@ -19,9 +19,10 @@ const MAINNET_FIRST_OWN_BLOCK: [u8; 32] = [
 /// assert_eq!(Network::Regtest.port(), 18444);
 /// assert_eq!("stn".parse(), Ok(Network::Stn));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
 pub enum Network {
     /// The network that carries value.
     Mainnet,
@@ -43,7 +44,7 @@ impl Network {
     ];
 
     /// The name used on the command line: `mainnet`, `testnet`, `stn` or `regtest`.
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Network::Mainnet => "mainnet",
             Network::Testnet => "testnet",
@@ -53,7 +54,7 @@ impl Network {
     }
 
     /// The four bytes that start every frame.
-    pub const fn magic(self) -> Magic {
+    pub const fn magic(&self) -> Magic {
         match self {
             Network::Mainnet => Magic([0xe3, 0xe1, 0xf3, 0xe8]),
             Network::Testnet => Magic([0xf4, 0xe5, 0xf3, 0xf4]),
@@ -63,7 +64,7 @@ impl Network {
     }
 
     /// The TCP port on which nodes of this network listen unless told otherwise.
-    pub const fn port(self) -> u16 {
+    pub const fn port(&self) -> u16 {
         match self {
             Network::Mainnet => 8333,
             Network::Testnet => 18333,
@@ -73,7 +74,7 @@ impl Network {
     }
 
     /// The DNS names that answer with addresses of nodes; regtest has none.
-    pub const fn dns_seeds(self) -> &'static [&'static str] {
+    pub const fn dns_seeds(&self) -> &'static [&'static str] {
         match self {
             Network::Mainnet => &[
                 "seed.bitcoinsv.io",
@@ -94,7 +95,7 @@ impl Network {
     /// others: that of mainnet at height 556,767.
     ///
     /// Source: the licence of Bitcoin SV node 1.2.2 (`LICENSE`), which defines the chain by this block.
-    pub const fn first_own_block(self) -> Option<[u8; 32]> {
+    pub const fn first_own_block(&self) -> Option<[u8; 32]> {
         match self {
             Network::Mainnet => Some(MAINNET_FIRST_OWN_BLOCK),
             Network::Testnet | Network::Stn | Network::Regtest => None,
@@ -104,7 +105,7 @@ impl Network {
     /// The 80 bytes of the first block's header.
     ///
     /// Testnet and STN share theirs, so a genesis block alone never identifies a network.
-    pub const fn genesis_header(self) -> [u8; 80] {
+    pub const fn genesis_header(&self) -> [u8; 80] {
         let (time, bits, nonce): (u32, u32, u32) = match self {
             Network::Mainnet => (1_231_006_505, 0x1d00_ffff, 2_083_236_893),
             Network::Testnet | Network::Stn => (1_296_688_602, 0x1d00_ffff, 414_098_458),
@@ -127,12 +128,12 @@ impl Network {
     }
 
     /// The only transaction of the first block, the same on every network.
-    pub const fn genesis_transaction() -> &'static [u8] {
+    pub const fn genesis_transaction(&self) -> &'static [u8] {
         GENESIS_TRANSACTION
     }
 
     /// The easiest target that a block of this network may claim, in compact form.
-    pub const fn proof_of_work_limit_bits(self) -> u32 {
+    pub const fn proof_of_work_limit_bits(&self) -> u32 {
         match self {
             Network::Regtest => 0x207f_ffff,
             _ => 0x1d00_ffff,
@@ -179,8 +180,8 @@ impl Magic {
     }
 }
 
-impl From<Network> for Magic {
-    fn from(network: Network) -> Self {
+impl From<&Network> for Magic {
+    fn from(network: &Network) -> Self {
         network.magic()
     }
 }
