@@ -116,8 +116,11 @@ fn mine(blocks: u64) -> Result<Chain, Refused> {
 /// Answers a peer, and nobody waits for another: one that does not take what it asks for is sent away.
 fn serve(manager: &Manager, chain: &Chain, question: &BitcoinMessageEvent) {
     let peer = question.peer_id;
-    for answer in answers(chain, &question.message) {
-        if let Err(error) = manager.send(peer, &answer, Duration::ZERO) {
+    let Ok(connection) = manager.connection(peer) else {
+        return;
+    };
+    for answer in answers(chain, &question.message, connection.max_inventory()) {
+        if let Err(error) = connection.try_send(&answer) {
             log::info!("{error}");
             // It may have gone by itself.
             let _ = manager.disconnect(peer);
@@ -126,8 +129,9 @@ fn serve(manager: &Manager, chain: &Chain, question: &BitcoinMessageEvent) {
     }
 }
 
-/// What a node answers: it passes over blocks that it does not have, and lists transactions.
-fn answers(chain: &Chain, question: &Message) -> Vec<Message> {
+/// Returns the answers of a node. Blocks that it does not have are left out, transactions are listed as missing, at most
+/// `max_inventory` in one message.
+fn answers(chain: &Chain, question: &Message, max_inventory: usize) -> Vec<Message> {
     match question {
         Message::GetHeaders(wanted) => {
             let headers = chain.headers_after(&wanted.locator, wanted.stop);
@@ -148,9 +152,7 @@ fn answers(chain: &Chain, question: &Message) -> Vec<Message> {
                     _ => {}
                 }
             }
-            if !missing.is_empty() {
-                answers.push(NotFound::from(missing).into());
-            }
+            answers.extend(NotFound::split(&missing, max_inventory).map(Message::from));
             answers
         }
         _ => Vec::new(),

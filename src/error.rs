@@ -51,14 +51,15 @@ pub enum Error {
         /// What was asked for.
         hash: BlockHash,
     },
-    /// What was asked for came, and is too long to be kept in memory.
+    /// The answer arrived, and is too long: it was discarded.
     #[error("{peer}: the answer has {bytes} bytes, at most {limit} are kept")]
     PayloadTooLarge {
         /// The peer.
         peer: String,
         /// The payload's length in bytes.
         bytes: u64,
-        /// How many are kept: `limits.buffered` of the configuration.
+        /// The maximum length of an answer of its kind that is kept, in bytes: the least of its limit, `limits.ceiling` and
+        /// `limits.buffered` of the configuration.
         limit: u64,
     },
     /// The block that came is not the one that its header names.

@@ -189,7 +189,7 @@ pub enum ControlEvent {
         /// The time of the last change, or of the start if there was none.
         since: SystemTime,
     },
-    /// A payload was too long to be kept, and was read past.
+    /// A payload was too long to be kept, and was discarded while it arrived.
     PayloadPassedOver {
         /// The peer.
         peer_id: Uuid,

@@ -5,7 +5,6 @@ use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bsv_p2p::Manager;
 use bsv_p2p::connection::{PeerConnectionHandle, Traffic, resolve};
@@ -208,11 +207,14 @@ impl<'a> Peers<'a> {
             .into_iter()
             .filter(|hash| self.asked.insert(*hash));
         let wanted: Vec<_> = new.map(Inventory::Block).collect();
-        if !wanted.is_empty()
-            && let Err(error) =
-                self.manager
-                    .send(peer, &GetData::from(wanted).into(), Duration::ZERO)
-        {
+        if wanted.is_empty() {
+            return;
+        }
+        let sent = self.manager.connection(peer).and_then(|connection| {
+            let mut requests = GetData::split(&wanted, connection.max_inventory());
+            requests.try_for_each(|request| connection.try_send(&request.into()))
+        });
+        if let Err(error) = sent {
             log::warn!("{error}");
         }
     }

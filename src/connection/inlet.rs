@@ -49,6 +49,8 @@ pub(super) enum Received {
     PassedOver {
         command: Command,
         len: u64,
+        /// The maximum length of a payload that would have been kept.
+        limit: u64,
         /// Which block it is, if it is one.
         block: Option<BlockHash>,
     },
@@ -259,14 +261,18 @@ impl Inlet {
             Incoming::PassedOver {
                 command,
                 len,
+                limit,
                 block,
             } => {
                 self.counters
                     .add_message_in(MessageNumber::of(command), len);
-                self.tell(session, false, |_| ());
+                self.tell(session, false, |session| {
+                    session.on_passed_over(command, len);
+                });
                 Next::Received(Received::PassedOver {
                     command,
                     len,
+                    limit,
                     block,
                 })
             }

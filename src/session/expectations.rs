@@ -1,6 +1,6 @@
 //! Which large answers somebody waits for.
 
-use crate::wire::{Expected, Inventory, Message};
+use crate::wire::{Command, Expected, Inventory, Message};
 
 /// Counts what was asked for and has not come.
 ///
@@ -68,10 +68,27 @@ impl Expectations {
         self.blocks = self.blocks.saturating_sub(1);
     }
 
+    /// Handles a payload that was discarded while it arrived.
+    pub(super) fn on_passed_over(&mut self, command: Command, len: u64) {
+        match command.name() {
+            "block" | "cmpctblock" | "blocktxn" | "hdrsen" | "merkleblock" => self.on_block(),
+            "tx" => self.transactions = self.transactions.saturating_sub(1),
+            "notfound" => {
+                // It does not say what it would have named. Most requests for many objects are for transactions.
+                let named = len / Inventory::LEN as u64;
+                let blocks = named.saturating_sub(self.transactions);
+                self.transactions = self.transactions.saturating_sub(named);
+                self.blocks = self.blocks.saturating_sub(blocks);
+            }
+            _ => {}
+        }
+    }
+
     pub(super) fn expected(&self) -> Expected {
         Expected {
             blocks: self.announced_blocks || self.blocks > 0,
             transactions: self.transactions > 0,
+            objects: self.blocks.saturating_add(self.transactions),
         }
     }
 

@@ -1,6 +1,6 @@
 //! How long payloads may be.
 
-use super::{Command, MessageNumber};
+use super::{Command, Inventory, MessageNumber};
 
 /// The node's default for payloads that have no limit of their own: 2 MiB (`src/protocol.h`).
 pub const DEFAULT_MAX_RECEIVE_PAYLOAD: u32 = 2 * 1024 * 1024;
@@ -11,6 +11,9 @@ pub const LEGACY_MAX_RECEIVE_PAYLOAD: u32 = 1024 * 1024;
 /// How long a `protoconf` may be: 1 MiB.
 pub const MAX_PROTOCONF_PAYLOAD: u64 = 1024 * 1024;
 
+/// The maximum length of the count at the start of a list, in bytes.
+const MAX_COUNT_LEN: u64 = 9;
+
 /// How many inventory vectors fit a payload limit, by the estimate that both sides of the protocol use:
 /// (limit - 8) / 36.
 pub const fn inventory_limit(max_payload: u32) -> usize {
@@ -20,7 +23,8 @@ pub const fn inventory_limit(max_payload: u32) -> usize {
 /// The longest payloads that we accept, per command (Bitcoin SV node, `src/protocol.cpp`, `GetMaxMessageLength`).
 ///
 /// A node bans a peer for a frame above its limit as soon as the header is there, and so do we. A payload
-/// within its limit but above `buffered` is read past and reported, not kept.
+/// within its limit but above `buffered` is read past and reported, not kept. So is a payload above its limit that may answer
+/// a request: see [`Expected`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -103,12 +107,25 @@ impl PayloadLimits {
 /// Which large payloads somebody has asked for.
 ///
 /// A peer that sends what nobody wants is not to fill the memory with it.
+///
+/// A peer does not know the limits of this side for most answers, and an SV Node ignores them for `notfound`. A payload above
+/// the limit of its command that may answer a request is therefore discarded while it arrives, up to a maximum:
+///
+/// | request | answer | maximum in bytes |
+/// | --- | --- | --- |
+/// | any object | `notfound` | that of a list with all [`objects`](Self::objects) |
+/// | a transaction | `tx` | 1,000,000,000 |
+/// | a block in any form | `block`, `merkleblock`, `cmpctblock`, `blocktxn`, `hdrsen` | 2^63 - 1 |
+///
+/// The longest `headers` and `addr` that the protocol allows are always within the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// Blocks in any form: `block`, `cmpctblock`, `blocktxn`, `hdrsen`.
+    /// Blocks in any form: `block`, `merkleblock`, `cmpctblock`, `blocktxn`, `hdrsen`.
     pub blocks: bool,
     /// Transactions: `tx`.
     pub transactions: bool,
+    /// The number of objects that were requested and have not arrived. A `notfound` may name all of them.
+    pub objects: u64,
 }
 
 impl Expected {
@@ -116,7 +133,24 @@ impl Expected {
     pub const ALL: Self = Self {
         blocks: true,
         transactions: true,
+        objects: u64::MAX,
     };
+
+    /// Returns the maximum payload of a message that may answer a request, in bytes; 0 if it answers none.
+    pub(super) fn answer_limit(&self, name: &[u8]) -> u64 {
+        let node = PayloadLimits::default();
+        match name {
+            b"notfound" if self.objects > 0 => self
+                .objects
+                .saturating_mul(Inventory::LEN as u64)
+                .saturating_add(MAX_COUNT_LEN),
+            b"tx" if self.transactions => node.transaction,
+            b"block" | b"merkleblock" | b"cmpctblock" | b"blocktxn" | b"hdrsen" if self.blocks => {
+                node.block
+            }
+            _ => 0,
+        }
+    }
 }
 
 impl Default for PayloadLimits {
@@ -156,6 +190,7 @@ mod tests {
         let nothing = Expected {
             blocks: false,
             transactions: false,
+            objects: 0,
         };
         let kept = |limits: &PayloadLimits, name, expected| {
             limits.kept_limit(Command::new(name), expected)
@@ -173,6 +208,27 @@ mod tests {
         assert_eq!(kept(&limits, "tx", blocks), 1 << 20);
         limits.buffered = 10;
         assert_eq!(kept(&limits, "block", nothing), 10);
+    }
+
+    #[test]
+    fn answer_limit_depends_on_requests() {
+        let nothing = Expected {
+            blocks: false,
+            transactions: false,
+            objects: 0,
+        };
+        let all = ["notfound", "tx", "block", "merkleblock", "hdrsen"];
+        for name in all {
+            assert_eq!(nothing.answer_limit(name.as_bytes()), 0, "{name}");
+            assert!(Expected::ALL.answer_limit(name.as_bytes()) >= 1_000_000_000);
+        }
+        for name in ["inv", "headers", "addr", "foobar"] {
+            assert_eq!(Expected::ALL.answer_limit(name.as_bytes()), 0, "{name}");
+        }
+        let objects = 60_000;
+        let some = Expected { objects, ..nothing };
+        assert_eq!(some.answer_limit(b"notfound"), 9 + 60_000 * 36);
+        assert_eq!(some.answer_limit(b"tx"), 0);
     }
 
     #[test]

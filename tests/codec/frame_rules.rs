@@ -3,8 +3,8 @@
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    BASIC_HEADER_LEN, BadCommand, Command, DropCause, EXTENDED_HEADER_LEN, FrameError, FrameReader,
-    Incoming, Message, PayloadLimits, SMALL_FRAME,
+    BASIC_HEADER_LEN, BadCommand, Command, DropCause, EXTENDED_HEADER_LEN, Expected, FrameError,
+    FrameReader, Incoming, Message, PayloadLimits, SMALL_FRAME,
 };
 
 use crate::frames::{BUFFERED, block_of, frame, limits, whole};
@@ -303,6 +303,7 @@ fn a_payload_above_what_is_buffered_is_passed_over_and_the_next_frame_comes() {
                 Incoming::PassedOver {
                     command: Command::new("block"),
                     len: len as u64,
+                    limit: limits().buffered,
                     block: block_of("block", &payload),
                 }
             };
@@ -326,4 +327,85 @@ fn an_error_repeats_for_ever_whatever_comes_behind_it() {
         }
         assert_eq!(frames.next_frame(), Err(error));
     }
+}
+
+/// Reads bytes with a general limit of 1 MiB, where some objects are expected.
+fn read_expecting(expected: Option<Expected>, bytes: &[u8]) -> Result<Vec<Incoming>, FrameError> {
+    let limits = PayloadLimits {
+        general: 1024 * 1024,
+        transaction: 1000,
+        block: 1000,
+        ..PayloadLimits::default()
+    };
+    let mut frames = FrameReader::new(MAGIC, limits);
+    if let Some(expected) = expected {
+        frames.set_expected(expected);
+    }
+    let (mut source, mut found) = (bytes, Vec::new());
+    loop {
+        while let Some(incoming) = frames.next_frame()? {
+            found.push(incoming);
+        }
+        assert_eq!(frames.kept(), 0, "an oversized payload is kept");
+        if frames.read_from(&mut source).unwrap() == 0 {
+            return Ok(found);
+        }
+    }
+}
+
+#[test]
+fn oversized_answer_is_discarded_and_next_frame_read() {
+    const GENERAL: u64 = 1024 * 1024;
+    let nothing = Expected {
+        blocks: false,
+        transactions: false,
+        objects: 0,
+    };
+    let objects = Expected {
+        objects: 30_000,
+        ..nothing
+    };
+    let transactions = Expected {
+        transactions: true,
+        ..objects
+    };
+    let blocks = Expected {
+        blocks: true,
+        ..objects
+    };
+    let notfound = 9 + 36 * 30_000;
+    for (name, len, limit, expected) in [
+        ("notfound", notfound, GENERAL, objects),
+        ("tx", 1001, 1000, transactions),
+        ("block", 1001, 1000, blocks),
+        ("cmpctblock", 1001, 1000, blocks),
+        ("blocktxn", 1001, 1000, blocks),
+        ("hdrsen", 1001, 1000, blocks),
+        ("merkleblock", GENERAL as usize + 1, GENERAL, blocks),
+    ] {
+        let mut bytes = good_frame(name.as_bytes(), &vec![7; len]);
+        bytes.extend(good_frame(b"ping", &[7; 8]));
+        let discarded = Incoming::PassedOver {
+            command: Command::new(name),
+            len: len as u64,
+            limit,
+            block: block_of(name, &vec![7; len]),
+        };
+        let ping = frame("ping", &[7; 8], false);
+        let found = read_expecting(Some(expected), &bytes);
+        assert_eq!(found, Ok(vec![discarded, ping]), "{name}");
+        for other in [None, Some(nothing)] {
+            let error = read_expecting(other, &bytes).unwrap_err();
+            let too_long = FrameError::TooLong {
+                command: name.into(),
+                len: len as u64,
+                limit,
+            };
+            assert_eq!(error, too_long, "{name}");
+        }
+    }
+    // One byte more than a list of all expected objects.
+    let bytes = good_frame(b"notfound", &vec![7; notfound + 1]);
+    let error = read_expecting(Some(objects), &bytes).unwrap_err();
+    assert!(matches!(error, FrameError::TooLong { .. }), "{error}");
 }

@@ -57,6 +57,7 @@ fn any_frame() -> impl Strategy<Value = (Vec<u8>, Incoming)> {
         let passed_over = Incoming::PassedOver {
             command: Command::new(command),
             len: len as u64,
+            limit: BUFFERED as u64,
             block: block_of(command, &payload),
         };
         match kind {

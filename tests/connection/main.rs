@@ -16,6 +16,7 @@ mod header_servers;
 mod known_defects;
 mod life_cycle;
 mod over_capacity;
+mod oversized_answers;
 mod payload_memory;
 #[path = "../support/payment.rs"]
 mod payment;

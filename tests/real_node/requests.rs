@@ -103,6 +103,37 @@ fn transactions_are_found_and_missing_in_the_order_asked() {
     assert_good_standing(&node);
 }
 
+/// The node has a larger receive limit than we do, and names all missing transactions of a `getdata` in one message.
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn request_above_own_limit_is_answered() {
+    const COUNT: usize = 60_000;
+    const LIMIT: u32 = 10_000_000;
+    let node = RealNode::start(&["-maxprotocolrecvpayloadlength=10000000"]);
+    let txid = |number: usize| {
+        let mut txid = NO_TX;
+        txid.0[..8].copy_from_slice(&(number as u64).to_le_bytes());
+        txid
+    };
+    let txids: Vec<Txid> = (0..COUNT).map(txid).collect();
+
+    let mut connection = dial(&node, &config());
+    assert_eq!(connection.peer_max_payload(), LIMIT);
+    let answer = connection.transactions(&txids, SOON);
+    assert_eq!(answer.expect("an answer"), vec![None; COUNT]);
+    connection.ping(SOON).expect("a pong");
+
+    let mut actor = Actor::dial(&node, config());
+    actor.connected(&node);
+    let handle = &actor.handle;
+    handle.ping(SOON).expect("a pong");
+    assert_eq!(handle.peer_max_payload(), LIMIT);
+    let answer = handle.transactions(&txids, SOON);
+    assert_eq!(answer.expect("an answer"), vec![None; COUNT]);
+    handle.ping(SOON).expect("a pong");
+    assert_good_standing(&node);
+}
+
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
 fn a_node_that_knows_nobody_says_nothing_of_addresses_and_is_asked_once() {

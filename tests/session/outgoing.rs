@@ -200,6 +200,47 @@ fn inventories_are_bounded_by_what_the_peer_takes() {
 }
 
 #[test]
+fn max_inventory_follows_smaller_limit_of_both_sides() {
+    let max_inventory = |general, buffered, ceiling, announced: Option<u32>| {
+        let mut side = Side::complete_with(Direction::Outbound, |config| {
+            config.limits.general = general;
+            config.limits.buffered = buffered;
+            config.limits.ceiling = ceiling;
+        });
+        if let Some(max_payload) = announced {
+            side.receive(protoconf(max_payload));
+        }
+        side.session.max_inventory()
+    };
+    const ANY: u64 = u64::MAX;
+    for (general, buffered, ceiling, announced, limit) in [
+        (u32::MAX, ANY, ANY, None, 29_126),
+        (u32::MAX, ANY, ANY, Some(2_097_152), 58_254),
+        (u32::MAX, ANY, ANY, Some(10_000_000), 277_777),
+        (2_097_152, ANY, ANY, Some(10_000_000), 58_254),
+        (1_048_576, ANY, ANY, Some(10_000_000), 29_126),
+        (u32::MAX, 2_097_152, ANY, Some(10_000_000), 58_254),
+        (2_097_152, ANY, 2_097_152, Some(10_000_000), 58_254),
+    ] {
+        assert_eq!(
+            max_inventory(general, buffered, ceiling, announced),
+            limit,
+            "{general} {buffered} {announced:?}"
+        );
+    }
+
+    // A lower limit holds only as far as what the protoconf of this side has announced.
+    let mut side = Side::complete(Direction::Outbound);
+    side.receive(protoconf(10_000_000));
+    side.with(|session, _| {
+        let mut config = bsv_p2p::session::SessionConfig::default();
+        config.limits.general = 1_048_576;
+        session.update_config(config).unwrap();
+    });
+    assert_eq!(side.session.max_inventory(), 58_254);
+}
+
+#[test]
 fn addresses_and_headers_are_bounded_whatever_the_peer_takes() {
     let mut side = Side::complete(Direction::Outbound);
     side.receive(protoconf(u32::MAX));

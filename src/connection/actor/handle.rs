@@ -93,10 +93,17 @@ impl PeerConnectionHandle {
     /// The longest payload that the peer takes, for commands without a limit of their own, in bytes: 1 MiB until its
     /// `protoconf` has come, which is after the handshake and never says less.
     ///
-    /// [`inventory_limit`](crate::wire::inventory_limit) tells how many entries fit, and
-    /// [`Inv::split`](crate::wire::Inv::split) makes messages of no more.
+    /// [`max_inventory`](Self::max_inventory) returns the number of entries of a list.
     pub fn peer_max_payload(&self) -> u32 {
         self.shared.session.lock().peer_max_payload()
+    }
+
+    /// Returns the number of entries that an `inv`, `getdata` or `notfound` to this peer should have at most.
+    ///
+    /// [`Session::max_inventory`](crate::session::Session::max_inventory) documents the rule.
+    /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split) take this number.
+    pub fn max_inventory(&self) -> usize {
+        self.shared.session.lock().max_inventory()
     }
 
     /// How much has gone each way.

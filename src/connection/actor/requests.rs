@@ -9,9 +9,7 @@ use crate::connection::block_reader::BlockReader;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
 use crate::error::{Error, Wait};
 use crate::session::Receiver;
-use crate::wire::{
-    Block, BlockHash, GetData, Message, Ping, TimestampedAddress, Tx, Txid, inventory_limit,
-};
+use crate::wire::{Block, BlockHash, GetData, Message, Ping, TimestampedAddress, Tx, Txid};
 
 /// Requests: many at once, from any number of threads, at most 1,024 at one peer.
 ///
@@ -45,7 +43,8 @@ impl PeerConnectionHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered`; [`Error::BadBlock`];
+    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered` or `limits.block`;
+    /// [`Error::BadBlock`];
     /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`].
     pub fn block(&self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
         self.ask_block(hash, Patience::new(timeout))
@@ -72,7 +71,8 @@ impl PeerConnectionHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`].
+    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block is above `limits.block`; [`Error::SendRefused`],
+    /// [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`].
     pub fn block_reader(&self, hash: BlockHash, timeout: Duration) -> Result<BlockReader, Error> {
         self.ask_block_reader(hash, Patience::new(timeout))
     }
@@ -98,7 +98,8 @@ impl PeerConnectionHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::PayloadTooLarge`] if one came and is above `limits.buffered`; [`Error::SendRefused`], [`Error::TimedOut`],
+    /// [`Error::PayloadTooLarge`] if one came and is above `limits.buffered` or `limits.transaction`, or if the list of missing
+    /// ones is above `limits.general`; [`Error::SendRefused`], [`Error::TimedOut`],
     /// [`Error::Disconnected`], [`Error::TooManyRequests`]. What has come by then is lost.
     pub fn transactions(
         &self,
@@ -109,7 +110,7 @@ impl PeerConnectionHandle {
             return Ok(Vec::new());
         }
         let patience = Patience::new(timeout);
-        let limit = inventory_limit(self.peer_max_payload());
+        let limit = self.max_inventory();
         let asked = {
             let sending = self.shared.requests.sending(patience.deadline);
             let _sending = sending.ok_or_else(|| self.timed_out(Wait::Write, patience))?;

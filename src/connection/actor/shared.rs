@@ -260,8 +260,7 @@ impl Shared {
 
     /// Returns the error of a request that failed.
     pub(super) fn request_error(&self, failure: Failure) -> Error {
-        let limit = self.config().session.limits.buffered;
-        failure.into_error(self.address.to_string(), limit)
+        failure.into_error(self.address.to_string())
     }
 
     /// How many bytes have come of frames that have not come whole.

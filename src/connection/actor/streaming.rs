@@ -7,8 +7,12 @@ use super::links::Link;
 use super::shared::Shared;
 use crate::connection::block_reader::{BlockSink, transfer};
 use crate::connection::inlet::{BlockPart, Inlet};
+use crate::connection::requests::Failure;
 use crate::connection::stop::Stop;
 use crate::session::DisconnectReason;
+use crate::wire::Command;
+
+const BLOCK: Command = Command::new("block");
 
 /// Where the block goes that is arriving, if somebody reads it.
 #[derive(Debug, Default)]
@@ -28,8 +32,13 @@ impl Streaming {
         match part {
             BlockPart::Begins { header, len } => {
                 // Within one call: whoever gives up has the reader by then, or the block is treated as usual.
+                let limit = shared.config().session.limits.limit(BLOCK);
                 let sink = shared.requests.with(|table| {
                     let waiter = table.claim_block(header.hash())?;
+                    if len > limit {
+                        waiter.answer(Err(Failure::TooLarge { bytes: len, limit }));
+                        return None;
+                    }
                     let link = link.clone();
                     let abandon = move || {
                         if let Some(link) = link.upgrade() {

@@ -8,8 +8,7 @@ use crate::deadline::deadline_after;
 use crate::error::{Error, Wait};
 use crate::session::PROTOCOL_VERSION;
 use crate::wire::{
-    Block, BlockHash, BlockHeader, GetData, GetHeaders, Message, Ping, TimestampedAddress, Tx,
-    Txid, inventory_limit,
+    Block, BlockHash, BlockHeader, GetData, GetHeaders, Message, Ping, TimestampedAddress, Tx, Txid,
 };
 
 /// Each blocks at most for its `timeout`, and what sending takes. Other messages that come are kept for
@@ -87,7 +86,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered`;
+    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered` or
+    /// `limits.block`;
     /// [`Error::BadBlock`]; [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`].
     pub fn block(&mut self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
         let (asked, question) = self.ask(|requests| requests.ask_block(hash))?;
@@ -103,7 +103,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::PayloadTooLarge`] if one came and is above `limits.buffered`; [`Error::SendRefused`], [`Error::TimedOut`],
+    /// [`Error::PayloadTooLarge`] if one came and is above `limits.buffered` or `limits.transaction`, or if the list of missing
+    /// ones is above `limits.general`; [`Error::SendRefused`], [`Error::TimedOut`],
     /// [`Error::Disconnected`]. What has come by then is lost.
     pub fn transactions(
         &mut self,
@@ -113,7 +114,7 @@ impl Connection {
         if txids.is_empty() {
             return Ok(Vec::new());
         }
-        let limit = inventory_limit(self.peer_max_payload());
+        let limit = self.max_inventory();
         let (asked, entries) = self.ask(|requests| requests.ask_transactions(txids))?;
         let questions = GetData::split(&entries, limit).map(Message::from);
         self.exchange(questions, &asked, timeout)
@@ -165,8 +166,7 @@ impl Connection {
         self.requests.give_up(asked.id);
         // It may have come right before the end, of the time or the connection.
         if let Ok(answer) = asked.answer.try_recv() {
-            let limit = self.config.session.limits.buffered;
-            return answer.map_err(|failure| failure.into_error(self.name.clone(), limit));
+            return answer.map_err(|failure| failure.into_error(self.name.clone()));
         }
         waited?;
         Err(Error::TimedOut {

@@ -151,11 +151,11 @@ impl Blocks {
 
     /// A block was too long to be kept. One that does not say which it is belongs to the oldest question, as a node answers in the order in
     /// which it was asked: with two streams it does not say where.
-    pub(super) fn on_passed_over(&mut self, len: u64, block: Option<BlockHash>) -> bool {
+    pub(super) fn on_passed_over(&mut self, failure: Failure, block: Option<BlockHash>) -> bool {
         if let Some(hash) = block {
             let asked = self.open.first(|question| question.hash == hash);
             if let Some(id) = asked {
-                self.open.end(id, Err(Failure::TooLarge(len)));
+                self.open.end(id, Err(failure));
             }
             return asked.is_some();
         }
@@ -167,7 +167,7 @@ impl Blocks {
             self.left.pop_first();
             return false;
         };
-        self.open.end(id, Err(Failure::TooLarge(len)));
+        self.open.end(id, Err(failure));
         true
     }
 

@@ -9,18 +9,18 @@ use crate::wire::BlockHash;
 pub(crate) enum Failure {
     /// The peer does not have the block.
     NotFound(BlockHash),
-    /// The answer came and was read past: so many bytes.
-    TooLarge(u64),
+    /// The answer arrived and was discarded: its length, and the maximum length of an answer that is kept.
+    TooLarge { bytes: u64, limit: u64 },
     /// The connection has ended.
     Ended(DisconnectReason),
 }
 
 impl Failure {
-    /// The error for the program: of which peer, and how many bytes of a payload are kept.
-    pub(in crate::connection) fn into_error(self, peer: String, limit: u64) -> Error {
+    /// The error for the program: of which peer.
+    pub(in crate::connection) fn into_error(self, peer: String) -> Error {
         match self {
             Failure::NotFound(hash) => Error::NotFound { peer, hash },
-            Failure::TooLarge(bytes) => Error::PayloadTooLarge { peer, bytes, limit },
+            Failure::TooLarge { bytes, limit } => Error::PayloadTooLarge { peer, bytes, limit },
             Failure::Ended(reason) => Error::Disconnected { peer, reason },
         }
     }

@@ -179,12 +179,12 @@ impl HeaderQuestions {
         self.settle(Some(id), Ok(answer))
     }
 
-    pub(super) fn on_passed_over(&mut self, len: u64, from: StreamType) -> bool {
+    pub(super) fn on_passed_over(&mut self, failure: Failure, from: StreamType) -> bool {
         if self.may_be_late(from) {
             return false;
         }
         let answered = self.open.first(|question| question.fence.is_none());
-        self.settle(answered, Err(Failure::TooLarge(len)))
+        self.settle(answered, Err(failure))
     }
 
     pub(super) fn give_up(&mut self, id: u64) {

@@ -234,12 +234,15 @@ impl Requests {
             Received::PassedOver {
                 command,
                 len,
+                limit,
                 block,
             } => {
-                let is_answer = self.on_passed_over(command, len, block, from);
+                let failure = Failure::TooLarge { bytes: len, limit };
+                let is_answer = self.on_passed_over(command, failure, block, from);
                 return (!is_answer).then_some(Received::PassedOver {
                     command,
                     len,
+                    limit,
                     block,
                 });
             }
@@ -329,17 +332,19 @@ impl Requests {
     }
 
     /// A payload does not say what it would have been: a node answers in the order in which it was asked.
+    ///
+    /// A `notfound` that is too long names transactions: the requests for headers and blocks have an end marker of one entry.
     fn on_passed_over(
         &mut self,
         command: Command,
-        len: u64,
+        failure: Failure,
         block: Option<BlockHash>,
         from: StreamType,
     ) -> bool {
         match command.name() {
-            "block" => self.blocks.on_passed_over(len, block),
-            "tx" => self.transactions.on_passed_over(len),
-            "headers" => self.headers.on_passed_over(len, from),
+            "block" => self.blocks.on_passed_over(failure, block),
+            "tx" | "notfound" => self.transactions.on_passed_over(failure),
+            "headers" => self.headers.on_passed_over(failure, from),
             _ => false,
         }
     }

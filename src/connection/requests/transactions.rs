@@ -117,11 +117,11 @@ impl Transactions {
 
     /// A node answers in the order in which it was asked: what was too long belongs to the oldest question, unless it is
     /// for one that was given up, which nobody can tell.
-    pub(super) fn on_passed_over(&mut self, len: u64) -> bool {
+    pub(super) fn on_passed_over(&mut self, failure: Failure) -> bool {
         let Some(id) = self.open.first(|_| !self.late) else {
             return false;
         };
-        self.open.end(id, Err(Failure::TooLarge(len)));
+        self.open.end(id, Err(failure));
         true
     }
 

@@ -58,12 +58,14 @@ impl Supervisor {
             return;
         };
         offers.iter().for_each(|offer| offer.on_told(peer_id));
-        let txids = offers.iter().map(|offer| Inventory::Tx(offer.txid()));
-        let announcement = Inv::from(txids.collect::<Vec<_>>());
-        if one.try_send(&announcement.into()).is_err() {
-            offers
-                .iter()
-                .for_each(|offer| offer.on_not_taken(peer_id, now));
+        let entry = |offer: &Arc<Offer>| Inventory::Tx(offer.txid());
+        for offers in offers.chunks(one.max_inventory().max(1)) {
+            let announcement = Inv::from(offers.iter().map(entry).collect::<Vec<_>>());
+            if one.try_send(&announcement.into()).is_err() {
+                offers
+                    .iter()
+                    .for_each(|offer| offer.on_not_taken(peer_id, now));
+            }
         }
     }
 

@@ -21,8 +21,8 @@ use super::{
     SessionEvent, TransportEnd,
 };
 use crate::wire::{
-    Expected, FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, PayloadLimits, Ping, Protoconf,
-    Reject, Services, StreamType, Txid,
+    Command, Expected, FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, PayloadLimits, Ping,
+    Protoconf, Reject, Services, StreamType, Txid, inventory_limit,
 };
 
 /// One peer's protocol, from the connection's first byte to its end.
@@ -368,8 +368,7 @@ impl Session {
     /// The longest payload that the peer takes, for commands without a limit of their own, in bytes: 1 MiB until its
     /// `protoconf` has come, which is after the handshake and never says less.
     ///
-    /// [`inventory_limit`](crate::wire::inventory_limit) tells how many entries fit, and
-    /// [`Inv::split`](crate::wire::Inv::split) makes messages of no more.
+    /// [`Session::max_inventory`] returns the number of entries of a list.
     pub fn peer_max_payload(&self) -> u32 {
         self.protoconf
             .as_ref()
@@ -378,10 +377,32 @@ impl Session {
             })
     }
 
+    /// Returns the number of entries that an `inv`, `getdata` or `notfound` to this peer should have at most.
+    ///
+    /// It is the smaller of two numbers: what the peer accepts, and what this side accepts and keeps in memory of the answer.
+    /// A node may name all missing objects of a `getdata` in one `notfound`, whatever the limit of the receiver is (Bitcoin SV
+    /// node 1.2.2, `src/net/net_processing.cpp`). Both numbers follow from the payload limits by
+    /// [`inventory_limit`](crate::wire::inventory_limit).
+    ///
+    /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split) take this number.
+    pub fn max_inventory(&self) -> usize {
+        let PayloadLimits {
+            buffered, ceiling, ..
+        } = self.config.limits;
+        let own = u64::from(self.general_limit()).min(ceiling).min(buffered);
+        let own = u32::try_from(own).unwrap_or(u32::MAX);
+        inventory_limit(own.min(self.peer_max_payload()))
+    }
+
+    /// Returns the limit of what is read for commands without a limit of their own.
+    fn general_limit(&self) -> u32 {
+        self.config.limits.general.max(self.announced_max_payload)
+    }
+
     /// The limits for what is read now: narrower until the handshake is complete.
     pub fn limits(&self) -> PayloadLimits {
         let mut limits = self.config.limits;
-        limits.general = limits.general.max(self.announced_max_payload);
+        limits.general = self.general_limit();
         match self.state {
             ConnectionState::Connected => limits,
             _ => limits.before_handshake(),
@@ -391,6 +412,11 @@ impl Session {
     /// Which large payloads the peer was asked for: what else it sends of these kinds, less is kept of.
     pub fn expected(&self) -> Expected {
         self.expectations.expected()
+    }
+
+    /// Handles a payload that was discarded while it arrived: the request that it answers is over.
+    pub fn on_passed_over(&mut self, command: Command, len: u64) {
+        self.expectations.on_passed_over(command, len);
     }
 
     /// A block has come that was read while it arrived, and is no message.

@@ -43,8 +43,8 @@ pub(super) struct ArrivingPayload {
     /// How many bytes have arrived, kept or not.
     arrived: u64,
     fate: Fate,
-    /// Whether a payload whose fate is not decided otherwise is kept.
-    may_be_kept: bool,
+    /// The maximum length of a payload of this kind that is kept, unless its fate is decided otherwise.
+    pub(super) kept_limit: u64,
     /// The header of a block that is read past, as far as it has come.
     head: Vec<u8>,
     hasher: Option<Sha256>,
@@ -52,7 +52,8 @@ pub(super) struct ArrivingPayload {
 
 impl ArrivingPayload {
     /// `heading`: stop at the header of a block, see [`ArrivingPayload::heading`].
-    pub(super) fn new(header: FrameHeader, kept: bool, heading: bool) -> Self {
+    pub(super) fn new(header: FrameHeader, kept_limit: u64, heading: bool) -> Self {
+        let kept = header.len <= kept_limit;
         let fate = match (heading, kept) {
             (true, _) => Fate::Heading,
             (false, true) => Fate::Kept,
@@ -65,7 +66,7 @@ impl ArrivingPayload {
             filled: 0,
             arrived: 0,
             fate,
-            may_be_kept: kept,
+            kept_limit,
             head: Vec::new(),
             hasher: hashed.then(Sha256::new),
         }
@@ -107,7 +108,7 @@ impl ArrivingPayload {
     /// Lets a block whose header has come be treated like other payloads.
     pub(super) fn treat_as_usual(&mut self) {
         if self.fate == Fate::Heading {
-            self.fate = if self.may_be_kept {
+            self.fate = if self.header.len <= self.kept_limit {
                 Fate::Kept
             } else {
                 self.head = std::mem::take(&mut self.bytes);
@@ -286,7 +287,7 @@ mod tests {
         header[4..10].copy_from_slice(b"extmsg");
         header[38] = 1; // 65,536 bytes
         let header = FrameHeader::parse(&header).unwrap();
-        let mut payload = ArrivingPayload::new(header, true, false);
+        let mut payload = ArrivingPayload::new(header, u64::MAX, false);
         assert_eq!(payload.take_from(&[]), 0);
         assert_eq!(payload.read_from(&mut &[7; 1][..]).unwrap(), 1);
         assert_eq!(payload.bytes.len(), MIN_STEP);

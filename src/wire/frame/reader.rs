@@ -38,12 +38,15 @@ pub enum Incoming {
     Frame(Frame),
     /// A frame that is read to its end and dropped without a word, as the node does.
     Dropped(DropCause),
-    /// A payload within its command's limit but above [`PayloadLimits::buffered`]: read past and not kept.
+    /// A payload above [`PayloadLimits::buffered`], or above its command's limit where it is [expected](Expected): read past
+    /// and not kept.
     PassedOver {
         /// The message's name.
         command: Command,
         /// The payload's length in bytes.
         len: u64,
+        /// The maximum length of a payload that would have been kept, in bytes.
+        limit: u64,
         /// Which block it is, if it is one.
         block: Option<BlockHash>,
     },
@@ -138,7 +141,8 @@ pub enum FrameError {
 pub struct FrameReader {
     magic: Magic,
     limits: PayloadLimits,
-    expected: Expected,
+    /// `None` until it is set: all payloads within the limits are kept, and none above them is accepted.
+    expected: Option<Expected>,
     announces_blocks: bool,
     /// What has arrived and has not been looked at: `buffer[start..end]`.
     buffer: Vec<u8>,
@@ -154,7 +158,7 @@ impl FrameReader {
         Self {
             magic,
             limits,
-            expected: Expected::ALL,
+            expected: None,
             announces_blocks: false,
             buffer: Vec::new(),
             start: 0,
@@ -169,9 +173,12 @@ impl FrameReader {
         self.limits = limits;
     }
 
-    /// Sets what somebody has asked for, for the headers that have not been read yet; at first it is everything.
+    /// Sets what was requested, for the frames whose headers have not been read yet.
+    ///
+    /// Before the first call, all payloads within the limits are kept, and each frame above the limit of its command ends
+    /// the stream.
     pub fn set_expected(&mut self, expected: Expected) {
-        self.expected = expected;
+        self.expected = Some(expected);
     }
 
     /// Whether the header of a block is told as soon as it is there, for the blocks that have not begun yet; at first it is not.
@@ -290,10 +297,11 @@ impl FrameReader {
 
     fn advance(&mut self) -> Result<Option<Found>, FrameError> {
         if self.arriving.is_none() {
-            let Some((header, kept)) = self.next_header()? else {
+            let Some((header, kept_limit)) = self.next_header()? else {
                 return Ok(None);
             };
             let there = self.end - self.start;
+            let kept = header.len <= kept_limit;
             match usize::try_from(header.len) {
                 Ok(len) if kept && len <= there && !self.announces(&header) => {
                     let at = self.start..self.start + len;
@@ -302,7 +310,7 @@ impl FrameReader {
                 }
                 _ => {
                     let heading = self.announces(&header);
-                    self.arriving = Some(ArrivingPayload::new(header, kept, heading));
+                    self.arriving = Some(ArrivingPayload::new(header, kept_limit, heading));
                 }
             }
         }
@@ -357,8 +365,8 @@ impl FrameReader {
             && header.len >= BlockHeader::LEN as u64
     }
 
-    /// A header, and whether its payload is kept.
-    fn next_header(&mut self) -> Result<Option<(FrameHeader, bool)>, FrameError> {
+    /// Returns the next header, and the maximum length of a payload of its kind that is kept.
+    fn next_header(&mut self) -> Result<Option<(FrameHeader, u64)>, FrameError> {
         let bytes = &self.buffer[self.start..self.end];
         let Some(magic) = bytes.first_chunk::<4>() else {
             return Ok(None);
@@ -374,7 +382,8 @@ impl FrameReader {
             return Ok(None);
         };
         let limit = self.limits.limit_by_name(header.name());
-        if header.len > limit {
+        let answer_limit = |expected: Expected| expected.answer_limit(header.name());
+        if header.len > limit.max(self.expected.map_or(0, answer_limit)) {
             return Err(self.fail(FrameError::TooLong {
                 command: WireString::from(header.name()),
                 len: header.len,
@@ -382,9 +391,11 @@ impl FrameReader {
             }));
         }
         self.start += header.header_len();
-        let kept_limit = |command| self.limits.kept_limit(command, self.expected);
-        let kept = matches!(header.command, Ok(command) if header.len <= kept_limit(command));
-        Ok(Some((header, kept)))
+        let expected = self.expected.unwrap_or(Expected::ALL);
+        let kept_limit = header.command.map_or(0, |command| {
+            limit.min(self.limits.kept_limit(command, expected))
+        });
+        Ok(Some((header, kept_limit)))
     }
 
     fn fail(&mut self, error: FrameError) -> FrameError {
@@ -432,6 +443,7 @@ fn complete(payload: ArrivingPayload) -> Incoming {
         return Incoming::PassedOver {
             command,
             len,
+            limit: payload.kept_limit,
             block,
         };
     }

@@ -14,9 +14,10 @@ macro_rules! inventory_lists {
         }
 
         impl $name {
-            /// Messages with all these entries, in order, each with at most `limit` of them: as many as the receiver
-            /// takes, which is [`inventory_limit`](crate::wire::inventory_limit) of the longest payload that it
-            /// takes. A limit of 0 counts as 1; without entries there is no message.
+            /// Returns messages with all these entries, in order, each with at most `limit` of them.
+            ///
+            /// [`Session::max_inventory`](crate::session::Session::max_inventory) returns the limit for a peer. A limit
+            /// of 0 counts as 1. Without entries there is no message.
             pub fn split(
                 entries: &[Inventory],
                 limit: usize,

@@ -211,9 +211,11 @@ fn look_at(magic: Magic, limits: PayloadLimits, incoming: &Incoming) {
         Incoming::PassedOver {
             command,
             len,
+            limit,
             block,
         } => {
-            assert!(limits.buffered < *len && *len <= limits.limit(*command));
+            assert_eq!(*limit, limits.buffered.min(limits.limit(*command)));
+            assert!(limit < len && *len <= limits.limit(*command));
             assert_eq!(block.is_some(), command.name() == "block");
         }
         other => panic!("nobody wants to be told of blocks: {other:?}"),

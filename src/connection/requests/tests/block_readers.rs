@@ -24,8 +24,17 @@ pub(super) fn ended(asked: &Asked<BlockReader>, expected: Failure) {
 pub(super) fn claimed_by(requests: &mut Requests, number: u8, asked: &Asked<BlockReader>) {
     let waiter = requests.claim_block(block(number).hash());
     // What it is answered with does not matter: a failure is told apart more easily.
-    waiter.expect("a claim").answer(Err(Failure::TooLarge(1)));
-    ended(asked, Failure::TooLarge(1));
+    waiter.expect("a claim").answer(Err(Failure::TooLarge {
+        bytes: 1,
+        limit: 50,
+    }));
+    ended(
+        asked,
+        Failure::TooLarge {
+            bytes: 1,
+            limit: 50,
+        },
+    );
 }
 
 fn is_claimed(requests: &mut Requests, number: u8) -> bool {
@@ -98,6 +107,7 @@ fn a_block_too_long_that_says_which_it_is_ends_the_question_for_it_and_no_other(
         let received = Received::PassedOver {
             command: Command::new("block"),
             len: 99,
+            limit: 50,
             block: Some(block(number).hash()),
         };
         requests.on_received(received, StreamType::Data1).is_none()
@@ -105,6 +115,12 @@ fn a_block_too_long_that_says_which_it_is_ends_the_question_for_it_and_no_other(
     assert!(!passes(3));
     assert!(passes(2));
     assert!(!passes(2), "nobody waits any more");
-    failed(&two, Failure::TooLarge(99));
+    failed(
+        &two,
+        Failure::TooLarge {
+            bytes: 99,
+            limit: 50,
+        },
+    );
     waits(&one);
 }

@@ -89,12 +89,24 @@ fn a_block_too_long_is_that_of_the_oldest_question() {
     let [(one, end_of_one), (two, _)] =
         [1, 2].map(|number| ask_block(&mut requests, block(number).hash()));
     assert!(is_passed_over(&mut requests, "block"));
-    failed(&one, Failure::TooLarge(99));
+    failed(
+        &one,
+        Failure::TooLarge {
+            bytes: 99,
+            limit: 50,
+        },
+    );
     assert!(answers(&mut requests, not_found(&[end_of_one])));
     waits(&two);
     assert!(!is_passed_over(&mut requests, "cmpctblock"));
     assert!(is_passed_over(&mut requests, "block"));
-    failed(&two, Failure::TooLarge(99));
+    failed(
+        &two,
+        Failure::TooLarge {
+            bytes: 99,
+            limit: 50,
+        },
+    );
     assert!(!is_passed_over(&mut requests, "block"));
 }
 
@@ -107,7 +119,13 @@ fn a_block_too_long_for_which_nobody_waits_any_more_is_not_taken_for_the_next() 
     assert!(!is_passed_over(&mut requests, "block"));
     waits(&open);
     assert!(is_passed_over(&mut requests, "block"));
-    failed(&open, Failure::TooLarge(99));
+    failed(
+        &open,
+        Failure::TooLarge {
+            bytes: 99,
+            limit: 50,
+        },
+    );
 
     // Its end says that it is not coming, and so does the answer to a later question.
     for settle in [0, 1] {
@@ -122,7 +140,13 @@ fn a_block_too_long_for_which_nobody_waits_any_more_is_not_taken_for_the_next() 
             assert!(answers(&mut requests, block(2)));
         }
         assert!(is_passed_over(&mut requests, "block"));
-        failed(&open, Failure::TooLarge(99));
+        failed(
+            &open,
+            Failure::TooLarge {
+                bytes: 99,
+                limit: 50,
+            },
+        );
     }
 }
 
@@ -138,5 +162,11 @@ fn questions_that_were_given_up_are_remembered_up_to_a_bound() {
         assert!(!is_passed_over(&mut requests, "block"));
     }
     assert!(is_passed_over(&mut requests, "block"));
-    failed(&open, Failure::TooLarge(99));
+    failed(
+        &open,
+        Failure::TooLarge {
+            bytes: 99,
+            limit: 50,
+        },
+    );
 }

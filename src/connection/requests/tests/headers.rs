@@ -111,7 +111,13 @@ fn headers_before_the_pong_of_the_fence_are_late_ones() {
 
     let (third, _) = requests.ask_headers(&question, None).unwrap();
     assert!(is_passed_over(&mut requests, "headers"));
-    failed(&third, Failure::TooLarge(99));
+    failed(
+        &third,
+        Failure::TooLarge {
+            bytes: 99,
+            limit: 50,
+        },
+    );
     let (unsent, _) = requests.ask_headers(&question, None).unwrap();
     requests.withdraw(unsent.id);
     assert!(!requests.headers_need_fence());

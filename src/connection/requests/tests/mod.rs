@@ -119,6 +119,7 @@ fn is_passed_over_on(from: StreamType, requests: &mut Requests, name: &'static s
     let received = Received::PassedOver {
         command,
         len: 99,
+        limit: 50,
         block: None,
     };
     requests.on_received(received, from).is_none()

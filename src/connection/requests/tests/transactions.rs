@@ -48,7 +48,13 @@ fn a_transaction_too_long_is_that_of_the_oldest_question_unless_one_was_given_up
     let mut ask = |number| requests.ask_transactions(&[tx(number).txid()]).unwrap().0;
     let [one, two] = [1, 2].map(&mut ask);
     assert!(is_passed_over(&mut requests, "tx"));
-    failed(&one, Failure::TooLarge(99));
+    failed(
+        &one,
+        Failure::TooLarge {
+            bytes: 99,
+            limit: 50,
+        },
+    );
     requests.give_up(two.id);
     let (three, _) = requests.ask_transactions(&[tx(3).txid()]).unwrap();
     assert!(!is_passed_over(&mut requests, "tx"));

@@ -275,10 +275,17 @@ fn a_block_too_long_that_does_not_say_which_it_is_belongs_to_nobody() {
     let received = Received::PassedOver {
         command: Command::new("block"),
         len: 99,
+        limit: 50,
         block: Some(block(1).hash()),
     };
     assert!(requests.on_received(received, Data1).is_none());
-    failed(&asked, Failure::TooLarge(99));
+    failed(
+        &asked,
+        Failure::TooLarge {
+            bytes: 99,
+            limit: 50,
+        },
+    );
 }
 
 #[test]
@@ -304,7 +311,13 @@ fn headers_that_were_asked_for_before_there_were_two_streams_may_come_late_over_
     requests.on_pong(9, SECOND, General);
     assert!(!answers_over(General, &mut requests, headers(&late)));
     assert!(is_passed_over_on(Data1, &mut requests, "headers"));
-    failed(&third, Failure::TooLarge(99));
+    failed(
+        &third,
+        Failure::TooLarge {
+            bytes: 99,
+            limit: 50,
+        },
+    );
 
     // A pong over the first stream shows that nothing is on its way there any more.
     let (fourth, _) = ask_headers(&mut requests, Some(6));
