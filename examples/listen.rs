@@ -18,10 +18,13 @@ mod lasting;
 #[path = "shared/listening.rs"]
 mod listening;
 mod shared;
+#[path = "shared/user_agent.rs"]
+mod user_agent;
 
 use events::say_event;
 use lasting::{interrupts, over, seconds};
 use listening::listen_address;
+use user_agent::OwnUserAgent;
 
 /// Let Bitcoin SV peers in that dial us, and show who comes, who goes, and why.
 ///
@@ -42,6 +45,8 @@ struct Arguments {
     /// How long to listen, in seconds; until Ctrl-C by default
     #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<Duration>,
+    #[command(flatten)]
+    agent: OwnUserAgent,
     /// The network: mainnet, testnet, stn or regtest; regtest where blocks are served, otherwise mainnet by default
     #[arg(long, value_parser = shared::network())]
     network: Option<Network>,
@@ -69,6 +74,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
         return Err(shared::WrongUsage(text).into());
     }
     let mut config = ManagerConfig::new(network.clone());
+    config.connection.session.user_agent = arguments.agent.user_agent;
     config.target_connections = 0; // nobody is dialled
     config.listener.enabled = true;
     config.listener.address = Some(listen_address(&arguments.address, &network)?);

@@ -8,6 +8,10 @@ use clap::Parser;
 use serde_json::json;
 
 mod shared;
+#[path = "shared/user_agent.rs"]
+mod user_agent;
+
+use user_agent::OwnUserAgent;
 
 /// Ask a Bitcoin SV node who it is and how long it takes to answer.
 #[derive(Parser)]
@@ -19,6 +23,8 @@ struct Arguments {
     /// How many pings to send
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
+    #[command(flatten)]
+    agent: OwnUserAgent,
     /// The node's network: mainnet, testnet, stn or regtest
     #[arg(long, default_value = "mainnet", value_parser = shared::network())]
     network: Network,
@@ -37,7 +43,8 @@ fn main() -> ExitCode {
 }
 
 fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
-    let config = ConnectionConfig::new(arguments.network);
+    let mut config = ConnectionConfig::new(arguments.network);
+    config.session.user_agent = arguments.agent.user_agent;
     let mut node = Connection::connect(&arguments.node, &config)?;
     let peer = node.peer().clone();
     if !arguments.json {

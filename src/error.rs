@@ -349,7 +349,7 @@ const fn blame(reason: &DisconnectReason) -> Blame {
         | ServicesMissing { .. }
         | SelfConnection
         | WrongMagic(_)
-        | BannedUserAgent { .. }
+        | UserAgentRejected { .. }
         | WrongChain => Blame::Incompatible,
         HandshakeTimedOut { .. }
         | PingTimedOut { .. }

@@ -19,6 +19,8 @@ mod reach;
 mod seeds;
 #[path = "../shared/mod.rs"]
 mod shared;
+#[path = "../shared/user_agent.rs"]
+mod user_agent;
 
 mod download;
 mod progress;
@@ -60,9 +62,11 @@ fn block(arguments: Arguments) -> Result<(), shared::Failure> {
     for (name, reason) in &found.failed {
         report.peer_failed(name, reason)?;
     }
+    let mut config = ConnectionConfig::new(reach.network.clone());
+    config.session.user_agent = reach.agent.user_agent.clone();
     let download = Download {
         hash,
-        config: ConnectionConfig::new(reach.network.clone()),
+        config,
         end,
         interrupted: interrupts()?,
     };

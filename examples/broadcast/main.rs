@@ -18,6 +18,8 @@ mod reach;
 mod seeds;
 #[path = "../shared/mod.rs"]
 mod shared;
+#[path = "../shared/user_agent.rs"]
+mod user_agent;
 
 mod news;
 mod raw;

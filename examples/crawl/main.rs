@@ -24,6 +24,8 @@ mod seeds;
 mod shared;
 #[path = "../shared/spinner.rs"]
 mod spinner;
+#[path = "../shared/user_agent.rs"]
+mod user_agent;
 
 mod census;
 mod frontier;
@@ -89,6 +91,7 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
     );
     let manners = Manners {
         network: network.clone(),
+        user_agent: reach.agent.user_agent.clone(),
         patience: arguments.patience,
         end,
     };

@@ -33,6 +33,8 @@ pub(crate) struct Node {
 /// How a visit goes.
 pub(crate) struct Manners {
     pub(crate) network: Network,
+    /// The user agent to send.
+    pub(crate) user_agent: String,
     /// How long an answer to `getaddr` is waited for.
     pub(crate) patience: Duration,
     pub(crate) end: Instant,
@@ -51,6 +53,7 @@ pub(crate) fn visit(
     let half = (left / 2).max(Duration::from_millis(1));
     let mut config = ConnectionConfig::new(manners.network.clone());
     config.connect_timeout = CONNECT_TIMEOUT.min(half);
+    config.session.user_agent = manners.user_agent.clone();
     config.session.handshake_timeout = HANDSHAKE_TIMEOUT.min(half);
     // Whoever is there is counted.
     config.session.user_agents = UserAgentPolicy::Any;

@@ -27,6 +27,8 @@ mod seeds;
 mod shared;
 #[path = "../shared/spinner.rs"]
 mod spinner;
+#[path = "../shared/user_agent.rs"]
+mod user_agent;
 
 mod news;
 mod report;

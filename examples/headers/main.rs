@@ -14,12 +14,15 @@ use serde_json::json;
 
 #[path = "../shared/mod.rs"]
 mod shared;
+#[path = "../shared/user_agent.rs"]
+mod user_agent;
 
 mod download;
 mod files;
 
 use download::Download;
 use files::{ChainFile, OutputFile};
+use user_agent::OwnUserAgent;
 
 /// Download all headers of a Bitcoin SV node's chain and verify the rules of the network.
 ///
@@ -37,6 +40,8 @@ struct Arguments {
     /// Write the headers to this file: 80 bytes each, the genesis block first
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    agent: OwnUserAgent,
     /// The node's network: mainnet, testnet, stn or regtest
     #[arg(long, default_value = "mainnet", value_parser = shared::network())]
     network: Network,
@@ -72,7 +77,9 @@ fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
         }
         (out, _) => out.map(OutputFile::open).transpose()?,
     };
-    let mut node = Connection::connect(&arguments.node, &ConnectionConfig::new(network))?;
+    let mut config = ConnectionConfig::new(network);
+    config.session.user_agent = arguments.agent.user_agent;
+    let mut node = Connection::connect(&arguments.node, &config)?;
     let progress = progress(node.peer().start_height)?;
     let timeout = Duration::from_secs(arguments.timeout);
     let mut download = Download::new(&mut node, &mut chain, timeout);

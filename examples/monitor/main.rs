@@ -23,6 +23,8 @@ mod listening;
 mod seeds;
 #[path = "../shared/mod.rs"]
 mod shared;
+#[path = "../shared/user_agent.rs"]
+mod user_agent;
 
 mod local_network;
 mod peers;
@@ -34,6 +36,7 @@ use local_network::LocalNetwork;
 use peers::Peers;
 use report::Report;
 use seeds::Seeds;
+use user_agent::OwnUserAgent;
 
 /// Watch Bitcoin SV peers: their handshakes, announcements and blocks, and a summary of each at the end.
 ///
@@ -65,6 +68,8 @@ struct Arguments {
     /// How long to watch, in seconds; the default is until Ctrl-C, or without --listen until no peer is left
     #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<Duration>,
+    #[command(flatten)]
+    agent: OwnUserAgent,
     /// The peers' network: mainnet, testnet, stn or regtest; mainnet unless the network is our own
     #[arg(long, value_parser = shared::network())]
     network: Option<Network>,
@@ -159,6 +164,7 @@ fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, sha
         None => Network::Mainnet,
     };
     let mut config = ManagerConfig::new(network);
+    config.connection.session.user_agent = arguments.agent.user_agent.clone();
     look_for_peers(arguments, &mut config)?;
     // Whoever is named has a place.
     let max = config.max_connections.max(arguments.peer.len());

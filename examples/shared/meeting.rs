@@ -38,6 +38,7 @@ impl Meeting {
             return Err(reason.into());
         }
         let mut config = ManagerConfig::new(reach.network.clone());
+        config.connection.session.user_agent = reach.agent.user_agent.clone();
         // Whoever is named has a place.
         config.max_connections = config.max_connections.max(named.len());
         config.discovery.name_servers = reach.seeds.dns.clone();

@@ -8,6 +8,7 @@ use clap::Args;
 use crate::lasting::seconds;
 use crate::seeds::Seeds;
 use crate::shared::{WrongUsage, network};
+use crate::user_agent::OwnUserAgent;
 
 /// Longer times might overflow the clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -21,6 +22,8 @@ pub(crate) struct Reach {
     pub(crate) peer: Vec<String>,
     #[command(flatten)]
     pub(crate) seeds: Seeds,
+    #[command(flatten)]
+    pub(crate) agent: OwnUserAgent,
     /// The peers' network: mainnet, testnet, stn or regtest
     #[arg(long, default_value = "mainnet", value_parser = network())]
     pub(crate) network: Network,

@@ -4,8 +4,8 @@ use std::fmt;
 
 /// Why an address is banned. The list is closed: nothing else leads to a ban.
 ///
-/// The first six are what the session ends a connection for with a ban (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
-/// and what follows from the peer's chain); their scores stay with the session.
+/// All but [`BannedUserAgent`](Self::BannedUserAgent) and [`Manual`](Self::Manual) correspond to a
+/// [`DisconnectReason`](crate::session::DisconnectReason) that leads to a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BanReason {
     /// The peer's misbehaviour reached the threshold.
@@ -17,7 +17,7 @@ pub enum BanReason {
     FrameTooLong,
     /// The peer speaks another protocol, or that of another network.
     WrongMagic,
-    /// The peer's user agent is not welcome.
+    /// The peer's user agent was not accepted. Stores may contain such bans; new ones are not made.
     BannedUserAgent,
     /// The peer follows another chain.
     WrongChain,

@@ -1,8 +1,9 @@
 //! What a session announces, expects and waits for.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use super::user_agent::{UserAgentPolicy, is_banned_by_nodes};
+use super::user_agent::{UserAgentPolicy, check_user_agent};
 use crate::wire::{
     BlockHash, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_USER_AGENT, PayloadLimits, Services, StreamPolicy,
 };
@@ -13,8 +14,11 @@ pub const PROTOCOL_VERSION: i32 = 70016;
 /// The oldest protocol version that a node talks to (`src/version.h`, `MIN_PEER_PROTO_VERSION`).
 pub const MINIMUM_PROTOCOL_VERSION: i32 = 31800;
 
-/// Our user agent: `/bsv-p2p:` and the version of this crate, `/` at the end.
-pub const USER_AGENT: &str = concat!("/bsv-p2p:", env!("CARGO_PKG_VERSION"), "/");
+/// The default user agent: `/bsv-p2p:`, the version of this crate, and `(Bitcoin SV)/`.
+///
+/// The comment `Bitcoin SV` is required by Teranode: see
+/// [`check_user_agent`](super::check_user_agent).
+pub const USER_AGENT: &str = concat!("/bsv-p2p:", env!("CARGO_PKG_VERSION"), "(Bitcoin SV)/");
 
 /// Longer ones might overflow the clock.
 const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -29,9 +33,18 @@ pub struct SessionConfig {
     /// What we serve; nothing by default. Announce [`Services::NETWORK`] only if blocks are served: a node
     /// asks for them then.
     pub services: Services,
-    /// What we call ourselves; [`USER_AGENT`] by default, at most 256 bytes, and nothing that
-    /// [nodes ban](is_banned_by_nodes).
+    /// The user agent of our `version`. Defaults to [`USER_AGENT`]. At most 256 bytes.
+    ///
+    /// [`validate`](Self::validate) refuses agents that a kind of node bans or rejects, as found by
+    /// [`check_user_agent`], unless [`allow_rejected_user_agent`](Self::allow_rejected_user_agent)
+    /// is set. An update takes effect with the next connection.
     pub user_agent: String,
+    /// Whether [`user_agent`](Self::user_agent) may be one that nodes ban or reject. Defaults to
+    /// `false`.
+    ///
+    /// Useful on private networks and in tests. On public networks, nodes ban the address of this
+    /// host for 24 hours.
+    pub allow_rejected_user_agent: bool,
     /// The height of our best block; 0 by default, -1 for none.
     pub start_height: i32,
     /// Whether we want transactions announced; yes by default.
@@ -43,7 +56,8 @@ pub struct SessionConfig {
     pub minimum_protocol_version: i32,
     /// What a peer that we dial has to serve; nothing by default. Inbound peers are not asked.
     pub required_services: Services,
-    /// Which user agents we stay with.
+    /// The user agents of peers that are accepted. By default those of other chains are not. A
+    /// policy that requires `*Bitcoin SV*` alone excludes Teranode: see [`UserAgentPolicy`].
     pub user_agents: UserAgentPolicy,
     /// A block that the peer must have on its chain. Defaults to `None`.
     ///
@@ -84,6 +98,7 @@ impl Default for SessionConfig {
             protocol_version: PROTOCOL_VERSION,
             services: Services::NONE,
             user_agent: USER_AGENT.to_owned(),
+            allow_rejected_user_agent: false,
             start_height: 0,
             relay: true,
             send_headers: true,
@@ -112,7 +127,7 @@ pub struct ConfigError {
     /// What it is set to.
     pub value: String,
     /// What would be right.
-    pub expected: &'static str,
+    pub expected: Cow<'static, str>,
 }
 
 impl ConfigError {
@@ -129,7 +144,7 @@ impl ConfigError {
             Err(Self {
                 field,
                 value: format!("{value:?}"),
-                expected,
+                expected: expected.into(),
             })
         }
     }
@@ -155,12 +170,13 @@ impl SessionConfig {
             &self.user_agent,
             "at most 256 bytes are allowed",
         )?;
-        check(
-            !is_banned_by_nodes(&self.user_agent),
-            "user_agent",
-            &self.user_agent,
-            "nodes ban agents that contain \"abc\", \"cash\" or \"bch\"",
-        )?;
+        if !self.allow_rejected_user_agent {
+            check_user_agent(&self.user_agent).map_err(|error| ConfigError {
+                field: "user_agent",
+                value: format!("{:?}", self.user_agent),
+                expected: error.to_string().into(),
+            })?;
+        }
         check(
             self.start_height >= -1,
             "start_height",
@@ -221,7 +237,24 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         assert_eq!(SessionConfig::default().validate(), Ok(()));
-        assert_eq!(USER_AGENT, "/bsv-p2p:0.1.0/");
+        assert_eq!(USER_AGENT, "/bsv-p2p:0.1.0(Bitcoin SV)/");
+    }
+
+    #[test]
+    fn rejected_user_agent_needs_explicit_permission() {
+        let mut config = SessionConfig {
+            user_agent: "/wallet:1/".into(),
+            ..SessionConfig::default()
+        };
+        assert_eq!(
+            config.validate().unwrap_err().to_string(),
+            "user_agent is \"/wallet:1/\": \
+             Teranode bans user agents that contain neither \"Bitcoin SV\" nor \"BSV\""
+        );
+        config.allow_rejected_user_agent = true;
+        assert_eq!(config.validate(), Ok(()));
+        config.user_agent = "x".repeat(257);
+        assert_eq!(config.validate().unwrap_err().field, "user_agent");
     }
 
     #[test]
@@ -233,7 +266,8 @@ mod tests {
         };
         assert_eq!(
             wrong(|config| config.user_agent = "/abcd:1/".into()).to_string(),
-            "user_agent is \"/abcd:1/\": nodes ban agents that contain \"abc\", \"cash\" or \"bch\""
+            "user_agent is \"/abcd:1/\": \
+             SV Node bans user agents that contain \"abc\" in any case of letters"
         );
         assert_eq!(
             wrong(|config| config.user_agent = "x".repeat(257)).field,

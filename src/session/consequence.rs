@@ -37,6 +37,7 @@ impl DisconnectReason {
             | RefusedByPeer(_)
             | VersionTooOld { .. }
             | ServicesMissing { .. }
+            | UserAgentRejected { .. }
             | SelfConnection
             | MalformedVersion(_)
             | MalformedProtoconf(_)
@@ -57,7 +58,6 @@ impl DisconnectReason {
             | FrameTooLong { .. }
             | WrongMagic(_)
             | ForeignStream
-            | BannedUserAgent { .. }
             | WrongChain => Consequence::Ban,
             BecameStream | Duplicate | AddressBanned | OwnCapacity | Shutdown => {
                 Consequence::Nothing

@@ -197,9 +197,9 @@ pub enum DisconnectReason {
     /// The peer speaks another protocol, or that of another network.
     #[error("{0}")]
     WrongMagic(ForeignMagic),
-    /// The peer's user agent is not welcome: most often a node of another chain.
-    #[error("the user agent {user_agent:?} is not welcome: {why}")]
-    BannedUserAgent {
+    /// The [policy for user agents](super::UserAgentPolicy) does not accept the peer's user agent.
+    #[error("user agent {user_agent:?} not accepted: {why}")]
+    UserAgentRejected {
         /// What it calls itself.
         user_agent: WireString,
         /// The rule that it breaks, in words.

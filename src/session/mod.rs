@@ -61,4 +61,4 @@ pub use peer_profile::PeerProfile;
 pub use state::{ConnectionState, Direction, InvalidTransition};
 pub(crate) use streams::StreamFault;
 pub use streams::{StreamRefusal, stream_of};
-pub use user_agent::{UserAgentPolicy, is_banned_by_nodes};
+pub use user_agent::{UserAgentError, UserAgentPolicy, check_user_agent};

@@ -1,11 +1,21 @@
-//! Which user agents are welcome, and which of our own would get us banned.
+//! User agents: the policy for those of peers, and the check of our own.
 
 use wildmatch::WildMatch;
 
+use super::PeerProfile;
 use crate::wire::WireString;
 
-/// What a default node bans (`-banclientua`, Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`).
-const BANNED_BY_NODES: [&str; 3] = ["abc", "cash", "bch"];
+/// Substrings that an SV Node bans in any case of letters (`-banclientua`, Bitcoin SV node 1.2.2,
+/// `src/net/net_processing.cpp`).
+const BANNED_BY_SV_NODE: [&str; 3] = ["abc", "cash", "bch"];
+
+/// Substrings that early versions of Teranode reject (`services/legacy/peer_server.go`, `OnVersion`,
+/// October 2025).
+const REJECTED_BY_TERANODE: [&str; 3] = ["ABC", "Cash", "Unlimited"];
+
+/// Substrings of which later versions of Teranode require one, in this case of letters (`OnVersion`,
+/// from November 2025).
+const REQUIRED_BY_TERANODE: [&str; 2] = ["Bitcoin SV", "BSV"];
 
 /// Agents of other chains: nodes that share the magic of BSV mainnet, or that speak to BTC.
 const OTHER_CHAINS: [&str; 8] = [
@@ -19,17 +29,41 @@ const OTHER_CHAINS: [&str; 8] = [
     "*btcd:*",
 ];
 
-/// Which peers we stay with, by their user agent.
+/// The user agents of peers that are accepted.
 ///
-/// Patterns ignore case; `*` stands for any text and `?` for one character. Like the node, we match what is left of an agent
-/// after unusual characters are taken out.
+/// Patterns ignore case; `*` stands for any text and `?` for one character. As in the node, unusual
+/// characters are removed from an agent before it is matched.
+///
+/// A user agent is a claim of the peer and proves nothing. A peer whose agent is not accepted is
+/// disconnected with [`UserAgentRejected`](super::DisconnectReason::UserAgentRejected) and dialed
+/// again only after the cool-down. It is never banned.
+/// [`required_block`](super::SessionConfig::required_block) distinguishes nodes of other chains
+/// reliably.
+///
+/// The user agent of Teranode, `/teranode-legacy-p2p:0.13.0(EB18446744073709.6)/`, does not contain
+/// `Bitcoin SV`. To admit only nodes of Bitcoin SV, require both kinds:
+///
+/// ```
+/// use bsv_p2p::session::UserAgentPolicy;
+///
+/// let nodes = ["*Bitcoin SV*", "*teranode*"].map(str::to_owned);
+/// let policy = UserAgentPolicy::Require(nodes.into());
+/// for agent in [
+///     "/Bitcoin SV:1.2.2/",
+///     "/teranode-legacy-p2p:0.13.0(EB18446744073709.6)/",
+///     "/bsv-p2p:0.1.0(Bitcoin SV)/",
+/// ] {
+///     assert_eq!(policy.refusal(&agent.into()), None);
+/// }
+/// assert!(policy.refusal(&"/Satoshi:27.0.0/".into()).is_some());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum UserAgentPolicy {
     /// All but those that match one of the patterns. The default, with patterns for nodes of other chains.
     Refuse(Vec<String>),
-    /// Only those that match one of the patterns, such as `*Bitcoin SV*`.
+    /// Only those that match one of the patterns, such as `*Bitcoin SV*` and `*teranode*`.
     Require(Vec<String>),
     /// All.
     Any,
@@ -62,20 +96,81 @@ impl UserAgentPolicy {
     }
 }
 
-/// Whether a default node bans whoever calls itself that.
+/// Why a kind of node refuses a user agent. Returned by [`check_user_agent`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UserAgentError {
+    /// An SV Node closes the connection and bans the address for 24 hours.
+    #[error("SV Node bans user agents that contain {pattern:?} in any case of letters")]
+    BannedBySvNode {
+        /// The text that it bans.
+        pattern: &'static str,
+    },
+    /// Early versions of Teranode reject the `version` and close the connection.
+    #[error("Teranode rejects user agents that contain {pattern:?}")]
+    RejectedByTeranode {
+        /// The text that it rejects.
+        pattern: &'static str,
+    },
+    /// Teranode rejects the `version`, closes the connection and bans the address for 24 hours.
+    #[error("Teranode bans user agents that contain neither \"Bitcoin SV\" nor \"BSV\"")]
+    BannedByTeranode,
+}
+
+impl UserAgentError {
+    /// Returns the kind of node that refuses the agent.
+    pub const fn node(&self) -> PeerProfile {
+        match self {
+            UserAgentError::BannedBySvNode { .. } => PeerProfile::SvNode,
+            UserAgentError::RejectedByTeranode { .. } | UserAgentError::BannedByTeranode => {
+                PeerProfile::Teranode
+            }
+        }
+    }
+}
+
+/// Checks whether nodes with default options accept a user agent.
 ///
-/// The node looks, whatever the case, for "abc", "cash" and "bch" in what is left after unusual characters are taken out: a name
-/// like `/abcd:1/` is fatal, and so is `/a+b+c/`.
+/// - An SV Node removes unusual characters, then bans agents that contain `abc`, `cash` or `bch` in
+///   any case of letters: `/abcd:1/` and `/a+b+c/` are banned (Bitcoin SV node 1.2.2,
+///   `src/net/net_processing.cpp`).
+/// - Teranode bans agents that contain neither `Bitcoin SV` nor `BSV`. Its early versions reject
+///   agents that contain `ABC`, `Cash` or `Unlimited`. Both rules are case-sensitive
+///   (`services/legacy/peer_server.go`, `OnVersion`).
 ///
 /// ```
-/// use bsv_p2p::session::is_banned_by_nodes;
+/// use bsv_p2p::session::{PeerProfile, USER_AGENT, check_user_agent};
 ///
-/// assert!(is_banned_by_nodes("/Cashier:1.0/"));
-/// assert!(!is_banned_by_nodes("/bsv-p2p:0.1.0/"));
+/// assert_eq!(check_user_agent(USER_AGENT), Ok(()));
+/// assert_eq!(check_user_agent("/wallet:1.0(BSV)/"), Ok(()));
+///
+/// let error = check_user_agent("/wallet:1.0/").unwrap_err();
+/// assert_eq!(error.node(), PeerProfile::Teranode);
+/// let error = check_user_agent("/Cashier:1.0(BSV)/").unwrap_err();
+/// assert_eq!(error.node(), PeerProfile::SvNode);
 /// ```
-pub fn is_banned_by_nodes(user_agent: &str) -> bool {
-    let agent = usual_characters(user_agent.as_bytes()).to_ascii_lowercase();
-    BANNED_BY_NODES.iter().any(|banned| agent.contains(banned))
+///
+/// # Errors
+///
+/// [`UserAgentError`], the first rule that the agent violates, in the order above.
+pub fn check_user_agent(user_agent: &str) -> Result<(), UserAgentError> {
+    let sanitized = usual_characters(user_agent.as_bytes()).to_ascii_lowercase();
+    let contains = |text: &str, patterns: [&'static str; 3]| {
+        patterns.into_iter().find(|pattern| text.contains(pattern))
+    };
+    if let Some(pattern) = contains(&sanitized, BANNED_BY_SV_NODE) {
+        return Err(UserAgentError::BannedBySvNode { pattern });
+    }
+    if let Some(pattern) = contains(user_agent, REJECTED_BY_TERANODE) {
+        return Err(UserAgentError::RejectedByTeranode { pattern });
+    }
+    if !REQUIRED_BY_TERANODE
+        .iter()
+        .any(|required| user_agent.contains(required))
+    {
+        return Err(UserAgentError::BannedByTeranode);
+    }
+    Ok(())
 }
 
 /// What the node keeps of an agent before it looks at it (`src/utilstrencodings.cpp`, `SanitizeString`).
@@ -92,21 +187,61 @@ fn usual_characters(agent: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::USER_AGENT;
 
     #[test]
-    fn what_the_node_bans_is_found_in_any_case_and_behind_unusual_characters() {
-        for banned in [
-            "/Bitcoin ABC:0.21/",
-            "/a+b+c/",
-            "/Cashier/",
-            "/sBcH:1/",
-            "/b\u{7}c\u{7}h/",
+    fn user_agent_check_names_node_and_pattern() {
+        let sv_node = |pattern| Err(UserAgentError::BannedBySvNode { pattern });
+        let early_teranode = |pattern| Err(UserAgentError::RejectedByTeranode { pattern });
+        let teranode = Err(UserAgentError::BannedByTeranode);
+        for (agent, expected) in [
+            ("/Bitcoin ABC:0.21(BSV)/", sv_node("abc")),
+            ("/a+b+c(BSV)/", sv_node("abc")),
+            ("/Cashier(BSV)/", sv_node("cash")),
+            ("/sBcH:1(BSV)/", sv_node("bch")),
+            ("/b\u{7}c\u{7}h(BSV)/", sv_node("bch")),
+            ("/Unlimited:1(BSV)/", early_teranode("Unlimited")),
+            ("", teranode),
+            ("/bsv-p2p:0.1.0/", teranode),
+            ("/wallet:1(bsv)/", teranode),
+            ("/wallet:1(bitcoin sv)/", teranode),
+            ("/wallet:1(B+SV)/", teranode),
+            ("/wallet:1(Bitcoin  SV)/", teranode),
+            ("/wallet:1(BSV)/", Ok(())),
+            ("/unlimited:1(BSV)/", Ok(())),
+            ("/ab/c(Bitcoin SV)/", Ok(())),
+            ("/Bitcoin SV:1.2.2/", Ok(())),
+            (USER_AGENT, Ok(())),
         ] {
-            assert!(is_banned_by_nodes(banned), "{banned}");
+            assert_eq!(check_user_agent(agent), expected, "{agent:?}");
         }
-        for fine in ["", "/Bitcoin SV:1.2.2/", "/bsv-p2p:0.1.0/", "/ab/c/"] {
-            assert!(!is_banned_by_nodes(fine), "{fine}");
+    }
+
+    /// Rules of SV Node and of Teranode are covered by [`check_user_agent`]. Other libraries either
+    /// search for one of these texts or accept every agent.
+    #[test]
+    fn default_user_agent_passes_common_filters() {
+        let agent = WireString::from(USER_AGENT);
+        assert_eq!(UserAgentPolicy::default().refusal(&agent), None);
+        for pattern in ["*Bitcoin SV*", "*bitcoin sv*", "/*:*/", "*BSV*"] {
+            let policy = UserAgentPolicy::Require(vec![pattern.to_owned()]);
+            assert_eq!(policy.refusal(&agent), None, "{pattern}");
         }
+        // Strings of BIP 14: `/NAME:VERSION(COMMENT)/`, printable ASCII.
+        assert!(USER_AGENT.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+    }
+
+    #[test]
+    fn common_pattern_of_sv_node_excludes_teranode() {
+        let teranode = "/teranode-legacy-p2p:0.13.0(EB18446744073709.6)/".into();
+        let require = |patterns: &[&str]| {
+            UserAgentPolicy::Require(patterns.iter().map(|&pattern| pattern.to_owned()).collect())
+        };
+        assert!(require(&["*Bitcoin SV*"]).refusal(&teranode).is_some());
+        let both = require(&["*Bitcoin SV*", "*teranode*"]);
+        assert_eq!(both.refusal(&teranode), None);
+        assert_eq!(both.refusal(&"/Bitcoin SV:1.0.13/".into()), None);
+        assert_eq!(UserAgentPolicy::default().refusal(&teranode), None);
     }
 
     #[test]

@@ -215,11 +215,11 @@ fn a_user_agent_of_another_chain_is_not_welcome() {
                 ..version()
             });
         },
-        &DisconnectReason::BannedUserAgent {
+        &DisconnectReason::UserAgentRejected {
             user_agent: "/Satoshi:27.0.0/".into(),
             why: "it matches \"*satoshi:*\"".into(),
         },
-        "the user agent \"/Satoshi:27.0.0/\" is not welcome: it matches \"*satoshi:*\"",
+        "user agent \"/Satoshi:27.0.0/\" not accepted: it matches \"*satoshi:*\"",
     );
 }
 

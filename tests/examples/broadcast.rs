@@ -12,7 +12,7 @@ use crate::servers;
 use crate::tool::{DEADLINE, Ended, Tool, command, integer, object, run, text};
 
 /// A transaction that nodes take, in hexadecimal, and its name.
-fn transaction(number: u32) -> (String, Txid) {
+pub(crate) fn transaction(number: u32) -> (String, Txid) {
     let tx = Tx::from(&payment(number));
     (hex::encode(tx.bytes()), tx.txid())
 }

@@ -62,7 +62,7 @@ fn nodes_are_found_from_each_other_and_each_is_visited_once() {
     assert_eq!(found.len(), 3);
     for name in &names {
         let node = found[&name[..]];
-        assert_eq!(text(node, "user_agent"), "/bsv-p2p:0.1.0/");
+        assert_eq!(text(node, "user_agent"), "/bsv-p2p:0.1.0(Bitcoin SV)/");
         assert_eq!(integer(node, "version"), 70016);
         assert_eq!(integer(node, "services"), 1);
         assert_eq!(integer(node, "height"), 2);
@@ -76,7 +76,7 @@ fn nodes_are_found_from_each_other_and_each_is_visited_once() {
     assert_eq!(integer(summary, "not_reached"), 0);
     assert_eq!(
         shares(summary, "user_agents"),
-        [("/bsv-p2p:0.1.0/".to_owned(), 3)]
+        [("/bsv-p2p:0.1.0(Bitcoin SV)/".to_owned(), 3)]
     );
     assert_eq!(shares(summary, "heights"), [("2".to_owned(), 3)]);
     let times = &summary["round_trips_ms"];

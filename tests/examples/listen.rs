@@ -24,7 +24,7 @@ fn event(listen: &Tool, name: &'static str) -> Value {
 
 fn connect(address: &str, network: Network) -> Connection {
     let mut config = ConnectionConfig::new(network);
-    config.session.user_agent = "/visitor:1/".into();
+    config.session.user_agent = "/visitor:1(BSV)/".into();
     config.session.start_height = 42;
     Connection::connect(address, &config).unwrap()
 }
@@ -34,7 +34,7 @@ fn a_peer_that_dials_is_shown_and_served_the_whole_chain() {
     let (listen, address) = listen(&["--blocks", "7"]);
     let mut peer = connect(&address, Network::Regtest);
     let shaken = event(&listen, "HandshakeComplete");
-    assert_eq!(text(&shaken, "user_agent"), "/visitor:1/");
+    assert_eq!(text(&shaken, "user_agent"), "/visitor:1(BSV)/");
     assert_eq!(integer(&shaken, "height"), 42);
     let name = text(&shaken, "peer").to_owned();
     assert_eq!(peer.peer().start_height, 7);
@@ -99,7 +99,7 @@ fn as_text_it_tells_where_it_listens_who_comes_and_who_goes() {
     let address = line.strip_prefix("listening at ").unwrap().to_owned();
     let peer = connect(&address, Network::Regtest);
     let shaken = listen.line_with("handshake complete");
-    assert!(shaken.contains("/visitor:1/"), "{shaken}");
+    assert!(shaken.contains("/visitor:1(BSV)/"), "{shaken}");
     assert!(shaken.ends_with("height 42"), "{shaken}");
     drop(peer);
     listen.line_with("connection lost: the peer closed the connection");

@@ -58,7 +58,7 @@ fn check(object: &Value) {
 /// Asserts that a peer of the summary is one with whom everything went well.
 #[track_caller]
 fn check_reached(peer: &Value, height: i64) {
-    assert_eq!(text(peer, "user_agent"), "/bsv-p2p:0.1.0/");
+    assert_eq!(text(peer, "user_agent"), "/bsv-p2p:0.1.0(Bitcoin SV)/");
     assert_eq!(integer(peer, "version"), 70016);
     assert_eq!(integer(peer, "height"), height);
     assert!(number(peer, "rtt_ms") > 0.0);
@@ -83,7 +83,7 @@ fn its_own_network_as_text() {
     let (events, summary) = ended.lines.split_at(empty);
     let count = |text: &str| events.iter().filter(|line| line.contains(text)).count();
     assert_eq!(
-        count("handshake complete with /bsv-p2p:0.1.0/"),
+        count("handshake complete with /bsv-p2p:0.1.0(Bitcoin SV)/"),
         3,
         "{events:#?}"
     );
@@ -111,7 +111,7 @@ fn its_own_network_as_text() {
     }
     for peer in peers {
         assert!(
-            peer.starts_with("127.0.0.1:") && peer.contains("/bsv-p2p:0.1.0/"),
+            peer.starts_with("127.0.0.1:") && peer.contains("/bsv-p2p:0.1.0(Bitcoin SV)/"),
             "{peer}"
         );
         assert_eq!(

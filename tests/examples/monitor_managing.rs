@@ -79,7 +79,7 @@ fn it_shows_who_dials_it_goes_on_when_all_are_gone_and_remembers_them_in_its_sum
     assert_eq!(peers.len(), 2);
     for (peer, name) in peers.iter().zip(names) {
         assert_eq!(text(peer, "peer"), name);
-        assert_eq!(text(peer, "user_agent"), "/bsv-p2p:0.1.0/");
+        assert_eq!(text(peer, "user_agent"), "/bsv-p2p:0.1.0(Bitcoin SV)/");
         assert!(integer(peer, "messages_in") >= 5, "{peer}");
     }
 }

@@ -18,7 +18,7 @@ fn as_json_it_is_one_object_with_integers_and_times() {
         panic!("{ended:#?}");
     };
     let object = object(line);
-    assert_eq!(text(&object, "user_agent"), "/bsv-p2p:0.1.0/");
+    assert_eq!(text(&object, "user_agent"), "/bsv-p2p:0.1.0(Bitcoin SV)/");
     assert_eq!(integer(&object, "version"), 70016);
     assert_eq!(integer(&object, "services"), 1);
     assert_eq!(integer(&object, "height"), 7);
@@ -39,7 +39,9 @@ fn as_text_it_tells_who_the_node_is_each_time_and_the_least_mean_and_most() {
     };
     assert_eq!(
         who,
-        &format!("{address}: /bsv-p2p:0.1.0/, version 70016, services NETWORK, height 7")
+        &format!(
+            "{address}: /bsv-p2p:0.1.0(Bitcoin SV)/, version 70016, services NETWORK, height 7"
+        )
     );
     assert!(
         first.starts_with("ping 1: ") && first.ends_with(" ms"),

@@ -53,19 +53,22 @@ pub(crate) fn hangs_up() -> String {
     serve(drop)
 }
 
-/// Shakes hands as a regtest node that calls itself `/scripted:1/`.
+/// Shakes hands as a regtest node that calls itself `/scripted:1(BSV)/`.
 fn shake_hands(stream: TcpStream) -> Connection {
     shake_hands_on(Network::Regtest, stream)
 }
 
-/// Shakes hands as a node that calls itself `/scripted:1/`.
+/// Shakes hands as a node that calls itself `/scripted:1(BSV)/`.
 fn shake_hands_on(network: Network, stream: TcpStream) -> Connection {
     let mut config = ConnectionConfig::new(network);
     config.session.services = Services::NETWORK;
-    config.session.user_agent = "/scripted:1/".into();
+    config.session.user_agent = "/scripted:1(BSV)/".into();
     let client = Connection::accept(stream, &config, &NonceRegistry::default())
         .expect("a client that shakes hands");
-    assert_eq!(client.peer().user_agent.to_string(), "/bsv-p2p:0.1.0/");
+    assert_eq!(
+        client.peer().user_agent.to_string(),
+        "/bsv-p2p:0.1.0(Bitcoin SV)/"
+    );
     client
 }
 
@@ -148,6 +151,7 @@ pub(crate) fn node_of(
 ) -> String {
     let mut config = ConnectionConfig::new(network);
     config.session.user_agent = user_agent.to_owned();
+    config.session.allow_rejected_user_agent = true;
     config.session.protocol_version = version;
     config.session.start_height = height;
     serve(move |stream| {

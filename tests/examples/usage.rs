@@ -111,7 +111,11 @@ fn help_is_on_standard_output_and_names_every_option() {
             let text = ended.lines.join("\n");
             let common = ["Usage:", "--network", "--help"];
             let networks = ["mainnet", "testnet", "stn", "regtest"];
-            for wanted in options.iter().chain(&common).chain(&networks) {
+            let agent: &[_] = match name {
+                "decode" => &[],
+                _ => &["--user-agent", "/bsv-p2p:0.1.0(Bitcoin SV)/"],
+            };
+            for wanted in options.iter().chain(&common).chain(&networks).chain(agent) {
                 assert!(text.contains(wanted), "{wanted} is not in:\n{text}");
             }
         }
@@ -141,6 +145,16 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
         ("headers", &["127.0.0.1", "--out"], "--out"),
         ("headers", &["127.0.0.1", "--headers"], "--headers"),
         ("headers", &["127.0.0.1", "--timeout", "0"], "--timeout"),
+        (
+            "ping",
+            &["127.0.0.1", "--user-agent", "/wallet:1/"],
+            "Teranode bans user agents",
+        ),
+        (
+            "monitor",
+            &["--user-agent", "/abc(BSV)/"],
+            "SV Node bans user agents",
+        ),
         ("monitor", &["--network", "two\n\nlines"], "two"),
         ("monitor", &["--peer"], "--peer"),
         ("monitor", &["--seconds", "soon"], "soon"),

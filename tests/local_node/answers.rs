@@ -159,6 +159,9 @@ fn pings() {
     for _ in 0..20 {
         client.ping(DEADLINE).unwrap();
     }
-    assert_eq!(client.peer().user_agent.to_string(), "/bsv-p2p:0.1.0/");
+    assert_eq!(
+        client.peer().user_agent.to_string(),
+        "/bsv-p2p:0.1.0(Bitcoin SV)/"
+    );
     assert!(client.peer().services.contains(Services::NETWORK));
 }

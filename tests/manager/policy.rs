@@ -4,6 +4,7 @@ use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::peers::BanReason;
 use bsv_p2p::session::{DisconnectReason, UserAgentPolicy};
+use bsv_p2p::wire::Version;
 use bsv_p2p::{Manager, ManagerConfig, Network};
 
 use crate::harness::*;
@@ -26,15 +27,63 @@ fn expect_ban(manager: &Manager, events: &crossbeam_channel::Receiver<ControlEve
     ban.reason
 }
 
+/// Waits until a connection ends because of its user agent. Returns the agent.
+#[track_caller]
+fn expect_rejected_agent(events: &crossbeam_channel::Receiver<ControlEvent>) -> String {
+    wait_for(events, |event| match event {
+        ControlEvent::ConnectionFailed {
+            reason: DisconnectReason::UserAgentRejected { user_agent, .. },
+            ..
+        } => Some(user_agent.to_string()),
+        _ => None,
+    })
+}
+
+fn version_of(user_agent: &str) -> Version {
+    Version {
+        user_agent: Some(user_agent.into()),
+        ..version()
+    }
+}
+
 #[test]
-fn a_node_of_another_chain_at_the_same_port_is_told_apart_and_banned() {
+fn inbound_agent_of_another_chain_is_not_banned() {
     let (manager, events, address) = running(strict());
     let peer = RawPeer::dial(address);
-    let mut foreign = version();
-    foreign.user_agent = Some("/Bitcoin Cash Node:27.0.0(EB32.0)/".into());
-    peer.send(foreign);
-    assert_eq!(expect_ban(&manager, &events), BanReason::BannedUserAgent);
-    assert_eq!(manager.metrics().banned, 1);
+    peer.send(version_of("/Bitcoin Cash Node:27.0.0(EB32.0)/"));
+    assert_eq!(
+        expect_rejected_agent(&events),
+        "/Bitcoin Cash Node:27.0.0(EB32.0)/"
+    );
+    assert_eq!(manager.bans(), []);
+    // Another node at the same address is accepted.
+    let mut other = RawPeer::dial(address);
+    other.shake_hands();
+    manager.wait_for_peers(1, LIMIT).unwrap();
+}
+
+#[test]
+fn dialed_agent_of_another_chain_cools_down() {
+    let listener = RawListener::new();
+    let mut config = strict();
+    config.listener.enabled = false;
+    config.allow_private = Some(true);
+    config.target_connections = 1;
+    config.discovery.addresses = vec![listener.address()];
+    let cool_down = config.cool_down;
+    let manager = manager(config);
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    let peer = listener.accept();
+    peer.send(version_of("/Bitcoin Cash Node:27.0.0(EB32.0)/"));
+    expect_rejected_agent(&events);
+    let mut waiting = Vec::new();
+    until("it is left alone", || {
+        waiting = manager.snapshot().unwrap().waiting;
+        waiting.len() == 1
+    });
+    assert!(waiting[0].next_retry > cool_down / 2, "{waiting:?}");
+    assert_eq!(manager.bans(), []);
 }
 
 #[test]
@@ -64,16 +113,15 @@ fn misbehaviour_over_the_threshold_bans_and_the_address_is_refused_from_then_on(
 }
 
 #[test]
-fn where_only_some_agents_are_wanted_others_are_not_and_where_any_is_all_are() {
+fn changed_agent_policy_applies_to_next_handshake() {
     let mut config = strict();
     config.connection.session.user_agents = UserAgentPolicy::Require(vec!["*Bitcoin SV*".into()]);
     let (manager, events, address) = running(config.clone());
     let refused = RawPeer::dial(address);
-    let mut foreign = version();
-    foreign.user_agent = Some("/Satoshi:25.0.0/".into());
+    let foreign = version_of("/Satoshi:25.0.0/");
     refused.send(foreign.clone());
-    assert_eq!(expect_ban(&manager, &events), BanReason::BannedUserAgent);
-    manager.unban_address(address.ip()).unwrap();
+    assert_eq!(expect_rejected_agent(&events), "/Satoshi:25.0.0/");
+    assert_eq!(manager.bans(), []);
     config.connection.session.user_agents = UserAgentPolicy::Any;
     // It applies to further handshakes.
     manager.update_config(config).unwrap();

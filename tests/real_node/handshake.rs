@@ -47,7 +47,7 @@ fn assert_is_the_node(peer: &PeerInfo, node: &RealNode, height: i32) {
 
 #[track_caller]
 fn assert_is_us(peer: &Value, direction: Direction) {
-    assert_eq!(peer["subver"], "/bsv-p2p:0.1.0/", "{peer:#}");
+    assert_eq!(peer["subver"], "/bsv-p2p:0.1.0(Bitcoin SV)/", "{peer:#}");
     assert_eq!(peer["version"], 70016, "{peer:#}");
     assert_eq!(peer["services"], "0000000000000000", "{peer:#}");
     assert_eq!(peer["startingheight"], 0, "{peer:#}");

@@ -36,7 +36,11 @@ fn assert_they_follow_each_other(node: &RealNode, local: &LocalNode) {
         panic!("one peer is expected: {:?}", node.peer_info());
     };
     assert_eq!(peer["banscore"], json!(0), "{peer}");
-    assert_eq!(peer["subver"], json!("/bsv-p2p:0.1.0/"), "{peer}");
+    assert_eq!(
+        peer["subver"],
+        json!("/bsv-p2p:0.1.0(Bitcoin SV)/"),
+        "{peer}"
+    );
 }
 
 #[test]

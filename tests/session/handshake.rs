@@ -92,7 +92,7 @@ fn our_version_says_what_the_configuration_says() {
     let mut side = Side::connected_with(Direction::Outbound, |config| {
         config.protocol_version = 70015;
         config.services = Services::NETWORK;
-        config.user_agent = "/mine:3/".into();
+        config.user_agent = "/mine:3(BSV)/".into();
         config.start_height = 812_345;
         config.relay = false;
         config.limits.general = 1_048_576;
@@ -101,7 +101,7 @@ fn our_version_says_what_the_configuration_says() {
         version: 70015,
         services: Services::NETWORK,
         sender: Some(NetworkAddress::unset(Services::NETWORK)),
-        user_agent: Some("/mine:3/".into()),
+        user_agent: Some("/mine:3(BSV)/".into()),
         start_height: Some(812_345),
         relay: Some(false),
         ..own_version(1000)

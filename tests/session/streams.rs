@@ -415,11 +415,11 @@ fn policies_that_nodes_refuse_or_that_are_named_twice_are_no_configuration() {
     ] {
         assert_eq!(validate(fine), Ok(()));
     }
-    let wrong = |policies: &[StreamPolicy], value: &str, expected| {
+    let wrong = |policies: &[StreamPolicy], value: &str, expected: &'static str| {
         let error = ConfigError {
             field: "stream_policies",
             value: value.to_owned(),
-            expected,
+            expected: expected.into(),
         };
         assert_eq!(validate(policies), Err(error));
     };

@@ -61,7 +61,7 @@ fn assert_outputs(side: &mut Side) -> Option<DisconnectReason> {
 }
 
 #[test]
-fn a_hostile_user_agent_is_escaped_whether_it_is_welcome_or_not() {
+fn hostile_user_agent_is_escaped_in_every_event() {
     for direction in DIRECTIONS {
         for agent in [HOSTILE, &HOSTILE[3..]] {
             let version = Version {
@@ -77,10 +77,10 @@ fn a_hostile_user_agent_is_escaped_whether_it_is_welcome_or_not() {
             assert_one_line(&event.to_string());
             let mut side = Side::connected(direction);
             side.receive(version);
-            let banned = assert_outputs(&mut side);
+            let refused = assert_outputs(&mut side);
             let expected = agent.contains("abc");
             assert_eq!(
-                matches!(banned, Some(DisconnectReason::BannedUserAgent { .. })),
+                matches!(refused, Some(DisconnectReason::UserAgentRejected { .. })),
                 expected
             );
         }

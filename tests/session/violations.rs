@@ -108,7 +108,7 @@ fn only_a_peer_that_we_dial_has_to_serve_what_we_need() {
 }
 
 #[test]
-fn an_agent_of_another_chain_is_banned_without_a_word() {
+fn agent_of_another_chain_cools_down_silently() {
     for direction in DIRECTIONS {
         for agent in [
             "/Bitcoin ABC:0.21.10/",
@@ -127,14 +127,14 @@ fn an_agent_of_another_chain_is_banned_without_a_word() {
                 ..peer_version()
             };
             let outputs = answer_to(&mut side, version);
-            let [Output::Close(DisconnectReason::BannedUserAgent { user_agent, why })] =
+            let [Output::Close(DisconnectReason::UserAgentRejected { user_agent, why })] =
                 &outputs[..]
             else {
                 panic!("{agent}: {outputs:?}");
             };
             assert_eq!(user_agent, &WireString::from(agent));
             assert!(why.starts_with("it matches \"*"), "{why}");
-            assert_ended(&side, Consequence::Ban, ConnectionState::Failed);
+            assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
         }
     }
 }

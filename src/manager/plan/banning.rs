@@ -141,7 +141,6 @@ fn ban_reason(reason: &DisconnectReason) -> Option<BanReason> {
         DisconnectReason::Misbehaved { score } => Some(BanReason::Misbehaved { score: *score }),
         DisconnectReason::FrameTooLong { .. } => Some(BanReason::FrameTooLong),
         DisconnectReason::WrongMagic(_) => Some(BanReason::WrongMagic),
-        DisconnectReason::BannedUserAgent { .. } => Some(BanReason::BannedUserAgent),
         DisconnectReason::WrongChain => Some(BanReason::WrongChain),
         DisconnectReason::ForeignStream => Some(BanReason::ForeignStream),
         _ => None,

@@ -101,7 +101,7 @@ impl Session {
         }
         let user_agent = version.user_agent.clone().unwrap_or_default();
         if let Some(why) = self.config.user_agents.refusal(&user_agent) {
-            return Some(DisconnectReason::BannedUserAgent { user_agent, why });
+            return Some(DisconnectReason::UserAgentRejected { user_agent, why });
         }
         self.is_mismatch(version)
             .then_some(DisconnectReason::AssociationMismatch)

@@ -1,0 +1,22 @@
+//! The user agent that a tool sends.
+
+use bsv_p2p::session::{SessionConfig, USER_AGENT};
+use clap::Args;
+
+// A documentation comment would replace the description of each tool in its help.
+#[derive(Args)]
+pub(crate) struct OwnUserAgent {
+    /// The user agent to send. Agents that nodes ban or reject are refused
+    #[arg(long, value_name = "AGENT", default_value = USER_AGENT, value_parser = accepted)]
+    pub(crate) user_agent: String,
+}
+
+/// Parses `--user-agent`.
+fn accepted(text: &str) -> Result<String, String> {
+    let config = SessionConfig {
+        user_agent: text.to_owned(),
+        ..SessionConfig::default()
+    };
+    config.validate().map_err(|error| error.to_string())?;
+    Ok(config.user_agent)
+}
