@@ -339,6 +339,7 @@ const fn blame(reason: &DisconnectReason) -> Blame {
         | MalformedProtoconf(_)
         | SecondProtoconf
         | StreamRefused
+        | UnexpectedStreamAck
         | AssociationMismatch
         | ForeignStream
         | BadInventoryType { .. }

@@ -43,6 +43,7 @@ impl DisconnectReason {
             | MalformedProtoconf(_)
             | SecondProtoconf
             | StreamRefused
+            | UnexpectedStreamAck
             | AssociationMismatch
             | BadInventoryType { .. }
             | FilterRefused { .. } => Consequence::CoolDown,

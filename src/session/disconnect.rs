@@ -101,6 +101,9 @@ pub enum DisconnectReason {
     /// The peer asked for a stream that we do not offer, or in a way that cannot be.
     #[error("the peer asked for a stream that is not offered")]
     StreamRefused,
+    /// The peer sent a `streamack` that does not answer a `createstrm`.
+    #[error("the peer sent a streamack out of place")]
+    UnexpectedStreamAck,
     /// The peer sent back another association ID than ours.
     #[error("the peer sent back another association ID than ours")]
     AssociationMismatch,

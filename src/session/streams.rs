@@ -10,7 +10,9 @@ use crate::wire::{Inventory, Message, Reject, RejectCode, StreamPolicy, StreamTy
 /// Which stream carries a message as long as `policy` holds and all of its streams stand; while one is missing,
 /// [`StreamType::General`] carries everything (Bitcoin SV node 1.2.2, `src/net/stream_policy.cpp`).
 ///
-/// Lists of inventory concern blocks if one of their entries does.
+/// Lists of inventory concern blocks if one of their entries does. No policy routes messages to
+/// [`StreamType::Data2`], [`StreamType::Data3`] or [`StreamType::Data4`]; a peer that requests one
+/// of them is refused.
 pub fn stream_of(policy: StreamPolicy, message: &Message) -> StreamType {
     let of_blocks = match message {
         Message::Ping(_)

@@ -1,6 +1,8 @@
 //! What comes before its time, again, or out of place in a handshake.
 
-use bsv_p2p::session::{ConnectionState, Direction, DisconnectReason, Misbehavior, Output};
+use bsv_p2p::session::{
+    ConnectionState, Consequence, Direction, DisconnectReason, Misbehavior, Output,
+};
 use bsv_p2p::wire::{
     AssociationId, Authch, Authresp, FeeFilter, Message, Ping, Pong, Reject, RejectCode, SendCmpct,
     StreamAck, StreamType, Version,
@@ -223,15 +225,32 @@ fn a_request_for_a_stream_is_refused_in_any_state_with_what_is_wrong_with_it() {
 }
 
 #[test]
-fn an_answer_to_a_request_for_a_stream_changes_nothing() {
-    let mut side = Side::connected(Direction::Outbound);
-    side.take();
-    let answer = StreamAck {
+fn streamack_out_of_place_ends_connection() {
+    let ack = StreamAck {
         association_id: AssociationId::Null,
         stream_type: StreamType::Data1,
     };
-    assert_eq!(side.receive(answer), Fate::Consumed);
-    assert_eq!(side.receive(unknown("streamack", b"")), Fate::Consumed);
-    assert_eq!(side.take(), []);
-    assert_eq!(side.closed(), None);
+    let close = Output::Close(DisconnectReason::UnexpectedStreamAck);
+    let reject = send_reject("streamack", 0x40, "Invalid streamack");
+    // The second cannot be decoded. A node looks at the content only of the first message.
+    for message in [Message::from(ack), unknown("streamack", b"")] {
+        for direction in DIRECTIONS {
+            let mut before_version = Side::connected(direction);
+            before_version.take();
+            assert_eq!(before_version.receive(message.clone()), Fate::Consumed);
+            assert_eq!(before_version.take(), std::slice::from_ref(&close));
+
+            let mut before_verack = Side::connected(direction);
+            before_verack.receive(peer_version());
+            let mut second_stream = Side::complete(direction);
+            second_stream.session.set_stream(StreamType::Data1);
+            for mut side in [before_verack, Side::complete(direction), second_stream] {
+                side.take();
+                assert_eq!(side.receive(message.clone()), Fate::Consumed);
+                assert_eq!(side.take(), [reject.clone(), close.clone()]);
+                let reason = side.closed().unwrap();
+                assert_eq!(reason.consequence(), Consequence::CoolDown);
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use bsv_p2p::session::{
     SessionEvent, USER_AGENT,
 };
 use bsv_p2p::wire::{
-    AssociationId, Authch, Encode, Message, NetworkAddress, Protoconf, Services, Version,
+    AssociationId, Authch, Encode, Message, NetworkAddress, Pong, Protoconf, Services, Version,
 };
 use uuid::Uuid;
 
@@ -285,4 +285,52 @@ fn a_nonce_is_entered_while_an_outbound_handshake_is_open() {
     closed.connect();
     closed.with(|session, _| session.close(DisconnectReason::Shutdown));
     assert!(registry.is_empty(), "the connection has ended");
+}
+
+/// The `version` of Teranode.
+fn teranode_version() -> Version {
+    Version {
+        user_agent: Some("/teranode-legacy-p2p:0.13.0(EB18446744073709.6)/".into()),
+        ..peer_version()
+    }
+}
+
+#[test]
+fn teranode_that_sends_verack_early_scores_nothing() {
+    // It sends both before it has read our version.
+    let mut side = Side::connected(Direction::Inbound);
+    side.receive(teranode_version());
+    side.receive(Message::Verack);
+    assert_eq!(side.session.state(), ConnectionState::Connected);
+    // After our version: its address, a request for addresses, and protoconf.
+    side.receive(Message::GetAddr);
+    side.receive(protoconf(2_097_152));
+    assert_eq!(side.session.peer_max_payload(), 2_097_152);
+    assert_eq!((side.session.score(), side.closed()), (0, None));
+}
+
+#[test]
+fn dialed_teranode_scores_nothing_in_any_order() {
+    // The protoconf follows its verack by 10 ms, or anything that we send meanwhile.
+    for late_protoconf in [false, true] {
+        let mut side = Side::connected(Direction::Outbound);
+        side.receive(teranode_version());
+        side.receive(Message::Verack);
+        assert_eq!(side.session.state(), ConnectionState::Connected);
+        let sent = side.take_sent();
+        let ping = sent.iter().find_map(|message| match message {
+            Message::Ping(ping) => ping.nonce,
+            _ => None,
+        });
+        let pong = Pong::new(ping.expect("a ping after the handshake"));
+        if late_protoconf {
+            side.receive(pong);
+            side.receive(protoconf(2_097_152));
+        } else {
+            side.receive(protoconf(2_097_152));
+            side.receive(pong);
+        }
+        assert_eq!(side.session.peer_max_payload(), 2_097_152);
+        assert_eq!((side.session.score(), side.closed()), (0, None));
+    }
 }

@@ -10,7 +10,7 @@ use bsv_p2p::wire::{
 use uuid::Uuid;
 
 use crate::handshake::handshake_complete;
-use crate::side::{DIRECTIONS, Side, peer_version, send_reject};
+use crate::side::{DIRECTIONS, Fate, Side, peer_version, send_reject, unknown};
 
 const OURS: Uuid = Uuid::from_u128(0x6f1c_2d3e_4a5b_4c6d_8e7f_90a1_b2c3_d4e5);
 const THEIRS: Uuid = Uuid::from_u128(7);
@@ -469,4 +469,66 @@ fn a_second_stream_waits_until_the_peer_has_shown_that_it_has_our_verack() {
     assert_eq!(opens(&mut side), []);
     side.receive(protoconf_of("BlockPriority,Default"));
     assert_eq!(opens(&mut side), opened);
+}
+
+/// A session after its handshake with a Teranode, which has sent its `protoconf`.
+fn with_teranode(direction: Direction) -> Side {
+    let mut side = Side::complete(direction);
+    side.receive(protoconf_of("BlockPriority,Default"));
+    side.take();
+    side
+}
+
+#[test]
+fn greetings_on_second_stream_are_ignored() {
+    let malformed = unknown("protoconf", &[]);
+    let too_small = Message::from(Protoconf {
+        max_receive_payload: 1,
+        stream_policies: None,
+    });
+    let same = Message::from(protoconf_of("BlockPriority,Default"));
+    for direction in DIRECTIONS {
+        let mut side = with_teranode(direction);
+        side.session.set_stream(StreamType::Data1);
+        for message in [
+            &Message::Verack,
+            &same,
+            &same,
+            &Message::Verack,
+            &malformed,
+            &too_small,
+        ] {
+            assert_eq!(side.receive(message.clone()), Fate::Consumed);
+            assert_eq!(side.take(), [], "{message:?}");
+        }
+        assert_eq!(side.session.peer_max_payload(), 2_097_152);
+        assert_eq!((side.session.score(), side.closed()), (0, None));
+    }
+}
+
+#[test]
+fn second_protoconf_on_first_stream_still_ends() {
+    for direction in DIRECTIONS {
+        let mut side = with_teranode(direction);
+        side.session.set_stream(StreamType::Data1);
+        side.receive(protoconf_of("Default"));
+        side.session.set_stream(StreamType::General);
+        side.receive(protoconf_of("BlockPriority,Default"));
+        assert_eq!(side.closed(), Some(&DisconnectReason::SecondProtoconf));
+    }
+}
+
+#[test]
+fn first_protoconf_on_second_stream_changes_nothing() {
+    let mut side = Side::complete(Direction::Inbound);
+    side.session.set_stream(StreamType::Data1);
+    side.receive(protoconf_of("Default"));
+    side.session.set_stream(StreamType::General);
+    let own = Protoconf {
+        max_receive_payload: 3_000_000,
+        stream_policies: None,
+    };
+    side.receive(own);
+    assert_eq!(side.session.peer_max_payload(), 3_000_000);
+    assert_eq!(side.closed(), None);
 }

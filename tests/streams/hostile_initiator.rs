@@ -73,6 +73,11 @@ fn a_wrong_request_is_refused_with_the_nodes_words_and_the_peer_goes_on() {
         (null.encode_to_vec(), "NULL association ID"),
         (of_type(id, 0), "StreamType out of range"),
         (of_type(id, 1), overwrite),
+        // As at a node, the association is looked up first.
+        (
+            of_type(Uuid::new_v4(), 3),
+            "No node found with association ID",
+        ),
         (of_type(id, 3), "StreamType out of range"),
         (of_type(id, 5), "StreamType out of range"),
         (of_type(id, 6), "StreamType out of range"),

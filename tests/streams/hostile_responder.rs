@@ -20,12 +20,12 @@ use crate::raw_peer::{
 };
 
 /// Somebody who is dialled by us.
-struct Dialled {
+pub(crate) struct Dialled {
     listener: RawListener,
-    general: RawPeer,
-    handle: PeerConnectionHandle,
-    control: Receiver<ControlEvent>,
-    messages: Receiver<BitcoinMessageEvent>,
+    pub(crate) general: RawPeer,
+    pub(crate) handle: PeerConnectionHandle,
+    pub(crate) control: Receiver<ControlEvent>,
+    pub(crate) messages: Receiver<BitcoinMessageEvent>,
 }
 
 /// The association of the `version` that we send.
@@ -70,7 +70,7 @@ impl Dialled {
 
     /// Has the first connection right, and waits for the second.
     #[track_caller]
-    fn asked(config: ConnectionConfig) -> (Self, RawPeer, CreateStrm) {
+    pub(crate) fn asked(config: ConnectionConfig) -> (Self, RawPeer, CreateStrm) {
         let echo = |id| Some(AssociationId::Uuid(id));
         let mut this = Self::with(config, echo, both_policies());
         this.answer_ping();
@@ -92,7 +92,7 @@ impl Dialled {
 
     /// Asserts that the peer goes on with one stream, for this reason, which is told once.
     #[track_caller]
-    fn assert_refused(mut self, wanted: impl Fn(&StreamRefusal) -> bool) {
+    pub(crate) fn assert_refused(mut self, wanted: impl Fn(&StreamRefusal) -> bool) {
         let refused = wait_for(&self.control, "the refusal", |event| match event {
             ControlEvent::StreamRefused { .. } => true,
             ControlEvent::StreamOpened { .. } => panic!("{event}"),
@@ -117,14 +117,14 @@ impl Dialled {
     }
 }
 
-fn ack(request: &CreateStrm) -> StreamAck {
+pub(crate) fn ack(request: &CreateStrm) -> StreamAck {
     StreamAck {
         association_id: request.association_id,
         stream_type: request.stream_type,
     }
 }
 
-fn impatient() -> ConnectionConfig {
+pub(crate) fn impatient() -> ConnectionConfig {
     let mut config = config();
     config.session.handshake_timeout = Duration::from_millis(300);
     config

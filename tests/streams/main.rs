@@ -11,4 +11,5 @@ mod hostile_streams;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
 mod samples;
+mod teranode;
 mod two_actors;

@@ -55,10 +55,6 @@ pub(super) fn hand_over(
     let AssociationId::Uuid(id) = request.association_id else {
         return fault(StreamFault::NullAssociation);
     };
-    if !matches!(request.stream_type, StreamType::General | StreamType::Data1) {
-        // No policy has these.
-        return fault(StreamFault::TypeOutOfRange);
-    }
     let Some(peer) = newcomer.associations.find(id) else {
         return fault(StreamFault::UnknownAssociation);
     };
@@ -74,8 +70,12 @@ pub(super) fn hand_over(
             None => return fault(StreamFault::UnknownPolicy),
         },
     };
-    if request.stream_type == StreamType::General {
-        return fault(StreamFault::Overwrite);
+    match request.stream_type {
+        StreamType::Data1 => {}
+        StreamType::General => return fault(StreamFault::Overwrite),
+        // A node acknowledges DATA2 to DATA4. No policy routes messages to them and no node opens
+        // them, so that they would only cost a socket and a thread each.
+        _ => return fault(StreamFault::TypeOutOfRange),
     }
     await_readiness(newcomer, &peer)?;
     let mut ended = None;

@@ -54,6 +54,9 @@ use crate::session::DisconnectReason;
 /// own, which reads. For the program it is one peer with one identity, one handle and one end: [`ControlEvent::StreamOpened`] tells of it, or
 /// [`ControlEvent::StreamRefused`] why there is none. What comes and goes over one stream keeps its order; between the two there is none.
 ///
+/// A peer may open [`StreamType::Data1`](crate::wire::StreamType::Data1) only. `DATA2` to `DATA4` are refused with the reject code 0x60, although a
+/// node acknowledges them: no policy routes messages to them, no node opens them, and each would cost a socket and a thread.
+///
 /// ```
 /// use bsv_p2p::{ConnectionConfig, Network};
 /// use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionSetup};

@@ -18,6 +18,9 @@ use crate::session::{DisconnectReason, StreamRefusal};
 use crate::sockets::is_timeout;
 use crate::wire::{CreateStrm, FrameReader, Incoming, Message, MessageNumber};
 
+/// The maximum number of `verack` and `protoconf` before the `streamack`. Teranode writes one of each.
+const MAX_GREETINGS: usize = 8;
+
 /// Lets a thread open a second stream, from where the first connection begins.
 pub(super) fn begin(
     shared: &Arc<Shared>,
@@ -98,11 +101,18 @@ fn await_answer(
     let limits = config.session.limits.before_handshake();
     let mut frames = FrameReader::new(config.magic(), limits);
     let mut wait = ReadWait::default();
+    let mut greetings = 0;
     loop {
         match frames.next_frame() {
             Ok(Some(Incoming::Frame(frame))) => {
                 let len = frame.payload.len() as u64;
                 counters.add_message_in(MessageNumber::of(frame.command), len);
+                if matches!(frame.command.name(), "verack" | "protoconf")
+                    && greetings < MAX_GREETINGS
+                {
+                    greetings += 1;
+                    continue;
+                }
                 return match Message::decode(frame.command, frame.payload) {
                     Ok(answer) => judge(answer, request).map(|()| frames),
                     Err(_) => Err(StreamRefusal::WrongAnswer),

@@ -27,7 +27,7 @@ impl Session {
     /// `notfound`, which is consumed. If the peer reports other missing objects in the same
     /// message, it is delivered.
     pub fn on_message(&mut self, message: &Message, now: Instant) -> Delivery {
-        if !self.admits(message.command(), now) {
+        if self.is_stream_greeting(message.command()) || !self.admits(message.command(), now) {
             return Delivery::Consumed;
         }
         self.expectations.on_received(message);
@@ -51,6 +51,7 @@ impl Session {
                 return self.delivery();
             }
             Message::CreateStrm(request) => self.on_createstrm(request),
+            Message::StreamAck(_) => self.on_streamack(),
             Message::Inv(inv) => return self.on_inv(inv),
             Message::NotFound(missing) => {
                 if !self.is_probe_end(missing, now) {
@@ -85,15 +86,14 @@ impl Session {
 
     /// A frame has come whose payload is not what its command says.
     pub fn on_malformed(&mut self, command: Command, error: &DecodeError, now: Instant) {
-        if !self.stands() {
+        if !self.stands() || self.is_stream_greeting(command) {
             return;
         }
         match command.name() {
             "version" if self.peer.is_some() => return self.on_second_version(),
             "version" => return self.on_malformed_version(error),
             "createstrm" => return self.on_malformed_createstrm(error),
-            // A further connection's answer comes on that one, before it becomes a stream: this answers nothing, whatever it says.
-            "streamack" => return,
+            "streamack" => return self.on_streamack(),
             _ => {}
         }
         if !self.admits(command, now) {

@@ -271,8 +271,11 @@ impl Session {
         self.poll_output()
     }
 
-    /// Over which of the peer's streams comes what the session is told next; [`StreamType::General`] at first.
-    pub(crate) fn set_stream(&mut self, stream: StreamType) {
+    /// Sets the stream on which the next messages arrive. Defaults to [`StreamType::General`].
+    ///
+    /// A driver with several streams must call it before it passes messages of another stream. On a
+    /// second stream `verack` and `protoconf` are ignored, since Teranode repeats them there.
+    pub fn set_stream(&mut self, stream: StreamType) {
         self.stream = stream;
     }
 

@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::Session;
 use crate::session::output::Output;
 use crate::session::streams::StreamFault;
-use crate::session::{Direction, SessionEvent, StreamRefusal};
+use crate::session::{Direction, DisconnectReason, SessionEvent, StreamRefusal};
 use crate::wire::{
-    AssociationId, CreateStrm, DecodeError, Protoconf, RejectCode, StreamPolicy, StreamType,
-    Version,
+    AssociationId, Command, CreateStrm, DecodeError, Protoconf, RejectCode, StreamPolicy,
+    StreamType, Version,
 };
 
 /// What a session knows of further streams. Without a driver that can have them, nothing.
@@ -167,6 +167,26 @@ impl Session {
             } => StreamFault::TypeOutOfRange,
             _ => StreamFault::Malformed,
         });
+    }
+
+    /// Returns whether a message only repeats the handshake on a second stream.
+    ///
+    /// Teranode writes `verack` and `protoconf` on each stream that is opened to it. They are
+    /// ignored there, whatever they contain.
+    pub(super) fn is_stream_greeting(&self, command: Command) -> bool {
+        self.stream != StreamType::General && matches!(command.name(), "verack" | "protoconf")
+    }
+
+    /// Handles a `streamack` out of place.
+    ///
+    /// The `streamack` that answers our `createstrm` arrives before the connection belongs to the
+    /// session. On every other connection a node sends a `reject` if it has the peer's version, and
+    /// closes (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`, `ProcessStreamAckMessage`).
+    pub(super) fn on_streamack(&mut self) {
+        if self.peer.is_some() {
+            self.reject("streamack", RejectCode::NONSTANDARD, "Invalid streamack");
+        }
+        self.close(DisconnectReason::UnexpectedStreamAck);
     }
 
     /// Whether a second stream is ours to open, and wanted.
