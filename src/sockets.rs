@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// How often a connection that is being opened is looked at, at the longest.
 const LOOK: Duration = Duration::from_millis(20);
@@ -40,7 +40,10 @@ pub(crate) fn open(
             Some(error) => return Err(NotOpened::Failed(error)),
             None => {}
         }
-        if socket.peer_addr().is_ok() {
+        if let Ok(peer) = socket.peer_addr() {
+            if is_own_address(&socket, &peer) {
+                return Err(NotOpened::Failed(refuse_self_connection(&socket)));
+            }
             return Ok(socket.into());
         }
         let left = deadline.saturating_duration_since(Instant::now());
@@ -52,6 +55,22 @@ pub(crate) fn open(
         }
         next_pause = (next_pause * 2).min(LOOK);
     }
+}
+
+/// Returns whether a socket is connected to itself.
+///
+/// The system may choose the dialed port as the local port of a connection to this host. If nothing
+/// listens there, TCP connects the socket to itself by a simultaneous open.
+fn is_own_address(socket: &Socket, peer: &SockAddr) -> bool {
+    let local = socket.local_addr().ok().and_then(|local| local.as_socket());
+    local.is_some() && local == peer.as_socket()
+}
+
+/// Resets a connection to itself. Returns the error of a port at which nothing listens.
+fn refuse_self_connection(socket: &Socket) -> io::Error {
+    // Without a reset the port would stay occupied for a minute. An orderly close works as well.
+    let _ = socket.set_linger(Some(Duration::ZERO));
+    io::ErrorKind::ConnectionRefused.into()
 }
 
 fn begin(from: Option<SocketAddr>, address: SocketAddr) -> Result<Socket, NotOpened> {
@@ -94,4 +113,37 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Dials from the port that is dialed, as the system does by chance.
+    fn dial_own_port(address: SocketAddr) -> Result<TcpStream, NotOpened> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        open(Some(address), address, deadline, |pause| {
+            std::thread::park_timeout(pause);
+            false
+        })
+    }
+
+    #[test]
+    fn self_connection_is_refused_and_frees_port() {
+        // No other test takes a port of this address.
+        let listener = TcpListener::bind("127.0.0.91:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let opened = dial_own_port(address);
+        assert!(
+            matches!(&opened, Err(NotOpened::Failed(error))
+                if error.kind() == io::ErrorKind::ConnectionRefused),
+            "{opened:?}"
+        );
+        // Bound without `SO_REUSEADDR`: no connection lingers at the port.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        socket.bind(&address.into()).unwrap();
+    }
 }

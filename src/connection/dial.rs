@@ -113,6 +113,7 @@ fn meaning(error: &io::Error, timeout: Duration) -> DisconnectReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::Consequence;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -135,6 +136,20 @@ mod tests {
             matches!(not_dialled, Err(NotDialled::NotBound(_))),
             "{not_dialled:?}"
         );
+    }
+
+    #[test]
+    fn connection_to_own_port_means_refused() {
+        // No other test takes a port of this address.
+        let listener = std::net::TcpListener::bind("127.0.0.92:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let dialed = dial_from(address, address, 10 * SECOND, &Stop::new());
+        let Err(NotDialled::NotConnected(reason)) = dialed else {
+            panic!("{dialed:?}");
+        };
+        assert_eq!(reason, DisconnectReason::ConnectRefused);
+        assert_eq!(reason.consequence(), Consequence::BackOff);
     }
 
     #[test]

@@ -86,7 +86,10 @@ pub enum DisconnectReason {
         /// What we need.
         required: Services,
     },
-    /// The peer is ourselves.
+    /// The connection leads back to this program.
+    ///
+    /// The received `version` carries a nonce that this program has sent: on this very connection,
+    /// as an echo server returns it, or on another one.
     #[error("the connection leads to ourselves")]
     SelfConnection,
     /// The peer's `version` could not be read.

@@ -512,50 +512,6 @@ fn a_name_without_an_address_is_an_error_with_the_name() {
 }
 
 #[test]
-fn a_program_that_dials_itself_learns_so_on_both_sides() {
-    let text = "the connection leads to ourselves";
-    let nonces = NonceRegistry::default();
-    let listener = RawListener::new();
-    let address = listener.address();
-    thread::scope(|scope| {
-        let accepted = scope.spawn(|| {
-            let tcp = listener.accept_tcp();
-            Connection::accept(tcp, &config(), &nonces).unwrap_err()
-        });
-        let error = Connection::connect_with(&address.to_string(), &config(), &nonces).unwrap_err();
-        assert_eq!(error.to_string(), format!("{address}: {text}"));
-        let accepted = accepted.join().unwrap();
-        assert!(accepted.to_string().ends_with(&format!(": {text}")));
-        for error in [error, accepted] {
-            let reason = reason_of::<()>(Err(error));
-            assert_eq!(reason, DisconnectReason::SelfConnection);
-        }
-    });
-
-    let setup = || PeerConnectionSetup {
-        nonces: nonces.clone(),
-        ..PeerConnectionSetup::new(config())
-    };
-    let outbound = Actor::dial_with(address, setup());
-    let inbound = Actor::take_with(listener.accept_tcp(), setup());
-    for actor in [outbound, inbound] {
-        let (event, reason) = actor.expect_end();
-        assert_eq!(reason, DisconnectReason::SelfConnection);
-        assert!(event.to_string().ends_with(&format!("failed: {text}")));
-    }
-    assert!(nonces.is_empty(), "no nonce stays behind");
-}
-
-#[test]
-fn two_programs_with_registries_of_their_own_are_no_self_connection() {
-    let listener = RawListener::new();
-    let one = Actor::dial(listener.address(), &config());
-    let other = Actor::take(listener.accept_tcp(), &config());
-    one.expect_handshake();
-    other.expect_handshake();
-}
-
-#[test]
 fn a_configuration_that_cannot_work_is_refused_before_anything_is_dialled() {
     let wrong = ConnectionConfig {
         connect_timeout: Duration::ZERO,

@@ -27,6 +27,7 @@ mod request_ends;
 mod requests;
 mod resources;
 mod restarts;
+mod right_peer;
 mod running_config;
 #[path = "../support/seeded.rs"]
 mod seeded;

@@ -8,7 +8,7 @@ use bsv_p2p::wire::Version;
 use bsv_p2p::{Manager, ManagerConfig, Network};
 
 use crate::harness::*;
-use crate::raw_peer::{RawListener, RawPeer, frame_of, header_claiming, version};
+use crate::raw_peer::{RawListener, RawPeer, echo, frame_of, header_claiming, version};
 
 /// A manager that treats this machine's addresses like those of strangers.
 fn strict() -> ManagerConfig {
@@ -189,6 +189,25 @@ fn a_connection_to_ourselves_is_noticed() {
     );
     assert!(noticed, "{reason}");
     until("both ends are gone", || manager.connections().is_empty());
+}
+
+#[test]
+fn echo_server_is_recognized_as_self_connection() {
+    let listener = RawListener::new();
+    let address = listener.address();
+    let manager = manager(config());
+    let events = manager.subscribe_control();
+    manager.start_fixed(&[address]).unwrap();
+    echo(listener.accept_tcp());
+    let reason = wait_for(&events, |event| match event {
+        ControlEvent::HandshakeComplete { .. } => panic!("{event}"),
+        // A fixed peer is dialed again.
+        ControlEvent::ConnectionRestarting { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    assert_eq!(reason, DisconnectReason::SelfConnection);
+    assert_eq!(manager.connected(), 0);
+    assert_eq!(manager.bans(), []);
 }
 
 #[test]

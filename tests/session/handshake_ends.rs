@@ -31,6 +31,38 @@ fn a_connection_to_ourselves_is_recognised_on_both_sides() {
 }
 
 #[test]
+fn echoed_version_is_self_connection() {
+    let mut side = Side::connected(Direction::Outbound);
+    let [Message::Version(own)] = &side.take_sent()[..] else {
+        panic!("an outbound session begins with a version");
+    };
+    side.receive(own.clone());
+    let reason = DisconnectReason::SelfConnection;
+    assert_eq!(side.take(), [Output::Close(reason)]);
+    assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
+}
+
+/// Two dialing sockets meet, for example by a simultaneous open.
+#[test]
+fn outbound_version_with_other_own_nonce_is_self_connection() {
+    let registry = NonceRegistry::default();
+    let mut sides = [1000, 2000].map(|first_nonce| {
+        let config = SessionConfig::default();
+        let registry = registry.clone();
+        let mut side = Side::new(Direction::Outbound, config, registry, first_nonce);
+        side.connect();
+        side
+    });
+    let versions = sides.each_mut().map(|side| side.take_sent().remove(0));
+    let [first, second] = &mut sides;
+    first.receive(versions[1].clone());
+    assert_eq!(first.closed(), Some(&DisconnectReason::SelfConnection));
+    let end = second.transport_ends(TransportEnd::EndOfStream);
+    assert_eq!(end, DisconnectReason::SelfConnection);
+    assert!(registry.is_empty());
+}
+
+#[test]
 fn a_reset_of_a_connection_to_ourselves_means_the_same() {
     let registry = NonceRegistry::default();
     let configs = [SessionConfig::default(), SessionConfig::default()];
@@ -45,9 +77,11 @@ fn a_reset_of_a_connection_to_ourselves_means_the_same() {
 
 #[test]
 fn the_nonce_of_another_owner_is_no_connection_to_ourselves() {
-    // Both sides send the nonce 1000, but neither knows the other's registry.
+    // Neither side knows the other's registry.
     let mut dialler = Side::connected(Direction::Outbound);
-    let mut listener = Side::connected(Direction::Inbound);
+    let (config, registry) = (SessionConfig::default(), NonceRegistry::default());
+    let mut listener = Side::new(Direction::Inbound, config, registry, 2000);
+    listener.connect();
     for message in dialler.take_sent() {
         listener.receive(message);
     }

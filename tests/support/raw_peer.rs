@@ -311,6 +311,17 @@ pub(crate) fn narrow_pair() -> (RawPeer, TcpStream) {
     (RawPeer::new(reader.into()), writer)
 }
 
+/// Returns every byte to its sender, until the other side ends the connection.
+pub(crate) fn echo(tcp: TcpStream) {
+    tcp.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut bytes = [0; 4096];
+    while let Ok(len) = (&tcp).read(&mut bytes) {
+        if len == 0 || (&tcp).write_all(&bytes[..len]).is_err() {
+            return;
+        }
+    }
+}
+
 /// An address at which nobody listens, for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct ClosedPort {

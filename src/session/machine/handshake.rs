@@ -80,7 +80,7 @@ impl Session {
     fn refusal_of(&mut self, version: &Version) -> Option<DisconnectReason> {
         // Ours always has a nonce: that of a version without one, which the node takes as 1, is not looked up.
         let own = |nonce| self.registry.meet(nonce);
-        if self.direction == Direction::Inbound && version.nonce.is_some_and(own) {
+        if version.nonce.is_some_and(own) {
             return Some(DisconnectReason::SelfConnection);
         }
         let required = self.config.required_services;
