@@ -1,13 +1,14 @@
-//! Whether the peer is the intended one: connections to this program itself.
+//! Whether the peer is the intended one: connections to this program itself, and peers that refuse it.
 
 use std::thread;
 
 use bsv_p2p::Connection;
 use bsv_p2p::connection::PeerConnectionSetup;
 use bsv_p2p::session::{DisconnectReason, NonceRegistry};
+use bsv_p2p::wire::{Message, Reject, RejectCode};
 
 use crate::harness::{Actor, config, reason_of};
-use crate::raw_peer::{RawListener, echo};
+use crate::raw_peer::{RawListener, RawPeer, echo, version, wait_until};
 
 #[test]
 fn a_program_that_dials_itself_learns_so_on_both_sides() {
@@ -56,6 +57,29 @@ fn echo_server_is_recognized_as_self_connection() {
         let (_, reason) = Actor::dial(address, &config()).expect_end();
         assert_eq!(reason, DisconnectReason::SelfConnection);
     });
+}
+
+/// Teranode dials, rejects our `version` and closes, with our answer unread: the system sends a
+/// reset.
+#[test]
+fn reject_before_reset_names_refusal() {
+    let text = "Only Bitcoin SV clients are supported";
+    let reject = Reject::new("version", RejectCode::NONSTANDARD, text);
+    let listener = RawListener::new();
+    let mut peer = RawPeer::dial(listener.address());
+    let actor = Actor::take(listener.accept_tcp(), &config());
+    peer.send(version());
+    peer.send(Message::Verack);
+    actor.expect_handshake();
+    // Our version has arrived by now, and is not read.
+    wait_until("our version has arrived", || {
+        peer.tcp().peek(&mut [0]).is_ok_and(|len| len > 0)
+    });
+    peer.send(reject.clone());
+    peer.close();
+    let (event, reason) = actor.expect_end();
+    assert_eq!(reason, DisconnectReason::RefusedByPeer(Box::new(reject)));
+    assert!(event.to_string().contains(text), "{event}");
 }
 
 #[test]

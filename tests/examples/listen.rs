@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use bsv_p2p::wire::{Block, BlockHash, GetData, HeaderChain, Inventory, Message, Services, Txid};
+use bsv_p2p::wire::{
+    Block, BlockHash, GetData, HeaderChain, Inventory, Message, Reject, RejectCode, Services, Txid,
+};
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 use serde_json::Value;
 
+use crate::broadcast::transaction;
+use crate::raw_peer::{RawPeer, version};
 use crate::tool::{DEADLINE, Tool, integer, run, text};
 
 /// A running `listen` on a port of its own, and where it listens.
@@ -105,6 +109,56 @@ fn as_text_it_tells_where_it_listens_who_comes_and_who_goes() {
     listen.line_with("connection lost: the peer closed the connection");
     listen.interrupt();
     listen.finish().assert_success();
+}
+
+#[test]
+fn every_tool_sends_chosen_user_agent() {
+    let agent = "/wallet:2(BSV)/";
+    let (listen, address) = listen(&["--user-agent", agent]);
+    let peer = connect(&address, Network::Regtest);
+    assert_eq!(peer.peer().user_agent.to_string(), agent);
+    event(&listen, "HandshakeComplete");
+    let (transaction, _) = transaction(1);
+    let genesis = Block::genesis(&Network::Regtest).hash().to_string();
+    let out = std::env::temp_dir().join(format!("bsv-p2p-agent-{}", std::process::id()));
+    let out = out.to_str().unwrap();
+    let node = ["--peer", &address];
+    for (name, arguments) in [
+        ("ping", vec![&address[..]]),
+        ("headers", vec![&address]),
+        ("block", [&[&genesis[..], "--out", out], &node[..]].concat()),
+        ("broadcast", [&[&transaction[..]], &node[..]].concat()),
+        ("crawl", node.to_vec()),
+        ("follow", node.to_vec()),
+        ("monitor", node.to_vec()),
+    ] {
+        let common = ["--network", "regtest", "--user-agent", agent];
+        let tool = Tool::start(name, &[&arguments[..], &common].concat());
+        let shaken = event(&listen, "HandshakeComplete");
+        assert_eq!(text(&shaken, "user_agent"), agent, "{name}");
+        drop(tool);
+    }
+    let _ = std::fs::remove_file(out);
+}
+
+/// Teranode dials, sends `version` and `verack` at once, and rejects the answer.
+#[test]
+fn reject_of_dialing_node_is_shown() {
+    let (listen, address) = listen(&[]);
+    let mut node = RawPeer::dial(address.parse().unwrap());
+    node.send(version());
+    node.send(Message::Verack);
+    event(&listen, "HandshakeComplete");
+    let text_of_reject = "Only Bitcoin SV clients are supported";
+    node.send(Reject::new(
+        "version",
+        RejectCode::NONSTANDARD,
+        text_of_reject,
+    ));
+    // Without a read: the system sends a reset.
+    node.close();
+    let lost = event(&listen, "ConnectionLost");
+    assert!(text(&lost, "reason").contains(text_of_reject), "{lost}");
 }
 
 #[test]

@@ -283,3 +283,29 @@ fn the_first_of_several_faults_counts() {
         ]
     );
 }
+
+/// Teranode dials, sends `version` and `verack`, and then rejects our `version`.
+#[test]
+fn reject_after_early_verack_names_refusal() {
+    let text = "Only Bitcoin SV clients are supported";
+    let reject = Reject::new("version", RejectCode::NONSTANDARD, text);
+    for end in [
+        TransportEnd::EndOfStream,
+        TransportEnd::Failed(ErrorKind::ConnectionReset),
+    ] {
+        let mut side = Side::connected(Direction::Inbound);
+        side.receive(peer_version());
+        side.receive(Message::Verack);
+        assert_eq!(side.session.state(), ConnectionState::Connected);
+        side.receive(reject.clone());
+        assert_eq!(side.closed(), None, "the peer may not mean it");
+        let reason = DisconnectReason::RefusedByPeer(Box::new(reject.clone()));
+        assert_eq!(side.transport_ends(end), reason);
+        assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
+    }
+    // A rejection of another message says nothing about the end.
+    let mut side = Side::complete(Direction::Inbound);
+    side.receive(Reject::new("tx", RejectCode::NONSTANDARD, text));
+    let end = side.transport_ends(TransportEnd::EndOfStream);
+    assert_eq!(end, DisconnectReason::EndOfStream);
+}

@@ -520,7 +520,9 @@ impl Session {
         };
         let complete = self.state == ConnectionState::Connected;
         match end {
-            _ if cut && !complete => self.meaning_of_cut_handshake(),
+            // A peer that dials may reject our `version` after it has sent its own `verack`, which
+            // completes the handshake here.
+            _ if cut && (!complete || self.refusal.is_some()) => self.meaning_of_cut_handshake(),
             TransportEnd::EndOfStream => DisconnectReason::EndOfStream,
             TransportEnd::Failed(_) if cut => DisconnectReason::ConnectionReset,
             // `Io` restarts at once, which only a peer that has once been reached deserves.
