@@ -14,6 +14,9 @@ mod user_agent;
 use user_agent::OwnUserAgent;
 
 /// Ask a Bitcoin SV node who it is and how long it takes to answer.
+///
+/// If the node closes the connection before it sends a version, it may belong to another network than --network says, have banned this
+/// host, or be full. Nodes ban hosts of other networks for 24 hours.
 #[derive(Parser)]
 #[command(name = "ping")]
 struct Arguments {

@@ -1,5 +1,6 @@
 //! Every way in which a connection can end.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -50,10 +51,16 @@ pub enum DisconnectReason {
         io::ErrorKind,
     ),
     /// The peer closed or reset the connection before the handshake was complete.
-    #[error("the peer closed the connection before the handshake was complete; {missing}")]
+    ///
+    /// If it sent no `version`, these are the usual causes of a node that was dialed:
+    /// - It belongs to another network, whose magic differs. Nodes then also ban the address of
+    ///   this host for 24 hours.
+    /// - It has banned the address of this host.
+    /// - It has no free slot.
+    #[error("the peer closed the connection before it sent a {missing}{}", missing.usual_causes())]
     ClosedInHandshake {
-        /// What had not come by then.
-        missing: &'static str,
+        /// The message that had not been received.
+        missing: AwaitedMessage,
     },
     /// The peer has no room for us (`reject` with code 0x44).
     #[error("the peer has no room: {0}")]
@@ -62,13 +69,13 @@ pub enum DisconnectReason {
     #[error("the peer refused our version: {0}")]
     RefusedByPeer(Box<Reject>),
     /// The handshake was not complete in time.
-    #[error("the handshake was not complete within {after:?}: {missing}")]
+    #[error("the handshake was not complete within {after:?}: the peer sent no {missing}")]
     HandshakeTimedOut {
         /// How long we waited.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
-        /// What had not come by then.
-        missing: &'static str,
+        /// The message that had not been received.
+        missing: AwaitedMessage,
     },
     /// The peer speaks a protocol that is too old.
     #[error("the peer speaks protocol version {got}, at least {minimum} is expected")]
@@ -232,6 +239,38 @@ pub enum DisconnectReason {
     /// A mistake of this library: a panic in the peer's thread.
     #[error("a mistake of this library ended the connection")]
     Bug,
+}
+
+/// The message of the peer that a handshake was waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum AwaitedMessage {
+    /// The peer's `version`.
+    Version,
+    /// The peer's `verack`, after its `version`.
+    Verack,
+}
+
+impl AwaitedMessage {
+    /// Returns the usual causes of a close at this point, as the end of a sentence.
+    const fn usual_causes(self) -> &'static str {
+        match self {
+            AwaitedMessage::Version => {
+                "; a dialed node may belong to another network, have banned this host, or be full"
+            }
+            AwaitedMessage::Verack => "",
+        }
+    }
+}
+
+impl fmt::Display for AwaitedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            AwaitedMessage::Version => "version",
+            AwaitedMessage::Verack => "verack",
+        })
+    }
 }
 
 impl DisconnectReason {

@@ -49,7 +49,7 @@ pub use config::{
     ConfigError, MINIMUM_PROTOCOL_VERSION, PROTOCOL_VERSION, SessionConfig, USER_AGENT,
 };
 pub use consequence::Consequence;
-pub use disconnect::DisconnectReason;
+pub use disconnect::{AwaitedMessage, DisconnectReason};
 pub use keepalive::RoundTrip;
 pub use machine::Session;
 pub use misbehavior::Misbehavior;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bsv_p2p::connection::PeerConnectionSetup;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::network::Magic;
-use bsv_p2p::session::{DisconnectReason, NonceRegistry, SessionConfig};
+use bsv_p2p::session::{AwaitedMessage, DisconnectReason, NonceRegistry, SessionConfig};
 use bsv_p2p::wire::{DecodeError, Encode, ForeignMagic, Message, Reject, RejectCode, Version};
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 use crossbeam_channel::bounded;
@@ -328,18 +328,18 @@ fn a_peer_that_says_nothing_ends_with_what_is_missing() {
         |_| {},
         &DisconnectReason::HandshakeTimedOut {
             after,
-            missing: "no version has come",
+            missing: AwaitedMessage::Version,
         },
-        "the handshake was not complete within 200ms: no version has come",
+        "the handshake was not complete within 200ms: the peer sent no version",
     );
     every_connection_ends(
         &with_session(|session| session.handshake_timeout = after),
         |peer| peer.send(version()),
         &DisconnectReason::HandshakeTimedOut {
             after,
-            missing: "a version has come, but no verack",
+            missing: AwaitedMessage::Verack,
         },
-        "the handshake was not complete within 200ms: a version has come, but no verack",
+        "the handshake was not complete within 200ms: the peer sent no verack",
     );
 }
 
@@ -349,17 +349,19 @@ fn a_close_in_the_handshake_tells_how_far_it_was() {
         &config(),
         RawPeer::close,
         &DisconnectReason::ClosedInHandshake {
-            missing: "no version has come",
+            missing: AwaitedMessage::Version,
         },
-        "the peer closed the connection before the handshake was complete; no version has come",
+        "the peer closed the connection before it sent a version; \
+         a dialed node may belong to another network, have banned this host, or be full",
     );
     every_dialled_connection_ends(
         &config(),
         RawPeer::reset,
         &DisconnectReason::ClosedInHandshake {
-            missing: "no version has come",
+            missing: AwaitedMessage::Version,
         },
-        "the peer closed the connection before the handshake was complete; no version has come",
+        "the peer closed the connection before it sent a version; \
+         a dialed node may belong to another network, have banned this host, or be full",
     );
     every_connection_ends(
         &config(),
@@ -370,10 +372,9 @@ fn a_close_in_the_handshake_tells_how_far_it_was() {
             peer.close();
         },
         &DisconnectReason::ClosedInHandshake {
-            missing: "a version has come, but no verack",
+            missing: AwaitedMessage::Verack,
         },
-        "the peer closed the connection before the handshake was complete; \
-         a version has come, but no verack",
+        "the peer closed the connection before it sent a verack",
     );
 }
 

@@ -9,7 +9,7 @@ use bsv_p2p::connection::{
     ConnectionSlots, PeerConnectionActor, PeerConnectionCommand, PeerConnectionSetup,
 };
 use bsv_p2p::event::ControlEvent;
-use bsv_p2p::session::{ConnectionState, Direction, DisconnectReason};
+use bsv_p2p::session::{AwaitedMessage, ConnectionState, Direction, DisconnectReason};
 
 use crate::harness::{Actor, PROMPT, config, message, numbered, reason_of};
 use crate::raw_peer::{
@@ -150,7 +150,7 @@ fn a_life_that_ends_before_the_handshake_is_a_failure() {
                 other => panic!("{other}"),
             }
         };
-        let missing = "no version has come";
+        let missing = AwaitedMessage::Version;
         let closed = DisconnectReason::ClosedInHandshake { missing };
         assert_eq!(failed(|_, peer| peer.close()), closed);
         assert_eq!(failed(|_, peer| peer.reset()), closed);

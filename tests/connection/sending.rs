@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{PeerConnectionCommand, PreparedMessage};
-use bsv_p2p::session::{DisconnectReason, SendRefused};
+use bsv_p2p::session::{AwaitedMessage, DisconnectReason, SendRefused};
 use bsv_p2p::wire::{
     Command, DEFAULT_MAX_RECEIVE_PAYLOAD, Inv, Inventory, Mempool, Message, Ping, Pong, Protoconf,
     Txid, inventory_limit,
@@ -128,7 +128,7 @@ fn after_the_end_every_send_tells_why_it_came() {
     let listener = RawListener::new();
     let actor = Actor::dial(listener.address(), &config());
     listener.accept().close();
-    let missing = "no version has come";
+    let missing = AwaitedMessage::Version;
     let closed = DisconnectReason::ClosedInHandshake { missing };
     assert_eq!(all_told(&actor), closed);
 }

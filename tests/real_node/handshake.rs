@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bsv_p2p::connection::PeerConnectionHandle;
 use bsv_p2p::event::{ControlEvent, Event};
-use bsv_p2p::session::{ConnectionState, Direction, DisconnectReason, PeerInfo};
+use bsv_p2p::session::{AwaitedMessage, ConnectionState, Direction, DisconnectReason, PeerInfo};
 use bsv_p2p::wire::{AssociationId, BlockHash, Message, Services};
 use bsv_p2p::{Connection, ConnectionConfig, Network};
 use serde_json::{Value, json};
@@ -243,7 +243,7 @@ fn a_connection_for_another_network_is_cut_in_the_handshake_and_the_node_bans_it
     let address = node.address().to_string();
     // What the node does with a foreign magic is to ban and close: it never sends its version.
     let cut = DisconnectReason::ClosedInHandshake {
-        missing: "no version has come",
+        missing: AwaitedMessage::Version,
     };
     let mainnet = ConnectionConfig::new(Network::Mainnet);
     assert_eq!(end_of(Connection::connect(&address, &mainnet)), cut);

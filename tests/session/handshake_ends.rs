@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 
 use bsv_p2p::session::{
-    ConnectionState, Consequence, Direction, DisconnectReason, Misbehavior, NonceRegistry, Output,
-    SessionConfig, TransportEnd,
+    AwaitedMessage, ConnectionState, Consequence, Direction, DisconnectReason, Misbehavior,
+    NonceRegistry, Output, SessionConfig, TransportEnd,
 };
 use bsv_p2p::wire::{Message, Reject, RejectCode};
 
@@ -190,10 +190,10 @@ fn a_close_in_the_handshake_names_what_was_missing() {
         TransportEnd::Failed(ErrorKind::BrokenPipe),
     ] {
         let no_version = DisconnectReason::ClosedInHandshake {
-            missing: "no version has come",
+            missing: AwaitedMessage::Version,
         };
         let no_verack = DisconnectReason::ClosedInHandshake {
-            missing: "a version has come, but no verack",
+            missing: AwaitedMessage::Verack,
         };
         assert_eq!(closed(&[], end), no_version);
         assert_eq!(closed(&[Message::Verack], end), no_version);
@@ -242,11 +242,11 @@ fn a_handshake_that_hangs_is_ended_with_what_is_missing() {
     };
     assert_eq!(
         pair.sides[DIALLER].closed(),
-        timed_out("no version has come").as_ref()
+        timed_out(AwaitedMessage::Version).as_ref()
     );
     assert_eq!(
         pair.sides[LISTENER].closed(),
-        timed_out("a version has come, but no verack").as_ref()
+        timed_out(AwaitedMessage::Verack).as_ref()
     );
     for side in &pair.sides {
         assert_ended(side, Consequence::CoolDown, ConnectionState::Failed);

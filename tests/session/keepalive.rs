@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bsv_p2p::session::{
-    Direction, DisconnectReason, Misbehavior, NonceRegistry, Output, SessionConfig, SessionEvent,
+    AwaitedMessage, Direction, DisconnectReason, Misbehavior, NonceRegistry, Output, SessionConfig,
+    SessionEvent,
 };
 use bsv_p2p::wire::{Command, DecodeError, Message, Ping, Pong, StreamType, Version};
 
@@ -55,7 +56,7 @@ fn the_handshakes_deadline_counts_from_the_connection_on() {
             side.take(),
             [Output::Close(DisconnectReason::HandshakeTimedOut {
                 after: 30 * SECOND,
-                missing: "no version has come",
+                missing: AwaitedMessage::Version,
             })]
         );
     }
@@ -77,7 +78,7 @@ fn nothing_that_moves_prolongs_the_handshake() {
         side.take(),
         [Output::Close(DisconnectReason::HandshakeTimedOut {
             after: 30 * SECOND,
-            missing: "a version has come, but no verack",
+            missing: AwaitedMessage::Verack,
         })]
     );
 }

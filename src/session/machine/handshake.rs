@@ -9,7 +9,8 @@ use super::Session;
 use crate::session::keepalive::{Keepalive, PING_WITHOUT_NONCE};
 use crate::session::output::Output;
 use crate::session::{
-    ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, SessionEvent,
+    AwaitedMessage, ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo,
+    SessionEvent,
 };
 use crate::wire::{
     DecodeError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, NetworkAddress, Protoconf, Reject,
@@ -155,12 +156,11 @@ impl Session {
         self.close(DisconnectReason::MalformedVersion(error.clone()));
     }
 
-    /// What the handshake still waits for, in words.
-    pub(super) fn missing(&self) -> &'static str {
-        match (&self.peer, self.verack_received) {
-            (None, _) => "no version has come",
-            (Some(_), false) => "a version has come, but no verack",
-            (Some(_), true) => "nothing is missing",
+    /// Returns the message that an incomplete handshake waits for.
+    pub(super) fn awaited(&self) -> AwaitedMessage {
+        match &self.peer {
+            None => AwaitedMessage::Version,
+            Some(_) => AwaitedMessage::Verack,
         }
     }
 
@@ -171,7 +171,7 @@ impl Session {
         match &self.refusal {
             Some(reject) => DisconnectReason::RefusedByPeer(Box::new(reject.clone())),
             None => DisconnectReason::ClosedInHandshake {
-                missing: self.missing(),
+                missing: self.awaited(),
             },
         }
     }

@@ -223,7 +223,7 @@ impl Session {
             .is_some_and(|deadline| now >= deadline)
         {
             let after = self.config.handshake_timeout;
-            let missing = self.missing();
+            let missing = self.awaited();
             self.close(DisconnectReason::HandshakeTimedOut { after, missing });
         } else if self.state == ConnectionState::Connected {
             if now >= self.idle_deadline() {

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use super::*;
 use crate::network::Network;
 use crate::peers::PeerStatus;
-use crate::session::Direction;
+use crate::session::{AwaitedMessage, Direction};
 use crate::wire::{Services, WireString};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -148,7 +148,7 @@ fn no_more_may_be_streams_than_are_awaited_until_it_is_clear_what_one_is() {
     assert_eq!(next(&mut plan, 7).1, closed);
     let timed_out = DisconnectReason::HandshakeTimedOut {
         after: 10 * SECOND,
-        missing: "version",
+        missing: AwaitedMessage::Version,
     };
     plan.on_over(first, &DisconnectReason::BecameStream, now);
     plan.on_over(second, &timed_out, now);

@@ -51,7 +51,7 @@ impl Ending {
             Ending::Foreign => DisconnectReason::WrongChain,
             Ending::Silent => DisconnectReason::HandshakeTimedOut {
                 after: 10 * SECOND,
-                missing: "version",
+                missing: AwaitedMessage::Version,
             },
         }
     }
