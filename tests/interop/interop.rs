@@ -1,0 +1,20 @@
+//! Checks bsv-p2p against chain-gang, an independent implementation of the protocol.
+//!
+//! - `codec`: each message type that both know is encoded by one and decoded by the other.
+//! - `inbound`: chain-gang's `Peer` dials a `LocalNode`, a `Connection` and a `Manager`.
+//! - `outbound`: a `Connection`, a `LocalNode` and a `Manager` dial a server made of chain-gang's
+//!   codec, as chain-gang itself has no listener.
+//! - `deviations`: where chain-gang differs from the reference node. `README.md` lists them.
+
+mod codec;
+mod deviations;
+mod dialer;
+mod inbound;
+mod message_pairs;
+mod outbound;
+#[path = "../support/raw_peer.rs"]
+mod raw_peer;
+#[path = "../support/seeded.rs"]
+mod seeded;
+mod served_chain;
+mod server;
