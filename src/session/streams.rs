@@ -78,7 +78,8 @@ pub enum StreamRefusal {
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
-    /// What the peer answered is no answer to what it was asked.
+    /// The peer sent another message than the requested `streamack`, a `verack` or a `protoconf`, or
+    /// more than 8 of the latter two.
     WrongAnswer,
     /// The system has no thread for it.
     NoThread,
