@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::header_store::HeaderStoreError;
 use crate::peers::{Ban, BanError, StoreError};
-use crate::session::{ConfigError, DisconnectReason, SendRefused};
+use crate::session::{ConfigError, DisconnectReason, PeerProfile, SendRefused};
 use crate::wire::{BlockError, BlockHash, DecodeError, DropCause, Txid};
 
 /// Why a call failed. Every message names the peer, what was expected and what came.
@@ -83,6 +83,16 @@ pub enum Error {
     AlreadyAsked {
         /// The peer.
         peer: String,
+    },
+    /// The peer is a node of a kind that does not answer such a request. Nothing was sent.
+    #[error("{peer}: {profile} does not answer requests for {request}")]
+    NotSupportedByPeer {
+        /// The peer.
+        peer: String,
+        /// What was requested.
+        request: &'static str,
+        /// The kind of node that the peer identifies itself as.
+        profile: PeerProfile,
     },
     /// So many requests wait for answers of the peer that no further one is taken.
     #[error("{peer}: {limit} requests are open, which is the limit")]
@@ -260,7 +270,7 @@ impl std::fmt::Display for Wait {
 pub enum Blame {
     /// The peer broke a rule.
     Peer,
-    /// The peer is not one for us: too old, another network, another chain, no room.
+    /// The peer is not one for us: too old, another network, another chain, no room, another kind of node.
     Incompatible,
     /// The network: the connection was lost or could not be opened.
     Network,
@@ -318,6 +328,7 @@ impl Error {
             | Error::Ban(_)
             | Error::AlreadyStarted
             | Error::NotRunning => Blame::Program,
+            Error::NotSupportedByPeer { .. } => Blame::Incompatible,
             Error::NoPeer | Error::NotFetched { .. } => Blame::Network,
             Error::Disconnected { reason, .. } => blame(reason),
             Error::TimedOut { .. } | Error::TooFewPeers { .. } | Error::ShutdownTimedOut { .. } => {

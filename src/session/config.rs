@@ -50,7 +50,8 @@ pub struct SessionConfig {
     /// Whether we want transactions announced; yes by default.
     pub relay: bool,
     /// Whether we ask for new blocks to be announced with `headers`; yes by default. A node does so only
-    /// after headers have been exchanged.
+    /// after headers have been exchanged. A [Teranode](super::PeerProfile::Teranode) is always asked: it announces blocks to no
+    /// other peer.
     pub send_headers: bool,
     /// The oldest protocol version that a peer may speak; 31800 by default.
     pub minimum_protocol_version: i32,
@@ -79,7 +80,8 @@ pub struct SessionConfig {
     /// How long the handshake may take once TCP stands, and how long the answer to a request for a second stream; 30 s by default.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub handshake_timeout: Duration,
-    /// How often we ping; every 5 minutes by default. The first ping follows the handshake at once.
+    /// How often we ping; every 5 minutes by default. The first ping follows the handshake at once. A
+    /// [Teranode](super::PeerProfile::Teranode) gets one at least every 60 s, as it ends silent connections after 125 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub ping_interval: Duration,
     /// How long a pong may take; 60 s by default. The time stands still while a large frame is moving.

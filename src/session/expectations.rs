@@ -44,8 +44,9 @@ impl Expectations {
         }
     }
 
-    /// A message of the peer has come.
-    pub(super) fn on_received(&mut self, message: &Message) {
+    /// Handles a message of the peer. Returns whether it may be an answer to a request.
+    pub(super) fn on_received(&mut self, message: &Message) -> bool {
+        let before = self.blocks.saturating_add(self.transactions);
         match message {
             Message::Block(_)
             | Message::CompactBlock(_)
@@ -61,6 +62,7 @@ impl Expectations {
             }
             _ => {}
         }
+        self.blocks.saturating_add(self.transactions) < before
     }
 
     /// A block has come, in whatever form.

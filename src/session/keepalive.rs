@@ -41,6 +41,8 @@ impl RoundTrip {
 pub(super) struct Keepalive {
     interval: Duration,
     timeout: Duration,
+    /// Whether pings are sent at each interval, also while one is open or nothing is read.
+    repeats: bool,
     next_ping: Instant,
     /// When the connection's own ping that has not been answered was sent, with its nonce.
     open: Option<(u64, Instant)>,
@@ -65,12 +67,23 @@ impl Keepalive {
         Self {
             interval,
             timeout,
+            repeats: false,
             next_ping: now,
             open: None,
             requested: VecDeque::new(),
             last_transfer: now,
             round_trip: RoundTrip::default(),
         }
+    }
+
+    /// Sets whether pings are sent at each interval, whatever the peer answers meanwhile. The oldest one counts for the timeout.
+    pub(super) fn repeat(&mut self, repeats: bool) {
+        self.repeats = repeats;
+    }
+
+    /// Returns whether a repeated ping is due.
+    pub(super) fn must_repeat(&self, now: Instant) -> bool {
+        self.repeats && now >= self.next_ping
     }
 
     /// Other times hold from now on, also for the ping that is open and the one that is due next.
@@ -87,16 +100,23 @@ impl Keepalive {
     }
 
     pub(super) fn deadline(&self) -> Instant {
-        match self.open {
-            Some((_, sent)) => sent.max(self.last_transfer) + self.timeout,
+        match self.timeout_at() {
+            Some(timeout) if self.repeats => timeout.min(self.next_ping),
+            Some(timeout) => timeout,
             None => self.next_ping,
         }
+    }
+
+    /// When the open ping times out.
+    fn timeout_at(&self) -> Option<Instant> {
+        let (_, sent) = self.open?;
+        Some(sent.max(self.last_transfer) + self.timeout)
     }
 
     pub(super) fn due(&self, now: Instant) -> Due {
         if now < self.deadline() {
             Due::Nothing
-        } else if self.open.is_some() {
+        } else if self.timeout_at().is_some_and(|timeout| now >= timeout) {
             Due::TimedOut
         } else {
             Due::Ping
@@ -105,7 +125,9 @@ impl Keepalive {
 
     /// A ping of our own is sent. Without a nonce no answer will come.
     pub(super) fn on_ping(&mut self, nonce: Option<u64>, now: Instant) {
-        self.open = nonce.map(|nonce| (nonce, now));
+        if self.open.is_none() {
+            self.open = nonce.map(|nonce| (nonce, now));
+        }
         self.next_ping = now + self.interval;
     }
 
@@ -141,9 +163,11 @@ impl Keepalive {
 
     /// Lets a pause not have happened, for what had begun by then, and the rest of it for what began meanwhile.
     ///
-    /// Our own pings are sent by the thread that pauses: none begins meanwhile.
+    /// The thread that pauses sends no pings but repeated ones, whose times are not shifted.
     pub(super) fn on_pause(&mut self, from: Instant, until: Instant) {
-        self.next_ping += until.saturating_duration_since(from);
+        if !self.repeats {
+            self.next_ping += until.saturating_duration_since(from);
+        }
         self.last_transfer += share(self.last_transfer, from, until);
         let open = self.open.iter_mut().chain(&mut self.requested);
         open.for_each(|(_, sent)| *sent += share(*sent, from, until));

@@ -43,6 +43,7 @@ mod output;
 mod peer_profile;
 mod state;
 mod streams;
+mod teranode_rules;
 mod user_agent;
 
 pub use config::{
@@ -58,6 +59,7 @@ pub(crate) use outgoing::Receiver;
 pub use outgoing::SendRefused;
 pub use output::{Delivery, Output, PeerInfo, SessionEvent, TransportEnd};
 pub use peer_profile::PeerProfile;
+pub(crate) use peer_profile::PeerRequest;
 pub use state::{ConnectionState, Direction, InvalidTransition};
 pub(crate) use streams::StreamFault;
 pub use streams::{StreamRefusal, stream_of};

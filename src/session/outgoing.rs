@@ -1,6 +1,8 @@
 //! What may be sent: nothing of ours shall get us banned.
 
+use super::PeerProfile;
 use super::keepalive::PING_WITHOUT_NONCE;
+use super::teranode_rules;
 use crate::wire::{
     Authch, Command, DecodeError, Encode, Inventory, MAX_ADDRESSES, MAX_HEADERS, Message,
     PayloadLimits, Ping, Reader, Services, inventory_limit,
@@ -21,8 +23,8 @@ pub enum SendRefused {
         /// The message's name.
         command: Command,
     },
-    /// More entries than the peer takes in one message: split it, with
-    /// [`Inv::split`](crate::wire::Inv::split) or [`GetData::split`](crate::wire::GetData::split).
+    /// The message has more entries than the peer accepts in one message. [`Inv::split`](crate::wire::Inv::split) and
+    /// [`GetData::split`](crate::wire::GetData::split) make smaller ones.
     #[error("{command} has {entries} entries, the peer takes {limit}")]
     TooLarge {
         /// The message's name.
@@ -51,12 +53,20 @@ pub enum SendRefused {
         /// The field, what it may hold and what it holds.
         error: DecodeError,
     },
-    /// A default node punishes the message. `send_unchecked` sends it all the same.
+    /// A default node of the peer's [`PeerProfile`] punishes the message. `send_unchecked` sends it all the same.
     #[error("{command} is not sent: {rule}")]
     Punished {
         /// The message's name.
         command: Command,
-        /// What the node does about it.
+        /// The kind of node, and what it does.
+        rule: &'static str,
+    },
+    /// A node of the peer's [`PeerProfile`] ignores the message: no answer would arrive. `send_unchecked` sends it all the same.
+    #[error("{command} is not sent: {rule}")]
+    Ignored {
+        /// The message's name.
+        command: Command,
+        /// The kind of node, and what it ignores.
         rule: &'static str,
     },
 }
@@ -71,6 +81,13 @@ pub(crate) struct Receiver {
     pub(super) version: i32,
     /// The longest general payload that the peer takes.
     pub(super) max_payload: u32,
+    pub(super) profile: PeerProfile,
+    /// Whether the peer accepts announcements of transactions.
+    pub(super) relay: bool,
+    /// Whether the peer has requested headers that were not sent.
+    pub(super) awaits_headers: bool,
+    /// Whether the peer has requested a block that was not sent.
+    pub(super) awaits_block: bool,
 }
 
 impl Receiver {
@@ -81,7 +98,12 @@ impl Receiver {
         check_manners(message, self)
     }
 
-    /// Like [`Receiver::check`], but lets pass what a default node punishes and what nobody can read.
+    /// Whether pings have nonces, and pongs are sent.
+    pub(super) fn exchanges_nonces(self) -> bool {
+        self.version > PING_WITHOUT_NONCE
+    }
+
+    /// Like [`Receiver::check`], but lets pass what a default node punishes or ignores and what nobody can read.
     pub(crate) fn check_unchecked(self, message: &Message) -> Result<(), SendRefused> {
         let command = message.command();
         check_owner(command)?;
@@ -112,10 +134,19 @@ fn check_owner(command: Command) -> Result<(), SendRefused> {
 /// Sizes for which every node bans or drops the sender.
 fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
     let command = message.command();
+    let is_teranode = receiver.profile == PeerProfile::Teranode;
     let limit = match command.name() {
-        "inv" | "getdata" | "notfound" => inventory_limit(receiver.max_payload),
+        "inv" | "getdata" | "notfound" => {
+            let limit = inventory_limit(receiver.max_payload);
+            if is_teranode {
+                limit.min(teranode_rules::MAX_INVENTORY)
+            } else {
+                limit
+            }
+        }
         "addr" => MAX_ADDRESSES,
         "headers" | "hdrsen" => MAX_HEADERS,
+        "getheaders" | "getblocks" if is_teranode => teranode_rules::MAX_LOCATOR,
         _ => usize::MAX,
     };
     let entries = entries(message);
@@ -131,7 +162,10 @@ fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendRefused> 
         general: receiver.max_payload,
         ..PayloadLimits::default()
     };
-    let limit = limits.limit(command).min(frame_limit(receiver.version));
+    let mut limit = limits.limit(command).min(frame_limit(receiver.version));
+    if is_teranode {
+        limit = limit.min(teranode_rules::payload_limit(command));
+    }
     let bytes = message.encoded_len();
     if bytes > limit {
         return Err(SendRefused::PayloadTooLarge {
@@ -161,7 +195,14 @@ fn entries(message: &Message) -> usize {
         Message::Addr(addr) => addr.addresses.len(),
         Message::Headers(headers) => headers.headers.len(),
         Message::Hdrsen(hdrsen) => hdrsen.len(),
-        Message::Unknown { payload, .. } => {
+        Message::GetHeaders(request) => request.locator.len(),
+        Message::GetBlocks(request) => request.locator.len(),
+        Message::Unknown { command, payload } => {
+            let count_at = match command.name() {
+                "getheaders" | "getblocks" => 4,
+                _ => 0,
+            };
+            let payload = payload.get(count_at..).unwrap_or_default();
             let count = Reader::new(payload).compact_size("entries").unwrap_or(0);
             usize::try_from(count).unwrap_or(usize::MAX)
         }
@@ -169,13 +210,17 @@ fn entries(message: &Message) -> usize {
     }
 }
 
-/// What a default node punishes, and what nobody can read.
+/// Checks for what a default node of the peer's kind punishes or ignores, and for what nobody can read.
 fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
     let command = message.command();
     let punished = |rule| Err(SendRefused::Punished { command, rule });
+    let is_teranode = receiver.profile == PeerProfile::Teranode;
+    if is_teranode {
+        teranode_rules::check_command(command)?;
+    }
     let is_filter = matches!(command.name(), "filterload" | "filteradd");
     if is_filter && !receiver.services.contains(Services::BLOOM) {
-        return punished("a node without NODE_BLOOM bans the sender");
+        return punished("an SV Node without NODE_BLOOM bans the sender");
     }
     // What was built by hand under a name that has a type is judged as its receiver reads it.
     let by_hand;
@@ -186,34 +231,39 @@ fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendRefuse
         }
         known => known.check_fields().map(|()| known),
     };
-    let read = match read {
-        Ok(read) => read,
-        Err(error) if is_filter && error.is_above_limit() => {
-            return punished(
-                "a node bans for filters above 36,000 bytes or 50 functions and elements above 520 bytes",
-            );
-        }
-        Err(error) => return Err(SendRefused::Malformed { command, error }),
-    };
     match read {
+        Ok(read) if is_teranode => teranode_rules::check_content(read, receiver),
+        Ok(read) => check_content(read, receiver),
+        Err(error) if is_filter && error.is_above_limit() => punished(
+            "an SV Node bans for filters above 36,000 bytes or 50 functions and elements above 520 bytes",
+        ),
+        Err(error) => Err(SendRefused::Malformed { command, error }),
+    }
+}
+
+/// Checks for what a default SV Node punishes.
+fn check_content(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
+    let command = message.command();
+    let punished = |rule| Err(SendRefused::Punished { command, rule });
+    match message {
         Message::Inv(inv) if !inv.inventory.iter().all(may_be_announced) => {
-            punished("a node closes the connection for types other than tx and block")
+            punished("an SV Node closes the connection for types other than tx and block")
         }
         Message::CompactBlock(compact) if compact.check().is_err() => {
-            punished("a node bans the sender of a compact block that can be no block")
+            punished("an SV Node bans the sender of a compact block that can be no block")
         }
         Message::DsDetected(detected) if detected.verify().is_err() => {
-            punished("a node scores 10 for double spends that it cannot verify")
+            punished("an SV Node scores 10 for double spends that it cannot verify")
         }
         // Without effect, and without harm, is the one with an age.
         Message::Mempool(request) if request.age().is_none() => {
-            punished("a node closes the connection unless it is told not to")
+            punished("an SV Node closes the connection unless it is told not to")
         }
         Message::Authch(challenge) if challenge.version != Authch::VERSION => {
-            punished("a node refuses challenges of other versions than 1")
+            punished("an SV Node refuses challenges of other versions than 1")
         }
-        Message::Ping(Ping { nonce: None }) if receiver.version > PING_WITHOUT_NONCE => {
-            punished("a node refuses pings without a nonce from peers that know it")
+        Message::Ping(Ping { nonce: None }) if receiver.exchanges_nonces() => {
+            punished("an SV Node refuses pings without a nonce from peers that know it")
         }
         _ => Ok(()),
     }

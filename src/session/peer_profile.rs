@@ -10,6 +10,20 @@ use crate::wire::WireString;
 /// messages. The profile is derived from the user agent of the peer's `version`, so a peer can claim
 /// any profile: it protects the caller's own requests, and must not be used to trust a peer.
 ///
+/// What follows from the profile [`Teranode`](Self::Teranode):
+/// - Messages that a Teranode punishes or ignores are refused with [`SendRefused`](super::SendRefused): commands that it does
+///   not know, such as `gethdrsen`, `cmpctblock` and `mempool`, bloom filters, requests of filtered or compact blocks, and
+///   `headers` and `block` without a request of the peer. Blocks must be announced by `inv`.
+/// - Requests have at most 505 objects, which score nothing.
+/// - `sendheaders` is always sent, and a ping at least every 60 s.
+/// - A request for one header by its hash fails with [`Error::NotSupportedByPeer`](crate::Error::NotSupportedByPeer).
+///
+/// A Teranode answers `getblocks` with the blocks before the locator instead of those after it. Such a message can be sent, but
+/// blocks should be requested by `getheaders`. A Teranode cannot send a block above 4,000,000,000 bytes: a request for one has no
+/// answer.
+///
+/// SV Nodes and Teranodes send addresses only on connections that this side has opened.
+///
 /// ```
 /// use bsv_p2p::session::PeerProfile;
 ///
@@ -60,6 +74,25 @@ impl PeerProfile {
 impl fmt::Display for PeerProfile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// A request that nodes of some kinds never answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeerRequest {
+    /// The header of one block, by an empty locator and the hash of the block.
+    HeaderByHash,
+    /// Addresses of other nodes.
+    Addresses,
+}
+
+impl PeerRequest {
+    /// Returns what is requested, for errors.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            PeerRequest::HeaderByHash => "a header by its hash",
+            PeerRequest::Addresses => "addresses on a connection that it opened",
+        }
     }
 }
 

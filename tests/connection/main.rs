@@ -34,3 +34,4 @@ mod seeded;
 mod sending;
 mod slow_readers;
 mod stalls;
+mod teranode;

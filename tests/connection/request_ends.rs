@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::PeerConnectionHandle;
 use bsv_p2p::session::{DisconnectReason, SendRefused};
-use bsv_p2p::wire::{BlockHash, Message, Pong, Txid};
+use bsv_p2p::wire::{BlockHash, Message, Pong, Txid, Version};
 use bsv_p2p::{Blame, Error, Wait};
 
 use crate::answers::mined;
 use crate::harness::{Actor, PROMPT, config, message, reason_of};
-use crate::raw_peer::{DEADLINE, RawListener, RawPeer, SilentHost};
+use crate::raw_peer::{DEADLINE, RawListener, RawPeer, SilentHost, narrow_pair, version};
 
 /// How long a request waits that gets no answer.
 const SHORT: Duration = Duration::from_millis(200);
@@ -189,7 +189,14 @@ fn dropping_the_handle_after_ending_the_connection_lets_all_who_wait_go() {
 fn a_peer_that_does_not_read_costs_a_request_its_time_and_no_more() {
     let mut config = config();
     config.outbox_messages = 1;
-    let (actor, peer) = Actor::connected_narrowly(&config);
+    let (mut peer, tcp) = narrow_pair();
+    let actor = Actor::take(tcp, &config);
+    // One that may answer getaddr although it has dialed.
+    peer.shake_hands_as(Version {
+        user_agent: Some("/other:1.0/".into()),
+        ..version()
+    });
+    actor.expect_handshake();
     let large = message(vec![0; 1_000_000]);
     actor.handle.send(&large, DEADLINE).unwrap();
     let (handle, began) = (&actor.handle, Instant::now());
@@ -211,7 +218,6 @@ fn a_peer_that_does_not_read_costs_a_request_its_time_and_no_more() {
     });
     assert!(began.elapsed() >= SHORT && began.elapsed() < SHORT + PROMPT);
     // What could not be sent has not been asked.
-    let mut peer = peer;
     peer.expect("test");
     thread::scope(|scope| {
         let request = scope.spawn(|| actor.handle.addresses(DEADLINE));

@@ -18,5 +18,6 @@ mod serde_forms;
 mod side;
 mod states;
 mod streams;
+mod teranode;
 mod text;
 mod violations;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bsv_p2p::connection::{
     Associations, ConnectionSlots, EventBus, PeerConnectionActor, PeerConnectionHandle,
-    PeerConnectionSetup,
+    PeerConnectionSetup, SubscriptionOptions,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::session::DisconnectReason;
@@ -55,6 +55,14 @@ impl Owner {
         }
     }
 
+    /// Subscribes to messages with a queue of one.
+    pub(crate) fn subscribe_to_one(&self) -> Receiver<BitcoinMessageEvent> {
+        self.bus.subscribe_messages_with(SubscriptionOptions {
+            capacity: 1,
+            ..SubscriptionOptions::default()
+        })
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.listener.address()
     }
@@ -97,9 +105,19 @@ impl Owner {
     /// A peer that may have a second stream, and its association.
     #[track_caller]
     pub(crate) fn peer(&self) -> Peer {
+        self.peer_as(version())
+    }
+
+    /// The same with this `version`.
+    #[track_caller]
+    fn peer_as(&self, version: Version) -> Peer {
         let (general, handle) = self.dialled();
         let id = Uuid::new_v4();
-        let (version, protoconf) = greeting(id);
+        let version = Version {
+            association_id: Some(AssociationId::Uuid(id)),
+            ..version
+        };
+        let protoconf = both_policies();
         general.send(version);
         general.send(Message::Verack);
         general.send(protoconf);
@@ -125,7 +143,13 @@ impl Owner {
     /// The same with its second stream.
     #[track_caller]
     pub(crate) fn peer_with_two(&self) -> Peer {
-        let mut peer = self.peer();
+        self.peer_with_two_as(version())
+    }
+
+    /// The same with this `version`.
+    #[track_caller]
+    pub(crate) fn peer_with_two_as(&self, version: Version) -> Peer {
+        let mut peer = self.peer_as(version);
         let (mut data1, newcomer) = self.dialled();
         data1.send(request(peer.id));
         assert!(matches!(data1.next_message(), Message::StreamAck(_)));

@@ -11,5 +11,6 @@ mod hostile_streams;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
 mod samples;
+mod silence;
 mod teranode;
 mod two_actors;

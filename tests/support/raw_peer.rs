@@ -14,8 +14,9 @@ use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::session::PROTOCOL_VERSION;
 use bsv_p2p::wire::{
-    AssociationId, Command, DEFAULT_MAX_RECEIVE_PAYLOAD, FrameReader, Incoming, Message,
-    NetworkAddress, PayloadLimits, Ping, Pong, Protoconf, Services, Version, encode_frame,
+    AssociationId, Block, BlockHeader, Command, DEFAULT_MAX_RECEIVE_PAYLOAD, FrameReader, Incoming,
+    Message, NetworkAddress, PayloadLimits, Ping, Pong, Protoconf, Services, Transaction,
+    TransactionOutput, Version, encode_frame, merkle_root,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -52,6 +53,35 @@ pub(crate) fn version() -> Version {
         relay: Some(true),
         association_id: Some(AssociationId::Null),
     }
+}
+
+/// The `version` of a Teranode.
+pub(crate) fn teranode_version() -> Version {
+    Version {
+        services: Services(0x420),
+        user_agent: Some("/teranode-legacy-p2p:0.13.0(EB18446744073709.6)/".into()),
+        ..version()
+    }
+}
+
+/// A block of about so many bytes.
+pub(crate) fn large_block(len: usize) -> Block {
+    let output = TransactionOutput {
+        value: 0,
+        script: vec![0; len],
+    };
+    let transaction = Transaction {
+        version: 1,
+        inputs: Vec::new(),
+        outputs: vec![output],
+        lock_time: 0,
+    };
+    let (merkle_root, _) = merkle_root([transaction.txid()]);
+    let header = BlockHeader {
+        merkle_root,
+        ..BlockHeader::genesis(&Network::Regtest)
+    };
+    Block::new(&header, &[transaction])
 }
 
 /// The `protoconf` of a current node.

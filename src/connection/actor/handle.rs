@@ -15,8 +15,8 @@ use crate::connection::requests::Requests;
 use crate::connection::{ConnectionConfig, PreparedMessage, Traffic};
 use crate::error::{Error, Wait};
 use crate::session::{
-    ConfigError, ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, Receiver,
-    RoundTrip, SendRefused, Session,
+    ConfigError, ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, PeerRequest,
+    Receiver, RoundTrip, SendRefused, Session,
 };
 use crate::wire::Message;
 
@@ -85,7 +85,10 @@ impl PeerConnectionHandle {
         self.shared.session.lock().round_trip()
     }
 
-    /// Whether the peer asked for new blocks to be announced with `headers`.
+    /// Returns whether the peer asked for new blocks to be announced with `headers`. Otherwise they are announced with `inv`.
+    ///
+    /// It is always `false` for a [Teranode](crate::session::PeerProfile::Teranode), which closes the connection for headers
+    /// that it did not request.
     pub fn wants_headers(&self) -> bool {
         self.shared.session.lock().wants_headers()
     }
@@ -164,7 +167,7 @@ impl PeerConnectionHandle {
         self.send(message, Duration::ZERO)
     }
 
-    /// Sends a message that a default node punishes or no receiver can read, as [`PeerConnectionHandle::send`] sends others.
+    /// Sends a message that a default node punishes or ignores or no receiver can read, as [`PeerConnectionHandle::send`] sends others.
     ///
     /// # Errors
     ///
@@ -313,6 +316,9 @@ impl PeerConnectionHandle {
             return Err(self.ended());
         };
         send(&link.outbox).map_err(|error| self.not_taken(error, patience))?;
+        if Session::is_answer(message) {
+            self.shared.session.lock().on_sent(message);
+        }
         records::sent(&self.shared, message);
         if message.command() == Message::GetAddr.command() {
             self.shared.requests.with(Requests::on_getaddr_sent);
@@ -356,6 +362,19 @@ impl PeerConnectionHandle {
             records::sent(&self.shared, message);
         }
         Ok(())
+    }
+
+    /// Fails if a peer of this kind does not answer the request.
+    pub(super) fn check_supported(&self, request: PeerRequest) -> Result<(), Error> {
+        let unsupported = self.shared.session.lock().unsupported(request);
+        match unsupported {
+            None => Ok(()),
+            Some(profile) => Err(Error::NotSupportedByPeer {
+                peer: self.name(),
+                request: request.name(),
+                profile,
+            }),
+        }
     }
 
     /// Returns the error of a call that found the connection without a stream.

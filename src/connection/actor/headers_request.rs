@@ -11,7 +11,7 @@ use super::patience::Patience;
 use super::shared::Shared;
 use crate::connection::requests::{Asked, Failure};
 use crate::error::{Error, Wait};
-use crate::session::PROTOCOL_VERSION;
+use crate::session::{PROTOCOL_VERSION, PeerRequest};
 use crate::wire::{BlockHash, BlockHeader, GetHeaders, Message};
 
 impl PeerConnectionHandle {
@@ -24,6 +24,7 @@ impl PeerConnectionHandle {
     ///
     /// # Errors
     ///
+    /// [`Error::NotSupportedByPeer`] for an empty locator if the peer is a Teranode;
     /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`],
     /// [`Error::TooManyRequests`]; [`Error::PayloadTooLarge`] if the answer is above
     /// `limits.buffered`.
@@ -85,6 +86,9 @@ impl PeerConnectionHandle {
         turn: HeadersTurn,
         patience: Patience,
     ) -> Result<HeadersRequest, Error> {
+        if locator.is_empty() {
+            self.check_supported(PeerRequest::HeaderByHash)?;
+        }
         let getheaders = GetHeaders {
             version: PROTOCOL_VERSION,
             locator,

@@ -8,7 +8,7 @@ use super::patience::Patience;
 use crate::connection::block_reader::BlockReader;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
 use crate::error::{Error, Wait};
-use crate::session::Receiver;
+use crate::session::{PeerRequest, Receiver};
 use crate::wire::{Block, BlockHash, GetData, Message, Ping, TimestampedAddress, Tx, Txid};
 
 /// Requests: many at once, from any number of threads, at most 1,024 at one peer.
@@ -131,10 +131,12 @@ impl PeerConnectionHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyAsked`] if that has been asked before, also by a `getaddr` of the program; [`Error::SendRefused`],
+    /// [`Error::NotSupportedByPeer`] if a node of the peer's kind answers only connections that we have opened, and the peer has
+    /// opened this one; [`Error::AlreadyAsked`] if that has been asked before, also by a `getaddr` of the program; [`Error::SendRefused`],
     /// [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`].
     pub fn addresses(&self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
         let patience = Patience::new(timeout);
+        self.check_supported(PeerRequest::Addresses)?;
         let asked = self.enter(Requests::ask_addresses)?;
         self.send_questions([Message::GetAddr], &asked, patience)?;
         self.wait_for(&asked, patience)

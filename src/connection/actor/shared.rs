@@ -200,6 +200,20 @@ impl Shared {
         }
     }
 
+    /// Sends the ping that is due, if silence of this side ends a connection with the peer.
+    ///
+    /// It goes over the first stream, so that a block on the second one delays it in neither direction. Must be called about
+    /// once a second while nothing is read on purpose.
+    pub(super) fn keep_alive(&self, now: Instant) {
+        let ping = self.session.lock().keepalive_ping(now);
+        if let Some(ping) = ping
+            && let Some(first) = self.links().first()
+        {
+            // If it is not taken, the outbox is closed, which ends the connection.
+            let _ = first.outbox.reply(&[ping.into()]);
+        }
+    }
+
     /// A stream has come to this end: what the end of the peer will be called, for senders and events alike. Of several cuts the first counts.
     pub(super) fn agree_on(&self, reason: DisconnectReason) -> DisconnectReason {
         if !reason.is_cut() {

@@ -61,7 +61,7 @@ impl Streaming {
                     return Ok(None);
                 };
                 let timeout = shared.config().block_reader_timeout;
-                let pause = sink.push(chunk, timeout, stop)?;
+                let pause = sink.push(chunk, timeout, stop, |now| shared.keep_alive(now))?;
                 inlet.refill(sink.buffer());
                 Ok(pause)
             }

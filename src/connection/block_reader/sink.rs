@@ -7,8 +7,12 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
 use super::transfer::{Transfer, TransferEnd};
 use crate::connection::stop::Stop;
+use crate::deadline::later;
 use crate::session::DisconnectReason;
 use crate::wire::DropCause;
+
+/// The maximum time between two looks at what else is to be done during a wait.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where the connection's thread puts the pieces of a block. Dropping it before its end cuts the transfer.
 #[derive(Debug)]
@@ -36,13 +40,14 @@ impl BlockSink {
         self.empty.try_recv().unwrap_or_default()
     }
 
-    /// Hands a piece on. Waits while the queue is full, as long as the program takes something every `timeout`. Returns from when until
-    /// when it waited, if it did.
+    /// Hands a piece on. Waits while the queue is full, as long as the program takes something every `timeout`, and calls `on_wait` about
+    /// once a second meanwhile. Returns from when until when it waited, if it did.
     pub(in crate::connection) fn push(
         &self,
         chunk: Vec<u8>,
         timeout: Duration,
         stop: &Stop,
+        on_wait: impl Fn(Instant),
     ) -> Result<Option<(Instant, Instant)>, DisconnectReason> {
         let mut chunk = match self.chunks.try_send(chunk) {
             Ok(()) => return Ok(None),
@@ -50,8 +55,9 @@ impl BlockSink {
             Err(TrySendError::Full(chunk)) => chunk,
         };
         let from = Instant::now();
+        let (mut reads, mut taken_by) = (self.transfer.reads(), later(from, timeout));
         loop {
-            let reads = self.transfer.reads();
+            let left = taken_by.saturating_duration_since(Instant::now());
             select! {
                 send(self.chunks, std::mem::take(&mut chunk)) -> sent => {
                     let sent = sent.map_err(|_| DisconnectReason::StreamAbandoned);
@@ -60,10 +66,15 @@ impl BlockSink {
                 recv(stop.signal()) -> _ => {
                     return Err(stop.reason().unwrap_or(DisconnectReason::Command));
                 }
-                default(timeout) => {}
+                default(left.min(LOOK)) => {}
             }
+            let now = Instant::now();
+            on_wait(now);
             // A program that reads little at a time takes no piece for long, and is not stuck.
-            if self.transfer.reads() == reads {
+            let reads_now = self.transfer.reads();
+            if reads_now != reads {
+                (reads, taken_by) = (reads_now, later(now, timeout));
+            } else if now >= taken_by {
                 return Err(DisconnectReason::StreamAbandoned);
             }
         }

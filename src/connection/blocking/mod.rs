@@ -19,7 +19,7 @@ use super::traffic::TrafficCounters;
 use super::{ConnectionConfig, Traffic};
 use crate::deadline::deadline_after;
 use crate::error::Error;
-use crate::session::{DisconnectReason, PeerInfo, RoundTrip, SendRefused, Session};
+use crate::session::{DisconnectReason, PeerInfo, PeerRequest, RoundTrip, SendRefused, Session};
 use crate::wire::Message;
 
 /// How long a write waits before the connection looks whether the peer waits for us to read.
@@ -80,7 +80,10 @@ impl Connection {
         self.session.round_trip()
     }
 
-    /// Whether the peer asked for new blocks to be announced with `headers`.
+    /// Returns whether the peer asked for new blocks to be announced with `headers`. Otherwise they are announced with `inv`.
+    ///
+    /// It is always `false` for a [Teranode](crate::session::PeerProfile::Teranode), which closes the connection for headers
+    /// that it did not request.
     pub fn wants_headers(&self) -> bool {
         self.session.wants_headers()
     }
@@ -125,7 +128,7 @@ impl Connection {
         self.send_checked(message, Session::check_outgoing)
     }
 
-    /// Sends a message that a default node punishes or no receiver can read, as [`Connection::send`] sends others.
+    /// Sends a message that a default node punishes or ignores or no receiver can read, as [`Connection::send`] sends others.
     ///
     /// # Errors
     ///
@@ -206,6 +209,18 @@ impl Connection {
             self.requests.on_getaddr_sent();
         }
         Ok(())
+    }
+
+    /// Fails if a peer of this kind does not answer the request.
+    fn check_supported(&self, request: PeerRequest) -> Result<(), Error> {
+        match self.session.unsupported(request) {
+            None => Ok(()),
+            Some(profile) => Err(Error::NotSupportedByPeer {
+                peer: self.name.clone(),
+                request: request.name(),
+                profile,
+            }),
+        }
     }
 
     /// Runs one call of the program: the time since the last one does not count against the peer, and the end of the

@@ -6,7 +6,7 @@ use super::Connection;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
 use crate::deadline::deadline_after;
 use crate::error::{Error, Wait};
-use crate::session::PROTOCOL_VERSION;
+use crate::session::{PROTOCOL_VERSION, PeerRequest};
 use crate::wire::{
     Block, BlockHash, BlockHeader, GetData, GetHeaders, Message, Ping, TimestampedAddress, Tx, Txid,
 };
@@ -54,8 +54,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`]; [`Error::PayloadTooLarge`] if the answer is
-    /// above `limits.buffered`.
+    /// [`Error::NotSupportedByPeer`] for an empty locator if the peer is a Teranode; [`Error::SendRefused`],
+    /// [`Error::TimedOut`], [`Error::Disconnected`]; [`Error::PayloadTooLarge`] if the answer is above `limits.buffered`.
     pub fn headers(
         &mut self,
         locator: &[BlockHash],
@@ -67,6 +67,9 @@ impl Connection {
             locator: locator.to_vec(),
             stop,
         };
+        if locator.is_empty() {
+            self.check_supported(PeerRequest::HeaderByHash)?;
+        }
         let needed = self.requests.headers_need_fence();
         let fence = needed.then(|| self.new_ping());
         let nonce = fence.and_then(|ping| ping.nonce);
@@ -130,9 +133,11 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyAsked`] if that has been asked before, also by a `getaddr` of the program; [`Error::SendRefused`],
+    /// [`Error::NotSupportedByPeer`] if a node of the peer's kind answers only connections that we have opened, and the peer has
+    /// opened this one; [`Error::AlreadyAsked`] if that has been asked before, also by a `getaddr` of the program; [`Error::SendRefused`],
     /// [`Error::TimedOut`], [`Error::Disconnected`].
     pub fn addresses(&mut self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
+        self.check_supported(PeerRequest::Addresses)?;
         let asked = self.ask(Requests::ask_addresses)?;
         self.exchange([Message::GetAddr], &asked, timeout)
     }

@@ -47,7 +47,7 @@ impl HeaderQuestion {
     /// block of the locator. With an empty locator, the first header must be `stop`.
     ///
     /// The answer starts after the last of the leading headers that the locator contains, and after
-    /// genesis.
+    /// genesis. It ends with `stop` if that is one of them.
     fn answer<'a>(
         &self,
         headers: &'a [BlockHeader],
@@ -66,7 +66,17 @@ impl HeaderQuestion {
         let mut leading = headers.iter();
         let known = leading.position(|header| !is_known(header.hash()));
         let known = known.unwrap_or(headers.len());
-        (known > 0 || is_known(first.previous)).then_some(&headers[known..])
+        if known == 0 && !is_known(first.previous) {
+            return None;
+        }
+        // A Teranode ignores the stop hash.
+        let end = if self.stop == BlockHash::ZERO {
+            None
+        } else {
+            headers.iter().position(|header| header.hash() == self.stop)
+        };
+        let end = end.map_or(headers.len(), |last| last + 1);
+        Some(headers.get(known..end).unwrap_or_default())
     }
 }
 

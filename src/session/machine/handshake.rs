@@ -10,7 +10,7 @@ use crate::session::keepalive::{Keepalive, PING_WITHOUT_NONCE};
 use crate::session::output::Output;
 use crate::session::{
     AwaitedMessage, ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo,
-    SessionEvent,
+    PeerProfile, SessionEvent,
 };
 use crate::wire::{
     DecodeError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, NetworkAddress, Protoconf, Reject,
@@ -56,7 +56,9 @@ impl Session {
             self.close(reason);
             return;
         }
-        self.peer = Some(Box::new(PeerInfo::from(version)));
+        let peer = PeerInfo::from(version);
+        self.profile = peer.profile();
+        self.peer = Some(Box::new(peer));
         if !self.version_sent {
             self.send_version();
         }
@@ -195,11 +197,15 @@ impl Session {
         }
         self.handshake_began = None;
         self.own_nonce = None;
-        self.keepalive = Keepalive::new(self.config.ping_interval, self.config.ping_timeout, now);
+        self.keepalive = Keepalive::new(self.ping_interval(), self.config.ping_timeout, now);
+        // A Teranode announces blocks to no other peer, and ends silent connections.
+        let is_teranode = self.profile == PeerProfile::Teranode;
+        self.keepalive.repeat(is_teranode);
         self.outputs
             .push_back(Output::Event(SessionEvent::HandshakeComplete(peer)));
         self.judge_association();
-        if self.config.send_headers && self.negotiated_version() >= SENDHEADERS {
+        let send_headers = self.config.send_headers || is_teranode;
+        if send_headers && self.negotiated_version() >= SENDHEADERS {
             self.send(Message::SendHeaders);
         }
         self.start_chain_probe();

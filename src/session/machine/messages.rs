@@ -30,7 +30,11 @@ impl Session {
         if self.is_stream_greeting(message.command()) || !self.admits(message.command(), now) {
             return Delivery::Consumed;
         }
-        self.expectations.on_received(message);
+        self.peer_requests.on_received(message);
+        if self.expectations.on_received(message) {
+            // A peer answers in order: the pong follows what was requested before the ping.
+            self.on_transfer(now);
+        }
         match message {
             Message::Version(version) => self.on_version(version, now),
             Message::Verack => self.on_verack(now),

@@ -8,17 +8,18 @@ mod streams;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::chain_check::ChainProbe;
 use self::streams::Streams;
 use super::expectations::Expectations;
 use super::keepalive::{self, Due, Keepalive, PING_WITHOUT_NONCE};
 use super::outgoing::Receiver;
+use super::teranode_rules::{self, PeerRequests};
 use super::{
     ConfigError, ConnectionState, Direction, DisconnectReason, InvalidTransition, Misbehavior,
-    NonceRegistry, NonceSource, Output, OwnNonce, PeerInfo, RoundTrip, SendRefused, SessionConfig,
-    SessionEvent, TransportEnd,
+    NonceRegistry, NonceSource, Output, OwnNonce, PeerInfo, PeerProfile, PeerRequest, RoundTrip,
+    SendRefused, SessionConfig, SessionEvent, TransportEnd,
 };
 use crate::wire::{
     Command, Expected, FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, PayloadLimits, Ping,
@@ -43,6 +44,8 @@ pub struct Session {
     verack_sent: bool,
     /// What the peer's version said.
     peer: Option<Box<PeerInfo>>,
+    /// The kind of node that its user agent names.
+    profile: PeerProfile,
     verack_received: bool,
     protoconf: Option<Protoconf>,
     /// Whether the peer asked for announcements by `headers`.
@@ -64,6 +67,7 @@ pub struct Session {
     /// The transaction that ends the chain check. The peer may report it as missing at any time.
     probe_end_marker: Option<Txid>,
     expectations: Expectations,
+    peer_requests: PeerRequests,
     keepalive: Keepalive,
     /// When the handshake began, while it is open.
     handshake_began: Option<Instant>,
@@ -102,6 +106,7 @@ impl Session {
             version_sent: false,
             verack_sent: false,
             peer: None,
+            profile: PeerProfile::default(),
             verack_received: false,
             protoconf: None,
             headers_wanted: false,
@@ -114,6 +119,7 @@ impl Session {
             chain_probe: None,
             probe_end_marker: None,
             expectations: Expectations::default(),
+            peer_requests: PeerRequests::default(),
             keepalive: Keepalive::new(config.ping_interval, config.ping_timeout, now),
             handshake_began: None,
             last_received: now,
@@ -176,9 +182,9 @@ impl Session {
     /// [`ConfigError`] if the configuration is not valid; the old one stays then.
     pub fn update_config(&mut self, config: SessionConfig) -> Result<(), ConfigError> {
         config.validate()?;
-        self.keepalive
-            .set(config.ping_interval, config.ping_timeout);
         self.config = config;
+        self.keepalive
+            .set(self.ping_interval(), self.config.ping_timeout);
         Ok(())
     }
 
@@ -316,7 +322,7 @@ impl Session {
         self.receiver().check(message)
     }
 
-    /// Like [`Session::check_outgoing`], but lets pass what a default node punishes, and what no receiver can
+    /// Like [`Session::check_outgoing`], but lets pass what a default node punishes or ignores, and what no receiver can
     /// read.
     ///
     /// # Errors
@@ -358,14 +364,19 @@ impl Session {
         self.keepalive.round_trip()
     }
 
-    /// Whether the peer asked for new blocks to be announced with `headers`.
+    /// Returns whether the peer asked for new blocks to be announced with `headers`. Otherwise they are announced with `inv`.
+    ///
+    /// It is always `false` for a [Teranode](PeerProfile::Teranode), which closes the connection for headers that it did not
+    /// request.
     pub fn wants_headers(&self) -> bool {
-        self.headers_wanted
+        self.headers_wanted && self.profile != PeerProfile::Teranode
     }
 
-    /// Whether the peer asked for new blocks to be announced with `hdrsen`, where it did not ask for `headers`.
+    /// Returns whether the peer asked for new blocks to be announced with `hdrsen`, if it did not ask for `headers`.
+    ///
+    /// It is always `false` for a [Teranode](PeerProfile::Teranode), which does not know that message.
     pub fn wants_enriched_headers(&self) -> bool {
-        self.enriched_headers_wanted
+        self.enriched_headers_wanted && self.profile != PeerProfile::Teranode
     }
 
     /// The longest payload that the peer takes, for commands without a limit of their own, in bytes: 1 MiB until its
@@ -387,6 +398,9 @@ impl Session {
     /// node 1.2.2, `src/net/net_processing.cpp`). Both numbers follow from the payload limits by
     /// [`inventory_limit`](crate::wire::inventory_limit).
     ///
+    /// For a [Teranode](PeerProfile::Teranode) it is at most 505. A Teranode scores larger requests and bans for two requests of
+    /// 50,000 objects within a minute. Any number of requests of 505 objects score nothing.
+    ///
     /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split) take this number.
     pub fn max_inventory(&self) -> usize {
         let PayloadLimits {
@@ -394,12 +408,21 @@ impl Session {
         } = self.config.limits;
         let own = u64::from(self.general_limit()).min(ceiling).min(buffered);
         let own = u32::try_from(own).unwrap_or(u32::MAX);
-        inventory_limit(own.min(self.peer_max_payload()))
+        let limit = inventory_limit(own.min(self.peer_max_payload()));
+        match self.profile {
+            PeerProfile::Teranode => limit.min(teranode_rules::MAX_UNSCORED_OBJECTS),
+            PeerProfile::SvNode | PeerProfile::Other => limit,
+        }
     }
 
     /// Returns the limit of what is read for commands without a limit of their own.
     fn general_limit(&self) -> u32 {
-        self.config.limits.general.max(self.announced_max_payload)
+        let limit = self.config.limits.general.max(self.announced_max_payload);
+        match self.profile {
+            // It ignores the limit that our protoconf announces.
+            PeerProfile::Teranode => limit.max(teranode_rules::MAX_INV_PAYLOAD),
+            PeerProfile::SvNode | PeerProfile::Other => limit,
+        }
     }
 
     /// The limits for what is read now: narrower until the handshake is complete.
@@ -432,8 +455,14 @@ impl Session {
         Expectations::concern(message) || matches!(message, Message::GetHeaders(_))
     }
 
+    /// Returns whether a message may answer a request of the peer, so that [`Session::on_sent`] must be called when it is sent.
+    pub fn is_answer(message: &Message) -> bool {
+        PeerRequests::concern(message)
+    }
+
     /// A message of the program is about to be sent: what it asks for is expected from now on.
     pub fn on_sent(&mut self, message: &Message) {
+        self.peer_requests.on_sent(message);
         self.expectations.on_sent(message);
         self.on_sent_after_chain(message);
     }
@@ -469,6 +498,33 @@ impl Session {
             services: self.peer().map_or(Services::NONE, |peer| peer.services),
             version: self.negotiated_version(),
             max_payload: self.peer_max_payload(),
+            profile: self.profile,
+            relay: self.peer().is_some_and(|peer| peer.relay),
+            awaits_headers: self.peer_requests.awaits_headers(),
+            awaits_block: self.peer_requests.awaits_block(),
+        }
+    }
+
+    /// Returns the kind of the peer if nodes of this kind do not answer the request.
+    pub(crate) fn unsupported(&self, request: PeerRequest) -> Option<PeerProfile> {
+        let is_inbound = self.direction == Direction::Inbound;
+        let is_unsupported = match (request, self.profile) {
+            _ if self.end.is_some() => false,
+            (PeerRequest::HeaderByHash, PeerProfile::Teranode) => true,
+            (PeerRequest::Addresses, PeerProfile::Teranode | PeerProfile::SvNode) => is_inbound,
+            _ => false,
+        };
+        is_unsupported.then_some(self.profile)
+    }
+
+    /// Returns how often this side sends pings.
+    fn ping_interval(&self) -> Duration {
+        match self.profile {
+            PeerProfile::Teranode => self
+                .config
+                .ping_interval
+                .min(teranode_rules::MAX_PING_INTERVAL),
+            PeerProfile::SvNode | PeerProfile::Other => self.config.ping_interval,
         }
     }
 
@@ -490,10 +546,25 @@ impl Session {
         self.outputs.push_back(Output::Send(message.into()));
     }
 
+    /// Returns the ping that is due, if silence of this side ends a connection with the peer.
+    ///
+    /// Unlike [`Session::on_timeout`] it checks no deadline of the peer. It must be called about once a second while nothing is
+    /// read on purpose.
+    pub(crate) fn keepalive_ping(&mut self, now: Instant) -> Option<Ping> {
+        let is_open = self.end.is_none() && self.state == ConnectionState::Connected;
+        let is_due = is_open && self.keepalive.must_repeat(now);
+        is_due.then(|| self.own_ping(now))
+    }
+
     fn send_ping(&mut self, now: Instant) {
+        let ping = self.own_ping(now);
+        self.send(ping);
+    }
+
+    fn own_ping(&mut self, now: Instant) -> Ping {
         let nonce = (self.negotiated_version() > PING_WITHOUT_NONCE).then(|| (self.nonces)());
         self.keepalive.on_ping(nonce, now);
-        self.send(Ping { nonce });
+        Ping { nonce }
     }
 
     /// The peer has done something wrong, found out here or by whoever owns the connection.

@@ -46,7 +46,7 @@ macro_rules! locator_requests {
 
 locator_requests! {
     /// Asks for an `inv` of the blocks behind the locator, at most 500, and without that of `stop`. Nodes answer it and
-    /// never send it.
+    /// never send it. A Teranode answers with up to 500 blocks before the locator, newest first.
     GetBlocks;
     /// Asks for the headers behind the first block of the locator that the peer has on its chain.
     ///

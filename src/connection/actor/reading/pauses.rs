@@ -15,15 +15,16 @@ impl Reading<'_> {
         let Role::First { .. } = self.role else {
             return None;
         };
-        let mut session = self.shared.session.lock();
-        let deadline = session.next_deadline()?;
+        let deadline = self.shared.session.lock().next_deadline()?;
         if now < deadline {
             return Some(deadline);
         }
+        self.shared.keep_alive(now);
         if self.shared.second.pauses() {
             // What is waited for may lie in the socket that is not read. When it is read again, the clock is put back.
             return Some(now + STANDSTILL);
         }
+        let mut session = self.shared.session.lock();
         // A large frame of ours that moves holds an answer back as well.
         if session.state() == ConnectionState::Connected
             && let Some(transfer) = self.shared.links().last_transfer()
@@ -42,6 +43,7 @@ impl Reading<'_> {
         self.set_pauses(true);
         let (shared, link) = (self.shared, self.link);
         let is_over = || {
+            shared.keep_alive(Instant::now());
             // What a peer said before it cut the connection is still read.
             let closed = link.outbox.closed();
             closed.is_some_and(|reason| !reason.is_cut()) || shared.session.lock().end().is_some()
@@ -69,6 +71,7 @@ impl Reading<'_> {
                 // The other stream has ended the peer.
                 break Ok(());
             }
+            self.shared.keep_alive(Instant::now());
             if waited >= self.shared.config().memory_timeout {
                 break Err(DisconnectReason::MemoryBudget);
             }
