@@ -2,7 +2,7 @@
 
 use crate::wire::{
     BlockError, Command, CompactBlockError, DecodeError, DropCause, DsDetectedError,
-    HeaderChainError,
+    HeaderChainError, IndexBeyondBlock, Reject,
 };
 
 /// Something that a peer did wrong without ending the connection by it.
@@ -80,6 +80,17 @@ pub enum Misbehavior {
     /// A block came whose transactions are not those which its header commits to; it was dropped.
     #[error("a block came with wrong content: {0}")]
     InvalidBlock(BlockError),
+    /// A transaction or a block broke a rule; it was dropped.
+    #[error("{reject}")]
+    RejectedObject {
+        /// The `reject` that was sent to the peer.
+        reject: Box<Reject>,
+        /// The score of the rule.
+        score: u32,
+    },
+    /// A `getblocktxn` requested a transaction that the block does not have; it was dropped.
+    #[error("getblocktxn: {0}")]
+    RequestBeyondBlock(IndexBeyondBlock),
     /// A frame was dropped.
     #[error("a frame was dropped: {0}")]
     DroppedFrame(DropCause),
@@ -111,7 +122,9 @@ impl Misbehavior {
             Misbehavior::OversizedFilter { .. }
             | Misbehavior::FilterNotServed { .. }
             | Misbehavior::InvalidCompactBlock(_)
-            | Misbehavior::InvalidBlock(_) => 100,
+            | Misbehavior::InvalidBlock(_)
+            | Misbehavior::RequestBeyondBlock(_) => 100,
+            Misbehavior::RejectedObject { score, .. } => *score,
             Misbehavior::DroppedFrame(_) => 0,
         }
     }
