@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::OnceLock;
 
 use super::block_rules::{Refused, check_transactions};
 use super::mining::BlockTemplate;
 use crate::network::Network;
-use crate::wire::{Ancestors, Block, BlockHash, BlockHeader, ChainRules, CompactTarget, Work};
+use crate::wire::{
+    Ancestors, Block, BlockHash, BlockHeader, ChainRules, CompactTarget, MerkleProof, Tx,
+    TxAndProof, Txid, Work, compact_size_len,
+};
 
 /// The memory of a block in addition to its bytes, rounded up: its entries in the tables.
 const BLOCK_OVERHEAD: u64 = 1024;
@@ -51,6 +55,20 @@ struct Entry {
     block: Block,
     height: u32,
     children: usize,
+    /// The coinbase and its merkle proof, from the first use on. The transaction shares the bytes
+    /// of the block.
+    coinbase: OnceLock<Option<Box<TxAndProof>>>,
+}
+
+impl Entry {
+    fn new(block: Block, height: u32) -> Self {
+        Self {
+            block,
+            height,
+            children: 0,
+            coinbase: OnceLock::new(),
+        }
+    }
 }
 
 /// What became of a block that [`Chain::accept`] did not refuse.
@@ -85,11 +103,7 @@ impl Chain {
         let hash = genesis.hash();
         let bytes = cost(&genesis);
         let headers = vec![genesis.header()];
-        let entry = Entry {
-            block: genesis,
-            height: 0,
-            children: 0,
-        };
+        let entry = Entry::new(genesis, 0);
         Self {
             rules: ChainRules::new(Network::Regtest),
             blocks: HashMap::from([(hash, entry)]),
@@ -128,12 +142,8 @@ impl Chain {
             entry.children += 1;
             self.side_tips.remove(&(parent, header.previous));
         }
-        let entry = Entry {
-            block: block.detached(),
-            height,
-            children: 0,
-        };
-        self.blocks.insert(hash, entry);
+        self.blocks
+            .insert(hash, Entry::new(block.detached(), height));
         self.bytes += needed;
 
         if height > self.tip().0 {
@@ -174,6 +184,37 @@ impl Chain {
     pub fn is_active(&self, hash: &BlockHash) -> bool {
         let height = self.height_of(hash);
         height.is_some_and(|height| self.hash_at(height) == Some(*hash))
+    }
+
+    /// Returns whether a block is `of` or an ancestor of `of`. Takes time in proportion to the depth
+    /// of `of` on a side branch.
+    pub(super) fn is_ancestor(&self, hash: &BlockHash, of: &BlockHash) -> bool {
+        let ancestor = self.height_of(hash).and_then(|height| {
+            let branch = self.branch(*of)?;
+            branch.hash(height)
+        });
+        ancestor == Some(*hash)
+    }
+
+    /// Returns the header at a height of the branch that ends with `tip`.
+    pub(super) fn header_on_branch(&self, tip: BlockHash, height: u32) -> Option<BlockHeader> {
+        self.branch(tip)?.header(height)
+    }
+
+    /// Returns the rules that headers must satisfy.
+    pub(super) fn rules(&self) -> &ChainRules {
+        &self.rules
+    }
+
+    /// Returns the coinbase of a block and its merkle proof. The first call for a block hashes all
+    /// its transactions.
+    pub(super) fn coinbase(&self, hash: &BlockHash) -> Option<&TxAndProof> {
+        let entry = self.blocks.get(hash)?;
+        let coinbase = entry.coinbase.get_or_init(|| {
+            let coinbase = coinbase_of(&entry.block, *hash)?;
+            Some(Box::new(coinbase))
+        });
+        coinbase.as_deref()
     }
 
     /// Returns the headers of the active chain from a height on.
@@ -335,8 +376,14 @@ struct Branch<'a> {
 }
 
 impl Branch<'_> {
-    /// Returns a header of the branch. Takes time in proportion to its depth on a side branch.
     fn header(&self, height: u32) -> Option<BlockHeader> {
+        let hash = self.hash(height)?;
+        Some(self.chain.block(&hash)?.header())
+    }
+
+    /// Returns the hash of a block of the branch. Takes time in proportion to its depth on a side
+    /// branch.
+    fn hash(&self, height: u32) -> Option<BlockHash> {
         let chain = self.chain;
         let mut hash = self.tip;
         let mut entry = chain.blocks.get(&hash)?;
@@ -348,7 +395,7 @@ impl Branch<'_> {
             };
             entry = chain.blocks.get(&hash)?;
         }
-        (entry.height == height).then(|| entry.block.header())
+        (entry.height == height).then_some(hash)
     }
 }
 
@@ -389,6 +436,15 @@ impl fmt::Debug for Chain {
             .field("bytes", &self.bytes)
             .finish()
     }
+}
+
+fn coinbase_of(block: &Block, hash: BlockHash) -> Option<TxAndProof> {
+    let txids: Vec<Txid> = block.transactions().map(|tx| tx.txid()).collect();
+    let first = BlockHeader::LEN + compact_size_len(txids.len() as u64) as usize;
+    Some(TxAndProof {
+        tx: Tx::from_payload(block.bytes().slice(first..)).ok()?,
+        proof: MerkleProof::for_block(&txids, 0, hash)?,
+    })
 }
 
 /// What a block counts as against the chain's limit.

@@ -197,7 +197,7 @@ impl fmt::Debug for TransactionPool {
     }
 }
 
-fn check_structure(transaction: TransactionView<'_>) -> Result<(), InvalidTransaction> {
+pub(super) fn check_structure(transaction: TransactionView<'_>) -> Result<(), InvalidTransaction> {
     if transaction.is_coinbase() {
         return Err(InvalidTransaction::Coinbase);
     }

@@ -34,6 +34,7 @@ mod locator;
 mod mempool;
 mod mining;
 mod node;
+mod node_config;
 mod shared;
 mod state;
 
@@ -43,3 +44,4 @@ pub use locator::MAX_BLOCK_HASHES;
 pub use mempool::{Inserted, InvalidTransaction, TransactionPool};
 pub use mining::{BlockTemplate, regtest_subsidy};
 pub use node::LocalNode;
+pub use node_config::LocalNodeConfig;

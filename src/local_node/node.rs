@@ -11,8 +11,8 @@ use crossbeam_channel::Receiver;
 
 use super::listener::listen;
 use super::shared::Shared;
-use super::state::State;
-use super::{Chain, Inserted, InvalidTransaction, Refused};
+use super::state::NodeState;
+use super::{Chain, Inserted, InvalidTransaction, LocalNodeConfig, Refused};
 use crate::connection::{ConnectionConfig, EventBus, ListeningSocket};
 use crate::error::Error;
 use crate::event::Event;
@@ -21,8 +21,27 @@ use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
 
 /// A regtest node in the process, on loopback, with a real chain: for tests, examples and the tests of programs.
 ///
-/// It takes any number of peers, answers `getheaders`, `getdata`, `getaddr` and pings, follows the longest chain, relays
-/// blocks and transactions, and mines blocks that a real node accepts. It does not verify scripts or spends.
+/// It takes any number of peers, follows the longest chain, relays blocks and transactions, and mines blocks that a real node
+/// accepts. It does not verify scripts or spends.
+///
+/// Towards its peers it behaves as a Bitcoin SV node 1.2.2 with default options:
+///
+/// - It answers `getheaders`, `gethdrsen`, `getblocks`, `getdata` (blocks, compact and filtered blocks, transactions),
+///   `getblocktxn`, `getaddr` and pings.
+/// - It announces a block by `headers`, `hdrsen` or `cmpctblock` to a peer that requested this and is known to have the parent,
+///   which means that the two exchanged headers. Other peers receive an `inv`. A peer that announced the block receives nothing.
+/// - It rejects invalid headers, blocks and transactions with the node's text and score, and closes the connection at a score
+///   of 100. It closes the connection of a peer that sends `mempool`, `filterload` or `filteradd`.
+///
+/// It differs from a node in the following:
+///
+/// - It sends no `sendcmpct`, `authch` and `feefilter`, and ignores the `feefilter` of a peer: it knows no fees.
+/// - It answers `getaddr` at once, and serves all transactions of its pool.
+/// - It splits a `notfound` at the limits of both sides.
+/// - It requests the full block of a `cmpctblock`, and follows side chains of any length.
+/// - It has no bans and no initial block download.
+///
+/// [`LocalNodeConfig`] has the options: orphan transactions, bloom filters, and the behavior of a Teranode.
 ///
 /// It has a thread that listens, one that answers, and one for each peer; [`LocalNode::shutdown`] and dropping it end them all.
 /// Safe to use from several threads.
@@ -59,13 +78,17 @@ impl LocalNode {
 
     /// Starts a node that listens at `address` (port 0: a free port), with the genesis block alone.
     ///
-    /// `config` applies to all its connections; its network must be regtest.
+    /// `config` is a [`LocalNodeConfig`], or a [`ConnectionConfig`] with the defaults for the rest.
+    /// The network must be regtest.
     ///
     /// # Errors
     ///
     /// - [`Error::Config`] if a value of `config` is invalid.
     /// - [`Error::System`] if the address cannot be listened on, or a thread cannot be started.
-    pub fn start_at(address: SocketAddr, config: ConnectionConfig) -> Result<Self, Error> {
+    pub fn start_at(
+        address: SocketAddr,
+        config: impl Into<LocalNodeConfig>,
+    ) -> Result<Self, Error> {
         Self::start_with(Chain::new(), address, config)
     }
 
@@ -96,15 +119,10 @@ impl LocalNode {
     pub fn start_with(
         chain: Chain,
         address: SocketAddr,
-        config: ConnectionConfig,
+        config: impl Into<LocalNodeConfig>,
     ) -> Result<Self, Error> {
+        let config = config.into();
         config.validate()?;
-        crate::session::ConfigError::unless(
-            config.network == Network::Regtest,
-            "network",
-            &config.network,
-            "a local node mines regtest blocks",
-        )?;
         let system = |error: io::Error| Error::System {
             what: format!("listening on {address}"),
             kind: error.kind(),
@@ -113,7 +131,12 @@ impl LocalNode {
         let own_address = listener.address();
         let events = EventBus::new();
         let inbox = events.subscribe();
-        let shared = Arc::new(Shared::new(State::new(chain, config, own_address, events)));
+        let shared = Arc::new(Shared::new(NodeState::new(
+            chain,
+            config,
+            own_address,
+            events,
+        )));
         let mut node = Self {
             shared: shared.clone(),
             listener: listener.clone(),
@@ -171,7 +194,7 @@ impl LocalNode {
     /// [`InvalidTransaction`] if it cannot be one. Scripts and spends are not verified.
     pub fn submit(&self, transaction: &Transaction) -> Result<Inserted, InvalidTransaction> {
         let tx = Tx::from(transaction);
-        let inserted = self.shared.state().add_transaction(&tx, None);
+        let inserted = self.shared.state().submit(&tx);
         self.shared.tell_changed();
         inserted
     }
@@ -248,7 +271,7 @@ impl Drop for LocalNode {
         self.shared.stop();
         self.listener.end_wait();
         // Dropped without the lock: their threads may wait for it.
-        let peers = self.shared.state().close();
+        let peers = self.shared.state().close_all();
         drop(peers);
         for thread in self.threads.drain(..) {
             // A panic of a node's thread has been printed already.
@@ -269,13 +292,29 @@ impl fmt::Debug for LocalNode {
 
 /// Answers until the last connection and the bus are gone.
 fn answer(shared: &Shared, inbox: &Receiver<Event>) {
-    for event in inbox {
-        let gone = shared.state().on_event(event);
-        // Waits for the thread of a connection that has ended: without the lock.
-        drop(gone);
-        shared.tell_changed();
+    while let Ok(first) = inbox.recv() {
+        handle(shared, first);
+        // While requested objects must be sent, events that arrive are handled in between.
+        while shared.state().is_busy() {
+            inbox
+                .try_iter()
+                .take(EVENTS_PER_STEP)
+                .for_each(|event| handle(shared, event));
+            shared.state().continue_requests();
+            shared.tell_changed();
+        }
     }
 }
+
+fn handle(shared: &Shared, event: Event) {
+    let ended = shared.state().on_event(event);
+    // Waits for the threads of connections that have ended: without the lock.
+    drop(ended);
+    shared.tell_changed();
+}
+
+/// The maximum number of events that are handled before the next requested objects are sent.
+const EVENTS_PER_STEP: usize = 1_000;
 
 #[cfg(test)]
 mod tests {

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::state::State;
+use super::state::NodeState;
 
 /// The state, and how those who wait for it hear of a change.
 pub(super) struct Shared {
-    state: Mutex<State>,
+    state: Mutex<NodeState>,
     /// Told after every change of the state, and at the end.
     changed: Condvar,
     stopped: AtomicBool,
 }
 
 impl Shared {
-    pub(super) fn new(state: State) -> Self {
+    pub(super) fn new(state: NodeState) -> Self {
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -25,7 +25,7 @@ impl Shared {
     }
 
     /// The state, for as long as the guard lives.
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, NodeState> {
         self.state.lock()
     }
 
@@ -38,10 +38,10 @@ impl Shared {
     pub(super) fn wait(
         &self,
         timeout: Duration,
-        mut reached: impl FnMut(&mut State) -> bool,
+        mut reached: impl FnMut(&mut NodeState) -> bool,
     ) -> bool {
         let mut state = self.state.lock();
-        let missing = |state: &mut State| !reached(state);
+        let missing = |state: &mut NodeState| !reached(state);
         !self
             .changed
             .wait_while_for(&mut state, missing, timeout)
@@ -79,7 +79,7 @@ mod tests {
     fn the_end_cuts_a_rest_short() {
         let address = ([127, 0, 0, 1], 1).into();
         let config = LocalNode::default_config();
-        let state = State::new(Chain::new(), config, address, EventBus::new());
+        let state = NodeState::new(Chain::new(), config.into(), address, EventBus::new());
         let shared = Shared::new(state);
         let minute = Duration::from_secs(60);
         let began = Instant::now();

@@ -1,76 +1,75 @@
-//! What a local node has and what it does about each event.
+//! The state of a local node, and what the node does about each event.
 
-mod messages;
+mod announcements;
+mod answers;
+mod block_requests;
+mod blocks;
+mod enriched_headers;
+mod mined;
+mod orphans;
+mod peer;
+mod rejects;
+mod requested_objects;
+mod teranode;
+mod transactions;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-use super::{
-    Accepted, BlockTemplate, Chain, Inserted, InvalidTransaction, Refused, TransactionPool,
-};
+use self::block_requests::BlockRequests;
+use self::mined::MinedTransactions;
+use self::orphans::OrphanPool;
+use self::peer::NodePeer;
+use super::{BlockTemplate, Chain, LocalNodeConfig, Refused, TransactionPool};
 use crate::connection::{
-    Associations, ConnectionConfig, EventBus, PeerConnectionActor, PeerConnectionHandle,
-    PeerConnectionSetup,
+    Associations, EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
 };
 use crate::error::Error;
 use crate::event::{ControlEvent, Event};
 use crate::log_level::LogLevel;
 use crate::memory::PayloadMemory;
-use crate::session::{Direction, DisconnectReason, NonceRegistry, PROTOCOL_VERSION};
-use crate::wire::{
-    Block, BlockHash, BlockHeader, GetHeaders, Headers, Inv, Inventory, MAX_ADDRESSES, Message,
-    Services, Tx, Txid,
-};
+use crate::session::{Direction, DisconnectReason, Misbehavior, NonceRegistry, PeerInfo};
+use crate::wire::{BlockHash, BloomFilter, MAX_ADDRESSES, Message, Tx, Txid};
 
 /// Chain, transactions and peers of a node. Every method returns at once.
-pub(super) struct State {
+pub(super) struct NodeState {
     pub(super) chain: Chain,
     pub(super) pool: TransactionPool,
-    /// The transactions of the active chain: one that a peer sends late must not be mined once more.
-    mined: HashSet<Txid>,
-    config: ConnectionConfig,
-    /// Where connections tell what happens; `None` once the node is closed.
+    /// The transactions of the active chain: one that a peer sends late must not be mined again.
+    mined: MinedTransactions,
+    orphans: OrphanPool,
+    config: LocalNodeConfig,
+    /// Where connections emit their events. `None` once the node is closed.
     events: Option<EventBus>,
     nonces: NonceRegistry,
     associations: Associations,
     memory: PayloadMemory,
     own_address: SocketAddr,
-    peers: HashMap<Uuid, Peer>,
-    /// Where other nodes listen, as far as we know.
+    peers: HashMap<Uuid, NodePeer>,
+    /// Where other nodes listen, as far as known, and our own address.
     known_addresses: BTreeSet<SocketAddr>,
-    /// Which blocks have been asked for, and when.
-    requested: HashMap<BlockHash, (Uuid, Instant)>,
+    requests: BlockRequests,
+    /// The peers to which requested objects must be sent.
+    busy: BTreeSet<Uuid>,
     /// Makes two nodes that mine on the same block in the same second mine different ones.
     extra_nonce: u64,
 }
 
-struct Peer {
-    handle: PeerConnectionHandle,
-    /// Whether the handshake is complete.
-    ready: bool,
-    /// Whether the handshake is complete with one who has blocks.
-    serves_blocks: bool,
-    /// What it said in its `version` of transactions.
-    wants_transactions: bool,
-    /// Whether its one `getaddr` has been answered.
-    told_addresses: bool,
-}
-
-impl State {
+impl NodeState {
     pub(super) fn new(
         chain: Chain,
-        config: ConnectionConfig,
+        config: LocalNodeConfig,
         own_address: SocketAddr,
         events: EventBus,
     ) -> Self {
-        let mined = chain.active_blocks().flat_map(Block::transactions);
         Self {
-            mined: mined.map(|transaction| transaction.txid()).collect(),
+            mined: MinedTransactions::new(&chain),
             chain,
-            pool: TransactionPool::default(),
+            pool: TransactionPool::new(config.max_pool_bytes, config.max_pool_transactions),
+            orphans: OrphanPool::default(),
             config,
             events: Some(events),
             nonces: NonceRegistry::default(),
@@ -79,7 +78,8 @@ impl State {
             own_address,
             peers: HashMap::new(),
             known_addresses: BTreeSet::from([own_address]),
-            requested: HashMap::new(),
+            requests: BlockRequests::default(),
+            busy: BTreeSet::new(),
             extra_nonce: Uuid::new_v4().as_u64_pair().0,
         }
     }
@@ -100,9 +100,9 @@ impl State {
         Ok(())
     }
 
-    /// Ends all connections and lets no new ones in. The handles are to be dropped without the lock: that waits for
-    /// threads. When they are gone, nobody is left to send events.
-    pub(super) fn close(&mut self) -> Vec<PeerConnectionHandle> {
+    /// Ends all connections and accepts no new ones. The handles must be dropped without the lock,
+    /// because that waits for threads. When they are dropped, no sender of events is left.
+    pub(super) fn close_all(&mut self) -> Vec<PeerConnectionHandle> {
         self.events = None;
         let peers: Vec<_> = self.peers.drain().map(|(_, peer)| peer.handle).collect();
         peers
@@ -112,7 +112,7 @@ impl State {
     }
 
     pub(super) fn ready_peers(&self) -> usize {
-        self.peers.values().filter(|peer| peer.ready).count()
+        self.peers.values().filter(|peer| peer.is_ready()).count()
     }
 
     pub(super) fn mine(&mut self) -> Result<BlockHash, Refused> {
@@ -123,141 +123,109 @@ impl State {
             ..self.chain.template(now, self.extra_nonce)
         };
         let block = template.mine();
-        self.take_block(&block, None)?;
+        self.take_block(&block, &[])?;
         Ok(block.hash())
     }
 
-    pub(super) fn add_transaction(
-        &mut self,
-        tx: &Tx,
-        from: Option<Uuid>,
-    ) -> Result<Inserted, InvalidTransaction> {
-        let txid = tx.txid();
-        if self.mined.contains(&txid) {
-            return Ok(Inserted::Known);
-        }
-        let inserted = self.pool.insert(tx)?;
-        if inserted == Inserted::New {
-            let announcement = Inv::from(vec![Inventory::Tx(txid)]).into();
-            for (id, peer) in &self.peers {
-                if peer.ready && peer.wants_transactions && Some(*id) != from {
-                    tell(peer, &announcement);
-                }
-            }
-        }
-        Ok(inserted)
-    }
-
-    /// Does what an event asks for. Gives back the handles of peers that are gone, to be dropped without the
-    /// lock.
+    /// Handles an event. Returns the handles of connections that have ended, which must be dropped
+    /// without the lock.
     pub(super) fn on_event(&mut self, event: Event) -> Vec<PeerConnectionHandle> {
         match event {
             Event::Control(ControlEvent::HandshakeComplete { peer_id, info, .. }) => {
-                if let Some(peer) = self.peers.get_mut(&peer_id) {
-                    peer.ready = true;
-                    peer.wants_transactions = info.relay;
-                    peer.serves_blocks = info.services.contains(Services::NETWORK);
-                }
-                // Whoever has blocks is asked for them, also who dialled us.
-                if info.services.contains(Services::NETWORK) {
-                    self.send(peer_id, &self.question_for_headers());
-                }
+                self.on_handshake(peer_id, info);
             }
             Event::Control(
                 ControlEvent::ConnectionLost { peer_id, .. }
                 | ControlEvent::ConnectionFailed { peer_id, .. },
-            ) => {
-                let gone = self.peers.remove(&peer_id).map(|peer| peer.handle);
-                let gone = gone.into_iter().collect();
-                let asked = self.requested.len();
-                self.requested.retain(|_, (asked, _)| *asked != peer_id);
-                if self.requested.len() < asked {
-                    // What it owed has to come from others.
-                    let question = self.question_for_headers();
-                    let others = self.peers.values();
-                    others
-                        .filter(|peer| peer.serves_blocks)
-                        .for_each(|peer| tell(peer, &question));
-                }
-                return gone;
-            }
+            ) => return self.on_end(peer_id).into_iter().collect(),
             Event::Control(ControlEvent::StreamOpened { .. }) => return self.take_streams(),
             Event::Control(_) => {}
-            Event::Message(event) => self.on_message(event.peer_id, &event.message),
+            Event::Message(event) => self.on_message_event(event),
         }
         Vec::new()
     }
 
-    /// Takes out the connections that have become streams of others. Nobody tells of their ends; the latest may still be about to end, and is
-    /// taken with the next.
+    /// Requests the chain of every peer that serves blocks, also of inbound ones. A Teranode asks
+    /// only peers whose chain is higher.
+    fn on_handshake(&mut self, peer_id: Uuid, info: Box<PeerInfo>) {
+        let is_higher = i64::from(info.start_height) > i64::from(self.chain.tip().0);
+        let Some(peer) = self.peers.get_mut(&peer_id) else {
+            return;
+        };
+        peer.relays_transactions = info.relay;
+        peer.info = Some(info);
+        if peer.serves_blocks() && (is_higher || !self.is_teranode()) {
+            self.send(peer_id, &self.chain_request());
+        }
+    }
+
+    /// Removes a peer. The blocks that it owes are requested from others.
+    fn on_end(&mut self, peer_id: Uuid) -> Option<PeerConnectionHandle> {
+        let peer = self.peers.remove(&peer_id)?;
+        self.orphans.remove_peer(peer_id);
+        if self.requests.remove_peer(peer_id) {
+            let request = self.chain_request();
+            let others = self.peers.values();
+            others
+                .filter(|peer| peer.serves_blocks())
+                .for_each(|peer| peer.send(&request));
+        }
+        Some(peer.handle)
+    }
+
+    fn on_message(&mut self, from: Uuid, message: &Message) {
+        if self.is_teranode() && self.handle_as_teranode(from, message) {
+            return;
+        }
+        match message {
+            Message::Inv(inv) => self.on_inv(from, &inv.inventory),
+            Message::GetData(request) => self.on_getdata(from, request),
+            Message::GetHeaders(request) => self.answer_getheaders(from, request),
+            Message::GetBlocks(request) => self.answer_getblocks(from, request),
+            Message::GetHdrsEn(request) => self.answer_gethdrsen(from, request),
+            Message::GetBlockTxn(request) => self.answer_getblocktxn(from, request),
+            Message::GetAddr => self.answer_getaddr(from),
+            Message::Headers(headers) => self.on_headers(from, &headers.headers),
+            // The block is requested in full.
+            Message::CompactBlock(compact) => self.on_headers(from, &[compact.header()]),
+            Message::Block(block) => self.on_block(from, block),
+            Message::Tx(tx) => self.on_transaction(from, tx),
+            Message::Addr(addr) => self.on_addr(addr),
+            Message::Mempool(request) if request.age().is_none() => {
+                self.close(from, "mempool request");
+            }
+            _ => {
+                if let Some(peer) = self.peers.get_mut(&from) {
+                    let serves_filters = self.config.serves_filters();
+                    on_preference(peer, message, serves_filters);
+                }
+            }
+        }
+    }
+
+    /// Removes the connections that became streams of other peers. They emit no final event. The
+    /// latest one may still be ending, and is removed with the next.
     fn take_streams(&mut self) -> Vec<PeerConnectionHandle> {
         let streams = self.peers.extract_if(|_, peer| peer.handle.became_stream());
         streams.map(|(_, peer)| peer.handle).collect()
     }
 
-    fn take_block(&mut self, block: &Block, from: Option<Uuid>) -> Result<(), Refused> {
-        let Accepted::NewTip {
-            disconnected,
-            connected,
-        } = self.chain.accept(block, unix_time())?
-        else {
-            return Ok(());
-        };
-        for hash in &disconnected {
-            if let Some(block) = self.chain.block(hash) {
-                self.pool.restore_disconnected(block);
-                for transaction in block.transactions() {
-                    self.mined.remove(&transaction.txid());
-                }
-            }
-        }
-        let mut headers = Vec::new();
-        for hash in &connected {
-            if let Some(block) = self.chain.block(hash) {
-                self.pool.remove_included(block);
-                self.mined.extend(block.transactions().map(|tx| tx.txid()));
-                headers.push(block.header());
-            }
-        }
-        self.announce(headers, block.hash(), from);
-        Ok(())
-    }
-
-    /// Tells every peer but `from` of a new tip, in the way that it wants.
-    fn announce(&self, headers: Vec<BlockHeader>, tip: BlockHash, from: Option<Uuid>) {
-        let by_inv = Inv::from(vec![Inventory::Block(tip)]).into();
-        // The node announces at most eight blocks by their headers.
-        let by_headers = (headers.len() <= 8).then(|| Headers { headers }.into());
-        for (id, peer) in &self.peers {
-            if peer.ready && Some(*id) != from {
-                match &by_headers {
-                    Some(headers) if peer.handle.wants_headers() => tell(peer, headers),
-                    _ => tell(peer, &by_inv),
-                }
-            }
+    fn close(&mut self, peer: Uuid, why: &str) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.close(why);
         }
     }
 
-    fn question_for_headers(&self) -> Message {
-        let locator = self.chain.locator();
-        GetHeaders {
-            version: PROTOCOL_VERSION,
-            locator,
-            stop: BlockHash::ZERO,
-        }
-        .into()
-    }
-
-    fn send(&self, to: Uuid, message: &Message) {
-        if let Some(peer) = self.peers.get(&to) {
-            tell(peer, message);
+    fn misbehaved(&mut self, peer: Uuid, misbehavior: Misbehavior) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.misbehaved(misbehavior);
         }
     }
 
-    /// What a new connection is spawned with; `None` once the node is closed.
+    /// Returns what a new connection is spawned with. `None` once the node is closed.
     fn setup(&self) -> Option<PeerConnectionSetup> {
         let events = self.events.clone()?;
-        let mut config = self.config.clone();
+        let mut config = self.config.connection.clone();
         config.session.start_height = i32::try_from(self.chain.tip().0).unwrap_or(i32::MAX);
         Some(PeerConnectionSetup {
             peer_id: Uuid::new_v4(),
@@ -275,18 +243,8 @@ impl State {
         if handle.direction() == Direction::Outbound && self.known_addresses.len() < MAX_ADDRESSES {
             self.known_addresses.insert(handle.address());
         }
-        let peer = Peer {
-            handle,
-            ready: false,
-            serves_blocks: false,
-            wants_transactions: true,
-            told_addresses: false,
-        };
+        let peer = NodePeer::new(handle);
         self.peers.insert(peer.handle.peer_id(), peer);
-    }
-
-    fn knows_transaction(&self, txid: &Txid) -> bool {
-        self.pool.contains(txid) || self.mined.contains(txid)
     }
 
     pub(super) fn transaction(&self, txid: &Txid) -> Option<Tx> {
@@ -298,11 +256,27 @@ impl State {
     }
 }
 
-/// Sends without waiting. A peer that has left so much unread that there is no room is dropped, alone.
-fn tell(peer: &Peer, message: &Message) {
-    if let Err(Error::TimedOut { .. }) = peer.handle.try_send(message) {
-        let waiting = peer.handle.queued().1 as u64;
-        peer.handle.stop(DisconnectReason::SlowReader { waiting });
+/// Handles a message that sets what a peer receives. The session rejects `filterload` and
+/// `filteradd` unless filters are served.
+fn on_preference(peer: &mut NodePeer, message: &Message, serves_filters: bool) {
+    match message {
+        Message::SendHeaders => peer.wants_headers = true,
+        Message::SendHdrsEn => peer.wants_enriched_headers = true,
+        Message::SendCmpct(request) if request.counts() => {
+            peer.wants_compact_blocks = request.announce;
+        }
+        Message::FilterLoad(filter) => {
+            peer.filter = filter.clone();
+            peer.relays_transactions = true;
+        }
+        Message::FilterAdd(element) => peer.filter.insert(&element.data),
+        Message::FilterClear => {
+            if serves_filters {
+                peer.filter = BloomFilter::match_all();
+            }
+            peer.relays_transactions = true;
+        }
+        _ => {}
     }
 }
 

@@ -2,11 +2,25 @@
 
 #[path = "../support/alone.rs"]
 mod alone;
+mod announcements;
 mod answers;
 mod clients;
+mod filters;
+mod lists;
 mod network;
+mod node_rules;
+mod orphans;
 #[path = "../support/payment.rs"]
 mod payment;
+mod raw;
+#[path = "../support/raw_peer.rs"]
+mod raw_peer;
+mod rejects;
+mod requested_objects;
+#[path = "../support/node_rules.rs"]
+mod rules;
 mod start_and_end;
 mod streams;
 mod support;
+mod syncing;
+mod teranode;

@@ -83,16 +83,22 @@ fn a_transaction_submitted_anywhere_in_a_row_reaches_all_and_is_mined_anywhere()
 }
 
 #[test]
-fn blocks_are_announced_by_headers_to_who_asked_for_that_and_by_inv_to_others() {
+fn blocks_are_announced_by_headers_after_sendheaders_and_headers() {
     let node = LocalNode::start().unwrap();
-    let by_headers = config();
-    let mut by_inv = config();
-    by_inv.session.send_headers = false;
-    let mut by_headers = client_with(&node, &by_headers);
-    let mut by_inv = client_with(&node, &by_inv);
-    // Once it has answered, it has seen what was said before.
+    let mut without = config();
+    without.session.send_headers = false;
+    let mut by_headers = client(&node);
+    let mut by_inv = [client(&node), client_with(&node, &without)];
+    for client in [&mut by_headers, &mut by_inv[1]] {
+        let genesis = node.tip();
+        let headers = client.headers(&[genesis], BlockHash::ZERO, DEADLINE);
+        assert_eq!(headers.unwrap(), []);
+    }
+    // Once it has answered, it has received what was sent before.
     assert_eq!(all_that_is_said(&mut by_headers), []);
-    assert_eq!(all_that_is_said(&mut by_inv), []);
+    for client in &mut by_inv {
+        assert_eq!(all_that_is_said(client), []);
+    }
     let mined = node.mine(1).unwrap()[0];
     let headers = vec![node.block(mined).unwrap().header()];
     assert_eq!(
@@ -100,7 +106,10 @@ fn blocks_are_announced_by_headers_to_who_asked_for_that_and_by_inv_to_others() 
         [Headers { headers }.into()]
     );
     let inventory = vec![Inventory::Block(mined)];
-    assert_eq!(all_that_is_said(&mut by_inv), [Inv::from(inventory).into()]);
+    for client in &mut by_inv {
+        let inv = Inv::from(inventory.clone());
+        assert_eq!(all_that_is_said(client), [inv.into()]);
+    }
 }
 
 #[test]

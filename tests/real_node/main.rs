@@ -5,6 +5,8 @@
 
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
+#[path = "../support/node_rules.rs"]
+mod rules;
 #[path = "../support/real_node.rs"]
 mod support;
 
@@ -20,6 +22,7 @@ mod local_node;
 mod manager;
 mod manners;
 mod mining;
+mod node_rules;
 mod objects;
 mod peer;
 mod requests;

@@ -109,6 +109,12 @@ impl PeerConnectionHandle {
         self.shared.session.lock().max_inventory()
     }
 
+    /// Returns the limit of the peer's `protoconf` in bytes, or 0 before it has arrived: a node sends
+    /// enriched headers by this rule.
+    pub(crate) fn peer_protoconf_payload(&self) -> u32 {
+        self.shared.session.lock().peer_protoconf_payload()
+    }
+
     /// How much has gone each way.
     pub fn traffic(&self) -> Traffic {
         self.shared.traffic()

@@ -425,6 +425,12 @@ impl Session {
         }
     }
 
+    /// Returns the limit of the peer's `protoconf` in bytes, or 0 before it has arrived.
+    pub(crate) fn peer_protoconf_payload(&self) -> u32 {
+        let protoconf = self.protoconf.as_ref();
+        protoconf.map_or(0, |protoconf| protoconf.max_receive_payload)
+    }
+
     /// The limits for what is read now: narrower until the handshake is complete.
     pub fn limits(&self) -> PayloadLimits {
         let mut limits = self.config.limits;

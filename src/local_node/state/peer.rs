@@ -1,0 +1,169 @@
+//! A peer of a local node: what it asked for, and what it is known to have.
+
+use std::collections::VecDeque;
+
+use crate::connection::PeerConnectionHandle;
+use crate::error::Error;
+use crate::event::BitcoinMessageEvent;
+use crate::local_node::Chain;
+use crate::session::{DisconnectReason, Misbehavior, PeerInfo};
+use crate::wire::{BlockHash, BloomFilter, GetData, Inv, Inventory, Message, NotFound, Services};
+
+/// A connected peer.
+pub(super) struct NodePeer {
+    pub(super) handle: PeerConnectionHandle,
+    /// The content of the peer's `version`. `None` until the handshake is complete.
+    pub(super) info: Option<Box<PeerInfo>>,
+    /// Whether the peer receives announcements of transactions.
+    pub(super) relays_transactions: bool,
+    /// The filter for transactions. Matches everything until the peer loads another one.
+    pub(super) filter: BloomFilter,
+    /// Whether the peer requested announcements by `headers`.
+    pub(super) wants_headers: bool,
+    /// Whether the peer requested announcements by `hdrsen`.
+    pub(super) wants_enriched_headers: bool,
+    /// Whether the peer requested announcements by `cmpctblock`.
+    pub(super) wants_compact_blocks: bool,
+    /// The highest block of our chain that the peer announced.
+    best_known: Option<BlockHash>,
+    /// The last block that the peer announced and that we did not have then.
+    last_unknown: Option<BlockHash>,
+    /// The last header that we sent to the peer.
+    pub(super) best_header_sent: Option<BlockHash>,
+    /// The last block of a full answer to `getblocks`. When the peer requests it, the tip is
+    /// announced, so that the peer requests the next part.
+    pub(super) continue_after: Option<BlockHash>,
+    /// The requested objects that have not been sent.
+    pub(super) requested: VecDeque<Inventory>,
+    /// The requested objects that are missing and have not been reported.
+    pub(super) missing: Vec<Inventory>,
+    /// Messages that arrived while requested objects had to be sent.
+    pub(super) waiting: VecDeque<BitcoinMessageEvent>,
+    /// The number of short lists of headers in a row that did not connect.
+    pub(super) unconnected_lists: u32,
+    /// Whether the one `getaddr` of the peer has been answered.
+    pub(super) got_addresses: bool,
+    /// Whether we are closing the connection: later messages of the peer are dropped.
+    pub(super) is_closing: bool,
+}
+
+impl NodePeer {
+    /// Creates the peer of a new connection.
+    pub(super) fn new(handle: PeerConnectionHandle) -> Self {
+        Self {
+            handle,
+            info: None,
+            relays_transactions: true,
+            filter: BloomFilter::match_all(),
+            wants_headers: false,
+            wants_enriched_headers: false,
+            wants_compact_blocks: false,
+            best_known: None,
+            last_unknown: None,
+            best_header_sent: None,
+            continue_after: None,
+            requested: VecDeque::new(),
+            missing: Vec::new(),
+            waiting: VecDeque::new(),
+            unconnected_lists: 0,
+            got_addresses: false,
+            is_closing: false,
+        }
+    }
+
+    /// Returns whether the handshake is complete.
+    pub(super) fn is_ready(&self) -> bool {
+        self.info.is_some()
+    }
+
+    /// Returns whether the handshake is complete and the peer serves blocks.
+    pub(super) fn serves_blocks(&self) -> bool {
+        let info = self.info.as_ref();
+        info.is_some_and(|info| info.services.contains(Services::NETWORK))
+    }
+
+    /// Sends a message without waiting.
+    ///
+    /// A message that the connection refuses is logged. A peer that has left so much unread that
+    /// its queue is full is disconnected.
+    pub(super) fn send(&self, message: &Message) {
+        match self.handle.try_send(message) {
+            Ok(()) | Err(Error::Disconnected { .. }) => {}
+            Err(Error::TimedOut { .. }) => {
+                let waiting = self.handle.queued().1 as u64;
+                let reason = DisconnectReason::SlowReader { waiting };
+                log::warn!("local node: peer {}: {reason}", self.handle.address());
+                self.handle.stop(reason);
+            }
+            Err(error) => log::warn!("local node: {} not sent: {error}", message.command()),
+        }
+    }
+
+    /// Announces objects, in as many messages as the limits require.
+    pub(super) fn send_inv(&self, entries: &[Inventory]) {
+        Inv::split(entries, self.handle.max_inventory()).for_each(|inv| self.send(&inv.into()));
+    }
+
+    /// Requests objects, in as many messages as the limits require.
+    pub(super) fn send_getdata(&self, entries: &[Inventory]) {
+        GetData::split(entries, self.handle.max_inventory())
+            .for_each(|getdata| self.send(&getdata.into()));
+    }
+
+    /// Reports the missing objects, in as many messages as the limits require.
+    pub(super) fn send_notfound(&mut self) {
+        let missing = std::mem::take(&mut self.missing);
+        NotFound::split(&missing, self.handle.max_inventory())
+            .for_each(|notfound| self.send(&notfound.into()));
+    }
+
+    /// Returns whether objects or waiting messages of the peer must be handled.
+    pub(super) fn is_busy(&self) -> bool {
+        let is_done = self.requested.is_empty() && self.waiting.is_empty();
+        !self.is_closing && !is_done
+    }
+
+    /// Closes the connection. What was sent before is delivered unless it waits in the queue.
+    pub(super) fn close(&mut self, why: &str) {
+        log::info!("local node: closing {}: {why}", self.handle.address());
+        self.is_closing = true;
+        self.handle.stop(DisconnectReason::Command);
+    }
+
+    /// Adds to the score of the peer. The connection ends at the threshold of its configuration.
+    pub(super) fn misbehaved(&mut self, misbehavior: Misbehavior) {
+        let level = match misbehavior.score() {
+            0 => log::Level::Debug,
+            _ => log::Level::Warn,
+        };
+        let address = self.handle.address();
+        log::log!(level, "local node: {address}: {misbehavior}");
+        self.handle.misbehaved(misbehavior);
+        self.is_closing |= self.handle.has_ended();
+    }
+
+    /// Records that the peer has a block and its ancestors.
+    pub(super) fn record_block(&mut self, chain: &Chain, hash: BlockHash) {
+        if !chain.contains(&hash) {
+            self.last_unknown = Some(hash);
+            return;
+        }
+        let best = self.best_known.and_then(|best| chain.height_of(&best));
+        if best <= chain.height_of(&hash) {
+            self.best_known = Some(hash);
+        }
+    }
+
+    /// Returns whether the peer is known to have a block: it announced the block or a descendant,
+    /// or one of their headers was sent to it.
+    ///
+    /// Source: Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`, `PeerHasHeader`.
+    pub(super) fn has_block(&mut self, chain: &Chain, hash: &BlockHash) -> bool {
+        if let Some(now_known) = self.last_unknown.take_if(|last| chain.contains(last)) {
+            self.record_block(chain, now_known);
+        }
+        let descendants = [self.best_known, self.best_header_sent];
+        let mut descendants = descendants.iter().flatten();
+        descendants.any(|descendant| chain.is_ancestor(hash, descendant))
+    }
+}
