@@ -1,6 +1,5 @@
 //! What can go wrong with a call, and who is to blame.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use uuid::Uuid;
 use crate::header_store::HeaderStoreError;
 use crate::peers::{Ban, BanError, StoreError};
 use crate::session::{ConfigError, DisconnectReason, PeerProfile, SendRefused};
+use crate::system_error::SystemError;
 use crate::wire::{BlockError, BlockHash, DecodeError, DropCause, Txid};
 
 /// Why a call failed. Every message names the peer, what was expected and what came.
@@ -199,12 +199,12 @@ pub enum Error {
         left: String,
     },
     /// The system refused something that no peer has to do with: a thread, a socket, an address to listen on.
-    #[error("{what}: {kind}")]
+    #[error("{what}: {error}")]
     System {
         /// What was tried.
         what: String,
         /// What the system said.
-        kind: io::ErrorKind,
+        error: SystemError,
     },
 }
 

@@ -1,7 +1,6 @@
 //! What a program hears of its peers.
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use crate::header_store::HeaderStoreError;
 use crate::memory::MemoryGuard;
 use crate::peers::{Ban, BanReason, StoreError};
 use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo, StreamRefusal};
+use crate::system_error::SystemError;
 use crate::wire::{Command, Message, StreamPolicy, StreamType};
 
 /// Something that happened to a peer's connection.
@@ -143,12 +143,22 @@ pub enum ControlEvent {
         /// Where we wanted to listen.
         address: SocketAddr,
         /// What the system said.
-        error: io::ErrorKind,
+        error: SystemError,
         /// After which pause it is tried again.
         retry_after: Duration,
     },
-    /// The system has no file descriptors left for peers that dial us. They wait.
-    OutOfDescriptors,
+    /// This machine cannot dial or accept now. The operation is repeated after a pause of 100 ms to
+    /// 30 s, and no peer is at fault.
+    ///
+    /// While dialing, the pause applies to candidates of the address family concerned, or of both
+    /// families if the machine is out of descriptors or memory. Emitted once until an operation of
+    /// the same kind succeeds or the error changes.
+    LocalFault {
+        /// The operation.
+        operation: LocalOperation,
+        /// The error of the system.
+        error: SystemError,
+    },
     /// No seed has given an address. They are asked again.
     DiscoveryFailed {
         /// What became of each.
@@ -215,6 +225,25 @@ pub enum ControlEvent {
         /// Why.
         reason: SubscriptionEnd,
     },
+}
+
+/// An operation that failed for a cause on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LocalOperation {
+    /// Opening a connection to a peer.
+    Dial,
+    /// Accepting a connection of a peer.
+    Accept,
+}
+
+impl fmt::Display for LocalOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LocalOperation::Dial => "dialing",
+            LocalOperation::Accept => "accepting connections",
+        })
+    }
 }
 
 /// Why a peer that dialled us is not let in.
@@ -284,7 +313,7 @@ impl ControlEvent {
             ControlEvent::InboundConnectionRejected { .. } => "InboundConnectionRejected",
             ControlEvent::ListenerStarted { .. } => "ListenerStarted",
             ControlEvent::ListenerBindFailed { .. } => "ListenerBindFailed",
-            ControlEvent::OutOfDescriptors => "OutOfDescriptors",
+            ControlEvent::LocalFault { .. } => "LocalFault",
             ControlEvent::DiscoveryFailed { .. } => "DiscoveryFailed",
             ControlEvent::StoreFailed { .. } => "StoreFailed",
             ControlEvent::HeaderStoreFailed { .. } => "HeaderStoreFailed",
@@ -334,7 +363,7 @@ impl ControlEvent {
             | ControlEvent::InboundConnectionRejected { .. }
             | ControlEvent::ListenerStarted { .. }
             | ControlEvent::ListenerBindFailed { .. }
-            | ControlEvent::OutOfDescriptors
+            | ControlEvent::LocalFault { .. }
             | ControlEvent::DiscoveryFailed { .. }
             | ControlEvent::StoreFailed { .. }
             | ControlEvent::HeaderStoreFailed { .. }
@@ -427,8 +456,8 @@ impl fmt::Display for ControlEvent {
                 f,
                 "cannot listen at {address}: {error}; trying again in {retry_after:.1?}"
             ),
-            ControlEvent::OutOfDescriptors => {
-                f.write_str("no file descriptors are left for peers that dial us")
+            ControlEvent::LocalFault { operation, error } => {
+                write!(f, "local fault while {operation}: {error}")
             }
             ControlEvent::DiscoveryFailed {
                 failures,

@@ -80,6 +80,7 @@ mod random;
 mod serde_with;
 pub mod session;
 mod sockets;
+mod system_error;
 mod system_names;
 pub mod wire;
 
@@ -89,6 +90,7 @@ pub use header_store::{DamagedTail, HeaderStore, HeaderStoreError, HeaderUpdate,
 pub use log_level::LogLevel;
 pub use manager::{Manager, ManagerConfig};
 pub use memory::PayloadMemory;
+pub use system_error::SystemError;
 pub use wire::network;
 pub use wire::network::{Magic, Network};
 

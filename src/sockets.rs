@@ -18,7 +18,9 @@ pub(crate) enum NotOpened {
     Stopped,
     /// The deadline came first.
     TimedOut,
-    /// The system says why.
+    /// The system refused to create the socket or to start the connection.
+    NotStarted(io::Error),
+    /// The connection attempt failed.
     Failed(io::Error),
 }
 
@@ -76,16 +78,16 @@ fn refuse_self_connection(socket: &Socket) -> io::Error {
 fn begin(from: Option<SocketAddr>, address: SocketAddr) -> Result<Socket, NotOpened> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP));
-    let socket = socket.map_err(NotOpened::Failed)?;
+    let socket = socket.map_err(NotOpened::NotStarted)?;
     let nonblocking = socket.set_nonblocking(true);
-    nonblocking.map_err(NotOpened::Failed)?;
+    nonblocking.map_err(NotOpened::NotStarted)?;
     if let Some(from) = from {
         socket.bind(&from.into()).map_err(NotOpened::NotBound)?;
     }
     match socket.connect(&address.into()) {
         Ok(()) => Ok(socket),
         Err(error) if is_under_way(&error) => Ok(socket),
-        Err(error) => Err(NotOpened::Failed(error)),
+        Err(error) => Err(NotOpened::NotStarted(error)),
     }
 }
 

@@ -73,6 +73,10 @@ fn object(event: &ControlEvent) -> Value {
             object["reason"] = error.to_string().into();
             object["after"] = retry_after.as_secs_f64().into();
         }
+        ControlEvent::LocalFault { operation, error } => {
+            object["operation"] = operation.to_string().into();
+            object["reason"] = error.to_string().into();
+        }
         ControlEvent::DiscoveryFailed {
             failures,
             retry_after,

@@ -10,6 +10,7 @@ use super::stop::Stop;
 use crate::deadline::deadline_after;
 use crate::session::DisconnectReason;
 use crate::sockets::{self, NotOpened};
+use crate::system_error::SystemError;
 use crate::system_names;
 
 /// The addresses of `name`, which is an IP address or a host name, with or without a port; `default_port` is for
@@ -60,7 +61,7 @@ pub(super) fn dial(
     stop: &Stop,
 ) -> Result<TcpStream, DisconnectReason> {
     open(None, address, timeout, stop).map_err(|error| match error {
-        NotDialled::NotBound(kind) => DisconnectReason::Io(kind),
+        NotDialled::NotBound(error) => DisconnectReason::LocalFault(error),
         NotDialled::NotConnected(reason) => reason,
     })
 }
@@ -69,7 +70,7 @@ pub(super) fn dial(
 #[derive(Debug)]
 pub(super) enum NotDialled {
     /// It cannot begin there.
-    NotBound(io::ErrorKind),
+    NotBound(SystemError),
     /// Everything else.
     NotConnected(DisconnectReason),
 }
@@ -94,19 +95,33 @@ fn open(
     let opened = sockets::open(from, address, deadline, |pause| stop.wait(pause));
     opened.map_err(|error| {
         NotDialled::NotConnected(match error {
-            NotOpened::NotBound(error) => return NotDialled::NotBound(error.kind()),
+            NotOpened::NotBound(error) => return NotDialled::NotBound(error.into()),
             NotOpened::Stopped => stop.reason().unwrap_or(DisconnectReason::Command),
             NotOpened::TimedOut => DisconnectReason::ConnectTimedOut { after: timeout },
-            NotOpened::Failed(error) => meaning(&error, timeout),
+            NotOpened::NotStarted(error) => not_started(&error, timeout),
+            NotOpened::Failed(error) => failed(&error, timeout),
         })
     })
 }
 
-fn meaning(error: &io::Error, timeout: Duration) -> DisconnectReason {
+/// Classifies an immediate error of the system.
+fn not_started(error: &io::Error, timeout: Duration) -> DisconnectReason {
+    let system = SystemError::from(error);
+    if system.is_local_fault() {
+        return DisconnectReason::LocalFault(system);
+    }
+    failed(error, timeout)
+}
+
+/// Classifies an error of a connection attempt that was under way. A router can cause most of them,
+/// such as `ENETUNREACH` by an ICMP message, so that they are not local faults.
+fn failed(error: &io::Error, timeout: Duration) -> DisconnectReason {
+    let system = SystemError::from(error);
     match error.kind() {
         io::ErrorKind::ConnectionRefused => DisconnectReason::ConnectRefused,
         io::ErrorKind::TimedOut => DisconnectReason::ConnectTimedOut { after: timeout },
-        kind => DisconnectReason::Unreachable(kind),
+        _ if system.is_out_of_resources() => DisconnectReason::LocalFault(system),
+        _ => DisconnectReason::Unreachable(system),
     }
 }
 
@@ -150,6 +165,67 @@ mod tests {
         };
         assert_eq!(reason, DisconnectReason::ConnectRefused);
         assert_eq!(reason.consequence(), Consequence::BackOff);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn refused_connect_is_local_fault_with_number() {
+        // A link-local address without its scope, which no system can route.
+        let address = "[fe80::1]:8333".parse().unwrap();
+        let fault = dial(address, 10 * SECOND, &Stop::new()).unwrap_err();
+        let DisconnectReason::LocalFault(error) = fault else {
+            panic!("{fault:?}");
+        };
+        assert!(error.code.is_some() && error.is_local_fault(), "{error:?}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn only_immediate_errors_are_local_faults() {
+        let after = SECOND;
+        let local = [
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ENOBUFS,
+            libc::ENOMEM,
+            libc::EADDRNOTAVAIL,
+            libc::EACCES,
+            libc::EPERM,
+            libc::ENETUNREACH,
+            libc::EINVAL,
+        ];
+        for code in 1..=133 {
+            let error = io::Error::from_raw_os_error(code);
+            let system = SystemError::from(&error);
+            let at_once = not_started(&error, after);
+            let (expected, later) = match code {
+                libc::ECONNREFUSED => {
+                    let refused = DisconnectReason::ConnectRefused;
+                    (refused.clone(), refused)
+                }
+                libc::ETIMEDOUT => {
+                    let timed_out = DisconnectReason::ConnectTimedOut { after };
+                    (timed_out.clone(), timed_out)
+                }
+                _ if system.is_out_of_resources() => {
+                    let local = DisconnectReason::LocalFault(system);
+                    (local.clone(), local)
+                }
+                _ if system.is_local_fault() => (
+                    DisconnectReason::LocalFault(system),
+                    DisconnectReason::Unreachable(system),
+                ),
+                _ => {
+                    let unreachable = DisconnectReason::Unreachable(system);
+                    (unreachable.clone(), unreachable)
+                }
+            };
+            assert_eq!((&at_once, &failed(&error, after)), (&expected, &later));
+            let is_local = matches!(at_once, DisconnectReason::LocalFault(_));
+            assert!(is_local || !local.contains(&code), "{error}");
+            assert_eq!(at_once.consequence() == Consequence::RetrySoon, is_local);
+            assert!(!is_local || !at_once.is_network_failure() && at_once.is_retryable());
+        }
     }
 
     #[test]

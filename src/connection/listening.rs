@@ -1,10 +1,12 @@
 //! A socket at which peers dial us.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::system_error::SystemError;
 
 /// How many connections wait in the system until somebody accepts them; the system may have a smaller limit.
 const BACKLOG: i32 = 4096;
@@ -76,9 +78,66 @@ impl ListeningSocket {
     }
 }
 
+/// Converts an IPv4 address in the form of IPv6. Keeps the scope of an IPv6 address.
 fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
+    }
 }
+
+/// What an error of [`ListeningSocket::accept`] concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AcceptFault {
+    /// One connection, which was closed before it was accepted, or none.
+    Connection,
+    /// One connection, by a network error or a firewall rule. The caller should pause for a moment,
+    /// so that an error that does not go away costs no processor time.
+    Network,
+    /// The process or the system, which is out of descriptors or memory.
+    Resources,
+    /// The listening socket, which is of no more use.
+    Socket,
+}
+
+impl AcceptFault {
+    /// Classifies an error. Source: `accept(2)` of Linux, which reports pending network errors of
+    /// the new connection.
+    pub(crate) fn of(error: &io::Error) -> Self {
+        use io::ErrorKind::{
+            ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
+            NetworkUnreachable, PermissionDenied, TimedOut,
+        };
+        if SystemError::from(error).is_out_of_resources() {
+            return AcceptFault::Resources;
+        }
+        #[cfg(unix)]
+        if error
+            .raw_os_error()
+            .is_some_and(|code| NETWORK_ERRORS.contains(&code))
+        {
+            return AcceptFault::Network;
+        }
+        match error.kind() {
+            ConnectionAborted | ConnectionReset | Interrupted => AcceptFault::Connection,
+            HostUnreachable | NetworkDown | NetworkUnreachable | PermissionDenied | TimedOut => {
+                AcceptFault::Network
+            }
+            _ => AcceptFault::Socket,
+        }
+    }
+}
+
+/// Network errors of one connection for which the standard library has no kind of its own.
+#[cfg(unix)]
+const NETWORK_ERRORS: &[i32] = &[
+    libc::EPROTO,
+    libc::ENOPROTOOPT,
+    libc::EHOSTDOWN,
+    libc::EOPNOTSUPP,
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    libc::ENONET,
+];
 
 /// A connection that has gone before it was accepted has no address on some systems.
 fn ip_address(address: Option<SocketAddr>) -> io::Result<SocketAddr> {
@@ -87,6 +146,8 @@ fn ip_address(address: Option<SocketAddr>) -> io::Result<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
+    use std::net::SocketAddrV6;
     use std::thread;
 
     use super::*;
@@ -120,6 +181,46 @@ mod tests {
         let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), 0);
         let address = ListeningSocket::bind(mapped).unwrap().address();
         assert_eq!(address.ip(), Ipv4Addr::LOCALHOST);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn bound_address_keeps_its_scope() {
+        let scoped = SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 7, 0, 3));
+        assert_eq!(canonical(scoped), scoped);
+        let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+        let mapped = SocketAddr::V6(SocketAddrV6::new(mapped, 7, 0, 3));
+        assert_eq!(canonical(mapped), (Ipv4Addr::LOCALHOST, 7).into());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn every_accept_error_has_its_class() {
+        let connection = [libc::ECONNABORTED, libc::ECONNRESET, libc::EINTR];
+        let network = [
+            libc::ENETDOWN,
+            libc::EPROTO,
+            libc::ENOPROTOOPT,
+            libc::EHOSTDOWN,
+            libc::ENONET,
+            libc::EHOSTUNREACH,
+            libc::EOPNOTSUPP,
+            libc::ENETUNREACH,
+            libc::EPERM,
+            libc::EACCES,
+            libc::ETIMEDOUT,
+        ];
+        let resources = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+        for code in 1..=133 {
+            let expected = match code {
+                code if connection.contains(&code) => AcceptFault::Connection,
+                code if network.contains(&code) => AcceptFault::Network,
+                code if resources.contains(&code) => AcceptFault::Resources,
+                _ => AcceptFault::Socket,
+            };
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(AcceptFault::of(&error), expected, "{error}");
+        }
     }
 
     #[test]

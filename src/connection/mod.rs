@@ -43,7 +43,7 @@ pub use dial::resolve;
 pub(crate) use event_bus::Announcer;
 pub use event_bus::{EventBus, Overflow, SubscriptionOptions};
 pub(crate) use keeper::{Keeper, NextLife};
-pub(crate) use listening::ListeningSocket;
+pub(crate) use listening::{AcceptFault, ListeningSocket};
 pub use prepared::PreparedMessage;
 pub use requests::ADDRESSES_TIMEOUT;
 pub use restart::{RestartConfig, RestartPlan, RestartTracking, Verdict};

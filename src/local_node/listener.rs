@@ -1,27 +1,98 @@
-//! The thread that takes connections in.
+//! The thread that accepts connections.
 
+use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::shared::Shared;
-use crate::connection::ListeningSocket;
+use crate::connection::{AcceptFault, ListeningSocket};
+use crate::system_error::SystemError;
 
-/// How long the listener rests when the system has no descriptors left.
+/// The pause after an error that concerns more than one connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a network error of one connection.
+const NETWORK_PAUSE: Duration = Duration::from_millis(10);
 
-/// Accepts connections until the end, which it sees once the socket's wait is ended.
+/// Accepts connections until the node is stopped, which must also end the wait of the socket.
 pub(super) fn listen(shared: &Shared, listener: &ListeningSocket) {
-    while !shared.is_stopped() {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                if let Err(error) = shared.state().accept(stream) {
-                    log::warn!("local node: {error}");
-                }
+    accept_all(
+        shared,
+        || listener.accept(),
+        |stream| {
+            if let Err(error) = shared.state().accept(stream) {
+                log::warn!("local node: {error}");
             }
-            Err(_) if shared.is_stopped() => return,
-            Err(error) => {
-                log::warn!("local node: accepting a connection failed: {error}");
+        },
+    );
+}
+
+fn accept_all(
+    shared: &Shared,
+    mut accept: impl FnMut() -> io::Result<(TcpStream, SocketAddr)>,
+    mut take: impl FnMut(TcpStream),
+) {
+    let mut reported = None;
+    while !shared.is_stopped() {
+        let error = match accept() {
+            Ok((stream, _)) => {
+                reported = None;
+                take(stream);
+                continue;
+            }
+            Err(error) => error,
+        };
+        match AcceptFault::of(&error) {
+            _ if shared.is_stopped() => return,
+            AcceptFault::Connection => {}
+            AcceptFault::Network => shared.rest(NETWORK_PAUSE),
+            AcceptFault::Resources | AcceptFault::Socket => {
+                let error = SystemError::from(error);
+                if reported != Some(error) {
+                    log::warn!("local node: accepting connections failed: {error}");
+                    reported = Some(error);
+                }
                 shared.rest(ACCEPT_PAUSE);
             }
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::connection::EventBus;
+    use crate::local_node::state::State;
+    use crate::local_node::{Chain, LocalNode};
+
+    #[test]
+    fn accept_errors_do_not_end_the_listener() {
+        let address = ([127, 0, 0, 1], 1).into();
+        let config = LocalNode::default_config();
+        let shared = Shared::new(State::new(Chain::new(), config, address, EventBus::new()));
+        let codes = [
+            libc::ECONNABORTED,
+            libc::EPROTO,
+            libc::EPERM,
+            libc::EMFILE,
+            libc::EINVAL,
+        ];
+        let mut codes = codes.into_iter();
+        let (mut accepted, mut taken) = (None, 0);
+        accept_all(
+            &shared,
+            || match codes.next() {
+                Some(code) => Err(io::Error::from_raw_os_error(code)),
+                None => {
+                    let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
+                    accepted = Some(TcpStream::connect(socket.local_addr()?)?);
+                    socket.accept()
+                }
+            },
+            |_| {
+                taken += 1;
+                shared.stop();
+            },
+        );
+        assert_eq!(taken, 1);
     }
 }

@@ -125,7 +125,7 @@ impl LocalNode {
         config.validate()?;
         let system = |error: io::Error| Error::System {
             what: format!("listening on {address}"),
-            kind: error.kind(),
+            error: error.into(),
         };
         let listener = Arc::new(ListeningSocket::bind(address).map_err(system)?);
         let own_address = listener.address();
@@ -259,7 +259,7 @@ impl LocalNode {
         let thread = thread::Builder::new().name(name.into()).spawn(run);
         let thread = thread.map_err(|error| Error::System {
             what: format!("the thread {name}"),
-            kind: error.kind(),
+            error: error.into(),
         })?;
         self.threads.push(thread);
         Ok(())

@@ -44,7 +44,7 @@ impl Running {
             .spawn(move || supervisor.run())
             .map_err(|error| Error::System {
                 what: "the manager's thread".into(),
-                kind: error.kind(),
+                error: error.into(),
             })?;
         *stage = Stage::Running {
             caller,

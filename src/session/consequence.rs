@@ -9,6 +9,8 @@ use super::DisconnectReason;
 pub enum Consequence {
     /// Try again after a pause that grows.
     BackOff,
+    /// Try again after a short pause that grows up to 30 s. Nothing is recorded about the peer.
+    RetrySoon,
     /// Leave the peer alone until the cool-down is over. No ban.
     CoolDown,
     /// Connect again at once, if we dialled; when that has happened too often, back off.
@@ -33,6 +35,7 @@ impl DisconnectReason {
             | Unreachable(_)
             | ClosedInHandshake { .. }
             | PeerFull(_) => Consequence::BackOff,
+            LocalFault(_) => Consequence::RetrySoon,
             HandshakeTimedOut { .. }
             | RefusedByPeer(_)
             | VersionTooOld { .. }
@@ -89,7 +92,7 @@ impl DisconnectReason {
     pub const fn is_retryable(&self) -> bool {
         matches!(
             self.consequence(),
-            Consequence::BackOff | Consequence::Restart
+            Consequence::BackOff | Consequence::RetrySoon | Consequence::Restart
         )
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::system_error::SystemError;
 use crate::wire::{Command, DecodeError, ForeignMagic, FrameError, Reject, Services, WireString};
 
 /// Why a connection ended, or could not begin. The list is closed: there is no other end.
@@ -43,13 +44,11 @@ pub enum DisconnectReason {
     },
     /// The host cannot be reached.
     #[error("the host cannot be reached: {0}")]
-    Unreachable(
-        #[cfg_attr(
-            feature = "serde",
-            serde(serialize_with = "crate::serde_with::io_kind")
-        )]
-        io::ErrorKind,
-    ),
+    Unreachable(SystemError),
+    /// This machine could not dial: it is out of descriptors or memory, has no route or no usable
+    /// local address, or does not permit the connection. The peer is not at fault.
+    #[error("local fault while dialing: {0}")]
+    LocalFault(SystemError),
     /// The peer closed or reset the connection before the handshake was complete.
     ///
     /// If it sent no `version`, these are the usual causes of a node that was dialed:

@@ -1,10 +1,10 @@
 //! The streams of a peer: which message goes over which, and why there is no second one.
 
 use std::fmt;
-use std::io;
 use std::time::Duration;
 
 use super::DisconnectReason;
+use crate::system_error::SystemError;
 use crate::wire::{Inventory, Message, Reject, RejectCode, StreamPolicy, StreamType};
 
 /// Which stream carries a message as long as `policy` holds and all of its streams stand; while one is missing,
@@ -59,13 +59,7 @@ pub enum StreamRefusal {
     /// The peer knows no policy that we offer.
     NoCommonPolicy,
     /// A further connection cannot begin where the first one does, and from elsewhere it would be a fault.
-    NotBound(
-        #[cfg_attr(
-            feature = "serde",
-            serde(serialize_with = "crate::serde_with::io_kind")
-        )]
-        io::ErrorKind,
-    ),
+    NotBound(SystemError),
     /// The further connection could not be opened.
     NotConnected(Box<DisconnectReason>),
     /// The peer refused the stream.
@@ -90,8 +84,8 @@ impl fmt::Display for StreamRefusal {
         match self {
             StreamRefusal::NotEchoed => f.write_str("the peer has no further streams"),
             StreamRefusal::NoCommonPolicy => f.write_str("the peer knows no policy of ours"),
-            StreamRefusal::NotBound(kind) => {
-                write!(f, "the first connection's address cannot be used: {kind}")
+            StreamRefusal::NotBound(error) => {
+                write!(f, "the first connection's address cannot be used: {error}")
             }
             StreamRefusal::NotConnected(reason) => write!(f, "{reason}"),
             StreamRefusal::Rejected(reject) => write!(f, "the peer refused it: {reject}"),

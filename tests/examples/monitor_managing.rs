@@ -213,7 +213,8 @@ fn a_port_that_is_taken_is_reported_and_tried_again() {
     let monitor = Tool::start("monitor", &["--listen", &address, "--json"]);
     let failed = event(&monitor, "ListenerBindFailed");
     assert_eq!(text(&failed, "address"), address);
-    assert_eq!(text(&failed, "reason"), "address in use");
+    let error = TcpListener::bind(&address).unwrap_err();
+    assert_eq!(text(&failed, "reason"), error.to_string());
     drop(taken);
     assert_eq!(
         text(&event(&monitor, "ListenerStarted"), "address"),

@@ -8,6 +8,8 @@ mod acceptor;
 #[path = "../support/alone.rs"]
 mod alone;
 mod asker;
+#[cfg(unix)]
+mod descriptors;
 #[path = "../support/fault_proxy/mod.rs"]
 mod fault_proxy;
 mod local_node;

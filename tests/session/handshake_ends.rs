@@ -205,7 +205,10 @@ fn a_close_in_the_handshake_names_what_was_missing() {
 fn another_failure_of_the_socket_in_the_handshake_restarts_nothing_at_once() {
     let mut side = Side::connected(Direction::Outbound);
     let reason = side.transport_ends(TransportEnd::Failed(ErrorKind::TimedOut));
-    assert_eq!(reason, DisconnectReason::Unreachable(ErrorKind::TimedOut));
+    assert_eq!(
+        reason,
+        DisconnectReason::Unreachable(ErrorKind::TimedOut.into())
+    );
     assert_ended(&side, Consequence::BackOff, ConnectionState::Failed);
 }
 

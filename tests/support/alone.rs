@@ -11,10 +11,16 @@ const ALONE: &str = "BSV_P2P_TEST_IS_ALONE";
 /// its modules.
 #[track_caller]
 pub(crate) fn alone(name: &str, body: impl FnOnce()) {
+    run_alone(Command::new(env::current_exe().unwrap()), name, body);
+}
+
+/// Like [`alone`]. `program` starts this program with the arguments that are added to it.
+#[track_caller]
+pub(crate) fn run_alone(mut program: Command, name: &str, body: impl FnOnce()) {
     if env::var_os(ALONE).is_some() {
         return body();
     }
-    let child = Command::new(env::current_exe().unwrap())
+    let child = program
         .args(["--exact", name, "--test-threads=1", "--nocapture"])
         .env(ALONE, "1")
         .output()

@@ -194,7 +194,7 @@ fn spawn(
     let shared = Arc::new(shared);
     begin_life(&shared, accepted, slot).map_err(|error| Error::System {
         what: "the thread of a connection".into(),
-        kind: error.kind(),
+        error: error.into(),
     })?;
     Ok(PeerConnectionHandle::new(shared))
 }
@@ -202,7 +202,7 @@ fn spawn(
 fn peer_address(stream: &TcpStream) -> Result<SocketAddr, Error> {
     stream.peer_addr().map_err(|error| Error::System {
         what: "an accepted socket".into(),
-        kind: error.kind(),
+        error: error.into(),
     })
 }
 

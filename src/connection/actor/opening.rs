@@ -28,7 +28,7 @@ pub(super) fn begin(
     request: CreateStrm,
 ) -> Result<(), StreamRefusal> {
     let local = first.stream.local_address();
-    let from = local.map_err(|error| StreamRefusal::NotBound(error.kind()))?;
+    let from = local.map_err(|error| StreamRefusal::NotBound(error.into()))?;
     let begun = shared.second.begin(|delivery, stop| {
         let beginning = Beginning::Open { request, from };
         let thread = second_life::spawn(shared, delivery, stop, beginning)?;
@@ -53,7 +53,7 @@ pub(super) fn open(
     let config = shared.config();
     let dialled = dial::dial_from(from, shared.address, config.connect_timeout, stop);
     let tcp = dialled.map_err(|error| match error {
-        NotDialled::NotBound(kind) => StreamRefusal::NotBound(kind),
+        NotDialled::NotBound(error) => StreamRefusal::NotBound(error),
         NotDialled::NotConnected(reason) => StreamRefusal::NotConnected(Box::new(reason)),
     })?;
     let stream = Stream::new(

@@ -86,7 +86,7 @@ impl Connection {
         config.validate()?;
         let address = stream.peer_addr().map_err(|error| Error::System {
             what: "an accepted socket".into(),
-            kind: error.kind(),
+            error: error.into(),
         })?;
         let peer = address.to_string();
         let tcp = (stream, address);

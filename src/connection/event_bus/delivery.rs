@@ -234,7 +234,7 @@ fn may_be_dropped(event: &Event) -> bool {
                     | ControlEvent::ListenerStarted { .. }
                     | ControlEvent::ListenerBindFailed { .. }
                     | ControlEvent::DiscoveryFailed { .. }
-                    | ControlEvent::OutOfDescriptors
+                    | ControlEvent::LocalFault { .. }
                     | ControlEvent::StoreFailed { .. }
                     | ControlEvent::HeaderStoreFailed { .. }
                     | ControlEvent::PayloadPassedOver { .. }

@@ -8,6 +8,11 @@ use crate::session::{Consequence, Direction, DisconnectReason};
 /// A connection that has lasted so long has shown that the peer is well: earlier failures are forgotten.
 const LASTING: Duration = Duration::from_secs(60);
 
+/// The pause after the first of several local faults in a row.
+const LOCAL_FAULT_PAUSE: Duration = Duration::from_millis(250);
+/// The maximum pause after a local fault.
+const MAX_LOCAL_FAULT_PAUSE: Duration = Duration::from_secs(30);
+
 /// What is to be done about a peer whose connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -59,6 +64,8 @@ pub struct RestartPlan {
     tracking: RestartTracking,
     /// How many pauses there were since a connection lasted.
     retries: u32,
+    /// The number of local faults in a row.
+    local_faults: u32,
 }
 
 impl RestartPlan {
@@ -70,6 +77,7 @@ impl RestartPlan {
             config,
             tracking,
             retries: 0,
+            local_faults: 0,
         }
     }
 
@@ -77,6 +85,10 @@ impl RestartPlan {
     /// by which pauses differ from peer to peer.
     ///
     /// A pause is up to a quarter shorter than its full length: peers that were lost together do not come back together.
+    ///
+    /// After a [local fault](DisconnectReason::LocalFault) the pause is 250 ms and doubles up to 30 s,
+    /// or up to `max_backoff` if that is less. Local faults do not count as retries; with `max_retries`
+    /// of 0 the verdict is [`Verdict::Nothing`].
     pub fn on_end(
         &mut self,
         reason: &DisconnectReason,
@@ -88,11 +100,21 @@ impl RestartPlan {
             self.retries = 0;
         }
         let dials = self.direction == Direction::Outbound;
-        match reason.consequence() {
+        let consequence = reason.consequence();
+        if consequence != Consequence::RetrySoon {
+            self.local_faults = 0;
+        }
+        match consequence {
             Consequence::Ban => Verdict::Ban,
             _ if !dials => Verdict::Nothing,
             Consequence::Restart if self.tracking.try_restart(now) => Verdict::RestartNow,
             Consequence::Restart | Consequence::BackOff => self.back_off(random),
+            Consequence::RetrySoon if self.config.max_retries == Some(0) => Verdict::Nothing,
+            Consequence::RetrySoon => {
+                let pause = self.config.local_fault_pause(self.local_faults, random);
+                self.local_faults = self.local_faults.saturating_add(1);
+                Verdict::RestartAfter(pause)
+            }
             Consequence::CoolDown if self.config.max_retries.is_none() => {
                 Verdict::RestartAfter(shortened(self.config.max_backoff, random))
             }
@@ -131,10 +153,18 @@ impl RestartPlan {
 impl RestartConfig {
     /// The pause after so many others in a row.
     pub(crate) fn pause(&self, retries: u32, random: u64) -> Duration {
-        let doubled = 1_u32.checked_shl(retries).unwrap_or(u32::MAX);
-        let pause = self.backoff.saturating_mul(doubled);
-        shortened(pause.min(self.max_backoff), random)
+        shortened(doubled(self.backoff, retries).min(self.max_backoff), random)
     }
+
+    /// Returns the pause after so many other local faults in a row.
+    pub(crate) fn local_fault_pause(&self, faults: u32, random: u64) -> Duration {
+        let max = MAX_LOCAL_FAULT_PAUSE.min(self.max_backoff);
+        shortened(doubled(LOCAL_FAULT_PAUSE, faults).min(max), random)
+    }
+}
+
+fn doubled(pause: Duration, times: u32) -> Duration {
+    pause.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
 }
 
 /// `pause`, or up to a quarter less.
@@ -198,6 +228,34 @@ mod tests {
         }
         let verdict = plan.on_end(&DisconnectReason::SelfConnection, None, now, 0);
         assert_eq!(verdict, Verdict::RestartAfter(600 * SECOND));
+    }
+
+    #[test]
+    fn local_faults_pause_without_using_retries() {
+        let mut plan = plan(Some(1));
+        let now = Instant::now();
+        let fault = DisconnectReason::LocalFault(ErrorKind::NetworkUnreachable.into());
+        let mut pauses = Vec::new();
+        for _ in 0..100 {
+            let verdict = plan.on_end(&fault, None, now, 0);
+            pauses.push(verdict.pause().unwrap().as_millis());
+        }
+        let expected = [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000];
+        assert_eq!(pauses[..9], expected);
+        assert_eq!(pauses[99], 30_000);
+        // The only retry is left, and another end starts the pauses anew.
+        let refused = DisconnectReason::ConnectRefused;
+        let verdict = plan.on_end(&refused, None, now, 0);
+        assert_eq!(verdict, Verdict::RestartAfter(5 * SECOND));
+        let verdict = plan.on_end(&fault, None, now, 0);
+        assert_eq!(verdict, Verdict::RestartAfter(SECOND / 4));
+    }
+
+    #[test]
+    fn plan_without_retries_gives_up_after_local_fault() {
+        let fault = DisconnectReason::LocalFault(ErrorKind::NetworkUnreachable.into());
+        let verdict = plan(Some(0)).on_end(&fault, None, Instant::now(), 0);
+        assert_eq!(verdict, Verdict::Nothing);
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Supervisor {
             .spawn(move || thread::run(&ends, &signal))
             .map_err(|error| Error::System {
                 what: "the supervisor's thread".into(),
-                kind: error.kind(),
+                error: error.into(),
             })?;
         Ok(Self {
             ended,

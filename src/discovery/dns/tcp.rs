@@ -43,7 +43,9 @@ fn open(server: SocketAddr, limit: &Limit<'_>) -> Result<TcpStream, ServerFault>
     let stream =
         sockets::open(None, server, limit.end(), pause).map_err(|not_opened| match not_opened {
             NotOpened::Stopped | NotOpened::TimedOut => stalled(limit),
-            NotOpened::NotBound(error) | NotOpened::Failed(error) => failed(error.kind()),
+            NotOpened::NotBound(error)
+            | NotOpened::NotStarted(error)
+            | NotOpened::Failed(error) => failed(error.kind()),
         })?;
     stream
         .set_nonblocking(false)

@@ -175,7 +175,7 @@ impl Stage {
             .spawn(run)
             .map_err(|error| Error::System {
                 what: "the chain's thread".into(),
-                kind: error.kind(),
+                error: error.into(),
             })?;
         self.state = Some(state.clone());
         self.thread = Some(ChainThread {

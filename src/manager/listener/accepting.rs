@@ -9,18 +9,22 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
 use parking_lot::{Mutex, RwLock};
 
 use super::ListenerNews;
-use crate::connection::ListeningSocket;
+use crate::connection::{AcceptFault, ListeningSocket};
 use crate::peers::BanList;
+use crate::system_error::SystemError;
 
-/// How long nobody is accepted when the system has no descriptors left.
-const NO_ROOM_PAUSE: Duration = Duration::from_millis(100);
+/// The pause after an error that says that the system is out of descriptors or memory.
+const RESOURCES_PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a network error of one connection.
+const NETWORK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Nothing is ever sent.
 #[derive(Debug)]
 pub(super) enum Never {}
 
 /// That the listener is being stopped, or that nobody wants its news.
-struct Stopped;
+#[derive(Debug)]
+pub(super) struct Stopped;
 
 /// The socket of the moment, for whoever ends its wait.
 #[derive(Debug, Default)]
@@ -64,7 +68,7 @@ impl Accepting {
         };
         self.tell(ListenerNews::BindFailed {
             address: self.address,
-            error: error.kind(),
+            error: error.into(),
             retry_after: self.bind_retry,
         })?;
         self.pause(self.bind_retry)
@@ -81,31 +85,45 @@ impl Accepting {
         }
         let address = socket.address();
         self.tell(ListenerNews::Started { address })?;
-        let mut told_no_room = false;
-        let error = loop {
-            let accepted = socket.accept();
-            if self.is_stopped() {
-                return Err(Stopped);
-            }
-            match accepted {
-                Ok((stream, address)) => {
-                    told_no_room = false;
-                    self.take(stream, address)?;
-                }
-                Err(error) if is_of_one_peer(&error) => {}
-                Err(error) if is_no_room(&error) => {
-                    if !told_no_room {
-                        self.tell(ListenerNews::OutOfDescriptors)?;
-                        told_no_room = true;
-                    }
-                    self.pause(NO_ROOM_PAUSE)?;
-                }
-                Err(error) => break error,
-            }
-        };
+        let error = self.accept_all(|| socket.accept())?;
         // Closed before the address is tried again.
         self.open.lock().socket = None;
         Ok(error)
+    }
+
+    /// Accepts connections until an error concerns the listening socket.
+    pub(super) fn accept_all(
+        &self,
+        mut accept: impl FnMut() -> io::Result<(TcpStream, SocketAddr)>,
+    ) -> Result<io::Error, Stopped> {
+        let mut reported = None;
+        loop {
+            let accepted = accept();
+            if self.is_stopped() {
+                return Err(Stopped);
+            }
+            let error = match accepted {
+                Ok((stream, address)) => {
+                    reported = None;
+                    self.take(stream, address)?;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match AcceptFault::of(&error) {
+                AcceptFault::Connection => {}
+                AcceptFault::Network => self.pause(NETWORK_PAUSE)?,
+                AcceptFault::Resources => {
+                    let error = SystemError::from(error);
+                    if reported != Some(error) {
+                        self.tell(ListenerNews::LocalFault(error))?;
+                        reported = Some(error);
+                    }
+                    self.pause(RESOURCES_PAUSE)?;
+                }
+                AcceptFault::Socket => return Ok(error),
+            }
+        }
     }
 
     fn take(&self, stream: TcpStream, address: SocketAddr) -> Result<(), Stopped> {
@@ -146,26 +164,4 @@ impl Accepting {
     fn is_stopped(&self) -> bool {
         self.open.lock().ended
     }
-}
-
-/// Whether an error has to do with one connection only, which has gone, or with none.
-fn is_of_one_peer(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-    )
-}
-
-/// Whether the process or the system has no descriptor or no memory for a further socket.
-fn is_no_room(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
-    #[cfg(not(unix))]
-    // WSAEMFILE and WSAENOBUFS.
-    let codes = [10024, 10055];
-    error
-        .raw_os_error()
-        .is_some_and(|code| codes.contains(&code))
 }

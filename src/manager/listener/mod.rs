@@ -2,7 +2,6 @@
 
 mod accepting;
 
-use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -14,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use self::accepting::{Accepting, Never, Open};
 use crate::error::Error;
 use crate::peers::{BanList, BanReason};
+use crate::system_error::SystemError;
 
 /// What a listener's thread tells the supervisor.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) enum ListenerNews {
     /// It cannot listen here, or no longer, and tries again after this pause.
     BindFailed {
         address: SocketAddr,
-        error: io::ErrorKind,
+        error: SystemError,
         retry_after: Duration,
     },
     /// Somebody who is not banned; an IPv4 address as such, also if it came by IPv6.
@@ -36,8 +36,9 @@ pub(super) enum ListenerNews {
         address: SocketAddr,
         reason: BanReason,
     },
-    /// The system has no descriptors left, or no memory for a socket. Told once, until somebody is accepted again.
-    OutOfDescriptors,
+    /// The system is out of descriptors or memory. Emitted once until a connection is accepted or the
+    /// error changes.
+    LocalFault(SystemError),
 }
 
 /// Accepts connections in a thread of its own, for as long as it lives.
@@ -86,7 +87,7 @@ impl Listener {
             .spawn(move || accepting.run())
             .map_err(|error| Error::System {
                 what: "the listener's thread".into(),
-                kind: error.kind(),
+                error: error.into(),
             })?;
         Ok(Self {
             open,

@@ -1,7 +1,7 @@
 //! Tests of the listener: who is let in, what holds it back, and what ends it.
 
 use std::collections::HashSet;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::time::Instant;
 
@@ -60,7 +60,7 @@ fn accepted(news: &Receiver<ListenerNews>) -> (TcpStream, SocketAddr) {
 }
 
 #[track_caller]
-fn bind_failed(news: &Receiver<ListenerNews>) -> (SocketAddr, io::ErrorKind, Duration) {
+fn bind_failed(news: &Receiver<ListenerNews>) -> (SocketAddr, SystemError, Duration) {
     match next(news) {
         ListenerNews::BindFailed {
             address,
@@ -216,7 +216,8 @@ fn a_port_that_is_taken_is_told_and_had_once_it_is_free() {
     let (_listener, news) = start_at(address, retry, 1);
     for _ in 0..2 {
         let failed = bind_failed(&news);
-        assert_eq!(failed, (address, io::ErrorKind::AddrInUse, retry));
+        assert_eq!((failed.0, failed.2), (address, retry));
+        assert_eq!(failed.1.kind, io::ErrorKind::AddrInUse);
     }
     drop(taken);
     let deadline = Instant::now() + DEADLINE;
@@ -235,7 +236,7 @@ fn a_second_listener_at_one_port_fails_while_the_first_lives() {
     let (first, news) = start_at(ANY, HOUR, 8);
     let address = started(&news);
     let (second, refused) = start_at(address, HOUR, 8);
-    assert_eq!(bind_failed(&refused).1, io::ErrorKind::AddrInUse);
+    assert_eq!(bind_failed(&refused).1.kind, io::ErrorKind::AddrInUse);
     stop(second);
     stop(first);
 }
@@ -298,6 +299,58 @@ fn a_listener_whose_news_nobody_wants_ends_by_itself_and_frees_the_port() {
     while let ListenerNews::BindFailed { .. } = next(&news) {
         assert!(Instant::now() < deadline, "the port is not free");
     }
+}
+
+/// Errors of one connection, or of the process, do not restart the listener.
+#[cfg(target_os = "linux")]
+#[test]
+fn only_socket_errors_restart_the_listener() {
+    let (sender, news) = bounded(64);
+    let (stop, stopped) = bounded(0);
+    let accepting = Accepting {
+        address: ANY,
+        bind_retry: HOUR,
+        bans: bans(&[]),
+        news: sender,
+        open: Arc::default(),
+        stopped,
+    };
+    let pair = || {
+        let socket = TcpListener::bind(ANY).unwrap();
+        let _client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        socket.accept()
+    };
+    let codes = [
+        libc::ECONNABORTED,
+        libc::ENETDOWN,
+        libc::EPROTO,
+        libc::EPERM,
+        libc::EMFILE,
+        libc::EMFILE,
+        libc::ENFILE,
+        0,
+        libc::EMFILE,
+        libc::EHOSTUNREACH,
+        0,
+        libc::EINVAL,
+    ];
+    let mut codes_left = codes.iter();
+    let end = accepting.accept_all(|| match codes_left.next().unwrap() {
+        0 => pair(),
+        code => Err(io::Error::from_raw_os_error(*code)),
+    });
+    assert_eq!(end.unwrap().raw_os_error(), Some(libc::EINVAL));
+    drop((accepting, stop));
+    let reported: Vec<_> = news
+        .iter()
+        .map(|news| match news {
+            ListenerNews::Accepted { .. } => 0,
+            ListenerNews::LocalFault(error) => error.code.unwrap(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let expected = [libc::EMFILE, libc::ENFILE, 0, libc::EMFILE, 0];
+    assert_eq!(reported, expected);
 }
 
 /// Only Linux tells a waiting thread that its socket was shut down.

@@ -215,10 +215,12 @@ impl Plan {
             }
             PeerStatusKind::Valid | PeerStatusKind::Unknown => {}
         }
-        if let Some(retry) = self.retries.get(&peer.id)
-            && retry.at > now.instant
+        let retry = self.retries.get(&peer.id).map(|retry| retry.at);
+        let paused = self.local_faults.paused_until(peer.ip_address);
+        if let Some(at) = retry.max(paused)
+            && at > now.instant
         {
-            return Candidate::Later(retry.at);
+            return Candidate::Later(at);
         }
         if !is_private && self.links.has_outbound_in(group(peer.ip_address)) {
             return Candidate::No;

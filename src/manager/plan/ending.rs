@@ -32,6 +32,7 @@ impl Plan {
         if link.direction == Direction::Inbound {
             return;
         }
+        self.note_local_fault(link.address.ip(), reason, now);
         // Another may take its place, or one of its group of addresses.
         self.look_again(now);
         if banned {
@@ -50,6 +51,7 @@ impl Plan {
             Consequence::Nothing => {}
             // The pause after which its own plan would have begun a next life was its last one.
             Consequence::BackOff | Consequence::Restart => self.pause(peer_id, &link, reason, now),
+            Consequence::RetrySoon => self.retry_soon(peer_id, reason, now),
             // A ban that could not be made, because the program named the peer or its address is never banned.
             Consequence::CoolDown | Consequence::Ban => self.cool_down(peer_id, reason, now),
             Consequence::UntilNamed => {
@@ -108,15 +110,19 @@ impl Plan {
         reason: &DisconnectReason,
         now: Now,
     ) {
-        // What is not remembered would never be taken out again.
-        if self.table.get(peer_id).is_none() {
-            return;
-        }
         let retry = Retry {
             at: now.after(pause),
             reason: reason.clone(),
             pauses,
+            local_faults: 0,
         };
-        self.retries.insert(peer_id, retry);
+        self.remember_retry(peer_id, retry);
+    }
+
+    pub(super) fn remember_retry(&mut self, peer_id: Uuid, retry: Retry) {
+        // The retry of an unknown peer would never be removed.
+        if self.table.get(peer_id).is_some() {
+            self.retries.insert(peer_id, retry);
+        }
     }
 }

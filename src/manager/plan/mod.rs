@@ -11,6 +11,7 @@ mod commands;
 mod dialling;
 mod ending;
 mod links;
+mod local_faults;
 mod seeding;
 mod streams;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub(super) use self::commands::NotDialled;
 pub(super) use self::dialling::is_near;
 use self::dialling::{DialPace, NO_ROOM_PAUSE};
 use self::links::{Link, LinkState, Links};
+use self::local_faults::LocalFaults;
 use self::seeding::Seeding;
 pub(super) use self::streams::Insight;
 use super::ManagerConfig;
@@ -38,7 +40,7 @@ use super::changes::Changes;
 use super::clock::Now;
 use crate::event::ControlEvent;
 use crate::peers::{BanList, Peer, PeerSource, PeerVersion, Table, UserAgent};
-use crate::session::{DisconnectReason, PeerInfo};
+use crate::session::{Consequence, Direction, DisconnectReason, PeerInfo};
 use crate::wire::TimestampedAddress;
 
 /// Something to be done.
@@ -90,6 +92,7 @@ pub(super) struct Plan {
     /// Those that were let in without a place because they may be second streams of peers, and where they come from.
     stream_candidates: HashMap<Uuid, IpAddr>,
     retries: HashMap<Uuid, Retry>,
+    local_faults: LocalFaults,
     pace: DialPace,
     /// When it is worth to look for candidates again.
     look_at: Option<Instant>,
@@ -112,6 +115,8 @@ pub(super) struct Retry {
     pub(super) reason: DisconnectReason,
     /// How many pauses there were since a connection lasted.
     pub(super) pauses: u32,
+    /// The number of local faults in a row.
+    pub(super) local_faults: u32,
 }
 
 impl Plan {
@@ -142,6 +147,7 @@ impl Plan {
             turned_away: HashMap::new(),
             stream_candidates: HashMap::new(),
             retries: HashMap::new(),
+            local_faults: LocalFaults::default(),
             pace: DialPace::new(now.instant),
             look_at: Some(now.instant),
             save_at,
@@ -234,7 +240,7 @@ impl Plan {
         };
         link.state = LinkState::Connected(now.instant);
         link.again = false;
-        let direction = link.direction;
+        let (direction, address) = (link.direction, link.address.ip());
         let version = PeerVersion {
             protocol_version: info.version,
             user_agent: UserAgent::new(info.user_agent.as_bytes()),
@@ -244,23 +250,34 @@ impl Plan {
         self.change(peer_id, |peer| {
             let _ = peer.record_connected(info.services.0, version, now.wall);
         });
+        if direction == Direction::Outbound {
+            self.end_local_faults(address);
+        }
         self.feed();
         self.introduce(peer_id, direction, now);
     }
 
     /// A connection has ended, and waits for its next life.
-    pub(super) fn on_waiting(&mut self, peer_id: Uuid, due: Instant, now: Now) {
+    pub(super) fn on_waiting(
+        &mut self,
+        peer_id: Uuid,
+        due: Instant,
+        reason: &DisconnectReason,
+        now: Now,
+    ) {
         let Some(link) = self.links.get_mut(peer_id) else {
             return;
         };
         let was_connected = link.is_connected();
+        let address = link.address.ip();
         let is_wanted_now = std::mem::take(&mut link.again);
         link.state = LinkState::Waiting(if is_wanted_now { now.instant } else { due });
         if was_connected {
             self.note_seen(peer_id, now);
-        } else {
+        } else if reason.consequence() != Consequence::RetrySoon {
             self.change(peer_id, Peer::record_failure);
         }
+        self.note_local_fault(address, reason, now);
     }
 
     /// A peer was there until now.

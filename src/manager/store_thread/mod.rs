@@ -88,7 +88,7 @@ impl StoreThread {
             })
             .map_err(|error| Error::System {
                 what: "the store's thread".into(),
-                kind: error.kind(),
+                error: error.into(),
             })?;
         Ok(Self {
             inbox,

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::Supervisor;
 use super::keeper::{LifeKeeper, LifeNews};
 use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionSetup};
+use crate::error::Error;
 use crate::event::ControlEvent;
 use crate::log_level::record;
 use crate::manager::clock::Now;
@@ -49,6 +50,15 @@ impl Supervisor {
                 network:% = self.shared.config().network(),
                 error:% = ban.reason;
                 "{ban}"
+            );
+        }
+        if let ControlEvent::LocalFault { error, .. } = &event {
+            record!(
+                self.shared.log_level,
+                Error,
+                network:% = self.shared.config().network(),
+                error:% = error;
+                "{event}"
             );
         }
         self.announcer.tell(event);
@@ -127,7 +137,11 @@ impl Supervisor {
                 error:% = error;
                 "{address}: cannot be dialled: {error}"
             );
-            self.never_began(peer_id, DisconnectReason::Bug);
+            let reason = match error {
+                Error::System { error, .. } => DisconnectReason::LocalFault(error),
+                _ => DisconnectReason::Bug,
+            };
+            self.never_began(peer_id, reason);
         }
     }
 

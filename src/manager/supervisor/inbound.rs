@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Supervisor;
 use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionHandle};
-use crate::event::{ControlEvent, InboundRefusal};
+use crate::event::{ControlEvent, InboundRefusal, LocalOperation};
 use crate::log_level::record;
 use crate::manager::ManagerConfig;
 use crate::manager::clock::Now;
@@ -144,14 +144,11 @@ impl Supervisor {
             ListenerNews::Refused { address, reason } => {
                 self.on_refused(address, InboundRefusal::Banned(reason));
             }
-            ListenerNews::OutOfDescriptors => {
-                record!(
-                    self.shared.log_level,
-                    Error,
-                    network:% = self.shared.config().network();
-                    "no file descriptors are left for peers that dial us"
-                );
-                self.tell(ControlEvent::OutOfDescriptors);
+            ListenerNews::LocalFault(error) => {
+                self.tell(ControlEvent::LocalFault {
+                    operation: LocalOperation::Accept,
+                    error,
+                });
             }
         }
     }

@@ -40,6 +40,7 @@ pub(super) enum LifeNews {
     },
     Waiting {
         due: Instant,
+        reason: DisconnectReason,
         next: NextLife,
     },
     Over {
@@ -163,8 +164,8 @@ impl Keeper for LifeKeeper {
             .pause()
     }
 
-    fn on_waiting(&self, due: Instant, _: DisconnectReason, next: NextLife) {
-        let _ = self.news.send(LifeNews::Waiting { due, next });
+    fn on_waiting(&self, due: Instant, reason: DisconnectReason, next: NextLife) {
+        let _ = self.news.send(LifeNews::Waiting { due, reason, next });
     }
 
     fn on_over(&self, reason: DisconnectReason) {

@@ -209,9 +209,9 @@ impl Supervisor {
             LifeNews::AskedForAddresses { peer_id } => {
                 self.plan.on_asked_for_addresses(peer_id, now);
             }
-            LifeNews::Waiting { due, next } => {
+            LifeNews::Waiting { due, reason, next } => {
                 let peer_id = next.peer_id();
-                self.plan.on_waiting(peer_id, due, now);
+                self.plan.on_waiting(peer_id, due, &reason, now);
                 self.waiting.insert(peer_id, next);
             }
             LifeNews::Over { peer_id, reason } => {

@@ -50,7 +50,7 @@ impl SeedRound {
             .spawn(move || ask(seeds, resolver, timeout, &stopped, &sender))
             .map_err(|error| Error::System {
                 what: "the thread that asks seeds".into(),
-                kind: error.kind(),
+                error: error.into(),
             })?;
         Ok(Self {
             stop,

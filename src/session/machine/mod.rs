@@ -603,7 +603,7 @@ impl Session {
             TransportEnd::EndOfStream => DisconnectReason::EndOfStream,
             TransportEnd::Failed(_) if cut => DisconnectReason::ConnectionReset,
             // `Io` restarts at once, which only a peer that has once been reached deserves.
-            TransportEnd::Failed(kind) if !complete => DisconnectReason::Unreachable(kind),
+            TransportEnd::Failed(kind) if !complete => DisconnectReason::Unreachable(kind.into()),
             TransportEnd::Failed(kind) => DisconnectReason::Io(kind),
         }
     }

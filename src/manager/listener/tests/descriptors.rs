@@ -47,7 +47,10 @@ fn exhaust() {
     let mut in_hand = Vec::new();
     while in_hand.len() < 2 {
         match next(&news) {
-            ListenerNews::OutOfDescriptors => break,
+            ListenerNews::LocalFault(error) => {
+                assert_eq!(error.code, Some(libc::EMFILE));
+                break;
+            }
             ListenerNews::Accepted { stream, .. } => in_hand.push(stream),
             other => panic!("{other:?}"),
         }
@@ -60,7 +63,7 @@ fn exhaust() {
     // Room for one lets one in, and what follows is told anew.
     descriptors.pop();
     in_hand.push(accepted(&news).0);
-    assert!(matches!(next(&news), ListenerNews::OutOfDescriptors));
+    assert!(matches!(next(&news), ListenerNews::LocalFault(_)));
 
     descriptors.clear();
     while in_hand.len() < clients.len() {

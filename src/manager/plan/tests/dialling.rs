@@ -237,7 +237,7 @@ fn a_life_that_is_due_begins_before_others_are_dialled_and_waits_while_there_is_
     plan.fix(&[address(0)], now).unwrap();
     let peer_id = peer_at(&plan, address(0)).id;
     actions(&mut plan, now);
-    plan.on_waiting(peer_id, now.instant + SECOND, now);
+    plan.on_waiting(peer_id, now.instant + SECOND, &CUT, now);
     assert_eq!(actions(&mut plan, now), []);
     let named = plan.connect(address(1), |_| false, now).unwrap();
     actions(&mut plan, now);

@@ -4,6 +4,7 @@ mod addresses;
 mod admission;
 mod bans;
 mod dialling;
+mod local_faults;
 mod naming;
 mod seeding;
 mod simulation;
@@ -23,6 +24,9 @@ use crate::wire::{Services, WireString};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The end of a connection that is opened again.
+const CUT: DisconnectReason = DisconnectReason::EndOfStream;
 
 /// A moment on both clocks, long after the beginning of either.
 fn begin() -> Now {

@@ -41,7 +41,7 @@ fn a_peer_that_is_named_again_when_it_has_ended_is_dialled_though_the_plan_hears
     let (mut plan, peer_id) = connected(now);
     let has_ended = |id| id == peer_id;
     assert_eq!(plan.connect(address(0), has_ended, now), Ok(peer_id));
-    plan.on_waiting(peer_id, now.instant + HOUR, now);
+    plan.on_waiting(peer_id, now.instant + HOUR, &CUT, now);
     let restart = Action::Restart { peer_id };
     assert_eq!(actions(&mut plan, now), [restart]);
 }
@@ -83,7 +83,7 @@ fn what_another_does_at_the_same_address_keeps_no_fixed_or_named_peer_away() {
     }
     assert_eq!(close_of(&actions(&mut plan, now)), []);
     for peer_id in [fixed, named] {
-        plan.on_waiting(peer_id, now.instant, now);
+        plan.on_waiting(peer_id, now.instant, &CUT, now);
         let restart = Action::Restart { peer_id };
         assert_eq!(actions(&mut plan, now), [restart]);
     }

@@ -268,7 +268,7 @@ impl World {
         match verdict.pause() {
             Some(pause) => {
                 let due = self.now.instant + pause;
-                self.plan.on_waiting(peer_id, due, self.now)
+                self.plan.on_waiting(peer_id, due, reason, self.now)
             }
             None => {
                 self.lives.remove(&peer_id);

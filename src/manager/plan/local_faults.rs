@@ -1,0 +1,127 @@
+//! Local faults while dialing, and the pauses of candidates after them.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::{Plan, Retry};
+use crate::connection::RestartConfig;
+use crate::event::{ControlEvent, LocalOperation};
+use crate::manager::clock::Now;
+use crate::session::{Consequence, DisconnectReason};
+use crate::system_error::SystemError;
+
+/// The local faults of each address family since a dial of that family failed for another cause or
+/// succeeded.
+///
+/// A fault pauses the dialing of candidates of the family: many candidates would fail alike. The
+/// families are separate, because a machine without IPv6 has a route for IPv4.
+#[derive(Debug, Default)]
+pub(super) struct LocalFaults {
+    ipv4: FaultRun,
+    ipv6: FaultRun,
+}
+
+/// The local faults of one family in a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct FaultRun {
+    /// The number of pauses in a row.
+    pauses: u32,
+    /// The end of the last pause.
+    paused_until: Option<Instant>,
+    /// The error that was reported last.
+    reported: Option<SystemError>,
+}
+
+impl LocalFaults {
+    /// Returns the end of the pause for candidates at `address`, if there is one.
+    pub(super) fn paused_until(&self, address: IpAddr) -> Option<Instant> {
+        match address {
+            IpAddr::V4(_) => self.ipv4.paused_until,
+            IpAddr::V6(_) => self.ipv6.paused_until,
+        }
+    }
+
+    fn run_mut(&mut self, address: IpAddr) -> &mut FaultRun {
+        match address {
+            IpAddr::V4(_) => &mut self.ipv4,
+            IpAddr::V6(_) => &mut self.ipv6,
+        }
+    }
+
+    /// Records a fault. Returns whether the error must be reported.
+    fn record(
+        &mut self,
+        address: IpAddr,
+        error: SystemError,
+        (restarts, random): (&RestartConfig, u64),
+        now: Now,
+    ) -> bool {
+        let concerns_socket = error.is_local_fault() && !error.is_out_of_resources();
+        let runs = if concerns_socket {
+            vec![self.run_mut(address)]
+        } else {
+            vec![&mut self.ipv4, &mut self.ipv6]
+        };
+        let mut is_new = false;
+        for run in runs {
+            is_new |= run.reported != Some(error);
+            run.reported = Some(error);
+            // Dials that were under way together count as one.
+            if run.paused_until.is_none_or(|until| until <= now.instant) {
+                let pause = restarts.local_fault_pause(run.pauses, random);
+                run.paused_until = Some(now.after(pause));
+                run.pauses = run.pauses.saturating_add(1);
+            }
+        }
+        is_new
+    }
+}
+
+impl Plan {
+    /// Classifies the end of a dialed connection, or of an attempt. Emits an event for a local fault.
+    pub(super) fn note_local_fault(
+        &mut self,
+        address: IpAddr,
+        reason: &DisconnectReason,
+        now: Now,
+    ) {
+        match (reason, reason.consequence()) {
+            (DisconnectReason::LocalFault(error), _) => {
+                let restarts = (&self.config.restarts, (self.random)());
+                if self.local_faults.record(address, *error, restarts, now) {
+                    self.tell(ControlEvent::LocalFault {
+                        operation: LocalOperation::Dial,
+                        error: *error,
+                    });
+                }
+            }
+            // Ends for which no socket was needed.
+            (DisconnectReason::Bug, _) | (_, Consequence::Nothing | Consequence::UntilNamed) => {}
+            _ => self.end_local_faults(address),
+        }
+    }
+
+    /// A dial of the family of `address` succeeded, or failed for another cause.
+    pub(super) fn end_local_faults(&mut self, address: IpAddr) {
+        *self.local_faults.run_mut(address) = FaultRun::default();
+    }
+
+    /// Schedules the next dial of a peer after a local fault, without a failure of the peer.
+    pub(super) fn retry_soon(&mut self, peer_id: Uuid, reason: &DisconnectReason, now: Now) {
+        let (pauses, local_faults) = self
+            .retries
+            .get(&peer_id)
+            .map_or((0, 0), |retry| (retry.pauses, retry.local_faults));
+        let random = (self.random)();
+        let pause = self.config.restarts.local_fault_pause(local_faults, random);
+        let retry = Retry {
+            at: now.after(pause),
+            reason: reason.clone(),
+            pauses,
+            local_faults: local_faults.saturating_add(1),
+        };
+        self.remember_retry(peer_id, retry);
+    }
+}
