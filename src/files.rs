@@ -5,6 +5,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+/// The maximum number of symbolic links that are followed, as on Linux.
+const MAX_LINKS: usize = 40;
+
 /// An exclusive lock on a file, held until it is dropped.
 ///
 /// The lock is on a second file with the suffix `.lock`, which remains, because removing it would
@@ -95,6 +98,24 @@ fn write_new(
     write(&mut writer)?;
     writer.flush()?;
     writer.get_ref().sync_all()
+}
+
+/// Returns the path to which the symbolic link at `path` leads, whether there is a file or not.
+/// Returns `path` itself if it is not a link.
+///
+/// Replacing the target keeps the link, and the names of a file share one lock.
+pub(crate) fn follow_links(path: &Path) -> PathBuf {
+    let mut target = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(next) = fs::read_link(&target) else {
+            return target;
+        };
+        // A relative link starts in its folder; an absolute one replaces the whole path.
+        target.pop();
+        target.push(next);
+    }
+    // A circle: opening the path reports it.
+    path.to_owned()
 }
 
 /// Makes a new or changed name survive a power failure. Does nothing except on Unix, where alone

@@ -58,12 +58,13 @@ impl fmt::Display for DamagedFile {
 impl StoreFile {
     /// Takes the file, whether it exists or not.
     pub(super) fn open(path: &Path, network: Network) -> Result<Self, StoreError> {
-        let lock = FileLock::acquire(path).map_err(|error| match error {
-            LockError::InUse => StoreError::InUse { path: path.into() },
+        let path = files::follow_links(path);
+        let lock = FileLock::acquire(&path).map_err(|error| match error {
+            LockError::InUse => StoreError::InUse { path: path.clone() },
             LockError::Io(error) => error.into(),
         })?;
         Ok(Self {
-            path: path.into(),
+            path,
             network,
             _lock: lock,
         })

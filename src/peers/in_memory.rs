@@ -74,6 +74,8 @@ impl InMemoryPeerStore {
     /// A store with what the file holds, which is empty if there is no file yet; and what became of a damaged one. Reads the file,
     /// which blocks for as long as the disk takes.
     ///
+    /// A symbolic link at `path` remains: its target is read and replaced, and both share the lock.
+    ///
     /// Of more peers than there is room for, those that are worth the most are kept. Times later than `now` are taken for `now`,
     /// except the ends of bans.
     ///

@@ -1,6 +1,8 @@
 //! What is saved is there again, and nothing else is touched.
 
 use std::fs;
+#[cfg(unix)]
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use bsv_p2p::Network;
@@ -31,6 +33,53 @@ fn peers_and_bans_are_there_again_after_a_restart() {
     after.sort_by_key(|peer| peer.id);
     assert_eq!(after, before);
     assert_eq!(folder.names(), ["", ".lock"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn symbolic_link_shares_lock_and_remains() {
+    let (folder, links) = (Folder::filled(), Folder::new());
+    symlink(folder.file(""), links.file("")).unwrap();
+    let before = contents(&folder.open());
+    let store = links.open();
+    assert_eq!(contents(&store), before);
+    let in_use = InMemoryPeerStore::open(&folder.file(""), Network::Regtest, 10, now());
+    let path = folder.file("");
+    assert_eq!(in_use.unwrap_err(), StoreError::InUse { path });
+
+    store.write_bans(Vec::new()).unwrap();
+    store.save().unwrap();
+    drop(store);
+    assert!(fs::symlink_metadata(links.file("")).unwrap().is_symlink());
+    assert_eq!(links.names(), [""]);
+    assert_eq!(folder.names(), ["", ".lock"]);
+    assert_eq!(folder.open().read_bans().unwrap(), []);
+}
+
+#[test]
+#[cfg(unix)]
+fn dangling_links_create_their_target() {
+    let (folder, links) = (Folder::new(), Folder::new());
+    // The second link is relative.
+    symlink(folder.file(""), links.file(".2")).unwrap();
+    let second = links.file(".2");
+    symlink(second.file_name().unwrap(), links.file("")).unwrap();
+    let store = links.open();
+    store.create(peer(1), now()).unwrap();
+    store.save().unwrap();
+    drop(store);
+    assert_eq!(folder.open().list_all().unwrap().len(), 1);
+    assert_eq!(links.names(), ["", ".2"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn circle_of_links_is_an_error() {
+    let links = Folder::new();
+    symlink(links.file(""), links.file(".2")).unwrap();
+    symlink(links.file(".2"), links.file("")).unwrap();
+    let opened = InMemoryPeerStore::open(&links.file(""), Network::Regtest, 10, now());
+    assert!(matches!(opened, Err(StoreError::Io { .. })), "{opened:?}");
 }
 
 #[test]
