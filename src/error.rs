@@ -369,8 +369,15 @@ const fn blame(reason: &DisconnectReason) -> Blame {
         | ReadStalled { .. }
         | ReplyStalled { .. }
         | SlowReader { .. } => Blame::Timeout,
-        BecameStream | Duplicate | AddressBanned | OwnCapacity | Shutdown | Command
-        | StreamAbandoned | MemoryBudget => Blame::Program,
+        InvalidName { .. }
+        | BecameStream
+        | Duplicate
+        | AddressBanned
+        | OwnCapacity
+        | Shutdown
+        | Command
+        | StreamAbandoned
+        | MemoryBudget => Blame::Program,
         _ => Blame::System,
     }
 }

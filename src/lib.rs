@@ -70,6 +70,7 @@ mod error;
 pub mod event;
 mod files;
 mod header_store;
+mod host_name;
 pub mod local_node;
 mod log_level;
 pub mod manager;

@@ -100,7 +100,9 @@ impl<'a> Peers<'a> {
     fn resolve(&mut self, name: &str, report: &Report) -> io::Result<Vec<SocketAddr>> {
         let port = self.manager.config().network().port();
         resolve(name, port, RESOLVE_TIMEOUT).or_else(|reason| {
-            report.not_dialled(name, &reason)?;
+            // A name is printed in one line, whatever it contains.
+            let name = name.escape_debug().to_string();
+            report.not_dialled(&name, &reason)?;
             self.add(name, None);
             Ok(Vec::new())
         })

@@ -1,58 +1,14 @@
-//! From a name to a TCP connection.
+//! Opening TCP connections.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
-
-use crossbeam_channel::RecvTimeoutError;
 
 use super::stop::Stop;
 use crate::deadline::deadline_after;
 use crate::session::DisconnectReason;
 use crate::sockets::{self, NotOpened};
 use crate::system_error::SystemError;
-use crate::system_names;
-
-/// The addresses of `name`, which is an IP address or a host name, with or without a port; `default_port` is for
-/// those without.
-///
-/// A numeric address is answered at once. A name is asked of the system in a helper thread, and the call blocks at most for
-/// `timeout`: then that thread, the only one of this library that nobody joins, is left behind until the system gives up.
-///
-/// # Errors
-///
-/// [`DisconnectReason::NameNotResolved`] and [`DisconnectReason::ResolveTimedOut`].
-pub fn resolve(
-    name: &str,
-    default_port: u16,
-    timeout: Duration,
-) -> Result<Vec<SocketAddr>, DisconnectReason> {
-    if let Ok(address) = name.parse::<SocketAddr>() {
-        return Ok(vec![address]);
-    }
-    if let Some(ip) = system_names::numeric(name) {
-        return Ok(vec![SocketAddr::new(ip, default_port)]);
-    }
-    let unresolved = |detail: String| DisconnectReason::NameNotResolved {
-        name: name.to_owned(),
-        detail,
-    };
-    let target = match name.rsplit_once(':') {
-        Some(_) => name.to_owned(),
-        None => format!("{name}:{default_port}"),
-    };
-    let answer = system_names::ask(target).map_err(|error| unresolved(error.to_string()))?;
-    match answer.recv_timeout(timeout) {
-        Ok(Ok(addresses)) if addresses.is_empty() => Err(unresolved("it has no address".into())),
-        Ok(Ok(addresses)) => Ok(addresses),
-        Ok(Err(error)) => Err(unresolved(error.to_string())),
-        Err(RecvTimeoutError::Timeout) => Err(DisconnectReason::ResolveTimedOut {
-            name: name.to_owned(),
-            after: timeout,
-        }),
-        Err(RecvTimeoutError::Disconnected) => Err(unresolved("the resolver failed".into())),
-    }
-}
 
 /// Opens a TCP connection. Ends early, with the stop's reason, when `stop` is given.
 pub(super) fn dial(
@@ -226,31 +182,5 @@ mod tests {
             assert_eq!(at_once.consequence() == Consequence::RetrySoon, is_local);
             assert!(!is_local || !at_once.is_network_failure() && at_once.is_retryable());
         }
-    }
-
-    #[test]
-    fn numeric_addresses_are_their_own_answer_and_get_the_default_port() {
-        for (name, address) in [
-            ("127.0.0.1:7", "127.0.0.1:7"),
-            ("127.0.0.1", "127.0.0.1:8333"),
-            ("[::1]:7", "[::1]:7"),
-            ("[::1]", "[::1]:8333"),
-            ("::1", "[::1]:8333"),
-        ] {
-            assert_eq!(
-                resolve(name, 8333, SECOND),
-                Ok(vec![address.parse().unwrap()]),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_name_that_cannot_be_one_is_an_error_with_the_name() {
-        let error = resolve("no such host!:1", 8333, 10 * SECOND).unwrap_err();
-        assert!(
-            matches!(&error, DisconnectReason::NameNotResolved { name, .. } if name == "no such host!:1"),
-            "{error:?}"
-        );
     }
 }

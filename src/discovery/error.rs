@@ -5,6 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::host_name::NameFault;
+
 /// Why a lookup has brought no address. The message names the seed, and what each name server did.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -67,36 +69,6 @@ pub enum ResolveError {
         "name servers can be chosen only with the cargo feature `dns`, without which this program was built"
     )]
     NameServersNeedDns,
-}
-
-/// What is wrong with a name (RFC 1035, sections 2.3.1 and 2.3.4; RFC 3696, section 2).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NameFault {
-    /// There is nothing between two dots, or nothing at all.
-    #[error("a part of it is empty")]
-    EmptyLabel,
-    /// A part is too long.
-    #[error("a part of it has {len} characters, at most 63 are allowed")]
-    LongLabel {
-        /// Its length in characters.
-        len: usize,
-    },
-    /// The whole is too long.
-    #[error("it has {len} characters, at most 253 are allowed")]
-    TooLong {
-        /// Its length in characters, without the dot at the end.
-        len: usize,
-    },
-    /// Something else than letters and digits of ASCII, `-`, `_` and dots. Names in other scripts are written in their `xn--` form.
-    #[error("it contains {character:?}")]
-    Character {
-        /// The first such character.
-        character: char,
-    },
-    /// The last part is a number: it was meant to be an address, and is none.
-    #[error("its last part is a number, and it is no address")]
-    Number,
 }
 
 /// A name server that was asked, and did not help.

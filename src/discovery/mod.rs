@@ -40,9 +40,11 @@ use std::sync::Arc;
 
 #[cfg(feature = "dns")]
 pub use dns::DnsResolver;
-pub use error::{FailedServer, NameFault, ResolveError, ServerFault};
+pub use error::{FailedServer, ResolveError, ServerFault};
 pub use system::SystemResolver;
 pub use until::Until;
+
+pub use crate::host_name::NameFault;
 
 /// No lookup gives more addresses: a seed knows a few dozen, and a manager tries as many.
 const MAX_ADDRESSES: usize = 256;

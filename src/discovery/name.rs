@@ -2,13 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{NameFault, ResolveError};
-use crate::system_names;
-
-/// RFC 1035, section 2.3.4: 255 bytes with the lengths of the labels, which is as much text.
-const MAX_NAME: usize = 253;
-/// RFC 1035, section 2.3.4.
-const MAX_LABEL: usize = 63;
+use super::ResolveError;
+use crate::{host_name, system_names};
 
 /// What a program may ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,10 +19,7 @@ pub(super) enum Asked<'a> {
     },
 }
 
-/// Judges a name before anybody is asked.
-///
-/// Letters, digits, `-` and `_` make a host's name: RFC 1123, section 2.1, and the underscore because names in use have it. What
-/// ends in a number is no name (RFC 3696, section 2), and the name server of the root would have to say so each time.
+/// Classifies a name before any lookup.
 pub(super) fn judge(name: &str) -> Result<Asked<'_>, ResolveError> {
     if let Some(address) = system_names::numeric(name) {
         return Ok(Asked::Known(vec![address.to_canonical()]));
@@ -36,7 +28,7 @@ pub(super) fn judge(name: &str) -> Result<Asked<'_>, ResolveError> {
         Some(host) => (host, true),
         None => (name, false),
     };
-    check(host).map_err(|fault| ResolveError::WrongName {
+    host_name::check(host).map_err(|fault| ResolveError::WrongName {
         name: name.to_owned(),
         fault,
     })?;
@@ -50,28 +42,6 @@ pub(super) fn judge(name: &str) -> Result<Asked<'_>, ResolveError> {
         name: host,
         is_absolute,
     })
-}
-
-fn check(host: &str) -> Result<(), NameFault> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if let Some(character) = host.chars().find(|c| !allowed(*c)) {
-        return Err(NameFault::Character { character });
-    }
-    if host.len() > MAX_NAME {
-        return Err(NameFault::TooLong { len: host.len() });
-    }
-    for label in host.split('.') {
-        match label.len() {
-            0 => return Err(NameFault::EmptyLabel),
-            1..=MAX_LABEL => {}
-            len => return Err(NameFault::LongLabel { len }),
-        }
-    }
-    let last = host.rsplit('.').next().unwrap_or_default();
-    if last.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(NameFault::Number);
-    }
-    Ok(())
 }
 
 /// RFC 6761, section 6.3: these names mean this host, and name servers are not to be asked for them.
@@ -98,6 +68,7 @@ pub(super) fn distinct(addresses: impl IntoIterator<Item = IpAddr>, max: usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host_name::NameFault;
 
     fn ips(texts: &[&str]) -> Vec<IpAddr> {
         texts.iter().map(|text| text.parse().unwrap()).collect()

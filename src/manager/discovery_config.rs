@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::network::Network;
 use crate::session::ConfigError;
+use crate::{host_name, system_names};
 
 /// How a manager comes to know of peers, beside those that it remembers and those that the program names.
 ///
@@ -39,8 +40,6 @@ pub struct DiscoveryConfig {
 
 /// How many seeds there may be.
 const MAX_SEEDS: usize = 64;
-/// The longest name that there is in DNS (RFC 1035, section 2.3.4), as it is written.
-const MAX_NAME: usize = 253;
 
 impl DiscoveryConfig {
     /// The names to ask for.
@@ -67,10 +66,10 @@ impl DiscoveryConfig {
         )?;
         for seed in seeds {
             check(
-                (1..=MAX_NAME).contains(&seed.len()),
+                is_seed(seed),
                 "discovery.seeds",
                 seed,
-                "a name of 1 to 253 characters is needed",
+                "an IP address or a host name of 1 to 253 letters, digits, '-', '_' and dots is needed",
             )?;
         }
         let lists = [
@@ -100,6 +99,12 @@ impl DiscoveryConfig {
             "a port above 0 is needed",
         )
     }
+}
+
+/// Returns whether a resolver can be asked for the seed.
+fn is_seed(seed: &str) -> bool {
+    let host = seed.strip_suffix('.').unwrap_or(seed);
+    system_names::numeric(seed).is_some() || host_name::check(host).is_ok()
 }
 
 impl Default for DiscoveryConfig {

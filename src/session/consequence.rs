@@ -63,9 +63,12 @@ impl DisconnectReason {
             | WrongMagic(_)
             | ForeignStream
             | WrongChain => Consequence::Ban,
-            BecameStream | Duplicate | AddressBanned | OwnCapacity | Shutdown => {
-                Consequence::Nothing
-            }
+            InvalidName { .. }
+            | BecameStream
+            | Duplicate
+            | AddressBanned
+            | OwnCapacity
+            | Shutdown => Consequence::Nothing,
             Command => Consequence::UntilNamed,
             Bug => Consequence::BackOff,
         }

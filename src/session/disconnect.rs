@@ -15,6 +15,14 @@ use crate::wire::{Command, DecodeError, ForeignMagic, FrameError, Reject, Servic
     serde(tag = "reason", content = "detail", rename_all = "snake_case")
 )]
 pub enum DisconnectReason {
+    /// The name of the peer is neither an address nor a host name. No lookup was made.
+    #[error("invalid peer name {name:?}: {detail}")]
+    InvalidName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The peer's name has no address.
     #[error("the name {name:?} could not be resolved: {detail}")]
     NameNotResolved {

@@ -9,7 +9,7 @@ use bsv_p2p::event::ControlEvent;
 use bsv_p2p::network::Magic;
 use bsv_p2p::session::{AwaitedMessage, DisconnectReason, NonceRegistry, SessionConfig};
 use bsv_p2p::wire::{DecodeError, Encode, ForeignMagic, Message, Reject, RejectCode, Version};
-use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
+use bsv_p2p::{Blame, Connection, ConnectionConfig, Error, Network};
 use crossbeam_channel::bounded;
 
 use crate::harness::{Actor, PROMPT, config, connected, message, reason_of};
@@ -502,14 +502,27 @@ fn a_host_that_does_not_answer_is_given_up_in_the_configured_time() {
 
 #[test]
 fn a_name_without_an_address_is_an_error_with_the_name() {
-    let error = Connection::connect("no such host!", &config()).unwrap_err();
+    let name = "no-such-host.invalid";
+    let error = Connection::connect(name, &config()).unwrap_err();
     let text = error.to_string();
-    let expected = "no such host!: the name \"no such host!\" could not be resolved: ";
-    assert!(text.starts_with(expected), "{text}");
+    let expected = format!("{name}: the name \"{name}\" could not be resolved: ");
+    assert!(text.starts_with(&expected), "{text}");
     assert!(matches!(
         reason_of::<()>(Err(error)),
-        DisconnectReason::NameNotResolved { name, .. } if name == "no such host!"
+        DisconnectReason::NameNotResolved { name: named, .. } if named == name
     ));
+}
+
+#[test]
+fn invalid_name_is_printed_in_one_line() {
+    let name = "127.0.0.1:18444\n";
+    let error = Connection::connect(name, &config()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        r#"127.0.0.1:18444\n: invalid peer name "127.0.0.1:18444\n": expected a port from 0 to 65535, got "18444\n""#
+    );
+    assert_eq!(error.blame(), Blame::Program);
+    assert!(!error.is_retryable() && !error.is_network_failure());
 }
 
 #[test]

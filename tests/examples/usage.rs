@@ -287,9 +287,9 @@ fn a_failure_is_one_line_that_names_the_peer_and_the_reason_and_status_1() {
         (&regtest, "mainnet", "closed the connection"),
         (&regtest, "testnet", "closed the connection"),
         ("no-such-name.invalid:1", "regtest", "could not be resolved"),
-        ("127.0.0.1:port", "regtest", "could not be resolved"),
-        ("127.0.0.1:65536", "regtest", "could not be resolved"),
-        ("", "regtest", "could not be resolved"),
+        ("127.0.0.1:port", "regtest", "invalid peer name"),
+        ("127.0.0.1:65536", "regtest", "invalid peer name"),
+        ("", "regtest", "invalid peer name"),
     ] {
         for name in ["ping", "headers"] {
             let ended = run(name, &[peer, "--network", network, "--json"]);
@@ -308,9 +308,12 @@ fn a_failure_is_one_line_that_names_the_peer_and_the_reason_and_status_1() {
         assert!(event.starts_with(peer) && event.contains(said), "{event}");
     }
     // Nor can a place to listen be found where there is none.
-    for name in ["127.0.0.1:port", "no-such-name.invalid:1"] {
-        run("listen", &[name]).assert_failure(1, "could not be resolved");
-        run("monitor", &["--listen", name]).assert_failure(1, "could not be resolved");
+    for (name, said) in [
+        ("127.0.0.1:port", "invalid peer name"),
+        ("no-such-name.invalid:1", "could not be resolved"),
+    ] {
+        run("listen", &[name]).assert_failure(1, said);
+        run("monitor", &["--listen", name]).assert_failure(1, said);
     }
     // Without --network it is mainnet that is meant.
     for name in ["ping", "headers"] {

@@ -15,7 +15,7 @@ use crate::connection::requests::Requests;
 use crate::connection::stop::Stop;
 use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
-use crate::connection::{ConnectionConfig, dial, random};
+use crate::connection::{ConnectionConfig, dial, random, resolve};
 use crate::error::Error;
 use crate::session::{
     ConnectionState, Direction, DisconnectReason, NonceRegistry, PeerInfo, Session,
@@ -25,8 +25,8 @@ use crate::wire::BlockHeader;
 impl Connection {
     /// Connects to a node and shakes hands.
     ///
-    /// `peer` is an IP address or a host name, with or without a port; without one the network's own port is
-    /// meant. The addresses of a name are tried one after the other. Blocks at most for `resolve_timeout`, and for each address
+    /// `peer` is an IP address or a host name, with or without a port, as for [`resolve`]; without one
+    /// the network's own port is meant. The addresses of a name are tried one after the other. Blocks at most for `resolve_timeout`, and for each address
     /// `connect_timeout` and `handshake_timeout`. A name that the system does not resolve in time leaves a helper
     /// thread behind, until the system gives up.
     ///
@@ -50,11 +50,12 @@ impl Connection {
     ) -> Result<Self, Error> {
         config.validate()?;
         let disconnected = |reason| Error::Disconnected {
-            peer: peer.to_owned(),
+            // A name is printed in one line, whatever it contains.
+            peer: peer.escape_debug().to_string(),
             reason,
         };
-        let addresses = dial::resolve(peer, config.network.port(), config.resolve_timeout)
-            .map_err(disconnected)?;
+        let addresses =
+            resolve(peer, config.network.port(), config.resolve_timeout).map_err(disconnected)?;
         // A resolver never answers with an empty list; the reason is never seen.
         let mut reason = DisconnectReason::Command;
         for address in addresses {

@@ -55,6 +55,43 @@ fn a_wrong_value_is_named_with_its_field() {
 }
 
 #[test]
+fn seeds_are_host_names_or_addresses() {
+    let validate = |seed: &str| {
+        let mut config = ManagerConfig::default();
+        config.discovery.seeds = Some(vec![seed.into()]);
+        config.validate()
+    };
+    let longest = "a234567890.".repeat(23);
+    assert_eq!(longest.len(), 253);
+    for seed in [
+        "seed.example.",
+        "a_b-c",
+        "203.0.113.7",
+        "[2001:db8::1]",
+        &longest,
+    ] {
+        assert_eq!(validate(seed), Ok(()), "{seed}");
+    }
+    let too_long = format!("{longest}a2");
+    for seed in [
+        "",
+        "seed.example\n",
+        "a b",
+        "a\0",
+        "\u{1b}[1m",
+        "a..b",
+        "127.1",
+        "a:1",
+        &too_long,
+    ] {
+        let error = validate(seed).unwrap_err();
+        assert_eq!(error.field, "discovery.seeds");
+        let text = error.to_string();
+        assert!(!text.contains(char::is_control), "{text:?}");
+    }
+}
+
+#[test]
 fn the_places_kept_for_outbound_are_the_least_of_three() {
     let kept = |min_outbound, target, max| {
         let mut config = ManagerConfig::default();
