@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::header_store::HeaderStoreError;
-use crate::peers::{Ban, BanError, StoreError};
+use crate::peers::{Ban, BanError, ScopedAddressError, StoreError};
 use crate::session::{ConfigError, DisconnectReason, PeerProfile, SendRefused};
 use crate::system_error::SystemError;
 use crate::wire::{BlockError, BlockHash, DecodeError, DropCause, Txid};
@@ -165,6 +165,9 @@ pub enum Error {
         /// The ban. Boxed, or every result that holds an [`Error`] would be large.
         ban: Box<Ban>,
     },
+    /// The address has an IPv6 scope, and a manager keeps none.
+    #[error(transparent)]
+    ScopedAddress(#[from] ScopedAddressError),
     /// A ban cannot be made.
     #[error(transparent)]
     Ban(#[from] BanError),
@@ -325,6 +328,7 @@ impl Error {
             | Error::TooManyNamed { .. }
             | Error::TooManyTransactions { .. }
             | Error::Banned { .. }
+            | Error::ScopedAddress(_)
             | Error::Ban(_)
             | Error::AlreadyStarted
             | Error::NotRunning => Blame::Program,

@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn the_later_change_of_one_thing_counts() {
         let address = "192.0.2.1:8333".parse().unwrap();
-        let mut peer = Peer::new(address, PeerSource::Seed, SystemTime::UNIX_EPOCH);
+        let mut peer = Peer::new(address, PeerSource::Seed, SystemTime::UNIX_EPOCH).unwrap();
         let mut changes = Changes::default();
         assert!(changes.is_empty());
         changes.keep(peer.clone());

@@ -8,7 +8,7 @@ use log::LevelFilter;
 use super::DiscoveryConfig;
 use crate::connection::{ConnectionConfig, RestartConfig};
 use crate::network::Network;
-use crate::peers::{BanConfig, InMemoryPeerStore, Subnet};
+use crate::peers::{BanConfig, InMemoryPeerStore, Subnet, canonical};
 use crate::session::ConfigError;
 
 /// How a [`Manager`](super::Manager) behaves: how many peers it wants, whom it takes, what it remembers.
@@ -100,7 +100,7 @@ pub struct ListenerConfig {
     /// Whether there is a listener; no by default. An update starts or stops it; connections stay.
     pub enabled: bool,
     /// Where it listens; `0.0.0.0` and the network's port by default (`None`), and a port of 0 for one that the system chooses. `[::]`
-    /// listens for IPv4 as well. An update moves it; connections stay.
+    /// listens for IPv4 as well. The scope of an IPv6 address is kept. An update moves it; connections stay.
     pub address: Option<SocketAddr>,
     /// Where others can dial us, to be told to peers; nothing by default. A router may lead from there to the listener. It is
     /// told to each peer after the handshake, and to all every 8 hours. An update tells all at once.
@@ -284,6 +284,12 @@ impl ManagerConfig {
                 "listener.announce",
                 &address,
                 "an address and a port that peers can dial are needed",
+            )?;
+            check(
+                canonical(address).is_ok(),
+                "listener.announce",
+                &address,
+                "an address without an IPv6 scope is needed",
             )?;
         }
         Ok(())

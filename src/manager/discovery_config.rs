@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::network::Network;
+use crate::peers::canonical;
 use crate::session::ConfigError;
 use crate::{host_name, system_names};
 
@@ -85,6 +86,14 @@ impl DiscoveryConfig {
                     "a port above 0 is needed",
                 )?;
             }
+        }
+        for address in &self.addresses {
+            check(
+                canonical(*address).is_ok(),
+                "discovery.addresses",
+                address,
+                "an address without an IPv6 scope is needed",
+            )?;
         }
         check(
             self.name_servers.is_empty() || cfg!(feature = "dns"),

@@ -212,7 +212,8 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// Those of [`Manager::start`], and [`Error::Config`] for more peers than `max_connections`.
+    /// Those of [`Manager::start`]; [`Error::Config`] for more peers than `max_connections`; [`Error::ScopedAddress`] for an
+    /// address with an IPv6 scope.
     pub fn start_fixed(&self, peers: &[SocketAddr]) -> Result<(), Error> {
         let max = self.shared.config().max_connections;
         ConfigError::unless(

@@ -49,7 +49,8 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`Error::Banned`] if its address is banned; [`Error::NoRoom`]; [`Error::TooManyNamed`]; [`Error::NotRunning`].
+    /// [`Error::Banned`] if its address is banned; [`Error::ScopedAddress`] if its address has an IPv6 scope, for which
+    /// [`Connection::connect`](crate::Connection::connect) is the way; [`Error::NoRoom`]; [`Error::TooManyNamed`]; [`Error::NotRunning`].
     pub fn connect(&self, address: SocketAddr) -> Result<Uuid, Error> {
         let connected = self.ask(move |supervisor| supervisor.connect(address, Now::read()))?;
         connected.map_err(|not_dialled| not_dialled.into_error(address))

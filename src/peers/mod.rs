@@ -23,7 +23,7 @@
 //! let mut bans = BanList::new(BanConfig::default());
 //! bans.load(store.read_bans()?, now);
 //!
-//! let mut peer = Peer::new("203.0.113.7:8333".parse()?, PeerSource::Program, now);
+//! let mut peer = Peer::new("203.0.113.7:8333".parse()?, PeerSource::Program, now)?;
 //! store.create(peer.clone(), now)?;
 //! let ban = bans.ban_automatically(peer.ip_address, BanReason::WrongChain, now)?.ban;
 //! peer.record_ban(ban.reason, ban.until, now);
@@ -61,7 +61,8 @@ pub use ban_list::BanList;
 pub use ban_reason::BanReason;
 pub use file::DamagedFile;
 pub use in_memory::InMemoryPeerStore;
-pub use peer::{Peer, PeerSource, PeerVersion};
+pub(crate) use peer::canonical;
+pub use peer::{Peer, PeerSource, PeerVersion, ScopedAddressError};
 pub use status::{InvalidStatusChange, PeerStatus, PeerStatusKind};
 pub use store::{PeerStore, StoreError};
 pub use subnet::{Subnet, SubnetError};

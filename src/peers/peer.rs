@@ -79,17 +79,45 @@ impl fmt::Display for PeerSource {
     }
 }
 
+/// An IPv6 address has a scope where none can be kept.
+///
+/// A scope is the number of an interface of this machine, which may differ after a restart. Stores,
+/// bans and other peers know addresses without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{address}: expected an address without an IPv6 scope")]
+pub struct ScopedAddressError {
+    /// The address.
+    pub address: SocketAddr,
+}
+
+/// Returns the address under which a peer is known: an IPv4 address in the form of IPv6 as IPv4.
+pub(crate) fn canonical(address: SocketAddr) -> Result<SocketAddr, ScopedAddressError> {
+    match address {
+        SocketAddr::V6(ipv6) if ipv6.scope_id() != 0 => Err(ScopedAddressError { address }),
+        _ => Ok(SocketAddr::new(address.ip().to_canonical(), address.port())),
+    }
+}
+
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Peer {
     /// A peer that was just heard of, with a random id and the status `Unknown`.
     ///
-    /// One that the program tells of is `named`. A scope of an IPv6 address is dropped.
-    pub fn new(address: SocketAddr, source: PeerSource, now: SystemTime) -> Self {
-        Self {
+    /// One that the program tells of is `named`.
+    ///
+    /// # Errors
+    ///
+    /// [`ScopedAddressError`] if the address is an IPv6 address with a scope.
+    pub fn new(
+        address: SocketAddr,
+        source: PeerSource,
+        now: SystemTime,
+    ) -> Result<Self, ScopedAddressError> {
+        let address = canonical(address)?;
+        Ok(Self {
             id: Uuid::new_v4(),
-            ip_address: address.ip().to_canonical(),
+            ip_address: address.ip(),
             port: address.port(),
             status: PeerStatus::Unknown,
             status_timestamp: now,
@@ -102,7 +130,7 @@ impl Peer {
             last_tried: None,
             last_connected: None,
             failures: 0,
-        }
+        })
     }
 
     /// The address and port as a socket takes them.

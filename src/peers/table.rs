@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use uuid::Uuid;
 
-use super::{Peer, PeerStatus, StoreError};
+use super::{Peer, PeerStatus, StoreError, canonical};
 
 /// Peers by id and by address, and in the order in which they are forgotten.
 #[derive(Debug)]
@@ -50,7 +50,8 @@ impl Table {
     }
 
     pub(crate) fn find(&self, address: SocketAddr) -> Option<&Peer> {
-        self.peers.get(self.addresses.get(&canonical(address))?)
+        let address = canonical(address).ok()?;
+        self.peers.get(self.addresses.get(&address)?)
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Peer> {
@@ -158,10 +159,6 @@ fn place(peer: &Peer) -> Option<Place> {
     };
     // Where a search begins no time is earlier.
     Some((rank, time.max(SystemTime::UNIX_EPOCH), peer.id))
-}
-
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 #[cfg(test)]

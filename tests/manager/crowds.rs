@@ -144,7 +144,7 @@ fn a_hundred_strangers_that_come_first_leave_the_places_kept_for_peers_that_we_d
     let peers = [(); 4].map(|()| LocalNode::start().unwrap().address());
     let store = InMemoryPeerStore::new(100);
     for address in peers {
-        let peer = Peer::new(address, PeerSource::Seed, SystemTime::now());
+        let peer = Peer::new(address, PeerSource::Seed, SystemTime::now()).unwrap();
         store.create(peer, SystemTime::now()).unwrap();
     }
     let mut config = listening();

@@ -129,7 +129,7 @@ fn those_who_are_known_to_work_are_dialled_before_any_seed_has_answered() {
     let node = LocalNode::start().unwrap();
     let store = InMemoryPeerStore::new(10);
     let now = SystemTime::now();
-    let mut known = Peer::new(node.address(), PeerSource::Seed, now);
+    let mut known = Peer::new(node.address(), PeerSource::Seed, now).unwrap();
     let version = PeerVersion {
         protocol_version: 70016,
         user_agent: UserAgent::new(b"/good:1/"),

@@ -19,7 +19,7 @@ pub(crate) fn now() -> SystemTime {
 /// A peer of its own for each number.
 pub(crate) fn peer(number: u32) -> Peer {
     let address = (0x0100_0000 + number).to_be_bytes();
-    Peer::new((address, 8333).into(), PeerSource::Seed, now())
+    Peer::new((address, 8333).into(), PeerSource::Seed, now()).unwrap()
 }
 
 /// One of each kind, with everything that may be known.
@@ -39,7 +39,8 @@ pub(crate) fn peers() -> Vec<Peer> {
         "[2001:db8::1]:18333".parse().unwrap(),
         PeerSource::Program,
         now(),
-    );
+    )
+    .unwrap();
     vec![connected, banned, named, peer(3)]
 }
 

@@ -10,7 +10,7 @@ fn the_defaults_are_valid_for_every_network() {
 #[test]
 fn a_wrong_value_is_named_with_its_field() {
     type Change = fn(&mut ManagerConfig);
-    let wrong: [(&str, Change); 15] = [
+    let wrong: [(&str, Change); 17] = [
         ("max_connections", |config| config.max_connections = 0),
         ("target_connections", |config| {
             config.target_connections = 21
@@ -45,6 +45,12 @@ fn a_wrong_value_is_named_with_its_field() {
         ("backoff", |config| config.restarts.backoff = Duration::ZERO),
         ("bans.automatic_ipv6_prefix", |config| {
             config.bans.automatic_ipv6_prefix = 129
+        }),
+        ("discovery.addresses", |config| {
+            config.discovery.addresses = vec!["[fe80::1%2]:8333".parse().unwrap()]
+        }),
+        ("listener.announce", |config| {
+            config.listener.announce = Some("[fe80::1%2]:8333".parse().unwrap())
         }),
     ];
     for (field, change) in wrong {

@@ -114,7 +114,9 @@ impl Plan {
             if places == 0 || is_crowded {
                 continue;
             }
-            let mut peer = Peer::new(address, PeerSource::Peer(source), seen);
+            let Ok(mut peer) = Peer::new(address, PeerSource::Peer(source), seen) else {
+                continue;
+            };
             peer.services = services.0;
             peer.status_timestamp = now.wall;
             if !peer.is_terrible(now.wall) && self.remember(peer, now) {

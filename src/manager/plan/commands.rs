@@ -9,7 +9,7 @@ use super::{LinkState, Plan};
 use crate::error::Error;
 use crate::manager::ManagerConfig;
 use crate::manager::clock::Now;
-use crate::peers::Ban;
+use crate::peers::{Ban, ScopedAddressError, canonical};
 use crate::session::DisconnectReason;
 
 /// Why a peer is not dialled that the program names.
@@ -21,6 +21,14 @@ pub(in crate::manager) enum NotDialled {
     NoRoom { max: usize },
     /// So many peers were named that none of those that are remembered can be forgotten for it.
     TooManyNamed { max: usize },
+    /// Its address has an IPv6 scope.
+    Scoped(ScopedAddressError),
+}
+
+impl From<ScopedAddressError> for NotDialled {
+    fn from(error: ScopedAddressError) -> Self {
+        NotDialled::Scoped(error)
+    }
 }
 
 impl NotDialled {
@@ -32,6 +40,7 @@ impl NotDialled {
             },
             NotDialled::NoRoom { max } => Error::NoRoom { address, max },
             NotDialled::TooManyNamed { max } => Error::TooManyNamed { address, max },
+            NotDialled::Scoped(error) => error.into(),
         }
     }
 }
@@ -45,7 +54,7 @@ impl Plan {
         has_ended: impl Fn(Uuid) -> bool,
         now: Now,
     ) -> Result<Uuid, NotDialled> {
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let address = canonical(address)?;
         if let Some(ban) = self.bans.read().is_banned(address.ip(), now.wall) {
             return Err(NotDialled::Banned(*ban));
         }

@@ -39,7 +39,7 @@ use super::ManagerConfig;
 use super::changes::Changes;
 use super::clock::Now;
 use crate::event::ControlEvent;
-use crate::peers::{BanList, Peer, PeerSource, PeerVersion, Table, UserAgent};
+use crate::peers::{BanList, Peer, PeerSource, PeerVersion, Table, UserAgent, canonical};
 use crate::session::{Consequence, Direction, DisconnectReason, PeerInfo};
 use crate::wire::TimestampedAddress;
 
@@ -338,13 +338,13 @@ impl Plan {
 
     /// Makes a peer known that the program names, and returns its identity.
     fn name(&mut self, address: SocketAddr, now: Now) -> Result<Uuid, NotDialled> {
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let address = canonical(address)?;
         if let Some(peer) = self.table.find(address) {
             let peer_id = peer.id;
             self.change(peer_id, |peer| peer.named = true);
             return Ok(peer_id);
         }
-        let peer = Peer::new(address, PeerSource::Program, now.wall);
+        let peer = Peer::new(address, PeerSource::Program, now.wall)?;
         let peer_id = peer.id;
         let full = |_| NotDialled::TooManyNamed {
             max: self.config.max_known_peers,

@@ -88,7 +88,9 @@ impl Plan {
         match self.table.find(address).map(|known| known.id) {
             Some(peer_id) => self.change(peer_id, |peer| peer.record_heard(0, now.wall, now.wall)),
             None => {
-                self.remember(Peer::new(address, PeerSource::Seed, now.wall), now);
+                if let Ok(peer) = Peer::new(address, PeerSource::Seed, now.wall) {
+                    self.remember(peer, now);
+                }
             }
         }
     }

@@ -167,7 +167,7 @@ impl Bench {
 
 fn peer(number: u16) -> Peer {
     let address = SocketAddr::from(([203, 0, 113, 1], number));
-    Peer::new(address, PeerSource::Program, SystemTime::now())
+    Peer::new(address, PeerSource::Program, SystemTime::now()).unwrap()
 }
 
 fn known(peer: &Peer) -> Changes {

@@ -14,7 +14,7 @@ fn last_second() -> SystemTime {
 #[test]
 fn the_largest_peer_and_the_largest_ban_fit_into_their_shares_of_a_file() {
     let ip = "1111:1111:1111:1111:1111:1111:1111:1111".parse().unwrap();
-    let mut peer = Peer::new((ip, u16::MAX).into(), PeerSource::Peer(ip), last_second());
+    let mut peer = Peer::new((ip, u16::MAX).into(), PeerSource::Peer(ip), last_second()).unwrap();
     peer.services = u64::MAX;
     peer.failures = u32::MAX;
     peer.version = Some(PeerVersion {

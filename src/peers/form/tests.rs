@@ -13,7 +13,8 @@ fn peer() -> Peer {
         "8.8.4.4:8333".parse().unwrap(),
         PeerSource::Peer("2001:db8::1".parse().unwrap()),
         at(100),
-    );
+    )
+    .unwrap();
     peer.id = Uuid::from_u128(7);
     peer.services = u64::MAX;
     peer.version = Some(PeerVersion {

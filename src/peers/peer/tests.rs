@@ -9,7 +9,7 @@ fn now() -> SystemTime {
 }
 
 fn peer() -> Peer {
-    Peer::new("8.8.4.4:8333".parse().unwrap(), PeerSource::Seed, now())
+    Peer::new("8.8.4.4:8333".parse().unwrap(), PeerSource::Seed, now()).unwrap()
 }
 
 fn version() -> PeerVersion {
@@ -23,15 +23,28 @@ fn version() -> PeerVersion {
 #[test]
 fn a_mapped_address_is_kept_as_ipv4() {
     let address = "[::ffff:8.8.4.4]:8333".parse().unwrap();
-    let peer = Peer::new(address, PeerSource::Inbound, now());
+    let peer = Peer::new(address, PeerSource::Inbound, now()).unwrap();
     assert_eq!(peer.socket_address(), "8.8.4.4:8333".parse().unwrap());
     assert_eq!(peer.to_string(), "8.8.4.4:8333 (unknown)");
 }
 
 #[test]
+fn address_with_a_scope_is_refused() {
+    for text in ["[fe80::1%2]:8333", "[::ffff:8.8.4.4%1]:8333"] {
+        let address = text.parse().unwrap();
+        let error = Peer::new(address, PeerSource::Program, now()).unwrap_err();
+        assert_eq!(error, ScopedAddressError { address });
+        assert!(error.to_string().starts_with(&address.to_string()));
+    }
+    let address = "[fe80::1]:8333".parse().unwrap();
+    let peer = Peer::new(address, PeerSource::Program, now()).unwrap();
+    assert_eq!(peer.socket_address(), address);
+}
+
+#[test]
 fn only_the_program_names_a_peer() {
     let address = "8.8.4.4:8333".parse().unwrap();
-    let named = |source| Peer::new(address, source, now()).named;
+    let named = |source| Peer::new(address, source, now()).unwrap().named;
     assert!(named(PeerSource::Program));
     for source in [
         PeerSource::Seed,

@@ -14,7 +14,7 @@ const NOW: u64 = 1000;
 /// Every peer has a port of its own, by which it is told from the others.
 fn peer(port: u16, status: PeerStatus, seconds: u64) -> Peer {
     let address = SocketAddr::from(([8, 8, 4, 4], port));
-    let mut peer = Peer::new(address, PeerSource::Seed, at(seconds));
+    let mut peer = Peer::new(address, PeerSource::Seed, at(seconds)).unwrap();
     peer.status = status;
     peer
 }

@@ -127,7 +127,7 @@ fn a_flood_of_made_up_addresses_takes_its_share_and_displaces_nobody_who_is_know
     // 100 that work, 100 that others have told of; then the flood, for a day.
     let mut works = Vec::new();
     for number in 0..100 {
-        let mut peer = Peer::new(address(number), PeerSource::Seed, now.wall);
+        let mut peer = Peer::new(address(number), PeerSource::Seed, now.wall).unwrap();
         let version = PeerVersion {
             protocol_version: 70016,
             user_agent: UserAgent::new(b"/good:1/"),

@@ -59,7 +59,7 @@ fn strangers_never_get_the_places_kept_for_those_we_dial() {
     assert_eq!(ask(&mut plan, stranger(16), now).1, Admission::TurnAway);
     // Where the target is reached by strangers alone, those we want ourselves are still dialled.
     for number in 100..110 {
-        let peer = Peer::new(address(number), PeerSource::Seed, now.wall);
+        let peer = Peer::new(address(number), PeerSource::Seed, now.wall).unwrap();
         plan.table.create(peer, now.wall).unwrap();
     }
     plan.look_again(now);

@@ -70,7 +70,7 @@ fn a_clock_that_goes_back_keeps_nobody_away() {
 #[test]
 fn no_two_peers_of_one_group_are_dialled_and_none_that_cannot_be_routed() {
     let now = begin();
-    let at = |text: &str| Peer::new(text.parse().unwrap(), PeerSource::Seed, now.wall);
+    let at = |text: &str| Peer::new(text.parse().unwrap(), PeerSource::Seed, now.wall).unwrap();
     let peers = [
         "8.8.1.1:1",
         "8.8.2.2:1",

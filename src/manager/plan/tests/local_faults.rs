@@ -25,7 +25,7 @@ fn plan_of_both_families(now: Now) -> Plan {
     let mut config = config();
     (config.target_connections, config.min_outbound) = (1, 1);
     let known = [address(0), ipv6(0)];
-    let known = known.map(|address| Peer::new(address, PeerSource::Seed, now.wall));
+    let known = known.map(|address| Peer::new(address, PeerSource::Seed, now.wall).unwrap());
     plan_of(config, known.into(), now)
 }
 

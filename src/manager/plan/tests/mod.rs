@@ -75,7 +75,7 @@ fn address(number: u32) -> SocketAddr {
 }
 
 fn known(numbers: std::ops::Range<u32>, now: Now) -> Vec<Peer> {
-    let peer = |number| Peer::new(address(number), PeerSource::Seed, now.wall);
+    let peer = |number| Peer::new(address(number), PeerSource::Seed, now.wall).unwrap();
     numbers.map(peer).collect()
 }
 

@@ -47,6 +47,24 @@ fn a_peer_that_is_named_again_when_it_has_ended_is_dialled_though_the_plan_hears
 }
 
 #[test]
+fn manager_refuses_addresses_with_a_scope() {
+    let now = begin();
+    let mut plan = plan_of(config(), Vec::new(), now);
+    let scoped = "[fe80::1%2]:8333".parse().unwrap();
+    let refused = plan.connect(scoped, |_| false, now).unwrap_err();
+    let error = refused.into_error(scoped);
+    assert!(matches!(error, crate::Error::ScopedAddress(_)), "{error:?}");
+    assert!(error.to_string().contains("[fe80::1%2]:8333"), "{error}");
+    let (address, refused) = plan.fix(&[address(0), scoped], now).unwrap_err();
+    assert_eq!((address, refused.into_error(address)), (scoped, error));
+    assert!(plan.table().find(scoped).is_none());
+    // Without a scope it is an address like any other, which the system may refuse.
+    plan.connect("[fe80::1]:8333".parse().unwrap(), |_| false, now)
+        .unwrap();
+    assert!(plan.table().find(scoped).is_none());
+}
+
+#[test]
 fn a_peer_that_is_named_again_while_a_ban_closes_it_stays_away() {
     let now = begin();
     let (mut plan, peer_id) = connected(now);

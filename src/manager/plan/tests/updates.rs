@@ -73,7 +73,7 @@ fn a_shorter_cool_down_holds_for_those_who_wait() {
 #[test]
 fn near_addresses_become_peers_like_any_other() {
     let now = begin();
-    let near = Peer::new("10.0.0.1:8333".parse().unwrap(), PeerSource::Seed, now.wall);
+    let near = Peer::new("10.0.0.1:8333".parse().unwrap(), PeerSource::Seed, now.wall).unwrap();
     let mut plan = plan_of(config(), vec![near], now);
     assert_eq!(actions(&mut plan, now), []);
     update(&mut plan, |config| config.allow_private = Some(true), now);
