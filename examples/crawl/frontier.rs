@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use bsv_p2p::peers::AddressKind;
+use bsv_p2p::peers::{AddressKind, is_service_port};
 
 /// So many addresses are remembered: peers may name what they like.
 const MAX_KNOWN: usize = 100_000;
@@ -72,7 +72,7 @@ impl Frontier {
             AddressKind::Loopback | AddressKind::Private => self.private,
             AddressKind::Unroutable => false,
         };
-        welcome && address.port() != 0 && !address.ip().is_unspecified()
+        welcome && !is_service_port(address.port()) && !address.ip().is_unspecified()
     }
 
     /// Whose turn it is. Every visit is to be ended by [`Frontier::visited`].

@@ -12,12 +12,13 @@ use super::Subnet;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum AddressKind {
-    /// To this machine: `127.0.0.0/8`, `0.0.0.0/8`, `::1`.
+    /// To this machine: `127.0.0.0/8`, `::1`.
     Loopback,
     /// Into a network of one's own or of one's provider: `10.0.0.0/8`, `172.16.0.0/12`, `192.168.0.0/16`, `100.64.0.0/10`,
-    /// `169.254.0.0/16`, `fc00::/7`, `fe80::/10`.
+    /// `169.254.0.0/16`, `fc00::/7` without the prefixes of overlay networks, `fe80::/10`.
     Private,
-    /// Nowhere: reserved, multicast, for documentation or benchmarks, or a way through IPv6 to an IPv4 address that is not public.
+    /// Nowhere: `0.0.0.0/8`, reserved, multicast, for documentation or benchmarks, the form of a Tor or I2P name (OnionCat, GarliCat), or a
+    /// way through IPv6 to an IPv4 address that is not public.
     Unroutable,
     /// To a host of the internet.
     Public,
@@ -74,7 +75,9 @@ pub fn group(address: IpAddr) -> Subnet {
 
 fn kind_v4(ip: Ipv4Addr) -> AddressKind {
     match ip.octets() {
-        [0 | 127, ..] => AddressKind::Loopback,
+        [127, ..] => AddressKind::Loopback,
+        // "This network" (RFC 791): no destination.
+        [0, ..] => AddressKind::Unroutable,
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => AddressKind::Private,
         // Shared by the customers of a provider (RFC 6598), and what a host gives itself (RFC 3927).
         [100, 64..=127, ..] | [169, 254, ..] => AddressKind::Private,
@@ -93,6 +96,8 @@ fn kind_v6(ip: Ipv6Addr) -> AddressKind {
         return AddressKind::Loopback;
     }
     match ip.segments() {
+        // OnionCat and GarliCat: names of Tor and I2P, which no socket reaches.
+        [0xfd87, 0xd87e, 0xeb43, ..] | [0xfd60, 0xdb4d, 0xddb5, ..] => AddressKind::Unroutable,
         [0xfc00..=0xfdff, ..] | [0xfe80..=0xfebf, ..] => AddressKind::Private,
         // For documentation (RFC 3849, RFC 9637), benchmarks (RFC 5180) and hashes (RFC 4843, RFC 7343).
         [0x2001, 0xdb8, ..]
@@ -136,7 +141,7 @@ mod tests {
     #[test]
     fn every_range_of_ipv4_begins_and_ends_where_its_registry_says() {
         for (first, last, kind) in [
-            ("0.0.0.0", "0.255.255.255", Loopback),
+            ("0.0.0.0", "0.255.255.255", Unroutable),
             ("1.0.0.0", "9.255.255.255", Public),
             ("10.0.0.0", "10.255.255.255", Private),
             ("11.0.0.0", "100.63.255.255", Public),
@@ -204,6 +209,11 @@ mod tests {
             ("4000::", Unroutable),
             ("fbff::", Unroutable),
             ("fc00::", Private),
+            ("fd60:db4d:ddb5::1", Unroutable),
+            ("fd60:db4d:ddb6::", Private),
+            ("fd87:d87e:eb42:ffff::", Private),
+            ("fd87:d87e:eb43:1::1", Unroutable),
+            ("fd87:d87e:eb44::", Private),
             ("fdff:ffff::", Private),
             ("fe00::", Unroutable),
             ("fe7f::", Unroutable),

@@ -6,6 +6,7 @@
 //! - [`PeerStore`] keeps peers and bans; [`InMemoryPeerStore`] is one, with a JSON file that is whole at every moment.
 //! - [`BanList`] says who is refused, and by which rule; [`Subnet`] is what a rule covers.
 //! - [`AddressKind`], [`is_routable`] and [`group`] tell where an address leads to, and with which others it is counted.
+//! - [`is_service_port`] names the ports at which no node listens.
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -47,6 +48,7 @@ mod form;
 mod in_memory;
 mod peer;
 mod plain_json;
+mod service_port;
 mod status;
 mod store;
 mod subnet;
@@ -63,6 +65,7 @@ pub use file::DamagedFile;
 pub use in_memory::InMemoryPeerStore;
 pub(crate) use peer::canonical;
 pub use peer::{Peer, PeerSource, PeerVersion, ScopedAddressError};
+pub use service_port::is_service_port;
 pub use status::{InvalidStatusChange, PeerStatus, PeerStatusKind};
 pub use store::{PeerStore, StoreError};
 pub use subnet::{Subnet, SubnetError};

@@ -11,7 +11,9 @@ use uuid::Uuid;
 use super::dialling::is_near;
 use super::{Action, Plan};
 use crate::manager::clock::Now;
-use crate::peers::{Peer, PeerSource, PeerStatus, PeerStatusKind, group, is_routable};
+use crate::peers::{
+    Peer, PeerSource, PeerStatus, PeerStatusKind, group, is_routable, is_service_port,
+};
 use crate::session::Direction;
 use crate::wire::{MAX_ADDRESSES, NetworkAddress, Services, TimestampedAddress};
 
@@ -140,8 +142,16 @@ impl Plan {
         true
     }
 
-    /// Whether an address may be dialled, or told of, because others tell of it.
+    /// Returns whether an address that another peer advertises may be dialed or passed on: it
+    /// [may be dialed](Self::may_be_dialed), and its port is not that of a well-known service.
     pub(super) fn may_be_told(&self, address: SocketAddr) -> bool {
+        let port = address.port();
+        let is_refused = is_service_port(port) && port != self.config.network().port();
+        !is_refused && self.may_be_dialed(address)
+    }
+
+    /// Returns whether an address that the manual configuration does not name may be dialed.
+    pub(super) fn may_be_dialed(&self, address: SocketAddr) -> bool {
         address.port() != 0
             && Some(address) != self.config.listener.announce
             && (is_routable(address.ip()) || self.is_near_peer(address.ip()))

@@ -166,11 +166,16 @@ impl Plan {
     /// The best candidate; or when the next peer may be one.
     fn look(&mut self, now: Now) -> (Option<Uuid>, Option<Instant>) {
         self.renew_statuses(now);
-        let (mut valid, mut others, mut later) = (Vec::new(), BTreeMap::new(), None);
+        let (mut valid, mut later) = (Vec::new(), None);
+        let (mut usual, mut unusual) = (BTreeMap::new(), BTreeMap::new());
         for peer in self.table.all() {
             match self.judge(peer, now) {
                 Candidate::Now if peer.status == PeerStatus::Valid => valid.push(peer.id),
                 Candidate::Now => {
+                    let others = match self.has_usual_port(peer) {
+                        true => &mut usual,
+                        false => &mut unusual,
+                    };
                     let told_by: &mut Vec<Uuid> = others.entry(source_of(peer)).or_default();
                     told_by.push(peer.id);
                 }
@@ -179,8 +184,10 @@ impl Plan {
             }
         }
         // Those that were connected to before come first; among equals chance decides, which no stranger can foresee. Of the others it first
-        // chooses who told of them: who tells of many gets no more tries than who tells of one.
+        // chooses who told of them: who tells of many gets no more tries than who tells of one. Advertised addresses with an unusual port
+        // come last.
         if valid.is_empty() {
+            let others = if usual.is_empty() { unusual } else { usual };
             let source = self.choose(others.len());
             valid = source
                 .and_then(|at| others.into_values().nth(at))
@@ -188,6 +195,15 @@ impl Plan {
         }
         let chosen = self.choose(valid.len());
         (chosen.map(|at| valid[at]), later)
+    }
+
+    /// Returns whether a peer is dialed before advertised addresses with another port than the
+    /// default one, which may lead to anybody's server. The ports of configured addresses are usual.
+    fn has_usual_port(&self, peer: &Peer) -> bool {
+        !matches!(peer.source, PeerSource::Peer(_))
+            || peer.named
+            || peer.port == self.config.network().port()
+            || Some(peer.port) == self.config.discovery.default_port
     }
 
     /// One of so many, by chance.

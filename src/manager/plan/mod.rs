@@ -39,7 +39,9 @@ use super::ManagerConfig;
 use super::changes::Changes;
 use super::clock::Now;
 use crate::event::ControlEvent;
-use crate::peers::{BanList, Peer, PeerSource, PeerVersion, Table, UserAgent, canonical};
+use crate::peers::{
+    BanList, Peer, PeerSource, PeerVersion, Table, UserAgent, canonical, is_service_port,
+};
 use crate::session::{Consequence, Direction, DisconnectReason, PeerInfo};
 use crate::wire::TimestampedAddress;
 
@@ -119,6 +121,15 @@ pub(super) struct Retry {
     pub(super) local_faults: u32,
 }
 
+/// Returns whether a store has kept an advertised address at which there is a service other than a node.
+fn is_advertised_service(peer: &Peer, config: &ManagerConfig) -> bool {
+    matches!(peer.source, PeerSource::Peer(_))
+        && !peer.named
+        && peer.last_connected.is_none()
+        && is_service_port(peer.port)
+        && peer.port != config.network().port()
+}
+
 impl Plan {
     /// A plan for a configuration that has been checked, knowing the peers that a store has kept.
     pub(super) fn new(
@@ -132,6 +143,10 @@ impl Plan {
         let mut changes = Changes::default();
         for peer in known {
             let id = peer.id;
+            if is_advertised_service(&peer, &config) {
+                changes.forget(id);
+                continue;
+            }
             match table.create(peer, now.wall) {
                 Ok(forgotten) => forgotten.iter().for_each(|peer| changes.forget(peer.id)),
                 Err(_) => changes.forget(id),

@@ -82,7 +82,7 @@ impl Plan {
 
     fn on_seed_address(&mut self, address: SocketAddr, now: Now) {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        if !self.may_be_told(address) {
+        if !self.may_be_dialed(address) {
             return;
         }
         match self.table.find(address).map(|known| known.id) {

@@ -111,11 +111,114 @@ fn only_those_count_that_serve_what_is_needed_and_only_a_few_ports_of_one_addres
     let mut useless = entry(address(1), now.wall);
     useless.address.services = Services(0);
     let ip = address(2).ip();
-    let ports = (1..=9).map(|port| entry(SocketAddr::new(ip, port), now.wall));
+    let ports = (9001..=9009).map(|port| entry(SocketAddr::new(ip, port), now.wall));
     let told: Vec<_> = ports.chain([useless]).collect();
     plan.on_heard(source, &told, now);
     plan.on_heard(source, &told, now);
     assert_eq!(plan.table().all().count(), 1 + 4);
+}
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn advertised_service_ports_are_ignored() {
+    let now = begin();
+    let mut plan = plan_of(quiet(), Vec::new(), now);
+    let source = dialled_one(&mut plan, 0, now);
+    let_in(&mut plan, address(1), now);
+    let services = [22, 25, 53, 80, 443, 6667, 8080].map(|port| {
+        let address = SocketAddr::new(address(2).ip(), port);
+        entry(address, now.wall)
+    });
+    plan.on_heard(source, &services, now);
+    assert_eq!(plan.table().all().count(), 1);
+    assert_eq!(actions(&mut plan, now), [], "none is passed on");
+    let usual = entry(address(2), now.wall);
+    plan.on_heard(source, &[usual], now);
+    assert_eq!(plan.table().all().count(), 2);
+    assert_eq!(told(&actions(&mut plan, now)).len(), 1);
+}
+
+/// A store of an earlier version may contain them.
+#[test]
+fn stored_service_ports_are_forgotten_unless_configured() {
+    let now = begin();
+    let peer = |text: &str, source| Peer::new(at(text), source, now.wall).unwrap();
+    let advertised = PeerSource::Peer(address(0).ip());
+    let mut proven = peer("8.8.4.4:443", advertised);
+    proven.last_connected = Some(now.wall);
+    let mut config = config();
+    config.discovery.addresses = vec![at("8.6.6.6:80")];
+    let forgotten = peer("8.7.7.7:443", advertised);
+    let id = forgotten.id;
+    let known = vec![
+        forgotten,
+        proven,
+        peer("8.9.9.9:25", PeerSource::Program),
+        peer("8.5.5.5:8333", advertised),
+    ];
+    let mut plan = plan_of(config, known, now);
+    let mut dialed = dialled(&actions(&mut plan, now));
+    dialed.sort();
+    let expected = ["8.5.5.5:8333", "8.6.6.6:80", "8.8.4.4:443", "8.9.9.9:25"];
+    assert_eq!(dialed, expected.map(at));
+    assert_eq!(plan.take_changes().peers.get(&id), Some(&None));
+}
+
+#[test]
+fn unusual_advertised_ports_are_dialed_last() {
+    let mut now = begin();
+    for seed in 0..20 {
+        let mut config = config();
+        config.target_connections = 2;
+        config.discovery.default_port = Some(7333);
+        let bans = Arc::new(RwLock::new(BanList::new(config.bans.clone())));
+        let mut plan = Plan::new(Arc::new(config), bans, Vec::new(), random(seed), now);
+        let source = dialled_one(&mut plan, 0, now);
+        let usual = [at("8.5.5.5:8333"), at("8.6.6.6:7333")];
+        let unusual = (100..150).map(|number| SocketAddr::new(address(number).ip(), 9333));
+        let entries: Vec<_> = usual
+            .into_iter()
+            .chain(unusual)
+            .map(|address| entry(address, now.wall))
+            .collect();
+        plan.on_heard(source, &entries, now);
+        let mut order = Vec::new();
+        for _ in 0..4 {
+            let [dialed] = dialled(&actions(&mut plan, now))[..] else {
+                panic!("one peer is missing");
+            };
+            order.push(dialed);
+            let peer_id = peer_at(&plan, dialed).id;
+            plan.on_over(peer_id, &DisconnectReason::ConnectRefused, now);
+        }
+        order[..2].sort();
+        assert_eq!(order[..2], usual, "{order:?}");
+        assert_eq!((order[2].port(), order[3].port()), (9333, 9333));
+        // After its pause a usual port is first again.
+        now = later(now, 5 * SECOND);
+        let next = dialled(&actions(&mut plan, now));
+        assert!(usual.contains(&next[0]), "{next:?}");
+    }
+}
+
+/// On regtest private addresses are peers, and these are none.
+#[test]
+fn unspecified_and_overlay_addresses_are_ignored() {
+    let now = begin();
+    let mut config = quiet();
+    config.allow_private = Some(true);
+    let mut plan = plan_of(config, Vec::new(), now);
+    let source = dialled_one(&mut plan, 0, now);
+    let nowhere = ["0.0.0.0:8333", "[::]:8333", "[fd87:d87e:eb43:1::1]:8333"];
+    let entries = nowhere.map(|text| entry(at(text), now.wall));
+    plan.on_heard(source, &entries, now);
+    assert_eq!(plan.table().all().count(), 1);
+    let near = entry(at("[fd87:d87e:eb44::1]:8333"), now.wall);
+    plan.on_heard(source, &[near], now);
+    assert_eq!(plan.table().all().count(), 2);
 }
 
 #[test]
