@@ -27,8 +27,8 @@ struct Arguments {
     /// An argument or a line may have several frames one behind the other, with spaces anywhere, and may begin with 0x. A line of
     /// spaces alone has none. If a frame is cut off it takes the rest of its line for its content, and the next line goes on.
     hex: Option<String>,
-    /// The network of the frames: mainnet, testnet, stn or regtest
-    #[arg(long, default_value = "mainnet", value_parser = shared::network())]
+    /// The network of the frames: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one
+    #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
     network: Network,
 }
 

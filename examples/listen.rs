@@ -47,8 +47,8 @@ struct Arguments {
     seconds: Option<Duration>,
     #[command(flatten)]
     agent: OwnUserAgent,
-    /// The network: mainnet, testnet, stn or regtest; regtest where blocks are served, otherwise mainnet by default
-    #[arg(long, value_parser = shared::network())]
+    /// The network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one; regtest where blocks are served, otherwise mainnet by default
+    #[arg(long, value_name = "NAME|FILE", value_parser = shared::network)]
     network: Option<Network>,
     /// Print every event as a JSON object in a line of its own
     #[arg(long)]

@@ -28,8 +28,8 @@ struct Arguments {
     count: u32,
     #[command(flatten)]
     agent: OwnUserAgent,
-    /// The node's network: mainnet, testnet, stn or regtest
-    #[arg(long, default_value = "mainnet", value_parser = shared::network())]
+    /// The node's network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one
+    #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
     network: Network,
     /// Print one JSON object at the end
     #[arg(long)]

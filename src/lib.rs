@@ -93,7 +93,7 @@ pub use manager::{Manager, ManagerConfig};
 pub use memory::PayloadMemory;
 pub use system_error::SystemError;
 pub use wire::network;
-pub use wire::network::{Magic, Network};
+pub use wire::network::{InvalidNetworkParams, Magic, Network, NetworkParams};
 
 /// The README's code, compiled and run as tests.
 #[cfg(doctest)]

@@ -42,8 +42,8 @@ struct Arguments {
     out: Option<PathBuf>,
     #[command(flatten)]
     agent: OwnUserAgent,
-    /// The node's network: mainnet, testnet, stn or regtest
-    #[arg(long, default_value = "mainnet", value_parser = shared::network())]
+    /// The node's network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one
+    #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
     network: Network,
     /// The maximum duration of the download, in seconds
     #[arg(long, value_name = "S", default_value = "3600", value_parser = clap::value_parser!(u64).range(1..=YEAR))]

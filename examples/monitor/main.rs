@@ -70,8 +70,8 @@ struct Arguments {
     seconds: Option<Duration>,
     #[command(flatten)]
     agent: OwnUserAgent,
-    /// The peers' network: mainnet, testnet, stn or regtest; mainnet unless the network is our own
-    #[arg(long, value_parser = shared::network())]
+    /// The peers' network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one; mainnet unless the network is our own
+    #[arg(long, value_name = "NAME|FILE", value_parser = shared::network)]
     network: Option<Network>,
     /// Print every event as a JSON object in a line of its own
     #[arg(long)]

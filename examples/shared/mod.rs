@@ -2,12 +2,12 @@
 
 use std::error::Error;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use bsv_p2p::Network;
 use clap::Parser;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 
 /// How a tool fails: with one line on standard error and exit status 1.
@@ -25,11 +25,25 @@ impl Display for WrongUsage {
 
 impl Error for WrongUsage {}
 
-/// Reads `--network`.
-pub(crate) fn network() -> impl TypedValueParser<Value = Network> {
-    let names = Network::ALL.map(|network| network.name());
-    PossibleValuesParser::new(names).try_map(|name| name.parse::<Network>())
+/// Parses `--network`: the name of a network, or the path of a file that defines one.
+pub(crate) fn network(text: &str) -> Result<Network, String> {
+    let unknown = match text.parse() {
+        Ok(network) => return Ok(network),
+        Err(unknown) => unknown,
+    };
+    let file = match File::open(text) {
+        Ok(file) => file,
+        Err(error) => return Err(format!("{unknown}, or a file ({error})")),
+    };
+    let mut json = String::new();
+    let read = file.take(MAX_NETWORK_FILE).read_to_string(&mut json);
+    read.map_err(|error| error.to_string())?;
+    serde_json::from_str(&json).map_err(|error| error.to_string())
 }
+
+/// The maximum length of a file that defines a network, in bytes. A table with the maximum number
+/// of checkpoints is smaller.
+const MAX_NETWORK_FILE: u64 = 4 * 1024 * 1024;
 
 /// Runs a tool: reads its arguments, and turns its end into an exit status.
 pub(crate) fn run<A: Parser>(tool: impl FnOnce(A) -> Result<(), Failure>) -> ExitCode {

@@ -24,8 +24,8 @@ pub(crate) struct Reach {
     pub(crate) seeds: Seeds,
     #[command(flatten)]
     pub(crate) agent: OwnUserAgent,
-    /// The peers' network: mainnet, testnet, stn or regtest
-    #[arg(long, default_value = "mainnet", value_parser = network())]
+    /// The peers' network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one
+    #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = network)]
     pub(crate) network: Network,
     /// How long it may take in all, in seconds
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]

@@ -34,7 +34,7 @@ impl Seeds {
             let text = format!("{network} has no DNS seeds: name a --peer or a --seed");
             return Err(WrongUsage(text));
         }
-        Ok(names.iter().map(|name| (*name).to_owned()).collect())
+        Ok(names.to_vec())
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::network::Network;
 use crate::wire::{
-    Block, BlockHash, BlockHeader, CompactTarget, OutPoint, Transaction, TransactionInput,
-    TransactionOutput, Tx, merkle_root,
+    Block, BlockHash, BlockHeader, OutPoint, Transaction, TransactionInput, TransactionOutput, Tx,
+    merkle_root,
 };
 
 /// A version with none of the bits set by which miners once voted (BIP9); nodes take it at every height.
@@ -80,7 +80,7 @@ impl BlockTemplate {
             previous: self.previous,
             merkle_root,
             time: self.time,
-            bits: CompactTarget(Network::Regtest.proof_of_work_limit_bits()),
+            bits: Network::Regtest.proof_of_work_limit(),
             nonce: 0,
         };
         // Every second hash meets the target: this ends long before the nonces do.

@@ -47,11 +47,7 @@ impl DiscoveryConfig {
     pub(super) fn seeds(&self, network: &Network) -> Vec<String> {
         match &self.seeds {
             Some(seeds) => seeds.clone(),
-            None => network
-                .dns_seeds()
-                .iter()
-                .map(|seed| (*seed).into())
-                .collect(),
+            None => network.dns_seeds().to_vec(),
         }
     }
 

@@ -13,7 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::form::{BanEntry, PeerEntry};
 use super::plain_json::PlainJson;
 use super::{Ban, BanList, Peer};
-use crate::Network;
+use crate::network::{Network, UnknownNetwork, is_network_name};
+use crate::wire::BlockHash;
 
 /// The only version of the format so far.
 pub(super) const VERSION: u64 = 1;
@@ -37,8 +38,8 @@ const MAX_REASON: usize = 200;
 pub(super) enum Unreadable {
     /// The system failed.
     Io(io::Error),
-    /// It belongs to this network.
-    Network(Network),
+    /// It belongs to this network; see [`identity`].
+    Network(String),
     /// It has this later version.
     Version(u64),
     /// It is not what was written, for this reason.
@@ -61,7 +62,7 @@ struct Body {
 #[derive(Serialize)]
 struct Document {
     version: u64,
-    network: &'static str,
+    network: String,
     peers: Vec<PeerEntry>,
     bans: Vec<BanEntry>,
 }
@@ -74,7 +75,7 @@ pub(super) fn write(
 ) -> io::Result<()> {
     let document = Document {
         version: VERSION,
-        network: network.name(),
+        network: identity(network),
         peers: peers.into_iter().map(PeerEntry).collect(),
         bans: bans.into_iter().map(BanEntry).collect(),
     };
@@ -94,12 +95,12 @@ pub(super) fn read(
         )));
     }
     let head: Head = parse(file)?;
-    let file_network: Network = match head.network.parse() {
-        Ok(network) => network,
-        Err(unknown) => return Err(damaged(&unknown)),
-    };
-    if file_network != *network {
-        return Err(Unreadable::Network(file_network));
+    if head.network != identity(network) {
+        return Err(if is_identity(&head.network) {
+            Unreadable::Network(head.network)
+        } else {
+            damaged(&UnknownNetwork(head.network))
+        });
     }
     if head.version > VERSION {
         return Err(Unreadable::Version(head.version));
@@ -108,6 +109,34 @@ pub(super) fn read(
     let peers = checked(body.peers.entries, now)?;
     let bans = body.bans.entries.into_iter().map(|BanEntry(ban)| ban);
     Ok((peers, bans.collect()))
+}
+
+/// Returns the text that names a network in a file. Custom networks may have equal names, so magic
+/// and genesis block follow.
+fn identity(network: &Network) -> String {
+    match network {
+        Network::Custom(_) => {
+            let (magic, genesis) = (network.magic(), network.genesis_header().hash());
+            format!("{network} {magic} {genesis}")
+        }
+        builtin => builtin.name().to_owned(),
+    }
+}
+
+/// Returns whether a text can be the [`identity`] of a network.
+fn is_identity(text: &str) -> bool {
+    let mut words = text.split(' ');
+    let custom = [words.next(), words.next(), words.next(), words.next()];
+    match custom {
+        [Some(name), None, ..] => name.parse::<Network>().is_ok(),
+        [Some(name), Some(magic), Some(genesis), None] => {
+            is_network_name(name)
+                && magic.len() == 8
+                && magic.bytes().all(|byte| byte.is_ascii_hexdigit())
+                && genesis.parse::<BlockHash>().is_ok()
+        }
+        _ => false,
+    }
 }
 
 /// Reads the file from its beginning. What grows meanwhile is cut off.

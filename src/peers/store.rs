@@ -173,8 +173,9 @@ pub enum StoreError {
         path: PathBuf,
         /// The network that was asked for.
         expected: Network,
-        /// The file's.
-        got: Network,
+        /// The network of the file: its name, followed by magic and genesis block if it is a custom
+        /// network.
+        got: String,
     },
     /// The file was written by a later version of this library; it was not touched.
     #[error("{path:?} has version {got} of the format, at most {expected} is expected")]
@@ -257,7 +258,7 @@ mod tests {
         let error = StoreError::WrongNetwork {
             path: "a\nb".into(),
             expected: Network::Mainnet,
-            got: Network::Stn,
+            got: "stn".to_owned(),
         };
         assert_eq!(
             error.to_string(),

@@ -29,7 +29,7 @@ impl BlockHeader {
 
     /// The header of the first block of `network`.
     pub fn genesis(network: &Network) -> Self {
-        Self::from_bytes(&network.genesis_header())
+        network.genesis_header()
     }
 
     /// Reads a header from its 80 bytes: every content is one.
@@ -86,10 +86,7 @@ impl BlockHeader {
     ///
     /// [`ProofOfWorkError`], with both numbers.
     pub fn check_proof_of_work(&self, network: &Network) -> Result<(), ProofOfWorkError> {
-        self.bits.check(
-            self.hash(),
-            CompactTarget(network.proof_of_work_limit_bits()),
-        )
+        self.bits.check(self.hash(), network.proof_of_work_limit())
     }
 }
 
@@ -138,7 +135,7 @@ mod tests {
         ] {
             let header = BlockHeader::genesis(&network);
             assert_eq!(header.hash().to_string(), hash);
-            assert_eq!(header.to_bytes(), network.genesis_header());
+            assert_eq!(header, network.genesis_header());
             assert_eq!(header.check_proof_of_work(&network), Ok(()));
         }
     }

@@ -189,6 +189,30 @@ fn versions_start_at_the_heights_of_each_network() {
 }
 
 #[test]
+fn teranode_networks_require_version_4_from_genesis() {
+    for network in [Network::Teratestnet, Network::Tstn] {
+        let genesis = [BlockHeader::genesis(&network)];
+        let rules = ChainRules::new(network);
+        let ancestors = HeaderSlice::new(0, &genesis).unwrap();
+        let time = genesis[0].time + 600;
+        let check = |version| {
+            let header = BlockHeader {
+                version,
+                ..header(time, LIMIT)
+            };
+            rules.check_header(&ancestors, &header, BlockHash::ZERO, time)
+        };
+        assert_eq!(check(4), Ok(()));
+        let too_low = ChainRuleError::VersionTooLow {
+            height: 1,
+            minimum: 4,
+            got: 3,
+        };
+        assert_eq!(check(3), Err(too_low));
+    }
+}
+
+#[test]
 fn header_at_a_checkpoint_height_is_the_checkpoint() {
     let checkpoints = [(50, BlockHash([5; 32])), (60, BlockHash([6; 32]))];
     let rules = fixed_target(&Network::Mainnet);
@@ -575,16 +599,20 @@ fn daa_without_work_requires_the_limit() {
 
 #[test]
 fn daa_from_genesis_starts_at_height_148() {
-    let rules = ChainRules::new(Network::Testnet).with_daa_height(0);
-    let branch = headers(regular(148), BITS);
-    for height in [1, 2, 146, 147] {
-        let branch = &branch[..height as usize];
-        let time = START + 600 * height;
-        assert_eq!(required(&rules, height, branch, time), LIMIT, "{height}");
+    for network in [Network::Teratestnet, Network::Tstn] {
+        let rules = ChainRules::new(network);
+        let branch = headers(regular(148), BITS);
+        for height in [1, 2, 146, 147] {
+            let branch = &branch[..height as usize];
+            let time = START + 600 * height;
+            assert_eq!(required(&rules, height, branch, time), LIMIT, "{height}");
+        }
+        let last = branch[147].time;
+        assert_eq!(required(&rules, 148, &branch, last + 1_200), BITS);
+        assert_eq!(required(&rules, 148, &branch, last + 1_201), LIMIT);
+        // A later height, far from genesis, has the same rule.
+        assert_eq!(required(&rules, 30_000, &branch, last + 1_200), BITS);
     }
-    let last = branch[147].time;
-    assert_eq!(required(&rules, 148, &branch, last + 1_200), BITS);
-    assert_eq!(required(&rules, 148, &branch, last + 1_201), LIMIT);
 }
 
 #[test]

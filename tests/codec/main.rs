@@ -3,6 +3,7 @@
 
 mod any_message;
 mod capture;
+mod custom_networks;
 mod fields;
 mod frame_rules;
 mod frames;
@@ -12,6 +13,8 @@ mod other_crate;
 mod other_crate_proofs;
 mod parts;
 mod primitives;
+#[path = "../support/private_network.rs"]
+mod private_network;
 mod proofs;
 mod properties;
 mod rules;

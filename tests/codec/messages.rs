@@ -141,7 +141,7 @@ fn lax_forms_are_read_as_the_strict_ones() {
     let version = all().swap_remove(0);
     assert_eq!(version.name, "version_outbound_with_association_id");
     let before_relay = hex::encode(&version.payload[..version.payload.len() - 19]);
-    let header = hex::encode(Network::Regtest.genesis_header());
+    let header = hex::encode(Network::Regtest.genesis_header().to_bytes());
     for (command, lax, strict) in [
         // Any byte but zero is true.
         ("sendcmpct", "ff0100000000000000", "010100000000000000"),

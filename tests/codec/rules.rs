@@ -224,7 +224,7 @@ fn a_type_of_inventory_is_all_32_bits_and_has_no_flags() {
 
 #[test]
 fn the_version_of_a_header_is_signed() {
-    let mut bytes = Network::Regtest.genesis_header();
+    let mut bytes = Network::Regtest.genesis_header().to_bytes();
     bytes[..4].fill(0xff);
     let header = BlockHeader::decode_from(&bytes).unwrap();
     assert_eq!(header.version, -1);

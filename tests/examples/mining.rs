@@ -1,7 +1,7 @@
 //! Chains of regtest headers without blocks.
 
 use bsv_p2p::Network;
-use bsv_p2p::wire::{BlockHeader, CompactTarget, MerkleRoot};
+use bsv_p2p::wire::{BlockHeader, MerkleRoot};
 
 /// The time of the header above genesis, in Unix seconds.
 const FIRST_TIME: u32 = 1_700_000_000;
@@ -39,7 +39,7 @@ pub(crate) fn mined_with(
         previous: parent.hash(),
         merkle_root: MerkleRoot::ZERO,
         time: FIRST_TIME.max(parent.time + 60),
-        bits: CompactTarget(Network::Regtest.proof_of_work_limit_bits()),
+        bits: Network::Regtest.proof_of_work_limit(),
         nonce: 0,
     };
     change(&mut header);

@@ -7,6 +7,8 @@ mod files;
 mod full_disk;
 mod killed;
 mod networks;
+#[path = "../support/private_network.rs"]
+mod private_network;
 #[path = "../support/seeded.rs"]
 mod seeded;
 mod updates;

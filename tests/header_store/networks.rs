@@ -6,6 +6,7 @@ use bsv_p2p::wire::{BlockHeader, ChainRuleError, ChainRules, HeaderChain};
 use bsv_p2p::{HeaderStore, HeaderStoreError, Network};
 
 use crate::chains::*;
+use crate::private_network::private_params;
 
 /// The first 2,017 headers of mainnet.
 const MAINNET: &[u8] = include_bytes!("../vectors/headers/mainnet-0-2016.bin");
@@ -87,6 +88,35 @@ fn file_without_headers_is_refused() {
             assert!(is_expected, "{error}");
         }
     }
+}
+
+#[test]
+fn file_of_custom_network_is_told_apart() {
+    let network = |tag| Network::custom(private_params("lab", tag)).unwrap();
+    let folder = Folder::new();
+    let (mut store, mut chain, _) = HeaderStore::open(folder.file(), network(1)).unwrap();
+    let headers = mine_after(&network(1).genesis_header(), 20, 1);
+    chain.extend(&headers, u32::MAX).unwrap();
+    store.update(&chain).unwrap();
+    let other = HeaderChain::new(network(2));
+    let error = store.update(&other).unwrap_err();
+    assert!(
+        matches!(error, HeaderStoreError::NetworkMismatch { .. }),
+        "{error}"
+    );
+    drop(store);
+    for other in [network(2), Network::Regtest] {
+        let mismatch = HeaderStoreError::StartMismatch {
+            path: fs::canonicalize(folder.file()).unwrap(),
+            expected: other.genesis_header().hash(),
+            network: other.clone(),
+            got: network(1).genesis_header().hash(),
+            got_network: None,
+        };
+        assert_eq!(folder.open_error(other), mismatch);
+    }
+    let (_, chain, report) = HeaderStore::open(folder.file(), network(1)).unwrap();
+    assert_eq!((chain.tip().0, report.damaged), (20, None));
 }
 
 #[test]

@@ -79,6 +79,9 @@ fn what_no_store_writes_is_damaged() {
     let document = |peers: &str, bans: &str| {
         format!(r#"{{"version":1,"network":"regtest","peers":{peers},"bans":{bans}}}"#)
     };
+    let of_network =
+        |name: &str| format!(r#"{{"version":1,"network":"{name}","peers":[],"bans":[]}}"#);
+    let hash = "0".repeat(64);
     for text in [
         String::new(),
         "null".into(),
@@ -90,6 +93,13 @@ fn what_no_store_writes_is_damaged() {
         r#"{"version":-1,"network":"regtest","peers":[],"bans":[]}"#.into(),
         r#"{"version":1,"network":"regtest\u001b[2J","peers":[],"bans":[]}"#.into(),
         r#"{"version":1,"network":"regtest","peers":[],"peers":[],"bans":[]}"#.into(),
+        of_network("lab"),
+        of_network("lab 6c616201"),
+        of_network(&format!("lab 6c61620x {hash}")),
+        of_network(&format!("lab 6c6162011 {hash}")),
+        of_network(&format!("Lab 6c616201 {hash}")),
+        of_network(&format!("lab 6c616201 {hash}0")),
+        of_network(&format!("lab 6c616201 {hash} ")),
         document("[null]", "[]"),
         document("[{}]", "[]"),
         document("{}", "[]"),

@@ -10,6 +10,7 @@ use bsv_p2p::peers::{
     BanConfig, BanList, InMemoryPeerStore, Peer, PeerStatusKind, PeerStore, StoreError,
 };
 
+use crate::private_network::private_params;
 use crate::samples::{Folder, bans, contents, now, peer, peers};
 
 #[test]
@@ -146,13 +147,41 @@ fn the_file_of_another_network_is_refused_and_not_touched() {
         let expected = StoreError::WrongNetwork {
             path: folder.file(""),
             expected: network,
-            got: Network::Regtest,
+            got: "regtest".to_owned(),
         };
         assert_eq!(error, expected);
     }
     assert_eq!(fs::read(folder.file("")).unwrap(), before);
     assert_eq!(folder.names(), ["", ".lock"]);
     folder.open();
+}
+
+#[test]
+fn file_of_custom_network_is_told_apart() {
+    let network = |name, tag| Network::custom(private_params(name, tag)).unwrap();
+    let folder = Folder::new();
+    let path = folder.file("");
+    let open = |network| InMemoryPeerStore::open(&path, network, 10, now());
+    let own = network("lab", 1);
+    let (store, damaged) = open(own.clone()).unwrap();
+    assert_eq!(damaged, None);
+    store.create(peer(1), now()).unwrap();
+    store.save().unwrap();
+    drop(store);
+    let before = fs::read(&path).unwrap();
+    // The second has the same name, but another genesis block.
+    for other in [network("lab2", 1), network("lab", 2), Network::Regtest] {
+        let genesis = own.genesis_header().hash();
+        let expected = StoreError::WrongNetwork {
+            path: path.clone(),
+            expected: other.clone(),
+            got: format!("lab 6c616201 {genesis}"),
+        };
+        assert_eq!(open(other).unwrap_err(), expected);
+    }
+    assert_eq!(fs::read(&path).unwrap(), before);
+    let (store, damaged) = open(own).unwrap();
+    assert_eq!((store.list_all().unwrap().len(), damaged), (1, None));
 }
 
 #[test]

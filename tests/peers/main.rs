@@ -3,6 +3,8 @@
 mod damaged;
 mod files;
 mod killed;
+#[path = "../support/private_network.rs"]
+mod private_network;
 mod samples;
 #[path = "../support/seeded.rs"]
 mod seeded;

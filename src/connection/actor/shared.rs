@@ -295,6 +295,7 @@ fn new_session(
         random::nonces(),
         Instant::now(),
     )?;
+    session.set_genesis(config.network.genesis_header().hash());
     session.offer_streams(Uuid::new_v4());
     Ok(session)
 }

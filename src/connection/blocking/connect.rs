@@ -111,6 +111,7 @@ impl Connection {
         let session = config.session.clone();
         let mut session = Session::new(direction, session, nonces.clone(), random::nonces(), now)
             .map_err(|_| bug.clone())?;
+        session.set_genesis(config.network.genesis_header().hash());
         if direction == Direction::Outbound {
             session.on_dialling().map_err(|_| bug.clone())?;
         }

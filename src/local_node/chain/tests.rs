@@ -6,7 +6,7 @@ use crate::wire::{BlockError, ChainRuleError, ProofOfWorkError};
 const NOW: u32 = 1_700_000_000;
 
 /// The target of every regtest block.
-const BITS: CompactTarget = CompactTarget(Network::Regtest.proof_of_work_limit_bits());
+const BITS: CompactTarget = CompactTarget(0x207f_ffff);
 
 /// The memory that a block of these tests needs, rounded up.
 const BLOCK_COST: u64 = 1_250;

@@ -41,6 +41,14 @@ pub(super) struct ChainProbe {
 }
 
 impl Session {
+    /// Sets the genesis block of the network. Those of [`Network::ALL`] are known.
+    ///
+    /// A peer whose headers start there does not have the
+    /// [required block](crate::session::SessionConfig::required_block).
+    pub fn set_genesis(&mut self, genesis: BlockHash) {
+        self.genesis = Some(genesis);
+    }
+
     /// Sends the probe if the configuration requires a block. Must be called when the handshake is
     /// complete.
     pub(super) fn start_chain_probe(&mut self) {
@@ -77,7 +85,7 @@ impl Session {
             // genesis.
             None if is_ours => {}
             Some(first) if first.previous == probe.block || first.hash() == probe.block => {}
-            Some(first) if is_ours && starts_at_genesis(first) => {
+            Some(first) if is_ours && self.starts_at_genesis(first) => {
                 self.close(DisconnectReason::WrongChain);
             }
             // An announcement that was sent before the answer, or an answer to the application.
@@ -139,6 +147,15 @@ impl Session {
         }
     }
 
+    /// Returns whether a list with this first header starts with the genesis block of a network, or
+    /// with its child.
+    fn starts_at_genesis(&self, first: &BlockHeader) -> bool {
+        let hash = first.hash();
+        let builtin = Network::ALL.map(|network| network.genesis_header().hash());
+        let mut known = builtin.into_iter().chain(self.genesis);
+        known.any(|genesis| first.previous == genesis || hash == genesis)
+    }
+
     /// Returns the id of a transaction that does not exist: 16 random bytes and 16 zero bytes.
     fn new_end_marker(&mut self) -> Txid {
         let mut hash = [0; 32];
@@ -147,16 +164,6 @@ impl Session {
         }
         Txid(hash)
     }
-}
-
-/// Returns whether a list with this first header starts with the genesis block of a network, or
-/// with its child.
-fn starts_at_genesis(first: &BlockHeader) -> bool {
-    let hash = first.hash();
-    Network::ALL.into_iter().any(|network| {
-        let genesis = BlockHeader::genesis(&network).hash();
-        first.previous == genesis || hash == genesis
-    })
 }
 
 #[cfg(test)]
@@ -206,6 +213,22 @@ mod tests {
         session.set_stream(stream);
         let delivery = session.on_message(&message, Instant::now());
         (delivery, session.end().is_some())
+    }
+
+    #[test]
+    fn answer_from_custom_genesis_ends_session() {
+        let genesis = BlockHash([9; 32]);
+        let answer = || headers_after(genesis);
+        let mut session = contended();
+        // Without the genesis block it could be an announcement.
+        let delivered = (Delivery::Deliver, false);
+        assert_eq!(
+            receive(&mut session, answer(), StreamType::General),
+            delivered
+        );
+        session.set_genesis(genesis);
+        let ended = (Delivery::Consumed, true);
+        assert_eq!(receive(&mut session, answer(), StreamType::General), ended);
     }
 
     #[test]

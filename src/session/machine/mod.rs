@@ -22,8 +22,8 @@ use super::{
     SendRefused, SessionConfig, SessionEvent, TransportEnd,
 };
 use crate::wire::{
-    Command, Expected, FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, PayloadLimits, Ping,
-    Protoconf, Reject, Services, StreamType, Txid, inventory_limit,
+    BlockHash, Command, Expected, FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, PayloadLimits,
+    Ping, Protoconf, Reject, Services, StreamType, Txid, inventory_limit,
 };
 
 /// One peer's protocol, from the connection's first byte to its end.
@@ -76,6 +76,8 @@ pub struct Session {
     bad_checksums: u32,
     last_bad_checksum: Option<Instant>,
 
+    /// The genesis block of a custom network.
+    genesis: Option<BlockHash>,
     outputs: VecDeque<Output>,
     /// Why the connection ends or has ended.
     end: Option<DisconnectReason>,
@@ -116,6 +118,7 @@ impl Session {
             announced_max_payload: 0,
             streams: Streams::default(),
             stream: StreamType::General,
+            genesis: None,
             chain_probe: None,
             probe_end_marker: None,
             expectations: Expectations::default(),

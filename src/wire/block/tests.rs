@@ -29,7 +29,7 @@ fn bytes_behind_the_last_transaction_are_dropped() {
 
 #[test]
 fn a_block_that_claims_a_billion_transactions_costs_nothing() {
-    let mut payload = Network::Regtest.genesis_header().to_vec();
+    let mut payload = Network::Regtest.genesis_header().to_bytes().to_vec();
     payload.extend_from_slice(&[0xfe, 0x00, 0xca, 0x9a, 0x3b]);
     assert_eq!(
         Block::from_payload(payload.into()),

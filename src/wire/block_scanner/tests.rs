@@ -196,7 +196,7 @@ fn every_length_that_is_cut_short_fails_as_it_does_decoded_whole() {
 
 #[test]
 fn a_length_that_does_not_fit_is_refused_before_the_bytes_come() {
-    let mut start = Network::Regtest.genesis_header().to_vec();
+    let mut start = Network::Regtest.genesis_header().to_bytes().to_vec();
     start.extend([1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     let hostile: [(&[u8], &str, u64); 3] = [
         (
@@ -233,7 +233,7 @@ fn a_length_that_does_not_fit_is_refused_before_the_bytes_come() {
 
 #[test]
 fn a_script_of_four_gigabytes_is_only_counted_down() {
-    let mut start = Network::Regtest.genesis_header().to_vec();
+    let mut start = Network::Regtest.genesis_header().to_bytes().to_vec();
     start.extend([1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     start.extend([0xfe, 0xff, 0xff, 0xff, 0xff]);
     let mut scanner = BlockScanner::new(start.len() as u64 + 0xffff_ffff + 4);

@@ -1,7 +1,6 @@
 //! Rules that block headers must satisfy: difficulty, times, versions and checkpoints.
 
 mod ancestors;
-mod checkpoints;
 mod difficulty;
 mod error;
 
@@ -9,25 +8,28 @@ pub(super) use self::ancestors::RETARGET_INTERVAL;
 pub use self::ancestors::{Ancestors, HeaderSlice};
 pub use self::error::ChainRuleError;
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use self::ancestors::MEDIAN_TIME_SPAN;
 use super::proof_of_work::U256;
 use super::{BlockHash, BlockHeader, CompactTarget, ProofOfWorkError, Work};
 use crate::network::Network;
 
+/// The height of a rule that never applies: chains are shorter.
+const NEVER: u32 = u32::MAX;
+
 /// The maximum time of a header ahead of the clock, in seconds.
 const MAX_FUTURE: u32 = 2 * 60 * 60;
 
 /// The rules that the headers of one network must satisfy.
 ///
-/// Plain data: a clone is cheap, and nothing is shared. The rules are those by which a Bitcoin SV
+/// A clone is cheap. The rules are those by which a Bitcoin SV
 /// node accepts headers (node 1.2.2, `src/pow.cpp`, `src/validation.cpp`, `src/chainparams.cpp`):
 /// proof of work, required difficulty, median time, a time at most two hours ahead, block version
 /// and checkpoints. Transactions and scripts are not part of them.
 ///
-/// The rules of a public network come from [`ChainRules::new`]. The `with_` methods adapt them for
-/// a private network.
+/// The rules of a network come from [`ChainRules::new`]. The `with_` methods adapt them for tests;
+/// a private network has rules of its own in [`NetworkParams`](crate::NetworkParams).
 ///
 /// ```
 /// use bsv_p2p::Network;
@@ -50,7 +52,7 @@ pub struct ChainRules {
     /// Heights from which on a minimum block version applies, with that version.
     versions: [(u32, i32); 3],
     /// In ascending order of heights.
-    checkpoints: Cow<'static, [(u32, BlockHash)]>,
+    checkpoints: Arc<[(u32, BlockHash)]>,
     minimum_work: Work,
 }
 
@@ -64,39 +66,40 @@ pub struct InvalidCheckpoints {
     pub got: u32,
 }
 
+impl InvalidCheckpoints {
+    /// Checks that the heights are in ascending order.
+    pub(super) fn check(checkpoints: &[(u32, BlockHash)]) -> Result<(), Self> {
+        for pair in checkpoints.windows(2) {
+            let [(previous, _), (got, _)] = [pair[0], pair[1]];
+            if got <= previous {
+                return Err(Self { previous, got });
+            }
+        }
+        Ok(())
+    }
+}
+
 impl ChainRules {
-    /// Returns the rules of a network, with its built-in checkpoints and minimum chain work.
+    /// Returns the rules of a network, with its checkpoints and minimum chain work.
     pub fn new(network: Network) -> Self {
-        let limit = CompactTarget(network.proof_of_work_limit_bits());
-        const NEVER: u32 = u32::MAX;
-        let checkpoints: &'static [(u32, BlockHash)] = match network {
-            Network::Mainnet => &checkpoints::MAINNET,
-            Network::Testnet => &checkpoints::TESTNET,
-            Network::Stn | Network::Regtest => &[],
-        };
-        let minimum_work = match network {
-            Network::Mainnet => Work::from_u128(0x00a0_f306_4330_647e_2f6c_4828),
-            Network::Testnet => Work::from_u128(0x2a_650f_6ff7_6494_85da),
-            Network::Stn | Network::Regtest => Work::ZERO,
-        };
-        let (daa_height, [v2, v3, v4]) = match network {
-            Network::Mainnet => (504_031, [227_931, 363_725, 388_381]),
-            Network::Testnet => (1_188_697, [21_111, 330_776, 581_885]),
-            Network::Stn => (2_200, [100_000_000, NEVER, NEVER]),
-            Network::Regtest => (0, [100_000_000, 1_251, 1_351]),
-        };
+        let params = network.params();
+        let from = |height: Option<u32>| height.unwrap_or(NEVER);
         let rules = Self {
             limit: CompactTarget(0),
             limit_target: U256::ZERO,
-            retargeting: network != Network::Regtest,
-            min_difficulty_blocks: matches!(network, Network::Testnet | Network::Regtest),
-            daa_height,
-            versions: [(v2, 2), (v3, 3), (v4, 4)],
-            checkpoints: Cow::Borrowed(checkpoints),
-            minimum_work,
-            network,
+            retargeting: params.retargeting,
+            min_difficulty_blocks: params.min_difficulty_blocks,
+            daa_height: params.daa_height,
+            versions: [
+                (from(params.bip34_height), 2),
+                (from(params.bip66_height), 3),
+                (from(params.bip65_height), 4),
+            ],
+            checkpoints: params.checkpoints.as_slice().into(),
+            minimum_work: params.minimum_work,
+            network: network.clone(),
         };
-        rules.with_proof_of_work_limit(limit)
+        rules.with_proof_of_work_limit(network.proof_of_work_limit())
     }
 
     /// Replaces the easiest allowed target. An invalid target allows no header.
@@ -134,14 +137,8 @@ impl ChainRules {
         mut self,
         checkpoints: impl IntoIterator<Item = (u32, BlockHash)>,
     ) -> Result<Self, InvalidCheckpoints> {
-        let checkpoints: Vec<_> = checkpoints.into_iter().collect();
-        for pair in checkpoints.windows(2) {
-            let [(previous, _), (got, _)] = [pair[0], pair[1]];
-            if got <= previous {
-                return Err(InvalidCheckpoints { previous, got });
-            }
-        }
-        self.checkpoints = Cow::Owned(checkpoints);
+        self.checkpoints = checkpoints.into_iter().collect();
+        InvalidCheckpoints::check(&self.checkpoints)?;
         Ok(self)
     }
 

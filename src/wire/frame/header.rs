@@ -111,6 +111,9 @@ impl ForeignMagic {
                 crate::Network::Testnet => "a node of BSV testnet",
                 crate::Network::Stn => "a node of BSV STN",
                 crate::Network::Regtest => "a node of BSV regtest",
+                crate::Network::Teratestnet => "a node of BSV teratestnet",
+                crate::Network::Tstn => "a node of BSV tstn",
+                crate::Network::Custom(_) => return None,
             });
         }
         Some(match &self.got.0 {

@@ -1,4 +1,4 @@
-//! Built-in checkpoints of the public networks.
+//! Built-in checkpoints.
 //!
 //! Sources: Bitcoin SV node 1.2.2 (`src/chainparams.cpp`) and the chain parameters of the Go
 //! implementation (`go-chaincfg`).
@@ -6,7 +6,7 @@
 use crate::wire::BlockHash;
 
 /// The checkpoints of mainnet. Height 478,558 separates it from BTC, height 556,767 from BCH.
-pub(super) static MAINNET: [(u32, BlockHash); 38] = [
+pub(super) const MAINNET: [(u32, BlockHash); 38] = [
     (
         11_111,
         hash(b"0000000069e244f73d78e8fd29ba2fd2ed618bd6fa2ee92559f542fdb26e7c1d"),
@@ -162,7 +162,7 @@ pub(super) static MAINNET: [(u32, BlockHash); 38] = [
 ];
 
 /// The checkpoints of testnet.
-pub(super) static TESTNET: [(u32, BlockHash); 21] = [
+pub(super) const TESTNET: [(u32, BlockHash); 21] = [
     (
         546,
         hash(b"000000002a936ca763904c3c35fce2f3556c559c0214345d31b1bcebf76acb70"),
@@ -249,8 +249,24 @@ pub(super) static TESTNET: [(u32, BlockHash); 21] = [
     ),
 ];
 
+/// The checkpoints of teratestnet.
+pub(super) const TERATESTNET: [(u32, BlockHash); 3] = [
+    (
+        5_000,
+        hash(b"00000000038392cdae17df19464dfcccadb754b24441d11f3294cc04a90749b8"),
+    ),
+    (
+        9_500,
+        hash(b"00000000bd750801352dd82fcb0e675d62a308b38a6486698308ae06fcb3bc10"),
+    ),
+    (
+        18_000,
+        hash(b"00000000174095c3c94343b28d29f45010b44bf221e22df5cea6e0ce547a10b5"),
+    ),
+];
+
 /// Parses a printed block hash at compile time.
-const fn hash(printed: &[u8; 64]) -> BlockHash {
+pub(super) const fn hash(printed: &[u8; 64]) -> BlockHash {
     let mut bytes = [0; 32];
     let mut at = 0;
     while at < 32 {
@@ -265,30 +281,5 @@ const fn digit(character: u8) -> u8 {
         b'0'..=b'9' => character - b'0',
         b'a'..=b'f' => character - b'a' + 10,
         _ => panic!("expected a lower-case hexadecimal digit"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Network;
-    use crate::wire::ChainRules;
-
-    #[test]
-    fn heights_ascend_and_hashes_have_work() {
-        for table in [&MAINNET[..], &TESTNET[..]] {
-            assert!(table.is_sorted_by(|one, other| one.0 < other.0));
-            assert!(table.iter().all(|(_, hash)| hash.0[28..] == [0; 4]));
-        }
-    }
-
-    #[test]
-    fn mainnet_is_separated_from_other_chains() {
-        let rules = ChainRules::new(Network::Mainnet);
-        let first_own = Network::Mainnet.first_own_block().map(BlockHash);
-        assert_eq!(rules.checkpoint_at(556_767), first_own);
-        let split = "0000000000000000011865af4122fe3b144e2cbeea86142e8ff2fb4107352d43";
-        assert_eq!(rules.checkpoint_at(478_558), split.parse().ok());
-        assert_eq!(rules.checkpoints().last().map(|last| last.0), Some(945_000));
     }
 }
