@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::Network;
 use clap::Parser;
 use crossbeam_channel::{Receiver, bounded, select};
 use serde_json::json;
@@ -47,7 +46,7 @@ use walk::Walk;
 /// Each node is asked whom it knows, and each address is dialled once. Nodes take half a minute to answer on average, some take two: give it
 /// time by --timeout. When that is over, or after Ctrl-C, there is what has been found by then.
 ///
-/// Only addresses of the public internet are dialled that others tell of, and on regtest also those of this machine and of private networks.
+/// Only addresses of the public internet are dialled that others tell of, and on private networks such as regtest also those of this machine and of private networks.
 #[derive(Parser)]
 #[command(name = "crawl")]
 struct Arguments {
@@ -86,7 +85,7 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
     let interrupted = interrupts()?;
     let frontier = Frontier::new(
         arguments.max_nodes.get(),
-        *network == Network::Regtest,
+        network.params().allow_private,
         found.addresses,
     );
     let manners = Manners {

@@ -49,7 +49,8 @@ pub struct ManagerConfig {
     /// the target and half of the maximum, are kept for them, so that strangers cannot surround us. An update holds for further connections.
     pub min_outbound: usize,
     /// Whether loopback and private addresses are peers like any other, without limits for each address and group, and never banned
-    /// automatically: for networks of one's own. By default (`None`) on regtest alone. Where it is off they may still connect and be named,
+    /// automatically: for networks of one's own. By default (`None`) as the [network](crate::NetworkParams::allow_private)
+    /// says: on regtest alone of the built-in ones. Where it is off they may still connect and be named,
     /// but are never dialled because others tell of them. An update holds for further decisions.
     pub allow_private: Option<bool>,
     /// When a peer is dialled again whose connection has failed or was lost. An update holds from each connection's next end on.
@@ -179,7 +180,7 @@ impl ManagerConfig {
     /// Whether loopback and private addresses are peers like any other.
     pub fn allows_private(&self) -> bool {
         self.allow_private
-            .unwrap_or(*self.network() == Network::Regtest)
+            .unwrap_or(self.network().params().allow_private)
     }
 
     /// Where the listener listens, if there is one.

@@ -32,6 +32,9 @@ pub struct NetworkParams {
     pub port: u16,
     /// DNS names that resolve to addresses of nodes; at most [`MAX_SEEDS`](Self::MAX_SEEDS).
     pub dns_seeds: Vec<String>,
+    /// Whether loopback and private addresses are peers like any other: the default of
+    /// [`ManagerConfig::allow_private`](crate::ManagerConfig::allow_private).
+    pub allow_private: bool,
     /// The header of the first block. Its previous block is zero, its merkle root is the id of
     /// [`genesis_transaction`](Self::genesis_transaction), and its hash is a proof of work for its
     /// bits, which are at most [`proof_of_work_limit`](Self::proof_of_work_limit).
