@@ -8,7 +8,7 @@ const COINBASE_SCRIPT: std::ops::RangeInclusive<usize> = 2..=100;
 /// Why [`Chain::accept`](super::Chain::accept) did not take a block. Nothing of it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The header violates a chain rule of regtest.
+    /// The header violates a chain rule of the network.
     #[error(transparent)]
     Header(#[from] ChainRuleError),
     /// The parent is not in the chain. The block may be accepted after its parent.

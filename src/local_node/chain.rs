@@ -1,4 +1,4 @@
-//! A tree of regtest blocks that knows its best branch.
+//! A tree of blocks that knows its best branch.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use super::block_rules::{Refused, check_transactions};
 use super::mining::BlockTemplate;
 use crate::network::Network;
+use crate::session::ConfigError;
 use crate::wire::{
     Ancestors, Block, BlockHash, BlockHeader, ChainRules, CompactTarget, MerkleProof, Tx,
     TxAndProof, Txid, Work, compact_size_len,
@@ -15,10 +16,10 @@ use crate::wire::{
 /// The memory of a block in addition to its bytes, rounded up: its entries in the tables.
 const BLOCK_OVERHEAD: u64 = 1024;
 
-/// A tree of regtest blocks above the genesis block.
+/// A tree of blocks above the genesis block of regtest, or of a private network.
 ///
 /// The branch with the most work is the active chain, at any depth below the old tip. As all
-/// regtest blocks have the same work, this is the longest branch. Of two branches of equal length,
+/// blocks have the same work, this is the longest branch. Of two branches of equal length,
 /// the one that was complete first is active. The other branches are kept, because they may grow.
 ///
 /// A block is verified as far as its header commits to it; see [`accept`](Self::accept). Scripts,
@@ -26,7 +27,7 @@ const BLOCK_OVERHEAD: u64 = 1024;
 ///
 /// # Memory
 ///
-/// Mining is free on regtest, so the memory that remote peers can fill is bounded:
+/// Mining is free, so the memory that remote peers can fill is bounded:
 ///
 /// - All blocks together hold at most [`DEFAULT_MAX_BYTES`](Self::DEFAULT_MAX_BYTES), or the limit
 ///   of [`with_max_bytes`](Self::with_max_bytes). A block counts as its length and 1 KiB.
@@ -92,20 +93,43 @@ impl Chain {
     /// The default limit of the memory of all blocks, in bytes: 1 GiB.
     pub const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 
-    /// Creates a chain with the genesis block alone.
+    /// Creates a chain with the genesis block of regtest alone.
     pub fn new() -> Self {
         Self::with_max_bytes(Self::DEFAULT_MAX_BYTES)
     }
 
-    /// Creates a chain with the genesis block alone that holds at most `max_bytes`.
+    /// Creates a chain with the genesis block of regtest alone that holds at most `max_bytes`.
     pub fn with_max_bytes(max_bytes: u64) -> Self {
-        let genesis = Block::genesis(&Network::Regtest);
+        Self::with_genesis(Network::Regtest, max_bytes)
+    }
+
+    /// Creates a chain with the genesis block of a network alone that holds at most `max_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the network has another difficulty than regtest: its blocks cannot be
+    /// mined here. [`NetworkParams::retargeting`](crate::NetworkParams::retargeting) must be false,
+    /// and the genesis block must have the easiest target of regtest.
+    pub fn for_network(network: Network, max_bytes: u64) -> Result<Self, ConfigError> {
+        let params = network.params();
+        let is_easy = params.genesis_header.bits == Network::Regtest.proof_of_work_limit();
+        ConfigError::unless(
+            is_easy && !params.retargeting,
+            "network",
+            &network,
+            "a network with the constant difficulty of regtest is needed",
+        )?;
+        Ok(Self::with_genesis(network, max_bytes))
+    }
+
+    fn with_genesis(network: Network, max_bytes: u64) -> Self {
+        let genesis = Block::genesis(&network);
         let hash = genesis.hash();
         let bytes = cost(&genesis);
         let headers = vec![genesis.header()];
         let entry = Entry::new(genesis, 0);
         Self {
-            rules: ChainRules::new(Network::Regtest),
+            rules: ChainRules::new(network),
             blocks: HashMap::from([(hash, entry)]),
             active: vec![hash],
             headers,
@@ -117,7 +141,7 @@ impl Chain {
 
     /// Adds a block to the tree if it satisfies the rules. `now` is the time in Unix seconds.
     ///
-    /// Checks, in this order: whether the block is known, its parent, the [`ChainRules`] of regtest,
+    /// Checks, in this order: whether the block is known, its parent, the [`ChainRules`] of the network,
     /// the available memory, the merkle root and the coinbase. Side branches with less work may be
     /// evicted to make space for the block.
     ///
@@ -152,6 +176,11 @@ impl Chain {
             self.side_tips.insert((height, hash));
             Ok(Accepted::SideChain)
         }
+    }
+
+    /// Returns the network.
+    pub fn network(&self) -> &Network {
+        self.rules.network()
     }
 
     /// The height and the hash of the last block of the active chain.

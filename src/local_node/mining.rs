@@ -1,4 +1,4 @@
-//! Making regtest blocks that real nodes accept.
+//! Making blocks with the difficulty of regtest that real nodes accept.
 
 use crate::network::Network;
 use crate::wire::{
@@ -12,7 +12,7 @@ const BLOCK_VERSION: i32 = 0x2000_0000;
 /// OP_TRUE: anyone may spend it, without a signature.
 const OP_TRUE: u8 = 0x51;
 
-/// What a regtest block is mined from.
+/// What a block is mined from, with the difficulty of regtest.
 ///
 /// Made by [`Chain::template`](super::Chain::template); all fields may be changed before [`mine`](Self::mine).
 #[derive(Clone, Debug, PartialEq, Eq)]

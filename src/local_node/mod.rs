@@ -1,7 +1,7 @@
-//! A regtest node in the process, for tests, examples and the tests of programs.
+//! A node in the process, for tests, examples and the tests of programs.
 //!
 //! [`LocalNode`] is the node. What it is made of can be used alone, without sockets, threads, clocks or
-//! randomness: a [`Chain`] is a tree of blocks above the regtest genesis block that knows its best branch, a
+//! randomness: a [`Chain`] is a tree of blocks above a genesis block that knows its best branch, a
 //! [`BlockTemplate`] is mined into a block that real nodes accept, and a [`TransactionPool`] holds what waits to be mined. The
 //! time is always the caller's, in seconds since 1970.
 //!

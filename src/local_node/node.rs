@@ -19,7 +19,9 @@ use crate::event::Event;
 use crate::network::Network;
 use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
 
-/// A regtest node in the process, on loopback, with a real chain: for tests, examples and the tests of programs.
+/// A node in the process, on loopback, with a real chain: for tests, examples and the tests of programs.
+///
+/// Its network is regtest, or a private one with the constant difficulty of regtest.
 ///
 /// It takes any number of peers, follows the longest chain, relays blocks and transactions, and mines blocks that a real node
 /// accepts. It does not verify scripts or spends.
@@ -79,7 +81,7 @@ impl LocalNode {
     /// Starts a node that listens at `address` (port 0: a free port), with the genesis block alone.
     ///
     /// `config` is a [`LocalNodeConfig`], or a [`ConnectionConfig`] with the defaults for the rest.
-    /// The network must be regtest.
+    /// Its network must have the constant difficulty of regtest; see [`Chain::for_network`].
     ///
     /// # Errors
     ///
@@ -89,7 +91,10 @@ impl LocalNode {
         address: SocketAddr,
         config: impl Into<LocalNodeConfig>,
     ) -> Result<Self, Error> {
-        Self::start_with(Chain::new(), address, config)
+        let config = config.into();
+        let network = config.connection.network.clone();
+        let chain = Chain::for_network(network, Chain::DEFAULT_MAX_BYTES)?;
+        Self::start_with(chain, address, config)
     }
 
     /// Like [`start_at`](Self::start_at), for a node that already has the blocks of `chain`.
@@ -115,7 +120,8 @@ impl LocalNode {
     ///
     /// # Errors
     ///
-    /// The errors of [`start_at`](Self::start_at).
+    /// The errors of [`start_at`](Self::start_at), and [`Error::Config`] if `config` is for another
+    /// network than `chain`.
     pub fn start_with(
         chain: Chain,
         address: SocketAddr,
@@ -123,6 +129,12 @@ impl LocalNode {
     ) -> Result<Self, Error> {
         let config = config.into();
         config.validate()?;
+        crate::session::ConfigError::unless(
+            config.connection.network == *chain.network(),
+            "network",
+            &config.connection.network,
+            "the network of the chain is needed",
+        )?;
         let system = |error: io::Error| Error::System {
             what: format!("listening on {address}"),
             error: error.into(),

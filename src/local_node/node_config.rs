@@ -2,7 +2,6 @@
 
 use super::TransactionPool;
 use crate::connection::ConnectionConfig;
-use crate::network::Network;
 use crate::session::{ConfigError, PeerProfile, UserAgentPolicy};
 use crate::wire::Services;
 
@@ -99,13 +98,7 @@ impl LocalNodeConfig {
     ///
     /// [`ConfigError`] names the first invalid field.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.connection.validate()?;
-        ConfigError::unless(
-            self.connection.network == Network::Regtest,
-            "network",
-            &self.connection.network,
-            "a local node mines regtest blocks",
-        )
+        self.connection.validate()
     }
 
     pub(super) fn serves_filters(&self) -> bool {

@@ -12,6 +12,8 @@ mod node_rules;
 mod orphans;
 #[path = "../support/payment.rs"]
 mod payment;
+#[path = "../support/private_network.rs"]
+mod private_network;
 mod raw;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;

@@ -3,12 +3,15 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Instant;
 
-use bsv_p2p::Connection;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::session::NonceRegistry;
-use bsv_p2p::wire::{BlockHash, BlockHeader, Headers, Inv, Inventory, Message, Services, Tx};
+use bsv_p2p::wire::{
+    BlockHash, BlockHeader, HeaderChain, Headers, Inv, Inventory, Message, Services, Tx,
+};
+use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 
 use crate::payment::payment;
+use crate::private_network::private_params;
 use crate::support::{
     DEADLINE, all_that_is_said, announced_block, client, client_with, config, expect,
 };
@@ -254,4 +257,37 @@ fn node_follows_a_heavier_branch_1000_deep() {
     connect_in_a_row(&nodes);
     assert_all_reach(&nodes, mined[1_000]);
     assert_eq!(nodes[0].block_hash(1), Some(mined[0]));
+}
+
+#[test]
+fn private_network_is_mined_served_and_synced() {
+    let network = Network::custom(private_params("lab", 1)).unwrap();
+    let nodes = [(); 2].map(|()| {
+        let config = ConnectionConfig {
+            network: network.clone(),
+            ..LocalNode::default_config()
+        };
+        LocalNode::start_at((Ipv4Addr::LOCALHOST, 0).into(), config).unwrap()
+    });
+    let genesis = network.genesis_header().hash();
+    assert_eq!(nodes[0].block_hash(0), Some(genesis));
+    nodes[0].mine(20).unwrap();
+    nodes[1].connect(nodes[0].address()).unwrap();
+    assert_all_reach(&nodes, nodes[0].tip());
+
+    let config = ConnectionConfig::new(network.clone());
+    let mut client = client_with(&nodes[1], &config);
+    let headers = client
+        .headers(&[genesis], BlockHash::ZERO, DEADLINE)
+        .unwrap();
+    let mut chain = HeaderChain::new(network);
+    chain.extend(&headers, u32::MAX).unwrap();
+    assert_eq!(chain.tip(), (20, nodes[0].tip()));
+    let block = client.block(nodes[0].tip(), DEADLINE).unwrap();
+    assert_eq!(Some(block), nodes[0].block(nodes[0].tip()));
+
+    // The magic tells the network apart from regtest.
+    let config = ConnectionConfig::new(Network::Regtest);
+    let error = Connection::connect(&nodes[0].address().to_string(), &config).unwrap_err();
+    assert!(matches!(error, Error::Disconnected { .. }), "{error:?}");
 }

@@ -3,15 +3,24 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use bsv_p2p::local_node::{Chain, Inserted, LocalNode};
-use bsv_p2p::{Error, Network};
+use bsv_p2p::{ConnectionConfig, Error, Network};
 
+use crate::private_network::private_params;
 use crate::support::{DEADLINE, client};
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 #[test]
-fn only_regtest_is_mined() {
-    for network in [Network::Mainnet, Network::Testnet, Network::Stn] {
+fn network_with_other_difficulty_is_refused() {
+    let mut retargeting = private_params("lab", 1);
+    retargeting.retargeting = true;
+    let retargeting = Network::custom(retargeting).unwrap();
+    for network in [
+        Network::Mainnet,
+        Network::Testnet,
+        Network::Tstn,
+        retargeting,
+    ] {
         let mut config = LocalNode::default_config();
         config.network = network.clone();
         let error = LocalNode::start_at(ANY, config).unwrap_err();
@@ -25,6 +34,23 @@ fn only_regtest_is_mined() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn configuration_of_another_network_is_refused() {
+    let network = Network::custom(private_params("lab", 1)).unwrap();
+    let config = ConnectionConfig {
+        network: network.clone(),
+        ..LocalNode::default_config()
+    };
+    let error = LocalNode::start_with(Chain::new(), ANY, config).unwrap_err();
+    assert!(
+        matches!(&error, Error::Config(error) if error.field == "network"),
+        "{error:?}"
+    );
+    let chain = Chain::for_network(network, 1_000_000).unwrap();
+    let config = LocalNode::default_config();
+    assert!(LocalNode::start_with(chain, ANY, config).is_err());
 }
 
 #[test]

@@ -24,6 +24,8 @@ mod network;
 #[path = "../support/payment.rs"]
 mod payment;
 mod policy;
+#[path = "../support/private_network.rs"]
+mod private_network;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
 mod served;

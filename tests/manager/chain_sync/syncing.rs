@@ -6,9 +6,10 @@ use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::session::{DisconnectReason, Misbehavior};
 use bsv_p2p::wire::{ChainRuleError, HeaderChain, HeaderChainError, Headers, Message};
-use bsv_p2p::{Error, Manager, Network, Wait};
+use bsv_p2p::{ConnectionConfig, Error, Manager, ManagerConfig, Network, Wait};
 
 use super::*;
+use crate::private_network::private_params;
 
 #[test]
 fn silent_first_peer_does_not_stop_download() {
@@ -179,4 +180,43 @@ fn manager_that_never_started_ends_subscriptions() {
     let tips = manager.subscribe_blocks().unwrap();
     drop(manager);
     assert_eq!(tips.iter().count(), 0);
+}
+
+#[test]
+fn manager_syncs_chain_of_private_network() {
+    let mut params = private_params("lab", 1);
+    let node_of = |network: Network| {
+        let config = ConnectionConfig {
+            network,
+            ..LocalNode::default_config()
+        };
+        LocalNode::start_at(([127, 0, 0, 1], 0).into(), config).unwrap()
+    };
+    let node = node_of(Network::custom(params.clone()).unwrap());
+    node.mine(300).unwrap();
+    params.checkpoints = vec![(250, node.block_hash(250).unwrap())];
+    let network = Network::custom(params).unwrap();
+
+    // A longer chain without the checkpoint is not followed.
+    let mut without = network.params().clone();
+    without.checkpoints.clear();
+    let other = node_of(Network::custom(without).unwrap());
+    other.mine(310).unwrap();
+    let config = ManagerConfig::new(network);
+    assert!(config.allows_private());
+    // The configuration is that of a file.
+    let json = serde_json::to_string(&config).unwrap();
+    assert_eq!(
+        serde_json::from_str::<ManagerConfig>(&json).unwrap(),
+        config
+    );
+    let manager = manager(config);
+    manager
+        .start_fixed(&[other.address(), node.address()])
+        .unwrap();
+    assert_eq!(manager.sync_headers(LIMIT), Ok((300, node.tip())));
+    let block = manager.fetch_block(node.tip(), LIMIT).unwrap();
+    assert_eq!(block.hash(), node.tip());
+    let name = manager.with_chain(|chain| chain.network().name().to_owned());
+    assert_eq!(name.as_deref(), Some("lab"));
 }
