@@ -1,11 +1,13 @@
 //! What can go wrong with a call, and who is to blame.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::header_store::HeaderStoreError;
+use crate::network::Network;
 use crate::peers::{Ban, BanError, ScopedAddressError, StoreError};
 use crate::session::{ConfigError, DisconnectReason, PeerProfile, SendRefused};
 use crate::system_error::SystemError;
@@ -17,6 +19,21 @@ pub enum Error {
     /// The configuration has a wrong value.
     #[error("configuration: {0}")]
     Config(#[from] ConfigError),
+    /// The port of an address that the caller named is the default port of another network.
+    ///
+    /// Set [`ConnectionConfig::allow_any_port`](crate::ConnectionConfig::allow_any_port) to connect
+    /// anyway.
+    #[error(
+        "{address}: port {} is the default port of {}, not of {expected} \
+         (set allow_any_port to connect anyway)",
+        address.port(), DefaultPortOf(address.port())
+    )]
+    PortMismatch {
+        /// The address.
+        address: SocketAddr,
+        /// The network of the configuration.
+        expected: Network,
+    },
     /// The message may not be sent.
     #[error("{peer}: {refused}")]
     SendRefused {
@@ -318,6 +335,7 @@ impl Error {
     pub const fn blame(&self) -> Blame {
         match self {
             Error::Config(_)
+            | Error::PortMismatch { .. }
             | Error::SendRefused { .. }
             | Error::PayloadTooLarge { .. }
             | Error::AlreadyAsked { .. }
@@ -383,6 +401,21 @@ const fn blame(reason: &DisconnectReason) -> Blame {
         | StreamAbandoned
         | MemoryBudget => Blame::Program,
         _ => Blame::System,
+    }
+}
+
+/// Formats the networks with a default port.
+struct DefaultPortOf(u16);
+
+impl fmt::Display for DefaultPortOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let networks = Network::ALL.into_iter();
+        let named = networks.filter(|network| network.port() == self.0);
+        for (at, network) in named.enumerate() {
+            let separator = if at == 0 { "" } else { ", " };
+            write!(f, "{separator}{network}")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,9 @@
 //! What a connection is made with.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::error::Error;
 use crate::network::{Magic, Network};
 use crate::session::{ConfigError, SessionConfig};
 
@@ -24,6 +26,9 @@ pub struct ConnectionConfig {
     pub network: Network,
     /// Another magic than the network's own, for nodes that run with `-magicbytes`.
     pub magic: Option<Magic>,
+    /// Whether to dial an address that the caller names although its port is the default port of
+    /// another network. Defaults to false. See [`check_port`](Self::check_port).
+    pub allow_any_port: bool,
     /// The protocol: what is announced, expected and waited for.
     pub session: SessionConfig,
     /// How long a name may take to be resolved; 10 s by default.
@@ -77,6 +82,7 @@ impl ConnectionConfig {
         Self {
             network,
             magic: None,
+            allow_any_port: false,
             session: SessionConfig::default(),
             resolve_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
@@ -97,6 +103,28 @@ impl ConnectionConfig {
     /// The magic that frames start with.
     pub fn magic(&self) -> Magic {
         self.magic.unwrap_or(self.network.magic())
+    }
+
+    /// Checks that the port of an address is not the default port of another network.
+    ///
+    /// Such an address is usually a mistake: a node of another network listens there. Functions
+    /// that dial an address of the caller check it. Addresses that seeds and peers advertise are
+    /// not checked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PortMismatch`] if the port is the default port of another network of
+    /// [`Network::ALL`] and not of this one, and [`allow_any_port`](Self::allow_any_port) is false.
+    pub fn check_port(&self, address: SocketAddr) -> Result<(), Error> {
+        let port = address.port();
+        let is_default_of_other = Network::ALL
+            .into_iter()
+            .any(|network| network.port() == port);
+        if self.allow_any_port || port == self.network.port() || !is_default_of_other {
+            return Ok(());
+        }
+        let expected = self.network.clone();
+        Err(Error::PortMismatch { address, expected })
     }
 
     /// Checks that the values can work together.

@@ -212,16 +212,22 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// Those of [`Manager::start`]; [`Error::Config`] for more peers than `max_connections`; [`Error::ScopedAddress`] for an
-    /// address with an IPv6 scope.
+    /// - The errors of [`Manager::start`].
+    /// - [`Error::Config`] for more peers than `max_connections`.
+    /// - [`Error::ScopedAddress`] for an address with an IPv6 scope.
+    /// - [`Error::PortMismatch`] if the port of a peer is the default port of another network.
     pub fn start_fixed(&self, peers: &[SocketAddr]) -> Result<(), Error> {
-        let max = self.shared.config().max_connections;
+        let config = self.shared.config();
+        let max = config.max_connections;
         ConfigError::unless(
             peers.len() <= max,
             "peers",
             &peers.len(),
             "at most max_connections are allowed",
         )?;
+        for peer in peers {
+            config.connection.check_port(*peer)?;
+        }
         self.start_with(Some(peers))
     }
 

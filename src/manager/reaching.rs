@@ -49,9 +49,13 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`Error::Banned`] if its address is banned; [`Error::ScopedAddress`] if its address has an IPv6 scope, for which
-    /// [`Connection::connect`](crate::Connection::connect) is the way; [`Error::NoRoom`]; [`Error::TooManyNamed`]; [`Error::NotRunning`].
+    /// - [`Error::PortMismatch`] if the port is the default port of another network.
+    /// - [`Error::Banned`] if the address is banned.
+    /// - [`Error::ScopedAddress`] if the address has an IPv6 scope;
+    ///   [`Connection::connect`](crate::Connection::connect) accepts such addresses.
+    /// - [`Error::NoRoom`], [`Error::TooManyNamed`], [`Error::NotRunning`].
     pub fn connect(&self, address: SocketAddr) -> Result<Uuid, Error> {
+        self.shared.config().connection.check_port(address)?;
         let connected = self.ask(move |supervisor| supervisor.connect(address, Now::read()))?;
         connected.map_err(|not_dialled| not_dialled.into_error(address))
     }

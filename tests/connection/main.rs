@@ -20,6 +20,9 @@ mod oversized_answers;
 mod payload_memory;
 #[path = "../support/payment.rs"]
 mod payment;
+mod ports;
+#[path = "../support/private_network.rs"]
+mod private_network;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
 mod reading;

@@ -7,7 +7,7 @@ use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::manager::PeerChoice;
 use bsv_p2p::wire::{BlockHash, Message, Ping};
-use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
+use bsv_p2p::{Connection, ConnectionConfig, Error, ManagerConfig, Network};
 
 use crate::harness::*;
 
@@ -158,4 +158,46 @@ fn shutdown_is_prompt_with_peers_in_every_state() {
     drop(silent);
     let unknown = manager.block(PeerChoice::Best, BlockHash::default(), LIMIT);
     assert_eq!(unknown.unwrap_err(), Error::NoPeer);
+}
+
+#[test]
+fn named_peer_at_port_of_another_network_is_refused() {
+    let regtest = "127.0.0.80:18444".parse().unwrap();
+    let mut config = ManagerConfig::new(Network::Testnet);
+    config.discovery.seeds = Some(Vec::new());
+    config.restarts.max_restarts = 0;
+    let manager = manager(config.clone());
+    let expected = Error::PortMismatch {
+        address: regtest,
+        expected: Network::Testnet,
+    };
+    let own = "127.0.0.80:18333".parse().unwrap();
+    assert_eq!(manager.start_fixed(&[own, regtest]), Err(expected.clone()));
+    manager.start_fixed(&[]).unwrap();
+    assert_eq!(manager.connect(regtest), Err(expected));
+    // An update of the configuration allows it.
+    config.connection.allow_any_port = true;
+    manager.update_config(config).unwrap();
+    assert!(manager.connect(regtest).is_ok());
+}
+
+#[test]
+fn found_peer_at_port_of_another_network_is_dialed() {
+    let regtest = "127.0.0.81:18444".parse().unwrap();
+    let mut config = ManagerConfig::new(Network::Testnet);
+    config.allow_private = Some(true);
+    config.discovery.seeds = Some(Vec::new());
+    config.discovery.addresses = vec![regtest];
+    let manager = manager(config);
+    let events = manager.subscribe_control();
+    manager.start().unwrap();
+    // Nothing listens there.
+    wait_for(&events, |event| {
+        let (_, address) = event.peer()?;
+        let failed = matches!(
+            event,
+            ControlEvent::ConnectionFailed { .. } | ControlEvent::ConnectionRestarting { .. }
+        );
+        (address == regtest && failed).then_some(())
+    });
 }

@@ -85,11 +85,14 @@ impl PeerConnectionActor {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a wrong value, [`Error::System`] if there is no thread to be had.
+    /// - [`Error::Config`] if a value of the configuration is invalid.
+    /// - [`Error::PortMismatch`] if the port is the default port of another network.
+    /// - [`Error::System`] if a thread cannot be started.
     pub fn spawn_outbound(
         address: SocketAddr,
         setup: PeerConnectionSetup,
     ) -> Result<PeerConnectionHandle, Error> {
+        setup.config.check_port(address)?;
         spawn(Origin::Dialled(address), setup, None)
     }
 

@@ -32,7 +32,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`], or [`Error::Disconnected`] with what came of the last address.
+    /// - [`Error::Config`] if a value of `config` is invalid.
+    /// - [`Error::PortMismatch`] if the port is the default port of another network.
+    /// - [`Error::Disconnected`] with the reason for the last address.
     pub fn connect(peer: &str, config: &ConnectionConfig) -> Result<Self, Error> {
         Self::connect_with(peer, config, &NonceRegistry::default())
     }
@@ -56,6 +58,9 @@ impl Connection {
         };
         let addresses =
             resolve(peer, config.network.port(), config.resolve_timeout).map_err(disconnected)?;
+        addresses
+            .iter()
+            .try_for_each(|address| config.check_port(*address))?;
         // A resolver never answers with an empty list; the reason is never seen.
         let mut reason = DisconnectReason::Command;
         for address in addresses {

@@ -83,7 +83,7 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a wrong value, [`Error::System`] if there is no thread to be had.
+    /// Those of [`PeerConnectionActor::spawn_outbound`].
     pub fn spawn_outbound(
         &self,
         address: SocketAddr,
@@ -91,6 +91,7 @@ impl Supervisor {
         restarts: RestartConfig,
     ) -> Result<PeerConnectionHandle, Error> {
         restarts.validate()?;
+        setup.config.check_port(address)?;
         let keeper = PlanKeeper {
             plan: Mutex::new(RestartPlan::new(Direction::Outbound, restarts)),
             supervisor: self.ended.clone(),
