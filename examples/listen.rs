@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bsv_p2p::connection::SubscriptionOptions;
 use bsv_p2p::event::{BitcoinMessageEvent, Event};
-use bsv_p2p::local_node::{Chain, Refused};
+use bsv_p2p::local_node::Chain;
 use bsv_p2p::wire::{Command, Headers, Inventory, Message, NotFound, Services};
 use bsv_p2p::{Manager, ManagerConfig, Network};
 use clap::Parser;
@@ -69,10 +69,6 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
         Network::Regtest
     };
     let network = arguments.network.unwrap_or(usual);
-    if network != Network::Regtest && !arguments.handshakes_only {
-        let text = format!("--network {network} needs --handshakes-only: only regtest is mined");
-        return Err(shared::WrongUsage(text).into());
-    }
     let mut config = ManagerConfig::new(network.clone());
     config.connection.session.user_agent = arguments.agent.user_agent;
     config.target_connections = 0; // nobody is dialled
@@ -81,7 +77,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
     let chain = if arguments.handshakes_only {
         None
     } else {
-        let chain = mine(arguments.blocks)?;
+        let chain = mine(&network, arguments.blocks)?;
         config.connection.session.services = Services::NETWORK;
         config.connection.session.start_height = i32::try_from(chain.tip().0)?;
         Some(chain)
@@ -109,10 +105,15 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
     Ok(())
 }
 
-fn mine(blocks: u64) -> Result<Chain, Refused> {
+fn mine(network: &Network, blocks: u64) -> Result<Chain, shared::Failure> {
+    let chain = Chain::for_network(network.clone(), Chain::DEFAULT_MAX_BYTES);
+    let mut chain = chain.map_err(|_| {
+        let reason = "only networks with the difficulty of regtest are mined";
+        let text = format!("--network {network} needs --handshakes-only: {reason}");
+        shared::WrongUsage(text)
+    })?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_secs() as u32);
-    let mut chain = Chain::new();
     for number in 0..blocks {
         chain.accept(&chain.template(now, number).mine(), now)?;
     }

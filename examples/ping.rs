@@ -31,6 +31,9 @@ struct Arguments {
     /// The node's network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one
     #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
     network: Network,
+    /// Connect even if the port is the default port of another network
+    #[arg(long)]
+    force_port: bool,
     /// Print one JSON object at the end
     #[arg(long)]
     json: bool,
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
 fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
     let mut config = ConnectionConfig::new(arguments.network);
     config.session.user_agent = arguments.agent.user_agent;
+    config.allow_any_port = arguments.force_port;
     let mut node = Connection::connect(&arguments.node, &config)?;
     let peer = node.peer().clone();
     if !arguments.json {

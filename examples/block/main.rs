@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use bsv_p2p::ConnectionConfig;
 use bsv_p2p::wire::BlockHash;
 use clap::Parser;
 use serde_json::json;
@@ -62,8 +61,9 @@ fn block(arguments: Arguments) -> Result<(), shared::Failure> {
     for (name, reason) in &found.failed {
         report.peer_failed(name, reason)?;
     }
-    let mut config = ConnectionConfig::new(reach.network.clone());
-    config.session.user_agent = reach.agent.user_agent.clone();
+    let mut config = reach.connection_config();
+    // Addresses that seeds advertise may have any port. Those that the user named are checked.
+    config.allow_any_port = true;
     let download = Download {
         hash,
         config,

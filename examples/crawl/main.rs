@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bsv_p2p::ConnectionConfig;
 use clap::Parser;
 use crossbeam_channel::{Receiver, bounded, select};
 use serde_json::json;
@@ -89,8 +90,11 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
         found.addresses,
     );
     let manners = Manners {
-        network: network.clone(),
-        user_agent: reach.agent.user_agent.clone(),
+        // Addresses that peers advertise may have any port. Those that the user named are checked.
+        config: ConnectionConfig {
+            allow_any_port: true,
+            ..reach.connection_config()
+        },
         patience: arguments.patience,
         end,
     };

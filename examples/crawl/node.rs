@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::session::{DisconnectReason, PeerInfo, UserAgentPolicy};
 use bsv_p2p::wire::Message;
-use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
+use bsv_p2p::{Connection, ConnectionConfig, Error};
 
 /// How long a node may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,9 +32,8 @@ pub(crate) struct Node {
 
 /// How a visit goes.
 pub(crate) struct Manners {
-    pub(crate) network: Network,
-    /// The user agent to send.
-    pub(crate) user_agent: String,
+    /// The configuration of every connection.
+    pub(crate) config: ConnectionConfig,
     /// How long an answer to `getaddr` is waited for.
     pub(crate) patience: Duration,
     pub(crate) end: Instant,
@@ -51,9 +50,8 @@ pub(crate) fn visit(
     let left = manners.end.saturating_duration_since(Instant::now());
     // Both have to fit.
     let half = (left / 2).max(Duration::from_millis(1));
-    let mut config = ConnectionConfig::new(manners.network.clone());
+    let mut config = manners.config.clone();
     config.connect_timeout = CONNECT_TIMEOUT.min(half);
-    config.session.user_agent = manners.user_agent.clone();
     config.session.handshake_timeout = HANDSHAKE_TIMEOUT.min(half);
     // Whoever is there is counted.
     config.session.user_agents = UserAgentPolicy::Any;

@@ -45,6 +45,9 @@ struct Arguments {
     /// The node's network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one
     #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
     network: Network,
+    /// Connect even if the port is the default port of another network
+    #[arg(long)]
+    force_port: bool,
     /// The maximum duration of the download, in seconds
     #[arg(long, value_name = "S", default_value = "3600", value_parser = clap::value_parser!(u64).range(1..=YEAR))]
     timeout: u64,
@@ -79,6 +82,7 @@ fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
     };
     let mut config = ConnectionConfig::new(network);
     config.session.user_agent = arguments.agent.user_agent;
+    config.allow_any_port = arguments.force_port;
     let mut node = Connection::connect(&arguments.node, &config)?;
     let progress = progress(node.peer().start_height)?;
     let timeout = Duration::from_secs(arguments.timeout);

@@ -73,6 +73,9 @@ struct Arguments {
     /// The peers' network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one; mainnet unless the network is our own
     #[arg(long, value_name = "NAME|FILE", value_parser = shared::network)]
     network: Option<Network>,
+    /// Connect to a --peer even if its port is the default port of another network
+    #[arg(long)]
+    force_port: bool,
     /// Print every event as a JSON object in a line of its own
     #[arg(long)]
     json: bool,
@@ -165,6 +168,7 @@ fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, sha
     };
     let mut config = ManagerConfig::new(network);
     config.connection.session.user_agent = arguments.agent.user_agent.clone();
+    config.connection.allow_any_port = arguments.force_port;
     look_for_peers(arguments, &mut config)?;
     // Whoever is named has a place.
     let max = config.max_connections.max(arguments.peer.len());

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -97,15 +96,22 @@ impl<'a> Peers<'a> {
     }
 
     /// The addresses of a name. One that has none stands in the summary all the same.
-    fn resolve(&mut self, name: &str, report: &Report) -> io::Result<Vec<SocketAddr>> {
-        let port = self.manager.config().network().port();
-        resolve(name, port, RESOLVE_TIMEOUT).or_else(|reason| {
-            // A name is printed in one line, whatever it contains.
-            let name = name.escape_debug().to_string();
-            report.not_dialled(&name, &reason)?;
-            self.add(name, None);
-            Ok(Vec::new())
-        })
+    fn resolve(&mut self, name: &str, report: &Report) -> Result<Vec<SocketAddr>, Failure> {
+        let config = self.manager.config().connection;
+        let addresses = match resolve(name, config.network.port(), RESOLVE_TIMEOUT) {
+            Ok(addresses) => addresses,
+            Err(reason) => {
+                // A name is printed in one line, whatever it contains.
+                let name = name.escape_debug().to_string();
+                report.not_dialled(&name, &reason)?;
+                self.add(name, None);
+                Vec::new()
+            }
+        };
+        for address in &addresses {
+            config.check_port(*address)?;
+        }
+        Ok(addresses)
     }
 
     /// Watches a peer; one without an identity is never reached.

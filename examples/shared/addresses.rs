@@ -21,7 +21,7 @@ pub(crate) struct Found {
 /// Resolves the names of all peers and seeds, one after the other, until `end`. Fails if there is no address at all.
 pub(crate) fn find(reach: &Reach, end: Instant) -> Result<Found, Failure> {
     let seeds = reach.seed_names()?;
-    let asked = resolver(&reach.seeds.dns)?;
+    let (config, asked) = (reach.connection_config(), resolver(&reach.seeds.dns)?);
     let mut found = Found {
         addresses: Vec::new(),
         failed: Vec::new(),
@@ -32,7 +32,12 @@ pub(crate) fn find(reach: &Reach, end: Instant) -> Result<Found, Failure> {
     };
     for name in &reach.peer {
         match resolve(name, reach.network.port(), patience()) {
-            Ok(addresses) => found.add(addresses),
+            Ok(addresses) => {
+                for address in &addresses {
+                    config.check_port(*address)?;
+                }
+                found.add(addresses);
+            }
             Err(reason) => found.failed.push((name.clone(), reason.to_string())),
         }
     }

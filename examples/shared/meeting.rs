@@ -25,12 +25,18 @@ impl Meeting {
     /// Finds out where the named peers are. Blocks until `end` at the longest.
     pub(crate) fn new(reach: &Reach, end: Instant) -> Result<Self, Failure> {
         let seeds = reach.seed_names()?;
+        let connection = reach.connection_config();
         let mut named = Vec::new();
         let mut last = None;
         for name in &reach.peer {
             let left = end.saturating_duration_since(Instant::now());
             match resolve(name, reach.network.port(), left.min(RESOLVE_TIMEOUT)) {
-                Ok(addresses) => named.extend(addresses),
+                Ok(addresses) => {
+                    for address in &addresses {
+                        connection.check_port(*address)?;
+                    }
+                    named.extend(addresses);
+                }
                 Err(reason) => last = Some(reason),
             }
         }
@@ -38,7 +44,7 @@ impl Meeting {
             return Err(reason.into());
         }
         let mut config = ManagerConfig::new(reach.network.clone());
-        config.connection.session.user_agent = reach.agent.user_agent.clone();
+        config.connection = connection;
         // Whoever is named has a place.
         config.max_connections = config.max_connections.max(named.len());
         config.discovery.name_servers = reach.seeds.dns.clone();

@@ -65,6 +65,8 @@ pub(crate) fn run<A: Parser>(tool: impl FnOnce(A) -> Result<(), Failure>) -> Exi
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let text = error.to_string();
+            // The option that sets it in the tools that dial.
+            let text = text.replace("set allow_any_port", "use --force-port");
             let words: Vec<_> = text.split_whitespace().collect();
             // Nobody may be listening.
             let _ = writeln!(io::stderr(), "error: {}", words.join(" "));

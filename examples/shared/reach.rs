@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bsv_p2p::Network;
+use bsv_p2p::{ConnectionConfig, Network};
 use clap::Args;
 
 use crate::lasting::seconds;
@@ -27,6 +27,9 @@ pub(crate) struct Reach {
     /// The peers' network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one
     #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = network)]
     pub(crate) network: Network,
+    /// Connect to a --peer even if its port is the default port of another network
+    #[arg(long)]
+    pub(crate) force_port: bool,
     /// How long it may take in all, in seconds
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
@@ -42,6 +45,14 @@ impl Reach {
             return Ok(Vec::new());
         }
         self.seeds.names(&self.network)
+    }
+
+    /// Returns the configuration of connections to peers that the user named.
+    pub(crate) fn connection_config(&self) -> ConnectionConfig {
+        let mut config = ConnectionConfig::new(self.network.clone());
+        config.session.user_agent = self.agent.user_agent.clone();
+        config.allow_any_port = self.force_port;
+        config
     }
 
     /// The port of the nodes behind the seeds.

@@ -12,9 +12,12 @@ mod listen;
 mod mining;
 mod monitor;
 mod monitor_managing;
+mod networks;
 #[path = "../support/payment.rs"]
 mod payment;
 mod ping;
+#[path = "../support/private_network.rs"]
+mod private_network;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
 mod servers;

@@ -110,7 +110,14 @@ fn help_is_on_standard_output_and_names_every_option() {
             ended.assert_success();
             let text = ended.lines.join("\n");
             let common = ["Usage:", "--network", "--help"];
-            let networks = ["mainnet", "testnet", "stn", "regtest", "teratestnet"];
+            let networks = [
+                "mainnet",
+                "testnet",
+                "stn",
+                "regtest",
+                "teratestnet",
+                "tstn",
+            ];
             let agent: &[_] = match name {
                 "decode" => &[],
                 _ => &["--user-agent", "/bsv-p2p:0.1.0(Bitcoin SV)/"],
