@@ -34,7 +34,7 @@
 //! | [`discovery`] | the addresses that DNS seeds know, in bounded time |
 //! | [`connection`] | one peer's socket: [`Connection`] in the caller's thread, [`PeerConnectionActor`](connection::PeerConnectionActor) with a thread of its own, [`Supervisor`](connection::Supervisor) for connections that shall come back |
 //! | [`manager`] | many peers: [`Manager`] dials, lets in, keeps, remembers and bans them, as [`ManagerConfig`] wants |
-//! | [`local_node`] | a regtest node in the process, for tests and examples |
+//! | [`local_node`] | a node of regtest or a private network in the process, for tests and examples |
 //!
 //! [`network`], [`event`] and the errors of this page serve all of them.
 //!

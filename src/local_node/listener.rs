@@ -61,14 +61,15 @@ fn accept_all(
 mod tests {
     use super::*;
     use crate::connection::EventBus;
-    use crate::local_node::state::State;
+    use crate::local_node::state::NodeState;
     use crate::local_node::{Chain, LocalNode};
 
     #[test]
     fn accept_errors_do_not_end_the_listener() {
         let address = ([127, 0, 0, 1], 1).into();
-        let config = LocalNode::default_config();
-        let shared = Shared::new(State::new(Chain::new(), config, address, EventBus::new()));
+        let config = LocalNode::default_config().into();
+        let state = NodeState::new(Chain::new(), config, address, EventBus::new());
+        let shared = Shared::new(state);
         let codes = [
             libc::ECONNABORTED,
             libc::EPROTO,
