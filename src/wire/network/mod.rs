@@ -22,9 +22,9 @@ use super::{BlockHash, BlockHeader, CompactTarget};
 
 /// A Bitcoin SV network.
 ///
-/// `Display` and `FromStr` use the [name](Self::name). A custom network has no `FromStr`, because
-/// its name alone does not define it. With the feature `serde`, a network of [`ALL`](Self::ALL) is
-/// written as its name, and a custom network as the whole table of its [`NetworkParams`].
+/// `Display` writes the [name](Self::name). `FromStr` knows the names of [`ALL`](Self::ALL) only,
+/// because the name of a custom network does not define it. With the feature `serde`, a network of
+/// `ALL` is written as its name, and a custom network as the whole table of its [`NetworkParams`].
 ///
 /// ```
 /// use bsv_p2p::Network;
