@@ -2,6 +2,7 @@
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::manager::PeerChoice;
 use bsv_p2p::peers::BanReason;
 use bsv_p2p::session::{DisconnectReason, UserAgentPolicy};
 use bsv_p2p::wire::Version;
@@ -221,8 +222,7 @@ fn a_node_whose_chain_lacks_the_required_block_is_banned_and_one_that_has_it_sta
     let (manager, events, address) = running(config);
     right.connect(address).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
-    let stays = manager.connections()[0].peer_id;
-    manager.ping(stays, LIMIT).unwrap();
+    manager.ping(PeerChoice::Best, LIMIT).unwrap();
     wrong.connect(address).unwrap();
     assert_eq!(expect_ban(&manager, &events), BanReason::WrongChain);
 }
