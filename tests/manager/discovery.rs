@@ -216,7 +216,7 @@ fn a_flood_of_made_up_addresses_displaces_nobody_who_is_known_to_work() {
     let made_up = |round: u8| {
         let ports = (0..1000u16).map(|number| {
             let [high, low] = number.to_be_bytes();
-            SocketAddr::from(([127, 200 + round, high, low], 1))
+            SocketAddr::from(([127, 200 + round, high, low], 1024))
         });
         ports.collect::<Vec<_>>()
     };
