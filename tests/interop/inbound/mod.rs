@@ -2,6 +2,7 @@
 
 mod accepted;
 mod local_node;
+mod node_services;
 
 use std::net::Ipv4Addr;
 
