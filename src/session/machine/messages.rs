@@ -119,6 +119,8 @@ impl Session {
             name => {
                 let code = match name {
                     _ if is_ignored(command) => None,
+                    // SV Node 1.0.13 scores it and sends no reject.
+                    "dsdetected" => None,
                     // It only scores a list that it has read the length of.
                     _ if matches!(error, DecodeError::TooManyEntries { .. }) => None,
                     "authch" | "authresp" => Some(RejectCode::AUTHENTICATED_SETUP),
