@@ -2,6 +2,7 @@
 
 mod block;
 mod broadcast;
+mod conform;
 mod crawl;
 mod decode;
 mod follow;
@@ -20,6 +21,8 @@ mod ping;
 mod private_network;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
+#[path = "../support/real_node.rs"]
+mod real_node;
 mod servers;
 mod tool;
 mod usage;

@@ -69,6 +69,16 @@ fn ping_reaches_private_network() {
 }
 
 #[test]
+fn conform_checks_node_of_private_network() {
+    let network = PrivateNetwork::start();
+    let rules = ["ping-nonce", "getheaders-from-genesis", "getdata-block"];
+    let rules = rules.map(|rule| ["--rule", rule]).concat();
+    let ended = network.run("conform", &[&[&network.address[..]], &rules[..]].concat());
+    let summary = ended.lines.last().unwrap();
+    assert_eq!(summary, "pass 3, different 0, fail 0, skipped 0");
+}
+
+#[test]
 fn headers_of_private_network_are_verified() {
     let network = PrivateNetwork::start();
     let (out, file) = (network.path("out"), network.path("headers"));
@@ -236,6 +246,7 @@ fn port_of_another_network_needs_force() {
     for (name, arguments) in [
         ("ping", &[regtest][..]),
         ("headers", &[regtest]),
+        ("conform", &[regtest, "--i-operate-this-node"]),
         ("block", &[&block[0], "--out", &block[1], "--peer", regtest]),
         ("monitor", &["--peer", regtest]),
         ("follow", &["--peer", regtest]),
@@ -250,6 +261,10 @@ fn port_of_another_network_needs_force() {
     for (name, arguments) in [
         ("ping", &["127.0.0.78:18444", "--force-port"][..]),
         ("headers", &["127.0.0.78:18444", "--force-port"]),
+        (
+            "conform",
+            &["127.0.0.78:18444", "--force-port", "--i-operate-this-node"],
+        ),
         ("monitor", &["--peer", "127.0.0.78:18444", "--force-port"]),
         (
             "crawl",

@@ -104,6 +104,21 @@ fn help_is_on_standard_output_and_names_every_option() {
                 "--json",
             ],
         ),
+        (
+            "conform",
+            &[
+                "HOST:PORT",
+                "--i-operate-this-node",
+                "--force-port",
+                "--include-bans",
+                "--mine",
+                "--rule",
+                "--list",
+                "--rate",
+                "--timeout",
+                "--json",
+            ],
+        ),
     ] {
         for help in ["--help", "-h"] {
             let ended = run(name, &[help]);
@@ -274,6 +289,29 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
             "65536",
         ),
         ("block", &["--out", "FILE", HASH, "--timeout", "-1"], "-1"),
+        ("conform", &[], "<HOST:PORT>"),
+        ("conform", &["127.0.0.1"], "--i-operate-this-node"),
+        (
+            "conform",
+            &["--list", "--rule", "no-such-rule"],
+            "no-such-rule",
+        ),
+        (
+            "conform",
+            &[
+                "127.0.0.1",
+                "--network",
+                "stn",
+                "--i-operate-this-node",
+                "--force-port",
+                "--mine",
+            ],
+            "--mine",
+        ),
+        ("conform", &["127.0.0.1", "--rate", "0"], "--rate"),
+        ("conform", &["127.0.0.1", "--rate", "1001"], "1001"),
+        ("conform", &["127.0.0.1", "--rate", "NaN"], "NaN"),
+        ("conform", &["127.0.0.1", "--timeout", "0"], "--timeout"),
     ] {
         let ended = run(name, arguments);
         ended.assert_failure(2, said);
@@ -349,6 +387,9 @@ fn who_closes_the_pipe_has_had_enough() {
             "monitor",
             &["--peer", &regtest, "--network", "regtest", "--json"],
         ),
+        ("conform", &["--list"]),
+        ("conform", &[&regtest, "--network", "regtest"]),
+        ("conform", &[&regtest, "--network", "regtest", "--json"]),
         ("monitor", &[]),
         ("monitor", &["--listen", "127.0.0.1:0"]),
         ("listen", &["127.0.0.1:0"]),
@@ -412,6 +453,8 @@ fn output_that_cannot_be_written_is_a_failure() {
         ("decode", &[VERACK]),
         ("ping", &[&regtest, "--network", "regtest", "--count", "1"]),
         ("headers", &[&regtest, "--network", "regtest", "--json"]),
+        ("conform", &["--list"]),
+        ("conform", &[&regtest, "--network", "regtest"]),
         ("monitor", &["--peer", &regtest, "--network", "regtest"]),
         ("monitor", &["--listen", "127.0.0.1:0"]),
         ("listen", &["127.0.0.1:0"]),

@@ -1,0 +1,129 @@
+//! A rule of the protocol.
+
+use bsv_p2p::session::PeerProfile;
+use bsv_p2p::wire::WireString;
+
+use crate::finding::{Check, Finding};
+use crate::node::Node;
+
+/// A rule that a node must keep.
+#[derive(Clone, Copy)]
+pub(crate) struct Rule {
+    pub(crate) id: &'static str,
+    /// The rule in words.
+    pub(crate) text: &'static str,
+    /// Where the rule is defined.
+    pub(crate) source: &'static str,
+    pub(crate) needs: Needs,
+    /// What the node does if it keeps the rule.
+    pub(crate) expected: &'static str,
+    pub(crate) bans: Bans,
+    /// What other software is known to do instead.
+    pub(crate) differences: &'static [Difference],
+    pub(crate) check: fn(&Node) -> Check,
+}
+
+/// What the node must have so that a rule can be checked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    Nothing,
+    /// At least this many blocks after genesis, and no initial download.
+    Blocks(u32),
+    /// At least one block, and the permission to extend the chain.
+    Mining,
+}
+
+/// Which software bans the sender's address for what a rule sends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bans {
+    Never,
+    /// Teranode only.
+    Teranode,
+    /// Every node, by a score. SV Node spares loopback addresses and peers on its whitelist.
+    ByScore,
+    /// Every node, whatever the address.
+    AtOnce,
+}
+
+/// What other software does instead of keeping a rule.
+#[derive(Clone, Copy)]
+pub(crate) struct Difference {
+    pub(crate) of: Software,
+    pub(crate) note: &'static str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Software {
+    Teranode,
+    /// SV Node before this version.
+    SvNodeBefore([u32; 3]),
+}
+
+impl Rule {
+    /// Returns how certainly the node bans the sender's address for what the rule sends: 0 if it does not.
+    pub(crate) fn danger(&self, profile: PeerProfile) -> u8 {
+        match self.bans {
+            Bans::Never => 0,
+            Bans::Teranode if profile != PeerProfile::Teranode => 0,
+            Bans::Teranode | Bans::ByScore => 1,
+            Bans::AtOnce => 2,
+        }
+    }
+
+    /// Returns the note about what the node's software is known to do instead.
+    pub(crate) fn known_difference(&self, user_agent: &WireString) -> Option<&'static str> {
+        let known = self.differences.iter();
+        let mut known = known.filter(|difference| difference.of.matches(user_agent));
+        known.next().map(|difference| difference.note)
+    }
+
+    /// Returns what the rule needs, in words.
+    pub(crate) fn needs(&self) -> Option<String> {
+        let needs = match self.needs {
+            Needs::Nothing => None,
+            Needs::Blocks(1) => Some("a block".into()),
+            Needs::Blocks(count) => Some(format!("{count} blocks")),
+            Needs::Mining => Some("a block, and --mine".into()),
+        };
+        match self.bans {
+            Bans::Never => needs,
+            Bans::Teranode => Some("--include-bans at a Teranode".into()),
+            Bans::ByScore | Bans::AtOnce => Some("--include-bans".into()),
+        }
+    }
+
+    /// Runs the rule against a node.
+    pub(crate) fn check(&self, node: &Node) -> Check {
+        let count = match self.needs {
+            Needs::Nothing => 0,
+            Needs::Blocks(count) => count,
+            Needs::Mining if node.endpoint.may_mine => 1,
+            Needs::Mining => return Finding::skipped("extends the chain of the node: see --mine"),
+        };
+        if !node.has_blocks(count) {
+            return Finding::skipped(format!(
+                "node serves fewer than {count} headers, or is in initial download"
+            ));
+        }
+        (self.check)(node)
+    }
+}
+
+impl Software {
+    fn matches(self, user_agent: &WireString) -> bool {
+        match self {
+            Software::Teranode => PeerProfile::from_user_agent(user_agent) == PeerProfile::Teranode,
+            Software::SvNodeBefore(limit) => {
+                sv_node_version(user_agent).is_some_and(|version| version < limit)
+            }
+        }
+    }
+}
+
+/// Returns the version in an SV Node's user agent, such as `/Bitcoin SV:1.0.13/`.
+fn sv_node_version(user_agent: &WireString) -> Option<[u32; 3]> {
+    let version = user_agent.as_str()?.strip_prefix("/Bitcoin SV:")?;
+    let end = version.find(|character: char| character != '.' && !character.is_ascii_digit())?;
+    let mut numbers = version[..end].split('.').map(|number| number.parse().ok());
+    Some([numbers.next()??, numbers.next()??, numbers.next()??])
+}
