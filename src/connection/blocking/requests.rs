@@ -37,8 +37,9 @@ impl Connection {
     ///
     /// Peers differ in where they start. An SV Node starts with the child of the common ancestor,
     /// and with the child of genesis if it knows no block of the locator. A Teranode starts with
-    /// the common ancestor. The result has only headers after the locator: leading headers that are
-    /// blocks of the locator, or genesis, are removed.
+    /// the common ancestor, and Teranodes of 2025 send the last header first. The result is in
+    /// ascending order and has only headers after the locator: leading headers that are blocks of
+    /// the locator, or genesis, are removed.
     ///
     /// The result is empty if the peer sends no headers: it has none after the locator, does not
     /// know the locator, or is in its initial block download. An empty result does not mean that

@@ -3,6 +3,8 @@
 //! A peer may send no answer: a Teranode that has nothing after the locator, or any node in its
 //! initial block download. The end marker of the request then ends it with an empty list.
 
+use std::borrow::Cow;
+
 use super::failure::Failure;
 use super::order::{AnswerEnd, Streams};
 use super::questions::{Questions, Waiter};
@@ -77,6 +79,16 @@ impl HeaderQuestion {
         };
         let end = end.map_or(headers.len(), |last| last + 1);
         Some(headers.get(known..end).unwrap_or_default())
+    }
+}
+
+/// Returns headers in ascending order. A Teranode of 2025 sends its answers in descending order.
+fn ascending(headers: &[BlockHeader]) -> Cow<'_, [BlockHeader]> {
+    match headers {
+        [first, second, ..] if first.previous == second.hash() => {
+            headers.iter().rev().copied().collect()
+        }
+        _ => headers.into(),
     }
 }
 
@@ -179,8 +191,9 @@ impl HeaderQuestions {
             return false;
         }
         let genesis = self.genesis;
+        let headers = ascending(headers);
         let answered = self.open.iter_mut().find_map(|(id, question)| {
-            let answer = question.answer(headers, genesis)?;
+            let answer = question.answer(&headers, genesis)?;
             Some((id, answer))
         });
         let Some((id, answer)) = answered else {

@@ -64,6 +64,24 @@ fn answer_from_common_ancestor_omits_it() {
     }
 }
 
+/// A Teranode of 2025 sends the tip first, and the common ancestor last unless it is genesis.
+#[test]
+fn descending_answer_is_reversed() {
+    let chain = chain_on(genesis(), 9);
+    for (known, sent, expected) in [
+        (genesis(), &chain[..], &chain[..]),
+        (chain[4].hash(), &chain[4..], &chain[5..]),
+        (chain[4].hash(), &chain[5..], &chain[5..]),
+    ] {
+        let descending: Vec<_> = sent.iter().rev().copied().collect();
+        let mut requests = requests();
+        let question = question(&[known], BlockHash::ZERO);
+        let (asked, _) = requests.ask_headers(&question, None).unwrap();
+        assert!(answers(&mut requests, headers(&descending)));
+        got(&asked, expected.to_vec());
+    }
+}
+
 #[test]
 fn headers_from_unrelated_block_are_no_answer() {
     let mut requests = requests();
