@@ -1,0 +1,223 @@
+//! One peer connection of the library, as a `Connection` or as an actor, for tests of both.
+//!
+//! A test crate takes this module in with `#[path]`, and `raw_peer.rs` as `crate::raw_peer`.
+
+// Every test crate compiles this module anew and uses the part of it that it needs.
+#![allow(dead_code)]
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bsv_p2p::connection::{
+    EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
+};
+use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
+use bsv_p2p::session::NonceRegistry;
+use bsv_p2p::wire::{Block, BlockHash, BlockHeader, Message, TimestampedAddress, Tx, Txid};
+use bsv_p2p::{Connection, ConnectionConfig, Error};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use crate::raw_peer::{DEADLINE, RawListener};
+
+/// The two ways to own a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClientKind {
+    /// A `Connection`, on the thread of the test.
+    Blocking,
+    /// An actor with its own threads, and its handle.
+    Actor,
+}
+
+impl ClientKind {
+    pub(crate) const ALL: [ClientKind; 2] = [ClientKind::Blocking, ClientKind::Actor];
+}
+
+/// A connection to one peer.
+pub(crate) enum Client {
+    Blocking(Box<Connection>),
+    Actor(ActorClient),
+}
+
+pub(crate) struct ActorClient {
+    pub(crate) handle: PeerConnectionHandle,
+    pub(crate) events: Receiver<ControlEvent>,
+    pub(crate) messages: Receiver<BitcoinMessageEvent>,
+    /// Where a peer that dialed us opens its second stream.
+    second: Option<PeerConnectionHandle>,
+}
+
+impl Client {
+    /// Dials a peer.
+    #[track_caller]
+    pub(crate) fn dial(kind: ClientKind, address: SocketAddr, config: &ConnectionConfig) -> Self {
+        match kind {
+            ClientKind::Blocking => {
+                let connection = Connection::connect(&address.to_string(), config);
+                Client::Blocking(Box::new(connection.unwrap()))
+            }
+            ClientKind::Actor => {
+                let setup = PeerConnectionSetup::new(config.clone());
+                let bus = setup.events.clone();
+                Client::Actor(ActorClient::new(&bus, || {
+                    PeerConnectionActor::spawn_outbound(address, setup).unwrap()
+                }))
+            }
+        }
+    }
+
+    /// Accepts the peer that dials `listener` next. With `has_streams` an actor accepts a second
+    /// connection as well, for its second stream.
+    #[track_caller]
+    pub(crate) fn accept(
+        kind: ClientKind,
+        listener: &RawListener,
+        config: &ConnectionConfig,
+        has_streams: bool,
+    ) -> Self {
+        let tcp = listener.accept_tcp();
+        match kind {
+            ClientKind::Blocking => {
+                let connection = Connection::accept(tcp, config, &NonceRegistry::default());
+                Client::Blocking(Box::new(connection.unwrap()))
+            }
+            ClientKind::Actor => {
+                let setup = PeerConnectionSetup::new(config.clone());
+                let bus = setup.events.clone();
+                let mut second = PeerConnectionSetup::new(config.clone());
+                second.associations = setup.associations.clone();
+                let mut client = ActorClient::new(&bus, || {
+                    PeerConnectionActor::spawn_inbound(tcp, setup).unwrap()
+                });
+                client.second = has_streams.then(|| {
+                    PeerConnectionActor::spawn_inbound(listener.accept_tcp(), second).unwrap()
+                });
+                Client::Actor(client)
+            }
+        }
+    }
+
+    pub(crate) fn ping(&mut self, timeout: Duration) -> Result<Duration, Error> {
+        match self {
+            Client::Blocking(connection) => connection.ping(timeout),
+            Client::Actor(actor) => actor.handle.ping(timeout),
+        }
+    }
+
+    pub(crate) fn headers(
+        &mut self,
+        locator: &[BlockHash],
+        timeout: Duration,
+    ) -> Result<Vec<BlockHeader>, Error> {
+        match self {
+            Client::Blocking(connection) => connection.headers(locator, BlockHash::ZERO, timeout),
+            Client::Actor(actor) => actor.handle.headers(locator, BlockHash::ZERO, timeout),
+        }
+    }
+
+    pub(crate) fn block(&mut self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
+        match self {
+            Client::Blocking(connection) => connection.block(hash, timeout),
+            Client::Actor(actor) => actor.handle.block(hash, timeout),
+        }
+    }
+
+    pub(crate) fn transactions(
+        &mut self,
+        txids: &[Txid],
+        timeout: Duration,
+    ) -> Result<Vec<Option<Tx>>, Error> {
+        match self {
+            Client::Blocking(connection) => connection.transactions(txids, timeout),
+            Client::Actor(actor) => actor.handle.transactions(txids, timeout),
+        }
+    }
+
+    pub(crate) fn addresses(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Vec<TimestampedAddress>, Error> {
+        match self {
+            Client::Blocking(connection) => connection.addresses(timeout),
+            Client::Actor(actor) => actor.handle.addresses(timeout),
+        }
+    }
+
+    pub(crate) fn send(&mut self, message: &Message) -> Result<(), Error> {
+        match self {
+            Client::Blocking(connection) => connection.send(message),
+            Client::Actor(actor) => actor.handle.send(message, DEADLINE),
+        }
+    }
+}
+
+impl Client {
+    /// Waits until a message arrives that no request takes as its answer. Returns whether it did.
+    ///
+    /// # Errors
+    ///
+    /// The text of the error that ended the connection.
+    pub(crate) fn receives(
+        &mut self,
+        timeout: Duration,
+        is_wanted: impl Fn(&Message) -> bool,
+    ) -> Result<bool, String> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let message = match self {
+                Client::Blocking(connection) => {
+                    let message = connection.receive_timeout(left);
+                    message.map_err(|error| error.to_string())?
+                }
+                Client::Actor(actor) => match actor.messages.recv_timeout(left) {
+                    Ok(event) => Some((*event.message).clone()),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return Err("no more messages".into()),
+                },
+            };
+            match message {
+                None => return Ok(false),
+                Some(message) if is_wanted(&message) => return Ok(true),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+impl ActorClient {
+    /// Starts an actor and waits for its handshake.
+    #[track_caller]
+    fn new(bus: &EventBus, spawn: impl FnOnce() -> PeerConnectionHandle) -> Self {
+        let (events, messages) = (bus.subscribe_control(), bus.subscribe_messages());
+        let client = Self {
+            handle: spawn(),
+            events,
+            messages,
+            second: None,
+        };
+        client.wait_for("the handshake", |event| {
+            matches!(event, ControlEvent::HandshakeComplete { .. })
+        });
+        client
+    }
+
+    /// Waits until the second stream is open.
+    #[track_caller]
+    pub(crate) fn wait_for_stream(&self) {
+        self.wait_for("the second stream", |event| {
+            matches!(event, ControlEvent::StreamOpened { .. })
+        });
+    }
+
+    #[track_caller]
+    fn wait_for(&self, what: &str, wanted: impl Fn(&ControlEvent) -> bool) {
+        let mut seen = Vec::new();
+        while let Ok(event) = self.events.recv_timeout(DEADLINE) {
+            if wanted(&event) {
+                return;
+            }
+            seen.push(event.to_string());
+        }
+        panic!("{what} did not come: {seen:#?}");
+    }
+}
