@@ -84,7 +84,8 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
     let tips = manager.subscribe_blocks()?; // before the start: nothing is missed
     meeting.start()?;
     let report = Report { json: reach.json };
-    let Some((height, hash)) = catch_up(&meeting, &control, &report, &interrupted, end)? else {
+    let times = (reach.timeout, end);
+    let Some((height, hash)) = catch_up(&meeting, &control, &report, &interrupted, times)? else {
         return Ok(());
     };
     report.begin(height, hash)?;
@@ -119,13 +120,13 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
 }
 
 /// Blocks until the chain has all headers of the peers, at most until `end`. Returns its tip, or
-/// `None` if the user interrupted it.
+/// `None` if the user interrupted it. An error names the whole `timeout`.
 fn catch_up(
     meeting: &Meeting,
     control: &Receiver<ControlEvent>,
     report: &Report,
     interrupted: &Receiver<()>,
-    end: Instant,
+    (timeout, end): (Duration, Instant),
 ) -> Result<Option<(u32, BlockHash)>, shared::Failure> {
     let progress = spinner::spinner()?;
     let mut misbehavior = None;
@@ -142,7 +143,10 @@ fn catch_up(
         let error = match result {
             Ok(tip) => return Ok(Some(tip)),
             Err(Error::NoPeer) if is_over => Some(meeting.nobody()),
-            Err(error @ Error::TimedOut { .. }) if is_over => Some(error.to_string()),
+            Err(Error::TimedOut { peer, wait, .. }) if is_over => {
+                let after = timeout;
+                Some(Error::TimedOut { peer, wait, after }.to_string())
+            }
             Err(Error::NoPeer | Error::TimedOut { .. }) => None,
             Err(error) => return Err(error.into()),
         };
