@@ -1,15 +1,17 @@
 //! Lets peers in that dial us, serves them a chain, and shows who comes and goes.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bsv_p2p::connection::SubscriptionOptions;
-use bsv_p2p::event::{BitcoinMessageEvent, Event};
-use bsv_p2p::local_node::Chain;
-use bsv_p2p::wire::{Command, Headers, Inventory, Message, NotFound, Services};
+use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent, Event};
+use bsv_p2p::local_node::{Chain, MAX_BLOCK_HASHES};
+use bsv_p2p::wire::{BlockHash, Command, Headers, Inv, Inventory, Message, NotFound, Services};
 use bsv_p2p::{Manager, ManagerConfig, Network};
 use clap::Parser;
 use crossbeam_channel::select;
+use uuid::Uuid;
 
 #[path = "shared/events.rs"]
 mod events;
@@ -56,7 +58,11 @@ struct Arguments {
 }
 
 /// What peers ask for that is answered here. Pings, and all that belongs to a handshake, are the library's own business.
-const QUESTIONS: [Command; 2] = [Command::new("getheaders"), Command::new("getdata")];
+const QUESTIONS: [Command; 3] = [
+    Command::new("getheaders"),
+    Command::new("getblocks"),
+    Command::new("getdata"),
+];
 
 fn main() -> ExitCode {
     shared::run(listen)
@@ -74,13 +80,13 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
     config.target_connections = 0; // nobody is dialled
     config.listener.enabled = true;
     config.listener.address = Some(listen_address(&arguments.address, &network)?);
-    let chain = if arguments.handshakes_only {
+    let mut server = if arguments.handshakes_only {
         None
     } else {
         let chain = mine(&network, arguments.blocks)?;
         config.connection.session.services = Services::NETWORK;
         config.connection.session.start_height = i32::try_from(chain.tip().0)?;
-        Some(chain)
+        Some(Server::new(chain))
     };
 
     let interrupted = interrupts()?;
@@ -91,9 +97,14 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
     loop {
         select! {
             recv(events) -> event => match event {
-                Ok(Event::Control(event)) => say_event(&event, arguments.json)?,
-                Ok(Event::Message(question)) => if let Some(chain) = &chain {
-                    serve(&manager, chain, &question);
+                Ok(Event::Control(event)) => {
+                    if let (Some(server), ControlEvent::ConnectionLost { peer_id, .. }) = (&mut server, &event) {
+                        server.on_lost(*peer_id);
+                    }
+                    say_event(&event, arguments.json)?;
+                }
+                Ok(Event::Message(question)) => if let Some(server) = &mut server {
+                    server.serve(&manager, &question);
                 },
                 Err(_) => break,
             },
@@ -120,48 +131,79 @@ fn mine(network: &Network, blocks: u64) -> Result<Chain, shared::Failure> {
     Ok(chain)
 }
 
-/// Answers a peer, and nobody waits for another: one that does not take what it asks for is sent away.
-fn serve(manager: &Manager, chain: &Chain, question: &BitcoinMessageEvent) {
-    let peer = question.peer_id;
-    let Ok(connection) = manager.connection(peer) else {
-        return;
-    };
-    for answer in answers(chain, &question.message, connection.max_inventory()) {
-        if let Err(error) = connection.try_send(&answer) {
-            log::info!("{error}");
-            // It may have gone by itself.
-            let _ = manager.disconnect(peer);
-            return;
-        }
-    }
+/// Serves a chain to all peers.
+struct Server {
+    chain: Chain,
+    /// The last block of a full answer to `getblocks`, by peer. The tip is announced after it, so that the peer requests the next part.
+    continued_at: HashMap<Uuid, BlockHash>,
 }
 
-/// Returns the answers of a node. Blocks that it does not have are left out, transactions are listed as missing, at most
-/// `max_inventory` in one message.
-fn answers(chain: &Chain, question: &Message, max_inventory: usize) -> Vec<Message> {
-    match question {
-        Message::GetHeaders(wanted) => {
-            let headers = chain.headers_after(&wanted.locator, wanted.stop);
-            headers
-                .map(|headers| Headers { headers }.into())
-                .into_iter()
-                .collect()
+impl Server {
+    fn new(chain: Chain) -> Self {
+        Self {
+            chain,
+            continued_at: HashMap::new(),
         }
-        Message::GetData(wanted) => {
-            let mut answers = Vec::new();
-            let mut missing = Vec::new();
-            for entry in &wanted.inventory {
-                match entry {
-                    Inventory::Block(hash) => {
-                        answers.extend(chain.block(hash).cloned().map(Message::from))
-                    }
-                    Inventory::Tx(_) => missing.push(*entry),
-                    _ => {}
-                }
+    }
+
+    fn on_lost(&mut self, peer: Uuid) {
+        self.continued_at.remove(&peer);
+    }
+
+    /// Answers a peer without waiting. A peer that does not read its answers is disconnected.
+    fn serve(&mut self, manager: &Manager, question: &BitcoinMessageEvent) {
+        let peer = question.peer_id;
+        for answer in self.answers(peer, &question.message) {
+            if let Err(error) = manager.send(peer, &answer, Duration::ZERO) {
+                log::info!("{error}");
+                // The connection may have ended.
+                let _ = manager.disconnect(peer);
+                return;
             }
-            answers.extend(NotFound::split(&missing, max_inventory).map(Message::from));
-            answers
         }
-        _ => Vec::new(),
+    }
+
+    /// Returns the answers of a node, which lists missing transactions but no missing blocks.
+    fn answers(&mut self, peer: Uuid, question: &Message) -> Vec<Message> {
+        match question {
+            Message::GetHeaders(wanted) => {
+                let headers = self.chain.headers_after(&wanted.locator, wanted.stop);
+                let answer = headers.map(|headers| Headers { headers }.into());
+                Vec::from_iter(answer)
+            }
+            Message::GetBlocks(wanted) => {
+                let hashes = self.chain.blocks_after(&wanted.locator, wanted.stop);
+                if hashes.len() == MAX_BLOCK_HASHES {
+                    self.continued_at
+                        .extend(hashes.last().map(|last| (peer, *last)));
+                }
+                let blocks: Vec<_> = hashes.into_iter().map(Inventory::Block).collect();
+                let answer = (!blocks.is_empty()).then(|| Inv::from(blocks).into());
+                Vec::from_iter(answer)
+            }
+            Message::GetData(wanted) => {
+                let mut answers = Vec::new();
+                let mut missing = Vec::new();
+                for entry in &wanted.inventory {
+                    match entry {
+                        Inventory::Block(hash) => {
+                            answers.extend(self.chain.block(hash).cloned().map(Message::from));
+                            if self.continued_at.get(&peer) == Some(hash) {
+                                self.continued_at.remove(&peer);
+                                let tip = Inventory::Block(self.chain.tip().1);
+                                answers.push(Inv::from(vec![tip]).into());
+                            }
+                        }
+                        Inventory::Tx(_) => missing.push(*entry),
+                        _ => {}
+                    }
+                }
+                if !missing.is_empty() {
+                    answers.push(NotFound::from(missing).into());
+                }
+                answers
+            }
+            _ => Vec::new(),
+        }
     }
 }
