@@ -24,5 +24,8 @@ mod raw_peer;
 #[path = "../support/real_node.rs"]
 mod real_node;
 mod servers;
+#[path = "../support/teranode/mod.rs"]
+mod teranode;
+mod teranode_peers;
 mod tool;
 mod usage;
