@@ -3,6 +3,10 @@
 //! They need the environment variable `BSV_NODE` and are ignored without being asked for:
 //! `BSV_NODE=$(.ci/fetch-real-node target/node) cargo test --test real_node -- --include-ignored`.
 
+#[path = "../support/client.rs"]
+mod client;
+#[path = "../support/matrix.rs"]
+mod matrix_requests;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
 #[path = "../support/node_rules.rs"]
@@ -21,6 +25,7 @@ mod liveness;
 mod local_node;
 mod manager;
 mod manners;
+mod matrix;
 mod mining;
 mod node_rules;
 mod objects;
