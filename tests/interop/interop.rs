@@ -4,12 +4,18 @@
 //! - `inbound`: chain-gang's `Peer` dials a `LocalNode`, a `Connection` and a `Manager`.
 //! - `outbound`: a `Connection`, a `LocalNode` and a `Manager` dial a server made of chain-gang's
 //!   codec, as chain-gang itself has no listener.
+//! - `matrix`: the same requests to that server, each with its outcome and time bound.
 //! - `deviations`: where chain-gang differs from the reference node. `README.md` lists them.
 
+#[path = "../support/client.rs"]
+mod client;
 mod codec;
 mod deviations;
 mod dialer;
 mod inbound;
+mod matrix;
+#[path = "../support/matrix.rs"]
+mod matrix_requests;
 mod message_pairs;
 mod outbound;
 #[path = "../support/raw_peer.rs"]
