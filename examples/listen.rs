@@ -153,8 +153,12 @@ impl Server {
     /// Answers a peer without waiting. A peer that does not read its answers is disconnected.
     fn serve(&mut self, manager: &Manager, question: &BitcoinMessageEvent) {
         let peer = question.peer_id;
-        for answer in self.answers(peer, &question.message) {
-            if let Err(error) = manager.send(peer, &answer, Duration::ZERO) {
+        let Ok(connection) = manager.connection(peer) else {
+            return;
+        };
+        let max_inventory = connection.max_inventory();
+        for answer in self.answers(peer, &question.message, max_inventory) {
+            if let Err(error) = connection.try_send(&answer) {
                 log::info!("{error}");
                 // The connection may have ended.
                 let _ = manager.disconnect(peer);
@@ -163,8 +167,9 @@ impl Server {
         }
     }
 
-    /// Returns the answers of a node, which lists missing transactions but no missing blocks.
-    fn answers(&mut self, peer: Uuid, question: &Message) -> Vec<Message> {
+    /// Returns the answers of a node, which lists missing transactions but no missing blocks, at most `max_inventory` in one
+    /// message.
+    fn answers(&mut self, peer: Uuid, question: &Message, max_inventory: usize) -> Vec<Message> {
         match question {
             Message::GetHeaders(wanted) => {
                 let headers = self.chain.headers_after(&wanted.locator, wanted.stop);
@@ -198,9 +203,7 @@ impl Server {
                         _ => {}
                     }
                 }
-                if !missing.is_empty() {
-                    answers.push(NotFound::from(missing).into());
-                }
+                answers.extend(NotFound::split(&missing, max_inventory).map(Message::from));
                 answers
             }
             _ => Vec::new(),

@@ -249,7 +249,7 @@ fn teranode_downloads_blocks_of_local_node() {
             let node = LocalNode::start().unwrap();
             node.mine(3).unwrap();
             match role {
-                TeranodeRole::Server => drop(node.connect(teranode.address()).unwrap()),
+                TeranodeRole::Server => node.connect(teranode.address()).unwrap(),
                 TeranodeRole::Dialer => teranode.dial(node.address()),
             }
             teranode.wait_for_tip(node.tip());
