@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bsv_p2p::wire::{BlockHash, Tx, Txid};
+use bsv_p2p::wire::{Tx, Txid};
 
 use crate::matrix_requests::Outcome::{Empty, Headers, NoAnswer, NotFound, Refused, Value};
 use crate::matrix_requests::{MatrixServer, Request, run};
@@ -20,7 +20,10 @@ const TIMED_OUT: Duration = Duration::from_secs(2);
 fn chain_gang_matrix() {
     const BLOCKS: u32 = 20;
     let chain = mine_chain(BLOCKS);
-    let server = Server::start(ServedChain::new(&chain));
+    let pruned = chain.hash_at(1).unwrap();
+    let mut served = ServedChain::new(&chain);
+    served.prune(pruned);
+    let server = Server::start(served);
     let transaction = Tx::from(&spend_reward(Txid([7; 32])));
     server.chain().add_transaction(&transaction);
     let header = |height| {
@@ -31,8 +34,7 @@ fn chain_gang_matrix() {
         name: "chain-gang",
         address: server.address,
         headers: (0..).map_while(header).collect(),
-        // Its blocks are all there: this one is unknown.
-        pruned: BlockHash([0x55; 32]),
+        pruned,
         transaction,
     };
     run(

@@ -1,6 +1,6 @@
 //! A regtest chain mined by bsv-p2p and served with chain-gang's types.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use bsv_p2p::local_node::{BlockTemplate, Chain};
@@ -93,6 +93,8 @@ pub(crate) struct ServedChain {
     /// The blocks by height.
     blocks: Vec<Block>,
     heights: HashMap<Hash256, usize>,
+    /// Blocks of which only the headers are served.
+    pruned: HashSet<Hash256>,
     transactions: Mutex<HashMap<Hash256, chain_gang::messages::Tx>>,
 }
 
@@ -106,6 +108,7 @@ impl ServedChain {
         Self {
             heights: hashes.zip(0..).collect(),
             blocks,
+            pruned: HashSet::new(),
             transactions: Mutex::default(),
         }
     }
@@ -113,6 +116,11 @@ impl ServedChain {
     /// The height of the last block.
     pub(crate) fn height(&self) -> i32 {
         self.blocks.len() as i32 - 1
+    }
+
+    /// Serves only the header of a block from now on.
+    pub(crate) fn prune(&mut self, hash: BlockHash) {
+        self.pruned.insert(their_hash(hash));
     }
 
     /// Makes a transaction available to `getdata`.
@@ -184,6 +192,7 @@ impl ServedChain {
         let mut missing = Vec::new();
         for object in requested {
             match object.obj_type {
+                INV_VECT_BLOCK if self.pruned.contains(&object.hash) => {}
                 INV_VECT_BLOCK => {
                     let height = self.heights.get(&object.hash);
                     let block = height.map(|height| self.blocks[*height].clone());
