@@ -10,7 +10,7 @@ use bsv_p2p::wire::{
 
 use crate::payment::payment;
 use crate::raw::{answers, connected, mine_branch};
-use crate::raw_peer::frame;
+use crate::raw_peer::{frame, wait_until};
 use crate::rules::{next_reject, with_work};
 
 /// A list of headers that follow `parent`.
@@ -137,6 +137,30 @@ fn headers_that_follow_requested_ones_are_checked() {
         ..too_old
     })];
     assert_eq!(answers(&mut peer, Headers { headers }).len(), 1);
+}
+
+#[test]
+fn headers_after_blocks_of_a_gone_peer_are_accepted() {
+    let node = LocalNode::start().unwrap();
+    let mut first = headers_after(node.tip(), 30);
+    let second = first.split_off(15);
+    let mut gone = connected(&node);
+    let mut peer = connected(&node);
+    // The first one owes the blocks, the second one announced them as well.
+    let headers = first.clone();
+    assert_eq!(answers(&mut gone, Headers { headers }).len(), 1);
+    let headers = first.clone();
+    assert_eq!(answers(&mut peer, Headers { headers }), []);
+    gone.close();
+    wait_until("the node has noticed the end", || node.peer_count() == 1);
+    let requested = |answers: &[Message]| match answers {
+        [Message::GetData(request)] => request.inventory.len(),
+        other => panic!("{other:?}"),
+    };
+    let headers = second;
+    assert_eq!(requested(&answers(&mut peer, Headers { headers })), 15);
+    let headers = first;
+    assert_eq!(requested(&answers(&mut peer, Headers { headers })), 15);
 }
 
 #[test]
@@ -308,6 +332,6 @@ fn messages_after_the_closing_one_are_dropped() {
     bytes.extend(frame(&block.into()));
     peer.send_bytes(&bytes);
     assert_eq!(peer.rest(), []);
-    crate::raw_peer::wait_until("the connection has ended", || node.peer_count() == 0);
+    wait_until("the connection has ended", || node.peer_count() == 0);
     assert_eq!(node.height(), 0);
 }

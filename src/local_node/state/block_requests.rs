@@ -26,8 +26,9 @@ struct BlockRequest {
     /// The header and its height. `None` for a block that was only announced by its hash.
     header: Option<(BlockHeader, u32)>,
     from: Uuid,
-    since: Instant,
-    /// The peers that announced the block.
+    /// The time of the request. `None` if the peer that owed the block is gone.
+    since: Option<Instant>,
+    /// The connected peers that announced the block.
     announced_by: Vec<Uuid>,
 }
 
@@ -49,11 +50,12 @@ impl BlockRequests {
                 request.announced_by.push(peer);
             }
             request.header = request.header.or(header);
-            let is_overdue = now.duration_since(request.since) >= REQUEST_TIMEOUT;
-            if is_overdue {
-                (request.from, request.since) = (peer, now);
+            let is_open = |since| now.saturating_duration_since(since) < REQUEST_TIMEOUT;
+            let is_due = !request.since.is_some_and(is_open);
+            if is_due {
+                (request.from, request.since) = (peer, Some(now));
             }
-            return is_overdue;
+            return is_due;
         }
         if self.requests.len() >= Self::MAX_REQUESTS {
             self.is_incomplete = true;
@@ -62,7 +64,7 @@ impl BlockRequests {
         let request = BlockRequest {
             header,
             from: peer,
-            since: now,
+            since: Some(now),
             announced_by: vec![peer],
         };
         self.requests.insert(hash, request);
@@ -80,11 +82,20 @@ impl BlockRequests {
         request.map_or(Vec::new(), |request| request.announced_by)
     }
 
-    /// Removes the requests to a peer. Returns whether there were any.
+    /// Removes a peer that is gone. Returns whether it owed blocks: others must be asked for them.
+    ///
+    /// A block that another peer announced stays, because headers of that peer may follow it.
     pub(super) fn remove_peer(&mut self, peer: Uuid) -> bool {
-        let before = self.requests.len();
-        self.requests.retain(|_, request| request.from != peer);
-        self.requests.len() < before
+        let mut owed = false;
+        self.requests.retain(|_, request| {
+            request.announced_by.retain(|other| *other != peer);
+            if request.from == peer {
+                request.since = None;
+                owed = true;
+            }
+            !request.announced_by.is_empty()
+        });
+        owed
     }
 
     /// Returns whether all requests are answered and blocks are still missing, once.
@@ -184,8 +195,24 @@ mod tests {
         assert!(!requests.add(hash(1), None, other, before));
         assert!(requests.add(hash(1), None, other, start + REQUEST_TIMEOUT));
         assert!(!requests.remove_peer(one), "the other owes it now");
-        assert_eq!(requests.remove(&hash(1)), [one, other]);
+        assert_eq!(requests.remove(&hash(1)), [other]);
         assert!(requests.remove(&hash(1)).is_empty());
+    }
+
+    #[test]
+    fn announced_block_stays_when_peer_that_owes_it_goes() {
+        let mut requests = BlockRequests::default();
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let now = Instant::now();
+        assert!(requests.add(hash(1), None, one, now));
+        assert!(requests.add(hash(2), None, one, now));
+        assert!(!requests.add(hash(2), None, other, now));
+        assert!(requests.remove_peer(one));
+        assert!(!requests.contains(&hash(1)));
+        assert!(requests.add(hash(2), None, other, now), "due at once");
+        assert!(!requests.add(hash(2), None, other, now));
+        assert!(requests.remove_peer(other));
+        assert!(!requests.contains(&hash(2)));
     }
 
     #[test]

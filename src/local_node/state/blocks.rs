@@ -10,8 +10,8 @@ use super::{NodeState, unix_time};
 use crate::local_node::{Accepted, Refused};
 use crate::session::{Misbehavior, PROTOCOL_VERSION};
 use crate::wire::{
-    Block, BlockHash, BlockHeader, ChainRuleError, GetBlocks, GetHeaders, HeaderChainError,
-    Inventory, MAX_HEADERS, Message,
+    Ancestors, Block, BlockHash, BlockHeader, ChainRuleError, GetBlocks, GetHeaders,
+    HeaderChainError, Inventory, MAX_HEADERS, Message,
 };
 
 /// The number of headers from which on an unknown parent is scored. A shorter list may be an
@@ -104,7 +104,7 @@ impl NodeState {
                 parent: first.previous,
             })?;
             let rules = self.chain.rules();
-            let height = crate::wire::Ancestors::height(&branch).saturating_add(1);
+            let height = branch.height().saturating_add(1);
             rules
                 .check_proof_of_work(height, header, hash)
                 .and_then(|()| rules.check_header(&branch, header, hash, now))
@@ -124,7 +124,7 @@ impl NodeState {
         };
         let mut height = headers.first().and_then(|first| {
             let branch = HeaderBranch::new(&self.chain, &self.requests, first.previous, &[]);
-            branch.map(|branch| crate::wire::Ancestors::height(&branch) + 1)
+            branch.map(|branch| branch.height() + 1)
         });
         let now = Instant::now();
         let mut wanted = Vec::new();
@@ -144,7 +144,8 @@ impl NodeState {
         peer.unconnected_lists = 0;
         peer.record_block(&self.chain, last);
         peer.send_getdata(&wanted);
-        if headers.len() == MAX_HEADERS {
+        let is_known = self.chain.contains(&last) || self.requests.contains(&last);
+        if headers.len() == MAX_HEADERS && is_known {
             peer.send(&headers_request(vec![last]));
         }
     }
