@@ -31,7 +31,7 @@ pub struct LocalNodeConfig {
     /// to [`PeerProfile::SvNode`]; any profile but [`PeerProfile::Teranode`] acts as an SV Node.
     ///
     /// The handshake and second streams follow `connection` for every profile. Use
-    /// [`LocalNodeConfig::teranode`] to set what a Teranode sends in its `version` as well.
+    /// [`LocalNodeConfig::teranode`] to send the `version` of a Teranode as well.
     pub profile: PeerProfile,
     /// Whether a transaction of a peer waits for its parents. Defaults to `false`.
     ///

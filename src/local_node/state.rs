@@ -1,4 +1,4 @@
-//! The state of a local node, and what the node does about each event.
+//! The state of a local node, and the handling of each event.
 
 mod announcements;
 mod answers;
@@ -38,7 +38,7 @@ use crate::wire::{BlockHash, BloomFilter, MAX_ADDRESSES, Message, Tx, Txid};
 pub(super) struct NodeState {
     pub(super) chain: Chain,
     pub(super) pool: TransactionPool,
-    /// The transactions of the active chain: one that a peer sends late must not be mined again.
+    /// The transactions of the active chain. A peer may send them late: they must not be mined again.
     mined: MinedTransactions,
     orphans: OrphanPool,
     config: LocalNodeConfig,
@@ -222,7 +222,7 @@ impl NodeState {
         }
     }
 
-    /// Returns what a new connection is spawned with. `None` once the node is closed.
+    /// Returns the setup of a new connection. `None` once the node is closed.
     fn setup(&self) -> Option<PeerConnectionSetup> {
         let events = self.events.clone()?;
         let mut config = self.config.connection.clone();
@@ -256,7 +256,7 @@ impl NodeState {
     }
 }
 
-/// Handles a message that sets what a peer receives. The session rejects `filterload` and
+/// Handles a message that sets the preferences of a peer. The session rejects `filterload` and
 /// `filteradd` unless filters are served.
 fn on_preference(peer: &mut NodePeer, message: &Message, serves_filters: bool) {
     match message {

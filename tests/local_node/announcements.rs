@@ -69,7 +69,7 @@ fn peer_that_announced_block_receives_no_announcement() {
 }
 
 #[test]
-fn reorganization_up_to_8_blocks_is_announced_by_headers() {
+fn reorganization_of_8_blocks_is_announced_by_headers() {
     for (blocks, by_headers) in [(1, true), (8, true), (9, false)] {
         let node = LocalNode::start().unwrap();
         node.mine(1 + blocks).unwrap();
@@ -124,6 +124,21 @@ fn peer_far_ahead_receives_no_announcement() {
         };
         assert_eq!(sent(&mut peer), expected, "{start_height}");
     }
+}
+
+#[test]
+fn blocks_are_announced_to_teranode_by_inv() {
+    let node = LocalNode::start().unwrap();
+    let mut peer = RawPeer::dial(node.address());
+    peer.shake_hands_as(Version {
+        user_agent: Some("/teranode-legacy-p2p:0.13.0/".into()),
+        ..client_version()
+    });
+    peer.send(Message::SendHeaders);
+    exchange_headers(&mut peer);
+    assert_eq!(sent(&mut peer), []);
+    let mined = node.mine(1).unwrap()[0];
+    assert_eq!(sent(&mut peer), [inv_of(mined)]);
 }
 
 #[test]

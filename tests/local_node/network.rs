@@ -86,7 +86,7 @@ fn a_transaction_submitted_anywhere_in_a_row_reaches_all_and_is_mined_anywhere()
 }
 
 #[test]
-fn blocks_are_announced_by_headers_after_sendheaders_and_headers() {
+fn headers_announcements_need_sendheaders_and_headers() {
     let node = LocalNode::start().unwrap();
     let mut without = config();
     without.session.send_headers = false;

@@ -140,7 +140,7 @@ fn headers_that_follow_requested_ones_are_checked() {
 }
 
 #[test]
-fn headers_after_blocks_of_a_gone_peer_are_accepted() {
+fn headers_after_unsent_blocks_are_accepted() {
     let node = LocalNode::start().unwrap();
     let mut first = headers_after(node.tip(), 30);
     let second = first.split_off(15);
@@ -214,7 +214,7 @@ fn block_without_proof_of_work_scores_50() {
 }
 
 #[test]
-fn blocks_that_may_be_accepted_later_are_not_rejected() {
+fn blocks_with_unknown_parent_are_not_rejected() {
     let node = LocalNode::start().unwrap();
     let branch = mine_branch(&node, 0, 2);
     let mut peer = connected(&node);
@@ -296,7 +296,7 @@ fn getblocktxn_beyond_the_block_closes_the_connection() {
 }
 
 #[test]
-fn request_for_nearly_all_transactions_is_answered_with_the_block() {
+fn getblocktxn_for_nearly_all_is_answered_by_block() {
     let node = LocalNode::start().unwrap();
     for number in 0..198 {
         node.submit(&payment(number)).unwrap();

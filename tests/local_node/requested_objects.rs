@@ -13,7 +13,7 @@ use crate::rules::{genesis, getheaders};
 const MISSING: Inventory = Inventory::Tx(Txid([7; 32]));
 
 #[test]
-fn messages_after_getdata_are_handled_when_all_is_sent() {
+fn messages_after_getdata_wait_for_its_answers() {
     let node = LocalNode::start().unwrap();
     let mined = node.mine(2).unwrap();
     let mut peer = connected(&node);

@@ -154,7 +154,7 @@ fn blocks_are_announced_only_after_sendheaders() {
 }
 
 #[test]
-fn missing_blocks_and_transactions_are_reported_at_the_end() {
+fn missing_objects_are_reported_at_the_end() {
     let node = node();
     node.submit(&payment(1)).unwrap();
     let mined = node.mine(1).unwrap()[0];
@@ -183,7 +183,7 @@ fn missing_blocks_and_transactions_are_reported_at_the_end() {
 }
 
 #[test]
-fn messages_that_teranode_does_not_know_close_the_connection() {
+fn unknown_messages_close_the_connection() {
     let node = node();
     let hash = node.mine(1).unwrap()[0];
     for message in [

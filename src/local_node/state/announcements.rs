@@ -8,6 +8,7 @@ use super::NodeState;
 use super::enriched_headers::enriched_headers;
 use super::peer::NodePeer;
 use crate::local_node::Chain;
+use crate::session::PeerProfile;
 use crate::wire::{BlockHash, BlockHeader, CompactBlock, Headers, Inventory, Message};
 
 /// The maximum number of blocks that are announced by their headers.
@@ -45,10 +46,12 @@ fn announce_to(peer: &mut NodePeer, chain: &Chain, recent: &[BlockHash], nonce: 
         .iter()
         .filter_map(|hash| chain.block(hash));
     let headers: Vec<_> = blocks.map(|block| block.header()).collect();
-    // Headers that do not follow a block of the peer would be useless to it.
+    // Headers that do not follow a block of the peer would be useless to it. A Teranode closes the
+    // connection for headers that it did not request.
     let connects = first_new > 0
         || (headers.first()).is_some_and(|first| peer.has_block(chain, &first.previous));
-    let by_headers = connects
+    let takes_headers = connects && peer.profile() != Some(PeerProfile::Teranode);
+    let by_headers = takes_headers
         .then(|| announcement(peer, chain, headers, recent.len(), nonce))
         .flatten();
     match by_headers {

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn announced_block_stays_when_peer_that_owes_it_goes() {
+    fn announced_block_stays_when_its_peer_goes() {
         let mut requests = BlockRequests::default();
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let now = Instant::now();

@@ -22,8 +22,8 @@ const MIN_SCORED_HEADERS: usize = 8;
 const MAX_UNCONNECTED_LISTS: u32 = 10;
 
 impl NodeState {
-    /// Returns the message that requests what follows our chain: `getheaders`, or `getblocks` as by
-    /// Teranode on regtest.
+    /// Returns the message that requests the continuation of our chain: `getheaders`, or `getblocks`
+    /// as by Teranode on regtest.
     pub(super) fn chain_request(&self) -> Message {
         let locator = self.chain.locator();
         if self.is_teranode() {
@@ -84,7 +84,8 @@ impl NodeState {
         }
     }
 
-    /// Checks the chain rules of linked headers. Skips those whose block is known or requested.
+    /// Checks the chain rules of linked headers. Skips the first ones if their blocks are known or
+    /// requested.
     fn check_rules(&self, headers: &[BlockHeader]) -> Result<(), HeaderChainError> {
         let now = unix_time();
         let hashes: Vec<_> = headers.iter().map(BlockHeader::hash).collect();

@@ -66,7 +66,7 @@ impl OrphanPool {
     }
 
     /// Keeps a copy of a transaction with its unknown parents. Evicts others to make space.
-    /// Returns whether the transaction was kept: one that exceeds the limits alone is not.
+    /// Returns whether the transaction was kept: a transaction above the limits is not.
     pub(super) fn insert(&mut self, txid: Txid, tx: &Tx, parents: Vec<Txid>, from: Uuid) -> bool {
         let cost = cost(tx, &parents);
         if self.contains(&txid) || cost > self.max_bytes || self.max_orphans == 0 {

@@ -1,4 +1,4 @@
-//! A peer of a local node: what it asked for, and what it is known to have.
+//! A peer of a local node: its preferences, its requests and its known blocks.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use crate::connection::PeerConnectionHandle;
 use crate::error::Error;
 use crate::event::BitcoinMessageEvent;
 use crate::local_node::Chain;
-use crate::session::{DisconnectReason, Misbehavior, PeerInfo};
+use crate::session::{DisconnectReason, Misbehavior, PeerInfo, PeerProfile};
 use crate::wire::{BlockHash, BloomFilter, GetData, Inv, Inventory, Message, NotFound, Services};
 
 /// A connected peer.
@@ -82,10 +82,15 @@ impl NodePeer {
         info.is_some_and(|info| info.services.contains(Services::NETWORK))
     }
 
+    /// Returns the kind of node that the peer identifies itself as.
+    pub(super) fn profile(&self) -> Option<PeerProfile> {
+        self.info.as_ref().map(|info| info.profile())
+    }
+
     /// Sends a message without waiting.
     ///
-    /// A message that the connection refuses is logged. A peer that has left so much unread that
-    /// its queue is full is disconnected.
+    /// A message that the connection refuses is logged. A peer whose queue is full, because it does
+    /// not read, is disconnected.
     pub(super) fn send(&self, message: &Message) {
         match self.handle.try_send(message) {
             Ok(()) | Err(Error::Disconnected { .. }) => {}
@@ -123,7 +128,7 @@ impl NodePeer {
         !self.is_closing && !is_done
     }
 
-    /// Closes the connection. What was sent before is delivered unless it waits in the queue.
+    /// Closes the connection. Messages that wait in the queue are lost.
     pub(super) fn close(&mut self, why: &str) {
         log::info!("local node: closing {}: {why}", self.handle.address());
         self.is_closing = true;

@@ -133,7 +133,7 @@ mod tests {
     use crate::wire::{BlockHash, CompactTarget, MerkleRoot, ProofOfWorkError, Txid};
 
     #[test]
-    fn blocks_are_rejected_with_text_and_score_of_the_node() {
+    fn blocks_are_rejected_as_by_the_node() {
         let height = 7;
         let rule = |rule: ChainRuleError| Refused::Header(rule);
         for (refused, code, reason, score) in [
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn transactions_are_rejected_with_text_and_score_of_the_node() {
+    fn transactions_are_rejected_as_by_the_node() {
         let index = 0;
         for (invalid, reason, score) in [
             (InvalidTransaction::NoInputs, "bad-txns-vin-empty", 10),

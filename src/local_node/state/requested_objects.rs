@@ -65,8 +65,8 @@ impl NodeState {
         }
     }
 
-    /// Sends requested objects in order, up to and including a block, and reports those that are
-    /// missing. Unknown blocks are skipped.
+    /// Sends requested objects in order, up to and including a block, and reports missing
+    /// transactions. Unknown blocks are skipped.
     ///
     /// Teranode reports all that is missing at the end, unknown blocks as well.
     fn send_requested(&mut self, to: Uuid) {

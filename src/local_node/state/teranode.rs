@@ -1,4 +1,4 @@
-//! What a local node does as a Teranode where Teranode differs from SV Node.
+//! The behavior of a local node as a Teranode, where Teranode differs from SV Node.
 //!
 //! Source: Teranode's legacy peer service of 2026, `services/legacy/peer_server.go`,
 //! `services/legacy/peer/peer.go` and `services/legacy/netsync/manager.go`.
