@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use bsv_p2p::Connection;
+use bsv_p2p::connection::SubscriptionOptions;
 use bsv_p2p::session::PeerProfile;
-use bsv_p2p::wire::{Message, StreamType};
+use bsv_p2p::wire::{Message, StreamType, Txid};
 
 use crate::client::{Client, ClientKind};
 use crate::harness::*;
@@ -165,6 +166,48 @@ fn pings_are_answered_under_load() {
         manager.shutdown().unwrap();
         teranode.assert_no_punishment();
     }
+}
+
+/// A subscriber that reads nothing pauses the reader, so that pings of the Teranode wait. Our own
+/// pings end the silence.
+#[test]
+fn paused_reader_stays_connected() {
+    let many: Vec<_> = (0..5_000_u32)
+        .map(|number| {
+            let mut txid = [7; 32];
+            txid[..4].copy_from_slice(&number.to_le_bytes());
+            Txid(txid)
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for config in versions() {
+            let many = &many;
+            scope.spawn(move || {
+                let teranode = Teranode::start(impatient(config));
+                let mut config = manager_config();
+                config.connection.session.ping_interval = Duration::from_millis(300);
+                // Less than one list has.
+                config.connection.backlog_bytes = 64 << 10;
+                let manager = connected_manager_with(&teranode, TeranodeRole::Server, config);
+                let messages = manager.subscribe_messages_with(SubscriptionOptions {
+                    capacity: 1,
+                    ..SubscriptionOptions::default()
+                });
+                for _ in 0..3 {
+                    teranode.announce_transactions(many);
+                }
+                // Longer than the silence limit.
+                teranode.wait_for_messages("ping", teranode.count("ping") + 4);
+                assert_eq!(messages.len(), 1);
+                assert_eq!(manager.connected(), 1);
+                teranode.assert_no_punishment();
+                for _ in 0..3 {
+                    messages.recv_timeout(LIMIT).unwrap();
+                }
+                manager.shutdown().unwrap();
+            });
+        }
+    });
 }
 
 /// A connection of a banned address is closed without any byte.

@@ -90,8 +90,8 @@ pub(crate) fn for_each(
 
 /// A manager that has started, and the address where it listens.
 #[track_caller]
-pub(crate) fn started_manager() -> (Manager, SocketAddr) {
-    let manager = Manager::new(manager_config()).unwrap();
+pub(crate) fn started_manager(config: ManagerConfig) -> (Manager, SocketAddr) {
+    let manager = Manager::new(config).unwrap();
     let events = manager.subscribe_control();
     manager.start_fixed(&[]).unwrap();
     loop {
@@ -104,7 +104,16 @@ pub(crate) fn started_manager() -> (Manager, SocketAddr) {
 /// Connects a manager with a Teranode. Waits for the second stream if there will be one.
 #[track_caller]
 pub(crate) fn connected_manager(teranode: &Teranode, role: TeranodeRole) -> Manager {
-    let (manager, address) = started_manager();
+    connected_manager_with(teranode, role, manager_config())
+}
+
+#[track_caller]
+pub(crate) fn connected_manager_with(
+    teranode: &Teranode,
+    role: TeranodeRole,
+    config: ManagerConfig,
+) -> Manager {
+    let (manager, address) = started_manager(config);
     let events = manager.subscribe_control();
     match role {
         TeranodeRole::Server => drop(manager.connect(teranode.address()).unwrap()),

@@ -124,7 +124,7 @@ fn three_teranodes_are_synchronized() {
             ..config
         })
     });
-    let (manager, address) = started_manager();
+    let (manager, address) = started_manager(manager_config());
     for (number, teranode) in teranodes.iter().enumerate() {
         match number % 2 {
             0 => drop(manager.connect(teranode.address()).unwrap()),
@@ -153,7 +153,7 @@ fn checkpoint_start_is_completed_by_teranode() {
         let rules = ChainRules::new(Network::Regtest);
         let rules = rules.with_checkpoints([BEFORE, CHECKPOINT].map(checkpoint));
         let start = CheckpointStart::new(rules.unwrap(), CHECKPOINT as u32).unwrap();
-        let (manager, _) = started_manager();
+        let (manager, _) = started_manager(manager_config());
         manager.follow_chain(start).unwrap();
         manager.connect(teranode.address()).unwrap();
         assert_eq!(manager.sync_headers(LIMIT), Ok(teranode.tip()));
