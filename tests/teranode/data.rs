@@ -240,7 +240,7 @@ fn local_node_downloads_blocks_of_teranode() {
     }
 }
 
-/// A Teranode that is behind requests blocks by `getblocks`. Later ones are announced by `inv`.
+/// A Teranode with fewer blocks requests them by `getblocks`. Later ones are announced by `inv`.
 #[test]
 fn teranode_downloads_blocks_of_local_node() {
     for config in versions() {

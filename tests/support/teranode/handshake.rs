@@ -258,7 +258,7 @@ fn join_stream(
         Err(Closed)
     };
     let Some(peer) = found else {
-        // The peer may have closed its first connection meanwhile.
+        // The peer may have closed its first connection before this message arrived.
         let was_known = node.state().associations.contains(&request.association_id);
         return if was_known {
             Err(Closed)

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::frames::{FrameBuffer, MalformedFrame, RawFrame};
 use super::node::Node;
 
-/// Maximum time of a write, so that no thread is left behind.
+/// Maximum time of a write, so that every thread ends.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The connection is closed.
