@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::raw_peer::{RawListener, RawPeer, USER_AGENT, protoconf, version};
 use crate::real_node::RealNode;
 use crate::servers;
+use crate::teranode::{JoinOrder, Teranode, TeranodeConfig, TxVerdict};
 use crate::tool::{Ended, object, run, text};
 
 /// The number of blocks with which no rule is skipped for want of blocks.
@@ -435,5 +436,37 @@ fn serve_as(peer: &mut RawPeer, user_agent: &str) {
             Message::GetData(request) => peer.send(NotFound::from(request.inventory)),
             _ => {}
         }
+    }
+}
+
+#[test]
+fn teranode_differs_only_as_documented() {
+    for config in [
+        TeranodeConfig::v1(),
+        TeranodeConfig::v3(JoinOrder::VerackFirst),
+    ] {
+        let teranode = Teranode::start(TeranodeConfig {
+            judge_tx: |_| TxVerdict::Rejected,
+            ..config.with_blocks(BLOCKS)
+        });
+        let ended = conform(&teranode.address().to_string(), &["--timeout", "3"]);
+        let (rules, _) = results(&ended);
+        assert_eq!(received(&rules, "fail"), [""; 0]);
+        let different = ids(&rules, "different");
+        for rule in [
+            "command-unknown",
+            "getheaders-from-genesis",
+            "version-second",
+        ] {
+            assert!(different.contains(&rule), "{different:?}");
+        }
+        let pass = ids(&rules, "pass");
+        for rule in ["version-answered", "ping-nonce", "inv-tx"] {
+            assert!(pass.contains(&rule), "{pass:?}");
+        }
+        // The rules for which only a Teranode bans are not run either.
+        let skipped = ids(&rules, "skipped");
+        assert!(skipped.contains(&"user-agent-empty") && skipped.contains(&"version-shortest"));
+        assert!(!teranode.is_banned(teranode.address().ip()));
     }
 }
