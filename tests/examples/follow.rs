@@ -149,7 +149,7 @@ fn peers_that_are_not_there_or_have_no_chain_are_a_failure() {
     ended.assert_failure(1, &closed);
     assert!(ended.lines.is_empty(), "{ended:#?}");
     let ended = run("follow", &[&common[..], &["127.0.0.1:port"]].concat());
-    ended.assert_failure(1, "could not be resolved");
+    ended.assert_failure(1, "expected a port from 0 to 65535, got \"port\"");
 }
 
 /// Returns a header server of each hostile kind, which serves a branch of its own, with its name.
