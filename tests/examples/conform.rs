@@ -423,19 +423,21 @@ fn serve(peer: &mut RawPeer) {
 
 /// Like [`serve`], with another user agent.
 fn serve_as(peer: &mut RawPeer, user_agent: &str) {
-    while let Some(message) = peer.next() {
-        match message {
+    let version = Version {
+        user_agent: Some(user_agent.into()),
+        ..version()
+    };
+    let mut is_open = true;
+    while is_open && let Some(message) = peer.next() {
+        is_open = match message {
             Message::Version(_) => {
-                peer.send(Version {
-                    user_agent: Some(user_agent.into()),
-                    ..version()
-                });
-                peer.send(Message::Verack);
-                peer.send(protoconf());
+                peer.try_send(version.clone())
+                    && peer.try_send(Message::Verack)
+                    && peer.try_send(protoconf())
             }
-            Message::GetData(request) => peer.send(NotFound::from(request.inventory)),
-            _ => {}
-        }
+            Message::GetData(request) => peer.try_send(NotFound::from(request.inventory)),
+            _ => true,
+        };
     }
 }
 
