@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Magic, Network, public};
+use crate::host_name;
 use crate::wire::chain_rules::InvalidCheckpoints;
 use crate::wire::{
     BlockHash, BlockHeader, CompactTarget, Decode, Encode, MerkleRoot, Transaction, Work,
@@ -107,7 +108,11 @@ impl NetworkParams {
             let value = format_args!("{} names", self.dns_seeds.len());
             return Err(invalid("dns_seeds", value, "at most 64 names"));
         }
-        if let Some(seed) = self.dns_seeds.iter().find(|seed| !is_host_name(seed)) {
+        if let Some(seed) = self
+            .dns_seeds
+            .iter()
+            .find(|seed| host_name::check(seed).is_err())
+        {
             let value = format_args!("{seed:?}");
             return Err(invalid("dns_seeds", value, "names of hosts"));
         }
@@ -219,11 +224,4 @@ pub(crate) fn is_network_name(name: &str) -> bool {
     name.len() <= 32
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(allowed)
-}
-
-/// Returns whether a name can be that of a host (RFC 1123, section 2.1; `_` is in use).
-fn is_host_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(allowed);
-    name.len() <= 253 && name.split('.').all(is_label)
 }
