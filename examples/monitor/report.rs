@@ -120,6 +120,9 @@ fn cell(value: &Value) -> String {
 /// What a person wants to know of an announcement or a block.
 fn describe(message: &Message) -> Option<String> {
     match message {
+        Message::Inv(inv) if let [Inventory::Block(hash)] = &inv.inventory[..] => {
+            Some(format!("announces block {hash}"))
+        }
         Message::Inv(inv) => {
             let announced = |wanted: fn(&&Inventory) -> bool, name| {
                 let count = inv.inventory.iter().filter(wanted).count();
