@@ -163,12 +163,12 @@ fn decode_frame(magic: Magic, mut bytes: &[u8]) -> Result<Decoded, String> {
                 return Ok(Decoded { message, reencoded });
             }
             Some(Incoming::Dropped(cause)) => return Err(cause.to_string()),
-            Some(Incoming::PassedOver { command, len, .. }) => {
+            Some(Incoming::Discarded { command, len, .. }) => {
                 return Err(format!("{command}: {len} bytes are too many"));
             }
             // Blocks are told when they are whole.
             Some(
-                Incoming::BlockBegins { .. } | Incoming::BlockChunk(_) | Incoming::BlockEnds { .. },
+                Incoming::BlockStart { .. } | Incoming::BlockChunk(_) | Incoming::BlockEnd { .. },
             ) => {}
             None => {
                 let read = frames

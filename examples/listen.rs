@@ -172,12 +172,12 @@ impl Server {
     fn answers(&mut self, peer: Uuid, question: &Message, max_inventory: usize) -> Vec<Message> {
         match question {
             Message::GetHeaders(wanted) => {
-                let headers = self.chain.headers_after(&wanted.locator, wanted.stop);
+                let headers = self.chain.headers_for_locator(&wanted.locator, wanted.stop);
                 let answer = headers.map(|headers| Headers { headers }.into());
                 Vec::from_iter(answer)
             }
             Message::GetBlocks(wanted) => {
-                let hashes = self.chain.blocks_after(&wanted.locator, wanted.stop);
+                let hashes = self.chain.hashes_for_locator(&wanted.locator, wanted.stop);
                 if hashes.len() == MAX_BLOCK_HASHES {
                     self.continued_at
                         .extend(hashes.last().map(|last| (peer, *last)));

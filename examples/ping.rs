@@ -53,7 +53,7 @@ fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
     config.session.user_agent = arguments.agent.user_agent;
     config.allow_any_port = arguments.force_port;
     let mut node = Connection::connect(&arguments.node, &config)?;
-    let peer = node.peer().clone();
+    let peer = node.peer_info().clone();
     if !arguments.json {
         shared::say(format_args!(
             "{}: {}, version {}, services {}, height {}",

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use crate::header_store::HeaderStoreError;
 use crate::network::Network;
 use crate::peers::{Ban, BanError, ScopedAddressError, StoreError};
-use crate::session::{ConfigError, DisconnectReason, PeerProfile, SendRefused};
+use crate::session::{ConfigError, DisconnectReason, PeerProfile, SendError};
 use crate::system_error::SystemError;
-use crate::wire::{BlockError, BlockHash, DecodeError, DropCause, Txid};
+use crate::wire::{BlockError, BlockHash, DecodeError, FrameDropReason, Txid};
 
 /// Why a call failed. Every message names the peer, what was expected and what came.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,11 +36,11 @@ pub enum Error {
     },
     /// The message may not be sent.
     #[error("{peer}: {refused}")]
-    SendRefused {
+    Send {
         /// The peer.
         peer: String,
         /// The rule.
-        refused: SendRefused,
+        refused: SendError,
     },
     /// The connection could not be opened, or has ended.
     #[error("{peer}: {reason}")]
@@ -51,12 +51,12 @@ pub enum Error {
         reason: DisconnectReason,
     },
     /// A wait came to its end. The connection goes on.
-    #[error("{peer}: {wait} took longer than {after:?}")]
-    TimedOut {
+    #[error("{peer}: {which} took longer than {after:?}")]
+    Timeout {
         /// The peer.
         peer: String,
         /// What was waited for.
-        wait: Wait,
+        which: Timeout,
         /// How long.
         after: Duration,
     },
@@ -81,23 +81,23 @@ pub enum Error {
     },
     /// The block that came is not the one that its header names.
     #[error("{peer}: block {hash} has wrong content: {error}")]
-    BadBlock {
+    InvalidBlock {
         /// The peer.
         peer: String,
         /// The block that was asked for.
         hash: BlockHash,
         /// What is wrong with it. Boxed, or every result that holds an [`Error`] would be large.
-        error: Box<BlockFault>,
+        error: Box<InvalidBlock>,
     },
     /// A block that has been read from cannot be visited: what was read would be missing.
     #[error("{peer}: the block has been read from, and cannot be visited from its start")]
-    AlreadyRead {
+    BlockAlreadyRead {
         /// The peer.
         peer: String,
     },
     /// A question that a peer answers once in the life of a connection has been asked before.
     #[error("{peer}: that has been asked already, and is answered once")]
-    AlreadyAsked {
+    AlreadyRequested {
         /// The peer.
         peer: String,
     },
@@ -127,7 +127,7 @@ pub enum Error {
     },
     /// No peer is connected that could be asked.
     #[error("no peer is connected")]
-    NoPeer,
+    NoPeers,
     /// Fewer peers are connected than were waited for.
     #[error("{got} peers are connected after {after:?}, {wanted} were wanted")]
     TooFewPeers {
@@ -140,7 +140,7 @@ pub enum Error {
     },
     /// All places for connections are taken.
     #[error("{address}: all {max} places for connections are taken")]
-    NoRoom {
+    ConnectionLimit {
         /// Whom the program wanted to connect to.
         address: SocketAddr,
         /// How many places there are: `max_connections` of the configuration.
@@ -150,7 +150,7 @@ pub enum Error {
     #[error(
         "{address}: {max} peers are remembered, which is the limit, and the program has named all of them"
     )]
-    TooManyNamed {
+    TooManyManualPeers {
         /// Whom the program has named now.
         address: SocketAddr,
         /// How many peers are remembered: `max_known_peers` of the configuration.
@@ -199,7 +199,7 @@ pub enum Error {
     AlreadyStarted,
     /// No peer gave a block.
     #[error("block {hash} was not to be had within {after:?}: {}", Reasons(.tried))]
-    NotFetched {
+    FetchFailed {
         /// The block.
         hash: BlockHash,
         /// How long it was tried.
@@ -220,7 +220,7 @@ pub enum Error {
     },
     /// The system refused something that no peer has to do with: a thread, a socket, an address to listen on.
     #[error("{what}: {error}")]
-    System {
+    Io {
         /// What was tried.
         what: String,
         /// What the system said.
@@ -246,10 +246,10 @@ impl std::fmt::Display for Reasons<'_> {
 
 /// Why what came is not the block that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BlockFault {
+pub enum InvalidBlock {
     /// The bytes do not have the checksum that their frame says.
     #[error(transparent)]
-    Checksum(#[from] DropCause),
+    Checksum(#[from] FrameDropReason),
     /// The bytes are no block.
     #[error(transparent)]
     Malformed(#[from] DecodeError),
@@ -260,34 +260,34 @@ pub enum BlockFault {
 
 /// What a call waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+pub enum Timeout {
     /// Room to send.
-    Write,
+    Send,
     /// The answer to a request.
-    Reply,
+    Response,
     /// The end of another caller's request, before which this one cannot be sent.
-    Turn,
+    RequestQueue,
     /// Bytes of the answer, or of another large message before it: none came.
-    Progress,
+    Stall,
     /// The end of what the peers have of the chain.
-    Chain,
+    HeaderSync,
 }
 
-impl std::fmt::Display for Wait {
+impl std::fmt::Display for Timeout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Wait::Write => "sending",
-            Wait::Reply => "the answer",
-            Wait::Turn => "waiting for another caller's request",
-            Wait::Progress => "waiting for further bytes of the answer",
-            Wait::Chain => "catching up with the chain",
+            Timeout::Send => "sending",
+            Timeout::Response => "the answer",
+            Timeout::RequestQueue => "waiting for another caller's request",
+            Timeout::Stall => "waiting for further bytes of the answer",
+            Timeout::HeaderSync => "catching up with the chain",
         })
     }
 }
 
 /// Who is to blame for an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blame {
+pub enum ErrorKind {
     /// The peer broke a rule.
     Peer,
     /// The peer is not one for us: too old, another network, another chain, no room, another kind of node.
@@ -297,7 +297,7 @@ pub enum Blame {
     /// Somebody was too slow.
     Timeout,
     /// The program: a wrong value, a message that may not be sent, or its own wish.
-    Program,
+    Usage,
     /// This machine, or a mistake of this library.
     System,
 }
@@ -307,13 +307,13 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Error::Disconnected { reason, .. } => reason.is_retryable(),
-            Error::TimedOut { .. }
+            Error::Timeout { .. }
             | Error::TooManyRequests { .. }
-            | Error::NoPeer
-            | Error::NotFetched { .. }
+            | Error::NoPeers
+            | Error::FetchFailed { .. }
             | Error::TooFewPeers { .. }
-            | Error::NoRoom { .. }
-            | Error::System { .. } => true,
+            | Error::ConnectionLimit { .. }
+            | Error::Io { .. } => true,
             _ => false,
         }
     }
@@ -332,75 +332,75 @@ impl Error {
     }
 
     /// Who is to blame.
-    pub const fn blame(&self) -> Blame {
+    pub const fn kind(&self) -> ErrorKind {
         match self {
             Error::Config(_)
             | Error::PortMismatch { .. }
-            | Error::SendRefused { .. }
+            | Error::Send { .. }
             | Error::PayloadTooLarge { .. }
-            | Error::AlreadyAsked { .. }
-            | Error::AlreadyRead { .. }
+            | Error::AlreadyRequested { .. }
+            | Error::BlockAlreadyRead { .. }
             | Error::TooManyRequests { .. }
             | Error::UnknownPeer { .. }
-            | Error::NoRoom { .. }
-            | Error::TooManyNamed { .. }
+            | Error::ConnectionLimit { .. }
+            | Error::TooManyManualPeers { .. }
             | Error::TooManyTransactions { .. }
             | Error::Banned { .. }
             | Error::ScopedAddress(_)
             | Error::Ban(_)
             | Error::AlreadyStarted
-            | Error::NotRunning => Blame::Program,
-            Error::NotSupportedByPeer { .. } => Blame::Incompatible,
-            Error::NoPeer | Error::NotFetched { .. } => Blame::Network,
+            | Error::NotRunning => ErrorKind::Usage,
+            Error::NotSupportedByPeer { .. } => ErrorKind::Incompatible,
+            Error::NoPeers | Error::FetchFailed { .. } => ErrorKind::Network,
             Error::Disconnected { reason, .. } => blame(reason),
-            Error::TimedOut { .. } | Error::TooFewPeers { .. } | Error::ShutdownTimedOut { .. } => {
-                Blame::Timeout
+            Error::Timeout { .. } | Error::TooFewPeers { .. } | Error::ShutdownTimedOut { .. } => {
+                ErrorKind::Timeout
             }
-            Error::NotFound { .. } | Error::BadBlock { .. } => Blame::Peer,
-            Error::System { .. } | Error::Store(_) | Error::HeaderStore(_) => Blame::System,
+            Error::NotFound { .. } | Error::InvalidBlock { .. } => ErrorKind::Peer,
+            Error::Io { .. } | Error::Store(_) | Error::HeaderStore(_) => ErrorKind::System,
         }
     }
 }
 
-const fn blame(reason: &DisconnectReason) -> Blame {
+const fn blame(reason: &DisconnectReason) -> ErrorKind {
     use DisconnectReason::*;
     match reason {
-        _ if reason.is_network_failure() => Blame::Network,
+        _ if reason.is_network_failure() => ErrorKind::Network,
         Misbehaved { .. }
-        | FrameTooLong { .. }
+        | FrameTooLarge { .. }
         | MalformedVersion(_)
         | MalformedProtoconf(_)
-        | SecondProtoconf
+        | DuplicateProtoconf
         | StreamRefused
         | UnexpectedStreamAck
         | AssociationMismatch
-        | ForeignStream
+        | StreamAddressMismatch
         | BadInventoryType { .. }
-        | FilterRefused { .. } => Blame::Peer,
-        PeerFull(_)
-        | RefusedByPeer(_)
+        | BloomFilterNotSupported { .. } => ErrorKind::Peer,
+        PeerAtCapacity(_)
+        | RejectedByPeer(_)
         | VersionTooOld { .. }
         | ServicesMissing { .. }
         | SelfConnection
         | WrongMagic(_)
         | UserAgentRejected { .. }
-        | WrongChain => Blame::Incompatible,
-        HandshakeTimedOut { .. }
-        | PingTimedOut { .. }
-        | IdleTimedOut { .. }
-        | ReadStalled { .. }
-        | ReplyStalled { .. }
-        | SlowReader { .. } => Blame::Timeout,
+        | WrongChain => ErrorKind::Incompatible,
+        HandshakeTimeout { .. }
+        | PingTimeout { .. }
+        | IdleTimeout { .. }
+        | ReadStall { .. }
+        | ResponseTimeout { .. }
+        | SlowReader { .. } => ErrorKind::Timeout,
         InvalidName { .. }
-        | BecameStream
+        | AttachedAsStream
         | Duplicate
         | AddressBanned
-        | OwnCapacity
+        | AtCapacity
         | Shutdown
-        | Command
-        | StreamAbandoned
-        | MemoryBudget => Blame::Program,
-        _ => Blame::System,
+        | Requested
+        | BlockReaderAbandoned
+        | PayloadMemoryExhausted => ErrorKind::Usage,
+        _ => ErrorKind::System,
     }
 }
 
@@ -441,11 +441,11 @@ mod tests {
             error.to_string(),
             "127.0.0.1:8333: the peer speaks protocol version 209, at least 31800 is expected"
         );
-        assert_eq!(error.blame(), Blame::Incompatible);
+        assert_eq!(error.kind(), ErrorKind::Incompatible);
         assert!(!error.is_retryable() && !error.is_network_failure());
         assert_eq!(error.ban_reason(), None);
 
-        let reason = DisconnectReason::EndOfStream;
+        let reason = DisconnectReason::ConnectionClosed;
         let error = Error::Disconnected {
             peer: "a".into(),
             reason,

@@ -12,7 +12,7 @@ use crate::discovery::ResolveError;
 use crate::header_store::HeaderStoreError;
 use crate::memory::MemoryGuard;
 use crate::peers::{Ban, BanReason, StoreError};
-use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo, StreamRefusal};
+use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo, StreamSetupError};
 use crate::system_error::SystemError;
 use crate::wire::{Command, Message, StreamPolicy, StreamType};
 
@@ -63,7 +63,7 @@ pub enum ControlEvent {
         /// Where it is.
         address: SocketAddr,
         /// Why.
-        refusal: StreamRefusal,
+        refusal: StreamSetupError,
     },
     /// The connection ended or could not be opened, and will be opened again.
     ConnectionRestarting {
@@ -131,7 +131,7 @@ pub enum ControlEvent {
         /// Where it is.
         address: SocketAddr,
         /// Why.
-        reason: InboundRefusal,
+        reason: InboundRejectReason,
     },
     /// Peers can dial us from now on.
     ListenerStarted {
@@ -200,7 +200,7 @@ pub enum ControlEvent {
         since: SystemTime,
     },
     /// A payload was too long to be kept, and was discarded while it arrived.
-    PayloadPassedOver {
+    PayloadDiscarded {
         /// The peer.
         peer_id: Uuid,
         /// Where it is.
@@ -223,7 +223,7 @@ pub enum ControlEvent {
         /// The subscription's name.
         subscription: Arc<str>,
         /// Why.
-        reason: SubscriptionEnd,
+        reason: SubscriptionEndReason,
     },
 }
 
@@ -249,7 +249,7 @@ impl fmt::Display for LocalOperation {
 /// Why a peer that dialled us is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum InboundRefusal {
+pub enum InboundRejectReason {
     /// Its address is banned.
     Banned(BanReason),
     /// Its address has as many connections with us as one may have.
@@ -259,21 +259,21 @@ pub enum InboundRefusal {
     /// There is no room, and as many are being turned away politely as may be.
     Capacity,
     /// The system has no thread for it.
-    NoThread,
+    ThreadSpawnFailed,
 }
 
-impl fmt::Display for InboundRefusal {
+impl fmt::Display for InboundRejectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            InboundRefusal::Banned(reason) => write!(f, "it is banned: {reason}"),
-            InboundRefusal::AddressLimit => {
+            InboundRejectReason::Banned(reason) => write!(f, "it is banned: {reason}"),
+            InboundRejectReason::AddressLimit => {
                 f.write_str("its address has as many connections as one may have")
             }
-            InboundRefusal::HandshakeLimit => {
+            InboundRejectReason::HandshakeLimit => {
                 f.write_str("its address has as many handshakes going on as one may have")
             }
-            InboundRefusal::Capacity => f.write_str("there is no room, and many are told so"),
-            InboundRefusal::NoThread => f.write_str("there is no thread for it"),
+            InboundRejectReason::Capacity => f.write_str("there is no room, and many are told so"),
+            InboundRejectReason::ThreadSpawnFailed => f.write_str("there is no thread for it"),
         }
     }
 }
@@ -281,16 +281,16 @@ impl fmt::Display for InboundRefusal {
 /// Why a subscription ended that the program did not end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum SubscriptionEnd {
+pub enum SubscriptionEndReason {
     /// It took nothing for
     /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout), while a peer was not read for its sake.
     TooSlow,
 }
 
-impl fmt::Display for SubscriptionEnd {
+impl fmt::Display for SubscriptionEndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            SubscriptionEnd::TooSlow => "it did not take its events in time",
+            SubscriptionEndReason::TooSlow => "it did not take its events in time",
         })
     }
 }
@@ -319,7 +319,7 @@ impl ControlEvent {
             ControlEvent::HeaderStoreFailed { .. } => "HeaderStoreFailed",
             ControlEvent::ChainSplit { .. } => "ChainSplit",
             ControlEvent::TipStale { .. } => "TipStale",
-            ControlEvent::PayloadPassedOver { .. } => "PayloadPassedOver",
+            ControlEvent::PayloadDiscarded { .. } => "PayloadDiscarded",
             ControlEvent::Lagged { .. } => "Lagged",
             ControlEvent::SubscriptionEnded { .. } => "SubscriptionEnded",
         }
@@ -356,7 +356,7 @@ impl ControlEvent {
                 peer_id, address, ..
             }
             | ControlEvent::InboundConnectionAccepted { peer_id, address }
-            | ControlEvent::PayloadPassedOver {
+            | ControlEvent::PayloadDiscarded {
                 peer_id, address, ..
             } => Some((*peer_id, *address)),
             ControlEvent::PeerBanned { .. }
@@ -484,7 +484,7 @@ impl fmt::Display for ControlEvent {
                 let seconds = unix.unwrap_or_default().as_secs();
                 write!(f, "no new block since Unix time {seconds}")
             }
-            ControlEvent::PayloadPassedOver {
+            ControlEvent::PayloadDiscarded {
                 address,
                 command,
                 len,
@@ -555,11 +555,15 @@ impl PartialEq for Shared {
 impl SharedMessage {
     /// Shares a message whose payload had `payload_len` bytes on the wire.
     pub fn new(message: Message, payload_len: u64) -> Self {
-        Self::holding(message, payload_len, None)
+        Self::with_memory(message, payload_len, None)
     }
 
     /// The same, holding the memory that the payload is counted with.
-    pub(crate) fn holding(message: Message, payload_len: u64, memory: Option<MemoryGuard>) -> Self {
+    pub(crate) fn with_memory(
+        message: Message,
+        payload_len: u64,
+        memory: Option<MemoryGuard>,
+    ) -> Self {
         Self(Arc::new(Shared {
             message,
             payload_len,

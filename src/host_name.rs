@@ -8,7 +8,7 @@ const MAX_LABEL: usize = 63;
 /// What is wrong with a name (RFC 1035, sections 2.3.1 and 2.3.4; RFC 3696, section 2).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum NameFault {
+pub enum InvalidName {
     /// There is nothing between two dots, or nothing at all.
     #[error("a part of it is empty")]
     EmptyLabel,
@@ -39,19 +39,19 @@ pub enum NameFault {
 ///
 /// Letters, digits, `-` and `_` make a host name: RFC 1123, section 2.1, and the underscore because
 /// names in use have it.
-pub(crate) fn check_syntax(host: &str) -> Result<(), NameFault> {
+pub(crate) fn check_syntax(host: &str) -> Result<(), InvalidName> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if let Some(character) = host.chars().find(|c| !allowed(*c)) {
-        return Err(NameFault::Character { character });
+        return Err(InvalidName::Character { character });
     }
     if host.len() > MAX_NAME {
-        return Err(NameFault::TooLong { len: host.len() });
+        return Err(InvalidName::TooLong { len: host.len() });
     }
     for label in host.split('.') {
         match label.len() {
-            0 => return Err(NameFault::EmptyLabel),
+            0 => return Err(InvalidName::EmptyLabel),
             1..=MAX_LABEL => {}
-            len => return Err(NameFault::LongLabel { len }),
+            len => return Err(InvalidName::LongLabel { len }),
         }
     }
     Ok(())
@@ -59,11 +59,11 @@ pub(crate) fn check_syntax(host: &str) -> Result<(), NameFault> {
 
 /// Checks a name that name servers are asked for: like [`check_syntax`], and the last part must not
 /// be a number (RFC 3696, section 2), or the name server of the root would have to refuse each query.
-pub(crate) fn check(host: &str) -> Result<(), NameFault> {
+pub(crate) fn check(host: &str) -> Result<(), InvalidName> {
     check_syntax(host)?;
     let last = host.rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(NameFault::Number);
+        return Err(InvalidName::Number);
     }
     Ok(())
 }

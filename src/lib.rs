@@ -14,7 +14,7 @@
 //! let config = ConnectionConfig::new(Network::Regtest);
 //! let mut node = Connection::connect(&local.address().to_string(), &config)?;
 //! let time = node.ping(Duration::from_secs(5))?;
-//! println!("{} answers in {time:?}", node.peer().user_agent);
+//! println!("{} answers in {time:?}", node.peer_info().user_agent);
 //! let block = node.block(local.tip(), Duration::from_secs(5))?;
 //! println!("block {} has {} transactions", block.hash(), block.transaction_count());
 //! # Ok(())
@@ -86,7 +86,7 @@ mod system_names;
 pub mod wire;
 
 pub use connection::{Connection, ConnectionConfig};
-pub use error::{Blame, BlockFault, Error, Wait};
+pub use error::{Error, ErrorKind, InvalidBlock, Timeout};
 pub use header_store::{DamagedTail, HeaderStore, HeaderStoreError, HeaderUpdate, LoadReport};
 pub use log_level::LogLevel;
 pub use manager::{Manager, ManagerConfig};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 ///
 /// Bytes count from their arrival until the last message, block or slice that shares them is dropped. Each connection has a budget of
 /// its own besides ([`ConnectionConfig::max_payload_memory`](crate::ConnectionConfig::max_payload_memory)). A connection that finds no room
-/// stops reading, and ends when there is none for `memory_timeout`. What one read brings may go beyond the budgets: at most 64 KiB a
+/// stops reading, and ends when there is none for `payload_memory_timeout`. What one read brings may go beyond the budgets: at most 64 KiB a
 /// connection.
 ///
 /// A clone counts the same memory. Safe to use from several threads; nothing blocks.

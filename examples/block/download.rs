@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::ConnectionConfig;
 use bsv_p2p::connection::{
-    BlockReader, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
+    BlockReader, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
 };
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::wire::{BlockHash, BlockHeader, Reader};
@@ -57,7 +57,7 @@ impl Download {
         config.connect_timeout = CONNECT_TIMEOUT;
         config.session.handshake_timeout = HANDSHAKE_TIMEOUT;
         target.clear().map_err(NotDownloaded::Here)?;
-        let setup = PeerConnectionSetup::new(config);
+        let setup = PeerConnectionOptions::new(config);
         let events = setup.events.subscribe_control(); // before the connection: nothing is missed
         let peer = PeerConnectionActor::spawn_outbound(address, setup)
             .map_err(|error| NotDownloaded::Here(error.into()))?;

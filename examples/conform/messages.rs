@@ -118,7 +118,7 @@ pub(crate) fn describe(message: &Message) -> String {
             );
         }
         Message::Headers(headers) => headers.headers.len(),
-        Message::Hdrsen(headers) => headers.len(),
+        Message::HdrsEn(headers) => headers.len(),
         Message::Inv(list) => list.inventory.len(),
         Message::GetData(list) => list.inventory.len(),
         Message::NotFound(list) => list.inventory.len(),

@@ -115,7 +115,7 @@ impl Probe {
     fn take(&mut self, incoming: Incoming) -> Result<Message, Finding> {
         let frame = match incoming {
             Incoming::Frame(frame) => frame,
-            Incoming::PassedOver { command, len, .. } => {
+            Incoming::Discarded { command, len, .. } => {
                 return Finding::skipped(format!("{command} of {len} bytes is too large to check"));
             }
             other => return Finding::broken(format!("an invalid frame: {other:?}")),

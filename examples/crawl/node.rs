@@ -58,7 +58,7 @@ pub(crate) fn visit(
     // An answer has 1,000 addresses of 30 bytes at most, and nothing else is wanted.
     config.session.limits.buffered = 64 * 1024;
     config.session.limits.unrequested = 64 * 1024;
-    config.kept_bytes = 64 * 1024;
+    config.max_receive_queue_bytes = 64 * 1024;
     let connection = Connection::connect(&address.to_string(), &config);
     let outcome = connection
         .map(|connection| talk(connection, manners, ask(), stopped))
@@ -99,7 +99,7 @@ fn talk(
         }
     }
     Node {
-        info: connection.peer().clone(),
+        info: connection.peer_info().clone(),
         round_trip: connection.round_trip().last,
         addresses,
     }
@@ -112,10 +112,10 @@ fn why(error: &Error) -> String {
     };
     match reason {
         DisconnectReason::ConnectRefused => "nobody listens there".to_owned(),
-        DisconnectReason::ConnectTimedOut { .. } => "the host does not answer".to_owned(),
-        DisconnectReason::HandshakeTimedOut { .. } => "the handshake takes too long".to_owned(),
-        DisconnectReason::PeerFull(_) => "the node has no room".to_owned(),
-        DisconnectReason::RefusedByPeer(_) => "the node refuses our version".to_owned(),
+        DisconnectReason::ConnectTimeout { .. } => "the host does not answer".to_owned(),
+        DisconnectReason::HandshakeTimeout { .. } => "the handshake takes too long".to_owned(),
+        DisconnectReason::PeerAtCapacity(_) => "the node has no room".to_owned(),
+        DisconnectReason::RejectedByPeer(_) => "the node refuses our version".to_owned(),
         reason => reason.to_string(),
     }
 }

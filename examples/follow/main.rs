@@ -142,12 +142,12 @@ fn catch_up(
         let is_over = Instant::now() >= end;
         let error = match result {
             Ok(tip) => return Ok(Some(tip)),
-            Err(Error::NoPeer) if is_over => Some(meeting.nobody()),
-            Err(Error::TimedOut { peer, wait, .. }) if is_over => {
+            Err(Error::NoPeers) if is_over => Some(meeting.nobody()),
+            Err(Error::Timeout { peer, which, .. }) if is_over => {
                 let after = timeout;
-                Some(Error::TimedOut { peer, wait, after }.to_string())
+                Some(Error::Timeout { peer, which, after }.to_string())
             }
-            Err(Error::NoPeer | Error::TimedOut { .. }) => None,
+            Err(Error::NoPeers | Error::Timeout { .. }) => None,
             Err(error) => return Err(error.into()),
         };
         if let Some(error) = error {

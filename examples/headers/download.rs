@@ -67,7 +67,7 @@ impl<'a> Download<'a> {
         let locator = branch.unwrap_or_else(|| self.chain.locator());
         let timeout = self.remaining().min(ANSWER_TIMEOUT);
         let headers = match self.node.headers(&locator, BlockHash::ZERO, timeout) {
-            Err(Error::TimedOut { .. }) if self.remaining().is_zero() => {
+            Err(Error::Timeout { .. }) if self.remaining().is_zero() => {
                 let (after, (height, _)) = (self.timeout, self.chain.tip());
                 return Err(
                     format!("download timed out after {after:?} at height {height}").into(),
@@ -142,7 +142,7 @@ fn with_height(chain: &HeaderChain, headers: &[BlockHeader], error: HeaderChainE
 /// Adds the usual reason to a timeout.
 fn explain(error: Error) -> Failure {
     match error {
-        Error::TimedOut { .. } => {
+        Error::Timeout { .. } => {
             format!("{error}: a node sends no headers while it downloads the chain itself").into()
         }
         error => error.into(),

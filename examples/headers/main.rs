@@ -84,7 +84,7 @@ fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
     config.session.user_agent = arguments.agent.user_agent;
     config.allow_any_port = arguments.force_port;
     let mut node = Connection::connect(&arguments.node, &config)?;
-    let progress = progress(node.peer().start_height)?;
+    let progress = progress(node.peer_info().start_height)?;
     let timeout = Duration::from_secs(arguments.timeout);
     let mut download = Download::new(&mut node, &mut chain, timeout);
     let downloaded = loop {

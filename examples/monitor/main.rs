@@ -199,7 +199,7 @@ fn look_for_peers(
     let (seeds, network) = (&arguments.seeds, config.network().clone());
     let discovery = &mut config.discovery;
     discovery.seeds = Some(Vec::new());
-    discovery.ask_peers = arguments.seeks();
+    discovery.request_addresses = arguments.seeks();
     if !arguments.seeks() {
         return Ok(());
     }

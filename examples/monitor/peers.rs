@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bsv_p2p::Manager;
-use bsv_p2p::connection::{PeerConnectionHandle, Traffic, resolve};
+use bsv_p2p::connection::{PeerConnectionHandle, TrafficStats, resolve};
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::wire::{BlockHash, GetData, Inventory, Message};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ pub(crate) struct Peers<'a> {
 }
 
 /// Adds to an object what has gone each way.
-fn with_traffic(mut object: Value, traffic: Traffic) -> Value {
+fn with_traffic(mut object: Value, traffic: TrafficStats) -> Value {
     for (field, number) in [
         ("messages_in", traffic.messages_in),
         ("messages_out", traffic.messages_out),

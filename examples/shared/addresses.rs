@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bsv_p2p::connection::resolve;
-use bsv_p2p::discovery::{Until, resolver};
+use bsv_p2p::discovery::{Deadline, resolver};
 
 use crate::lasting::RESOLVE_TIMEOUT;
 use crate::reach::Reach;
@@ -42,7 +42,7 @@ pub(crate) fn find(reach: &Reach, end: Instant) -> Result<Found, Failure> {
         }
     }
     for name in seeds {
-        match asked.resolve(&name, &Until::after(patience())) {
+        match asked.resolve(&name, &Deadline::after(patience())) {
             Ok(addresses) => {
                 let port = reach.seed_port();
                 found.add(addresses.into_iter().map(|ip| (ip, port).into()));

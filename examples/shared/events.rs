@@ -103,7 +103,7 @@ fn object(event: &ControlEvent) -> Value {
             let unix = since.duration_since(SystemTime::UNIX_EPOCH);
             object["since"] = unix.unwrap_or_default().as_secs().into();
         }
-        ControlEvent::PayloadPassedOver { command, len, .. } => {
+        ControlEvent::PayloadDiscarded { command, len, .. } => {
             object["command"] = command.to_string().into();
             object["bytes"] = (*len).into();
         }

@@ -16,7 +16,7 @@ use super::actor::Shared;
 /// to each, so that one connection finds the other. A clone is the same registry. Safe to use from several threads; never blocks for
 /// longer than a look-up.
 #[derive(Clone, Default)]
-pub struct Associations {
+pub struct AssociationRegistry {
     peers: Arc<Mutex<HashMap<Uuid, Entry>>>,
 }
 
@@ -25,7 +25,7 @@ struct Entry {
     peer: Weak<Shared>,
 }
 
-impl Associations {
+impl AssociationRegistry {
     /// How many peers at this address may open a second stream at this moment, and have not.
     pub(crate) fn awaited_from(&self, address: IpAddr) -> usize {
         let peers = self.peers.lock();
@@ -72,18 +72,18 @@ impl Associations {
     }
 }
 
-impl fmt::Debug for Associations {
+impl fmt::Debug for AssociationRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Associations")
+        f.debug_struct("AssociationRegistry")
             .field("len", &self.len())
             .finish()
     }
 }
 
-/// A peer in an [`Associations`]; dropping it takes it out.
+/// A peer in an [`AssociationRegistry`]; dropping it takes it out.
 #[derive(Debug)]
 pub(super) struct Association {
-    registry: Associations,
+    registry: AssociationRegistry,
     id: Uuid,
 }
 

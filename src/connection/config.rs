@@ -47,26 +47,26 @@ pub struct ConnectionConfig {
     pub write_timeout: Duration,
     /// How many bytes may wait to be sent by an actor, over each stream of its peer; 16 MiB by default. A message above that is taken when
     /// nothing else waits.
-    pub outbox_bytes: usize,
+    pub max_send_queue_bytes: usize,
     /// How many messages may wait to be sent by an actor, over each stream; 10,000 by default.
-    pub outbox_messages: usize,
+    pub max_send_queue_messages: usize,
     /// How many bytes of messages a `Connection` keeps that came while something else was waited for; 32 MiB by
     /// default. The oldest are dropped and counted.
-    pub kept_bytes: u64,
+    pub max_receive_queue_bytes: u64,
     /// How many bytes of payloads an actor's peer may hold, from their arrival until the program has dropped them; 64 MiB by default, at
     /// least `session.limits.buffered`. Without room nothing is read.
     pub max_payload_memory: u64,
     /// How long an actor waits for such room before it ends the connection; 30 s by default.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
-    pub memory_timeout: Duration,
+    pub payload_memory_timeout: Duration,
     /// How long a program may take nothing from a [`BlockReader`](crate::connection::BlockReader) whose queue is full before the actor
     /// ends the connection; 30 s by default.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub block_reader_timeout: Duration,
-    /// How many bytes of the events of each stream of an actor's peer may wait for [subscribers](crate::connection::Overflow::Block) that do not keep up, and one message more; 4 MiB
+    /// How many bytes of the events of each stream of an actor's peer may wait for [subscribers](crate::connection::OverflowPolicy::Block) that do not keep up, and one message more; 4 MiB
     /// by default, at least 1. Each event counts as its payload's length and 512 bytes, once for each subscriber that it waits for. When
     /// so much waits, the messages of that stream are no longer read.
-    pub backlog_bytes: u64,
+    pub max_subscriber_backlog_bytes: u64,
     /// How long reading may stand still for a subscription that takes nothing before the subscription ends; 30 s by default. As long a
     /// connection that has ended waits for its subscribers to take what is left.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
@@ -88,13 +88,13 @@ impl ConnectionConfig {
             connect_timeout: Duration::from_secs(10),
             read_stall_timeout: Duration::from_secs(20),
             write_timeout: Duration::from_secs(20),
-            outbox_bytes: 16 * 1024 * 1024,
-            outbox_messages: 10_000,
-            kept_bytes: 32 * 1024 * 1024,
+            max_send_queue_bytes: 16 * 1024 * 1024,
+            max_send_queue_messages: 10_000,
+            max_receive_queue_bytes: 32 * 1024 * 1024,
             max_payload_memory: 64 * 1024 * 1024,
-            memory_timeout: Duration::from_secs(30),
+            payload_memory_timeout: Duration::from_secs(30),
             block_reader_timeout: Duration::from_secs(30),
-            backlog_bytes: 4 * 1024 * 1024,
+            max_subscriber_backlog_bytes: 4 * 1024 * 1024,
             subscriber_timeout: Duration::from_secs(30),
             tcp_keepalive: Some(Duration::from_secs(60)),
         }
@@ -140,24 +140,34 @@ impl ConnectionConfig {
             ("read_stall_timeout", self.read_stall_timeout),
             ("write_timeout", self.write_timeout),
             ("block_reader_timeout", self.block_reader_timeout),
-            ("memory_timeout", self.memory_timeout),
+            ("payload_memory_timeout", self.payload_memory_timeout),
             ("subscriber_timeout", self.subscriber_timeout),
             ("tcp_keepalive", self.tcp_keepalive.unwrap_or(Duration::MAX)),
         ] {
             let right = !value.is_zero();
             ConfigError::unless(right, field, &value, "a duration above zero is needed")?;
         }
-        let messages = self.outbox_messages;
+        let messages = self.max_send_queue_messages;
         ConfigError::unless(
             messages > 0,
-            "outbox_messages",
+            "max_send_queue_messages",
             &messages,
             "at least 1 is needed",
         )?;
-        let bytes = self.outbox_bytes;
-        ConfigError::unless(bytes > 0, "outbox_bytes", &bytes, "at least 1 is needed")?;
-        let bytes = self.backlog_bytes;
-        ConfigError::unless(bytes > 0, "backlog_bytes", &bytes, "at least 1 is needed")?;
+        let bytes = self.max_send_queue_bytes;
+        ConfigError::unless(
+            bytes > 0,
+            "max_send_queue_bytes",
+            &bytes,
+            "at least 1 is needed",
+        )?;
+        let bytes = self.max_subscriber_backlog_bytes;
+        ConfigError::unless(
+            bytes > 0,
+            "max_subscriber_backlog_bytes",
+            &bytes,
+            "at least 1 is needed",
+        )?;
         ConfigError::unless(
             self.max_payload_memory >= self.session.limits.buffered,
             "max_payload_memory",
@@ -182,12 +192,12 @@ mod tests {
     fn the_defaults_are_valid_and_a_wrong_value_is_named() {
         assert_eq!(ConnectionConfig::default().validate(), Ok(()));
         let config = ConnectionConfig {
-            outbox_messages: 0,
+            max_send_queue_messages: 0,
             ..ConnectionConfig::default()
         };
         assert_eq!(
             config.validate().unwrap_err().to_string(),
-            "outbox_messages is 0: at least 1 is needed"
+            "max_send_queue_messages is 0: at least 1 is needed"
         );
         let zero = Some(Duration::ZERO);
         let config = ConnectionConfig {
@@ -196,10 +206,13 @@ mod tests {
         };
         assert_eq!(config.validate().unwrap_err().field, "tcp_keepalive");
         let config = ConnectionConfig {
-            backlog_bytes: 0,
+            max_subscriber_backlog_bytes: 0,
             ..ConnectionConfig::default()
         };
-        assert_eq!(config.validate().unwrap_err().field, "backlog_bytes");
+        assert_eq!(
+            config.validate().unwrap_err().field,
+            "max_subscriber_backlog_bytes"
+        );
         let config = ConnectionConfig {
             subscriber_timeout: Duration::ZERO,
             ..ConnectionConfig::default()

@@ -52,8 +52,8 @@ fn open(
     opened.map_err(|error| {
         NotDialled::NotConnected(match error {
             NotOpened::NotBound(error) => return NotDialled::NotBound(error.into()),
-            NotOpened::Stopped => stop.reason().unwrap_or(DisconnectReason::Command),
-            NotOpened::TimedOut => DisconnectReason::ConnectTimedOut { after: timeout },
+            NotOpened::Stopped => stop.reason().unwrap_or(DisconnectReason::Requested),
+            NotOpened::TimedOut => DisconnectReason::ConnectTimeout { after: timeout },
             NotOpened::NotStarted(error) => not_started(&error, timeout),
             NotOpened::Failed(error) => failed(&error, timeout),
         })
@@ -75,7 +75,7 @@ fn failed(error: &io::Error, timeout: Duration) -> DisconnectReason {
     let system = SystemError::from(error);
     match error.kind() {
         io::ErrorKind::ConnectionRefused => DisconnectReason::ConnectRefused,
-        io::ErrorKind::TimedOut => DisconnectReason::ConnectTimedOut { after: timeout },
+        io::ErrorKind::TimedOut => DisconnectReason::ConnectTimeout { after: timeout },
         _ if system.is_out_of_resources() => DisconnectReason::LocalFault(system),
         _ => DisconnectReason::Unreachable(system),
     }
@@ -84,7 +84,7 @@ fn failed(error: &io::Error, timeout: Duration) -> DisconnectReason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Consequence;
+    use crate::session::DisconnectAction;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -120,7 +120,7 @@ mod tests {
             panic!("{dialed:?}");
         };
         assert_eq!(reason, DisconnectReason::ConnectRefused);
-        assert_eq!(reason.consequence(), Consequence::BackOff);
+        assert_eq!(reason.action(), DisconnectAction::Backoff);
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
                     (refused.clone(), refused)
                 }
                 libc::ETIMEDOUT => {
-                    let timed_out = DisconnectReason::ConnectTimedOut { after };
+                    let timed_out = DisconnectReason::ConnectTimeout { after };
                     (timed_out.clone(), timed_out)
                 }
                 _ if system.is_out_of_resources() => {
@@ -179,7 +179,7 @@ mod tests {
             assert_eq!((&at_once, &failed(&error, after)), (&expected, &later));
             let is_local = matches!(at_once, DisconnectReason::LocalFault(_));
             assert!(is_local || !local.contains(&code), "{error}");
-            assert_eq!(at_once.consequence() == Consequence::RetrySoon, is_local);
+            assert_eq!(at_once.action() == DisconnectAction::RetrySoon, is_local);
             assert!(!is_local || !at_once.is_network_failure() && at_once.is_retryable());
         }
     }

@@ -13,11 +13,11 @@ use super::stream::{ReadWait, Stream};
 use super::traffic::TrafficCounters;
 use crate::event::SharedMessage;
 use crate::memory::MemoryGuard;
-use crate::session::{ConnectionState, Delivery, DisconnectReason, Session, TransportEnd};
+use crate::session::{ConnectionState, DisconnectReason, Disposition, Session, TransportClose};
 use crate::sockets::is_timeout;
 use crate::wire::{
-    BlockHash, BlockHeader, Command, DecodeError, DropCause, Expected, Found, FrameReader,
-    Incoming, Message, MessageNumber, PayloadLimits, Reader, SMALL_FRAME,
+    BlockHash, BlockHeader, COPY_THRESHOLD, Command, DecodeError, ExpectedPayloads, Found,
+    FrameDropReason, FrameReader, Incoming, Message, MessageNumber, PayloadLimits, Reader,
 };
 
 /// How many answers to pings may wait for each other.
@@ -46,7 +46,7 @@ pub(super) enum Received {
     /// A message, from here on at one place in memory: it is large compared with what refers to it.
     Message(SharedMessage),
     /// A payload too long to be kept.
-    PassedOver {
+    Discarded {
         command: Command,
         len: u64,
         /// The maximum length of a payload that would have been kept.
@@ -64,7 +64,9 @@ pub(super) enum BlockPart {
     /// Its next bytes.
     Chunk(Vec<u8>),
     /// All of it has come.
-    Ends { checksum: Result<(), DropCause> },
+    Ends {
+        checksum: Result<(), FrameDropReason>,
+    },
 }
 
 impl Inlet {
@@ -85,7 +87,7 @@ impl Inlet {
     /// Goes on with frames that have begun to come elsewhere, for a session with these limits and expectations.
     pub(super) fn resume(
         mut frames: FrameReader,
-        (limits, expected): (PayloadLimits, Expected),
+        (limits, expected): (PayloadLimits, ExpectedPayloads),
         config: &ConnectionConfig,
         counters: Arc<TrafficCounters>,
     ) -> Self {
@@ -128,8 +130,8 @@ impl Inlet {
         self.progress.set_stall_timeout(config.read_stall_timeout);
     }
 
-    pub(super) fn on_pause(&mut self, pause: Duration) {
-        self.progress.on_pause(pause);
+    pub(super) fn on_reads_paused(&mut self, pause: Duration) {
+        self.progress.on_reads_paused(pause);
         self.now = Instant::now();
     }
 
@@ -162,7 +164,7 @@ impl Inlet {
         let deadlines = [deadline, self.progress.deadline()];
         let earliest = deadlines.into_iter().flatten().min();
         if let Err(error) = self.wait.until(stream, earliest, now) {
-            session.on_transport_end(TransportEnd::Failed(error.kind()));
+            session.on_transport_end(TransportClose::Failed(error.kind()));
             return false;
         }
         self.read_once(stream, session)
@@ -179,7 +181,7 @@ impl Inlet {
         self.now = now;
         match read {
             Ok(0) => {
-                session.on_transport_end(TransportEnd::EndOfStream);
+                session.on_transport_end(TransportClose::ConnectionClosed);
                 false
             }
             Ok(len) => {
@@ -192,11 +194,11 @@ impl Inlet {
                 let large = self
                     .frames
                     .arriving()
-                    .is_some_and(|(len, _)| len >= SMALL_FRAME);
+                    .is_some_and(|(len, _)| len >= COPY_THRESHOLD);
                 let (limits, expected) = session.with(|session| {
                     session.on_received(now);
                     if large {
-                        session.on_transfer(now);
+                        session.on_partial_frame(now);
                     }
                     (session.limits(), session.expected())
                 });
@@ -210,7 +212,7 @@ impl Inlet {
                 false
             }
             Err(error) => {
-                session.on_transport_end(TransportEnd::Failed(error.kind()));
+                session.on_transport_end(TransportClose::Failed(error.kind()));
                 false
             }
         }
@@ -240,7 +242,7 @@ impl Inlet {
                 return Next::NeedsMore;
             }
         };
-        if let Incoming::BlockBegins { .. } | Incoming::BlockChunk(_) = &found {
+        if let Incoming::BlockStart { .. } | Incoming::BlockChunk(_) = &found {
             // Its frame goes on.
         } else {
             self.progress.on_frame();
@@ -258,7 +260,7 @@ impl Inlet {
                 self.tell(session, false, |session| session.on_dropped(cause, now));
                 Next::Handled
             }
-            Incoming::PassedOver {
+            Incoming::Discarded {
                 command,
                 len,
                 limit,
@@ -269,16 +271,16 @@ impl Inlet {
                 self.tell(session, false, |session| {
                     session.on_passed_over(command, len);
                 });
-                Next::Received(Received::PassedOver {
+                Next::Received(Received::Discarded {
                     command,
                     len,
                     limit,
                     block,
                 })
             }
-            Incoming::BlockBegins { header, len } => Next::Block(BlockPart::Begins { header, len }),
+            Incoming::BlockStart { header, len } => Next::Block(BlockPart::Begins { header, len }),
             Incoming::BlockChunk(chunk) => Next::Block(BlockPart::Chunk(chunk)),
-            Incoming::BlockEnds { len, checksum } => {
+            Incoming::BlockEnd { len, checksum } => {
                 self.counters
                     .add_message_in(Some(MessageNumber::Block), len);
                 let now = self.now;
@@ -341,7 +343,7 @@ impl Inlet {
 
     /// Passes a message to the session. What is left of it is for the program if the result says
     /// so.
-    fn on_message(&mut self, message: &mut Message, session: &mut impl LockSession) -> Delivery {
+    fn on_message(&mut self, message: &mut Message, session: &mut impl LockSession) -> Disposition {
         let now = self.now;
         let is_ping = matches!(message, Message::Ping(_));
         self.tell(session, is_ping, |session| {
@@ -392,18 +394,18 @@ impl Inlet {
     /// Hands out a message together with its memory, unless the message itself holds that.
     fn deliver(
         &mut self,
-        delivery: Delivery,
+        delivery: Disposition,
         message: Message,
         len: u64,
         memory: impl FnOnce(&mut Self, u64) -> Option<MemoryGuard>,
     ) -> Next {
         match delivery {
-            Delivery::Deliver => {
+            Disposition::Deliver => {
                 let memory = memory(self, len);
-                let message = SharedMessage::holding(message, len, memory);
+                let message = SharedMessage::with_memory(message, len, memory);
                 Next::Received(Received::Message(message))
             }
-            Delivery::Consumed => Next::Handled,
+            Disposition::Handled => Next::Handled,
         }
     }
 
@@ -418,7 +420,7 @@ impl Inlet {
             .is_some_and(|deadline| now >= deadline)
             && let Some((len, missing)) = self.frames.arriving()
         {
-            session.with(|session| session.close(DisconnectReason::ReadStalled { len, missing }));
+            session.with(|session| session.close(DisconnectReason::ReadStall { len, missing }));
         }
     }
 }
@@ -441,7 +443,7 @@ pub(super) trait LockSession {
     fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T;
 
     /// The reading side has ended. Who knows better why tells the session that.
-    fn on_transport_end(&mut self, end: TransportEnd) {
+    fn on_transport_end(&mut self, end: TransportClose) {
         self.with(|session| session.on_transport_end(end));
     }
 }

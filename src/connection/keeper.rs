@@ -86,7 +86,7 @@ impl NextLife {
         if connection.stages.wait_for_next(|| connection.is_stopped()) {
             return Err(Self::of(connection));
         }
-        give_up(&connection, DisconnectReason::Command);
+        give_up(&connection, DisconnectReason::Requested);
         Ok(())
     }
 

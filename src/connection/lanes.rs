@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
-use crate::wire::{EncodedFrame, SMALL_FRAME};
+use crate::wire::{COPY_THRESHOLD, EncodedFrame};
 
 /// How many frames one write may gather.
 const GATHERED_FRAMES: usize = 32;
@@ -187,7 +187,7 @@ impl Lanes {
     }
 
     /// For `pause` nothing was written on purpose.
-    pub(super) fn on_pause(&mut self, pause: Duration) {
+    pub(super) fn on_reads_paused(&mut self, pause: Duration) {
         if let Some(begun) = &mut self.begun {
             begun.deadline += pause;
         }
@@ -294,7 +294,7 @@ impl Batch {
 
     /// What it means that so many bytes of this batch were written.
     pub(super) fn written(&self, bytes: usize) -> Written {
-        let large = bytes > 0 && self.begun.frame.len() as u64 >= SMALL_FRAME;
+        let large = bytes > 0 && self.begun.frame.len() as u64 >= COPY_THRESHOLD;
         Written { bytes, large }
     }
 

@@ -3,7 +3,7 @@
 //! - [`Connection`] has no threads: connect, send, receive and ask, one caller at a time.
 //! - [`PeerConnectionActor`] gives a peer a thread that reads, answers and tells an [`EventBus`], and a second one for a second stream; its
 //!   [`PeerConnectionHandle`] sends and asks, from any thread.
-//! - [`Supervisor`] opens connections again that were lost, as its [`RestartPlan`] says.
+//! - [`Supervisor`] opens connections again that were lost, as its [`RestartPolicy`] says.
 
 mod actor;
 mod associations;
@@ -33,21 +33,21 @@ pub(crate) use crate::random::number as random_number;
 pub(crate) use actor::Origin;
 pub use actor::{
     ConnectionStatistics, PeerConnectionActor, PeerConnectionCommand, PeerConnectionHandle,
-    PeerConnectionSetup, StreamStatistics,
+    PeerConnectionOptions, StreamStatistics,
 };
 pub(crate) use actor::{HeadersRequest, StartHeadersError};
-pub use associations::Associations;
+pub use associations::AssociationRegistry;
 pub use block_reader::{BlockReader, BlockVisitor};
 pub use blocking::Connection;
 pub use config::ConnectionConfig;
 pub(crate) use event_bus::Announcer;
-pub use event_bus::{EventBus, Overflow, SubscriptionOptions};
+pub use event_bus::{EventBus, OverflowPolicy, SubscriptionOptions};
 pub(crate) use keeper::{Keeper, NextLife};
 pub(crate) use listening::{AcceptFault, ListeningSocket};
 pub use peer_name::resolve;
-pub use prepared::PreparedMessage;
-pub use requests::ADDRESSES_TIMEOUT;
-pub use restart::{RestartConfig, RestartPlan, RestartTracking, Verdict};
+pub use prepared::EncodedMessage;
+pub use requests::DEFAULT_ADDRESSES_TIMEOUT;
+pub use restart::{RestartConfig, RestartDecision, RestartPolicy, RestartTracking};
 pub use slots::{ConnectionSlots, SlotGuard};
 pub use supervisor::Supervisor;
-pub use traffic::{CommandTraffic, Traffic};
+pub use traffic::{CommandTraffic, TrafficStats};

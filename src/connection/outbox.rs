@@ -24,7 +24,7 @@ use crate::network::Magic;
 use crate::session::DisconnectReason;
 use crate::sockets::is_cut;
 use crate::wire::{
-    BASIC_HEADER_LEN, Command, Encode, EncodedFrame, Message, SMALL_FRAME, encode_frame,
+    BASIC_HEADER_LEN, COPY_THRESHOLD, Command, Encode, EncodedFrame, Message, encode_frame,
 };
 
 /// How large a buffer for encoding is kept from one message to the next, in bytes.
@@ -76,8 +76,8 @@ impl From<&ConnectionConfig> for Bounds {
     fn from(config: &ConnectionConfig) -> Self {
         Self {
             write_timeout: config.write_timeout,
-            max_bytes: config.outbox_bytes,
-            max_messages: config.outbox_messages,
+            max_bytes: config.max_send_queue_bytes,
+            max_messages: config.max_send_queue_messages,
         }
     }
 }
@@ -151,7 +151,7 @@ impl Outbox {
 
     /// Sends a message of the program. Waits for room until `deadline`.
     pub(super) fn send(&self, message: &Message, deadline: Instant) -> Result<(), NotTaken> {
-        if message.encoded_len() < SMALL_FRAME {
+        if message.encoded_len() < COPY_THRESHOLD {
             let mut state = self.shared.state.lock();
             if self.write_small(&mut state, std::slice::from_ref(message))? {
                 return Ok(());
@@ -173,7 +173,7 @@ impl Outbox {
     /// until `deadline`.
     pub(super) fn send_all(&self, messages: &[Message], deadline: Instant) -> Result<(), NotTaken> {
         let len: u64 = messages.iter().map(Encode::encoded_len).sum();
-        if len < SMALL_FRAME {
+        if len < COPY_THRESHOLD {
             let mut state = self.shared.state.lock();
             if self.write_small(&mut state, messages)? {
                 return Ok(());
@@ -221,7 +221,7 @@ impl Outbox {
     ) -> Result<(), NotTaken> {
         let mut state = self.shared.state.lock();
         let len: u64 = messages.iter().map(Encode::encoded_len).sum();
-        if len < SMALL_FRAME && self.write_small(&mut state, messages)? {
+        if len < COPY_THRESHOLD && self.write_small(&mut state, messages)? {
             return Ok(());
         }
         for message in messages {
@@ -397,7 +397,7 @@ impl Outbox {
             .spawn(move || {
                 let run = AssertUnwindSafe(|| shared.run_writer());
                 if catch_unwind(run).is_err() {
-                    shared.close(&mut shared.state.lock(), DisconnectReason::Bug);
+                    shared.close(&mut shared.state.lock(), DisconnectReason::InternalError);
                 }
             });
         match spawned {

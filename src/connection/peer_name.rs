@@ -28,7 +28,7 @@ const MAX_SCOPE: usize = 64;
 /// - [`DisconnectReason::InvalidName`] if `name` is empty, is too long, or contains a character that no
 ///   host name has, such as a space or a control character. No lookup is made.
 /// - [`DisconnectReason::NameNotResolved`] if the system finds no address.
-/// - [`DisconnectReason::ResolveTimedOut`] if the system does not answer in time.
+/// - [`DisconnectReason::ResolveTimeout`] if the system does not answer in time.
 /// - [`DisconnectReason::LocalFault`] if this machine is out of threads, descriptors or memory.
 pub fn resolve(
     name: &str,
@@ -60,7 +60,7 @@ pub fn resolve(
             }
             Err(unresolved(error.to_string()))
         }
-        Err(RecvTimeoutError::Timeout) => Err(DisconnectReason::ResolveTimedOut {
+        Err(RecvTimeoutError::Timeout) => Err(DisconnectReason::ResolveTimeout {
             name: name.to_owned(),
             after: timeout,
         }),

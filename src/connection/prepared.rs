@@ -12,15 +12,15 @@ use crate::wire::{EncodedFrame, Message};
 ///
 /// ```
 /// use bsv_p2p::Network;
-/// use bsv_p2p::connection::PreparedMessage;
+/// use bsv_p2p::connection::EncodedMessage;
 /// use bsv_p2p::wire::{BlockHash, Inv, Inventory};
 ///
 /// let announcement = Inv::from(vec![Inventory::Block(BlockHash::ZERO)]);
-/// let prepared = PreparedMessage::new(Network::Mainnet.magic(), announcement);
+/// let prepared = EncodedMessage::new(Network::Mainnet.magic(), announcement);
 /// assert_eq!(prepared.message().command().name(), "inv");
 /// ```
 #[derive(Clone, Debug)]
-pub struct PreparedMessage(Arc<Prepared>);
+pub struct EncodedMessage(Arc<Prepared>);
 
 #[derive(Debug)]
 struct Prepared {
@@ -29,7 +29,7 @@ struct Prepared {
     frame: EncodedFrame,
 }
 
-impl PreparedMessage {
+impl EncodedMessage {
     /// Encodes `message` for the network whose frames start with `magic`.
     pub fn new(magic: Magic, message: impl Into<Message>) -> Self {
         let message = message.into();

@@ -86,7 +86,7 @@ impl ReadProgress {
     }
 
     /// For `pause` nothing was read on purpose.
-    pub(super) fn on_pause(&mut self, pause: Duration) {
+    pub(super) fn on_reads_paused(&mut self, pause: Duration) {
         if let Some(payload) = &mut self.payload {
             payload.whole_deadline += pause;
             payload.stall_deadline += pause;
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(progress.deadline(), None);
         progress.on_bytes(Some((MIB, MIB)), now + 50 * SECOND);
         assert_eq!(progress.deadline(), Some(now + 70 * SECOND));
-        progress.on_pause(SECOND);
+        progress.on_reads_paused(SECOND);
         assert_eq!(progress.deadline(), Some(now + 71 * SECOND));
     }
 

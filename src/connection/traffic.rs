@@ -36,7 +36,7 @@ impl Default for TrafficCounters {
 /// How much has gone each way, on a connection or of one kind of message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Traffic {
+pub struct TrafficStats {
     /// Frames that have come whole, whatever became of them.
     pub messages_in: u64,
     /// Messages handed to the system or to the queue in front of it.
@@ -47,7 +47,7 @@ pub struct Traffic {
     pub bytes_out: u64,
 }
 
-impl Traffic {
+impl TrafficStats {
     /// Both together.
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
@@ -66,7 +66,7 @@ pub struct CommandTraffic {
     /// The messages' name; [`CommandTraffic::OTHERS`] for all that have no type together.
     pub command: Command,
     /// How many, and how many bytes.
-    pub traffic: Traffic,
+    pub traffic: TrafficStats,
 }
 
 impl CommandTraffic {
@@ -109,12 +109,12 @@ impl TrafficCounters {
     }
 
     /// Everything together.
-    pub(super) fn snapshot(&self) -> Traffic {
+    pub(super) fn snapshot(&self) -> TrafficStats {
         let sum = |number: fn(&CommandCounters) -> &AtomicU64| {
             let numbers = self.commands.iter().map(number);
             numbers.map(|number| number.load(Relaxed)).sum()
         };
-        Traffic {
+        TrafficStats {
             messages_in: sum(|counters| &counters.messages_in),
             messages_out: sum(|counters| &counters.messages_out),
             bytes_in: self.bytes_in.load(Relaxed),
@@ -134,7 +134,7 @@ impl TrafficCounters {
     pub(super) fn by_command(&self) -> Vec<CommandTraffic> {
         let names = Message::COMMANDS.iter().chain([&CommandTraffic::OTHERS]);
         let each = names.zip(&self.commands).map(|(command, counters)| {
-            let traffic = Traffic {
+            let traffic = TrafficStats {
                 messages_in: counters.messages_in.load(Relaxed),
                 messages_out: counters.messages_out.load(Relaxed),
                 bytes_in: counters.bytes_in.load(Relaxed),
@@ -145,7 +145,7 @@ impl TrafficCounters {
                 traffic,
             }
         });
-        each.filter(|each| each.traffic != Traffic::default())
+        each.filter(|each| each.traffic != TrafficStats::default())
             .collect()
     }
 
@@ -184,7 +184,7 @@ mod tests {
         counters.add_message_out(ping, 32);
         let ping = CommandTraffic {
             command: ping,
-            traffic: Traffic {
+            traffic: TrafficStats {
                 messages_in: 1,
                 messages_out: 2,
                 bytes_in: 32,
@@ -193,10 +193,10 @@ mod tests {
         };
         let others = CommandTraffic {
             command: CommandTraffic::OTHERS,
-            traffic: Traffic {
+            traffic: TrafficStats {
                 messages_in: 2,
                 bytes_in: 51,
-                ..Traffic::default()
+                ..TrafficStats::default()
             },
         };
         assert_eq!(counters.by_command(), [ping, others]);

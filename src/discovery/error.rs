@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::host_name::NameFault;
+use crate::host_name::InvalidName;
 
 /// Why a lookup has brought no address. The message names the seed, and what each name server did.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,11 +13,11 @@ use crate::host_name::NameFault;
 pub enum ResolveError {
     /// It cannot be the name of a host; nobody was asked.
     #[error("{name:?} is no name of a host: {fault}")]
-    WrongName {
+    InvalidName {
         /// What was asked for.
         name: String,
         /// What is wrong with it.
-        fault: NameFault,
+        fault: InvalidName,
     },
     /// A name server says that there is no such name, or that it has no address.
     #[error("{name} has no address")]
@@ -33,7 +33,7 @@ pub enum ResolveError {
         /// How long the lookup could take.
         after: Duration,
         /// What each name server did that was asked until then, in this order.
-        servers: Vec<FailedServer>,
+        servers: Vec<ServerFailure>,
     },
     /// Somebody cut the lookup short.
     #[error("the lookup was stopped")]
@@ -44,7 +44,7 @@ pub enum ResolveError {
         /// The seed.
         name: String,
         /// What each of them did, in the order in which they were asked.
-        servers: Vec<FailedServer>,
+        servers: Vec<ServerFailure>,
     },
     /// The system's resolver has failed, or says that there is no such name: which of both, only the text tells.
     #[error("{name} was not resolved by the system: {detail}")]
@@ -73,14 +73,14 @@ pub enum ResolveError {
 
 /// A name server that was asked, and did not help.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedServer {
+pub struct ServerFailure {
     /// Which.
     pub address: SocketAddr,
     /// What it did instead.
-    pub fault: ServerFault,
+    pub fault: ServerError,
 }
 
-impl fmt::Display for FailedServer {
+impl fmt::Display for ServerFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.address, self.fault)
     }
@@ -89,7 +89,7 @@ impl fmt::Display for FailedServer {
 /// What a name server did instead of answering.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ServerFault {
+pub enum ServerError {
     /// Nothing in time that answers the question.
     #[error("did not answer within {after:?}, but for {ignored} packets that were no answer")]
     Silent {
@@ -138,7 +138,7 @@ fn code_name(code: u16) -> String {
 }
 
 /// What each server did, as the end of a sentence.
-struct Listed<'a>(&'a [FailedServer]);
+struct Listed<'a>(&'a [ServerFailure]);
 
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,18 +157,18 @@ mod tests {
     #[test]
     fn an_error_names_the_seed_and_what_each_server_did() {
         let after = Duration::from_secs(2);
-        let server = |port, fault| FailedServer {
+        let server = |port, fault| ServerFailure {
             address: ([127, 0, 0, 1], port).into(),
             fault,
         };
         let error = ResolveError::NoAnswer {
             name: "seed.test".into(),
             servers: vec![
-                server(1, ServerFault::Silent { after, ignored: 3 }),
-                server(2, ServerFault::Refused { code: 5 }),
+                server(1, ServerError::Silent { after, ignored: 3 }),
+                server(2, ServerError::Refused { code: 5 }),
                 server(
                     3,
-                    ServerFault::Io {
+                    ServerError::Io {
                         kind: io::ErrorKind::ConnectionRefused,
                         over_tcp: true,
                     },

@@ -14,12 +14,12 @@
 //! ```no_run
 //! use std::time::Duration;
 //! use bsv_p2p::Network;
-//! use bsv_p2p::discovery::{Until, resolver};
+//! use bsv_p2p::discovery::{Deadline, resolver};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let seeds = resolver(&[])?;
 //! for seed in Network::Mainnet.dns_seeds() {
-//!     match seeds.resolve(seed, &Until::after(Duration::from_secs(10))) {
+//!     match seeds.resolve(seed, &Deadline::after(Duration::from_secs(10))) {
 //!         Ok(addresses) => println!("{seed} knows {} addresses", addresses.len()),
 //!         Err(error) => println!("{error}"),
 //!     }
@@ -40,11 +40,11 @@ use std::sync::Arc;
 
 #[cfg(feature = "dns")]
 pub use dns::DnsResolver;
-pub use error::{FailedServer, ResolveError, ServerFault};
+pub use error::{ResolveError, ServerError, ServerFailure};
 pub use system::SystemResolver;
-pub use until::Until;
+pub use until::Deadline;
 
-pub use crate::host_name::NameFault;
+pub use crate::host_name::InvalidName;
 
 /// No lookup gives more addresses: a seed knows a few dozen, and a manager tries as many.
 const MAX_ADDRESSES: usize = 256;
@@ -56,19 +56,19 @@ const MAX_ADDRESSES: usize = 256;
 /// ```
 /// use std::net::IpAddr;
 /// use std::time::Duration;
-/// use bsv_p2p::discovery::{ResolveError, SeedResolver, Until};
+/// use bsv_p2p::discovery::{ResolveError, SeedResolver, Deadline};
 ///
 /// mockall::mock! {
 ///     Seeds {}
 ///     impl SeedResolver for Seeds {
-///         fn resolve(&self, name: &str, until: &Until) -> Result<Vec<IpAddr>, ResolveError>;
+///         fn resolve(&self, name: &str, until: &Deadline) -> Result<Vec<IpAddr>, ResolveError>;
 ///     }
 /// }
 ///
 /// # fn main() {
 /// let mut seeds = MockSeeds::new();
 /// seeds.expect_resolve().returning(|_, _| Ok(vec![[203, 0, 113, 7].into()]));
-/// let found = seeds.resolve("seed.bitcoinsv.io", &Until::after(Duration::from_secs(1)));
+/// let found = seeds.resolve("seed.bitcoinsv.io", &Deadline::after(Duration::from_secs(1)));
 /// assert_eq!(found, Ok(vec![[203, 0, 113, 7].into()]));
 /// # }
 /// ```
@@ -80,7 +80,7 @@ pub trait SeedResolver: Send + Sync {
     /// # Errors
     ///
     /// [`ResolveError`] says whether there is no such name, whether nobody could tell, or what ended the lookup.
-    fn resolve(&self, name: &str, until: &Until) -> Result<Vec<IpAddr>, ResolveError>;
+    fn resolve(&self, name: &str, until: &Deadline) -> Result<Vec<IpAddr>, ResolveError>;
 }
 
 /// The resolver that serves where a program brings none: with the feature `dns` it is `DnsResolver`, which asks these name servers in this

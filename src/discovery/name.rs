@@ -28,7 +28,7 @@ pub(super) fn judge(name: &str) -> Result<Asked<'_>, ResolveError> {
         Some(host) => (host, true),
         None => (name, false),
     };
-    host_name::check(host).map_err(|fault| ResolveError::WrongName {
+    host_name::check(host).map_err(|fault| ResolveError::InvalidName {
         name: name.to_owned(),
         fault,
     })?;
@@ -68,15 +68,15 @@ pub(super) fn distinct(addresses: impl IntoIterator<Item = IpAddr>, max: usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host_name::NameFault;
+    use crate::host_name::InvalidName;
 
     fn ips(texts: &[&str]) -> Vec<IpAddr> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    fn fault(name: &str) -> NameFault {
+    fn fault(name: &str) -> InvalidName {
         match judge(name) {
-            Err(ResolveError::WrongName { name: named, fault }) => {
+            Err(ResolveError::InvalidName { name: named, fault }) => {
                 assert_eq!(named, name);
                 fault
             }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn what_can_be_no_name_is_told_with_what_is_wrong() {
         for name in ["", ".", "..", "seed..test", ".seed", "seed.."] {
-            assert_eq!(fault(name), NameFault::EmptyLabel, "{name:?}");
+            assert_eq!(fault(name), InvalidName::EmptyLabel, "{name:?}");
         }
         for (name, character) in [
             ("seed test", ' '),
@@ -125,10 +125,14 @@ mod tests {
             ("séed.test", 'é'),
             ("a\\046b", '\\'),
         ] {
-            assert_eq!(fault(name), NameFault::Character { character }, "{name:?}");
+            assert_eq!(
+                fault(name),
+                InvalidName::Character { character },
+                "{name:?}"
+            );
         }
         for name in ["1.2.3", "127.1", "1.2.3.4.5", "256.1.1.1", "8333"] {
-            assert_eq!(fault(name), NameFault::Number, "{name:?}");
+            assert_eq!(fault(name), InvalidName::Number, "{name:?}");
         }
     }
 
@@ -138,7 +142,7 @@ mod tests {
         assert!(judge(&format!("{label}.test")).is_ok());
         assert_eq!(
             fault(&format!("{label}a.test")),
-            NameFault::LongLabel { len: 64 }
+            InvalidName::LongLabel { len: 64 }
         );
         let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
         assert_eq!(longest.len(), 253);
@@ -146,7 +150,7 @@ mod tests {
         assert!(judge(&format!("{longest}.")).is_ok());
         assert_eq!(
             fault(&format!("{longest}a")),
-            NameFault::TooLong { len: 254 }
+            InvalidName::TooLong { len: 254 }
         );
     }
 

@@ -7,7 +7,7 @@ use crossbeam_channel::RecvTimeoutError;
 
 use super::name::{Asked, distinct, judge};
 use super::until::SLICE;
-use super::{MAX_ADDRESSES, ResolveError, SeedResolver, Until};
+use super::{Deadline, MAX_ADDRESSES, ResolveError, SeedResolver};
 use crate::system_names;
 
 /// Asks the system (`getaddrinfo`), in a helper thread.
@@ -19,7 +19,7 @@ use crate::system_names;
 pub struct SystemResolver;
 
 impl SeedResolver for SystemResolver {
-    fn resolve(&self, name: &str, until: &Until) -> Result<Vec<IpAddr>, ResolveError> {
+    fn resolve(&self, name: &str, until: &Deadline) -> Result<Vec<IpAddr>, ResolveError> {
         if let Asked::Known(addresses) = judge(name)? {
             return Ok(addresses);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 use std::time::{Duration, Instant};
 
-use super::{FailedServer, ResolveError};
+use super::{ResolveError, ServerFailure};
 use crate::deadline::deadline_after;
 
 /// A wait looks so often, at the longest, whether somebody has cut it short.
@@ -19,22 +19,22 @@ pub(super) const SLICE: Duration = Duration::from_millis(50);
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicBool, Ordering};
 /// use std::time::Duration;
-/// use bsv_p2p::discovery::Until;
+/// use bsv_p2p::discovery::Deadline;
 ///
 /// let stop = Arc::new(AtomicBool::new(false));
-/// let until = Until::after(Duration::from_secs(10)).stopped_by(stop.clone());
+/// let until = Deadline::after(Duration::from_secs(10)).with_cancel_flag(stop.clone());
 /// assert!(until.remaining() > Some(Duration::from_secs(9)));
 /// stop.store(true, Ordering::Release);
 /// assert_eq!(until.remaining(), None);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Until {
+pub struct Deadline {
     timeout: Duration,
     deadline: Instant,
     stops: Vec<Arc<AtomicBool>>,
 }
 
-impl Until {
+impl Deadline {
     /// A deadline that comes so much later than now.
     pub fn after(timeout: Duration) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Until {
     }
 
     /// Also over as soon as `stop` is true. A further flag does not replace the first: any of them ends the lookup.
-    pub fn stopped_by(mut self, stop: Arc<AtomicBool>) -> Self {
+    pub fn with_cancel_flag(mut self, stop: Arc<AtomicBool>) -> Self {
         self.stops.push(stop);
         self
     }
@@ -62,7 +62,7 @@ impl Until {
     }
 
     /// The error of a lookup of `name` that ends because the time is over, and what the name servers did until then.
-    pub(super) fn over(&self, name: &str, servers: Vec<FailedServer>) -> ResolveError {
+    pub(super) fn over(&self, name: &str, servers: Vec<ServerFailure>) -> ResolveError {
         if self.is_stopped() {
             return ResolveError::Stopped;
         }
@@ -83,9 +83,9 @@ mod tests {
     #[test]
     fn any_of_its_flags_ends_it_and_a_passed_deadline_is_no_stop() {
         let flags = [false, false].map(|flag| Arc::new(AtomicBool::new(flag)));
-        let until = Until::after(Duration::from_secs(60))
-            .stopped_by(flags[0].clone())
-            .stopped_by(flags[1].clone());
+        let until = Deadline::after(Duration::from_secs(60))
+            .with_cancel_flag(flags[0].clone())
+            .with_cancel_flag(flags[1].clone());
         assert!(until.remaining().is_some());
         for flag in &flags {
             flag.store(true, Release);
@@ -94,7 +94,7 @@ mod tests {
             assert_eq!(until.over("seed", Vec::new()), ResolveError::Stopped);
             flag.store(false, Release);
         }
-        let until = Until::after(Duration::ZERO);
+        let until = Deadline::after(Duration::ZERO);
         assert_eq!(until.remaining(), None);
         assert!(!until.is_stopped());
         assert!(matches!(
@@ -108,6 +108,6 @@ mod tests {
 
     #[test]
     fn a_time_that_no_clock_can_show_never_comes() {
-        assert!(Until::after(Duration::MAX).remaining() > Some(Duration::from_secs(1 << 30)));
+        assert!(Deadline::after(Duration::MAX).remaining() > Some(Duration::from_secs(1 << 30)));
     }
 }

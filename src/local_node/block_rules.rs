@@ -7,7 +7,7 @@ const COINBASE_SCRIPT: std::ops::RangeInclusive<usize> = 2..=100;
 
 /// Why [`Chain::accept`](super::Chain::accept) did not take a block. Nothing of it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum BlockRejectReason {
     /// The header violates a chain rule of the network.
     #[error(transparent)]
     Header(#[from] ChainRuleError),
@@ -51,19 +51,21 @@ pub enum Refused {
 
 /// Checks the merkle root and the coinbase, in the node's order (Bitcoin SV node, `src/validation.cpp`,
 /// `CheckBlock`).
-pub(super) fn check_transactions(block: &Block) -> Result<(), Refused> {
+pub(super) fn check_transactions(block: &Block) -> Result<(), BlockRejectReason> {
     block.check_merkle_root()?;
     let mut transactions = block.transactions();
-    let coinbase = transactions.next().ok_or(Refused::NoTransactions)?;
+    let coinbase = transactions
+        .next()
+        .ok_or(BlockRejectReason::NoTransactions)?;
     if !coinbase.is_coinbase() {
-        return Err(Refused::FirstIsNoCoinbase(coinbase.txid()));
+        return Err(BlockRejectReason::FirstIsNoCoinbase(coinbase.txid()));
     }
     let got = coinbase.inputs().map(|input| input.script.len()).sum();
     if !COINBASE_SCRIPT.contains(&got) {
-        return Err(Refused::CoinbaseScript { got });
+        return Err(BlockRejectReason::CoinbaseScript { got });
     }
     match transactions.position(|transaction| transaction.is_coinbase()) {
-        Some(behind) => Err(Refused::SecondCoinbase { index: behind + 1 }),
+        Some(behind) => Err(BlockRejectReason::SecondCoinbase { index: behind + 1 }),
         None => Ok(()),
     }
 }
@@ -112,7 +114,7 @@ mod tests {
     fn a_block_without_transactions_is_refused() {
         assert_eq!(
             check_transactions(&block(&[])),
-            Err(Refused::NoTransactions)
+            Err(BlockRejectReason::NoTransactions)
         );
     }
 
@@ -120,7 +122,7 @@ mod tests {
     fn a_first_transaction_that_is_no_coinbase_is_refused() {
         assert_eq!(
             check_transactions(&block(&[payment(), coinbase()])),
-            Err(Refused::FirstIsNoCoinbase(payment().txid()))
+            Err(BlockRejectReason::FirstIsNoCoinbase(payment().txid()))
         );
     }
 
@@ -130,7 +132,7 @@ mod tests {
         other.lock_time = 1;
         assert_eq!(
             check_transactions(&block(&[coinbase(), payment(), other])),
-            Err(Refused::SecondCoinbase { index: 2 })
+            Err(BlockRejectReason::SecondCoinbase { index: 2 })
         );
     }
 
@@ -142,7 +144,7 @@ mod tests {
             let expected = if right {
                 Ok(())
             } else {
-                Err(Refused::CoinbaseScript { got: len })
+                Err(BlockRejectReason::CoinbaseScript { got: len })
             };
             assert_eq!(
                 check_transactions(&block(&[coinbase])),
@@ -160,7 +162,7 @@ mod tests {
         };
         assert_eq!(
             check_transactions(&Block::new(&header, &[coinbase()])),
-            Err(Refused::Content(BlockError::MerkleRootMismatch {
+            Err(BlockRejectReason::Content(BlockError::MerkleRootMismatch {
                 expected: MerkleRoot::ZERO,
                 got: MerkleRoot(coinbase().txid().0),
             }))
@@ -177,16 +179,16 @@ mod tests {
         transactions.push(Transaction::default());
         assert_eq!(
             check_transactions(&Block::new(&whole.header(), &transactions)),
-            Err(Refused::Content(BlockError::DuplicatedTransactions(
-                whole.header().merkle_root
-            )))
+            Err(BlockRejectReason::Content(
+                BlockError::DuplicatedTransactions(whole.header().merkle_root)
+            ))
         );
     }
 
     #[test]
     fn refusals_name_expected_and_got() {
         assert_eq!(
-            Refused::CoinbaseScript { got: 101 }.to_string(),
+            BlockRejectReason::CoinbaseScript { got: 101 }.to_string(),
             "the coinbase's script has 101 bytes, expected 2 to 100"
         );
         let (height, median, got) = (7, 5, 4);
@@ -196,7 +198,7 @@ mod tests {
             got,
         };
         assert_eq!(
-            Refused::from(too_old).to_string(),
+            BlockRejectReason::from(too_old).to_string(),
             "height 7: expected a time after 5, got 4"
         );
     }

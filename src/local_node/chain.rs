@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::block_rules::{Refused, check_transactions};
+use super::block_rules::{BlockRejectReason, check_transactions};
 use super::mining::BlockTemplate;
 use crate::network::Network;
 use crate::session::ConfigError;
 use crate::wire::{
-    Ancestors, Block, BlockHash, BlockHeader, ChainRules, CompactTarget, MerkleProof, Tx,
-    TxAndProof, Txid, Work, compact_size_len,
+    Ancestors, Block, BlockHash, BlockHeader, ChainRules, CompactTarget, DatarefTx, MerkleProof,
+    Tx, Txid, Work, compact_size_len,
 };
 
 /// The memory of a block in addition to its bytes, rounded up: its entries in the tables.
@@ -58,7 +58,7 @@ struct Entry {
     children: usize,
     /// The coinbase and its merkle proof, from the first use on. The transaction shares the bytes
     /// of the block.
-    coinbase: OnceLock<Option<Box<TxAndProof>>>,
+    coinbase: OnceLock<Option<Box<DatarefTx>>>,
 }
 
 impl Entry {
@@ -74,7 +74,7 @@ impl Entry {
 
 /// What became of a block that [`Chain::accept`] did not refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Accepted {
+pub enum AcceptOutcome {
     /// It was there already.
     Known,
     /// It is kept on a branch that is not the active chain.
@@ -147,12 +147,12 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// [`Refused`] describes the first violated rule; the chain is then unchanged. A block with an
+    /// [`BlockRejectReason`] describes the first violated rule; the chain is then unchanged. A block with an
     /// unknown parent may be accepted after its parent.
-    pub fn accept(&mut self, block: &Block, now: u32) -> Result<Accepted, Refused> {
+    pub fn accept(&mut self, block: &Block, now: u32) -> Result<AcceptOutcome, BlockRejectReason> {
         let hash = block.hash();
         if self.contains(&hash) {
-            return Ok(Accepted::Known);
+            return Ok(AcceptOutcome::Known);
         }
         let header = block.header();
         let height = self.check_header(&header, hash, now)?;
@@ -167,14 +167,14 @@ impl Chain {
             self.side_tips.remove(&(parent, header.previous));
         }
         self.blocks
-            .insert(hash, Entry::new(block.detached(), height));
+            .insert(hash, Entry::new(block.to_owned_buffer(), height));
         self.bytes += needed;
 
         if height > self.tip().0 {
             Ok(self.activate(hash))
         } else {
             self.side_tips.insert((height, hash));
-            Ok(Accepted::SideChain)
+            Ok(AcceptOutcome::SideChain)
         }
     }
 
@@ -237,7 +237,7 @@ impl Chain {
 
     /// Returns the coinbase of a block and its merkle proof. The first call for a block hashes all
     /// its transactions.
-    pub(super) fn coinbase(&self, hash: &BlockHash) -> Option<&TxAndProof> {
+    pub(super) fn coinbase(&self, hash: &BlockHash) -> Option<&DatarefTx> {
         let entry = self.blocks.get(hash)?;
         let coinbase = entry.coinbase.get_or_init(|| {
             let coinbase = coinbase_of(&entry.block, *hash)?;
@@ -288,10 +288,10 @@ impl Chain {
         header: &BlockHeader,
         hash: BlockHash,
         now: u32,
-    ) -> Result<u32, Refused> {
+    ) -> Result<u32, BlockRejectReason> {
         let branch = self
             .branch(header.previous)
-            .ok_or(Refused::UnknownParent(header.previous))?;
+            .ok_or(BlockRejectReason::UnknownParent(header.previous))?;
         let height = branch.height + 1;
         self.rules.check_proof_of_work(height, header, hash)?;
         self.rules.check_header(&branch, header, hash, now)?;
@@ -315,7 +315,7 @@ impl Chain {
     }
 
     /// Makes the branch that ends with `tip` the active chain.
-    fn activate(&mut self, tip: BlockHash) -> Accepted {
+    fn activate(&mut self, tip: BlockHash) -> AcceptOutcome {
         let (mut connected, mut headers) = (Vec::new(), Vec::new());
         let mut at = tip;
         while let Some(entry) = self.blocks.get(&at).filter(|_| !self.is_active(&at)) {
@@ -336,7 +336,7 @@ impl Chain {
         self.active.extend_from_slice(&connected);
         self.headers.truncate(fork + 1);
         self.headers.extend(headers.into_iter().rev());
-        Accepted::NewTip {
+        AcceptOutcome::NewTip {
             disconnected,
             connected,
         }
@@ -351,7 +351,7 @@ impl Chain {
         needed: u64,
         height: u32,
         parent: BlockHash,
-    ) -> Result<Vec<BlockHash>, Refused> {
+    ) -> Result<Vec<BlockHash>, BlockRejectReason> {
         let mut left = self.max_bytes.saturating_sub(self.bytes);
         let mut evicted = Vec::new();
         // The number of evicted children of blocks that have more of them.
@@ -376,7 +376,7 @@ impl Chain {
             return Ok(evicted);
         }
         let left = self.max_bytes.saturating_sub(self.bytes);
-        Err(Refused::NoRoom { needed, left })
+        Err(BlockRejectReason::NoRoom { needed, left })
     }
 
     /// Removes a block of a side branch that has no children.
@@ -467,10 +467,10 @@ impl fmt::Debug for Chain {
     }
 }
 
-fn coinbase_of(block: &Block, hash: BlockHash) -> Option<TxAndProof> {
+fn coinbase_of(block: &Block, hash: BlockHash) -> Option<DatarefTx> {
     let txids: Vec<Txid> = block.transactions().map(|tx| tx.txid()).collect();
     let first = BlockHeader::LEN + compact_size_len(txids.len() as u64) as usize;
-    Some(TxAndProof {
+    Some(DatarefTx {
         tx: Tx::from_payload(block.bytes().slice(first..)).ok()?,
         proof: MerkleProof::for_block(&txids, 0, hash)?,
     })

@@ -22,7 +22,7 @@ impl Chain {
     ///
     /// With an empty locator the answer is the header of `stop` alone, of any branch, or `None` if
     /// that block is unknown: a node does not answer then.
-    pub fn headers_after(
+    pub fn headers_for_locator(
         &self,
         locator: &[BlockHash],
         stop: BlockHash,
@@ -43,7 +43,7 @@ impl Chain {
 
     /// The answer to a `getblocks`: the hashes of the active chain behind the first block of the locator that
     /// stands on it (or behind genesis), at most 500, ending before `stop`.
-    pub fn blocks_after(&self, locator: &[BlockHash], stop: BlockHash) -> Vec<BlockHash> {
+    pub fn hashes_for_locator(&self, locator: &[BlockHash], stop: BlockHash) -> Vec<BlockHash> {
         self.active_behind(locator)
             .take_while(|&hash| hash != stop)
             .take(MAX_BLOCK_HASHES)
@@ -98,7 +98,7 @@ mod tests {
         let at = |height| chain.hash_at(height).unwrap();
         let unknown = BlockHash([9; 32]);
         let after =
-            |locator: &[BlockHash], stop| heights(&chain, chain.headers_after(locator, stop));
+            |locator: &[BlockHash], stop| heights(&chain, chain.headers_for_locator(locator, stop));
         let all = (1..=20).collect::<Vec<u32>>();
         assert_eq!(after(&[at(17)], BlockHash::ZERO), [18, 19, 20]);
         assert_eq!(
@@ -123,18 +123,21 @@ mod tests {
     fn at_the_tip_the_list_of_headers_is_empty() {
         let chain = chain(3);
         assert_eq!(
-            chain.headers_after(&chain.locator(), BlockHash::ZERO),
+            chain.headers_for_locator(&chain.locator(), BlockHash::ZERO),
             Some(Vec::new())
         );
-        assert_eq!(chain.blocks_after(&chain.locator(), BlockHash::ZERO), []);
+        assert_eq!(
+            chain.hashes_for_locator(&chain.locator(), BlockHash::ZERO),
+            []
+        );
     }
 
     #[test]
     fn an_empty_locator_asks_for_the_header_of_stop_alone() {
         let chain = chain(3);
-        let headers = chain.headers_after(&[], chain.hash_at(2).unwrap());
+        let headers = chain.headers_for_locator(&[], chain.hash_at(2).unwrap());
         assert_eq!(heights(&chain, headers), [2]);
-        assert_eq!(chain.headers_after(&[], BlockHash::ZERO), None);
+        assert_eq!(chain.headers_for_locator(&[], BlockHash::ZERO), None);
     }
 
     #[test]
@@ -143,10 +146,10 @@ mod tests {
         let fork = chain.hash_at(2).unwrap();
         let side = chain.template_on(&fork, NOW, 1).unwrap().mine();
         chain.accept(&side, NOW + 600).unwrap();
-        let headers = chain.headers_after(&[side.hash(), fork], BlockHash::ZERO);
+        let headers = chain.headers_for_locator(&[side.hash(), fork], BlockHash::ZERO);
         assert_eq!(heights(&chain, headers), [3, 4, 5]);
         assert_eq!(
-            chain.headers_after(&[], side.hash()),
+            chain.headers_for_locator(&[], side.hash()),
             Some(vec![side.header()]),
             "but a side chain's header can be asked for by name"
         );
@@ -156,10 +159,12 @@ mod tests {
     fn answers_are_cut_at_2000_headers_and_500_hashes() {
         let chain = chain(2001);
         let genesis = chain.hash_at(0).unwrap();
-        let headers = chain.headers_after(&[genesis], BlockHash::ZERO).unwrap();
+        let headers = chain
+            .headers_for_locator(&[genesis], BlockHash::ZERO)
+            .unwrap();
         assert_eq!(headers.len(), 2000);
         assert_eq!(headers[1999].hash(), chain.hash_at(2000).unwrap());
-        let hashes = chain.blocks_after(&[genesis], BlockHash::ZERO);
+        let hashes = chain.hashes_for_locator(&[genesis], BlockHash::ZERO);
         assert_eq!(hashes.len(), 500);
         assert_eq!(hashes[499], chain.hash_at(500).unwrap());
     }
@@ -168,9 +173,9 @@ mod tests {
     fn block_hashes_end_before_stop() {
         let chain = chain(5);
         let at = |height| chain.hash_at(height).unwrap();
-        assert_eq!(chain.blocks_after(&[at(1)], at(4)), [at(2), at(3)]);
+        assert_eq!(chain.hashes_for_locator(&[at(1)], at(4)), [at(2), at(3)]);
         assert_eq!(
-            chain.blocks_after(&[], BlockHash::ZERO),
+            chain.hashes_for_locator(&[], BlockHash::ZERO),
             [1, 2, 3, 4, 5].map(at)
         );
     }

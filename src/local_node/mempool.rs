@@ -34,7 +34,7 @@ struct Pooled {
 
 /// What became of a transaction that a [`TransactionPool`] did not refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inserted {
+pub enum InsertOutcome {
     /// It is in the pool now.
     New,
     /// It was there already, or the chain holds it.
@@ -97,7 +97,7 @@ impl TransactionPool {
     ///
     /// [`InvalidTransaction`], in the node's order (Bitcoin SV node, `src/validation.cpp`,
     /// `CheckRegularTransaction`).
-    pub fn insert(&mut self, tx: &Tx) -> Result<Inserted, InvalidTransaction> {
+    pub fn insert(&mut self, tx: &Tx) -> Result<InsertOutcome, InvalidTransaction> {
         let place = self.order.last_key_value().map_or(0, |(last, _)| last + 1);
         self.insert_at(place, tx.view())
     }
@@ -164,21 +164,21 @@ impl TransactionPool {
         &mut self,
         place: i64,
         view: TransactionView<'_>,
-    ) -> Result<Inserted, InvalidTransaction> {
+    ) -> Result<InsertOutcome, InvalidTransaction> {
         let txid = view.txid();
         if self.contains(&txid) {
-            return Ok(Inserted::Known);
+            return Ok(InsertOutcome::Known);
         }
         check_structure(view)?;
         let bytes = self.bytes.saturating_add(view.bytes().len() as u64);
         if bytes > self.max_bytes || self.len() >= self.max_transactions {
-            return Ok(Inserted::Full);
+            return Ok(InsertOutcome::Full);
         }
         let tx = Tx::from(view);
         self.transactions.insert(txid, Pooled { tx, place });
         self.order.insert(place, txid);
         self.bytes = bytes;
-        Ok(Inserted::New)
+        Ok(InsertOutcome::New)
     }
 }
 

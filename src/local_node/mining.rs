@@ -58,7 +58,7 @@ impl BlockTemplate {
         Transaction {
             version: 1,
             inputs: vec![TransactionInput {
-                previous: OutPoint::NONE,
+                previous: OutPoint::NULL,
                 script,
                 sequence: u32::MAX,
             }],

@@ -6,7 +6,7 @@
 //! time is always the caller's, in seconds since 1970.
 //!
 //! ```
-//! use bsv_p2p::local_node::{Accepted, BlockTemplate, Chain, TransactionPool};
+//! use bsv_p2p::local_node::{AcceptOutcome, BlockTemplate, Chain, TransactionPool};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let now = 1_700_000_000;
@@ -18,7 +18,7 @@
 //!     ..chain.template(now, 1)
 //! }
 //! .mine();
-//! if let Accepted::NewTip { connected, .. } = chain.accept(&block, now)? {
+//! if let AcceptOutcome::NewTip { connected, .. } = chain.accept(&block, now)? {
 //!     assert_eq!(connected, [block.hash()]);
 //!     pool.remove_included(&block);
 //! }
@@ -38,10 +38,10 @@ mod node_config;
 mod shared;
 mod state;
 
-pub use block_rules::Refused;
-pub use chain::{Accepted, Chain};
+pub use block_rules::BlockRejectReason;
+pub use chain::{AcceptOutcome, Chain};
 pub use locator::MAX_BLOCK_HASHES;
-pub use mempool::{Inserted, InvalidTransaction, TransactionPool};
+pub use mempool::{InsertOutcome, InvalidTransaction, TransactionPool};
 pub use mining::{BlockTemplate, regtest_subsidy};
 pub use node::LocalNode;
 pub use node_config::LocalNodeConfig;

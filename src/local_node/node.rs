@@ -12,7 +12,7 @@ use crossbeam_channel::Receiver;
 use super::listener::listen;
 use super::shared::Shared;
 use super::state::NodeState;
-use super::{Chain, Inserted, InvalidTransaction, LocalNodeConfig, Refused};
+use super::{BlockRejectReason, Chain, InsertOutcome, InvalidTransaction, LocalNodeConfig};
 use crate::connection::{ConnectionConfig, EventBus, ListeningSocket};
 use crate::error::Error;
 use crate::event::Event;
@@ -58,7 +58,7 @@ use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
 ///
 /// let config = ConnectionConfig::new(Network::Regtest);
 /// let peer = Connection::connect(&node.address().to_string(), &config)?;
-/// assert_eq!(peer.peer().start_height, 3);
+/// assert_eq!(peer.peer_info().start_height, 3);
 /// # Ok(())
 /// # }
 /// ```
@@ -73,7 +73,7 @@ impl LocalNode {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if the system gives no socket or thread.
+    /// [`Error::Io`] if the system gives no socket or thread.
     pub fn start() -> Result<Self, Error> {
         Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), Self::default_config())
     }
@@ -86,7 +86,7 @@ impl LocalNode {
     /// # Errors
     ///
     /// - [`Error::Config`] if a value of `config` is invalid.
-    /// - [`Error::System`] if the address cannot be listened on, or a thread cannot be started.
+    /// - [`Error::Io`] if the address cannot be listened on, or a thread cannot be started.
     pub fn start_at(
         address: SocketAddr,
         config: impl Into<LocalNodeConfig>,
@@ -135,7 +135,7 @@ impl LocalNode {
             &config.connection.network,
             "the network of the chain is needed",
         )?;
-        let system = |error: io::Error| Error::System {
+        let system = |error: io::Error| Error::Io {
             what: format!("listening on {address}"),
             error: error.into(),
         };
@@ -165,8 +165,8 @@ impl LocalNode {
     pub fn default_config() -> ConnectionConfig {
         let mut config = ConnectionConfig::new(Network::Regtest);
         config.session.services = Services::NETWORK;
-        config.outbox_bytes = 1024 * 1024 * 1024;
-        config.outbox_messages = 100_000;
+        config.max_send_queue_bytes = 1024 * 1024 * 1024;
+        config.max_send_queue_messages = 100_000;
         config.session.limits.unrequested = config.session.limits.buffered;
         config
     }
@@ -180,7 +180,7 @@ impl LocalNode {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if there is no thread to be had.
+    /// [`Error::Io`] if there is no thread to be had.
     pub fn connect(&self, address: SocketAddr) -> Result<(), Error> {
         self.shared.state().dial(address)
     }
@@ -189,9 +189,9 @@ impl LocalNode {
     ///
     /// # Errors
     ///
-    /// [`Refused`] if the chain does not take a block: it is full, with what peers have sent perhaps, or the clock is before
+    /// [`BlockRejectReason`] if the chain does not take a block: it is full, with what peers have sent perhaps, or the clock is before
     /// 2011. The blocks mined before that one stay, and peers have been told.
-    pub fn mine(&self, count: usize) -> Result<Vec<BlockHash>, Refused> {
+    pub fn mine(&self, count: usize) -> Result<Vec<BlockHash>, BlockRejectReason> {
         // Block by block, so that peers are answered in between.
         let mined = (0..count).map(|_| self.shared.state().mine());
         let mined = mined.collect();
@@ -204,7 +204,7 @@ impl LocalNode {
     /// # Errors
     ///
     /// [`InvalidTransaction`] if it cannot be one. Scripts and spends are not verified.
-    pub fn submit(&self, transaction: &Transaction) -> Result<Inserted, InvalidTransaction> {
+    pub fn submit(&self, transaction: &Transaction) -> Result<InsertOutcome, InvalidTransaction> {
         let tx = Tx::from(transaction);
         let inserted = self.shared.state().submit(&tx);
         self.shared.tell_changed();
@@ -269,7 +269,7 @@ impl LocalNode {
 
     fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
         let thread = thread::Builder::new().name(name.into()).spawn(run);
-        let thread = thread.map_err(|error| Error::System {
+        let thread = thread.map_err(|error| Error::Io {
             what: format!("the thread {name}"),
             error: error.into(),
         })?;
@@ -340,7 +340,7 @@ mod tests {
         let node = LocalNode::start_with(chain, any_port, LocalNode::default_config()).unwrap();
         let refused = node.mine(10);
         assert!(
-            matches!(refused, Err(Refused::NoRoom { .. })),
+            matches!(refused, Err(BlockRejectReason::NoRoom { .. })),
             "{refused:?}"
         );
         let height = node.height();

@@ -23,9 +23,9 @@ use self::block_requests::BlockRequests;
 use self::mined::MinedTransactions;
 use self::orphans::OrphanPool;
 use self::peer::NodePeer;
-use super::{BlockTemplate, Chain, LocalNodeConfig, Refused, TransactionPool};
+use super::{BlockRejectReason, BlockTemplate, Chain, LocalNodeConfig, TransactionPool};
 use crate::connection::{
-    Associations, EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
+    AssociationRegistry, EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
 };
 use crate::error::Error;
 use crate::event::{ControlEvent, Event};
@@ -45,7 +45,7 @@ pub(super) struct NodeState {
     /// Where connections emit their events. `None` once the node is closed.
     events: Option<EventBus>,
     nonces: NonceRegistry,
-    associations: Associations,
+    associations: AssociationRegistry,
     memory: PayloadMemory,
     own_address: SocketAddr,
     peers: HashMap<Uuid, NodePeer>,
@@ -73,7 +73,7 @@ impl NodeState {
             config,
             events: Some(events),
             nonces: NonceRegistry::default(),
-            associations: Associations::default(),
+            associations: AssociationRegistry::default(),
             memory: PayloadMemory::default(),
             own_address,
             peers: HashMap::new(),
@@ -115,7 +115,7 @@ impl NodeState {
         self.peers.values().filter(|peer| peer.is_ready()).count()
     }
 
-    pub(super) fn mine(&mut self) -> Result<BlockHash, Refused> {
+    pub(super) fn mine(&mut self) -> Result<BlockHash, BlockRejectReason> {
         self.extra_nonce = self.extra_nonce.wrapping_add(1);
         let now = unix_time();
         let template = BlockTemplate {
@@ -223,11 +223,11 @@ impl NodeState {
     }
 
     /// Returns the setup of a new connection. `None` once the node is closed.
-    fn setup(&self) -> Option<PeerConnectionSetup> {
+    fn setup(&self) -> Option<PeerConnectionOptions> {
         let events = self.events.clone()?;
         let mut config = self.config.connection.clone();
         config.session.start_height = i32::try_from(self.chain.tip().0).unwrap_or(i32::MAX);
-        Some(PeerConnectionSetup {
+        Some(PeerConnectionOptions {
             peer_id: Uuid::new_v4(),
             config,
             nonces: self.nonces.clone(),
@@ -262,7 +262,7 @@ fn on_preference(peer: &mut NodePeer, message: &Message, serves_filters: bool) {
     match message {
         Message::SendHeaders => peer.wants_headers = true,
         Message::SendHdrsEn => peer.wants_enriched_headers = true,
-        Message::SendCmpct(request) if request.counts() => {
+        Message::SendCmpct(request) if request.is_valid() => {
             peer.wants_compact_blocks = request.announce;
         }
         Message::FilterLoad(filter) => {

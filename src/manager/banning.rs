@@ -51,7 +51,7 @@ impl Manager {
     }
 
     /// Why an address is kept out, if it is: the ban of the highest precedence that covers it.
-    pub fn explain_ban(&self, address: IpAddr) -> Option<Ban> {
+    pub fn find_ban(&self, address: IpAddr) -> Option<Ban> {
         let bans = self.shared.bans.read();
         bans.is_banned(address, SystemTime::now()).copied()
     }

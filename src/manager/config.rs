@@ -57,7 +57,7 @@ pub struct ManagerConfig {
     pub restarts: RestartConfig,
     /// How long a peer is left alone that could not be reached or is not one for us; 1 hour by default. An update holds for all that wait.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
-    pub cool_down: Duration,
+    pub cooldown: Duration,
     /// How peers become known that the program does not name.
     pub discovery: DiscoveryConfig,
     /// Whether and how peers are let in.
@@ -123,7 +123,7 @@ pub struct ListenerConfig {
     pub max_per_address: usize,
     /// How many peers are turned away politely at once, with a handshake and a reason, when there is no room; 16 by default. The sockets
     /// of further ones are closed.
-    pub max_turned_away: usize,
+    pub max_capacity_rejects: usize,
     /// Whether the newest connection of the most crowded group of addresses gives way to a newcomer when there is no room; no by default.
     pub evict: bool,
 }
@@ -139,7 +139,7 @@ impl Default for ListenerConfig {
             max_handshakes_per_address: 4,
             handshake_timeout: Duration::from_secs(10),
             max_per_address: 8,
-            max_turned_away: 16,
+            max_capacity_rejects: 16,
             evict: false,
         }
     }
@@ -158,7 +158,7 @@ impl ManagerConfig {
             min_outbound: 4,
             allow_private: None,
             restarts: RestartConfig::default(),
-            cool_down: Duration::from_secs(3600),
+            cooldown: Duration::from_secs(3600),
             discovery: DiscoveryConfig::default(),
             listener: ListenerConfig::default(),
             bans: BanConfig::default(),
@@ -192,7 +192,7 @@ impl ManagerConfig {
 
     /// Whether peers that we have dialled are asked for addresses, but in fixed-peer mode.
     pub(super) fn asks_peers(&self) -> bool {
-        self.discovery.ask_peers && self.target_connections > 0
+        self.discovery.request_addresses && self.target_connections > 0
     }
 
     /// How many places are kept for peers that we dial: the least of `min_outbound`, the target, and half of the maximum.
@@ -244,7 +244,7 @@ impl ManagerConfig {
             "at most 128 is allowed",
         )?;
         for (field, value) in [
-            ("cool_down", self.cool_down),
+            ("cooldown", self.cooldown),
             ("bans.automatic_duration", self.bans.automatic_duration),
             ("save_interval", self.save_interval),
             ("shutdown_timeout", self.shutdown_timeout),

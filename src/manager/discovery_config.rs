@@ -36,7 +36,7 @@ pub struct DiscoveryConfig {
     pub timeout: Duration,
     /// Whether peers that we have dialled are asked for addresses that they know (`getaddr`), once in each connection; yes by default. The
     /// program cannot ask them again then. An update holds for further connections.
-    pub ask_peers: bool,
+    pub request_addresses: bool,
 }
 
 /// How many seeds there may be.
@@ -121,7 +121,7 @@ impl Default for DiscoveryConfig {
             default_port: None,
             interval: Duration::from_secs(3600),
             timeout: Duration::from_secs(10),
-            ask_peers: true,
+            request_addresses: true,
         }
     }
 }

@@ -173,7 +173,7 @@ impl Manager {
     /// - [`Error::HeaderStore`] if the file cannot be opened, is in use by another store, or is of
     ///   another network or chain. See [`HeaderStore::open`]. The file is unchanged.
     /// - [`Error::NotRunning`] if the manager was shut down.
-    /// - [`Error::System`] if the thread cannot be spawned.
+    /// - [`Error::Io`] if the thread cannot be spawned.
     ///
     /// [`HeaderStore`]: crate::HeaderStore
     /// [`HeaderStore::open`]: crate::HeaderStore::open
@@ -186,7 +186,7 @@ impl Manager {
     ///
     /// It is called from a thread of its own, with one seed after the other.
     #[must_use]
-    pub fn resolving_with(mut self, resolver: Arc<dyn SeedResolver>) -> Self {
+    pub fn with_resolver(mut self, resolver: Arc<dyn SeedResolver>) -> Self {
         // Nobody else has it before the start.
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
             shared.resolver = Some(resolver);
@@ -200,7 +200,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyStarted`], also after a shutdown; [`Error::System`] if there is no thread to be had.
+    /// [`Error::AlreadyStarted`], also after a shutdown; [`Error::Io`] if there is no thread to be had.
     pub fn start(&self) -> Result<(), Error> {
         self.start_with(None)
     }

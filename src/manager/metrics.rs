@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
-use crate::connection::{CommandTraffic, ConnectionStatistics, Traffic};
+use crate::connection::{CommandTraffic, ConnectionStatistics, TrafficStats};
 use crate::wire::Command;
 
 /// What a manager has counted since it was started. Plain numbers, to be handed to whatever collects them; they may be a moment apart.
@@ -28,7 +28,7 @@ pub struct Metrics {
     /// Times that a peer was let in that had dialled us, those included that turned out to be the second stream of one.
     pub let_in: u64,
     /// Those of them that turned out to be the second stream of a peer that was connected already. Neither lost nor failed.
-    pub streams_taken_in: u64,
+    pub streams_attached: u64,
     /// Peers that dialled us and were told that there is no room.
     pub turned_away: u64,
     /// Sockets of peers that dialled us and were closed without a word.
@@ -42,7 +42,7 @@ pub struct Metrics {
     /// Bans that were made.
     pub banned: u64,
     /// How much has gone each way on all connections, those that are over included.
-    pub traffic: Traffic,
+    pub traffic: TrafficStats,
     /// The same for each kind of message.
     pub commands: Vec<CommandTraffic>,
 }
@@ -52,7 +52,7 @@ pub struct Metrics {
 pub(super) struct Counters {
     pub(super) dialled: AtomicU64,
     pub(super) let_in: AtomicU64,
-    pub(super) streams_taken_in: AtomicU64,
+    pub(super) streams_attached: AtomicU64,
     pub(super) turned_away: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) handshakes: AtomicU64,
@@ -84,7 +84,7 @@ impl Counters {
             connections: live.len(),
             dialled: number(&self.dialled),
             let_in: number(&self.let_in),
-            streams_taken_in: number(&self.streams_taken_in),
+            streams_attached: number(&self.streams_attached),
             turned_away: number(&self.turned_away),
             refused: number(&self.refused),
             handshakes: number(&self.handshakes),
@@ -102,8 +102,8 @@ impl Counters {
 
 #[derive(Clone, Default)]
 struct Sum {
-    traffic: Traffic,
-    commands: BTreeMap<Command, Traffic>,
+    traffic: TrafficStats,
+    commands: BTreeMap<Command, TrafficStats>,
 }
 
 impl Sum {
@@ -115,7 +115,7 @@ impl Sum {
     }
 }
 
-fn add(sum: &mut Traffic, more: Traffic) {
+fn add(sum: &mut TrafficStats, more: TrafficStats) {
     sum.messages_in += more.messages_in;
     sum.messages_out += more.messages_out;
     sum.bytes_in += more.bytes_in;

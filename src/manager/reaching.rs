@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::Manager;
 use super::clock::Now;
-use crate::connection::PreparedMessage;
+use crate::connection::EncodedMessage;
 use crate::error::Error;
 use crate::session::ConnectionState;
 use crate::wire::Message;
 
 /// Who got a message that was sent to all.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Broadcast {
+pub struct BroadcastResult {
     /// The peers that took it.
     pub sent: Vec<Uuid>,
     /// Those that did not, and why: most often because too much waits for them already.
@@ -53,7 +53,7 @@ impl Manager {
     /// - [`Error::Banned`] if the address is banned.
     /// - [`Error::ScopedAddress`] if the address has an IPv6 scope;
     ///   [`Connection::connect`](crate::Connection::connect) accepts such addresses.
-    /// - [`Error::NoRoom`], [`Error::TooManyNamed`], [`Error::NotRunning`].
+    /// - [`Error::ConnectionLimit`], [`Error::TooManyManualPeers`], [`Error::NotRunning`].
     pub fn connect(&self, address: SocketAddr) -> Result<Uuid, Error> {
         self.shared.config().connection.check_port(address)?;
         let connected = self.ask(move |supervisor| supervisor.connect(address, Now::read()))?;
@@ -92,11 +92,11 @@ impl Manager {
     /// # Errors
     ///
     /// [`Error::NotRunning`] before the start and after the shutdown.
-    pub fn broadcast(&self, message: &Message) -> Result<Broadcast, Error> {
+    pub fn broadcast(&self, message: &Message) -> Result<BroadcastResult, Error> {
         self.ask(|_| ())?;
         let magic = self.shared.config().connection.magic();
-        let prepared = PreparedMessage::new(magic, message.clone());
-        let mut outcome = Broadcast::default();
+        let prepared = EncodedMessage::new(magic, message.clone());
+        let mut outcome = BroadcastResult::default();
         for one in self.shared.connections.all() {
             if one.state() != ConnectionState::Connected {
                 continue;

@@ -13,7 +13,7 @@ use crate::wire::{Block, BlockHash, BlockHeader, Services, TimestampedAddress, T
 
 /// Which peer is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum PeerChoice {
+pub enum PeerSelector {
     /// The connected peer that answers pings soonest, of those that serve blocks if there are any.
     #[default]
     Best,
@@ -21,30 +21,34 @@ pub enum PeerChoice {
     Peer(Uuid),
 }
 
-impl From<Uuid> for PeerChoice {
+impl From<Uuid> for PeerSelector {
     fn from(peer_id: Uuid) -> Self {
-        PeerChoice::Peer(peer_id)
+        PeerSelector::Peer(peer_id)
     }
 }
 
 /// Requests, as [`PeerConnectionHandle`] has them, to a peer that is named or chosen. Each blocks at most for its `timeout`, and from any
 /// number of threads at once.
 ///
-/// A peer that is [`Best`](PeerChoice::Best) is chosen for each request anew; a request that fails is not sent to another.
+/// A peer that is [`Best`](PeerSelector::Best) is chosen for each request anew; a request that fails is not sent to another.
 ///
 /// # Errors
 ///
-/// [`Error::UnknownPeer`] without a connection to the peer, [`Error::NoPeer`] if none is connected, and those of the method of the same name.
+/// [`Error::UnknownPeer`] without a connection to the peer, [`Error::NoPeers`] if none is connected, and those of the method of the same name.
 impl Manager {
     /// See [`PeerConnectionHandle::ping`].
-    pub fn ping(&self, peer: impl Into<PeerChoice>, timeout: Duration) -> Result<Duration, Error> {
+    pub fn ping(
+        &self,
+        peer: impl Into<PeerSelector>,
+        timeout: Duration,
+    ) -> Result<Duration, Error> {
         self.choose(peer.into())?.ping(timeout)
     }
 
     /// See [`PeerConnectionHandle::headers`].
     pub fn headers(
         &self,
-        peer: impl Into<PeerChoice>,
+        peer: impl Into<PeerSelector>,
         locator: &[BlockHash],
         stop: BlockHash,
         timeout: Duration,
@@ -55,7 +59,7 @@ impl Manager {
     /// See [`PeerConnectionHandle::block`].
     pub fn block(
         &self,
-        peer: impl Into<PeerChoice>,
+        peer: impl Into<PeerSelector>,
         hash: BlockHash,
         timeout: Duration,
     ) -> Result<Block, Error> {
@@ -65,7 +69,7 @@ impl Manager {
     /// See [`PeerConnectionHandle::block_reader`].
     pub fn block_reader(
         &self,
-        peer: impl Into<PeerChoice>,
+        peer: impl Into<PeerSelector>,
         hash: BlockHash,
         timeout: Duration,
     ) -> Result<BlockReader, Error> {
@@ -75,7 +79,7 @@ impl Manager {
     /// See [`PeerConnectionHandle::transactions`].
     pub fn transactions(
         &self,
-        peer: impl Into<PeerChoice>,
+        peer: impl Into<PeerSelector>,
         txids: &[Txid],
         timeout: Duration,
     ) -> Result<Vec<Option<Tx>>, Error> {
@@ -85,7 +89,7 @@ impl Manager {
     /// See [`PeerConnectionHandle::addresses`].
     pub fn addresses(
         &self,
-        peer: impl Into<PeerChoice>,
+        peer: impl Into<PeerSelector>,
         timeout: Duration,
     ) -> Result<Vec<TimestampedAddress>, Error> {
         self.choose(peer.into())?.addresses(timeout)
@@ -96,22 +100,22 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownPeer`] and [`Error::NoPeer`].
+    /// [`Error::UnknownPeer`] and [`Error::NoPeers`].
     pub fn connection(
         &self,
-        peer: impl Into<PeerChoice>,
+        peer: impl Into<PeerSelector>,
     ) -> Result<Arc<PeerConnectionHandle>, Error> {
         self.choose(peer.into())
     }
 
-    fn choose(&self, peer: PeerChoice) -> Result<Arc<PeerConnectionHandle>, Error> {
+    fn choose(&self, peer: PeerSelector) -> Result<Arc<PeerConnectionHandle>, Error> {
         match peer {
-            PeerChoice::Peer(peer_id) => self
+            PeerSelector::Peer(peer_id) => self
                 .shared
                 .connections
                 .get(peer_id)
                 .ok_or(Error::UnknownPeer { peer_id }),
-            PeerChoice::Best => self.best().ok_or(Error::NoPeer),
+            PeerSelector::Best => self.best().ok_or(Error::NoPeers),
         }
     }
 
@@ -119,7 +123,7 @@ impl Manager {
         let connections = self.shared.connections.all().into_iter();
         let connected = connections.filter(|one| one.state() == ConnectionState::Connected);
         connected.min_by_key(|one| {
-            let peer = one.peer();
+            let peer = one.peer_info();
             let serves = peer.is_some_and(|peer| peer.services.contains(Services::NETWORK));
             let smoothed = one.round_trip().smoothed.unwrap_or(Duration::MAX);
             (!serves, smoothed)

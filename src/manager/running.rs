@@ -42,7 +42,7 @@ impl Running {
             .name("bsv-p2p manager".into())
             .stack_size(1024 * 1024)
             .spawn(move || supervisor.run())
-            .map_err(|error| Error::System {
+            .map_err(|error| Error::Io {
                 what: "the manager's thread".into(),
                 error: error.into(),
             })?;

@@ -12,7 +12,7 @@ use super::chain_sync::PeerClass;
 use super::connected::Connected;
 use super::metrics::Counters;
 use super::transactions::Transactions;
-use crate::connection::{Associations, ConnectionSlots, EventBus, PeerConnectionHandle};
+use crate::connection::{AssociationRegistry, ConnectionSlots, EventBus, PeerConnectionHandle};
 use crate::discovery::SeedResolver;
 use crate::error::Error;
 use crate::log_level::LogLevel;
@@ -32,7 +32,7 @@ pub(super) struct Shared {
     /// Whether the manager was started, after which events have their subscribers.
     pub(super) is_started: AtomicBool,
     pub(super) nonces: NonceRegistry,
-    pub(super) associations: Associations,
+    pub(super) associations: AssociationRegistry,
     pub(super) memory: PayloadMemory,
     pub(super) slots: ConnectionSlots,
     pub(super) log_level: LogLevel,
@@ -52,7 +52,7 @@ impl Shared {
             bus: EventBus::new(),
             is_started: AtomicBool::new(false),
             nonces: NonceRegistry::default(),
-            associations: Associations::default(),
+            associations: AssociationRegistry::default(),
             memory: PayloadMemory::new(config.max_payload_memory),
             slots: ConnectionSlots::new(config.max_connections),
             log_level: LogLevel::new(config.log_level),

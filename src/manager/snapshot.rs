@@ -23,7 +23,7 @@ pub struct Snapshot {
     /// Each connection, those included that wait for their next life. A peer has one entry, however many streams it has.
     pub connections: Vec<ConnectionStatistics>,
     /// Each known peer that is not dialled now because of what has happened before.
-    pub waiting: Vec<WaitingPeer>,
+    pub waiting: Vec<BackoffPeer>,
     /// How many peers are known of each status.
     pub known: Vec<(PeerStatusKind, usize)>,
     /// The manager's numbers.
@@ -34,7 +34,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
-pub struct WaitingPeer {
+pub struct BackoffPeer {
     /// Its identity.
     pub peer_id: Uuid,
     /// Where it is.
@@ -49,7 +49,7 @@ pub struct WaitingPeer {
 /// The part of a snapshot that the supervisor knows.
 pub(super) struct Plans {
     pub(super) listening: Option<SocketAddr>,
-    pub(super) waiting: Vec<WaitingPeer>,
+    pub(super) waiting: Vec<BackoffPeer>,
     pub(super) known: Vec<(PeerStatusKind, usize)>,
 }
 
@@ -61,7 +61,7 @@ impl Plans {
         let waiting = known.filter_map(|peer| {
             let retry = plan.retry(peer.id)?;
             let next_retry = retry.at.checked_duration_since(now.instant)?;
-            Some(WaitingPeer {
+            Some(BackoffPeer {
                 peer_id: peer.id,
                 address: peer.socket_address(),
                 next_retry,

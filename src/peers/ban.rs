@@ -17,7 +17,7 @@ pub struct Ban {
     /// Why.
     pub reason: BanReason,
     /// By whom.
-    pub by: BannedBy,
+    pub by: BanOrigin,
     /// Since when.
     pub since: SystemTime,
     /// Until when: from then on it is over. `None` for ever.
@@ -50,25 +50,25 @@ impl fmt::Display for Ban {
 
 /// Who has banned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum BannedBy {
+pub enum BanOrigin {
     /// The program, or a person through it.
     Manual,
     /// The library, for what a peer did.
     Automatic,
 }
 
-impl fmt::Display for BannedBy {
+impl fmt::Display for BanOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            BannedBy::Manual => "by hand",
-            BannedBy::Automatic => "automatically",
+            BanOrigin::Manual => "by hand",
+            BanOrigin::Automatic => "automatically",
         })
     }
 }
 
 /// A ban that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewBan {
+pub struct BanOutcome {
     /// The ban.
     pub ban: Ban,
     /// Those that had to go for it, because the list was full: all that were over, or else the automatic one longest in force.
@@ -113,7 +113,7 @@ mod tests {
         let mut ban = Ban {
             subnet: "203.0.113.0/24".parse().unwrap(),
             reason: BanReason::Misbehaved { score: 100 },
-            by: BannedBy::Automatic,
+            by: BanOrigin::Automatic,
             since,
             until: Some(since + day),
         };
@@ -126,7 +126,7 @@ mod tests {
             "203.0.113.0/24 is banned automatically for 86400 s: its misbehaviour reached a score of 100"
         );
 
-        (ban.until, ban.by, ban.reason) = (None, BannedBy::Manual, BanReason::Manual);
+        (ban.until, ban.by, ban.reason) = (None, BanOrigin::Manual, BanReason::Manual);
         assert!(!ban.is_over(since + 10_000 * day));
         assert_eq!(ban.remaining(since), None);
         assert_eq!(

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use super::subnet_map::SubnetMap;
-use super::{Ban, BanConfig, BanError, BanReason, BannedBy, NewBan, Subnet};
+use super::{Ban, BanConfig, BanError, BanOrigin, BanOutcome, BanReason, Subnet};
 
 /// Who is banned and who never is.
 ///
@@ -93,11 +93,11 @@ impl BanList {
         reason: BanReason,
         until: Option<SystemTime>,
         now: SystemTime,
-    ) -> Result<NewBan, BanError> {
+    ) -> Result<BanOutcome, BanError> {
         let ban = Ban {
             subnet,
             reason,
-            by: BannedBy::Manual,
+            by: BanOrigin::Manual,
             since: now,
             until,
         };
@@ -123,7 +123,7 @@ impl BanList {
         address: IpAddr,
         reason: BanReason,
         now: SystemTime,
-    ) -> Result<NewBan, BanError> {
+    ) -> Result<BanOutcome, BanError> {
         let address = address.to_canonical();
         if let Some(rule) = self.whitelisted_by(address) {
             return Err(BanError::Whitelisted {
@@ -142,7 +142,7 @@ impl BanList {
         let ban = Ban {
             subnet,
             reason,
-            by: BannedBy::Automatic,
+            by: BanOrigin::Automatic,
             since: now,
             until,
         };
@@ -200,7 +200,7 @@ impl BanList {
             .filter(|ban| !ban.is_over(now))
             .map(|mut ban| {
                 ban.since = ban.since.min(now);
-                if ban.by == BannedBy::Automatic {
+                if ban.by == BanOrigin::Automatic {
                     ban.until = ban.until.into_iter().chain(longest).min();
                 }
                 ban
@@ -265,7 +265,7 @@ impl BanList {
         self.manual.values().chain(self.automatic.values())
     }
 
-    fn add(&mut self, ban: Ban, now: SystemTime) -> Result<NewBan, BanError> {
+    fn add(&mut self, ban: Ban, now: SystemTime) -> Result<BanOutcome, BanError> {
         let mut displaced = Vec::new();
         if !self.has(&ban) && self.len() >= self.config.max_bans {
             displaced = self.expire(now);
@@ -275,7 +275,7 @@ impl BanList {
             }
         }
         self.put(ban);
-        Ok(NewBan { ban, displaced })
+        Ok(BanOutcome { ban, displaced })
     }
 
     fn oldest_automatic(&self) -> Result<Ban, BanError> {
@@ -288,10 +288,10 @@ impl BanList {
         })
     }
 
-    fn map(&mut self, by: BannedBy) -> &mut SubnetMap<Ban> {
+    fn map(&mut self, by: BanOrigin) -> &mut SubnetMap<Ban> {
         match by {
-            BannedBy::Manual => &mut self.manual,
-            BannedBy::Automatic => &mut self.automatic,
+            BanOrigin::Manual => &mut self.manual,
+            BanOrigin::Automatic => &mut self.automatic,
         }
     }
 

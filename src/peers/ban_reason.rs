@@ -14,7 +14,7 @@ pub enum BanReason {
         score: u32,
     },
     /// A frame's header claimed more than its command may have.
-    FrameTooLong,
+    FrameTooLarge,
     /// The peer speaks another protocol, or that of another network.
     WrongMagic,
     /// The peer's user agent was not accepted. Stores may contain such bans; new ones are not made.
@@ -22,7 +22,7 @@ pub enum BanReason {
     /// The peer follows another chain.
     WrongChain,
     /// The peer asked for a stream of somebody else's connection.
-    ForeignStream,
+    StreamAddressMismatch,
     /// Somebody wanted it: the program, or a person through it.
     Manual,
 }
@@ -33,11 +33,13 @@ impl fmt::Display for BanReason {
             BanReason::Misbehaved { score } => {
                 return write!(f, "its misbehaviour reached a score of {score}");
             }
-            BanReason::FrameTooLong => "a frame claimed more than its command may have",
+            BanReason::FrameTooLarge => "a frame claimed more than its command may have",
             BanReason::WrongMagic => "it speaks another protocol, or that of another network",
             BanReason::BannedUserAgent => "its user agent is not welcome",
             BanReason::WrongChain => "it follows another chain",
-            BanReason::ForeignStream => "it asked for a stream of somebody else's connection",
+            BanReason::StreamAddressMismatch => {
+                "it asked for a stream of somebody else's connection"
+            }
             BanReason::Manual => "somebody wanted it",
         })
     }
@@ -51,11 +53,11 @@ mod tests {
     fn every_reason_is_told_in_words_of_its_own() {
         let all = [
             BanReason::Misbehaved { score: 120 },
-            BanReason::FrameTooLong,
+            BanReason::FrameTooLarge,
             BanReason::WrongMagic,
             BanReason::BannedUserAgent,
             BanReason::WrongChain,
-            BanReason::ForeignStream,
+            BanReason::StreamAddressMismatch,
             BanReason::Manual,
         ]
         .map(|reason| reason.to_string());

@@ -25,7 +25,7 @@ pub(super) enum Loaded {
     /// There is no file.
     Nothing,
     /// It could not be read, and was set aside.
-    Damaged(DamagedFile),
+    Damaged(CorruptFile),
     /// It holds these.
     Whole {
         /// No two have the same id or address.
@@ -36,7 +36,7 @@ pub(super) enum Loaded {
 
 /// A file that could not be read was set aside, and the store has started empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DamagedFile {
+pub struct CorruptFile {
     /// The store's file.
     pub path: PathBuf,
     /// Where that which was there is now.
@@ -45,7 +45,7 @@ pub struct DamagedFile {
     pub reason: String,
 }
 
-impl fmt::Display for DamagedFile {
+impl fmt::Display for CorruptFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -95,11 +95,11 @@ impl StoreFile {
         }
     }
 
-    fn set_aside(&self, reason: String) -> Result<DamagedFile, StoreError> {
+    fn set_aside(&self, reason: String) -> Result<CorruptFile, StoreError> {
         let set_aside = files::sibling_path(&self.path, ".damaged");
         fs::rename(&self.path, &set_aside).map_err(files::failed("setting aside", &self.path))?;
         files::sync_folder_of(&self.path)?;
-        Ok(DamagedFile {
+        Ok(CorruptFile {
             path: self.path.clone(),
             set_aside,
             reason,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::{
-    Ban, BanReason, BannedBy, Peer, PeerSource, PeerStatus, PeerVersion, Subnet, UserAgent,
+    Ban, BanOrigin, BanReason, Peer, PeerSource, PeerStatus, PeerVersion, Subnet, UserAgent,
 };
 
 /// A peer in the store's file.
@@ -82,11 +82,11 @@ enum PeerStatusForm {
 #[serde(remote = "BanReason", rename_all = "snake_case")]
 enum BanReasonForm {
     Misbehaved { score: u32 },
-    FrameTooLong,
+    FrameTooLarge,
     WrongMagic,
     BannedUserAgent,
     WrongChain,
-    ForeignStream,
+    StreamAddressMismatch,
     Manual,
 }
 
@@ -98,7 +98,7 @@ struct BanForm {
     #[serde(with = "BanReasonForm")]
     reason: BanReason,
     #[serde(with = "BannedByForm")]
-    by: BannedBy,
+    by: BanOrigin,
     #[serde(with = "time")]
     since: SystemTime,
     #[serde(with = "optional_time")]
@@ -106,7 +106,7 @@ struct BanForm {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "BannedBy", rename_all = "snake_case")]
+#[serde(remote = "BanOrigin", rename_all = "snake_case")]
 enum BannedByForm {
     Manual,
     Automatic,
@@ -140,7 +140,7 @@ public_form! {
     PeerStatus => PeerStatusForm,
     BanReason => BanReasonForm,
     Ban => BanForm,
-    BannedBy => BannedByForm,
+    BanOrigin => BannedByForm,
     UserAgent => user_agent,
 }
 

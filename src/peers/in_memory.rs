@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
-use super::file::{DamagedFile, Loaded, StoreFile};
+use super::file::{CorruptFile, Loaded, StoreFile};
 use super::table::Table;
 use super::{Ban, BanList, Peer, PeerStatusKind, PeerStore, StoreError};
 use crate::Network;
@@ -88,7 +88,7 @@ impl InMemoryPeerStore {
         network: Network,
         max_peers: usize,
         now: SystemTime,
-    ) -> Result<(Self, Option<DamagedFile>), StoreError> {
+    ) -> Result<(Self, Option<CorruptFile>), StoreError> {
         let mut store = Self::new(max_peers);
         let file = StoreFile::open(path, network)?;
         let contents = store.contents.get_mut();

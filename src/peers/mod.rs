@@ -57,11 +57,11 @@ mod table;
 mod user_agent;
 
 pub use address::{AddressKind, group, is_routable};
-pub use ban::{Ban, BanError, BannedBy, NewBan};
+pub use ban::{Ban, BanError, BanOrigin, BanOutcome};
 pub use ban_config::BanConfig;
 pub use ban_list::BanList;
 pub use ban_reason::BanReason;
-pub use file::DamagedFile;
+pub use file::CorruptFile;
 pub use in_memory::InMemoryPeerStore;
 pub(crate) use peer::canonical;
 pub use peer::{Peer, PeerSource, PeerVersion, ScopedAddressError};

@@ -148,7 +148,7 @@ impl Peer {
         status: PeerStatus,
         now: SystemTime,
     ) -> Result<(), InvalidStatusChange> {
-        if !self.status.may_become(status) {
+        if !self.status.can_become(status) {
             return Err(InvalidStatusChange {
                 from: self.status.kind(),
                 to: status.kind(),

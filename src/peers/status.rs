@@ -43,7 +43,7 @@ impl PeerStatus {
     }
 
     /// Whether a peer of this status may get the status `next`.
-    pub const fn may_become(self, next: PeerStatus) -> bool {
+    pub const fn can_become(self, next: PeerStatus) -> bool {
         use PeerStatusKind::*;
         matches!(
             (self.kind(), next.kind()),
@@ -114,10 +114,10 @@ mod tests {
         for from in all {
             for to in all {
                 let exists = !missing.contains(&(from, to));
-                assert_eq!(from.may_become(to), exists, "{from} to {to}");
+                assert_eq!(from.can_become(to), exists, "{from} to {to}");
             }
         }
-        assert!(banned.may_become(Banned(BanReason::Manual)));
+        assert!(banned.can_become(Banned(BanReason::Manual)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use uuid::Uuid;
 
-use super::{Ban, DamagedFile, Peer, PeerStatusKind};
+use super::{Ban, CorruptFile, Peer, PeerStatusKind};
 use crate::Network;
 
 /// Where peers and bans are kept. [`InMemoryPeerStore`](super::InMemoryPeerStore) is one; a program may bring its own, such as a
@@ -189,7 +189,7 @@ pub enum StoreError {
     },
     /// The file was damaged: it has been set aside, and the store has started empty.
     #[error("{0}")]
-    Damaged(DamagedFile),
+    Damaged(CorruptFile),
     /// Another store, in this process or in another, has the file open.
     #[error("{path:?} is in use by another store")]
     InUse {

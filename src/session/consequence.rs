@@ -6,71 +6,71 @@ use super::DisconnectReason;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum Consequence {
+pub enum DisconnectAction {
     /// Try again after a pause that grows.
-    BackOff,
+    Backoff,
     /// Try again after a short pause that grows up to 30 s. Nothing is recorded about the peer.
     RetrySoon,
     /// Leave the peer alone until the cool-down is over. No ban.
-    CoolDown,
+    Cooldown,
     /// Connect again at once, if we dialled; when that has happened too often, back off.
-    Restart,
+    Reconnect,
     /// Refuse the peer's address for a day.
     Ban,
     /// Do not dial before the cool-down unless the program names the peer.
-    UntilNamed,
+    ManualOnly,
     /// Nothing.
-    Nothing,
+    None,
 }
 
 impl DisconnectReason {
     /// What follows: the table that decides about restarts, pauses and bans.
-    pub const fn consequence(&self) -> Consequence {
+    pub const fn action(&self) -> DisconnectAction {
         use DisconnectReason::*;
         match self {
             NameNotResolved { .. }
-            | ResolveTimedOut { .. }
+            | ResolveTimeout { .. }
             | ConnectRefused
-            | ConnectTimedOut { .. }
+            | ConnectTimeout { .. }
             | Unreachable(_)
-            | ClosedInHandshake { .. }
-            | PeerFull(_) => Consequence::BackOff,
-            LocalFault(_) => Consequence::RetrySoon,
-            HandshakeTimedOut { .. }
-            | RefusedByPeer(_)
+            | ClosedDuringHandshake { .. }
+            | PeerAtCapacity(_) => DisconnectAction::Backoff,
+            LocalFault(_) => DisconnectAction::RetrySoon,
+            HandshakeTimeout { .. }
+            | RejectedByPeer(_)
             | VersionTooOld { .. }
             | ServicesMissing { .. }
             | UserAgentRejected { .. }
             | SelfConnection
             | MalformedVersion(_)
             | MalformedProtoconf(_)
-            | SecondProtoconf
+            | DuplicateProtoconf
             | StreamRefused
             | UnexpectedStreamAck
             | AssociationMismatch
             | BadInventoryType { .. }
-            | FilterRefused { .. } => Consequence::CoolDown,
-            ConnectionReset | EndOfStream | Io(_) => Consequence::Restart,
-            PingTimedOut { .. }
-            | IdleTimedOut { .. }
-            | ReadStalled { .. }
-            | ReplyStalled { .. }
+            | BloomFilterNotSupported { .. } => DisconnectAction::Cooldown,
+            ConnectionReset | ConnectionClosed | Io(_) => DisconnectAction::Reconnect,
+            PingTimeout { .. }
+            | IdleTimeout { .. }
+            | ReadStall { .. }
+            | ResponseTimeout { .. }
             | SlowReader { .. }
-            | MemoryBudget
-            | StreamAbandoned => Consequence::BackOff,
+            | PayloadMemoryExhausted
+            | BlockReaderAbandoned => DisconnectAction::Backoff,
             Misbehaved { .. }
-            | FrameTooLong { .. }
+            | FrameTooLarge { .. }
             | WrongMagic(_)
-            | ForeignStream
-            | WrongChain => Consequence::Ban,
+            | StreamAddressMismatch
+            | WrongChain => DisconnectAction::Ban,
             InvalidName { .. }
-            | BecameStream
+            | AttachedAsStream
             | Duplicate
             | AddressBanned
-            | OwnCapacity
-            | Shutdown => Consequence::Nothing,
-            Command => Consequence::UntilNamed,
-            Bug => Consequence::BackOff,
+            | AtCapacity
+            | Shutdown => DisconnectAction::None,
+            Requested => DisconnectAction::ManualOnly,
+            InternalError => DisconnectAction::Backoff,
         }
     }
 
@@ -80,13 +80,13 @@ impl DisconnectReason {
         matches!(
             self,
             NameNotResolved { .. }
-                | ResolveTimedOut { .. }
+                | ResolveTimeout { .. }
                 | ConnectRefused
-                | ConnectTimedOut { .. }
+                | ConnectTimeout { .. }
                 | Unreachable(_)
-                | ClosedInHandshake { .. }
+                | ClosedDuringHandshake { .. }
                 | ConnectionReset
-                | EndOfStream
+                | ConnectionClosed
                 | Io(_)
         )
     }
@@ -94,13 +94,13 @@ impl DisconnectReason {
     /// Whether another try at the same peer may go better, now or after a pause.
     pub const fn is_retryable(&self) -> bool {
         matches!(
-            self.consequence(),
-            Consequence::BackOff | Consequence::RetrySoon | Consequence::Restart
+            self.action(),
+            DisconnectAction::Backoff | DisconnectAction::RetrySoon | DisconnectAction::Reconnect
         )
     }
 
     /// Whether the peer's address deserves a ban.
     pub const fn is_ban(&self) -> bool {
-        matches!(self.consequence(), Consequence::Ban)
+        matches!(self.action(), DisconnectAction::Ban)
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::system_error::SystemError;
-use crate::wire::{Command, DecodeError, ForeignMagic, FrameError, Reject, Services, WireString};
+use crate::wire::{Command, DecodeError, FrameError, MagicMismatch, Reject, Services, WireString};
 
 /// Why a connection ended, or could not begin. The list is closed: there is no other end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,7 @@ pub enum DisconnectReason {
     },
     /// The peer's name was not resolved in time.
     #[error("the name {name:?} was not resolved within {after:?}")]
-    ResolveTimedOut {
+    ResolveTimeout {
         /// The name.
         name: String,
         /// How long we waited.
@@ -45,7 +45,7 @@ pub enum DisconnectReason {
     ConnectRefused,
     /// The host did not answer in time.
     #[error("the host did not answer within {after:?}")]
-    ConnectTimedOut {
+    ConnectTimeout {
         /// How long we waited.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
@@ -65,19 +65,19 @@ pub enum DisconnectReason {
     /// - It has banned the address of this host.
     /// - It has no free slot.
     #[error("the peer closed the connection before it sent a {missing}{}", missing.usual_causes())]
-    ClosedInHandshake {
+    ClosedDuringHandshake {
         /// The message that had not been received.
         missing: AwaitedMessage,
     },
     /// The peer has no room for us (`reject` with code 0x44).
     #[error("the peer has no room: {0}")]
-    PeerFull(Box<Reject>),
+    PeerAtCapacity(Box<Reject>),
     /// The peer refused our `version`, and closed the connection.
     #[error("the peer refused our version: {0}")]
-    RefusedByPeer(Box<Reject>),
+    RejectedByPeer(Box<Reject>),
     /// The handshake was not complete in time.
     #[error("the handshake was not complete within {after:?}: the peer sent no {missing}")]
-    HandshakeTimedOut {
+    HandshakeTimeout {
         /// How long we waited.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
@@ -114,7 +114,7 @@ pub enum DisconnectReason {
     MalformedProtoconf(DecodeError),
     /// The peer sent a second `protoconf`.
     #[error("the peer sent a second protoconf")]
-    SecondProtoconf,
+    DuplicateProtoconf,
     /// The peer asked for a stream that we do not offer, or in a way that cannot be.
     #[error("the peer asked for a stream that is not offered")]
     StreamRefused,
@@ -126,10 +126,10 @@ pub enum DisconnectReason {
     AssociationMismatch,
     /// The peer asked for a stream of an association that another address has.
     #[error("the peer asked for a stream of another address's association")]
-    ForeignStream,
+    StreamAddressMismatch,
     /// The connection has become a stream of a peer that is connected already, and is told of under that one's identity.
     #[error("the connection has become a stream of a peer that is connected already")]
-    BecameStream,
+    AttachedAsStream,
     /// The peer announced an object of a type that is never announced, only asked for.
     #[error("the peer announced an object of type {kind}, only 1 (tx) and 2 (block) are expected")]
     BadInventoryType {
@@ -138,7 +138,7 @@ pub enum DisconnectReason {
     },
     /// The peer sent a bloom filter, which we have not announced to serve, and is too old to know that this is needed.
     #[error("the peer sent {command}, and bloom filters are not served")]
-    FilterRefused {
+    BloomFilterNotSupported {
         /// The message's name.
         command: Command,
     },
@@ -147,7 +147,7 @@ pub enum DisconnectReason {
     ConnectionReset,
     /// The peer closed the connection.
     #[error("the peer closed the connection")]
-    EndOfStream,
+    ConnectionClosed,
     /// The socket failed.
     #[error("the socket failed: {0}")]
     Io(
@@ -159,21 +159,21 @@ pub enum DisconnectReason {
     ),
     /// The peer did not answer a ping in time.
     #[error("a ping was not answered within {after:?}")]
-    PingTimedOut {
+    PingTimeout {
         /// How long we waited.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
     /// The peer sent nothing for too long.
     #[error("nothing came for {after:?}")]
-    IdleTimedOut {
+    IdleTimeout {
         /// How long we waited.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
     /// A message began to arrive and did not get on.
     #[error("a message of {len} bytes stalled with {missing} bytes missing")]
-    ReadStalled {
+    ReadStall {
         /// The payload's length in bytes.
         len: u64,
         /// How many of them had not come.
@@ -181,7 +181,7 @@ pub enum DisconnectReason {
     },
     /// The peer did not send what was asked for, and holds up the chain.
     #[error("a request was not answered within {after:?}")]
-    ReplyStalled {
+    ResponseTimeout {
         /// How long we waited.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
@@ -194,10 +194,10 @@ pub enum DisconnectReason {
     },
     /// There was no memory for what the peer sends.
     #[error("the budget for payloads had no room")]
-    MemoryBudget,
+    PayloadMemoryExhausted,
     /// The program gave up a block that it was reading.
     #[error("the program gave up a block that it was reading")]
-    StreamAbandoned,
+    BlockReaderAbandoned,
     /// The peer's misbehaviour reached the threshold.
     #[error("the peer's misbehaviour reached a score of {score}")]
     Misbehaved {
@@ -206,7 +206,7 @@ pub enum DisconnectReason {
     },
     /// A frame's header claims more than its command may have.
     #[error("{command}: the header claims {len} bytes, at most {limit} are allowed")]
-    FrameTooLong {
+    FrameTooLarge {
         /// The command, as it came.
         command: WireString,
         /// The claimed length in bytes.
@@ -216,7 +216,7 @@ pub enum DisconnectReason {
     },
     /// The peer speaks another protocol, or that of another network.
     #[error("{0}")]
-    WrongMagic(ForeignMagic),
+    WrongMagic(MagicMismatch),
     /// The [policy for user agents](super::UserAgentPolicy) does not accept the peer's user agent.
     #[error("user agent {user_agent:?} not accepted: {why}")]
     UserAgentRejected {
@@ -236,16 +236,16 @@ pub enum DisconnectReason {
     AddressBanned,
     /// We have no room for the peer.
     #[error("we have no room for the peer")]
-    OwnCapacity,
+    AtCapacity,
     /// The program shuts down.
     #[error("the program shuts down")]
     Shutdown,
     /// The program ended the connection.
     #[error("the program ended the connection")]
-    Command,
+    Requested,
     /// A mistake of this library: a panic in the peer's thread.
     #[error("a mistake of this library ended the connection")]
-    Bug,
+    InternalError,
 }
 
 /// The message of the peer that a handshake was waiting for.
@@ -285,7 +285,7 @@ impl DisconnectReason {
     pub(crate) const fn is_cut(&self) -> bool {
         matches!(
             self,
-            DisconnectReason::ConnectionReset | DisconnectReason::EndOfStream
+            DisconnectReason::ConnectionReset | DisconnectReason::ConnectionClosed
         )
     }
 }
@@ -298,7 +298,7 @@ impl From<FrameError> for DisconnectReason {
                 command,
                 len,
                 limit,
-            } => DisconnectReason::FrameTooLong {
+            } => DisconnectReason::FrameTooLarge {
                 command,
                 len,
                 limit,

@@ -1,6 +1,6 @@
 //! Which large answers somebody waits for.
 
-use crate::wire::{Command, Expected, Inventory, Message};
+use crate::wire::{Command, ExpectedPayloads, Inventory, Message};
 
 /// Counts what was asked for and has not come.
 ///
@@ -51,7 +51,7 @@ impl Expectations {
             Message::Block(_)
             | Message::CompactBlock(_)
             | Message::BlockTransactions(_)
-            | Message::Hdrsen(_)
+            | Message::HdrsEn(_)
             | Message::MerkleBlock(_) => self.on_block(),
             Message::Tx(_) => self.transactions = self.transactions.saturating_sub(1),
             Message::NotFound(missing) => {
@@ -86,8 +86,8 @@ impl Expectations {
         }
     }
 
-    pub(super) fn expected(&self) -> Expected {
-        Expected {
+    pub(super) fn expected(&self) -> ExpectedPayloads {
+        ExpectedPayloads {
             blocks: self.announced_blocks || self.blocks > 0,
             transactions: self.transactions > 0,
             objects: self.blocks.saturating_add(self.transactions),

@@ -157,14 +157,14 @@ impl Keepalive {
         self.open = None;
     }
 
-    pub(super) fn on_transfer(&mut self, now: Instant) {
+    pub(super) fn on_partial_frame(&mut self, now: Instant) {
         self.last_transfer = now;
     }
 
     /// Lets a pause not have happened, for what had begun by then, and the rest of it for what began meanwhile.
     ///
     /// The thread that pauses sends no pings but repeated ones, whose times are not shifted.
-    pub(super) fn on_pause(&mut self, from: Instant, until: Instant) {
+    pub(super) fn on_reads_paused(&mut self, from: Instant, until: Instant) {
         if !self.repeats {
             self.next_ping += until.saturating_duration_since(from);
         }
@@ -220,7 +220,7 @@ mod tests {
     fn a_large_frame_that_moves_holds_the_timeout_back() {
         let (mut keepalive, now) = keepalive();
         keepalive.on_ping(Some(1), now);
-        keepalive.on_transfer(now + 59 * SECOND);
+        keepalive.on_partial_frame(now + 59 * SECOND);
         assert_eq!(keepalive.due(now + 118 * SECOND), Due::Nothing);
         assert_eq!(keepalive.due(now + 119 * SECOND), Due::TimedOut);
     }
@@ -230,7 +230,7 @@ mod tests {
         let (mut keepalive, now) = keepalive();
         keepalive.on_ping(Some(1), now);
         keepalive.on_requested_ping(2, now);
-        keepalive.on_pause(now, now + 10 * SECOND);
+        keepalive.on_reads_paused(now, now + 10 * SECOND);
         assert_eq!(keepalive.due(now + 69 * SECOND), Due::Nothing);
         assert_eq!(keepalive.on_pong(2, now + 11 * SECOND), Some(SECOND));
         assert_eq!(keepalive.due(now + 70 * SECOND), Due::TimedOut);
@@ -242,7 +242,7 @@ mod tests {
         keepalive.on_requested_ping(1, now + 4 * SECOND);
         keepalive.on_requested_ping(2, now + 10 * SECOND);
         keepalive.on_requested_ping(3, now + 11 * SECOND);
-        keepalive.on_pause(now, now + 10 * SECOND);
+        keepalive.on_reads_paused(now, now + 10 * SECOND);
         for (nonce, round_trip) in [(1, 2), (2, 2), (3, 1)] {
             assert_eq!(
                 keepalive.on_pong(nonce, now + 12 * SECOND),

@@ -1,8 +1,8 @@
 //! What a peer did wrong, and how much that counts.
 
 use crate::wire::{
-    BlockError, Command, CompactBlockError, DecodeError, DropCause, DsDetectedError,
-    HeaderChainError, IndexBeyondBlock, Reject,
+    BlockError, Command, CompactBlockError, DecodeError, DsDetectedError, FrameDropReason,
+    HeaderChainError, IndexOutOfRange, Reject,
 };
 
 /// Something that a peer did wrong without ending the connection by it.
@@ -25,16 +25,16 @@ pub enum Misbehavior {
     },
     /// A second `version` came; it was dropped.
     #[error("a second version came")]
-    SecondVersion,
+    DuplicateVersion,
     /// `sendheaders` or `sendhdrsen` came again.
     #[error("{command} came again")]
-    Repeated {
+    DuplicateMessage {
         /// The message's name.
         command: Command,
     },
     /// `filterload` or `filteradd` came, and we have not announced that we serve bloom filters; it was dropped.
     #[error("{command} came, and bloom filters are not served")]
-    FilterNotServed {
+    BloomFilterNotSupported {
         /// The message's name.
         command: Command,
     },
@@ -90,13 +90,13 @@ pub enum Misbehavior {
     },
     /// A `getblocktxn` requested a transaction that the block does not have; it was dropped.
     #[error("getblocktxn: {0}")]
-    RequestBeyondBlock(IndexBeyondBlock),
+    RequestBeyondBlock(IndexOutOfRange),
     /// A frame was dropped.
     #[error("a frame was dropped: {0}")]
-    DroppedFrame(DropCause),
+    InvalidFrame(FrameDropReason),
     /// A frame with a wrong checksum was dropped, the latest of very many in a short time.
     #[error("a frame was dropped, one of many in a short time: {0}")]
-    ChecksumBurst(DropCause),
+    ChecksumBurst(FrameDropReason),
 }
 
 impl Misbehavior {
@@ -106,8 +106,8 @@ impl Misbehavior {
         match self {
             Misbehavior::BeforeVersion { .. }
             | Misbehavior::BeforeVerack { .. }
-            | Misbehavior::SecondVersion
-            | Misbehavior::Repeated { .. }
+            | Misbehavior::DuplicateVersion
+            | Misbehavior::DuplicateMessage { .. }
             | Misbehavior::ChecksumBurst(_) => 1,
             Misbehavior::Malformed { command, .. } if is_dsdetected(*command) => 10,
             Misbehavior::Malformed { command, .. } if is_ignored(*command) => 0,
@@ -120,12 +120,12 @@ impl Misbehavior {
             Misbehavior::RepeatedUnconnectedHeaders { .. } => 20,
             Misbehavior::InvalidHeaders(error) => error.score(),
             Misbehavior::OversizedFilter { .. }
-            | Misbehavior::FilterNotServed { .. }
+            | Misbehavior::BloomFilterNotSupported { .. }
             | Misbehavior::InvalidCompactBlock(_)
             | Misbehavior::InvalidBlock(_)
             | Misbehavior::RequestBeyondBlock(_) => 100,
             Misbehavior::RejectedObject { score, .. } => *score,
-            Misbehavior::DroppedFrame(_) => 0,
+            Misbehavior::InvalidFrame(_) => 0,
         }
     }
 }

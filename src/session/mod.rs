@@ -16,7 +16,7 @@
 //! let registry = NonceRegistry::default();
 //! let config = SessionConfig::default();
 //! let mut session = Session::new(Direction::Outbound, config, registry, nonces, now)?;
-//! session.on_dialling()?;
+//! session.on_connect_started()?;
 //! session.on_connected("127.0.0.1:8333".parse()?, 1_700_000_000, now)?;
 //!
 //! let Some(Output::Send(Message::Version(version))) = session.poll_output() else { panic!() };
@@ -49,18 +49,18 @@ mod user_agent;
 pub use config::{
     ConfigError, MINIMUM_PROTOCOL_VERSION, PROTOCOL_VERSION, SessionConfig, USER_AGENT,
 };
-pub use consequence::Consequence;
+pub use consequence::DisconnectAction;
 pub use disconnect::{AwaitedMessage, DisconnectReason};
 pub use keepalive::RoundTrip;
 pub use machine::Session;
 pub use misbehavior::Misbehavior;
-pub use nonce::{NonceRegistry, NonceSource, OwnNonce};
+pub use nonce::{NonceGuard, NonceRegistry, NonceSource};
 pub(crate) use outgoing::Receiver;
-pub use outgoing::SendRefused;
-pub use output::{Delivery, Output, PeerInfo, SessionEvent, TransportEnd};
+pub use outgoing::SendError;
+pub use output::{Disposition, Output, PeerInfo, SessionEvent, TransportClose};
 pub use peer_profile::PeerProfile;
 pub(crate) use peer_profile::PeerRequest;
 pub use state::{ConnectionState, Direction, InvalidTransition};
 pub(crate) use streams::StreamFault;
-pub use streams::{StreamRefusal, stream_of};
+pub use streams::{StreamSetupError, stream_of};
 pub use user_agent::{UserAgentError, UserAgentPolicy, check_user_agent};

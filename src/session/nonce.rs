@@ -21,16 +21,16 @@ pub struct NonceRegistry {
 
 impl NonceRegistry {
     /// Enters a nonce, for as long as the returned guard lives.
-    pub fn register(&self, nonce: u64) -> OwnNonce {
+    pub fn register(&self, nonce: u64) -> NonceGuard {
         self.nonces.lock().insert(nonce, false);
-        OwnNonce {
+        NonceGuard {
             registry: self.clone(),
             nonce,
         }
     }
 
     /// Whether a nonce that came in is one of ours. The connection that sent it learns of it too.
-    pub fn meet(&self, nonce: u64) -> bool {
+    pub fn check_inbound(&self, nonce: u64) -> bool {
         match self.nonces.lock().get_mut(&nonce) {
             Some(met) => {
                 *met = true;
@@ -53,19 +53,19 @@ impl NonceRegistry {
 
 /// A nonce in a [`NonceRegistry`]; dropping it takes it out.
 #[derive(Debug)]
-pub struct OwnNonce {
+pub struct NonceGuard {
     registry: NonceRegistry,
     nonce: u64,
 }
 
-impl OwnNonce {
+impl NonceGuard {
     /// The number.
     pub fn nonce(&self) -> u64 {
         self.nonce
     }
 
     /// Whether it has come in on another connection of ours.
-    pub fn was_met(&self) -> bool {
+    pub fn is_self_connection(&self) -> bool {
         self.registry
             .nonces
             .lock()
@@ -75,7 +75,7 @@ impl OwnNonce {
     }
 }
 
-impl Drop for OwnNonce {
+impl Drop for NonceGuard {
     fn drop(&mut self) {
         self.registry.nonces.lock().remove(&self.nonce);
     }
@@ -89,12 +89,12 @@ mod tests {
     fn a_nonce_is_known_until_its_guard_is_dropped() {
         let registry = NonceRegistry::default();
         let own = registry.register(7);
-        assert!(!own.was_met());
-        assert!(!registry.meet(8));
-        assert!(registry.clone().meet(7));
-        assert!(own.was_met());
+        assert!(!own.is_self_connection());
+        assert!(!registry.check_inbound(8));
+        assert!(registry.clone().check_inbound(7));
+        assert!(own.is_self_connection());
         drop(own);
-        assert!(!registry.meet(7));
+        assert!(!registry.check_inbound(7));
         assert!(registry.is_empty());
     }
 }

@@ -10,7 +10,7 @@ use crate::wire::{
 
 /// Why a message of the program is not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SendRefused {
+pub enum SendError {
     /// The session sends this message by itself, or frames are built with its name (`extmsg`).
     #[error("{command} belongs to the session")]
     SessionOwned {
@@ -93,7 +93,7 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Checks whether the program may send `message`. It takes as long as reading the message, so that no lock should be
     /// held: this is why it needs no session.
-    pub(crate) fn check(self, message: &Message) -> Result<(), SendRefused> {
+    pub(crate) fn check(self, message: &Message) -> Result<(), SendError> {
         self.check_unchecked(message)?;
         check_manners(message, self)
     }
@@ -104,11 +104,11 @@ impl Receiver {
     }
 
     /// Like [`Receiver::check`], but lets pass what a default node punishes or ignores and what nobody can read.
-    pub(crate) fn check_unchecked(self, message: &Message) -> Result<(), SendRefused> {
+    pub(crate) fn check_unchecked(self, message: &Message) -> Result<(), SendError> {
         let command = message.command();
         check_owner(command)?;
         if !self.ready {
-            return Err(SendRefused::HandshakeIncomplete { command });
+            return Err(SendError::HandshakeIncomplete { command });
         }
         check_size(message, self)
     }
@@ -121,18 +121,18 @@ const EXTENDED_PAYLOADS: i32 = 70016;
 const EXTENDED_MARK: &str = "extmsg";
 
 /// Messages that belong to the session.
-fn check_owner(command: Command) -> Result<(), SendRefused> {
+fn check_owner(command: Command) -> Result<(), SendError> {
     match command.name() {
         "version" | "verack" | "protoconf" | "createstrm" | "streamack" | "sendheaders" => {
-            Err(SendRefused::SessionOwned { command })
+            Err(SendError::SessionOwned { command })
         }
-        name if name.starts_with(EXTENDED_MARK) => Err(SendRefused::SessionOwned { command }),
+        name if name.starts_with(EXTENDED_MARK) => Err(SendError::SessionOwned { command }),
         _ => Ok(()),
     }
 }
 
 /// Sizes for which every node bans or drops the sender.
-fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
+fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendError> {
     let command = message.command();
     let is_teranode = receiver.profile == PeerProfile::Teranode;
     let limit = match command.name() {
@@ -151,7 +151,7 @@ fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendRefused> 
     };
     let entries = entries(message);
     if entries > limit {
-        return Err(SendRefused::TooLarge {
+        return Err(SendError::TooLarge {
             command,
             entries,
             limit,
@@ -168,7 +168,7 @@ fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendRefused> 
     }
     let bytes = message.encoded_len();
     if bytes > limit {
-        return Err(SendRefused::PayloadTooLarge {
+        return Err(SendError::PayloadTooLarge {
             command,
             bytes,
             limit,
@@ -194,7 +194,7 @@ fn entries(message: &Message) -> usize {
         Message::NotFound(notfound) => notfound.inventory.len(),
         Message::Addr(addr) => addr.addresses.len(),
         Message::Headers(headers) => headers.headers.len(),
-        Message::Hdrsen(hdrsen) => hdrsen.len(),
+        Message::HdrsEn(hdrsen) => hdrsen.len(),
         Message::GetHeaders(request) => request.locator.len(),
         Message::GetBlocks(request) => request.locator.len(),
         Message::Unknown { command, payload } => {
@@ -211,9 +211,9 @@ fn entries(message: &Message) -> usize {
 }
 
 /// Checks for what a default node of the peer's kind punishes or ignores, and for what nobody can read.
-fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
+fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendError> {
     let command = message.command();
-    let punished = |rule| Err(SendRefused::Punished { command, rule });
+    let punished = |rule| Err(SendError::Punished { command, rule });
     let is_teranode = receiver.profile == PeerProfile::Teranode;
     if is_teranode {
         teranode_rules::check_command(command)?;
@@ -229,7 +229,7 @@ fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendRefuse
             by_hand = Message::decode(command, payload.clone());
             by_hand.as_ref().map_err(DecodeError::clone)
         }
-        known => known.check_fields().map(|()| known),
+        known => known.validate().map(|()| known),
     };
     match read {
         Ok(read) if is_teranode => teranode_rules::check_content(read, receiver),
@@ -237,14 +237,14 @@ fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendRefuse
         Err(error) if is_filter && error.is_above_limit() => punished(
             "an SV Node bans for filters above 36,000 bytes or 50 functions and elements above 520 bytes",
         ),
-        Err(error) => Err(SendRefused::Malformed { command, error }),
+        Err(error) => Err(SendError::Malformed { command, error }),
     }
 }
 
 /// Checks for what a default SV Node punishes.
-fn check_content(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
+fn check_content(message: &Message, receiver: Receiver) -> Result<(), SendError> {
     let command = message.command();
-    let punished = |rule| Err(SendRefused::Punished { command, rule });
+    let punished = |rule| Err(SendError::Punished { command, rule });
     match message {
         Message::Inv(inv) if !inv.inventory.iter().all(may_be_announced) => {
             punished("an SV Node closes the connection for types other than tx and block")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{DisconnectReason, Misbehavior, PeerProfile, StreamRefusal};
+use super::{DisconnectReason, Misbehavior, PeerProfile, StreamSetupError};
 use crate::wire::{AssociationId, CreateStrm, Message, Services, StreamType, Version, WireString};
 
 /// What the driver has to do next, in this order.
@@ -14,13 +14,13 @@ pub enum Output {
     /// Send this message, before anything of the program that has not begun to be sent.
     Send(Message),
     /// The peer may have further streams, and asks for them by this ID, on further connections. Only of a session that
-    /// [offers streams](super::Session::offer_streams), as the next two.
-    Associate(Uuid),
+    /// [offers streams](super::Session::enable_multistream), as the next two.
+    RegisterAssociation(Uuid),
     /// Open a further connection to the peer, from the same local address, and send this on it. If the peer answers with its `streamack`, it
     /// is a stream of this session.
     OpenStream(CreateStrm),
     /// Find the peer that has this association: the connection becomes a stream of that one, and this session has ended.
-    BecomeStream(CreateStrm),
+    AttachStream(CreateStrm),
     /// Tell the program.
     Event(SessionEvent),
     /// Send what came before, then close the connection for this reason. Nothing follows.
@@ -40,7 +40,7 @@ pub enum SessionEvent {
         score: u32,
     },
     /// The peer has no second stream, where one was wanted.
-    StreamRefused(StreamRefusal),
+    StreamSetupFailed(StreamSetupError),
     /// A ping was answered.
     Pong {
         /// The ping's nonce.
@@ -55,18 +55,18 @@ pub enum SessionEvent {
 /// Whether a message is for the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Delivery {
+pub enum Disposition {
     /// Hand it to the program.
     Deliver,
     /// It was the session's own business, or has been dropped.
-    Consumed,
+    Handled,
 }
 
 /// How a transport ended, as the driver saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransportEnd {
+pub enum TransportClose {
     /// The peer closed its side.
-    EndOfStream,
+    ConnectionClosed,
     /// The socket failed.
     Failed(io::ErrorKind),
 }

@@ -11,7 +11,7 @@ use crate::wire::WireString;
 /// any profile: it protects the caller's own requests, and must not be used to trust a peer.
 ///
 /// What follows from the profile [`Teranode`](Self::Teranode):
-/// - Messages that a Teranode punishes or ignores are refused with [`SendRefused`](super::SendRefused): commands that it does
+/// - Messages that a Teranode punishes or ignores are refused with [`SendError`](super::SendError): commands that it does
 ///   not know, such as `gethdrsen`, `cmpctblock` and `mempool`, bloom filters, requests of filtered or compact blocks, and
 ///   `headers` and `block` without a request of the peer. Blocks must be announced by `inv`.
 /// - Requests have at most 505 objects, which score nothing.

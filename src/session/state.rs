@@ -43,7 +43,7 @@ pub enum ConnectionState {
 
 impl ConnectionState {
     /// Whether a connection in this state may go over to `next`.
-    pub const fn may_become(self, next: ConnectionState) -> bool {
+    pub const fn can_transition_to(self, next: ConnectionState) -> bool {
         use ConnectionState::*;
         matches!(
             (self, next),
@@ -64,8 +64,8 @@ impl ConnectionState {
     /// # Errors
     ///
     /// [`InvalidTransition`] if there is no such way; the state stays as it was.
-    pub fn become_state(&mut self, next: ConnectionState) -> Result<(), InvalidTransition> {
-        if !self.may_become(next) {
+    pub fn transition_to(&mut self, next: ConnectionState) -> Result<(), InvalidTransition> {
+        if !self.can_transition_to(next) {
             return Err(InvalidTransition {
                 from: *self,
                 to: next,
@@ -132,7 +132,7 @@ mod tests {
         for from in ALL {
             for to in ALL {
                 let mut state = from;
-                assert_eq!(state.become_state(to).is_ok(), ways.contains(&(from, to)));
+                assert_eq!(state.transition_to(to).is_ok(), ways.contains(&(from, to)));
                 assert_eq!(state, if ways.contains(&(from, to)) { to } else { from });
             }
         }

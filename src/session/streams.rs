@@ -23,7 +23,7 @@ pub fn stream_of(policy: StreamPolicy, message: &Message) -> StreamType {
         | Message::GetBlockTxn(_)
         | Message::Headers(_)
         | Message::GetHeaders(_)
-        | Message::Hdrsen(_)
+        | Message::HdrsEn(_)
         | Message::GetHdrsEn(_) => true,
         Message::Inv(list) => concerns_blocks(&list.inventory),
         Message::GetData(list) => concerns_blocks(&list.inventory),
@@ -53,15 +53,15 @@ fn concerns_blocks(inventory: &[Inventory]) -> bool {
     serde(tag = "refusal", content = "detail", rename_all = "snake_case")
 )]
 #[non_exhaustive]
-pub enum StreamRefusal {
+pub enum StreamSetupError {
     /// The peer did not send our association ID back: it has no further streams.
-    NotEchoed,
+    AssociationNotEchoed,
     /// The peer knows no policy that we offer.
     NoCommonPolicy,
     /// A further connection cannot begin where the first one does, and from elsewhere it would be a fault.
-    NotBound(SystemError),
+    BindFailed(SystemError),
     /// The further connection could not be opened.
-    NotConnected(Box<DisconnectReason>),
+    ConnectFailed(Box<DisconnectReason>),
     /// The peer refused the stream.
     Rejected(Box<Reject>),
     /// The peer closed the further connection without an answer.
@@ -74,29 +74,31 @@ pub enum StreamRefusal {
     },
     /// The peer sent another message than the requested `streamack`, a `verack` or a `protoconf`, or
     /// more than 8 of the latter two.
-    WrongAnswer,
+    UnexpectedReply,
     /// The system has no thread for it.
-    NoThread,
+    ThreadSpawnFailed,
 }
 
-impl fmt::Display for StreamRefusal {
+impl fmt::Display for StreamSetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StreamRefusal::NotEchoed => f.write_str("the peer has no further streams"),
-            StreamRefusal::NoCommonPolicy => f.write_str("the peer knows no policy of ours"),
-            StreamRefusal::NotBound(error) => {
+            StreamSetupError::AssociationNotEchoed => {
+                f.write_str("the peer has no further streams")
+            }
+            StreamSetupError::NoCommonPolicy => f.write_str("the peer knows no policy of ours"),
+            StreamSetupError::BindFailed(error) => {
                 write!(f, "the first connection's address cannot be used: {error}")
             }
-            StreamRefusal::NotConnected(reason) => write!(f, "{reason}"),
-            StreamRefusal::Rejected(reject) => write!(f, "the peer refused it: {reject}"),
-            StreamRefusal::Closed => f.write_str("the peer closed it without an answer"),
-            StreamRefusal::TimedOut { after } => {
+            StreamSetupError::ConnectFailed(reason) => write!(f, "{reason}"),
+            StreamSetupError::Rejected(reject) => write!(f, "the peer refused it: {reject}"),
+            StreamSetupError::Closed => f.write_str("the peer closed it without an answer"),
+            StreamSetupError::TimedOut { after } => {
                 write!(f, "the peer did not answer within {after:?}")
             }
-            StreamRefusal::WrongAnswer => {
+            StreamSetupError::UnexpectedReply => {
                 f.write_str("what the peer answered is no answer to what it was asked")
             }
-            StreamRefusal::NoThread => f.write_str("there is no thread for it"),
+            StreamSetupError::ThreadSpawnFailed => f.write_str("there is no thread for it"),
         }
     }
 }
@@ -150,7 +152,7 @@ impl StreamFault {
     /// Why the connection ends.
     pub(super) fn reason(self) -> DisconnectReason {
         match self {
-            StreamFault::ForeignAssociation => DisconnectReason::ForeignStream,
+            StreamFault::ForeignAssociation => DisconnectReason::StreamAddressMismatch,
             _ => DisconnectReason::StreamRefused,
         }
     }

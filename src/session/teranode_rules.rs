@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::outgoing::{Receiver, SendRefused};
+use super::outgoing::{Receiver, SendError};
 use crate::wire::{Authch, Command, FeeFilter, Inventory, Message, Ping, Pong};
 
 /// The maximum interval of our pings.
@@ -49,28 +49,28 @@ pub(super) fn payload_limit(command: Command) -> u64 {
 }
 
 /// Checks whether it handles a command.
-pub(super) fn check_command(command: Command) -> Result<(), SendRefused> {
+pub(super) fn check_command(command: Command) -> Result<(), SendError> {
     match command.name() {
         "ping" | "pong" | "addr" | "getaddr" | "inv" | "getdata" | "getheaders" | "getblocks"
         | "headers" | "block" | "tx" | "notfound" | "reject" | "feefilter" | "authch" => Ok(()),
         "filterload" | "filteradd" | "filterclear" | "getcfilters" | "getcfcheckpt" | "cfilter"
-        | "cfheaders" | "cfcheckpt" | "merkleblock" => Err(SendRefused::Ignored {
+        | "cfheaders" | "cfcheckpt" | "merkleblock" => Err(SendError::Ignored {
             command,
             rule: "a Teranode ignores filters",
         }),
-        "sendcmpct" => Err(SendRefused::Ignored {
+        "sendcmpct" => Err(SendError::Ignored {
             command,
             rule: "a Teranode sends no compact blocks",
         }),
-        "authresp" | "exttx" => Err(SendRefused::Ignored {
+        "authresp" | "exttx" => Err(SendError::Ignored {
             command,
             rule: "a Teranode ignores the message",
         }),
-        "mempool" => Err(SendRefused::Punished {
+        "mempool" => Err(SendError::Punished {
             command,
             rule: "a Teranode closes the connection",
         }),
-        _ => Err(SendRefused::Punished {
+        _ => Err(SendError::Punished {
             command,
             rule: "a Teranode closes the connection for commands that it does not know",
         }),
@@ -78,10 +78,10 @@ pub(super) fn check_command(command: Command) -> Result<(), SendRefused> {
 }
 
 /// Checks the content of a message whose command it handles.
-pub(super) fn check_content(message: &Message, receiver: Receiver) -> Result<(), SendRefused> {
+pub(super) fn check_content(message: &Message, receiver: Receiver) -> Result<(), SendError> {
     let command = message.command();
-    let punished = |rule| Err(SendRefused::Punished { command, rule });
-    let ignored = |rule| Err(SendRefused::Ignored { command, rule });
+    let punished = |rule| Err(SendError::Punished { command, rule });
+    let ignored = |rule| Err(SendError::Ignored { command, rule });
     match message {
         Message::Inv(inv) if !inv.inventory.iter().all(is_known_object) => {
             ignored("a Teranode ignores objects other than tx and block")
@@ -106,7 +106,7 @@ pub(super) fn check_content(message: &Message, receiver: Receiver) -> Result<(),
         Message::Addr(addr) if addr.addresses.is_empty() => {
             punished("a Teranode closes the connection for a list without addresses")
         }
-        Message::FeeFilter(filter) if !FeeFilter::counts(*filter) => {
+        Message::FeeFilter(filter) if !FeeFilter::is_valid(*filter) => {
             punished("a Teranode closes the connection for an invalid fee rate")
         }
         Message::Headers(_) if !receiver.awaits_headers => punished(

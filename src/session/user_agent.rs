@@ -53,9 +53,9 @@ const OTHER_CHAINS: [&str; 8] = [
 ///     "/teranode-legacy-p2p:0.13.0(EB18446744073709.6)/",
 ///     "/bsv-p2p:0.1.0(Bitcoin SV)/",
 /// ] {
-///     assert_eq!(policy.refusal(&agent.into()), None);
+///     assert_eq!(policy.rejection_reason(&agent.into()), None);
 /// }
-/// assert!(policy.refusal(&"/Satoshi:27.0.0/".into()).is_some());
+/// assert!(policy.rejection_reason(&"/Satoshi:27.0.0/".into()).is_some());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -78,7 +78,7 @@ impl Default for UserAgentPolicy {
 impl UserAgentPolicy {
     /// Why an agent is refused, in words: the pattern that it matches, or that none of the wanted does. `None` if it
     /// is welcome.
-    pub fn refusal(&self, user_agent: &WireString) -> Option<String> {
+    pub fn rejection_reason(&self, user_agent: &WireString) -> Option<String> {
         let agent = usual_characters(user_agent.as_bytes());
         let matches = |pattern: &&String| WildMatch::new_case_insensitive(pattern).matches(&agent);
         match self {
@@ -222,10 +222,10 @@ mod tests {
     #[test]
     fn default_user_agent_passes_common_filters() {
         let agent = WireString::from(USER_AGENT);
-        assert_eq!(UserAgentPolicy::default().refusal(&agent), None);
+        assert_eq!(UserAgentPolicy::default().rejection_reason(&agent), None);
         for pattern in ["*Bitcoin SV*", "*bitcoin sv*", "/*:*/", "*BSV*"] {
             let policy = UserAgentPolicy::Require(vec![pattern.to_owned()]);
-            assert_eq!(policy.refusal(&agent), None, "{pattern}");
+            assert_eq!(policy.rejection_reason(&agent), None, "{pattern}");
         }
         // Strings of BIP 14: `/NAME:VERSION(COMMENT)/`, printable ASCII.
         assert!(USER_AGENT.bytes().all(|byte| matches!(byte, b' '..=b'~')));
@@ -237,11 +237,15 @@ mod tests {
         let require = |patterns: &[&str]| {
             UserAgentPolicy::Require(patterns.iter().map(|&pattern| pattern.to_owned()).collect())
         };
-        assert!(require(&["*Bitcoin SV*"]).refusal(&teranode).is_some());
+        assert!(
+            require(&["*Bitcoin SV*"])
+                .rejection_reason(&teranode)
+                .is_some()
+        );
         let both = require(&["*Bitcoin SV*", "*teranode*"]);
-        assert_eq!(both.refusal(&teranode), None);
-        assert_eq!(both.refusal(&"/Bitcoin SV:1.0.13/".into()), None);
-        assert_eq!(UserAgentPolicy::default().refusal(&teranode), None);
+        assert_eq!(both.rejection_reason(&teranode), None);
+        assert_eq!(both.rejection_reason(&"/Bitcoin SV:1.0.13/".into()), None);
+        assert_eq!(UserAgentPolicy::default().rejection_reason(&teranode), None);
     }
 
     #[test]
@@ -254,22 +258,22 @@ mod tests {
         ] {
             assert!(
                 policy
-                    .refusal(&agent.into())
+                    .rejection_reason(&agent.into())
                     .unwrap()
                     .starts_with("it matches \"*"),
                 "{agent}"
             );
         }
         for agent in ["/Bitcoin SV:1.2.2/", "", "/bsv-p2p:0.1.0/", "/my own node/"] {
-            assert_eq!(policy.refusal(&agent.into()), None, "{agent}");
+            assert_eq!(policy.rejection_reason(&agent.into()), None, "{agent}");
         }
     }
 
     #[test]
     fn the_stricter_policy_takes_only_what_it_lists() {
         let policy = UserAgentPolicy::Require(vec!["*bitcoin sv:1.?.*".into()]);
-        assert_eq!(policy.refusal(&"/Bitcoin SV:1.2.2/".into()), None);
-        assert!(policy.refusal(&"/other:1/".into()).is_some());
-        assert_eq!(UserAgentPolicy::Any.refusal(&"/abc/".into()), None);
+        assert_eq!(policy.rejection_reason(&"/Bitcoin SV:1.2.2/".into()), None);
+        assert!(policy.rejection_reason(&"/other:1/".into()).is_some());
+        assert_eq!(UserAgentPolicy::Any.rejection_reason(&"/abc/".into()), None);
     }
 }

@@ -16,9 +16,9 @@ pub struct Command([u8; Command::LEN]);
 /// A node reads such a frame to its end and drops it without a word.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("command {0:?} is not printable text padded with NUL")]
-pub struct BadCommand(pub WireString);
+pub struct InvalidCommand(pub WireString);
 
-impl BadCommand {
+impl InvalidCommand {
     pub(super) fn of(bytes: [u8; Command::LEN]) -> Self {
         Self(WireString::from(&bytes[..]))
     }
@@ -57,9 +57,9 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// [`BadCommand`] if a character is not printable or a byte follows the padding.
-    pub fn parse(bytes: [u8; Self::LEN]) -> Result<Self, BadCommand> {
-        Self::of(bytes).ok_or_else(|| BadCommand::of(bytes))
+    /// [`InvalidCommand`] if a character is not printable or a byte follows the padding.
+    pub fn parse(bytes: [u8; Self::LEN]) -> Result<Self, InvalidCommand> {
+        Self::of(bytes).ok_or_else(|| InvalidCommand::of(bytes))
     }
 
     /// The same, without an allocation for what is none.

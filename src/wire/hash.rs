@@ -16,7 +16,7 @@ pub(in crate::wire) fn merkle_parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 
 /// A text that is not 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a hash is 64 hexadecimal digits, got {0:?}")]
-pub struct BadHash(pub String);
+pub struct ParseHashError(pub String);
 
 macro_rules! hashes {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
@@ -55,9 +55,9 @@ macro_rules! hashes {
         }
 
         impl FromStr for $name {
-            type Err = BadHash;
+            type Err = ParseHashError;
 
-            fn from_str(text: &str) -> Result<Self, BadHash> {
+            fn from_str(text: &str) -> Result<Self, ParseHashError> {
                 parse_reversed(text).map($name)
             }
         }
@@ -112,8 +112,8 @@ fn write_reversed(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn parse_reversed(text: &str) -> Result<[u8; 32], BadHash> {
-    let bad = || BadHash(text.chars().take(80).collect());
+fn parse_reversed(text: &str) -> Result<[u8; 32], ParseHashError> {
+    let bad = || ParseHashError(text.chars().take(80).collect());
     let digits = text.as_bytes();
     if digits.len() != 64 {
         return Err(bad());

@@ -24,7 +24,7 @@ pub const fn inventory_limit(max_payload: u32) -> usize {
 ///
 /// A node bans a peer for a frame above its limit as soon as the header is there, and so do we. A payload
 /// within its limit but above `buffered` is read past and reported, not kept. So is a payload above its limit that may answer
-/// a request: see [`Expected`].
+/// a request: see [`ExpectedPayloads`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -38,7 +38,7 @@ pub struct PayloadLimits {
     /// The longest payload that is kept in memory, in bytes.
     pub buffered: u64,
     /// The longest payload that is kept in memory of a `block`, `cmpctblock`, `blocktxn`, `hdrsen` or `tx` while nothing is
-    /// [expected](Expected), in bytes; never above `buffered`.
+    /// [expected](ExpectedPayloads), in bytes; never above `buffered`.
     pub unrequested: u64,
     /// A ceiling over all the others but that of `protoconf`, in bytes; `u64::MAX` for none.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::unless_max"))]
@@ -65,13 +65,13 @@ impl PayloadLimits {
     }
 
     /// The longest payload that is kept of a command, in bytes. What is longer and within its limit is read past.
-    pub fn kept_limit(&self, command: Command, expected: Expected) -> u64 {
+    pub fn kept_limit(&self, command: Command, expected: ExpectedPayloads) -> u64 {
         let unrequested = match MessageNumber::of(command) {
             Some(
                 MessageNumber::Block
                 | MessageNumber::CompactBlock
                 | MessageNumber::BlockTransactions
-                | MessageNumber::Hdrsen,
+                | MessageNumber::HdrsEn,
             ) => !expected.blocks,
             Some(MessageNumber::Tx) => !expected.transactions,
             _ => false,
@@ -119,7 +119,7 @@ impl PayloadLimits {
 ///
 /// The longest `headers` and `addr` that the protocol allows are always within the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected {
+pub struct ExpectedPayloads {
     /// Blocks in any form: `block`, `merkleblock`, `cmpctblock`, `blocktxn`, `hdrsen`.
     pub blocks: bool,
     /// Transactions: `tx`.
@@ -128,7 +128,7 @@ pub struct Expected {
     pub objects: u64,
 }
 
-impl Expected {
+impl ExpectedPayloads {
     /// All of them.
     pub const ALL: Self = Self {
         blocks: true,
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn of_blocks_and_transactions_less_is_kept_unless_they_are_expected() {
         let mut limits = PayloadLimits::default();
-        let nothing = Expected {
+        let nothing = ExpectedPayloads {
             blocks: false,
             transactions: false,
             objects: 0,
@@ -197,10 +197,14 @@ mod tests {
         };
         for name in ["block", "cmpctblock", "blocktxn", "hdrsen", "tx"] {
             assert_eq!(kept(&limits, name, nothing), 1 << 20, "{name}");
-            assert_eq!(kept(&limits, name, Expected::ALL), 32 << 20, "{name}");
+            assert_eq!(
+                kept(&limits, name, ExpectedPayloads::ALL),
+                32 << 20,
+                "{name}"
+            );
         }
         assert_eq!(kept(&limits, "inv", nothing), 32 << 20);
-        let blocks = Expected {
+        let blocks = ExpectedPayloads {
             blocks: true,
             ..nothing
         };
@@ -212,7 +216,7 @@ mod tests {
 
     #[test]
     fn answer_limit_depends_on_requests() {
-        let nothing = Expected {
+        let nothing = ExpectedPayloads {
             blocks: false,
             transactions: false,
             objects: 0,
@@ -220,13 +224,17 @@ mod tests {
         let all = ["notfound", "tx", "block", "merkleblock", "hdrsen"];
         for name in all {
             assert_eq!(nothing.answer_limit(name.as_bytes()), 0, "{name}");
-            assert!(Expected::ALL.answer_limit(name.as_bytes()) >= 1_000_000_000);
+            assert!(ExpectedPayloads::ALL.answer_limit(name.as_bytes()) >= 1_000_000_000);
         }
         for name in ["inv", "headers", "addr", "foobar"] {
-            assert_eq!(Expected::ALL.answer_limit(name.as_bytes()), 0, "{name}");
+            assert_eq!(
+                ExpectedPayloads::ALL.answer_limit(name.as_bytes()),
+                0,
+                "{name}"
+            );
         }
         let objects = 60_000;
-        let some = Expected { objects, ..nothing };
+        let some = ExpectedPayloads { objects, ..nothing };
         assert_eq!(some.answer_limit(b"notfound"), 9 + 60_000 * 36);
         assert_eq!(some.answer_limit(b"tx"), 0);
     }

@@ -51,15 +51,15 @@
 //! | [`Mempool`] | nothing, an `age` of null, or an `age` |
 //! | [`MerkleProof`] | `flags`, `index`, `txid`, the whole `tx` if it is there, `target`, `nodes` |
 //! | [`CompactBlock`], [`GetBlockTxn`] | short ids as numbers, transactions in full, indexes absolute |
-//! | [`Hdrsen`], [`DsDetected`] | the list of `headers` or `blocks` in full |
-//! | [`TxOrId`], [`MerkleProofTarget`], [`ExtendOutcome`] | the name of the case, and its content if it has any |
+//! | [`HdrsEn`], [`DsDetected`] | the list of `headers` or `blocks` in full |
+//! | [`ProofSubject`], [`MerkleProofTarget`], [`ExtendOutcome`] | the name of the case, and its content if it has any |
 //! | all others | an object with their fields; null for what is not there |
 //!
 //! A `hash` or `txid` may be left out of what is read; if it is there, it has to be that of the content. What a type
 //! cannot hold is refused, and fields that nobody knows are ignored. A [`Message::Unknown`] with the name of a known message is
 //! read as that message.
 //!
-//! Of what a program could build with its fields and no receiver would take, see [`Message::check_fields`], nothing can be read
+//! Of what a program could build with its fields and no receiver would take, see [`Message::validate`], nothing can be read
 //! either. Errors, iterators, frames on their way ([`Incoming`], [`EncodedFrame`]),
 //! and what does work ([`FrameReader`], [`ChainRules`], [`HeaderChain`], [`Reconstruction`]) are no data.
 //!
@@ -103,46 +103,46 @@ mod work;
 pub use association_id::AssociationId;
 pub use block::{Block, BlockError, Transactions};
 pub use block_header::BlockHeader;
-pub use block_scanner::{BlockScanner, Scanned, TransactionEnd};
-pub use bloom_filter::{BadFalsePositiveRate, BloomFilter, BloomFlags};
+pub use block_scanner::{BlockScanner, ScanEvent, TransactionEnd};
+pub use bloom_filter::{BloomFilter, BloomFlags, InvalidFalsePositiveRate};
 pub use chain_rules::{Ancestors, ChainRuleError, ChainRules, HeaderSlice, InvalidCheckpoints};
-pub use command::{BadCommand, Command};
+pub use command::{Command, InvalidCommand};
 pub use compact_size::{MAX_COMPACT_SIZE, compact_size_len, write_compact_size};
 pub use decode::{Decode, Reader};
 pub use decode_error::DecodeError;
 pub use encode::Encode;
 pub(crate) use frame::Found;
 pub use frame::{
-    BASIC_HEADER_LEN, BLOCK_CHUNK, DropCause, EXTENDED_HEADER_LEN, EncodedFrame, ForeignMagic,
-    Frame, FrameError, FrameReader, Incoming, SMALL_FRAME, encode_frame,
+    BASIC_HEADER_LEN, BLOCK_CHUNK, COPY_THRESHOLD, EXTENDED_HEADER_LEN, EncodedFrame, Frame,
+    FrameDropReason, FrameError, FrameReader, Incoming, MagicMismatch, encode_frame,
 };
-pub use hash::{BadHash, BlockHash, Hash256, MerkleRoot, Txid};
+pub use hash::{BlockHash, Hash256, MerkleRoot, ParseHashError, Txid};
 pub use header_chain::{
     ChainTip, CheckpointStart, ExtendOutcome, HeaderBatch, HeaderChain, HeaderChainError, SourceId,
 };
 pub use inventory::Inventory;
 pub use limits::{
-    DEFAULT_MAX_RECEIVE_PAYLOAD, Expected, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_PROTOCONF_PAYLOAD,
-    PayloadLimits, inventory_limit,
+    DEFAULT_MAX_RECEIVE_PAYLOAD, ExpectedPayloads, LEGACY_MAX_RECEIVE_PAYLOAD,
+    MAX_PROTOCONF_PAYLOAD, PayloadLimits, inventory_limit,
 };
 pub use locator::locator_heights;
 pub use merkle::{
     MatchedTransaction, MerkleAccumulator, MerkleProof, MerkleProofError, MerkleProofNode,
-    MerkleProofTarget, PartialMerkleTree, PartialMerkleTreeError, TxOrId, merkle_root,
+    MerkleProofTarget, PartialMerkleTree, PartialMerkleTreeError, ProofSubject, merkle_root,
 };
 pub(crate) use message::MessageNumber;
 pub use message::{
     Addr, Alert, Authch, Authresp, BlockTransactions, CompactBlock, CompactBlockError, CreateStrm,
-    DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError, EnrichedHeader,
+    DatarefTx, DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError, EnrichedHeader,
     EnrichedHeaderError, EnrichedHeaders, FeeFilter, FilterAdd, GetBlockTxn, GetBlocks, GetData,
-    GetHdrsEn, GetHeaders, Hdrsen, Headers, IndexBeyondBlock, Indexes, IndexesNotAscending, Inv,
+    GetHdrsEn, GetHeaders, HdrsEn, Headers, IndexOutOfRange, Indexes, IndexesNotAscending, Inv,
     MAX_ADDRESSES, MAX_HEADERS, MAX_USER_AGENT, Mempool, MerkleBlock, Message, NotFound, Ping,
-    Pong, Prefilled, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, StreamAck, Tx,
-    TxAndProof, Version,
+    Pong, PrefilledTransaction, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, StreamAck, Tx,
+    Version,
 };
 pub use network_address::{NetworkAddress, TimestampedAddress};
 pub use proof_of_work::{CompactTarget, ProofOfWorkError};
-pub use reconstruction::{Reconstructed, Reconstruction, ReconstructionError};
+pub use reconstruction::{ReconstructOutcome, Reconstruction, ReconstructionError};
 pub use services::Services;
 pub use sha256d::sha256d;
 pub use short_id::ShortIdKey;

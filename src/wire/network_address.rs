@@ -24,7 +24,7 @@ impl NetworkAddress {
     pub const LEN: usize = 26;
 
     /// No address: what the node writes for its own in `version`.
-    pub const fn unset(services: Services) -> Self {
+    pub const fn unspecified(services: Services) -> Self {
         Self {
             services,
             ip: IpAddr::V6(Ipv6Addr::UNSPECIFIED),

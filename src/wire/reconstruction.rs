@@ -11,7 +11,7 @@ use super::{
 
 /// What came of a compact block and a pool of transactions.
 #[derive(Clone, Debug)]
-pub enum Reconstructed {
+pub enum ReconstructOutcome {
     /// The whole block; its transactions are those which its header commits to.
     Complete(Block),
     /// Some transactions have to be asked for.
@@ -31,7 +31,7 @@ pub enum Reconstructed {
 /// of them makes looking up slow: where the node gives up on ids that crowd its table, nothing is amiss here.
 ///
 /// ```
-/// use bsv_p2p::wire::{Block, BlockTransactions, CompactBlock, Reconstructed, Reconstruction, Tx};
+/// use bsv_p2p::wire::{Block, BlockTransactions, CompactBlock, ReconstructOutcome, Reconstruction, Tx};
 /// # use bsv_p2p::Network;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let block = Block::genesis(&Network::Regtest);
@@ -40,10 +40,10 @@ pub enum Reconstructed {
 /// let compact = CompactBlock::new(&block, 7); // what a peer sends
 /// let candidates = pool.iter().map(|tx| (tx.txid(), tx));
 /// let rebuilt = match Reconstruction::start(compact, max_block, candidates)? {
-///     Reconstructed::Complete(block) => block,
-///     Reconstructed::Incomplete(waiting) => {
+///     ReconstructOutcome::Complete(block) => block,
+///     ReconstructOutcome::Incomplete(waiting) => {
 ///         let request = waiting.request(); // … send it; this is what the peer answers:
-///         waiting.fill(&BlockTransactions::answer(&block, &request)?)?
+///         waiting.fill(&BlockTransactions::for_request(&block, &request)?)?
 ///     }
 /// };
 /// assert_eq!(rebuilt, block);
@@ -143,7 +143,7 @@ impl Reconstruction {
         compact: CompactBlock,
         max_block: u64,
         candidates: impl IntoIterator<Item = (Txid, T)>,
-    ) -> Result<Reconstructed, ReconstructionError> {
+    ) -> Result<ReconstructOutcome, ReconstructionError> {
         compact.check()?;
         // An index has 32 bits wherever it is sent.
         let limit = (max_block / Block::MIN_TRANSACTION as u64).min(u64::from(u32::MAX));
@@ -161,9 +161,9 @@ impl Reconstruction {
         };
         if this.missing.is_empty() {
             let nothing = BlockTransactions::new(this.hash, &[]);
-            this.fill(&nothing).map(Reconstructed::Complete)
+            this.fill(&nothing).map(ReconstructOutcome::Complete)
         } else {
-            Ok(Reconstructed::Incomplete(this))
+            Ok(ReconstructOutcome::Incomplete(this))
         }
     }
 

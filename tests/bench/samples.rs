@@ -114,7 +114,7 @@ pub(crate) fn version() -> Version {
         services: Services(0x21),
         timestamp: 1_700_000_000,
         receiver: NetworkAddress::new(Services(0x21), ([203, 0, 113, 7], 8333).into()),
-        sender: Some(NetworkAddress::unset(Services(0x21))),
+        sender: Some(NetworkAddress::unspecified(Services(0x21))),
         nonce: Some(0x0123_4567_89ab_cdef),
         user_agent: Some("/Bitcoin SV:1.2.2/".into()),
         start_height: Some(900_000),

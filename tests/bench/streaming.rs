@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
-    BlockReader, BlockVisitor, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
+    BlockReader, BlockVisitor, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
 };
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::wire::{BlockHash, MerkleAccumulator, MerkleRoot, Txid};
@@ -86,7 +86,7 @@ impl Sender {
     }
 
     fn connect(&self) -> PeerConnectionHandle {
-        let setup = PeerConnectionSetup::new(ConnectionConfig::new(Network::Regtest));
+        let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
         let events = setup.events.subscribe_control();
         let handle = PeerConnectionActor::spawn_outbound(self.node, setup).expect("a thread");
         for event in events {

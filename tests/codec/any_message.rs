@@ -3,7 +3,7 @@
 use bsv_p2p::wire::{
     Addr, Alert, Authch, Authresp, Block, BlockHash, BlockTransactions, Command, CompactBlock,
     CreateStrm, Encode, FeeFilter, FilterAdd, GetBlockTxn, GetBlocks, GetData, GetHdrsEn,
-    GetHeaders, Hdrsen, Headers, Inv, Mempool, Message, NotFound, Ping, Pong, Protoconf, SendCmpct,
+    GetHeaders, HdrsEn, Headers, Inv, Mempool, Message, NotFound, Ping, Pong, Protoconf, SendCmpct,
     StreamAck, TimestampedAddress, Tx,
 };
 use proptest::collection::vec;
@@ -147,7 +147,7 @@ fn commoner_message() -> impl Strategy<Value = Message> {
             BlockTransactions::new(BlockHash(block), &views).into()
         }),
         transaction().prop_map(|transaction| Tx::from(&transaction).into()),
-        vec(enriched_header(), 0..4).prop_map(|headers| Message::Hdrsen(Hdrsen::new(&headers))),
+        vec(enriched_header(), 0..4).prop_map(|headers| Message::HdrsEn(HdrsEn::new(&headers))),
         merkle_block().prop_map(Message::from),
         tx_and_proof().prop_map(Message::from),
         dsdetected().prop_map(Message::DsDetected),

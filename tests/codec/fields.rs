@@ -1,8 +1,9 @@
 //! A decoded message as the `fields` of a vector.
 
 use bsv_p2p::wire::{
-    AssociationId, BlockHash, BlockHeader, EnrichedHeader, Inventory, Mempool, MerkleProof,
-    Message, NetworkAddress, RevokeMid, TransactionView, TxAndProof, TxOrId, Version, WireString,
+    AssociationId, BlockHash, BlockHeader, DatarefTx, EnrichedHeader, Inventory, Mempool,
+    MerkleProof, Message, NetworkAddress, ProofSubject, RevokeMid, TransactionView, Version,
+    WireString,
 };
 use serde_json::{Map, Value, json};
 
@@ -120,7 +121,7 @@ pub(crate) fn fields(message: &Message) -> Option<Value> {
             "transactions": answer.transactions().map(transaction).collect::<Value>(),
         }),
         Message::Tx(tx) => json!({ "tx": transaction(tx.view()) }),
-        Message::Hdrsen(hdrsen) => {
+        Message::HdrsEn(hdrsen) => {
             json!({ "headers": hdrsen.headers().map(enriched_header).collect::<Value>() })
         }
         Message::MerkleBlock(block) => json!({
@@ -241,7 +242,7 @@ fn enriched_header(enriched: EnrichedHeader) -> Value {
     fields
 }
 
-fn tx_and_proof(content: &TxAndProof) -> Value {
+fn tx_and_proof(content: &DatarefTx) -> Value {
     json!({
         "tx": transaction(content.tx.view()),
         "proof": proof(&content.proof),
@@ -250,8 +251,8 @@ fn tx_and_proof(content: &TxAndProof) -> Value {
 
 fn proof(proof: &MerkleProof) -> Value {
     let (tx, txid) = match proof.transaction() {
-        TxOrId::Tx(tx) => (Some(transaction(tx.view())), None),
-        TxOrId::Txid(txid) => (None, Some(json!(txid.to_string()))),
+        ProofSubject::Tx(tx) => (Some(transaction(tx.view())), None),
+        ProofSubject::Txid(txid) => (None, Some(json!(txid.to_string()))),
     };
     let nodes = proof
         .nodes()

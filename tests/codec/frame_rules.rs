@@ -3,8 +3,8 @@
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    BASIC_HEADER_LEN, BadCommand, Command, DropCause, EXTENDED_HEADER_LEN, Expected, FrameError,
-    FrameReader, Incoming, Message, PayloadLimits, SMALL_FRAME,
+    BASIC_HEADER_LEN, COPY_THRESHOLD, Command, EXTENDED_HEADER_LEN, ExpectedPayloads,
+    FrameDropReason, FrameError, FrameReader, Incoming, InvalidCommand, Message, PayloadLimits,
 };
 
 use crate::frames::{BUFFERED, block_of, frame, limits, whole};
@@ -132,7 +132,7 @@ fn the_limit_goes_by_the_text_before_the_first_nul_even_of_a_bad_command() {
     let mut bytes = basic_frame(b"block\0x", &vec![1; 2_097_153], [0; 4]);
     bytes.extend(good_frame(b"ping", &[7; 8]));
     let seen = read_bytes(MAGIC, limits(), &bytes);
-    let bad = BadCommand((&padded(b"block\0x")[..]).into());
+    let bad = InvalidCommand((&padded(b"block\0x")[..]).into());
     let expected = [Incoming::Dropped(bad.into()), frame("ping", &[7; 8], false)];
     assert_eq!(seen, whole(expected.into()));
     let bytes = basic_header(b"blocc\0x", 2_097_153, [0; 4]);
@@ -186,7 +186,7 @@ fn a_bad_command_is_read_to_its_end_and_the_next_frame_comes() {
         for len in [0, 8, 40_000, 2_000_000] {
             let mut bytes = basic_frame(bad, &vec![MAGIC.0[0]; len], [9; 4]);
             bytes.extend(good_frame(b"ping", &[7; 8]));
-            let cause = BadCommand((&padded(bad)[..]).into());
+            let cause = InvalidCommand((&padded(bad)[..]).into());
             let expected = [
                 Incoming::Dropped(cause.into()),
                 frame("ping", &[7; 8], false),
@@ -207,7 +207,7 @@ fn a_bad_command_in_either_place_of_an_extended_frame_drops_it() {
         assert!(
             matches!(
                 seen.incoming[0],
-                Incoming::Dropped(DropCause::BadCommand(_))
+                Incoming::Dropped(FrameDropReason::InvalidCommand(_))
             ),
             "{seen:?}"
         );
@@ -217,11 +217,17 @@ fn a_bad_command_in_either_place_of_an_extended_frame_drops_it() {
 
 #[test]
 fn a_bad_checksum_drops_a_frame_and_the_next_one_comes() {
-    for len in [0, 8, SMALL_FRAME as usize - 1, SMALL_FRAME as usize, 50_000] {
+    for len in [
+        0,
+        8,
+        COPY_THRESHOLD as usize - 1,
+        COPY_THRESHOLD as usize,
+        50_000,
+    ] {
         let payload = vec![3; len];
         let mut bytes = basic_frame(b"inv", &payload, [1, 2, 3, 4]);
         bytes.extend(good_frame(b"inv", &payload));
-        let cause = DropCause::BadChecksum {
+        let cause = FrameDropReason::BadChecksum {
             command: Command::new("inv"),
             expected: [1, 2, 3, 4],
             got: checksum(&payload),
@@ -234,7 +240,7 @@ fn a_bad_checksum_drops_a_frame_and_the_next_one_comes() {
 #[test]
 fn an_extended_frame_may_carry_any_command_at_any_length() {
     for command in ["version", "ping", "block", "foobar", "", "123456789012"] {
-        for len in [0, 1, 8, SMALL_FRAME as usize, 50_000] {
+        for len in [0, 1, 8, COPY_THRESHOLD as usize, 50_000] {
             let payload = vec![5; len];
             let bytes = extended_frame(command.as_bytes(), &payload);
             let expected = whole(vec![frame(command, &payload, true)]);
@@ -300,7 +306,7 @@ fn a_payload_above_what_is_buffered_is_passed_over_and_the_next_frame_comes() {
             let first = if kept {
                 frame("block", &payload, extended)
             } else {
-                Incoming::PassedOver {
+                Incoming::Discarded {
                     command: Command::new("block"),
                     len: len as u64,
                     limit: limits().buffered,
@@ -330,7 +336,10 @@ fn an_error_repeats_for_ever_whatever_comes_behind_it() {
 }
 
 /// Reads bytes with a general limit of 1 MiB, where some objects are expected.
-fn read_expecting(expected: Option<Expected>, bytes: &[u8]) -> Result<Vec<Incoming>, FrameError> {
+fn read_expecting(
+    expected: Option<ExpectedPayloads>,
+    bytes: &[u8],
+) -> Result<Vec<Incoming>, FrameError> {
     let limits = PayloadLimits {
         general: 1024 * 1024,
         transaction: 1000,
@@ -356,20 +365,20 @@ fn read_expecting(expected: Option<Expected>, bytes: &[u8]) -> Result<Vec<Incomi
 #[test]
 fn oversized_answer_is_discarded_and_next_frame_read() {
     const GENERAL: u64 = 1024 * 1024;
-    let nothing = Expected {
+    let nothing = ExpectedPayloads {
         blocks: false,
         transactions: false,
         objects: 0,
     };
-    let objects = Expected {
+    let objects = ExpectedPayloads {
         objects: 30_000,
         ..nothing
     };
-    let transactions = Expected {
+    let transactions = ExpectedPayloads {
         transactions: true,
         ..objects
     };
-    let blocks = Expected {
+    let blocks = ExpectedPayloads {
         blocks: true,
         ..objects
     };
@@ -385,7 +394,7 @@ fn oversized_answer_is_discarded_and_next_frame_read() {
     ] {
         let mut bytes = good_frame(name.as_bytes(), &vec![7; len]);
         bytes.extend(good_frame(b"ping", &[7; 8]));
-        let discarded = Incoming::PassedOver {
+        let discarded = Incoming::Discarded {
             command: Command::new(name),
             len: len as u64,
             limit,

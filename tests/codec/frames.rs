@@ -5,8 +5,8 @@ use std::io;
 
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
-    BadCommand, BlockHash, BlockHeader, Command, DropCause, EXTENDED_HEADER_LEN, Frame,
-    FrameReader, Incoming, Message, PayloadLimits, Ping, SMALL_FRAME, encode_frame,
+    BlockHash, BlockHeader, COPY_THRESHOLD, Command, EXTENDED_HEADER_LEN, Frame, FrameDropReason,
+    FrameReader, Incoming, InvalidCommand, Message, PayloadLimits, Ping, encode_frame,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -47,14 +47,14 @@ fn any_frame() -> impl Strategy<Value = (Vec<u8>, Incoming)> {
     let len = prop_oneof![
         8 => 0..200_usize,
         2 => 8_000..8_400_usize,
-        1 => SMALL_FRAME as usize - 2..SMALL_FRAME as usize + 3,
+        1 => COPY_THRESHOLD as usize - 2..COPY_THRESHOLD as usize + 3,
         1 => BUFFERED - 1..BUFFERED + 3,
     ];
     let command = prop_oneof![Just("ping"), Just("block"), Just(""), Just("123456789012")];
     (0..6_u8, command, len, any::<u8>()).prop_map(|(kind, command, len, seed)| {
         let payload: Vec<u8> = (0..len).map(|at| (at as u8).wrapping_mul(seed)).collect();
         let name = command.as_bytes();
-        let passed_over = Incoming::PassedOver {
+        let passed_over = Incoming::Discarded {
             command: Command::new(command),
             len: len as u64,
             limit: BUFFERED as u64,
@@ -65,14 +65,14 @@ fn any_frame() -> impl Strategy<Value = (Vec<u8>, Incoming)> {
                 let mut bad = padded(b"inv\0x");
                 bad[5] = seed;
                 let bytes = basic_frame(&bad, &payload, checksum(&payload));
-                let cause = BadCommand((&bad[..]).into());
+                let cause = InvalidCommand((&bad[..]).into());
                 (bytes, Incoming::Dropped(cause.into()))
             }
             1 if len <= BUFFERED => {
                 let got = checksum(&payload);
                 let expected = [got[0], got[1], got[2] ^ 1, got[3]];
                 let bytes = basic_frame(name, &payload, expected);
-                let cause = DropCause::BadChecksum {
+                let cause = FrameDropReason::BadChecksum {
                     command: Command::new(command),
                     expected,
                     got,

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    BadCommand, BlockHash, BlockHeader, Command, DecodeError, DropCause, Encode, ForeignMagic,
-    Frame, FrameError, FrameReader, Incoming, Inv, Inventory, LEGACY_MAX_RECEIVE_PAYLOAD, Message,
-    PayloadLimits, Protoconf,
+    BlockHash, BlockHeader, Command, DecodeError, Encode, Frame, FrameDropReason, FrameError,
+    FrameReader, Incoming, Inv, InvalidCommand, Inventory, LEGACY_MAX_RECEIVE_PAYLOAD,
+    MagicMismatch, Message, PayloadLimits, Protoconf,
 };
 use serde_json::{Value, json};
 
@@ -203,7 +203,7 @@ fn every_proof_of_the_vectors_holds_for_its_block_and_for_no_other() {
                 headers.push(block.header);
                 checked += 1;
             }
-            Message::Hdrsen(hdrsen) => {
+            Message::HdrsEn(hdrsen) => {
                 for header in hdrsen.headers() {
                     headers.push(header.header);
                     let (coinbase, miner_info) = (&header.coinbase, &header.miner_info);
@@ -261,7 +261,7 @@ enum Fate {
     /// The frame reader fails.
     Fails(FrameError),
     /// The frame is dropped.
-    Dropped(DropCause),
+    Dropped(FrameDropReason),
     /// The frame is there, its payload is not what its command says.
     Malformed(DecodeError),
     /// The codec takes it: what is wrong about it is for the session to judge.
@@ -327,7 +327,7 @@ fn every_message_that_a_node_refuses_meets_the_fate_that_the_protocol_says() {
         ("block_header_max_basic", Fate::Awaited(4_294_967_295)),
         (
             "bad_checksum",
-            Fate::Dropped(DropCause::BadChecksum {
+            Fate::Dropped(FrameDropReason::BadChecksum {
                 command: ping,
                 expected: [0xde, 0xad, 0xbe, 0xef],
                 got: [0x8c, 0x82, 0x0c, 0x80],
@@ -335,17 +335,19 @@ fn every_message_that_a_node_refuses_meets_the_fate_that_the_protocol_says() {
         ),
         (
             "bad_command_padding",
-            Fate::Dropped(DropCause::BadCommand(BadCommand("ping\0garbage".into()))),
+            Fate::Dropped(FrameDropReason::InvalidCommand(InvalidCommand(
+                "ping\0garbage".into(),
+            ))),
         ),
         (
             "bad_command_nonprintable",
-            Fate::Dropped(DropCause::BadCommand(BadCommand(
+            Fate::Dropped(FrameDropReason::InvalidCommand(InvalidCommand(
                 "pi\u{1}g\0\0\0\0\0\0\0\0".into(),
             ))),
         ),
         (
             "wrong_magic_btc_mainnet",
-            Fate::Fails(FrameError::WrongMagic(ForeignMagic {
+            Fate::Fails(FrameError::WrongMagic(MagicMismatch {
                 expected: Network::Mainnet.magic(),
                 got: Magic([0xf9, 0xbe, 0xb4, 0xd9]),
             })),

@@ -7,7 +7,7 @@ use bitcoin::merkle_tree;
 use bitcoin::p2p::message_bloom::FilterLoad;
 use bsv_p2p::wire::{
     Block, BlockHash, BlockTransactions, BloomFilter, BloomFlags, CompactBlock, Decode, Encode,
-    GetBlockTxn, MerkleBlock, PartialMerkleTree, Reconstructed, Reconstruction,
+    GetBlockTxn, MerkleBlock, PartialMerkleTree, ReconstructOutcome, Reconstruction,
     ReconstructionError, Transaction, Tx, merkle_root,
 };
 use proptest::collection::vec;
@@ -100,11 +100,11 @@ proptest! {
         let reconstruction = match Reconstruction::start(ours, u64::MAX, candidates) {
             // Two of so few short ids are never equal but by the greatest chance.
             Err(ReconstructionError::Collision(_)) => return Ok(()),
-            Ok(Reconstructed::Complete(complete)) => {
+            Ok(ReconstructOutcome::Complete(complete)) => {
                 prop_assert_eq!(complete, block);
                 return Ok(());
             }
-            Ok(Reconstructed::Incomplete(reconstruction)) => reconstruction,
+            Ok(ReconstructOutcome::Incomplete(reconstruction)) => reconstruction,
             Err(error) => panic!("{error}"),
         };
         let request = reconstruction.request();
@@ -113,7 +113,7 @@ proptest! {
         let indexes: Vec<_> = request.indexes().map(u64::from).collect();
         prop_assert_eq!(&their_request.indexes, &indexes);
         let their_answer = bip152::BlockTransactions::from_request(&their_request, &other).unwrap();
-        let answer = BlockTransactions::answer(&block, &request).unwrap();
+        let answer = BlockTransactions::for_request(&block, &request).unwrap();
         prop_assert_eq!(serialize(&their_answer), &answer.bytes()[..]);
         prop_assert_eq!(reconstruction.fill(&answer).unwrap(), block);
     }

@@ -91,7 +91,7 @@ fn association_ids_are_read_and_written() {
             version: 70016,
             services: Services::NONE,
             timestamp: 0,
-            receiver: NetworkAddress::unset(Services::NONE),
+            receiver: NetworkAddress::unspecified(Services::NONE),
             sender: None,
             nonce: None,
             user_agent: None,

@@ -1,10 +1,9 @@
 //! Proofs about the transactions of blocks: what holds for any block, and for any bytes that claim to be one.
 
 use bsv_p2p::wire::{
-    BlockHash, Decode, DsDetected, DsDetectedBlock, Encode, EnrichedHeader, Hash256, Hdrsen,
-    MatchedTransaction, MerkleBlock, MerkleProof, MerkleProofError, MerkleProofNode,
-    MerkleProofTarget, MerkleRoot, Message, PartialMerkleTree, Tx, TxAndProof, TxOrId, Txid,
-    merkle_root,
+    BlockHash, DatarefTx, Decode, DsDetected, DsDetectedBlock, Encode, EnrichedHeader, Hash256,
+    HdrsEn, MatchedTransaction, MerkleBlock, MerkleProof, MerkleProofError, MerkleProofNode,
+    MerkleProofTarget, MerkleRoot, Message, PartialMerkleTree, ProofSubject, Tx, Txid, merkle_root,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -30,8 +29,8 @@ pub(crate) fn merkle_block() -> impl Strategy<Value = MerkleBlock> {
 
 fn merkle_proof() -> impl Strategy<Value = MerkleProof> {
     let transaction = prop_oneof![
-        hash().prop_map(|txid| TxOrId::Txid(Txid(txid))),
-        transaction().prop_map(|transaction| TxOrId::Tx(Tx::from(&transaction))),
+        hash().prop_map(|txid| ProofSubject::Txid(Txid(txid))),
+        transaction().prop_map(|transaction| ProofSubject::Tx(Tx::from(&transaction))),
     ];
     let target = (hash(), 0..4_u8, 1..128_u8).prop_map(|(hash, which, flags)| match which {
         0 => MerkleProofTarget::Block(BlockHash(hash)),
@@ -52,8 +51,8 @@ fn merkle_proof() -> impl Strategy<Value = MerkleProof> {
     })
 }
 
-pub(crate) fn tx_and_proof() -> impl Strategy<Value = TxAndProof> {
-    (transaction(), merkle_proof()).prop_map(|(transaction, proof)| TxAndProof {
+pub(crate) fn tx_and_proof() -> impl Strategy<Value = DatarefTx> {
+    (transaction(), merkle_proof()).prop_map(|(transaction, proof)| DatarefTx {
         tx: Tx::from(&transaction),
         proof,
     })
@@ -92,10 +91,10 @@ proptest! {
                 let led_elsewhere = matches!(judged, Err(MerkleProofError::RootMismatch { .. }));
                 prop_assert!(!led_elsewhere, "{:?}", judged);
             }
-            Ok(Message::Hdrsen(hdrsen)) => {
+            Ok(Message::HdrsEn(hdrsen)) => {
                 prop_assert_eq!(hdrsen.headers().count(), hdrsen.len());
                 let headers: Vec<_> = hdrsen.headers().collect();
-                prop_assert!(Hdrsen::new(&headers).headers().eq(headers.iter().cloned()));
+                prop_assert!(HdrsEn::new(&headers).headers().eq(headers.iter().cloned()));
                 for header in headers {
                     let _ = (header.verify_coinbase(), header.verify_miner_info());
                 }

@@ -3,8 +3,8 @@
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
     Block, BlockHeader, BlockTransactions, Command, Encode, Frame, FrameError, FrameReader,
-    GetBlockTxn, Incoming, Mempool, Message, PayloadLimits, Ping, Reconstructed, Reconstruction,
-    Transaction, TransactionOutput, Tx, Txid, WireString,
+    GetBlockTxn, Incoming, Mempool, Message, PayloadLimits, Ping, ReconstructOutcome,
+    Reconstruction, Transaction, TransactionOutput, Tx, Txid, WireString,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -166,7 +166,7 @@ proptest! {
                     }
                     // Whatever it is, it can be taken for a block to reconstruct.
                     let nothing = std::iter::empty::<(Txid, Tx)>();
-                    if let Ok(Reconstructed::Incomplete(waiting)) =
+                    if let Ok(ReconstructOutcome::Incomplete(waiting)) =
                         Reconstruction::start(compact, u64::MAX, nothing)
                     {
                         let indexes = waiting.request();

@@ -186,7 +186,7 @@ fn an_address_has_a_time_in_addr_and_none_in_version() {
 
 #[test]
 fn an_unset_address_is_sixteen_zero_bytes_and_port_0() {
-    let unset = NetworkAddress::unset(Services(0x21));
+    let unset = NetworkAddress::unspecified(Services(0x21));
     let bytes = unset.encode_to_vec();
     assert_eq!(bytes[..8], [0x21, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(bytes[8..], [0; 18]);

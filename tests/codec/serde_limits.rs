@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
     Addr, AssociationId, Authresp, BlockHeader, CreateStrm, EnrichedHeader, FilterAdd, Hash256,
-    Hdrsen, Headers, MerkleProofTarget, Message, NetworkAddress, Protoconf, Reject, RejectCode,
+    HdrsEn, Headers, MerkleProofTarget, Message, NetworkAddress, Protoconf, Reject, RejectCode,
     RevokeMid, Services, StreamType, TimestampedAddress, Version, WireString,
 };
 use serde::Serialize;
@@ -34,7 +34,7 @@ where
 {
     assert_read(&content, taken);
     let message = content.into();
-    assert_eq!(message.check_fields().is_ok(), taken);
+    assert_eq!(message.validate().is_ok(), taken);
     assert_read(&message, taken);
 }
 
@@ -48,8 +48,8 @@ fn a_text_above_the_limit_of_its_field_is_refused() {
         version: 70016,
         services: Services::NONE,
         timestamp: 0,
-        receiver: NetworkAddress::unset(Services::NONE),
-        sender: Some(NetworkAddress::unset(Services::NONE)),
+        receiver: NetworkAddress::unspecified(Services::NONE),
+        sender: Some(NetworkAddress::unspecified(Services::NONE)),
         nonce: Some(1),
         user_agent: Some(text(len)),
         start_height: None,
@@ -103,10 +103,7 @@ fn bytes_beyond_the_limits_of_their_field_are_refused() {
             signature1: vec![5; len1],
             signature2: vec![6; len2],
         };
-        assert_eq!(
-            Message::from(revokemid.clone()).check_fields().is_ok(),
-            taken
-        );
+        assert_eq!(Message::from(revokemid.clone()).validate().is_ok(), taken);
         assert_read(&revokemid, taken);
     }
 }
@@ -115,7 +112,7 @@ fn bytes_beyond_the_limits_of_their_field_are_refused() {
 fn a_list_above_its_limit_is_refused() {
     let entry = TimestampedAddress {
         time: 1,
-        address: NetworkAddress::unset(Services::NONE),
+        address: NetworkAddress::unspecified(Services::NONE),
     };
     let header = BlockHeader::genesis(&Network::Regtest);
     let enriched = EnrichedHeader {
@@ -130,7 +127,7 @@ fn a_list_above_its_limit_is_refused() {
         assert_message(Addr { addresses }, taken);
         let headers = vec![header; 2000 + more];
         assert_message(Headers { headers }, taken);
-        let hdrsen = Hdrsen::new(&vec![enriched.clone(); 2000 + more]);
+        let hdrsen = HdrsEn::new(&vec![enriched.clone(); 2000 + more]);
         assert_message(hdrsen, taken);
     }
 }

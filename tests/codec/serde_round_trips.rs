@@ -5,10 +5,10 @@ use std::fmt::Debug;
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{
-    Block, BlockHash, BloomFlags, Command, CompactTarget, ExtendOutcome, ForeignMagic, Frame,
-    Hash256, MatchedTransaction, Mempool, MerkleProofTarget, MerkleRoot, Message, OutPoint,
-    PayloadLimits, RejectCode, Services, ShortIdKey, StreamPolicy, StreamType, TimestampedAddress,
-    TransactionInput, TransactionOutput, Tx, TxOrId, Txid, Version, Work,
+    Block, BlockHash, BloomFlags, Command, CompactTarget, ExtendOutcome, Frame, Hash256,
+    MagicMismatch, MatchedTransaction, Mempool, MerkleProofTarget, MerkleRoot, Message, OutPoint,
+    PayloadLimits, ProofSubject, RejectCode, Services, ShortIdKey, StreamPolicy, StreamType,
+    TimestampedAddress, TransactionInput, TransactionOutput, Tx, Txid, Version, Work,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -94,7 +94,7 @@ proptest! {
         assert_round_trips(&Work::from_be_bytes(hash));
         assert_round_trips(&ShortIdKey { k0: number, k1: !number });
         assert_round_trips(&MatchedTransaction { position: code.into(), txid: Txid(hash) });
-        for transaction in [TxOrId::Txid(Txid(hash)), TxOrId::Tx(Tx::from(&transaction))] {
+        for transaction in [ProofSubject::Txid(Txid(hash)), ProofSubject::Tx(Tx::from(&transaction))] {
             assert_round_trips(&transaction);
         }
         for target in [
@@ -156,7 +156,7 @@ fn every_name_comes_back_as_it_was() {
         assert_round_trips(&Command::new(name));
         assert_eq!(to_value(Command::new(name)).unwrap(), name);
     }
-    assert_round_trips(&ForeignMagic {
+    assert_round_trips(&MagicMismatch {
         expected: Network::Mainnet.magic(),
         got: Magic(*b"HTTP"),
     });

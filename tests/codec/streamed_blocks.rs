@@ -44,7 +44,7 @@ fn read(mut bytes: &[u8], sizes: &[usize], wanted: bool) -> Seen {
     let mut emptied = Vec::new();
     loop {
         match frames.next_frame().unwrap() {
-            Some(Incoming::BlockBegins { header, len }) => {
+            Some(Incoming::BlockStart { header, len }) => {
                 assert!(frames.arriving().is_some_and(|(whole, _)| whole == len));
                 let _ = header.hash();
                 if wanted {
@@ -57,7 +57,7 @@ fn read(mut bytes: &[u8], sizes: &[usize], wanted: bool) -> Seen {
                 seen.streamed.last_mut().unwrap().extend_from_slice(&chunk);
                 frames.refill(chunk);
             }
-            Some(Incoming::BlockEnds { len, checksum }) => seen.ends.push((len, checksum.is_ok())),
+            Some(Incoming::BlockEnd { len, checksum }) => seen.ends.push((len, checksum.is_ok())),
             Some(other) => seen.others.push(other),
             None => {
                 assert!(frames.kept() <= 1000, "what is streamed is not kept");
@@ -119,7 +119,7 @@ fn a_block_that_nobody_wants_is_kept_or_read_past_as_always_and_named() {
     let header = BlockHeader::from_bytes(large.first_chunk().unwrap());
     let [
         Incoming::Frame(frame),
-        Incoming::PassedOver { len, block, .. },
+        Incoming::Discarded { len, block, .. },
     ] = &announced.others[..]
     else {
         panic!("{announced:?}")

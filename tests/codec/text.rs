@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 
 use bsv_p2p::wire::{
-    Alert, Authch, Authresp, BadCommand, BlockHash, Command, DropCause, FilterAdd, FrameError,
-    FrameReader, Incoming, Message, PartialMerkleTree, PayloadLimits, Reject, RejectCode,
-    RevokeMid, WireString,
+    Alert, Authch, Authresp, BlockHash, Command, FilterAdd, FrameDropReason, FrameError,
+    FrameReader, Incoming, InvalidCommand, Message, PartialMerkleTree, PayloadLimits, Reject,
+    RejectCode, RevokeMid, WireString,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -89,7 +89,7 @@ fn no_character_of_a_string_reaches_a_terminal_unless_it_is_plain() {
         };
         assert_one_line(&reject.to_string());
         assert_one_line(&format!("{reject:?}"));
-        let dropped = DropCause::from(BadCommand(string.clone()));
+        let dropped = FrameDropReason::from(InvalidCommand(string.clone()));
         assert_one_line(&dropped.to_string());
         let too_long = FrameError::TooLong {
             command: string,

@@ -4,12 +4,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::PeerConnectionSetup;
+use bsv_p2p::connection::PeerConnectionOptions;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::network::Magic;
 use bsv_p2p::session::{AwaitedMessage, DisconnectReason, NonceRegistry, SessionConfig};
-use bsv_p2p::wire::{DecodeError, Encode, ForeignMagic, Message, Reject, RejectCode, Version};
-use bsv_p2p::{Blame, Connection, ConnectionConfig, Error, Network};
+use bsv_p2p::wire::{DecodeError, Encode, MagicMismatch, Message, Reject, RejectCode, Version};
+use bsv_p2p::{Connection, ConnectionConfig, Error, ErrorKind, Network};
 use crossbeam_channel::bounded;
 
 use crate::harness::{Actor, PROMPT, config, connected, message, reason_of};
@@ -160,7 +160,7 @@ fn with_session(change: impl FnOnce(&mut SessionConfig)) -> ConnectionConfig {
 }
 
 fn foreign(got: [u8; 4]) -> DisconnectReason {
-    DisconnectReason::WrongMagic(ForeignMagic {
+    DisconnectReason::WrongMagic(MagicMismatch {
         expected: Network::Regtest.magic(),
         got: Magic(got),
     })
@@ -281,7 +281,7 @@ fn a_frame_above_its_limit_is_refused_at_its_header() {
     every_connection_ends(
         &config(),
         |peer| peer.send_bytes(&header_claiming("addr", 65_537)),
-        &DisconnectReason::FrameTooLong {
+        &DisconnectReason::FrameTooLarge {
             command: "addr".into(),
             len: 65_537,
             limit: 65_536,
@@ -294,7 +294,7 @@ fn a_frame_above_its_limit_is_refused_at_its_header() {
             peer.shake_hands();
             peer.send_bytes(&header_claiming("addr", 2_097_153));
         },
-        &DisconnectReason::FrameTooLong {
+        &DisconnectReason::FrameTooLarge {
             command: "addr".into(),
             len: 2_097_153,
             limit: 2_097_152,
@@ -326,7 +326,7 @@ fn a_peer_that_says_nothing_ends_with_what_is_missing() {
     every_connection_ends(
         &with_session(|session| session.handshake_timeout = after),
         |_| {},
-        &DisconnectReason::HandshakeTimedOut {
+        &DisconnectReason::HandshakeTimeout {
             after,
             missing: AwaitedMessage::Version,
         },
@@ -335,7 +335,7 @@ fn a_peer_that_says_nothing_ends_with_what_is_missing() {
     every_connection_ends(
         &with_session(|session| session.handshake_timeout = after),
         |peer| peer.send(version()),
-        &DisconnectReason::HandshakeTimedOut {
+        &DisconnectReason::HandshakeTimeout {
             after,
             missing: AwaitedMessage::Verack,
         },
@@ -348,7 +348,7 @@ fn a_close_in_the_handshake_tells_how_far_it_was() {
     every_dialled_connection_ends(
         &config(),
         RawPeer::close,
-        &DisconnectReason::ClosedInHandshake {
+        &DisconnectReason::ClosedDuringHandshake {
             missing: AwaitedMessage::Version,
         },
         "the peer closed the connection before it sent a version; \
@@ -357,7 +357,7 @@ fn a_close_in_the_handshake_tells_how_far_it_was() {
     every_dialled_connection_ends(
         &config(),
         RawPeer::reset,
-        &DisconnectReason::ClosedInHandshake {
+        &DisconnectReason::ClosedDuringHandshake {
             missing: AwaitedMessage::Version,
         },
         "the peer closed the connection before it sent a version; \
@@ -371,7 +371,7 @@ fn a_close_in_the_handshake_tells_how_far_it_was() {
             // Our protoconf may be unread: then the close is a reset.
             peer.close();
         },
-        &DisconnectReason::ClosedInHandshake {
+        &DisconnectReason::ClosedDuringHandshake {
             missing: AwaitedMessage::Verack,
         },
         "the peer closed the connection before it sent a verack",
@@ -401,7 +401,7 @@ fn a_close_after_the_handshake_is_the_end_of_the_stream() {
             peer.shake_hands();
             peer.close();
         },
-        &DisconnectReason::EndOfStream,
+        &DisconnectReason::ConnectionClosed,
         "the peer closed the connection",
     );
 }
@@ -412,7 +412,7 @@ fn a_peer_without_room_says_so() {
     every_connection_ends(
         &config(),
         |peer| peer.send(reject.clone()),
-        &DisconnectReason::PeerFull(Box::new(reject.clone())),
+        &DisconnectReason::PeerAtCapacity(Box::new(reject.clone())),
         "the peer has no room: version rejected (0x44 too busy): no room",
     );
 }
@@ -429,7 +429,7 @@ fn what_a_peer_said_before_it_went_is_heard_even_if_our_answers_cannot_be_writte
                 peer.send_bytes(&words.map(|message| frame(&message)).concat());
                 peer.reset();
             },
-            &DisconnectReason::PeerFull(Box::new(reject.clone())),
+            &DisconnectReason::PeerAtCapacity(Box::new(reject.clone())),
             "the peer has no room: version rejected (0x44 too busy): no room",
         );
     }
@@ -444,7 +444,7 @@ fn a_refusal_of_our_version_is_told_with_its_words() {
             peer.send(reject.clone());
             peer.close();
         },
-        &DisconnectReason::RefusedByPeer(Box::new(reject.clone())),
+        &DisconnectReason::RejectedByPeer(Box::new(reject.clone())),
         "the peer refused our version: version rejected (0x11 obsolete): go away",
     );
 }
@@ -477,7 +477,7 @@ fn a_host_that_does_not_answer_is_given_up_in_the_configured_time() {
         connect_timeout: after,
         ..config()
     };
-    let timed_out = DisconnectReason::ConnectTimedOut { after };
+    let timed_out = DisconnectReason::ConnectTimeout { after };
     let text = "the host did not answer within 300ms";
     let in_time = |began: Instant| {
         let took = began.elapsed();
@@ -521,7 +521,7 @@ fn invalid_name_is_printed_in_one_line() {
         error.to_string(),
         r#"127.0.0.1:18444\n: invalid peer name "127.0.0.1:18444\n": expected a port from 0 to 65535, got "18444\n""#
     );
-    assert_eq!(error.blame(), Blame::Program);
+    assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(!error.is_retryable() && !error.is_network_failure());
 }
 
@@ -535,7 +535,7 @@ fn a_configuration_that_cannot_work_is_refused_before_anything_is_dialled() {
     let listener = RawListener::new();
     let error = Connection::connect(&listener.address().to_string(), &wrong).unwrap_err();
     assert_eq!(error.to_string(), text);
-    let setup = PeerConnectionSetup::new(wrong);
+    let setup = PeerConnectionOptions::new(wrong);
     let spawned =
         bsv_p2p::connection::PeerConnectionActor::spawn_outbound(listener.address(), setup);
     assert_eq!(spawned.unwrap_err().to_string(), text);

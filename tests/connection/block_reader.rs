@@ -11,7 +11,7 @@ use bsv_p2p::wire::{
     BLOCK_CHUNK, Block, BlockHash, BlockHeader, Encode, Inventory, Transaction, TransactionOutput,
     TransactionView, Txid, merkle_root, write_compact_size,
 };
-use bsv_p2p::{BlockFault, ConnectionConfig, Error, Network};
+use bsv_p2p::{ConnectionConfig, Error, InvalidBlock, Network};
 
 use crate::answers::{block_question, mined, not_found};
 use crate::harness::{Actor, PROMPT, config, message};
@@ -237,7 +237,7 @@ fn a_wrong_checksum_is_refused_too() {
     });
     let refused = reader.unwrap().visit(&mut Census::default());
     assert!(
-        matches!(&refused, Err(Error::BadBlock { error, .. }) if matches!(**error, BlockFault::Checksum(_))),
+        matches!(&refused, Err(Error::InvalidBlock { error, .. }) if matches!(**error, InvalidBlock::Checksum(_))),
         "{refused:?}"
     );
 }
@@ -252,7 +252,7 @@ fn a_visit_after_a_read_is_an_error() {
     .unwrap();
     reader.read_exact(&mut [0; 1]).unwrap();
     let refused = reader.visit(&mut Census::default());
-    assert!(matches!(refused, Err(Error::AlreadyRead { .. })));
+    assert!(matches!(refused, Err(Error::BlockAlreadyRead { .. })));
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn many_gigabytes_that_are_claimed_cost_nothing() {
     assert!(matches!(
         inner(&error),
         Error::Disconnected {
-            reason: DisconnectReason::EndOfStream,
+            reason: DisconnectReason::ConnectionClosed,
             ..
         }
     ));
@@ -324,7 +324,7 @@ fn a_reader_that_is_dropped_before_the_end_ends_the_connection_by_name() {
     let (actor, _peer, reader) = begun(&config());
     let began = Instant::now();
     drop(reader);
-    assert_eq!(actor.expect_end().1, DisconnectReason::StreamAbandoned);
+    assert_eq!(actor.expect_end().1, DisconnectReason::BlockReaderAbandoned);
     assert!(began.elapsed() < PROMPT);
 }
 
@@ -333,12 +333,12 @@ fn a_reader_that_takes_nothing_for_too_long_ends_the_connection_by_name() {
     let mut config = config();
     config.block_reader_timeout = Duration::from_millis(100);
     let (actor, _peer, mut reader) = begun(&config);
-    assert_eq!(actor.expect_end().1, DisconnectReason::StreamAbandoned);
+    assert_eq!(actor.expect_end().1, DisconnectReason::BlockReaderAbandoned);
     let error = std::io::copy(&mut reader, &mut std::io::sink()).unwrap_err();
     assert!(matches!(
         inner(&error),
         Error::Disconnected {
-            reason: DisconnectReason::StreamAbandoned,
+            reason: DisconnectReason::BlockReaderAbandoned,
             ..
         }
     ));
@@ -386,7 +386,7 @@ fn a_disconnect_ends_a_connection_that_waits_for_its_reader_and_a_reader_that_wa
     assert!(matches!(
         inner(&error),
         Error::Disconnected {
-            reason: DisconnectReason::Command,
+            reason: DisconnectReason::Requested,
             ..
         }
     ));
@@ -407,7 +407,7 @@ fn a_block_whose_reader_has_given_up_is_treated_like_others() {
     let (actor, mut peer) = Actor::connected(&config());
     let block = mined(1);
     let late = actor.handle.block_reader(block.hash(), Duration::ZERO);
-    assert!(matches!(late, Err(Error::TimedOut { .. })));
+    assert!(matches!(late, Err(Error::Timeout { .. })));
     block_question(&mut peer, block.hash());
     peer.send(block.clone());
     assert_eq!(actor.next_message(), block.into());

@@ -64,7 +64,7 @@ fn a_peer_that_stalls_in_the_middle_of_a_block_is_cut_and_its_reader_told() {
     let (_, reason) = actor.expect_end();
     let len = block.bytes().len() as u64;
     let missing = len - (600_000 - 24);
-    assert_eq!(reason, DisconnectReason::ReadStalled { len, missing });
+    assert_eq!(reason, DisconnectReason::ReadStall { len, missing });
     assert!(
         matches!(inner(&error), Error::Disconnected { reason: told, .. } if *told == reason),
         "{error}"
@@ -99,7 +99,7 @@ fn a_block_that_was_read_while_it_came_is_expected_no_more() {
     // Nobody has asked for it again, and 1 MiB is kept of such a block.
     peer.send_bytes(&bytes);
     let passed_over = loop {
-        if let ControlEvent::PayloadPassedOver { len, .. } = actor.next_event() {
+        if let ControlEvent::PayloadDiscarded { len, .. } = actor.next_event() {
             break len;
         }
     };
@@ -204,7 +204,7 @@ fn giving_up_at_the_moment_when_the_block_begins_ends_no_connection() {
         for patience in (0..2_000).map(|number| Duration::from_micros(number % 200)) {
             match actor.handle.block_reader(hash, patience) {
                 Ok(mut reader) => _ = std::io::copy(&mut reader, &mut std::io::sink()).unwrap(),
-                Err(Error::TimedOut { .. }) => {}
+                Err(Error::Timeout { .. }) => {}
                 Err(other) => panic!("{other}"),
             }
         }

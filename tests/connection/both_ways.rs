@@ -55,7 +55,7 @@ fn two_actors_that_send_each_other_200_mb_at_once_both_receive_all() {
 #[test]
 fn two_connections_that_send_each_other_200_mb_at_once_both_receive_all() {
     let config = ConnectionConfig {
-        kept_bytes: 256 * 1024 * 1024,
+        max_receive_queue_bytes: 256 * 1024 * 1024,
         ..config()
     };
     let exchange = |mut connection: Connection, own: u64, other: u64| {

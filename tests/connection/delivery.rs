@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::ConnectionConfig;
 use bsv_p2p::connection::{
-    EventBus, Overflow, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
+    EventBus, OverflowPolicy, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
     SubscriptionOptions,
 };
-use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEnd};
+use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEndReason};
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{Command, Pong};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -22,18 +22,18 @@ const LEN: usize = 1000;
 const HANDSHAKE: u64 = 4;
 
 /// Little room, and no patience limit that a test would reach.
-fn narrow(backlog_bytes: u64) -> ConnectionConfig {
+fn narrow(max_subscriber_backlog_bytes: u64) -> ConnectionConfig {
     ConnectionConfig {
-        backlog_bytes,
+        max_subscriber_backlog_bytes,
         subscriber_timeout: 100 * DEADLINE,
         ..config()
     }
 }
 
-fn impatient(backlog_bytes: u64, subscriber_timeout: Duration) -> ConnectionConfig {
+fn impatient(max_subscriber_backlog_bytes: u64, subscriber_timeout: Duration) -> ConnectionConfig {
     ConnectionConfig {
         subscriber_timeout,
-        ..narrow(backlog_bytes)
+        ..narrow(max_subscriber_backlog_bytes)
     }
 }
 
@@ -56,16 +56,16 @@ fn stuck() -> SubscriptionOptions {
 fn sampled() -> SubscriptionOptions {
     SubscriptionOptions {
         capacity: 4,
-        overflow: Overflow::DropNewest,
+        overflow: OverflowPolicy::DropNewest,
         ..SubscriptionOptions::named("sampled")
     }
 }
 
 fn connected_on(bus: &EventBus, config: ConnectionConfig) -> (PeerConnectionHandle, RawPeer) {
     let listener = RawListener::new();
-    let setup = PeerConnectionSetup {
+    let setup = PeerConnectionOptions {
         events: bus.clone(),
-        ..PeerConnectionSetup::new(config)
+        ..PeerConnectionOptions::new(config)
     };
     let handle = PeerConnectionActor::spawn_outbound(listener.address(), setup).unwrap();
     let mut peer = listener.accept();
@@ -220,7 +220,7 @@ fn a_stuck_subscription_ends_once_and_then_the_peers_are_read_again() {
     assert!(began.elapsed() >= timeout, "reading had stopped");
     let ended = ControlEvent::SubscriptionEnded {
         subscription: "stuck".into(),
-        reason: SubscriptionEnd::TooSlow,
+        reason: SubscriptionEndReason::TooSlow,
     };
     assert_eq!(next_of_note(&control), ended);
     // Its receiver gets what was in its queue, and ends.
@@ -363,7 +363,7 @@ fn a_disconnect_while_a_subscriber_is_waited_for_is_prompt_and_counts_what_is_lo
     assert!(matches!(
         next_of_note(&control),
         ControlEvent::ConnectionLost {
-            reason: DisconnectReason::Command,
+            reason: DisconnectReason::Requested,
             ..
         }
     ));
@@ -405,7 +405,7 @@ fn a_receiver_may_be_dropped_whatever_waits_for_it() {
     held_peer.ping(2);
     held_peer.close();
     wait_until("it has ended", || {
-        held.peer().is_none() || !is_connected(&held)
+        held.peer_info().is_none() || !is_connected(&held)
     });
     assert!(last.is_full());
     let began = Instant::now();
@@ -498,7 +498,7 @@ fn what_a_full_receiver_cannot_be_told_until_the_end_others_hear() {
     let control = bus.subscribe_control();
     let full = bus.subscribe_with(SubscriptionOptions {
         capacity: 4,
-        overflow: Overflow::DropNewest,
+        overflow: OverflowPolicy::DropNewest,
         ..SubscriptionOptions::named("full")
     });
     let (handle, mut peer) = connected_on(&bus, config());

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::thread;
 
-use bsv_p2p::connection::{EventBus, PeerConnectionSetup};
+use bsv_p2p::connection::{EventBus, PeerConnectionOptions};
 use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::session::DisconnectReason;
 
@@ -13,10 +13,10 @@ use crate::raw_peer::{ClosedPort, DEADLINE, RawListener, RawPeer, frame, wait_un
 /// How many events the queue of a receiver holds.
 const QUEUE: usize = 1024;
 
-fn on_bus(bus: &EventBus) -> PeerConnectionSetup {
-    PeerConnectionSetup {
+fn on_bus(bus: &EventBus) -> PeerConnectionOptions {
+    PeerConnectionOptions {
         events: bus.clone(),
-        ..PeerConnectionSetup::new(config())
+        ..PeerConnectionOptions::new(config())
     }
 }
 

@@ -5,12 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use bsv_p2p::connection::{
-    PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup, SubscriptionOptions,
+    PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions, SubscriptionOptions,
 };
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{BlockHash, BlockHeader, Inventory, Message, Ping, Pong, Tx, Txid};
-use bsv_p2p::{Error, Network, Wait};
+use bsv_p2p::{Error, Network, Timeout};
 
 use crate::answers::{addr, block_question, getdata, header_on, headers, mined, not_found, tx};
 use crate::harness::{Actor, config, message, numbered};
@@ -48,9 +48,9 @@ fn told(actor: &Actor, peer: &RawPeer, expected: &[Message]) {
 }
 
 #[track_caller]
-fn timed_out<T: std::fmt::Debug>(answer: Result<T, Error>, expected: Wait) {
+fn timed_out<T: std::fmt::Debug>(answer: Result<T, Error>, expected: Timeout) {
     match answer {
-        Err(Error::TimedOut { wait, .. }) if wait == expected => {}
+        Err(Error::Timeout { which, .. }) if which == expected => {}
         other => panic!("it should have timed out: {other:?}"),
     }
 }
@@ -162,12 +162,12 @@ fn what_nobody_asked_for_is_told() {
 fn a_late_answer_is_told_as_any_message_and_its_end_is_not() {
     let (actor, mut peer) = Actor::connected(&config());
     let block = mined(1);
-    timed_out(actor.handle.block(block.hash(), SHORT), Wait::Reply);
+    timed_out(actor.handle.block(block.hash(), SHORT), Timeout::Response);
     let marker = block_question(&mut peer, block.hash());
     let txids = [1, 2].map(|number| tx(number).txid());
-    timed_out(actor.handle.transactions(&txids, SHORT), Wait::Reply);
-    timed_out(actor.handle.ping(SHORT), Wait::Reply);
-    timed_out(actor.handle.addresses(SHORT), Wait::Reply);
+    timed_out(actor.handle.transactions(&txids, SHORT), Timeout::Response);
+    timed_out(actor.handle.ping(SHORT), Timeout::Response);
+    timed_out(actor.handle.addresses(SHORT), Timeout::Response);
     let late: [Message; 4] = [
         block.into(),
         tx(1).into(),
@@ -201,7 +201,7 @@ fn headers_are_asked_for_one_after_the_other() {
             if left == 1 {
                 timed_out(
                     actor.handle.headers(&[genesis()], BlockHash::ZERO, SHORT),
-                    Wait::Turn,
+                    Timeout::RequestQueue,
                 );
                 actor.handle.send(&Ping::new(5).into(), DEADLINE).unwrap();
                 assert_eq!(peer.next_message(), Ping::new(5).into());
@@ -219,7 +219,7 @@ fn headers_are_asked_for_one_after_the_other() {
 fn late_headers_are_not_taken_for_those_of_the_next_question() {
     let (actor, mut peer) = Actor::connected(&config());
     let ask = |timeout| actor.handle.headers(&[genesis()], BlockHash::ZERO, timeout);
-    timed_out(ask(SHORT), Wait::Reply);
+    timed_out(ask(SHORT), Timeout::Response);
     let current = [header_on(genesis())];
     let answer = asked(
         &actor,
@@ -284,7 +284,7 @@ fn addresses_are_asked_for_once_also_by_the_program_itself() {
             peer.expect("getaddr");
             let again = actor.handle.addresses(DEADLINE);
             assert!(
-                matches!(again, Err(Error::AlreadyAsked { .. })),
+                matches!(again, Err(Error::AlreadyRequested { .. })),
                 "{again:?}"
             );
             peer.send(addr(&[1]));
@@ -299,7 +299,7 @@ fn addresses_are_asked_for_once_also_by_the_program_itself() {
     actor.handle.try_send(&Message::GetAddr).unwrap();
     let refused = actor.handle.addresses(DEADLINE);
     assert!(
-        matches!(refused, Err(Error::AlreadyAsked { .. })),
+        matches!(refused, Err(Error::AlreadyRequested { .. })),
         "{refused:?}"
     );
 }
@@ -326,7 +326,7 @@ fn a_block_that_is_bad_or_too_long_ends_its_request_and_the_connection_goes_on()
         |handle| handle.block(honest.hash(), DEADLINE),
     );
     assert!(
-        matches!(&answer, Err(Error::BadBlock { hash, .. }) if *hash == honest.hash()),
+        matches!(&answer, Err(Error::InvalidBlock { hash, .. }) if *hash == honest.hash()),
         "{answer:?}"
     );
 
@@ -359,7 +359,7 @@ fn a_block_that_is_bad_or_too_long_ends_its_request_and_the_connection_goes_on()
     told(&actor, &peer, &[]);
     let events: Vec<_> = actor.events.try_iter().collect();
     let is_passed_over =
-        |event: &ControlEvent| matches!(event, ControlEvent::PayloadPassedOver { .. });
+        |event: &ControlEvent| matches!(event, ControlEvent::PayloadDiscarded { .. });
     assert!(!events.iter().any(is_passed_over), "{events:?}");
 }
 
@@ -414,9 +414,9 @@ fn a_program_may_ask_for_a_block_in_the_loop_over_its_messages_with_a_queue_of_o
     let node = LocalNode::start().unwrap();
     let mut config = config();
     // What is announced while the program waits for a block has room for a few.
-    config.backlog_bytes = 2_000;
+    config.max_subscriber_backlog_bytes = 2_000;
     config.session.send_headers = false;
-    let setup = PeerConnectionSetup::new(config);
+    let setup = PeerConnectionOptions::new(config);
     let events = setup.events.subscribe_control();
     let messages = setup.events.subscribe_messages_with(SubscriptionOptions {
         capacity: 1,

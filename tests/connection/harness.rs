@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup};
+use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions};
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::session::{DisconnectReason, NonceRegistry};
 use bsv_p2p::wire::{Command, Message};
@@ -57,10 +57,10 @@ pub(crate) struct Actor {
 
 impl Actor {
     pub(crate) fn dial(address: SocketAddr, config: &ConnectionConfig) -> Self {
-        Self::dial_with(address, PeerConnectionSetup::new(config.clone()))
+        Self::dial_with(address, PeerConnectionOptions::new(config.clone()))
     }
 
-    pub(crate) fn dial_with(address: SocketAddr, setup: PeerConnectionSetup) -> Self {
+    pub(crate) fn dial_with(address: SocketAddr, setup: PeerConnectionOptions) -> Self {
         let events = setup.events.subscribe_control();
         let messages = setup.events.subscribe_messages();
         let handle = PeerConnectionActor::spawn_outbound(address, setup).unwrap();
@@ -72,10 +72,10 @@ impl Actor {
     }
 
     pub(crate) fn take(tcp: TcpStream, config: &ConnectionConfig) -> Self {
-        Self::take_with(tcp, PeerConnectionSetup::new(config.clone()))
+        Self::take_with(tcp, PeerConnectionOptions::new(config.clone()))
     }
 
-    pub(crate) fn take_with(tcp: TcpStream, setup: PeerConnectionSetup) -> Self {
+    pub(crate) fn take_with(tcp: TcpStream, setup: PeerConnectionOptions) -> Self {
         let events = setup.events.subscribe_control();
         let messages = setup.events.subscribe_messages();
         let handle = PeerConnectionActor::spawn_inbound(tcp, setup).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bsv_p2p::wire::{
     BlockHash, BlockHeader, GetData, GetHeaders, Inventory, Message, Ping, Pong, Txid,
 };
-use bsv_p2p::{Connection, Error, Network, Wait};
+use bsv_p2p::{Connection, Error, Network, Timeout};
 
 use crate::answers::{block_question, getdata, header_on, headers, mined, not_found};
 use crate::harness::{Actor, config, connected, message};
@@ -209,8 +209,8 @@ fn silent_server_times_out() {
     let is_timeout = |result: Result<_, Error>| {
         matches!(
             result,
-            Err(Error::TimedOut {
-                wait: Wait::Reply,
+            Err(Error::Timeout {
+                which: Timeout::Response,
                 ..
             })
         )

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use bsv_p2p::Connection;
-use bsv_p2p::connection::{ConnectionSlots, PeerConnectionSetup};
+use bsv_p2p::connection::{ConnectionSlots, PeerConnectionOptions};
 use bsv_p2p::session::{ConnectionState, DisconnectReason, NonceRegistry};
 use bsv_p2p::wire::{Addr, Message};
 
@@ -75,16 +75,16 @@ fn a_handshake_that_took_too_long_leaves_no_state_no_place_and_no_socket_behind(
     let slots = ConnectionSlots::new(1);
     // Again and again: whoever dials anew finds everything as at first.
     for _ in 0..3 {
-        let setup = PeerConnectionSetup {
+        let setup = PeerConnectionOptions {
             slot: Some(slots.reserve().expect("the place is free")),
-            ..PeerConnectionSetup::new(impatient.clone())
+            ..PeerConnectionOptions::new(impatient.clone())
         };
         let listener = RawListener::new();
         let actor = Actor::dial_with(listener.address(), setup);
         let mut peer = listener.accept();
         let (_, reason) = actor.expect_end();
         assert!(
-            matches!(reason, DisconnectReason::HandshakeTimedOut { .. }),
+            matches!(reason, DisconnectReason::HandshakeTimeout { .. }),
             "{reason}"
         );
         assert_eq!(slots.count(), 0);

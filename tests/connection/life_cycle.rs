@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::ConnectionConfig;
 use bsv_p2p::connection::{
-    ConnectionSlots, PeerConnectionActor, PeerConnectionCommand, PeerConnectionSetup,
+    ConnectionSlots, PeerConnectionActor, PeerConnectionCommand, PeerConnectionOptions,
 };
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{AwaitedMessage, ConnectionState, Direction, DisconnectReason};
@@ -50,23 +50,23 @@ fn the_events_of_a_life_come_in_order_and_once_each_however_it_ends() {
     config.session.ping_interval = after;
     config.session.ping_timeout = after;
     let endings: [Ending; 6] = [
-        (|_, peer| peer.close(), DisconnectReason::EndOfStream),
+        (|_, peer| peer.close(), DisconnectReason::ConnectionClosed),
         (|_, peer| peer.reset(), DisconnectReason::ConnectionReset),
         (
             |actor, _| actor.handle.disconnect(),
-            DisconnectReason::Command,
+            DisconnectReason::Requested,
         ),
         (
             |actor, _| {
                 let command = PeerConnectionCommand::Disconnect;
                 actor.handle.command(command).unwrap();
             },
-            DisconnectReason::Command,
+            DisconnectReason::Requested,
         ),
-        (|_, _| {}, DisconnectReason::PingTimedOut { after }),
+        (|_, _| {}, DisconnectReason::PingTimeout { after }),
         (
             |_, peer| peer.send_bytes(b"HTTP"),
-            DisconnectReason::WrongMagic(bsv_p2p::wire::ForeignMagic {
+            DisconnectReason::WrongMagic(bsv_p2p::wire::MagicMismatch {
                 expected: config.magic(),
                 got: bsv_p2p::network::Magic(*b"HTTP"),
             }),
@@ -80,11 +80,11 @@ fn the_events_of_a_life_come_in_order_and_once_each_however_it_ends() {
                 actor.handle.state() == ConnectionState::Connected
             });
             assert_eq!(actor.handle.direction(), direction);
-            let info = actor.handle.peer().unwrap();
+            let info = actor.handle.peer_info().unwrap();
             assert_eq!(info.user_agent, USER_AGENT);
             end(&actor, &mut peer);
             actor.handle.join();
-            let orderly = *expected == DisconnectReason::Command;
+            let orderly = *expected == DisconnectReason::Requested;
             let state = if orderly {
                 ConnectionState::Disconnected
             } else {
@@ -151,10 +151,10 @@ fn a_life_that_ends_before_the_handshake_is_a_failure() {
             }
         };
         let missing = AwaitedMessage::Version;
-        let closed = DisconnectReason::ClosedInHandshake { missing };
+        let closed = DisconnectReason::ClosedDuringHandshake { missing };
         assert_eq!(failed(|_, peer| peer.close()), closed);
         assert_eq!(failed(|_, peer| peer.reset()), closed);
-        let timed_out = DisconnectReason::HandshakeTimedOut { after, missing };
+        let timed_out = DisconnectReason::HandshakeTimeout { after, missing };
         assert_eq!(failed(|_, _| {}), timed_out);
         assert_eq!(
             failed(|actor, _| {
@@ -163,7 +163,7 @@ fn a_life_that_ends_before_the_handshake_is_a_failure() {
                 });
                 actor.handle.disconnect();
             }),
-            DisconnectReason::Command
+            DisconnectReason::Requested
         );
     }
     let nobody = ClosedPort::new();
@@ -179,7 +179,7 @@ fn dropping_the_handle_tells_of_the_end_as_well() {
     assert!(matches!(
         &events[0],
         ControlEvent::ConnectionLost {
-            reason: DisconnectReason::Command,
+            reason: DisconnectReason::Requested,
             ..
         }
     ));
@@ -194,7 +194,7 @@ fn ends_promptly(state: &str, spawn: impl Fn() -> (Actor, Vec<RawPeer>)) {
     actor.handle.disconnect();
     assert!(began.elapsed() < PROMPT, "{state}: disconnect waits");
     let (_, reason) = actor.expect_end();
-    assert_eq!(reason, DisconnectReason::Command, "{state}");
+    assert_eq!(reason, DisconnectReason::Requested, "{state}");
     actor.handle.join();
     assert!(began.elapsed() < PROMPT, "{state}: disconnect");
     drop(peers);
@@ -208,10 +208,10 @@ fn ends_promptly(state: &str, spawn: impl Fn() -> (Actor, Vec<RawPeer>)) {
         matches!(
             last,
             ControlEvent::ConnectionLost {
-                reason: DisconnectReason::Command,
+                reason: DisconnectReason::Requested,
                 ..
             } | ControlEvent::ConnectionFailed {
-                reason: DisconnectReason::Command,
+                reason: DisconnectReason::Requested,
                 ..
             }
         ),
@@ -291,7 +291,7 @@ fn a_connection_ends_promptly_while_it_writes_to_a_peer_that_does_not_read() {
 #[test]
 fn a_sender_that_waits_for_room_is_woken_by_the_end() {
     let config = ConnectionConfig {
-        outbox_bytes: 100_000,
+        max_send_queue_bytes: 100_000,
         ..config()
     };
     let (actor, _peer) = Actor::connected_narrowly(&config);
@@ -312,9 +312,9 @@ fn a_sender_that_waits_for_room_is_woken_by_the_end() {
         let began = Instant::now();
         actor.handle.disconnect();
         for sender in senders {
-            assert_eq!(sender.join().unwrap(), DisconnectReason::Command);
+            assert_eq!(sender.join().unwrap(), DisconnectReason::Requested);
         }
-        assert_eq!(flushing.join().unwrap(), DisconnectReason::Command);
+        assert_eq!(flushing.join().unwrap(), DisconnectReason::Requested);
         assert!(began.elapsed() < PROMPT);
     });
 }
@@ -328,16 +328,16 @@ fn ending_what_has_ended_changes_nothing() {
     actor.handle.disconnect();
     actor.handle.join();
     let refused = actor.handle.try_send(&message("x"));
-    assert_eq!(reason_of(refused), DisconnectReason::EndOfStream);
+    assert_eq!(reason_of(refused), DisconnectReason::ConnectionClosed);
     assert_eq!(names(&all_events(actor)), ["ConnectionLost"]);
 }
 
 #[test]
 fn a_slot_is_free_before_anybody_hears_of_the_end() {
     let slots = ConnectionSlots::new(1);
-    let setup = || PeerConnectionSetup {
+    let setup = || PeerConnectionOptions {
         slot: Some(slots.reserve().expect("the place is free again")),
-        ..PeerConnectionSetup::new(config())
+        ..PeerConnectionOptions::new(config())
     };
     let nobody = ClosedPort::new();
     let listener = RawListener::new();
@@ -367,9 +367,9 @@ fn a_slot_is_free_before_anybody_hears_of_the_end() {
 #[test]
 fn a_subscriber_that_does_not_read_keeps_no_slot() {
     let slots = ConnectionSlots::new(1);
-    let setup = PeerConnectionSetup {
+    let setup = PeerConnectionOptions {
         slot: slots.reserve(),
-        ..PeerConnectionSetup::new(config())
+        ..PeerConnectionOptions::new(config())
     };
     let both = setup.events.subscribe();
     let listener = RawListener::new();
@@ -385,7 +385,7 @@ fn a_subscriber_that_does_not_read_keeps_no_slot() {
     assert_eq!(slots.count(), 1);
     peer.close();
     // The connection still waits to tell of it.
-    assert_eq!(actor.expect_end().1, DisconnectReason::EndOfStream);
+    assert_eq!(actor.expect_end().1, DisconnectReason::ConnectionClosed);
     assert_eq!(slots.count(), 0);
     assert!(both.is_full());
 }
@@ -394,12 +394,12 @@ fn a_subscriber_that_does_not_read_keeps_no_slot() {
 fn a_slot_is_given_back_by_a_spawn_that_fails() {
     let slots = ConnectionSlots::new(1);
     let wrong = ConnectionConfig {
-        outbox_messages: 0,
+        max_send_queue_messages: 0,
         ..config()
     };
-    let setup = PeerConnectionSetup {
+    let setup = PeerConnectionOptions {
         slot: slots.reserve(),
-        ..PeerConnectionSetup::new(wrong)
+        ..PeerConnectionOptions::new(wrong)
     };
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     assert!(PeerConnectionActor::spawn_outbound(address, setup).is_err());

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
-    ConnectionSlots, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
+    ConnectionSlots, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
 };
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{ConnectionState, DisconnectReason};
@@ -17,7 +17,7 @@ use crate::raw_peer::{DEADLINE, RawListener, RawPeer, protoconf, socket_pair, ve
 
 fn turn_away(config: ConnectionConfig) -> (PeerConnectionHandle, Receiver<ControlEvent>, RawPeer) {
     let (ours, theirs) = socket_pair();
-    let setup = PeerConnectionSetup::new(config);
+    let setup = PeerConnectionOptions::new(config);
     let events = setup.events.subscribe_control();
     let handle = PeerConnectionActor::spawn_over_capacity(ours, setup).unwrap();
     (handle, events, RawPeer::new(theirs))
@@ -74,11 +74,11 @@ fn our_own_connection_is_told_that_the_peer_is_full() {
     let listener = RawListener::new();
     let address = listener.address().to_string();
     let dialling = std::thread::spawn(move || Connection::connect(&address, &config()));
-    let setup = PeerConnectionSetup::new(config());
+    let setup = PeerConnectionOptions::new(config());
     let handle = PeerConnectionActor::spawn_over_capacity(listener.accept_tcp(), setup).unwrap();
     match dialling.join().unwrap() {
         Err(Error::Disconnected {
-            reason: DisconnectReason::PeerFull(_),
+            reason: DisconnectReason::PeerAtCapacity(_),
             ..
         }) => {}
         // The reject follows the handshake closely.
@@ -88,7 +88,7 @@ fn our_own_connection_is_told_that_the_peer_is_full() {
                 matches!(
                     ended,
                     Err(Error::Disconnected {
-                        reason: DisconnectReason::PeerFull(_),
+                        reason: DisconnectReason::PeerAtCapacity(_),
                         ..
                     })
                 ),
@@ -104,9 +104,9 @@ fn our_own_connection_is_told_that_the_peer_is_full() {
 fn it_takes_no_slot() {
     let slots = ConnectionSlots::new(1);
     let (ours, _theirs) = socket_pair();
-    let setup = PeerConnectionSetup {
+    let setup = PeerConnectionOptions {
         slot: slots.reserve(),
-        ..PeerConnectionSetup::new(config())
+        ..PeerConnectionOptions::new(config())
     };
     let _handle = PeerConnectionActor::spawn_over_capacity(ours, setup).unwrap();
     assert_eq!(slots.count(), 0);

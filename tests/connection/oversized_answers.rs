@@ -179,7 +179,7 @@ fn oversized_answer_to_own_getdata_is_an_event() {
     actor.handle.send(&question, DEADLINE).unwrap();
     answer_at_once(&mut peer, MANY);
     match actor.next_event() {
-        ControlEvent::PayloadPassedOver { command, len, .. } => {
+        ControlEvent::PayloadDiscarded { command, len, .. } => {
             assert_eq!((command.name(), len), ("notfound", LONG));
         }
         other => panic!("{other}"),
@@ -207,7 +207,7 @@ fn oversized_list_of_missing_without_request_ends_connection() {
 }
 
 fn is_too_long(reason: &DisconnectReason, name: &str) -> bool {
-    matches!(reason, DisconnectReason::FrameTooLong { command, .. } if command == name)
+    matches!(reason, DisconnectReason::FrameTooLarge { command, .. } if command == name)
 }
 
 /// A configuration with limits of 200 bytes for transactions and blocks.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::PeerConnectionSetup;
+use bsv_p2p::connection::PeerConnectionOptions;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{
@@ -19,9 +19,9 @@ const MEBIBYTE: u64 = 1024 * 1024;
 #[track_caller]
 fn connected(config: &ConnectionConfig, memory: &PayloadMemory) -> (Actor, RawPeer) {
     let listener = RawListener::new();
-    let setup = PeerConnectionSetup {
+    let setup = PeerConnectionOptions {
         memory: memory.clone(),
-        ..PeerConnectionSetup::new(config.clone())
+        ..PeerConnectionOptions::new(config.clone())
     };
     let actor = Actor::dial_with(listener.address(), setup);
     let mut peer = listener.accept();
@@ -129,7 +129,7 @@ fn a_peer_whose_budget_is_spent_is_read_again_when_there_is_room() {
 #[test]
 fn a_peer_that_finds_no_room_for_long_is_dropped_and_its_memory_given_back() {
     let mut config = small(2 * MEBIBYTE);
-    config.memory_timeout = Duration::from_millis(100);
+    config.payload_memory_timeout = Duration::from_millis(100);
     let memory = PayloadMemory::default();
     let (actor, peer) = connected(&config, &memory);
     let len = MEBIBYTE as usize;
@@ -138,7 +138,7 @@ fn a_peer_that_finds_no_room_for_long_is_dropped_and_its_memory_given_back() {
         peer
     });
     let (_, reason) = actor.expect_end();
-    assert_eq!(reason, DisconnectReason::MemoryBudget);
+    assert_eq!(reason, DisconnectReason::PayloadMemoryExhausted);
     let _peer = sending.join();
     // What the program has not taken is still held.
     settles(&memory, 2 * MEBIBYTE);
@@ -185,7 +185,7 @@ fn of_a_block_that_nobody_asked_for_no_more_than_a_mebibyte_is_kept() {
     peer.send(large.clone());
     loop {
         match actor.next_event() {
-            ControlEvent::PayloadPassedOver { len, .. } => {
+            ControlEvent::PayloadDiscarded { len, .. } => {
                 assert_eq!(len, large.bytes().len() as u64);
                 break;
             }

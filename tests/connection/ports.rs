@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionSetup, RestartConfig, Supervisor};
+use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionOptions, RestartConfig, Supervisor};
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 
 use crate::private_network::private_params;
@@ -14,7 +14,7 @@ fn address(network: &Network) -> SocketAddr {
 
 fn errors(address: SocketAddr, config: &ConnectionConfig) -> [Error; 3] {
     let supervisor = Supervisor::start().unwrap();
-    let setup = || PeerConnectionSetup::new(config.clone());
+    let setup = || PeerConnectionOptions::new(config.clone());
     let restarts = RestartConfig::default();
     [
         Connection::connect(&address.to_string(), config).unwrap_err(),
@@ -59,7 +59,7 @@ fn allowed_default_port_of_another_network_is_dialed() {
     let address = address(&Network::Regtest);
     let error = Connection::connect(&address.to_string(), &config).unwrap_err();
     assert!(matches!(error, Error::Disconnected { .. }), "{error:?}");
-    let setup = PeerConnectionSetup::new(config);
+    let setup = PeerConnectionOptions::new(config);
     let peer = PeerConnectionActor::spawn_outbound(address, setup).unwrap();
     peer.join();
 }

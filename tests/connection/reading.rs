@@ -112,7 +112,7 @@ fn a_payload_that_stalls_ends_the_connection_with_what_is_missing() {
         ..config()
     };
     for (len, sent) in [(1_000, 300), (500_000, 200_000)] {
-        let stalled = DisconnectReason::ReadStalled {
+        let stalled = DisconnectReason::ReadStall {
             len: len as u64,
             missing: (len - sent) as u64,
         };
@@ -190,7 +190,7 @@ fn pings_are_answered_before_the_call_returns_that_met_them() {
     peer.close_writing();
     assert_eq!(
         reason_of(connection.receive()),
-        DisconnectReason::EndOfStream
+        DisconnectReason::ConnectionClosed
     );
 }
 
@@ -252,7 +252,7 @@ fn a_peer_that_answers_no_ping_is_given_up_however_often_the_program_calls() {
         }
     };
     let after = Duration::from_millis(300);
-    assert_eq!(reason, DisconnectReason::PingTimedOut { after });
+    assert_eq!(reason, DisconnectReason::PingTimeout { after });
     assert!(began.elapsed() < DEADLINE);
 }
 
@@ -279,5 +279,5 @@ fn a_large_message_on_its_way_holds_the_ping_timeout_back() {
     // Now that nothing moves the missing pong counts.
     let after = Duration::from_secs(2);
     let reason = actor.expect_end().1;
-    assert_eq!(reason, DisconnectReason::PingTimedOut { after });
+    assert_eq!(reason, DisconnectReason::PingTimeout { after });
 }

@@ -5,9 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::PeerConnectionHandle;
-use bsv_p2p::session::{DisconnectReason, SendRefused};
+use bsv_p2p::session::{DisconnectReason, SendError};
 use bsv_p2p::wire::{BlockHash, Message, Pong, Txid, Version};
-use bsv_p2p::{Blame, Error, Wait};
+use bsv_p2p::{Error, ErrorKind, Timeout};
 
 use crate::answers::mined;
 use crate::harness::{Actor, PROMPT, config, message, reason_of};
@@ -52,11 +52,11 @@ fn read_questions(peer: &mut RawPeer) {
 #[test]
 fn the_end_of_the_connection_ends_all_requests_at_once_with_the_reason_of_its_event() {
     let ends: [(End, DisconnectReason); 3] = [
-        (|_, peer| peer.close(), DisconnectReason::EndOfStream),
+        (|_, peer| peer.close(), DisconnectReason::ConnectionClosed),
         (|_, peer| peer.reset(), DisconnectReason::ConnectionReset),
         (
             |actor, _| actor.handle.disconnect(),
-            DisconnectReason::Command,
+            DisconnectReason::Requested,
         ),
     ];
     for (end, expected) in ends {
@@ -94,7 +94,7 @@ fn an_answer_that_has_come_before_the_end_is_one() {
         request.join().unwrap()
     });
     assert_eq!(answer.unwrap(), block);
-    assert_eq!(actor.expect_end().1, DisconnectReason::EndOfStream);
+    assert_eq!(actor.expect_end().1, DisconnectReason::ConnectionClosed);
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn without_time_every_request_times_out_and_the_connection_goes_on() {
         let expected = |error: &Error| {
             matches!(
                 error,
-                Error::TimedOut {
-                    wait: Wait::Reply,
+                Error::Timeout {
+                    which: Timeout::Response,
                     after: Duration::ZERO,
                     ..
                 }
@@ -141,8 +141,8 @@ fn before_the_handshake_nothing_is_asked() {
             let expected = |error: &Error| {
                 matches!(
                     error,
-                    Error::SendRefused {
-                        refused: SendRefused::HandshakeIncomplete { .. },
+                    Error::Send {
+                        refused: SendError::HandshakeIncomplete { .. },
                         ..
                     }
                 )
@@ -178,7 +178,7 @@ fn dropping_the_handle_after_ending_the_connection_lets_all_who_wait_go() {
     drop(handle);
     for waiting in waiting {
         let ended = waiting.join().unwrap();
-        assert_eq!(reason_of(ended), DisconnectReason::Command);
+        assert_eq!(reason_of(ended), DisconnectReason::Requested);
     }
     assert!(began.elapsed() < PROMPT, "took {:?}", began.elapsed());
     // The thread is gone, and with it the sender of events.
@@ -188,7 +188,7 @@ fn dropping_the_handle_after_ending_the_connection_lets_all_who_wait_go() {
 #[test]
 fn a_peer_that_does_not_read_costs_a_request_its_time_and_no_more() {
     let mut config = config();
-    config.outbox_messages = 1;
+    config.max_send_queue_messages = 1;
     let (mut peer, tcp) = narrow_pair();
     let actor = Actor::take(tcp, &config);
     // One that may answer getaddr although it has dialed.
@@ -207,8 +207,8 @@ fn a_peer_that_does_not_read_costs_a_request_its_time_and_no_more() {
             let expected = |error: &Error| {
                 matches!(
                     error,
-                    Error::TimedOut {
-                        wait: Wait::Write,
+                    Error::Timeout {
+                        which: Timeout::Send,
                         ..
                     }
                 )
@@ -246,7 +246,7 @@ fn a_thousand_and_twenty_four_requests_are_open_at_once_and_no_more() {
             let address = actor.handle.address();
             let text = format!("{address}: 1024 requests are open, which is the limit");
             assert_eq!(error.to_string(), text);
-            assert!(error.is_retryable() && error.blame() == Blame::Program);
+            assert!(error.is_retryable() && error.kind() == ErrorKind::Usage);
         }
         nonces
             .into_iter()

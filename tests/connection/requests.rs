@@ -4,9 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::local_node::BlockTemplate;
-use bsv_p2p::session::{DisconnectReason, SendRefused};
+use bsv_p2p::session::{DisconnectReason, SendError};
 use bsv_p2p::wire::{Block, BlockError, BlockHash, Inventory, Message, NotFound, Ping, Pong, Tx};
-use bsv_p2p::{BlockFault, Connection, Error, Network, Wait};
+use bsv_p2p::{Connection, Error, InvalidBlock, Network, Timeout};
 
 use crate::answers::{addr, block_question, getdata, header_on, headers, mined, not_found, tx};
 use crate::harness::{config, connected, message, numbered, reason_of};
@@ -77,7 +77,7 @@ fn a_ping_without_an_answer_times_out_and_the_connection_goes_on() {
     assert!(began.elapsed() >= SHORT);
     assert!(matches!(
         error,
-        Error::TimedOut { wait: Wait::Reply, after, .. } if after == SHORT
+        Error::Timeout { which: Timeout::Response, after, .. } if after == SHORT
     ));
     assert_text(&connection, &error, "the answer took longer than 200ms");
 
@@ -114,11 +114,11 @@ fn a_request_ends_with_the_connection() {
         },
         |connection| connection.block(mined(1).hash(), DEADLINE),
     );
-    assert_eq!(reason_of(answer), DisconnectReason::EndOfStream);
+    assert_eq!(reason_of(answer), DisconnectReason::ConnectionClosed);
     // What came before is still there, then the end.
     assert_eq!(connection.receive().unwrap(), message("last words"));
     for _ in 0..2 {
-        let ended = DisconnectReason::EndOfStream;
+        let ended = DisconnectReason::ConnectionClosed;
         assert_eq!(reason_of(connection.ping(DEADLINE)), ended);
         assert_eq!(reason_of(connection.receive()), ended);
         assert_eq!(reason_of(connection.send(&message("x"))), ended);
@@ -183,7 +183,7 @@ fn a_block_that_came_before_it_was_asked_for_is_no_answer() {
     );
     answer.unwrap();
     let error = connection.block(block.hash(), SHORT).unwrap_err();
-    assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
     kept_in_order(&mut connection, &[block.into()]);
 }
 
@@ -210,7 +210,7 @@ fn a_block_whose_content_is_not_what_its_header_says_is_a_bad_one() {
     let text = format!("block {hash} has wrong content: {mismatch}");
     assert_text(&connection, &error, &text);
     assert!(
-        matches!(error, Error::BadBlock { error, .. } if *error == BlockFault::Content(mismatch))
+        matches!(error, Error::InvalidBlock { error, .. } if *error == InvalidBlock::Content(mismatch))
     );
 }
 
@@ -301,7 +301,7 @@ fn no_further_headers_are_an_empty_answer_and_silence_is_a_timeout() {
         },
         |connection| connection.headers(&[known], BlockHash([0; 32]), SHORT),
     );
-    assert!(matches!(answer, Err(Error::TimedOut { .. })), "{answer:?}");
+    assert!(matches!(answer, Err(Error::Timeout { .. })), "{answer:?}");
     kept_in_order(&mut connection, &[stray]);
 }
 
@@ -334,8 +334,8 @@ fn a_question_that_may_not_be_sent_is_refused_before_anything_goes_out() {
         .unwrap_err();
     assert!(matches!(
         error,
-        Error::SendRefused {
-            refused: SendRefused::PayloadTooLarge { .. },
+        Error::Send {
+            refused: SendError::PayloadTooLarge { .. },
             ..
         }
     ));
@@ -383,7 +383,7 @@ fn the_late_answer_to_a_question_is_not_taken_for_that_to_the_next() {
     let known = Block::genesis(&Network::Regtest).hash();
     let stop = BlockHash([0; 32]);
     let error = connection.headers(&[known], stop, SHORT).unwrap_err();
-    assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
     let late = headers(&[]);
     let current = [header_on(known)];
     let answer = asked(
@@ -452,7 +452,7 @@ fn addresses_come_once_and_a_single_one_is_the_answer_at_the_end_of_the_time_onl
     let error = connection.addresses(DEADLINE).unwrap_err();
     let text = "that has been asked already, and is answered once";
     assert_text(&connection, &error, text);
-    assert!(matches!(error, Error::AlreadyAsked { .. }));
+    assert!(matches!(error, Error::AlreadyRequested { .. }));
 
     let (mut connection, mut peer) = connected(&config());
     peer.send(Ping::new(1));
@@ -471,7 +471,7 @@ fn addresses_come_once_and_a_single_one_is_the_answer_at_the_end_of_the_time_onl
     connection.send(&Message::GetAddr).unwrap();
     let refused = connection.addresses(DEADLINE);
     assert!(
-        matches!(refused, Err(Error::AlreadyAsked { .. })),
+        matches!(refused, Err(Error::AlreadyRequested { .. })),
         "{refused:?}"
     );
 }
@@ -481,7 +481,7 @@ fn a_late_block_is_kept_and_the_late_end_of_its_answer_is_not() {
     let (mut connection, mut peer) = connected(&config());
     let late = mined(1);
     let error = connection.block(late.hash(), SHORT).unwrap_err();
-    assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
     let marker = block_question(&mut peer, late.hash());
     peer.send(late.clone());
     peer.send(not_found(&[marker]));
@@ -497,7 +497,7 @@ fn after_the_end_every_request_says_why_it_ended() {
     peer.close();
     let hash = mined(1).hash();
     for _ in 0..2 {
-        let ended = DisconnectReason::EndOfStream;
+        let ended = DisconnectReason::ConnectionClosed;
         assert_eq!(reason_of(connection.ping(DEADLINE)), ended);
         assert_eq!(
             reason_of(connection.headers(&[hash], hash, DEADLINE)),

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use bsv_p2p::connection::PeerConnectionActor;
-use bsv_p2p::connection::PeerConnectionSetup;
+use bsv_p2p::connection::PeerConnectionOptions;
 use bsv_p2p::session::NonceRegistry;
 use bsv_p2p::{Connection, ConnectionConfig};
 
@@ -107,7 +107,7 @@ fn one_of_each() {
     // A socket that has been closed, and a peer that has gone, before anything begins.
     let (theirs, ours) = socket_pair();
     drop(theirs);
-    let setup = PeerConnectionSetup::new(config());
+    let setup = PeerConnectionOptions::new(config());
     if let Ok(handle) = PeerConnectionActor::spawn_inbound(ours, setup) {
         handle.join();
     }

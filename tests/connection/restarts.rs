@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::Error;
 use bsv_p2p::connection::{
-    ConnectionSlots, PeerConnectionHandle, PeerConnectionSetup, RestartConfig, Supervisor,
+    ConnectionSlots, PeerConnectionHandle, PeerConnectionOptions, RestartConfig, Supervisor,
 };
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{ConnectionState, DisconnectReason};
@@ -26,7 +26,7 @@ impl Supervised {
             supervisor,
             address,
             restarts,
-            PeerConnectionSetup::new(config()),
+            PeerConnectionOptions::new(config()),
         )
     }
 
@@ -34,7 +34,7 @@ impl Supervised {
         supervisor: &Supervisor,
         address: SocketAddr,
         restarts: &RestartConfig,
-        setup: PeerConnectionSetup,
+        setup: PeerConnectionOptions,
     ) -> Self {
         let events = setup.events.subscribe_control();
         let handle = supervisor
@@ -105,14 +105,17 @@ fn a_lost_connection_is_opened_again_at_once_and_keeps_its_identity() {
     for restarts in 1..=3 {
         raw.close();
         let (reason, after) = peer.expect_restart();
-        assert_eq!(reason, DisconnectReason::EndOfStream);
+        assert_eq!(reason, DisconnectReason::ConnectionClosed);
         assert_eq!(after, Duration::ZERO);
         raw = listener.accept();
         raw.shake_hands();
         peer.expect(&UP);
         let statistics = peer.handle.statistics();
         assert_eq!(statistics.restarts, restarts);
-        assert_eq!(statistics.last_error, Some(DisconnectReason::EndOfStream));
+        assert_eq!(
+            statistics.last_error,
+            Some(DisconnectReason::ConnectionClosed)
+        );
         assert!(statistics.connected_since.is_some());
         peer.handle.try_send(&message("still here")).unwrap();
         raw.expect("test");
@@ -184,7 +187,7 @@ fn a_connection_that_waits_can_be_ended_at_once_and_says_so_once() {
     peer.handle.disconnect();
     peer.handle.join();
     assert!(began.elapsed() < PROMPT);
-    assert_eq!(peer.expect_failure(), DisconnectReason::Command);
+    assert_eq!(peer.expect_failure(), DisconnectReason::Requested);
     peer.handle.disconnect();
     assert!(peer.events.is_empty());
 }
@@ -255,9 +258,9 @@ fn a_restart_takes_a_slot_and_waits_while_there_is_none() {
     let supervisor = Supervisor::start().unwrap();
     let listener = RawListener::new();
     let slots = ConnectionSlots::new(1);
-    let setup = PeerConnectionSetup {
+    let setup = PeerConnectionOptions {
         slot: slots.reserve(),
-        ..PeerConnectionSetup::new(config())
+        ..PeerConnectionOptions::new(config())
     };
     // Time enough for somebody else to take the slot.
     let restarts = RestartConfig {
@@ -296,7 +299,7 @@ fn a_wrong_restart_configuration_is_refused_with_its_field() {
         backoff: Duration::ZERO,
         ..RestartConfig::default()
     };
-    let setup = PeerConnectionSetup::new(config());
+    let setup = PeerConnectionOptions::new(config());
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     let refused = supervisor.spawn_outbound(address, setup, wrong);
     assert!(matches!(refused, Err(Error::Config(error)) if error.field == "backoff"));
@@ -312,7 +315,7 @@ fn what_a_configuration_says_between_two_connections_holds_for_the_next() {
         max_backoff: Duration::from_millis(500),
         ..RestartConfig::default()
     };
-    let setup = PeerConnectionSetup::new(config());
+    let setup = PeerConnectionOptions::new(config());
     let messages = setup.events.subscribe_messages();
     let peer = Supervised::dial_with(&supervisor, listener.address(), &restarts, setup);
     let mut raw = listener.accept();
@@ -323,7 +326,7 @@ fn what_a_configuration_says_between_two_connections_holds_for_the_next() {
     let mut narrow = config();
     narrow.session.limits.buffered = 100_000;
     narrow.max_payload_memory = 100_000;
-    narrow.memory_timeout = Duration::from_millis(50);
+    narrow.payload_memory_timeout = Duration::from_millis(50);
     peer.handle.update_config(narrow).unwrap();
     let mut raw = listener.accept();
     raw.shake_hands();
@@ -332,5 +335,5 @@ fn what_a_configuration_says_between_two_connections_holds_for_the_next() {
     let _held = messages.recv_timeout(DEADLINE).unwrap();
     raw.send(numbered(2, 90_000));
     let (reason, _) = peer.expect_restart();
-    assert_eq!(reason, DisconnectReason::MemoryBudget);
+    assert_eq!(reason, DisconnectReason::PayloadMemoryExhausted);
 }

@@ -3,7 +3,7 @@
 use std::thread;
 
 use bsv_p2p::Connection;
-use bsv_p2p::connection::PeerConnectionSetup;
+use bsv_p2p::connection::PeerConnectionOptions;
 use bsv_p2p::session::{DisconnectReason, NonceRegistry};
 use bsv_p2p::wire::{Message, Reject, RejectCode};
 
@@ -31,9 +31,9 @@ fn a_program_that_dials_itself_learns_so_on_both_sides() {
         }
     });
 
-    let setup = || PeerConnectionSetup {
+    let setup = || PeerConnectionOptions {
         nonces: nonces.clone(),
-        ..PeerConnectionSetup::new(config())
+        ..PeerConnectionOptions::new(config())
     };
     let outbound = Actor::dial_with(address, setup());
     let inbound = Actor::take_with(listener.accept_tcp(), setup());
@@ -78,7 +78,7 @@ fn reject_before_reset_names_refusal() {
     peer.send(reject.clone());
     peer.close();
     let (event, reason) = actor.expect_end();
-    assert_eq!(reason, DisconnectReason::RefusedByPeer(Box::new(reject)));
+    assert_eq!(reason, DisconnectReason::RejectedByPeer(Box::new(reject)));
     assert!(event.to_string().contains(text), "{event}");
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{CommandTraffic, PeerConnectionCommand, Traffic};
+use bsv_p2p::connection::{CommandTraffic, PeerConnectionCommand, TrafficStats};
 use bsv_p2p::network::Magic;
 use bsv_p2p::session::{ConnectionState, DisconnectReason};
 use bsv_p2p::wire::{Command, Pong};
@@ -37,7 +37,7 @@ fn a_shorter_ping_timeout_holds_for_the_ping_that_is_open() {
     actor.handle.update_config(strict).unwrap();
     let (_, reason) = actor.expect_end();
     assert!(
-        matches!(reason, DisconnectReason::PingTimedOut { .. }),
+        matches!(reason, DisconnectReason::PingTimeout { .. }),
         "{reason}"
     );
 }
@@ -55,7 +55,7 @@ fn the_open_handshake_gets_the_new_timeout() {
     actor.handle.update_config(strict).unwrap();
     let (_, reason) = actor.expect_end();
     assert!(
-        matches!(reason, DisconnectReason::HandshakeTimedOut { .. }),
+        matches!(reason, DisconnectReason::HandshakeTimeout { .. }),
         "{reason}"
     );
 }
@@ -73,7 +73,7 @@ fn new_limits_hold_for_what_comes_next_but_never_below_what_was_announced() {
     peer.send_bytes(&header_claiming("tx", 101));
     let (_, reason) = actor.expect_end();
     assert!(
-        matches!(reason, DisconnectReason::FrameTooLong { limit: 100, .. }),
+        matches!(reason, DisconnectReason::FrameTooLarge { limit: 100, .. }),
         "{reason}"
     );
 }
@@ -82,14 +82,14 @@ fn new_limits_hold_for_what_comes_next_but_never_below_what_was_announced() {
 fn a_smaller_outbox_takes_less() {
     let (actor, mut peer) = Actor::connected_narrowly(&config());
     let mut narrow = config();
-    narrow.outbox_messages = 1;
+    narrow.max_send_queue_messages = 1;
     actor.handle.update_config(narrow).unwrap();
     // Between these two the connection's thread has looked at its configuration.
     peer.ping(1);
     peer.ping(2);
     wait_until("the outbox is full", || {
         let full = actor.handle.try_send(&numbered(0, 100_000));
-        matches!(full, Err(Error::TimedOut { .. }))
+        matches!(full, Err(Error::Timeout { .. }))
     });
     assert!(actor.handle.queued().0 <= 2, "{:?}", actor.handle.queued());
 }
@@ -105,7 +105,10 @@ fn a_wrong_configuration_is_refused_with_its_field_and_changes_nothing() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(refused(|config| config.outbox_bytes = 0), "outbox_bytes");
+    assert_eq!(
+        refused(|config| config.max_send_queue_bytes = 0),
+        "max_send_queue_bytes"
+    );
     assert_eq!(
         refused(|config| config.network = Network::Mainnet),
         "network"
@@ -144,7 +147,7 @@ fn statistics_tell_each_kind_of_message_both_ways() {
     assert_eq!((traffic.messages_in, traffic.bytes_in), (1, 32));
     let traffic = of(Command::new("pong")).unwrap();
     assert_eq!((traffic.messages_out, traffic.bytes_out), (1, 32));
-    let others = Traffic {
+    let others = TrafficStats {
         messages_in: 1,
         messages_out: 1,
         bytes_in: 29,

@@ -3,22 +3,22 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{PeerConnectionCommand, PreparedMessage};
-use bsv_p2p::session::{AwaitedMessage, DisconnectReason, SendRefused};
+use bsv_p2p::connection::{EncodedMessage, PeerConnectionCommand};
+use bsv_p2p::session::{AwaitedMessage, DisconnectReason, SendError};
 use bsv_p2p::wire::{
     Command, DEFAULT_MAX_RECEIVE_PAYLOAD, Inv, Inventory, Mempool, Message, Ping, Pong, Protoconf,
     Txid, inventory_limit,
 };
-use bsv_p2p::{ConnectionConfig, Error, Network, Wait};
+use bsv_p2p::{ConnectionConfig, Error, Network, Timeout};
 
 use crate::harness::{
     Actor, PROMPT, Seeded, config, connected, message, number_of, numbered, reason_of,
 };
 use crate::raw_peer::{DEADLINE, RawListener, version};
 
-fn refusal(result: Result<(), Error>) -> SendRefused {
+fn refusal(result: Result<(), Error>) -> SendError {
     match result {
-        Err(Error::SendRefused { refused, .. }) => refused,
+        Err(Error::Send { refused, .. }) => refused,
         other => panic!("it should have been refused: {other:?}"),
     }
 }
@@ -30,7 +30,7 @@ fn nothing_is_sent_before_the_handshake() {
     let mut peer = listener.accept();
     peer.expect("version");
     let (handle, ping) = (&actor.handle, Message::Ping(Ping::new(5)));
-    let incomplete = SendRefused::HandshakeIncomplete {
+    let incomplete = SendError::HandshakeIncomplete {
         command: Command::new("ping"),
     };
     let error = handle.send(&ping, DEADLINE).unwrap_err();
@@ -79,11 +79,11 @@ fn what_a_node_punishes_needs_the_unchecked_way_and_what_the_session_owns_has_no
     let (actor, mut peer) = Actor::connected(&config());
     let mempool = Message::from(Mempool::Empty);
     let refused = refusal(actor.handle.send(&mempool, DEADLINE));
-    assert!(matches!(refused, SendRefused::Punished { .. }), "{refused}");
+    assert!(matches!(refused, SendError::Punished { .. }), "{refused}");
     for owned in [Message::Verack, Message::SendHeaders] {
         let command = owned.command();
         let refused = refusal(actor.handle.send_unchecked(&owned, DEADLINE));
-        assert_eq!(refused, SendRefused::SessionOwned { command });
+        assert_eq!(refused, SendError::SessionOwned { command });
     }
     actor.handle.send_unchecked(&mempool, DEADLINE).unwrap();
     assert_eq!(peer.next_message(), mempool);
@@ -106,16 +106,16 @@ fn after_the_end_every_send_tells_why_it_came() {
     };
     let (actor, mut peer) = Actor::connected(&config());
     peer.close();
-    assert_eq!(all_told(&actor), DisconnectReason::EndOfStream);
+    assert_eq!(all_told(&actor), DisconnectReason::ConnectionClosed);
 
     let (actor, _peer) = Actor::connected(&config());
     actor.handle.disconnect();
     assert_eq!(
         reason_of(actor.handle.try_send(&message("x"))),
-        DisconnectReason::Command,
+        DisconnectReason::Requested,
         "at once"
     );
-    assert_eq!(all_told(&actor), DisconnectReason::Command);
+    assert_eq!(all_told(&actor), DisconnectReason::Requested);
 
     let (actor, _peer) = Actor::connected_narrowly(&impatient);
     actor.handle.try_send(&numbered(1, 100_000)).unwrap();
@@ -129,7 +129,7 @@ fn after_the_end_every_send_tells_why_it_came() {
     let actor = Actor::dial(listener.address(), &config());
     listener.accept().close();
     let missing = AwaitedMessage::Version;
-    let closed = DisconnectReason::ClosedInHandshake { missing };
+    let closed = DisconnectReason::ClosedDuringHandshake { missing };
     assert_eq!(all_told(&actor), closed);
 }
 
@@ -137,11 +137,11 @@ fn after_the_end_every_send_tells_why_it_came() {
 fn a_full_outbox_makes_senders_wait_as_long_as_they_want_and_keeps_what_it_took() {
     for config in [
         ConnectionConfig {
-            outbox_messages: 5,
+            max_send_queue_messages: 5,
             ..config()
         },
         ConnectionConfig {
-            outbox_bytes: 500_000,
+            max_send_queue_bytes: 500_000,
             ..config()
         },
     ] {
@@ -165,11 +165,11 @@ fn a_full_outbox_makes_senders_wait_as_long_as_they_want_and_keeps_what_it_took(
         assert!(took >= wait && took < wait + PROMPT, "{took:?}");
         assert!(matches!(
             error,
-            Error::TimedOut { wait: Wait::Write, after, .. } if after == wait
+            Error::Timeout { which: Timeout::Send, after, .. } if after == wait
         ));
         assert!(matches!(
             actor.handle.flush(wait),
-            Err(Error::TimedOut { .. })
+            Err(Error::Timeout { .. })
         ));
         let (messages, bytes) = actor.handle.queued();
         assert!((5..=7).contains(&messages), "{messages}");
@@ -196,13 +196,13 @@ fn a_full_outbox_makes_senders_wait_as_long_as_they_want_and_keeps_what_it_took(
 #[test]
 fn a_message_above_the_outbox_is_taken_when_nothing_else_waits() {
     let config = ConnectionConfig {
-        outbox_bytes: 10_000,
+        max_send_queue_bytes: 10_000,
         ..config()
     };
     let (actor, mut peer) = Actor::connected_narrowly(&config);
     actor.handle.try_send(&numbered(0, 300_000)).unwrap();
     let full = actor.handle.try_send(&numbered(1, 300_000));
-    assert!(matches!(full, Err(Error::TimedOut { .. })), "{full:?}");
+    assert!(matches!(full, Err(Error::Timeout { .. })), "{full:?}");
     assert_eq!(peer.next_message(), numbered(0, 300_000));
     actor.handle.send(&numbered(1, 300_000), DEADLINE).unwrap();
     assert_eq!(peer.next_message(), numbered(1, 300_000));
@@ -243,8 +243,8 @@ fn what_eight_threads_send_arrives_whole_and_in_the_order_of_each() {
     const THREADS: u32 = 8;
     const MESSAGES: u32 = 300;
     let config = ConnectionConfig {
-        outbox_messages: 40,
-        outbox_bytes: 300_000,
+        max_send_queue_messages: 40,
+        max_send_queue_bytes: 300_000,
         ..config()
     };
     // With a wide connection most are written at once, with a narrow one most are queued.
@@ -343,7 +343,7 @@ fn a_program_splits_its_entries_to_what_the_peer_has_said_it_takes() {
 #[test]
 fn a_prepared_message_is_encoded_once_and_reaches_every_peer_in_its_order() {
     let mut pairs: Vec<_> = (0..4).map(|_| Actor::connected(&config())).collect();
-    let prepared = PreparedMessage::new(config().magic(), numbered(2, 100_000));
+    let prepared = EncodedMessage::new(config().magic(), numbered(2, 100_000));
     for (actor, _) in &pairs {
         actor.handle.try_send(&numbered(1, 10)).unwrap();
         actor.handle.send_prepared(&prepared, DEADLINE).unwrap();
@@ -359,15 +359,15 @@ fn a_prepared_message_is_encoded_once_and_reaches_every_peer_in_its_order() {
 #[test]
 fn a_prepared_message_is_checked_for_each_peer() {
     let (actor, mut peer) = Actor::connected(&config());
-    let foreign = PreparedMessage::new(Network::Mainnet.magic(), message("x"));
+    let foreign = EncodedMessage::new(Network::Mainnet.magic(), message("x"));
     let refused = actor.handle.send_prepared(&foreign, DEADLINE);
     assert!(matches!(refused, Err(Error::Config(error)) if error.field == "magic"));
-    let own = PreparedMessage::new(config().magic(), Message::Verack);
+    let own = EncodedMessage::new(config().magic(), Message::Verack);
     let refused = actor.handle.send_prepared(&own, DEADLINE);
-    assert!(matches!(refused, Err(Error::SendRefused { .. })));
+    assert!(matches!(refused, Err(Error::Send { .. })));
     peer.close();
     actor.handle.join();
-    let late = PreparedMessage::new(config().magic(), message("x"));
+    let late = EncodedMessage::new(config().magic(), message("x"));
     let refused = actor.handle.send_prepared(&late, DEADLINE);
-    assert_eq!(reason_of(refused), DisconnectReason::EndOfStream);
+    assert_eq!(reason_of(refused), DisconnectReason::ConnectionClosed);
 }

@@ -20,7 +20,7 @@ const STALLS: u64 = 16;
 fn impatient() -> ConnectionConfig {
     ConnectionConfig {
         write_timeout: Duration::from_millis(200),
-        outbox_bytes: 256 * 1024,
+        max_send_queue_bytes: 256 * 1024,
         ..config()
     }
 }
@@ -100,7 +100,7 @@ fn an_actor_whose_peer_stops_reading_at_any_byte_never_sends_half_a_frame_and_an
 fn sent_enough(result: Result<(), Error>) -> bool {
     match result {
         Ok(()) => true,
-        Err(Error::TimedOut { .. } | Error::Disconnected { .. }) => false,
+        Err(Error::Timeout { .. } | Error::Disconnected { .. }) => false,
         Err(other) => panic!("{other}"),
     }
 }

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::Duration;
 
-use bsv_p2p::connection::{PeerConnectionSetup, SubscriptionOptions};
-use bsv_p2p::session::{PeerProfile, SendRefused};
+use bsv_p2p::connection::{PeerConnectionOptions, SubscriptionOptions};
+use bsv_p2p::session::{PeerProfile, SendError};
 use bsv_p2p::wire::{
     BlockHash, Command, GetData, GetHeaders, Headers, Inventory, Message, NotFound, Ping, Pong,
     Txid, Version,
@@ -23,10 +23,10 @@ use crate::raw_peer::{
 const NONCE: u64 = 77;
 
 fn connected(config: &ConnectionConfig) -> (Actor, RawPeer) {
-    connected_with(PeerConnectionSetup::new(config.clone()))
+    connected_with(PeerConnectionOptions::new(config.clone()))
 }
 
-fn connected_with(setup: PeerConnectionSetup) -> (Actor, RawPeer) {
+fn connected_with(setup: PeerConnectionOptions) -> (Actor, RawPeer) {
     let listener = RawListener::new();
     let actor = Actor::dial_with(listener.address(), setup);
     let mut peer = listener.accept();
@@ -115,7 +115,7 @@ fn addresses_of_node_that_dialed_us_fail_at_once() {
         let answer = actor.handle.addresses(timeout);
         match expected {
             Some(profile) => assert_unsupported(&answer, profile),
-            None => assert!(matches!(answer, Err(Error::TimedOut { .. })), "{answer:?}"),
+            None => assert!(matches!(answer, Err(Error::Timeout { .. })), "{answer:?}"),
         }
     }
     let (mut connection, _peer) = accepted(narrow_pair(), &config());
@@ -153,7 +153,7 @@ fn teranode_gets_headers_once_for_each_request() {
     let (actor, mut peer) = connected(&config());
     let answer = Message::from(Headers::default());
     let is_punished = |result| match result {
-        Err(Error::SendRefused { refused, .. }) => matches!(refused, SendRefused::Punished { .. }),
+        Err(Error::Send { refused, .. }) => matches!(refused, SendError::Punished { .. }),
         other => panic!("{other:?}"),
     };
     assert!(is_punished(actor.handle.try_send(&answer)));
@@ -174,7 +174,7 @@ fn teranode_gets_headers_once_for_each_request() {
 fn refused_send_for_want_of_room_keeps_request() {
     let (mut peer, tcp) = narrow_pair();
     let mut config = config();
-    config.outbox_messages = 1;
+    config.max_send_queue_messages = 1;
     let actor = Actor::take(tcp, &config);
     peer.shake_hands_as(teranode_version());
     actor.expect_handshake();
@@ -185,10 +185,7 @@ fn refused_send_for_want_of_room_keeps_request() {
     actor.handle.try_send(&first.into()).unwrap();
     let second = Message::from(second);
     let refused = actor.handle.try_send(&second);
-    assert!(
-        matches!(refused, Err(Error::TimedOut { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(Error::Timeout { .. })), "{refused:?}");
     peer.expect("block");
     actor.handle.send(&second, DEADLINE).unwrap();
     assert_eq!(peer.expect("block"), second);
@@ -197,8 +194,8 @@ fn refused_send_for_want_of_room_keeps_request() {
 #[test]
 fn teranode_gets_pings_while_subscriber_is_slow() {
     let mut config = frequent_pings();
-    config.backlog_bytes = 1;
-    let setup = PeerConnectionSetup::new(config);
+    config.max_subscriber_backlog_bytes = 1;
+    let setup = PeerConnectionOptions::new(config);
     let slow = setup.events.subscribe_messages_with(SubscriptionOptions {
         capacity: 1,
         ..SubscriptionOptions::default()

@@ -233,7 +233,7 @@ fn reconstruction(vectors: &[Vector]) -> Vec<Vec<u8>> {
         vec![1, 3, 7, 3, 5, 3, 0, 3, 254, 1, 255, 0, 2, 2, 0],
         // One of them twice.
         vec![1, 3, 7, 3, 5, 3, 0, 3, 254, 1, 254, 1, 2, 2],
-        // Prefilled ones between named ones; one in a place that cannot be; an empty one; one repeated; no target.
+        // PrefilledTransaction ones between named ones; one in a place that cannot be; an empty one; one repeated; no target.
         vec![1, 8, 7, 8, 0, 4, 0, 0, 4, 4, 0, 4, 2, 3, 3, 2, 2, 0],
         vec![1, 4, 7, 4, 4, 0, 0, 7, 3, 0, 0],
         vec![1, 4, 7, 4, 4, 0, 0, 7, 0xff, 0xff, 0],

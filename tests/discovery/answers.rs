@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
 use std::time::Duration;
 
-use bsv_p2p::discovery::{DnsResolver, ResolveError, SeedResolver, Until};
+use bsv_p2p::discovery::{Deadline, DnsResolver, ResolveError, SeedResolver};
 
 use crate::name_server::{ENOUGH, NameServer, SEED, SLACK, look_up, timed};
 use crate::packets::{A, AAAA, NO_ERROR, NXDOMAIN, Question, REFUSED, Record, SERVFAIL, ips};
@@ -176,7 +176,7 @@ fn a_server_may_have_an_ipv6_address() {
 fn what_needs_no_server_asks_none() {
     let server = NameServer::silent();
     let resolver = DnsResolver::new(vec![server.address]);
-    let until = Until::after(ENOUGH);
+    let until = Deadline::after(ENOUGH);
     for (name, addresses) in [
         ("192.0.2.1", ips(&["192.0.2.1"])),
         ("localhost", ips(&["127.0.0.1", "::1"])),
@@ -184,7 +184,7 @@ fn what_needs_no_server_asks_none() {
         assert_eq!(resolver.resolve(name, &until), Ok(addresses));
     }
     let wrong = resolver.resolve("no name!", &until);
-    assert!(matches!(wrong, Err(ResolveError::WrongName { .. })));
+    assert!(matches!(wrong, Err(ResolveError::InvalidName { .. })));
     assert_eq!(server.questions(), 0);
 }
 
@@ -192,7 +192,7 @@ fn what_needs_no_server_asks_none() {
 fn an_absolute_name_is_asked_for_without_its_dot() {
     let server = NameServer::good(&ips(&["192.0.2.1"]));
     let resolver = DnsResolver::new(vec![server.address]);
-    let found = resolver.resolve("Seed.test.", &Until::after(ENOUGH));
+    let found = resolver.resolve("Seed.test.", &Deadline::after(ENOUGH));
     assert_eq!(found, Ok(ips(&["192.0.2.1"])));
     assert_eq!(server.next_question().name, "Seed.test");
 }

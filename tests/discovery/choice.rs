@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bsv_p2p::discovery::{ResolveError, SeedResolver, Until, resolver};
+use bsv_p2p::discovery::{Deadline, ResolveError, SeedResolver, resolver};
 
 const ENOUGH: Duration = Duration::from_secs(30);
 
 mockall::mock! {
     Seeds {}
     impl SeedResolver for Seeds {
-        fn resolve(&self, name: &str, until: &Until) -> Result<Vec<IpAddr>, ResolveError>;
+        fn resolve(&self, name: &str, until: &Deadline) -> Result<Vec<IpAddr>, ResolveError>;
     }
 }
 
@@ -23,7 +23,7 @@ fn a_program_may_bring_a_resolver_of_its_own() {
         .times(1)
         .returning(|_, _| Ok(vec![[192, 0, 2, 1].into()]));
     let seeds: Box<dyn SeedResolver> = Box::new(seeds);
-    let found = seeds.resolve("seed.test", &Until::after(ENOUGH));
+    let found = seeds.resolve("seed.test", &Deadline::after(ENOUGH));
     assert_eq!(found, Ok(vec![[192, 0, 2, 1].into()]));
 }
 
@@ -31,7 +31,7 @@ fn a_program_may_bring_a_resolver_of_its_own() {
 fn without_name_servers_the_systems_are_asked() {
     let seeds = resolver(&[]).unwrap();
     let both: [IpAddr; 2] = [[127, 0, 0, 1].into(), [0, 0, 0, 0, 0, 0, 0, 1].into()];
-    let found = seeds.resolve("localhost", &Until::after(ENOUGH));
+    let found = seeds.resolve("localhost", &Deadline::after(ENOUGH));
     assert_eq!(found, Ok(both.to_vec()));
 }
 
@@ -42,7 +42,7 @@ fn name_servers_that_are_given_are_asked() {
 
     let server = NameServer::good(&[[192, 0, 2, 1].into()]);
     let seeds = resolver(&[server.address]).unwrap();
-    let found = seeds.resolve("seed.test", &Until::after(ENOUGH));
+    let found = seeds.resolve("seed.test", &Deadline::after(ENOUGH));
     assert_eq!(found, Ok(vec![[192, 0, 2, 1].into()]));
     assert_eq!(server.next_question().name, "seed.test");
 }

@@ -5,14 +5,14 @@
 
 use std::net::IpAddr;
 
-use bsv_p2p::discovery::{DnsResolver, ResolveError, SeedResolver, Until};
+use bsv_p2p::discovery::{Deadline, DnsResolver, ResolveError, SeedResolver};
 
 use crate::dnsmasq_server::Dnsmasq;
 use crate::name_server::ENOUGH;
 use crate::packets::ips;
 
 fn resolve(server: &Dnsmasq, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-    DnsResolver::new(vec![server.address()]).resolve(name, &Until::after(ENOUGH))
+    DnsResolver::new(vec![server.address()]).resolve(name, &Deadline::after(ENOUGH))
 }
 
 fn record(name: &str, addresses: &str) -> String {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use bsv_p2p::discovery::{
-    DnsResolver, FailedServer, ResolveError, SeedResolver, ServerFault, Until,
+    Deadline, DnsResolver, ResolveError, SeedResolver, ServerError, ServerFailure,
 };
 
 use crate::name_server::{ENOUGH, NameServer, SEED, SLACK, look_up, timed};
@@ -21,7 +21,7 @@ fn lies() -> Vec<IpAddr> {
 
 /// The only server of which an error tells.
 #[track_caller]
-fn only_fault(found: Result<Vec<IpAddr>, ResolveError>) -> ServerFault {
+fn only_fault(found: Result<Vec<IpAddr>, ResolveError>) -> ServerError {
     let servers = match found {
         Err(
             ResolveError::NoAnswer { name, servers } | ResolveError::TimedOut { name, servers, .. },
@@ -31,7 +31,7 @@ fn only_fault(found: Result<Vec<IpAddr>, ResolveError>) -> ServerFault {
         }
         other => panic!("{other:?}"),
     };
-    let [FailedServer { fault, .. }] = &servers[..] else {
+    let [ServerFailure { fault, .. }] = &servers[..] else {
         panic!("{servers:?}");
     };
     fault.clone()
@@ -51,9 +51,9 @@ fn the_deadline_holds_at_a_silent_server_and_the_error_tells_of_it() {
                 servers,
             }) => {
                 assert_eq!((name.as_str(), after), (SEED, timeout));
-                let silent = |one: &FailedServer| {
+                let silent = |one: &ServerFailure| {
                     one.address == server.address
-                        && matches!(one.fault, ServerFault::Silent { ignored: 0, .. })
+                        && matches!(one.fault, ServerError::Silent { ignored: 0, .. })
                 };
                 assert!(servers.iter().all(silent), "{servers:?}");
                 assert_eq!(servers.len(), usize::from(milliseconds > 0), "{timeout:?}");
@@ -79,7 +79,7 @@ fn a_silent_server_is_left_for_the_next_after_its_share_and_after_two_seconds_at
 fn a_silent_server_is_asked_in_two_rounds_and_not_for_ever() {
     let server = NameServer::silent();
     let (took, found) = timed(|| look_up(&[&server], ENOUGH));
-    assert!(matches!(only_fault(found), ServerFault::Silent { .. }));
+    assert!(matches!(only_fault(found), ServerError::Silent { .. }));
     let rounds = Duration::from_secs(4);
     assert!(took >= rounds && took < rounds + SLACK, "{took:?}");
 }
@@ -142,7 +142,7 @@ fn who_only_sends_what_does_not_belong_to_the_question_is_silent() {
     });
     let fault = only_fault(look_up(&[&server], 300 * MILLISECOND));
     assert!(
-        matches!(fault, ServerFault::Silent { ignored: 2, .. }),
+        matches!(fault, ServerError::Silent { ignored: 2, .. }),
         "{fault:?}"
     );
 }
@@ -163,10 +163,10 @@ fn an_answer_from_another_address_or_port_never_arrives() {
             server
         });
         let resolver = DnsResolver::new(vec![address]);
-        let found = resolver.resolve(SEED, &Until::after(300 * MILLISECOND));
+        let found = resolver.resolve(SEED, &Deadline::after(300 * MILLISECOND));
         let fault = only_fault(found);
         assert!(
-            matches!(fault, ServerFault::Silent { ignored: 0, .. }),
+            matches!(fault, ServerError::Silent { ignored: 0, .. }),
             "{fault:?}"
         );
         liar.join().expect("both lies were sent");
@@ -204,14 +204,14 @@ fn who_refuses_or_fails_or_sends_garbage_or_goes_round_in_circles_is_left_at_onc
     for (server, fault) in [
         (
             NameServer::udp(refuse(REFUSED)),
-            ServerFault::Refused { code: 5 },
+            ServerError::Refused { code: 5 },
         ),
         (
             NameServer::udp(refuse(SERVFAIL)),
-            ServerFault::Refused { code: 2 },
+            ServerError::Refused { code: 2 },
         ),
-        (NameServer::udp(garbage), ServerFault::Malformed),
-        (NameServer::udp(circle), ServerFault::EndlessChain),
+        (NameServer::udp(garbage), ServerError::Malformed),
+        (NameServer::udp(circle), ServerError::EndlessChain),
     ] {
         let (took, found) = timed(|| look_up(&[&server, &good], ENOUGH));
         assert_eq!(found, Ok(ips(&["192.0.2.1"])), "{fault}");
@@ -228,13 +228,13 @@ fn a_port_where_nobody_listens_is_left_at_once() {
         socket.local_addr().unwrap()
     };
     let good = NameServer::good(&ips(&["192.0.2.1"]));
-    let until = Until::after(ENOUGH);
+    let until = Deadline::after(ENOUGH);
     let resolver = DnsResolver::new(vec![nobody, good.address]);
     let (took, found) = timed(|| resolver.resolve(SEED, &until));
     assert_eq!(found, Ok(ips(&["192.0.2.1"])));
     assert!(took < SLACK, "{took:?}");
     let fault = only_fault(DnsResolver::new(vec![nobody]).resolve(SEED, &until));
-    let refused = ServerFault::Io {
+    let refused = ServerError::Io {
         kind: ErrorKind::ConnectionRefused,
         over_tcp: false,
     };
@@ -266,7 +266,7 @@ fn a_flood_of_packets_does_not_move_the_deadline() {
     assert!(took >= timeout && took < timeout + SLACK, "{took:?}");
     assert!(matches!(
         only_fault(found),
-        ServerFault::Silent { ignored: 1.., .. }
+        ServerError::Silent { ignored: 1.., .. }
     ));
 }
 

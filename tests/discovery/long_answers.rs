@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bsv_p2p::discovery::{FailedServer, ResolveError, ServerFault};
+use bsv_p2p::discovery::{ResolveError, ServerError, ServerFailure};
 
 use crate::name_server::{Client, ENOUGH, NameServer, SLACK, look_up, timed};
 use crate::packets::{NO_ERROR, Question, ips};
@@ -63,12 +63,12 @@ fn of_the_longest_answers_as_many_addresses_are_kept_as_are_allowed() {
 }
 
 /// What the only server did that was asked.
-fn fault(found: Result<Vec<IpAddr>, ResolveError>) -> ServerFault {
+fn fault(found: Result<Vec<IpAddr>, ResolveError>) -> ServerError {
     match found {
         Err(
             ResolveError::NoAnswer { mut servers, .. } | ResolveError::TimedOut { mut servers, .. },
         ) => {
-            let FailedServer { fault, .. } = servers.pop().expect("a server that failed");
+            let ServerFailure { fault, .. } = servers.pop().expect("a server that failed");
             fault
         }
         other => panic!("{other:?}"),
@@ -80,11 +80,11 @@ type Serve = fn(&Question, &mut Client);
 #[test]
 fn who_cannot_send_a_long_answer_is_left_for_the_next() {
     let good = NameServer::good(&ips(&["192.0.2.1"]));
-    let cut = ServerFault::Io {
+    let cut = ServerError::Io {
         kind: ErrorKind::UnexpectedEof,
         over_tcp: true,
     };
-    let cases: [(Serve, ServerFault); 6] = [
+    let cases: [(Serve, ServerError); 6] = [
         (|_, _| {}, cut.clone()),
         (|_, client| client.send(&[0]), cut.clone()),
         (
@@ -101,12 +101,12 @@ fn who_cannot_send_a_long_answer_is_left_for_the_next() {
                 client.send(&[0, 100]);
                 client.send(&packet);
             },
-            ServerFault::Malformed,
+            ServerError::Malformed,
         ),
-        (|_, client| client.send(&[0, 0]), ServerFault::Malformed),
+        (|_, client| client.send(&[0, 0]), ServerError::Malformed),
         (
             |question, client| client.send_packet(&question.truncated()),
-            ServerFault::Malformed,
+            ServerError::Malformed,
         ),
     ];
     for (number, (serve, expected)) in cases.into_iter().enumerate() {
@@ -116,12 +116,12 @@ fn who_cannot_send_a_long_answer_is_left_for_the_next() {
         assert!(took < SLACK, "case {number}: {took:?}");
         let got = fault(look_up(&[&server], ENOUGH));
         // A connection that is closed with bytes unread may end with a reset.
-        let reset = ServerFault::Io {
+        let reset = ServerError::Io {
             kind: ErrorKind::ConnectionReset,
             over_tcp: true,
         };
         assert!(
-            got == expected || (got == reset && expected != ServerFault::Malformed),
+            got == expected || (got == reset && expected != ServerError::Malformed),
             "case {number}: {got:?}"
         );
     }
@@ -152,7 +152,7 @@ fn the_deadline_holds_at_a_server_that_stalls_over_tcp() {
         );
         let got = fault(found);
         assert!(
-            matches!(got, ServerFault::TcpStalled { .. }),
+            matches!(got, ServerError::TcpStalled { .. }),
             "case {number}: {got:?}"
         );
         let (took, found) = timed(|| look_up(&[&server, &good], 2 * timeout));

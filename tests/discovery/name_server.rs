@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bsv_p2p::discovery::{DnsResolver, ResolveError, SeedResolver, Until};
+use bsv_p2p::discovery::{Deadline, DnsResolver, ResolveError, SeedResolver};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::packets::Question;
@@ -209,7 +209,7 @@ pub(crate) fn look_up(
     timeout: Duration,
 ) -> Result<Vec<IpAddr>, ResolveError> {
     let servers = servers.iter().map(|server| server.address).collect();
-    DnsResolver::new(servers).resolve(SEED, &Until::after(timeout))
+    DnsResolver::new(servers).resolve(SEED, &Deadline::after(timeout))
 }
 
 /// How long something takes, and what comes of it.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::discovery::{DnsResolver, ResolveError, SeedResolver, Until};
+use bsv_p2p::discovery::{Deadline, DnsResolver, ResolveError, SeedResolver};
 
 use crate::name_server::{ENOUGH, NameServer, SEED};
 
@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_millis(500);
 /// Stops a lookup once the server has got so many questions, and tells what came of it.
 fn stopped_after(server: &NameServer, questions: usize) -> Result<Vec<IpAddr>, ResolveError> {
     let stop = Arc::new(AtomicBool::new(false));
-    let until = Until::after(ENOUGH).stopped_by(stop.clone());
+    let until = Deadline::after(ENOUGH).with_cancel_flag(stop.clone());
     let resolver = DnsResolver::new(vec![server.address]);
     let lookup = thread::spawn(move || (resolver.resolve(SEED, &until), Instant::now()));
     for _ in 0..questions {
@@ -47,7 +47,7 @@ fn a_flag_ends_a_lookup_that_waits_for_a_long_answer() {
 #[test]
 fn a_flag_that_is_set_before_lets_nobody_be_asked() {
     let server = NameServer::silent();
-    let until = Until::after(ENOUGH).stopped_by(Arc::new(AtomicBool::new(true)));
+    let until = Deadline::after(ENOUGH).with_cancel_flag(Arc::new(AtomicBool::new(true)));
     let found = DnsResolver::new(vec![server.address]).resolve(SEED, &until);
     assert_eq!(found, Err(ResolveError::Stopped));
     assert_eq!(server.questions(), 0);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::discovery::{ResolveError, SeedResolver, SystemResolver, Until};
+use bsv_p2p::discovery::{Deadline, ResolveError, SeedResolver, SystemResolver};
 
 const ENOUGH: Duration = Duration::from_secs(30);
 
 #[test]
 fn addresses_and_localhost_are_answered_and_wrong_names_refused() {
-    let until = Until::after(ENOUGH);
+    let until = Deadline::after(ENOUGH);
     let loopback: [IpAddr; 2] = [[127, 0, 0, 1].into(), [0, 0, 0, 0, 0, 0, 0, 1].into()];
     for (name, addresses) in [
         ("::ffff:127.0.0.1", &loopback[..1]),
@@ -25,7 +25,7 @@ fn addresses_and_localhost_are_answered_and_wrong_names_refused() {
     for name in ["", "no name!", "seed.test:8333", "1.2.3"] {
         let wrong = SystemResolver.resolve(name, &until);
         assert!(
-            matches!(&wrong, Err(ResolveError::WrongName { name: told, .. }) if told == name),
+            matches!(&wrong, Err(ResolveError::InvalidName { name: told, .. }) if told == name),
             "{wrong:?}"
         );
     }
@@ -36,7 +36,7 @@ fn addresses_and_localhost_are_answered_and_wrong_names_refused() {
 fn the_deadline_holds_whatever_the_system_does() {
     let timeout = Duration::from_millis(300);
     let began = Instant::now();
-    let found = SystemResolver.resolve("seed.invalid", &Until::after(timeout));
+    let found = SystemResolver.resolve("seed.invalid", &Deadline::after(timeout));
     let took = began.elapsed();
     assert!(took < timeout + Duration::from_millis(900), "{took:?}");
     assert!(
@@ -48,12 +48,12 @@ fn the_deadline_holds_whatever_the_system_does() {
 
 #[test]
 fn what_is_over_before_it_begins_asks_nobody() {
-    let found = SystemResolver.resolve("seed.invalid", &Until::after(Duration::ZERO));
+    let found = SystemResolver.resolve("seed.invalid", &Deadline::after(Duration::ZERO));
     assert!(
         matches!(found, Err(ResolveError::TimedOut { .. })),
         "{found:?}"
     );
-    let until = Until::after(ENOUGH).stopped_by(Arc::new(AtomicBool::new(true)));
+    let until = Deadline::after(ENOUGH).with_cancel_flag(Arc::new(AtomicBool::new(true)));
     let found = SystemResolver.resolve("seed.invalid", &until);
     assert_eq!(found, Err(ResolveError::Stopped));
 }

@@ -41,8 +41,8 @@ fn a_peer_that_dials_is_shown_and_served_the_whole_chain() {
     assert_eq!(text(&shaken, "user_agent"), "/visitor:1(BSV)/");
     assert_eq!(integer(&shaken, "height"), 42);
     let name = text(&shaken, "peer").to_owned();
-    assert_eq!(peer.peer().start_height, 7);
-    assert!(peer.peer().services.contains(Services::NETWORK));
+    assert_eq!(peer.peer_info().start_height, 7);
+    assert!(peer.peer_info().services.contains(Services::NETWORK));
 
     let mut chain = HeaderChain::new(Network::Regtest);
     let headers = peer.headers(&chain.locator(), BlockHash::ZERO, DEADLINE);
@@ -81,16 +81,13 @@ fn handshakes_alone_are_served_on_any_network() {
         };
         let (listen, address) = listen(&arguments);
         let mut peer = connect(&address, network.clone());
-        assert_eq!(peer.peer().services, Services::NONE);
-        assert_eq!(peer.peer().start_height, 0);
+        assert_eq!(peer.peer_info().services, Services::NONE);
+        assert_eq!(peer.peer_info().start_height, 0);
         event(&listen, "HandshakeComplete");
         // Where blocks are served the answer takes a moment.
         let genesis = Block::genesis(&network).hash();
         let headers = peer.headers(&[genesis], BlockHash::ZERO, Duration::from_millis(200));
-        assert!(
-            matches!(headers, Err(Error::TimedOut { .. })),
-            "{headers:?}"
-        );
+        assert!(matches!(headers, Err(Error::Timeout { .. })), "{headers:?}");
         listen.interrupt();
         listen.finish().assert_success();
     }
@@ -116,7 +113,7 @@ fn every_tool_sends_chosen_user_agent() {
     let agent = "/wallet:2(BSV)/";
     let (listen, address) = listen(&["--user-agent", agent]);
     let peer = connect(&address, Network::Regtest);
-    assert_eq!(peer.peer().user_agent.to_string(), agent);
+    assert_eq!(peer.peer_info().user_agent.to_string(), agent);
     event(&listen, "HandshakeComplete");
     let (transaction, _) = transaction(1);
     let genesis = Block::genesis(&Network::Regtest).hash().to_string();

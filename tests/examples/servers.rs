@@ -66,7 +66,7 @@ fn shake_hands_on(network: Network, stream: TcpStream) -> Connection {
     let client = Connection::accept(stream, &config, &NonceRegistry::default())
         .expect("a client that shakes hands");
     assert_eq!(
-        client.peer().user_agent.to_string(),
+        client.peer_info().user_agent.to_string(),
         "/bsv-p2p:0.1.0(Bitcoin SV)/"
     );
     client

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bsv_p2p::connection::{
-    Associations, ConnectionSlots, EventBus, PeerConnectionActor, PeerConnectionHandle,
-    PeerConnectionSetup,
+    AssociationRegistry, ConnectionSlots, EventBus, PeerConnectionActor, PeerConnectionHandle,
+    PeerConnectionOptions,
 };
 
 use bsv_p2p::session::NonceRegistry;
@@ -21,7 +21,7 @@ pub(crate) struct Acceptor {
     pub(crate) listener: TcpListener,
     pub(crate) config: ConnectionConfig,
     pub(crate) slots: ConnectionSlots,
-    pub(crate) associations: Associations,
+    pub(crate) associations: AssociationRegistry,
     pub(crate) nonces: NonceRegistry,
     pub(crate) bus: EventBus,
     pub(crate) memory: PayloadMemory,
@@ -35,7 +35,7 @@ impl Acceptor {
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
             config: config.clone(),
             slots: slots.clone(),
-            associations: Associations::default(),
+            associations: AssociationRegistry::default(),
             nonces: NonceRegistry::default(),
             bus: EventBus::new(),
             memory: PayloadMemory::default(),
@@ -46,7 +46,7 @@ impl Acceptor {
 
     /// A connection that was accepted. `None` if it has been reset before anybody could look at it.
     pub(crate) fn spawn(&self, tcp: TcpStream) -> Option<PeerConnectionHandle> {
-        let mut setup = PeerConnectionSetup::new(self.config.clone());
+        let mut setup = PeerConnectionOptions::new(self.config.clone());
         setup.associations = self.associations.clone();
         setup.nonces = self.nonces.clone();
         setup.events = self.bus.clone();
@@ -55,7 +55,7 @@ impl Acceptor {
         assert!(setup.slot.is_some(), "no slot is free");
         match PeerConnectionActor::spawn_inbound(tcp, setup) {
             Ok(handle) => Some(handle),
-            Err(Error::System { .. }) => None,
+            Err(Error::Io { .. }) => None,
             Err(other) => panic!("{other}"),
         }
     }

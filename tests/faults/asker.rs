@@ -53,7 +53,7 @@ pub(crate) fn run_inbound(
             &slots,
         ),
         // It has been reset before anybody could look at it.
-        Err(Error::System { .. }) => "never began".into(),
+        Err(Error::Io { .. }) => "never began".into(),
         Err(other) => panic!("{other}"),
     }
 }

@@ -10,7 +10,9 @@ use bsv_p2p::event::{ControlEvent, LocalOperation};
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::peers::PeerStatus;
 use bsv_p2p::session::DisconnectReason;
-use bsv_p2p::{Blame, Connection, ConnectionConfig, Manager, ManagerConfig, Network, SystemError};
+use bsv_p2p::{
+    Connection, ConnectionConfig, ErrorKind, Manager, ManagerConfig, Network, SystemError,
+};
 
 use crate::alone::run_alone;
 use crate::side::DEADLINE;
@@ -122,7 +124,7 @@ fn connect_without_descriptors_names_the_system_error() {
         let system = std::io::Error::from_raw_os_error(libc::EMFILE);
         let expected = format!("{address}: local fault while dialing: {system}");
         assert_eq!(error.to_string(), expected);
-        assert_eq!(error.blame(), Blame::System);
+        assert_eq!(error.kind(), ErrorKind::System);
         assert!(error.is_retryable() && !error.is_network_failure());
         Connection::connect(&address, &config).unwrap();
     });

@@ -3,9 +3,9 @@
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{ConnectionSlots, PeerConnectionHandle, PeerConnectionSetup};
+use bsv_p2p::connection::{ConnectionSlots, PeerConnectionHandle, PeerConnectionOptions};
 use bsv_p2p::event::{ControlEvent, Event};
-use bsv_p2p::session::{DisconnectReason, StreamRefusal};
+use bsv_p2p::session::{DisconnectReason, StreamSetupError};
 use bsv_p2p::wire::{Message, StreamPolicy, StreamType};
 use bsv_p2p::{ConnectionConfig, Error, Network};
 use crossbeam_channel::Receiver;
@@ -44,7 +44,7 @@ pub(crate) struct Story {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Second {
     Opened(StreamPolicy),
-    Refused(StreamRefusal),
+    Refused(StreamSetupError),
 }
 
 /// What kind of event it was.
@@ -90,8 +90,8 @@ pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
 pub(crate) fn setup(
     config: &ConnectionConfig,
     slots: &ConnectionSlots,
-) -> (PeerConnectionSetup, Receiver<Event>) {
-    let mut setup = PeerConnectionSetup::new(config.clone());
+) -> (PeerConnectionOptions, Receiver<Event>) {
+    let mut setup = PeerConnectionOptions::new(config.clone());
     setup.slot = slots.reserve();
     assert!(setup.slot.is_some(), "no slot is free");
     let events = setup.events.subscribe();
@@ -199,7 +199,7 @@ impl Story {
                 self.end = Some(reason);
             }
             Event::Control(
-                ControlEvent::PeerMisbehavior { .. } | ControlEvent::PayloadPassedOver { .. },
+                ControlEvent::PeerMisbehavior { .. } | ControlEvent::PayloadDiscarded { .. },
             ) => {
                 assert!(self.established, "{}", self.summary());
             }

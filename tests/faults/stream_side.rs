@@ -189,7 +189,7 @@ impl Side {
         match result {
             Ok(()) => Ok(()),
             Err(Error::Disconnected { reason, .. }) => Err(reason),
-            Err(Error::TimedOut { .. } | Error::NotFound { .. })
+            Err(Error::Timeout { .. } | Error::NotFound { .. })
                 if !matches!(step, Step::Send(_)) =>
             {
                 outcome.unanswered += 1;

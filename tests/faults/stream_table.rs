@@ -1,7 +1,7 @@
 //! What a fault on one of two TCP connections may bring: which second stream, which ends, and which messages.
 
 use bsv_p2p::event::ControlEvent;
-use bsv_p2p::session::{DisconnectReason, StreamRefusal};
+use bsv_p2p::session::{DisconnectReason, StreamSetupError};
 use bsv_p2p::wire::{GetData, Inventory, Message, StreamPolicy, StreamType};
 
 use crate::fault_proxy::{FaultKind, Place, Strike, Way};
@@ -74,7 +74,7 @@ pub(crate) fn check_target(phase: Phase, story: &Story) {
 
 /// Checks what the side that opens the second stream was told of it.
 pub(crate) fn check_dialler(phase: Phase, strike: Option<&Strike>, story: &Story) {
-    use StreamRefusal::{Closed, TimedOut, WrongAnswer};
+    use StreamSetupError::{Closed, TimedOut, UnexpectedReply};
     let told = &story.second;
     let refusal = match told {
         Some(Second::Refused(refusal)) => Some(refusal),
@@ -92,19 +92,19 @@ pub(crate) fn check_dialler(phase: Phase, strike: Option<&Strike>, story: &Story
             Some(Closed) => true,
             Some(TimedOut { .. }) => !cut,
             // A node ends all connections of an address that it bans.
-            None => told.is_none() && !cut && story.end != Some(DisconnectReason::Command),
+            None => told.is_none() && !cut && story.end != Some(DisconnectReason::Requested),
             _ => false,
         },
         Phase::Answer => match refusal {
-            Some(Closed) => cut || story.end != Some(DisconnectReason::Command),
-            Some(TimedOut { .. } | WrongAnswer) => !cut,
+            Some(Closed) => cut || story.end != Some(DisconnectReason::Requested),
+            Some(TimedOut { .. } | UnexpectedReply) => !cut,
             // The first connection has ended before the answer was missed.
             None => told.is_none(),
             _ => false,
         },
         // A cut right behind the answer may be seen before it, and so may be the end of the other side that it brings.
         Phase::Data1 => {
-            let ended = told.is_none() && story.end != Some(DisconnectReason::Command);
+            let ended = told.is_none() && story.end != Some(DisconnectReason::Requested);
             *told == Some(OPENED) || (cut && (refusal == Some(&Closed) || ended))
         }
     };
@@ -120,7 +120,7 @@ fn check_strangers(phase: Phase, events: &[ControlEvent]) {
         [] => true,
         // It was ended with everything else before it had begun.
         [ControlEvent::ConnectionFailed { reason, .. }] => {
-            may_fail && *reason == DisconnectReason::Command
+            may_fail && *reason == DisconnectReason::Requested
         }
         [
             ControlEvent::ConnectionEstablished { .. },
@@ -129,7 +129,7 @@ fn check_strangers(phase: Phase, events: &[ControlEvent]) {
         ] => {
             let mut between = between.iter();
             may_fail
-                && *reason != DisconnectReason::BecameStream
+                && *reason != DisconnectReason::AttachedAsStream
                 && between.all(|event| matches!(event, ControlEvent::PeerMisbehavior { .. }))
         }
         _ => false,

@@ -35,22 +35,22 @@ pub(crate) enum Role {
 fn first_hand(strike: &Strike, role: Role, handshaken: bool) -> Vec<&'static str> {
     use FaultKind::*;
     let waits: &[_] = if handshaken {
-        &["PingTimedOut"]
+        &["PingTimeout"]
     } else {
-        &["HandshakeTimedOut"]
+        &["HandshakeTimeout"]
     };
     let closed: &[_] = if handshaken {
-        &["EndOfStream"]
+        &["ConnectionClosed"]
     } else {
-        &["ClosedInHandshake"]
+        &["ClosedDuringHandshake"]
     };
     let reset: &[_] = if handshaken {
         &["ConnectionReset"]
     } else {
-        &["ClosedInHandshake"]
+        &["ClosedDuringHandshake"]
     };
-    let too_long: &[_] = &["FrameTooLong"];
-    let anything: &[_] = &["WrongMagic", "FrameTooLong", "ReadStalled", "IdleTimedOut"];
+    let too_long: &[_] = &["FrameTooLarge"];
+    let anything: &[_] = &["WrongMagic", "FrameTooLarge", "ReadStall", "IdleTimeout"];
     let lists: &[&[&'static str]] = match (&strike.fault.kind, role) {
         (Latency { .. } | Bandwidth { .. } | SingleBytes { .. }, _) => &[],
         (Reset, _) => &[reset],
@@ -58,9 +58,9 @@ fn first_hand(strike: &Strike, role: Role, handshaken: bool) -> Vec<&'static str
         (HalfClose, Role::Receiver) => &[closed],
         (HalfClose, Role::Sender) => &[],
         (Stall, Role::Receiver) if strike.place == Place::Payload => {
-            &[waits, &["IdleTimedOut", "ReadStalled"]]
+            &[waits, &["IdleTimeout", "ReadStall"]]
         }
-        (Stall, Role::Receiver) => &[waits, &["IdleTimedOut"]],
+        (Stall, Role::Receiver) => &[waits, &["IdleTimeout"]],
         (Stall, Role::Sender) => &[waits, &["SlowReader"]],
         (Flip { .. }, Role::Receiver) => match strike.place {
             Place::Magic => &[&["WrongMagic"]],
@@ -69,7 +69,7 @@ fn first_hand(strike: &Strike, role: Role, handshaken: bool) -> Vec<&'static str
             Place::Checksum | Place::Payload if handshaken => &[waits],
             Place::Checksum | Place::Payload => &[waits, too_long],
         },
-        (Duplicate { .. }, Role::Receiver) => &[waits, anything, &["SecondProtoconf"]],
+        (Duplicate { .. }, Role::Receiver) => &[waits, anything, &["DuplicateProtoconf"]],
         (Insert { .. } | Remove { .. }, Role::Receiver) => &[waits, anything],
         (Flip { .. } | Duplicate { .. } | Insert { .. } | Remove { .. }, Role::Sender) => &[waits],
     };
@@ -81,10 +81,10 @@ fn second_hand(strike: Option<&Strike>, handshaken: bool) -> &'static [&'static 
     let refusal =
         strike.is_some_and(|strike| matches!(strike.fault.kind, FaultKind::Duplicate { .. }));
     match handshaken {
-        true => &["EndOfStream", "ConnectionReset"],
+        true => &["ConnectionClosed", "ConnectionReset"],
         // A `version` that comes twice is answered with a `reject`, which explains the close that follows.
-        false if refusal => &["ClosedInHandshake", "RefusedByPeer"],
-        false => &["ClosedInHandshake"],
+        false if refusal => &["ClosedDuringHandshake", "RejectedByPeer"],
+        false => &["ClosedDuringHandshake"],
     }
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn check_end(
         first_hand(strike, role, story.handshaken)
     });
     if commanded {
-        first.push("Command");
+        first.push("Requested");
     }
     let second = second_hand(strike, story.handshaken);
     assert!(

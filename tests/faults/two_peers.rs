@@ -54,7 +54,7 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
             script: script(2 * seed + 1),
         }),
         // It has been reset before anybody could look at it.
-        Err(Error::System { .. }) => None,
+        Err(Error::Io { .. }) => None,
         Err(other) => panic!("{other}"),
     };
     let (dialler, target, commanded) = live(dialler, target);

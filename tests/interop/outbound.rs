@@ -45,7 +45,7 @@ fn receive<T>(connection: &mut Connection, wanted: impl Fn(Message) -> Option<T>
 #[test]
 fn connection_completes_handshake_with_chain_gang() {
     let (_chain, server, connection) = dialed(4);
-    let peer = connection.peer();
+    let peer = connection.peer_info();
     assert_eq!(peer.user_agent, USER_AGENT);
     assert_eq!(peer.start_height, 4);
     assert_eq!(peer.services, Services::NETWORK | Services::BITCOIN_CASH);

@@ -147,13 +147,13 @@ impl ServedChain {
             Message::Ping(Ping { nonce }) => vec![Message::Pong(Ping { nonce: *nonce })],
             Message::GetHeaders(request) => vec![Message::Headers(Headers {
                 headers: self
-                    .blocks_after(request, MAX_HEADERS)
+                    .hashes_for_locator(request, MAX_HEADERS)
                     .map(|block| block.header.clone())
                     .collect(),
             })],
             Message::GetBlocks(request) => vec![Message::Inv(Inv {
                 objects: self
-                    .blocks_after(request, MAX_BLOCK_HASHES)
+                    .hashes_for_locator(request, MAX_BLOCK_HASHES)
                     .take_while(|block| block.header.hash() != request.hash_stop)
                     .map(|block| entry(INV_VECT_BLOCK, block.header.hash()))
                     .collect(),
@@ -172,7 +172,7 @@ impl ServedChain {
         }
     }
 
-    fn blocks_after<'a>(
+    fn hashes_for_locator<'a>(
         &'a self,
         request: &'a BlockLocator,
         max: usize,

@@ -2,7 +2,7 @@
 
 use bsv_p2p::Error;
 use bsv_p2p::Network;
-use bsv_p2p::local_node::{Inserted, LocalNode};
+use bsv_p2p::local_node::{InsertOutcome, LocalNode};
 use bsv_p2p::wire::{
     Addr, BlockHash, BlockHeader, GetData, Inv, Inventory, Message, NetworkAddress, Services,
     TimestampedAddress, Tx, Txid,
@@ -110,7 +110,7 @@ fn a_transaction_that_comes_again_after_it_was_mined_is_not_mined_again() {
     let announcement = Inv::from(vec![Inventory::Tx(tx.txid())]);
     assert_eq!(ask(&mut late, announcement), [], "it is not asked for");
     assert_eq!(ask(&mut late, tx.clone()), []);
-    assert_eq!(node.submit(&payment(1)), Ok(Inserted::Known));
+    assert_eq!(node.submit(&payment(1)), Ok(InsertOutcome::Known));
     assert_eq!(node.pooled_transaction(tx.txid()), None);
     assert_eq!(all_that_is_said(&mut other), [], "nobody is told");
     let next = node.block(node.mine(1).unwrap()[0]).unwrap();
@@ -160,8 +160,8 @@ fn pings() {
         client.ping(DEADLINE).unwrap();
     }
     assert_eq!(
-        client.peer().user_agent.to_string(),
+        client.peer_info().user_agent.to_string(),
         "/bsv-p2p:0.1.0(Bitcoin SV)/"
     );
-    assert!(client.peer().services.contains(Services::NETWORK));
+    assert!(client.peer_info().services.contains(Services::NETWORK));
 }

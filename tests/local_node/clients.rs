@@ -68,7 +68,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
     let mut spent = transactions.clone();
     spent[0].inputs[0].previous = OutPoint {
         index: 1,
-        ..OutPoint::NONE
+        ..OutPoint::NULL
     };
     let mut good = client(&node);
     for (what, block) in [
@@ -122,7 +122,7 @@ fn work(mut header: BlockHeader, previous: BlockHash) -> BlockHeader {
 #[test]
 fn a_client_that_never_reads_is_dropped_alone_when_its_outbox_is_full() {
     let mut config = LocalNode::default_config();
-    config.outbox_bytes = 256 * 1024;
+    config.max_send_queue_bytes = 256 * 1024;
     // Its time to read is far from over.
     config.write_timeout = 10 * DEADLINE;
     a_client_that_never_reads_is_dropped_alone(config);
@@ -173,6 +173,6 @@ fn a_client_that_comes_back_is_served_again() {
     for height in 1..=10 {
         node.mine(1).unwrap();
         let client = Connection::connect(&node.address().to_string(), &config()).unwrap();
-        assert_eq!(client.peer().start_height, height);
+        assert_eq!(client.peer_info().start_height, height);
     }
 }

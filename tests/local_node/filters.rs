@@ -41,7 +41,7 @@ fn announced(messages: Vec<Message>) -> Vec<Txid> {
 fn node_with_filters_announces_the_service() {
     let node = node();
     let client = crate::support::client(&node);
-    assert!(client.peer().services.contains(Services::BLOOM));
+    assert!(client.peer_info().services.contains(Services::BLOOM));
 }
 
 #[test]

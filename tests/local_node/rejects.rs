@@ -255,7 +255,7 @@ fn coinbase_and_impossible_amounts_are_rejected() {
     let node = LocalNode::start().unwrap();
     let mut coinbase = payment(1);
     coinbase.inputs = vec![TransactionInput {
-        previous: OutPoint::NONE,
+        previous: OutPoint::NULL,
         ..coinbase.inputs[0].clone()
     }];
     let mut too_large = payment(1);

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use bsv_p2p::local_node::{Chain, Inserted, LocalNode};
+use bsv_p2p::local_node::{Chain, InsertOutcome, LocalNode};
 use bsv_p2p::{ConnectionConfig, Error, Network};
 
 use crate::private_network::private_params;
@@ -56,9 +56,12 @@ fn configuration_of_another_network_is_refused() {
 #[test]
 fn a_wrong_value_of_the_configuration_is_named() {
     let mut config = LocalNode::default_config();
-    config.outbox_messages = 0;
+    config.max_send_queue_messages = 0;
     let error = LocalNode::start_at(ANY, config).unwrap_err();
-    assert!(error.to_string().contains("outbox_messages"), "{error}");
+    assert!(
+        error.to_string().contains("max_send_queue_messages"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -67,7 +70,7 @@ fn an_address_that_is_taken_is_named() {
     let address = taken.local_addr().unwrap();
     let error = LocalNode::start_at(address, LocalNode::default_config()).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, Error::System { .. }), "{error:?}");
+    assert!(matches!(error, Error::Io { .. }), "{error:?}");
     assert!(
         text.contains(&address.to_string()) && text.contains("in use"),
         "{text}"
@@ -116,12 +119,12 @@ fn node_serves_the_chain_it_starts_with() {
     let block = chain.block(&chain.tip().1).unwrap().clone();
     let node = LocalNode::start_with(chain, ANY, LocalNode::default_config()).unwrap();
     let mut peer = client(&node);
-    assert_eq!(peer.peer().start_height, 5);
+    assert_eq!(peer.peer_info().start_height, 5);
     assert_eq!(peer.block(block.hash(), DEADLINE).unwrap(), block);
 
     // A transaction that is mined already does not enter the pool.
     let mined = block.transactions().next().unwrap().into();
-    assert_eq!(node.submit(&mined), Ok(Inserted::Known));
+    assert_eq!(node.submit(&mined), Ok(InsertOutcome::Known));
     assert_eq!(node.mine(1).unwrap(), [node.tip()]);
     assert_eq!(node.height(), 6);
 }

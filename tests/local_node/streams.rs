@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Instant;
 
 use bsv_p2p::Error;
-use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup};
+use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions};
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{BlockHash, OutPoint, Transaction, TransactionInput, TransactionOutput, Txid};
 
@@ -37,7 +37,7 @@ fn large(number: u8) -> Transaction {
 
 /// A connection to the node with both streams.
 fn two_streams(node: &LocalNode) -> PeerConnectionHandle {
-    let setup = PeerConnectionSetup::new(config());
+    let setup = PeerConnectionOptions::new(config());
     let peer = PeerConnectionActor::spawn_outbound(node.address(), setup).expect("a thread");
     let deadline = Instant::now() + DEADLINE;
     while peer.statistics().stream_policy.is_none() {

@@ -43,8 +43,8 @@ fn headers(answers: Vec<Message>) -> Vec<BlockHash> {
 fn teranode_identifies_itself() {
     let node = node();
     let client = crate::support::client(&node);
-    assert_eq!(client.peer().profile(), PeerProfile::Teranode);
-    assert_eq!(client.peer().services, Services(0x21));
+    assert_eq!(client.peer_info().profile(), PeerProfile::Teranode);
+    assert_eq!(client.peer_info().services, Services(0x21));
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn a_block_that_nobody_asked_for_is_not_held() {
     });
     until("it is dropped", || {
         let ends = served.ends();
-        ends.iter().any(|end| end.starts_with("FrameTooLong"))
+        ends.iter().any(|end| end.starts_with("FrameTooLarge"))
     });
     assert!(served.grown_kib() < 4 * 1024, "{:?}", served.most());
     served.expect_all_given_back(LEFT_KIB);
@@ -221,8 +221,8 @@ fn sixty_strangers_cannot_park_large_frames_and_small_ones_not_for_long() {
         ends.len() == 122
     });
     let of_kind = |kind| ends.iter().filter(|end| end.starts_with(kind)).count();
-    assert_eq!(of_kind("FrameTooLong"), 60);
-    assert_eq!(of_kind("HandshakeTimedOut"), 60);
+    assert_eq!(of_kind("FrameTooLarge"), 60);
+    assert_eq!(of_kind("HandshakeTimeout"), 60);
     served.expect_all_given_back(LEFT_KIB);
     served.finish();
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
-use bsv_p2p::manager::PeerChoice;
+use bsv_p2p::manager::PeerSelector;
 use bsv_p2p::wire::{BlockHash, Message, Ping};
 use bsv_p2p::{Connection, ConnectionConfig, Error, ManagerConfig, Network};
 
@@ -25,7 +25,7 @@ fn fixed_peers_are_connected_asked_and_sent_to() {
     let first = first.unwrap().peer_id;
     let tip = nodes[0].tip();
     assert_eq!(manager.block(first, tip, LIMIT).unwrap().hash(), tip);
-    assert!(manager.ping(PeerChoice::Best, LIMIT).is_ok());
+    assert!(manager.ping(PeerSelector::Best, LIMIT).is_ok());
     let ping = Message::from(Ping { nonce: Some(1) });
     manager.send(first, &ping, LIMIT).unwrap();
     let sent = manager.broadcast(&ping).unwrap();
@@ -119,7 +119,7 @@ fn a_ban_ends_the_connection_keeps_the_address_out_and_can_be_lifted() {
         }
     };
     assert!(matches!(end, Error::Disconnected { .. }), "{end}");
-    assert_eq!(manager.explain_ban(address.ip()), Some(ban));
+    assert_eq!(manager.find_ban(address.ip()), Some(ban));
     assert_eq!(manager.bans(), [ban]);
     assert!(Connection::connect(&address.to_string(), &config).is_err());
     assert!(matches!(
@@ -156,8 +156,8 @@ fn shutdown_is_prompt_with_peers_in_every_state() {
     assert!(events.iter().count() > 0);
     assert!(messages.iter().count() > 0);
     drop(silent);
-    let unknown = manager.block(PeerChoice::Best, BlockHash::default(), LIMIT);
-    assert_eq!(unknown.unwrap_err(), Error::NoPeer);
+    let unknown = manager.block(PeerSelector::Best, BlockHash::default(), LIMIT);
+    assert_eq!(unknown.unwrap_err(), Error::NoPeers);
 }
 
 #[test]

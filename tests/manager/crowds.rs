@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use bsv_p2p::event::{ControlEvent, InboundRefusal};
+use bsv_p2p::event::{ControlEvent, InboundRejectReason};
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::peers::{InMemoryPeerStore, Peer, PeerSource, PeerStore};
 use bsv_p2p::session::Direction;
@@ -31,7 +31,7 @@ fn handshake_of(address: SocketAddr) -> impl FnMut(&ControlEvent) -> Option<()> 
     }
 }
 
-fn refusal(event: &ControlEvent) -> Option<(IpAddr, InboundRefusal)> {
+fn refusal(event: &ControlEvent) -> Option<(IpAddr, InboundRejectReason)> {
     match event {
         ControlEvent::InboundConnectionRejected { address, reason } => {
             Some((address.ip(), *reason))
@@ -48,7 +48,7 @@ fn an_address_may_have_so_many_handshakes_at_once_and_others_are_not_kept_from_t
     let fifth = dial_from(from, address);
     assert!(fifth.read_to_end().is_empty());
     let refused = wait_for(&events, refusal);
-    assert_eq!(refused, (from.into(), InboundRefusal::HandshakeLimit));
+    assert_eq!(refused, (from.into(), InboundRejectReason::HandshakeLimit));
     dial_from([127, 0, 0, 3], address).shake_hands();
     drop(silent);
     until("the silent ones have gone", || {
@@ -71,7 +71,7 @@ fn an_address_may_have_so_many_connections_and_others_are_not_kept_from_theirs()
         .collect();
     assert!(dial_from(from, address).read_to_end().is_empty());
     let refused = wait_for(&events, refusal);
-    assert_eq!(refused, (from.into(), InboundRefusal::AddressLimit));
+    assert_eq!(refused, (from.into(), InboundRejectReason::AddressLimit));
     dial_from([127, 0, 0, 3], address).shake_hands();
     kept.pop();
     until("one has gone", || manager.metrics().slots_taken == 8 - 1);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bsv_p2p::discovery::{ResolveError, SeedResolver, Until};
+use bsv_p2p::discovery::{Deadline, ResolveError, SeedResolver};
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::peers::{InMemoryPeerStore, Peer, PeerSource, PeerStore, PeerVersion, UserAgent};
@@ -18,7 +18,7 @@ use crate::raw_peer::{RawListener, RawPeer};
 mockall::mock! {
     Seeds {}
     impl SeedResolver for Seeds {
-        fn resolve(&self, name: &str, until: &Until) -> Result<Vec<IpAddr>, ResolveError>;
+        fn resolve(&self, name: &str, until: &Deadline) -> Result<Vec<IpAddr>, ResolveError>;
     }
 }
 
@@ -46,7 +46,7 @@ fn a_seed_leads_to_a_node_and_one_that_fails_beside_it_is_no_matter() {
         }
     });
     let config = seeking(&["bad.test", "good.test"], node.address());
-    let manager = manager(config).resolving_with(Arc::new(seeds));
+    let manager = manager(config).with_resolver(Arc::new(seeds));
     let events = manager.subscribe_control();
     manager.start().unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
@@ -70,7 +70,7 @@ fn when_all_seeds_fail_or_panic_that_is_told_and_nothing_else_suffers() {
         name => panic!("{name} was too much"),
     });
     let config = seeking(&["none.test", "evil.test"], node.address());
-    let manager = manager(config).resolving_with(Arc::new(seeds));
+    let manager = manager(config).with_resolver(Arc::new(seeds));
     let events = manager.subscribe_control();
     manager.start().unwrap();
     let (failures, retry_after) = wait_for(&events, |event| match event {
@@ -100,7 +100,7 @@ struct Slow {
 }
 
 impl SeedResolver for Slow {
-    fn resolve(&self, _: &str, until: &Until) -> Result<Vec<IpAddr>, ResolveError> {
+    fn resolve(&self, _: &str, until: &Deadline) -> Result<Vec<IpAddr>, ResolveError> {
         self.asked.send(()).unwrap();
         loop {
             if self.answer.recv_timeout(Duration::from_millis(10)).is_ok() {
@@ -141,7 +141,7 @@ fn those_who_are_known_to_work_are_dialled_before_any_seed_has_answered() {
     let config = seeking(&["slow.test"], node.address());
     let manager = Manager::with_store(config, Arc::new(store))
         .unwrap()
-        .resolving_with(resolver);
+        .with_resolver(resolver);
     manager.start().unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     asked.recv_timeout(LIMIT).unwrap();
@@ -159,7 +159,7 @@ fn a_resolver_that_heeds_nothing_holds_the_end_up_no_longer_than_its_deadline() 
     let mut config = seeking(&["slow.test"], "127.0.0.1:1".parse().unwrap());
     config.shutdown_timeout = Duration::from_millis(300);
     let (resolver, asked, let_go) = slow(false);
-    let manager = manager(config).resolving_with(resolver);
+    let manager = manager(config).with_resolver(resolver);
     manager.start().unwrap();
     asked.recv_timeout(LIMIT).unwrap();
     let error = manager.shutdown().unwrap_err();
@@ -175,7 +175,7 @@ fn with_fixed_peers_no_seed_is_asked() {
     let node = LocalNode::start().unwrap();
     let (resolver, asked, _let_go) = slow(true);
     let config = seeking(&["seed.test"], node.address());
-    let manager = manager(config).resolving_with(resolver);
+    let manager = manager(config).with_resolver(resolver);
     manager.start_fixed(&[node.address()]).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     manager.shutdown().unwrap();
@@ -273,7 +273,7 @@ fn who_dials_us_is_told_our_address_and_once_a_sample_of_whom_we_know() {
     config.target_connections = 1;
     config.discovery.addresses = vec![node.address()];
     // What the node tells of itself would be passed on as news.
-    config.discovery.ask_peers = false;
+    config.discovery.request_addresses = false;
     let own: SocketAddr = "127.0.0.1:7777".parse().unwrap();
     config.listener.announce = Some(own);
     let (manager, _, address) = running(config);

@@ -8,7 +8,7 @@ use bsv_p2p::Error;
 use bsv_p2p::connection::SubscriptionOptions;
 use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::local_node::LocalNode;
-use bsv_p2p::manager::PeerChoice;
+use bsv_p2p::manager::PeerSelector;
 use bsv_p2p::wire::{BlockHash, GetData, Inventory, Message};
 
 use crate::harness::*;
@@ -96,7 +96,7 @@ fn while_another_thread_waits_for_an_answer_and_for_peers() {
     manager.wait_for_peers(1, LIMIT).unwrap();
     let asking = manager.clone();
     let waiting = manager.clone();
-    let asks = thread::spawn(move || asking.ping(PeerChoice::Best, LIMIT));
+    let asks = thread::spawn(move || asking.ping(PeerSelector::Best, LIMIT));
     let waits = thread::spawn(move || waiting.wait_for_peers(2, LIMIT));
     peer.expect_ping();
     assert_prompt(|| manager.shutdown());
@@ -139,7 +139,7 @@ fn a_connection_that_is_held_outlives_the_manager_without_holding_anything_up() 
     let messages = manager.subscribe_messages();
     manager.start_fixed(&[node.address()]).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
-    let held = manager.connection(PeerChoice::Best).unwrap();
+    let held = manager.connection(PeerSelector::Best).unwrap();
     assert_prompt(|| manager.shutdown());
     assert!(messages.iter().count() < 1000, "the receiver ends");
     assert!(matches!(held.ping(LIMIT), Err(Error::Disconnected { .. })));

@@ -123,7 +123,7 @@ impl Network {
         config.discovery.name_servers = vec![self.server.address()];
         config.discovery.default_port = Some(self.port);
         config.restarts.max_retries = Some(2);
-        config.cool_down = Duration::from_secs(1);
+        config.cooldown = Duration::from_secs(1);
         config
     }
 

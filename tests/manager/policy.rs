@@ -2,7 +2,7 @@
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
-use bsv_p2p::manager::PeerChoice;
+use bsv_p2p::manager::PeerSelector;
 use bsv_p2p::peers::BanReason;
 use bsv_p2p::session::{DisconnectReason, UserAgentPolicy};
 use bsv_p2p::wire::Version;
@@ -71,7 +71,7 @@ fn dialed_agent_of_another_chain_cools_down() {
     config.allow_private = Some(true);
     config.target_connections = 1;
     config.discovery.addresses = vec![listener.address()];
-    let cool_down = config.cool_down;
+    let cooldown = config.cooldown;
     let manager = manager(config);
     let events = manager.subscribe_control();
     manager.start().unwrap();
@@ -83,7 +83,7 @@ fn dialed_agent_of_another_chain_cools_down() {
         waiting = manager.snapshot().unwrap().waiting;
         waiting.len() == 1
     });
-    assert!(waiting[0].next_retry > cool_down / 2, "{waiting:?}");
+    assert!(waiting[0].next_retry > cooldown / 2, "{waiting:?}");
     assert_eq!(manager.bans(), []);
 }
 
@@ -102,7 +102,7 @@ fn misbehaviour_over_the_threshold_bans_and_the_address_is_refused_from_then_on(
     peer.shake_hands();
     peer.send_bytes(&header_claiming("ping", 1 << 30));
     let reason = expect_ban(&manager, &events);
-    assert_eq!(reason, BanReason::FrameTooLong);
+    assert_eq!(reason, BanReason::FrameTooLarge);
     let refused = RawPeer::dial(address);
     assert!(refused.read_to_end().is_empty());
     wait_for(&events, |event| match event {
@@ -186,7 +186,7 @@ fn a_connection_to_ourselves_is_noticed() {
     // Whichever side notices it first.
     let noticed = matches!(
         reason,
-        DisconnectReason::SelfConnection | DisconnectReason::ClosedInHandshake { .. }
+        DisconnectReason::SelfConnection | DisconnectReason::ClosedDuringHandshake { .. }
     );
     assert!(noticed, "{reason}");
     until("both ends are gone", || manager.connections().is_empty());
@@ -222,7 +222,7 @@ fn a_node_whose_chain_lacks_the_required_block_is_banned_and_one_that_has_it_sta
     let (manager, events, address) = running(config);
     right.connect(address).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
-    manager.ping(PeerChoice::Best, LIMIT).unwrap();
+    manager.ping(PeerSelector::Best, LIMIT).unwrap();
     wrong.connect(address).unwrap();
     assert_eq!(expect_ban(&manager, &events), BanReason::WrongChain);
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bsv_p2p::ManagerConfig;
-use bsv_p2p::event::{ControlEvent, InboundRefusal};
+use bsv_p2p::event::{ControlEvent, InboundRejectReason};
 use bsv_p2p::peers::BanReason;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{
@@ -69,7 +69,7 @@ fn full() -> ManagerConfig {
 #[test]
 fn one_that_was_let_in_as_a_stream_and_is_a_peer_is_told_that_there_is_no_room() {
     let mut config = full();
-    config.listener.max_turned_away = 0;
+    config.listener.max_capacity_rejects = 0;
     let (manager, events, address) = running(config);
     let (peer, id) = with_association([127, 0, 0, 2], address);
     // Nobody is told politely who comes from elsewhere, and no more from here than may be streams.
@@ -80,7 +80,7 @@ fn one_that_was_let_in_as_a_stream_and_is_a_peer_is_told_that_there_is_no_room()
             ControlEvent::InboundConnectionRejected { reason, .. } => Some(*reason),
             _ => None,
         });
-        assert_eq!(refused, InboundRefusal::Capacity);
+        assert_eq!(refused, InboundRejectReason::Capacity);
     }
     assert_eq!(manager.metrics().slots_taken, 1);
     let mut other = silent;
@@ -103,7 +103,7 @@ fn one_that_was_let_in_as_a_stream_and_is_a_peer_is_told_that_there_is_no_room()
         _ => None,
     });
     until("it is counted", || manager.metrics().turned_away == 1);
-    assert_eq!(manager.metrics().streams_taken_in, 0);
+    assert_eq!(manager.metrics().streams_attached, 0);
     let mut stream = dial_from([127, 0, 0, 2], address);
     stream.send(request(id));
     assert!(matches!(stream.expect("streamack"), Message::StreamAck(_)));
@@ -118,7 +118,7 @@ fn one_that_was_let_in_as_a_stream_and_is_a_peer_is_told_that_there_is_no_room()
 #[test]
 fn one_that_may_be_a_stream_and_says_nothing_ends_with_its_handshake() {
     let mut config = full();
-    config.listener.max_turned_away = 0;
+    config.listener.max_capacity_rejects = 0;
     config.listener.handshake_timeout = Duration::from_millis(300);
     let (manager, events, address) = running(config);
     let (_peer, _) = with_association([127, 0, 0, 2], address);
@@ -130,7 +130,7 @@ fn one_that_may_be_a_stream_and_says_nothing_ends_with_its_handshake() {
             ControlEvent::InboundConnectionRejected { .. } => panic!("{event}"),
             _ => None,
         });
-        let timed_out = matches!(reason, DisconnectReason::HandshakeTimedOut { .. });
+        let timed_out = matches!(reason, DisconnectReason::HandshakeTimeout { .. });
         assert!(timed_out, "{reason}");
         assert_eq!(manager.metrics().slots_taken, 1);
     }
@@ -150,7 +150,7 @@ fn who_asks_for_the_stream_of_another_address_is_banned_though_there_was_no_plac
         ControlEvent::PeerBanned { ban, .. } => Some(ban.reason),
         _ => None,
     });
-    assert_eq!(reason, BanReason::ForeignStream);
+    assert_eq!(reason, BanReason::StreamAddressMismatch);
     companion.rest();
     assert!(dial_from([127, 0, 0, 3], address).read_to_end().is_empty());
     victim.ping(1);

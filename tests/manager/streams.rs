@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use bsv_p2p::event::ControlEvent;
-use bsv_p2p::manager::PeerChoice;
-use bsv_p2p::session::StreamRefusal;
+use bsv_p2p::manager::PeerSelector;
+use bsv_p2p::session::StreamSetupError;
 use bsv_p2p::wire::{StreamPolicy, StreamType};
 use bsv_p2p::{Manager, ManagerConfig};
 use crossbeam_channel::Receiver;
@@ -70,10 +70,10 @@ fn assert_one_peer_with_two_streams(listening: ManagerConfig, dialling_with: Man
     assert_eq!(names(&heard_first), LET_IN);
     let heard_of = only_peer(&heard_first);
     until("it is known what the second connection was", || {
-        listener.metrics().streams_taken_in == 1
+        listener.metrics().streams_attached == 1
     });
     dialler.ping(peer_id, LIMIT).unwrap();
-    listener.ping(PeerChoice::Best, LIMIT).unwrap();
+    listener.ping(PeerSelector::Best, LIMIT).unwrap();
     for manager in [&listener, &dialler] {
         until("there is one connection", || {
             manager.connections().len() == 1
@@ -137,7 +137,7 @@ fn many_that_come_at_once_have_two_streams_each() {
         (opened == PEERS).then_some(())
     });
     until("the second connections are counted", || {
-        listener.metrics().streams_taken_in == PEERS as u64
+        listener.metrics().streams_attached == PEERS as u64
     });
     assert_eq!(listener.metrics().slots_taken, PEERS);
 }
@@ -153,7 +153,7 @@ fn where_the_peer_has_no_second_streams_it_is_told_once() {
     let [_, _, ControlEvent::StreamRefused { refusal, .. }] = &told[..] else {
         panic!("{told:?}");
     };
-    assert_eq!(*refusal, StreamRefusal::NotEchoed);
+    assert_eq!(*refusal, StreamSetupError::AssociationNotEchoed);
     assert_one_stream(&dialler);
     dialler.shutdown().unwrap();
     assert_eq!(
@@ -191,7 +191,7 @@ fn who_wants_no_second_stream_has_one_stream_and_hears_nothing_of_another() {
 /// Everything goes over one stream, whatever there could have been.
 #[track_caller]
 fn assert_one_stream(manager: &Manager) {
-    manager.ping(PeerChoice::Best, LIMIT).unwrap();
+    manager.ping(PeerSelector::Best, LIMIT).unwrap();
     let connections = manager.connections();
     assert_eq!(connections.len(), 1);
     let streams = connections[0].streams.iter().map(|one| one.stream);

@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 use std::thread;
 
-use bsv_p2p::connection::{BlockReader, StreamStatistics, Traffic};
+use bsv_p2p::connection::{BlockReader, StreamStatistics, TrafficStats};
 use bsv_p2p::wire::{StreamPolicy, StreamType};
 use crossbeam_channel::bounded;
 
@@ -40,11 +40,11 @@ fn stream(program: &Program, stream: StreamType) -> StreamStatistics {
 fn count(stream: &StreamStatistics, command: &str) -> (u64, u64) {
     let mut commands = stream.commands.iter();
     let found = commands.find(|one| one.command.name() == command);
-    let Traffic {
+    let TrafficStats {
         messages_in,
         messages_out,
         ..
-    } = found.map_or_else(Traffic::default, |one| one.traffic);
+    } = found.map_or_else(TrafficStats::default, |one| one.traffic);
     (messages_in, messages_out)
 }
 

@@ -49,10 +49,10 @@ fn what_is_kept_as_it_came_shares_its_payload() {
         Message::GetBlockTxn(GetBlockTxn::new(BlockHash::ZERO, &indexes).unwrap()),
         Message::BlockTransactions(big_answer()),
         Message::Tx(tx),
-        Message::Hdrsen(enriched_headers(true)),
+        Message::HdrsEn(enriched_headers(true)),
         Message::DsDetected(conflicting_blocks(0, 1)),
     ] {
-        assert!(message.shared_payload().is_some(), "{message:?}");
+        assert!(message.payload_bytes().is_some(), "{message:?}");
         let bytes = message.encode_to_vec();
         let payload = Bytes::from(bytes);
         let mut read = None;
@@ -65,7 +65,7 @@ fn what_is_kept_as_it_came_shares_its_payload() {
         // Else only the counters of those who share.
         assert!(counted.bytes_total <= 64 + places, "{counted:?}");
         let read = read.unwrap();
-        let shared = read.shared_payload().unwrap();
+        let shared = read.payload_bytes().unwrap();
         assert_eq!(
             (shared.as_ptr(), shared.len()),
             (payload.as_ptr(), payload.len())

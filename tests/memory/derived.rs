@@ -5,8 +5,8 @@ use std::hint::black_box;
 use allocation_counter::measure;
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
-    BlockHeader, BlockTransactions, CompactBlock, Encode, HeaderChain, MAX_HEADERS, Reconstructed,
-    Reconstruction, Tx, Txid, write_compact_size,
+    BlockHeader, BlockTransactions, CompactBlock, Encode, HeaderChain, MAX_HEADERS,
+    ReconstructOutcome, Reconstruction, Tx, Txid, write_compact_size,
 };
 
 use crate::samples::{big_answer, merkle_block};
@@ -25,7 +25,7 @@ fn a_compact_block_without_a_pool_costs_no_more_than_twice_its_short_ids() {
         let nothing = std::iter::empty::<(Txid, Tx)>();
         kept = Some(Reconstruction::start(compact.clone(), u64::MAX, nothing).unwrap());
     });
-    let Some(Reconstructed::Incomplete(waiting)) = kept else {
+    let Some(ReconstructOutcome::Incomplete(waiting)) = kept else {
         panic!("{kept:?}");
     };
     assert_eq!(waiting.missing().len() as u64, names);

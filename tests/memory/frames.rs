@@ -102,7 +102,7 @@ fn a_payload_that_is_passed_over_or_dropped_costs_no_more_than_the_arrival_buffe
                 frames.read_from(&mut source).unwrap();
                 match frames.next_frame() {
                     Ok(None) => {}
-                    Ok(Some(Incoming::PassedOver { len, .. })) => break assert_eq!(len, 1 << 20),
+                    Ok(Some(Incoming::Discarded { len, .. })) => break assert_eq!(len, 1 << 20),
                     Ok(Some(Incoming::Dropped(_))) => break,
                     other => panic!("{other:?}"),
                 }

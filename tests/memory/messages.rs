@@ -8,8 +8,8 @@ use bsv_p2p::wire::{
     Addr, Alert, AssociationId, Authch, Authresp, BlockHash, BlockHeader, BloomFilter, BloomFlags,
     Command, CompactBlock, CreateStrm, FeeFilter, FilterAdd, GetBlockTxn, GetBlocks, GetData,
     GetHdrsEn, GetHeaders, Hash256, Headers, Inv, Inventory, Mempool, Message, NetworkAddress,
-    NotFound, Ping, Pong, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, Services, StreamAck,
-    StreamType, TimestampedAddress, Tx, TxOrId, Txid, Version,
+    NotFound, Ping, Pong, ProofSubject, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct,
+    Services, StreamAck, StreamType, TimestampedAddress, Tx, Txid, Version,
 };
 
 use crate::samples::{
@@ -137,12 +137,12 @@ pub(crate) fn messages() -> Vec<Message> {
         ),
         Message::BlockTransactions(big_answer()),
         Message::Tx(Tx::from(&one_transaction())),
-        Message::Hdrsen(enriched_headers(false)),
-        Message::Hdrsen(enriched_headers(true)),
+        Message::HdrsEn(enriched_headers(false)),
+        Message::HdrsEn(enriched_headers(true)),
         merkle_block(0).into(),
         merkle_block(1_000).into(),
-        Message::from(tx_and_proof(TxOrId::Txid(Txid::ZERO), 0)),
-        Message::from(tx_and_proof(TxOrId::Txid(Txid::ZERO), 1_000)),
+        Message::from(tx_and_proof(ProofSubject::Txid(Txid::ZERO), 0)),
+        Message::from(tx_and_proof(ProofSubject::Txid(Txid::ZERO), 1_000)),
         Message::DsDetected(conflicting_blocks(0, 0)),
         Message::DsDetected(conflicting_blocks(1, 1)),
         Message::Reject(Reject {

@@ -2,9 +2,9 @@
 
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
-    Block, BlockHeader, BlockTransactions, Decode, DsDetected, DsDetectedBlock, EnrichedHeader,
-    Hash256, Hdrsen, MerkleBlock, MerkleProof, MerkleProofNode, MerkleProofTarget, MerkleRoot,
-    PartialMerkleTree, Transaction, Tx, TxAndProof, TxOrId, Txid,
+    Block, BlockHeader, BlockTransactions, DatarefTx, Decode, DsDetected, DsDetectedBlock,
+    EnrichedHeader, Hash256, HdrsEn, MerkleBlock, MerkleProof, MerkleProofNode, MerkleProofTarget,
+    MerkleRoot, PartialMerkleTree, ProofSubject, Transaction, Tx, Txid,
 };
 
 pub(crate) fn one_transaction() -> Transaction {
@@ -25,10 +25,10 @@ pub(crate) fn shortest_transactions(count: usize) -> Block {
 }
 
 /// A transaction and its proof, both as short as they can be but for the nodes.
-pub(crate) fn tx_and_proof(transaction: TxOrId, nodes: usize) -> TxAndProof {
+pub(crate) fn tx_and_proof(transaction: ProofSubject, nodes: usize) -> DatarefTx {
     let target = MerkleProofTarget::MerkleRoot(MerkleRoot::ZERO);
     let nodes = vec![MerkleProofNode::DUPLICATE; nodes];
-    TxAndProof {
+    DatarefTx {
         tx: Tx::from(&Transaction::default()),
         proof: MerkleProof::new(0, transaction, target, nodes),
     }
@@ -46,8 +46,8 @@ pub(crate) fn merkle_block(hashes: usize) -> MerkleBlock {
 }
 
 /// As many as there may be, with or without the parts that they may have.
-pub(crate) fn enriched_headers(parts: bool) -> Hdrsen {
-    let part = parts.then(|| tx_and_proof(TxOrId::Txid(Txid::ZERO), 0));
+pub(crate) fn enriched_headers(parts: bool) -> HdrsEn {
+    let part = parts.then(|| tx_and_proof(ProofSubject::Txid(Txid::ZERO), 0));
     let header = EnrichedHeader {
         header: BlockHeader::genesis(&Network::Regtest),
         transaction_count: 1,
@@ -55,11 +55,11 @@ pub(crate) fn enriched_headers(parts: bool) -> Hdrsen {
         coinbase: part.clone(),
         miner_info: part,
     };
-    Hdrsen::new(&vec![header; 2_000])
+    HdrsEn::new(&vec![header; 2_000])
 }
 
 pub(crate) fn conflicting_blocks(headers: usize, nodes: usize) -> DsDetected {
-    let transaction = TxOrId::Tx(Tx::from(&Transaction::default()));
+    let transaction = ProofSubject::Tx(Tx::from(&Transaction::default()));
     let block = DsDetectedBlock {
         headers: vec![BlockHeader::genesis(&Network::Regtest); headers],
         proof: tx_and_proof(transaction, nodes).proof,

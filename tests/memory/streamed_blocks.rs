@@ -24,7 +24,7 @@ fn a_streamed_block_costs_one_chunk_whatever_its_length() {
         };
         loop {
             match frames.next_frame().unwrap() {
-                Some(Incoming::BlockBegins { len, .. }) => {
+                Some(Incoming::BlockStart { len, .. }) => {
                     assert_eq!(len, LEN);
                     frames.stream_block(Vec::new());
                 }
@@ -32,7 +32,7 @@ fn a_streamed_block_costs_one_chunk_whatever_its_length() {
                     count += chunk.len() as u64;
                     frames.refill(chunk);
                 }
-                Some(Incoming::BlockEnds { .. }) => break,
+                Some(Incoming::BlockEnd { .. }) => break,
                 Some(other) => panic!("{other:?}"),
                 None => drop(frames.read_from(&mut source).unwrap()),
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bsv_p2p::Network;
 use bsv_p2p::peers::{
-    BanConfig, BanList, BanReason, DamagedFile, InMemoryPeerStore, Peer, PeerSource, PeerStore,
+    BanConfig, BanList, BanReason, CorruptFile, InMemoryPeerStore, Peer, PeerSource, PeerStore,
     PeerVersion, StoreError, UserAgent,
 };
 use tempfile::TempDir;
@@ -87,7 +87,7 @@ impl Folder {
         names
     }
 
-    pub(crate) fn try_open(&self) -> Result<(InMemoryPeerStore, Option<DamagedFile>), StoreError> {
+    pub(crate) fn try_open(&self) -> Result<(InMemoryPeerStore, Option<CorruptFile>), StoreError> {
         InMemoryPeerStore::open(&self.file(""), Network::Regtest, 10_000, now())
     }
 

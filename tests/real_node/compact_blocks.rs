@@ -3,8 +3,8 @@
 use bsv_p2p::Connection;
 use bsv_p2p::local_node::Chain;
 use bsv_p2p::wire::{
-    BlockTransactions, CompactBlock, Inventory, Message, OutPoint, Reconstructed, Reconstruction,
-    Tx,
+    BlockTransactions, CompactBlock, Inventory, Message, OutPoint, ReconstructOutcome,
+    Reconstruction, Tx,
 };
 use serde_json::json;
 
@@ -73,11 +73,11 @@ fn a_compact_block_of_the_node_becomes_its_block_with_what_it_sends_for_the_miss
     for pool in [&transactions[..], &transactions[1..4], &[]] {
         let candidates = pool.iter().map(|tx| (tx.txid(), tx));
         let waiting = match Reconstruction::start(compact.clone(), MAX_BLOCK, candidates) {
-            Ok(Reconstructed::Complete(complete)) => {
+            Ok(ReconstructOutcome::Complete(complete)) => {
                 assert_eq!(complete, block);
                 continue;
             }
-            Ok(Reconstructed::Incomplete(waiting)) => waiting,
+            Ok(ReconstructOutcome::Incomplete(waiting)) => waiting,
             Err(error) => panic!("{error}"),
         };
         assert_eq!(waiting.missing().len(), 5 - pool.len());
@@ -124,7 +124,7 @@ fn the_node_takes_a_compact_block_of_ours_and_asks_for_what_it_lacks() {
     );
     assert_eq!(request.block(), block.hash());
     assert_eq!(request.indexes().collect::<Vec<_>>(), [4, 5]);
-    let answer = BlockTransactions::answer(&block, &request).expect("indexes of the block");
+    let answer = BlockTransactions::for_request(&block, &request).expect("indexes of the block");
     connection.send(&answer.into()).expect("an open connection");
     node.wait_until("the node has the block", SOON, || {
         tip(&node) == block.hash()

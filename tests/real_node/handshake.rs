@@ -66,8 +66,11 @@ fn a_connection_dials_the_node_and_both_know_whom_they_have() {
     let node = RealNode::start(&[]);
     node.generate(3);
     let mut connection = dial(&node, &config());
-    assert_is_the_node(connection.peer(), &node, 3);
-    assert_eq!(connection.peer().association_id, Some(AssociationId::Null));
+    assert_is_the_node(connection.peer_info(), &node, 3);
+    assert_eq!(
+        connection.peer_info().association_id,
+        Some(AssociationId::Null)
+    );
     assert_eq!(connection.address(), node.address());
 
     let peer = serve_until(&node, &mut connection, "the node is done as well", |peer| {
@@ -85,8 +88,8 @@ fn the_node_dials_a_connection_and_both_know_whom_they_have() {
     let node = RealNode::start(&[]);
     node.generate(3);
     let mut connection = be_dialled(&node, &config());
-    assert_is_the_node(connection.peer(), &node, 3);
-    let association = connection.peer().association_id;
+    assert_is_the_node(connection.peer_info(), &node, 3);
+    let association = connection.peer_info().association_id;
     assert!(
         matches!(association, Some(AssociationId::Uuid(_))),
         "{association:?}"
@@ -132,7 +135,7 @@ fn assert_whole_life(actor: Actor, node: &RealNode, end: impl FnOnce(&PeerConnec
     let peer_id = actor.handle.peer_id();
     let info = actor.connected(node);
     assert_is_the_node(&info, node, 3);
-    assert_eq!(actor.handle.peer(), Some(info));
+    assert_eq!(actor.handle.peer_info(), Some(info));
     assert_eq!(actor.handle.state(), ConnectionState::Connected);
     let peer = node.wait_until("the node is done as well", SOON, || {
         only_peer(node).filter(|peer| peer["pingtime"].is_number())
@@ -223,10 +226,10 @@ fn the_end_that_we_want_and_the_end_that_the_node_wants_have_different_reasons()
     other.connected(&node);
 
     one.handle.disconnect();
-    assert_eq!(one.lost(), DisconnectReason::Command);
+    assert_eq!(one.lost(), DisconnectReason::Requested);
     assert_eq!(one.handle.state(), ConnectionState::Disconnected);
     let refused = one.handle.try_send(&Message::GetAddr);
-    assert_eq!(end_of(refused), DisconnectReason::Command);
+    assert_eq!(end_of(refused), DisconnectReason::Requested);
 
     let peer = node.wait_until("one peer is left", SOON, || only_peer(&node));
     disconnect(&node, &peer);
@@ -242,7 +245,7 @@ fn a_connection_for_another_network_is_cut_in_the_handshake_and_the_node_bans_it
     let node = RealNode::start(&[]);
     let address = node.address().to_string();
     // What the node does with a foreign magic is to ban and close: it never sends its version.
-    let cut = DisconnectReason::ClosedInHandshake {
+    let cut = DisconnectReason::ClosedDuringHandshake {
         missing: AwaitedMessage::Version,
     };
     let mainnet = ConnectionConfig::new(Network::Mainnet);

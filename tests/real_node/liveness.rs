@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{BlockHash, Command, Message};
-use bsv_p2p::{Connection, ConnectionConfig, Error, Wait};
+use bsv_p2p::{Connection, ConnectionConfig, Error, Timeout};
 use serde_json::{Value, json};
 
 use crate::peer::{
@@ -102,7 +102,7 @@ fn pings_are_answered_both_ways_between_actors_and_the_node() {
         assert!(round_trip.min > Some(Duration::ZERO), "{round_trip:?}");
         assert!(round_trip.min <= round_trip.last, "{round_trip:?}");
         assert!(round_trip.min <= round_trip.smoothed, "{round_trip:?}");
-        assert!(actor.handle.peer().is_some());
+        assert!(actor.handle.peer_info().is_some());
     }
     assert_good_standing(&node);
 }
@@ -155,7 +155,7 @@ fn a_node_that_stalls_is_given_up_when_its_pong_is_overdue() {
     let mut actor = Actor::dial(&node, impatient());
     actor.connected(&node);
     let session = impatient().session;
-    let timed_out = DisconnectReason::PingTimedOut {
+    let timed_out = DisconnectReason::PingTimeout {
         after: session.ping_timeout,
     };
 
@@ -244,7 +244,7 @@ fn an_actor_gives_up_a_node_that_does_not_read_when_the_write_is_overdue() {
 fn an_actors_sender_waits_for_room_no_longer_than_it_wants() {
     let node = RealNode::start(&[]);
     let mut config = config();
-    config.outbox_bytes = 1024 * 1024;
+    config.max_send_queue_bytes = 1024 * 1024;
     let mut actor = Actor::dial(&node, config);
     actor.connected(&node);
     node.stop_process();
@@ -255,7 +255,7 @@ fn an_actors_sender_waits_for_room_no_longer_than_it_wants() {
         actor.handle.send(&ballast(), room).err()
     });
     assert!(
-        matches!(&error, Some(Error::TimedOut { wait: Wait::Write, after, .. }) if *after == room),
+        matches!(&error, Some(Error::Timeout { which: Timeout::Send, after, .. }) if *after == room),
         "{error:?}"
     );
     let after = began.elapsed();
@@ -282,7 +282,7 @@ fn requests_to_a_stalled_node_time_out_and_the_connection_goes_on_when_it_does()
     let limit = Duration::from_millis(150);
     let timed_out = |what: &str, began: Instant, error: Option<Error>| {
         assert!(
-            matches!(&error, Some(Error::TimedOut { wait: Wait::Reply, after, .. }) if *after == limit),
+            matches!(&error, Some(Error::Timeout { which: Timeout::Response, after, .. }) if *after == limit),
             "{what}: {error:?}"
         );
         let after = began.elapsed();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bsv_p2p::event::ControlEvent;
-use bsv_p2p::manager::PeerChoice;
+use bsv_p2p::manager::PeerSelector;
 use bsv_p2p::wire::{BlockHash, Inventory, Message};
 use bsv_p2p::{Manager, ManagerConfig, Network};
 use crossbeam_channel::Receiver;
@@ -48,7 +48,7 @@ fn a_fixed_node_that_is_restarted_ten_times_is_connected_again_each_time() {
         let event = expect(&events, is_handshake);
         peers.extend(event.peer().map(|(peer_id, _)| peer_id));
         assert_eq!(manager.wait_for_peers(1, SOON), Ok(1));
-        manager.ping(PeerChoice::Best, SOON).unwrap();
+        manager.ping(PeerSelector::Best, SOON).unwrap();
         if turn % 2 == 0 {
             node.kill();
         } else {
@@ -160,10 +160,10 @@ fn the_node_is_told_from_those_of_other_chains_by_a_block_that_it_has() {
     };
     for block in blocks {
         let (manager, _events, _) = connect(hash(&block));
-        manager.ping(PeerChoice::Best, SOON).unwrap();
+        manager.ping(PeerSelector::Best, SOON).unwrap();
         let tip = node.rpc("getbestblockhash", serde_json::json!([]));
         let headers = manager.headers(
-            PeerChoice::Best,
+            PeerSelector::Best,
             &[BlockHash::default()],
             BlockHash::default(),
             SOON,

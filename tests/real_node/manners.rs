@@ -167,7 +167,7 @@ fn what_the_node_would_punish_is_not_sent() {
         }
         .into(),
     ] {
-        let refused = |result| matches!(result, Err(Error::SendRefused { .. }));
+        let refused = |result| matches!(result, Err(Error::Send { .. }));
         assert!(refused(connection.send(&message)), "{}", message.command());
         assert!(
             refused(actor.handle.try_send(&message)),
@@ -215,7 +215,7 @@ fn a_node_that_dials_with_an_association_stays_with_one_stream() {
     let node = RealNode::start(&[]);
     node.generate(1);
     let mut connection = be_dialled(&node, &config());
-    let theirs = connection.peer().association_id;
+    let theirs = connection.peer_info().association_id;
     assert!(matches!(theirs, Some(AssociationId::Uuid(_))), "{theirs:?}");
     let peer = serve_until(&node, &mut connection, "the node is done as well", |peer| {
         peer["pingtime"].is_number()
@@ -240,7 +240,10 @@ fn a_node_without_streams_is_a_peer_like_others() {
             true => dial(&node, &config()),
             false => be_dialled(&node, &config()),
         };
-        assert_eq!(connection.peer().association_id, Some(AssociationId::Null));
+        assert_eq!(
+            connection.peer_info().association_id,
+            Some(AssociationId::Null)
+        );
         ask_everything(&node, &mut connection);
     }
     assert_good_standing(&node);

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bsv_p2p::local_node::{Accepted, BlockTemplate, Chain};
+use bsv_p2p::local_node::{AcceptOutcome, BlockTemplate, Chain};
 use bsv_p2p::wire::{
     Block, BlockHash, BlockHeader, CompactTarget, OutPoint, Transaction, TransactionInput,
     TransactionOutput, Tx, merkle_root,
@@ -28,7 +28,10 @@ pub(crate) fn mine_for_both(node: &RealNode, chain: &mut Chain, template: &Block
     let height = template.height;
     assert_eq!(submit(node, &block), Value::Null, "height {height}");
     let accepted = chain.accept(&block, now()).expect("our own block");
-    assert!(matches!(accepted, Accepted::NewTip { .. }), "{accepted:?}");
+    assert!(
+        matches!(accepted, AcceptOutcome::NewTip { .. }),
+        "{accepted:?}"
+    );
     assert_same_tip(node, chain);
     block
 }
@@ -132,7 +135,7 @@ fn the_chain_refuses_what_the_node_refuses() {
     let spend = spend(
         OutPoint {
             index: 0,
-            ..OutPoint::NONE
+            ..OutPoint::NULL
         },
         1,
     );

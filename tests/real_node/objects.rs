@@ -287,7 +287,7 @@ fn a_block_of_60_megabytes_goes_to_the_node_and_comes_back_where_there_is_room_f
     // The large block for which nobody waits any more is not taken for the small one.
     let impatient = giver.block(block.hash(), Duration::from_millis(1));
     assert!(
-        matches!(impatient, Err(Error::TimedOut { .. })),
+        matches!(impatient, Err(Error::Timeout { .. })),
         "{impatient:?}"
     );
     assert_works(&mut giver, &block);
@@ -301,7 +301,7 @@ fn a_block_of_60_megabytes_goes_to_the_node_and_comes_back_where_there_is_room_f
             .expect("an open connection");
     }
     let passed_over = actor.wait_for("the large block", |event| match event {
-        Event::Control(ControlEvent::PayloadPassedOver { command, len, .. }) => {
+        Event::Control(ControlEvent::PayloadDiscarded { command, len, .. }) => {
             Some((command.to_string(), *len))
         }
         _ => None,

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup};
+use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions};
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent, Event};
 use bsv_p2p::session::{DisconnectReason, NonceRegistry, PeerInfo};
 use bsv_p2p::wire::{BlockHash, BlockHeader, GetData, Inventory, Message, StreamPolicy};
@@ -193,7 +193,7 @@ pub(crate) fn end_of<T: std::fmt::Debug>(result: Result<T, Error>) -> Disconnect
 pub(crate) fn is_cut(reason: &DisconnectReason) -> bool {
     matches!(
         reason,
-        DisconnectReason::EndOfStream | DisconnectReason::ConnectionReset
+        DisconnectReason::ConnectionClosed | DisconnectReason::ConnectionReset
     )
 }
 
@@ -224,9 +224,9 @@ impl Actor {
 
     fn spawn(
         config: ConnectionConfig,
-        spawn: impl FnOnce(PeerConnectionSetup) -> Result<PeerConnectionHandle, Error>,
+        spawn: impl FnOnce(PeerConnectionOptions) -> Result<PeerConnectionHandle, Error>,
     ) -> Self {
-        let setup = PeerConnectionSetup::new(config);
+        let setup = PeerConnectionOptions::new(config);
         let (control, events) = (setup.events.subscribe_control(), setup.events.subscribe());
         Self {
             handle: spawn(setup).expect("a thread"),

@@ -9,7 +9,7 @@ use bsv_p2p::local_node::Chain;
 use bsv_p2p::wire::{
     Addr, BlockHash, Inventory, Message, NetworkAddress, Services, TimestampedAddress, Txid,
 };
-use bsv_p2p::{Error, Wait};
+use bsv_p2p::{Error, Timeout};
 use serde_json::json;
 
 use crate::mining::{now, spend};
@@ -144,8 +144,8 @@ fn a_node_that_knows_nobody_says_nothing_of_addresses_and_is_asked_once() {
     assert!(
         matches!(
             silence,
-            Err(Error::TimedOut {
-                wait: Wait::Reply,
+            Err(Error::Timeout {
+                which: Timeout::Response,
                 ..
             })
         ),
@@ -153,7 +153,7 @@ fn a_node_that_knows_nobody_says_nothing_of_addresses_and_is_asked_once() {
     );
     let again = connection.addresses(SOON);
     assert!(
-        matches!(again, Err(Error::AlreadyAsked { .. })),
+        matches!(again, Err(Error::AlreadyRequested { .. })),
         "{again:?}"
     );
     connection.ping(SOON).expect("a pong");
@@ -172,7 +172,7 @@ fn a_request_that_was_given_up_does_not_disturb_the_next() {
         // Rarely the node is faster than the giving up.
         let first = handle.headers(&[genesis()], BlockHash::ZERO, Duration::ZERO);
         assert!(
-            matches!(first, Ok(_) | Err(Error::TimedOut { .. })),
+            matches!(first, Ok(_) | Err(Error::Timeout { .. })),
             "{first:?}"
         );
         let tip = handle.headers(&[genesis()], BlockHash::ZERO, SOON);
@@ -185,7 +185,7 @@ fn a_request_that_was_given_up_does_not_disturb_the_next() {
         assert!(
             matches!(
                 given_up,
-                Err(Error::TimedOut { .. } | Error::NotFound { .. })
+                Err(Error::Timeout { .. } | Error::NotFound { .. })
             ),
             "{given_up:?}"
         );

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bsv_p2p::connection::{PeerConnectionHandle, PeerConnectionSetup, RestartConfig, Supervisor};
+use bsv_p2p::connection::{PeerConnectionHandle, PeerConnectionOptions, RestartConfig, Supervisor};
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{ConnectionState, DisconnectReason};
 use crossbeam_channel::Receiver;
@@ -18,7 +18,7 @@ fn keep(
     let mut config = config();
     config.session.ping_interval = Duration::from_millis(200);
     config.session.ping_timeout = Duration::from_secs(1);
-    let setup = PeerConnectionSetup::new(config);
+    let setup = PeerConnectionOptions::new(config);
     let events = setup.events.subscribe_control();
     let restarts = RestartConfig {
         backoff: Duration::from_millis(50),
@@ -92,7 +92,7 @@ fn a_node_that_hangs_is_noticed_by_its_missing_pong_and_found_again_when_it_goes
     node.stop_process();
     let reason = expect_restart(&events);
     assert!(
-        matches!(reason, DisconnectReason::PingTimedOut { .. }),
+        matches!(reason, DisconnectReason::PingTimeout { .. }),
         "{reason}"
     );
     node.continue_process();

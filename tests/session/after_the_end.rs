@@ -2,8 +2,10 @@
 
 use std::io::ErrorKind;
 
-use bsv_p2p::session::{Delivery, Direction, DisconnectReason, SendRefused, TransportEnd};
-use bsv_p2p::wire::{Command, DropCause, FrameError, Message, Ping, Pong, Reject, RejectCode};
+use bsv_p2p::session::{Direction, DisconnectReason, Disposition, SendError, TransportClose};
+use bsv_p2p::wire::{
+    Command, FrameDropReason, FrameError, Message, Ping, Pong, Reject, RejectCode,
+};
 
 use crate::side::{DIRECTIONS, Fate, SECOND, Side, peer_version, protoconf, unknown};
 
@@ -68,7 +70,7 @@ fn nothing_is_put_out_after_the_end_whatever_comes() {
                 session.on_malformed(command, &error, now);
                 for _ in 0..300 {
                     session.on_dropped(
-                        DropCause::BadChecksum {
+                        FrameDropReason::BadChecksum {
                             command,
                             expected,
                             got,
@@ -76,18 +78,18 @@ fn nothing_is_put_out_after_the_end_whatever_comes() {
                         now,
                     );
                 }
-                session.on_transfer(now);
-                session.on_pause(now - SECOND, now);
+                session.on_partial_frame(now);
+                session.on_reads_paused(now - SECOND, now);
                 session.on_frame_error(FrameError::TooLong {
                     command: "inv".into(),
                     len: 2,
                     limit: 1,
                 });
-                session.close(DisconnectReason::Bug);
+                session.close(DisconnectReason::InternalError);
                 session.ping(now);
             });
             side.wait(10_000 * SECOND);
-            let end = TransportEnd::Failed(ErrorKind::ConnectionReset);
+            let end = TransportClose::Failed(ErrorKind::ConnectionReset);
             assert_eq!(side.transport_ends(end), reason, "the first reason wins");
 
             assert_eq!(side.take(), []);
@@ -98,7 +100,7 @@ fn nothing_is_put_out_after_the_end_whatever_comes() {
             let getaddr = side.session.check_outgoing(&Message::GetAddr);
             assert!(matches!(
                 getaddr,
-                Err(SendRefused::HandshakeIncomplete { .. })
+                Err(SendError::HandshakeIncomplete { .. })
             ));
         }
     }
@@ -109,10 +111,10 @@ fn what_was_to_be_sent_before_the_end_still_is() {
     let mut side = Side::complete(Direction::Inbound);
     let delivery = side.with(|session, now| {
         let delivery = session.on_message(&Ping::new(3).into(), now);
-        session.close(DisconnectReason::Command);
+        session.close(DisconnectReason::Requested);
         delivery
     });
-    assert_eq!(delivery, Delivery::Consumed);
+    assert_eq!(delivery, Disposition::Handled);
     let names: Vec<_> = side
         .take_sent()
         .iter()
@@ -125,7 +127,7 @@ fn what_was_to_be_sent_before_the_end_still_is() {
 fn the_reason_of_the_session_wins_over_that_of_the_socket() {
     let mut side = Side::complete(Direction::Inbound);
     side.receive(protoconf(1));
-    let end = TransportEnd::EndOfStream;
+    let end = TransportClose::ConnectionClosed;
     let reason = side.transport_ends(end);
     assert!(matches!(reason, DisconnectReason::MalformedProtoconf(_)));
     assert_eq!(side.transport_ends(end), reason);

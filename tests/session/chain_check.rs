@@ -29,7 +29,7 @@ fn probing(direction: Direction) -> (Side, Vec<Message>) {
 /// Like [`probing`], but the peer may open a second stream.
 fn probing_with_streams(direction: Direction) -> (Side, Vec<Message>) {
     let mut side = Side::new(direction, config(), NonceRegistry::default(), 1000);
-    side.session.offer_streams(ASSOCIATION);
+    side.session.enable_multistream(ASSOCIATION);
     side.connect();
     let version = Version {
         association_id: Some(AssociationId::Uuid(ASSOCIATION)),

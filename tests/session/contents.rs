@@ -1,7 +1,7 @@
 //! Messages that can be read and say what no peer should, or what a node pays no attention to.
 
 use bsv_p2p::Network;
-use bsv_p2p::session::{Consequence, Direction, DisconnectReason, Misbehavior, Output};
+use bsv_p2p::session::{Direction, DisconnectAction, DisconnectReason, Misbehavior, Output};
 use bsv_p2p::wire::{
     Authch, Block, BlockHash, BloomFilter, Command, CompactBlock, CompactBlockError, DecodeError,
     DsDetected, DsDetectedError, FilterAdd, GetBlocks, GetData, GetHeaders, Hash256, Headers, Inv,
@@ -38,7 +38,7 @@ fn an_inv_of_another_type_than_tx_and_block_ends_the_connection_without_a_ban() 
             assert_eq!(side.receive(inv), Fate::Consumed);
             let reason = DisconnectReason::BadInventoryType { kind };
             assert_eq!(side.take(), [Output::Close(reason.clone())]);
-            assert_eq!(reason.consequence(), Consequence::CoolDown);
+            assert_eq!(reason.action(), DisconnectAction::Cooldown);
             assert!(!reason.is_ban());
         }
     }
@@ -211,7 +211,10 @@ fn a_filter_of_a_peer_too_old_to_know_better_ends_the_connection_without_a_ban()
             let reason = side.closed().unwrap();
             assert_eq!(reason.is_ban(), banned, "{command}: {reason}");
             if !banned {
-                assert_eq!(reason, &DisconnectReason::FilterRefused { command });
+                assert_eq!(
+                    reason,
+                    &DisconnectReason::BloomFilterNotSupported { command }
+                );
             }
         }
     }
@@ -222,7 +225,7 @@ fn a_filter_of_a_peer_too_old_to_know_better_ends_the_connection_without_a_ban()
         side.receive(filter);
         assert_eq!(
             side.closed(),
-            Some(&DisconnectReason::FilterRefused { command })
+            Some(&DisconnectReason::BloomFilterNotSupported { command })
         );
     }
 }

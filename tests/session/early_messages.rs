@@ -1,7 +1,7 @@
 //! What comes before its time, again, or out of place in a handshake.
 
 use bsv_p2p::session::{
-    ConnectionState, Consequence, Direction, DisconnectReason, Misbehavior, Output,
+    ConnectionState, Direction, DisconnectAction, DisconnectReason, Misbehavior, Output,
 };
 use bsv_p2p::wire::{
     AssociationId, Authch, Authresp, FeeFilter, Message, Ping, Pong, Reject, RejectCode, SendCmpct,
@@ -66,7 +66,7 @@ fn a_second_version_is_answered_with_a_reject_scored_and_otherwise_ignored() {
                 side.take(),
                 [
                     send_reject("version", 0x12, "Duplicate version message"),
-                    misbehavior(Misbehavior::SecondVersion, score),
+                    misbehavior(Misbehavior::DuplicateVersion, score),
                 ]
             );
         }
@@ -76,10 +76,10 @@ fn a_second_version_is_answered_with_a_reject_scored_and_otherwise_ignored() {
             side.take(),
             [
                 send_reject("version", 0x12, "Duplicate version message"),
-                misbehavior(Misbehavior::SecondVersion, 4),
+                misbehavior(Misbehavior::DuplicateVersion, 4),
             ]
         );
-        assert_eq!(side.session.peer().unwrap().version, 70016);
+        assert_eq!(side.session.peer_info().unwrap().version, 70016);
         side.receive(Message::Verack);
         assert_eq!(side.session.state(), ConnectionState::Connected);
     }
@@ -249,7 +249,7 @@ fn streamack_out_of_place_ends_connection() {
                 assert_eq!(side.receive(message.clone()), Fate::Consumed);
                 assert_eq!(side.take(), [reject.clone(), close.clone()]);
                 let reason = side.closed().unwrap();
-                assert_eq!(reason.consequence(), Consequence::CoolDown);
+                assert_eq!(reason.action(), DisconnectAction::Cooldown);
             }
         }
     }

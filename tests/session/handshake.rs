@@ -21,7 +21,7 @@ fn own_version(nonce: u64) -> Version {
         services: Services::NONE,
         timestamp: UNIX_TIME,
         receiver: NetworkAddress::new(Services::NONE, peer_address()),
-        sender: Some(NetworkAddress::unset(Services::NONE)),
+        sender: Some(NetworkAddress::unspecified(Services::NONE)),
         nonce: Some(nonce),
         user_agent: Some(USER_AGENT.into()),
         start_height: Some(0),
@@ -100,7 +100,7 @@ fn our_version_says_what_the_configuration_says() {
     let version = Version {
         version: 70015,
         services: Services::NETWORK,
-        sender: Some(NetworkAddress::unset(Services::NETWORK)),
+        sender: Some(NetworkAddress::unspecified(Services::NETWORK)),
         user_agent: Some("/mine:3(BSV)/".into()),
         start_height: Some(812_345),
         relay: Some(false),
@@ -171,14 +171,14 @@ fn our_version_declines_streams_even_if_the_peers_offers_them() {
     assert_eq!(own.command().name(), "version");
     let bytes = own.encode_to_vec();
     assert_eq!(bytes[bytes.len() - 2..], [1, 0], "relay, then no identity");
-    assert_eq!(side.session.peer().unwrap().association_id, Some(id));
+    assert_eq!(side.session.peer_info().unwrap().association_id, Some(id));
 }
 
 #[test]
 fn what_the_peer_said_of_itself_is_told_once_and_kept() {
     for direction in DIRECTIONS {
         let mut side = Side::connected(direction);
-        assert_eq!(side.session.peer(), None);
+        assert_eq!(side.session.peer_info(), None);
         side.receive(peer_version());
         side.receive(Message::Verack);
         let expected = PeerInfo {
@@ -194,7 +194,7 @@ fn what_the_peer_said_of_itself_is_told_once_and_kept() {
             side.take_events(),
             [SessionEvent::HandshakeComplete(Box::new(expected.clone()))]
         );
-        assert_eq!(side.session.peer(), Some(&expected));
+        assert_eq!(side.session.peer_info(), Some(&expected));
     }
 }
 
@@ -205,7 +205,7 @@ fn the_shortest_version_is_accepted_and_completed_with_what_the_node_takes() {
     let mut side = Side::connected(Direction::Inbound);
     side.receive(shortest);
     side.receive(Message::Verack);
-    let peer = side.session.peer().unwrap();
+    let peer = side.session.peer_info().unwrap();
     assert_eq!(peer.user_agent, "");
     assert_eq!(peer.start_height, -1);
     assert!(peer.relay);

@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 
 use bsv_p2p::session::{
-    AwaitedMessage, ConnectionState, Consequence, Direction, DisconnectReason, Misbehavior,
-    NonceRegistry, Output, SessionConfig, TransportEnd,
+    AwaitedMessage, ConnectionState, Direction, DisconnectAction, DisconnectReason, Misbehavior,
+    NonceRegistry, Output, SessionConfig, TransportClose,
 };
 use bsv_p2p::wire::{Message, Reject, RejectCode};
 
@@ -25,7 +25,7 @@ fn a_connection_to_ourselves_is_recognised_on_both_sides() {
     pair.settle();
     assert_eq!(pair.closed[DIALLER], reason, "what the cut means");
     for side in &pair.sides {
-        assert_ended(side, Consequence::CoolDown, ConnectionState::Failed);
+        assert_ended(side, DisconnectAction::Cooldown, ConnectionState::Failed);
     }
     assert!(registry.is_empty());
 }
@@ -39,7 +39,7 @@ fn echoed_version_is_self_connection() {
     side.receive(own.clone());
     let reason = DisconnectReason::SelfConnection;
     assert_eq!(side.take(), [Output::Close(reason)]);
-    assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
+    assert_ended(&side, DisconnectAction::Cooldown, ConnectionState::Failed);
 }
 
 /// Two dialing sockets meet, for example by a simultaneous open.
@@ -57,7 +57,7 @@ fn outbound_version_with_other_own_nonce_is_self_connection() {
     let [first, second] = &mut sides;
     first.receive(versions[1].clone());
     assert_eq!(first.closed(), Some(&DisconnectReason::SelfConnection));
-    let end = second.transport_ends(TransportEnd::EndOfStream);
+    let end = second.transport_ends(TransportClose::ConnectionClosed);
     assert_eq!(end, DisconnectReason::SelfConnection);
     assert!(registry.is_empty());
 }
@@ -68,7 +68,7 @@ fn a_reset_of_a_connection_to_ourselves_means_the_same() {
     let configs = [SessionConfig::default(), SessionConfig::default()];
     let mut pair = Pair::with(configs, [registry.clone(), registry]);
     pair.deliver(LISTENER);
-    let end = TransportEnd::Failed(ErrorKind::ConnectionReset);
+    let end = TransportClose::Failed(ErrorKind::ConnectionReset);
     assert_eq!(
         pair.sides[DIALLER].transport_ends(end),
         DisconnectReason::SelfConnection
@@ -101,7 +101,7 @@ fn a_version_without_a_nonce_never_comes_from_ourselves() {
     side.connect();
     side.receive(shortest_version());
     assert_eq!(side.closed(), None);
-    assert!(!own.was_met());
+    assert!(!own.is_self_connection());
 }
 
 #[test]
@@ -116,11 +116,11 @@ fn a_peer_without_room_for_us_is_told_from_a_broken_one() {
         side.receive(full.clone());
         assert_eq!(
             side.take(),
-            [Output::Close(DisconnectReason::PeerFull(Box::new(
+            [Output::Close(DisconnectReason::PeerAtCapacity(Box::new(
                 full.clone()
             )))]
         );
-        assert_ended(&side, Consequence::BackOff, ConnectionState::Rejected);
+        assert_ended(&side, DisconnectAction::Backoff, ConnectionState::Rejected);
     }
 }
 
@@ -133,9 +133,11 @@ fn a_peer_may_say_that_it_has_no_room_after_the_handshake() {
     assert_eq!(side.take_delivered(), []);
     assert_eq!(
         side.take(),
-        [Output::Close(DisconnectReason::PeerFull(Box::new(full)))]
+        [Output::Close(DisconnectReason::PeerAtCapacity(Box::new(
+            full
+        )))]
     );
-    assert_eq!(side.closed().unwrap().consequence(), Consequence::BackOff);
+    assert_eq!(side.closed().unwrap().action(), DisconnectAction::Backoff);
 }
 
 #[test]
@@ -154,19 +156,19 @@ fn a_refusal_of_our_version_explains_the_close_that_follows() {
     let obsolete = Reject::new("version", RejectCode::OBSOLETE, "too old");
     let other = Reject::new("tx", RejectCode::OBSOLETE, "something else");
     for end in [
-        TransportEnd::EndOfStream,
-        TransportEnd::Failed(ErrorKind::ConnectionReset),
-        TransportEnd::Failed(ErrorKind::BrokenPipe),
+        TransportClose::ConnectionClosed,
+        TransportClose::Failed(ErrorKind::ConnectionReset),
+        TransportClose::Failed(ErrorKind::BrokenPipe),
     ] {
         let mut side = Side::connected(Direction::Outbound);
         side.take();
         side.receive(obsolete.clone());
         side.receive(other.clone());
         assert_eq!(side.take(), [], "the peer's move");
-        let reason = DisconnectReason::RefusedByPeer(Box::new(obsolete.clone()));
+        let reason = DisconnectReason::RejectedByPeer(Box::new(obsolete.clone()));
         assert_eq!(side.transport_ends(end), reason);
         assert_eq!(side.take(), [Output::Close(reason)]);
-        assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
+        assert_ended(&side, DisconnectAction::Cooldown, ConnectionState::Failed);
     }
 }
 
@@ -178,21 +180,21 @@ fn a_close_in_the_handshake_names_what_was_missing() {
             side.receive(message.clone());
         }
         let reason = side.transport_ends(end);
-        assert_ended(&side, Consequence::BackOff, ConnectionState::Failed);
+        assert_ended(&side, DisconnectAction::Backoff, ConnectionState::Failed);
         assert!(reason.is_network_failure());
         reason
     };
     let version = Message::from(peer_version());
     for end in [
-        TransportEnd::EndOfStream,
-        TransportEnd::Failed(ErrorKind::ConnectionReset),
-        TransportEnd::Failed(ErrorKind::ConnectionAborted),
-        TransportEnd::Failed(ErrorKind::BrokenPipe),
+        TransportClose::ConnectionClosed,
+        TransportClose::Failed(ErrorKind::ConnectionReset),
+        TransportClose::Failed(ErrorKind::ConnectionAborted),
+        TransportClose::Failed(ErrorKind::BrokenPipe),
     ] {
-        let no_version = DisconnectReason::ClosedInHandshake {
+        let no_version = DisconnectReason::ClosedDuringHandshake {
             missing: AwaitedMessage::Version,
         };
-        let no_verack = DisconnectReason::ClosedInHandshake {
+        let no_verack = DisconnectReason::ClosedDuringHandshake {
             missing: AwaitedMessage::Verack,
         };
         assert_eq!(closed(&[], end), no_version);
@@ -204,30 +206,33 @@ fn a_close_in_the_handshake_names_what_was_missing() {
 #[test]
 fn another_failure_of_the_socket_in_the_handshake_restarts_nothing_at_once() {
     let mut side = Side::connected(Direction::Outbound);
-    let reason = side.transport_ends(TransportEnd::Failed(ErrorKind::TimedOut));
+    let reason = side.transport_ends(TransportClose::Failed(ErrorKind::TimedOut));
     assert_eq!(
         reason,
         DisconnectReason::Unreachable(ErrorKind::TimedOut.into())
     );
-    assert_ended(&side, Consequence::BackOff, ConnectionState::Failed);
+    assert_ended(&side, DisconnectAction::Backoff, ConnectionState::Failed);
 }
 
 #[test]
 fn the_end_of_the_transport_after_the_handshake_is_named_by_its_kind() {
     for (end, reason) in [
-        (TransportEnd::EndOfStream, DisconnectReason::EndOfStream),
         (
-            TransportEnd::Failed(ErrorKind::ConnectionReset),
+            TransportClose::ConnectionClosed,
+            DisconnectReason::ConnectionClosed,
+        ),
+        (
+            TransportClose::Failed(ErrorKind::ConnectionReset),
             DisconnectReason::ConnectionReset,
         ),
         (
-            TransportEnd::Failed(ErrorKind::TimedOut),
+            TransportClose::Failed(ErrorKind::TimedOut),
             DisconnectReason::Io(ErrorKind::TimedOut),
         ),
     ] {
         let mut side = Side::complete(Direction::Outbound);
         assert_eq!(side.transport_ends(end), reason);
-        assert_ended(&side, Consequence::Restart, ConnectionState::Failed);
+        assert_ended(&side, DisconnectAction::Reconnect, ConnectionState::Failed);
     }
 }
 
@@ -241,7 +246,7 @@ fn a_handshake_that_hangs_is_ended_with_what_is_missing() {
     }
     let timed_out = |missing| {
         let after = 30 * SECOND;
-        Some(DisconnectReason::HandshakeTimedOut { after, missing })
+        Some(DisconnectReason::HandshakeTimeout { after, missing })
     };
     assert_eq!(
         pair.sides[DIALLER].closed(),
@@ -252,7 +257,7 @@ fn a_handshake_that_hangs_is_ended_with_what_is_missing() {
         timed_out(AwaitedMessage::Verack).as_ref()
     );
     for side in &pair.sides {
-        assert_ended(side, Consequence::CoolDown, ConnectionState::Failed);
+        assert_ended(side, DisconnectAction::Cooldown, ConnectionState::Failed);
     }
 }
 
@@ -281,7 +286,7 @@ fn the_first_of_several_faults_counts() {
         side.take(),
         [
             send_reject("version", 0x12, "Duplicate version message"),
-            misbehavior(Misbehavior::SecondVersion, 1),
+            misbehavior(Misbehavior::DuplicateVersion, 1),
             Output::Close(DisconnectReason::Misbehaved { score: 1 }),
         ]
     );
@@ -293,8 +298,8 @@ fn reject_after_early_verack_names_refusal() {
     let text = "Only Bitcoin SV clients are supported";
     let reject = Reject::new("version", RejectCode::NONSTANDARD, text);
     for end in [
-        TransportEnd::EndOfStream,
-        TransportEnd::Failed(ErrorKind::ConnectionReset),
+        TransportClose::ConnectionClosed,
+        TransportClose::Failed(ErrorKind::ConnectionReset),
     ] {
         let mut side = Side::connected(Direction::Inbound);
         side.receive(peer_version());
@@ -302,13 +307,13 @@ fn reject_after_early_verack_names_refusal() {
         assert_eq!(side.session.state(), ConnectionState::Connected);
         side.receive(reject.clone());
         assert_eq!(side.closed(), None, "the peer may not mean it");
-        let reason = DisconnectReason::RefusedByPeer(Box::new(reject.clone()));
+        let reason = DisconnectReason::RejectedByPeer(Box::new(reject.clone()));
         assert_eq!(side.transport_ends(end), reason);
-        assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
+        assert_ended(&side, DisconnectAction::Cooldown, ConnectionState::Failed);
     }
     // A rejection of another message says nothing about the end.
     let mut side = Side::complete(Direction::Inbound);
     side.receive(Reject::new("tx", RejectCode::NONSTANDARD, text));
-    let end = side.transport_ends(TransportEnd::EndOfStream);
-    assert_eq!(end, DisconnectReason::EndOfStream);
+    let end = side.transport_ends(TransportClose::ConnectionClosed);
+    assert_eq!(end, DisconnectReason::ConnectionClosed);
 }

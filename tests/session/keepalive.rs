@@ -17,7 +17,7 @@ use crate::side::{
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) fn timed_out_ping(after: Duration) -> Output {
-    Output::Close(DisconnectReason::PingTimedOut { after })
+    Output::Close(DisconnectReason::PingTimeout { after })
 }
 
 pub(crate) fn answered(nonce: u64, round_trip: Duration) -> Output {
@@ -54,7 +54,7 @@ fn the_handshakes_deadline_counts_from_the_connection_on() {
         side.assert_next_deadline_in(20 * SECOND);
         assert_eq!(
             side.take(),
-            [Output::Close(DisconnectReason::HandshakeTimedOut {
+            [Output::Close(DisconnectReason::HandshakeTimeout {
                 after: 30 * SECOND,
                 missing: AwaitedMessage::Version,
             })]
@@ -70,13 +70,13 @@ fn nothing_that_moves_prolongs_the_handshake() {
     side.now += 29 * SECOND;
     side.with(|session, now| {
         session.on_received(now);
-        session.on_transfer(now);
-        session.on_pause(now - 5 * SECOND, now);
+        session.on_partial_frame(now);
+        session.on_reads_paused(now - 5 * SECOND, now);
     });
     side.assert_next_deadline_in(SECOND);
     assert_eq!(
         side.take(),
-        [Output::Close(DisconnectReason::HandshakeTimedOut {
+        [Output::Close(DisconnectReason::HandshakeTimeout {
             after: 30 * SECOND,
             missing: AwaitedMessage::Verack,
         })]
@@ -128,7 +128,7 @@ fn a_ping_that_is_not_answered_ends_the_connection() {
     side.assert_next_deadline_in(SECOND);
     assert_eq!(side.take(), [timed_out_ping(60 * SECOND)]);
     let reason = side.closed().unwrap();
-    assert_eq!(reason.consequence(), bsv_p2p::session::Consequence::BackOff);
+    assert_eq!(reason.action(), bsv_p2p::session::DisconnectAction::Backoff);
 }
 
 #[test]
@@ -379,7 +379,7 @@ fn two_sessions_between_which_nothing_arrives_any_more_both_give_up() {
     assert!(pair.now() <= start + 361 * SECOND);
     for side in &pair.sides {
         let after = 60 * SECOND;
-        let reason = DisconnectReason::PingTimedOut { after };
+        let reason = DisconnectReason::PingTimeout { after };
         assert_eq!(side.closed(), Some(&reason));
     }
 }

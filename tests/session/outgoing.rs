@@ -1,10 +1,10 @@
 //! What the program may send, and when.
 
-use bsv_p2p::session::{Direction, SendRefused, Session};
+use bsv_p2p::session::{Direction, SendError, Session};
 use bsv_p2p::wire::{
     Addr, AssociationId, Block, BlockHash, BlockHeader, BloomFilter, BloomFlags, Command,
     CompactBlock, CreateStrm, Encode, EnrichedHeader, FilterAdd, GetData, GetHeaders, Hash256,
-    Hdrsen, Headers, Inv, Inventory, Mempool, Message, NetworkAddress, NotFound, Ping, Pong,
+    HdrsEn, Headers, Inv, Inventory, Mempool, Message, NetworkAddress, NotFound, Ping, Pong,
     Reject, RejectCode, Services, StreamAck, StreamType, TimestampedAddress, Txid, Version,
 };
 use bytes::Bytes;
@@ -18,7 +18,7 @@ fn entries(count: usize) -> Vec<Inventory> {
 fn addr(count: usize) -> Message {
     let entry = TimestampedAddress {
         time: 1,
-        address: NetworkAddress::unset(Services::NETWORK),
+        address: NetworkAddress::unspecified(Services::NETWORK),
     };
     let addresses = vec![entry; count];
     Addr { addresses }.into()
@@ -32,7 +32,7 @@ fn enriched_headers(count: usize) -> Message {
         coinbase: None,
         miner_info: None,
     };
-    Hdrsen::new(&vec![header; count]).into()
+    HdrsEn::new(&vec![header; count]).into()
 }
 
 fn headers(count: usize) -> Message {
@@ -51,9 +51,9 @@ pub(crate) fn by_name(message: &Message) -> Message {
 
 /// Asserts that both checks refuse a message for the same reason.
 #[track_caller]
-fn assert_refused(session: &Session, message: &Message, refusal: &SendRefused) {
+fn assert_refused(session: &Session, message: &Message, refusal: &SendError) {
     assert_eq!(session.check_outgoing(message).as_ref(), Err(refusal));
-    let unchecked = session.check_outgoing_unchecked(message);
+    let unchecked = session.check_outgoing_lenient(message);
     assert_eq!(unchecked.as_ref(), Err(refusal));
 }
 
@@ -62,7 +62,7 @@ fn assert_refused(session: &Session, message: &Message, refusal: &SendRefused) {
 fn assert_bounded(session: &Session, make: impl Fn(usize) -> Message, limit: usize) {
     assert_allowed(session, &make(limit));
     let message = make(limit + 1);
-    let refusal = SendRefused::TooLarge {
+    let refusal = SendError::TooLarge {
         command: message.command(),
         entries: limit + 1,
         limit,
@@ -73,7 +73,7 @@ fn assert_bounded(session: &Session, make: impl Fn(usize) -> Message, limit: usi
 #[track_caller]
 pub(crate) fn assert_allowed(session: &Session, message: &Message) {
     assert_eq!(session.check_outgoing(message), Ok(()));
-    assert_eq!(session.check_outgoing_unchecked(message), Ok(()));
+    assert_eq!(session.check_outgoing_lenient(message), Ok(()));
 }
 
 /// Asserts that a message needs `send_unchecked`.
@@ -81,10 +81,10 @@ pub(crate) fn assert_allowed(session: &Session, message: &Message) {
 pub(crate) fn assert_punished(session: &Session, message: &Message) {
     let command = message.command();
     match session.check_outgoing(message) {
-        Err(SendRefused::Punished { command: named, .. }) => assert_eq!(named, command),
+        Err(SendError::Punished { command: named, .. }) => assert_eq!(named, command),
         other => panic!("{command}: {other:?}"),
     }
-    assert_eq!(session.check_outgoing_unchecked(message), Ok(()));
+    assert_eq!(session.check_outgoing_lenient(message), Ok(()));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn messages_of_the_session_cannot_be_sent_by_the_program() {
     before.receive(peer_version());
     let complete = Side::complete(Direction::Outbound);
     let mut ended = Side::complete(Direction::Outbound);
-    ended.with(|session, _| session.close(bsv_p2p::session::DisconnectReason::Command));
+    ended.with(|session, _| session.close(bsv_p2p::session::DisconnectReason::Requested));
     for side in [before, complete, ended] {
         let known = [
             peer_version().into(),
@@ -116,7 +116,7 @@ fn messages_of_the_session_cannot_be_sent_by_the_program() {
         let unknown = [unknown("createstrm", b""), unknown("streamack", b"x")];
         for message in known.iter().chain(&by_name).chain(&unknown) {
             let command = message.command();
-            let refusal = SendRefused::SessionOwned { command };
+            let refusal = SendError::SessionOwned { command };
             assert_refused(&side.session, message, &refusal);
         }
     }
@@ -128,7 +128,7 @@ fn a_name_that_would_break_the_framing_cannot_be_sent() {
     let side = Side::complete(Direction::Outbound);
     for name in ["extmsg", "extmsgXYZ"] {
         let command = Command::new(name);
-        let refusal = SendRefused::SessionOwned { command };
+        let refusal = SendError::SessionOwned { command };
         assert_refused(&side.session, &unknown(name, b"x"), &refusal);
     }
     assert_allowed(&side.session, &unknown("extms", b"x"));
@@ -159,7 +159,7 @@ fn nothing_of_the_program_leaves_before_the_handshake_is_complete() {
                 unknown("foobar", b""),
             ] {
                 let command = message.command();
-                let refusal = SendRefused::HandshakeIncomplete { command };
+                let refusal = SendError::HandshakeIncomplete { command };
                 assert_refused(&side.session, &message, &refusal);
             }
         }
@@ -263,7 +263,7 @@ fn payloads_are_bounded_by_what_the_peer_takes() {
         for name in ["foobar", "cmpctblk", "merkleblock"] {
             let payload = vec![0; limit + 1];
             assert_allowed(&side.session, &unknown(name, &payload[1..]));
-            let refusal = SendRefused::PayloadTooLarge {
+            let refusal = SendError::PayloadTooLarge {
                 command: Command::new(name),
                 bytes: limit as u64 + 1,
                 limit: limit as u64,
@@ -281,7 +281,7 @@ fn payloads_are_bounded_by_what_the_peer_takes() {
             "datareftx",
         ] {
             let message = unknown(name, &larger);
-            assert_eq!(side.session.check_outgoing_unchecked(&message), Ok(()));
+            assert_eq!(side.session.check_outgoing_lenient(&message), Ok(()));
         }
     }
 }
@@ -298,7 +298,7 @@ fn a_transaction_above_the_consensus_limit_is_refused() {
             payload,
         };
         assert_allowed(&side.session, &of(zeros.slice(1..)));
-        let refusal = SendRefused::PayloadTooLarge {
+        let refusal = SendError::PayloadTooLarge {
             command: Command::new(name),
             bytes: limit as u64 + 1,
             limit: limit as u64,
@@ -442,7 +442,7 @@ fn filters_above_the_limits_are_punished_also_by_peers_that_serve_them() {
 fn what_is_punished_is_still_bounded() {
     let side = Side::complete(Direction::Outbound);
     let bytes = 1_048_577;
-    let refusal = SendRefused::PayloadTooLarge {
+    let refusal = SendError::PayloadTooLarge {
         command: Command::new("filterload"),
         bytes,
         limit: 1_048_576,
@@ -452,7 +452,7 @@ fn what_is_punished_is_still_bounded() {
     let command = Command::new("inv");
     let entry = Inventory::FilteredBlock(BlockHash::ZERO);
     let message = Inv::from(vec![entry; 29_127]).into();
-    let refusal = SendRefused::TooLarge {
+    let refusal = SendError::TooLarge {
         command,
         entries: 29_127,
         limit: 29_126,

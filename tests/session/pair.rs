@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::session::{
-    Direction, DisconnectReason, NonceRegistry, Output, SessionConfig, SessionEvent, TransportEnd,
+    Direction, DisconnectReason, NonceRegistry, Output, SessionConfig, SessionEvent, TransportClose,
 };
 use bsv_p2p::wire::{Command, Encode, Message};
 use bytes::Bytes;
@@ -102,7 +102,7 @@ impl Pair {
         }
         let end = self.cut[side] && self.closed[side].is_none();
         if end {
-            self.sides[side].transport_ends(TransportEnd::EndOfStream);
+            self.sides[side].transport_ends(TransportClose::ConnectionClosed);
             self.collect();
         }
         end
@@ -185,7 +185,9 @@ impl Pair {
                         self.sent[side].push(message);
                     }
                     Output::Event(event) => self.events[side].push(event),
-                    Output::Associate(_) | Output::OpenStream(_) | Output::BecomeStream(_) => {
+                    Output::RegisterAssociation(_)
+                    | Output::OpenStream(_)
+                    | Output::AttachStream(_) => {
                         panic!("no streams are offered here: {output:?}")
                     }
                     Output::Close(reason) => {

@@ -12,7 +12,7 @@ fn a_transfer_that_moves_holds_the_ping_timeout_back() {
     let nonce = next_ping(&mut side, 300 * SECOND);
     for _ in 0..10 {
         side.wait(59 * SECOND);
-        side.with(|session, now| session.on_transfer(now));
+        side.with(|session, now| session.on_partial_frame(now));
     }
     assert_eq!(side.take(), []);
     side.now += 59 * SECOND;
@@ -22,7 +22,7 @@ fn a_transfer_that_moves_holds_the_ping_timeout_back() {
     let mut side = Side::complete(Direction::Outbound);
     next_ping(&mut side, 300 * SECOND);
     side.now += 10 * SECOND;
-    side.with(|session, now| session.on_transfer(now));
+    side.with(|session, now| session.on_partial_frame(now));
     side.assert_next_deadline_in(60 * SECOND);
     assert_eq!(side.take(), [timed_out_ping(60 * SECOND)]);
 }
@@ -31,7 +31,7 @@ fn a_transfer_that_moves_holds_the_ping_timeout_back() {
 fn a_transfer_delays_no_ping() {
     let mut side = Side::complete(Direction::Outbound);
     side.now += 200 * SECOND;
-    side.with(|session, now| session.on_transfer(now));
+    side.with(|session, now| session.on_partial_frame(now));
     next_ping(&mut side, 100 * SECOND);
     side.assert_next_deadline_in(60 * SECOND);
 }
@@ -40,7 +40,7 @@ fn a_transfer_delays_no_ping() {
 fn a_pause_shifts_the_next_ping() {
     let mut side = Side::complete(Direction::Outbound);
     side.now += 100 * SECOND;
-    side.with(|session, now| session.on_pause(now - 100 * SECOND, now));
+    side.with(|session, now| session.on_reads_paused(now - 100 * SECOND, now));
     next_ping(&mut side, 300 * SECOND);
 }
 
@@ -50,7 +50,7 @@ fn a_pause_shifts_the_timeout_of_an_open_ping_and_does_not_count_as_its_round_tr
     let nonce = next_ping(&mut side, 300 * SECOND);
     let asked = side.with(|session, now| session.ping(now)).nonce.unwrap();
     side.now += 100 * SECOND;
-    side.with(|session, now| session.on_pause(now - 90 * SECOND, now));
+    side.with(|session, now| session.on_reads_paused(now - 90 * SECOND, now));
     side.receive(Pong::new(nonce));
     side.receive(Pong::new(asked));
     let taken = 10 * SECOND;
@@ -62,7 +62,7 @@ fn a_pause_shifts_the_timeout_of_an_open_ping_and_does_not_count_as_its_round_tr
     let mut side = Side::complete(Direction::Outbound);
     next_ping(&mut side, 300 * SECOND);
     side.now += 20 * SECOND;
-    side.with(|session, now| session.on_pause(now - 15 * SECOND, now));
+    side.with(|session, now| session.on_reads_paused(now - 15 * SECOND, now));
     side.assert_next_deadline_in(55 * SECOND);
     assert_eq!(side.take(), [timed_out_ping(60 * SECOND)]);
 }
@@ -72,9 +72,9 @@ fn a_pause_shifts_what_a_transfer_has_held_back() {
     let mut side = Side::complete(Direction::Outbound);
     next_ping(&mut side, 300 * SECOND);
     side.now += 10 * SECOND;
-    side.with(|session, now| session.on_transfer(now));
+    side.with(|session, now| session.on_partial_frame(now));
     side.now += 30 * SECOND;
-    side.with(|session, now| session.on_pause(now - 30 * SECOND, now));
+    side.with(|session, now| session.on_reads_paused(now - 30 * SECOND, now));
     side.assert_next_deadline_in(60 * SECOND);
     assert_eq!(side.take(), [timed_out_ping(60 * SECOND)]);
 }
@@ -85,11 +85,11 @@ fn a_pause_shifts_the_idle_timeout() {
         config.idle_timeout = 100 * SECOND;
     });
     side.now += 50 * SECOND;
-    side.with(|session, now| session.on_pause(now - 30 * SECOND, now));
+    side.with(|session, now| session.on_reads_paused(now - 30 * SECOND, now));
     side.assert_next_deadline_in(80 * SECOND);
     assert_eq!(
         side.take(),
-        [Output::Close(DisconnectReason::IdleTimedOut {
+        [Output::Close(DisconnectReason::IdleTimeout {
             after: 100 * SECOND
         })]
     );
@@ -107,12 +107,12 @@ fn a_peer_that_sends_nothing_at_all_is_given_up() {
     side.assert_next_deadline_in(100 * SECOND);
     assert_eq!(
         side.take(),
-        [Output::Close(DisconnectReason::IdleTimedOut {
+        [Output::Close(DisconnectReason::IdleTimeout {
             after: 100 * SECOND
         })]
     );
-    let consequence = side.closed().unwrap().consequence();
-    assert_eq!(consequence, bsv_p2p::session::Consequence::BackOff);
+    let consequence = side.closed().unwrap().action();
+    assert_eq!(consequence, bsv_p2p::session::DisconnectAction::Backoff);
 }
 
 #[test]

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bsv_p2p::session::{
     ConnectionState, Direction, DisconnectReason, NonceRegistry, Output, SessionConfig,
-    SessionEvent, TransportEnd,
+    SessionEvent, TransportClose,
 };
 use bsv_p2p::wire::{
-    BadCommand, Command, DropCause, Encode, FrameError, Message, Ping, Pong, Reject, RejectCode,
-    Version,
+    Command, Encode, FrameDropReason, FrameError, InvalidCommand, Message, Ping, Pong, Reject,
+    RejectCode, Version,
 };
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -26,9 +26,9 @@ enum Step {
     Frame(Command, Vec<u8>),
     /// The last ping that the session has sent is answered.
     Answer,
-    Drop(DropCause),
+    Drop(FrameDropReason),
     BrokenFrames,
-    TransportEnds(TransportEnd),
+    TransportEnds(TransportClose),
     Close(DisconnectReason),
     Wait(Duration),
     /// The clock goes to the next deadline.
@@ -116,10 +116,12 @@ fn frame() -> impl Strategy<Value = Step> {
     prop_oneof![anything, nearly].prop_map(|(command, payload)| Step::Frame(command, payload))
 }
 
-fn drop_cause() -> impl Strategy<Value = DropCause> {
+fn drop_cause() -> impl Strategy<Value = FrameDropReason> {
     prop_oneof![
-        Just(DropCause::BadCommand(BadCommand("\x07".into()))),
-        Just(DropCause::BadChecksum {
+        Just(FrameDropReason::InvalidCommand(InvalidCommand(
+            "\x07".into()
+        ))),
+        Just(FrameDropReason::BadChecksum {
             command: Command::new("inv"),
             expected: [1; 4],
             got: [2; 4],
@@ -129,15 +131,15 @@ fn drop_cause() -> impl Strategy<Value = DropCause> {
 
 fn rare_step() -> impl Strategy<Value = Step> {
     let end = prop::sample::select(vec![
-        TransportEnd::EndOfStream,
-        TransportEnd::Failed(ErrorKind::ConnectionReset),
-        TransportEnd::Failed(ErrorKind::TimedOut),
+        TransportClose::ConnectionClosed,
+        TransportClose::Failed(ErrorKind::ConnectionReset),
+        TransportClose::Failed(ErrorKind::TimedOut),
     ]);
     let reason = prop::sample::select(vec![
         DisconnectReason::Shutdown,
-        DisconnectReason::OwnCapacity,
+        DisconnectReason::AtCapacity,
         DisconnectReason::ConnectRefused,
-        DisconnectReason::Bug,
+        DisconnectReason::InternalError,
     ]);
     prop_oneof![
         Just(Step::Dial),
@@ -192,10 +194,10 @@ impl Watch {
                     self.score = score;
                 }
                 Output::Event(SessionEvent::Pong { .. }) => assert!(self.complete),
-                Output::Associate(_)
+                Output::RegisterAssociation(_)
                 | Output::OpenStream(_)
-                | Output::BecomeStream(_)
-                | Output::Event(SessionEvent::StreamRefused(_)) => {
+                | Output::AttachStream(_)
+                | Output::Event(SessionEvent::StreamSetupFailed(_)) => {
                     panic!("no streams are offered here: {output:?}")
                 }
                 Output::Close(reason) => {
@@ -260,7 +262,7 @@ impl Watch {
 fn take_step(side: &mut Side, step: Step, watch: &Watch) -> Fate {
     match step {
         Step::Dial => {
-            let _ = side.with(|session, _| session.on_dialling());
+            let _ = side.with(|session, _| session.on_connect_started());
         }
         Step::Connect => {
             let _ = side.with(|session, now| session.on_connected(peer_address(), UNIX_TIME, now));
@@ -300,10 +302,10 @@ fn take_step(side: &mut Side, step: Step, watch: &Watch) -> Fate {
                 );
             }
         }
-        Step::Transfer => side.with(|session, now| session.on_transfer(now)),
+        Step::Transfer => side.with(|session, now| session.on_partial_frame(now)),
         Step::Pause(time) => {
             side.now += time;
-            side.with(|session, now| session.on_pause(now - time, now));
+            side.with(|session, now| session.on_reads_paused(now - time, now));
         }
         Step::ProgramPings => {
             side.with(|session, now| session.ping(now));

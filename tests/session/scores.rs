@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bsv_p2p::session::{
-    ConnectionState, Consequence, Direction, DisconnectReason, Misbehavior, Output, SessionEvent,
+    ConnectionState, Direction, DisconnectAction, DisconnectReason, Misbehavior, Output,
+    SessionEvent,
 };
 use bsv_p2p::wire::{
-    BadCommand, BlockError, BlockHash, BloomFilter, ChainRuleError, Command, CompactTarget,
-    DecodeError, DropCause, FrameError, HeaderChainError, MerkleRoot, Message, ProofOfWorkError,
-    Services, WireString,
+    BlockError, BlockHash, BloomFilter, ChainRuleError, Command, CompactTarget, DecodeError,
+    FrameDropReason, FrameError, HeaderChainError, InvalidCommand, MerkleRoot, Message,
+    ProofOfWorkError, Services, WireString,
 };
 
 use crate::side::{DIRECTIONS, Fate, SECOND, Side, misbehavior, send_reject};
@@ -67,7 +68,7 @@ fn lists_that_are_too_long_score_20_and_the_fifth_ends_the_connection() {
             }
             assert_eq!(side.session.state(), ConnectionState::Failed);
             let reason = side.closed().unwrap();
-            assert_eq!(reason.consequence(), Consequence::Ban);
+            assert_eq!(reason.action(), DisconnectAction::Ban);
         }
     }
 }
@@ -229,7 +230,7 @@ fn side_with_filters() -> Side {
 
 fn again(message: Message) -> Misbehavior {
     let command = message.command();
-    Misbehavior::Repeated { command }
+    Misbehavior::DuplicateMessage { command }
 }
 
 #[test]
@@ -270,8 +271,8 @@ fn unknown_messages_cost_nothing() {
     assert_eq!(side.take(), []);
 }
 
-fn bad_checksum() -> DropCause {
-    DropCause::BadChecksum {
+fn bad_checksum() -> FrameDropReason {
+    FrameDropReason::BadChecksum {
         command: Command::new("ping"),
         expected: [1; 4],
         got: [2; 4],
@@ -291,7 +292,7 @@ fn drop_frames(side: &mut Side, frames: usize, gap: Duration) -> Output {
 #[test]
 fn bad_checksums_score_once_they_come_in_a_long_burst() {
     let gap = Duration::from_nanos(499_999_999);
-    let harmless = misbehavior(Misbehavior::DroppedFrame(bad_checksum()), 0);
+    let harmless = misbehavior(Misbehavior::InvalidFrame(bad_checksum()), 0);
     let scored = |score| misbehavior(Misbehavior::ChecksumBurst(bad_checksum()), score);
     for direction in DIRECTIONS {
         let mut side = Side::complete(direction);
@@ -299,7 +300,7 @@ fn bad_checksums_score_once_they_come_in_a_long_burst() {
         assert_eq!(drop_frames(&mut side, 1, gap), scored(1));
         assert_eq!(drop_frames(&mut side, 1, gap), scored(2));
         // A pause ends the burst, and the count begins anew.
-        let harmless = misbehavior(Misbehavior::DroppedFrame(bad_checksum()), 2);
+        let harmless = misbehavior(Misbehavior::InvalidFrame(bad_checksum()), 2);
         let pause = Duration::from_millis(500);
         assert_eq!(drop_frames(&mut side, 1, pause), harmless);
         assert_eq!(drop_frames(&mut side, 100, gap), harmless);
@@ -321,7 +322,7 @@ fn a_burst_that_goes_on_ends_the_connection() {
 fn bad_checksums_with_pauses_between_them_never_score() {
     let mut side = Side::complete(Direction::Inbound);
     let last = drop_frames(&mut side, 1000, Duration::from_millis(500));
-    let harmless = misbehavior(Misbehavior::DroppedFrame(bad_checksum()), 0);
+    let harmless = misbehavior(Misbehavior::InvalidFrame(bad_checksum()), 0);
     assert_eq!(last, harmless);
 }
 
@@ -329,17 +330,17 @@ fn bad_checksums_with_pauses_between_them_never_score() {
 fn a_bad_command_is_told_and_costs_nothing() {
     let mut side = Side::connected(Direction::Inbound);
     side.take();
-    let cause = DropCause::BadCommand(BadCommand("pi\x07g".into()));
+    let cause = FrameDropReason::InvalidCommand(InvalidCommand("pi\x07g".into()));
     for _ in 0..300 {
         side.with(|session, now| session.on_dropped(cause.clone(), now));
         assert_eq!(
             side.take(),
-            [misbehavior(Misbehavior::DroppedFrame(cause.clone()), 0)]
+            [misbehavior(Misbehavior::InvalidFrame(cause.clone()), 0)]
         );
     }
     // It does not count towards a burst of bad checksums either.
     let last = drop_frames(&mut side, 101, Duration::ZERO);
-    let harmless = misbehavior(Misbehavior::DroppedFrame(bad_checksum()), 0);
+    let harmless = misbehavior(Misbehavior::InvalidFrame(bad_checksum()), 0);
     assert_eq!(last, harmless);
 }
 
@@ -382,7 +383,7 @@ fn a_stream_of_frames_that_cannot_go_on_is_banned() {
         side.take();
         side.with(|session, _| session.on_frame_error(too_long.clone()));
         let reason = DisconnectReason::from(too_long.clone());
-        assert_eq!(reason.consequence(), Consequence::Ban);
+        assert_eq!(reason.action(), DisconnectAction::Ban);
         assert_eq!(side.take(), [Output::Close(reason)]);
         assert_eq!(side.session.state(), ConnectionState::Failed);
     }

@@ -5,10 +5,10 @@ use std::io;
 use std::time::Duration;
 
 use bsv_p2p::Network;
-use bsv_p2p::connection::Traffic;
-use bsv_p2p::session::{Consequence, DisconnectReason, PeerInfo, RoundTrip, UserAgentPolicy};
+use bsv_p2p::connection::TrafficStats;
+use bsv_p2p::session::{DisconnectAction, DisconnectReason, PeerInfo, RoundTrip, UserAgentPolicy};
 use bsv_p2p::wire::{
-    AssociationId, DecodeError, ForeignMagic, Reject, RejectCode, Services, WireString,
+    AssociationId, DecodeError, MagicMismatch, Reject, RejectCode, Services, WireString,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,7 +47,7 @@ fn what_is_told_of_a_peer_comes_back_as_it_was() {
         "association_id": "none",
     });
     assert_form(&info, json);
-    let traffic = Traffic {
+    let traffic = TrafficStats {
         messages_in: 1,
         messages_out: 2,
         bytes_in: 3,
@@ -70,30 +70,34 @@ fn what_is_told_of_a_peer_comes_back_as_it_was() {
     assert_form(&UserAgentPolicy::Any, json!("any"));
     let policy = UserAgentPolicy::Refuse(vec!["*x*".into()]);
     assert_form(&policy, json!({ "refuse": ["*x*"] }));
-    assert_form(&Consequence::CoolDown, json!("cool_down"));
+    assert_form(&DisconnectAction::Cooldown, json!("cooldown"));
 }
 
 #[test]
 fn the_reason_of_an_end_is_a_name_with_details() {
     for (reason, json) in [
         (
-            DisconnectReason::EndOfStream,
-            json!({ "reason": "end_of_stream" }),
+            DisconnectReason::ConnectionClosed,
+            json!({ "reason": "connection_closed" }),
         ),
         (
-            DisconnectReason::PingTimedOut {
+            DisconnectReason::PingTimeout {
                 after: Duration::from_secs(60),
             },
-            json!({ "reason": "ping_timed_out", "detail": { "after": 60 } }),
+            json!({ "reason": "ping_timeout", "detail": { "after": 60 } }),
         ),
         (
             DisconnectReason::Io(io::ErrorKind::BrokenPipe),
             json!({ "reason": "io", "detail": "BrokenPipe" }),
         ),
         (
-            DisconnectReason::PeerFull(Box::new(Reject::new("version", RejectCode::TOO_BUSY, "x"))),
+            DisconnectReason::PeerAtCapacity(Box::new(Reject::new(
+                "version",
+                RejectCode::TOO_BUSY,
+                "x",
+            ))),
             json!({
-                "reason": "peer_full",
+                "reason": "peer_at_capacity",
                 "detail": { "message": "version", "code": 0x44, "reason": "x", "hash": null },
             }),
         ),
@@ -109,7 +113,7 @@ fn the_reason_of_an_end_is_a_name_with_details() {
             }),
         ),
         (
-            DisconnectReason::WrongMagic(ForeignMagic {
+            DisconnectReason::WrongMagic(MagicMismatch {
                 expected: Network::Mainnet.magic(),
                 got: Network::Stn.magic(),
             }),

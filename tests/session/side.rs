@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::session::{
-    Delivery, Direction, DisconnectReason, Misbehavior, NonceRegistry, Output, Session,
-    SessionConfig, SessionEvent, TransportEnd,
+    Direction, DisconnectReason, Disposition, Misbehavior, NonceRegistry, Output, Session,
+    SessionConfig, SessionEvent, TransportClose,
 };
 use bsv_p2p::wire::{
     Command, Encode, Message, NetworkAddress, Ping, Pong, Protoconf, Reject, RejectCode, Services,
@@ -113,7 +113,7 @@ impl Side {
 
     pub(crate) fn connect(&mut self) {
         if self.session.direction() == Direction::Outbound {
-            self.session.on_dialling().unwrap();
+            self.session.on_connect_started().unwrap();
         }
         self.session
             .on_connected(peer_address(), UNIX_TIME, self.now)
@@ -135,11 +135,11 @@ impl Side {
                 let delivery = self.session.on_message(&message, self.now);
                 self.drain();
                 match delivery {
-                    Delivery::Deliver => {
+                    Disposition::Deliver => {
                         self.delivered.push(message);
                         Fate::Delivered
                     }
-                    Delivery::Consumed => Fate::Consumed,
+                    Disposition::Handled => Fate::Consumed,
                 }
             }
             Err(error) => {
@@ -166,7 +166,7 @@ impl Side {
         self.drain();
     }
 
-    pub(crate) fn transport_ends(&mut self, end: TransportEnd) -> DisconnectReason {
+    pub(crate) fn transport_ends(&mut self, end: TransportClose) -> DisconnectReason {
         let reason = self.session.on_transport_end(end);
         self.drain();
         reason
@@ -242,8 +242,8 @@ pub(crate) fn peer_version() -> Version {
         version: 70016,
         services: Services(0x21),
         timestamp: UNIX_TIME + 3,
-        receiver: NetworkAddress::unset(Services::NONE),
-        sender: Some(NetworkAddress::unset(Services(0x21))),
+        receiver: NetworkAddress::unspecified(Services::NONE),
+        sender: Some(NetworkAddress::unspecified(Services(0x21))),
         nonce: Some(77),
         user_agent: Some("/Bitcoin SV:1.2.2/".into()),
         start_height: Some(800_000),

@@ -18,7 +18,7 @@ fn an_outbound_connection_goes_through_its_states_in_order() {
     let mut side = fresh(Direction::Outbound);
     assert_eq!(side.session.state(), ConnectionState::Disconnected);
     assert_eq!(side.session.next_deadline(), None);
-    side.session.on_dialling().unwrap();
+    side.session.on_connect_started().unwrap();
     assert_eq!(side.session.state(), ConnectionState::Connecting);
     assert_eq!(side.session.next_deadline(), None);
     let now = side.now;
@@ -36,9 +36,9 @@ fn an_outbound_connection_goes_through_its_states_in_order() {
 #[test]
 fn dialling_twice_is_an_error_and_changes_nothing() {
     let mut side = fresh(Direction::Outbound);
-    side.session.on_dialling().unwrap();
+    side.session.on_connect_started().unwrap();
     assert_eq!(
-        side.with(|session, _| session.on_dialling()),
+        side.with(|session, _| session.on_connect_started()),
         Err(InvalidTransition {
             from: ConnectionState::Connecting,
             to: ConnectionState::Connecting
@@ -63,7 +63,7 @@ fn connecting_twice_is_an_error_and_changes_nothing() {
             let to = ConnectionState::AwaitingHandshake;
             assert_eq!(side.with(again), Err(InvalidTransition { from, to }));
             let to = ConnectionState::Connecting;
-            let dialled = side.with(|session, _| session.on_dialling());
+            let dialled = side.with(|session, _| session.on_connect_started());
             assert_eq!(dialled, Err(InvalidTransition { from, to }));
             assert_eq!(side.session.state(), from);
             assert_eq!(side.session.next_deadline(), deadline);
@@ -76,17 +76,20 @@ fn connecting_twice_is_an_error_and_changes_nothing() {
 fn a_session_that_has_ended_cannot_begin_again() {
     for (reason, state) in [
         (DisconnectReason::Shutdown, ConnectionState::Disconnected),
-        (DisconnectReason::Command, ConnectionState::Disconnected),
+        (DisconnectReason::Requested, ConnectionState::Disconnected),
         (DisconnectReason::Duplicate, ConnectionState::Disconnected),
-        (DisconnectReason::OwnCapacity, ConnectionState::Rejected),
-        (DisconnectReason::Bug, ConnectionState::Failed),
+        (DisconnectReason::AtCapacity, ConnectionState::Rejected),
+        (DisconnectReason::InternalError, ConnectionState::Failed),
     ] {
         for direction in DIRECTIONS {
             let mut side = Side::connected(direction);
             side.with(|session, _| session.close(reason.clone()));
             side.take();
             assert_eq!(side.session.state(), state, "{reason}");
-            assert!(side.with(|session, _| session.on_dialling()).is_err());
+            assert!(
+                side.with(|session, _| session.on_connect_started())
+                    .is_err()
+            );
             let connected =
                 |session: &mut Session, now| session.on_connected(peer_address(), UNIX_TIME, now);
             assert!(side.with(connected).is_err(), "{reason}");
@@ -104,7 +107,7 @@ fn a_dial_that_fails_is_a_failure_and_one_that_is_called_off_is_not() {
         (DisconnectReason::Shutdown, ConnectionState::Disconnected),
     ] {
         let mut side = fresh(Direction::Outbound);
-        side.session.on_dialling().unwrap();
+        side.session.on_connect_started().unwrap();
         side.with(|session, _| session.close(reason.clone()));
         assert_eq!(side.session.state(), state);
         assert_eq!(side.closed(), Some(&reason));

@@ -2,7 +2,7 @@
 
 use bsv_p2p::session::{
     ConfigError, ConnectionState, Direction, DisconnectReason, NonceRegistry, Output,
-    SessionConfig, SessionEvent, StreamRefusal,
+    SessionConfig, SessionEvent, StreamSetupError,
 };
 use bsv_p2p::wire::{
     AssociationId, CreateStrm, Encode, Message, Pong, Protoconf, StreamPolicy, StreamType, Version,
@@ -20,7 +20,7 @@ fn offering_with(direction: Direction, change: impl FnOnce(&mut SessionConfig)) 
     let mut config = SessionConfig::default();
     change(&mut config);
     let mut side = Side::new(direction, config, NonceRegistry::default(), 1000);
-    side.session.offer_streams(OURS);
+    side.session.enable_multistream(OURS);
     side.connect();
     side
 }
@@ -122,8 +122,8 @@ fn events(mut outputs: Vec<Output>) -> Vec<Output> {
     outputs
 }
 
-fn refused(refusal: StreamRefusal) -> Output {
-    Output::Event(SessionEvent::StreamRefused(refusal))
+fn refused(refusal: StreamSetupError) -> Output {
+    Output::Event(SessionEvent::StreamSetupFailed(refusal))
 }
 
 /// The session has refused a `createstrm` with these words, and closed.
@@ -156,7 +156,7 @@ fn who_is_dialled_sends_the_id_back_and_is_known_by_it_before_the_peer_hears_of_
     let mut side = offering(Direction::Inbound);
     side.receive(version_of(THEIRS));
     let outputs = side.take();
-    assert_eq!(outputs[0], Output::Associate(THEIRS));
+    assert_eq!(outputs[0], Output::RegisterAssociation(THEIRS));
     assert!(matches!(outputs[1], Output::Send(Message::Version(_))));
     let id = sent_id(&messages(outputs));
     assert_eq!(id, Some(AssociationId::Uuid(THEIRS)));
@@ -164,8 +164,12 @@ fn who_is_dialled_sends_the_id_back_and_is_known_by_it_before_the_peer_hears_of_
     side.receive(protoconf_of("BlockPriority,Default"));
     let later = side.take();
     let opens = |output: &Output| {
-        let refused = matches!(output, Output::Event(SessionEvent::StreamRefused(_)));
-        refused || matches!(output, Output::OpenStream(_) | Output::Associate(_))
+        let refused = matches!(output, Output::Event(SessionEvent::StreamSetupFailed(_)));
+        refused
+            || matches!(
+                output,
+                Output::OpenStream(_) | Output::RegisterAssociation(_)
+            )
     };
     assert!(!later.iter().any(opens), "it never opens one: {later:?}");
 }
@@ -176,7 +180,7 @@ fn who_is_dialled_without_an_id_answers_without_one() {
         let mut side = offering(Direction::Inbound);
         side.receive(version_with(id));
         let outputs = side.take();
-        assert!(!outputs.contains(&Output::Associate(OURS)));
+        assert!(!outputs.contains(&Output::RegisterAssociation(OURS)));
         assert!(matches!(outputs[0], Output::Send(Message::Version(_))));
         let sent = messages(outputs);
         assert_eq!(sent_id(&sent), Some(AssociationId::Null));
@@ -208,7 +212,7 @@ fn a_peer_that_does_not_send_the_id_back_has_one_stream_and_that_is_told_once() 
             events(side.take()),
             [
                 handshake_complete(&version_with(id)),
-                refused(StreamRefusal::NotEchoed)
+                refused(StreamSetupError::AssociationNotEchoed)
             ]
         );
         side.receive(protoconf_of("BlockPriority,Default"));
@@ -229,7 +233,7 @@ fn the_first_of_our_own_policies_that_the_peer_has_is_chosen() {
     use StreamPolicy::{BlockPriority, Default};
     let opened = [Output::OpenStream(request_of(OURS))];
     let nothing: &[Output] = &[];
-    let none = [refused(StreamRefusal::NoCommonPolicy)];
+    let none = [refused(StreamSetupError::NoCommonPolicy)];
     for (ours, theirs, expected) in [
         (
             &[BlockPriority, Default][..],
@@ -294,8 +298,8 @@ fn without_streams_no_id_is_sent_and_those_of_others_mean_nothing() {
 
 #[test]
 fn a_peer_for_which_there_is_no_room_is_offered_nothing_but_may_be_a_stream_of_another() {
-    let offer = |side: &mut Side| side.session.offer_streams(OURS);
-    let refuse = |side: &mut Side| side.session.refuse_for_capacity();
+    let offer = |side: &mut Side| side.session.enable_multistream(OURS);
+    let refuse = |side: &mut Side| side.session.reject_over_capacity();
     for calls in [
         [&offer as &dyn Fn(&mut Side), &refuse],
         [&refuse as &dyn Fn(&mut Side), &offer],
@@ -311,16 +315,16 @@ fn a_peer_for_which_there_is_no_room_is_offered_nothing_but_may_be_a_stream_of_a
         let mut side = full();
         side.receive(version_of(THEIRS));
         let outputs = side.take();
-        assert!(!outputs.contains(&Output::Associate(THEIRS)));
+        assert!(!outputs.contains(&Output::RegisterAssociation(THEIRS)));
         let sent = messages(outputs);
         assert_eq!(sent_id(&sent), Some(AssociationId::Null));
         assert_eq!(sent_policies(&sent), "Default");
         side.receive(Message::Verack);
-        assert_eq!(side.closed(), Some(&DisconnectReason::OwnCapacity));
+        assert_eq!(side.closed(), Some(&DisconnectReason::AtCapacity));
 
         let mut side = full();
         side.receive(request_of(THEIRS));
-        assert_eq!(side.take(), [Output::BecomeStream(request_of(THEIRS))]);
+        assert_eq!(side.take(), [Output::AttachStream(request_of(THEIRS))]);
     }
 }
 
@@ -331,7 +335,7 @@ fn a_createstrm_that_comes_first_makes_the_connection_a_stream_of_somebody() {
         let mut side = offering(Direction::Inbound);
         let wanted = request(AssociationId::Uuid(THEIRS), stream_type);
         side.receive(wanted.clone());
-        assert_eq!(side.take(), [Output::BecomeStream(wanted)]);
+        assert_eq!(side.take(), [Output::AttachStream(wanted)]);
         assert_eq!(side.closed(), None);
     }
 }
@@ -441,7 +445,7 @@ fn a_second_stream_is_asked_for_once() {
     side.receive(protoconf_of("BlockPriority,Default"));
     assert_eq!(side.take(), [Output::OpenStream(request_of(OURS))]);
     side.receive(protoconf_of("BlockPriority,Default"));
-    let close = Output::Close(DisconnectReason::SecondProtoconf);
+    let close = Output::Close(DisconnectReason::DuplicateProtoconf);
     assert_eq!(side.take(), [close]);
 }
 
@@ -514,7 +518,7 @@ fn second_protoconf_on_first_stream_still_ends() {
         side.receive(protoconf_of("Default"));
         side.session.set_stream(StreamType::General);
         side.receive(protoconf_of("BlockPriority,Default"));
-        assert_eq!(side.closed(), Some(&DisconnectReason::SecondProtoconf));
+        assert_eq!(side.closed(), Some(&DisconnectReason::DuplicateProtoconf));
     }
 }
 

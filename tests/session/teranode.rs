@@ -1,6 +1,6 @@
 //! Sessions with a Teranode: what may be sent to it, and what it is sent without a request of the application.
 
-use bsv_p2p::session::{Direction, PeerProfile, SendRefused, Session, SessionConfig};
+use bsv_p2p::session::{Direction, PeerProfile, SendError, Session, SessionConfig};
 use bsv_p2p::wire::{
     Addr, Authch, Block, BlockHash, BlockHeader, BloomFilter, CompactBlock, FeeFilter, FilterAdd,
     GetBlocks, GetData, GetHdrsEn, GetHeaders, Headers, Inv, Inventory, Mempool, Message,
@@ -40,28 +40,28 @@ fn complete() -> Side {
 fn assert_ignored(session: &Session, message: &Message) {
     let command = message.command();
     match session.check_outgoing(message) {
-        Err(SendRefused::Ignored {
+        Err(SendError::Ignored {
             command: named,
             rule,
         }) if named == command => assert!(rule.contains("Teranode"), "{rule}"),
         other => panic!("{command}: {other:?}"),
     }
-    assert_eq!(session.check_outgoing_unchecked(message), Ok(()));
+    assert_eq!(session.check_outgoing_lenient(message), Ok(()));
 }
 
 /// Asserts that a message of `limit` entries may be sent, and one of more not, whatever check is bypassed.
 #[track_caller]
 fn assert_bounded(session: &Session, make: impl Fn(usize) -> Message, limit: usize) {
     let largest = make(limit);
-    assert_eq!(session.check_outgoing_unchecked(&largest), Ok(()));
+    assert_eq!(session.check_outgoing_lenient(&largest), Ok(()));
     for message in [make(limit + 1), by_name(&make(limit + 1))] {
-        let refusal = SendRefused::TooLarge {
+        let refusal = SendError::TooLarge {
             command: message.command(),
             entries: limit + 1,
             limit,
         };
         assert_eq!(session.check_outgoing(&message), Err(refusal.clone()));
-        assert_eq!(session.check_outgoing_unchecked(&message), Err(refusal));
+        assert_eq!(session.check_outgoing_lenient(&message), Err(refusal));
     }
 }
 
@@ -102,7 +102,7 @@ fn getblocks(locator: usize) -> GetBlocks {
 fn address() -> TimestampedAddress {
     TimestampedAddress {
         time: 1,
-        address: NetworkAddress::unset(Services::NETWORK),
+        address: NetworkAddress::unspecified(Services::NETWORK),
     }
 }
 
@@ -273,13 +273,13 @@ fn messages_to_teranode_are_bounded_by_its_limits() {
             ("authch", 40),
             ("getaddr", 0),
         ] {
-            let refusal = SendRefused::PayloadTooLarge {
+            let refusal = SendError::PayloadTooLarge {
                 command: bsv_p2p::wire::Command::new(name),
                 bytes: limit + 1,
                 limit,
             };
             let message = unknown(name, &vec![0; limit as usize + 1]);
-            assert_eq!(session.check_outgoing_unchecked(&message), Err(refusal));
+            assert_eq!(session.check_outgoing_lenient(&message), Err(refusal));
         }
     }
 }
@@ -297,14 +297,14 @@ fn payloads_above_four_billion_bytes_are_refused() {
             command,
             payload: zeros.slice(..len),
         };
-        let allowed = side.session.check_outgoing_unchecked(&of(refused_at - 1));
+        let allowed = side.session.check_outgoing_lenient(&of(refused_at - 1));
         assert_eq!(allowed, Ok(()));
-        let refusal = SendRefused::PayloadTooLarge {
+        let refusal = SendError::PayloadTooLarge {
             command,
             bytes: refused_at as u64,
             limit: refused_at as u64 - 1,
         };
-        let refused = side.session.check_outgoing_unchecked(&of(refused_at));
+        let refused = side.session.check_outgoing_lenient(&of(refused_at));
         assert_eq!(refused, Err(refusal));
     }
 }
@@ -450,7 +450,7 @@ fn session_sends_teranode_nothing_that_it_punishes() {
         assert!(names.iter().any(|name| name.name() == "getdata"));
         for message in &sent {
             let refused = side.session.check_outgoing(message);
-            let is_owned = matches!(refused, Err(SendRefused::SessionOwned { .. }));
+            let is_owned = matches!(refused, Err(SendError::SessionOwned { .. }));
             assert!(is_owned || refused == Ok(()), "{message:?}: {refused:?}");
         }
     }
@@ -487,7 +487,7 @@ fn pings_to_teranode_continue_while_one_is_open() {
 fn pause_does_not_delay_pings_to_teranode() {
     let mut side = complete();
     side.now += 40 * SECOND;
-    side.with(|session, now| session.on_pause(now - 30 * SECOND, now));
+    side.with(|session, now| session.on_reads_paused(now - 30 * SECOND, now));
     next_ping(&mut side, 20 * SECOND);
 }
 
@@ -519,6 +519,6 @@ fn unsupported_request_names_the_kind_of_peer() {
         error.to_string(),
         "127.0.0.1:8333: Teranode does not answer requests for a header by its hash"
     );
-    assert_eq!(error.blame(), bsv_p2p::Blame::Incompatible);
+    assert_eq!(error.kind(), bsv_p2p::ErrorKind::Incompatible);
     assert!(!error.is_retryable());
 }

@@ -3,7 +3,9 @@
 use bsv_p2p::Error;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{DisconnectReason, Misbehavior, Output, PeerInfo, SessionEvent};
-use bsv_p2p::wire::{BadCommand, DropCause, FrameError, Reject, RejectCode, Version, WireString};
+use bsv_p2p::wire::{
+    FrameDropReason, FrameError, InvalidCommand, Reject, RejectCode, Version, WireString,
+};
 use uuid::Uuid;
 
 use crate::side::{DIRECTIONS, Side, peer_address, peer_version};
@@ -91,14 +93,14 @@ fn hostile_user_agent_is_escaped_in_every_event() {
 fn a_hostile_reject_is_escaped_in_the_reason_of_the_end() {
     for code in [RejectCode::TOO_BUSY, RejectCode::OBSOLETE, RejectCode(0xee)] {
         let reject = Reject::new("version", code, HOSTILE);
-        assert_reason(&DisconnectReason::PeerFull(Box::new(reject.clone())));
-        assert_reason(&DisconnectReason::RefusedByPeer(Box::new(reject.clone())));
+        assert_reason(&DisconnectReason::PeerAtCapacity(Box::new(reject.clone())));
+        assert_reason(&DisconnectReason::RejectedByPeer(Box::new(reject.clone())));
         for direction in DIRECTIONS {
             let mut side = Side::connected(direction);
             side.receive(reject.clone());
             assert_outputs(&mut side);
             side.receive(Reject::new(&HOSTILE[..12], code, HOSTILE));
-            side.transport_ends(bsv_p2p::session::TransportEnd::EndOfStream);
+            side.transport_ends(bsv_p2p::session::TransportClose::ConnectionClosed);
             assert!(assert_outputs(&mut side).is_some());
         }
     }
@@ -115,7 +117,7 @@ fn hostile_commands_are_escaped_in_what_is_wrong_with_a_frame() {
     assert_reason(&too_long.clone().into());
     for direction in DIRECTIONS {
         let mut side = Side::complete(direction);
-        let cause = DropCause::from(BadCommand(command.clone()));
+        let cause = FrameDropReason::from(InvalidCommand(command.clone()));
         side.with(|session, now| session.on_dropped(cause, now));
         side.with(|session, _| session.on_frame_error(too_long.clone()));
         assert!(assert_outputs(&mut side).is_some());

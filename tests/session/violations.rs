@@ -1,7 +1,7 @@
 //! Handshakes that fail: why, what the peer is told, and what follows.
 
 use bsv_p2p::session::{
-    ConnectionState, Consequence, Direction, DisconnectReason, Output, UserAgentPolicy,
+    ConnectionState, Direction, DisconnectAction, DisconnectReason, Output, UserAgentPolicy,
 };
 use bsv_p2p::wire::{DecodeError, Encode, Message, Services, Version, WireString};
 
@@ -17,8 +17,8 @@ fn answer_to(side: &mut Side, version: Version) -> Vec<Output> {
 
 /// Asserts what a session did last: it ended, for a reason with this consequence, in this state.
 #[track_caller]
-pub(crate) fn assert_ended(side: &Side, consequence: Consequence, state: ConnectionState) {
-    assert_eq!(side.closed().unwrap().consequence(), consequence);
+pub(crate) fn assert_ended(side: &Side, consequence: DisconnectAction, state: ConnectionState) {
+    assert_eq!(side.closed().unwrap().action(), consequence);
     assert_eq!(side.session.state(), state);
     assert_eq!(side.session.next_deadline(), None);
 }
@@ -40,7 +40,7 @@ fn a_version_below_the_minimum_is_refused_by_name() {
                     Output::Close(DisconnectReason::VersionTooOld { got, minimum }),
                 ]
             );
-            assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
+            assert_ended(&side, DisconnectAction::Cooldown, ConnectionState::Failed);
         }
     }
 }
@@ -89,7 +89,7 @@ fn only_a_peer_that_we_dial_has_to_serve_what_we_need() {
             Output::Close(DisconnectReason::ServicesMissing { got, required }),
         ]
     );
-    assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
+    assert_ended(&side, DisconnectAction::Cooldown, ConnectionState::Failed);
 
     let mut inbound = Side::connected_with(Direction::Inbound, |config| {
         config.required_services = required;
@@ -134,7 +134,7 @@ fn agent_of_another_chain_cools_down_silently() {
             };
             assert_eq!(user_agent, &WireString::from(agent));
             assert!(why.starts_with("it matches \"*"), "{why}");
-            assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
+            assert_ended(&side, DisconnectAction::Cooldown, ConnectionState::Failed);
         }
     }
 }
@@ -194,7 +194,7 @@ fn a_version_that_cannot_be_read_is_refused_with_what_is_wrong() {
                     Output::Close(DisconnectReason::MalformedVersion(error.unwrap_err())),
                 ]
             );
-            assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
+            assert_ended(&side, DisconnectAction::Cooldown, ConnectionState::Failed);
         }
     }
 }
@@ -208,9 +208,9 @@ fn a_second_protoconf_ends_the_connection_silently() {
         side.receive_bytes("protoconf", second);
         assert_eq!(
             side.take(),
-            [Output::Close(DisconnectReason::SecondProtoconf)]
+            [Output::Close(DisconnectReason::DuplicateProtoconf)]
         );
-        assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
+        assert_ended(&side, DisconnectAction::Cooldown, ConnectionState::Failed);
     }
 }
 
@@ -237,7 +237,7 @@ fn a_protoconf_that_cannot_be_read_ends_the_connection_silently() {
             ),
             "{outputs:?}"
         );
-        assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
+        assert_ended(&side, DisconnectAction::Cooldown, ConnectionState::Failed);
     }
 }
 
@@ -254,7 +254,7 @@ fn a_protoconf_below_one_mebibyte_ends_the_connection() {
         side.take(),
         [Output::Close(DisconnectReason::MalformedProtoconf(error))]
     );
-    assert_ended(&side, Consequence::CoolDown, ConnectionState::Failed);
+    assert_ended(&side, DisconnectAction::Cooldown, ConnectionState::Failed);
 
     let mut side = Side::complete(Direction::Inbound);
     side.receive(protoconf(1_048_576));

@@ -109,7 +109,7 @@ fn one_that_is_closed_meanwhile_is_a_stream_that_ends() {
     let reason = owner.expect_end(&peer);
     // Our answer may have been on its way to it.
     let cut = [
-        DisconnectReason::EndOfStream,
+        DisconnectReason::ConnectionClosed,
         DisconnectReason::ConnectionReset,
     ];
     assert!(cut.contains(&reason), "{reason}");

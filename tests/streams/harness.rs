@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use bsv_p2p::connection::{
-    Associations, ConnectionSlots, EventBus, PeerConnectionActor, PeerConnectionHandle,
-    PeerConnectionSetup, SubscriptionOptions,
+    AssociationRegistry, ConnectionSlots, EventBus, PeerConnectionActor, PeerConnectionHandle,
+    PeerConnectionOptions, SubscriptionOptions,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::session::DisconnectReason;
@@ -35,7 +35,7 @@ pub(crate) struct Owner {
     listener: RawListener,
     config: ConnectionConfig,
     pub(crate) slots: ConnectionSlots,
-    pub(crate) associations: Associations,
+    pub(crate) associations: AssociationRegistry,
     bus: EventBus,
     pub(crate) control: Receiver<ControlEvent>,
     pub(crate) messages: Receiver<BitcoinMessageEvent>,
@@ -48,7 +48,7 @@ impl Owner {
             listener: RawListener::new(),
             config,
             slots: ConnectionSlots::new(1000),
-            associations: Associations::default(),
+            associations: AssociationRegistry::default(),
             control: bus.subscribe_control(),
             messages: bus.subscribe_messages(),
             bus,
@@ -68,8 +68,8 @@ impl Owner {
     }
 
     /// What a connection of this owner is spawned with.
-    pub(crate) fn setup(&self) -> PeerConnectionSetup {
-        let mut setup = PeerConnectionSetup::new(self.config.clone());
+    pub(crate) fn setup(&self) -> PeerConnectionOptions {
+        let mut setup = PeerConnectionOptions::new(self.config.clone());
         setup.associations = self.associations.clone();
         setup.events = self.bus.clone();
         setup.slot = self.slots.reserve();

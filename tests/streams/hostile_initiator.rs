@@ -143,7 +143,7 @@ fn a_stream_of_another_addresses_peer_is_refused_and_that_ends_as_a_ban() {
     let ControlEvent::ConnectionFailed { reason, .. } = end else {
         unreachable!()
     };
-    assert_eq!(reason, DisconnectReason::ForeignStream);
+    assert_eq!(reason, DisconnectReason::StreamAddressMismatch);
     assert!(reason.is_ban());
     peer.is_well();
 }
@@ -196,7 +196,7 @@ fn of_two_requests_at_once_one_is_taken() {
         });
         peer.is_well();
         peer.data1().close();
-        assert_eq!(owner.expect_end(&peer), DisconnectReason::EndOfStream);
+        assert_eq!(owner.expect_end(&peer), DisconnectReason::ConnectionClosed);
         peer = owner.peer();
     }
 }
@@ -245,7 +245,7 @@ fn under_a_policy_that_has_no_second_stream_everything_goes_over_the_first() {
         // `data1` is not where the answer is looked for.
         peer.is_well();
         data1.close();
-        assert_eq!(owner.expect_end(&peer), DisconnectReason::EndOfStream);
+        assert_eq!(owner.expect_end(&peer), DisconnectReason::ConnectionClosed);
     }
 }
 

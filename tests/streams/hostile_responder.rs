@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bsv_p2p::ConnectionConfig;
-use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup};
+use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions};
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
-use bsv_p2p::session::{DisconnectReason, StreamRefusal};
+use bsv_p2p::session::{DisconnectReason, StreamSetupError};
 use bsv_p2p::wire::{
     AssociationId, CreateStrm, Message, Ping, Pong, Protoconf, Reject, RejectCode, StreamAck,
     StreamPolicy, StreamType, Version,
@@ -45,7 +45,7 @@ impl Dialled {
         protoconf: Protoconf,
     ) -> Self {
         let listener = RawListener::new();
-        let setup = PeerConnectionSetup::new(config);
+        let setup = PeerConnectionOptions::new(config);
         let control = setup.events.subscribe_control();
         let messages = setup.events.subscribe_messages();
         let handle = PeerConnectionActor::spawn_outbound(listener.address(), setup).unwrap();
@@ -92,7 +92,7 @@ impl Dialled {
 
     /// Asserts that the peer goes on with one stream, for this reason, which is told once.
     #[track_caller]
-    pub(crate) fn assert_refused(mut self, wanted: impl Fn(&StreamRefusal) -> bool) {
+    pub(crate) fn assert_refused(mut self, wanted: impl Fn(&StreamSetupError) -> bool) {
         let refused = wait_for(&self.control, "the refusal", |event| match event {
             ControlEvent::StreamRefused { .. } => true,
             ControlEvent::StreamOpened { .. } => panic!("{event}"),
@@ -135,7 +135,7 @@ fn an_answer_that_does_not_come_is_waited_for_no_longer_than_a_handshake() {
     let (this, data1, _) = Dialled::asked(impatient());
     this.assert_refused(|refusal| {
         let after = Duration::from_millis(300);
-        *refusal == StreamRefusal::TimedOut { after }
+        *refusal == StreamSetupError::TimedOut { after }
     });
     assert!(data1.read_to_end().is_empty());
 }
@@ -145,7 +145,7 @@ fn a_reject_is_told_with_its_reason() {
     let (this, data1, _) = Dialled::asked(config());
     let reject = Reject::new("createstrm", RejectCode::STREAM_SETUP, "no");
     data1.send(reject.clone());
-    this.assert_refused(|refusal| *refusal == StreamRefusal::Rejected(Box::new(reject.clone())));
+    this.assert_refused(|refusal| *refusal == StreamSetupError::Rejected(Box::new(reject.clone())));
     assert!(data1.read_to_end().is_empty());
 }
 
@@ -158,7 +158,7 @@ fn a_connection_that_is_closed_or_reset_instead_leaves_the_other_one() {
         } else {
             data1.close();
         }
-        this.assert_refused(|refusal| *refusal == StreamRefusal::Closed);
+        this.assert_refused(|refusal| *refusal == StreamSetupError::Closed);
     }
 }
 
@@ -186,7 +186,7 @@ fn an_answer_to_something_else_is_none() {
     for answer in answers {
         let (this, data1, request) = Dialled::asked(config());
         data1.send_bytes(&answer(&request));
-        this.assert_refused(|refusal| *refusal == StreamRefusal::WrongAnswer);
+        this.assert_refused(|refusal| *refusal == StreamSetupError::UnexpectedReply);
         assert!(data1.read_to_end().is_empty());
     }
 }
@@ -194,7 +194,7 @@ fn an_answer_to_something_else_is_none() {
 #[test]
 fn a_peer_at_which_nobody_listens_any_more_has_one_stream() {
     let listener = RawListener::new();
-    let setup = PeerConnectionSetup::new(config());
+    let setup = PeerConnectionOptions::new(config());
     let control = setup.events.subscribe_control();
     let messages = setup.events.subscribe_messages();
     let handle = PeerConnectionActor::spawn_outbound(listener.address(), setup).unwrap();
@@ -218,7 +218,7 @@ fn a_peer_at_which_nobody_listens_any_more_has_one_stream() {
     };
     this.answer_ping();
     this.assert_refused(|refusal| {
-        let refused = StreamRefusal::NotConnected(Box::new(DisconnectReason::ConnectRefused));
+        let refused = StreamSetupError::ConnectFailed(Box::new(DisconnectReason::ConnectRefused));
         *refusal == refused
     });
 }
@@ -235,12 +235,12 @@ fn without_our_association_or_a_common_policy_nobody_is_dialled_again() {
     };
     let echo = |id| Some(AssociationId::Uuid(id));
     let this = Dialled::with(config(), |_| None, both_policies());
-    this.assert_refused(|refusal| *refusal == StreamRefusal::NotEchoed);
+    this.assert_refused(|refusal| *refusal == StreamSetupError::AssociationNotEchoed);
     let this = Dialled::with(config(), |_| Some(AssociationId::Null), both_policies());
-    this.assert_refused(|refusal| *refusal == StreamRefusal::NotEchoed);
+    this.assert_refused(|refusal| *refusal == StreamSetupError::AssociationNotEchoed);
     for protoconf in [one_field, other_names] {
         let this = Dialled::with(config(), echo, protoconf);
-        this.assert_refused(|refusal| *refusal == StreamRefusal::NoCommonPolicy);
+        this.assert_refused(|refusal| *refusal == StreamSetupError::NoCommonPolicy);
     }
 }
 

@@ -29,7 +29,7 @@ fn a_stream_that_is_opened_and_never_used_does_no_harm() {
         assert_eq!(peer.general.expect("test"), message(number));
     }
     peer.handle.disconnect();
-    assert_eq!(owner.expect_end(&peer), DisconnectReason::Command);
+    assert_eq!(owner.expect_end(&peer), DisconnectReason::Requested);
     data1.unwrap().rest();
 }
 
@@ -69,7 +69,7 @@ fn a_fault_on_either_stream_ends_both_with_its_reason_once() {
             matches!(reason, DisconnectReason::WrongMagic(_))
         }),
         (header_claiming("inv", 3_000_000), |reason| {
-            matches!(reason, DisconnectReason::FrameTooLong { .. })
+            matches!(reason, DisconnectReason::FrameTooLarge { .. })
         }),
         (
             frame(&Inv::from(vec![Inventory::FilteredBlock(BlockHash([1; 32]))]).into()),
@@ -111,7 +111,7 @@ fn whichever_stream_is_cut_first_the_peer_ends_once() {
             let reason = owner.expect_end(&peer);
             let cut = matches!(
                 reason,
-                DisconnectReason::EndOfStream | DisconnectReason::ConnectionReset
+                DisconnectReason::ConnectionClosed | DisconnectReason::ConnectionReset
             );
             assert!(cut, "{reason}");
         }
@@ -160,7 +160,7 @@ fn a_stream_that_is_closed_in_the_middle_of_a_block_ends_what_waits_for_it() {
             "{answer:?}"
         );
     });
-    assert_eq!(owner.expect_end(&peer), DisconnectReason::EndOfStream);
+    assert_eq!(owner.expect_end(&peer), DisconnectReason::ConnectionClosed);
 
     let mut peer = owner.peer_with_two();
     thread::scope(|scope| {
@@ -178,7 +178,7 @@ fn a_stream_that_is_closed_in_the_middle_of_a_block_ends_what_waits_for_it() {
         let (len, failed) = asked.join().unwrap();
         assert!(failed && len <= bytes.len() / 2, "{len}");
     });
-    assert_eq!(owner.expect_end(&peer), DisconnectReason::EndOfStream);
+    assert_eq!(owner.expect_end(&peer), DisconnectReason::ConnectionClosed);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_block_that_stalls_or_a_stream_that_is_not_read_ends_the_peer() {
     peer.data1().send_bytes(&bytes[..bytes.len() / 2]);
     let reason = owner.expect_end(&peer);
     assert!(
-        matches!(reason, DisconnectReason::ReadStalled { .. }),
+        matches!(reason, DisconnectReason::ReadStall { .. }),
         "{reason}"
     );
     peer.general.rest();

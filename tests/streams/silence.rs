@@ -35,7 +35,7 @@ fn expect_pong(data1: &mut RawPeer) {
 #[test]
 fn pings_continue_while_subscriber_stops_second_stream() {
     let mut config = frequent_pings();
-    config.backlog_bytes = 1;
+    config.max_subscriber_backlog_bytes = 1;
     let owner = Owner::new(config);
     let slow = owner.subscribe_to_one();
     let mut peer = owner.peer_with_two_as(teranode_version());
@@ -49,7 +49,7 @@ fn pings_continue_while_subscriber_stops_second_stream() {
 #[test]
 fn pings_continue_while_both_streams_are_stopped() {
     let mut config = frequent_pings();
-    config.backlog_bytes = 1;
+    config.max_subscriber_backlog_bytes = 1;
     let owner = Owner::new(config);
     let slow = owner.subscribe_to_one();
     let mut peer = owner.peer_with_two_as(teranode_version());

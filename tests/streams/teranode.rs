@@ -1,7 +1,7 @@
 //! Second streams with Teranode, which repeats its handshake on them, and peers that abuse this.
 
 use bsv_p2p::event::ControlEvent;
-use bsv_p2p::session::{DisconnectReason, StreamRefusal};
+use bsv_p2p::session::{DisconnectReason, StreamSetupError};
 use bsv_p2p::wire::{
     AssociationId, CreateStrm, Message, Ping, Pong, Protoconf, Reject, RejectCode, StreamAck,
     StreamType, Version,
@@ -101,7 +101,7 @@ fn greetings_before_streamack_are_limited() {
         if count == MAX_GREETINGS {
             assert_has_two_streams(&mut this, &mut data1);
         } else {
-            this.assert_refused(|refusal| *refusal == StreamRefusal::WrongAnswer);
+            this.assert_refused(|refusal| *refusal == StreamSetupError::UnexpectedReply);
         }
     }
 }
@@ -114,23 +114,23 @@ fn greetings_do_not_prolong_handshake_timeout() {
     for _ in 0..MAX_GREETINGS {
         data1.send(Message::Verack);
     }
-    this.assert_refused(|refusal| *refusal == StreamRefusal::TimedOut { after });
+    this.assert_refused(|refusal| *refusal == StreamSetupError::TimedOut { after });
     assert!(data1.read_to_end().is_empty());
 }
 
 #[test]
 fn other_answer_after_verack_is_refused() {
     let reject = Reject::new("createstrm", RejectCode::STREAM_SETUP, "no");
-    let rejected = StreamRefusal::Rejected(Box::new(reject.clone()));
+    let rejected = StreamSetupError::Rejected(Box::new(reject.clone()));
     let wrong_type = |request: &CreateStrm| StreamAck {
         stream_type: StreamType::Data2,
         ..ack(request)
     };
     for (answer, expected) in [
         (Some(reject.into()), rejected),
-        (Some(Ping::new(1).into()), StreamRefusal::WrongAnswer),
-        (Some(message(1)), StreamRefusal::WrongAnswer),
-        (None, StreamRefusal::WrongAnswer),
+        (Some(Ping::new(1).into()), StreamSetupError::UnexpectedReply),
+        (Some(message(1)), StreamSetupError::UnexpectedReply),
+        (None, StreamSetupError::UnexpectedReply),
     ] {
         let (this, data1, request) = Dialled::asked(config());
         data1.send(Message::Verack);
@@ -233,7 +233,10 @@ fn flood_of_greetings_on_second_stream_is_ignored() {
     peer.is_well();
     assert_eq!(owner.control.try_iter().count(), 0);
     peer.general.send(both_policies());
-    assert_eq!(owner.expect_end(&peer), DisconnectReason::SecondProtoconf);
+    assert_eq!(
+        owner.expect_end(&peer),
+        DisconnectReason::DuplicateProtoconf
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
     CommandTraffic, ConnectionStatistics, PeerConnectionActor, PeerConnectionHandle,
-    PeerConnectionSetup, RestartConfig, Supervisor,
+    PeerConnectionOptions, RestartConfig, Supervisor,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::local_node::LocalNode;
@@ -43,7 +43,7 @@ impl Two {
     #[track_caller]
     fn with(dialled: ConnectionConfig, config: ConnectionConfig) -> Self {
         let owner = Owner::new(dialled);
-        let setup = PeerConnectionSetup::new(config);
+        let setup = PeerConnectionOptions::new(config);
         let control = setup.events.subscribe_control();
         let messages = setup.events.subscribe_messages();
         let dialler = PeerConnectionActor::spawn_outbound(owner.address(), setup).unwrap();
@@ -178,7 +178,7 @@ fn a_slow_reader_of_a_block_lets_no_ping_time_out_and_holds_up_no_transaction() 
     impatient.session.ping_interval = Duration::from_millis(100);
     impatient.session.ping_timeout = Duration::from_millis(400);
     let mut serving = config();
-    serving.outbox_bytes = 64 * 1024 * 1024;
+    serving.max_send_queue_bytes = 64 * 1024 * 1024;
     let two = Two::with(serving, impatient);
     let block = block(200, 100_000);
     let done = AtomicBool::new(false);
@@ -234,7 +234,7 @@ fn a_block_that_the_other_side_does_not_have_is_not_found_though_it_says_so_over
 #[test]
 fn a_subscriber_that_does_not_keep_up_loses_nothing_of_either_stream() {
     let mut config = config();
-    config.backlog_bytes = 20_000;
+    config.max_subscriber_backlog_bytes = 20_000;
     let two = Two::new(config);
     let inv = |number: u8| -> Message {
         Inv::from(vec![Inventory::Block(BlockHash([number; 32]))]).into()
@@ -269,7 +269,7 @@ fn other_rules_reach_both_streams() {
     let two = Two::new(config());
     let mut config = config();
     // A message above the limit is taken when no other waits.
-    config.outbox_messages = 1;
+    config.max_send_queue_messages = 1;
     config.read_stall_timeout = Duration::from_millis(200);
     two.dialled.update_config(config.clone()).unwrap();
     two.dialler.update_config(config).unwrap();
@@ -284,7 +284,7 @@ fn other_rules_reach_both_streams() {
     };
     assert!(matches!(
         reason,
-        DisconnectReason::EndOfStream | DisconnectReason::ConnectionReset
+        DisconnectReason::ConnectionClosed | DisconnectReason::ConnectionReset
     ));
 }
 
@@ -292,7 +292,7 @@ fn other_rules_reach_both_streams() {
 fn a_supervisor_brings_both_streams_back() {
     let supervisor = Supervisor::start().unwrap();
     let owner = Owner::new(config());
-    let setup = PeerConnectionSetup::new(config());
+    let setup = PeerConnectionOptions::new(config());
     let control = setup.events.subscribe_control();
     let restarts = RestartConfig {
         max_restarts: 100,
@@ -326,7 +326,7 @@ fn an_end_at_any_moment_of_the_opening_leaves_nothing_behind() {
             let node = LocalNode::start().unwrap();
             let genesis = BlockHeader::genesis(&Network::Regtest).hash();
             let one = |moment: u32| {
-                let setup = PeerConnectionSetup::new(config());
+                let setup = PeerConnectionOptions::new(config());
                 let control = setup.events.subscribe_control();
                 let peer = PeerConnectionActor::spawn_outbound(node.address(), setup).unwrap();
                 // From before the first byte until both streams stand.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
-    EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
+    EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::session::NonceRegistry;
@@ -56,7 +56,7 @@ impl Client {
                 Client::Blocking(Box::new(connection.unwrap()))
             }
             ClientKind::Actor => {
-                let setup = PeerConnectionSetup::new(config.clone());
+                let setup = PeerConnectionOptions::new(config.clone());
                 let bus = setup.events.clone();
                 Client::Actor(ActorClient::new(&bus, || {
                     PeerConnectionActor::spawn_outbound(address, setup).unwrap()
@@ -81,9 +81,9 @@ impl Client {
                 Client::Blocking(Box::new(connection.unwrap()))
             }
             ClientKind::Actor => {
-                let setup = PeerConnectionSetup::new(config.clone());
+                let setup = PeerConnectionOptions::new(config.clone());
                 let bus = setup.events.clone();
-                let mut second = PeerConnectionSetup::new(config.clone());
+                let mut second = PeerConnectionOptions::new(config.clone());
                 second.associations = setup.associations.clone();
                 let mut client = ActorClient::new(&bus, || {
                     PeerConnectionActor::spawn_inbound(tcp, setup).unwrap()

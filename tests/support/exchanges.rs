@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{PeerConnectionHandle, PreparedMessage};
+use bsv_p2p::connection::{EncodedMessage, PeerConnectionHandle};
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::wire::{
     Block, BlockHash, BlockHeader, Encode, GetData, Inv, Inventory, MerkleAccumulator, Message,
@@ -45,13 +45,13 @@ impl Two {
     pub(crate) fn begin(
         multistreams: bool,
         bytes_per_second: u64,
-        block: &PreparedMessage,
+        block: &EncodedMessage,
         patience: Duration,
     ) -> Self {
         let mut config = ManagerConfig::new(Network::Regtest);
         config.connection.session.multistreams = multistreams;
         // What is sent behind a block waits in the queue, and not the program with it.
-        config.connection.outbox_bytes = 2 * block_len(block);
+        config.connection.max_send_queue_bytes = 2 * block_len(block);
         let mut listening = config.clone();
         listening.target_connections = 0;
         listening.listener.enabled = true;
@@ -86,7 +86,7 @@ impl Two {
 }
 
 impl Program {
-    fn new(manager: Manager, block: Option<PreparedMessage>, patience: Duration) -> Self {
+    fn new(manager: Manager, block: Option<EncodedMessage>, patience: Duration) -> Self {
         let peer = manager.connection(manager.connections()[0].peer_id);
         let peer = peer.expect("a peer");
         let messages = manager.subscribe_messages();
@@ -160,7 +160,7 @@ struct Server {
     peer: Arc<PeerConnectionHandle>,
     offered: Arc<Mutex<Option<Tx>>>,
     arrivals: Sender<(Txid, Instant)>,
-    block: Option<PreparedMessage>,
+    block: Option<EncodedMessage>,
     patience: Duration,
 }
 
@@ -210,7 +210,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// A block of about `len` bytes, ready to be sent, and its name.
-pub(crate) fn block(len: usize) -> (BlockHash, PreparedMessage) {
+pub(crate) fn block(len: usize) -> (BlockHash, EncodedMessage) {
     let count = len.div_ceil(TRANSACTION_LEN) as u32;
     let transactions = (0..count).map(|number| transaction(number, TRANSACTION_LEN));
     let transactions = Vec::from_iter(transactions);
@@ -221,11 +221,11 @@ pub(crate) fn block(len: usize) -> (BlockHash, PreparedMessage) {
         ..BlockHeader::genesis(&Network::Regtest)
     };
     let block = Block::new(&header, &transactions);
-    let prepared = PreparedMessage::new(Network::Regtest.magic(), block);
+    let prepared = EncodedMessage::new(Network::Regtest.magic(), block);
     (header.hash(), prepared)
 }
 
-fn block_len(block: &PreparedMessage) -> usize {
+fn block_len(block: &EncodedMessage) -> usize {
     block.message().encoded_len() as usize
 }
 

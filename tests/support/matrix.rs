@@ -16,7 +16,7 @@ use bsv_p2p::wire::{
     BlockHash, BlockHeader, BloomFilter, BloomFlags, GetData, GetHdrsEn, Inventory, Message, Tx,
     Txid,
 };
-use bsv_p2p::{ConnectionConfig, Error, Network, Wait};
+use bsv_p2p::{ConnectionConfig, Error, Network, Timeout};
 
 use crate::client::{Client, ClientKind};
 
@@ -217,7 +217,7 @@ fn perform(
                 client,
                 &[request.into()],
                 timeout,
-                |message| matches!(message, Message::Hdrsen(list) if !list.is_empty()),
+                |message| matches!(message, Message::HdrsEn(list) if !list.is_empty()),
             )
         }
     }
@@ -291,10 +291,11 @@ fn outcome_of<T>(
     match result {
         Ok(value) => check(value),
         Err(Error::NotFound { .. }) => Ok(Outcome::NotFound),
-        Err(Error::TimedOut {
-            wait: Wait::Reply, ..
+        Err(Error::Timeout {
+            which: Timeout::Response,
+            ..
         }) => Ok(Outcome::NoAnswer),
-        Err(Error::SendRefused { .. }) => Ok(Outcome::Refused),
+        Err(Error::Send { .. }) => Ok(Outcome::Refused),
         Err(other) => Err(other.to_string()),
     }
 }

@@ -89,7 +89,7 @@ pub(crate) fn next_announcement(peer: &mut RawPeer) -> (&'static str, BlockHash)
         match peer.next_message() {
             Message::Headers(list) => return ("headers", list.headers.last().unwrap().hash()),
             Message::CompactBlock(compact) => return ("cmpctblock", compact.hash()),
-            Message::Hdrsen(list) => {
+            Message::HdrsEn(list) => {
                 return ("hdrsen", list.headers().last().unwrap().header.hash());
             }
             Message::Inv(inv) => {
@@ -275,7 +275,7 @@ pub(crate) fn gethdrsen_is_answered_with_coinbases(node: &impl MiningNode) {
     let mined = node.mine(3);
     let mut peer = connect(node.address());
     peer.send(gethdrsen(&[mined[0]]));
-    let Message::Hdrsen(list) = peer.expect("hdrsen") else {
+    let Message::HdrsEn(list) = peer.expect("hdrsen") else {
         unreachable!("enriched headers");
     };
     let headers: Vec<_> = list.headers().collect();
@@ -302,7 +302,7 @@ pub(crate) fn enriched_headers_need_protoconf(node: &impl MiningNode) {
     peer.send(Message::Verack);
     peer.send(Message::SendHdrsEn);
     peer.send(gethdrsen(&[genesis()]));
-    let Message::Hdrsen(list) = peer.expect("hdrsen") else {
+    let Message::HdrsEn(list) = peer.expect("hdrsen") else {
         unreachable!("enriched headers");
     };
     let hashes = list.headers().map(|entry| entry.header.hash());

@@ -19,8 +19,8 @@ fn handshake_completes_in_both_roles() {
             client.ping(LIMIT).unwrap();
             teranode.wait_for_messages("ping", 1);
             let profile = match client {
-                Client::Blocking(connection) => connection.peer().profile(),
-                Client::Actor(actor) => actor.handle.peer().unwrap().profile(),
+                Client::Blocking(connection) => connection.peer_info().profile(),
+                Client::Actor(actor) => actor.handle.peer_info().unwrap().profile(),
             };
             assert_eq!(profile, PeerProfile::Teranode);
         },
@@ -187,7 +187,7 @@ fn paused_reader_stays_connected() {
                 let mut config = manager_config();
                 config.connection.session.ping_interval = Duration::from_millis(300);
                 // Less than one list has.
-                config.connection.backlog_bytes = 64 << 10;
+                config.connection.max_subscriber_backlog_bytes = 64 << 10;
                 let manager = connected_manager_with(&teranode, TeranodeRole::Server, config);
                 let messages = manager.subscribe_messages_with(SubscriptionOptions {
                     capacity: 1,

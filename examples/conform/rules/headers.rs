@@ -2,7 +2,7 @@
 
 use bsv_p2p::session::PROTOCOL_VERSION;
 use bsv_p2p::wire::{
-    BlockHash, BlockHeader, GetBlocks, GetData, GetHdrsEn, Hdrsen, Headers, Inventory, MAX_HEADERS,
+    BlockHash, BlockHeader, GetBlocks, GetData, GetHdrsEn, HdrsEn, Headers, Inventory, MAX_HEADERS,
     Message, RejectCode,
 };
 
@@ -391,7 +391,7 @@ fn gethdrsen_no_protoconf(node: &Node) -> Check {
 }
 
 /// Requests enriched headers of the first blocks.
-fn ask_hdrsen(mut probe: Probe, node: &Node) -> Result<Hdrsen, Finding> {
+fn ask_hdrsen(mut probe: Probe, node: &Node) -> Result<HdrsEn, Finding> {
     let last = node.headers.len().min(MAX_ENRICHED);
     probe.send(GetHdrsEn {
         version: PROTOCOL_VERSION,
@@ -399,7 +399,7 @@ fn ask_hdrsen(mut probe: Probe, node: &Node) -> Result<Hdrsen, Finding> {
         stop: node.block(last)?,
     });
     probe.answer("hdrsen", |message| match message {
-        Message::Hdrsen(hdrsen) => Some(hdrsen.clone()),
+        Message::HdrsEn(hdrsen) => Some(hdrsen.clone()),
         _ => None,
     })
 }

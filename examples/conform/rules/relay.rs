@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use bsv_p2p::wire::{
-    Addr, Alert, Authch, BloomFilter, BloomFlags, Encode, FeeFilter, FilterAdd, GetData, Hdrsen,
+    Addr, Alert, Authch, BloomFilter, BloomFlags, Encode, FeeFilter, FilterAdd, GetData, HdrsEn,
     Inventory, MAX_ADDRESSES, Mempool, Message, NetworkAddress, Reject, RejectCode, SendCmpct,
     Services, TimestampedAddress, write_compact_size,
 };
@@ -314,7 +314,7 @@ fn alert_ignored(node: &Node) -> Check {
 }
 
 fn hdrsen_unrequested(node: &Node) -> Check {
-    ignores(node, &[Hdrsen::new(&[]).into()])
+    ignores(node, &[HdrsEn::new(&[]).into()])
 }
 
 fn dsdetected_invalid(node: &Node) -> Check {

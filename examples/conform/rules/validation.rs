@@ -80,14 +80,14 @@ pub(super) const RULES: &[Rule] = &[
 
 fn tx_truncated(node: &Node) -> Check {
     let mut probe = node.handshake()?;
-    let payload = spend(OutPoint::NONE).encode_to_vec();
+    let payload = spend(OutPoint::NULL).encode_to_vec();
     probe.send_payload("tx", &payload[..payload.len() - 5]);
     probe.rejects("tx", RejectCode::MALFORMED, "")
 }
 
 fn tx_without_inputs(node: &Node) -> Check {
     let mut probe = node.handshake()?;
-    let mut transaction = spend(OutPoint::NONE);
+    let mut transaction = spend(OutPoint::NULL);
     transaction.inputs.clear();
     let hash = Hash256(transaction.txid().0);
     probe.send(Tx::from(&transaction));
@@ -122,7 +122,7 @@ fn block_truncated(node: &Node) -> Check {
 fn block_without_work(node: &Node) -> Check {
     let header = node.header_after(node.genesis(), false);
     let mut probe = node.handshake()?;
-    probe.send(Block::new(&header, &[spend(OutPoint::NONE)]));
+    probe.send(Block::new(&header, &[spend(OutPoint::NULL)]));
     let rejected = is_rejected(&mut probe, "block", Hash256(header.hash().0))?;
     probe.until_marker()?;
     Ok(format!("{rejected}, connection open"))
@@ -134,7 +134,7 @@ fn block_merkle_root(node: &Node) -> Check {
     }
     let header = node.header_after(node.genesis(), true);
     let mut probe = node.handshake()?;
-    probe.send(Block::new(&header, &[spend(OutPoint::NONE)]));
+    probe.send(Block::new(&header, &[spend(OutPoint::NULL)]));
     let rejected = is_rejected(&mut probe, "block", Hash256(header.hash().0))?;
     let closed = probe.ends()?;
     Ok(format!("{rejected}, {closed}"))

@@ -36,7 +36,7 @@ fn await_readiness(newcomer: &Shared, peer: &Shared) -> Result<(), NotBecome> {
         if newcomer.stop.wait(LOOK) {
             let reason = newcomer.stop.reason();
             return Err(NotBecome::Ended(
-                reason.unwrap_or(DisconnectReason::Command),
+                reason.unwrap_or(DisconnectReason::Requested),
             ));
         }
     }
@@ -81,7 +81,7 @@ pub(super) fn hand_over(
     let mut ended = None;
     let begun = peer.second.begin(|delivery, stop| {
         // From here on the newcomer's owner cannot shut the socket down any more.
-        if let Err(reason) = link.outbox.let_go(DisconnectReason::BecameStream) {
+        if let Err(reason) = link.outbox.let_go(DisconnectReason::AttachedAsStream) {
             ended = Some(reason);
             return Err(io::ErrorKind::NotConnected.into());
         }
@@ -116,7 +116,7 @@ pub(super) fn hand_over(
         Err(NotBegun::Failed) => {
             peer.requests.on_no_second_stream();
             Err(NotBecome::Ended(
-                ended.unwrap_or(DisconnectReason::OwnCapacity),
+                ended.unwrap_or(DisconnectReason::AtCapacity),
             ))
         }
     }

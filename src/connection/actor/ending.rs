@@ -101,7 +101,7 @@ fn end(
             address,
             reason,
         },
-        DisconnectReason::OwnCapacity if shared.direction == Direction::Inbound => {
+        DisconnectReason::AtCapacity if shared.direction == Direction::Inbound => {
             ControlEvent::ConnectionRejectedCapacity { peer_id, address }
         }
         reason => ControlEvent::ConnectionFailed {

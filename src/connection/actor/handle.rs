@@ -12,11 +12,11 @@ use super::shared::Shared;
 use super::{ConnectionStatistics, ending, records};
 use crate::connection::outbox::{NotTaken, Outbox};
 use crate::connection::requests::Requests;
-use crate::connection::{ConnectionConfig, PreparedMessage, Traffic};
-use crate::error::{Error, Wait};
+use crate::connection::{ConnectionConfig, EncodedMessage, TrafficStats};
+use crate::error::{Error, Timeout};
 use crate::session::{
     ConfigError, ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, PeerRequest,
-    Receiver, RoundTrip, SendRefused, Session,
+    Receiver, RoundTrip, SendError, Session,
 };
 use crate::wire::Message;
 
@@ -72,12 +72,12 @@ impl PeerConnectionHandle {
 
     /// Whether it has turned out to be a further stream of another peer: no event tells of it then.
     pub(crate) fn became_stream(&self) -> bool {
-        self.shared.session.lock().end() == Some(&DisconnectReason::BecameStream)
+        self.shared.session.lock().end() == Some(&DisconnectReason::AttachedAsStream)
     }
 
     /// What the peer said of itself, once its `version` has been accepted.
-    pub fn peer(&self) -> Option<PeerInfo> {
-        self.shared.session.lock().peer().cloned()
+    pub fn peer_info(&self) -> Option<PeerInfo> {
+        self.shared.session.lock().peer_info().cloned()
     }
 
     /// How long the peer takes to answer pings.
@@ -116,7 +116,7 @@ impl PeerConnectionHandle {
     }
 
     /// How much has gone each way.
-    pub fn traffic(&self) -> Traffic {
+    pub fn traffic(&self) -> TrafficStats {
         self.shared.traffic()
     }
 
@@ -158,13 +158,13 @@ impl PeerConnectionHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::SendRefused`] if the message may not be sent, [`Error::TimedOut`] if there was no room,
+    /// [`Error::Send`] if the message may not be sent, [`Error::Timeout`] if there was no room,
     /// [`Error::Disconnected`] if the connection has ended.
     pub fn send(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
         self.send_checked(message, Patience::new(timeout), Receiver::check)
     }
 
-    /// Sends a message if it can be taken at once; [`Error::TimedOut`] if not.
+    /// Sends a message if it can be taken at once; [`Error::Timeout`] if not.
     ///
     /// # Errors
     ///
@@ -187,11 +187,7 @@ impl PeerConnectionHandle {
     /// # Errors
     ///
     /// Those of [`PeerConnectionHandle::send`], and [`Error::Config`] if it was prepared for another network.
-    pub fn send_prepared(
-        &self,
-        prepared: &PreparedMessage,
-        timeout: Duration,
-    ) -> Result<(), Error> {
+    pub fn send_prepared(&self, prepared: &EncodedMessage, timeout: Duration) -> Result<(), Error> {
         let patience = Patience::new(timeout);
         let right = prepared.magic() == self.shared.config().magic();
         let expected = "the magic of the connection";
@@ -205,7 +201,7 @@ impl PeerConnectionHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] and [`Error::Disconnected`].
+    /// [`Error::Timeout`] and [`Error::Disconnected`].
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let patience = Patience::new(timeout);
         let links = self.shared.links();
@@ -241,7 +237,7 @@ impl PeerConnectionHandle {
     ///
     /// What waits to be sent is dropped: [`PeerConnectionHandle::flush`] first to have it sent.
     pub fn disconnect(&self) {
-        self.stop(DisconnectReason::Command);
+        self.stop(DisconnectReason::Requested);
     }
 
     /// Ends the connection for a reason of ours.
@@ -289,7 +285,7 @@ impl PeerConnectionHandle {
         &self,
         message: &Message,
         patience: Patience,
-        check: fn(Receiver, &Message) -> Result<(), SendRefused>,
+        check: fn(Receiver, &Message) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         self.send_by(message, patience, check, |outbox| {
             outbox.send(message, patience.deadline)
@@ -301,7 +297,7 @@ impl PeerConnectionHandle {
         &self,
         message: &Message,
         patience: Patience,
-        check: fn(Receiver, &Message) -> Result<(), SendRefused>,
+        check: fn(Receiver, &Message) -> Result<(), SendError>,
         send: impl FnOnce(&Outbox) -> Result<(), NotTaken>,
     ) -> Result<(), Error> {
         let receiver = {
@@ -311,11 +307,11 @@ impl PeerConnectionHandle {
             }
             session.receiver()
         };
-        check(receiver, message).map_err(|refused| Error::SendRefused {
+        check(receiver, message).map_err(|refused| Error::Send {
             peer: self.name(),
             refused,
         })?;
-        if Session::is_question(message) {
+        if Session::is_request(message) {
             self.shared.session.lock().on_sent(message);
         }
         let Some(link) = self.shared.carrying(message) else {
@@ -351,12 +347,12 @@ impl PeerConnectionHandle {
             let receiver = session.receiver();
             let refused = messages.iter().find_map(|one| receiver.check(one).err());
             if let Some(refused) = refused {
-                return Err(Error::SendRefused {
+                return Err(Error::Send {
                     peer: self.name(),
                     refused,
                 });
             }
-            let requests = messages.iter().filter(|one| Session::is_question(one));
+            let requests = messages.iter().filter(|one| Session::is_request(one));
             requests.for_each(|request| session.on_sent(request));
         }
         let Some(link) = self.shared.carrying(first) else {
@@ -386,12 +382,12 @@ impl PeerConnectionHandle {
     /// Returns the error of a call that found the connection without a stream.
     fn ended(&self) -> Error {
         let end = self.shared.session.lock().end().cloned();
-        self.disconnected(end.unwrap_or(DisconnectReason::Command))
+        self.disconnected(end.unwrap_or(DisconnectReason::Requested))
     }
 
     fn not_taken(&self, error: NotTaken, patience: Patience) -> Error {
         match error {
-            NotTaken::Full => self.timed_out(Wait::Write, patience),
+            NotTaken::Full => self.timed_out(Timeout::Send, patience),
             // The session's reason is the one that the event of the end gives.
             NotTaken::Closed(reason) => {
                 let end = self.shared.session.lock().end().cloned();
@@ -400,10 +396,10 @@ impl PeerConnectionHandle {
         }
     }
 
-    pub(super) fn timed_out(&self, wait: Wait, patience: Patience) -> Error {
-        Error::TimedOut {
+    pub(super) fn timed_out(&self, which: Timeout, patience: Patience) -> Error {
+        Error::Timeout {
             peer: self.name(),
-            wait,
+            which,
             after: patience.timeout,
         }
     }

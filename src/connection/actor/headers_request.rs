@@ -10,7 +10,7 @@ use super::open_requests::HeadersTurn;
 use super::patience::Patience;
 use super::shared::Shared;
 use crate::connection::requests::{Asked, Failure};
-use crate::error::{Error, Wait};
+use crate::error::{Error, Timeout};
 use crate::session::{PROTOCOL_VERSION, PeerRequest};
 use crate::wire::{BlockHash, BlockHeader, GetHeaders, Message};
 
@@ -25,7 +25,7 @@ impl PeerConnectionHandle {
     /// # Errors
     ///
     /// [`Error::NotSupportedByPeer`] for an empty locator if the peer is a Teranode;
-    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`],
+    /// [`Error::Send`], [`Error::Timeout`], [`Error::Disconnected`],
     /// [`Error::TooManyRequests`]; [`Error::PayloadTooLarge`] if the answer is above
     /// `limits.buffered`.
     pub fn headers(
@@ -56,7 +56,7 @@ impl PeerConnectionHandle {
         let turn = turn.ok_or(StartHeadersError::Busy)?;
         let started = self.send_headers_request(locator, BlockHash::default(), turn, at_once);
         started.map_err(|error| match error {
-            Error::TimedOut { .. } => StartHeadersError::Busy,
+            Error::Timeout { .. } => StartHeadersError::Busy,
             error => StartHeadersError::Failed(error),
         })
     }
@@ -68,7 +68,7 @@ impl PeerConnectionHandle {
         patience: Patience,
     ) -> Result<Vec<BlockHeader>, Error> {
         let turn = self.shared.requests.headers_turn(patience.deadline);
-        let turn = turn.ok_or_else(|| self.timed_out(Wait::Turn, patience))?;
+        let turn = turn.ok_or_else(|| self.timed_out(Timeout::RequestQueue, patience))?;
         let request = self.send_headers_request(locator.to_vec(), stop, turn, patience)?;
         match self.receive(request.receiver(), patience) {
             Ok(answer) => answer.map_err(|failure| self.shared.request_error(failure)),
@@ -151,14 +151,14 @@ impl HeadersRequest {
     ///
     /// # Errors
     ///
-    /// - [`Error::TimedOut`] if there is no answer yet, with the time since the start
+    /// - [`Error::Timeout`] if there is no answer yet, with the time since the start
     /// - [`Error::Disconnected`] if the connection has ended
     /// - [`Error::PayloadTooLarge`] if the answer is above `limits.buffered`
     pub(crate) fn take(self) -> Result<Vec<BlockHeader>, Error> {
         let (peer, after) = (self.shared.address.to_string(), self.started.elapsed());
-        self.cancel().unwrap_or(Err(Error::TimedOut {
+        self.cancel().unwrap_or(Err(Error::Timeout {
             peer,
-            wait: Wait::Reply,
+            which: Timeout::Response,
             after,
         }))
     }
@@ -198,7 +198,7 @@ mod tests {
 
     use super::*;
     use crate::connection::{
-        Connection, ConnectionConfig, PeerConnectionActor, PeerConnectionSetup,
+        Connection, ConnectionConfig, PeerConnectionActor, PeerConnectionOptions,
     };
     use crate::event::{BitcoinMessageEvent, ControlEvent};
     use crate::network::Network;
@@ -218,7 +218,7 @@ mod tests {
     impl Pair {
         fn new(config: ConnectionConfig) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let setup = PeerConnectionSetup::new(config);
+            let setup = PeerConnectionOptions::new(config);
             let messages = setup.events.subscribe_messages();
             let control = setup.events.subscribe_control();
             let address = listener.local_addr().unwrap();
@@ -300,9 +300,9 @@ mod tests {
         let first = pair.start().unwrap();
         assert_eq!(pair.start().err(), Some(StartHeadersError::Busy));
         let blocked = pair.handle.headers(&[], genesis().hash(), SHORT);
-        let timed_out = Error::TimedOut {
+        let timed_out = Error::Timeout {
             peer: pair.handle.address().to_string(),
-            wait: Wait::Turn,
+            which: Timeout::RequestQueue,
             after: SHORT,
         };
         assert_eq!(blocked, Err(timed_out));
@@ -326,9 +326,9 @@ mod tests {
         let cancelled = pair.start().unwrap();
         pair.expect_getheaders();
         let result = cancelled.take();
-        let is_timeout = |wait: &Wait| *wait == Wait::Reply;
+        let is_timeout = |which: &Timeout| *which == Timeout::Response;
         assert!(
-            matches!(&result, Err(Error::TimedOut { wait, .. }) if is_timeout(wait)),
+            matches!(&result, Err(Error::Timeout { which, .. }) if is_timeout(which)),
             "{result:?}"
         );
         pair.send_headers(&[header(1)]);
@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn headers_request_with_full_send_queue_sends_nothing() {
         let mut config = ConnectionConfig::new(Network::Regtest);
-        config.outbox_messages = 4;
+        config.max_send_queue_messages = 4;
         let mut pair = Pair::new(config);
         // The peer does not read: its socket takes some of these, the queue the rest.
         let large = Message::Unknown {

@@ -43,7 +43,7 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
         };
         live(shared, accepted, events, &mut streaming)
     });
-    let reason = catch_unwind(life).unwrap_or(DisconnectReason::Bug);
+    let reason = catch_unwind(life).unwrap_or(DisconnectReason::InternalError);
     let reason = {
         let mut session = shared.session.lock();
         session.close(reason.clone());
@@ -63,13 +63,13 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
     // The place is free before anybody hears of the end.
     drop(slot);
     let level = match reason {
-        DisconnectReason::Bug => Level::Error,
-        DisconnectReason::BecameStream => Level::Debug,
+        DisconnectReason::InternalError => Level::Error,
+        DisconnectReason::AttachedAsStream => Level::Debug,
         _ => Level::Info,
     };
     let text = format_args!("{} connection ended: {reason}", shared.direction);
     records::write(shared, level, Some(&reason), text);
-    if reason == DisconnectReason::BecameStream && !held.is_empty() {
+    if reason == DisconnectReason::AttachedAsStream && !held.is_empty() {
         // Nobody has heard of it, and nobody needs to.
         return ending::after_unseen_life(shared, delivery, reason);
     }
@@ -117,7 +117,7 @@ fn live(
             End::Becomes(request) => request,
         };
         match becoming::hand_over(shared, &link, &mut reading.inlet, &request) {
-            Ok(()) => return DisconnectReason::BecameStream,
+            Ok(()) => return DisconnectReason::AttachedAsStream,
             Err(NotBecome::Ended(reason)) => return shared.stop.reason().unwrap_or(reason),
             // It ends as soon as the peer has been told.
             Err(NotBecome::Fault(fault)) => shared.session.lock().refuse_stream(fault),
@@ -131,12 +131,12 @@ fn connect(
     accepted: Option<Accepted>,
     events: &mut Events<'_>,
 ) -> Result<Arc<Link>, DisconnectReason> {
-    let bug = |_| DisconnectReason::Bug;
+    let bug = |_| DisconnectReason::InternalError;
     let failed = |error: io::Error| DisconnectReason::Io(error.kind());
     let (tcp, told_first) = match accepted {
         Some(Accepted { tcp, told_first }) => (tcp, told_first),
         None => {
-            shared.session.lock().on_dialling().map_err(bug)?;
+            shared.session.lock().on_connect_started().map_err(bug)?;
             records::write(shared, Level::Debug, None, format_args!("dialling"));
             let tcp = dial::dial(shared.address, config.connect_timeout, &shared.stop)?;
             (tcp, None)

@@ -27,7 +27,7 @@ mod telling;
 pub(super) use ending::{give_up, stop_waiting};
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
 pub(crate) use headers_request::{HeadersRequest, StartHeadersError};
-pub use setup::PeerConnectionSetup;
+pub use setup::PeerConnectionOptions;
 pub(super) use shared::Shared;
 pub use statistics::{ConnectionStatistics, StreamStatistics};
 
@@ -59,11 +59,11 @@ use crate::session::DisconnectReason;
 ///
 /// ```
 /// use bsv_p2p::{ConnectionConfig, Network};
-/// use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionSetup};
+/// use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionOptions};
 /// use bsv_p2p::event::ControlEvent;
 ///
 /// # fn main() -> Result<(), bsv_p2p::Error> {
-/// let mut setup = PeerConnectionSetup::new(ConnectionConfig::new(Network::Regtest));
+/// let mut setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
 /// let events = setup.events.subscribe_control();
 /// let peer = PeerConnectionActor::spawn_outbound("127.0.0.1:1".parse().unwrap(), setup)?;
 /// for event in events {
@@ -87,10 +87,10 @@ impl PeerConnectionActor {
     ///
     /// - [`Error::Config`] if a value of the configuration is invalid.
     /// - [`Error::PortMismatch`] if the port is the default port of another network.
-    /// - [`Error::System`] if a thread cannot be started.
+    /// - [`Error::Io`] if a thread cannot be started.
     pub fn spawn_outbound(
         address: SocketAddr,
-        setup: PeerConnectionSetup,
+        setup: PeerConnectionOptions,
     ) -> Result<PeerConnectionHandle, Error> {
         setup.config.check_port(address)?;
         spawn(Origin::Dialled(address), setup, None)
@@ -99,17 +99,17 @@ impl PeerConnectionActor {
     /// Shakes hands with a peer that has dialled us, in a thread of its own. Returns at once.
     ///
     /// It may turn out to be the second stream of a peer whose connection was spawned with the same
-    /// [`Associations`](super::Associations): then it ends by the name of [`DisconnectReason::BecameStream`] and gives its slot back, and no event
+    /// [`AssociationRegistry`](super::AssociationRegistry): then it ends by the name of [`DisconnectReason::AttachedAsStream`] and gives its slot back, and no event
     /// tells of it. Where nobody awaits such a stream when it is spawned, `ConnectionEstablished` is told at once, and that end by
     /// `ConnectionFailed`.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a wrong value, [`Error::System`] if there is no thread to be had or the socket is
+    /// [`Error::Config`] for a wrong value, [`Error::Io`] if there is no thread to be had or the socket is
     /// closed already.
     pub fn spawn_inbound(
         stream: TcpStream,
-        setup: PeerConnectionSetup,
+        setup: PeerConnectionOptions,
     ) -> Result<PeerConnectionHandle, Error> {
         spawn(
             Origin::Accepted {
@@ -131,7 +131,7 @@ impl PeerConnectionActor {
     /// Those of [`PeerConnectionActor::spawn_inbound`].
     pub fn spawn_over_capacity(
         stream: TcpStream,
-        setup: PeerConnectionSetup,
+        setup: PeerConnectionOptions,
     ) -> Result<PeerConnectionHandle, Error> {
         spawn(Origin::TurnedAway(stream), setup, None)
     }
@@ -139,7 +139,7 @@ impl PeerConnectionActor {
     /// Spawns a connection that has a keeper, who decides whether it is opened again.
     pub(crate) fn spawn_kept(
         origin: Origin,
-        setup: PeerConnectionSetup,
+        setup: PeerConnectionOptions,
         keeper: Box<dyn Keeper>,
     ) -> Result<PeerConnectionHandle, Error> {
         spawn(origin, setup, Some(keeper))
@@ -162,7 +162,7 @@ pub(crate) enum Origin {
 
 fn spawn(
     origin: Origin,
-    mut setup: PeerConnectionSetup,
+    mut setup: PeerConnectionOptions,
     keeper: Option<Box<dyn Keeper>>,
 ) -> Result<PeerConnectionHandle, Error> {
     let turned_away = matches!(origin, Origin::TurnedAway(_));
@@ -192,10 +192,10 @@ fn spawn(
     };
     let (shared, slot) = Shared::new((direction, address), setup, keeper)?;
     if turned_away {
-        shared.session.lock().refuse_for_capacity();
+        shared.session.lock().reject_over_capacity();
     }
     let shared = Arc::new(shared);
-    begin_life(&shared, accepted, slot).map_err(|error| Error::System {
+    begin_life(&shared, accepted, slot).map_err(|error| Error::Io {
         what: "the thread of a connection".into(),
         error: error.into(),
     })?;
@@ -203,7 +203,7 @@ fn spawn(
 }
 
 fn peer_address(stream: &TcpStream) -> Result<SocketAddr, Error> {
-    stream.peer_addr().map_err(|error| Error::System {
+    stream.peer_addr().map_err(|error| Error::Io {
         what: "an accepted socket".into(),
         error: error.into(),
     })

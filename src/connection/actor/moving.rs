@@ -65,8 +65,8 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::connection::{ConnectionConfig, PeerConnectionActor, PeerConnectionSetup};
-    use crate::error::{Error, Wait};
+    use crate::connection::{ConnectionConfig, PeerConnectionActor, PeerConnectionOptions};
+    use crate::error::{Error, Timeout};
     use crate::network::Network;
     use crate::session::ConnectionState;
     use crate::wire::{
@@ -88,7 +88,7 @@ mod tests {
     /// A connection, and the other end of it, by which nothing is answered.
     fn pair() -> (PeerConnectionHandle, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let setup = PeerConnectionSetup::new(ConnectionConfig::new(Network::Regtest));
+        let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
         let address = listener.local_addr().unwrap();
         let handle = PeerConnectionActor::spawn_outbound(address, setup).unwrap();
         let (mut tcp, _) = listener.accept().unwrap();
@@ -96,8 +96,8 @@ mod tests {
             version: crate::session::PROTOCOL_VERSION,
             services: Services::NETWORK,
             timestamp: 1_700_000_000,
-            receiver: NetworkAddress::unset(Services::NONE),
-            sender: Some(NetworkAddress::unset(Services::NETWORK)),
+            receiver: NetworkAddress::unspecified(Services::NONE),
+            sender: Some(NetworkAddress::unspecified(Services::NETWORK)),
             nonce: Some(7),
             user_agent: None,
             start_height: Some(0),
@@ -141,7 +141,7 @@ mod tests {
         let transaction = Transaction {
             version: 1,
             inputs: vec![TransactionInput {
-                previous: OutPoint::NONE,
+                previous: OutPoint::NULL,
                 script: vec![1; 90],
                 sequence: 0,
             }],
@@ -173,8 +173,8 @@ mod tests {
         let (answer, after) = ask(&block, &[&ping[..]; 8]);
         let stands_still = matches!(
             answer,
-            Err(Error::TimedOut {
-                wait: Wait::Progress,
+            Err(Error::Timeout {
+                which: Timeout::Stall,
                 after: STALL,
                 ..
             })

@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(not_found, Err(Failure::NotFound(hash)));
 
         // The next connection begins with one stream.
-        requests.close(&DisconnectReason::EndOfStream);
+        requests.close(&DisconnectReason::ConnectionClosed);
         requests.renew();
         let (asked, question) = requests.with(|table| table.ask_block(hash)).unwrap();
         let end = NotFound::from(question.inventory[1..].to_vec());

@@ -14,7 +14,7 @@ use crate::connection::outbox::Outbox;
 use crate::connection::stop::Stop;
 use crate::connection::stream::{ReadWait, Stream};
 use crate::deadline::deadline_after;
-use crate::session::{DisconnectReason, StreamRefusal};
+use crate::session::{DisconnectReason, StreamSetupError};
 use crate::sockets::is_timeout;
 use crate::wire::{CreateStrm, FrameReader, Incoming, Message, MessageNumber};
 
@@ -26,15 +26,15 @@ pub(super) fn begin(
     shared: &Arc<Shared>,
     first: &Link,
     request: CreateStrm,
-) -> Result<(), StreamRefusal> {
+) -> Result<(), StreamSetupError> {
     let local = first.stream.local_address();
-    let from = local.map_err(|error| StreamRefusal::NotBound(error.into()))?;
+    let from = local.map_err(|error| StreamSetupError::BindFailed(error.into()))?;
     let begun = shared.second.begin(|delivery, stop| {
         let beginning = Beginning::Open { request, from };
         let thread = second_life::spawn(shared, delivery, stop, beginning)?;
         Ok((None, thread))
     });
-    begun.map_err(|_| StreamRefusal::NoThread)
+    begun.map_err(|_| StreamSetupError::ThreadSpawnFailed)
 }
 
 /// A stream that the peer has taken for what it is, and what came behind its answer.
@@ -49,12 +49,12 @@ pub(super) fn open(
     request: &CreateStrm,
     from: SocketAddr,
     stop: &Stop,
-) -> Result<Opened, StreamRefusal> {
+) -> Result<Opened, StreamSetupError> {
     let config = shared.config();
     let dialled = dial::dial_from(from, shared.address, config.connect_timeout, stop);
     let tcp = dialled.map_err(|error| match error {
-        NotDialled::NotBound(error) => StreamRefusal::NotBound(error),
-        NotDialled::NotConnected(reason) => StreamRefusal::NotConnected(Box::new(reason)),
+        NotDialled::NotBound(error) => StreamSetupError::BindFailed(error),
+        NotDialled::NotConnected(reason) => StreamSetupError::ConnectFailed(Box::new(reason)),
     })?;
     let stream = Stream::new(
         tcp,
@@ -62,7 +62,7 @@ pub(super) fn open(
         config.tcp_keepalive,
         config.write_timeout,
     );
-    let stream = Arc::new(stream.map_err(|_| StreamRefusal::Closed)?);
+    let stream = Arc::new(stream.map_err(|_| StreamSetupError::Closed)?);
     let outbox = Outbox::new(stream.clone(), &config, shared.second_counters());
     let link = Arc::new(Link {
         kind: request.stream_type,
@@ -70,7 +70,7 @@ pub(super) fn open(
         outbox,
     });
     if !shared.second.set_link(&link) {
-        return Err(StreamRefusal::Closed);
+        return Err(StreamSetupError::Closed);
     }
     // Behind its answer the peer may send at once. Whether it is taken shows when the answer is read.
     shared.requests.on_opening_stream();
@@ -94,7 +94,7 @@ fn await_answer(
     config: &ConnectionConfig,
     link: &Link,
     request: &CreateStrm,
-) -> Result<FrameReader, StreamRefusal> {
+) -> Result<FrameReader, StreamSetupError> {
     let counters = shared.second_counters();
     let timeout = config.session.handshake_timeout;
     let deadline = deadline_after(timeout);
@@ -115,29 +115,29 @@ fn await_answer(
                 }
                 return match Message::decode(frame.command, frame.payload) {
                     Ok(answer) => judge(answer, request).map(|()| frames),
-                    Err(_) => Err(StreamRefusal::WrongAnswer),
+                    Err(_) => Err(StreamSetupError::UnexpectedReply),
                 };
             }
             // What cannot be a frame of anything is dropped here as everywhere.
             Ok(Some(Incoming::Dropped(_))) => continue,
-            Ok(Some(_)) | Err(_) => return Err(StreamRefusal::WrongAnswer),
+            Ok(Some(_)) | Err(_) => return Err(StreamSetupError::UnexpectedReply),
             Ok(None) => {}
         }
         let now = Instant::now();
         if now >= deadline {
-            return Err(StreamRefusal::TimedOut { after: timeout });
+            return Err(StreamSetupError::TimedOut { after: timeout });
         }
         let waits = wait.until(&link.stream, Some(deadline), now);
         match waits.and_then(|()| frames.read_from(&mut &*link.stream)) {
-            Ok(0) => return Err(StreamRefusal::Closed),
+            Ok(0) => return Err(StreamSetupError::Closed),
             Ok(len) => counters.add_bytes_in(len),
             Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return Err(StreamRefusal::Closed),
+            Err(_) => return Err(StreamSetupError::Closed),
         }
     }
 }
 
-fn judge(answer: Message, request: &CreateStrm) -> Result<(), StreamRefusal> {
+fn judge(answer: Message, request: &CreateStrm) -> Result<(), StreamSetupError> {
     match answer {
         Message::StreamAck(ack)
             if ack.association_id == request.association_id
@@ -145,7 +145,7 @@ fn judge(answer: Message, request: &CreateStrm) -> Result<(), StreamRefusal> {
         {
             Ok(())
         }
-        Message::Reject(reject) => Err(StreamRefusal::Rejected(Box::new(reject))),
-        _ => Err(StreamRefusal::WrongAnswer),
+        Message::Reject(reject) => Err(StreamSetupError::Rejected(Box::new(reject))),
+        _ => Err(StreamSetupError::UnexpectedReply),
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn came(shared: &Shared, next: &Next) {
             let text = format_args!("received {contents}");
             write(shared, Level::Trace, None, text);
         }
-        Next::Received(Received::PassedOver { command, len, .. }) => {
+        Next::Received(Received::Discarded { command, len, .. }) => {
             let text = format_args!("read past {command} of {len} bytes: too long to be kept");
             write(shared, Level::Debug, None, text);
         }

@@ -7,7 +7,7 @@ use super::moving::GivenUp;
 use super::patience::Patience;
 use crate::connection::block_reader::BlockReader;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
-use crate::error::{Error, Wait};
+use crate::error::{Error, Timeout};
 use crate::session::{PeerRequest, Receiver};
 use crate::wire::{Block, BlockHash, GetData, Message, Ping, TimestampedAddress, Tx, Txid};
 
@@ -25,7 +25,7 @@ impl PeerConnectionHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::SendRefused`] before the handshake is complete, [`Error::TimedOut`], [`Error::Disconnected`],
+    /// [`Error::Send`] before the handshake is complete, [`Error::Timeout`], [`Error::Disconnected`],
     /// [`Error::TooManyRequests`].
     pub fn ping(&self, timeout: Duration) -> Result<Duration, Error> {
         let patience = Patience::new(timeout);
@@ -44,13 +44,13 @@ impl PeerConnectionHandle {
     /// # Errors
     ///
     /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered` or `limits.block`;
-    /// [`Error::BadBlock`];
-    /// [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`].
+    /// [`Error::InvalidBlock`];
+    /// [`Error::Send`], [`Error::Timeout`], [`Error::Disconnected`], [`Error::TooManyRequests`].
     pub fn block(&self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
         self.ask_block(hash, Patience::new(timeout))
     }
 
-    /// The same, given up also when the peer has stood still for `stall`: see [`Wait::Progress`].
+    /// The same, given up also when the peer has stood still for `stall`: see [`Timeout::Stall`].
     pub(crate) fn block_unless_still(
         &self,
         hash: BlockHash,
@@ -71,13 +71,13 @@ impl PeerConnectionHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block is above `limits.block`; [`Error::SendRefused`],
-    /// [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`].
+    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block is above `limits.block`; [`Error::Send`],
+    /// [`Error::Timeout`], [`Error::Disconnected`], [`Error::TooManyRequests`].
     pub fn block_reader(&self, hash: BlockHash, timeout: Duration) -> Result<BlockReader, Error> {
         self.ask_block_reader(hash, Patience::new(timeout))
     }
 
-    /// The same, given up also when the peer has stood still for `stall`: see [`Wait::Progress`].
+    /// The same, given up also when the peer has stood still for `stall`: see [`Timeout::Stall`].
     pub(crate) fn block_reader_unless_still(
         &self,
         hash: BlockHash,
@@ -99,7 +99,7 @@ impl PeerConnectionHandle {
     /// # Errors
     ///
     /// [`Error::PayloadTooLarge`] if one came and is above `limits.buffered` or `limits.transaction`, or if the list of missing
-    /// ones is above `limits.general`; [`Error::SendRefused`], [`Error::TimedOut`],
+    /// ones is above `limits.general`; [`Error::Send`], [`Error::Timeout`],
     /// [`Error::Disconnected`], [`Error::TooManyRequests`]. What has come by then is lost.
     pub fn transactions(
         &self,
@@ -113,7 +113,7 @@ impl PeerConnectionHandle {
         let limit = self.max_inventory();
         let asked = {
             let sending = self.shared.requests.sending(patience.deadline);
-            let _sending = sending.ok_or_else(|| self.timed_out(Wait::Write, patience))?;
+            let _sending = sending.ok_or_else(|| self.timed_out(Timeout::Send, patience))?;
             let (asked, entries) = self.enter(|requests| requests.ask_transactions(txids))?;
             let questions = GetData::split(&entries, limit).map(Message::from);
             self.send_questions(questions, &asked, patience)?;
@@ -125,15 +125,15 @@ impl PeerConnectionHandle {
     /// Asks for addresses of other nodes, at most 1,000, each with the time at which it was last heard of.
     ///
     /// A node answers once in the life of a connection, only if we have dialled it, and takes its time:
-    /// [`ADDRESSES_TIMEOUT`](crate::connection::ADDRESSES_TIMEOUT) is enough as a rule. One that knows nobody says nothing.
+    /// [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) is enough as a rule. One that knows nobody says nothing.
     /// An `addr` of one entry may come before, by which a node tells of itself or passes something on: it is told to subscribers,
     /// and is the answer only if nothing longer comes until the time is over. Blocks at most for `timeout`.
     ///
     /// # Errors
     ///
     /// [`Error::NotSupportedByPeer`] if a node of the peer's kind answers only connections that we have opened, and the peer has
-    /// opened this one; [`Error::AlreadyAsked`] if that has been asked before, also by a `getaddr` of the program; [`Error::SendRefused`],
-    /// [`Error::TimedOut`], [`Error::Disconnected`], [`Error::TooManyRequests`].
+    /// opened this one; [`Error::AlreadyRequested`] if that has been asked before, also by a `getaddr` of the program; [`Error::Send`],
+    /// [`Error::Timeout`], [`Error::Disconnected`], [`Error::TooManyRequests`].
     pub fn addresses(&self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
         let patience = Patience::new(timeout);
         self.check_supported(PeerRequest::Addresses)?;
@@ -150,7 +150,7 @@ impl PeerConnectionHandle {
     ) -> Result<T, Error> {
         let asked = {
             let sending = self.shared.requests.sending(patience.deadline);
-            let _sending = sending.ok_or_else(|| self.timed_out(Wait::Write, patience))?;
+            let _sending = sending.ok_or_else(|| self.timed_out(Timeout::Send, patience))?;
             let (asked, question) = self.enter(ask)?;
             self.send_questions([question.into()], &asked, patience)?;
             asked
@@ -197,10 +197,10 @@ impl PeerConnectionHandle {
     /// Returns the error of a request whose answer was waited for in vain.
     pub(super) fn given_up(&self, given_up: GivenUp, patience: Patience) -> Error {
         match given_up {
-            GivenUp::Deadline => self.timed_out(Wait::Reply, patience),
-            GivenUp::StoodStill(after) => Error::TimedOut {
+            GivenUp::Deadline => self.timed_out(Timeout::Response, patience),
+            GivenUp::StoodStill(after) => Error::Timeout {
                 peer: self.name(),
-                wait: Wait::Progress,
+                which: Timeout::Stall,
                 after,
             },
         }

@@ -69,7 +69,7 @@ fn run(
         };
         live(shared, events, &mut streaming, stop, beginning)
     });
-    let ended = catch_unwind(life).unwrap_or(Err(DisconnectReason::Bug));
+    let ended = catch_unwind(life).unwrap_or(Err(DisconnectReason::InternalError));
     if let Err(reason) = ended {
         streaming.cut(&reason);
         shared.end_second(&reason);
@@ -99,7 +99,7 @@ fn live(
                 }
                 Err(_) if stop.is_set() => return Ok(()),
                 Err(refusal) => {
-                    events.tell(shared, SessionEvent::StreamRefused(refusal));
+                    events.tell(shared, SessionEvent::StreamSetupFailed(refusal));
                     return Ok(());
                 }
             }

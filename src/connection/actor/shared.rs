@@ -11,13 +11,15 @@ use uuid::Uuid;
 use super::links::{Link, Links};
 use super::open_requests::OpenRequests;
 use super::second::SecondStream;
-use super::setup::PeerConnectionSetup;
+use super::setup::PeerConnectionOptions;
 use super::stage::Stages;
 use crate::connection::event_bus::{Delivery, DeliveryLimits, Signals};
 use crate::connection::requests::Failure;
 use crate::connection::stop::Stop;
 use crate::connection::traffic::TrafficCounters;
-use crate::connection::{Associations, ConnectionConfig, Keeper, SlotGuard, Traffic, random};
+use crate::connection::{
+    AssociationRegistry, ConnectionConfig, Keeper, SlotGuard, TrafficStats, random,
+};
 use crate::error::Error;
 use crate::log_level::LogLevel;
 use crate::memory::PeerMemory;
@@ -32,7 +34,7 @@ pub(in crate::connection) struct Shared {
     /// Held by the connection's thread as long as it lives.
     pub(super) delivery: Mutex<Delivery>,
     nonces: NonceRegistry,
-    pub(super) associations: Associations,
+    pub(super) associations: AssociationRegistry,
     /// Held for one call of the session, never while anything is waited for. Each life has a session of its own.
     pub(super) session: Mutex<Session>,
     pub(super) stop: Stop,
@@ -71,10 +73,10 @@ impl Shared {
     /// Gives the slot of `setup` back: it belongs to the first life.
     pub(super) fn new(
         (direction, address): (Direction, SocketAddr),
-        setup: PeerConnectionSetup,
+        setup: PeerConnectionOptions,
         keeper: Option<Box<dyn Keeper>>,
     ) -> Result<(Self, Option<SlotGuard>), ConfigError> {
-        let PeerConnectionSetup {
+        let PeerConnectionOptions {
             peer_id,
             config,
             nonces,
@@ -267,9 +269,9 @@ impl Shared {
     }
 
     /// How much has gone each way.
-    pub(super) fn traffic(&self) -> Traffic {
+    pub(super) fn traffic(&self) -> TrafficStats {
         let each = self.all_counters().map(|(_, one)| one.snapshot());
-        each.fold(Traffic::default(), Traffic::plus)
+        each.fold(TrafficStats::default(), TrafficStats::plus)
     }
 
     /// Returns the error of a request that failed.
@@ -296,6 +298,6 @@ fn new_session(
         Instant::now(),
     )?;
     session.set_genesis(config.network.genesis_header().hash());
-    session.offer_streams(Uuid::new_v4());
+    session.enable_multistream(Uuid::new_v4());
     Ok(session)
 }

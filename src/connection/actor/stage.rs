@@ -113,7 +113,7 @@ impl Stages {
                     let thread = thread.take();
                     drop(stage);
                     if let Some(thread) = thread {
-                        // A panic has been reported as `DisconnectReason::Bug` already.
+                        // A panic has been reported as `DisconnectReason::InternalError` already.
                         let _ = thread.join();
                     }
                     return;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::links::Links;
 use super::shared::Shared;
 use crate::connection::traffic::TrafficCounters;
-use crate::connection::{CommandTraffic, Traffic};
+use crate::connection::{CommandTraffic, TrafficStats};
 use crate::session::{ConnectionState, Direction, DisconnectReason, PeerInfo, RoundTrip};
 use crate::wire::{StreamPolicy, StreamType};
 
@@ -42,7 +42,7 @@ pub struct ConnectionStatistics {
     /// How many bytes of its payloads are held: on their way, queued, or kept by the program.
     pub payload_memory: u64,
     /// How much has gone each way, over all restarts.
-    pub traffic: Traffic,
+    pub traffic: TrafficStats,
     /// The same for each kind of message that has gone either way.
     pub commands: Vec<CommandTraffic>,
     /// What goes over which stream, while there is a second one.
@@ -69,7 +69,7 @@ pub struct StreamStatistics {
     /// How many bytes wait to be sent over it.
     pub queued_bytes: usize,
     /// How much has gone over it each way, over all restarts.
-    pub traffic: Traffic,
+    pub traffic: TrafficStats,
     /// The same for each kind of message that has gone either way.
     pub commands: Vec<CommandTraffic>,
 }
@@ -105,7 +105,7 @@ impl ConnectionStatistics {
             address: shared.address,
             direction: shared.direction,
             state: session.state(),
-            peer: session.peer().cloned(),
+            peer: session.peer_info().cloned(),
             connected_since: history.connected.map(|(_, since)| since),
             connected_for: history
                 .connected

@@ -42,7 +42,7 @@ impl Streaming {
                     let link = link.clone();
                     let abandon = move || {
                         if let Some(link) = link.upgrade() {
-                            link.outbox.close(DisconnectReason::StreamAbandoned);
+                            link.outbox.close(DisconnectReason::BlockReaderAbandoned);
                         }
                     };
                     let peer = shared.address.to_string();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-use super::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup};
+use super::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions};
 use crate::connection::{ConnectionConfig, EventBus, SubscriptionOptions};
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 use crate::network::Network;
@@ -55,19 +55,20 @@ fn narrow() -> SubscriptionOptions {
 /// Two connected peers: the one under test, on `bus`, and one that sends it what a test wants.
 fn pair(bus: &EventBus) -> (PeerConnectionHandle, PeerConnectionHandle) {
     let config = ConnectionConfig {
-        backlog_bytes: 20_000,
+        max_subscriber_backlog_bytes: 20_000,
         subscriber_timeout: 100 * DEADLINE,
         ..ConnectionConfig::new(Network::Regtest)
     };
-    let setup = PeerConnectionSetup {
+    let setup = PeerConnectionOptions {
         events: bus.clone(),
-        ..PeerConnectionSetup::new(config.clone())
+        ..PeerConnectionOptions::new(config.clone())
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let tested = PeerConnectionActor::spawn_outbound(address, setup).unwrap();
     let (tcp, _) = listener.accept().unwrap();
-    let sender = PeerConnectionActor::spawn_inbound(tcp, PeerConnectionSetup::new(config)).unwrap();
+    let sender =
+        PeerConnectionActor::spawn_inbound(tcp, PeerConnectionOptions::new(config)).unwrap();
     wait_until("both have shaken hands and answered the first ping", || {
         let both = [&tested, &sender];
         both.iter().all(|handle| handle.round_trip().last.is_some())

@@ -57,7 +57,7 @@ impl Events<'_> {
                     score,
                 }
             }
-            SessionEvent::StreamRefused(refusal) => {
+            SessionEvent::StreamSetupFailed(refusal) => {
                 let text = format_args!("one stream only: {refusal}");
                 records::write(shared, Level::Info, Some(&refusal), text);
                 ControlEvent::StreamRefused {
@@ -82,8 +82,8 @@ impl Events<'_> {
         let (peer_id, address) = (shared.peer_id, shared.address);
         match received {
             Received::Message(message) => self.deliver_message(shared, message),
-            Received::PassedOver { command, len, .. } => {
-                self.control(ControlEvent::PayloadPassedOver {
+            Received::Discarded { command, len, .. } => {
+                self.control(ControlEvent::PayloadDiscarded {
                     peer_id,
                     address,
                     command,

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::transfer::{Transfer, TransferEnd};
 use super::visit::{BlockVisitor, Guide, Nobody};
-use crate::error::{BlockFault, Error};
+use crate::error::{Error, InvalidBlock};
 use crate::session::DisconnectReason;
 use crate::wire::{BlockHash, BlockHeader, DecodeError};
 
@@ -21,7 +21,7 @@ const WHOLE_LIMIT: usize = 1024 * 1024;
 /// so**: the one that would give 0 fails if checksum, structure or merkle root do not hold.
 /// The peer is read only as fast as the program reads. A program that takes nothing for
 /// [`block_reader_timeout`](crate::ConnectionConfig::block_reader_timeout), or drops the reader before the end, ends the connection, for
-/// [`StreamAbandoned`](DisconnectReason::StreamAbandoned): there is no other way to skip the rest.
+/// [`BlockReaderAbandoned`](DisconnectReason::BlockReaderAbandoned): there is no other way to skip the rest.
 ///
 /// A read blocks until something comes; the connection sees to it that a peer that sends too little is cut, and the read ends then with
 /// an error that holds the [`Error`].
@@ -116,12 +116,12 @@ impl BlockReader {
     ///
     /// # Errors
     ///
-    /// [`Error::BadBlock`] if what came is not the block, however much the visitor has seen of it by then; [`Error::Disconnected`];
-    /// [`Error::AlreadyRead`] if something has been read before.
+    /// [`Error::InvalidBlock`] if what came is not the block, however much the visitor has seen of it by then; [`Error::Disconnected`];
+    /// [`Error::BlockAlreadyRead`] if something has been read before.
     pub fn visit(mut self, visitor: &mut impl BlockVisitor) -> Result<(), Error> {
         if self.begun {
             let peer = self.peer.clone();
-            return Err(Error::AlreadyRead { peer });
+            return Err(Error::BlockAlreadyRead { peer });
         }
         while self.next_chunk(Some(visitor)) {}
         self.finish()
@@ -160,7 +160,7 @@ impl BlockReader {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let refused = |fault: BlockFault| Error::BadBlock {
+        let refused = |fault: InvalidBlock| Error::InvalidBlock {
             peer: self.peer.clone(),
             hash: self.hash(),
             error: Box::new(fault),
@@ -168,15 +168,15 @@ impl BlockReader {
         let checksum = match self.transfer.ended() {
             Some(TransferEnd::Complete(checksum)) => checksum.clone(),
             Some(TransferEnd::Cut(reason)) => return Err(self.disconnected(reason.clone())),
-            None => return Err(self.disconnected(DisconnectReason::Bug)),
+            None => return Err(self.disconnected(DisconnectReason::InternalError)),
         };
-        checksum.map_err(|cause| refused(BlockFault::Checksum(cause)))?;
+        checksum.map_err(|cause| refused(InvalidBlock::Checksum(cause)))?;
         if let Some(error) = &self.broken {
-            return Err(refused(BlockFault::Malformed(error.clone())));
+            return Err(refused(InvalidBlock::Malformed(error.clone())));
         }
         let scanner = self.guide.scanner();
         let content = scanner.check_merkle_root();
-        content.map_err(|error| refused(BlockFault::Content(error)))
+        content.map_err(|error| refused(InvalidBlock::Content(error)))
     }
 
     fn disconnected(&self, reason: DisconnectReason) -> Error {

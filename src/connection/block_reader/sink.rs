@@ -9,7 +9,7 @@ use super::transfer::{Transfer, TransferEnd};
 use crate::connection::stop::Stop;
 use crate::deadline::later;
 use crate::session::DisconnectReason;
-use crate::wire::DropCause;
+use crate::wire::FrameDropReason;
 
 /// The maximum time between two looks at what else is to be done during a wait.
 const LOOK: Duration = Duration::from_secs(1);
@@ -51,7 +51,9 @@ impl BlockSink {
     ) -> Result<Option<(Instant, Instant)>, DisconnectReason> {
         let mut chunk = match self.chunks.try_send(chunk) {
             Ok(()) => return Ok(None),
-            Err(TrySendError::Disconnected(_)) => return Err(DisconnectReason::StreamAbandoned),
+            Err(TrySendError::Disconnected(_)) => {
+                return Err(DisconnectReason::BlockReaderAbandoned);
+            }
             Err(TrySendError::Full(chunk)) => chunk,
         };
         let from = Instant::now();
@@ -60,11 +62,11 @@ impl BlockSink {
             let left = taken_by.saturating_duration_since(Instant::now());
             select! {
                 send(self.chunks, std::mem::take(&mut chunk)) -> sent => {
-                    let sent = sent.map_err(|_| DisconnectReason::StreamAbandoned);
+                    let sent = sent.map_err(|_| DisconnectReason::BlockReaderAbandoned);
                     return sent.map(|()| Some((from, Instant::now())));
                 }
                 recv(stop.signal()) -> _ => {
-                    return Err(stop.reason().unwrap_or(DisconnectReason::Command));
+                    return Err(stop.reason().unwrap_or(DisconnectReason::Requested));
                 }
                 default(left.min(LOOK)) => {}
             }
@@ -75,13 +77,13 @@ impl BlockSink {
             if reads_now != reads {
                 (reads, taken_by) = (reads_now, later(now, timeout));
             } else if now >= taken_by {
-                return Err(DisconnectReason::StreamAbandoned);
+                return Err(DisconnectReason::BlockReaderAbandoned);
             }
         }
     }
 
     /// The block has come whole.
-    pub(in crate::connection) fn complete(self, checksum: Result<(), DropCause>) {
+    pub(in crate::connection) fn complete(self, checksum: Result<(), FrameDropReason>) {
         self.transfer.end(TransferEnd::Complete(checksum));
     }
 
@@ -94,6 +96,7 @@ impl BlockSink {
 impl Drop for BlockSink {
     /// A transfer that nobody has ended was ended by a panic.
     fn drop(&mut self) {
-        self.transfer.end(TransferEnd::Cut(DisconnectReason::Bug));
+        self.transfer
+            .end(TransferEnd::Cut(DisconnectReason::InternalError));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::session::DisconnectReason;
-use crate::wire::DropCause;
+use crate::wire::FrameDropReason;
 
 /// The progress of a transfer, and its end.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub(super) struct Transfer {
 #[derive(Clone, Debug)]
 pub(super) enum TransferEnd {
     /// All bytes have come; whether they have the checksum that their frame says.
-    Complete(Result<(), DropCause>),
+    Complete(Result<(), FrameDropReason>),
     /// The connection has ended before.
     Cut(DisconnectReason),
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::wire::{BlockHeader, BlockScanner, DecodeError, Scanned, TransactionView, Tx, Txid};
+use crate::wire::{BlockHeader, BlockScanner, DecodeError, ScanEvent, TransactionView, Tx, Txid};
 
 /// Who is shown a block while it arrives. Every method does nothing unless it is written.
 ///
@@ -80,12 +80,12 @@ impl Guide {
             let index = self.scanner.transactions();
             match self.scanner.scan(&mut bytes)? {
                 None => return Ok(()),
-                Some(Scanned::Header(header)) => visitor.header(&header),
-                Some(Scanned::TransactionCount(count)) => visitor.transaction_count(count),
-                Some(Scanned::Transaction(txid, transaction)) => {
+                Some(ScanEvent::Header(header)) => visitor.header(&header),
+                Some(ScanEvent::TransactionCount(count)) => visitor.transaction_count(count),
+                Some(ScanEvent::Transaction(txid, transaction)) => {
                     visitor.transaction(index, txid, transaction);
                 }
-                Some(Scanned::Piece { at, bytes, end }) => {
+                Some(ScanEvent::Piece { at, bytes, end }) => {
                     let end = end.map(|end| (end.txid, end.len));
                     show_piece(
                         &mut self.gathered,

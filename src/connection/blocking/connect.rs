@@ -62,7 +62,7 @@ impl Connection {
             .iter()
             .try_for_each(|address| config.check_port(*address))?;
         // A resolver never answers with an empty list; the reason is never seen.
-        let mut reason = DisconnectReason::Command;
+        let mut reason = DisconnectReason::Requested;
         for address in addresses {
             let attempt =
                 dial::dial(address, config.connect_timeout, &Stop::new()).and_then(|tcp| {
@@ -90,7 +90,7 @@ impl Connection {
         nonces: &NonceRegistry,
     ) -> Result<Self, Error> {
         config.validate()?;
-        let address = stream.peer_addr().map_err(|error| Error::System {
+        let address = stream.peer_addr().map_err(|error| Error::Io {
             what: "an accepted socket".into(),
             error: error.into(),
         })?;
@@ -112,13 +112,13 @@ impl Connection {
         let counters = Arc::<TrafficCounters>::default();
         let now = Instant::now();
         // The configuration has been checked, and the states follow each other as they must.
-        let bug = DisconnectReason::Bug;
+        let bug = DisconnectReason::InternalError;
         let session = config.session.clone();
         let mut session = Session::new(direction, session, nonces.clone(), random::nonces(), now)
             .map_err(|_| bug.clone())?;
         session.set_genesis(config.network.genesis_header().hash());
         if direction == Direction::Outbound {
-            session.on_dialling().map_err(|_| bug.clone())?;
+            session.on_connect_started().map_err(|_| bug.clone())?;
         }
         session
             .on_connected(stream.peer(), random::unix_time(), now)
@@ -127,7 +127,7 @@ impl Connection {
             name: name.to_owned(),
             inlet: Inlet::new(config, counters.clone()),
             unsent: Lanes::default(),
-            kept: Kept::new(config.kept_bytes),
+            kept: Kept::new(config.max_receive_queue_bytes),
             peer: PeerInfo::default(),
             requests: Requests::new(
                 BlockHeader::genesis(&config.network).hash(),
@@ -142,7 +142,7 @@ impl Connection {
         while connection.session.state() != ConnectionState::Connected {
             connection.turn(None)?;
         }
-        connection.peer = connection.session.peer().cloned().unwrap_or_default();
+        connection.peer = connection.session.peer_info().cloned().unwrap_or_default();
         connection.left = Instant::now();
         Ok(connection)
     }

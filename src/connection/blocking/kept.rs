@@ -58,7 +58,7 @@ impl Kept {
 fn size(received: &Received) -> u64 {
     match received {
         Received::Message(message) => message.payload_len() + OVERHEAD,
-        Received::PassedOver { .. } => OVERHEAD,
+        Received::Discarded { .. } => OVERHEAD,
     }
 }
 

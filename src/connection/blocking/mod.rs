@@ -16,10 +16,10 @@ use super::lanes::Lanes;
 use super::requests::Requests;
 use super::stream::Stream;
 use super::traffic::TrafficCounters;
-use super::{ConnectionConfig, Traffic};
+use super::{ConnectionConfig, TrafficStats};
 use crate::deadline::deadline_after;
 use crate::error::Error;
-use crate::session::{DisconnectReason, PeerInfo, PeerRequest, RoundTrip, SendRefused, Session};
+use crate::session::{DisconnectReason, PeerInfo, PeerRequest, RoundTrip, SendError, Session};
 use crate::wire::Message;
 
 /// How long a write waits before the connection looks whether the peer waits for us to read.
@@ -31,7 +31,7 @@ const WRITE_WAIT: Duration = Duration::from_millis(10);
 /// watched, inside the calls: a program that makes no call for minutes may find that the peer has given up.
 ///
 /// While a request waits, or a message is being sent, other messages that arrive are kept for
-/// [`Connection::receive`], up to [`ConnectionConfig::kept_bytes`]: the oldest are dropped then, and
+/// [`Connection::receive`], up to [`ConnectionConfig::max_receive_queue_bytes`]: the oldest are dropped then, and
 /// [`Connection::dropped`] counts them.
 ///
 /// ```no_run
@@ -41,7 +41,7 @@ const WRITE_WAIT: Duration = Duration::from_millis(10);
 /// # fn main() -> Result<(), bsv_p2p::Error> {
 /// let config = ConnectionConfig::new(Network::Mainnet);
 /// let mut node = Connection::connect("seed.bitcoinsv.io", &config)?;
-/// println!("{} at height {}", node.peer().user_agent, node.peer().start_height);
+/// println!("{} at height {}", node.peer_info().user_agent, node.peer_info().start_height);
 /// println!("answers within {:?}", node.ping(Duration::from_secs(10))?);
 /// loop {
 ///     println!("{:?}", node.receive()?);
@@ -66,7 +66,7 @@ pub struct Connection {
 
 impl Connection {
     /// What the peer said of itself.
-    pub fn peer(&self) -> &PeerInfo {
+    pub fn peer_info(&self) -> &PeerInfo {
         &self.peer
     }
 
@@ -105,12 +105,12 @@ impl Connection {
     }
 
     /// How much has gone each way.
-    pub fn traffic(&self) -> Traffic {
+    pub fn traffic(&self) -> TrafficStats {
         self.counters.snapshot()
     }
 
     /// How many messages were lost for want of room: those that came while something else was waited for and exceeded
-    /// `kept_bytes`, and those that were longer than `limits.buffered`.
+    /// `max_receive_queue_bytes`, and those that were longer than `limits.buffered`.
     pub fn dropped(&self) -> u64 {
         self.kept.dropped()
     }
@@ -123,7 +123,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::SendRefused`] if the message may not be sent, [`Error::Disconnected`] if the connection has ended.
+    /// [`Error::Send`] if the message may not be sent, [`Error::Disconnected`] if the connection has ended.
     pub fn send(&mut self, message: &Message) -> Result<(), Error> {
         self.send_checked(message, Session::check_outgoing)
     }
@@ -134,7 +134,7 @@ impl Connection {
     ///
     /// Those of [`Connection::send`].
     pub fn send_unchecked(&mut self, message: &Message) -> Result<(), Error> {
-        self.send_checked(message, Session::check_outgoing_unchecked)
+        self.send_checked(message, Session::check_outgoing_lenient)
     }
 
     /// The next message of the peer. Handshake, pings and pongs are dealt with on the way.
@@ -170,7 +170,7 @@ impl Connection {
             loop {
                 match connection.kept.pop() {
                     Some(Received::Message(message)) => return Ok(Some(message.into_parts().0)),
-                    Some(Received::PassedOver { command, len, .. }) => {
+                    Some(Received::Discarded { command, len, .. }) => {
                         log::warn!(
                             "{}: a {command} of {len} bytes was too long",
                             connection.name
@@ -196,10 +196,10 @@ impl Connection {
     fn send_checked(
         &mut self,
         message: &Message,
-        check: fn(&Session, &Message) -> Result<(), SendRefused>,
+        check: fn(&Session, &Message) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         self.call(|connection| connection.ended())?;
-        check(&self.session, message).map_err(|refused| Error::SendRefused {
+        check(&self.session, message).map_err(|refused| Error::Send {
             peer: self.name.clone(),
             refused,
         })?;
@@ -245,9 +245,9 @@ impl Connection {
     fn resume(&mut self) {
         let now = Instant::now();
         let away = now.saturating_duration_since(self.left);
-        self.session.on_pause(self.left, now);
-        self.inlet.on_pause(away);
-        self.unsent.on_pause(away);
+        self.session.on_reads_paused(self.left, now);
+        self.inlet.on_reads_paused(away);
+        self.unsent.on_reads_paused(away);
         self.left = now;
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Connection;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
 use crate::deadline::deadline_after;
-use crate::error::{Error, Wait};
+use crate::error::{Error, Timeout};
 use crate::session::{PROTOCOL_VERSION, PeerRequest};
 use crate::wire::{
     Block, BlockHash, BlockHeader, GetData, GetHeaders, Message, Ping, TimestampedAddress, Tx, Txid,
@@ -20,7 +20,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`], [`Error::Disconnected`].
+    /// [`Error::Timeout`], [`Error::Disconnected`].
     pub fn ping(&mut self, timeout: Duration) -> Result<Duration, Error> {
         let ping = self.new_ping();
         let asked = self.ask(|requests| requests.ask_ping(ping.nonce.unwrap_or_default()))?;
@@ -55,8 +55,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::NotSupportedByPeer`] for an empty locator if the peer is a Teranode; [`Error::SendRefused`],
-    /// [`Error::TimedOut`], [`Error::Disconnected`]; [`Error::PayloadTooLarge`] if the answer is above `limits.buffered`.
+    /// [`Error::NotSupportedByPeer`] for an empty locator if the peer is a Teranode; [`Error::Send`],
+    /// [`Error::Timeout`], [`Error::Disconnected`]; [`Error::PayloadTooLarge`] if the answer is above `limits.buffered`.
     pub fn headers(
         &mut self,
         locator: &[BlockHash],
@@ -92,7 +92,7 @@ impl Connection {
     ///
     /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered` or
     /// `limits.block`;
-    /// [`Error::BadBlock`]; [`Error::SendRefused`], [`Error::TimedOut`], [`Error::Disconnected`].
+    /// [`Error::InvalidBlock`]; [`Error::Send`], [`Error::Timeout`], [`Error::Disconnected`].
     pub fn block(&mut self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
         let (asked, question) = self.ask(|requests| requests.ask_block(hash))?;
         let block = self.exchange([question.into()], &asked, timeout)?;
@@ -108,7 +108,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`Error::PayloadTooLarge`] if one came and is above `limits.buffered` or `limits.transaction`, or if the list of missing
-    /// ones is above `limits.general`; [`Error::SendRefused`], [`Error::TimedOut`],
+    /// ones is above `limits.general`; [`Error::Send`], [`Error::Timeout`],
     /// [`Error::Disconnected`]. What has come by then is lost.
     pub fn transactions(
         &mut self,
@@ -127,7 +127,7 @@ impl Connection {
     /// Asks for addresses of other nodes, at most 1,000, each with the time at which it was last heard of.
     ///
     /// A node answers once in the life of a connection, only if we have dialled it, and takes its time:
-    /// [`ADDRESSES_TIMEOUT`](crate::connection::ADDRESSES_TIMEOUT) is enough as a rule. One that knows nobody says nothing.
+    /// [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) is enough as a rule. One that knows nobody says nothing.
     /// An `addr` of one entry may come before, by which a node tells of itself or passes something on: it is kept as other messages
     /// are, and is the answer only if nothing longer comes until the time is over. Blocks at most for `timeout`, and what
     /// sending takes. Other messages that come are kept.
@@ -135,8 +135,8 @@ impl Connection {
     /// # Errors
     ///
     /// [`Error::NotSupportedByPeer`] if a node of the peer's kind answers only connections that we have opened, and the peer has
-    /// opened this one; [`Error::AlreadyAsked`] if that has been asked before, also by a `getaddr` of the program; [`Error::SendRefused`],
-    /// [`Error::TimedOut`], [`Error::Disconnected`].
+    /// opened this one; [`Error::AlreadyRequested`] if that has been asked before, also by a `getaddr` of the program; [`Error::Send`],
+    /// [`Error::Timeout`], [`Error::Disconnected`].
     pub fn addresses(&mut self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
         self.check_supported(PeerRequest::Addresses)?;
         let asked = self.ask(Requests::ask_addresses)?;
@@ -175,9 +175,9 @@ impl Connection {
             return answer.map_err(|failure| failure.into_error(self.name.clone()));
         }
         waited?;
-        Err(Error::TimedOut {
+        Err(Error::Timeout {
             peer: self.name.clone(),
-            wait: Wait::Reply,
+            which: Timeout::Response,
             after: timeout,
         })
     }

@@ -8,7 +8,7 @@ use crate::connection::inlet::{LockSession, Next};
 use crate::connection::lanes::{Lane, Written};
 use crate::connection::progress::write_deadline;
 use crate::connection::stream::Stream;
-use crate::session::{DisconnectReason, Output, Session, SessionEvent, TransportEnd};
+use crate::session::{DisconnectReason, Output, Session, SessionEvent, TransportClose};
 use crate::sockets::is_cut;
 use crate::wire::{EncodedFrame, Message, StreamType};
 
@@ -70,10 +70,10 @@ impl Connection {
                 }
                 Output::Event(SessionEvent::HandshakeComplete(_)) => {}
                 // It offers no streams: one caller has one connection.
-                Output::Associate(_)
+                Output::RegisterAssociation(_)
                 | Output::OpenStream(_)
-                | Output::BecomeStream(_)
-                | Output::Event(SessionEvent::StreamRefused(_)) => {}
+                | Output::AttachStream(_)
+                | Output::Event(SessionEvent::StreamSetupFailed(_)) => {}
                 Output::Event(SessionEvent::Pong {
                     nonce,
                     round_trip,
@@ -131,14 +131,14 @@ impl Connection {
                 if is_cut(&error) {
                     self.read_what_is_left()?;
                 }
-                let failed = TransportEnd::Failed(error.kind());
+                let failed = TransportClose::Failed(error.kind());
                 self.session.on_transport_end(failed);
                 Written::default()
             }
         };
         let now = Instant::now();
         if written.large {
-            self.session.on_transfer(now);
+            self.session.on_partial_frame(now);
         }
         if self.unsent.is_late(now) {
             let waiting = self.unsent.bytes() as u64;
@@ -197,8 +197,8 @@ impl LockSession for AfterReset<'_> {
         call(self.0)
     }
 
-    fn on_transport_end(&mut self, _end: TransportEnd) {
-        let reset = TransportEnd::Failed(io::ErrorKind::ConnectionReset);
+    fn on_transport_end(&mut self, _end: TransportClose) {
+        let reset = TransportClose::Failed(io::ErrorKind::ConnectionReset);
         self.0.on_transport_end(reset);
     }
 }

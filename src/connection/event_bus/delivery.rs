@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::backlog::Backlog;
 use super::hub::{Hub, Lists};
-use super::options::Overflow;
+use super::options::OverflowPolicy;
 use super::subscription::Offer;
 use super::waiting::Signals;
 use crate::connection::ConnectionConfig;
@@ -38,14 +38,14 @@ pub(in crate::connection) struct Delivery {
 /// How much one connection keeps for its subscribers, and how long it waits for them.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::connection) struct DeliveryLimits {
-    pub(super) backlog_bytes: u64,
+    pub(super) max_subscriber_backlog_bytes: u64,
     pub(super) subscriber_timeout: Duration,
 }
 
 impl From<&ConnectionConfig> for DeliveryLimits {
     fn from(config: &ConnectionConfig) -> Self {
         Self {
-            backlog_bytes: config.backlog_bytes,
+            max_subscriber_backlog_bytes: config.max_subscriber_backlog_bytes,
             subscriber_timeout: config.subscriber_timeout,
         }
     }
@@ -111,7 +111,7 @@ impl Delivery {
 
     /// Whether reading has to stop, unless somebody waits for an answer of this peer.
     pub(in crate::connection) fn is_full(&self) -> bool {
-        self.backlog.bytes() >= self.limits.backlog_bytes
+        self.backlog.bytes() >= self.limits.max_subscriber_backlog_bytes
     }
 
     /// When the connection has to wake at the latest, where without subscribers it would at `deadline`.
@@ -198,7 +198,7 @@ impl Delivery {
                     Offer::Full => {}
                 }
             }
-            let drops = subscription.overflow() == Overflow::DropNewest;
+            let drops = subscription.overflow() == OverflowPolicy::DropNewest;
             let overflows = full && may_be_dropped(&event) && signals.is_request_open();
             if drops || overflows && !subscription.takes_control() {
                 subscription.add_missed(1);
@@ -237,7 +237,7 @@ fn may_be_dropped(event: &Event) -> bool {
                     | ControlEvent::LocalFault { .. }
                     | ControlEvent::StoreFailed { .. }
                     | ControlEvent::HeaderStoreFailed { .. }
-                    | ControlEvent::PayloadPassedOver { .. }
+                    | ControlEvent::PayloadDiscarded { .. }
                     | ControlEvent::Lagged { .. }
             )
     )

@@ -11,7 +11,7 @@ mod waiting;
 
 pub(crate) use announcer::Announcer;
 pub(super) use delivery::{Delivery, DeliveryLimits};
-pub use options::{Overflow, SubscriptionOptions};
+pub use options::{OverflowPolicy, SubscriptionOptions};
 pub(super) use waiting::Signals;
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 ///
 /// What a receiver of messages does not take in time waits for it, bounded in bytes for each peer; when that room is full, the peer is held
 /// back by TCP, and nothing is lost. A receiver that does not move at all then ends as
-/// [`TooSlow`](crate::event::SubscriptionEnd::TooSlow), so that it costs itself only: [`Overflow`] says more. A receiver of control events
+/// [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow), so that it costs itself only: [`OverflowPolicy`] says more. A receiver of control events
 /// never makes anybody wait: what it does not take in time is counted. Whatever was dropped is told by [`ControlEvent::Lagged`].
 #[derive(Clone, Debug, Default)]
 pub struct EventBus {
@@ -69,7 +69,7 @@ impl EventBus {
         self.subscribe_with(SubscriptionOptions::default())
     }
 
-    /// Subscribes to both in one receiver, in the order in which each stream of a peer sends them. With [`Overflow::DropNewest`] control events
+    /// Subscribes to both in one receiver, in the order in which each stream of a peer sends them. With [`OverflowPolicy::DropNewest`] control events
     /// may be dropped too. What is dropped is told in the same receiver.
     pub fn subscribe_with(&self, options: SubscriptionOptions) -> Receiver<Event> {
         let (sender, receiver) = bounded(options.capacity.max(2));

@@ -7,13 +7,13 @@ use crate::wire::{Command, Message};
 /// How a subscription to messages, or to both kinds of events, behaves.
 ///
 /// ```
-/// use bsv_p2p::connection::{EventBus, Overflow, SubscriptionOptions};
+/// use bsv_p2p::connection::{EventBus, OverflowPolicy, SubscriptionOptions};
 /// use bsv_p2p::wire::Command;
 ///
 /// let bus = EventBus::new();
 /// let announcements = bus.subscribe_messages_with(SubscriptionOptions {
 ///     capacity: 100,
-///     overflow: Overflow::DropNewest,
+///     overflow: OverflowPolicy::DropNewest,
 ///     ..SubscriptionOptions::named("announcements").only([Command::new("inv")])
 /// });
 /// # drop(announcements);
@@ -23,8 +23,8 @@ pub struct SubscriptionOptions {
     /// How many events may wait in the receiver, from 1; 1,024 by default. 0 counts as 1, and a receiver of both kinds has at least 2
     /// places, so that a [`Lagged`](crate::event::ControlEvent::Lagged) and the event after it fit. The room is allocated at once.
     pub capacity: usize,
-    /// What becomes of events that do not fit; [`Overflow::Block`] by default.
-    pub overflow: Overflow,
+    /// What becomes of events that do not fit; [`OverflowPolicy::Block`] by default.
+    pub overflow: OverflowPolicy,
     /// The commands of the messages that are wanted; `None`, the default, for all. Control events come whatever it says.
     pub commands: Option<HashSet<Command>>,
     /// How events and logs call the subscription; by default its kind and a number. Nothing keeps two from having one name.
@@ -34,8 +34,8 @@ pub struct SubscriptionOptions {
 /// What becomes of the events for which a receiver has no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Overflow {
-    /// They wait, bounded in bytes for each peer by [`ConnectionConfig::backlog_bytes`](crate::ConnectionConfig::backlog_bytes); then that peer's
+pub enum OverflowPolicy {
+    /// They wait, bounded in bytes for each peer by [`ConnectionConfig::max_subscriber_backlog_bytes`](crate::ConnectionConfig::max_subscriber_backlog_bytes); then that peer's
     /// messages are no longer read, and TCP holds it back. A subscription that takes nothing for
     /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout) from a peer whose reading has stopped ends.
     /// While somebody waits for an answer of that peer, reading goes on, and what has no room is dropped and counted.
@@ -74,7 +74,7 @@ impl Default for SubscriptionOptions {
     fn default() -> Self {
         Self {
             capacity: 1024,
-            overflow: Overflow::Block,
+            overflow: OverflowPolicy::Block,
             commands: None,
             name: None,
         }

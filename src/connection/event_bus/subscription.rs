@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use parking_lot::RwLock;
 
-use super::options::{Overflow, SubscriptionOptions};
+use super::options::{OverflowPolicy, SubscriptionOptions};
 use crate::connection::stop::Never;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 
@@ -68,7 +68,7 @@ impl Subscription {
         &self.name
     }
 
-    pub(super) fn overflow(&self) -> Overflow {
+    pub(super) fn overflow(&self) -> OverflowPolicy {
         self.options.overflow
     }
 

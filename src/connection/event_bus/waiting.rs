@@ -12,7 +12,7 @@ use super::delivery::Delivery;
 use super::subscription::{Queue, Subscription};
 use crate::connection::stop::Stop;
 use crate::deadline::later;
-use crate::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEnd};
+use crate::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEndReason};
 
 /// How long a wait lasts at most before everything is looked at again.
 const LOOK: Duration = Duration::from_secs(1);
@@ -182,7 +182,7 @@ impl Delivery {
             );
             let event = ControlEvent::SubscriptionEnded {
                 subscription: name.clone(),
-                reason: SubscriptionEnd::TooSlow,
+                reason: SubscriptionEndReason::TooSlow,
             };
             self.control(event, signals);
         }

@@ -12,7 +12,7 @@ pub(in crate::connection) fn check_block(
 ) -> Result<Block, Error> {
     match block.check_merkle_root() {
         Ok(()) => Ok(block),
-        Err(error) => Err(Error::BadBlock {
+        Err(error) => Err(Error::InvalidBlock {
             peer: peer(),
             hash,
             error: Box::new(error.into()),

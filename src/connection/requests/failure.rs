@@ -43,7 +43,7 @@ impl NotAsked {
         match self {
             NotAsked::Ended(reason) => Error::Disconnected { peer, reason },
             NotAsked::TooMany { limit } => Error::TooManyRequests { peer, limit },
-            NotAsked::Already => Error::AlreadyAsked { peer },
+            NotAsked::Already => Error::AlreadyRequested { peer },
         }
     }
 }

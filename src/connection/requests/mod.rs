@@ -41,7 +41,7 @@ use crate::wire::{
 
 /// How long to wait for addresses: a node sends them half a minute after it was asked on average, and after two minutes in all
 /// but one of fifty cases.
-pub const ADDRESSES_TIMEOUT: Duration = Duration::from_secs(120);
+pub const DEFAULT_ADDRESSES_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How many requests may be open at one peer.
 const MAX_OPEN: usize = 1024;
@@ -231,7 +231,7 @@ impl Requests {
     pub(super) fn on_received(&mut self, received: Received, from: StreamType) -> Option<Received> {
         let message = match received {
             Received::Message(message) => message,
-            Received::PassedOver {
+            Received::Discarded {
                 command,
                 len,
                 limit,
@@ -239,7 +239,7 @@ impl Requests {
             } => {
                 let failure = Failure::TooLarge { bytes: len, limit };
                 let is_answer = self.on_passed_over(command, failure, block, from);
-                return (!is_answer).then_some(Received::PassedOver {
+                return (!is_answer).then_some(Received::Discarded {
                     command,
                     len,
                     limit,
@@ -307,7 +307,7 @@ impl Requests {
         let mut missing = match message {
             Message::NotFound(missing) => missing,
             other => {
-                return Some(Received::Message(SharedMessage::holding(
+                return Some(Received::Message(SharedMessage::with_memory(
                     other, len, memory,
                 )));
             }
@@ -328,7 +328,7 @@ impl Requests {
             !is_answer
         });
         let left = !missing.inventory.is_empty();
-        left.then(|| Received::Message(SharedMessage::holding(missing.into(), len, memory)))
+        left.then(|| Received::Message(SharedMessage::with_memory(missing.into(), len, memory)))
     }
 
     /// A payload does not say what it would have been: a node answers in the order in which it was asked.

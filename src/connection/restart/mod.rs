@@ -1,6 +1,6 @@
 //! What follows from the end of a connection, as a pure plan: no thread, no clock, no randomness.
 //!
-//! [`RestartPlan::on_end`] reads the table of [`DisconnectReason::consequence`] and answers with a [`Verdict`]; a
+//! [`RestartPolicy::on_end`] reads the table of [`DisconnectReason::action`] and answers with a [`RestartDecision`]; a
 //! [`Supervisor`](super::Supervisor) carries it out.
 
 mod config;
@@ -8,5 +8,5 @@ mod plan;
 mod tracking;
 
 pub use config::RestartConfig;
-pub use plan::{RestartPlan, Verdict};
+pub use plan::{RestartDecision, RestartPolicy};
 pub use tracking::RestartTracking;

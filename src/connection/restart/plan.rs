@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{RestartConfig, RestartTracking};
-use crate::session::{Consequence, Direction, DisconnectReason};
+use crate::session::{Direction, DisconnectAction, DisconnectReason};
 
 /// A connection that has lasted so long has shown that the peer is well: earlier failures are forgotten.
 const LASTING: Duration = Duration::from_secs(60);
@@ -15,7 +15,7 @@ const MAX_LOCAL_FAULT_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is to be done about a peer whose connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RestartDecision {
     /// Dial again at once.
     RestartNow,
     /// Dial again after a pause.
@@ -25,17 +25,17 @@ pub enum Verdict {
     /// Refuse the peer's address for a day.
     Ban,
     /// Do not dial before the cool-down unless the program names the peer.
-    UntilNamed,
+    ManualOnly,
     /// Nothing.
     Nothing,
 }
 
-impl Verdict {
+impl RestartDecision {
     /// The pause before the next connection, if there shall be one.
     pub const fn pause(self) -> Option<Duration> {
         match self {
-            Verdict::RestartNow => Some(Duration::ZERO),
-            Verdict::RestartAfter(pause) => Some(pause),
+            RestartDecision::RestartNow => Some(Duration::ZERO),
+            RestartDecision::RestartAfter(pause) => Some(pause),
             _ => None,
         }
     }
@@ -47,18 +47,18 @@ impl Verdict {
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use bsv_p2p::connection::{RestartConfig, RestartPlan, Verdict};
+/// use bsv_p2p::connection::{RestartConfig, RestartPolicy, RestartDecision};
 /// use bsv_p2p::session::{Direction, DisconnectReason};
 ///
-/// let mut plan = RestartPlan::new(Direction::Outbound, RestartConfig::default());
+/// let mut plan = RestartPolicy::new(Direction::Outbound, RestartConfig::default());
 /// let now = Instant::now();
-/// let cut = DisconnectReason::EndOfStream;
-/// assert_eq!(plan.on_end(&cut, None, now, 0), Verdict::RestartNow);
+/// let cut = DisconnectReason::ConnectionClosed;
+/// assert_eq!(plan.on_end(&cut, None, now, 0), RestartDecision::RestartNow);
 /// let gone = DisconnectReason::ConnectRefused;
-/// assert_eq!(plan.on_end(&gone, None, now, 0), Verdict::RestartAfter(Duration::from_secs(5)));
+/// assert_eq!(plan.on_end(&gone, None, now, 0), RestartDecision::RestartAfter(Duration::from_secs(5)));
 /// ```
 #[derive(Clone, Debug)]
-pub struct RestartPlan {
+pub struct RestartPolicy {
     direction: Direction,
     config: RestartConfig,
     tracking: RestartTracking,
@@ -68,7 +68,7 @@ pub struct RestartPlan {
     local_faults: u32,
 }
 
-impl RestartPlan {
+impl RestartPolicy {
     /// The plan for a peer that has not been dialled yet, or that has dialled us.
     pub fn new(direction: Direction, config: RestartConfig) -> Self {
         let tracking = RestartTracking::new(config.max_restarts, config.restart_window_secs);
@@ -88,39 +88,43 @@ impl RestartPlan {
     ///
     /// After a [local fault](DisconnectReason::LocalFault) the pause is 250 ms and doubles up to 30 s,
     /// or up to `max_backoff` if that is less. Local faults do not count as retries; with `max_retries`
-    /// of 0 the verdict is [`Verdict::Nothing`].
+    /// of 0 the verdict is [`RestartDecision::Nothing`].
     pub fn on_end(
         &mut self,
         reason: &DisconnectReason,
         connected_at: Option<Instant>,
         now: Instant,
         random: u64,
-    ) -> Verdict {
+    ) -> RestartDecision {
         if connected_at.is_some_and(|since| now.saturating_duration_since(since) >= LASTING) {
             self.retries = 0;
         }
         let dials = self.direction == Direction::Outbound;
-        let consequence = reason.consequence();
-        if consequence != Consequence::RetrySoon {
+        let consequence = reason.action();
+        if consequence != DisconnectAction::RetrySoon {
             self.local_faults = 0;
         }
         match consequence {
-            Consequence::Ban => Verdict::Ban,
-            _ if !dials => Verdict::Nothing,
-            Consequence::Restart if self.tracking.try_restart(now) => Verdict::RestartNow,
-            Consequence::Restart | Consequence::BackOff => self.back_off(random),
-            Consequence::RetrySoon if self.config.max_retries == Some(0) => Verdict::Nothing,
-            Consequence::RetrySoon => {
+            DisconnectAction::Ban => RestartDecision::Ban,
+            _ if !dials => RestartDecision::Nothing,
+            DisconnectAction::Reconnect if self.tracking.try_restart(now) => {
+                RestartDecision::RestartNow
+            }
+            DisconnectAction::Reconnect | DisconnectAction::Backoff => self.back_off(random),
+            DisconnectAction::RetrySoon if self.config.max_retries == Some(0) => {
+                RestartDecision::Nothing
+            }
+            DisconnectAction::RetrySoon => {
                 let pause = self.config.local_fault_pause(self.local_faults, random);
                 self.local_faults = self.local_faults.saturating_add(1);
-                Verdict::RestartAfter(pause)
+                RestartDecision::RestartAfter(pause)
             }
-            Consequence::CoolDown if self.config.max_retries.is_none() => {
-                Verdict::RestartAfter(shortened(self.config.max_backoff, random))
+            DisconnectAction::Cooldown if self.config.max_retries.is_none() => {
+                RestartDecision::RestartAfter(shortened(self.config.max_backoff, random))
             }
-            Consequence::CoolDown => Verdict::Inaccessible,
-            Consequence::UntilNamed => Verdict::UntilNamed,
-            Consequence::Nothing => Verdict::Nothing,
+            DisconnectAction::Cooldown => RestartDecision::Inaccessible,
+            DisconnectAction::ManualOnly => RestartDecision::ManualOnly,
+            DisconnectAction::None => RestartDecision::Nothing,
         }
     }
 
@@ -136,17 +140,17 @@ impl RestartPlan {
         &self.tracking
     }
 
-    fn back_off(&mut self, random: u64) -> Verdict {
+    fn back_off(&mut self, random: u64) -> RestartDecision {
         if self
             .config
             .max_retries
             .is_some_and(|max| self.retries >= max)
         {
-            return Verdict::Inaccessible;
+            return RestartDecision::Inaccessible;
         }
         let pause = self.config.pause(self.retries, random);
         self.retries = self.retries.saturating_add(1);
-        Verdict::RestartAfter(pause)
+        RestartDecision::RestartAfter(pause)
     }
 }
 
@@ -181,12 +185,12 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn plan(max_retries: Option<u32>) -> RestartPlan {
+    fn plan(max_retries: Option<u32>) -> RestartPolicy {
         let config = RestartConfig {
             max_retries,
             ..RestartConfig::default()
         };
-        RestartPlan::new(Direction::Outbound, config)
+        RestartPolicy::new(Direction::Outbound, config)
     }
 
     #[test]
@@ -195,13 +199,13 @@ mod tests {
         let now = Instant::now();
         for _ in 0..3 {
             let verdict = plan.on_end(&DisconnectReason::ConnectionReset, Some(now), now, 0);
-            assert_eq!(verdict, Verdict::RestartNow);
+            assert_eq!(verdict, RestartDecision::RestartNow);
         }
-        let verdict = plan.on_end(&DisconnectReason::EndOfStream, Some(now), now, 0);
-        assert_eq!(verdict, Verdict::RestartAfter(5 * SECOND));
+        let verdict = plan.on_end(&DisconnectReason::ConnectionClosed, Some(now), now, 0);
+        assert_eq!(verdict, RestartDecision::RestartAfter(5 * SECOND));
         let later = now + 3600 * SECOND;
         let verdict = plan.on_end(&DisconnectReason::Io(ErrorKind::Other), None, later, 0);
-        assert_eq!(verdict, Verdict::RestartNow);
+        assert_eq!(verdict, RestartDecision::RestartNow);
     }
 
     #[test]
@@ -215,7 +219,7 @@ mod tests {
         let seconds = [5, 10, 20, 40, 80, 160, 320, 600, 600];
         assert_eq!(pauses, seconds.map(|seconds| seconds * SECOND));
         let verdict = plan.on_end(&refused, None, now, 0);
-        assert_eq!(verdict, Verdict::Inaccessible);
+        assert_eq!(verdict, RestartDecision::Inaccessible);
     }
 
     #[test]
@@ -227,7 +231,7 @@ mod tests {
             assert!(verdict.pause().is_some_and(|pause| pause <= 600 * SECOND));
         }
         let verdict = plan.on_end(&DisconnectReason::SelfConnection, None, now, 0);
-        assert_eq!(verdict, Verdict::RestartAfter(600 * SECOND));
+        assert_eq!(verdict, RestartDecision::RestartAfter(600 * SECOND));
     }
 
     #[test]
@@ -246,16 +250,16 @@ mod tests {
         // The only retry is left, and another end starts the pauses anew.
         let refused = DisconnectReason::ConnectRefused;
         let verdict = plan.on_end(&refused, None, now, 0);
-        assert_eq!(verdict, Verdict::RestartAfter(5 * SECOND));
+        assert_eq!(verdict, RestartDecision::RestartAfter(5 * SECOND));
         let verdict = plan.on_end(&fault, None, now, 0);
-        assert_eq!(verdict, Verdict::RestartAfter(SECOND / 4));
+        assert_eq!(verdict, RestartDecision::RestartAfter(SECOND / 4));
     }
 
     #[test]
     fn plan_without_retries_gives_up_after_local_fault() {
         let fault = DisconnectReason::LocalFault(ErrorKind::NetworkUnreachable.into());
         let verdict = plan(Some(0)).on_end(&fault, None, Instant::now(), 0);
-        assert_eq!(verdict, Verdict::Nothing);
+        assert_eq!(verdict, RestartDecision::Nothing);
     }
 
     #[test]
@@ -271,8 +275,8 @@ mod tests {
     fn only_a_connection_that_has_lasted_makes_earlier_failures_forgotten() {
         let mut plan = plan(Some(10));
         let now = Instant::now();
-        let stalled = DisconnectReason::MemoryBudget;
-        let pause = |plan: &mut RestartPlan, connected: Option<Instant>, now| {
+        let stalled = DisconnectReason::PayloadMemoryExhausted;
+        let pause = |plan: &mut RestartPolicy, connected: Option<Instant>, now| {
             plan.on_end(&stalled, connected, now, 0).pause().unwrap()
         };
         assert_eq!(pause(&mut plan, None, now), 5 * SECOND);
@@ -286,18 +290,27 @@ mod tests {
         let verdict = |reason| plan(Some(10)).on_end(&reason, None, now, 0);
         assert_eq!(
             verdict(DisconnectReason::SelfConnection),
-            Verdict::Inaccessible
+            RestartDecision::Inaccessible
         );
         assert_eq!(
             verdict(DisconnectReason::Misbehaved { score: 100 }),
-            Verdict::Ban
+            RestartDecision::Ban
         );
-        assert_eq!(verdict(DisconnectReason::Command), Verdict::UntilNamed);
-        assert_eq!(verdict(DisconnectReason::Shutdown), Verdict::Nothing);
-        assert_eq!(verdict(DisconnectReason::Duplicate), Verdict::Nothing);
         assert_eq!(
-            verdict(DisconnectReason::Bug),
-            Verdict::RestartAfter(5 * SECOND)
+            verdict(DisconnectReason::Requested),
+            RestartDecision::ManualOnly
+        );
+        assert_eq!(
+            verdict(DisconnectReason::Shutdown),
+            RestartDecision::Nothing
+        );
+        assert_eq!(
+            verdict(DisconnectReason::Duplicate),
+            RestartDecision::Nothing
+        );
+        assert_eq!(
+            verdict(DisconnectReason::InternalError),
+            RestartDecision::RestartAfter(5 * SECOND)
         );
     }
 
@@ -305,12 +318,21 @@ mod tests {
     fn a_peer_that_dialled_us_is_never_dialled_but_can_be_banned() {
         let now = Instant::now();
         let verdict = |reason| {
-            let mut plan = RestartPlan::new(Direction::Inbound, RestartConfig::default());
+            let mut plan = RestartPolicy::new(Direction::Inbound, RestartConfig::default());
             plan.on_end(&reason, Some(now), now, 0)
         };
-        assert_eq!(verdict(DisconnectReason::EndOfStream), Verdict::Nothing);
-        assert_eq!(verdict(DisconnectReason::MemoryBudget), Verdict::Nothing);
-        assert_eq!(verdict(DisconnectReason::SecondProtoconf), Verdict::Nothing);
-        assert_eq!(verdict(DisconnectReason::WrongChain), Verdict::Ban);
+        assert_eq!(
+            verdict(DisconnectReason::ConnectionClosed),
+            RestartDecision::Nothing
+        );
+        assert_eq!(
+            verdict(DisconnectReason::PayloadMemoryExhausted),
+            RestartDecision::Nothing
+        );
+        assert_eq!(
+            verdict(DisconnectReason::DuplicateProtoconf),
+            RestartDecision::Nothing
+        );
+        assert_eq!(verdict(DisconnectReason::WrongChain), RestartDecision::Ban);
     }
 }

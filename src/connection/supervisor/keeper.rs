@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::connection::ConnectionSlots;
 use crate::connection::keeper::{Keeper, NextLife};
-use crate::connection::restart::RestartPlan;
+use crate::connection::restart::RestartPolicy;
 use crate::random;
 use crate::session::DisconnectReason;
 
@@ -21,7 +21,7 @@ pub(super) struct Ended {
 
 /// Keeps one connection by its own plan.
 pub(super) struct PlanKeeper {
-    pub(super) plan: Mutex<RestartPlan>,
+    pub(super) plan: Mutex<RestartPolicy>,
     pub(super) supervisor: Sender<Ended>,
     pub(super) slots: Option<ConnectionSlots>,
 }

@@ -13,13 +13,13 @@ use parking_lot::Mutex;
 
 use self::keeper::{Ended, PlanKeeper};
 use super::actor::Origin;
-use super::restart::{RestartConfig, RestartPlan};
+use super::restart::{RestartConfig, RestartPolicy};
 use super::stop::Stop;
-use super::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup, SlotGuard};
+use super::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions, SlotGuard};
 use crate::error::Error;
 use crate::session::{Direction, DisconnectReason};
 
-/// Keeps connections alive: opens again what was lost, when the [`RestartPlan`] of each says so.
+/// Keeps connections alive: opens again what was lost, when the [`RestartPolicy`] of each says so.
 ///
 /// One thread for any number of connections; a connection that waits for its next try costs no thread. Safe to use from several
 /// threads.
@@ -29,11 +29,11 @@ use crate::session::{Direction, DisconnectReason};
 ///
 /// ```no_run
 /// use bsv_p2p::{ConnectionConfig, Network};
-/// use bsv_p2p::connection::{PeerConnectionSetup, RestartConfig, Supervisor};
+/// use bsv_p2p::connection::{PeerConnectionOptions, RestartConfig, Supervisor};
 ///
 /// # fn main() -> Result<(), bsv_p2p::Error> {
 /// let supervisor = Supervisor::start()?;
-/// let setup = PeerConnectionSetup::new(ConnectionConfig::new(Network::Mainnet));
+/// let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Mainnet));
 /// let messages = setup.events.subscribe();
 /// let restarts = RestartConfig { max_retries: None, ..RestartConfig::default() };
 /// let peer = supervisor.spawn_outbound("192.0.2.1:8333".parse().unwrap(), setup, restarts)?;
@@ -54,7 +54,7 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if there is no thread to be had.
+    /// [`Error::Io`] if there is no thread to be had.
     pub fn start() -> Result<Self, Error> {
         // Never longer than there are connections: each is in it at most once.
         let (ended, ends) = unbounded();
@@ -64,7 +64,7 @@ impl Supervisor {
             .name("bsv-p2p supervisor".into())
             .stack_size(256 * 1024)
             .spawn(move || thread::run(&ends, &signal))
-            .map_err(|error| Error::System {
+            .map_err(|error| Error::Io {
                 what: "the supervisor's thread".into(),
                 error: error.into(),
             })?;
@@ -87,13 +87,13 @@ impl Supervisor {
     pub fn spawn_outbound(
         &self,
         address: SocketAddr,
-        setup: PeerConnectionSetup,
+        setup: PeerConnectionOptions,
         restarts: RestartConfig,
     ) -> Result<PeerConnectionHandle, Error> {
         restarts.validate()?;
         setup.config.check_port(address)?;
         let keeper = PlanKeeper {
-            plan: Mutex::new(RestartPlan::new(Direction::Outbound, restarts)),
+            plan: Mutex::new(RestartPolicy::new(Direction::Outbound, restarts)),
             supervisor: self.ended.clone(),
             slots: setup.slot.as_ref().map(SlotGuard::slots).cloned(),
         };

@@ -7,7 +7,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError};
 
 use super::question::Question;
-use crate::discovery::ServerFault;
+use crate::discovery::ServerError;
 use crate::discovery::name::distinct;
 
 /// So many addresses of one family are kept: half of what a lookup gives.
@@ -25,7 +25,7 @@ pub(super) enum Packet {
     /// The server does not know EDNS (RFC 6891, section 7): it has to be asked without.
     NeedsPlainQuestion,
     /// The answer, or what is wrong with it.
-    Answer(Result<Answer, ServerFault>),
+    Answer(Result<Answer, ServerError>),
 }
 
 /// What a server knows of a name.
@@ -70,10 +70,10 @@ pub(super) fn judge(packet: &[u8], question: &Question) -> Packet {
     }
     Packet::Answer(match code {
         ResponseCode::NoError => records(&mut decoder, header.counts.answers)
-            .map_err(|_| ServerFault::Malformed)
+            .map_err(|_| ServerError::Malformed)
             .and_then(|records| addresses(&records, question)),
         ResponseCode::NXDomain => Ok(Answer::NoName),
-        code => Err(ServerFault::Refused { code: code.into() }),
+        code => Err(ServerError::Refused { code: code.into() }),
     })
 }
 
@@ -93,8 +93,8 @@ fn records(decoder: &mut BinDecoder<'_>, count: u16) -> Result<Vec<Record>, Deco
 
 /// The addresses under the asked name, or at the end of the names that it stands for (RFC 1034, section 3.6.2). Records under any
 /// other name are nobody's question.
-fn addresses(records: &[Record], question: &Question) -> Result<Answer, ServerFault> {
-    let end = end_of_chain(records, question.query.name()).ok_or(ServerFault::EndlessChain)?;
+fn addresses(records: &[Record], question: &Question) -> Result<Answer, ServerError> {
+    let end = end_of_chain(records, question.query.name()).ok_or(ServerError::EndlessChain)?;
     let family = question.query.query_type();
     let found = records
         .iter()

@@ -2,20 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use crate::discovery::Until;
+use crate::discovery::Deadline;
 use crate::discovery::until::SLICE;
 
 /// The end of the lookup or of the try, whichever comes first.
 #[derive(Debug)]
 pub(super) struct Limit<'a> {
-    until: &'a Until,
+    until: &'a Deadline,
     began: Instant,
     end: Instant,
 }
 
 impl<'a> Limit<'a> {
     /// A try that begins now and takes at most `share`.
-    pub(super) fn new(until: &'a Until, share: Duration) -> Self {
+    pub(super) fn new(until: &'a Deadline, share: Duration) -> Self {
         let began = Instant::now();
         Self {
             until,

@@ -8,7 +8,7 @@ use hickory_proto::rr::Name;
 use super::configuration::Configuration;
 use super::limit::Limit;
 use super::server;
-use crate::discovery::{FailedServer, ResolveError, ServerFault, Until};
+use crate::discovery::{Deadline, ResolveError, ServerError, ServerFailure};
 
 /// One server may take so long at one time, and no more than its share of what is left.
 const LONGEST_TRY: Duration = Duration::from_secs(2);
@@ -21,7 +21,7 @@ pub(super) fn look_up(
     configuration: &Configuration,
     host: &str,
     is_absolute: bool,
-    until: &Until,
+    until: &Deadline,
 ) -> Result<Vec<IpAddr>, ResolveError> {
     let mut failed = None;
     for candidate in configuration.candidates(host, is_absolute) {
@@ -42,9 +42,9 @@ pub(super) fn look_up(
     Err(failed.unwrap_or_else(|| ResolveError::NotFound { name: host.into() }))
 }
 
-fn is_one_alive(servers: &[FailedServer]) -> bool {
+fn is_one_alive(servers: &[ServerFailure]) -> bool {
     let mut faults = servers.iter().map(|server| &server.fault);
-    faults.any(|fault| matches!(fault, ServerFault::Refused { .. }))
+    faults.any(|fault| matches!(fault, ServerError::Refused { .. }))
 }
 
 /// Asks one server after the other until one of them knows: an empty list says that there is no such name, or no address of it.
@@ -52,9 +52,9 @@ fn ask_servers(
     servers: &[SocketAddr],
     name: &Name,
     host: &str,
-    until: &Until,
+    until: &Deadline,
 ) -> Result<Vec<IpAddr>, ResolveError> {
-    let mut failures: Vec<FailedServer> = Vec::new();
+    let mut failures: Vec<ServerFailure> = Vec::new();
     let mut round = servers.to_vec();
     for _ in 0..ROUNDS {
         let mut silent = Vec::new();
@@ -68,12 +68,12 @@ fn ask_servers(
                 Ok(addresses) => return Ok(addresses),
                 Err(fault) => fault,
             };
-            if matches!(fault, ServerFault::Silent { .. }) {
+            if matches!(fault, ServerError::Silent { .. }) {
                 silent.push(address);
             }
             match failures.iter_mut().find(|known| known.address == address) {
                 Some(known) => known.fault = fault,
-                None => failures.push(FailedServer { address, fault }),
+                None => failures.push(ServerFailure { address, fault }),
             }
         }
         round = silent;

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use configuration::Configuration;
 
 use super::name::{Asked, judge};
-use super::{ResolveError, SeedResolver, Until};
+use super::{Deadline, ResolveError, SeedResolver};
 
 /// Asks name servers itself, in the caller's thread, over UDP, and over TCP where the answer is long. IPv4 and IPv6 are asked for at
 /// once.
@@ -71,7 +71,7 @@ impl DnsResolver {
 }
 
 impl SeedResolver for DnsResolver {
-    fn resolve(&self, name: &str, until: &Until) -> Result<Vec<IpAddr>, ResolveError> {
+    fn resolve(&self, name: &str, until: &Deadline) -> Result<Vec<IpAddr>, ResolveError> {
         let (host, is_absolute) = match judge(name)? {
             Asked::Known(addresses) => return Ok(addresses),
             Asked::Host { name, is_absolute } => (name, is_absolute),
@@ -109,7 +109,7 @@ mod tests {
         };
         // No interface of this number can be asked.
         std::fs::write(&conf, "nameserver fe80::1%4000000000\nsearch one.test").unwrap();
-        let until = Until::after(Duration::from_secs(20));
+        let until = Deadline::after(Duration::from_secs(20));
         let error = resolver.resolve("seed.test", &until).unwrap_err();
         assert!(
             matches!(&error, ResolveError::NoAnswer { servers, .. }

@@ -11,7 +11,7 @@ use super::limit::Limit;
 use super::question::Question;
 use super::tcp;
 use crate::discovery::name::distinct;
-use crate::discovery::{MAX_ADDRESSES, ServerFault};
+use crate::discovery::{MAX_ADDRESSES, ServerError};
 use crate::sockets::is_timeout;
 
 /// A question whose answer has not come is asked again after this time, in case a packet was lost.
@@ -25,7 +25,7 @@ const LONGEST: usize = 4096;
 /// One question, and what has become of it.
 struct Asking {
     question: Question,
-    outcome: Option<Result<Answer, ServerFault>>,
+    outcome: Option<Result<Answer, ServerError>>,
 }
 
 /// Asks a server for both families. An empty list says that the server knows the name, or its absence, and that there is no address;
@@ -34,16 +34,16 @@ pub(super) fn ask(
     server: SocketAddr,
     name: &Name,
     limit: &mut Limit<'_>,
-) -> Result<Vec<IpAddr>, ServerFault> {
+) -> Result<Vec<IpAddr>, ServerError> {
     let mut asking = [RecordType::A, RecordType::AAAA].map(|family| Asking {
         question: Question::new(name.clone(), family),
         outcome: None,
     });
-    let ignored = exchange(server, &mut asking, limit).map_err(|error| ServerFault::Io {
+    let ignored = exchange(server, &mut asking, limit).map_err(|error| ServerError::Io {
         kind: error.kind(),
         over_tcp: false,
     })?;
-    let silent = ServerFault::Silent {
+    let silent = ServerError::Silent {
         after: limit.lasted(),
         ignored,
     };
@@ -51,7 +51,7 @@ pub(super) fn ask(
 }
 
 /// What the answers to both questions say together.
-fn conclude(answers: [Result<Answer, ServerFault>; 2]) -> Result<Vec<IpAddr>, ServerFault> {
+fn conclude(answers: [Result<Answer, ServerError>; 2]) -> Result<Vec<IpAddr>, ServerError> {
     let mut found = Vec::new();
     let (mut fault, mut is_absent) = (None, false);
     for answer in answers {

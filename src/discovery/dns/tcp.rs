@@ -7,7 +7,7 @@ use std::thread;
 use super::answer::{Answer, Packet, judge};
 use super::limit::Limit;
 use super::question::Question;
-use crate::discovery::ServerFault;
+use crate::discovery::ServerError;
 use crate::sockets::{self, NotOpened, is_timeout};
 
 /// So much is read at once. The buffer grows with what has come, never by the length that the server claims.
@@ -18,9 +18,9 @@ pub(super) fn ask(
     server: SocketAddr,
     question: &Question,
     limit: &Limit<'_>,
-) -> Result<Answer, ServerFault> {
-    let packet = question.packet().map_err(|_| ServerFault::Malformed)?;
-    let length = u16::try_from(packet.len()).map_err(|_| ServerFault::Malformed)?;
+) -> Result<Answer, ServerError> {
+    let packet = question.packet().map_err(|_| ServerError::Malformed)?;
+    let length = u16::try_from(packet.len()).map_err(|_| ServerError::Malformed)?;
     let mut framed = length.to_be_bytes().to_vec();
     framed.extend_from_slice(&packet);
 
@@ -30,12 +30,12 @@ pub(super) fn ask(
     match judge(&answer, question) {
         Packet::Answer(answer) => answer,
         Packet::Foreign | Packet::Truncated | Packet::NeedsPlainQuestion => {
-            Err(ServerFault::Malformed)
+            Err(ServerError::Malformed)
         }
     }
 }
 
-fn open(server: SocketAddr, limit: &Limit<'_>) -> Result<TcpStream, ServerFault> {
+fn open(server: SocketAddr, limit: &Limit<'_>) -> Result<TcpStream, ServerError> {
     let pause = |pause| {
         thread::sleep(pause);
         limit.left().is_none()
@@ -53,7 +53,7 @@ fn open(server: SocketAddr, limit: &Limit<'_>) -> Result<TcpStream, ServerFault>
     Ok(stream)
 }
 
-fn send(stream: &mut TcpStream, mut rest: &[u8], limit: &Limit<'_>) -> Result<(), ServerFault> {
+fn send(stream: &mut TcpStream, mut rest: &[u8], limit: &Limit<'_>) -> Result<(), ServerError> {
     while !rest.is_empty() {
         let slice = limit.slice().ok_or_else(|| stalled(limit))?;
         let written = stream
@@ -69,7 +69,7 @@ fn send(stream: &mut TcpStream, mut rest: &[u8], limit: &Limit<'_>) -> Result<()
     Ok(())
 }
 
-fn receive(stream: &mut TcpStream, limit: &Limit<'_>) -> Result<Vec<u8>, ServerFault> {
+fn receive(stream: &mut TcpStream, limit: &Limit<'_>) -> Result<Vec<u8>, ServerError> {
     let mut received = Vec::new();
     let mut chunk = [0; CHUNK];
     loop {
@@ -92,14 +92,14 @@ fn receive(stream: &mut TcpStream, limit: &Limit<'_>) -> Result<Vec<u8>, ServerF
     }
 }
 
-fn stalled(limit: &Limit<'_>) -> ServerFault {
-    ServerFault::TcpStalled {
+fn stalled(limit: &Limit<'_>) -> ServerError {
+    ServerError::TcpStalled {
         after: limit.lasted(),
     }
 }
 
-fn failed(kind: ErrorKind) -> ServerFault {
-    ServerFault::Io {
+fn failed(kind: ErrorKind) -> ServerError {
+    ServerError::Io {
         kind,
         over_tcp: true,
     }

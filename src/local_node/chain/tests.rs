@@ -15,7 +15,7 @@ const BLOCK_COST: u64 = 1_250;
 const OP_TRUE: u8 = 0x51;
 
 /// Mines on a block and offers the result.
-fn grow(chain: &mut Chain, parent: BlockHash, extra_nonce: u64) -> (BlockHash, Accepted) {
+fn grow(chain: &mut Chain, parent: BlockHash, extra_nonce: u64) -> (BlockHash, AcceptOutcome) {
     let block = chain.template_on(&parent, NOW, extra_nonce).unwrap().mine();
     let accepted = chain.accept(&block, NOW).unwrap();
     (block.hash(), accepted)
@@ -48,19 +48,19 @@ fn changed(meets_bits: bool, change: impl FnOnce(&mut BlockHeader)) -> Block {
     Block::new(&header, &[template.coinbase()])
 }
 
-fn proof_of_work(error: ProofOfWorkError) -> Refused {
-    Refused::Header(ChainRuleError::ProofOfWork { height: 1, error })
+fn proof_of_work(error: ProofOfWorkError) -> BlockRejectReason {
+    BlockRejectReason::Header(ChainRuleError::ProofOfWork { height: 1, error })
 }
 
-fn too_old(height: u32, median: u32, got: u32) -> Refused {
-    Refused::Header(ChainRuleError::TimeTooOld {
+fn too_old(height: u32, median: u32, got: u32) -> BlockRejectReason {
+    BlockRejectReason::Header(ChainRuleError::TimeTooOld {
         height,
         median,
         got,
     })
 }
 
-fn refusal(block: &Block) -> Refused {
+fn refusal(block: &Block) -> BlockRejectReason {
     let mut chain = Chain::new();
     let before = format!("{chain:?}");
     let refused = chain.accept(block, NOW).unwrap_err();
@@ -94,7 +94,7 @@ fn mined_blocks_extend_the_tip_one_by_one() {
         let accepted = chain.accept(&block, NOW).unwrap();
         assert_eq!(
             accepted,
-            Accepted::NewTip {
+            AcceptOutcome::NewTip {
                 disconnected: vec![],
                 connected: vec![block.hash()]
             }
@@ -109,10 +109,10 @@ fn a_known_block_is_an_outcome_and_not_an_error() {
     let mut chain = Chain::new();
     let block = chain.template(NOW, 0).mine();
     chain.accept(&block, NOW).unwrap();
-    assert_eq!(chain.accept(&block, NOW), Ok(Accepted::Known));
+    assert_eq!(chain.accept(&block, NOW), Ok(AcceptOutcome::Known));
     assert_eq!(
         chain.accept(&Block::genesis(&Network::Regtest), NOW),
-        Ok(Accepted::Known)
+        Ok(AcceptOutcome::Known)
     );
 }
 
@@ -121,7 +121,7 @@ fn of_two_equal_branches_the_first_seen_stays() {
     let mut chain = Chain::new();
     let (first, _) = grow(&mut chain, genesis(), 1);
     let (second, accepted) = grow(&mut chain, genesis(), 2);
-    assert_eq!(accepted, Accepted::SideChain);
+    assert_eq!(accepted, AcceptOutcome::SideChain);
     assert_eq!(chain.tip(), (1, first));
     assert_eq!(chain.height_of(&second), Some(1));
     assert!(chain.contains(&second) && !chain.is_active(&second));
@@ -138,7 +138,7 @@ fn a_longer_branch_takes_over_and_every_block_is_named_in_order() {
     let (tip, accepted) = grow(&mut chain, new[2], 2);
     assert_eq!(
         accepted,
-        Accepted::NewTip {
+        AcceptOutcome::NewTip {
             disconnected: vec![old[2], old[1], old[0]],
             connected: vec![new[0], new[1], new[2], tip],
         }
@@ -158,7 +158,7 @@ fn a_longer_branch_takes_over_and_every_block_is_named_in_order() {
 fn an_unknown_parent_is_named() {
     let parent = BlockHash([7; 32]);
     let block = changed(true, |header| header.previous = parent);
-    assert_eq!(refusal(&block), Refused::UnknownParent(parent));
+    assert_eq!(refusal(&block), BlockRejectReason::UnknownParent(parent));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_harder_target_than_regtests_is_refused() {
     let block = changed(true, |header| header.bits = bits);
     assert_eq!(
         refusal(&block),
-        Refused::Header(ChainRuleError::WrongBits {
+        BlockRejectReason::Header(ChainRuleError::WrongBits {
             height: 1,
             expected: BITS,
             got: bits
@@ -234,7 +234,7 @@ fn a_time_may_be_two_hours_ahead_and_no_more() {
     let template = chain.template(got, 0);
     assert_eq!(
         chain.accept(&template.mine(), NOW),
-        Err(Refused::Header(ChainRuleError::TimeTooNew {
+        Err(BlockRejectReason::Header(ChainRuleError::TimeTooNew {
             height: 1,
             latest,
             got
@@ -253,7 +253,7 @@ fn a_block_with_other_transactions_than_its_header_commits_to_is_refused() {
     let block = changed(true, |header| header.merkle_root.0[0] ^= 1);
     assert!(matches!(
         refusal(&block),
-        Refused::Content(BlockError::MerkleRootMismatch { .. })
+        BlockRejectReason::Content(BlockError::MerkleRootMismatch { .. })
     ));
 }
 
@@ -271,7 +271,7 @@ fn heavier_branch_of_any_depth_wins() {
     let new = grow_by(&mut chain, genesis(), 700, 2);
     assert_eq!(chain.tip(), (700, old[699]));
     let (tip, accepted) = grow(&mut chain, new[699], 2);
-    let Accepted::NewTip {
+    let AcceptOutcome::NewTip {
         disconnected,
         connected,
     } = accepted
@@ -326,7 +326,7 @@ impl FullChain {
         let before = (self.chain.side_tips.clone(), self.chain.bytes);
         let refused = self.chain.accept(block, NOW);
         assert!(
-            matches!(refused, Err(Refused::NoRoom { .. })),
+            matches!(refused, Err(BlockRejectReason::NoRoom { .. })),
             "{refused:?}"
         );
         assert_eq!((self.chain.side_tips.clone(), self.chain.bytes), before);
@@ -375,7 +375,7 @@ fn full_chain_evicts_side_blocks_with_least_work() {
     let next = full.chain.template(NOW, 0).mine();
     let refused = full.chain.accept(&next, NOW);
     assert!(
-        matches!(refused, Err(Refused::NoRoom { .. })),
+        matches!(refused, Err(BlockRejectReason::NoRoom { .. })),
         "{refused:?}"
     );
     assert_eq!(full.chain.tip(), (12, tip));
@@ -409,7 +409,10 @@ fn rejected_block_evicts_nothing() {
     let other = full.chain.template(NOW, 1);
     let block = Block::new(&template.mine().header(), &[other.coinbase()]);
     let refused = full.chain.accept(&block, NOW);
-    assert!(matches!(refused, Err(Refused::Content(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(BlockRejectReason::Content(_))),
+        "{refused:?}"
+    );
     assert_eq!(full.kept(), [2, 4]);
 }
 
@@ -429,7 +432,7 @@ fn full_chain_switches_to_a_longer_branch() {
     full.chain.max_bytes += 3 * BLOCK_COST;
     let branch = grow_by(&mut full.chain, full.high[2], 2, 4);
     let (tip, accepted) = grow(&mut full.chain, branch[1], 4);
-    let Accepted::NewTip { disconnected, .. } = accepted else {
+    let AcceptOutcome::NewTip { disconnected, .. } = accepted else {
         panic!("{accepted:?}");
     };
     assert!(disconnected.iter().eq(full.main[1..].iter().rev()));
@@ -460,8 +463,8 @@ fn tables_stay_consistent_in_random_growth() {
         let (_, parent) = known[next(known.len())];
         let block = chain.template_on(&parent, NOW, extra_nonce).unwrap().mine();
         match chain.accept(&block, NOW) {
-            Ok(Accepted::NewTip { .. }) => highest += 1,
-            Ok(_) | Err(Refused::NoRoom { .. }) => {}
+            Ok(AcceptOutcome::NewTip { .. }) => highest += 1,
+            Ok(_) | Err(BlockRejectReason::NoRoom { .. }) => {}
             Err(error) => panic!("{error}"),
         }
         assert_eq!(chain.tip().0, highest);
@@ -486,7 +489,10 @@ fn versions_follow_the_rules_of_regtest() {
         minimum: 4,
         got: 3,
     };
-    assert_eq!(chain.accept(&block, NOW), Err(Refused::Header(too_low)));
+    assert_eq!(
+        chain.accept(&block, NOW),
+        Err(BlockRejectReason::Header(too_low))
+    );
     assert!(chain.accept(&template.mine(), NOW).is_ok());
 }
 
@@ -499,7 +505,7 @@ fn a_full_chain_refuses_blocks_and_says_how_much_room_is_missing() {
     let left = 3_000 - chain.bytes;
     assert_eq!(
         chain.accept(&block, NOW),
-        Err(Refused::NoRoom { needed, left })
+        Err(BlockRejectReason::NoRoom { needed, left })
     );
 }
 

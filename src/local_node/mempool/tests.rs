@@ -31,7 +31,7 @@ fn tx(lock_time: u32) -> Tx {
 fn pool_of(lock_times: impl IntoIterator<Item = u32>) -> TransactionPool {
     let mut pool = TransactionPool::default();
     for lock_time in lock_times {
-        assert_eq!(pool.insert(&tx(lock_time)), Ok(Inserted::New));
+        assert_eq!(pool.insert(&tx(lock_time)), Ok(InsertOutcome::New));
     }
     pool
 }
@@ -53,7 +53,7 @@ fn block_of(lock_times: impl IntoIterator<Item = u32>) -> Block {
 #[test]
 fn transactions_are_kept_once_and_in_the_order_in_which_they_came() {
     let mut pool = pool_of([5, 3, 9]);
-    assert_eq!(pool.insert(&tx(3)), Ok(Inserted::Known));
+    assert_eq!(pool.insert(&tx(3)), Ok(InsertOutcome::Known));
     assert_eq!(lock_times(&pool), [5, 3, 9]);
     assert_eq!(
         pool.txids().collect::<Vec<_>>(),
@@ -68,17 +68,20 @@ fn transactions_are_kept_once_and_in_the_order_in_which_they_came() {
 fn a_pool_is_bounded_in_bytes() {
     let mut pool = TransactionPool::new(2 * 62 + 61, 100);
     let inserted = [1, 2, 3].map(|n| pool.insert(&tx(n)).unwrap());
-    assert_eq!(inserted, [Inserted::New, Inserted::New, Inserted::Full]);
+    assert_eq!(
+        inserted,
+        [InsertOutcome::New, InsertOutcome::New, InsertOutcome::Full]
+    );
     assert_eq!(lock_times(&pool), [1, 2]);
     pool.remove_included(&block_of([1]));
     assert_eq!(
         pool.insert(&tx(3)),
-        Ok(Inserted::New),
+        Ok(InsertOutcome::New),
         "there is room again"
     );
     assert_eq!(
         pool.insert(&tx(2)),
-        Ok(Inserted::Known),
+        Ok(InsertOutcome::Known),
         "a full pool knows what it has"
     );
 }
@@ -87,7 +90,10 @@ fn a_pool_is_bounded_in_bytes() {
 fn a_pool_is_bounded_in_transactions() {
     let mut pool = TransactionPool::new(u64::MAX, 2);
     let inserted = [1, 2, 3].map(|n| pool.insert(&tx(n)).unwrap());
-    assert_eq!(inserted, [Inserted::New, Inserted::New, Inserted::Full]);
+    assert_eq!(
+        inserted,
+        [InsertOutcome::New, InsertOutcome::New, InsertOutcome::Full]
+    );
 }
 
 #[test]
@@ -130,7 +136,7 @@ fn malformed_transactions_are_refused() {
         InvalidTransaction::NoOutputs
     );
     assert_eq!(
-        refusal(|t| t.inputs[0].previous = OutPoint::NONE),
+        refusal(|t| t.inputs[0].previous = OutPoint::NULL),
         InvalidTransaction::Coinbase
     );
     assert_eq!(
@@ -165,6 +171,6 @@ fn amounts_of_nothing_and_of_everything_are_allowed() {
         let mut transaction = payment(0);
         transaction.outputs[0].value = value;
         let inserted = TransactionPool::default().insert(&Tx::from(&transaction));
-        assert_eq!(inserted, Ok(Inserted::New), "{value}");
+        assert_eq!(inserted, Ok(InsertOutcome::New), "{value}");
     }
 }

@@ -29,7 +29,9 @@ impl NodeState {
     /// Sends headers after the fork. They count as known to the peer: it receives announcements by
     /// headers from then on.
     pub(super) fn answer_getheaders(&mut self, from: Uuid, request: &GetHeaders) {
-        let headers = self.chain.headers_after(&request.locator, request.stop);
+        let headers = self
+            .chain
+            .headers_for_locator(&request.locator, request.stop);
         let (Some(headers), Some(peer)) = (headers, self.peers.get_mut(&from)) else {
             return;
         };
@@ -40,7 +42,9 @@ impl NodeState {
 
     /// Sends enriched headers after the fork, as many as the peer's `protoconf` allows.
     pub(super) fn answer_gethdrsen(&mut self, from: Uuid, request: &GetHdrsEn) {
-        let headers = self.chain.headers_after(&request.locator, request.stop);
+        let headers = self
+            .chain
+            .headers_for_locator(&request.locator, request.stop);
         let (Some(headers), Some(peer)) = (headers, self.peers.get_mut(&from)) else {
             return;
         };
@@ -55,7 +59,9 @@ impl NodeState {
     /// Announces up to 500 blocks after the fork. The request for the last one of a full list is
     /// followed by an announcement of the tip: the peer then requests the next part.
     pub(super) fn answer_getblocks(&mut self, from: Uuid, request: &GetBlocks) {
-        let hashes = self.chain.blocks_after(&request.locator, request.stop);
+        let hashes = self
+            .chain
+            .hashes_for_locator(&request.locator, request.stop);
         let Some(peer) = self.peers.get_mut(&from) else {
             return;
         };
@@ -119,7 +125,7 @@ impl NodeState {
         if height + MAX_BLOCKTXN_DEPTH < tip || too_many {
             return self.send_block(from, hash, &Inventory::Block(hash));
         }
-        match BlockTransactions::answer(block, request) {
+        match BlockTransactions::for_request(block, request) {
             Ok(answer) => self.send(from, &answer.into()),
             Err(error) => self.misbehaved(from, Misbehavior::RequestBeyondBlock(error)),
         }

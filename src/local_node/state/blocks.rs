@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::block_requests::HeaderBranch;
 use super::rejects::Rejection;
 use super::{NodeState, unix_time};
-use crate::local_node::{Accepted, Refused};
+use crate::local_node::{AcceptOutcome, BlockRejectReason};
 use crate::session::{Misbehavior, PROTOCOL_VERSION};
 use crate::wire::{
     Ancestors, Block, BlockHash, BlockHeader, ChainRuleError, GetBlocks, GetHeaders,
@@ -188,7 +188,7 @@ impl NodeState {
                     self.send(from, &self.chain_request());
                 }
             }
-            Err(Refused::UnknownParent(_)) => self.send(from, &self.chain_request()),
+            Err(BlockRejectReason::UnknownParent(_)) => self.send(from, &self.chain_request()),
             Err(refused) => match Rejection::of_block(&refused) {
                 Some(rejection) => self.reject(from, "block", hash.0, &rejection),
                 // The block may be accepted later.
@@ -199,7 +199,11 @@ impl NodeState {
 
     /// Adds a block to the chain and announces a new tip to all peers but `holders`, which have the
     /// block.
-    pub(super) fn take_block(&mut self, block: &Block, holders: &[Uuid]) -> Result<(), Refused> {
+    pub(super) fn take_block(
+        &mut self,
+        block: &Block,
+        holders: &[Uuid],
+    ) -> Result<(), BlockRejectReason> {
         let accepted = self.chain.accept(block, unix_time())?;
         let hash = block.hash();
         for id in holders {
@@ -207,7 +211,7 @@ impl NodeState {
                 peer.record_block(&self.chain, hash);
             }
         }
-        let Accepted::NewTip {
+        let AcceptOutcome::NewTip {
             disconnected,
             connected,
         } = accepted

@@ -1,7 +1,7 @@
 //! Headers with the coinbases of their blocks: the content of `hdrsen`.
 
 use crate::local_node::Chain;
-use crate::wire::{BlockHeader, Encode, EnrichedHeader, Hdrsen, compact_size_len};
+use crate::wire::{BlockHeader, Encode, EnrichedHeader, HdrsEn, compact_size_len};
 
 /// Creates a `hdrsen` of at most `limit` bytes from headers of the chain. The first header is
 /// included whatever its size. `None` if a block is not in the chain.
@@ -11,7 +11,7 @@ pub(super) fn enriched_headers(
     chain: &Chain,
     headers: &[BlockHeader],
     limit: u32,
-) -> Option<Hdrsen> {
+) -> Option<HdrsEn> {
     let tip = chain.tip().1;
     let mut bytes = compact_size_len(headers.len() as u64);
     let mut list = Vec::new();
@@ -34,5 +34,5 @@ pub(super) fn enriched_headers(
             break;
         }
     }
-    Some(Hdrsen::new(&list))
+    Some(HdrsEn::new(&list))
 }

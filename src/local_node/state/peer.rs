@@ -94,7 +94,7 @@ impl NodePeer {
     pub(super) fn send(&self, message: &Message) {
         match self.handle.try_send(message) {
             Ok(()) | Err(Error::Disconnected { .. }) => {}
-            Err(Error::TimedOut { .. }) => {
+            Err(Error::Timeout { .. }) => {
                 let waiting = self.handle.queued().1 as u64;
                 let reason = DisconnectReason::SlowReader { waiting };
                 log::warn!("local node: peer {}: {reason}", self.handle.address());
@@ -132,7 +132,7 @@ impl NodePeer {
     pub(super) fn close(&mut self, why: &str) {
         log::info!("local node: closing {}: {why}", self.handle.address());
         self.is_closing = true;
-        self.handle.stop(DisconnectReason::Command);
+        self.handle.stop(DisconnectReason::Requested);
     }
 
     /// Adds to the score of the peer. The connection ends at the threshold of its configuration.

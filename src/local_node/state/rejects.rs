@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use uuid::Uuid;
 
 use super::NodeState;
-use crate::local_node::{InvalidTransaction, Refused};
+use crate::local_node::{BlockRejectReason, InvalidTransaction};
 use crate::session::Misbehavior;
 use crate::wire::{BlockError, ChainRuleError, Hash256, Reject, RejectCode};
 
@@ -21,21 +21,21 @@ pub(super) struct Rejection {
 
 impl Rejection {
     /// Returns the rejection of a block. `None` if the block may be accepted later.
-    pub(super) fn of_block(refused: &Refused) -> Option<Self> {
+    pub(super) fn of_block(refused: &BlockRejectReason) -> Option<Self> {
         Some(match refused {
-            Refused::Header(rule) => return Self::of_header(rule),
-            Refused::UnknownParent(_) | Refused::NoRoom { .. } => return None,
-            Refused::Content(BlockError::MerkleRootMismatch { .. }) => {
+            BlockRejectReason::Header(rule) => return Self::of_header(rule),
+            BlockRejectReason::UnknownParent(_) | BlockRejectReason::NoRoom { .. } => return None,
+            BlockRejectReason::Content(BlockError::MerkleRootMismatch { .. }) => {
                 Self::invalid("bad-txnmrklroot", 100)
             }
-            Refused::Content(BlockError::DuplicatedTransactions(_)) => {
+            BlockRejectReason::Content(BlockError::DuplicatedTransactions(_)) => {
                 Self::invalid("bad-txns-duplicate", 100)
             }
-            Refused::NoTransactions | Refused::FirstIsNoCoinbase(_) => {
+            BlockRejectReason::NoTransactions | BlockRejectReason::FirstIsNoCoinbase(_) => {
                 Self::invalid("bad-cb-missing", 100)
             }
-            Refused::CoinbaseScript { .. } => Self::invalid("bad-cb-length", 100),
-            Refused::SecondCoinbase { .. } => Self::invalid("bad-tx-coinbase", 100),
+            BlockRejectReason::CoinbaseScript { .. } => Self::invalid("bad-cb-length", 100),
+            BlockRejectReason::SecondCoinbase { .. } => Self::invalid("bad-tx-coinbase", 100),
         })
     }
 
@@ -135,35 +135,40 @@ mod tests {
     #[test]
     fn blocks_are_rejected_as_by_the_node() {
         let height = 7;
-        let rule = |rule: ChainRuleError| Refused::Header(rule);
+        let rule = |rule: ChainRuleError| BlockRejectReason::Header(rule);
         for (refused, code, reason, score) in [
-            (Refused::NoTransactions, 0x10, "bad-cb-missing", 100),
             (
-                Refused::FirstIsNoCoinbase(Txid::ZERO),
+                BlockRejectReason::NoTransactions,
                 0x10,
                 "bad-cb-missing",
                 100,
             ),
             (
-                Refused::CoinbaseScript { got: 1 },
+                BlockRejectReason::FirstIsNoCoinbase(Txid::ZERO),
+                0x10,
+                "bad-cb-missing",
+                100,
+            ),
+            (
+                BlockRejectReason::CoinbaseScript { got: 1 },
                 0x10,
                 "bad-cb-length",
                 100,
             ),
             (
-                Refused::SecondCoinbase { index: 1 },
+                BlockRejectReason::SecondCoinbase { index: 1 },
                 0x10,
                 "bad-tx-coinbase",
                 100,
             ),
             (
-                Refused::Content(BlockError::DuplicatedTransactions(MerkleRoot::ZERO)),
+                BlockRejectReason::Content(BlockError::DuplicatedTransactions(MerkleRoot::ZERO)),
                 0x10,
                 "bad-txns-duplicate",
                 100,
             ),
             (
-                Refused::Content(BlockError::MerkleRootMismatch {
+                BlockRejectReason::Content(BlockError::MerkleRootMismatch {
                     expected: MerkleRoot::ZERO,
                     got: MerkleRoot([1; 32]),
                 }),
@@ -248,8 +253,8 @@ mod tests {
             assert_eq!(Rejection::of_block(&refused), Some(expected), "{refused}");
         }
         for later in [
-            Refused::UnknownParent(BlockHash::ZERO),
-            Refused::NoRoom { needed: 2, left: 1 },
+            BlockRejectReason::UnknownParent(BlockHash::ZERO),
+            BlockRejectReason::NoRoom { needed: 2, left: 1 },
             rule(ChainRuleError::MissingAncestor { height, needed: 1 }),
         ] {
             assert_eq!(Rejection::of_block(&later), None, "{later}");

@@ -42,13 +42,15 @@ impl NodeState {
             Message::Headers(_) => self.close(from, "unrequested headers"),
             Message::Mempool(_) => self.close(from, "mempool request"),
             Message::Addr(addr) if addr.addresses.is_empty() => self.close(from, "empty addr"),
-            Message::FeeFilter(filter) if !filter.counts() => self.close(from, "invalid feefilter"),
+            Message::FeeFilter(filter) if !filter.is_valid() => {
+                self.close(from, "invalid feefilter")
+            }
             Message::CompactBlock(_)
             | Message::GetBlockTxn(_)
             | Message::BlockTransactions(_)
             | Message::SendHdrsEn
             | Message::GetHdrsEn(_)
-            | Message::Hdrsen(_)
+            | Message::HdrsEn(_)
             | Message::DsDetected(_)
             | Message::DatarefTx(_)
             | Message::RevokeMid(_)

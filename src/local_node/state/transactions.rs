@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::NodeState;
 use super::rejects::Rejection;
 use crate::local_node::mempool::check_structure;
-use crate::local_node::{Inserted, InvalidTransaction};
+use crate::local_node::{InsertOutcome, InvalidTransaction};
 use crate::wire::{Inventory, Tx, Txid};
 
 impl NodeState {
@@ -16,10 +16,10 @@ impl NodeState {
     pub(in crate::local_node) fn submit(
         &mut self,
         tx: &Tx,
-    ) -> Result<Inserted, InvalidTransaction> {
+    ) -> Result<InsertOutcome, InvalidTransaction> {
         let txid = tx.txid();
         let inserted = self.add_transaction(txid, tx, None)?;
-        if inserted == Inserted::New {
+        if inserted == InsertOutcome::New {
             self.accept_orphans_of(vec![txid]);
         }
         Ok(inserted)
@@ -102,8 +102,8 @@ impl NodeState {
     /// Adds a valid transaction of a peer to the pool.
     fn accept_from(&mut self, from: Uuid, txid: Txid, tx: &Tx) {
         match self.add_transaction(txid, tx, Some(from)) {
-            Ok(Inserted::New | Inserted::Known) => {}
-            Ok(Inserted::Full) => {
+            Ok(InsertOutcome::New | InsertOutcome::Known) => {}
+            Ok(InsertOutcome::Full) => {
                 log::warn!("local node: transaction {txid} not kept: the pool is full");
             }
             Err(invalid) => log::warn!("local node: transaction {txid}: {invalid}"),
@@ -116,12 +116,12 @@ impl NodeState {
         txid: Txid,
         tx: &Tx,
         from: Option<Uuid>,
-    ) -> Result<Inserted, InvalidTransaction> {
+    ) -> Result<InsertOutcome, InvalidTransaction> {
         if self.mined.contains(&txid) {
-            return Ok(Inserted::Known);
+            return Ok(InsertOutcome::Known);
         }
         let inserted = self.pool.insert(tx)?;
-        if inserted == Inserted::New {
+        if inserted == InsertOutcome::New {
             for (id, peer) in &mut self.peers {
                 if peer.is_ready()
                     && peer.relays_transactions

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::block_sources::{BlockSource, BlockSources};
 use crate::connection::{BlockReader, PeerConnectionHandle};
-use crate::error::{BlockFault, Error, Wait};
+use crate::error::{Error, InvalidBlock, Timeout};
 use crate::log_level::record;
 use crate::manager::Manager;
 use crate::manager::clock::Now;
@@ -34,8 +34,8 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// - [`Error::NotFetched`] if no peer delivered the block; lists the result of each attempt.
-    /// - [`Error::NoPeer`] if no peer is connected.
+    /// - [`Error::FetchFailed`] if no peer delivered the block; lists the result of each attempt.
+    /// - [`Error::NoPeers`] if no peer is connected.
     /// - [`Error::PayloadTooLarge`] if the block is larger than `limits.buffered`. Use
     ///   [`Manager::fetch_block_reader`] for such a block.
     pub fn fetch_block(&self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
@@ -52,8 +52,8 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// - [`Error::NotFetched`] if no peer delivered the block; lists the result of each attempt.
-    /// - [`Error::NoPeer`] if no peer is connected.
+    /// - [`Error::FetchFailed`] if no peer delivered the block; lists the result of each attempt.
+    /// - [`Error::NoPeers`] if no peer is connected.
     pub fn fetch_block_reader(
         &self,
         hash: BlockHash,
@@ -94,9 +94,9 @@ impl Manager {
             }
         }
         if requested.is_empty() && self.connected() == 0 {
-            return Err(Error::NoPeer);
+            return Err(Error::NoPeers);
         }
-        Err(Error::NotFetched {
+        Err(Error::FetchFailed {
             hash,
             after: started.elapsed(),
             tried,
@@ -118,7 +118,7 @@ impl Manager {
             peer_id: one.peer_id(),
             announced: position(one.peer_id()),
             serves: one
-                .peer()
+                .peer_info()
                 .is_some_and(|peer| peer.services.contains(Services::NETWORK)),
             round_trip: one.round_trip().smoothed.unwrap_or(Duration::MAX),
         });
@@ -142,15 +142,15 @@ impl Manager {
             "block request failed: {error}"
         );
         match error {
-            Error::TimedOut {
-                wait: Wait::Progress,
+            Error::Timeout {
+                which: Timeout::Stall,
                 ..
             } => {
                 let mut sources = self.chain_sync.block_sources.lock();
                 sources.on_slow(peer.peer_id(), Instant::now());
             }
-            Error::BadBlock { error, .. } => {
-                if let BlockFault::Content(error) = &**error {
+            Error::InvalidBlock { error, .. } => {
+                if let InvalidBlock::Content(error) = &**error {
                     peer.misbehaved(Misbehavior::InvalidBlock(error.clone()));
                 }
             }

@@ -43,7 +43,7 @@ use self::sync_waiters::SyncResult;
 use super::Manager;
 use super::clock::Now;
 use super::shared::Shared;
-use crate::error::{Error, Wait};
+use crate::error::{Error, Timeout};
 use crate::header_store::{HeaderStore, HeaderStoreError};
 use crate::session::ConfigError;
 use crate::wire::{BlockHash, HeaderChain};
@@ -173,7 +173,7 @@ impl Stage {
         let thread = std::thread::Builder::new()
             .name("bsv-p2p chain".into())
             .spawn(run)
-            .map_err(|error| Error::System {
+            .map_err(|error| Error::Io {
                 what: "the chain's thread".into(),
                 error: error.into(),
             })?;
@@ -265,7 +265,7 @@ impl Manager {
     ///
     /// - [`Error::Config`] if the chain is of another network.
     /// - [`Error::NotRunning`] if the manager was shut down.
-    /// - [`Error::System`] if the thread cannot be spawned.
+    /// - [`Error::Io`] if the thread cannot be spawned.
     pub fn follow_chain(&self, start: impl Into<ChainStart>) -> Result<(), Error> {
         let start = start.into();
         let network = start.rules().network();
@@ -299,7 +299,7 @@ impl Manager {
     /// # Errors
     ///
     /// - [`Error::NotRunning`] if the manager was shut down.
-    /// - [`Error::System`] if the thread cannot be spawned.
+    /// - [`Error::Io`] if the thread cannot be spawned.
     pub fn subscribe_blocks(&self) -> Result<Receiver<TipUpdate>, Error> {
         let state = self.chain_sync.state_or_start(&self.shared)?;
         Ok(state.subscribe())
@@ -337,10 +337,10 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// - [`Error::NoPeer`] if no peer is connected when the timeout expires.
-    /// - [`Error::TimedOut`] if headers are still missing when the timeout expires.
+    /// - [`Error::NoPeers`] if no peer is connected when the timeout expires.
+    /// - [`Error::Timeout`] if headers are still missing when the timeout expires.
     /// - [`Error::NotRunning`] if the manager is shut down, also during the call.
-    /// - [`Error::System`] if the thread cannot be spawned.
+    /// - [`Error::Io`] if the thread cannot be spawned.
     pub fn sync_headers(&self, timeout: Duration) -> Result<(u32, BlockHash), Error> {
         let deadline = Now::read().after(timeout);
         let state = self.chain_sync.state_or_start(&self.shared)?;
@@ -349,10 +349,10 @@ impl Manager {
         match state.waiters.wait(waiter, deadline) {
             SyncResult::Synced => Ok(state.with_chain(HeaderChain::tip)),
             SyncResult::Closed => Err(Error::NotRunning),
-            SyncResult::TimedOut if self.connected() == 0 => Err(Error::NoPeer),
-            SyncResult::TimedOut => Err(Error::TimedOut {
+            SyncResult::TimedOut if self.connected() == 0 => Err(Error::NoPeers),
+            SyncResult::TimedOut => Err(Error::Timeout {
                 peer: format!("{} peers", self.connected()),
-                wait: Wait::Chain,
+                which: Timeout::HeaderSync,
                 after: timeout,
             }),
         }

@@ -232,7 +232,7 @@ impl SyncCore {
         for expired in self.scheduler.expire(now.instant) {
             port.cancel(expired.id);
             if let Some(after) = expired.disconnect_after {
-                port.disconnect(expired.peer_id, DisconnectReason::ReplyStalled { after });
+                port.disconnect(expired.peer_id, DisconnectReason::ResponseTimeout { after });
             }
         }
         self.cancel(port);
@@ -287,15 +287,15 @@ impl SyncCore {
         let checkpoint = self.checkpoint.as_mut()?;
         let collected = checkpoint.on_answer(peer_id, headers, unix_seconds(now));
         Some(match collected {
-            Collected::Extended { headers } => {
+            Collected::ExtendOutcome { headers } => {
                 self.unconnected.remove(&peer_id);
-                Answer::Extended { headers }
+                Answer::ExtendOutcome { headers }
             }
             Collected::Nothing => Answer::Empty,
             Collected::Complete(chain) => {
                 // The next poll continues with the chain.
                 self.state.complete(checkpoint.start(), *chain);
-                Answer::Extended {
+                Answer::ExtendOutcome {
                     headers: headers.len(),
                 }
             }
@@ -383,7 +383,7 @@ impl SyncCore {
             }
             // The rest is too new. A later request finds out whether it still is.
             return match extension.outcome {
-                ExtendOutcome::NewTip { connected, .. } => Answer::Extended {
+                ExtendOutcome::NewTip { connected, .. } => Answer::ExtendOutcome {
                     headers: connected.len(),
                 },
                 _ => Answer::TooNew,
@@ -395,7 +395,7 @@ impl SyncCore {
             (height, chain.is_active(&last))
         });
         match extension.outcome {
-            ExtendOutcome::NewTip { connected, .. } => Answer::Extended {
+            ExtendOutcome::NewTip { connected, .. } => Answer::ExtendOutcome {
                 headers: connected.len(),
             },
             ExtendOutcome::SideChain { headers } => Answer::SideChain {
@@ -407,7 +407,7 @@ impl SyncCore {
             ExtendOutcome::Known
                 if is_active && first.previous == request.start && !request.is_resumed =>
             {
-                Answer::Extended {
+                Answer::ExtendOutcome {
                     headers: headers.len(),
                 }
             }

@@ -12,7 +12,7 @@ use super::header_requests::{HeaderAnswer, HeaderRequests};
 use super::header_writer::HeaderWriter;
 use super::sync_core::{SendResult, SyncCore, SyncPort};
 use crate::connection::{
-    Announcer, Overflow, PeerConnectionHandle, StartHeadersError, SubscriptionOptions,
+    Announcer, OverflowPolicy, PeerConnectionHandle, StartHeadersError, SubscriptionOptions,
 };
 use crate::error::Error;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
@@ -57,7 +57,7 @@ impl SyncThread {
         let commands = ["inv", "headers", "cmpctblock"].map(Command::new);
         let options = SubscriptionOptions {
             capacity: CAPACITY,
-            overflow: Overflow::DropNewest,
+            overflow: OverflowPolicy::DropNewest,
             ..SubscriptionOptions::named(NAME).only(commands)
         };
         let limits = shared.config().connection.clone();

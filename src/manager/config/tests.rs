@@ -20,7 +20,7 @@ fn a_wrong_value_is_named_with_its_field() {
             config.max_known_peers = InMemoryPeerStore::MAX_PEERS + 1;
         }),
         ("max_payload_memory", |config| config.max_payload_memory = 1),
-        ("cool_down", |config| config.cool_down = Duration::ZERO),
+        ("cooldown", |config| config.cooldown = Duration::ZERO),
         ("save_interval", |config| {
             config.save_interval = Duration::MAX
         }),

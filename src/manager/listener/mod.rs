@@ -63,7 +63,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if there is no thread to be had.
+    /// [`Error::Io`] if there is no thread to be had.
     pub(super) fn start(
         address: SocketAddr,
         bind_retry: Duration,
@@ -85,7 +85,7 @@ impl Listener {
             .name("bsv-p2p listener".into())
             .stack_size(256 * 1024)
             .spawn(move || accepting.run())
-            .map_err(|error| Error::System {
+            .map_err(|error| Error::Io {
                 what: "the listener's thread".into(),
                 error: error.into(),
             })?;

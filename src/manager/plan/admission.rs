@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::dialling::is_near;
 use super::{Attachment, Insight, Link, LinkState, Plan};
-use crate::event::InboundRefusal;
+use crate::event::InboundRejectReason;
 use crate::manager::clock::Now;
 use crate::peers::{Subnet, group};
 use crate::session::{Direction, DisconnectReason};
@@ -55,7 +55,7 @@ pub(in crate::manager) enum Admission {
     /// It is told politely that there is no room. Not counted.
     TurnAway,
     /// It is closed.
-    Refuse(InboundRefusal),
+    Refuse(InboundRejectReason),
     /// It waits, and nobody else is accepted, until something has changed, and until then if nothing does.
     Wait(Option<Instant>),
 }
@@ -71,7 +71,7 @@ impl Plan {
     ) -> Admission {
         let ip = address.ip();
         if let Some(ban) = self.bans.read().is_banned(ip, now.wall) {
-            return Admission::Refuse(InboundRefusal::Banned(ban.reason));
+            return Admission::Refuse(InboundRejectReason::Banned(ban.reason));
         }
         let limits = self.config.listener.clone();
         let beyond_limit = self.address_limit(ip);
@@ -94,24 +94,24 @@ impl Plan {
         if limits.evict && self.evict_for(address) {
             return Admission::Wait(None);
         }
-        if self.turned_away.len() < limits.max_turned_away {
+        if self.turned_away.len() < limits.max_capacity_rejects {
             self.turned_away.insert(peer_id, ip);
             return Admission::TurnAway;
         }
-        Admission::Refuse(InboundRefusal::Capacity)
+        Admission::Refuse(InboundRejectReason::Capacity)
     }
 
     /// Whether this address has as many connections as it may have, and which.
-    fn address_limit(&self, address: IpAddr) -> Option<InboundRefusal> {
+    fn address_limit(&self, address: IpAddr) -> Option<InboundRejectReason> {
         if self.config.allows_private() && is_near(address) {
             return None;
         }
         let limits = &self.config.listener;
         let (all, handshakes) = self.links.inbound_from(self.owner_of(address));
         if handshakes >= limits.max_handshakes_per_address {
-            return Some(InboundRefusal::HandshakeLimit);
+            return Some(InboundRejectReason::HandshakeLimit);
         }
-        (all >= limits.max_per_address).then_some(InboundRefusal::AddressLimit)
+        (all >= limits.max_per_address).then_some(InboundRejectReason::AddressLimit)
     }
 
     /// The addresses that count as one: whoever has an IPv6 address has many.
@@ -167,7 +167,7 @@ impl Plan {
         let due = [due(&silent, SILENT), due(&spoken, SPOKEN)];
         match due.into_iter().flatten().min_by_key(|(_, at)| *at) {
             Some((peer_id, at)) if at <= now.instant => {
-                self.close(peer_id, DisconnectReason::OwnCapacity);
+                self.close(peer_id, DisconnectReason::AtCapacity);
                 Admission::Wait(None)
             }
             due => Admission::Wait(due.map(|(_, at)| at)),
@@ -201,7 +201,7 @@ impl Plan {
             .max_by_key(|(members, since, _)| (*members, *since));
         match crowded {
             Some((members, _, newest)) if members > own + 1 => {
-                self.close(newest, DisconnectReason::OwnCapacity);
+                self.close(newest, DisconnectReason::AtCapacity);
                 true
             }
             _ => false,

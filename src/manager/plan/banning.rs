@@ -9,7 +9,7 @@ use super::Plan;
 use super::dialling::{is_near, keeps_away};
 use crate::event::ControlEvent;
 use crate::manager::clock::Now;
-use crate::peers::{Ban, BanError, BanReason, NewBan, PeerStatus, PeerStatusKind, Subnet};
+use crate::peers::{Ban, BanError, BanOutcome, BanReason, PeerStatus, PeerStatusKind, Subnet};
 use crate::session::DisconnectReason;
 
 impl Plan {
@@ -81,7 +81,7 @@ impl Plan {
         lifted
     }
 
-    fn on_ban(&mut self, peer_id: Option<Uuid>, new: &NewBan) {
+    fn on_ban(&mut self, peer_id: Option<Uuid>, new: &BanOutcome) {
         self.bans_differ = true;
         self.tell(ControlEvent::PeerBanned {
             peer_id,
@@ -139,10 +139,10 @@ impl Plan {
 fn ban_reason(reason: &DisconnectReason) -> Option<BanReason> {
     match reason {
         DisconnectReason::Misbehaved { score } => Some(BanReason::Misbehaved { score: *score }),
-        DisconnectReason::FrameTooLong { .. } => Some(BanReason::FrameTooLong),
+        DisconnectReason::FrameTooLarge { .. } => Some(BanReason::FrameTooLarge),
         DisconnectReason::WrongMagic(_) => Some(BanReason::WrongMagic),
         DisconnectReason::WrongChain => Some(BanReason::WrongChain),
-        DisconnectReason::ForeignStream => Some(BanReason::ForeignStream),
+        DisconnectReason::StreamAddressMismatch => Some(BanReason::StreamAddressMismatch),
         _ => None,
     }
 }

@@ -20,7 +20,7 @@ pub(in crate::manager) enum NotDialled {
     /// All places are taken.
     NoRoom { max: usize },
     /// So many peers were named that none of those that are remembered can be forgotten for it.
-    TooManyNamed { max: usize },
+    TooManyManualPeers { max: usize },
     /// Its address has an IPv6 scope.
     Scoped(ScopedAddressError),
 }
@@ -38,8 +38,8 @@ impl NotDialled {
                 address,
                 ban: Box::new(ban),
             },
-            NotDialled::NoRoom { max } => Error::NoRoom { address, max },
-            NotDialled::TooManyNamed { max } => Error::TooManyNamed { address, max },
+            NotDialled::NoRoom { max } => Error::ConnectionLimit { address, max },
+            NotDialled::TooManyManualPeers { max } => Error::TooManyManualPeers { address, max },
             NotDialled::Scoped(error) => error.into(),
         }
     }
@@ -84,7 +84,7 @@ impl Plan {
 
     /// Ends a connection by the program's wish. Returns whether there is one.
     pub(in crate::manager) fn disconnect(&mut self, peer_id: Uuid) -> bool {
-        self.close(peer_id, DisconnectReason::Command);
+        self.close(peer_id, DisconnectReason::Requested);
         self.links.get(peer_id).is_some()
     }
 

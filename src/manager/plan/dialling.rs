@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Action, Attachment, Link, LinkState, Plan};
 use crate::manager::clock::Now;
 use crate::peers::{
-    AddressKind, Ban, BannedBy, Peer, PeerSource, PeerStatus, PeerStatusKind, Subnet, group,
+    AddressKind, Ban, BanOrigin, Peer, PeerSource, PeerStatus, PeerStatusKind, Subnet, group,
     is_routable,
 };
 use crate::session::{Direction, DisconnectReason};
@@ -116,7 +116,7 @@ impl Plan {
                 link.state = LinkState::Waiting(now.after(NO_ROOM_PAUSE));
             } else {
                 // Others have taken its place.
-                self.close(peer_id, DisconnectReason::OwnCapacity);
+                self.close(peer_id, DisconnectReason::AtCapacity);
             }
         }
     }
@@ -288,7 +288,7 @@ impl Plan {
                 if peer.status_timestamp > now.wall {
                     return Some(now.instant);
                 }
-                let over = peer.status_timestamp.checked_add(self.config.cool_down)?;
+                let over = peer.status_timestamp.checked_add(self.config.cooldown)?;
                 Some(now.instant_of(over))
             }
             PeerStatusKind::Banned => self.end_of_ban(peer, now),
@@ -356,7 +356,7 @@ impl Plan {
 
 /// Whether a ban that covers a peer's address keeps it away. What others have done there is no reason against one that the program has named.
 pub(super) fn keeps_away(ban: &Ban, peer: &Peer) -> bool {
-    ban.by == BannedBy::Manual || !peer.named
+    ban.by == BanOrigin::Manual || !peer.named
 }
 
 /// Whether an address leads to this machine or into a network of one's own.

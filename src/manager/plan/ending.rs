@@ -6,7 +6,7 @@ use super::dialling::NO_ROOM_PAUSE;
 use super::{Attachment, LASTING, Link, LinkState, Plan, Retry};
 use crate::manager::clock::Now;
 use crate::peers::{Peer, PeerStatus};
-use crate::session::{Consequence, Direction, DisconnectReason};
+use crate::session::{Direction, DisconnectAction, DisconnectReason};
 
 impl Plan {
     /// A connection is over: its last event has been sent.
@@ -42,20 +42,24 @@ impl Plan {
             self.retries.remove(&peer_id);
             return self.dial_anew(peer_id, now);
         }
-        match reason.consequence() {
+        match reason.action() {
             // There was no place after all.
-            Consequence::Nothing if *reason == DisconnectReason::OwnCapacity => {
+            DisconnectAction::None if *reason == DisconnectReason::AtCapacity => {
                 let pauses = self.retries.get(&peer_id).map_or(0, |retry| retry.pauses);
                 self.retry_after(peer_id, NO_ROOM_PAUSE, pauses, reason, now);
             }
-            Consequence::Nothing => {}
+            DisconnectAction::None => {}
             // The pause after which its own plan would have begun a next life was its last one.
-            Consequence::BackOff | Consequence::Restart => self.pause(peer_id, &link, reason, now),
-            Consequence::RetrySoon => self.retry_soon(peer_id, reason, now),
+            DisconnectAction::Backoff | DisconnectAction::Reconnect => {
+                self.pause(peer_id, &link, reason, now)
+            }
+            DisconnectAction::RetrySoon => self.retry_soon(peer_id, reason, now),
             // A ban that could not be made, because the program named the peer or its address is never banned.
-            Consequence::CoolDown | Consequence::Ban => self.cool_down(peer_id, reason, now),
-            Consequence::UntilNamed => {
-                let pause = self.config.cool_down;
+            DisconnectAction::Cooldown | DisconnectAction::Ban => {
+                self.cooldown(peer_id, reason, now)
+            }
+            DisconnectAction::ManualOnly => {
+                let pause = self.config.cooldown;
                 self.retry_after(peer_id, pause, 0, reason, now);
             }
         }
@@ -81,7 +85,7 @@ impl Plan {
             Attachment::Fixed => false,
         };
         if is_given_up {
-            return self.cool_down(peer_id, reason, now);
+            return self.cooldown(peer_id, reason, now);
         }
         let pause = restarts.pause(pauses, (self.random)());
         self.retry_after(peer_id, pause, pauses.saturating_add(1), reason, now);
@@ -89,7 +93,7 @@ impl Plan {
 
     /// A peer that cannot be reached, or is not one for us, is left alone for some time. A fixed one is dialled again all the same, after
     /// the longest pause.
-    fn cool_down(&mut self, peer_id: Uuid, reason: &DisconnectReason, now: Now) {
+    fn cooldown(&mut self, peer_id: Uuid, reason: &DisconnectReason, now: Now) {
         if self.is_fixed(peer_id) {
             let pause = self.config.restarts.max_backoff;
             return self.retry_after(peer_id, pause, 0, reason, now);
@@ -98,7 +102,7 @@ impl Plan {
             // One that is banned stays so.
             let _ = peer.set_status(PeerStatus::Inaccessible, now.wall);
         });
-        let pause = self.config.cool_down;
+        let pause = self.config.cooldown;
         self.retry_after(peer_id, pause, 0, reason, now);
     }
 

@@ -9,7 +9,7 @@ use super::{Plan, Retry};
 use crate::connection::RestartConfig;
 use crate::event::{ControlEvent, LocalOperation};
 use crate::manager::clock::Now;
-use crate::session::{Consequence, DisconnectReason};
+use crate::session::{DisconnectAction, DisconnectReason};
 use crate::system_error::SystemError;
 
 /// The local faults of each address family since a dial of that family failed for another cause or
@@ -87,7 +87,7 @@ impl Plan {
         reason: &DisconnectReason,
         now: Now,
     ) {
-        match (reason, reason.consequence()) {
+        match (reason, reason.action()) {
             (DisconnectReason::LocalFault(error), _) => {
                 let restarts = (&self.config.restarts, (self.random)());
                 if self.local_faults.record(address, *error, restarts, now) {
@@ -98,7 +98,8 @@ impl Plan {
                 }
             }
             // Ends for which no socket was needed.
-            (DisconnectReason::Bug, _) | (_, Consequence::Nothing | Consequence::UntilNamed) => {}
+            (DisconnectReason::InternalError, _)
+            | (_, DisconnectAction::None | DisconnectAction::ManualOnly) => {}
             _ => self.end_local_faults(address),
         }
     }

@@ -42,7 +42,7 @@ use crate::event::ControlEvent;
 use crate::peers::{
     BanList, Peer, PeerSource, PeerVersion, Table, UserAgent, canonical, is_service_port,
 };
-use crate::session::{Consequence, Direction, DisconnectReason, PeerInfo};
+use crate::session::{Direction, DisconnectAction, DisconnectReason, PeerInfo};
 use crate::wire::TimestampedAddress;
 
 /// Something to be done.
@@ -289,7 +289,7 @@ impl Plan {
         link.state = LinkState::Waiting(if is_wanted_now { now.instant } else { due });
         if was_connected {
             self.note_seen(peer_id, now);
-        } else if reason.consequence() != Consequence::RetrySoon {
+        } else if reason.action() != DisconnectAction::RetrySoon {
             self.change(peer_id, Peer::record_failure);
         }
         self.note_local_fault(address, reason, now);
@@ -361,7 +361,7 @@ impl Plan {
         }
         let peer = Peer::new(address, PeerSource::Program, now.wall)?;
         let peer_id = peer.id;
-        let full = |_| NotDialled::TooManyNamed {
+        let full = |_| NotDialled::TooManyManualPeers {
             max: self.config.max_known_peers,
         };
         if let Some(forgotten) = self.table.create(peer.clone(), now.wall).map_err(full)? {

@@ -63,7 +63,7 @@ impl StoreThread {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if there is no thread to be had.
+    /// [`Error::Io`] if there is no thread to be had.
     pub(super) fn start(
         store: Arc<dyn PeerStore>,
         failures: Sender<StoreError>,
@@ -86,7 +86,7 @@ impl StoreThread {
                 let result = run(Writer::new(store, failures), &changes, pace);
                 let _ = is_done.send(result);
             })
-            .map_err(|error| Error::System {
+            .map_err(|error| Error::Io {
                 what: "the store's thread".into(),
                 error: error.into(),
             })?;

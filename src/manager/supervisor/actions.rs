@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Supervisor;
 use super::keeper::{LifeKeeper, LifeNews};
-use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionSetup};
+use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionOptions};
 use crate::error::Error;
 use crate::event::ControlEvent;
 use crate::log_level::record;
@@ -72,8 +72,8 @@ impl Supervisor {
     }
 
     /// What a connection is spawned with, apart from its place.
-    pub(super) fn setup(&self, peer_id: Uuid, config: ConnectionConfig) -> PeerConnectionSetup {
-        PeerConnectionSetup {
+    pub(super) fn setup(&self, peer_id: Uuid, config: ConnectionConfig) -> PeerConnectionOptions {
+        PeerConnectionOptions {
             peer_id,
             config,
             nonces: self.shared.nonces.clone(),
@@ -119,7 +119,7 @@ impl Supervisor {
             self.shared.connections.set_configured(peer_id);
         }
         let Some(slot) = self.shared.slots.reserve() else {
-            return self.never_began(peer_id, DisconnectReason::OwnCapacity);
+            return self.never_began(peer_id, DisconnectReason::AtCapacity);
         };
         let config = self.shared.config().connection.clone();
         let mut setup = self.setup(peer_id, config);
@@ -138,8 +138,8 @@ impl Supervisor {
                 "{address}: cannot be dialled: {error}"
             );
             let reason = match error {
-                Error::System { error, .. } => DisconnectReason::LocalFault(error),
-                _ => DisconnectReason::Bug,
+                Error::Io { error, .. } => DisconnectReason::LocalFault(error),
+                _ => DisconnectReason::InternalError,
             };
             self.never_began(peer_id, reason);
         }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Supervisor;
 use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionHandle};
-use crate::event::{ControlEvent, InboundRefusal, LocalOperation};
+use crate::event::{ControlEvent, InboundRejectReason, LocalOperation};
 use crate::log_level::record;
 use crate::manager::ManagerConfig;
 use crate::manager::clock::Now;
@@ -51,7 +51,7 @@ struct Connections<'a> {
 impl Insight for Connections<'_> {
     fn has_version(&self, peer_id: Uuid) -> bool {
         let connection = self.shared.connections.get(peer_id);
-        connection.is_some_and(|one| one.peer().is_some())
+        connection.is_some_and(|one| one.peer_info().is_some())
     }
 
     fn candidate_has_ended(&self, peer_id: Uuid) -> bool {
@@ -142,7 +142,7 @@ impl Supervisor {
                 });
             }
             ListenerNews::Refused { address, reason } => {
-                self.on_refused(address, InboundRefusal::Banned(reason));
+                self.on_refused(address, InboundRejectReason::Banned(reason));
             }
             ListenerNews::LocalFault(error) => {
                 self.tell(ControlEvent::LocalFault {
@@ -249,8 +249,8 @@ impl Supervisor {
     ) {
         self.shared.counters.add_past(&candidate.statistics());
         match reason {
-            DisconnectReason::BecameStream => count(&self.shared.counters.let_in),
-            DisconnectReason::OwnCapacity => count(&self.shared.counters.turned_away),
+            DisconnectReason::AttachedAsStream => count(&self.shared.counters.let_in),
+            DisconnectReason::AtCapacity => count(&self.shared.counters.turned_away),
             _ => {}
         }
     }
@@ -267,10 +267,10 @@ impl Supervisor {
             "{address}: cannot be let in: {error}"
         );
         self.plan.on_not_spawned(peer_id);
-        self.on_refused(address, InboundRefusal::NoThread);
+        self.on_refused(address, InboundRejectReason::ThreadSpawnFailed);
     }
 
-    fn on_refused(&mut self, address: SocketAddr, reason: InboundRefusal) {
+    fn on_refused(&mut self, address: SocketAddr, reason: InboundRejectReason) {
         count(&self.shared.counters.refused);
         record!(
             self.shared.log_level,

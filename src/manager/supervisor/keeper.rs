@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::heard::Hearing;
-use crate::connection::{Keeper, NextLife, RestartPlan, random_number};
+use crate::connection::{Keeper, NextLife, RestartPolicy, random_number};
 use crate::manager::connected::Connected;
 use crate::manager::metrics::{Counters, count};
 use crate::manager::plan::Attachment;
@@ -60,7 +60,7 @@ pub(super) struct LifeKeeper {
     transactions: Arc<Transactions>,
     attachment: Attachment,
     hearing: Mutex<Hearing>,
-    plan: Mutex<RestartPlan>,
+    plan: Mutex<RestartPolicy>,
     config: CurrentConfig,
     connected: Arc<Connected>,
     counters: Arc<Counters>,
@@ -81,7 +81,7 @@ impl LifeKeeper {
             transactions: shared.transactions.clone(),
             attachment,
             hearing: Mutex::new(Hearing::new(direction, Instant::now())),
-            plan: Mutex::new(RestartPlan::new(direction, restarts)),
+            plan: Mutex::new(RestartPolicy::new(direction, restarts)),
             config: shared.config.clone(),
             connected: shared.connected.clone(),
             counters: shared.counters.clone(),
@@ -149,7 +149,7 @@ impl Keeper for LifeKeeper {
         reason: &DisconnectReason,
         connected_at: Option<Instant>,
     ) -> Option<Duration> {
-        if *reason == DisconnectReason::BecameStream {
+        if *reason == DisconnectReason::AttachedAsStream {
             // It goes on as a part of another connection: nothing is lost, and nothing has failed.
         } else if connected_at.is_some() {
             count(&self.counters.lost);
@@ -169,8 +169,8 @@ impl Keeper for LifeKeeper {
     }
 
     fn on_over(&self, reason: DisconnectReason) {
-        if reason == DisconnectReason::BecameStream {
-            count(&self.counters.streams_taken_in);
+        if reason == DisconnectReason::AttachedAsStream {
+            count(&self.counters.streams_attached);
         }
         let _ = self.news.send(LifeNews::Over {
             peer_id: self.peer_id,

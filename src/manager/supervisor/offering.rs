@@ -84,5 +84,5 @@ impl Supervisor {
 }
 
 fn is_interested(one: &PeerConnectionHandle) -> bool {
-    one.state() == ConnectionState::Connected && one.peer().is_some_and(|peer| peer.relay)
+    one.state() == ConnectionState::Connected && one.peer_info().is_some_and(|peer| peer.relay)
 }

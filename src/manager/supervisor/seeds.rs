@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 
 use super::Supervisor;
-use crate::discovery::{self, ResolveError, SeedResolver, Until};
+use crate::discovery::{self, Deadline, ResolveError, SeedResolver};
 use crate::error::Error;
 use crate::event::SeedFailure;
 use crate::log_level::record;
@@ -48,7 +48,7 @@ impl SeedRound {
             .name("bsv-p2p seeds".into())
             .stack_size(256 * 1024)
             .spawn(move || ask(seeds, resolver, timeout, &stopped, &sender))
-            .map_err(|error| Error::System {
+            .map_err(|error| Error::Io {
                 what: "the thread that asks seeds".into(),
                 error: error.into(),
             })?;
@@ -95,7 +95,7 @@ fn ask(
         if stop.load(Acquire) {
             return;
         }
-        let until = Until::after(timeout).stopped_by(stop.clone());
+        let until = Deadline::after(timeout).with_cancel_flag(stop.clone());
         let answer = match &resolver {
             // The program may have brought it along.
             Ok(resolver) => catch_unwind(AssertUnwindSafe(|| resolver.resolve(&seed, &until)))

@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
 use super::{BroadcastReport, MAX_LISTED, MAX_SERVED, Rejection, SERVED_FOR, WAVE_EVERY};
-use crate::connection::PreparedMessage;
+use crate::connection::EncodedMessage;
 use crate::network::Magic;
 use crate::wire::{Inv, Inventory, Reject, Tx, Txid};
 
@@ -16,8 +16,8 @@ use crate::wire::{Inv, Inventory, Reject, Tx, Txid};
 pub(in crate::manager) struct Offer {
     txid: Txid,
     bytes: u64,
-    transaction: PreparedMessage,
-    announcement: PreparedMessage,
+    transaction: EncodedMessage,
+    announcement: EncodedMessage,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -46,8 +46,8 @@ impl Offer {
         Self {
             txid,
             bytes: transaction.bytes().len() as u64,
-            transaction: PreparedMessage::new(magic, transaction),
-            announcement: PreparedMessage::new(magic, announcement),
+            transaction: EncodedMessage::new(magic, transaction),
+            announcement: EncodedMessage::new(magic, announcement),
             state: Mutex::new(State {
                 expires: now + SERVED_FOR,
                 wave_at: Some(now),
@@ -72,11 +72,11 @@ impl Offer {
         self.bytes
     }
 
-    pub(in crate::manager) fn transaction(&self) -> &PreparedMessage {
+    pub(in crate::manager) fn transaction(&self) -> &EncodedMessage {
         &self.transaction
     }
 
-    pub(in crate::manager) fn announcement(&self) -> &PreparedMessage {
+    pub(in crate::manager) fn announcement(&self) -> &EncodedMessage {
         &self.announcement
     }
 

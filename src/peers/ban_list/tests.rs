@@ -29,12 +29,12 @@ fn list(max_bans: usize) -> BanList {
 }
 
 /// Bans an address automatically.
-fn punish(list: &mut BanList, address: &str, now: SystemTime) -> Result<NewBan, BanError> {
+fn punish(list: &mut BanList, address: &str, now: SystemTime) -> Result<BanOutcome, BanError> {
     list.ban_automatically(ip(address), BanReason::WrongMagic, now)
 }
 
 /// Bans a subnet by hand for good.
-fn shut_out(list: &mut BanList, text: &str, now: SystemTime) -> Result<NewBan, BanError> {
+fn shut_out(list: &mut BanList, text: &str, now: SystemTime) -> Result<BanOutcome, BanError> {
     list.ban(subnet(text), BanReason::Manual, None, now)
 }
 
@@ -43,17 +43,17 @@ fn subnets(bans: &[Ban]) -> Vec<String> {
 }
 
 /// The rule that keeps an address out, as it is shown.
-fn rule(list: &BanList, address: &str, now: SystemTime) -> Option<(String, BannedBy)> {
+fn rule(list: &BanList, address: &str, now: SystemTime) -> Option<(String, BanOrigin)> {
     let ban = list.is_banned(ip(address), now)?;
     Some((ban.subnet.to_string(), ban.by))
 }
 
-fn by_hand(text: &str) -> Option<(String, BannedBy)> {
-    Some((text.into(), BannedBy::Manual))
+fn by_hand(text: &str) -> Option<(String, BanOrigin)> {
+    Some((text.into(), BanOrigin::Manual))
 }
 
-fn automatic(text: &str) -> Option<(String, BannedBy)> {
-    Some((text.into(), BannedBy::Automatic))
+fn automatic(text: &str) -> Option<(String, BanOrigin)> {
+    Some((text.into(), BanOrigin::Automatic))
 }
 
 #[test]
@@ -174,8 +174,8 @@ fn unban_lifts_exactly_what_it_names_and_unban_covering_all_around_an_address() 
     punish(&mut bans, "10.1.2.3", now()).unwrap();
 
     let lifted = bans.unban(&subnet("10.1.2.3"));
-    let by: Vec<BannedBy> = lifted.iter().map(|ban| ban.by).collect();
-    assert_eq!(by, [BannedBy::Manual, BannedBy::Automatic]);
+    let by: Vec<BanOrigin> = lifted.iter().map(|ban| ban.by).collect();
+    assert_eq!(by, [BanOrigin::Manual, BanOrigin::Automatic]);
     assert_eq!(bans.unban(&subnet("10.1.2.3")), []);
     assert_eq!(rule(&bans, "10.1.2.3", now()), by_hand("10.1.0.0/16"));
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::peers::{BanReason, BannedBy, PeerSource, PeerStatus, PeerVersion, UserAgent};
+use crate::peers::{BanOrigin, BanReason, PeerSource, PeerStatus, PeerVersion, UserAgent};
 
 /// The time whose number is the longest.
 fn last_second() -> SystemTime {
@@ -30,7 +30,7 @@ fn the_largest_peer_and_the_largest_ban_fit_into_their_shares_of_a_file() {
     let ban = Ban {
         subnet: crate::peers::Subnet::containing(ip, 127),
         reason: BanReason::Misbehaved { score: u32::MAX },
-        by: BannedBy::Automatic,
+        by: BanOrigin::Automatic,
         since: last_second(),
         until: Some(last_second()),
     };

@@ -66,11 +66,11 @@ fn a_peer_is_written_in_this_form() {
 fn every_status_source_and_reason_is_read_back() {
     let reasons = [
         BanReason::Misbehaved { score: u32::MAX },
-        BanReason::FrameTooLong,
+        BanReason::FrameTooLarge,
         BanReason::WrongMagic,
         BanReason::BannedUserAgent,
         BanReason::WrongChain,
-        BanReason::ForeignStream,
+        BanReason::StreamAddressMismatch,
         BanReason::Manual,
     ];
     let others = [
@@ -95,7 +95,7 @@ fn a_ban_is_written_in_this_form() {
     let ban = Ban {
         subnet: "2001:db8::/64".parse().unwrap(),
         reason: BanReason::WrongChain,
-        by: BannedBy::Automatic,
+        by: BanOrigin::Automatic,
         since: at(100),
         until: None,
     };

@@ -172,7 +172,7 @@ mod tests {
 
     use super::*;
     use crate::session::{
-        ConnectionState, Delivery, Direction, NonceRegistry, PeerInfo, SessionConfig,
+        ConnectionState, Direction, Disposition, NonceRegistry, PeerInfo, SessionConfig,
     };
 
     const REQUIRED: BlockHash = BlockHash([7; 32]);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     /// Passes a message to the session. Returns its delivery and whether the session has ended.
-    fn receive(session: &mut Session, message: Message, stream: StreamType) -> (Delivery, bool) {
+    fn receive(session: &mut Session, message: Message, stream: StreamType) -> (Disposition, bool) {
         session.set_stream(stream);
         let delivery = session.on_message(&message, Instant::now());
         (delivery, session.end().is_some())
@@ -221,13 +221,13 @@ mod tests {
         let answer = || headers_after(genesis);
         let mut session = contended();
         // Without the genesis block it could be an announcement.
-        let delivered = (Delivery::Deliver, false);
+        let delivered = (Disposition::Deliver, false);
         assert_eq!(
             receive(&mut session, answer(), StreamType::General),
             delivered
         );
         session.set_genesis(genesis);
-        let ended = (Delivery::Consumed, true);
+        let ended = (Disposition::Handled, true);
         assert_eq!(receive(&mut session, answer(), StreamType::General), ended);
     }
 
@@ -239,19 +239,23 @@ mod tests {
             (
                 headers_after(genesis),
                 StreamType::Data1,
-                (Delivery::Deliver, false),
+                (Disposition::Deliver, false),
             ),
-            (empty.clone(), StreamType::Data1, (Delivery::Deliver, false)),
+            (
+                empty.clone(),
+                StreamType::Data1,
+                (Disposition::Deliver, false),
+            ),
             (
                 headers_after(genesis),
                 StreamType::General,
-                (Delivery::Consumed, true),
+                (Disposition::Handled, true),
             ),
-            (empty, StreamType::General, (Delivery::Consumed, false)),
+            (empty, StreamType::General, (Disposition::Handled, false)),
             (
                 headers_after(REQUIRED),
                 StreamType::Data1,
-                (Delivery::Consumed, false),
+                (Disposition::Handled, false),
             ),
         ] {
             let mut session = contended();

@@ -28,7 +28,7 @@ impl Session {
         }
         let receiver = match self.peer_address {
             Some(address) => NetworkAddress::new(Services::NONE, address),
-            None => NetworkAddress::unset(Services::NONE),
+            None => NetworkAddress::unspecified(Services::NONE),
         };
         let association_id = self.association_id();
         let version = Version {
@@ -36,7 +36,7 @@ impl Session {
             services: self.config.services,
             timestamp: self.unix_time,
             receiver,
-            sender: Some(NetworkAddress::unset(self.config.services)),
+            sender: Some(NetworkAddress::unspecified(self.config.services)),
             nonce: Some(nonce),
             user_agent: Some(self.config.user_agent.as_str().into()),
             start_height: Some(self.config.start_height),
@@ -76,13 +76,13 @@ impl Session {
     pub(super) fn on_second_version(&mut self) {
         let text = "Duplicate version message";
         self.reject("version", RejectCode::DUPLICATE, text);
-        self.misbehaved(Misbehavior::SecondVersion);
+        self.misbehaved(Misbehavior::DuplicateVersion);
     }
 
     /// Why we do not stay with a peer, if so; a `reject` is sent where the node sends one.
     fn refusal_of(&mut self, version: &Version) -> Option<DisconnectReason> {
         // Ours always has a nonce: that of a version without one, which the node takes as 1, is not looked up.
-        let own = |nonce| self.registry.meet(nonce);
+        let own = |nonce| self.registry.check_inbound(nonce);
         if version.nonce.is_some_and(own) {
             return Some(DisconnectReason::SelfConnection);
         }
@@ -103,7 +103,7 @@ impl Session {
             });
         }
         let user_agent = version.user_agent.clone().unwrap_or_default();
-        if let Some(why) = self.config.user_agents.refusal(&user_agent) {
+        if let Some(why) = self.config.user_agents.rejection_reason(&user_agent) {
             return Some(DisconnectReason::UserAgentRejected { user_agent, why });
         }
         self.is_mismatch(version)
@@ -118,7 +118,7 @@ impl Session {
 
     pub(super) fn on_protoconf(&mut self, protoconf: &Protoconf) {
         if self.protoconf.is_some() {
-            self.close(DisconnectReason::SecondProtoconf);
+            self.close(DisconnectReason::DuplicateProtoconf);
         } else if protoconf.max_receive_payload < LEGACY_MAX_RECEIVE_PAYLOAD {
             self.close(DisconnectReason::MalformedProtoconf(
                 DecodeError::BadValue {
@@ -139,7 +139,7 @@ impl Session {
             return;
         }
         if reject.code == RejectCode::TOO_BUSY {
-            self.close(DisconnectReason::PeerFull(Box::new(reject.clone())));
+            self.close(DisconnectReason::PeerAtCapacity(Box::new(reject.clone())));
         } else {
             self.refusal = Some(reject.clone());
         }
@@ -167,12 +167,16 @@ impl Session {
     }
 
     pub(super) fn meaning_of_cut_handshake(&self) -> DisconnectReason {
-        if self.own_nonce.as_ref().is_some_and(|nonce| nonce.was_met()) {
+        if self
+            .own_nonce
+            .as_ref()
+            .is_some_and(|nonce| nonce.is_self_connection())
+        {
             return DisconnectReason::SelfConnection;
         }
         match &self.refusal {
-            Some(reject) => DisconnectReason::RefusedByPeer(Box::new(reject.clone())),
-            None => DisconnectReason::ClosedInHandshake {
+            Some(reject) => DisconnectReason::RejectedByPeer(Box::new(reject.clone())),
+            None => DisconnectReason::ClosedDuringHandshake {
                 missing: self.awaited(),
             },
         }
@@ -189,10 +193,14 @@ impl Session {
         };
         if self.over_capacity {
             self.reject("version", RejectCode::TOO_BUSY, "Too many connections");
-            self.close(DisconnectReason::OwnCapacity);
+            self.close(DisconnectReason::AtCapacity);
             return;
         }
-        if self.state.become_state(ConnectionState::Connected).is_err() {
+        if self
+            .state
+            .transition_to(ConnectionState::Connected)
+            .is_err()
+        {
             return;
         }
         self.handshake_began = None;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::Session;
 use crate::session::misbehavior::is_ignored;
 use crate::session::output::Output;
-use crate::session::{Delivery, DisconnectReason, Misbehavior, SessionEvent};
+use crate::session::{DisconnectReason, Disposition, Misbehavior, SessionEvent};
 use crate::wire::{
-    Authch, Command, DecodeError, DropCause, Inv, Inventory, Message, Ping, Pong, RejectCode,
+    Authch, Command, DecodeError, FrameDropReason, Inv, Inventory, Message, Ping, Pong, RejectCode,
     Services,
 };
 
@@ -26,14 +26,14 @@ impl Session {
     /// ([`SessionConfig::required_block`](crate::session::SessionConfig)) comes back in a
     /// `notfound`, which is consumed. If the peer reports other missing objects in the same
     /// message, it is delivered.
-    pub fn on_message(&mut self, message: &Message, now: Instant) -> Delivery {
+    pub fn on_message(&mut self, message: &Message, now: Instant) -> Disposition {
         if self.is_stream_greeting(message.command()) || !self.admits(message.command(), now) {
-            return Delivery::Consumed;
+            return Disposition::Handled;
         }
         self.peer_requests.on_received(message);
         if self.expectations.on_received(message) {
             // A peer answers in order: the pong follows what was requested before the ping.
-            self.on_transfer(now);
+            self.on_partial_frame(now);
         }
         match message {
             Message::Version(version) => self.on_version(version, now),
@@ -85,7 +85,7 @@ impl Session {
             },
             _ => return self.delivery(),
         }
-        Delivery::Consumed
+        Disposition::Handled
     }
 
     /// A frame has come whose payload is not what its command says.
@@ -105,7 +105,7 @@ impl Session {
         }
         match command.name() {
             "protoconf" if self.protoconf.is_some() => {
-                self.close(DisconnectReason::SecondProtoconf);
+                self.close(DisconnectReason::DuplicateProtoconf);
             }
             "protoconf" => self.close(DisconnectReason::MalformedProtoconf(error.clone())),
             // From old peers nobody expects a nonce.
@@ -138,11 +138,11 @@ impl Session {
     }
 
     /// A frame has been dropped before it could be read.
-    pub fn on_dropped(&mut self, cause: DropCause, now: Instant) {
+    pub fn on_dropped(&mut self, cause: FrameDropReason, now: Instant) {
         if !self.stands() {
             return;
         }
-        if let DropCause::BadChecksum { .. } = cause {
+        if let FrameDropReason::BadChecksum { .. } = cause {
             let before = self.last_bad_checksum.replace(now);
             let burst = before
                 .is_some_and(|before| now.saturating_duration_since(before) < CHECKSUM_BURST_GAP);
@@ -155,7 +155,7 @@ impl Session {
                 return self.misbehaved(Misbehavior::ChecksumBurst(cause));
             }
         }
-        self.misbehaved(Misbehavior::DroppedFrame(cause));
+        self.misbehaved(Misbehavior::InvalidFrame(cause));
     }
 
     /// The node's gate in front of every message (`src/net/net_processing.cpp`, `ProcessMessage`).
@@ -199,39 +199,39 @@ impl Session {
     /// Whoever is too old to know that filters have to be announced is let go without a ban. One that has not said how old it is
     /// counts as such.
     fn on_filter_not_served(&mut self, command: Command) {
-        match self.peer() {
+        match self.peer_info() {
             Some(peer) if peer.version >= BLOOM_IS_ANNOUNCED => {
-                self.misbehaved(Misbehavior::FilterNotServed { command });
+                self.misbehaved(Misbehavior::BloomFilterNotSupported { command });
             }
-            _ => self.close(DisconnectReason::FilterRefused { command }),
+            _ => self.close(DisconnectReason::BloomFilterNotSupported { command }),
         }
     }
 
     /// Objects of other types are never announced, only asked for.
-    fn on_inv(&mut self, inv: &Inv) -> Delivery {
+    fn on_inv(&mut self, inv: &Inv) -> Disposition {
         let never_announced =
             |entry: &&Inventory| !matches!(entry, Inventory::Tx(_) | Inventory::Block(_));
         if let Some(entry) = inv.inventory.iter().find(never_announced) {
             let kind = entry.kind();
             self.close(DisconnectReason::BadInventoryType { kind });
-            return Delivery::Consumed;
+            return Disposition::Handled;
         }
         self.delivery()
     }
 
     /// Nothing reaches the program before the handshake is complete, nor after the end.
-    fn delivery(&self) -> Delivery {
+    fn delivery(&self) -> Disposition {
         if self.state == crate::session::ConnectionState::Connected {
-            Delivery::Deliver
+            Disposition::Deliver
         } else {
-            Delivery::Consumed
+            Disposition::Handled
         }
     }
 
     /// How a peer wants to hear of blocks is for the program to know; to say so twice is wrong.
-    fn on_wish(&mut self, command: Command, again: bool) -> Delivery {
+    fn on_wish(&mut self, command: Command, again: bool) -> Disposition {
         if again {
-            self.misbehaved(Misbehavior::Repeated { command });
+            self.misbehaved(Misbehavior::DuplicateMessage { command });
         }
         self.delivery()
     }

@@ -18,12 +18,12 @@ use super::outgoing::Receiver;
 use super::teranode_rules::{self, PeerRequests};
 use super::{
     ConfigError, ConnectionState, Direction, DisconnectReason, InvalidTransition, Misbehavior,
-    NonceRegistry, NonceSource, Output, OwnNonce, PeerInfo, PeerProfile, PeerRequest, RoundTrip,
-    SendRefused, SessionConfig, SessionEvent, TransportEnd,
+    NonceGuard, NonceRegistry, NonceSource, Output, PeerInfo, PeerProfile, PeerRequest, RoundTrip,
+    SendError, SessionConfig, SessionEvent, TransportClose,
 };
 use crate::wire::{
-    BlockHash, Command, Expected, FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message, PayloadLimits,
-    Ping, Protoconf, Reject, Services, StreamType, Txid, inventory_limit,
+    BlockHash, Command, ExpectedPayloads, FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message,
+    PayloadLimits, Ping, Protoconf, Reject, Services, StreamType, Txid, inventory_limit,
 };
 
 /// One peer's protocol, from the connection's first byte to its end.
@@ -36,7 +36,7 @@ pub struct Session {
     nonces: NonceSource,
     registry: NonceRegistry,
     /// The nonce of our version, entered in the registry while we dial and the handshake is open.
-    own_nonce: Option<OwnNonce>,
+    own_nonce: Option<NonceGuard>,
     peer_address: Option<SocketAddr>,
     unix_time: i64,
 
@@ -140,7 +140,7 @@ impl Session {
     /// # Errors
     ///
     /// [`InvalidTransition`] unless the session has not begun.
-    pub fn on_dialling(&mut self) -> Result<(), InvalidTransition> {
+    pub fn on_connect_started(&mut self) -> Result<(), InvalidTransition> {
         self.begin(ConnectionState::Connecting)
     }
 
@@ -169,8 +169,8 @@ impl Session {
     }
 
     /// We have no room for this peer: when its handshake is complete it is told so by `reject` (code 0x44), and the connection
-    /// is closed for [`DisconnectReason::OwnCapacity`]. To be called before [`Session::on_connected`].
-    pub fn refuse_for_capacity(&mut self) {
+    /// is closed for [`DisconnectReason::AtCapacity`]. To be called before [`Session::on_connected`].
+    pub fn reject_over_capacity(&mut self) {
         self.over_capacity = true;
     }
 
@@ -198,15 +198,15 @@ impl Session {
 
     /// Bytes of a large frame have moved, in or out: an answer to our ping cannot overtake them, so its time
     /// begins anew. The caller sees to it that a frame cannot take for ever.
-    pub fn on_transfer(&mut self, now: Instant) {
-        self.keepalive.on_transfer(now);
+    pub fn on_partial_frame(&mut self, now: Instant) {
+        self.keepalive.on_partial_frame(now);
     }
 
     /// From `from` until `until` nothing was read on purpose: the deadlines that wait for the peer have stood still. What began in between,
     /// a ping of the program's for example, has stood still only from then on.
-    pub fn on_pause(&mut self, from: Instant, until: Instant) {
+    pub fn on_reads_paused(&mut self, from: Instant, until: Instant) {
         self.last_received += keepalive::share(self.last_received, from, until);
-        self.keepalive.on_pause(from, until);
+        self.keepalive.on_reads_paused(from, until);
     }
 
     /// The stream of frames cannot go on.
@@ -215,11 +215,13 @@ impl Session {
     }
 
     /// The transport has ended. Returns the reason of the end, which is the first that was given.
-    pub fn on_transport_end(&mut self, end: TransportEnd) -> DisconnectReason {
+    pub fn on_transport_end(&mut self, end: TransportClose) -> DisconnectReason {
         if self.end.is_none() {
             self.close(self.meaning_of(end));
         }
-        self.end.clone().unwrap_or(DisconnectReason::EndOfStream)
+        self.end
+            .clone()
+            .unwrap_or(DisconnectReason::ConnectionClosed)
     }
 
     /// Looks at the clock. To be called at [`Session::next_deadline`] or later; early calls do nothing.
@@ -233,10 +235,10 @@ impl Session {
         {
             let after = self.config.handshake_timeout;
             let missing = self.awaited();
-            self.close(DisconnectReason::HandshakeTimedOut { after, missing });
+            self.close(DisconnectReason::HandshakeTimeout { after, missing });
         } else if self.state == ConnectionState::Connected {
             if now >= self.idle_deadline() {
-                self.close(DisconnectReason::IdleTimedOut {
+                self.close(DisconnectReason::IdleTimeout {
                     after: self.config.idle_timeout,
                 });
                 return;
@@ -245,7 +247,7 @@ impl Session {
                 Due::Nothing => {}
                 Due::Ping => self.send_ping(now),
                 Due::TimedOut => {
-                    self.close(DisconnectReason::PingTimedOut {
+                    self.close(DisconnectReason::PingTimeout {
                         after: self.config.ping_timeout,
                     });
                 }
@@ -299,16 +301,16 @@ impl Session {
             return;
         }
         let state = match &reason {
-            DisconnectReason::PeerFull(_) | DisconnectReason::OwnCapacity => {
+            DisconnectReason::PeerAtCapacity(_) | DisconnectReason::AtCapacity => {
                 ConnectionState::Rejected
             }
-            DisconnectReason::Command
+            DisconnectReason::Requested
             | DisconnectReason::Shutdown
             | DisconnectReason::Duplicate => ConnectionState::Disconnected,
             _ => ConnectionState::Failed,
         };
         // A refusal is a way out of the handshake alone; everywhere else it is a failure like others.
-        if self.state != state && self.state.become_state(state).is_err() {
+        if self.state != state && self.state.transition_to(state).is_err() {
             self.state = ConnectionState::Failed;
         }
         self.own_nonce = None;
@@ -316,12 +318,12 @@ impl Session {
         self.outputs.push_back(Output::Close(reason));
     }
 
-    /// Checks whether the program may send `message` now: see [`SendRefused`] for what may not.
+    /// Checks whether the program may send `message` now: see [`SendError`] for what may not.
     ///
     /// # Errors
     ///
-    /// [`SendRefused`], with the rule.
-    pub fn check_outgoing(&self, message: &Message) -> Result<(), SendRefused> {
+    /// [`SendError`], with the rule.
+    pub fn check_outgoing(&self, message: &Message) -> Result<(), SendError> {
         self.receiver().check(message)
     }
 
@@ -330,8 +332,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SendRefused`], with the rule.
-    pub fn check_outgoing_unchecked(&self, message: &Message) -> Result<(), SendRefused> {
+    /// [`SendError`], with the rule.
+    pub fn check_outgoing_lenient(&self, message: &Message) -> Result<(), SendError> {
         self.receiver().check_unchecked(message)
     }
 
@@ -353,7 +355,7 @@ impl Session {
     }
 
     /// What the peer said of itself, once its `version` has been accepted.
-    pub fn peer(&self) -> Option<&PeerInfo> {
+    pub fn peer_info(&self) -> Option<&PeerInfo> {
         self.peer.as_deref()
     }
 
@@ -445,7 +447,7 @@ impl Session {
     }
 
     /// Which large payloads the peer was asked for: what else it sends of these kinds, less is kept of.
-    pub fn expected(&self) -> Expected {
+    pub fn expected(&self) -> ExpectedPayloads {
         self.expectations.expected()
     }
 
@@ -460,7 +462,7 @@ impl Session {
     }
 
     /// Whether a message asks for something, so that [`Session::on_sent`] has to hear of it.
-    pub fn is_question(message: &Message) -> bool {
+    pub fn is_request(message: &Message) -> bool {
         Expectations::concern(message) || matches!(message, Message::GetHeaders(_))
     }
 
@@ -489,7 +491,7 @@ impl Session {
                 to: state,
             });
         }
-        self.state.become_state(state)
+        self.state.transition_to(state)
     }
 
     /// Whether there is a connection, its handshake complete or not.
@@ -504,11 +506,13 @@ impl Session {
     pub(crate) fn receiver(&self) -> Receiver {
         Receiver {
             ready: self.state == ConnectionState::Connected,
-            services: self.peer().map_or(Services::NONE, |peer| peer.services),
+            services: self
+                .peer_info()
+                .map_or(Services::NONE, |peer| peer.services),
             version: self.negotiated_version(),
             max_payload: self.peer_max_payload(),
             profile: self.profile,
-            relay: self.peer().is_some_and(|peer| peer.relay),
+            relay: self.peer_info().is_some_and(|peer| peer.relay),
             awaits_headers: self.peer_requests.awaits_headers(),
             awaits_block: self.peer_requests.awaits_block(),
         }
@@ -540,7 +544,7 @@ impl Session {
     /// The least of both sides' protocol versions.
     fn negotiated_version(&self) -> i32 {
         let own = self.config.protocol_version;
-        self.peer().map_or(own, |peer| peer.version.min(own))
+        self.peer_info().map_or(own, |peer| peer.version.min(own))
     }
 
     fn handshake_deadline(&self) -> Option<Instant> {
@@ -590,11 +594,11 @@ impl Session {
         }
     }
 
-    fn meaning_of(&self, end: TransportEnd) -> DisconnectReason {
+    fn meaning_of(&self, end: TransportClose) -> DisconnectReason {
         use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
         let cut = match end {
-            TransportEnd::EndOfStream => true,
-            TransportEnd::Failed(kind) => {
+            TransportClose::ConnectionClosed => true,
+            TransportClose::Failed(kind) => {
                 matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe)
             }
         };
@@ -603,11 +607,11 @@ impl Session {
             // A peer that dials may reject our `version` after it has sent its own `verack`, which
             // completes the handshake here.
             _ if cut && (!complete || self.refusal.is_some()) => self.meaning_of_cut_handshake(),
-            TransportEnd::EndOfStream => DisconnectReason::EndOfStream,
-            TransportEnd::Failed(_) if cut => DisconnectReason::ConnectionReset,
+            TransportClose::ConnectionClosed => DisconnectReason::ConnectionClosed,
+            TransportClose::Failed(_) if cut => DisconnectReason::ConnectionReset,
             // `Io` restarts at once, which only a peer that has once been reached deserves.
-            TransportEnd::Failed(kind) if !complete => DisconnectReason::Unreachable(kind.into()),
-            TransportEnd::Failed(kind) => DisconnectReason::Io(kind),
+            TransportClose::Failed(kind) if !complete => DisconnectReason::Unreachable(kind.into()),
+            TransportClose::Failed(kind) => DisconnectReason::Io(kind),
         }
     }
 }

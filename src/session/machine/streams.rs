@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Session;
 use crate::session::output::Output;
 use crate::session::streams::StreamFault;
-use crate::session::{Direction, DisconnectReason, SessionEvent, StreamRefusal};
+use crate::session::{Direction, DisconnectReason, SessionEvent, StreamSetupError};
 use crate::wire::{
     AssociationId, Command, CreateStrm, DecodeError, Protoconf, RejectCode, StreamPolicy,
     StreamType, Version,
@@ -38,7 +38,7 @@ impl Session {
     /// Whoever drives this session can have further TCP connections for its peer. `id` is one that nobody has had, for the `version` of a
     /// connection that we dial. To be called before [`Session::on_connected`]; does nothing if the configuration wants no further streams. A
     /// peer for which there is no room is offered none, but the connection may still become one of another peer.
-    pub fn offer_streams(&mut self, id: Uuid) {
+    pub fn enable_multistream(&mut self, id: Uuid) {
         if self.config.multistreams {
             self.streams.own = Some(id);
         }
@@ -72,7 +72,7 @@ impl Session {
                 };
                 self.streams.agreed = Some(id);
                 // Known before the peer hears that it may use it.
-                self.outputs.push_back(Output::Associate(id));
+                self.outputs.push_back(Output::RegisterAssociation(id));
                 AssociationId::Uuid(id)
             }
         }
@@ -100,7 +100,7 @@ impl Session {
     /// The handshake is complete: a peer that has declined streams is told of.
     pub(super) fn judge_association(&mut self) {
         if self.may_open() && self.streams.agreed.is_none() {
-            self.tell_refusal(StreamRefusal::NotEchoed);
+            self.tell_refusal(StreamSetupError::AssociationNotEchoed);
         }
     }
 
@@ -123,7 +123,7 @@ impl Session {
                 });
                 self.open_wanted_stream();
             }
-            None => self.tell_refusal(StreamRefusal::NoCommonPolicy),
+            None => self.tell_refusal(StreamSetupError::NoCommonPolicy),
         }
     }
 
@@ -153,7 +153,7 @@ impl Session {
             }
             AssociationId::Uuid(_) => {
                 self.outputs
-                    .push_back(Output::BecomeStream(request.clone()));
+                    .push_back(Output::AttachStream(request.clone()));
             }
         }
     }
@@ -198,9 +198,9 @@ impl Session {
         wanted && self.direction == Direction::Outbound && self.streams.own.is_some()
     }
 
-    fn tell_refusal(&mut self, refusal: StreamRefusal) {
+    fn tell_refusal(&mut self, refusal: StreamSetupError) {
         self.outputs
-            .push_back(Output::Event(SessionEvent::StreamRefused(refusal)));
+            .push_back(Output::Event(SessionEvent::StreamSetupFailed(refusal)));
     }
 
     /// What our `protoconf` lists.

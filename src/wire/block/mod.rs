@@ -151,7 +151,7 @@ impl Block {
 
     /// The same block in a buffer of its own, for keeping: the payload in which a block arrived may be
     /// longer than the block, and counts as its connection's memory for as long as anything shares it.
-    pub fn detached(&self) -> Self {
+    pub fn to_owned_buffer(&self) -> Self {
         Self {
             payload: Bytes::copy_from_slice(&self.payload),
             places: self.places.clone(),

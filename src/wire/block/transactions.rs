@@ -85,7 +85,7 @@ mod tests {
             version: 2,
             inputs: vec![
                 TransactionInput {
-                    previous: OutPoint::NONE,
+                    previous: OutPoint::NULL,
                     script: vec![7; script],
                     sequence: 9,
                 };

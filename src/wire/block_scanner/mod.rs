@@ -20,14 +20,14 @@ use super::{
 /// the payload.
 ///
 /// ```
-/// use bsv_p2p::{Network, wire::{Block, BlockScanner, Scanned}};
+/// use bsv_p2p::{Network, wire::{Block, BlockScanner, ScanEvent}};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let block = Block::genesis(&Network::Mainnet);
 /// let mut scanner = BlockScanner::new(block.bytes().len() as u64);
 /// for mut piece in block.bytes().chunks(100) {
 ///     while let Some(scanned) = scanner.scan(&mut piece)? {
-///         if let Scanned::Piece { end: Some(end), .. } = scanned {
+///         if let ScanEvent::Piece { end: Some(end), .. } = scanned {
 ///             println!("{} has {} bytes", end.txid, end.len);
 ///         }
 ///     }
@@ -69,7 +69,7 @@ struct Inside {
 
 /// What a [`BlockScanner`] has come upon.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scanned<'a> {
+pub enum ScanEvent<'a> {
     /// The header is there.
     Header(BlockHeader),
     /// How many transactions follow.
@@ -120,7 +120,7 @@ impl BlockScanner {
     ///
     /// A [`DecodeError`] if this is no block; every later call gives the same.
     #[inline]
-    pub fn scan<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<Scanned<'a>>, DecodeError> {
+    pub fn scan<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<ScanEvent<'a>>, DecodeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -160,7 +160,7 @@ impl BlockScanner {
     }
 
     #[inline]
-    fn advance<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<Scanned<'a>>, DecodeError> {
+    fn advance<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<ScanEvent<'a>>, DecodeError> {
         match &mut self.place {
             Place::Between(0) => Ok(None),
             Place::Between(left) => {
@@ -184,7 +184,7 @@ impl BlockScanner {
                     self.place = Place::Between(*behind);
                 }
                 let bytes = piece;
-                Ok(Some(Scanned::Piece { at, bytes, end }))
+                Ok(Some(ScanEvent::Piece { at, bytes, end }))
             }
             Place::Header { bytes: header, len } => {
                 need("block header", (header.len() - *len) as u64, self.left)?;
@@ -197,7 +197,7 @@ impl BlockScanner {
                 let header = BlockHeader::from_bytes(header);
                 self.header = Some(header);
                 self.place = Place::Count(PartialSize::default());
-                Ok(Some(Scanned::Header(header)))
+                Ok(Some(ScanEvent::Header(header)))
             }
             Place::Count(size) => {
                 let before = bytes.len();
@@ -209,7 +209,7 @@ impl BlockScanner {
                 // At most 2^32 of ten bytes each: no overflow in 64 bits.
                 need(field, count * Block::MIN_TRANSACTION as u64, left)?;
                 self.place = Place::Between(count);
-                Ok(Some(Scanned::TransactionCount(count)))
+                Ok(Some(ScanEvent::TransactionCount(count)))
             }
         }
     }
@@ -219,7 +219,7 @@ impl BlockScanner {
         &mut self,
         bytes: &mut &'a [u8],
         behind: u64,
-    ) -> Result<Option<Scanned<'a>>, DecodeError> {
+    ) -> Result<Option<ScanEvent<'a>>, DecodeError> {
         let mut walk = TransactionWalk::begin(self.left)?;
         if bytes.is_empty() {
             return Ok(None);
@@ -231,11 +231,11 @@ impl BlockScanner {
             self.tree.push(txid);
             self.place = Place::Between(behind);
             let transaction = TransactionView::checked(piece, walk.outputs_at() as usize);
-            return Ok(Some(Scanned::Transaction(txid, transaction)));
+            return Ok(Some(ScanEvent::Transaction(txid, transaction)));
         }
         let hasher = Sha256::new_with_prefix(piece);
         self.place = Place::Inside(Box::new(Inside { walk, hasher }), behind);
-        Ok(Some(Scanned::Piece {
+        Ok(Some(ScanEvent::Piece {
             at: 0,
             bytes: piece,
             end: None,

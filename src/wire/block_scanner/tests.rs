@@ -31,18 +31,18 @@ fn scan(payload: &[u8], cuts: &[usize]) -> Result<(Seen, BlockScanner), DecodeEr
         rest = behind;
         while let Some(scanned) = scanner.scan(&mut piece)? {
             match scanned {
-                Scanned::Header(header) => assert_eq!(seen.header.replace(header), None),
-                Scanned::TransactionCount(count) => {
+                ScanEvent::Header(header) => assert_eq!(seen.header.replace(header), None),
+                ScanEvent::TransactionCount(count) => {
                     assert_eq!(seen.count.replace(count), None);
                 }
-                Scanned::Transaction(txid, transaction) => {
+                ScanEvent::Transaction(txid, transaction) => {
                     assert!(partial.is_empty());
                     let again =
                         TransactionView::read(&mut crate::wire::Reader::new(transaction.bytes()));
                     assert_eq!(again, Ok(transaction));
                     seen.transactions.push((txid, transaction.bytes().to_vec()));
                 }
-                Scanned::Piece { at, bytes, end } => {
+                ScanEvent::Piece { at, bytes, end } => {
                     assert!(!bytes.is_empty());
                     assert_eq!(at, partial.len() as u64);
                     partial.extend_from_slice(bytes);
@@ -244,7 +244,7 @@ fn a_script_of_four_gigabytes_is_only_counted_down() {
         let scanned = scanner.scan(&mut &zeros[..]).unwrap();
         let at = (start.len() - 81 + (mib << 20)) as u64;
         let (bytes, end) = (&zeros[..], None);
-        assert_eq!(scanned, Some(Scanned::Piece { at, bytes, end }));
+        assert_eq!(scanned, Some(ScanEvent::Piece { at, bytes, end }));
     }
     assert!(!scanner.is_complete());
 }

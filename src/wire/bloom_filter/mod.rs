@@ -18,7 +18,7 @@ use self::murmur3::murmur3_32;
 /// ```
 /// use bsv_p2p::wire::{BloomFilter, BloomFlags};
 ///
-/// # fn main() -> Result<(), bsv_p2p::wire::BadFalsePositiveRate> {
+/// # fn main() -> Result<(), bsv_p2p::wire::InvalidFalsePositiveRate> {
 /// let mut filter = BloomFilter::new(10, 0.0001, 0x1234_5678, BloomFlags::ALL)?;
 /// filter.insert(&[0x99; 20]);
 /// assert!(filter.contains(&[0x99; 20]));
@@ -39,7 +39,7 @@ pub struct BloomFilter {
 /// A false-positive rate that no filter can have.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error("a false-positive rate is above 0 and below 1, got {0}")]
-pub struct BadFalsePositiveRate(pub f64);
+pub struct InvalidFalsePositiveRate(pub f64);
 
 impl BloomFilter {
     /// How many bytes a filter may have; a node bans for more.
@@ -59,16 +59,16 @@ impl BloomFilter {
     ///
     /// # Errors
     ///
-    /// [`BadFalsePositiveRate`] unless the rate is above 0 and below 1.
+    /// [`InvalidFalsePositiveRate`] unless the rate is above 0 and below 1.
     pub fn new(
         items: u32,
         false_positive_rate: f64,
         tweak: u32,
         flags: BloomFlags,
-    ) -> Result<Self, BadFalsePositiveRate> {
+    ) -> Result<Self, InvalidFalsePositiveRate> {
         // Written so that a rate that is no number is refused too.
         if !(false_positive_rate > 0.0 && false_positive_rate < 1.0) {
-            return Err(BadFalsePositiveRate(false_positive_rate));
+            return Err(InvalidFalsePositiveRate(false_positive_rate));
         }
         let items = items.max(1);
         let bits = -f64::from(items) * false_positive_rate.ln() / (LN_2 * LN_2);

@@ -41,7 +41,7 @@ pub struct EncodedFrame {
 impl EncodedFrame {
     /// Encodes `message`, checksum included.
     pub fn new(magic: Magic, message: &Message) -> Self {
-        let payload = match message.shared_payload() {
+        let payload = match message.payload_bytes() {
             Some(payload) => payload.clone(),
             None => message.encode_to_vec().into(),
         };

@@ -95,14 +95,14 @@ fn command_at(bytes: &[u8], at: usize) -> [u8; Command::LEN] {
 /// Four bytes where a frame's magic was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct ForeignMagic {
+pub struct MagicMismatch {
     /// The magic of the network that was wanted.
     pub expected: Magic,
     /// What came.
     pub got: Magic,
 }
 
-impl ForeignMagic {
+impl MagicMismatch {
     /// What the four bytes are known to mean, if anything.
     pub fn meaning(&self) -> Option<&'static str> {
         if let Some(network) = self.got.network() {
@@ -128,7 +128,7 @@ impl ForeignMagic {
     }
 }
 
-impl fmt::Display for ForeignMagic {
+impl fmt::Display for MagicMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { expected, got } = self;
         write!(f, "expected a frame with magic {expected}")?;

@@ -7,7 +7,7 @@ mod reader;
 
 pub use encoder::{EncodedFrame, encode_frame};
 use header::FrameHeader;
-pub use header::{BASIC_HEADER_LEN, EXTENDED_HEADER_LEN, ForeignMagic};
-pub use payload::{BLOCK_CHUNK, SMALL_FRAME};
+pub use header::{BASIC_HEADER_LEN, EXTENDED_HEADER_LEN, MagicMismatch};
+pub use payload::{BLOCK_CHUNK, COPY_THRESHOLD};
 pub(crate) use reader::Found;
-pub use reader::{DropCause, Frame, FrameError, FrameReader, Incoming};
+pub use reader::{Frame, FrameDropReason, FrameError, FrameReader, Incoming};

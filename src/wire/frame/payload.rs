@@ -10,7 +10,7 @@ use crate::wire::{BlockHeader, Command};
 
 /// A payload below this size is copied out of the arrival buffer into an allocation of its own, so that a small message
 /// never pins a large buffer; a larger one is read straight into its own.
-pub const SMALL_FRAME: u64 = 32 * 1024;
+pub const COPY_THRESHOLD: u64 = 32 * 1024;
 
 /// How far ahead of what has arrived the buffer of a payload may grow.
 const MAX_STEP: usize = 256 * 1024;
@@ -26,7 +26,7 @@ enum Fate {
     Heading,
     Kept,
     /// Counted only.
-    PassedOver,
+    Discarded,
     /// Handed on in pieces.
     Streamed,
 }
@@ -57,7 +57,7 @@ impl ArrivingPayload {
         let fate = match (heading, kept) {
             (true, _) => Fate::Heading,
             (false, true) => Fate::Kept,
-            (false, false) => Fate::PassedOver,
+            (false, false) => Fate::Discarded,
         };
         let hashed = (kept || heading) && header.checksum.is_some();
         Self {
@@ -113,7 +113,7 @@ impl ArrivingPayload {
             } else {
                 self.head = std::mem::take(&mut self.bytes);
                 self.filled = 0;
-                Fate::PassedOver
+                Fate::Discarded
             };
         }
     }
@@ -140,9 +140,9 @@ impl ArrivingPayload {
     /// Whether reads go straight into this payload's own buffer.
     pub(super) fn reads_directly(&self) -> bool {
         match self.fate {
-            Fate::Kept => self.header.len >= SMALL_FRAME,
+            Fate::Kept => self.header.len >= COPY_THRESHOLD,
             Fate::Streamed => true,
-            Fate::Heading | Fate::PassedOver => false,
+            Fate::Heading | Fate::Discarded => false,
         }
     }
 
@@ -196,7 +196,7 @@ impl ArrivingPayload {
                 self.count(len);
                 len
             }
-            Fate::PassedOver => {
+            Fate::Discarded => {
                 if is_block(&self.header) && self.head.len() < BlockHeader::LEN {
                     let more = len.min(BlockHeader::LEN - self.head.len());
                     self.head.extend_from_slice(&arrived[..more]);

@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use super::encoder::checksum;
 use super::payload::ArrivingPayload;
-use super::{EXTENDED_HEADER_LEN, ForeignMagic, FrameHeader};
+use super::{EXTENDED_HEADER_LEN, FrameHeader, MagicMismatch};
 use crate::network::Magic;
 use crate::wire::{
-    BadCommand, BlockHash, BlockHeader, Command, Expected, PayloadLimits, WireString,
+    BlockHash, BlockHeader, Command, ExpectedPayloads, InvalidCommand, PayloadLimits, WireString,
 };
 
 /// The arrival buffer of a quiet peer.
@@ -37,10 +37,10 @@ pub enum Incoming {
     /// A frame to be decoded.
     Frame(Frame),
     /// A frame that is read to its end and dropped without a word, as the node does.
-    Dropped(DropCause),
-    /// A payload above [`PayloadLimits::buffered`], or above its command's limit where it is [expected](Expected): read past
+    Dropped(FrameDropReason),
+    /// A payload above [`PayloadLimits::buffered`], or above its command's limit where it is [expected](ExpectedPayloads): read past
     /// and not kept.
-    PassedOver {
+    Discarded {
         /// The message's name.
         command: Command,
         /// The payload's length in bytes.
@@ -52,7 +52,7 @@ pub enum Incoming {
     },
     /// The header of a block is there, where somebody [wants to know](FrameReader::announce_blocks). Unless
     /// [`FrameReader::stream_block`] follows, the block is treated like other payloads.
-    BlockBegins {
+    BlockStart {
         /// The block's header.
         header: BlockHeader,
         /// The payload's length in bytes.
@@ -62,11 +62,11 @@ pub enum Incoming {
     /// [`FrameReader::refill`] takes back a piece that is done with.
     BlockChunk(Vec<u8>),
     /// A block has been streamed to its end.
-    BlockEnds {
+    BlockEnd {
         /// The payload's length in bytes.
         len: u64,
         /// Whether it had the checksum that its frame says; an extended frame says none.
-        checksum: Result<(), DropCause>,
+        checksum: Result<(), FrameDropReason>,
     },
 }
 
@@ -85,10 +85,10 @@ pub(crate) enum Found {
 
 /// Why a frame was dropped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DropCause {
+pub enum FrameDropReason {
     /// The command is not printable text padded with NUL.
     #[error(transparent)]
-    BadCommand(#[from] BadCommand),
+    InvalidCommand(#[from] InvalidCommand),
     /// The payload does not have the checksum that the header says.
     #[error("{command}: checksum {got:02x?}, the header says {expected:02x?}")]
     BadChecksum {
@@ -101,12 +101,12 @@ pub enum DropCause {
     },
 }
 
-impl DropCause {
+impl FrameDropReason {
     /// The message's name, if it is one.
     pub fn command(&self) -> Option<Command> {
         match self {
-            DropCause::BadCommand(_) => None,
-            DropCause::BadChecksum { command, .. } => Some(*command),
+            FrameDropReason::InvalidCommand(_) => None,
+            FrameDropReason::BadChecksum { command, .. } => Some(*command),
         }
     }
 }
@@ -116,7 +116,7 @@ impl DropCause {
 pub enum FrameError {
     /// A frame starts with other bytes than the network's magic.
     #[error("{0}")]
-    WrongMagic(ForeignMagic),
+    WrongMagic(MagicMismatch),
     /// The header claims more than the command may have. Nothing of the payload has been read.
     #[error("{command}: the header claims {len} bytes, at most {limit} are allowed")]
     TooLong {
@@ -142,7 +142,7 @@ pub struct FrameReader {
     magic: Magic,
     limits: PayloadLimits,
     /// `None` until it is set: all payloads within the limits are kept, and none above them is accepted.
-    expected: Option<Expected>,
+    expected: Option<ExpectedPayloads>,
     announces_blocks: bool,
     /// What has arrived and has not been looked at: `buffer[start..end]`.
     buffer: Vec<u8>,
@@ -177,7 +177,7 @@ impl FrameReader {
     ///
     /// Before the first call, all payloads within the limits are kept, and each frame above the limit of its command ends
     /// the stream.
-    pub fn set_expected(&mut self, expected: Expected) {
+    pub fn set_expected(&mut self, expected: ExpectedPayloads) {
         self.expected = Some(expected);
     }
 
@@ -186,7 +186,7 @@ impl FrameReader {
         self.announces_blocks = announce;
     }
 
-    /// Lets the block that has just [begun](Incoming::BlockBegins) come in pieces, the first of them in `chunk`, a buffer with whatever
+    /// Lets the block that has just [begun](Incoming::BlockStart) come in pieces, the first of them in `chunk`, a buffer with whatever
     /// in it. Its length is not limited by [`PayloadLimits::buffered`].
     pub fn stream_block(&mut self, chunk: Vec<u8>) {
         if let Some(payload) = &mut self.arriving {
@@ -322,7 +322,7 @@ impl FrameReader {
             self.start += payload.take_from(&self.buffer[self.start..self.end]);
             if let Some(header) = payload.heading() {
                 let len = payload.header.len;
-                return Ok(Some(Found::Taken(Incoming::BlockBegins { header, len })));
+                return Ok(Some(Found::Taken(Incoming::BlockStart { header, len })));
             }
             if let Some(chunk) = payload.take_chunk() {
                 return Ok(Some(Found::Taken(Incoming::BlockChunk(chunk))));
@@ -338,12 +338,12 @@ impl FrameReader {
     fn lying_frame(&self, header: FrameHeader, at: Range<usize>) -> Found {
         let command = match header.command {
             Ok(command) => command,
-            Err(bytes) => return Found::Taken(Incoming::Dropped(BadCommand::of(bytes).into())),
+            Err(bytes) => return Found::Taken(Incoming::Dropped(InvalidCommand::of(bytes).into())),
         };
         if let Some(expected) = header.checksum {
             let got = checksum(&self.buffer[at.clone()]);
             if got != expected {
-                return Found::Taken(Incoming::Dropped(DropCause::BadChecksum {
+                return Found::Taken(Incoming::Dropped(FrameDropReason::BadChecksum {
                     command,
                     expected,
                     got,
@@ -372,7 +372,7 @@ impl FrameReader {
             return Ok(None);
         };
         if *magic != self.magic.0 {
-            let foreign = ForeignMagic {
+            let foreign = MagicMismatch {
                 expected: self.magic,
                 got: Magic(*magic),
             };
@@ -382,7 +382,7 @@ impl FrameReader {
             return Ok(None);
         };
         let limit = self.limits.limit_by_name(header.name());
-        let answer_limit = |expected: Expected| expected.answer_limit(header.name());
+        let answer_limit = |expected: ExpectedPayloads| expected.answer_limit(header.name());
         if header.len > limit.max(self.expected.map_or(0, answer_limit)) {
             return Err(self.fail(FrameError::TooLong {
                 command: WireString::from(header.name()),
@@ -391,7 +391,7 @@ impl FrameReader {
             }));
         }
         self.start += header.header_len();
-        let expected = self.expected.unwrap_or(Expected::ALL);
+        let expected = self.expected.unwrap_or(ExpectedPayloads::ALL);
         let kept_limit = header.command.map_or(0, |command| {
             limit.min(self.limits.kept_limit(command, expected))
         });
@@ -436,11 +436,11 @@ fn complete(payload: ArrivingPayload) -> Incoming {
     let (len, extended) = (payload.header.len, payload.header.checksum.is_none());
     let command = match payload.header.command {
         Ok(command) => command,
-        Err(bytes) => return Incoming::Dropped(BadCommand::of(bytes).into()),
+        Err(bytes) => return Incoming::Dropped(InvalidCommand::of(bytes).into()),
     };
     if !payload.is_kept() && !payload.is_streamed() {
         let block = payload.passed_over().map(|header| header.hash());
-        return Incoming::PassedOver {
+        return Incoming::Discarded {
             command,
             len,
             limit: payload.kept_limit,
@@ -449,13 +449,13 @@ fn complete(payload: ArrivingPayload) -> Incoming {
     }
     let streamed = payload.is_streamed();
     let expected = payload.header.checksum.unwrap_or_default();
-    let bad_checksum = |got| DropCause::BadChecksum {
+    let bad_checksum = |got| FrameDropReason::BadChecksum {
         command,
         expected,
         got,
     };
     match payload.finish() {
-        checked if streamed => Incoming::BlockEnds {
+        checked if streamed => Incoming::BlockEnd {
             len,
             checksum: checked.map(drop).map_err(bad_checksum),
         },

@@ -7,5 +7,5 @@ mod tree;
 
 pub use accumulator::{MerkleAccumulator, merkle_root};
 pub use partial::{MatchedTransaction, PartialMerkleTree, PartialMerkleTreeError};
-pub use proof::{MerkleProof, MerkleProofError, MerkleProofNode, MerkleProofTarget, TxOrId};
+pub use proof::{MerkleProof, MerkleProofError, MerkleProofNode, MerkleProofTarget, ProofSubject};
 pub(in crate::wire) use tree::depth;

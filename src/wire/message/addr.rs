@@ -45,7 +45,7 @@ mod tests {
     fn a_thousand_addresses_are_taken_and_one_more_refused() {
         let entry = TimestampedAddress {
             time: 1,
-            address: NetworkAddress::unset(Services::NETWORK),
+            address: NetworkAddress::unspecified(Services::NETWORK),
         };
         let full = Addr {
             addresses: vec![entry; MAX_ADDRESSES],

@@ -17,7 +17,7 @@ impl SendCmpct {
     pub const VERSION: u64 = 1;
 
     /// Whether a node pays attention to the message: only to version 1.
-    pub const fn counts(self) -> bool {
+    pub const fn is_valid(self) -> bool {
         self.version == Self::VERSION
     }
 }
@@ -55,7 +55,7 @@ impl FeeFilter {
     pub const MAX_RATE: i64 = 2_100_000_000_000_000;
 
     /// Whether a node pays attention to the message: not to rates that no amount of money can be.
-    pub const fn counts(self) -> bool {
+    pub const fn is_valid(self) -> bool {
         0 <= self.rate && self.rate <= Self::MAX_RATE
     }
 }
@@ -87,7 +87,7 @@ mod tests {
         for (version, counts) in [(0, false), (1, true), (2, false), (u64::MAX, false)] {
             let announce = true;
             assert_eq!(
-                SendCmpct { announce, version }.counts(),
+                SendCmpct { announce, version }.is_valid(),
                 counts,
                 "{version}"
             );
@@ -104,7 +104,7 @@ mod tests {
             (2_100_000_000_000_000, true),
             (2_100_000_000_000_001, false),
         ] {
-            assert_eq!(FeeFilter { rate }.counts(), counts, "{rate}");
+            assert_eq!(FeeFilter { rate }.is_valid(), counts, "{rate}");
         }
     }
 }

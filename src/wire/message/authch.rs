@@ -87,7 +87,7 @@ debug_in_hex!(Authresp {
 impl Authresp {
     const SIGNATURE_LEN: std::ops::RangeInclusive<u64> = 70..=72;
 
-    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+    pub(super) fn validate(&self) -> Result<(), DecodeError> {
         Self::check_signature(&self.signature)
     }
 

@@ -24,7 +24,7 @@ pub struct BlockTransactions {
 /// An index that a block does not have. The node bans who asks for one (score 100).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("transaction {index} is asked for, the block has {transactions}")]
-pub struct IndexBeyondBlock {
+pub struct IndexOutOfRange {
     /// What was asked for.
     pub index: u32,
     /// How many transactions the block has.
@@ -52,14 +52,14 @@ impl BlockTransactions {
     ///
     /// # Errors
     ///
-    /// [`IndexBeyondBlock`] if it asks for a transaction that the block does not have.
-    pub fn answer(block: &Block, request: &GetBlockTxn) -> Result<Self, IndexBeyondBlock> {
+    /// [`IndexOutOfRange`] if it asks for a transaction that the block does not have.
+    pub fn for_request(block: &Block, request: &GetBlockTxn) -> Result<Self, IndexOutOfRange> {
         let mut transactions = block.transactions();
         let mut asked = Vec::new();
         let mut next = 0;
         for index in request.indexes() {
             let transaction = transactions.nth((index - next) as usize);
-            asked.push(transaction.ok_or(IndexBeyondBlock {
+            asked.push(transaction.ok_or(IndexOutOfRange {
                 index,
                 transactions: block.transaction_count(),
             })?);
@@ -136,7 +136,7 @@ mod tests {
         let block = Block::new(&BlockHeader::genesis(&Network::Regtest), &transactions);
         let ask = |indexes: &[u32]| {
             let request = GetBlockTxn::new(block.hash(), indexes).unwrap();
-            BlockTransactions::answer(&block, &request)
+            BlockTransactions::for_request(&block, &request)
         };
         for indexes in [&[][..], &[0], &[4], &[1, 2, 4], &[0, 1, 2, 3, 4]] {
             let answer = ask(indexes).unwrap();
@@ -150,7 +150,7 @@ mod tests {
             let transactions = 5;
             assert_eq!(
                 ask(indexes),
-                Err(IndexBeyondBlock {
+                Err(IndexOutOfRange {
                     index,
                     transactions
                 })

@@ -141,8 +141,8 @@ impl CompactBlock {
     /// The prefilled transactions with their indexes in the block, which ascend.
     ///
     /// An index may lie beyond the block: see [`CompactBlock::check`].
-    pub fn prefilled(&self) -> Prefilled<'_> {
-        Prefilled {
+    pub fn prefilled(&self) -> PrefilledTransaction<'_> {
+        PrefilledTransaction {
             reader: Reader::new(&self.payload[self.prefilled_at()..]),
             left: self.prefilled_count,
             next_index: 0,
@@ -219,13 +219,13 @@ impl fmt::Debug for CompactBlock {
 
 /// The prefilled transactions of a compact block. Made by [`CompactBlock::prefilled`].
 #[derive(Clone, Debug)]
-pub struct Prefilled<'a> {
+pub struct PrefilledTransaction<'a> {
     reader: Reader<'a>,
     left: usize,
     next_index: u64,
 }
 
-impl<'a> Iterator for Prefilled<'a> {
+impl<'a> Iterator for PrefilledTransaction<'a> {
     type Item = (u64, TransactionView<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -244,7 +244,7 @@ impl<'a> Iterator for Prefilled<'a> {
     }
 }
 
-impl ExactSizeIterator for Prefilled<'_> {}
+impl ExactSizeIterator for PrefilledTransaction<'_> {}
 
 #[cfg(test)]
 mod tests;

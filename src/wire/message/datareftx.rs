@@ -12,14 +12,14 @@ use crate::wire::{
 /// [`Inventory::DatarefTx`](crate::wire::Inventory::DatarefTx).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct TxAndProof {
+pub struct DatarefTx {
     /// The transaction.
     pub tx: Tx,
     /// The proof; the node's names the transaction by its txid and the block by its hash.
     pub proof: MerkleProof,
 }
 
-impl TxAndProof {
+impl DatarefTx {
     /// Checks that the proof is one of this transaction in this block.
     ///
     /// That the header has proof of work and stands in the chain is not checked.
@@ -32,7 +32,7 @@ impl TxAndProof {
     }
 }
 
-impl Decode for TxAndProof {
+impl Decode for DatarefTx {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             tx: Decode::decode(reader)?,
@@ -41,13 +41,13 @@ impl Decode for TxAndProof {
     }
 }
 
-impl Decode for Box<TxAndProof> {
+impl Decode for Box<DatarefTx> {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        TxAndProof::decode(reader).map(Box::new)
+        DatarefTx::decode(reader).map(Box::new)
     }
 }
 
-impl Encode for TxAndProof {
+impl Encode for DatarefTx {
     fn encode(&self, out: &mut Vec<u8>) {
         self.tx.encode(out);
         self.proof.encode(out);
@@ -58,7 +58,7 @@ impl Encode for TxAndProof {
     }
 }
 
-impl Encode for Box<TxAndProof> {
+impl Encode for Box<DatarefTx> {
     fn encode(&self, out: &mut Vec<u8>) {
         (**self).encode(out);
     }
@@ -68,8 +68,8 @@ impl Encode for Box<TxAndProof> {
     }
 }
 
-impl From<TxAndProof> for super::Message {
-    fn from(content: TxAndProof) -> Self {
+impl From<DatarefTx> for super::Message {
+    fn from(content: DatarefTx) -> Self {
         super::Message::DatarefTx(Box::new(content))
     }
 }
@@ -86,10 +86,10 @@ mod tests {
         let tx = Tx::from(block.transactions().next().unwrap());
         let proof = MerkleProof::for_block(&[tx.txid()], 0, block.hash()).unwrap();
         let expected = tx.txid();
-        let right = TxAndProof { tx, proof };
+        let right = DatarefTx { tx, proof };
         assert_eq!(right.verify_in(&block.header()), Ok(()));
 
-        let other = TxAndProof {
+        let other = DatarefTx {
             tx: Tx::from(&Transaction::default()),
             ..right
         };
@@ -105,8 +105,8 @@ mod tests {
         let block = Block::genesis(&Network::Regtest);
         let tx = Tx::from(block.transactions().next().unwrap());
         let proof = MerkleProof::for_block(&[tx.txid(), Txid::ZERO], 0, block.hash()).unwrap();
-        let payload = bytes::Bytes::from(TxAndProof { tx, proof }.encode_to_vec());
-        let read = TxAndProof::decode(&mut Reader::shared(&payload)).unwrap();
+        let payload = bytes::Bytes::from(DatarefTx { tx, proof }.encode_to_vec());
+        let read = DatarefTx::decode(&mut Reader::shared(&payload)).unwrap();
         assert_eq!(read.tx.bytes().as_ptr(), payload.as_ptr());
         assert!(!payload.is_unique());
         assert_eq!(read.encode_to_vec(), payload);

@@ -11,22 +11,22 @@ impl Message {
     /// # Errors
     ///
     /// The [`DecodeError`] that a receiver would have, which names the field.
-    pub fn check_fields(&self) -> Result<(), DecodeError> {
+    pub fn validate(&self) -> Result<(), DecodeError> {
         match self {
-            Message::Version(version) => version.check_fields(),
-            Message::Protoconf(protoconf) => protoconf.check_fields(),
-            Message::CreateStrm(request) => request.check_fields(),
-            Message::Authresp(answer) => answer.check_fields(),
-            Message::RevokeMid(revokemid) => revokemid.check_fields(),
-            Message::FilterAdd(add) => add.check_fields(),
-            Message::Reject(reject) => reject.check_fields(),
+            Message::Version(version) => version.validate(),
+            Message::Protoconf(protoconf) => protoconf.validate(),
+            Message::CreateStrm(request) => request.validate(),
+            Message::Authresp(answer) => answer.validate(),
+            Message::RevokeMid(revokemid) => revokemid.validate(),
+            Message::FilterAdd(add) => add.validate(),
+            Message::Reject(reject) => reject.validate(),
             Message::Addr(addr) => {
                 check_entries("addresses", MAX_ADDRESSES, addr.addresses.len() as u64)
             }
             Message::Headers(headers) => {
                 check_entries("headers", MAX_HEADERS, headers.headers.len() as u64)
             }
-            Message::Hdrsen(hdrsen) => check_entries("headers", MAX_HEADERS, hdrsen.len() as u64),
+            Message::HdrsEn(hdrsen) => check_entries("headers", MAX_HEADERS, hdrsen.len() as u64),
             _ => Ok(()),
         }
     }

@@ -22,7 +22,7 @@ pub struct FilterAdd {
 debug_in_hex!(FilterAdd { data: hex });
 
 impl FilterAdd {
-    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+    pub(super) fn validate(&self) -> Result<(), DecodeError> {
         let limit = BloomFilter::MAX_ELEMENT as u64;
         DecodeError::unless_within("filter element", limit, self.data.len())
     }
@@ -36,7 +36,7 @@ impl Decode for FilterAdd {
         let add = Self {
             data: data.to_vec(),
         };
-        add.check_fields()?;
+        add.validate()?;
         Ok(add)
     }
 }

@@ -30,13 +30,13 @@ pub use addr::{Addr, MAX_ADDRESSES};
 pub use alert::Alert;
 pub use announce::{FeeFilter, SendCmpct};
 pub use authch::{Authch, Authresp};
-pub use block_transactions::{BlockTransactions, IndexBeyondBlock};
-pub use compact_block::{CompactBlock, CompactBlockError, Prefilled};
-pub use datareftx::TxAndProof;
+pub use block_transactions::{BlockTransactions, IndexOutOfRange};
+pub use compact_block::{CompactBlock, CompactBlockError, PrefilledTransaction};
+pub use datareftx::DatarefTx;
 pub use dsdetected::{DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError};
 pub use filter_add::FilterAdd;
 pub use get_block_txn::{GetBlockTxn, Indexes, IndexesNotAscending};
-pub use hdrsen::{EnrichedHeader, EnrichedHeaderError, EnrichedHeaders, Hdrsen};
+pub use hdrsen::{EnrichedHeader, EnrichedHeaderError, EnrichedHeaders, HdrsEn};
 pub use headers::{Headers, MAX_HEADERS};
 pub use inventory_lists::{GetData, Inv, NotFound};
 pub use locator::{GetBlocks, GetHdrsEn, GetHeaders};
@@ -125,7 +125,7 @@ macro_rules! messages {
 
             /// Reads the payload of a frame. Bytes behind the last field are ignored, as the node does.
             ///
-            /// A message that has a [`Message::shared_payload`] keeps `payload` as that, without a copy.
+            /// A message that has a [`Message::payload_bytes`] keeps `payload` as that, without a copy.
             ///
             /// # Errors
             ///
@@ -264,7 +264,7 @@ messages! {
         /// Headers of blocks.
         Headers(Headers) = "headers",
         /// Headers of blocks, each with its coinbase and the proof of it.
-        Hdrsen(Hdrsen) = "hdrsen",
+        HdrsEn(HdrsEn) = "hdrsen",
         /// A block.
         Block(Block) = "block",
         /// A block whose transactions are named by short ids.
@@ -286,7 +286,7 @@ messages! {
         /// A block without the transactions that a filter does not match.
         MerkleBlock(Box<MerkleBlock>) = "merkleblock",
         /// A transaction with the proof that it is in a block.
-        DatarefTx(Box<TxAndProof>) = "datareftx",
+        DatarefTx(Box<DatarefTx>) = "datareftx",
         /// Shows that blocks of different forks spend the same output.
         DsDetected(DsDetected) = "dsdetected",
         /// Says that a message was refused.
@@ -295,7 +295,7 @@ messages! {
 }
 
 impl MessageNumber {
-    /// Whether such messages keep their payload: those of [`Message::shared_payload`].
+    /// Whether such messages keep their payload: those of [`Message::payload_bytes`].
     pub(crate) fn shares_payload(self) -> bool {
         matches!(
             self,
@@ -304,7 +304,7 @@ impl MessageNumber {
                 | Self::GetBlockTxn
                 | Self::BlockTransactions
                 | Self::Tx
-                | Self::Hdrsen
+                | Self::HdrsEn
                 | Self::DsDetected
         )
     }
@@ -312,14 +312,14 @@ impl MessageNumber {
 
 impl Message {
     /// The payload, if the message keeps it as one shared buffer: then it can be sent without a copy.
-    pub fn shared_payload(&self) -> Option<&Bytes> {
+    pub fn payload_bytes(&self) -> Option<&Bytes> {
         match self {
             Message::Block(block) => Some(block.bytes()),
             Message::CompactBlock(compact) => Some(compact.bytes()),
             Message::GetBlockTxn(request) => Some(request.bytes()),
             Message::BlockTransactions(answer) => Some(answer.bytes()),
             Message::Tx(tx) => Some(tx.bytes()),
-            Message::Hdrsen(hdrsen) => Some(hdrsen.bytes()),
+            Message::HdrsEn(hdrsen) => Some(hdrsen.bytes()),
             Message::DsDetected(dsdetected) => Some(dsdetected.bytes()),
             Message::Unknown { payload, .. } => Some(payload),
             _ => None,

@@ -24,7 +24,7 @@ pub struct Protoconf {
 impl Protoconf {
     const MAX_STREAM_POLICIES: u64 = 650;
 
-    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+    pub(super) fn validate(&self) -> Result<(), DecodeError> {
         let len = self.stream_policies.as_ref().map_or(0, WireString::len);
         DecodeError::unless_within("stream policies", Self::MAX_STREAM_POLICIES, len)
     }

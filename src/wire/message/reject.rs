@@ -47,7 +47,7 @@ impl Reject {
         self.hash.as_ref().filter(|_| self.names_object())
     }
 
-    pub(in crate::wire) fn check_fields(&self) -> Result<(), DecodeError> {
+    pub(in crate::wire) fn validate(&self) -> Result<(), DecodeError> {
         DecodeError::unless_within("rejected message", Self::MAX_MESSAGE, self.message.len())?;
         DecodeError::unless_within("reject reason", Self::MAX_REASON, self.reason.len())?;
         if self.hash.is_some() && !self.names_object() {
@@ -208,7 +208,7 @@ mod tests {
             let bytes = reject.encode_to_vec();
             assert_eq!(bytes.len(), bare.encode_to_vec().len() + written);
             assert_eq!(reject.encoded_len(), bytes.len() as u64);
-            assert_eq!(reject.check_fields().is_ok(), written == 32, "{message}");
+            assert_eq!(reject.validate().is_ok(), written == 32, "{message}");
         }
     }
 
@@ -218,8 +218,8 @@ mod tests {
             let text = |len| "x".repeat(len);
             let reject = Reject::new(&text(message), RejectCode::INVALID, &text(reason));
             let read = Reject::decode_from(&reject.encode_to_vec());
-            assert_eq!(read.map(drop), reject.check_fields());
-            assert_eq!(reject.check_fields().is_ok(), taken);
+            assert_eq!(read.map(drop), reject.validate());
+            assert_eq!(reject.validate().is_ok(), taken);
         }
     }
 }

@@ -60,7 +60,7 @@ impl RevokeMid {
         Sha256::digest(self.id_to_revoke).into()
     }
 
-    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+    pub(super) fn validate(&self) -> Result<(), DecodeError> {
         let limit = Self::MAX_SIGNATURE as u64;
         DecodeError::unless_within("signature 1", limit, self.signature1.len())?;
         DecodeError::unless_within("signature 2", limit, self.signature2.len())

@@ -34,7 +34,7 @@ pub struct StreamAck {
 impl CreateStrm {
     const MAX_STREAM_POLICY: u64 = 64;
 
-    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+    pub(super) fn validate(&self) -> Result<(), DecodeError> {
         let len = self.stream_policy.len();
         DecodeError::unless_within("stream policy", Self::MAX_STREAM_POLICY, len)
     }

@@ -60,7 +60,7 @@ impl Version {
         self.relay.unwrap_or(true)
     }
 
-    pub(super) fn check_fields(&self) -> Result<(), DecodeError> {
+    pub(super) fn validate(&self) -> Result<(), DecodeError> {
         let len = self.user_agent.as_ref().map_or(0, WireString::len);
         DecodeError::unless_within("user agent", MAX_USER_AGENT, len)
     }
@@ -126,7 +126,7 @@ impl Encode for Version {
         let groups = self.groups();
         if groups >= 1 {
             self.sender
-                .unwrap_or(NetworkAddress::unset(Services::NONE))
+                .unwrap_or(NetworkAddress::unspecified(Services::NONE))
                 .encode(out);
             out.extend_from_slice(&self.nonce_or_default().to_le_bytes());
         }
@@ -181,8 +181,8 @@ mod tests {
             version: 70016,
             services: Services(33),
             timestamp: 1_700_000_000,
-            receiver: NetworkAddress::unset(Services::NONE),
-            sender: Some(NetworkAddress::unset(Services(33))),
+            receiver: NetworkAddress::unspecified(Services::NONE),
+            sender: Some(NetworkAddress::unspecified(Services(33))),
             nonce: Some(7),
             user_agent: Some("/a:1/".into()),
             start_height: Some(5),

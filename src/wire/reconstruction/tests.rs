@@ -25,7 +25,7 @@ fn transaction(number: u32) -> Transaction {
     Transaction {
         version: 2,
         inputs: vec![TransactionInput {
-            previous: crate::wire::OutPoint::NONE,
+            previous: crate::wire::OutPoint::NULL,
             script: number.to_le_bytes().to_vec(),
             sequence: 0,
         }],
@@ -40,21 +40,21 @@ fn transaction(number: u32) -> Transaction {
 fn start<'a>(
     compact: &CompactBlock,
     pool: impl IntoIterator<Item = &'a Tx>,
-) -> Result<Reconstructed, ReconstructionError> {
+) -> Result<ReconstructOutcome, ReconstructionError> {
     let candidates = pool.into_iter().map(|tx| (tx.txid(), tx));
     Reconstruction::start(compact.clone(), MAX_BLOCK, candidates)
 }
 
-fn incomplete(reconstructed: Result<Reconstructed, ReconstructionError>) -> Reconstruction {
+fn incomplete(reconstructed: Result<ReconstructOutcome, ReconstructionError>) -> Reconstruction {
     match reconstructed {
-        Ok(Reconstructed::Incomplete(reconstruction)) => reconstruction,
+        Ok(ReconstructOutcome::Incomplete(reconstruction)) => reconstruction,
         other => panic!("{other:?}"),
     }
 }
 
-fn complete(reconstructed: Result<Reconstructed, ReconstructionError>) -> Block {
+fn complete(reconstructed: Result<ReconstructOutcome, ReconstructionError>) -> Block {
     match reconstructed {
-        Ok(Reconstructed::Complete(block)) => block,
+        Ok(ReconstructOutcome::Complete(block)) => block,
         other => panic!("{other:?}"),
     }
 }
@@ -106,7 +106,7 @@ fn what_the_pool_lacks_is_asked_for_and_filled_in() {
         let request = waiting.request();
         assert_eq!(request.block(), block.hash());
         assert!(request.indexes().eq(missing));
-        let answer = BlockTransactions::answer(&block, &request).unwrap();
+        let answer = BlockTransactions::for_request(&block, &request).unwrap();
         assert_eq!(waiting.fill(&answer), Ok(block.clone()));
     }
 }
@@ -123,7 +123,7 @@ fn prefilled_transactions_may_stand_anywhere() {
 
     let waiting = incomplete(start(&compact, [&txs[3]]));
     assert_eq!(waiting.missing(), [0, 2, 6]);
-    let answer = BlockTransactions::answer(&block, &waiting.request()).unwrap();
+    let answer = BlockTransactions::for_request(&block, &waiting.request()).unwrap();
     assert_eq!(waiting.fill(&answer), Ok(block.clone()));
 
     let all: Vec<(u32, &Tx)> = (0..).zip(&txs).collect();
@@ -199,7 +199,7 @@ fn two_candidates_with_one_short_id_are_both_left_and_the_transaction_asked_for(
 
     let waiting = incomplete(start([(first, &txs[1]), (second, &txs[0]), last]));
     assert_eq!(waiting.missing(), [1]);
-    let answer = BlockTransactions::answer(&block, &waiting.request()).unwrap();
+    let answer = BlockTransactions::for_request(&block, &waiting.request()).unwrap();
     assert_eq!(waiting.fill(&answer), Ok(block.clone()));
 
     // The same one twice is no collision.

@@ -82,7 +82,7 @@ impl TryFrom<ReadReject> for Reject {
             reason: read.reason,
             hash: read.hash,
         };
-        reject.check_fields().map(|()| reject)
+        reject.validate().map(|()| reject)
     }
 }
 

@@ -53,7 +53,7 @@ impl Serialize for Message {
             let fields = Fields(self);
             Named { command, fields }.serialize(serializer)
         } else {
-            let payload = match self.shared_payload() {
+            let payload = match self.payload_bytes() {
                 Some(payload) => payload.clone(),
                 None => self.encode_to_vec().into(),
             };

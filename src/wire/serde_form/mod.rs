@@ -27,7 +27,7 @@ use self::small::{InventoryForm, MempoolForm};
 pub(super) use self::text::{printed_bits, printed_hash};
 use super::{
     Block, BlockHeader, BlockTransactions, BloomFilter, CompactBlock, Decode, DsDetected, Encode,
-    GetBlockTxn, Hdrsen, Inventory, Mempool, MerkleProof, Reader, Transaction, TransactionView, Tx,
+    GetBlockTxn, HdrsEn, Inventory, Mempool, MerkleProof, Reader, Transaction, TransactionView, Tx,
 };
 use crate::serde_with::plain_bytes;
 
@@ -66,7 +66,7 @@ readable! {
     CompactBlock: CompactForm, CompactForm;
     DsDetected: DsDetectedForm, DsDetectedForm;
     GetBlockTxn: GetBlockTxnForm, GetBlockTxnForm;
-    Hdrsen: HdrsenForm, HdrsenForm;
+    HdrsEn: HdrsenForm, HdrsenForm;
     Inventory: InventoryForm, InventoryForm;
     Mempool: MempoolForm, MempoolForm;
     MerkleProof: ProofForm, ProofForm;

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check_hash;
 use crate::wire::{
-    DsDetected, DsDetectedBlock, EnrichedHeader, Hash256, Hdrsen, MAX_HEADERS, MerkleProof,
-    MerkleProofNode, MerkleProofTarget, Tx, TxOrId, Txid,
+    DsDetected, DsDetectedBlock, EnrichedHeader, Hash256, HdrsEn, MAX_HEADERS, MerkleProof,
+    MerkleProofNode, MerkleProofTarget, ProofSubject, Tx, Txid,
 };
 
 /// A proof: the whole transaction only if it carries it, which bit 0 of the flags says. The other bits say what the
@@ -24,8 +24,8 @@ pub(super) struct ProofForm {
 impl From<&MerkleProof> for ProofForm {
     fn from(proof: &MerkleProof) -> Self {
         let tx = match proof.transaction() {
-            TxOrId::Tx(tx) => Some(tx.clone()),
-            TxOrId::Txid(_) => None,
+            ProofSubject::Tx(tx) => Some(tx.clone()),
+            ProofSubject::Txid(_) => None,
         };
         Self {
             flags: proof.flags(),
@@ -46,9 +46,9 @@ impl TryFrom<ProofForm> for MerkleProof {
         let transaction = match (form.tx, form.txid) {
             (Some(tx), txid) if whole => {
                 check_hash(txid, tx.txid())?;
-                TxOrId::Tx(tx)
+                ProofSubject::Tx(tx)
             }
-            (None, Some(txid)) if !whole => TxOrId::Txid(txid),
+            (None, Some(txid)) if !whole => ProofSubject::Txid(txid),
             _ => {
                 let flags = form.flags;
                 return Err(format!(
@@ -66,15 +66,15 @@ pub(super) struct HdrsenForm {
     headers: Vec<EnrichedHeader>,
 }
 
-impl From<&Hdrsen> for HdrsenForm {
-    fn from(hdrsen: &Hdrsen) -> Self {
+impl From<&HdrsEn> for HdrsenForm {
+    fn from(hdrsen: &HdrsEn) -> Self {
         Self {
             headers: hdrsen.headers().collect(),
         }
     }
 }
 
-impl TryFrom<HdrsenForm> for Hdrsen {
+impl TryFrom<HdrsenForm> for HdrsEn {
     type Error = String;
 
     fn try_from(form: HdrsenForm) -> Result<Self, String> {

@@ -14,7 +14,7 @@ pub struct OutPoint {
 
 impl OutPoint {
     /// What the only input of a coinbase names in place of an output.
-    pub const NONE: OutPoint = OutPoint {
+    pub const NULL: OutPoint = OutPoint {
         txid: Txid::ZERO,
         index: u32::MAX,
     };

@@ -82,10 +82,10 @@ impl<'a> TransactionView<'a> {
             .unwrap_or_default()
     }
 
-    /// Whether this is a coinbase: its only input spends no output ([`OutPoint::NONE`]).
+    /// Whether this is a coinbase: its only input spends no output ([`OutPoint::NULL`]).
     pub fn is_coinbase(&self) -> bool {
         let mut inputs = self.inputs();
-        inputs.len() == 1 && inputs.all(|input| input.previous == OutPoint::NONE)
+        inputs.len() == 1 && inputs.all(|input| input.previous == OutPoint::NULL)
     }
 
     /// The inputs, in order.

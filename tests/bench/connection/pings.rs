@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{EventBus, PeerConnectionActor, PeerConnectionSetup};
+use bsv_p2p::connection::{EventBus, PeerConnectionActor, PeerConnectionOptions};
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::{Connection, ConnectionConfig, Network};
 
@@ -27,9 +27,9 @@ pub(crate) fn round_trips() {
     let mut connection = Connection::connect(&address.to_string(), &config).expect("a connection");
     let events = EventBus::new();
     let control = events.subscribe_control();
-    let setup = PeerConnectionSetup {
+    let setup = PeerConnectionOptions {
         events,
-        ..PeerConnectionSetup::new(config)
+        ..PeerConnectionOptions::new(config)
     };
     let handle = PeerConnectionActor::spawn_outbound(address, setup).expect("a thread");
     wait_for_handshake(&control);

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
-    EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionSetup,
+    EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::network::Magic;
@@ -100,7 +100,7 @@ pub(crate) fn peer(greeting: Vec<u8>) -> (Scripted, TcpStream) {
 
 /// What a node says first.
 pub(crate) fn handshake() -> Vec<u8> {
-    let address = NetworkAddress::unset(Services::NETWORK);
+    let address = NetworkAddress::unspecified(Services::NETWORK);
     let version = Version {
         version: PROTOCOL_VERSION,
         services: Services::NETWORK,
@@ -133,9 +133,9 @@ pub(crate) fn peer_of_actor() -> (
     let (peer, stream) = peer(handshake());
     let events = EventBus::new();
     let (control, messages) = (events.subscribe_control(), events.subscribe_messages());
-    let setup = PeerConnectionSetup {
+    let setup = PeerConnectionOptions {
         events,
-        ..PeerConnectionSetup::new(config())
+        ..PeerConnectionOptions::new(config())
     };
     let actor = PeerConnectionActor::spawn_inbound(stream, setup).expect("a thread");
     wait_for_handshake(&control);

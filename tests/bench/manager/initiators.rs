@@ -235,7 +235,7 @@ impl Initiator {
 
 /// What each says first.
 fn greeting(association_id: Uuid) -> Vec<u8> {
-    let address = NetworkAddress::unset(Services::NETWORK);
+    let address = NetworkAddress::unspecified(Services::NETWORK);
     let version = Version {
         version: PROTOCOL_VERSION,
         services: Services::NETWORK,

@@ -2,10 +2,10 @@
 
 use std::io::ErrorKind;
 
-use bsv_p2p::session::{DisconnectReason, TransportEnd};
+use bsv_p2p::session::{DisconnectReason, TransportClose};
 use bsv_p2p::wire::{
-    AssociationId, BadCommand, Command, DropCause, Message, NetworkAddress, Protoconf, Reject,
-    RejectCode, Services, Version, WireString,
+    AssociationId, Command, FrameDropReason, InvalidCommand, Message, NetworkAddress, Protoconf,
+    Reject, RejectCode, Services, Version, WireString,
 };
 
 use uuid::Uuid;
@@ -56,8 +56,8 @@ pub(crate) fn version(input: &mut Input<'_>) -> Message {
         version: versions[usize::from(input.u8()) % versions.len()],
         services,
         timestamp: UNIX_TIME,
-        receiver: NetworkAddress::unset(Services::NONE),
-        sender: Some(NetworkAddress::unset(services)),
+        receiver: NetworkAddress::unspecified(Services::NONE),
+        sender: Some(NetworkAddress::unspecified(services)),
         nonce: nonces[usize::from(choice >> 1) % nonces.len()],
         user_agent: Some(WireString::from(
             agents[usize::from(choice >> 4) % agents.len()],
@@ -88,34 +88,34 @@ pub(crate) fn reject(input: &mut Input<'_>) -> Message {
     Reject::new(message, code, "why").into()
 }
 
-pub(crate) fn cause(choice: u8) -> DropCause {
+pub(crate) fn cause(choice: u8) -> FrameDropReason {
     if choice & 1 == 0 {
-        DropCause::BadChecksum {
+        FrameDropReason::BadChecksum {
             command: Command::new("inv"),
             expected: [1; 4],
             got: [2; 4],
         }
     } else {
-        DropCause::BadCommand(BadCommand("\x07".into()))
+        FrameDropReason::InvalidCommand(InvalidCommand("\x07".into()))
     }
 }
 
-pub(crate) fn transport_end(choice: u8) -> TransportEnd {
+pub(crate) fn transport_end(choice: u8) -> TransportClose {
     match choice % 4 {
-        0 => TransportEnd::EndOfStream,
-        1 => TransportEnd::Failed(ErrorKind::ConnectionReset),
-        2 => TransportEnd::Failed(ErrorKind::BrokenPipe),
-        _ => TransportEnd::Failed(ErrorKind::TimedOut),
+        0 => TransportClose::ConnectionClosed,
+        1 => TransportClose::Failed(ErrorKind::ConnectionReset),
+        2 => TransportClose::Failed(ErrorKind::BrokenPipe),
+        _ => TransportClose::Failed(ErrorKind::TimedOut),
     }
 }
 
 pub(crate) fn reason(choice: u8) -> DisconnectReason {
     match choice % 6 {
         0 => DisconnectReason::Shutdown,
-        1 => DisconnectReason::Command,
+        1 => DisconnectReason::Requested,
         2 => DisconnectReason::Duplicate,
-        3 => DisconnectReason::OwnCapacity,
+        3 => DisconnectReason::AtCapacity,
         4 => DisconnectReason::ConnectRefused,
-        _ => DisconnectReason::Bug,
+        _ => DisconnectReason::InternalError,
     }
 }

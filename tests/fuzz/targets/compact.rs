@@ -24,7 +24,7 @@ pub(crate) fn transaction(number: u8) -> Transaction {
     Transaction {
         version: 2,
         inputs: vec![TransactionInput {
-            previous: OutPoint::NONE,
+            previous: OutPoint::NULL,
             script: u32::from(number).to_le_bytes().to_vec(),
             sequence: 0,
         }],
@@ -118,12 +118,12 @@ pub(crate) fn answer(
     };
     match kind % 4 {
         0 => {
-            let right = BlockTransactions::answer(block, &waiting.request()).ok()?;
+            let right = BlockTransactions::for_request(block, &waiting.request()).ok()?;
             let views: Vec<_> = right.transactions().collect();
             Some(BlockTransactions::new(hash, &views))
         }
         1 => {
-            let right = BlockTransactions::answer(block, &waiting.request()).ok()?;
+            let right = BlockTransactions::for_request(block, &waiting.request()).ok()?;
             let mut views: Vec<_> = right.transactions().collect();
             views.reverse();
             Some(BlockTransactions::new(hash, &views))

@@ -72,7 +72,7 @@ fn assert_streams_alike(
     let mut begun = None;
     loop {
         match frames.next_frame() {
-            Ok(Some(Incoming::BlockBegins { header, len })) => {
+            Ok(Some(Incoming::BlockStart { header, len })) => {
                 frames.stream_block(Vec::new());
                 assert!(begun.replace((header, len, Vec::new())).is_none());
             }
@@ -80,7 +80,7 @@ fn assert_streams_alike(
                 begun.as_mut().unwrap().2.extend_from_slice(&chunk);
                 frames.refill(chunk);
             }
-            Ok(Some(Incoming::BlockEnds { len, checksum })) => {
+            Ok(Some(Incoming::BlockEnd { len, checksum })) => {
                 let (header, claimed, bytes) = begun.take().unwrap();
                 assert_eq!((claimed, bytes.len() as u64), (len, len));
                 assert_eq!(bytes.first_chunk(), Some(&header.to_bytes()));
@@ -89,7 +89,7 @@ fn assert_streams_alike(
                         assert_eq!((checksum, frame.payload), (Ok(()), bytes.into()));
                     }
                     // What is not kept is not checked otherwise.
-                    Incoming::PassedOver { block, .. } => assert_eq!(block, Some(header.hash())),
+                    Incoming::Discarded { block, .. } => assert_eq!(block, Some(header.hash())),
                     Incoming::Dropped(cause) => assert_eq!(checksum, Err(cause)),
                     other => panic!("{other:?}"),
                 }
@@ -208,7 +208,7 @@ fn look_at(magic: Magic, limits: PayloadLimits, incoming: &Incoming) {
             look_at_frame(magic, limits, frame);
         }
         Incoming::Dropped(cause) => assert!(!cause.to_string().is_empty()),
-        Incoming::PassedOver {
+        Incoming::Discarded {
             command,
             len,
             limit,

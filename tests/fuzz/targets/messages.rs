@@ -2,7 +2,7 @@
 //!
 //! Input: the number of a command, then the payload.
 
-use bsv_p2p::wire::{Encode, Message, TxOrId};
+use bsv_p2p::wire::{Encode, Message, ProofSubject};
 use bytes::Bytes;
 
 use super::commands::command;
@@ -20,7 +20,7 @@ pub(crate) fn run(data: &[u8]) {
         }
     };
     assert_eq!(message.command(), command);
-    assert_eq!(message.check_fields(), Ok(()));
+    assert_eq!(message.validate(), Ok(()));
     assert!(!format!("{message:?}").is_empty());
     let written = message.encode_to_vec();
     assert_eq!(message.encoded_len(), written.len() as u64);
@@ -30,7 +30,7 @@ pub(crate) fn run(data: &[u8]) {
         payload.len(),
         written.len()
     );
-    if let Some(shared) = message.shared_payload() {
+    if let Some(shared) = message.payload_bytes() {
         assert_eq!(*shared, written);
     }
     let again = Message::decode(command, written.clone().into());
@@ -41,7 +41,7 @@ pub(crate) fn run(data: &[u8]) {
 /// The length before the transaction of a proof is not believed, and written as it is: it may have come in one byte and take five.
 fn may_grow(message: &Message) -> usize {
     match message {
-        Message::DatarefTx(it) if matches!(it.proof.transaction(), TxOrId::Tx(_)) => 4,
+        Message::DatarefTx(it) if matches!(it.proof.transaction(), ProofSubject::Tx(_)) => 4,
         _ => 0,
     }
 }

@@ -5,8 +5,9 @@
 //! with the number of its name and that of its transaction; then answers and, with the number 16, questions of others.
 
 use bsv_p2p::wire::{
-    Block, BlockError, BlockTransactions, CompactBlock, Decode, GetBlockTxn, IndexBeyondBlock,
-    Reconstructed, Reconstruction, ReconstructionError, Transaction, TransactionView, Tx, Txid,
+    Block, BlockError, BlockTransactions, CompactBlock, Decode, GetBlockTxn, IndexOutOfRange,
+    ReconstructOutcome, Reconstruction, ReconstructionError, Transaction, TransactionView, Tx,
+    Txid,
 };
 
 use super::by_definition;
@@ -45,12 +46,14 @@ pub(crate) fn run(data: &[u8]) {
             assert!(expected.missing().is_empty());
             return look_at_error(&error, &expected.filled(&[]).unwrap_err());
         }
-        (Ok(Reconstructed::Complete(rebuilt)), Ok(expected)) => {
+        (Ok(ReconstructOutcome::Complete(rebuilt)), Ok(expected)) => {
             assert!(expected.missing().is_empty());
             assert_eq!(Ok(&rebuilt), expected.filled(&[]).as_ref());
             return look_at_block(&rebuilt, &compact, &block);
         }
-        (Ok(Reconstructed::Incomplete(waiting)), Ok(expected)) => Waiting { waiting, expected },
+        (Ok(ReconstructOutcome::Incomplete(waiting)), Ok(expected)) => {
+            Waiting { waiting, expected }
+        }
         (Ok(other), Err(expected)) => panic!("{expected}, but {other:?}"),
     };
     waiting.look();
@@ -250,9 +253,9 @@ fn look_at_question(block: &Block, question: &GetBlockTxn) {
     let beyond = indexes
         .iter()
         .find(|&&index| index as usize >= transactions);
-    let answer = match (BlockTransactions::answer(block, question), beyond) {
+    let answer = match (BlockTransactions::for_request(block, question), beyond) {
         (Err(error), Some(&index)) => {
-            let expected = IndexBeyondBlock {
+            let expected = IndexOutOfRange {
                 index,
                 transactions,
             };

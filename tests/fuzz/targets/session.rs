@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::session::{
-    ConnectionState, Delivery, Direction, DisconnectReason, NonceRegistry, Output, Session,
-    SessionConfig, SessionEvent, TransportEnd,
+    ConnectionState, Direction, DisconnectReason, Disposition, NonceRegistry, Output, Session,
+    SessionConfig, SessionEvent, TransportClose,
 };
 use bsv_p2p::wire::{
     AssociationId, Command, Encode, FrameError, Message, Pong, Services, StreamType,
@@ -85,7 +85,7 @@ impl Side {
         let session = Session::new(direction, config, registry, nonces, now);
         let mut session = session.expect("the configuration is valid");
         if settings & 32 != 0 {
-            session.offer_streams(ASSOCIATION);
+            session.enable_multistream(ASSOCIATION);
         }
         Self {
             session,
@@ -100,7 +100,7 @@ impl Side {
     }
 
     fn dial(&mut self) {
-        let dialled = self.session.on_dialling();
+        let dialled = self.session.on_connect_started();
         assert!(self.closed.is_none() || dialled.is_err());
     }
 
@@ -132,9 +132,9 @@ impl Side {
             9 => {
                 let from = self.now;
                 self.now += Duration::from_millis(u64::from(input.u16()) * 50);
-                self.session.on_pause(from, self.now);
+                self.session.on_reads_paused(from, self.now);
             }
-            10 => self.session.on_transfer(self.now),
+            10 => self.session.on_partial_frame(self.now),
             11 => self.session.on_dropped(cause(input.u8()), self.now),
             12 => self.session.on_frame_error(FrameError::TooLong {
                 command: "inv".into(),
@@ -175,7 +175,7 @@ impl Side {
     fn receive(&mut self, message: &Message) {
         self.session.on_received(self.now);
         let complete = self.complete && self.closed.is_none();
-        if self.session.on_message(message, self.now) == Delivery::Deliver {
+        if self.session.on_message(message, self.now) == Disposition::Deliver {
             assert!(complete, "{message:?} was delivered");
         }
     }
@@ -205,7 +205,7 @@ impl Side {
         };
         let decoded = Message::decode(command, payload);
         for message in decoded.iter().chain([&by_hand]) {
-            let unchecked = self.session.check_outgoing_unchecked(message);
+            let unchecked = self.session.check_outgoing_lenient(message);
             let checked = self.session.check_outgoing(message);
             assert!(checked.is_err() || unchecked.is_ok());
             assert!(unchecked.is_err() || self.complete);
@@ -230,14 +230,14 @@ impl Side {
             match output {
                 Output::Send(message) => self.sent(&message),
                 Output::Event(event) => self.told(&event),
-                Output::Associate(_) => assert!(self.offers_streams && !self.complete),
+                Output::RegisterAssociation(_) => assert!(self.offers_streams && !self.complete),
                 Output::OpenStream(request) => {
                     assert!(self.offers_streams && self.complete);
                     let association = AssociationId::Uuid(ASSOCIATION);
                     assert_eq!(request.association_id, association);
                     assert_eq!(request.stream_type, StreamType::Data1);
                 }
-                Output::BecomeStream(request) => {
+                Output::AttachStream(request) => {
                     assert!(self.offers_streams && !self.complete);
                     assert_ne!(request.association_id, AssociationId::Null);
                 }
@@ -254,7 +254,7 @@ impl Side {
     }
 
     fn sent(&mut self, message: &Message) {
-        assert_eq!(message.check_fields(), Ok(()));
+        assert_eq!(message.validate(), Ok(()));
         let payload = message.encode_to_vec();
         let read = Message::decode(message.command(), payload.into());
         assert_eq!(read.as_ref(), Ok(message));
@@ -273,7 +273,7 @@ impl Side {
         match event {
             SessionEvent::HandshakeComplete(peer) => {
                 assert!(!self.complete);
-                assert_eq!(self.session.peer(), Some(&**peer));
+                assert_eq!(self.session.peer_info(), Some(&**peer));
                 self.complete = true;
             }
             SessionEvent::Misbehavior { misbehavior, score } => {
@@ -282,7 +282,7 @@ impl Side {
                 assert_eq!(self.score, *score);
             }
             SessionEvent::Pong { .. } => assert!(self.complete),
-            SessionEvent::StreamRefused(refusal) => {
+            SessionEvent::StreamSetupFailed(refusal) => {
                 assert!(self.offers_streams && self.complete);
                 assert!(!refusal.to_string().is_empty());
             }
@@ -307,7 +307,9 @@ impl Side {
     }
 
     fn end(&mut self) {
-        let reason = self.session.on_transport_end(TransportEnd::EndOfStream);
+        let reason = self
+            .session
+            .on_transport_end(TransportClose::ConnectionClosed);
         self.look();
         assert_eq!(self.closed, Some(reason));
         assert!(!format!("{:?}", self.session).is_empty());

@@ -74,7 +74,7 @@ fn look_at_block(block: &Block) {
     assert_eq!(block.check_merkle_root(), check);
     let owned: Vec<_> = views.into_iter().map(Transaction::from).collect();
     assert_eq!(&Block::new(&block.header(), &owned), block);
-    assert_eq!(&block.detached(), block);
+    assert_eq!(&block.to_owned_buffer(), block);
 }
 
 fn look_at_tx(tx: &Tx) {
@@ -94,7 +94,7 @@ fn look_at_transaction(view: TransactionView<'_>) -> Transaction {
     assert_eq!(owned.encoded_len(), view.bytes().len() as u64);
     assert_eq!(owned.encode_to_vec(), view.bytes());
     assert_eq!(owned.txid(), view.txid());
-    let spends_nothing = |owned: &Transaction| owned.inputs[0].previous == OutPoint::NONE;
+    let spends_nothing = |owned: &Transaction| owned.inputs[0].previous == OutPoint::NULL;
     assert_eq!(
         view.is_coinbase(),
         owned.inputs.len() == 1 && spends_nothing(&owned)

@@ -213,7 +213,7 @@ fn authch_of_any_length_is_accepted() {
 #[test]
 fn negative_fee_rate_is_read_as_huge() {
     let ours = FeeFilter { rate: -1 };
-    assert!(!ours.counts());
+    assert!(!ours.is_valid());
     let read = read_theirs(&frame(&ours.into())).unwrap();
     let minfee = u64::MAX;
     assert_eq!(

@@ -36,7 +36,7 @@ fn connection_to_server() -> (Server, Connection) {
 #[test]
 fn protocol_version_is_70015() {
     let (_server, connection) = connection_to_server();
-    assert_eq!(connection.peer().version, 70015);
+    assert_eq!(connection.peer_info().version, 70015);
 }
 
 #[test]
@@ -184,8 +184,8 @@ fn peer_answers_nothing_but_pings() {
     let mut connection = Connection::accept(tcp, &config, &NonceRegistry::default()).unwrap();
     let timeout = Duration::from_millis(200);
     let headers = connection.headers(&[BlockHash::ZERO], BlockHash::ZERO, timeout);
-    assert!(matches!(headers, Err(Error::TimedOut { .. })));
+    assert!(matches!(headers, Err(Error::Timeout { .. })));
     let block = connection.block(BlockHash([9; 32]), timeout);
-    assert!(matches!(block, Err(Error::TimedOut { .. })));
+    assert!(matches!(block, Err(Error::Timeout { .. })));
     connection.ping(DEADLINE).unwrap();
 }

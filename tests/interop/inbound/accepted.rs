@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use bsv_p2p::connection::ADDRESSES_TIMEOUT;
+use bsv_p2p::connection::DEFAULT_ADDRESSES_TIMEOUT;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::Chain;
 use bsv_p2p::session::NonceRegistry;
@@ -31,7 +31,7 @@ fn accepted_connection(height: u32) -> (Chain, Dialer, Connection) {
 #[test]
 fn accepted_connection_describes_chain_gang() {
     let (_, _dialer, mut connection) = accepted_connection(5);
-    let peer = connection.peer();
+    let peer = connection.peer_info();
     assert_eq!(peer.user_agent, USER_AGENT);
     assert_eq!(peer.start_height, 5);
     assert_eq!(peer.version, theirs::PROTOCOL_VERSION as i32);
@@ -56,7 +56,7 @@ fn accepted_connection_requests_from_chain_gang() {
     assert!(matches!(absent, Err(Error::NotFound { .. })), "{absent:?}");
     let transactions = connection.transactions(&[Txid([8; 32])], DEADLINE);
     assert_eq!(transactions.unwrap(), [None]);
-    let addresses = connection.addresses(ADDRESSES_TIMEOUT).unwrap();
+    let addresses = connection.addresses(DEFAULT_ADDRESSES_TIMEOUT).unwrap();
     assert_eq!(addresses.len(), 2);
 }
 

@@ -6,7 +6,7 @@ use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{GetData, Inv, Inventory, NotFound};
-use bsv_p2p::{Blame, Error, Wait};
+use bsv_p2p::{Error, ErrorKind, Timeout};
 
 use super::*;
 use crate::raw_peer::frame;
@@ -91,7 +91,7 @@ fn fetch_error_lists_each_attempt() {
     let block = &mined(1, 1)[0];
     let hash = block.hash();
     let manager = manager(config());
-    assert_eq!(manager.fetch_block(hash, LIMIT), Err(Error::NoPeer));
+    assert_eq!(manager.fetch_block(hash, LIMIT), Err(Error::NoPeers));
     manager.start_fixed(&[]).unwrap();
     let mut first = dialled(&manager, 0);
     manager.wait_for_peers(1, LIMIT).unwrap();
@@ -107,7 +107,7 @@ fn fetch_error_lists_each_attempt() {
         (fetch.join().unwrap(), addresses)
     });
     let error = fetched.unwrap_err();
-    let Error::NotFetched { tried, .. } = &error else {
+    let Error::FetchFailed { tried, .. } = &error else {
         panic!("{error}");
     };
     let [not_found, gone] = &tried[..] else {
@@ -119,8 +119,8 @@ fn fetch_error_lists_each_attempt() {
         assert!(error.to_string().contains(&address.to_string()), "{error}");
     }
     assert_eq!(
-        (error.blame(), error.is_retryable()),
-        (Blame::Network, true)
+        (error.kind(), error.is_retryable()),
+        (ErrorKind::Network, true)
     );
 }
 
@@ -133,12 +133,12 @@ fn fetch_ends_at_callers_timeout() {
     let _silent = [(); 2].map(|()| dialled(&manager, 0));
     manager.wait_for_peers(2, LIMIT).unwrap();
     match manager.fetch_block(block.hash(), SHORT) {
-        Err(Error::NotFetched { tried, after, .. }) => {
+        Err(Error::FetchFailed { tried, after, .. }) => {
             assert!(after >= SHORT);
-            let [Error::TimedOut { wait, .. }] = &tried[..] else {
+            let [Error::Timeout { which, .. }] = &tried[..] else {
                 panic!("{tried:?}");
             };
-            assert_eq!(*wait, Wait::Reply);
+            assert_eq!(*which, Timeout::Response);
         }
         other => panic!("{other:?}"),
     }

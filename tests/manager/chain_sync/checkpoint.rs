@@ -45,7 +45,7 @@ fn lying_and_silent_sources_do_not_complete_start() {
     assert_eq!(reason, DisconnectReason::WrongChain);
     let early = manager.sync_headers(SHORT);
     assert!(
-        matches!(early, Err(Error::TimedOut { .. } | Error::NoPeer)),
+        matches!(early, Err(Error::Timeout { .. } | Error::NoPeers)),
         "{early:?}"
     );
     assert_eq!(manager.with_chain(HeaderChain::tip), None);

@@ -6,7 +6,7 @@ use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::session::{DisconnectReason, Misbehavior};
 use bsv_p2p::wire::{ChainRuleError, HeaderChain, HeaderChainError, Headers, Message};
-use bsv_p2p::{ConnectionConfig, Error, Manager, ManagerConfig, Network, Wait};
+use bsv_p2p::{ConnectionConfig, Error, Manager, ManagerConfig, Network, Timeout};
 
 use super::*;
 use crate::private_network::private_params;
@@ -150,7 +150,7 @@ fn sync_error_names_cause() {
     const SHORT: Duration = Duration::from_millis(20);
     let manager = manager(config());
     manager.start_fixed(&[]).unwrap();
-    assert_eq!(manager.sync_headers(SHORT), Err(Error::NoPeer));
+    assert_eq!(manager.sync_headers(SHORT), Err(Error::NoPeers));
     let mut silent = quiet(&manager, true);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| manager.sync_headers(10 * LIMIT));
@@ -159,8 +159,8 @@ fn sync_error_names_cause() {
         assert!(
             matches!(
                 late,
-                Err(Error::TimedOut {
-                    wait: Wait::Chain,
+                Err(Error::Timeout {
+                    which: Timeout::HeaderSync,
                     after: SHORT,
                     ..
                 })

@@ -100,7 +100,7 @@ fn a_node_that_stalls_loses_both_streams_at_once() {
     node.stop_process();
     let reason = only_end(actor, &node);
     let after = impatient().session.ping_timeout;
-    assert_eq!(reason, DisconnectReason::PingTimedOut { after });
+    assert_eq!(reason, DisconnectReason::PingTimeout { after });
     node.continue_process();
     node.wait_until("the node has lost both as well", SOON, || {
         node.peer_info().is_empty()
@@ -143,7 +143,7 @@ fn a_node_that_goes_on_after_a_stall_gets_both_streams_back_under_the_same_ident
         unreachable!()
     };
     let after = impatient().session.ping_timeout;
-    assert_eq!(*reason, DisconnectReason::PingTimedOut { after });
+    assert_eq!(*reason, DisconnectReason::PingTimeout { after });
     assert_answers(&node, &manager.connection(again).unwrap());
     assert_two_streams(&node);
 }

@@ -90,7 +90,7 @@ fn a_node_that_dials_us_opens_a_second_stream_which_takes_no_place() {
     assert_came_over(&numbers, StreamType::Data1, &["block", "headers"]);
     assert_came_over(&numbers, StreamType::General, &["tx", "notfound"]);
     node.wait_until("the place of the newcomer is free", SOON, || {
-        manager.metrics().streams_taken_in == 1
+        manager.metrics().streams_attached == 1
     });
     let snapshot = manager.snapshot().unwrap();
     assert_eq!(snapshot.connections.len(), 1, "{snapshot:#?}");

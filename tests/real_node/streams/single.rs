@@ -1,7 +1,7 @@
 //! One stream, where one of both sides wants no more.
 
 use bsv_p2p::event::{ControlEvent, Event};
-use bsv_p2p::session::{SessionConfig, StreamRefusal};
+use bsv_p2p::session::{SessionConfig, StreamSetupError};
 use bsv_p2p::wire::StreamPolicy;
 
 use super::{
@@ -32,7 +32,7 @@ fn a_node_without_further_streams_has_one_whoever_dials() {
             let ControlEvent::StreamRefused { refusal, .. } = event else {
                 panic!("{event}");
             };
-            assert_eq!(refusal, StreamRefusal::NotEchoed);
+            assert_eq!(refusal, StreamSetupError::AssociationNotEchoed);
         }
         drop(actor);
         node.wait_until("we are gone", SOON, || node.peer_info().is_empty());

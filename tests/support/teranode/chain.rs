@@ -88,7 +88,7 @@ impl ServedChain {
     /// Adds a block whose parent is the tip.
     pub(super) fn push(&mut self, block: &Block) {
         self.push_header(block.header());
-        self.blocks.insert(block.hash(), block.detached());
+        self.blocks.insert(block.hash(), block.to_owned_buffer());
     }
 
     fn push_header(&mut self, header: BlockHeader) {

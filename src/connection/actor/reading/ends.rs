@@ -10,7 +10,7 @@ use super::{End, Reading, Role, Wish};
 use crate::connection::actor::{opening, records};
 use crate::connection::inlet::LockSession;
 use crate::connection::stream::ReadWait;
-use crate::session::{ConnectionState, DisconnectReason, Output, SessionEvent, TransportEnd};
+use crate::session::{ConnectionState, DisconnectReason, Output, SessionEvent, TransportClose};
 use crate::sockets::is_timeout;
 
 /// How long a peer that is sent away may take to read why.
@@ -30,11 +30,11 @@ impl Reading<'_> {
                     match output {
                         Output::Send(message) => replies.push(message),
                         Output::Event(event) => news.push(event),
-                        Output::Associate(id) => wishes.push((id, Wish::Await)),
+                        Output::RegisterAssociation(id) => wishes.push((id, Wish::Await)),
                         Output::OpenStream(request) => {
                             wishes.push((Uuid::nil(), Wish::Open(request)));
                         }
-                        Output::BecomeStream(request) => becomes = Some(request),
+                        Output::AttachStream(request) => becomes = Some(request),
                         Output::Close(reason) => end = Some(reason),
                     }
                 }
@@ -81,7 +81,7 @@ impl Reading<'_> {
     }
 
     /// The socket has ended. One that we have shut down ourselves reads like one that the peer has closed.
-    pub(super) fn on_transport_end(&mut self, end: TransportEnd) -> Option<End> {
+    pub(super) fn on_transport_end(&mut self, end: TransportClose) -> Option<End> {
         let ours = self.stop().reason().or_else(|| self.link.outbox.closed());
         let cut = cut_of(end);
         let ours_is_cut = ours.as_ref().is_none_or(DisconnectReason::is_cut);
@@ -100,10 +100,11 @@ impl Reading<'_> {
                 let mut session = self.shared.session.lock();
                 match ours {
                     Some(DisconnectReason::ConnectionReset) => {
-                        session.on_transport_end(TransportEnd::Failed(ErrorKind::ConnectionReset));
+                        session
+                            .on_transport_end(TransportClose::Failed(ErrorKind::ConnectionReset));
                     }
-                    Some(DisconnectReason::EndOfStream) => {
-                        session.on_transport_end(TransportEnd::EndOfStream);
+                    Some(DisconnectReason::ConnectionClosed) => {
+                        session.on_transport_end(TransportClose::ConnectionClosed);
                     }
                     Some(reason) => session.close(reason),
                     None => {
@@ -115,8 +116,8 @@ impl Reading<'_> {
             Role::Second(_) => {
                 let reason = ours.or(cut).map(|reason| self.shared.agree_on(reason));
                 Some(End::Ended(reason.unwrap_or(match end {
-                    TransportEnd::Failed(kind) => DisconnectReason::Io(kind),
-                    TransportEnd::EndOfStream => DisconnectReason::EndOfStream,
+                    TransportClose::Failed(kind) => DisconnectReason::Io(kind),
+                    TransportClose::ConnectionClosed => DisconnectReason::ConnectionClosed,
                 })))
             }
         }
@@ -163,7 +164,7 @@ impl Reading<'_> {
             Some(Wish::Open(request)) => {
                 self.shared.second.allow(delivery());
                 if let Err(refusal) = opening::begin(self.shared, self.link, request) {
-                    let refused = SessionEvent::StreamRefused(refusal);
+                    let refused = SessionEvent::StreamSetupFailed(refusal);
                     self.events.tell(self.shared, refused);
                 }
             }
@@ -199,13 +200,13 @@ impl Reading<'_> {
 }
 
 /// The reason for an end by which the peer has cut a connection.
-fn cut_of(end: TransportEnd) -> Option<DisconnectReason> {
+fn cut_of(end: TransportClose) -> Option<DisconnectReason> {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     match end {
-        TransportEnd::EndOfStream => Some(DisconnectReason::EndOfStream),
-        TransportEnd::Failed(ConnectionReset | ConnectionAborted | BrokenPipe) => {
+        TransportClose::ConnectionClosed => Some(DisconnectReason::ConnectionClosed),
+        TransportClose::Failed(ConnectionReset | ConnectionAborted | BrokenPipe) => {
             Some(DisconnectReason::ConnectionReset)
         }
-        TransportEnd::Failed(_) => None,
+        TransportClose::Failed(_) => None,
     }
 }

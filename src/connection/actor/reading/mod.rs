@@ -16,7 +16,7 @@ use super::telling::Events;
 use crate::connection::associations::Association;
 use crate::connection::inlet::{Inlet, LockSession, Next, Received};
 use crate::connection::stop::Stop;
-use crate::session::{DisconnectReason, Session, TransportEnd};
+use crate::session::{DisconnectReason, Session, TransportClose};
 use crate::wire::CreateStrm;
 
 /// One stream that is read, in the thread that reads it.
@@ -29,7 +29,7 @@ pub(super) struct Reading<'a> {
     pub(super) role: Role<'a>,
     pub(super) config_version: u64,
     /// How the socket has ended, if it has.
-    pub(super) transport_end: Option<TransportEnd>,
+    pub(super) transport_end: Option<TransportClose>,
 }
 
 /// What else the thread has to do.
@@ -142,7 +142,7 @@ impl Reading<'_> {
                             .take(part, self.shared, (&link, stop), &mut self.inlet);
                     let ended = match taken {
                         Ok(Some((from, until))) => {
-                            self.on_pause(from, until);
+                            self.on_reads_paused(from, until);
                             None
                         }
                         Ok(None) => None,
@@ -214,7 +214,7 @@ impl Reading<'_> {
 struct Locked<'a> {
     shared: &'a Shared,
     link: &'a Link,
-    transport_end: Option<TransportEnd>,
+    transport_end: Option<TransportClose>,
 }
 
 impl LockSession for Locked<'_> {
@@ -225,7 +225,7 @@ impl LockSession for Locked<'_> {
     }
 
     /// What it means is seen where the other stream can be looked at.
-    fn on_transport_end(&mut self, end: TransportEnd) {
+    fn on_transport_end(&mut self, end: TransportClose) {
         self.transport_end = Some(end);
     }
 }

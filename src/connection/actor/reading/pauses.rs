@@ -29,7 +29,7 @@ impl Reading<'_> {
         if session.state() == ConnectionState::Connected
             && let Some(transfer) = self.shared.links().last_transfer()
         {
-            session.on_transfer(transfer);
+            session.on_partial_frame(transfer);
         }
         session.on_timeout(now);
         session.next_deadline()
@@ -52,7 +52,7 @@ impl Reading<'_> {
             delivery, signals, ..
         } = &mut self.events;
         if let Some((from, until)) = delivery.wait_for_room(signals, is_over) {
-            self.on_pause(from, until);
+            self.on_reads_paused(from, until);
         }
         self.set_pauses(false);
     }
@@ -64,7 +64,7 @@ impl Reading<'_> {
         let result = loop {
             let waited = from.elapsed();
             if self.inlet.has_memory() {
-                self.on_pause(from, from + waited);
+                self.on_reads_paused(from, from + waited);
                 break Ok(());
             }
             if self.shared.session.lock().end().is_some() {
@@ -72,14 +72,14 @@ impl Reading<'_> {
                 break Ok(());
             }
             self.shared.keep_alive(Instant::now());
-            if waited >= self.shared.config().memory_timeout {
-                break Err(DisconnectReason::MemoryBudget);
+            if waited >= self.shared.config().payload_memory_timeout {
+                break Err(DisconnectReason::PayloadMemoryExhausted);
             }
             // Whoever holds the memory gives it back without a word: soon, or not for long.
             let step = (waited / 8).clamp(Duration::from_millis(1), Duration::from_millis(100));
             let stop = self.stop();
             if stop.wait(step) {
-                break Err(stop.reason().unwrap_or(DisconnectReason::Command));
+                break Err(stop.reason().unwrap_or(DisconnectReason::Requested));
             }
             // What waits for subscribers holds memory as well.
             self.events.delivery.on_wake(&self.events.signals);
@@ -88,9 +88,10 @@ impl Reading<'_> {
         result
     }
 
-    pub(super) fn on_pause(&mut self, from: Instant, until: Instant) {
-        self.shared.session.lock().on_pause(from, until);
-        self.inlet.on_pause(until.saturating_duration_since(from));
+    pub(super) fn on_reads_paused(&mut self, from: Instant, until: Instant) {
+        self.shared.session.lock().on_reads_paused(from, until);
+        self.inlet
+            .on_reads_paused(until.saturating_duration_since(from));
     }
 
     /// Where another thread looks at the peer's clock, it has to know of a pause while it lasts.

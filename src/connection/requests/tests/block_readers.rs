@@ -92,10 +92,10 @@ fn nobody_claims_a_block_for_a_question_that_was_given_up_or_not_sent() {
 fn the_end_of_the_connection_ends_those_who_wait_for_a_block_to_begin() {
     let mut requests = requests();
     let (asked, _) = ask_reader(&mut requests, 1);
-    requests.close(&DisconnectReason::EndOfStream);
-    ended(&asked, Failure::Ended(DisconnectReason::EndOfStream));
+    requests.close(&DisconnectReason::ConnectionClosed);
+    ended(&asked, Failure::Ended(DisconnectReason::ConnectionClosed));
     let refused = requests.ask_block_reader(block(1).hash()).unwrap_err();
-    assert_eq!(refused, NotAsked::Ended(DisconnectReason::EndOfStream));
+    assert_eq!(refused, NotAsked::Ended(DisconnectReason::ConnectionClosed));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_block_too_long_that_says_which_it_is_ends_the_question_for_it_and_no_other(
     let (one, _) = ask_block(&mut requests, block(1).hash());
     let (two, _) = ask_block(&mut requests, block(2).hash());
     let mut passes = |number| {
-        let received = Received::PassedOver {
+        let received = Received::Discarded {
             command: Command::new("block"),
             len: 99,
             limit: 50,

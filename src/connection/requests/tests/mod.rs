@@ -116,7 +116,7 @@ fn is_passed_over(requests: &mut Requests, name: &'static str) -> bool {
 
 fn is_passed_over_on(from: StreamType, requests: &mut Requests, name: &'static str) -> bool {
     let command = Command::new(name);
-    let received = Received::PassedOver {
+    let received = Received::Discarded {
         command,
         len: 99,
         limit: 50,
@@ -215,7 +215,7 @@ fn the_number_of_open_requests_is_bounded() {
 fn cancel_after_reset_spares_new_request() {
     let mut requests = requests();
     let previous = requests.ask_ping(1).unwrap();
-    requests.close(&DisconnectReason::EndOfStream);
+    requests.close(&DisconnectReason::ConnectionClosed);
     requests.reset(genesis(), SEED);
     let next = requests.ask_ping(2).unwrap();
     requests.give_up(previous.id);
@@ -232,16 +232,16 @@ fn the_end_answers_all_with_the_first_reason_and_nothing_is_asked_any_more() {
     let (block, _) = requests.ask_block(genesis()).unwrap();
     let (transactions, _) = requests.ask_transactions(&[tx(1).txid()]).unwrap();
     let addresses = requests.ask_addresses().unwrap();
-    requests.close(&DisconnectReason::EndOfStream);
-    requests.close(&DisconnectReason::Command);
-    let ended = Failure::Ended(DisconnectReason::EndOfStream);
+    requests.close(&DisconnectReason::ConnectionClosed);
+    requests.close(&DisconnectReason::Requested);
+    let ended = Failure::Ended(DisconnectReason::ConnectionClosed);
     failed(&ping, ended.clone());
     failed(&headers, ended.clone());
     failed(&block, ended.clone());
     failed(&transactions, ended.clone());
     failed(&addresses, ended);
     assert_eq!(requests.open(), 0);
-    let ended = NotAsked::Ended(DisconnectReason::EndOfStream);
+    let ended = NotAsked::Ended(DisconnectReason::ConnectionClosed);
     assert_eq!(requests.ask_ping(2).unwrap_err(), ended);
     assert_eq!(requests.ask_addresses().unwrap_err(), ended);
 }

@@ -216,9 +216,9 @@ fn the_end_of_the_connection_ends_those_that_wait_for_a_pong() {
     let (named, end) = ask_reader(&mut requests, 2);
     name(&mut requests, end, General);
     assert!(requests.want_fence());
-    requests.close(&DisconnectReason::EndOfStream);
-    failed(&fenced, Failure::Ended(DisconnectReason::EndOfStream));
-    ended(&named, Failure::Ended(DisconnectReason::EndOfStream));
+    requests.close(&DisconnectReason::ConnectionClosed);
+    failed(&fenced, Failure::Ended(DisconnectReason::ConnectionClosed));
+    ended(&named, Failure::Ended(DisconnectReason::ConnectionClosed));
     assert!(!requests.want_fence());
     requests.on_pong(7, SECOND, Data1);
     assert_eq!(requests.open(), 0);
@@ -272,7 +272,7 @@ fn a_block_too_long_that_does_not_say_which_it_is_belongs_to_nobody() {
     let (asked, _) = ask_block(&mut requests, block(1).hash());
     assert!(!is_passed_over_on(Data1, &mut requests, "block"));
     waits(&asked);
-    let received = Received::PassedOver {
+    let received = Received::Discarded {
         command: Command::new("block"),
         len: 99,
         limit: 50,

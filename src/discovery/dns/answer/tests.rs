@@ -134,7 +134,7 @@ fn a_chain_may_have_sixteen_links_and_no_circle() {
         records.push(a(&owner(links), 1));
         answer(&question, records)
     };
-    let endless = Packet::Answer(Err(ServerFault::EndlessChain));
+    let endless = Packet::Answer(Err(ServerError::EndlessChain));
     assert_eq!(judged(&question, &chain(16)), addresses([1]));
     assert_eq!(judged(&question, &chain(17)), endless);
 
@@ -176,7 +176,7 @@ fn what_cannot_be_decoded_is_the_servers_fault_only_if_it_is_our_question() {
         let expected = if len < question_end {
             Packet::Foreign
         } else {
-            Packet::Answer(Err(ServerFault::Malformed))
+            Packet::Answer(Err(ServerError::Malformed))
         };
         assert_eq!(judge(&whole[..len], &question), expected, "{len} bytes");
     }
@@ -185,7 +185,7 @@ fn what_cannot_be_decoded_is_the_servers_fault_only_if_it_is_our_question() {
     claims[6..8].copy_from_slice(&[0xff, 0xff]);
     assert_eq!(
         judge(&claims, &question),
-        Packet::Answer(Err(ServerFault::Malformed))
+        Packet::Answer(Err(ServerError::Malformed))
     );
 }
 
@@ -209,7 +209,7 @@ fn a_denial_is_an_answer_and_a_refusal_is_a_fault_also_without_the_question() {
     denial.queries.clear();
     assert_eq!(judged(&question, &denial), Packet::Foreign);
     for (response_code, code) in [(ResponseCode::ServFail, 2), (ResponseCode::Refused, 5)] {
-        let refused = Packet::Answer(Err(ServerFault::Refused { code }));
+        let refused = Packet::Answer(Err(ServerError::Refused { code }));
         let mut message = coded(response_code);
         assert_eq!(judged(&question, &message), refused);
         message.queries.clear();
@@ -229,7 +229,7 @@ fn who_does_not_know_edns_is_asked_without_once() {
         question.with_edns = false;
         assert_eq!(
             judged(&question, &message),
-            Packet::Answer(Err(ServerFault::Refused { code }))
+            Packet::Answer(Err(ServerError::Refused { code }))
         );
     }
 }

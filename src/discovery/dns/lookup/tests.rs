@@ -82,7 +82,7 @@ fn configuration(servers: &[&Server]) -> Configuration {
 fn the_search_list_is_gone_through_until_a_name_is_known() {
     let server = Server::start("seed.two.test.", ResponseCode::NXDomain);
     let config = configuration(&[&server]);
-    let until = Until::after(ENOUGH);
+    let until = Deadline::after(ENOUGH);
     let found = look_up(&config, "seed", false, &until);
     assert_eq!(found, Ok(vec![[192, 0, 2, 1].into()]));
     assert_eq!(server.asked(), ["seed.one.test.", "seed.two.test."]);
@@ -97,7 +97,7 @@ fn the_search_list_is_gone_through_until_a_name_is_known() {
 fn a_name_that_servers_fail_at_is_passed_over_but_not_forgotten() {
     let server = Server::start("seed.two.test.", ResponseCode::ServFail);
     let config = configuration(&[&server]);
-    let until = Until::after(ENOUGH);
+    let until = Deadline::after(ENOUGH);
     let found = look_up(&config, "seed", false, &until);
     assert_eq!(found, Ok(vec![[192, 0, 2, 1].into()]));
     let failed = look_up(&config, "other", false, &until);
@@ -114,7 +114,7 @@ fn a_name_that_the_search_list_makes_too_long_is_not_asked_for() {
     let config = configuration(&[&server]);
     let label = "a".repeat(63);
     let host = format!("{label}.{label}.{label}.{}", "a".repeat(61));
-    let found = look_up(&config, &host, false, &Until::after(ENOUGH));
+    let found = look_up(&config, &host, false, &Deadline::after(ENOUGH));
     assert_eq!(found, Err(ResolveError::NotFound { name: host.clone() }));
     assert_eq!(server.asked(), [format!("{host}.")]);
 }
@@ -128,7 +128,7 @@ fn the_first_server_that_knows_ends_the_search() {
     ]
     .map(|(known, otherwise)| Server::start(known, otherwise));
     let config = configuration(&[&first, &second, &third]);
-    let found = look_up(&config, "seed.test", false, &Until::after(ENOUGH));
+    let found = look_up(&config, "seed.test", false, &Deadline::after(ENOUGH));
     assert_eq!(found, Ok(vec![[192, 0, 2, 1].into()]));
     let asked = [&first, &second, &third].map(Server::asked);
     assert_eq!(asked.map(|names| names.len()), [1, 1, 0]);

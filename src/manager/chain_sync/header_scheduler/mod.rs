@@ -34,7 +34,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// It continued the active chain by this number of headers.
-    Extended { headers: usize },
+    ExtendOutcome { headers: usize },
     /// It continued a side chain, up to this header, by this number of headers.
     SideChain {
         tip: BlockHash,
@@ -385,7 +385,7 @@ impl HeaderScheduler {
         self.last_reply = Some(now);
         let elapsed = now.saturating_duration_since(request.sent_at);
         let is_too_slow = match answer {
-            Answer::Extended { headers } => {
+            Answer::ExtendOutcome { headers } => {
                 peer.resume = None;
                 peer.on_more(headers, elapsed)
             }

@@ -290,7 +290,7 @@ fn who_tells_of_many_gets_no_more_tries_than_who_tells_of_one() {
 fn with_fixed_peers_nothing_that_is_told_counts_and_nobody_is_asked() {
     let now = begin();
     let mut config = config();
-    config.discovery.ask_peers = true;
+    config.discovery.request_addresses = true;
     let mut plan = plan_of(config, Vec::new(), now);
     plan.fix(&[address(0)], now).unwrap();
     actions(&mut plan, now);
@@ -305,7 +305,7 @@ fn with_fixed_peers_nothing_that_is_told_counts_and_nobody_is_asked() {
 fn peers_that_we_have_dialled_are_asked_for_addresses_once() {
     let now = begin();
     let mut config = config();
-    config.discovery.ask_peers = true;
+    config.discovery.request_addresses = true;
     let mut plan = plan_of(config, known(0..1, now), now);
     actions(&mut plan, now);
     let peer_id = peer_at(&plan, address(0)).id;
@@ -397,7 +397,7 @@ fn a_peer_that_is_connected_is_told_of_however_long_ago_it_was_heard_of() {
         [(asks, vec![entry(address(0), later.wall)])]
     );
     // When it goes that is kept.
-    plan.on_over(connected, &DisconnectReason::EndOfStream, later);
+    plan.on_over(connected, &DisconnectReason::ConnectionClosed, later);
     assert_eq!(peer_at(&plan, address(0)).last_seen, later.wall);
 }
 

@@ -1,7 +1,7 @@
 //! Who is let in.
 
 use super::*;
-use crate::event::InboundRefusal;
+use crate::event::InboundRejectReason;
 
 /// Peers in different groups that dial us.
 fn stranger(number: u32) -> SocketAddr {
@@ -78,7 +78,7 @@ fn an_address_has_so_many_handshakes_and_so_many_connections_unless_it_is_near()
             .iter()
             .all(|(_, admission)| *admission == Admission::LetIn)
     );
-    let refused = Admission::Refuse(InboundRefusal::HandshakeLimit);
+    let refused = Admission::Refuse(InboundRejectReason::HandshakeLimit);
     assert_eq!(ask(&mut plan, from, now).1, refused);
     for (peer_id, _) in first {
         plan.on_connected(peer_id, &info(), now);
@@ -88,7 +88,7 @@ fn an_address_has_so_many_handshakes_and_so_many_connections_unless_it_is_near()
         assert_eq!(admission, Admission::LetIn);
         plan.on_connected(peer_id, &info(), now);
     }
-    let refused = Admission::Refuse(InboundRefusal::AddressLimit);
+    let refused = Admission::Refuse(InboundRejectReason::AddressLimit);
     assert_eq!(ask(&mut plan, from, now).1, refused);
     assert_eq!(ask(&mut plan, stranger(2), now).1, Admission::LetIn);
 
@@ -100,7 +100,7 @@ fn an_address_has_so_many_handshakes_and_so_many_connections_unless_it_is_near()
     config.allow_private = Some(false);
     let mut plan = plan_of(config, Vec::new(), now);
     assert!((0..4).all(|_| ask(&mut plan, near, now).1 == Admission::LetIn));
-    let refused = Admission::Refuse(InboundRefusal::HandshakeLimit);
+    let refused = Admission::Refuse(InboundRejectReason::HandshakeLimit);
     assert_eq!(ask(&mut plan, near, now).1, refused);
 }
 
@@ -110,7 +110,7 @@ fn a_subnet_of_ipv6_counts_as_one_address() {
     let mut plan = plan_of(config(), Vec::new(), now);
     let from = |host: u32| format!("[2a00:1450:1:2::{host:x}]:1").parse().unwrap();
     assert!((1..=4).all(|host| ask(&mut plan, from(host), now).1 == Admission::LetIn));
-    let refused = Admission::Refuse(InboundRefusal::HandshakeLimit);
+    let refused = Admission::Refuse(InboundRejectReason::HandshakeLimit);
     assert_eq!(ask(&mut plan, from(5), now).1, refused);
     let elsewhere = "[2a00:1450:1:3::1]:1".parse().unwrap();
     assert_eq!(ask(&mut plan, elsewhere, now).1, Admission::LetIn);
@@ -141,13 +141,13 @@ fn the_oldest_handshake_without_a_version_gives_way_once_it_is_half_a_second_old
         ask_with(&mut plan, stranger(4), has_version, then).1,
         Admission::Wait(None)
     );
-    let close = (silent, DisconnectReason::OwnCapacity);
+    let close = (silent, DisconnectReason::AtCapacity);
     assert_eq!(
         close_of(&actions(&mut plan, then)),
         [close],
         "one goes for one"
     );
-    plan.on_over(silent, &DisconnectReason::OwnCapacity, then);
+    plan.on_over(silent, &DisconnectReason::AtCapacity, then);
     assert_eq!(
         ask_with(&mut plan, stranger(4), has_version, then).1,
         Admission::LetIn
@@ -160,7 +160,7 @@ fn the_oldest_handshake_without_a_version_gives_way_once_it_is_half_a_second_old
     assert_eq!(actions(&mut plan, then), []);
     let then = later(now, SECOND * 2);
     ask_with(&mut plan, stranger(5), |_| true, then);
-    let close = (spoken, DisconnectReason::OwnCapacity);
+    let close = (spoken, DisconnectReason::AtCapacity);
     assert_eq!(close_of(&actions(&mut plan, then)), [close]);
 }
 
@@ -168,16 +168,16 @@ fn the_oldest_handshake_without_a_version_gives_way_once_it_is_half_a_second_old
 fn without_room_some_are_told_so_politely_and_the_others_are_closed() {
     let now = begin();
     let mut config = places(1, 0);
-    config.listener.max_turned_away = 2;
+    config.listener.max_capacity_rejects = 2;
     let mut plan = plan_of(config, Vec::new(), now);
     let (first, _) = ask(&mut plan, stranger(1), now);
     plan.on_connected(first, &info(), now);
     let (told, admission) = ask(&mut plan, stranger(2), now);
     assert_eq!(admission, Admission::TurnAway);
     assert_eq!(ask(&mut plan, stranger(3), now).1, Admission::TurnAway);
-    let refused = Admission::Refuse(InboundRefusal::Capacity);
+    let refused = Admission::Refuse(InboundRejectReason::Capacity);
     assert_eq!(ask(&mut plan, stranger(4), now).1, refused);
-    plan.on_over(told, &DisconnectReason::OwnCapacity, now);
+    plan.on_over(told, &DisconnectReason::AtCapacity, now);
     assert_eq!(ask(&mut plan, stranger(5), now).1, Admission::TurnAway);
     assert_eq!(plan.links.counts().taken(), 1);
 }
@@ -212,9 +212,9 @@ fn the_newest_of_the_most_crowded_group_gives_way_if_that_is_wanted() {
         Admission::TurnAway
     );
     assert_eq!(ask(&mut plan, stranger(1), at).1, Admission::Wait(None));
-    let close = (crowd[2], DisconnectReason::OwnCapacity);
+    let close = (crowd[2], DisconnectReason::AtCapacity);
     assert_eq!(close_of(&actions(&mut plan, at)), [close]);
-    plan.on_over(crowd[2], &DisconnectReason::OwnCapacity, at);
+    plan.on_over(crowd[2], &DisconnectReason::AtCapacity, at);
     assert_eq!(ask(&mut plan, stranger(1), at).1, Admission::LetIn);
 }
 

@@ -52,7 +52,7 @@ fn misbehaviour_bans_for_a_day_and_closes_what_else_the_ban_covers() {
     let reason = BanReason::Misbehaved { score: 100 };
     assert_eq!(
         refused,
-        Admission::Refuse(crate::event::InboundRefusal::Banned(reason))
+        Admission::Refuse(crate::event::InboundRejectReason::Banned(reason))
     );
     let after = later(now, DAY);
     let admission = plan.on_accepted(Uuid::new_v4(), again, &Blind, after);

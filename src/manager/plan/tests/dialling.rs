@@ -124,7 +124,7 @@ fn pauses_grow_until_the_tries_are_spent_and_a_lasting_connection_makes_them_for
     plan.on_connected(peer_id, &info(), now);
     assert_eq!(plan.table().get(peer_id).unwrap().status, PeerStatus::Valid);
     now = later(now, 60 * SECOND);
-    plan.on_over(peer_id, &DisconnectReason::EndOfStream, now);
+    plan.on_over(peer_id, &DisconnectReason::ConnectionClosed, now);
     let pause = plan.retry(peer_id).unwrap().at - now.instant;
     assert!(pause <= 5 * SECOND, "{pause:?}");
 }
@@ -155,12 +155,12 @@ fn a_disconnected_peer_is_left_alone_until_its_cool_down_or_until_it_is_named() 
     assert_eq!(dialled(&actions(&mut plan, now)).len(), 1);
     plan.on_connected(peer_id, &info(), now);
     assert!(plan.disconnect(peer_id));
-    let close = (peer_id, DisconnectReason::Command);
+    let close = (peer_id, DisconnectReason::Requested);
     assert_eq!(close_of(&actions(&mut plan, now)), [close]);
     // Said twice, it is done once.
     assert!(plan.disconnect(peer_id));
     assert_eq!(actions(&mut plan, now), []);
-    plan.on_over(peer_id, &DisconnectReason::Command, now);
+    plan.on_over(peer_id, &DisconnectReason::Requested, now);
     assert!(!plan.disconnect(peer_id));
     assert_eq!(actions(&mut plan, later(now, HOUR - SECOND)), []);
     assert_eq!(plan.connect(address(0), |_| false, now), Ok(peer_id));
@@ -199,7 +199,7 @@ fn when_all_that_are_remembered_were_named_no_further_one_is_taken() {
     let mut plan = plan_of(config, Vec::new(), now);
     plan.connect(address(1), |_| false, now).unwrap();
     let refused = plan.connect(address(2), |_| false, now);
-    assert_eq!(refused, Err(NotDialled::TooManyNamed { max: 1 }));
+    assert_eq!(refused, Err(NotDialled::TooManyManualPeers { max: 1 }));
     assert!(plan.fix(&[address(1), address(2)], now).is_err());
 }
 

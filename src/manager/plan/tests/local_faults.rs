@@ -135,7 +135,7 @@ fn another_outcome_ends_the_pause() {
     plan.on_over(one, &no_route(), now);
     assert!(plan.local_faults.paused_until(first[0].ip()).is_some());
     // What needed no socket says nothing about the network.
-    plan.on_over(two, &DisconnectReason::OwnCapacity, now);
+    plan.on_over(two, &DisconnectReason::AtCapacity, now);
     assert!(plan.local_faults.paused_until(first[0].ip()).is_some());
     plan.on_over(three, &DisconnectReason::ConnectRefused, now);
     assert!(plan.local_faults.paused_until(first[0].ip()).is_none());

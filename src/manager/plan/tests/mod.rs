@@ -26,7 +26,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The end of a connection that is opened again.
-const CUT: DisconnectReason = DisconnectReason::EndOfStream;
+const CUT: DisconnectReason = DisconnectReason::ConnectionClosed;
 
 /// A moment on both clocks, long after the beginning of either.
 fn begin() -> Now {
@@ -57,7 +57,7 @@ fn random(mut state: u64) -> Random {
 fn config() -> ManagerConfig {
     let mut config = ManagerConfig::new(Network::Mainnet);
     config.discovery.seeds = Some(Vec::new());
-    config.discovery.ask_peers = false;
+    config.discovery.request_addresses = false;
     config
 }
 

@@ -20,10 +20,10 @@ fn a_peer_that_is_named_again_while_it_is_being_disconnected_is_dialled_when_it_
     actions(&mut plan, now);
     assert_eq!(plan.connect(address(0), |_| false, now), Ok(peer_id));
     assert_eq!(actions(&mut plan, now), [], "it is still there");
-    plan.on_over(peer_id, &DisconnectReason::Command, now);
+    plan.on_over(peer_id, &DisconnectReason::Requested, now);
     assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
     // That wish is fulfilled.
-    plan.on_over(peer_id, &DisconnectReason::Command, now);
+    plan.on_over(peer_id, &DisconnectReason::Requested, now);
     assert_eq!(actions(&mut plan, now), []);
 }
 
@@ -34,7 +34,7 @@ fn a_peer_that_is_named_again_when_it_has_ended_is_dialled_though_the_plan_hears
     let (mut plan, peer_id) = connected(now);
     let has_ended = |id| id == peer_id;
     assert_eq!(plan.connect(address(0), has_ended, now), Ok(peer_id));
-    plan.on_over(peer_id, &DisconnectReason::SecondProtoconf, now);
+    plan.on_over(peer_id, &DisconnectReason::DuplicateProtoconf, now);
     assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
 
     // One that comes back anyway does so at once.
@@ -72,7 +72,7 @@ fn a_peer_that_is_named_again_while_a_ban_closes_it_stays_away() {
     assert_eq!(plan.connect(address(0), |_| false, now), Ok(peer_id));
     plan.ban(address(0).ip().into(), None, now).unwrap();
     actions(&mut plan, now);
-    plan.on_over(peer_id, &DisconnectReason::Command, now);
+    plan.on_over(peer_id, &DisconnectReason::Requested, now);
     assert_eq!(dialled(&actions(&mut plan, later(now, DAY))), []);
 }
 
@@ -105,7 +105,7 @@ fn what_another_does_at_the_same_address_keeps_no_fixed_or_named_peer_away() {
         let restart = Action::Restart { peer_id };
         assert_eq!(actions(&mut plan, now), [restart]);
     }
-    plan.on_over(fixed, &DisconnectReason::SecondProtoconf, now);
+    plan.on_over(fixed, &DisconnectReason::DuplicateProtoconf, now);
     let due = later(now, 600 * SECOND);
     assert_eq!(dialled(&actions(&mut plan, due)), [address(0)]);
 }
@@ -152,6 +152,6 @@ fn of_too_many_fixed_peers_the_one_is_told_for_which_there_was_no_room() {
     config.max_known_peers = 2;
     let mut plan = plan_of(config, Vec::new(), now);
     let refused = plan.fix(&[address(0), address(1), address(2)], now);
-    let full = NotDialled::TooManyNamed { max: 2 };
+    let full = NotDialled::TooManyManualPeers { max: 2 };
     assert_eq!(refused, Err((address(2), full)));
 }

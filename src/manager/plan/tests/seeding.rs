@@ -135,7 +135,7 @@ fn whoever_knows_of_nobody_to_dial_asks_again_after_a_minute() {
     actions(&mut plan, now);
     assert_eq!(next_round(&plan, now), HOUR);
     // It goes, and may be dialled again in an hour.
-    plan.on_over(peer_id, &DisconnectReason::SecondProtoconf, now);
+    plan.on_over(peer_id, &DisconnectReason::DuplicateProtoconf, now);
     actions(&mut plan, now);
     assert_eq!(next_round(&plan, now), MINUTE);
 }

@@ -1,7 +1,7 @@
 //! Connections that may be, and become, second streams of peers.
 
 use super::*;
-use crate::event::InboundRefusal;
+use crate::event::InboundRejectReason;
 use crate::peers::BanReason;
 
 fn from(number: u32, port: u16) -> SocketAddr {
@@ -55,7 +55,7 @@ fn a_stream_is_let_in_where_its_address_has_all_its_handshakes() {
     config.listener.max_handshakes_per_address = 1;
     let mut plan = plan_of(config, Vec::new(), now);
     let_in(&mut plan, from(1, 1), now);
-    let refused = Admission::Refuse(InboundRefusal::HandshakeLimit);
+    let refused = Admission::Refuse(InboundRejectReason::HandshakeLimit);
     let expected = [refused, Admission::AsStream, Admission::LetIn];
     assert_eq!(answers(&mut plan, now), expected);
 }
@@ -67,7 +67,7 @@ fn a_stream_is_let_in_where_its_address_has_all_its_connections() {
     config.listener.max_per_address = 1;
     let mut plan = plan_of(config, Vec::new(), now);
     connect(&mut plan, from(1, 1), now);
-    let refused = Admission::Refuse(InboundRefusal::AddressLimit);
+    let refused = Admission::Refuse(InboundRejectReason::AddressLimit);
     let expected = [refused, Admission::AsStream, Admission::LetIn];
     assert_eq!(answers(&mut plan, now), expected);
 }
@@ -79,8 +79,8 @@ fn a_stream_is_let_in_where_others_are_told_that_there_is_no_room_or_are_closed(
     let told = Admission::TurnAway;
     assert_eq!(answers(&mut plan, now), [told, Admission::AsStream, told]);
 
-    let mut plan = full(|config| config.listener.max_turned_away = 0, now);
-    let closed = Admission::Refuse(InboundRefusal::Capacity);
+    let mut plan = full(|config| config.listener.max_capacity_rejects = 0, now);
+    let closed = Admission::Refuse(InboundRejectReason::Capacity);
     let expected = [closed, Admission::AsStream, closed];
     assert_eq!(answers(&mut plan, now), expected);
 }
@@ -130,10 +130,10 @@ fn nobody_is_evicted_for_a_stream() {
 #[test]
 fn no_more_may_be_streams_than_are_awaited_until_it_is_clear_what_one_is() {
     let now = begin();
-    let mut plan = full(|config| config.listener.max_turned_away = 0, now);
+    let mut plan = full(|config| config.listener.max_capacity_rejects = 0, now);
     let awaiting = Awaiting::from(from(1, 1), 2);
     let next = |plan: &mut Plan, port| ask(plan, from(1, port), &awaiting, now);
-    let closed = Admission::Refuse(InboundRefusal::Capacity);
+    let closed = Admission::Refuse(InboundRejectReason::Capacity);
     let (first, admission) = next(&mut plan, 2);
     assert_eq!(admission, Admission::AsStream);
     let (second, admission) = next(&mut plan, 3);
@@ -146,11 +146,11 @@ fn no_more_may_be_streams_than_are_awaited_until_it_is_clear_what_one_is() {
     let (third, admission) = next(&mut plan, 6);
     assert_eq!(admission, Admission::AsStream, "the second was none");
     assert_eq!(next(&mut plan, 7).1, closed);
-    let timed_out = DisconnectReason::HandshakeTimedOut {
+    let timed_out = DisconnectReason::HandshakeTimeout {
         after: 10 * SECOND,
         missing: AwaitedMessage::Version,
     };
-    plan.on_over(first, &DisconnectReason::BecameStream, now);
+    plan.on_over(first, &DisconnectReason::AttachedAsStream, now);
     plan.on_over(second, &timed_out, now);
     assert_eq!(next(&mut plan, 8).1, closed, "the third is there");
     plan.on_over(third, &timed_out, now);
@@ -190,7 +190,7 @@ fn where_there_is_room_a_stream_has_a_place_until_it_is_clear_that_it_is_one() {
     let (stream, admission) = ask(&mut plan, from(1, 2), &awaiting, now);
     assert_eq!(admission, Admission::LetIn);
     assert_eq!(plan.taken_places(), 2);
-    plan.on_over(stream, &DisconnectReason::BecameStream, now);
+    plan.on_over(stream, &DisconnectReason::AttachedAsStream, now);
     assert_eq!(plan.taken_places(), 1);
     assert_leaves_no_trace(&mut plan, stream, now);
 }
@@ -199,10 +199,10 @@ fn where_there_is_room_a_stream_has_a_place_until_it_is_clear_that_it_is_one() {
 fn one_without_a_place_leaves_no_trace_either() {
     let now = begin();
     for reason in [
-        DisconnectReason::BecameStream,
+        DisconnectReason::AttachedAsStream,
         DisconnectReason::StreamRefused,
-        DisconnectReason::EndOfStream,
-        DisconnectReason::OwnCapacity,
+        DisconnectReason::ConnectionClosed,
+        DisconnectReason::AtCapacity,
     ] {
         let mut plan = full(|_| {}, now);
         actions(&mut plan, now);
@@ -229,7 +229,7 @@ fn assert_leaves_no_trace(plan: &mut Plan, peer_id: Uuid, now: Now) {
 #[test]
 fn who_asks_for_the_stream_of_another_address_is_banned_with_and_without_a_place() {
     let now = begin();
-    let foreign = DisconnectReason::ForeignStream;
+    let foreign = DisconnectReason::StreamAddressMismatch;
     let mut plan = plan_of(config(), Vec::new(), now);
     let thief = let_in(&mut plan, from(9, 1), now);
     plan.on_over(thief, &foreign, now);
@@ -263,12 +263,14 @@ fn assert_banned(plan: &mut Plan, thief: Uuid, address: IpAddr, now: Now) {
         });
     let (peer_id, ban) = told.expect("a ban");
     assert_eq!(peer_id, Some(thief));
-    assert_eq!(ban.reason, BanReason::ForeignStream);
+    assert_eq!(ban.reason, BanReason::StreamAddressMismatch);
     assert_eq!(ban.subnet, crate::peers::Subnet::single(address));
     assert_eq!(ban.until, Some(now.wall + DAY));
     let again = SocketAddr::new(address, 2);
     let awaiting = Awaiting::from(again, 9);
-    let refused = Admission::Refuse(InboundRefusal::Banned(BanReason::ForeignStream));
+    let refused = Admission::Refuse(InboundRejectReason::Banned(
+        BanReason::StreamAddressMismatch,
+    ));
     assert_eq!(ask(plan, again, &awaiting, now).1, refused);
 }
 
@@ -279,7 +281,7 @@ fn near_ones_on_regtest_and_the_whitelist_are_not_banned_for_it() {
     let mut plan = full(|config| config.allow_private = Some(true), now);
     let awaiting = Awaiting::from(near, 1);
     let (thief, _) = ask(&mut plan, near, &awaiting, now);
-    plan.on_over(thief, &DisconnectReason::ForeignStream, now);
+    plan.on_over(thief, &DisconnectReason::StreamAddressMismatch, now);
     assert!(plan.bans.read().is_empty());
 
     let trusted = from(9, 1);
@@ -287,6 +289,6 @@ fn near_ones_on_regtest_and_the_whitelist_are_not_banned_for_it() {
     let mut plan = full(|config| config.whitelist = vec![subnet], now);
     let awaiting = Awaiting::from(trusted, 1);
     let (thief, _) = ask(&mut plan, trusted, &awaiting, now);
-    plan.on_over(thief, &DisconnectReason::ForeignStream, now);
+    plan.on_over(thief, &DisconnectReason::StreamAddressMismatch, now);
     assert!(plan.bans.read().is_empty());
 }

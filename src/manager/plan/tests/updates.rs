@@ -1,7 +1,7 @@
 //! What another configuration changes, field by field.
 
 use super::*;
-use crate::event::InboundRefusal;
+use crate::event::InboundRejectReason;
 use crate::peers::BanReason;
 
 /// Gives the plan a configuration that differs from the default by `change`.
@@ -21,7 +21,7 @@ fn whoever_comes_onto_the_whitelist_is_let_in_though_banned() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     plan.ban("8.8.8.0/24".parse().unwrap(), None, now).unwrap();
-    let refused = Admission::Refuse(InboundRefusal::Banned(BanReason::Manual));
+    let refused = Admission::Refuse(InboundRejectReason::Banned(BanReason::Manual));
     assert_eq!(ask(&mut plan, "8.8.8.8:1", now), refused);
     let trusted = "8.8.8.8".parse().unwrap();
     update(&mut plan, |config| config.whitelist = vec![trusted], now);
@@ -64,7 +64,7 @@ fn a_shorter_cool_down_holds_for_those_who_wait() {
         .unwrap();
     let mut plan = plan_of(config(), peers, now);
     assert_eq!(actions(&mut plan, now), []);
-    update(&mut plan, |config| config.cool_down = 10 * SECOND, now);
+    update(&mut plan, |config| config.cooldown = 10 * SECOND, now);
     assert_eq!(dialled(&actions(&mut plan, later(now, 9 * SECOND))), []);
     let due = later(now, 10 * SECOND);
     assert_eq!(dialled(&actions(&mut plan, due)), [address(0)]);
@@ -103,10 +103,10 @@ fn the_limits_for_those_who_dial_us_hold_for_the_next() {
     assert_eq!(ask(&mut plan, "9.9.9.9:1", now), Admission::LetIn);
     let one = |config: &mut ManagerConfig| config.listener.max_handshakes_per_address = 1;
     update(&mut plan, one, now);
-    let refused = Admission::Refuse(InboundRefusal::HandshakeLimit);
+    let refused = Admission::Refuse(InboundRejectReason::HandshakeLimit);
     assert_eq!(ask(&mut plan, "9.9.9.9:1", now), refused);
     update(&mut plan, |config| config.listener.max_per_address = 1, now);
-    let refused = Admission::Refuse(InboundRefusal::AddressLimit);
+    let refused = Admission::Refuse(InboundRejectReason::AddressLimit);
     assert_eq!(ask(&mut plan, "9.9.9.9:1", now), refused);
     update(&mut plan, |config| config.listener.max_handshakes = 1, now);
     assert!(matches!(

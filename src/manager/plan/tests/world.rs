@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::*;
-use crate::connection::{RestartPlan, Verdict};
+use crate::connection::{RestartDecision, RestartPolicy};
 
 /// What a peer does when it is dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +44,12 @@ enum Ending {
 impl Ending {
     fn reason(self) -> DisconnectReason {
         match self {
-            Ending::Cut => DisconnectReason::EndOfStream,
+            Ending::Cut => DisconnectReason::ConnectionClosed,
             Ending::Refused => DisconnectReason::ConnectRefused,
-            Ending::Dead => DisconnectReason::ConnectTimedOut { after: 10 * SECOND },
+            Ending::Dead => DisconnectReason::ConnectTimeout { after: 10 * SECOND },
             Ending::Misbehaved => DisconnectReason::Misbehaved { score: 100 },
             Ending::Foreign => DisconnectReason::WrongChain,
-            Ending::Silent => DisconnectReason::HandshakeTimedOut {
+            Ending::Silent => DisconnectReason::HandshakeTimeout {
                 after: 10 * SECOND,
                 missing: AwaitedMessage::Version,
             },
@@ -59,7 +59,7 @@ impl Ending {
 
 /// A connection, as the world has it.
 struct Life {
-    restarts: RestartPlan,
+    restarts: RestartPolicy,
     habit: Habit,
     connected_at: Option<Instant>,
     /// Grows with each life: what was to happen to an earlier one does not.
@@ -209,19 +209,19 @@ impl World {
                 self.begin(
                     peer_id,
                     from,
-                    RestartPlan::new(Direction::Inbound, self.config.restarts.clone()),
+                    RestartPolicy::new(Direction::Inbound, self.config.restarts.clone()),
                 );
             }
             Admission::TurnAway => {
                 self.plan
-                    .on_over(peer_id, &DisconnectReason::OwnCapacity, self.now)
+                    .on_over(peer_id, &DisconnectReason::AtCapacity, self.now)
             }
             // In this world nobody waits, and each peer has one stream.
             Admission::Refuse(_) | Admission::Wait(_) | Admission::AsStream => {}
         }
     }
 
-    fn begin(&mut self, peer_id: Uuid, address: SocketAddr, restarts: RestartPlan) {
+    fn begin(&mut self, peer_id: Uuid, address: SocketAddr, restarts: RestartPolicy) {
         let habit = (self.habits)(address);
         self.order += 1;
         let number = self.order;
@@ -264,7 +264,7 @@ impl World {
         let verdict =
             life.restarts
                 .on_end(reason, life.connected_at.take(), self.now.instant, random);
-        self.banned += usize::from(verdict == Verdict::Ban);
+        self.banned += usize::from(verdict == RestartDecision::Ban);
         match verdict.pause() {
             Some(pause) => {
                 let due = self.now.instant + pause;
@@ -294,7 +294,7 @@ impl World {
                     self.begin(
                         peer_id,
                         address,
-                        RestartPlan::new(Direction::Outbound, restarts),
+                        RestartPolicy::new(Direction::Outbound, restarts),
                     );
                 }
                 Action::Restart { peer_id } => {

@@ -127,7 +127,9 @@ fn of_more_bans_than_there_is_room_for_the_oldest_automatic_ones_are_left() {
     );
     let left = list(1).load(bans.list(), later);
     assert_eq!(
-        left.iter().filter(|ban| ban.by == BannedBy::Manual).count(),
+        left.iter()
+            .filter(|ban| ban.by == BanOrigin::Manual)
+            .count(),
         1
     );
 }

@@ -1,6 +1,6 @@
 //! Building a merkle proof from the transactions of a block.
 
-use super::{MerkleProof, MerkleProofError, MerkleProofNode, MerkleProofTarget, TxOrId};
+use super::{MerkleProof, MerkleProofError, MerkleProofNode, MerkleProofTarget, ProofSubject};
 use crate::wire::merkle::tree::levels;
 use crate::wire::{BlockHash, Hash256, MerkleRoot, Tx, Txid};
 
@@ -12,14 +12,14 @@ impl MerkleProof {
     pub fn for_block(txids: &[Txid], index: u32, block: BlockHash) -> Option<Self> {
         let (txid, nodes, _) = branch(txids, index)?;
         let target = MerkleProofTarget::Block(block);
-        Some(Self::new(index, TxOrId::Txid(txid), target, nodes))
+        Some(Self::new(index, ProofSubject::Txid(txid), target, nodes))
     }
 
     /// Like [`for_block`](Self::for_block), but with the merkle root as the target.
     pub fn for_merkle_root(txids: &[Txid], index: u32) -> Option<Self> {
         let (txid, nodes, root) = branch(txids, index)?;
         let target = MerkleProofTarget::MerkleRoot(root);
-        Some(Self::new(index, TxOrId::Txid(txid), target, nodes))
+        Some(Self::new(index, ProofSubject::Txid(txid), target, nodes))
     }
 
     /// The same proof with the whole transaction in place of its name.
@@ -33,7 +33,7 @@ impl MerkleProof {
             return Err(MerkleProofError::TxidMismatch { expected, got });
         }
         Ok(Self {
-            transaction: TxOrId::Tx(tx),
+            transaction: ProofSubject::Tx(tx),
             ..self
         })
     }
@@ -117,7 +117,7 @@ mod tests {
         let txids = [Txid([1; 32]), tx.txid()];
         let proof = |index| MerkleProof::for_merkle_root(&txids, index).unwrap();
         let whole = proof(1).with_transaction(tx.clone()).unwrap();
-        assert_eq!(whole.transaction(), &TxOrId::Tx(tx.clone()));
+        assert_eq!(whole.transaction(), &ProofSubject::Tx(tx.clone()));
         assert_eq!(whole.flags(), 0x05);
         let (expected, got) = (txids[0], txids[1]);
         assert_eq!(

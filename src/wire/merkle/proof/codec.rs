@@ -1,6 +1,6 @@
 //! The wire form of a merkle proof.
 
-use super::{MerkleProof, MerkleProofNode, MerkleProofTarget, TxOrId};
+use super::{MerkleProof, MerkleProofNode, MerkleProofTarget, ProofSubject};
 use crate::wire::{
     Decode, DecodeError, Encode, Hash256, Reader, Tx, Txid, compact_size_len, write_compact_size,
 };
@@ -18,10 +18,10 @@ impl Decode for MerkleProof {
         // A compact size has at most 32 bits.
         let index = reader.compact_size("proof index")? as u32;
         let transaction = if flags & Self::FLAG_TX == 0 {
-            TxOrId::Txid(Txid::decode(reader)?)
+            ProofSubject::Txid(Txid::decode(reader)?)
         } else {
             reader.compact_size("proof transaction length")?;
-            TxOrId::Tx(Tx::decode(reader)?)
+            ProofSubject::Tx(Tx::decode(reader)?)
         };
         let hash = Hash256(reader.array("proof target")?);
         let target = MerkleProofTarget::of_flags(flags, hash);
@@ -42,11 +42,11 @@ impl Encode for MerkleProof {
         out.push(self.flags());
         write_compact_size(u64::from(self.index), out);
         match &self.transaction {
-            TxOrId::Tx(tx) => {
+            ProofSubject::Tx(tx) => {
                 write_compact_size(tx.encoded_len(), out);
                 tx.encode(out);
             }
-            TxOrId::Txid(txid) => txid.encode(out),
+            ProofSubject::Txid(txid) => txid.encode(out),
         }
         self.target.hash().encode(out);
         write_compact_size(self.nodes().len() as u64, out);
@@ -55,8 +55,8 @@ impl Encode for MerkleProof {
 
     fn encoded_len(&self) -> u64 {
         let transaction = match &self.transaction {
-            TxOrId::Tx(tx) => compact_size_len(tx.encoded_len()) + tx.encoded_len(),
-            TxOrId::Txid(_) => 32,
+            ProofSubject::Tx(tx) => compact_size_len(tx.encoded_len()) + tx.encoded_len(),
+            ProofSubject::Txid(_) => 32,
         };
         let nodes = compact_size_len(self.nodes().len() as u64) + self.nodes.len() as u64;
         1 + compact_size_len(u64::from(self.index)) + transaction + 32 + nodes
@@ -72,7 +72,7 @@ mod tests {
         Tx::from(&Transaction::default())
     }
 
-    fn proof(transaction: TxOrId, target: MerkleProofTarget) -> MerkleProof {
+    fn proof(transaction: ProofSubject, target: MerkleProofTarget) -> MerkleProof {
         let other_kind = MerkleProofNode {
             kind: 9,
             value: Hash256([8; 32]),
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn flags_say_what_stands_for_transaction_and_target() {
-        let (name, tx) = (TxOrId::Txid(Txid([1; 32])), TxOrId::Tx(tx()));
+        let (name, tx) = (ProofSubject::Txid(Txid([1; 32])), ProofSubject::Tx(tx()));
         let block = MerkleProofTarget::Block(BlockHash([2; 32]));
         let root = MerkleProofTarget::MerkleRoot(MerkleRoot([2; 32]));
         let unknown = |flags| MerkleProofTarget::Unknown {
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn the_length_before_the_transaction_is_not_believed() {
         let target = MerkleProofTarget::Block(BlockHash::ZERO);
-        let proof = proof(TxOrId::Tx(tx()), target);
+        let proof = proof(ProofSubject::Tx(tx()), target);
         let mut bytes = proof.encode_to_vec();
         assert_eq!(bytes[6], 10);
         bytes[6] = 200;
@@ -130,7 +130,7 @@ mod tests {
             }],
             ..Transaction::default()
         };
-        let proof = MerkleProof::new(0, TxOrId::Tx(Tx::from(&long)), target, []);
+        let proof = MerkleProof::new(0, ProofSubject::Tx(Tx::from(&long)), target, []);
         let whole = proof.encode_to_vec();
         assert_eq!(whole[2], 0xfd, "three bytes of length");
         let short = [&whole[..2], &[10], &whole[5..]].concat();
@@ -142,14 +142,14 @@ mod tests {
     #[test]
     fn the_shortest_proof_has_the_shortest_transaction_and_no_nodes() {
         let target = MerkleProofTarget::Block(BlockHash::ZERO);
-        let proof = MerkleProof::new(0, TxOrId::Tx(tx()), target, []);
+        let proof = MerkleProof::new(0, ProofSubject::Tx(tx()), target, []);
         assert_eq!(proof.encoded_len(), MerkleProof::MIN_LEN as u64);
     }
 
     #[test]
     fn a_proof_cut_short_anywhere_is_refused() {
         let target = MerkleProofTarget::Block(BlockHash::ZERO);
-        for transaction in [TxOrId::Tx(tx()), TxOrId::Txid(Txid::ZERO)] {
+        for transaction in [ProofSubject::Tx(tx()), ProofSubject::Txid(Txid::ZERO)] {
             let bytes = proof(transaction, target).encode_to_vec();
             for len in 0..bytes.len() {
                 assert!(MerkleProof::decode_from(&bytes[..len]).is_err(), "{len}");

@@ -44,7 +44,7 @@ use crate::wire::{BlockHash, Hash256, MerkleRoot, Tx, Txid};
 #[derive(Clone, PartialEq, Eq)]
 pub struct MerkleProof {
     index: u32,
-    transaction: TxOrId,
+    transaction: ProofSubject,
     target: MerkleProofTarget,
     /// The nodes as they are on the wire.
     nodes: Bytes,
@@ -54,7 +54,7 @@ pub struct MerkleProof {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum TxOrId {
+pub enum ProofSubject {
     /// The whole transaction; bit 0 of the flags is set.
     Tx(Tx),
     /// Its name.
@@ -119,7 +119,7 @@ impl MerkleProof {
     /// Puts a proof together. The nodes go from the transactions to the root, which is not one of them.
     pub fn new(
         index: u32,
-        transaction: TxOrId,
+        transaction: ProofSubject,
         target: MerkleProofTarget,
         nodes: impl IntoIterator<Item = MerkleProofNode>,
     ) -> Self {
@@ -139,8 +139,8 @@ impl MerkleProof {
     /// The flags as they are on the wire: the kinds of transaction and target.
     pub fn flags(&self) -> u8 {
         let transaction = match self.transaction {
-            TxOrId::Tx(_) => Self::FLAG_TX,
-            TxOrId::Txid(_) => 0,
+            ProofSubject::Tx(_) => Self::FLAG_TX,
+            ProofSubject::Txid(_) => 0,
         };
         let target = match self.target {
             MerkleProofTarget::Block(_) => 0,
@@ -156,15 +156,15 @@ impl MerkleProof {
     }
 
     /// The transaction or its name.
-    pub fn transaction(&self) -> &TxOrId {
+    pub fn transaction(&self) -> &ProofSubject {
         &self.transaction
     }
 
     /// The transaction's name. Hashes the transaction at each call, where it is there.
     pub fn txid(&self) -> Txid {
         match &self.transaction {
-            TxOrId::Tx(tx) => tx.txid(),
-            TxOrId::Txid(txid) => *txid,
+            ProofSubject::Tx(tx) => tx.txid(),
+            ProofSubject::Txid(txid) => *txid,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Verification of a merkle proof.
 
-use super::{MerkleProof, MerkleProofError, MerkleProofTarget, TxOrId};
+use super::{MerkleProof, MerkleProofError, MerkleProofTarget, ProofSubject};
 use crate::wire::hash::merkle_parent;
 use crate::wire::{BlockHeader, Hash256, MerkleRoot, Txid};
 
@@ -61,7 +61,7 @@ impl MerkleProof {
             let expected = txid;
             return Err(Error::TxidMismatch { expected, got });
         }
-        if let TxOrId::Tx(tx) = self.transaction()
+        if let ProofSubject::Tx(tx) = self.transaction()
             && tx.bytes().len() == INNER_NODE_LEN
         {
             return Err(Error::AmbiguousTransaction { txid });
@@ -161,7 +161,7 @@ pub(super) struct Step {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{MerkleProofNode, TxOrId};
+    use super::super::{MerkleProofNode, ProofSubject};
     use super::*;
     use crate::Network;
     use crate::wire::{
@@ -190,7 +190,7 @@ mod tests {
         let mut nodes: Vec<_> = proof.nodes().collect();
         change(&mut nodes);
         let target = target.unwrap_or(proof.target());
-        let proof = MerkleProof::new(index, TxOrId::Txid(all[2]), target, nodes);
+        let proof = MerkleProof::new(index, ProofSubject::Txid(all[2]), target, nodes);
         proof.verify_in(all[2], &header(&all))
     }
 
@@ -268,7 +268,7 @@ mod tests {
         let nodes = [MerkleProofNode::new(Hash256([1; 32])); 32];
         for (nodes, taken) in [(&nodes[..], true), (&nodes[..31], false)] {
             let target = MerkleProofTarget::Block(BlockHash::ZERO);
-            let transaction = TxOrId::Txid(Txid::ZERO);
+            let transaction = ProofSubject::Txid(Txid::ZERO);
             let proof = MerkleProof::new(u32::MAX, transaction, target, nodes.iter().copied());
             assert_eq!(proof.verify(Txid::ZERO, proof.root()).is_ok(), taken);
         }
@@ -297,7 +297,7 @@ mod tests {
     /// A transaction of exactly 64 bytes.
     fn transaction_of_64_bytes() -> Tx {
         let input = TransactionInput {
-            previous: OutPoint::NONE,
+            previous: OutPoint::NULL,
             script: vec![0; 4],
             sequence: 0,
         };
@@ -338,7 +338,7 @@ mod tests {
         let genuine = MerkleProof::for_merkle_root(&all, 1).unwrap();
         let nodes = [MerkleProofNode::new(Hash256(left))].into_iter();
         let nodes = nodes.chain(genuine.nodes());
-        let proof = MerkleProof::new(3, TxOrId::Txid(forged), genuine.target(), nodes);
+        let proof = MerkleProof::new(3, ProofSubject::Txid(forged), genuine.target(), nodes);
         assert_eq!(proof.verify_in(forged, &header(&all)), Ok(()));
         let (transactions, expected, got) = (2, 1, 2);
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{DsDetectedBlock, DsDetectedError};
-use crate::wire::{BlockHash, BlockHeader, MerkleProofTarget, MerkleRoot, Tx, TxOrId, Txid};
+use crate::wire::{BlockHash, BlockHeader, MerkleProofTarget, MerkleRoot, ProofSubject, Tx, Txid};
 
 use DsDetectedError as Error;
 
@@ -14,7 +14,7 @@ impl DsDetectedBlock {
             block,
             got: self.proof.flags(),
         };
-        let (TxOrId::Tx(tx), MerkleProofTarget::MerkleRoot(_)) =
+        let (ProofSubject::Tx(tx), MerkleProofTarget::MerkleRoot(_)) =
             (self.proof.transaction(), self.proof.target())
         else {
             return Err(flags);
@@ -123,7 +123,7 @@ mod tests {
             assert_eq!(refused, Err(Error::UnsupportedFlags { block: 1, got }));
         }
         let refused = changed(|block| {
-            let (name, target) = (TxOrId::Txid(block.proof.txid()), block.proof.target());
+            let (name, target) = (ProofSubject::Txid(block.proof.txid()), block.proof.target());
             block.proof = MerkleProof::new(1, name, target, []);
         });
         let got = 0x04;

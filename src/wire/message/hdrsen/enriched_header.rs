@@ -1,7 +1,7 @@
 //! A header with more about its block, and the check that this belongs to it.
 
 use crate::wire::merkle::depth;
-use crate::wire::message::datareftx::TxAndProof;
+use crate::wire::message::datareftx::DatarefTx;
 use crate::wire::{
     BlockHeader, Decode, DecodeError, Encode, MerkleProofError, Reader, Txid, compact_size_len,
     write_compact_size,
@@ -18,10 +18,10 @@ pub struct EnrichedHeader {
     /// Whether this is the last header that the sender has.
     pub no_more_headers: bool,
     /// The block's coinbase and the proof of it; the node leaves it out when it cannot build the proof.
-    pub coinbase: Option<TxAndProof>,
+    pub coinbase: Option<DatarefTx>,
     /// The transaction with the miner's information that the coinbase names, and the proof of it; only from nodes that have
     /// an index of these.
-    pub miner_info: Option<TxAndProof>,
+    pub miner_info: Option<DatarefTx>,
 }
 
 /// Why what stands behind a header does not belong to it.
@@ -56,7 +56,7 @@ pub enum EnrichedHeaderError {
     },
     /// The proof is one of a place that a block of so many transactions does not have.
     #[error("the proof is one of index {index} in a block of {transactions} transactions")]
-    IndexBeyondBlock {
+    IndexOutOfRange {
         /// How many transactions the block is said to have.
         transactions: u32,
         /// The index of the proof.
@@ -104,7 +104,7 @@ impl EnrichedHeader {
     }
 
     /// The proof's form comes first: what it takes to compute a root is bounded by the depth of a tree.
-    fn verify_part(&self, part: &TxAndProof) -> Result<(), Error> {
+    fn verify_part(&self, part: &DatarefTx) -> Result<(), Error> {
         let transactions = self.transaction_count;
         let (expected, got) = (depth(transactions), part.proof.nodes().len());
         if transactions == 0 || got != expected as usize {
@@ -116,7 +116,7 @@ impl EnrichedHeader {
         }
         let index = part.proof.index();
         if index >= transactions {
-            return Err(Error::IndexBeyondBlock {
+            return Err(Error::IndexOutOfRange {
                 transactions,
                 index,
             });
@@ -128,12 +128,12 @@ impl EnrichedHeader {
 fn decode_part(
     reader: &mut Reader<'_>,
     field: &'static str,
-) -> Result<Option<TxAndProof>, DecodeError> {
+) -> Result<Option<DatarefTx>, DecodeError> {
     let is_there = reader.bool(field)?;
-    is_there.then(|| TxAndProof::decode(reader)).transpose()
+    is_there.then(|| DatarefTx::decode(reader)).transpose()
 }
 
-fn encode_part(part: Option<&TxAndProof>, out: &mut Vec<u8>) {
+fn encode_part(part: Option<&DatarefTx>, out: &mut Vec<u8>) {
     out.push(u8::from(part.is_some()));
     if let Some(part) = part {
         part.encode(out);
@@ -163,7 +163,7 @@ impl Encode for EnrichedHeader {
     }
 
     fn encoded_len(&self) -> u64 {
-        let part_len = |part: &Option<TxAndProof>| 1 + part.as_ref().map_or(0, Encode::encoded_len);
+        let part_len = |part: &Option<DatarefTx>| 1 + part.as_ref().map_or(0, Encode::encoded_len);
         self.header.encoded_len()
             + compact_size_len(u64::from(self.transaction_count))
             + 1

@@ -15,18 +15,18 @@ use crate::wire::{Decode, DecodeError, Encode, Reader, write_compact_size};
 /// Headers of blocks in the order of the chain, at most 2,000, each with its block's coinbase and the proof of it.
 ///
 /// It is kept as the one buffer in which it arrived. The buffer is checked once, when the message is made; what
-/// [`Hdrsen::headers`] gives shares it, so that a transaction that is kept keeps the whole message.
+/// [`HdrsEn::headers`] gives shares it, so that a transaction that is kept keeps the whole message.
 ///
 /// A node whose peer has sent no `protoconf` answers with one header at a time.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Hdrsen {
+pub struct HdrsEn {
     payload: Bytes,
     count: usize,
 }
 
-impl Hdrsen {
+impl HdrsEn {
     /// Puts a message together. One with more than 2,000 headers can be built, but not sent: see
-    /// [`Message::check_fields`](crate::wire::Message::check_fields).
+    /// [`Message::validate`](crate::wire::Message::validate).
     pub fn new(headers: &[EnrichedHeader]) -> Self {
         let mut payload = Vec::new();
         write_compact_size(headers.len() as u64, &mut payload);
@@ -63,7 +63,7 @@ impl Hdrsen {
     }
 }
 
-impl Decode for Hdrsen {
+impl Decode for HdrsEn {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = reader.clone();
         check_entry_limit(reader, "headers", MAX_HEADERS)?;
@@ -78,15 +78,15 @@ impl Decode for Hdrsen {
     }
 }
 
-encode_payload!(Hdrsen);
+encode_payload!(HdrsEn);
 
-impl fmt::Debug for Hdrsen {
+impl fmt::Debug for HdrsEn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.headers()).finish()
     }
 }
 
-/// The headers of a `hdrsen`, in order. Made by [`Hdrsen::headers`].
+/// The headers of a `hdrsen`, in order. Made by [`HdrsEn::headers`].
 #[derive(Clone, Debug)]
 pub struct EnrichedHeaders<'a> {
     reader: Reader<'a>,
@@ -127,13 +127,13 @@ mod tests {
 
     #[test]
     fn two_thousand_headers_are_taken_and_one_more_refused() {
-        let full = Hdrsen::new(&vec![bare(); MAX_HEADERS]);
-        assert_eq!(Hdrsen::decode_from(full.bytes()), Ok(full.clone()));
+        let full = HdrsEn::new(&vec![bare(); MAX_HEADERS]);
+        assert_eq!(HdrsEn::decode_from(full.bytes()), Ok(full.clone()));
         assert_eq!((full.len(), full.headers().len()), (2000, 2000));
         assert!(full.headers().all(|header| header == bare()));
-        let more = Hdrsen::new(&vec![bare(); MAX_HEADERS + 1]);
+        let more = HdrsEn::new(&vec![bare(); MAX_HEADERS + 1]);
         assert_eq!(
-            Hdrsen::decode_from(more.bytes()),
+            HdrsEn::decode_from(more.bytes()),
             Err(DecodeError::TooManyEntries {
                 field: "headers",
                 limit: 2000,
@@ -144,27 +144,27 @@ mod tests {
 
     #[test]
     fn no_headers_at_all_are_a_message_too() {
-        let none = Hdrsen::new(&[]);
+        let none = HdrsEn::new(&[]);
         assert_eq!(none.bytes(), &[0][..]);
-        assert_eq!(Hdrsen::decode_from(&[0]), Ok(none.clone()));
+        assert_eq!(HdrsEn::decode_from(&[0]), Ok(none.clone()));
         assert!(none.is_empty());
         assert_eq!(none.headers().next(), None);
     }
 
     #[test]
     fn bytes_behind_the_last_header_are_dropped() {
-        let one = Hdrsen::new(&[bare()]);
+        let one = HdrsEn::new(&[bare()]);
         let longer = [&one.bytes()[..], b"more"].concat();
-        assert_eq!(Hdrsen::decode_from(&longer), Ok(one));
+        assert_eq!(HdrsEn::decode_from(&longer), Ok(one));
     }
 
     #[test]
     fn any_byte_but_zero_is_true() {
-        let one = Hdrsen::new(&[bare()]);
+        let one = HdrsEn::new(&[bare()]);
         let mut lax = one.bytes().to_vec();
         let at = lax.len() - 3;
         lax[at] = 0x80;
-        let read = Hdrsen::decode_from(&lax).unwrap();
+        let read = HdrsEn::decode_from(&lax).unwrap();
         assert!(read.headers().all(|header| header.no_more_headers));
         assert_eq!(read.bytes(), &lax, "what came is what goes out again");
     }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::Network;
 use crate::wire::{
-    MerkleProof, MerkleProofNode, OutPoint, Transaction, TransactionInput, Tx, TxOrId, merkle_root,
+    MerkleProof, MerkleProofNode, OutPoint, ProofSubject, Transaction, TransactionInput, Tx,
+    merkle_root,
 };
 
 fn tx(previous: OutPoint) -> Tx {
@@ -20,7 +21,7 @@ fn tx(previous: OutPoint) -> Tx {
 
 /// A block of three transactions: the coinbase, one that tells of the miner, one more.
 fn full() -> (EnrichedHeader, [Txid; 3]) {
-    let coinbase = tx(OutPoint::NONE);
+    let coinbase = tx(OutPoint::NULL);
     let miner_info = tx(OutPoint {
         txid: coinbase.txid(),
         index: 0,
@@ -30,7 +31,7 @@ fn full() -> (EnrichedHeader, [Txid; 3]) {
         merkle_root: merkle_root(txids).0,
         ..BlockHeader::genesis(&Network::Regtest)
     };
-    let part = |tx: Tx, index| TxAndProof {
+    let part = |tx: Tx, index| DatarefTx {
         tx,
         proof: MerkleProof::for_block(&txids, index, header.hash()).unwrap(),
     };
@@ -98,7 +99,7 @@ fn a_proof_of_another_transaction_or_block_belongs_to_no_header() {
     let mut other = full.clone();
     let coinbase = other.coinbase.as_mut().unwrap();
     let proof = &coinbase.proof;
-    let (name, target) = (TxOrId::Txid(txids[2]), proof.target());
+    let (name, target) = (ProofSubject::Txid(txids[2]), proof.target());
     coinbase.proof = MerkleProof::new(0, name, target, proof.nodes());
     let (expected, got) = (txids[0], txids[2]);
     let mismatch = MerkleProofError::TxidMismatch { expected, got };
@@ -155,7 +156,7 @@ fn a_place_behind_the_last_transaction_is_refused() {
     let part = header.miner_info.as_mut().unwrap();
     part.proof = MerkleProof::for_block(&txids, 3, header.header.hash()).unwrap();
     let (transactions, index) = (3, 3);
-    let refused = Err(Error::IndexBeyondBlock {
+    let refused = Err(Error::IndexOutOfRange {
         transactions,
         index,
     });
@@ -166,7 +167,7 @@ fn a_place_behind_the_last_transaction_is_refused() {
 
 #[test]
 fn a_block_has_one_transaction_at_least() {
-    let coinbase = tx(OutPoint::NONE);
+    let coinbase = tx(OutPoint::NULL);
     let txids = [coinbase.txid()];
     let genesis = BlockHeader::genesis(&Network::Regtest);
     let judged = |transaction_count| {
@@ -177,7 +178,7 @@ fn a_block_has_one_transaction_at_least() {
             },
             transaction_count,
             no_more_headers: true,
-            coinbase: Some(TxAndProof {
+            coinbase: Some(DatarefTx {
                 tx: coinbase.clone(),
                 proof: MerkleProof::for_merkle_root(&txids, 0).unwrap(),
             }),
