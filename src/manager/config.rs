@@ -11,10 +11,11 @@ use crate::network::Network;
 use crate::peers::{BanConfig, InMemoryPeerStore, Subnet, canonical};
 use crate::session::ConfigError;
 
-/// How a [`Manager`](super::Manager) behaves: how many peers it wants, whom it takes, what it remembers.
+/// The configuration of a [`Manager`](super::Manager).
 ///
-/// [`Manager::update_config`](super::Manager::update_config) takes another one while the manager runs; what each field does then is
-/// written at the field.
+/// [`ManagerConfig::new`] returns the defaults. [`Manager::new`](super::Manager::new) and
+/// [`Manager::update_config`](super::Manager::update_config) reject invalid values; each field
+/// documents its valid range and the effect of an update while the manager runs.
 ///
 /// ```
 /// use bsv_p2p::{ManagerConfig, Network};
@@ -29,102 +30,268 @@ use crate::session::ConfigError;
 ///     "target_connections is 4: at most max_connections is allowed",
 /// );
 /// ```
+///
+/// With the feature `serde`, durations are numbers of seconds. Missing fields have their defaults,
+/// and unknown fields are rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct ManagerConfig {
-    /// The network, and how each connection behaves. An update reaches live connections within a second, as
-    /// [`PeerConnectionHandle::update_config`](crate::connection::PeerConnectionHandle::update_config) says; network and magic stay.
-    pub connection: ConnectionConfig,
-    /// How many connections there shall be, in both directions together; 8 by default. With 0 nobody is dialled that the program
-    /// does not name. An update dials more, or dials no more; it closes nothing.
-    pub target_connections: usize,
-    /// How many connections there may be at most, in both directions together; 20 by default, at least 1. An update that lowers it closes nobody:
-    /// there are no further ones until enough have ended.
+    /// The network and the configuration of each connection. Defaults to
+    /// [`ConnectionConfig::new`] for the network. Must pass [`ConnectionConfig::validate`].
     ///
-    /// What counts is peers: the second stream of one (`connection.session.multistreams`) takes no place. It costs what a connection
-    /// costs all the same, so that there may be two threads and two descriptors for each peer.
+    /// An update reaches live connections within a second; see
+    /// [`PeerConnectionHandle::update_config`][update]. The network and the magic cannot change.
+    ///
+    /// [update]: crate::connection::PeerConnectionHandle::update_config
+    pub connection: ConnectionConfig,
+    /// The number of connections to maintain, in both directions together. Defaults to 8. Must be
+    /// at most `max_connections`.
+    ///
+    /// With 0, only manual peers ([`Manager::connect`](super::Manager::connect)) are dialed, and
+    /// discovery is disabled. Ignored in fixed-peer mode
+    /// ([`Manager::start_fixed`](super::Manager::start_fixed)).
+    ///
+    /// An update takes effect at once. A lower value closes no connection.
+    pub target_connections: usize,
+    /// The maximum number of connections, in both directions together. Defaults to 20. Must be at
+    /// least 1, and at least the number of fixed peers.
+    ///
+    /// Inbound connections that are still in their handshake count. The second stream of a peer
+    /// (`connection.session.multistreams`) does not count. It uses a thread and a file descriptor
+    /// of its own, so that each peer can use two of each.
+    ///
+    /// An update takes effect at once. A lower value closes no connection; new ones are opened when
+    /// enough connections have ended.
     pub max_connections: usize,
-    /// How many peers we want to have dialled ourselves, however many have dialled us; 4 by default. So many places, but no more than
-    /// the target and half of the maximum, are kept for them, so that strangers cannot surround us. An update holds for further connections.
+    /// The number of outbound connections to maintain, regardless of the number of inbound ones.
+    /// Defaults to 4. Every value is valid.
+    ///
+    /// Slots are reserved for these connections, which prevents eclipse by inbound peers. The
+    /// number is limited to `target_connections` and half of `max_connections`; see
+    /// [`reserved_outbound`](Self::reserved_outbound). In fixed-peer mode one slot is reserved for
+    /// each fixed peer instead.
+    ///
+    /// An update applies to further connections.
     pub min_outbound: usize,
-    /// Whether loopback and private addresses are peers like any other, without limits for each address and group, and never banned
-    /// automatically: for networks of one's own. By default (`None`) as the [network](crate::NetworkParams::allow_private)
-    /// says: on regtest alone of the built-in ones. Where it is off they may still connect and be named,
-    /// but are never dialled because others tell of them. An update holds for further decisions.
+    /// Whether loopback and private addresses are treated like public ones. Defaults to `None`: as
+    /// the parameters of the [network](crate::NetworkParams::allow_private) say. Of the built-in
+    /// networks only regtest allows them.
+    ///
+    /// If `true`, these addresses are never banned automatically. The limits for each address
+    /// (`listener.max_per_address`, `listener.max_handshakes_per_address`) and the limit of one
+    /// outbound connection for each address group do not apply to them.
+    ///
+    /// If `false`, such a peer can still connect, or be dialed as a manual or fixed peer. Its
+    /// address is ignored if a seed, `discovery.addresses` or another peer provides it.
+    ///
+    /// An update applies to further decisions.
     pub allow_private: Option<bool>,
-    /// When a peer is dialled again whose connection has failed or was lost. An update holds from each connection's next end on.
+    /// The delays before a peer is dialed again after its connection failed or was lost. Defaults
+    /// to [`RestartConfig::default`]. Must pass [`RestartConfig::validate`].
+    ///
+    /// A fixed peer is dialed again without a limit: `max_retries` does not apply to it.
+    ///
+    /// An update applies from the next end of each connection.
     pub restarts: RestartConfig,
-    /// How long a peer is left alone that could not be reached or is not one for us; 1 hour by default. An update holds for all that wait.
+    /// The time for which an unreachable or unsuitable peer is not dialed. Defaults to 1 hour. Must
+    /// be above zero and at most 100 years.
+    ///
+    /// For an unreachable or unsuitable fixed peer, `restarts.max_backoff` applies instead. After
+    /// [`Manager::disconnect`](super::Manager::disconnect), `cooldown` applies to all peers.
+    ///
+    /// An update also applies to inaccessible peers, but not to peers that were disconnected by
+    /// `disconnect` before the update.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub cooldown: Duration,
-    /// How peers become known that the program does not name.
+    /// The discovery of peers. Defaults to [`DiscoveryConfig::default`].
     pub discovery: DiscoveryConfig,
-    /// Whether and how peers are let in.
+    /// The listener for inbound connections. Defaults to [`ListenerConfig::default`], which does
+    /// not listen.
     pub listener: ListenerConfig,
-    /// How bans are made. An update holds for further bans.
+    /// The rules for bans. Defaults to [`BanConfig::default`].
+    ///
+    /// `automatic_duration` must be above zero and at most 100 years; `automatic_ipv6_prefix` must
+    /// be at most 128.
+    ///
+    /// An update applies to further bans. A lower `max_bans` takes effect at once: expired bans and
+    /// then the oldest automatic bans are removed. Manual bans stay.
     pub bans: BanConfig,
-    /// Who is never banned. An update holds at once: bans that cover such an address mean nothing for it.
+    /// The addresses and subnets that are never banned. Defaults to an empty list.
+    ///
+    /// The whitelist overrides every ban, manual ones included. A whitelisted inbound peer is also
+    /// a source of headers, like a manual peer; see
+    /// [`Manager::follow_chain`](super::Manager::follow_chain).
+    ///
+    /// An update takes effect at once. A ban stays in the list, and is ineffective for whitelisted
+    /// addresses.
     pub whitelist: Vec<Subnet>,
-    /// How many peers are remembered at most; 10,000 by default, at least 1, at most [`InMemoryPeerStore::MAX_PEERS`]. An update to
-    /// fewer forgets those that are worth the least.
+    /// The maximum number of known peers. Defaults to 10,000
+    /// ([`InMemoryPeerStore::DEFAULT_MAX_PEERS`]). Must be at least 1 and at most
+    /// [`InMemoryPeerStore::MAX_PEERS`].
+    ///
+    /// An update takes effect at once. If it is lower, the least valuable peers are removed, in the
+    /// order documented at [`InMemoryPeerStore`].
     pub max_known_peers: usize,
-    /// How many bytes of payloads all connections together may hold; 512 MiB by default, at least
-    /// `connection.session.limits.buffered`. An update holds at once.
+    /// The maximum size of the payloads that all connections hold together, in bytes. Defaults to
+    /// 512 MiB. Must be at least `connection.session.limits.buffered`.
+    ///
+    /// A connection without memory for a payload stops reading. It is closed if memory is not
+    /// available within `connection.payload_memory_timeout`.
+    ///
+    /// An update takes effect at once.
     pub max_payload_memory: u64,
-    /// How often the store is saved, beside after bans and at the end; every 5 minutes by default. An update holds from the next time on.
+    /// The interval between saves of the peer store. Defaults to 5 minutes. Must be above zero and
+    /// at most 100 years.
+    ///
+    /// The store is also saved when bans change and during the shutdown. Ignored without a store.
+    ///
+    /// A shorter interval takes effect at once, a longer one after the next save.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub save_interval: Duration,
-    /// How long [`Manager::shutdown`](super::Manager::shutdown) may take; 10 s by default. An update holds at once.
+    /// The maximum duration of [`Manager::shutdown`](super::Manager::shutdown). Defaults to 10 s.
+    /// Must be above zero and at most 100 years.
+    ///
+    /// An update takes effect at once.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub shutdown_timeout: Duration,
     /// The time without a new block after which
     /// [`ControlEvent::TipStale`](crate::event::ControlEvent::TipStale) is emitted. Defaults to 60
-    /// minutes; zero disables the event. The maximum is 100 years. An update takes effect at once.
+    /// minutes; zero disables the event. The maximum is 100 years.
+    ///
+    /// An update takes effect at once.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub stale_tip_timeout: Duration,
-    /// Down to which level this manager and its connections write log records; all by default. The global level belongs to the program
-    /// and holds besides. An update holds for the next record.
+    /// The maximum log level of the manager and its connections. Defaults to
+    /// [`LevelFilter::Trace`].
+    ///
+    /// The global level of the `log` crate applies as well.
+    ///
+    /// An update takes effect with the next record.
     pub log_level: LevelFilter,
 }
 
-/// Whether and how peers are let in that dial us.
+/// The configuration of the listener for inbound connections.
 ///
-/// A peer that is connected dials once more for its second stream, and only the first message shows what that connection is. So the limits
-/// hold for it until then if it keeps to them, and where it does not, it is let in besides as long as a peer at its address may have a second
-/// stream: no more connections for an address than such peers, each for no longer than a handshake. One that turns out to be a further peer
-/// instead is told that there is no room. For bans there is no such exception.
+/// ```
+/// use std::time::Duration;
+///
+/// use bsv_p2p::event::ControlEvent;
+/// use bsv_p2p::local_node::LocalNode;
+/// use bsv_p2p::{Manager, ManagerConfig, Network};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut config = ManagerConfig::new(Network::Regtest);
+/// config.listener.enabled = true;
+/// config.listener.address = Some(([127, 0, 0, 1], 0).into());
+/// let manager = Manager::new(config)?;
+/// let events = manager.subscribe_control();
+/// manager.start()?;
+/// let address = match events.recv_timeout(Duration::from_secs(10))? {
+///     ControlEvent::ListenerStarted { address } => address,
+///     event => panic!("not listening: {event}"),
+/// };
+///
+/// let node = LocalNode::start()?;
+/// node.connect(address)?;
+/// assert_eq!(manager.wait_for_peers(1, Duration::from_secs(10))?, 1);
+/// manager.shutdown()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Second streams
+///
+/// A connected peer opens another TCP connection for its second stream. Only the first message
+/// shows that a connection is a second stream; until then it counts toward all limits.
+///
+/// If a limit is reached, the connection is accepted without a slot while a connected peer of its
+/// address may open a second stream. Each address can have one such connection for each such peer.
+/// Each lasts no longer than a handshake. If it turns out to be another peer, it receives a
+/// `reject` and is closed. Banned addresses have no such exception.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct ListenerConfig {
-    /// Whether there is a listener; no by default. An update starts or stops it; connections stay.
+    /// Whether to accept inbound connections. Defaults to `false`.
+    ///
+    /// An update starts or stops the listener. Connections stay open.
     pub enabled: bool,
-    /// Where it listens; `0.0.0.0` and the network's port by default (`None`), and a port of 0 for one that the system chooses. `[::]`
-    /// listens for IPv4 as well. The scope of an IPv6 address is kept. An update moves it; connections stay.
+    /// The address to listen on. Defaults to `None`: `0.0.0.0` and the default port of the network.
+    ///
+    /// With port 0 the operating system chooses a port, which
+    /// [`ControlEvent::ListenerStarted`](crate::event::ControlEvent::ListenerStarted) reports.
+    /// `[::]` accepts IPv4 connections as well. The scope of an IPv6 address is used.
+    ///
+    /// An update moves the listener. Connections stay open.
     pub address: Option<SocketAddr>,
-    /// Where others can dial us, to be told to peers; nothing by default. A router may lead from there to the listener. It is
-    /// told to each peer after the handshake, and to all every 8 hours. An update tells all at once.
+    /// The external address to advertise to peers. Defaults to `None`: nothing is advertised.
+    ///
+    /// The IP address must be specified and have no IPv6 scope. The port must be above 0.
+    ///
+    /// A router may forward this address to the listener. It is sent to each peer after the
+    /// handshake, and to all peers every 8 hours, also if the listener is disabled. The manager
+    /// never dials it.
+    ///
+    /// If an update changes it, the new address is sent to all peers at once.
     pub announce: Option<SocketAddr>,
-    /// How long until a failed bind is tried again; 10 s by default. An update tries at once.
+    /// The delay before a failed bind is repeated. Defaults to 10 s. Must be above zero and at most
+    /// 100 years.
+    ///
+    /// If an update changes it after a failure, the bind is repeated at once.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub bind_retry: Duration,
-    /// How many handshakes of such peers may go on at once; 64 by default, at least 1. Never more than there are free places. When there is
-    /// no room for a newcomer the oldest gives way to it that stands still: after 500 ms without a `version`, after 2 s with one, and the
-    /// sooner the more there are, down to 25 ms and 500 ms. This and the following are updated for those who come next.
+    /// The maximum number of inbound connections in their handshake. Defaults to 64. Must be at
+    /// least 1. The number of free slots is a limit as well.
+    ///
+    /// If a limit is reached, a new connection waits until a handshake is stale, and replaces it. A
+    /// handshake is stale after 500 ms without a `version`, or after 2 s with one. With more than 8
+    /// handshakes of a kind these times decrease, down to 25 ms and 500 ms.
+    ///
+    /// An update applies to further connections.
     pub max_handshakes: usize,
-    /// How many of them from one address, or one subnet of IPv6 as `bans.automatic_ipv6_prefix` says; 4 by default, at least 1.
+    /// The maximum number of inbound handshakes of one address. Defaults to 4. Must be at least 1.
+    ///
+    /// IPv6 addresses of one subnet of `bans.automatic_ipv6_prefix` bits count as one address. A
+    /// further connection of the address is closed. Does not apply to private addresses if
+    /// [`allow_private`](ManagerConfig::allow_private) is set.
+    ///
+    /// An update applies to further connections.
     pub max_handshakes_per_address: usize,
-    /// How long such a handshake may take; 10 s by default. `connection.session.handshake_timeout` holds as well.
+    /// The maximum duration of an inbound handshake. Defaults to 10 s. Must be above zero and at
+    /// most 100 years.
+    ///
+    /// The shorter of this and `connection.session.handshake_timeout` applies.
+    ///
+    /// An update takes effect within a second, also for handshakes in progress.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub handshake_timeout: Duration,
-    /// How many connections one address, or one such subnet, may have with us that it has opened; 8 by default, at least 1. Second streams
-    /// of peers are not counted.
+    /// The maximum number of inbound connections of one address. Defaults to 8. Must be at least 1.
+    ///
+    /// Handshakes count, second streams do not. IPv6 addresses of one subnet of
+    /// `bans.automatic_ipv6_prefix` bits count as one address. A further connection of the address
+    /// is closed. Does not apply to private addresses if
+    /// [`allow_private`](ManagerConfig::allow_private) is set.
+    ///
+    /// An update applies to further connections.
     pub max_per_address: usize,
-    /// How many peers are turned away politely at once, with a handshake and a reason, when there is no room; 16 by default. The sockets
-    /// of further ones are closed.
+    /// The maximum number of peers that are rejected politely at the same time when no slot is
+    /// free. Defaults to 16. Every value is valid.
+    ///
+    /// Such a peer receives a handshake and a `reject` with the reason. Further connections are
+    /// closed at once.
+    ///
+    /// An update applies to further connections.
     pub max_capacity_rejects: usize,
-    /// Whether the newest connection of the most crowded group of addresses gives way to a newcomer when there is no room; no by default.
+    /// Whether a new connection can replace a connected inbound peer when no slot is free. Defaults
+    /// to `false`.
+    ///
+    /// The newest connection of the address group with the most inbound connections is closed. This
+    /// group must have at least two connections more than the group of the new connection.
+    /// Otherwise the new connection is rejected. While handshakes are in progress, the rule of
+    /// `max_handshakes` applies instead.
+    ///
+    /// An update applies to further connections.
     pub evict: bool,
 }
 
@@ -149,7 +316,7 @@ impl Default for ListenerConfig {
 const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl ManagerConfig {
-    /// The defaults for `network`.
+    /// Returns the default configuration for `network`.
     pub fn new(network: Network) -> Self {
         Self {
             connection: ConnectionConfig::new(network),
@@ -172,18 +339,21 @@ impl ManagerConfig {
         }
     }
 
-    /// The network.
+    /// Returns the network.
     pub fn network(&self) -> &Network {
         &self.connection.network
     }
 
-    /// Whether loopback and private addresses are peers like any other.
+    /// Returns whether loopback and private addresses are treated like public ones: the value of
+    /// [`allow_private`](Self::allow_private), or else that of the network.
     pub fn allows_private(&self) -> bool {
         self.allow_private
             .unwrap_or(self.network().params().allow_private)
     }
 
-    /// Where the listener listens, if there is one.
+    /// Returns the address to listen on, or `None` if the listener is disabled.
+    ///
+    /// The port is 0 if the operating system chooses it.
     pub fn listen_address(&self) -> Option<SocketAddr> {
         let usual = SocketAddr::from((Ipv4Addr::UNSPECIFIED, self.network().port()));
         let address = self.listener.address.unwrap_or(usual);
@@ -195,18 +365,21 @@ impl ManagerConfig {
         self.discovery.request_addresses && self.target_connections > 0
     }
 
-    /// How many places are kept for peers that we dial: the least of `min_outbound`, the target, and half of the maximum.
+    /// Returns the number of slots that are reserved for outbound connections: the minimum of
+    /// `min_outbound`, `target_connections` and half of `max_connections`.
+    ///
+    /// In fixed-peer mode one slot is reserved for each fixed peer instead.
     pub fn reserved_outbound(&self) -> usize {
         self.min_outbound
             .min(self.target_connections)
             .min(self.max_connections / 2)
     }
 
-    /// Checks that the values can work together.
+    /// Checks that all values are in their valid ranges.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the first field that is wrong, and its value.
+    /// [`ConfigError`] with the first invalid field and its value.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let check = ConfigError::unless;
         self.connection.validate()?;
@@ -298,7 +471,7 @@ impl ManagerConfig {
 }
 
 impl Default for ManagerConfig {
-    /// The defaults for mainnet.
+    /// Returns the default configuration for mainnet.
     fn default() -> Self {
         Self::new(Network::Mainnet)
     }

@@ -8,34 +8,75 @@ use crate::peers::canonical;
 use crate::session::ConfigError;
 use crate::{host_name, system_names};
 
-/// How a manager comes to know of peers, beside those that it remembers and those that the program names.
+/// The configuration of peer discovery: DNS seeds, known addresses and `getaddr`.
 ///
-/// Nothing of this happens in fixed-peer mode, and nothing while `target_connections` is 0.
+/// The manager also dials the peers of its [store](crate::peers::PeerStore) and manual peers
+/// ([`Manager::connect`](super::Manager::connect)). Discovery is disabled in fixed-peer mode
+/// ([`Manager::start_fixed`](super::Manager::start_fixed)) and while `target_connections` is 0.
+///
+/// ```
+/// use bsv_p2p::{ManagerConfig, Network};
+///
+/// let mut config = ManagerConfig::new(Network::Mainnet);
+/// config.discovery.seeds = Some(vec!["seed.example.com".into()]);
+/// config.discovery.addresses = vec!["203.0.113.7:8333".parse().unwrap()];
+/// assert!(config.validate().is_ok());
+/// config.discovery.addresses = vec!["203.0.113.7:0".parse().unwrap()];
+/// assert!(config.validate().is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct DiscoveryConfig {
-    /// Names whose addresses are those of nodes; by default (`None`) those of the [network](Network::dns_seeds), of which regtest has none. At
-    /// most 64. An update asks at once if they are others.
+    /// The DNS seeds: names that resolve to addresses of nodes. Defaults to `None`: those of the
+    /// [network](Network::dns_seeds). Regtest has none. At most 64; an empty list disables lookups.
+    ///
+    /// Each must be an IP address or a host name of at most 253 letters, digits, `-`, `_` and dots.
+    ///
+    /// If an update changes the seeds, they are queried at once.
     pub seeds: Option<Vec<String>>,
-    /// Addresses of nodes that are known beforehand, taken for candidates like those that seeds give; none by default. An update adds
-    /// further ones at once.
+    /// Known addresses of nodes, treated like addresses that a seed returned. Defaults to an empty
+    /// list. Each must have a port above 0 and no IPv6 scope.
+    ///
+    /// An update adds new addresses at once.
     pub addresses: Vec<SocketAddr>,
-    /// Whom to ask for the addresses of seeds, in this order; the system's name servers by default (none). Needs the feature `dns`. An update
-    /// holds for the next time.
+    /// The name servers that are queried for seeds, in this order. Defaults to an empty list: the
+    /// name servers of the system. Each must have a port above 0.
+    ///
+    /// Requires the feature `dns`: without it, a configuration with name servers is invalid.
+    /// Ignored if the caller provides a resolver
+    /// ([`Manager::with_resolver`](super::Manager::with_resolver)).
+    ///
+    /// An update applies from the next lookup.
     pub name_servers: Vec<SocketAddr>,
-    /// On which port the nodes listen whose addresses seeds give; the network's by default. An update holds for the next time.
+    /// The port of nodes whose addresses a seed returns. Defaults to `None`: the default port of
+    /// the network. Must be above 0.
+    ///
+    /// An update applies from the next lookup.
     pub default_port: Option<u16>,
-    /// How often the seeds are asked, beside at the start; every hour by default. While all of them fail they are asked sooner, after 30 s
-    /// and then pauses that double; and a manager that is connected to nobody and knows of nobody whom it could dial asks again after 60 s. An update holds from the
-    /// next time on.
+    /// The interval between lookups of the seeds. Defaults to 1 hour. Must be above zero and at
+    /// most 100 years. The first lookup is at the start of the manager.
+    ///
+    /// If all seeds fail, the lookup is repeated after about 30 s. This delay doubles with each
+    /// failure, up to the interval. If the seeds work, but there is neither a connection nor a
+    /// candidate, the next lookup starts 60 s after the last one.
+    ///
+    /// An update applies from the next lookup.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub interval: Duration,
-    /// How long to wait for the addresses of one seed; 10 s by default. An update holds for the next time.
+    /// The maximum duration of the lookup of one seed. Defaults to 10 s. Must be above zero and at
+    /// most 100 years.
+    ///
+    /// An update applies from the next lookup.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub timeout: Duration,
-    /// Whether peers that we have dialled are asked for addresses that they know (`getaddr`), once in each connection; yes by default. The
-    /// program cannot ask them again then. An update holds for further connections.
+    /// Whether to request addresses (`getaddr`) from outbound peers, once per connection. Defaults
+    /// to `true`.
+    ///
+    /// If `true`, [`Manager::addresses`](super::Manager::addresses) fails for these peers, because
+    /// a node answers `getaddr` once per connection.
+    ///
+    /// An update applies to further connections.
     pub request_addresses: bool,
 }
 

@@ -28,33 +28,47 @@ use crate::session::ConfigError;
 /// How many failures of the store wait to be told.
 const STORE_FAILURES: usize = 16;
 
-/// Many peers: finds them, keeps as many connected as wanted, lets others in, remembers and bans.
+/// Maintains connections to many peers.
 ///
-/// Make one, subscribe, start it. Everything is safe to use from several threads. Methods without a timeout wait for the supervisor's
-/// thread at most, which never waits for anybody: some milliseconds.
+/// A manager finds peers, keeps [`target_connections`](ManagerConfig::target_connections) of them
+/// connected, accepts inbound connections, bans misbehaving peers, and remembers peers in a
+/// [store](PeerStore).
 ///
-/// **Threads**: one supervisor, one for each connection (and one more while its peer does not read as fast as it is sent to), one
-/// listener if there is one, one for the store if there is one, one while seeds are asked, one for the chain if it is followed. All of them have ended when [`Manager::shutdown`] returns or the manager
-/// is dropped.
+/// Create a manager, subscribe to events, and start it:
 ///
 /// ```
 /// use std::time::Duration;
-/// use bsv_p2p::{Manager, ManagerConfig, Network};
+///
 /// use bsv_p2p::local_node::LocalNode;
+/// use bsv_p2p::{Manager, ManagerConfig, Network};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let node = LocalNode::start()?; // any peers work the same
+/// let node = LocalNode::start()?; // or any other peer
 /// let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 /// let messages = manager.subscribe_messages();
 /// manager.start_fixed(&[node.address()])?;
 /// manager.wait_for_peers(1, Duration::from_secs(10))?;
 /// node.mine(1)?;
-/// let announced = messages.recv_timeout(Duration::from_secs(10)).expect("an announcement");
+/// let announced = messages.recv_timeout(Duration::from_secs(10))?;
 /// println!("{}: {:?}", announced.peer_id, announced.message);
 /// manager.shutdown()?;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// All methods can be called from several threads at once. A method without a timeout waits at most
+/// for the supervisor thread, which never blocks: some milliseconds. Exceptions are documented at
+/// the method.
+///
+/// # Threads
+///
+/// - one supervisor thread
+/// - one thread for each connection, and one for each second stream
+/// - one writer thread for each connection whose peer reads more slowly than the manager sends
+/// - one thread for the listener, the store, a lookup of seeds, and the followed chain, if in use
+///
+/// All threads have ended when [`Manager::shutdown`] returns successfully. Dropping the manager
+/// shuts it down and ignores errors.
 pub struct Manager {
     pub(super) shared: Arc<Shared>,
     store: Option<Arc<dyn PeerStore>>,
@@ -65,25 +79,34 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// A manager that forgets what it knows of peers when it ends. It does nothing before it is started.
+    /// Creates a manager without a store: known peers and bans are lost when it ends.
+    ///
+    /// [`Manager::start`] starts it. Does not block.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a wrong value.
+    /// [`Error::Config`] if a value is invalid.
     pub fn new(config: ManagerConfig) -> Result<Self, Error> {
         Self::with(config, None, Vec::new())
     }
 
-    /// A manager that keeps what it knows of peers, and whom it bans, in a file: see [`InMemoryPeerStore`]. Blocks while the file is read.
+    /// Creates a manager that keeps known peers and bans in a file; see [`InMemoryPeerStore`].
     ///
-    /// No file keeps it from being started. A damaged one is set aside; one that cannot be read or used, as that of another network, or one
-    /// that somebody else has open, is left as it is, and what is known is forgotten at the end. [`ControlEvent::StoreFailed`] tells either
-    /// when the manager is started. A program that wants to do without a manager then opens the store itself, for
+    /// A file that cannot be used is not an error:
+    ///
+    /// - A corrupt file is moved aside, and the store is empty.
+    /// - A file that cannot be read, is open in another store, or is of another network is left
+    ///   unchanged. The manager then has no store, like one created by [`Manager::new`].
+    ///
+    /// Both are reported by [`ControlEvent::StoreFailed`] when the manager is started. To stop in
+    /// these cases instead, open the store with [`InMemoryPeerStore::open`] and call
     /// [`Manager::with_store`].
+    ///
+    /// Blocks until the file is read.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a wrong value.
+    /// [`Error::Config`] if a value is invalid.
     pub fn with_file(config: ManagerConfig, path: impl AsRef<Path>) -> Result<Self, Error> {
         config.validate()?;
         let (network, max) = (config.network().clone(), config.max_known_peers);
@@ -96,15 +119,21 @@ impl Manager {
         }
     }
 
-    /// A manager that keeps what it knows of peers, and whom it bans, in a store, such as an [`InMemoryPeerStore`](crate::peers::InMemoryPeerStore) with a file.
+    /// Creates a manager that keeps known peers and bans in `store`.
     ///
-    /// The store is read when the manager is started, in the thread that does so; it is written by a thread of its own, at most once a
-    /// second, and saved after bans, every `save_interval`, and at the end. What the store cannot do is told by
-    /// [`ControlEvent::StoreFailed`], and costs nothing else.
+    /// [`Manager::start`] reads the store in the calling thread. A separate thread writes changes
+    /// to it, at most once per second. The store is saved when bans change, every
+    /// [`save_interval`](ManagerConfig::save_interval), and during the shutdown.
+    ///
+    /// A failure of the store is reported by [`ControlEvent::StoreFailed`], and the manager
+    /// continues with its copy in memory. A failed write is repeated every 10 s if it can succeed
+    /// later.
+    ///
+    /// Does not block.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a wrong value.
+    /// [`Error::Config`] if a value is invalid.
     pub fn with_store(config: ManagerConfig, store: Arc<dyn PeerStore>) -> Result<Self, Error> {
         Self::with(config, Some(store), Vec::new())
     }
@@ -130,7 +159,7 @@ impl Manager {
     /// see [`HeaderStore`]. It is created if there is none. The chain continues from its last
     /// header, so that the headers are not downloaded again. Every change is written when it
     /// occurs, and is safe against a power failure after 5 s. A shutdown, also by dropping the
-    /// manager, writes what is missing.
+    /// manager, writes the remaining changes.
     ///
     /// Should be called before [`Manager::start`]. If a chain is already
     /// [followed](Manager::follow_chain), the file must have its first header and is verified by
@@ -182,40 +211,60 @@ impl Manager {
         Ok(self)
     }
 
-    /// Has the names of seeds resolved by this from now on, instead of by what `discovery` of the configuration says.
+    /// Sets the resolver of seeds, instead of the one that the configuration of
+    /// [discovery](ManagerConfig::discovery) selects.
     ///
-    /// It is called from a thread of its own, with one seed after the other.
+    /// Must be called before [`Manager::with_headers`], any method that follows the chain, and
+    /// [`Manager::start`]. A later call has no effect.
+    ///
+    /// A separate thread calls the resolver with one seed after the other. A panic of the resolver
+    /// counts as a failure of the seed.
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn SeedResolver>) -> Self {
-        // Nobody else has it before the start.
+        // Shared, and left unchanged, once a thread follows the chain or the manager was started.
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
             shared.resolver = Some(resolver);
         }
         self
     }
 
-    /// Starts it: peers that the store knows are dialled, and others as they become known, until there are as many connections as wanted.
+    /// Starts the manager.
     ///
-    /// Blocks while the store is read.
+    /// Dials peers of the store and discovered peers until
+    /// [`target_connections`](ManagerConfig::target_connections) are connected, and replaces lost
+    /// connections. Starts the listener if it is enabled. [`Manager::wait_for_peers`] waits for
+    /// connections.
+    ///
+    /// Blocks until the store is read.
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyStarted`], also after a shutdown; [`Error::Io`] if there is no thread to be had.
+    /// - [`Error::AlreadyStarted`] if the manager was started or shut down before.
+    /// - [`Error::Io`] if a thread cannot be spawned.
     pub fn start(&self) -> Result<(), Error> {
         self.start_with(None)
     }
 
-    /// Starts it with these peers and no others: each is dialled, and dialled again after any outage for as long as the manager runs. No
-    /// seed is asked. Peers that dial us are let in all the same, if there is a listener.
+    /// Starts the manager in fixed-peer mode: it maintains connections to `peers` only.
     ///
-    /// A fixed peer is never banned for what it does: its connection ends, and it is dialled again after the longest pause.
+    /// Each peer is dialed, and dialed again after any failure while the manager runs. Discovery is
+    /// disabled, and no other peer is dialed unless [`Manager::connect`] is called. Inbound
+    /// connections are accepted if the listener is enabled.
+    ///
+    /// A fixed peer is never banned automatically. If it misbehaves or is unsuitable, its
+    /// connection is closed, and it is dialed again after
+    /// [`max_backoff`](crate::connection::RestartConfig::max_backoff).
+    ///
+    /// Blocks until the store is read.
     ///
     /// # Errors
     ///
-    /// - The errors of [`Manager::start`].
-    /// - [`Error::Config`] for more peers than `max_connections`.
-    /// - [`Error::ScopedAddress`] for an address with an IPv6 scope.
+    /// - [`Error::AlreadyStarted`] if the manager was started or shut down before.
+    /// - [`Error::Config`] if there are more peers than `max_connections`.
     /// - [`Error::PortMismatch`] if the port of a peer is the default port of another network.
+    /// - [`Error::ScopedAddress`] if the address of a peer has an IPv6 scope.
+    /// - [`Error::Io`] if a thread cannot be spawned.
+    /// - [`Error::TooManyManualPeers`] if `max_known_peers` manual and fixed peers are already known.
     pub fn start_fixed(&self, peers: &[SocketAddr]) -> Result<(), Error> {
         let config = self.shared.config();
         let max = config.max_connections;
@@ -275,16 +324,22 @@ impl Manager {
         Ok(())
     }
 
-    /// Ends everything: peers are let in and dialled no more, every connection ends, every thread is joined, the store is saved, and every
-    /// receiver gets what is in its queue and then ends. Blocks at most for `shutdown_timeout` and the moment that it takes to
-    /// stop the listener. Doing it again does nothing.
+    /// Shuts the manager down. A further call does nothing.
+    ///
+    /// Closes the listener and all connections, saves the store, writes the header file, and joins
+    /// all threads. Each receiver then gets the events in its queue and ends. The manager cannot be
+    /// started again.
+    ///
+    /// Blocks for at most [`shutdown_timeout`](ManagerConfig::shutdown_timeout), 500 ms for the
+    /// thread of the followed chain, and the time to close the listener.
     ///
     /// # Errors
     ///
-    /// [`Error::ShutdownTimedOut`] if the store, or anything else, took longer: what has not ended then ends by itself. [`Error::Store`] if
-    /// the store could not be saved. All else has been done then.
+    /// After an error everything else has been shut down.
     ///
-    /// [`Error::HeaderStore`] if the header file could not be written completely.
+    /// - [`Error::ShutdownTimedOut`] if a thread did not end in time. It ends on its own later.
+    /// - [`Error::Store`] if the store could not be saved.
+    /// - [`Error::HeaderStore`] if the header file could not be written completely.
     pub fn shutdown(&self) -> Result<(), Error> {
         let after = self.shared.config().shutdown_timeout;
         let deadline = Now::read().after(after);
@@ -307,17 +362,21 @@ impl Manager {
         }
     }
 
-    /// The configuration that holds now.
+    /// Returns a copy of the current configuration. Does not block.
     pub fn config(&self) -> ManagerConfig {
         ManagerConfig::clone(&self.shared.config())
     }
 
-    /// Takes another configuration: all of it, or, with a wrong value, nothing. What each field does then is written at the field. Live
-    /// connections have it within a second.
+    /// Replaces the configuration. [`ManagerConfig`] documents the effect of each field.
+    ///
+    /// Live connections use the new configuration within a second. Nothing changes if an error is
+    /// returned.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a wrong value, and for another network or magic; [`Error::NotRunning`].
+    /// - [`Error::Config`] if a value is invalid, the network or the magic differs, or
+    ///   `max_connections` is less than the number of fixed peers.
+    /// - [`Error::NotRunning`] if the manager is not running.
     pub fn update_config(&self, config: ManagerConfig) -> Result<(), Error> {
         config.validate()?;
         let current = self.shared.config();

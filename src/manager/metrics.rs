@@ -8,42 +8,58 @@ use parking_lot::Mutex;
 use crate::connection::{CommandTraffic, ConnectionStatistics, TrafficStats};
 use crate::wire::Command;
 
-/// What a manager has counted since it was started. Plain numbers, to be handed to whatever collects them; they may be a moment apart.
+/// The gauges and counters of a manager, for a metrics system.
+///
+/// Returned by [`Manager::metrics`](super::Manager::metrics). Counters start at zero when the
+/// manager is created. The values are read one after another, so they can be slightly inconsistent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Peers that are connected now, handshake complete.
+    /// The current number of peers with a complete handshake.
     pub connected: usize,
-    /// Connections that exist now in any state, those that wait for their next life included.
+    /// The current number of connections in any state, including pending restarts.
+    ///
+    /// Excludes inbound connections without a slot, such as those that are being rejected.
     pub connections: usize,
-    /// Places for connections that are taken now. Second streams of peers take none.
+    /// The current number of connection slots in use. Second streams use no slot.
     pub slots_taken: usize,
-    /// Bytes of payloads that are held now.
+    /// The current size of all payloads in memory, in bytes.
     pub payload_memory: u64,
-    /// Bans that there are now.
+    /// The current number of entries in the ban list.
+    ///
+    /// Expired bans count until they are removed to make space for others.
+    /// [`Manager::bans`](super::Manager::bans) returns the others only.
     pub bans: usize,
-    /// Times that a peer was dialled, first or again.
+    /// The number of attempts to dial a peer, including restarts.
     pub dialled: u64,
-    /// Times that a peer was let in that had dialled us, those included that turned out to be the second stream of one.
+    /// The number of inbound connections that were accepted, including second streams of peers.
     pub let_in: u64,
-    /// Those of them that turned out to be the second stream of a peer that was connected already. Neither lost nor failed.
+    /// The number of inbound connections that became the second stream of a connected peer.
+    ///
+    /// They are also counted by `let_in`, but neither by `lost` nor by `failed`.
     pub streams_attached: u64,
-    /// Peers that dialled us and were told that there is no room.
+    /// The number of inbound connections that were rejected by a `reject` because no slot was free.
     pub turned_away: u64,
-    /// Sockets of peers that dialled us and were closed without a word.
+    /// The number of inbound connections that were closed without a handshake, because of a ban, a
+    /// limit or a lack of threads.
     pub refused: u64,
-    /// Handshakes that were completed.
+    /// The number of completed handshakes, inbound and outbound.
     pub handshakes: u64,
-    /// Connections that ended after their handshake, those included that came back.
+    /// The number of connections that ended after their handshake, including restarted ones.
     pub lost: u64,
-    /// Connections that could not be opened or ended before their handshake was complete, those of peers that were turned away included.
+    /// The number of connections that could not be opened or ended before their handshake was
+    /// complete.
+    ///
+    /// Includes connections counted by `turned_away`.
     pub failed: u64,
-    /// Bans that were made.
+    /// The number of bans that were created, manual and automatic ones.
     pub banned: u64,
-    /// How much has gone each way on all connections, those that are over included.
+    /// The traffic of all connections, including closed ones.
+    ///
+    /// Excludes connections that were rejected because no slot was free.
     pub traffic: TrafficStats,
-    /// The same for each kind of message.
+    /// The traffic for each message command, including closed connections.
     pub commands: Vec<CommandTraffic>,
 }
 

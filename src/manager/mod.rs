@@ -1,11 +1,23 @@
-//! Many peers: a program says which network and how many, and has them.
+//! Maintains connections to many peers.
 //!
-//! - [`Manager`] is what a program holds. It finds peers, keeps as many connected as [`ManagerConfig`] wants, lets others in, and bans.
-//! - It follows the headers of the chain with the most work, verified by the rules of the network; see
-//!   [`Manager::subscribe_blocks`].
-//! - [`Snapshot`] and [`Metrics`] tell how it fares.
+//! - [`Manager`] finds peers, keeps as many connected as [`ManagerConfig`] requires, accepts
+//!   inbound connections, and bans misbehaving peers.
+//! - It follows the headers of the chain with the most work, verified by the rules of the network;
+//!   see [`Manager::follow_chain`] and [`Manager::subscribe_blocks`].
+//! - It fetches blocks ([`Manager::fetch_block`]) and broadcasts transactions
+//!   ([`Manager::broadcast_transaction`]).
+//! - [`Snapshot`] and [`Metrics`] report its state.
 //!
-//! All changing state belongs to one supervisor thread; what it decides is a pure plan, which knows no thread, socket or clock.
+//! A single supervisor thread makes all decisions and never blocks. The decision logic is a pure
+//! state machine without threads, sockets and clocks.
+
+// The documentation of `Manager` lists its methods in the order of these groups.
+mod handle;
+
+mod reaching;
+mod requests;
+mod subscribing;
+mod watching;
 
 mod banning;
 mod chain_sync;
@@ -14,20 +26,15 @@ mod clock;
 mod config;
 mod connected;
 mod discovery_config;
-mod handle;
 mod listener;
 mod metrics;
 mod plan;
-mod reaching;
-mod requests;
 mod running;
 mod shared;
 mod snapshot;
 mod store_thread;
-mod subscribing;
 mod supervisor;
 mod transactions;
-mod watching;
 
 pub use chain_sync::{ChainStart, TipUpdate};
 pub use config::{ListenerConfig, ManagerConfig};

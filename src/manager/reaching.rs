@@ -12,22 +12,25 @@ use crate::error::Error;
 use crate::session::ConnectionState;
 use crate::wire::Message;
 
-/// Who got a message that was sent to all.
+/// The result of [`Manager::broadcast`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BroadcastResult {
-    /// The peers that took it.
+    /// The peers to which the message was sent, or for which it was queued.
     pub sent: Vec<Uuid>,
-    /// Those that did not, and why: most often because too much waits for them already.
+    /// The peers to which the message was not sent, and the errors. The most frequent one is
+    /// [`Error::Timeout`]: the send queue of the peer is full.
     pub failed: Vec<(Uuid, Error)>,
 }
 
-/// Reaching peers.
+/// Connections to peers, and messages to them.
 impl Manager {
-    /// Waits until at least `count` peers are connected, handshake complete, at most `timeout`. Returns how many are.
+    /// Blocks until at least `count` peers have completed their handshake, for at most `timeout`.
+    ///
+    /// Returns the number of connected peers. Can be called before the start.
     ///
     /// # Errors
     ///
-    /// [`Error::TooFewPeers`] when the time is over or the manager has been shut down.
+    /// [`Error::TooFewPeers`] if the timeout expires or the manager is shut down.
     pub fn wait_for_peers(&self, count: usize, timeout: Duration) -> Result<usize, Error> {
         let began = Instant::now();
         let deadline = Now::read().after(timeout);
@@ -42,30 +45,40 @@ impl Manager {
         })
     }
 
-    /// Dials a peer now, whatever is thought of it, and keeps it connected as `restarts` of the configuration says. Returns its identity at
-    /// once: events tell how it goes. A peer that is connected already, or being dialled, stays as it is.
+    /// Dials a manual peer at once, regardless of its status and of pending delays.
     ///
-    /// Such a peer is never banned for what it does, and its connection counts like any other.
+    /// Returns the id of the peer without waiting for the connection; events report the result. If
+    /// the peer is already connected or being dialed, the connection is kept.
+    ///
+    /// The peer is dialed again as [`restarts`](crate::ManagerConfig::restarts) permits. It is
+    /// never banned automatically and never removed from the known peers. Its connection counts
+    /// like any other.
     ///
     /// # Errors
     ///
-    /// - [`Error::PortMismatch`] if the port is the default port of another network.
     /// - [`Error::Banned`] if the address is banned.
+    /// - [`Error::ConnectionLimit`] if `max_connections` connections are open.
+    /// - [`Error::NotRunning`] if the manager is not running.
+    /// - [`Error::PortMismatch`] if the port is the default port of another network.
     /// - [`Error::ScopedAddress`] if the address has an IPv6 scope;
     ///   [`Connection::connect`](crate::Connection::connect) accepts such addresses.
-    /// - [`Error::ConnectionLimit`], [`Error::TooManyManualPeers`], [`Error::NotRunning`].
+    /// - [`Error::TooManyManualPeers`] if `max_known_peers` manual peers are already known.
     pub fn connect(&self, address: SocketAddr) -> Result<Uuid, Error> {
         self.shared.config().connection.check_port(address)?;
         let connected = self.ask(move |supervisor| supervisor.connect(address, Now::read()))?;
         connected.map_err(|not_dialled| not_dialled.into_error(address))
     }
 
-    /// Ends the connection to a peer. It is not dialled again before the cool-down unless [`Manager::connect`] names it. Returns at once;
-    /// an event tells of the end.
+    /// Closes the connection to a peer.
+    ///
+    /// Returns without waiting for the end of the connection, which an event reports. The peer is
+    /// not dialed for the [cool-down](crate::ManagerConfig::cooldown) unless [`Manager::connect`]
+    /// is called. An inbound peer can connect again at once; [`Manager::ban`] prevents that.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownPeer`] without a connection to it; [`Error::NotRunning`].
+    /// - [`Error::NotRunning`] if the manager is not running.
+    /// - [`Error::UnknownPeer`] if there is no connection to the peer.
     pub fn disconnect(&self, peer_id: Uuid) -> Result<(), Error> {
         let found = self.ask(move |supervisor| supervisor.plan.disconnect(peer_id))?;
         if found {
@@ -74,24 +87,32 @@ impl Manager {
         Err(Error::UnknownPeer { peer_id })
     }
 
-    /// Sends a message to a peer; see [`PeerConnectionHandle::send`](crate::connection::PeerConnectionHandle::send). Blocks at
-    /// most for `timeout`.
+    /// Sends a message to a peer, or queues it; see
+    /// [`PeerConnectionHandle::send`](crate::connection::PeerConnectionHandle::send).
+    ///
+    /// Blocks for at most `timeout` until the send queue of the peer has space.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownPeer`] without a connection to it, and those of that method.
+    /// - [`Error::Disconnected`] if the connection has ended.
+    /// - [`Error::Send`] if the message must not be sent.
+    /// - [`Error::Timeout`] if the send queue is full when the timeout expires.
+    /// - [`Error::UnknownPeer`] if there is no connection to the peer.
     pub fn send(&self, peer_id: Uuid, message: &Message, timeout: Duration) -> Result<(), Error> {
         let handle = self.shared.connections.get(peer_id);
         let handle = handle.ok_or(Error::UnknownPeer { peer_id })?;
         handle.send(message, timeout)
     }
 
-    /// Sends a message to every peer whose handshake is complete. It is encoded once. Does not wait: a peer whose queue has no room now
-    /// does not get it.
+    /// Sends a message to all connected peers.
+    ///
+    /// The message is encoded once. Does not wait for peers: one whose send queue is full is listed
+    /// in [`BroadcastResult::failed`]. [`Manager::broadcast_transaction`] announces a transaction and
+    /// serves it to peers that request it.
     ///
     /// # Errors
     ///
-    /// [`Error::NotRunning`] before the start and after the shutdown.
+    /// [`Error::NotRunning`] if the manager is not running.
     pub fn broadcast(&self, message: &Message) -> Result<BroadcastResult, Error> {
         self.ask(|_| ())?;
         let magic = self.shared.config().connection.magic();

@@ -11,13 +11,16 @@ use crate::error::Error;
 use crate::session::ConnectionState;
 use crate::wire::{Block, BlockHash, BlockHeader, Services, TimestampedAddress, Tx, Txid};
 
-/// Which peer is asked.
+/// Selects the peer to which a request of a [`Manager`] is sent.
+///
+/// A peer id converts into this type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PeerSelector {
-    /// The connected peer that answers pings soonest, of those that serve blocks if there are any.
+    /// The connected peer with the shortest average round trip. Peers that serve blocks
+    /// ([`Services::NETWORK`]) are preferred. The default.
     #[default]
     Best,
-    /// The peer with this identity.
+    /// The peer with this id.
     Peer(Uuid),
 }
 
@@ -27,16 +30,19 @@ impl From<Uuid> for PeerSelector {
     }
 }
 
-/// Requests, as [`PeerConnectionHandle`] has them, to a peer that is named or chosen. Each blocks at most for its `timeout`, and from any
-/// number of threads at once.
+/// Requests to one peer, like those of [`PeerConnectionHandle`].
 ///
-/// A peer that is [`Best`](PeerSelector::Best) is chosen for each request anew; a request that fails is not sent to another.
-///
-/// # Errors
-///
-/// [`Error::UnknownPeer`] without a connection to the peer, [`Error::NoPeers`] if none is connected, and those of the method of the same name.
+/// Any number of threads can send requests at the same time. [`PeerSelector::Best`] selects a peer
+/// for each request. A failed request is not repeated at another peer; [`Manager::fetch_block`]
+/// does that for blocks.
 impl Manager {
-    /// See [`PeerConnectionHandle::ping`].
+    /// Sends a `ping` and returns the round-trip time. Blocks for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NoPeers`] if no peer is connected and `peer` is [`PeerSelector::Best`].
+    /// - [`Error::UnknownPeer`] if there is no connection to the selected peer.
+    /// - The errors of [`PeerConnectionHandle::ping`].
     pub fn ping(
         &self,
         peer: impl Into<PeerSelector>,
@@ -45,7 +51,17 @@ impl Manager {
         self.choose(peer.into())?.ping(timeout)
     }
 
-    /// See [`PeerConnectionHandle::headers`].
+    /// Requests the headers that follow `locator` on the chain of the peer, up to `stop`.
+    ///
+    /// With [`BlockHash::ZERO`] as `stop`, the number of headers is limited by the peer only.
+    /// Header requests to one peer are sent one at a time; see [`PeerConnectionHandle::headers`].
+    /// Blocks for at most `timeout`. [`Manager::sync_headers`] downloads a whole chain.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NoPeers`] if no peer is connected and `peer` is [`PeerSelector::Best`].
+    /// - [`Error::UnknownPeer`] if there is no connection to the selected peer.
+    /// - The errors of [`PeerConnectionHandle::headers`].
     pub fn headers(
         &self,
         peer: impl Into<PeerSelector>,
@@ -56,7 +72,16 @@ impl Manager {
         self.choose(peer.into())?.headers(locator, stop, timeout)
     }
 
-    /// See [`PeerConnectionHandle::block`].
+    /// Requests a block and verifies that its transactions match its header.
+    ///
+    /// Blocks for at most `timeout`, and for the verification. [`Manager::fetch_block`] tries
+    /// several peers.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NoPeers`] if no peer is connected and `peer` is [`PeerSelector::Best`].
+    /// - [`Error::UnknownPeer`] if there is no connection to the selected peer.
+    /// - The errors of [`PeerConnectionHandle::block`].
     pub fn block(
         &self,
         peer: impl Into<PeerSelector>,
@@ -66,7 +91,16 @@ impl Manager {
         self.choose(peer.into())?.block(hash, timeout)
     }
 
-    /// See [`PeerConnectionHandle::block_reader`].
+    /// Requests a block of any size and returns when its header has arrived.
+    ///
+    /// The transactions are read from the [`BlockReader`] while they arrive. Blocks for at most
+    /// `timeout`. [`Manager::fetch_block_reader`] tries several peers.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NoPeers`] if no peer is connected and `peer` is [`PeerSelector::Best`].
+    /// - [`Error::UnknownPeer`] if there is no connection to the selected peer.
+    /// - The errors of [`PeerConnectionHandle::block_reader`].
     pub fn block_reader(
         &self,
         peer: impl Into<PeerSelector>,
@@ -76,7 +110,16 @@ impl Manager {
         self.choose(peer.into())?.block_reader(hash, timeout)
     }
 
-    /// See [`PeerConnectionHandle::transactions`].
+    /// Requests transactions and returns them in the order of `txids`.
+    ///
+    /// A result is `None` if the peer does not have the transaction. A node returns transactions
+    /// that it announced in the last 15 minutes, and few others. Blocks for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NoPeers`] if no peer is connected and `peer` is [`PeerSelector::Best`].
+    /// - [`Error::UnknownPeer`] if there is no connection to the selected peer.
+    /// - The errors of [`PeerConnectionHandle::transactions`].
     pub fn transactions(
         &self,
         peer: impl Into<PeerSelector>,
@@ -86,7 +129,18 @@ impl Manager {
         self.choose(peer.into())?.transactions(txids, timeout)
     }
 
-    /// See [`PeerConnectionHandle::addresses`].
+    /// Requests addresses of other nodes (`getaddr`). Blocks for at most `timeout`.
+    ///
+    /// A node answers once per connection. With the default configuration the manager sends this
+    /// request itself, and the call fails for outbound peers; see
+    /// [`DiscoveryConfig::request_addresses`](super::DiscoveryConfig::request_addresses). [`Manager::peers`]
+    /// returns the addresses that are known.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NoPeers`] if no peer is connected and `peer` is [`PeerSelector::Best`].
+    /// - [`Error::UnknownPeer`] if there is no connection to the selected peer.
+    /// - The errors of [`PeerConnectionHandle::addresses`].
     pub fn addresses(
         &self,
         peer: impl Into<PeerSelector>,
@@ -95,12 +149,15 @@ impl Manager {
         self.choose(peer.into())?.addresses(timeout)
     }
 
-    /// The connection to a peer, for whatever else is to be done with it. It lives on, without a peer at its other end, for as long as
-    /// this is held; the manager does not wait for that.
+    /// Returns the handle of the connection to a peer. Does not block.
+    ///
+    /// The handle remains usable after the connection has ended, and its methods then fail. It does
+    /// not delay the end of the connection or the shutdown of the manager.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownPeer`] and [`Error::NoPeers`].
+    /// - [`Error::NoPeers`] if no peer is connected and `peer` is [`PeerSelector::Best`].
+    /// - [`Error::UnknownPeer`] if there is no connection to the selected peer.
     pub fn connection(
         &self,
         peer: impl Into<PeerSelector>,

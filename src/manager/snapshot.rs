@@ -11,38 +11,46 @@ use crate::connection::ConnectionStatistics;
 use crate::peers::{Peer, PeerStatusKind};
 use crate::session::DisconnectReason;
 
-/// What there is to know of a manager at one moment, copied out. The numbers may be a moment apart.
+/// The state of a manager at one time.
+///
+/// Returned by [`Manager::snapshot`](super::Manager::snapshot). The values are read one after
+/// another, so they can be slightly inconsistent.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// When it was taken.
+    /// The time at which the snapshot was taken.
     pub taken: SystemTime,
-    /// Where peers can dial us, while they can.
+    /// The address on which the manager listens, or `None` if it does not listen.
     pub listening: Option<SocketAddr>,
-    /// Each connection, those included that wait for their next life. A peer has one entry, however many streams it has.
+    /// The statistics of all connections, including pending restarts. A peer with several streams
+    /// has one entry.
     pub connections: Vec<ConnectionStatistics>,
-    /// Each known peer that is not dialled now because of what has happened before.
+    /// The known peers that are not dialed at present because an earlier connection failed or was
+    /// closed.
+    ///
+    /// Excludes peers with an open connection or a scheduled restart, and failures of an earlier
+    /// run.
     pub waiting: Vec<BackoffPeer>,
-    /// How many peers are known of each status.
+    /// The number of known peers for each status.
     pub known: Vec<(PeerStatusKind, usize)>,
-    /// The manager's numbers.
+    /// The metrics of the manager.
     pub metrics: Metrics,
 }
 
-/// A peer that is dialled again some time.
+/// A known peer that is not dialed before a delay has elapsed.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct BackoffPeer {
-    /// Its identity.
+    /// The id of the peer.
     pub peer_id: Uuid,
-    /// Where it is.
+    /// The address of the peer.
     pub address: SocketAddr,
-    /// How long it is not dialled.
+    /// The remaining time before the peer can be dialed again.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub next_retry: Duration,
-    /// Why.
+    /// The reason for which the last connection ended or failed.
     pub reason: DisconnectReason,
 }
 

@@ -6,20 +6,32 @@ use super::Manager;
 use crate::connection::SubscriptionOptions;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 
-/// Subscriptions. None of these waits for anybody.
+/// Subscriptions to events.
+///
+/// A subscription made before [`Manager::start`] receives all events. After [`Manager::shutdown`]
+/// each receiver gets the events in its queue and ends; a new subscription ends at once.
+/// [`EventBus`](crate::connection::EventBus) documents how slow receivers are handled. None of
+/// these methods blocks.
 impl Manager {
-    /// Subscribes to what happens to peers. Made before the start, it misses nothing; made after a shutdown, it ends at once. See
-    /// [`EventBus`](crate::connection::EventBus) for what becomes of a receiver that does not keep up.
+    /// Subscribes to control events: connections, bans, the listener, and failures.
+    ///
+    /// The receiver holds 1,024 events. Events that do not fit are dropped and counted by
+    /// [`ControlEvent::Lagged`].
     pub fn subscribe_control(&self) -> Receiver<ControlEvent> {
         self.shared.bus.subscribe_control()
     }
 
-    /// Subscribes to the messages of all peers, with the defaults of [`SubscriptionOptions`].
+    /// Subscribes to the messages of all peers, with default [`SubscriptionOptions`].
+    ///
+    /// Messages that answer a request are returned to the caller of the request only. A receiver
+    /// that is too slow pauses the reading from peers, and ends if it takes nothing for 30 s; see
+    /// [`OverflowPolicy::Block`](crate::connection::OverflowPolicy::Block).
     pub fn subscribe_messages(&self) -> Receiver<BitcoinMessageEvent> {
         self.shared.bus.subscribe_messages()
     }
 
-    /// Subscribes to messages: those of some commands only, or with another choice of what becomes of those that are not taken.
+    /// Subscribes to the messages of all peers with `options`: commands, capacity and overflow
+    /// policy.
     pub fn subscribe_messages_with(
         &self,
         options: SubscriptionOptions,
@@ -27,12 +39,19 @@ impl Manager {
         self.shared.bus.subscribe_messages_with(options)
     }
 
-    /// Subscribes to both in one receiver, in the order in which each connection sends them.
+    /// Subscribes to control events and messages in one receiver, with default
+    /// [`SubscriptionOptions`].
+    ///
+    /// The events of each stream of a peer arrive in the order in which they occur.
     pub fn subscribe(&self) -> Receiver<Event> {
         self.shared.bus.subscribe()
     }
 
-    /// The same with options.
+    /// Subscribes to control events and messages in one receiver, with `options`.
+    ///
+    /// The events of each stream of a peer arrive in the order in which they occur. The commands of
+    /// `options` select messages; control events are always received. The policy
+    /// [`OverflowPolicy::DropNewest`](crate::connection::OverflowPolicy::DropNewest) drops both kinds.
     pub fn subscribe_with(&self, options: SubscriptionOptions) -> Receiver<Event> {
         self.shared.bus.subscribe_with(options)
     }

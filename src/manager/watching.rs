@@ -8,34 +8,36 @@ use crate::connection::ConnectionStatistics;
 use crate::error::Error;
 use crate::peers::Peer;
 
-/// How it fares. Everything is a copy.
+/// State and statistics. All results are copies.
 impl Manager {
-    /// What is known of peers, in no order.
+    /// Returns all known peers, in no particular order.
     ///
     /// # Errors
     ///
-    /// [`Error::NotRunning`].
+    /// [`Error::NotRunning`] if the manager is not running.
     pub fn peers(&self) -> Result<Vec<Peer>, Error> {
         self.ask(|supervisor| supervisor.plan.table().all().cloned().collect())
     }
 
-    /// The connections that there are, in no order: those included that are being opened, or wait for their next life. None before the
-    /// start and after the shutdown.
+    /// Returns the statistics of all connections, in no particular order. Does not block.
+    ///
+    /// Includes connections that are being opened or wait for a restart. Empty before the start and
+    /// after the shutdown.
     pub fn connections(&self) -> Vec<ConnectionStatistics> {
         let all = self.shared.connections.all();
         all.iter().map(|one| one.statistics()).collect()
     }
 
-    /// How many peers are connected, handshake complete.
+    /// Returns the number of peers with a complete handshake. Does not block.
     pub fn connected(&self) -> usize {
         self.shared.connected.count()
     }
 
-    /// All that a person would ask, copied out.
+    /// Returns a [`Snapshot`] of the manager: connections, known peers and metrics.
     ///
     /// # Errors
     ///
-    /// [`Error::NotRunning`].
+    /// [`Error::NotRunning`] if the manager is not running.
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
         let plans = self.ask(|supervisor| Plans::of(supervisor))?;
         let connections = self.connections();
@@ -49,7 +51,9 @@ impl Manager {
         })
     }
 
-    /// The manager's numbers since it was made.
+    /// Returns the [`Metrics`] of the manager. Does not block.
+    ///
+    /// Available in every state, also after the shutdown.
     pub fn metrics(&self) -> Metrics {
         self.metrics_with(&self.connections())
     }

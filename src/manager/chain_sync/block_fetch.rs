@@ -36,8 +36,8 @@ impl Manager {
     ///
     /// - [`Error::FetchFailed`] if no peer delivered the block; lists the result of each attempt.
     /// - [`Error::NoPeers`] if no peer is connected.
-    /// - [`Error::PayloadTooLarge`] if the block is larger than `limits.buffered`. Use
-    ///   [`Manager::fetch_block_reader`] for such a block.
+    /// - [`Error::PayloadTooLarge`] if the block is larger than `limits.buffered` or
+    ///   `limits.block`. [`Manager::fetch_block_reader`] has only the latter limit.
     pub fn fetch_block(&self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
         self.fetch(hash, timeout, |peer, left| {
             peer.block_unless_still(hash, left, STALL_TIMEOUT)
@@ -54,6 +54,7 @@ impl Manager {
     ///
     /// - [`Error::FetchFailed`] if no peer delivered the block; lists the result of each attempt.
     /// - [`Error::NoPeers`] if no peer is connected.
+    /// - [`Error::PayloadTooLarge`] if the block is larger than `limits.block`.
     pub fn fetch_block_reader(
         &self,
         hash: BlockHash,

@@ -221,25 +221,27 @@ impl Stopping {
 ///
 /// # Sources
 ///
-/// Only configured peers (fixed and manual ones, and those on the whitelist) and peers that the
-/// manager dialed are sources of headers while at least one of them is connected. Other inbound
-/// peers are sources only while no such peer is connected: then strangers decide which headers the
-/// chain receives, within the rules of the network. The headers of other peers are verified and
-/// scored, and change nothing. The height in a peer's `version` is not used.
+/// Configured peers (fixed, manual and whitelisted ones) and peers that the manager dialed are
+/// sources of headers. Other inbound peers are sources only while no such peer is connected: then
+/// strangers decide which headers the chain receives, within the rules of the network. The headers
+/// of other peers are verified and scored, and change nothing. The height in a peer's `version` is
+/// not used.
 ///
 /// # Verification
 ///
-/// Each header is verified by the rules of [`HeaderChain`], as a node does, so that a forged chain
-/// needs as much work as the real one. Transactions and scripts are not verified.
+/// Each header is verified by the rules of [`HeaderChain`], as a node does. A forged chain needs as
+/// much work as the real one. Transactions and scripts are not verified.
 impl Manager {
     /// Follows a chain of headers from the tip of a [`HeaderChain`], or from the checkpoint of a
     /// [`CheckpointStart`](crate::wire::CheckpointStart), instead of the chain followed before.
     ///
     /// The manager requests missing headers from its sources and processes their announcements. A
     /// silent or slow source is replaced after 2 s; a source that sends invalid headers is scored
-    /// as by a node. Can be called before [`Manager::start`], so that no announcement is lost, and
-    /// at any time later, for example to replace a chain that is on the wrong branch. Subscribers
-    /// then receive one [`TipUpdate`] with the blocks that differ. Uses one thread. Does not block.
+    /// as by a node. Uses one thread. Does not block.
+    ///
+    /// Can be called before [`Manager::start`], so that no announcement is lost. A later call can
+    /// replace a chain that is on the wrong branch. Subscribers then receive one [`TipUpdate`] with
+    /// the blocks that differ.
     ///
     /// A start at a checkpoint first downloads the trusted headers before it. The headers of each
     /// source are collected separately, until those of one source reach the checkpoint. A source
@@ -283,8 +285,8 @@ impl Manager {
     /// Each tip is reported once, regardless of how many peers announce it. Starts to
     /// [follow](Manager::follow_chain) the chain from genesis if no chain is followed.
     ///
-    /// A tip is a header that satisfies the rules of the network. Its block, or one before it, may be
-    /// invalid, because transactions and scripts are not verified. It may also be unavailable:
+    /// A tip is a header that satisfies the rules of the network. Its block, or one before it, may
+    /// be invalid, because transactions and scripts are not verified. It may also be unavailable:
     /// [`fetch_block`](Manager::fetch_block) then fails. Another branch can replace the tip at any
     /// time, so a payment needs [confirmations](HeaderChain::confirmations); the number is
     /// discussed at [`HeaderChain`](HeaderChain#verification). Tips are also reported before the
@@ -327,8 +329,8 @@ impl Manager {
     /// The result is a tip of headers only, as described at
     /// [`subscribe_blocks`](Manager::subscribe_blocks).
     ///
-    /// A source is usable unless it sent invalid headers, did not answer for 2 s, or sent fewer than
-    /// 100 headers per second for 2 s. Configured peers and peers that the manager dialed are
+    /// A source is usable unless it sent invalid headers, did not answer for 2 s, or was slower
+    /// than 100 headers per second for 2 s. Configured peers and peers that the manager dialed are
     /// sources; other inbound peers only while no such peer is connected.
     ///
     /// Returns the height and hash of the tip. Starts to [follow](Manager::follow_chain) the chain

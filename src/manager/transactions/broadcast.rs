@@ -13,67 +13,120 @@ use crate::error::Error;
 use crate::manager::Manager;
 use crate::wire::{RejectCode, Tx, Txid, WireString};
 
-/// A transaction on its way into the network. Cheap to clone, and safe to use from several threads; dropping it changes nothing.
+/// A handle to a transaction that a manager broadcasts.
+///
+/// Returned by [`Manager::broadcast_transaction`]. Clones are cheap and refer to the same
+/// broadcast. All methods can be called from several threads at once. Dropping the handle does not
+/// stop the broadcast.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use bsv_p2p::local_node::LocalNode;
+/// use bsv_p2p::wire::{OutPoint, Transaction, TransactionInput, TransactionOutput, Txid};
+/// use bsv_p2p::{Manager, ManagerConfig, Network};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let node = LocalNode::start()?;
+/// let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
+/// manager.start_fixed(&[node.address()])?;
+/// manager.wait_for_peers(1, Duration::from_secs(10))?;
+///
+/// // A real transaction spends an output of the chain and is signed.
+/// let transaction = Transaction {
+///     version: 1,
+///     inputs: vec![TransactionInput {
+///         previous: OutPoint { txid: Txid([1; 32]), index: 0 },
+///         script: vec![0x51],
+///         sequence: u32::MAX,
+///     }],
+///     outputs: vec![TransactionOutput { value: 1_000, script: vec![0x51] }],
+///     lock_time: 0,
+/// };
+/// let broadcast = manager.broadcast_transaction(&transaction)?;
+/// let report = broadcast.wait_for(1, Duration::from_secs(10));
+/// assert_eq!(report.asked_by.len(), 1);
+/// assert!(report.rejected_by.is_empty());
+/// assert!(node.wait_for_transaction(broadcast.txid(), Duration::from_secs(10)));
+/// broadcast.withdraw();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct TransactionBroadcast {
     offer: Arc<Offer>,
     transactions: Arc<Transactions>,
 }
 
-/// What peers have made of a transaction so far. Of each list at most 1,000 peers are kept, the first ones.
+/// The state of a broadcast: which peers requested, relayed or rejected the transaction.
+///
+/// Returned by [`TransactionBroadcast::report`] and [`TransactionBroadcast::wait_for`]. Each list
+/// contains at most 1,000 peers, the first ones.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct BroadcastReport {
-    /// Its name.
+    /// The id of the transaction.
     pub txid: Txid,
-    /// How many peers have been told of it.
+    /// The number of peers to which the transaction was announced.
     pub told: usize,
-    /// Who has asked for it, and was sent it. A node asks for what it does not have; whether it then takes it, it does not say.
+    /// The peers that requested the transaction and to which it was sent.
+    ///
+    /// A node requests transactions that it does not have. It does not report whether it accepted
+    /// the transaction.
     pub asked_by: Vec<Uuid>,
-    /// Who has announced it without having been told by us: it has it from somebody else, so the network passes it on.
+    /// The peers that announced the transaction before it was announced to them.
+    ///
+    /// They received it from another node, so the network relays it.
     pub echoed_by: Vec<Uuid>,
-    /// Who has rejected it.
+    /// The peers that rejected the transaction, with their reasons.
     pub rejected_by: Vec<Rejection>,
-    /// Whether it is offered no more: its half hour is over, it was withdrawn, or the manager has ended.
+    /// Whether the broadcast has ended: 30 minutes have elapsed, [`TransactionBroadcast::withdraw`]
+    /// was called, or the manager was shut down.
     pub is_over: bool,
 }
 
-/// What a peer has against a transaction.
+/// The rejection of a transaction by a peer (`reject`).
 ///
-/// Silence is no consent: a node (seen at version 1.0.13) says why it refuses what breaks a rule, but nothing of a transaction that conflicts
-/// with one in its pool, or whose inputs it does not know.
+/// A missing rejection does not mean that the transaction was accepted. A node (observed with
+/// version 1.0.13) sends a `reject` if a transaction violates a rule. It sends nothing if the
+/// transaction conflicts with one in its pool or spends unknown outputs.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Rejection {
-    /// The peer.
+    /// The id of the peer.
     pub peer_id: Uuid,
-    /// Where it is.
+    /// The address of the peer.
     pub address: SocketAddr,
-    /// The class of the reason.
+    /// The reject code.
     pub code: RejectCode,
-    /// The reason in the peer's words.
+    /// The reason, as sent by the peer.
     pub reason: WireString,
 }
 
 impl TransactionBroadcast {
-    /// The transaction's name.
+    /// Returns the id of the transaction.
     pub fn txid(&self) -> Txid {
         self.offer.txid()
     }
 
-    /// What peers have made of it so far. Does not block.
+    /// Returns the current state of the broadcast. Does not block.
     pub fn report(&self) -> BroadcastReport {
         self.offer.report()
     }
 
-    /// Waits until so many peers have asked for it or echoed it, and returns what is known then. Blocks at most for `timeout`, and not beyond
-    /// the end of the offer or of the manager: fewer may be in the report.
+    /// Blocks until at least `peers` peers have requested or relayed the transaction.
+    ///
+    /// Returns the state of the broadcast, also if `timeout` expires or the broadcast ends before.
+    /// Blocks for at most `timeout`.
     pub fn wait_for(&self, peers: usize, timeout: Duration) -> BroadcastReport {
         self.offer.wait_for(peers, deadline_after(timeout))
     }
 
-    /// Has it announced and served no more. Peers that have it keep it.
+    /// Stops announcing and serving the transaction. Does not block.
+    ///
+    /// Applies to every broadcast of this transaction by the manager. Peers that received the
+    /// transaction keep it.
     pub fn withdraw(&self) {
         self.transactions.withdraw(self.txid());
     }
@@ -88,19 +141,27 @@ impl fmt::Debug for TransactionBroadcast {
 }
 
 impl Manager {
-    /// Hands a transaction to the network: announces it, and serves it for 30 minutes to all who ask.
+    /// Announces a transaction and sends it to the peers that request it, for 30 minutes.
     ///
-    /// Half of the connected peers are told at once, chosen by chance, so that the others can show that the network passes it on. Who has shown
-    /// nothing of it 5 s later is told as well, and so is everybody who is connected later: peers that do not hear of each other all
-    /// get it. Peers that do not want transactions announced are not told. One peer gets it three times at most. Giving the same
-    /// transaction again begins the half hour anew. Whether it is valid is for the peers to say, and one that is badly signed costs connections: a
-    /// node bans for it, or disconnects. What is offered is a copy.
+    /// The transaction is announced to a random half of the connected peers at once. If the other
+    /// peers announce it, the network relays it. After 5 s it is announced to all peers that
+    /// neither requested nor announced it. Peers that connect later receive the announcement after
+    /// their handshake. Peers that disabled relay in their `version` receive none.
     ///
-    /// Does not wait for any peer; there need not be one.
+    /// The transaction is sent to at most 1,000 peers, at most three times to each. A further call
+    /// with the same transaction restarts the 30 minutes and the announcements.
+    ///
+    /// The transaction is not verified. Nodes disconnect or ban the sender of a transaction with
+    /// invalid scripts, so it must be valid. The manager keeps a copy of it.
+    ///
+    /// Does not wait for any peer, and succeeds without peers.
+    /// [`TransactionBroadcast::wait_for`] waits for peers.
     ///
     /// # Errors
     ///
-    /// [`Error::TooManyTransactions`] if 1,000 transactions, or 64 MiB of them, are offered already; [`Error::NotRunning`].
+    /// - [`Error::NotRunning`] if the manager is not running.
+    /// - [`Error::TooManyTransactions`] if 1,000 transactions are broadcast already, or if all
+    ///   transactions together would exceed 64 MiB.
     pub fn broadcast_transaction(
         &self,
         transaction: impl Into<Tx>,
