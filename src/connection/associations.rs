@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::actor::Shared;
 
-/// The associations of the peers that have dialled one owner of connections.
+/// A registry that assigns the second streams of inbound peers to their connections.
 ///
-/// A peer opens a second stream by a further connection that names its association. Whoever owns connections makes one registry and hands it
-/// to each, so that one connection finds the other. A clone is the same registry. Safe to use from several threads; never blocks for
-/// longer than a look-up.
+/// A peer opens a second stream by a further TCP connection that sends the association id of the
+/// first one. All connections of one owner must share a registry, so that the new connection finds
+/// its peer. A clone shares the registry. It can be used from several threads. Methods block only
+/// for the duration of a lookup.
 #[derive(Clone, Default)]
 pub struct AssociationRegistry {
     peers: Arc<Mutex<HashMap<Uuid, Entry>>>,
@@ -61,12 +62,12 @@ impl AssociationRegistry {
         self.peers.lock().get(&id)?.peer.upgrade()
     }
 
-    /// How many peers are entered.
+    /// Returns the number of peers in the registry.
     pub fn len(&self) -> usize {
         self.peers.lock().len()
     }
 
-    /// Whether none is entered.
+    /// Returns whether the registry is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

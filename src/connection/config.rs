@@ -7,7 +7,12 @@ use crate::error::Error;
 use crate::network::{Magic, Network};
 use crate::session::{ConfigError, SessionConfig};
 
-/// How one connection behaves: what it announces, and how long each of its waits may be.
+/// The configuration of one connection: its network, session, timeouts and memory limits.
+///
+/// [`PeerConnectionHandle::update_config`](crate::connection::PeerConnectionHandle::update_config)
+/// replaces the configuration of an actor. The connection applies it within a second, or when it
+/// resumes reading if reading is paused. The exceptions are documented on the fields. All durations
+/// must be above zero.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,62 +27,100 @@ use crate::session::{ConfigError, SessionConfig};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct ConnectionConfig {
-    /// The network; mainnet by default.
+    /// The network. Defaults to mainnet. An update must not change it.
     pub network: Network,
-    /// Another magic than the network's own, for nodes that run with `-magicbytes`.
+    /// The frame magic, if it differs from that of the network. Defaults to `None`.
+    ///
+    /// Needed for nodes that run with `-magicbytes`. An update must not change it.
     pub magic: Option<Magic>,
-    /// Whether to dial an address that the caller names although its port is the default port of
-    /// another network. Defaults to false. See [`check_port`](Self::check_port).
+    /// Whether to dial an address of the caller although its port is the default port of another
+    /// network. Defaults to `false`. See [`check_port`](Self::check_port).
     pub allow_any_port: bool,
-    /// The protocol: what is announced, expected and waited for.
+    /// The configuration of the protocol session: announced values, limits and protocol timeouts.
+    ///
+    /// Updates of timeouts, intervals and limits apply to the running connection. Values of the
+    /// handshake apply to the next connection.
     pub session: SessionConfig,
-    /// How long a name may take to be resolved; 10 s by default.
+    /// The maximum time of a name lookup by [`Connection::connect`](crate::Connection::connect).
+    /// Defaults to 10 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub resolve_timeout: Duration,
-    /// How long TCP may take to connect to one address; 10 s by default.
+    /// The maximum time to establish a TCP connection to one address. Defaults to 10 s. An update
+    /// takes effect with the next TCP connection.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub connect_timeout: Duration,
-    /// In which time 64 KiB, or the rest, of a payload that has begun must come; 20 s by default. A payload must also be
-    /// complete after 60 s and 1 s for each 64 KiB of its length.
+    /// The maximum time to receive 64 KiB, or the rest, of a payload that is being received.
+    /// Defaults to 20 s.
+    ///
+    /// A payload must also be complete within 60 s and 1 s for each 64 KiB of its length. If either
+    /// time is exceeded, the connection is closed with
+    /// [`ReadStall`](crate::session::DisconnectReason::ReadStall).
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub read_stall_timeout: Duration,
-    /// How long a frame may take to be written, and 1 s more for each 256 KiB of its length; 20 s by
-    /// default. A peer that reads slower is dropped.
+    /// The maximum time to write a frame, in addition to 1 s for each 256 KiB of its length.
+    /// Defaults to 20 s.
+    ///
+    /// A peer that reads more slowly is disconnected with
+    /// [`SlowReader`](crate::session::DisconnectReason::SlowReader).
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub write_timeout: Duration,
-    /// How many bytes may wait to be sent by an actor, over each stream of its peer; 16 MiB by default. A message above that is taken when
-    /// nothing else waits.
+    /// The maximum number of bytes in the send queue of each stream of an actor. Defaults to
+    /// 16 MiB, at least 1.
+    ///
+    /// A message above this limit is accepted if the queue is empty.
     pub max_send_queue_bytes: usize,
-    /// How many messages may wait to be sent by an actor, over each stream; 10,000 by default.
+    /// The maximum number of messages in the send queue of each stream of an actor. Defaults to
+    /// 10,000, at least 1.
     pub max_send_queue_messages: usize,
-    /// How many bytes of messages a `Connection` keeps that came while something else was waited for; 32 MiB by
-    /// default. The oldest are dropped and counted.
+    /// The maximum size of the receive queue of a [`Connection`](crate::Connection), in bytes.
+    /// Defaults to 32 MiB.
+    ///
+    /// The queue holds messages that arrive during a request or a send. Each counts as its payload
+    /// and 128 bytes. If the queue is full, the oldest messages are dropped and counted. The newest
+    /// message is kept whatever its size.
     pub max_receive_queue_bytes: u64,
-    /// How many bytes of payloads an actor's peer may hold, from their arrival until the program has dropped them; 64 MiB by default, at
-    /// least `session.limits.buffered`. Without room nothing is read.
+    /// The maximum memory of the received payloads of one peer of an actor, in bytes. Defaults to
+    /// 64 MiB, at least `session.limits.buffered`.
+    ///
+    /// A payload counts from its arrival until its last owner drops it. While the limit is reached,
+    /// nothing is read from the peer.
     pub max_payload_memory: u64,
-    /// How long an actor waits for such room before it ends the connection; 30 s by default.
+    /// The maximum time an actor waits for payload memory before it closes the connection. Defaults
+    /// to 30 s.
+    ///
+    /// The connection is then closed with
+    /// [`PayloadMemoryExhausted`](crate::session::DisconnectReason::PayloadMemoryExhausted).
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub payload_memory_timeout: Duration,
-    /// How long a program may take nothing from a [`BlockReader`](crate::connection::BlockReader) whose queue is full before the actor
-    /// ends the connection; 30 s by default.
+    /// The maximum time a caller may take nothing from a
+    /// [`BlockReader`](crate::connection::BlockReader) whose queue is full. Defaults to 30 s.
+    ///
+    /// The actor then closes the connection with
+    /// [`BlockReaderAbandoned`](crate::session::DisconnectReason::BlockReaderAbandoned).
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub block_reader_timeout: Duration,
-    /// How many bytes of the events of each stream of an actor's peer may wait for [subscribers](crate::connection::OverflowPolicy::Block) that do not keep up, and one message more; 4 MiB
-    /// by default, at least 1. Each event counts as its payload's length and 512 bytes, once for each subscriber that it waits for. When
-    /// so much waits, the messages of that stream are no longer read.
+    /// The maximum size of the events of one stream that wait for [slow
+    /// subscribers](crate::connection::OverflowPolicy::Block), in bytes. Defaults to 4 MiB, at least 1.
+    ///
+    /// An event counts as its payload and 512 bytes, once for each subscriber that it waits for.
+    /// The last event may exceed the limit. When the limit is reached, reading from that stream
+    /// pauses.
     pub max_subscriber_backlog_bytes: u64,
-    /// How long reading may stand still for a subscription that takes nothing before the subscription ends; 30 s by default. As long a
-    /// connection that has ended waits for its subscribers to take what is left.
+    /// The maximum time that reading may pause for a subscription that takes no events. Defaults to
+    /// 30 s.
+    ///
+    /// The subscription is then ended as [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow). A
+    /// closed connection waits at most this long for its subscribers to take the remaining events.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub subscriber_timeout: Duration,
-    /// After how much silence TCP itself probes the peer; 60 s by default, `None` for never.
+    /// The idle time after which TCP probes the peer. Defaults to 60 s; `None` disables the probes.
+    /// An update takes effect with the next connection.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
     pub tcp_keepalive: Option<Duration>,
 }
 
 impl ConnectionConfig {
-    /// The defaults for `network`.
+    /// Creates the default configuration for `network`.
     pub fn new(network: Network) -> Self {
         Self {
             network,
@@ -100,7 +143,7 @@ impl ConnectionConfig {
         }
     }
 
-    /// The magic that frames start with.
+    /// Returns the magic that frames start with: `magic`, or that of the network.
     pub fn magic(&self) -> Magic {
         self.magic.unwrap_or(self.network.magic())
     }
@@ -127,11 +170,11 @@ impl ConnectionConfig {
         Err(Error::PortMismatch { address, expected })
     }
 
-    /// Checks that the values can work together.
+    /// Checks the values of the configuration.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the first field that is wrong, and its value.
+    /// - [`ConfigError`] for the first invalid field, with its value.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.session.validate()?;
         for (field, value) in [

@@ -1,9 +1,10 @@
-//! One peer's connection: in the caller's thread, or in a thread of its own.
+//! Connections to single peers, with or without a thread per connection.
 //!
-//! - [`Connection`] has no threads: connect, send, receive and ask, one caller at a time.
-//! - [`PeerConnectionActor`] gives a peer a thread that reads, answers and tells an [`EventBus`], and a second one for a second stream; its
-//!   [`PeerConnectionHandle`] sends and asks, from any thread.
-//! - [`Supervisor`] opens connections again that were lost, as its [`RestartPolicy`] says.
+//! - [`Connection`] runs on the thread of its caller. It connects, sends, receives and requests.
+//! - [`PeerConnectionActor`] spawns a thread that reads from one peer, replies to it and publishes
+//!   events on an [`EventBus`]. A [`PeerConnectionHandle`] sends messages and requests from any
+//!   thread.
+//! - [`Supervisor`] reopens lost connections. The [`RestartPolicy`] of each connection decides when.
 
 mod actor;
 mod associations;

@@ -15,20 +15,21 @@ const MAX_SCOPE: usize = 64;
 
 /// Resolves the name of a peer.
 ///
-/// `name` is an IP address or a host name, with or without a port; `default_port` is used for a name
-/// without a port. An IPv6 address needs brackets if a port follows, and may have a scope, which is the
-/// number or the name of an interface: `[fe80::1%2]:8333`, `fe80::1%eth0`. The addresses keep the scope.
+/// `name` is an IP address or a host name, with or without a port. The port defaults to
+/// `default_port`. An IPv6 address needs brackets if a port follows. It may have a scope, which is
+/// the number or the name of an interface: `[fe80::1%2]:8333`, `fe80::1%eth0`. The addresses keep
+/// the scope.
 ///
-/// A numeric address is returned at once. Other names are resolved by the system in a helper thread, and
-/// the call blocks for at most `timeout`. After that the thread, which is the only one of this library
-/// that is not joined, continues until the system gives up.
+/// A numeric address is returned immediately. Other names are resolved by the system on a helper
+/// thread. Blocks for at most `timeout`. After that the helper thread continues until the system
+/// gives up. It is the only thread of this library that is not joined.
 ///
 /// # Errors
 ///
-/// - [`DisconnectReason::InvalidName`] if `name` is empty, is too long, or contains a character that no
-///   host name has, such as a space or a control character. No lookup is made.
+/// - [`DisconnectReason::InvalidName`] if `name` is empty, is too long, or contains a character
+///   that no host name has, such as a space or a control character. No lookup is made.
 /// - [`DisconnectReason::NameNotResolved`] if the system finds no address.
-/// - [`DisconnectReason::ResolveTimeout`] if the system does not answer in time.
+/// - [`DisconnectReason::ResolveTimeout`] if the system does not respond in time.
 /// - [`DisconnectReason::LocalFault`] if this machine is out of threads, descriptors or memory.
 pub fn resolve(
     name: &str,

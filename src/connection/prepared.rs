@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crate::network::Magic;
 use crate::wire::{EncodedFrame, Message};
 
-/// A message that is encoded once and shared by all connections that it is sent on, with
-/// [`send_prepared`](super::PeerConnectionHandle::send_prepared).
+/// A message that is encoded once and sent to several peers.
 ///
-/// A clone is cheap. Each connection still checks whether its peer may be sent the message.
+/// [`PeerConnectionHandle::send_prepared`](super::PeerConnectionHandle::send_prepared) sends it. A
+/// clone shares the encoded bytes. Each connection still checks whether the message may be sent to
+/// its peer.
 ///
 /// ```
 /// use bsv_p2p::Network;
@@ -30,7 +31,7 @@ struct Prepared {
 }
 
 impl EncodedMessage {
-    /// Encodes `message` for the network whose frames start with `magic`.
+    /// Encodes a message with the given frame magic.
     pub fn new(magic: Magic, message: impl Into<Message>) -> Self {
         let message = message.into();
         let frame = EncodedFrame::new(magic, &message);
@@ -41,12 +42,12 @@ impl EncodedMessage {
         }))
     }
 
-    /// The message.
+    /// Returns the message.
     pub fn message(&self) -> &Message {
         &self.0.message
     }
 
-    /// What its frame starts with.
+    /// Returns the frame magic.
     pub fn magic(&self) -> Magic {
         self.0.magic
     }

@@ -8,16 +8,16 @@ use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 #[cfg(not(loom))]
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Places for connections: a count that never exceeds its maximum.
+/// A counter of connections with a maximum.
 ///
-/// A place is taken before a connection is dialled or spawned. A clone counts the same places. Safe to use from
-/// several threads; nothing blocks.
+/// A slot is reserved before a connection is dialed or spawned. A clone shares the counter. The
+/// counter can be used from several threads, and its methods do not block.
 ///
 /// ```
 /// use bsv_p2p::connection::ConnectionSlots;
 ///
 /// let slots = ConnectionSlots::new(1);
-/// let slot = slots.reserve().expect("one place is free");
+/// let slot = slots.reserve().expect("a free slot");
 /// assert!(slots.reserve().is_none());
 /// drop(slot);
 /// assert_eq!(slots.count(), 0);
@@ -34,7 +34,7 @@ struct Shared {
 }
 
 impl ConnectionSlots {
-    /// `max` places, all free.
+    /// Creates a counter with `max` free slots.
     pub fn new(max: usize) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -44,7 +44,10 @@ impl ConnectionSlots {
         }
     }
 
-    /// Takes a place that [`ConnectionSlots::release`] has to give back; returns whether there was one.
+    /// Reserves a slot and returns whether one was free.
+    ///
+    /// The slot must be released with [`ConnectionSlots::release`]. [`ConnectionSlots::reserve`]
+    /// returns a guard instead.
     #[must_use = "a place that was taken has to be released"]
     pub fn try_reserve(&self) -> bool {
         // The count alone is shared, no other memory is guarded by it: relaxed order is enough.
@@ -56,43 +59,47 @@ impl ConnectionSlots {
             .is_ok()
     }
 
-    /// Gives back a place that [`ConnectionSlots::try_reserve`] took. With no place taken it does nothing.
+    /// Releases a slot that [`ConnectionSlots::try_reserve`] reserved. Does nothing if no slot is
+    /// reserved.
     pub fn release(&self) {
         let less = |taken: usize| taken.checked_sub(1);
         let _ = self.shared.taken.fetch_update(Relaxed, Relaxed, less);
     }
 
-    /// Takes a place for as long as the guard lives, or `None` if there is none.
+    /// Reserves a slot until the returned guard is dropped. Returns `None` if no slot is free.
     pub fn reserve(&self) -> Option<SlotGuard> {
         self.try_reserve().then(|| SlotGuard {
             slots: self.clone(),
         })
     }
 
-    /// How many places are taken.
+    /// Returns the number of reserved slots.
     pub fn count(&self) -> usize {
         self.shared.taken.load(Relaxed)
     }
 
-    /// How many places there are.
+    /// Returns the maximum number of slots.
     pub fn max(&self) -> usize {
         self.shared.max.load(Relaxed)
     }
 
-    /// Changes how many places there are. Whoever has one keeps it; while more are taken than there are, nobody gets one.
+    /// Sets the maximum number of slots.
+    ///
+    /// Reserved slots stay reserved. No slot can be reserved while the count is at or above the
+    /// maximum.
     pub fn set_max(&self, max: usize) {
         self.shared.max.store(max, Relaxed);
     }
 }
 
-/// A place in [`ConnectionSlots`], given back when it is dropped.
+/// A reserved slot of a [`ConnectionSlots`]. Dropping it releases the slot.
 #[derive(Debug)]
 pub struct SlotGuard {
     slots: ConnectionSlots,
 }
 
 impl SlotGuard {
-    /// Where the place is.
+    /// Returns the counter to which the slot belongs.
     pub fn slots(&self) -> &ConnectionSlots {
         &self.slots
     }

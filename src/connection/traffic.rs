@@ -33,17 +33,19 @@ impl Default for TrafficCounters {
     }
 }
 
-/// How much has gone each way, on a connection or of one kind of message.
+/// The numbers of messages and bytes received and sent, on a connection or of one command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TrafficStats {
-    /// Frames that have come whole, whatever became of them.
+    /// The number of complete frames received, including discarded ones.
     pub messages_in: u64,
-    /// Messages handed to the system or to the queue in front of it.
+    /// The number of messages sent or queued.
     pub messages_out: u64,
-    /// Bytes that have come, headers included.
+    /// The number of bytes received, including frame headers. For one command, complete frames
+    /// only.
     pub bytes_in: u64,
-    /// Bytes handed to the system, headers included; of one kind of message, also those in the queue in front of it.
+    /// The number of bytes handed to the operating system, including frame headers. For one
+    /// command, queued bytes are included.
     pub bytes_out: u64,
 }
 
@@ -59,18 +61,20 @@ impl TrafficStats {
     }
 }
 
-/// How much has gone each way of one kind of message.
+/// The traffic of one command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CommandTraffic {
-    /// The messages' name; [`CommandTraffic::OTHERS`] for all that have no type together.
+    /// The command, or [`CommandTraffic::OTHERS`] for all commands without a message type of this
+    /// library.
     pub command: Command,
-    /// How many, and how many bytes.
+    /// The numbers of messages and bytes.
     pub traffic: TrafficStats,
 }
 
 impl CommandTraffic {
-    /// Stands for all messages that this library has no type for, as the node calls them in `getpeerinfo`.
+    /// The placeholder for all commands without a message type of this library. A node uses the
+    /// same name in `getpeerinfo`.
     pub const OTHERS: Command = Command::new("*other*");
 
     /// What several lists count together, each kind of message once.

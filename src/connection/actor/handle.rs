@@ -20,22 +20,56 @@ use crate::session::{
 };
 use crate::wire::Message;
 
-/// What a connection can be told.
+/// A command for [`PeerConnectionHandle::command`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum PeerConnectionCommand {
-    /// Other rules hold from now on: see [`PeerConnectionHandle::update_config`].
+    /// Replaces the configuration. See [`PeerConnectionHandle::update_config`].
     UpdateConfig(Box<ConnectionConfig>),
-    /// Send this message.
+    /// Sends a message. See [`PeerConnectionHandle::try_send`].
     SendMessage(Message),
-    /// End the connection.
+    /// Closes the connection. See [`PeerConnectionHandle::disconnect`].
     Disconnect,
 }
 
-/// A connection that has a thread of its own.
+/// A handle to a connection that runs on its own threads.
 ///
-/// Safe to use from several threads at once. **Dropping it ends the connection** and waits for its threads, as
-/// [`PeerConnectionHandle::disconnect`] and [`PeerConnectionHandle::join`] do.
+/// [`PeerConnectionActor`](super::PeerConnectionActor) and
+/// [`Supervisor`](crate::connection::Supervisor) return it. **Dropping the handle closes the
+/// connection** and waits for its threads, like [`disconnect`](Self::disconnect) and
+/// [`join`](Self::join). Methods can be called from several threads at once. Unless documented
+/// otherwise, they do not block.
+///
+/// Messages and requests are refused until the handshake is complete, which
+/// [`ControlEvent::HandshakeComplete`](crate::event::ControlEvent::HandshakeComplete) reports.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionOptions};
+/// use bsv_p2p::event::ControlEvent;
+/// use bsv_p2p::local_node::LocalNode;
+/// use bsv_p2p::{ConnectionConfig, Network};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let node = LocalNode::start()?;
+/// let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
+/// let events = setup.events.subscribe_control();
+/// let peer = PeerConnectionActor::spawn_outbound(node.address(), setup)?;
+/// for event in &events {
+///     match event {
+///         ControlEvent::HandshakeComplete { .. } => break,
+///         ControlEvent::ConnectionFailed { reason, .. } => return Err(reason.into()),
+///         _ => {}
+///     }
+/// }
+/// println!("round trip: {:?}", peer.ping(Duration::from_secs(10))?);
+///
+/// peer.disconnect();
+/// peer.join();
+/// # Ok(())
+/// # }
+/// ```
 pub struct PeerConnectionHandle {
     pub(super) shared: Arc<Shared>,
 }
@@ -45,22 +79,22 @@ impl PeerConnectionHandle {
         Self { shared }
     }
 
-    /// The peer's identity in events.
+    /// Returns the id of the peer in events.
     pub fn peer_id(&self) -> Uuid {
         self.shared.peer_id
     }
 
-    /// Where the peer is.
+    /// Returns the socket address of the peer.
     pub fn address(&self) -> SocketAddr {
         self.shared.address
     }
 
-    /// Who opened the connection.
+    /// Returns which side opened the connection.
     pub fn direction(&self) -> Direction {
         self.shared.direction
     }
 
-    /// Where the connection stands.
+    /// Returns the state of the connection.
     pub fn state(&self) -> ConnectionState {
         self.shared.session.lock().state()
     }
@@ -75,36 +109,42 @@ impl PeerConnectionHandle {
         self.shared.session.lock().end() == Some(&DisconnectReason::AttachedAsStream)
     }
 
-    /// What the peer said of itself, once its `version` has been accepted.
+    /// Returns what the peer announced about itself, or `None` before its `version` has been
+    /// accepted.
     pub fn peer_info(&self) -> Option<PeerInfo> {
         self.shared.session.lock().peer_info().cloned()
     }
 
-    /// How long the peer takes to answer pings.
+    /// Returns the round-trip times of the pings on this connection.
     pub fn round_trip(&self) -> RoundTrip {
         self.shared.session.lock().round_trip()
     }
 
-    /// Returns whether the peer asked for new blocks to be announced with `headers`. Otherwise they are announced with `inv`.
+    /// Returns whether the peer asked for new blocks to be announced with `headers`. Otherwise they
+    /// are announced with `inv`.
     ///
-    /// It is always `false` for a [Teranode](crate::session::PeerProfile::Teranode), which closes the connection for headers
-    /// that it did not request.
+    /// Always returns `false` for a [Teranode](crate::session::PeerProfile::Teranode), which closes
+    /// the connection for headers that it did not request.
     pub fn wants_headers(&self) -> bool {
         self.shared.session.lock().wants_headers()
     }
 
-    /// The longest payload that the peer takes, for commands without a limit of their own, in bytes: 1 MiB until its
-    /// `protoconf` has come, which is after the handshake and never says less.
+    /// Returns the maximum payload that the peer accepts, in bytes, for commands without a limit of
+    /// their own.
     ///
-    /// [`max_inventory`](Self::max_inventory) returns the number of entries of a list.
+    /// The value is 1 MiB until the `protoconf` of the peer arrives, which happens after the
+    /// handshake. A `protoconf` never announces less. [`max_inventory`](Self::max_inventory)
+    /// returns the maximum number of entries of a list.
     pub fn peer_max_payload(&self) -> u32 {
         self.shared.session.lock().peer_max_payload()
     }
 
-    /// Returns the number of entries that an `inv`, `getdata` or `notfound` to this peer should have at most.
+    /// Returns the number of entries that an `inv`, `getdata` or `notfound` to this peer should
+    /// have at most.
     ///
     /// [`Session::max_inventory`](crate::session::Session::max_inventory) documents the rule.
-    /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split) take this number.
+    /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split)
+    /// accept this number.
     pub fn max_inventory(&self) -> usize {
         self.shared.session.lock().max_inventory()
     }
@@ -115,24 +155,30 @@ impl PeerConnectionHandle {
         self.shared.session.lock().peer_protoconf_payload()
     }
 
-    /// How much has gone each way.
+    /// Returns the numbers of messages and bytes received and sent, over all restarts and streams.
     pub fn traffic(&self) -> TrafficStats {
         self.shared.traffic()
     }
 
-    /// All that there is to know of the connection at this moment, copied out.
+    /// Returns a snapshot of the statistics of the connection.
     pub fn statistics(&self) -> ConnectionStatistics {
         ConnectionStatistics::of(&self.shared)
     }
 
-    /// Other rules hold from now on: a live connection has them within a second.
+    /// Replaces the configuration.
     ///
-    /// At once: every timeout and interval, what may be received and queued. With the next connection to this peer: what our `version`
-    /// says, whom we accept, `tcp_keepalive`. What our `protoconf` allowed the peer, it may send to the end of this connection.
+    /// The connection applies it within a second, or when it resumes reading if reading is paused.
+    /// Timeouts, intervals, and limits of received and queued data change then. The values of our
+    /// `version`, the requirements on the peer and `tcp_keepalive` take effect with the next
+    /// connection to the peer. The peer may send payloads up to the limit of our last `protoconf`
+    /// until the connection closes.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a wrong value, and for another network or magic than the connection has. Nothing changes then.
+    /// If an error is returned, nothing changes.
+    ///
+    /// - [`Error::Config`] if a value is invalid, or the network or the magic differs from that of
+    ///   the connection.
     pub fn update_config(&self, config: ConnectionConfig) -> Result<(), Error> {
         config.validate()?;
         let current = self.shared.config();
@@ -146,47 +192,59 @@ impl PeerConnectionHandle {
         Ok(())
     }
 
-    /// How many messages and bytes wait to be sent.
+    /// Returns the numbers of messages and bytes in the send queues of all streams.
     pub fn queued(&self) -> (usize, usize) {
         self.shared.links().load()
     }
 
-    /// Sends a message: writes it at once if nothing else waits, queues it otherwise. Waits for room at most `timeout`.
+    /// Sends a message.
     ///
-    /// Messages that were taken are written in the order of the calls, those that go over the same stream. If the connection ends first, it is lost, and the
-    /// event of the end says why.
+    /// Writes it immediately if nothing else is queued, and queues it otherwise. Blocks for at most
+    /// `timeout` while the queue is full.
+    ///
+    /// Accepted messages are written in the order of the calls, separately for each stream. If the
+    /// connection closes first, queued messages are dropped. The final event has the reason.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] if the message may not be sent, [`Error::Timeout`] if there was no room,
-    /// [`Error::Disconnected`] if the connection has ended.
+    /// - [`Error::Send`] if the message must not be sent to this peer, or the handshake is
+    ///   not complete.
+    /// - [`Error::Timeout`] if the queue is full for the whole time.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn send(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
         self.send_checked(message, Patience::new(timeout), Receiver::check)
     }
 
-    /// Sends a message if it can be taken at once; [`Error::Timeout`] if not.
+    /// Like [`send`](Self::send), but does not block while the queue is full.
     ///
     /// # Errors
     ///
-    /// Those of [`PeerConnectionHandle::send`].
+    /// - [`Error::Send`] if the message must not be sent to this peer, or the handshake is
+    ///   not complete.
+    /// - [`Error::Timeout`] if the queue is full.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn try_send(&self, message: &Message) -> Result<(), Error> {
         self.send(message, Duration::ZERO)
     }
 
-    /// Sends a message that a default node punishes or ignores or no receiver can read, as [`PeerConnectionHandle::send`] sends others.
+    /// Like [`send`](Self::send), but also sends messages that nodes punish, ignore or cannot
+    /// decode.
+    ///
+    /// Messages of the handshake and messages above the limits of the peer are still refused.
     ///
     /// # Errors
     ///
-    /// Those of [`PeerConnectionHandle::send`].
+    /// The errors of [`send`](Self::send).
     pub fn send_unchecked(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
         self.send_checked(message, Patience::new(timeout), Receiver::check_unchecked)
     }
 
-    /// Sends a message that has been encoded before, for many peers, as [`PeerConnectionHandle::send`] sends others.
+    /// Like [`send`](Self::send), but sends a message that was encoded once for several peers.
     ///
     /// # Errors
     ///
-    /// Those of [`PeerConnectionHandle::send`], and [`Error::Config`] if it was prepared for another network.
+    /// - [`Error::Config`] if the message was prepared for another magic.
+    /// - The errors of [`send`](Self::send).
     pub fn send_prepared(&self, prepared: &EncodedMessage, timeout: Duration) -> Result<(), Error> {
         let patience = Patience::new(timeout);
         let right = prepared.magic() == self.shared.config().magic();
@@ -197,11 +255,14 @@ impl PeerConnectionHandle {
         })
     }
 
-    /// Waits until everything that was sent is handed to the system, at most `timeout`.
+    /// Waits until all queued messages have been handed to the operating system.
+    ///
+    /// Blocks for at most `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] and [`Error::Disconnected`].
+    /// - [`Error::Timeout`] if messages are left in a queue.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let patience = Patience::new(timeout);
         let links = self.shared.links();
@@ -217,11 +278,13 @@ impl PeerConnectionHandle {
         }
     }
 
-    /// Carries out a command; [`PeerConnectionCommand::SendMessage`] as [`PeerConnectionHandle::try_send`].
+    /// Executes a command. Does not block on a full queue.
     ///
     /// # Errors
     ///
-    /// Those of [`PeerConnectionHandle::send`].
+    /// - [`Error::Config`] for [`PeerConnectionCommand::UpdateConfig`], as documented at
+    ///   [`update_config`](Self::update_config).
+    /// - The errors of [`try_send`](Self::try_send) for [`PeerConnectionCommand::SendMessage`].
     pub fn command(&self, command: PeerConnectionCommand) -> Result<(), Error> {
         match command {
             PeerConnectionCommand::UpdateConfig(config) => self.update_config(*config),
@@ -233,9 +296,10 @@ impl PeerConnectionHandle {
         }
     }
 
-    /// Ends the connection, in whatever state it is. Returns at once; the thread ends within moments.
+    /// Closes the connection permanently, in any state.
     ///
-    /// What waits to be sent is dropped: [`PeerConnectionHandle::flush`] first to have it sent.
+    /// The threads end soon afterwards; [`join`](Self::join) waits for them. Queued messages are
+    /// dropped. Call [`flush`](Self::flush) first to have them sent. Does not block.
     pub fn disconnect(&self) {
         self.stop(DisconnectReason::Requested);
     }
@@ -263,10 +327,14 @@ impl PeerConnectionHandle {
         }
     }
 
-    /// Waits until the connection has ended for good and its threads are gone. It does not end the connection.
+    /// Waits until the connection is permanently closed and its threads have ended. Does not close
+    /// it.
     ///
-    /// A connection that has ended by itself first waits for subscribers to take what is left, at most for
-    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout), or until it is disconnected.
+    /// Blocks without a limit while the connection is open or waits for a restart. After the peer
+    /// or an error has closed a connection, it waits for subscribers to take the remaining events.
+    /// That takes at most
+    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout), or
+    /// until [`disconnect`](Self::disconnect) is called.
     pub fn join(&self) {
         self.shared.stages.join();
     }

@@ -24,10 +24,14 @@ impl PeerConnectionHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::NotSupportedByPeer`] for an empty locator if the peer is a Teranode;
-    /// [`Error::Send`], [`Error::Timeout`], [`Error::Disconnected`],
-    /// [`Error::TooManyRequests`]; [`Error::PayloadTooLarge`] if the answer is above
-    /// `limits.buffered`.
+    /// - [`Error::NotSupportedByPeer`] if the locator is empty and the peer is a Teranode.
+    /// - [`Error::Send`] if the handshake is not complete, or the locator is too long for
+    ///   the peer.
+    /// - [`Error::PayloadTooLarge`] if the response is above `limits.buffered`.
+    /// - [`Error::TooManyRequests`] if 1,024 requests are open on the connection.
+    /// - [`Error::Timeout`] if no response arrives in time, or other header requests take all of
+    ///   the time.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn headers(
         &self,
         locator: &[BlockHash],

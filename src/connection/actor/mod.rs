@@ -44,18 +44,26 @@ use crate::session::Direction;
 #[cfg(doc)]
 use crate::session::DisconnectReason;
 
-/// Spawns the threads that own connections.
+/// Spawns connections that run on their own threads.
 ///
-/// A connection has one thread, which dials, shakes hands, reads and answers. Only while the peer does not take what it is sent as fast as it is
-/// sent, a second thread writes.
+/// One thread per connection dials, completes the handshake, reads and replies. A second thread
+/// writes only while the peer reads more slowly than this side sends.
 ///
-/// A peer that agrees has a second TCP connection for blocks, headers and pings, and for what announces and asks for these, so that a block of
-/// gigabytes holds up no transaction: see [`SessionConfig::multistreams`](crate::session::SessionConfig::multistreams). That one has a thread of its
-/// own, which reads. For the program it is one peer with one identity, one handle and one end: [`ControlEvent::StreamOpened`] tells of it, or
-/// [`ControlEvent::StreamRefused`] why there is none. What comes and goes over one stream keeps its order; between the two there is none.
+/// # Second stream
 ///
-/// A peer may open [`StreamType::Data1`](crate::wire::StreamType::Data1) only. `DATA2` to `DATA4` are refused with the reject code 0x60, although a
-/// node acknowledges them: no policy routes messages to them, no node opens them, and each would cost a socket and a thread.
+/// A peer that agrees gets a second TCP connection for blocks, headers, pings and the messages that
+/// announce and request them. A block of gigabytes then does not delay transactions.
+/// [`SessionConfig::multistreams`](crate::session::SessionConfig::multistreams) enables it. A
+/// thread of its own reads the second connection.
+///
+/// Both streams belong to one peer with one identity, one handle and one final event.
+/// [`ControlEvent::StreamOpened`] is emitted when the second stream is open,
+/// [`ControlEvent::StreamRefused`] if it could not be opened. Messages keep their order within a
+/// stream, but not between the streams.
+///
+/// A peer may open [`StreamType::Data1`](crate::wire::StreamType::Data1) only. `DATA2` to `DATA4`
+/// are refused with reject code 0x60. A node would acknowledge them, but no policy routes messages
+/// to them and no node opens them.
 ///
 /// ```
 /// use bsv_p2p::{ConnectionConfig, Network};
@@ -80,14 +88,16 @@ use crate::session::DisconnectReason;
 pub struct PeerConnectionActor;
 
 impl PeerConnectionActor {
-    /// Dials `address` in a thread of its own. Returns at once: events tell how it goes. It is dialled once: a
-    /// [`Supervisor`](super::Supervisor) dials again.
+    /// Dials `address` on a new thread.
+    ///
+    /// Events report the progress. The address is dialed once; a [`Supervisor`](super::Supervisor)
+    /// dials again. Does not block.
     ///
     /// # Errors
     ///
     /// - [`Error::Config`] if a value of the configuration is invalid.
     /// - [`Error::PortMismatch`] if the port is the default port of another network.
-    /// - [`Error::Io`] if a thread cannot be started.
+    /// - [`Error::Io`] if a thread cannot be spawned.
     pub fn spawn_outbound(
         address: SocketAddr,
         setup: PeerConnectionOptions,
@@ -96,17 +106,19 @@ impl PeerConnectionActor {
         spawn(Origin::Dialled(address), setup, None)
     }
 
-    /// Shakes hands with a peer that has dialled us, in a thread of its own. Returns at once.
+    /// Completes the handshake with a peer on an accepted socket, on a new thread.
     ///
-    /// It may turn out to be the second stream of a peer whose connection was spawned with the same
-    /// [`AssociationRegistry`](super::AssociationRegistry): then it ends by the name of [`DisconnectReason::AttachedAsStream`] and gives its slot back, and no event
-    /// tells of it. Where nobody awaits such a stream when it is spawned, `ConnectionEstablished` is told at once, and that end by
-    /// `ConnectionFailed`.
+    /// The socket may turn out to be the second stream of a peer that was spawned with the same
+    /// [`AssociationRegistry`](super::AssociationRegistry). The new connection then ends with
+    /// [`DisconnectReason::AttachedAsStream`] and releases its slot. No event is emitted for it if a
+    /// peer at the same IP address expected a second stream. Otherwise `ConnectionEstablished` is
+    /// emitted immediately, and `ConnectionFailed` when the connection becomes a stream. Does not
+    /// block.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a wrong value, [`Error::Io`] if there is no thread to be had or the socket is
-    /// closed already.
+    /// - [`Error::Config`] if a value of the configuration is invalid.
+    /// - [`Error::Io`] if a thread cannot be spawned or the socket is already closed.
     pub fn spawn_inbound(
         stream: TcpStream,
         setup: PeerConnectionOptions,
@@ -121,14 +133,19 @@ impl PeerConnectionActor {
         )
     }
 
-    /// Turns a peer away for which there is no room, politely, in a thread of its own: a full handshake, `reject` (of `version`, code
-    /// 0x44), a close. Its last event is `ConnectionRejectedCapacity`, its state `Rejected`.
+    /// Rejects a peer on an accepted socket because no slot is free, on a new thread.
     ///
-    /// It is not counted: a slot in `setup` is given back at once. It ends within `handshake_timeout` and a second.
+    /// The peer receives a full handshake and a `reject` of its `version` with code 0x44, and the
+    /// connection is closed. The final event is `ConnectionRejectedCapacity`, the final state
+    /// `Rejected`.
+    ///
+    /// The connection occupies no slot: a slot in `setup` is released immediately. It ends within
+    /// `handshake_timeout` and one second. Does not block.
     ///
     /// # Errors
     ///
-    /// Those of [`PeerConnectionActor::spawn_inbound`].
+    /// - [`Error::Config`] if a value of the configuration is invalid.
+    /// - [`Error::Io`] if a thread cannot be spawned or the socket is already closed.
     pub fn spawn_over_capacity(
         stream: TcpStream,
         setup: PeerConnectionOptions,

@@ -11,22 +11,30 @@ use crate::error::{Error, Timeout};
 use crate::session::{PeerRequest, Receiver};
 use crate::wire::{Block, BlockHash, GetData, Message, Ping, TimestampedAddress, Tx, Txid};
 
-/// Requests: many at once, from any number of threads, at most 1,024 at one peer.
+/// Requests.
 ///
-/// Each blocks at most for its `timeout`: for room to send, for its turn where it has to wait for one, and for the answer. Answers
-/// go to those who asked, past all subscribers; several who ask for the same have an answer each. The end of the connection ends
-/// all requests at once, with the reason that its event gives. An answer that comes after its request has timed out
-/// is an ordinary message: it is told to subscribers.
+/// Any number of threads may send requests. At most 1,024 can be open on one connection. Each
+/// request blocks for at most its `timeout`. The time includes waiting for space in the send queue,
+/// for other requests that must be sent first, and for the response.
 ///
-/// Of what is too long to be kept, a block still says which it is; a transaction does not. It is taken for the answer to the oldest open
-/// question of its kind, as nodes answer in order: whoever also sends a `getdata` of its own for such a transaction mixes them up.
+/// Responses are routed to the requesting caller and are not sent to subscribers. Each of several
+/// callers that request the same object gets a response. If the connection closes, all open
+/// requests fail with the reason of its event. A response that arrives after its request has timed
+/// out is sent to subscribers.
+///
+/// Payloads above `limits.buffered` are discarded. A discarded block is identified by its header,
+/// but a discarded transaction cannot be identified. Nodes respond in order, so a discarded
+/// transaction is assigned to the oldest open transaction request. A caller that also sends its own
+/// `getdata` for such a transaction can make another request fail.
 impl PeerConnectionHandle {
-    /// Asks whether the peer is there; returns how long the answer took. Blocks at most for `timeout`.
+    /// Sends a ping and returns the round-trip time. Blocks for at most `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] before the handshake is complete, [`Error::Timeout`], [`Error::Disconnected`],
-    /// [`Error::TooManyRequests`].
+    /// - [`Error::Send`] if the handshake is not complete.
+    /// - [`Error::TooManyRequests`] if 1,024 requests are open on the connection.
+    /// - [`Error::Timeout`] if no pong arrives in time.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn ping(&self, timeout: Duration) -> Result<Duration, Error> {
         let patience = Patience::new(timeout);
         let ping = self.new_ping();
@@ -35,17 +43,23 @@ impl PeerConnectionHandle {
         self.wait_for(&asked, patience)
     }
 
-    /// Asks for a block, and checks that its transactions are those which its header commits to, in the thread of the
-    /// caller.
+    /// Requests a block and checks its transactions against the merkle root of its header.
     ///
-    /// How a block that the peer does not have is noticed says [`Connection::block`](crate::Connection::block). Blocks at most
-    /// for `timeout`, and for the hashes of the block's transactions.
+    /// [`Connection::block`](crate::Connection::block) documents how a missing block is detected.
+    /// Blocks for at most `timeout` and the time to hash the transactions, which happens on the
+    /// thread of the caller.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered` or `limits.block`;
-    /// [`Error::InvalidBlock`];
-    /// [`Error::Send`], [`Error::Timeout`], [`Error::Disconnected`], [`Error::TooManyRequests`].
+    /// - [`Error::NotFound`] if the peer does not have the block.
+    /// - [`Error::PayloadTooLarge`] if the peer sent the block and it is above `limits.buffered` or
+    ///   `limits.block`.
+    /// - [`Error::InvalidBlock`] if the transactions do not match the header.
+    /// - [`Error::Send`] if the handshake is not complete, or the peer does not accept the
+    ///   request.
+    /// - [`Error::TooManyRequests`] if 1,024 requests are open on the connection.
+    /// - [`Error::Timeout`] if no response arrives in time.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn block(&self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
         self.ask_block(hash, Patience::new(timeout))
     }
@@ -65,14 +79,20 @@ impl PeerConnectionHandle {
         check_block(block, hash, || self.name())
     }
 
-    /// Asks for a block of whatever size, and returns as soon as its header has come: the rest is read while it arrives.
+    /// Requests a block of any size and returns a reader once its header has arrived.
     ///
-    /// [`BlockReader`] says what becomes of the connection meanwhile. Blocks at most for `timeout`.
+    /// The rest of the block is read while it arrives. [`BlockReader`] documents the effects on the
+    /// connection. Blocks for at most `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block is above `limits.block`; [`Error::Send`],
-    /// [`Error::Timeout`], [`Error::Disconnected`], [`Error::TooManyRequests`].
+    /// - [`Error::NotFound`] if the peer does not have the block.
+    /// - [`Error::PayloadTooLarge`] if the block is above `limits.block`.
+    /// - [`Error::Send`] if the handshake is not complete, or the peer does not accept the
+    ///   request.
+    /// - [`Error::TooManyRequests`] if 1,024 requests are open on the connection.
+    /// - [`Error::Timeout`] if the block does not start to arrive in time.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn block_reader(&self, hash: BlockHash, timeout: Duration) -> Result<BlockReader, Error> {
         self.ask_block_reader(hash, Patience::new(timeout))
     }
@@ -91,16 +111,25 @@ impl PeerConnectionHandle {
         self.ask_in_turn(|requests| requests.ask_block_reader(hash), patience)
     }
 
-    /// Asks for transactions; returns them in the order of `txids`, with `None` for what the peer does not have.
+    /// Requests transactions. Returns them in the order of `txids`, with `None` for each that the
+    /// peer does not have.
     ///
-    /// A node gives what it has announced in the last quarter of an hour, and little else. A repeated txid is asked for once, and
-    /// what the peer does not take in one message is split. Without txids nothing is asked. Blocks at most for `timeout`.
+    /// A node serves the transactions that it announced in the last 15 minutes, and few others.
+    /// Each txid is requested once, even if it is repeated. A list above
+    /// [`max_inventory`](Self::max_inventory) is split into several messages. With an empty list
+    /// nothing is sent. Blocks for at most `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::PayloadTooLarge`] if one came and is above `limits.buffered` or `limits.transaction`, or if the list of missing
-    /// ones is above `limits.general`; [`Error::Send`], [`Error::Timeout`],
-    /// [`Error::Disconnected`], [`Error::TooManyRequests`]. What has come by then is lost.
+    /// Transactions that were received before an error are lost.
+    ///
+    /// - [`Error::PayloadTooLarge`] if a transaction is above `limits.buffered` or
+    ///   `limits.transaction`, or the list of missing ones is above `limits.general`.
+    /// - [`Error::Send`] if the handshake is not complete, or the peer does not accept the
+    ///   request.
+    /// - [`Error::TooManyRequests`] if 1,024 requests are open on the connection.
+    /// - [`Error::Timeout`] if the response is incomplete when the time is over.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn transactions(
         &self,
         txids: &[Txid],
@@ -122,18 +151,28 @@ impl PeerConnectionHandle {
         self.wait_for(&asked, patience)
     }
 
-    /// Asks for addresses of other nodes, at most 1,000, each with the time at which it was last heard of.
+    /// Requests addresses of other nodes. Returns at most 1,000, each with the time at which it was
+    /// last seen.
     ///
-    /// A node answers once in the life of a connection, only if we have dialled it, and takes its time:
-    /// [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) is enough as a rule. One that knows nobody says nothing.
-    /// An `addr` of one entry may come before, by which a node tells of itself or passes something on: it is told to subscribers,
-    /// and is the answer only if nothing longer comes until the time is over. Blocks at most for `timeout`.
+    /// A node answers once per connection, and only on connections that it accepted. It may take a
+    /// while: [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) is usually sufficient. A
+    /// node that knows no addresses does not respond.
+    ///
+    /// A node may send an `addr` of a single entry first, to announce its own address or to relay
+    /// another. Such a message is sent to subscribers. It is the result only if no longer list
+    /// arrives in time. Blocks for at most `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::NotSupportedByPeer`] if a node of the peer's kind answers only connections that we have opened, and the peer has
-    /// opened this one; [`Error::AlreadyRequested`] if that has been asked before, also by a `getaddr` of the program; [`Error::Send`],
-    /// [`Error::Timeout`], [`Error::Disconnected`], [`Error::TooManyRequests`].
+    /// - [`Error::NotSupportedByPeer`] if the connection is inbound and this kind of node answers
+    ///   only on connections that it accepted.
+    /// - [`Error::AlreadyRequested`] if addresses were already requested on this connection, by this
+    ///   method or by sending a `getaddr`.
+    /// - [`Error::Send`] if the handshake is not complete, or the peer does not accept the
+    ///   request.
+    /// - [`Error::TooManyRequests`] if 1,024 requests are open on the connection.
+    /// - [`Error::Timeout`] if no `addr` arrives in time.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn addresses(&self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
         let patience = Patience::new(timeout);
         self.check_supported(PeerRequest::Addresses)?;

@@ -7,29 +7,36 @@ use crate::log_level::LogLevel;
 use crate::memory::PayloadMemory;
 use crate::session::NonceRegistry;
 
-/// What a connection is spawned with.
+/// The configuration and the shared resources with which an actor connection is spawned.
+///
+/// Connections of one owner should share `nonces`, `associations` and `memory`. They may share
+/// `events` as well.
 #[derive(Debug)]
 pub struct PeerConnectionOptions {
-    /// The peer's identity in events.
+    /// The id of the peer in events.
     pub peer_id: Uuid,
-    /// How it behaves.
+    /// The configuration of the connection.
     pub config: ConnectionConfig,
-    /// The registry of the owner of all connections, by which a connection to ourselves is recognised.
+    /// The registry that detects connections to the process itself. Share it between all
+    /// connections.
     pub nonces: NonceRegistry,
-    /// The registry of the owner of all connections, by which a further connection of the same peer is recognised.
+    /// The registry that assigns second streams to their peers. Share it between all connections.
     pub associations: AssociationRegistry,
-    /// Where it tells what happens.
+    /// The bus on which the connection publishes its events.
     pub events: EventBus,
-    /// The memory that payloads of all connections may hold together.
+    /// The memory limit for the payloads of all connections that share it.
     pub memory: PayloadMemory,
-    /// Its place among the connections, given back when it ends.
+    /// The slot that the connection occupies. It is released when the connection ends.
     pub slot: Option<SlotGuard>,
-    /// Down to which level it writes log records.
+    /// The maximum level of the log records of the connection.
     pub log_level: LogLevel,
 }
 
 impl PeerConnectionOptions {
-    /// A setup with a random identity, a bus, a registry and a memory of its own, no slot, and no limit of log records.
+    /// Creates a setup with a random id, new shared resources, no slot and no limit of the log
+    /// level.
+    ///
+    /// Payload memory is limited to 512 MiB.
     pub fn new(config: ConnectionConfig) -> Self {
         Self {
             peer_id: Uuid::new_v4(),

@@ -12,65 +12,69 @@ use crate::connection::{CommandTraffic, TrafficStats};
 use crate::session::{ConnectionState, Direction, DisconnectReason, PeerInfo, RoundTrip};
 use crate::wire::{StreamPolicy, StreamType};
 
-/// All that there is to know of a connection at one moment. The numbers may be a moment apart.
+/// A snapshot of the statistics of a connection.
+///
+/// The values are read one after the other and may be moments apart.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ConnectionStatistics {
-    /// The peer's identity in events.
+    /// The id of the peer in events.
     pub peer_id: Uuid,
-    /// Where the peer is.
+    /// The socket address of the peer.
     pub address: SocketAddr,
-    /// Who opened the connection.
+    /// The side that opened the connection.
     pub direction: Direction,
-    /// Where the connection stands.
+    /// The state of the connection.
     pub state: ConnectionState,
-    /// What the peer said of itself, once its `version` has been accepted.
+    /// What the peer announced about itself, or `None` before its `version` has been accepted.
     pub peer: Option<PeerInfo>,
-    /// Since when the handshake is complete.
+    /// The time at which the handshake completed, or `None` if the connection is not established.
     pub connected_since: Option<SystemTime>,
-    /// How long the handshake has been complete.
+    /// The time since the handshake completed, or `None` if the connection is not established.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
     pub connected_for: Option<Duration>,
-    /// How long the peer takes to answer pings, on this connection.
+    /// The round-trip times of the pings on the current connection.
     pub round_trip: RoundTrip,
-    /// The peer's misbehaviour score, on this connection.
+    /// The misbehavior score of the peer on the current connection.
     pub score: u32,
-    /// How many messages wait to be sent.
+    /// The number of messages in the send queues of all streams.
     pub queued_messages: usize,
-    /// How many bytes wait to be sent.
+    /// The number of bytes in the send queues of all streams.
     pub queued_bytes: usize,
-    /// How many bytes of its payloads are held: on their way, queued, or kept by the program.
+    /// The memory of the payloads of the peer that are being received, queued or held by callers,
+    /// in bytes.
     pub payload_memory: u64,
-    /// How much has gone each way, over all restarts.
+    /// The messages and bytes received and sent, over all restarts and streams.
     pub traffic: TrafficStats,
-    /// The same for each kind of message that has gone either way.
+    /// The traffic of each command that was received or sent, over all restarts and streams.
     pub commands: Vec<CommandTraffic>,
-    /// What goes over which stream, while there is a second one.
+    /// The policy that assigns messages to streams, or `None` without a second stream.
     pub stream_policy: Option<StreamPolicy>,
-    /// The streams that there are, or were on an earlier connection, [`StreamType::General`] first. A second one stands here from when it is
-    /// opened, whatever comes of it.
+    /// The streams of this connection and of earlier ones, starting with [`StreamType::General`].
+    ///
+    /// A second stream is listed from the attempt to open it on, even if that fails.
     pub streams: Vec<StreamStatistics>,
-    /// How many times the connection was opened again.
+    /// The number of times the connection was reopened.
     pub restarts: u64,
-    /// Why it ended last.
+    /// The reason of the last close or failed attempt, or `None` if there was none.
     pub last_error: Option<DisconnectReason>,
 }
 
-/// The numbers of one of a peer's streams.
+/// The statistics of one stream of a peer.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct StreamStatistics {
-    /// Which stream.
+    /// The type of the stream.
     pub stream: StreamType,
-    /// Whether it is in use now.
+    /// Whether the stream is open.
     pub stands: bool,
-    /// How many messages wait to be sent over it.
+    /// The number of messages in the send queue of the stream.
     pub queued_messages: usize,
-    /// How many bytes wait to be sent over it.
+    /// The number of bytes in the send queue of the stream.
     pub queued_bytes: usize,
-    /// How much has gone over it each way, over all restarts.
+    /// The messages and bytes received and sent over the stream, over all restarts.
     pub traffic: TrafficStats,
-    /// The same for each kind of message that has gone either way.
+    /// The traffic of each command that was received or sent over the stream, over all restarts.
     pub commands: Vec<CommandTraffic>,
 }
 

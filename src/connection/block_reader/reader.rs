@@ -15,25 +15,46 @@ use crate::wire::{BlockHash, BlockHeader, DecodeError};
 /// The longest transaction that [`BlockReader::visit`] shows whole where it comes in pieces, unless said otherwise.
 const WHOLE_LIMIT: usize = 1024 * 1024;
 
-/// A block that is read while it arrives, of whatever size, in about 3 MiB of memory.
+/// A reader of a block of any size, which delivers the block while it arrives.
 ///
-/// It reads as the block's bytes, from the header to the last transaction. **What was read is that block only if the last read says
-/// so**: the one that would give 0 fails if checksum, structure or merkle root do not hold.
-/// The peer is read only as fast as the program reads. A program that takes nothing for
-/// [`block_reader_timeout`](crate::ConnectionConfig::block_reader_timeout), or drops the reader before the end, ends the connection, for
-/// [`BlockReaderAbandoned`](DisconnectReason::BlockReaderAbandoned): there is no other way to skip the rest.
+/// [`PeerConnectionHandle::block_reader`](crate::connection::PeerConnectionHandle::block_reader)
+/// returns it. The reader yields the bytes of the block, from the header to the last transaction.
+/// It uses about 3 MiB of memory.
 ///
-/// A read blocks until something comes; the connection sees to it that a peer that sends too little is cut, and the read ends then with
-/// an error that holds the [`Error`].
+/// **The block is verified only when the last read returns 0.** That read fails instead if the
+/// checksum, the structure or the merkle root is invalid. The bytes read before it must not be
+/// trusted until then.
 ///
-/// ```no_run
+/// The peer is read only as fast as the caller reads. The connection is closed with
+/// [`BlockReaderAbandoned`](DisconnectReason::BlockReaderAbandoned) if the reader is dropped before the whole
+/// block has arrived. It is also closed if the caller takes nothing for
+/// [`block_reader_timeout`](crate::ConnectionConfig::block_reader_timeout). The protocol has no way
+/// to cancel a transfer.
+///
+/// A read blocks until data arrives. A peer that sends too slowly is disconnected, as documented at
+/// [`read_stall_timeout`](crate::ConnectionConfig::read_stall_timeout). The read then fails with an
+/// [`io::Error`] that contains the [`Error`].
+///
+/// ```
+/// # use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionOptions};
+/// # use bsv_p2p::{ConnectionConfig, Network};
 /// use std::time::Duration;
-/// # use bsv_p2p::{connection::PeerConnectionHandle, wire::BlockHash};
-/// # fn download(peer: &PeerConnectionHandle, hash: BlockHash) -> Result<(), Box<dyn std::error::Error>> {
+///
+/// use bsv_p2p::local_node::LocalNode;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let node = LocalNode::start()?;
+/// let hash = node.mine(1)?[0];
+/// # let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
+/// # let events = setup.events.subscribe_control();
+/// # let peer = PeerConnectionActor::spawn_outbound(node.address(), setup)?;
+/// # assert!(events.iter().any(|event| event.name() == "HandshakeComplete"));
+/// // `peer` is a `PeerConnectionHandle`.
 /// let mut block = peer.block_reader(hash, Duration::from_secs(60))?;
-/// println!("{} bytes are on their way", block.len());
-/// let mut file = std::fs::File::create("block.dat")?;
-/// std::io::copy(&mut block, &mut file)?; // fails if what came is not the block
+/// println!("receiving {} bytes", block.len());
+/// let mut file = std::io::sink(); // for example a `std::fs::File`
+/// let copied = std::io::copy(&mut block, &mut file)?; // fails if the block is invalid
+/// assert_eq!(copied, block.len());
 /// # Ok(())
 /// # }
 /// ```
@@ -84,40 +105,47 @@ impl BlockReader {
         }
     }
 
-    /// The block's header, which is the one that was asked for.
+    /// Returns the header of the block. Its hash is the requested one.
     pub fn header(&self) -> &BlockHeader {
         &self.header
     }
 
-    /// The block's name.
+    /// Returns the hash of the block.
     pub fn hash(&self) -> BlockHash {
         self.header.hash()
     }
 
-    /// How many bytes the peer sends, as its frame says.
+    /// Returns the length of the block in bytes, as announced by the peer.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Never: a block has a header.
+    /// Returns `false`: a block always has a header.
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// Lets [`BlockReader::visit`] show transactions whole that have at most so many bytes; 1 MiB unless this is called. Longer ones may come
-    /// whole or in pieces, as they lie.
+    /// Sets the length up to which [`BlockReader::visit`] always passes transactions as a whole, in
+    /// bytes. Defaults to 1 MiB.
+    ///
+    /// A transaction that arrives in several buffers is copied for that. Longer transactions are
+    /// passed whole if they lie within one buffer of 256 KiB, and in pieces otherwise.
     #[must_use]
     pub fn whole_transactions_up_to(mut self, bytes: usize) -> Self {
         self.guide.set_whole_limit(bytes);
         self
     }
 
-    /// Shows the block to `visitor` while it arrives. Blocks until its end.
+    /// Passes the block to `visitor` while it arrives.
+    ///
+    /// Blocks until the end of the block. The visitor may see parts of an invalid block before an
+    /// error is returned.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidBlock`] if what came is not the block, however much the visitor has seen of it by then; [`Error::Disconnected`];
-    /// [`Error::BlockAlreadyRead`] if something has been read before.
+    /// - [`Error::InvalidBlock`] if the received data is not the requested block.
+    /// - [`Error::Disconnected`] if the connection closes before the end of the block.
+    /// - [`Error::BlockAlreadyRead`] if data has been read from the block before.
     pub fn visit(mut self, visitor: &mut impl BlockVisitor) -> Result<(), Error> {
         if self.begun {
             let peer = self.peer.clone();

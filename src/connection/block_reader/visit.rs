@@ -4,31 +4,78 @@ use bytes::Bytes;
 
 use crate::wire::{BlockHeader, BlockScanner, DecodeError, ScanEvent, TransactionView, Tx, Txid};
 
-/// Who is shown a block while it arrives. Every method does nothing unless it is written.
+/// A visitor of the parts of a block while it arrives. Every method does nothing by default.
 ///
-/// The order: the header, the number of transactions, then each transaction, either whole or in pieces.
+/// [`BlockReader::visit`](super::BlockReader::visit) calls the methods in this order:
+/// [`header`](Self::header), [`transaction_count`](Self::transaction_count), then for each
+/// transaction either [`transaction`](Self::transaction), or [`piece`](Self::piece) for each part
+/// of it and [`end`](Self::end). The block is verified only when `visit` returns `Ok`.
+///
+/// ```
+/// # use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionOptions};
+/// # use bsv_p2p::{ConnectionConfig, Network};
+/// use std::time::Duration;
+///
+/// use bsv_p2p::connection::BlockVisitor;
+/// use bsv_p2p::local_node::LocalNode;
+/// use bsv_p2p::wire::{TransactionView, Txid};
+///
+/// /// Collects the txids of a block.
+/// struct Txids(Vec<Txid>);
+///
+/// impl BlockVisitor for Txids {
+///     fn transaction(&mut self, _index: u64, txid: Txid, _transaction: TransactionView<'_>) {
+///         self.0.push(txid);
+///     }
+///
+///     fn end(&mut self, _index: u64, txid: Txid, _len: u64) {
+///         self.0.push(txid);
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let node = LocalNode::start()?;
+/// let hash = node.mine(1)?[0];
+/// # let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
+/// # let events = setup.events.subscribe_control();
+/// # let peer = PeerConnectionActor::spawn_outbound(node.address(), setup)?;
+/// # assert!(events.iter().any(|event| event.name() == "HandshakeComplete"));
+/// // `peer` is a `PeerConnectionHandle`.
+/// let block = peer.block_reader(hash, Duration::from_secs(60))?;
+/// let mut txids = Txids(Vec::new());
+/// block.visit(&mut txids)?;
+/// assert_eq!(txids.0.len(), 1); // the coinbase
+/// # Ok(())
+/// # }
+/// ```
 pub trait BlockVisitor {
-    /// The header.
+    /// Called with the header of the block.
     fn header(&mut self, header: &BlockHeader) {
         let _ = header;
     }
 
-    /// How many transactions follow, as the block says. Not more than its length can hold.
+    /// Called with the number of transactions that the block announces. It is not greater than its
+    /// length allows.
     fn transaction_count(&mut self, count: u64) {
         let _ = count;
     }
 
-    /// A whole transaction, with its place in the block from 0.
+    /// Called with a whole transaction and its index in the block, starting at 0.
     fn transaction(&mut self, index: u64, txid: Txid, transaction: TransactionView<'_>) {
         let _ = (index, txid, transaction);
     }
 
-    /// A part of a transaction that is longer than what is shown whole: `at` tells where in the transaction it starts.
+    /// Called with a part of a transaction that is not passed as a whole.
+    ///
+    /// `index` is the index of the transaction in the block, `at` the offset of the part in the
+    /// transaction.
     fn piece(&mut self, index: u64, at: u64, piece: &[u8]) {
         let _ = (index, at, piece);
     }
 
-    /// The end of a transaction that came in pieces: its name, and its length in bytes.
+    /// Called at the end of a transaction that was passed in pieces.
+    ///
+    /// `txid` is the hash of the transaction, `len` its length in bytes.
     fn end(&mut self, index: u64, txid: Txid, len: u64) {
         let _ = (index, txid, len);
     }

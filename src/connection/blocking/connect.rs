@@ -23,28 +23,34 @@ use crate::session::{
 use crate::wire::BlockHeader;
 
 impl Connection {
-    /// Connects to a node and shakes hands.
+    /// Connects to a node and completes the handshake.
     ///
-    /// `peer` is an IP address or a host name, with or without a port, as for [`resolve`]; without one
-    /// the network's own port is meant. The addresses of a name are tried one after the other. Blocks at most for `resolve_timeout`, and for each address
-    /// `connect_timeout` and `handshake_timeout`. A name that the system does not resolve in time leaves a helper
-    /// thread behind, until the system gives up.
+    /// `peer` is an IP address or a host name, with or without a port, as for [`resolve`]. The port
+    /// defaults to the default port of the network. The addresses of a host name are tried in order
+    /// until one succeeds.
+    ///
+    /// Blocks for at most `resolve_timeout`, plus `connect_timeout` and `handshake_timeout` for
+    /// each address. If a lookup times out, its helper thread continues until the system gives up.
     ///
     /// # Errors
     ///
     /// - [`Error::Config`] if a value of `config` is invalid.
     /// - [`Error::PortMismatch`] if the port is the default port of another network.
-    /// - [`Error::Disconnected`] with the reason for the last address.
+    /// - [`Error::Disconnected`] if the name cannot be resolved or no address can be connected to,
+    ///   with the reason of the last address.
     pub fn connect(peer: &str, config: &ConnectionConfig) -> Result<Self, Error> {
         Self::connect_with(peer, config, &NonceRegistry::default())
     }
 
-    /// Like [`Connection::connect`], for a program that also accepts connections: `nonces` is shared by all of them, so that a
-    /// connection to the program itself is recognised.
+    /// Like [`Connection::connect`], but detects connections to the calling process itself.
+    ///
+    /// All connections of the process must share `nonces`, including those of
+    /// [`Connection::accept`]. A connection to the process itself then fails with
+    /// [`DisconnectReason::SelfConnection`]. Blocks as long as [`Connection::connect`].
     ///
     /// # Errors
     ///
-    /// Those of [`Connection::connect`].
+    /// The errors of [`Connection::connect`].
     pub fn connect_with(
         peer: &str,
         config: &ConnectionConfig,
@@ -77,13 +83,17 @@ impl Connection {
         Err(disconnected(reason))
     }
 
-    /// Shakes hands with a peer that has dialled us. Blocks at most for `handshake_timeout`.
+    /// Completes the handshake with a peer on an accepted socket.
     ///
-    /// `nonces` is the registry of the program's outbound connections.
+    /// `nonces` should be the registry of the outbound connections of this process. Blocks for at
+    /// most `handshake_timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`], or [`Error::Disconnected`] with the reason.
+    /// - [`Error::Config`] if a value of `config` is invalid.
+    /// - [`Error::Io`] if the address of the peer cannot be determined, because the socket was
+    ///   closed for example.
+    /// - [`Error::Disconnected`] if the handshake fails, with the reason.
     pub fn accept(
         stream: TcpStream,
         config: &ConnectionConfig,

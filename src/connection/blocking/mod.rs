@@ -25,27 +25,41 @@ use crate::wire::Message;
 /// How long a write waits before the connection looks whether the peer waits for us to read.
 const WRITE_WAIT: Duration = Duration::from_millis(10);
 
-/// One peer, in the caller's thread: no threads, no channels.
+/// A connection to one peer that runs on the thread of its caller.
 ///
-/// [`Connection::connect`] and [`Connection::accept`] return when the handshake is complete. Pings are answered, and deadlines
-/// watched, inside the calls: a program that makes no call for minutes may find that the peer has given up.
+/// [`Connection::connect`] and [`Connection::accept`] return once the handshake is complete. Pings
+/// are answered and timeouts checked only during calls. A peer may close the connection if no call
+/// is made for several minutes. The time between two calls does not count towards the timeouts of
+/// this side. Dropping the connection closes it.
 ///
-/// While a request waits, or a message is being sent, other messages that arrive are kept for
-/// [`Connection::receive`], up to [`ConnectionConfig::max_receive_queue_bytes`]: the oldest are dropped then, and
-/// [`Connection::dropped`] counts them.
+/// Messages that arrive during a request or while a message is sent are queued for
+/// [`Connection::receive`]. The queue holds at most [`ConnectionConfig::max_receive_queue_bytes`]. When it is
+/// full, the oldest messages are dropped, and [`Connection::dropped`] counts them.
 ///
-/// ```no_run
+/// A connection may move between threads, but only one thread can use it at a time.
+/// [`PeerConnectionHandle`](super::PeerConnectionHandle) can be shared.
+///
+/// ```
 /// use std::time::Duration;
+///
+/// use bsv_p2p::local_node::LocalNode;
 /// use bsv_p2p::{Connection, ConnectionConfig, Network};
 ///
-/// # fn main() -> Result<(), bsv_p2p::Error> {
-/// let config = ConnectionConfig::new(Network::Mainnet);
-/// let mut node = Connection::connect("seed.bitcoinsv.io", &config)?;
-/// println!("{} at height {}", node.peer_info().user_agent, node.peer_info().start_height);
-/// println!("answers within {:?}", node.ping(Duration::from_secs(10))?);
-/// loop {
-///     println!("{:?}", node.receive()?);
-/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let node = LocalNode::start()?;
+/// let tip = node.mine(1)?[0];
+///
+/// let config = ConnectionConfig::new(Network::Regtest);
+/// let mut peer = Connection::connect(&node.address().to_string(), &config)?;
+/// let timeout = Duration::from_secs(10);
+/// let round_trip = peer.ping(timeout)?;
+/// println!("{} responds in {round_trip:?}", peer.peer_info().user_agent);
+/// assert_eq!(peer.block(tip, timeout)?.hash(), tip);
+///
+/// node.mine(1)?;
+/// let message = peer.receive()?;
+/// println!("received {}", message.command());
+/// # Ok(())
 /// # }
 /// ```
 pub struct Connection {
@@ -65,86 +79,102 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// What the peer said of itself.
+    /// Returns what the peer announced about itself in its `version`.
     pub fn peer_info(&self) -> &PeerInfo {
         &self.peer
     }
 
-    /// Where the peer is.
+    /// Returns the socket address of the peer.
     pub fn address(&self) -> SocketAddr {
         self.stream.peer()
     }
 
-    /// How long the peer takes to answer pings.
+    /// Returns the round-trip times of the pings on this connection.
     pub fn round_trip(&self) -> RoundTrip {
         self.session.round_trip()
     }
 
-    /// Returns whether the peer asked for new blocks to be announced with `headers`. Otherwise they are announced with `inv`.
+    /// Returns whether the peer asked for new blocks to be announced with `headers`. Otherwise they
+    /// are announced with `inv`.
     ///
-    /// It is always `false` for a [Teranode](crate::session::PeerProfile::Teranode), which closes the connection for headers
-    /// that it did not request.
+    /// Always returns `false` for a [Teranode](crate::session::PeerProfile::Teranode), which closes
+    /// the connection for headers that it did not request.
     pub fn wants_headers(&self) -> bool {
         self.session.wants_headers()
     }
 
-    /// The longest payload that the peer takes, for commands without a limit of their own, in bytes: 1 MiB until its
-    /// `protoconf` has come, which is after the handshake and never says less.
+    /// Returns the maximum payload that the peer accepts, in bytes, for commands without a limit of
+    /// their own.
     ///
-    /// [`max_inventory`](Self::max_inventory) returns the number of entries of a list.
+    /// The value is 1 MiB until the `protoconf` of the peer arrives, which happens after the
+    /// handshake. A `protoconf` never announces less. [`max_inventory`](Self::max_inventory)
+    /// returns the maximum number of entries of a list.
     pub fn peer_max_payload(&self) -> u32 {
         self.session.peer_max_payload()
     }
 
-    /// Returns the number of entries that an `inv`, `getdata` or `notfound` to this peer should have at most.
+    /// Returns the number of entries that an `inv`, `getdata` or `notfound` to this peer should
+    /// have at most.
     ///
     /// [`Session::max_inventory`](crate::session::Session::max_inventory) documents the rule.
-    /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split) take this number.
+    /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split)
+    /// accept this number.
     pub fn max_inventory(&self) -> usize {
         self.session.max_inventory()
     }
 
-    /// How much has gone each way.
+    /// Returns the numbers of messages and bytes received and sent so far.
     pub fn traffic(&self) -> TrafficStats {
         self.counters.snapshot()
     }
 
-    /// How many messages were lost for want of room: those that came while something else was waited for and exceeded
-    /// `max_receive_queue_bytes`, and those that were longer than `limits.buffered`.
+    /// Returns the number of received messages that were dropped.
+    ///
+    /// A message is dropped when the receive queue exceeds `max_receive_queue_bytes`, or when its payload is
+    /// above `limits.buffered`. For a block or transaction that was not requested,
+    /// `limits.unrequested` applies as well. A payload above these limits is counted when
+    /// [`Connection::receive`] reaches it.
     pub fn dropped(&self) -> u64 {
         self.kept.dropped()
     }
 
-    /// Sends a message, and returns when all of it is handed to the system.
+    /// Sends a message. Returns once all of it has been handed to the operating system.
     ///
-    /// What arrives meanwhile is kept for [`Connection::receive`], so two programs that send to each other
-    /// cannot lock each other up. Blocks at most for [`ConnectionConfig::write_timeout`] and a second for each 256 KiB; a peer
-    /// that takes longer is at its end.
+    /// Messages that arrive in the meantime are queued for [`Connection::receive`]. Two peers that
+    /// send to each other at once therefore do not deadlock. Blocks for at most
+    /// [`ConnectionConfig::write_timeout`] and 1 s for each 256 KiB. A peer that reads more slowly
+    /// is disconnected.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] if the message may not be sent, [`Error::Disconnected`] if the connection has ended.
+    /// - [`Error::Send`] if the message must not be sent to this peer.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn send(&mut self, message: &Message) -> Result<(), Error> {
         self.send_checked(message, Session::check_outgoing)
     }
 
-    /// Sends a message that a default node punishes or ignores or no receiver can read, as [`Connection::send`] sends others.
+    /// Like [`Connection::send`], but also sends messages that nodes punish, ignore or cannot
+    /// decode.
+    ///
+    /// Messages of the handshake and messages above the limits of the peer are still refused.
     ///
     /// # Errors
     ///
-    /// Those of [`Connection::send`].
+    /// The errors of [`Connection::send`].
     pub fn send_unchecked(&mut self, message: &Message) -> Result<(), Error> {
         self.send_checked(message, Session::check_outgoing_lenient)
     }
 
-    /// The next message of the peer. Handshake, pings and pongs are dealt with on the way.
+    /// Returns the next message of the peer.
     ///
-    /// Blocks until a message comes or the connection ends; a peer that is silent ends it by the ping timeout at
-    /// the latest.
+    /// Messages of the handshake, pings and pongs are handled internally. Blocks until a message
+    /// arrives or the connection closes. A silent peer is disconnected by the ping timeout at the
+    /// latest.
     ///
     /// # Errors
     ///
-    /// [`Error::Disconnected`] when the connection has ended.
+    /// - [`Error::Disconnected`] if the connection is closed. Messages received before the close
+    ///   are returned first.
     pub fn receive(&mut self) -> Result<Message, Error> {
         loop {
             if let Some(message) = self.receive_until(None)? {
@@ -153,12 +183,15 @@ impl Connection {
         }
     }
 
-    /// Like [`Connection::receive`], but gives `None` if nothing comes within `timeout`. A message of which a part
-    /// has come is not lost: the next call goes on with it.
+    /// Like [`Connection::receive`], but returns `None` if no message arrives within `timeout`.
+    ///
+    /// A partially received message is kept, and the next call continues with it. Blocks for at
+    /// most `timeout`. With a timeout of zero, it returns a message that is already there.
     ///
     /// # Errors
     ///
-    /// [`Error::Disconnected`] when the connection has ended.
+    /// - [`Error::Disconnected`] if the connection is closed. Messages received before the close
+    ///   are returned first.
     pub fn receive_timeout(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
         self.receive_until(Some(deadline_after(timeout)))
     }

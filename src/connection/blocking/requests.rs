@@ -11,16 +11,21 @@ use crate::wire::{
     Block, BlockHash, BlockHeader, GetData, GetHeaders, Message, Ping, TimestampedAddress, Tx, Txid,
 };
 
-/// Each blocks at most for its `timeout`, and what sending takes. Other messages that come are kept for
-/// [`Connection::receive`], and so is an answer that comes after its request has timed out.
+/// Requests.
+///
+/// Each request blocks for at most its `timeout` and the time that sending takes. Other messages
+/// that arrive are queued for [`Connection::receive`]. A response that arrives after its request
+/// has timed out is queued as well.
 impl Connection {
-    /// Asks whether the peer is there; returns how long the answer took.
+    /// Sends a ping and returns the round-trip time.
     ///
-    /// Blocks at most for `timeout`, and what sending takes. Other messages that come are kept.
+    /// Blocks for at most `timeout` and the time that sending takes. Other messages that arrive are
+    /// queued for [`Connection::receive`].
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`], [`Error::Disconnected`].
+    /// - [`Error::Timeout`] if no pong arrives in time.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn ping(&mut self, timeout: Duration) -> Result<Duration, Error> {
         let ping = self.new_ping();
         let asked = self.ask(|requests| requests.ask_ping(ping.nonce.unwrap_or_default()))?;
@@ -32,7 +37,7 @@ impl Connection {
     ///
     /// A peer sends at most 2,000 headers. Fewer do not mean that its chain ends there. With an
     /// empty locator, the request is for the one header whose hash is `stop`. Blocks for at most
-    /// `timeout` and the time that sending takes. Other messages that arrive are kept for
+    /// `timeout` and the time that sending takes. Other messages that arrive are queued for
     /// [`Connection::receive`].
     ///
     /// Peers differ in where they start. An SV Node starts with the child of the common ancestor,
@@ -44,19 +49,22 @@ impl Connection {
     /// The result is empty if the peer sends no headers: it has none after the locator, does not
     /// know the locator, or is in its initial block download. An empty result does not mean that
     /// the peer's chain ends there. A peer may send no message at all in these cases. The request
-    /// therefore ends with a `getdata` for a transaction that no peer has. When the peer reports
-    /// that one as missing and has sent no headers, the result is empty. A peer that ignores the
-    /// `getdata` as well makes the request time out.
+    /// therefore ends with a `getdata` for a transaction that does not exist. When the peer reports
+    /// that one as missing and has sent no headers, the result is empty. If a peer ignores the
+    /// `getdata` as well, the request times out.
     ///
-    /// A `headers` message does not name the request that it answers. The first one is used that is
-    /// empty or starts with a block of the locator, the child of one, genesis, or the child of
-    /// genesis. After a request has timed out, the next one sends a ping first, so that a late
-    /// answer is recognized.
+    /// A `headers` message does not identify the request that it answers. The response is the first
+    /// one that is empty or starts near the locator. It may start with a block of the locator or
+    /// genesis, or with a child of these. After a request has timed out, the next one sends a ping
+    /// first, so that a late response is recognized.
     ///
     /// # Errors
     ///
-    /// [`Error::NotSupportedByPeer`] for an empty locator if the peer is a Teranode; [`Error::Send`],
-    /// [`Error::Timeout`], [`Error::Disconnected`]; [`Error::PayloadTooLarge`] if the answer is above `limits.buffered`.
+    /// - [`Error::NotSupportedByPeer`] if the locator is empty and the peer is a Teranode.
+    /// - [`Error::Send`] if the peer does not accept the request: the locator is too long.
+    /// - [`Error::PayloadTooLarge`] if the response is above `limits.buffered`.
+    /// - [`Error::Timeout`] if no response arrives in time.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn headers(
         &mut self,
         locator: &[BlockHash],
@@ -80,36 +88,51 @@ impl Connection {
         self.exchange(messages, &asked, timeout)
     }
 
-    /// Asks for a block, and checks that its transactions are those which its header commits to.
+    /// Requests a block and checks its transactions against the merkle root of its header.
     ///
-    /// A node says nothing at all about a block that it does not have, but names every transaction that it does not have.
-    /// So the question ends with a transaction that nobody has: when that is named and the block has not come, the answer is
-    /// [`Error::NotFound`]. (A ping behind the question would do for the reference node, which does one thing after the
-    /// other; others answer pings ahead of blocks, this library among them.) Blocks at most for `timeout`, and what sending
-    /// takes. Other messages that come are kept.
+    /// A node does not respond to a request for a block that it does not have, but reports missing
+    /// transactions. The request therefore ends with a transaction that does not exist. If the peer
+    /// reports that one as missing before it sends the block, the result is [`Error::NotFound`]. A
+    /// ping after the request would not be enough, because some nodes answer pings ahead of blocks.
+    ///
+    /// Blocks for at most `timeout` and the time that sending takes. Other messages that arrive are
+    /// queued for [`Connection::receive`].
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`]; [`Error::PayloadTooLarge`] if the block came and is above `limits.buffered` or
-    /// `limits.block`;
-    /// [`Error::InvalidBlock`]; [`Error::Send`], [`Error::Timeout`], [`Error::Disconnected`].
+    /// - [`Error::NotFound`] if the peer does not have the block.
+    /// - [`Error::PayloadTooLarge`] if the peer sent the block and it is above `limits.buffered` or
+    ///   `limits.block`.
+    /// - [`Error::InvalidBlock`] if the transactions do not match the header.
+    /// - [`Error::Send`] if the peer does not accept the request.
+    /// - [`Error::Timeout`] if no response arrives in time.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn block(&mut self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
         let (asked, question) = self.ask(|requests| requests.ask_block(hash))?;
         let block = self.exchange([question.into()], &asked, timeout)?;
         check_block(block, hash, || self.name.clone())
     }
 
-    /// Asks for transactions; returns them in the order of `txids`, with `None` for what the peer does not have.
+    /// Requests transactions. Returns them in the order of `txids`, with `None` for each that the
+    /// peer does not have.
     ///
-    /// A node gives what it has announced in the last quarter of an hour, and little else. A repeated txid is asked for once, and
-    /// what the peer does not take in one message is split. Without txids nothing is asked. Blocks at most for `timeout`, and
-    /// what sending takes. Other messages that come are kept.
+    /// A node serves the transactions that it announced in the last 15 minutes, and few others.
+    /// Each txid is requested once, even if it is repeated. A list above
+    /// [`max_inventory`](Self::max_inventory) is split into several messages. With an empty list
+    /// nothing is sent.
+    ///
+    /// Blocks for at most `timeout` and the time that sending takes. Other messages that arrive are
+    /// queued for [`Connection::receive`].
     ///
     /// # Errors
     ///
-    /// [`Error::PayloadTooLarge`] if one came and is above `limits.buffered` or `limits.transaction`, or if the list of missing
-    /// ones is above `limits.general`; [`Error::Send`], [`Error::Timeout`],
-    /// [`Error::Disconnected`]. What has come by then is lost.
+    /// Transactions that were received before an error are lost.
+    ///
+    /// - [`Error::PayloadTooLarge`] if a transaction is above `limits.buffered` or
+    ///   `limits.transaction`, or the list of missing ones is above `limits.general`.
+    /// - [`Error::Send`] if the peer does not accept the request.
+    /// - [`Error::Timeout`] if the response is incomplete when the time is over.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn transactions(
         &mut self,
         txids: &[Txid],
@@ -124,19 +147,27 @@ impl Connection {
         self.exchange(questions, &asked, timeout)
     }
 
-    /// Asks for addresses of other nodes, at most 1,000, each with the time at which it was last heard of.
+    /// Requests addresses of other nodes. Returns at most 1,000, each with the time at which it was
+    /// last seen.
     ///
-    /// A node answers once in the life of a connection, only if we have dialled it, and takes its time:
-    /// [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) is enough as a rule. One that knows nobody says nothing.
-    /// An `addr` of one entry may come before, by which a node tells of itself or passes something on: it is kept as other messages
-    /// are, and is the answer only if nothing longer comes until the time is over. Blocks at most for `timeout`, and what
-    /// sending takes. Other messages that come are kept.
+    /// A node answers once per connection, and only on connections that it accepted. It may take a
+    /// while: [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) is usually sufficient. A
+    /// node that knows no addresses does not respond.
+    ///
+    /// A node may send an `addr` of a single entry first, to announce its own address or to relay
+    /// another. Such a message is queued like other messages. It is the result only if no longer
+    /// list arrives in time. Blocks for at most `timeout` and the time that sending takes. Other
+    /// messages that arrive are queued for [`Connection::receive`].
     ///
     /// # Errors
     ///
-    /// [`Error::NotSupportedByPeer`] if a node of the peer's kind answers only connections that we have opened, and the peer has
-    /// opened this one; [`Error::AlreadyRequested`] if that has been asked before, also by a `getaddr` of the program; [`Error::Send`],
-    /// [`Error::Timeout`], [`Error::Disconnected`].
+    /// - [`Error::NotSupportedByPeer`] if the connection is inbound and this kind of node answers
+    ///   only on connections that it accepted.
+    /// - [`Error::AlreadyRequested`] if addresses were already requested on this connection, by this
+    ///   method or by sending a `getaddr`.
+    /// - [`Error::Send`] if the peer does not accept the request.
+    /// - [`Error::Timeout`] if no `addr` arrives in time.
+    /// - [`Error::Disconnected`] if the connection is closed.
     pub fn addresses(&mut self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
         self.check_supported(PeerRequest::Addresses)?;
         let asked = self.ask(Requests::ask_addresses)?;

@@ -22,38 +22,57 @@ use self::hub::Hub;
 use self::subscription::Queue;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 
-/// Where connections send their events, and programs subscribe to them.
+/// A publish/subscribe channel that delivers the events of connections to any number of receivers.
 ///
-/// Make one, subscribe, and hand a clone (it is the same bus) to every connection: a subscription made before a connection
-/// is spawned misses nothing. Any number of receivers; one that is dropped disappears. A receiver's loop ends when the bus and all
-/// connections that hold it are gone. Safe to use from several threads; no call waits for anybody.
+/// Create a bus, subscribe, and pass a clone of it to each connection. A clone publishes to the
+/// same subscribers. A subscription created before a connection is spawned receives all of its
+/// events. Dropping a receiver cancels its subscription. A bus can be used from several threads,
+/// and its methods do not block.
 ///
-/// What a receiver of messages does not take in time waits for it, bounded in bytes for each peer; when that room is full, the peer is held
-/// back by TCP, and nothing is lost. A receiver that does not move at all then ends as
-/// [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow), so that it costs itself only: [`OverflowPolicy`] says more. A receiver of control events
-/// never makes anybody wait: what it does not take in time is counted. Whatever was dropped is told by [`ControlEvent::Lagged`].
+/// A receiver of messages that is too slow causes backpressure by default. Its events are queued up
+/// to a limit for each stream of a peer, then reading from that stream pauses. If it takes nothing
+/// for some time, its subscription is ended as [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow).
+/// [`OverflowPolicy`] has the details, and [`SubscriptionOptions`] documents how the end is detected.
+///
+/// A receiver of control events never causes backpressure. Events that exceed its capacity are
+/// dropped. [`ControlEvent::Lagged`] reports the number of dropped events.
+///
+/// A receiver ends when the bus and all connections that use it are dropped, or when the
+/// [`Manager`](crate::Manager) that owns the bus shuts down. Events in its queue are returned
+/// first.
 #[derive(Clone, Debug, Default)]
 pub struct EventBus {
     hub: Arc<Hub>,
 }
 
 impl EventBus {
-    /// A bus without receivers.
+    /// Creates a bus without subscriptions.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Subscribes to what happens to connections. Up to 1,024 events may wait in the receiver. It is called `control` and a number.
+    /// Subscribes to control events.
+    ///
+    /// The receiver holds up to 1,024 events. Further events are dropped and reported by
+    /// [`ControlEvent::Lagged`]. The subscription is never ended as too slow. Its name is `control`
+    /// and a number.
     pub fn subscribe_control(&self) -> Receiver<ControlEvent> {
         self.hub.subscribe_control()
     }
 
-    /// Subscribes to messages, with the defaults of [`SubscriptionOptions`].
+    /// Subscribes to messages, with the default [`SubscriptionOptions`].
+    ///
+    /// A loop over the receiver also ends when the subscription is ended as too slow.
+    /// [`SubscriptionOptions`] documents how to detect that.
     pub fn subscribe_messages(&self) -> Receiver<BitcoinMessageEvent> {
         self.subscribe_messages_with(SubscriptionOptions::default())
     }
 
-    /// Subscribes to messages. What is dropped for want of room is told to those who get control events.
+    /// Subscribes to messages.
+    ///
+    /// Receivers of control events get a [`ControlEvent::Lagged`] if messages are dropped. A loop
+    /// over the receiver also ends when the subscription is ended as too slow.
+    /// [`SubscriptionOptions`] documents how to detect that.
     pub fn subscribe_messages_with(
         &self,
         options: SubscriptionOptions,
@@ -64,13 +83,21 @@ impl EventBus {
         receiver
     }
 
-    /// Subscribes to both in one receiver, with the defaults of [`SubscriptionOptions`].
+    /// Subscribes to messages and control events with one receiver, with the default
+    /// [`SubscriptionOptions`].
+    ///
+    /// A loop over the receiver also ends when the subscription is ended as too slow.
+    /// [`SubscriptionOptions`] documents how to detect that.
     pub fn subscribe(&self) -> Receiver<Event> {
         self.subscribe_with(SubscriptionOptions::default())
     }
 
-    /// Subscribes to both in one receiver, in the order in which each stream of a peer sends them. With [`OverflowPolicy::DropNewest`] control events
-    /// may be dropped too. What is dropped is told in the same receiver.
+    /// Subscribes to messages and control events with one receiver.
+    ///
+    /// Events keep the order of each stream of a peer. With [`OverflowPolicy::DropNewest`], control
+    /// events may be dropped as well. Dropped events are reported by a [`ControlEvent::Lagged`] in
+    /// the same receiver. A loop over the receiver also ends when the subscription is ended as too
+    /// slow. [`SubscriptionOptions`] documents how to detect that.
     pub fn subscribe_with(&self, options: SubscriptionOptions) -> Receiver<Event> {
         let (sender, receiver) = bounded(options.capacity.max(2));
         self.hub.subscribe("both", options, Queue::Both(sender));

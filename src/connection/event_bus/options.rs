@@ -4,7 +4,47 @@ use std::collections::HashSet;
 
 use crate::wire::{Command, Message};
 
-/// How a subscription to messages, or to both kinds of events, behaves.
+/// The options of a subscription to messages, or to messages and control events.
+///
+/// # End of a subscription
+///
+/// A loop over the receiver ends, and `recv` returns an error, in two cases:
+///
+/// - The bus and all connections that use it are dropped, or the manager that owns the bus shuts
+///   down.
+/// - The subscription is ended as too slow. That happens with [`OverflowPolicy::Block`] only.
+///
+/// The receiver does not show which case it was. When a subscription is ended as too slow, a
+/// [`ControlEvent::SubscriptionEnded`](crate::event::ControlEvent::SubscriptionEnded) with its name
+/// is emitted to the other subscriptions that receive control events. A warning is logged as well.
+/// To detect the case, set a name and keep a receiver of control events:
+///
+/// ```
+/// use std::iter;
+/// use std::time::Duration;
+///
+/// use bsv_p2p::connection::{EventBus, SubscriptionOptions};
+/// use bsv_p2p::event::ControlEvent;
+///
+/// let bus = EventBus::new();
+/// let control = bus.subscribe_control();
+/// let messages = bus.subscribe_messages_with(SubscriptionOptions::named("indexer"));
+/// # drop(bus);
+/// for event in messages {
+///     println!("{event:?}");
+/// }
+/// // The event is emitted shortly after the receiver ends.
+/// let mut events = iter::from_fn(|| control.recv_timeout(Duration::from_secs(1)).ok());
+/// let reason = events.find_map(|event| match event {
+///     ControlEvent::SubscriptionEnded { subscription, reason } => {
+///         (*subscription == *"indexer").then_some(reason)
+///     }
+///     _ => None,
+/// });
+/// assert_eq!(reason, None); // here the bus was dropped
+/// ```
+///
+/// # Example
 ///
 /// ```
 /// use bsv_p2p::connection::{EventBus, OverflowPolicy, SubscriptionOptions};
@@ -20,33 +60,47 @@ use crate::wire::{Command, Message};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriptionOptions {
-    /// How many events may wait in the receiver, from 1; 1,024 by default. 0 counts as 1, and a receiver of both kinds has at least 2
-    /// places, so that a [`Lagged`](crate::event::ControlEvent::Lagged) and the event after it fit. The room is allocated at once.
+    /// The maximum number of events in the receiver. Defaults to 1,024.
+    ///
+    /// The minimum is 1, or 2 for a receiver of both kinds of events. Lower values are raised. The
+    /// memory is allocated immediately.
     pub capacity: usize,
-    /// What becomes of events that do not fit; [`OverflowPolicy::Block`] by default.
+    /// The policy for events that exceed the capacity. Defaults to [`OverflowPolicy::Block`].
     pub overflow: OverflowPolicy,
-    /// The commands of the messages that are wanted; `None`, the default, for all. Control events come whatever it says.
+    /// The commands of the messages to receive. Defaults to `None`, which means all. Control events
+    /// are not filtered.
     pub commands: Option<HashSet<Command>>,
-    /// How events and logs call the subscription; by default its kind and a number. Nothing keeps two from having one name.
+    /// The name of the subscription in events and logs. Defaults to its kind and a number.
+    ///
+    /// Names are not required to be unique.
     pub name: Option<String>,
 }
 
-/// What becomes of the events for which a receiver has no room.
+/// The policy for events that exceed the capacity of a receiver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OverflowPolicy {
-    /// They wait, bounded in bytes for each peer by [`ConnectionConfig::max_subscriber_backlog_bytes`](crate::ConnectionConfig::max_subscriber_backlog_bytes); then that peer's
-    /// messages are no longer read, and TCP holds it back. A subscription that takes nothing for
-    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout) from a peer whose reading has stopped ends.
-    /// While somebody waits for an answer of that peer, reading goes on, and what has no room is dropped and counted.
+    /// Queue the events, and pause reading from the peer when the queue is full.
+    ///
+    /// [`ConnectionConfig::max_subscriber_backlog_bytes`](crate::ConnectionConfig::max_subscriber_backlog_bytes) limits the queue
+    /// of each stream. When it is full, TCP slows the peer down, and no event is lost. The
+    /// subscription is ended if it takes no event for
+    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout) while
+    /// reading is paused for it.
+    ///
+    /// While a request to the peer is open, reading continues. Messages that exceed the queue are
+    /// then dropped and counted, and so are control events that do not report a change of a
+    /// connection.
     #[default]
     Block,
-    /// They are dropped and counted: nobody waits for this subscription, which never ends for being slow.
+    /// Drop the events and count them.
+    ///
+    /// The subscription never delays a peer, and is never ended as too slow.
     DropNewest,
 }
 
 impl SubscriptionOptions {
-    /// The defaults, with a name.
+    /// Creates the default options with a name.
     pub fn named(name: impl Into<String>) -> Self {
         Self {
             name: Some(name.into()),
@@ -54,7 +108,7 @@ impl SubscriptionOptions {
         }
     }
 
-    /// Only messages with these commands.
+    /// Restricts the subscription to messages with these commands.
     #[must_use]
     pub fn only(mut self, commands: impl IntoIterator<Item = Command>) -> Self {
         self.commands = Some(commands.into_iter().collect());

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use crate::session::ConfigError;
 
-/// How often and how soon a connection that we dialled is opened again.
+/// The limits and pauses of the restarts of an outbound connection.
+///
+/// Each pause is shortened at random by up to a quarter. Local faults have pauses of their own, as
+/// documented at [`RestartPolicy::on_end`](super::RestartPolicy::on_end).
 ///
 /// ```
 /// use bsv_p2p::connection::RestartConfig;
 ///
-/// // A peer that the program depends on: however long it is away, it is dialled again.
+/// // Dials the peer again however long it is unreachable.
 /// let config = RestartConfig { max_retries: None, ..RestartConfig::default() };
 /// assert!(config.validate().is_ok());
 /// ```
@@ -17,28 +20,34 @@ use crate::session::ConfigError;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct RestartConfig {
-    /// How many times within the window a connection that the network has cut is opened again at once; 3 by default, 0 for
-    /// never. Further cuts are followed by pauses.
+    /// The maximum number of immediate restarts in a window. Defaults to 3; 0 disables them.
+    ///
+    /// A connection that was reset or closed by the peer, or whose socket failed, is restarted
+    /// immediately. Further restarts in the window follow after a pause.
     pub max_restarts: u32,
-    /// How long the window is that `max_restarts` counts in, in whole seconds; an hour by default.
+    /// The length of the window of `max_restarts`, in seconds. Defaults to 3,600, at least 1.
     pub restart_window_secs: u64,
-    /// The pause after the first failure; each further failure in a row doubles it. 5 s by default.
+    /// The pause after the first failure. It doubles with each further failure in a row. Defaults
+    /// to 5 s, above zero.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub backoff: Duration,
-    /// The longest pause; 10 minutes by default.
+    /// The maximum pause. Defaults to 10 minutes, at least `backoff` and at most 365 days.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub max_backoff: Duration,
-    /// After how many pauses in a row without a lasting connection the peer is given up as inaccessible; 10 by default. `None`: never; a
-    /// peer that refuses us is tried again after the longest pause then.
+    /// The maximum number of pauses in a row after failures. Defaults to 10.
+    ///
+    /// After that the peer counts as inaccessible. A connection of at least 60 s resets the number.
+    /// With `None` there is no limit, and a peer that refuses this node is dialed again after
+    /// `max_backoff`.
     pub max_retries: Option<u32>,
 }
 
 impl RestartConfig {
-    /// Checks that the values can work together.
+    /// Checks the values of the configuration.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the first field that is wrong, and its value.
+    /// - [`ConfigError`] for the first invalid field, with its value.
     pub fn validate(&self) -> Result<(), ConfigError> {
         ConfigError::unless(
             self.restart_window_secs > 0,

@@ -13,25 +13,25 @@ const LOCAL_FAULT_PAUSE: Duration = Duration::from_millis(250);
 /// The maximum pause after a local fault.
 const MAX_LOCAL_FAULT_PAUSE: Duration = Duration::from_secs(30);
 
-/// What is to be done about a peer whose connection has ended.
+/// The action after a connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestartDecision {
-    /// Dial again at once.
+    /// Dial the peer again immediately.
     RestartNow,
-    /// Dial again after a pause.
+    /// Dial the peer again after a pause.
     RestartAfter(Duration),
-    /// Leave the peer alone until the cool-down is over: it cannot be reached, or does not want us.
+    /// Do not dial the peer before its cool-down ends: it is unreachable or refuses the connection.
     Inaccessible,
-    /// Refuse the peer's address for a day.
+    /// Ban the address of the peer for 24 hours.
     Ban,
-    /// Do not dial before the cool-down unless the program names the peer.
+    /// Do not dial the peer before its cool-down ends, unless the caller requests it.
     ManualOnly,
-    /// Nothing.
+    /// Take no action.
     Nothing,
 }
 
 impl RestartDecision {
-    /// The pause before the next connection, if there shall be one.
+    /// Returns the pause before the next connection, or `None` if there is no restart.
     pub const fn pause(self) -> Option<Duration> {
         match self {
             RestartDecision::RestartNow => Some(Duration::ZERO),
@@ -41,9 +41,11 @@ impl RestartDecision {
     }
 }
 
-/// Decides what follows from each end of one peer's connections.
+/// Decides what happens after each connection to one peer has ended.
 ///
-/// Time and randomness come from the caller.
+/// The plan is a state machine without threads, clock and randomness: the caller provides the time
+/// and random numbers. [`DisconnectReason::action`] is the table on which the decisions are
+/// based.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -52,10 +54,10 @@ impl RestartDecision {
 ///
 /// let mut plan = RestartPolicy::new(Direction::Outbound, RestartConfig::default());
 /// let now = Instant::now();
-/// let cut = DisconnectReason::ConnectionClosed;
-/// assert_eq!(plan.on_end(&cut, None, now, 0), RestartDecision::RestartNow);
-/// let gone = DisconnectReason::ConnectRefused;
-/// assert_eq!(plan.on_end(&gone, None, now, 0), RestartDecision::RestartAfter(Duration::from_secs(5)));
+/// let closed = DisconnectReason::ConnectionClosed;
+/// assert_eq!(plan.on_end(&closed, None, now, 0), RestartDecision::RestartNow);
+/// let refused = DisconnectReason::ConnectRefused;
+/// assert_eq!(plan.on_end(&refused, None, now, 0), RestartDecision::RestartAfter(Duration::from_secs(5)));
 /// ```
 #[derive(Clone, Debug)]
 pub struct RestartPolicy {
@@ -69,7 +71,7 @@ pub struct RestartPolicy {
 }
 
 impl RestartPolicy {
-    /// The plan for a peer that has not been dialled yet, or that has dialled us.
+    /// Creates a plan for a peer without earlier connections. Inbound peers are never dialed.
     pub fn new(direction: Direction, config: RestartConfig) -> Self {
         let tracking = RestartTracking::new(config.max_restarts, config.restart_window_secs);
         Self {
@@ -81,14 +83,17 @@ impl RestartPolicy {
         }
     }
 
-    /// A connection has ended for `reason`. `connected_at` is when its handshake was complete, if it was; `random` is any number,
-    /// by which pauses differ from peer to peer.
+    /// Decides what happens after a connection has ended for `reason`.
     ///
-    /// A pause is up to a quarter shorter than its full length: peers that were lost together do not come back together.
+    /// `connected_at` is the time at which its handshake completed, or `None` if it did not.
+    /// `random` is a random number.
     ///
-    /// After a [local fault](DisconnectReason::LocalFault) the pause is 250 ms and doubles up to 30 s,
-    /// or up to `max_backoff` if that is less. Local faults do not count as retries; with `max_retries`
-    /// of 0 the verdict is [`RestartDecision::Nothing`].
+    /// A pause is shortened at random by up to a quarter, so that peers that were lost together are
+    /// not dialed at once.
+    ///
+    /// After a [local fault](DisconnectReason::LocalFault) the pause is 250 ms and doubles up to
+    /// 30 s, or up to `max_backoff` if that is less. Local faults do not count as retries. If
+    /// `max_retries` is 0, the result is [`RestartDecision::Nothing`].
     pub fn on_end(
         &mut self,
         reason: &DisconnectReason,
@@ -128,14 +133,14 @@ impl RestartPolicy {
         }
     }
 
-    /// Another configuration holds from the next end on. Pauses and restarts count on.
+    /// Replaces the configuration from the next end on. Counters are kept.
     pub fn set_config(&mut self, config: RestartConfig) {
         self.tracking.max_restarts = config.max_restarts;
         self.tracking.restart_window_secs = config.restart_window_secs;
         self.config = config;
     }
 
-    /// How many restarts there were at once, and in which window.
+    /// Returns the counter of immediate restarts.
     pub fn tracking(&self) -> &RestartTracking {
         &self.tracking
     }

@@ -2,23 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-/// Counts the restarts of one connection within a window of time.
+/// A counter of the immediate restarts of one connection within a time window.
 ///
-/// The window begins with its first restart; when it is over, the next restart begins another.
+/// A window starts with its first restart. The first restart after its end starts the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestartTracking {
-    /// How many restarts there were in the window.
+    /// The number of restarts in the current window.
     pub restart_count: u32,
-    /// When the window began; `None` before the first restart.
+    /// The start of the current window, or `None` before the first restart.
     pub restart_window_start: Option<Instant>,
-    /// How many restarts a window may have.
+    /// The maximum number of restarts in a window.
     pub max_restarts: u32,
-    /// How long a window is, in seconds.
+    /// The length of a window, in seconds.
     pub restart_window_secs: u64,
 }
 
 impl RestartTracking {
-    /// No restarts yet.
+    /// Creates a counter without restarts.
     pub fn new(max_restarts: u32, restart_window_secs: u64) -> Self {
         Self {
             restart_count: 0,
@@ -28,7 +28,7 @@ impl RestartTracking {
         }
     }
 
-    /// Counts a restart if the window has one left; returns whether it has.
+    /// Counts a restart if the window has one left. Returns whether it was counted.
     #[must_use]
     pub fn try_restart(&mut self, now: Instant) -> bool {
         let window = Duration::from_secs(self.restart_window_secs);

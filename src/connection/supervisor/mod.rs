@@ -19,27 +19,32 @@ use super::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions, Sl
 use crate::error::Error;
 use crate::session::{Direction, DisconnectReason};
 
-/// Keeps connections alive: opens again what was lost, when the [`RestartPolicy`] of each says so.
+/// Reopens lost connections, as the [`RestartPolicy`] of each connection decides.
 ///
-/// One thread for any number of connections; a connection that waits for its next try costs no thread. Safe to use from several
-/// threads.
+/// A single thread serves any number of connections. A connection that waits for a restart needs no
+/// thread. Methods can be called from several threads.
 ///
-/// **Dropping it** ends its thread and waits for it. Connections that stand go on, for as long as their handles live, and
-/// are not opened again; those that wait end with `ConnectionFailed` and the reason `Shutdown`.
+/// **Dropping the supervisor** stops its thread and waits for it. Open connections continue as long
+/// as their handles exist, but are not reopened. Connections that wait for a restart end with
+/// `ConnectionFailed` and the reason `Shutdown`.
 ///
-/// ```no_run
-/// use bsv_p2p::{ConnectionConfig, Network};
+/// ```
 /// use bsv_p2p::connection::{PeerConnectionOptions, RestartConfig, Supervisor};
+/// use bsv_p2p::local_node::LocalNode;
+/// use bsv_p2p::{ConnectionConfig, Network};
 ///
 /// # fn main() -> Result<(), bsv_p2p::Error> {
+/// let node = LocalNode::start()?;
 /// let supervisor = Supervisor::start()?;
-/// let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Mainnet));
-/// let messages = setup.events.subscribe();
+/// let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
+/// let events = setup.events.subscribe_control();
 /// let restarts = RestartConfig { max_retries: None, ..RestartConfig::default() };
-/// let peer = supervisor.spawn_outbound("192.0.2.1:8333".parse().unwrap(), setup, restarts)?;
-/// for event in messages {
-///     println!("{event:?}"); // for ever, whatever happens to the peer
-/// }
+/// let peer = supervisor.spawn_outbound(node.address(), setup, restarts)?;
+/// assert!(events.iter().any(|event| event.name() == "HandshakeComplete"));
+///
+/// drop(node);
+/// assert!(events.iter().any(|event| event.name() == "ConnectionRestarting"));
+/// peer.disconnect(); // otherwise the address is dialed again
 /// # Ok(())
 /// # }
 /// ```
@@ -50,11 +55,11 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts the thread.
+    /// Starts the supervisor and its thread. Does not block.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if there is no thread to be had.
+    /// - [`Error::Io`] if the thread cannot be spawned.
     pub fn start() -> Result<Self, Error> {
         // Never longer than there are connections: each is in it at most once.
         let (ended, ends) = unbounded();
@@ -75,15 +80,19 @@ impl Supervisor {
         })
     }
 
-    /// Dials `address` in a thread of its own, and again as `restarts` says. Returns at once: events tell how it goes.
+    /// Dials `address` on a new thread, and again as `restarts` defines.
     ///
-    /// The connection keeps its `peer_id` over all restarts. A slot in `setup` is given back at each end, and one of the same
-    /// [`ConnectionSlots`](super::ConnectionSlots) is taken for each restart; while none is free the restart waits. Between two connections
-    /// sends end with [`Error::Disconnected`].
+    /// Events report the progress. The connection keeps its `peer_id` over all restarts. Until it
+    /// is reopened, sends fail with [`Error::Disconnected`]. Does not block.
+    ///
+    /// The slot in `setup` is released each time the connection ends. A restart reserves a slot of
+    /// the same [`ConnectionSlots`](super::ConnectionSlots), and waits while none is free.
     ///
     /// # Errors
     ///
-    /// Those of [`PeerConnectionActor::spawn_outbound`].
+    /// - [`Error::Config`] if a value of `setup.config` or `restarts` is invalid.
+    /// - [`Error::PortMismatch`] if the port is the default port of another network.
+    /// - [`Error::Io`] if a thread cannot be spawned.
     pub fn spawn_outbound(
         &self,
         address: SocketAddr,
