@@ -1,9 +1,11 @@
-//! How fast messages are decoded and encoded, beside the crates `bitcoin` and `sv` on the same bytes.
+//! Speed of decoding and encoding messages, compared with the crates `bitcoin` and `sv` on the same
+//! bytes.
 //!
-//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench codec` prints the table. The three are run in turns, several
-//! rounds, and the median counts. Each encodes into a buffer that it uses again. Of blocks the time to drop them is left out,
-//! which is long for trees of vectors. The aim of decoding blocks is one against `bitcoin`, all others are against the better
-//! of both.
+//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench codec` prints the table. The three
+//! implementations run in turns for several rounds, and the median counts. Each encodes into a
+//! reused buffer. The time to drop blocks is excluded, because it is long for trees of vectors. The
+//! goal for decoding blocks is a ratio of one to `bitcoin`. All other goals are relative to the
+//! faster of the two crates.
 
 mod peers;
 mod programs;
@@ -59,7 +61,7 @@ fn row(work: &str, aim: f64, programs: [Program<'_>; 3]) {
     println!("| {work} | {ours} | {theirs} | {svs} | {bitcoin:.1} | {sv:.1} | {aim} |");
 }
 
-/// Encoding the same thing by each of the three.
+/// Encodes the same value with each of the three implementations.
 fn encoding_row<S: Serializable<S>>(
     work: &str,
     bytes: &[u8],

@@ -1,4 +1,4 @@
-//! The same work by this library and by the crates `bitcoin` and `sv`.
+//! The same work, done by this library and by the crates `bitcoin` and `sv`.
 
 use std::hint::black_box;
 
@@ -11,7 +11,8 @@ use sv::util::Serializable;
 use crate::programs::repeated;
 use crate::timing::Program;
 
-/// A program that encodes into one buffer again and again, after checking that it gives `expected`.
+/// Returns a program that encodes repeatedly into one buffer, after checking that it yields
+/// `expected`.
 pub(crate) fn encoding<'a>(
     expected: &[u8],
     mut encode: impl FnMut(&mut Vec<u8>) + 'a,
@@ -46,7 +47,7 @@ pub(crate) fn decode_sv<T: Serializable<T>>(bytes: &[u8]) -> T {
     T::read(&mut black_box(bytes)).expect("what was encoded")
 }
 
-/// As `bitcoin` does inside a whole frame, of which the checksum would be measured as well.
+/// Decodes like `bitcoin` does inside of a frame, whose checksum would be measured as well.
 pub(crate) fn decode_bitcoin_headers(bytes: &[u8]) -> Vec<bitcoin::block::Header> {
     let reader = &mut &bytes[..];
     let count = VarInt::consensus_decode(reader).expect("a count").0;
@@ -70,7 +71,7 @@ pub(crate) fn encode_bitcoin_headers(headers: &[bitcoin::block::Header], out: &m
     write(out).expect("a vector takes all");
 }
 
-/// Looks at every field of every input and output, and at both ends of what is longer than a number.
+/// Reads every field of every input and output, and both ends of each script.
 pub(crate) fn sum_ours(block: &Block) -> u64 {
     let mut sum = 0;
     for transaction in block.transactions() {
@@ -136,7 +137,8 @@ fn out_sum(value: i64, script: &[u8]) -> u64 {
     value as u64 + ends(script)
 }
 
-/// The length, the first and the last byte: a program that asks what kind of a script this is begins with them.
+/// Returns the sum of the length, the first and the last byte. A program that classifies scripts
+/// starts with these.
 #[inline]
 fn ends(bytes: &[u8]) -> u64 {
     let byte = |byte: Option<&u8>| u64::from(byte.copied().unwrap_or_default());

@@ -1,11 +1,11 @@
-//! Programs that do something again and again.
+//! Programs that repeat an operation.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use crate::timing::Program;
 
-/// A program whose results are dropped within the time.
+/// Creates a program whose results are dropped within the measured time.
 pub(crate) fn repeated<'a, T>(mut work: impl FnMut() -> T + 'a) -> Program<'a> {
     Box::new(move |count| {
         let begin = Instant::now();
@@ -16,7 +16,8 @@ pub(crate) fn repeated<'a, T>(mut work: impl FnMut() -> T + 'a) -> Program<'a> {
     })
 }
 
-/// A program whose results are dropped outside the time: for work that takes many times longer than reading the clock.
+/// Creates a program whose results are dropped outside the measured time, for work that takes much
+/// longer than reading the clock.
 pub(crate) fn without_drop<'a, T>(mut work: impl FnMut() -> T + 'a) -> Program<'a> {
     Box::new(move |count| {
         let mut time = Duration::ZERO;
@@ -30,7 +31,7 @@ pub(crate) fn without_drop<'a, T>(mut work: impl FnMut() -> T + 'a) -> Program<'
     })
 }
 
-/// Seconds for people.
+/// Formats seconds for display.
 pub(crate) fn readable(seconds: f64) -> String {
     match seconds {
         s if s < 1e-6 => format!("{:.0} ns", s * 1e9),

@@ -1,4 +1,4 @@
-//! What the benchmark of the codec decodes and encodes: the same in every run.
+//! Messages for the codec benchmark, identical in every run.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,7 +8,7 @@ use bsv_p2p::wire::{
     TimestampedAddress, Transaction, TransactionInput, TransactionOutput, Txid, Version,
 };
 
-/// Numbers that look random (xorshift64*).
+/// Pseudorandom numbers (xorshift64*).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -32,7 +32,8 @@ impl Random {
     }
 }
 
-/// Transactions as wallets make them: signatures with public keys in, payments to the hashes of public keys out.
+/// Creates transactions like those of wallets: inputs with signatures and public keys, outputs to
+/// hashes of public keys.
 pub(crate) fn transactions(count: usize) -> Vec<Transaction> {
     let random = &mut Random::new();
     let mut made = || {
@@ -70,7 +71,7 @@ pub(crate) fn transaction(inputs: usize, outputs: usize, random: &mut Random) ->
     }
 }
 
-/// Transactions alone: blocks are announced one by one.
+/// Returns transactions alone: blocks are announced one by one.
 pub(crate) fn inv() -> Inv {
     let random = &mut Random::new();
     let entry = |_| Inventory::Tx(Txid(random.bytes()));
@@ -107,7 +108,7 @@ pub(crate) fn addr() -> Addr {
     }
 }
 
-/// A version without an association ID, which the other crates do not know.
+/// Returns a version without an association ID, which the other crates do not know.
 pub(crate) fn version() -> Version {
     Version {
         version: 70016,

@@ -1,6 +1,7 @@
-//! How fast blocks are streamed, beside what the same hashes cost in one thread, and in how little memory.
+//! Speed and memory of streaming blocks, compared with hashing the same bytes in one thread.
 //!
-//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench streaming` prints the table. `-- speed` or `memory` runs only that.
+//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench streaming` prints the table.
+//! `-- speed` or `memory` runs one group.
 
 #[path = "streaming/sender.rs"]
 mod sender;
@@ -27,7 +28,7 @@ use self::table::{Aim, print_row};
 
 const GIBIBYTE: u64 = 1 << 30;
 const ROUNDS: usize = 5;
-/// Where the root stands in a block's header.
+/// The position of the merkle root in a block header.
 const MERKLE_ROOT: Range<usize> = 36..68;
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -54,12 +55,12 @@ fn main() {
     }
 }
 
-/// The sender, in a process of its own, and what it says of its block.
+/// The sender, in a process of its own, and the description of its block.
 struct Sender {
     process: Child,
-    /// Where it is a node that has the block.
+    /// The address of a node that has the block.
     node: SocketAddr,
-    /// Where it sends the block's frame to whoever connects.
+    /// The address at which the block's frame is sent to each client.
     raw: SocketAddr,
     block: BlockHash,
     len: u64,
@@ -117,7 +118,8 @@ struct Nobody;
 
 impl BlockVisitor for Nobody {}
 
-/// A block of a gibibyte: all checked while it arrives, against the same hashes in one thread.
+/// A block of one gibibyte, fully checked while it arrives, compared with the same hashes in one
+/// thread.
 fn speed() {
     let sender = Sender::start(GIBIBYTE);
     let handle = sender.connect();
@@ -185,7 +187,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// The most memory that this process has had at once, in KiB.
+/// Returns the maximum memory of this process, in KiB.
 fn peak_memory() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -193,14 +195,16 @@ fn peak_memory() -> f64 {
     kib.expect("a peak").trim().parse().expect("a number")
 }
 
-/// What all streaming has to do: receive, and hash payload, transactions and tree, in one thread and a reused buffer.
+/// The minimum work of streaming: receives the block and hashes payload, transactions and tree, in
+/// one thread with a reused buffer.
 fn hash_raw(sender: &Sender) {
     let mut stream = TcpStream::connect(sender.raw).expect("the sender");
     let mut header = [0; 24];
     stream.read_exact(&mut header).expect("a frame");
     let mut payload = Sha256::new();
     let mut tree = MerkleAccumulator::new();
-    // What has come of a transaction stays in front; the first is preceded by the header, which names the tree's root, and the count.
+    // The part of a transaction that arrived stays at the front. The first one is preceded by the
+    // header and the count.
     let mut merkle_root = [0; 32];
     let mut buffer = vec![0; 256 * 1024];
     let (mut filled, mut left, mut skip) = (0, sender.len, HEADER_LEN);

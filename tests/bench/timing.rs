@@ -1,26 +1,27 @@
-//! Timing of programs that do the same work, in turns.
+//! Timing of programs that do the same work in turns.
 
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-/// How many rounds there are: as many as fit into the time, within bounds.
+/// The number of rounds: as many as fit into the time, within bounds.
 const ROUNDS: RangeInclusive<usize> = 7..=301;
 
-/// How long things are measured.
+/// The durations of a measurement.
 pub(crate) struct Turns {
-    /// How long each program runs in a round, at least: short, so that few turns are interrupted when the machine is busy.
+    /// The minimum duration of a program's turn. It is short, so that few turns are interrupted on
+    /// a busy machine.
     pub(crate) turn: Duration,
-    /// All rounds together, about.
+    /// The approximate duration of all rounds.
     pub(crate) all: Duration,
 }
 
-/// A program: does its work so many times and says how long that took.
+/// A program: repeats its work the given number of times and returns the elapsed time.
 pub(crate) type Program<'a> = Box<dyn FnMut(u32) -> Duration + 'a>;
 
-/// The seconds that each program takes to do its work once, and how many times longer each takes than the first.
+/// Returns the seconds per repetition of each program, and the ratio of each to the first.
 ///
-/// All have their turn in every round. The median counts, of the ratios too: what slows the machine for a while slows all
-/// turns of a round.
+/// All programs run in turn in every round, and the medians count. Anything that slows the machine
+/// for a while slows all turns of a round.
 pub(crate) fn in_turns<const N: usize>(
     turns: &Turns,
     mut programs: [Program<'_>; N],

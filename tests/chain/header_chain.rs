@@ -257,8 +257,8 @@ fn first_of_equal_branches_stays_active() {
     assert_active(&chain, &[&common[..], &old].concat());
 }
 
-/// Findings: a branch that left the chain more than 288 blocks below the tip was refused whatever
-/// its work.
+/// Checks that the depth of a branch is not limited: a limit of 288 blocks made chains with more
+/// work unreachable.
 #[test]
 fn heavier_branch_wins_at_any_depth() {
     for depth in [288, 289, 300, 5_000] {
@@ -280,8 +280,8 @@ fn heavier_branch_wins_at_any_depth() {
     }
 }
 
-/// Findings: easy headers of a stranger became the tip, and 289 of them locked out the chain with
-/// more work.
+/// Easy headers of any source once became the tip, and 289 of them locked out the chain with more
+/// work.
 #[test]
 fn easy_headers_do_not_extend_harder_chain() {
     let rules = retargeting();
@@ -303,7 +303,8 @@ fn easy_headers_do_not_extend_harder_chain() {
     }
     connected(chain.extend(&honest[500..], NOW), &honest[500..]);
 
-    // The same before the first honest header: valid at the limit, and replaced by more work.
+    // The easy headers may also come before the first honest header. They are valid at the limit,
+    // and replaced by more work.
     let mut chain = HeaderChain::new(rules);
     let easy = mine_valid(&chain, 3, 289, 600);
     extend_from(&mut chain, 2, &easy).unwrap();

@@ -1,5 +1,5 @@
-//! The rules of block headers once more, slowly and by other means, and random chains on which both
-//! implementations must agree.
+//! A second implementation of the header rules, slow and by other means. Both must agree on random
+//! chains.
 
 mod big;
 
@@ -197,7 +197,8 @@ struct Step {
     clock: i32,
 }
 
-/// The times between blocks of one part of a chain: alternating, steady, fast and slow ones.
+/// Returns the times between blocks of one part of a chain: alternating, steady, fast and slow
+/// ones.
 fn deltas() -> impl Strategy<Value = std::ops::Range<i32>> {
     select(vec![
         -7_200..7_200,

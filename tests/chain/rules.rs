@@ -256,7 +256,7 @@ fn checkpoints_must_ascend() {
 }
 
 #[test]
-fn rules_are_checked_in_the_order_of_the_node() {
+fn rules_are_checked_in_node_order() {
     let rules = fixed_target(&Network::Mainnet);
     let expected = BlockHash([1; 32]);
     let rules = rules.with_checkpoints([(400_000, expected)]).unwrap();
@@ -322,7 +322,7 @@ fn scores_are_those_of_the_node() {
 }
 
 #[test]
-fn proof_of_work_is_checked_against_hash_and_limit() {
+fn proof_of_work_checks_hash_and_limit() {
     let rules = ChainRules::new(Network::Mainnet);
     let check = |bits, hash| rules.check_proof_of_work(7, &header(START, bits), hash);
     let error = |error| Err(ChainRuleError::ProofOfWork { height: 7, error });

@@ -1,4 +1,4 @@
-//! Any message and any payload, as a strategy.
+//! Strategies for arbitrary messages and payloads.
 
 use bsv_p2p::wire::{
     Addr, Alert, Authch, Authresp, Block, BlockHash, BlockTransactions, Command, CompactBlock,
@@ -18,7 +18,7 @@ use crate::parts::{
 use crate::proofs::{dsdetected, enriched_header, merkle_block, tx_and_proof};
 use crate::support::COMMANDS;
 
-/// The messages about streams, filters, miners and the memory pool.
+/// Returns the messages about streams, filters, miners and the memory pool.
 fn rarer_message() -> impl Strategy<Value = Message> {
     let mempool = prop_oneof![
         Just(Mempool::Empty),
@@ -56,7 +56,8 @@ fn rarer_message() -> impl Strategy<Value = Message> {
     ]
 }
 
-/// Any message that comes back as it was: what an encoder would drop or a decoder refuse is left out.
+/// Returns any message that survives a round trip. Excludes content that an encoder drops or a
+/// decoder rejects.
 pub(crate) fn message() -> impl Strategy<Value = Message> {
     prop_oneof![2 => commoner_message(), 1 => rarer_message()]
 }
@@ -159,7 +160,8 @@ fn commoner_message() -> impl Strategy<Value = Message> {
     ]
 }
 
-/// Bytes for a command: any at all, or those of a message with some of them changed, cut off or added.
+/// Returns bytes for a command: arbitrary ones, or those of a message with changed, removed or
+/// added bytes.
 pub(crate) fn payload() -> impl Strategy<Value = (Command, Vec<u8>)> {
     let any_bytes = (select(&COMMANDS[..]), vec(any::<u8>(), 0..200))
         .prop_map(|(command, bytes)| (Command::new(command), bytes));
@@ -174,7 +176,7 @@ pub(crate) fn payload() -> impl Strategy<Value = (Command, Vec<u8>)> {
         let mut bytes = message.encode_to_vec();
         for (at, byte) in changes {
             if !bytes.is_empty() {
-                // Most lengths and counts stand near the start.
+                // Most lengths and counts are near the start.
                 let at = at.index(bytes.len());
                 let at = if byte % 2 == 0 { at } else { at % 8 };
                 bytes[at] = byte;

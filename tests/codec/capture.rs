@@ -1,4 +1,4 @@
-//! Real traffic between two nodes.
+//! Recorded traffic between two nodes.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use bsv_p2p::wire::{Incoming, Message, PayloadLimits};
 use crate::support::{bytes, frame_of, list, read_bytes, text, vectors};
 
 #[test]
-fn every_recorded_frame_is_read_and_written_back_to_the_same_bytes() {
+fn recorded_frames_survive_round_trip() {
     let capture = vectors("capture-regtest.json");
     let magic = Network::Regtest.magic();
     // One stream for each connection and direction, as the nodes sent it.
@@ -41,7 +41,7 @@ fn every_recorded_frame_is_read_and_written_back_to_the_same_bytes() {
 }
 
 #[test]
-fn the_blocks_of_the_recording_have_their_merkle_root_and_proof_of_work() {
+fn recorded_blocks_have_valid_root_and_work() {
     let capture = vectors("capture-regtest.json");
     let mut blocks = 0;
     for recorded in list(&capture["frames"]) {

@@ -206,7 +206,7 @@ fn checkpoints_of_custom_network_are_checked() {
 #[test]
 fn default_parameters_are_those_of_regtest() {
     assert_eq!(&NetworkParams::default(), Network::Regtest.params());
-    // They are valid, but not those of a custom network.
+    // The parameters are valid, but belong to no custom network.
     let error = Network::custom(NetworkParams::default()).unwrap_err();
     assert_eq!((error.field, &*error.value), ("name", "regtest"));
 }

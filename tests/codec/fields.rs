@@ -7,7 +7,7 @@ use bsv_p2p::wire::{
 };
 use serde_json::{Map, Value, json};
 
-/// The fields as the vectors name them; `None` for a message whose type is not known.
+/// Returns the fields under the names of the vectors, or `None` for an unknown message.
 pub(crate) fn fields(message: &Message) -> Option<Value> {
     Some(match message {
         Message::Verack
@@ -180,7 +180,7 @@ fn locator(version: i32, locator: &[BlockHash], stop: BlockHash) -> Value {
     })
 }
 
-/// An address without its time.
+/// Returns an address without its time.
 pub(crate) fn address(address: &NetworkAddress) -> Value {
     json!({
         "services": address.services.0,
@@ -271,7 +271,7 @@ fn string(text: &WireString) -> Value {
     json!(text.as_str().unwrap())
 }
 
-/// An object without the fields that are not there.
+/// Returns an object without the fields that are not there.
 fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
     let fields = fields
         .into_iter()

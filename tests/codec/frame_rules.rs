@@ -1,4 +1,4 @@
-//! Which frames are taken, dropped, passed over or refused, and when that is known.
+//! Frames that are accepted, dropped, skipped or rejected, and when this is decided.
 
 use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 #[test]
-fn the_magic_is_judged_after_just_four_bytes() {
+fn magic_is_checked_after_four_bytes() {
     let others = [
         (Network::Mainnet.magic().0, "BSV mainnet"),
         (Network::Testnet.magic().0, "BSV testnet"),
@@ -48,7 +48,7 @@ fn the_magic_is_judged_after_just_four_bytes() {
 }
 
 #[test]
-fn a_magic_that_nobody_knows_has_no_meaning() {
+fn unknown_magic_has_no_meaning() {
     let seen = read_bytes(Network::Mainnet.magic(), limits(), &[1, 2, 3, 4]);
     let Some(FrameError::WrongMagic(foreign)) = seen.error else {
         panic!("{seen:?}");
@@ -61,7 +61,7 @@ fn a_magic_that_nobody_knows_has_no_meaning() {
 }
 
 #[test]
-fn the_magic_of_a_later_frame_is_judged_too() {
+fn magic_of_later_frame_is_checked() {
     let mut bytes = good_frame(b"ping", &[7; 8]);
     bytes.extend_from_slice(&Network::Mainnet.magic().0);
     let seen = read_bytes(MAGIC, limits(), &bytes);
@@ -70,7 +70,7 @@ fn the_magic_of_a_later_frame_is_judged_too() {
 }
 
 #[test]
-fn the_limit_is_judged_as_soon_as_the_header_is_there() {
+fn payload_limit_is_checked_at_the_header() {
     let basic = basic_header(b"inv", 2_097_153, [0; 4]);
     let extended = extended_header(b"inv", 2_097_153);
     for (header, len) in [(basic, BASIC_HEADER_LEN), (extended, EXTENDED_HEADER_LEN)] {
@@ -127,8 +127,9 @@ fn every_command_has_its_own_limit() {
 }
 
 #[test]
-fn the_limit_goes_by_the_text_before_the_first_nul_even_of_a_bad_command() {
-    // Bad padding behind `block`: the limit of blocks holds, and the frame is dropped at its end.
+fn limit_of_bad_command_uses_text_before_nul() {
+    // Invalid padding after `block`: the limit of blocks applies, and the frame is dropped at its
+    // end.
     let mut bytes = basic_frame(b"block\0x", &vec![1; 2_097_153], [0; 4]);
     bytes.extend(good_frame(b"ping", &[7; 8]));
     let seen = read_bytes(MAGIC, limits(), &bytes);
@@ -152,7 +153,7 @@ fn new_limits_hold_from_the_next_header_on() {
     let ping = good_frame(b"ping", &[7; 60_000]);
     let (first, rest) = ping.split_at(100);
     assert_eq!(read_all(&mut frames, &mut { first }).incoming, []);
-    // The frame that has begun is not judged again, not even by narrower limits.
+    // The current frame is not checked again, even if limits become narrower.
     frames.set_limits(PayloadLimits {
         general: 10,
         ..PayloadLimits::default()
@@ -166,7 +167,7 @@ fn new_limits_hold_from_the_next_header_on() {
 }
 
 #[test]
-fn before_the_handshake_a_ceiling_of_ones_own_is_not_lifted() {
+fn lower_own_ceiling_holds_before_handshake() {
     let low = PayloadLimits {
         ceiling: 1_000,
         ..PayloadLimits::default()
@@ -175,7 +176,7 @@ fn before_the_handshake_a_ceiling_of_ones_own_is_not_lifted() {
 }
 
 #[test]
-fn a_bad_command_is_read_to_its_end_and_the_next_frame_comes() {
+fn frame_with_bad_command_is_dropped() {
     for bad in [
         &b"ping\0garbage"[..],
         b"pi\x01g",
@@ -197,7 +198,7 @@ fn a_bad_command_is_read_to_its_end_and_the_next_frame_comes() {
 }
 
 #[test]
-fn a_bad_command_in_either_place_of_an_extended_frame_drops_it() {
+fn bad_command_in_extended_header_drops_frame() {
     let good = extended_frame(b"ping", &[7; 8]);
     for at in [4 + 11, 24 + 11] {
         let mut bytes = good.clone();
@@ -216,7 +217,7 @@ fn a_bad_command_in_either_place_of_an_extended_frame_drops_it() {
 }
 
 #[test]
-fn a_bad_checksum_drops_a_frame_and_the_next_one_comes() {
+fn frame_with_bad_checksum_is_dropped() {
     for len in [
         0,
         8,
@@ -238,7 +239,7 @@ fn a_bad_checksum_drops_a_frame_and_the_next_one_comes() {
 }
 
 #[test]
-fn an_extended_frame_may_carry_any_command_at_any_length() {
+fn extended_frame_accepts_any_command_and_length() {
     for command in ["version", "ping", "block", "foobar", "", "123456789012"] {
         for len in [0, 1, 8, COPY_THRESHOLD as usize, 50_000] {
             let payload = vec![5; len];
@@ -250,7 +251,7 @@ fn an_extended_frame_may_carry_any_command_at_any_length() {
 }
 
 #[test]
-fn any_command_that_begins_with_the_letters_extmsg_has_an_extended_header() {
+fn commands_starting_with_extmsg_have_extended_header() {
     for outer in [&b"extmsg"[..], b"extmsgXYZ", b"extmsgextmsg", b"extmsg "] {
         let mut bytes = extended_frame(b"ping", &[7; 8]);
         bytes[4..16].copy_from_slice(&padded(outer));
@@ -265,7 +266,7 @@ fn any_command_that_begins_with_the_letters_extmsg_has_an_extended_header() {
 }
 
 #[test]
-fn an_extended_frame_inside_an_extended_one_is_an_unknown_command() {
+fn nested_extended_frame_is_unknown_command() {
     let inner = extended_frame(b"ping", &[7; 8]);
     let bytes = extended_frame(b"extmsg", &inner);
     let seen = read_bytes(MAGIC, limits(), &bytes);
@@ -279,7 +280,7 @@ fn an_extended_frame_inside_an_extended_one_is_an_unknown_command() {
 }
 
 #[test]
-fn the_basic_length_and_checksum_of_an_extended_frame_are_not_looked_at() {
+fn basic_fields_of_extended_header_are_ignored() {
     for (len, checksum) in [(0, [0; 4]), (8, [9; 4]), (u32::MAX, [0xff; 4])] {
         let mut bytes = extended_frame(b"ping", &[7; 8]);
         bytes[16..20].copy_from_slice(&u32::to_le_bytes(len));
@@ -290,7 +291,7 @@ fn the_basic_length_and_checksum_of_an_extended_frame_are_not_looked_at() {
 }
 
 #[test]
-fn a_payload_above_what_is_buffered_is_passed_over_and_the_next_frame_comes() {
+fn payload_above_buffer_limit_is_skipped() {
     for extended in [false, true] {
         for (len, kept) in [(BUFFERED, true), (BUFFERED + 1, false), (700_000, false)] {
             let payload = vec![1; len];
@@ -299,7 +300,7 @@ fn a_payload_above_what_is_buffered_is_passed_over_and_the_next_frame_comes() {
             } else if kept {
                 good_frame(b"block", &payload)
             } else {
-                // What is not kept is not checked either.
+                // The checksum of a skipped payload is not checked.
                 basic_frame(b"block", &payload, [0; 4])
             };
             bytes.extend(good_frame(b"ping", &[7; 8]));
@@ -320,7 +321,7 @@ fn a_payload_above_what_is_buffered_is_passed_over_and_the_next_frame_comes() {
 }
 
 #[test]
-fn an_error_repeats_for_ever_whatever_comes_behind_it() {
+fn frame_error_repeats_on_every_call() {
     let wrong_magic = good_frame(b"ping", &[7; 8]).split_off(1);
     let too_long = basic_header(b"inv", u32::MAX, [0; 4]);
     for bad in [wrong_magic, too_long] {
@@ -413,7 +414,7 @@ fn oversized_answer_is_discarded_and_next_frame_read() {
             assert_eq!(error, too_long, "{name}");
         }
     }
-    // One byte more than a list of all expected objects.
+    // One byte more than a list of all expected objects has.
     let bytes = good_frame(b"notfound", &vec![7; notfound + 1]);
     let error = read_expecting(Some(objects), &bytes).unwrap_err();
     assert!(matches!(error, FrameError::TooLong { .. }), "{error}");

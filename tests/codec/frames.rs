@@ -1,4 +1,4 @@
-//! Frames out of streams: whole, in pieces, broken, cut.
+//! Frames read from streams: complete, in pieces, corrupt, truncated.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,7 +16,7 @@ use crate::support::{
     read_all, read_bytes,
 };
 
-/// Limits of the streams made here: payloads above this are passed over.
+/// Buffer limit of the generated streams. Payloads above it are skipped.
 pub(crate) const BUFFERED: usize = 50_000;
 
 pub(crate) fn limits() -> PayloadLimits {
@@ -42,7 +42,7 @@ pub(crate) fn whole(incoming: Vec<Incoming>) -> Seen {
     }
 }
 
-/// A frame as bytes, and what has to come out of it.
+/// Returns a frame as bytes, and the expected result.
 fn any_frame() -> impl Strategy<Value = (Vec<u8>, Incoming)> {
     let len = prop_oneof![
         8 => 0..200_usize,
@@ -97,7 +97,7 @@ fn any_stream() -> impl Strategy<Value = (Vec<u8>, Vec<Incoming>)> {
     })
 }
 
-/// How many bytes come at once: often few, as around a header, sometimes many.
+/// Returns the size of a piece: often small, as around a header, sometimes large.
 fn any_piece() -> impl Strategy<Value = usize> {
     prop_oneof![3 => 1..60_usize, 1 => 1_000..70_000_usize]
 }
@@ -114,7 +114,7 @@ proptest! {
     #![proptest_config(cases(32))]
 
     #[test]
-    fn a_stream_gives_the_same_frames_however_it_arrives(
+    fn frames_do_not_depend_on_segmentation(
         (bytes, incoming) in any_stream(),
         pieces in vec(any_piece(), 0..200),
     ) {
@@ -126,7 +126,7 @@ proptest! {
     }
 
     #[test]
-    fn a_source_that_is_interrupted_or_has_nothing_yet_loses_nothing(
+    fn interrupted_reads_lose_no_bytes(
         (bytes, incoming) in any_stream(),
         steps in vec(
             prop_oneof![
@@ -141,7 +141,7 @@ proptest! {
     }
 
     #[test]
-    fn a_stream_that_ends_anywhere_is_cut_unless_it_ends_behind_a_frame(
+    fn truncated_stream_ends_inside_a_frame(
         frames in vec(any_frame(), 1..5),
         cut in any::<prop::sample::Index>(),
     ) {
@@ -162,7 +162,7 @@ proptest! {
 }
 
 #[test]
-fn the_end_of_a_stream_is_inside_a_frame_at_every_byte_but_the_last() {
+fn end_is_inside_frame_except_at_boundary() {
     let basic = good_frame(b"ping", &[7; 8]);
     let extended = extended_frame(b"ping", &[7; 8]);
     let empty = good_frame(b"verack", &[]);
@@ -175,7 +175,7 @@ fn the_end_of_a_stream_is_inside_a_frame_at_every_byte_but_the_last() {
 }
 
 #[test]
-fn a_reader_tells_what_is_arriving() {
+fn reader_reports_the_arriving_payload() {
     let bytes = good_frame(b"inv", &[0; 40_000]);
     let mut frames = FrameReader::new(MAGIC, limits());
     assert_eq!(frames.arriving(), None);
@@ -189,8 +189,8 @@ fn a_reader_tells_what_is_arriving() {
 }
 
 #[test]
-fn a_complete_payload_is_not_taken_for_the_end_of_the_stream() {
-    // A caller that reads again before it asks for the frame must not see a read of 0 bytes.
+fn complete_payload_is_not_end_of_stream() {
+    // A caller that reads again before it requests the frame must not see a read of 0 bytes.
     let mut bytes = good_frame(b"inv", &[0; 40_000]);
     let next = good_frame(b"ping", &[7; 8]);
     bytes.extend(&next);
@@ -218,7 +218,7 @@ fn a_complete_payload_is_not_taken_for_the_end_of_the_stream() {
 }
 
 #[test]
-fn a_reader_whose_frames_are_not_taken_refuses_more_and_loses_nothing() {
+fn reader_with_unread_frames_refuses_more_bytes() {
     let one = good_frame(b"ping", &[7; 8]);
     let bytes = one.repeat(5_000);
     let mut source = &bytes[..];
@@ -236,8 +236,9 @@ fn a_reader_whose_frames_are_not_taken_refuses_more_and_loses_nothing() {
 }
 
 #[test]
-fn a_quiet_source_in_the_middle_of_a_burst_loses_nothing() {
-    // The burst makes the arrival buffer grow, and silence makes it shrink again, at every place in a header.
+fn idle_source_during_burst_loses_no_bytes() {
+    // The burst grows the arrival buffer, and the pause shrinks it again, at every position in a
+    // header.
     let ping = good_frame(b"ping", &[7; 8]);
     let burst = ping.repeat(300);
     for behind in 0..EXTENDED_HEADER_LEN + 4 {
@@ -255,7 +256,7 @@ fn a_quiet_source_in_the_middle_of_a_burst_loses_nothing() {
 }
 
 #[test]
-fn frames_are_appended_to_what_is_in_the_buffer() {
+fn encoded_frames_are_appended_to_the_buffer() {
     let mut out = b"before".to_vec();
     encode_frame(MAGIC, &Message::Ping(Ping::new(7)), &mut out);
     encode_frame(MAGIC, &Message::Verack, &mut out);
@@ -274,7 +275,7 @@ impl std::io::Read for Trickle<'_> {
 }
 
 #[test]
-fn a_long_message_in_pieces_of_one_byte_costs_work_in_proportion_to_its_length() {
+fn bytewise_reading_takes_linear_time() {
     const LEN: usize = 2_000_000;
     let message = Message::Unknown {
         command: Command::new("test"),
@@ -292,11 +293,11 @@ fn a_long_message_in_pieces_of_one_byte_costs_work_in_proportion_to_its_length()
         assert_eq!(reader.read_from(&mut source).unwrap(), 1);
     };
     assert!(matches!(frame, Incoming::Frame(frame) if frame.payload.len() == LEN));
-    // A copy of what has come for every byte would be 2,000 GB.
+    // A copy of the received bytes for every byte would be 2,000 GB.
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
 
-/// The name of the block that a payload begins with, if it is to be one.
+/// Returns the hash of the block at the start of a payload, if the command is `block`.
 pub(crate) fn block_of(command: &str, payload: &[u8]) -> Option<BlockHash> {
     let header = payload.first_chunk().filter(|_| command == "block")?;
     Some(BlockHeader::from_bytes(header).hash())

@@ -1,5 +1,5 @@
-//! The wire layer from outside: every message and frame against recorded and hand-made bytes, against streams
-//! that arrive in any pieces, and against bytes that nobody meant as a message.
+//! The wire layer through its public interface: messages and frames against recorded and
+//! constructed bytes, streams in arbitrary pieces, and arbitrary bytes.
 
 mod any_message;
 mod capture;

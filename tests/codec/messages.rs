@@ -16,10 +16,10 @@ use crate::support::{
     COMMANDS, Seen, bytes, checksum, frame_of, list, network, read_bytes, text, vectors,
 };
 
-/// Commands that are well formed and mean nothing: they come out as unknown ones.
+/// Well-formed commands without a meaning. They decode as unknown messages.
 const MEANINGLESS: [&str; 3] = ["", "foobar", "123456789012"];
 
-/// Vectors whose payload is written back shorter: a field of a later version of the protocol is dropped.
+/// Vectors whose payload is encoded shorter: a field of a later protocol version is dropped.
 const SHORTENED: [(&str, &str); 1] = [(
     "protoconf_three_fields_future",
     "0200ca9a3b0744656661756c74",
@@ -57,7 +57,7 @@ fn has_no_type(command: &str) -> bool {
     MEANINGLESS.contains(&command)
 }
 
-/// The one frame that a reader must give, and that it ends where the frame does.
+/// Returns the only frame of a vector, and checks that it ends with the vector.
 fn only_frame(vector: &Vector) -> Frame {
     let seen = read_bytes(
         vector.network.magic(),
@@ -92,7 +92,7 @@ fn every_valid_message_is_read_to_its_fields() {
         let message = decoded(vector);
         let mut expected = vector.fields.clone();
         if vector.name == "protoconf_three_fields_future" {
-            // What this crate keeps of it is a message with two fields.
+            // This crate keeps only the first two fields.
             expected["number_of_fields"] = json!(2);
             expected.as_object_mut().unwrap().remove("unknown_trailing");
         }
@@ -111,7 +111,7 @@ fn every_valid_message_is_read_to_its_fields() {
 }
 
 #[test]
-fn every_valid_message_is_written_back_to_the_same_bytes() {
+fn valid_vectors_survive_round_trip() {
     for vector in all().iter().filter(|v| v.valid && !v.header_only) {
         let message = decoded(vector);
         let payload = match SHORTENED.iter().find(|(name, _)| *name == vector.name) {
@@ -135,7 +135,7 @@ fn every_valid_message_is_written_back_to_the_same_bytes() {
     }
 }
 
-/// Forms that are taken as the node takes them, and never written.
+/// Forms that are accepted like by the node, and never written.
 #[test]
 fn lax_forms_are_read_as_the_strict_ones() {
     let version = all().swap_remove(0);
@@ -150,13 +150,13 @@ fn lax_forms_are_read_as_the_strict_ones() {
             &format!("{before_relay}02")[..],
             &format!("{before_relay}01"),
         ),
-        // One byte of content is no ID, whatever type it names.
+        // One byte of content is no ID, whichever type it has.
         (
             "version",
             &format!("{before_relay}010107"),
             &format!("{before_relay}0100"),
         ),
-        // The count of transactions behind a header is ignored.
+        // The count of transactions after a header is ignored.
         (
             "headers",
             &format!("01{header}05"),
@@ -169,13 +169,13 @@ fn lax_forms_are_read_as_the_strict_ones() {
         ),
         // More fields than are known.
         ("protoconf", "fdfd00000010000161ffff", "02000010000161"),
-        // A pong too short for a nonce, and bytes behind it.
+        // A pong that is too short for a nonce, and one with extra bytes.
         ("pong", "01020304050607", ""),
         ("pong", "0102030405060708ff", "0102030405060708"),
-        // Bytes behind a message that has none.
+        // Bytes after a message without content.
         ("verack", "00", ""),
         ("filterclear", "00", ""),
-        // An age that is cut off, and one that is there for any byte but zero.
+        // A truncated age, and one that is present because of a nonzero byte.
         ("mempool", "01100e0000000000", "00"),
         ("mempool", "ff100e000000000000", "01100e000000000000"),
     ] {
@@ -188,9 +188,9 @@ fn lax_forms_are_read_as_the_strict_ones() {
     }
 }
 
-/// The proofs of the vectors are true ones, of blocks that other vectors have.
+/// The vectors prove transactions of blocks in other vectors.
 #[test]
-fn every_proof_of_the_vectors_holds_for_its_block_and_for_no_other() {
+fn proofs_of_vectors_verify_for_their_block_only() {
     let mut headers: Vec<BlockHeader> = Vec::new();
     let mut datareftxs = Vec::new();
     let mut checked = 0;
@@ -255,18 +255,18 @@ fn every_known_command_has_a_vector() {
     assert_eq!(here, expected);
 }
 
-/// What becomes of the bytes of a vector that is not valid, or is a header alone.
+/// The expected result of an invalid vector, or of one that is only a header.
 #[derive(Debug, PartialEq)]
 enum Fate {
     /// The frame reader fails.
     Fails(FrameError),
     /// The frame is dropped.
     Dropped(FrameDropReason),
-    /// The frame is there, its payload is not what its command says.
+    /// The frame is valid, but its payload does not match its command.
     Malformed(DecodeError),
-    /// The codec takes it: what is wrong about it is for the session to judge.
+    /// The codec accepts the message. The session checks its content.
     Taken(Message),
-    /// The header is accepted, and a payload of so many bytes awaited.
+    /// The header is accepted, and a payload of this length awaited.
     Awaited(u64),
 }
 
@@ -295,7 +295,7 @@ fn fate(vector: &Vector) -> Fate {
 }
 
 #[test]
-fn every_message_that_a_node_refuses_meets_the_fate_that_the_protocol_says() {
+fn invalid_vectors_fail_as_the_protocol_specifies() {
     let ping = Command::new("ping");
     let block = "00000000839a8e6886ab5951d76f411475428afc90947ee320161bbf18eb6048";
     let block: BlockHash = block.parse().unwrap();

@@ -47,7 +47,7 @@ fn every_network_has_its_first_block() {
 }
 
 #[test]
-fn the_easiest_compact_target_is_the_greatest_within_the_proof_of_work_limit() {
+fn easiest_compact_target_is_within_work_limit() {
     for entry in list(&vectors("networks.json")) {
         let network = network(&entry["network"]);
         let limit: Hash256 = text(&entry["pow_limit"]).parse().unwrap();
@@ -90,7 +90,7 @@ fn names_are_known_and_others_refused() {
 }
 
 #[test]
-fn networks_differ_by_magic_where_they_share_port_or_genesis() {
+fn networks_with_same_port_differ_by_magic() {
     for network in [Network::Testnet, Network::Teratestnet, Network::Tstn] {
         assert_eq!(network.port(), 18333);
     }
@@ -101,6 +101,6 @@ fn networks_differ_by_magic_where_they_share_port_or_genesis() {
     let mut magics = Network::ALL.map(|network| network.magic().0);
     magics.sort_unstable();
     assert!(magics.windows(2).all(|pair| pair[0] != pair[1]));
-    // That of STN at Teranode is set by the caller.
+    // The caller sets the magic of STN at Teranode.
     assert_eq!(Magic([0; 4]).network(), None);
 }

@@ -1,5 +1,5 @@
-//! The crate `bitcoin`, written by others: where its protocol and ours agree, both read the same from the same bytes and
-//! write the same.
+//! Comparison with the crate `bitcoin`: where the protocols agree, both implementations decode and
+//! encode the same bytes.
 
 use bitcoin::consensus::{deserialize, serialize};
 use bitcoin::hashes::Hash as _;
@@ -15,12 +15,13 @@ use crate::any_message::message;
 use crate::parts::{header, transaction};
 use crate::support::{MAGIC, cases, frame_of};
 
-/// The other protocol takes a first input count of zero for the mark of another form of transactions.
+/// The other protocol interprets a leading input count of zero as the marker of another
+/// transaction form.
 fn common_transaction() -> impl Strategy<Value = Transaction> {
     transaction().prop_filter("no input", |transaction| !transaction.inputs.is_empty())
 }
 
-/// Whether the other protocol has this message in just this form.
+/// Returns whether the other protocol has this message in the same form.
 fn is_common(message: &Message) -> bool {
     match message {
         Message::Version(version) => is_common_version(version),
@@ -46,7 +47,8 @@ fn is_common(message: &Message) -> bool {
     }
 }
 
-/// A whole one, without the last field, which is ours alone, and with text for a name.
+/// Returns whether the version is complete, has no association ID, which only this protocol has,
+/// and has a textual user agent.
 fn is_common_version(version: &Version) -> bool {
     let named = version
         .user_agent
@@ -55,13 +57,13 @@ fn is_common_version(version: &Version) -> bool {
     named && version.relay.is_some() && version.association_id.is_none()
 }
 
-/// What the other crate reads from the frame of a message, after checking that it writes the same frame.
+/// Decodes the frame of a message with the other crate, and checks that it encodes the same frame.
 fn read_by_the_other(message: &Message) -> NetworkMessage {
     let frame = frame_of(MAGIC, message);
     let read: RawNetworkMessage = deserialize(&frame).expect("a message of both protocols");
     let payload = read.payload().clone();
     let magic = bitcoin::p2p::Magic::from_bytes(MAGIC.0);
-    // Made anew, so that length and checksum are its own.
+    // Created anew, so that length and checksum are computed.
     let written = serialize(&RawNetworkMessage::new(magic, payload.clone()));
     assert_eq!(hex::encode(written), hex::encode(frame));
     payload
@@ -71,7 +73,7 @@ proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
-    fn messages_of_both_protocols_are_read_and_written_alike(
+    fn common_messages_match_other_crate(
         message in message().prop_filter("ours alone", is_common),
     ) {
         let theirs = read_by_the_other(&message);
@@ -89,7 +91,7 @@ proptest! {
     }
 
     #[test]
-    fn blocks_have_the_same_transactions_names_and_merkle_roots(
+    fn blocks_match_hashes_of_other_crate(
         header in header(),
         transactions in vec(common_transaction(), 1..9),
     ) {
@@ -170,7 +172,7 @@ fn compare_inventory(ours: &Inventory, theirs: &bitcoin::p2p::message_blockdata:
         Theirs::Block(_) => assert!(matches!(ours, Inventory::Block(_))),
         Theirs::CompactBlock(_) => assert!(matches!(ours, Inventory::CompactBlock(_))),
         Theirs::Unknown { inv_type, .. } => assert_eq!(ours.kind(), *inv_type),
-        // Numbers that have another meaning there.
+        // Numbers with another meaning in the other protocol.
         _ => assert!(ours.kind() >= 5),
     }
 }

@@ -1,4 +1,4 @@
-//! The crate `bitcoin` again: merkle blocks, bloom filters and compact blocks, where its protocol and ours agree.
+//! Comparison with the crate `bitcoin` for merkle blocks, bloom filters and compact blocks.
 
 use bitcoin::bip152;
 use bitcoin::consensus::{deserialize, serialize};
@@ -16,7 +16,8 @@ use proptest::prelude::*;
 use crate::parts::{header, transaction};
 use crate::support::cases;
 
-/// A block that both protocols have: its root fits, and no transaction stands in it twice.
+/// Returns a block that is valid in both protocols: its root matches, and no transaction is
+/// repeated.
 fn block() -> impl Strategy<Value = Block> {
     let input = |transaction: &Transaction| !transaction.inputs.is_empty();
     let common = transaction().prop_filter("no input", input);
@@ -34,7 +35,7 @@ proptest! {
     #![proptest_config(cases(128))]
 
     #[test]
-    fn merkle_blocks_are_built_alike_and_prove_the_same(block in block(), matched in any::<u32>()) {
+    fn merkle_blocks_match_other_crate(block in block(), matched in any::<u32>()) {
         let is_matched = |position: usize| matched >> (position % 32) & 1 == 1;
         let txids: Vec<_> = block.transactions().map(|transaction| transaction.txid()).collect();
         let flags = txids.iter().enumerate().map(|(at, txid)| (*txid, is_matched(at)));
@@ -55,7 +56,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_merkle_block_proves_nothing_to_either(block in block(), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+    fn corrupt_merkle_block_is_rejected_by_both_crates(block in block(), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
         let flags = block.transactions().map(|transaction| (transaction.txid(), true));
         let tree = PartialMerkleTree::new(flags).unwrap();
         let mut bytes = MerkleBlock { header: block.header(), tree }.encode_to_vec();
@@ -65,7 +66,7 @@ proptest! {
         let ours = MerkleBlock::decode_from(&bytes).map(|block| block.verify().is_ok());
         let theirs = deserialize::<merkle_tree::MerkleBlock>(&bytes)
             .map(|block| block.extract_matches(&mut Vec::new(), &mut Vec::new()).is_ok());
-        // Ours ignores what stands behind the last field.
+        // This library ignores bytes after the last field.
         if let (Ok(ours), Ok(theirs)) = (ours, theirs) {
             prop_assert_eq!(ours, theirs);
         }
@@ -85,10 +86,10 @@ proptest! {
     }
 
     #[test]
-    fn compact_blocks_have_the_same_short_ids_and_are_completed_alike(block in block(), nonce: u64, known in any::<u32>()) {
+    fn compact_blocks_match_other_crate(block in block(), nonce: u64, known in any::<u32>()) {
         let ours = CompactBlock::new(&block, nonce);
         let other: bitcoin::Block = deserialize(block.bytes()).unwrap();
-        // Version 1 names transactions as we do.
+        // Version 1 names transactions like this protocol.
         let theirs = bip152::HeaderAndShortIds::from_block(&other, nonce, 1, &[]).unwrap();
         prop_assert_eq!(serialize(&theirs), &ours.bytes()[..]);
 
@@ -98,7 +99,7 @@ proptest! {
             .collect();
         let candidates = pool.iter().map(|tx| (tx.txid(), tx));
         let reconstruction = match Reconstruction::start(ours, u64::MAX, candidates) {
-            // Two of so few short ids are never equal but by the greatest chance.
+            // Collisions of so few short IDs are extremely unlikely.
             Err(ReconstructionError::Collision(_)) => return Ok(()),
             Ok(ReconstructOutcome::Complete(complete)) => {
                 prop_assert_eq!(complete, block);

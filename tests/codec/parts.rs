@@ -1,4 +1,4 @@
-//! Any part of a message, as a strategy.
+//! Strategies for arbitrary parts of messages.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -41,7 +41,7 @@ pub(crate) fn association_id() -> impl Strategy<Value = AssociationId> {
     ]
 }
 
-/// A version whose optional fields end after any of them.
+/// Returns a version whose optional fields end after any of them.
 pub(crate) fn version() -> impl Strategy<Value = Version> {
     let fixed = (any::<i32>(), any::<u64>(), any::<i64>(), address());
     let optional = (
@@ -157,7 +157,7 @@ pub(crate) fn stream_type() -> impl Strategy<Value = StreamType> {
     (0..=5_u8).prop_map(|byte| StreamType::try_from(byte).unwrap())
 }
 
-/// A filter with any bits, as a peer may send it.
+/// Returns a filter with any bits, as a peer may send it.
 pub(crate) fn bloom_filter() -> impl Strategy<Value = BloomFilter> {
     let data = vec(any::<u8>(), 0..300);
     (data, 0..=50_u32, any::<u32>(), any::<u8>()).prop_map(|(data, functions, tweak, flags)| {

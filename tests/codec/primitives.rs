@@ -55,7 +55,7 @@ fn compact_sizes_are_read_and_written() {
 }
 
 #[test]
-fn compact_sizes_that_the_node_refuses_are_refused_for_the_same_reason() {
+fn invalid_compact_sizes_are_rejected_with_same_reason() {
     let file = vectors("primitives.json");
     assert_eq!(list(&file["compact_size_rejected_by_node"]).len(), 6);
     for entry in list(&file["compact_size_rejected_by_node"]) {
@@ -86,7 +86,7 @@ fn association_ids_are_read_and_written() {
         };
         assert_eq!(id.encode_to_vec(), wire);
         assert_eq!(id.encoded_len(), wire.len() as u64);
-        // An id is read where it stands: at the end of a `version`.
+        // An ID is decoded at its position: the end of a `version`.
         let version = Version {
             version: 70016,
             services: Services::NONE,
@@ -120,7 +120,7 @@ fn addresses_without_a_time_are_read_and_written() {
 }
 
 #[test]
-fn a_merkle_root_is_computed_from_its_transactions() {
+fn merkle_root_derives_from_transactions() {
     let entry = &vectors("primitives.json")["merkle_root"];
     let txids = list(&entry["txids"])
         .iter()
@@ -131,7 +131,7 @@ fn a_merkle_root_is_computed_from_its_transactions() {
 }
 
 #[test]
-fn the_digest_that_miners_sign_is_a_double_sha_256() {
+fn authresp_digest_is_double_sha256() {
     let entry = &vectors("primitives.json")["authresp_digest"];
     let challenge = bytes(&entry["challenge"]).try_into().unwrap();
     let answer = Authresp {
@@ -146,7 +146,7 @@ fn the_digest_that_miners_sign_is_a_double_sha_256() {
 }
 
 #[test]
-fn short_ids_of_a_compact_block_are_computed_from_its_header_and_nonce() {
+fn short_ids_derive_from_header_and_nonce() {
     let entry = &vectors("primitives.json")["compact_block_short_ids"];
     let header = BlockHeader::decode_from(&bytes(&entry["header"])).unwrap();
     let key = ShortIdKey::new(&header, entry["nonce"].as_u64().unwrap());

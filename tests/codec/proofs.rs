@@ -1,4 +1,4 @@
-//! Proofs about the transactions of blocks: what holds for any block, and for any bytes that claim to be one.
+//! Proofs about the transactions of blocks, for arbitrary blocks and for arbitrary bytes.
 
 use bsv_p2p::wire::{
     BlockHash, DatarefTx, Decode, DsDetected, DsDetectedBlock, Encode, EnrichedHeader, Hash256,
@@ -82,7 +82,7 @@ proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
-    fn what_any_message_says_is_judged_without_a_panic((command, bytes) in payload()) {
+    fn verifying_arbitrary_messages_never_panics((command, bytes) in payload()) {
         match Message::decode(command, bytes.into()) {
             Ok(Message::MerkleBlock(block)) => drop(block.verify()),
             Ok(Message::DatarefTx(content)) => {
@@ -110,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn a_partial_tree_gives_back_the_matches_and_no_other_tree_has_the_root(
+    fn partial_merkle_tree_proves_only_its_matches(
         transactions in vec((hash(), any::<bool>()), 1..70),
         at in any::<Index>(),
         bit in 0..8_u32,
@@ -128,7 +128,8 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
         if let Ok(changed) = PartialMerkleTree::decode_from(&bytes) {
-            // Other numbers may say the same, where the shape of the tree stays, but never something else.
+            // Other numbers can mean the same if the shape of the tree is unchanged, but they never
+            // prove anything else.
             if let Ok(found) = changed.verify(root) {
                 prop_assert_eq!(changed.hashes, tree.hashes);
                 let txids = |list: &[MatchedTransaction]| {
@@ -141,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn a_proof_holds_for_its_transaction_alone(
+    fn merkle_proof_holds_for_its_transaction_only(
         txids in vec(hash(), 1..70),
         chosen in any::<Index>(),
         other in any::<Index>(),
@@ -159,7 +160,7 @@ proptest! {
                 MerkleProof::new(index, proof.transaction().clone(), proof.target(), nodes)
             };
             let nodes: Vec<_> = proof.nodes().collect();
-            // Another place, inside the block or beyond it.
+            // Another position, inside the block or beyond it.
             for bit in 0..32 {
                 let moved = rebuilt(chosen as u32 ^ 1 << bit, nodes.clone());
                 prop_assert!(moved.verify(txids[chosen], root).is_err());

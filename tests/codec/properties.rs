@@ -1,4 +1,4 @@
-//! What holds for every message, every payload and every stream of bytes.
+//! Properties of every message, payload and stream of bytes.
 
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
@@ -14,10 +14,12 @@ use crate::any_message::{message, payload};
 use crate::parts::{bloom_filter, transaction};
 use crate::support::{COMMANDS, MAGIC, Source, Step, cases, frame_of, read_all, read_bytes};
 
-/// Whether the message has just one wire form, so that what was read is a prefix of what came.
+/// Returns whether the message has only one encoding, so that the encoding is a prefix of the
+/// decoded bytes.
 ///
-/// The others: a boolean may be any byte, an empty ID have a type, a count behind a header be any, an age be cut off, a
-/// `protoconf` have more fields, and the length before the transaction of a proof be wrong.
+/// Other messages have several: a boolean may be any byte, an empty ID may have a type, a count
+/// after a header may be any, an age may be truncated, a `protoconf` may have more fields, and the
+/// length before the transaction of a proof may be wrong.
 fn is_canonical(message: &Message) -> bool {
     !matches!(
         message,
@@ -35,8 +37,9 @@ fn is_canonical(message: &Message) -> bool {
 proptest! {
     #![proptest_config(cases(256))]
 
+    /// Matching any transaction never panics.
     #[test]
-    fn a_filter_contains_what_was_put_in_and_matches_any_transaction_without_a_panic(
+    fn bloom_filter_contains_inserted_elements(
         filter in bloom_filter(),
         element in vec(any::<u8>(), 0..=520),
         transaction in transaction(),
@@ -58,12 +61,12 @@ proptest! {
     #![proptest_config(cases(512))]
 
     #[test]
-    fn every_message_comes_back_as_it_was(message in message()) {
+    fn messages_survive_encoding_round_trip(message in message()) {
         let payload = message.encode_to_vec();
         prop_assert_eq!(message.encoded_len(), payload.len() as u64);
         let read = Message::decode(message.command(), payload.clone().into());
         prop_assert_eq!(read.as_ref(), Ok(&message));
-        // Bytes behind the last field are ignored, where no field may be missing at the end.
+        // Bytes after the last field are ignored if no field may be missing at the end.
         if message.command().name() != "pong" {
             let longer = [&payload[..], &[0; 3]].concat();
             let read = Message::decode(message.command(), longer.clone().into());
@@ -80,7 +83,7 @@ proptest! {
     }
 
     #[test]
-    fn every_message_comes_back_through_a_frame(message in message()) {
+    fn messages_survive_frame_round_trip(message in message()) {
         let bytes = frame_of(MAGIC, &message);
         let seen = read_bytes(MAGIC, PayloadLimits::default(), &bytes);
         prop_assert_eq!(seen.error, None);
@@ -92,7 +95,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_cut_short_is_refused_or_means_less(message in message(), cut in any::<Index>()) {
+    fn truncated_message_is_rejected_or_means_less(message in message(), cut in any::<Index>()) {
         let payload = message.encode_to_vec();
         if !payload.is_empty() {
             let cut = &payload[..cut.index(payload.len())];
@@ -116,7 +119,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_refused_or_a_message_that_is_written_again((command, bytes) in payload()) {
+    fn arbitrary_bytes_are_rejected_or_survive_round_trip((command, bytes) in payload()) {
         if let Ok(message) = Message::decode(command, bytes.clone().into()) {
             prop_assert_eq!(message.command(), command);
             let written = message.encode_to_vec();
@@ -129,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn the_views_of_any_transactions_that_are_taken_show_all_of_their_bytes((_, bytes) in payload()) {
+    fn transaction_views_expose_all_bytes((_, bytes) in payload()) {
         for (command, from) in [("tx", 0), ("block", 0), ("tx", 80)] {
             let bytes = bytes.get(from..).unwrap_or_default().to_vec();
             match Message::decode(Command::new(command), bytes.into()) {
@@ -150,7 +153,7 @@ proptest! {
     }
 
     #[test]
-    fn the_views_of_any_compact_block_that_is_taken_show_all_of_its_bytes((_, bytes) in payload()) {
+    fn compact_block_views_expose_all_bytes((_, bytes) in payload()) {
         for command in ["cmpctblock", "getblocktxn", "blocktxn"] {
             match Message::decode(Command::new(command), bytes.clone().into()) {
                 Ok(Message::CompactBlock(compact)) => {
@@ -164,7 +167,7 @@ proptest! {
                         let count = compact.transaction_count() as u64;
                         prop_assert!(compact.prefilled().all(|(index, _)| index < count));
                     }
-                    // Whatever it is, it can be taken for a block to reconstruct.
+                    // Any message is accepted as a block to reconstruct.
                     let nothing = std::iter::empty::<(Txid, Tx)>();
                     if let Ok(ReconstructOutcome::Incomplete(waiting)) =
                         Reconstruction::start(compact, u64::MAX, nothing)
@@ -188,7 +191,7 @@ proptest! {
     }
 }
 
-/// Small limits, so that all that can become of a frame does.
+/// Returns small limits, so that every result of a frame occurs.
 fn limits() -> PayloadLimits {
     PayloadLimits {
         general: 600,
@@ -202,12 +205,12 @@ proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
-    fn any_bytes_make_frames_or_one_error_and_no_panic(
+    fn arbitrary_bytes_yield_frames_or_one_error(
         bytes in vec(any::<u8>(), 0..300),
         magic_at in 0..3_usize,
     ) {
         let mut bytes = bytes;
-        // Nothing gets far without a magic.
+        // Bytes without a magic are rejected early.
         for at in [0, 100, 200].into_iter().take(magic_at) {
             if let Some(magic) = bytes.get_mut(at..at + 4) {
                 magic.copy_from_slice(&MAGIC.0);
@@ -226,7 +229,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_stream_gives_the_same_however_it_arrives(
+    fn corrupt_stream_does_not_depend_on_segmentation(
         messages in vec(message(), 1..4),
         changes in vec((any::<Index>(), any::<u8>()), 0..4),
         pieces in vec(1..80_usize, 0..50),
@@ -244,7 +247,7 @@ proptest! {
     }
 
     #[test]
-    fn one_changed_byte_spoils_one_frame_or_ends_the_stream(
+    fn corrupt_byte_spoils_one_frame_or_the_stream(
         messages in [message(), message()],
         at in any::<Index>(),
         bit in 0..8_u32,
@@ -261,7 +264,7 @@ proptest! {
                 prop_assert!(matches!(seen.error, Some(FrameError::WrongMagic(_))));
                 prop_assert_eq!(seen.incoming, []);
             }
-            // Another length: another checksum too, or bytes awaited that are not there.
+            // A changed length means another checksum or missing bytes.
             16..20 => prop_assert!(!matches!(seen.incoming.first(), Some(Incoming::Frame(_)))),
             4..16 => {
                 let [Incoming::Frame(frame), _] = &intact[..] else {
@@ -287,7 +290,7 @@ proptest! {
 }
 
 #[test]
-fn blocks_and_transactions_with_counts_of_every_width_come_back_as_they_were() {
+fn counts_of_every_width_survive_round_trip() {
     let empty = Transaction::default();
     for count in [0, 1, 252, 253, 65_535, 65_536] {
         let block = Block::new(
@@ -315,7 +318,7 @@ fn blocks_and_transactions_with_counts_of_every_width_come_back_as_they_were() {
 }
 
 #[test]
-fn every_command_with_a_type_is_decoded_to_it() {
+fn known_commands_decode_to_their_type() {
     for command in COMMANDS {
         let decoded = Message::decode(Command::new(command), vec![0; 300].into());
         let unknown = matches!(decoded, Ok(Message::Unknown { .. }));
@@ -333,7 +336,7 @@ proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
-    fn nothing_in_a_string_can_forge_a_line_or_end_its_quotes(
+    fn wire_string_escapes_lines_and_quotes(
         bytes in vec(prop_oneof![any::<u8>(), select(&b"\n\r\"\\\x1b"[..])], 0..20),
     ) {
         let string = WireString::from(&bytes[..]);
@@ -341,7 +344,7 @@ proptest! {
         prop_assert!(shown.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{}", shown);
         let inside = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap();
         prop_assert!(inside.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{}", inside);
-        // Every backslash takes the next character with it: no quote is left over.
+        // Every backslash escapes the next character: no quote is left.
         let mut characters = inside.chars();
         while let Some(character) = characters.next() {
             prop_assert_ne!(character, '"');

@@ -1,4 +1,4 @@
-//! Rules of the protocol that one message or field breaks or keeps, each by its name.
+//! Protocol rules that concern one message or field.
 
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
@@ -37,7 +37,8 @@ fn version() -> Version {
     }
 }
 
-/// Where a field may be missing at the end, bytes behind it are that field.
+/// Returns whether fields may be missing at the end. Bytes after such a message would be these
+/// fields.
 fn may_end_early(message: &Message) -> bool {
     match message {
         Message::Version(version) => version.association_id.is_none(),
@@ -54,7 +55,7 @@ proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
-    fn bytes_behind_the_last_field_of_any_message_are_ignored(
+    fn bytes_after_last_field_are_ignored(
         message in message(),
         more in proptest::collection::vec(any::<u8>(), 1..40),
     ) {
@@ -67,13 +68,13 @@ proptest! {
 }
 
 #[test]
-fn the_checksum_of_an_empty_payload_is_5df6e0e2() {
+fn checksum_of_empty_payload_is_5df6e0e2() {
     let frame = frame_of(MAGIC, &Message::Verack);
     assert_eq!(frame[16..24], [0, 0, 0, 0, 0x5d, 0xf6, 0xe0, 0xe2]);
 }
 
 #[test]
-fn any_byte_but_zero_is_true_and_true_is_written_as_one() {
+fn nonzero_byte_is_true_and_encoded_as_one() {
     for byte in [0, 1, 2, 0x80, 0xff] {
         let Ok(Message::SendCmpct(wish)) = decode("sendcmpct", &[byte, 1, 0, 0, 0, 0, 0, 0, 0])
         else {
@@ -94,8 +95,9 @@ fn any_byte_but_zero_is_true_and_true_is_written_as_one() {
     }
 }
 
+/// Holds for every message with a compact size, which must fit 32 bits.
 #[test]
-fn sizes_must_be_canonical_within_32_bits_and_backed_by_bytes_in_every_message_that_has_one() {
+fn sizes_must_be_canonical_and_backed_by_bytes() {
     for (command, before) in [
         ("addr", 0),
         ("inv", 0),
@@ -142,7 +144,8 @@ fn sizes_must_be_canonical_within_32_bits_and_backed_by_bytes_in_every_message_t
                 "{command}: {refused:?}"
             );
         }
-        // The largest there is, and no bytes for it: a limit of the field may come first. Fields that nobody knows need none.
+        // The maximum, without bytes for it. The limit of a field may be checked first. Unknown
+        // fields need no bytes.
         let refused = with(&[0xfe, 0xff, 0xff, 0xff, 0xff]);
         let named = matches!(
             refused,
@@ -166,7 +169,7 @@ fn sizes_must_be_canonical_within_32_bits_and_backed_by_bytes_in_every_message_t
 }
 
 #[test]
-fn an_address_has_a_time_in_addr_and_none_in_version() {
+fn address_has_time_in_addr_but_not_version() {
     let entry = TimestampedAddress {
         time: 0x6553_f100,
         address: address(),
@@ -185,7 +188,7 @@ fn an_address_has_a_time_in_addr_and_none_in_version() {
 }
 
 #[test]
-fn an_unset_address_is_sixteen_zero_bytes_and_port_0() {
+fn unset_address_is_zero_bytes_and_port_0() {
     let unset = NetworkAddress::unspecified(Services(0x21));
     let bytes = unset.encode_to_vec();
     assert_eq!(bytes[..8], [0x21, 0, 0, 0, 0, 0, 0, 0]);
@@ -194,7 +197,7 @@ fn an_unset_address_is_sixteen_zero_bytes_and_port_0() {
 }
 
 #[test]
-fn service_bits_have_the_places_that_the_node_gives_them() {
+fn service_bits_match_the_node() {
     for (service, bits) in [
         (Services::NONE, 0),
         (Services::NETWORK, 0x01),
@@ -208,7 +211,7 @@ fn service_bits_have_the_places_that_the_node_gives_them() {
 }
 
 #[test]
-fn a_type_of_inventory_is_all_32_bits_and_has_no_flags() {
+fn inventory_type_uses_all_32_bits() {
     for kind in [0, 1, 2, 3, 4, 5, 6, 0x4000_0001, 0x4000_0002, 0x8000_0001] {
         let payload = [&[1], &u32::to_le_bytes(kind)[..], &[7; 32]].concat();
         let list = GetData::decode_from(&payload).unwrap();
@@ -223,7 +226,7 @@ fn a_type_of_inventory_is_all_32_bits_and_has_no_flags() {
 }
 
 #[test]
-fn the_version_of_a_header_is_signed() {
+fn header_version_is_signed() {
     let mut bytes = Network::Regtest.genesis_header().to_bytes();
     bytes[..4].fill(0xff);
     let header = BlockHeader::decode_from(&bytes).unwrap();
@@ -232,8 +235,8 @@ fn the_version_of_a_header_is_signed() {
 }
 
 #[test]
-fn a_transaction_has_no_witness_form() {
-    // Version 2, then what other chains take for a marker and a flag: here no inputs and one output.
+fn transactions_have_no_witness_form() {
+    // Version 2, then the marker and flag of other chains: here no inputs and one output.
     let output = [&[5, 0, 0, 0, 0, 0, 0, 0][..], &[1, 0x51]].concat();
     let bytes = [&[2, 0, 0, 0, 0x00, 0x01][..], &output, &[0; 4]].concat();
     let tx = Tx::from_payload(bytes.clone().into()).unwrap();
@@ -246,7 +249,7 @@ fn a_transaction_has_no_witness_form() {
 }
 
 #[test]
-fn the_version_of_a_locator_is_not_looked_at() {
+fn locator_version_is_ignored() {
     for version in [i32::MIN, -1, 0, 1, 31_800, 70_016, i32::MAX] {
         let question = GetHeaders {
             version,
@@ -259,7 +262,7 @@ fn the_version_of_a_locator_is_not_looked_at() {
 }
 
 #[test]
-fn the_fields_of_a_protoconf_behind_the_second_are_ignored() {
+fn protoconf_fields_after_second_are_ignored() {
     let two = Protoconf {
         max_receive_payload: 2_097_152,
         stream_policies: Some("Default".into()),
@@ -272,7 +275,7 @@ fn the_fields_of_a_protoconf_behind_the_second_are_ignored() {
         assert_eq!(Protoconf::decode_from(&longer), Ok(two.clone()));
         assert_eq!(Protoconf::decode_from(&bytes), Ok(two.clone()));
     }
-    // One field has no policies, whatever follows it.
+    // A single field means no policies, whatever follows it.
     bytes[0] = 1;
     let one = Protoconf {
         stream_policies: None,
@@ -282,12 +285,12 @@ fn the_fields_of_a_protoconf_behind_the_second_are_ignored() {
 }
 
 #[test]
-fn an_empty_list_of_headers_is_a_message() {
+fn empty_headers_message_is_valid() {
     assert_eq!(decode("headers", &[0]), Ok(Headers::default().into()));
 }
 
 #[test]
-fn a_sendcmpct_of_any_version_is_read() {
+fn sendcmpct_of_any_version_is_decoded() {
     for version in [0, 1, 2, u64::MAX] {
         let wish = SendCmpct {
             announce: true,
@@ -298,7 +301,7 @@ fn a_sendcmpct_of_any_version_is_read() {
 }
 
 #[test]
-fn the_codes_of_a_reject_have_their_numbers() {
+fn reject_codes_match_the_protocol() {
     for (code, number) in [
         (RejectCode::MALFORMED, 0x01),
         (RejectCode::INVALID, 0x10),

@@ -1,5 +1,4 @@
-//! What serde makes of every type of the wire: in JSON, which people read, and in a format that nobody reads and that
-//! does not describe itself.
+//! The serde forms of all wire types, in JSON and in a binary format that is not self-describing.
 
 use std::fmt::Debug;
 
@@ -28,7 +27,7 @@ fn assert_refused<T: DeserializeOwned + Debug>(json: Value, why: &str) {
 }
 
 #[test]
-fn a_message_is_an_object_that_begins_with_its_command() {
+fn message_json_starts_with_its_command() {
     let written = |message: Message| serde_json::to_string(&message).unwrap();
     assert_eq!(written(Message::Verack), r#"{"command":"verack"}"#);
     assert_eq!(
@@ -53,8 +52,9 @@ fn a_message_is_an_object_that_begins_with_its_command() {
     }
 }
 
+/// Duplicate fields are rejected at any depth.
 #[test]
-fn a_message_is_read_wherever_its_command_stands_and_with_fields_that_nobody_knows() {
+fn message_json_accepts_any_order_and_unknown_fields() {
     let ping = Message::Ping(Ping::new(7));
     for json in [
         r#"{"command":"ping","nonce":7}"#,
@@ -75,7 +75,7 @@ fn a_message_is_read_wherever_its_command_stands_and_with_fields_that_nobody_kno
         let verack = serde_json::from_str::<Message>(json).unwrap();
         assert_eq!(verack, Message::Verack);
     }
-    // What stands twice is refused, before the command and behind it, at any depth.
+    // Duplicate fields are rejected, before and after the command, at any depth.
     let address = r#"{"time":1,"time":1}"#;
     for json in [
         r#"{"command":"ping","nonce":7,"nonce":7}"#.to_owned(),
@@ -99,7 +99,7 @@ fn a_message_is_read_wherever_its_command_stands_and_with_fields_that_nobody_kno
 }
 
 #[test]
-fn a_block_is_read_by_people_in_full_with_its_hashes() {
+fn block_json_includes_all_hashes() {
     let block = Block::genesis(&Network::Regtest);
     let txid = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b";
     let coinbase = block.transactions().next().unwrap();
@@ -145,7 +145,7 @@ fn a_block_is_read_by_people_in_full_with_its_hashes() {
 }
 
 #[test]
-fn a_hash_may_be_left_out_and_has_to_be_that_of_the_content() {
+fn hash_in_json_is_optional_but_checked() {
     let block = Block::genesis(&Network::Regtest);
     let other = "1".repeat(64);
     let mut json = to_value(&block).unwrap();
@@ -168,7 +168,7 @@ fn a_hash_may_be_left_out_and_has_to_be_that_of_the_content() {
 }
 
 #[test]
-fn small_types_have_the_forms_that_the_documentation_says() {
+fn small_types_serialize_as_documented() {
     let hash = "00000000839a8e6886ab5951d76f411475428afc90947ee320161bbf18eb6048";
     let block = hash.parse::<BlockHash>().unwrap();
     assert_eq!(to_value(block).unwrap(), hash);
@@ -237,7 +237,7 @@ fn small_types_have_the_forms_that_the_documentation_says() {
 }
 
 #[test]
-fn what_a_type_cannot_hold_is_refused() {
+fn values_outside_their_type_are_rejected() {
     for hash in ["", "0", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64)] {
         assert_refused::<Txid>(json!(hash), "64 hexadecimal digits");
     }
@@ -290,16 +290,16 @@ fn what_a_type_cannot_hold_is_refused() {
     assert_refused::<BloomFilter>(filter(36_000, 51), "at most 50 are allowed");
 }
 
-/// As `bytes` stand in a format that nobody reads: behind their length.
+/// Returns bytes as they are encoded in a binary format: after their length.
 fn behind_length(bytes: &[u8]) -> Vec<u8> {
     postcard::to_stdvec(bytes).unwrap()
 }
 
 #[test]
-fn bytes_that_are_not_a_value_or_more_than_one_are_refused() {
+fn binary_form_rejects_missing_or_trailing_bytes() {
     let header = BlockHeader::genesis(&Network::Regtest).to_bytes();
     assert!(postcard::from_bytes::<BlockHeader>(&behind_length(&header)).is_ok());
-    // One more than a block without transactions.
+    // One byte more than a block without transactions.
     let longer = [&header[..], &[0, 0]].concat();
     for bytes in [&header[..79], &longer, &[]] {
         let bytes = behind_length(bytes);
@@ -308,7 +308,7 @@ fn bytes_that_are_not_a_value_or_more_than_one_are_refused() {
         assert!(postcard::from_bytes::<Block>(&bytes).is_err());
         assert!(postcard::from_bytes::<Txid>(&bytes).is_err());
     }
-    // A message is taken as from a peer.
+    // A message is decoded like a received one.
     let message = [&behind_length(b"ping")[..], &behind_length(&[7; 9])].concat();
     let read = postcard::from_bytes::<Message>(&message).unwrap();
     assert_eq!(read, Message::Ping(Ping::new(0x0707_0707_0707_0707)));

@@ -1,4 +1,4 @@
-//! What no receiver would take cannot be read by serde either, from either kind of format.
+//! Values above protocol limits are rejected by serde in both kinds of formats.
 
 use std::fmt::Debug;
 
@@ -26,7 +26,7 @@ where
     }
 }
 
-/// The same for a type that is the content of a message, alone and inside it.
+/// Like [`assert_read`], for a type that is the content of a message, alone and inside it.
 #[track_caller]
 fn assert_message<T>(content: T, taken: bool)
 where
@@ -43,7 +43,7 @@ fn text(len: usize) -> WireString {
 }
 
 #[test]
-fn a_text_above_the_limit_of_its_field_is_refused() {
+fn text_above_limit_of_field_is_rejected() {
     let version = |len| Version {
         version: 70016,
         services: Services::NONE,
@@ -83,7 +83,7 @@ fn a_text_above_the_limit_of_its_field_is_refused() {
 }
 
 #[test]
-fn bytes_beyond_the_limits_of_their_field_are_refused() {
+fn bytes_above_limit_of_field_are_rejected() {
     for (len, taken) in [(0, true), (520, true), (521, false)] {
         assert_message(FilterAdd { data: vec![7; len] }, taken);
     }
@@ -109,7 +109,7 @@ fn bytes_beyond_the_limits_of_their_field_are_refused() {
 }
 
 #[test]
-fn a_list_above_its_limit_is_refused() {
+fn list_above_its_limit_is_rejected() {
     let entry = TimestampedAddress {
         time: 1,
         address: NetworkAddress::unspecified(Services::NONE),
@@ -133,7 +133,7 @@ fn a_list_above_its_limit_is_refused() {
 }
 
 #[test]
-fn a_hash_of_what_has_none_is_refused() {
+fn reject_hash_requires_tx_or_block() {
     for (message, taken) in [("tx", true), ("block", true), ("inv", false)] {
         let reject = Reject {
             hash: Some(Hash256([7; 32])),
@@ -144,7 +144,7 @@ fn a_hash_of_what_has_none_is_refused() {
 }
 
 #[test]
-fn flags_of_a_known_target_make_no_unknown_one() {
+fn flags_of_known_target_are_never_unknown() {
     for (flags, taken) in [
         (0, false),
         (4, false),

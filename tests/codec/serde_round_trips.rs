@@ -1,4 +1,4 @@
-//! Whatever serde writes of the types of the wire is read as what it was, and nothing that is read panics.
+//! Serialized wire types deserialize to equal values, and deserialization never panics.
 
 use std::fmt::Debug;
 
@@ -23,7 +23,7 @@ use crate::parts::{
 };
 use crate::support::{bytes, cases, list, text, vectors};
 
-/// Asserts that a value comes back as it was from every kind of format.
+/// Asserts that a value survives a round trip in every kind of format.
 #[track_caller]
 fn assert_round_trips<T>(value: &T)
 where
@@ -31,7 +31,7 @@ where
 {
     let json = serde_json::to_string(value).unwrap();
     assert_eq!(&serde_json::from_str::<T>(&json).unwrap(), value, "{json}");
-    // Here the fields stand in the order of their names.
+    // The fields are in alphabetical order here.
     let sorted = to_value(value).unwrap();
     assert_eq!(&from_value::<T>(sorted).unwrap(), value, "{json}");
     let bytes = postcard::to_stdvec(value).unwrap();
@@ -42,14 +42,14 @@ proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
-    fn every_message_comes_back_as_it_was(message in message()) {
+    fn messages_survive_serde_round_trip(message in message()) {
         assert_round_trips(&message);
         let object = to_value(&message).unwrap();
         prop_assert_eq!(&object["command"], &json!(message.command().name()));
     }
 
     #[test]
-    fn every_part_of_a_message_comes_back_as_it_was(
+    fn message_parts_survive_serde_round_trip(
         (hash, string, address, id) in (hash(), string(300), address(), association_id()),
         (version, inventory, header) in (version(), inventory(), header()),
         (transaction, filter, stream_type) in (transaction(), bloom_filter(), stream_type()),
@@ -124,7 +124,7 @@ proptest! {
         let _ = postcard::from_bytes::<Message>(&bytes);
         let _ = postcard::from_bytes::<Version>(&bytes);
         let _ = serde_json::from_slice::<Message>(&bytes);
-        // Another value in the place of any field.
+        // Another value for any field.
         let mut object = to_value(&message).unwrap();
         let fields = object.as_object_mut().unwrap();
         let name = fields.keys().nth(at.index(fields.len())).unwrap().clone();
@@ -139,7 +139,7 @@ proptest! {
 }
 
 #[test]
-fn every_name_comes_back_as_it_was() {
+fn names_survive_serde_round_trip() {
     for network in Network::ALL {
         assert_round_trips(&network);
         assert_eq!(to_value(&network).unwrap(), network.name());
@@ -163,7 +163,7 @@ fn every_name_comes_back_as_it_was() {
 }
 
 #[test]
-fn every_valid_vector_comes_back_as_it_was() {
+fn valid_vectors_survive_serde_round_trip() {
     let file = vectors("messages.json");
     for vector in list(&file).iter().filter(|vector| vector["valid"] == true) {
         let command = Command::new(text(&vector["command"]));

@@ -1,4 +1,4 @@
-//! Blocks that come out of the frame reader in pieces.
+//! Blocks that the frame reader delivers in pieces.
 
 use bsv_p2p::wire::{
     BLOCK_CHUNK, BlockHeader, FrameReader, Incoming, Message, PayloadLimits, Ping,
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::support::{MAGIC, basic_frame, cases, checksum, extended_frame, good_frame};
 
-/// Limits that would let no block be kept.
+/// Returns limits that exclude every block.
 fn limits() -> PayloadLimits {
     PayloadLimits {
         buffered: 1000,
@@ -27,7 +27,7 @@ fn block_frame(payload: &[u8], extended: bool) -> Vec<u8> {
     }
 }
 
-/// What came of a stream whose blocks are streamed if they are wanted.
+/// The result of a stream whose blocks are streamed on request.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
     streamed: Vec<Vec<u8>>,
@@ -35,7 +35,7 @@ struct Seen {
     ends: Vec<(u64, bool)>,
 }
 
-/// Reads a stream in pieces of the given sizes, again and again.
+/// Reads a stream in pieces of the given sizes, repeatedly.
 fn read(mut bytes: &[u8], sizes: &[usize], wanted: bool) -> Seen {
     let mut frames = FrameReader::new(MAGIC, limits());
     frames.announce_blocks(true);
@@ -75,7 +75,7 @@ fn read(mut bytes: &[u8], sizes: &[usize], wanted: bool) -> Seen {
 }
 
 #[test]
-fn a_block_of_any_length_comes_in_pieces_and_the_next_frame_behind_it() {
+fn streamed_block_arrives_in_pieces_before_next_frame() {
     for len in [
         80,
         81,
@@ -111,7 +111,7 @@ fn a_block_of_any_length_comes_in_pieces_and_the_next_frame_behind_it() {
 }
 
 #[test]
-fn a_block_that_nobody_wants_is_kept_or_read_past_as_always_and_named() {
+fn unrequested_block_is_kept_or_skipped_with_hash() {
     let (small, large) = (payload(500), payload(5000));
     let mut bytes = block_frame(&small, false);
     bytes.extend(block_frame(&large, false));
@@ -130,13 +130,13 @@ fn a_block_that_nobody_wants_is_kept_or_read_past_as_always_and_named() {
 }
 
 #[test]
-fn what_is_too_short_to_have_a_header_is_not_announced() {
+fn payload_shorter_than_header_is_not_streamed() {
     let seen = read(&block_frame(&payload(79), false), &[10], true);
     assert!(matches!(&seen.others[..], [Incoming::Frame(frame)] if frame.payload.len() == 79));
 }
 
 #[test]
-fn a_wrong_checksum_is_told_at_the_end() {
+fn wrong_checksum_is_reported_at_block_end() {
     let block = payload(BLOCK_CHUNK + 5);
     let mut wrong = checksum(&block);
     wrong[0] ^= 1;
@@ -149,7 +149,7 @@ proptest! {
     #![proptest_config(cases(64))]
 
     #[test]
-    fn however_the_bytes_arrive_the_pieces_are_the_block(
+    fn streamed_pieces_do_not_depend_on_segmentation(
         len in 80..700_000_usize, extended: bool, sizes in prop::collection::vec(1..200_000_usize, 1..8),
     ) {
         let block = payload(len);

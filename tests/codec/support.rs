@@ -1,4 +1,4 @@
-//! What all modules share: vectors, streams in pieces, frames by hand.
+//! Shared helpers: vectors, streams in pieces, constructed frames.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -56,7 +56,7 @@ pub(crate) const COMMANDS: [&str; 38] = [
     "version",
 ];
 
-/// A file of `tests/vectors`.
+/// Returns a file of `tests/vectors`.
 pub(crate) fn vectors(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/vectors")
@@ -81,7 +81,7 @@ pub(crate) fn list(value: &Value) -> &[Value] {
         .unwrap_or_else(|| panic!("no list: {value:?}"))
 }
 
-/// The network by the name that the vectors use.
+/// Returns the network by the name that the vectors use.
 pub(crate) fn network(name: &Value) -> Network {
     match text(name) {
         "main" => Network::Mainnet,
@@ -90,7 +90,8 @@ pub(crate) fn network(name: &Value) -> Network {
     }
 }
 
-/// So many cases, and no files for those that fail: the values are printed.
+/// Returns a configuration with this number of cases. It writes no files for failures, because the
+/// values are printed.
 pub(crate) fn cases(cases: u32) -> Config {
     Config {
         cases,
@@ -99,14 +100,14 @@ pub(crate) fn cases(cases: u32) -> Config {
     }
 }
 
-/// A frame by hand: any twelve bytes as the command, any checksum.
+/// Encodes a frame: any twelve bytes as the command, any checksum.
 pub(crate) fn basic_frame(command: &[u8], payload: &[u8], checksum: [u8; 4]) -> Vec<u8> {
     let mut frame = basic_header(command, payload.len() as u32, checksum);
     frame.extend_from_slice(payload);
     frame
 }
 
-/// A frame by hand with the checksum that its payload has.
+/// Encodes a frame with the correct checksum.
 pub(crate) fn good_frame(command: &[u8], payload: &[u8]) -> Vec<u8> {
     basic_frame(command, payload, checksum(payload))
 }
@@ -123,7 +124,7 @@ pub(crate) fn basic_header(command: &[u8], len: u32, checksum: [u8; 4]) -> Vec<u
     header
 }
 
-/// An extended frame by hand.
+/// Encodes an extended frame.
 pub(crate) fn extended_frame(command: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut frame = extended_header(command, payload.len() as u64);
     frame.extend_from_slice(payload);
@@ -143,10 +144,10 @@ pub(crate) fn padded(command: &[u8]) -> [u8; 12] {
     padded
 }
 
-/// A source that gives one step at each read: so many bytes, or an error.
+/// A source that performs one step for each read: a number of bytes, or an error.
 pub(crate) struct Source<'a> {
     pub(crate) bytes: &'a [u8],
-    /// When they are used up, all the rest may be read at once.
+    /// After the last step, all remaining bytes may be read at once.
     pub(crate) steps: VecDeque<Step>,
 }
 
@@ -170,7 +171,7 @@ impl Read for Source<'_> {
     }
 }
 
-/// All that a reader gives for a source, in the way its documentation says, and how the stream ended.
+/// All results of a reader for a source, used as documented, and the end of the stream.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) incoming: Vec<Incoming>,
@@ -210,12 +211,12 @@ pub(crate) fn read_all(frames: &mut FrameReader, source: &mut impl Read) -> Seen
     }
 }
 
-/// What a fresh reader gives for these bytes, as many at a time as it takes.
+/// Returns the results of a new reader for these bytes, in reads of the maximum size.
 pub(crate) fn read_bytes(magic: Magic, limits: PayloadLimits, mut bytes: &[u8]) -> Seen {
     read_all(&mut FrameReader::new(magic, limits), &mut bytes)
 }
 
-/// The whole frame of a message, after checking that both encoders agree on it.
+/// Returns the whole frame of a message, after checking that both encoders agree on it.
 pub(crate) fn frame_of(magic: Magic, message: &Message) -> Vec<u8> {
     let mut once = Vec::new();
     encode_frame(magic, message, &mut once);

@@ -1,4 +1,4 @@
-//! What a person is shown of what peers send.
+//! Texts that show content of peers.
 
 use std::fmt::Debug;
 
@@ -14,7 +14,7 @@ use proptest::sample::select;
 use crate::any_message::{message, payload};
 use crate::support::{MAGIC, cases, read_all};
 
-/// Asserts that a text is one line which no terminal takes for more than a text.
+/// Asserts that a text is one line that no terminal interprets.
 #[track_caller]
 fn assert_one_line(text: &str) {
     assert!(
@@ -23,8 +23,8 @@ fn assert_one_line(text: &str) {
     );
 }
 
-/// What a peer may send to confuse whoever reads a log: ends of lines, a code for terminals in seven and in eight bits, text that
-/// runs from right to left, and characters without a width.
+/// Text that can confuse readers of a log: line ends, terminal codes in seven and eight bits,
+/// right-to-left text, and characters without a width.
 const HOSTILE: &str = "x\n2026-11-22 ERROR\r\t\u{0}\u{8}\u{7f}\u{1b}[2J\u{9b}31m\u{85}\u{2028}\
                        \u{202e}\u{2066}\u{200b}\u{feff}\u{301}\u{1f600}\"\\";
 
@@ -32,7 +32,7 @@ proptest! {
     #![proptest_config(cases(512))]
 
     #[test]
-    fn nothing_that_a_message_holds_makes_more_than_one_line_of_plain_text(message in message()) {
+    fn debug_form_of_message_is_one_plain_line(message in message()) {
         assert_one_line(&format!("{message:?}"));
         if let Message::Reject(reject) = &message {
             assert_one_line(&reject.to_string());
@@ -40,7 +40,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_wrong_with_a_payload_is_one_line_of_plain_text((command, bytes) in payload()) {
+    fn decode_errors_are_one_plain_line((command, bytes) in payload()) {
         match Message::decode(command, bytes.into()) {
             Ok(message) => assert_one_line(&format!("{message:?}")),
             Err(error) => {
@@ -51,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_wrong_with_a_frame_is_one_line_of_plain_text(
+    fn frame_errors_are_one_plain_line(
         command in vec(prop_oneof![any::<u8>(), select(&b"\n\x1b\0p"[..])], 12),
         magic in prop_oneof![Just(MAGIC.0.to_vec()), vec(any::<u8>(), 4)],
         rest in vec(any::<u8>(), 8..60),
@@ -73,7 +73,7 @@ proptest! {
 }
 
 #[test]
-fn no_character_of_a_string_reaches_a_terminal_unless_it_is_plain() {
+fn wire_strings_show_only_printable_ascii() {
     for hostile in [
         HOSTILE.as_bytes(),
         &[0xff, 0xc3, 0x28, 0x9b],
@@ -114,7 +114,7 @@ fn no_character_of_a_string_reaches_a_terminal_unless_it_is_plain() {
 }
 
 #[test]
-fn hashes_are_shown_as_they_are_printed_and_bytes_in_hexadecimal() {
+fn hashes_and_bytes_are_shown_in_hexadecimal() {
     #[track_caller]
     fn assert_shown(value: impl Debug, shown: &str) {
         assert_eq!(format!("{value:?}"), shown);

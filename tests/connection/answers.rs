@@ -1,4 +1,4 @@
-//! What scripted peers are asked, and what they answer.
+//! Requests to scripted peers, and their responses.
 
 use std::net::SocketAddr;
 
@@ -12,13 +12,13 @@ use bsv_p2p::wire::{
 use crate::payment::payment;
 use crate::raw_peer::RawPeer;
 
-/// A block on top of the first; different heights make different ones.
+/// Returns a block on top of the first; different heights make different ones.
 pub(crate) fn mined(height: u32) -> Block {
     let previous = Block::genesis(&Network::Regtest).hash();
     BlockTemplate::new(previous, height, 1_700_000_000, 0).mine()
 }
 
-/// A header on top of `previous`.
+/// Returns a header on top of `previous`.
 pub(crate) fn header_on(previous: BlockHash) -> BlockHeader {
     BlockHeader {
         previous,
@@ -31,7 +31,7 @@ pub(crate) fn headers(found: &[BlockHeader]) -> Message {
     Headers { headers }.into()
 }
 
-/// Waits for the question for a block: the transaction that it ends with.
+/// Waits for the request for a block. Returns the transaction at its end, which marks it.
 #[track_caller]
 pub(crate) fn block_question(peer: &mut RawPeer, hash: BlockHash) -> Inventory {
     let Message::GetData(question) = peer.expect("getdata") else {
@@ -42,12 +42,12 @@ pub(crate) fn block_question(peer: &mut RawPeer, hash: BlockHash) -> Inventory {
     question.inventory[1]
 }
 
-/// A transaction; different numbers make different ones.
+/// Returns a transaction; different numbers make different ones.
 pub(crate) fn tx(number: u32) -> Tx {
     Tx::from(&payment(number))
 }
 
-/// Addresses of nodes, told from these numbers.
+/// Returns addresses of nodes, derived from these numbers.
 pub(crate) fn addr(numbers: &[u8]) -> Addr {
     let entry = |number: &u8| TimestampedAddress {
         time: 1_700_000_000,
@@ -61,7 +61,7 @@ pub(crate) fn addr(numbers: &[u8]) -> Addr {
     }
 }
 
-/// Waits for a question for objects, and gives what it lists.
+/// Waits for a request for objects, and returns its entries.
 #[track_caller]
 pub(crate) fn getdata(peer: &mut RawPeer) -> Vec<Inventory> {
     match peer.expect("getdata") {

@@ -1,5 +1,5 @@
-//! Every way in which a connection cannot come about or go on has an error of its own, which says what was expected and
-//! what came.
+//! Each failure of a connection has its own error, which states the expected and the received
+//! value.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,8 +18,8 @@ use crate::raw_peer::{
     version,
 };
 
-/// Lets a scripted peer loose on a `Connection` and on an actor, dialled by us and by the peer. Each has to end for
-/// `reason`, with that text.
+/// Runs a scripted peer against a `Connection` and an actor, in both directions. Each must end for
+/// `reason`, with this text.
 #[track_caller]
 fn every_connection_ends(
     config: &ConnectionConfig,
@@ -50,8 +50,8 @@ fn every_connection_ends(
     check("an inbound actor", ended);
 }
 
-/// The half of [`every_connection_ends`] that is dialled by us: here the peer may go at once. A socket whose peer has
-/// gone before we take it has no address any more, and is refused.
+/// The outbound half of [`every_connection_ends`], in which the peer may disconnect immediately. An
+/// accepted socket whose peer is already gone has no address, and is rejected.
 #[track_caller]
 fn every_dialled_connection_ends(
     config: &ConnectionConfig,
@@ -72,12 +72,12 @@ fn every_dialled_connection_ends(
     ended.check("an outbound actor", reason, text);
 }
 
-/// How a connection has ended.
+/// The end of a connection.
 struct Ended {
     reason: DisconnectReason,
-    /// What the program is told.
+    /// The text for the application.
     text: String,
-    /// What stands before the reason in it.
+    /// The part of the text before the reason.
     prefix: String,
 }
 
@@ -89,7 +89,7 @@ impl Ended {
     }
 }
 
-/// Runs the script in a thread of its own, and leaves the peer as it is until `run` is done.
+/// Runs the script in a thread of its own, and keeps the peer until `run` returns.
 fn with_peer<T>(
     peer: impl FnOnce() -> RawPeer + Send,
     script: impl Fn(&mut RawPeer) + Sync,
@@ -167,7 +167,7 @@ fn foreign(got: [u8; 4]) -> DisconnectReason {
 }
 
 #[test]
-fn bytes_that_are_no_frame_are_a_wrong_magic() {
+fn bytes_without_frame_close_with_wrong_magic() {
     every_connection_ends(
         &config(),
         |peer| peer.send_bytes(&[1, 2, 3, 4]),
@@ -186,7 +186,7 @@ fn bytes_that_are_no_frame_are_a_wrong_magic() {
 }
 
 #[test]
-fn a_peer_that_speaks_http_is_called_one() {
+fn http_peer_is_recognized_by_magic() {
     every_connection_ends(
         &config(),
         |peer| peer.send_bytes(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"),
@@ -196,7 +196,7 @@ fn a_peer_that_speaks_http_is_called_one() {
 }
 
 #[test]
-fn a_peer_of_another_network_is_named_with_its_network() {
+fn wrong_magic_error_names_network_of_peer() {
     every_connection_ends(
         &config(),
         |peer| peer.send_bytes(&frame_of(Network::Testnet.magic(), &version().into())),
@@ -206,7 +206,7 @@ fn a_peer_of_another_network_is_named_with_its_network() {
 }
 
 #[test]
-fn a_user_agent_of_another_chain_is_not_welcome() {
+fn user_agent_of_other_chain_is_rejected() {
     every_connection_ends(
         &config(),
         |peer| {
@@ -224,7 +224,7 @@ fn a_user_agent_of_another_chain_is_not_welcome() {
 }
 
 #[test]
-fn a_truncated_version_is_malformed_and_answered_with_a_reject() {
+fn truncated_version_is_rejected_as_malformed() {
     let whole = version().encode_to_vec();
     let truncated = Message::Unknown {
         command: Message::from(version()).command(),
@@ -252,7 +252,7 @@ fn a_truncated_version_is_malformed_and_answered_with_a_reject() {
 }
 
 #[test]
-fn a_version_that_is_too_old_is_answered_with_a_reject() {
+fn obsolete_protocol_version_is_rejected() {
     every_connection_ends(
         &config(),
         |peer| {
@@ -277,7 +277,7 @@ fn a_version_that_is_too_old_is_answered_with_a_reject() {
 }
 
 #[test]
-fn a_frame_above_its_limit_is_refused_at_its_header() {
+fn frame_above_limit_closes_at_its_header() {
     every_connection_ends(
         &config(),
         |peer| peer.send_bytes(&header_claiming("addr", 65_537)),
@@ -304,13 +304,13 @@ fn a_frame_above_its_limit_is_refused_at_its_header() {
 }
 
 #[test]
-fn what_was_too_long_before_the_handshake_is_welcome_right_behind_it() {
+fn long_message_is_accepted_right_after_handshake() {
     let long = message(vec![7; 70_000]);
     let (mut connection, peer) = connected(&config());
     peer.send(long.clone());
     assert_eq!(connection.receive().unwrap(), long);
 
-    // In one write with the end of the handshake as well.
+    // In one write with the end of the handshake.
     let listener = RawListener::new();
     let actor = Actor::dial(listener.address(), &config());
     let mut peer = listener.accept();
@@ -321,7 +321,7 @@ fn what_was_too_long_before_the_handshake_is_welcome_right_behind_it() {
 }
 
 #[test]
-fn a_peer_that_says_nothing_ends_with_what_is_missing() {
+fn handshake_timeout_names_missing_message() {
     let after = Duration::from_millis(200);
     every_connection_ends(
         &with_session(|session| session.handshake_timeout = after),
@@ -344,7 +344,7 @@ fn a_peer_that_says_nothing_ends_with_what_is_missing() {
 }
 
 #[test]
-fn a_close_in_the_handshake_tells_how_far_it_was() {
+fn close_in_handshake_names_missing_message() {
     every_dialled_connection_ends(
         &config(),
         RawPeer::close,
@@ -379,7 +379,7 @@ fn a_close_in_the_handshake_tells_how_far_it_was() {
 }
 
 #[test]
-fn a_reset_in_the_middle_of_a_frame_is_a_reset() {
+fn reset_within_frame_is_connection_reset() {
     every_connection_ends(
         &config(),
         |peer| {
@@ -394,7 +394,7 @@ fn a_reset_in_the_middle_of_a_frame_is_a_reset() {
 }
 
 #[test]
-fn a_close_after_the_handshake_is_the_end_of_the_stream() {
+fn close_after_handshake_is_end_of_stream() {
     every_connection_ends(
         &config(),
         |peer| {
@@ -407,7 +407,7 @@ fn a_close_after_the_handshake_is_the_end_of_the_stream() {
 }
 
 #[test]
-fn a_peer_without_room_says_so() {
+fn full_peer_is_reported_as_full() {
     let reject = Reject::new("version", RejectCode::TOO_BUSY, "no room");
     every_connection_ends(
         &config(),
@@ -417,9 +417,9 @@ fn a_peer_without_room_says_so() {
     );
 }
 
-/// The reset that follows a close with unread bytes makes our own writes fail before we have read what came.
+/// The reset after a close with unread bytes makes our writes fail before we have read the input.
 #[test]
-fn what_a_peer_said_before_it_went_is_heard_even_if_our_answers_cannot_be_written() {
+fn messages_before_reset_are_read_despite_failed_writes() {
     let reject = Reject::new("version", RejectCode::TOO_BUSY, "no room");
     for _ in 0..20 {
         every_dialled_connection_ends(
@@ -436,7 +436,7 @@ fn what_a_peer_said_before_it_went_is_heard_even_if_our_answers_cannot_be_writte
 }
 
 #[test]
-fn a_refusal_of_our_version_is_told_with_its_words() {
+fn rejected_version_reports_text_of_peer() {
     let reject = Reject::new("version", RejectCode::OBSOLETE, "go away");
     every_connection_ends(
         &config(),
@@ -450,7 +450,7 @@ fn a_refusal_of_our_version_is_told_with_its_words() {
 }
 
 #[test]
-fn a_port_where_nobody_listens_is_refused() {
+fn closed_port_refuses_connection() {
     let port = ClosedPort::new();
     let address = port.address();
     let text = "the connection was refused: nobody listens there";
@@ -469,7 +469,7 @@ fn a_port_where_nobody_listens_is_refused() {
 }
 
 #[test]
-fn a_host_that_does_not_answer_is_given_up_in_the_configured_time() {
+fn silent_host_fails_after_connect_timeout() {
     let host = SilentHost::new();
     let address = host.address();
     let after = Duration::from_millis(300);
@@ -501,7 +501,7 @@ fn a_host_that_does_not_answer_is_given_up_in_the_configured_time() {
 }
 
 #[test]
-fn a_name_without_an_address_is_an_error_with_the_name() {
+fn unresolvable_name_is_reported_in_error() {
     let name = "no-such-host.invalid";
     let error = Connection::connect(name, &config()).unwrap_err();
     let text = error.to_string();
@@ -526,7 +526,7 @@ fn invalid_name_is_printed_in_one_line() {
 }
 
 #[test]
-fn a_configuration_that_cannot_work_is_refused_before_anything_is_dialled() {
+fn invalid_configuration_is_rejected_before_dialing() {
     let wrong = ConnectionConfig {
         connect_timeout: Duration::ZERO,
         ..config()

@@ -17,7 +17,7 @@ use crate::answers::{block_question, mined, not_found};
 use crate::harness::{Actor, PROMPT, config, message};
 use crate::raw_peer::{DEADLINE, RawPeer, frame, wait_until};
 
-/// A block of so many transactions, each of about so many bytes, whose root fits.
+/// Returns a block of `count` transactions, each of about `len` bytes, with a valid root.
 pub(crate) fn block_of(count: u32, len: usize) -> Block {
     let transactions: Vec<_> = (0..count)
         .map(|number| Transaction {
@@ -38,7 +38,7 @@ pub(crate) fn block_of(count: u32, len: usize) -> Block {
     Block::new(&header, &transactions)
 }
 
-/// Asks for a block in a thread of its own while `script` answers.
+/// Requests a block in a thread of its own while `script` answers.
 pub(crate) fn asked(
     actor: &Actor,
     peer: &mut RawPeer,
@@ -53,7 +53,7 @@ pub(crate) fn asked(
     })
 }
 
-/// The error inside of that of a read.
+/// Returns the library error inside of a read error.
 #[track_caller]
 pub(crate) fn inner(error: &std::io::Error) -> &Error {
     error
@@ -62,7 +62,7 @@ pub(crate) fn inner(error: &std::io::Error) -> &Error {
         .expect("an error of the library")
 }
 
-/// A block in an extended frame.
+/// Returns a block in an extended frame.
 pub(crate) fn extended(block: &[u8]) -> Vec<u8> {
     let mut bytes = Network::Regtest.magic().0.to_vec();
     bytes.extend(b"extmsg\0\0\0\0\0\0");
@@ -74,8 +74,9 @@ pub(crate) fn extended(block: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Other messages follow after the block.
 #[test]
-fn a_block_above_all_limits_arrives_byte_for_byte_and_others_go_on() {
+fn block_above_all_limits_is_read_unchanged() {
     let mut config = config();
     config.session.limits.buffered = 100_000;
     let (actor, mut peer) = Actor::connected(&config);
@@ -111,7 +112,7 @@ fn a_block_above_all_limits_arrives_byte_for_byte_and_others_go_on() {
     assert_eq!(blocks.unwrap().traffic.messages_in, 2);
 }
 
-/// Counts what it is shown, and checks that it fits together.
+/// Counts the visited parts, and checks that they are consistent.
 #[derive(Default)]
 struct Census {
     header: Option<BlockHeader>,
@@ -120,7 +121,7 @@ struct Census {
     pieces: Vec<InPieces>,
 }
 
-/// A transaction in pieces: its place, its bytes, and what was said at the end.
+/// A transaction in pieces: its index, its bytes, and the values at its end.
 type InPieces = (u64, Vec<u8>, Option<(Txid, u64)>);
 
 impl BlockVisitor for Census {
@@ -154,9 +155,9 @@ impl BlockVisitor for Census {
 }
 
 #[test]
-fn a_visitor_is_shown_whole_transactions_up_to_its_limit_and_pieces_above() {
+fn visitor_gets_transactions_above_limit_in_pieces() {
     let (actor, mut peer) = Actor::connected(&config());
-    // Some lie across pieces of the queue, and some are longer than one.
+    // Some transactions span pieces of the queue, and some are longer than a piece.
     let block = block_of(40, 150_000);
     let txids: Vec<_> = block.transactions().map(|tx| tx.txid()).collect();
     for (limit, in_pieces) in [(1_000_000, false), (1000, true)] {
@@ -187,7 +188,7 @@ fn a_visitor_is_shown_whole_transactions_up_to_its_limit_and_pieces_above() {
 }
 
 #[test]
-fn what_is_not_the_block_is_refused_by_the_last_read_alone() {
+fn mismatched_block_fails_only_at_last_read() {
     let (actor, mut peer) = Actor::connected(&config());
     let honest = block_of(5, 100);
     let transactions: Vec<_> = honest.transactions().map(Transaction::from).collect();
@@ -222,12 +223,12 @@ fn what_is_not_the_block_is_refused_by_the_last_read_alone() {
             assert!(text.contains(fault), "{fault}: {text}");
         }
     }
-    // The connection goes on: to have been lied to is for the program to judge.
+    // The connection stays open: the caller decides about the incorrect block.
     peer.ping(1);
 }
 
 #[test]
-fn a_wrong_checksum_is_refused_too() {
+fn mismatched_checksum_fails_block_visit() {
     let (actor, mut peer) = Actor::connected(&config());
     let block = block_of(3, 1000);
     let mut bytes = frame(&block.clone().into());
@@ -243,7 +244,7 @@ fn a_wrong_checksum_is_refused_too() {
 }
 
 #[test]
-fn a_visit_after_a_read_is_an_error() {
+fn visit_after_read_is_an_error() {
     let (actor, mut peer) = Actor::connected(&config());
     let block = mined(1);
     let mut reader = asked(&actor, &mut peer, block.hash(), |peer, _| {
@@ -256,7 +257,7 @@ fn a_visit_after_a_read_is_an_error() {
 }
 
 #[test]
-fn a_peer_that_goes_in_the_middle_ends_the_reader_with_the_reason() {
+fn disconnect_within_block_fails_reader_with_reason() {
     for reset in [false, true] {
         let (actor, mut peer) = Actor::connected(&config());
         let block = block_of(10, 100_000);
@@ -283,7 +284,7 @@ fn a_peer_that_goes_in_the_middle_ends_the_reader_with_the_reason() {
 }
 
 #[test]
-fn many_gigabytes_that_are_claimed_cost_nothing() {
+fn claimed_gigabytes_allocate_no_memory() {
     let (actor, mut peer) = Actor::connected(&config());
     let block = block_of(2, 100);
     let mut bytes = extended(block.bytes());
@@ -304,14 +305,14 @@ fn many_gigabytes_that_are_claimed_cost_nothing() {
     ));
 }
 
-/// A reader that has read a little of a block that is still on its way.
+/// Returns a reader that has read the start of an incomplete block.
 fn begun(config: &ConnectionConfig) -> (Actor, RawPeer, BlockReader) {
     let (actor, mut peer) = Actor::connected(config);
     let block = block_of(40, 200_000);
     let mut reader = asked(&actor, &mut peer, block.hash(), |peer, _| {
         let mut socket = peer.another_holder();
         let bytes = frame(&block.clone().into());
-        // It ends when the connection does.
+        // The thread ends with the connection.
         thread::spawn(move || socket.write_all(&bytes));
     })
     .unwrap();
@@ -320,7 +321,7 @@ fn begun(config: &ConnectionConfig) -> (Actor, RawPeer, BlockReader) {
 }
 
 #[test]
-fn a_reader_that_is_dropped_before_the_end_ends_the_connection_by_name() {
+fn reader_dropped_early_closes_with_stream_abandoned() {
     let (actor, _peer, reader) = begun(&config());
     let began = Instant::now();
     drop(reader);
@@ -329,7 +330,7 @@ fn a_reader_that_is_dropped_before_the_end_ends_the_connection_by_name() {
 }
 
 #[test]
-fn a_reader_that_takes_nothing_for_too_long_ends_the_connection_by_name() {
+fn idle_reader_closes_with_stream_abandoned() {
     let mut config = config();
     config.block_reader_timeout = Duration::from_millis(100);
     let (actor, _peer, mut reader) = begun(&config);
@@ -345,7 +346,7 @@ fn a_reader_that_takes_nothing_for_too_long_ends_the_connection_by_name() {
 }
 
 #[test]
-fn a_reader_that_takes_little_at_a_time_is_waited_for() {
+fn slow_reader_does_not_time_out() {
     let mut config = config();
     config.block_reader_timeout = Duration::from_millis(300);
     let (actor, _peer, mut reader) = begun(&config);
@@ -362,8 +363,9 @@ fn a_reader_that_takes_little_at_a_time_is_waited_for() {
     );
 }
 
+/// Both a connection that waits for its reader and a reader that waits for bytes.
 #[test]
-fn a_disconnect_ends_a_connection_that_waits_for_its_reader_and_a_reader_that_waits() {
+fn disconnect_interrupts_blocked_readers() {
     let (actor, _peer, reader) = begun(&config());
     wait_until("the queue is full", || {
         actor.handle.traffic().bytes_in > 9 * BLOCK_CHUNK as u64
@@ -393,7 +395,7 @@ fn a_disconnect_ends_a_connection_that_waits_for_its_reader_and_a_reader_that_wa
 }
 
 #[test]
-fn a_block_that_the_peer_does_not_have_is_not_found() {
+fn missing_block_returns_not_found() {
     let (actor, mut peer) = Actor::connected(&config());
     let unknown = BlockHash([7; 32]);
     let answer = asked(&actor, &mut peer, unknown, |peer, marker| {
@@ -403,7 +405,7 @@ fn a_block_that_the_peer_does_not_have_is_not_found() {
 }
 
 #[test]
-fn a_block_whose_reader_has_given_up_is_treated_like_others() {
+fn block_after_reader_timeout_goes_to_subscribers() {
     let (actor, mut peer) = Actor::connected(&config());
     let block = mined(1);
     let late = actor.handle.block_reader(block.hash(), Duration::ZERO);
@@ -414,7 +416,7 @@ fn a_block_whose_reader_has_given_up_is_treated_like_others() {
 }
 
 #[test]
-fn readers_and_whole_blocks_are_served_in_the_order_in_which_they_were_asked_for() {
+fn blocks_and_readers_are_served_in_request_order() {
     let (actor, mut peer) = Actor::connected(&config());
     let (one, other) = (mined(1), mined(2));
     let actor = Arc::new(actor);

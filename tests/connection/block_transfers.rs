@@ -1,4 +1,4 @@
-//! What a block that is read while it arrives costs, and what it means for its connection.
+//! Costs of a block that is read while it arrives, and its effects on the connection.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -21,14 +21,15 @@ use crate::harness::{Actor, config};
 use crate::raw_peer::{frame, wait_until};
 
 #[test]
-fn while_a_reader_is_waited_for_the_deadlines_of_the_peer_stand_still() {
+fn peer_deadlines_pause_while_reader_is_slow() {
     let mut config = config();
     config.session.idle_timeout = Duration::from_secs(2);
     config.read_stall_timeout = Duration::from_secs(2);
     let (actor, mut peer) = Actor::connected(&config);
     let block = block_of(40, 200_000);
     let bytes = frame(&block.clone().into());
-    // One piece is being read and eight wait: there is no room for the tenth when its last byte comes.
+    // One piece is being read and eight are queued: the queue is full when the last byte of the
+    // tenth arrives.
     let (most, rest) = bytes.split_at(24 + 10 * BLOCK_CHUNK - 1);
     let (last, rest) = rest.split_at(1);
     let arrived = || actor.handle.traffic().bytes_in;
@@ -51,7 +52,7 @@ fn while_a_reader_is_waited_for_the_deadlines_of_the_peer_stand_still() {
 }
 
 #[test]
-fn a_peer_that_stalls_in_the_middle_of_a_block_is_cut_and_its_reader_told() {
+fn stall_within_block_closes_and_fails_reader() {
     let mut config = config();
     config.read_stall_timeout = Duration::from_millis(200);
     let (actor, mut peer) = Actor::connected(&config);
@@ -72,7 +73,7 @@ fn a_peer_that_stalls_in_the_middle_of_a_block_is_cut_and_its_reader_told() {
 }
 
 #[test]
-fn a_reader_that_is_dropped_when_all_has_come_ends_nothing() {
+fn reader_dropped_at_complete_block_keeps_connection() {
     let (actor, mut peer) = Actor::connected(&config());
     let block = mined(1);
     let reader = asked(&actor, &mut peer, block.hash(), |peer, _| {
@@ -85,7 +86,7 @@ fn a_reader_that_is_dropped_when_all_has_come_ends_nothing() {
 }
 
 #[test]
-fn a_block_that_was_read_while_it_came_is_expected_no_more() {
+fn streamed_block_is_not_expected_twice() {
     let (actor, mut peer) = Actor::connected(&config());
     let block = block_of(2, 1_000_000);
     let bytes = frame(&block.clone().into());
@@ -96,7 +97,7 @@ fn a_block_that_was_read_while_it_came_is_expected_no_more() {
     .unwrap();
     std::io::copy(&mut reader, &mut std::io::sink()).unwrap();
     peer.ping(1);
-    // Nobody has asked for it again, and 1 MiB is kept of such a block.
+    // The block was not requested again, and up to 1 MiB of such a block is kept.
     peer.send_bytes(&bytes);
     let passed_over = loop {
         if let ControlEvent::PayloadDiscarded { len, .. } = actor.next_event() {
@@ -107,11 +108,8 @@ fn a_block_that_was_read_while_it_came_is_expected_no_more() {
 }
 
 #[test]
-fn a_block_of_300_megabytes_passes_through_a_few() {
-    alone(
-        "block_transfers::a_block_of_300_megabytes_passes_through_a_few",
-        pass,
-    );
+fn block_of_300_mb_needs_little_memory() {
+    alone("block_transfers::block_of_300_mb_needs_little_memory", pass);
 }
 
 fn pass() {
@@ -175,7 +173,7 @@ fn pass() {
     assert!(more < 16 << 20, "{more} bytes more than before");
 }
 
-/// The most memory that this process has ever had, in bytes.
+/// Returns the maximum memory of this process, in bytes.
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -183,8 +181,9 @@ fn peak() -> u64 {
     kibibytes.parse::<u64>().unwrap() * 1024
 }
 
+/// The timeouts range from zero to more than a transfer takes.
 #[test]
-fn giving_up_at_the_moment_when_the_block_begins_ends_no_connection() {
+fn timeout_at_start_of_block_keeps_connection() {
     let (actor, mut peer) = Actor::connected(&config());
     let block = mined(1);
     let hash = block.hash();
@@ -200,7 +199,7 @@ fn giving_up_at_the_moment_when_the_block_begins_ends_no_connection() {
             }
             panic!("the connection has ended");
         });
-        // From no time at all to more than it takes.
+        // From zero to more than a transfer takes.
         for patience in (0..2_000).map(|number| Duration::from_micros(number % 200)) {
             match actor.handle.block_reader(hash, patience) {
                 Ok(mut reader) => _ = std::io::copy(&mut reader, &mut std::io::sink()).unwrap(),

@@ -1,4 +1,4 @@
-//! Two of our programs that send each other more than the sockets hold, at once: neither waits for the other for ever.
+//! Two programs that send each other more than the sockets hold at the same time do not deadlock.
 
 use std::thread;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use bytes::Bytes;
 
 use crate::harness::{Actor, Seeded, config, message, two_actors, two_connections};
 
-/// How many messages each side sends.
+/// The number of messages of each side.
 const MESSAGES: usize = 200;
-/// How long each is.
+/// The length of each message.
 const LEN: usize = 1_000_000;
-/// What a send may take: both sides of it read meanwhile.
+/// The timeout of a send. Both sides keep reading during it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What one side sends: messages that all differ, cut out of one buffer.
+/// Returns the messages of one side: all different, sliced from one buffer.
 fn messages(seed: u64) -> impl Iterator<Item = Message> {
     let mut random = Seeded(seed);
     let words = (LEN + MESSAGES) / 8 + 1;
@@ -28,7 +28,7 @@ fn messages(seed: u64) -> impl Iterator<Item = Message> {
 }
 
 #[test]
-fn two_actors_that_send_each_other_200_mb_at_once_both_receive_all() {
+fn two_actors_exchange_200_mb_at_once() {
     fn send(actor: &Actor, seed: u64) {
         for message in messages(seed) {
             actor.handle.send(&message, PATIENCE).unwrap();
@@ -53,7 +53,7 @@ fn two_actors_that_send_each_other_200_mb_at_once_both_receive_all() {
 }
 
 #[test]
-fn two_connections_that_send_each_other_200_mb_at_once_both_receive_all() {
+fn two_connections_exchange_200_mb_at_once() {
     let config = ConnectionConfig {
         max_receive_queue_bytes: 256 * 1024 * 1024,
         ..config()
@@ -74,13 +74,13 @@ fn two_connections_that_send_each_other_200_mb_at_once_both_receive_all() {
     thread::scope(|scope| {
         let one = scope.spawn(|| exchange(one, 1, 2));
         let other = scope.spawn(|| exchange(other, 2, 1));
-        // Neither goes before both are done.
+        // Both stay open until both are done.
         drop((one.join().unwrap(), other.join().unwrap()));
     });
 }
 
 #[test]
-fn what_two_connections_cannot_keep_is_dropped_and_counted() {
+fn messages_above_buffer_are_dropped_and_counted() {
     let exchange = |mut connection: Connection, own: u64, other: u64| {
         for message in messages(own) {
             connection.send(&message).unwrap();

@@ -33,12 +33,12 @@ fn others() -> [Inventory; 2] {
     [1, 2].map(|number| Inventory::Tx(Txid([number; 32])))
 }
 
-/// Headers that would answer an open probe.
+/// Returns headers that would answer an open probe.
 fn announcement() -> Message {
     headers(&[header_on(REQUIRED)])
 }
 
-/// What the program receives.
+/// Returns the messages that the application receives.
 fn expected() -> [Message; 3] {
     [not_found(&others()).into(), announcement(), message("last")]
 }

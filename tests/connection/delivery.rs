@@ -1,4 +1,4 @@
-//! Subscribers that lag behind: what waits for them, what is dropped, and who pays for it.
+//! Slow subscribers: backlog, drops and timeouts.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,12 +16,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use crate::harness::{PROMPT, config, message, number_of, numbered};
 use crate::raw_peer::{DEADLINE, RawListener, RawPeer, frame, wait_until};
 
-/// The payloads of what floods.
+/// The payload length of the flood.
 const LEN: usize = 1000;
-/// How many messages of a handshake the connection reads: version, verack, protoconf, pong.
+/// The number of handshake messages that the connection reads: version, verack, protoconf, pong.
 const HANDSHAKE: u64 = 4;
 
-/// Little room, and no patience limit that a test would reach.
+/// Returns a configuration with a small backlog, and a subscriber timeout that tests do not reach.
 fn narrow(max_subscriber_backlog_bytes: u64) -> ConnectionConfig {
     ConnectionConfig {
         max_subscriber_backlog_bytes,
@@ -44,7 +44,7 @@ fn queue_of(capacity: usize) -> SubscriptionOptions {
     }
 }
 
-/// A short queue that blocks, under a name.
+/// Returns options of a short queue that blocks, under a name.
 fn stuck() -> SubscriptionOptions {
     SubscriptionOptions {
         capacity: 1,
@@ -52,7 +52,7 @@ fn stuck() -> SubscriptionOptions {
     }
 }
 
-/// A short queue that drops what does not fit, under a name.
+/// Returns options of a short queue with a name that drops messages above its capacity.
 fn sampled() -> SubscriptionOptions {
     SubscriptionOptions {
         capacity: 4,
@@ -88,7 +88,7 @@ fn next_number(messages: &Receiver<BitcoinMessageEvent>) -> u32 {
     number_of(&event.message).expect("a numbered message")
 }
 
-/// The next event that is not about the beginning of a connection.
+/// Returns the next event that does not concern the start of a connection.
 #[track_caller]
 fn next_of_note(control: &Receiver<ControlEvent>) -> ControlEvent {
     loop {
@@ -106,7 +106,7 @@ fn lagged(subscription: &str, missed: u64) -> ControlEvent {
     }
 }
 
-/// Sends without end until the connection takes nothing any more. Returns how many messages it has read.
+/// Sends until the connection stops reading. Returns the number of messages it has read.
 fn flood_until_held_back(handle: &PeerConnectionHandle, peer: &RawPeer) -> u64 {
     use std::io::{ErrorKind, Write};
     let mut socket = peer.another_holder();
@@ -130,8 +130,9 @@ fn flood_until_held_back(handle: &PeerConnectionHandle, peer: &RawPeer) -> u64 {
     read
 }
 
+/// The slow subscriber misses nothing.
 #[test]
-fn pings_are_answered_while_the_program_takes_nothing_and_nothing_is_lost() {
+fn pings_are_answered_while_subscriber_is_slow() {
     let bus = EventBus::new();
     let messages = bus.subscribe_messages_with(queue_of(1));
     let (handle, mut peer) = connected_on(&bus, config());
@@ -149,7 +150,7 @@ fn pings_are_answered_while_the_program_takes_nothing_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_slow_subscriber_with_a_queue_of_one_gets_everything_in_order() {
+fn slow_subscriber_with_queue_of_one_keeps_order() {
     const MESSAGES: u32 = 5000;
     let bus = EventBus::new();
     let control = bus.subscribe_control();
@@ -189,19 +190,19 @@ fn a_slow_subscriber_with_a_queue_of_one_gets_everything_in_order() {
 }
 
 #[test]
-fn reading_stops_when_the_backlog_is_full_and_what_waits_is_bounded() {
+fn full_backlog_stops_reading() {
     let bus = EventBus::new();
     let messages = bus.subscribe_messages_with(queue_of(1));
     let (handle, peer) = connected_on(&bus, narrow(100_000));
     let read = flood_until_held_back(&handle, &peer) - HANDSHAKE;
-    // One in the queue; 100,000 bytes at 512 a message beside its payload; one that goes beyond.
+    // One in the queue; 100,000 bytes with 512 per message in addition to its payload; one beyond.
     let waiting = 100_000_u64.div_ceil(LEN as u64 + 512);
     assert_eq!(read, 1 + waiting);
     drop(messages);
 }
 
 #[test]
-fn a_stuck_subscription_ends_once_and_then_the_peers_are_read_again() {
+fn stuck_subscription_ends_and_reading_resumes() {
     let timeout = Duration::from_millis(300);
     let bus = EventBus::new();
     let control = bus.subscribe_control();
@@ -223,13 +224,13 @@ fn a_stuck_subscription_ends_once_and_then_the_peers_are_read_again() {
         reason: SubscriptionEndReason::TooSlow,
     };
     assert_eq!(next_of_note(&control), ended);
-    // Its receiver gets what was in its queue, and ends.
+    // The receiver gets the content of its queue, and then ends.
     assert_eq!(next_number(&stuck), 0);
     assert_eq!(
         stuck.recv_timeout(DEADLINE),
         Err(RecvTimeoutError::Disconnected)
     );
-    // The other subscriber has missed nothing.
+    // The other subscriber has received everything.
     for handle in [&one, &other] {
         handle.disconnect();
         handle.join();
@@ -245,7 +246,7 @@ fn a_stuck_subscription_ends_once_and_then_the_peers_are_read_again() {
 }
 
 #[test]
-fn a_peer_whose_reading_has_stopped_holds_up_no_other_peer() {
+fn paused_peer_does_not_block_other_peers() {
     let bus = EventBus::new();
     let stuck = bus.subscribe_messages_with(queue_of(1));
     let living = bus.subscribe_messages();
@@ -262,7 +263,7 @@ fn a_peer_whose_reading_has_stopped_holds_up_no_other_peer() {
 }
 
 #[test]
-fn drop_newest_counts_exactly_and_holds_nobody_up() {
+fn drop_newest_counts_drops_without_delay() {
     let bus = EventBus::new();
     let control = bus.subscribe_control();
     let sampled = bus.subscribe_messages_with(sampled());
@@ -289,13 +290,13 @@ fn drop_newest_counts_exactly_and_holds_nobody_up() {
 }
 
 #[test]
-fn a_receiver_of_both_kinds_is_told_in_its_place_what_it_has_missed() {
+fn combined_receiver_gets_lagged_event_in_order() {
     let bus = EventBus::new();
     let sampled = bus.subscribe_with(sampled());
     let (handle, mut peer) = connected_on(&bus, config());
     peer.send_bytes(&flood(0..100));
     peer.ping(1);
-    // The beginning of the connection takes two places.
+    // The start of the connection uses two slots of the queue.
     let taken = |count: usize| -> Vec<Event> {
         let events = (0..count).map(|_| sampled.recv_timeout(DEADLINE).unwrap());
         events.collect()
@@ -317,7 +318,7 @@ fn a_receiver_of_both_kinds_is_told_in_its_place_what_it_has_missed() {
 }
 
 #[test]
-fn a_control_receiver_is_told_what_it_missed_also_when_nothing_else_comes() {
+fn control_receiver_gets_lagged_event_without_further_events() {
     let bus = EventBus::new();
     let control = bus.subscribe_control();
     let (_handle, mut peer) = connected_on(&bus, config());
@@ -335,7 +336,7 @@ fn a_control_receiver_is_told_what_it_missed_also_when_nothing_else_comes() {
 }
 
 #[test]
-fn only_the_commands_that_were_asked_for_come() {
+fn subscription_filter_selects_commands() {
     let bus = EventBus::new();
     let chosen = bus.subscribe_messages_with(
         SubscriptionOptions::default().only([const { Command::new("chosen") }]),
@@ -349,8 +350,9 @@ fn only_the_commands_that_were_asked_for_come() {
     assert!(chosen.is_empty());
 }
 
+/// The undelivered events are counted in `Lagged`.
 #[test]
-fn a_disconnect_while_a_subscriber_is_waited_for_is_prompt_and_counts_what_is_lost() {
+fn disconnect_with_stuck_subscriber_is_prompt() {
     let bus = EventBus::new();
     let control = bus.subscribe_control();
     let stuck = bus.subscribe_messages_with(stuck());
@@ -373,17 +375,17 @@ fn a_disconnect_while_a_subscriber_is_waited_for_is_prompt_and_counts_what_is_lo
 }
 
 #[test]
-fn a_receiver_may_be_dropped_whatever_waits_for_it() {
+fn dropped_receiver_unblocks_connection() {
     let bus = EventBus::new();
     let living = bus.subscribe_messages();
-    // The backlog has room.
+    // The backlog has capacity.
     let lagging = bus.subscribe_messages_with(queue_of(1));
     let (_handle, mut peer) = connected_on(&bus, narrow(1_000_000));
     peer.send_bytes(&flood(0..100));
     peer.ping(1);
     assert!(lagging.is_full());
     drop(lagging);
-    // Reading has stopped, for two receivers.
+    // Reading has stopped because of two receivers.
     let (held, mut held_peer) = {
         let (one, both) = (
             bus.subscribe_messages_with(queue_of(1)),
@@ -424,7 +426,7 @@ fn is_connected(handle: &PeerConnectionHandle) -> bool {
 }
 
 #[test]
-fn the_end_is_told_at_once_and_what_waits_is_still_delivered() {
+fn final_event_is_immediate_and_backlog_is_delivered() {
     let bus = EventBus::new();
     let control = bus.subscribe_control();
     let (messages, both) = (
@@ -435,7 +437,7 @@ fn the_end_is_told_at_once_and_what_waits_is_still_delivered() {
     peer.send_bytes(&flood(0..100));
     peer.ping(1);
     peer.close();
-    // Nobody has taken anything yet.
+    // No event was received yet.
     assert_eq!(next_of_note(&control).name(), "ConnectionLost");
     assert!(messages.is_full() && both.is_full());
     for number in 0..100 {
@@ -453,7 +455,7 @@ fn the_end_is_told_at_once_and_what_waits_is_still_delivered() {
 }
 
 #[test]
-fn a_connection_that_has_ended_waits_for_a_stuck_subscriber_only_for_its_time() {
+fn closed_connection_waits_for_stuck_subscriber_until_timeout() {
     let timeout = Duration::from_millis(300);
     let bus = EventBus::new();
     let control = bus.subscribe_control();
@@ -471,18 +473,18 @@ fn a_connection_that_has_ended_waits_for_a_stuck_subscriber_only_for_its_time() 
 }
 
 #[test]
-fn the_peers_deadlines_stand_still_while_it_is_not_read() {
+fn peer_deadlines_pause_while_reading_is_paused() {
     let mut config = impatient(10_000, Duration::from_millis(2500));
     config.session.ping_interval = Duration::from_millis(50);
     config.session.ping_timeout = Duration::from_secs(1);
-    // Made beforehand: it takes a while, in which the ping would wait.
+    // Created in advance, because it takes time that would delay the ping.
     let flood = flood(0..1000);
     let bus = EventBus::new();
     let control = bus.subscribe_control();
     let stuck = bus.subscribe_messages_with(queue_of(1));
     let (_handle, mut peer) = connected_on(&bus, config);
     let nonce = peer.expect_ping();
-    // The answer comes behind more than is read at once.
+    // The pong follows more bytes than one read takes.
     let answer = frame(&Pong::new(nonce).into());
     peer.send_bytes(&[flood, answer].concat());
     let nonce = peer.expect_ping();
@@ -493,7 +495,7 @@ fn the_peers_deadlines_stand_still_while_it_is_not_read() {
 }
 
 #[test]
-fn what_a_full_receiver_cannot_be_told_until_the_end_others_hear() {
+fn other_subscribers_get_lagged_event_of_full_receiver() {
     let bus = EventBus::new();
     let control = bus.subscribe_control();
     let full = bus.subscribe_with(SubscriptionOptions {
@@ -507,12 +509,12 @@ fn what_a_full_receiver_cannot_be_told_until_the_end_others_hear() {
     drop((handle, bus));
     assert_eq!(full.iter().count(), 4);
     let heard: Vec<_> = control.iter().collect();
-    // Three events of the connection's life and ten messages, of which four had room.
+    // Three events of the connection and ten messages, of which four fit.
     assert_eq!(heard.last(), Some(&lagged("full", 9)));
 }
 
 #[test]
-fn a_queue_of_none_is_a_queue_of_one() {
+fn queue_of_zero_becomes_queue_of_one() {
     let bus = EventBus::new();
     let messages = bus.subscribe_messages_with(queue_of(0));
     assert_eq!(messages.capacity(), Some(1));

@@ -1,4 +1,4 @@
-//! Subscribers: those that keep up, those that do not, and those that go away.
+//! Fast, slow and dropped subscribers.
 
 use std::collections::HashSet;
 use std::thread;
@@ -10,7 +10,7 @@ use bsv_p2p::session::DisconnectReason;
 use crate::harness::{Actor, config, message, number_of, numbered};
 use crate::raw_peer::{ClosedPort, DEADLINE, RawListener, RawPeer, frame, wait_until};
 
-/// How many events the queue of a receiver holds.
+/// The capacity of a receiver's queue.
 const QUEUE: usize = 1024;
 
 fn on_bus(bus: &EventBus) -> PeerConnectionOptions {
@@ -20,7 +20,7 @@ fn on_bus(bus: &EventBus) -> PeerConnectionOptions {
     }
 }
 
-/// A connected actor on a bus, without receivers of its own.
+/// Returns a connected actor on a bus, without receivers of its own.
 fn connected_on(bus: &EventBus) -> (bsv_p2p::connection::PeerConnectionHandle, RawPeer) {
     let listener = RawListener::new();
     let Actor { handle, .. } = Actor::dial_with(listener.address(), on_bus(bus));
@@ -36,7 +36,7 @@ fn burst(numbers: std::ops::Range<u32>) -> Vec<u8> {
 }
 
 #[test]
-fn a_subscription_made_before_the_spawn_misses_nothing() {
+fn subscription_before_spawn_misses_no_events() {
     let bus = EventBus::new();
     let (control, messages, both) = (
         bus.subscribe_control(),
@@ -61,7 +61,7 @@ fn a_subscription_made_before_the_spawn_misses_nothing() {
         .map(|event| number_of(&event.message).unwrap())
         .collect();
     assert_eq!(numbers, (0..100).collect::<Vec<_>>());
-    // Who hears both hears them in the order in which they happened.
+    // A receiver of both kinds gets them in the order of their emission.
     let order: Vec<_> = both
         .iter()
         .map(|event| match event {
@@ -78,7 +78,7 @@ fn a_subscription_made_before_the_spawn_misses_nothing() {
 }
 
 #[test]
-fn a_message_says_how_long_its_payload_was() {
+fn message_event_reports_payload_length() {
     let (actor, peer) = Actor::connected(&config());
     peer.send(message(vec![7; 12_345]));
     let event = actor.messages.recv_timeout(DEADLINE).unwrap();
@@ -86,7 +86,7 @@ fn a_message_says_how_long_its_payload_was() {
 }
 
 #[test]
-fn a_receiver_of_messages_that_is_slow_makes_the_peer_wait_and_misses_nothing() {
+fn slow_message_receiver_delays_peer_without_loss() {
     let bus = EventBus::new();
     let slow = bus.subscribe_messages();
     let (handle, peer) = connected_on(&bus);
@@ -104,7 +104,7 @@ fn a_receiver_of_messages_that_is_slow_makes_the_peer_wait_and_misses_nothing() 
 }
 
 #[test]
-fn a_receiver_of_messages_that_goes_away_holds_nobody_up() {
+fn dropped_message_receiver_blocks_nobody() {
     let bus = EventBus::new();
     let (gone, stuck, reading) = (
         bus.subscribe_messages(),
@@ -123,7 +123,7 @@ fn a_receiver_of_messages_that_goes_away_holds_nobody_up() {
                 assert_eq!(number_of(&event.message), Some(number));
             }
         });
-        // The connection waits for one of the two. When it has gone, it waits for the other.
+        // The connection waits for one of the two receivers, and after its drop for the other.
         wait_until("somebody is full", || stuck.is_full() || both.is_full());
         drop(stuck);
         wait_until("the other is full", || both.is_full());
@@ -131,7 +131,7 @@ fn a_receiver_of_messages_that_goes_away_holds_nobody_up() {
     });
 }
 
-/// A frame whose payload cannot be read: it scores nothing, and is told as one event.
+/// Returns a frame with an undecodable payload: it scores zero, and emits one event.
 fn malformed() -> Vec<u8> {
     let mut bytes = frame(&message(vec![1]));
     bytes[4..16].copy_from_slice(b"feefilter\0\0\0");
@@ -139,7 +139,7 @@ fn malformed() -> Vec<u8> {
 }
 
 #[test]
-fn a_control_receiver_that_does_not_read_is_told_how_much_it_missed() {
+fn slow_control_receiver_gets_number_of_missed_events() {
     let bus = EventBus::new();
     let (stuck, gone, reading) = (
         bus.subscribe_control(),
@@ -157,13 +157,13 @@ fn a_control_receiver_that_does_not_read_is_told_how_much_it_missed() {
         });
         for _ in 0..misbehaviors / 100 {
             peer.send_bytes(&malformed().repeat(100));
-            // The rejects have to be read, and the receiver that reads keeps up.
+            // The rejects must be read, and the other receiver keeps up.
             peer.ping(1);
             wait_until("the reader keeps up", || reading.is_empty());
         }
         assert_eq!(reader.join().unwrap(), 0, "who reads misses nothing");
     });
-    // Two events of the beginning, then misbehaviour.
+    // Two events of the start, then misbehavior.
     let taken: Vec<_> = stuck.try_iter().take(QUEUE).collect();
     assert_eq!(taken.len(), QUEUE);
     assert!(!taken.iter().any(|event| event.name() == "Lagged"));
@@ -186,7 +186,7 @@ fn a_control_receiver_that_does_not_read_is_told_how_much_it_missed() {
 }
 
 #[test]
-fn connections_on_one_bus_are_told_apart() {
+fn events_identify_their_connection() {
     let bus = EventBus::new();
     let (control, messages) = (bus.subscribe_control(), bus.subscribe_messages());
     let (one, one_peer) = connected_on(&bus);

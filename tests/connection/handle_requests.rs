@@ -1,4 +1,4 @@
-//! Questions on the handle of an actor: every answer reaches who asked, and nobody else.
+//! Requests on the handle of an actor: each response reaches only its requester.
 
 use std::sync::Barrier;
 use std::thread;
@@ -16,7 +16,7 @@ use crate::answers::{addr, block_question, getdata, header_on, headers, mined, n
 use crate::harness::{Actor, config, message, numbered};
 use crate::raw_peer::{DEADLINE, RawPeer, frame};
 
-/// How long a request waits that gets no answer.
+/// The timeout of requests without a response.
 const SHORT: Duration = Duration::from_millis(200);
 
 fn genesis() -> BlockHash {
@@ -37,7 +37,7 @@ fn asked<T: Send>(
     })
 }
 
-/// Checks that subscribers have been told these messages and no other.
+/// Asserts that subscribers received exactly these messages.
 #[track_caller]
 fn told(actor: &Actor, peer: &RawPeer, expected: &[Message]) {
     peer.send(message("the last"));
@@ -55,8 +55,9 @@ fn timed_out<T: std::fmt::Debug>(answer: Result<T, Error>, expected: Timeout) {
     }
 }
 
+/// Subscribers receive none of the pongs.
 #[test]
-fn pings_of_several_threads_are_answered_in_any_order_and_told_to_nobody() {
+fn concurrent_pings_accept_pongs_in_any_order() {
     let (actor, mut peer) = Actor::connected(&config());
     let others = [numbered(1, 10), numbered(2, 10)];
     thread::scope(|scope| {
@@ -76,8 +77,9 @@ fn pings_of_several_threads_are_answered_in_any_order_and_told_to_nobody() {
     told(&actor, &peer, &others);
 }
 
+/// Subscribers receive only the other messages.
 #[test]
-fn blocks_of_several_threads_come_in_any_order_and_only_others_are_told() {
+fn concurrent_block_requests_accept_any_order() {
     let (actor, mut peer) = Actor::connected(&config());
     let blocks = [1, 2, 3, 4].map(mined);
     let others = [
@@ -91,7 +93,7 @@ fn blocks_of_several_threads_come_in_any_order_and_only_others_are_told() {
             (request, block_question(&mut peer, block.hash()))
         });
         others.iter().for_each(|other| peer.send(other.clone()));
-        // The last first, the first not at all, and the ends of three answers in one message.
+        // The last first, the first never, and the end markers of three responses in one message.
         for at in [3, 1, 2] {
             peer.send(blocks[at].clone());
         }
@@ -110,7 +112,7 @@ fn blocks_of_several_threads_come_in_any_order_and_only_others_are_told() {
 }
 
 #[test]
-fn two_who_ask_for_the_same_both_have_an_answer() {
+fn identical_requests_are_both_answered() {
     let (actor, mut peer) = Actor::connected(&config());
     let (block, tx) = (mined(1), tx(1));
     let both = |peer: &mut RawPeer, times: usize| {
@@ -143,7 +145,7 @@ fn two_who_ask_for_the_same_both_have_an_answer() {
 }
 
 #[test]
-fn what_nobody_asked_for_is_told() {
+fn unrequested_messages_are_delivered() {
     let (actor, peer) = Actor::connected(&config());
     let unasked = [
         mined(1).into(),
@@ -159,7 +161,7 @@ fn what_nobody_asked_for_is_told() {
 }
 
 #[test]
-fn a_late_answer_is_told_as_any_message_and_its_end_is_not() {
+fn late_response_is_delivered_but_its_marker_dropped() {
     let (actor, mut peer) = Actor::connected(&config());
     let block = mined(1);
     timed_out(actor.handle.block(block.hash(), SHORT), Timeout::Response);
@@ -182,7 +184,7 @@ fn a_late_answer_is_told_as_any_message_and_its_end_is_not() {
 }
 
 #[test]
-fn headers_are_asked_for_one_after_the_other() {
+fn concurrent_header_requests_are_serialized() {
     let (actor, mut peer) = Actor::connected(&config());
     let found = [genesis(), BlockHash([8; 32])].map(|previous| [header_on(previous)]);
     let stray = headers(&[header_on(BlockHash([7; 32]))]);
@@ -191,7 +193,7 @@ fn headers_are_asked_for_one_after_the_other() {
             let (handle, locator) = (&actor.handle, [header.previous]);
             scope.spawn(move || handle.headers(&locator, BlockHash::ZERO, DEADLINE))
         });
-        // Whoever is the second: its question does not come before the first has its answer.
+        // The second request is not sent before the first is answered.
         for left in [1, 0] {
             let Message::GetHeaders(question) = peer.expect("getheaders") else {
                 panic!("another message");
@@ -216,7 +218,7 @@ fn headers_are_asked_for_one_after_the_other() {
 }
 
 #[test]
-fn late_headers_are_not_taken_for_those_of_the_next_question() {
+fn late_headers_do_not_answer_next_request() {
     let (actor, mut peer) = Actor::connected(&config());
     let ask = |timeout| actor.handle.headers(&[genesis()], BlockHash::ZERO, timeout);
     timed_out(ask(SHORT), Timeout::Response);
@@ -239,9 +241,9 @@ fn late_headers_are_not_taken_for_those_of_the_next_question() {
 }
 
 #[test]
-fn more_transactions_than_the_peer_takes_at_once_are_asked_for_in_several_messages() {
+fn many_transactions_are_requested_in_several_messages() {
     let (actor, mut peer) = Actor::connected(&config());
-    // What fits 2 MiB, and one more; the first is asked for twice.
+    // As many as fit 2 MiB, and one more. The first is requested twice.
     let limit = 58_254;
     let mut txids: Vec<Txid> = (0..limit as u32)
         .map(|number| {
@@ -274,8 +276,9 @@ fn more_transactions_than_the_peer_takes_at_once_are_asked_for_in_several_messag
     told(&actor, &peer, &[]);
 }
 
+/// This includes a `getaddr` that the application sends as a message.
 #[test]
-fn addresses_are_asked_for_once_also_by_the_program_itself() {
+fn second_request_for_addresses_is_rejected() {
     let (actor, mut peer) = Actor::connected(&config());
     let answer = asked(
         &actor,
@@ -304,8 +307,9 @@ fn addresses_are_asked_for_once_also_by_the_program_itself() {
     );
 }
 
+/// Its request fails.
 #[test]
-fn a_block_that_is_bad_or_too_long_ends_its_request_and_the_connection_goes_on() {
+fn invalid_or_too_long_block_keeps_connection() {
     let mut config = config();
     config.session.limits.buffered = 250;
     let (actor, mut peer) = Actor::connected(&config);
@@ -364,7 +368,7 @@ fn a_block_that_is_bad_or_too_long_ends_its_request_and_the_connection_goes_on()
 }
 
 #[test]
-fn sixteen_threads_ask_for_a_hundred_blocks_each() {
+fn sixteen_threads_request_a_hundred_blocks_each() {
     const THREADS: usize = 16;
     let node = LocalNode::start().unwrap();
     let mined = node.mine(100).unwrap();
@@ -376,7 +380,7 @@ fn sixteen_threads_ask_for_a_hundred_blocks_each() {
             let (handle, node, mined, start) = (&actor.handle, &node, &mined, &start);
             scope.spawn(move || {
                 start.wait();
-                // Each in an order of its own, and what is not there in between.
+                // Each thread in its own order, with unknown blocks in between.
                 for step in 0..mined.len() {
                     let hash = mined[(thread * 7 + step * (2 * thread + 1)) % mined.len()];
                     assert_eq!(handle.block(hash, DEADLINE).unwrap(), node.block(hash).unwrap());
@@ -408,12 +412,13 @@ fn sixteen_threads_ask_for_a_hundred_blocks_each() {
     );
 }
 
+/// The subscription has a queue of one.
 #[test]
-fn a_program_may_ask_for_a_block_in_the_loop_over_its_messages_with_a_queue_of_one() {
+fn block_request_within_message_loop_does_not_deadlock() {
     const ASKED: usize = 100;
     let node = LocalNode::start().unwrap();
     let mut config = config();
-    // What is announced while the program waits for a block has room for a few.
+    // The backlog has capacity for few announcements while the application waits for a block.
     config.max_subscriber_backlog_bytes = 2_000;
     config.session.send_headers = false;
     let setup = PeerConnectionOptions::new(config);
@@ -427,7 +432,8 @@ fn a_program_may_ask_for_a_block_in_the_loop_over_its_messages_with_a_queue_of_o
     node.mine(1).unwrap();
     for _ in 0..ASKED {
         let event = messages.recv_timeout(DEADLINE).expect("an announcement");
-        // More is announced than there is room for, while the program waits for a block. What is missed is counted.
+        // More announcements than the backlog has capacity for, while the application waits for a
+        // block. Drops are counted.
         node.mine(10).unwrap();
         if let Message::Inv(inv) = &*event.message
             && let [Inventory::Block(hash)] = inv.inventory[..]

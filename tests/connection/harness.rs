@@ -1,4 +1,4 @@
-//! The connection under test, and what a test asks of it.
+//! The connection under test, and assertions about it.
 
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -15,17 +15,18 @@ use crossbeam_channel::Receiver;
 use crate::raw_peer::{DEADLINE, RawListener, RawPeer, narrow_pair};
 pub(crate) use crate::seeded::Seeded;
 
-/// How long the end of a connection may take that somebody asked for.
+/// The maximum time for the end of a connection after a disconnect.
 pub(crate) const PROMPT: Duration = Duration::from_secs(1);
 
-/// Regtest, and the library's defaults but for one thing: these tests are about one TCP connection, and scripted peers have no second one.
+/// Regtest with the defaults of the library, but without second streams: these tests concern one
+/// TCP connection, and scripted peers have no second one.
 pub(crate) fn config() -> ConnectionConfig {
     let mut config = ConnectionConfig::new(Network::Regtest);
     config.session.multistreams = false;
     config
 }
 
-/// A message that no rule concerns.
+/// Returns a message to which no rules apply.
 pub(crate) fn message(payload: impl Into<Bytes>) -> Message {
     Message::Unknown {
         command: const { Command::new("test") },
@@ -33,14 +34,14 @@ pub(crate) fn message(payload: impl Into<Bytes>) -> Message {
     }
 }
 
-/// A message with a number and a length of its own.
+/// Returns a message with a number and a length of its own.
 pub(crate) fn numbered(number: u32, len: usize) -> Message {
     let mut payload = number.to_le_bytes().to_vec();
     payload.resize(len.max(4), number as u8);
     message(payload)
 }
 
-/// The number of a [`numbered`] message; `None` for any other.
+/// Returns the number of a [`numbered`] message; `None` for any other.
 pub(crate) fn number_of(message: &Message) -> Option<u32> {
     match message {
         Message::Unknown { payload, .. } => Some(u32::from_le_bytes(*payload.first_chunk()?)),
@@ -48,7 +49,7 @@ pub(crate) fn number_of(message: &Message) -> Option<u32> {
     }
 }
 
-/// An actor, and what it tells.
+/// An actor, and its events.
 pub(crate) struct Actor {
     pub(crate) handle: PeerConnectionHandle,
     pub(crate) events: Receiver<ControlEvent>,
@@ -86,7 +87,7 @@ impl Actor {
         }
     }
 
-    /// An actor that has dialled a scripted peer and shaken hands with it.
+    /// Connects an actor to a scripted peer and completes the handshake.
     #[track_caller]
     pub(crate) fn connected(config: &ConnectionConfig) -> (Self, RawPeer) {
         let listener = RawListener::new();
@@ -97,7 +98,7 @@ impl Actor {
         (actor, peer)
     }
 
-    /// An actor whose writes soon stall when the peer does not read, after the handshake.
+    /// Connects an actor whose writes stall soon if the peer does not read after the handshake.
     #[track_caller]
     pub(crate) fn connected_narrowly(config: &ConnectionConfig) -> (Self, RawPeer) {
         let (mut peer, tcp) = narrow_pair();
@@ -124,7 +125,7 @@ impl Actor {
         while !matches!(self.next_event(), ControlEvent::HandshakeComplete { .. }) {}
     }
 
-    /// The event of the end, whichever of the two it is; others are skipped.
+    /// Returns the final event of either kind. Others are skipped.
     #[track_caller]
     pub(crate) fn expect_end(&self) -> (ControlEvent, DisconnectReason) {
         loop {
@@ -138,7 +139,7 @@ impl Actor {
         }
     }
 
-    /// Waits for the threads, which have nothing left to wait for.
+    /// Waits for the end of the threads.
     #[track_caller]
     pub(crate) fn expect_threads_to_end(&self) {
         let began = Instant::now();
@@ -147,7 +148,7 @@ impl Actor {
     }
 }
 
-/// A `Connection` that has dialled a scripted peer and shaken hands with it.
+/// Connects a `Connection` to a scripted peer and completes the handshake.
 #[track_caller]
 pub(crate) fn connected(config: &ConnectionConfig) -> (Connection, RawPeer) {
     let listener = RawListener::new();
@@ -162,7 +163,7 @@ pub(crate) fn connected(config: &ConnectionConfig) -> (Connection, RawPeer) {
     })
 }
 
-/// A `Connection` that has accepted a scripted peer and shaken hands with it.
+/// Creates a `Connection` that accepted a scripted peer, and completes the handshake.
 #[track_caller]
 pub(crate) fn accepted(
     (mut peer, tcp): (RawPeer, TcpStream),
@@ -178,7 +179,7 @@ pub(crate) fn accepted(
     })
 }
 
-/// Two `Connection`s that have shaken hands with each other.
+/// Creates two connected `Connection`s.
 #[track_caller]
 pub(crate) fn two_connections(config: &ConnectionConfig) -> (Connection, Connection) {
     let listener = RawListener::new();
@@ -191,7 +192,7 @@ pub(crate) fn two_connections(config: &ConnectionConfig) -> (Connection, Connect
     })
 }
 
-/// Two actors that have shaken hands with each other.
+/// Creates two connected actors.
 #[track_caller]
 pub(crate) fn two_actors(config: &ConnectionConfig) -> (Actor, Actor) {
     let listener = RawListener::new();
@@ -202,7 +203,7 @@ pub(crate) fn two_actors(config: &ConnectionConfig) -> (Actor, Actor) {
     (one, other)
 }
 
-/// The reason of an error that says that the connection has ended.
+/// Returns the reason of a disconnect error.
 #[track_caller]
 pub(crate) fn reason_of<T: std::fmt::Debug>(result: Result<T, Error>) -> DisconnectReason {
     match result {

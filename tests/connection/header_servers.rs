@@ -12,13 +12,13 @@ use crate::answers::{block_question, getdata, header_on, headers, mined, not_fou
 use crate::harness::{Actor, config, connected, message};
 use crate::raw_peer::{DEADLINE, RawPeer};
 
-/// How long a request may take that no answer ends.
+/// The timeout of requests without a response.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// How many headers the chain of a server has, besides genesis.
+/// The number of headers in the chain of a server, without genesis.
 const TIP: usize = 2_500;
 
-/// How a peer answers `getheaders`.
+/// The behavior of a peer for `getheaders`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Server {
     /// Like an SV Node: from the child of the common ancestor on, or of genesis. The list is empty
@@ -81,7 +81,7 @@ impl Server {
     }
 }
 
-/// A chain of [`TIP`] headers on genesis, which comes first.
+/// Returns a chain of [`TIP`] headers after genesis, which is the first entry.
 fn chain() -> Vec<BlockHeader> {
     let genesis = BlockHeader::genesis(&Network::Regtest);
     let template = header_on(genesis.hash());
@@ -96,8 +96,8 @@ fn chain() -> Vec<BlockHeader> {
         .collect()
 }
 
-/// The heights of the headers that each server's answer brings, for locators of one height. `None`
-/// is a block that the peer does not know.
+/// Returns the heights of the headers that each server's answer brings, for locators of one height.
+/// `None` is a block that the peer does not know.
 fn cases(server: Server) -> [(Option<usize>, std::ops::Range<usize>); 4] {
     let none = 0..0;
     match server {
@@ -219,7 +219,7 @@ fn silent_server_times_out() {
     let chain = chain();
     let (mut connection, mut peer): (Connection, _) = connected(&config());
     thread::scope(|scope| {
-        // The second request is preceded by a ping, whose pong is no answer.
+        // The second request is preceded by a ping. Its pong is no response.
         scope.spawn(|| Server::Silent.serve(&mut peer, &chain, 2));
         for _ in 0..2 {
             let result = connection.headers(&[genesis], BlockHash::ZERO, SHORT);
@@ -299,7 +299,7 @@ fn end_markers_of_concurrent_requests_are_distinct() {
                 peer.send(not_found(&[end_of_headers]));
             }
         });
-        // Other missing objects are for the program.
+        // Other missing objects are delivered to the application.
         let other = not_found(&[Inventory::Tx(Txid([7; 32]))]);
         peer.send(other.clone());
         assert_eq!(actor.next_message(), other.into());

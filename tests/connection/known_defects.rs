@@ -1,4 +1,4 @@
-//! What other libraries have got wrong, and no other test here asks for.
+//! Known defects of other libraries that no other test covers.
 
 use std::net::{Ipv6Addr, TcpListener};
 use std::thread;
@@ -13,9 +13,9 @@ use crate::harness::{Actor, config, connected, message};
 use crate::raw_peer::{DEADLINE, RawListener};
 
 #[test]
-fn peers_are_dialled_and_taken_over_ipv6_as_well() {
+fn ipv6_peers_are_dialed_and_accepted() {
     let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
-        // Many containers have no IPv6, not even for themselves.
+        // Many containers have no IPv6.
         return eprintln!("not tested: there is no IPv6 here");
     };
     let address = listener.local_addr().unwrap();
@@ -44,13 +44,13 @@ fn peers_are_dialled_and_taken_over_ipv6_as_well() {
 }
 
 #[test]
-fn an_answer_that_came_before_anybody_waited_for_it_is_not_missed() {
+fn message_received_before_waiting_is_not_missed() {
     let answer = Message::Addr(Addr::default());
     let (mut connection, mut peer) = connected(&config());
     connection.send(&Message::GetAddr).unwrap();
     peer.expect("getaddr");
     peer.send(answer.clone());
-    // A ping of the program meets the answer and is not what waits for it.
+    // A ping of the application reads the response without consuming it.
     thread::scope(|scope| {
         scope.spawn(|| {
             let nonce = peer.expect_ping();
@@ -69,11 +69,11 @@ fn an_answer_that_came_before_anybody_waited_for_it_is_not_missed() {
 }
 
 #[test]
-fn a_handshake_that_took_too_long_leaves_no_state_no_place_and_no_socket_behind() {
+fn handshake_timeout_frees_slot_and_socket() {
     let mut impatient = config();
     impatient.session.handshake_timeout = Duration::from_millis(50);
     let slots = ConnectionSlots::new(1);
-    // Again and again: whoever dials anew finds everything as at first.
+    // Repeated: every new connection starts with the same state.
     for _ in 0..3 {
         let setup = PeerConnectionOptions {
             slot: Some(slots.reserve().expect("the place is free")),
@@ -90,7 +90,7 @@ fn a_handshake_that_took_too_long_leaves_no_state_no_place_and_no_socket_behind(
         assert_eq!(slots.count(), 0);
         assert_eq!(actor.handle.state(), ConnectionState::Failed);
         actor.expect_threads_to_end();
-        // The handle is still there, the socket is not.
+        // The handle still exists, the socket does not.
         let said = peer.rest();
         assert_eq!(said.len(), 1, "{said:?}");
     }

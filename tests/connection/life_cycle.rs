@@ -1,4 +1,4 @@
-//! From spawn to the end: the events of a life, how promptly it ends, and its slot.
+//! The events of a connection from spawn to end, the time its end takes, and its slot.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -17,18 +17,18 @@ use crate::raw_peer::{
     wait_until,
 };
 
-/// All events of an actor that has ended by itself.
+/// Returns all events of an actor that ended on its own.
 fn whole_life(actor: Actor) -> Vec<ControlEvent> {
     actor.handle.join();
     all_events(actor)
 }
 
-/// All events of an actor; dropping its handle ends it.
+/// Returns all events of an actor; dropping its handle ends it.
 #[track_caller]
 fn all_events(actor: Actor) -> Vec<ControlEvent> {
     let (peer_id, address) = (actor.handle.peer_id(), actor.handle.address());
     drop(actor.handle);
-    // The bus is gone with the connection, so the receiver comes to its end.
+    // The bus is dropped with the connection, so the receiver ends.
     let events: Vec<_> = actor.events.iter().collect();
     for event in &events {
         assert_eq!(event.peer(), Some((peer_id, address)), "{event}");
@@ -40,11 +40,11 @@ fn names(events: &[ControlEvent]) -> Vec<&'static str> {
     events.iter().map(ControlEvent::name).collect()
 }
 
-/// What happens to a connection, and the reason that the program hears.
+/// An action on a connection, and the expected reason.
 type Ending = (fn(&Actor, &mut RawPeer), DisconnectReason);
 
 #[test]
-fn the_events_of_a_life_come_in_order_and_once_each_however_it_ends() {
+fn events_come_once_in_order_for_every_end() {
     let mut config = config();
     let after = Duration::from_millis(100);
     config.session.ping_interval = after;
@@ -132,7 +132,7 @@ fn spawned(direction: Direction, config: &ConnectionConfig) -> (Actor, RawPeer) 
 }
 
 #[test]
-fn a_life_that_ends_before_the_handshake_is_a_failure() {
+fn end_before_handshake_is_connection_failed() {
     let mut config = config();
     let after = Duration::from_millis(100);
     config.session.handshake_timeout = after;
@@ -172,7 +172,7 @@ fn a_life_that_ends_before_the_handshake_is_a_failure() {
 }
 
 #[test]
-fn dropping_the_handle_tells_of_the_end_as_well() {
+fn dropping_handle_emits_final_event() {
     let (actor, mut peer) = Actor::connected(&config());
     let events = all_events(actor);
     assert_eq!(names(&events), ["ConnectionLost"]);
@@ -186,7 +186,7 @@ fn dropping_the_handle_tells_of_the_end_as_well() {
     assert_eq!(peer.rest(), [], "the peer sees the end");
 }
 
-/// Ends a connection in both ways, and looks at how long that takes.
+/// Ends a connection in both ways, and checks the time it takes.
 #[track_caller]
 fn ends_promptly(state: &str, spawn: impl Fn() -> (Actor, Vec<RawPeer>)) {
     let (actor, peers) = spawn();
@@ -220,7 +220,7 @@ fn ends_promptly(state: &str, spawn: impl Fn() -> (Actor, Vec<RawPeer>)) {
 }
 
 #[test]
-fn a_connection_ends_promptly_while_it_is_dialled() {
+fn connection_ends_promptly_while_dialing() {
     let host = SilentHost::new();
     ends_promptly("just spawned", || {
         (Actor::dial(host.address(), &config()), Vec::new())
@@ -235,7 +235,7 @@ fn a_connection_ends_promptly_while_it_is_dialled() {
 }
 
 #[test]
-fn a_connection_ends_promptly_in_the_handshake_and_while_it_reads() {
+fn connection_ends_promptly_in_handshake_and_reads() {
     ends_promptly("in the handshake", || {
         let (actor, peer) = spawned(Direction::Outbound, &config());
         wait_until("the handshake has begun", || {
@@ -259,7 +259,7 @@ fn a_connection_ends_promptly_in_the_handshake_and_while_it_reads() {
 }
 
 #[test]
-fn a_connection_ends_promptly_while_a_subscriber_does_not_read() {
+fn connection_ends_promptly_with_blocked_subscriber() {
     ends_promptly("waiting for a subscriber", || {
         let (actor, peer) = Actor::connected(&config());
         fill_the_subscribers(&actor, &peer);
@@ -277,7 +277,7 @@ fn fill_the_subscribers(actor: &Actor, peer: &RawPeer) {
 }
 
 #[test]
-fn a_connection_ends_promptly_while_it_writes_to_a_peer_that_does_not_read() {
+fn connection_ends_promptly_with_blocked_write() {
     ends_promptly("writing", || {
         let (actor, peer) = Actor::connected_narrowly(&config());
         for number in 0..10 {
@@ -289,7 +289,7 @@ fn a_connection_ends_promptly_while_it_writes_to_a_peer_that_does_not_read() {
 }
 
 #[test]
-fn a_sender_that_waits_for_room_is_woken_by_the_end() {
+fn blocked_senders_are_woken_by_disconnect() {
     let config = ConnectionConfig {
         max_send_queue_bytes: 100_000,
         ..config()
@@ -320,7 +320,7 @@ fn a_sender_that_waits_for_room_is_woken_by_the_end() {
 }
 
 #[test]
-fn ending_what_has_ended_changes_nothing() {
+fn disconnect_after_end_changes_nothing() {
     let (actor, mut peer) = Actor::connected(&config());
     peer.close();
     actor.handle.join();
@@ -333,7 +333,7 @@ fn ending_what_has_ended_changes_nothing() {
 }
 
 #[test]
-fn a_slot_is_free_before_anybody_hears_of_the_end() {
+fn slot_is_free_before_final_event() {
     let slots = ConnectionSlots::new(1);
     let setup = || PeerConnectionOptions {
         slot: Some(slots.reserve().expect("the place is free again")),
@@ -365,7 +365,7 @@ fn a_slot_is_free_before_anybody_hears_of_the_end() {
 }
 
 #[test]
-fn a_subscriber_that_does_not_read_keeps_no_slot() {
+fn blocked_subscriber_does_not_hold_slot() {
     let slots = ConnectionSlots::new(1);
     let setup = PeerConnectionOptions {
         slot: slots.reserve(),
@@ -376,7 +376,7 @@ fn a_subscriber_that_does_not_read_keeps_no_slot() {
     let actor = Actor::dial_with(listener.address(), setup);
     let mut peer = listener.accept();
     peer.shake_hands();
-    // Just so many that the event of the end has no room.
+    // The queue has no capacity for the final event.
     let room = both.capacity().unwrap() - 2;
     for number in 0..room {
         peer.send(numbered(number as u32, 4));
@@ -384,14 +384,14 @@ fn a_subscriber_that_does_not_read_keeps_no_slot() {
     wait_until("the queue is full", || both.is_full());
     assert_eq!(slots.count(), 1);
     peer.close();
-    // The connection still waits to tell of it.
+    // The connection still waits to deliver the final event.
     assert_eq!(actor.expect_end().1, DisconnectReason::ConnectionClosed);
     assert_eq!(slots.count(), 0);
     assert!(both.is_full());
 }
 
 #[test]
-fn a_slot_is_given_back_by_a_spawn_that_fails() {
+fn failed_spawn_frees_slot() {
     let slots = ConnectionSlots::new(1);
     let wrong = ConnectionConfig {
         max_send_queue_messages: 0,

@@ -1,4 +1,4 @@
-//! Connections on loopback sockets: against a scripted peer that misbehaves in every way, and against each other.
+//! Connections on loopback sockets: to a scripted, misbehaving peer and to each other.
 
 #[path = "../support/alone.rs"]
 mod alone;

@@ -1,4 +1,4 @@
-//! Peers for which there is no room.
+//! Inbound peers without a free slot.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ fn names(events: &Receiver<ControlEvent>) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_peer_without_room_gets_a_whole_handshake_a_reject_and_a_close() {
+fn peer_over_capacity_gets_handshake_reject_and_close() {
     let (handle, events, mut peer) = turn_away(config());
     peer.send(version());
     peer.expect("version");
@@ -51,13 +51,13 @@ fn a_peer_without_room_gets_a_whole_handshake_a_reject_and_a_close() {
 }
 
 #[test]
-fn what_the_peer_has_sent_meanwhile_does_not_cost_it_the_reject() {
+fn unread_bytes_do_not_prevent_capacity_reject() {
     let (_handle, _events, mut peer) = turn_away(config());
     peer.send(version());
     peer.send(Message::Verack);
-    // Unread bytes in a socket that is closed would reset the connection.
+    // Unread bytes in a closed socket would reset the connection.
     for _ in 0..1000 {
-        // It may be closed already.
+        // The connection may be closed already.
         if peer
             .tcp()
             .write_all(&crate::raw_peer::frame(&Ping::new(7).into()))
@@ -70,7 +70,7 @@ fn what_the_peer_has_sent_meanwhile_does_not_cost_it_the_reject() {
 }
 
 #[test]
-fn our_own_connection_is_told_that_the_peer_is_full() {
+fn dialing_full_peer_reports_peer_full() {
     let listener = RawListener::new();
     let address = listener.address().to_string();
     let dialling = std::thread::spawn(move || Connection::connect(&address, &config()));
@@ -101,7 +101,7 @@ fn our_own_connection_is_told_that_the_peer_is_full() {
 }
 
 #[test]
-fn it_takes_no_slot() {
+fn connection_over_capacity_uses_no_slot() {
     let slots = ConnectionSlots::new(1);
     let (ours, _theirs) = socket_pair();
     let setup = PeerConnectionOptions {
@@ -113,7 +113,7 @@ fn it_takes_no_slot() {
 }
 
 #[test]
-fn a_peer_that_never_completes_the_handshake_is_dropped_like_any_other() {
+fn peer_over_capacity_without_handshake_times_out() {
     let mut config = config();
     config.session.handshake_timeout = Duration::from_millis(50);
     let (handle, events, _peer) = turn_away(config);
@@ -126,7 +126,7 @@ fn a_peer_that_never_completes_the_handshake_is_dropped_like_any_other() {
 }
 
 #[test]
-fn a_peer_that_does_not_close_is_closed_within_a_second_or_two() {
+fn peer_over_capacity_is_closed_within_seconds() {
     let (handle, _events, mut peer) = turn_away(config());
     peer.send(version());
     peer.send(Message::Verack);
@@ -137,7 +137,7 @@ fn a_peer_that_does_not_close_is_closed_within_a_second_or_two() {
 }
 
 #[test]
-fn the_stop_does_not_wait_for_the_farewell() {
+fn disconnect_does_not_wait_for_capacity_reject() {
     let (handle, _events, mut peer) = turn_away(config());
     peer.send(version());
     peer.send(Message::Verack);

@@ -1,4 +1,4 @@
-//! Answers above the limits of this side: they end their request, and never the connection.
+//! Responses above local limits fail their request and keep the connection open.
 
 use std::thread;
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn entries() -> Vec<Inventory> {
         .collect()
 }
 
-/// Shakes hands as a node with a receive limit of 10 MB.
+/// Completes the handshake as a node with a receive limit of 10 MB.
 fn shake_hands(peer: &mut RawPeer) {
     peer.send(version());
     peer.send(Message::Verack);
@@ -78,7 +78,8 @@ fn connection_with(config: &ConnectionConfig) -> (Connection, RawPeer) {
     })
 }
 
-/// Answers each `getdata` as a node does: by one `notfound` of all its objects. Returns the numbers of objects.
+/// Answers each `getdata` like a node: with one `notfound` of all its objects. Returns the numbers
+/// of objects.
 fn answer_each(peer: &mut RawPeer, total: usize) -> Vec<usize> {
     let mut sizes = Vec::new();
     while sizes.iter().sum::<usize>() < total {
@@ -166,7 +167,7 @@ fn oversized_list_of_missing_ends_only_its_request() {
         assert_too_large(&answer, (LONG, 2_097_152));
         actor.handle.ping(DEADLINE).unwrap();
     });
-    // It is answered: a second one is as unexpected as one without a request.
+    // The request is answered: a second response is unexpected.
     peer.send_bytes(&header_claiming("notfound", LONG as u32));
     let (_, reason) = actor.expect_end();
     assert!(is_too_long(&reason, "notfound"), "{reason}");
@@ -196,7 +197,7 @@ fn oversized_list_of_missing_without_request_ends_connection() {
     assert!(is_too_long(&reason, "notfound"), "{reason}");
     assert!(reason.is_ban());
 
-    // One that names more than was requested.
+    // A `notfound` that lists more objects than were requested.
     let (actor, mut peer) = actor_with(&config());
     let question = GetData::from(entries()).into();
     actor.handle.send(&question, DEADLINE).unwrap();
@@ -210,7 +211,7 @@ fn is_too_long(reason: &DisconnectReason, name: &str) -> bool {
     matches!(reason, DisconnectReason::FrameTooLarge { command, .. } if command == name)
 }
 
-/// A configuration with limits of 200 bytes for transactions and blocks.
+/// Returns a configuration with limits of 200 bytes for transactions and blocks.
 fn short_limits() -> ConnectionConfig {
     let mut config = config();
     config.session.limits.transaction = 200;
@@ -218,7 +219,7 @@ fn short_limits() -> ConnectionConfig {
     config
 }
 
-/// The payload of a message, and as many zero bytes as make 250 bytes of it.
+/// Returns the payload of a message, and as many zero bytes as make 250 bytes of it.
 fn padded(message: impl Encode, name: &'static str) -> Message {
     let mut payload = message.encode_to_vec();
     payload.resize(250, 0);

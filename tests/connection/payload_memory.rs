@@ -1,4 +1,4 @@
-//! What payloads may hold, and for how long.
+//! Memory accounting of payloads.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::raw_peer::{DEADLINE, RawListener, RawPeer, wait_until};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 
-/// A connection that counts its memory with that of others.
+/// Creates a connection that shares its memory limit.
 #[track_caller]
 fn connected(config: &ConnectionConfig, memory: &PayloadMemory) -> (Actor, RawPeer) {
     let listener = RawListener::new();
@@ -30,7 +30,7 @@ fn connected(config: &ConnectionConfig, memory: &PayloadMemory) -> (Actor, RawPe
     (actor, peer)
 }
 
-/// So much for one peer, and payloads of a mebibyte at most.
+/// Returns a configuration with this budget for one peer, with payloads of at most one mebibyte.
 fn small(max_payload_memory: u64) -> ConnectionConfig {
     let mut config = config();
     config.session.limits.buffered = MEBIBYTE;
@@ -38,7 +38,7 @@ fn small(max_payload_memory: u64) -> ConnectionConfig {
     config
 }
 
-/// A block of about so many bytes.
+/// Returns a block of about `len` bytes.
 fn block(len: usize) -> Block {
     let output = TransactionOutput {
         value: 0,
@@ -53,14 +53,15 @@ fn block(len: usize) -> Block {
     Block::new(&BlockHeader::genesis(&Network::Regtest), &[transaction])
 }
 
-/// Waits until just so much is held. While a connection looks at what one read has brought, all of that counts, headers too.
+/// Waits until exactly this amount is held. During the processing of a read, all of its bytes
+/// count, including headers.
 #[track_caller]
 fn settles(memory: &PayloadMemory, bytes: u64) {
     wait_until("just so much is held", || memory.used() == bytes);
 }
 
 #[test]
-fn a_payload_counts_until_its_message_is_dropped() {
+fn payload_counts_until_message_is_dropped() {
     let memory = PayloadMemory::default();
     let (actor, peer) = connected(&config(), &memory);
     settles(&memory, 0);
@@ -82,8 +83,9 @@ fn a_payload_counts_until_its_message_is_dropped() {
     settles(&memory, 0);
 }
 
+/// Its payload counts in full although the message does not borrow from it.
 #[test]
-fn what_no_message_keeps_counts_as_long_as_the_message_all_the_same() {
+fn decoded_message_counts_until_dropped() {
     let memory = PayloadMemory::default();
     let (actor, peer) = connected(&config(), &memory);
     let inventory = vec![Inventory::Block(BlockHash::ZERO); 10];
@@ -98,7 +100,7 @@ fn what_no_message_keeps_counts_as_long_as_the_message_all_the_same() {
 }
 
 #[test]
-fn the_rest_of_a_cut_payload_is_given_back() {
+fn partial_payload_is_released_at_disconnect() {
     let memory = PayloadMemory::default();
     let (actor, mut peer) = connected(&config(), &memory);
     let frame = crate::raw_peer::frame(&numbered(1, 1_000_000));
@@ -112,7 +114,7 @@ fn the_rest_of_a_cut_payload_is_given_back() {
 }
 
 #[test]
-fn a_peer_whose_budget_is_spent_is_read_again_when_there_is_room() {
+fn peer_over_budget_resumes_when_memory_is_free() {
     let memory = PayloadMemory::default();
     let (actor, peer) = connected(&small(2 * MEBIBYTE), &memory);
     let len = MEBIBYTE as usize;
@@ -126,8 +128,9 @@ fn a_peer_whose_budget_is_spent_is_read_again_when_there_is_room() {
     });
 }
 
+/// Its memory is released.
 #[test]
-fn a_peer_that_finds_no_room_for_long_is_dropped_and_its_memory_given_back() {
+fn peer_over_budget_for_long_is_disconnected() {
     let mut config = small(2 * MEBIBYTE);
     config.payload_memory_timeout = Duration::from_millis(100);
     let memory = PayloadMemory::default();
@@ -140,14 +143,14 @@ fn a_peer_that_finds_no_room_for_long_is_dropped_and_its_memory_given_back() {
     let (_, reason) = actor.expect_end();
     assert_eq!(reason, DisconnectReason::PayloadMemoryExhausted);
     let _peer = sending.join();
-    // What the program has not taken is still held.
+    // Messages that were not received still count.
     settles(&memory, 2 * MEBIBYTE);
     drop(actor);
     settles(&memory, 0);
 }
 
 #[test]
-fn one_peer_that_holds_all_memory_makes_another_wait_and_no_longer() {
+fn peer_waits_while_another_holds_all_memory() {
     let memory = PayloadMemory::new(2 * MEBIBYTE);
     let (greedy, greedy_peer) = connected(&small(4 * MEBIBYTE), &memory);
     let (other, other_peer) = connected(&small(4 * MEBIBYTE), &memory);
@@ -166,7 +169,7 @@ fn one_peer_that_holds_all_memory_makes_another_wait_and_no_longer() {
 }
 
 #[test]
-fn a_stop_does_not_wait_for_room() {
+fn disconnect_does_not_wait_for_memory() {
     let memory = PayloadMemory::new(MEBIBYTE);
     let (actor, peer) = connected(&small(4 * MEBIBYTE), &memory);
     peer.send(numbered(0, MEBIBYTE as usize));
@@ -179,7 +182,7 @@ fn a_stop_does_not_wait_for_room() {
 }
 
 #[test]
-fn of_a_block_that_nobody_asked_for_no_more_than_a_mebibyte_is_kept() {
+fn unrequested_block_above_1_mib_is_skipped() {
     let (actor, mut peer) = Actor::connected(&config());
     let large = block(2 * MEBIBYTE as usize);
     peer.send(large.clone());
@@ -195,7 +198,7 @@ fn of_a_block_that_nobody_asked_for_no_more_than_a_mebibyte_is_kept() {
     let small = block(1000);
     peer.send(small.clone());
     assert_eq!(actor.next_message(), small.into());
-    // Once it is asked for, it comes whole.
+    // A requested block arrives completely.
     let question = GetData::from(vec![Inventory::Block(large.hash())]);
     actor.handle.try_send(&question.into()).unwrap();
     peer.expect("getdata");

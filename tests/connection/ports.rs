@@ -7,7 +7,7 @@ use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 
 use crate::private_network::private_params;
 
-/// An address of loopback on which nothing listens at the default port of a network.
+/// Returns an address of loopback on which nothing listens at the default port of a network.
 fn address(network: &Network) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 79], network.port()))
 }

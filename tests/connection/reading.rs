@@ -1,4 +1,4 @@
-//! What arrives, however it arrives: in pieces, late, with pauses, and pings in between.
+//! Reading messages: in pieces, late, with pauses and pings in between.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crossbeam_channel::{after, bounded};
 use crate::harness::{Actor, Seeded, config, connected, message, numbered, reason_of};
 use crate::raw_peer::{DEADLINE, RawPeer, frame, wait_until};
 
-/// A stream with small, empty and longer messages, and with pings that nobody hands to the program.
+/// Returns a stream with small, empty and longer messages, and with pings that are not delivered.
 fn stream(messages: usize, longest: usize) -> (Vec<u8>, Vec<Message>) {
     let mut random = Seeded(messages as u64);
     let (mut bytes, mut expected) = (Vec::new(), Vec::new());
@@ -30,7 +30,7 @@ fn stream(messages: usize, longest: usize) -> (Vec<u8>, Vec<Message>) {
     (bytes, expected)
 }
 
-/// Writes `bytes` in pieces of a random length below `longest`.
+/// Writes `bytes` in pieces of random length below `longest`.
 fn write_in_pieces(peer: &RawPeer, mut bytes: &[u8], longest: usize) {
     let mut random = Seeded(longest as u64);
     while !bytes.is_empty() {
@@ -41,7 +41,7 @@ fn write_in_pieces(peer: &RawPeer, mut bytes: &[u8], longest: usize) {
 }
 
 #[test]
-fn frames_that_come_byte_by_byte_or_in_random_pieces_are_the_same_messages() {
+fn frames_in_random_pieces_decode_to_same_messages() {
     for (messages, longest_message, longest_piece) in
         [(60, 80, 1), (300, 500, 60), (60, 100_000, 70_000)]
     {
@@ -60,7 +60,7 @@ fn frames_that_come_byte_by_byte_or_in_random_pieces_are_the_same_messages() {
 }
 
 #[test]
-fn a_timeout_at_any_byte_of_a_message_loses_nothing() {
+fn receive_timeout_within_message_loses_no_bytes() {
     let (mut connection, peer) = connected(&config());
     let bytes = frame(&numbered(1, 20));
     for at in 0..bytes.len() {
@@ -80,7 +80,7 @@ fn a_timeout_at_any_byte_of_a_message_loses_nothing() {
 }
 
 #[test]
-fn a_receive_without_patience_takes_what_is_there() {
+fn receive_with_zero_timeout_returns_available_message() {
     let (mut connection, mut peer) = connected(&config());
     assert_eq!(connection.receive_timeout(Duration::ZERO).unwrap(), None);
     peer.send(Ping::new(1));
@@ -92,7 +92,7 @@ fn a_receive_without_patience_takes_what_is_there() {
 }
 
 #[test]
-fn a_receive_waits_about_as_long_as_it_is_told() {
+fn receive_timeout_waits_for_given_time() {
     let (mut connection, _peer) = connected(&config());
     for wait in [5, 120, 400].map(Duration::from_millis) {
         let began = Instant::now();
@@ -106,7 +106,7 @@ fn a_receive_waits_about_as_long_as_it_is_told() {
 }
 
 #[test]
-fn a_payload_that_stalls_ends_the_connection_with_what_is_missing() {
+fn stalled_payload_closes_with_missing_bytes() {
     let config = ConnectionConfig {
         read_stall_timeout: Duration::from_millis(200),
         ..config()
@@ -141,14 +141,14 @@ fn a_payload_that_stalls_ends_the_connection_with_what_is_missing() {
 }
 
 #[test]
-fn a_payload_that_moves_slowly_does_not_stall() {
+fn slow_progress_does_not_stall_payload() {
     let config = ConnectionConfig {
         read_stall_timeout: Duration::from_secs(2),
         ..config()
     };
     let long = numbered(1, 5 * 64 * 1024);
     let (actor, peer) = Actor::connected(&config);
-    // Longer than the stall timeout in all, but never without 64 KiB in it.
+    // Longer than the stall timeout in total, but with 64 KiB in each interval.
     for piece in frame(&long).chunks(66_000) {
         let _ = after(Duration::from_millis(450)).recv();
         peer.send_bytes(piece);
@@ -157,9 +157,9 @@ fn a_payload_that_moves_slowly_does_not_stall() {
 }
 
 #[test]
-fn pings_are_answered_before_the_call_returns_that_met_them() {
+fn pings_are_answered_before_receive_returns() {
     let (mut connection, mut peer) = connected(&config());
-    // Several in one segment with a message: no later call is needed for the answers.
+    // Several pings in one segment with a message: the pongs need no later call.
     let words = [
         frame(&Ping::new(1).into()),
         frame(&message("hello")),
@@ -169,7 +169,7 @@ fn pings_are_answered_before_the_call_returns_that_met_them() {
     assert_eq!(connection.receive().unwrap(), message("hello"));
     assert_eq!(peer.expect("pong"), Message::Pong(Pong::new(1)));
 
-    // Whatever the call waits for: a message, a pong, or nothing.
+    // Pings are answered in every call: during a wait for a message, for a pong, or for nothing.
     peer.send(Ping::new(3));
     assert_eq!(
         connection
@@ -186,7 +186,7 @@ fn pings_are_answered_before_the_call_returns_that_met_them() {
         });
         connection.ping(DEADLINE).unwrap();
     });
-    // The ping came before the pong: its answer has gone, though no call has been made since.
+    // The ping came before the pong: it was answered without another call.
     peer.close_writing();
     assert_eq!(
         reason_of(connection.receive()),
@@ -195,15 +195,16 @@ fn pings_are_answered_before_the_call_returns_that_met_them() {
 }
 
 #[test]
-fn the_handshake_is_whole_on_the_wire_when_connect_returns() {
+fn connect_returns_after_complete_handshake() {
     let (_connection, mut peer) = connected(&config());
-    // `connected` waits for our verack and our ping without a further call; nothing else follows.
+    // `connected` waits for our verack and our ping without another call. No other message follows.
     drop(_connection);
     assert_eq!(peer.rest(), []);
 }
 
+/// The application makes no calls for longer than the timeout.
 #[test]
-fn a_connection_left_alone_for_longer_than_the_ping_timeout_goes_on() {
+fn unused_connection_survives_ping_timeout() {
     let mut config = config();
     config.session.ping_interval = Duration::from_millis(50);
     config.session.ping_timeout = Duration::from_millis(400);
@@ -229,7 +230,7 @@ fn a_connection_left_alone_for_longer_than_the_ping_timeout_goes_on() {
         while is_asked.try_recv().is_err() {
             nothing_for(&mut connection, Duration::from_millis(5));
         }
-        // A ping is open, and nothing comes, for much longer than either timeout.
+        // A ping is pending, and the peer sends nothing for much longer than either timeout.
         let _ = after(Duration::from_millis(1000)).recv();
         nothing_for(&mut connection, Duration::from_millis(1));
         drop(answer);
@@ -240,7 +241,7 @@ fn a_connection_left_alone_for_longer_than_the_ping_timeout_goes_on() {
 }
 
 #[test]
-fn a_peer_that_answers_no_ping_is_given_up_however_often_the_program_calls() {
+fn unanswered_ping_times_out_despite_frequent_calls() {
     let mut config = config();
     config.session.ping_interval = Duration::from_millis(50);
     config.session.ping_timeout = Duration::from_millis(300);
@@ -257,7 +258,7 @@ fn a_peer_that_answers_no_ping_is_given_up_however_often_the_program_calls() {
 }
 
 #[test]
-fn a_large_message_on_its_way_holds_the_ping_timeout_back() {
+fn ping_timeout_pauses_during_large_message() {
     let mut config = config();
     config.session.ping_interval = Duration::from_millis(10);
     config.session.ping_timeout = Duration::from_secs(2);
@@ -266,7 +267,7 @@ fn a_large_message_on_its_way_holds_the_ping_timeout_back() {
     let (done, is_done) = bounded(1);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // No pong for longer than the timeout, but bytes all the time.
+            // No pong for longer than the timeout, but steady bytes.
             for piece in frame(&long).chunks(100_000) {
                 peer.send_bytes(piece);
                 let _ = after(Duration::from_millis(250)).recv();
@@ -276,7 +277,7 @@ fn a_large_message_on_its_way_holds_the_ping_timeout_back() {
         assert_eq!(actor.next_message(), long);
         is_done.recv_timeout(DEADLINE).unwrap();
     });
-    // Now that nothing moves the missing pong counts.
+    // Without progress the missing pong counts.
     let after = Duration::from_secs(2);
     let reason = actor.expect_end().1;
     assert_eq!(reason, DisconnectReason::PingTimeout { after });

@@ -1,4 +1,4 @@
-//! Questions on the handle of an actor that get no answer: each ends, in time, and says why.
+//! Requests on the handle of an actor that get no response: each fails in time, with its reason.
 
 use std::sync::Arc;
 use std::thread;
@@ -13,13 +13,13 @@ use crate::answers::mined;
 use crate::harness::{Actor, PROMPT, config, message, reason_of};
 use crate::raw_peer::{DEADLINE, RawListener, RawPeer, SilentHost, narrow_pair, version};
 
-/// How long a request waits that gets no answer.
+/// The timeout of requests without a response.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// A request of each kind; what it would find does not matter.
+/// A request of each kind. The requested objects do not matter.
 type Request = fn(&PeerConnectionHandle, Duration) -> Result<(), Error>;
 
-/// A way in which a connection ends.
+/// A way to end a connection.
 type End = fn(&Actor, &mut RawPeer);
 
 const REQUESTS: [Request; 5] = [
@@ -30,10 +30,10 @@ const REQUESTS: [Request; 5] = [
     |handle, timeout| handle.addresses(timeout).map(drop),
 ];
 
-/// Waits until the peer has read a question of each kind.
+/// Waits until the peer has read a request of each kind.
 #[track_caller]
 fn read_questions(peer: &mut RawPeer) {
-    // A `getdata` each for the end of the headers, the block and the transaction.
+    // A `getdata` for each end marker of the headers, the block and the transaction.
     let mut missing = vec!["ping", "getheaders", "getaddr"];
     missing.extend(["getdata"; 3]);
     while !missing.is_empty() {
@@ -50,7 +50,7 @@ fn read_questions(peer: &mut RawPeer) {
 }
 
 #[test]
-fn the_end_of_the_connection_ends_all_requests_at_once_with_the_reason_of_its_event() {
+fn disconnect_fails_all_requests_with_its_reason() {
     let ends: [(End, DisconnectReason); 3] = [
         (|_, peer| peer.close(), DisconnectReason::ConnectionClosed),
         (|_, peer| peer.reset(), DisconnectReason::ConnectionReset),
@@ -64,7 +64,7 @@ fn the_end_of_the_connection_ends_all_requests_at_once_with_the_reason_of_its_ev
         let handle = &actor.handle;
         let began = thread::scope(|scope| {
             let requests = REQUESTS.map(|request| scope.spawn(move || request(handle, DEADLINE)));
-            // One more waits for its turn.
+            // One more request is queued.
             let turn = scope.spawn(|| REQUESTS[1](&actor.handle, DEADLINE));
             read_questions(&mut peer);
             let began = Instant::now();
@@ -83,7 +83,7 @@ fn the_end_of_the_connection_ends_all_requests_at_once_with_the_reason_of_its_ev
 }
 
 #[test]
-fn an_answer_that_has_come_before_the_end_is_one() {
+fn response_received_before_disconnect_is_returned() {
     let (actor, mut peer) = Actor::connected(&config());
     let block = mined(1);
     let answer = thread::scope(|scope| {
@@ -98,7 +98,7 @@ fn an_answer_that_has_come_before_the_end_is_one() {
 }
 
 #[test]
-fn without_time_every_request_times_out_and_the_connection_goes_on() {
+fn requests_with_zero_timeout_fail_but_keep_connection() {
     let (actor, mut peer) = Actor::connected(&config());
     for request in REQUESTS {
         let began = Instant::now();
@@ -116,7 +116,7 @@ fn without_time_every_request_times_out_and_the_connection_goes_on() {
         };
         assert!(answer.as_ref().is_err_and(expected), "{answer:?}");
     }
-    // They have been sent all the same.
+    // The requests were sent nevertheless.
     read_questions(&mut peer);
     let answer = thread::scope(|scope| {
         let request = scope.spawn(|| actor.handle.ping(Duration::MAX));
@@ -128,7 +128,7 @@ fn without_time_every_request_times_out_and_the_connection_goes_on() {
 }
 
 #[test]
-fn before_the_handshake_nothing_is_asked() {
+fn requests_before_handshake_are_rejected() {
     let listener = RawListener::new();
     let actor = Actor::dial(listener.address(), &config());
     let mut peer = listener.accept();
@@ -150,7 +150,7 @@ fn before_the_handshake_nothing_is_asked() {
             assert!(refused.as_ref().is_err_and(expected), "{refused:?}");
         }
     }
-    // What was refused has not been asked.
+    // Rejected requests were not sent.
     peer.shake_hands();
     actor.expect_handshake();
     let answer = thread::scope(|scope| {
@@ -163,13 +163,13 @@ fn before_the_handshake_nothing_is_asked() {
 }
 
 #[test]
-fn dropping_the_handle_after_ending_the_connection_lets_all_who_wait_go() {
+fn dropped_handle_releases_waiting_requests() {
     let (actor, mut peer) = Actor::connected(&config());
     let Actor { handle, events, .. } = actor;
     let handle = Arc::new(handle);
     let waiting = REQUESTS.map(|request| {
         let handle = handle.clone();
-        // The last of them drops the handle, and waits for its thread.
+        // The last thread drops the handle, and waits for the connection thread.
         thread::spawn(move || request(&handle, DEADLINE))
     });
     read_questions(&mut peer);
@@ -181,17 +181,17 @@ fn dropping_the_handle_after_ending_the_connection_lets_all_who_wait_go() {
         assert_eq!(reason_of(ended), DisconnectReason::Requested);
     }
     assert!(began.elapsed() < PROMPT, "took {:?}", began.elapsed());
-    // The thread is gone, and with it the sender of events.
+    // The thread has ended, and with it the sender of events.
     assert!(events.iter().count() >= 1);
 }
 
 #[test]
-fn a_peer_that_does_not_read_costs_a_request_its_time_and_no_more() {
+fn request_to_blocked_peer_times_out() {
     let mut config = config();
     config.max_send_queue_messages = 1;
     let (mut peer, tcp) = narrow_pair();
     let actor = Actor::take(tcp, &config);
-    // One that may answer getaddr although it has dialed.
+    // A peer that may answer `getaddr` although it dialed.
     peer.shake_hands_as(Version {
         user_agent: Some("/other:1.0/".into()),
         ..version()
@@ -217,7 +217,7 @@ fn a_peer_that_does_not_read_costs_a_request_its_time_and_no_more() {
         }
     });
     assert!(began.elapsed() >= SHORT && began.elapsed() < SHORT + PROMPT);
-    // What could not be sent has not been asked.
+    // Requests that timed out in the queue were not sent.
     peer.expect("test");
     thread::scope(|scope| {
         let request = scope.spawn(|| actor.handle.addresses(DEADLINE));
@@ -228,7 +228,7 @@ fn a_peer_that_does_not_read_costs_a_request_its_time_and_no_more() {
 }
 
 #[test]
-fn a_thousand_and_twenty_four_requests_are_open_at_once_and_no_more() {
+fn request_above_limit_of_1024_fails() {
     const LIMIT: usize = 1024;
     let (actor, mut peer) = Actor::connected(&config());
     thread::scope(|scope| {

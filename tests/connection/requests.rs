@@ -1,4 +1,5 @@
-//! Questions of a `Connection`: every ending, and what becomes of the other messages that come meanwhile.
+//! Requests of a `Connection`: all outcomes, and the handling of other messages that arrive during
+//! a request.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use crate::answers::{addr, block_question, getdata, header_on, headers, mined, n
 use crate::harness::{config, connected, message, numbered, reason_of};
 use crate::raw_peer::{DEADLINE, RawPeer, frame};
 
-/// How long a request waits that gets no answer.
+/// The timeout of requests without a response.
 const SHORT: Duration = Duration::from_millis(200);
 
 /// Runs a request while a scripted peer answers it.
@@ -40,7 +41,7 @@ fn kept_in_order(connection: &mut Connection, expected: &[Message]) {
     assert_eq!(connection.dropped(), 0);
 }
 
-/// Asserts that an error names the peer, and then says `text`.
+/// Asserts that an error consists of the address of the peer and `text`.
 #[track_caller]
 fn assert_text(connection: &Connection, error: &Error, text: &str) {
     let address = connection.address();
@@ -48,7 +49,7 @@ fn assert_text(connection: &Connection, error: &Error, text: &str) {
 }
 
 #[test]
-fn a_ping_is_answered_among_other_messages_which_are_kept() {
+fn messages_during_ping_are_kept() {
     let (mut connection, mut peer) = connected(&config());
     let others = [numbered(1, 10), numbered(2, 100_000), numbered(3, 0)];
     let answer = asked(
@@ -70,7 +71,7 @@ fn a_ping_is_answered_among_other_messages_which_are_kept() {
 }
 
 #[test]
-fn a_ping_without_an_answer_times_out_and_the_connection_goes_on() {
+fn ping_timeout_keeps_connection() {
     let (mut connection, mut peer) = connected(&config());
     let began = Instant::now();
     let error = connection.ping(SHORT).unwrap_err();
@@ -81,7 +82,7 @@ fn a_ping_without_an_answer_times_out_and_the_connection_goes_on() {
     ));
     assert_text(&connection, &error, "the answer took longer than 200ms");
 
-    // The late pong is not the answer to the next ping.
+    // The late pong does not answer the next ping.
     let late = peer.expect_ping();
     let answer = asked(
         &mut connection,
@@ -102,7 +103,7 @@ fn a_ping_without_an_answer_times_out_and_the_connection_goes_on() {
 }
 
 #[test]
-fn a_request_ends_with_the_connection() {
+fn request_fails_when_connection_ends() {
     let (mut connection, mut peer) = connected(&config());
     let answer = asked(
         &mut connection,
@@ -115,7 +116,7 @@ fn a_request_ends_with_the_connection() {
         |connection| connection.block(mined(1).hash(), DEADLINE),
     );
     assert_eq!(reason_of(answer), DisconnectReason::ConnectionClosed);
-    // What came before is still there, then the end.
+    // Messages before the end are still received.
     assert_eq!(connection.receive().unwrap(), message("last words"));
     for _ in 0..2 {
         let ended = DisconnectReason::ConnectionClosed;
@@ -126,7 +127,7 @@ fn a_request_ends_with_the_connection() {
 }
 
 #[test]
-fn a_block_comes_among_other_messages_and_other_blocks() {
+fn messages_during_block_request_are_kept() {
     let (mut connection, mut peer) = connected(&config());
     let (wanted, another) = (mined(1), mined(2));
     let others = [numbered(1, 10), another.clone().into(), numbered(2, 10)];
@@ -148,7 +149,7 @@ fn a_block_comes_among_other_messages_and_other_blocks() {
 }
 
 #[test]
-fn a_marker_that_is_named_before_the_block_means_that_there_is_none() {
+fn marker_before_block_means_not_found() {
     let (mut connection, mut peer) = connected(&config());
     let (wanted, another) = (mined(1), mined(2));
     let answer = asked(
@@ -168,7 +169,7 @@ fn a_marker_that_is_named_before_the_block_means_that_there_is_none() {
 }
 
 #[test]
-fn a_block_that_came_before_it_was_asked_for_is_no_answer() {
+fn block_received_before_request_does_not_answer_it() {
     let (mut connection, mut peer) = connected(&config());
     let block = mined(1);
     peer.send(block.clone());
@@ -188,7 +189,7 @@ fn a_block_that_came_before_it_was_asked_for_is_no_answer() {
 }
 
 #[test]
-fn a_block_whose_content_is_not_what_its_header_says_is_a_bad_one() {
+fn block_with_mismatched_content_fails_request() {
     let (mut connection, mut peer) = connected(&config());
     let honest = mined(1);
     let other_coinbase = BlockTemplate::new(honest.hash(), 9, 1, 9).coinbase();
@@ -215,7 +216,7 @@ fn a_block_whose_content_is_not_what_its_header_says_is_a_bad_one() {
 }
 
 #[test]
-fn a_block_too_long_to_be_kept_is_told_with_both_numbers() {
+fn too_long_block_reports_both_sizes() {
     let mut config = config();
     config.session.limits.buffered = 150;
     let (mut connection, mut peer) = connected(&config);
@@ -226,7 +227,7 @@ fn a_block_too_long_to_be_kept_is_told_with_both_numbers() {
         &mut peer,
         |peer| {
             let marker = block_question(peer, block.hash());
-            // In one piece, as a node sends them.
+            // In one write, like a node.
             let both = [block.clone().into(), NotFound::from(vec![marker]).into()];
             peer.send_bytes(&both.map(|message| frame(&message)).concat());
         },
@@ -236,13 +237,13 @@ fn a_block_too_long_to_be_kept_is_told_with_both_numbers() {
     let text = format!("the answer has {bytes} bytes, at most 150 are kept");
     assert_text(&connection, &error, &text);
     assert!(matches!(error, Error::PayloadTooLarge { limit: 150, .. }));
-    // It has been read past, and the connection goes on.
+    // The block was skipped, and the connection continues.
     peer.send(message("next"));
     assert_eq!(connection.receive().unwrap(), message("next"));
 }
 
 #[test]
-fn headers_that_continue_the_locator_are_the_answer_and_others_are_kept() {
+fn headers_after_locator_answer_and_others_are_kept() {
     let (mut connection, mut peer) = connected(&config());
     let known = Block::genesis(&Network::Regtest).hash();
     let first = header_on(known);
@@ -264,7 +265,7 @@ fn headers_that_continue_the_locator_are_the_answer_and_others_are_kept() {
             peer.send(others[0].clone());
             peer.send(others[1].clone());
             peer.send(headers(&answer_headers));
-            // A second one that fits as well is an announcement.
+            // A second matching message is an announcement.
             peer.send(others[2].clone());
         },
         |connection| {
@@ -277,7 +278,7 @@ fn headers_that_continue_the_locator_are_the_answer_and_others_are_kept() {
 }
 
 #[test]
-fn no_further_headers_are_an_empty_answer_and_silence_is_a_timeout() {
+fn empty_headers_answer_and_no_headers_time_out() {
     let (mut connection, mut peer) = connected(&config());
     let known = Block::genesis(&Network::Regtest).hash();
     let answer = asked(
@@ -306,7 +307,7 @@ fn no_further_headers_are_an_empty_answer_and_silence_is_a_timeout() {
 }
 
 #[test]
-fn an_empty_locator_asks_for_one_header_by_its_hash() {
+fn empty_locator_requests_header_by_hash() {
     let (mut connection, mut peer) = connected(&config());
     let wanted = header_on(BlockHash([7; 32]));
     let answer = asked(
@@ -323,7 +324,7 @@ fn an_empty_locator_asks_for_one_header_by_its_hash() {
 }
 
 #[test]
-fn a_question_that_may_not_be_sent_is_refused_before_anything_goes_out() {
+fn invalid_request_is_rejected_before_sending() {
     let (mut connection, mut peer) = connected(&config());
     let error = connection.send(&Message::Verack).unwrap_err();
     assert_text(&connection, &error, "verack belongs to the session");
@@ -344,7 +345,7 @@ fn a_question_that_may_not_be_sent_is_refused_before_anything_goes_out() {
 }
 
 #[test]
-fn a_peer_that_names_the_block_itself_does_not_have_it() {
+fn notfound_of_block_itself_fails_request() {
     let (mut connection, mut peer) = connected(&config());
     let hash = mined(1).hash();
     let answer = asked(
@@ -361,7 +362,7 @@ fn a_peer_that_names_the_block_itself_does_not_have_it() {
 }
 
 #[test]
-fn pongs_ahead_of_the_block_do_not_mean_that_there_is_none() {
+fn unrelated_pong_does_not_fail_block_request() {
     let (mut connection, mut peer) = connected(&config());
     let wanted = mined(1);
     let answer = asked(
@@ -378,7 +379,7 @@ fn pongs_ahead_of_the_block_do_not_mean_that_there_is_none() {
 }
 
 #[test]
-fn the_late_answer_to_a_question_is_not_taken_for_that_to_the_next() {
+fn late_response_does_not_answer_next_request() {
     let (mut connection, mut peer) = connected(&config());
     let known = Block::genesis(&Network::Regtest).hash();
     let stop = BlockHash([0; 32]);
@@ -404,7 +405,7 @@ fn the_late_answer_to_a_question_is_not_taken_for_that_to_the_next() {
 }
 
 #[test]
-fn transactions_come_in_the_order_asked_and_missing_ones_are_visible() {
+fn transactions_come_in_requested_order_with_gaps() {
     let (mut connection, mut peer) = connected(&config());
     let [one, missing, two] = [1, 2, 3].map(tx);
     let txids = [&one, &missing, &two, &one].map(Tx::txid);
@@ -433,8 +434,9 @@ fn transactions_come_in_the_order_asked_and_missing_ones_are_visible() {
     assert_eq!(connection.transactions(&[], Duration::ZERO), Ok(Vec::new()));
 }
 
+/// Addresses can be requested once per connection.
 #[test]
-fn addresses_come_once_and_a_single_one_is_the_answer_at_the_end_of_the_time_only() {
+fn single_address_answers_only_at_timeout() {
     let (mut connection, mut peer) = connected(&config());
     let own = Message::from(addr(&[1]));
     let answer = asked(
@@ -477,7 +479,7 @@ fn addresses_come_once_and_a_single_one_is_the_answer_at_the_end_of_the_time_onl
 }
 
 #[test]
-fn a_late_block_is_kept_and_the_late_end_of_its_answer_is_not() {
+fn late_block_is_kept_but_its_marker_dropped() {
     let (mut connection, mut peer) = connected(&config());
     let late = mined(1);
     let error = connection.block(late.hash(), SHORT).unwrap_err();
@@ -490,7 +492,7 @@ fn a_late_block_is_kept_and_the_late_end_of_its_answer_is_not() {
 }
 
 #[test]
-fn after_the_end_every_request_says_why_it_ended() {
+fn requests_after_disconnect_fail_with_its_reason() {
     let (mut connection, mut peer) = connected(&config());
     connection.send(&Message::GetAddr).unwrap();
     peer.expect("getaddr");

@@ -1,4 +1,4 @@
-//! Threads and descriptors: after many connections there are as many as before.
+//! Threads and descriptors are released by every kind of connection.
 
 use std::thread;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::raw_peer::{
 };
 
 #[test]
-fn connections_of_every_kind_leave_no_thread_and_no_descriptor_behind() {
+fn connections_leave_no_threads_or_descriptors() {
     alone(
-        "resources::connections_of_every_kind_leave_no_thread_and_no_descriptor_behind",
+        "resources::connections_leave_no_threads_or_descriptors",
         count,
     );
 }
 
 fn count() {
-    // What the first use of anything keeps for good is no leak.
+    // Resources that the first use allocates permanently are no leak.
     one_of_each();
     let before = threads_and_descriptors();
     let began = connections();
@@ -40,7 +40,7 @@ fn count() {
     });
     assert_eq!(threads_and_descriptors().1, before.1);
 
-    // A program may keep the handle of a connection that has ended: that keeps no socket.
+    // The handle of a closed connection can be kept. It holds no socket.
     let (actor, mut peer) = Actor::connected(&config());
     peer.close();
     actor.expect_end();
@@ -55,7 +55,7 @@ fn connections() -> usize {
     CONNECTIONS.load(std::sync::atomic::Ordering::Relaxed)
 }
 
-/// Makes and ends a connection in every way.
+/// Opens and closes a connection in every way.
 fn one_of_each() {
     let mut impatient = ConnectionConfig {
         connect_timeout: Duration::from_millis(50),
@@ -69,7 +69,7 @@ fn one_of_each() {
     let listener = RawListener::new();
     let text = listener.address().to_string();
 
-    // Actors that do not come far.
+    // Actors whose dial fails or never completes.
     let (nobody, silent) = (ClosedPort::new(), SilentHost::new());
     Actor::dial(nobody.address(), &config()).expect_end();
     Actor::dial(silent.address(), &impatient).expect_end();
@@ -81,7 +81,7 @@ fn one_of_each() {
     actor.expect_end();
     begun(5);
 
-    // Actors that have shaken hands.
+    // Actors after the handshake.
     let (actor, mut peer) = Actor::connected(&config());
     peer.close();
     actor.expect_end();
@@ -104,7 +104,7 @@ fn one_of_each() {
     actor.expect_end();
     begun(6);
 
-    // A socket that has been closed, and a peer that has gone, before anything begins.
+    // A socket that is closed already, and a peer that is gone already.
     let (theirs, ours) = socket_pair();
     drop(theirs);
     let setup = PeerConnectionOptions::new(config());

@@ -1,4 +1,4 @@
-//! Connections that are opened again.
+//! Connections that are reopened.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crossbeam_channel::Receiver;
 use crate::harness::{PROMPT, config, message, numbered, reason_of};
 use crate::raw_peer::{ClosedPort, DEADLINE, RawListener, wait_until};
 
-/// A supervised connection, and what it tells.
+/// A supervised connection, and its events.
 struct Supervised {
     handle: PeerConnectionHandle,
     events: Receiver<ControlEvent>,
@@ -95,7 +95,7 @@ fn patient() -> RestartConfig {
 const UP: [&str; 2] = ["ConnectionEstablished", "HandshakeComplete"];
 
 #[test]
-fn a_lost_connection_is_opened_again_at_once_and_keeps_its_identity() {
+fn lost_connection_restarts_immediately_with_same_identity() {
     let supervisor = Supervisor::start().unwrap();
     let listener = RawListener::new();
     let peer = Supervised::dial(&supervisor, listener.address(), &patient());
@@ -126,7 +126,7 @@ fn a_lost_connection_is_opened_again_at_once_and_keeps_its_identity() {
 }
 
 #[test]
-fn a_peer_that_is_away_is_tried_again_until_it_is_given_up() {
+fn unreachable_peer_is_retried_up_to_maximum() {
     let supervisor = Supervisor::start().unwrap();
     let nobody = ClosedPort::new();
     let restarts = RestartConfig {
@@ -146,7 +146,7 @@ fn a_peer_that_is_away_is_tried_again_until_it_is_given_up() {
 }
 
 #[test]
-fn a_peer_that_comes_back_is_found() {
+fn returning_peer_is_reconnected() {
     let supervisor = Supervisor::start().unwrap();
     let listener = RawListener::new();
     let restarts = RestartConfig {
@@ -178,7 +178,7 @@ fn between_two_connections_sends_end_with_the_reason() {
 }
 
 #[test]
-fn a_connection_that_waits_can_be_ended_at_once_and_says_so_once() {
+fn disconnect_cancels_pending_restart() {
     let supervisor = Supervisor::start().unwrap();
     let nobody = ClosedPort::new();
     let peer = Supervised::dial(&supervisor, nobody.address(), &patient());
@@ -193,7 +193,7 @@ fn a_connection_that_waits_can_be_ended_at_once_and_says_so_once() {
 }
 
 #[test]
-fn a_connection_that_is_ended_by_the_program_is_not_opened_again() {
+fn disconnect_by_application_prevents_restart() {
     let supervisor = Supervisor::start().unwrap();
     let listener = RawListener::new();
     let peer = Supervised::dial(&supervisor, listener.address(), &hasty());
@@ -207,7 +207,7 @@ fn a_connection_that_is_ended_by_the_program_is_not_opened_again() {
 }
 
 #[test]
-fn however_a_stop_meets_a_restart_the_end_is_told_exactly_once() {
+fn disconnect_during_restart_emits_one_final_event() {
     let supervisor = Supervisor::start().unwrap();
     let nobody = ClosedPort::new();
     let restarts = RestartConfig {
@@ -233,7 +233,7 @@ fn however_a_stop_meets_a_restart_the_end_is_told_exactly_once() {
 }
 
 #[test]
-fn without_its_supervisor_a_connection_lives_on_but_is_not_opened_again() {
+fn connection_without_supervisor_lives_but_never_restarts() {
     let supervisor = Supervisor::start().unwrap();
     let (listener, nobody) = (RawListener::new(), ClosedPort::new());
     let standing = Supervised::dial(&supervisor, listener.address(), &hasty());
@@ -254,7 +254,7 @@ fn without_its_supervisor_a_connection_lives_on_but_is_not_opened_again() {
 }
 
 #[test]
-fn a_restart_takes_a_slot_and_waits_while_there_is_none() {
+fn restart_waits_for_free_slot() {
     let supervisor = Supervisor::start().unwrap();
     let listener = RawListener::new();
     let slots = ConnectionSlots::new(1);
@@ -262,7 +262,7 @@ fn a_restart_takes_a_slot_and_waits_while_there_is_none() {
         slot: slots.reserve(),
         ..PeerConnectionOptions::new(config())
     };
-    // Time enough for somebody else to take the slot.
+    // Long enough for another connection to reserve the slot.
     let restarts = RestartConfig {
         max_restarts: 0,
         backoff: Duration::from_millis(800),
@@ -275,7 +275,7 @@ fn a_restart_takes_a_slot_and_waits_while_there_is_none() {
     peer.expect(&UP);
     assert_eq!(slots.count(), 1);
     raw.close();
-    // Free before the event, and taken by somebody else before the restart.
+    // The slot is free before the event, and reserved by another connection before the restart.
     let mut other = None;
     wait_until("the slot is free", || {
         other = slots.reserve();
@@ -293,7 +293,7 @@ fn a_restart_takes_a_slot_and_waits_while_there_is_none() {
 }
 
 #[test]
-fn a_wrong_restart_configuration_is_refused_with_its_field() {
+fn invalid_restart_configuration_is_rejected_with_field() {
     let supervisor = Supervisor::start().unwrap();
     let wrong = RestartConfig {
         backoff: Duration::ZERO,
@@ -306,7 +306,7 @@ fn a_wrong_restart_configuration_is_refused_with_its_field() {
 }
 
 #[test]
-fn what_a_configuration_says_between_two_connections_holds_for_the_next() {
+fn configuration_updated_between_runs_applies_to_next() {
     let supervisor = Supervisor::start().unwrap();
     let listener = RawListener::new();
     let restarts = RestartConfig {

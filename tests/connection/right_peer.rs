@@ -1,4 +1,4 @@
-//! Whether the peer is the intended one: connections to this program itself, and peers that refuse it.
+//! Self-connections, and peers that reject the connection.
 
 use std::thread;
 
@@ -11,7 +11,7 @@ use crate::harness::{Actor, config, reason_of};
 use crate::raw_peer::{RawListener, RawPeer, echo, version, wait_until};
 
 #[test]
-fn a_program_that_dials_itself_learns_so_on_both_sides() {
+fn self_connection_is_detected_on_both_sides() {
     let text = "the connection leads to ourselves";
     let nonces = NonceRegistry::default();
     let listener = RawListener::new();
@@ -83,7 +83,7 @@ fn reject_before_reset_names_refusal() {
 }
 
 #[test]
-fn two_programs_with_registries_of_their_own_are_no_self_connection() {
+fn separate_nonce_registries_detect_no_self_connection() {
     let listener = RawListener::new();
     let one = Actor::dial(listener.address(), &config());
     let other = Actor::take(listener.accept_tcp(), &config());

@@ -1,4 +1,4 @@
-//! Rules that change while a connection lives, and its numbers.
+//! Configuration updates of open connections, and their statistics.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::harness::{Actor, config, message, numbered};
 use crate::raw_peer::{DEADLINE, header_claiming, wait_until};
 
 #[test]
-fn a_live_connection_pings_at_the_new_interval_within_a_second() {
+fn new_ping_interval_applies_within_a_second() {
     let (actor, mut peer) = Actor::connected(&config());
     let mut faster = config();
     faster.session.ping_interval = Duration::from_millis(10);
@@ -27,7 +27,7 @@ fn a_live_connection_pings_at_the_new_interval_within_a_second() {
 }
 
 #[test]
-fn a_shorter_ping_timeout_holds_for_the_ping_that_is_open() {
+fn new_ping_timeout_applies_to_pending_ping() {
     let mut pinging = config();
     pinging.session.ping_interval = Duration::from_millis(10);
     let (actor, mut peer) = Actor::connected(&pinging);
@@ -43,7 +43,7 @@ fn a_shorter_ping_timeout_holds_for_the_ping_that_is_open() {
 }
 
 #[test]
-fn the_open_handshake_gets_the_new_timeout() {
+fn new_handshake_timeout_applies_to_open_handshake() {
     let listener = crate::raw_peer::RawListener::new();
     let actor = Actor::dial(listener.address(), &config());
     let _silent = listener.accept();
@@ -61,13 +61,14 @@ fn the_open_handshake_gets_the_new_timeout() {
 }
 
 #[test]
-fn new_limits_hold_for_what_comes_next_but_never_below_what_was_announced() {
+fn new_limits_apply_down_to_announced_maximum() {
     let (actor, peer) = Actor::connected(&config());
     let mut strict = config();
     strict.session.limits.general = 1024 * 1024;
     strict.session.limits.transaction = 100;
     actor.handle.update_config(strict).unwrap();
-    // In the time of this ping the new rules have arrived, and what the protoconf allowed still comes.
+    // The new limits apply after this ping, and the length allowed by the protoconf is still
+    // accepted.
     peer.send(numbered(1, 1_500_000));
     assert_eq!(actor.next_message(), numbered(1, 1_500_000));
     peer.send_bytes(&header_claiming("tx", 101));
@@ -79,12 +80,12 @@ fn new_limits_hold_for_what_comes_next_but_never_below_what_was_announced() {
 }
 
 #[test]
-fn a_smaller_outbox_takes_less() {
+fn smaller_outbox_accepts_fewer_messages() {
     let (actor, mut peer) = Actor::connected_narrowly(&config());
     let mut narrow = config();
     narrow.max_send_queue_messages = 1;
     actor.handle.update_config(narrow).unwrap();
-    // Between these two the connection's thread has looked at its configuration.
+    // The connection thread updates its configuration between these two pings.
     peer.ping(1);
     peer.ping(2);
     wait_until("the outbox is full", || {
@@ -95,7 +96,7 @@ fn a_smaller_outbox_takes_less() {
 }
 
 #[test]
-fn a_wrong_configuration_is_refused_with_its_field_and_changes_nothing() {
+fn invalid_configuration_update_is_rejected_with_field() {
     let (actor, _peer) = Actor::connected(&config());
     let refused = |change: fn(&mut bsv_p2p::ConnectionConfig)| {
         let mut wrong = config();
@@ -121,7 +122,7 @@ fn a_wrong_configuration_is_refused_with_its_field_and_changes_nothing() {
 }
 
 #[test]
-fn statistics_tell_each_kind_of_message_both_ways() {
+fn statistics_count_commands_in_both_directions() {
     let (actor, mut peer) = Actor::connected(&config());
     peer.ping(7);
     peer.send(message("12345"));

@@ -1,4 +1,4 @@
-//! The handle's sends: when they are refused, when they wait, and that nothing accepted is lost or reordered.
+//! Sends of the handle: rejection, waiting, completeness and order.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,8 +51,8 @@ fn nothing_is_sent_before_the_handshake() {
 }
 
 #[test]
-fn what_a_program_sends_as_soon_as_it_hears_of_the_handshake_overtakes_nothing() {
-    // It hears of it in another thread: which one is faster differs from time to time.
+fn send_on_handshake_event_follows_handshake_messages() {
+    // The event arrives in another thread. Either thread can be faster.
     for _ in 0..400 {
         let listener = RawListener::new();
         let actor = Actor::dial(listener.address(), &config());
@@ -75,7 +75,7 @@ fn what_a_program_sends_as_soon_as_it_hears_of_the_handshake_overtakes_nothing()
 }
 
 #[test]
-fn what_a_node_punishes_needs_the_unchecked_way_and_what_the_session_owns_has_none() {
+fn unchecked_send_allows_punished_but_not_session_messages() {
     let (actor, mut peer) = Actor::connected(&config());
     let mempool = Message::from(Mempool::Empty);
     let refused = refusal(actor.handle.send(&mempool, DEADLINE));
@@ -90,7 +90,7 @@ fn what_a_node_punishes_needs_the_unchecked_way_and_what_the_session_owns_has_no
 }
 
 #[test]
-fn after_the_end_every_send_tells_why_it_came() {
+fn sends_after_disconnect_fail_with_its_reason() {
     let impatient = ConnectionConfig {
         write_timeout: Duration::from_millis(100),
         ..config()
@@ -133,8 +133,9 @@ fn after_the_end_every_send_tells_why_it_came() {
     assert_eq!(all_told(&actor), closed);
 }
 
+/// Messages that were accepted are not lost.
 #[test]
-fn a_full_outbox_makes_senders_wait_as_long_as_they_want_and_keeps_what_it_took() {
+fn full_outbox_blocks_senders_until_timeout() {
     for config in [
         ConnectionConfig {
             max_send_queue_messages: 5,
@@ -153,7 +154,7 @@ fn a_full_outbox_makes_senders_wait_as_long_as_they_want_and_keeps_what_it_took(
                 Err(error) => break error,
             }
         };
-        // What the limits say, and the frame that is being written.
+        // The limits, and the frame being written.
         assert!((5..=7).contains(&taken), "{taken}");
         let address = actor.handle.address();
         let text = format!("{address}: sending took longer than 0ns");
@@ -178,7 +179,7 @@ fn a_full_outbox_makes_senders_wait_as_long_as_they_want_and_keeps_what_it_took(
             "{bytes}"
         );
 
-        // Once the peer reads there is room again, and only what was taken comes.
+        // Once the peer reads there is capacity again, and only accepted messages arrive.
         thread::scope(|scope| {
             scope.spawn(|| {
                 let last = numbered(taken, 90_000);
@@ -194,7 +195,7 @@ fn a_full_outbox_makes_senders_wait_as_long_as_they_want_and_keeps_what_it_took(
 }
 
 #[test]
-fn a_message_above_the_outbox_is_taken_when_nothing_else_waits() {
+fn empty_outbox_accepts_message_above_its_limit() {
     let config = ConnectionConfig {
         max_send_queue_bytes: 10_000,
         ..config()
@@ -209,7 +210,7 @@ fn a_message_above_the_outbox_is_taken_when_nothing_else_waits() {
 }
 
 #[test]
-fn a_wait_without_an_end_is_fine_wherever_a_time_is_asked_for() {
+fn maximum_duration_is_valid_for_every_timeout() {
     let endless = ConnectionConfig {
         connect_timeout: Duration::MAX,
         read_stall_timeout: Duration::MAX,
@@ -239,7 +240,7 @@ fn a_wait_without_an_end_is_fine_wherever_a_time_is_asked_for() {
 }
 
 #[test]
-fn what_eight_threads_send_arrives_whole_and_in_the_order_of_each() {
+fn concurrent_sends_keep_order_per_thread() {
     const THREADS: u32 = 8;
     const MESSAGES: u32 = 300;
     let config = ConnectionConfig {
@@ -247,7 +248,7 @@ fn what_eight_threads_send_arrives_whole_and_in_the_order_of_each() {
         max_send_queue_bytes: 300_000,
         ..config()
     };
-    // With a wide connection most are written at once, with a narrow one most are queued.
+    // A wide connection writes most messages at once, a narrow one queues most.
     for narrow in [false, true] {
         let (actor, mut peer) = if narrow {
             Actor::connected_narrowly(&config)
@@ -271,7 +272,7 @@ fn what_eight_threads_send_arrives_whole_and_in_the_order_of_each() {
                 });
             }
             scope.spawn(|| {
-                // Answers of ours in between.
+                // Other messages of this side in between.
                 for nonce in 1..=20 {
                     handle.flush(DEADLINE).unwrap();
                     handle.send(&Ping::new(nonce).into(), DEADLINE).unwrap();
@@ -301,7 +302,7 @@ fn what_eight_threads_send_arrives_whole_and_in_the_order_of_each() {
 }
 
 #[test]
-fn a_program_splits_its_entries_to_what_the_peer_has_said_it_takes() {
+fn inventory_is_split_to_maximum_payload_of_peer() {
     let announced = Protoconf {
         max_receive_payload: 1_500_000,
         stream_policies: None,
@@ -334,14 +335,14 @@ fn a_program_splits_its_entries_to_what_the_peer_has_said_it_takes() {
     });
 
     let (mut connection, peer) = connected(&config());
-    // Whatever came before this message has been dealt with when it is received.
+    // All earlier messages were processed when this one is received.
     peer.send(message("x"));
     connection.receive().unwrap();
     assert_eq!(connection.peer_max_payload(), DEFAULT_MAX_RECEIVE_PAYLOAD);
 }
 
 #[test]
-fn a_prepared_message_is_encoded_once_and_reaches_every_peer_in_its_order() {
+fn prepared_message_reaches_each_peer_in_order() {
     let mut pairs: Vec<_> = (0..4).map(|_| Actor::connected(&config())).collect();
     let prepared = EncodedMessage::new(config().magic(), numbered(2, 100_000));
     for (actor, _) in &pairs {
@@ -357,7 +358,7 @@ fn a_prepared_message_is_encoded_once_and_reaches_every_peer_in_its_order() {
 }
 
 #[test]
-fn a_prepared_message_is_checked_for_each_peer() {
+fn prepared_message_is_checked_per_peer() {
     let (actor, mut peer) = Actor::connected(&config());
     let foreign = EncodedMessage::new(Network::Mainnet.magic(), message("x"));
     let refused = actor.handle.send_prepared(&foreign, DEADLINE);

@@ -1,4 +1,4 @@
-//! What becomes of memory that waits for a peer which does not read.
+//! Release of memory that is queued for a peer that does not read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +30,9 @@ fn counted(holders: &Arc<()>) -> Message {
     )))
 }
 
+/// The memory is released although the handle still exists.
 #[test]
-fn a_peer_that_stops_reading_is_dropped_and_its_memory_given_back_while_the_handle_lives() {
+fn blocked_peer_is_disconnected_and_memory_released() {
     let impatient = ConnectionConfig {
         write_timeout: Duration::from_millis(200),
         ..config()
@@ -54,7 +55,7 @@ fn a_peer_that_stops_reading_is_dropped_and_its_memory_given_back_while_the_hand
 }
 
 #[test]
-fn what_waits_to_be_sent_is_given_back_when_the_program_ends_the_connection() {
+fn disconnect_releases_outgoing_memory() {
     let (actor, _peer) = Actor::connected_narrowly(&config());
     let holders = Arc::new(());
     for _ in 0..20 {

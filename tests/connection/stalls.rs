@@ -1,5 +1,5 @@
-//! Peers that do not read: whatever byte a write stops at, the peer sees whole frames in order, and at last the connection
-//! ends, alone.
+//! Peers that stop reading: wherever a write stops, the peer receives whole frames in order.
+//! Finally the connection ends without affecting others.
 
 use std::thread;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::harness::{
 };
 use crate::raw_peer::{RawPeer, frame, narrow_pair, wait_until};
 
-/// How many connections stall at once.
+/// The number of concurrently stalled connections.
 const STALLS: u64 = 16;
 
 fn impatient() -> ConnectionConfig {
@@ -25,7 +25,8 @@ fn impatient() -> ConnectionConfig {
     }
 }
 
-/// Messages of all sizes that matter: below and above what is written at once, gathered, or written in pieces.
+/// Messages of all relevant sizes: below and above the sizes that are written at once, batched, or
+/// written in pieces.
 fn messages(seed: u64) -> impl Iterator<Item = Message> {
     let mut random = Seeded(seed);
     (0..).map(move |number| {
@@ -39,7 +40,7 @@ fn messages(seed: u64) -> impl Iterator<Item = Message> {
     })
 }
 
-/// Where the peer stops to read: often within the first frames.
+/// Returns the byte at which the peer stops reading: often within the first frames.
 fn stop_at(seed: u64) -> usize {
     let mut random = Seeded(seed ^ 0x57a11);
     let bound = [30, 200, 5_000, 200_000][random.below(4)];
@@ -56,8 +57,9 @@ fn assert_prefix(read: &[u8], sent: &[u8], seed: u64) {
     );
 }
 
+/// The peer stops reading at a random byte.
 #[test]
-fn an_actor_whose_peer_stops_reading_at_any_byte_never_sends_half_a_frame_and_another() {
+fn stalled_actor_sends_only_whole_frames() {
     let (healthy, mut healthy_peer) = Actor::connected(&config());
     thread::scope(|scope| {
         for seed in 0..STALLS {
@@ -74,7 +76,7 @@ fn an_actor_whose_peer_stops_reading_at_any_byte_never_sends_half_a_frame_and_an
                 };
                 while sent_enough(send_some()) {}
                 let mut read = peer.read_bytes(stop_at(seed));
-                // Room has come by the reading: more goes out, and stalls again.
+                // The reads free capacity: more is sent, and stalls again.
                 while sent_enough(send_some()) {}
                 let (_, reason) = actor.expect_end();
                 let DisconnectReason::SlowReader { waiting } = reason else {
@@ -96,7 +98,7 @@ fn an_actor_whose_peer_stops_reading_at_any_byte_never_sends_half_a_frame_and_an
     assert_eq!(number_of(&healthy_peer.expect("test")), Some(7));
 }
 
-/// Whether the outbox had room; it may also have ended meanwhile.
+/// Returns whether the outbox accepted the message. The connection may also have ended.
 fn sent_enough(result: Result<(), Error>) -> bool {
     match result {
         Ok(()) => true,
@@ -105,8 +107,9 @@ fn sent_enough(result: Result<(), Error>) -> bool {
     }
 }
 
+/// The peer stops reading at a random byte.
 #[test]
-fn a_connection_whose_peer_stops_reading_at_any_byte_never_sends_half_a_frame_and_another() {
+fn stalled_connection_sends_only_whole_frames() {
     thread::scope(|scope| {
         for seed in 0..STALLS {
             scope.spawn(move || {
@@ -134,7 +137,7 @@ fn a_connection_whose_peer_stops_reading_at_any_byte_never_sends_half_a_frame_an
     });
 }
 
-/// What the peer has read up to the pong and behind it, as numbers of bulk messages.
+/// Returns the numbers of the bulk messages that the peer read before and after the pong.
 fn around_the_pong(peer: &mut RawPeer, messages: usize) -> (Vec<u32>, Vec<u32>) {
     let (mut before, mut behind, mut answered) = (Vec::new(), Vec::new(), false);
     while before.len() + behind.len() < messages || !answered {
@@ -153,7 +156,7 @@ fn around_the_pong(peer: &mut RawPeer, messages: usize) -> (Vec<u32>, Vec<u32>) 
 }
 
 #[test]
-fn pings_that_come_together_are_all_answered_in_order_however_little_the_system_takes() {
+fn many_pings_are_answered_in_order() {
     const PINGS: u64 = 2_000;
     let pings: Vec<u8> = (1..=PINGS)
         .flat_map(|nonce| frame(&Ping::new(nonce).into()))
@@ -176,8 +179,8 @@ fn pings_that_come_together_are_all_answered_in_order_however_little_the_system_
 }
 
 #[test]
-fn answers_to_pings_do_not_wait_for_the_telling_of_what_came_behind_them() {
-    // As many as wait for a subscriber: the next one waits for it to take some.
+fn pongs_do_not_wait_for_blocked_subscriber() {
+    // The capacity of a subscription queue. The next message waits for the subscriber.
     const QUEUE: u32 = 1024;
     let (actor, mut peer) = Actor::connected(&config());
     let numbers =
@@ -197,9 +200,9 @@ fn answers_to_pings_do_not_wait_for_the_telling_of_what_came_behind_them() {
 }
 
 #[test]
-fn a_pong_goes_right_behind_the_frame_that_is_being_written() {
+fn pong_follows_frame_being_written() {
     const MESSAGES: u32 = 30;
-    // The frames lie around the size up to which several are gathered into one write.
+    // The lengths are around the limit of batches.
     for len in [40_000, 64 * 1024, 200_000] {
         let (actor, mut peer) = Actor::connected_narrowly(&config());
         for number in 0..MESSAGES {
@@ -218,7 +221,7 @@ fn a_pong_goes_right_behind_the_frame_that_is_being_written() {
         let (before, behind) = around_the_pong(&mut peer, MESSAGES as usize);
         let all: Vec<_> = before.iter().chain(&behind).copied().collect();
         assert_eq!(all, (0..MESSAGES).collect::<Vec<_>>());
-        // One may have begun, and what goes with it in one write is 64 KiB at most.
+        // One frame may have started, and one write takes at most 64 KiB of others.
         assert!(
             behind.len() + 2 > waiting,
             "{len}: {waiting} were waiting, only {} came behind the pong",
@@ -228,14 +231,14 @@ fn a_pong_goes_right_behind_the_frame_that_is_being_written() {
 }
 
 #[test]
-fn a_frame_that_is_almost_written_does_not_take_the_next_long_one_along() {
+fn pong_precedes_next_long_frame() {
     let (actor, mut peer) = Actor::connected_narrowly(&config());
-    // Stalls with so little missing that one write could gather the next.
+    // Stalls with so few bytes missing that one write could include the next frame.
     actor.handle.try_send(&numbered(0, 50_000)).unwrap();
     for number in 1..4 {
         actor.handle.try_send(&numbered(number, 400_000)).unwrap();
     }
-    // A write that gets nowhere is tried again after a second.
+    // A blocked write is retried after a second.
     let _ = after(Duration::from_millis(1200)).recv();
     let sent = actor.handle.traffic().messages_out;
     peer.send(Ping::new(1));
@@ -246,15 +249,16 @@ fn a_frame_that_is_almost_written_does_not_take_the_next_long_one_along() {
     assert_eq!((before, behind), (vec![0], vec![1, 2, 3]));
 }
 
+/// At most about 1 MiB of pongs is queued.
 #[test]
-fn a_peer_that_asks_without_end_and_reads_no_answer_is_dropped_with_little_in_memory() {
+fn blocked_peer_that_floods_pings_is_disconnected() {
     let flood = |peer: RawPeer| {
         thread::spawn(move || {
             use std::io::Write as _;
             let pings: Vec<u8> = (1..=1000)
                 .flat_map(|n| frame(&Ping::new(n).into()))
                 .collect();
-            // Until the other side has had enough.
+            // Until the other side closes.
             while peer.tcp().write_all(&pings).is_ok() {}
             peer
         })
@@ -281,7 +285,7 @@ fn a_peer_that_asks_without_end_and_reads_no_answer_is_dropped_with_little_in_me
 }
 
 #[test]
-fn a_receive_keeps_its_time_while_the_peer_does_not_read_our_answers() {
+fn receive_keeps_timeout_while_pongs_are_blocked() {
     let (mut connection, peer) = accepted(narrow_pair(), &config());
     let pings: Vec<u8> = (1..=3000)
         .flat_map(|n| frame(&Ping::new(n).into()))
@@ -307,7 +311,7 @@ fn a_receive_keeps_its_time_while_the_peer_does_not_read_our_answers() {
         let in_order = pongs.eq((1..=3000).map(|nonce| Pong::new(nonce).into()));
         (in_order, peer)
     });
-    // The answers go out inside later calls.
+    // The pongs are sent inside later calls.
     while !reading.is_finished() {
         let nothing = connection.receive_timeout(Duration::from_millis(20));
         assert_eq!(nothing.unwrap(), None);
@@ -316,7 +320,7 @@ fn a_receive_keeps_its_time_while_the_peer_does_not_read_our_answers() {
 }
 
 #[test]
-fn a_connection_that_sends_to_a_peer_that_went_hears_what_it_said_before() {
+fn send_to_closed_peer_keeps_received_messages() {
     for _ in 0..20 {
         let (mut connection, mut peer) = connected(&config());
         peer.send(message("last words"));
@@ -333,10 +337,10 @@ fn a_connection_that_sends_to_a_peer_that_went_hears_what_it_said_before() {
 }
 
 #[test]
-fn an_actor_that_answers_a_peer_that_went_hears_what_it_said_before() {
+fn pong_to_closed_peer_keeps_received_messages() {
     for _ in 0..20 {
         let (actor, mut peer) = Actor::connected(&config());
-        // Each ping is answered, which fails at once.
+        // Each ping is answered, which fails immediately.
         let words: Vec<u8> = (0..50)
             .flat_map(|n| [frame(&Ping::new(1).into()), frame(&numbered(n, 4))].concat())
             .collect();

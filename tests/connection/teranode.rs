@@ -1,4 +1,4 @@
-//! Connections to a scripted Teranode: what is requested of it, and pings while nothing is read on purpose.
+//! Connections to a scripted Teranode: requests to it, and pings during paused reads.
 
 use std::io::{Read, Write};
 use std::thread;
@@ -43,7 +43,8 @@ fn frequent_pings() -> ConnectionConfig {
     config
 }
 
-/// Waits for three pings, and asserts that the ping of the peer is not answered before: it is not read.
+/// Waits for three pings, and asserts that the ping of the peer is not answered before, because it
+/// is not read.
 #[track_caller]
 fn expect_pings_in_pause(peer: &mut RawPeer) {
     let mut pings = 0;
@@ -97,7 +98,7 @@ fn header_by_hash_of_teranode_fails_at_once() {
 }
 
 #[test]
-fn addresses_of_node_that_dialed_us_fail_at_once() {
+fn getaddr_to_dialing_node_fails_at_once() {
     let other = Version {
         user_agent: Some("/other:1.0/".into()),
         ..version()
@@ -171,7 +172,7 @@ fn teranode_gets_headers_once_for_each_request() {
 }
 
 #[test]
-fn refused_send_for_want_of_room_keeps_request() {
+fn send_refused_for_capacity_keeps_request() {
     let (mut peer, tcp) = narrow_pair();
     let mut config = config();
     config.max_send_queue_messages = 1;
@@ -270,7 +271,7 @@ fn pong_overtakes_blocks_that_wait() {
         .take_while(|message| *message != Pong::new(NONCE).into())
         .filter(|message| message.command() == BLOCK)
         .count();
-    // Those that the system has, and the one that is being written.
+    // The blocks in system buffers, and the block being written.
     assert!(
         blocks_before_pong <= BLOCKS - waiting + 1,
         "{blocks_before_pong}"

@@ -1,4 +1,4 @@
-//! The fuzz targets without a fuzzer: over every input that fuzzing has kept, and over every test vector.
+//! The fuzz targets, run over every stored fuzz input and every test vector.
 
 mod seeds;
 #[path = "../fuzz/targets/mod.rs"]
@@ -36,7 +36,7 @@ fn names(dir: &Path) -> BTreeSet<String> {
     entries.map(|entry| stem(entry.unwrap())).collect()
 }
 
-/// Runs a target, and says which input it was if it panics.
+/// Runs a target, and prints the input if it panics.
 fn run(target: Target, name: &str, input: &[u8]) {
     let result = catch_unwind(AssertUnwindSafe(|| target(input)));
     assert!(result.is_ok(), "the input is {name}");
@@ -66,7 +66,8 @@ fn every_input_that_fuzzing_has_kept_holds() {
     }
 }
 
-/// Also writes the vectors as inputs, from which fuzzing can begin: `seeds/TARGET` in the tests' temporary folder.
+/// Also writes the vectors as initial inputs for fuzzing: `seeds/TARGET` in the temporary folder of
+/// the tests.
 #[test]
 fn every_test_vector_holds_in_every_target() {
     for (name, target) in TARGETS {

@@ -1,4 +1,4 @@
-//! The test vectors as inputs of the fuzz targets. What the bytes mean is written at the head of each target.
+//! The test vectors as inputs of the fuzz targets. Each target documents the meaning of its bytes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::targets::commands::NAMES;
 
-/// The longest vector that the inputs are made of.
+/// The maximum length of a vector in the inputs.
 const LONGEST: usize = 20_000;
 
-/// The inputs for a target.
+/// Returns the inputs of a target.
 pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
     let vectors = all();
     match target {
@@ -29,9 +29,9 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
 }
 
 struct Vector {
-    /// The place of its network in the target's list.
+    /// The index of its network in the list of the target.
     network: u8,
-    /// What the frames of one stream have in common; single ones have none.
+    /// The stream of the frame. Single frames have none.
     stream: Option<(u64, String)>,
     command: String,
     payload: Vec<u8>,
@@ -39,7 +39,7 @@ struct Vector {
 }
 
 impl Vector {
-    /// The number of its command; that of an unknown one for one that has none.
+    /// Returns the number of its command, or an unknown number.
     fn number(&self) -> u8 {
         let at = NAMES.iter().position(|name| *name == self.command);
         at.unwrap_or(NAMES.len()) as u8
@@ -92,7 +92,7 @@ fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
 }
 
-/// Each frame by itself, and the recorded streams, with checksums as they are.
+/// Each frame alone, and the recorded streams, with unchanged checksums.
 fn frames(vectors: &[Vector]) -> Vec<Vec<u8>> {
     let mut streams: BTreeMap<&(u64, String), Vec<u8>> = BTreeMap::new();
     let mut inputs = Vec::new();
@@ -108,13 +108,15 @@ fn frames(vectors: &[Vector]) -> Vec<Vec<u8>> {
     }
     let head = [3 << 2, 0, 0, 4, 2, 201, 0, 100];
     inputs.extend(streams.values().map(|stream| [&head, &stream[..]].concat()));
-    // A payload that is read straight into its own buffer, all of it filling: its checksum must be mended. The caller is hasty.
+    // A payload of padding that is read directly into its own buffer. Its checksum must be fixed.
+    // The caller reads twice.
     let mut header = vec![2 | 16, 255, 255, 4, 24, 201, 202, 0];
     header.extend(b"\xe3\xe1\xf3\xe8block\0\0\0\0\0\0\0");
     header.extend(200_000_u32.to_le_bytes());
     header.extend([0; 4]);
     inputs.push(header);
-    // A busy peer falls silent in the middle of a header: the large arrival buffer goes back, and what is in it does not.
+    // A busy peer pauses within a header: the large arrival buffer is released, and its content
+    // kept.
     let mut silence = vec![2, 0, 0, 2, 208, 0];
     for len in [8192 - 24 - 10, 1_u32] {
         silence.extend(b"\xe3\xe1\xf3\xe8foobar\0\0\0\0\0\0");
@@ -125,7 +127,8 @@ fn frames(vectors: &[Vector]) -> Vec<Vec<u8>> {
     inputs
 }
 
-/// Two branches that overtake each other, with each capacity, with and without a checkpoint, and with each flaw.
+/// Returns two branches that overtake each other, with each capacity, with and without a
+/// checkpoint, and with each flaw.
 fn header_chain() -> Vec<Vec<u8>> {
     let settings = (0..8).flat_map(|settings| (0..8).map(move |flaw| (settings, flaw)));
     let with = |(settings, flaw): (u8, u8)| {
@@ -141,7 +144,7 @@ fn header_chain() -> Vec<Vec<u8>> {
     settings.map(with).collect()
 }
 
-/// Files of each network, whole and with each kind of edit.
+/// Files of each network, valid and with each kind of edit.
 fn header_file() -> Vec<Vec<u8>> {
     let edits: [&[u8]; 6] = [
         &[],
@@ -157,7 +160,8 @@ fn header_file() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Each message behind a handshake, inbound and outbound by turns, then a ping answered and the clock looked at.
+/// Each message after a handshake, inbound and outbound in turn, then an answered ping and a
+/// timeout check.
 fn session(vectors: &[Vector]) -> Vec<Vec<u8>> {
     let with = |(at, vector): (usize, &Vector)| {
         let len = u16::try_from(vector.payload.len()).unwrap().to_le_bytes();
@@ -170,7 +174,8 @@ fn session(vectors: &[Vector]) -> Vec<Vec<u8>> {
     vectors.iter().enumerate().map(with).collect()
 }
 
-/// Blocks as they are and with one transaction twice, transactions, and each transaction behind each filter.
+/// Blocks, unchanged and with a duplicate transaction, transactions, and each transaction after
+/// each filter.
 fn views(vectors: &[Vector]) -> Vec<Vec<u8>> {
     let of = |command: &'static str| {
         vectors
@@ -180,7 +185,7 @@ fn views(vectors: &[Vector]) -> Vec<Vec<u8>> {
     };
     let mut inputs = Vec::new();
     inputs.extend(of("block").map(|block| [&[0], block].concat()));
-    // The header, how many transactions there are, and those.
+    // The header, the number of transactions, and the transactions.
     let alone = of("block").filter(|block| block.get(80) == Some(&1));
     inputs
         .extend(alone.map(|block| [&[3], &block[..80], &[2], &block[81..], &block[81..]].concat()));
@@ -192,8 +197,8 @@ fn views(vectors: &[Vector]) -> Vec<Vec<u8>> {
     inputs
 }
 
-/// Each compact block with every transaction as a candidate, or with every answer; each question; and blocks whose places
-/// and candidates are chosen, right and wrong ones.
+/// Each compact block with every transaction as a candidate, or with every response; each request;
+/// and blocks with chosen positions and candidates, valid and invalid.
 fn reconstruction(vectors: &[Vector]) -> Vec<Vec<u8>> {
     let of = |command: &str| -> Vec<Vec<u8>> {
         let vectors = vectors.iter().filter(|vector| vector.command == command);
@@ -222,18 +227,20 @@ fn reconstruction(vectors: &[Vector]) -> Vec<Vec<u8>> {
         .map(|question| [&[0, 9, 7, 0, 16], &question[..]].concat());
     inputs.extend(questions);
     inputs.extend([
-        // Everything is there; too much for the greatest block.
+        // All transactions are candidates; then too many for the maximum block size.
         vec![0, 4, 7, 3, 1, 1, 2, 2, 3, 3],
         vec![4, 4, 7, 39, 3, 1, 1, 2, 2, 3, 3],
-        // Answers of the wrong number, in the wrong order, for another block, of other transactions; then the right one, twice.
+        // Responses with the wrong number or order, for another block, or with other transactions;
+        // then the right one, twice.
         vec![0, 5, 7, 1, 2, 2, 2, 1, 1, 1, 8, 2, 3, 1, 3, 3, 0, 0],
-        // One of the candidates is another than its name says.
+        // One of the candidates does not match its name.
         vec![0, 4, 7, 3, 1, 1, 2, 3, 3, 3],
-        // Two candidates have one short id; the right transaction is asked for.
+        // Two candidates have the same short ID. The right transaction is requested.
         vec![1, 3, 7, 3, 5, 3, 0, 3, 254, 1, 255, 0, 2, 2, 0],
         // One of them twice.
         vec![1, 3, 7, 3, 5, 3, 0, 3, 254, 1, 254, 1, 2, 2],
-        // PrefilledTransaction ones between named ones; one in a place that cannot be; an empty one; one repeated; no target.
+        // PrefilledTransaction between short IDs; an impossible position; an empty one; a repeated one; no
+        // target.
         vec![1, 8, 7, 8, 0, 4, 0, 0, 4, 4, 0, 4, 2, 3, 3, 2, 2, 0],
         vec![1, 4, 7, 4, 4, 0, 0, 7, 3, 0, 0],
         vec![1, 4, 7, 4, 4, 0, 0, 7, 0xff, 0xff, 0],

@@ -1,4 +1,4 @@
-//! What is asked, and what answers mean.
+//! Queries, and the interpretation of answers.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
@@ -14,8 +14,8 @@ fn not_found() -> Result<Vec<IpAddr>, ResolveError> {
 }
 
 #[test]
-fn both_families_are_asked_for_at_once() {
-    // It answers the first question only when the second is there.
+fn both_address_families_are_queried_concurrently() {
+    // The server answers the first query only after the second.
     let mut first: Option<Question> = None;
     let all = ips(&["192.0.2.1", "192.0.2.2", "2001:db8::1"]);
     let known = all.clone();
@@ -31,8 +31,9 @@ fn both_families_are_asked_for_at_once() {
     assert_eq!(server.questions(), 2, "after {took:?}");
 }
 
+/// The announced packet size is 1232 bytes.
 #[test]
-fn a_question_asks_for_recursion_and_answers_of_1232_bytes_with_ids_nobody_guesses() {
+fn query_sets_recursion_edns_and_random_id() {
     let server = NameServer::good(&ips(&["192.0.2.1"]));
     let mut ids = HashSet::new();
     for _ in 0..16 {
@@ -46,14 +47,14 @@ fn a_question_asks_for_recursion_and_answers_of_1232_bytes_with_ids_nobody_guess
             ids.insert(question.id());
         }
     }
-    // Of 32 random ids two are the same now and then; more than three pairs, once in ten billion runs.
+    // Of 32 random IDs two can be equal; more than three pairs occur once in ten billion runs.
     assert!(ids.len() > 28, "{ids:?}");
     let near = |id: &u16| ids.contains(&id.wrapping_add(1));
     assert!(ids.iter().filter(|id| near(id)).count() < 4, "{ids:?}");
 }
 
 #[test]
-fn addresses_come_once_ipv4_before_ipv6_and_as_what_they_are() {
+fn addresses_are_unique_with_ipv4_first() {
     let known = ips(&[
         "2001:db8::1",
         "192.0.2.2",
@@ -68,7 +69,7 @@ fn addresses_come_once_ipv4_before_ipv6_and_as_what_they_are() {
 }
 
 #[test]
-fn a_name_that_stands_for_another_has_the_addresses_of_that() {
+fn alias_resolves_to_addresses_of_its_target() {
     let server = NameServer::udp(|question| {
         let records = [
             Record::cname(SEED, "other.test"),
@@ -80,7 +81,7 @@ fn a_name_that_stands_for_another_has_the_addresses_of_that() {
 }
 
 #[test]
-fn a_denial_and_an_empty_answer_end_the_search_at_once() {
+fn negative_or_empty_answer_ends_lookup() {
     let next = NameServer::good(&ips(&["192.0.2.1"]));
     for code in [NXDOMAIN, NO_ERROR] {
         let server = NameServer::udp(move |question| vec![question.answer(code, &[])]);
@@ -91,8 +92,9 @@ fn a_denial_and_an_empty_answer_end_the_search_at_once() {
     assert_eq!(next.questions(), 0);
 }
 
+/// The result of the other family does not matter.
 #[test]
-fn a_name_that_is_denied_for_one_family_is_none_whatever_becomes_of_the_other() {
+fn nonexistence_in_one_family_denies_name() {
     let next = NameServer::good(&ips(&["192.0.2.1"]));
     for denied in [A, AAAA] {
         let server = NameServer::udp(move |question| {
@@ -109,7 +111,7 @@ fn a_name_that_is_denied_for_one_family_is_none_whatever_becomes_of_the_other() 
 }
 
 #[test]
-fn a_family_that_is_empty_and_one_that_fails_say_nothing_of_a_name() {
+fn empty_and_failed_family_try_next_server() {
     let next = NameServer::good(&ips(&["192.0.2.1"]));
     let server = NameServer::udp(|question| {
         let code = if question.kind == A {
@@ -124,7 +126,7 @@ fn a_family_that_is_empty_and_one_that_fails_say_nothing_of_a_name() {
 }
 
 #[test]
-fn one_family_is_enough_whatever_becomes_of_the_other() {
+fn addresses_of_one_family_are_enough() {
     for (known, other) in [("192.0.2.1", AAAA), ("2001:db8::1", A)] {
         let known = ips(&[known]);
         for code in [NO_ERROR, NXDOMAIN, SERVFAIL, REFUSED] {
@@ -143,7 +145,7 @@ fn one_family_is_enough_whatever_becomes_of_the_other() {
 }
 
 #[test]
-fn a_family_that_is_not_told_is_waited_for_a_second_and_asked_for_again() {
+fn missing_family_is_retried_for_a_second() {
     let known = ips(&["192.0.2.1"]);
     let addresses = known.clone();
     let server = NameServer::udp(move |question| match question.kind {
@@ -159,9 +161,9 @@ fn a_family_that_is_not_told_is_waited_for_a_second_and_asked_for_again() {
 }
 
 #[test]
-fn a_server_may_have_an_ipv6_address() {
+fn name_server_can_have_ipv6_address() {
     if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
-        // Many containers have no IPv6, not even for themselves.
+        // Many containers have no IPv6.
         return eprintln!("not tested: there is no IPv6 here");
     }
     let known = ips(&["2001:db8::1"]);
@@ -173,7 +175,7 @@ fn a_server_may_have_an_ipv6_address() {
 }
 
 #[test]
-fn what_needs_no_server_asks_none() {
+fn addresses_and_localhost_need_no_server() {
     let server = NameServer::silent();
     let resolver = DnsResolver::new(vec![server.address]);
     let until = Deadline::after(ENOUGH);
@@ -189,7 +191,7 @@ fn what_needs_no_server_asks_none() {
 }
 
 #[test]
-fn an_absolute_name_is_asked_for_without_its_dot() {
+fn absolute_name_is_queried_without_final_dot() {
     let server = NameServer::good(&ips(&["192.0.2.1"]));
     let resolver = DnsResolver::new(vec![server.address]);
     let found = resolver.resolve("Seed.test.", &Deadline::after(ENOUGH));

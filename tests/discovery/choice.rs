@@ -1,4 +1,4 @@
-//! Which resolver serves, and one that a program brings.
+//! Selection of the resolver, including one of the caller.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ mockall::mock! {
 }
 
 #[test]
-fn a_program_may_bring_a_resolver_of_its_own() {
+fn application_can_provide_its_own_resolver() {
     let mut seeds = MockSeeds::new();
     seeds
         .expect_resolve()
@@ -28,7 +28,7 @@ fn a_program_may_bring_a_resolver_of_its_own() {
 }
 
 #[test]
-fn without_name_servers_the_systems_are_asked() {
+fn system_resolver_is_used_without_name_servers() {
     let seeds = resolver(&[]).unwrap();
     let both: [IpAddr; 2] = [[127, 0, 0, 1].into(), [0, 0, 0, 0, 0, 0, 0, 1].into()];
     let found = seeds.resolve("localhost", &Deadline::after(ENOUGH));
@@ -37,7 +37,7 @@ fn without_name_servers_the_systems_are_asked() {
 
 #[cfg(feature = "dns")]
 #[test]
-fn name_servers_that_are_given_are_asked() {
+fn configured_name_servers_are_queried() {
     use crate::name_server::NameServer;
 
     let server = NameServer::good(&[[192, 0, 2, 1].into()]);

@@ -1,6 +1,7 @@
 //! A real name server.
 //!
-//! It is the program named by the environment variable `DNSMASQ`; without it these tests are ignored:
+//! It is the program named by the environment variable `DNSMASQ`. Without it these tests are
+//! ignored:
 //! `DNSMASQ=$(.ci/fetch-dnsmasq target/dnsmasq) cargo test --test discovery -- --include-ignored`.
 
 use std::net::IpAddr;
@@ -21,7 +22,7 @@ fn record(name: &str, addresses: &str) -> String {
 
 #[test]
 #[ignore = "needs dnsmasq: DNSMASQ"]
-fn a_real_server_tells_addresses_of_both_families_and_those_behind_another_name() {
+fn dnsmasq_resolves_both_families_and_aliases() {
     let server = Dnsmasq::start(&[
         record("seed.test", "192.0.2.1,2001:db8::1"),
         record("four.test", "192.0.2.4"),
@@ -41,14 +42,14 @@ fn a_real_server_tells_addresses_of_both_families_and_those_behind_another_name(
 
 #[test]
 #[ignore = "needs dnsmasq: DNSMASQ"]
-fn a_real_server_sends_sixty_addresses_over_tcp() {
+fn dnsmasq_sends_sixty_addresses_over_tcp() {
     let mut known: Vec<IpAddr> = (1..=60).map(|last| [192, 0, 2, last].into()).collect();
     let records: Vec<_> = known
         .iter()
         .map(|ip| record("many.test", &ip.to_string()))
         .collect();
     let server = Dnsmasq::start(&records);
-    // The server gives them in an order of its own.
+    // The server sends them in its own order.
     let mut found = resolve(&server, "many.test").unwrap();
     found.sort();
     known.sort();
@@ -57,7 +58,7 @@ fn a_real_server_sends_sixty_addresses_over_tcp() {
 
 #[test]
 #[ignore = "needs dnsmasq: DNSMASQ"]
-fn a_real_server_says_that_there_is_no_such_name() {
+fn dnsmasq_reports_unknown_name() {
     let server = Dnsmasq::start(&[record("seed.test", "192.0.2.1")]);
     let name = "other.test".to_owned();
     let found = resolve(&server, &name);

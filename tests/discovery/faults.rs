@@ -1,4 +1,4 @@
-//! Name servers that do not what they should: the next one is asked, and the deadline holds.
+//! Faulty name servers: the next server is queried, and the deadline holds.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, UdpSocket};
@@ -14,12 +14,12 @@ use crate::packets::{FORMERR, NO_ERROR, Question, REFUSED, Record, SERVFAIL, ips
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// What nobody shall believe.
+/// Forged addresses.
 fn lies() -> Vec<IpAddr> {
     ips(&["192.0.2.66", "2001:db8::66"])
 }
 
-/// The only server of which an error tells.
+/// Returns the fault of the only server in an error.
 #[track_caller]
 fn only_fault(found: Result<Vec<IpAddr>, ResolveError>) -> ServerError {
     let servers = match found {
@@ -38,7 +38,7 @@ fn only_fault(found: Result<Vec<IpAddr>, ResolveError>) -> ServerError {
 }
 
 #[test]
-fn the_deadline_holds_at_a_silent_server_and_the_error_tells_of_it() {
+fn silent_server_fails_at_the_deadline() {
     let server = NameServer::silent();
     for milliseconds in [0, 120, 700] {
         let timeout = milliseconds * MILLISECOND;
@@ -63,8 +63,9 @@ fn the_deadline_holds_at_a_silent_server_and_the_error_tells_of_it() {
     }
 }
 
+/// The share is at most two seconds.
 #[test]
-fn a_silent_server_is_left_for_the_next_after_its_share_and_after_two_seconds_at_most() {
+fn silent_server_is_skipped_after_its_share() {
     let silent = NameServer::silent();
     let good = NameServer::good(&ips(&["192.0.2.1"]));
     for (timeout, share) in [(1000, 500), (60_000, 2000)] {
@@ -76,7 +77,7 @@ fn a_silent_server_is_left_for_the_next_after_its_share_and_after_two_seconds_at
 }
 
 #[test]
-fn a_silent_server_is_asked_in_two_rounds_and_not_for_ever() {
+fn silent_server_is_queried_in_two_rounds() {
     let server = NameServer::silent();
     let (took, found) = timed(|| look_up(&[&server], ENOUGH));
     assert!(matches!(only_fault(found), ServerError::Silent { .. }));
@@ -84,8 +85,9 @@ fn a_silent_server_is_asked_in_two_rounds_and_not_for_ever() {
     assert!(took >= rounds && took < rounds + SLACK, "{took:?}");
 }
 
+/// A late answer to the first packet counts.
 #[test]
-fn a_lost_packet_is_asked_again_and_the_late_answer_to_the_first_counts() {
+fn lost_packet_is_retried_with_same_id() {
     let mut seen = Vec::new();
     let server = NameServer::udp(move |question: &Question| {
         let is_again = seen.contains(&question.id());
@@ -103,7 +105,7 @@ fn a_lost_packet_is_asked_again_and_the_late_answer_to_the_first_counts() {
 }
 
 #[test]
-fn what_does_not_belong_to_the_question_is_passed_over() {
+fn unrelated_packets_are_ignored() {
     let known = ips(&["192.0.2.1", "2001:db8::1"]);
     let lie = lies();
     let truth = known.clone();
@@ -134,7 +136,7 @@ fn what_does_not_belong_to_the_question_is_passed_over() {
 }
 
 #[test]
-fn who_only_sends_what_does_not_belong_to_the_question_is_silent() {
+fn server_sending_only_unrelated_packets_is_silent() {
     let server = NameServer::udp(|question| {
         let mut other_id = question.found(&lies());
         other_id[0] ^= 0xff;
@@ -148,7 +150,7 @@ fn who_only_sends_what_does_not_belong_to_the_question_is_silent() {
 }
 
 #[test]
-fn an_answer_from_another_address_or_port_never_arrives() {
+fn answer_from_other_address_or_port_is_ignored() {
     for ip in ["127.0.0.1", "127.0.0.2"] {
         let other = UdpSocket::bind((ip, 0)).unwrap();
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -174,7 +176,7 @@ fn an_answer_from_another_address_or_port_never_arrives() {
 }
 
 #[test]
-fn records_under_a_foreign_name_are_nobodys_addresses() {
+fn records_of_other_names_are_ignored() {
     let server = NameServer::udp(|question| {
         let lie = if question.kind == 1 {
             "192.0.2.66"
@@ -188,8 +190,9 @@ fn records_under_a_foreign_name_are_nobodys_addresses() {
     assert_eq!(found, Err(ResolveError::NotFound { name: SEED.into() }));
 }
 
+/// The answers are refusals, failures, malformed packets and alias loops.
 #[test]
-fn who_refuses_or_fails_or_sends_garbage_or_goes_round_in_circles_is_left_at_once() {
+fn faulty_answer_leads_to_next_server_immediately() {
     let good = NameServer::good(&ips(&["192.0.2.1"]));
     let refuse = |code| move |question: &Question| vec![question.answer(code, &[])];
     let garbage = |question: &Question| {
@@ -222,7 +225,7 @@ fn who_refuses_or_fails_or_sends_garbage_or_goes_round_in_circles_is_left_at_onc
 }
 
 #[test]
-fn a_port_where_nobody_listens_is_left_at_once() {
+fn closed_port_leads_to_next_server_immediately() {
     let nobody = {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.local_addr().unwrap()
@@ -242,7 +245,7 @@ fn a_port_where_nobody_listens_is_left_at_once() {
 }
 
 #[test]
-fn who_does_not_know_edns_is_asked_without() {
+fn server_without_edns_is_queried_without_it() {
     let server = NameServer::udp(|question| {
         vec![match question.udp_payload() {
             Some(_) => question.answer(FORMERR, &[]),
@@ -255,7 +258,7 @@ fn who_does_not_know_edns_is_asked_without() {
 }
 
 #[test]
-fn a_flood_of_packets_does_not_move_the_deadline() {
+fn packet_flood_does_not_move_the_deadline() {
     let server = NameServer::udp(|question| {
         let mut foreign = question.found(&[]);
         foreign[0] ^= 1;
@@ -271,7 +274,7 @@ fn a_flood_of_packets_does_not_move_the_deadline() {
 }
 
 #[test]
-fn without_any_server_there_is_no_answer() {
+fn lookup_without_servers_fails() {
     let error = look_up(&[], ENOUGH).unwrap_err();
     let name = SEED.to_owned();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Answers that are too long for a packet come over TCP, if the server can do that.
+//! Answers that exceed a packet are requested over TCP.
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ fn v4(count: u32) -> Vec<IpAddr> {
 }
 
 #[test]
-fn a_truncated_answer_is_asked_for_again_over_tcp() {
+fn truncated_answer_is_retried_over_tcp() {
     let known = v4(60);
     let addresses = known.clone();
     let server = NameServer::tcp(move |question, client| {
@@ -26,8 +26,9 @@ fn a_truncated_answer_is_asked_for_again_over_tcp() {
     assert_eq!(server.questions(), 4, "two over UDP and two over TCP");
 }
 
+/// Bytes after the answer are not read.
 #[test]
-fn an_answer_may_come_in_pieces_and_what_follows_it_is_not_read() {
+fn tcp_answer_may_arrive_in_pieces() {
     let known = v4(60);
     let addresses = known.clone();
     let server = NameServer::tcp(move |question, client| {
@@ -45,7 +46,7 @@ fn an_answer_may_come_in_pieces_and_what_follows_it_is_not_read() {
 }
 
 #[test]
-fn of_the_longest_answers_as_many_addresses_are_kept_as_are_allowed() {
+fn long_answers_are_cut_to_address_limit() {
     let longest = (u16::MAX as usize - 12 - 15) / (11 + 14);
     let v4 = v4(longest as u32);
     let v6: Vec<IpAddr> = (0..1500u16)
@@ -62,7 +63,7 @@ fn of_the_longest_answers_as_many_addresses_are_kept_as_are_allowed() {
     assert_eq!(kept, wanted);
 }
 
-/// What the only server did that was asked.
+/// Returns the fault of the only server.
 fn fault(found: Result<Vec<IpAddr>, ResolveError>) -> ServerError {
     match found {
         Err(
@@ -78,7 +79,7 @@ fn fault(found: Result<Vec<IpAddr>, ResolveError>) -> ServerError {
 type Serve = fn(&Question, &mut Client);
 
 #[test]
-fn who_cannot_send_a_long_answer_is_left_for_the_next() {
+fn invalid_tcp_answer_leads_to_next_server() {
     let good = NameServer::good(&ips(&["192.0.2.1"]));
     let cut = ServerError::Io {
         kind: ErrorKind::UnexpectedEof,
@@ -128,7 +129,7 @@ fn who_cannot_send_a_long_answer_is_left_for_the_next() {
 }
 
 #[test]
-fn the_deadline_holds_at_a_server_that_stalls_over_tcp() {
+fn stalled_tcp_answer_fails_at_the_deadline() {
     let cases: [Serve; 3] = [
         |_, client| client.wait_for_its_end(),
         |_, client| {
@@ -162,8 +163,8 @@ fn the_deadline_holds_at_a_server_that_stalls_over_tcp() {
 }
 
 #[test]
-fn a_server_without_tcp_is_left_for_the_next() {
-    // The port is bound, so that nobody else listens there, but nothing of it is served.
+fn server_without_tcp_leads_to_next_server() {
+    // The port is bound, so that no other socket listens there, but it is not served.
     let server = NameServer::udp(|question| vec![question.truncated()]);
     let good = NameServer::good(&ips(&["192.0.2.1"]));
     let timeout = Duration::from_millis(600);

@@ -1,4 +1,4 @@
-//! Seeds are found by name servers that behave and by those that do not, always in bounded time.
+//! Seed lookups with correct and faulty name servers, always within the deadline.
 
 #[cfg(feature = "dns")]
 mod answers;

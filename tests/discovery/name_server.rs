@@ -1,4 +1,4 @@
-//! A name server on loopback that does what a test wants, over UDP and TCP.
+//! A scripted name server on loopback, over UDP and TCP.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -12,16 +12,16 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::packets::Question;
 
-/// No event that a test waits for takes a tenth of this.
+/// Ten times the duration of any event that a test waits for.
 pub(crate) const ENOUGH: Duration = Duration::from_secs(30);
-/// How much later than wanted a call may return on a busy machine.
+/// Tolerance for late returns on a busy machine.
 pub(crate) const SLACK: Duration = Duration::from_millis(900);
 
 pub(crate) const SEED: &str = "seed.test";
 
-/// What a server does with a question over UDP: it sends these packets.
+/// The handling of a query over UDP: returns the packets to send.
 type OverUdp = Box<dyn FnMut(&Question) -> Vec<Vec<u8>> + Send>;
-/// What a server does with a connection after it has read the question.
+/// The handling of a TCP connection after its query was read.
 type OverTcp = Box<dyn FnMut(&Question, &mut Client) + Send>;
 
 /// A running server; dropping it ends its threads.
@@ -33,7 +33,7 @@ pub(crate) struct NameServer {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Who has asked over TCP.
+/// A client that queries over TCP.
 pub(crate) struct Client {
     stream: TcpStream,
 }
@@ -44,7 +44,7 @@ impl NameServer {
         Self::start(Ipv4Addr::LOCALHOST.into(), Box::new(answer), None)
     }
 
-    /// The same on another address of loopback.
+    /// Like [`Self::udp`], on another address of loopback.
     pub(crate) fn udp_on(
         ip: IpAddr,
         answer: impl FnMut(&Question) -> Vec<Vec<u8>> + Send + 'static,
@@ -52,7 +52,7 @@ impl NameServer {
         Self::start(ip, Box::new(answer), None)
     }
 
-    /// Says over UDP that every answer is too long, and serves TCP like this.
+    /// Answers over UDP that every answer is too long, and serves TCP with `serve`.
     pub(crate) fn tcp(serve: impl FnMut(&Question, &mut Client) + Send + 'static) -> Self {
         let truncate = |question: &Question| vec![question.truncated()];
         Self::start(
@@ -62,13 +62,13 @@ impl NameServer {
         )
     }
 
-    /// Knows every name, with these addresses.
+    /// Returns a server that resolves every name to these addresses.
     pub(crate) fn good(addresses: &[IpAddr]) -> Self {
         let addresses = addresses.to_vec();
         Self::udp(move |question| vec![question.found(&addresses)])
     }
 
-    /// Takes questions, and never answers.
+    /// Returns a server that never answers.
     pub(crate) fn silent() -> Self {
         Self::udp(|_| Vec::new())
     }
@@ -96,13 +96,13 @@ impl NameServer {
         }
     }
 
-    /// Waits for the next question.
+    /// Waits for the next query.
     #[track_caller]
     pub(crate) fn next_question(&self) -> Question {
         self.asked.recv_timeout(ENOUGH).expect("a question")
     }
 
-    /// How many questions have come since they were last looked at.
+    /// Returns the number of queries since the last call.
     pub(crate) fn questions(&self) -> usize {
         self.asked.try_iter().count()
     }
@@ -111,7 +111,7 @@ impl NameServer {
 impl Drop for NameServer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        // Both threads wait for somebody to come.
+        // Both threads wait for a client.
         let any = SocketAddr::new(self.address.ip(), 0);
         let waker = UdpSocket::bind(any).unwrap();
         waker.send_to(&[], self.address).unwrap();
@@ -125,18 +125,18 @@ impl Drop for NameServer {
 
 impl Client {
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        // A client that has gone needs nothing any more.
+        // The client may be gone.
         let _ = self.stream.write_all(bytes);
     }
 
-    /// Sends a packet with its length before it.
+    /// Sends a packet after its length.
     pub(crate) fn send_packet(&mut self, packet: &[u8]) {
         let mut framed = (packet.len() as u16).to_be_bytes().to_vec();
         framed.extend(packet);
         self.send(&framed);
     }
 
-    /// Sends this byte every ten milliseconds until the client goes.
+    /// Sends this byte every ten milliseconds until the client closes.
     pub(crate) fn trickle(&mut self, byte: u8) {
         let pace = Duration::from_millis(10);
         self.stream.set_read_timeout(Some(pace)).unwrap();
@@ -147,14 +147,14 @@ impl Client {
         }
     }
 
-    /// Does nothing until the client goes.
+    /// Waits until the client closes.
     pub(crate) fn wait_for_its_end(&mut self) {
         self.stream.set_read_timeout(Some(ENOUGH)).unwrap();
         while !matches!(self.stream.read(&mut [0; 64]), Ok(0) | Err(_)) {}
     }
 }
 
-/// One port for both protocols.
+/// Binds one port for both protocols.
 fn sockets(ip: IpAddr) -> (UdpSocket, TcpListener) {
     for _ in 0..100 {
         let udp = UdpSocket::bind((ip, 0)).unwrap();
@@ -175,7 +175,7 @@ fn serve_udp(socket: &UdpSocket, mut answer: OverUdp, stop: &AtomicBool, asked: 
         let question = Question::parse(&packet[..length]);
         let _ = asked.send(question.clone());
         for packet in answer(&question) {
-            // A client that has what it wants may be gone.
+            // The client may be gone.
             let _ = socket.send_to(&packet, client);
         }
     }
@@ -203,7 +203,7 @@ fn serve_tcp(
     }
 }
 
-/// Looks the seed up at these servers.
+/// Resolves the seed with these servers.
 pub(crate) fn look_up(
     servers: &[&NameServer],
     timeout: Duration,
@@ -212,7 +212,7 @@ pub(crate) fn look_up(
     DnsResolver::new(servers).resolve(SEED, &Deadline::after(timeout))
 }
 
-/// How long something takes, and what comes of it.
+/// Returns the duration and the result of `work`.
 pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let began = Instant::now();
     let value = work();

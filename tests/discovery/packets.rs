@@ -1,4 +1,4 @@
-//! DNS packets, written by hand: what the library's codec understands shall not be judged by the codec itself.
+//! DNS packets encoded by hand, independent of the codec of the library.
 
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ pub(crate) struct Question {
     pub(crate) name: String,
     /// [`A`] or [`AAAA`].
     pub(crate) kind: u16,
-    /// Where the question section ends.
+    /// The end of the question section.
     end: usize,
 }
 
@@ -51,13 +51,14 @@ impl Question {
         self.packet[2] & 1 == 1
     }
 
-    /// The length of answers that the question asks for by EDNS (RFC 6891, section 6.1.2).
+    /// Returns the maximum answer length that the query announces by EDNS (RFC 6891, section
+    /// 6.1.2).
     pub(crate) fn udp_payload(&self) -> Option<u16> {
         let opt = &self.packet[self.end..];
         (opt.len() == 11 && opt[..3] == [0, 0, 41]).then(|| u16::from_be_bytes([opt[3], opt[4]]))
     }
 
-    /// The answer with this code and these records.
+    /// Returns the answer with this code and these records.
     pub(crate) fn answer(&self, code: u8, records: &[Record]) -> Vec<u8> {
         let mut packet = self.packet[..self.end].to_vec();
         packet[2..4].copy_from_slice(&RESPONSE);
@@ -74,7 +75,7 @@ impl Question {
         packet
     }
 
-    /// The addresses of the asked family under the asked name.
+    /// Returns an answer with the addresses of the requested family and name.
     pub(crate) fn found(&self, addresses: &[IpAddr]) -> Vec<u8> {
         let records: Vec<_> = addresses
             .iter()
@@ -84,7 +85,7 @@ impl Question {
         self.answer(NO_ERROR, &records)
     }
 
-    /// An answer without records that says that it is too long for a packet.
+    /// Returns an answer without records that is marked as truncated.
     pub(crate) fn truncated(&self) -> Vec<u8> {
         let mut packet = self.answer(NO_ERROR, &[]);
         packet[2] |= 2;
@@ -131,7 +132,7 @@ fn name_bytes(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// Addresses from their text.
+/// Returns addresses from their text.
 pub(crate) fn ips(texts: &[&str]) -> Vec<IpAddr> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }

@@ -1,4 +1,4 @@
-//! Somebody else cuts a lookup short.
+//! Lookups that are canceled.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use bsv_p2p::discovery::{Deadline, DnsResolver, ResolveError, SeedResolver};
 
 use crate::name_server::{ENOUGH, NameServer, SEED};
 
-/// Stops are noticed within 50 ms; the machine may be busy.
+/// Stops are noticed within 50 ms. The rest is tolerance for a busy machine.
 const SOON: Duration = Duration::from_millis(500);
 
-/// Stops a lookup once the server has got so many questions, and tells what came of it.
+/// Stops a lookup after the server received this number of queries. Returns its result.
 fn stopped_after(server: &NameServer, questions: usize) -> Result<Vec<IpAddr>, ResolveError> {
     let stop = Arc::new(AtomicBool::new(false));
     let until = Deadline::after(ENOUGH).with_cancel_flag(stop.clone());
@@ -31,13 +31,13 @@ fn stopped_after(server: &NameServer, questions: usize) -> Result<Vec<IpAddr>, R
 }
 
 #[test]
-fn a_flag_ends_a_lookup_that_waits_for_a_silent_server() {
+fn stop_flag_ends_wait_for_silent_server() {
     let server = NameServer::silent();
     assert_eq!(stopped_after(&server, 2), Err(ResolveError::Stopped));
 }
 
 #[test]
-fn a_flag_ends_a_lookup_that_waits_for_a_long_answer() {
+fn stop_flag_ends_wait_for_tcp_answer() {
     let server = NameServer::tcp(|_, client| client.wait_for_its_end());
     assert_eq!(stopped_after(&server, 3), Err(ResolveError::Stopped));
     let trickling = NameServer::tcp(|_, client| client.trickle(0xff));
@@ -45,7 +45,7 @@ fn a_flag_ends_a_lookup_that_waits_for_a_long_answer() {
 }
 
 #[test]
-fn a_flag_that_is_set_before_lets_nobody_be_asked() {
+fn stop_flag_set_before_prevents_queries() {
     let server = NameServer::silent();
     let until = Deadline::after(ENOUGH).with_cancel_flag(Arc::new(AtomicBool::new(true)));
     let found = DnsResolver::new(vec![server.address]).resolve(SEED, &until);

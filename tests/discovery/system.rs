@@ -1,4 +1,4 @@
-//! The system's resolver, which is there with every feature and without.
+//! The system resolver, which is available with and without features.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use bsv_p2p::discovery::{Deadline, ResolveError, SeedResolver, SystemResolver};
 const ENOUGH: Duration = Duration::from_secs(30);
 
 #[test]
-fn addresses_and_localhost_are_answered_and_wrong_names_refused() {
+fn system_resolver_accepts_addresses_and_rejects_invalid_names() {
     let until = Deadline::after(ENOUGH);
     let loopback: [IpAddr; 2] = [[127, 0, 0, 1].into(), [0, 0, 0, 0, 0, 0, 0, 1].into()];
     for (name, addresses) in [
@@ -31,9 +31,10 @@ fn addresses_and_localhost_are_answered_and_wrong_names_refused() {
     }
 }
 
-/// RFC 6761, section 6.4: nobody has this name. Whether the system says so at once or waits for a name server depends on it.
+/// The name does not exist (RFC 6761, section 6.4). It depends on the system whether this is known
+/// locally or queried.
 #[test]
-fn the_deadline_holds_whatever_the_system_does() {
+fn system_resolver_keeps_the_deadline() {
     let timeout = Duration::from_millis(300);
     let began = Instant::now();
     let found = SystemResolver.resolve("seed.invalid", &Deadline::after(timeout));
@@ -47,7 +48,7 @@ fn the_deadline_holds_whatever_the_system_does() {
 }
 
 #[test]
-fn what_is_over_before_it_begins_asks_nobody() {
+fn expired_or_stopped_lookup_queries_nobody() {
     let found = SystemResolver.resolve("seed.invalid", &Deadline::after(Duration::ZERO));
     assert!(
         matches!(found, Err(ResolveError::TimedOut { .. })),

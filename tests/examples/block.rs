@@ -30,7 +30,7 @@ fn start(folder: &Path, hash: BlockHash, arguments: &[&str]) -> Tool {
     Tool::start("block", &[&common, arguments].concat())
 }
 
-/// The names of what is in a folder.
+/// Returns the names in a folder.
 fn content(folder: &TempDir) -> Vec<String> {
     let entries = fs::read_dir(folder.path()).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -41,7 +41,7 @@ fn written(folder: &TempDir) -> Vec<u8> {
     fs::read(folder.path().join("block")).unwrap()
 }
 
-/// A node with some blocks; its address; the last block.
+/// Returns a node with some blocks; its address; the last block.
 fn node() -> (LocalNode, String, Block) {
     let node = LocalNode::start().unwrap();
     node.mine(3).unwrap();
@@ -50,7 +50,7 @@ fn node() -> (LocalNode, String, Block) {
 }
 
 #[test]
-fn a_block_is_written_byte_for_byte_and_nothing_else_is_left() {
+fn block_is_written_to_a_single_file() {
     let folder = tempfile::tempdir().unwrap();
     let (_node, address, block) = node();
     let ended = download(folder.path(), block.hash(), &["--peer", &address]);
@@ -68,7 +68,7 @@ fn a_block_is_written_byte_for_byte_and_nothing_else_is_left() {
 }
 
 #[test]
-fn the_nodes_of_a_seed_are_asked_at_the_port_that_is_given() {
+fn block_uses_nodes_of_seed_at_default_port() {
     let folder = tempfile::tempdir().unwrap();
     let (node, address, block) = node();
     let seed = servers::seed(node.address());
@@ -76,7 +76,7 @@ fn the_nodes_of_a_seed_are_asked_at_the_port_that_is_given() {
     let ended = download(folder.path(), block.hash(), &seeds);
     ended.assert_success();
     assert_eq!(ended.lines[3], format!("peer {address}"));
-    // A server that is not there costs nothing but time, and a name that is nobody's is told of.
+    // A missing name server only costs time, and an unresolvable peer is reported.
     let (_closed, closed) = servers::closed_port();
     let peers = [
         "--dns",
@@ -93,9 +93,9 @@ fn the_nodes_of_a_seed_are_asked_at_the_port_that_is_given() {
 }
 
 #[test]
-fn as_json_it_tells_who_has_not_given_it_and_who_has() {
+fn block_json_reports_failed_and_successful_peers() {
     let folder = tempfile::tempdir().unwrap();
-    // What was there before is replaced.
+    // An existing file is replaced.
     fs::write(folder.path().join("block"), vec![7; 1_000]).unwrap();
     let (_node, address, block) = node();
     let (_closed, closed) = servers::closed_port();
@@ -131,7 +131,7 @@ fn as_json_it_tells_who_has_not_given_it_and_who_has() {
 }
 
 #[test]
-fn a_block_whose_transactions_are_not_its_own_is_refused_and_the_next_peer_asked() {
+fn mismatched_block_is_rejected_and_next_peer_requested() {
     let (_node, address, block) = node();
     let mut payload = block.bytes().to_vec();
     *payload.last_mut().unwrap() ^= 1;
@@ -151,7 +151,7 @@ fn a_block_whose_transactions_are_not_its_own_is_refused_and_the_next_peer_asked
 }
 
 #[test]
-fn what_nobody_has_is_a_failure_that_leaves_what_was_there() {
+fn unknown_block_fails_and_keeps_existing_file() {
     let folder = tempfile::tempdir().unwrap();
     let (_node, address, _) = node();
     fs::write(folder.path().join("block"), "before").unwrap();
@@ -163,9 +163,9 @@ fn what_nobody_has_is_a_failure_that_leaves_what_was_there() {
 }
 
 #[test]
-fn the_time_holds_whatever_a_peer_does_and_the_rest_of_a_block_is_not_left_behind() {
+fn block_timeout_holds_and_leaves_no_file() {
     let (_node, _, block) = node();
-    // One takes the connection and is silent, one gives the first half of the block.
+    // One accepts the connection and is silent, one sends the first half of the block.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().to_string();
     for peer in [silent, servers::half_a_block(&block)] {
@@ -188,13 +188,13 @@ fn the_time_holds_whatever_a_peer_does_and_the_rest_of_a_block_is_not_left_behin
 }
 
 #[test]
-fn an_interrupt_leaves_nothing_behind() {
+fn interrupted_download_leaves_no_file() {
     let (_node, _, block) = node();
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = listener.local_addr().unwrap().to_string();
     let tool = start(folder.path(), block.hash(), &["--peer", &peer]);
-    // It has sent its version: by then it knows of interrupts.
+    // The tool has sent its version, so it handles interrupts.
     let mut stream = listener.accept().unwrap().0;
     stream.read_exact(&mut [0; 24]).unwrap();
     assert_eq!(content(&folder).len(), 1);
@@ -204,7 +204,7 @@ fn an_interrupt_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_is_no_file_is_not_replaced() {
+fn output_path_must_be_a_regular_file() {
     let (_node, address, block) = node();
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing").join("block");
@@ -234,7 +234,7 @@ fn what_is_no_file_is_not_replaced() {
 
 #[test]
 #[cfg(unix)]
-fn a_link_stays_one() {
+fn symbolic_link_is_kept() {
     let (_node, address, block) = node();
     let folder = tempfile::tempdir().unwrap();
     let behind = folder.path().join("behind");

@@ -11,19 +11,19 @@ use crate::payment::payment;
 use crate::servers;
 use crate::tool::{DEADLINE, Ended, Tool, command, integer, object, run, text};
 
-/// A transaction that nodes take, in hexadecimal, and its name.
+/// Returns a transaction that nodes accept, in hexadecimal, and its txid.
 pub(crate) fn transaction(number: u32) -> (String, Txid) {
     let tx = Tx::from(&payment(number));
     (hex::encode(tx.bytes()), tx.txid())
 }
 
-/// Hands a transaction out on regtest.
+/// Broadcasts a transaction on regtest.
 fn broadcast(raw: &str, arguments: &[&str]) -> Ended {
     let common = [raw, "--network", "regtest"];
     run("broadcast", &[&common, arguments].concat())
 }
 
-/// What it says of this event, and its summary.
+/// Returns the events of this kind, and the summary.
 fn events(ended: &Ended, event: &str) -> (Vec<Value>, Value) {
     let mut objects: Vec<_> = ended.lines.iter().map(|line| object(line)).collect();
     let summary = objects.pop().unwrap();
@@ -33,7 +33,7 @@ fn events(ended: &Ended, event: &str) -> (Vec<Value>, Value) {
 }
 
 #[test]
-fn a_node_that_asks_for_it_has_it_then() {
+fn broadcast_transaction_reaches_requesting_node() {
     let node = LocalNode::start().unwrap();
     let address = node.address().to_string();
     let (raw, txid) = transaction(1);
@@ -53,7 +53,7 @@ fn a_node_that_asks_for_it_has_it_then() {
 }
 
 #[test]
-fn a_peer_that_was_not_told_has_it_from_the_network() {
+fn broadcast_reports_echo_of_unannounced_peer() {
     let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
     nodes[0].connect(nodes[1].address()).unwrap();
     assert!(nodes[1].wait_for_peers(1, DEADLINE));
@@ -67,7 +67,7 @@ fn a_peer_that_was_not_told_has_it_from_the_network() {
         panic!("{ended:#?}");
     };
     assert_eq!(text(&summary, "txid"), txid.to_string());
-    // Half of them were told, as chance had it.
+    // Half of the peers, selected at random, received the announcement.
     let (first, second) = match text(asked, "peer") == names[0] {
         true => (&names[0], &names[1]),
         false => (&names[1], &names[0]),
@@ -81,7 +81,7 @@ fn a_peer_that_was_not_told_has_it_from_the_network() {
 }
 
 #[test]
-fn a_rejection_is_told_with_its_code_and_reason_and_is_a_failure_if_there_is_nothing_else() {
+fn broadcast_reports_reject_and_fails() {
     let peer = servers::wallet(|client, txid| {
         servers::ask(client, txid);
         servers::reject(client, txid);
@@ -108,7 +108,7 @@ fn a_rejection_is_told_with_its_code_and_reason_and_is_a_failure_if_there_is_not
 }
 
 #[test]
-fn what_is_said_of_other_transactions_does_not_count() {
+fn broadcast_ignores_messages_about_other_transactions() {
     let peer = servers::wallet(|_, _| {});
     let (raw, txid) = transaction(4);
     let begin = Instant::now();
@@ -125,7 +125,7 @@ fn what_is_said_of_other_transactions_does_not_count() {
     let (_, summary) = events(&ended, "");
     assert_eq!(summary["told"], 1);
     assert_eq!(summary["asked_by"], json!([]));
-    // Who rejects it unseen has not asked for it.
+    // A peer that rejects the unseen transaction has not requested it.
     let peer = servers::wallet(servers::reject);
     let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "4"]);
     ended.assert_failure(1, "nobody has asked");
@@ -135,7 +135,7 @@ fn what_is_said_of_other_transactions_does_not_count() {
 }
 
 #[test]
-fn a_transaction_comes_from_standard_input_as_well() {
+fn broadcast_reads_transaction_from_standard_input() {
     let node = LocalNode::start().unwrap();
     let address = node.address().to_string();
     let (raw, txid) = transaction(5);
@@ -149,7 +149,7 @@ fn a_transaction_comes_from_standard_input_as_well() {
 }
 
 #[test]
-fn anything_but_one_transaction_is_wrong_usage() {
+fn broadcast_rejects_anything_but_one_transaction() {
     let (raw, _) = transaction(6);
     for (wrong, said) in [
         ("", "nothing was given"),
@@ -178,7 +178,7 @@ fn peers_that_are_not_there_are_a_failure() {
 }
 
 #[test]
-fn the_nodes_of_a_seed_are_told() {
+fn broadcast_uses_nodes_of_seed() {
     let node = LocalNode::start().unwrap();
     let (raw, txid) = transaction(8);
     let seed = servers::seed(node.address());
@@ -187,7 +187,7 @@ fn the_nodes_of_a_seed_are_told() {
     let tool = Tool::start("broadcast", &arguments);
     tool.object(|_| (), |object| object["event"] == "Asked");
     assert!(node.wait_for_transaction(txid, DEADLINE));
-    // Further peers would be waited for.
+    // The tool would wait for further peers.
     tool.interrupt();
     let ended = tool.finish();
     ended.assert_success();

@@ -69,7 +69,7 @@ fn ids<'a>(rules: &'a [Value], result: &str) -> Vec<&'a str> {
     rules.map(|rule| text(rule, "rule")).collect()
 }
 
-/// Returns what was received for each rule with this result.
+/// Returns the received data for each rule with this result.
 fn received(rules: &[Value], result: &str) -> Vec<String> {
     let rules = rules.iter().filter(|rule| text(rule, "result") == result);
     rules
@@ -349,7 +349,7 @@ fn node_that_stops_accepting_ends_the_run() {
     let address = listener.address().to_string();
     let server = thread::spawn(move || {
         serve(&mut listener.accept());
-        // The rule, and the connection that finds out whether the address is banned.
+        // The rule, and the connection that checks for a ban.
         drop(listener.accept());
         drop(listener.accept());
     });

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::servers;
 use crate::tool::{DEADLINE, Ended, Tool, integer, number, object, run, text};
 
-/// Crawls regtest with this, and reads what comes as JSON.
+/// Crawls regtest with these arguments, and parses the JSON output.
 fn crawl(arguments: &[&str]) -> (Ended, Vec<Value>) {
     let common = ["--network", "regtest", "--pause", "0", "--json"];
     let ended = run("crawl", &[&common, arguments].concat());
@@ -19,7 +19,7 @@ fn crawl(arguments: &[&str]) -> (Ended, Vec<Value>) {
     (ended, objects)
 }
 
-/// The objects with this event, by their peers.
+/// Returns the objects with this event, by their peers.
 fn by_peer<'a>(objects: &'a [Value], event: &str) -> BTreeMap<&'a str, &'a Value> {
     let mut found = BTreeMap::new();
     for object in objects.iter().filter(|object| object["event"] == event) {
@@ -45,8 +45,8 @@ fn addresses(names: &[&str]) -> Vec<SocketAddr> {
 }
 
 #[test]
-fn nodes_are_found_from_each_other_and_each_is_visited_once() {
-    // The first knows the second and third, these know each other and the first.
+fn crawl_visits_each_discovered_node_once() {
+    // The first knows the second and third, which know each other and the first.
     let nodes = [(); 3].map(|()| LocalNode::start().unwrap());
     nodes[1].mine(2).unwrap();
     nodes[0].connect(nodes[1].address()).unwrap();
@@ -88,8 +88,9 @@ fn nodes_are_found_from_each_other_and_each_is_visited_once() {
     );
 }
 
+/// The most frequent value comes first.
 #[test]
-fn shares_are_counted_the_most_frequent_first_and_whoever_is_not_reached_is_told_of() {
+fn crawl_counts_shares_and_reports_unreachable_nodes() {
     let (_closed, closed) = servers::closed_port();
     let hangs_up = servers::hangs_up();
     let others = [
@@ -126,7 +127,7 @@ fn shares_are_counted_the_most_frequent_first_and_whoever_is_not_reached_is_told
 }
 
 #[test]
-fn as_text_it_is_a_table() {
+fn crawl_text_is_a_table() {
     let node = servers::node("/one:1/", (70016, 7), Vec::new());
     let arguments = ["--network", "regtest", "--patience", "2", "--peer", &node];
     let ended = run("crawl", &arguments);
@@ -151,7 +152,7 @@ fn as_text_it_is_a_table() {
 }
 
 #[test]
-fn no_more_nodes_are_reached_than_wanted_and_nobody_is_asked_then() {
+fn crawl_stops_at_maximum_number_of_nodes() {
     let others = [(); 5].map(|()| servers::node("/other:1/", (70016, 1), Vec::new()));
     let known: Vec<_> = others.iter().map(|name| &name[..]).collect();
     let first = servers::node("/first:1/", (70016, 1), addresses(&known));
@@ -168,7 +169,7 @@ fn no_more_nodes_are_reached_than_wanted_and_nobody_is_asked_then() {
     let begin = Instant::now();
     let (ended, objects) = crawl(&arguments);
     ended.assert_success();
-    // The others would be waited for.
+    // The tool would wait for the others.
     assert!(
         begin.elapsed() < Duration::from_secs(30),
         "{:?}",
@@ -181,8 +182,7 @@ fn no_more_nodes_are_reached_than_wanted_and_nobody_is_asked_then() {
 }
 
 #[test]
-fn addresses_that_lead_nowhere_or_into_private_networks_are_not_dialled_where_the_internet_is_meant()
- {
+fn crawl_ignores_unroutable_addresses_outside_regtest() {
     let (_closed, closed) = servers::closed_port();
     let told = addresses(&[
         &closed,
@@ -195,7 +195,7 @@ fn addresses_that_lead_nowhere_or_into_private_networks_are_not_dialled_where_th
     let node = servers::node("/liar:1/", (70016, 1), told.clone());
     let (ended, objects) = crawl(&["--peer", &node, "--patience", "3"]);
     ended.assert_success();
-    // On regtest this machine is where nodes are.
+    // On regtest, loopback addresses are valid nodes.
     let failed = by_peer(&objects, "NotReached");
     assert_eq!(failed.into_keys().collect::<Vec<_>>(), [&closed[..]]);
     assert_eq!(integer(objects.last().unwrap(), "known"), 2);
@@ -208,7 +208,7 @@ fn addresses_that_lead_nowhere_or_into_private_networks_are_not_dialled_where_th
 }
 
 #[test]
-fn a_picture_stands_for_itself_and_takes_what_peers_say_for_text() {
+fn crawl_page_is_self_contained_and_escaped() {
     let agent = r#"/<script>alert("1")</script>&'\u{1b}[2J/"#;
     let node = servers::node(agent, (70016, 7), Vec::new());
     let folder = tempfile::tempdir().unwrap();
@@ -230,7 +230,7 @@ fn a_picture_stands_for_itself_and_takes_what_peers_say_for_text() {
         ] {
             assert!(picture.contains(wanted), "{wanted} is not in {picture}");
         }
-        // Nothing is loaded from anywhere.
+        // The page loads nothing.
         for foreign in ["href", "src=", "url(", "@import"] {
             assert!(!picture.contains(foreign), "{foreign} is in {picture}");
         }
@@ -250,8 +250,8 @@ fn a_picture_stands_for_itself_and_takes_what_peers_say_for_text() {
 }
 
 #[test]
-fn the_time_holds_and_an_interrupt_gives_what_there_is() {
-    // Neither tells of others: they are waited for.
+fn crawl_stops_at_timeout_or_interrupt() {
+    // Neither sends addresses: the tool waits for them.
     let nodes = [(); 2].map(|()| servers::node("/silent:1/", (70016, 1), Vec::new()));
     let peers = ["--peer", &nodes[0], "--peer", &nodes[1]];
     let begin = Instant::now();
@@ -267,7 +267,7 @@ fn the_time_holds_and_an_interrupt_gives_what_there_is() {
     let (_closed, closed) = servers::closed_port();
     let arguments = ["--peer", &closed, "--network", "regtest", "--json"];
     let tool = Tool::start("crawl", &[&arguments[..], &peers].concat());
-    // By then the others are being visited as well, or will never be.
+    // The others are being visited by then, or never will be.
     tool.line_with("NotReached");
     let begin = Instant::now();
     tool.interrupt();
@@ -282,12 +282,12 @@ fn the_time_holds_and_an_interrupt_gives_what_there_is() {
 }
 
 #[test]
-fn a_network_of_which_nobody_is_there_is_a_failure() {
+fn crawl_without_reachable_node_fails() {
     let (_closed, closed) = servers::closed_port();
     let (ended, objects) = crawl(&["--peer", &closed]);
     ended.assert_failure(1, "no node was reached");
     assert_eq!(integer(objects.last().unwrap(), "not_reached"), 1);
-    // A host that takes connections and says nothing does not hold it up.
+    // A host that accepts connections without a response does not block the tool.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().to_string();
     let begin = Instant::now();
@@ -302,7 +302,7 @@ fn a_network_of_which_nobody_is_there_is_a_failure() {
 }
 
 #[test]
-fn the_nodes_of_seeds_are_where_it_begins() {
+fn crawl_starts_at_seed_nodes() {
     let node = LocalNode::start().unwrap();
     let seed = servers::seed(node.address());
     let seeds = seed.each_ref().map(String::as_str);

@@ -30,7 +30,7 @@ fn objects(ended: &Ended) -> Vec<Value> {
     ended.lines.iter().map(|line| object(line)).collect()
 }
 
-/// The frame of a payload that no encoder of ours would write.
+/// Encodes a frame with a payload that no encoder of this library produces.
 fn frame(magic: Magic, command: &str, payload: &[u8]) -> String {
     let message = Message::Unknown {
         command: Command::new(command),
@@ -67,10 +67,10 @@ fn long_texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
     }
 }
 
-/// Checks the object of one vector, and returns whether the frame was taken.
+/// Checks the object of one vector, and returns whether the frame was accepted.
 fn check_vector(vector: &Value, object: &Value) -> bool {
     let name = text(vector, "name");
-    // What is wrong with these is not for who reads a single frame to judge.
+    // The content of these vectors is checked only by a session.
     let taken = ["protoconf_too_small_violation", "inv_invalid_type"];
     let whole = vector["valid"] == true && vector["header_only"] != true;
     if !whole && !taken.contains(&name) {
@@ -89,7 +89,7 @@ fn check_vector(vector: &Value, object: &Value) -> bool {
     } else {
         assert_eq!(reencoded, text(vector, "frame_hex"), "{name}");
     }
-    // Nothing but the fields of the message, and all of them.
+    // Exactly the fields of the message.
     let mut fields = object.clone();
     fields.as_object_mut().unwrap().remove("reencoded");
     let bytes = hex::decode(&reencoded[48..]).unwrap();
@@ -107,7 +107,7 @@ fn check_vector(vector: &Value, object: &Value) -> bool {
 }
 
 #[test]
-fn every_vector_in_a_line_becomes_an_object_in_the_same_order() {
+fn decode_keeps_the_order_of_vectors() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/messages.json");
     let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     for (network, name) in [
@@ -145,7 +145,7 @@ fn every_vector_in_a_line_becomes_an_object_in_the_same_order() {
 }
 
 #[test]
-fn a_block_is_shown_with_its_transactions_inputs_outputs_and_hashes() {
+fn decode_shows_block_with_transactions_and_hashes() {
     let block = Block::genesis(&Network::Regtest);
     let magic = Network::Regtest.magic();
     let frame = frame(magic, "block", block.bytes());
@@ -167,9 +167,9 @@ fn a_block_is_shown_with_its_transactions_inputs_outputs_and_hashes() {
     assert_eq!(text(object, "reencoded"), frame);
 }
 
+/// A rejected frame does not affect the others.
 #[test]
-fn frames_in_one_argument_or_line_may_stand_back_to_back_and_one_that_is_refused_takes_no_other_with_it()
- {
+fn decode_accepts_concatenated_frames() {
     let ping = |magic, nonce| {
         let payload = Ping::new(nonce).encode_to_vec();
         frame(magic, "ping", &payload)
@@ -226,7 +226,7 @@ fn frames_in_one_argument_or_line_may_stand_back_to_back_and_one_that_is_refused
 }
 
 #[test]
-fn a_line_may_begin_with_0x_and_be_in_upper_case() {
+fn decode_accepts_0x_prefix_and_upper_case() {
     for prefix in ["0x", "0X", " 0x "] {
         for digits in [VERACK.to_owned(), VERACK.to_uppercase()] {
             let frame = prefix.to_owned() + &digits;
@@ -239,14 +239,14 @@ fn a_line_may_begin_with_0x_and_be_in_upper_case() {
             assert_eq!(objects(&in_argument), [expected]);
         }
     }
-    // It is not between digits, and no frame by itself.
+    // The prefix is invalid between digits, and alone.
     let between = format!("{VERACK}0x{VERACK}");
     run("decode", &[&between]).assert_failure(1, "1 of 1");
     run("decode", &["0x"]).assert_failure(1, "1 of 1");
 }
 
 #[test]
-fn texts_of_peers_are_plain_ascii_in_the_output_and_whole_behind_it() {
+fn decode_escapes_text_to_ascii_without_loss() {
     let reason = "\n\u{1b}[2J\u{7f}\u{9b}31m\u{2028}\u{202e}\u{200b}é\u{1f600}\"\\";
     let reject = Message::from(Reject::new("tx", RejectCode::INVALID, reason));
     let frame = frame(Network::Mainnet.magic(), "reject", &reject.encode_to_vec());
@@ -265,7 +265,7 @@ fn texts_of_peers_are_plain_ascii_in_the_output_and_whole_behind_it() {
 }
 
 #[test]
-fn what_is_no_frame_is_refused_and_the_next_line_goes_on() {
+fn decode_rejects_invalid_line_and_continues() {
     let lines = [
         &b"zz"[..],
         b"e3e1f3e",
@@ -297,7 +297,7 @@ fn what_is_no_frame_is_refused_and_the_next_line_goes_on() {
 }
 
 #[test]
-fn a_claimed_length_costs_nothing() {
+fn decode_allocates_nothing_for_claimed_length() {
     let block = extended("block", "");
     let len = block.len();
     let block = block[..len - 16].to_owned() + "ffffffffffffff7f";
@@ -317,13 +317,13 @@ fn a_claimed_length_costs_nothing() {
 }
 
 #[test]
-fn what_the_node_takes_is_taken_and_written_as_the_node_would() {
+fn decode_normalizes_what_the_node_accepts() {
     let hash = "4860eb18bf1b1620e37e9490fc8a427514416fd75159ab86688e9a8300000000";
     let printed = "00000000839a8e6886ab5951d76f411475428afc90947ee320161bbf18eb6048";
     for (command, payload, fields, strict) in [
         // The empty ping of old peers.
         ("ping", "", json!({ "nonce": null }), ""),
-        // Bytes behind the last field.
+        // Bytes after the last field.
         (
             "ping",
             "0700000000000000ffff",
@@ -350,7 +350,7 @@ fn what_the_node_takes_is_taken_and_written_as_the_node_would() {
             }),
             "02ff61ee0161",
         ),
-        // Types that nobody knows.
+        // Unknown types.
         (
             "getdata",
             &format!("0300000000{hash}01000040{hash}02000000{hash}"),
@@ -361,7 +361,7 @@ fn what_the_node_takes_is_taken_and_written_as_the_node_would() {
             ] }),
             &format!("0300000000{hash}01000040{hash}02000000{hash}"),
         ),
-        // A message that nobody knows.
+        // An unknown message.
         ("foo bar", "00ff", json!({ "payload": "00ff" }), "00ff"),
     ] {
         for frame in [mainnet(command, payload), extended(command, payload)] {
@@ -376,7 +376,7 @@ fn what_the_node_takes_is_taken_and_written_as_the_node_would() {
 }
 
 #[test]
-fn a_name_that_no_frame_can_have_is_written_as_its_payload() {
+fn decode_writes_unframeable_command_as_payload() {
     for name in ["extmsg", "extmsgXYZ"] {
         let ended = run("decode", &[&extended(name, "0102")]);
         ended.assert_success();
@@ -386,7 +386,7 @@ fn a_name_that_no_frame_can_have_is_written_as_its_payload() {
 }
 
 #[test]
-fn a_transaction_is_written_again_with_the_hash_that_it_has() {
+fn decode_shows_transaction_with_its_hash() {
     let tx = Tx::from(&Transaction::default());
     let frame = frame(Network::Mainnet.magic(), "tx", tx.bytes());
     let ended = run("decode", &[&frame]);

@@ -13,7 +13,7 @@ use crate::mining::{bytes_of, extended, genesis, mined_on, mined_with};
 use crate::servers;
 use crate::tool::{DEADLINE, Tool, integer, object, run, text};
 
-/// A node with three blocks, and its address.
+/// Returns a node with three blocks, and its address.
 fn node() -> (LocalNode, String) {
     let node = LocalNode::start().unwrap();
     node.mine(3).unwrap();
@@ -21,7 +21,7 @@ fn node() -> (LocalNode, String) {
     (node, address)
 }
 
-/// Follows regtest with this, as JSON.
+/// Follows regtest with these arguments, as JSON.
 fn follow(arguments: &[&str]) -> Tool {
     let common = ["--network", "regtest", "--json"];
     Tool::start("follow", &[&common, arguments].concat())
@@ -45,7 +45,7 @@ fn assert_block(block: &Value, hash: BlockHash, height: i64, node: &LocalNode) {
 }
 
 #[test]
-fn each_new_block_is_told_once_whoever_announces_it() {
+fn follow_reports_each_new_block_once() {
     let (node, address) = node();
     let second = LocalNode::start().unwrap();
     second.connect(node.address()).unwrap();
@@ -69,7 +69,7 @@ fn each_new_block_is_told_once_whoever_announces_it() {
 }
 
 #[test]
-fn as_text_a_block_is_a_line() {
+fn follow_text_has_one_line_per_block() {
     let (node, address) = node();
     let arguments = ["--network", "regtest", "--peer", &address];
     let follow = Tool::start("follow", &arguments);
@@ -87,7 +87,7 @@ fn as_text_a_block_is_a_line() {
 }
 
 #[test]
-fn a_reorganisation_is_told_with_the_blocks_that_are_gone_and_those_in_their_place() {
+fn follow_reports_reorganization_with_both_branches() {
     let (node, address) = node();
     let longer = LocalNode::start().unwrap();
     longer.mine(5).unwrap();
@@ -116,7 +116,7 @@ fn a_reorganisation_is_told_with_the_blocks_that_are_gone_and_those_in_their_pla
 }
 
 #[test]
-fn the_time_holds_and_too_few_blocks_are_a_failure_only_if_some_were_wanted() {
+fn follow_timeout_fails_only_with_requested_blocks() {
     let (_node, address) = node();
     let common = [
         "--network",
@@ -141,7 +141,7 @@ fn the_time_holds_and_too_few_blocks_are_a_failure_only_if_some_were_wanted() {
 }
 
 #[test]
-fn peers_that_are_not_there_or_have_no_chain_are_a_failure() {
+fn follow_without_usable_peer_fails() {
     let (_closed, closed) = servers::closed_port();
     let common = ["--network", "regtest", "--timeout", "1", "--peer"];
     let ended = run("follow", &[&common[..], &[&closed]].concat());
@@ -317,7 +317,7 @@ fn header_file_of_another_network_is_refused() {
 }
 
 #[test]
-fn the_nodes_of_a_seed_are_followed() {
+fn follow_uses_nodes_of_seed() {
     let (node, address) = node();
     let seed = servers::seed(node.address());
     let seeds = seed.each_ref().map(String::as_str);

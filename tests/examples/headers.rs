@@ -111,7 +111,7 @@ fn failed_download_keeps_existing_export() {
 }
 
 #[test]
-fn every_honest_kind_of_server_is_read_to_its_tip() {
+fn headers_reads_every_kind_of_server_to_tip() {
     let chain = extended(&[genesis()], 2_500, 0);
     for answers in [
         Answers::Node,
@@ -132,7 +132,7 @@ fn every_honest_kind_of_server_is_read_to_its_tip() {
 }
 
 #[test]
-fn header_with_wrong_bits_is_named() {
+fn header_with_invalid_bits_is_reported() {
     let mut chain = extended(&[genesis()], 3, 0);
     let easy = CompactTarget(0x207f_fffe);
     chain.push(mined_with(&chain[3], |header| header.bits = easy));
@@ -203,7 +203,7 @@ fn slow_answers_end_at_timeout() {
 
 #[test]
 fn repeated_headers_are_refused() {
-    // Every answer is the first one again.
+    // Every response repeats the first one.
     let chain = extended(&[genesis()], 2_000, 0);
     let server = servers::repeated_headers(chain[1..].to_vec());
     let ended = run("headers", &[&server, "--network", "regtest"]);
@@ -357,7 +357,7 @@ fn node_with_part_of_file_adds_nothing() {
 }
 
 #[test]
-fn one_file_for_both_options_is_refused() {
+fn same_file_for_both_options_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("headers");
     let chain = bytes_of(&extended(&[genesis()], 3, 0));

@@ -12,7 +12,7 @@ use crate::broadcast::transaction;
 use crate::raw_peer::{RawPeer, version};
 use crate::tool::{DEADLINE, Tool, integer, run, text};
 
-/// A running `listen` on a port of its own, and where it listens.
+/// Starts `listen` on its own port. Returns its address, too.
 fn listen(arguments: &[&str]) -> (Tool, String) {
     let arguments = [&["127.0.0.1:0", "--json"], arguments].concat();
     let listen = Tool::start("listen", &arguments);
@@ -34,7 +34,7 @@ fn connect(address: &str, network: Network) -> Connection {
 }
 
 #[test]
-fn a_peer_that_dials_is_shown_and_served_the_whole_chain() {
+fn listen_serves_its_chain_to_a_peer() {
     let (listen, address) = listen(&["--blocks", "7"]);
     let mut peer = connect(&address, Network::Regtest);
     let shaken = event(&listen, "HandshakeComplete");
@@ -50,7 +50,7 @@ fn a_peer_that_dials_is_shown_and_served_the_whole_chain() {
     assert_eq!(chain.tip().0, 7);
     let block = peer.block(chain.tip().1, DEADLINE).unwrap();
     assert_eq!(block.hash(), chain.tip().1);
-    // What it does not have.
+    // Unknown objects.
     let unknown = peer.block(BlockHash([9; 32]), DEADLINE);
     assert!(
         matches!(unknown, Err(Error::NotFound { .. })),
@@ -63,7 +63,7 @@ fn a_peer_that_dials_is_shown_and_served_the_whole_chain() {
     let lost = event(&listen, "ConnectionLost");
     assert_eq!(text(&lost, "peer"), name);
     assert!(text(&lost, "reason").contains("closed the connection"));
-    // Another example finds its way.
+    // Another example requests the chain.
     let ended = run("headers", &[&address, "--network", "regtest"]);
     assert_eq!(ended.assert_success().lines[0], "height 7");
     listen.interrupt();
@@ -84,7 +84,7 @@ fn handshakes_alone_are_served_on_any_network() {
         assert_eq!(peer.peer_info().services, Services::NONE);
         assert_eq!(peer.peer_info().start_height, 0);
         event(&listen, "HandshakeComplete");
-        // Where blocks are served the answer takes a moment.
+        // If blocks are served, the response is delayed.
         let genesis = Block::genesis(&network).hash();
         let headers = peer.headers(&[genesis], BlockHash::ZERO, Duration::from_millis(200));
         assert!(matches!(headers, Err(Error::Timeout { .. })), "{headers:?}");
@@ -94,7 +94,7 @@ fn handshakes_alone_are_served_on_any_network() {
 }
 
 #[test]
-fn as_text_it_tells_where_it_listens_who_comes_and_who_goes() {
+fn listen_text_reports_address_and_peers() {
     let listen = Tool::start("listen", &["localhost:0"]);
     let line = listen.line_with("listening at ");
     let address = line.strip_prefix("listening at ").unwrap().to_owned();
@@ -159,12 +159,12 @@ fn reject_of_dialing_node_is_shown() {
 }
 
 #[test]
-fn it_ends_by_itself_when_its_time_is_over() {
+fn listen_ends_after_given_time() {
     run("listen", &["127.0.0.1:0", "--seconds", "0.2"]).assert_success();
 }
 
 #[test]
-fn a_peer_that_asks_and_never_reads_is_sent_away_and_others_are_served_meanwhile() {
+fn listen_disconnects_greedy_peer_and_serves_others() {
     let (listen, address) = listen(&[]);
     let mut greedy = connect(&address, Network::Regtest);
     event(&listen, "HandshakeComplete");

@@ -1,4 +1,4 @@
-//! The examples as a person runs them: built, in processes of their own, against local nodes.
+//! The examples as a user runs them: built, in separate processes, with local nodes.
 
 mod block;
 mod broadcast;

@@ -9,7 +9,7 @@ use crate::payment::payment;
 use crate::servers;
 use crate::tool::{DEADLINE, Ended, Tool, integer, number, object, run, text};
 
-/// Asserts that an object has what every object of its kind has to have.
+/// Asserts that an object has the required fields of its kind.
 #[track_caller]
 fn check(object: &Value) {
     let event = text(object, "event");
@@ -45,7 +45,7 @@ fn check(object: &Value) {
                 for field in ["messages_in", "messages_out", "bytes_in", "bytes_out"] {
                     assert!(integer(peer, field) >= 0);
                 }
-                // What is not known is null.
+                // Unknown values are null.
                 for field in ["user_agent", "version", "height", "rtt_ms"] {
                     assert!(peer.get(field).is_some(), "{field} is missing in {peer}");
                 }
@@ -55,14 +55,14 @@ fn check(object: &Value) {
     }
 }
 
-/// Asserts that a peer of the summary is one with whom everything went well.
+/// Asserts that a peer of the summary was connected successfully.
 #[track_caller]
 fn check_reached(peer: &Value, height: i64) {
     assert_eq!(text(peer, "user_agent"), "/bsv-p2p:0.1.0(Bitcoin SV)/");
     assert_eq!(integer(peer, "version"), 70016);
     assert_eq!(integer(peer, "height"), height);
     assert!(number(peer, "rtt_ms") > 0.0);
-    // version, verack, protoconf, sendheaders, ping or pong: each way.
+    // version, verack, protoconf, sendheaders, ping or pong in each direction.
     for field in ["messages_in", "messages_out"] {
         assert!(integer(peer, field) >= 5, "{peer}");
     }
@@ -163,7 +163,7 @@ fn its_own_network_as_json() {
 }
 
 #[test]
-fn every_line_comes_at_once_and_ctrl_c_brings_the_summary() {
+fn monitor_prints_lines_immediately_and_summary_at_interrupt() {
     let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
     nodes[0].mine(3).unwrap();
     let addresses = [0, 1].map(|at| nodes[at].address().to_string());
@@ -231,7 +231,7 @@ fn ctrl_c_ends_a_text_as_well() {
 }
 
 #[test]
-fn without_a_limit_of_time_it_ends_with_1_once_its_last_peer_is_gone() {
+fn monitor_without_time_limit_fails_after_last_peer() {
     let [one, other] = [(); 2].map(|()| LocalNode::start().unwrap());
     let addresses = [one.address().to_string(), other.address().to_string()];
     let monitor = Tool::start(
@@ -260,7 +260,7 @@ fn without_a_limit_of_time_it_ends_with_1_once_its_last_peer_is_gone() {
     drop(one);
     let lost = monitor.object(check, |object| object["event"] == "ConnectionLost");
     assert_eq!(text(&lost, "peer"), addresses[0]);
-    // The other is there still.
+    // The other peer is still connected.
     other.mine(1).unwrap();
     monitor.object(check, |object| object["command"] == "block");
     drop(other);
@@ -294,7 +294,7 @@ fn watched_briefly(peer: &str) -> Ended {
 }
 
 #[test]
-fn within_a_limit_of_time_a_peer_that_is_never_reached_is_no_failure() {
+fn monitor_with_time_limit_tolerates_unreachable_peers() {
     let (_closed, closed) = servers::closed_port();
     let peers = [closed, servers::http(), "no-such-name.invalid:1".to_owned()];
     for peer in &peers {
@@ -315,8 +315,8 @@ fn within_a_limit_of_time_a_peer_that_is_never_reached_is_no_failure() {
 }
 
 #[test]
-fn a_peer_that_says_nothing_is_no_failure_within_a_limit_of_time() {
-    // It is connected to, but nobody ever answers.
+fn monitor_with_time_limit_tolerates_silent_peer() {
+    // The connection is established, but the peer never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let ended = watched_briefly(&address);
@@ -329,8 +329,8 @@ fn a_peer_that_says_nothing_is_no_failure_within_a_limit_of_time() {
 }
 
 #[test]
-fn a_name_is_tried_at_each_of_its_addresses() {
-    // Where localhost is ::1 as well, the node is not there.
+fn monitor_tries_each_address_of_a_name() {
+    // If localhost is ::1 as well, the node does not listen there.
     let node = LocalNode::start().unwrap();
     let name = format!("localhost:{}", node.address().port());
     let monitor = Tool::start(

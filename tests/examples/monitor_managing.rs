@@ -14,7 +14,7 @@ use crate::servers;
 use crate::tool::{DEADLINE, Ended, Tool, integer, object, run, text};
 use crate::usage::VERACK;
 
-/// A running monitor that listens on a port of its own, and where.
+/// Starts a listening monitor on its own port. Returns its address, too.
 fn listening(arguments: &[&str]) -> (Tool, String) {
     let arguments = [&["--listen", "127.0.0.1:0", "--json"], arguments].concat();
     let monitor = Tool::start("monitor", &arguments);
@@ -28,7 +28,7 @@ fn event(monitor: &Tool, name: &'static str) -> Value {
     monitor.object(|_| (), move |object| object["event"] == name)
 }
 
-/// The peers of the summary at the end.
+/// Returns the peers of the summary at the end.
 #[track_caller]
 fn summary(ended: &Ended) -> Vec<Value> {
     let last = object(ended.lines.last().expect("a summary"));
@@ -47,8 +47,9 @@ fn store() -> (TempDir, String) {
     (folder, file)
 }
 
+/// It continues when all peers are gone.
 #[test]
-fn it_shows_who_dials_it_goes_on_when_all_are_gone_and_remembers_them_in_its_summary() {
+fn monitor_listens_and_keeps_peers_in_summary() {
     let (monitor, address) = listening(&["--network", "regtest"]);
     let mut names = Vec::new();
     for number in 1..=2 {
@@ -57,7 +58,7 @@ fn it_shows_who_dials_it_goes_on_when_all_are_gone_and_remembers_them_in_its_sum
         assert_eq!(text(&established, "direction"), "inbound");
         event(&monitor, "HandshakeComplete");
         names.push(text(&established, "peer").to_owned());
-        // It asks for what is announced to it.
+        // The tool requests announced objects.
         let hash = BlockHash([number; 32]);
         let announced = Inv::from(vec![Inventory::Block(hash)]);
         peer.send(&announced.into()).unwrap();
@@ -85,12 +86,12 @@ fn it_shows_who_dials_it_goes_on_when_all_are_gone_and_remembers_them_in_its_sum
 }
 
 #[test]
-fn while_it_listens_a_peer_that_is_lost_comes_back() {
+fn listening_monitor_reconnects_lost_peer() {
     let node = LocalNode::start().unwrap();
     let address = node.address();
     let name = address.to_string();
     let (monitor, _) = listening(&["--network", "regtest", "--peer", &name]);
-    // Whether the listener or the handshake is told first is nobody's promise.
+    // The order of the listener and the handshake events is not specified.
     assert!(node.wait_for_peers(1, DEADLINE));
     drop(node);
     let restarting = event(&monitor, "ConnectionRestarting");
@@ -108,7 +109,7 @@ fn while_it_listens_a_peer_that_is_lost_comes_back() {
 }
 
 #[test]
-fn whoever_finds_no_room_is_told_so() {
+fn monitor_rejects_peer_for_capacity() {
     let (monitor, address) = listening(&["--network", "regtest", "--max", "1"]);
     let first = connect(&address);
     event(&monitor, "HandshakeComplete");
@@ -123,9 +124,9 @@ fn whoever_finds_no_room_is_told_so() {
 }
 
 #[test]
-fn a_ban_is_shown_and_kept_in_the_store() {
+fn monitor_shows_ban_and_keeps_it_in_store() {
     let (_folder, file) = store();
-    // On mainnet, where this machine is a peer like any other.
+    // On mainnet, where loopback addresses are treated like others.
     let (monitor, address) = listening(&["--store", &file]);
     let mut foreign = TcpStream::connect(&address).unwrap();
     let of_regtest = [b"\xda\xb5\xbf\xfa", &hex::decode(VERACK).unwrap()[4..]].concat();
@@ -140,7 +141,7 @@ fn a_ban_is_shown_and_kept_in_the_store() {
         let own = again.local_addr().unwrap().to_string();
         assert_eq!(text(&rejected, "peer"), own);
         assert!(text(&rejected, "reason").contains("banned"), "{rejected}");
-        // An end or a reset.
+        // The end of the stream, or a reset.
         assert!(matches!(again.read(&mut [0; 1]), Ok(0) | Err(_)));
     };
     refused(&monitor, &address);
@@ -151,7 +152,7 @@ fn a_ban_is_shown_and_kept_in_the_store() {
 }
 
 #[test]
-fn peers_that_the_store_knows_are_dialled_up_to_the_target() {
+fn monitor_dials_stored_peers_up_to_target() {
     let (_folder, file) = store();
     let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
     let names = nodes.each_ref().map(|node| node.address().to_string());
@@ -182,8 +183,9 @@ fn peers_that_the_store_knows_are_dialled_up_to_the_target() {
     }
 }
 
+/// A store of another network is rejected.
 #[test]
-fn a_damaged_store_is_reported_and_set_aside_and_a_foreign_one_refused() {
+fn monitor_moves_corrupt_store_aside() {
     let (_folder, file) = store();
     std::fs::write(&file, "{").unwrap();
     let arguments = [
@@ -211,7 +213,7 @@ fn a_damaged_store_is_reported_and_set_aside_and_a_foreign_one_refused() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_reported_and_tried_again() {
+fn monitor_reports_occupied_port_and_retries() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let monitor = Tool::start("monitor", &["--listen", &address, "--json"]);
@@ -229,7 +231,7 @@ fn a_port_that_is_taken_is_reported_and_tried_again() {
 }
 
 #[test]
-fn more_names_than_there_may_be_connections_are_not_all_dialled() {
+fn monitor_dials_no_more_peers_than_maximum() {
     let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
     let names = nodes.each_ref().map(|node| node.address().to_string());
     let peers = ["--peer", &names[0], "--peer", &names[1]];
@@ -246,9 +248,9 @@ fn more_names_than_there_may_be_connections_are_not_all_dialled() {
 }
 
 #[test]
-fn the_nodes_of_a_seed_are_watched_and_those_of_which_they_tell() {
+fn monitor_watches_seed_nodes_and_their_addresses() {
     let nodes = [(); 3].map(|()| LocalNode::start().unwrap());
-    // The first knows the others.
+    // The first node knows the others.
     for other in &nodes[1..] {
         nodes[0].connect(other.address()).unwrap();
     }
@@ -272,7 +274,7 @@ fn the_nodes_of_a_seed_are_watched_and_those_of_which_they_tell() {
 }
 
 #[test]
-fn without_a_seed_nobody_else_is_looked_for() {
+fn monitor_without_seed_dials_no_other_peers() {
     let nodes = [(); 3].map(|()| LocalNode::start().unwrap());
     for other in &nodes[1..] {
         nodes[0].connect(other.address()).unwrap();
@@ -283,9 +285,9 @@ fn without_a_seed_nobody_else_is_looked_for() {
     let common = ["--network", "regtest", "--store", &file, "--json"];
     let peer = ["--peer", &name];
     let listen = ["--listen", "127.0.0.1:0"];
-    // The last of these knows it by the file.
+    // The last of these reads it from the file.
     for more in [&peer[..], &[peer, listen].concat(), &listen] {
-        // What it would be told of is dialled within moments.
+        // The tool would dial an advertised address immediately.
         let ended = run("monitor", &[&common, more, &["--seconds", "1.5"]].concat());
         ended.assert_success();
         assert_eq!(summary(&ended).len(), 1, "{ended:#?}");
@@ -293,7 +295,7 @@ fn without_a_seed_nobody_else_is_looked_for() {
 }
 
 #[test]
-fn a_seed_that_nobody_knows_is_told_of() {
+fn monitor_reports_failed_seed_lookup() {
     let (_closed, closed) = servers::closed_port();
     let arguments = [
         "--seed",

@@ -63,7 +63,7 @@ fn ping_reaches_private_network() {
     let network = PrivateNetwork::start();
     let ended = network.run("ping", &[&network.address, "--count", "1", "--json"]);
     assert_eq!(integer(&object(&ended.lines[0]), "height"), 5);
-    // The magic of regtest is another one.
+    // Regtest has another magic.
     let ended = run("ping", &[&network.address, "--network", "regtest"]);
     ended.assert_failure(1, &network.address);
 }

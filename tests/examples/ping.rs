@@ -5,7 +5,7 @@ use bsv_p2p::local_node::LocalNode;
 use crate::tool::{Tool, integer, number, object, run, text};
 
 #[test]
-fn as_json_it_is_one_object_with_integers_and_times() {
+fn ping_json_is_one_object_with_times() {
     let node = LocalNode::start().unwrap();
     node.mine(7).unwrap();
     let address = node.address().to_string();
@@ -28,7 +28,7 @@ fn as_json_it_is_one_object_with_integers_and_times() {
 }
 
 #[test]
-fn as_text_it_tells_who_the_node_is_each_time_and_the_least_mean_and_most() {
+fn ping_text_shows_node_and_round_trips() {
     let node = LocalNode::start().unwrap();
     node.mine(7).unwrap();
     let address = node.address().to_string();
@@ -57,7 +57,7 @@ fn as_text_it_tells_who_the_node_is_each_time_and_the_least_mean_and_most() {
 }
 
 #[test]
-fn a_node_that_goes_away_is_a_failure() {
+fn ping_fails_when_node_disconnects() {
     let node = LocalNode::start().unwrap();
     let address = node.address().to_string();
     let ping = Tool::start(

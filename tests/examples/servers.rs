@@ -1,4 +1,4 @@
-//! What may be found at an address.
+//! Servers that a tool can encounter at an address.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -19,7 +19,7 @@ fn listener() -> (TcpListener, String) {
     (listener, address.to_string())
 }
 
-/// An address where nobody listens. Its port is nobody else's as long as the socket is kept.
+/// Returns the address of a closed port. The socket reserves the port while it exists.
 pub(crate) fn closed_port() -> (Socket, String) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -28,7 +28,7 @@ pub(crate) fn closed_port() -> (Socket, String) {
     (socket, address.expect("an address of IPv4").to_string())
 }
 
-/// Serves everybody until the test ends.
+/// Serves all clients until the test ends.
 fn serve(mut conversation: impl FnMut(TcpStream) + Send + 'static) -> String {
     let (listener, address) = listener();
     thread::spawn(move || {
@@ -39,26 +39,26 @@ fn serve(mut conversation: impl FnMut(TcpStream) + Send + 'static) -> String {
     address
 }
 
-/// A server of web pages.
+/// Runs an HTTP server.
 pub(crate) fn http() -> String {
     serve(|mut stream| {
-        // Whatever it was, it was no request.
+        // The content of the request does not matter.
         let _ = stream.read(&mut [0; 1024]);
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     })
 }
 
-/// A server that takes connections and hangs up.
+/// Runs a server that accepts and closes connections.
 pub(crate) fn hangs_up() -> String {
     serve(drop)
 }
 
-/// Shakes hands as a regtest node that calls itself `/scripted:1(BSV)/`.
+/// Completes the handshake as a regtest node with the user agent `/scripted:1(BSV)/`.
 fn shake_hands(stream: TcpStream) -> Connection {
     shake_hands_on(Network::Regtest, stream)
 }
 
-/// Shakes hands as a node that calls itself `/scripted:1(BSV)/`.
+/// Completes the handshake as a node with the user agent `/scripted:1(BSV)/`.
 fn shake_hands_on(network: Network, stream: TcpStream) -> Connection {
     let mut config = ConnectionConfig::new(network);
     config.session.services = Services::NETWORK;
@@ -72,21 +72,22 @@ fn shake_hands_on(network: Network, stream: TcpStream) -> Connection {
     client
 }
 
-/// A regtest node that answers each question for a block with this payload.
+/// Runs a regtest node that answers each block request with this payload.
 pub(crate) fn block(payload: Vec<u8>) -> String {
     let block = Block::from_payload(payload.into()).expect("something like a block");
     serve(move |stream| {
         let mut client = shake_hands(stream);
         while let Ok(message) = client.receive() {
             if let Message::GetData(_) = message {
-                // The client may have left.
+                // The client may have disconnected.
                 let _ = client.send(&block.clone().into());
             }
         }
     })
 }
 
-/// A regtest node that does this with the transaction of each announcement. It asks for and rejects another one before.
+/// Runs a regtest node that calls `answer` for each announced transaction. It first requests and
+/// rejects another one.
 pub(crate) fn wallet(answer: fn(&mut Connection, Txid)) -> String {
     serve(move |stream| {
         let mut client = shake_hands(stream);
@@ -105,19 +106,20 @@ pub(crate) fn wallet(answer: fn(&mut Connection, Txid)) -> String {
     })
 }
 
-/// Asks for a transaction. The client may have left.
+/// Requests a transaction. The client may have disconnected.
 pub(crate) fn ask(client: &mut Connection, txid: Txid) {
     let _ = client.send(&GetData::from(vec![Inventory::Tx(txid)]).into());
 }
 
-/// Rejects a transaction. The client may have left.
+/// Rejects a transaction. The client may have disconnected.
 pub(crate) fn reject(client: &mut Connection, txid: Txid) {
     let mut reject = Reject::new("tx", RejectCode::INSUFFICIENT_FEE, "too\nlittle");
     reject.hash = Some(txid.into());
     let _ = client.send(&reject.into());
 }
 
-/// A regtest node that answers a question for a block with its first half, and then says nothing more.
+/// Runs a regtest node that answers a block request with the first half of the block, and then
+/// stalls.
 pub(crate) fn half_a_block(block: &Block) -> String {
     let frame = EncodedFrame::new(Network::Regtest.magic(), &block.clone().into());
     serve(move |stream| {
@@ -126,14 +128,15 @@ pub(crate) fn half_a_block(block: &Block) -> String {
         while let Ok(message) = client.receive() {
             if let Message::GetData(_) = message {
                 let half = &frame.payload()[..(80 + frame.payload().len()) / 2];
-                // The client may have left.
+                // The client may have disconnected.
                 let _ = raw.write_all(&[frame.header(), half].concat());
             }
         }
     })
 }
 
-/// A regtest node that calls itself like this, speaks that version, has that height, and tells each client once of these addresses.
+/// Runs a regtest node with this user agent, version and height. It sends these addresses once to
+/// each client.
 pub(crate) fn node(
     user_agent: &str,
     (version, height): (i32, i32),
@@ -142,7 +145,7 @@ pub(crate) fn node(
     node_of(Network::Regtest, user_agent, (version, height), addresses)
 }
 
-/// The same of any network.
+/// Like [`node`], for any network.
 pub(crate) fn node_of(
     network: Network,
     user_agent: &str,
@@ -164,14 +167,15 @@ pub(crate) fn node_of(
                     address: NetworkAddress::new(Services::NETWORK, *address),
                 });
                 let addresses = told.collect();
-                // The client may have left.
+                // The client may have disconnected.
                 let _ = client.send(&Addr { addresses }.into());
             }
         }
     })
 }
 
-/// What a tool is told to find this node by a seed: the seed, a name server that knows it, and the node's port.
+/// Returns the options that find this node by a seed: the seed, a name server that resolves it, and
+/// the port of the node.
 pub(crate) fn seed(node: SocketAddr) -> [String; 6] {
     let (server, port) = (names([node.ip()]), node.port().to_string());
     [
@@ -185,7 +189,7 @@ pub(crate) fn seed(node: SocketAddr) -> [String; 6] {
     .map(str::to_owned)
 }
 
-/// A name server that knows these addresses of IPv4 of every name.
+/// Runs a name server that resolves every name to these IPv4 addresses.
 pub(crate) fn names(addresses: impl IntoIterator<Item = IpAddr>) -> String {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let server = socket.local_addr().expect("an address").to_string();
@@ -213,7 +217,7 @@ pub(crate) fn names(addresses: impl IntoIterator<Item = IpAddr>) -> String {
             // An answer, with one question.
             let header = [0x81, 0x80, 0, 1, 0, count, 0, 0, 0, 0];
             let answer = [&packet[..2], &header, &packet[12..end], records].concat();
-            // The client may have left.
+            // The client may be gone.
             let _ = socket.send_to(&answer, client);
         }
     });

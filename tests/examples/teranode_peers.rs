@@ -11,7 +11,7 @@ use crate::tool::{Tool, integer, object, run, text};
 
 const REGTEST: [&str; 2] = ["--network", "regtest"];
 
-/// One Teranode of each version, with a chain of blocks.
+/// Returns one Teranode of each version, with a chain of blocks.
 fn teranodes() -> [Teranode; 3] {
     [
         TeranodeConfig::v2(),
@@ -147,7 +147,7 @@ fn broadcast_reaches_teranode() {
 
 /// Returns a Teranode that sends two of these addresses.
 fn with_addresses(config: TeranodeConfig, addresses: &[SocketAddr]) -> Teranode {
-    // It sends 23 percent of what it knows.
+    // A node sends 23 percent of its addresses.
     let known_addresses = addresses.iter().cycle().take(9).copied().collect();
     Teranode::start(TeranodeConfig {
         known_addresses,
@@ -186,7 +186,7 @@ fn listen_serves_blocks_to_teranode() {
         TeranodeConfig::v3(JoinOrder::AckFirst),
     ] {
         let teranode = Teranode::start(config);
-        // More than one answer to `getblocks` has.
+        // More than one response to `getblocks` contains.
         let listen = Tool::start("listen", &["127.0.0.1:0", "--json", "--blocks", "1203"]);
         let started = event(&listen, "ListenerStarted");
         teranode.dial(text(&started, "address").parse().unwrap());

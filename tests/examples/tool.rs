@@ -1,4 +1,4 @@
-//! An example that runs.
+//! A running example.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use serde_json::Value;
 
-/// How long anything here may take on a busy machine.
+/// The timeout of every wait, for a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running example; dropping it kills it.
@@ -19,7 +19,7 @@ pub(crate) struct Tool {
     errors: Option<JoinHandle<String>>,
 }
 
-/// How an example ended, and what it said that nobody has read before.
+/// The exit of an example, and its unread output.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
@@ -27,7 +27,7 @@ pub(crate) struct Ended {
     pub(crate) errors: String,
 }
 
-/// The program of an example. `cargo test` builds all examples before it runs any test.
+/// Returns the program of an example. `cargo test` builds all examples before it runs any test.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let folder = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
@@ -42,7 +42,7 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-/// An example that is yet to be started, silent by itself.
+/// Returns the command of an example, without output.
 pub(crate) fn command(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program(name));
     command
@@ -84,7 +84,7 @@ impl Tool {
         }
     }
 
-    /// The next line of standard output, which has to come while the example runs.
+    /// Returns the next line of standard output, which must arrive while the example runs.
     #[track_caller]
     pub(crate) fn line(&self) -> String {
         match self.lines.recv_timeout(DEADLINE) {
@@ -93,7 +93,7 @@ impl Tool {
         }
     }
 
-    /// Reads on to the first line that has this text.
+    /// Skips to the first line that contains this text.
     #[track_caller]
     pub(crate) fn line_with(&self, text: &str) -> String {
         loop {
@@ -104,7 +104,7 @@ impl Tool {
         }
     }
 
-    /// Reads objects, checks each, and goes on to the first that is wanted.
+    /// Reads objects, checks each, and returns the first that is wanted.
     #[track_caller]
     pub(crate) fn object(&self, check: fn(&Value), wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
@@ -117,7 +117,7 @@ impl Tool {
         }
     }
 
-    /// What Ctrl-C does.
+    /// Sends the signal of Ctrl-C.
     pub(crate) fn interrupt(&self) {
         let status = Command::new("sh")
             .args(["-c", r#"kill -s INT "$0""#])
@@ -127,7 +127,7 @@ impl Tool {
         assert!(status.success(), "{status}");
     }
 
-    /// Waits for the end and gives what is left to read.
+    /// Waits for the exit and returns the unread output.
     #[track_caller]
     pub(crate) fn finish(mut self) -> Ended {
         let end = Instant::now() + DEADLINE;
@@ -139,7 +139,7 @@ impl Tool {
                 Err(RecvTimeoutError::Timeout) => panic!("it does not end: {lines:#?}"),
             }
         }
-        // It has closed its output: what is left is to return.
+        // The output is closed: only the exit is left.
         let status = self.child.wait().expect("the end of the example");
         let errors = self.errors.take().map(JoinHandle::join);
         let errors = errors.map(|errors| errors.expect("what it said on stderr"));
@@ -153,7 +153,7 @@ impl Tool {
 
 impl Drop for Tool {
     fn drop(&mut self) {
-        // It may have ended.
+        // The process may have exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -166,14 +166,15 @@ impl Ended {
         self
     }
 
-    /// Asserts that it ended well and said nothing on standard error.
+    /// Asserts success without output on standard error.
     #[track_caller]
     pub(crate) fn assert_success(&self) -> &Self {
         assert_eq!(self.errors, "", "{self:#?}");
         self.assert_status(0)
     }
 
-    /// Asserts that it failed with this status, and with one line on standard error which has this text.
+    /// Asserts a failure with this status, and with one line on standard error that contains this
+    /// text.
     #[track_caller]
     pub(crate) fn assert_failure(&self, status: i32, text: &str) -> &Self {
         self.assert_status(status);
@@ -186,7 +187,7 @@ impl Ended {
     }
 }
 
-/// The object that a line is.
+/// Parses a line as an object.
 #[track_caller]
 pub(crate) fn object(line: &str) -> Value {
     match serde_json::from_str(line) {
@@ -195,21 +196,21 @@ pub(crate) fn object(line: &str) -> Value {
     }
 }
 
-/// A field that has to be an integer.
+/// Returns a field that must be an integer.
 #[track_caller]
 pub(crate) fn integer(object: &Value, field: &str) -> i64 {
     let value = object[field].as_i64();
     value.unwrap_or_else(|| panic!("{field} is no integer in {object}"))
 }
 
-/// A field that has to be a number.
+/// Returns a field that must be a number.
 #[track_caller]
 pub(crate) fn number(object: &Value, field: &str) -> f64 {
     let value = object[field].as_f64();
     value.unwrap_or_else(|| panic!("{field} is no number in {object}"))
 }
 
-/// A field that has to be a text.
+/// Returns a field that must be a text.
 #[track_caller]
 pub(crate) fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     let value = object[field].as_str();

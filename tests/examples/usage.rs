@@ -1,4 +1,4 @@
-//! What all examples have in common: help, wrong usage, failures, closed pipes.
+//! Common behavior of all examples: help, invalid usage, failures, closed pipes.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use bsv_p2p::local_node::LocalNode;
 use crate::servers;
 use crate::tool::{Tool, command, run};
 
-/// A transaction of nothing.
+/// A transaction without content.
 const EMPTY: &str = "01000000000000000000";
 
 /// The hash of a block.
@@ -17,7 +17,7 @@ const HASH: &str = "00000000839a8e6886ab5951d76f411475428afc90947ee320161bbf18eb
 pub(crate) const VERACK: &str = "e3e1f3e876657261636b000000000000000000005df6e0e2";
 
 #[test]
-fn help_is_on_standard_output_and_names_every_option() {
+fn help_lists_every_option_on_standard_output() {
     for (name, options) in [
         ("ping", &["HOST:PORT", "--count", "--json"][..]),
         (
@@ -145,7 +145,7 @@ fn help_is_on_standard_output_and_names_every_option() {
 }
 
 #[test]
-fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
+fn invalid_usage_is_one_line_with_status_2() {
     for (name, arguments, said) in [
         ("ping", &[][..], "<HOST:PORT>"),
         ("headers", &[], "<HOST:PORT>"),
@@ -319,8 +319,9 @@ fn wrong_usage_is_one_line_that_says_what_is_wrong_and_status_2() {
     }
 }
 
+/// The line names the peer and the reason.
 #[test]
-fn a_failure_is_one_line_that_names_the_peer_and_the_reason_and_status_1() {
+fn failure_is_one_line_with_status_1() {
     let node = LocalNode::start().unwrap();
     let regtest = node.address().to_string();
     let (_closed, closed) = servers::closed_port();
@@ -342,7 +343,7 @@ fn a_failure_is_one_line_that_names_the_peer_and_the_reason_and_status_1() {
             ended.assert_failure(1, peer);
             assert!(ended.lines.is_empty(), "{name} {peer}: {ended:#?}");
         }
-        // The monitor tells of it as an event; the failure is that nobody is left.
+        // The monitor reports this as an event. It fails because no peer is left.
         let ended = run("monitor", &["--peer", peer, "--network", network]);
         ended.assert_failure(1, "no peer is left");
         let event = ended
@@ -352,7 +353,7 @@ fn a_failure_is_one_line_that_names_the_peer_and_the_reason_and_status_1() {
         let event = event.unwrap_or_else(|| panic!("{ended:#?}"));
         assert!(event.starts_with(peer) && event.contains(said), "{event}");
     }
-    // Nor can a place to listen be found where there is none.
+    // An invalid listen address fails, too.
     for (name, said) in [
         ("127.0.0.1:port", "invalid peer name"),
         ("no-such-name.invalid:1", "could not be resolved"),
@@ -360,7 +361,7 @@ fn a_failure_is_one_line_that_names_the_peer_and_the_reason_and_status_1() {
         run("listen", &[name]).assert_failure(1, said);
         run("monitor", &["--listen", name]).assert_failure(1, said);
     }
-    // Without --network it is mainnet that is meant.
+    // Without --network it is mainnet.
     for name in ["ping", "headers"] {
         run(name, &[&regtest]).assert_failure(1, "closed the connection");
     }
@@ -368,7 +369,7 @@ fn a_failure_is_one_line_that_names_the_peer_and_the_reason_and_status_1() {
 }
 
 #[test]
-fn who_closes_the_pipe_has_had_enough() {
+fn closed_output_pipe_is_no_failure() {
     let node = LocalNode::start().unwrap();
     let regtest = node.address().to_string();
     for (name, arguments) in [
@@ -432,7 +433,7 @@ fn who_closes_the_pipe_has_had_enough() {
         drop(reader);
         let child = command(name, arguments).stdout(writer).spawn().unwrap();
         Tool::of(child).finish().assert_success();
-        // Nobody reads what is wrong either.
+        // Nobody reads standard error either.
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let child = command(name, &["--unknown"])

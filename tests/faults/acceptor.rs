@@ -1,4 +1,4 @@
-//! The side that is dialled, however often: every connection gets what one program shares among its connections.
+//! The accepting side. All its connections share the resources of one program.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,7 +13,7 @@ use bsv_p2p::session::NonceRegistry;
 use bsv_p2p::{ConnectionConfig, Error, PayloadMemory};
 use parking_lot::Mutex;
 
-/// How long a wait for somebody who dials lasts before it is asked whether it shall end.
+/// The interval at which a waiting accept checks for the stop signal.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Spawns the connections of one owner.
@@ -44,7 +44,7 @@ impl Acceptor {
         }
     }
 
-    /// A connection that was accepted. `None` if it has been reset before anybody could look at it.
+    /// Spawns an accepted connection. Returns `None` if it was reset before.
     pub(crate) fn spawn(&self, tcp: TcpStream) -> Option<PeerConnectionHandle> {
         let mut setup = PeerConnectionOptions::new(self.config.clone());
         setup.associations = self.associations.clone();
@@ -60,7 +60,7 @@ impl Acceptor {
         }
     }
 
-    /// Accepts and spawns whoever dials, until it is told to stop.
+    /// Accepts and spawns connections until it is stopped.
     pub(crate) fn run(&self) {
         let socket = socket2::SockRef::from(&self.listener);
         socket.set_read_timeout(Some(LOOK)).unwrap();
@@ -71,12 +71,12 @@ impl Acceptor {
         }
     }
 
-    /// Lets [`Acceptor::run`] return within moments once it is dropped, by a panic too.
+    /// Makes [`Acceptor::run`] return within moments after the drop, which includes panics.
     pub(crate) fn stops(&self) -> Stops<'_> {
         Stops(&self.stop)
     }
 
-    /// Ends the connections that [`Acceptor::run`] has spawned. Returns how many there were.
+    /// Closes the connections that [`Acceptor::run`] has spawned. Returns their number.
     pub(crate) fn end_further(&self) -> usize {
         let further = std::mem::take(&mut *self.further.lock());
         let count = further.len();

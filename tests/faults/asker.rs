@@ -1,4 +1,4 @@
-//! One of our peers that asks a node for its chain, through the proxy.
+//! A peer that requests the chain of a node through the proxy.
 
 use std::collections::HashSet;
 use std::net::TcpStream;
@@ -16,16 +16,17 @@ use crate::side::{self, News, Story};
 use crate::stream_table::{self, Phase};
 use crate::table::{self, Role};
 
-/// What the node has above the first block.
+/// The blocks of the node after genesis.
 #[derive(Debug)]
 pub(crate) struct Chain {
     pub(crate) headers: Headers,
     pub(crate) blocks: Vec<Block>,
 }
 
-/// Dials the proxy, asks for headers and every block, and checks how it ends. Returns in words what happened.
+/// Dials the proxy, requests headers and every block, and checks the end. Returns a description of
+/// the run.
 ///
-/// Where `config` wants two streams, it asks as soon as it is clear whether there are.
+/// If `config` enables two streams, the requests start once it is known whether there are two.
 pub(crate) fn run(proxy: &FaultProxy, config: &ConnectionConfig, chain: &Chain) -> String {
     let slots = ConnectionSlots::new(1);
     let (setup, events) = side::setup(config, &slots);
@@ -34,7 +35,7 @@ pub(crate) fn run(proxy: &FaultProxy, config: &ConnectionConfig, chain: &Chain) 
     finish(proxy, handle, &events, (Way::ToDialler, two), chain, &slots)
 }
 
-/// The same for a node that has dialled us.
+/// Like [`run`], for a node that dialed.
 pub(crate) fn run_inbound(
     proxy: &FaultProxy,
     tcp: TcpStream,
@@ -52,13 +53,14 @@ pub(crate) fn run_inbound(
             chain,
             &slots,
         ),
-        // It has been reset before anybody could look at it.
+        // The connection was reset before it was accepted.
         Err(Error::Io { .. }) => "never began".into(),
         Err(other) => panic!("{other}"),
     }
 }
 
-/// The same for a node that has dialled us, with two streams, of which only the second may be struck, behind its `createstrm`.
+/// Like [`run_inbound`], with two streams, of which only the second may be struck, after its
+/// `createstrm`.
 pub(crate) fn run_inbound_with_two(
     proxy: &FaultProxy,
     acceptor: &Acceptor,
@@ -94,7 +96,7 @@ fn finish(
         _ => Role::Receiver,
     };
     let phase = Phase::of(strike);
-    // One stream is as good as before.
+    // A missing second stream makes no difference.
     let may_end_it = strike.filter(|_| phase != Phase::Question);
     table::check_end(may_end_it, role, &story, commanded);
     if two && toward_us == Way::ToTarget {
@@ -102,7 +104,7 @@ fn finish(
         stream_table::check_target(phase, &story);
     } else if two {
         stream_table::check_dialler(phase, strike, &story);
-        // Whom a node bans for it, that loses all its connections, the first one too.
+        // A ban by a node closes all its connections, including the first one.
         let banned = strike.is_some_and(|strike| strike.fault.kind.corrupts());
         let goes_on = phase == Phase::Question && !banned;
         assert!(commanded || !goes_on, "{}", story.summary());
@@ -124,9 +126,10 @@ fn finish(
     )
 }
 
-/// Asks once it may, and ends the connection when everything has come. Returns the story, and whether it ended it.
+/// Sends the requests, and disconnects when all responses have arrived. Returns the story, and
+/// whether it disconnected.
 ///
-/// It asks twice: one question, or one answer, may be lost to a fault.
+/// Each request is sent twice, because a fault may destroy one request or response.
 fn live(
     handle: &PeerConnectionHandle,
     events: &Receiver<Event>,
@@ -166,7 +169,8 @@ fn live(
     (story, commanded)
 }
 
-/// What has come is what the node has, twice at most and in order; only what a fault has damaged may be missing.
+/// Checks that responses match the node, at most twice and in order. Only objects damaged by a
+/// fault may be missing.
 fn check_answers(story: &Story, chain: &Chain, strike: Option<&Strike>) {
     let corrupted = strike.is_some_and(|strike| strike.fault.kind.corrupts());
     let expected: Vec<_> = chain.blocks.iter().chain(&chain.blocks).collect();
@@ -178,7 +182,7 @@ fn check_answers(story: &Story, chain: &Chain, strike: Option<&Strike>) {
                 match ahead {
                     Some(ahead) if ahead == 0 || corrupted => next += ahead + 1,
                     Some(ahead) => panic!("{ahead} blocks are missing"),
-                    // A frame may come twice.
+                    // A frame may arrive twice.
                     None => assert!(
                         corrupted && expected.contains(&block),
                         "no block of the chain"

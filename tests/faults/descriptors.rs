@@ -1,4 +1,4 @@
-//! A process that has no descriptors left while it dials: the peers are not at fault.
+//! A process that runs out of descriptors while it dials does not blame the peers.
 
 use std::env;
 use std::fs::File;
@@ -30,12 +30,12 @@ fn alone_with_few_descriptors(name: &str, body: impl FnOnce()) {
     run_alone(shell, name, body);
 }
 
-/// Takes all descriptors that are left.
+/// Opens files until no descriptors are left.
 fn exhaust() -> Vec<File> {
     iter::from_fn(|| File::open("/dev/null").ok()).collect()
 }
 
-/// How the manager comes to dial its peers.
+/// The origin of the manager's peers.
 #[derive(Clone, Copy, Debug)]
 enum Mode {
     Candidates,
@@ -44,8 +44,8 @@ enum Mode {
 }
 
 #[test]
-fn dialing_without_descriptors_is_no_peer_failure() {
-    let name = "descriptors::dialing_without_descriptors_is_no_peer_failure";
+fn dialing_without_descriptors_blames_no_peer() {
+    let name = "descriptors::dialing_without_descriptors_blames_no_peer";
     alone_with_few_descriptors(name, || {
         for mode in [Mode::Candidates, Mode::Fixed, Mode::Manual] {
             dial_without_descriptors(mode);
@@ -77,7 +77,7 @@ fn dial_without_descriptors(mode: Mode) {
         }
     }
 
-    // More attempts than there are retries.
+    // More attempts than retries.
     let deadline = Instant::now() + DEADLINE;
     let (mut attempts, mut reports) = (0, 0);
     while attempts < 6 {

@@ -1,4 +1,4 @@
-//! A program that asks a local node for its chain through the proxy.
+//! A program that requests the chain of a local node through the proxy.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ use crate::seeds::{AT_ONCE, for_each_seed};
 use crate::side::{self, DEADLINE};
 use crate::two_streams::noticed_plans;
 
-/// A node with a chain of short and long blocks, and the chain.
+/// Returns a node with a chain of short and long blocks, and the chain.
 fn node_with_chain() -> (LocalNode, Chain) {
     let mut config = LocalNode::default_config();
-    // It does not wait longer for a peer than the peer waits for it.
+    // Shorter than the timeout of the peer.
     config.session.handshake_timeout = Duration::from_secs(3);
     config.session.ping_interval = Duration::from_millis(50);
     config.session.ping_timeout = Duration::from_secs(3);
@@ -41,7 +41,7 @@ fn node_with_chain() -> (LocalNode, Chain) {
 }
 
 #[test]
-fn a_node_is_asked_for_its_chain_whatever_happens_on_the_way() {
+fn local_node_serves_chain_despite_faults() {
     let (node, chain) = node_with_chain();
     for_each_seed(24, AT_ONCE, |_, plan: &FaultPlan| {
         let plan_of_all = plan.clone();
@@ -52,7 +52,7 @@ fn a_node_is_asked_for_its_chain_whatever_happens_on_the_way() {
 }
 
 #[test]
-fn a_node_is_asked_over_a_second_stream_whatever_happens_on_the_way() {
+fn local_node_serves_second_stream_despite_faults() {
     let (node, chain) = node_with_chain();
     for_each_seed(24, AT_ONCE, |seed, plan: &FaultPlan| {
         let plans = noticed_plans(seed, plan);
@@ -67,7 +67,7 @@ fn a_node_is_asked_over_a_second_stream_whatever_happens_on_the_way() {
 }
 
 fn expect_alone(node: &LocalNode) {
-    // Nobody is left behind at the node either.
+    // No connection is left at the node either.
     let deadline = Instant::now() + DEADLINE;
     while node.peer_count() > 0 {
         assert!(

@@ -1,8 +1,8 @@
-//! Connections through a proxy that fails: whatever happens to the bytes, each side tells the same story, in order, with one end,
-//! and gets no message that was not sent.
+//! Connections through a faulty proxy: whatever happens to the bytes, each side reports consistent
+//! events in order, with one end, and receives no message that was not sent.
 //!
-//! Every run is decided by its seed. `FAULT_SEEDS=3000` runs so many instead of some tens, `FAULT_SEED=7` only that one;
-//! a run that fails is printed with its seed and its plan.
+//! Each run is determined by its seed. `FAULT_SEEDS=3000` sets the number of runs, and
+//! `FAULT_SEED=7` runs only one seed. A failed run is printed with its seed and its plan.
 
 mod acceptor;
 #[path = "../support/alone.rs"]

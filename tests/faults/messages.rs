@@ -1,4 +1,4 @@
-//! What the peers send each other.
+//! The messages that the peers exchange.
 
 use std::sync::OnceLock;
 
@@ -12,10 +12,10 @@ use bytes::Bytes;
 
 use crate::seeded::Seeded;
 
-/// The name of the message that ends what a side sends.
+/// The command of the message that ends the script of a side.
 const MARKER: Command = Command::new("marker");
 
-/// Comes twice at the end of what a side sends: one may be lost to a fault, and the other not.
+/// Sent twice at the end of a script, because one may be lost to a fault.
 pub(crate) fn marker(number: u8) -> Message {
     Message::Unknown {
         command: MARKER,
@@ -27,7 +27,8 @@ pub(crate) fn is_marker(message: &Message) -> bool {
     message.command() == MARKER
 }
 
-/// What one side sends, the markers included: messages of every length, all different, and mostly some MB.
+/// Returns the messages of one side, including markers: all lengths, all different, mostly some MB
+/// in total.
 pub(crate) fn script(seed: u64) -> Vec<Message> {
     let random = &mut Seeded(seed);
     let count = 5 + random.below(30);
@@ -76,7 +77,7 @@ fn bytes(random: &mut Seeded, len: usize) -> Bytes {
     Bytes::from(all).slice(..len)
 }
 
-/// A transaction like no other: it spends nothing that exists.
+/// Returns a unique transaction. It spends nothing that exists.
 pub(crate) fn transaction(number: u64, script: usize) -> Tx {
     let transaction = Transaction {
         version: 1,
@@ -97,7 +98,7 @@ pub(crate) fn transaction(number: u64, script: usize) -> Tx {
     Tx::from(&transaction)
 }
 
-/// Blocks of 200 bytes to 2 MB, each behind the one before.
+/// Returns blocks of 200 bytes to 2 MB, each on top of the previous one.
 pub(crate) fn blocks() -> &'static [Block] {
     static BLOCKS: OnceLock<Vec<Block>> = OnceLock::new();
     BLOCKS.get_or_init(|| {

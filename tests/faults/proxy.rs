@@ -1,4 +1,4 @@
-//! The proxy does what its plan says, and nothing else.
+//! The proxy follows its plan exactly.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,7 +10,8 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use crate::fault_proxy::{Fault, FaultKind, FaultPlan, FaultProxy, Place, Way};
 use crate::side::{DEADLINE, accept};
 
-/// The two ends of a connection through a proxy that does `kind` to the byte at `at` on its way to the target.
+/// Returns both ends of a connection through a proxy that applies `kind` at byte `at` on the way to
+/// the target.
 fn ends(at: u64, kind: FaultKind) -> (FaultProxy, TcpStream, TcpStream) {
     ends_with(FaultPlan {
         to_target: vec![Fault { at, kind }],
@@ -29,11 +30,11 @@ fn ends_with(plan: FaultPlan) -> (FaultProxy, TcpStream, TcpStream) {
     (proxy, dialler, target)
 }
 
-/// What the target gets of `sent`, and how it ends.
+/// Returns the bytes of `sent` that reach the target, and the end of the stream.
 fn arrived(at: u64, kind: FaultKind, sent: &[u8]) -> (Vec<u8>, Option<ErrorKind>) {
     let (_proxy, mut dialler, mut target) = ends(at, kind);
     dialler.write_all(sent).unwrap();
-    // One that has been reset meanwhile needs no closing.
+    // A reset connection needs no shutdown.
     let _ = dialler.shutdown(Shutdown::Write);
     let mut got = Vec::new();
     let end = target.read_to_end(&mut got).err().map(|error| error.kind());
@@ -89,7 +90,7 @@ fn faults_strike_the_byte_that_they_name() {
 }
 
 #[test]
-fn a_limited_bandwidth_takes_its_time_and_loses_nothing() {
+fn limited_bandwidth_delays_without_loss() {
     let began = Instant::now();
     let sent = vec![7; 50_000];
     let kind = FaultKind::Bandwidth {
@@ -105,7 +106,7 @@ fn a_limited_bandwidth_takes_its_time_and_loses_nothing() {
 }
 
 #[test]
-fn a_stall_leaves_both_ends_open_and_the_other_way_free() {
+fn stall_blocks_one_direction_and_closes_nothing() {
     let (proxy, mut dialler, mut target) = ends(3, FaultKind::Stall);
     dialler.write_all(&[0; 10]).unwrap();
     target.read_exact(&mut [0; 3]).unwrap();
@@ -118,24 +119,24 @@ fn a_stall_leaves_both_ends_open_and_the_other_way_free() {
         target.read(&mut [0]).unwrap_err().kind(),
         ErrorKind::WouldBlock
     );
-    // The proxy ends all the same.
+    // The proxy ends nevertheless.
     drop(proxy);
 }
 
 #[test]
-fn a_connection_that_ends_ends_what_holds_its_bytes_back() {
+fn closed_connection_ends_delayed_bytes() {
     let an_hour = || FaultKind::Latency {
         delay: Duration::from_secs(3600),
         len: 10,
     };
     let held_back = |dialler: &mut TcpStream, target: &mut TcpStream| {
         dialler.write_all(&[0]).unwrap();
-        // From here on the rest is held back.
+        // The rest is delayed from here on.
         target.read_exact(&mut [0]).unwrap();
         dialler.write_all(&[0]).unwrap();
     };
 
-    // The sockets are closed when both directions have let go of them.
+    // The sockets are closed when both directions have dropped them.
     let at_once = |kind| vec![Fault { at: 0, kind }];
     let (_proxy, mut dialler, mut target) = ends_with(FaultPlan {
         to_target: at_once(an_hour()),
@@ -162,7 +163,7 @@ fn a_connection_that_ends_ends_what_holds_its_bytes_back() {
 }
 
 #[test]
-fn a_strike_says_where_in_which_frame_it_was() {
+fn strike_reports_its_place_in_the_frame() {
     let mut frames = Vec::new();
     for len in [0, 3] {
         let payload = vec![0; len].into();
@@ -193,7 +194,7 @@ fn a_strike_says_where_in_which_frame_it_was() {
 }
 
 #[test]
-fn a_seed_always_draws_the_same_plan_and_every_kind_is_drawn() {
+fn seed_determines_plan_and_covers_every_kind() {
     let mut names = std::collections::BTreeSet::new();
     for seed in 0..300 {
         let plan = FaultPlan::from_seed(seed);

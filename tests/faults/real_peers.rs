@@ -1,4 +1,4 @@
-//! A real node behind the proxy, dialled by us and dialling us.
+//! A real node at the other end of the proxy, dialed by us and dialing us.
 
 use std::net::TcpListener;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,7 +18,7 @@ use crate::side::{self, accept};
 use crate::stream_table::QUESTION;
 use crate::two_streams::noticed_plans;
 
-/// A node with a chain of short and long blocks, and the chain. It bans nobody for what the proxy does.
+/// Starts a node with a chain of short and long blocks. It bans nobody for faults of the proxy.
 fn node_with_chain() -> (RealNode, Chain) {
     let node = RealNode::start(&["-whitelist=127.0.0.1", "-banscore=1000000000"]);
     let now = SystemTime::now()
@@ -42,9 +42,10 @@ fn node_with_chain() -> (RealNode, Chain) {
     (node, Chain { headers, blocks })
 }
 
-// One run at a time: what a node does about one connection may cost it others from the same address.
+// One run at a time: an action of the node about one connection can affect others of the same
+// address.
 
-/// The node has forgotten every connection, too. It looks at those that have gone within moments.
+/// Waits until the node has dropped every connection. It checks closed connections within moments.
 fn expect_alone(node: &RealNode) {
     node.wait_until("the node has no peers", Duration::from_secs(120), || {
         node.peer_info().is_empty()
@@ -53,7 +54,7 @@ fn expect_alone(node: &RealNode) {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_real_node_is_asked_for_its_chain_whatever_happens_on_the_way() {
+fn real_node_serves_chain_despite_faults() {
     let (node, chain) = node_with_chain();
     for_each_seed(48, 1, |_, plan: &FaultPlan| {
         let plan_of_all = plan.clone();
@@ -65,7 +66,7 @@ fn a_real_node_is_asked_for_its_chain_whatever_happens_on_the_way() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_real_node_is_asked_over_a_second_stream_whatever_happens_on_the_way() {
+fn real_node_serves_second_stream_despite_faults() {
     let (node, chain) = node_with_chain();
     for_each_seed(48, 1, |seed, plan: &FaultPlan| {
         let plans = noticed_plans(seed, plan);
@@ -81,7 +82,7 @@ fn a_real_node_is_asked_over_a_second_stream_whatever_happens_on_the_way() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_real_node_that_has_dialled_us_is_asked_for_its_chain_whatever_happens_on_the_way() {
+fn dialing_real_node_serves_chain_despite_faults() {
     let (node, chain) = node_with_chain();
     for_each_seed(48, 1, |_, plan: &FaultPlan| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -97,9 +98,9 @@ fn a_real_node_that_has_dialled_us_is_asked_for_its_chain_whatever_happens_on_th
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_real_node_that_has_dialled_us_is_asked_over_its_second_stream_whatever_happens_to_that() {
+fn dialing_real_node_survives_faults_on_second_stream() {
     for_each_seed(12, 2, |_, plan: &FaultPlan| {
-        // One for each run: a node opens eight second streams or so in its life, and then no more.
+        // One node per run: a node opens about eight second streams in its lifetime.
         let (node, chain) = node_with_chain();
         let mut plan_of_second = plan.clone();
         for fault in &mut plan_of_second.to_target {

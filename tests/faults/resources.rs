@@ -1,4 +1,4 @@
-//! Threads and descriptors: after many runs there are as many as before.
+//! Threads and descriptors are released after many runs.
 
 use std::ops::Range;
 use std::thread;
@@ -10,17 +10,16 @@ use crate::side::DEADLINE;
 use crate::{two_peers, two_streams};
 
 #[test]
-fn runs_under_fault_leave_no_thread_and_no_descriptor_behind() {
-    alone(
-        "resources::runs_under_fault_leave_no_thread_and_no_descriptor_behind",
-        || count(|seed| _ = two_peers::run(seed, &FaultPlan::from_seed(seed))),
-    );
+fn faults_leave_no_threads_or_descriptors() {
+    alone("resources::faults_leave_no_threads_or_descriptors", || {
+        count(|seed| _ = two_peers::run(seed, &FaultPlan::from_seed(seed)))
+    });
 }
 
 #[test]
-fn two_streams_under_fault_leave_no_thread_and_no_descriptor_behind() {
+fn faults_on_streams_leave_no_threads_or_descriptors() {
     alone(
-        "resources::two_streams_under_fault_leave_no_thread_and_no_descriptor_behind",
+        "resources::faults_on_streams_leave_no_threads_or_descriptors",
         || count(|seed| _ = two_streams::run(seed, &FaultPlan::from_seed(seed))),
     );
 }
@@ -34,7 +33,7 @@ fn count(run: impl Fn(u64) + Copy + Send) {
             }
         });
     };
-    // What the first use of anything keeps for good is no leak. No thread is ever kept.
+    // Resources that the first use allocates permanently are no leak. No thread is permanent.
     runs(0..2);
     expect_threads(threads);
     let (_, descriptors) = threads_and_descriptors();

@@ -10,11 +10,11 @@ use parking_lot::Mutex;
 
 use crate::fault_proxy::FaultPlan;
 
-/// How many runs may go on at once where they do not disturb each other. Most of them wait.
+/// The number of concurrent runs that do not disturb each other. Most of them wait.
 pub(crate) const AT_ONCE: usize = 8;
 
-/// Calls `run` with the plan of every seed: `count` of them, or as the environment says; so many `at_once`. Prints how often each end came, and
-/// fails with all runs that panicked.
+/// Calls `run` with the plan of every seed: `count` of them, or as the environment states,
+/// `at_once` concurrently. Prints the frequency of each end, and fails with all runs that panicked.
 pub(crate) fn for_each_seed(
     count: u64,
     at_once: usize,
@@ -31,7 +31,7 @@ pub(crate) fn for_each_seed(
                     let plan = FaultPlan::from_seed(*seed);
                     match catch_unwind(AssertUnwindSafe(|| run(*seed, &plan))) {
                         Ok(end) => *ends.lock().entry(end).or_default() += 1,
-                        // The panic itself has been printed where it happened.
+                        // The panic was printed already.
                         Err(why) => failures.lock().push(describe(*seed, &plan, &*why)),
                     }
                 }

@@ -1,4 +1,4 @@
-//! One of our peers under fault, and what it tells.
+//! A peer under fault, and the events it reports.
 
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -13,23 +13,23 @@ use crossbeam_channel::Receiver;
 use crate::fault_proxy::FaultKind;
 use crate::messages::is_marker;
 
-/// How long a run may take that usually takes a second.
+/// The timeout of a run that usually takes a second.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What a side has come to.
+/// An observation of a side.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum News<'a> {
-    /// It may send.
+    /// Sending is possible.
     Ready,
-    /// It is clear whether there is a second stream.
+    /// It is known whether there is a second stream.
     Second,
-    /// A message has come.
+    /// A message was received.
     Message(&'a Message),
-    /// Everything that the other side wanted to send has come.
+    /// All messages of the other side were received.
     HasAll,
 }
 
-/// The whole story of a side.
+/// All observations of a side.
 #[derive(Debug, Default)]
 pub(crate) struct Story {
     pub(crate) established: bool,
@@ -40,14 +40,14 @@ pub(crate) struct Story {
     pub(crate) end: Option<DisconnectReason>,
 }
 
-/// What has become of the second stream.
+/// The result of opening the second stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Second {
     Opened(StreamPolicy),
     Refused(StreamSetupError),
 }
 
-/// What kind of event it was.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     Handshake,
@@ -56,12 +56,12 @@ pub(crate) enum Heard {
     Else,
 }
 
-/// Regtest, with waits that are short if the fault may lead to one of them, and so long that none comes to its end otherwise.
+/// Regtest. Timeouts are short if the fault can cause them, and otherwise too long to expire.
 pub(crate) fn config(harm: Option<&FaultKind>) -> ConnectionConfig {
     let mut config = ConnectionConfig::new(Network::Regtest);
-    // One TCP connection, but where two are the matter.
+    // One TCP connection, except in tests of second streams.
     config.session.multistreams = false;
-    // These peers send each other blocks that nobody has asked for.
+    // These peers send each other unrequested blocks.
     config.session.limits.unrequested = config.session.limits.buffered;
     let waits = harm.is_some_and(|kind| *kind == FaultKind::Stall || kind.corrupts());
     let patience = if waits {
@@ -78,7 +78,7 @@ pub(crate) fn config(harm: Option<&FaultKind>) -> ConnectionConfig {
     config
 }
 
-/// What the proxy dials, or whoever else.
+/// Accepts the connection of the proxy or of another client.
 #[track_caller]
 pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
     let socket = socket2::SockRef::from(listener);
@@ -86,7 +86,7 @@ pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
     listener.accept().expect("a connection").0
 }
 
-/// What a peer is spawned with, in a slot, and what it will tell.
+/// Returns the setup of a peer with a slot, and the receiver of its events.
 pub(crate) fn setup(
     config: &ConnectionConfig,
     slots: &ConnectionSlots,
@@ -98,7 +98,7 @@ pub(crate) fn setup(
     (setup, events)
 }
 
-/// Takes the events of one peer until its last one, and sees to it that their order is right.
+/// Receives the events of one peer until its last one, and checks their order.
 pub(crate) fn listen(events: &Receiver<Event>, mut tell: impl FnMut(News<'_>)) -> Story {
     let deadline = Instant::now() + DEADLINE;
     let mut story = Story::default();
@@ -122,7 +122,7 @@ pub(crate) fn listen(events: &Receiver<Event>, mut tell: impl FnMut(News<'_>)) -
     story
 }
 
-/// Sends all of `script`; ends early with the connection.
+/// Sends all of `script`. Stops when the connection ends.
 pub(crate) fn send(handle: &PeerConnectionHandle, script: &[Message]) -> Option<DisconnectReason> {
     let sent = script
         .iter()
@@ -134,7 +134,8 @@ pub(crate) fn send(handle: &PeerConnectionHandle, script: &[Message]) -> Option<
     }
 }
 
-/// Nothing comes behind the end, the place is free, and whoever sends is told the same reason.
+/// Asserts that no event follows the end, that the slot is free, and that sends fail with the same
+/// reason.
 pub(crate) fn check_end(
     story: &Story,
     handle: PeerConnectionHandle,
@@ -146,7 +147,7 @@ pub(crate) fn check_end(
     assert_eq!(events.try_iter().collect::<Vec<_>>(), [], "behind the end");
 }
 
-/// Whoever sends behind the end is told the reason that the event gave.
+/// Asserts that sends after the end fail with the reason of the event.
 pub(crate) fn check_handle(
     story: &Story,
     handle: &PeerConnectionHandle,
@@ -165,7 +166,7 @@ pub(crate) fn check_handle(
 }
 
 impl Story {
-    /// Takes the next event of the peer, and sees to it that it may come now.
+    /// Processes the next event of the peer, and checks that it is allowed now.
     pub(crate) fn on_event(&mut self, event: Event) -> Heard {
         assert_eq!(self.end, None, "{event:?} comes behind the end");
         match event {
@@ -231,7 +232,7 @@ impl Story {
     }
 }
 
-/// The variant's name.
+/// Returns the name of the variant.
 pub(crate) fn name(reason: &DisconnectReason) -> String {
     let text = format!("{reason:?}");
     text.split(|c: char| !c.is_alphanumeric())

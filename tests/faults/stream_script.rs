@@ -1,4 +1,4 @@
-//! What two peers with two streams send each other: messages of both kinds, no two alike, and questions among them.
+//! The messages of two peers with two streams: unique messages of both kinds, and requests.
 
 use std::time::Duration;
 
@@ -14,23 +14,24 @@ use bytes::Bytes;
 use crate::messages::{blocks, transaction};
 use crate::seeded::Seeded;
 
-/// How long an answer is waited for that a fault may have cost.
+/// The timeout of a response that a fault may have destroyed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
-/// One thing that a side does.
+/// One action of a side.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Send(Message),
-    /// Asks whether the other side is there.
+    /// Sends a ping.
     Ping,
-    /// Asks for this block, which the other side has or has not.
+    /// Requests this block, which the other side may not have.
     Ask(BlockHash),
 }
 
-/// What a side does before it is known whether there is a second stream, and what behind that.
+/// Returns the steps of a side before it is known whether there is a second stream, and the steps
+/// after that.
 pub(crate) fn script(seed: u64) -> (Vec<Step>, Vec<Step>) {
     let random = &mut Seeded(seed);
-    // No two questions are alike either.
+    // Requests are unique as well.
     let mut known: Vec<_> = blocks().iter().map(Block::hash).collect();
     let mut steps = |most: usize| {
         let count = 1 + random.below(most);
@@ -98,7 +99,8 @@ fn numbered_header(number: u64) -> BlockHeader {
     }
 }
 
-/// One of the blocks with another header: nobody who has not asked for it looks at more than its form.
+/// Returns one of the blocks with another header. Receivers check only the form of unrequested
+/// blocks.
 fn numbered_block(number: u64, which: usize) -> Block {
     let mut bytes = blocks()[which].bytes().to_vec();
     bytes[68..72].copy_from_slice(&((number >> 32) as u32).to_le_bytes());
@@ -106,7 +108,8 @@ fn numbered_block(number: u64, which: usize) -> Block {
     Block::from_payload(Bytes::from(bytes)).unwrap()
 }
 
-/// The last words of a side, said again and again: one for each stream. They tell that all has come, and show where frames begin after a fault.
+/// Returns the final messages of a side, one for each stream, which are sent repeatedly. They show
+/// that all has arrived, and where frames start after a fault.
 pub(crate) fn last_words(number: u32) -> [Message; 2] {
     let end = Message::Unknown {
         command: END,
@@ -122,7 +125,7 @@ pub(crate) fn last_words(number: u32) -> [Message; 2] {
 
 const END: Command = Command::new("theend");
 
-/// Which stream's last word it is, if it is one.
+/// Returns the stream whose final message this is, if it is one.
 pub(crate) fn last_word_of(message: &Message) -> Option<StreamType> {
     match message {
         Message::Unknown { command, .. } if *command == END => Some(StreamType::General),
@@ -136,12 +139,13 @@ pub(crate) fn last_word_of(message: &Message) -> Option<StreamType> {
     }
 }
 
-/// Over which stream a message goes as soon as there are two.
+/// Returns the stream of a message once there are two.
 pub(crate) fn stream(message: &Message) -> StreamType {
     stream_of(StreamPolicy::BlockPriority, message)
 }
 
-/// Answers a question for a block as a node does: the block, if there is one, and the name of what is not to be had.
+/// Answers a block request like a node: the block, if it exists, and a `notfound` of missing
+/// objects.
 pub(crate) fn answer(handle: &PeerConnectionHandle, question: &GetData, timeout: Duration) {
     for entry in &question.inventory {
         let answer: Message = match entry {
@@ -151,17 +155,17 @@ pub(crate) fn answer(handle: &PeerConnectionHandle, question: &GetData, timeout:
             },
             other => NotFound::from(vec![*other]).into(),
         };
-        // The end of the connection is told elsewhere.
+        // The end of the connection is checked elsewhere.
         let _ = handle.send(&answer, timeout);
     }
 }
 
-/// Whether it answers a question, and so may have come behind its end.
+/// Returns whether a message answers a request, and so may arrive after its timeout.
 pub(crate) fn is_answer(message: &Message) -> bool {
     match message {
         Message::NotFound(_) => true,
         Message::Block(block) => blocks().contains(block),
-        // One whose name a fault has changed.
+        // A message whose command was changed by a fault.
         Message::Unknown { payload, .. } => {
             let is_not_found = payload.starts_with(&[1, 1, 0, 0, 0]) && payload.len() == 37;
             is_not_found || blocks().iter().any(|block| block.bytes() == payload)
@@ -171,7 +175,7 @@ pub(crate) fn is_answer(message: &Message) -> bool {
 }
 
 #[test]
-fn no_two_messages_are_alike_and_both_kinds_are_there() {
+fn script_messages_are_unique_and_use_both_streams() {
     let mut seen = Vec::<Message>::new();
     let mut streams = [0, 0];
     for seed in 0..20 {

@@ -1,4 +1,4 @@
-//! One of two peers that may have two streams: what it does, and what it tells.
+//! A peer with up to two streams: its actions, and the events it reports.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -22,33 +22,33 @@ pub(crate) struct Side {
     pub(crate) handle: PeerConnectionHandle,
     pub(crate) events: Receiver<Event>,
     pub(crate) script: (Vec<Step>, Vec<Step>),
-    /// How long it waits until it knows whether there is a second stream.
+    /// The time limit for knowing whether there is a second stream.
     pub(crate) decision: Duration,
-    /// After which time it ends the connection, whatever has come.
+    /// The time after which it disconnects in any case.
     pub(crate) gives_up: Option<Duration>,
 }
 
-/// What has become of a side.
+/// The result of a side.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) story: Story,
-    /// What was told of other connections than this one.
+    /// Events of other connections.
     pub(crate) strangers: Vec<ControlEvent>,
     pub(crate) sent: Vec<Sent>,
-    /// How many questions have had no answer, or the wrong one.
+    /// The number of requests without a response, or with a wrong one.
     pub(crate) unanswered: usize,
     pub(crate) gave_up: bool,
 }
 
-/// What a side has handed over to be sent, the last of it perhaps in vain.
+/// A message that a side has queued. The last one may not have been sent.
 #[derive(Debug)]
 pub(crate) enum Sent {
     Message(Message),
-    /// A question for this block, whose other half the library chooses.
+    /// A request for this block. The library chooses its end marker.
     Question(BlockHash),
 }
 
-/// What comes of sending.
+/// The result of a send.
 #[derive(Default)]
 struct Outcome {
     sent: Vec<Sent>,
@@ -57,12 +57,12 @@ struct Outcome {
 }
 
 impl Side {
-    /// Sends its script once it may, answers, and hears until the end. `on_complete` is called when everything that the other side wanted to
-    /// say has come.
+    /// Sends its script, answers, and receives until the end. `on_complete` is called when all
+    /// messages of the other side have arrived.
     pub(crate) fn live(&self, on_complete: &(dyn Fn() + Sync)) -> Told {
         let mut told = Told::default();
         let outcome = thread::scope(|scope| {
-            // Nothing is sent by it: that it is gone is the message.
+            // Used as a signal only: its drop is the message.
             let (over, until_over) = bounded::<()>(0);
             let (decide, decided) = bounded(1);
             let mut sender = None;
@@ -201,7 +201,7 @@ impl Side {
 }
 
 impl Told {
-    /// An event of another connection than this one's.
+    /// Records an event of another connection.
     pub(crate) fn on_stranger(&mut self, event: Event) {
         match event {
             Event::Control(event) => self.strangers.push(event),

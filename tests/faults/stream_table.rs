@@ -1,4 +1,5 @@
-//! What a fault on one of two TCP connections may bring: which second stream, which ends, and which messages.
+//! Allowed effects of a fault on one of two TCP connections: the second stream, the ends, the
+//! messages.
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{DisconnectReason, StreamSetupError};
@@ -10,22 +11,22 @@ use crate::stream_script::{is_answer, last_word_of, stream};
 use crate::stream_side::{Sent, Told};
 use crate::table::{is_renamed, is_same};
 
-/// The length of a `createstrm` with a UUID and the policy `BlockPriority`, as a frame.
+/// The length of the frame of a `createstrm` with a UUID and the policy `BlockPriority`.
 pub(crate) const QUESTION: u64 = 24 + 18 + 1 + 14;
-/// That of its answer.
+/// The length of the frame of its `streamack`.
 const ANSWER: u64 = 24 + 18 + 1;
 
-/// What the fault struck.
+/// The part of the streams that the fault struck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Nothing,
     /// The first connection.
     General,
-    /// The second one: its `createstrm` does not come whole, and the other side knows of no stream.
+    /// The second one: its `createstrm` does not arrive, so the other side has no stream.
     Question,
-    /// Its `streamack` does not come whole: one side knows of a stream that the other does not have.
+    /// Its `streamack` does not arrive: one side has a stream that the other does not have.
     Answer,
-    /// What followed.
+    /// After the `streamack`.
     Data1,
 }
 
@@ -40,7 +41,7 @@ impl Phase {
             Way::ToDialler => (ANSWER, Phase::Answer),
         };
         let damaged_from = match strike.fault.kind {
-            // What comes twice is whole the first time.
+            // Duplicated bytes are complete the first time.
             FaultKind::Duplicate { len } => strike.fault.at + len,
             _ => strike.fault.at,
         };
@@ -52,7 +53,7 @@ impl Phase {
     }
 }
 
-/// Checks what each side was told of the second stream, and of the connection that was to be it.
+/// Checks the events of each side about the second stream, and about the connection for it.
 pub(crate) fn check_second(phase: Phase, strike: Option<&Strike>, dialler: &Told, target: &Told) {
     check_dialler(phase, strike, &dialler.story);
     check_target(phase, &target.story);
@@ -62,7 +63,7 @@ pub(crate) fn check_second(phase: Phase, strike: Option<&Strike>, dialler: &Told
 
 const OPENED: Second = Second::Opened(StreamPolicy::BlockPriority);
 
-/// Checks what the side that is asked for a second stream was told of it.
+/// Checks the events of the accepting side about a second stream.
 pub(crate) fn check_target(phase: Phase, story: &Story) {
     let right = match phase {
         Phase::General => true,
@@ -72,7 +73,7 @@ pub(crate) fn check_target(phase: Phase, story: &Story) {
     assert!(right, "{phase:?}: {}", story.summary());
 }
 
-/// Checks what the side that opens the second stream was told of it.
+/// Checks the events of the side that opens the second stream.
 pub(crate) fn check_dialler(phase: Phase, strike: Option<&Strike>, story: &Story) {
     use StreamSetupError::{Closed, TimedOut, UnexpectedReply};
     let told = &story.second;
@@ -86,7 +87,7 @@ pub(crate) fn check_dialler(phase: Phase, strike: Option<&Strike>, story: &Story
     });
     let right = match phase {
         Phase::Nothing => *told == Some(OPENED),
-        // A first connection that ends takes the second one with it, wherever that is.
+        // The end of the first connection ends the second one, whatever its state.
         Phase::General => true,
         Phase::Question => match refusal {
             Some(Closed) => true,
@@ -98,11 +99,12 @@ pub(crate) fn check_dialler(phase: Phase, strike: Option<&Strike>, story: &Story
         Phase::Answer => match refusal {
             Some(Closed) => cut || story.end != Some(DisconnectReason::Requested),
             Some(TimedOut { .. } | UnexpectedReply) => !cut,
-            // The first connection has ended before the answer was missed.
+            // The first connection ended before the timeout of the `streamack`.
             None => told.is_none(),
             _ => false,
         },
-        // A cut right behind the answer may be seen before it, and so may be the end of the other side that it brings.
+        // A close after the `streamack` can be seen before it, and so can the resulting end of the
+        // other side.
         Phase::Data1 => {
             let ended = told.is_none() && story.end != Some(DisconnectReason::Requested);
             *told == Some(OPENED) || (cut && (refusal == Some(&Closed) || ended))
@@ -111,14 +113,14 @@ pub(crate) fn check_dialler(phase: Phase, strike: Option<&Strike>, story: &Story
     assert!(right, "{phase:?}: {}", story.summary());
 }
 
-/// A connection that was to become a stream tells of itself only if it has not.
+/// Checks that the connection for a stream emits events only if it was not attached.
 fn check_strangers(phase: Phase, events: &[ControlEvent]) {
     let mut peers: Vec<_> = events.iter().map(|event| event.peer()).collect();
     peers.dedup();
     let may_fail = matches!(phase, Phase::Question | Phase::General);
     let order = match events {
         [] => true,
-        // It was ended with everything else before it had begun.
+        // The connection was closed before it was established.
         [ControlEvent::ConnectionFailed { reason, .. }] => {
             may_fail && *reason == DisconnectReason::Requested
         }
@@ -137,8 +139,8 @@ fn check_strangers(phase: Phase, events: &[ControlEvent]) {
     assert!(order && peers.len() <= 1, "{phase:?}: {events:?}");
 }
 
-/// Checks what has come against what was sent: over each stream nothing altered, nothing made up, nothing in another order, and nothing missing
-/// that the fault has not cost.
+/// Checks the received messages against the sent ones. On each stream, none is altered, invented or
+/// reordered. Only messages destroyed by the fault are missing.
 pub(crate) fn check_messages(
     story: &Story,
     sent: &Told,
@@ -153,7 +155,7 @@ pub(crate) fn check_messages(
     let mut lost = 0;
     let mut got = Vec::new();
     for message in &story.messages {
-        // Frames that came damaged are answered with rejects.
+        // Corrupt frames are answered with rejects.
         let is_reject = corrupts(back) && matches!(message, Message::Reject(_));
         if is_answer(message) || is_reject {
             continue;
@@ -164,7 +166,7 @@ pub(crate) fn check_messages(
             None => panic!("never sent: {:?}", message.command()),
         }
     }
-    // From which message on the sender had two streams nobody can tell.
+    // The message from which on the sender had two streams is unknown.
     let has_two = matches!(sent.story.second, Some(Second::Opened(_)));
     let earliest = if has_two { 0 } else { expected.len() };
     let holds = |two_from: usize| {
@@ -231,7 +233,7 @@ impl Sent {
             (Sent::Question(hash), Message::GetData(GetData { inventory })) => {
                 matches!(inventory[..], [Inventory::Block(asked), Inventory::Tx(_)] if asked == *hash)
             }
-            // One whose name a fault has changed.
+            // A message whose command was changed by a fault.
             (Sent::Question(hash), Message::Unknown { payload, .. }) => {
                 let begins = [&[2, 2, 0, 0, 0], &hash.0[..]].concat();
                 corrupted.is_some() && payload.starts_with(&begins)
@@ -244,7 +246,7 @@ impl Sent {
         matches!(self, Sent::Message(message) if last_word_of(message).is_some())
     }
 
-    /// Over which stream it goes as soon as there are two.
+    /// Returns the stream of the message once there are two.
     fn stream(&self) -> StreamType {
         match self {
             Sent::Message(message) => stream(message),

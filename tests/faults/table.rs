@@ -1,37 +1,40 @@
-//! Which ends a fault may bring, and which messages.
+//! Allowed effects of a fault: ends and messages.
 //!
-//! A side ends at first hand if it sees the fault itself, and at second hand if it sees the other side's end.
+//! A side ends directly if it sees the fault itself, and indirectly if it sees the end of the other
+//! side.
 
 use bsv_p2p::wire::{Command, Message};
 
 use crate::fault_proxy::{FaultKind, Place, Strike};
 use crate::side::{Story, name};
 
-/// Where a side stands to the fault.
+/// The role of a side relative to the fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// The bytes that were struck were on their way to it.
+    /// The struck bytes were on their way to this side.
     Receiver,
-    /// It has sent them.
+    /// This side sent the struck bytes.
     Sender,
 }
 
-/// The ends at first hand, before and after the handshake. Timeouts are those of waits that the fault makes longer.
+/// Returns the possible direct ends, before and after the handshake.
+///
+/// Timeouts are those of waits that the fault prolongs.
 ///
 /// | fault | receiver | sender |
 /// | --- | --- | --- |
-/// | reset | is reset | is reset |
-/// | truncation | is closed, or reset if it was sending | the same |
-/// | half-close | is closed | |
-/// | stall | waits: for the handshake, a pong, anything, the rest of a payload | waits: for the handshake, a pong, room |
-/// | bit flip in the magic | wrong magic | |
-/// | in the command | a frame of another name: one is lost, or is too long for its new name | waits for an answer to it |
-/// | in the length | anything that a wrong beginning of a frame can be, or waits for a payload that nobody sends | the same waits |
-/// | in checksum or payload | one frame is lost: waits for it | waits for an answer to it |
-/// | insertion, removal, duplication | as for the length | the same waits |
+/// | reset | reset | reset |
+/// | truncation | closed, or reset if it was sending | like the receiver |
+/// | half-close | closed | |
+/// | stall | timeout: handshake, pong, idle, payload | timeout: handshake, pong, write |
+/// | flip in the magic | wrong magic | |
+/// | flip in the command | frame of another name: lost, or too long | timeout of a response |
+/// | flip in the length | invalid start of a frame, or timeout of a payload | same timeouts |
+/// | flip in checksum or payload | lost frame: timeout for it | timeout of a response |
+/// | insertion, removal, duplication | like the length | same timeouts |
 ///
-/// What is lost in the handshake may be a `verack`: the sender, whose own handshake is complete, may then send what is too
-/// long before one.
+/// The frame that is lost in the handshake can be a `verack`. The sender, whose own handshake is
+/// complete, may then send frames that are too long before the handshake.
 fn first_hand(strike: &Strike, role: Role, handshaken: bool) -> Vec<&'static str> {
     use FaultKind::*;
     let waits: &[_] = if handshaken {
@@ -76,19 +79,20 @@ fn first_hand(strike: &Strike, role: Role, handshaken: bool) -> Vec<&'static str
     lists.concat()
 }
 
-/// What the end of the other side looks like.
+/// Returns the appearance of the end of the other side.
 fn second_hand(strike: Option<&Strike>, handshaken: bool) -> &'static [&'static str] {
     let refusal =
         strike.is_some_and(|strike| matches!(strike.fault.kind, FaultKind::Duplicate { .. }));
     match handshaken {
         true => &["ConnectionClosed", "ConnectionReset"],
-        // A `version` that comes twice is answered with a `reject`, which explains the close that follows.
+        // A duplicate `version` is answered with a `reject`, which explains the following close.
         false if refusal => &["ClosedDuringHandshake", "RejectedByPeer"],
         false => &["ClosedDuringHandshake"],
     }
 }
 
-/// Checks that an end is one that the fault, or the other side's end, may have brought. Returns whether it can be at first hand.
+/// Checks that an end can be caused by the fault, or by the end of the other side. Returns whether
+/// it can be direct.
 pub(crate) fn check_end(
     strike: Option<&Strike>,
     role: Role,
@@ -112,10 +116,11 @@ pub(crate) fn check_end(
     first.contains(&end)
 }
 
-/// Checks what has come against what was sent: nothing altered, nothing made up, nothing in another order; and how much may
-/// be missing.
+/// Checks the received messages against the sent ones: none is altered, invented or reordered, and
+/// only an allowed number is missing.
 ///
-/// `toward` is the fault on the way of these messages, `back` that on the way of the answers to them.
+/// `toward` is the fault on the way of these messages, `back` the fault on the way of their
+/// responses.
 pub(crate) fn check_messages(
     story: &Story,
     sent: &[Message],
@@ -124,12 +129,12 @@ pub(crate) fn check_messages(
 ) {
     let corrupts =
         |strike: Option<&Strike>| strike.is_some_and(|strike| strike.fault.kind.corrupts());
-    // The session says this first of all.
+    // The first message of the session.
     let expected: Vec<_> = [Message::SendHeaders]
         .into_iter()
         .chain(sent.iter().cloned())
         .collect();
-    // Frames that came damaged are answered with rejects.
+    // Corrupt frames are answered with rejects.
     let rejected = |message: &Message| corrupts(back) && matches!(message, Message::Reject(_));
     let messages: Vec<_> = story
         .messages
@@ -159,7 +164,7 @@ pub(crate) fn check_messages(
                 next += ahead + 1;
             }
             None if is_renamed(got, strike) => missing += 1,
-            // A whole frame may come twice.
+            // A whole frame may arrive twice.
             None => {
                 let before = expected[..next].iter().any(|expected| *got == expected);
                 assert!(before, "message {at} was never sent: {:?}", got.command());
@@ -180,7 +185,8 @@ pub(crate) fn check_messages(
     }
 }
 
-/// Whether a message is the one that was sent. No checksum guards its name, nothing else may differ.
+/// Returns whether a message is the sent one. Its command is not covered by the checksum, and all
+/// else must be equal.
 pub(crate) fn is_same(got: &Message, sent: &Message, strike: &Strike) -> bool {
     if got == sent {
         return true;
@@ -193,7 +199,8 @@ pub(crate) fn is_same(got: &Message, sent: &Message, strike: &Strike) -> bool {
     strike.place == Place::Command && *payload == bytes
 }
 
-/// Whether it is one of the session's own messages, which are not for the program, under another name.
+/// Returns whether it is a message of the session with a changed command. Such messages are not
+/// delivered.
 pub(crate) fn is_renamed(got: &Message, strike: &Strike) -> bool {
     let name = got.command().to_bytes();
     let differs_by_a_bit = |own: &&str| {

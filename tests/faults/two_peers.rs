@@ -1,4 +1,4 @@
-//! Two of our peers, one of which has dialled the other through the proxy.
+//! Two peers of this library, connected through the proxy.
 
 use std::net::TcpListener;
 use std::panic::resume_unwind;
@@ -19,18 +19,18 @@ use crate::side::{self, News, Story};
 use crate::table::{self, Role};
 
 #[test]
-fn two_peers_tell_the_same_story_whatever_happens_between_them() {
+fn faults_leave_both_peers_consistent() {
     for_each_seed(48, AT_ONCE, run);
 }
 
-/// One side of a run: its events as they come, and what it sends once it may.
+/// One side of a run: its events, and the messages that it sends.
 struct Side {
     handle: PeerConnectionHandle,
     events: Receiver<Event>,
     script: Vec<Message>,
 }
 
-/// Returns in words what happened.
+/// Runs one seed. Returns a description of the run.
 pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
     let config = side::config(plan.harm());
     let slots = ConnectionSlots::new(2);
@@ -53,7 +53,7 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
             events,
             script: script(2 * seed + 1),
         }),
-        // It has been reset before anybody could look at it.
+        // The connection was reset before it was accepted.
         Err(Error::Io { .. }) => None,
         Err(other) => panic!("{other}"),
     };
@@ -98,8 +98,8 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
     }
 }
 
-/// Lets both sides send and hear until both have ended; ends it when everything has come. Returns their stories, and whether
-/// it did.
+/// Lets both sides send and receive until both have ended. Disconnects when all has arrived.
+/// Returns the stories, and whether it disconnected.
 fn live(dialler: Side, target: Option<Side>) -> (Story, Option<Story>, bool) {
     let complete = AtomicUsize::new(0);
     let on_complete = || {
@@ -125,7 +125,7 @@ fn live(dialler: Side, target: Option<Side>) -> (Story, Option<Story>, bool) {
 }
 
 impl Side {
-    /// Sends its script once it may, and returns its story and why a message was not taken, if so.
+    /// Sends its script once possible. Returns its story, and the error of a send, if any.
     fn live(&self, on_complete: &(dyn Fn() + Sync)) -> (Story, Option<DisconnectReason>) {
         thread::scope(|scope| {
             let mut sender = None;
@@ -142,7 +142,7 @@ impl Side {
     }
 }
 
-/// What a thread returns, or its panic.
+/// Returns the result of a thread, or propagates its panic.
 fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }

@@ -1,7 +1,8 @@
-//! Two of our peers with two streams between them, both through the proxy: a fault strikes one of the two connections, anywhere.
+//! Two peers of this library with two streams through the proxy. A fault strikes one of the two
+//! connections at any byte.
 //!
-//! Before the `streamack` it costs the second stream alone, unless it strikes the first; behind it the peer ends, on both sides. Neither leaves
-//! anything behind.
+//! Before the `streamack`, the fault ends only the second stream, unless it strikes the first one.
+//! After the `streamack`, it ends the peer on both sides. Neither case leaves resources in use.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -21,23 +22,25 @@ use crate::stream_side::{Side, Told};
 use crate::stream_table::{self, Phase};
 use crate::table::{self, Role};
 
-/// How long a first connection that has stalled is left alone: pings go over the second one, and nobody may notice.
+/// The time for which a stalled first connection is left alone: pings use the second one, so the
+/// stall may stay unnoticed.
 const UNNOTICED: Duration = Duration::from_secs(6);
-/// How long it may take until it is clear whether there is a second stream.
+/// The time limit for knowing whether there is a second stream.
 const DECISION: Duration = Duration::from_secs(5);
 
 #[test]
-fn two_streams_are_one_peer_whatever_happens_to_either() {
+fn faults_leave_two_streams_one_peer() {
     for_each_seed(64, AT_ONCE, run);
 }
 
-/// The plans of both connections: at most one of them does harm.
+/// Returns the plans of both connections: at most one of them is harmful.
 fn plans(seed: u64, drawn: &FaultPlan) -> [FaultPlan; 2] {
     let struck = Seeded(!seed).below(2);
     plans_striking(struck, seed, drawn)
 }
 
-/// The plans of both connections, where the first is not struck by what only somebody notices who talks over it: pings go over the second.
+/// Returns the plans of both connections, without faults on the first one that only its traffic
+/// would reveal: pings use the second one.
 pub(crate) fn noticed_plans(seed: u64, drawn: &FaultPlan) -> [FaultPlan; 2] {
     let is_cut = |kind: &FaultKind| *kind != FaultKind::Stall && !kind.corrupts();
     let general = drawn.harm().is_none_or(is_cut) && Seeded(!seed).below(2) == 0;
@@ -51,7 +54,7 @@ fn plans_striking(struck: usize, seed: u64, drawn: &FaultPlan) -> [FaultPlan; 2]
     }
     let mut plans = [harmless.clone(), harmless];
     plans[struck] = drawn.clone();
-    // Question and answer are short.
+    // Request and response are short.
     if struck == 1 && Seeded(seed).below(3) == 0 {
         let FaultPlan {
             to_target,
@@ -65,7 +68,7 @@ fn plans_striking(struck: usize, seed: u64, drawn: &FaultPlan) -> [FaultPlan; 2]
     plans
 }
 
-/// Returns in words what happened.
+/// Runs one seed. Returns a description of the run.
 pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
     let mut config = side::config(plan.harm());
     config.session.multistreams = true;
@@ -93,7 +96,7 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
         handle,
         events: target_events,
         script: script(2 * seed + 1),
-        // Nobody tells it that there will be none.
+        // No event reports that there will be no stream.
         decision: DECISION / 5,
         gives_up: None,
     });
@@ -109,7 +112,7 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
 
     assert!(strikes.len() <= 1, "{strikes:?}");
     let ends = check(strikes.first(), &dialler, target.as_ref(), commanded);
-    // What the events held is given back with them.
+    // Releases the payloads of the events.
     dialler.story.messages.clear();
     if let Some(target) = &mut target {
         target.story.messages.clear();
@@ -124,7 +127,8 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
     ends
 }
 
-/// Lets both sides live until both have ended; ends it when everything has come. Returns what was told, and whether it did.
+/// Runs both sides until they end, and disconnects when all has arrived. Returns their results, and
+/// whether it disconnected.
 fn live(acceptor: &Acceptor, dialler: Side, target: Option<Side>) -> (Told, Option<Told>, bool) {
     let complete = AtomicUsize::new(0);
     let on_complete = || {
@@ -153,7 +157,7 @@ fn live(acceptor: &Acceptor, dialler: Side, target: Option<Side>) -> (Told, Opti
     (dialler_told, target_told, commanded)
 }
 
-/// Checks all that was told. Returns in words what happened.
+/// Checks all results. Returns a description of the run.
 fn check(
     strike: Option<&Strike>,
     dialler: &Told,
@@ -176,7 +180,7 @@ fn check(
         );
     }
     let ends = |story: &Story, role, commanded| match phase {
-        // One stream is as good as before.
+        // A missing second stream makes no difference.
         Phase::Question => table::check_end(None, role, story, commanded),
         _ => table::check_end(strike, role, story, commanded),
     };
@@ -188,7 +192,8 @@ fn check(
     );
     if let Some(target) = target {
         first_hand |= ends(&target.story, role_of_target, false);
-        // Whoever misses the answer closes what the other side takes for a stream.
+        // The side that misses the `streamack` closes the connection that is a stream for the other
+        // side.
         assert!(
             first_hand || phase == Phase::Answer,
             "nobody had a reason: {}; {}",

@@ -28,7 +28,7 @@ fn assert_loads(content: &[u8], expected: &[BlockHeader], what: &str) {
 }
 
 #[test]
-fn append_interrupted_at_each_byte_loses_only_torn_header() {
+fn append_interrupted_at_any_byte_loses_torn_header() {
     let headers = regtest_headers(5);
     let content = bytes_of(&headers);
     for len in 0..=content.len() {
@@ -62,7 +62,7 @@ fn zeros_after_each_byte_of_append_are_removed() {
 }
 
 #[test]
-fn reorganization_interrupted_at_each_byte_loses_only_torn_part() {
+fn reorganization_interrupted_at_any_byte_loses_torn_part() {
     let trunk = regtest_headers(5);
     let old = mine_after(&trunk[4], 3, 2);
     let new = mine_after(&trunk[4], 4, 3);
@@ -116,7 +116,7 @@ fn reorganization_interrupted_at_each_byte_loses_only_torn_part() {
 }
 
 #[test]
-fn new_headers_before_old_ones_are_cut() {
+fn last_new_header_before_old_ones_is_lost() {
     let trunk = regtest_headers(5);
     let old = mine_after(&trunk[4], 4, 2);
     let new = mine_after(&trunk[4], 2, 3);

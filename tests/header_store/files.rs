@@ -84,7 +84,7 @@ fn export_that_fails_keeps_old_file() {
     let chain = regtest_chain(&regtest_headers(5));
     let folder = Folder::with_file(b"an old file");
     let temporary = folder.path().join("headers.tmp");
-    // A folder in the place of the temporary file cannot be removed as a file.
+    // A folder at the path of the temporary file cannot be removed as a file.
     fs::create_dir(&temporary).unwrap();
     let error = HeaderStore::export(&chain, folder.file()).unwrap_err();
     assert!(error.to_string().starts_with("writing "), "{error}");

@@ -91,7 +91,7 @@ fn file_without_headers_is_refused() {
 }
 
 #[test]
-fn file_of_custom_network_is_told_apart() {
+fn file_of_custom_network_is_distinguished() {
     let network = |tag| Network::custom(private_params("lab", tag)).unwrap();
     let folder = Folder::new();
     let (mut store, mut chain, _) = HeaderStore::open(folder.file(), network(1)).unwrap();
@@ -222,7 +222,7 @@ fn mined_header_needs_no_successor_as_evidence() {
     );
 }
 
-/// A chain of regtest with checkpoints at 99 and 250.
+/// Returns a chain of regtest with checkpoints at 99 and 250.
 fn with_checkpoints(headers: &[BlockHeader]) -> ChainRules {
     let checkpoints = [(99, headers[99].hash()), (250, headers[250].hash())];
     let rules = ChainRules::new(Network::Regtest);
@@ -252,7 +252,7 @@ fn file_after_last_checkpoint_is_refused() {
 fn unconfirmed_headers_after_checkpoint_are_not_loaded() {
     let headers = regtest_headers(600);
     let rules = with_checkpoints(&headers);
-    // Other headers than those that the next checkpoint confirms.
+    // Headers that the next checkpoint does not confirm.
     let others = mine_after(&headers[99], 300, 5);
     let folder = Folder::with_file(&bytes_of(&others));
     let error = folder.open_error(rules.clone());

@@ -1,4 +1,4 @@
-//! What an update writes and removes.
+//! Bytes that an update writes and removes.
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -14,7 +14,7 @@ use crate::served_chain::{mine_chain, spend_reward, their_block, their_bytes, th
 /// The number of random messages of each type.
 const ROUNDS: u64 = 100;
 
-/// A message as chain-gang encodes it for regtest.
+/// Returns a message as chain-gang encodes it for regtest.
 pub(crate) fn their_frame(message: &theirs::Message) -> Vec<u8> {
     let mut bytes = Vec::new();
     message

@@ -19,7 +19,7 @@ use crate::served_chain::ServedChain;
 /// The user agent of chain-gang's examples.
 pub(crate) const USER_AGENT: &str = "chain-gang";
 
-/// The `version` of chain-gang's examples, with transactions announced.
+/// Returns the `version` of chain-gang's examples, with transactions announced.
 pub(crate) fn chain_gang_version() -> Version {
     Version {
         version: PROTOCOL_VERSION,
@@ -137,7 +137,8 @@ impl Dialer {
         self.send(Message::GetData(Inv { objects }));
     }
 
-    /// The first message for which `wanted` returns something. Earlier messages are skipped.
+    /// Returns the first message for which `wanted` returns something. Earlier messages are
+    /// skipped.
     #[track_caller]
     pub(crate) fn expect<T>(&self, mut wanted: impl FnMut(&Message) -> Option<T>) -> T {
         let deadline = Instant::now() + DEADLINE;

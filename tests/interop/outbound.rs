@@ -15,7 +15,7 @@ use crate::raw_peer::DEADLINE;
 use crate::served_chain::{ServedChain, entry, mine_chain, spend_reward, their_tx};
 use crate::server::Server;
 
-/// A server of a chain, and a connection that has dialed it.
+/// Returns a server of a chain, and a connection that has dialed it.
 #[track_caller]
 fn dialed(height: u32) -> (Chain, Server, Connection) {
     let chain = mine_chain(height);
@@ -30,7 +30,7 @@ fn dial(address: SocketAddr) -> Connection {
     Connection::connect(&address.to_string(), &config).unwrap()
 }
 
-/// The first message for which `wanted` returns something. Earlier messages are skipped.
+/// Returns the first message for which `wanted` returns something. Earlier messages are skipped.
 #[track_caller]
 fn receive<T>(connection: &mut Connection, wanted: impl Fn(Message) -> Option<T>) -> T {
     loop {
@@ -146,7 +146,7 @@ fn getblocks_is_answered_by_chain_gang() {
             .map(|height| Inventory::Block(hash(height)))
             .collect()
     };
-    // At most 500, and only those ahead of the stop hash.
+    // At most 500, and only blocks before the stop hash.
     assert_eq!(request(hash(50), BlockHash::ZERO), expected(51..551));
     assert_eq!(request(hash(50), hash(70)), expected(51..70));
 }

@@ -39,7 +39,7 @@ pub(crate) fn mine_chain(height: u32) -> Chain {
     chain
 }
 
-/// One transaction per height, each of which spends the reward of the block at that height.
+/// Returns one transaction per height, each of which spends the reward of the block at that height.
 fn spends(chain: &Chain, heights: std::ops::Range<u32>) -> Vec<Tx> {
     let spend = |height| {
         let block = chain.block(&chain.hash_at(height).unwrap()).unwrap();
@@ -49,7 +49,7 @@ fn spends(chain: &Chain, heights: std::ops::Range<u32>) -> Vec<Tx> {
     heights.map(spend).collect()
 }
 
-/// A transaction that spends the reward of a block, which needs no signature.
+/// Returns a transaction that spends the reward of a block, which needs no signature.
 pub(crate) fn spend_reward(txid: Txid) -> Transaction {
     Transaction {
         version: 1,
@@ -71,12 +71,12 @@ pub(crate) fn their_hash(hash: BlockHash) -> Hash256 {
     Hash256(hash.0)
 }
 
-/// Decodes a block of ours with chain-gang.
+/// Decodes a block of this library with chain-gang.
 pub(crate) fn their_block(block: &bsv_p2p::wire::Block) -> Block {
     Block::read(&mut &block.bytes()[..]).unwrap()
 }
 
-/// Decodes a transaction of ours with chain-gang.
+/// Decodes a transaction of this library with chain-gang.
 pub(crate) fn their_tx(tx: &Tx) -> chain_gang::messages::Tx {
     chain_gang::messages::Tx::read(&mut &tx.bytes()[..]).unwrap()
 }
@@ -113,7 +113,7 @@ impl ServedChain {
         }
     }
 
-    /// The height of the last block.
+    /// Returns the height of the last block.
     pub(crate) fn height(&self) -> i32 {
         self.blocks.len() as i32 - 1
     }
@@ -129,7 +129,7 @@ impl ServedChain {
         self.transactions.lock().unwrap().insert(tx.hash(), tx);
     }
 
-    /// The two addresses that are sent to a peer that requests addresses.
+    /// Returns the two addresses that are sent to a peer that requests addresses.
     pub(crate) fn addresses() -> Vec<NodeAddrEx> {
         let entry = |last: u8| NodeAddrEx {
             last_connected_time: START_TIME,
@@ -185,7 +185,7 @@ impl ServedChain {
         blocks.skip(first).take(max)
     }
 
-    /// The requested objects. Missing blocks are skipped, missing transactions are listed.
+    /// Returns the requested objects. Missing blocks are skipped, missing transactions are listed.
     fn objects(&self, requested: &[InvVect]) -> Vec<Message> {
         let transactions = self.transactions.lock().unwrap();
         let mut answers = Vec::new();
@@ -221,7 +221,7 @@ impl ServedChain {
     }
 }
 
-/// An inventory entry of chain-gang.
+/// Returns an inventory entry of chain-gang.
 pub(crate) fn entry(obj_type: u32, hash: Hash256) -> InvVect {
     InvVect { obj_type, hash }
 }

@@ -65,7 +65,8 @@ impl Server {
         }
     }
 
-    /// The first received message for which `wanted` returns something. Earlier ones are skipped.
+    /// Returns the first received message for which `wanted` returns something. Earlier ones are
+    /// skipped.
     #[track_caller]
     pub(crate) fn expect<T>(&self, mut wanted: impl FnMut(&Message) -> Option<T>) -> T {
         let deadline = Instant::now() + DEADLINE;

@@ -1,5 +1,5 @@
-//! Whom the local node tells of a block, and how. `node_rules.rs` has the rules that are checked at
-//! the real node as well.
+//! Block announcements of the local node: their recipients and form. `node_rules.rs` has the rules
+//! that are also checked at the real node.
 
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{Block, BlockHash, Headers, Inv, Inventory, Message, SendCmpct, Version};
@@ -26,7 +26,7 @@ fn give(node: &LocalNode, blocks: &[Block]) {
     assert_eq!(sent(&mut giver), []);
 }
 
-/// A peer that requested announcements by headers and exchanged headers.
+/// Returns a peer that requested announcements by headers and exchanged headers.
 fn peer_with_headers(node: &LocalNode) -> RawPeer {
     let mut peer = connected(node);
     peer.send(Message::SendHeaders);
@@ -47,7 +47,7 @@ fn peer_that_announced_block_receives_no_announcement() {
     let mut by_headers = peer_with_headers(&node);
     let mut by_block = peer_with_headers(&node);
     let mut silent = connected(&node);
-    // The node requests what it does not have, and is not answered.
+    // The node requests the missing block, and gets no response.
     assert_eq!(answers(&mut by_inv, inv_of(second.hash())).len(), 1);
     assert_eq!(answers(&mut by_headers, headers_of(&blocks)).len(), 1);
     for block in &blocks {
@@ -58,7 +58,7 @@ fn peer_that_announced_block_receives_no_announcement() {
     assert_eq!(sent(&mut by_block), []);
     let invs = [first, second].map(|block| inv_of(block.hash()));
     assert_eq!(sent(&mut silent), invs);
-    // Only the second one was announced by hash: the first was news.
+    // Only the second one was announced by hash, because the first was unknown.
     assert_eq!(sent(&mut by_inv), invs[..1]);
     // The node knows now that they have the block.
     let next = node.mine(1).unwrap()[0];

@@ -1,4 +1,4 @@
-//! What a local node answers.
+//! Responses of a local node.
 
 use bsv_p2p::Error;
 use bsv_p2p::Network;
@@ -12,7 +12,7 @@ use crate::payment::payment;
 use crate::support::{DEADLINE, all_that_is_said, ask, client, expect};
 
 #[test]
-fn headers_after_the_first_known_block_of_a_locator_up_to_the_stop() {
+fn headers_follow_first_known_locator_block_to_stop() {
     let node = LocalNode::start().unwrap();
     let mined = node.mine(5).unwrap();
     let genesis = BlockHeader::genesis(&Network::Regtest).hash();
@@ -31,7 +31,7 @@ fn headers_after_the_first_known_block_of_a_locator_up_to_the_stop() {
 }
 
 #[test]
-fn blocks_byte_for_byte_and_silence_about_unknown_ones() {
+fn known_blocks_are_served_and_unknown_ones_ignored() {
     let node = LocalNode::start().unwrap();
     let mined = node.mine(3).unwrap();
     let mut client = client(&node);
@@ -81,7 +81,7 @@ fn transactions_of_the_pool_and_notfound_for_others() {
 }
 
 #[test]
-fn a_transaction_that_a_client_sends_is_taken_and_told_to_the_others() {
+fn received_transaction_is_pooled_and_relayed_once() {
     let node = LocalNode::start().unwrap();
     let (mut sender, mut other) = (client(&node), client(&node));
     assert!(node.wait_for_peers(2, DEADLINE));
@@ -94,13 +94,13 @@ fn a_transaction_that_a_client_sends_is_taken_and_told_to_the_others() {
         _ => None,
     });
     assert_eq!(announced, [Inventory::Tx(tx.txid())]);
-    // Neither told again, nor to who sent it.
+    // The transaction is not announced again, and not to its sender.
     assert_eq!(ask(&mut sender, tx), []);
     assert_eq!(ask(&mut other, GetData::from(vec![])), []);
 }
 
 #[test]
-fn a_transaction_that_comes_again_after_it_was_mined_is_not_mined_again() {
+fn mined_transaction_is_not_accepted_again() {
     let node = LocalNode::start().unwrap();
     let tx = Tx::from(&payment(1));
     node.submit(&payment(1)).unwrap();

@@ -1,4 +1,5 @@
-//! Many clients at once, and clients that do not behave: they are dropped alone.
+//! Many concurrent clients, and misbehaving clients, which are disconnected without affecting
+//! others.
 
 use std::net::SocketAddr;
 use std::sync::Barrier;
@@ -36,7 +37,7 @@ fn fifty_clients_at_once() {
                         .eq(first.iter().copied())
                 );
                 all_are_there.wait();
-                // A new block is announced to each, and each gets it.
+                // A new block is announced to each client, and each downloads it.
                 let new = expect(&mut client, |message| match message {
                     Message::Headers(headers) => headers.headers.last().map(BlockHeader::hash),
                     message => match announced_block(&message) {
@@ -58,7 +59,7 @@ fn fifty_clients_at_once() {
 }
 
 #[test]
-fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
+fn client_with_invalid_block_is_disconnected_alone() {
     let node = LocalNode::start().unwrap();
     let tip = node.mine(2).unwrap()[1];
     let valid = node.block(tip).unwrap();
@@ -96,7 +97,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
         );
         assert_eq!(node.tip(), tip, "{what}");
     }
-    // Blocks that are merely not of use are nobody's fault.
+    // Blocks that are only useless are no misbehavior.
     let mut behind = work(valid.header(), tip);
     behind.previous = BlockHash([7; 32]);
     for block in [
@@ -110,7 +111,7 @@ fn a_client_that_sends_an_invalid_block_is_dropped_alone() {
     assert_eq!(good.block(next, DEADLINE).unwrap().hash(), next);
 }
 
-/// The header upon another block, and with a nonce that makes it right.
+/// Returns the header on top of another block, with a valid nonce.
 fn work(mut header: BlockHeader, previous: BlockHash) -> BlockHeader {
     header.previous = previous;
     while header.check_proof_of_work(&Network::Regtest).is_err() {
@@ -120,16 +121,16 @@ fn work(mut header: BlockHeader, previous: BlockHash) -> BlockHeader {
 }
 
 #[test]
-fn a_client_that_never_reads_is_dropped_alone_when_its_outbox_is_full() {
+fn blocked_client_is_disconnected_at_full_outbox() {
     let mut config = LocalNode::default_config();
     config.max_send_queue_bytes = 256 * 1024;
-    // Its time to read is far from over.
+    // The write timeout is far from expired.
     config.write_timeout = 10 * DEADLINE;
     a_client_that_never_reads_is_dropped_alone(config);
 }
 
 #[test]
-fn a_client_that_never_reads_is_dropped_alone_when_its_time_is_over() {
+fn blocked_client_is_disconnected_at_write_timeout() {
     let mut config = LocalNode::default_config();
     config.write_timeout = Duration::from_millis(500);
     a_client_that_never_reads_is_dropped_alone(config);
@@ -139,7 +140,7 @@ fn a_client_that_never_reads_is_dropped_alone_when_its_time_is_over() {
 fn a_client_that_never_reads_is_dropped_alone(config: ConnectionConfig) {
     let address: SocketAddr = ([127, 0, 0, 1], 0).into();
     let node = LocalNode::start_at(address, config).unwrap();
-    // A block of about 300 KB, which is asked for more often than the system takes without a reader.
+    // A block of about 300 KB, requested more often than system buffers hold without a reader.
     for number in 0..30 {
         let mut big = payment(number);
         big.outputs[0].script = vec![0x6a; 10_000];
@@ -158,7 +159,7 @@ fn a_client_that_never_reads_is_dropped_alone(config: ConnectionConfig) {
             Instant::now() < end,
             "the client that does not read is not dropped"
         );
-        // Meanwhile the other is served.
+        // The other client is served in this time.
         good.ping(DEADLINE).unwrap();
     }
     assert_eq!(good.block(block, DEADLINE).unwrap().hash(), block);
@@ -168,7 +169,7 @@ fn a_client_that_never_reads_is_dropped_alone(config: ConnectionConfig) {
 }
 
 #[test]
-fn a_client_that_comes_back_is_served_again() {
+fn returning_client_is_served_again() {
     let node = LocalNode::start().unwrap();
     for height in 1..=10 {
         node.mine(1).unwrap();

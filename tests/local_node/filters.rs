@@ -16,7 +16,7 @@ fn node() -> LocalNode {
     LocalNode::start_at(([127, 0, 0, 1], 0).into(), config).unwrap()
 }
 
-/// A filter of transactions, by their hashes.
+/// Returns a filter of transactions, by their hashes.
 fn filter_of(transactions: &[Transaction]) -> BloomFilter {
     let mut filter = BloomFilter::new(100, 0.000_001, 7, BloomFlags::NONE).unwrap();
     for transaction in transactions {
@@ -113,7 +113,7 @@ fn filtered_block_is_followed_by_matching_transactions() {
         });
         assert_eq!(txids.collect::<Vec<_>>(), expected);
     }
-    // Without a filter everything matches.
+    // Without a filter all transactions match.
     peer.send(Message::FilterClear);
     let answers = answers(&mut peer, getdata(Inventory::FilteredBlock(block)));
     assert_eq!(answers.len(), 1 + 6);

@@ -1,4 +1,4 @@
-//! Long lists are split at the limits of both sides, and nothing of them is lost.
+//! Long lists are split at the limits of both sides without loss.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use crate::rules::client_version;
 
 const ENTRIES: usize = 60_000;
 
-/// What a peer without a `protoconf`, and one that announces the minimum, receives in one message.
+/// The number of entries in one message to a peer without a `protoconf`, or with the minimum one.
 const SMALL: usize = inventory_limit(LEGACY_MAX_RECEIVE_PAYLOAD);
 
 fn entries() -> Vec<Inventory> {
@@ -51,7 +51,7 @@ fn node_with_large_pool() -> LocalNode {
     LocalNode::start_at(([127, 0, 0, 1], 0).into(), config).unwrap()
 }
 
-/// Receives lists of one command until they have all entries. Returns them and their lengths.
+/// Receives lists of one command until all entries have arrived. Returns them and their lengths.
 fn receive_lists(peer: &mut RawPeer, command: &str) -> (Vec<Inventory>, Vec<usize>) {
     let (mut all, mut lengths) = (Vec::new(), Vec::new());
     while all.len() < ENTRIES {
@@ -66,16 +66,16 @@ fn receive_lists(peer: &mut RawPeer, command: &str) -> (Vec<Inventory>, Vec<usiz
     (all, lengths)
 }
 
-/// The lengths of the parts of lists that arrive in parts of `arriving` and leave in parts of
-/// `limit`.
+/// Returns the lengths of the parts of lists that arrive in parts of `arriving` and leave in parts
+/// of `limit`.
 fn parts(arriving: usize, limit: usize) -> Vec<usize> {
     let list = [(); ENTRIES];
     let parts = list.chunks(arriving).flat_map(|list| list.chunks(limit));
     parts.map(<[()]>::len).collect()
 }
 
-/// The limits of peers, and the number of entries that the node sends them in one message: its own
-/// limit is 2 MiB.
+/// Returns the limits of peers, and the number of entries that the node sends them in one message:
+/// its own limit is 2 MiB.
 fn limits() -> [(Option<u32>, usize); 4] {
     let own = inventory_limit(2 * 1024 * 1024);
     [

@@ -1,4 +1,4 @@
-//! The local node at its boundary: sockets, threads, other nodes.
+//! The local node at its interface: sockets, threads, other nodes.
 
 #[path = "../support/alone.rs"]
 mod alone;

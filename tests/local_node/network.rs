@@ -1,4 +1,4 @@
-//! Local nodes among themselves.
+//! Local nodes connected to each other.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Instant;
@@ -43,7 +43,7 @@ fn assert_all_reach(nodes: &[LocalNode], tip: BlockHash) {
 }
 
 #[test]
-fn a_block_mined_anywhere_in_a_row_reaches_all() {
+fn mined_block_reaches_all_nodes_in_row() {
     let nodes: [_; 3] = nodes();
     connect_in_a_row(&nodes);
     for (height, miner) in [0, 2, 1, 1, 0, 2].into_iter().enumerate() {
@@ -59,8 +59,9 @@ fn a_block_mined_anywhere_in_a_row_reaches_all() {
     }
 }
 
+/// Any of the nodes can mine it.
 #[test]
-fn a_transaction_submitted_anywhere_in_a_row_reaches_all_and_is_mined_anywhere() {
+fn submitted_transaction_reaches_all_nodes_in_row() {
     let nodes: [_; 3] = nodes();
     connect_in_a_row(&nodes);
     for (number, at) in [(1, 0), (2, 2), (3, 1)] {
@@ -97,7 +98,7 @@ fn headers_announcements_need_sendheaders_and_headers() {
         let headers = client.headers(&[genesis], BlockHash::ZERO, DEADLINE);
         assert_eq!(headers.unwrap(), []);
     }
-    // Once it has answered, it has received what was sent before.
+    // A response shows that all earlier messages were received.
     assert_eq!(all_that_is_said(&mut by_headers), []);
     for client in &mut by_inv {
         assert_eq!(all_that_is_said(client), []);
@@ -116,7 +117,7 @@ fn headers_announcements_need_sendheaders_and_headers() {
 }
 
 #[test]
-fn transactions_are_announced_only_to_who_wants_them() {
+fn transactions_are_announced_to_relaying_peers_only() {
     let node = LocalNode::start().unwrap();
     let mut without = config();
     without.session.relay = false;
@@ -130,7 +131,7 @@ fn transactions_are_announced_only_to_who_wants_them() {
 }
 
 #[test]
-fn the_longer_of_two_partitions_wins_when_they_meet() {
+fn longer_partition_wins_after_merge() {
     let [short, bridge, long] = nodes();
     let far = LocalNode::start().unwrap();
     for (from, to) in [(&short, &bridge), (&long, &bridge), (&far, &long)] {
@@ -162,7 +163,7 @@ fn the_longer_of_two_partitions_wins_when_they_meet() {
         Some(Tx::from(&tx)),
         "waits again"
     );
-    // Whoever listens to the node that had to change its mind hears of the new tip.
+    // Peers of the node that reorganized receive the new tip.
     expect(&mut watcher, |message| match message {
         Message::Headers(headers) => {
             (headers.headers.last().map(BlockHeader::hash) == Some(won[12])).then_some(())
@@ -178,7 +179,7 @@ fn partitions_of_equal_length_stay_until_one_grows() {
     let [one, other] = nodes();
     let (mine, theirs) = (one.mine(2).unwrap(), other.mine(2).unwrap());
     one.connect(other.address()).unwrap();
-    // Each has the other's blocks beside its own.
+    // Each node stores the blocks of the other on a side chain.
     for (node, hash) in [(&one, theirs[1]), (&other, mine[1])] {
         let mut client = client(node);
         let end = Instant::now() + DEADLINE;
@@ -193,7 +194,7 @@ fn partitions_of_equal_length_stay_until_one_grows() {
 }
 
 #[test]
-fn a_branch_too_short_and_too_old_to_matter_costs_nobody_the_connection() {
+fn short_old_branch_keeps_connections() {
     let [long, short] = nodes();
     short.mine(1).unwrap();
     let tip = long.mine(300).unwrap()[299];
@@ -207,11 +208,11 @@ fn a_branch_too_short_and_too_old_to_matter_costs_nobody_the_connection() {
 }
 
 #[test]
-fn a_new_node_catches_up_with_2500_blocks_and_serves_them() {
+fn new_node_downloads_and_serves_2500_blocks() {
     let [old, new, newest] = nodes();
     let mined = old.mine(2_500).unwrap();
     new.connect(old.address()).unwrap();
-    // Before it has any block of its own to give.
+    // Before the node has any block.
     newest.connect(new.address()).unwrap();
     let nodes = [old, new, newest];
     assert_all_reach(&nodes, mined[2_499]);
@@ -222,10 +223,10 @@ fn a_new_node_catches_up_with_2500_blocks_and_serves_them() {
 }
 
 #[test]
-fn blocks_that_a_peer_owes_when_it_goes_are_asked_of_another() {
+fn blocks_of_lost_peer_are_requested_from_another() {
     let [good, new] = nodes();
     let mined = good.mine(3).unwrap();
-    // Announces the blocks that the good node has, and is silent when it is asked for them.
+    // Announces the blocks of the good node, and ignores requests for them.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     new.connect(listener.local_addr().unwrap()).unwrap();
     let mut serves = config();
@@ -239,7 +240,7 @@ fn blocks_that_a_peer_owes_when_it_goes_are_asked_of_another() {
         matches!(message, Message::GetData(_)).then_some(())
     });
 
-    // The good node is asked for headers now, but not for what the other owes.
+    // The good node is asked for headers now, but not for the blocks of the silent peer.
     new.connect(good.address()).unwrap();
     assert!(new.wait_for_peers(2, DEADLINE));
     let mut client = client(&new);
@@ -286,7 +287,7 @@ fn private_network_is_mined_served_and_synced() {
     let block = client.block(nodes[0].tip(), DEADLINE).unwrap();
     assert_eq!(Some(block), nodes[0].block(nodes[0].tip()));
 
-    // The magic tells the network apart from regtest.
+    // The magic distinguishes the network from regtest.
     let config = ConnectionConfig::new(Network::Regtest);
     let error = Connection::connect(&nodes[0].address().to_string(), &config).unwrap_err();
     assert!(matches!(error, Error::Disconnected { .. }), "{error:?}");

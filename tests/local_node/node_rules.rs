@@ -1,4 +1,5 @@
-//! The local node keeps the rules that the real node keeps; `tests/real_node/node_rules.rs` checks them there.
+//! The local node follows the rules of the real node. `tests/real_node/node_rules.rs` checks them
+//! there.
 
 use std::net::SocketAddr;
 

@@ -14,7 +14,7 @@ fn node() -> LocalNode {
     LocalNode::start_at(([127, 0, 0, 1], 0).into(), config).unwrap()
 }
 
-/// A transaction that spends the first outputs of others.
+/// Returns a transaction that spends the first outputs of others.
 fn spend(parents: &[Txid]) -> Tx {
     let mut transaction = payment(0);
     let input = transaction.inputs[0].clone();
@@ -34,7 +34,7 @@ fn request_of(txids: &[Txid]) -> bsv_p2p::wire::Message {
     GetData::from(entries).into()
 }
 
-/// A node with a mined block, and the txid of its coinbase.
+/// Returns a node with a mined block, and the txid of its coinbase.
 fn node_with_coins() -> (LocalNode, Txid) {
     let node = node();
     let block = node.block(node.mine(1).unwrap()[0]).unwrap();
@@ -96,7 +96,7 @@ fn orphans_of_a_peer_end_with_its_connection() {
     crate::raw_peer::wait_until("the node has noticed the end", || node.peer_count() == 1);
     assert_eq!(answers(&mut other, parent), []);
     assert_eq!(node.pooled_transaction(child.txid()), None);
-    // It is unknown again.
+    // The transaction is unknown again.
     let inv = Inv::from(vec![Inventory::Tx(child.txid())]);
     assert_eq!(answers(&mut other, inv), [request_of(&[child.txid()])]);
 }

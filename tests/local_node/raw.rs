@@ -1,4 +1,4 @@
-//! What a local node sends to a scripted peer.
+//! Messages that a local node sends to a scripted peer.
 
 use bsv_p2p::local_node::{Chain, LocalNode};
 use bsv_p2p::wire::{Block, Inventory, Message, NotFound, Txid};
@@ -6,15 +6,15 @@ use bsv_p2p::wire::{Block, Inventory, Message, NotFound, Txid};
 use crate::raw_peer::RawPeer;
 use crate::rules::{connect, getdata};
 
-/// Connects a peer without blocks of its own. What belongs to the handshake has been read.
+/// Connects a peer without blocks. The messages of the handshake are consumed.
 pub(crate) fn connected(node: &LocalNode) -> RawPeer {
     let mut peer = connect(node.address());
     assert_eq!(sent(&mut peer), []);
     peer
 }
 
-/// Everything that the node has sent until it reports a missing transaction that is requested last:
-/// it answers in order. Pings and `sendheaders` are left out.
+/// Returns everything that the node has sent until it reports a missing transaction that is
+/// requested last: it answers in order. Pings and `sendheaders` are left out.
 #[track_caller]
 pub(crate) fn sent(peer: &mut RawPeer) -> Vec<Message> {
     let marker = Inventory::Tx(Txid([0xee; 32]));

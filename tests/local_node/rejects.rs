@@ -1,5 +1,5 @@
-//! What a local node does about invalid messages. `node_rules.rs` has the rules that are checked at the
-//! real node as well.
+//! Responses of a local node to invalid messages. `node_rules.rs` has the rules that are also
+//! checked at the real node.
 
 use bsv_p2p::Network;
 use bsv_p2p::local_node::LocalNode;
@@ -13,7 +13,7 @@ use crate::raw::{answers, connected, mine_branch};
 use crate::raw_peer::{frame, wait_until};
 use crate::rules::{next_reject, with_work};
 
-/// A list of headers that follow `parent`.
+/// Returns a list of headers that follow `parent`.
 fn headers_after(parent: BlockHash, count: u32) -> Vec<BlockHeader> {
     let mut headers = Vec::new();
     let mut previous = parent;
@@ -30,7 +30,7 @@ fn headers_after(parent: BlockHash, count: u32) -> Vec<BlockHeader> {
     headers
 }
 
-/// A block on the tip of the node whose header commits to the transactions.
+/// Returns a block on the tip of the node whose header commits to the transactions.
 fn block_of(node: &LocalNode, transactions: &[Transaction]) -> Block {
     let template = &mine_branch(node, node.height(), 1)[0];
     let txids = transactions.iter().map(Transaction::txid);
@@ -146,7 +146,7 @@ fn headers_after_unsent_blocks_are_accepted() {
     let second = first.split_off(15);
     let mut gone = connected(&node);
     let mut peer = connected(&node);
-    // The first one owes the blocks, the second one announced them as well.
+    // The first peer owes the blocks, and the second one announced them as well.
     let headers = first.clone();
     assert_eq!(answers(&mut gone, Headers { headers }).len(), 1);
     let headers = first.clone();

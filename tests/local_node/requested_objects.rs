@@ -48,8 +48,8 @@ fn missing_transactions_are_reported_after_each_block() {
     );
 }
 
-/// A peer that keeps the node busy for minutes: each of the filtered blocks that it requests has
-/// thousands of transactions.
+/// Returns a peer that keeps the node busy for minutes: each of the filtered blocks that it
+/// requests has thousands of transactions.
 fn busy_peer(node: &LocalNode) -> RawPeer {
     for number in 0..3_000 {
         node.submit(&payment(number)).unwrap();

@@ -1,4 +1,4 @@
-//! How local nodes begin and end.
+//! Start and shutdown of local nodes.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -54,7 +54,7 @@ fn configuration_of_another_network_is_refused() {
 }
 
 #[test]
-fn a_wrong_value_of_the_configuration_is_named() {
+fn invalid_configuration_field_is_named() {
     let mut config = LocalNode::default_config();
     config.max_send_queue_messages = 0;
     let error = LocalNode::start_at(ANY, config).unwrap_err();
@@ -65,7 +65,7 @@ fn a_wrong_value_of_the_configuration_is_named() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_named() {
+fn occupied_address_is_named() {
     let taken = TcpListener::bind(ANY).unwrap();
     let address = taken.local_addr().unwrap();
     let error = LocalNode::start_at(address, LocalNode::default_config()).unwrap_err();
@@ -77,20 +77,21 @@ fn an_address_that_is_taken_is_named() {
     );
 }
 
+/// This includes the unspecified address.
 #[test]
-fn a_node_can_listen_where_it_is_told_to_also_everywhere() {
+fn node_listens_at_the_given_address() {
     for ip in ["0.0.0.0", "127.0.0.2"] {
         let address = SocketAddr::new(ip.parse().unwrap(), 0);
         let node = LocalNode::start_at(address, LocalNode::default_config()).unwrap();
         assert_eq!(node.address().ip(), address.ip());
         assert_ne!(node.address().port(), 0);
-        // Ends although nobody ever connects.
+        // Shutdown without any connection.
         node.shutdown();
     }
 }
 
 #[test]
-fn a_node_that_dials_itself_goes_on() {
+fn self_connection_does_not_stop_node() {
     let node = LocalNode::start().unwrap();
     node.connect(node.address()).unwrap();
     node.mine(1).unwrap();
@@ -98,7 +99,7 @@ fn a_node_that_dials_itself_goes_on() {
 }
 
 #[test]
-fn the_address_is_free_again_after_the_end() {
+fn address_is_free_after_shutdown() {
     let node = LocalNode::start().unwrap();
     let address = node.address();
     let peer = client(&node);
@@ -145,7 +146,7 @@ mod leaves_nothing_behind {
     use crate::payment::payment;
     use crate::support::config;
 
-    /// How long the end of a node may take on a busy machine; it takes some milliseconds.
+    /// The maximum shutdown time of a node on a busy machine. It usually takes milliseconds.
     const PROMPT: Duration = Duration::from_secs(5);
 
     #[test]
@@ -157,16 +158,16 @@ mod leaves_nothing_behind {
     }
 
     fn count() {
-        // What is made once and stays: the source of randomness, for instance.
+        // Resources that are allocated once and stay, for example the source of randomness.
         end_with_peers_in_all_states(LocalNode::shutdown);
         let before = threads_and_descriptors();
         for _ in 0..3 {
             end_with_peers_in_all_states(LocalNode::shutdown);
             end_with_peers_in_all_states(drop);
-            // A node that nobody has ever called.
+            // A node without connections.
             drop(LocalNode::start().unwrap());
         }
-        // A thread that was joined is listed for a moment more.
+        // A joined thread is listed for a short time.
         let end = Instant::now() + DEADLINE;
         while threads_and_descriptors() != before {
             let now = threads_and_descriptors();
@@ -188,24 +189,24 @@ mod leaves_nothing_behind {
         }
         let block = node.mine(1).unwrap()[0];
 
-        // Nodes on both sides, one of them in the middle of catching up.
+        // Nodes in both directions, one of them during its download.
         other.mine(300).unwrap();
         node.connect(other.address()).unwrap();
         third.connect(node.address()).unwrap();
-        // A dial that nobody accepts, and one that nobody answers.
+        // A dial that is refused, and one that is not answered.
         node.connect("127.0.0.1:1".parse().unwrap()).unwrap();
         let deaf = std::net::TcpListener::bind(ANY).unwrap();
         node.connect(deaf.local_addr().unwrap()).unwrap();
         let itself = node.address();
         node.connect(itself).unwrap();
         let ready: Vec<_> = (0..20).map(|_| client(&node)).collect();
-        // Clients that do not read what they have asked for.
+        // Clients that do not read the requested blocks.
         let mut stuck: Vec<_> = (0..3).map(|_| client(&node)).collect();
         for stuck in &mut stuck {
             let question = GetData::from(vec![Inventory::Block(block); 100]);
             stuck.send(&question.into()).unwrap();
         }
-        // Clients that say nothing, half a header, and a header of a message that does not come.
+        // Clients that send nothing, half a header, and a header without its payload.
         let mut silent = Vec::new();
         for said in [0, 10, 24] {
             let mut header = Network::Regtest.magic().0.to_vec();
@@ -216,12 +217,12 @@ mod leaves_nothing_behind {
                 silent.push(stream);
             }
         }
-        // Clients that have left already.
+        // Clients that have disconnected already.
         for _ in 0..5 {
             drop(TcpStream::connect(node.address()).unwrap());
             drop(Connection::connect(&itself.to_string(), &config()).unwrap());
         }
-        // The dials are not waited for: whatever state they are in is one of all.
+        // The dials are not awaited: any of their states is tested.
         assert!(node.wait_for_peers(25, DEADLINE), "{node:?}");
         let mut last = client(&node);
         last.send(&Message::GetAddr).unwrap();
@@ -230,7 +231,7 @@ mod leaves_nothing_behind {
         end(node);
         let took = began.elapsed();
         assert!(took < PROMPT, "the end took {took:?}");
-        // The peers hear of it.
+        // The peers notice the shutdown.
         while last.receive().is_ok() {}
         assert!(
             TcpStream::connect(itself).is_err(),

@@ -1,4 +1,4 @@
-//! A client with two streams: what a node sends over one may overtake what it sends over the other.
+//! A client with two streams, between which messages have no order.
 
 use std::thread;
 use std::time::Instant;
@@ -10,12 +10,12 @@ use bsv_p2p::wire::{BlockHash, OutPoint, Transaction, TransactionInput, Transact
 
 use crate::support::{DEADLINE, config};
 
-/// How many blocks are asked for at once.
+/// The number of blocks that are requested at once.
 const BLOCKS: u8 = 12;
-/// How long each is, in bytes: more of them than sockets hold.
+/// The length of each block, in bytes. Several exceed the capacity of sockets.
 const BLOCK: usize = 4 * 1024 * 1024;
 
-/// A transaction that fills a block.
+/// Returns a transaction that fills a block.
 fn large(number: u8) -> Transaction {
     Transaction {
         version: 1,
@@ -35,7 +35,7 @@ fn large(number: u8) -> Transaction {
     }
 }
 
-/// A connection to the node with both streams.
+/// Returns a connection to the node with both streams.
 fn two_streams(node: &LocalNode) -> PeerConnectionHandle {
     let setup = PeerConnectionOptions::new(config());
     let peer = PeerConnectionActor::spawn_outbound(node.address(), setup).expect("a thread");
@@ -48,7 +48,7 @@ fn two_streams(node: &LocalNode) -> PeerConnectionHandle {
 }
 
 #[test]
-fn of_many_blocks_asked_for_at_once_those_that_are_there_come_and_the_others_are_known_not_to() {
+fn concurrent_block_requests_separate_known_from_unknown() {
     let node = LocalNode::start().unwrap();
     let mut blocks = Vec::new();
     for number in 1..=BLOCKS {

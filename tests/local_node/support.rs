@@ -6,7 +6,7 @@ use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{GetData, Inventory, Message, NotFound, Txid};
 use bsv_p2p::{Connection, ConnectionConfig, Network};
 
-/// How long anything here may take on a busy machine.
+/// The timeout of every wait, for a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) fn config() -> ConnectionConfig {
@@ -21,7 +21,7 @@ pub(crate) fn client_with(node: &LocalNode, config: &ConnectionConfig) -> Connec
     Connection::connect(&node.address().to_string(), config).expect("a local node")
 }
 
-/// The first message for which `wanted` gives something; others are passed over.
+/// Returns the first result of `wanted`. Other messages are skipped.
 #[track_caller]
 pub(crate) fn expect<T>(
     client: &mut Connection,
@@ -37,8 +37,8 @@ pub(crate) fn expect<T>(
     panic!("what is wanted did not come within {DEADLINE:?}");
 }
 
-/// Everything that the node has sent when it says that it does not have a transaction which nobody has: as it answers in
-/// order, whatever it had to say to earlier questions is among it. What belongs to the handshake is left out.
+/// Returns everything that the node has sent up to its `notfound` for an unknown transaction. As it
+/// answers in order, this includes all earlier responses. Messages of the handshake are excluded.
 pub(crate) fn all_that_is_said(client: &mut Connection) -> Vec<Message> {
     let marker = vec![Inventory::Tx(Txid([0xee; 32]))];
     let question = GetData::from(marker.clone()).into();
@@ -55,13 +55,13 @@ pub(crate) fn all_that_is_said(client: &mut Connection) -> Vec<Message> {
     }
 }
 
-/// Sends a question and gives everything that is said to it.
+/// Sends a request and returns all responses.
 pub(crate) fn ask(client: &mut Connection, question: impl Into<Message>) -> Vec<Message> {
     client.send(&question.into()).expect("a question");
     all_that_is_said(client)
 }
 
-/// Whether a message announces blocks, and their hashes.
+/// Returns the hashes of announced blocks, if a message announces any.
 pub(crate) fn announced_block(message: &Message) -> Option<Inventory> {
     match message {
         Message::Inv(inv) => inv

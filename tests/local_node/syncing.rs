@@ -1,4 +1,5 @@
-//! Clients that follow the chain of a local node by `getblocks` alone, as full nodes of other makes do.
+//! Clients that follow the chain of a local node by `getblocks` alone, like full nodes of other
+//! vendors.
 
 use bsv_p2p::local_node::{Chain, LocalNode};
 use bsv_p2p::wire::{

@@ -1,4 +1,4 @@
-//! A logger that keeps every record, and a manager whose peers are the test's own.
+//! A logger that stores every record, and a manager whose peers are controlled by the test.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -16,14 +16,14 @@ use parking_lot::Mutex;
 
 use crate::raw_peer::DEADLINE;
 
-/// A record as it was written.
+/// A record, as written.
 #[derive(Clone, Debug)]
 pub(crate) struct Captured {
     pub(crate) level: Level,
     pub(crate) text: String,
     /// Keys and values, as text.
     pub(crate) values: BTreeMap<String, String>,
-    /// What env_logger makes of it.
+    /// The line that env_logger writes.
     pub(crate) line: String,
 }
 
@@ -42,7 +42,7 @@ impl Captured {
 struct Capture {
     records: Mutex<Vec<Captured>>,
     env_logger: env_logger::Logger,
-    /// Where env_logger writes to.
+    /// The output of env_logger.
     written: Written,
 }
 
@@ -107,7 +107,7 @@ impl<'kvs> VisitSource<'kvs> for Values {
     }
 }
 
-/// The records about a peer, or whoever a ban covers, so far.
+/// Returns the records about a peer or banned subnet so far.
 pub(crate) fn records_of(peer: impl Display) -> Vec<Captured> {
     let peer = peer.to_string();
     let records = CAPTURE.records.lock().clone();
@@ -115,7 +115,8 @@ pub(crate) fn records_of(peer: impl Display) -> Vec<Captured> {
     records.into_iter().filter(of_peer).collect()
 }
 
-/// A manager that listens, what it tells, and where it listens. From here on records are kept.
+/// Starts a listening manager. Returns its events and its address, too. Records are kept from now
+/// on.
 pub(crate) fn listening(level: LevelFilter) -> (Manager, Receiver<ControlEvent>, SocketAddr) {
     if log::set_logger(&Logger).is_ok() {
         log::set_max_level(LevelFilter::Trace);
@@ -134,7 +135,7 @@ pub(crate) fn listening(level: LevelFilter) -> (Manager, Receiver<ControlEvent>,
     }
 }
 
-/// Waits for the end of a connection; what there is to know of it is recorded by then.
+/// Waits for the end of a connection. All its records exist by then.
 #[track_caller]
 pub(crate) fn wait_for_end(events: &Receiver<ControlEvent>, peer: SocketAddr) {
     loop {

@@ -1,4 +1,4 @@
-//! Which records there are, with which keys and values, and how to be rid of them.
+//! The log records, their keys and values, and log levels.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use crate::raw_peer::{DEADLINE, RawListener, RawPeer, wait_until};
 
 const KEYS: [&str; 5] = ["direction", "network", "peer_address", "peer_id", "state"];
 
-/// The one record that has this text.
+/// Returns the only record with this text.
 #[track_caller]
 fn record<'a>(records: &'a [Captured], text: &str) -> &'a Captured {
     let mut found = records.iter().filter(|record| record.text.contains(text));
@@ -25,7 +25,7 @@ fn record<'a>(records: &'a [Captured], text: &str) -> &'a Captured {
 }
 
 #[test]
-fn a_handshake_and_what_follows_are_recorded_with_all_that_there_is_to_know() {
+fn handshake_and_messages_are_logged_with_all_keys() {
     let (manager, events, address) = listening(LevelFilter::Trace);
     let messages = manager.subscribe_messages();
     let mut peer = RawPeer::dial(address);
@@ -71,7 +71,7 @@ fn a_handshake_and_what_follows_are_recorded_with_all_that_there_is_to_know() {
 }
 
 #[test]
-fn what_the_program_sends_and_a_peer_that_does_not_come_back_are_recorded() {
+fn sends_and_failed_restarts_are_logged() {
     let (manager, events, _) = listening(LevelFilter::Trace);
     let listener = RawListener::new();
     let address = listener.address();
@@ -106,7 +106,8 @@ fn what_the_program_sends_and_a_peer_that_does_not_come_back_are_recorded() {
     assert_eq!(again.value("direction"), "outbound");
 }
 
-/// Sends a message that is recorded when it comes, and waits until it was delivered. Returns how many records of what has come there are then.
+/// Sends a message that is logged, and waits for its delivery. Returns the number of records about
+/// received messages.
 fn exchange(peer: &RawPeer, messages: &Receiver<BitcoinMessageEvent>, name: SocketAddr) -> usize {
     peer.send(Inv::from(vec![Inventory::Block(BlockHash([7; 32]))]));
     loop {
@@ -129,7 +130,7 @@ fn set_level(manager: &Manager, level: LevelFilter) {
 }
 
 #[test]
-fn another_log_level_takes_records_away_and_brings_them_back_at_once() {
+fn log_level_change_takes_effect_immediately() {
     let (manager, events, address) = listening(LevelFilter::Trace);
     let messages = manager.subscribe_messages();
     let mut peer = RawPeer::dial(address);
@@ -155,10 +156,10 @@ fn another_log_level_takes_records_away_and_brings_them_back_at_once() {
 }
 
 #[test]
-fn a_ban_is_recorded_with_whom_it_covers_and_so_is_who_is_kept_out_by_it() {
+fn ban_and_rejected_connection_are_logged_with_subnet() {
     let (manager, events, address) = listening(LevelFilter::Trace);
     let mut config = manager.config();
-    // This machine is a peer like any other.
+    // Loopback addresses are treated like public ones.
     config.allow_private = Some(false);
     manager.update_config(config).unwrap();
     let foreign = RawPeer::dial(address);
@@ -185,7 +186,7 @@ fn a_ban_is_recorded_with_whom_it_covers_and_so_is_who_is_kept_out_by_it() {
     assert_eq!(refused.level, Level::Debug);
     let keys = ["direction", "error", "network", "peer_address"];
     assert_eq!(refused.keys(), keys);
-    // By hand it is for no peer in particular.
+    // A manual ban has no peer.
     let far = "192.0.2.0/24";
     let subnet: Subnet = far.parse().unwrap();
     manager.ban(subnet, None).unwrap();

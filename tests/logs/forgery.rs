@@ -1,4 +1,4 @@
-//! Nothing that a peer sends can forge or break a line of the log.
+//! Content of peers cannot forge or break log lines.
 
 use bsv_p2p::wire::{Command, Message, Reject, RejectCode, Version, WireString};
 use log::LevelFilter;
@@ -6,7 +6,7 @@ use log::LevelFilter;
 use crate::capture::{Captured, listening, records_of, wait_for_end};
 use crate::raw_peer::{RawPeer, version};
 
-/// Ends of lines, what looks like a record, escape sequences, quotes, what turns text around, what is no text.
+/// Line ends, a forged record, escape sequences, quotes, text direction marks, invalid UTF-8.
 const EVIL: &[u8] =
     b"/x/\r\n[2026-01-01T00:00:00Z ERROR bsv_p2p] forged\x0b\x0c\x1b[31m\x1b]0;t\x07\
     \" error=\"no\" '\\n\x00\x7f\x85\x9b31m\xe2\x80\xae\xe2\x80\xa8\xc2\x85\xff";
@@ -19,7 +19,7 @@ fn evil_version(prefix: &str) -> Version {
     }
 }
 
-/// A name that is as long as one may be.
+/// A command of the maximum length.
 const EVIL_NAME: &[u8; 12] = b"a\nb\x1b[31m\r\nef";
 
 fn evil_reject(refused: &[u8]) -> Reject {
@@ -28,7 +28,8 @@ fn evil_reject(refused: &[u8]) -> Reject {
     reject
 }
 
-/// Each record is one line, whoever formats it, and that says what it was told in printable characters.
+/// Asserts that each record is one line in any formatter, and shows the content in printable
+/// characters.
 #[track_caller]
 fn check(records: &[Captured], escaped: &str) {
     assert!(!records.is_empty());
@@ -46,7 +47,7 @@ fn check(records: &[Captured], escaped: &str) {
 }
 
 #[test]
-fn a_peer_with_an_evil_user_agent_and_evil_messages_leaves_whole_lines_in_the_log() {
+fn hostile_user_agent_and_messages_keep_lines_intact() {
     let (_manager, events, address) = listening(LevelFilter::Trace);
     let mut peer = RawPeer::dial(address);
     let name = peer.tcp().local_addr().unwrap();
@@ -56,7 +57,7 @@ fn a_peer_with_an_evil_user_agent_and_evil_messages_leaves_whole_lines_in_the_lo
         command: Command::new("\" error=\"x"),
         payload: EVIL.into(),
     });
-    // A name that is none, and a message that cannot be read.
+    // An invalid command, and an undecodable message.
     let mut frame = crate::raw_peer::frame(&Message::Verack);
     frame[4..16].copy_from_slice(EVIL_NAME);
     peer.send_bytes(&frame);
@@ -76,7 +77,7 @@ fn a_peer_with_an_evil_user_agent_and_evil_messages_leaves_whole_lines_in_the_lo
 }
 
 #[test]
-fn a_refusal_with_an_evil_reason_leaves_whole_lines_in_the_log() {
+fn hostile_reject_reason_keeps_lines_intact() {
     let (_manager, events, address) = listening(LevelFilter::Trace);
     let peer = RawPeer::dial(address);
     let name = peer.tcp().local_addr().unwrap();
@@ -88,7 +89,7 @@ fn a_refusal_with_an_evil_reason_leaves_whole_lines_in_the_log() {
 }
 
 #[test]
-fn a_banned_user_agent_leaves_whole_lines_in_the_log() {
+fn banned_user_agent_keeps_lines_intact() {
     let (_manager, events, address) = listening(LevelFilter::Trace);
     let peer = RawPeer::dial(address);
     let name = peer.tcp().local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! What is written to the log: in a process of its own, because there is one logger for all.
+//! Log records, tested in a separate process because the logger is global.
 
 mod capture;
 mod contents;

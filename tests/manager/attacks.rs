@@ -1,4 +1,5 @@
-//! Peers that want to cost us much: none costs more than a few MiB, a good peer is answered meanwhile, and all is given back.
+//! Peers that try to exhaust resources: each uses at most a few MiB, a good peer is answered, and
+//! all resources are released.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -15,10 +16,11 @@ use crate::harness::*;
 use crate::raw_peer::{RawPeer, frame, header_claiming};
 use crate::served::Served;
 
-/// How long a good peer may have to wait.
+/// The maximum delay of a good peer.
 const SOON: Duration = Duration::from_secs(1);
 const MIB: usize = 1024 * 1024;
-/// What may be left of memory when everybody has gone: what the allocator has in pieces, and code that had not run before.
+/// The memory that may remain after all peers have gone: fragments of the allocator, and code that
+/// was not run before.
 const LEFT_KIB: u64 = 4 * 1024;
 
 fn connected(address: SocketAddr) -> RawPeer {
@@ -27,7 +29,7 @@ fn connected(address: SocketAddr) -> RawPeer {
     peer
 }
 
-/// Lets a good peer ping for as long as the attack goes on. None of its pongs comes late.
+/// Runs a good peer that pings during the attack. Each of its pongs must be on time.
 fn with_a_good_peer<T>(address: SocketAddr, attack: impl FnOnce() -> T + Send) -> T
 where
     T: Send,
@@ -51,7 +53,7 @@ where
     })
 }
 
-/// Writes as much as the other side lets it, at most `len` bytes. Returns how much that was.
+/// Writes at most `len` bytes, as far as the other side accepts them. Returns their number.
 fn write_up_to(peer: &RawPeer, bytes: &[u8], len: usize) -> usize {
     let mut written = 0;
     while written < len {
@@ -63,7 +65,7 @@ fn write_up_to(peer: &RawPeer, bytes: &[u8], len: usize) -> usize {
     written
 }
 
-/// Each is as large as a peer may make it.
+/// Each has the maximum length.
 fn large_messages() -> Vec<u8> {
     let txid = |number: u32| {
         let mut hash = [7; 32];
@@ -95,8 +97,9 @@ fn large_messages() -> Vec<u8> {
     messages.iter().flat_map(frame).collect()
 }
 
+/// At most a few MiB per peer.
 #[test]
-fn ten_busy_peers_cost_a_few_mib_each() {
+fn ten_busy_peers_use_little_memory() {
     let mut served = Served::start(&listening());
     let address = served.address;
     let bytes = large_messages();
@@ -128,7 +131,7 @@ fn is_dropped_as_a_slow_reader(question: &Message) {
     let bytes = frame(question).repeat(2_000);
     with_a_good_peer(address, || {
         let peer = connected(address);
-        // It ends by being cut off.
+        // The connection is closed during the write.
         let sent = write_up_to(&peer, &bytes, 512 * MIB);
         assert!(sent < 512 * MIB, "nobody has stopped it");
     });
@@ -142,12 +145,12 @@ fn is_dropped_as_a_slow_reader(question: &Message) {
 }
 
 #[test]
-fn a_peer_that_pings_and_never_reads_is_dropped() {
+fn peer_that_floods_pings_is_disconnected() {
     is_dropped_as_a_slow_reader(&Ping::new(7).into());
 }
 
 #[test]
-fn a_block_that_nobody_asked_for_is_not_held() {
+fn unrequested_block_uses_no_memory() {
     const LEN: usize = 256 * MIB;
     let mut served = Served::start(&listening());
     let address = served.address;
@@ -156,11 +159,11 @@ fn a_block_that_nobody_asked_for_is_not_held() {
         let mut peer = connected(address);
         peer.send_bytes(&header_claiming("block", LEN as u32));
         assert_eq!(write_up_to(&peer, &piece, LEN), LEN);
-        // It has been read past.
+        // The block was skipped.
         peer.ping(1);
     });
     assert!(served.grown_kib() < 4 * 1024, "{:?}", served.most());
-    // A stranger does not get so far.
+    // A peer without a handshake cannot send as much.
     with_a_good_peer(address, || {
         let stranger = RawPeer::dial(address);
         stranger.send_bytes(&header_claiming("block", LEN as u32));
@@ -176,7 +179,7 @@ fn a_block_that_nobody_asked_for_is_not_held() {
     served.finish();
 }
 
-/// There is room for all of them.
+/// Returns a configuration with a slot for each peer.
 fn roomy() -> ManagerConfig {
     let mut config = listening();
     config.max_connections = 100;
@@ -184,8 +187,9 @@ fn roomy() -> ManagerConfig {
     config
 }
 
+/// Small frames are held for a short time only.
 #[test]
-fn sixty_strangers_cannot_park_large_frames_and_small_ones_not_for_long() {
+fn large_frames_of_strangers_use_little_memory() {
     let mut served = Served::start(&roomy());
     let address = served.address;
     let large = [
@@ -228,7 +232,7 @@ fn sixty_strangers_cannot_park_large_frames_and_small_ones_not_for_long() {
 }
 
 #[test]
-fn wrong_magic_is_noticed_after_four_bytes() {
+fn wrong_magic_closes_after_four_bytes() {
     let mut served = Served::start(&roomy());
     for _ in 0..20 {
         let stranger = RawPeer::dial(served.address);

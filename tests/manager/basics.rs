@@ -1,4 +1,4 @@
-//! Fixed peers, the listener, requests, the end.
+//! Fixed peers, the listener, requests, shutdown.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use bsv_p2p::{Connection, ConnectionConfig, Error, ManagerConfig, Network};
 use crate::harness::*;
 
 #[test]
-fn fixed_peers_are_connected_asked_and_sent_to() {
+fn fixed_peers_answer_requests_and_receive_messages() {
     let nodes = [(); 3].map(|()| LocalNode::start().unwrap());
     nodes[0].mine(2).unwrap();
     let manager = manager(config());
@@ -30,7 +30,7 @@ fn fixed_peers_are_connected_asked_and_sent_to() {
     manager.send(first, &ping, LIMIT).unwrap();
     let sent = manager.broadcast(&ping).unwrap();
     assert_eq!((sent.sent.len(), sent.failed.len()), (3, 0));
-    // It tells those whose handshake it knows to be complete.
+    // The node announces only to peers whose handshake is complete.
     assert!(nodes[1].wait_for_peers(1, LIMIT));
     nodes[1].mine(1).unwrap();
     let deadline = std::time::Instant::now() + LIMIT;
@@ -53,7 +53,7 @@ fn fixed_peers_are_connected_asked_and_sent_to() {
 }
 
 #[test]
-fn a_fixed_peer_that_goes_away_and_comes_back_is_connected_again_under_the_same_name() {
+fn restarted_fixed_peer_reconnects_with_same_id() {
     let node = LocalNode::start().unwrap();
     let address = node.address();
     let manager = manager(config());
@@ -80,7 +80,7 @@ fn a_fixed_peer_that_goes_away_and_comes_back_is_connected_again_under_the_same_
 }
 
 #[test]
-fn peers_that_dial_are_let_in_up_to_the_maximum_and_told_politely_beyond() {
+fn peers_above_maximum_are_rejected_for_capacity() {
     let mut config = listening();
     config.max_connections = 2;
     let manager = manager(config);
@@ -105,7 +105,7 @@ fn peers_that_dial_are_let_in_up_to_the_maximum_and_told_politely_beyond() {
 }
 
 #[test]
-fn a_ban_ends_the_connection_keeps_the_address_out_and_can_be_lifted() {
+fn ban_disconnects_and_blocks_until_lifted() {
     let (manager, _events, address) = running(listening());
     let config = ConnectionConfig::new(Network::Regtest);
     let mut peer = Connection::connect(&address.to_string(), &config).unwrap();
@@ -113,7 +113,7 @@ fn a_ban_ends_the_connection_keeps_the_address_out_and_can_be_lifted() {
         .ban(address.ip(), Some(Duration::from_secs(60)))
         .unwrap();
     let end = loop {
-        // What was said before is still read.
+        // Earlier messages are still read.
         if let Err(error) = peer.receive() {
             break error;
         }
@@ -141,9 +141,9 @@ fn shutdown_is_prompt_with_peers_in_every_state() {
     manager.start().unwrap();
     let address = started(&events);
     manager.connect(node.address()).unwrap();
-    // Nobody is there.
+    // A closed port.
     manager.connect("127.0.0.1:1".parse().unwrap()).unwrap();
-    // This one never speaks.
+    // A silent connection.
     let silent = TcpStream::connect(address).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     let began = std::time::Instant::now();
@@ -161,7 +161,7 @@ fn shutdown_is_prompt_with_peers_in_every_state() {
 }
 
 #[test]
-fn named_peer_at_port_of_another_network_is_refused() {
+fn named_peer_at_other_network_port_is_refused() {
     let regtest = "127.0.0.80:18444".parse().unwrap();
     let mut config = ManagerConfig::new(Network::Testnet);
     config.discovery.seeds = Some(Vec::new());
@@ -182,7 +182,7 @@ fn named_peer_at_port_of_another_network_is_refused() {
 }
 
 #[test]
-fn found_peer_at_port_of_another_network_is_dialed() {
+fn found_peer_at_other_network_port_is_dialed() {
     let regtest = "127.0.0.81:18444".parse().unwrap();
     let mut config = ManagerConfig::new(Network::Testnet);
     config.allow_private = Some(true);

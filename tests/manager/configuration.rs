@@ -1,4 +1,4 @@
-//! Another configuration while the manager runs.
+//! Configuration updates of a running manager.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -10,8 +10,10 @@ use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 use crate::harness::*;
 use crate::raw_peer::RawPeer;
 
+/// Tried with a value out of range, another network, another magic and too few slots for the fixed
+/// peers.
 #[test]
-fn a_wrong_value_another_network_and_too_few_places_for_fixed_peers_change_nothing() {
+fn invalid_update_changes_nothing() {
     let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
     let manager = manager(config());
     let before = manager.config();
@@ -44,8 +46,9 @@ fn a_wrong_value_another_network_and_too_few_places_for_fixed_peers_change_nothi
     assert_eq!(manager.wait_for_peers(2, LIMIT), Ok(2));
 }
 
+/// Existing connections stay open.
 #[test]
-fn the_listener_moves_stops_and_starts_and_connections_stay() {
+fn listener_can_be_moved_and_stopped() {
     let (manager, events, first) = running(listening());
     let mut kept = RawPeer::dial(first);
     kept.shake_hands();
@@ -62,7 +65,7 @@ fn the_listener_moves_stops_and_starts_and_connections_stay() {
     drop(TcpListener::bind(second).expect("the second port is free"));
     assert_eq!(manager.snapshot().unwrap().listening, None);
     kept.ping(7);
-    // A configuration that leaves the listener as it is does not touch it.
+    // An update without changes of the listener keeps it open.
     config.listener.enabled = true;
     config.listener.address = Some(second);
     manager.update_config(config.clone()).unwrap();
@@ -73,7 +76,7 @@ fn the_listener_moves_stops_and_starts_and_connections_stay() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_and_had_once_it_is_free() {
+fn occupied_port_is_reported_and_retried() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = listening();
     config.listener.address = Some(other.local_addr().unwrap());
@@ -93,13 +96,13 @@ fn a_port_that_is_taken_is_told_and_had_once_it_is_free() {
 }
 
 #[test]
-fn timers_and_limits_reach_live_connections_within_a_second() {
+fn updated_timers_reach_live_connections_within_a_second() {
     let (manager, events, address) = running(listening());
     let mut peer = RawPeer::dial(address);
     peer.shake_hands();
     manager.wait_for_peers(1, LIMIT).unwrap();
     let mut config = manager.config();
-    // The next ping would come after five minutes.
+    // The default interval is five minutes.
     config.connection.session.ping_interval = Duration::from_millis(100);
     config.connection.session.ping_timeout = Duration::from_millis(200);
     manager.update_config(config).unwrap();
@@ -114,7 +117,7 @@ fn timers_and_limits_reach_live_connections_within_a_second() {
 }
 
 #[test]
-fn more_places_let_more_in_and_fewer_close_nobody() {
+fn changed_maximum_applies_to_new_connections_only() {
     let mut config = listening();
     config.max_connections = 1;
     let (manager, _events, address) = running(config.clone());
@@ -146,7 +149,7 @@ fn more_places_let_more_in_and_fewer_close_nobody() {
 }
 
 #[test]
-fn a_raised_target_dials_more_of_those_that_are_known() {
+fn higher_target_dials_more_known_peers() {
     let nodes = [(); 3].map(|()| LocalNode::start().unwrap());
     let mut config = config();
     config.target_connections = 0;
@@ -158,7 +161,7 @@ fn a_raised_target_dials_more_of_those_that_are_known() {
         manager.disconnect(peer_id).unwrap();
         until("it has gone", || manager.connections().is_empty());
     }
-    // They are left alone for the cool-down, since the program has ended their connections.
+    // The peers are in cool-down, because the application disconnected them.
     let snapshot = manager.snapshot().unwrap();
     assert_eq!(snapshot.waiting.len(), 3);
     config.target_connections = 3;

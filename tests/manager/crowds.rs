@@ -1,4 +1,4 @@
-//! Many peers that dial us: those who speak and those who do not, from one address and from many.
+//! Many inbound peers, silent or not, from one address and from many.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use crate::harness::*;
 use crate::raw_peer::{RawPeer, frame};
 
-/// Each address of this machine is limited like any other.
+/// Each loopback address is limited like a public one.
 fn strict() -> ManagerConfig {
     let mut config = listening();
     config.allow_private = Some(false);
@@ -40,8 +40,9 @@ fn refusal(event: &ControlEvent) -> Option<(IpAddr, InboundRejectReason)> {
     }
 }
 
+/// Other addresses are unaffected.
 #[test]
-fn an_address_may_have_so_many_handshakes_at_once_and_others_are_not_kept_from_theirs() {
+fn handshakes_per_address_are_limited() {
     let (manager, events, address) = running(strict());
     let from = Ipv4Addr::new(127, 0, 0, 2);
     let silent = [(); 4].map(|()| dial_from(from, address));
@@ -57,8 +58,9 @@ fn an_address_may_have_so_many_handshakes_at_once_and_others_are_not_kept_from_t
     dial_from(from, address).shake_hands();
 }
 
+/// Other addresses are unaffected.
 #[test]
-fn an_address_may_have_so_many_connections_and_others_are_not_kept_from_theirs() {
+fn connections_per_address_are_limited() {
     let (manager, events, address) = running(strict());
     let from = Ipv4Addr::new(127, 0, 0, 2);
     let mut kept: Vec<_> = (1..=8)
@@ -79,7 +81,7 @@ fn an_address_may_have_so_many_connections_and_others_are_not_kept_from_theirs()
 }
 
 #[test]
-fn the_handshake_that_is_silent_for_longest_gives_way_after_half_a_second() {
+fn oldest_silent_handshake_is_evicted_after_half_second() {
     let mut config = strict();
     config.max_connections = 3;
     let (manager, events, address) = running(config);
@@ -111,7 +113,7 @@ fn the_handshake_that_is_silent_for_longest_gives_way_after_half_a_second() {
 }
 
 #[test]
-fn with_eviction_the_newest_of_the_most_crowded_group_makes_room_for_a_newcomer_of_another() {
+fn eviction_takes_newest_of_most_crowded_group() {
     let mut config = strict();
     config.max_connections = 4;
     config.listener.evict = true;
@@ -130,7 +132,7 @@ fn with_eviction_the_newest_of_the_most_crowded_group_makes_room_for_a_newcomer_
     let _newcomer = connect([127, 3, 0, 1]);
     third.rest();
     until("one has gone for one", || manager.connected() == 4);
-    // Whoever would make a group as crowded as the fullest gets nobody's place.
+    // A peer that would make its group as large as the largest one evicts nobody.
     let mut refused = dial_from([127, 3, 0, 2], address);
     refused.send(crate::raw_peer::version());
     refused.send(Message::Verack);
@@ -140,7 +142,7 @@ fn with_eviction_the_newest_of_the_most_crowded_group_makes_room_for_a_newcomer_
 }
 
 #[test]
-fn a_hundred_strangers_that_come_first_leave_the_places_kept_for_peers_that_we_dial() {
+fn outbound_slots_stay_free_despite_many_strangers() {
     let peers = [(); 4].map(|()| LocalNode::start().unwrap().address());
     let store = InMemoryPeerStore::new(100);
     for address in peers {
@@ -155,7 +157,7 @@ fn a_hundred_strangers_that_come_first_leave_the_places_kept_for_peers_that_we_d
     let events = manager.subscribe_control();
     manager.start().unwrap();
     let address = started(&events);
-    // Half of them never speak, and nobody is there yet whom we could dial.
+    // Half of them stay silent, and there are no peers to dial yet.
     let mut strangers = Vec::new();
     let mut most = 0;
     for number in 0..100 {

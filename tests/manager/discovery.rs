@@ -1,4 +1,4 @@
-//! Peers that nobody named: by seeds, and by what other peers tell.
+//! Peers that are discovered by seeds and by addresses from other peers.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ fn loopback() -> IpAddr {
     [127, 0, 0, 1].into()
 }
 
-/// Looks for peers with these seeds, at the port of `node`.
+/// Returns a configuration with these seeds and the default port of `node`.
 fn seeking(seeds: &[&str], node: SocketAddr) -> ManagerConfig {
     let mut config = config();
     config.discovery.seeds = Some(seeds.iter().map(|seed| (*seed).into()).collect());
@@ -35,7 +35,7 @@ fn seeking(seeds: &[&str], node: SocketAddr) -> ManagerConfig {
 }
 
 #[test]
-fn a_seed_leads_to_a_node_and_one_that_fails_beside_it_is_no_matter() {
+fn failing_seed_does_not_affect_others() {
     let node = LocalNode::start().unwrap();
     let mut seeds = MockSeeds::new();
     seeds.expect_resolve().returning(|name, until| {
@@ -61,8 +61,9 @@ fn a_seed_leads_to_a_node_and_one_that_fails_beside_it_is_no_matter() {
     );
 }
 
+/// A resolver that panics counts as a failure.
 #[test]
-fn when_all_seeds_fail_or_panic_that_is_told_and_nothing_else_suffers() {
+fn failure_of_all_seeds_is_reported() {
     let node = LocalNode::start().unwrap();
     let mut seeds = MockSeeds::new();
     seeds.expect_resolve().returning(|name, _| match name {
@@ -92,7 +93,7 @@ fn when_all_seeds_fail_or_panic_that_is_told_and_nothing_else_suffers() {
     manager.wait_for_peers(1, LIMIT).unwrap();
 }
 
-/// Tells when it is asked, and answers when it is told to, or when it is stopped.
+/// Reports each query, and answers when it is told to or stopped.
 struct Slow {
     asked: Sender<()>,
     answer: Receiver<()>,
@@ -125,7 +126,7 @@ fn slow(heeds: bool) -> (Arc<Slow>, Receiver<()>, Sender<()>) {
 }
 
 #[test]
-fn those_who_are_known_to_work_are_dialled_before_any_seed_has_answered() {
+fn known_peers_are_dialed_before_seeds_answer() {
     let node = LocalNode::start().unwrap();
     let store = InMemoryPeerStore::new(10);
     let now = SystemTime::now();
@@ -155,7 +156,7 @@ fn those_who_are_known_to_work_are_dialled_before_any_seed_has_answered() {
 }
 
 #[test]
-fn a_resolver_that_heeds_nothing_holds_the_end_up_no_longer_than_its_deadline() {
+fn blocked_resolver_delays_shutdown_until_deadline() {
     let mut config = seeking(&["slow.test"], "127.0.0.1:1".parse().unwrap());
     config.shutdown_timeout = Duration::from_millis(300);
     let (resolver, asked, let_go) = slow(false);
@@ -171,7 +172,7 @@ fn a_resolver_that_heeds_nothing_holds_the_end_up_no_longer_than_its_deadline() 
 }
 
 #[test]
-fn with_fixed_peers_no_seed_is_asked() {
+fn fixed_peers_disable_seed_lookups() {
     let node = LocalNode::start().unwrap();
     let (resolver, asked, _let_go) = slow(true);
     let config = seeking(&["seed.test"], node.address());
@@ -184,7 +185,7 @@ fn with_fixed_peers_no_seed_is_asked() {
 
 #[cfg(feature = "dns")]
 #[test]
-fn a_name_server_that_is_silent_holds_nothing_up() {
+fn silent_name_server_delays_nothing() {
     let node = LocalNode::start().unwrap();
     let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     server.set_read_timeout(Some(LIMIT)).unwrap();
@@ -201,7 +202,7 @@ fn a_name_server_that_is_silent_holds_nothing_up() {
 }
 
 #[test]
-fn a_flood_of_made_up_addresses_displaces_nobody_who_is_known_to_work() {
+fn flood_of_fake_addresses_evicts_no_good_peer() {
     let (flooder, node) = (RawListener::new(), LocalNode::start().unwrap());
     let mut config = config();
     config.max_known_peers = 40;
@@ -212,7 +213,7 @@ fn a_flood_of_made_up_addresses_displaces_nobody_who_is_known_to_work() {
     peer.shake_hands();
     manager.wait_for_peers(2, LIMIT).unwrap();
     peer.expect("getaddr");
-    // Nobody listens at any of them.
+    // Nothing listens at any of them.
     let made_up = |round: u8| {
         let ports = (0..1000u16).map(|number| {
             let [high, low] = number.to_be_bytes();
@@ -250,7 +251,7 @@ fn told(addresses: &[SocketAddr]) -> Addr {
 }
 
 #[test]
-fn a_peer_is_asked_and_whom_it_tells_of_is_dialled() {
+fn addresses_from_peers_are_dialed() {
     let (listener, node) = (RawListener::new(), LocalNode::start().unwrap());
     let mut config = config();
     config.discovery.addresses = vec![listener.address()];
@@ -267,12 +268,12 @@ fn a_peer_is_asked_and_whom_it_tells_of_is_dialled() {
 }
 
 #[test]
-fn who_dials_us_is_told_our_address_and_once_a_sample_of_whom_we_know() {
+fn inbound_peer_gets_own_address_and_one_sample() {
     let node = LocalNode::start().unwrap();
     let mut config = listening();
     config.target_connections = 1;
     config.discovery.addresses = vec![node.address()];
-    // What the node tells of itself would be passed on as news.
+    // The address of the node itself would be relayed.
     config.discovery.request_addresses = false;
     let own: SocketAddr = "127.0.0.1:7777".parse().unwrap();
     config.listener.announce = Some(own);
@@ -295,7 +296,7 @@ fn who_dials_us_is_told_our_address_and_once_a_sample_of_whom_we_know() {
         (only.socket_address(), only.services),
         (node.address(), node_services())
     );
-    // The second question has no answer.
+    // The second request gets no response.
     peer.send(Ping::new(7));
     loop {
         match peer.next_message() {

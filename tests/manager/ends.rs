@@ -1,4 +1,4 @@
-//! The end of a manager: within its deadline in every situation, with nothing left behind.
+//! Shutdown of a manager: within its deadline in every situation, without leaks.
 
 use std::sync::Arc;
 use std::thread;
@@ -14,7 +14,7 @@ use bsv_p2p::wire::{BlockHash, GetData, Inventory, Message};
 use crate::harness::*;
 use crate::raw_peer::{ClosedPort, RawListener, RawPeer, SilentHost};
 
-/// What a shutdown takes at most that nothing holds up.
+/// The maximum duration of an undisturbed shutdown.
 const PROMPT: Duration = Duration::from_secs(2);
 
 #[track_caller]
@@ -26,7 +26,7 @@ fn assert_prompt(shutdown: impl FnOnce() -> Result<(), Error>) {
 }
 
 #[test]
-fn while_a_host_is_dialled_that_does_not_answer() {
+fn shutdown_is_prompt_while_dialing_silent_host() {
     let host = SilentHost::new();
     let manager = manager(config());
     manager.start_fixed(&[host.address()]).unwrap();
@@ -35,7 +35,7 @@ fn while_a_host_is_dialled_that_does_not_answer() {
 }
 
 #[test]
-fn while_a_peer_waits_for_its_next_life() {
+fn shutdown_is_prompt_during_pending_restart() {
     let nobody = ClosedPort::new();
     let mut config = config();
     config.restarts.backoff = Duration::from_secs(3600);
@@ -53,7 +53,7 @@ fn while_a_peer_waits_for_its_next_life() {
 }
 
 #[test]
-fn while_a_peer_does_not_read_what_it_is_sent() {
+fn shutdown_is_prompt_while_peer_reads_nothing() {
     let (manager, _events, address) = running(listening());
     let mut peer = RawPeer::dial(address);
     peer.shake_hands();
@@ -63,13 +63,14 @@ fn while_a_peer_does_not_read_what_it_is_sent() {
     let much = Message::from(GetData {
         inventory: vec![entry; 29_000],
     });
-    // Until the queue is full as well.
+    // Until the queue is full, too.
     while manager.send(peer_id, &much, Duration::ZERO).is_ok() {}
     assert_prompt(|| manager.shutdown());
 }
 
+/// Its receiver ends.
 #[test]
-fn while_a_subscriber_takes_nothing_and_its_receiver_ends() {
+fn shutdown_is_prompt_with_blocked_subscriber() {
     let node = LocalNode::start().unwrap();
     let manager = manager(config());
     let options = SubscriptionOptions {
@@ -87,7 +88,7 @@ fn while_a_subscriber_takes_nothing_and_its_receiver_ends() {
 }
 
 #[test]
-fn while_another_thread_waits_for_an_answer_and_for_peers() {
+fn shutdown_is_prompt_with_waiting_threads() {
     let listener = RawListener::new();
     let manager = Arc::new(manager(config()));
     manager.start_fixed(&[listener.address()]).unwrap();
@@ -133,7 +134,7 @@ fn by_being_dropped_unstarted_or_running_and_twice() {
 }
 
 #[test]
-fn a_connection_that_is_held_outlives_the_manager_without_holding_anything_up() {
+fn held_connection_does_not_delay_shutdown() {
     let node = LocalNode::start().unwrap();
     let manager = manager(config());
     let messages = manager.subscribe_messages();
@@ -146,7 +147,7 @@ fn a_connection_that_is_held_outlives_the_manager_without_holding_anything_up() 
 }
 
 #[test]
-fn while_others_ask_it_again_and_again() {
+fn shutdown_is_prompt_under_concurrent_requests() {
     for _ in 0..50 {
         let manager = Arc::new(manager(config()));
         manager.start().unwrap();

@@ -1,4 +1,5 @@
-//! Strangers without number: the count never exceeds the maximum, memory and threads stay bounded, a good peer gets in.
+//! Very many inbound connections: the maximum holds, memory and threads stay bounded, a good peer
+//! is accepted.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -11,12 +12,12 @@ use crate::harness::*;
 use crate::raw_peer::{RawPeer, frame, protoconf, version};
 use crate::served::Served;
 
-/// Beside those of connections: threads that count, and descriptors of folders that are just being counted.
+/// Tolerance: counting threads, and descriptors of folders that are being counted.
 const OTHERS: u64 = 4;
-/// How long a good peer may have to wait.
+/// The maximum delay of a good peer.
 const SOON: Duration = Duration::from_secs(1);
 
-/// How long a good peer takes to get in, and to have a ping answered.
+/// Connects a good peer. Returns the time until its ping is answered.
 fn gets_in(address: SocketAddr) -> (RawPeer, Duration) {
     let began = Instant::now();
     let mut peer = RawPeer::dial(address);
@@ -25,7 +26,7 @@ fn gets_in(address: SocketAddr) -> (RawPeer, Duration) {
     (peer, began.elapsed())
 }
 
-/// What a peer says first, all at once.
+/// Returns the first messages of a peer in one write.
 fn greeting() -> Vec<u8> {
     [version().into(), Message::Verack, protoconf().into()]
         .iter()
@@ -34,7 +35,7 @@ fn greeting() -> Vec<u8> {
 }
 
 #[test]
-fn ten_thousand_connections_opened_and_dropped_at_once_leave_nothing_behind() {
+fn ten_thousand_brief_connections_leave_nothing_behind() {
     let mut served = Served::start(&listening());
     let address = served.address;
     thread::scope(|scope| {
@@ -43,10 +44,10 @@ fn ten_thousand_connections_opened_and_dropped_at_once_leave_nothing_behind() {
                 for number in 0..2_500 {
                     let mut peer = dial_from([127, 0, 1, from], address);
                     if number % 2 == 0 {
-                        // It may have been closed already.
+                        // The connection may have been closed already.
                         let _ = peer.tcp().write_all(&greeting()[..number % 100]);
                     }
-                    // A socket that is closed in an orderly way would keep its port for a minute.
+                    // A regular close would reserve the port for a minute.
                     peer.reset();
                 }
             });
@@ -73,7 +74,7 @@ fn ten_thousand_connections_opened_and_dropped_at_once_leave_nothing_behind() {
 }
 
 #[test]
-fn five_hundred_that_never_speak_do_not_keep_a_good_peer_waiting() {
+fn silent_connections_do_not_delay_good_peer() {
     let mut config = listening();
     config.max_connections = 125;
     let mut served = Served::start(&config);
@@ -81,12 +82,13 @@ fn five_hundred_that_never_speak_do_not_keep_a_good_peer_waiting() {
         .map(|number| dial_from([127, 0, 2, (number / 2) as u8], served.address))
         .collect();
     let (mut good, took) = gets_in(served.address);
-    // Less than half a second on a machine that has nothing else to do; one after the other they would take ten times as long.
+    // Less than half a second on an idle machine. One after the other they would take ten times as
+    // long.
     assert!(
         took < 2 * SOON,
         "behind those who wait to be let in: {took:?}"
     );
-    // While they are still there, the next one has only one of them to wait for.
+    // While they are connected, the next peer must wait for only one of them.
     until("all have had their turn", || served.counts().let_in > 500);
     let (_other, took) = gets_in(served.address);
     assert!(took < SOON, "{took:?}");
@@ -104,7 +106,7 @@ fn five_hundred_that_never_speak_do_not_keep_a_good_peer_waiting() {
 }
 
 #[test]
-fn a_hundred_that_say_who_they_are_and_no_more_do_not_keep_a_good_peer_waiting() {
+fn incomplete_handshakes_do_not_delay_good_peer() {
     let mut config = listening();
     config.max_connections = 125;
     let served = Served::start(&config);
@@ -117,14 +119,14 @@ fn a_hundred_that_say_who_they_are_and_no_more_do_not_keep_a_good_peer_waiting()
         })
         .collect();
     let (good, took) = gets_in(served.address);
-    // Unless they gave way it would have to wait until their handshakes time out, after ten seconds.
+    // Without eviction it would wait for the handshake timeout of ten seconds.
     assert!(took < 2 * SOON, "{took:?}");
     drop((standing, good));
     served.finish();
 }
 
 #[test]
-fn a_storm_at_a_full_house_costs_those_inside_nothing() {
+fn connection_storm_at_capacity_leaves_peers_unaffected() {
     let mut config = listening();
     config.max_connections = 2;
     let mut served = Served::start(&config);
@@ -135,7 +137,7 @@ fn a_storm_at_a_full_house_costs_those_inside_nothing() {
             scope.spawn(move || {
                 for _ in 0..100 {
                     let peer = dial_from([127, 0, 3, from], address);
-                    // It may be closed already.
+                    // The connection may be closed already.
                     let _ = peer.tcp().write_all(&greeting());
                     peer.read_to_end();
                 }
@@ -165,8 +167,9 @@ fn a_storm_at_a_full_house_costs_those_inside_nothing() {
     served.finish();
 }
 
+/// They delay no other peer.
 #[test]
-fn banned_addresses_that_hammer_get_no_thread_and_nobody_waits_for_them() {
+fn banned_addresses_get_no_thread() {
     let mut served = Served::start(&listening());
     let address = served.address;
     served.ban("127.0.4.64/26");

@@ -1,5 +1,4 @@
-//! A disk on which there is no room for the store's file any more, in a process of its own: no file of that process may grow beyond some
-//! KiB.
+//! A full disk at the file of the store, in a separate process whose files may not exceed some KiB.
 #![cfg(unix)]
 
 use std::env;
@@ -17,15 +16,15 @@ use crate::chain_sync::{mined_headers, tip_of};
 use crate::harness::*;
 use crate::header_server::{Answers, HeaderServerOptions};
 
-/// Names the file, in the process whose files do not grow.
+/// Environment variable: the path of the file, in the process whose files cannot grow.
 const FILE: &str = "BSV_P2P_TEST_FILLS_DISK";
-const TEST: &str = "full_disk::what_finds_no_room_on_the_disk_is_told_and_the_file_stays_as_it_was";
+const TEST: &str = "full_disk::full_disk_is_reported_and_keeps_the_file";
 const HEADERS_TEST: &str = "full_disk::full_disk_stops_header_file_and_not_manager";
 /// The number of headers that the peer has, of which about 100 fit in the file.
 const HEADERS: usize = 300;
 
 #[test]
-fn what_finds_no_room_on_the_disk_is_told_and_the_file_stays_as_it_was() {
+fn full_disk_is_reported_and_keeps_the_file() {
     if let Some(path) = env::var_os(FILE) {
         return fill(Path::new(&path));
     }
@@ -41,7 +40,7 @@ fn full_disk_stops_header_file_and_not_manager() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("headers");
     run_on_full_disk(HEADERS_TEST, &path);
-    // What was written is a valid chain.
+    // The written file contains a valid chain.
     let manager = manager(config()).with_headers(&path).unwrap();
     let height = manager.with_chain(|chain| chain.tip().0).unwrap();
     assert!(height < HEADERS as u32, "{height}");
@@ -69,7 +68,7 @@ fn fill_with_headers(path: &Path) {
     assert!(matches!(manager.shutdown(), Err(Error::HeaderStore(_))));
 }
 
-/// Runs a test in a process whose files cannot grow beyond 8 KiB.
+/// Runs a test in a process whose files cannot exceed 8 KiB.
 #[track_caller]
 fn run_on_full_disk(test: &str, path: &Path) {
     let child = Command::new("sh")

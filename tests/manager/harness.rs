@@ -1,4 +1,4 @@
-//! What the tests share: a manager on regtest, and waits with a deadline.
+//! Shared helpers: a manager on regtest, and waits with a deadline.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use socket2::{Domain, Socket, Type};
 
 use crate::raw_peer::RawPeer;
 
-/// Ten times what anything here should take.
+/// Ten times the expected maximum duration.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-/// A configuration for regtest whose pauses are short.
+/// Returns a configuration for regtest with short pauses.
 pub(crate) fn config() -> ManagerConfig {
     let mut config = ManagerConfig::new(Network::Regtest);
     config.restarts.backoff = Duration::from_millis(50);
@@ -21,7 +21,7 @@ pub(crate) fn config() -> ManagerConfig {
     config
 }
 
-/// The same with a listener at a port that the system chooses.
+/// Like [`config`], with a listener at a port chosen by the system.
 pub(crate) fn listening() -> ManagerConfig {
     let mut config = config();
     config.target_connections = 0;
@@ -34,7 +34,7 @@ pub(crate) fn manager(config: ManagerConfig) -> Manager {
     Manager::new(config).unwrap()
 }
 
-/// A manager that has started and listens, what it tells, and where it listens.
+/// Starts a listening manager. Returns its events and its address, too.
 #[track_caller]
 pub(crate) fn running(config: ManagerConfig) -> (Manager, Receiver<ControlEvent>, SocketAddr) {
     let manager = manager(config);
@@ -44,7 +44,7 @@ pub(crate) fn running(config: ManagerConfig) -> (Manager, Receiver<ControlEvent>
     (manager, events, address)
 }
 
-/// The first event for which `wanted` has an answer. Those before are dropped.
+/// Returns the first result of `wanted`. Earlier events are dropped.
 #[track_caller]
 pub(crate) fn wait_for<T>(
     events: &Receiver<ControlEvent>,
@@ -61,7 +61,7 @@ pub(crate) fn wait_for<T>(
     panic!("what was waited for did not come; events: {seen:#?}");
 }
 
-/// Where the manager listens.
+/// Returns the listening address of the manager.
 #[track_caller]
 pub(crate) fn started(events: &Receiver<ControlEvent>) -> SocketAddr {
     wait_for(events, |event| match event {
@@ -70,7 +70,7 @@ pub(crate) fn started(events: &Receiver<ControlEvent>) -> SocketAddr {
     })
 }
 
-/// Looks again and again, for want of an event, until `is_so`.
+/// Polls until `is_so` returns true, if there is no event.
 #[track_caller]
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
@@ -80,7 +80,7 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Dials a listener from one of the many addresses that this machine has.
+/// Dials a listener from one of the loopback addresses.
 #[track_caller]
 pub(crate) fn dial_from(from: impl Into<Ipv4Addr>, address: SocketAddr) -> RawPeer {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

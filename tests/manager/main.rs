@@ -1,4 +1,5 @@
-//! The manager through its public face: peers dialled and let in, bans, configuration, the store, attacks, the end.
+//! The manager through its public interface: outbound and inbound peers, bans, configuration, the
+//! store, attacks, shutdown.
 
 mod attacks;
 mod basics;

@@ -1,7 +1,7 @@
-//! A network of fifty that forms by itself from the name of one seed, and heals whatever happens to it.
+//! A network of fifty managers that forms from the name of one seed and recovers from failures.
 //!
-//! It needs a real name server, named by the environment variable `DNSMASQ`. `NETWORK_ROUNDS` is how often something happens to it: 4 times
-//! by default, which takes about a minute.
+//! It needs a real name server, given by the environment variable `DNSMASQ`. `NETWORK_ROUNDS` is
+//! the number of failures. It defaults to 4, which takes about a minute.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -20,12 +20,12 @@ use crate::harness::config;
 const NODES: u8 = 15;
 const MANAGERS: u8 = 35;
 const SEED: &str = "seed.test";
-/// How many connections each manager wants.
+/// The target number of connections of each manager.
 const TARGET: usize = 8;
-/// Within which time the network has formed, or healed.
+/// The time limit for the network to form or recover.
 const SOON: Duration = Duration::from_secs(60);
 
-/// Numbers that are the same in each run.
+/// Pseudorandom numbers, identical in every run.
 struct Random(u64);
 
 impl Random {
@@ -38,12 +38,12 @@ impl Random {
     }
 }
 
-/// One that follows the chain with peers that it finds by itself.
+/// A member that follows the chain with discovered peers.
 struct Member {
     number: u8,
     manager: Manager,
     tips: Receiver<TipUpdate>,
-    /// How often each block was told of as new.
+    /// The number of announcements of each block.
     told: HashMap<BlockHash, u32>,
 }
 
@@ -65,9 +65,9 @@ fn member_ip(number: u8) -> Ipv4Addr {
 }
 
 impl Network {
-    /// All members know of nothing but the seed, which knows of three nodes.
+    /// Starts the network. The members know only the seed, which knows three nodes.
     fn start() -> Self {
-        // The same port at each of the many addresses that this machine has.
+        // The same port at each loopback address.
         let port = {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             listener.local_addr().unwrap().port()
@@ -97,7 +97,8 @@ impl Network {
         (ip, self.port).into()
     }
 
-    /// A node that dials its neighbours in a ring, as far as they are there: nodes do not look for others.
+    /// Starts a node that dials its neighbors in a ring, if they exist: nodes do not discover
+    /// others.
     fn node(&self, number: u8) -> LocalNode {
         let address = self.address(node_ip(number));
         let node = LocalNode::start_at(address, LocalNode::default_config()).unwrap();
@@ -139,7 +140,7 @@ impl Network {
         }
     }
 
-    /// Waits until each member has as many connections as it wants.
+    /// Waits until each member has its target number of connections.
     #[track_caller]
     fn wait_until_whole(&self, after: &str) {
         let began = Instant::now();
@@ -156,11 +157,12 @@ impl Network {
         println!("whole again {:?} after {after}", began.elapsed());
     }
 
-    /// Mines a block at any node, and waits until every node and every member has it, told once.
+    /// Mines a block at any node, and waits until every node and member has it. It must be reported
+    /// once.
     #[track_caller]
     fn assert_a_block_reaches_all(&mut self) {
         if let Some(tip) = self.tip {
-            // Who has only just begun would mine on an old block.
+            // A node that has just started would mine on an old block.
             let is_up_to_date = |node: &LocalNode| node.wait_for_tip(tip, SOON);
             assert!(self.nodes.iter().all(is_up_to_date));
         }
@@ -186,7 +188,7 @@ impl Network {
         println!("a block has reached all in {:?}", began.elapsed());
     }
 
-    /// Takes some nodes and members away at once, and brings others in their places.
+    /// Kills some nodes and members at once, and replaces them by new ones.
     fn kill(&mut self) {
         let node = 3 + self.random.below(self.nodes.len() - 3);
         let mut gone = Vec::new();
@@ -208,7 +210,8 @@ impl Network {
         }
     }
 
-    /// Cuts the members in two: those of one part and those of the other keep each other out, and lose most of the nodes; then no more.
+    /// Partitions the members: both parts ban each other, and lose most of the nodes. Then it lifts
+    /// the bans.
     fn part(&mut self) {
         let part = |number: u8| number.is_multiple_of(2);
         let subnets = |of: bool| -> Vec<Subnet> {
@@ -234,7 +237,7 @@ impl Network {
         }
     }
 
-    /// Waits until nobody is connected across the border by having dialled.
+    /// Waits until no outbound connection crosses the partition.
     #[track_caller]
     fn wait_until_apart(&self, part: impl Fn(u8) -> bool) {
         let deadline = Instant::now() + SOON;
@@ -263,9 +266,10 @@ impl Network {
     }
 }
 
+/// The members know one seed name. The network loses members and is partitioned.
 #[test]
 #[ignore = "needs dnsmasq: DNSMASQ"]
-fn fifty_that_know_the_name_of_a_seed_find_each_other_and_heal_after_kills_and_partitions() {
+fn network_of_fifty_forms_and_heals() {
     let rounds = std::env::var("NETWORK_ROUNDS").map_or(4, |text| text.parse().unwrap());
     let mut network = Network::start();
     network.wait_until_whole("the start");

@@ -1,4 +1,4 @@
-//! Who is a peer and who is not: other chains, other networks, misbehaviour.
+//! Accepted and rejected peers: other chains, other networks, misbehavior.
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
@@ -11,7 +11,7 @@ use bsv_p2p::{Manager, ManagerConfig, Network};
 use crate::harness::*;
 use crate::raw_peer::{RawListener, RawPeer, echo, frame_of, header_claiming, version};
 
-/// A manager that treats this machine's addresses like those of strangers.
+/// Starts a manager that treats loopback addresses like public ones.
 fn strict() -> ManagerConfig {
     let mut config = listening();
     config.allow_private = Some(false);
@@ -88,7 +88,7 @@ fn dialed_agent_of_another_chain_cools_down() {
 }
 
 #[test]
-fn another_network_is_noticed_by_its_magic_and_banned() {
+fn wrong_magic_leads_to_ban() {
     let (manager, events, address) = running(strict());
     let peer = RawPeer::dial(address);
     peer.send_bytes(&frame_of(Network::Stn.magic(), &version().into()));
@@ -96,7 +96,7 @@ fn another_network_is_noticed_by_its_magic_and_banned() {
 }
 
 #[test]
-fn misbehaviour_over_the_threshold_bans_and_the_address_is_refused_from_then_on() {
+fn misbehaving_peer_is_banned_and_then_refused() {
     let (manager, events, address) = running(strict());
     let mut peer = RawPeer::dial(address);
     peer.shake_hands();
@@ -132,7 +132,7 @@ fn changed_agent_policy_applies_to_next_handshake() {
 }
 
 #[test]
-fn on_a_network_of_ones_own_nobody_near_is_banned_only_disconnected() {
+fn private_peer_is_disconnected_but_not_banned() {
     let (manager, events, address) = running(listening());
     let peer = RawPeer::dial(address);
     peer.send_bytes(&frame_of(Network::Stn.magic(), &version().into()));
@@ -149,7 +149,7 @@ fn on_a_network_of_ones_own_nobody_near_is_banned_only_disconnected() {
 }
 
 #[test]
-fn a_named_peer_is_stopped_for_what_it_does_and_not_banned() {
+fn manual_peer_is_stopped_but_not_banned() {
     let listener = RawListener::new();
     let mut config = strict();
     config.listener.enabled = false;
@@ -174,7 +174,7 @@ fn a_named_peer_is_stopped_for_what_it_does_and_not_banned() {
 }
 
 #[test]
-fn a_connection_to_ourselves_is_noticed() {
+fn self_connection_is_detected() {
     let (manager, events, address) = running(listening());
     let ours = manager.connect(address).unwrap();
     let reason = wait_for(&events, |event| match event {
@@ -212,7 +212,7 @@ fn echo_server_is_recognized_as_self_connection() {
 }
 
 #[test]
-fn a_node_whose_chain_lacks_the_required_block_is_banned_and_one_that_has_it_stays() {
+fn node_without_required_block_is_banned() {
     let nodes = [(); 2].map(|()| LocalNode::start().unwrap());
     let [right, wrong] = nodes.each_ref();
     let required = right.mine(3).unwrap()[2];

@@ -1,5 +1,5 @@
-//! A manager that listens in a process of its own, where its memory, threads and descriptors can be counted: other tests, and those who
-//! attack it, would disturb the count.
+//! A listening manager in a separate process, where its memory, threads and descriptors can be
+//! counted without interference of other tests and of its attackers.
 
 use std::env;
 use std::fs;
@@ -19,23 +19,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::harness::{LIMIT, started, until};
 
-/// Set in the process that serves, to the configuration.
+/// Environment variable: the configuration, in the serving process.
 const SERVING: &str = "BSV_P2P_TEST_SERVES";
-/// The test's name, by which the process is started.
+/// The name of the test with which the process is started.
 const TEST: &str = "served::serves_whoever_has_started_it";
-/// Before whatever is said, as the test harness speaks as well.
+/// Prefix of each line, because the test harness prints as well.
 const MARK: &str = "@@";
-/// Lets the C library give whatever is freed back to the system at once, the stacks of threads that have ended among it, so that resident
-/// memory is memory that is held. Otherwise small pieces that are still in use keep some MiB of what is free around them.
+/// Makes the C library return freed memory to the system immediately, including stacks of ended
+/// threads, so that resident memory is memory in use. Otherwise small allocations keep some MiB of
+/// free memory around them.
 const GIVES_BACK: &str = "glibc.malloc.mmap_threshold=8192:glibc.malloc.trim_threshold=8192:\
     glibc.malloc.arena_max=1:glibc.pthread.stack_cache_size=0";
-/// How often is counted.
+/// The interval of the counts.
 const COUNT_EVERY: Duration = Duration::from_millis(1);
 
-/// Held by whoever has such a process: what is measured of one would be disturbed by the others.
+/// Held by the owner of such a process, because several would disturb the measurements.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// What there is at one moment, or was at most.
+/// Resources at one moment, or their maximum.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) resident_kib: u64,
@@ -89,11 +90,11 @@ impl Counts {
 }
 
 fn entries(what: &str) -> u64 {
-    // The descriptor of the folder itself is there each time.
+    // The descriptor of the folder itself is counted each time.
     fs::read_dir(format!("/proc/self/{what}")).unwrap().count() as u64
 }
 
-/// What the process is asked for.
+/// Commands to the process.
 #[derive(Debug, Serialize, Deserialize)]
 enum Order {
     Counts,
@@ -103,19 +104,19 @@ enum Order {
     Finish,
 }
 
-/// The process, and what it said first.
+/// The process, and its first report.
 pub(crate) struct Served {
     process: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
     pub(crate) address: SocketAddr,
-    /// What there was before any peer came.
+    /// The resources before any peer connected.
     pub(crate) before: Counts,
     _alone: MutexGuard<'static, ()>,
 }
 
 impl Served {
-    /// Waits for its turn.
+    /// Waits for the lock, then starts the process.
     pub(crate) fn start(config: &ManagerConfig) -> Self {
         let alone = ALONE.lock();
         let mut process = Command::new(env::current_exe().unwrap())
@@ -144,22 +145,22 @@ impl Served {
         read(&mut self.answers)
     }
 
-    /// What there is now.
+    /// Returns the current resources.
     pub(crate) fn counts(&mut self) -> Counts {
         self.ask(&Order::Counts)
     }
 
-    /// The most of everything that there has been.
+    /// Returns the maximum of all counts.
     pub(crate) fn most(&mut self) -> Counts {
         self.ask(&Order::Most)
     }
 
-    /// By how many KiB the process has grown, at most.
+    /// Returns the growth of the process in KiB, at its maximum.
     pub(crate) fn grown_kib(&mut self) -> u64 {
         self.most().resident_kib - self.before.resident_kib
     }
 
-    /// The reasons of the ends that there were.
+    /// Returns the reasons of the ends so far.
     pub(crate) fn ends(&mut self) -> Vec<String> {
         self.ask(&Order::Ends)
     }
@@ -168,7 +169,8 @@ impl Served {
         self.ask(&Order::Ban(subnet.into()))
     }
 
-    /// Waits until nobody is connected and nothing is left of those who were, but `kib` of memory.
+    /// Waits until there are no connections and all their resources except `kib` of memory are
+    /// released.
     #[track_caller]
     pub(crate) fn expect_all_given_back(&mut self, kib: u64) {
         let before = self.before.clone();
@@ -187,7 +189,7 @@ impl Served {
         }
     }
 
-    /// Shuts the manager down. Nothing is left of it then.
+    /// Shuts the manager down. No resources are left.
     pub(crate) fn finish(mut self) {
         let (before, after): (Counts, Counts) = self.ask(&Order::Finish);
         assert_eq!(after.threads, before.threads);
@@ -198,7 +200,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // If it has finished already there is nothing to be done.
+        // The process may have exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! What is known of peers outlives the program, whatever the store does.
+//! Persistence of peers and bans, with intact and failing stores.
 
 use std::fs;
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ fn with_file(config: ManagerConfig, path: &Path) -> Manager {
 }
 
 #[test]
-fn peers_and_bans_are_there_again_after_a_restart_of_the_program() {
+fn peers_and_bans_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("peers.json");
     let node = LocalNode::start().unwrap();
@@ -43,7 +43,7 @@ fn peers_and_bans_are_there_again_after_a_restart_of_the_program() {
     manager.start().unwrap();
     let bans = manager.bans();
     assert_eq!((bans.len(), bans[0].subnet), (1, ban.subnet));
-    // It is dialled again because it was there.
+    // It is dialed again because it is stored.
     manager.wait_for_peers(1, LIMIT).unwrap();
     assert_eq!(manager.connections()[0].peer_id, peer_id);
     let peers = manager.peers().unwrap();
@@ -51,7 +51,7 @@ fn peers_and_bans_are_there_again_after_a_restart_of_the_program() {
 }
 
 #[test]
-fn a_ban_is_in_the_file_soon_and_not_only_at_the_end() {
+fn ban_is_saved_before_shutdown() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("peers.json");
     let manager = with_file(config(), &path);
@@ -65,7 +65,7 @@ fn a_ban_is_in_the_file_soon_and_not_only_at_the_end() {
     });
 }
 
-/// What a manager with this file tells when it is started.
+/// Returns the error that a manager with this file reports at its start.
 fn told_of(path: &Path) -> StoreError {
     let manager = Manager::with_file(config(), path).unwrap();
     let events = manager.subscribe_control();
@@ -75,7 +75,7 @@ fn told_of(path: &Path) -> StoreError {
         _ => None,
     });
     assert_eq!(manager.peers().unwrap(), []);
-    // It works all the same.
+    // The manager works nevertheless.
     manager
         .ban("203.0.113.9".parse::<IpAddr>().unwrap(), None)
         .unwrap();
@@ -84,7 +84,7 @@ fn told_of(path: &Path) -> StoreError {
 }
 
 #[test]
-fn a_damaged_file_is_set_aside_and_told_of() {
+fn corrupt_file_is_moved_aside_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("peers.json");
     let damaged = "{ \"version\": 1, \"network\": \"regt";
@@ -98,15 +98,16 @@ fn a_damaged_file_is_set_aside_and_told_of() {
 }
 
 #[test]
-fn an_empty_file_is_a_damaged_one() {
+fn empty_file_counts_as_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("peers.json");
     fs::write(&path, "").unwrap();
     assert!(matches!(told_of(&path), StoreError::Damaged(_)));
 }
 
+/// The file belongs to another network, is in use, is a directory, or is in a missing directory.
 #[test]
-fn a_file_of_another_network_one_in_use_and_no_file_at_all_are_told_of_and_not_touched() {
+fn unusable_file_is_reported_and_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("peers.json");
     let opened = InMemoryPeerStore::open(&path, Network::Stn, 100, SystemTime::now());
@@ -126,7 +127,7 @@ fn a_file_of_another_network_one_in_use_and_no_file_at_all_are_told_of_and_not_t
 }
 
 #[test]
-fn a_file_that_cannot_be_written_any_more_is_told_of_and_the_manager_goes_on() {
+fn write_failure_is_reported_and_manager_continues() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("place");
     fs::create_dir(&place).unwrap();
@@ -146,7 +147,7 @@ fn a_file_that_cannot_be_written_any_more_is_told_of_and_the_manager_goes_on() {
     assert!(matches!(manager.shutdown(), Err(Error::Store(_))));
 }
 
-/// A store whose medium has gone.
+/// A store whose medium is gone.
 struct Broken;
 
 fn gone() -> StoreError {
@@ -184,7 +185,7 @@ impl PeerStore for Broken {
 }
 
 #[test]
-fn a_store_that_can_do_nothing_is_told_of_and_costs_nothing_else() {
+fn broken_store_is_reported_and_manager_continues() {
     let node = LocalNode::start().unwrap();
     let manager = Manager::with_store(config(), Arc::new(Broken)).unwrap();
     let events = manager.subscribe_control();
@@ -200,7 +201,7 @@ fn a_store_that_can_do_nothing_is_told_of_and_costs_nothing_else() {
     assert_eq!(manager.shutdown(), Err(Error::Store(Box::new(gone()))));
 }
 
-/// A store that never comes back.
+/// A store whose calls never return.
 struct Hanging(crossbeam_channel::Receiver<()>);
 
 impl PeerStore for Hanging {
@@ -232,7 +233,7 @@ impl PeerStore for Hanging {
 }
 
 #[test]
-fn a_store_that_hangs_holds_up_neither_the_manager_nor_its_end_beyond_the_deadline() {
+fn blocked_store_delays_shutdown_until_deadline() {
     let (let_go, hangs) = crossbeam_channel::bounded(0);
     let node = LocalNode::start().unwrap();
     let mut config = config();
@@ -246,7 +247,7 @@ fn a_store_that_hangs_holds_up_neither_the_manager_nor_its_end_beyond_the_deadli
     let began = Instant::now();
     let stopping = manager.clone();
     let stopping = thread::spawn(move || stopping.shutdown());
-    // Whoever asks meanwhile does not wait for the store.
+    // Calls in this time do not wait for the store.
     until("it does not run any more", || {
         manager.peers() == Err(Error::NotRunning)
     });

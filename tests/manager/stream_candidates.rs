@@ -1,4 +1,4 @@
-//! Connections of raw peers that may be second streams, and are or are not.
+//! Inbound connections of scripted peers that could become second streams.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::harness::*;
 use crate::raw_peer::{RawPeer, protoconf, version};
 
-/// The `version` and the `protoconf` of a peer that dials and would have two streams.
+/// Returns the `version` and the `protoconf` of a dialing peer that offers two streams.
 fn greeting(id: Uuid) -> (Version, Protoconf) {
     let version = Version {
         association_id: Some(AssociationId::Uuid(id)),
@@ -29,7 +29,7 @@ fn greeting(id: Uuid) -> (Version, Protoconf) {
     (version, protoconf)
 }
 
-/// A peer at this address that may have a second stream, and its association.
+/// Connects a peer from this address that may have a second stream. Returns its association, too.
 #[track_caller]
 fn with_association(from: [u8; 4], address: SocketAddr) -> (RawPeer, Uuid) {
     let mut peer = dial_from(from, address);
@@ -58,7 +58,8 @@ fn expect_reject(peer: &mut RawPeer) -> Reject {
     }
 }
 
-/// Only one peer, and each address of this machine is limited like any other.
+/// Returns a configuration for one peer, in which each loopback address is limited like a public
+/// one.
 fn full() -> ManagerConfig {
     let mut config = listening();
     config.allow_private = Some(false);
@@ -67,12 +68,13 @@ fn full() -> ManagerConfig {
 }
 
 #[test]
-fn one_that_was_let_in_as_a_stream_and_is_a_peer_is_told_that_there_is_no_room() {
+fn peer_in_stream_slot_is_rejected_for_capacity() {
     let mut config = full();
     config.listener.max_capacity_rejects = 0;
     let (manager, events, address) = running(config);
     let (peer, id) = with_association([127, 0, 0, 2], address);
-    // Nobody is told politely who comes from elsewhere, and no more from here than may be streams.
+    // Peers of other addresses get no reject, and only one candidate per missing stream is accepted
+    // from this address.
     let silent = dial_from([127, 0, 0, 2], address);
     for from in [[127, 0, 0, 3], [127, 0, 0, 2]] {
         assert!(dial_from(from, address).read_to_end().is_empty());
@@ -107,7 +109,7 @@ fn one_that_was_let_in_as_a_stream_and_is_a_peer_is_told_that_there_is_no_room()
     let mut stream = dial_from([127, 0, 0, 2], address);
     stream.send(request(id));
     assert!(matches!(stream.expect("streamack"), Message::StreamAck(_)));
-    // Pings and pongs belong to the second stream.
+    // Pings and pongs use the second stream.
     until("it is a stream", || {
         manager.connections()[0].stream_policy.is_some()
     });
@@ -116,7 +118,7 @@ fn one_that_was_let_in_as_a_stream_and_is_a_peer_is_told_that_there_is_no_room()
 }
 
 #[test]
-fn one_that_may_be_a_stream_and_says_nothing_ends_with_its_handshake() {
+fn silent_stream_candidate_ends_at_handshake_timeout() {
     let mut config = full();
     config.listener.max_capacity_rejects = 0;
     config.listener.handshake_timeout = Duration::from_millis(300);
@@ -137,7 +139,7 @@ fn one_that_may_be_a_stream_and_says_nothing_ends_with_its_handshake() {
 }
 
 #[test]
-fn who_asks_for_the_stream_of_another_address_is_banned_though_there_was_no_place_for_it() {
+fn stream_request_across_addresses_is_banned_at_capacity() {
     let mut config = full();
     config.max_connections = 2;
     let (manager, events, address) = running(config);

@@ -1,4 +1,5 @@
-//! Second streams of peers: who gets one, that nobody is taken for one more peer because of it, and that no limit keeps it out.
+//! Second streams of peers: which peers get one, that it does not count as another peer, and that
+//! limits do not reject it.
 
 use std::net::SocketAddr;
 
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use crate::harness::*;
 
-/// What a peer with two streams tells where it was dialled.
+/// The events of a peer with two streams at its listener.
 const LET_IN: [&str; 4] = [
     "InboundConnectionAccepted",
     "ConnectionEstablished",
@@ -20,7 +21,7 @@ const LET_IN: [&str; 4] = [
     "StreamOpened",
 ];
 
-/// A manager that keeps `address` connected.
+/// Returns a manager that keeps `address` connected.
 fn dialling(config: ManagerConfig, address: SocketAddr) -> (Manager, Receiver<ControlEvent>) {
     let manager = manager(config);
     let events = manager.subscribe_control();
@@ -28,7 +29,7 @@ fn dialling(config: ManagerConfig, address: SocketAddr) -> (Manager, Receiver<Co
     (manager, events)
 }
 
-/// The events up to the first with this name, that one included.
+/// Returns the events up to the first with this name, inclusive.
 #[track_caller]
 fn up_to(events: &Receiver<ControlEvent>, name: &str) -> Vec<ControlEvent> {
     let mut seen = Vec::new();
@@ -43,7 +44,7 @@ fn names(events: &[ControlEvent]) -> Vec<&str> {
     events.iter().map(ControlEvent::name).collect()
 }
 
-/// Whoever all of these are about.
+/// Returns the only peer of these events.
 #[track_caller]
 fn only_peer(events: &[ControlEvent]) -> Uuid {
     let (first, _) = events[0].peer().unwrap();
@@ -53,7 +54,8 @@ fn only_peer(events: &[ControlEvent]) -> Uuid {
     first
 }
 
-/// A peer with two streams, and nothing else, has come about on both sides; then the one who has dialled goes.
+/// Asserts that both sides have one peer with two streams and nothing else. Then the dialing side
+/// disconnects.
 #[track_caller]
 fn assert_one_peer_with_two_streams(listening: ManagerConfig, dialling_with: ManagerConfig) {
     let (listener, heard, address) = running(listening);
@@ -101,19 +103,19 @@ fn assert_one_peer_with_two_streams(listening: ManagerConfig, dialling_with: Man
 }
 
 #[test]
-fn managers_have_two_streams_with_each_other_and_one_peer_each() {
+fn connected_managers_use_two_streams() {
     assert_one_peer_with_two_streams(listening(), config());
 }
 
 #[test]
-fn a_second_stream_needs_no_place() {
+fn second_stream_uses_no_slot() {
     let mut config = listening();
     config.max_connections = 1;
     assert_one_peer_with_two_streams(config, self::config());
 }
 
 #[test]
-fn a_second_stream_is_beyond_the_limits_for_its_address() {
+fn second_stream_is_exempt_from_address_limits() {
     let mut config = listening();
     config.allow_private = Some(false);
     config.listener.max_per_address = 1;
@@ -123,7 +125,7 @@ fn a_second_stream_is_beyond_the_limits_for_its_address() {
 }
 
 #[test]
-fn many_that_come_at_once_have_two_streams_each() {
+fn concurrent_peers_get_two_streams_each() {
     const PEERS: usize = 8;
     let (listener, heard, address) = running(listening());
     let diallers = [(); PEERS].map(|()| dialling(config(), address));
@@ -143,7 +145,7 @@ fn many_that_come_at_once_have_two_streams_each() {
 }
 
 #[test]
-fn where_the_peer_has_no_second_streams_it_is_told_once() {
+fn refused_streams_are_reported_once() {
     let mut config = listening();
     config.connection.session.multistreams = false;
     let (listener, heard, address) = running(config);
@@ -167,7 +169,7 @@ fn where_the_peer_has_no_second_streams_it_is_told_once() {
 }
 
 #[test]
-fn who_wants_no_second_stream_has_one_stream_and_hears_nothing_of_another() {
+fn disabled_streams_emit_no_stream_events() {
     let without: [fn(&mut ManagerConfig); 2] = [
         |config| config.connection.session.multistreams = false,
         |config| config.connection.session.stream_policies = vec![StreamPolicy::Default],
@@ -188,7 +190,7 @@ fn who_wants_no_second_stream_has_one_stream_and_hears_nothing_of_another() {
     }
 }
 
-/// Everything goes over one stream, whatever there could have been.
+/// Asserts that all traffic uses one stream.
 #[track_caller]
 fn assert_one_stream(manager: &Manager) {
     manager.ping(PeerSelector::Best, LIMIT).unwrap();
@@ -199,7 +201,7 @@ fn assert_one_stream(manager: &Manager) {
 }
 
 #[test]
-fn a_peer_that_comes_back_has_its_second_stream_again() {
+fn reconnected_peer_gets_second_stream_again() {
     let (listener, heard, address) = running(listening());
     let (_dialler, events) = dialling(config(), address);
     let mut before: Option<(Uuid, Uuid)> = None;
@@ -209,7 +211,8 @@ fn a_peer_that_comes_back_has_its_second_stream_again() {
         assert_eq!(names(opened), LET_IN[1..], "{round}");
         let peer_id = only_peer(&told);
         assert!(ends.iter().all(|end| end.name() == "ConnectionRestarting"));
-        // Here it is another peer each time, and the end of the last one may be told among the beginnings of the next.
+        // The listener sees another peer each time, and the end of the last one may follow the
+        // start of the next.
         let (mut old, mut new) = (Vec::new(), Vec::new());
         wait_for(&heard, |event| {
             let (of, _) = event.peer().unwrap();

@@ -1,4 +1,4 @@
-//! Transactions handed to the network.
+//! Transactions that are broadcast.
 
 use std::sync::Arc;
 use std::thread;
@@ -23,7 +23,7 @@ fn question(txid: Txid) -> Message {
     GetData::from(vec![Inventory::Tx(txid)]).into()
 }
 
-/// A manager that is connected with so many peers, in the order of their addresses.
+/// Returns a manager that is connected to `N` peers, in the order of their addresses.
 fn connected<const N: usize>() -> (bsv_p2p::Manager, [RawPeer; N]) {
     let listeners: [RawListener; N] = [(); N].map(|()| RawListener::new());
     let manager = manager(config());
@@ -39,7 +39,7 @@ fn connected<const N: usize>() -> (bsv_p2p::Manager, [RawPeer; N]) {
 }
 
 #[test]
-fn it_is_announced_served_echoed_and_rejected_and_all_that_is_told() {
+fn broadcast_reports_announcements_echoes_and_rejects() {
     let (manager, peers) = connected::<3>();
     let transaction = transaction();
     let txid = transaction.txid();
@@ -80,7 +80,7 @@ fn it_is_announced_served_echoed_and_rejected_and_all_that_is_told() {
 }
 
 #[test]
-fn a_peer_that_comes_later_is_told_and_one_that_wants_none_is_not() {
+fn broadcast_reaches_later_peer_that_relays() {
     let (manager, events, address) = running(listening());
     let broadcast = manager.broadcast_transaction(transaction()).unwrap();
     assert_eq!(broadcast.report().told, 0);
@@ -94,7 +94,7 @@ fn a_peer_that_comes_later_is_told_and_one_that_wants_none_is_not() {
     let mut late = dial_from([127, 0, 0, 3], address);
     late.shake_hands();
     assert_eq!(late.expect("inv"), announcement(broadcast.txid()));
-    // One who was not told shows that it has it.
+    // A peer without an announcement from us shows that it has the transaction.
     unwilling.send(announcement(broadcast.txid()));
     let report = broadcast.wait_for(1, LIMIT);
     assert_eq!((report.told, report.echoed_by.len()), (1, 1));
@@ -102,7 +102,7 @@ fn a_peer_that_comes_later_is_told_and_one_that_wants_none_is_not() {
 }
 
 #[test]
-fn the_end_of_the_manager_wakes_who_waits() {
+fn shutdown_wakes_waiting_broadcast() {
     let manager = Arc::new(manager(config()));
     let early = manager.broadcast_transaction(transaction());
     assert_eq!(early.err(), Some(Error::NotRunning));

@@ -1,7 +1,8 @@
-//! A block that flows over one of two streams holds up no transaction that goes over the other; over a single stream it does.
+//! A block on one of two streams does not delay transactions on the other. On a single stream it
+//! does.
 //!
-//! What counts is the order of events: whether a transaction has come before the block has come whole. The block has 32 MB;
-//! `STREAM_BLOCK_BYTES=1000000000` makes it a gigabyte.
+//! The order of events counts: whether a transaction is complete before the block is complete. The
+//! block has 32 MB. `STREAM_BLOCK_BYTES=1000000000` makes it a gigabyte.
 
 use std::io::{self, Read};
 use std::thread;
@@ -13,13 +14,13 @@ use crossbeam_channel::bounded;
 use crate::exchanges::{Program, Two, block};
 use crate::harness::{LIMIT, until};
 
-/// How many transactions are exchanged, each way.
+/// The number of transactions in each direction.
 const EXCHANGES: u32 = 50;
-/// How much of the block is not read before the exchanges are done: more than waits in the process for a program that reads slowly. However
-/// slow the machine, they are done while it flows, or not at all.
+/// The part of the block that is read only after the exchanges: more than the process buffers for a
+/// slow reader. However slow the machine, the exchanges happen during the transfer, or not at all.
 const HELD_BACK: u64 = 8 * 1024 * 1024;
 
-/// Two programs, and a block between them whose beginning has come. All of it takes so many seconds at least.
+/// Returns two programs, and a block in transfer between them. It takes at least `seconds`.
 fn begin(multistreams: bool, seconds: usize) -> (Two, BlockReader) {
     let len = std::env::var("STREAM_BLOCK_BYTES");
     let len = len.map_or(32_000_000, |len| len.parse().expect("a number of bytes"));
@@ -36,7 +37,7 @@ fn stream(program: &Program, stream: StreamType) -> StreamStatistics {
     found.expect("a stream that stands")
 }
 
-/// How many of these have come and gone over a stream.
+/// Returns how many of these messages were received and sent on a stream.
 fn count(stream: &StreamStatistics, command: &str) -> (u64, u64) {
     let mut commands = stream.commands.iter();
     let found = commands.find(|one| one.command.name() == command);
@@ -49,12 +50,12 @@ fn count(stream: &StreamStatistics, command: &str) -> (u64, u64) {
 }
 
 #[test]
-fn while_a_block_flows_over_the_second_stream_transactions_go_both_ways_over_the_first() {
+fn transactions_pass_a_block_on_second_stream() {
     let (two, mut block) = begin(true, 5);
     let Two { holder, asker, .. } = &two;
     let of_block = || stream(asker, StreamType::Data1).traffic.bytes_in;
     thread::scope(|scope| {
-        // Nothing is sent: whoever exchanges holds one end.
+        // Used as a signal only: each exchanging thread holds a sender.
         let (exchanging, exchanged) = bounded::<()>(0);
         for (from, to) in [(holder, asker), (asker, holder)] {
             let exchanging = exchanging.clone();
@@ -89,7 +90,7 @@ fn while_a_block_flows_over_the_second_stream_transactions_go_both_ways_over_the
         assert_eq!(count(&general, "block"), (0, 0));
         let both_ways = (u64::from(EXCHANGES), u64::from(EXCHANGES));
         for command in ["inv", "getdata", "tx"] {
-            // What was sent last may be counted a moment after it has come.
+            // The last sent message may be counted shortly after its arrival.
             until("each went over the first stream", || {
                 count(&stream(program, StreamType::General), command) == both_ways
             });
@@ -101,11 +102,11 @@ fn while_a_block_flows_over_the_second_stream_transactions_go_both_ways_over_the
 }
 
 #[test]
-fn over_a_single_stream_what_the_sender_of_a_block_announces_comes_behind_the_block() {
+fn announcements_follow_the_block_on_single_stream() {
     let (two, mut block) = begin(false, 1);
     let Two { holder, asker, .. } = &two;
     let announced = holder.announce(0, LIMIT);
-    // Nobody has read on: the block flows.
+    // The reader is paused: the block is in transfer.
     assert!(!asker.has_block());
     thread::scope(|scope| {
         scope.spawn(|| io::copy(&mut block, &mut io::sink()).expect("the block"));

@@ -1,4 +1,4 @@
-//! Scripted servers that answer in parts and in another order than a node, or not at all.
+//! Scripted servers that respond in parts, in another order than a node, or not at all.
 
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::raw_peer::{RawPeer, protoconf, version};
 /// Maximum number of headers in an answer of [`Script::Splits`].
 pub(crate) const MAX_HEADERS: usize = 5;
 
-/// What a server answers.
+/// The behavior of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Script {
     /// Pongs only.
@@ -26,7 +26,7 @@ pub(crate) enum Script {
     Splits,
 }
 
-/// What a server has.
+/// The content of a server.
 pub(crate) struct Content {
     /// The blocks of the chain, the first of which is genesis.
     pub(crate) blocks: Vec<Block>,

@@ -154,7 +154,7 @@ fn teranode_with_streams_matrix() {
     teranode_matrix("Teranode V3", config);
 }
 
-/// A chain without blocks in the middle, and a server of it.
+/// Returns a chain without blocks in the middle, and a server of it.
 fn scripted(script: Script) -> (ScriptedServer, MatrixServer) {
     const TIME: u32 = 1_700_000_000;
     let mut chain = Chain::new();

@@ -1,4 +1,4 @@
-//! What a message holds that has been decoded, and what its views cost.
+//! Memory of decoded messages, and allocations of their views.
 
 use std::hint::black_box;
 
@@ -14,7 +14,7 @@ use crate::samples::{
 };
 use crate::{MAGIC, PLACE};
 
-/// What a message costs that is decoded from `payload`: while it is decoded, and after.
+/// Returns the message decoded from `payload`, and the memory during and after decoding.
 fn decoded(command: Command, payload: &[u8]) -> (Message, AllocationInfo) {
     let mut message = None;
     let counted = measure(|| {
@@ -25,7 +25,7 @@ fn decoded(command: Command, payload: &[u8]) -> (Message, AllocationInfo) {
 }
 
 #[test]
-fn a_decoded_message_holds_at_most_twice_its_payload() {
+fn decoded_message_uses_at_most_twice_its_payload() {
     for message in messages() {
         let payload = message.encode_to_vec();
         let (read, counted) = decoded(message.command(), &payload);
@@ -33,14 +33,14 @@ fn a_decoded_message_holds_at_most_twice_its_payload() {
         let twice = 2 * payload.len() as i64 + 128;
         let name = message.command();
         assert!(counted.bytes_current <= twice, "{name}: {counted:?}");
-        // While it is read, the payload itself is there too.
+        // During decoding, the payload itself is allocated, too.
         let peak = twice as u64 + payload.len() as u64;
         assert!(counted.bytes_max <= peak, "{name}: {counted:?}");
     }
 }
 
 #[test]
-fn what_is_kept_as_it_came_shares_its_payload() {
+fn lazily_decoded_message_shares_its_payload() {
     let tx = Tx::from(&one_transaction());
     let indexes: Vec<u32> = (0..1_000).collect();
     for message in [
@@ -62,7 +62,7 @@ fn what_is_kept_as_it_came_shares_its_payload() {
             Message::Block(block) => block.transaction_count() as u64 * PLACE,
             _ => 0,
         };
-        // Else only the counters of those who share.
+        // Otherwise only the counter of the shared payload.
         assert!(counted.bytes_total <= 64 + places, "{counted:?}");
         let read = read.unwrap();
         let shared = read.payload_bytes().unwrap();
@@ -70,7 +70,7 @@ fn what_is_kept_as_it_came_shares_its_payload() {
             (shared.as_ptr(), shared.len()),
             (payload.as_ptr(), payload.len())
         );
-        // It goes out again without a copy.
+        // It is encoded without a copy.
         let counted = measure(|| {
             let frame = EncodedFrame::new(MAGIC, &read);
             assert_eq!(frame.payload().as_ptr(), payload.as_ptr());
@@ -81,7 +81,7 @@ fn what_is_kept_as_it_came_shares_its_payload() {
 }
 
 #[test]
-fn the_parts_of_a_message_that_is_kept_as_it_came_share_its_payload_too() {
+fn parts_of_lazily_decoded_message_share_its_payload() {
     let hdrsen = enriched_headers(true);
     let counted = measure(|| {
         for header in hdrsen.headers() {
@@ -91,7 +91,7 @@ fn the_parts_of_a_message_that_is_kept_as_it_came_share_its_payload_too() {
             );
         }
     });
-    // Only the counter of those who share.
+    // Only the counter of the shared payload.
     assert!(counted.bytes_total <= 64, "{counted:?}");
     let dsdetected = conflicting_blocks(0, 1);
     let counted = measure(|| {
@@ -103,7 +103,7 @@ fn the_parts_of_a_message_that_is_kept_as_it_came_share_its_payload_too() {
 }
 
 #[test]
-fn reading_all_of_a_block_through_its_views_allocates_nothing() {
+fn block_views_allocate_nothing() {
     let block = big_block();
     let counted = measure(|| {
         let mut paid = 0;

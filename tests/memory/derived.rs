@@ -1,4 +1,4 @@
-//! What is worked out from decoded messages: blocks put together again, trees, chains of headers.
+//! Memory of values derived from messages: reconstructed blocks, merkle trees, header chains.
 
 use std::hint::black_box;
 
@@ -12,7 +12,7 @@ use bsv_p2p::wire::{
 use crate::samples::{big_answer, merkle_block};
 
 #[test]
-fn a_compact_block_without_a_pool_costs_no_more_than_twice_its_short_ids() {
+fn compact_block_uses_twice_its_short_ids() {
     let names = 100_000_u64;
     let mut payload = BlockHeader::genesis(&Network::Regtest).encode_to_vec();
     payload.extend_from_slice(&[7; 8]);
@@ -31,7 +31,7 @@ fn a_compact_block_without_a_pool_costs_no_more_than_twice_its_short_ids() {
     assert_eq!(waiting.missing().len() as u64, names);
     assert!(counted.bytes_max <= 12 * names, "{counted:?}");
     assert!(counted.bytes_current <= 6 * names as i64, "{counted:?}");
-    // An answer of another length is refused before anything is put together.
+    // A response of another length is rejected before reconstruction.
     let answer = big_answer();
     let other = BlockTransactions::new(waiting.block(), &[]);
     let counted = measure(|| {
@@ -41,8 +41,9 @@ fn a_compact_block_without_a_pool_costs_no_more_than_twice_its_short_ids() {
     assert_eq!(counted.count_total, 0, "{counted:?}");
 }
 
+/// The claimed number of transactions does not matter.
 #[test]
-fn a_tree_that_claims_all_the_transactions_there_can_be_costs_no_more_than_its_hashes() {
+fn merkle_tree_memory_depends_on_hashes_only() {
     for hashes in [0, 1, 1_000] {
         let block = merkle_block(hashes);
         let counted = measure(|| drop(black_box(block.verify())));
@@ -51,7 +52,7 @@ fn a_tree_that_claims_all_the_transactions_there_can_be_costs_no_more_than_its_h
 }
 
 #[test]
-fn header_chain_uses_at_most_100_bytes_per_header() {
+fn header_chain_uses_100_bytes_per_header() {
     let mut chain = HeaderChain::new(Network::Regtest);
     let mut list = Vec::with_capacity(MAX_HEADERS);
     let mut live = 0;

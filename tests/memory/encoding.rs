@@ -1,4 +1,4 @@
-//! What encoding costs.
+//! Allocations of encoding.
 
 use allocation_counter::measure;
 use bsv_p2p::wire::{Encode, encode_frame};
@@ -18,7 +18,7 @@ fn encoding_into_a_buffer_with_room_allocates_nothing() {
 }
 
 #[test]
-fn encoding_into_an_empty_buffer_allocates_once_and_no_more_than_the_frame() {
+fn encoding_allocates_once_for_the_frame() {
     for message in messages() {
         let mut out = Vec::new();
         let counted = measure(|| encode_frame(MAGIC, &message, &mut out));

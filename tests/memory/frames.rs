@@ -1,4 +1,4 @@
-//! What a reader of frames holds while they arrive, whatever their headers claim.
+//! Memory of a frame reader while frames arrive, whatever their headers claim.
 
 use std::hint::black_box;
 
@@ -11,7 +11,7 @@ use crate::MAGIC;
 use crate::sources::{Silence, Trickle, extended_header, header, keep_all};
 
 #[test]
-fn a_header_that_claims_a_huge_block_costs_next_to_nothing() {
+fn claimed_huge_block_allocates_almost_nothing() {
     let claims = [
         extended_header("block", i64::MAX as u64),
         header("block", u32::MAX, [0; 4]),
@@ -32,7 +32,7 @@ fn a_header_that_claims_a_huge_block_costs_next_to_nothing() {
 }
 
 #[test]
-fn a_header_above_its_limit_is_refused_without_a_byte_for_its_payload() {
+fn rejected_header_allocates_no_payload() {
     for bytes in [
         header("inv", u32::MAX, [0; 4]),
         extended_header("block", u64::MAX),
@@ -43,13 +43,13 @@ fn a_header_above_its_limit_is_refused_without_a_byte_for_its_payload() {
             let refused = frames.next_frame();
             assert!(matches!(refused, Err(FrameError::TooLong { .. })));
         });
-        // The command's name is all.
+        // Only the name of the command.
         assert!(counted.bytes_total <= 2 * 12, "{counted:?}");
     }
 }
 
 #[test]
-fn a_claimed_gibibyte_that_trickles_in_costs_at_most_twice_what_has_arrived() {
+fn trickled_payload_uses_twice_the_received_bytes() {
     const GIB: u32 = 1 << 30;
     for (step, enough) in [
         (1, 20_000),
@@ -79,7 +79,7 @@ fn a_claimed_gibibyte_that_trickles_in_costs_at_most_twice_what_has_arrived() {
 }
 
 #[test]
-fn a_payload_that_is_passed_over_or_dropped_costs_no_more_than_the_arrival_buffer() {
+fn skipped_payload_uses_only_the_arrival_buffer() {
     let narrow = PayloadLimits {
         buffered: 1_000,
         ..PayloadLimits::default()
@@ -108,18 +108,18 @@ fn a_payload_that_is_passed_over_or_dropped_costs_no_more_than_the_arrival_buffe
                 }
             }
         });
-        // 4 KiB and 64 KiB are there together while the buffer grows.
+        // Buffers of 4 KiB and 64 KiB exist at the same time during growth.
         assert!(counted.bytes_max < 70 * 1024, "{counted:?}");
     }
 }
 
 #[test]
-fn a_quiet_peer_costs_four_kib_also_after_a_burst() {
+fn idle_peer_uses_4_kib_after_burst() {
     let mut bytes = Vec::new();
     while bytes.len() < 200_000 {
         encode_frame(MAGIC, &Message::Ping(Ping::new(7)), &mut bytes);
     }
-    // Silence may fall inside a header, also an extended one.
+    // The pause may be within a header, including an extended one.
     for behind in [0, 1, 23, 24, 43] {
         let mut bytes = bytes.clone();
         bytes.extend_from_slice(&extended_header("ping", 8)[..behind]);
@@ -137,7 +137,7 @@ fn a_quiet_peer_costs_four_kib_also_after_a_burst() {
 }
 
 #[test]
-fn a_small_frame_keeps_its_payload_alone() {
+fn small_frame_keeps_only_its_payload() {
     let mut bytes = Vec::new();
     for nonce in 0..100 {
         encode_frame(MAGIC, &Message::Ping(Ping::new(nonce)), &mut bytes);

@@ -1,4 +1,4 @@
-//! Counts and lengths that promise more than there is.
+//! Counts and lengths that claim more than the payload contains.
 
 use allocation_counter::measure;
 use bsv_p2p::Network;
@@ -9,10 +9,10 @@ use crate::PLACE;
 use crate::samples::big_block;
 
 #[test]
-fn a_hostile_count_allocates_nothing() {
+fn hostile_count_allocates_nothing() {
     const MANY: [u8; 5] = [0xfe, 0xff, 0xff, 0xff, 0xff];
     let behind = |start: usize| [&vec![1; start][..], &MANY, &[1; 200]].concat();
-    // The place of each count and length that a payload can have.
+    // The position of each count and length in a payload.
     for (command, start) in [
         ("addr", 0),
         ("inv", 0),
@@ -37,7 +37,7 @@ fn a_hostile_count_allocates_nothing() {
     ] {
         refused_for_nothing(command, behind(start));
     }
-    // Behind something that is in order.
+    // After valid content.
     let block = big_block();
     let transaction = Network::Regtest.genesis_transaction();
     let script_len_at = 4 + 1 + 36;
@@ -46,7 +46,7 @@ fn a_hostile_count_allocates_nothing() {
         let hostile = [&transaction[..at], &MANY, &transaction[at..]].concat();
         refused_for_nothing("tx", hostile.clone());
         let before = &block.bytes()[..block.bytes().len() - transaction.len()];
-        // The transactions before it have places already, for which there are enough bytes.
+        // The offsets of the earlier transactions are allocated, for which there are enough bytes.
         refused_for("block", [before, &hostile].concat(), 1, 500 * PLACE);
         refused_for_nothing("blocktxn", [&[7; 32][..], &[1], &hostile].concat());
         let before = [&[7; 88][..], &[1, 1, 2, 3, 4, 5, 6], &[1, 0]].concat();
@@ -59,7 +59,7 @@ fn a_hostile_count_allocates_nothing() {
     for hostile in hostile_proofs(&MANY) {
         let part = [&[0; 10][..], &hostile].concat();
         let header = [&[1][..], &[0; 80], &[1, 1, 1], &part].concat();
-        // A transaction before the count already shares the payload: that is one counter of those who do.
+        // A transaction before the count shares the payload already, which allocates one counter.
         refused_for("datareftx", part, 1, 32);
         refused_for("hdrsen", header, 1, 32);
         refused_for("dsdetected", [&[1, 0, 1, 0][..], &hostile].concat(), 1, 32);
@@ -79,7 +79,7 @@ fn a_hostile_count_allocates_nothing() {
     refused_for_nothing("revokemid", signatures);
 }
 
-/// Proofs with this count for the nodes, and for the inputs of the transaction.
+/// Returns proofs with this count for the nodes, and for the inputs of the transaction.
 fn hostile_proofs(count: &[u8]) -> [Vec<u8>; 3] {
     let by_name = [&[0, 0][..], &[0; 64], count, &[0; 200]].concat();
     let whole = [&[5, 1, 10][..], &[0; 10], &[0; 32], count, &[0; 200]].concat();
@@ -91,7 +91,7 @@ fn refused_for_nothing(command: &str, payload: Vec<u8>) {
     refused_for(command, payload, 0, 0);
 }
 
-/// Refused with at most so many allocations, of at most so many bytes.
+/// Asserts a rejection with at most this number of allocations and bytes.
 fn refused_for(command: &str, payload: Vec<u8>, most: u64, bytes: u64) {
     let payload = Bytes::from(payload);
     let command = Command::new(command);

@@ -1,4 +1,4 @@
-//! What the wire layer costs in memory. The test binary has an allocator that counts, thread by thread.
+//! Memory use of the wire layer. The test binary has an allocator that counts per thread.
 
 mod decoding;
 mod derived;
@@ -17,11 +17,11 @@ use bsv_p2p::network::Magic;
 
 const MAGIC: Magic = Magic([0xda, 0xb5, 0xbf, 0xfa]);
 
-/// What a block keeps of each transaction beside its bytes.
+/// The memory that a block uses per transaction in addition to its bytes.
 const PLACE: u64 = 8;
 
 #[test]
-fn the_allocator_counts() {
+fn counting_allocator_counts() {
     let counted = measure(|| drop(black_box(vec![0_u8; 1_000])));
     assert_eq!((counted.count_total, counted.bytes_max), (1, 1_000));
     assert_eq!(counted.bytes_current, 0);

@@ -17,7 +17,7 @@ use crate::samples::{
     shortest_transactions, tx_and_proof,
 };
 
-/// A message of every type, lists as long as they are dense.
+/// Returns a message of every type, with dense and long lists.
 pub(crate) fn messages() -> Vec<Message> {
     let address = NetworkAddress {
         services: Services::NETWORK,
@@ -93,7 +93,7 @@ pub(crate) fn messages() -> Vec<Message> {
         }),
         Message::Mempool(Mempool::Empty),
         Message::Mempool(Mempool::Age(3600)),
-        // As large as a filter may be.
+        // The maximum length of a filter.
         Message::FilterLoad(BloomFilter::new(1_000_000, 0.001, 7, BloomFlags::ALL).unwrap()),
         Message::FilterAdd(FilterAdd { data: vec![7; 520] }),
         Message::Alert(Alert {
@@ -164,6 +164,6 @@ fn there_is_a_message_of_every_kind() {
         .iter()
         .map(|message| message.command().to_string())
         .collect();
-    // What README.md counts, and an unknown one.
+    // The count of README.md, and an unknown message.
     assert_eq!(commands.len(), 38 + 1, "{commands:?}");
 }

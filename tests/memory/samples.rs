@@ -1,4 +1,4 @@
-//! What messages are made of here: blocks, proofs and lists that are as dense as they can be.
+//! Dense content for messages: blocks, proofs and lists.
 
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
@@ -18,13 +18,13 @@ pub(crate) fn big_block() -> Block {
     )
 }
 
-/// A block of transactions that are as short as they can be.
+/// Returns a block of transactions of minimum length.
 pub(crate) fn shortest_transactions(count: usize) -> Block {
     let header = BlockHeader::genesis(&Network::Regtest);
     Block::new(&header, &vec![Transaction::default(); count])
 }
 
-/// A transaction and its proof, both as short as they can be but for the nodes.
+/// Returns a transaction and its proof, both of minimum length except the nodes.
 pub(crate) fn tx_and_proof(transaction: ProofSubject, nodes: usize) -> DatarefTx {
     let target = MerkleProofTarget::MerkleRoot(MerkleRoot::ZERO);
     let nodes = vec![MerkleProofNode::DUPLICATE; nodes];
@@ -45,7 +45,7 @@ pub(crate) fn merkle_block(hashes: usize) -> MerkleBlock {
     }
 }
 
-/// As many as there may be, with or without the parts that they may have.
+/// Returns the maximum number of headers, with or without optional parts.
 pub(crate) fn enriched_headers(parts: bool) -> HdrsEn {
     let part = parts.then(|| tx_and_proof(ProofSubject::Txid(Txid::ZERO), 0));
     let header = EnrichedHeader {

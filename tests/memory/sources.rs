@@ -1,4 +1,4 @@
-//! What a frame reader is fed from, and how frames begin.
+//! Sources for a frame reader, and frame headers.
 
 use std::io::{self, Read};
 
@@ -6,7 +6,7 @@ use bsv_p2p::wire::{Command, PayloadLimits};
 
 use crate::MAGIC;
 
-/// Everything a command may have is also kept: the most that a peer can make a reader hold.
+/// Returns limits that keep every allowed payload: the maximum that a peer can make a reader hold.
 pub(crate) fn keep_all() -> PayloadLimits {
     PayloadLimits {
         buffered: u64::MAX,
@@ -29,7 +29,7 @@ pub(crate) fn extended_header(command: &str, len: u64) -> Vec<u8> {
     header
 }
 
-/// A source that gives at most `step` bytes at a time, without end.
+/// A source that returns at most `step` bytes at a time, without end.
 pub(crate) struct Trickle {
     pub(crate) start: Vec<u8>,
     pub(crate) step: usize,
@@ -47,7 +47,7 @@ impl Read for Trickle {
     }
 }
 
-/// A source that has nothing.
+/// A source without bytes.
 pub(crate) struct Silence;
 
 impl Read for Silence {

@@ -1,4 +1,4 @@
-//! Blocks that pass in pieces.
+//! Blocks that are delivered in pieces.
 
 use allocation_counter::measure;
 use bsv_p2p::Network;
@@ -11,7 +11,7 @@ use crate::MAGIC;
 use crate::sources::{Trickle, extended_header};
 
 #[test]
-fn a_streamed_block_costs_one_chunk_whatever_its_length() {
+fn streamed_block_uses_one_chunk() {
     const LEN: u64 = 64 << 20;
     let mut count = 0;
     let counted = measure(|| {
@@ -48,7 +48,7 @@ fn a_streamed_block_costs_one_chunk_whatever_its_length() {
 }
 
 #[test]
-fn a_scanner_costs_nothing_while_transactions_pass_in_whatever_pieces() {
+fn block_scanner_does_not_buffer_transactions() {
     let transaction = Transaction {
         version: 1,
         inputs: Vec::new(),
@@ -67,6 +67,6 @@ fn a_scanner_costs_nothing_while_transactions_pass_in_whatever_pieces() {
         }
     });
     assert!(scanner.is_complete());
-    // The place inside of each transaction that does not come in one piece.
+    // The offset inside of each transaction that does not arrive in one piece.
     assert!(counted.bytes_max < 1024, "{counted:?}");
 }

@@ -1,4 +1,4 @@
-//! Chooses the atomics that `loom` watches. Here alone: the library is never built with them.
+//! Selects the atomics of `loom`. Used only here: the library is never built with them.
 
 fn main() {
     println!("cargo::rustc-cfg=loom");

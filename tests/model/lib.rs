@@ -1,7 +1,7 @@
-//! The library's own source of what is checked, built with `loom`'s atomics in place of those of `std`.
+//! Sources of the library, built with the atomics of `loom` in place of those of `std`.
 //!
-//! `loom` and not a checker that draws schedules at random: what is checked is small enough to try every interleaving of a few
-//! threads, and it uses relaxed atomics, whose reorderings `loom` tries as well.
+//! `loom` explores every interleaving, which is feasible because the checked code is small. It also
+//! explores the reorderings of relaxed atomics, which a randomized scheduler does not.
 
 #[path = "../../src/connection/slots.rs"]
 mod slots;

@@ -1,11 +1,11 @@
-//! Places for connections, in every interleaving of the threads that take and give them back.
+//! Connection slots, in every interleaving of the threads that reserve and release them.
 
 use bsv_p2p_model::ConnectionSlots;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use loom::thread;
 
-/// Who has a place, counted apart from the places themselves.
+/// The number of holders of slots, counted independently of the slots.
 #[derive(Clone)]
 struct Holders(Arc<AtomicUsize>);
 
@@ -14,7 +14,7 @@ impl Holders {
         Self(Arc::new(AtomicUsize::new(0)))
     }
 
-    /// Holds a place for a moment.
+    /// Holds a slot for a moment.
     #[track_caller]
     fn hold(&self, slots: &ConnectionSlots) {
         let before = self.0.fetch_add(1, SeqCst);
@@ -24,7 +24,7 @@ impl Holders {
     }
 }
 
-/// Tries every interleaving in which threads are interrupted in the middle of their work at most twice; without that bound three
+/// Explores every interleaving with at most two preemptions per thread. Without this bound, three
 /// threads take hours.
 fn model(run: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -32,7 +32,7 @@ fn model(run: impl Fn() + Send + Sync + 'static) {
     builder.check(run);
 }
 
-/// Runs `work` in `threads` threads, this one among them, until all have ended.
+/// Runs `work` in `threads` threads, including this one, until all have ended.
 fn at_once(threads: usize, work: impl Fn() + Clone + Send + 'static) {
     let others: Vec<_> = (1..threads).map(|_| thread::spawn(work.clone())).collect();
     work();
@@ -42,7 +42,7 @@ fn at_once(threads: usize, work: impl Fn() + Clone + Send + 'static) {
 }
 
 #[test]
-fn guards_never_hold_more_places_than_there_are_and_give_all_back() {
+fn guards_never_exceed_maximum_and_free_all_slots() {
     for (threads, max) in [(2, 1), (3, 1), (3, 2)] {
         model(move || {
             let (slots, holders) = (ConnectionSlots::new(max), Holders::new());
@@ -60,7 +60,7 @@ fn guards_never_hold_more_places_than_there_are_and_give_all_back() {
 }
 
 #[test]
-fn places_taken_by_hand_and_by_guards_are_counted_together() {
+fn manual_and_guarded_slots_are_counted_together() {
     model(|| {
         let (slots, holders) = (ConnectionSlots::new(1), Holders::new());
         let (shared, by_guard) = (slots.clone(), holders.clone());
@@ -83,7 +83,7 @@ fn places_taken_by_hand_and_by_guards_are_counted_together() {
 }
 
 #[test]
-fn of_threads_that_ask_at_once_as_many_are_served_as_there_are_places() {
+fn concurrent_reservations_fill_all_slots() {
     model(|| {
         let slots = ConnectionSlots::new(2);
         let served = Arc::new(AtomicUsize::new(0));
@@ -98,7 +98,7 @@ fn of_threads_that_ask_at_once_as_many_are_served_as_there_are_places() {
 }
 
 #[test]
-fn releasing_what_was_not_taken_never_makes_more_places() {
+fn excess_release_creates_no_slots() {
     model(|| {
         let slots = ConnectionSlots::new(1);
         let shared = slots.clone();

@@ -1,4 +1,4 @@
-//! Files that are not what was written: set aside, told of, and never a panic or the machine's memory.
+//! Corrupt files are moved aside and reported. They cause neither a panic nor high memory use.
 
 use std::fs::{self, File};
 
@@ -7,7 +7,7 @@ use bsv_p2p::peers::{InMemoryPeerStore, PeerStore};
 use crate::samples::{Folder, contents, now, peer, peers};
 use crate::seeded::Seeded;
 
-/// Opens a store whose file is damaged, and returns what is told.
+/// Opens a store whose file is corrupt, and returns the reported reason.
 #[track_caller]
 fn expect_damaged(folder: &Folder, content: &[u8]) -> String {
     fs::write(folder.file(""), content).unwrap();
@@ -36,7 +36,7 @@ fn whole() -> String {
 }
 
 #[test]
-fn after_damage_the_store_works_and_saves() {
+fn store_works_after_corrupt_file() {
     let folder = Folder::filled();
     expect_damaged(&folder, b"{");
     let store = folder.open();
@@ -48,7 +48,7 @@ fn after_damage_the_store_works_and_saves() {
 }
 
 #[test]
-fn a_file_that_ends_anywhere_is_damaged() {
+fn truncated_file_is_corrupt() {
     let (folder, whole) = (Folder::new(), whole());
     // The last byte ends the line, the one before it the document.
     let cuts = (0..whole.len() - 1).step_by(7).chain([whole.len() - 2]);
@@ -57,8 +57,9 @@ fn a_file_that_ends_anywhere_is_damaged() {
     }
 }
 
+/// The file is read, rejected or moved aside.
 #[test]
-fn a_file_with_any_byte_changed_is_whole_or_damaged_and_never_a_panic() {
+fn file_with_changed_bytes_never_panics() {
     let (folder, whole) = (Folder::new(), whole().into_bytes());
     let mut random = Seeded(1);
     for _ in 0..1_000 {
@@ -68,13 +69,13 @@ fn a_file_with_any_byte_changed_is_whole_or_damaged_and_never_a_panic() {
             changed[at] = random.next() as u8;
         }
         fs::write(folder.file(""), changed).unwrap();
-        // Another network or version may come out of it as well.
+        // The result may also be another network or version.
         let _ = folder.try_open();
     }
 }
 
 #[test]
-fn what_no_store_writes_is_damaged() {
+fn unexpected_content_is_corrupt() {
     let folder = Folder::new();
     let document = |peers: &str, bans: &str| {
         format!(r#"{{"version":1,"network":"regtest","peers":{peers},"bans":{bans}}}"#)
@@ -114,7 +115,7 @@ fn what_no_store_writes_is_damaged() {
 }
 
 #[test]
-fn a_peer_that_is_there_twice_is_damage() {
+fn duplicate_peer_is_corrupt() {
     let folder = Folder::new();
     let whole: serde_json::Value = serde_json::from_str(&whole()).unwrap();
     for same in ["id", "ip_address"] {
@@ -128,11 +129,11 @@ fn a_peer_that_is_there_twice_is_damage() {
 }
 
 #[test]
-fn a_file_that_is_too_long_is_not_read_at_all() {
+fn too_long_file_is_not_read() {
     let folder = Folder::new();
     let len = InMemoryPeerStore::MAX_FILE_BYTES + 1;
     let file = File::create(folder.file("")).unwrap();
-    // No byte of it is on the disk.
+    // The file is sparse.
     file.set_len(len).unwrap();
     drop(file);
     let used = allocation_counter::measure(|| {
@@ -147,7 +148,7 @@ fn a_file_that_is_too_long_is_not_read_at_all() {
 }
 
 #[test]
-fn hostile_content_costs_little_memory() {
+fn hostile_content_uses_little_memory() {
     const LEN: usize = 20_000_000;
     let head = r#"{"version":1,"network":"regtest","#;
     let entry = |number: usize| {
@@ -160,13 +161,13 @@ fn hostile_content_costs_little_memory() {
     };
     let bans: String = (0..LEN / 80).map(entry).collect();
     for text in [
-        // Nested deeper than any stack.
+        // Nested deeper than the stack.
         format!("{head}\"peers\":{}", "[".repeat(LEN)),
         format!("{head}\"x\":{}", "[".repeat(LEN)),
         format!("{head}\"peers\":{}", "{\"a\":".repeat(LEN / 5)),
-        // More entries than any store has.
+        // More entries than the maximum of a store.
         format!("{head}\"peers\":[],\"bans\":[{bans}"),
-        // Texts that do not end soon, where they are read, quoted or passed over, and a number.
+        // Very long texts, where they are read, quoted or skipped, and a number.
         format!("{head}\"peers\":[{{\"status\":\"{}", "a".repeat(LEN)),
         format!("{head}\"{}", "a".repeat(LEN)),
         format!("{head}\"x\":\"{}", "\\n".repeat(LEN / 2)),

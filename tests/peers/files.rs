@@ -1,4 +1,4 @@
-//! What is saved is there again, and nothing else is touched.
+//! Saved content is restored, and other files are unchanged.
 
 use std::fs;
 #[cfg(unix)]
@@ -14,7 +14,7 @@ use crate::private_network::private_params;
 use crate::samples::{Folder, bans, contents, now, peer, peers};
 
 #[test]
-fn peers_and_bans_are_there_again_after_a_restart() {
+fn peers_and_bans_survive_a_restart() {
     let folder = Folder::new();
     let store = folder.open();
     for peer in peers() {
@@ -28,7 +28,7 @@ fn peers_and_bans_are_there_again_after_a_restart() {
     let store = folder.open();
     assert_eq!(contents(&store), kept);
     assert_eq!(store.read_bans().unwrap(), bans().list());
-    // The ids as well.
+    // The IDs are restored as well.
     let mut after = store.list_all().unwrap();
     before.sort_by_key(|peer| peer.id);
     after.sort_by_key(|peer| peer.id);
@@ -84,7 +84,7 @@ fn circle_of_links_is_an_error() {
 }
 
 #[test]
-fn a_ban_holds_after_a_restart_for_what_is_left_of_it() {
+fn ban_keeps_its_remaining_time_after_restart() {
     let folder = Folder::filled();
     let banned = "2001:db8::8".parse().unwrap();
     let day = Duration::from_secs(86_400);
@@ -101,7 +101,7 @@ fn a_ban_holds_after_a_restart_for_what_is_left_of_it() {
 }
 
 #[test]
-fn the_file_is_one_json_document_that_says_what_it_is() {
+fn file_is_one_self_describing_json_document() {
     let folder = Folder::filled();
     let text = fs::read_to_string(folder.file("")).unwrap();
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -109,13 +109,13 @@ fn the_file_is_one_json_document_that_says_what_it_is() {
     assert_eq!(document["network"], "regtest");
     assert_eq!(document["peers"].as_array().unwrap().len(), peers().len());
     assert_eq!(document["bans"][0]["subnet"], "198.51.100.0/24");
-    // A person may edit it: fields in another order are the same.
+    // The file can be edited: the order of fields does not matter.
     fs::write(folder.file(""), format!("{document:#}")).unwrap();
     assert_eq!(contents(&folder.open()).len(), peers().len());
 }
 
 #[test]
-fn what_was_not_changed_is_written_as_before() {
+fn unchanged_file_is_saved_identically() {
     let folder = Folder::filled();
     let before = fs::read(folder.file("")).unwrap();
     folder.open().save().unwrap();
@@ -123,7 +123,7 @@ fn what_was_not_changed_is_written_as_before() {
 }
 
 #[test]
-fn a_store_without_a_file_writes_none() {
+fn store_without_file_saves_nothing() {
     let store = InMemoryPeerStore::default();
     store.create(peer(1), now()).unwrap();
     assert_eq!(store.save(), Ok(()));
@@ -138,7 +138,7 @@ fn opening_writes_no_file() {
 }
 
 #[test]
-fn the_file_of_another_network_is_refused_and_not_touched() {
+fn file_of_other_network_is_rejected_unchanged() {
     let folder = Folder::filled();
     let before = fs::read(folder.file("")).unwrap();
     for network in [Network::Mainnet, Network::Testnet, Network::Stn] {
@@ -157,7 +157,7 @@ fn the_file_of_another_network_is_refused_and_not_touched() {
 }
 
 #[test]
-fn file_of_custom_network_is_told_apart() {
+fn file_of_custom_network_is_distinguished() {
     let network = |name, tag| Network::custom(private_params(name, tag)).unwrap();
     let folder = Folder::new();
     let path = folder.file("");
@@ -185,9 +185,9 @@ fn file_of_custom_network_is_told_apart() {
 }
 
 #[test]
-fn the_file_of_a_later_version_is_refused_and_not_touched() {
+fn file_of_later_version_is_rejected_unchanged() {
     let folder = Folder::new();
-    // What else is in it is for that version to say.
+    // The rest of the file is defined by that version.
     let later = r#"{"version":2,"network":"regtest","peers":{"of":"another form"}}"#;
     fs::write(folder.file(""), later).unwrap();
     let expected = StoreError::UnsupportedVersion {
@@ -201,7 +201,7 @@ fn the_file_of_a_later_version_is_refused_and_not_touched() {
 }
 
 #[test]
-fn one_file_is_in_the_hands_of_one_store() {
+fn file_can_be_opened_by_one_store() {
     let folder = Folder::filled();
     let store = folder.open();
     let path = folder.file("");
@@ -211,7 +211,7 @@ fn one_file_is_in_the_hands_of_one_store() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_an_error() {
+fn missing_folder_is_an_error() {
     let folder = Folder::new();
     let path = folder.path().join("missing/peers.json");
     let error = InMemoryPeerStore::open(&path, Network::Regtest, 10, now()).unwrap_err();
@@ -219,14 +219,15 @@ fn a_folder_that_is_not_there_is_an_error() {
     assert!(matches!(error, StoreError::Io { .. }));
 }
 
+/// No temporary file is left.
 #[test]
-fn a_save_that_fails_keeps_what_was_saved_before_and_leaves_no_file_behind() {
+fn failed_save_keeps_previous_file() {
     let folder = Folder::filled();
     let store = folder.open();
     let before = fs::read(folder.file("")).unwrap();
     store.create(peer(9), now()).unwrap();
 
-    // Where the temporary file should be there is something that cannot be removed.
+    // At the path of the temporary file is a folder that cannot be removed as a file.
     fs::create_dir(folder.file(".tmp")).unwrap();
     let error = store.save().unwrap_err();
     assert!(error.to_string().starts_with("writing "), "{error}");
@@ -234,7 +235,7 @@ fn a_save_that_fails_keeps_what_was_saved_before_and_leaves_no_file_behind() {
     fs::remove_dir(folder.file(".tmp")).unwrap();
     store.save().unwrap();
 
-    // Where the file should be there is something that cannot be replaced.
+    // At the path of the file is a folder that cannot be replaced.
     fs::remove_file(folder.file("")).unwrap();
     fs::create_dir(folder.file("")).unwrap();
     let error = store.save().unwrap_err();
@@ -248,7 +249,7 @@ fn a_save_that_fails_keeps_what_was_saved_before_and_leaves_no_file_behind() {
 
 #[test]
 #[cfg(unix)]
-fn nothing_is_written_through_a_link_in_the_place_of_the_temporary_file() {
+fn save_does_not_follow_link_at_temporary_file() {
     let folder = Folder::filled();
     let other = tempfile::NamedTempFile::new().unwrap();
     fs::write(other.path(), "precious").unwrap();
@@ -260,7 +261,7 @@ fn nothing_is_written_through_a_link_in_the_place_of_the_temporary_file() {
 }
 
 #[test]
-fn of_more_peers_than_there_is_room_for_the_best_are_kept() {
+fn best_peers_are_kept_above_maximum() {
     let folder = Folder::filled();
     let open = |max| {
         let opened = InMemoryPeerStore::open(&folder.file(""), Network::Regtest, max, now());
@@ -284,7 +285,7 @@ fn of_more_peers_than_there_is_room_for_the_best_are_kept() {
 }
 
 #[test]
-fn times_that_are_still_to_come_are_taken_for_now_and_ends_of_bans_are_not() {
+fn future_times_are_clamped_but_ban_ends_not() {
     let folder = Folder::filled();
     let day = Duration::from_secs(86_400);
     let earlier = now() - day;
@@ -298,7 +299,7 @@ fn times_that_are_still_to_come_are_taken_for_now_and_ends_of_bans_are_not() {
 }
 
 #[test]
-fn more_bans_than_any_list_has_are_not_kept() {
+fn bans_above_maximum_are_rejected() {
     let store = InMemoryPeerStore::default();
     store.write_bans(bans().list()).unwrap();
     let ban = bans().list()[0];

@@ -1,4 +1,4 @@
-//! A process that saves is killed at random moments: its file is always whole.
+//! A process that saves is killed at random moments: its file is always complete.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -14,18 +14,18 @@ use bsv_p2p::peers::{InMemoryPeerStore, Peer, PeerStore};
 use crate::samples::{Folder, bans, now, peer};
 use crate::seeded::Seeded;
 
-/// Set in the process that is killed.
+/// Environment variable: set in the process that is killed.
 const SAVING: &str = "BSV_P2P_TEST_SAVES_PEERS";
-/// The test's name, by which it starts itself again.
-const TEST: &str = "killed::a_process_that_is_killed_at_any_moment_leaves_a_whole_file";
-/// Tells the number of a save that is complete.
+/// The name of the test with which the process is started.
+const TEST: &str = "killed::process_killed_while_saving_leaves_complete_file";
+/// The prefix of the number of a completed save.
 const SAVED: &str = "saved ";
 
 const PEERS: u32 = 300;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_process_that_is_killed_at_any_moment_leaves_a_whole_file() {
+fn process_killed_while_saving_leaves_complete_file() {
     if env::var_os(SAVING).is_some() {
         save_for_ever();
     }
@@ -34,7 +34,7 @@ fn a_process_that_is_killed_at_any_moment_leaves_a_whole_file() {
     let (mut rounds, mut amid) = (0, 0);
     let mut saved = 0;
     let began = Instant::now();
-    // A kill counts when it hit while a file was being written.
+    // A kill counts if it hit during a write.
     while rounds < 20 || amid < 10 {
         assert!(began.elapsed() < DEADLINE, "{amid} of {rounds} hit");
         rounds += 1;
@@ -51,7 +51,7 @@ fn a_process_that_is_killed_at_any_moment_leaves_a_whole_file() {
     }
 }
 
-/// Starts a process that saves, kills it, and returns the number of the last save that it has told of.
+/// Starts a process that saves, kills it, and returns the number of the last reported save.
 fn kill_one(folder: &Folder, random: &mut Seeded) -> u32 {
     let (mut child, lines) = start(folder.path());
     let mut told = 0;
@@ -61,7 +61,7 @@ fn kill_one(folder: &Folder, random: &mut Seeded) -> u32 {
         told = lines.recv_timeout(DEADLINE).expect("the process saves");
         took = began.elapsed();
     }
-    // Any moment of the next save is as likely as another.
+    // The moment is uniform over the next save.
     let moment = took.mul_f64(random.below(1000) as f64 / 1000.0);
     let began = Instant::now();
     while began.elapsed() < moment {
@@ -83,11 +83,11 @@ fn start(folder: &Path) -> (Child, Receiver<u32>) {
         .unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
     let (sender, lines) = mpsc::channel();
-    // Ends with the process that writes.
+    // The thread ends with the writing process.
     thread::spawn(move || {
         for line in output.lines().map_while(Result::ok) {
             if let Some((_, number)) = line.split_once(SAVED) {
-                // The last line may have been cut off.
+                // The last line may be truncated.
                 let _ = number.parse().map(|number| sender.send(number));
             }
         }
@@ -95,7 +95,7 @@ fn start(folder: &Path) -> (Child, Receiver<u32>) {
     (child, lines)
 }
 
-/// Saves again and again, in each save all peers with its number. The file is named without its folder.
+/// Saves repeatedly, in each save all peers with its number. The file has a relative path.
 fn save_for_ever() -> ! {
     let path = Path::new("peers.json");
     let opened = InMemoryPeerStore::open(path, Network::Regtest, 10_000, now());
@@ -118,7 +118,7 @@ fn save_for_ever() -> ! {
     unreachable!("it is killed long before");
 }
 
-/// The number of the save that a store comes from, all of it.
+/// Returns the number of the save that the whole store comes from.
 fn generation(store: &InMemoryPeerStore) -> u32 {
     let peers = store.list_all().unwrap();
     assert_eq!(peers.len(), PEERS as usize);

@@ -1,4 +1,4 @@
-//! The store of peers and its file: whole at every moment, whatever is in it, and used from many threads.
+//! The peer store and its file: always complete, robust against any content, safe for many threads.
 
 mod damaged;
 mod files;

@@ -11,18 +11,18 @@ use bsv_p2p::peers::{
 };
 use tempfile::TempDir;
 
-/// A whole second, as all times are that come from a file.
+/// Returns a whole second, like all times in a file.
 pub(crate) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
 }
 
-/// A peer of its own for each number.
+/// Returns a distinct peer for each number.
 pub(crate) fn peer(number: u32) -> Peer {
     let address = (0x0100_0000 + number).to_be_bytes();
     Peer::new((address, 8333).into(), PeerSource::Seed, now()).unwrap()
 }
 
-/// One of each kind, with everything that may be known.
+/// Returns a peer of each kind, with all optional fields.
 pub(crate) fn peers() -> Vec<Peer> {
     let mut connected = peer(1);
     let version = PeerVersion {
@@ -44,7 +44,7 @@ pub(crate) fn peers() -> Vec<Peer> {
     vec![connected, banned, named, peer(3)]
 }
 
-/// A list with a ban by hand for ever and an automatic one.
+/// Returns a list with a permanent manual ban and an automatic one.
 pub(crate) fn bans() -> BanList {
     let mut bans = BanList::new(BanConfig::default());
     let subnet = "198.51.100.0/24".parse().unwrap();
@@ -55,7 +55,7 @@ pub(crate) fn bans() -> BanList {
     bans
 }
 
-/// A folder that goes with the test, and the path of the store's file in it.
+/// A temporary folder, and the path of the store's file in it.
 pub(crate) struct Folder {
     folder: TempDir,
 }
@@ -71,12 +71,12 @@ impl Folder {
         self.folder.path()
     }
 
-    /// The store's file, or one beside it.
+    /// Returns the path of the store's file, or of a file with this suffix.
     pub(crate) fn file(&self, end: &str) -> PathBuf {
         self.folder.path().join(format!("peers.json{end}"))
     }
 
-    /// The ends of the names of all files, in order.
+    /// Returns the suffixes of all file names, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let name = |entry: std::io::Result<fs::DirEntry>| {
             let name = entry.unwrap().file_name().into_string().unwrap();
@@ -91,14 +91,14 @@ impl Folder {
         InMemoryPeerStore::open(&self.file(""), Network::Regtest, 10_000, now())
     }
 
-    /// Opens a store whose file is whole or missing.
+    /// Opens a store whose file is valid or missing.
     pub(crate) fn open(&self) -> InMemoryPeerStore {
         let (store, damaged) = self.try_open().unwrap();
         assert_eq!(damaged, None);
         store
     }
 
-    /// Writes a file with one of each kind.
+    /// Creates a folder whose file has a peer of each kind.
     pub(crate) fn filled() -> Self {
         let folder = Self::new();
         let store = folder.open();
@@ -111,7 +111,7 @@ impl Folder {
     }
 }
 
-/// What is in a store, by address; the ids are left out, which are different in each run.
+/// Returns the content of a store by address, without the IDs, which differ in each run.
 pub(crate) fn contents(store: &InMemoryPeerStore) -> Vec<Peer> {
     let mut peers = store.list_all().unwrap();
     peers.sort_by_key(Peer::socket_address);

@@ -1,4 +1,4 @@
-//! One store and many threads.
+//! One store, used by many threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
@@ -10,7 +10,7 @@ use bsv_p2p::peers::{InMemoryPeerStore, PeerStatusKind, PeerStore, StoreError};
 use crate::samples::{Folder, bans, now, peer};
 
 #[test]
-fn of_threads_that_bring_the_same_peers_one_succeeds_with_each() {
+fn concurrent_creation_succeeds_once_per_peer() {
     const PEERS: u32 = 500;
     let store: Arc<dyn PeerStore> = Arc::new(InMemoryPeerStore::default());
     let (start, created) = (Barrier::new(4), AtomicUsize::new(0));
@@ -37,7 +37,7 @@ fn of_threads_that_bring_the_same_peers_one_succeeds_with_each() {
 }
 
 #[test]
-fn threads_that_change_search_and_save_at_once_leave_a_bounded_store_and_a_whole_file() {
+fn concurrent_changes_keep_bound_and_file_valid() {
     const MAX: usize = 50;
     let folder = Folder::new();
     let opened = InMemoryPeerStore::open(&folder.file(""), Network::Regtest, MAX, now());
@@ -51,7 +51,7 @@ fn threads_that_change_search_and_save_at_once_leave_a_bounded_store_and_a_whole
                 for number in 0..1_000 {
                     let peer = peer(number * 3 + thread);
                     let (id, ip, port) = (peer.id, peer.ip_address, peer.port);
-                    // Equals are forgotten for each other, and may be forgotten at once.
+                    // Peers of equal value evict each other, and may be evicted immediately.
                     let _ = store.create(peer, now());
                     if let Some(mut peer) = store.read(id).unwrap() {
                         peer.record_failure();
@@ -83,7 +83,7 @@ fn threads_that_change_search_and_save_at_once_leave_a_bounded_store_and_a_whole
 }
 
 #[test]
-fn a_peer_is_found_by_every_form_of_its_address_and_by_its_status() {
+fn peer_is_found_by_mapped_address_and_status() {
     let store = InMemoryPeerStore::default();
     let first = peer(1);
     store.create(first.clone(), now()).unwrap();

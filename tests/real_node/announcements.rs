@@ -1,4 +1,4 @@
-//! How a real node tells of a new block: by `headers` or by `inv`.
+//! Block announcements of a real node: by `headers` or by `inv`.
 
 use bsv_p2p::ConnectionConfig;
 use bsv_p2p::wire::BlockHash;
@@ -8,7 +8,7 @@ use crate::peer::{
 };
 use crate::support::RealNode;
 
-/// Has three blocks announced to a connection, and wants each to be by the message `by`.
+/// Asserts that three blocks are announced to a connection by the message `by`.
 #[track_caller]
 fn assert_announced(by: &str, config: &ConnectionConfig, exchange_headers: bool) {
     let node = RealNode::start(&[]);
@@ -33,19 +33,19 @@ fn assert_announced(by: &str, config: &ConnectionConfig, exchange_headers: bool)
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn new_blocks_are_announced_by_headers_once_headers_were_exchanged() {
+fn blocks_are_announced_by_headers_after_header_exchange() {
     assert_announced("headers", &config(), true);
 }
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn new_blocks_are_announced_by_inv_while_no_headers_were_exchanged() {
+fn blocks_are_announced_by_inv_without_header_exchange() {
     assert_announced("inv", &config(), false);
 }
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn new_blocks_are_announced_by_inv_to_a_peer_that_does_not_ask_for_headers() {
+fn blocks_are_announced_by_inv_without_sendheaders() {
     let mut config = config();
     config.session.send_headers = false;
     assert_announced("inv", &config, true);
@@ -53,7 +53,7 @@ fn new_blocks_are_announced_by_inv_to_a_peer_that_does_not_ask_for_headers() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn an_actor_hears_of_new_blocks_as_well() {
+fn actors_receive_block_announcements() {
     let node = RealNode::start(&[]);
     node.generate(2);
     let mut actors = [

@@ -1,4 +1,4 @@
-//! Headers from a real node: which come for which locator, and that they are those of the chain.
+//! Headers from a real node: the choice by locator, and agreement with its chain.
 
 use bsv_p2p::wire::{BlockHash, BlockHeader, MAX_HEADERS};
 use bsv_p2p::{Connection, Network};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::peer::{SOON, UNKNOWN, assert_good_standing, config, dial, genesis};
 use crate::support::RealNode;
 
-/// Asks for all headers that the node has behind `locator`.
+/// Requests all headers of the node after `locator`.
 fn headers(connection: &mut Connection, locator: &[BlockHash]) -> Vec<BlockHeader> {
     let headers = connection.headers(locator, BlockHash::ZERO, SOON);
     headers.unwrap_or_else(|error| panic!("{error}"))
@@ -15,7 +15,7 @@ fn headers(connection: &mut Connection, locator: &[BlockHash]) -> Vec<BlockHeade
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn headers_from_genesis_to_the_tip_are_those_that_the_node_has() {
+fn headers_to_the_tip_match_the_node() {
     let node = RealNode::start(&[]);
     let hashes = node.generate(2_500);
     let mut connection = dial(&node, &config());
@@ -50,7 +50,7 @@ fn headers_from_genesis_to_the_tip_are_those_that_the_node_has() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_first_known_block_of_a_locator_decides_where_headers_start() {
+fn first_known_locator_block_decides_where_headers_start() {
     let node = RealNode::start(&[]);
     let hashes = node.generate(10);
     let hashes: Vec<BlockHash> = hashes.iter().map(|hash| hash.parse().unwrap()).collect();
@@ -63,14 +63,15 @@ fn the_first_known_block_of_a_locator_decides_where_headers_start() {
     assert_eq!(found(&[hashes[3]]), hashes[4..]);
     assert_eq!(found(&[UNKNOWN, hashes[3], genesis()]), hashes[4..]);
     assert_eq!(found(&[tip]), []);
-    // Nothing of the locator is known: the node starts behind the first block.
+    // The locator is unknown: the headers start after genesis.
     assert_eq!(found(&[UNKNOWN]), hashes);
     assert_good_standing(&node);
 }
 
+/// Without a locator, the header of the stop hash is the only one.
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_stop_hash_is_the_last_header_and_without_a_locator_the_only_one() {
+fn headers_end_at_the_stop_hash() {
     let node = RealNode::start(&[]);
     let hashes = node.generate(10);
     let hashes: Vec<BlockHash> = hashes.iter().map(|hash| hash.parse().unwrap()).collect();

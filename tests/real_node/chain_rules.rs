@@ -133,7 +133,7 @@ fn score_of_node(node: &RealNode, lists: &[Vec<BlockHeader>]) -> u32 {
     score
 }
 
-/// Lists of headers for a chain whose next height has no minimum version.
+/// Returns lists of headers for a chain whose next height has no minimum version.
 fn cases(chain: &HeaderChain, clock: u32) -> Vec<Case> {
     let (height, tip) = chain.tip();
     let median = chain.median_time_at(height).unwrap();
@@ -288,7 +288,7 @@ fn cases(chain: &HeaderChain, clock: u32) -> Vec<Case> {
     ]
 }
 
-/// Lists of headers around a height from which on a minimum version applies.
+/// Returns lists of headers around a height from which on a minimum version applies.
 fn version_cases(chain: &HeaderChain, minimum: i32) -> Vec<Case> {
     let last = tip_of(chain);
     let with = |parent: &BlockHeader, version, tag| {
@@ -426,16 +426,16 @@ fn start_with_headers(headers: &[BlockHeader]) -> (RealNode, HeaderChain, u32) {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn bad_headers_score_as_at_node() {
+fn invalid_headers_score_like_the_node() {
     let (node, mut chain, clock) = start_with_headers(&mine_on(&genesis(), 30, 0));
     let cases = cases(&chain, clock);
     assert_judged_alike(&node, &mut chain, cases, clock);
 }
 
-/// The scores of the cases are those of the node; see [`bad_headers_score_as_at_node`].
+/// The scores of the cases are those of the node; see [`invalid_headers_score_like_the_node`].
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn manager_scores_bad_headers_as_node() {
+fn manager_scores_invalid_headers_like_the_node() {
     let mut chain = HeaderChain::new(Network::Regtest);
     let clock = now();
     chain.extend(&mine_on(&genesis(), 30, 0), clock).unwrap();
@@ -445,7 +445,8 @@ fn manager_scores_bad_headers_as_node() {
     }
 }
 
-/// Nine lists without a known parent cost nothing, every tenth one does. A valid list starts anew.
+/// Nine lists without a known parent score zero, every tenth one scores. A valid list resets the
+/// count.
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
 fn repeated_unconnected_lists_score_as_at_node() {

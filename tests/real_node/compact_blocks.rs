@@ -1,4 +1,4 @@
-//! Compact blocks, from the node and to it.
+//! Compact blocks, received from the node and sent to it.
 
 use bsv_p2p::Connection;
 use bsv_p2p::local_node::Chain;
@@ -15,7 +15,7 @@ use crate::support::RealNode;
 
 const MAX_BLOCK: u64 = 10_000_000_000;
 
-/// Transactions each of which spends the one before.
+/// Returns transactions each of which spends the one before.
 fn payments(money: OutPoint, count: u32) -> Vec<Tx> {
     let first = spend(money, 4_999_000_000);
     let next = |(tx, value): &(Tx, i64)| {
@@ -31,7 +31,7 @@ fn payments(money: OutPoint, count: u32) -> Vec<Tx> {
         .collect()
 }
 
-/// Puts transactions into the node's pool.
+/// Adds transactions to the node's pool.
 fn give(node: &RealNode, connection: &mut Connection, transactions: &[Tx]) {
     for tx in transactions {
         connection
@@ -48,7 +48,7 @@ fn give(node: &RealNode, connection: &mut Connection, transactions: &[Tx]) {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_compact_block_of_the_node_becomes_its_block_with_what_it_sends_for_the_missing_transactions() {
+fn compact_block_of_node_is_reconstructed() {
     let node = RealNode::start(&[]);
     let mut chain = Chain::new();
     let transactions = payments(spendable(&node, &mut chain), 5);
@@ -98,9 +98,10 @@ fn a_compact_block_of_the_node_becomes_its_block_with_what_it_sends_for_the_miss
     assert_good_standing(&node);
 }
 
+/// It requests the transactions that it does not have.
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_node_takes_a_compact_block_of_ours_and_asks_for_what_it_lacks() {
+fn node_reconstructs_our_compact_block() {
     let node = RealNode::start(&[]);
     let mut chain = Chain::new();
     let transactions = payments(spendable(&node, &mut chain), 5);

@@ -11,9 +11,10 @@ use serde_json::json;
 use crate::peer::{SOON, assert_good_standing, tip};
 use crate::support::RealNode;
 
-/// How long it may take a node to verify thousands of blocks.
+/// The time limit of a node for thousands of blocks.
 const LONG: Duration = Duration::from_secs(120);
-/// Not where other blocks of the tests pay to, or one might be the same as one that was invalidated: nobody has the key (its hash is 01 twenty times).
+/// Not the address of other test blocks, to avoid equal blocks after an invalidation. Nobody has
+/// the key (its hash is 01 twenty times).
 pub(crate) const OTHER_ADDRESS: &str = "mfcGAzvis9JQAb6avB6WBGiGrgWzLxuGaC";
 
 fn hashes(text: &[String]) -> Vec<BlockHash> {
@@ -24,7 +25,7 @@ fn manager() -> Manager {
     Manager::new(ManagerConfig::new(Network::Regtest)).unwrap()
 }
 
-/// What is told until the chain has that height.
+/// Returns the updates until the chain has this height.
 #[track_caller]
 fn tips_until(tips: &Receiver<TipUpdate>, height: u32) -> Vec<TipUpdate> {
     let mut told = Vec::new();
@@ -44,7 +45,7 @@ fn connected(told: &[TipUpdate]) -> Vec<BlockHash> {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn headers_and_new_blocks_come_from_two_nodes_of_which_one_stands_still_for_some_time() {
+fn manager_follows_chain_while_one_node_stalls() {
     let [one, other] = [RealNode::start(&[]), RealNode::start(&[])];
     let mined = hashes(&one.generate(5_000));
     other.add_node_onetry(one.address());
@@ -100,7 +101,7 @@ fn headers_and_new_blocks_come_from_two_nodes_of_which_one_stands_still_for_some
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_reorganisation_of_a_node_is_named() {
+fn reorganization_of_node_is_reported() {
     let node = RealNode::start(&[]);
     let mined = hashes(&node.generate(10));
     let manager = manager();

@@ -1,4 +1,4 @@
-//! The handshake with a real node, whoever dials, and what both then know of each other.
+//! The handshake with a real node in both directions, and the resulting peer information.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ use crate::peer::{
 };
 use crate::support::RealNode;
 
-/// Some of what a program does all the time.
+/// Runs ordinary traffic of an application.
 fn ordinary_traffic(node: &RealNode, connection: &mut Connection) {
     for _ in 0..5 {
         connection.ping(SOON).expect("a pong");
@@ -62,7 +62,7 @@ fn assert_is_us(peer: &Value, direction: Direction) {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_connection_dials_the_node_and_both_know_whom_they_have() {
+fn dialed_handshake_informs_both_sides() {
     let node = RealNode::start(&[]);
     node.generate(3);
     let mut connection = dial(&node, &config());
@@ -84,7 +84,7 @@ fn a_connection_dials_the_node_and_both_know_whom_they_have() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_node_dials_a_connection_and_both_know_whom_they_have() {
+fn accepted_handshake_informs_both_sides() {
     let node = RealNode::start(&[]);
     node.generate(3);
     let mut connection = be_dialled(&node, &config());
@@ -104,7 +104,8 @@ fn the_node_dials_a_connection_and_both_know_whom_they_have() {
     assert_good_standing(&node);
 }
 
-/// The names of the events, those of neighbouring messages once. When a second stream is opened says nothing of the messages on the first.
+/// Returns the names of the events, with consecutive messages merged. The time of a second stream
+/// says nothing about the messages on the first.
 fn chapters(life: &[Event]) -> Vec<&'static str> {
     let opened =
         |event: &&Event| matches!(event, Event::Control(ControlEvent::StreamOpened { .. }));
@@ -141,7 +142,7 @@ fn assert_whole_life(actor: Actor, node: &RealNode, end: impl FnOnce(&PeerConnec
         only_peer(node).filter(|peer| peer["pingtime"].is_number())
     });
     assert_is_us(&peer, direction);
-    // The node asks for this right after the handshake: it came as a message, and is known.
+    // The node sends this right after the handshake: it is delivered as a known message.
     actor.receive("sendcmpct", |message| {
         matches!(message, Message::SendCmpct(_)).then_some(())
     });
@@ -151,7 +152,7 @@ fn assert_whole_life(actor: Actor, node: &RealNode, end: impl FnOnce(&PeerConnec
     assert_eq!(hash, tip(node));
     assert_good_standing(node);
     let mut expected = vec!["ConnectionEstablished", "HandshakeComplete"];
-    // The node opens no second stream here, for nobody listens any more where it has dialled.
+    // The node opens no second stream here, because the dialed listener is closed.
     if direction == Direction::Outbound {
         node.wait_until("the second stream", SOON, || {
             actor.handle.statistics().stream_policy.is_some()
@@ -174,7 +175,7 @@ fn assert_whole_life(actor: Actor, node: &RealNode, end: impl FnOnce(&PeerConnec
         "ConnectionLost",
     ];
     assert_eq!(chapters(&life), whole, "{life:#?}");
-    // What belongs to the session is not shown to the program.
+    // Messages of the session are not delivered to the application.
     for own in ["version", "verack", "protoconf", "ping", "pong"] {
         assert!(
             !commands(&life).iter().any(|command| command == own),
@@ -196,7 +197,7 @@ fn assert_whole_life(actor: Actor, node: &RealNode, end: impl FnOnce(&PeerConnec
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn an_actor_that_dials_the_node_tells_its_life_in_order_and_once() {
+fn outbound_actor_emits_events_once_in_order() {
     let node = RealNode::start(&[]);
     node.generate(3);
     let actor = Actor::dial(&node, config());
@@ -209,7 +210,7 @@ fn an_actor_that_dials_the_node_tells_its_life_in_order_and_once() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn an_actor_that_the_node_dials_tells_its_life_in_order_and_once() {
+fn inbound_actor_emits_events_once_in_order() {
     let node = RealNode::start(&[]);
     node.generate(3);
     let actor = Actor::be_dialled(&node, config());
@@ -219,7 +220,7 @@ fn an_actor_that_the_node_dials_tells_its_life_in_order_and_once() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_end_that_we_want_and_the_end_that_the_node_wants_have_different_reasons() {
+fn local_and_remote_disconnect_have_different_reasons() {
     let node = RealNode::start(&[]);
     let [mut one, mut other] = [(); 2].map(|()| Actor::dial(&node, config()));
     one.connected(&node);
@@ -241,10 +242,10 @@ fn the_end_that_we_want_and_the_end_that_the_node_wants_have_different_reasons()
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_connection_for_another_network_is_cut_in_the_handshake_and_the_node_bans_it() {
+fn connection_with_other_magic_is_closed_and_banned() {
     let node = RealNode::start(&[]);
     let address = node.address().to_string();
-    // What the node does with a foreign magic is to ban and close: it never sends its version.
+    // The node bans a peer with another magic and closes: it never sends its version.
     let cut = DisconnectReason::ClosedDuringHandshake {
         missing: AwaitedMessage::Version,
     };
@@ -253,7 +254,7 @@ fn a_connection_for_another_network_is_cut_in_the_handshake_and_the_node_bans_it
     let banned = node.rpc("listbanned", json!([]));
     assert_eq!(banned[0]["address"], "127.0.0.1/32", "{banned}");
 
-    // A banned address is closed before a byte is said.
+    // Connections of a banned address are closed before any byte.
     assert_eq!(end_of(Connection::connect(&address, &config())), cut);
     let mut actor = Actor::dial(&node, mainnet);
     assert_eq!(actor.lost(), cut);
@@ -270,7 +271,7 @@ fn a_connection_for_another_network_is_cut_in_the_handshake_and_the_node_bans_it
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn where_no_node_listens_any_more_the_connection_is_refused() {
+fn dialing_stopped_node_is_refused() {
     let node = RealNode::start(&[]);
     let address = node.address();
     dial(&node, &config());

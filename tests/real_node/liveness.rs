@@ -1,4 +1,4 @@
-//! Pings both ways, and what becomes of a connection when the node dies, stalls, or goes on.
+//! Pings in both directions, and connections to a node that is killed, stalls, or resumes.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,15 +14,15 @@ use crate::peer::{
 };
 use crate::support::RealNode;
 
-/// How long an end may take to be noticed that should be noticed at once.
+/// The time limit for noticing an end immediately.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
-/// How much later than its deadline a wait may end on a machine that has much to do.
+/// Tolerance for late timeouts on a busy machine.
 const LATE: Duration = Duration::from_secs(3);
 
-/// Whether the peer has answered this many pings of the node, and none is open.
+/// Returns whether the peer has answered this many pings of the node, and none is pending.
 fn has_answered(peer: &Value, pings: u64) -> bool {
-    // A pong has 8 bytes behind its header of 24.
+    // A pong has 8 bytes after its header of 24.
     let pongs = peer["bytesrecv_per_msg"]["pong"].as_u64().unwrap_or(0) / 32;
     pongs >= pings && peer["pingwait"].is_null() && peer["pingtime"].is_number()
 }
@@ -58,7 +58,7 @@ fn assert_pings_both_ways(node: &RealNode, mut connection: Connection) {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn pings_are_answered_both_ways_on_a_connection_that_we_dialled() {
+fn outbound_connection_answers_and_sends_pings() {
     let node = RealNode::start(&[]);
     let connection = dial(&node, &config());
     assert_pings_both_ways(&node, connection);
@@ -66,7 +66,7 @@ fn pings_are_answered_both_ways_on_a_connection_that_we_dialled() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn pings_are_answered_both_ways_on_a_connection_that_the_node_dialled() {
+fn inbound_connection_answers_and_sends_pings() {
     let node = RealNode::start(&[]);
     let connection = be_dialled(&node, &config());
     assert_pings_both_ways(&node, connection);
@@ -74,7 +74,7 @@ fn pings_are_answered_both_ways_on_a_connection_that_the_node_dialled() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn pings_are_answered_both_ways_between_actors_and_the_node() {
+fn actors_answer_and_send_pings() {
     let node = RealNode::start(&[]);
     let mut config = config();
     config.session.ping_interval = Duration::from_millis(300);
@@ -93,7 +93,7 @@ fn pings_are_answered_both_ways_between_actors_and_the_node() {
         node.rpc("ping", json!([]));
     }
     for actor in &actors {
-        // No ping goes out while one is open: with the third, two have been answered.
+        // No ping is sent while one is pending: at the third, two have been answered.
         let sent = actor.handle.traffic().messages_out;
         node.wait_until("more pings of ours go out", SOON, || {
             actor.handle.traffic().messages_out >= sent + 3
@@ -109,7 +109,7 @@ fn pings_are_answered_both_ways_between_actors_and_the_node() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_death_of_the_node_is_noticed_at_once() {
+fn killed_node_is_noticed_immediately() {
     let node = RealNode::start(&[]);
     let mut connection = dial(&node, &config());
     let mut actors = [
@@ -138,7 +138,7 @@ fn the_death_of_the_node_is_noticed_at_once() {
         }
         assert!(killed.elapsed() < AT_ONCE, "{:?}", killed.elapsed());
     });
-    // The end stays the end, whatever is tried.
+    // Every later call fails with the same reason.
     assert!(is_cut(&end_of(connection.receive())));
     assert!(is_cut(&end_of(connection.ping(SOON))));
     assert!(is_cut(&end_of(connection.send(&Message::GetAddr))));
@@ -149,7 +149,7 @@ fn the_death_of_the_node_is_noticed_at_once() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_that_stalls_is_given_up_when_its_pong_is_overdue() {
+fn stalled_node_reaches_ping_timeout() {
     let node = RealNode::start(&[]);
     let mut connection = dial(&node, &impatient());
     let mut actor = Actor::dial(&node, impatient());
@@ -182,7 +182,7 @@ fn a_node_that_stalls_is_given_up_when_its_pong_is_overdue() {
     );
 }
 
-/// A message of 128 KiB without meaning, which the node reads past.
+/// Returns a meaningless message of 128 KiB, which the node skips.
 fn ballast() -> Message {
     let mut command = [0; Command::LEN];
     command[..7].copy_from_slice(b"ballast");
@@ -192,7 +192,7 @@ fn ballast() -> Message {
     }
 }
 
-/// So much ballast is more than the system's buffers between two sockets ever hold: 64 MiB.
+/// More ballast than the system buffers between two sockets hold: 64 MiB.
 const MUCH: u32 = 512;
 
 fn short_writes() -> ConnectionConfig {
@@ -203,7 +203,7 @@ fn short_writes() -> ConnectionConfig {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_that_does_not_read_is_given_up_when_the_write_is_overdue() {
+fn stalled_node_reaches_write_timeout_of_connection() {
     let node = RealNode::start(&[]);
     let mut connection = dial(&node, &short_writes());
     node.stop_process();
@@ -224,7 +224,7 @@ fn a_node_that_does_not_read_is_given_up_when_the_write_is_overdue() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn an_actor_gives_up_a_node_that_does_not_read_when_the_write_is_overdue() {
+fn stalled_node_reaches_write_timeout_of_actor() {
     let node = RealNode::start(&[]);
     let mut actor = Actor::dial(&node, short_writes());
     actor.connected(&node);
@@ -239,9 +239,10 @@ fn an_actor_gives_up_a_node_that_does_not_read_when_the_write_is_overdue() {
     assert_eq!(actor.handle.queued(), (0, 0));
 }
 
+/// Accepted messages are sent once the node continues.
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn an_actors_sender_waits_for_room_no_longer_than_it_wants() {
+fn send_to_stalled_node_returns_after_timeout() {
     let node = RealNode::start(&[]);
     let mut config = config();
     config.max_send_queue_bytes = 1024 * 1024;
@@ -261,7 +262,7 @@ fn an_actors_sender_waits_for_room_no_longer_than_it_wants() {
     let after = began.elapsed();
     assert!(after >= room && after < room + LATE, "{after:?}");
 
-    // Nothing is lost: what was taken goes out when the node reads again, and the connection is in order.
+    // Nothing is lost: accepted messages are sent once the node reads again.
     node.continue_process();
     actor.handle.flush(SOON).expect("the node reads");
     actor.handle.send(&ballast(), SOON).expect("there is room");
@@ -271,9 +272,10 @@ fn an_actors_sender_waits_for_room_no_longer_than_it_wants() {
     assert_good_standing(&node);
 }
 
+/// The connection works once the node continues.
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn requests_to_a_stalled_node_time_out_and_the_connection_goes_on_when_it_does() {
+fn requests_to_stalled_node_time_out() {
     let node = RealNode::start(&[]);
     node.generate(3);
     let mut connection = dial(&node, &config());
@@ -297,7 +299,7 @@ fn requests_to_a_stalled_node_time_out_and_the_connection_goes_on_when_it_does()
     timed_out("headers", began, headers.err());
 
     node.continue_process();
-    // The late answers are not taken for those to new questions.
+    // Late responses do not answer new requests.
     let headers = connection.headers(&[genesis()], BlockHash::ZERO, SOON);
     assert_eq!(headers.expect("headers").len(), 3);
     assert_eq!(connection.block(tip, SOON).expect("the block").hash(), tip);

@@ -1,4 +1,4 @@
-//! A local node and the real node as peers of each other: one chain, whoever dials and whoever mines.
+//! A local node and the real node as peers: one chain, whichever side dials and mines.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn best_hash(node: &RealNode) -> BlockHash {
     hash.as_str().expect("a hash").parse().expect("a hash")
 }
 
-/// Waits until both have this block for their tip.
+/// Waits until both have this tip.
 #[track_caller]
 fn assert_both_reach(node: &RealNode, local: &LocalNode, tip: BlockHash) {
     assert!(local.wait_for_tip(tip, DEADLINE), "{local:?}, not {tip}");
@@ -23,7 +23,7 @@ fn assert_both_reach(node: &RealNode, local: &LocalNode, tip: BlockHash) {
     assert_eq!(node.best_height(), local.height());
 }
 
-/// Blocks mined on either side, one by one and in a burst, reach the other.
+/// Asserts that blocks mined on either side, one by one and in a burst, reach the other.
 #[track_caller]
 fn assert_they_follow_each_other(node: &RealNode, local: &LocalNode) {
     for blocks in [1, 1, 20] {
@@ -45,7 +45,7 @@ fn assert_they_follow_each_other(node: &RealNode, local: &LocalNode) {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_node_dials_a_local_node_and_syncs_from_it() {
+fn node_syncs_from_local_node_it_dials() {
     let node = RealNode::start(&[]);
     let local = LocalNode::start().unwrap();
     let mined = local.mine(200).unwrap();
@@ -61,7 +61,7 @@ fn the_node_dials_a_local_node_and_syncs_from_it() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_local_node_dials_the_node_and_syncs_from_it() {
+fn local_node_syncs_from_node_it_dials() {
     let node = RealNode::start(&[]);
     node.generate(200);
     let local = LocalNode::start().unwrap();
@@ -72,7 +72,7 @@ fn a_local_node_dials_the_node_and_syncs_from_it() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_longer_chain_wins_on_either_side() {
+fn longer_chain_wins_on_both_sides() {
     for (theirs, ours) in [(12, 9), (9, 12)] {
         let node = RealNode::start(&[]);
         node.generate(theirs);
@@ -91,7 +91,7 @@ fn the_longer_chain_wins_on_either_side() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_transaction_of_the_nodes_wallet_reaches_the_local_node_which_mines_it() {
+fn wallet_transaction_is_mined_by_local_node() {
     let node = RealNode::start(&[]);
     let address = node.rpc("getnewaddress", json!([]));
     node.rpc("generatetoaddress", json!([101, address]));
@@ -115,7 +115,7 @@ fn a_transaction_of_the_nodes_wallet_reaches_the_local_node_which_mines_it() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_transaction_submitted_to_a_local_node_reaches_the_node_which_mines_it() {
+fn transaction_of_local_node_is_mined_by_node() {
     let node = RealNode::start(&[]);
     let local = LocalNode::start().unwrap();
     let first = local.mine(101).unwrap()[0];

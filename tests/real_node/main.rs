@@ -1,6 +1,6 @@
 //! Tests against a real Bitcoin SV node on regtest.
 //!
-//! They need the environment variable `BSV_NODE` and are ignored without being asked for:
+//! They need the environment variable `BSV_NODE` and are ignored by default:
 //! `BSV_NODE=$(.ci/fetch-real-node target/node) cargo test --test real_node -- --include-ignored`.
 
 #[path = "../support/client.rs"]
@@ -39,7 +39,7 @@ use support::RealNode;
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_node_keeps_its_chain_over_a_restart() {
+fn node_keeps_its_chain_after_restart() {
     let node = RealNode::start(&[]);
     assert_eq!(node.generate(3).len(), 3);
     assert_eq!(node.best_height(), 3);

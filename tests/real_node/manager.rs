@@ -1,4 +1,4 @@
-//! A manager and the node, in both directions, over restarts, and two nodes at once.
+//! A manager and the node: both directions, restarts, and two nodes at the same time.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn hash(text: &str) -> BlockHash {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_fixed_node_that_is_restarted_ten_times_is_connected_again_each_time() {
+fn fixed_node_reconnects_after_each_of_ten_restarts() {
     let node = RealNode::start(&[]);
     let manager = Manager::new(config()).unwrap();
     let events = manager.subscribe_control();
@@ -70,7 +70,7 @@ fn a_fixed_node_that_is_restarted_ten_times_is_connected_again_each_time() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_that_dials_is_let_in_and_answers_requests() {
+fn inbound_node_is_accepted_and_answers_requests() {
     let node = RealNode::start(&[]);
     let tip = node.generate(3).pop().unwrap();
     let mut config = config();
@@ -104,9 +104,9 @@ fn a_node_that_dials_is_let_in_and_answers_requests() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn two_nodes_that_do_not_know_each_other_get_their_blocks_through_a_manager() {
+fn manager_relays_blocks_between_two_nodes() {
     let nodes = [RealNode::start(&[]), RealNode::start(&[])];
-    // Both leave their initial download, by one block that they share.
+    // Both leave their initial download with a common block.
     let first = nodes[0].generate(1).pop().unwrap();
     nodes[1].rpc(
         "submitblock",
@@ -145,7 +145,7 @@ fn two_nodes_that_do_not_know_each_other_get_their_blocks_through_a_manager() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_node_is_told_from_those_of_other_chains_by_a_block_that_it_has() {
+fn required_block_identifies_the_chain_of_node() {
     let node = RealNode::start(&[]);
     let blocks = node.generate(3);
     let connect = |required| {

@@ -1,4 +1,4 @@
-//! Nothing that the library sends costs it anything with a real node, and streams are declined in peace.
+//! The real node counts nothing that the library sends as misbehavior, and streams can be declined.
 
 use bsv_p2p::wire::{
     Addr, AssociationId, BlockHash, BlockHeader, Command, Encode, FeeFilter, GetData, GetHeaders,
@@ -23,7 +23,7 @@ fn by_name(name: &str, payload: Vec<u8>) -> Message {
     }
 }
 
-/// Everything that a program may send without being asked, and that has no effect on others.
+/// Returns all messages that an application may send unrequested and that do not affect others.
 pub(crate) fn harmless() -> Vec<Message> {
     let nothing = Txid([0x66; 32]);
     let here = NetworkAddress::new(Services::NETWORK, "127.0.0.1:18444".parse().unwrap());
@@ -72,7 +72,7 @@ pub(crate) fn harmless() -> Vec<Message> {
     ]
 }
 
-/// Asks for all that there is to ask for.
+/// Sends every kind of request.
 fn ask_everything(node: &RealNode, connection: &mut Connection) {
     for _ in 0..3 {
         connection.ping(SOON).expect("a pong");
@@ -91,7 +91,7 @@ fn ask_everything(node: &RealNode, connection: &mut Connection) {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_long_and_varied_session_costs_nothing_with_the_node() {
+fn long_mixed_traffic_causes_no_misbehavior() {
     let node = RealNode::start(&[]);
     node.generate(5);
     let mut connections = [dial(&node, &config()), be_dialled(&node, &config())];
@@ -127,7 +127,7 @@ fn a_long_and_varied_session_costs_nothing_with_the_node() {
     for connection in &mut connections {
         ask_everything(&node, connection);
     }
-    // A last question shows that the actors' messages have all been read as well.
+    // A final request shows that all messages of the actors have been read.
     for actor in &mut actors {
         let last = Inventory::Tx(Txid([0x99; 32]));
         actor
@@ -144,7 +144,7 @@ fn a_long_and_varied_session_costs_nothing_with_the_node() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn what_the_node_would_punish_is_not_sent() {
+fn messages_punished_by_node_are_refused() {
     let node = RealNode::start(&[]);
     node.generate(1);
     let mut connection = dial(&node, &config());
@@ -175,7 +175,7 @@ fn what_the_node_would_punish_is_not_sent() {
             message.command()
         );
     }
-    // One byte and one entry less is taken, by us and by the node.
+    // One byte and one entry less is accepted, by this side and by the node.
     let limit = inventory_limit(2_097_152);
     for message in [
         by_name("foobar", vec![0; 2_097_152]),
@@ -188,7 +188,8 @@ fn what_the_node_would_punish_is_not_sent() {
     connection.ping(SOON).expect("a pong");
     assert_good_standing(&node);
 
-    // The node does punish: whoever insists is sent away, and the log says why.
+    // The node punishes: an application that sends the message unchecked is disconnected, and the
+    // log shows the reason.
     let insisted = connection.send_unchecked(&by_name("filterload", vec![0; 10]));
     let end = insisted.and_then(|()| {
         loop {
@@ -200,7 +201,7 @@ fn what_the_node_would_punish_is_not_sent() {
     assert!(node.log().contains("Misbehaving"), "{}", node.log_tail(20));
 }
 
-/// The streams of a peer of the node.
+/// Returns the streams of a peer of the node.
 fn streams(peer: &Value) -> Vec<&str> {
     let streams = peer["streams"].as_array().expect("a list of streams");
     streams
@@ -211,7 +212,7 @@ fn streams(peer: &Value) -> Vec<&str> {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_that_dials_with_an_association_stays_with_one_stream() {
+fn node_with_association_keeps_single_stream() {
     let node = RealNode::start(&[]);
     node.generate(1);
     let mut connection = be_dialled(&node, &config());
@@ -222,7 +223,7 @@ fn a_node_that_dials_with_an_association_stays_with_one_stream() {
     });
     assert_eq!(streams(&peer), ["GENERAL"], "{peer:#}");
 
-    // Blocks and pings, which would have gone on a second stream, come on the one that there is.
+    // Blocks and pings, which would use a second stream, arrive on the only one.
     ask_everything(&node, &mut connection);
     mine_and_hear(&node, &mut connection);
     let peer = only_peer(&node).expect("one peer");
@@ -232,7 +233,7 @@ fn a_node_that_dials_with_an_association_stays_with_one_stream() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_without_streams_is_a_peer_like_others() {
+fn node_without_streams_is_an_ordinary_peer() {
     let node = RealNode::start(&["-multistreams=0"]);
     node.generate(1);
     for dialled_by_us in [true, false] {

@@ -59,7 +59,7 @@ fn check(options: &[&str], bloom_filter: Cell) {
             .then_some(()),
         _ => None,
     });
-    // A header whose block does not follow.
+    // A header without its block.
     let pruned = chain.template_on(&tip, now(), 7).unwrap().mine();
     let header = pruned.header();
     giver

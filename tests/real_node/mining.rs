@@ -1,4 +1,4 @@
-//! The real node and `local_node` judge the same blocks, and come to the same chain.
+//! The real node and `local_node` accept the same blocks and reach the same chain.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,12 +16,12 @@ pub(crate) fn now() -> u32 {
     since.expect("a clock after 1970").as_secs() as u32
 }
 
-/// Hands a block to the node; `null` means that it took it for the tip, a text why not.
+/// Submits a block to the node. Returns `null` if it is the new tip, or the reason.
 fn submit(node: &RealNode, block: &Block) -> Value {
     node.rpc("submitblock", json!([hex::encode(block.bytes())]))
 }
 
-/// Mines a template and wants both, the node and the chain, to take the block for the new tip.
+/// Mines a template, and asserts that both the node and the chain accept the block as the new tip.
 #[track_caller]
 pub(crate) fn mine_for_both(node: &RealNode, chain: &mut Chain, template: &BlockTemplate) -> Block {
     let block = template.mine();
@@ -43,15 +43,16 @@ fn assert_same_tip(node: &RealNode, chain: &Chain) {
     assert_eq!(node.best_height(), chain.tip().0);
 }
 
+/// One block spends a mined reward.
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_node_takes_mined_blocks_over_two_halvings_and_a_spend_of_a_mined_reward() {
+fn node_accepts_mined_blocks_over_two_halvings() {
     let node = RealNode::start(&[]);
     let mut chain = Chain::new();
     let first = mine_for_both(&node, &mut chain, &Chain::new().template(now(), 0));
     for extra_nonce in 2..=305 {
         let mut template = chain.template(now(), extra_nonce);
-        // The reward of the first block may be spent a hundred blocks later.
+        // The reward of the first block can be spent a hundred blocks later.
         if template.height == 102 {
             let reward = OutPoint {
                 txid: first.transactions().next().expect("a coinbase").txid(),
@@ -68,7 +69,7 @@ fn the_node_takes_mined_blocks_over_two_halvings_and_a_spend_of_a_mined_reward()
     assert_eq!(chain.median_time_past(), node_median_time(&node));
 }
 
-/// Pays `value` of an output that anyone may spend to anyone.
+/// Spends `value` of an output that anyone can spend, to a similar output.
 pub(crate) fn spend(previous: OutPoint, value: i64) -> Tx {
     Tx::from(&Transaction {
         version: 2,
@@ -92,7 +93,7 @@ fn node_median_time(node: &RealNode) -> u32 {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_chain_reorganises_when_the_node_does() {
+fn chain_reorganizes_like_the_node() {
     let node = RealNode::start(&[]);
     let mut chain = Chain::new();
     let genesis = chain.tip().1;
@@ -113,7 +114,7 @@ fn the_chain_reorganises_when_the_node_does() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_chain_refuses_what_the_node_refuses() {
+fn chain_rejects_blocks_rejected_by_node() {
     let node = RealNode::start(&[]);
     let mut chain = Chain::new();
     for _ in 0..12 {
@@ -147,7 +148,7 @@ fn the_chain_refuses_what_the_node_refuses() {
     let old = chain.median_time_past();
 
     for (refused, answer) in [
-        // The node means: not judged, as the parent is missing.
+        // The node means: not checked, because the parent is missing.
         (
             with(&|header| header.previous = BlockHash([1; 32])),
             "inconclusive",
@@ -174,7 +175,7 @@ fn the_chain_refuses_what_the_node_refuses() {
         let ours = chain.accept(&refused, now());
         assert!(ours.is_err(), "the node says {answer}, the chain {ours:?}");
     }
-    // These the node does not even take for blocks.
+    // The node does not accept these as blocks.
     for refused in [of(&[]), of(&[payment])] {
         let hex = hex::encode(refused.bytes());
         assert!(node.try_rpc("submitblock", json!([hex])).is_err());
@@ -183,7 +184,8 @@ fn the_chain_refuses_what_the_node_refuses() {
     assert_same_tip(&node, &chain);
 }
 
-/// A block of these transactions whose header was changed, with a nonce that meets its bits.
+/// Returns a block of these transactions whose header was changed, with a nonce that meets its
+/// bits.
 fn block(
     template: &BlockTemplate,
     transactions: &[Transaction],

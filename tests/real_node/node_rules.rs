@@ -1,4 +1,4 @@
-//! Rules that the real node keeps; `tests/local_node/node_rules.rs` checks them at the local node.
+//! Rules of the real node. `tests/local_node/node_rules.rs` checks them at the local node.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! Blocks and transactions between us and a real node, byte for byte.
+//! Blocks and transactions that are exchanged with a real node unchanged.
 
 use std::io::Read;
 use std::time::Duration;
@@ -19,25 +19,25 @@ use crate::peer::{
 };
 use crate::support::RealNode;
 
-/// How long a block of many megabytes may take: usually a few seconds.
+/// The time limit of a large block, which usually takes a few seconds.
 pub(crate) const LARGE: Duration = Duration::from_secs(60);
 
-/// A node whose wallet has coins, and an address of it.
+/// Returns a node whose wallet has coins, and one of its addresses.
 fn rich_node() -> (RealNode, Value) {
     let node = RealNode::start(&[]);
     let address = node.rpc("getnewaddress", json!([]));
-    // A reward may be spent a hundred blocks later.
+    // A reward can be spent a hundred blocks later.
     node.rpc("generatetoaddress", json!([101, address]));
     (node, address)
 }
 
-/// Lets the wallet pay.
+/// Pays from the wallet.
 fn pay(node: &RealNode, address: &Value) -> Txid {
     let txid = node.rpc("sendtoaddress", json!([address, 1.25]));
     txid.as_str().expect("a txid").parse().expect("a txid")
 }
 
-/// Mines a block of all transactions that wait for one.
+/// Mines a block of all pooled transactions.
 #[track_caller]
 fn mine_all(node: &RealNode, transactions: usize) {
     node.wait_until("the transactions wait for a block", SOON, || {
@@ -59,7 +59,7 @@ fn assert_same_as_nodes(block: &Block, node: &RealNode) {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_wallets_transactions_and_their_block_arrive_byte_for_byte() {
+fn wallet_transactions_and_block_arrive_unchanged() {
     let (node, address) = rich_node();
     let mut connection = dial(&node, &config());
 
@@ -100,7 +100,7 @@ fn a_wallets_transactions_and_their_block_arrive_byte_for_byte() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn an_actor_fetches_a_transaction_and_its_block_byte_for_byte() {
+fn actor_fetches_transaction_and_block_unchanged() {
     let (node, address) = rich_node();
     let mut actor = Actor::dial(&node, config());
     actor.connected(&node);
@@ -130,7 +130,7 @@ fn an_actor_fetches_a_transaction_and_its_block_byte_for_byte() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_transaction_that_the_node_does_not_have_is_not_found() {
+fn unknown_transaction_is_reported_by_notfound() {
     let node = RealNode::start(&[]);
     node.generate(1);
     let mut connection = dial(&node, &config());
@@ -148,7 +148,7 @@ fn a_transaction_that_the_node_does_not_have_is_not_found() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_node_takes_a_transaction_that_we_announce_and_tells_others() {
+fn node_accepts_and_relays_announced_transaction() {
     let node = RealNode::start(&[]);
     let mut chain = Chain::new();
     let tx = spend(spendable(&node, &mut chain), 4_999_000_000);
@@ -183,7 +183,7 @@ fn the_node_takes_a_transaction_that_we_announce_and_tells_others() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn an_unknown_block_is_not_found_and_a_known_one_comes_right_after() {
+fn unknown_block_is_not_found_before_known_block() {
     let node = RealNode::start(&[]);
     let hashes = node.generate(20);
     let mut connection = dial(&node, &config());
@@ -200,7 +200,7 @@ fn an_unknown_block_is_not_found_and_a_known_one_comes_right_after() {
     assert_good_standing(&node);
 }
 
-/// Mines until the reward of the first block may be spent, and returns that.
+/// Mines until the reward of the first block can be spent, and returns it.
 pub(crate) fn spendable(node: &RealNode, chain: &mut Chain) -> OutPoint {
     let first = mine_for_both(node, chain, &chain.template(now(), 0));
     for extra_nonce in 1..=100 {
@@ -210,11 +210,11 @@ pub(crate) fn spendable(node: &RealNode, chain: &mut Chain) -> OutPoint {
     OutPoint { txid, index: 0 }
 }
 
-/// How many outputs of the transaction that splits the money are left for whoever wants to spend them.
+/// The number of unspent outputs of the splitting transaction.
 pub(crate) const LEFT: u32 = 5;
 
-/// Transactions that together have `megabytes` megabytes: one that splits the money, and one for each of its outputs but
-/// the last few, with almost a megabyte of data.
+/// Returns transactions of `megabytes` megabytes in total: one that splits the coins, and one for
+/// each of its outputs except the last few, each with almost a megabyte of data.
 fn large_transactions(from: OutPoint, megabytes: u32) -> Vec<Tx> {
     let transaction = |previous, outputs| Transaction {
         version: 2,
@@ -232,7 +232,8 @@ fn large_transactions(from: OutPoint, megabytes: u32) -> Vec<Tx> {
     };
     let split = transaction(from, vec![share; (megabytes + LEFT) as usize]);
     let txid = split.txid();
-    // OP_FALSE OP_RETURN OP_PUSHDATA4, and the data; a transaction may have a million bytes here.
+    // OP_FALSE OP_RETURN OP_PUSHDATA4, and the data. The limit of a transaction is a million bytes
+    // here.
     const DATA: u32 = 999_900;
     let with_data = |index: u32| {
         let mut script = vec![0x00, 0x6a, 0x4e];
@@ -250,7 +251,8 @@ fn large_transactions(from: OutPoint, megabytes: u32) -> Vec<Tx> {
         .collect()
 }
 
-/// Mines a block of about `megabytes` megabytes and gives it to a new node, over the connection that is returned.
+/// Mines a block of about `megabytes` megabytes and sends it to a new node, over the returned
+/// connection.
 #[track_caller]
 pub(crate) fn give_large_block(node: &RealNode, megabytes: u32) -> (Connection, Block) {
     let mut chain = Chain::new();
@@ -268,15 +270,16 @@ pub(crate) fn give_large_block(node: &RealNode, megabytes: u32) -> (Connection, 
     (giver, block)
 }
 
+/// A connection whose buffer limit is lower skips the block and stays open.
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_block_of_60_megabytes_goes_to_the_node_and_comes_back_where_there_is_room_for_it() {
+fn block_of_60_mb_survives_round_trip() {
     let node = RealNode::start(&[]);
     let (mut giver, block) = give_large_block(&node, 60);
     let len = block.bytes().len() as u64;
     assert!(len > 59_900_000, "{block:?}");
 
-    // By default so much is not kept: it is read past, and the connection goes on.
+    // The default buffer limit is lower: the block is skipped, and the connection continues.
     match giver.block(block.hash(), LARGE) {
         Err(Error::PayloadTooLarge { bytes, limit, .. }) => {
             assert_eq!((bytes, limit), (len, 32 * 1024 * 1024));
@@ -284,7 +287,7 @@ fn a_block_of_60_megabytes_goes_to_the_node_and_comes_back_where_there_is_room_f
         other => panic!("{other:?}"),
     }
     assert_works(&mut giver, &block);
-    // The large block for which nobody waits any more is not taken for the small one.
+    // The large block of the canceled request does not answer the request for the small one.
     let impatient = giver.block(block.hash(), Duration::from_millis(1));
     assert!(
         matches!(impatient, Err(Error::Timeout { .. })),
@@ -322,7 +325,7 @@ fn a_block_of_60_megabytes_goes_to_the_node_and_comes_back_where_there_is_room_f
     assert!(back.bytes() == &node.block_bytes(&block.hash().to_string()));
 }
 
-/// Checks that a connection is in order after a large block.
+/// Asserts that a connection works after a large block.
 fn assert_works(connection: &mut Connection, block: &Block) {
     let previous = block.header().previous;
     let small = connection.block(previous, SOON).expect("a small block");
@@ -334,7 +337,7 @@ fn assert_works(connection: &mut Connection, block: &Block) {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_block_of_100_megabytes_arrives_buffered_and_streamed_byte_for_byte() {
+fn block_of_100_mb_arrives_buffered_and_streamed() {
     let node = RealNode::start(&[]);
     let (_giver, block) = give_large_block(&node, 101);
     assert!(block.bytes().len() > 100_000_000, "{block:?}");
@@ -349,7 +352,7 @@ fn a_block_of_100_megabytes_arrives_buffered_and_streamed_byte_for_byte() {
     let buffered = buffering.handle.block(block.hash(), LARGE);
     assert!(buffered.expect("the block").bytes() == &of_the_node);
 
-    // The defaults keep no more than a third of it.
+    // The default limit is a third of it.
     let mut streaming = Actor::dial(&node, config());
     streaming.connected(&node);
     let reader = streaming.handle.block_reader(block.hash(), LARGE);

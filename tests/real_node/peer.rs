@@ -1,4 +1,4 @@
-//! What the tests of connections share: peers of the node, and what the node thinks of them.
+//! Shared helpers: peers of the node, and the node's view of them.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 
 use crate::support::RealNode;
 
-/// How long a test waits for what usually takes some milliseconds, and a second at most.
+/// The timeout for events that usually take milliseconds, and at most a second.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
-/// The defaults on the node's network.
+/// Returns the defaults on the node's network.
 pub(crate) fn config() -> ConnectionConfig {
     ConnectionConfig::new(Network::Regtest)
 }
 
-/// The defaults with pings so frequent that a stalled peer is noticed within a second.
+/// Returns the defaults with pings so frequent that a stalled peer is noticed within a second.
 pub(crate) fn impatient() -> ConnectionConfig {
     let mut config = config();
     config.session.ping_interval = Duration::from_millis(300);
@@ -29,14 +29,14 @@ pub(crate) fn impatient() -> ConnectionConfig {
     config
 }
 
-/// Dials the node and shakes hands, until both sides are done.
+/// Dials the node, and completes the handshake on both sides.
 #[track_caller]
 pub(crate) fn dial(node: &RealNode, config: &ConnectionConfig) -> Connection {
     let address = node.address().to_string();
     settled(Connection::connect(&address, config))
 }
 
-/// Makes the node dial us, and shakes hands, until both sides are done.
+/// Makes the node dial, and completes the handshake on both sides.
 #[track_caller]
 pub(crate) fn be_dialled(node: &RealNode, config: &ConnectionConfig) -> Connection {
     let stream = accept_from(node);
@@ -47,8 +47,8 @@ pub(crate) fn be_dialled(node: &RealNode, config: &ConnectionConfig) -> Connecti
     ))
 }
 
-/// The node tells a peer nothing before it has read the verack, and its protoconf comes behind the handshake: the
-/// pong says that both are there.
+/// Waits for a pong. The node sends nothing before it has read the verack, and its protoconf
+/// follows the handshake. The pong shows that both have arrived.
 #[track_caller]
 fn settled(connection: Result<Connection, Error>) -> Connection {
     let mut connection = connection.unwrap_or_else(|error| panic!("{error}"));
@@ -56,7 +56,7 @@ fn settled(connection: Result<Connection, Error>) -> Connection {
     connection
 }
 
-/// Makes the node dial us.
+/// Makes the node dial this process.
 #[track_caller]
 pub(crate) fn accept_from(node: &RealNode) -> TcpStream {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port to listen on");
@@ -68,7 +68,7 @@ pub(crate) fn accept_from(node: &RealNode) -> TcpStream {
         .0
 }
 
-/// Receives until `found` gives something; what comes before is dropped.
+/// Receives until `found` returns a value. Earlier messages are dropped.
 #[track_caller]
 pub(crate) fn receive<T>(
     connection: &mut Connection,
@@ -90,7 +90,8 @@ pub(crate) fn receive<T>(
     }
 }
 
-/// Waits until the node thinks `condition` of its only peer, and lets the connection answer meanwhile.
+/// Waits until the node's state of its only peer meets `condition`. The connection answers in this
+/// time.
 #[track_caller]
 pub(crate) fn serve_until(
     node: &RealNode,
@@ -105,18 +106,18 @@ pub(crate) fn serve_until(
     })
 }
 
-/// What the node thinks of its only peer; `None` if it has none or several.
+/// Returns the node's state of its only peer, or `None` if it has none or several.
 pub(crate) fn only_peer(node: &RealNode) -> Option<Value> {
     let mut peers = node.peer_info();
     (peers.len() == 1).then(|| peers.remove(0))
 }
 
-/// Makes the node close its connection to the peer that it calls `address`.
+/// Makes the node close its connection to the given peer.
 pub(crate) fn disconnect(node: &RealNode, peer: &Value) {
     node.rpc("disconnectnode", json!([peer["addr"]]));
 }
 
-/// Checks that the node holds nothing against us: no ban, no score, not even a mention in its log.
+/// Asserts that the node has recorded nothing against this side: no ban, no score, no log line.
 #[track_caller]
 pub(crate) fn assert_good_standing(node: &RealNode) {
     assert_eq!(node.rpc("listbanned", json!([])), json!([]));
@@ -131,32 +132,32 @@ pub(crate) fn assert_good_standing(node: &RealNode) {
     assert_eq!(complaints, Vec::<&str>::new());
 }
 
-/// The node's best block.
+/// Returns the node's best block.
 pub(crate) fn tip(node: &RealNode) -> BlockHash {
     hash(&node.rpc("getbestblockhash", json!([])))
 }
 
-/// A hash as the node prints it.
+/// Returns a hash as the node prints it.
 #[track_caller]
 pub(crate) fn hash(text: &Value) -> BlockHash {
     let text = text.as_str().expect("a hash");
     text.parse().expect("a hash of 64 digits")
 }
 
-/// The first block of the node's network.
+/// Returns the hash of the genesis block.
 pub(crate) fn genesis() -> BlockHash {
     BlockHeader::genesis(&Network::Regtest).hash()
 }
 
-/// A block that nobody has.
+/// A block that does not exist.
 pub(crate) const UNKNOWN: BlockHash = BlockHash([0x77; 32]);
 
-/// Asks for one object.
+/// Returns a request for one object.
 pub(crate) fn ask_for(entry: Inventory) -> Message {
     GetData::from(vec![entry]).into()
 }
 
-/// The block that a message announces, and the message's name.
+/// Returns the block that a message announces, and the name of the message.
 pub(crate) fn announced(message: &Message) -> Option<(BlockHash, &'static str)> {
     match message {
         Message::Headers(headers) => headers.headers.last().map(|h| (h.hash(), "headers")),
@@ -164,13 +165,13 @@ pub(crate) fn announced(message: &Message) -> Option<(BlockHash, &'static str)> 
             Inventory::Block(hash) => Some((*hash, "inv")),
             _ => None,
         }),
-        // Whoever has asked for compact blocks gets new ones without being told before.
+        // A peer that has requested compact blocks receives new ones without an announcement.
         Message::CompactBlock(compact) => Some((compact.hash(), "cmpctblock")),
         _ => None,
     }
 }
 
-/// Mines a block and waits until the connection has heard of it.
+/// Mines a block and waits until the connection has received its announcement.
 #[track_caller]
 pub(crate) fn mine_and_hear(node: &RealNode, connection: &mut Connection) {
     node.generate(1);
@@ -180,7 +181,7 @@ pub(crate) fn mine_and_hear(node: &RealNode, connection: &mut Connection) {
     });
 }
 
-/// Why the connection ended.
+/// Returns the reason of the disconnect.
 #[track_caller]
 pub(crate) fn end_of<T: std::fmt::Debug>(result: Result<T, Error>) -> DisconnectReason {
     match result {
@@ -189,7 +190,7 @@ pub(crate) fn end_of<T: std::fmt::Debug>(result: Result<T, Error>) -> Disconnect
     }
 }
 
-/// Whether a reason says that the peer's process is gone.
+/// Returns whether a reason means that the peer's process is gone.
 pub(crate) fn is_cut(reason: &DisconnectReason) -> bool {
     matches!(
         reason,
@@ -197,7 +198,7 @@ pub(crate) fn is_cut(reason: &DisconnectReason) -> bool {
     )
 }
 
-/// An actor and what it has told.
+/// An actor and its events.
 pub(crate) struct Actor {
     pub(crate) handle: PeerConnectionHandle,
     pub(crate) control: Receiver<ControlEvent>,
@@ -206,14 +207,14 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    /// Dials the node; does not wait for the handshake.
+    /// Dials the node, without waiting for the handshake.
     pub(crate) fn dial(node: &RealNode, config: ConnectionConfig) -> Self {
         Self::spawn(config, |setup| {
             PeerConnectionActor::spawn_outbound(node.address(), setup)
         })
     }
 
-    /// Makes the node dial us; does not wait for the handshake.
+    /// Makes the node dial, without waiting for the handshake.
     #[track_caller]
     pub(crate) fn be_dialled(node: &RealNode, config: ConnectionConfig) -> Self {
         let stream = accept_from(node);
@@ -236,7 +237,7 @@ impl Actor {
         }
     }
 
-    /// Waits for an event for which `found` gives something.
+    /// Waits for an event for which `found` returns a value.
     #[track_caller]
     pub(crate) fn wait_for<T>(
         &mut self,
@@ -257,8 +258,8 @@ impl Actor {
         }
     }
 
-    /// Waits until the handshake is complete on both sides: the node tells a peer nothing before it
-    /// has read the verack, and the pong says that it has.
+    /// Waits until the handshake is complete on both sides: the node sends nothing before it has
+    /// read the verack, and the pong shows that it has.
     #[track_caller]
     pub(crate) fn connected(&mut self, node: &RealNode) -> PeerInfo {
         let info = self.wait_for("the handshake", |event| match event {
@@ -271,7 +272,8 @@ impl Actor {
         info
     }
 
-    /// The same, and until there are two streams: what is asked behind that comes in the order in which it is asked, on each.
+    /// Like [`Self::connected`], but also waits for two streams. Later requests are then answered
+    /// in order on each stream.
     #[track_caller]
     pub(crate) fn connected_twice(&mut self, node: &RealNode) {
         self.connected(node);
@@ -280,7 +282,7 @@ impl Actor {
         });
     }
 
-    /// Waits for a message for which `found` gives something.
+    /// Waits for a message for which `found` returns a value.
     #[track_caller]
     pub(crate) fn receive<T>(
         &mut self,
@@ -305,7 +307,7 @@ impl Actor {
         })
     }
 
-    /// Ends the connection if it has not ended, and returns all that it has told, to the last event.
+    /// Disconnects if necessary, and returns all events, including the last one.
     pub(crate) fn life(self) -> Vec<Event> {
         let Self {
             handle,

@@ -1,4 +1,4 @@
-//! Questions to a real node, on a handle from several threads at once.
+//! Requests to a real node, on one handle from several threads.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
@@ -19,12 +19,12 @@ use crate::peer::{
 };
 use crate::support::RealNode;
 
-/// A transaction that nobody has.
+/// A transaction that does not exist.
 const NO_TX: Txid = Txid([0x77; 32]);
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn several_threads_ask_for_everything_at_once() {
+fn concurrent_requests_of_all_kinds_succeed() {
     let node = RealNode::start(&[]);
     let mined: Vec<BlockHash> = node
         .generate(50)
@@ -70,7 +70,7 @@ fn several_threads_ask_for_everything_at_once() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn transactions_are_found_and_missing_in_the_order_asked() {
+fn requested_transactions_come_in_order_with_gaps() {
     let node = RealNode::start(&[]);
     let mut chain = Chain::new();
     let tx = spend(spendable(&node, &mut chain), 4_999_000_000);
@@ -79,7 +79,7 @@ fn transactions_are_found_and_missing_in_the_order_asked() {
     let mut actor = Actor::dial(&node, config());
     actor.connected(&node);
     giver.send(&tx.clone().into()).expect("an open connection");
-    // The node gives what it has announced.
+    // The node serves announced transactions.
     actor.receive("the announcement of the transaction", |message| {
         matches!(message, Message::Inv(inv) if inv.inventory.contains(&Inventory::Tx(txid)))
             .then_some(())
@@ -103,7 +103,8 @@ fn transactions_are_found_and_missing_in_the_order_asked() {
     assert_good_standing(&node);
 }
 
-/// The node has a larger receive limit than we do, and names all missing transactions of a `getdata` in one message.
+/// The node has a larger receive limit than this side, and lists all missing transactions of a
+/// `getdata` in one message.
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
 fn request_above_own_limit_is_answered() {
@@ -134,12 +135,14 @@ fn request_above_own_limit_is_answered() {
     assert_good_standing(&node);
 }
 
+/// A second request is rejected.
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_that_knows_nobody_says_nothing_of_addresses_and_is_asked_once() {
+fn node_without_addresses_leaves_getaddr_unanswered() {
     let node = RealNode::start(&[]);
     let mut connection = dial(&node, &config());
-    // The node knows nobody, and says nothing: its answer would come within half a minute on average.
+    // The node has no addresses and does not respond. A response would take half a minute on
+    // average.
     let silence = connection.addresses(Duration::from_secs(1));
     assert!(
         matches!(
@@ -162,14 +165,14 @@ fn a_node_that_knows_nobody_says_nothing_of_addresses_and_is_asked_once() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_request_that_was_given_up_does_not_disturb_the_next() {
+fn canceled_request_does_not_disturb_the_next() {
     let node = RealNode::start(&[]);
     node.generate(5);
     let mut actor = Actor::dial(&node, config());
     actor.connected(&node);
     let handle = &actor.handle;
     for _ in 0..20 {
-        // Rarely the node is faster than the giving up.
+        // The node may be faster than the timeout, rarely.
         let first = handle.headers(&[genesis()], BlockHash::ZERO, Duration::ZERO);
         assert!(
             matches!(first, Ok(_) | Err(Error::Timeout { .. })),
@@ -196,11 +199,12 @@ fn a_request_that_was_given_up_does_not_disturb_the_next() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn addresses_that_the_node_has_been_told_are_told_to_who_asks() {
-    /// The node answers after half a minute on average, and after so long in all but one of ten thousand cases.
+fn addresses_sent_to_node_are_advertised_to_others() {
+    /// The node answers after half a minute on average, and within this time in all but one of ten
+    /// thousand cases.
     const PATIENT: Duration = Duration::from_secs(300);
     let node = RealNode::start(&[]);
-    // The node believes whom it has dialled.
+    // The node accepts addresses from peers that it dialed.
     let mut teller = be_dialled(&node, &config());
     let entry = |number: u32| {
         let ip = Ipv4Addr::from(0x2000_0001 + (number << 16));
@@ -218,7 +222,7 @@ fn addresses_that_the_node_has_been_told_are_told_to_who_asks() {
     teller.ping(SOON).expect("a pong");
     let mut asker = dial(&node, &config());
     let answer = asker.addresses(PATIENT).expect("addresses");
-    // 23 of a hundred of those that it has kept.
+    // 23 percent of its addresses.
     assert!((2..=46).contains(&answer.len()), "{answer:?}");
     for found in &answer {
         assert!(

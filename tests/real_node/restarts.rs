@@ -1,4 +1,4 @@
-//! A supervised connection and a node that goes and comes back.
+//! A supervised connection to a node that is restarted.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crossbeam_channel::Receiver;
 use crate::peer::{SOON, assert_good_standing, config, is_cut};
 use crate::support::RealNode;
 
-/// Dials the node as often as it takes.
+/// Dials the node as often as necessary.
 fn keep(
     node: &RealNode,
     supervisor: &Supervisor,
@@ -52,7 +52,7 @@ fn expect_restart(events: &Receiver<ControlEvent>) -> DisconnectReason {
     loop {
         match events.recv_timeout(SOON).expect("the end is noticed") {
             ControlEvent::ConnectionRestarting { reason, .. } => return reason,
-            // It may have been under way when the node went.
+            // It may have been in progress when the node was stopped.
             ControlEvent::StreamOpened { .. } | ControlEvent::StreamRefused { .. } => {}
             other => panic!("{other}"),
         }
@@ -61,7 +61,7 @@ fn expect_restart(events: &Receiver<ControlEvent>) -> DisconnectReason {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn restarts_of_the_node_are_survived_whether_it_was_killed_or_stopped() {
+fn supervised_connection_survives_node_restarts() {
     let node = RealNode::start(&[]);
     let supervisor = Supervisor::start().unwrap();
     let (peer, events) = keep(&node, &supervisor);
@@ -84,7 +84,7 @@ fn restarts_of_the_node_are_survived_whether_it_was_killed_or_stopped() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_that_hangs_is_noticed_by_its_missing_pong_and_found_again_when_it_goes_on() {
+fn stalled_node_is_lost_and_reconnected() {
     let node = RealNode::start(&[]);
     let supervisor = Supervisor::start().unwrap();
     let (_peer, events) = keep(&node, &supervisor);

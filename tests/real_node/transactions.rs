@@ -1,4 +1,4 @@
-//! Transactions that a manager hands to nodes.
+//! Transactions that a manager broadcasts to nodes.
 
 use bsv_p2p::local_node::Chain;
 use bsv_p2p::manager::TransactionBroadcast;
@@ -12,7 +12,7 @@ use crate::objects::spendable;
 use crate::peer::{SOON, assert_good_standing};
 use crate::support::RealNode;
 
-/// A signed payment of `amount` from a coin of the node, which nobody else knows.
+/// Returns a signed payment of `amount` from a coin of the node, which no other node has.
 fn signed(node: &RealNode, amount: f64) -> Tx {
     let coin = node.rpc("listunspent", json!([]))[0].clone();
     let address = node.rpc("getnewaddress", json!([]));
@@ -34,7 +34,7 @@ fn pool(node: &RealNode) -> Value {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_transaction_reaches_two_nodes_that_do_not_know_each_other_and_a_worse_one_is_rejected() {
+fn broadcast_reaches_unconnected_nodes_and_reports_reject() {
     let [one, other] = [RealNode::start(&[]), RealNode::start(&[])];
     let address = one.rpc("getnewaddress", json!([]));
     one.rpc("generatetoaddress", json!([101, address]));
@@ -64,7 +64,7 @@ fn a_transaction_reaches_two_nodes_that_do_not_know_each_other_and_a_worse_one_i
     assert_good_standing(&one);
     assert_good_standing(&other);
 
-    // Its output pays less than nothing.
+    // Its outputs exceed its inputs.
     let mut worse = Transaction::from(transaction.view());
     worse.outputs[0].value = -1;
     let worse: TransactionBroadcast = manager.broadcast_transaction(Tx::from(&worse)).unwrap();
@@ -76,10 +76,10 @@ fn a_transaction_reaches_two_nodes_that_do_not_know_each_other_and_a_worse_one_i
     assert_eq!(rejection.code, RejectCode::INVALID, "{rejection:?}");
 }
 
+/// Unknown inputs get no reject either.
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_is_silent_about_conflicts_and_unknown_inputs_and_ends_the_connection_for_a_bad_signature()
-{
+fn conflict_gets_no_reject_but_bad_signature_disconnects() {
     let node = RealNode::start(&[]);
     let money = spendable(&node, &mut Chain::new());
     let manager = Manager::new(ManagerConfig::new(Network::Regtest)).unwrap();
@@ -87,7 +87,7 @@ fn a_node_is_silent_about_conflicts_and_unknown_inputs_and_ends_the_connection_f
     assert_eq!(manager.wait_for_peers(1, SOON), Ok(1));
     let broadcast = |tx: &Tx| manager.broadcast_transaction(tx.clone()).unwrap();
 
-    // Its output takes a signature by this key: the generator of the curve.
+    // Its output requires a signature of this key: the generator of the curve.
     let key = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
     let mut paying = Transaction::from(spend(money, 4_999_000_000).view());
     paying.outputs[0].script = hex::decode(format!("21{key}ac")).unwrap();
@@ -126,7 +126,7 @@ fn a_node_is_silent_about_conflicts_and_unknown_inputs_and_ends_the_connection_f
     node.wait_until("the node has ended the connection", 2 * SOON, || {
         manager.metrics().lost == 1
     });
-    // The node had looked at them before that one.
+    // The node processed these before that one.
     for silent in [conflicting, orphan] {
         assert_eq!(silent.report().rejected_by, []);
     }

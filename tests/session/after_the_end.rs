@@ -1,4 +1,4 @@
-//! After a session has ended nothing happens any more.
+//! A closed session does nothing.
 
 use std::io::ErrorKind;
 
@@ -9,7 +9,7 @@ use bsv_p2p::wire::{
 
 use crate::side::{DIRECTIONS, Fate, SECOND, Side, peer_version, protoconf, unknown};
 
-/// Sessions that stand at every point at which they can be ended.
+/// Returns sessions in every state in which they can be closed.
 fn stages(direction: Direction) -> Vec<Side> {
     let early = Side::connected(direction);
     let mut with_version = Side::connected(direction);
@@ -19,7 +19,7 @@ fn stages(direction: Direction) -> Vec<Side> {
 }
 
 #[test]
-fn nothing_is_put_out_after_the_end_whatever_comes() {
+fn closed_session_emits_no_output() {
     for direction in DIRECTIONS {
         for mut side in stages(direction) {
             let reason = DisconnectReason::Shutdown;
@@ -107,7 +107,7 @@ fn nothing_is_put_out_after_the_end_whatever_comes() {
 }
 
 #[test]
-fn what_was_to_be_sent_before_the_end_still_is() {
+fn output_queued_before_close_is_sent() {
     let mut side = Side::complete(Direction::Inbound);
     let delivery = side.with(|session, now| {
         let delivery = session.on_message(&Ping::new(3).into(), now);
@@ -124,7 +124,7 @@ fn what_was_to_be_sent_before_the_end_still_is() {
 }
 
 #[test]
-fn the_reason_of_the_session_wins_over_that_of_the_socket() {
+fn reason_of_session_precedes_reason_of_transport() {
     let mut side = Side::complete(Direction::Inbound);
     side.receive(protoconf(1));
     let end = TransportClose::ConnectionClosed;

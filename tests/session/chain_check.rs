@@ -20,7 +20,7 @@ fn config() -> SessionConfig {
     }
 }
 
-/// A session whose probe is sent, and the messages that it has sent.
+/// Returns a session whose probe is sent, and the messages that it has sent.
 fn probing(direction: Direction) -> (Side, Vec<Message>) {
     let side = Side::connected_with(direction, |session| *session = config());
     complete(side, peer_version())
@@ -65,7 +65,7 @@ fn is_getheaders(message: &Message) -> bool {
     matches!(message, Message::GetHeaders(_))
 }
 
-/// The probe's end marker.
+/// Returns the probe's end marker.
 #[track_caller]
 fn end_marker(sent: &[Message]) -> Inventory {
     let at = sent.iter().position(is_getheaders).expect("a getheaders");
@@ -107,7 +107,7 @@ fn probe_consumes_headers_after_required_block() {
         assert_eq!(side.receive(announcement), Fate::Delivered);
         assert_eq!(side.receive(headers_after(REQUIRED)), Fate::Consumed);
         assert_eq!(side.closed(), None);
-        // The next headers are for the program, whatever they are.
+        // The next headers are delivered, whatever their content.
         let headers = headers_after(genesis(&Network::Mainnet));
         assert_eq!(side.receive(headers), Fate::Delivered);
         assert_eq!(side.closed(), None);
@@ -169,7 +169,7 @@ fn request_of_program_ends_overdue_probe() {
             stop: BlockHash::default(),
         });
         side.with(|session, _| session.on_sent(&request));
-        // This may be the answer to the program.
+        // This may answer a request of the application.
         let headers = headers_after(genesis(&Network::Mainnet));
         assert_eq!(side.receive(headers), Fate::Delivered);
         assert_eq!(side.closed(), None);

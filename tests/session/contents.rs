@@ -1,4 +1,4 @@
-//! Messages that can be read and say what no peer should, or what a node pays no attention to.
+//! Well-formed messages with forbidden content, or with content that a node ignores.
 
 use bsv_p2p::Network;
 use bsv_p2p::session::{Direction, DisconnectAction, DisconnectReason, Misbehavior, Output};
@@ -24,12 +24,12 @@ fn of_type(kind: u32) -> Inventory {
     }
 }
 
-/// The types of inventory that are asked for and never announced, and some that do not exist. A node compares all 32 bits: those of
-/// the highest make no flags.
+/// The inventory types that are requested and never announced, and some unknown ones. A node
+/// compares all 32 bits: the highest are no flags.
 const NEVER_ANNOUNCED: [u32; 8] = [0, 3, 4, 5, 6, 0x4000_0001, 0x4000_0002, u32::MAX];
 
 #[test]
-fn an_inv_of_another_type_than_tx_and_block_ends_the_connection_without_a_ban() {
+fn inv_of_unexpected_type_closes_without_ban() {
     for direction in DIRECTIONS {
         for kind in NEVER_ANNOUNCED {
             let mut side = Side::complete(direction);
@@ -44,8 +44,9 @@ fn an_inv_of_another_type_than_tx_and_block_ends_the_connection_without_a_ban() 
     }
 }
 
+/// An empty `inv` is delivered as well.
 #[test]
-fn an_inv_of_transactions_and_blocks_or_of_nothing_is_delivered() {
+fn inv_of_transactions_and_blocks_is_delivered() {
     let mut side = Side::complete(Direction::Inbound);
     let both = vec![Inventory::Block(BlockHash(HASH)), Inventory::Tx(Txid(HASH))];
     for inventory in [both, vec![]] {
@@ -54,8 +55,9 @@ fn an_inv_of_transactions_and_blocks_or_of_nothing_is_delivered() {
     assert_eq!(side.take(), []);
 }
 
+/// A `notfound` with unknown types is delivered as well.
 #[test]
-fn types_that_nobody_knows_cost_nothing_in_getdata_and_notfound() {
+fn unknown_inventory_types_in_getdata_are_delivered() {
     let mut side = Side::complete(Direction::Inbound);
     let all: Vec<_> = NEVER_ANNOUNCED.map(of_type).into();
     assert_eq!(side.receive(GetData::from(all.clone())), Fate::Delivered);
@@ -64,7 +66,7 @@ fn types_that_nobody_knows_cost_nothing_in_getdata_and_notfound() {
 }
 
 #[test]
-fn an_inv_before_the_verack_is_dropped_whatever_its_types() {
+fn inv_before_verack_is_dropped_regardless_of_types() {
     let mut side = Side::connected(Direction::Inbound);
     side.receive(peer_version());
     side.receive(Inv::from(vec![of_type(0)]));
@@ -72,7 +74,7 @@ fn an_inv_before_the_verack_is_dropped_whatever_its_types() {
 }
 
 #[test]
-fn a_compact_block_that_can_be_no_block_scores_100() {
+fn invalid_compact_block_scores_100() {
     let genesis = Block::genesis(&Network::Regtest);
     let mut side = Side::complete(Direction::Outbound);
     let fine = CompactBlock::new(&genesis, 7);
@@ -93,7 +95,7 @@ fn a_compact_block_that_can_be_no_block_scores_100() {
 }
 
 #[test]
-fn a_dsdetected_that_holds_is_delivered_and_one_that_does_not_scores_ten() {
+fn valid_dsdetected_is_delivered_and_invalid_scores_10() {
     let vectors = include_str!("../vectors/messages.json");
     let vectors: Vec<serde_json::Value> = serde_json::from_str(vectors).unwrap();
     let holds = vectors
@@ -112,7 +114,7 @@ fn a_dsdetected_that_holds_is_delivered_and_one_that_does_not_scores_ten() {
 }
 
 #[test]
-fn a_challenge_of_another_version_is_refused_with_a_code_of_its_own() {
+fn authch_of_unknown_version_is_rejected() {
     let mut side = Side::complete(Direction::Inbound);
     let challenge = |version| Authch {
         version,
@@ -139,8 +141,8 @@ fn a_challenge_of_another_version_is_refused_with_a_code_of_its_own() {
 }
 
 #[test]
-fn a_flood_of_challenges_costs_nothing() {
-    // The node's source has a budget for them, but running nodes were seen to let 300 pass.
+fn many_authch_messages_score_zero() {
+    // The node's source has a limit for them, but running nodes accepted 300.
     let mut side = Side::complete(Direction::Inbound);
     let challenge = Authch {
         version: 1,
@@ -152,8 +154,9 @@ fn a_flood_of_challenges_costs_nothing() {
     assert_eq!(side.take(), []);
 }
 
+/// No `reject` is sent for these messages either.
 #[test]
-fn what_a_node_never_acts_on_is_neither_answered_nor_scored_however_wrong_it_is() {
+fn malformed_optional_messages_are_dropped_without_score() {
     let above_32_bits = [0xff, 0, 0, 0, 0, 1, 0, 0, 0];
     let two_thousand_and_one = [0xfd, 0xd1, 0x07];
     for name in [
@@ -173,7 +176,7 @@ fn what_a_node_never_acts_on_is_neither_answered_nor_scored_however_wrong_it_is(
         ] {
             let mut side = Side::complete(Direction::Inbound);
             let payload = match name {
-                // The count stands behind other fields.
+                // The count follows other fields.
                 "datareftx" => [&[1, 0, 0, 0], payload].concat(),
                 "merkleblock" => [&[0; 84], payload].concat(),
                 _ => payload.to_vec(),
@@ -191,7 +194,7 @@ fn what_a_node_never_acts_on_is_neither_answered_nor_scored_however_wrong_it_is(
 }
 
 #[test]
-fn a_filter_of_a_peer_too_old_to_know_better_ends_the_connection_without_a_ban() {
+fn bloom_filter_of_old_peer_closes_without_ban() {
     let filters = || {
         [
             Message::from(BloomFilter::match_all()),
@@ -218,7 +221,7 @@ fn a_filter_of_a_peer_too_old_to_know_better_ends_the_connection_without_a_ban()
             }
         }
     }
-    // So is one that has not said how old it is: filters come before the gate.
+    // A peer of unknown version is treated alike: filters are checked before the handshake is.
     for filter in filters() {
         let mut side = Side::connected(Direction::Outbound);
         let command = filter.command();
@@ -231,14 +234,15 @@ fn a_filter_of_a_peer_too_old_to_know_better_ends_the_connection_without_a_ban()
 }
 
 #[test]
-fn taking_a_filter_away_costs_nothing_though_none_is_served() {
+fn filterclear_is_delivered_without_bloom_service() {
     let mut side = Side::complete(Direction::Inbound);
     assert_eq!(side.receive(Message::FilterClear), Fate::Delivered);
     assert_eq!(side.take(), []);
 }
 
+/// Empty lists are delivered as well.
 #[test]
-fn locators_of_any_length_and_empty_lists_are_delivered() {
+fn locators_of_any_length_are_delivered() {
     let mut side = Side::complete(Direction::Inbound);
     for len in [0, 1, 101, 500, 2001] {
         let (version, locator) = (70016, vec![BlockHash(HASH); len]);
@@ -263,7 +267,7 @@ fn locators_of_any_length_and_empty_lists_are_delivered() {
 }
 
 #[test]
-fn a_request_for_the_mempool_is_for_the_program_to_answer() {
+fn mempool_request_is_delivered() {
     let mut side = Side::complete(Direction::Inbound);
     for request in [Mempool::Empty, Mempool::NoAge, Mempool::Age(3600)] {
         assert_eq!(side.receive(request), Fate::Delivered);

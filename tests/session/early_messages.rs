@@ -1,4 +1,4 @@
-//! What comes before its time, again, or out of place in a handshake.
+//! Messages of a handshake that are early, repeated, or out of place.
 
 use bsv_p2p::session::{
     ConnectionState, Direction, DisconnectAction, DisconnectReason, Misbehavior, Output,
@@ -15,7 +15,7 @@ use crate::side::{
 };
 
 #[test]
-fn a_verack_before_the_version_is_scored_but_counts() {
+fn verack_before_version_scores_but_counts() {
     for direction in DIRECTIONS {
         let mut side = Side::connected(direction);
         side.take();
@@ -36,7 +36,7 @@ fn a_verack_before_the_version_is_scored_but_counts() {
 }
 
 #[test]
-fn a_second_verack_changes_nothing() {
+fn second_verack_changes_nothing() {
     for direction in DIRECTIONS {
         let mut side = Side::complete(direction);
         assert_eq!(side.receive(Message::Verack), Fate::Consumed);
@@ -47,7 +47,7 @@ fn a_second_verack_changes_nothing() {
 }
 
 #[test]
-fn a_second_version_is_answered_with_a_reject_scored_and_otherwise_ignored() {
+fn second_version_is_rejected_and_scored() {
     let other = Version {
         version: 31900,
         user_agent: Some("/other/".into()),
@@ -70,7 +70,7 @@ fn a_second_version_is_answered_with_a_reject_scored_and_otherwise_ignored() {
                 ]
             );
         }
-        // It is judged before it is read.
+        // The duplicate is rejected before it is decoded.
         side.receive_bytes("version", &[1, 2, 3]);
         assert_eq!(
             side.take(),
@@ -85,7 +85,7 @@ fn a_second_version_is_answered_with_a_reject_scored_and_otherwise_ignored() {
     }
 }
 
-/// A message of every kind that waits for the handshake.
+/// Returns a message of every kind that requires the handshake.
 fn ordinary_messages() -> Vec<Message> {
     vec![
         Message::GetAddr,
@@ -105,7 +105,7 @@ fn ordinary_messages() -> Vec<Message> {
 }
 
 #[test]
-fn messages_before_the_version_are_dropped_and_score_one_each() {
+fn messages_before_version_are_dropped_and_scored() {
     for direction in DIRECTIONS {
         let mut side = Side::connected(direction);
         side.take();
@@ -130,7 +130,7 @@ fn messages_before_the_version_are_dropped_and_score_one_each() {
 }
 
 #[test]
-fn messages_before_the_verack_are_dropped_and_score_one_each() {
+fn messages_before_verack_are_dropped_and_scored() {
     for direction in DIRECTIONS {
         let mut side = Side::connected(direction);
         side.receive(peer_version());
@@ -142,7 +142,7 @@ fn messages_before_the_verack_are_dropped_and_score_one_each() {
             assert_eq!(side.receive(message), Fate::Consumed);
             assert_eq!(side.take(), [before_verack(name.name(), score)]);
         }
-        // So are those that cannot be read: the gate comes first.
+        // Undecodable messages are treated alike: the handshake is checked first.
         side.receive_bytes("addr", &[0xfd, 0xe9, 0x03]);
         assert_eq!(side.take(), [before_verack("addr", score + 1)]);
         assert!(!side.session.wants_headers());
@@ -170,7 +170,7 @@ fn challenges_between_version_and_verack_are_no_fault() {
 }
 
 #[test]
-fn a_reject_is_heard_in_any_state_and_delivered_once_connected() {
+fn reject_before_handshake_is_consumed_then_delivered() {
     let reject = Reject::new("tx", RejectCode::DUST, "dust");
     for direction in DIRECTIONS {
         let mut side = Side::connected(direction);
@@ -188,7 +188,7 @@ fn a_reject_is_heard_in_any_state_and_delivered_once_connected() {
 }
 
 #[test]
-fn a_request_for_a_stream_is_refused_in_any_state_with_what_is_wrong_with_it() {
+fn createstrm_without_streams_is_rejected_with_reason() {
     let policy = [&[13][..], b"BlockPriority"].concat();
     let of = |id: &[u8], kind: u8| [id, &[kind], &policy].concat();
     let id = [&[17, 0][..], &[7; 16]].concat();
@@ -202,7 +202,7 @@ fn a_request_for_a_stream_is_refused_in_any_state_with_what_is_wrong_with_it() {
             let before_version = Side::connected(direction);
             let mut before_verack = Side::connected(direction);
             before_verack.receive(peer_version());
-            // A connection that has had a version can become no stream.
+            // A connection that has received a version cannot become a stream.
             let late = "Invalid createstream scenario";
             for (mut side, code, text) in [
                 (before_version, 0x60, text),
@@ -225,14 +225,14 @@ fn a_request_for_a_stream_is_refused_in_any_state_with_what_is_wrong_with_it() {
 }
 
 #[test]
-fn streamack_out_of_place_ends_connection() {
+fn unexpected_streamack_ends_connection() {
     let ack = StreamAck {
         association_id: AssociationId::Null,
         stream_type: StreamType::Data1,
     };
     let close = Output::Close(DisconnectReason::UnexpectedStreamAck);
     let reject = send_reject("streamack", 0x40, "Invalid streamack");
-    // The second cannot be decoded. A node looks at the content only of the first message.
+    // The second cannot be decoded. A node decodes only the first message.
     for message in [Message::from(ack), unknown("streamack", b"")] {
         for direction in DIRECTIONS {
             let mut before_version = Side::connected(direction);

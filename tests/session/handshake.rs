@@ -1,4 +1,4 @@
-//! Handshakes that succeed, and what each side says in them.
+//! Successful handshakes, and the messages of each side.
 
 use bsv_p2p::session::{
     ConnectionState, Direction, DisconnectReason, NonceRegistry, Output, PeerInfo, SessionConfig,
@@ -42,7 +42,7 @@ pub(crate) fn handshake_complete(version: &Version) -> Output {
     Output::Event(SessionEvent::HandshakeComplete(peer))
 }
 
-/// The peer's verack is all that is missing.
+/// Asserts that only the peer's verack is missing.
 #[track_caller]
 fn assert_completed_by_verack(side: &mut Side) {
     side.receive(Message::Verack);
@@ -58,7 +58,7 @@ fn assert_completed_by_verack(side: &mut Side) {
 }
 
 #[test]
-fn the_side_that_dials_sends_its_version_first_and_the_rest_in_a_fixed_order() {
+fn outbound_handshake_sends_messages_in_fixed_order() {
     let mut side = Side::connected(Direction::Outbound);
     assert_eq!(side.take(), [send(own_version(1000))]);
     side.receive(peer_version());
@@ -72,7 +72,7 @@ fn the_side_that_dials_sends_its_version_first_and_the_rest_in_a_fixed_order() {
 }
 
 #[test]
-fn the_side_that_is_dialled_is_silent_until_the_peers_version() {
+fn inbound_handshake_waits_for_version() {
     let mut side = Side::connected(Direction::Inbound);
     assert_eq!(side.take(), []);
     side.receive(peer_version());
@@ -88,7 +88,7 @@ fn the_side_that_is_dialled_is_silent_until_the_peers_version() {
 }
 
 #[test]
-fn our_version_says_what_the_configuration_says() {
+fn version_contains_configured_values() {
     let mut side = Side::connected_with(Direction::Outbound, |config| {
         config.protocol_version = 70015;
         config.services = Services::NETWORK;
@@ -116,7 +116,7 @@ fn our_version_says_what_the_configuration_says() {
 }
 
 #[test]
-fn nothing_leaves_before_the_peers_verack_but_version_verack_and_protoconf() {
+fn only_handshake_messages_precede_verack_of_peer() {
     for direction in DIRECTIONS {
         let mut side = Side::connected(direction);
         side.receive(peer_version());
@@ -140,7 +140,7 @@ fn nothing_leaves_before_the_peers_verack_but_version_verack_and_protoconf() {
 }
 
 #[test]
-fn a_handshake_takes_as_long_as_its_messages() {
+fn handshake_time_depends_on_latency() {
     let latency = 3 * SECOND;
     let mut pair = Pair::new().with_latency(latency);
     pair.run_for(2 * latency - SECOND);
@@ -157,7 +157,7 @@ fn a_handshake_takes_as_long_as_its_messages() {
 }
 
 #[test]
-fn our_version_declines_streams_even_if_the_peers_offers_them() {
+fn disabled_streams_are_declined_in_version() {
     let id = AssociationId::Uuid(Uuid::from_u128(5));
     let version = Version {
         association_id: Some(id),
@@ -175,7 +175,7 @@ fn our_version_declines_streams_even_if_the_peers_offers_them() {
 }
 
 #[test]
-fn what_the_peer_said_of_itself_is_told_once_and_kept() {
+fn peer_info_is_emitted_once_and_kept() {
     for direction in DIRECTIONS {
         let mut side = Side::connected(direction);
         assert_eq!(side.session.peer_info(), None);
@@ -199,7 +199,7 @@ fn what_the_peer_said_of_itself_is_told_once_and_kept() {
 }
 
 #[test]
-fn the_shortest_version_is_accepted_and_completed_with_what_the_node_takes() {
+fn shortest_version_is_completed_with_defaults() {
     let shortest = shortest_version();
     assert_eq!(shortest.encoded_len(), 46);
     let mut side = Side::connected(Direction::Inbound);
@@ -213,7 +213,7 @@ fn the_shortest_version_is_accepted_and_completed_with_what_the_node_takes() {
 }
 
 #[test]
-fn sendheaders_goes_only_to_peers_that_know_it_and_if_wanted() {
+fn sendheaders_requires_version_and_configuration() {
     let names = |peer: i32, wanted: bool| -> Vec<String> {
         let mut side = Side::connected_with(Direction::Outbound, |config| {
             config.send_headers = wanted;
@@ -233,7 +233,7 @@ fn sendheaders_goes_only_to_peers_that_know_it_and_if_wanted() {
 }
 
 #[test]
-fn the_peers_protoconf_counts_from_its_verack_on() {
+fn protoconf_counts_after_verack_of_peer() {
     let mut side = Side::connected(Direction::Inbound);
     side.receive(peer_version());
     side.receive(protoconf(8_388_608));
@@ -246,7 +246,7 @@ fn the_peers_protoconf_counts_from_its_verack_on() {
 }
 
 #[test]
-fn a_protoconf_with_one_field_is_fine() {
+fn protoconf_with_one_field_is_accepted() {
     let mut side = Side::complete(Direction::Outbound);
     side.receive_bytes("protoconf", &[1, 0, 0, 0x10, 0]);
     assert_eq!(side.take(), []);
@@ -266,7 +266,7 @@ fn little_is_read_before_the_handshake_is_complete() {
 }
 
 #[test]
-fn a_nonce_is_entered_while_an_outbound_handshake_is_open() {
+fn nonce_is_registered_during_outbound_handshake() {
     let registry = NonceRegistry::default();
     let config = SessionConfig::default();
     let mut outbound = Side::new(Direction::Outbound, config.clone(), registry.clone(), 1000);
@@ -287,7 +287,7 @@ fn a_nonce_is_entered_while_an_outbound_handshake_is_open() {
     assert!(registry.is_empty(), "the connection has ended");
 }
 
-/// The `version` of Teranode.
+/// Returns the `version` of Teranode.
 fn teranode_version() -> Version {
     Version {
         user_agent: Some("/teranode-legacy-p2p:0.13.0(EB18446744073709.6)/".into()),
@@ -311,7 +311,7 @@ fn teranode_that_sends_verack_early_scores_nothing() {
 
 #[test]
 fn dialed_teranode_scores_nothing_in_any_order() {
-    // The protoconf follows its verack by 10 ms, or anything that we send meanwhile.
+    // The protoconf follows its verack by 10 ms, or by any message that we send in this time.
     for late_protoconf in [false, true] {
         let mut side = Side::connected(Direction::Outbound);
         side.receive(teranode_version());

@@ -1,4 +1,5 @@
-//! Handshakes that end for other reasons than what a message says: ourselves at the other end, no room, no answer, a transport that is gone.
+//! Handshakes that fail without an invalid message: self-connections, missing capacity, timeouts,
+//! closed transports.
 
 use std::io::ErrorKind;
 
@@ -13,7 +14,7 @@ use crate::side::{SECOND, Side, misbehavior, peer_version, send_reject, shortest
 use crate::violations::assert_ended;
 
 #[test]
-fn a_connection_to_ourselves_is_recognised_on_both_sides() {
+fn self_connection_is_detected_on_both_sides() {
     let registry = NonceRegistry::default();
     let configs = [SessionConfig::default(), SessionConfig::default()];
     let mut pair = Pair::with(configs, [registry.clone(), registry.clone()]);
@@ -44,7 +45,7 @@ fn echoed_version_is_self_connection() {
 
 /// Two dialing sockets meet, for example by a simultaneous open.
 #[test]
-fn outbound_version_with_other_own_nonce_is_self_connection() {
+fn outbound_version_with_own_nonce_is_self_connection() {
     let registry = NonceRegistry::default();
     let mut sides = [1000, 2000].map(|first_nonce| {
         let config = SessionConfig::default();
@@ -63,7 +64,7 @@ fn outbound_version_with_other_own_nonce_is_self_connection() {
 }
 
 #[test]
-fn a_reset_of_a_connection_to_ourselves_means_the_same() {
+fn reset_of_self_connection_keeps_its_reason() {
     let registry = NonceRegistry::default();
     let configs = [SessionConfig::default(), SessionConfig::default()];
     let mut pair = Pair::with(configs, [registry.clone(), registry]);
@@ -76,8 +77,8 @@ fn a_reset_of_a_connection_to_ourselves_means_the_same() {
 }
 
 #[test]
-fn the_nonce_of_another_owner_is_no_connection_to_ourselves() {
-    // Neither side knows the other's registry.
+fn nonce_of_other_registry_is_accepted() {
+    // Neither side has the other's registry.
     let mut dialler = Side::connected(Direction::Outbound);
     let (config, registry) = (SessionConfig::default(), NonceRegistry::default());
     let mut listener = Side::new(Direction::Inbound, config, registry, 2000);
@@ -93,8 +94,8 @@ fn the_nonce_of_another_owner_is_no_connection_to_ourselves() {
 }
 
 #[test]
-fn a_version_without_a_nonce_never_comes_from_ourselves() {
-    // The node takes 1 for a missing nonce; ours may be 1 as any other number.
+fn version_without_nonce_is_no_self_connection() {
+    // The node interprets a missing nonce as 1. Our nonce may be 1 like any other number.
     let registry = NonceRegistry::default();
     let own = registry.register(1);
     let mut side = Side::new(Direction::Inbound, SessionConfig::default(), registry, 1000);
@@ -105,7 +106,7 @@ fn a_version_without_a_nonce_never_comes_from_ourselves() {
 }
 
 #[test]
-fn a_peer_without_room_for_us_is_told_from_a_broken_one() {
+fn capacity_reject_in_handshake_means_peer_full() {
     let full = Reject::new("version", RejectCode::TOO_BUSY, "no room");
     for version_first in [false, true] {
         let mut side = Side::connected(Direction::Outbound);
@@ -125,8 +126,8 @@ fn a_peer_without_room_for_us_is_told_from_a_broken_one() {
 }
 
 #[test]
-fn a_peer_may_say_that_it_has_no_room_after_the_handshake() {
-    // A listener without room completes the handshake first, so that its reject is understood.
+fn capacity_reject_after_handshake_means_peer_full() {
+    // A listener without capacity completes the handshake first, so that its reject is understood.
     let full = Reject::new("version", RejectCode::TOO_BUSY, "no room");
     let mut side = Side::complete(Direction::Outbound);
     side.receive(full.clone());
@@ -141,7 +142,7 @@ fn a_peer_may_say_that_it_has_no_room_after_the_handshake() {
 }
 
 #[test]
-fn being_too_busy_for_something_else_is_no_refusal_of_the_connection() {
+fn busy_reject_of_other_message_keeps_connection() {
     let busy = Reject::new("getdata", RejectCode::TOO_BUSY, "later");
     let mut side = Side::connected(Direction::Outbound);
     side.receive(busy.clone());
@@ -152,7 +153,7 @@ fn being_too_busy_for_something_else_is_no_refusal_of_the_connection() {
 }
 
 #[test]
-fn a_refusal_of_our_version_explains_the_close_that_follows() {
+fn reject_of_version_explains_following_close() {
     let obsolete = Reject::new("version", RejectCode::OBSOLETE, "too old");
     let other = Reject::new("tx", RejectCode::OBSOLETE, "something else");
     for end in [
@@ -173,7 +174,7 @@ fn a_refusal_of_our_version_explains_the_close_that_follows() {
 }
 
 #[test]
-fn a_close_in_the_handshake_names_what_was_missing() {
+fn close_in_handshake_names_missing_message() {
     let closed = |messages: &[Message], end| {
         let mut side = Side::connected(Direction::Outbound);
         for message in messages {
@@ -204,7 +205,7 @@ fn a_close_in_the_handshake_names_what_was_missing() {
 }
 
 #[test]
-fn another_failure_of_the_socket_in_the_handshake_restarts_nothing_at_once() {
+fn socket_error_in_handshake_backs_off() {
     let mut side = Side::connected(Direction::Outbound);
     let reason = side.transport_ends(TransportClose::Failed(ErrorKind::TimedOut));
     assert_eq!(
@@ -215,7 +216,7 @@ fn another_failure_of_the_socket_in_the_handshake_restarts_nothing_at_once() {
 }
 
 #[test]
-fn the_end_of_the_transport_after_the_handshake_is_named_by_its_kind() {
+fn transport_end_after_handshake_determines_reason() {
     for (end, reason) in [
         (
             TransportClose::ConnectionClosed,
@@ -237,7 +238,7 @@ fn the_end_of_the_transport_after_the_handshake_is_named_by_its_kind() {
 }
 
 #[test]
-fn a_handshake_that_hangs_is_ended_with_what_is_missing() {
+fn handshake_timeout_names_missing_message() {
     let mut pair = Pair::new();
     pair.deliver(LISTENER);
     pair.lose_everything();
@@ -262,7 +263,7 @@ fn a_handshake_that_hangs_is_ended_with_what_is_missing() {
 }
 
 #[test]
-fn the_first_of_several_faults_counts() {
+fn first_fault_determines_disconnect_reason() {
     let mut side = Side::connected_with(Direction::Inbound, |config| config.ban_threshold = 2);
     side.receive(Message::GetAddr);
     side.take();
@@ -311,7 +312,7 @@ fn reject_after_early_verack_names_refusal() {
         assert_eq!(side.transport_ends(end), reason);
         assert_ended(&side, DisconnectAction::Cooldown, ConnectionState::Failed);
     }
-    // A rejection of another message says nothing about the end.
+    // A reject of another message does not explain the end.
     let mut side = Side::complete(Direction::Inbound);
     side.receive(Reject::new("tx", RejectCode::NONSTANDARD, text));
     let end = side.transport_ends(TransportClose::ConnectionClosed);

@@ -1,10 +1,10 @@
-//! Two sessions that shake hands, in every order in which their messages can arrive.
+//! The handshake of two sessions, in every order in which messages can arrive.
 
 use bsv_p2p::session::{ConnectionState, Misbehavior, SessionEvent};
 
 use crate::pair::{DIALLER, LISTENER, Pair};
 
-/// Every schedule of two wires that keep their order, each tried from the start.
+/// Tries every schedule of two wires that keep their order, each from the start.
 fn for_each_interleaving(mut check: impl FnMut(&Pair)) -> usize {
     let mut schedules = 0;
     let mut open: Vec<Vec<usize>> = vec![vec![]];
@@ -63,8 +63,8 @@ fn two_sessions_complete_their_handshake_in_every_interleaving() {
 }
 
 #[test]
-fn two_sessions_complete_their_handshake_even_if_messages_overtake_each_other() {
-    // Not what TCP does: here version, verack and protoconf arrive in any order at all.
+fn handshake_completes_in_any_message_order() {
+    // Unlike TCP, this delivers version, verack and protoconf in any order.
     let shaking = |pair: &Pair, side: usize| -> Vec<usize> {
         let reorderable = ["version", "verack", "protoconf"];
         let belongs = |at: &usize| reorderable.contains(&pair.command(side, *at).name());

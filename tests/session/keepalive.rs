@@ -1,4 +1,4 @@
-//! Pings and the deadlines of handshake and answers: what depends on the clock while all goes its way.
+//! Pings, and the timeouts of handshakes and pongs.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(crate) fn answered(nonce: u64, round_trip: Duration) -> Output {
     })
 }
 
-/// Waits for the ping that is due at the interval, and gives its nonce.
+/// Waits for the ping that is due at the interval, and returns its nonce.
 #[track_caller]
 pub(crate) fn next_ping(side: &mut Side, after: Duration) -> u64 {
     side.assert_next_deadline_in(after);
@@ -41,7 +41,7 @@ pub(crate) fn next_ping(side: &mut Side, after: Duration) -> u64 {
 }
 
 #[test]
-fn the_handshakes_deadline_counts_from_the_connection_on() {
+fn handshake_timeout_starts_at_connection() {
     for direction in DIRECTIONS {
         let config = SessionConfig::default();
         let mut side = Side::new(direction, config, NonceRegistry::default(), 1000);
@@ -109,7 +109,7 @@ fn no_ping_is_sent_while_one_is_open() {
         side.receive(Message::GetAddr);
         assert_eq!(side.take(), []);
     }
-    // The answer comes after the next interval has passed: the next ping is due.
+    // The pong arrives after the next interval has passed: the next ping is due.
     side.receive(Pong::new(nonce));
     assert_eq!(side.take(), [answered(nonce, 500 * SECOND)]);
     assert!(side.session.next_deadline().unwrap() <= side.now);
@@ -120,7 +120,7 @@ fn no_ping_is_sent_while_one_is_open() {
 }
 
 #[test]
-fn a_ping_that_is_not_answered_ends_the_connection() {
+fn unanswered_ping_closes_after_timeout() {
     let mut side = Side::complete(Direction::Inbound);
     next_ping(&mut side, 300 * SECOND);
     side.now += 59 * SECOND;
@@ -132,7 +132,7 @@ fn a_ping_that_is_not_answered_ends_the_connection() {
 }
 
 #[test]
-fn the_very_first_ping_has_to_be_answered_as_well() {
+fn first_ping_must_be_answered() {
     let mut side = Side::connected(Direction::Outbound);
     side.receive(peer_version());
     side.receive(Message::Verack);
@@ -142,7 +142,7 @@ fn the_very_first_ping_has_to_be_answered_as_well() {
 }
 
 #[test]
-fn a_pong_with_another_nonce_answers_nothing() {
+fn pong_with_other_nonce_is_ignored() {
     let mut side = Side::complete(Direction::Inbound);
     let nonce = next_ping(&mut side, 300 * SECOND);
     for other in [nonce - 1, nonce + 1, u64::MAX] {
@@ -154,7 +154,7 @@ fn a_pong_with_another_nonce_answers_nothing() {
 }
 
 #[test]
-fn a_blank_pong_ends_the_open_ping_without_an_answer() {
+fn pong_without_nonce_ends_open_ping() {
     for payload in [&[][..], &[1, 2, 3], &[0; 8]] {
         let mut side = Side::complete(Direction::Inbound);
         let before = side.session.round_trip();
@@ -167,7 +167,7 @@ fn a_blank_pong_ends_the_open_ping_without_an_answer() {
 }
 
 #[test]
-fn a_pong_that_nobody_asked_for_is_ignored() {
+fn unexpected_pong_is_ignored() {
     let mut side = Side::complete(Direction::Inbound);
     for nonce in [0, 1, 1001] {
         assert_eq!(side.receive(Pong::new(nonce)), Fate::Consumed);
@@ -176,8 +176,9 @@ fn a_pong_that_nobody_asked_for_is_ignored() {
     next_ping(&mut side, 300 * SECOND);
 }
 
+/// Bytes after the nonce are ignored.
 #[test]
-fn a_ping_is_answered_once_and_a_long_one_is_cut() {
+fn pong_counts_once_and_is_truncated() {
     let mut side = Side::complete(Direction::Inbound);
     let nonce = next_ping(&mut side, 300 * SECOND);
     side.now += SECOND;
@@ -208,7 +209,7 @@ fn round_trips_are_measured_and_smoothed() {
 }
 
 #[test]
-fn a_ping_of_the_program_is_matched_and_changes_no_deadline() {
+fn ping_of_application_changes_no_deadline() {
     let mut side = Side::complete(Direction::Inbound);
     let deadline = side.session.next_deadline();
     let first = side.with(|session, now| session.ping(now)).nonce.unwrap();
@@ -222,7 +223,7 @@ fn a_ping_of_the_program_is_matched_and_changes_no_deadline() {
         side.take(),
         [answered(second, SECOND), answered(first, 2 * SECOND)]
     );
-    // One that is never answered ends nothing: its caller waits no longer than it wants to.
+    // An unanswered ping has no effect: its caller has its own timeout.
     side.with(|session, now| session.ping(now));
     let own = next_ping(&mut side, 298 * SECOND);
     side.receive(Pong::new(own));
@@ -230,8 +231,9 @@ fn a_ping_of_the_program_is_matched_and_changes_no_deadline() {
     next_ping(&mut side, 300 * SECOND);
 }
 
+/// They get no pongs.
 #[test]
-fn peers_that_know_no_nonces_get_empty_pings_and_no_pongs() {
+fn old_peers_get_pings_without_nonce() {
     for (version, old) in [(31800, true), (60000, true), (60001, false)] {
         let mut side = Side::connected(Direction::Outbound);
         side.receive(Version {
@@ -258,7 +260,7 @@ fn peers_that_know_no_nonces_get_empty_pings_and_no_pongs() {
                 side.receive_bytes("ping", payload);
                 assert_eq!(side.take(), [], "it need not have a nonce");
             }
-            // Nobody waits for an answer.
+            // No pong is expected.
             for _ in 0..3 {
                 side.assert_next_deadline_in(300 * SECOND);
                 assert_eq!(side.take(), [send(Ping { nonce: None })]);
@@ -269,7 +271,7 @@ fn peers_that_know_no_nonces_get_empty_pings_and_no_pongs() {
 }
 
 #[test]
-fn the_older_of_both_sides_protocols_is_spoken() {
+fn lower_protocol_version_of_both_is_used() {
     let mut side = Side::connected_with(Direction::Outbound, |config| {
         config.protocol_version = 60000;
     });
@@ -282,7 +284,7 @@ fn the_older_of_both_sides_protocols_is_spoken() {
 }
 
 #[test]
-fn a_ping_gets_its_pong_at_once() {
+fn ping_is_answered_immediately() {
     let mut side = Side::complete(Direction::Inbound);
     for nonce in [0, 5, u64::MAX] {
         assert_eq!(side.receive(Ping::new(nonce)), Fate::Consumed);
@@ -294,7 +296,7 @@ fn a_ping_gets_its_pong_at_once() {
 }
 
 #[test]
-fn a_ping_without_a_whole_nonce_is_malformed_but_costs_nothing() {
+fn ping_with_truncated_nonce_scores_zero() {
     let mut side = Side::complete(Direction::Inbound);
     for len in 0..8 {
         side.receive_bytes("ping", &[7; 8][..len]);
@@ -357,7 +359,7 @@ fn two_sessions_keep_each_other_alive() {
 }
 
 #[test]
-fn two_sessions_between_which_nothing_arrives_any_more_both_give_up() {
+fn silent_link_times_out_on_both_sides() {
     let mut pair = Pair::new();
     pair.run_for(HOUR);
     let start = pair.now();

@@ -1,4 +1,5 @@
-//! The session under a simulated clock: alone against a peer that a test plays, and face to face with another.
+//! The session with a simulated clock: with a peer that the test controls, and with another
+//! session.
 
 mod after_the_end;
 mod chain_check;

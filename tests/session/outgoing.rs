@@ -1,4 +1,4 @@
-//! What the program may send, and when.
+//! Checks of messages that the application sends.
 
 use bsv_p2p::session::{Direction, SendError, Session};
 use bsv_p2p::wire::{
@@ -41,7 +41,7 @@ fn headers(count: usize) -> Message {
     Headers { headers }.into()
 }
 
-/// The same message under its name alone, as a program may build it by hand.
+/// Returns the same message as an unknown one with its command, as an application can build it.
 pub(crate) fn by_name(message: &Message) -> Message {
     Message::Unknown {
         command: message.command(),
@@ -57,7 +57,7 @@ fn assert_refused(session: &Session, message: &Message, refusal: &SendError) {
     assert_eq!(unchecked.as_ref(), Err(refusal));
 }
 
-/// Asserts that a message of `limit` entries may be sent, and one of more not.
+/// Asserts that a message of `limit` entries may be sent, and one with more not.
 #[track_caller]
 fn assert_bounded(session: &Session, make: impl Fn(usize) -> Message, limit: usize) {
     assert_allowed(session, &make(limit));
@@ -88,7 +88,7 @@ pub(crate) fn assert_punished(session: &Session, message: &Message) {
 }
 
 #[test]
-fn messages_of_the_session_cannot_be_sent_by_the_program() {
+fn session_messages_are_rejected_when_sent_by_application() {
     let mut before = Side::connected(Direction::Inbound);
     before.receive(peer_version());
     let complete = Side::complete(Direction::Outbound);
@@ -123,8 +123,8 @@ fn messages_of_the_session_cannot_be_sent_by_the_program() {
 }
 
 #[test]
-fn a_name_that_would_break_the_framing_cannot_be_sent() {
-    // The node reads an extended header wherever a command begins with these letters.
+fn commands_that_break_framing_are_rejected() {
+    // The node reads an extended header for every command that starts with these letters.
     let side = Side::complete(Direction::Outbound);
     for name in ["extmsg", "extmsgXYZ"] {
         let command = Command::new(name);
@@ -136,7 +136,7 @@ fn a_name_that_would_break_the_framing_cannot_be_sent() {
 }
 
 #[test]
-fn nothing_of_the_program_leaves_before_the_handshake_is_complete() {
+fn application_messages_require_complete_handshake() {
     for direction in DIRECTIONS {
         let fresh = {
             let config = bsv_p2p::session::SessionConfig::default();
@@ -176,7 +176,7 @@ fn nothing_of_the_program_leaves_before_the_handshake_is_complete() {
 }
 
 #[test]
-fn inventories_are_bounded_by_what_the_peer_takes() {
+fn inventory_length_is_limited_by_peer_payload_maximum() {
     for (announced, limit) in [
         (None, 29_126),
         (Some(1_048_576), 29_126),
@@ -229,7 +229,7 @@ fn max_inventory_follows_smaller_limit_of_both_sides() {
         );
     }
 
-    // A lower limit holds only as far as what the protoconf of this side has announced.
+    // A lower limit applies only down to the maximum announced in the protoconf of this side.
     let mut side = Side::complete(Direction::Outbound);
     side.receive(protoconf(10_000_000));
     side.with(|session, _| {
@@ -241,7 +241,7 @@ fn max_inventory_follows_smaller_limit_of_both_sides() {
 }
 
 #[test]
-fn addresses_and_headers_are_bounded_whatever_the_peer_takes() {
+fn address_and_header_counts_are_limited() {
     let mut side = Side::complete(Direction::Outbound);
     side.receive(protoconf(u32::MAX));
     for (make, limit) in [
@@ -254,7 +254,7 @@ fn addresses_and_headers_are_bounded_whatever_the_peer_takes() {
 }
 
 #[test]
-fn payloads_are_bounded_by_what_the_peer_takes() {
+fn payload_is_limited_by_peer_maximum() {
     for (announced, limit) in [(None, 1_048_576), (Some(3_000_000), 3_000_000)] {
         let mut side = Side::complete(Direction::Outbound);
         if let Some(max_payload) = announced {
@@ -270,7 +270,7 @@ fn payloads_are_bounded_by_what_the_peer_takes() {
             };
             assert_refused(&side.session, &unknown(name, &payload), &refusal);
         }
-        // Blocks and transactions have limits of their own.
+        // Blocks and transactions have their own limits.
         let larger = vec![0xff; limit + 1];
         for name in [
             "block",
@@ -287,10 +287,10 @@ fn payloads_are_bounded_by_what_the_peer_takes() {
 }
 
 #[test]
-fn a_transaction_above_the_consensus_limit_is_refused() {
+fn transaction_above_consensus_limit_is_refused() {
     let side = Side::complete(Direction::Outbound);
     let limit = 1_000_000_000;
-    // Zeroed memory that nobody touches.
+    // Zeroed memory that is never accessed.
     let zeros = Bytes::from(vec![0; limit + 1]);
     for name in ["tx", "datareftx"] {
         let of = |payload: Bytes| Message::Unknown {
@@ -308,7 +308,7 @@ fn a_transaction_above_the_consensus_limit_is_refused() {
 }
 
 #[test]
-fn an_inv_announces_transactions_and_blocks_alone() {
+fn outgoing_inv_lists_transactions_and_blocks_only() {
     let side = Side::complete(Direction::Outbound);
     let hash = [7; 32];
     let welcome = [Inventory::Tx(Txid(hash)), Inventory::Block(BlockHash(hash))];
@@ -337,7 +337,7 @@ fn an_inv_announces_transactions_and_blocks_alone() {
 }
 
 #[test]
-fn what_is_built_by_hand_is_judged_like_any_other() {
+fn messages_built_from_bytes_are_checked_alike() {
     let side = Side::complete(Direction::Outbound);
     for message in [
         Inv::from(entries(29_127)).into(),
@@ -359,7 +359,7 @@ fn what_is_built_by_hand_is_judged_like_any_other() {
 }
 
 #[test]
-fn a_compact_block_that_can_be_no_block_is_punished() {
+fn sending_invalid_compact_block_is_refused() {
     let side = Side::complete(Direction::Outbound);
     let genesis = Block::genesis(&bsv_p2p::Network::Regtest);
     let empty = Block::new(&genesis.header(), &[]);
@@ -379,16 +379,16 @@ fn asking_for_the_mempool_is_punished() {
         assert_punished(&side.session, &request.into());
         assert_punished(&side.session, &by_name(&request.into()));
     }
-    // An age that is cut off counts as none.
+    // A truncated age counts as none.
     assert_punished(&side.session, &unknown("mempool", &[1, 0x10, 0x0e]));
-    // To one with an age, a node that was not told to answer it pays no attention.
+    // A node that is not configured to answer ignores a request with an age.
     let with_age = Mempool::Age(3600).into();
     assert_allowed(&side.session, &with_age);
     assert_allowed(&side.session, &by_name(&with_age));
 }
 
 #[test]
-fn bloom_filters_go_only_to_peers_that_serve_them() {
+fn bloom_filters_require_bloom_service() {
     let element = FilterAdd { data: vec![7] }.into();
     let filters = [BloomFilter::match_all().into(), by_name(&element), element];
     for (services, served) in [(0x21, false), (0x25, true), (0x04, true), (0x3b, false)] {
@@ -410,7 +410,7 @@ fn bloom_filters_go_only_to_peers_that_serve_them() {
 }
 
 #[test]
-fn filters_above_the_limits_are_punished_also_by_peers_that_serve_them() {
+fn oversized_filters_are_refused_despite_bloom_service() {
     let mut side = Side::connected(Direction::Outbound);
     side.shake_hands(Version {
         services: Services(0x25),
@@ -439,7 +439,7 @@ fn filters_above_the_limits_are_punished_also_by_peers_that_serve_them() {
 }
 
 #[test]
-fn what_is_punished_is_still_bounded() {
+fn unchecked_messages_still_have_limits() {
     let side = Side::complete(Direction::Outbound);
     let bytes = 1_048_577;
     let refusal = SendError::PayloadTooLarge {

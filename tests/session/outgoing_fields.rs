@@ -1,4 +1,4 @@
-//! Messages of the program whose fields hold what no receiver takes.
+//! Messages of the application with fields that no receiver accepts.
 
 use bsv_p2p::session::{Direction, SendError};
 use bsv_p2p::wire::{
@@ -14,7 +14,7 @@ fn too_long(field: &'static str, limit: u64, got: u64) -> DecodeError {
 }
 
 #[test]
-fn what_no_receiver_can_read_is_refused_with_the_field_and_its_value() {
+fn unreadable_fields_are_refused_with_field_and_value() {
     let mut side = Side::connected(Direction::Outbound);
     side.shake_hands(Version {
         services: Services(0x25),
@@ -106,12 +106,12 @@ fn what_no_receiver_can_read_is_refused_with_the_field_and_its_value() {
         };
         refused(unknown(name, b""), error);
     }
-    // A name that nobody knows stands for anything.
+    // An unknown command may have any content.
     assert_allowed(&side.session, &unknown("foobar", b""));
 }
 
 #[test]
-fn double_spends_that_do_not_hold_and_challenges_of_other_versions_are_punished() {
+fn invalid_dsdetected_and_authch_are_refused() {
     let side = Side::complete(Direction::Outbound);
     assert_punished(&side.session, &DsDetected::new(&[]).into());
     assert_punished(&side.session, &by_name(&DsDetected::new(&[]).into()));
@@ -127,7 +127,7 @@ fn double_spends_that_do_not_hold_and_challenges_of_other_versions_are_punished(
 }
 
 #[test]
-fn a_ping_without_a_nonce_goes_only_to_peers_that_expect_none() {
+fn ping_without_nonce_requires_old_peer() {
     for (version, refused) in [(60000, false), (60001, true), (70016, true)] {
         let mut side = Side::connected(Direction::Outbound);
         side.shake_hands(Version {

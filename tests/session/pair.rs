@@ -1,4 +1,5 @@
-//! Two sessions face to face: what one sends reaches the other as bytes, when and in which order the test wants.
+//! Two connected sessions: the test controls when and in which order the bytes of one reach the
+//! other.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -11,12 +12,12 @@ use bytes::Bytes;
 
 use crate::side::Side;
 
-/// Who dials, as an index into the arrays of a [`Pair`].
+/// The dialing side, as an index into the arrays of a [`Pair`].
 pub(crate) const DIALLER: usize = 0;
-/// Who is dialled.
+/// The accepting side.
 pub(crate) const LISTENER: usize = 1;
 
-/// A frame on its way.
+/// A frame in transit.
 struct Flying {
     command: Command,
     payload: Bytes,
@@ -26,21 +27,21 @@ struct Flying {
 /// An outbound and an inbound session with a wire between them.
 pub(crate) struct Pair {
     pub(crate) sides: [Side; 2],
-    /// What is on its way to each side, in the order in which it was sent.
+    /// The bytes in transit to each side, in their order.
     wires: [VecDeque<Flying>; 2],
-    /// Whether the sender of each wire has closed: the end of the stream arrives behind the frames.
+    /// Whether the sender of each wire has closed: the end of the stream arrives after the frames.
     cut: [bool; 2],
     latency: Duration,
-    /// What each side has sent.
+    /// The messages sent by each side.
     pub(crate) sent: [Vec<Message>; 2],
-    /// What each side has told its program.
+    /// The events emitted by each side.
     pub(crate) events: [Vec<SessionEvent>; 2],
-    /// How each side ended.
+    /// The reason of the end of each side.
     pub(crate) closed: [Option<DisconnectReason>; 2],
 }
 
 impl Pair {
-    /// Both sides with the default configuration and registries of their own; TCP stands.
+    /// Creates both sides with default configuration and separate registries; TCP is connected.
     pub(crate) fn new() -> Self {
         let registries = [NonceRegistry::default(), NonceRegistry::default()];
         Self::with([(); 2].map(|()| SessionConfig::default()), registries)
@@ -70,7 +71,7 @@ impl Pair {
         pair
     }
 
-    /// From now on a frame takes this long.
+    /// Sets the latency of later frames.
     pub(crate) fn with_latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         for flying in self.wires.iter_mut().flatten() {
@@ -83,18 +84,18 @@ impl Pair {
         self.sides[DIALLER].now
     }
 
-    /// How many frames are on their way to `side`.
+    /// Returns the number of frames in transit to `side`.
     pub(crate) fn flying(&self, side: usize) -> usize {
         self.wires[side].len()
     }
 
-    /// The command of the frame at `at` among those on their way to `side`.
+    /// Returns the command of the frame at `at` among those in transit to `side`.
     pub(crate) fn command(&self, side: usize, at: usize) -> Command {
         self.wires[side][at].command
     }
 
-    /// Lets the oldest frame on its way to `side` arrive, or the end of the stream behind the last. Tells whether
-    /// there was anything.
+    /// Delivers the oldest frame in transit to `side`, or the end of the stream after the last.
+    /// Returns whether there was one.
     pub(crate) fn deliver(&mut self, side: usize) -> bool {
         if !self.wires[side].is_empty() {
             self.deliver_at(side, 0);
@@ -108,7 +109,7 @@ impl Pair {
         end
     }
 
-    /// Lets the frame at `at` arrive, past those before it.
+    /// Delivers the frame at `at`, ahead of those before it.
     pub(crate) fn deliver_at(&mut self, side: usize, at: usize) {
         let Flying {
             command, payload, ..
@@ -117,12 +118,12 @@ impl Pair {
         self.collect();
     }
 
-    /// Delivers everything in turns until nothing is on its way.
+    /// Delivers frames in turns until none is in transit.
     pub(crate) fn settle(&mut self) {
         while self.deliver(DIALLER) | self.deliver(LISTENER) {}
     }
 
-    /// The clock goes on by `time`: frames arrive and deadlines pass at their moments.
+    /// Advances the clock by `time`: frames arrive and timeouts expire at their moments.
     pub(crate) fn run_for(&mut self, time: Duration) {
         let end = self.now() + time;
         loop {
@@ -149,7 +150,7 @@ impl Pair {
         self.set_clock(end);
     }
 
-    /// Whatever was sent and has not arrived is lost.
+    /// Drops everything in transit.
     pub(crate) fn lose_everything(&mut self) {
         self.wires.iter_mut().for_each(VecDeque::clear);
     }
@@ -158,19 +159,19 @@ impl Pair {
         self.sides.iter_mut().for_each(|side| side.now = now);
     }
 
-    /// The names of what a side has sent.
+    /// Returns the commands that a side has sent.
     pub(crate) fn sent_names(&self, side: usize) -> Vec<String> {
         let name = |message: &Message| message.command().name().to_owned();
         self.sent[side].iter().map(name).collect()
     }
 
-    /// How often a side has told of a complete handshake.
+    /// Returns how often a side emitted a complete handshake.
     pub(crate) fn completions(&self, side: usize) -> usize {
         let complete = |event: &&SessionEvent| matches!(event, SessionEvent::HandshakeComplete(_));
         self.events[side].iter().filter(complete).count()
     }
 
-    /// Moves the bytes, as a driver would.
+    /// Moves the bytes, like a driver.
     fn collect(&mut self) {
         for side in [DIALLER, LISTENER] {
             for output in self.sides[side].take() {

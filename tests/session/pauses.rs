@@ -1,4 +1,4 @@
-//! Transfers, pauses and silence: what holds deadlines back, and what does not.
+//! Transfers, pauses and silence: their effects on timeouts.
 
 use bsv_p2p::session::{Direction, DisconnectReason, NonceRegistry, Output, SessionConfig};
 use bsv_p2p::wire::Pong;
@@ -7,7 +7,7 @@ use crate::keepalive::{answered, next_ping, timed_out_ping};
 use crate::side::{SECOND, Side, peer_version};
 
 #[test]
-fn a_transfer_that_moves_holds_the_ping_timeout_back() {
+fn progressing_transfer_delays_ping_timeout() {
     let mut side = Side::complete(Direction::Outbound);
     let nonce = next_ping(&mut side, 300 * SECOND);
     for _ in 0..10 {
@@ -28,7 +28,7 @@ fn a_transfer_that_moves_holds_the_ping_timeout_back() {
 }
 
 #[test]
-fn a_transfer_delays_no_ping() {
+fn transfer_does_not_delay_next_ping() {
     let mut side = Side::complete(Direction::Outbound);
     side.now += 200 * SECOND;
     side.with(|session, now| session.on_partial_frame(now));
@@ -37,7 +37,7 @@ fn a_transfer_delays_no_ping() {
 }
 
 #[test]
-fn a_pause_shifts_the_next_ping() {
+fn pause_shifts_next_ping() {
     let mut side = Side::complete(Direction::Outbound);
     side.now += 100 * SECOND;
     side.with(|session, now| session.on_reads_paused(now - 100 * SECOND, now));
@@ -45,7 +45,7 @@ fn a_pause_shifts_the_next_ping() {
 }
 
 #[test]
-fn a_pause_shifts_the_timeout_of_an_open_ping_and_does_not_count_as_its_round_trip() {
+fn pause_shifts_open_ping_and_its_round_trip() {
     let mut side = Side::complete(Direction::Outbound);
     let nonce = next_ping(&mut side, 300 * SECOND);
     let asked = side.with(|session, now| session.ping(now)).nonce.unwrap();
@@ -68,7 +68,7 @@ fn a_pause_shifts_the_timeout_of_an_open_ping_and_does_not_count_as_its_round_tr
 }
 
 #[test]
-fn a_pause_shifts_what_a_transfer_has_held_back() {
+fn pause_shifts_timeout_delayed_by_transfer() {
     let mut side = Side::complete(Direction::Outbound);
     next_ping(&mut side, 300 * SECOND);
     side.now += 10 * SECOND;
@@ -80,7 +80,7 @@ fn a_pause_shifts_what_a_transfer_has_held_back() {
 }
 
 #[test]
-fn a_pause_shifts_the_idle_timeout() {
+fn pause_shifts_idle_timeout() {
     let mut side = Side::complete_with(Direction::Outbound, |config| {
         config.idle_timeout = 100 * SECOND;
     });
@@ -96,7 +96,7 @@ fn a_pause_shifts_the_idle_timeout() {
 }
 
 #[test]
-fn a_peer_that_sends_nothing_at_all_is_given_up() {
+fn idle_peer_times_out() {
     let mut side = Side::complete_with(Direction::Inbound, |config| {
         config.idle_timeout = 100 * SECOND;
     });
@@ -116,7 +116,7 @@ fn a_peer_that_sends_nothing_at_all_is_given_up() {
 }
 
 #[test]
-fn time_before_the_connection_and_in_the_handshake_is_no_idle_time() {
+fn idle_time_starts_after_handshake() {
     let config = SessionConfig {
         idle_timeout: 20 * SECOND,
         ..SessionConfig::default()

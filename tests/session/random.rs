@@ -1,4 +1,4 @@
-//! Whatever comes, in whatever order: the session never panics and keeps its promises.
+//! Random events in any order: the session never panics and keeps its invariants.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -16,22 +16,22 @@ use proptest::prelude::*;
 
 use crate::side::{Fate, Side, UNIX_TIME, peer_address, peer_version, protoconf, unknown};
 
-/// Something that happens to a session.
+/// An event of a session.
 #[derive(Clone, Debug)]
 enum Step {
     Dial,
     Connect,
     Receive(Message),
-    /// A frame whose payload may be anything.
+    /// A frame with an arbitrary payload.
     Frame(Command, Vec<u8>),
-    /// The last ping that the session has sent is answered.
+    /// The last ping of the session is answered.
     Answer,
     Drop(FrameDropReason),
     BrokenFrames,
     TransportEnds(TransportClose),
     Close(DisconnectReason),
     Wait(Duration),
-    /// The clock goes to the next deadline.
+    /// The clock advances to the next timeout.
     WaitForDeadline,
     Transfer,
     Pause(Duration),
@@ -98,7 +98,7 @@ fn valid_message() -> impl Strategy<Value = Message> {
     ]
 }
 
-/// A frame of a known name whose payload is anything, or nearly right.
+/// Returns a frame of a known command with an arbitrary or nearly valid payload.
 fn frame() -> impl Strategy<Value = Step> {
     let any_bytes = prop::collection::vec(any::<u8>(), 0..80);
     let nearly = (valid_message(), any::<prop::sample::Index>(), any::<u8>()).prop_map(
@@ -166,7 +166,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What has been seen of a session, to hold against its promises.
+/// The observations of a session, to check its guarantees.
 #[derive(Default)]
 struct Watch {
     sent: Vec<&'static str>,
@@ -176,7 +176,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// Looks at what one step has put out, and at the session after it.
+    /// Checks the outputs of one step, and the session after it.
     fn look(&mut self, side: &mut Side, delivery: Fate) {
         if delivery == Fate::Delivered {
             assert!(self.complete, "delivered before the handshake");
@@ -228,7 +228,7 @@ impl Watch {
         }
     }
 
-    /// A message that goes out once, right behind others.
+    /// Records a message that must be sent once, right after `before`.
     fn once(&mut self, name: &'static str, before: &[&str]) {
         assert_eq!(self.sent, before, "when {name} was sent");
         self.sent.push(name);
@@ -321,7 +321,7 @@ proptest! {
     })]
 
     #[test]
-    fn whatever_happens_the_session_keeps_its_promises(
+    fn session_invariants_hold_for_random_input(
         outbound in any::<bool>(),
         connected in prop::bool::weighted(0.9),
         steps in prop::collection::vec(step(), 0..80),

@@ -1,4 +1,4 @@
-//! What a peer does wrong, how much it counts, and what it is told.
+//! Misbehavior: scores and rejects.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn assert_malformed(
 }
 
 #[test]
-fn lists_that_are_too_long_score_20_and_the_fifth_ends_the_connection() {
+fn fifth_too_long_list_reaches_ban() {
     for (name, payload, error) in [
         (
             "addr",
@@ -74,7 +74,7 @@ fn lists_that_are_too_long_score_20_and_the_fifth_ends_the_connection() {
 }
 
 #[test]
-fn a_size_above_32_bits_scores_one() {
+fn size_above_32_bits_scores_one() {
     let mut side = Side::complete(Direction::Inbound);
     let error = DecodeError::SizeTooLarge {
         field: "inventory",
@@ -87,7 +87,7 @@ fn a_size_above_32_bits_scores_one() {
 }
 
 #[test]
-fn sizes_in_a_long_form_and_payloads_that_end_early_score_nothing() {
+fn noncanonical_sizes_and_truncated_payloads_score_zero() {
     let mut side = Side::complete(Direction::Inbound);
     let long_form = DecodeError::NonCanonicalSize {
         field: "inventory",
@@ -104,7 +104,7 @@ fn sizes_in_a_long_form_and_payloads_that_end_early_score_nothing() {
 }
 
 #[test]
-fn what_a_node_does_not_answer_is_not_answered_when_it_cannot_be_read() {
+fn malformed_optional_messages_get_no_reject() {
     for (name, field, needed) in [
         ("reject", "rejected message", 1),
         ("alert", "alert message", 1),
@@ -121,7 +121,7 @@ fn what_a_node_does_not_answer_is_not_answered_when_it_cannot_be_read() {
 }
 
 #[test]
-fn a_challenge_or_its_answer_that_cannot_be_read_is_refused_with_a_code_of_its_own() {
+fn malformed_authentication_is_rejected_with_own_code() {
     for (name, field, needed) in [
         ("authch", "challenge version", 4),
         ("authresp", "public key", 1),
@@ -145,7 +145,7 @@ fn a_challenge_or_its_answer_that_cannot_be_read_is_refused_with_a_code_of_its_o
 }
 
 #[test]
-fn a_filter_or_an_element_above_its_limit_ends_the_connection() {
+fn oversized_filter_closes_the_connection() {
     let filter = |bytes: usize, functions: u32| {
         let len = u16::try_from(bytes).unwrap().to_le_bytes();
         let parts = [&[0xfd], &len[..], &vec![7; bytes], &functions.to_le_bytes()];
@@ -185,7 +185,7 @@ fn a_filter_or_an_element_above_its_limit_ends_the_connection() {
                 Output::Close(reason),
             ]
         );
-        // One that is cut off is only malformed.
+        // A truncated one is only malformed.
         let mut side = side_with_filters();
         side.receive_bytes(name, &above[..above.len() - 1]);
         assert_eq!(side.closed(), None);
@@ -193,7 +193,7 @@ fn a_filter_or_an_element_above_its_limit_ends_the_connection() {
 }
 
 #[test]
-fn sendheaders_scores_when_it_comes_again() {
+fn repeated_sendheaders_scores() {
     for direction in DIRECTIONS {
         let mut side = Side::complete(direction);
         assert!(!side.session.wants_headers());
@@ -211,7 +211,7 @@ fn sendheaders_scores_when_it_comes_again() {
 }
 
 #[test]
-fn sendhdrsen_scores_when_it_comes_again_and_apart_from_sendheaders() {
+fn repeated_sendhdrsen_scores_independently_of_sendheaders() {
     let mut side = Side::complete(Direction::Inbound);
     assert_eq!(side.receive(Message::SendHeaders), Fate::Delivered);
     assert!(!side.session.wants_enriched_headers());
@@ -234,12 +234,12 @@ fn again(message: Message) -> Misbehavior {
 }
 
 #[test]
-fn a_dsdetected_scores_ten_whatever_is_wrong_with_it() {
+fn malformed_dsdetected_scores_10() {
     let mut side = Side::complete(Direction::Inbound);
     for (score, payload) in [(10, &[][..]), (20, &[2, 0]), (30, &[1, 0, 0xfd, 1, 0])] {
         side.receive_bytes("dsdetected", payload);
         let outputs = side.take();
-        // Nothing is sent: a node rejects no dsdetected.
+        // Nothing is sent: a node never rejects a dsdetected.
         assert!(
             matches!(&outputs[..], [Output::Event(SessionEvent::Misbehavior { score: got, .. })] if *got == score),
             "{outputs:?}"
@@ -247,8 +247,9 @@ fn a_dsdetected_scores_ten_whatever_is_wrong_with_it() {
     }
 }
 
+/// With the service the filter is delivered.
 #[test]
-fn a_filter_that_is_not_served_ends_the_connection_and_one_that_is_served_is_delivered() {
+fn bloom_filter_without_service_closes_the_connection() {
     let filter = || Message::from(BloomFilter::match_all());
     let mut side = Side::complete(Direction::Inbound);
     assert_eq!(side.receive(filter()), Fate::Consumed);
@@ -263,7 +264,7 @@ fn a_filter_that_is_not_served_ends_the_connection_and_one_that_is_served_is_del
 }
 
 #[test]
-fn unknown_messages_cost_nothing() {
+fn unknown_messages_score_zero() {
     let mut side = Side::complete(Direction::Inbound);
     for name in ["foobar", "", "sendaddrv2"] {
         assert_eq!(side.receive_bytes(name, b"x"), Fate::Delivered);
@@ -279,7 +280,7 @@ fn bad_checksum() -> FrameDropReason {
     }
 }
 
-/// Drops frames with bad checksums, and tells the score of the last.
+/// Drops frames with bad checksums, and returns the output of the last.
 fn drop_frames(side: &mut Side, frames: usize, gap: Duration) -> Output {
     side.take();
     for _ in 0..frames {
@@ -290,7 +291,7 @@ fn drop_frames(side: &mut Side, frames: usize, gap: Duration) -> Output {
 }
 
 #[test]
-fn bad_checksums_score_once_they_come_in_a_long_burst() {
+fn bad_checksums_score_in_long_bursts() {
     let gap = Duration::from_nanos(499_999_999);
     let harmless = misbehavior(Misbehavior::InvalidFrame(bad_checksum()), 0);
     let scored = |score| misbehavior(Misbehavior::ChecksumBurst(bad_checksum()), score);
@@ -299,7 +300,7 @@ fn bad_checksums_score_once_they_come_in_a_long_burst() {
         assert_eq!(drop_frames(&mut side, 101, gap), harmless);
         assert_eq!(drop_frames(&mut side, 1, gap), scored(1));
         assert_eq!(drop_frames(&mut side, 1, gap), scored(2));
-        // A pause ends the burst, and the count begins anew.
+        // A pause ends the burst and resets the count.
         let harmless = misbehavior(Misbehavior::InvalidFrame(bad_checksum()), 2);
         let pause = Duration::from_millis(500);
         assert_eq!(drop_frames(&mut side, 1, pause), harmless);
@@ -309,7 +310,7 @@ fn bad_checksums_score_once_they_come_in_a_long_burst() {
 }
 
 #[test]
-fn a_burst_that_goes_on_ends_the_connection() {
+fn long_checksum_burst_ends_connection() {
     let mut side = Side::complete(Direction::Inbound);
     let gap = Duration::from_millis(1);
     drop_frames(&mut side, 200, gap);
@@ -319,7 +320,7 @@ fn a_burst_that_goes_on_ends_the_connection() {
 }
 
 #[test]
-fn bad_checksums_with_pauses_between_them_never_score() {
+fn separated_bad_checksums_score_zero() {
     let mut side = Side::complete(Direction::Inbound);
     let last = drop_frames(&mut side, 1000, Duration::from_millis(500));
     let harmless = misbehavior(Misbehavior::InvalidFrame(bad_checksum()), 0);
@@ -327,7 +328,7 @@ fn bad_checksums_with_pauses_between_them_never_score() {
 }
 
 #[test]
-fn a_bad_command_is_told_and_costs_nothing() {
+fn bad_command_is_reported_and_scores_zero() {
     let mut side = Side::connected(Direction::Inbound);
     side.take();
     let cause = FrameDropReason::InvalidCommand(InvalidCommand("pi\x07g".into()));
@@ -345,7 +346,7 @@ fn a_bad_command_is_told_and_costs_nothing() {
 }
 
 #[test]
-fn scores_of_every_kind_add_up_to_the_threshold() {
+fn scores_of_different_kinds_add_up() {
     let mut side = Side::connected_with(Direction::Inbound, |config| config.ban_threshold = 22);
     side.receive(Message::GetAddr);
     side.shake_hands(crate::side::peer_version());
@@ -361,7 +362,7 @@ fn scores_of_every_kind_add_up_to_the_threshold() {
 }
 
 #[test]
-fn the_message_that_reaches_the_threshold_is_not_delivered() {
+fn message_that_reaches_ban_threshold_is_consumed() {
     let mut side = Side::complete_with(Direction::Inbound, |config| config.ban_threshold = 1);
     assert_eq!(side.receive(Message::SendHeaders), Fate::Delivered);
     assert_eq!(side.receive(Message::SendHeaders), Fate::Consumed);
@@ -370,7 +371,7 @@ fn the_message_that_reaches_the_threshold_is_not_delivered() {
 }
 
 #[test]
-fn a_stream_of_frames_that_cannot_go_on_is_banned() {
+fn fatal_frame_error_leads_to_ban() {
     let too_long = FrameError::TooLong {
         command: WireString::from("inv"),
         len: 2_097_153,
@@ -400,7 +401,7 @@ fn scores_do_not_fade() {
 }
 
 #[test]
-fn headers_and_blocks_that_break_rules_count_as_at_a_node() {
+fn invalid_headers_and_blocks_score_like_the_node() {
     let block = BlockHash([7; 32]);
     let no_work = ProofOfWorkError::BadTarget(CompactTarget(0));
     let invalid = Misbehavior::InvalidHeaders;

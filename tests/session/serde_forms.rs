@@ -1,4 +1,4 @@
-//! What serde makes of what is told of a peer.
+//! The serde forms of information about a peer.
 
 use std::fmt::Debug;
 use std::io;
@@ -27,7 +27,7 @@ where
 }
 
 #[test]
-fn what_is_told_of_a_peer_comes_back_as_it_was() {
+fn peer_types_survive_serde_round_trip() {
     let info = PeerInfo {
         version: 70016,
         services: Services(33),
@@ -74,7 +74,7 @@ fn what_is_told_of_a_peer_comes_back_as_it_was() {
 }
 
 #[test]
-fn the_reason_of_an_end_is_a_name_with_details() {
+fn disconnect_reason_serializes_as_name_and_detail() {
     for (reason, json) in [
         (
             DisconnectReason::ConnectionClosed,

@@ -1,4 +1,4 @@
-//! One session whose peer, clock and randomness are the test's.
+//! One session whose peer, clock and randomness the test controls.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,38 +13,38 @@ use bsv_p2p::wire::{
 };
 use bytes::Bytes;
 
-/// What the clock shows, in seconds since 1970, when a connection begins.
+/// The clock at the start of a connection, in seconds since 1970.
 pub(crate) const UNIX_TIME: i64 = 1_700_000_000;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const NANOSECOND: Duration = Duration::from_nanos(1);
 
-/// The address of every peer.
+/// Returns the address of every peer.
 pub(crate) fn peer_address() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 7], 8333))
 }
 
-/// What became of a message.
+/// The disposition of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It went to the program.
+    /// Delivered to the application.
     Delivered,
-    /// The session kept it or dropped it.
+    /// Kept or dropped by the session.
     Consumed,
 }
 
-/// A session, and the time at it. Every call drains the outputs.
+/// A session and its clock. Every call drains the outputs.
 pub(crate) struct Side {
     pub(crate) session: Session,
     pub(crate) now: Instant,
-    /// What was put out and has not been taken.
+    /// Outputs that were not taken yet.
     outputs: Vec<Output>,
     closed: Option<DisconnectReason>,
     delivered: Vec<Message>,
 }
 
 impl Side {
-    /// A session that has not begun. Its nonces count up from `first_nonce`.
+    /// Creates a session that is not connected. Its nonces count up from `first_nonce`.
     pub(crate) fn new(
         direction: Direction,
         config: SessionConfig,
@@ -67,7 +67,7 @@ impl Side {
         }
     }
 
-    /// A session whose TCP connection stands, with a configuration that differs from the default by `change`.
+    /// Creates a session with an established TCP connection and a changed default configuration.
     pub(crate) fn connected_with(
         direction: Direction,
         change: impl FnOnce(&mut SessionConfig),
@@ -83,7 +83,7 @@ impl Side {
         Self::connected_with(direction, |_| ())
     }
 
-    /// A session behind its handshake with the usual peer, and nothing left to take.
+    /// Creates a session after the handshake with the usual peer, without pending outputs.
     pub(crate) fn complete_with(
         direction: Direction,
         change: impl FnOnce(&mut SessionConfig),
@@ -97,7 +97,7 @@ impl Side {
         Self::complete_with(direction, |_| ())
     }
 
-    /// Plays the peer's part of a handshake, and answers the first ping.
+    /// Plays the peer in a handshake, and answers the first ping.
     pub(crate) fn shake_hands(&mut self, version: Version) {
         self.receive(version);
         self.receive(Message::Verack);
@@ -121,13 +121,13 @@ impl Side {
         self.drain();
     }
 
-    /// A message comes, over the wire.
+    /// Passes a message to the session, as received.
     pub(crate) fn receive(&mut self, message: impl Into<Message>) -> Fate {
         let message = message.into();
         self.receive_payload(message.command(), message.encode_to_vec().into())
     }
 
-    /// A frame comes whose payload may be anything.
+    /// Passes a frame with any payload to the session.
     pub(crate) fn receive_payload(&mut self, command: Command, payload: Bytes) -> Fate {
         self.session.on_received(self.now);
         match Message::decode(command, payload) {
@@ -150,12 +150,12 @@ impl Side {
         }
     }
 
-    /// A frame comes by name.
+    /// Passes a frame with this command to the session.
     pub(crate) fn receive_bytes(&mut self, command: &str, payload: &[u8]) -> Fate {
         self.receive_payload(Command::new(command), Bytes::copy_from_slice(payload))
     }
 
-    /// The clock goes on, and the session looks at it.
+    /// Advances the clock, and runs the timeouts of the session.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.now += time;
         self.look_at_clock();
@@ -172,7 +172,7 @@ impl Side {
         reason
     }
 
-    /// Calls the session in a way for which there is no method here.
+    /// Calls the session directly.
     pub(crate) fn with<R>(&mut self, call: impl FnOnce(&mut Session, Instant) -> R) -> R {
         let result = call(&mut self.session, self.now);
         self.drain();
@@ -190,12 +190,12 @@ impl Side {
         assert_eq!(self.session.end(), self.closed.as_ref());
     }
 
-    /// What was put out since the last time.
+    /// Returns the outputs since the last call.
     pub(crate) fn take(&mut self) -> Vec<Output> {
         std::mem::take(&mut self.outputs)
     }
 
-    /// The messages among [`Side::take`]; the rest is dropped.
+    /// Returns the messages of [`Side::take`], and drops the rest.
     pub(crate) fn take_sent(&mut self) -> Vec<Message> {
         let sent = |output| match output {
             Output::Send(message) => Some(message),
@@ -204,7 +204,7 @@ impl Side {
         self.take().into_iter().filter_map(sent).collect()
     }
 
-    /// The events among [`Side::take`]; the rest is dropped.
+    /// Returns the events of [`Side::take`], and drops the rest.
     pub(crate) fn take_events(&mut self) -> Vec<SessionEvent> {
         let event = |output| match output {
             Output::Event(event) => Some(event),
@@ -213,7 +213,7 @@ impl Side {
         self.take().into_iter().filter_map(event).collect()
     }
 
-    /// The messages for the program since the last time.
+    /// Returns the delivered messages since the last call.
     pub(crate) fn take_delivered(&mut self) -> Vec<Message> {
         std::mem::take(&mut self.delivered)
     }
@@ -222,7 +222,8 @@ impl Side {
         self.closed.as_ref()
     }
 
-    /// Asserts that until `after` has passed nothing happens and nothing is expected to, and goes on to that moment.
+    /// Asserts that until `after` has passed nothing happens and no timeout is due, and advances to
+    /// that moment.
     #[track_caller]
     pub(crate) fn assert_next_deadline_in(&mut self, after: Duration) {
         let deadline = self.now + after;
@@ -236,7 +237,7 @@ impl Side {
     }
 }
 
-/// What the usual peer says of itself: a Bitcoin SV node.
+/// Returns the version of the usual peer: a Bitcoin SV node.
 pub(crate) fn peer_version() -> Version {
     Version {
         version: 70016,
@@ -252,7 +253,7 @@ pub(crate) fn peer_version() -> Version {
     }
 }
 
-/// A version with no more in it than it must have.
+/// Returns a version with only the required fields.
 pub(crate) fn shortest_version() -> Version {
     Version {
         sender: None,

@@ -1,4 +1,4 @@
-//! The states of a connection, and calls that do not fit them.
+//! The states of a connection, and calls that are invalid in them.
 
 use bsv_p2p::session::{
     ConnectionState, Direction, DisconnectReason, InvalidTransition, NonceRegistry, Session,
@@ -14,7 +14,7 @@ fn fresh(direction: Direction) -> Side {
 }
 
 #[test]
-fn an_outbound_connection_goes_through_its_states_in_order() {
+fn outbound_connection_passes_states_in_order() {
     let mut side = fresh(Direction::Outbound);
     assert_eq!(side.session.state(), ConnectionState::Disconnected);
     assert_eq!(side.session.next_deadline(), None);
@@ -73,7 +73,7 @@ fn connecting_twice_is_an_error_and_changes_nothing() {
 }
 
 #[test]
-fn a_session_that_has_ended_cannot_begin_again() {
+fn closed_session_cannot_be_reopened() {
     for (reason, state) in [
         (DisconnectReason::Shutdown, ConnectionState::Disconnected),
         (DisconnectReason::Requested, ConnectionState::Disconnected),
@@ -101,7 +101,7 @@ fn a_session_that_has_ended_cannot_begin_again() {
 }
 
 #[test]
-fn a_dial_that_fails_is_a_failure_and_one_that_is_called_off_is_not() {
+fn failed_dial_is_failure_but_canceled_is_not() {
     for (reason, state) in [
         (DisconnectReason::ConnectRefused, ConnectionState::Failed),
         (DisconnectReason::Shutdown, ConnectionState::Disconnected),
@@ -119,7 +119,7 @@ fn a_dial_that_fails_is_a_failure_and_one_that_is_called_off_is_not() {
 }
 
 #[test]
-fn without_a_connection_nothing_is_listened_to() {
+fn session_without_connection_ignores_input() {
     for direction in DIRECTIONS {
         let mut side = fresh(direction);
         assert_eq!(side.receive(peer_version()), Fate::Consumed);
@@ -135,7 +135,7 @@ fn without_a_connection_nothing_is_listened_to() {
 }
 
 #[test]
-fn a_wrong_configuration_makes_no_session() {
+fn invalid_configuration_is_rejected() {
     let with = |change: fn(&mut SessionConfig)| {
         let mut config = SessionConfig::default();
         change(&mut config);
@@ -156,7 +156,7 @@ fn a_wrong_configuration_makes_no_session() {
         with(|config| config.ban_threshold = 0),
         Some("ban_threshold")
     );
-    // What would overflow the clock.
+    // A timeout that overflows the clock.
     assert_eq!(
         with(|config| config.idle_timeout = Duration::MAX),
         Some("idle_timeout")
@@ -165,7 +165,7 @@ fn a_wrong_configuration_makes_no_session() {
         with(|config| config.handshake_timeout = Duration::MAX),
         Some("handshake_timeout")
     );
-    // What would make us ban whoever believes our protoconf.
+    // A limit that bans peers which rely on our protoconf.
     assert_eq!(
         with(|config| config.limits.ceiling = 2_097_151),
         Some("limits.ceiling")
@@ -173,7 +173,7 @@ fn a_wrong_configuration_makes_no_session() {
 }
 
 #[test]
-fn the_longest_timeouts_do_not_overflow_the_clock() {
+fn maximum_timeouts_do_not_overflow() {
     let year = 365 * 24 * 3600 * SECOND;
     let mut side = Side::complete_with(Direction::Outbound, |config| {
         config.handshake_timeout = 100 * year;

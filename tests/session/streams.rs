@@ -1,4 +1,4 @@
-//! Further streams of a peer: who offers them, who chooses a policy, and what becomes of a `createstrm`.
+//! Second streams of a peer: offer, choice of a policy, and the handling of `createstrm`.
 
 use bsv_p2p::session::{
     ConfigError, ConnectionState, Direction, DisconnectReason, NonceRegistry, Output,
@@ -15,7 +15,7 @@ use crate::side::{DIRECTIONS, Fate, Side, peer_version, send_reject, unknown};
 const OURS: Uuid = Uuid::from_u128(0x6f1c_2d3e_4a5b_4c6d_8e7f_90a1_b2c3_d4e5);
 const THEIRS: Uuid = Uuid::from_u128(7);
 
-/// A session whose driver can have further streams.
+/// Creates a session whose driver supports second streams.
 fn offering_with(direction: Direction, change: impl FnOnce(&mut SessionConfig)) -> Side {
     let mut config = SessionConfig::default();
     change(&mut config);
@@ -36,7 +36,7 @@ fn version_with(id: Option<AssociationId>) -> Version {
     }
 }
 
-/// What the peer says in its `version`: the ID that we have sent it, or one of its own.
+/// Returns the peer's `version` with an ID: the one we sent, or another.
 fn version_of(id: Uuid) -> Version {
     version_with(Some(AssociationId::Uuid(id)))
 }
@@ -56,12 +56,12 @@ fn request(id: AssociationId, stream_type: StreamType) -> CreateStrm {
     }
 }
 
-/// The request for the one further stream that a policy has.
+/// Returns the request for the second stream of the policy.
 fn request_of(id: Uuid) -> CreateStrm {
     request(AssociationId::Uuid(id), StreamType::Data1)
 }
 
-/// Which ID the `version` among these messages carries.
+/// Returns the ID in the `version` among these messages.
 #[track_caller]
 fn sent_id(sent: &[Message]) -> Option<AssociationId> {
     let version = sent.iter().find_map(|message| match message {
@@ -71,7 +71,7 @@ fn sent_id(sent: &[Message]) -> Option<AssociationId> {
     version.expect("a version")
 }
 
-/// Which policies the `protoconf` among these messages lists.
+/// Returns the policies in the `protoconf` among these messages.
 #[track_caller]
 fn sent_policies(sent: &[Message]) -> String {
     let policies = sent.iter().find_map(|message| match message {
@@ -81,7 +81,7 @@ fn sent_policies(sent: &[Message]) -> String {
     String::from_utf8(policies.expect("policies").as_bytes().to_vec()).unwrap()
 }
 
-/// An outbound session behind its handshake with a peer that has sent this ID, if any.
+/// Creates an outbound session after the handshake with a peer that sent this ID, if any.
 fn complete_with(id: Option<AssociationId>, change: impl FnOnce(&mut SessionConfig)) -> Side {
     let mut side = offering_with(Direction::Outbound, change);
     side.receive(version_with(id));
@@ -90,7 +90,7 @@ fn complete_with(id: Option<AssociationId>, change: impl FnOnce(&mut SessionConf
     side
 }
 
-/// One to which the peer has sent our ID back, and whose ping it has answered.
+/// Creates a session whose peer has echoed our ID and answered our ping.
 fn agreed_with(change: impl FnOnce(&mut SessionConfig)) -> Side {
     let (mut side, pong) = unanswered_with(change);
     side.receive(pong);
@@ -98,7 +98,7 @@ fn agreed_with(change: impl FnOnce(&mut SessionConfig)) -> Side {
     side
 }
 
-/// The same before the answer, and the answer.
+/// Like [`agreed_with`], but before the pong, which is returned.
 fn unanswered_with(change: impl FnOnce(&mut SessionConfig)) -> (Side, Pong) {
     let mut side = complete_with(Some(AssociationId::Uuid(OURS)), change);
     let sent = side.take_sent();
@@ -126,7 +126,7 @@ fn refused(refusal: StreamSetupError) -> Output {
     Output::Event(SessionEvent::StreamSetupFailed(refusal))
 }
 
-/// The session has refused a `createstrm` with these words, and closed.
+/// Asserts that the session rejects a `createstrm` with this text, and closes.
 #[track_caller]
 fn assert_refused(mut side: Side, code: u8, text: &str) {
     assert_eq!(
@@ -139,7 +139,7 @@ fn assert_refused(mut side: Side, code: u8, text: &str) {
 }
 
 #[test]
-fn whoever_dials_names_an_association_and_offers_its_policies() {
+fn outbound_session_offers_association_and_policies() {
     let mut side = offering(Direction::Outbound);
     let sent = side.take_sent();
     assert_eq!(sent_id(&sent), Some(AssociationId::Uuid(OURS)));
@@ -151,8 +151,9 @@ fn whoever_dials_names_an_association_and_offers_its_policies() {
     assert_eq!(side.take(), []);
 }
 
+/// The association is registered before the peer receives the `version`.
 #[test]
-fn who_is_dialled_sends_the_id_back_and_is_known_by_it_before_the_peer_hears_of_that() {
+fn inbound_session_echoes_association_id() {
     let mut side = offering(Direction::Inbound);
     side.receive(version_of(THEIRS));
     let outputs = side.take();
@@ -175,7 +176,7 @@ fn who_is_dialled_sends_the_id_back_and_is_known_by_it_before_the_peer_hears_of_
 }
 
 #[test]
-fn who_is_dialled_without_an_id_answers_without_one() {
+fn inbound_session_without_id_answers_without_one() {
     for id in [None, Some(AssociationId::Null)] {
         let mut side = offering(Direction::Inbound);
         side.receive(version_with(id));
@@ -184,13 +185,13 @@ fn who_is_dialled_without_an_id_answers_without_one() {
         assert!(matches!(outputs[0], Output::Send(Message::Version(_))));
         let sent = messages(outputs);
         assert_eq!(sent_id(&sent), Some(AssociationId::Null));
-        // That declines streams, not policies.
+        // This declines streams, not policies.
         assert_eq!(sent_policies(&sent), "BlockPriority,Default");
     }
 }
 
 #[test]
-fn another_id_than_ours_is_refused_by_its_code_and_words() {
+fn mismatched_association_id_is_rejected() {
     let mut side = offering(Direction::Outbound);
     side.take();
     side.receive(version_of(THEIRS));
@@ -205,7 +206,7 @@ fn another_id_than_ours_is_refused_by_its_code_and_words() {
 }
 
 #[test]
-fn a_peer_that_does_not_send_the_id_back_has_one_stream_and_that_is_told_once() {
+fn missing_association_id_is_reported_once() {
     for id in [None, Some(AssociationId::Null)] {
         let mut side = complete_with(id, |_| ());
         assert_eq!(
@@ -219,7 +220,7 @@ fn a_peer_that_does_not_send_the_id_back_has_one_stream_and_that_is_told_once() 
         side.receive(Message::Verack);
         assert_eq!(side.take(), []);
 
-        // Whoever wants no second stream does not miss one.
+        // A side that wants no second stream gets no refusal event.
         let mut side = complete_with(id, |config| {
             config.stream_policies = vec![StreamPolicy::Default];
         });
@@ -229,7 +230,7 @@ fn a_peer_that_does_not_send_the_id_back_has_one_stream_and_that_is_told_once() 
 }
 
 #[test]
-fn the_first_of_our_own_policies_that_the_peer_has_is_chosen() {
+fn first_own_policy_common_to_both_is_chosen() {
     use StreamPolicy::{BlockPriority, Default};
     let opened = [Output::OpenStream(request_of(OURS))];
     let nothing: &[Output] = &[];
@@ -258,7 +259,7 @@ fn the_first_of_our_own_policies_that_the_peer_has_is_chosen() {
         assert_eq!(side.take(), expected, "{ours:?} and {theirs}");
         assert_eq!(side.closed(), None);
     }
-    // One that lists no policies at all.
+    // A peer without a list of policies.
     let mut side = agreed_with(|_| ());
     side.receive(Protoconf {
         max_receive_payload: 2_097_152,
@@ -268,7 +269,7 @@ fn the_first_of_our_own_policies_that_the_peer_has_is_chosen() {
 }
 
 #[test]
-fn without_streams_no_id_is_sent_and_those_of_others_mean_nothing() {
+fn disabled_streams_ignore_association_ids() {
     let not_offered = |direction| Side::connected(direction);
     let off = |direction| offering_with(direction, |config| config.multistreams = false);
     for make in [&not_offered as &dyn Fn(Direction) -> Side, &off] {
@@ -296,8 +297,9 @@ fn without_streams_no_id_is_sent_and_those_of_others_mean_nothing() {
     }
 }
 
+/// The connection may still become a stream of a connected peer.
 #[test]
-fn a_peer_for_which_there_is_no_room_is_offered_nothing_but_may_be_a_stream_of_another() {
+fn peer_over_capacity_is_offered_no_streams() {
     let offer = |side: &mut Side| side.session.enable_multistream(OURS);
     let refuse = |side: &mut Side| side.session.reject_over_capacity();
     for calls in [
@@ -329,8 +331,8 @@ fn a_peer_for_which_there_is_no_room_is_offered_nothing_but_may_be_a_stream_of_a
 }
 
 #[test]
-fn a_createstrm_that_comes_first_makes_the_connection_a_stream_of_somebody() {
-    // Of whom, and whether there is such a stream, is for the driver to find out.
+fn createstrm_as_first_message_requests_attachment() {
+    // The driver finds the peer, and whether it has such a stream.
     for stream_type in [StreamType::Data1, StreamType::Data4] {
         let mut side = offering(Direction::Inbound);
         let wanted = request(AssociationId::Uuid(THEIRS), stream_type);
@@ -341,16 +343,16 @@ fn a_createstrm_that_comes_first_makes_the_connection_a_stream_of_somebody() {
 }
 
 #[test]
-fn a_createstrm_without_an_association_is_refused() {
+fn createstrm_with_null_association_is_rejected() {
     let mut side = offering(Direction::Inbound);
     side.receive(request(AssociationId::Null, StreamType::Data1));
     assert_refused(side, 0x60, "NULL association ID");
 }
 
 #[test]
-fn a_createstrm_that_cannot_be_read_is_refused_and_one_of_no_known_type_in_other_words() {
+fn malformed_createstrm_is_rejected_with_own_text() {
     let good = request_of(THEIRS).encode_to_vec();
-    // Behind the ID of eighteen bytes.
+    // After the ID of eighteen bytes.
     const TYPE: usize = 18;
     assert_eq!(good[TYPE], 2);
     let with_type = |byte: u8| {
@@ -368,14 +370,14 @@ fn a_createstrm_that_cannot_be_read_is_refused_and_one_of_no_known_type_in_other
         side.receive_bytes("createstrm", &good[..len]);
         assert_refused(side, 0x60, "Badly formatted message");
     }
-    // What cannot be read at all is malformed, whatever type it says.
+    // An undecodable message is malformed, whatever its type.
     let mut side = offering(Direction::Inbound);
     side.receive_bytes("createstrm", &with_type(6)[..good.len() - 1]);
     assert_refused(side, 0x60, "Badly formatted message");
 }
 
 #[test]
-fn a_createstrm_behind_a_version_is_refused_whatever_it_says() {
+fn createstrm_after_version_is_rejected() {
     let fine = request_of(THEIRS).encode_to_vec();
     let null = request(AssociationId::Null, StreamType::Data1).encode_to_vec();
     for payload in [&fine[..], &null, &fine[..18], &[]] {
@@ -395,7 +397,7 @@ fn a_createstrm_behind_a_version_is_refused_whatever_it_says() {
 }
 
 #[test]
-fn a_connection_that_we_have_dialled_becomes_nobodys_stream() {
+fn createstrm_on_outbound_connection_is_rejected() {
     let mut side = offering(Direction::Outbound);
     side.take();
     side.receive(request_of(OURS));
@@ -403,7 +405,7 @@ fn a_connection_that_we_have_dialled_becomes_nobodys_stream() {
 }
 
 #[test]
-fn policies_that_nodes_refuse_or_that_are_named_twice_are_no_configuration() {
+fn invalid_stream_policies_are_rejected() {
     use StreamPolicy::{BlockPriority, Default};
     let validate = |policies: &[StreamPolicy]| {
         let config = SessionConfig {
@@ -440,7 +442,7 @@ fn policies_that_nodes_refuse_or_that_are_named_twice_are_no_configuration() {
 }
 
 #[test]
-fn a_second_stream_is_asked_for_once() {
+fn second_stream_is_requested_once() {
     let mut side = agreed_with(|_| ());
     side.receive(protoconf_of("BlockPriority,Default"));
     assert_eq!(side.take(), [Output::OpenStream(request_of(OURS))]);
@@ -449,8 +451,9 @@ fn a_second_stream_is_asked_for_once() {
     assert_eq!(side.take(), [close]);
 }
 
+/// A matching pong shows that the peer has received our `verack`.
 #[test]
-fn a_second_stream_waits_until_the_peer_has_shown_that_it_has_our_verack() {
+fn second_stream_waits_for_proof_of_verack() {
     let opened = [Output::OpenStream(request_of(OURS))];
     let opens = |side: &mut Side| {
         let mut outputs = side.take();
@@ -459,7 +462,7 @@ fn a_second_stream_waits_until_the_peer_has_shown_that_it_has_our_verack() {
     };
     let (mut side, pong) = unanswered_with(|_| ());
     side.receive(protoconf_of("BlockPriority,Default"));
-    // None of these needs our verack, and the last is the answer to something else.
+    // None of these requires our verack, and the last answers another ping.
     side.receive(Message::GetAddr);
     side.receive(Pong::new(pong.nonce.unwrap() ^ 1));
     assert_eq!(opens(&mut side), []);
@@ -475,7 +478,7 @@ fn a_second_stream_waits_until_the_peer_has_shown_that_it_has_our_verack() {
     assert_eq!(opens(&mut side), opened);
 }
 
-/// A session after its handshake with a Teranode, which has sent its `protoconf`.
+/// Returns a session after its handshake with a Teranode, which has sent its `protoconf`.
 fn with_teranode(direction: Direction) -> Side {
     let mut side = Side::complete(direction);
     side.receive(protoconf_of("BlockPriority,Default"));

@@ -1,4 +1,5 @@
-//! Sessions with a Teranode: what may be sent to it, and what it is sent without a request of the application.
+//! Sessions with a Teranode: the messages that may be sent to it, and those that the session sends
+//! on its own.
 
 use bsv_p2p::session::{Direction, PeerProfile, SendError, Session, SessionConfig};
 use bsv_p2p::wire::{
@@ -14,7 +15,7 @@ use crate::keepalive::{next_ping, timed_out_ping};
 use crate::outgoing::{assert_allowed, assert_punished, by_name};
 use crate::side::{DIRECTIONS, SECOND, Side, peer_version, protoconf, unknown};
 
-/// The `version` of a Teranode.
+/// Returns the `version` of a Teranode.
 fn teranode() -> Version {
     Version {
         services: Services(0x420),
@@ -23,7 +24,7 @@ fn teranode() -> Version {
     }
 }
 
-/// A session after its handshake with a Teranode, which accepts 2 MiB.
+/// Returns a session after the handshake with a Teranode that accepts 2 MiB.
 fn complete_with(direction: Direction, change: impl FnOnce(&mut SessionConfig)) -> Side {
     let mut side = Side::connected_with(direction, change);
     side.shake_hands(teranode());
@@ -49,7 +50,8 @@ fn assert_ignored(session: &Session, message: &Message) {
     assert_eq!(session.check_outgoing_lenient(message), Ok(()));
 }
 
-/// Asserts that a message of `limit` entries may be sent, and one of more not, whatever check is bypassed.
+/// Asserts that a message of `limit` entries may be sent, and one with more not, whichever check is
+/// bypassed.
 #[track_caller]
 fn assert_bounded(session: &Session, make: impl Fn(usize) -> Message, limit: usize) {
     let largest = make(limit);
@@ -107,7 +109,7 @@ fn address() -> TimestampedAddress {
 }
 
 #[test]
-fn teranode_is_sent_what_it_handles() {
+fn messages_that_teranode_handles_are_allowed() {
     let side = complete();
     let handled = [
         Ping::new(1).into(),
@@ -248,7 +250,7 @@ fn content_that_teranode_punishes_is_refused() {
 #[test]
 fn messages_to_teranode_are_bounded_by_its_limits() {
     let mut side = complete();
-    // Whatever a peer of this kind announces.
+    // Regardless of the announcements of this kind of peer.
     let mut generous = Side::connected(Direction::Outbound);
     generous.shake_hands(teranode());
     generous.receive(protoconf(u32::MAX));
@@ -289,7 +291,7 @@ fn messages_to_teranode_are_bounded_by_its_limits() {
 fn payloads_above_four_billion_bytes_are_refused() {
     let side = complete();
     let limit = 4_000_000_000;
-    // Zeroed memory that nobody touches.
+    // Zeroed memory that is never accessed.
     let zeros = Bytes::from(vec![0; limit + 1]);
     for (name, refused_at) in [("block", limit + 1), ("tx", 1_000_000_001)] {
         let command = bsv_p2p::wire::Command::new(name);
@@ -310,7 +312,7 @@ fn payloads_above_four_billion_bytes_are_refused() {
 }
 
 #[test]
-fn headers_and_blocks_are_sent_once_for_each_request() {
+fn headers_and_blocks_are_sent_once_per_request() {
     let mut side = complete();
     let answers = [headers(), Headers::default().into(), block().into()];
     for message in &answers {
@@ -332,7 +334,7 @@ fn headers_and_blocks_are_sent_once_for_each_request() {
     side.with(|session, _| session.on_sent(&headers()));
     assert_punished(&side.session, &headers());
 
-    // A request for transactions is none for blocks.
+    // A request for transactions does not allow blocks.
     side.receive(GetData::from(transactions(1)));
     assert_punished(&side.session, &block().into());
     let wanted = vec![Inventory::Block(block().hash()); 2];
@@ -359,7 +361,7 @@ fn transactions_are_not_announced_to_teranode_without_relay() {
 }
 
 #[test]
-fn other_peers_are_sent_what_teranode_refuses() {
+fn other_peers_accept_messages_refused_for_teranode() {
     let side = Side::complete(Direction::Outbound);
     for message in [
         headers(),
@@ -411,7 +413,7 @@ fn sendheaders_is_always_sent_to_teranode() {
 }
 
 #[test]
-fn teranode_wants_no_announcements_by_headers() {
+fn teranode_is_never_announced_to_by_headers() {
     for (version, expected) in [(teranode(), false), (peer_version(), true)] {
         let mut side = Side::connected(Direction::Inbound);
         side.shake_hands(version);

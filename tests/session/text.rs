@@ -1,4 +1,4 @@
-//! What a person is told of a hostile peer: every text is one line in which nothing of the peer's can pass for more.
+//! Texts about hostile peers: each is one line, in which content of the peer is escaped.
 
 use bsv_p2p::Error;
 use bsv_p2p::event::ControlEvent;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::side::{DIRECTIONS, Side, peer_address, peer_version};
 
-/// The ends of lines, codes for terminals, text from right to left, and a character without a width.
+/// Line ends, terminal codes, right-to-left text, and a character without a width.
 const HOSTILE: &str =
     "abc\n12:00 ERROR\r\u{0}\u{1b}[2J\u{9b}31m\u{7f}\u{2028}\u{202e}\u{200b}\u{feff}";
 
@@ -45,7 +45,7 @@ fn assert_misbehavior(misbehavior: &Misbehavior) {
     assert_one_line(&format!("{misbehavior:?}"));
 }
 
-/// Looks at all that a session put out, and returns why it ended.
+/// Checks all outputs of a session, and returns the reason of its end.
 #[track_caller]
 fn assert_outputs(side: &mut Side) -> Option<DisconnectReason> {
     for output in side.take() {
@@ -90,7 +90,7 @@ fn hostile_user_agent_is_escaped_in_every_event() {
 }
 
 #[test]
-fn a_hostile_reject_is_escaped_in_the_reason_of_the_end() {
+fn hostile_reject_is_escaped_in_disconnect_reason() {
     for code in [RejectCode::TOO_BUSY, RejectCode::OBSOLETE, RejectCode(0xee)] {
         let reject = Reject::new("version", code, HOSTILE);
         assert_reason(&DisconnectReason::PeerAtCapacity(Box::new(reject.clone())));
@@ -107,7 +107,7 @@ fn a_hostile_reject_is_escaped_in_the_reason_of_the_end() {
 }
 
 #[test]
-fn hostile_commands_are_escaped_in_what_is_wrong_with_a_frame() {
+fn hostile_command_is_escaped_in_frame_errors() {
     let command = WireString::from(HOSTILE);
     let too_long = FrameError::TooLong {
         command: command.clone(),

@@ -1,4 +1,4 @@
-//! Handshakes that fail: why, what the peer is told, and what follows.
+//! Failed handshakes: the reason, the reject that is sent, and the consequence.
 
 use bsv_p2p::session::{
     ConnectionState, Direction, DisconnectAction, DisconnectReason, Output, UserAgentPolicy,
@@ -7,7 +7,7 @@ use bsv_p2p::wire::{DecodeError, Encode, Message, Services, Version, WireString}
 
 use crate::side::{DIRECTIONS, Side, before_verack, peer_version, protoconf, send_reject};
 
-/// What a session does about the peer's first message, a `version`.
+/// Returns the outputs of a session for the first message of the peer, a `version`.
 #[track_caller]
 fn answer_to(side: &mut Side, version: Version) -> Vec<Output> {
     side.take();
@@ -15,7 +15,7 @@ fn answer_to(side: &mut Side, version: Version) -> Vec<Output> {
     side.take()
 }
 
-/// Asserts what a session did last: it ended, for a reason with this consequence, in this state.
+/// Asserts that a session ended for a reason with this consequence, in this state.
 #[track_caller]
 pub(crate) fn assert_ended(side: &Side, consequence: DisconnectAction, state: ConnectionState) {
     assert_eq!(side.closed().unwrap().action(), consequence);
@@ -24,7 +24,7 @@ pub(crate) fn assert_ended(side: &Side, consequence: DisconnectAction, state: Co
 }
 
 #[test]
-fn a_version_below_the_minimum_is_refused_by_name() {
+fn obsolete_version_is_rejected_with_minimum() {
     for direction in DIRECTIONS {
         for got in [31799, 209, 0, -1, i32::MIN] {
             let mut side = Side::connected(direction);
@@ -46,7 +46,7 @@ fn a_version_below_the_minimum_is_refused_by_name() {
 }
 
 #[test]
-fn the_minimum_version_and_those_of_the_future_are_accepted() {
+fn minimum_and_future_versions_are_accepted() {
     for direction in DIRECTIONS {
         for version in [31800, 70015, 70017, i32::MAX] {
             let mut side = Side::connected(direction);
@@ -61,7 +61,7 @@ fn the_minimum_version_and_those_of_the_future_are_accepted() {
 }
 
 #[test]
-fn the_minimum_version_can_be_configured() {
+fn minimum_version_is_configurable() {
     let mut side = Side::connected_with(Direction::Inbound, |config| {
         config.minimum_protocol_version = 70015;
     });
@@ -76,7 +76,7 @@ fn the_minimum_version_can_be_configured() {
 }
 
 #[test]
-fn only_a_peer_that_we_dial_has_to_serve_what_we_need() {
+fn required_services_apply_to_outbound_peers() {
     let required = Services::NETWORK | Services::BLOOM;
     let got = Services(0x21);
     let mut side = Side::connected_with(Direction::Outbound, |config| {
@@ -140,7 +140,7 @@ fn agent_of_another_chain_cools_down_silently() {
 }
 
 #[test]
-fn an_empty_or_missing_agent_is_fine_and_other_policies_may_be_chosen() {
+fn user_agent_policy_decides_on_missing_agents() {
     let closes = |policy: UserAgentPolicy, user_agent: Option<WireString>| {
         let mut side =
             Side::connected_with(Direction::Inbound, |config| config.user_agents = policy);
@@ -163,7 +163,7 @@ fn an_empty_or_missing_agent_is_fine_and_other_policies_may_be_chosen() {
 }
 
 #[test]
-fn a_version_that_cannot_be_read_is_refused_with_what_is_wrong() {
+fn malformed_version_is_rejected_with_reason() {
     let long_agent = Version {
         user_agent: Some("x".repeat(257).into()),
         ..peer_version()
@@ -200,7 +200,7 @@ fn a_version_that_cannot_be_read_is_refused_with_what_is_wrong() {
 }
 
 #[test]
-fn a_second_protoconf_ends_the_connection_silently() {
+fn second_protoconf_closes_without_reject() {
     for second in [&protoconf(2_097_152).encode_to_vec()[..], &[0], &[]] {
         let mut side = Side::complete(Direction::Outbound);
         side.receive(protoconf(2_097_152));
@@ -215,7 +215,7 @@ fn a_second_protoconf_ends_the_connection_silently() {
 }
 
 #[test]
-fn a_protoconf_that_cannot_be_read_ends_the_connection_silently() {
+fn malformed_protoconf_closes_without_reject() {
     let long_policies = bsv_p2p::wire::Protoconf {
         stream_policies: Some("x".repeat(651).into()),
         ..protoconf(2_097_152)
@@ -242,7 +242,7 @@ fn a_protoconf_that_cannot_be_read_ends_the_connection_silently() {
 }
 
 #[test]
-fn a_protoconf_below_one_mebibyte_ends_the_connection() {
+fn protoconf_below_1_mib_ends_connection() {
     let mut side = Side::complete(Direction::Inbound);
     side.receive(protoconf(1_048_575));
     let error = DecodeError::BadValue {
@@ -262,7 +262,7 @@ fn a_protoconf_below_one_mebibyte_ends_the_connection() {
 }
 
 #[test]
-fn a_protoconf_before_the_verack_is_dropped_even_if_it_cannot_be_read() {
+fn protoconf_before_verack_is_dropped_unread() {
     let mut side = Side::connected(Direction::Inbound);
     side.receive(peer_version());
     side.take();

@@ -1,4 +1,5 @@
-//! A request for a second stream that overtakes the end of the handshake, which comes over the other connection: it waits, and can be ended.
+//! A request for a second stream that arrives before the end of the handshake on the other
+//! connection: it waits, and can be canceled.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +13,11 @@ use crate::alone::{alone, threads_and_descriptors};
 use crate::harness::{Owner, Peer, config, expect_reject, greeting, message, request};
 use crate::raw_peer::{DEADLINE, RawPeer, wait_until};
 
-/// How long the end of a connection may take that somebody asked for.
+/// The maximum time for the end of a connection after a disconnect.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// A peer that knows its association and has sent no `verack`, and what it has asked for on its second connection by then.
+/// Creates a peer that knows its association and has sent no `verack`. Its request for a second
+/// stream is read.
 fn early(owner: &Owner) -> (Peer, RawPeer, PeerConnectionHandle) {
     let (mut general, handle) = owner.dialled();
     let id = Uuid::new_v4();
@@ -31,7 +33,7 @@ fn early(owner: &Owner) -> (Peer, RawPeer, PeerConnectionHandle) {
     (peer, data1, newcomer)
 }
 
-/// Asks for its second stream, and waits until that has been read.
+/// Requests its second stream, and waits until the request is read.
 fn ask(owner: &Owner, peer: &Peer) -> (RawPeer, PeerConnectionHandle) {
     let (data1, newcomer) = owner.dialled();
     data1.send(request(peer.id));
@@ -46,8 +48,9 @@ fn end_handshake(peer: &Peer) {
     peer.general.send(greeting(peer.id).1);
 }
 
+/// Its connection emits no events of its own.
 #[test]
-fn it_is_taken_when_the_handshake_is_complete_and_nothing_is_told_of_its_connection() {
+fn early_stream_request_waits_for_handshake() {
     let owner = Owner::new(config());
     let (mut peer, mut data1, newcomer) = early(&owner);
     data1.send(message(1));
@@ -69,8 +72,9 @@ fn it_is_taken_when_the_handshake_is_complete_and_nothing_is_told_of_its_connect
     assert!(told.iter().all(own), "{told:?}");
 }
 
+/// A further request is accepted afterwards.
 #[test]
-fn a_program_that_ends_it_meanwhile_waits_for_nothing_and_another_one_is_taken() {
+fn early_stream_request_can_be_canceled() {
     let owner = Owner::new(config());
     let (mut peer, data1, newcomer) = early(&owner);
     let began = Instant::now();
@@ -85,7 +89,7 @@ fn a_program_that_ends_it_meanwhile_waits_for_nothing_and_another_one_is_taken()
 }
 
 #[test]
-fn a_peer_that_ends_meanwhile_takes_no_stream() {
+fn closed_peer_rejects_early_stream_request() {
     let owner = Owner::new(config());
     let (mut peer, mut data1, newcomer) = early(&owner);
     peer.general.close();
@@ -100,14 +104,14 @@ fn a_peer_that_ends_meanwhile_takes_no_stream() {
 }
 
 #[test]
-fn one_that_is_closed_meanwhile_is_a_stream_that_ends() {
+fn early_stream_request_closed_meanwhile_ends_peer() {
     let owner = Owner::new(config());
     let (peer, mut data1, newcomer) = early(&owner);
     data1.close();
     end_handshake(&peer);
     newcomer.join();
     let reason = owner.expect_end(&peer);
-    // Our answer may have been on its way to it.
+    // Our `streamack` may have been unread.
     let cut = [
         DisconnectReason::ConnectionClosed,
         DisconnectReason::ConnectionReset,
@@ -116,9 +120,9 @@ fn one_that_is_closed_meanwhile_is_a_stream_that_ends() {
 }
 
 #[test]
-fn three_hundred_requests_leave_no_thread_and_no_descriptor_behind() {
+fn early_stream_requests_leave_no_threads_or_descriptors() {
     alone(
-        "early_requests::three_hundred_requests_leave_no_thread_and_no_descriptor_behind",
+        "early_requests::early_stream_requests_leave_no_threads_or_descriptors",
         flood,
     );
 }

@@ -1,4 +1,4 @@
-//! The owner of connections that is dialled, and scripted peers that have, or want, two streams.
+//! The listening owner of connections, and scripted peers that have or request two streams.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -22,7 +22,7 @@ pub(crate) fn config() -> ConnectionConfig {
     ConnectionConfig::new(Network::Regtest)
 }
 
-/// A message that no rule concerns.
+/// Returns a message to which no rules apply.
 pub(crate) fn message(number: u8) -> Message {
     Message::Unknown {
         command: const { Command::new("test") },
@@ -30,7 +30,7 @@ pub(crate) fn message(number: u8) -> Message {
     }
 }
 
-/// Whoever dials gets a connection, each of them with what one owner shares among all.
+/// The owner of accepted connections, which share its resources.
 pub(crate) struct Owner {
     listener: RawListener,
     config: ConnectionConfig,
@@ -67,7 +67,7 @@ impl Owner {
         self.listener.address()
     }
 
-    /// What a connection of this owner is spawned with.
+    /// Returns the setup of a connection of this owner.
     pub(crate) fn setup(&self) -> PeerConnectionOptions {
         let mut setup = PeerConnectionOptions::new(self.config.clone());
         setup.associations = self.associations.clone();
@@ -76,21 +76,21 @@ impl Owner {
         setup
     }
 
-    /// The connection of the one who has dialled next.
+    /// Accepts the next connection.
     #[track_caller]
     pub(crate) fn accept(&self) -> PeerConnectionHandle {
         let tcp = self.listener.accept_tcp();
         PeerConnectionActor::spawn_inbound(tcp, self.setup()).unwrap()
     }
 
-    /// Somebody who dials, and our connection.
+    /// Dials the owner. Returns the scripted peer and the accepted connection.
     #[track_caller]
     pub(crate) fn dialled(&self) -> (RawPeer, PeerConnectionHandle) {
         let raw = RawPeer::dial(self.address());
         (raw, self.accept())
     }
 
-    /// The same from another address of this machine.
+    /// Like [`Self::dialled`], from another address of loopback.
     #[track_caller]
     pub(crate) fn dialled_from(&self, from: [u8; 4]) -> (RawPeer, PeerConnectionHandle) {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -102,13 +102,13 @@ impl Owner {
         (RawPeer::new(socket.into()), self.accept())
     }
 
-    /// A peer that may have a second stream, and its association.
+    /// Returns a peer that may have a second stream, and its association.
     #[track_caller]
     pub(crate) fn peer(&self) -> Peer {
         self.peer_as(version())
     }
 
-    /// The same with this `version`.
+    /// Like [`Self::peer`], with this `version`.
     #[track_caller]
     fn peer_as(&self, version: Version) -> Peer {
         let (general, handle) = self.dialled();
@@ -140,13 +140,13 @@ impl Owner {
         peer
     }
 
-    /// The same with its second stream.
+    /// Like [`Self::peer`], with a second stream.
     #[track_caller]
     pub(crate) fn peer_with_two(&self) -> Peer {
         self.peer_with_two_as(version())
     }
 
-    /// The same with this `version`.
+    /// Like [`Self::peer_with_two`], with this `version`.
     #[track_caller]
     pub(crate) fn peer_with_two_as(&self, version: Version) -> Peer {
         let mut peer = self.peer_as(version);
@@ -172,7 +172,7 @@ impl Owner {
         wait_for(&self.control, what, wanted)
     }
 
-    /// Waits for the end of a peer, and that nothing of it is left.
+    /// Waits for the end of a peer, and asserts that no resources are left.
     #[track_caller]
     pub(crate) fn expect_end(&self, peer: &Peer) -> DisconnectReason {
         let id = peer.handle.peer_id();
@@ -209,7 +209,7 @@ pub(crate) fn wait_for(
     }
 }
 
-/// A scripted peer, and our end of it.
+/// A scripted peer, and the connection to it.
 pub(crate) struct Peer {
     pub(crate) general: RawPeer,
     pub(crate) data1: Option<RawPeer>,
@@ -218,7 +218,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Asserts that it is answered, over the stream that is meant for answers to pings.
+    /// Asserts that a ping is answered, on the stream for responses.
     #[track_caller]
     pub(crate) fn is_well(&mut self) {
         let nonce = Uuid::new_v4().as_u64_pair().0 | 1;
@@ -232,7 +232,7 @@ impl Peer {
     }
 }
 
-/// The `version` and the `protoconf` of a peer that dials and would have two streams.
+/// Returns the `version` and the `protoconf` of a peer that dials and would have two streams.
 pub(crate) fn greeting(id: Uuid) -> (Version, Protoconf) {
     let version = Version {
         association_id: Some(AssociationId::Uuid(id)),
@@ -256,7 +256,7 @@ pub(crate) fn request(id: Uuid) -> CreateStrm {
     }
 }
 
-/// The `reject` that comes next, and nothing behind it. The connection is closed then.
+/// Returns the next `reject`, and asserts that only the close follows.
 #[track_caller]
 pub(crate) fn expect_reject(peer: &mut RawPeer) -> Reject {
     let Message::Reject(reject) = peer.expect("reject") else {

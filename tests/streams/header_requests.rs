@@ -93,7 +93,7 @@ fn pong_after_overtaking_end_marker_means_no_headers() {
 }
 
 #[test]
-fn end_marker_on_stream_of_headers_needs_no_ping() {
+fn end_marker_on_header_stream_needs_no_ping() {
     let owner = Owner::new(config());
     let mut peer = owner.peer_with_two();
     let found = request(&mut peer, |_, data1| {

@@ -1,4 +1,4 @@
-//! Whoever asks for a stream that is not there for it gets a reason and no stream, and harms nobody.
+//! Invalid requests for a stream are rejected with a reason, without effect on other peers.
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::DisconnectReason;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::harness::{Owner, Peer, config, expect_reject, message, request};
 use crate::raw_peer::{DEADLINE, RawPeer, version, wait_until};
 
-/// A request whose stream type is this byte.
+/// Returns a request with this byte as its stream type.
 fn of_type(id: Uuid, byte: u8) -> Vec<u8> {
     let mut payload = request(id).encode_to_vec();
     payload[18] = byte;
@@ -31,7 +31,8 @@ fn send_createstrm(peer: &RawPeer, payload: Vec<u8>) {
     });
 }
 
-/// Sends this on a connection of its own and asserts that it is refused so, and that the peer goes on.
+/// Sends this on a new connection, and asserts that it is rejected with this text and that the peer
+/// continues.
 #[track_caller]
 fn assert_refused(owner: &Owner, peer: &mut Peer, payload: Vec<u8>, text: &str) {
     let (mut raw, newcomer) = owner.dialled();
@@ -57,8 +58,9 @@ fn assert_refused(owner: &Owner, peer: &mut Peer, payload: Vec<u8>, text: &str) 
     peer.is_well();
 }
 
+/// The peer keeps its connection.
 #[test]
-fn a_wrong_request_is_refused_with_the_nodes_words_and_the_peer_goes_on() {
+fn invalid_stream_request_is_rejected_like_the_node() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
     let id = peer.id;
@@ -73,7 +75,7 @@ fn a_wrong_request_is_refused_with_the_nodes_words_and_the_peer_goes_on() {
         (null.encode_to_vec(), "NULL association ID"),
         (of_type(id, 0), "StreamType out of range"),
         (of_type(id, 1), overwrite),
-        // As at a node, the association is looked up first.
+        // Like in a node, the association is checked first.
         (
             of_type(Uuid::new_v4(), 3),
             "No node found with association ID",
@@ -89,7 +91,7 @@ fn a_wrong_request_is_refused_with_the_nodes_words_and_the_peer_goes_on() {
     ] {
         assert_refused(&owner, &mut peer, payload, text);
     }
-    // After all of that there is still a place for the right one.
+    // The valid request still succeeds afterwards.
     let (mut data1, _newcomer) = owner.dialled();
     data1.send(request(id));
     assert!(matches!(data1.next_message(), Message::StreamAck(_)));
@@ -102,7 +104,7 @@ fn a_wrong_request_is_refused_with_the_nodes_words_and_the_peer_goes_on() {
 }
 
 #[test]
-fn a_connection_that_has_had_a_version_becomes_no_stream() {
+fn connection_that_received_version_becomes_no_stream() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
     let (mut raw, newcomer) = owner.dialled();
@@ -117,7 +119,7 @@ fn a_connection_that_has_had_a_version_becomes_no_stream() {
     assert_eq!(raw.rest(), []);
     raw.close();
     newcomer.join();
-    // The same on the peer's own connection ends that.
+    // A request on the peer's own connection ends it.
     peer.general.send(request(peer.id));
     let Message::Reject(reject) = peer.general.expect("reject") else {
         unreachable!()
@@ -127,7 +129,7 @@ fn a_connection_that_has_had_a_version_becomes_no_stream() {
 }
 
 #[test]
-fn a_stream_of_another_addresses_peer_is_refused_and_that_ends_as_a_ban() {
+fn stream_request_from_other_address_is_banned() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
     let (mut thief, newcomer) = owner.dialled_from([127, 0, 0, 2]);
@@ -149,7 +151,7 @@ fn a_stream_of_another_addresses_peer_is_refused_and_that_ends_as_a_ban() {
 }
 
 #[test]
-fn a_flood_of_requests_leaves_nothing_behind() {
+fn many_stream_requests_leave_nothing_behind() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
     for round in 0..30 {
@@ -168,7 +170,7 @@ fn a_flood_of_requests_leaves_nothing_behind() {
 }
 
 #[test]
-fn of_two_requests_at_once_one_is_taken() {
+fn one_of_two_concurrent_stream_requests_succeeds() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
     for _ in 0..20 {
@@ -202,7 +204,7 @@ fn of_two_requests_at_once_one_is_taken() {
 }
 
 #[test]
-fn what_comes_right_behind_a_request_is_not_lost() {
+fn messages_after_stream_request_are_not_lost() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
     let (mut data1, newcomer) = owner.dialled();
@@ -210,7 +212,7 @@ fn what_comes_right_behind_a_request_is_not_lost() {
     for number in 0..50 {
         bytes.extend(crate::raw_peer::frame(&message(number)));
     }
-    // The last one comes in two parts.
+    // The last one arrives in two parts.
     let (first, last) = bytes.split_at(bytes.len() - 5);
     data1.send_bytes(first);
     let ack = StreamAck {
@@ -230,7 +232,7 @@ fn what_comes_right_behind_a_request_is_not_lost() {
 }
 
 #[test]
-fn under_a_policy_that_has_no_second_stream_everything_goes_over_the_first() {
+fn policy_without_second_stream_sends_on_first() {
     for policy in ["", "Default"] {
         let owner = Owner::new(config());
         let mut peer = owner.peer();
@@ -238,11 +240,11 @@ fn under_a_policy_that_has_no_second_stream_everything_goes_over_the_first() {
         send_createstrm(&data1, with_policy(peer.id, policy));
         assert!(matches!(data1.next_message(), Message::StreamAck(_)));
         newcomer.join();
-        // What comes over it is read all the same.
+        // Its messages are still read.
         data1.send(message(1));
         let event = owner.messages.recv_timeout(DEADLINE).unwrap();
         assert_eq!(*event.message, message(1));
-        // `data1` is not where the answer is looked for.
+        // Responses are not expected on `data1`.
         peer.is_well();
         data1.close();
         assert_eq!(owner.expect_end(&peer), DisconnectReason::ConnectionClosed);
@@ -250,7 +252,7 @@ fn under_a_policy_that_has_no_second_stream_everything_goes_over_the_first() {
 }
 
 #[test]
-fn nothing_is_told_of_a_connection_that_becomes_a_stream() {
+fn attached_connection_emits_no_events() {
     let owner = Owner::new(config());
     let peer = owner.peer();
     let (mut data1, newcomer) = owner.dialled();

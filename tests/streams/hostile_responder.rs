@@ -1,4 +1,4 @@
-//! Whoever is dialled and does not let a second stream be has one, and works with that.
+//! Dialed peers that refuse a second stream are used with one stream.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::raw_peer::{
     DEADLINE, RawListener, RawPeer, header_claiming, protoconf, version, wait_until,
 };
 
-/// Somebody who is dialled by us.
+/// A dialed scripted peer.
 pub(crate) struct Dialled {
     listener: RawListener,
     pub(crate) general: RawPeer,
@@ -28,7 +28,7 @@ pub(crate) struct Dialled {
     pub(crate) messages: Receiver<BitcoinMessageEvent>,
 }
 
-/// The association of the `version` that we send.
+/// Returns the association of the `version` that we send.
 fn association(version: &Version) -> Uuid {
     match version.association_id {
         Some(AssociationId::Uuid(id)) => id,
@@ -37,7 +37,8 @@ fn association(version: &Version) -> Uuid {
 }
 
 impl Dialled {
-    /// Answers our `version` with the association that `echo` makes of ours, and this `protoconf`.
+    /// Answers our `version` with the association that `echo` returns for ours, and with this
+    /// `protoconf`.
     #[track_caller]
     fn with(
         config: ConnectionConfig,
@@ -68,7 +69,7 @@ impl Dialled {
         }
     }
 
-    /// Has the first connection right, and waits for the second.
+    /// Completes the first connection, and waits for the second.
     #[track_caller]
     pub(crate) fn asked(config: ConnectionConfig) -> (Self, RawPeer, CreateStrm) {
         let echo = |id| Some(AssociationId::Uuid(id));
@@ -83,14 +84,14 @@ impl Dialled {
         (this, data1, request)
     }
 
-    /// Shows that all has come that was sent before our ping.
+    /// Answers our ping, which shows that all earlier messages have arrived.
     #[track_caller]
     fn answer_ping(&mut self) {
         let nonce = self.general.expect_ping();
         self.general.send(Pong::new(nonce));
     }
 
-    /// Asserts that the peer goes on with one stream, for this reason, which is told once.
+    /// Asserts that the peer continues with one stream, for this reason, which is reported once.
     #[track_caller]
     pub(crate) fn assert_refused(mut self, wanted: impl Fn(&StreamSetupError) -> bool) {
         let refused = wait_for(&self.control, "the refusal", |event| match event {
@@ -131,7 +132,7 @@ pub(crate) fn impatient() -> ConnectionConfig {
 }
 
 #[test]
-fn an_answer_that_does_not_come_is_waited_for_no_longer_than_a_handshake() {
+fn missing_streamack_times_out_like_a_handshake() {
     let (this, data1, _) = Dialled::asked(impatient());
     this.assert_refused(|refusal| {
         let after = Duration::from_millis(300);
@@ -141,7 +142,7 @@ fn an_answer_that_does_not_come_is_waited_for_no_longer_than_a_handshake() {
 }
 
 #[test]
-fn a_reject_is_told_with_its_reason() {
+fn rejected_stream_is_reported_with_reason() {
     let (this, data1, _) = Dialled::asked(config());
     let reject = Reject::new("createstrm", RejectCode::STREAM_SETUP, "no");
     data1.send(reject.clone());
@@ -150,7 +151,7 @@ fn a_reject_is_told_with_its_reason() {
 }
 
 #[test]
-fn a_connection_that_is_closed_or_reset_instead_leaves_the_other_one() {
+fn closed_stream_attempt_keeps_first_stream() {
     for resets in [false, true] {
         let (this, mut data1, _) = Dialled::asked(config());
         if resets {
@@ -163,7 +164,7 @@ fn a_connection_that_is_closed_or_reset_instead_leaves_the_other_one() {
 }
 
 #[test]
-fn an_answer_to_something_else_is_none() {
+fn mismatched_streamack_is_refused() {
     let answers: [fn(&CreateStrm) -> Vec<u8>; 6] = [
         |request| {
             let other = AssociationId::Uuid(Uuid::new_v4());
@@ -192,7 +193,7 @@ fn an_answer_to_something_else_is_none() {
 }
 
 #[test]
-fn a_peer_at_which_nobody_listens_any_more_has_one_stream() {
+fn refused_stream_connection_keeps_first_stream() {
     let listener = RawListener::new();
     let setup = PeerConnectionOptions::new(config());
     let control = setup.events.subscribe_control();
@@ -224,7 +225,7 @@ fn a_peer_at_which_nobody_listens_any_more_has_one_stream() {
 }
 
 #[test]
-fn without_our_association_or_a_common_policy_nobody_is_dialled_again() {
+fn stream_needs_association_and_common_policy() {
     let one_field = Protoconf {
         stream_policies: None,
         ..protoconf()
@@ -266,7 +267,7 @@ fn another_association_than_ours_ends_the_connection() {
 }
 
 #[test]
-fn what_comes_right_behind_the_answer_is_not_lost() {
+fn messages_after_streamack_are_not_lost() {
     let (this, mut data1, request) = Dialled::asked(config());
     let mut bytes = crate::raw_peer::frame(&ack(&request).into());
     for number in 0..20 {
@@ -287,7 +288,7 @@ fn what_comes_right_behind_the_answer_is_not_lost() {
 }
 
 #[test]
-fn a_program_that_ends_the_connection_while_the_answer_is_awaited_hears_of_no_refusal() {
+fn disconnect_while_awaiting_streamack_emits_no_refusal() {
     let (mut this, data1, _) = Dialled::asked(config());
     this.handle.disconnect();
     this.handle.join();
@@ -304,9 +305,9 @@ fn a_program_that_ends_the_connection_while_the_answer_is_awaited_hears_of_no_re
 }
 
 #[test]
-fn a_stream_that_was_refused_keeps_no_descriptor() {
+fn refused_stream_leaves_no_descriptor() {
     alone(
-        "hostile_responder::a_stream_that_was_refused_keeps_no_descriptor",
+        "hostile_responder::refused_stream_leaves_no_descriptor",
         || {
             let refused = || {
                 let (this, data1, _) = Dialled::asked(config());
@@ -316,11 +317,11 @@ fn a_stream_that_was_refused_keeps_no_descriptor() {
                 });
                 this
             };
-            // What the first use of anything keeps for good is no leak.
+            // Resources that the first use allocates permanently are no leak.
             drop(refused());
             let before = threads_and_descriptors().1;
             let two = [refused(), refused()];
-            // A listener, and both ends of one connection each.
+            // A listener, and both ends of one connection.
             wait_until("the second sockets are closed", || {
                 threads_and_descriptors().1 == before + 6
             });

@@ -1,4 +1,4 @@
-//! A second stream that stands, and what a peer may do with it: it is one peer, with one end.
+//! Abuse of an established second stream: it is still one peer with one end.
 
 use std::io::Read;
 use std::thread;
@@ -14,7 +14,7 @@ use crate::raw_peer::{DEADLINE, frame, header_claiming};
 use crate::samples::block;
 
 #[test]
-fn a_stream_that_is_opened_and_never_used_does_no_harm() {
+fn unused_second_stream_is_harmless() {
     let owner = Owner::new(config());
     let (mut peer, data1) = {
         let mut peer = owner.peer_with_two();
@@ -34,7 +34,7 @@ fn a_stream_that_is_opened_and_never_used_does_no_harm() {
 }
 
 #[test]
-fn whatever_comes_is_taken_on_either_stream() {
+fn both_streams_accept_every_message() {
     let owner = Owner::new(config());
     let mut peer = owner.peer_with_two();
     let of_both: [Message; 5] = [
@@ -55,14 +55,14 @@ fn whatever_comes_is_taken_on_either_stream() {
             assert_eq!(*event.message, sent, "{on_second}");
         }
     }
-    // A ping is answered over the stream that is meant for answers, wherever it comes.
+    // A pong is sent on the stream for responses, wherever the ping arrives.
     peer.data1().send(Ping::new(3));
     while peer.data1().expect("pong") != Pong::new(3).into() {}
     peer.is_well();
 }
 
 #[test]
-fn a_fault_on_either_stream_ends_both_with_its_reason_once() {
+fn fault_on_either_stream_closes_both_once() {
     type Fault = (Vec<u8>, fn(&DisconnectReason) -> bool);
     let faults: [Fault; 3] = [
         (vec![0x55; 24], |reason| {
@@ -93,7 +93,7 @@ fn a_fault_on_either_stream_ends_both_with_its_reason_once() {
 }
 
 #[test]
-fn whichever_stream_is_cut_first_the_peer_ends_once() {
+fn peer_closes_once_whichever_stream_closes_first() {
     for on_second in [false, true] {
         for resets in [false, true] {
             let owner = Owner::new(config());
@@ -119,7 +119,7 @@ fn whichever_stream_is_cut_first_the_peer_ends_once() {
 }
 
 #[test]
-fn what_a_peer_said_on_one_stream_before_it_cut_the_other_is_still_read() {
+fn messages_before_close_of_other_stream_are_read() {
     for on_second in [false, true] {
         let owner = Owner::new(config());
         let mut peer = owner.peer_with_two();
@@ -142,7 +142,7 @@ fn what_a_peer_said_on_one_stream_before_it_cut_the_other_is_still_read() {
 }
 
 #[test]
-fn a_stream_that_is_closed_in_the_middle_of_a_block_ends_what_waits_for_it() {
+fn stream_closed_within_block_fails_its_requests() {
     let block = block(200, 5_000);
     let bytes = frame(&block.clone().into());
     let owner = Owner::new(config());
@@ -182,7 +182,7 @@ fn a_stream_that_is_closed_in_the_middle_of_a_block_ends_what_waits_for_it() {
 }
 
 #[test]
-fn a_block_that_stalls_or_a_stream_that_is_not_read_ends_the_peer() {
+fn stall_on_either_direction_of_stream_closes_peer() {
     let mut config = config();
     config.read_stall_timeout = Duration::from_millis(300);
     config.write_timeout = Duration::from_millis(300);
@@ -199,7 +199,7 @@ fn a_block_that_stalls_or_a_stream_that_is_not_read_ends_the_peer() {
     peer.general.rest();
 
     let mut peer = owner.peer_with_two();
-    // More than the system takes for a peer that reads none of it.
+    // More than system buffers hold for a peer that does not read.
     let mut refused = None;
     for _ in 0..64 {
         if let Err(error) = peer.handle.send(&block.clone().into(), DEADLINE) {
@@ -219,12 +219,12 @@ fn a_block_that_stalls_or_a_stream_that_is_not_read_ends_the_peer() {
 }
 
 #[test]
-fn one_score_counts_for_both_streams() {
+fn scores_of_both_streams_add_up() {
     let mut config = config();
     config.session.ban_threshold = 4;
     let owner = Owner::new(config);
     let mut peer = owner.peer_with_two();
-    // Each scores one: a compact size above what anybody may write.
+    // Each scores one: a compact size above the maximum.
     let payload = [0xff, 0, 0, 0, 0, 1, 0, 0, 0];
     let unreadable = Message::Unknown {
         command: bsv_p2p::wire::Command::new("inv"),

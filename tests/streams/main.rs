@@ -1,4 +1,4 @@
-//! Peers with two streams: who asks for one and how, who refuses one and how, and two of our own with each other.
+//! Peers with two streams: requests and refusals of both sides, and two peers of this library.
 
 #[path = "../support/alone.rs"]
 mod alone;

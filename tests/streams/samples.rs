@@ -1,11 +1,11 @@
-//! Blocks that hang together.
+//! Linked blocks.
 
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
     Block, BlockHeader, OutPoint, Transaction, TransactionInput, Txid, merkle_root,
 };
 
-/// A block of so many transactions, each with so many bytes of script.
+/// Returns a block of `transactions` transactions, each with `script` bytes of script.
 pub(crate) fn block(transactions: u32, script: usize) -> Block {
     let transaction = |index| Transaction {
         version: 1,

@@ -1,4 +1,5 @@
-//! A scripted Teranode with two streams gets pings over the first one, whatever the second one waits for.
+//! A scripted Teranode with two streams receives pings on the first stream, even if the second one
+//! is blocked.
 
 use std::io::{Read, Write};
 use std::thread;

@@ -1,4 +1,4 @@
-//! Two of ours with each other: what goes where, and what a program does not notice.
+//! Two actors of this library: the stream of each message, and transparency for the application.
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -39,7 +39,7 @@ impl Two {
         Self::with(config.clone(), config)
     }
 
-    /// One that is dialled, and one that dials, each with its own configuration.
+    /// Creates a dialed and a dialing actor, each with its own configuration.
     #[track_caller]
     fn with(dialled: ConnectionConfig, config: ConnectionConfig) -> Self {
         let owner = Owner::new(dialled);
@@ -52,7 +52,7 @@ impl Two {
         let opened = |event: &ControlEvent| matches!(event, ControlEvent::StreamOpened { .. });
         wait_for(&control, "the second stream", opened);
         owner.wait_for("the second stream", opened);
-        // What belongs to every handshake is not what a test looks for.
+        // Messages of every handshake are consumed here.
         for messages in [&messages, &owner.messages] {
             let first = messages.recv_timeout(DEADLINE).unwrap();
             assert_eq!(*first.message, Message::SendHeaders);
@@ -66,7 +66,8 @@ impl Two {
         }
     }
 
-    /// Answers those who ask the dialled side for this block, until `done`. What it does not have it says, as a node does.
+    /// Answers requests of the dialed side for this block, until `done`. Like a node, it reports
+    /// missing objects other than blocks by `notfound`.
     fn serve(&self, block: &Block, done: &AtomicBool) {
         while !done.load(SeqCst) {
             let Ok(event) = self.owner.messages.recv_timeout(Duration::from_millis(5)) else {
@@ -92,7 +93,7 @@ impl Two {
     }
 }
 
-/// Ends whoever serves, also where a test fails.
+/// Ends the serving thread, even if a test fails.
 struct Done<'a>(&'a AtomicBool);
 
 impl Drop for Done<'_> {
@@ -101,7 +102,7 @@ impl Drop for Done<'_> {
     }
 }
 
-/// How many messages of that name have come over that stream.
+/// Returns how many messages with this command arrived on this stream.
 fn came(numbers: &ConnectionStatistics, stream: StreamType, name: &'static str) -> u64 {
     let mut streams = numbers.streams.iter();
     let commands = streams
@@ -115,7 +116,7 @@ fn came(numbers: &ConnectionStatistics, stream: StreamType, name: &'static str) 
 }
 
 #[test]
-fn each_message_goes_over_the_stream_that_the_policy_names_both_ways() {
+fn messages_use_the_stream_of_the_policy() {
     let two = Two::new(config());
     let block = block(3, 50);
     let of_data1: [Message; 3] = [
@@ -172,8 +173,8 @@ fn command_is(message: &Message, name: &str) -> bool {
 }
 
 #[test]
-fn a_slow_reader_of_a_block_lets_no_ping_time_out_and_holds_up_no_transaction() {
-    // Pings of the one who reads wait behind the block that it does not read.
+fn slow_block_reader_delays_neither_pings_nor_transactions() {
+    // Pings of the reader wait behind the unread block.
     let mut impatient = config();
     impatient.session.ping_interval = Duration::from_millis(100);
     impatient.session.ping_timeout = Duration::from_millis(400);
@@ -188,7 +189,8 @@ fn a_slow_reader_of_a_block_lets_no_ping_time_out_and_holds_up_no_transaction() 
         let mut reader = two.dialler.block_reader(block.hash(), DEADLINE).unwrap();
         let mut chunk = vec![0; 1024 * 1024];
         let began = Instant::now();
-        // Five times as long as a ping may take, in which so little of it is read that nothing moves for longer than that.
+        // Five times the ping timeout. The reads are so slow that nothing moves for longer than the
+        // timeout.
         for number in 0..8 {
             reader.read_exact(&mut chunk[..100_000]).unwrap();
             two.dialled.send(&message(number), DEADLINE).unwrap();
@@ -196,7 +198,7 @@ fn a_slow_reader_of_a_block_lets_no_ping_time_out_and_holds_up_no_transaction() 
             assert_eq!(*event.message, message(number));
             let next = began + Duration::from_millis(250) * (u32::from(number) + 1);
             while let Some(left) = next.checked_duration_since(Instant::now()) {
-                // Whatever comes meanwhile is none of ours.
+                // Other messages must not arrive in this time.
                 let other = two.messages.recv_timeout(left);
                 assert!(other.is_err(), "{other:?}");
             }
@@ -209,9 +211,9 @@ fn a_slow_reader_of_a_block_lets_no_ping_time_out_and_holds_up_no_transaction() 
     assert_eq!(two.control.try_iter().count(), 0);
 }
 
+/// The `notfound` arrives on the other stream.
 #[test]
-fn a_block_that_the_other_side_does_not_have_is_not_found_though_it_says_so_over_the_other_stream()
-{
+fn missing_block_is_not_found_across_streams() {
     let two = Two::new(config());
     let block = block(100, 50_000);
     let done = AtomicBool::new(false);
@@ -224,7 +226,7 @@ fn a_block_that_the_other_side_does_not_have_is_not_found_though_it_says_so_over
                 matches!(unknown, Err(Error::NotFound { .. })),
                 "{unknown:?}"
             );
-            // A large one is overtaken by the end of its own answer, and comes all the same.
+            // A large block is overtaken by its end marker, and arrives nevertheless.
             let found = two.dialler.block(block.hash(), DEADLINE).unwrap();
             assert_eq!(found.hash(), block.hash());
         }
@@ -232,14 +234,14 @@ fn a_block_that_the_other_side_does_not_have_is_not_found_though_it_says_so_over
 }
 
 #[test]
-fn a_subscriber_that_does_not_keep_up_loses_nothing_of_either_stream() {
+fn slow_subscriber_loses_nothing_of_either_stream() {
     let mut config = config();
     config.max_subscriber_backlog_bytes = 20_000;
     let two = Two::new(config);
     let inv = |number: u8| -> Message {
         Inv::from(vec![Inventory::Block(BlockHash([number; 32]))]).into()
     };
-    // Far more than waits in queues and backlogs, over both.
+    // Far more than queues and backlogs hold, on both streams.
     thread::scope(|scope| {
         scope.spawn(|| {
             for number in 0..250 {
@@ -268,7 +270,7 @@ fn a_subscriber_that_does_not_keep_up_loses_nothing_of_either_stream() {
 fn other_rules_reach_both_streams() {
     let two = Two::new(config());
     let mut config = config();
-    // A message above the limit is taken when no other waits.
+    // A message above the limit is accepted when the queue is empty.
     config.max_send_queue_messages = 1;
     config.read_stall_timeout = Duration::from_millis(200);
     two.dialled.update_config(config.clone()).unwrap();
@@ -289,7 +291,7 @@ fn other_rules_reach_both_streams() {
 }
 
 #[test]
-fn a_supervisor_brings_both_streams_back() {
+fn supervisor_restores_both_streams() {
     let supervisor = Supervisor::start().unwrap();
     let owner = Owner::new(config());
     let setup = PeerConnectionOptions::new(config());
@@ -319,9 +321,9 @@ fn a_supervisor_brings_both_streams_back() {
 }
 
 #[test]
-fn an_end_at_any_moment_of_the_opening_leaves_nothing_behind() {
+fn end_during_stream_opening_leaves_nothing_behind() {
     alone(
-        "two_actors::an_end_at_any_moment_of_the_opening_leaves_nothing_behind",
+        "two_actors::end_during_stream_opening_leaves_nothing_behind",
         || {
             let node = LocalNode::start().unwrap();
             let genesis = BlockHeader::genesis(&Network::Regtest).hash();
@@ -329,7 +331,7 @@ fn an_end_at_any_moment_of_the_opening_leaves_nothing_behind() {
                 let setup = PeerConnectionOptions::new(config());
                 let control = setup.events.subscribe_control();
                 let peer = PeerConnectionActor::spawn_outbound(node.address(), setup).unwrap();
-                // From before the first byte until both streams stand.
+                // From before the first byte until both streams are open.
                 thread::park_timeout(Duration::from_micros(u64::from(moment) * 20));
                 if moment.is_multiple_of(3) {
                     let _ = peer.headers(&[genesis], BlockHash::default(), Duration::ZERO);
@@ -348,7 +350,7 @@ fn an_end_at_any_moment_of_the_opening_leaves_nothing_behind() {
             let before = threads_and_descriptors();
             (0..300).for_each(one);
             wait_until("the threads and descriptors are gone", || {
-                // Those of the node's last streams go with whoever comes next.
+                // The last streams of the node are released by the next connection.
                 one(0);
                 let (threads, descriptors) = threads_and_descriptors();
                 threads <= before.0 + 1 && descriptors <= before.1 + 2

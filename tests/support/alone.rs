@@ -1,14 +1,15 @@
-//! Tests that have a process to themselves, as others would disturb what they count. A test crate takes this module in with `#[path]`.
+//! Tests that run in a process of their own, because other tests would disturb their counts. A test
+//! crate includes this module with `#[path]`.
 
 use std::env;
 use std::fs;
 use std::process::Command;
 
-/// Set in the process that such a test has to itself.
+/// Environment variable: set in the process of a single test.
 const ALONE: &str = "BSV_P2P_TEST_IS_ALONE";
 
-/// Runs `body`, the whole of a test, in a process of its own, and returns when that has passed. `name` is the test's, with
-/// its modules.
+/// Runs `body`, the whole of a test, in a process of its own, and returns when it has passed.
+/// `name` is the path of the test with its modules.
 #[track_caller]
 pub(crate) fn alone(name: &str, body: impl FnOnce()) {
     run_alone(Command::new(env::current_exe().unwrap()), name, body);
@@ -26,7 +27,7 @@ pub(crate) fn run_alone(mut program: Command, name: &str, body: impl FnOnce()) {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&child.stdout);
-    // A name that is none would be no failure.
+    // An unknown name would not be a failure.
     assert!(
         child.status.success() && text.contains("1 passed"),
         "{text}{}",
@@ -34,7 +35,8 @@ pub(crate) fn run_alone(mut program: Command, name: &str, body: impl FnOnce()) {
     );
 }
 
-/// How many threads this process has, and how many descriptors. The system forgets a joined thread a moment after.
+/// Returns the numbers of threads and descriptors of this process. The system forgets a joined
+/// thread with a short delay.
 pub(crate) fn threads_and_descriptors() -> (usize, usize) {
     let count = |what| fs::read_dir(format!("/proc/self/{what}")).unwrap().count();
     (count("task"), count("fd"))

@@ -1,8 +1,8 @@
 //! One peer connection of the library, as a `Connection` or as an actor, for tests of both.
 //!
-//! A test crate takes this module in with `#[path]`, and `raw_peer.rs` as `crate::raw_peer`.
+//! A test crate includes this module with `#[path]`, and `raw_peer.rs` as `crate::raw_peer`.
 
-// Every test crate compiles this module anew and uses the part of it that it needs.
+// Every test crate that includes this module uses a part of it.
 #![allow(dead_code)]
 
 use std::net::SocketAddr;
@@ -42,7 +42,7 @@ pub(crate) struct ActorClient {
     pub(crate) handle: PeerConnectionHandle,
     pub(crate) events: Receiver<ControlEvent>,
     pub(crate) messages: Receiver<BitcoinMessageEvent>,
-    /// Where a peer that dialed us opens its second stream.
+    /// The connection for the second stream of an inbound peer.
     second: Option<PeerConnectionHandle>,
 }
 
@@ -151,7 +151,7 @@ impl Client {
 }
 
 impl Client {
-    /// Waits until a message arrives that no request takes as its answer. Returns whether it did.
+    /// Waits until a message arrives that answers no request. Returns whether it did.
     ///
     /// # Errors
     ///

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
 
-/// Within which time it starts.
+/// The time limit of its start.
 const SOON: Duration = Duration::from_secs(10);
-/// How often another port is tried when the chosen one was taken meanwhile.
+/// The number of attempts when the chosen port was taken in between.
 const ATTEMPTS: usize = 5;
 
-/// A running server on a port of its own; dropping it kills it.
+/// A running server on its own port. Dropping it kills the process.
 pub(crate) struct Dnsmasq {
     address: SocketAddr,
     process: Child,
@@ -22,7 +22,7 @@ pub(crate) struct Dnsmasq {
 }
 
 impl Dnsmasq {
-    /// Starts the server with these records, and returns when it serves.
+    /// Starts the server with these records, and waits until it answers.
     pub(crate) fn start(records: &[String]) -> Self {
         let mut output = String::new();
         for _ in 0..ATTEMPTS {
@@ -54,10 +54,10 @@ impl Dnsmasq {
                 "--bind-interfaces",
                 "--listen-address=127.0.0.1",
                 "--local=/test/",
-                // Nobody to become; only one who is root becomes anybody.
+                // Keeps the current user: dnsmasq drops privileges only if it runs as root.
                 "--user=root",
                 "--group=root",
-                // A packet carries thirty addresses, whatever the question allows.
+                // A packet carries thirty addresses, whatever the query allows.
                 "--edns-packet-max=512",
             ])
             .arg(format!("--port={}", address.port()))
@@ -87,7 +87,7 @@ impl Dnsmasq {
     }
 
     fn end(&mut self) {
-        // An error means that the process has ended.
+        // An error means that the process has exited.
         let _ = self.process.kill();
         let _ = self.process.wait();
         if let Some(reader) = self.reader.take() {
@@ -102,20 +102,20 @@ impl Drop for Dnsmasq {
     }
 }
 
-/// What the process writes, line by line until it ends.
+/// Returns the lines that the process writes, until it exits.
 fn lines_of(process: &mut Child) -> (Receiver<String>, JoinHandle<()>) {
     let output = BufReader::new(process.stderr.take().unwrap());
     let (sender, lines) = unbounded();
     let reader = thread::spawn(move || {
         for line in output.lines().map_while(Result::ok) {
-            // Nobody reads on once the server runs; it must not stop for that.
+            // The receiver may be gone once the server runs. The server must not block.
             let _ = sender.send(line);
         }
     });
     (lines, reader)
 }
 
-/// The path of the program, or a panic that tells how to get it.
+/// Returns the path of the program. Panics with instructions if it is not set.
 fn binary() -> PathBuf {
     const HELP: &str = "get it with `export DNSMASQ=$(.ci/fetch-dnsmasq target/dnsmasq)`";
     let Some(variable) = std::env::var_os("DNSMASQ") else {

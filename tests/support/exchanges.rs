@@ -1,6 +1,7 @@
-//! Two managers that have dialled each other through a relay: one sends a block while both announce, ask for and send transactions.
+//! Two managers connected through a relay: one sends a block while both announce, request and send
+//! transactions.
 //!
-//! A crate takes this module in with `#[path]`, and `limited_relay.rs` beside it as `crate::limited_relay`.
+//! A crate includes this module with `#[path]`, and `limited_relay.rs` as `crate::limited_relay`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -17,31 +18,32 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::limited_relay::LimitedRelay;
 
-/// How long a transaction of a block is, about.
+/// The approximate length of a transaction of a block.
 const TRANSACTION_LEN: usize = 50_000;
 
 /// Two programs, each with a manager, and one connection between them.
 pub(crate) struct Two {
-    /// Has the block. It was dialled.
+    /// Has the block, and was dialed.
     pub(crate) holder: Program,
-    /// Asks for it.
+    /// Requests the block.
     pub(crate) asker: Program,
     _relay: LimitedRelay,
 }
 
-/// A program that serves its peer what it is asked for, and asks for whatever it is told of.
+/// A program that serves requests of its peer, and requests announced objects.
 pub(crate) struct Program {
     pub(crate) manager: Manager,
     pub(crate) peer: Arc<PeerConnectionHandle>,
-    /// What it has announced last.
+    /// The last announced transaction.
     offered: Arc<Mutex<Option<Tx>>>,
-    /// What its peer has sent it, and when it came.
+    /// Received transactions, and their arrival times.
     arrived: Receiver<(Txid, Instant)>,
     serving: Option<JoinHandle<()>>,
 }
 
 impl Two {
-    /// Begins both, with two streams or with one. Whatever takes longer than `patience` is a panic.
+    /// Starts both, with two streams or with one. Anything that takes longer than `patience`
+    /// panics.
     pub(crate) fn begin(
         multistreams: bool,
         bytes_per_second: u64,
@@ -50,7 +52,7 @@ impl Two {
     ) -> Self {
         let mut config = ManagerConfig::new(Network::Regtest);
         config.connection.session.multistreams = multistreams;
-        // What is sent behind a block waits in the queue, and not the program with it.
+        // Messages after a block wait in the queue without blocking the program.
         config.connection.max_send_queue_bytes = 2 * block_len(block);
         let mut listening = config.clone();
         listening.target_connections = 0;
@@ -100,7 +102,7 @@ impl Program {
                 block,
                 patience,
             };
-            // Whoever has gone is told in vain.
+            // The peer may be gone.
             thread::spawn(move || drop(server.serve(&messages)))
         };
         Self {
@@ -112,7 +114,8 @@ impl Program {
         }
     }
 
-    /// Announces a transaction of this number to the other program. Returns how long it takes until that one has it.
+    /// Announces the transaction of this number to the other program. Returns the time until it
+    /// arrives there.
     pub(crate) fn offer_to(&self, other: &Self, number: u32, patience: Duration) -> Duration {
         let begin = Instant::now();
         let txid = self.announce(number, patience);
@@ -132,13 +135,13 @@ impl Program {
         txid
     }
 
-    /// The next transaction that the peer has sent, and when it came.
+    /// Returns the next transaction from the peer, and its arrival time.
     pub(crate) fn take(&self, patience: Duration) -> (Txid, Instant) {
         let arrived = self.arrived.recv_timeout(patience);
         arrived.expect("a transaction")
     }
 
-    /// Whether a block has come whole.
+    /// Returns whether a complete block has arrived.
     pub(crate) fn has_block(&self) -> bool {
         let commands = self.peer.statistics().commands;
         let mut commands = commands.iter();
@@ -148,7 +151,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // What goes wrong here is not what is tested.
+        // Failures here are not under test.
         let _ = self.manager.shutdown();
         if let Some(serving) = self.serving.take() {
             let _ = serving.join();
@@ -178,7 +181,7 @@ impl Server {
                     }
                 }
                 Message::Tx(transaction) => {
-                    // Nobody waits any more where this fails.
+                    // The receiver may be gone.
                     let _ = self.arrivals.send((transaction.txid(), Instant::now()));
                 }
                 _ => {}
@@ -195,7 +198,7 @@ impl Server {
         }
     }
 
-    /// What is answered to a question for a transaction. A question for a block ends with one that nobody has.
+    /// Returns the answer to a request for a transaction. A block request ends with an unknown one.
     fn transaction(&self, txid: &Txid) -> Message {
         let offered = lock(&self.offered).clone();
         match offered.filter(|offered| offered.txid() == *txid) {
@@ -209,7 +212,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A block of about `len` bytes, ready to be sent, and its name.
+/// Returns a prepared block of about `len` bytes, and its hash.
 pub(crate) fn block(len: usize) -> (BlockHash, EncodedMessage) {
     let count = len.div_ceil(TRANSACTION_LEN) as u32;
     let transactions = (0..count).map(|number| transaction(number, TRANSACTION_LEN));
@@ -229,7 +232,8 @@ fn block_len(block: &EncodedMessage) -> usize {
     block.message().encoded_len() as usize
 }
 
-/// A transaction with a script of so many bytes; different numbers make different ones.
+/// Returns a transaction with a script of `len` bytes. Different numbers give different
+/// transactions.
 fn transaction(number: u32, len: usize) -> Transaction {
     Transaction {
         version: 1,

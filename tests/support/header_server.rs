@@ -68,7 +68,7 @@ pub(crate) struct HeaderServerOptions {
 }
 
 impl HeaderServerOptions {
-    /// A server of a chain of headers, the first of which is the genesis header.
+    /// Returns a server of a chain of headers, the first of which is the genesis header.
     pub(crate) fn new(headers: &[BlockHeader], answers: Answers) -> Self {
         Self {
             claimed_height: headers.len() as i32 - 1,

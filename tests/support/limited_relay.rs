@@ -1,8 +1,8 @@
-//! A TCP relay whose bandwidth limit holds for all of its connections together: what one carries the others cannot.
+//! A TCP relay with a bandwidth limit that all of its connections share.
 //!
-//! Each way has a limit of its own. Little of each connection is passed on at once, in the order in which it came, so that all of them have their
-//! turn; and the relay's sockets hold little, so that what is on its way waits with whoever sends it. Dropping it ends its connections and
-//! joins its threads. A crate takes this module in with `#[path]`.
+//! Each direction has its own limit. The relay forwards small parts of each connection in turn, in
+//! their order. Its sockets have small buffers, so that bytes wait at the sender. Dropping it
+//! closes its connections and joins its threads. A crate includes this module with `#[path]`.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-/// How many bytes of one connection are passed on before those of the others have their turn.
+/// The number of bytes of one connection that are forwarded in one turn.
 const CHUNK: usize = 16 * 1024;
-/// How many bytes each buffer of the relay's sockets is to have. The system may give more.
+/// The requested size of the buffers of the relay's sockets. The system may use more.
 const SOCKET_BUFFER: usize = 64 * 1024;
-/// How late a chunk may be without the time being lost: waits are never as short as they are asked for.
+/// The delay of a chunk that is caught up, because waits are never exact.
 const CATCH_UP: Duration = Duration::from_millis(2);
-/// How long the target may take to accept a connection.
+/// The connect timeout of the target.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The relay, between whoever dials its address and the target.
+/// The relay between its clients and the target.
 pub(crate) struct LimitedRelay {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -31,10 +31,10 @@ pub(crate) struct LimitedRelay {
 
 struct Shared {
     target: SocketAddr,
-    /// To the target, and back.
+    /// The limits to the target and back.
     ways: [Limit; 2],
     stopped: AtomicBool,
-    /// All that there were.
+    /// All sockets so far.
     sockets: Mutex<Vec<TcpStream>>,
 }
 
@@ -63,7 +63,7 @@ impl LimitedRelay {
         })
     }
 
-    /// Where to dial.
+    /// Returns the address to dial.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -75,7 +75,7 @@ impl Drop for LimitedRelay {
         // Ends the wait for a connection.
         let _ = TcpStream::connect_timeout(&self.address, CONNECT_TIMEOUT);
         for socket in self.shared.sockets().iter() {
-            // One whose ends have gone is what is wanted.
+            // The socket may be closed already.
             let _ = socket.shutdown(Shutdown::Both);
         }
         if let Some(listening) = self.listening.take() {
@@ -90,7 +90,7 @@ impl Shared {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Both ends of a connection, unless the relay has ended.
+    /// Connects both ends, unless the relay has ended.
     fn connect(&self, dialler: TcpStream) -> io::Result<[(TcpStream, TcpStream); 2]> {
         let socket = narrow_socket()?;
         socket.connect_timeout(&self.target.into(), CONNECT_TIMEOUT)?;
@@ -111,7 +111,7 @@ impl Shared {
     }
 }
 
-/// A socket that holds little. Those that are accepted from it do the same.
+/// Returns a socket with small buffers. Accepted sockets inherit them.
 fn narrow_socket() -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_recv_buffer_size(SOCKET_BUFFER)?;
@@ -125,7 +125,7 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
         if shared.stopped.load(SeqCst) {
             break;
         }
-        // A target that is not there ends the dialler's connection as well.
+        // An unreachable target closes the connection of the dialing side.
         let Ok(ways) = dialler.and_then(|dialler| shared.connect(dialler)) else {
             continue;
         };
@@ -145,7 +145,7 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// Passes on what comes, until its sender has closed.
+/// Forwards bytes until the sender closes.
 fn pump(limit: &Limit, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {
@@ -159,10 +159,10 @@ fn pump(limit: &Limit, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<(
     }
 }
 
-/// What may go one way.
+/// The limit of one direction.
 struct Limit {
     bytes_per_second: u64,
-    /// From when on the next may go.
+    /// The time from which on more bytes may pass.
     free_at: Mutex<Instant>,
 }
 
@@ -174,7 +174,7 @@ impl Limit {
         }
     }
 
-    /// Waits until so many bytes have gone behind all that came before, of whichever connection.
+    /// Waits until this number of bytes has passed after all earlier ones, of any connection.
     fn wait_for(&self, bytes: usize) {
         let takes = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
         let until = {

@@ -3,9 +3,9 @@
 //! A table states the outcome and the time bound of each request for one server. [`run`] checks it
 //! with a `Connection` and with an actor, each request on a connection of its own.
 //!
-//! A test crate takes this module in with `#[path]`, and `client.rs` and `raw_peer.rs` beside it.
+//! A test crate includes this module with `#[path]`, together with `client.rs` and `raw_peer.rs`.
 
-// Every test crate compiles this module anew and uses the part of it that it needs.
+// Every test crate that includes this module uses a part of it.
 #![allow(dead_code)]
 
 use std::net::SocketAddr;
@@ -264,7 +264,7 @@ fn bloom_filter(
     })
 }
 
-/// Sends messages and waits for an answer that no request method of the library waits for.
+/// Sends messages and waits for a response that no request method of the library awaits.
 fn exchange(
     client: &mut Client,
     messages: &[Message],

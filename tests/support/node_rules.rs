@@ -1,6 +1,7 @@
-//! Rules that a node keeps towards its peers. The local node and the real node are tested by them.
+//! Rules that a node follows towards its peers. The local node and the real node are tested by
+//! them.
 //!
-//! A test crate takes this module in with `#[path]`, and `raw_peer.rs` as `crate::raw_peer`.
+//! A test crate includes this module with `#[path]`, and `raw_peer.rs` as `crate::raw_peer`.
 
 use std::net::SocketAddr;
 
@@ -30,7 +31,7 @@ pub(crate) fn connect(address: SocketAddr) -> RawPeer {
     peer
 }
 
-/// The `version` of a peer without blocks of its own.
+/// Returns the `version` of a peer without blocks of its own.
 pub(crate) fn client_version() -> Version {
     Version {
         services: Services::NONE,
@@ -67,7 +68,7 @@ pub(crate) fn gethdrsen(locator: &[BlockHash]) -> GetHdrsEn {
     }
 }
 
-/// A request for one object.
+/// Returns a request for one object.
 pub(crate) fn getdata(entry: Inventory) -> GetData {
     GetData::from(vec![entry])
 }
@@ -82,7 +83,7 @@ pub(crate) fn exchange_headers(peer: &mut RawPeer) -> Vec<BlockHeader> {
     }
 }
 
-/// The next announcement of a block: the name of the message, and the last block in it.
+/// Returns the next announcement of a block: the name of the message, and the last block in it.
 #[track_caller]
 pub(crate) fn next_announcement(peer: &mut RawPeer) -> (&'static str, BlockHash) {
     loop {
@@ -109,7 +110,7 @@ pub(crate) fn assert_announced(node: &impl MiningNode, peer: &mut RawPeer, by: &
     assert_eq!(next_announcement(peer), (by, mined));
 }
 
-/// The blocks of the next `inv`.
+/// Returns the blocks of the next `inv`.
 #[track_caller]
 pub(crate) fn next_inv(peer: &mut RawPeer) -> Vec<BlockHash> {
     let Message::Inv(inv) = peer.expect("inv") else {
@@ -476,7 +477,7 @@ pub(crate) fn settle(peer: &mut RawPeer) {
     assert_eq!(missing.inventory, [marker]);
 }
 
-/// The next message that has one of these names.
+/// Returns the next message that has one of these names.
 #[track_caller]
 pub(crate) fn next_of(peer: &mut RawPeer, names: &[&str]) -> Message {
     loop {

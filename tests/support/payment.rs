@@ -1,8 +1,8 @@
-//! A transaction that a pool takes. A test crate takes this module in with `#[path]`.
+//! A transaction that a pool accepts. A test crate includes this module with `#[path]`.
 
 use bsv_p2p::wire::{OutPoint, Transaction, TransactionInput, TransactionOutput, Txid};
 
-/// A transaction that a local node's pool takes; different numbers make different ones.
+/// Returns a transaction that a local node's pool takes; different numbers make different ones.
 pub(crate) fn payment(number: u32) -> Transaction {
     Transaction {
         version: 1,

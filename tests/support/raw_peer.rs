@@ -1,9 +1,10 @@
-//! A peer that does what a test says, byte by byte: the other end of a connection, without the library's own connections.
+//! A scripted peer that works on bytes: the other end of a connection, independent of the library's
+//! connections.
 //!
-//! Everything runs on loopback sockets. Every wait has a deadline, and a missed one fails the test by a panic. A
-//! test crate takes this module in with `#[path]`.
+//! All sockets are on loopback. Each wait has a deadline, and a missed deadline panics. A test
+//! crate includes this module with `#[path]`.
 
-// Every test crate compiles this module anew and uses the part of it that it needs.
+// Every test crate that includes this module uses a part of it.
 #![allow(dead_code)]
 
 use std::io::{self, Read, Write};
@@ -20,16 +21,16 @@ use bsv_p2p::wire::{
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
-/// How long anything may take that usually takes less than a second.
+/// The time limit of events that usually take less than a second.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How often a condition is looked at that nobody announces.
+/// The polling interval of conditions without a notification.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// What a scripted peer calls itself.
+/// The user agent of a scripted peer.
 pub(crate) const USER_AGENT: &str = "/Bitcoin SV:1.2.2/";
 
-/// Waits until `condition` holds, at most [`DEADLINE`].
+/// Waits until `condition` is true, for at most [`DEADLINE`].
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
@@ -39,7 +40,7 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// The `version` of a current node, with a nonce of its own.
+/// Returns the `version` of a current node, with a nonce of its own.
 pub(crate) fn version() -> Version {
     Version {
         version: PROTOCOL_VERSION,
@@ -55,7 +56,7 @@ pub(crate) fn version() -> Version {
     }
 }
 
-/// The `version` of a Teranode.
+/// Returns the `version` of a Teranode.
 pub(crate) fn teranode_version() -> Version {
     Version {
         services: Services(0x420),
@@ -64,7 +65,7 @@ pub(crate) fn teranode_version() -> Version {
     }
 }
 
-/// A block of about so many bytes.
+/// Returns a block of about `len` bytes.
 pub(crate) fn large_block(len: usize) -> Block {
     let output = TransactionOutput {
         value: 0,
@@ -84,7 +85,7 @@ pub(crate) fn large_block(len: usize) -> Block {
     Block::new(&header, &[transaction])
 }
 
-/// The `protoconf` of a current node.
+/// Returns the `protoconf` of a current node.
 pub(crate) fn protoconf() -> Protoconf {
     Protoconf {
         max_receive_payload: DEFAULT_MAX_RECEIVE_PAYLOAD,
@@ -92,19 +93,19 @@ pub(crate) fn protoconf() -> Protoconf {
     }
 }
 
-/// A message as a frame of regtest.
+/// Returns a message as a frame of regtest.
 pub(crate) fn frame(message: &Message) -> Vec<u8> {
     frame_of(Network::Regtest.magic(), message)
 }
 
-/// A message as a frame with that magic.
+/// Returns a message as a frame with this magic.
 pub(crate) fn frame_of(magic: Magic, message: &Message) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_frame(magic, message, &mut bytes);
     bytes
 }
 
-/// A header of regtest that claims `len` bytes of payload, whatever follows. Its checksum is wrong.
+/// Returns a header of regtest that claims `len` bytes of payload. Its checksum is wrong.
 pub(crate) fn header_claiming(command: &'static str, len: u32) -> Vec<u8> {
     let mut bytes = Network::Regtest.magic().0.to_vec();
     bytes.extend_from_slice(&Command::new(command).to_bytes());
@@ -113,10 +114,10 @@ pub(crate) fn header_claiming(command: &'static str, len: u32) -> Vec<u8> {
     bytes
 }
 
-/// One end of a TCP connection, in the hands of a test.
+/// One end of a TCP connection, controlled by a test.
 #[derive(Debug)]
 pub(crate) struct RawPeer {
-    /// `None` once it is closed.
+    /// `None` after the close.
     tcp: Option<TcpStream>,
     frames: FrameReader,
 }
@@ -146,7 +147,7 @@ impl RawPeer {
         self.tcp.as_ref().expect("the peer has been closed")
     }
 
-    /// Another holder of the same socket.
+    /// Returns a duplicate of the socket.
     pub(crate) fn another_holder(&self) -> TcpStream {
         self.tcp().try_clone().unwrap()
     }
@@ -164,7 +165,7 @@ impl RawPeer {
         self.tcp().write_all(&frame(&message.into())).is_ok()
     }
 
-    /// The next message; `None` when the other side has closed or reset the connection.
+    /// Returns the next message; `None` when the other side has closed or reset the connection.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Option<Message> {
         loop {
@@ -185,14 +186,14 @@ impl RawPeer {
         }
     }
 
-    /// The next message.
+    /// Returns the next message.
     #[track_caller]
     pub(crate) fn next_message(&mut self) -> Message {
         self.next()
             .expect("a message, but the connection has ended")
     }
 
-    /// The next message of that name; others are skipped.
+    /// Returns the next message with this command. Others are skipped.
     #[track_caller]
     pub(crate) fn expect(&mut self, name: &str) -> Message {
         loop {
@@ -203,7 +204,7 @@ impl RawPeer {
         }
     }
 
-    /// The nonce of the next ping; other messages are skipped.
+    /// Returns the nonce of the next ping. Other messages are skipped.
     #[track_caller]
     pub(crate) fn expect_ping(&mut self) -> u64 {
         match self.expect("ping") {
@@ -212,13 +213,13 @@ impl RawPeer {
         }
     }
 
-    /// All messages until the other side ends the connection.
+    /// Returns all messages until the other side ends the connection.
     #[track_caller]
     pub(crate) fn rest(&mut self) -> Vec<Message> {
         std::iter::from_fn(|| self.next()).collect()
     }
 
-    /// Reads `len` bytes, whatever they are; fewer if the other side ends the connection.
+    /// Reads `len` bytes; fewer if the other side closes the connection.
     #[track_caller]
     pub(crate) fn read_bytes(&self, len: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -226,7 +227,7 @@ impl RawPeer {
         bytes
     }
 
-    /// Reads whatever comes until the other side ends the connection.
+    /// Reads until the other side closes the connection.
     #[track_caller]
     pub(crate) fn read_to_end(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -238,7 +239,8 @@ impl RawPeer {
         bytes
     }
 
-    /// Shakes hands, whoever has dialled, answers the first ping, and leaves nothing unread.
+    /// Completes the handshake in either direction, answers the first ping, and leaves nothing
+    /// unread.
     #[track_caller]
     pub(crate) fn shake_hands(&mut self) {
         self.shake_hands_as(version());
@@ -254,24 +256,24 @@ impl RawPeer {
         self.send(Pong::new(nonce));
     }
 
-    /// Sends a ping and waits for its pong: whatever was sent before has been dealt with by then.
+    /// Sends a ping and waits for its pong. All earlier messages were processed by then.
     #[track_caller]
     pub(crate) fn ping(&mut self, nonce: u64) {
         self.send(Ping::new(nonce));
         while self.expect("pong") != Message::Pong(Pong::new(nonce)) {}
     }
 
-    /// Closes the socket. The system resets the connection if something is left unread.
+    /// Closes the socket. The system resets the connection if there are unread bytes.
     pub(crate) fn close(&mut self) {
         self.tcp = None;
     }
 
-    /// Says that nothing more will be sent, and goes on reading.
+    /// Shuts down the write half. Reading continues.
     pub(crate) fn close_writing(&self) {
         self.tcp().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Ends the connection with a reset.
+    /// Resets the connection.
     pub(crate) fn reset(&mut self) {
         SockRef::from(self.tcp())
             .set_linger(Some(Duration::ZERO))
@@ -287,7 +289,7 @@ fn is_cut(error: &io::Error) -> bool {
     )
 }
 
-/// Where a test waits to be dialled.
+/// A listener of a test.
 #[derive(Debug)]
 pub(crate) struct RawListener {
     listener: TcpListener,
@@ -307,27 +309,28 @@ impl RawListener {
         self.listener.local_addr().unwrap()
     }
 
-    /// The next connection as a bare socket.
+    /// Returns the next connection as a bare socket.
     #[track_caller]
     pub(crate) fn accept_tcp(&self) -> TcpStream {
         self.listener.accept().expect("a connection").0
     }
 
-    /// The next connection.
+    /// Returns the next connection.
     #[track_caller]
     pub(crate) fn accept(&self) -> RawPeer {
         RawPeer::new(self.accept_tcp())
     }
 }
 
-/// Two ends of one connection.
+/// Returns two ends of one connection.
 pub(crate) fn socket_pair() -> (TcpStream, TcpStream) {
     let listener = RawListener::new();
     let dialled = TcpStream::connect_timeout(&listener.address(), DEADLINE).unwrap();
     (dialled, listener.accept_tcp())
 }
 
-/// Two ends of one connection whose buffers hold little, so that writes of the second end, a bare socket, soon stall.
+/// Returns two ends of one connection with small buffers, so that writes of the second end, a bare
+/// socket, stall soon.
 pub(crate) fn narrow_pair() -> (RawPeer, TcpStream) {
     const NARROW: usize = 4096;
     let listener = RawListener::new();
@@ -352,7 +355,7 @@ pub(crate) fn echo(tcp: TcpStream) {
     }
 }
 
-/// An address at which nobody listens, for as long as this lives.
+/// An address without a listener, while this value exists.
 #[derive(Debug)]
 pub(crate) struct ClosedPort {
     socket: Socket,
@@ -370,7 +373,8 @@ impl ClosedPort {
     }
 }
 
-/// A host that does not answer: a listener whose queue is full, so that the system drops what else comes.
+/// A host that does not answer: a listener with a full queue, so that the system drops further
+/// connections.
 #[derive(Debug)]
 pub(crate) struct SilentHost {
     listener: Socket,
@@ -390,7 +394,7 @@ impl SilentHost {
         for _ in 0..4 {
             let more = filler();
             more.set_nonblocking(true).unwrap();
-            // It begins, and nobody waits for it.
+            // The connect starts, and is not awaited.
             let _ = more.connect(&address.into());
             fillers.push(more);
         }

@@ -1,10 +1,10 @@
-//! A real Bitcoin SV node on regtest, started and ended by the tests.
+//! A real Bitcoin SV node on regtest, started and stopped by the tests.
 //!
-//! The node is the program named by the environment variable `BSV_NODE`; the script
-//! `.ci/fetch-real-node` brings it. A test crate takes this module in with `#[path]`, and marks
+//! The node is the program given by the environment variable `BSV_NODE`. The script
+//! `.ci/fetch-real-node` downloads it. A test crate includes this module with `#[path]`, and marks
 //! the tests that use it `#[ignore]`, so that plain `cargo test` needs no node.
 
-// Every test crate compiles this module anew and uses the part of it that it needs.
+// Every test crate that includes this module uses a part of it.
 #![allow(dead_code)]
 
 use std::ffi::OsString;
@@ -20,32 +20,32 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long the node may take from its start to its first answer; it usually needs a second.
+/// The time limit from the start of the node to its first response. It usually takes a second.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long the node may take to end after `stop`; it usually needs less than a second.
+/// The time limit of the exit after `stop`. It usually takes less than a second.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long one RPC may take, the transfer of a large block included.
+/// The timeout of an RPC, including the transfer of a large block.
 const RPC_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long `restart` waits for its ports when another program holds them for a moment.
+/// The time for which `restart` waits for its ports when another program uses them.
 const PORTS_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How often `start` tries other ports when the chosen ones were taken meanwhile.
+/// The number of attempts of `start` when the chosen ports were taken in between.
 const START_ATTEMPTS: usize = 5;
 
-/// How many lines of the log a failure shows.
+/// The number of log lines that a failure shows.
 const SHOWN_LINES: usize = 80;
 
-/// The pause between two looks at a condition.
+/// The polling interval.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The regtest address that receives the rewards of the blocks mined by `generate`.
 const MINING_ADDRESS: &str = "mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8";
 
-/// A running node with ports and a data folder of its own; dropping it kills it, and shows the end of its log if
-/// the test has failed.
+/// A running node with its own ports and data folder. Dropping it kills it, and prints the end of
+/// its log if the test has failed.
 pub(crate) struct RealNode {
     binary: PathBuf,
     options: Vec<String>,
@@ -57,21 +57,20 @@ pub(crate) struct RealNode {
     process: Mutex<Option<Child>>,
 }
 
-/// Why the node did not come up.
+/// The reason why the node did not start.
 enum LaunchError {
-    /// Another program holds one of the ports.
+    /// Another program uses one of the ports.
     PortTaken(String),
     /// Anything else.
     Failed(String),
 }
 
-/// What a condition given to [`RealNode::wait_until`] may return: `bool`, or `Option<T>` when
-/// the wait is for a value.
+/// The result of a condition of [`RealNode::wait_until`]: `bool`, or `Option<T>` for a value.
 pub(crate) trait Condition {
-    /// What the wait returns.
+    /// The result of the wait.
     type Value;
 
-    /// The value if the condition holds.
+    /// Returns the value if the condition holds.
     fn met(self) -> Option<Self::Value>;
 }
 
@@ -107,12 +106,12 @@ impl RealNode {
         panic!("no free ports for the node in {START_ATTEMPTS} attempts: {failures}");
     }
 
-    /// Where the node listens for peers.
+    /// Returns the address of the node for peers.
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.p2p_port))
     }
 
-    /// Calls the node and returns the result; panics with the node's error text.
+    /// Calls the node and returns the result. Panics with the error text of the node.
     #[track_caller]
     pub(crate) fn rpc(&self, method: &str, params: Value) -> Value {
         match self.try_rpc(method, params) {
@@ -155,7 +154,7 @@ impl RealNode {
         answers.into_iter().enumerate().map(result).collect()
     }
 
-    /// Sends a request to the node and returns what it answers.
+    /// Sends a request to the node and returns its response.
     fn post(&self, method: &str, request: &Value) -> Result<Value, String> {
         let mut response = agent()
             .post(&self.rpc_url)
@@ -174,7 +173,7 @@ impl RealNode {
 
     /// Mines this many blocks and returns their hashes.
     pub(crate) fn generate(&self, blocks: u32) -> Vec<String> {
-        // No more at once than a busy machine mines within the deadline of a call.
+        // A busy machine must mine them within the timeout of a call.
         const AT_ONCE: u32 = 500;
         let mut hashes = Vec::new();
         for mined in (0..blocks).step_by(AT_ONCE as usize) {
@@ -186,17 +185,17 @@ impl RealNode {
         hashes
     }
 
-    /// What the node thinks of each of its peers.
+    /// Returns the node's information about each peer.
     pub(crate) fn peer_info(&self) -> Vec<Value> {
         serde_json::from_value(self.rpc("getpeerinfo", json!([]))).expect("a list of peers")
     }
 
-    /// The raw bytes of a block in hexadecimal.
+    /// Returns the raw bytes of a block in hexadecimal.
     pub(crate) fn block_hex(&self, hash: &str) -> String {
         serde_json::from_value(self.rpc("getblock", json!([hash, 0]))).expect("a block")
     }
 
-    /// The raw bytes of a block, without the detour over text: for large ones.
+    /// Returns the raw bytes of a large block, without an intermediate text.
     #[track_caller]
     pub(crate) fn block_bytes(&self, hash: &str) -> Vec<u8> {
         let url = format!("http://127.0.0.1:{}/rest/block/{hash}.bin", self.rpc_port);
@@ -212,12 +211,12 @@ impl RealNode {
         }
     }
 
-    /// The raw bytes of a block header in hexadecimal.
+    /// Returns the raw bytes of a block header in hexadecimal.
     pub(crate) fn header_hex(&self, hash: &str) -> String {
         serde_json::from_value(self.rpc("getblockheader", json!([hash, false]))).expect("a header")
     }
 
-    /// The height of the best chain.
+    /// Returns the height of the best chain.
     pub(crate) fn best_height(&self) -> u32 {
         serde_json::from_value(self.rpc("getblockcount", json!([]))).expect("a height")
     }
@@ -227,7 +226,7 @@ impl RealNode {
         self.rpc("addnode", json!([address.to_string(), "onetry"]));
     }
 
-    /// Waits for a condition and returns its value; panics with `what` when it does not hold in time.
+    /// Waits for a condition and returns its value. Panics with `what` after the deadline.
     #[track_caller]
     pub(crate) fn wait_until<C: Condition>(
         &self,
@@ -241,7 +240,7 @@ impl RealNode {
         }
     }
 
-    /// Whether the process is there, be it stopped or not.
+    /// Returns whether the process exists, suspended or not.
     pub(crate) fn is_running(&self) -> bool {
         match self.process.lock().as_mut() {
             Some(child) => exit_status(child).is_none(),
@@ -264,12 +263,12 @@ impl RealNode {
         });
     }
 
-    /// Lets a suspended process go on (SIGCONT).
+    /// Resumes a suspended process (SIGCONT).
     pub(crate) fn continue_process(&self) {
         self.signal("CONT");
     }
 
-    /// Ends the node in good order and waits for its end.
+    /// Shuts the node down and waits for its exit.
     pub(crate) fn shutdown(&self) {
         self.continue_process();
         self.rpc("stop", json!([]));
@@ -280,8 +279,8 @@ impl RealNode {
         *self.process.lock() = None;
     }
 
-    /// Starts the node again with the same folder, options and ports; one that still runs is
-    /// shut down first.
+    /// Starts the node again with the same folder, options and ports. A running node is shut down
+    /// first.
     pub(crate) fn restart(&self) {
         if self.is_running() {
             self.shutdown();
@@ -302,12 +301,13 @@ impl RealNode {
         }
     }
 
-    /// The whole log.
+    /// Returns the whole log.
     pub(crate) fn log(&self) -> String {
         self.log_tail(usize::MAX)
     }
 
-    /// The last lines of the node's log, which tells every message, ban score and disconnect.
+    /// Returns the last lines of the node's log, which contains every message, ban score and
+    /// disconnect.
     pub(crate) fn log_tail(&self, lines: usize) -> String {
         let log = fs::read(self.folder.path().join("data/regtest/bitcoind.log"));
         let log = String::from_utf8_lossy(&log.unwrap_or_default()).into_owned();
@@ -315,7 +315,7 @@ impl RealNode {
         all[all.len().saturating_sub(lines)..].join("\n")
     }
 
-    /// Chooses ports and makes the data folder.
+    /// Chooses ports and creates the data folder.
     fn prepare(options: &[&str]) -> Self {
         let binary = binary_path(std::env::var_os("BSV_NODE"));
         let folder = tempfile::Builder::new()
@@ -343,8 +343,8 @@ impl RealNode {
         }
     }
 
-    /// Starts the process and waits until it answers; `-connect=0` keeps it from dialling
-    /// addresses it hears of.
+    /// Starts the process and waits until it responds. `-connect=0` disables dialing of advertised
+    /// addresses.
     fn launch(&self) -> Result<(), LaunchError> {
         let output = File::create(self.output_path()).expect("a file for the node's output");
         let child = Command::new(&self.binary)
@@ -418,12 +418,12 @@ impl RealNode {
         }
     }
 
-    /// Where the node's standard output and standard error go.
+    /// Returns the path of the node's standard output and standard error.
     fn output_path(&self) -> PathBuf {
         self.folder.path().join("output")
     }
 
-    /// What the node wrote last, for a failure message.
+    /// Returns the end of the node's output, for a failure message.
     fn describe_log(&self) -> String {
         let output = fs::read(self.output_path()).unwrap_or_default();
         format!(
@@ -446,7 +446,7 @@ impl RealNode {
                 self.describe_log()
             );
         }
-        // The shell's own `kill` is there even where no program of that name is.
+        // The built-in `kill` of the shell exists even without a program of that name.
         let status = Command::new("sh")
             .args(["-c", r#"kill -s "$0" "$1""#, name])
             .arg(child.id().to_string())
@@ -460,7 +460,7 @@ impl RealNode {
 
 impl Drop for RealNode {
     fn drop(&mut self) {
-        // Whatever a test fails at, the node's view of it helps.
+        // The node's log helps to explain a failure.
         if thread::panicking() {
             eprintln!("{}", self.describe_log());
         }
@@ -470,7 +470,7 @@ impl Drop for RealNode {
     }
 }
 
-/// What speaks HTTP with the node.
+/// Returns an HTTP client for the node.
 fn agent() -> ureq::Agent {
     // The node may close an idle connection at any time, so each call has its own. A proxy set in
     // the environment is not for loopback.
@@ -483,7 +483,7 @@ fn agent() -> ureq::Agent {
         .into()
 }
 
-/// What the node's answer to one call says: the result, or the error as text.
+/// Returns the result of a call, or its error as text.
 fn result_of(method: &str, mut answer: Value) -> Result<Value, String> {
     match &answer["error"] {
         Value::Null => Ok(answer["result"].take()),
@@ -495,8 +495,8 @@ fn result_of(method: &str, mut answer: Value) -> Result<Value, String> {
     }
 }
 
-/// Looks at a condition until it holds or the deadline has passed. The node announces nothing
-/// to wait for, so this is the one place that asks again and again.
+/// Polls a condition until it is true or the deadline has passed. The node sends no notifications,
+/// so this is the one place that polls.
 fn poll<T>(deadline: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + deadline;
     loop {
@@ -510,7 +510,7 @@ fn poll<T>(deadline: Duration, mut condition: impl FnMut() -> Option<T>) -> Opti
     }
 }
 
-/// The path of the node's program, or a panic that tells how to get it.
+/// Returns the path of the node's program. Panics with instructions if it is not set.
 fn binary_path(variable: Option<OsString>) -> PathBuf {
     const HELP: &str = "get the node with `export BSV_NODE=$(.ci/fetch-real-node target/node)`";
     let Some(variable) = variable else {
@@ -525,28 +525,28 @@ fn binary_path(variable: Option<OsString>) -> PathBuf {
     path
 }
 
-/// Two loopback ports that were free a moment ago.
+/// Returns two loopback ports that were free during the call.
 fn free_ports() -> [u16; 2] {
-    // Both are held until both are known, or they might be the same.
+    // Both are held until both are known, so that they differ.
     let listeners = [(); 2].map(|()| {
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on the loopback interface")
     });
     listeners.map(|listener| listener.local_addr().expect("a bound address").port())
 }
 
-/// How the process ended, if it did.
+/// Returns the exit status of the process, if it has exited.
 fn exit_status(child: &mut Child) -> Option<ExitStatus> {
     child.try_wait().expect("the state of the node's process")
 }
 
-/// Kills the process, also a suspended one (SIGKILL does not wait for SIGCONT), and collects it.
+/// Kills the process, even a suspended one (SIGKILL does not wait for SIGCONT), and collects it.
 fn kill_and_reap(child: &mut Child) {
-    // An error means that the process has ended and was collected already.
+    // An error means that the process has exited and was collected already.
     let _ = child.kill();
     let _ = child.wait();
 }
 
-/// Whether every thread of the process is suspended.
+/// Returns whether every thread of the process is suspended.
 fn is_suspended(pid: u32) -> bool {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the threads of the node");
     tasks.filter_map(Result::ok).all(|task| {

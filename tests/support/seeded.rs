@@ -1,9 +1,10 @@
-//! Numbers that look random and are the same in every run. A test crate takes this module in with `#[path]`.
+//! Pseudorandom numbers that are identical in every run. A test crate includes this module with
+//! `#[path]`.
 
-// Every test crate compiles this module anew and uses the part of it that it needs.
+// Every test crate that includes this module uses a part of it.
 #![allow(dead_code)]
 
-/// A generator of such numbers (splitmix64), from its seed on.
+/// A generator of pseudorandom numbers (splitmix64), starting with its seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Seeded(pub(crate) u64);
 
@@ -19,7 +20,8 @@ impl Seeded {
         (self.next() % bound as u64) as usize
     }
 
-    /// A number from 0 to 2^`bits` - 1, each length in bits as likely as any other: small numbers are as frequent as large ones.
+    /// Returns a number from 0 to 2^`bits` - 1. Each bit length is equally likely, so small numbers
+    /// are as frequent as large ones.
     pub(crate) fn of_any_size(&mut self, bits: u32) -> u64 {
         let len = self.below(bits as usize + 1) as u32;
         self.next() & ((1 << len) - 1)

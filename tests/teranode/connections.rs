@@ -96,7 +96,7 @@ fn manager_has_second_stream_in_both_roles() {
     }
 }
 
-/// A Teranode with pings and a silence limit that are 240 times as fast.
+/// Returns a Teranode with pings and a silence limit that are 240 times as fast.
 fn impatient(config: TeranodeConfig) -> TeranodeConfig {
     TeranodeConfig {
         ping_interval: Duration::from_millis(500),
@@ -135,7 +135,7 @@ fn stay_silent(config: TeranodeConfig, role: TeranodeRole, kind: ClientKind) {
     {
         assert!(Instant::now() < deadline, "no ping");
         let wait = Duration::from_millis(100);
-        // A listener is asked for addresses.
+        // A dialed peer is asked for addresses.
         connection.receive_timeout(wait).unwrap();
     }
     expect_pongs(&teranode, 6);

@@ -210,7 +210,7 @@ fn rejected_transaction_is_reported() {
 
 /// Blocks-only mode closes connections that announce a transaction.
 #[test]
-fn blocks_only_teranode_is_not_told_of_transactions() {
+fn blocks_only_teranode_receives_no_transaction_announcements() {
     let teranode = Teranode::start(TeranodeConfig {
         blocks_only: true,
         ..TeranodeConfig::v2()
@@ -225,7 +225,7 @@ fn blocks_only_teranode_is_not_told_of_transactions() {
     teranode.assert_no_punishment();
 }
 
-/// A node downloads only from peers that serve all blocks, and V2 does not say so.
+/// A node downloads only from peers that serve all blocks, and V2 does not announce this.
 #[test]
 fn local_node_downloads_blocks_of_teranode() {
     for order in [JoinOrder::VerackFirst, JoinOrder::AckFirst] {

@@ -25,7 +25,7 @@ impl TeranodeRole {
     pub(crate) const ALL: [TeranodeRole; 2] = [TeranodeRole::Server, TeranodeRole::Dialer];
 }
 
-/// The versions that serve headers in ascending order.
+/// Returns the versions that serve headers in ascending order.
 pub(crate) fn versions() -> [TeranodeConfig; 3] {
     [
         TeranodeConfig::v2(),
@@ -34,12 +34,12 @@ pub(crate) fn versions() -> [TeranodeConfig; 3] {
     ]
 }
 
-/// The default configuration.
+/// Returns the default configuration.
 pub(crate) fn config() -> ConnectionConfig {
     ConnectionConfig::new(Network::Regtest)
 }
 
-/// The default configuration with a listener at a port that the system chooses.
+/// Returns the default configuration with a listener at a port that the system chooses.
 pub(crate) fn manager_config() -> ManagerConfig {
     let mut manager = ManagerConfig::new(Network::Regtest);
     manager.connection = config();
@@ -88,7 +88,7 @@ pub(crate) fn for_each(
     }
 }
 
-/// A manager that has started, and the address where it listens.
+/// Returns a manager that has started, and the address where it listens.
 #[track_caller]
 pub(crate) fn started_manager(config: ManagerConfig) -> (Manager, SocketAddr) {
     let manager = Manager::new(config).unwrap();

@@ -1,4 +1,4 @@
-//! The scripted Teranode punishes what it should, so that other tests can rely on it.
+//! The scripted Teranode punishes violations, so that other tests can rely on it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -42,7 +42,7 @@ fn with_agent(agent: &str) -> Version {
     }
 }
 
-/// A list of `count` entries without content.
+/// Returns a list of `count` entries without content.
 fn counted(count: u16, entry_len: usize) -> Vec<u8> {
     let [low, high] = count.to_le_bytes();
     let mut payload = vec![0xfd, low, high];

@@ -1,4 +1,4 @@
-//! Memory per header, and how long a call holds the chain.
+//! Memory per header, and the longest time for which a call locks the chain.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Header chains for the benchmarks: the same in every run.
+//! Header chains for the benchmarks, identical in every run.
 
 use bsv_p2p::Network;
 use bsv_p2p::wire::{

@@ -20,7 +20,7 @@ const TURNS: Turns = Turns {
     all: Duration::from_secs(10),
 };
 
-/// The networks of the benchmark, with the ratios that they should reach.
+/// Returns the networks of the benchmark, with the ratios that they should reach.
 pub(crate) fn networks() -> [(&'static str, ChainRules, f64); 2] {
     [
         ("regtest", ChainRules::new(Network::Regtest), 0.6),
@@ -81,7 +81,7 @@ pub(crate) fn load() {
         let target = Aim::AtLeast(target);
         print_times(&work, "read and SHA-256d", ours, baseline, slower, target);
     }
-    // What is left in the folder for temporary files does no harm.
+    // Remaining files in the temporary folder are harmless.
     let _ = std::fs::remove_dir_all(folder);
 }
 
@@ -105,7 +105,7 @@ fn hash_file(path: &Path) -> Duration {
     elapsed
 }
 
-/// Hashes and copies all headers: the least that keeping verified headers can cost.
+/// Hashes and copies all headers: a lower bound for storing verified headers.
 fn hash_and_copy(headers: &[BlockHeader]) -> Duration {
     let mut copies = Vec::with_capacity(headers.len());
     let begin = Instant::now();

@@ -19,7 +19,8 @@ const TURNS: Turns = Turns {
     all: Duration::from_secs(8),
 };
 
-/// The limit receives as many bytes into a fresh buffer of that size and hashes them while they are hot in the cache.
+/// The lower bound receives the same number of bytes into a fresh buffer and hashes them while they
+/// are in the cache.
 pub(crate) fn receive() {
     for megabytes in [1, 4, 30] {
         let frame = Frames::of(&block(megabytes * 1_000_000).into());
@@ -85,7 +86,7 @@ fn receive_raw(stream: &mut TcpStream, len: usize) {
     assert_eq!(hash[..4], header[20..]);
 }
 
-/// A block of about `size` bytes in transactions of about 500.
+/// Returns a block of about `size` bytes in transactions of about 500.
 fn block(size: usize) -> Block {
     let transaction = Transaction {
         version: 1,

@@ -1,7 +1,8 @@
-//! How fast connections are, each figure beside the physical limit, or another library, that runs in the same process.
+//! Speed of connections, compared with the physical limit or another library in the same process.
 //!
-//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench connection` prints the table. Those of a row take short turns, several
-//! rounds, and the median of the rounds' ratios counts. `-- blocks`, `announcements`, `pings` or `round_trips` runs only those.
+//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench connection` prints the table. The
+//! programs of a row take short turns for several rounds, and the median of the ratios counts.
+//! `-- blocks`, `announcements`, `pings` or `round_trips` runs one group.
 
 mod blocks;
 mod pings;

@@ -1,4 +1,4 @@
-//! A ping and its pong, one after the other.
+//! Pings and pongs in sequence.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,8 +18,8 @@ const TURNS: Turns = Turns {
     all: Duration::from_secs(5),
 };
 
-/// To an actor, from a `Connection` and from the handle of another actor. Beside it as many bytes go to and fro without anybody looking at
-/// them.
+/// Pings to an actor, from a `Connection` and from the handle of another actor. The baseline
+/// exchanges the same number of bytes without parsing them.
 pub(crate) fn round_trips() {
     let node = LocalNode::start().expect("a local node");
     let config = ConnectionConfig::new(Network::Regtest);

@@ -1,4 +1,4 @@
-//! A peer that says what it is told to, in frames that are encoded already: so only the receiver is measured.
+//! A peer that sends frames encoded in advance, so that only the receiver is measured.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -19,12 +19,12 @@ use bsv_p2p::{ConnectionConfig, Network};
 use crossbeam_channel::Receiver;
 
 pub(crate) const MAGIC: Magic = Magic([0xda, 0xb5, 0xbf, 0xfa]);
-/// How long anything may take.
+/// The timeout of every wait.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
-/// How much is sent by one write, about.
+/// The approximate length of one write.
 const WRITE: usize = 256 * 1024;
 
-/// Frames, as many as one write sends.
+/// Frames for one write.
 #[derive(Clone)]
 pub(crate) struct Frames {
     bytes: Arc<[u8]>,
@@ -41,7 +41,7 @@ impl Frames {
         }
     }
 
-    /// How many bytes each of them has.
+    /// Returns the length of each frame.
     pub(crate) fn frame_len(&self) -> usize {
         self.frame_len
     }
@@ -57,13 +57,13 @@ impl Frames {
     }
 }
 
-/// The peer, from this side.
+/// A peer in this process.
 pub(crate) struct Scripted {
     orders: mpsc::Sender<(Frames, u32)>,
 }
 
 impl Scripted {
-    /// Lets it send so many frames. Returns when that was.
+    /// Sends this number of frames. Returns the time of the start.
     pub(crate) fn send(&self, frames: &Frames, count: u32) -> Instant {
         let begin = Instant::now();
         self.orders.send((frames.clone(), count)).expect("a peer");
@@ -71,7 +71,7 @@ impl Scripted {
     }
 }
 
-/// A peer, and the socket that leads to it. First it sends `greeting`.
+/// Creates a peer, and the socket connected to it. It sends `greeting` first.
 pub(crate) fn peer(greeting: Vec<u8>) -> (Scripted, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = listener.local_addr().expect("an address");
@@ -81,7 +81,7 @@ pub(crate) fn peer(greeting: Vec<u8>) -> (Scripted, TcpStream) {
         stream.set_nodelay(true).expect("an option");
     }
     let mut answers = there.try_clone().expect("a second handle");
-    // What nobody reads stops who sends it.
+    // Unread bytes would block the sender.
     thread::spawn(move || {
         let mut unread = vec![0; WRITE];
         while answers.read(&mut unread).is_ok_and(|read| read > 0) {}
@@ -89,7 +89,7 @@ pub(crate) fn peer(greeting: Vec<u8>) -> (Scripted, TcpStream) {
     let (orders, ordered) = mpsc::channel::<(Frames, u32)>();
     thread::spawn(move || {
         let _ = there.write_all(&greeting);
-        // Whoever does not listen any more is told the rest in vain.
+        // The client may have closed the connection.
         for (frames, count) in ordered {
             let _ = frames.write_to(&mut there, count);
         }
@@ -98,7 +98,7 @@ pub(crate) fn peer(greeting: Vec<u8>) -> (Scripted, TcpStream) {
     (Scripted { orders }, here)
 }
 
-/// What a node says first.
+/// Returns the bytes that a node sends in the handshake.
 pub(crate) fn handshake() -> Vec<u8> {
     let address = NetworkAddress::unspecified(Services::NETWORK);
     let version = Version {
@@ -124,7 +124,8 @@ pub(crate) fn handshake() -> Vec<u8> {
     hello
 }
 
-/// A peer, an actor that has shaken hands with it, and a subscriber to its messages.
+/// Creates a peer, an actor that has completed the handshake with it, and a subscriber to its
+/// messages.
 pub(crate) fn peer_of_actor() -> (
     Scripted,
     PeerConnectionHandle,
@@ -150,7 +151,7 @@ pub(crate) fn wait_for_handshake(control: &Receiver<ControlEvent>) {
 pub(crate) fn config() -> ConnectionConfig {
     let mut config = ConnectionConfig::new(Network::Regtest);
     config.session.user_agents = UserAgentPolicy::Any;
-    // Nobody asks for the blocks.
+    // The blocks are not requested.
     config.session.limits.unrequested = config.session.limits.buffered;
     // The peer does not answer.
     config.session.ping_timeout = Duration::from_secs(24 * 3600);

@@ -1,4 +1,4 @@
-//! Small messages as fast as they come, through one connection.
+//! Small messages at the maximum rate of one connection.
 
 use std::collections::HashMap;
 use std::io::{BufReader, Read, Write};
@@ -22,12 +22,12 @@ const TURNS: Turns = Turns {
     turn: Duration::from_millis(20),
     all: Duration::from_secs(8),
 };
-/// As many as wait for a subscriber of ours.
+/// The capacity of a subscription queue.
 const QUEUE: usize = 1024;
-/// How much a bare loop reads at once: as much as we do.
+/// The read length of the bare loop: equal to that of the library.
 const READ: usize = 64 * 1024;
 
-/// `inv` of one: all of them go to a subscriber.
+/// Messages of one `inv`: all are delivered to a subscriber.
 pub(crate) fn announcements() {
     let inv = announcement();
     let (bare_peer, stream) = scripted::peer(Vec::new());
@@ -64,8 +64,8 @@ pub(crate) fn announcements() {
     );
 }
 
-/// Pings are answered and told to nobody. One `inv` behind them says that all have been seen, and the answers have been handed to the
-/// system by then.
+/// Pings are answered and not delivered. The final `inv` shows that all were read. Their pongs have
+/// been passed to the system by then.
 pub(crate) fn pings() {
     let ping = Frames::of(&Ping::new(7).into());
     let last = announcement();
@@ -138,24 +138,24 @@ fn answered<'a, T>(
     })
 }
 
-/// Runs `read` in a thread, with a channel as long as that of our subscribers.
+/// Runs `read` in a thread, with a channel of the same capacity as a subscription.
 fn in_thread<T: Send + 'static>(read: impl FnOnce(&dyn Fn(T)) + Send + 'static) -> Receiver<T> {
     let (sender, receiver) = bounded(QUEUE);
     thread::spawn(move || {
         read(&|message| {
-            // Nobody takes what comes when all is over.
+            // The receiver may be gone at the end.
             let _ = sender.send(message);
         });
     });
     receiver
 }
 
-/// Gives command and payload of each frame, behind a shared pointer.
+/// Passes command and payload of each frame to `each`, with a shared pointer.
 fn read_bare(stream: TcpStream, mut each: impl FnMut([u8; 12], Arc<[u8]>)) {
     read_frames(stream, |command, payload| each(command, payload.into()));
 }
 
-/// Reads frames and gives command and payload of each whose checksum holds.
+/// Reads frames, and passes command and payload of each with a valid checksum to `each`.
 fn read_frames(stream: TcpStream, mut each: impl FnMut([u8; 12], &[u8])) {
     let mut reader = BufReader::with_capacity(READ, stream);
     let mut header = [0; 24];
@@ -165,7 +165,7 @@ fn read_frames(stream: TcpStream, mut each: impl FnMut([u8; 12], &[u8])) {
         let len = u32::from_le_bytes([header[16], header[17], header[18], header[19]]);
         let payload = &mut payload[..len as usize];
         reader.read_exact(payload).expect("a payload");
-        // As fast as we hash.
+        // The same hash function as the library.
         let hash = sha256d(payload).0;
         assert_eq!(hash[..4], header[20..]);
         let [_, _, _, _, command @ .., _, _, _, _, _, _, _, _] = header;
@@ -173,7 +173,7 @@ fn read_frames(stream: TcpStream, mut each: impl FnMut([u8; 12], &[u8])) {
     }
 }
 
-/// Answers each ping by a write of its own, as the frame is there.
+/// Answers each ping with a write of its own as soon as its frame is complete.
 fn answer_bare(stream: TcpStream, mut answers: TcpStream, send: &dyn Fn(Arc<[u8]>)) {
     let mut answer = [0; 32];
     answer[..4].copy_from_slice(&MAGIC.0);
@@ -213,7 +213,7 @@ fn answer_bitcoin(stream: TcpStream, mut answers: TcpStream, send: &dyn Fn(RawNe
     }
 }
 
-/// What a subscriber gets of [`read_keeping`].
+/// A message that [`read_keeping`] delivers to a subscriber.
 struct Kept {
     #[allow(dead_code, reason = "a subscriber wants to know who has sent it")]
     peer: u128,
@@ -233,15 +233,15 @@ impl Drop for Counted {
     }
 }
 
-/// What the messages of one kind have come to.
+/// Totals of the messages of one kind.
 #[derive(Default)]
 struct Sums {
     messages: AtomicU64,
     bytes: AtomicU64,
 }
 
-/// The bare loop with the least that a connection has to do besides: a message as a type and its sender, the memory of payloads
-/// counted and bounded, counters for each kind, and a state that other threads may ask for.
+/// The bare loop plus the minimum work of a connection: typed messages with their sender, bounded
+/// payload memory, counters for each kind, and a state for other threads.
 fn read_keeping(stream: TcpStream, send: &dyn Fn(Kept)) {
     let memory = Arc::new(AtomicU64::new(0));
     let sums: HashMap<[u8; 12], Sums> = [*b"inv\0\0\0\0\0\0\0\0\0", *b"ping\0\0\0\0\0\0\0\0"]

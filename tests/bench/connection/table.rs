@@ -7,7 +7,7 @@ pub(crate) fn print_head() {
     println!("| --- | --- | --- | --- | --- | --- | --- |");
 }
 
-/// What a ratio is to be.
+/// The goal for a ratio.
 pub(crate) enum Aim {
     AtLeast(f64),
     AtMost(f64),
@@ -34,7 +34,7 @@ impl Display for Aim {
     }
 }
 
-/// `ours` and `theirs` stand for people to read; the `ratio` is that of the rounds.
+/// Prints a row. `ours` and `theirs` are for information; the `ratio` is that of the rounds.
 pub(crate) fn print_row(
     work: &str,
     ours: impl Display,

@@ -1,4 +1,5 @@
-//! Those who dial: a process of its own that does as it is told, line by line, and says when it has.
+//! Dialing peers, in a process of their own that is controlled line by line and confirms each
+//! command.
 
 use std::io::{BufRead, BufReader, Read, Write, stdin};
 use std::net::{SocketAddr, TcpStream};
@@ -13,12 +14,12 @@ use bsv_p2p::wire::{
 };
 use uuid::Uuid;
 
-/// How many threads share the work.
+/// The number of threads that share the work.
 const THREADS: usize = 4;
-/// How many pings are written at once.
+/// The number of pings in one write.
 const PINGS_AT_ONCE: usize = 2_000;
 
-/// The process, from outside.
+/// A handle to the process.
 pub(crate) struct Initiators {
     process: Child,
     orders: ChildStdin,
@@ -49,7 +50,7 @@ impl Initiators {
         writeln!(self.orders, "{what}").expect("a process that listens");
     }
 
-    /// Waits until it has done what it was told.
+    /// Waits until the process has executed the command.
     pub(crate) fn wait(&mut self) {
         let mut line = String::new();
         self.answers.read_line(&mut line).expect("text");
@@ -64,7 +65,7 @@ impl Drop for Initiators {
     }
 }
 
-/// What the process does.
+/// Runs the dialing process.
 pub(crate) fn run(address: SocketAddr) {
     let mut peers = Vec::new();
     println!("done");
@@ -147,17 +148,17 @@ fn ping(address: SocketAddr, count: usize) {
     });
 }
 
-/// One who has dialled.
+/// A dialing peer.
 struct Initiator {
     stream: TcpStream,
     frames: FrameReader,
     association_id: Uuid,
-    /// Nothing comes over it: it is there.
+    /// Held open without traffic.
     second: Option<TcpStream>,
 }
 
 impl Initiator {
-    /// Dials, and says all that a handshake needs.
+    /// Dials and sends all messages of a handshake.
     fn dial(address: SocketAddr, association_id: Uuid) -> Self {
         let mut stream = TcpStream::connect(address).expect("a listener");
         stream.set_nodelay(true).expect("an option");
@@ -172,7 +173,7 @@ impl Initiator {
         }
     }
 
-    /// Dials once more, for a second stream.
+    /// Dials a second stream.
     fn open_second(&mut self, address: SocketAddr) {
         let mut stream = TcpStream::connect(address).expect("a listener");
         let request = CreateStrm {
@@ -233,7 +234,7 @@ impl Initiator {
     }
 }
 
-/// What each says first.
+/// Returns the first messages of a peer.
 fn greeting(association_id: Uuid) -> Vec<u8> {
     let address = NetworkAddress::unspecified(Services::NETWORK);
     let version = Version {

@@ -1,7 +1,8 @@
-//! What a thousand peers that have dialled a manager cost it, and how fast it is with them. They are in another process.
+//! Memory and speed of a manager with a thousand inbound peers, which run in another process.
 //!
-//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench manager` prints the table. `-- crowd`, `streams`, `handshakes` or `pings` runs only
-//! that. Each process needs some 2,100 descriptors (`ulimit -n`).
+//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench manager` prints the table.
+//! `-- crowd`, `streams`, `handshakes` or `pings` runs one group. Each process needs about 2,100
+//! descriptors (`ulimit -n`).
 
 mod initiators;
 mod process;
@@ -20,7 +21,7 @@ use bsv_p2p::{Manager, ManagerConfig, Network};
 use self::initiators::Initiators;
 use self::table::{Aim, print_row};
 
-/// Says that this process is to run one group, and prints its rows alone.
+/// Option: this process runs only one group and prints its rows.
 const PART: &str = "--part";
 const PEERS: usize = 1_000;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -60,14 +61,14 @@ fn main() {
     }
 }
 
-/// Runs one group in a process of its own: what another one has left would count as memory that this one does not need.
+/// Runs one group in a process of its own. Otherwise memory left by another group would count.
 fn run_apart(name: &str) {
     let program = std::env::current_exe().expect("a program");
     let status = Command::new(program).args([name, PART]).status();
     assert!(status.expect("a process").success(), "{name} has failed");
 }
 
-/// A manager with room for all of them, and where it listens.
+/// Starts a manager with a slot for each peer. Returns its address, too.
 fn listening() -> (Manager, SocketAddr) {
     let mut config = ManagerConfig::new(Network::Regtest);
     config.target_connections = 0;
@@ -84,7 +85,7 @@ fn listening() -> (Manager, SocketAddr) {
     (manager, started.expect("an address to listen at"))
 }
 
-/// A thousand peers: their handshakes, what they cost, and one message to all of them.
+/// A thousand peers: their handshakes, their costs, and one message to all of them.
 fn crowd() {
     let (manager, address) = listening();
     let mut initiators = Initiators::start(address);
@@ -119,7 +120,7 @@ fn crowd() {
     );
 }
 
-/// A thousand peers with two streams each: what they cost.
+/// A thousand peers with two streams each: their costs.
 fn streams() {
     let (manager, address) = listening();
     let mut initiators = Initiators::start(address);
@@ -130,7 +131,7 @@ fn streams() {
     print_costs("1,000 peers with two streams", before);
 }
 
-/// What these peers cost who are there and do nothing; `before` is the resident memory without them.
+/// Prints the costs of idle peers. `before` is the resident memory without them.
 fn print_costs(peers: &str, before: f64) {
     let kib = (process::resident_kib() - before) / PEERS as f64;
     let what = format!("resident memory for each of {peers}");
@@ -143,7 +144,7 @@ fn print_costs(peers: &str, before: f64) {
     at_most(&what, percent, 2.0, |percent| format!("{percent:.1} %"));
 }
 
-/// Peers that come, shake hands and go, four at a time.
+/// Peers that connect, complete the handshake and disconnect, four at a time.
 fn handshakes() {
     let (manager, address) = listening();
     let mut initiators = Initiators::start(address);
@@ -155,7 +156,7 @@ fn handshakes() {
     at_least("handshakes", rate, 1_750.0);
 }
 
-/// One peer that pings as fast as it can. The pongs come in order.
+/// One peer that pings at its maximum rate. The pongs arrive in order.
 fn pings() {
     let (_manager, address) = listening();
     let mut initiators = Initiators::start(address);

@@ -1,8 +1,8 @@
-//! What this process has and uses, as Linux tells it.
+//! Resources of this process, as reported by Linux.
 
 use std::fs;
 
-/// The memory that this process has in the machine, in KiB.
+/// Returns the resident memory of this process, in KiB.
 pub(crate) fn resident_kib() -> f64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -10,12 +10,12 @@ pub(crate) fn resident_kib() -> f64 {
     kib.expect("a size").trim().parse().expect("a number")
 }
 
-/// How long this process has been running on any core, in seconds.
+/// Returns the CPU time of this process, in seconds.
 pub(crate) fn cpu_seconds() -> f64 {
     let threads = fs::read_dir("/proc/self/task").expect("Linux");
     let nanoseconds = threads.map(|thread| {
         let path = thread.expect("an entry").path().join("schedstat");
-        // A thread may have ended meanwhile.
+        // The thread may have ended in between.
         let text = fs::read_to_string(path).unwrap_or_default();
         let first = text.split(' ').next().unwrap_or_default();
         first.parse().unwrap_or(0_u64)
@@ -23,7 +23,7 @@ pub(crate) fn cpu_seconds() -> f64 {
     nanoseconds.sum::<u64>() as f64 / 1e9
 }
 
-/// Ends this process if it may not have so many descriptors.
+/// Exits this process if it cannot have this number of descriptors.
 pub(crate) fn check_descriptors(needed: u64) {
     let limits = fs::read_to_string("/proc/self/limits").expect("Linux");
     let line = limits

@@ -1,4 +1,4 @@
-//! Who sends the block, made on the fly: in a process of its own, so that its memory is not counted.
+//! The sender of a generated block, in a process of its own, so that its memory is not counted.
 
 use std::io::{ErrorKind, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,21 +11,21 @@ use bsv_p2p::wire::{
 use bsv_p2p::{Connection, ConnectionConfig, Network};
 use sha2::{Digest, Sha256};
 
-/// How long each transaction is.
+/// The length of each transaction.
 pub(crate) const TRANSACTION_LEN: usize = 500;
-/// What stands before the transactions: the block's header, and their number in five bytes.
+/// The length of the bytes before the transactions: the block header, and the count in five bytes.
 pub(crate) const HEADER_LEN: usize = 85;
-/// How many transactions are written at once.
+/// The number of transactions in one write.
 const GATHERED: u32 = 500;
 
-/// A block of transactions that differ by their lock time alone.
+/// A block of transactions that differ only in their lock time.
 struct Blueprint {
     count: u32,
     header: BlockHeader,
     frame_header: Vec<u8>,
 }
 
-/// Serves a block of about `len` bytes: first says where, and what it is.
+/// Serves a block of about `len` bytes. First prints the address and the description of the block.
 pub(crate) fn run(len: u64) {
     let blueprint = Arc::new(Blueprint::new(len));
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
@@ -37,7 +37,7 @@ pub(crate) fn run(len: u64) {
     let served = blueprint.clone();
     thread::spawn(move || {
         for stream in raw.incoming() {
-            // Whoever has gone needs nothing.
+            // The client may have disconnected.
             let _ = served.send(&mut stream.expect("a connection"));
         }
     });
@@ -50,7 +50,8 @@ pub(crate) fn frame_header_len(len: u64) -> u64 {
     if len > u64::from(u32::MAX) { 44 } else { 24 }
 }
 
-/// A version, no input, and one output with a script that fills the rest but for the lock time.
+/// Returns a transaction without inputs. The script of its only output fills the rest except the
+/// lock time.
 fn transaction() -> Vec<u8> {
     let script = TRANSACTION_LEN - 4 - 1 - 1 - 8 - 3 - 4;
     let mut bytes = vec![1, 0, 0, 0, 0, 1];
@@ -106,7 +107,7 @@ impl Blueprint {
         HEADER_LEN as u64 + u64::from(self.count) * TRANSACTION_LEN as u64
     }
 
-    /// The payload.
+    /// Writes the payload.
     fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         let mut begin = Vec::new();
         self.header.encode(&mut begin);
@@ -130,7 +131,7 @@ impl Blueprint {
         self.write(stream)
     }
 
-    /// A node that answers every question with its block.
+    /// Runs a node that answers every request with its block.
     fn serve(&self, stream: TcpStream) {
         let config = ConnectionConfig::new(Network::Regtest);
         let mut raw = stream.try_clone().expect("a descriptor");

@@ -1,9 +1,12 @@
-//! How long a transaction takes from one program to another while a block of a gigabyte flows between them, over one stream and over two.
+//! Latency of a transaction between two programs while a block of a gigabyte is transferred between
+//! them, over one stream and over two.
 //!
-//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench streams` prints the table. Both managers are in this process. The relay between them
-//! passes on 100 MB/s each way, whatever the number of connections. An exchange is `inv`, `getdata`, `tx`: from when the first is sent until the last
-//! has come. In each direction one follows the other. Over one stream a message of the block's sender waits for all that is left of the block,
-//! and so does a transaction that the other side offers, whose `getdata` is such a message.
+//! `cargo bench --manifest-path tests/bench/Cargo.toml --bench streams` prints the table. Both
+//! managers run in this process. The relay between them carries 100 MB/s in each direction, shared
+//! by all connections. An exchange consists of `inv`, `getdata` and `tx`. It is measured from the
+//! start of the first message to the end of the last. Exchanges run one at a time in each
+//! direction. Over one stream, a message of the block's sender waits for the rest of the block.
+//! This also delays transactions of the other side, because the `getdata` is such a message.
 
 #[path = "../../support/exchanges.rs"]
 mod exchanges;
@@ -18,7 +21,7 @@ use self::exchanges::{Program, Two};
 
 const BLOCK: usize = 1_000_000_000;
 const BYTES_PER_SECOND: u64 = 100_000_000;
-/// How long exchanges are measured while nothing else flows.
+/// The duration of the measurement without a block.
 const QUIET: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -42,22 +45,22 @@ fn main() {
     }
 }
 
-/// What was measured while one thing flowed.
+/// Measurements during the transfer of one block.
 struct Measured {
-    /// How long it flowed.
+    /// The duration of the transfer.
     flowed: Duration,
-    /// From who has the block, and to it.
+    /// From the side that has the block, and to it.
     ways: [Exchanges; 2],
 }
 
 struct Exchanges {
-    /// Of those that began while it flowed, in ascending order.
+    /// Times of the exchanges that started during the transfer, in ascending order.
     times: Vec<Duration>,
-    /// How many of them were done before it had come whole.
+    /// The number of exchanges that ended before the block was complete.
     within: usize,
 }
 
-/// Exchanges transactions both ways while `flow` runs.
+/// Exchanges transactions in both directions while `flow` runs.
 fn measure(two: &Two, flow: impl FnOnce()) -> Measured {
     let flows = &AtomicBool::new(true);
     thread::scope(|scope| {
@@ -74,7 +77,7 @@ fn measure(two: &Two, flow: impl FnOnce()) -> Measured {
     })
 }
 
-/// One transaction after the other, as long as it `flows`.
+/// Exchanges one transaction after the other while `flows` returns true.
 fn exchange(from: &Program, to: &Program, flows: impl Fn() -> bool) -> Exchanges {
     let (mut times, mut within) = (Vec::new(), 0);
     for number in 0.. {
@@ -117,7 +120,7 @@ impl Measured {
 }
 
 impl Exchanges {
-    /// The seconds of the median, of the last of 99 %, and of the longest.
+    /// Returns the median, the 99th percentile and the maximum, in seconds.
     fn places(&self) -> [f64; 3] {
         let last = self.times.len() - 1;
         [last / 2, last * 99 / 100, last].map(|at| self.times[at].as_secs_f64())

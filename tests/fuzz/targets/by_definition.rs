@@ -1,9 +1,9 @@
-//! What the library computes in a clever way, computed as the protocol defines it.
+//! Straightforward implementations of computations that the library optimizes.
 
 use bsv_p2p::wire::{MerkleRoot, Txid, sha256d};
 
-/// The merkle root, and whether a pair of equal hashes stands somewhere: level by level, each with its last entry doubled if
-/// their number is odd.
+/// Computes the merkle root, and whether a pair of equal hashes occurs: level by level, doubling
+/// the last entry if their number is odd.
 pub(crate) fn merkle_root(txids: &[Txid]) -> (MerkleRoot, bool) {
     let mut level: Vec<[u8; 32]> = txids.iter().map(|txid| txid.0).collect();
     let mut mutated = false;

@@ -1,4 +1,4 @@
-//! What may happen to a session, chosen by the bytes of an input.
+//! Events of a session, selected by the bytes of an input.
 
 use std::io::ErrorKind;
 
@@ -15,14 +15,14 @@ use super::input::Input;
 /// The association ID of a session that offers streams.
 pub(crate) const ASSOCIATION: Uuid = Uuid::from_u128(7);
 
-/// When each connection begins, in seconds since 1970.
+/// The start time of each connection, in seconds since 1970.
 pub(crate) const UNIX_TIME: i64 = 1_700_000_000;
 /// The first nonce of the session; they count up.
 pub(crate) const FIRST_NONCE: u64 = 1000;
-/// The nonce of another connection of ours.
+/// The nonce of another connection of this program.
 pub(crate) const OTHER_NONCE: u64 = 5;
 
-/// A `version` that a real peer might send, right or nearly so.
+/// Returns a `version` of a real peer, valid or nearly so.
 pub(crate) fn version(input: &mut Input<'_>) -> Message {
     let versions = [
         70_016,

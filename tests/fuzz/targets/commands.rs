@@ -1,8 +1,9 @@
-//! The names that one byte of an input chooses among.
+//! The commands that one byte of an input selects.
 
 use bsv_p2p::wire::Command;
 
-/// All known commands. New ones go to the end: the place of a name is its number in the inputs that are kept.
+/// All known commands. New ones must be appended: the position of a command is its number in the
+/// stored inputs.
 pub(crate) const NAMES: [&str; 38] = [
     "version",
     "verack",
@@ -44,7 +45,7 @@ pub(crate) const NAMES: [&str; 38] = [
     "dsdetected",
 ];
 
-/// The command of that number; one that nobody knows for a number behind the last name.
+/// Returns the command of this number, or an unknown command after the last one.
 pub(crate) fn command(number: u8) -> Command {
     let name = NAMES.get(usize::from(number % 64));
     Command::new(name.copied().unwrap_or("foobar"))

@@ -1,4 +1,4 @@
-//! Compact blocks, pools of transactions and answers, chosen by the bytes of an input.
+//! Compact blocks, transaction pools and responses, selected by the bytes of an input.
 
 use bsv_p2p::Network;
 use bsv_p2p::wire::{
@@ -10,7 +10,8 @@ use bytes::Bytes;
 
 use super::input::Input;
 
-/// Two names that the compact forms of a block of three transactions shorten alike with the nonce 7, found by trying.
+/// Two names whose short IDs collide in blocks of three transactions with the nonce 7, found by
+/// trial.
 pub(crate) const COLLIDING: [u64; 2] = [1_261_234, 26_741_987];
 
 pub(crate) fn colliding(number: usize) -> Txid {
@@ -19,7 +20,7 @@ pub(crate) fn colliding(number: usize) -> Txid {
     txid
 }
 
-/// The transaction of that number; all are different.
+/// Returns the transaction of this number. All are different.
 pub(crate) fn transaction(number: u8) -> Transaction {
     Transaction {
         version: 2,
@@ -36,7 +37,7 @@ pub(crate) fn transaction(number: u8) -> Transaction {
     }
 }
 
-/// The block of the first so many transactions.
+/// Returns the block of the first `transactions` transactions.
 pub(crate) fn block(transactions: u8) -> Block {
     let transactions: Vec<_> = (0..transactions).map(transaction).collect();
     let (merkle_root, _) = merkle_root(transactions.iter().map(Transaction::txid));
@@ -47,7 +48,7 @@ pub(crate) fn block(transactions: u8) -> Block {
     Block::new(&header, &transactions)
 }
 
-/// A compact block whose places are chosen one by one: how many, then what stands at each.
+/// Builds a compact block with chosen positions: their number, then the content of each.
 pub(crate) fn by_hand(block: &Block, nonce: u8, input: &mut Input<'_>) -> CompactBlock {
     let mut header = block.header();
     let places = input.u8();
@@ -56,7 +57,7 @@ pub(crate) fn by_hand(block: &Block, nonce: u8, input: &mut Input<'_>) -> Compac
     }
     let key = ShortIdKey::new(&header, nonce.into());
     let (mut ids, mut prefilled) = (Vec::new(), Vec::new());
-    // How many places lie between the last prefilled transaction and the next.
+    // The number of positions between the last prefilled transaction and the next.
     let mut between = 0;
     for place in 0..places % 32 {
         let choice = input.u8();
@@ -88,7 +89,8 @@ pub(crate) fn by_hand(block: &Block, nonce: u8, input: &mut Input<'_>) -> Compac
     CompactBlock::from_payload(payload.into()).expect("every field is whole")
 }
 
-/// A transaction with a name that may be another's. Transactions that are no generated ones stand in the input themselves.
+/// Returns a transaction with a name that may belong to another. Transactions that are not
+/// generated are part of the input.
 pub(crate) fn candidate(input: &mut Input<'_>) -> (Txid, Tx) {
     let (name, number) = (input.u8(), input.u8());
     let mut tx = Tx::from(&transaction(number));
@@ -104,7 +106,8 @@ pub(crate) fn candidate(input: &mut Input<'_>) -> (Txid, Tx) {
     (txid, tx)
 }
 
-/// An answer for what is missing, right or wrong; none if there is none of that kind.
+/// Returns a response for the missing transactions, valid or not; `None` if there is none of that
+/// kind.
 pub(crate) fn answer(
     kind: u8,
     block: &Block,
@@ -139,7 +142,7 @@ pub(crate) fn answer(
     }
 }
 
-/// Bytes that stand in the input behind their length.
+/// Returns bytes of the input that follow their length.
 pub(crate) fn payload(input: &mut Input<'_>) -> Bytes {
     let len = usize::from(input.u16());
     Bytes::copy_from_slice(input.take(len))

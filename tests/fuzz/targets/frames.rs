@@ -1,8 +1,8 @@
-//! A stream of frames that arrives in pieces, against the same stream in one piece.
+//! A stream of frames that arrives in pieces, compared with the same stream in one piece.
 //!
-//! Input: settings (1 for small limits, 2 for checksums that hold, 4 and 8 for the network, 16 for a caller that
-//! reads twice before it asks for frames), in two bytes how much filling stands behind the stream, the number of pieces, the
-//! size of each, then the stream.
+//! Input: settings (1 for small limits, 2 for valid checksums, 4 and 8 for the network, 16 for a
+//! caller that reads twice before it requests frames), two bytes with the amount of padding after
+//! the stream, the number of pieces, the size of each, then the stream.
 
 use std::io::{self, Read};
 
@@ -15,13 +15,13 @@ use bsv_p2p::wire::{
 
 use super::input::Input;
 
-/// The letters that mark an extended header.
+/// The prefix of commands with an extended header.
 const EXTENDED_MARK: &[u8] = b"extmsg";
 
 pub(crate) fn run(data: &[u8]) {
     let mut input = Input(data);
     let settings = input.u8();
-    // Mostly none: hashing it is what takes the time.
+    // Usually none, because hashing it dominates the time.
     let filling = usize::from(input.u16().saturating_sub(0xc000)) * 16;
     let pieces = usize::from(input.u8() % 32);
     let pieces = input.take(pieces);
@@ -59,7 +59,8 @@ pub(crate) fn run(data: &[u8]) {
     assert_streams_alike(magic, limits, at_once.incoming, &mut source);
 }
 
-/// Blocks that are handed on in pieces are those which come whole, or are read past, otherwise.
+/// Asserts that blocks delivered in pieces are the ones that otherwise arrive complete or are
+/// skipped.
 fn assert_streams_alike(
     magic: Magic,
     limits: PayloadLimits,
@@ -88,7 +89,7 @@ fn assert_streams_alike(
                     Incoming::Frame(frame) => {
                         assert_eq!((checksum, frame.payload), (Ok(()), bytes.into()));
                     }
-                    // What is not kept is not checked otherwise.
+                    // The checksum of a skipped payload is not checked otherwise.
                     Incoming::Discarded { block, .. } => assert_eq!(block, Some(header.hash())),
                     Incoming::Dropped(cause) => assert_eq!(checksum, Err(cause)),
                     other => panic!("{other:?}"),
@@ -106,7 +107,7 @@ fn assert_streams_alike(
     assert_eq!(whole.next(), None);
 }
 
-/// Limits that a short stream can exceed.
+/// Returns limits that a short stream can exceed.
 fn small_limits() -> PayloadLimits {
     PayloadLimits {
         general: 600,
@@ -118,7 +119,7 @@ fn small_limits() -> PayloadLimits {
     }
 }
 
-/// Gives each basic frame that is whole the checksum of its payload: no fuzzer finds it by trying.
+/// Sets the checksum of each complete basic frame, because a fuzzer cannot find it.
 fn mend_checksums(magic: Magic, mut stream: &mut [u8]) {
     while let Some((header, behind)) = stream.split_first_chunk_mut::<BASIC_HEADER_LEN>() {
         let len = u32::from_le_bytes([header[16], header[17], header[18], header[19]]) as usize;
@@ -134,7 +135,8 @@ fn mend_checksums(magic: Magic, mut stream: &mut [u8]) {
     }
 }
 
-/// Gives so many bytes at each read: no byte is an interruption, and what is left behind the last size comes at once.
+/// Returns a fixed number of bytes for each read. Zero means an interruption. The bytes after the
+/// last size arrive at once.
 struct Pieces<'a> {
     sizes: std::slice::Iter<'a, u8>,
     bytes: &'a [u8],
@@ -153,7 +155,7 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// What a reader gives for a stream, and how it ends.
+/// The results of a reader for a stream, and its end.
 #[derive(Debug, PartialEq)]
 struct Seen {
     incoming: Vec<Incoming>,
@@ -162,7 +164,8 @@ struct Seen {
     arriving: Option<(u64, u64)>,
 }
 
-/// A hasty caller reads twice before it asks for frames: it may be refused, but loses nothing.
+/// Reads all frames. A hasty caller reads twice before it requests frames: a read may be refused,
+/// but no bytes are lost.
 fn read_all(magic: Magic, limits: PayloadLimits, hasty: bool, source: &mut impl Read) -> Seen {
     let mut frames = FrameReader::new(magic, limits);
     let mut incoming = Vec::new();
@@ -222,10 +225,10 @@ fn look_at(magic: Magic, limits: PayloadLimits, incoming: &Incoming) {
     }
 }
 
-/// Written again, a frame is the same frame, and its message the same message.
+/// Asserts that an encoded frame decodes to the same frame, and its message to the same message.
 fn look_at_frame(magic: Magic, limits: PayloadLimits, frame: &Frame) {
     if frame.command.name().as_bytes().starts_with(EXTENDED_MARK) {
-        // Only within an extended frame: no basic one can have that name.
+        // Only within an extended frame: no basic frame can have this command.
         assert!(frame.extended);
         return;
     }

@@ -57,13 +57,13 @@ pub(crate) fn run(data: &[u8]) {
 
 /// Headers to add.
 struct Step {
-    /// What is wrong with the list, if anything.
+    /// The flaw of the list, if any.
     flaw: u8,
     /// How far the parent is from the latest header.
     parent: u8,
     count: usize,
     source: SourceId,
-    /// Headers with the same tag, parent and time are the same.
+    /// Headers with equal tag, parent and time are equal.
     tag: u8,
     time: u8,
     /// The position of the flaw in the list.

@@ -1,4 +1,4 @@
-//! Any payload of any command: decoded, written, and decoded again.
+//! Arbitrary payloads of every command: decoded, encoded and decoded again.
 //!
 //! Input: the number of a command, then the payload.
 
@@ -38,7 +38,8 @@ pub(crate) fn run(data: &[u8]) {
     assert_eq!(message.encode_to_vec(), written);
 }
 
-/// The length before the transaction of a proof is not believed, and written as it is: it may have come in one byte and take five.
+/// Returns the possible growth. The length before the transaction of a proof is ignored, and
+/// encoded anew: one byte may become five.
 fn may_grow(message: &Message) -> usize {
     match message {
         Message::DatarefTx(it) if matches!(it.proof.transaction(), ProofSubject::Tx(_)) => 4,

@@ -1,7 +1,8 @@
-//! What the fuzzer runs, and `cargo test` over every input that the fuzzer has kept.
+//! The fuzz targets. `cargo test` runs them over every stored input.
 //!
-//! Each target is a function that takes any bytes and panics if a promise of the library is broken. The first bytes of an
-//! input choose among settings; what a byte means never changes, else the inputs that are kept would lose theirs.
+//! Each target is a function that accepts arbitrary bytes and panics if the library violates a
+//! guarantee. The first bytes of an input select settings. The meaning of a byte must never change,
+//! because the stored inputs depend on it.
 
 mod by_definition;
 mod choices;

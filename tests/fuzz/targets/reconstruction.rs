@@ -1,8 +1,10 @@
-//! Blocks out of compact ones, a pool of transactions and what a peer answers, against the same by definition.
+//! Reconstruction of blocks from compact blocks, a pool of transactions and responses of a peer,
+//! compared with a straightforward implementation.
 //!
-//! Input: the form of the compact block (0 as the node makes it, 1 for one whose places are chosen, 2 for any payload; 4 for a
-//! short greatest block), how many transactions the block has, the nonce, what the form needs; the number of candidates, each
-//! with the number of its name and that of its transaction; then answers and, with the number 16, questions of others.
+//! Input: the form of the compact block (0 as the node makes it, 1 for chosen positions, 2 for any
+//! payload; 4 for a low maximum block size), the number of transactions of the block, the nonce,
+//! the data of the form; the number of candidates, each with the number of its name and of its
+//! transaction; then responses and, with the number 16, requests of other peers.
 
 use bsv_p2p::wire::{
     Block, BlockError, BlockTransactions, CompactBlock, Decode, GetBlockTxn, IndexOutOfRange,
@@ -66,14 +68,14 @@ pub(crate) fn run(data: &[u8]) {
             waiting.fill(&answer, &block);
         }
     }
-    // No answer changes what is waited for.
+    // No response changes the missing transactions.
     waiting.look();
 }
 
-/// What reconstruction must come to.
+/// The expected result of a reconstruction.
 struct Expected<'a> {
     compact: &'a CompactBlock,
-    /// What stands at each place of the block, where it is known.
+    /// The known transaction of each position.
     places: Vec<Option<Transaction>>,
 }
 
@@ -134,8 +136,8 @@ impl<'a> Expected<'a> {
     }
 }
 
-/// The candidates under their short ids. Those behind the one with which every short id of the block has one are not
-/// looked at.
+/// Returns the candidates by short ID. Candidates after the one that completes the short IDs of the
+/// block are not examined.
 fn looked_at<'a>(compact: &CompactBlock, pool: &'a [(Txid, Tx)]) -> Vec<(u64, &'a (Txid, Tx))> {
     let key = compact.short_id_key();
     let mut named: Vec<_> = pool
@@ -150,7 +152,7 @@ fn looked_at<'a>(compact: &CompactBlock, pool: &'a [(Txid, Tx)]) -> Vec<(u64, &'
     named
 }
 
-/// What the candidates have for a short id: nothing if two of different names have it.
+/// Returns the candidate of a short ID: none if two with different names match.
 fn found(candidates: &[(u64, &(Txid, Tx))], id: u64) -> Option<Transaction> {
     let mut matching = candidates.iter().filter(|(other, _)| *other == id);
     let (_, (name, tx)) = matching.next()?;
@@ -158,14 +160,14 @@ fn found(candidates: &[(u64, &(Txid, Tx))], id: u64) -> Option<Transaction> {
     alone.then(|| Transaction::from(tx.view()))
 }
 
-/// A block that waits for transactions, and what it must come to.
+/// A block with missing transactions, and the expected result.
 struct Waiting<'a> {
     waiting: Reconstruction,
     expected: Expected<'a>,
 }
 
 impl Waiting<'_> {
-    /// The same whenever it is asked.
+    /// Asserts that repeated calls return the same.
     fn look(&self) {
         let missing = self.expected.missing();
         assert!(!missing.is_empty());
@@ -214,7 +216,7 @@ fn look_at_compact(compact: &CompactBlock) {
     let (named, prefilled) = (compact.short_ids().len(), compact.prefilled().len());
     assert_eq!(named + prefilled, count);
     assert_eq!(compact.prefilled().count(), prefilled);
-    // It is a block if every prefilled transaction is one and has its place there.
+    // It is a block if every prefilled transaction is valid and at its position.
     let fits = |(index, transaction): (u64, TransactionView<'_>)| {
         let transaction = Transaction::from(transaction);
         let empty = transaction.inputs.is_empty() && transaction.outputs.is_empty();
@@ -231,7 +233,7 @@ fn look_at_error(error: &ReconstructionError, expected: &ReconstructionError) {
     assert!(error.score() == 0 || !error.needs_full_block());
 }
 
-/// A rebuilt block has the header that was announced, and there is only one block with that.
+/// Asserts that a reconstructed block has the announced header, which only one block has.
 fn look_at_block(rebuilt: &Block, compact: &CompactBlock, block: &Block) {
     assert_eq!(rebuilt.header(), compact.header());
     assert_eq!(rebuilt.check_merkle_root(), Ok(()));
@@ -243,7 +245,8 @@ fn look_at_block(rebuilt: &Block, compact: &CompactBlock, block: &Block) {
     }
 }
 
-/// Answered with what is asked for, or refused because of the first index that the block does not have.
+/// Asserts that a request is answered completely, or rejected for the first index that the block
+/// does not have.
 fn look_at_question(block: &Block, question: &GetBlockTxn) {
     let indexes: Vec<u32> = question.indexes().collect();
     assert!(indexes.is_sorted_by(|before, index| before < index));

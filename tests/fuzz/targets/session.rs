@@ -1,8 +1,8 @@
-//! A session that anything may happen to, in any order.
+//! A session with arbitrary events in any order.
 //!
-//! Input: settings (1 for an inbound connection, 2 for one that does not stand yet, 4 for a low ban threshold, 8 for an old
-//! protocol version of ours, 16 for services that the peer must have,
-//! 32 for further streams), then steps, each a number and what it needs.
+//! Input: settings (1 for an inbound connection, 2 for a connection that is not established yet, 4
+//! for a low ban threshold, 8 for an old own protocol version, 16 for required services, 32 for
+//! second streams), then steps, each a number and its data.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -23,7 +23,8 @@ use super::choices::{
 use super::commands::command;
 use super::input::Input;
 
-/// The most that one call puts out: what follows a `version` that completes the handshake and names an association.
+/// The maximum number of outputs of one call: those of a `version` that completes the handshake and
+/// names an association.
 const MOST_OUTPUTS: usize = 7;
 
 pub(crate) fn run(data: &[u8]) {
@@ -45,7 +46,7 @@ pub(crate) fn run(data: &[u8]) {
     drop(other);
 }
 
-/// A session, and what has been seen of it.
+/// A session, and the observations of it.
 struct Side {
     session: Session,
     offers_streams: bool,
@@ -221,7 +222,7 @@ impl Side {
         }
     }
 
-    /// Takes what the last step has put out, and holds it against the promises.
+    /// Takes the outputs of the last step, and checks them against the guarantees.
     fn look(&mut self) {
         let mut outputs = 0;
         while let Some(output) = self.session.poll_output() {

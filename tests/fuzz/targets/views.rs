@@ -1,7 +1,8 @@
 //! Blocks and transactions, read through all of their views, and filters that match transactions.
 //!
-//! Input: 0 for a block, 1 for a transaction, 2 for a filter with a transaction behind it, 3 for a block whose merkle root is
-//! made to fit, then the payload. The filter's payload has its length before it, in two bytes.
+//! Input: 0 for a block, 1 for a transaction, 2 for a filter followed by a transaction, 3 for a
+//! block whose merkle root is corrected, then the payload. The payload of the filter is preceded by
+//! its length in two bytes.
 
 use bsv_p2p::wire::{
     Block, BlockError, BlockHeader, BloomFilter, Decode, Encode, OutPoint, Transaction,

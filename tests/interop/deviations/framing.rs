@@ -50,9 +50,9 @@ fn transaction_above_32_mib_is_refused() {
     }
 }
 
-/// A payload that is not available at once is read in parts. The parts before one that is incomplete
-/// are lost, and bytes of the next frames take their place. The frames are repeated in case that
-/// chain-gang reads late and finds the whole payload.
+/// A payload that arrives in parts is read in parts. The parts before an incomplete one are lost,
+/// and bytes of the next frames take their place. The frames are repeated in case chain-gang reads
+/// late and finds the whole payload.
 #[test]
 fn payload_in_pieces_ends_connection() {
     let (dialer, raw) = connected_dialer();

@@ -12,14 +12,14 @@ use crate::codec::read_theirs;
 use crate::dialer::Dialer;
 use crate::raw_peer::{RawListener, RawPeer, frame, version};
 
-/// A dial of chain-gang, of which nothing has been read.
+/// Returns a dial of chain-gang, of which nothing has been read.
 fn accept_dialer() -> (Dialer, RawPeer) {
     let listener = RawListener::new();
     let dialer = Dialer::dial(listener.address());
     (dialer, listener.accept())
 }
 
-/// A dial of chain-gang that has been answered with `version` and `verack`.
+/// Returns a dial of chain-gang that has been answered with `version` and `verack`.
 #[track_caller]
 fn connected_dialer() -> (Dialer, RawPeer) {
     let (dialer, mut raw) = accept_dialer();
@@ -31,7 +31,7 @@ fn connected_dialer() -> (Dialer, RawPeer) {
     (dialer, raw)
 }
 
-/// A frame with a payload that may not belong to its command.
+/// Returns a frame with a payload that may not belong to its command.
 fn frame_of_payload(command: &'static str, payload: &[u8]) -> Vec<u8> {
     frame(&Message::Unknown {
         command: Command::new(command),
@@ -45,13 +45,13 @@ fn refusal(bytes: &[u8]) -> String {
     read_theirs(bytes).expect_err("a refusal").to_string()
 }
 
-/// The names of the test functions in a source file.
+/// Returns the names of the test functions in a source file.
 fn test_names(source: &str) -> impl Iterator<Item = &str> {
     let tests = source.split("#[test]\nfn ").skip(1);
     tests.map(|rest| rest.split('(').next().unwrap())
 }
 
-/// The names in the first column of the tables of deviations.
+/// Returns the names in the first column of the tables of deviations.
 fn row_names(readme: &str) -> impl Iterator<Item = &str> {
     let (_, tables) = readme.split_once("## Deviations").unwrap();
     let rows = tables.lines().filter_map(|line| line.strip_prefix("| `"));

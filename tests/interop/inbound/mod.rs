@@ -20,7 +20,7 @@ fn local_node(chain: Chain) -> LocalNode {
     LocalNode::start_with(chain, any_port, LocalNode::default_config()).unwrap()
 }
 
-/// A dialer that has connected to a node.
+/// Returns a dialer that has connected to a node.
 #[track_caller]
 fn dialer_of(node: &LocalNode) -> Dialer {
     let dialer = Dialer::dial(node.address());
@@ -29,7 +29,7 @@ fn dialer_of(node: &LocalNode) -> Dialer {
     dialer
 }
 
-/// The transaction that pays the reward of the last block.
+/// Returns the transaction that pays the reward of the last block.
 fn reward_of_tip(node: &LocalNode) -> Txid {
     let block = node.block(node.tip()).unwrap();
     block.transactions().next().unwrap().txid()
@@ -43,7 +43,7 @@ fn locator(hashes: &[BlockHash], stop: Hash256) -> BlockLocator {
     }
 }
 
-/// The hashes of the headers that a node answers a request with.
+/// Returns the hashes of the headers that a node answers a request with.
 #[track_caller]
 fn request_headers(dialer: &Dialer, request: BlockLocator) -> Vec<Hash256> {
     dialer.send(Message::GetHeaders(request));
@@ -53,7 +53,7 @@ fn request_headers(dialer: &Dialer, request: BlockLocator) -> Vec<Hash256> {
     })
 }
 
-/// The hashes of a node's active chain.
+/// Returns the hashes of a node's active chain.
 fn hashes(node: &LocalNode, heights: std::ops::RangeInclusive<u32>) -> Vec<Hash256> {
     heights
         .map(|height| their_hash(node.block_hash(height).unwrap()))

@@ -1,4 +1,4 @@
-//! chain-gang uses what a `LocalNode` serves like a reference node.
+//! chain-gang uses the services of a `LocalNode` like those of a reference node.
 
 use bsv_p2p::local_node::{LocalNode, LocalNodeConfig};
 use bsv_p2p::wire::{BlockHash, Tx};
@@ -12,7 +12,7 @@ use super::{dialer_of, hashes, local_node, locator, reward_of_tip};
 use crate::dialer::Dialer;
 use crate::served_chain::{entry, mine_chain, spend_reward, their_block, their_hash, their_tx};
 
-/// The block hashes that a node answers `getblocks` with.
+/// Returns the block hashes that a node answers `getblocks` with.
 #[track_caller]
 fn request_blocks(dialer: &Dialer, hashes: &[BlockHash], stop: Hash256) -> Vec<Hash256> {
     dialer.send(Message::GetBlocks(locator(hashes, stop)));

@@ -301,7 +301,8 @@ fn transaction_message(random: &mut Seeded) -> Pair {
     Pair::new(theirs::Message::Tx(theirs), wire::Tx::from(&ours))
 }
 
-/// A compact block as a node makes it: the first transaction is included, the others are named.
+/// Returns a compact block as a node makes it: the first transaction is included, the others are
+/// named.
 fn compact_block(random: &mut Seeded) -> Pair {
     let (their_block, our_block) = whole_block(random);
     let nonce = random.next();
@@ -359,7 +360,7 @@ fn block_transactions(random: &mut Seeded) -> Pair {
     )
 }
 
-/// A filter of ours with elements that chain-gang finds in it.
+/// Creates a filter of this library with elements that chain-gang finds in it.
 fn filter_load(random: &mut Seeded) -> Pair {
     let tweak = random.next() as u32;
     let flags = random.below(3) as u8;
@@ -392,7 +393,7 @@ fn filter_add(random: &mut Seeded) -> Pair {
     )
 }
 
-/// A header with a tree in which chain-gang and bsv-p2p find the same transactions.
+/// Returns a header with a tree in which chain-gang and bsv-p2p find the same transactions.
 fn merkle_block(random: &mut Seeded) -> Pair {
     let count = 1 + random.of_any_size(7);
     let leaves: Vec<_> = (0..count)

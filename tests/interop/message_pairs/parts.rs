@@ -51,7 +51,7 @@ pub(super) fn transactions(random: &mut Seeded) -> (Vec<theirs::Tx>, Vec<wire::T
     (0..count).map(|_| transaction(random)).unzip()
 }
 
-/// A transaction that chain-gang accepts in a compact block.
+/// Returns a transaction that chain-gang accepts in a compact block.
 pub(super) fn transaction(random: &mut Seeded) -> (theirs::Tx, wire::Transaction) {
     let (version, lock_time) = (random.next() as u32, random.next() as u32);
     let input_count = 1 + random.below(3);
@@ -131,12 +131,12 @@ pub(super) fn uuid(random: &mut Seeded) -> Uuid {
     Uuid::from_u64_pair(random.next(), random.next())
 }
 
-/// An association ID as chain-gang holds it: the type of a UUID and its bytes.
+/// Returns an association ID as chain-gang holds it: the type of a UUID and its bytes.
 pub(super) fn id_bytes(id: Uuid) -> Vec<u8> {
     [&[0], id.as_bytes().as_slice()].concat()
 }
 
-/// A text of at most `max` bytes, in some of which characters have two bytes.
+/// Returns a text of at most `max` bytes, in some of which characters have two bytes.
 pub(super) fn text(random: &mut Seeded, max: usize) -> String {
     let len = random.below(max + 1);
     let mut text = String::new();

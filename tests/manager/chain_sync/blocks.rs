@@ -11,10 +11,10 @@ use bsv_p2p::{Error, ErrorKind, Timeout};
 use super::*;
 use crate::raw_peer::frame;
 
-/// How long a peer may stand still.
+/// The stall timeout of a peer.
 const STALL: Duration = Duration::from_secs(5);
 
-/// The next question for a block, which ends with a transaction that nobody has.
+/// Returns the next request for a block, which ends with an unknown transaction.
 #[track_caller]
 fn asked(peer: &mut RawPeer, block: &Block) -> GetData {
     loop {
@@ -30,7 +30,7 @@ fn asked(peer: &mut RawPeer, block: &Block) -> GetData {
     }
 }
 
-/// Says that it does not have the block, as a node does: nothing but the end of the question.
+/// Answers that the block is unknown, like a node: with the end marker of the request.
 fn has_none(peer: &RawPeer, question: &GetData) {
     peer.send(NotFound::from(question.inventory[1..].to_vec()));
 }
@@ -58,7 +58,7 @@ fn stalled_peer_is_requested_last_for_next_block() {
     assert_eq!(next(&tips).hash, block.hash());
     announce(&mut stalling, block);
     announce(&mut good, block);
-    // When this is told, the manager knows in which order the first one was announced.
+    // After this event, the manager knows the order of the first announcements.
     good.send(headers(std::slice::from_ref(next_block)));
     assert_eq!(next(&tips).hash, next_block.hash());
     let hash = block.hash();
@@ -74,7 +74,7 @@ fn stalled_peer_is_requested_last_for_next_block() {
         assert!(began.elapsed() >= STALL);
         good.send(block.clone());
         assert_eq!(fetch.join().unwrap().as_ref(), Ok(block));
-        // The next one waits for it no more.
+        // The next call does not wait for it any more.
         let began = Instant::now();
         let fetch = scope.spawn(|| manager.fetch_block(hash, LIMIT));
         let question = asked(&mut without, block);
@@ -159,7 +159,7 @@ fn invalid_block_is_fetched_from_another_peer() {
         asked(&mut liar, &block);
         manager.connect(node.address()).unwrap();
         manager.wait_for_peers(2, LIMIT).unwrap();
-        // The coinbase pays somebody else.
+        // The coinbase pays another output.
         let mut coinbase: bsv_p2p::wire::Transaction = block.transactions().next().unwrap().into();
         coinbase.outputs[0].value -= 1;
         liar.send(Block::new(&block.header(), &[coinbase]));

@@ -109,7 +109,7 @@ fn chain_replaces_start_that_is_not_complete() {
     let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
     manager.start_fixed(&[server.address]).unwrap();
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
-    // A start replaces the chain as well, with the same tip at the end.
+    // A start replaces the chain as well, and reaches the same tip.
     let tips = manager.subscribe_blocks().unwrap();
     manager.follow_chain(start_of(&headers)).unwrap();
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));

@@ -66,7 +66,7 @@ fn hard_chain(more: usize) -> (HeaderChain, Vec<BlockHeader>) {
 }
 
 #[test]
-fn headers_of_stranger_change_nothing_beside_dialed_peer() {
+fn stranger_headers_are_ignored_with_dialed_peer() {
     let headers = mined_headers(20, 1);
     let (manager, _events, address) = running(config_with_listener(20));
     let _server = connect_and_sync(&manager, &headers);
@@ -93,7 +93,7 @@ fn easy_headers_are_rejected_with_score() {
         let (manager, events, address) = running(config_with_listener(20));
         manager.follow_chain(chain).unwrap();
         let tips = manager.subscribe_blocks().unwrap();
-        // The stranger is the only peer, so that it is a source.
+        // The inbound peer is the only peer, so it is a source.
         let mut stranger = stranger(address, 1);
         stranger.expect("getheaders");
         stranger.send(Headers::default());
@@ -218,7 +218,7 @@ fn first_invalid_header_of_stranger_decides_score() {
 }
 
 #[test]
-fn forged_chain_first_does_not_lock_out_honest_chain() {
+fn forged_chain_does_not_lock_out_honest_chain() {
     let (forged, honest) = (mined_headers(289, 7), mined_headers(3_000, 1));
     let (manager, _events, address) = running(config_with_listener(20));
     let tips = manager.subscribe_blocks().unwrap();
@@ -315,8 +315,9 @@ fn trickling_source_does_not_delay_download() {
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
 }
 
+/// The delay is about ten seconds.
 #[test]
-fn trickled_side_chain_delays_sync_for_ten_seconds_only() {
+fn trickled_side_chain_delays_sync_for_seconds() {
     let honest = mined_headers(300, 1);
     let side = mined_headers(200, 2);
     let manager = manager(config());
@@ -413,7 +414,7 @@ fn race_is_followed_after_side_header_flood() {
 }
 
 #[test]
-fn inbound_liars_do_not_delay_sync_with_dialed_peer() {
+fn inbound_liars_do_not_delay_dialed_sync() {
     let headers = mined_headers(30, 1);
     for liars in [1, 8, 32] {
         let (manager, _events, address) = running(config_with_listener(64));

@@ -25,7 +25,7 @@ use crate::raw_peer::{RawListener, RawPeer, version};
 /// A time at which every test's blocks are made.
 const TIME: u32 = 1_700_000_000;
 
-/// The first blocks of a chain of its own for each `branch`.
+/// Returns the first blocks of a chain of its own for each `branch`.
 fn mined(count: usize, branch: u64) -> Vec<Block> {
     let mut chain = Chain::new();
     let mine = |_| {
@@ -45,7 +45,7 @@ fn hashes(blocks: &[Block]) -> Vec<BlockHash> {
     blocks.iter().map(Block::hash).collect()
 }
 
-/// What a peer says whose chain has that height.
+/// Returns the version of a peer whose chain has this height.
 fn version_at(height: i32) -> Version {
     Version {
         start_height: Some(height),
@@ -53,7 +53,7 @@ fn version_at(height: i32) -> Version {
     }
 }
 
-/// A peer that does what a test says, which the manager has dialled.
+/// Dials a scripted peer.
 #[track_caller]
 fn dialled(manager: &Manager, height: i32) -> RawPeer {
     let listener = RawListener::new();
@@ -63,7 +63,7 @@ fn dialled(manager: &Manager, height: i32) -> RawPeer {
     peer
 }
 
-/// A peer whose chain is no higher than ours. The first one is asked for headers, and has none.
+/// Dials a peer whose chain is not higher. The first one is asked for headers, and has none.
 #[track_caller]
 fn quiet(manager: &Manager, is_first: bool) -> RawPeer {
     let before = manager.connected();

@@ -111,8 +111,9 @@ fn damaged_tail_is_reported_and_downloaded_again() {
     assert_eq!(stored_tip(&path), tip_of(&headers));
 }
 
+/// The file is in use or belongs to another network. A stopped manager refuses any file.
 #[test]
-fn file_in_use_or_of_other_network_is_refused() {
+fn unavailable_or_mismatched_file_is_refused() {
     let (_folder, path) = temporary_file();
     let _first = manager_with(&path);
     let second = manager(config()).with_headers(&path);
@@ -154,7 +155,7 @@ fn replaced_chain_is_written_without_connections() {
 }
 
 #[test]
-fn chain_with_other_start_is_reported_and_not_written() {
+fn chain_with_other_start_is_reported_not_written() {
     const FIRST: u32 = 20;
     let (_folder, path) = temporary_file();
     let headers = mined_headers(200, 1);

@@ -74,7 +74,7 @@ fn competing_branches_are_reported_once() {
 }
 
 #[test]
-fn stale_tip_is_reported_with_time_of_last_block() {
+fn stale_tip_is_reported_with_last_block_time() {
     const TIMEOUT: Duration = Duration::from_millis(100);
     let before = SystemTime::now();
     let mut config = config();

@@ -6,7 +6,7 @@ use super::*;
 use crate::header_server::{Answers, HeaderServerOptions};
 
 #[test]
-fn every_kind_of_server_is_synchronized_to_its_end() {
+fn every_kind_of_server_is_synchronized() {
     let headers = mined_headers(4_300, 1);
     for answers in [
         Answers::Node,

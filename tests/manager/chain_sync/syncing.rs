@@ -130,8 +130,9 @@ fn trusted_chain_is_continued_from_its_tip() {
     assert_eq!(height(&manager), 200);
 }
 
+/// The chain belongs to another network, or the manager was shut down.
 #[test]
-fn chain_of_other_network_or_after_shutdown_is_refused() {
+fn unusable_chain_is_refused() {
     let manager = manager(config());
     let refused = manager.follow_chain(HeaderChain::new(Network::Mainnet));
     let refused = refused.unwrap_err().to_string();

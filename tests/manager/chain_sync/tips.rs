@@ -34,7 +34,7 @@ fn tip_announced_in_three_ways_is_reported_once() {
                 peer.expect("getheaders");
                 peer.send(headers(&blocks[round..=round]));
             }
-            // Whatever it said has been handed on.
+            // All its earlier messages were processed.
             peer.ping(turn as u64);
             if turn == 0 {
                 let tip = next(&tips);

@@ -1,4 +1,5 @@
-//! Two streams between a local node and the node: chains and transactions, whoever dials.
+//! Two streams between a local node and the node: chains and transactions, in both directions of
+//! dialing.
 
 use std::time::Duration;
 
@@ -11,10 +12,10 @@ use crate::peer::{SOON, only_peer, tip};
 use crate::support::RealNode;
 
 const DEADLINE: Duration = Duration::from_secs(60);
-/// How long the transaction is about, in bytes: nothing else comes near it.
+/// The approximate length of the transaction, in bytes. All other traffic is much shorter.
 const MUCH: u64 = 100_000;
 
-/// The node and a local node with two streams, and no block.
+/// Creates the node and a local node with two streams, without blocks.
 #[track_caller]
 fn connected(node_dials: bool) -> (RealNode, LocalNode) {
     let node = RealNode::start(&[]);
@@ -35,7 +36,7 @@ fn assert_both_reach(node: &RealNode, local: &LocalNode, hash: BlockHash) {
     node.wait_until("the node has the tip", DEADLINE, || tip(node) == hash);
 }
 
-/// How many bytes the node has sent and received over `GENERAL` and over `DATA1`.
+/// Returns the bytes that the node has sent and received on `GENERAL` and on `DATA1`.
 #[track_caller]
 fn bytes(node: &RealNode) -> [(u64, u64); 2] {
     let streams = streams_of(&only_peer(node).expect("one peer"));
@@ -45,10 +46,10 @@ fn bytes(node: &RealNode) -> [(u64, u64); 2] {
     [(sent, received), (sent_too, received_too)]
 }
 
-/// A payment of that reward, with much data.
+/// Returns a payment of the reward, with much data.
 fn long_payment(reward: OutPoint) -> Transaction {
     let output = |value, script| TransactionOutput { value, script };
-    // OP_FALSE, OP_RETURN, and a push of so many bytes.
+    // OP_FALSE, OP_RETURN, and a push of this length.
     let mut data = vec![0x00, 0x6a, 0x4e];
     data.extend((MUCH as u32).to_le_bytes());
     data.resize(data.len() + MUCH as usize, 0x55);
@@ -66,7 +67,7 @@ fn long_payment(reward: OutPoint) -> Transaction {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn two_hundred_blocks_go_each_way_over_the_second_stream() {
+fn two_hundred_blocks_use_second_stream_each_way() {
     for node_dials in [true, false] {
         let (node, local) = connected(node_dials);
         let [general, data1] = bytes(&node);
@@ -91,7 +92,7 @@ fn two_hundred_blocks_go_each_way_over_the_second_stream() {
         };
         let all = (len(201), len(1));
         assert!(data1.0 > all.0 && data1.1 > all.1, "{data1:?}, {all:?}");
-        // Nothing of it went over the first one.
+        // The first stream carried none of it.
         let little = all.0.min(all.1) / 10;
         assert!(general.0 < little && general.1 < little, "{general:?}");
         assert_two_streams(&node);
@@ -101,7 +102,7 @@ fn two_hundred_blocks_go_each_way_over_the_second_stream() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_transaction_of_ours_goes_over_the_first_stream_and_its_block_over_the_second() {
+fn transaction_uses_first_stream_and_block_second() {
     for node_dials in [true, false] {
         let (node, local) = connected(node_dials);
         let first = local.mine(101).unwrap()[0];

@@ -1,4 +1,4 @@
-//! The end of a peer with two streams, and what comes behind it.
+//! The end of a peer with two streams, and its reconnection.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{
 use crate::peer::{Actor, SOON, config, impatient, is_cut};
 use crate::support::RealNode;
 
-/// A manager that keeps the node connected, and dials again soon.
+/// Returns a manager that keeps the node connected, and redials soon.
 fn keeping(node: &RealNode, connection: ConnectionConfig) -> (Manager, Receiver<Event>) {
     let mut config = ManagerConfig::new(Network::Regtest);
     config.connection = connection;
@@ -28,7 +28,7 @@ fn keeping(node: &RealNode, connection: ConnectionConfig) -> (Manager, Receiver<
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn both_streams_end_with_the_node_and_come_back_with_it() {
+fn restarted_node_gets_both_streams_back() {
     let node = node_with_coins(&[]);
     let (manager, events) = keeping(&node, config());
     for turn in 0..4 {
@@ -36,7 +36,7 @@ fn both_streams_end_with_the_node_and_come_back_with_it() {
         let opened = wait_for(&events, "both streams", |event| match event {
             Event::Control(ControlEvent::StreamOpened { peer_id, .. }) => Some(*peer_id),
             Event::Control(ControlEvent::ConnectionRestarting { reason, .. }) => {
-                // The node that is being started refuses connections for a while.
+                // A starting node refuses connections for a while.
                 ends += usize::from(is_cut(reason));
                 None
             }
@@ -44,7 +44,7 @@ fn both_streams_end_with_the_node_and_come_back_with_it() {
         });
         assert_eq!(ends, usize::from(turn > 0), "one end for both streams");
         let peer = manager.connection(opened).unwrap();
-        // One that was killed may have lost its chain, and answers nothing before it has a recent block.
+        // A killed node may have lost its chain, and answers nothing before it has a recent block.
         node.generate(1);
         assert_answers(&node, &peer);
         if turn % 2 == 0 {
@@ -56,10 +56,10 @@ fn both_streams_end_with_the_node_and_come_back_with_it() {
     }
 }
 
-/// The end of a connection with both streams, which is all that it still tells.
+/// Returns the end of a connection with both streams, which must be its only remaining event.
 #[track_caller]
 fn only_end(actor: Actor, node: &RealNode) -> DisconnectReason {
-    // The statistics tell of the end when the thread has ended, which is after its last event.
+    // The statistics show the end when the thread has ended, which is after its last event.
     node.wait_until("neither stream stands", SOON, || {
         let streams = actor.handle.statistics().streams;
         streams.len() == 2 && streams.iter().all(|one| !one.stands)
@@ -83,7 +83,7 @@ fn control(event: Event) -> Option<ControlEvent> {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn the_death_of_the_node_is_one_end_of_both_streams() {
+fn killed_node_ends_both_streams_once() {
     let node = node_with_coins(&[]);
     let actor = dial_twice(&node, config());
     node.kill();
@@ -93,7 +93,7 @@ fn the_death_of_the_node_is_one_end_of_both_streams() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_that_stalls_loses_both_streams_at_once() {
+fn stalled_node_loses_both_streams() {
     let node = node_with_coins(&[]);
     let actor = dial_twice(&node, impatient());
     assert_two_streams(&node);
@@ -109,13 +109,13 @@ fn a_node_that_stalls_loses_both_streams_at_once() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_that_goes_on_after_a_stall_gets_both_streams_back_under_the_same_identity() {
+fn resumed_node_gets_both_streams_with_same_id() {
     let node = node_with_coins(&[]);
     let (manager, events) = keeping(&node, impatient());
     let (first, _) = up_to_two_streams(&events);
     assert_two_streams(&node);
     node.stop_process();
-    // The system takes the new connection of a process that stands still.
+    // The system accepts connections for a stopped process.
     let mut told = Vec::new();
     wait_for(&events, "the next attempt", |event| {
         told.extend(control(event.clone()));
@@ -150,7 +150,7 @@ fn a_node_that_goes_on_after_a_stall_gets_both_streams_back_under_the_same_ident
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_that_dialled_and_died_is_one_peer_lost_and_a_new_one_when_it_dials_again() {
+fn restarted_inbound_node_is_a_new_peer() {
     let node = node_with_coins(&[]);
     let (manager, events, address) = listening(|_| {});
     let mut ids = Vec::new();
@@ -183,7 +183,7 @@ fn a_node_that_dialled_and_died_is_one_peer_lost_and_a_new_one_when_it_dials_aga
             Event::Message(_) => None,
         });
         node.restart();
-        // An end of the other stream would have been told by now.
+        // An end of the other stream would have been reported by now.
         assert_eq!(manager.snapshot().unwrap().connections.len(), 0);
     }
     assert_eq!(manager.metrics().slots_taken, 0);

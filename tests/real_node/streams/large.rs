@@ -1,4 +1,4 @@
-//! A large block of the node on its way over the second stream.
+//! A large block of the node, in transfer over the second stream.
 
 use std::io::Read;
 
@@ -14,7 +14,7 @@ const MEGABYTES: u32 = 60;
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_large_block_of_the_node_holds_up_none_of_its_transactions() {
+fn large_block_does_not_delay_transactions() {
     let node = RealNode::start(&[]);
     let (giver, block) = give_large_block(&node, MEGABYTES);
     let split = block.transactions().nth(1).expect("one that splits").txid();
@@ -23,7 +23,7 @@ fn a_large_block_of_the_node_holds_up_none_of_its_transactions() {
     let mut actor = dial_twice(&node, config());
     let reader = actor.handle.block_reader(block.hash(), LARGE);
     let mut reader = reader.expect("the block begins");
-    // Nobody reads on: the node has most of it still to send.
+    // The reader is paused: the node still has most of the block to send.
     for index in MEGABYTES..MEGABYTES + LEFT {
         let tx = spend(OutPoint { txid: split, index }, 900_000);
         let txid = tx.txid();

@@ -1,4 +1,5 @@
-//! A long talk over two streams costs nothing with the node, whoever dials, and however many ask at once.
+//! Long traffic over two streams causes no misbehavior at the node, in both directions of dialing
+//! and with many concurrent requests.
 
 use std::thread;
 
@@ -16,12 +17,13 @@ use crate::manners::harmless;
 use crate::peer::{SOON, UNKNOWN, announced, ask_for, config, genesis, tip};
 use crate::support::RealNode;
 
-/// How many threads ask.
+/// The number of requesting threads.
 const ASKERS: usize = 4;
-/// How often each of them asks everything.
+/// The number of rounds of each thread.
 const ROUNDS: usize = 25;
 
-/// Asks everything from several threads, says everything that is harmless, and lets the node pay and mine meanwhile.
+/// Sends every kind of request from several threads and every harmless message, while the node pays
+/// and mines.
 #[track_caller]
 fn talk(node: &RealNode, peer: &PeerConnectionHandle, events: &Receiver<Event>) {
     let headers = peer.headers(&[genesis()], BlockHash::ZERO, SOON).unwrap();
@@ -59,14 +61,15 @@ fn talk(node: &RealNode, peer: &PeerConnectionHandle, events: &Receiver<Event>) 
             node.generate(1);
         }
     });
-    // Whoever has just asked for headers knows a block, and is not told of it: this one nobody has asked for.
+    // A peer that has just requested headers knows the block, and gets no announcement: this one
+    // was not requested.
     node.generate(1);
     let new = tip(node);
     wait_for(events, "the announcement of a block", |event| match event {
         Event::Message(event) => announced(&event.message).filter(|(hash, _)| *hash == new),
         Event::Control(_) => None,
     });
-    // The answers to last questions, on each stream, show that everything has been read.
+    // The responses to final requests on each stream show that everything has been read.
     let last = Inventory::Tx(Txid([0x99; 32]));
     peer.send(&ask_for(last), SOON).unwrap();
     wait_for(events, "the answer to the last question", |event| {
@@ -81,17 +84,19 @@ fn talk(node: &RealNode, peer: &PeerConnectionHandle, events: &Receiver<Event>) 
     assert!(streams.iter().all(|one| one.stands), "{streams:#?}");
 }
 
+/// Nothing counts as misbehavior at the node.
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_long_talk_over_two_streams_costs_nothing_with_a_node_that_we_have_dialled() {
+fn long_traffic_with_dialed_node_is_clean() {
     let node = node_with_coins(&[]);
     let actor = dial_twice(&node, config());
     talk(&node, &actor.handle, &actor.events);
 }
 
+/// Nothing counts as misbehavior at the node.
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_long_talk_over_two_streams_costs_nothing_with_a_node_that_has_dialled_us() {
+fn long_traffic_with_dialing_node_is_clean() {
     let node = node_with_coins(&[]);
     let (manager, events, address) = listening(|_| {});
     node.add_node_onetry(address);

@@ -1,4 +1,4 @@
-//! A second stream to the node, whoever opens it, and peers that have none.
+//! Second streams with the node, opened by either side, and peers without one.
 
 mod chains;
 mod ends;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::peer::{Actor, SOON, UNKNOWN, assert_good_standing, config, genesis, only_peer, tip};
 use crate::support::RealNode;
 
-/// The node with coins to spend, and out of its initial download.
+/// Starts the node with coins, after its initial download.
 fn node_with_coins(options: &[&str]) -> RealNode {
     let node = RealNode::start(options);
     let address = node.rpc("getnewaddress", json!([]));
@@ -28,14 +28,14 @@ fn node_with_coins(options: &[&str]) -> RealNode {
     node
 }
 
-/// Makes the node pay, and returns the transaction that it announces.
+/// Makes the node pay, and returns the announced transaction.
 fn pay(node: &RealNode) -> Txid {
     let address = node.rpc("getnewaddress", json!([]));
     let txid = node.rpc("sendtoaddress", json!([address, 1]));
     txid.as_str().expect("a txid").parse().expect("a txid")
 }
 
-/// The names of the node's streams to its only peer, with the bytes that it has sent and received over each.
+/// Returns the node's streams to its only peer, with the bytes sent and received on each.
 fn streams_of(peer: &Value) -> Vec<(String, u64, u64)> {
     let streams = peer["streams"].as_array().expect("a list of streams");
     let stream = |one: &Value| {
@@ -46,7 +46,7 @@ fn streams_of(peer: &Value) -> Vec<(String, u64, u64)> {
     streams.iter().map(stream).collect()
 }
 
-/// Waits until the node has two streams to its only peer, with traffic both ways over each.
+/// Waits until the node has two streams to its only peer, with traffic in both directions on each.
 #[track_caller]
 fn assert_two_streams(node: &RealNode) {
     let peer = node.wait_until("the node has two streams in use", SOON, || {
@@ -74,7 +74,7 @@ fn assert_one_stream(node: &RealNode, peer: &PeerConnectionHandle) {
     assert_good_standing(node);
 }
 
-/// How many messages of that name have come over that stream, and gone.
+/// Returns how many messages with this command were received and sent on this stream.
 fn count(numbers: &ConnectionStatistics, stream: StreamType, name: &str) -> (u64, u64) {
     let mut streams = numbers.streams.iter();
     let commands = streams
@@ -86,7 +86,7 @@ fn count(numbers: &ConnectionStatistics, stream: StreamType, name: &str) -> (u64
     (traffic.messages_in, traffic.messages_out)
 }
 
-/// Asserts that these messages have come over that stream, and none over the other.
+/// Asserts that these messages arrived on this stream, and none on the other.
 #[track_caller]
 fn assert_came_over(numbers: &ConnectionStatistics, stream: StreamType, names: &[&'static str]) {
     let other = match stream {
@@ -99,7 +99,7 @@ fn assert_came_over(numbers: &ConnectionStatistics, stream: StreamType, names: &
     }
 }
 
-/// Asks everything that can be asked.
+/// Sends every kind of request and checks the responses.
 #[track_caller]
 fn assert_answers(node: &RealNode, peer: &PeerConnectionHandle) {
     let headers = peer
@@ -120,7 +120,7 @@ fn assert_answers(node: &RealNode, peer: &PeerConnectionHandle) {
     peer.ping(SOON).unwrap();
 }
 
-/// Waits for the announcement of a payment, asks for it, and waits for it.
+/// Waits for the announcement of a payment, requests it, and waits for it.
 #[track_caller]
 fn assert_transactions_come(node: &RealNode, actor: &mut Actor) {
     let txid = pay(node);
@@ -138,7 +138,7 @@ fn with(change: impl FnOnce(&mut ConnectionConfig)) -> ConnectionConfig {
     config
 }
 
-/// What has been told of a second stream so far.
+/// Returns the events about a second stream so far.
 fn told_of_streams(control: &Receiver<ControlEvent>) -> Vec<ControlEvent> {
     control.try_iter().filter(is_of_stream).collect()
 }
@@ -150,7 +150,7 @@ fn is_of_stream(event: &ControlEvent) -> bool {
     )
 }
 
-/// A manager that listens, what it tells, and where.
+/// Starts a listening manager. Returns its events and its address, too.
 fn listening(change: impl FnOnce(&mut ManagerConfig)) -> (Manager, Receiver<Event>, SocketAddr) {
     let mut config = ManagerConfig::new(Network::Regtest);
     config.target_connections = 0;
@@ -200,7 +200,7 @@ fn up_to_two_streams(events: &Receiver<Event>) -> (Uuid, Vec<ControlEvent>) {
     (opened, seen)
 }
 
-/// A connection to the node with both streams in use.
+/// Returns a connection to the node with both streams in use.
 #[track_caller]
 fn dial_twice(node: &RealNode, config: ConnectionConfig) -> Actor {
     let mut actor = Actor::dial(node, config);

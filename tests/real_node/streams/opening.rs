@@ -1,4 +1,4 @@
-//! Who opens the second stream, and what goes over which.
+//! Opening of the second stream, and the messages on each stream.
 
 use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::wire::{Inventory, Message, StreamPolicy, StreamType};
@@ -13,7 +13,7 @@ use crate::peer::{SOON, announced, ask_for, config, tip};
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_second_stream_to_a_node_that_we_have_dialled_carries_blocks_and_headers() {
+fn second_stream_to_dialed_node_carries_blocks() {
     let node = node_with_coins(&[]);
     let mut actor = dial_twice(&node, config());
     assert_answers(&node, &actor.handle);
@@ -58,7 +58,7 @@ fn a_second_stream_to_a_node_that_we_have_dialled_carries_blocks_and_headers() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_that_dials_us_opens_a_second_stream_which_takes_no_place() {
+fn dialing_node_opens_second_stream_without_slot() {
     let node = node_with_coins(&[]);
     let (manager, events, address) = listening(|config| {
         config.max_connections = 1;
@@ -79,7 +79,7 @@ fn a_node_that_dials_us_opens_a_second_stream_which_takes_no_place() {
     let same = |event: &ControlEvent| event.peer().map(|(peer_id, _)| peer_id) == Some(opened);
     assert!(seen.iter().all(same), "one peer: {seen:#?}");
     let peer = manager.connection(opened).unwrap();
-    // What it says before it has our answer still goes over the first one.
+    // Messages that the node sends before our `streamack` still use the first stream.
     assert_two_streams(&node);
     assert_answers(&node, &peer);
     let txid = pay(&node);
@@ -110,7 +110,7 @@ fn a_node_that_dials_us_opens_a_second_stream_which_takes_no_place() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_manager_that_dials_shows_one_peer_with_two_streams() {
+fn dialing_manager_shows_one_peer_with_two_streams() {
     let node = node_with_coins(&[]);
     let manager = Manager::new(ManagerConfig::new(Network::Regtest)).unwrap();
     let events = manager.subscribe();

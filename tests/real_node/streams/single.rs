@@ -1,4 +1,4 @@
-//! One stream, where one of both sides wants no more.
+//! A single stream, because one side declines a second one.
 
 use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::session::{SessionConfig, StreamSetupError};
@@ -14,10 +14,10 @@ use crate::support::RealNode;
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_without_further_streams_has_one_whoever_dials() {
+fn node_without_streams_keeps_one_stream() {
     for (option, refusals) in [
         ("-multistreams=0", 1),
-        // Both know `Default`: nothing is refused.
+        // Both support `Default`: nothing is refused.
         ("-multistreampolicies=Default", 0),
     ] {
         let node = node_with_coins(&[option]);
@@ -43,7 +43,7 @@ fn a_node_without_further_streams_has_one_whoever_dials() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn whoever_wants_one_stream_has_one_and_is_told_of_no_refusal() {
+fn disabled_streams_emit_no_refusal() {
     let node = node_with_coins(&[]);
     for config in [
         with(|config| config.session.multistreams = false),
@@ -60,7 +60,7 @@ fn whoever_wants_one_stream_has_one_and_is_told_of_no_refusal() {
     }
     for change in [
         |session: &mut SessionConfig| session.multistreams = false,
-        // The node knows by our protoconf that there is no use in another one.
+        // The node sees in our protoconf that another stream is useless.
         |session: &mut SessionConfig| session.stream_policies = vec![StreamPolicy::Default],
     ] {
         assert_one_stream_where_it_dials(&node, change);
@@ -69,7 +69,7 @@ fn whoever_wants_one_stream_has_one_and_is_told_of_no_refusal() {
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]
-fn a_node_that_dials_chooses_the_policy_whatever_our_preference() {
+fn dialing_node_chooses_the_stream_policy() {
     let node = node_with_coins(&[]);
     let (manager, events, address) =
         listening(|config| config.connection.session.stream_policies.reverse());
@@ -82,7 +82,8 @@ fn a_node_that_dials_chooses_the_policy_whatever_our_preference() {
     assert_answers(&node, &peer);
 }
 
-/// Asks everything of a node that dials us, over one stream, and waits until we are gone.
+/// Sends every kind of request to a dialing node over one stream, and waits until it has dropped
+/// us.
 #[track_caller]
 fn assert_one_stream_where_it_dials(node: &RealNode, change: impl FnOnce(&mut SessionConfig)) {
     let (manager, events, address) = listening(|config| change(&mut config.connection.session));

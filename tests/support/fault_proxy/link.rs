@@ -11,13 +11,13 @@ use socket2::SockRef;
 
 use super::Way;
 
-/// How long a wait on a socket lasts before it is asked whether it shall end.
+/// The interval at which a blocked socket call checks for the stop signal.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 
-/// A flag whose raising wakes everyone who waits for it.
+/// A flag that wakes all waiting threads when it is set.
 #[derive(Debug)]
 pub(super) struct Stop {
-    /// Nothing is ever sent: that it is gone is the flag.
+    /// Used as a flag only: set when it is dropped.
     lowered: Mutex<Option<Sender<()>>>,
     raised: Receiver<()>,
 }
@@ -42,16 +42,16 @@ impl Stop {
     }
 }
 
-/// The connection has ended, or the proxy.
+/// The connection or the proxy has ended.
 #[derive(Debug)]
 pub(super) struct Ended;
 
-/// Both sockets. They are closed when the pumps of both directions have let go.
+/// Both sockets. They are closed when the pumps of both directions have dropped them.
 #[derive(Debug)]
 pub(super) struct Link {
     dialler: TcpStream,
     target: TcpStream,
-    /// Set when this connection shall end.
+    /// Set to end this connection.
     ended: Stop,
     /// Set when the proxy ends.
     stop: Arc<Stop>,
@@ -79,12 +79,13 @@ impl Link {
         }
     }
 
-    /// The next bytes of the sender; 0 when it has closed. One that has reset its end resets the other.
+    /// Reads the next bytes of the sender; 0 when it has closed. A reset of the sender resets the
+    /// receiver.
     pub(super) fn read(&self, way: Way, bytes: &mut [u8]) -> Result<usize, Ended> {
         self.wait(|| self.sockets(way).0.read(bytes))
     }
 
-    /// Passes bytes on to the receiver. One that is gone resets the sender.
+    /// Writes bytes to the receiver. A closed receiver resets the sender.
     pub(super) fn write(&self, way: Way, mut bytes: &[u8]) -> Result<(), Ended> {
         while !bytes.is_empty() {
             let written = self.wait(|| self.sockets(way).1.write(bytes))?;
@@ -93,7 +94,7 @@ impl Link {
         Ok(())
     }
 
-    /// Waits so long, unless the connection ends before.
+    /// Waits for this time, unless the connection ends before.
     pub(super) fn pause(&self, time: Duration) -> Result<(), Ended> {
         select! {
             recv(self.ended.raised) -> _ => Err(Ended),
@@ -102,7 +103,7 @@ impl Link {
         }
     }
 
-    /// Waits until the connection ends, or the proxy.
+    /// Waits until the connection or the proxy ends.
     pub(super) fn stall(&self) -> Ended {
         select! {
             recv(self.ended.raised) -> _ => Ended,
@@ -110,13 +111,13 @@ impl Link {
         }
     }
 
-    /// Tells the receiver that nothing more comes.
+    /// Shuts down the write half towards the receiver.
     pub(super) fn close_writing(&self, way: Way) {
-        // A receiver that is gone needs no telling.
+        // The receiver may be gone.
         let _ = self.sockets(way).1.shutdown(Shutdown::Write);
     }
 
-    /// Lets the pumps go, which closes both sockets.
+    /// Ends the pumps, which closes both sockets.
     pub(super) fn close(&self) {
         self.ended.set();
     }
@@ -124,7 +125,7 @@ impl Link {
     /// Like [`Link::close`], but both sides see a reset.
     pub(super) fn reset(&self) {
         for socket in [&self.dialler, &self.target] {
-            // A socket that has been reset already is what is wanted.
+            // The socket may have been reset already.
             let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
         }
         self.ended.set();

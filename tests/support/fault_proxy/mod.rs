@@ -1,10 +1,11 @@
-//! A TCP proxy that does to the bytes what a bad network, or a bad machine on the way, may do to them.
+//! A TCP proxy that applies the faults of a bad network or machine to the bytes.
 //!
-//! Each connection that it accepts has a [`FaultPlan`] of its own: faults at byte offsets, for each direction. A plan that is drawn from a
-//! seed is the same in every run, and its `Debug` form says what it does. Dropping the proxy ends its connections and
-//! joins its threads. A test crate takes this module in with `#[path]`, and `seeded.rs` beside it as `crate::seeded`.
+//! Each connection has its own [`FaultPlan`]: faults at byte offsets, for each direction. A plan
+//! from a seed is identical in every run, and its `Debug` form describes it. Dropping the proxy
+//! closes its connections and joins its threads. A test crate includes this module with `#[path]`,
+//! and `seeded.rs` as `crate::seeded`.
 
-// Every test crate compiles this module anew and uses the part of it that it needs.
+// Every test crate that includes this module uses a part of it.
 #![allow(dead_code)]
 
 mod link;
@@ -23,27 +24,27 @@ use self::link::{LOOK, Link, Stop};
 pub(crate) use self::place::Place;
 pub(crate) use self::plan::{Fault, FaultKind, FaultPlan};
 
-/// Which way bytes go.
+/// The direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// From who has dialled the proxy to the target.
+    /// From the dialing side to the target.
     ToTarget,
-    /// From the target to who has dialled the proxy.
+    /// From the target to the dialing side.
     ToDialler,
 }
 
 /// A fault that has happened.
 #[derive(Clone, Debug)]
 pub(crate) struct Strike {
-    /// Which of the proxy's connections, counted from 0.
+    /// The number of the connection, counted from 0.
     pub(crate) connection: usize,
     pub(crate) way: Way,
     pub(crate) fault: Fault,
-    /// Where in the stream of frames that the sender wrote.
+    /// The place in the stream of frames of the sender.
     pub(crate) place: Place,
 }
 
-/// The proxy, between whoever dials its address and the target.
+/// The proxy between its clients and the target.
 #[derive(Debug)]
 pub(crate) struct FaultProxy {
     address: SocketAddr,
@@ -53,7 +54,8 @@ pub(crate) struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Listens on a free port of 127.0.0.1. `plan` gives the faults of the n-th connection, counted from 0.
+    /// Listens on a free port of 127.0.0.1. `plan` returns the faults of the n-th connection,
+    /// counted from 0.
     pub(crate) fn start(
         target: SocketAddr,
         plan: impl Fn(usize) -> FaultPlan + Send + 'static,
@@ -78,12 +80,12 @@ impl FaultProxy {
         }
     }
 
-    /// Where to dial.
+    /// Returns the address to dial.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What has happened so far, but for what only slows the bytes down.
+    /// Returns the strikes so far, without those that only delay bytes.
     pub(crate) fn strikes(&self) -> Vec<Strike> {
         self.strikes.lock().clone()
     }
@@ -115,7 +117,7 @@ fn listen(
         let Ok((dialler, _)) = listener.accept() else {
             continue;
         };
-        // A target that is not there ends the dialler's connection as well.
+        // An unreachable target closes the connection of the dialing side.
         let Ok(target) = TcpStream::connect_timeout(&target, 50 * LOOK) else {
             continue;
         };

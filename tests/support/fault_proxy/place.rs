@@ -1,6 +1,6 @@
-//! Where in a stream of frames a byte stands.
+//! The place of a byte in a stream of frames.
 
-/// The part of a frame that a byte belongs to.
+/// The part of a frame to which a byte belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Magic,
@@ -16,7 +16,7 @@ const HEADER: usize = 24;
 #[derive(Debug)]
 pub(super) struct Tracker {
     header: Vec<u8>,
-    /// How much of the payload is missing, behind a whole header.
+    /// The number of missing payload bytes after a complete header.
     payload: u64,
 }
 
@@ -28,7 +28,7 @@ impl Tracker {
         }
     }
 
-    /// Where the next byte belongs.
+    /// Returns the place of the next byte.
     pub(super) fn place(&self) -> Place {
         match self.header.len() {
             0..4 => Place::Magic,

@@ -1,4 +1,4 @@
-//! What is to happen to the bytes of one connection.
+//! The faults planned for one connection.
 
 use std::time::Duration;
 
@@ -11,43 +11,43 @@ pub(crate) struct FaultPlan {
     pub(crate) to_dialler: Vec<Fault>,
 }
 
-/// Something that happens before the byte at `at` is passed on.
+/// A fault that occurs before the byte at `at` is forwarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// How many bytes the sender has sent before.
+    /// The number of bytes sent before.
     pub(crate) at: u64,
     pub(crate) kind: FaultKind,
 }
 
-/// What happens. Lengths are in bytes from there on.
+/// The kind of a fault. Lengths are in bytes from its offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FaultKind {
-    /// What comes at once is held back for a while.
+    /// Bytes that arrive are delayed.
     Latency { delay: Duration, len: u64 },
-    /// The bytes come slowly.
+    /// The bytes are forwarded slowly.
     Bandwidth { bytes_per_second: u64, len: u64 },
-    /// Each byte is sent in a segment of its own.
+    /// Each byte is sent in its own segment.
     SingleBytes { len: u64 },
     /// Both ends are reset.
     Reset,
-    /// The receiver is told that nothing more comes; what the sender still sends is swallowed.
+    /// The receiver sees the end of the stream. Later bytes of the sender are discarded.
     HalfClose,
-    /// Nothing is passed on any more, nor read; the sockets stay open.
+    /// Nothing is read or forwarded any more. The sockets stay open.
     Stall,
     /// Both ends are closed.
     Truncate,
-    /// A bit of the byte is turned round.
+    /// A bit of the byte is flipped.
     Flip { bit: u8 },
-    /// Bytes come before it that nobody has sent.
+    /// Extra bytes are inserted before the offset.
     Insert { bytes: Vec<u8> },
-    /// Bytes are left out.
+    /// Bytes are removed.
     Remove { len: u64 },
-    /// Bytes come twice.
+    /// Bytes are forwarded twice.
     Duplicate { len: u64 },
 }
 
 impl FaultKind {
-    /// Whether every byte arrives all the same, only later.
+    /// Returns whether every byte arrives, only later.
     pub(crate) fn is_harmless(&self) -> bool {
         matches!(
             self,
@@ -55,7 +55,7 @@ impl FaultKind {
         )
     }
 
-    /// Whether other bytes arrive than were sent.
+    /// Returns whether other bytes arrive than were sent.
     pub(crate) fn corrupts(&self) -> bool {
         matches!(
             self,
@@ -66,7 +66,7 @@ impl FaultKind {
         )
     }
 
-    /// The name without the details.
+    /// Returns the name without the details.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             FaultKind::Latency { .. } => "latency",
@@ -86,11 +86,12 @@ impl FaultKind {
 
 /// A handshake and a few short messages are shorter than this.
 const OPENING: usize = 700;
-/// Most faults come before so many bits' worth of bytes: 4 MiB.
+/// Most faults are within this number of bits: 4 MiB.
 const OFFSET_BITS: u32 = 22;
 
 impl FaultPlan {
-    /// A plan that `seed` decides: at most one fault that is not harmless, and up to two in each direction that are.
+    /// Creates the plan of `seed`: at most one harmful fault, and up to two harmless ones in each
+    /// direction.
     pub(crate) fn from_seed(seed: u64) -> Self {
         let random = &mut Seeded(seed);
         let mut plan = Self::default();
@@ -102,7 +103,7 @@ impl FaultPlan {
                 });
             }
         }
-        // One in eight stays harmless.
+        // One in eight plans has no harmful fault.
         if random.below(8) > 0 {
             let fault = Fault {
                 at: offset(random),
@@ -117,7 +118,7 @@ impl FaultPlan {
         plan
     }
 
-    /// The one fault that is not harmless, if there is one.
+    /// Returns the harmful fault, if any.
     pub(crate) fn harm(&self) -> Option<&FaultKind> {
         let mut kinds = self.to_target.iter().chain(&self.to_dialler);
         kinds
@@ -126,7 +127,7 @@ impl FaultPlan {
     }
 }
 
-/// Half of them in the handshake and what follows it, half anywhere.
+/// Returns an offset: half of them in the handshake and shortly after it, half anywhere.
 fn offset(random: &mut Seeded) -> u64 {
     match random.below(2) {
         0 => random.below(OPENING) as u64,
@@ -144,7 +145,7 @@ fn harmless(random: &mut Seeded) -> FaultKind {
             let bytes_per_second = 20_000 << random.below(8);
             FaultKind::Bandwidth {
                 bytes_per_second,
-                // A quarter of a second at most.
+                // At most a quarter of a second.
                 len: random.next() % (bytes_per_second / 4),
             }
         }

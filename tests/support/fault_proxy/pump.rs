@@ -1,4 +1,4 @@
-//! One direction of a connection: reads, does what the plan says, writes.
+//! One direction of a connection: reads, applies the plan, writes.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,8 @@ use super::link::{Ended, Link};
 use super::place::{Place, Tracker};
 use super::{Fault, FaultKind, Way};
 
-/// Pumps until the sender closes or the connection ends. `struck` hears of every fault that is not harmless.
+/// Forwards bytes until the sender closes or the connection ends. `struck` is called for every
+/// harmful fault.
 pub(super) fn run(link: &Link, way: Way, faults: &[Fault], struck: impl FnMut(Fault, Place)) {
     let pump = Pump {
         link,
@@ -21,25 +22,25 @@ pub(super) fn run(link: &Link, way: Way, faults: &[Fault], struck: impl FnMut(Fa
         skipped_until: 0,
         twice: None,
     };
-    // However it ends: there is nothing left to be done.
+    // No action is left, whatever the result.
     let _ = pump.run();
 }
 
 struct Pump<'a, S> {
     link: &'a Link,
     way: Way,
-    /// What is still to come.
+    /// The remaining faults.
     faults: &'a [Fault],
     struck: S,
     tracker: Tracker,
-    /// How many bytes the sender has sent that have been dealt with.
+    /// The number of processed bytes of the sender.
     position: u64,
-    /// How long what is read at once is held back, and up to which byte.
+    /// The delay of read bytes, and the offset at which it ends.
     latency: (Duration, u64),
     bandwidth: Option<Bandwidth>,
     single_until: u64,
     skipped_until: u64,
-    /// What has passed since a duplication began, and where it ends.
+    /// The bytes since the start of a duplication, and its end.
     twice: Option<(Vec<u8>, u64)>,
 }
 
@@ -71,7 +72,7 @@ impl<S: FnMut(Fault, Place)> Pump<'_, S> {
                     self.skipped_until,
                     self.twice.as_ref().map_or(0, |(_, until)| *until),
                 ];
-                // Up to where something changes.
+                // Up to the next change.
                 let upcoming = steps.into_iter().filter(|step| *step > self.position);
                 let step = upcoming.min().unwrap_or(u64::MAX) - self.position;
                 let (now, later) = bytes.split_at_mut((bytes.len() as u64).min(step) as usize);
@@ -81,7 +82,7 @@ impl<S: FnMut(Fault, Place)> Pump<'_, S> {
         }
     }
 
-    /// Lets the faults of the next byte happen.
+    /// Applies the faults of the next byte.
     fn strike(&mut self, byte: &mut u8) -> Result<(), Ended> {
         while let Some((fault, rest)) = self.faults.split_first()
             && fault.at <= self.position
@@ -130,7 +131,7 @@ impl<S: FnMut(Fault, Place)> Pump<'_, S> {
         Ok(())
     }
 
-    /// Deals with bytes that no fault begins in.
+    /// Forwards bytes without a new fault.
     fn pass(&mut self, bytes: &[u8]) -> Result<(), Ended> {
         self.tracker.advance(bytes);
         if self.position < self.skipped_until {
@@ -148,7 +149,7 @@ impl<S: FnMut(Fault, Place)> Pump<'_, S> {
         Ok(())
     }
 
-    /// Passes bytes on, as slowly as is asked for.
+    /// Writes bytes at the configured speed.
     fn write(&mut self, mut bytes: &[u8]) -> Result<(), Ended> {
         while !bytes.is_empty() {
             let most = match self.bandwidth {

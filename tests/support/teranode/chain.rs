@@ -119,7 +119,7 @@ impl ServedChain {
         order: HeaderOrder,
         serves_genesis: bool,
     ) -> Option<Vec<BlockHeader>> {
-        // The highest one, whatever the order of the locator is.
+        // The highest one, whatever the order of the locator.
         let heights = locator.iter().filter_map(|hash| self.heights.get(hash));
         let ancestor = *heights.max()?;
         let end = self.headers.len().min(ancestor + MAX_HEADERS);

@@ -1,4 +1,4 @@
-//! What a scripted Teranode announces, checks and waits for.
+//! Announcements, checks and timeouts of a scripted Teranode.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -85,8 +85,8 @@ pub(crate) struct TeranodeConfig {
 }
 
 impl TeranodeConfig {
-    /// A Teranode of October 2025: no streams, headers in descending order, no user agent rule
-    /// against other software.
+    /// Returns a Teranode of October 2025: no streams, headers in descending order, no user agent
+    /// rule against other software.
     pub(crate) fn v1() -> Self {
         Self {
             user_agent: "/teranode-legacy-p2p:0.9.0(EB18446744073709.6)/".to_owned(),
@@ -97,8 +97,8 @@ impl TeranodeConfig {
         }
     }
 
-    /// A Teranode of the end of 2025: no streams, headers from the common ancestor on, bans other
-    /// user agents.
+    /// Returns a Teranode of the end of 2025: no streams, headers from the common ancestor on, bans
+    /// other user agents.
     pub(crate) fn v2() -> Self {
         Self {
             network: Network::Regtest,
@@ -128,7 +128,7 @@ impl TeranodeConfig {
         }
     }
 
-    /// A Teranode of 2026: second streams, serves blocks, silent while it synchronizes.
+    /// Returns a Teranode of 2026: second streams, serves blocks, silent while it synchronizes.
     pub(crate) fn v3(order: JoinOrder) -> Self {
         Self {
             user_agent: "/teranode-legacy-p2p:0.13.0(EB18446744073709.6)/".to_owned(),

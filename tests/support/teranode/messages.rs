@@ -1,4 +1,4 @@
-//! What a scripted Teranode does with each message.
+//! The handling of each message by a scripted Teranode.
 
 use std::net::SocketAddr;
 use std::time::Instant;

@@ -9,7 +9,7 @@
 //! Not covered: reorganizations, sync peers that are too slow, repeated dialing, and payloads above
 //! 4 GiB.
 
-// Every test crate compiles this module anew and uses the part of it that it needs.
+// Every test crate that includes this module uses a part of it.
 #![allow(dead_code, unused_imports)]
 
 mod chain;
@@ -130,7 +130,7 @@ impl Teranode {
             .update(|state| state.transactions.insert(tx.txid(), tx.clone()));
     }
 
-    /// Announces transactions, also such that it does not have.
+    /// Announces transactions, including unknown ones.
     pub(crate) fn announce_transactions(&self, txids: &[Txid]) {
         self.node.announce_transactions(txids, None);
     }

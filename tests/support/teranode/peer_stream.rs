@@ -41,7 +41,7 @@ impl<'a> PeerStream<'a> {
         }
     }
 
-    /// The connection on which this stream's requests are answered.
+    /// Returns the connection on which this stream's requests are answered.
     pub(super) fn link(&self) -> &Link {
         &self.wire.link
     }
@@ -160,7 +160,7 @@ impl<'a> PeerStream<'a> {
             stream: self.stream,
             message: message.clone(),
         };
-        // Whoever waits for the message finds these effects.
+        // A test that waits for the message must see these effects.
         match &message {
             Message::SendHeaders => self.peer.facts.lock().wants_headers = true,
             Message::FeeFilter(filter) => self.peer.facts.lock().fee_filter = filter.rate,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bsv_p2p::wire::{Command, Message, Reader};
 
-/// What happens to the sender of a message.
+/// The consequence for the sender of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Punishment {
     /// The address is banned and the connection closed.
