@@ -1,4 +1,4 @@
-//! The identity that ties several TCP connections to one peer.
+//! The association ID, which is common to all TCP connections of one peer.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use super::{DecodeError, Encode, Reader};
 /// Source: Bitcoin SV node 1.2.2, `src/net/association_id.cpp`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AssociationId {
-    /// No identity: further streams are declined. One zero byte on the wire.
+    /// No ID: the sender rejects additional streams. Encoded as one zero byte.
     Null,
-    /// The only kind that exists: type 0 and the 16 bytes of a UUID.
+    /// A UUID, the only ID type in use. Encoded as its length, type 0 and 16 bytes.
     Uuid(Uuid),
 }
 
 impl AssociationId {
-    /// How many bytes the content may have, the type's byte among them.
+    /// The maximum length of the content in bytes, including the type byte.
     const MAX_CONTENT: u64 = 129;
     const UUID_TYPE: u8 = 0;
 
@@ -86,13 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_no_or_one_byte_is_null() {
+    fn content_of_zero_or_one_byte_is_null() {
         assert_eq!(decode(&[0]), Ok(AssociationId::Null));
         assert_eq!(decode(&[1, 0]), Ok(AssociationId::Null));
     }
 
     #[test]
-    fn an_id_of_another_type_or_length_is_refused() {
+    fn unknown_type_or_wrong_length_is_rejected() {
         assert!(decode(&[2, 0, 5]).is_err(), "a UUID of one byte");
         assert!(decode(&[2, 1, 5]).is_err(), "type 1");
         let mut long = vec![130];
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_round_trips() {
+    fn uuid_round_trips() {
         let id = AssociationId::Uuid(Uuid::from_u128(7));
         assert_eq!(decode(&id.encode_to_vec()), Ok(id));
     }

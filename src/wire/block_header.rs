@@ -6,33 +6,33 @@ use super::{
 };
 use crate::network::Network;
 
-/// The 80 bytes that name a block, commit to its transactions and carry its proof of work.
+/// A block header of 80 bytes. It commits to the transactions and carries the proof of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BlockHeader {
-    /// The block version; values above 2^31 on the wire are negative here, as in the node.
+    /// The block version. Values of 2^31 and above on the wire are negative here, as in the node.
     pub version: i32,
-    /// The block before this one; zero for the first.
+    /// The hash of the previous block, or zero for the genesis block.
     pub previous: BlockHash,
     /// The root of the merkle tree over the transactions.
     pub merkle_root: MerkleRoot,
-    /// When the miner says it was made, in seconds since 1970.
+    /// The time set by the miner, in seconds since 1970.
     pub time: u32,
-    /// The target that the hash must not exceed, in compact form.
+    /// The target in compact form. The hash must not exceed it.
     pub bits: CompactTarget,
-    /// What the miner varied to meet the target.
+    /// The number that the miner varies to meet the target.
     pub nonce: u32,
 }
 
 impl BlockHeader {
-    /// How many bytes a header has.
+    /// The length of a header in bytes.
     pub const LEN: usize = 80;
 
-    /// The header of the first block of `network`.
+    /// Returns the header of the genesis block of `network`.
     pub fn genesis(network: &Network) -> Self {
         network.genesis_header()
     }
 
-    /// Reads a header from its 80 bytes: every content is one.
+    /// Creates a header from its 80 bytes. Every content is valid.
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
         let word = |at: usize| {
             let mut word = [0; 4];
@@ -54,14 +54,18 @@ impl BlockHeader {
         }
     }
 
-    /// The header with which the payload of a block begins. That it is there has been checked.
+    /// Returns the header at the start of a block payload.
+    ///
+    /// # Panics
+    ///
+    /// If the payload is shorter than a header. The caller must have checked its length.
     pub(super) fn at_start_of(payload: &[u8]) -> Self {
         let mut bytes = [0; Self::LEN];
         bytes.copy_from_slice(&payload[..Self::LEN]);
         Self::from_bytes(&bytes)
     }
 
-    /// The 80 bytes.
+    /// Returns the 80 bytes of the header.
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[..4].copy_from_slice(&self.version.to_le_bytes());
@@ -73,18 +77,21 @@ impl BlockHeader {
         bytes
     }
 
-    /// The block's name: the double SHA-256 of the 80 bytes.
+    /// Returns the block hash: the double SHA-256 of the 80 bytes.
     pub fn hash(&self) -> BlockHash {
         BlockHash(sha256d(&self.to_bytes()).0)
     }
 
-    /// Checks that the hash meets the target in `bits` and that this target is one that `network` allows.
+    /// Checks that the hash meets the target in `bits`, and that `network` allows this target.
     ///
-    /// That the target is the one which the chain asks for at this height is not checked.
+    /// The required target at the height of the header is not checked. See
+    /// [`ChainRules::check_header`](crate::wire::ChainRules::check_header) for that rule.
     ///
     /// # Errors
     ///
-    /// [`ProofOfWorkError`], with both numbers.
+    /// - [`ProofOfWorkError::BadTarget`] if `bits` is not a valid target.
+    /// - [`ProofOfWorkError::TargetTooEasy`] if the target is easier than the limit of the network.
+    /// - [`ProofOfWorkError::HashAboveTarget`] if the hash exceeds the target.
     pub fn check_proof_of_work(&self, network: &Network) -> Result<(), ProofOfWorkError> {
         self.bits.check(self.hash(), network.proof_of_work_limit())
     }
@@ -114,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_genesis_headers_have_their_known_hashes_and_proof_of_work() {
+    fn genesis_headers_have_known_hashes() {
         for (network, hash) in [
             (
                 Network::Mainnet,
@@ -141,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_without_work_is_refused() {
+    fn header_without_proof_of_work_is_rejected() {
         let mut header = BlockHeader::genesis(&Network::Mainnet);
         header.nonce += 1;
         assert!(matches!(

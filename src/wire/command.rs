@@ -1,4 +1,4 @@
-//! Names of messages.
+//! Commands: the names of messages on the wire.
 
 use std::fmt;
 
@@ -6,14 +6,16 @@ use super::WireString;
 
 /// The name of a message: up to twelve printable characters, padded with NUL on the wire.
 ///
-/// Rule (Bitcoin SV node, `src/protocol.cpp`, `CMessageFields::CheckHeaderMagicAndCommand`): bytes before the
-/// first NUL are 0x20 to 0x7e, all behind it are NUL. The empty name is well formed.
+/// Bytes before the first NUL must be 0x20 to 0x7e, and all bytes after it must be NUL. The empty
+/// name is valid. Source: Bitcoin SV node, `src/protocol.cpp`,
+/// `CMessageFields::CheckHeaderMagicAndCommand`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Command([u8; Command::LEN]);
 
-/// Twelve bytes that are no [`Command`]: a character that is not printable, or a byte behind the padding.
+/// The error of twelve bytes that are not a [`Command`].
 ///
-/// A node reads such a frame to its end and drops it without a word.
+/// Either a character is not printable, or a byte other than NUL follows the padding. A node reads
+/// such a frame to its end and discards it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("command {0:?} is not printable text padded with NUL")]
 pub struct InvalidCommand(pub WireString);
@@ -25,15 +27,17 @@ impl InvalidCommand {
 }
 
 impl Command {
-    /// How many bytes a command has on the wire.
+    /// The length of a command on the wire, in bytes.
     pub const LEN: usize = 12;
 
-    /// The command of that name. Meant for constants.
+    /// Creates a command from its name. Intended for constants.
+    ///
+    /// Use [`Command::parse`] for names that are not constant.
     ///
     /// # Panics
     ///
-    /// If `name` is longer than twelve bytes or not printable ASCII; in a constant that is an error of
-    /// the compiler. Names that come from elsewhere go through [`Command::parse`].
+    /// If `name` is longer than twelve bytes or not printable ASCII. In a constant this is a
+    /// compile error.
     pub const fn new(name: &str) -> Self {
         let name = name.as_bytes();
         assert!(
@@ -53,7 +57,7 @@ impl Command {
         Self(bytes)
     }
 
-    /// Reads a command from its twelve bytes on the wire.
+    /// Parses a command from its twelve bytes on the wire.
     ///
     /// # Errors
     ///
@@ -62,11 +66,13 @@ impl Command {
         Self::of(bytes).ok_or_else(|| InvalidCommand::of(bytes))
     }
 
-    /// The same, without an allocation for what is none.
+    /// Like [`parse`](Self::parse), but returns `None` without an allocation if the bytes are
+    /// invalid.
     #[inline]
     pub(super) fn of(bytes: [u8; Self::LEN]) -> Option<Self> {
         let len = Self(bytes).name_len();
-        // All of them, as twelve at once cost less than the first ones one by one. A NUL in front of something else is not printable.
+        // Checking all twelve bytes is faster than stopping at the end of the name. A NUL before
+        // `len` is followed by other bytes, so it counts as not printable.
         let mut printable = true;
         for (at, byte) in bytes.iter().enumerate() {
             printable &= at >= len || matches!(byte, b' '..=b'~');
@@ -74,31 +80,31 @@ impl Command {
         printable.then_some(Self(bytes))
     }
 
-    /// The name without its padding.
+    /// Returns the name without its padding.
     pub fn name(&self) -> &str {
-        // Nothing but NUL stands behind the first one. Only printable ASCII gets in.
+        // The constructors allow printable ASCII only, followed by NUL.
         std::str::from_utf8(&self.0[..self.name_len()]).unwrap_or_default()
     }
 
-    /// How many bytes there are up to the last that is not NUL.
+    /// Returns the length of the name: the position after the last byte that is not NUL.
     const fn name_len(self) -> usize {
         (u128::BITS - self.to_number().leading_zeros()).div_ceil(8) as usize
     }
 
-    /// All its bytes as one number, the first as the lowest: compared at once.
+    /// Returns all bytes as one little-endian number, so that a comparison is one operation.
     pub(super) const fn to_number(self) -> u128 {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = self.0;
         let first = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
         first as u128 | (u32::from_le_bytes([i, j, k, l]) as u128) << 64
     }
 
-    /// The twelve bytes on the wire.
+    /// Returns the twelve bytes on the wire.
     pub const fn to_bytes(self) -> [u8; Self::LEN] {
         self.0
     }
 }
 
-/// What stands before the first NUL: the part of a command that the node judges first.
+/// Returns the bytes before the first NUL, which the node checks first.
 pub(super) fn text_before_nul(bytes: &[u8; Command::LEN]) -> &[u8] {
     bytes.split(|byte| *byte == 0).next().unwrap_or_default()
 }
@@ -120,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_may_use_all_twelve_bytes_or_none() {
+    fn command_may_have_twelve_or_no_characters() {
         assert_eq!(
             Command::parse(*b"123456789012").unwrap().name(),
             "123456789012"
@@ -133,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_behind_the_padding_and_control_characters_are_refused() {
+    fn control_characters_and_nonzero_padding_are_rejected() {
         assert!(Command::parse(*b"ping\0garbage").is_err());
         assert!(Command::parse(*b"pi\x07g\0\0\0\0\0\0\0\0").is_err());
         assert!(Command::parse(*b"pi\x7fg\0\0\0\0\0\0\0\0").is_err());

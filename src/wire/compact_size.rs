@@ -1,9 +1,9 @@
-//! The variable-length counts and lengths of the wire.
+//! Compact sizes: the variable-length counts and lengths of the protocol.
 
-/// The largest compact size that the node accepts anywhere (`src/serialize.h`, `MAX_SIZE`).
+/// The maximum compact size that the node accepts in any field (`src/serialize.h`, `MAX_SIZE`).
 pub const MAX_COMPACT_SIZE: u64 = 0xffff_ffff;
 
-/// How many bytes the canonical form of `value` has: 1, 3, 5 or 9.
+/// Returns the length of the canonical form of `value` in bytes: 1, 3, 5 or 9.
 #[inline]
 pub const fn compact_size_len(value: u64) -> u64 {
     match value {
@@ -14,7 +14,7 @@ pub const fn compact_size_len(value: u64) -> u64 {
     }
 }
 
-/// Appends the canonical form of `value`.
+/// Appends the canonical form of `value` to `out`.
 #[inline]
 pub fn write_compact_size(value: u64, out: &mut Vec<u8>) {
     match compact_size_len(value) {

@@ -1,4 +1,4 @@
-//! Reading values out of bytes that a stranger sent.
+//! Bounds-checked decoding of untrusted bytes.
 
 use byteorder::{BigEndian, ByteOrder, LittleEndian};
 use bytes::Bytes;
@@ -6,28 +6,28 @@ use bytes::Bytes;
 use super::DecodeError;
 use super::compact_size::{MAX_COMPACT_SIZE, compact_size_len};
 
-/// A value that can be read from its wire form.
+/// A value that can be decoded from its wire form.
 pub trait Decode: Sized {
-    /// Reads one value and leaves the reader behind its last byte.
+    /// Decodes one value and advances the reader to the byte after it.
     ///
-    /// Never panics and never allocates more than a small multiple of the bytes that are there.
+    /// Never panics. Allocates at most a small multiple of the bytes that are left in the reader.
     ///
     /// # Errors
     ///
-    /// A [`DecodeError`] that names the field at which the bytes stopped making sense.
+    /// [`DecodeError`] names the field that could not be decoded.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
-    /// Reads one value from the start of `bytes`; bytes behind it are ignored, as the node does.
+    /// Decodes one value from the start of `bytes`. Bytes after it are ignored, as by the node.
     ///
     /// # Errors
     ///
-    /// Those of [`Decode::decode`].
+    /// The errors of [`Decode::decode`].
     fn decode_from(bytes: &[u8]) -> Result<Self, DecodeError> {
         Self::decode(&mut Reader::new(bytes))
     }
 }
 
-/// A cursor over the bytes of a payload, which checks every length before it takes anything.
+/// A cursor over the bytes of a payload. Every length is checked before bytes are taken.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
@@ -35,7 +35,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader over plain bytes; values that keep their payload copy what they keep.
+    /// Creates a reader over plain bytes. Values that keep their payload copy it.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self {
             rest: bytes,
@@ -43,7 +43,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A reader over a shared payload; values that keep their payload share it without a copy.
+    /// Creates a reader over a shared payload. Values that keep their payload share it without a
+    /// copy.
     pub fn shared(payload: &'a Bytes) -> Self {
         Self {
             rest: payload,
@@ -51,21 +52,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The bytes that have not been read.
+    /// Returns the bytes that have not been read.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// Whether all bytes have been read.
+    /// Returns whether all bytes have been read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// The next `len` bytes.
+    /// Reads the next `len` bytes.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Truncated`] if there are fewer; nothing is taken then.
+    /// [`DecodeError::Truncated`] if fewer bytes are left. The reader does not advance then.
     #[inline]
     pub fn take(&mut self, field: &'static str, len: usize) -> Result<&'a [u8], DecodeError> {
         match self.rest.split_at_checked(len) {
@@ -77,11 +78,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next `N` bytes as an array.
+    /// Reads the next `N` bytes as an array.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Truncated`] if there are fewer.
+    /// [`DecodeError::Truncated`] if fewer bytes are left.
     #[inline]
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
         match self.rest.split_first_chunk::<N>() {
@@ -93,26 +94,26 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// One byte.
+    /// Reads one byte.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Truncated`] at the end.
+    /// [`DecodeError::Truncated`] if no byte is left.
     #[inline]
     pub fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
         Ok(self.array::<1>(field)?[0])
     }
 
-    /// A boolean: one byte, and any that is not zero is true.
+    /// Reads a boolean of one byte. Any value but zero is `true`.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Truncated`] at the end.
+    /// [`DecodeError::Truncated`] if no byte is left.
     pub fn bool(&mut self, field: &'static str) -> Result<bool, DecodeError> {
         Ok(self.u8(field)? != 0)
     }
 
-    /// A big-endian 16-bit number: ports are the only ones on the wire.
+    /// Reads a big-endian 16-bit number. Ports are the only big-endian numbers on the wire.
     ///
     /// # Errors
     ///
@@ -121,7 +122,7 @@ impl<'a> Reader<'a> {
         Ok(BigEndian::read_u16(&self.array::<2>(field)?))
     }
 
-    /// A little-endian 32-bit number.
+    /// Reads a little-endian 32-bit number.
     ///
     /// # Errors
     ///
@@ -131,7 +132,7 @@ impl<'a> Reader<'a> {
         Ok(LittleEndian::read_u32(&self.array::<4>(field)?))
     }
 
-    /// A signed little-endian 32-bit number.
+    /// Reads a signed little-endian 32-bit number.
     ///
     /// # Errors
     ///
@@ -141,7 +142,7 @@ impl<'a> Reader<'a> {
         Ok(LittleEndian::read_i32(&self.array::<4>(field)?))
     }
 
-    /// A little-endian 64-bit number.
+    /// Reads a little-endian 64-bit number.
     ///
     /// # Errors
     ///
@@ -151,7 +152,7 @@ impl<'a> Reader<'a> {
         Ok(LittleEndian::read_u64(&self.array::<8>(field)?))
     }
 
-    /// A signed little-endian 64-bit number.
+    /// Reads a signed little-endian 64-bit number.
     ///
     /// # Errors
     ///
@@ -161,13 +162,16 @@ impl<'a> Reader<'a> {
         Ok(LittleEndian::read_i64(&self.array::<8>(field)?))
     }
 
-    /// A compact size: canonical, and at most 0xffffffff.
+    /// Reads a compact size, which must be canonical and at most 0xffffffff.
+    ///
+    /// The order of the checks is the node's (Bitcoin SV node, `src/serialize.h`,
+    /// `ReadCompactSize`).
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Truncated`], [`DecodeError::NonCanonicalSize`] or
-    /// [`DecodeError::SizeTooLarge`], in the order in which the node judges
-    /// (Bitcoin SV node, `src/serialize.h`, `ReadCompactSize`).
+    /// - [`DecodeError::Truncated`] if the compact size is incomplete.
+    /// - [`DecodeError::NonCanonicalSize`] if a shorter form of the value exists.
+    /// - [`DecodeError::SizeTooLarge`] if the value is above 0xffffffff.
     #[inline]
     pub fn compact_size(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         let first = self.u8(field)?;
@@ -195,16 +199,18 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// A count of entries of at least `entry_len` bytes each, which the bytes left can hold.
+    /// Reads a count of entries of at least `entry_len` bytes each.
+    ///
+    /// A count is rejected before anything is allocated for it.
     ///
     /// # Errors
     ///
-    /// Those of [`Reader::compact_size`], and [`DecodeError::Truncated`] for a count that the bytes
-    /// left cannot hold: a hostile count costs no more than reading it.
+    /// - The errors of [`Reader::compact_size`].
+    /// - [`DecodeError::Truncated`] if the bytes left cannot hold that number of entries.
     #[inline]
     pub fn count(&mut self, field: &'static str, entry_len: usize) -> Result<usize, DecodeError> {
         let count = self.compact_size(field)?;
-        // At most 2^32 entries of some tens of bytes each: no overflow in 64 bits.
+        // At most 2^32 entries of some tens of bytes each: the product does not overflow.
         let needed = count * entry_len as u64;
         if needed > self.rest.len() as u64 {
             return Err(self.truncated(field, needed));
@@ -212,11 +218,13 @@ impl<'a> Reader<'a> {
         Ok(count as usize)
     }
 
-    /// A compact size and that many bytes, at most `limit`.
+    /// Reads a compact size and that number of bytes, at most `limit`.
     ///
     /// # Errors
     ///
-    /// Those of [`Reader::compact_size`], [`DecodeError::TooLong`] and [`DecodeError::Truncated`].
+    /// - The errors of [`Reader::compact_size`].
+    /// - [`DecodeError::TooLong`] if the length is above `limit`.
+    /// - [`DecodeError::Truncated`] if fewer bytes are left.
     #[inline]
     pub fn var_bytes(&mut self, field: &'static str, limit: u64) -> Result<&'a [u8], DecodeError> {
         let len = self.compact_size(field)?;
@@ -230,9 +238,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What the reader has passed since it was `start`, to keep: shared if the payload is.
+    /// Returns the bytes read since `start`, shared with the payload if the reader was created by
+    /// [`Reader::shared`].
     ///
-    /// `start` is a clone of this reader made earlier.
+    /// `start` must be an earlier clone of this reader.
     pub(in crate::wire) fn keep_since(&self, start: &Reader<'a>) -> Bytes {
         let taken = &start.rest[..start.rest.len() - self.rest.len()];
         match self.owner {

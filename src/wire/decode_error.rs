@@ -1,72 +1,76 @@
-//! Why bytes that a stranger sent are not what they should be.
+//! Errors of decoding untrusted bytes.
 
 use super::compact_size::MAX_COMPACT_SIZE;
 
-/// Why bytes are not a value of the wanted type.
+/// The reason why bytes are not a value of the requested type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(tag = "error", rename_all = "snake_case"))]
 pub enum DecodeError {
-    /// The payload ends inside a field, or a count claims more entries than bytes are left for.
+    /// The payload ends inside a field, or a count requires more bytes than are left.
     #[error("{field}: needs {needed} bytes, {left} are left")]
     Truncated {
-        /// The field that could not be read.
+        /// The field that could not be decoded.
         field: &'static str,
-        /// How many bytes it needs at least.
+        /// The minimum number of bytes that the field needs.
         needed: u64,
-        /// How many were there.
+        /// The number of bytes that were left.
         left: u64,
     },
-    /// A compact size in a longer form than its value needs.
+    /// A compact size is not in its shortest form.
     #[error("{field}: compact size {value} is written in a longer form than it needs")]
     NonCanonicalSize {
-        /// The field that the size belongs to.
+        /// The field to which the size belongs.
         field: &'static str,
-        /// The value that was written.
+        /// The encoded value.
         value: u64,
     },
-    /// A compact size above 0xffffffff, which the node refuses everywhere.
+    /// A compact size is above 0xffffffff. The node rejects it in every field.
     #[error("{field}: compact size {value} is above {MAX_COMPACT_SIZE}")]
     SizeTooLarge {
-        /// The field that the size belongs to.
+        /// The field to which the size belongs.
         field: &'static str,
-        /// The value that was written.
+        /// The encoded value.
         value: u64,
     },
-    /// More entries than the message may have.
+    /// A list has more entries than the message allows.
     #[error("{field}: {got} entries, at most {limit} are allowed")]
     TooManyEntries {
         /// The list.
         field: &'static str,
-        /// How many it may have.
+        /// The maximum number of entries.
         limit: u64,
-        /// How many it claims.
+        /// The number of entries that the payload claims.
         got: u64,
     },
-    /// A string or byte vector longer than its field allows.
+    /// A string or byte vector is longer than its field allows.
     #[error("{field}: {got} bytes, at most {limit} are allowed")]
     TooLong {
         /// The field.
         field: &'static str,
-        /// How many bytes it may have.
+        /// The maximum length in bytes.
         limit: u64,
-        /// How many it claims.
+        /// The length that the payload claims, in bytes.
         got: u64,
     },
-    /// A value that its field cannot have.
+    /// The value is not valid for its field.
     #[error("{field}: expected {expected}, got {got}")]
     BadValue {
         /// The field.
         field: &'static str,
-        /// What would have been right.
+        /// A description of the valid values.
         expected: &'static str,
-        /// What was there.
+        /// The value that was found.
         got: u64,
     },
 }
 
 impl DecodeError {
-    /// Refuses what is longer than its field may be.
+    /// Checks that the length of a field is at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::TooLong`] if it is longer.
     pub(in crate::wire) fn unless_within(
         field: &'static str,
         limit: u64,
@@ -79,7 +83,7 @@ impl DecodeError {
         Ok(())
     }
 
-    /// Whether there is more of something than there may be, by a limit of the protocol.
+    /// Returns whether a number of entries or a length exceeds a limit of the protocol.
     pub(crate) const fn is_above_limit(&self) -> bool {
         matches!(
             self,

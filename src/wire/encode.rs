@@ -1,14 +1,14 @@
-//! Writing values in their wire form.
+//! Encoding of values in their wire form.
 
-/// A value that can be written in its wire form.
+/// A value that can be encoded in its wire form.
 pub trait Encode {
-    /// Appends the wire form to `out`. Allocates only if `out` has to grow.
+    /// Appends the wire form to `out`. Allocates only if `out` must grow.
     fn encode(&self, out: &mut Vec<u8>);
 
-    /// How many bytes [`Encode::encode`] will append.
+    /// Returns the number of bytes that [`Encode::encode`] appends.
     fn encoded_len(&self) -> u64;
 
-    /// The wire form in a buffer of its own.
+    /// Returns the wire form in a new buffer.
     fn encode_to_vec(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(usize::try_from(self.encoded_len()).unwrap_or(0));
         self.encode(&mut out);
@@ -16,7 +16,7 @@ pub trait Encode {
     }
 }
 
-/// [`Encode`] for a type whose field `payload` is its wire form.
+/// Implements [`Encode`] for a type whose field `payload` is its wire form.
 macro_rules! encode_payload {
     ($name:ident) => {
         impl $crate::wire::Encode for $name {

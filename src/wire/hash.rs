@@ -1,11 +1,11 @@
-//! The hashes that name blocks, transactions and merkle roots.
+//! Hashes of blocks, transactions and merkle roots.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::{Decode, DecodeError, Encode, Reader, sha256d};
 
-/// The node above two nodes of a merkle tree.
+/// Returns the parent of two nodes of a merkle tree.
 pub(in crate::wire) fn merkle_parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
     let mut both = [0; 64];
     both[..32].copy_from_slice(left);
@@ -13,7 +13,7 @@ pub(in crate::wire) fn merkle_parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 
     sha256d(&both).0
 }
 
-/// A text that is not 64 hexadecimal digits.
+/// The error of a text that is not a hash of 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a hash is 64 hexadecimal digits, got {0:?}")]
 pub struct ParseHashError(pub String);
@@ -22,8 +22,8 @@ macro_rules! hashes {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
         ///
-        /// The bytes stand in wire order; `Display`, `Debug` and `FromStr` use the printed form,
-        /// which is the hexadecimal of the bytes reversed.
+        /// The bytes are in wire order. `Display`, `Debug` and `FromStr` use the printed form: the
+        /// hexadecimal digits of the reversed bytes.
         #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[cfg_attr(feature = "serde", serde(transparent))]
@@ -33,10 +33,10 @@ macro_rules! hashes {
         );
 
         impl $name {
-            /// Thirty-two zero bytes: the wire's way to say "none".
+            /// Thirty-two zero bytes, which mean "none" in the protocol.
             pub const ZERO: $name = $name([0; 32]);
 
-            /// The bytes in wire order.
+            /// Returns the bytes in wire order.
             pub const fn as_bytes(&self) -> &[u8; 32] {
                 &self.0
             }
@@ -83,11 +83,11 @@ macro_rules! hashes {
 }
 
 hashes! {
-    /// A double SHA-256 hash of anything.
+    /// A double SHA-256 hash of arbitrary data.
     Hash256;
-    /// The hash of a block's header: the block's name.
+    /// The hash of a block header, which identifies the block.
     BlockHash;
-    /// The hash of a transaction: its name.
+    /// The hash of a transaction, which identifies it.
     Txid;
     /// The root of the merkle tree over a block's transactions.
     MerkleRoot;

@@ -1,8 +1,8 @@
-//! Bytes as people read them in the `Debug` form of what holds them.
+//! Hexadecimal `Debug` output of byte fields.
 
 use std::fmt;
 
-/// Bytes in hexadecimal, in the order of the wire.
+/// Bytes that are formatted in hexadecimal, in wire order.
 struct HexText<'a>(&'a [u8]);
 
 impl fmt::Debug for HexText<'_> {
@@ -11,17 +11,18 @@ impl fmt::Debug for HexText<'_> {
     }
 }
 
-/// The `Debug` form of a field that is bytes.
+/// Returns the `Debug` form of a field of bytes.
 pub(in crate::wire) fn hex(bytes: &[u8]) -> impl fmt::Debug {
     HexText(bytes)
 }
 
-/// The `Debug` form of any other field: its own.
+/// Returns the `Debug` form of any other field, which is its own.
 pub(in crate::wire) fn plain(value: &impl fmt::Debug) -> impl fmt::Debug {
     value
 }
 
-/// `Debug` for a struct with fields that are bytes: each field is followed by how it is shown, `hex` or `plain`.
+/// Implements `Debug` for a struct with byte fields. Each field must be followed by its format,
+/// `hex` or `plain`.
 macro_rules! debug_in_hex {
     ($name:ident { $($field:ident: $shown:ident),+ }) => {
         impl std::fmt::Debug for $name {

@@ -1,70 +1,38 @@
-//! Inventory vectors: what `inv`, `getdata` and `notfound` list.
+//! Inventory vectors: the entries of `inv`, `getdata` and `notfound`.
 
 use super::{BlockHash, Decode, DecodeError, Encode, Hash256, Reader, Txid};
 
-/// One object by type and hash: 36 bytes.
+/// The type and hash of an object: 36 bytes.
 ///
-/// `inv` may carry the first two alone; a node closes the connection for any other type there
-/// (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`). `getdata` may ask for all five. Types that nobody knows
-/// are kept.
+/// An `inv` may contain the first two types only. A node closes the connection for any other type
+/// (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`). A `getdata` may contain all five. Unknown
+/// types are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Inventory {
-    /// Type 1: a transaction.
+    /// A transaction (type 1).
     Tx(Txid),
-    /// Type 2: a block.
+    /// A block (type 2).
     Block(BlockHash),
-    /// Type 3: a block through the bloom filter, answered with `merkleblock`.
+    /// A block filtered by the bloom filter (type 3), answered with `merkleblock`.
     FilteredBlock(BlockHash),
-    /// Type 4: a block in compact form, answered with `cmpctblock`.
+    /// A block in compact form (type 4), answered with `cmpctblock`.
     CompactBlock(BlockHash),
-    /// Type 5: a transaction that miner information refers to, answered with `datareftx`.
+    /// A transaction that miner information refers to (type 5), answered with `datareftx`.
     DatarefTx(Txid),
-    /// Any other type.
+    /// An object of any other type.
     Unknown {
-        /// The type's number: 0, or above 5.
+        /// The number of the type: 0, or above 5.
         kind: u32,
-        /// The hash that came with it.
+        /// The hash of the object.
         hash: Hash256,
     },
 }
 
 impl Inventory {
-    /// How many bytes an entry has.
+    /// The length of an entry in bytes.
     pub const LEN: usize = 36;
 
-    /// The type's number on the wire.
-    pub const fn kind(&self) -> u32 {
-        // Ahead of the others, whose numbers then need no jump: lists of tens of thousands are written.
-        if let Inventory::Unknown { kind, .. } = self {
-            return *kind;
-        }
-        match self {
-            Inventory::Tx(_) => 1,
-            Inventory::Block(_) => 2,
-            Inventory::FilteredBlock(_) => 3,
-            Inventory::CompactBlock(_) => 4,
-            Inventory::DatarefTx(_) => 5,
-            Inventory::Unknown { .. } => 0,
-        }
-    }
-
-    /// The hash, whatever it names.
-    pub const fn hash(&self) -> Hash256 {
-        Hash256(*self.hash_bytes())
-    }
-
-    #[inline]
-    const fn hash_bytes(&self) -> &[u8; 32] {
-        match self {
-            Inventory::Tx(Txid(hash)) | Inventory::DatarefTx(Txid(hash)) => hash,
-            Inventory::Block(BlockHash(hash))
-            | Inventory::FilteredBlock(BlockHash(hash))
-            | Inventory::CompactBlock(BlockHash(hash)) => hash,
-            Inventory::Unknown { hash, .. } => &hash.0,
-        }
-    }
-
-    /// The entry of a type's number and a hash.
+    /// Creates an entry from the number of its type and its hash.
     #[inline]
     pub const fn new(kind: u32, hash: [u8; 32]) -> Self {
         match kind {
@@ -80,14 +48,47 @@ impl Inventory {
         }
     }
 
-    /// Reads an entry from its 36 bytes: every content is one.
+    /// Creates an entry from its 36 bytes. Every content is valid.
     #[inline]
     pub const fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
         let [k0, k1, k2, k3, hash @ ..] = *bytes;
         Self::new(u32::from_le_bytes([k0, k1, k2, k3]), hash)
     }
 
-    /// The 36 bytes.
+    /// Returns the number of the type on the wire.
+    pub const fn kind(&self) -> u32 {
+        // Matched first, so that the compiler needs no jump table for the other types. Lists of
+        // tens of thousands of entries are encoded.
+        if let Inventory::Unknown { kind, .. } = self {
+            return *kind;
+        }
+        match self {
+            Inventory::Tx(_) => 1,
+            Inventory::Block(_) => 2,
+            Inventory::FilteredBlock(_) => 3,
+            Inventory::CompactBlock(_) => 4,
+            Inventory::DatarefTx(_) => 5,
+            Inventory::Unknown { .. } => 0,
+        }
+    }
+
+    /// Returns the hash of the object.
+    pub const fn hash(&self) -> Hash256 {
+        Hash256(*self.hash_bytes())
+    }
+
+    #[inline]
+    const fn hash_bytes(&self) -> &[u8; 32] {
+        match self {
+            Inventory::Tx(Txid(hash)) | Inventory::DatarefTx(Txid(hash)) => hash,
+            Inventory::Block(BlockHash(hash))
+            | Inventory::FilteredBlock(BlockHash(hash))
+            | Inventory::CompactBlock(BlockHash(hash)) => hash,
+            Inventory::Unknown { hash, .. } => &hash.0,
+        }
+    }
+
+    /// Returns the 36 bytes of the entry.
     #[inline]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];

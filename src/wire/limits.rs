@@ -1,55 +1,64 @@
-//! How long payloads may be.
+//! Limits of payload lengths.
 
 use super::{Command, Inventory, MessageNumber};
 
-/// The node's default for payloads that have no limit of their own: 2 MiB (`src/protocol.h`).
+/// The node's default maximum for payloads without a limit of their own: 2 MiB (`src/protocol.h`).
 pub const DEFAULT_MAX_RECEIVE_PAYLOAD: u32 = 2 * 1024 * 1024;
 
-/// What a peer takes that has sent no `protoconf`, and the least that one may announce: 1 MiB.
+/// The payload limit of a peer that has not sent a `protoconf`: 1 MiB.
+///
+/// It is also the minimum that a `protoconf` may announce.
 pub const LEGACY_MAX_RECEIVE_PAYLOAD: u32 = 1024 * 1024;
 
-/// How long a `protoconf` may be: 1 MiB.
+/// The maximum payload of a `protoconf`: 1 MiB.
 pub const MAX_PROTOCONF_PAYLOAD: u64 = 1024 * 1024;
 
 /// The maximum length of the count at the start of a list, in bytes.
 const MAX_COUNT_LEN: u64 = 9;
 
-/// How many inventory vectors fit a payload limit, by the estimate that both sides of the protocol use:
-/// (limit - 8) / 36.
+/// Returns the number of inventory vectors that fit into a payload of `max_payload` bytes.
+///
+/// The result is `(max_payload - 8) / 36`, the estimate that both sides of the protocol use.
 pub const fn inventory_limit(max_payload: u32) -> usize {
     (max_payload.saturating_sub(8) / 36) as usize
 }
 
-/// The longest payloads that we accept, per command (Bitcoin SV node, `src/protocol.cpp`, `GetMaxMessageLength`).
+/// The maximum payloads that this side accepts, by command.
 ///
-/// A node bans a peer for a frame above its limit as soon as the header is there, and so do we. A payload
-/// within its limit but above `buffered` is read past and reported, not kept. So is a payload above its limit that may answer
-/// a request: see [`ExpectedPayloads`].
+/// A frame above the limit of its command is misbehavior. The peer is banned as soon as the header
+/// of the frame was received, as by the node (Bitcoin SV node, `src/protocol.cpp`,
+/// `GetMaxMessageLength`). A payload within its limit but above [`buffered`](Self::buffered) is
+/// discarded while it arrives, and reported. So is a payload above its limit that may answer a
+/// request; see [`ExpectedPayloads`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct PayloadLimits {
-    /// For every command without a limit of its own, in bytes. Our `protoconf` announces it.
+    /// The limit of every command without its own limit, in bytes. Defaults to 2 MiB. Our
+    /// `protoconf` announces it.
     pub general: u32,
-    /// For `tx` and `datareftx`, in bytes.
+    /// The limit of `tx` and `datareftx`, in bytes. Defaults to 1,000,000,000.
     pub transaction: u64,
-    /// For `block`, `cmpctblock`, `blocktxn` and `hdrsen`, in bytes.
+    /// The limit of `block`, `cmpctblock`, `blocktxn` and `hdrsen`, in bytes. Defaults to 2^63 - 1.
     pub block: u64,
-    /// The longest payload that is kept in memory, in bytes.
+    /// The maximum payload that is kept in memory, in bytes. Defaults to 32 MiB.
     pub buffered: u64,
-    /// The longest payload that is kept in memory of a `block`, `cmpctblock`, `blocktxn`, `hdrsen` or `tx` while nothing is
-    /// [expected](ExpectedPayloads), in bytes; never above `buffered`.
+    /// The maximum unrequested payload that is kept in memory, in bytes. Defaults to 1 MiB.
+    ///
+    /// It applies to `block`, `cmpctblock`, `blocktxn`, `hdrsen` and `tx` if they are not
+    /// [expected](ExpectedPayloads). Values above `buffered` have no effect.
     pub unrequested: u64,
-    /// A ceiling over all the others but that of `protoconf`, in bytes; `u64::MAX` for none.
+    /// The maximum of all other limits except that of `protoconf`, in bytes. Defaults to
+    /// `u64::MAX`, which means none.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::unless_max"))]
     pub ceiling: u64,
 }
 
 impl PayloadLimits {
-    /// The ceiling before the handshake is complete: 64 KiB.
+    /// The ceiling until the handshake is complete: 64 KiB.
     pub const HANDSHAKE_CEILING: u64 = 64 * 1024;
 
-    /// These limits as they hold until the handshake is complete. A lower ceiling stays.
+    /// Returns the limits that apply until the handshake is complete. A lower ceiling is kept.
     pub const fn before_handshake(self) -> Self {
         let ceiling = if self.ceiling < Self::HANDSHAKE_CEILING {
             self.ceiling
@@ -59,12 +68,14 @@ impl PayloadLimits {
         Self { ceiling, ..self }
     }
 
-    /// The limit for a command, in bytes.
+    /// Returns the maximum payload of a command, in bytes.
     pub fn limit(&self, command: Command) -> u64 {
         self.limit_by_name(command.name().as_bytes())
     }
 
-    /// The longest payload that is kept of a command, in bytes. What is longer and within its limit is read past.
+    /// Returns the maximum payload of a command that is kept in memory, in bytes.
+    ///
+    /// A longer payload within its limit is discarded while it arrives.
     pub fn kept_limit(&self, command: Command, expected: ExpectedPayloads) -> u64 {
         let unrequested = match MessageNumber::of(command) {
             Some(
@@ -89,7 +100,7 @@ impl PayloadLimits {
             b"tx" | b"datareftx" => self.transaction,
             b"block" | b"cmpctblock" | b"blocktxn" | b"hdrsen" => self.block,
             b"getblocktxn" => {
-                // One index of up to six bytes for each transaction that a block can hold.
+                // One index of up to six bytes for each transaction that fits into a block.
                 let indexes = (self.block / 215).saturating_mul(6);
                 let header = if indexes > u64::from(u32::MAX) {
                     44
@@ -104,12 +115,14 @@ impl PayloadLimits {
     }
 }
 
-/// Which large payloads somebody has asked for.
+/// The objects that were requested and have not arrived.
 ///
-/// A peer that sends what nobody wants is not to fill the memory with it.
+/// They determine which large payloads are kept, so that an unrequested payload cannot fill the
+/// memory.
 ///
-/// A peer does not know the limits of this side for most answers, and an SV Node ignores them for `notfound`. A payload above
-/// the limit of its command that may answer a request is therefore discarded while it arrives, up to a maximum:
+/// A peer does not know the limits of this side for most answers, and an SV Node ignores them for
+/// `notfound`. If a payload above the limit of its command may answer a request, it is discarded
+/// while it arrives, up to a maximum:
 ///
 /// | request | answer | maximum in bytes |
 /// | --- | --- | --- |
@@ -120,23 +133,26 @@ impl PayloadLimits {
 /// The longest `headers` and `addr` that the protocol allows are always within the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpectedPayloads {
-    /// Blocks in any form: `block`, `merkleblock`, `cmpctblock`, `blocktxn`, `hdrsen`.
+    /// Whether blocks in any form were requested: `block`, `merkleblock`, `cmpctblock`, `blocktxn`,
+    /// `hdrsen`.
     pub blocks: bool,
-    /// Transactions: `tx`.
+    /// Whether transactions were requested: `tx`.
     pub transactions: bool,
-    /// The number of objects that were requested and have not arrived. A `notfound` may name all of them.
+    /// The number of objects that were requested and have not arrived. A `notfound` may list all of
+    /// them.
     pub objects: u64,
 }
 
 impl ExpectedPayloads {
-    /// All of them.
+    /// Everything was requested.
     pub const ALL: Self = Self {
         blocks: true,
         transactions: true,
         objects: u64::MAX,
     };
 
-    /// Returns the maximum payload of a message that may answer a request, in bytes; 0 if it answers none.
+    /// Returns the maximum payload of a message that may answer a request, in bytes, or 0 if the
+    /// message answers none.
     pub(super) fn answer_limit(&self, name: &[u8]) -> u64 {
         let node = PayloadLimits::default();
         match name {
@@ -154,8 +170,7 @@ impl ExpectedPayloads {
 }
 
 impl Default for PayloadLimits {
-    /// The node's defaults where it has any: 2 MiB, transactions of 10^9 bytes, blocks without a limit;
-    /// at most 32 MiB are kept in memory, and 1 MiB of what nobody has asked for.
+    /// Returns the node's defaults where it has any; see the fields.
     fn default() -> Self {
         Self {
             general: DEFAULT_MAX_RECEIVE_PAYLOAD,
@@ -173,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nodes_limits_for_each_kind_of_command() {
+    fn default_limits_match_the_node() {
         let limits = PayloadLimits::default();
         let limit = |name| limits.limit(Command::new(name));
         assert_eq!(limit("protoconf"), 1_048_576);
@@ -185,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn of_blocks_and_transactions_less_is_kept_unless_they_are_expected() {
+    fn unrequested_blocks_and_transactions_have_lower_limit() {
         let mut limits = PayloadLimits::default();
         let nothing = ExpectedPayloads {
             blocks: false,
@@ -240,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_handshake_only_protoconf_may_exceed_64_kib() {
+    fn protoconf_is_exempt_from_handshake_ceiling() {
         let limits = PayloadLimits::default().before_handshake();
         assert_eq!(limits.limit(Command::new("block")), 65_536);
         assert_eq!(limits.limit(Command::new("version")), 65_536);
@@ -248,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn inventory_limits_of_the_protocol_document() {
+    fn inventory_limits_match_protocol_document() {
         assert_eq!(inventory_limit(1_048_576), 29_126);
         assert_eq!(inventory_limit(2_097_152), 58_254);
         assert_eq!(inventory_limit(8_388_608), 233_016);

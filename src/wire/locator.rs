@@ -1,11 +1,13 @@
-//! Which blocks of a chain tell another node where the two chains part.
+//! Block locators: the heights of the blocks by which a peer finds the fork of two chains.
 
-/// How many hashes of a locator stand one block apart from the one before, the tip included.
+/// The number of hashes at consecutive heights, including the tip.
 const DENSE_HASHES: usize = 11;
 
-/// The heights of the blocks that a locator names, for a chain with its tip at height `tip`: newest first, at first one
-/// block apart, then each step twice as long, genesis last (Bitcoin SV node, `src/chain.cpp`, `GetLocator`).
+/// Returns the heights of the blocks in a locator, for a chain whose tip has the height `tip`.
 ///
+/// The newest block comes first and the genesis block last. The first steps are one block, and each
+/// later step is twice as long as the one before. Source: Bitcoin SV node, `src/chain.cpp`,
+/// `GetLocator`.
 /// ```
 /// let heights: Vec<u32> = bsv_p2p::wire::locator_heights(20).collect();
 /// assert_eq!(heights, [20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 7, 3, 0]);
@@ -17,7 +19,7 @@ pub fn locator_heights(tip: u32) -> impl Iterator<Item = u32> {
             return None;
         }
         let next = height.saturating_sub(step);
-        // The step behind the dense hashes is still 1: the node doubles after it has taken it.
+        // The first step after the dense hashes is still 1, because the node doubles it afterwards.
         if given >= DENSE_HASHES {
             step = step.saturating_mul(2);
         }
@@ -31,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_locator_is_dense_at_the_tip_then_doubles_its_steps_and_ends_with_genesis() {
+    fn locator_steps_double_after_dense_heights() {
         let heights = |tip| locator_heights(tip).collect::<Vec<_>>();
         let dense = |from: u32, to: u32| (to..=from).rev().collect::<Vec<_>>();
         for tip in [0, 1, 11, 12] {
@@ -44,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_locator_of_the_longest_chain_is_short() {
+    fn locator_of_longest_chain_is_short() {
         assert_eq!(locator_heights(u32::MAX).count(), 43);
         assert_eq!(locator_heights(u32::MAX).last(), Some(0));
     }

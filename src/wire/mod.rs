@@ -1,7 +1,7 @@
-//! The wire: every message as a type, and frames around them.
+//! The wire format: a type for every message, and the frames that carry them.
 //!
-//! This layer knows bytes alone: no sockets, clocks, threads or log lines. It can be used by itself,
-//! to read a capture for instance:
+//! This layer handles bytes only. It uses no sockets, clocks, threads or log records, so it can be
+//! used alone, for example to read a capture:
 //!
 //! ```
 //! use bsv_p2p::Network;
@@ -16,7 +16,8 @@
 //! while frames.read_from(&mut source)? > 0 {
 //!     while let Some(incoming) = frames.next_frame()? {
 //!         if let Incoming::Frame(frame) = incoming {
-//!             assert_eq!(Message::decode(frame.command, frame.payload)?, Message::Ping(Ping::new(7)));
+//!             let message = Message::decode(frame.command, frame.payload)?;
+//!             assert_eq!(message, Message::Ping(Ping::new(7)));
 //!         }
 //!     }
 //! }
@@ -24,47 +25,52 @@
 //! # }
 //! ```
 //!
-//! Decoding checks every length against the bytes that are there before it allocates: a count that a
-//! peer claims costs nothing. A [`Block`], a [`Tx`] and what else carries transactions keep their payload
-//! as one shared buffer and give views that borrow from it.
+//! Decoding checks every length against the available bytes before it allocates, so a false count
+//! from a peer is cheap. A [`Block`], a [`Tx`] and other messages with transactions keep their
+//! payload as one shared buffer and return views that borrow from it.
 //!
 //! # serde
 //!
-//! With the feature `serde` every type that holds data has `Serialize` and `Deserialize`, what borrows has
-//! `Serialize` alone, and what is read back is what was written. In formats that people read, such as JSON:
+//! With the feature `serde`, every data type implements `Serialize` and `Deserialize`. Borrowing
+//! types implement `Serialize` only. A deserialized value is equal to the serialized one. In
+//! human-readable formats such as JSON:
 //!
 //! | type | form |
 //! | --- | --- |
-//! | [`Message`] | an object: the name of the message as `command`, and beside it the fields of its type; for one that nobody knows `payload` |
+//! | [`Message`] | an object: the name as `command`, and its fields (`payload` if unknown) |
 //! | [`BlockHash`], [`Txid`] and other hashes | the printed form |
-//! | scripts, keys, signatures, payloads, a magic | hexadecimal, in the order of the wire |
+//! | scripts, keys, signatures, payloads, magics | hexadecimal in wire order |
 //! | [`WireString`] | the text; `{"hex": …}` if it is not UTF-8 |
 //! | [`Command`], [`StreamType`], [`StreamPolicy`] | the name |
 //! | [`AssociationId`] | the UUID; `"none"` for [`AssociationId::Null`] |
 //! | [`Services`], [`RejectCode`], [`BloomFlags`] | the number |
-//! | [`CompactTarget`] | eight hexadecimal digits, as `Display` shows it |
-//! | [`Work`] | 64 hexadecimal digits, as `Display` shows it |
-//! | [`Inventory`] | `type` and `hash`; the type is `tx`, `block`, `filtered_block`, `compact_block`, `datareftx`, or a number |
+//! | [`CompactTarget`] | eight hexadecimal digits, like `Display` |
+//! | [`Work`] | 64 hexadecimal digits, like `Display` |
+//! | [`Inventory`] | `hash`, and `type`: a number or one of the names below |
 //! | [`BlockHeader`] | its fields, and its `hash` |
-//! | [`Transaction`], [`Tx`] | its fields, inputs and outputs in full, and its `txid` |
-//! | [`Block`] | `header`, and `transactions` in full |
+//! | [`Transaction`], [`Tx`] | all fields, inputs and outputs, and the `txid` |
+//! | [`Block`] | `header`, and all `transactions` with their fields |
 //! | [`Mempool`] | nothing, an `age` of null, or an `age` |
-//! | [`MerkleProof`] | `flags`, `index`, `txid`, the whole `tx` if it is there, `target`, `nodes` |
-//! | [`CompactBlock`], [`GetBlockTxn`] | short ids as numbers, transactions in full, indexes absolute |
-//! | [`HdrsEn`], [`DsDetected`] | the list of `headers` or `blocks` in full |
-//! | [`ProofSubject`], [`MerkleProofTarget`], [`ExtendOutcome`] | the name of the case, and its content if it has any |
-//! | all others | an object with their fields; null for what is not there |
+//! | [`MerkleProof`] | `flags`, `index`, `txid`, `tx` if it is included, `target`, `nodes` |
+//! | [`CompactBlock`], [`GetBlockTxn`] | short IDs as numbers, all transactions, absolute indexes |
+//! | [`HdrsEn`], [`DsDetected`] | the list of all `headers` or `blocks` |
+//! | [`ProofSubject`], [`MerkleProofTarget`], [`ExtendOutcome`] | the name of the variant, its content |
+//! | all others | an object with their fields; null for missing values |
 //!
-//! A `hash` or `txid` may be left out of what is read; if it is there, it has to be that of the content. What a type
-//! cannot hold is refused, and fields that nobody knows are ignored. A [`Message::Unknown`] with the name of a known message is
-//! read as that message.
+//! The named types of an inventory are `tx`, `block`, `filtered_block`, `compact_block` and
+//! `datareftx`.
 //!
-//! Of what a program could build with its fields and no receiver would take, see [`Message::validate`], nothing can be read
-//! either. Errors, iterators, frames on their way ([`Incoming`], [`EncodedFrame`]),
-//! and what does work ([`FrameReader`], [`ChainRules`], [`HeaderChain`], [`Reconstruction`]) are no data.
+//! The fields `hash` and `txid` are optional in the input. If they are present, they must match the
+//! content. Deserialization rejects values that the type cannot hold, and values that
+//! [`Message::validate`] rejects. Unknown fields are ignored. A [`Message::Unknown`] with the
+//! name of a known message is deserialized as that message.
 //!
-//! Formats that nobody reads get a message as its command and its payload, blocks, headers, transactions,
-//! filters and inventory as the bytes of the wire, and hashes as 32 bytes.
+//! [`DecodeError`] implements `Serialize` only. Other errors, iterators, frames ([`Incoming`],
+//! [`EncodedFrame`]) and types with behavior ([`FrameReader`], [`ChainRules`], [`HeaderChain`],
+//! [`Reconstruction`]) implement neither trait.
+//!
+//! Binary formats encode a message as its command and payload. Blocks, headers, transactions,
+//! filters and inventory entries are encoded as in the protocol, and hashes as 32 bytes.
 
 mod association_id;
 mod block;

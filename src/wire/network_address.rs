@@ -1,4 +1,4 @@
-//! Addresses of nodes, as `version` and `addr` carry them.
+//! Addresses of nodes in `version` and `addr` messages.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -7,23 +7,23 @@ use super::{Decode, DecodeError, Encode, Reader, Services};
 
 /// The address of a node in a `version` message: 26 bytes, without a time.
 ///
-/// An IPv4 address travels as an IPv4-mapped IPv6 address and is shown as IPv4 here.
+/// An IPv4 address is encoded as an IPv4-mapped IPv6 address, and decoded to IPv4.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NetworkAddress {
-    /// What the node serves, as far as the sender knows.
+    /// The services of the node, as known to the sender.
     pub services: Services,
-    /// The IP address; `::` means none.
+    /// The IP address, or `::` for none.
     pub ip: IpAddr,
-    /// The TCP port, 0 for none. On the wire it is big endian, unlike everything else.
+    /// The TCP port, or 0 for none. It is big-endian on the wire, unlike all other numbers.
     pub port: u16,
 }
 
 impl NetworkAddress {
-    /// How many bytes an address has in a `version`.
+    /// The length of an address in a `version`, in bytes.
     pub const LEN: usize = 26;
 
-    /// No address: what the node writes for its own in `version`.
+    /// Creates an empty address, which the node sends as its own address in `version`.
     pub const fn unspecified(services: Services) -> Self {
         Self {
             services,
@@ -32,7 +32,7 @@ impl NetworkAddress {
         }
     }
 
-    /// The address of a socket.
+    /// Creates the address of a socket.
     pub fn new(services: Services, address: SocketAddr) -> Self {
         Self {
             services,
@@ -41,12 +41,7 @@ impl NetworkAddress {
         }
     }
 
-    /// The address and port as a socket takes them.
-    pub fn socket_address(&self) -> SocketAddr {
-        SocketAddr::new(self.ip, self.port)
-    }
-
-    /// Reads an address from its 26 bytes: every content is one.
+    /// Creates an address from its 26 bytes. Every content is valid.
     #[inline]
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
         let [s0, s1, s2, s3, s4, s5, s6, s7, ip @ .., p0, p1] = *bytes;
@@ -63,7 +58,12 @@ impl NetworkAddress {
         }
     }
 
-    /// The 26 bytes.
+    /// Returns the IP address and port as a socket address.
+    pub fn socket_address(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port)
+    }
+
+    /// Returns the 26 bytes of the address.
     #[inline]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let ip = match self.ip {
@@ -111,21 +111,21 @@ impl fmt::Debug for NetworkAddress {
     }
 }
 
-/// An entry of an `addr` message: 30 bytes, the time first.
+/// An entry of an `addr` message: 30 bytes, with the time first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TimestampedAddress {
-    /// When the node was last heard of, in seconds since 1970.
+    /// The time at which the node was last seen, in seconds since 1970.
     pub time: u32,
-    /// Where it is.
+    /// The address of the node.
     pub address: NetworkAddress,
 }
 
 impl TimestampedAddress {
-    /// How many bytes an entry has.
+    /// The length of an entry in bytes.
     pub const LEN: usize = 4 + NetworkAddress::LEN;
 
-    /// Reads an entry from its 30 bytes: every content is one.
+    /// Creates an entry from its 30 bytes. Every content is valid.
     #[inline]
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
         let [t0, t1, t2, t3, address @ ..] = bytes;

@@ -1,4 +1,4 @@
-//! Compact targets and the test of a hash against one.
+//! Compact targets and the proof-of-work check.
 
 use std::fmt;
 
@@ -7,7 +7,9 @@ use super::{BlockHash, Hash256, Work};
 /// A number of 256 bits.
 pub(super) type U256 = ruint::Uint<256, 4>;
 
-/// A 256-bit target in the compact form of a header's `bits`: an exponent of one byte and a mantissa of three.
+/// A 256-bit target in the compact form of a header's `bits`.
+///
+/// The most significant byte is an exponent, the other three are a signed mantissa.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
@@ -15,7 +17,7 @@ pub struct CompactTarget(
     #[cfg_attr(feature = "serde", serde(with = "super::serde_form::printed_bits"))] pub u32,
 );
 
-/// Why a hash is no proof of work.
+/// The reason why a hash is not a proof of work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofOfWorkError {
     /// The compact form is negative, zero or wider than 256 bits.
@@ -24,36 +26,36 @@ pub enum ProofOfWorkError {
     /// The target is easier than the network allows.
     #[error("the target of bits {bits} is easier than the network's limit {limit}")]
     TargetTooEasy {
-        /// What the header claims.
+        /// The target of the header.
         bits: CompactTarget,
-        /// The network's limit.
+        /// The limit of the network.
         limit: CompactTarget,
     },
     /// The hash exceeds the target.
     #[error("hash {hash} is above the target of bits {bits}")]
     HashAboveTarget {
-        /// The header's hash.
+        /// The hash of the header.
         hash: BlockHash,
-        /// What the header claims.
+        /// The target of the header.
         bits: CompactTarget,
     },
 }
 
 impl CompactTarget {
-    /// Returns the target as a number of 256 bits in wire order, like a hash.
-    ///
-    /// Returns `None` if the encoding is negative, zero or overflows (Bitcoin SV node,
-    /// `src/arith_uint256.cpp`, `SetCompact`; `src/pow.cpp`).
-    pub fn target(self) -> Option<Hash256> {
-        self.to_u256().map(|target| Hash256(target.to_le_bytes()))
-    }
-
     /// Returns the compact form of a target, a number of 256 bits in wire order.
     ///
     /// Only the three most significant bytes are kept, so the result encodes the same or a harder
     /// target (Bitcoin SV node, `src/arith_uint256.cpp`, `GetCompact`).
     pub fn from_target(target: Hash256) -> Self {
         Self::from_u256(U256::from_le_bytes(target.0))
+    }
+
+    /// Returns the target as a number of 256 bits in wire order, like a hash.
+    ///
+    /// Returns `None` if the encoding is negative, zero or overflows (Bitcoin SV node,
+    /// `src/arith_uint256.cpp`, `SetCompact`; `src/pow.cpp`).
+    pub fn target(self) -> Option<Hash256> {
+        self.to_u256().map(|target| Hash256(target.to_le_bytes()))
     }
 
     /// Returns the target as a number, under the conditions of [`CompactTarget::target`].
@@ -105,7 +107,9 @@ impl CompactTarget {
     ///
     /// # Errors
     ///
-    /// [`ProofOfWorkError`], with both numbers.
+    /// - [`ProofOfWorkError::BadTarget`] if this target or `limit` is invalid.
+    /// - [`ProofOfWorkError::TargetTooEasy`] if this target is above `limit`.
+    /// - [`ProofOfWorkError::HashAboveTarget`] if `hash` is above this target.
     pub fn check(self, hash: BlockHash, limit: CompactTarget) -> Result<(), ProofOfWorkError> {
         let easiest = limit.to_u256().ok_or(ProofOfWorkError::BadTarget(limit))?;
         self.check_below(hash, limit, easiest)
@@ -147,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compact_forms_that_are_targets() {
+    fn valid_compact_forms_have_targets() {
         for (bits, target) in [
             (
                 0x1d00_ffff,
@@ -179,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn compact_forms_that_are_none() {
+    fn invalid_compact_forms_have_no_target() {
         for bits in [
             0,
             0x0080_0001,
@@ -194,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_cut_to_their_compact_form() {
+    fn targets_are_truncated_to_compact_form() {
         for (target, bits) in [
             ("0", 0),
             ("12", 0x0112_0000),
@@ -224,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compact_form_comes_back_from_its_target() {
+    fn compact_form_round_trips_through_target() {
         for bits in [
             0x1d00_ffff,
             0x207f_ffff,

@@ -1,4 +1,4 @@
-//! A block out of its compact form and the transactions that are there already.
+//! Reconstruction of a block from its compact form and known transactions.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -9,26 +9,31 @@ use super::{
     TransactionView, Tx, Txid,
 };
 
-/// What came of a compact block and a pool of transactions.
+/// The result of matching a compact block with a pool of transactions.
 #[derive(Clone, Debug)]
 pub enum ReconstructOutcome {
-    /// The whole block; its transactions are those which its header commits to.
+    /// The complete block. Its transactions match the merkle root of the header.
     Complete(Block),
-    /// Some transactions have to be asked for.
+    /// Some transactions must be requested.
     Incomplete(Reconstruction),
 }
 
 /// A block of which some transactions are missing.
 ///
-/// The header is not judged here: check that it belongs to a chain and has its proof of work
-/// ([`HeaderChain`](super::HeaderChain)) before any work is done for what it commits to.
+/// The header is not checked. The caller should check its proof of work and that it belongs to a
+/// chain ([`HeaderChain`](super::HeaderChain)) before reconstruction.
 ///
 /// # Memory and work
 ///
-/// Both are proportional to the compact block and to what matches of the pool, whatever the peer sends: 8 bytes for
-/// each short id while the pool is looked through, 4 bytes for each missing transaction afterwards, and about 200
-/// bytes for each that matches, whose bytes are shared with the pool. Short ids are sorted, not hashed, so no choice
-/// of them makes looking up slow: where the node gives up on ids that crowd its table, nothing is amiss here.
+/// Both are proportional to the size of the compact block and to the number of matching pool
+/// transactions, for any content that the peer sends:
+///
+/// - 8 bytes for each short ID during the search of the pool;
+/// - 4 bytes for each missing transaction afterwards;
+/// - about 200 bytes for each matching transaction, whose bytes are shared with the pool.
+///
+/// Short IDs are sorted, not hashed, so no choice of IDs makes the search slow. The node gives up
+/// if too many IDs share a slot of its hash table; this library has no such limit.
 ///
 /// ```
 /// use bsv_p2p::wire::{Block, BlockTransactions, CompactBlock, ReconstructOutcome, Reconstruction, Tx};
@@ -54,54 +59,55 @@ pub enum ReconstructOutcome {
 pub struct Reconstruction {
     compact: CompactBlock,
     hash: BlockHash,
-    /// What the pool had, by ascending index.
+    /// The transactions found in the pool, by ascending index.
     found: Vec<(u32, Tx)>,
-    /// The indexes of what is missing, ascending.
+    /// The indexes of the missing transactions, ascending.
     missing: Vec<u32>,
 }
 
-/// Why a compact block does not become a block.
+/// The reason why a compact block could not be reconstructed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReconstructionError {
-    /// The compact block can be no block at all.
+    /// The compact block is invalid.
     #[error("the compact block is invalid: {0}")]
     Invalid(#[from] CompactBlockError),
-    /// More transactions than a block of the greatest length can hold.
+    /// The compact block has more transactions than a block of the maximum length can hold.
     #[error("the compact block has {got} transactions, a block can have {limit}")]
     TooManyTransactions {
-        /// How many a block can have.
+        /// The maximum number of transactions in a block.
         limit: u64,
-        /// How many the compact block has.
+        /// The number of transactions in the compact block.
         got: u64,
     },
-    /// Two transactions of the block have the same short id.
+    /// Two transactions of the block have the same short ID.
     #[error("two transactions of the block have the short id {0:012x}")]
     Collision(u64),
-    /// The answer is for another block.
+    /// The answer belongs to another block.
     #[error("transactions of block {got} came, expected those of {expected}")]
     OtherBlock {
         /// The block that is being reconstructed.
         expected: BlockHash,
-        /// The block that the answer is for.
+        /// The block of the answer.
         got: BlockHash,
     },
-    /// The answer has more or fewer transactions than were asked for.
+    /// The number of transactions in the answer differs from the number requested.
     #[error("{got} transactions came, expected {expected}")]
     WrongCount {
-        /// How many are missing.
+        /// The number of missing transactions.
         expected: usize,
-        /// How many came.
+        /// The number of transactions in the answer.
         got: usize,
     },
-    /// The transactions are not those which the header commits to. A transaction of the pool may have the short
-    /// id of another one, so nobody need be at fault.
+    /// The transactions do not match the header. The peer need not be at fault, because a pool
+    /// transaction may have the short ID of another transaction.
     #[error("the reconstructed block is another one: {0}")]
     Content(#[from] BlockError),
 }
 
 impl ReconstructionError {
-    /// How much the node counts it against the peer (Bitcoin SV node, `src/net/net_processing.cpp`): 100, which is a
-    /// ban, or 0.
+    /// Returns the score that the node adds to the peer: 100, which is a ban, or 0.
+    ///
+    /// Source: Bitcoin SV node, `src/net/net_processing.cpp`.
     pub const fn score(&self) -> u32 {
         match self {
             ReconstructionError::Invalid(_)
@@ -113,7 +119,7 @@ impl ReconstructionError {
         }
     }
 
-    /// Whether the block has to be asked for as a whole, as the node does then.
+    /// Returns whether the full block must be requested, as the node does.
     pub const fn needs_full_block(&self) -> bool {
         matches!(
             self,
@@ -122,30 +128,41 @@ impl ReconstructionError {
     }
 }
 
-/// What the pool has for a short id.
+/// A transaction of the pool that has a short ID of the compact block.
 struct Candidate {
     txid: Txid,
-    /// Not there if another transaction of the pool has the same short id: only the peer knows which one is meant.
+    /// `None` if another transaction of the pool has the same short ID. Only the peer knows which
+    /// of them is in the block.
     tx: Option<Tx>,
 }
 
 impl Reconstruction {
-    /// Looks for the transactions of a compact block among `candidates`, a pool for instance, each with its
-    /// txid. Those which are needed are cloned, which shares their bytes. Not all candidates are taken if fewer do.
+    /// Searches `candidates`, for example a pool, for the transactions of a compact block.
     ///
-    /// `max_block` is the length in bytes of the longest block that is acceptable.
+    /// Each candidate comes with its txid. Matching transactions are cloned, which shares their
+    /// bytes. The iteration stops when all short IDs are found. `max_block` is the maximum length
+    /// of an acceptable block, in bytes.
     ///
     /// # Errors
     ///
-    /// [`ReconstructionError`]: whether the peer is to blame, and what to do, say
-    /// [`score`](ReconstructionError::score) and [`needs_full_block`](ReconstructionError::needs_full_block).
+    /// - [`ReconstructionError::Invalid`] if the compact block is invalid.
+    /// - [`ReconstructionError::TooManyTransactions`] if a block of `max_block` bytes cannot hold
+    ///   the transactions.
+    /// - [`ReconstructionError::Collision`] if two transactions of the block have the same short
+    ///   ID.
+    /// - [`ReconstructionError::Content`] if no transaction is missing, but the block does not
+    ///   match its header.
+    ///
+    /// [`score`](ReconstructionError::score) returns the penalty for the peer, and
+    /// [`needs_full_block`](ReconstructionError::needs_full_block) whether to request the full
+    /// block.
     pub fn start<T: Borrow<Tx>>(
         compact: CompactBlock,
         max_block: u64,
         candidates: impl IntoIterator<Item = (Txid, T)>,
     ) -> Result<ReconstructOutcome, ReconstructionError> {
         compact.check()?;
-        // An index has 32 bits wherever it is sent.
+        // Indexes of transactions have 32 bits in all messages.
         let limit = (max_block / Block::MIN_TRANSACTION as u64).min(u64::from(u32::MAX));
         let got = compact.transaction_count() as u64;
         if got > limit {
@@ -167,29 +184,30 @@ impl Reconstruction {
         }
     }
 
-    /// The block's name.
+    /// Returns the hash of the block.
     pub fn block(&self) -> BlockHash {
         self.hash
     }
 
-    /// The indexes of the missing transactions, ascending.
+    /// Returns the indexes of the missing transactions, ascending.
     pub fn missing(&self) -> &[u32] {
         &self.missing
     }
 
-    /// What to send for the missing transactions.
+    /// Returns the request for the missing transactions.
     ///
-    /// A node may answer with the whole `block` instead, or not at all: see [`GetBlockTxn`].
+    /// A node may answer with the whole `block` instead, or not at all; see [`GetBlockTxn`].
     pub fn request(&self) -> GetBlockTxn {
         GetBlockTxn::of_ascending(self.hash, &self.missing)
     }
 
-    /// Puts the block together with what the peer has sent for the missing transactions.
+    /// Builds the block from the transactions that the peer sent.
     ///
     /// # Errors
     ///
-    /// [`ReconstructionError::OtherBlock`], [`ReconstructionError::WrongCount`] and
-    /// [`ReconstructionError::Content`].
+    /// - [`ReconstructionError::OtherBlock`] if the answer belongs to another block.
+    /// - [`ReconstructionError::WrongCount`] if it has more or fewer transactions than requested.
+    /// - [`ReconstructionError::Content`] if the block does not match its header.
     pub fn fill(&self, answer: &BlockTransactions) -> Result<Block, ReconstructionError> {
         let (expected, got) = (self.hash, answer.block());
         if got != expected {
@@ -200,7 +218,7 @@ impl Reconstruction {
             return Err(ReconstructionError::WrongCount { expected, got });
         }
         let found: usize = self.found.iter().map(|(_, tx)| tx.bytes().len()).sum();
-        // A few bytes too many: what stands between the transactions in both messages.
+        // An upper bound: both messages also have a few bytes between the transactions.
         let len = self.compact.bytes().len() + answer.bytes().len() + found;
         let count = self.compact.transaction_count();
         let block = Block::of_checked(&self.compact.header(), count, len, self.merged(answer));
@@ -208,7 +226,7 @@ impl Reconstruction {
         Ok(block)
     }
 
-    /// All transactions in order, each from where it is.
+    /// Returns all transactions of the block in order, from the three sources.
     fn merged<'a>(
         &'a self,
         answer: &'a BlockTransactions,
@@ -228,7 +246,7 @@ impl Reconstruction {
     }
 }
 
-/// The candidates that the short ids of a compact block name.
+/// Returns the candidates that match a short ID of the compact block.
 fn find_candidates<T: Borrow<Tx>>(
     compact: &CompactBlock,
     candidates: impl IntoIterator<Item = (Txid, T)>,
@@ -260,7 +278,7 @@ fn find_candidates<T: Borrow<Tx>>(
     Ok(found)
 }
 
-/// Gives each candidate its index in the block, and tells which indexes are left.
+/// Assigns each candidate its index in the block, and returns the indexes that remain.
 fn place(
     compact: &CompactBlock,
     mut candidates: HashMap<u64, Candidate>,
@@ -273,8 +291,8 @@ fn place(
     let mut missing = Vec::with_capacity(compact.short_ids().len().saturating_sub(matching));
     let mut prefilled = compact.prefilled().map(|(index, _)| index).peekable();
     let mut ids = compact.short_ids();
-    // The compact block has been checked: it has no more than 2^32 transactions, and a short id for each that is not
-    // prefilled.
+    // The compact block was checked: it has at most 2^32 transactions, and one short ID for each
+    // that is not prefilled.
     for index in 0..compact.transaction_count() as u32 {
         if prefilled.next_if_eq(&u64::from(index)).is_some() {
             continue;

@@ -1,4 +1,4 @@
-//! What a node says it serves.
+//! Service bits of a node.
 
 use std::fmt;
 use std::ops::BitOr;
@@ -12,20 +12,20 @@ use std::ops::BitOr;
 pub struct Services(pub u64);
 
 impl Services {
-    /// Nothing served: what a client announces.
+    /// No services, as announced by a client.
     pub const NONE: Services = Services(0);
-    /// Full blocks.
+    /// The node serves full blocks.
     pub const NETWORK: Services = Services(1);
-    /// A query for unspent outputs that no Bitcoin SV node implements.
+    /// The node answers queries for unspent outputs. No Bitcoin SV node implements it.
     pub const GETUTXO: Services = Services(1 << 1);
-    /// Bloom filters (`filterload` and its family).
+    /// The node serves bloom filters (`filterload` and related messages).
     pub const BLOOM: Services = Services(1 << 2);
     /// Defined by the node and never used.
     pub const XTHIN: Services = Services(1 << 4);
     /// Set by every Bitcoin SV node, and by nodes of Bitcoin Cash.
     pub const BITCOIN_CASH: Services = Services(1 << 5);
 
-    /// Whether every bit of `wanted` is set.
+    /// Returns whether every bit of `wanted` is set.
     pub const fn contains(self, wanted: Services) -> bool {
         self.0 & wanted.0 == wanted.0
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_are_shown_by_name_and_the_rest_as_bits() {
+    fn named_bits_are_displayed_by_name() {
         assert_eq!(Services(0x21).to_string(), "NETWORK|BITCOIN_CASH");
         assert_eq!(Services(0x100_0001).to_string(), "NETWORK|0x1000000");
         assert_eq!(Services::NONE.to_string(), "0x0");

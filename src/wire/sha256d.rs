@@ -1,20 +1,21 @@
-//! SHA-256 of SHA-256.
+//! The double SHA-256 hash.
 
 use sha2::block_api::compress256;
 
 use super::Hash256;
 
-/// What SHA-256 begins with (FIPS 180-4, 5.3.3).
+/// The initial state of SHA-256 (FIPS 180-4, section 5.3.3).
 const BEGIN: [u32; 8] = [
     0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 ];
 const BLOCK: usize = 64;
-/// The last bytes of the last block say how many bits were hashed.
+/// The offset of the message length in the last block.
 const LEN_AT: usize = BLOCK - 8;
 
-/// SHA-256 of the SHA-256 of `bytes`.
+/// Returns the double SHA-256 hash of `bytes`.
 ///
-/// Most of what a peer hashes is short. The blocks are put together in place: a hasher with a buffer costs a third more then.
+/// The blocks are assembled in place, because most inputs are short. A buffered hasher takes a
+/// third longer for them.
 pub fn sha256d(bytes: &[u8]) -> Hash256 {
     let mut state = BEGIN;
     let (whole, rest) = bytes.as_chunks::<BLOCK>();
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_what_two_hashers_give_for_every_length_around_the_blocks() {
+    fn result_matches_reference_for_every_length() {
         let bytes: Vec<u8> = (0..200).collect();
         for len in 0..=bytes.len() {
             let bytes = &bytes[..len];

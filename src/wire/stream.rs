@@ -1,26 +1,28 @@
-//! What the streams of an association are called, and the policies that fill them.
+//! Types and policies of the streams of an association.
 
 use std::fmt;
 
 use super::DecodeError;
 
-/// Which of a peer's TCP connections a stream is (Bitcoin SV node 1.2.2, `src/net/stream.h`).
+/// The role of a TCP connection in an association of several connections.
+///
+/// Source: Bitcoin SV node 1.2.2, `src/net/stream.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "UPPERCASE"))]
 pub enum StreamType {
-    /// No kind at all. A node takes it for a stream and is confused by it: not to be used.
+    /// Not a valid type. It must not be sent: a node accepts it, but cannot handle the stream.
     Unknown = 0,
-    /// The first connection, on which `version` went.
+    /// The first connection, on which `version` was sent.
     General = 1,
-    /// The first further one: that of `BlockPriority`.
+    /// The first additional stream, used by [`StreamPolicy::BlockPriority`].
     Data1 = 2,
-    /// The second further one.
+    /// The second additional stream.
     Data2 = 3,
-    /// The third further one.
+    /// The third additional stream.
     Data3 = 4,
-    /// The fourth further one.
+    /// The fourth additional stream.
     Data4 = 5,
 }
 
@@ -34,7 +36,7 @@ impl StreamType {
         StreamType::Data4,
     ];
 
-    /// The byte on the wire.
+    /// Returns the byte on the wire.
     pub const fn to_byte(self) -> u8 {
         self as u8
     }
@@ -43,7 +45,8 @@ impl StreamType {
 impl TryFrom<u8> for StreamType {
     type Error = DecodeError;
 
-    /// What a node calls "StreamType out of range" is [`DecodeError::BadValue`].
+    /// Returns [`DecodeError::BadValue`] if the byte is above 5 ("StreamType out of range" in the
+    /// node).
     fn try_from(byte: u8) -> Result<Self, DecodeError> {
         let known = Self::ALL.get(usize::from(byte)).copied();
         known.ok_or(DecodeError::BadValue {
@@ -67,32 +70,33 @@ impl fmt::Display for StreamType {
     }
 }
 
-/// What goes over which stream: the policies that a node knows (Bitcoin SV node 1.2.2, `src/net/stream_policy.h`).
+/// A policy that assigns messages to streams.
 ///
-/// A `protoconf` lists the names of those that its sender knows; `createstrm` may choose one.
+/// A `protoconf` lists the names of the policies that its sender supports. A `createstrm` may
+/// select one. Source: Bitcoin SV node 1.2.2, `src/net/stream_policy.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum StreamPolicy {
-    /// Everything goes over [`StreamType::General`], and nothing else is read.
+    /// All messages use [`StreamType::General`], and no other stream is read.
     Default,
-    /// Blocks, headers and pings go over [`StreamType::Data1`], which is read first.
+    /// Blocks, headers and pings use [`StreamType::Data1`], which is read first.
     BlockPriority,
 }
 
 impl StreamPolicy {
-    /// The name on the wire.
+    /// Returns the policy with this name, or `None` if it is unknown. Names are case-sensitive.
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        [StreamPolicy::Default, StreamPolicy::BlockPriority]
+            .into_iter()
+            .find(|policy| policy.name().as_bytes() == name)
+    }
+
+    /// Returns the name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             StreamPolicy::Default => "Default",
             StreamPolicy::BlockPriority => "BlockPriority",
         }
-    }
-
-    /// The policy of that name, if there is one. Names have a case.
-    pub fn from_name(name: &[u8]) -> Option<Self> {
-        [StreamPolicy::Default, StreamPolicy::BlockPriority]
-            .into_iter()
-            .find(|policy| policy.name().as_bytes() == name)
     }
 }
 
@@ -107,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stream_types_up_to_five_are_known_and_six_is_out_of_range() {
+    fn only_stream_types_up_to_five_are_valid() {
         for (byte, stream) in (0_u8..).zip(StreamType::ALL) {
             assert_eq!(StreamType::try_from(byte), Ok(stream));
             assert_eq!(stream.to_byte(), byte);
@@ -123,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_are_known_by_their_exact_names() {
+    fn policy_names_match_exactly() {
         for policy in [StreamPolicy::Default, StreamPolicy::BlockPriority] {
             let name = policy.name().as_bytes();
             assert_eq!(StreamPolicy::from_name(name), Some(policy));

@@ -1,13 +1,13 @@
-//! Text as peers send it: bytes, which are most often ASCII and promise nothing.
+//! Strings of the protocol: arbitrary bytes that are usually ASCII.
 
 use std::fmt::{self, Write as _};
 
 use super::{DecodeError, Encode, Reader, compact_size_len, write_compact_size};
 
-/// A string of the wire: any bytes, kept as they came.
+/// A string of the protocol: arbitrary bytes, kept as received.
 ///
-/// `Display` and `Debug` escape everything that is not printable ASCII, so that nothing a peer sends can
-/// forge or break a line of output.
+/// `Display` and `Debug` escape everything that is not printable ASCII, so a peer cannot forge or
+/// break a line of output.
 ///
 /// ```
 /// use bsv_p2p::wire::WireString;
@@ -18,22 +18,22 @@ use super::{DecodeError, Encode, Reader, compact_size_len, write_compact_size};
 pub struct WireString(Box<[u8]>);
 
 impl WireString {
-    /// The bytes as they came.
+    /// Returns the bytes as received.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The text, if it is UTF-8.
+    /// Returns the text, or `None` if it is not UTF-8.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// How many bytes there are.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether the string has no bytes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -103,7 +103,7 @@ impl fmt::Display for WireString {
 
 impl fmt::Debug for WireString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Unlike `Display`, this has quotes of its own, which nothing inside may end.
+        // Unlike `Display`, the output has quotes, so quotes inside must be escaped.
         write!(f, "\"{}\"", self.0.escape_ascii())
     }
 }

@@ -1,4 +1,4 @@
-//! Chain work: the expected number of hashes behind a block or a chain.
+//! Chain work: the expected number of hashes for a block or a chain.
 
 use std::fmt;
 use std::iter::Sum;
@@ -35,6 +35,11 @@ impl Work {
         Self(U256::from_limbs([work as u64, (work >> 64) as u64, 0, 0]))
     }
 
+    /// Reads the number from 32 bytes, the most significant first.
+    pub fn from_be_bytes(bytes: [u8; 32]) -> Self {
+        Self(U256::from_be_bytes(bytes))
+    }
+
     pub(super) fn to_u256(self) -> U256 {
         self.0
     }
@@ -49,11 +54,6 @@ impl Work {
     #[inline]
     pub fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
-    }
-
-    /// Reads the number from 32 bytes, the most significant first.
-    pub fn from_be_bytes(bytes: [u8; 32]) -> Self {
-        Self(U256::from_be_bytes(bytes))
     }
 
     /// Returns the 32 bytes of the number, the most significant first.

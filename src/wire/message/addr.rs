@@ -3,14 +3,14 @@
 use super::{check_entry_limit, decode_entries, encode_list, list_len};
 use crate::wire::{Decode, DecodeError, Encode, Reader, TimestampedAddress};
 
-/// How many addresses an `addr` may carry; the node scores 20 for more.
+/// The maximum number of addresses in an `addr`. The node adds a score of 20 for more.
 pub const MAX_ADDRESSES: usize = 1000;
 
-/// Addresses of nodes, at most 1,000.
+/// A list of at most 1,000 addresses of nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Addr {
-    /// The addresses, each with the time at which it was last heard of.
+    /// The addresses, each with the time at which the node was last seen.
     #[cfg_attr(
         feature = "serde",
         serde(deserialize_with = "crate::wire::serde_form::at_most::<MAX_ADDRESSES, _, _>")
@@ -42,7 +42,7 @@ mod tests {
     use crate::wire::{NetworkAddress, Services};
 
     #[test]
-    fn a_thousand_addresses_are_taken_and_one_more_refused() {
+    fn addr_with_over_1000_addresses_is_rejected() {
         let entry = TimestampedAddress {
             time: 1,
             address: NetworkAddress::unspecified(Services::NETWORK),

@@ -1,19 +1,20 @@
-//! `alert`: obsolete.
+//! `alert`: obsolete warnings.
 
 use super::{bytes_len, encode_bytes};
 use crate::wire::hex_text::debug_in_hex;
 use crate::wire::{Decode, DecodeError, Encode, Reader};
 
-/// A warning to all users of the network. The key for it has been given up.
+/// A warning to all users of the network. It is obsolete, because its key was retired.
 ///
-/// A node sends one fixed, last alert to peers up to protocol version 70012 and pays no attention to those that it gets.
+/// A node sends one fixed, final alert to peers with a protocol version of at most 70012. It
+/// ignores the alerts that it receives.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Alert {
-    /// What is said, in a form of its own.
+    /// The warning in its own encoding.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub message: Vec<u8>,
-    /// The signature of it.
+    /// The signature of the warning.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub signature: Vec<u8>,
 }

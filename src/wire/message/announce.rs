@@ -1,22 +1,22 @@
-//! `sendcmpct` and `feefilter`: how a peer wants to hear of blocks and transactions.
+//! `sendcmpct` and `feefilter`: how the receiver should announce blocks and transactions.
 
 use crate::wire::{Decode, DecodeError, Encode, Reader};
 
-/// Whether and how the sender wants compact blocks. Only version 1 counts.
+/// Whether and how the receiver should send compact blocks. Only version 1 is supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SendCmpct {
-    /// Whether new blocks are to be announced with `cmpctblock` at once, unasked.
+    /// Whether the receiver should announce new blocks with an unsolicited `cmpctblock`.
     pub announce: bool,
     /// The version of the compact form.
     pub version: u64,
 }
 
 impl SendCmpct {
-    /// The only version that counts.
+    /// The only supported version.
     pub const VERSION: u64 = 1;
 
-    /// Whether a node pays attention to the message: only to version 1.
+    /// Returns whether a node processes the message: only if the version is 1.
     pub const fn is_valid(self) -> bool {
         self.version == Self::VERSION
     }
@@ -42,19 +42,19 @@ impl Encode for SendCmpct {
     }
 }
 
-/// The least fee rate of transactions that the sender wants to hear of.
+/// The minimum fee rate of the transactions that the receiver should announce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FeeFilter {
-    /// In satoshi for 1,000 bytes, from 0 to [`FeeFilter::MAX_RATE`].
+    /// The fee rate in satoshi per 1,000 bytes, from 0 to [`FeeFilter::MAX_RATE`].
     pub rate: i64,
 }
 
 impl FeeFilter {
-    /// The highest rate that counts: as much as all money there is.
+    /// The maximum valid fee rate: the total amount of money, in satoshi.
     pub const MAX_RATE: i64 = 2_100_000_000_000_000;
 
-    /// Whether a node pays attention to the message: not to rates that no amount of money can be.
+    /// Returns whether a node processes the message: only if the rate is a valid amount of money.
     pub const fn is_valid(self) -> bool {
         0 <= self.rate && self.rate <= Self::MAX_RATE
     }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fee_rate_counts_from_nothing_up_to_all_money_there_is() {
+    fn fee_rate_counts_within_money_range() {
         for (rate, counts) in [
             (i64::MIN, false),
             (-1, false),

@@ -1,16 +1,18 @@
-//! `authch` and `authresp`: a challenge to miners, and its answer.
+//! `authch` and `authresp`: a challenge to a miner and the answer.
 
 use super::{bytes_len, encode_bytes};
 use crate::wire::hex_text::debug_in_hex;
 use crate::wire::{Decode, DecodeError, Encode, Reader, sha256d};
 
-/// Asks a miner to sign with the key of its miner ID. Peers that are no miners ignore it, without penalty.
+/// Requests a signature with the key of the receiver's miner ID.
+///
+/// Peers that are not miners ignore the message without a penalty.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Authch {
     /// The version of the challenge: [`Authch::VERSION`].
     pub version: u32,
-    /// What is to be signed.
+    /// The bytes to sign.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub challenge: [u8; 32],
 }
@@ -55,19 +57,19 @@ impl Encode for Authch {
     }
 }
 
-/// Answers an [`Authch`]: who the sender is as a miner.
+/// Answers an [`Authch`] with the miner ID of the sender and a signature.
 ///
-/// Whether the signature holds is for the program to check: it is ECDSA over [`Authresp::digest`], in DER, by
-/// `public_key`.
+/// The signature is not verified by this library. The caller should verify it as an ECDSA signature
+/// in DER by `public_key` over [`Authresp::digest`].
 #[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Authresp {
-    /// The miner's ID, a compressed key.
+    /// The miner ID, a compressed public key.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub public_key: [u8; 33],
-    /// A random number of the sender, not zero, that is signed together with the challenge.
+    /// A random number of the sender, not zero. It is signed together with the challenge.
     pub client_nonce: u64,
-    /// The signature, 70 to 72 bytes.
+    /// The signature, 70 to 72 bytes long.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -103,8 +105,9 @@ impl Authresp {
         })
     }
 
-    /// What is signed: the double SHA-256 of the challenge and the nonce (Bitcoin SV node 1.2.2,
-    /// `src/net/net_processing.cpp`, `ProcessAuthRespMessage`).
+    /// Returns the signed digest: the double SHA-256 of the challenge and the nonce.
+    ///
+    /// Source: Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`, `ProcessAuthRespMessage`.
     pub fn digest(&self, challenge: &[u8; 32]) -> [u8; 32] {
         let mut signed = [0; 40];
         signed[..32].copy_from_slice(challenge);
@@ -149,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signatures_of_70_to_72_bytes_are_taken() {
+    fn signature_must_have_70_to_72_bytes() {
         for (len, taken) in [(0, false), (69, false), (70, true), (72, true), (73, false)] {
             let answer = Authresp {
                 public_key: [2; 33],
@@ -162,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_key_has_33_bytes() {
+    fn public_key_must_have_33_bytes() {
         for (len, taken) in [(32, false), (33, true), (34, false)] {
             let key = [&[len as u8][..], &vec![2; len]].concat();
             let bytes = [&key[..], &[7; 8], &[70], &[0x30; 70]].concat();

@@ -1,4 +1,4 @@
-//! `blocktxn`: what a compact block leaves out.
+//! `blocktxn`: transactions that a compact block does not contain.
 
 use std::fmt;
 
@@ -10,10 +10,12 @@ use crate::wire::{
     Transactions, compact_size_len, write_compact_size,
 };
 
-/// Where the count of transactions stands: behind the block's hash.
+/// The offset of the count of transactions, which follows the block hash.
 const COUNT_AT: usize = 32;
 
-/// The transactions that a [`GetBlockTxn`] asked for, in that order, kept as the one buffer in which they arrived.
+/// The transactions requested by a [`GetBlockTxn`], in the same order.
+///
+/// They are kept in the buffer in which they arrived.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BlockTransactions {
     payload: Bytes,
@@ -21,18 +23,20 @@ pub struct BlockTransactions {
     transaction_count: usize,
 }
 
-/// An index that a block does not have. The node bans who asks for one (score 100).
+/// The error of an index that a block does not have.
+///
+/// The node bans a peer that requests such an index (score 100).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("transaction {index} is asked for, the block has {transactions}")]
 pub struct IndexOutOfRange {
-    /// What was asked for.
+    /// The requested index.
     pub index: u32,
-    /// How many transactions the block has.
+    /// The number of transactions in the block.
     pub transactions: usize,
 }
 
 impl BlockTransactions {
-    /// Puts an answer together.
+    /// Creates the message from a block hash and transactions.
     pub fn new(block: BlockHash, transactions: &[TransactionView<'_>]) -> Self {
         let bytes: usize = transactions.iter().map(|tx| tx.bytes().len()).sum();
         let mut payload = Vec::with_capacity(COUNT_AT + 5 + bytes);
@@ -48,11 +52,11 @@ impl BlockTransactions {
         }
     }
 
-    /// The answer to `request`, which is for `block`.
+    /// Creates the answer to `request`, which must be a request for `block`.
     ///
     /// # Errors
     ///
-    /// [`IndexOutOfRange`] if it asks for a transaction that the block does not have.
+    /// [`IndexOutOfRange`] if `request` contains an index that the block does not have.
     pub fn for_request(block: &Block, request: &GetBlockTxn) -> Result<Self, IndexOutOfRange> {
         let mut transactions = block.transactions();
         let mut asked = Vec::new();
@@ -63,28 +67,28 @@ impl BlockTransactions {
                 index,
                 transactions: block.transaction_count(),
             })?);
-            // The block has that many transactions: behind the last index of 32 bits there is none.
+            // Saturation is harmless: no transaction can follow the last index of 32 bits.
             next = index.saturating_add(1);
         }
         Ok(Self::new(request.block(), &asked))
     }
 
-    /// The whole message in its wire form.
+    /// Returns the whole message in its wire form.
     pub fn bytes(&self) -> &Bytes {
         &self.payload
     }
 
-    /// The block.
+    /// Returns the hash of the block.
     pub fn block(&self) -> BlockHash {
         self.block
     }
 
-    /// How many transactions there are.
+    /// Returns the number of transactions.
     pub fn transaction_count(&self) -> usize {
         self.transaction_count
     }
 
-    /// The transactions, in order.
+    /// Returns the transactions, in order.
     pub fn transactions(&self) -> Transactions<'_> {
         let at = COUNT_AT + compact_size_len(self.transaction_count as u64) as usize;
         Transactions::unplaced(&self.payload[at..], self.transaction_count)
@@ -125,7 +129,7 @@ mod tests {
     use crate::wire::{BlockHeader, Transaction};
 
     #[test]
-    fn an_answer_has_what_was_asked_for_in_that_order() {
+    fn answer_has_requested_transactions_in_order() {
         let genesis = Transaction::decode_from(Network::Regtest.genesis_transaction()).unwrap();
         let transactions: Vec<_> = (0..5)
             .map(|lock_time| Transaction {

@@ -1,4 +1,4 @@
-//! `cmpctblock`: a block whose transactions are named, not sent.
+//! `cmpctblock`: a block with short IDs instead of most transactions.
 
 use std::fmt;
 
@@ -10,10 +10,11 @@ use crate::wire::{
     TransactionView, compact_size_len, write_compact_size,
 };
 
-/// A block in compact form, kept as the one buffer in which it arrived.
+/// A block in compact form, kept in the buffer in which it arrived.
 ///
-/// Most transactions are there by their short name alone, some are prefilled, the coinbase above all. The buffer is
-/// checked once, when the message is made; [`Reconstruction`](crate::wire::Reconstruction) makes a block of it.
+/// Most transactions are represented by their short ID. Some are prefilled, usually the coinbase.
+/// The buffer is checked once, when the message is created.
+/// [`Reconstruction`](crate::wire::Reconstruction) builds the block from it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CompactBlock {
     payload: Bytes,
@@ -21,42 +22,44 @@ pub struct CompactBlock {
     prefilled_count: usize,
 }
 
-/// Why a compact block can be no block. The node bans its sender (score 100).
+/// The reason why a compact block is invalid. The node bans its sender (score 100).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompactBlockError {
-    /// The header has no target at all.
+    /// The bits of the header are zero.
     #[error("the header is empty: its bits are zero")]
     EmptyHeader,
-    /// Not one transaction, not even a coinbase.
+    /// There is no transaction, not even a coinbase.
     #[error("the compact block has no transactions")]
     NoTransactions,
-    /// A prefilled transaction stands where there cannot be one: those before it do not fill the places up to it.
+    /// The index of a prefilled transaction is too high: the transactions before it do not fill all
+    /// lower indexes.
     #[error("prefilled transaction at index {got}, expected at most {limit}")]
     IndexBeyondRange {
-        /// The highest index that it could have.
+        /// The maximum valid index.
         limit: u64,
-        /// Its index.
+        /// The index of the transaction.
         got: u64,
     },
     /// A prefilled transaction has neither inputs nor outputs.
     #[error("the prefilled transaction at index {index} is empty")]
     EmptyTransaction {
-        /// Its index in the block.
+        /// The index of the transaction in the block.
         index: u64,
     },
 }
 
-/// How many bytes a short name has.
+/// The length of a short ID in bytes.
 const SHORT_ID: usize = 6;
-/// Where the count of short names stands: behind header and nonce.
+/// The offset of the count of short IDs, which follows the header and the nonce.
 const COUNTS_AT: usize = BlockHeader::LEN + 8;
-/// The least bytes of a prefilled transaction: index and transaction.
+/// The minimum length of a prefilled transaction with its index, in bytes.
 const MIN_PREFILLED: usize = 1 + Block::MIN_TRANSACTION;
 
 impl CompactBlock {
-    /// The compact form of a block, with its first transaction prefilled as the node does. Hashes all others.
+    /// Creates the compact form of a block. The first transaction is prefilled, as by the node.
     ///
-    /// `nonce` should be random: who knows it beforehand can make transactions whose short names collide.
+    /// `nonce` should be random. If it is predictable, transactions with colliding short IDs can be
+    /// prepared in advance. Hashes all transactions but the first.
     pub fn new(block: &Block, nonce: u64) -> Self {
         let header = block.header();
         let key = ShortIdKey::new(&header, nonce);
@@ -86,31 +89,34 @@ impl CompactBlock {
         }
     }
 
-    /// Takes a payload as a compact block. Bytes behind it are dropped, as the node does.
+    /// Creates a compact block from a payload. Bytes after the last field are dropped, as by the
+    /// node.
+    ///
+    /// The content is not checked; see [`CompactBlock::check`].
     ///
     /// # Errors
     ///
-    /// A [`DecodeError`] if a field is not whole. What [`CompactBlock::check`] finds is no reason.
+    /// [`DecodeError`] if a field is incomplete.
     pub fn from_payload(payload: Bytes) -> Result<Self, DecodeError> {
         Self::decode(&mut Reader::shared(&payload))
     }
 
-    /// The whole message in its wire form.
+    /// Returns the whole message in its wire form.
     pub fn bytes(&self) -> &Bytes {
         &self.payload
     }
 
-    /// The block's header, read from the payload.
+    /// Returns the header of the block, which is decoded from the payload.
     pub fn header(&self) -> BlockHeader {
         BlockHeader::at_start_of(&self.payload)
     }
 
-    /// The block's name.
+    /// Returns the hash of the block.
     pub fn hash(&self) -> BlockHash {
         self.header().hash()
     }
 
-    /// What the short names depend on beside the header.
+    /// Returns the nonce, from which the short IDs are derived together with the header.
     pub fn nonce(&self) -> u64 {
         let at = BlockHeader::LEN;
         Reader::new(&self.payload[at..])
@@ -118,17 +124,17 @@ impl CompactBlock {
             .unwrap_or_default()
     }
 
-    /// The key of the short names.
+    /// Returns the key of the short IDs.
     pub fn short_id_key(&self) -> ShortIdKey {
         ShortIdKey::new(&self.header(), self.nonce())
     }
 
-    /// How many transactions the block has, named and prefilled ones.
+    /// Returns the number of transactions in the block, including those with a short ID only.
     pub fn transaction_count(&self) -> usize {
         self.short_id_count + self.prefilled_count
     }
 
-    /// The short names of the transactions that are not prefilled, in the order of the block.
+    /// Returns the short IDs of the transactions that are not prefilled, in block order.
     pub fn short_ids(&self) -> impl ExactSizeIterator<Item = u64> + Clone + '_ {
         let ids = &self.payload[self.short_ids_at()..][..SHORT_ID * self.short_id_count];
         ids.chunks_exact(SHORT_ID).map(|id| {
@@ -138,9 +144,9 @@ impl CompactBlock {
         })
     }
 
-    /// The prefilled transactions with their indexes in the block, which ascend.
+    /// Returns the prefilled transactions with their indexes in the block, in ascending order.
     ///
-    /// An index may lie beyond the block: see [`CompactBlock::check`].
+    /// An index may be beyond the end of the block; see [`CompactBlock::check`].
     pub fn prefilled(&self) -> PrefilledTransaction<'_> {
         PrefilledTransaction {
             reader: Reader::new(&self.payload[self.prefilled_at()..]),
@@ -149,13 +155,20 @@ impl CompactBlock {
         }
     }
 
-    /// Checks that what is there can be a block at all: every index below
-    /// [`transaction_count`](Self::transaction_count), and no gap between the prefilled transactions that the named
-    /// ones do not fill.
+    /// Checks that the message can be a valid block.
+    ///
+    /// Every index must be below [`transaction_count`](Self::transaction_count), and the short IDs
+    /// must fill all gaps between the prefilled transactions. The order of the checks is the node's
+    /// (Bitcoin SV node, `src/blockencodings.cpp`, `InitData`).
     ///
     /// # Errors
     ///
-    /// [`CompactBlockError`], in the node's order (Bitcoin SV node, `src/blockencodings.cpp`, `InitData`).
+    /// - [`CompactBlockError::EmptyHeader`] if the bits of the header are zero.
+    /// - [`CompactBlockError::NoTransactions`] if there is no transaction.
+    /// - [`CompactBlockError::EmptyTransaction`] if a prefilled transaction has neither inputs nor
+    ///   outputs.
+    /// - [`CompactBlockError::IndexBeyondRange`] if the index of a prefilled transaction is too
+    ///   high.
     pub fn check(&self) -> Result<(), CompactBlockError> {
         if self.header().bits.0 == 0 {
             return Err(CompactBlockError::EmptyHeader);
@@ -217,7 +230,9 @@ impl fmt::Debug for CompactBlock {
     }
 }
 
-/// The prefilled transactions of a compact block. Made by [`CompactBlock::prefilled`].
+/// An iterator over the prefilled transactions of a compact block.
+///
+/// Created by [`CompactBlock::prefilled`].
 #[derive(Clone, Debug)]
 pub struct PrefilledTransaction<'a> {
     reader: Reader<'a>,
@@ -230,8 +245,8 @@ impl<'a> Iterator for PrefilledTransaction<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        // The bytes were checked when the message was made: neither can fail. On the wire stands how many
-        // places lie between this transaction and the one before.
+        // The bytes were checked when the message was created, so decoding cannot fail. The wire
+        // form has the number of indexes between this transaction and the previous one.
         let between = self.reader.compact_size("prefilled index").ok()?;
         let transaction = TransactionView::read(&mut self.reader).ok()?;
         let index = self.next_index.saturating_add(between);

@@ -1,32 +1,30 @@
-//! `datareftx`: a transaction with the proof that it is in a block.
+//! `datareftx`: a transaction with a proof of its block.
 
 use crate::wire::{
     BlockHeader, Decode, DecodeError, Encode, MerkleProof, MerkleProofError, Reader, Tx,
 };
 
-/// A transaction and the merkle proof of it: a `datareftx`, and a part of `hdrsen`.
+/// A transaction and its merkle proof: a `datareftx`, or a part of `hdrsen`.
 ///
-/// Both share the payload in which they arrived.
-///
-/// As a message it comes only as an answer to a `getdata` for
-/// [`Inventory::DatarefTx`](crate::wire::Inventory::DatarefTx).
+/// Both share the payload in which they arrived. A `datareftx` is sent only as the answer to a
+/// `getdata` for [`Inventory::DatarefTx`](crate::wire::Inventory::DatarefTx).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DatarefTx {
     /// The transaction.
     pub tx: Tx,
-    /// The proof; the node's names the transaction by its txid and the block by its hash.
+    /// The proof. A node identifies the transaction by its txid and the block by its hash.
     pub proof: MerkleProof,
 }
 
 impl DatarefTx {
-    /// Checks that the proof is one of this transaction in this block.
+    /// Checks that the proof connects this transaction to this block.
     ///
-    /// That the header has proof of work and stands in the chain is not checked.
+    /// The proof of work of the header and its position in the chain are not checked.
     ///
     /// # Errors
     ///
-    /// Those of [`MerkleProof::verify_in`].
+    /// The errors of [`MerkleProof::verify_in`].
     pub fn verify_in(&self, header: &BlockHeader) -> Result<(), MerkleProofError> {
         self.proof.verify_in(self.tx.txid(), header)
     }
@@ -81,7 +79,7 @@ mod tests {
     use crate::wire::{Block, Transaction, Txid};
 
     #[test]
-    fn the_proof_must_be_one_of_this_transaction() {
+    fn proof_of_another_transaction_is_rejected() {
         let block = Block::genesis(&Network::Regtest);
         let tx = Tx::from(block.transactions().next().unwrap());
         let proof = MerkleProof::for_block(&[tx.txid()], 0, block.hash()).unwrap();

@@ -1,16 +1,18 @@
-//! What a message may hold: types whose fields are public can hold more.
+//! Checks of public fields, which can hold values that must not be sent.
 
 use super::{MAX_ADDRESSES, MAX_HEADERS, Message, check_entries};
 use crate::wire::DecodeError;
 
 impl Message {
-    /// Checks that every receiver can read the message: types whose fields are public can hold more than may be sent.
+    /// Checks that every receiver can decode the message.
     ///
-    /// A message that was decoded is always right. One that is kept as it came ([`Message::Unknown`]) is not looked into.
+    /// Types with public fields can hold values that must not be sent, for example too many
+    /// entries. Decoded messages are always valid. The payload of [`Message::Unknown`] is not
+    /// checked.
     ///
     /// # Errors
     ///
-    /// The [`DecodeError`] that a receiver would have, which names the field.
+    /// [`DecodeError`], as returned by the decoder of a receiver. It names the field.
     pub fn validate(&self) -> Result<(), DecodeError> {
         match self {
             Message::Version(version) => version.validate(),

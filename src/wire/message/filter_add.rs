@@ -1,14 +1,17 @@
-//! `filteradd`: one more element for a bloom filter.
+//! `filteradd`: an additional element for a bloom filter.
 
 use super::{bytes_len, encode_bytes};
 use crate::wire::hex_text::debug_in_hex;
 use crate::wire::{BloomFilter, Decode, DecodeError, Encode, Reader};
 
-/// Adds an element to the filter that the sender has loaded. Nodes that do not serve bloom filters ban for it.
+/// Adds an element to the bloom filter that the sender has loaded.
+///
+/// A node that does not serve bloom filters bans the sender.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FilterAdd {
-    /// The element, at most [`BloomFilter::MAX_ELEMENT`] bytes; a node bans for a longer one.
+    /// The element, at most [`BloomFilter::MAX_ELEMENT`] bytes. A node bans the sender of a longer
+    /// one.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -29,10 +32,10 @@ impl FilterAdd {
 }
 
 impl Decode for FilterAdd {
-    /// An element above the limit is [`DecodeError::TooLong`].
+    /// Returns [`DecodeError::TooLong`] if the element is above the limit.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let data = reader.var_bytes("filter element", u64::MAX)?;
-        // Judged last, as at the node: an element that is cut off is another fault.
+        // Checked last, as by the node: a truncated element is another error.
         let add = Self {
             data: data.to_vec(),
         };
@@ -56,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_element_of_520_bytes_is_taken_and_one_of_521_refused() {
+    fn element_over_520_bytes_is_rejected() {
         for (len, taken) in [(0, true), (520, true), (521, false)] {
             let add = FilterAdd { data: vec![7; len] };
             let read = FilterAdd::decode_from(&add.encode_to_vec());

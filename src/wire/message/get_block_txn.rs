@@ -1,4 +1,4 @@
-//! `getblocktxn`: asks for what a compact block leaves out.
+//! `getblocktxn`: requests transactions that a compact block does not contain.
 
 use std::fmt;
 
@@ -9,14 +9,15 @@ use crate::wire::{
     BlockHash, Decode, DecodeError, Encode, Reader, compact_size_len, write_compact_size,
 };
 
-/// Where the count of indexes stands: behind the block's hash.
+/// The offset of the count of indexes, which follows the block hash.
 const COUNT_AT: usize = 32;
 
-/// Asks for transactions of a block by their indexes, kept as the one buffer in which it arrived.
+/// Requests transactions of a block by their indexes. Kept in the buffer in which it arrived.
 ///
-/// A node answers with [`BlockTransactions`](crate::wire::BlockTransactions). It sends the whole `block` instead if that lies
-/// more than 10 below its tip or more than 99 % of it are asked for, and nothing if it does not have it (Bitcoin SV
-/// node, `src/net/net_processing.cpp`).
+/// A node answers with [`BlockTransactions`](crate::wire::BlockTransactions). It sends the whole
+/// `block` instead if the block is more than 10 below its tip. It also does so if more than 99 % of
+/// the transactions are requested. It does not answer if it does not have the block. Source:
+/// Bitcoin SV node, `src/net/net_processing.cpp`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct GetBlockTxn {
     payload: Bytes,
@@ -24,22 +25,22 @@ pub struct GetBlockTxn {
     index_count: usize,
 }
 
-/// Indexes that do not ascend: the wire has no form for them.
+/// The error of indexes that are not ascending. The wire form cannot represent them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("index {got} comes after {before}, expected a higher one")]
 pub struct IndexesNotAscending {
-    /// The index before.
+    /// The previous index.
     pub before: u32,
-    /// The index that is not higher.
+    /// The index that is not higher than the previous one.
     pub got: u32,
 }
 
 impl GetBlockTxn {
-    /// Asks for the transactions of `block` at these indexes, counted from 0.
+    /// Creates a request for the transactions of `block` at these indexes, counted from 0.
     ///
     /// # Errors
     ///
-    /// [`IndexesNotAscending`] unless each is higher than the one before.
+    /// [`IndexesNotAscending`] if an index is not higher than the previous one.
     pub fn new(block: BlockHash, indexes: &[u32]) -> Result<Self, IndexesNotAscending> {
         match indexes.windows(2).find(|pair| pair[0] >= pair[1]) {
             Some(pair) => Err(IndexesNotAscending {
@@ -50,14 +51,14 @@ impl GetBlockTxn {
         }
     }
 
-    /// Like [`GetBlockTxn::new`] for indexes that are known to ascend.
+    /// Like [`GetBlockTxn::new`], for indexes that are known to be ascending.
     pub(in crate::wire) fn of_ascending(block: BlockHash, indexes: &[u32]) -> Self {
         let mut payload = Vec::with_capacity(COUNT_AT + 5 + indexes.len());
         block.encode(&mut payload);
         write_compact_size(indexes.len() as u64, &mut payload);
         let mut next = 0;
         for &index in indexes {
-            // On the wire stands how many indexes lie between this one and the one before.
+            // The wire form has the number of indexes between this index and the previous one.
             write_compact_size(u64::from(index) - next, &mut payload);
             next = u64::from(index) + 1;
         }
@@ -68,17 +69,17 @@ impl GetBlockTxn {
         }
     }
 
-    /// The whole message in its wire form.
+    /// Returns the whole message in its wire form.
     pub fn bytes(&self) -> &Bytes {
         &self.payload
     }
 
-    /// The block.
+    /// Returns the hash of the block.
     pub fn block(&self) -> BlockHash {
         self.block
     }
 
-    /// The indexes, counted from 0, ascending.
+    /// Returns the indexes in ascending order, counted from 0.
     pub fn indexes(&self) -> Indexes<'_> {
         let at = COUNT_AT + compact_size_len(self.index_count as u64) as usize;
         Indexes {
@@ -118,7 +119,7 @@ impl Decode for GetBlockTxn {
     }
 }
 
-/// Reads an index that is `next` at least.
+/// Reads an index, which is at least `next`.
 fn read_index(reader: &mut Reader<'_>, next: u64) -> Result<u32, DecodeError> {
     let got = next + reader.compact_size("index")?;
     u32::try_from(got).map_err(|_| DecodeError::BadValue {
@@ -128,7 +129,9 @@ fn read_index(reader: &mut Reader<'_>, next: u64) -> Result<u32, DecodeError> {
     })
 }
 
-/// The indexes of a `getblocktxn`, in order. Made by [`GetBlockTxn::indexes`].
+/// An iterator over the indexes of a `getblocktxn`, in order.
+///
+/// Created by [`GetBlockTxn::indexes`].
 #[derive(Clone, Debug)]
 pub struct Indexes<'a> {
     reader: Reader<'a>,
@@ -141,7 +144,7 @@ impl Iterator for Indexes<'_> {
 
     fn next(&mut self) -> Option<u32> {
         self.left = self.left.checked_sub(1)?;
-        // The bytes were checked when the message was made: this cannot fail.
+        // The bytes were checked when the message was created: this cannot fail.
         let index = read_index(&mut self.reader, self.next).ok()?;
         self.next = u64::from(index) + 1;
         Some(index)
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn indexes_are_absolute_for_the_program_and_differences_on_the_wire() {
+    fn indexes_are_encoded_as_differences() {
         for (indexes, numbers) in [
             (&[][..], &[][..]),
             (&[0], &[0]),
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_above_32_bits_is_refused() {
+    fn index_above_32_bits_is_rejected() {
         for (numbers, got) in [
             (&[0xffff_ffff, 0][..], 0x1_0000_0000),
             (&[0, 0xffff_ffff], 0x1_0000_0000),
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn indexes_that_do_not_ascend_cannot_be_sent() {
+    fn indexes_that_do_not_ascend_are_rejected() {
         for (before, got) in [(3, 3), (3, 2), (u32::MAX, 0)] {
             assert_eq!(
                 GetBlockTxn::new(BLOCK, &[before, got]),

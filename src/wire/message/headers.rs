@@ -1,13 +1,14 @@
-//! `headers`: following the chain.
+//! `headers`: block headers in chain order.
 
 use super::{check_entry_limit, list_len};
 use crate::wire::{BlockHeader, Decode, DecodeError, Encode, Reader};
 
-/// How many headers one `headers` may carry; the node scores 20 for more. A message with just as many says
-/// that there may be more.
+/// The maximum number of headers in a `headers`. The node adds a score of 20 for more.
+///
+/// If a message has this number of headers, the sender may have more.
 pub const MAX_HEADERS: usize = 2000;
 
-/// Headers of blocks in the order of the chain, at most 2,000.
+/// A list of at most 2,000 block headers in chain order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Headers {
@@ -19,7 +20,8 @@ pub struct Headers {
     pub headers: Vec<BlockHeader>,
 }
 
-/// A header as this message carries it: a count of transactions follows, written as 0 and ignored.
+/// A header in this message, followed by a count of transactions, which is written as 0 and
+/// ignored.
 struct Entry(BlockHeader);
 
 impl Entry {
@@ -67,7 +69,7 @@ mod tests {
     use crate::Network;
 
     #[test]
-    fn two_thousand_headers_are_taken_and_one_more_refused() {
+    fn headers_with_over_2000_entries_are_rejected() {
         let header = BlockHeader::genesis(&Network::Regtest);
         let full = Headers {
             headers: vec![header; MAX_HEADERS],
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_behind_a_header_must_be_there_and_is_ignored() {
+    fn transaction_count_is_required_and_ignored() {
         let header = BlockHeader::genesis(&Network::Regtest);
         let mut bytes = vec![1];
         bytes.extend_from_slice(&header.to_bytes());

@@ -1,4 +1,4 @@
-//! `inv`, `getdata` and `notfound`: three messages with one layout.
+//! `inv`, `getdata` and `notfound`: three messages with the same layout.
 
 use super::{decode_entries, encode_list, list_len};
 use crate::wire::{Decode, DecodeError, Encode, Inventory, Reader};
@@ -14,10 +14,10 @@ macro_rules! inventory_lists {
         }
 
         impl $name {
-            /// Returns messages with all these entries, in order, each with at most `limit` of them.
+            /// Splits entries into messages with at most `limit` entries each, in order.
             ///
-            /// [`Session::max_inventory`](crate::session::Session::max_inventory) returns the limit for a peer. A limit
-            /// of 0 counts as 1. Without entries there is no message.
+            /// [`Session::max_inventory`](crate::session::Session::max_inventory) returns the limit
+            /// of a peer. A limit of 0 counts as 1. If there are no entries, there are no messages.
             pub fn split(
                 entries: &[Inventory],
                 limit: usize,
@@ -53,11 +53,36 @@ macro_rules! inventory_lists {
 }
 
 inventory_lists! {
-    /// What the sender has. A node closes the connection for types other than transaction and block.
+    /// Announces objects that the sender has.
+    ///
+    /// A node closes the connection for types other than transaction and block.
+    ///
+    /// ```
+    /// use bsv_p2p::wire::{Inv, Inventory, Txid};
+    ///
+    /// let txids = [Txid([1; 32]), Txid([2; 32])];
+    /// let inv = Inv::from(txids.map(Inventory::Tx).to_vec());
+    /// let announced = inv.inventory.iter().filter_map(|entry| match entry {
+    ///     Inventory::Tx(txid) => Some(*txid),
+    ///     _ => None,
+    /// });
+    /// assert!(announced.eq(txids));
+    /// ```
     Inv;
-    /// Asks for objects. A node says nothing at all about a block that it does not have.
+    /// Requests objects.
+    ///
+    /// A node does not answer a request for a block that it does not have.
+    ///
+    /// ```
+    /// use bsv_p2p::wire::{GetData, Inv, Inventory, Txid};
+    ///
+    /// let announced = Inv::from(vec![Inventory::Tx(Txid([1; 32])); 3]);
+    /// let requests: Vec<GetData> = GetData::split(&announced.inventory, 2).collect();
+    /// assert_eq!(requests.len(), 2);
+    /// assert_eq!(requests[1].inventory, [Inventory::Tx(Txid([1; 32]))]);
+    /// ```
     GetData;
-    /// Transactions of a `getdata` that the sender does not have; blocks are never listed.
+    /// Lists transactions of a `getdata` that the sender does not have. Blocks are never listed.
     NotFound;
 }
 
@@ -67,7 +92,7 @@ mod tests {
     use crate::wire::{Message, Txid, inventory_limit};
 
     #[test]
-    fn entries_are_split_to_what_the_receiver_takes() {
+    fn split_limits_entries_per_message() {
         let limit = inventory_limit(1_048_576);
         let entry = |number: usize| {
             let mut txid = Txid::ZERO;

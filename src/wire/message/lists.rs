@@ -1,15 +1,15 @@
-//! Lists and bytes behind their count, as many messages have them.
+//! Encoding of lists and byte vectors with a leading count.
 
 use crate::wire::{Decode, DecodeError, Encode, Reader, compact_size_len, write_compact_size};
 
-/// Reads a counted list of entries of `entry_len` bytes each.
+/// Decodes a counted list of entries of at least `entry_len` bytes each.
 pub(in crate::wire) fn decode_list<T: Decode>(
     reader: &mut Reader<'_>,
     field: &'static str,
     entry_len: usize,
 ) -> Result<Vec<T>, DecodeError> {
     let count = reader.count(field, entry_len)?;
-    // The bytes for all entries are there: what is reserved stays within a small multiple of them.
+    // The payload has the bytes of all entries, so the allocation is a small multiple of them.
     let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
         entries.push(T::decode(reader)?);
@@ -17,19 +17,21 @@ pub(in crate::wire) fn decode_list<T: Decode>(
     Ok(entries)
 }
 
-/// Reads a counted list of entries of just `N` bytes each, every content of which is an entry.
+/// Decodes a counted list of entries of exactly `N` bytes each. Every content of an entry is valid.
 pub(in crate::wire) fn decode_entries<T, const N: usize>(
     reader: &mut Reader<'_>,
     field: &'static str,
     entry: impl Fn(&[u8; N]) -> T,
 ) -> Result<Vec<T>, DecodeError> {
     let count = reader.count(field, N)?;
-    // All entries are taken at once, so that none has to be checked for its end.
+    // All bytes are taken at once, so that no entry needs a bounds check.
     let (entries, _) = reader.take(field, count * N)?.as_chunks();
     Ok(entries.iter().map(entry).collect())
 }
 
-/// Refuses a count above `limit` before it is held against the bytes, as the node judges.
+/// Checks that the count of the next list is at most `limit`, before the list is decoded.
+///
+/// Like the node, it checks the limit before the count is compared with the bytes that are left.
 pub(in crate::wire) fn check_entry_limit(
     reader: &Reader<'_>,
     field: &'static str,
@@ -50,7 +52,7 @@ pub(in crate::wire) fn check_entries(
     Ok(())
 }
 
-/// Writes a counted list.
+/// Encodes a list with its count.
 pub(in crate::wire) fn encode_list<T: Encode>(entries: &[T], out: &mut Vec<u8>) {
     write_compact_size(entries.len() as u64, out);
     for entry in entries {
@@ -58,18 +60,18 @@ pub(in crate::wire) fn encode_list<T: Encode>(entries: &[T], out: &mut Vec<u8>) 
     }
 }
 
-/// How many bytes a counted list of entries of `entry_len` bytes each has.
+/// Returns the length of a counted list of entries of `entry_len` bytes each, in bytes.
 pub(in crate::wire) fn list_len(entries: usize, entry_len: u64) -> u64 {
     compact_size_len(entries as u64) + entries as u64 * entry_len
 }
 
-/// Writes bytes behind their length.
+/// Encodes bytes with their length.
 pub(in crate::wire) fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     write_compact_size(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
-/// How many bytes `bytes` have together with their length.
+/// Returns the length of `bytes` with its leading length, in bytes.
 pub(in crate::wire) fn bytes_len(bytes: &[u8]) -> u64 {
     list_len(bytes.len(), 1)
 }

@@ -1,4 +1,4 @@
-//! `getblocks`, `getheaders` and `gethdrsen`: three messages with one layout, which ask by a locator.
+//! `getblocks`, `getheaders` and `gethdrsen`: three messages with the same layout.
 
 use super::{decode_list, encode_list, list_len};
 use crate::wire::{BlockHash, Decode, DecodeError, Encode, Reader};
@@ -9,14 +9,15 @@ macro_rules! locator_requests {
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name {
-            /// The protocol version; every receiver ignores it.
+            /// The protocol version. Every receiver ignores it.
             pub version: i32,
-            /// Hashes of blocks that the sender has, newest first. There is no limit but the payload's.
+            /// Hashes of blocks that the sender has, newest first. Limited by the size of the
+            /// payload only.
             ///
-            /// The first that is on the receiver's chain counts; if none is, the answer begins behind the first
-            /// block of all.
+            /// The answer starts after the first block that is on the receiver's chain. If none is,
+            /// it starts after the genesis block.
             pub locator: Vec<BlockHash>,
-            /// The block with which the answer ends; zero for as many as fit.
+            /// The block at which the answer stops, or zero to receive as many entries as fit.
             pub stop: BlockHash,
         }
 
@@ -45,16 +46,19 @@ macro_rules! locator_requests {
 }
 
 locator_requests! {
-    /// Asks for an `inv` of the blocks behind the locator, at most 500, and without that of `stop`. Nodes answer it and
-    /// never send it. A Teranode answers with up to 500 blocks before the locator, newest first.
+    /// Requests an `inv` of at most 500 blocks after the locator. The block `stop` is not included.
+    ///
+    /// Nodes answer it and never send it. A Teranode answers with up to 500 blocks before the
+    /// locator, newest first.
     GetBlocks;
-    /// Asks for the headers behind the first block of the locator that the peer has on its chain.
+    /// Requests the headers after the first locator block on the peer's chain.
     ///
-    /// With an empty locator the answer is the header of `stop` alone, or nothing if it is unknown.
+    /// If the locator is empty, the answer is the header of `stop` only, or nothing if it is
+    /// unknown.
     GetHeaders;
-    /// Asks for headers like [`GetHeaders`], each with its coinbase and the proof of it (`hdrsen`).
+    /// Requests headers like [`GetHeaders`], each with its coinbase and a proof of it (`hdrsen`).
     ///
-    /// A node that has had no `protoconf` answers with one header alone.
+    /// A node that has not received a `protoconf` answers with a single header.
     GetHdrsEn;
 }
 
@@ -63,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_locator_has_no_limit_of_its_own() {
+    fn locator_of_500_hashes_is_accepted() {
         let long = GetHeaders {
             version: 1,
             locator: vec![BlockHash::ZERO; 500],
@@ -76,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_locator_may_be_empty() {
+    fn empty_locator_is_accepted() {
         let empty = GetBlocks {
             version: 70016,
             locator: vec![],

@@ -1,25 +1,26 @@
-//! `mempool`: asking for the transactions that wait for a block.
+//! `mempool`: requests the unconfirmed transactions of a peer.
 
 use crate::wire::{Decode, DecodeError, Encode, Reader};
 
-/// Asks for an `inv` of the transactions that the peer has in its memory pool.
+/// Requests an `inv` of the transactions in the memory pool of the peer.
 ///
-/// A node with default settings closes the connection for the two forms without an age. To the one with an age it pays
-/// no attention unless its configuration names the sender (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
-/// `ProcessMempoolMessage`); nodes before 1.2.0 know no age and treat it like the others.
+/// A node with default settings closes the connection if the message has no age. If it has an age,
+/// the node ignores it, unless its configuration lists the sender. Source: Bitcoin SV node 1.2.2,
+/// `src/net/net_processing.cpp`, `ProcessMempoolMessage`. Nodes before 1.2.0 do not support the age
+/// and treat all forms alike.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mempool {
-    /// All of them, asked for with an empty payload, as peers do that do not know the age.
+    /// All transactions, with an empty payload. Sent by peers that do not support the age.
     #[default]
     Empty,
-    /// All of them, asked for by saying that there is no age: one zero byte.
+    /// All transactions, with one zero byte that means "no age".
     NoAge,
-    /// Those that have waited for at least so many seconds.
+    /// The transactions that are in the pool for at least this number of seconds.
     Age(i64),
 }
 
 impl Mempool {
-    /// For how many seconds a transaction has to have waited; `None` if all are wanted.
+    /// Returns the minimum age in seconds, or `None` if all transactions are requested.
     pub const fn age(self) -> Option<i64> {
         match self {
             Mempool::Empty | Mempool::NoAge => None,
@@ -29,7 +30,7 @@ impl Mempool {
 }
 
 impl Decode for Mempool {
-    /// Never fails: an age that is cut off counts as none (`src/net/mempool_msg.h`).
+    /// Never fails. A truncated age counts as no age (`src/net/mempool_msg.h`).
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         if reader.is_empty() {
             return Ok(Mempool::Empty);
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_form_is_written_as_it_came() {
+    fn each_form_round_trips() {
         let age = Mempool::Age(3600);
         for (bytes, request) in [
             (&[][..], Mempool::Empty),
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_that_is_cut_off_counts_as_none() {
+    fn truncated_age_counts_as_none() {
         for len in 1..9 {
             assert_eq!(Mempool::decode_from(&[1; 9][..len]), Ok(Mempool::NoAge));
         }

@@ -1,31 +1,51 @@
-//! `merkleblock`: a block without the transactions that a filter does not match.
+//! `merkleblock`: a block that is reduced to the matches of a filter.
 
 use crate::wire::{
     BlockHeader, Decode, DecodeError, Encode, MatchedTransaction, PartialMerkleTree,
     PartialMerkleTreeError, Reader,
 };
 
-/// A block's header and the part of its merkle tree that leads to the transactions which match the receiver's filter.
+/// A block header and the part of the merkle tree that proves the matching transactions.
 ///
-/// It comes only as an answer to a `getdata` for [`Inventory::FilteredBlock`](crate::wire::Inventory::FilteredBlock), and a
-/// `tx` for each match follows it. Without a filter everything matches.
+/// It is sent only as the answer to a `getdata` for
+/// [`Inventory::FilteredBlock`](crate::wire::Inventory::FilteredBlock). One `tx` for each match
+/// follows it. If the receiver has no filter, every transaction matches.
+///
+/// ```
+/// use bsv_p2p::Network;
+/// use bsv_p2p::wire::{Block, MerkleBlock, PartialMerkleTree};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let block = Block::genesis(&Network::Regtest);
+/// let matches = block.transactions().map(|tx| (tx.txid(), true));
+/// let filtered = MerkleBlock {
+///     header: block.header(),
+///     tree: PartialMerkleTree::new(matches)?,
+/// };
+/// for transaction in filtered.verify()? {
+///     println!("transaction {} at {}", transaction.txid, transaction.position);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MerkleBlock {
-    /// The header.
+    /// The header of the block.
     pub header: BlockHeader,
-    /// The part of the tree.
+    /// The part of the merkle tree.
     pub tree: PartialMerkleTree,
 }
 
 impl MerkleBlock {
-    /// Checks that the tree is part of the block's, and lists the transactions that matched, in the block's order.
+    /// Checks that the tree belongs to the block, and returns the matching transactions in block
+    /// order.
     ///
-    /// That the header has proof of work and stands in the chain is not checked.
+    /// The proof of work of the header and its position in the chain are not checked.
     ///
     /// # Errors
     ///
-    /// Those of [`PartialMerkleTree::verify`].
+    /// The errors of [`PartialMerkleTree::verify`].
     pub fn verify(&self) -> Result<Vec<MatchedTransaction>, PartialMerkleTreeError> {
         self.tree.verify(self.header.merkle_root)
     }
@@ -80,7 +100,7 @@ mod tests {
     use crate::wire::Block;
 
     #[test]
-    fn a_merkleblock_is_checked_against_its_own_header() {
+    fn tree_must_match_header() {
         let block = Block::genesis(&Network::Regtest);
         let txid = block.transactions().next().unwrap().txid();
         let mut filtered = MerkleBlock {

@@ -1,4 +1,4 @@
-//! Every message as a type, and the one type that is any of them.
+//! The types of all messages, and the enum of them.
 
 mod addr;
 mod alert;
@@ -67,17 +67,17 @@ macro_rules! messages {
     ) => {
         /// Any message of the protocol.
         ///
-        /// A message whose command nobody knows is kept as [`Message::Unknown`]: it is never an error.
+        /// A message with an unknown command is [`Message::Unknown`]; it is not an error.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum Message {
             $($(#[$empty_doc])* $empty,)+
             $($(#[$doc])* $variant($content),)+
-            /// A message that this library does not know, as it came.
+            /// A message with an unknown command, as received.
             Unknown {
-                /// Its name.
+                /// The command of the message.
                 command: Command,
-                /// Its content.
+                /// The payload of the message.
                 payload: Bytes,
             },
         }
@@ -89,7 +89,7 @@ macro_rules! messages {
             $($variant,)+
         }
 
-        /// The names of the known messages, as numbers.
+        /// The commands of the known messages, as numbers.
         #[expect(non_upper_case_globals, reason = "they are called like the messages")]
         mod names {
             use crate::wire::Command;
@@ -99,7 +99,7 @@ macro_rules! messages {
         }
 
         impl MessageNumber {
-            /// Where a name stands in [`Message::COMMANDS`], if it does.
+            /// Returns the number of a command, or `None` if it is unknown.
             pub(crate) fn of(command: Command) -> Option<Self> {
                 Some(match command.to_number() {
                     $(names::$empty => Self::$empty,)+
@@ -110,11 +110,11 @@ macro_rules! messages {
         }
 
         impl Message {
-            /// The names of the messages that have a type, each once.
+            /// The commands of all known messages, each once.
             pub const COMMANDS: &'static [Command] =
                 &[$(Command::new($empty_name),)+ $(Command::new($name),)+];
 
-            /// The message's name on the wire.
+            /// Returns the command of the message.
             pub fn command(&self) -> Command {
                 match self {
                     $(Message::$empty => const { Command::new($empty_name) },)+
@@ -123,13 +123,15 @@ macro_rules! messages {
                 }
             }
 
-            /// Reads the payload of a frame. Bytes behind the last field are ignored, as the node does.
+            /// Decodes the payload of a frame. Bytes after the last field are ignored, as by the
+            /// node.
             ///
-            /// A message that has a [`Message::payload_bytes`] keeps `payload` as that, without a copy.
+            /// A message with a [`Message::payload_bytes`] keeps `payload` without a copy. An
+            /// unknown command is not an error.
             ///
             /// # Errors
             ///
-            /// A [`DecodeError`] if the payload is not what its command says. An unknown command is no error.
+            /// [`DecodeError`] if the payload is not valid for its command.
             pub fn decode(command: Command, payload: Bytes) -> Result<Self, DecodeError> {
                 match MessageNumber::of(command) {
                     Some(number) => Self::decode_known(number, &mut Reader::shared(&payload)),
@@ -137,7 +139,7 @@ macro_rules! messages {
                 }
             }
 
-            /// The same of a known message.
+            /// Like [`decode`](Self::decode), for a known message.
             pub(crate) fn decode_known(
                 number: MessageNumber,
                 reader: &mut Reader<'_>,
@@ -169,7 +171,7 @@ macro_rules! messages {
 
         #[cfg(feature = "serde")]
         impl Message {
-            /// Writes the fields alone, as an object.
+            /// Serializes the fields only, as an object.
             pub(in crate::wire) fn serialize_fields<S: serde::Serializer>(
                 &self,
                 serializer: S,
@@ -184,7 +186,7 @@ macro_rules! messages {
                 }
             }
 
-            /// Reads the message of that name from an object with its fields.
+            /// Deserializes the message with this command from an object with its fields.
             pub(in crate::wire) fn deserialize_fields<'de, D: serde::Deserializer<'de>>(
                 command: Command,
                 fields: D,
@@ -213,89 +215,89 @@ macro_rules! messages {
 
 messages! {
     empty {
-        /// The sender has accepted our `version`.
+        /// Acknowledges the receiver's `version`.
         Verack = "verack",
-        /// Asks for addresses of other nodes.
+        /// Requests addresses of other nodes.
         GetAddr = "getaddr",
-        /// Asks that new blocks be announced with `headers`.
+        /// Requests the announcement of new blocks with `headers`.
         SendHeaders = "sendheaders",
-        /// Asks that new blocks be announced with `hdrsen`.
+        /// Requests the announcement of new blocks with `hdrsen`.
         SendHdrsEn = "sendhdrsen",
-        /// Takes the sender's bloom filter away.
+        /// Removes the bloom filter of the sender.
         FilterClear = "filterclear",
     }
     with_content {
-        /// Who the sender is: the first message of a connection.
+        /// Describes the sender: the first message of a connection.
         Version(Box<Version>) = "version",
-        /// What the sender takes: its limit and its stream policies.
+        /// Announces the payload limit and the stream policies of the sender.
         Protoconf(Protoconf) = "protoconf",
-        /// Asks for a `pong` with the same nonce.
+        /// Requests a `pong` with the same nonce.
         Ping(Ping) = "ping",
         /// Answers a `ping`.
         Pong(Pong) = "pong",
-        /// Whether and how the sender wants compact blocks.
+        /// States whether and how the receiver should send compact blocks.
         SendCmpct(SendCmpct) = "sendcmpct",
-        /// The least fee rate of transactions that the sender wants to hear of.
+        /// States the minimum fee rate of transactions that the receiver should announce.
         FeeFilter(FeeFilter) = "feefilter",
-        /// A challenge to miners to show who they are; other peers ignore it.
+        /// Challenges a miner to prove its identity. Other peers ignore it.
         Authch(Authch) = "authch",
-        /// A miner's answer to a challenge.
+        /// Answers a challenge with the identity of a miner.
         Authresp(Authresp) = "authresp",
-        /// Takes back a miner ID.
+        /// Revokes a miner ID.
         RevokeMid(Box<RevokeMid>) = "revokemid",
-        /// Asks to make this connection a further stream of a peer.
+        /// Requests that this connection becomes an additional stream of a peer.
         CreateStrm(CreateStrm) = "createstrm",
         /// Accepts a `createstrm`.
         StreamAck(StreamAck) = "streamack",
         /// Addresses of nodes.
         Addr(Addr) = "addr",
-        /// What the sender has.
+        /// Announces objects that the sender has.
         Inv(Inv) = "inv",
-        /// Asks for objects.
+        /// Requests objects.
         GetData(GetData) = "getdata",
-        /// Objects of a `getdata` that the sender does not have.
+        /// Lists objects of a `getdata` that the sender does not have.
         NotFound(NotFound) = "notfound",
-        /// Asks for an `inv` of the blocks behind a known one.
+        /// Requests an `inv` of the blocks after a known block.
         GetBlocks(GetBlocks) = "getblocks",
-        /// Asks for headers with their coinbases behind a known block.
+        /// Requests headers with their coinbases after a known block.
         GetHdrsEn(GetHdrsEn) = "gethdrsen",
-        /// Asks for headers behind a known block.
+        /// Requests headers after a known block.
         GetHeaders(GetHeaders) = "getheaders",
         /// Headers of blocks.
         Headers(Headers) = "headers",
-        /// Headers of blocks, each with its coinbase and the proof of it.
+        /// Headers of blocks, each with its coinbase and a proof of it.
         HdrsEn(HdrsEn) = "hdrsen",
         /// A block.
         Block(Block) = "block",
-        /// A block whose transactions are named by short ids.
+        /// A block with short IDs instead of most transactions.
         CompactBlock(CompactBlock) = "cmpctblock",
-        /// Asks for transactions of a compact block.
+        /// Requests transactions of a compact block.
         GetBlockTxn(GetBlockTxn) = "getblocktxn",
         /// Transactions of a compact block.
         BlockTransactions(BlockTransactions) = "blocktxn",
         /// A transaction.
         Tx(Tx) = "tx",
-        /// Asks for the transactions that wait for a block.
+        /// Requests the unconfirmed transactions of the receiver.
         Mempool(Mempool) = "mempool",
-        /// Asks to hear only of transactions that the filter matches.
+        /// Limits announcements to the transactions that the filter matches.
         FilterLoad(BloomFilter) = "filterload",
-        /// Adds an element to the sender's bloom filter.
+        /// Adds an element to the bloom filter of the sender.
         FilterAdd(FilterAdd) = "filteradd",
         /// An obsolete warning.
         Alert(Alert) = "alert",
-        /// A block without the transactions that a filter does not match.
+        /// A block that is reduced to the matches of a filter.
         MerkleBlock(Box<MerkleBlock>) = "merkleblock",
-        /// A transaction with the proof that it is in a block.
+        /// A transaction with a proof of its block.
         DatarefTx(Box<DatarefTx>) = "datareftx",
-        /// Shows that blocks of different forks spend the same output.
+        /// Proves that blocks of different forks spend the same output.
         DsDetected(DsDetected) = "dsdetected",
-        /// Says that a message was refused.
+        /// Reports that a message was rejected.
         Reject(Reject) = "reject",
     }
 }
 
 impl MessageNumber {
-    /// Whether such messages keep their payload: those of [`Message::payload_bytes`].
+    /// Returns whether messages of this type have a [`Message::payload_bytes`].
     pub(crate) fn shares_payload(self) -> bool {
         matches!(
             self,
@@ -311,7 +313,8 @@ impl MessageNumber {
 }
 
 impl Message {
-    /// The payload, if the message keeps it as one shared buffer: then it can be sent without a copy.
+    /// Returns the payload if the message keeps it as one shared buffer, which is sent without a
+    /// copy.
     pub fn payload_bytes(&self) -> Option<&Bytes> {
         match self {
             Message::Block(block) => Some(block.bytes()),
@@ -327,6 +330,7 @@ impl Message {
     }
 }
 
-/// What a subscriber gets is given back to the allocator in another thread than it came from. Up to this size that costs little with
-/// glibc, which keeps chunks of at most 128 bytes, a pointer's counts and lengths included, without a lock.
+/// Messages are usually freed on another thread than the one that allocated them. glibc caches
+/// chunks of at most 128 bytes without a lock. A message of this size fits into one, including the
+/// counts and lengths of a pointer.
 const _: () = assert!(size_of::<Message>() <= 80);

@@ -1,13 +1,13 @@
-//! `ping` and `pong`: whether a peer is there.
+//! `ping` and `pong`: keepalive.
 
 use crate::wire::{Decode, DecodeError, Encode, Reader};
 
-/// Asks for a [`Pong`] with the same nonce.
+/// Requests a [`Pong`] with the same nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ping {
-    /// What the answer has to carry; `None` in the empty ping of peers with protocol version 60000 or lower,
-    /// which get no answer.
+    /// The nonce of the answer. `None` in the empty ping of peers with a protocol version of at
+    /// most 60000, which receive no answer.
     pub nonce: Option<u64>,
 }
 
@@ -15,19 +15,19 @@ pub struct Ping {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pong {
-    /// The nonce of the ping; `None` if the payload was too short for one.
+    /// The nonce of the ping. `None` if the payload was too short.
     pub nonce: Option<u64>,
 }
 
 impl Ping {
-    /// A ping with a nonce.
+    /// Creates a ping with a nonce.
     pub const fn new(nonce: u64) -> Self {
         Self { nonce: Some(nonce) }
     }
 }
 
 impl Pong {
-    /// The answer to a ping with that nonce.
+    /// Creates the answer to a ping with this nonce.
     pub const fn new(nonce: u64) -> Self {
         Self { nonce: Some(nonce) }
     }
@@ -43,7 +43,7 @@ impl Decode for Ping {
 }
 
 impl Decode for Pong {
-    /// A payload that is too short is no error: the node takes it as the end of the outstanding ping.
+    /// A payload that is too short is not an error. For the node it ends the outstanding ping.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             nonce: reader.u64("pong nonce").ok(),
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_ping_is_that_of_an_old_peer_and_a_short_one_is_malformed() {
+    fn empty_ping_is_valid_and_truncated_is_not() {
         assert_eq!(Ping::decode_from(&[]), Ok(Ping { nonce: None }));
         assert_eq!(
             Ping::decode_from(&[1, 2, 3, 4]),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_pong_has_no_nonce_and_a_long_one_is_cut() {
+    fn pong_of_any_length_is_valid() {
         assert_eq!(Pong::decode_from(&[1, 2]), Ok(Pong { nonce: None }));
         assert_eq!(
             Pong::decode_from(&[1, 0, 0, 0, 0, 0, 0, 0, 9]),

@@ -1,16 +1,16 @@
-//! `protoconf`: what a peer takes.
+//! `protoconf`: the payload limit and stream policies of a peer.
 
 use crate::wire::{Decode, DecodeError, Encode, Reader, WireString};
 
-/// Sent once, behind the sender's `verack`.
+/// The configuration of the sender. It is sent once, after the `verack` of the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Protoconf {
-    /// The longest payload that the sender takes, in bytes, for commands without a limit of their own. A node
-    /// closes the connection if it is below 1,048,576.
+    /// The maximum payload that the sender accepts, in bytes, for commands without their own limit.
+    /// A node closes the connection if it is below 1,048,576.
     pub max_receive_payload: u32,
-    /// The stream policies that the sender knows, separated by commas, at most 650 bytes; `None` in the older form with
-    /// one field.
+    /// The names of the supported stream policies, separated by commas, at most 650 bytes. `None`
+    /// in the older form with one field.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -29,7 +29,7 @@ impl Protoconf {
         DecodeError::unless_within("stream policies", Self::MAX_STREAM_POLICIES, len)
     }
 
-    /// The names of the stream policies, in the sender's order.
+    /// Returns the names of the stream policies, in the sender's order.
     pub fn policies(&self) -> impl Iterator<Item = &[u8]> {
         let list = self
             .stream_policies
@@ -41,7 +41,7 @@ impl Protoconf {
 }
 
 impl Decode for Protoconf {
-    /// Fields behind the second are ignored.
+    /// Ignores fields after the second.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let fields = reader.compact_size("number of fields")?;
         if fields == 0 {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn no_fields_at_all_are_refused() {
+    fn message_without_fields_is_rejected() {
         assert!(matches!(
             Protoconf::decode_from(&[0]),
             Err(DecodeError::BadValue { got: 0, .. })
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn stream_policies_of_650_bytes_are_taken_and_651_refused() {
+    fn policies_over_650_bytes_are_rejected() {
         for (len, taken) in [(650, true), (651, false)] {
             let policies = Some("x".repeat(len).into());
             let protoconf = Protoconf {

@@ -1,10 +1,10 @@
-//! `reject`: why a peer refused a message.
+//! `reject`: the reason why a peer rejected a message.
 
 use std::fmt;
 
 use crate::wire::{Decode, DecodeError, Encode, Hash256, Reader, WireString};
 
-/// Says that a message was refused, and why.
+/// Reports that a message was rejected, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(
@@ -12,14 +12,16 @@ use crate::wire::{Decode, DecodeError, Encode, Hash256, Reader, WireString};
     serde(try_from = "crate::wire::serde_form::ReadReject")
 )]
 pub struct Reject {
-    /// The command of the refused message, at most 12 bytes.
+    /// The command of the rejected message, at most 12 bytes.
     pub message: WireString,
     /// The class of the reason.
     pub code: RejectCode,
-    /// The reason in words, at most 111 bytes.
+    /// The reason as text, at most 111 bytes.
     pub reason: WireString,
-    /// The transaction or block that was refused. It is there only for `tx` and `block`, and not
-    /// even then if the message could not be read. With any other message it has no meaning and is not written.
+    /// The hash of the rejected transaction or block.
+    ///
+    /// Present only if the message was `tx` or `block`, and only if it could be decoded. With any
+    /// other message the hash has no meaning and is not encoded.
     pub hash: Option<Hash256>,
 }
 
@@ -27,7 +29,7 @@ impl Reject {
     const MAX_MESSAGE: u64 = 12;
     const MAX_REASON: u64 = 111;
 
-    /// A reject without a hash.
+    /// Creates a reject without a hash.
     pub fn new(message: &str, code: RejectCode, reason: &str) -> Self {
         Self {
             message: message.into(),
@@ -37,12 +39,12 @@ impl Reject {
         }
     }
 
-    /// Whether the refused message is one that has an object with a hash.
+    /// Returns whether the rejected message has an object with a hash.
     fn names_object(&self) -> bool {
         self.message == "tx" || self.message == "block"
     }
 
-    /// The hash, if it is to be written.
+    /// Returns the hash if it must be encoded.
     fn written_hash(&self) -> Option<&Hash256> {
         self.hash.as_ref().filter(|_| self.names_object())
     }
@@ -102,24 +104,26 @@ impl fmt::Display for Reject {
     }
 }
 
-/// The class of a [`Reject`] (Bitcoin SV node, `src/consensus/validation.h`).
+/// The class of a [`Reject`].
+///
+/// Source: Bitcoin SV node, `src/consensus/validation.h`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
 pub struct RejectCode(pub u8);
 
 impl RejectCode {
-    /// The message could not be read.
+    /// The message could not be decoded.
     pub const MALFORMED: RejectCode = RejectCode(0x01);
-    /// The content breaks a rule.
+    /// The content violates a rule.
     pub const INVALID: RejectCode = RejectCode(0x10);
     /// The protocol version is too old.
     pub const OBSOLETE: RejectCode = RejectCode(0x11);
-    /// The message, or a conflicting one, was there before.
+    /// The message, or a conflicting one, was received before.
     pub const DUPLICATE: RejectCode = RejectCode(0x12);
-    /// An output is frozen, not by consensus.
+    /// An output is frozen, but not by consensus.
     pub const SOFT_CONSENSUS_FREEZE: RejectCode = RejectCode(0x13);
-    /// The node does not relay such a thing; also used for missing services.
+    /// The node does not relay such objects. Also used for missing services.
     pub const NONSTANDARD: RejectCode = RejectCode(0x40);
     /// An output is too small.
     pub const DUST: RejectCode = RejectCode(0x41);
@@ -127,16 +131,16 @@ impl RejectCode {
     pub const INSUFFICIENT_FEE: RejectCode = RejectCode(0x42);
     /// The block contradicts a checkpoint.
     pub const CHECKPOINT: RejectCode = RejectCode(0x43);
-    /// The node has no room; also used by this library for a connection above its capacity.
+    /// The node has no capacity. Also used by this library for connections above its limit.
     pub const TOO_BUSY: RejectCode = RejectCode(0x44);
-    /// Too much was sent in too short a time.
+    /// The sender exceeded a rate limit.
     pub const RATE_EXCEEDED: RejectCode = RejectCode(0x45);
-    /// A stream could not be set up; also used for every malformed `version`.
+    /// A stream could not be set up. Also used for every malformed `version`.
     pub const STREAM_SETUP: RejectCode = RejectCode(0x60);
     /// An authenticated connection could not be set up.
     pub const AUTHENTICATED_SETUP: RejectCode = RejectCode(0x70);
 
-    /// The code's name, if it has one.
+    /// Returns the name of the code, or `None` if it is unknown.
     pub const fn name(self) -> Option<&'static str> {
         Some(match self {
             RejectCode::MALFORMED => "malformed",
@@ -177,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_read_only_for_transactions_and_blocks_and_only_if_it_is_whole() {
+    fn hash_is_decoded_only_for_tx_and_block() {
         let tx = Reject {
             hash: Some(Hash256([7; 32])),
             ..Reject::new(
@@ -198,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_written_only_for_transactions_and_blocks() {
+    fn hash_is_encoded_only_for_tx_and_block() {
         for (message, written) in [("tx", 32), ("block", 32), ("inv", 0), ("Tx", 0), ("", 0)] {
             let bare = Reject::new(message, RejectCode::INVALID, "x");
             let reject = Reject {
@@ -213,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_12_bytes_and_a_reason_of_111_are_taken_and_more_refused() {
+    fn overlong_command_or_reason_is_rejected() {
         for (message, reason, taken) in [(12, 111, true), (13, 0, false), (0, 112, false)] {
             let text = |len| "x".repeat(len);
             let reject = Reject::new(&text(message), RejectCode::INVALID, &text(reason));

@@ -1,28 +1,29 @@
-//! `revokemid`: a miner takes back an ID.
+//! `revokemid`: revocation of a miner ID.
 
 use sha2::{Digest, Sha256};
 
 use crate::wire::hex_text::debug_in_hex;
 use crate::wire::{Decode, DecodeError, Encode, Reader, compact_size_len, write_compact_size};
 
-/// Says that a miner ID is no longer to be trusted, and proves the right to say so.
+/// Revokes a miner ID and proves the right to revoke it.
 ///
-/// Whether the keys are points and the signatures hold is for the program to check: both signatures are ECDSA over
-/// [`RevokeMid::digest`], in DER. A node with a database of miner IDs scores 10 if they do not hold, one without ignores the
-/// message (Bitcoin SV node 1.2.2, `src/miner_id/revokemid.h`).
+/// The keys and signatures are not verified by this library. The caller should verify both
+/// signatures as ECDSA signatures in DER over [`RevokeMid::digest`]. A node with a database of
+/// miner IDs adds a score of 10 if a signature is invalid. A node without one ignores the message.
+/// Source: Bitcoin SV node 1.2.2, `src/miner_id/revokemid.h`.
 #[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RevokeMid {
-    /// The miner's compressed key for revoking.
+    /// The compressed public key that the miner uses for revocation.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub revocation_key: [u8; 33],
-    /// The miner's ID, a compressed key.
+    /// The miner ID, a compressed public key.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub miner_id: [u8; 33],
-    /// The ID that is taken back, a compressed key.
+    /// The ID to revoke, a compressed public key.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub id_to_revoke: [u8; 33],
-    /// The signature by `revocation_key`. What is behind 255 bytes is not written.
+    /// The signature by `revocation_key`. Only the first 255 bytes are encoded.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -31,7 +32,7 @@ pub struct RevokeMid {
         )
     )]
     pub signature1: Vec<u8>,
-    /// The signature by `miner_id`. What is behind 255 bytes is not written.
+    /// The signature by `miner_id`. Only the first 255 bytes are encoded.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -55,7 +56,7 @@ impl RevokeMid {
     pub const VERSION: u32 = 0;
     const MAX_SIGNATURE: usize = 255;
 
-    /// What both signatures sign: the single SHA-256 of the ID that is taken back.
+    /// Returns the digest of both signatures: the single SHA-256 of the ID to revoke.
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.id_to_revoke).into()
     }
@@ -66,18 +67,20 @@ impl RevokeMid {
         DecodeError::unless_within("signature 2", limit, self.signature2.len())
     }
 
-    /// How many bytes both signatures have on the wire, with the length before each.
+    /// Returns the encoded length of both signatures with their lengths, in bytes.
     fn signatures_len(&self) -> u64 {
         2 + writable(&self.signature1).len() as u64 + writable(&self.signature2).len() as u64
     }
 }
 
-/// As much of a signature as the byte for its length can tell of. Real ones have at most 72.
+/// Returns the part of a signature that a length of one byte can describe.
+///
+/// Valid signatures have at most 72 bytes.
 fn writable(signature: &[u8]) -> &[u8] {
     &signature[..signature.len().min(RevokeMid::MAX_SIGNATURE)]
 }
 
-/// Takes one signature behind its length from the field that has both.
+/// Reads one signature with its length from the field of both signatures.
 fn read_signature(reader: &mut Reader<'_>, field: &'static str) -> Result<Vec<u8>, DecodeError> {
     let len = reader.u8(field)?;
     reader.take(field, usize::from(len)).map(<[u8]>::to_vec)
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_of_any_length_that_a_byte_can_tell_come_back() {
+    fn signatures_up_to_255_bytes_round_trip() {
         for (len1, len2) in [(0, 0), (71, 70), (255, 255)] {
             let message = revokemid(len1, len2);
             let bytes = message.encode_to_vec();
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signatures_fill_their_field_exactly() {
+    fn signatures_must_fill_their_field() {
         let bytes = revokemid(2, 3).encode_to_vec();
         let field_at = 4 + 99;
         assert_eq!(&bytes[field_at..], [7, 2, 5, 5, 3, 6, 6, 6]);
@@ -201,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_is_a_single_sha_256_of_the_id_that_is_taken_back() {
+    fn digest_is_single_sha256_of_revoked_id() {
         assert_eq!(
             hex::encode(revokemid(0, 0).digest()),
             "cf96d76e70c873396e50141eb13288e68f37f14cd988c385ebd084ef8bbcd158"
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_refused() {
+    fn unknown_version_is_rejected() {
         let mut bytes = revokemid(2, 3).encode_to_vec();
         bytes[0] = 1;
         assert!(matches!(

@@ -1,17 +1,20 @@
-//! `createstrm` and `streamack`: a further TCP connection for a peer that is connected already.
+//! `createstrm` and `streamack`: additional TCP connections of a connected peer.
 
 use crate::wire::{AssociationId, Decode, DecodeError, Encode, Reader, StreamType, WireString};
 
-/// The first and only message of a new connection before the peer's [`StreamAck`]: it takes the place of `version`.
+/// Requests that a new connection becomes an additional stream of a connected peer.
+///
+/// It is sent instead of `version`. The sender must wait for the [`StreamAck`] before it sends
+/// another message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CreateStrm {
-    /// Which peer the connection belongs to. A node refuses [`AssociationId::Null`].
+    /// The ID of the peer to which the connection belongs. A node rejects [`AssociationId::Null`].
     pub association_id: AssociationId,
-    /// Which of its streams it is to be.
+    /// The requested type of the stream.
     pub stream_type: StreamType,
-    /// The name of the policy that is to hold from now on, at most 64 bytes: see
-    /// [`StreamPolicy`](crate::wire::StreamPolicy). Empty to leave it as it is.
+    /// The name of the [`StreamPolicy`](crate::wire::StreamPolicy) to use from now on, at most 64
+    /// bytes. If it is empty, the policy does not change.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -21,13 +24,13 @@ pub struct CreateStrm {
     pub stream_policy: WireString,
 }
 
-/// Accepts a [`CreateStrm`], with the same ID and type, on the new connection.
+/// Accepts a [`CreateStrm`] on the new connection, with the same ID and type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StreamAck {
-    /// Which peer the connection belongs to.
+    /// The ID of the peer to which the connection belongs.
     pub association_id: AssociationId,
-    /// Which of its streams it now is.
+    /// The type of the stream.
     pub stream_type: StreamType,
 }
 
@@ -47,7 +50,7 @@ impl Decode for CreateStrm {
         let stream_policy = WireString::decode(reader, "stream policy", Self::MAX_STREAM_POLICY)?;
         Ok(Self {
             association_id,
-            // Judged last, as at the node: a message that cannot be read at all is another fault.
+            // Checked last, as by the node: a truncated message is another error.
             stream_type: StreamType::try_from(stream_type)?,
             stream_policy,
         })
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_of_64_bytes_is_taken_and_one_of_65_refused() {
+    fn policy_over_64_bytes_is_rejected() {
         for (len, taken) in [(0, true), (64, true), (65, false)] {
             let request = data1("x".repeat(len).into());
             let read = CreateStrm::decode_from(&request.encode_to_vec());
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_type_above_five_is_refused_in_a_request_and_in_its_answer() {
+    fn stream_type_above_five_is_rejected() {
         let mut request = data1(StreamPolicy::BlockPriority.name().into()).encode_to_vec();
         assert!(StreamAck::decode_from(&request).is_ok());
         request[18] = 6;
@@ -120,7 +123,7 @@ mod tests {
         };
         assert_eq!(CreateStrm::decode_from(&request), Err(refused.clone()));
         assert_eq!(StreamAck::decode_from(&request), Err(refused));
-        // Where the policy is missing, that is the fault.
+        // If the policy is missing, the error is that of a truncated message.
         assert!(matches!(
             CreateStrm::decode_from(&request[..19]),
             Err(DecodeError::Truncated { .. })

@@ -1,4 +1,4 @@
-//! `tx`: a transaction that stays where it arrived.
+//! `tx`: a transaction that is kept in its wire form.
 
 use std::fmt;
 
@@ -7,38 +7,53 @@ use bytes::Bytes;
 use crate::wire::encode::encode_payload;
 use crate::wire::{Decode, DecodeError, Encode, Reader, Transaction, TransactionView, Txid};
 
-/// A transaction, kept as the one buffer in which it arrived.
+/// A transaction, kept in the buffer in which it arrived.
 ///
-/// The buffer is checked once, when the message is made, and a clone shares it. [`Tx::view`] reads its parts
-/// without a copy; [`Transaction`] is the form for building.
+/// The buffer is checked once, when the message is created, and clones share it. [`Tx::view`]
+/// returns its parts without a copy. Use [`Transaction`] to build a transaction.
+///
+/// ```
+/// use bsv_p2p::wire::{Transaction, TransactionOutput, Tx};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let output = TransactionOutput { value: 5_000, script: vec![0x51] };
+/// let tx = Tx::from(&Transaction { outputs: vec![output], ..Transaction::default() });
+///
+/// let received = Tx::from_payload(tx.bytes().clone())?;
+/// assert_eq!(received.txid(), tx.txid());
+/// let total: i64 = received.view().outputs().map(|output| output.value).sum();
+/// assert_eq!(total, 5_000);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Tx {
     payload: Bytes,
-    /// Where the count of outputs starts.
+    /// The offset of the count of outputs.
     outputs_at: usize,
 }
 
 impl Tx {
-    /// Takes a payload as a transaction. Bytes behind it are dropped, as the node does.
+    /// Creates a transaction from a payload. Bytes after it are dropped, as by the node.
     ///
     /// # Errors
     ///
-    /// A [`DecodeError`] if the transaction is not whole.
+    /// [`DecodeError`] if the transaction is incomplete.
     pub fn from_payload(payload: Bytes) -> Result<Self, DecodeError> {
         Self::decode(&mut Reader::shared(&payload))
     }
 
-    /// The transaction in its wire form.
+    /// Returns the transaction in its wire form.
     pub fn bytes(&self) -> &Bytes {
         &self.payload
     }
 
-    /// The transaction's parts.
+    /// Returns a view of the parts of the transaction.
     pub fn view(&self) -> TransactionView<'_> {
         TransactionView::checked(&self.payload, self.outputs_at)
     }
 
-    /// The transaction's name. Hashes the whole transaction at each call.
+    /// Returns the transaction ID. Each call hashes the whole transaction.
     pub fn txid(&self) -> Txid {
         Txid(super::super::sha256d(&self.payload).0)
     }
@@ -57,7 +72,7 @@ impl From<&Transaction> for Tx {
 }
 
 impl From<TransactionView<'_>> for Tx {
-    /// Copies the transaction into a buffer of its own.
+    /// Copies the transaction into a new buffer.
     fn from(view: TransactionView<'_>) -> Self {
         Self {
             payload: Bytes::copy_from_slice(view.bytes()),

@@ -1,33 +1,35 @@
-//! `version`: who a peer is.
+//! `version`: the description of a peer.
 
 use crate::wire::{
     AssociationId, Decode, DecodeError, Encode, NetworkAddress, Reader, Services, WireString,
 };
 
-/// The longest user agent that a `version` may carry, in bytes.
+/// The maximum length of the user agent in a `version`, in bytes.
 pub const MAX_USER_AGENT: u64 = 256;
 
 /// The first message of a connection.
 ///
-/// Everything behind `receiver` is optional and read as long as bytes are left, whatever protocol version is
-/// announced (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`, `ProcessVersionMessage`). What a peer left out is `None`; the
-/// methods give what the node takes in its place.
+/// All fields after `receiver` are optional. They are decoded as long as bytes are left, for any
+/// announced protocol version. A missing field is `None`. The methods return the value that the
+/// node uses for a missing field. Source: Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
+/// `ProcessVersionMessage`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Version {
-    /// The protocol version that the sender speaks: 70016 for a current node.
+    /// The protocol version of the sender: 70016 for a current node.
     pub version: i32,
-    /// What the sender serves.
+    /// The services of the sender.
     pub services: Services,
-    /// The sender's clock, in seconds since 1970.
+    /// The time of the sender's clock, in seconds since 1970.
     pub timestamp: i64,
-    /// Where the sender thinks the receiver is.
+    /// The address of the receiver, as seen by the sender.
     pub receiver: NetworkAddress,
-    /// Where the sender is; the node leaves it empty.
+    /// The address of the sender. The node leaves it empty.
     pub sender: Option<NetworkAddress>,
-    /// A random number by which a node recognises itself. It comes together with `sender`.
+    /// A random number by which a node detects connections to itself. Encoded together with
+    /// `sender`.
     pub nonce: Option<u64>,
-    /// The program that the sender runs, at most 256 bytes.
+    /// The user agent: the software of the sender, at most 256 bytes.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -38,24 +40,24 @@ pub struct Version {
     pub user_agent: Option<WireString>,
     /// The height of the sender's best block.
     pub start_height: Option<i32>,
-    /// Whether the sender wants transactions announced.
+    /// Whether the receiver should announce transactions.
     pub relay: Option<bool>,
-    /// The identity for further streams.
+    /// The association ID for additional streams.
     pub association_id: Option<AssociationId>,
 }
 
 impl Version {
-    /// The nonce, or 1 where there is none.
+    /// Returns the nonce, or 1 if it is missing.
     pub fn nonce_or_default(&self) -> u64 {
         self.nonce.unwrap_or(1)
     }
 
-    /// The best block's height, or -1 where there is none.
+    /// Returns the height of the best block, or -1 if it is missing.
     pub fn start_height_or_default(&self) -> i32 {
         self.start_height.unwrap_or(-1)
     }
 
-    /// Whether transactions are wanted: yes, where nothing is said.
+    /// Returns whether the receiver should announce transactions. A missing field means yes.
     pub fn relay_or_default(&self) -> bool {
         self.relay.unwrap_or(true)
     }
@@ -65,7 +67,7 @@ impl Version {
         DecodeError::unless_within("user agent", MAX_USER_AGENT, len)
     }
 
-    /// How many of the optional groups have to be written so that none of those present is lost.
+    /// Returns the number of optional groups to encode, so that no present field is lost.
     fn groups(&self) -> usize {
         let present = [
             self.sender.is_some() || self.nonce.is_some(),
@@ -116,8 +118,8 @@ impl Decode for Box<Version> {
 }
 
 impl Encode for Version {
-    /// Optional fields are written up to the last one that is there; a gap before it is filled with what
-    /// the node takes for a missing field.
+    /// Optional fields are encoded up to the last one that is present. A gap before it is filled
+    /// with the values that the node uses for missing fields.
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.version.to_le_bytes());
         out.extend_from_slice(&self.services.0.to_le_bytes());
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_may_end_after_any_field_but_not_inside_one() {
+    fn version_may_end_after_any_field() {
         let bytes = full().encode_to_vec();
         let ends = [46, 80, 86, 90, 91, 92];
         assert_eq!(bytes.len(), 92);
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_filled_with_what_the_node_takes_for_a_missing_field() {
+    fn gap_is_filled_with_node_defaults() {
         let gap = Version {
             nonce: None,
             user_agent: None,
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_agent_of_256_bytes_is_taken_and_one_of_257_refused() {
+    fn user_agent_over_256_bytes_is_rejected() {
         for (len, taken) in [(256, true), (257, false)] {
             let version = Version {
                 user_agent: Some("x".repeat(len).into()),
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_behind_the_association_id_are_ignored() {
+    fn bytes_after_association_id_are_ignored() {
         let mut bytes = full().encode_to_vec();
         bytes.extend_from_slice(b"more");
         assert_eq!(*Box::<Version>::decode_from(&bytes).unwrap(), full());

@@ -1,4 +1,4 @@
-//! What a compact block holds, and which can be none.
+//! Encoding and validity of compact blocks.
 
 use super::*;
 use crate::Network;
@@ -8,7 +8,8 @@ fn genesis_transaction() -> Transaction {
     Transaction::decode_from(Network::Regtest.genesis_transaction()).unwrap()
 }
 
-/// A message by hand: so many short names, and prefilled transactions by the number on the wire.
+/// Returns the bytes of a message with `short_ids` short IDs, and with prefilled transactions that
+/// have these numbers on the wire.
 fn by_hand(header: &BlockHeader, short_ids: u8, prefilled: &[(u64, Transaction)]) -> Vec<u8> {
     let mut bytes = header.encode_to_vec();
     bytes.extend_from_slice(&7_u64.to_le_bytes());
@@ -30,7 +31,7 @@ fn check(short_ids: u8, prefilled: &[(u64, Transaction)]) -> Result<(), CompactB
 }
 
 #[test]
-fn the_coinbase_is_prefilled_and_every_other_transaction_has_a_short_name() {
+fn only_coinbase_is_prefilled() {
     let header = BlockHeader::genesis(&Network::Regtest);
     let transactions: Vec<Transaction> = (0..300)
         .map(|lock_time| Transaction {
@@ -53,7 +54,7 @@ fn the_coinbase_is_prefilled_and_every_other_transaction_has_a_short_name() {
 }
 
 #[test]
-fn short_names_are_48_bits_with_the_lowest_byte_first() {
+fn short_ids_are_little_endian_48_bit_numbers() {
     let header = BlockHeader::genesis(&Network::Regtest);
     let mut bytes = by_hand(&header, 1, &[]);
     bytes[COUNTS_AT + 1..][..SHORT_ID].copy_from_slice(&[1, 0, 0, 0, 0, 0x80]);
@@ -62,7 +63,7 @@ fn short_names_are_48_bits_with_the_lowest_byte_first() {
 }
 
 #[test]
-fn the_first_prefilled_index_is_absolute_and_the_others_count_from_the_one_before() {
+fn prefilled_indexes_are_encoded_as_differences() {
     let tx = genesis_transaction();
     let header = BlockHeader::genesis(&Network::Regtest);
     let bytes = by_hand(&header, 9, &[(1, tx.clone()), (0, tx.clone()), (6, tx)]);
@@ -72,7 +73,7 @@ fn the_first_prefilled_index_is_absolute_and_the_others_count_from_the_one_befor
 }
 
 #[test]
-fn a_compact_block_without_transactions_or_target_is_none() {
+fn block_without_transactions_or_target_is_invalid() {
     assert_eq!(check(0, &[]), Err(CompactBlockError::NoTransactions));
     assert_eq!(check(1, &[]), Ok(()));
     let mut header = BlockHeader::genesis(&Network::Regtest);
@@ -82,7 +83,7 @@ fn a_compact_block_without_transactions_or_target_is_none() {
 }
 
 #[test]
-fn a_prefilled_index_may_leave_no_place_that_nothing_fills() {
+fn gap_before_prefilled_transaction_is_invalid() {
     let tx = genesis_transaction();
     assert_eq!(check(2, &[(2, tx.clone())]), Ok(()));
     assert_eq!(
@@ -94,7 +95,7 @@ fn a_prefilled_index_may_leave_no_place_that_nothing_fills() {
         check(2, &[(1, tx.clone()), (2, tx.clone())]),
         Err(CompactBlockError::IndexBeyondRange { limit: 3, got: 4 })
     );
-    // Numbers whose sum does not fit 32 bits are read like any others.
+    // The sum of the indexes may exceed 32 bits.
     let most = 0xffff_ffff;
     assert_eq!(
         check(2, &[(0, tx.clone()), (most, tx)]),
@@ -106,7 +107,7 @@ fn a_prefilled_index_may_leave_no_place_that_nothing_fills() {
 }
 
 #[test]
-fn an_empty_prefilled_transaction_is_refused() {
+fn empty_prefilled_transaction_is_invalid() {
     assert_eq!(
         check(0, &[(0, Transaction::default())]),
         Err(CompactBlockError::EmptyTransaction { index: 0 })

@@ -1,4 +1,4 @@
-//! Whether a `dsdetected` is about blocks that still matter.
+//! The check of the age of a `dsdetected`.
 
 use super::{DsDetected, DsDetectedError};
 use crate::wire::BlockHash;
@@ -6,23 +6,31 @@ use crate::wire::BlockHash;
 use DsDetectedError as Error;
 
 impl DsDetected {
-    /// How far the end of the longest fork may lie below the best header: the node's default
-    /// (`-safemodemaxforkdistance`).
+    /// The maximum distance of the end of the longest fork below the best header.
+    ///
+    /// It is the node's default (`-safemodemaxforkdistance`).
     pub const MAX_FORK_DISTANCE: u32 = 1000;
 
-    /// The block from which all forks start, which a chain must know for the message to count; `None` without headers.
+    /// Returns the block from which all forks start, or `None` if there are no headers.
+    ///
+    /// A node ignores the message if it does not have this block.
     pub fn common_ancestor(&self) -> Option<BlockHash> {
         let first = self.blocks().next()?;
         first.headers.last().map(|header| header.previous)
     }
 
-    /// Checks that the message is not about old blocks: the height of the common ancestor, if it is known, and the length of
-    /// the longest fork and [`DsDetected::MAX_FORK_DISTANCE`] must together exceed the height of the best header.
+    /// Checks that the message is about recent blocks.
+    ///
+    /// `ancestor_height` is the height of the common ancestor, or `None` if it is unknown. The sum
+    /// of that height, the length of the longest fork and [`DsDetected::MAX_FORK_DISTANCE`] must
+    /// exceed `best_height`, the height of the best header.
     ///
     /// # Errors
     ///
-    /// [`DsDetectedError::UnknownAncestor`], [`DsDetectedError::TooOld`], and [`DsDetectedError::TooFewBlocks`] or
-    /// [`DsDetectedError::NoHeaders`] where there is no ancestor to know.
+    /// - [`DsDetectedError::TooFewBlocks`] if the message has no blocks.
+    /// - [`DsDetectedError::NoHeaders`] if the first block has no headers.
+    /// - [`DsDetectedError::UnknownAncestor`] if `ancestor_height` is `None`.
+    /// - [`DsDetectedError::TooOld`] if the longest fork ends too far below the best header.
     pub fn check_age(&self, ancestor_height: Option<u32>, best_height: u32) -> Result<(), Error> {
         let Some(longest) = self.blocks().map(|block| block.headers.len()).max() else {
             return Err(Error::TooFewBlocks { got: 0 });
@@ -50,7 +58,7 @@ mod tests {
     use crate::wire::BlockHeader;
 
     #[test]
-    fn a_message_counts_while_its_longest_fork_is_near_the_best_header() {
+    fn fork_near_best_header_is_recent() {
         let blocks = [fork(proof(tx(&[7], 1)), 1), fork(proof(tx(&[7], 2)), 3)];
         let message = DsDetected::new(&blocks);
         let ancestor = BlockHeader::genesis(&Network::Regtest).hash();
@@ -69,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_blocks_or_headers_has_no_age() {
+    fn message_without_headers_has_no_age() {
         let none = DsDetected::new(&[]);
         assert_eq!(none.common_ancestor(), None);
         assert_eq!(

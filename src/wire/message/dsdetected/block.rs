@@ -1,4 +1,4 @@
-//! What each block of a `dsdetected` must say.
+//! Checks of a single block of a `dsdetected`.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use crate::wire::{BlockHash, BlockHeader, MerkleProofTarget, MerkleRoot, ProofSu
 use DsDetectedError as Error;
 
 impl DsDetectedBlock {
-    /// The kinds of proof and transaction.
+    /// Checks the types of the proof and its nodes, and returns the transaction.
     pub(super) fn check_form(&self, block: usize) -> Result<&Tx, Error> {
         let flags = Error::UnsupportedFlags {
             block,
@@ -33,7 +33,7 @@ impl DsDetectedBlock {
         }
     }
 
-    /// The first and the last header of the chain that the headers are.
+    /// Checks that the headers are a chain, and returns the first and the last one.
     pub(super) fn check_chain(&self, block: usize) -> Result<(&BlockHeader, &BlockHeader), Error> {
         let (Some(first), Some(last)) = (self.headers.first(), self.headers.last()) else {
             return Err(Error::NoHeaders { block });
@@ -57,7 +57,9 @@ impl DsDetectedBlock {
         Ok((first, last))
     }
 
-    /// What is left of the index is not looked at, nor are duplicates on the left: the node does neither.
+    /// Checks that the proof connects the transaction to the first header.
+    ///
+    /// Excess bits of the index and duplicates on the left are not checked, as in the node.
     pub(super) fn check_proof(
         &self,
         block: usize,
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
     use crate::wire::{Hash256, MerkleProof, MerkleProofNode};
 
-    /// Gives the block's proof another index and other nodes.
+    /// Replaces the index and nodes of the block's proof.
     fn with(block: &mut DsDetectedBlock, index: u32, nodes: Vec<MerkleProofNode>) {
         let proof = &block.proof;
         let transaction = proof.transaction().clone();
@@ -104,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn only_proofs_with_a_whole_transaction_and_a_merkle_root_are_taken() {
+    fn only_full_transaction_with_merkle_root_is_accepted() {
         let names = [
             (MerkleProofTarget::Block(BlockHash::ZERO), 0x01),
             (
@@ -148,14 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_stands_twice_is_refused() {
+    fn duplicate_header_is_rejected() {
         let hash = fork(proof(tx(&[7], 2)), 3).headers[1].hash();
         let refused = changed(|block| block.headers.push(block.headers[1]));
         assert_eq!(refused, Err(Error::DuplicateHeader { block: 1, hash }));
     }
 
     #[test]
-    fn headers_that_are_no_chain_from_the_block_to_the_ancestor_are_refused() {
+    fn headers_must_be_connected() {
         let headers = fork(proof(tx(&[7], 2)), 3).headers;
         let refused = changed(|block| block.headers.reverse());
         let broken = Error::BrokenChain {
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_of_another_block_is_refused() {
+    fn proof_of_another_block_is_rejected() {
         let other = proof(tx(&[7], 3));
         let expected = proof(tx(&[7], 2)).root();
         let refused = changed(|block| block.proof = other.clone());
@@ -192,10 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_that_leads_elsewhere_is_refused() {
+    fn proof_with_wrong_root_is_rejected() {
         let refused = changed(|block| with(block, 1, Vec::new()));
         assert!(matches!(refused, Err(Error::RootMismatch { block: 1, .. })));
-        // The node looks at as many bits of the index as there are nodes, and no more.
+        // The node uses as many bits of the index as there are nodes.
         assert_eq!(
             changed(|block| with(block, 3, block.proof.nodes().collect())),
             Ok(())

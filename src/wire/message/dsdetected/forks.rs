@@ -4,7 +4,7 @@ use super::{DsDetected, DsDetectedBlock, DsDetectedError};
 use crate::Network;
 use crate::wire::{BlockHeader, MerkleProof, OutPoint, Transaction, TransactionInput, Tx, Txid};
 
-/// A transaction that spends these outputs.
+/// Returns a transaction that spends these outputs.
 pub(super) fn tx(spent: &[u8], lock_time: u32) -> Tx {
     let inputs = spent.iter().map(|n| TransactionInput {
         previous: OutPoint {
@@ -21,13 +21,13 @@ pub(super) fn tx(spent: &[u8], lock_time: u32) -> Tx {
     })
 }
 
-/// The proof that a transaction is the second of two.
+/// Returns a proof that a transaction is the second of two in its block.
 pub(super) fn proof(tx: Tx) -> MerkleProof {
     let proof = MerkleProof::for_merkle_root(&[Txid([1; 32]), tx.txid()], 1).unwrap();
     proof.with_transaction(tx).unwrap()
 }
 
-/// A fork of so many headers above the first block, the first of them with this proof.
+/// Returns a fork of `length` headers on the genesis block. The proof belongs to the newest header.
 pub(super) fn fork(proof: MerkleProof, length: u32) -> DsDetectedBlock {
     let mut headers = vec![BlockHeader::genesis(&Network::Regtest)];
     for nonce in 0..length {
@@ -43,7 +43,7 @@ pub(super) fn fork(proof: MerkleProof, length: u32) -> DsDetectedBlock {
     DsDetectedBlock { headers, proof }
 }
 
-/// Two forks whose transactions spend the same output, with these changes to the second.
+/// Verifies two forks with a double spend, after `change` was applied to the second fork.
 pub(super) fn changed(change: impl Fn(&mut DsDetectedBlock)) -> Result<(), DsDetectedError> {
     let mut second = fork(proof(tx(&[7], 2)), 3);
     change(&mut second);

@@ -1,4 +1,4 @@
-//! `dsdetected`: blocks of different forks spend the same output.
+//! `dsdetected`: a report of a double spend in different forks.
 
 mod age;
 mod block;
@@ -18,13 +18,14 @@ use crate::wire::{
     BlockHeader, Decode, DecodeError, Encode, MerkleProof, Reader, write_compact_size,
 };
 
-/// Shows that transactions in blocks of different forks spend the same output.
+/// Proves that transactions in blocks of different forks spend the same output.
 ///
-/// It is kept as the one buffer in which it arrived. The buffer is checked once, when the message is made, for being whole
-/// and of version 1; [`DsDetected::verify`] judges what it says. What [`DsDetected::blocks`] gives shares the buffer, so that a
-/// transaction that is kept keeps the whole message.
+/// The message is kept in the buffer in which it arrived. When it is created, the buffer is checked
+/// once for completeness and for version 1. [`DsDetected::verify`] checks the content. The blocks
+/// of [`DsDetected::blocks`] share the buffer, so a transaction of them keeps the whole message in
+/// memory.
 ///
-/// Nodes relay it to all their other peers and send none of their own.
+/// Nodes relay it to all other peers and never create one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DsDetected {
     payload: Bytes,
@@ -34,17 +35,18 @@ pub struct DsDetected {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DsDetectedBlock {
-    /// The headers of the fork: first the block with the transaction, last the child of the ancestor that all forks share.
+    /// The headers of the fork, newest first: from the block with the transaction to the child of
+    /// the ancestor that all forks share.
     pub headers: Vec<BlockHeader>,
-    /// The transaction, whole, and the proof that it is in the first block.
+    /// The full transaction and the proof that it is in the first block.
     pub proof: MerkleProof,
 }
 
 impl DsDetected {
-    /// The only version that there is; nodes score 10 for any other.
+    /// The only version of the message. Nodes add a score of 10 for any other.
     pub const VERSION: u16 = 1;
 
-    /// Puts a message together.
+    /// Creates a message from its blocks.
     pub fn new(blocks: &[DsDetectedBlock]) -> Self {
         let mut payload = Self::VERSION.to_le_bytes().to_vec();
         write_compact_size(blocks.len() as u64, &mut payload);
@@ -56,21 +58,21 @@ impl DsDetected {
         }
     }
 
-    /// The message in its wire form.
+    /// Returns the message in its wire form.
     pub fn bytes(&self) -> &Bytes {
         &self.payload
     }
 
-    /// The blocks, in the message's order. Transactions and proofs are not copied.
+    /// Returns the blocks, in the order of the message. Transactions and proofs are not copied.
     pub fn blocks(&self) -> DsDetectedBlocks<'_> {
         let mut reader = Reader::shared(&self.payload);
-        // The bytes were checked when the message was made: this cannot fail.
+        // The bytes were checked when the message was created: this cannot fail.
         let left = read_count(&mut reader).unwrap_or(0);
         DsDetectedBlocks { reader, left }
     }
 }
 
-/// Reads version and number of blocks.
+/// Reads the version and the number of blocks.
 fn read_count(reader: &mut Reader<'_>) -> Result<usize, DecodeError> {
     let version = u16::from_le_bytes(reader.array("dsdetected version")?);
     if version != DsDetected::VERSION {
@@ -84,7 +86,7 @@ fn read_count(reader: &mut Reader<'_>) -> Result<usize, DecodeError> {
 }
 
 impl DsDetectedBlock {
-    /// The least bytes of an entry: a count, and a proof.
+    /// The minimum length of an entry: a count and a proof.
     const MIN_LEN: usize = 1 + MerkleProof::MIN_LEN;
 }
 
@@ -128,7 +130,9 @@ impl fmt::Debug for DsDetected {
     }
 }
 
-/// The blocks of a `dsdetected`, in its order. Made by [`DsDetected::blocks`].
+/// An iterator over the blocks of a `dsdetected`, in order.
+///
+/// Created by [`DsDetected::blocks`].
 #[derive(Clone, Debug)]
 pub struct DsDetectedBlocks<'a> {
     reader: Reader<'a>,
@@ -140,7 +144,7 @@ impl Iterator for DsDetectedBlocks<'_> {
 
     fn next(&mut self) -> Option<DsDetectedBlock> {
         self.left = self.left.checked_sub(1)?;
-        // The bytes were checked when the message was made: this cannot fail.
+        // The bytes were checked when the message was created: this cannot fail.
         DsDetectedBlock::decode(&mut self.reader).ok()
     }
 
@@ -167,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_blocks_and_headers_is_read() {
+    fn any_number_of_blocks_and_headers_is_accepted() {
         for (blocks, headers) in [(0, 0), (1, 0), (2, 1), (300, 3)] {
             let block = DsDetectedBlock {
                 headers: vec![block().headers[0]; headers],
@@ -184,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_other_than_1_are_refused_before_anything_else_is_read() {
+    fn unknown_version_is_rejected_first() {
         for version in [0, 2, 0x0101_u16] {
             assert_eq!(
                 DsDetected::decode_from(&version.to_le_bytes()),
@@ -198,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_cut_short_anywhere_is_refused() {
+    fn truncated_message_is_rejected() {
         let message = DsDetected::new(&[block(), block()]);
         for len in 0..message.bytes().len() {
             let cut = DsDetected::decode_from(&message.bytes()[..len]);
@@ -207,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_before_a_transaction_goes_out_again_as_it_came() {
+    fn transaction_length_is_kept_as_received() {
         let message = DsDetected::new(&[block()]);
         let mut lying = message.bytes().to_vec();
         let at = 3 + 1 + BlockHeader::LEN + 2;

@@ -1,4 +1,4 @@
-//! What a `dsdetected` must say to be believed.
+//! Verification of a `dsdetected` without a chain.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -9,14 +9,14 @@ use crate::wire::{OutPoint, Tx};
 use DsDetectedError as Error;
 
 impl DsDetected {
-    /// Checks all that the message says by itself.
+    /// Checks everything that does not require a chain.
     ///
-    /// What it takes a chain to know is for [`DsDetected::check_age`] and for the caller: that the headers have proof of work
-    /// and are accepted. Each transaction is hashed once.
+    /// [`DsDetected::check_age`] checks the age. The caller must check the proof of work of the
+    /// headers and that they are accepted. Hashes each transaction once.
     ///
     /// # Errors
     ///
-    /// [`DsDetectedError`] names the first rule that does not hold.
+    /// [`DsDetectedError`] describes the first rule that the message violates.
     pub fn verify(&self) -> Result<(), Error> {
         let got = self.blocks().len();
         if got < 2 {
@@ -51,17 +51,17 @@ impl DsDetected {
     }
 }
 
-/// Which outputs the transactions spend.
+/// The outputs that the transactions spend.
 #[derive(Default)]
 struct Spends {
-    /// The first block that spends each.
+    /// The first block that spends each output.
     first: HashMap<OutPoint, usize>,
-    /// For each block, whether another one spends something that it does.
+    /// For each block, whether another block spends one of its outputs.
     conflicts: Vec<bool>,
 }
 
 impl Spends {
-    /// Takes the transaction of the next block.
+    /// Adds the transaction of the next block.
     fn add(&mut self, tx: &Tx) {
         let block = self.conflicts.len();
         self.conflicts.push(false);
@@ -79,7 +79,7 @@ impl Spends {
         }
     }
 
-    /// The first block whose transaction spends nothing that another one does.
+    /// Returns the first block whose transaction spends no output that another one spends.
     fn without_conflict(&self) -> Option<usize> {
         self.conflicts.iter().position(|conflict| !conflict)
     }
@@ -93,7 +93,7 @@ mod tests {
     use crate::wire::BlockHeader;
 
     #[test]
-    fn two_forks_of_any_length_that_spend_the_same_output_are_believed() {
+    fn double_spend_in_two_forks_is_valid() {
         assert_eq!(changed(|_| {}), Ok(()));
     }
 
@@ -123,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_transaction_in_two_blocks_is_no_double_spend() {
+    fn same_transaction_in_two_blocks_is_rejected() {
         let txid = tx(&[7], 1).txid();
         let refused = changed(|block| *block = fork(proof(tx(&[7], 1)), 2));
         assert_eq!(refused, Err(Error::DuplicateTransaction { block: 1, txid }));
     }
 
     #[test]
-    fn each_transaction_spends_something_that_another_one_spends() {
+    fn every_transaction_must_conflict_with_another() {
         let judged = |spent: &[&[u8]]| {
             let blocks = (0..)
                 .zip(spent)
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(judged(&[&[1], &[2]]), none(0));
         assert_eq!(judged(&[&[1], &[1], &[2]]), none(2));
         assert_eq!(judged(&[&[], &[1], &[1]]), none(0));
-        // What a transaction spends twice itself is not spent by another one.
+        // An output that the same transaction spends twice is not a conflict.
         assert_eq!(judged(&[&[1], &[1], &[2, 2]]), none(2));
     }
 }

@@ -1,4 +1,4 @@
-//! A header with more about its block, and the check that this belongs to it.
+//! A header with its coinbase and miner information, and the verification of both.
 
 use crate::wire::merkle::depth;
 use crate::wire::message::datareftx::DatarefTx;
@@ -7,62 +7,63 @@ use crate::wire::{
     write_compact_size,
 };
 
-/// A header with more about its block.
+/// A block header with additional information about its block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct EnrichedHeader {
     /// The header.
     pub header: BlockHeader,
-    /// How many transactions the block has.
+    /// The number of transactions in the block.
     pub transaction_count: u32,
     /// Whether this is the last header that the sender has.
     pub no_more_headers: bool,
-    /// The block's coinbase and the proof of it; the node leaves it out when it cannot build the proof.
+    /// The coinbase of the block and its proof. The node omits both if it cannot build the proof.
     pub coinbase: Option<DatarefTx>,
-    /// The transaction with the miner's information that the coinbase names, and the proof of it; only from nodes that have
-    /// an index of these.
+    /// The transaction with the miner information that the coinbase refers to, and its proof.
+    ///
+    /// Sent only by nodes that have an index of these transactions.
     pub miner_info: Option<DatarefTx>,
 }
 
-/// Why what stands behind a header does not belong to it.
+/// The reason why additional information does not belong to a header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnrichedHeaderError {
-    /// There is no coinbase.
+    /// The header has no coinbase.
     #[error("the header has no coinbase")]
     NoCoinbase,
-    /// There is no miner information.
+    /// The header has no miner information.
     #[error("the header has no miner information")]
     NoMinerInfo,
-    /// The transaction in the coinbase's place is none.
+    /// The transaction is not a coinbase.
     #[error("transaction {0} spends outputs: it is no coinbase")]
     NotACoinbase(Txid),
-    /// The coinbase is the first transaction of its block, and this proof is one of another place.
+    /// The proof of the coinbase is not that of the first transaction.
     #[error("the coinbase's proof is one of index {got}, not of 0")]
     NotFirst {
-        /// The index of the proof.
+        /// The index in the proof.
         got: u32,
     },
-    /// The tree over so many transactions has another number of levels.
+    /// The length of the proof does not match the number of transactions.
     #[error(
         "a proof of {got} nodes in a block of {transactions} transactions, whose tree needs {expected}"
     )]
     DepthMismatch {
-        /// How many transactions the block is said to have.
+        /// The number of transactions, as claimed by the sender.
         transactions: u32,
-        /// How many nodes a proof of one of them has.
+        /// The number of nodes that a proof in such a block must have.
         expected: u32,
-        /// How many there are.
+        /// The number of nodes of the proof.
         got: usize,
     },
-    /// The proof is one of a place that a block of so many transactions does not have.
+    /// The index in the proof is not below the number of transactions.
     #[error("the proof is one of index {index} in a block of {transactions} transactions")]
     IndexOutOfRange {
-        /// How many transactions the block is said to have.
+        /// The number of transactions, as claimed by the sender.
         transactions: u32,
-        /// The index of the proof.
+        /// The index in the proof.
         index: u32,
     },
-    /// The proof is not one of this transaction in this block.
+    /// The proof does not connect this transaction to this block.
     #[error(transparent)]
     Proof(#[from] MerkleProofError),
 }
@@ -70,17 +71,17 @@ pub enum EnrichedHeaderError {
 use EnrichedHeaderError as Error;
 
 impl EnrichedHeader {
-    /// The least bytes of an entry: header, count, and three booleans.
+    /// The minimum length of an entry: a header, a count and three booleans.
     pub(super) const MIN_LEN: usize = BlockHeader::LEN + 1 + 3;
 
-    /// Checks that the coinbase is one, that its proof puts it first into the block of this header, and that the number of
-    /// transactions is one that a tree of this depth can have.
+    /// Checks that `coinbase` is a coinbase transaction, and the first transaction of this block.
     ///
-    /// That the header has proof of work and stands in the chain is not checked.
+    /// The depth of the tree must match the number of transactions. The proof of work of the header
+    /// and its position in the chain are not checked.
     ///
     /// # Errors
     ///
-    /// [`EnrichedHeaderError`] names the first thing that does not hold.
+    /// [`EnrichedHeaderError`] describes the first failed check.
     pub fn verify_coinbase(&self) -> Result<(), Error> {
         let coinbase = self.coinbase.as_ref().ok_or(Error::NoCoinbase)?;
         if !coinbase.tx.view().is_coinbase() {
@@ -93,17 +94,20 @@ impl EnrichedHeader {
         self.verify_part(coinbase)
     }
 
-    /// Checks that the transaction with the miner's information is in the block of this header, in a tree of a depth that fits
-    /// the number of transactions, and at a place below that number. That the coinbase names it is not checked.
+    /// Checks that the transaction with the miner information is in this block.
+    ///
+    /// The depth of the tree must match the number of transactions, and the index must be below it.
+    /// Whether the coinbase refers to the transaction is not checked.
     ///
     /// # Errors
     ///
-    /// [`EnrichedHeaderError`] names the first thing that does not hold.
+    /// [`EnrichedHeaderError`] describes the first failed check.
     pub fn verify_miner_info(&self) -> Result<(), Error> {
         self.verify_part(self.miner_info.as_ref().ok_or(Error::NoMinerInfo)?)
     }
 
-    /// The proof's form comes first: what it takes to compute a root is bounded by the depth of a tree.
+    /// Checks the form of the proof first, because it bounds the time that computing the root
+    /// takes.
     fn verify_part(&self, part: &DatarefTx) -> Result<(), Error> {
         let transactions = self.transaction_count;
         let (expected, got) = (depth(transactions), part.proof.nodes().len());

@@ -1,4 +1,4 @@
-//! `hdrsen`: headers with more about their blocks.
+//! `hdrsen`: block headers with coinbases and miner information.
 
 mod enriched_header;
 
@@ -12,12 +12,13 @@ use super::{MAX_HEADERS, check_entry_limit};
 use crate::wire::encode::encode_payload;
 use crate::wire::{Decode, DecodeError, Encode, Reader, write_compact_size};
 
-/// Headers of blocks in the order of the chain, at most 2,000, each with its block's coinbase and the proof of it.
+/// A list of at most 2,000 headers in chain order, each with the coinbase of its block and a proof.
 ///
-/// It is kept as the one buffer in which it arrived. The buffer is checked once, when the message is made; what
-/// [`HdrsEn::headers`] gives shares it, so that a transaction that is kept keeps the whole message.
+/// The message is kept in the buffer in which it arrived, which is checked once, when the message
+/// is created. The headers of [`HdrsEn::headers`] share the buffer, so a transaction of them keeps
+/// the whole message in memory.
 ///
-/// A node whose peer has sent no `protoconf` answers with one header at a time.
+/// A node that has not received a `protoconf` sends one header at a time.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HdrsEn {
     payload: Bytes,
@@ -25,7 +26,9 @@ pub struct HdrsEn {
 }
 
 impl HdrsEn {
-    /// Puts a message together. One with more than 2,000 headers can be built, but not sent: see
+    /// Creates a message from its headers.
+    ///
+    /// A message with more than 2,000 headers can be created, but not sent; see
     /// [`Message::validate`](crate::wire::Message::validate).
     pub fn new(headers: &[EnrichedHeader]) -> Self {
         let mut payload = Vec::new();
@@ -39,25 +42,25 @@ impl HdrsEn {
         }
     }
 
-    /// The message in its wire form.
+    /// Returns the message in its wire form.
     pub fn bytes(&self) -> &Bytes {
         &self.payload
     }
 
-    /// How many headers there are.
+    /// Returns the number of headers.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are none.
+    /// Returns whether the message has no headers.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The headers, in order. Transactions and proofs are not copied.
+    /// Returns the headers, in order. Transactions and proofs are not copied.
     pub fn headers(&self) -> EnrichedHeaders<'_> {
         let mut reader = Reader::shared(&self.payload);
-        // The bytes were checked when the message was made: this cannot fail.
+        // The bytes were checked when the message was created: this cannot fail.
         let left = reader.compact_size("headers").map_or(0, |_| self.count);
         EnrichedHeaders { reader, left }
     }
@@ -86,7 +89,9 @@ impl fmt::Debug for HdrsEn {
     }
 }
 
-/// The headers of a `hdrsen`, in order. Made by [`HdrsEn::headers`].
+/// An iterator over the headers of an `hdrsen`, in order.
+///
+/// Created by [`HdrsEn::headers`].
 #[derive(Clone, Debug)]
 pub struct EnrichedHeaders<'a> {
     reader: Reader<'a>,
@@ -98,7 +103,7 @@ impl Iterator for EnrichedHeaders<'_> {
 
     fn next(&mut self) -> Option<EnrichedHeader> {
         self.left = self.left.checked_sub(1)?;
-        // The bytes were checked when the message was made: this cannot fail.
+        // The bytes were checked when the message was created: this cannot fail.
         EnrichedHeader::decode(&mut self.reader).ok()
     }
 
@@ -126,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn two_thousand_headers_are_taken_and_one_more_refused() {
+    fn message_with_over_2000_headers_is_rejected() {
         let full = HdrsEn::new(&vec![bare(); MAX_HEADERS]);
         assert_eq!(HdrsEn::decode_from(full.bytes()), Ok(full.clone()));
         assert_eq!((full.len(), full.headers().len()), (2000, 2000));
@@ -143,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn no_headers_at_all_are_a_message_too() {
+    fn message_without_headers_is_valid() {
         let none = HdrsEn::new(&[]);
         assert_eq!(none.bytes(), &[0][..]);
         assert_eq!(HdrsEn::decode_from(&[0]), Ok(none.clone()));
@@ -152,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn bytes_behind_the_last_header_are_dropped() {
+    fn bytes_after_last_header_are_dropped() {
         let one = HdrsEn::new(&[bare()]);
         let longer = [&one.bytes()[..], b"more"].concat();
         assert_eq!(HdrsEn::decode_from(&longer), Ok(one));
     }
 
     #[test]
-    fn any_byte_but_zero_is_true() {
+    fn any_nonzero_byte_is_true() {
         let one = HdrsEn::new(&[bare()]);
         let mut lax = one.bytes().to_vec();
         let at = lax.len() - 3;

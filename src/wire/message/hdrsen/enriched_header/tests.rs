@@ -1,4 +1,4 @@
-//! What belongs to a header, and what does not.
+//! Verification of the coinbase and the miner information of a header.
 
 use super::*;
 use crate::Network;
@@ -19,7 +19,8 @@ fn tx(previous: OutPoint) -> Tx {
     })
 }
 
-/// A block of three transactions: the coinbase, one that tells of the miner, one more.
+/// Returns a block of three transactions: the coinbase, one with miner information, and another
+/// one.
 fn full() -> (EnrichedHeader, [Txid; 3]) {
     let coinbase = tx(OutPoint::NULL);
     let miner_info = tx(OutPoint {
@@ -46,7 +47,7 @@ fn full() -> (EnrichedHeader, [Txid; 3]) {
 }
 
 #[test]
-fn each_part_may_be_there_or_not() {
+fn both_parts_are_optional() {
     let (full, _) = full();
     for (coinbase, miner_info) in [(false, false), (true, false), (false, true), (true, true)] {
         let header = EnrichedHeader {
@@ -64,7 +65,7 @@ fn each_part_may_be_there_or_not() {
 }
 
 #[test]
-fn what_is_not_there_is_not_checked() {
+fn verification_of_missing_part_fails() {
     let (full, _) = full();
     let bare = EnrichedHeader {
         coinbase: None,
@@ -77,14 +78,14 @@ fn what_is_not_there_is_not_checked() {
 }
 
 #[test]
-fn a_transaction_that_spends_outputs_is_no_coinbase() {
+fn transaction_that_spends_outputs_is_not_coinbase() {
     let (mut header, txids) = full();
     header.coinbase = header.miner_info.clone();
     assert_eq!(header.verify_coinbase(), Err(Error::NotACoinbase(txids[1])));
 }
 
 #[test]
-fn a_coinbase_is_the_first_transaction() {
+fn coinbase_must_be_first_transaction() {
     let (mut header, _) = full();
     let coinbase = header.coinbase.as_mut().unwrap();
     let proof = &coinbase.proof;
@@ -94,7 +95,7 @@ fn a_coinbase_is_the_first_transaction() {
 }
 
 #[test]
-fn a_proof_of_another_transaction_or_block_belongs_to_no_header() {
+fn proof_of_another_transaction_or_block_is_rejected() {
     let (full, txids) = full();
     let mut other = full.clone();
     let coinbase = other.coinbase.as_mut().unwrap();
@@ -116,7 +117,7 @@ fn a_proof_of_another_transaction_or_block_belongs_to_no_header() {
 }
 
 #[test]
-fn a_number_of_transactions_that_needs_another_depth_is_refused() {
+fn transaction_count_must_match_proof_depth() {
     for (transactions, expected) in [(0, 0), (1, 0), (2, 1), (3, 2), (4, 2), (5, 3)] {
         let (mut header, _) = full();
         header.transaction_count = transactions;
@@ -132,7 +133,7 @@ fn a_number_of_transactions_that_needs_another_depth_is_refused() {
 }
 
 #[test]
-fn more_nodes_than_a_tree_has_levels_are_refused_before_they_are_hashed() {
+fn overlong_proof_is_rejected() {
     let (mut header, _) = full();
     let coinbase = header.coinbase.as_mut().unwrap();
     let proof = &coinbase.proof;
@@ -148,9 +149,9 @@ fn more_nodes_than_a_tree_has_levels_are_refused_before_they_are_hashed() {
 }
 
 #[test]
-fn a_place_behind_the_last_transaction_is_refused() {
+fn index_beyond_transaction_count_is_rejected() {
     let (mut header, [coinbase, miner_info, other]) = full();
-    // The tree has four transactions, the header says three: that is the same depth.
+    // The tree has four transactions and the header claims three: both have the same depth.
     let txids = [coinbase, other, Txid([4; 32]), miner_info];
     header.header.merkle_root = merkle_root(txids).0;
     let part = header.miner_info.as_mut().unwrap();
@@ -166,7 +167,7 @@ fn a_place_behind_the_last_transaction_is_refused() {
 }
 
 #[test]
-fn a_block_has_one_transaction_at_least() {
+fn transaction_count_of_zero_is_rejected() {
     let coinbase = tx(OutPoint::NULL);
     let txids = [coinbase.txid()];
     let genesis = BlockHeader::genesis(&Network::Regtest);
