@@ -1,4 +1,4 @@
-//! Blocks that stay where they arrived.
+//! A block as one shared buffer.
 
 mod places;
 mod transactions;
@@ -16,10 +16,11 @@ use crate::wire::encode::encode_payload;
 use places::{Places, Placing};
 pub use transactions::Transactions;
 
-/// A block, kept as the one buffer in which it arrived.
+/// A block, stored in the buffer in which it was received.
 ///
-/// The buffer is checked once, when the block is made: every transaction in it is whole. Header and
-/// transactions are views that borrow from it. Beside it stands where each transaction is, in 8 bytes. A clone shares both.
+/// Constructors check once that every transaction is complete. The header and the transactions are
+/// views that borrow from the buffer. The block also stores an index with 8 bytes for each
+/// transaction. A clone shares the buffer and the index.
 ///
 /// ```
 /// use bsv_p2p::{Network, wire::Block};
@@ -34,29 +35,29 @@ pub use transactions::Transactions;
 pub struct Block {
     payload: Bytes,
     transaction_count: usize,
-    /// Where the first transaction starts.
+    /// The offset of the first transaction.
     transactions_at: usize,
     places: Places,
 }
 
-/// What makes a block's content not that which its header commits to.
+/// The error of a block whose transactions do not match its header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
-    /// The transactions have another merkle root than the header says.
+    /// The merkle root of the transactions differs from that of the header.
     #[error("the transactions' merkle root is {got}, the header says {expected}")]
     MerkleRootMismatch {
-        /// What the header says.
+        /// The merkle root in the header.
         expected: MerkleRoot,
-        /// What the transactions have.
+        /// The merkle root of the transactions.
         got: MerkleRoot,
     },
-    /// A run of transactions stands twice in a way that leaves the root as it is (CVE-2012-2459).
+    /// Transactions are duplicated in a way that does not change the merkle root (CVE-2012-2459).
     #[error("transactions are repeated so that the merkle root {0} stays the same")]
     DuplicatedTransactions(MerkleRoot),
 }
 
 impl BlockError {
-    /// Compares what the header says with what [`merkle_root`] has found.
+    /// Compares the merkle root of the header with the result of [`merkle_root`].
     pub(in crate::wire) fn check(
         expected: MerkleRoot,
         (got, mutated): (MerkleRoot, bool),
@@ -72,12 +73,14 @@ impl BlockError {
 }
 
 impl Block {
-    /// The least bytes of a transaction.
+    /// The minimum length of a transaction in bytes.
     pub(in crate::wire) const MIN_TRANSACTION: usize = 10;
 
-    /// Puts a block together.
+    /// Creates a block from a header and transactions.
+    ///
+    /// Does not check that they match: see [`check_merkle_root`](Self::check_merkle_root).
     pub fn new(header: &BlockHeader, transactions: &[Transaction]) -> Self {
-        // Of just its size: the block keeps it.
+        // The exact size, because the block keeps the buffer.
         let len = header.encoded_len()
             + compact_size_len(transactions.len() as u64)
             + transactions.iter().map(Encode::encoded_len).sum::<u64>();
@@ -91,8 +94,9 @@ impl Block {
         )
     }
 
-    /// Puts a block together from `count` transactions in their wire form, which have been checked before and
-    /// have `len` bytes in all.
+    /// Creates a block from `count` encoded transactions of `len` bytes in total.
+    ///
+    /// The transactions must have been checked.
     pub(in crate::wire) fn of_checked<'a>(
         header: &BlockHeader,
         count: usize,
@@ -106,7 +110,9 @@ impl Block {
         })
     }
 
-    /// A block of at most `len` bytes; `append` writes a transaction and tells where in it the outputs are.
+    /// Creates a block of at most `len` bytes.
+    ///
+    /// `append` encodes a transaction and returns the offset of its outputs in the transaction.
     fn assemble<T>(
         header: &BlockHeader,
         count: usize,
@@ -132,7 +138,7 @@ impl Block {
         }
     }
 
-    /// The first block of `network`.
+    /// Returns the first block of `network`.
     pub fn genesis(network: &Network) -> Self {
         let bytes = network.genesis_transaction();
         let transaction = TransactionView::read(&mut Reader::new(bytes));
@@ -140,17 +146,21 @@ impl Block {
         Self::of_checked(&header, 1, bytes.len(), transaction.into_iter())
     }
 
-    /// Takes a payload as a block. Bytes behind the last transaction are dropped, as the node does.
+    /// Creates a block from the payload of a `block` message, without a copy.
+    ///
+    /// Like the node, ignores bytes after the last transaction.
     ///
     /// # Errors
     ///
-    /// A [`DecodeError`] if a transaction is not whole.
+    /// [`DecodeError`] if the header or a transaction is incomplete or malformed.
     pub fn from_payload(payload: Bytes) -> Result<Self, DecodeError> {
         Self::decode(&mut Reader::shared(&payload))
     }
 
-    /// The same block in a buffer of its own, for keeping: the payload in which a block arrived may be
-    /// longer than the block, and counts as its connection's memory for as long as anything shares it.
+    /// Returns a copy of the block in a buffer of its own.
+    ///
+    /// Use it to store a block. The received payload may be longer than the block, and counts as
+    /// memory of its connection as long as it is shared.
     pub fn to_owned_buffer(&self) -> Self {
         Self {
             payload: Bytes::copy_from_slice(&self.payload),
@@ -159,27 +169,27 @@ impl Block {
         }
     }
 
-    /// The whole block in its wire form.
+    /// Returns the encoded block.
     pub fn bytes(&self) -> &Bytes {
         &self.payload
     }
 
-    /// The header, read from the payload.
+    /// Returns the header, decoded from the payload.
     pub fn header(&self) -> BlockHeader {
         BlockHeader::at_start_of(&self.payload)
     }
 
-    /// The block's name: the hash of its header.
+    /// Returns the hash of the header, which identifies the block.
     pub fn hash(&self) -> BlockHash {
         self.header().hash()
     }
 
-    /// How many transactions there are.
+    /// Returns the number of transactions.
     pub fn transaction_count(&self) -> usize {
         self.transaction_count
     }
 
-    /// The transactions, in order.
+    /// Returns an iterator over the transactions, in order.
     pub fn transactions(&self) -> Transactions<'_> {
         let bytes = &self.payload[self.transactions_at..];
         match self.places.get() {
@@ -188,11 +198,13 @@ impl Block {
         }
     }
 
-    /// Checks that the transactions are those which the header commits to. Hashes every transaction.
+    /// Checks that the header commits to the transactions. Hashes every transaction.
     ///
     /// # Errors
     ///
-    /// [`BlockError::MerkleRootMismatch`] and [`BlockError::DuplicatedTransactions`].
+    /// - [`BlockError::MerkleRootMismatch`] if the merkle root differs from that of the header.
+    /// - [`BlockError::DuplicatedTransactions`] if transactions are duplicated without an effect on
+    ///   the merkle root.
     pub fn check_merkle_root(&self) -> Result<(), BlockError> {
         let found = merkle_root(self.transactions().map(|transaction| transaction.txid()));
         BlockError::check(self.header().merkle_root, found)
@@ -221,7 +233,7 @@ impl Decode for Block {
 
 impl PartialEq for Block {
     fn eq(&self, other: &Self) -> bool {
-        // All else follows from it.
+        // The payload determines all other fields.
         self.payload == other.payload
     }
 }

@@ -1,47 +1,46 @@
-//! Where the transactions of a block lie.
+//! The index of the transactions in a block.
 
 use std::sync::Arc;
 
-/// How long a transaction is, and where its outputs are.
+/// The length of a transaction and the offset of its outputs.
 ///
-/// Who goes through a block need not read all lengths in it to find that out. A processor then reads several transactions at
-/// the same time, where it would wait for each length to know where the next one stands.
+/// With this index, an iteration need not parse the lengths inside a transaction to find the next
+/// one. The processor can then read several transactions in parallel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) len: u32,
-    /// Where the count of outputs starts, counted from the transaction's first byte.
+    /// The offset of the output count from the first byte of the transaction.
     pub(super) outputs_at: u32,
 }
 
-/// The places of a block's transactions, 8 bytes each, shared by its clones.
+/// The index of a block: 8 bytes for each transaction, shared by its clones.
 ///
-/// A transaction has 10 bytes at least: they never cost more than the block itself.
-///
-/// [`None`] if a transaction is longer than 32 bits can say.
+/// A transaction has at least 10 bytes, so the index is smaller than the block. It is [`None`] if
+/// the length of a transaction needs more than 32 bits.
 #[derive(Clone)]
 pub(super) struct Places(Option<Arc<Vec<Place>>>);
 
 impl Places {
-    /// The places of all transactions, if they have any.
+    /// Returns the entries of all transactions, or `None` if there is no index.
     pub(super) fn get(&self) -> Option<&[Place]> {
         self.0.as_ref().map(|places| &places[..])
     }
 }
 
-/// Takes the places of transactions one after the other.
+/// Builds the index, transaction by transaction.
 pub(super) struct Placing(Option<Vec<Place>>);
 
 impl Placing {
-    /// For `count` transactions.
+    /// Creates a builder for `count` transactions.
     pub(super) fn new(count: usize) -> Self {
         Self(Some(Vec::with_capacity(count)))
     }
 
-    /// The next transaction.
+    /// Adds the next transaction.
     #[inline]
     pub(super) fn push(&mut self, len: usize, outputs_at: usize) {
         match (u32::try_from(len), &mut self.0) {
-            // The outputs are in the transaction.
+            // The outputs are inside the transaction, so their offset fits as well.
             (Ok(len), Some(places)) => places.push(Place {
                 len,
                 outputs_at: outputs_at as u32,
@@ -50,6 +49,7 @@ impl Placing {
         }
     }
 
+    /// Returns the index.
     pub(super) fn done(self) -> Places {
         Places(self.0.map(Arc::new))
     }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transaction_longer_than_32_bits_can_say_leaves_all_without_a_place() {
+    fn transaction_above_32_bits_removes_index() {
         let places = |lens: &[usize]| {
             let mut placing = Placing::new(lens.len());
             lens.iter().for_each(|len| placing.push(*len, 5));

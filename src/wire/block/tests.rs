@@ -1,4 +1,4 @@
-//! Blocks share what they came in, and are checked for what they claim.
+//! Blocks share their payload, and their transactions are checked against the header.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn a_payload_becomes_a_block_without_a_copy() {
 }
 
 #[test]
-fn a_detached_block_is_the_same_in_another_buffer() {
+fn detached_block_has_own_buffer() {
     let block = Block::genesis(&Network::Regtest);
     let copy = block.to_owned_buffer();
     assert_eq!(copy, block);
@@ -28,7 +28,7 @@ fn bytes_behind_the_last_transaction_are_dropped() {
 }
 
 #[test]
-fn a_block_that_claims_a_billion_transactions_costs_nothing() {
+fn claimed_billion_transactions_is_truncated() {
     let mut payload = Network::Regtest.genesis_header().to_bytes().to_vec();
     payload.extend_from_slice(&[0xfe, 0x00, 0xca, 0x9a, 0x3b]);
     assert_eq!(
@@ -42,7 +42,7 @@ fn a_block_that_claims_a_billion_transactions_costs_nothing() {
 }
 
 #[test]
-fn a_block_with_other_transactions_or_repeated_ones_is_noticed() {
+fn other_or_repeated_transactions_fail_merkle_check() {
     let header = BlockHeader::genesis(&Network::Regtest);
     let genesis = Transaction::decode_from(Network::Regtest.genesis_transaction()).unwrap();
     let other = Transaction {

@@ -1,23 +1,25 @@
-//! Going through transactions that lie one behind the other.
+//! Iteration over consecutive encoded transactions.
 
 use std::slice;
 
 use super::super::{Reader, TransactionView};
 use super::places::Place;
 
-/// The transactions of a block or a `blocktxn`, in order. Made by [`Block::transactions`](super::Block::transactions) and
+/// An iterator over the transactions of a block or a `blocktxn`, in order.
+///
+/// Returned by [`Block::transactions`](super::Block::transactions) and
 /// [`BlockTransactions::transactions`](crate::wire::BlockTransactions::transactions).
 #[derive(Clone, Debug)]
 pub struct Transactions<'a> {
     rest: &'a [u8],
-    /// Of those to come, which are the next.
+    /// The index entries of the remaining transactions.
     places: slice::Iter<'a, Place>,
-    /// How many more there are, behind those that have a place.
+    /// The number of remaining transactions without an index entry. They follow the indexed ones.
     unplaced: usize,
 }
 
 impl<'a> Transactions<'a> {
-    /// The transactions at these places of `bytes`, which have been checked before.
+    /// Iterates over the transactions at `places` of `bytes`, which must have been checked.
     pub(super) fn placed(bytes: &'a [u8], places: &'a [Place]) -> Self {
         Self {
             rest: bytes,
@@ -26,7 +28,7 @@ impl<'a> Transactions<'a> {
         }
     }
 
-    /// So many transactions at the start of `bytes`, which have been checked before.
+    /// Iterates over `count` transactions at the start of `bytes`, which must have been checked.
     pub(in crate::wire) fn unplaced(bytes: &'a [u8], count: usize) -> Self {
         Self {
             rest: bytes,
@@ -41,7 +43,7 @@ impl<'a> Iterator for Transactions<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        // The bytes were checked when the message was made: only the end can be missing.
+        // The bytes were checked when the message was created, so this fails only at the end.
         let (len, outputs_at) = match self.places.next() {
             Some(place) => (place.len as usize, place.outputs_at as usize),
             None => {
@@ -60,9 +62,10 @@ impl<'a> Iterator for Transactions<'a> {
     }
 }
 
-/// How long the first transaction is, and where its outputs are.
+/// Returns the length of the first transaction and the offset of its outputs.
 ///
-/// It is given no part of the iterator by reference, so that the processor's registers can hold it.
+/// It takes no part of the iterator by reference, so that the compiler can keep the iterator in
+/// registers.
 #[inline(never)]
 fn measured(bytes: &[u8]) -> Option<(usize, usize)> {
     let transaction = TransactionView::read(&mut Reader::new(bytes)).ok()?;
@@ -79,7 +82,7 @@ mod tests {
         TransactionOutput,
     };
 
-    /// Transactions with so many entries and scripts so long that each length takes one, three or five bytes.
+    /// Transactions with numbers of entries and script lengths that are encoded in 1, 3 or 5 bytes.
     fn transactions() -> Vec<Transaction> {
         let transaction = |entries: usize, script: usize| Transaction {
             version: 2,

@@ -1,4 +1,4 @@
-//! A block looked at while its bytes pass, in constant memory.
+//! Scans the bytes of a block as they arrive, in constant memory.
 
 mod size;
 #[cfg(test)]
@@ -13,11 +13,14 @@ use super::{
     Block, BlockError, BlockHeader, DecodeError, MerkleAccumulator, TransactionView, Txid, sha256d,
 };
 
-/// Takes a block's bytes in pieces of any size, and tells of its header and transactions.
+/// Parses a block from chunks of any size and returns its header and transactions.
 ///
-/// It keeps no bytes but those of the header, hashes every transaction while its bytes pass, and has the merkle root at the
-/// end. It fails just where [`Block::from_payload`] does, and as soon as a length turns out not to fit what is left of
-/// the payload.
+/// The scanner stores only the header and constant state. It hashes every transaction while its
+/// bytes pass, and computes the merkle root. It returns the same errors as [`Block::from_payload`],
+/// as soon as a length does not fit into the rest of the payload.
+///
+/// A transaction is returned as [`ScanEvent::Transaction`] if one chunk contains all of it. Otherwise
+/// it is returned as several [`ScanEvent::Piece`], of which the last has an `end`.
 ///
 /// ```
 /// use bsv_p2p::{Network, wire::{Block, BlockScanner, ScanEvent}};
@@ -25,13 +28,22 @@ use super::{
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let block = Block::genesis(&Network::Mainnet);
 /// let mut scanner = BlockScanner::new(block.bytes().len() as u64);
-/// for mut piece in block.bytes().chunks(100) {
-///     while let Some(scanned) = scanner.scan(&mut piece)? {
-///         if let ScanEvent::Piece { end: Some(end), .. } = scanned {
-///             println!("{} has {} bytes", end.txid, end.len);
-///         }
+/// # let mut printed = 0;
+/// for mut chunk in block.bytes().chunks(100) {
+///     while let Some(scanned) = scanner.scan(&mut chunk)? {
+///         let (txid, len) = match scanned {
+///             // The chunk contains the whole transaction.
+///             ScanEvent::Transaction(txid, transaction) => (txid, transaction.bytes().len() as u64),
+///             // The chunk contains the last part of the transaction.
+///             ScanEvent::Piece { end: Some(end), .. } => (end.txid, end.len),
+///             ScanEvent::Piece { end: None, .. } => continue,
+///             ScanEvent::Header(_) | ScanEvent::TransactionCount(_) => continue,
+///         };
+///         println!("{txid} has {len} bytes");
+/// #         printed += 1;
 ///     }
 /// }
+/// # assert_eq!(printed, 1);
 /// assert!(scanner.is_complete());
 /// scanner.check_merkle_root()?;
 /// # Ok(())
@@ -39,7 +51,7 @@ use super::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct BlockScanner {
-    /// How many bytes of the payload have not been given yet.
+    /// The number of payload bytes that have not been scanned.
     left: u64,
     place: Place,
     tree: MerkleAccumulator,
@@ -54,50 +66,50 @@ enum Place {
         len: usize,
     },
     Count(PartialSize),
-    /// Before a transaction, with so many to come.
+    /// Before a transaction, or at the end. Contains the number of remaining transactions.
     Between(u64),
-    /// In the middle of a transaction, with so many to come behind it.
+    /// Inside a transaction. Contains the number of transactions after it.
     Inside(Box<Inside>, u64),
 }
 
-/// A transaction whose bytes do not come in one piece.
+/// A transaction that is split across chunks.
 #[derive(Clone, Debug)]
 struct Inside {
     walk: TransactionWalk,
     hasher: Sha256,
 }
 
-/// What a [`BlockScanner`] has come upon.
+/// A part of a block, returned by [`BlockScanner::scan`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ScanEvent<'a> {
-    /// The header is there.
+    /// The block header.
     Header(BlockHeader),
-    /// How many transactions follow.
+    /// The number of transactions in the block.
     TransactionCount(u64),
-    /// A transaction that lies whole in the bytes that were given.
+    /// A transaction that the given bytes contain completely.
     Transaction(Txid, TransactionView<'a>),
-    /// A part of a transaction that does not.
+    /// A part of a transaction that is split across chunks.
     Piece {
-        /// Where in its transaction the piece starts: 0 for the first.
+        /// The offset of the part in its transaction; 0 for the first part.
         at: u64,
-        /// The piece; not empty.
+        /// The bytes of the part; never empty.
         bytes: &'a [u8],
-        /// There if it is the last.
+        /// `Some` if this is the last part.
         end: Option<TransactionEnd>,
     },
 }
 
-/// The end of a transaction that came in pieces.
+/// The end of a transaction that is split across chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransactionEnd {
-    /// The transaction's name.
+    /// The ID of the transaction.
     pub txid: Txid,
-    /// How many bytes it has.
+    /// The length of the transaction in bytes.
     pub len: u64,
 }
 
 impl BlockScanner {
-    /// A scanner for a block whose payload has `len` bytes.
+    /// Creates a scanner for a block whose payload has `len` bytes.
     pub fn new(len: u64) -> Self {
         Self {
             left: len,
@@ -111,20 +123,21 @@ impl BlockScanner {
         }
     }
 
-    /// The next thing in `bytes`, which moves behind it. `None` if more bytes are needed, or the block is complete: what is
-    /// left of `bytes` then lies behind the last transaction and belongs to no block.
+    /// Returns the next part of the block in `bytes` and advances `bytes` past it.
     ///
-    /// Call it until it gives `None` before it gets the next bytes.
+    /// Returns `None` if more bytes are needed or the block is complete. Bytes that remain after
+    /// the last transaction are not part of the block. Must be called until it returns `None`
+    /// before the next bytes are given. Does not block.
     ///
     /// # Errors
     ///
-    /// A [`DecodeError`] if this is no block; every later call gives the same.
+    /// [`DecodeError`] if the bytes are not a valid block. Every later call returns the same error.
     #[inline]
     pub fn scan<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<ScanEvent<'a>>, DecodeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        // What is beyond the payload is not looked at.
+        // Bytes after the end of the payload are ignored.
         let len = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
         let mut rest = &bytes[..len];
         let scanned = self.advance(&mut rest);
@@ -134,26 +147,29 @@ impl BlockScanner {
         scanned.inspect_err(|error| self.failed = Some(error.clone()))
     }
 
-    /// Whether the last transaction has come.
+    /// Returns whether the last transaction has been scanned.
     pub fn is_complete(&self) -> bool {
         matches!(self.place, Place::Between(0))
     }
 
-    /// The header, once it has come.
+    /// Returns the header, or `None` if it has not been scanned.
     pub fn header(&self) -> Option<&BlockHeader> {
         self.header.as_ref()
     }
 
-    /// How many transactions have come whole.
+    /// Returns the number of transactions that have been scanned completely.
     pub fn transactions(&self) -> u64 {
         self.tree.len()
     }
 
-    /// Checks that the transactions that have come are those which the header commits to. To be called at the end.
+    /// Checks that the header commits to the scanned transactions. Must be called when the block is
+    /// complete.
     ///
     /// # Errors
     ///
-    /// [`BlockError::MerkleRootMismatch`] and [`BlockError::DuplicatedTransactions`].
+    /// - [`BlockError::MerkleRootMismatch`] if the merkle root differs from that of the header.
+    /// - [`BlockError::DuplicatedTransactions`] if transactions are duplicated without an effect on
+    ///   the merkle root.
     pub fn check_merkle_root(&self) -> Result<(), BlockError> {
         let expected = self.header.map(|header| header.merkle_root);
         BlockError::check(expected.unwrap_or_default(), self.tree.root())
@@ -206,7 +222,7 @@ impl BlockScanner {
                     return Ok(None);
                 };
                 let left = self.left - (before - bytes.len()) as u64;
-                // At most 2^32 of ten bytes each: no overflow in 64 bits.
+                // At most 2^32 transactions of 10 bytes each: no overflow in 64 bits.
                 need(field, count * Block::MIN_TRANSACTION as u64, left)?;
                 self.place = Place::Between(count);
                 Ok(Some(ScanEvent::TransactionCount(count)))

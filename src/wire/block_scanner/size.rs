@@ -1,8 +1,8 @@
-//! A compact size whose bytes may come one by one.
+//! A compact size whose bytes may arrive one by one.
 
 use crate::wire::{DecodeError, Reader};
 
-/// What has come of a compact size.
+/// The received bytes of a compact size.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PartialSize {
     bytes: [u8; 9],
@@ -10,10 +10,11 @@ pub(super) struct PartialSize {
 }
 
 impl PartialSize {
-    /// Takes the size, or as much of it as is there, from the front of `bytes`. `None` if more bytes are needed.
+    /// Consumes the size, or the available part of it, from the front of `bytes`.
     ///
-    /// `left` is how many bytes of the payload are left from the front of `bytes` on: a size that does not fit in
-    /// them is refused as [`Reader::compact_size`] refuses it.
+    /// Returns `None` if more bytes are needed. `left` is the number of payload bytes from the
+    /// front of `bytes` on. A size that does not fit into them is rejected as in
+    /// [`Reader::compact_size`].
     #[inline]
     pub(super) fn take(
         &mut self,
@@ -64,7 +65,7 @@ impl PartialSize {
     }
 }
 
-/// Refuses a field that the bytes left of the payload cannot hold.
+/// Rejects a field that is longer than the rest of the payload.
 #[inline]
 pub(super) fn need(field: &'static str, needed: u64, left: u64) -> Result<(), DecodeError> {
     if needed > left {

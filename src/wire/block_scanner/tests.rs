@@ -1,4 +1,4 @@
-//! A scanner against the decoder of whole blocks.
+//! Compares the scanner with the decoder of complete blocks.
 
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -10,17 +10,17 @@ use crate::wire::{
     BlockError, MerkleRoot, OutPoint, Transaction, TransactionInput, TransactionOutput, merkle_root,
 };
 
-/// What a scanner has told of a block, pieces put together.
+/// The output of a scanner, with the parts of transactions joined.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
     header: Option<BlockHeader>,
     count: Option<u64>,
     transactions: Vec<(Txid, Vec<u8>)>,
-    /// How many bytes lay behind the last transaction.
+    /// The number of bytes after the last transaction.
     behind: usize,
 }
 
-/// Scans `payload` cut into pieces of the lengths of `cuts`, over and over.
+/// Scans `payload` in chunks whose lengths repeat those of `cuts`.
 fn scan(payload: &[u8], cuts: &[usize]) -> Result<(Seen, BlockScanner), DecodeError> {
     let mut scanner = BlockScanner::new(payload.len() as u64);
     let mut seen = Seen::default();
@@ -118,7 +118,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn a_block_cut_anywhere_is_told_as_it_is_decoded_whole(
+    fn chunked_block_scans_like_decoded_block(
         transactions in vec(any_transaction(), 0..12),
         cuts in any_cuts(),
         behind in vec(any::<u8>(), 0..3),
@@ -129,13 +129,13 @@ proptest! {
         let (seen, scanner) = scan(&payload, &cuts).unwrap();
         prop_assert_eq!(seen, decoded(&payload).unwrap());
         prop_assert!(scanner.is_complete());
-        // Two equal transactions side by side are noticed by both.
+        // Both detect two equal adjacent transactions.
         prop_assert_eq!(scanner.check_merkle_root(), block.check_merkle_root());
         prop_assert_eq!(scanner.transactions(), transactions.len() as u64);
     }
 
     #[test]
-    fn a_damaged_block_fails_as_it_does_decoded_whole(
+    fn damaged_block_fails_like_decoded_block(
         transactions in vec(any_transaction(), 1..6),
         cuts in any_cuts(),
         damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
@@ -144,7 +144,7 @@ proptest! {
     ) {
         let mut payload = block_of(&transactions).bytes().to_vec();
         for (at, byte) in damage {
-            // Most bytes are scripts; those in front are sizes more often.
+            // The first bytes contain more sizes; most other bytes are scripts.
             let at = at.index(payload.len().min(200));
             payload[at] = byte;
         }
@@ -161,7 +161,7 @@ proptest! {
 }
 
 #[test]
-fn a_block_that_comes_byte_by_byte_is_the_same() {
+fn block_scanned_by_bytes_equals_decoded_block() {
     let mut payload = Block::genesis(&Network::Mainnet).bytes().to_vec();
     payload.extend_from_slice(b"behind");
     let (seen, scanner) = scan(&payload, &[1]).unwrap();
@@ -175,7 +175,7 @@ fn a_block_that_comes_byte_by_byte_is_the_same() {
 }
 
 #[test]
-fn every_length_that_is_cut_short_fails_as_it_does_decoded_whole() {
+fn truncated_block_fails_like_decoded_block() {
     let script = vec![5; 300];
     let output = TransactionOutput { value: 1, script };
     let transaction = Transaction {
@@ -195,7 +195,7 @@ fn every_length_that_is_cut_short_fails_as_it_does_decoded_whole() {
 }
 
 #[test]
-fn a_length_that_does_not_fit_is_refused_before_the_bytes_come() {
+fn excessive_length_is_rejected_before_its_bytes() {
     let mut start = Network::Regtest.genesis_header().to_bytes().to_vec();
     start.extend([1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     let hostile: [(&[u8], &str, u64); 3] = [
@@ -232,7 +232,7 @@ fn a_length_that_does_not_fit_is_refused_before_the_bytes_come() {
 }
 
 #[test]
-fn a_script_of_four_gigabytes_is_only_counted_down() {
+fn script_of_four_gigabytes_is_not_stored() {
     let mut start = Network::Regtest.genesis_header().to_bytes().to_vec();
     start.extend([1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     start.extend([0xfe, 0xff, 0xff, 0xff, 0xff]);

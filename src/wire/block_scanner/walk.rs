@@ -1,4 +1,4 @@
-//! A transaction's structure, followed while its bytes pass.
+//! Tracks the structure of a transaction while its bytes pass.
 
 use super::size::{PartialSize, need};
 use crate::wire::DecodeError;
@@ -9,18 +9,18 @@ const SEQUENCE: u64 = 4;
 const VALUE: u64 = 8;
 const LOCK_TIME: u64 = 4;
 
-/// Where a transaction stands: so many bytes that say nothing of its structure, then one of its sizes.
+/// The position in a transaction: a number of bytes to skip, followed by one of its sizes.
 #[derive(Clone, Debug)]
 pub(super) struct TransactionWalk {
-    /// How many bytes pass before `next`. Never more than the payload has.
+    /// The number of bytes before `next`. Never more than the rest of the payload.
     skip: u64,
     next: Next,
-    /// How many inputs, or outputs, have not had their script's length yet.
+    /// The number of inputs or outputs whose script length has not been read.
     entries: u64,
     size: PartialSize,
-    /// How many bytes of the transaction have passed.
+    /// The number of scanned bytes of the transaction.
     passed: u64,
-    /// Where the count of outputs starts, once it is there.
+    /// The offset of the output count, if it has been read.
     outputs_at: u64,
 }
 
@@ -33,16 +33,16 @@ enum Next {
     End,
 }
 
-/// What came of a walk over some bytes.
+/// The result of [`TransactionWalk::over`].
 pub(super) struct Walked {
-    /// How many of the bytes belong to the transaction.
+    /// The number of the bytes that belong to the transaction.
     pub(super) len: usize,
-    /// Whether it ends with them.
+    /// Whether the transaction ends with them.
     pub(super) ends: bool,
 }
 
 impl TransactionWalk {
-    /// At the start of a transaction, with `left` bytes of the payload to come.
+    /// Starts at the first byte of a transaction, with `left` bytes of the payload remaining.
     #[inline]
     pub(super) fn begin(left: u64) -> Result<Self, DecodeError> {
         const VERSION: u64 = 4;
@@ -57,17 +57,17 @@ impl TransactionWalk {
         })
     }
 
-    /// How many bytes have passed.
+    /// Returns the number of scanned bytes.
     pub(super) fn passed(&self) -> u64 {
         self.passed
     }
 
-    /// Where in the transaction its count of outputs starts.
+    /// Returns the offset of the output count in the transaction.
     pub(super) fn outputs_at(&self) -> u64 {
         self.outputs_at
     }
 
-    /// Walks on over `bytes`, from whose front on `left` bytes of the payload are left.
+    /// Continues over `bytes`. `left` is the number of payload bytes from their front on.
     #[inline]
     pub(super) fn over(&mut self, bytes: &[u8], left: u64) -> Result<Walked, DecodeError> {
         let mut rest = bytes;
@@ -96,7 +96,7 @@ impl TransactionWalk {
             let left = left - (bytes.len() - rest.len()) as u64;
             match self.next {
                 Next::InputCount => {
-                    // At most 2^32 of some tens of bytes each: no overflow in 64 bits.
+                    // At most 2^32 inputs of 41 bytes each: no overflow in 64 bits.
                     need(field, size * MIN_INPUT as u64, left)?;
                     self.entries = size;
                     self.expect_input_or_outputs(left)?;
@@ -127,7 +127,7 @@ impl TransactionWalk {
         Ok(Walked { len, ends })
     }
 
-    /// Behind `skip` comes another input, or the outputs.
+    /// Expects another input or the outputs after `skip` bytes.
     #[inline]
     fn expect_input_or_outputs(&mut self, left: u64) -> Result<(), DecodeError> {
         if self.entries == 0 {
@@ -140,7 +140,7 @@ impl TransactionWalk {
         Ok(())
     }
 
-    /// Behind `skip` comes another output, or the end.
+    /// Expects another output or the end after `skip` bytes.
     #[inline]
     fn expect_output_or_end(&mut self, left: u64) -> Result<(), DecodeError> {
         let (next, field, len) = match self.entries {

@@ -1,16 +1,24 @@
-//! A bloom filter's wire form, which is the payload of `filterload`.
+//! The wire form of a bloom filter, which is the payload of `filterload`.
 
 use super::{BloomFilter, BloomFlags};
 use crate::wire::{Decode, DecodeError, Encode, Reader, compact_size_len, write_compact_size};
 
 impl Decode for BloomFilter {
-    /// A filter above the limits is [`DecodeError::TooLong`] or [`DecodeError::TooManyEntries`].
+    /// Decodes a filter.
+    ///
+    /// # Errors
+    ///
+    /// - [`DecodeError::TooLong`] if the filter has more than
+    ///   [`MAX_BYTES`](BloomFilter::MAX_BYTES).
+    /// - [`DecodeError::TooManyEntries`] if it has more than
+    ///   [`MAX_HASH_FUNCTIONS`](BloomFilter::MAX_HASH_FUNCTIONS).
+    /// - Other variants of [`DecodeError`] if the encoding is malformed.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let data = reader.var_bytes("filter", u64::MAX)?;
         let hash_functions = reader.u32("hash functions")?;
         let tweak = reader.u32("filter tweak")?;
         let flags = BloomFlags(reader.u8("filter flags")?);
-        // Judged last, as at the node: a filter that is cut off is another fault.
+        // Checked last, as in the node: a truncated filter is a different error.
         if data.len() > Self::MAX_BYTES {
             return Err(DecodeError::TooLong {
                 field: "filter",
@@ -54,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters_at_the_limits_are_taken_and_above_them_refused() {
+    fn filters_above_limits_are_rejected() {
         let of = |bytes: usize, functions: u32| {
             let filter = BloomFilter {
                 data: vec![7; bytes],

@@ -1,22 +1,28 @@
-//! Which transactions a bloom filter matches.
+//! Matching of transactions by a bloom filter.
 
 use super::script::{Instructions, pays_to_keys};
 use super::{BloomFilter, BloomFlags};
 use crate::wire::{OutPoint, TransactionView};
 
 impl BloomFilter {
-    /// Whether a transaction matches. If it does so by its outputs, those are taken in as the
-    /// [`flags`](BloomFilter::flags) say, so that who spends them matches later.
+    /// Returns whether a transaction matches, and adds matching outputs to the filter.
     ///
-    /// A transaction matches by its ID, by what a script of an output or of an input pushes, and by an output that
-    /// it spends (Bitcoin SV node 1.2.2, `src/bloom.cpp`, `IsRelevantAndUpdate`).
+    /// The [`flags`](BloomFilter::flags) determine which outputs are added. A transaction that
+    /// spends an added output matches later.
+    ///
+    /// A transaction matches if the filter contains any of the following (Bitcoin SV node 1.2.2,
+    /// `src/bloom.cpp`, `IsRelevantAndUpdate`):
+    ///
+    /// - the ID of the transaction,
+    /// - data that a script of an output or input pushes,
+    /// - an outpoint that the transaction spends.
     pub fn match_and_update(&mut self, transaction: TransactionView<'_>) -> bool {
         if self.data().is_empty() {
             return true;
         }
         let txid = transaction.txid();
         let mut found = self.contains(txid.as_bytes());
-        // All of the outputs are looked at, also behind a match: each may be taken in.
+        // All outputs are checked, even after a match, because each may be added.
         for (index, output) in (0..).zip(transaction.outputs()) {
             if !self.matches_a_push(output.script) {
                 continue;
@@ -37,7 +43,7 @@ impl BloomFilter {
             })
     }
 
-    /// Whether a script pushes something that is in the filter. To push nothing never matches.
+    /// Returns whether a script pushes data that the filter contains. Empty data never matches.
     fn matches_a_push(&self, script: &[u8]) -> bool {
         Instructions::new(script)
             .any(|instruction| !instruction.data.is_empty() && self.contains(instruction.data))
@@ -96,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_matches_by_its_id_its_pushes_and_what_it_spends() {
+    fn transaction_matches_by_id_push_or_spent_outpoint() {
         assert!(matches(&transaction().txid().0));
         assert!(matches(&KEY_HASH));
         assert!(matches(&KEY));
@@ -121,7 +127,7 @@ mod tests {
             (BloomFlags::NONE, false, false),
             (BloomFlags::ALL, true, true),
             (BloomFlags::P2PUBKEY_ONLY, false, true),
-            // No meaning, and bits that do not count.
+            // An undefined value, and bits that are ignored.
             (BloomFlags(3), false, false),
             (BloomFlags(0xfd), true, true),
             (BloomFlags(0xfe), false, true),
@@ -138,7 +144,7 @@ mod tests {
         let mut by_hash = filter(BloomFlags::ALL, &[&KEY_HASH]);
         assert!(by_hash.match_and_update(transaction().view()));
         assert!(by_hash.contains(&output(0)) && !by_hash.contains(&output(1)));
-        // A match by anything but a push takes nothing in.
+        // Only a match by a push of an output adds an outpoint.
         for element in [&transaction().txid().0[..], &SPENT.to_bytes(), &SIGNATURE] {
             let mut filter = filter(BloomFlags::ALL, &[element]);
             let before = filter.clone();
@@ -162,7 +168,7 @@ mod tests {
                 outputs: vec![TransactionOutput { value: 1, script }],
                 ..Transaction::default()
             });
-            // All bits are set.
+            // A filter with all bits set.
             let full = [&[3, 255, 255, 255][..], &[5, 0, 0, 0], &[0; 4], &[0]].concat();
             let mut full: BloomFilter = crate::wire::Decode::decode_from(&full).unwrap();
             assert_eq!(full.encoded_len(), 13);

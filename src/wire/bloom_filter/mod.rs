@@ -1,4 +1,4 @@
-//! Bloom filters (BIP37): telling a peer what to send without telling it exactly.
+//! Bloom filters (BIP37), with which a peer selects the transactions to send.
 
 mod encoding;
 mod matching;
@@ -10,10 +10,13 @@ use std::fmt;
 
 use self::murmur3::murmur3_32;
 
-/// A set of byte strings that may contain more than was put in, and never less.
+/// A set of byte strings that can report false positives but no false negatives.
 ///
-/// A program puts in what it waits for (keys, hashes of keys, outpoints, transaction IDs), sends the filter (`filterload`) to a peer that
-/// serves [`Services::BLOOM`](super::Services::BLOOM), and is then sent what matches.
+/// A caller inserts the keys, key hashes, outpoints and transaction IDs to watch. It sends the
+/// filter in a `filterload` to a peer that offers [`Services::BLOOM`](super::Services::BLOOM). The
+/// peer then sends only matching transactions.
+///
+/// A filter without bytes matches everything. Source: Bitcoin SV node 1.2.2, `src/bloom.cpp`.
 ///
 /// ```
 /// use bsv_p2p::wire::{BloomFilter, BloomFlags};
@@ -26,8 +29,6 @@ use self::murmur3::murmur3_32;
 /// # Ok(())
 /// # }
 /// ```
-///
-/// A filter without a single byte matches everything. Source: Bitcoin SV node 1.2.2, `src/bloom.cpp`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BloomFilter {
     data: Vec<u8>,
@@ -36,43 +37,44 @@ pub struct BloomFilter {
     flags: BloomFlags,
 }
 
-/// A false-positive rate that no filter can have.
+/// The error of a false-positive rate that is not between 0 and 1. Contains the rate.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error("a false-positive rate is above 0 and below 1, got {0}")]
 pub struct InvalidFalsePositiveRate(pub f64);
 
 impl BloomFilter {
-    /// How many bytes a filter may have; a node bans for more.
+    /// The maximum length of a filter in bytes. A node bans a peer that exceeds it.
     pub const MAX_BYTES: usize = 36_000;
 
-    /// How many hash functions a filter may have; a node bans for more.
+    /// The maximum number of hash functions. A node bans a peer that exceeds it.
     pub const MAX_HASH_FUNCTIONS: u32 = 50;
 
-    /// How many bytes an element may have: a longer one is never put in and never found.
+    /// The maximum length of an element in bytes. A longer element is never inserted or found.
     pub const MAX_ELEMENT: usize = 520;
 
-    /// An empty filter for so many `items`, which finds by mistake at most that share of the others.
+    /// Creates an empty filter for `items` elements with the given maximum false-positive rate.
     ///
-    /// The size is that which a node would choose. Where [`MAX_BYTES`](Self::MAX_BYTES) and
-    /// [`MAX_HASH_FUNCTIONS`](Self::MAX_HASH_FUNCTIONS) do not suffice, the filter is as large as may be, and more is found by
-    /// mistake. `tweak` should be random: filters with different ones cannot be compared.
+    /// The size is the one that a node would choose. It is at most [`MAX_BYTES`](Self::MAX_BYTES)
+    /// and [`MAX_HASH_FUNCTIONS`](Self::MAX_HASH_FUNCTIONS); if more is needed, the false-positive
+    /// rate is higher. `tweak` should be random, so that filters of different connections cannot be
+    /// compared.
     ///
     /// # Errors
     ///
-    /// [`InvalidFalsePositiveRate`] unless the rate is above 0 and below 1.
+    /// [`InvalidFalsePositiveRate`] if the rate is not above 0 and below 1.
     pub fn new(
         items: u32,
         false_positive_rate: f64,
         tweak: u32,
         flags: BloomFlags,
     ) -> Result<Self, InvalidFalsePositiveRate> {
-        // Written so that a rate that is no number is refused too.
+        // The negated form also rejects NaN.
         if !(false_positive_rate > 0.0 && false_positive_rate < 1.0) {
             return Err(InvalidFalsePositiveRate(false_positive_rate));
         }
         let items = items.max(1);
         let bits = -f64::from(items) * false_positive_rate.ln() / (LN_2 * LN_2);
-        // At least one byte and one function: without them everything would match.
+        // At least one byte and one function: without them the filter would match everything.
         let bytes = (bits as usize / 8).clamp(1, Self::MAX_BYTES);
         let bits_for_each = (bytes * 8) as u32 / items;
         let hash_functions = (f64::from(bits_for_each) * LN_2) as u32;
@@ -84,7 +86,7 @@ impl BloomFilter {
         })
     }
 
-    /// The filter that matches everything and takes in nothing: it has no bytes.
+    /// Creates the filter that matches everything and ignores insertions: it has no bytes.
     pub const fn match_all() -> Self {
         Self {
             data: Vec::new(),
@@ -94,27 +96,29 @@ impl BloomFilter {
         }
     }
 
-    /// The bits, eight to a byte, the lowest first.
+    /// Returns the bits, eight in each byte, the lowest bit first.
     pub fn data(&self) -> &[u8] {
         &self.data
     }
 
-    /// How many bits each element sets, at most.
+    /// Returns the number of hash functions, which is the maximum number of bits that an element
+    /// sets.
     pub const fn hash_functions(&self) -> u32 {
         self.hash_functions
     }
 
-    /// The number that makes the hash functions of this filter other than those of others.
+    /// Returns the number that is added to the seed of every hash function.
     pub const fn tweak(&self) -> u32 {
         self.tweak
     }
 
-    /// What is put in when a transaction matches.
+    /// Returns the flags, which determine the outputs to add if a transaction matches.
     pub const fn flags(&self) -> BloomFlags {
         self.flags
     }
 
-    /// Puts an element in. One that is too long is left out, as the node does.
+    /// Inserts an element. Like the node, ignores an element above
+    /// [`MAX_ELEMENT`](Self::MAX_ELEMENT).
     pub fn insert(&mut self, element: &[u8]) {
         if element.len() > Self::MAX_ELEMENT || self.data.is_empty() {
             return;
@@ -125,7 +129,7 @@ impl BloomFilter {
         }
     }
 
-    /// Whether an element is in, or seems to be.
+    /// Returns whether the filter contains an element. May return `true` for other elements.
     pub fn contains(&self, element: &[u8]) -> bool {
         if element.len() > Self::MAX_ELEMENT {
             return false;
@@ -137,7 +141,9 @@ impl BloomFilter {
             })
     }
 
-    /// The byte and the bit in it that a hash function gives for an element. There must be bytes.
+    /// Returns the byte and the bit in it that a hash function selects for an element.
+    ///
+    /// The filter must have at least one byte.
     fn place(&self, function: u32, element: &[u8]) -> (usize, u8) {
         let seed = function.wrapping_mul(0xfba4_c795).wrapping_add(self.tweak);
         let index = murmur3_32(seed, element) as usize % (self.data.len() * 8);
@@ -156,22 +162,25 @@ impl fmt::Debug for BloomFilter {
     }
 }
 
-/// What a filter takes in when a transaction matches: the outputs that it was matched by, so that who spends them
-/// matches too. The two lowest bits count; the others are kept as they came.
+/// The outputs that a filter adds if a transaction matches, so that spending transactions match
+/// too.
+///
+/// Only outputs with a matching push are added. Only the two lowest bits are significant; the
+/// others are preserved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
 pub struct BloomFlags(pub u8);
 
 impl BloomFlags {
-    /// Nothing.
+    /// Adds no output.
     pub const NONE: BloomFlags = BloomFlags(0);
-    /// Every output with a push that matched.
+    /// Adds every output with a matching push.
     pub const ALL: BloomFlags = BloomFlags(1);
-    /// Only those of them that pay to a bare key or to m of n bare keys.
+    /// Adds only matching outputs that pay to a bare key or to m of n bare keys.
     pub const P2PUBKEY_ONLY: BloomFlags = BloomFlags(2);
 
-    /// The two bits that count.
+    /// Returns the two significant bits.
     const fn update(self) -> BloomFlags {
         BloomFlags(self.0 & 3)
     }
@@ -186,18 +195,18 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_as_large_as_a_node_would_make_it() {
+    fn filter_size_matches_node() {
         for (items, rate, bytes, functions) in [
             (3, 0.01, 3, 5),
             (2, 0.001, 3, 8),
             (10, 0.000001, 35, 19),
             (20_000, 0.001, 35_943, 9),
             (10_000, 0.000001, 35_943, 19),
-            // The limits.
+            // At the limits.
             (20_100, 0.001, 36_000, 9),
             (1, 1e-300, 179, 50),
             (u32::MAX, 0.5, 36_000, 1),
-            // Too few to make a byte.
+            // Too few bits for one byte.
             (1, 0.999, 1, 5),
             (0, 0.01, 1, 5),
         ] {
@@ -216,8 +225,8 @@ mod tests {
     }
 
     #[test]
-    fn the_filters_of_the_vectors_are_made_of_these_elements() {
-        // The node's own (`src/test/bloom_tests.cpp`): 3 elements at 1 %, and what comes out.
+    fn elements_produce_filters_of_node_vectors() {
+        // Test vectors of the node (`src/test/bloom_tests.cpp`): 3 elements at 1 %.
         for (tweak, data) in [(0, [0x61, 0x4e, 0x9b]), (2_147_483_649, [0xce, 0x42, 0x99])] {
             let mut filter = BloomFilter::new(3, 0.01, tweak, BloomFlags::ALL).unwrap();
             for element in [
@@ -234,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_in_is_found_and_nearly_nothing_else() {
+    fn inserted_elements_match_with_few_false_positives() {
         let mut filter = BloomFilter::new(1_000, 0.01, 7, BloomFlags::NONE).unwrap();
         for number in 0..1_000_u32 {
             filter.insert(&number.to_le_bytes());
@@ -247,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_element_of_520_bytes_is_put_in_and_one_of_521_never_matches() {
+    fn element_above_520_bytes_is_ignored() {
         let mut filter = filter(3, 0.01);
         filter.insert(&[7; 521]);
         assert_eq!(filter.data(), [0; 3]);

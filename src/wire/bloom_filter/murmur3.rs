@@ -1,8 +1,8 @@
-//! MurmurHash3 of 32 bits, by Austin Appleby: the hash of bloom filters.
+//! MurmurHash3 with 32 bits by Austin Appleby, the hash function of bloom filters.
 
 use byteorder::{ByteOrder, LittleEndian};
 
-/// MurmurHash3_x86_32.
+/// Returns the MurmurHash3_x86_32 of `data`.
 pub(super) fn murmur3_32(seed: u32, data: &[u8]) -> u32 {
     let (words, tail) = data.as_chunks::<4>();
     let mut hash = words.iter().fold(seed, |hash, word| {
@@ -14,7 +14,7 @@ pub(super) fn murmur3_32(seed: u32, data: &[u8]) -> u32 {
     if !tail.is_empty() {
         hash ^= scramble(LittleEndian::read_uint(tail, tail.len()) as u32);
     }
-    // The algorithm takes the length as 32 bits; elements of a filter are far below that.
+    // The algorithm defines the length as 32 bits. Elements of a filter are far shorter.
     hash ^= data.len() as u32;
     hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
     hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
@@ -31,7 +31,8 @@ const fn scramble(word: u32) -> u32 {
 mod tests {
     use super::murmur3_32;
 
-    /// The hashes of `tests/vectors/primitives.json`, group `murmur3`: this function is not public.
+    /// Returns the group `murmur3` of `tests/vectors/primitives.json`. Tested here because the
+    /// function is private.
     fn vectors() -> serde_json::Value {
         let file = include_str!("../../../tests/vectors/primitives.json");
         serde_json::from_str::<serde_json::Value>(file).unwrap()["murmur3"].take()
@@ -55,7 +56,7 @@ mod tests {
 
     #[test]
     fn tails_of_every_length() {
-        // Published results for the reference implementation with seed 0x9747b28c.
+        // Published results of the reference implementation with seed 0x9747b28c.
         for (text, hash) in [
             ("a", 0x7fa0_9ea6),
             ("aa", 0x5d21_1726),

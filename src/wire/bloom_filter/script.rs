@@ -1,8 +1,8 @@
-//! As much of scripts as a bloom filter has to know: what they push, and who is paid by key.
+//! The parts of script parsing that a bloom filter needs: pushed data and payments to keys.
 
 use byteorder::{ByteOrder, LittleEndian};
 
-/// The last opcode whose number is the length of what it pushes.
+/// The last opcode whose number is the length of the pushed data.
 const LAST_DIRECT_PUSH: u8 = 75;
 const OP_PUSHDATA1: u8 = 76;
 const OP_PUSHDATA2: u8 = 77;
@@ -12,15 +12,15 @@ const OP_16: u8 = 96;
 const OP_CHECKSIG: u8 = 172;
 const OP_CHECKMULTISIG: u8 = 174;
 
-/// One step of a script.
+/// One instruction of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Instruction<'a> {
     opcode: u8,
-    /// What it pushes; empty for an opcode that pushes no bytes of the script.
+    /// The pushed data; empty for an opcode that pushes no bytes of the script.
     pub(super) data: &'a [u8],
 }
 
-/// The steps of a script up to its end, or up to a push that goes beyond it.
+/// The instructions of a script, up to its end or to a truncated push.
 #[derive(Clone, Debug)]
 pub(super) struct Instructions<'a> {
     rest: &'a [u8],
@@ -55,8 +55,9 @@ impl<'a> Iterator for Instructions<'a> {
     }
 }
 
-/// Whether an output's script pays to a bare key or to m of n bare keys, by the templates of the node
-/// (Bitcoin SV node 1.2.2, `src/script/standard.cpp`, `Solver`).
+/// Returns whether an output script pays to a bare key or to m of n bare keys.
+///
+/// Uses the templates of the node (Bitcoin SV node 1.2.2, `src/script/standard.cpp`, `Solver`).
 pub(super) fn pays_to_keys(script: &[u8]) -> bool {
     let mut instructions = Instructions::new(script);
     let matched = match instructions.next() {
@@ -67,7 +68,7 @@ pub(super) fn pays_to_keys(script: &[u8]) -> bool {
     matched && instructions.rest.is_empty()
 }
 
-/// Whether `m` is followed by so many keys, their number, and the check of them.
+/// Returns whether n keys, their number n with `m <= n`, and `OP_CHECKMULTISIG` follow `m`.
 fn pays_to_m_of_n(m: u8, instructions: &mut Instructions<'_>) -> bool {
     let mut keys: u64 = 0;
     for instruction in instructions.by_ref() {
@@ -91,7 +92,7 @@ fn is_key(instruction: Instruction<'_>) -> bool {
     (33..=65).contains(&instruction.data.len())
 }
 
-/// The numbers 1 to 16, which have opcodes of their own.
+/// Returns the number from 1 to 16 that the opcode pushes, if any.
 fn small_number(instruction: Instruction<'_>) -> Option<u8> {
     match instruction.opcode {
         opcode @ OP_1..=OP_16 => Some(opcode - OP_1 + 1),
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_33_to_65_bytes_and_nothing_follows_its_check() {
+    fn only_scripts_of_key_and_check_match() {
         for (len, pays) in [(32, false), (33, true), (65, true), (66, false)] {
             let script = [key(len), vec![OP_CHECKSIG]].concat();
             assert_eq!(pays_to_keys(&script), pays, "{len}");
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn m_of_n_has_n_keys_and_m_is_not_above_n() {
+    fn only_valid_m_of_n_scripts_match() {
         let number = |n: u8| if n == 0 { 0 } else { OP_1 + n - 1 };
         let script = |m: u8, keys: usize, n: u8| {
             let keys = key(33).repeat(keys);

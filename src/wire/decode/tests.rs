@@ -1,4 +1,4 @@
-//! Numbers and counts are refused before anything is done by them.
+//! Invalid numbers and counts are rejected before they are used.
 
 use super::*;
 
@@ -45,7 +45,7 @@ fn compact_sizes_above_32_bits_are_refused() {
 }
 
 #[test]
-fn a_count_that_the_bytes_cannot_hold_is_refused_before_anything_is_reserved() {
+fn count_beyond_bytes_is_rejected() {
     let mut reader = Reader::new(&[0xfe, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]);
     assert_eq!(
         reader.count("entries", 36),

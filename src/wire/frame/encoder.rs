@@ -1,4 +1,4 @@
-//! Messages into frames.
+//! Encodes messages as frames.
 
 use bytes::Bytes;
 
@@ -6,9 +6,10 @@ use super::{BASIC_HEADER_LEN, EXTENDED_HEADER_LEN};
 use crate::network::Magic;
 use crate::wire::{Command, Encode, Message, sha256d};
 
-/// Appends `message` as a whole frame to `out`. Allocates at most once, and only if `out` has to grow.
+/// Appends `message` to `out` as a complete frame.
 ///
-/// A payload above 4 GiB gets the extended header; only peers with protocol version 70016 or higher may be sent one.
+/// Allocates at most once, and only if `out` must grow. A payload of 4 GiB or more gets the
+/// extended header. Send it only to peers of protocol version 70016 or higher.
 pub fn encode_frame(magic: Magic, message: &Message, out: &mut Vec<u8>) {
     let start = out.len();
     let len = message.encoded_len();
@@ -27,9 +28,10 @@ pub fn encode_frame(magic: Magic, message: &Message, out: &mut Vec<u8>) {
     );
 }
 
-/// A frame ready to be sent: encoded once, shared by all to whom it goes.
+/// A frame that is encoded once and can be sent to many peers.
 ///
-/// A clone is cheap. A block's or transaction's payload is shared with the message, not copied.
+/// A clone is cheap. The payload of a message that has a [`Message::payload_bytes`] is shared with
+/// the message and not copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedFrame {
     command: Command,
@@ -39,7 +41,7 @@ pub struct EncodedFrame {
 }
 
 impl EncodedFrame {
-    /// Encodes `message`, checksum included.
+    /// Encodes `message` and computes its checksum.
     pub fn new(magic: Magic, message: &Message) -> Self {
         let payload = match message.payload_bytes() {
             Some(payload) => payload.clone(),
@@ -64,33 +66,36 @@ impl EncodedFrame {
         }
     }
 
-    /// The message's name.
+    /// Returns the command of the message.
     pub fn command(&self) -> Command {
         self.command
     }
 
-    /// The header's bytes: 24, or 44 for a payload above 4 GiB.
+    /// Returns the encoded header: 24 bytes, or 44 for a payload of 4 GiB or more.
     pub fn header(&self) -> &[u8] {
         &self.header[..usize::from(self.header_len)]
     }
 
-    /// The payload's bytes.
+    /// Returns the encoded payload.
     pub fn payload(&self) -> &Bytes {
         &self.payload
     }
 
-    /// How many bytes the whole frame has.
+    /// Returns the length of the whole frame in bytes.
     pub fn len(&self) -> usize {
         usize::from(self.header_len) + self.payload.len()
     }
 
-    /// Never: a frame has a header.
+    /// Returns `false`, because a frame always has a header.
     pub fn is_empty(&self) -> bool {
         false
     }
 }
 
-/// The node uses the extended form exactly for payloads whose length does not fit 32 bits.
+/// Returns the length of the header in bytes.
+///
+/// Like the node, uses the extended header only if the length of the payload needs more than 32
+/// bits.
 fn header_len(payload_len: u64) -> usize {
     if payload_len > u64::from(u32::MAX) {
         EXTENDED_HEADER_LEN
@@ -99,13 +104,15 @@ fn header_len(payload_len: u64) -> usize {
     }
 }
 
-/// The first four bytes of the double SHA-256.
+/// Returns the first four bytes of the double SHA-256 of the payload.
 pub(super) fn checksum(payload: &[u8]) -> [u8; 4] {
     let [a, b, c, d, ..] = sha256d(payload).0;
     [a, b, c, d]
 }
 
-/// Fills `header`, whose length is that of [`header_len`]. Only the basic form has a checksum.
+/// Fills `header`, whose length must be [`header_len`] of the payload.
+///
+/// Only the basic header has a checksum, so `checksum` is not called for an extended one.
 fn write_header(
     magic: Magic,
     command: Command,
@@ -135,7 +142,7 @@ mod tests {
     use super::*;
     use crate::Network;
 
-    /// Too large to be made for a test: the header alone.
+    /// Returns the header alone: a payload of this length is too large for a test.
     fn block_header(len: u64, checksum: impl FnOnce() -> [u8; 4]) -> Vec<u8> {
         let mut header = vec![0xaa; header_len(len)];
         let magic = Network::Mainnet.magic();
@@ -144,14 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_payload_of_32_bits_still_has_the_basic_header() {
+    fn longest_32_bit_payload_has_basic_header() {
         let mut expected = b"\xe3\xe1\xf3\xe8block\0\0\0\0\0\0\0".to_vec();
         expected.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4]);
         assert_eq!(block_header(0xffff_ffff, || [1, 2, 3, 4]), expected);
     }
 
     #[test]
-    fn a_payload_of_4_gib_has_the_extended_header_and_no_checksum() {
+    fn payload_of_4_gib_has_extended_header() {
         let mut expected = b"\xe3\xe1\xf3\xe8extmsg\0\0\0\0\0\0".to_vec();
         expected.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
         expected.extend_from_slice(b"block\0\0\0\0\0\0\0");

@@ -1,4 +1,4 @@
-//! The 24 bytes in front of a payload, or 44 where the length needs more than 32 bits.
+//! The header of a frame: 24 bytes, or 44 for a payload of 4 GiB or more.
 
 use std::fmt;
 
@@ -8,31 +8,36 @@ use crate::network::Magic;
 use crate::wire::Command;
 use crate::wire::command::text_before_nul;
 
-/// The length of the usual header: magic, command, length, checksum.
+/// The length of the basic header in bytes: magic, command, payload length and checksum.
 pub const BASIC_HEADER_LEN: usize = 24;
 
-/// The length of the header for payloads above 4 GiB: the usual one with the command `extmsg`, then the real command
-/// and a length of 64 bits.
+/// The length in bytes of the extended header, for a payload of 4 GiB or more.
+///
+/// It is a basic header with the command `extmsg`, the real command and a payload length of 64
+/// bits.
 pub const EXTENDED_HEADER_LEN: usize = 44;
 
-/// The letters that mark an extended header. Whatever follows them in the command does not matter to the node.
+/// The start of the command that marks an extended header. Like the node, the parser ignores the
+/// rest of that command.
 const EXTENDED_MARK: &[u8] = b"extmsg";
 
-/// The header of a frame that has arrived.
+/// The header of a received frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FrameHeader {
-    /// The real command, also in an extended frame; or the twelve bytes that are none.
+    /// The real command, also in an extended header. If a command is invalid, its twelve bytes.
     pub(super) command: Result<Command, [u8; Command::LEN]>,
-    /// The payload's length in bytes.
+    /// The length of the payload in bytes.
     pub(super) len: u64,
-    /// The first four bytes of the payload's double SHA-256; `None` in an extended frame, which has none.
+    /// The first four bytes of the double SHA-256 of the payload. `None` in an extended header.
     pub(super) checksum: Option<[u8; 4]>,
-    /// The twelve bytes of the real command as they came.
+    /// The twelve bytes of the real command, as received.
     command_bytes: [u8; Command::LEN],
 }
 
 impl FrameHeader {
-    /// Reads a header, behind its magic, from the start of `bytes`; `None` if more bytes are needed.
+    /// Parses the header at the start of `bytes`, whose magic must have been checked.
+    ///
+    /// Returns `None` if more bytes are needed.
     #[inline]
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let basic = bytes.first_chunk::<BASIC_HEADER_LEN>()?;
@@ -42,7 +47,7 @@ impl FrameHeader {
             let len = u64::from(LittleEndian::read_u32(&basic[16..20]));
             return Some(Self::new(command, command, len, Some(checksum)));
         }
-        // The basic length and checksum of an extended frame are not looked at, as in the node.
+        // Like the node, this ignores the basic length and checksum of an extended header.
         let extended = bytes.first_chunk::<EXTENDED_HEADER_LEN>()?;
         let real = command_at(extended, BASIC_HEADER_LEN);
         let len = LittleEndian::read_u64(&extended[36..]);
@@ -71,7 +76,7 @@ impl FrameHeader {
         }
     }
 
-    /// How many bytes the header itself has.
+    /// Returns the length of the header itself in bytes.
     pub(super) fn header_len(&self) -> usize {
         if self.checksum.is_some() {
             BASIC_HEADER_LEN
@@ -80,7 +85,7 @@ impl FrameHeader {
         }
     }
 
-    /// The text before the first NUL of the command, well formed or not: what the length limit goes by.
+    /// Returns the command up to its first NUL, valid or not. It selects the length limit.
     pub(super) fn name(&self) -> &[u8] {
         text_before_nul(&self.command_bytes)
     }
@@ -92,18 +97,21 @@ fn command_at(bytes: &[u8], at: usize) -> [u8; Command::LEN] {
     command
 }
 
-/// Four bytes where a frame's magic was expected.
+/// The first four bytes of a frame that are not the expected magic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MagicMismatch {
-    /// The magic of the network that was wanted.
+    /// The magic of the expected network.
     pub expected: Magic,
-    /// What came.
+    /// The received bytes.
     pub got: Magic,
 }
 
 impl MagicMismatch {
-    /// What the four bytes are known to mean, if anything.
+    /// Returns a description of the peers that send these bytes, or `None` if the bytes are
+    /// unknown.
+    ///
+    /// Recognizes the public networks of BSV and BTC, HTTP, SSH and TLS.
     pub fn meaning(&self) -> Option<&'static str> {
         if let Some(network) = self.got.network() {
             return Some(match network {

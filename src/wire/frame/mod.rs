@@ -1,4 +1,4 @@
-//! Frames: the header in front of every payload, read as bytes arrive and written in one go.
+//! The frames of the protocol: a header followed by a payload.
 
 mod encoder;
 mod header;

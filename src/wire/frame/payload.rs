@@ -1,4 +1,4 @@
-//! A payload while it arrives.
+//! A payload that has not arrived completely.
 
 use std::io::{self, Read};
 
@@ -8,50 +8,54 @@ use sha2::{Digest, Sha256};
 use super::FrameHeader;
 use crate::wire::{BlockHeader, Command};
 
-/// A payload below this size is copied out of the arrival buffer into an allocation of its own, so that a small message
-/// never pins a large buffer; a larger one is read straight into its own.
+/// The size in bytes below which a payload is copied out of the receive buffer.
+///
+/// Each small payload gets its own allocation, so a small message does not keep a large buffer
+/// alive. A larger payload is read directly into its own buffer.
 pub const COPY_THRESHOLD: u64 = 32 * 1024;
 
-/// How far ahead of what has arrived the buffer of a payload may grow.
+/// The maximum size in bytes of one read into the buffer of a payload.
 const MAX_STEP: usize = 256 * 1024;
+/// The minimum size in bytes of one read, unless fewer bytes are missing.
 const MIN_STEP: usize = 4 * 1024;
 
-/// How many bytes of a streamed payload come in one piece.
+/// The length in bytes of a chunk of a streamed block.
 pub const BLOCK_CHUNK: usize = 256 * 1024;
 
-/// What becomes of the bytes of a payload.
+/// The treatment of the bytes of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// A block whose header has not come: what becomes of the rest is decided then.
+    /// A block whose header is incomplete, or whose treatment is not decided yet.
     Heading,
     Kept,
-    /// Counted only.
+    /// The bytes are counted and discarded.
     Discarded,
-    /// Handed on in pieces.
+    /// The bytes are returned in chunks.
     Streamed,
 }
 
-/// What has arrived of a payload.
+/// The received part of a payload.
 ///
-/// Its memory follows what has arrived and never the length that the header claims.
+/// Its memory grows with the received bytes and not with the length that the header claims.
 #[derive(Debug)]
 pub(super) struct ArrivingPayload {
     pub(super) header: FrameHeader,
-    /// Initialised memory, of which the first `filled` bytes have arrived.
+    /// Initialized memory. The first `filled` bytes have been received.
     bytes: Vec<u8>,
     filled: usize,
-    /// How many bytes have arrived, kept or not.
+    /// The number of received bytes, kept or discarded.
     arrived: u64,
     fate: Fate,
-    /// The maximum length of a payload of this kind that is kept, unless its fate is decided otherwise.
+    /// The maximum length of a payload of this kind that is kept. Streamed blocks ignore it.
     pub(super) kept_limit: u64,
-    /// The header of a block that is read past, as far as it has come.
+    /// The received part of the header of a discarded block.
     head: Vec<u8>,
     hasher: Option<Sha256>,
 }
 
 impl ArrivingPayload {
-    /// `heading`: stop at the header of a block, see [`ArrivingPayload::heading`].
+    /// Starts a payload. With `heading`, it stops after a block header: see
+    /// [`ArrivingPayload::heading`].
     pub(super) fn new(header: FrameHeader, kept_limit: u64, heading: bool) -> Self {
         let kept = header.len <= kept_limit;
         let fate = match (heading, kept) {
@@ -72,6 +76,7 @@ impl ArrivingPayload {
         }
     }
 
+    /// Returns the number of bytes that have not been received.
     pub(super) fn missing(&self) -> u64 {
         self.header.len - self.arrived
     }
@@ -84,18 +89,18 @@ impl ArrivingPayload {
         self.fate == Fate::Streamed
     }
 
-    /// The header of a block whose fate is to be decided now.
+    /// Returns the header of a block whose treatment must be decided now.
     pub(super) fn heading(&self) -> Option<BlockHeader> {
         let header = self.bytes.get(..self.filled)?.first_chunk()?;
         (self.fate == Fate::Heading).then(|| BlockHeader::from_bytes(header))
     }
 
-    /// The header of a block that has been read past.
+    /// Returns the header of a block that was discarded.
     pub(super) fn passed_over(&self) -> Option<BlockHeader> {
         self.head.first_chunk().map(BlockHeader::from_bytes)
     }
 
-    /// Lets a block whose header has come be handed on in pieces, the first in `chunk`.
+    /// Streams a block whose header has been received. `chunk` is the buffer of the first chunk.
     pub(super) fn stream(&mut self, chunk: Vec<u8>) {
         if self.fate == Fate::Heading {
             self.fate = Fate::Streamed;
@@ -105,7 +110,7 @@ impl ArrivingPayload {
         }
     }
 
-    /// Lets a block whose header has come be treated like other payloads.
+    /// Handles a block whose header has been received like any other payload.
     pub(super) fn treat_as_usual(&mut self) {
         if self.fate == Fate::Heading {
             self.fate = if self.header.len <= self.kept_limit {
@@ -118,7 +123,7 @@ impl ArrivingPayload {
         }
     }
 
-    /// Takes a piece of a streamed payload out, if it is full or the last.
+    /// Returns the current chunk of a streamed payload if it is full or the last one.
     pub(super) fn take_chunk(&mut self) -> Option<Vec<u8>> {
         let whole = self.filled == BLOCK_CHUNK || self.missing() == 0;
         if !self.is_streamed() || self.filled == 0 || !whole {
@@ -130,14 +135,14 @@ impl ArrivingPayload {
         Some(chunk)
     }
 
-    /// Gives room for the next piece of a streamed payload.
+    /// Sets the buffer for the next chunk of a streamed payload.
     pub(super) fn refill(&mut self, chunk: Vec<u8>) {
         if self.is_streamed() && self.bytes.is_empty() {
             self.bytes = chunk;
         }
     }
 
-    /// Whether reads go straight into this payload's own buffer.
+    /// Returns whether reads go directly into the buffer of this payload.
     pub(super) fn reads_directly(&self) -> bool {
         match self.fate {
             Fate::Kept => self.header.len >= COPY_THRESHOLD,
@@ -146,7 +151,7 @@ impl ArrivingPayload {
         }
     }
 
-    /// How many bytes the next read may add to those that are kept.
+    /// Returns the maximum number of bytes that the next read can add to the kept bytes.
     pub(super) fn may_keep(&self) -> usize {
         let missing = usize::try_from(self.missing()).unwrap_or(usize::MAX);
         if self.is_kept() {
@@ -156,24 +161,24 @@ impl ArrivingPayload {
         }
     }
 
-    /// How many bytes are kept.
+    /// Returns the number of kept bytes.
     pub(super) fn kept(&self) -> usize {
         if self.is_kept() { self.filled } else { 0 }
     }
 
-    /// Takes what belongs to this payload from the front of `arrived`, and tells how much that was.
+    /// Consumes the bytes of this payload at the front of `arrived` and returns their number.
     pub(super) fn take_from(&mut self, arrived: &[u8]) -> usize {
         let len = usize::try_from(self.missing())
             .unwrap_or(usize::MAX)
             .min(arrived.len());
         if len == 0 {
-            // What `read_from` has initialised stays so: it must not be written again for each read.
+            // Truncating the buffer would make `read_from` initialize it again for each read.
             return 0;
         }
         match self.fate {
             Fate::Kept => {
                 if len as u64 == self.header.len {
-                    // The whole payload is there: its buffer has just its size.
+                    // The whole payload has arrived, so its buffer needs exactly its size.
                     self.bytes.reserve_exact(len);
                 } else {
                     self.make_room(len);
@@ -207,12 +212,12 @@ impl ArrivingPayload {
         }
     }
 
-    /// Reads once from `source` into this payload's own buffer.
+    /// Reads once from `source` into the buffer of this payload.
     pub(super) fn read_from(&mut self, source: &mut impl Read) -> io::Result<usize> {
         if self.is_streamed() {
             self.ready_chunk();
             let missing = usize::try_from(self.missing()).unwrap_or(usize::MAX);
-            // Bytes of the next frame stay where they are.
+            // Bytes of the next frame must stay in the source.
             let end = BLOCK_CHUNK.min(self.filled.saturating_add(missing));
             let read = source.read(&mut self.bytes[self.filled..end])?;
             self.count(read);
@@ -229,19 +234,21 @@ impl ArrivingPayload {
         Ok(read)
     }
 
-    /// The payload, once nothing is missing: `Err` with the checksum that it has if the header says another.
+    /// Returns the complete payload, or its checksum if it differs from that of the header.
     pub(super) fn finish(self) -> Result<Bytes, [u8; 4]> {
         let bytes = self.bytes;
         check(self.hasher, self.header.checksum)?;
         Ok(bytes.into())
     }
 
-    /// Room for a piece of a streamed payload. A buffer that comes back has had its size before, and is not written again.
+    /// Resizes the buffer to one chunk. A recycled full chunk is not initialized again.
     fn ready_chunk(&mut self) {
         self.bytes.resize(BLOCK_CHUNK, 0);
     }
 
-    /// Lets the buffer grow to twice what has arrived, but not beyond the whole payload.
+    /// Ensures capacity for `more` bytes.
+    ///
+    /// The buffer grows to at least twice the received bytes, but not beyond the whole payload.
     fn make_room(&mut self, more: usize) {
         let needed = self.filled + more;
         if needed > self.bytes.capacity() {
@@ -251,6 +258,7 @@ impl ArrivingPayload {
         }
     }
 
+    /// Adds the next `len` bytes of the buffer to the received bytes and to the checksum.
     fn count(&mut self, len: usize) {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&self.bytes[self.filled..self.filled + len]);
@@ -282,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_initialised_is_not_written_again_for_each_read() {
+    fn initialized_buffer_is_not_rewritten_per_read() {
         let mut header = [0; EXTENDED_HEADER_LEN];
         header[4..10].copy_from_slice(b"extmsg");
         header[38] = 1; // 65,536 bytes

@@ -1,4 +1,4 @@
-//! Frames out of bytes, however they arrive.
+//! Reads frames from a stream of bytes.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -13,96 +13,107 @@ use crate::wire::{
     BlockHash, BlockHeader, Command, ExpectedPayloads, InvalidCommand, PayloadLimits, WireString,
 };
 
-/// The arrival buffer of a quiet peer.
+/// The size in bytes of the receive buffer of a quiet peer.
 const QUIET_BUFFER: usize = 4 * 1024;
-/// The arrival buffer of a peer that fills it.
+/// The size in bytes of the receive buffer of a peer that fills the smaller one.
 const BUSY_BUFFER: usize = 64 * 1024;
 
-/// A frame whose command is well formed and whose checksum holds.
+/// A frame with a valid command and checksum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Frame {
-    /// The message's name.
+    /// The command of the message.
     pub command: Command,
-    /// The message's content.
+    /// The encoded message.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub payload: Bytes,
-    /// Whether it came in an extended frame, which no checksum protects.
+    /// Whether the frame has the extended header, which has no checksum.
     pub extended: bool,
 }
 
-/// What came out of the bytes.
+/// The result of [`FrameReader::next_frame`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
-    /// A frame to be decoded.
+    /// A complete frame to be decoded.
     Frame(Frame),
-    /// A frame that is read to its end and dropped without a word, as the node does.
+    /// A frame that was read completely and dropped for this reason, as in the node.
     Dropped(FrameDropReason),
-    /// A payload above [`PayloadLimits::buffered`], or above its command's limit where it is [expected](ExpectedPayloads): read past
-    /// and not kept.
+    /// A payload that was read and discarded, because it is longer than
+    /// [`PayloadLimits::kept_limit`].
+    ///
+    /// This includes a payload above the limit of its command that may answer a request: see
+    /// [`ExpectedPayloads`].
     Discarded {
         /// The message's name.
         command: Command,
-        /// The payload's length in bytes.
+        /// The length of the payload in bytes.
         len: u64,
         /// The maximum length of a payload that would have been kept, in bytes.
         limit: u64,
-        /// Which block it is, if it is one.
+        /// The hash of the block, if the payload is one.
         block: Option<BlockHash>,
     },
-    /// The header of a block is there, where somebody [wants to know](FrameReader::announce_blocks). Unless
-    /// [`FrameReader::stream_block`] follows, the block is treated like other payloads.
+    /// The header of a block has been received. Returned only if [`FrameReader::announce_blocks`]
+    /// is enabled.
+    ///
+    /// Call [`FrameReader::stream_block`] before the next [`FrameReader::next_frame`] to receive
+    /// the block in chunks. Otherwise the block is handled like any other payload.
     BlockStart {
-        /// The block's header.
+        /// The header of the block.
         header: BlockHeader,
-        /// The payload's length in bytes.
+        /// The length of the payload in bytes.
         len: u64,
     },
-    /// The next piece of a block that is streamed, 256 KiB long unless it is the last; the first begins with the header.
-    /// [`FrameReader::refill`] takes back a piece that is done with.
+    /// The next chunk of a streamed block: 256 KiB, or less if it is the last one.
+    ///
+    /// The first chunk starts with the block header. Return a used buffer with
+    /// [`FrameReader::refill`].
     BlockChunk(Vec<u8>),
-    /// A block has been streamed to its end.
+    /// The end of a streamed block.
     BlockEnd {
-        /// The payload's length in bytes.
+        /// The length of the payload in bytes.
         len: u64,
-        /// Whether it had the checksum that its frame says; an extended frame says none.
+        /// Whether the payload has the checksum of its header. `Ok` in an extended frame, which has
+        /// none.
         checksum: Result<(), FrameDropReason>,
     },
 }
 
-/// What came out of the bytes, as it lies there.
+/// Like [`Incoming`], but a payload can remain in the receive buffer.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// A frame to be decoded. Its payload lies in the arrival buffer until the next read: see [`FrameReader::lying`].
+    /// A frame to be decoded. Its payload stays in the receive buffer until the next read: see
+    /// [`FrameReader::lying`].
     Lying {
+        /// The command of the message.
         command: Command,
         extended: bool,
         at: Range<usize>,
     },
-    /// Anything else.
+    /// Any other result.
     Taken(Incoming),
 }
 
-/// Why a frame was dropped.
+/// The reason why a frame was dropped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameDropReason {
     /// The command is not printable text padded with NUL.
     #[error(transparent)]
     InvalidCommand(#[from] InvalidCommand),
-    /// The payload does not have the checksum that the header says.
+    /// The checksum of the payload differs from that of the header.
     #[error("{command}: checksum {got:02x?}, the header says {expected:02x?}")]
     BadChecksum {
         /// The message's name.
         command: Command,
-        /// What the header says.
+        /// The checksum in the header.
         expected: [u8; 4],
-        /// What the payload has.
+        /// The checksum of the payload.
         got: [u8; 4],
     },
 }
 
 impl FrameDropReason {
-    /// The message's name, if it is one.
+    /// Returns the command of the message, or `None` if it is invalid.
     pub fn command(&self) -> Option<Command> {
         match self {
             FrameDropReason::InvalidCommand(_) => None,
@@ -111,40 +122,70 @@ impl FrameDropReason {
     }
 }
 
-/// What a stream of frames cannot recover from: there is no way to find the next frame.
+/// The error of a stream of frames in which the next frame cannot be found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// A frame starts with other bytes than the network's magic.
+    /// A frame starts with bytes other than the magic of the network.
     #[error("{0}")]
     WrongMagic(MagicMismatch),
-    /// The header claims more than the command may have. Nothing of the payload has been read.
+    /// The header claims a payload above the limit. The payload has not been processed.
     #[error("{command}: the header claims {len} bytes, at most {limit} are allowed")]
     TooLong {
-        /// The command as it came, up to its first NUL.
+        /// The command as received, up to its first NUL.
         command: WireString,
         /// The claimed length in bytes.
         len: u64,
-        /// The limit in bytes.
+        /// The limit of the command in bytes.
         limit: u64,
     },
 }
 
-/// Takes bytes as they arrive and gives frames.
+/// Decodes frames from bytes as they arrive.
 ///
-/// Use: call [`FrameReader::next_frame`] until it gives `None`, then [`FrameReader::read_from`] once, and so on. One thread owns a
-/// reader; it never blocks by itself.
+/// Call [`FrameReader::next_frame`] until it returns `None`, then [`FrameReader::read_from`] once,
+/// and repeat. A reader belongs to one thread. Only `read_from` can block.
 ///
-/// The magic is judged when four bytes are there, the length as soon as the header is, and the checksum is
-/// computed while the payload arrives. Memory: an arrival buffer of 4 KiB for a quiet peer (64 KiB for a busy
-/// one), and a payload's own buffer, which grows with what has arrived and never by the length that a header claims.
+/// The magic is checked as soon as four bytes have been received, and the length as soon as the
+/// header has. The checksum is computed while the payload arrives.
+///
+/// # Memory
+///
+/// The receive buffer has 4 KiB, or 64 KiB if the peer fills it. A payload has its own buffer,
+/// which grows with the received bytes and not with the length that the header claims.
+///
+/// ```
+/// use bsv_p2p::Network;
+/// use bsv_p2p::wire::{FrameReader, Incoming, Message, PayloadLimits, encode_frame};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let magic = Network::Mainnet.magic();
+/// let mut stream = Vec::new();
+/// encode_frame(magic, &Message::Verack, &mut stream);
+///
+/// let mut source = &stream[..]; // usually a `TcpStream`
+/// let mut frames = FrameReader::new(magic, PayloadLimits::default());
+/// let incoming = loop {
+///     if let Some(incoming) = frames.next_frame()? {
+///         break incoming;
+///     }
+///     assert_ne!(frames.read_from(&mut source)?, 0, "the stream ended");
+/// };
+/// let Incoming::Frame(frame) = incoming else {
+///     panic!("expected a frame");
+/// };
+/// assert_eq!(Message::decode(frame.command, frame.payload)?, Message::Verack);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameReader {
     magic: Magic,
     limits: PayloadLimits,
-    /// `None` until it is set: all payloads within the limits are kept, and none above them is accepted.
+    /// The requested payloads. While it is `None`, all payloads within the limits are kept, and
+    /// none above them is accepted.
     expected: Option<ExpectedPayloads>,
     announces_blocks: bool,
-    /// What has arrived and has not been looked at: `buffer[start..end]`.
+    /// The receive buffer, of which `buffer[start..end]` is unread.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -153,7 +194,7 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    /// A reader of frames that start with `magic`.
+    /// Creates a reader of frames that start with `magic`.
     pub fn new(magic: Magic, limits: PayloadLimits) -> Self {
         Self {
             magic,
@@ -168,59 +209,69 @@ impl FrameReader {
         }
     }
 
-    /// Sets the limits for the headers that have not been read yet.
+    /// Sets the limits for frames whose headers have not been read yet.
     pub fn set_limits(&mut self, limits: PayloadLimits) {
         self.limits = limits;
     }
 
-    /// Sets what was requested, for the frames whose headers have not been read yet.
+    /// Sets the requested payloads, for frames whose headers have not been read yet.
     ///
-    /// Before the first call, all payloads within the limits are kept, and each frame above the limit of its command ends
-    /// the stream.
+    /// Before the first call, every payload of up to [`PayloadLimits::buffered`] bytes is kept, and
+    /// a payload above the limit of its command is a [`FrameError::TooLong`].
     pub fn set_expected(&mut self, expected: ExpectedPayloads) {
         self.expected = Some(expected);
     }
 
-    /// Whether the header of a block is told as soon as it is there, for the blocks that have not begun yet; at first it is not.
+    /// Sets whether [`Incoming::BlockStart`] is returned for each block that has not started yet.
+    /// Defaults to `false`.
     pub fn announce_blocks(&mut self, announce: bool) {
         self.announces_blocks = announce;
     }
 
-    /// Lets the block that has just [begun](Incoming::BlockStart) come in pieces, the first of them in `chunk`, a buffer with whatever
-    /// in it. Its length is not limited by [`PayloadLimits::buffered`].
+    /// Streams the block of the last [`Incoming::BlockStart`] in chunks.
+    ///
+    /// `chunk` becomes the buffer of the first chunk; its content is ignored. The length of a
+    /// streamed block is not limited by [`PayloadLimits::buffered`].
     pub fn stream_block(&mut self, chunk: Vec<u8>) {
         if let Some(payload) = &mut self.arriving {
             payload.stream(chunk);
         }
     }
 
-    /// Gives a buffer, with whatever in it, for the next piece of a block that is streamed. Without it the reader makes one.
+    /// Provides a buffer for the next chunk of a streamed block. Its content is ignored.
+    ///
+    /// If no buffer is provided, the reader allocates one.
     pub fn refill(&mut self, chunk: Vec<u8>) {
         if let Some(payload) = &mut self.arriving {
             payload.refill(chunk);
         }
     }
 
-    /// How many bytes the next read may add to the payload that is arriving, where it is kept: at most 256 KiB.
+    /// Returns the maximum number of bytes that the next read can add to the current payload.
+    ///
+    /// At most 256 KiB, and 0 if the payload is not kept.
     pub fn may_keep(&self) -> usize {
         self.arriving.as_ref().map_or(0, ArrivingPayload::may_keep)
     }
 
-    /// How many bytes are kept of the payload that is arriving.
+    /// Returns the number of bytes that are kept of the current payload.
     pub fn kept(&self) -> usize {
         self.arriving.as_ref().map_or(0, ArrivingPayload::kept)
     }
 
-    /// Reads once from `source`, and returns how many bytes came: 0 at the end of the stream.
+    /// Reads once from `source` and returns the number of bytes, or 0 at the end of the stream.
     ///
-    /// Blocks as long as `source` does. An interrupted or timed-out read loses nothing: call again.
+    /// Blocks as long as `source` does. If a read is interrupted or times out, no bytes are lost:
+    /// call this method again.
     ///
     /// # Errors
     ///
-    /// Those of `source`; and [`io::ErrorKind::InvalidInput`] if frames are waiting, so that there is no room:
-    /// call [`FrameReader::next_frame`] until it gives `None` first.
+    /// - The errors of `source`.
+    /// - [`io::ErrorKind::InvalidInput`] if the receive buffer is full. Call
+    ///   [`FrameReader::next_frame`] until it returns `None` first.
     pub fn read_from(&mut self, source: &mut impl Read) -> io::Result<usize> {
-        // A payload that is complete has no room: a read into it would look like the end of the stream.
+        // A complete payload has no capacity left: a read into it would look like the end of the
+        // stream.
         if let Some(payload) = &mut self.arriving
             && payload.reads_directly()
             && payload.missing() > 0
@@ -244,11 +295,17 @@ impl FrameReader {
         }
     }
 
-    /// The next frame that is complete, or `None` if more bytes are needed.
+    /// Returns the next complete frame or other result, or `None` if more bytes are needed.
+    ///
+    /// Does not block.
     ///
     /// # Errors
     ///
-    /// A [`FrameError`] ends the stream for good: every later call gives the same.
+    /// The stream cannot be continued after an error; every later call returns the same one.
+    ///
+    /// - [`FrameError::WrongMagic`] if a frame starts with another magic.
+    /// - [`FrameError::TooLong`] if the payload is above the limit of its command and cannot be the
+    ///   answer to a request.
     pub fn next_frame(&mut self) -> Result<Option<Incoming>, FrameError> {
         let found = self.find_next()?;
         Ok(found.map(|found| match found {
@@ -265,7 +322,8 @@ impl FrameReader {
         }))
     }
 
-    /// The same, without a copy of what lies in the arrival buffer.
+    /// Like [`next_frame`](Self::next_frame), but leaves a payload in the receive buffer where
+    /// possible.
     pub(crate) fn find_next(&mut self) -> Result<Option<Found>, FrameError> {
         match &self.failed {
             Some(error) => Err(error.clone()),
@@ -273,24 +331,26 @@ impl FrameReader {
         }
     }
 
-    /// The payload of a frame that [`FrameReader::find_next`] has just found.
+    /// Returns the payload of the frame that [`FrameReader::find_next`] has just returned.
     pub(crate) fn lying(&self, at: Range<usize>) -> &[u8] {
         &self.buffer[at]
     }
 
-    /// How many bytes have arrived and have not been given: kept payload and what has not been looked at.
+    /// Returns the number of received bytes in memory: the kept payload and the unread bytes.
     pub(crate) fn held(&self) -> usize {
         self.kept() + self.end - self.start
     }
 
-    /// The payload that is arriving: its length and how many bytes are missing. `None` between frames.
+    /// Returns the length of the current payload and the number of its missing bytes.
+    ///
+    /// `None` between frames.
     pub fn arriving(&self) -> Option<(u64, u64)> {
         self.arriving
             .as_ref()
             .map(|payload| (payload.header.len, payload.missing()))
     }
 
-    /// Whether a frame has begun and is not complete: a stream that ends here was cut.
+    /// Returns whether a frame is incomplete. If the stream ends here, it was truncated.
     pub fn is_inside_frame(&self) -> bool {
         self.arriving.is_some() || self.start != self.end
     }
@@ -315,7 +375,7 @@ impl FrameReader {
             }
         }
         if let Some(payload) = &mut self.arriving {
-            // Whoever was told of the block has not asked for it.
+            // The caller has received `BlockStart` and has not called `stream_block`.
             if payload.heading().is_some() {
                 payload.treat_as_usual();
             }
@@ -334,7 +394,7 @@ impl FrameReader {
             .map(|payload| Found::Taken(complete(payload))))
     }
 
-    /// A frame of which the whole payload lies in the arrival buffer.
+    /// Returns the frame whose payload is in the receive buffer.
     fn lying_frame(&self, header: FrameHeader, at: Range<usize>) -> Found {
         let command = match header.command {
             Ok(command) => command,
@@ -357,7 +417,7 @@ impl FrameReader {
         }
     }
 
-    /// Whether this is a block of which the header is to be told.
+    /// Returns whether `BlockStart` is due for this header.
     fn announces(&self, header: &FrameHeader) -> bool {
         const BLOCK: Command = Command::new("block");
         self.announces_blocks
@@ -403,7 +463,7 @@ impl FrameReader {
         error
     }
 
-    /// Moves what is left to the front, so that a header always fits behind it.
+    /// Moves the unread bytes to the front, so that a header always fits after them.
     fn make_room(&mut self) -> io::Result<()> {
         if self.buffer.is_empty() {
             self.buffer.resize(QUIET_BUFFER, 0);
@@ -420,7 +480,7 @@ impl FrameReader {
         Ok(())
     }
 
-    /// Nothing came: a large buffer goes back if it is empty but for a part of a header.
+    /// Shrinks a large buffer that holds at most a part of a header. Called if a read fails.
     fn release_room(&mut self) {
         if self.buffer.len() > QUIET_BUFFER && self.end - self.start < EXTENDED_HEADER_LEN {
             let rest = self.buffer[self.start..self.end].to_vec();

@@ -1,21 +1,22 @@
-//! The root of a merkle tree whose leaves come one by one.
+//! Incremental computation of a merkle root.
 
 use crate::wire::hash::merkle_parent;
 use crate::wire::{MerkleRoot, Txid};
 
-/// The root of the merkle tree over `txids`; zero for an empty list.
+/// Returns the merkle root of `txids` and whether the tree has equal siblings.
 ///
-/// `mutated` of the result tells whether two neighbours that are hashed together are equal somewhere
-/// in the tree: then another list of transactions has the same root, and the block must not be kept
-/// as invalid under that hash (CVE-2012-2459; Bitcoin SV node, `src/consensus/merkle.cpp`).
+/// The root of an empty list is zero. If two siblings that are hashed together are equal, another
+/// list of transactions has the same root. Such a block must not be recorded as invalid by its hash
+/// (CVE-2012-2459; Bitcoin SV node, `src/consensus/merkle.cpp`).
 pub fn merkle_root(txids: impl IntoIterator<Item = Txid>) -> (MerkleRoot, bool) {
     let mut tree = MerkleAccumulator::new();
     txids.into_iter().for_each(|txid| tree.push(txid));
     tree.root()
 }
 
-/// A merkle tree that takes its leaves one by one and keeps one node of each level, about 2 KiB, however many leaves
-/// there are.
+/// Computes a merkle root from leaves that are added one by one.
+///
+/// Needs about 2 KiB of memory for any number of leaves: one node of each level.
 ///
 /// ```
 /// use bsv_p2p::wire::{MerkleAccumulator, Txid, merkle_root};
@@ -29,14 +30,14 @@ pub fn merkle_root(txids: impl IntoIterator<Item = Txid>) -> (MerkleRoot, bool) 
 /// ```
 #[derive(Clone, Debug)]
 pub struct MerkleAccumulator {
-    /// How many leaves came. A bit that is set means that the node of its level waits for its right neighbour.
+    /// The number of leaves. A set bit means that the node of its level has no right sibling yet.
     leaves: u64,
     waiting: [[u8; 32]; u64::BITS as usize],
     mutated: bool,
 }
 
 impl MerkleAccumulator {
-    /// A tree without leaves.
+    /// Creates a tree without leaves.
     pub fn new() -> Self {
         Self {
             leaves: 0,
@@ -45,7 +46,7 @@ impl MerkleAccumulator {
         }
     }
 
-    /// Adds the next leaf. Hashes two nodes for every second leaf, and so on upwards: one pair for each leaf on average.
+    /// Adds the next leaf. Hashes one pair of nodes for each leaf on average.
     #[inline]
     pub fn push(&mut self, leaf: Txid) {
         let mut node = leaf.0;
@@ -54,33 +55,34 @@ impl MerkleAccumulator {
             self.mutated |= *left == node;
             node = merkle_parent(left, &node);
         }
-        // 2^64 leaves cannot be: nobody lives to hash them.
+        // No tree has 2^64 leaves, so `complete` is a valid index.
         self.waiting[complete] = node;
         self.leaves += 1;
     }
 
-    /// How many leaves have come.
+    /// Returns the number of leaves.
     pub fn len(&self) -> u64 {
         self.leaves
     }
 
-    /// Whether no leaf has come.
+    /// Returns whether the tree has no leaves.
     pub fn is_empty(&self) -> bool {
         self.leaves == 0
     }
 
-    /// The root over the leaves that have come, and whether neighbours are equal somewhere, as
-    /// [`merkle_root`] tells it. A last node without a neighbour is paired with itself.
+    /// Returns the root of the current leaves and whether the tree has equal siblings.
+    ///
+    /// The result is that of [`merkle_root`]. A last node without a sibling is paired with itself.
     pub fn root(&self) -> (MerkleRoot, bool) {
         let Some(top) = self.leaves.checked_ilog2() else {
             return (MerkleRoot::ZERO, false);
         };
         let lowest = self.leaves.trailing_zeros();
         let mut node = self.waiting[lowest as usize];
-        // A node that is paired with itself equals its left neighbour only if the two below that are equal too, which has
-        // been noticed when they came: nothing is left to compare here.
+        // A node that is paired with itself equals its left sibling only if the two nodes below
+        // that are equal. `push` has detected that, so no comparison is needed here.
         for level in lowest..top {
-            // The first is `node` itself.
+            // At the lowest level, the stored node is `node` itself.
             let waits = level > lowest && self.leaves >> level & 1 == 1;
             let left = if waits {
                 self.waiting[level as usize]
@@ -108,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// The tree level by level, as the node's `ComputeMerkleRoot` describes it.
+    /// Computes the tree level by level, like `ComputeMerkleRoot` of the node.
     fn by_levels(txids: &[Txid]) -> (MerkleRoot, bool) {
         let mut level: Vec<[u8; 32]> = txids.iter().map(|txid| txid.0).collect();
         let mut mutated = false;
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_after_every_leaf_is_that_of_the_tree_level_by_level() {
+    fn root_after_each_leaf_matches_level_computation() {
         let leaves: Vec<Txid> = (0..300).map(txid).collect();
         let mut tree = MerkleAccumulator::new();
         for count in 0..leaves.len() {
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_merkle_tree_with_equal_neighbours_is_noticed() {
+    fn equal_siblings_mark_tree_as_mutated() {
         let [a, b, c] = [1, 2, 3].map(txid);
         let (root, mutated) = merkle_root([a, b, c]);
         assert!(!mutated);
@@ -148,7 +150,7 @@ mod tests {
         assert_eq!(root, same_root);
         assert_eq!(merkle_root([a]).0.0, a.0);
         assert_eq!(merkle_root([]), (MerkleRoot::ZERO, false));
-        // Two of six stand again: the pairs are equal, and not the leaves beside each other.
+        // Two of six leaves are repeated: the pairs are equal, but not the leaves in a pair.
         let six = [0, 1, 2, 3, 4, 5].map(txid);
         let eight = [0, 1, 2, 3, 4, 5, 4, 5].map(txid);
         assert!(!merkle_root(six).1);
@@ -157,7 +159,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn leaves_of_few_kinds_repeat_themselves_just_as_level_by_level(
+        fn repeated_leaves_match_level_computation(
             leaves in prop::collection::vec(0..3_u32, 0..70)
         ) {
             let leaves: Vec<Txid> = leaves.into_iter().map(txid).collect();

@@ -1,4 +1,4 @@
-//! The merkle tree over a block's transactions: its root, and proofs that transactions are in it.
+//! The merkle tree of the transactions in a block: its root, and proofs of inclusion.
 
 mod accumulator;
 mod partial;

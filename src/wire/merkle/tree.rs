@@ -1,8 +1,8 @@
-//! A whole merkle tree, for building proofs from it.
+//! A complete merkle tree, from which proofs are created.
 
 use crate::wire::hash::merkle_parent;
 
-/// How many levels stand above the leaves of a tree: 0 for one leaf, 2 for three.
+/// Returns the number of levels above the leaves: 0 for one leaf, 2 for three.
 pub(in crate::wire) const fn depth(leaves: u32) -> u32 {
     match leaves.checked_sub(1) {
         Some(last) => u32::BITS - last.leading_zeros(),
@@ -10,15 +10,15 @@ pub(in crate::wire) const fn depth(leaves: u32) -> u32 {
     }
 }
 
-/// How many nodes a level has; that of the leaves is 0.
+/// Returns the number of nodes of a level. The leaves are level 0.
 pub(super) fn width(leaves: u32, level: u32) -> u64 {
     u64::from(leaves).div_ceil(1 << level)
 }
 
-/// All nodes, level by level from the leaves to the root; a last node without a neighbour is paired with itself,
-/// and its twin is not in the list.
+/// Returns all nodes, level by level from the leaves to the root.
 ///
-/// There is at least one leaf.
+/// A last node without a sibling is paired with itself and listed once. There must be at least one
+/// leaf.
 pub(super) fn levels(leaves: Vec<[u8; 32]>) -> Vec<Vec<[u8; 32]>> {
     let mut levels = vec![leaves];
     while let Some(below) = levels.last().filter(|level| level.len() > 1) {
@@ -36,7 +36,7 @@ mod tests {
     use crate::wire::{Txid, merkle_root};
 
     #[test]
-    fn a_tree_is_as_deep_as_its_leaves_need() {
+    fn depth_and_width_match_leaf_count() {
         for (leaves, levels) in [
             (0, 0),
             (1, 0),
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn the_top_of_the_levels_is_the_merkle_root() {
+    fn top_level_is_merkle_root() {
         for count in 1..40_u8 {
             let leaves: Vec<[u8; 32]> = (0..count).map(|n| [n; 32]).collect();
             let (root, _) = merkle_root(leaves.iter().copied().map(Txid));

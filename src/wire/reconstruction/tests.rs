@@ -1,4 +1,4 @@
-//! Reconstruction as the node does it, step by step.
+//! Reconstruction of blocks: each step and error as in the node.
 
 use super::*;
 use crate::Network;
@@ -9,7 +9,7 @@ use crate::wire::{
 
 const MAX_BLOCK: u64 = 1_000_000;
 
-/// A block of so many transactions, all different, and its transactions.
+/// Returns a block of the given number of different transactions, and the transactions.
 fn block(transactions: u32) -> (Block, Vec<Tx>) {
     let transactions: Vec<Transaction> = (0..transactions).map(transaction).collect();
     let (merkle_root, _) = merkle_root(transactions.iter().map(Transaction::txid));
@@ -59,7 +59,7 @@ fn complete(reconstructed: Result<ReconstructOutcome, ReconstructionError>) -> B
     }
 }
 
-/// A compact block by hand: these short ids, and these transactions at these indexes.
+/// Returns a compact block with these short IDs and these transactions at their indexes.
 fn by_hand(header: &BlockHeader, ids: &[u64], prefilled: &[(u32, &Tx)]) -> CompactBlock {
     let mut bytes = header.encode_to_vec();
     bytes.extend_from_slice(&7_u64.to_le_bytes());
@@ -77,7 +77,7 @@ fn by_hand(header: &BlockHeader, ids: &[u64], prefilled: &[(u32, &Tx)]) -> Compa
 }
 
 #[test]
-fn a_pool_with_every_transaction_completes_the_block_at_once() {
+fn complete_pool_completes_block_immediately() {
     let (block, txs) = block(300);
     let compact = CompactBlock::new(&block, 7);
     assert_eq!(complete(start(&compact, &txs)), block);
@@ -88,7 +88,7 @@ fn a_pool_with_every_transaction_completes_the_block_at_once() {
 }
 
 #[test]
-fn what_the_pool_lacks_is_asked_for_and_filled_in() {
+fn missing_transactions_are_requested_and_filled_in() {
     let (block, txs) = block(300);
     let compact = CompactBlock::new(&block, 7);
     for lacks in [
@@ -151,7 +151,7 @@ fn an_invalid_compact_block_is_named_and_punished() {
 }
 
 #[test]
-fn a_block_has_at_most_a_tenth_of_its_greatest_length_in_transactions() {
+fn too_many_transactions_for_maximum_length_are_rejected() {
     let (block, txs) = block(100);
     let compact = CompactBlock::new(&block, 7);
     let start = |max_block| {
@@ -169,7 +169,7 @@ fn a_block_has_at_most_a_tenth_of_its_greatest_length_in_transactions() {
 }
 
 #[test]
-fn two_equal_short_ids_in_a_block_mean_that_all_of_it_is_asked_for() {
+fn equal_short_ids_need_full_block() {
     let (block, txs) = block(4);
     let compact = by_hand(&block.header(), &[5, 9, 5], &[(0, &txs[0])]);
     let refused = start(&compact, &txs).unwrap_err();
@@ -177,11 +177,12 @@ fn two_equal_short_ids_in_a_block_mean_that_all_of_it_is_asked_for() {
     assert_eq!((refused.score(), refused.needs_full_block()), (0, true));
 }
 
-/// Two names that the compact blocks of `block(3)` with nonce 7 shorten alike, found by trying.
+/// Two txids with the same short ID in compact blocks of `block(3)` with nonce 7, found by brute
+/// force.
 const COLLIDING: [u64; 2] = [1_261_234, 26_741_987];
 
 #[test]
-fn two_candidates_with_one_short_id_are_both_left_and_the_transaction_asked_for() {
+fn candidates_with_equal_short_id_are_ignored() {
     let (block, txs) = block(3);
     let key = ShortIdKey::new(&block.header(), 7);
     let [first, second] = COLLIDING.map(|number| {
@@ -202,13 +203,13 @@ fn two_candidates_with_one_short_id_are_both_left_and_the_transaction_asked_for(
     let answer = BlockTransactions::for_request(&block, &waiting.request()).unwrap();
     assert_eq!(waiting.fill(&answer), Ok(block.clone()));
 
-    // The same one twice is no collision.
+    // A candidate that is given twice is not a collision.
     let twice = start([(first, &txs[1]), (first, &txs[1]), last]);
     assert_eq!(complete(twice), block);
 }
 
 #[test]
-fn no_more_candidates_are_taken_when_every_short_id_has_one() {
+fn search_stops_after_last_candidate_is_found() {
     let (block, txs) = block(3);
     let compact = CompactBlock::new(&block, 7);
     let mut taken = 0;
@@ -252,7 +253,7 @@ fn a_wrong_number_of_transactions_is_punished() {
 }
 
 #[test]
-fn another_merkle_root_means_that_all_of_the_block_is_asked_for() {
+fn mismatched_merkle_root_needs_full_block() {
     let (block, txs) = block(4);
     let compact = CompactBlock::new(&block, 7);
     let is_mismatch = |refused: &ReconstructionError| {
@@ -263,7 +264,8 @@ fn another_merkle_root_means_that_all_of_the_block_is_asked_for() {
         };
         assert_eq!(refused, &ReconstructionError::Content(error));
     };
-    // A candidate that is another transaction than its name says, as good as a short id by chance.
+    // A candidate that does not match its txid, which has the effect of an accidental equal short
+    // ID.
     let wrong = [&txs[1], &txs[3], &txs[3]];
     let candidates = txs[1..].iter().map(Tx::txid).zip(wrong);
     let at_once = Reconstruction::start(compact.clone(), MAX_BLOCK, candidates);

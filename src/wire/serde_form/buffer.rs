@@ -1,4 +1,4 @@
-//! What stands before the name of a message in its object, kept until the name is known.
+//! Buffers the fields that precede the command of a message until the command is known.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 
-/// Any value of a format that describes itself.
+/// Any value of a self-describing format.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Null,
@@ -17,7 +17,7 @@ pub(super) enum Value {
     Float(f64),
     Text(String),
     List(Vec<Value>),
-    /// In the order in which they stand, also those that stand twice: whoever reads them judges that.
+    /// In the order of the input, including duplicates, which the reader of the fields checks.
     Map(Vec<(String, Value)>),
 }
 
@@ -65,7 +65,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        // Nothing is reserved: the length that a list claims is not to be trusted.
+        // The length that a list claims is not trusted, so no memory is reserved.
         let mut values = Vec::new();
         while let Some(value) = list.next_element()? {
             values.push(value);
@@ -137,7 +137,7 @@ impl<'de, E: Error> Deserializer<'de> for ValueDeserializer<E> {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, E> {
-        // Messages have no enums but those of names alone.
+        // Enums in the forms of messages have only unit variants.
         match self.value {
             Value::Text(name) => visitor.visit_enum(name.into_deserializer()),
             _ => Err(E::invalid_type(Unexpected::Other("no text"), &visitor)),

@@ -1,4 +1,5 @@
-//! Compact blocks and what is asked for them as people read them: short ids as numbers, indexes absolute.
+//! Human-readable forms of compact blocks and their requests: short IDs as numbers, absolute
+//! indexes.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,7 @@ impl From<&CompactBlock> for CompactForm {
 impl TryFrom<CompactForm> for CompactBlock {
     type Error = String;
 
-    /// By way of the wire form, whose decoder knows the limits.
+    /// Uses the wire form, because its decoder checks the limits.
     fn try_from(form: CompactForm) -> Result<Self, String> {
         let mut wire_form = Vec::new();
         form.header.encode(&mut wire_form);

@@ -1,4 +1,4 @@
-//! Fields that hold no more than the decoder of their message takes: what cannot be sent cannot be read either.
+//! Fields with the limits of the decoder: a value that cannot be sent cannot be read either.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -8,8 +8,9 @@ use crate::wire::{
     BlockHash, Hash256, MerkleProofTarget, MerkleRoot, Reject, RejectCode, WireString,
 };
 
-/// Something with a number of bytes or entries.
+/// A type with a number of bytes or entries.
 pub(in crate::wire) trait Length {
+    /// Returns the number of bytes or entries.
     fn length(&self) -> usize;
 }
 
@@ -31,7 +32,7 @@ impl<T: Length> Length for Option<T> {
     }
 }
 
-/// A text or a list of at most `MAX` bytes or entries.
+/// Reads a text or a list of at most `MAX` bytes or entries.
 pub(in crate::wire) fn at_most<'de, const MAX: usize, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Deserialize<'de> + Length,
@@ -42,7 +43,7 @@ where
     Ok(value)
 }
 
-/// Bytes in hexadecimal, from `MIN` to `MAX` of them.
+/// Reads `MIN` to `MAX` bytes in hexadecimal.
 pub(in crate::wire) fn bytes_within<'de, const MIN: usize, const MAX: usize, D>(
     deserializer: D,
 ) -> Result<Vec<u8>, D::Error>
@@ -63,7 +64,7 @@ fn check_length<E: Error>(got: usize, min: usize, max: usize) -> Result<(), E> {
     )))
 }
 
-/// A `reject` as it is written, whatever its fields hold.
+/// A `reject` before its fields are checked.
 #[derive(Deserialize)]
 pub(in crate::wire) struct ReadReject {
     message: WireString,
@@ -86,7 +87,7 @@ impl TryFrom<ReadReject> for Reject {
     }
 }
 
-/// A target as it is written, whatever its flags are.
+/// A target before its flags are checked.
 #[derive(Deserialize)]
 #[serde(rename = "MerkleProofTarget", rename_all = "snake_case")]
 pub(in crate::wire) enum ReadTarget {
@@ -102,7 +103,7 @@ impl TryFrom<ReadTarget> for MerkleProofTarget {
         match read {
             ReadTarget::Block(hash) => Ok(Self::Block(hash)),
             ReadTarget::MerkleRoot(root) => Ok(Self::MerkleRoot(root)),
-            // Not those of the other two, nor those with the bit that speaks of the transaction.
+            // The flags must not be those of the other variants, and must not contain bit 0.
             ReadTarget::Unknown { flags, hash } => match Self::of_flags(flags, hash) {
                 target if target == Self::Unknown { flags, hash } => Ok(target),
                 _ => Err(format!("flags {flags} are not those of an unknown target")),

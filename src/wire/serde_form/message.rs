@@ -1,4 +1,5 @@
-//! Messages: an object with the fields and the `command` where people read, else command and payload.
+//! Messages: an object of `command` and the fields in human-readable formats, else command and
+//! payload.
 
 use std::fmt;
 
@@ -10,14 +11,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::buffer::Value;
 use crate::wire::{Command, Encode, Message};
 
-/// The field that has the message's name.
+/// The field that contains the command of the message.
 const COMMAND: &str = "command";
 
-/// The fields of a message that has none.
+/// The fields of a message without content.
 #[derive(Serialize, Deserialize)]
 pub(in crate::wire) struct NoFields {}
 
-/// The fields of a message that nobody knows.
+/// The fields of a message with an unknown command.
 #[derive(Serialize, Deserialize)]
 pub(in crate::wire) struct UnknownFields {
     #[serde(with = "crate::serde_with::hex")]
@@ -95,7 +96,7 @@ impl<'de> Visitor<'de> for NamedFields {
             }
         };
         if before.is_empty() {
-            // As we write it: nothing has to be kept.
+            // The order in which messages are written: no field needs to be buffered.
             return Message::deserialize_fields(command, MapAccessDeserializer::new(map));
         }
         while let Some(field) = map.next_entry()? {

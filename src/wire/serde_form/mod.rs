@@ -1,7 +1,8 @@
-//! What serde writes for the types of the wire that are more than their fields.
+//! The serde forms of wire types that are not derived from their fields.
 //!
-//! The list of [`readable!`] below has all types that people read in another form than their fields have; formats that
-//! nobody reads get the wire form of these as bytes. Every other type derives.
+//! The list of [`readable!`] below contains all types with a separate form for human-readable
+//! formats. In other formats, these types are the bytes of their wire form. Every other type
+//! derives its form.
 
 mod buffer;
 mod compact;
@@ -31,8 +32,11 @@ use super::{
 };
 use crate::serde_with::plain_bytes;
 
-/// `Type: Shown, Read;` for a type that is written as `Shown`, made `From` a reference to it, and read as
-/// `Read`, from which it is made by `TryFrom`, where people read, and as the bytes of its wire form elsewhere.
+/// Implements serde for a list of `Type: Shown, Read;`.
+///
+/// In a human-readable format, `Type` is written as `Shown`, which must implement `From<&Type>`. It
+/// is read as `Read` and must implement `TryFrom<Read>`. In other formats it is the bytes of its
+/// wire form.
 macro_rules! readable {
     ($($type:ty: $shown:ty, $read:ty;)+) => {$(
         impl Serialize for $type {
@@ -84,7 +88,9 @@ impl Serialize for TransactionView<'_> {
     }
 }
 
-/// Reads the bytes of a wire form. Bytes behind it are an error: no peer sent them, so something was mixed up.
+/// Reads the bytes of a wire form.
+///
+/// Returns an error if bytes follow it. They cannot come from a peer, so the input is corrupt.
 fn from_wire_form<'de, T: Decode, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     let bytes = plain_bytes(deserializer)?.into();
     let mut reader = Reader::shared(&bytes);
@@ -99,7 +105,7 @@ fn from_wire_form<'de, T: Decode, D: Deserializer<'de>>(deserializer: D) -> Resu
     }
 }
 
-/// Compares a hash that stands beside the content which it is the hash of, if it is there.
+/// Compares a hash with the hash of the content next to it. A missing hash is accepted.
 fn check_hash<T: PartialEq + std::fmt::Display>(written: Option<T>, real: T) -> Result<(), String> {
     match written {
         Some(written) if written != real => Err(format!(

@@ -1,4 +1,4 @@
-//! Blocks, headers, transactions and filters as people read them: in full, with their hashes beside them.
+//! Human-readable forms of blocks, headers, transactions and filters: all fields, and their hashes.
 
 use std::slice;
 
@@ -11,7 +11,7 @@ use crate::wire::{
     Transactions, Tx, Txid, write_compact_size,
 };
 
-/// Writes what an iterator gives as a list.
+/// Serializes the items of an iterator as a list.
 fn each<I, S>(items: &I, serializer: S) -> Result<S::Ok, S::Error>
 where
     I: Iterator<Item: Serialize> + Clone,
@@ -73,7 +73,7 @@ impl TryFrom<ReadHeader> for BlockHeader {
     }
 }
 
-/// A transaction with its name, its inputs and outputs from wherever they come.
+/// A transaction with its ID. The inputs and outputs are any iterators.
 #[derive(Serialize)]
 pub(super) struct ShownParts<I, O>
 where
@@ -216,7 +216,7 @@ pub(super) struct ReadFilter {
 impl TryFrom<ReadFilter> for BloomFilter {
     type Error = DecodeError;
 
-    /// By way of the wire form, whose decoder knows the limits.
+    /// Uses the wire form, because its decoder checks the limits.
     fn try_from(read: ReadFilter) -> Result<Self, DecodeError> {
         let mut wire_form = Vec::new();
         write_compact_size(read.data.len() as u64, &mut wire_form);

@@ -1,4 +1,4 @@
-//! Merkle proofs and the lists of them as people read them: in full.
+//! Human-readable forms of merkle proofs and of lists of them, with all fields.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,8 +8,9 @@ use crate::wire::{
     MerkleProofNode, MerkleProofTarget, ProofSubject, Tx, Txid,
 };
 
-/// A proof: the whole transaction only if it carries it, which bit 0 of the flags says. The other bits say what the
-/// target is the hash of.
+/// A proof. It must contain `tx` if bit 0 of the flags is set, else `txid` without `tx`.
+///
+/// The other bits define the meaning of `target`.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ProofForm {
     flags: u8,

@@ -1,10 +1,10 @@
-//! Inventory vectors and `mempool` as people read them.
+//! Human-readable forms of inventory vectors and `mempool`.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::wire::{BlockHash, Hash256, Inventory, Mempool, Txid};
 
-/// The type by its name, or by its number if it has none.
+/// The type as its name, or as its number if it has no name.
 #[derive(Serialize, Deserialize)]
 pub(super) struct InventoryForm {
     #[serde(rename = "type")]
@@ -48,7 +48,7 @@ impl From<&Inventory> for InventoryForm {
 }
 
 impl From<InventoryForm> for Inventory {
-    /// A number is what it is on the wire: that of a known type is this type.
+    /// Creates an inventory vector. The number of a known type returns that type.
     fn from(InventoryForm { kind, hash }: InventoryForm) -> Self {
         match kind {
             Kind::Named(Name::Tx) | Kind::Number(1) => Inventory::Tx(Txid(hash.0)),
@@ -65,7 +65,7 @@ impl From<InventoryForm> for Inventory {
     }
 }
 
-/// The three forms of the wire: no field, an age of null, and an age.
+/// The three wire forms: no field, an age of null, and an age.
 #[derive(Serialize, Deserialize)]
 pub(super) struct MempoolForm {
     #[serde(
@@ -76,7 +76,7 @@ pub(super) struct MempoolForm {
     age: Option<Option<i64>>,
 }
 
-/// A field that is there, null or not; serde's own form takes null for a field that is missing.
+/// Reads a field that is present, null or not. By default, serde treats null as a missing field.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

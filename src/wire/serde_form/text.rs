@@ -1,4 +1,4 @@
-//! What is a text: commands, association IDs and strings.
+//! The forms of commands, association IDs, hashes, targets, work and strings.
 
 use std::str::FromStr;
 
@@ -19,7 +19,7 @@ impl Serialize for Command {
 impl<'de> Deserialize<'de> for Command {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        // A name that is too long has no bytes, and NUL is padding and no part of a name.
+        // A name that is too long returns `None`. NUL is padding and not part of a name.
         let command = padded(&name).and_then(|bytes| Command::parse(bytes).ok());
         match command {
             Some(command) if command.name() == name => Ok(command),
@@ -41,7 +41,7 @@ fn padded(name: &str) -> Option<[u8; Command::LEN]> {
 
 const NO_ID: &str = "none";
 
-/// The UUID, or `none`, in every format: where the whole field may be missing, null says that.
+/// The UUID or `none`, in every format. If the whole field can be missing, null means that.
 impl Serialize for AssociationId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -67,7 +67,7 @@ impl<'de> Deserialize<'de> for AssociationId {
     }
 }
 
-/// A hash: its printed form where people read, in the order of the wire elsewhere.
+/// A hash: the printed form in human-readable formats, else 32 bytes in wire order.
 pub(in crate::wire) mod printed_hash {
     use super::*;
 
@@ -96,7 +96,7 @@ pub(in crate::wire) mod printed_hash {
     }
 }
 
-/// A compact target: eight hexadecimal digits where people read, a number elsewhere.
+/// A compact target: eight hexadecimal digits in human-readable formats, else a number.
 pub(in crate::wire) mod printed_bits {
     use super::*;
 
@@ -122,7 +122,7 @@ pub(in crate::wire) mod printed_bits {
     }
 }
 
-/// All 64 digits where people read, as `Display` shows them; the 32 bytes, the highest first, elsewhere.
+/// All 64 digits in human-readable formats, as in `Display`; else 32 bytes in big-endian order.
 impl Serialize for Work {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         hex::serialize(&self.to_be_bytes(), serializer)
@@ -135,7 +135,7 @@ impl<'de> Deserialize<'de> for Work {
     }
 }
 
-/// A string of the wire where people read: the text, or its bytes where it is none.
+/// A wire string in human-readable formats: the text, or its bytes if it is not valid text.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a text, or an object with `hex`")]
 enum ReadString {

@@ -1,38 +1,40 @@
-//! The inputs and outputs of a transaction where they lie.
+//! Iterators over the encoded inputs and outputs of a transaction.
 //!
-//! What is here reads bytes that have been checked, and knows no errors: to tell one from another would cost more than all the
-//! rest of an iteration's step. For the same reason lengths of one byte have a way of their own.
+//! The bytes must have been checked, so the iterators return no errors: distinguishing errors would
+//! dominate the cost of a step. For the same reason, lengths of one byte have a separate fast path.
 
 use super::super::Reader;
 use super::OutPoint;
 
-/// An input of a transaction, borrowed.
+/// A transaction input that borrows its script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TransactionInputView<'a> {
     /// The output that is spent.
     pub previous: OutPoint,
-    /// The script that unlocks it.
+    /// The unlocking script.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub script: &'a [u8],
     /// The sequence number.
     pub sequence: u32,
 }
 
-/// An output of a transaction, borrowed.
+/// A transaction output that borrows its script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TransactionOutputView<'a> {
-    /// The amount in satoshi.
+    /// The amount in satoshis.
     pub value: i64,
-    /// The script that locks it.
+    /// The locking script.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub script: &'a [u8],
 }
 
-/// The entries of a list, each of `BEFORE` bytes, a script behind its length, and `BEHIND` bytes.
+/// The entries of a list: each has a fixed-size prefix, a length-prefixed script and a fixed-size
+/// suffix.
 ///
-/// Behind the last one are fewer bytes than an entry has, so that the count is not needed to find the end.
+/// After the last entry, fewer bytes remain than an entry has, so the end is found without the
+/// count.
 #[derive(Clone, Debug)]
 struct Entries<'a, const BEFORE: usize, const BEHIND: usize> {
     rest: &'a [u8],
@@ -47,7 +49,7 @@ struct Entry<'a, const BEFORE: usize, const BEHIND: usize> {
 }
 
 impl<'a, const BEFORE: usize, const BEHIND: usize> Entries<'a, BEFORE, BEHIND> {
-    /// A list behind its count, which stands at `AT`.
+    /// Starts after the count of the list, which is at offset `AT`.
     #[inline]
     fn behind_count<const AT: usize>(bytes: &'a [u8]) -> Self {
         match bytes.split_at_checked(AT + 1) {
@@ -59,6 +61,7 @@ impl<'a, const BEFORE: usize, const BEHIND: usize> Entries<'a, BEFORE, BEHIND> {
         }
     }
 
+    /// Like [`behind_count`](Self::behind_count), for a count of more than one byte.
     #[cold]
     fn behind_long_count(bytes: &'a [u8]) -> Self {
         let mut reader = Reader::new(bytes);
@@ -93,6 +96,7 @@ impl<'a, const BEFORE: usize, const BEHIND: usize> Entries<'a, BEFORE, BEHIND> {
         })
     }
 
+    /// Splits off an entry whose script length has more than one byte.
     #[cold]
     fn split_long(bytes: &'a [u8]) -> Option<Entry<'a, BEFORE, BEHIND>> {
         let mut reader = Reader::new(bytes);
@@ -103,16 +107,20 @@ impl<'a, const BEFORE: usize, const BEHIND: usize> Entries<'a, BEFORE, BEHIND> {
     }
 }
 
-/// The inputs of a transaction, in order. Made by [`TransactionView::inputs`](super::TransactionView::inputs).
+/// An iterator over the inputs of a transaction, in order.
+///
+/// Returned by [`TransactionView::inputs`](super::TransactionView::inputs).
 #[derive(Clone, Debug)]
 pub struct Inputs<'a>(Entries<'a, 36, 4>);
 
-/// The outputs of a transaction, in order. Made by [`TransactionView::outputs`](super::TransactionView::outputs).
+/// An iterator over the outputs of a transaction, in order.
+///
+/// Returned by [`TransactionView::outputs`](super::TransactionView::outputs).
 #[derive(Clone, Debug)]
 pub struct Outputs<'a>(Entries<'a, 8, 0>);
 
 impl<'a> Inputs<'a> {
-    /// Of the start of a transaction, up to the count of outputs.
+    /// Creates the iterator from the start of a transaction, up to the output count.
     #[inline]
     pub(super) fn of(bytes: &'a [u8]) -> Self {
         Self(Entries::behind_count::<4>(bytes))
@@ -120,7 +128,7 @@ impl<'a> Inputs<'a> {
 }
 
 impl<'a> Outputs<'a> {
-    /// Of the end of a transaction, from the count of outputs on.
+    /// Creates the iterator from the end of a transaction, starting at the output count.
     #[inline]
     pub(super) fn of(bytes: &'a [u8]) -> Self {
         Self(Entries::behind_count::<0>(bytes))

@@ -1,4 +1,4 @@
-//! Transactions: views that borrow from a payload, and an owned form for building.
+//! Transactions: views that borrow from a payload, and an owned form to create them.
 
 mod entries;
 mod outpoint;

@@ -1,25 +1,25 @@
-//! Names of outputs.
+//! References to transaction outputs.
 
 use super::super::Txid;
 
-/// One output of an earlier transaction.
+/// A reference to an output of an earlier transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OutPoint {
-    /// The transaction.
+    /// The ID of the transaction.
     pub txid: Txid,
-    /// Which of its outputs, from 0.
+    /// The index of the output in the transaction, from 0.
     pub index: u32,
 }
 
 impl OutPoint {
-    /// What the only input of a coinbase names in place of an output.
+    /// The value in the only input of a coinbase, which spends no output.
     pub const NULL: OutPoint = OutPoint {
         txid: Txid::ZERO,
         index: u32::MAX,
     };
 
-    /// Reads an outpoint from its 36 bytes: every content is one.
+    /// Decodes an outpoint from its 36 bytes. Every content is valid.
     #[inline]
     pub fn from_bytes(bytes: &[u8; 36]) -> Self {
         let [txid @ .., i0, i1, i2, i3] = *bytes;
@@ -29,7 +29,7 @@ impl OutPoint {
         }
     }
 
-    /// The wire form: the transaction and the index, 36 bytes.
+    /// Returns the wire form: the transaction ID and the index, 36 bytes.
     pub fn to_bytes(self) -> [u8; 36] {
         let mut bytes = [0; 36];
         bytes[..32].copy_from_slice(&self.txid.0);

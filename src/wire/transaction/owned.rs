@@ -1,4 +1,4 @@
-//! A transaction in parts that can be put together and taken apart.
+//! Transactions that own their inputs and outputs.
 
 use super::super::{
     Decode, DecodeError, Encode, Reader, Txid, compact_size_len, sha256d, write_compact_size,
@@ -6,9 +6,9 @@ use super::super::{
 use super::OutPoint;
 use super::view::TransactionView;
 
-/// A transaction that owns its parts: for building and sending.
+/// A transaction that owns its parts, to be created and sent.
 ///
-/// What arrives is read through [`TransactionView`], which copies nothing.
+/// [`TransactionView`] reads a received transaction without a copy.
 ///
 /// ```
 /// use bsv_p2p::wire::{Encode, OutPoint, Transaction, TransactionInput, TransactionOutput, Txid};
@@ -29,11 +29,13 @@ use super::view::TransactionView;
 pub struct Transaction {
     /// The version.
     pub version: i32,
-    /// What is spent.
+    /// The inputs, each of which spends an output.
     pub inputs: Vec<TransactionInput>,
-    /// What is paid.
+    /// The outputs, which lock the paid amounts.
     pub outputs: Vec<TransactionOutput>,
-    /// When it may enter a block: a height below 500,000,000, else seconds since 1970.
+    /// The lock time: a block height if below 500,000,000, else a Unix time in seconds.
+    ///
+    /// It determines when a block may include the transaction.
     pub lock_time: u32,
 }
 
@@ -43,7 +45,7 @@ pub struct Transaction {
 pub struct TransactionInput {
     /// The output that is spent.
     pub previous: OutPoint,
-    /// The script that unlocks it.
+    /// The unlocking script.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub script: Vec<u8>,
     /// The sequence number.
@@ -54,15 +56,15 @@ pub struct TransactionInput {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TransactionOutput {
-    /// The amount in satoshi.
+    /// The amount in satoshis.
     pub value: i64,
-    /// The script that locks it.
+    /// The locking script.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub script: Vec<u8>,
 }
 
 impl Transaction {
-    /// The transaction's name: the double SHA-256 of its wire form.
+    /// Returns the ID of the transaction: the double SHA-256 of its wire form.
     pub fn txid(&self) -> Txid {
         Txid(sha256d(&self.encode_to_vec()).0)
     }
@@ -95,7 +97,7 @@ impl Decode for Transaction {
 }
 
 impl Transaction {
-    /// Appends the wire form, and tells where in it the count of outputs starts.
+    /// Appends the wire form and returns the offset of the output count in it.
     pub(in crate::wire) fn encode_marked(&self, out: &mut Vec<u8>) -> usize {
         let start = out.len();
         out.extend_from_slice(&self.version.to_le_bytes());
@@ -143,11 +145,13 @@ impl Encode for Transaction {
     }
 }
 
-/// Appends what is before a script, in place of whose last byte the script's length goes, and the script.
+/// Appends `before`, the length of a script and the script.
+///
+/// A length of one byte replaces the last byte of `before`; otherwise that byte is dropped.
 #[inline]
 fn write_script<const N: usize>(mut before: [u8; N], script: &[u8], out: &mut Vec<u8>) {
     match script.len() {
-        // At once, because nearly all are so short.
+        // One write for the fields and the length, because most scripts are this short.
         len @ ..0xfd => {
             before[N - 1] = len as u8;
             out.extend_from_slice(&before);
@@ -198,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_empty_transaction_of_ten_bytes_is_well_formed() {
+    fn empty_transaction_of_ten_bytes_is_valid() {
         let empty = Transaction::decode_from(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
         assert_eq!(
             empty,

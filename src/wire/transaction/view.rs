@@ -1,4 +1,4 @@
-//! A transaction where it lies: nothing is copied, nothing allocated.
+//! Transactions that borrow from a payload, without a copy or an allocation.
 
 use std::fmt;
 
@@ -6,27 +6,27 @@ use super::super::{DecodeError, Reader, Txid, sha256d};
 use super::OutPoint;
 use super::entries::{Inputs, Outputs};
 
-/// The least bytes of an input: outpoint, empty script, sequence.
+/// The minimum length of an input in bytes: outpoint, empty script and sequence.
 pub(in crate::wire) const MIN_INPUT: usize = 36 + 1 + 4;
-/// The least bytes of an output: value, empty script.
+/// The minimum length of an output in bytes: value and empty script.
 pub(in crate::wire) const MIN_OUTPUT: usize = 8 + 1;
 
 /// A transaction that borrows its bytes from a payload.
 ///
-/// Its structure has been checked; its rules (scripts, amounts) have not.
+/// Its structure has been checked. Its validity (scripts, amounts) has not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TransactionView<'a> {
     bytes: &'a [u8],
-    /// Where the count of outputs starts.
+    /// The offset of the output count.
     outputs_at: usize,
 }
 
 impl<'a> TransactionView<'a> {
-    /// Reads the transaction at the reader and leaves the reader behind it.
+    /// Reads the transaction at the reader and advances the reader past it.
     ///
     /// # Errors
     ///
-    /// A [`DecodeError`] if the bytes left do not start with a whole transaction.
+    /// [`DecodeError`] if the remaining bytes do not start with a complete transaction.
     #[inline]
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let start = reader.rest();
@@ -48,33 +48,36 @@ impl<'a> TransactionView<'a> {
         })
     }
 
-    /// The view of bytes that [`TransactionView::read`] has checked before.
+    /// Creates a view of `bytes`, which must have been checked by [`TransactionView::read`].
     pub(in crate::wire) fn checked(bytes: &'a [u8], outputs_at: usize) -> Self {
         Self { bytes, outputs_at }
     }
 
+    /// Returns the offset of the output count.
     pub(in crate::wire) fn outputs_at(&self) -> usize {
         self.outputs_at
     }
 
-    /// The whole serialisation.
+    /// Returns the wire form.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The transaction's name: the double SHA-256 of its bytes.
+    /// Returns the ID of the transaction: the double SHA-256 of its bytes. Computed at each call.
     pub fn txid(&self) -> Txid {
         Txid(sha256d(self.bytes).0)
     }
 
-    /// The transaction's version.
+    /// Returns the version.
     pub fn version(&self) -> i32 {
         Reader::new(self.bytes)
             .i32("transaction version")
             .unwrap_or_default()
     }
 
-    /// When the transaction may enter a block: a height below 500,000,000, else seconds since 1970.
+    /// Returns the lock time: a block height if below 500,000,000, else a Unix time in seconds.
+    ///
+    /// It determines when a block may include the transaction.
     pub fn lock_time(&self) -> u32 {
         let at = self.bytes.len().saturating_sub(4);
         Reader::new(&self.bytes[at..])
@@ -82,32 +85,33 @@ impl<'a> TransactionView<'a> {
             .unwrap_or_default()
     }
 
-    /// Whether this is a coinbase: its only input spends no output ([`OutPoint::NULL`]).
+    /// Returns `true` if this is a coinbase: its only input spends no output ([`OutPoint::NULL`]).
     pub fn is_coinbase(&self) -> bool {
         let mut inputs = self.inputs();
         inputs.len() == 1 && inputs.all(|input| input.previous == OutPoint::NULL)
     }
 
-    /// The inputs, in order.
+    /// Returns an iterator over the inputs, in order.
     #[inline]
     pub fn inputs(&self) -> Inputs<'a> {
         Inputs::of(&self.bytes[..self.outputs_at])
     }
 
-    /// The outputs, in order.
+    /// Returns an iterator over the outputs, in order.
     #[inline]
     pub fn outputs(&self) -> Outputs<'a> {
         Outputs::of(&self.bytes[self.outputs_at..])
     }
 }
 
+/// Skips a script with its length, and the bytes that follow it in the same entry.
 #[inline]
 fn skip_script(
     reader: &mut Reader<'_>,
     field: &'static str,
     behind: usize,
 ) -> Result<(), DecodeError> {
-    // At most 2^32 + 4: no overflow where a usize has 64 bits, and `take` refuses the rest elsewhere.
+    // At most 2^32 + 4: no overflow in a `usize` of 64 bits. In 32 bits, `take` rejects the length.
     let len = reader.compact_size(field)?.saturating_add(behind as u64);
     reader
         .take(field, usize::try_from(len).unwrap_or(usize::MAX))

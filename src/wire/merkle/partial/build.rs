@@ -1,4 +1,4 @@
-//! Building a partial merkle tree from the transactions of a block.
+//! Creates a partial merkle tree from the transactions of a block.
 
 use super::{PartialMerkleTree, PartialMerkleTreeError};
 use crate::wire::merkle::tree::{depth, levels};
@@ -7,11 +7,13 @@ use crate::wire::{Hash256, Txid};
 use PartialMerkleTreeError as Error;
 
 impl PartialMerkleTree {
-    /// Builds the tree from all transactions of a block, in order, with whether each matches.
+    /// Creates the tree from the IDs of all transactions of a block, in order, each with whether it
+    /// matches.
     ///
     /// # Errors
     ///
-    /// [`PartialMerkleTreeError::NoTransactions`], and [`PartialMerkleTreeError::TooManyTransactions`] above 2^32 - 1.
+    /// - [`PartialMerkleTreeError::NoTransactions`] if there are no transactions.
+    /// - [`PartialMerkleTreeError::TooManyTransactions`] if there are more than 2^32 - 1.
     pub fn new(transactions: impl IntoIterator<Item = (Txid, bool)>) -> Result<Self, Error> {
         let (leaves, matches): (Vec<[u8; 32]>, Vec<bool>) = transactions
             .into_iter()
@@ -39,7 +41,7 @@ impl PartialMerkleTree {
     }
 }
 
-/// The visit that writes a tree.
+/// The state of the visit that writes a tree.
 struct Build {
     levels: Vec<Vec<[u8; 32]>>,
     matches: Vec<Vec<bool>>,
@@ -75,7 +77,7 @@ impl Build {
     }
 }
 
-/// For each node of each level, whether a match lies below it.
+/// Returns for each node of each level whether a match is below it.
 fn match_levels(leaves: Vec<bool>) -> Vec<Vec<bool>> {
     let mut levels = vec![leaves];
     while let Some(below) = levels.last().filter(|level| level.len() > 1) {
@@ -103,11 +105,11 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_in_which_all_match_has_all_transactions() {
+    fn tree_with_all_matches_has_all_transactions() {
         let txids = [1, 2, 3, 4, 5].map(|n| Txid([n; 32]));
         let tree = PartialMerkleTree::new(txids.map(|txid| (txid, true))).unwrap();
         assert_eq!(tree.hashes, txids.map(Hash256::from));
-        // Eleven nodes: two levels of the last transaction have but one below them.
+        // Eleven nodes: the last transaction has two ancestors with only one child.
         assert_eq!(tree.flags, [0xff, 0x07]);
     }
 

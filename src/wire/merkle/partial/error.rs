@@ -1,77 +1,80 @@
-//! Why a partial merkle tree is refused.
+//! The error of an invalid partial merkle tree.
 
 use crate::wire::MerkleRoot;
 
-/// Why a partial merkle tree is none (Bitcoin SV node, `src/merkleblock.cpp`, `ExtractMatches`).
+/// The reason why a partial merkle tree is invalid.
+///
+/// Source: Bitcoin SV node, `src/merkleblock.cpp`, `ExtractMatches`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PartialMerkleTreeError {
     /// The block has no transactions.
     #[error("a tree over no transactions")]
     NoTransactions,
-    /// More transactions than the wire's 32 bits can count.
+    /// The number of transactions does not fit into the 32 bits of the wire form.
     #[error("{got} transactions, at most 4294967295 can be counted")]
     TooManyTransactions {
-        /// How many there are.
+        /// The number of transactions.
         got: usize,
     },
-    /// More hashes than the block has transactions.
+    /// There are more hashes than transactions in the block.
     #[error("{got} hashes for {transactions} transactions")]
     TooManyHashes {
-        /// How many transactions there are.
+        /// The number of transactions.
         transactions: u32,
-        /// How many hashes there are.
+        /// The number of hashes.
         got: usize,
     },
-    /// Fewer flags than hashes.
+    /// There are fewer flags than hashes.
     #[error("{got} flags for {hashes} hashes")]
     TooFewFlags {
-        /// How many hashes there are.
+        /// The number of hashes.
         hashes: usize,
-        /// How many flags there are.
+        /// The number of flags.
         got: usize,
     },
-    /// The visit is not at its end, the flags are.
+    /// The visit needs more flags.
     #[error("more than the {got} flags are needed")]
     OutOfFlags {
-        /// How many flags there are.
+        /// The number of flags.
         got: usize,
     },
-    /// The visit is not at its end, the hashes are.
+    /// The visit needs more hashes.
     #[error("more than the {got} hashes are needed")]
     OutOfHashes {
-        /// How many hashes there are.
+        /// The number of hashes.
         got: usize,
     },
-    /// Both nodes below a node are the same: other transactions would have the same root (CVE-2012-2459).
+    /// Both children of a node are equal: other transactions would have the same root
+    /// (CVE-2012-2459).
     #[error("both nodes below node {position} of level {level} are the same")]
     EqualNodes {
-        /// The level of the node above both; that of the transactions is 0.
+        /// The level of the parent. The transactions are level 0.
         level: u32,
-        /// The place of the node above both in its level, from 0.
+        /// The index of the parent in its level, from 0.
         position: u32,
     },
-    /// The visit is at its end, and there are more hashes.
+    /// The visit does not use all hashes.
     #[error("{needed} hashes are needed, there are {got}")]
     UnusedHashes {
-        /// How many hashes the visit needs.
+        /// The number of hashes that the visit uses.
         needed: usize,
-        /// How many there are.
+        /// The number of hashes.
         got: usize,
     },
-    /// The visit is at its end, and there are more bytes of flags.
+    /// The visit does not use all bytes of flags.
     #[error("{needed} bytes of flags are needed, there are {got}")]
     UnusedFlags {
-        /// How many bytes the visit needs.
+        /// The number of bytes that the visit uses.
         needed: usize,
-        /// How many there are.
+        /// The number of bytes.
         got: usize,
     },
-    /// The tree leads to another root.
+    /// The tree has another merkle root.
     #[error("the tree's root is {got}, the block's is {expected}")]
     RootMismatch {
-        /// The root that was asked for.
+        /// The requested merkle root.
         expected: MerkleRoot,
-        /// The root of the tree.
+        /// The merkle root of the tree.
         got: MerkleRoot,
     },
 }

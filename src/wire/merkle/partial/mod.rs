@@ -1,4 +1,4 @@
-//! Partial merkle trees: the part of a block's tree that leads to some of its transactions.
+//! Partial merkle trees: the part of the tree of a block that leads to some of its transactions.
 
 mod build;
 mod error;
@@ -11,15 +11,16 @@ use crate::wire::{
     Decode, DecodeError, Encode, Hash256, Reader, Txid, compact_size_len, write_compact_size,
 };
 
-/// The branches of a merkle tree that lead to the transactions which matched a filter (BIP37).
+/// The branches of a merkle tree that lead to the transactions that match a filter (BIP37).
 ///
-/// The nodes are visited depth first, the left one first. A flag says of each whether a match lies below it; where none
-/// does, and at each transaction that is reached, a hash stands for the node and what is below it.
+/// The nodes are visited depth first, left before right. A flag for each visited node says whether
+/// a match is below it. A hash represents each node without a match, and each leaf that is visited.
 ///
-/// Decoding takes any numbers; [`PartialMerkleTree::verify`] is what judges them.
+/// Decoding accepts any values. [`PartialMerkleTree::verify`] checks them.
 ///
-/// How deep the tree is follows from the number of transactions, which is the sender's word. Whoever believes a txid without
-/// having the transaction can be shown an inner node in its place.
+/// The depth of the tree follows from the number of transactions, which is a claim of the sender.
+/// An inner node can therefore be presented as a transaction. A caller must not accept a matched
+/// txid without its transaction.
 ///
 /// ```
 /// use bsv_p2p::wire::{PartialMerkleTree, Txid, merkle_root};
@@ -34,11 +35,13 @@ use crate::wire::{
 #[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PartialMerkleTree {
-    /// How many transactions the block has.
+    /// The number of transactions in the block.
     pub total_transactions: u32,
     /// The hashes, in the order of the visit.
     pub hashes: Vec<Hash256>,
-    /// The flags, in the order of the visit: the first is the lowest bit of the first byte. Zeros fill the last byte.
+    /// The flags, in the order of the visit.
+    ///
+    /// The first flag is the lowest bit of the first byte. The last byte is padded with zeros.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
     pub flags: Vec<u8>,
 }
@@ -49,13 +52,13 @@ debug_in_hex!(PartialMerkleTree {
     flags: hex
 });
 
-/// A transaction that a partial merkle tree leads to.
+/// A transaction that matches the filter of a partial merkle tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MatchedTransaction {
-    /// Its place in the block, from 0.
+    /// The index of the transaction in the block, from 0.
     pub position: u32,
-    /// Its name.
+    /// The ID of the transaction.
     pub txid: Txid,
 }
 
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn more_hashes_or_flags_than_there_are_bytes_for_are_refused_when_read() {
+    fn counts_beyond_payload_are_rejected() {
         let many = [0xfe, 0xff, 0xff, 0xff, 0xff];
         let hashes = [&[1, 0, 0, 0][..], &many, &[0; 100]].concat();
         let flags = [&[1, 0, 0, 0, 0][..], &many, &[0; 100]].concat();

@@ -1,4 +1,4 @@
-//! Reading a partial merkle tree: what it proves, or which rule it breaks.
+//! Verification of a partial merkle tree.
 
 use super::{MatchedTransaction, PartialMerkleTree, PartialMerkleTreeError};
 use crate::wire::hash::merkle_parent;
@@ -8,13 +8,23 @@ use crate::wire::{MerkleRoot, Txid};
 use PartialMerkleTreeError as Error;
 
 impl PartialMerkleTree {
-    /// Checks the tree against a block's merkle root, and lists the transactions that matched, in the block's order.
+    /// Verifies the tree against the merkle root of a block and returns the matches, in the order
+    /// of the block.
     ///
-    /// The work is bounded by the hashes that are there, whatever the tree says of the number of transactions.
+    /// The work is bounded by the number of hashes, whatever number of transactions the tree
+    /// claims.
     ///
     /// # Errors
     ///
-    /// [`PartialMerkleTreeError`] names the first rule that does not hold.
+    /// - [`PartialMerkleTreeError::NoTransactions`] if the block has no transactions.
+    /// - [`PartialMerkleTreeError::TooManyHashes`] or [`PartialMerkleTreeError::TooFewFlags`] if
+    ///   the counts contradict each other.
+    /// - [`PartialMerkleTreeError::OutOfFlags`] or [`PartialMerkleTreeError::OutOfHashes`] if the
+    ///   tree is incomplete.
+    /// - [`PartialMerkleTreeError::UnusedFlags`] or [`PartialMerkleTreeError::UnusedHashes`] if the
+    ///   tree has more than the visit uses.
+    /// - [`PartialMerkleTreeError::EqualNodes`] if both children of a node are equal.
+    /// - [`PartialMerkleTreeError::RootMismatch`] if the tree has another root.
     pub fn verify(&self, root: MerkleRoot) -> Result<Vec<MatchedTransaction>, Error> {
         let (hashes, bytes) = (self.hashes.len(), self.flags.len());
         let bits = bytes.saturating_mul(8);
@@ -58,7 +68,7 @@ impl PartialMerkleTree {
     }
 }
 
-/// The visit that reads a tree. It goes no deeper than 32 levels.
+/// The state of the visit that reads a tree, at most 32 levels deep.
 struct Walk<'a> {
     tree: &'a PartialMerkleTree,
     flags_used: usize,
@@ -77,7 +87,8 @@ impl Walk<'_> {
             }
             return Ok(hash);
         }
-        // Places below `total_transactions`: they fit 32 bits, and the right one is checked before it is one.
+        // Positions are below `total_transactions` and fit into 32 bits. The right child is checked
+        // before its position is computed.
         let left = self.visit(level - 1, 2 * position)?;
         let has_right =
             u64::from(position) * 2 + 1 < width(self.tree.total_transactions, level - 1);

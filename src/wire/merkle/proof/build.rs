@@ -1,14 +1,16 @@
-//! Building a merkle proof from the transactions of a block.
+//! Creates a merkle proof from the transactions of a block.
 
 use super::{MerkleProof, MerkleProofError, MerkleProofNode, MerkleProofTarget, ProofSubject};
 use crate::wire::merkle::tree::levels;
 use crate::wire::{BlockHash, Hash256, MerkleRoot, Tx, Txid};
 
 impl MerkleProof {
-    /// The proof of the transaction at `index`, from 0, among all `txids` of a block with the name `block`. `None` if there
-    /// is no such transaction.
+    /// Creates the proof of the transaction at `index`, from 0, with the hash of the block as the
+    /// target.
     ///
-    /// A node that is paired with itself is written as its hash: see [`MerkleProof::with_duplicate_markers`].
+    /// `txids` are the IDs of all transactions of the block. Returns `None` if `index` is out of
+    /// range. A node that is paired with itself is written as its hash: see
+    /// [`MerkleProof::with_duplicate_markers`].
     pub fn for_block(txids: &[Txid], index: u32, block: BlockHash) -> Option<Self> {
         let (txid, nodes, _) = branch(txids, index)?;
         let target = MerkleProofTarget::Block(block);
@@ -22,11 +24,11 @@ impl MerkleProof {
         Some(Self::new(index, ProofSubject::Txid(txid), target, nodes))
     }
 
-    /// The same proof with the whole transaction in place of its name.
+    /// Replaces the ID of the transaction with the complete transaction.
     ///
     /// # Errors
     ///
-    /// [`MerkleProofError::TxidMismatch`] if it is another one.
+    /// [`MerkleProofError::TxidMismatch`] if `tx` is another transaction.
     pub fn with_transaction(self, tx: Tx) -> Result<Self, MerkleProofError> {
         let (expected, got) = (self.txid(), tx.txid());
         if got != expected {
@@ -38,7 +40,7 @@ impl MerkleProof {
         })
     }
 
-    /// The same proof with [`MerkleProofNode::DUPLICATE`] wherever a node is paired with itself.
+    /// Replaces each node that is paired with itself by [`MerkleProofNode::DUPLICATE`].
     pub fn with_duplicate_markers(self) -> Self {
         let steps = self.way(self.txid());
         let nodes = self.nodes().zip(steps).map(|(node, step)| {
@@ -52,7 +54,7 @@ impl MerkleProof {
     }
 }
 
-/// A transaction, the nodes beside its way, and the root.
+/// Returns a transaction ID, the siblings of its branch and the root.
 fn branch(txids: &[Txid], index: u32) -> Option<(Txid, Vec<MerkleProofNode>, MerkleRoot)> {
     let mut at = usize::try_from(index).ok()?;
     let txid = *txids.get(at)?;
@@ -74,7 +76,7 @@ mod tests {
     use crate::wire::{BlockHeader, Transaction, merkle_root};
 
     #[test]
-    fn the_proof_of_every_transaction_of_any_block_holds_with_and_without_markers() {
+    fn proofs_of_all_transactions_verify() {
         for count in 1..=33_u8 {
             let txids: Vec<Txid> = (1..=count).map(|n| Txid([n; 32])).collect();
             let (root, _) = merkle_root(txids.iter().copied());
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn markers_stand_where_a_node_is_paired_with_itself_and_nowhere_else() {
+    fn markers_replace_only_duplicated_nodes() {
         let txids = [1, 2, 3, 4, 5].map(|n| Txid([n; 32]));
         let marked = |index| {
             let proof = MerkleProof::for_merkle_root(&txids, index).unwrap();

@@ -6,13 +6,15 @@ use crate::wire::{
 };
 
 impl MerkleProof {
-    /// The least bytes of a proof: that of the empty transaction, without nodes.
+    /// The minimum length of a proof in bytes: the empty transaction, without nodes.
     pub(in crate::wire) const MIN_LEN: usize = 1 + 1 + (1 + 10) + 32 + 1;
 }
 
 impl Decode for MerkleProof {
-    /// The length that is said to be the transaction's is ignored, as the node does: the transaction ends where it ends.
-    /// Written again, the proof has the right one, and may be up to four bytes longer than what came.
+    /// Decodes a proof. Like the node, ignores the claimed length of the transaction.
+    ///
+    /// The transaction determines its own length. Encoding writes the correct length, so the result
+    /// may be up to four bytes longer than the received proof.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let flags = reader.u8("proof flags")?;
         // A compact size has at most 32 bits.
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_is_too_short_for_the_transaction_is_written_in_full() {
+    fn short_transaction_length_is_corrected() {
         let target = MerkleProofTarget::Block(BlockHash::ZERO);
         let long = Transaction {
             outputs: vec![TransactionOutput {
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_proof_has_the_shortest_transaction_and_no_nodes() {
+    fn shortest_proof_has_minimum_length() {
         let target = MerkleProofTarget::Block(BlockHash::ZERO);
         let proof = MerkleProof::new(0, ProofSubject::Tx(tx()), target, []);
         assert_eq!(proof.encoded_len(), MerkleProof::MIN_LEN as u64);

@@ -19,16 +19,17 @@ use crate::wire::{BlockHash, Hash256, MerkleRoot, Tx, Txid};
 /// [`MerkleProof::verify_in`] and [`MerkleProof::verify`] check them.
 ///
 /// A valid proof shows that the header commits to the transaction. It does not show that the header
-/// belongs to the best chain, or that the transaction is valid: check
+/// belongs to the best chain, or that the transaction is valid. Check
 /// [`HeaderChain::confirmations`](crate::wire::HeaderChain::confirmations) of the block as well.
 ///
 /// # Inner nodes
 ///
 /// The proof does not contain the depth of the tree, so an inner node can be presented as a
-/// transaction, and a transaction of 64 bytes can be presented as an inner node above a forged one
-/// (CVE-2017-12842). Verification rejects a proof that carries a transaction of 64 bytes. A proof
-/// that carries only a txid, or any proof in a block with a 64-byte transaction, needs one more
-/// check by the caller: the number of nodes must equal the depth of the tree. Use
+/// transaction. A transaction of 64 bytes can also be presented as an inner node above a forged one
+/// (CVE-2017-12842). Verification rejects a proof that carries a transaction of 64 bytes.
+///
+/// A caller must make one more check if the proof carries only a txid, or if the block contains a
+/// transaction of 64 bytes. The number of nodes must equal the depth of the tree. Use
 /// [`MerkleProof::verify_depth`] if the number of transactions is known, for example from a block
 /// that was downloaded earlier. Otherwise compare the length of [`MerkleProof::nodes`] with the
 /// proof of the coinbase transaction of the same block, whose content identifies it as a leaf.
@@ -46,22 +47,22 @@ pub struct MerkleProof {
     index: u32,
     transaction: ProofSubject,
     target: MerkleProofTarget,
-    /// The nodes as they are on the wire.
+    /// The nodes in their wire form.
     nodes: Bytes,
 }
 
-/// What a merkle proof says about its transaction: all of it, or its name.
+/// The transaction of a merkle proof: complete, or only its ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum ProofSubject {
-    /// The whole transaction; bit 0 of the flags is set.
+    /// The complete transaction. Bit 0 of the flags is set.
     Tx(Tx),
-    /// Its name.
+    /// The ID of the transaction.
     Txid(Txid),
 }
 
-/// The block that a merkle proof leads to.
+/// The block to which a merkle proof leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(
@@ -72,15 +73,15 @@ pub enum ProofSubject {
     )
 )]
 pub enum MerkleProofTarget {
-    /// The block by its name; the flags' other bits are 0.
+    /// The hash of the block. The other bits of the flags are 0.
     Block(BlockHash),
-    /// The block by the root of its tree; of the flags' other bits, 0x04 is set.
+    /// The merkle root of the block. The other bits of the flags are 0x04.
     MerkleRoot(MerkleRoot),
-    /// Other bits, which nobody sends. They are kept as they came.
+    /// An undefined target, which nodes do not send. It is preserved as received.
     Unknown {
-        /// The flags; bit 0 is not counted.
+        /// The flags; bit 0 is ignored.
         flags: u8,
-        /// What stands in the target's place.
+        /// The 32 bytes of the target.
         hash: Hash256,
     },
 }
@@ -89,34 +90,40 @@ pub enum MerkleProofTarget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MerkleProofNode {
-    /// The type: 0, a hash. Nodes of other types have 32 bytes as well here, and mean nothing.
+    /// The type: 0 for a hash.
+    ///
+    /// Nodes of other types also have 32 bytes here. [`MerkleProof::verify`] rejects them.
     #[cfg_attr(feature = "serde", serde(rename = "type"))]
     pub kind: u8,
-    /// The node beside the way; [`MerkleProofNode::DUPLICATE`] has zeros.
+    /// The sibling hash. Zero in [`MerkleProofNode::DUPLICATE`].
     pub value: Hash256,
 }
 
 impl MerkleProofNode {
-    /// How many bytes a node has.
+    /// The length of a node in bytes.
     const LEN: usize = 33;
 
-    /// The node of type 0 with this hash.
+    /// Creates a node of type 0 with this hash.
     pub const fn new(value: Hash256) -> Self {
         Self { kind: 0, value }
     }
 
-    /// Stands for the same hash as that which it is paired with: the tree has no node there. The reference node writes it
-    /// in the proofs that it has stored and the hash itself in those that it makes; both mean the same.
+    /// A marker for a sibling that does not exist, because the current hash is paired with itself.
+    ///
+    /// The reference node writes the marker in proofs that it has stored, and the hash itself in
+    /// proofs that it creates. Both are equivalent.
     pub const DUPLICATE: MerkleProofNode = MerkleProofNode::new(Hash256::ZERO);
 }
 
 impl MerkleProof {
-    /// Bit 0 of the flags: the transaction is there, not just its name.
+    /// Bit 0 of the flags: the proof contains the transaction and not only its ID.
     pub(in crate::wire) const FLAG_TX: u8 = 0x01;
-    /// The bits that say what the target is, if it is a merkle root.
+    /// The flag of a target that is a merkle root.
     const FLAG_MERKLE_ROOT: u8 = 0x04;
 
-    /// Puts a proof together. The nodes go from the transactions to the root, which is not one of them.
+    /// Creates a proof from its fields, without a check.
+    ///
+    /// The nodes are the siblings from the level of the transactions to the one below the root.
     pub fn new(
         index: u32,
         transaction: ProofSubject,
@@ -136,7 +143,7 @@ impl MerkleProof {
         }
     }
 
-    /// The flags as they are on the wire: the kinds of transaction and target.
+    /// Returns the flags of the wire form: the kinds of the transaction and of the target.
     pub fn flags(&self) -> u8 {
         let transaction = match self.transaction {
             ProofSubject::Tx(_) => Self::FLAG_TX,
@@ -150,17 +157,19 @@ impl MerkleProof {
         transaction | target
     }
 
-    /// The transaction's place in the block, from 0.
+    /// Returns the index of the transaction in the block, from 0.
     pub fn index(&self) -> u32 {
         self.index
     }
 
-    /// The transaction or its name.
+    /// Returns the transaction or its ID.
     pub fn transaction(&self) -> &ProofSubject {
         &self.transaction
     }
 
-    /// The transaction's name. Hashes the transaction at each call, where it is there.
+    /// Returns the ID of the transaction.
+    ///
+    /// Computed at each call if the proof contains the transaction.
     pub fn txid(&self) -> Txid {
         match &self.transaction {
             ProofSubject::Tx(tx) => tx.txid(),
@@ -168,12 +177,12 @@ impl MerkleProof {
         }
     }
 
-    /// The block.
+    /// Returns the block to which the proof leads.
     pub fn target(&self) -> MerkleProofTarget {
         self.target
     }
 
-    /// The nodes, from that beside the transaction to that below the root.
+    /// Returns the nodes, from the sibling of the transaction to the level below the root.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = MerkleProofNode> + '_ {
         let (nodes, _) = self.nodes.as_chunks::<{ MerkleProofNode::LEN }>();
         nodes.iter().map(|[kind, value @ ..]| MerkleProofNode {
@@ -184,7 +193,7 @@ impl MerkleProof {
 }
 
 impl MerkleProofTarget {
-    /// What a hash is by the flags of its proof.
+    /// Creates a target from its hash and the flags of the proof.
     pub(in crate::wire) fn of_flags(flags: u8, hash: Hash256) -> Self {
         match flags & !MerkleProof::FLAG_TX {
             0 => MerkleProofTarget::Block(BlockHash(hash.0)),
@@ -193,7 +202,7 @@ impl MerkleProofTarget {
         }
     }
 
-    /// The block's hash, the merkle root, or what stands in their place.
+    /// Returns the hash of the block, its merkle root, or the bytes of an unknown target.
     pub fn hash(self) -> Hash256 {
         match self {
             MerkleProofTarget::Block(hash) => hash.into(),

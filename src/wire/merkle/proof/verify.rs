@@ -103,8 +103,10 @@ impl MerkleProof {
         Ok(())
     }
 
-    /// Returns the root to which the nodes lead, computed as the node does: their types and what is left of the index are ignored
-    /// (Bitcoin SV node, `src/consensus/merkle.cpp`, `ComputeMerkleRootFromBranch`).
+    /// Returns the root to which the nodes lead.
+    ///
+    /// Like the node, ignores the types of the nodes and the remaining bits of the index (Bitcoin
+    /// SV node, `src/consensus/merkle.cpp`, `ComputeMerkleRootFromBranch`).
     pub fn root(&self) -> MerkleRoot {
         self.root_from(self.txid())
     }
@@ -113,7 +115,7 @@ impl MerkleProof {
         MerkleRoot(self.way(txid).last().map_or(txid.0, |step| step.above))
     }
 
-    /// That the tree has a place for the index, and nodes of known types: the node does not look at either.
+    /// Checks that the index fits the tree and that all nodes are hashes. The node checks neither.
     fn check_form(&self) -> Result<(), Error> {
         let (index, nodes) = (self.index(), self.nodes().len());
         let beyond = u32::try_from(nodes).map_or(0, |nodes| index.checked_shr(nodes).unwrap_or(0));
@@ -127,7 +129,7 @@ impl MerkleProof {
         Ok(())
     }
 
-    /// The way from a transaction to the root.
+    /// Returns the steps from the transaction to the root.
     pub(super) fn way(&self, txid: Txid) -> impl Iterator<Item = Step> + '_ {
         let mut index = self.index();
         let mut running = txid.0;
@@ -149,13 +151,13 @@ impl MerkleProof {
     }
 }
 
-/// A step of the way to the root.
+/// A step to the parent node.
 pub(super) struct Step {
-    /// The node that it leads to.
+    /// The hash of the parent.
     above: [u8; 32],
-    /// Whether a node was paired with itself.
+    /// Whether the current hash is paired with itself.
     pub(super) duplicate: bool,
-    /// Whether it was, and the node beside it was the left one.
+    /// Whether the left sibling equals the current hash, which is the right one.
     repeats_to_the_left: bool,
 }
 
@@ -179,7 +181,7 @@ mod tests {
         }
     }
 
-    /// A proof of the third of five transactions, with these changes.
+    /// Verifies a changed proof of the third of five transactions.
     fn changed(
         index: u32,
         target: Option<MerkleProofTarget>,
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_of_another_block_is_refused_whichever_way_it_names_it() {
+    fn proof_of_another_block_is_rejected() {
         let header = header(&txids(5));
         let block = MerkleProofTarget::Block(BlockHash([9; 32]));
         let root = MerkleProofTarget::MerkleRoot(MerkleRoot([9; 32]));
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn against_a_root_alone_the_name_of_a_block_is_not_looked_at() {
+    fn root_verification_ignores_block_hash() {
         let all = txids(5);
         let proof = MerkleProof::for_block(&all, 4, BlockHash([9; 32])).unwrap();
         assert_eq!(proof.verify(all[4], header(&all).merkle_root), Ok(()));
@@ -256,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_the_tree_has_no_place_for_is_refused_though_the_nodes_lead_to_the_root() {
+    fn index_beyond_tree_is_rejected() {
         assert_eq!(changed(2, None, |_| {}), Ok(()));
         let (index, nodes) = (2 + 8, 3);
         let refused = changed(index, None, |_| {});
@@ -275,13 +277,13 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_paired_with_itself_is_a_left_one() {
+    fn duplicated_node_must_be_left_one() {
         let all = txids(5);
         let proof = MerkleProof::for_merkle_root(&all, 4).unwrap();
         let marked = proof.clone().with_duplicate_markers();
         for proof in [proof, marked] {
             assert_eq!(proof.verify_in(all[4], &header(&all)), Ok(()));
-            // The same nodes for places that do not exist.
+            // The same nodes with an index that does not exist.
             for (index, node) in [(5, 0), (6, 1), (7, 0)] {
                 let transaction = proof.transaction().clone();
                 let forged = MerkleProof::new(index, transaction, proof.target(), proof.nodes());

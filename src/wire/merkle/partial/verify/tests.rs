@@ -1,4 +1,4 @@
-//! Every rule that a partial merkle tree can break, and the trees that break none.
+//! Every rule that a partial merkle tree can violate, and valid trees.
 
 use super::*;
 use crate::wire::{Hash256, merkle_root};
@@ -29,7 +29,7 @@ fn refused(tree: &PartialMerkleTree) -> Error {
 }
 
 #[test]
-fn every_choice_of_matches_is_found_again_at_its_place() {
+fn every_set_of_matches_is_found() {
     for count in 1..=9_u8 {
         let all = txids(count);
         for chosen in 0..1_u32 << count {
@@ -62,7 +62,7 @@ fn a_tree_over_no_transactions_is_refused() {
 }
 
 #[test]
-fn as_many_hashes_as_transactions_are_taken_and_one_more_refused() {
+fn more_hashes_than_transactions_are_rejected() {
     let two = txids(2);
     let mut tree = PartialMerkleTree::new(two.iter().map(|txid| (*txid, true))).unwrap();
     assert_eq!(tree.hashes.len(), 2);
@@ -74,7 +74,7 @@ fn as_many_hashes_as_transactions_are_taken_and_one_more_refused() {
 }
 
 #[test]
-fn as_many_flags_as_hashes_are_no_reason_to_refuse_and_one_hash_more_is() {
+fn fewer_flags_than_hashes_are_rejected() {
     let tree = |hashes| PartialMerkleTree {
         total_transactions: 100,
         hashes: vec![Hash256::ZERO; hashes],
@@ -87,7 +87,7 @@ fn as_many_flags_as_hashes_are_no_reason_to_refuse_and_one_hash_more_is() {
 }
 
 #[test]
-fn a_visit_that_runs_out_of_flags_is_refused() {
+fn tree_with_missing_flags_is_rejected() {
     let tree = PartialMerkleTree {
         total_transactions: u32::MAX,
         hashes: vec![Hash256::ZERO; 8],
@@ -103,7 +103,7 @@ fn a_visit_that_runs_out_of_flags_is_refused() {
 }
 
 #[test]
-fn a_visit_that_runs_out_of_hashes_is_refused() {
+fn tree_with_missing_hashes_is_rejected() {
     let mut tree = third_of_five();
     tree.hashes.pop();
     assert_eq!(refused(&tree), Error::OutOfHashes { got: 3 });
@@ -112,7 +112,7 @@ fn a_visit_that_runs_out_of_hashes_is_refused() {
 }
 
 #[test]
-fn equal_nodes_below_one_are_refused_and_a_node_without_a_neighbour_is_not() {
+fn only_equal_siblings_are_rejected() {
     let all = [1, 2, 3, 3].map(|n| Txid([n; 32]));
     let tree = |count: usize| {
         PartialMerkleTree::new(all[..count].iter().map(|txid| (*txid, true))).unwrap()
@@ -134,7 +134,7 @@ fn hashes_that_nobody_visits_are_refused() {
 }
 
 #[test]
-fn bytes_of_flags_that_nobody_visits_are_refused_and_filling_bits_are_not_looked_at() {
+fn unused_flag_bytes_are_rejected_but_padding_ignored() {
     let mut tree = third_of_five();
     tree.flags[0] |= 0x80;
     assert!(tree.verify(root(&txids(5))).is_ok());
@@ -153,7 +153,7 @@ fn another_root_is_refused() {
 }
 
 #[test]
-fn a_claim_of_all_the_transactions_that_can_be_counted_costs_no_more_than_its_hashes() {
+fn work_is_bounded_by_number_of_hashes() {
     let alone = PartialMerkleTree {
         total_transactions: u32::MAX,
         hashes: vec![Hash256([7; 32])],
@@ -161,13 +161,13 @@ fn a_claim_of_all_the_transactions_that_can_be_counted_costs_no_more_than_its_ha
     };
     assert_eq!(alone.verify(MerkleRoot([7; 32])), Ok(Vec::new()));
 
-    // The way to the last of them: 32 levels, each with a neighbour to the left.
+    // The branch to the last transaction: 32 levels, each with a left sibling.
     let hashes: Vec<Hash256> = (0..32).map(|n| Hash256([n; 32])).collect();
     let mut flags = vec![0; 8];
     let mut at = 1;
     flags[0] = 1;
     for level in (0..32).rev() {
-        // At the lowest level the last transaction stands alone, as a left node.
+        // At the lowest level the last transaction is a left node without a sibling.
         at += usize::from(level > 0);
         flags[at / 8] |= 1 << (at % 8);
         at += 1;
