@@ -1,16 +1,17 @@
-//! Moments at which waits are over.
+//! Deadlines that tolerate overflow of the clock.
 
 use std::time::{Duration, Instant};
 
-/// A time so far away that nobody lives to see it.
+/// The distance of a deadline that overflows the clock: 136 years.
 const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// The moment that comes so much later. A time that no clock can show never comes.
+/// Returns the time `by` after `now`. A time that the clock cannot represent becomes one 136 years
+/// away, which is never reached.
 pub(crate) fn later(now: Instant, by: Duration) -> Instant {
     now.checked_add(by).unwrap_or(now + NEVER)
 }
 
-/// When a wait that begins now is over.
+/// Returns the deadline of a wait that starts now.
 pub(crate) fn deadline_after(timeout: Duration) -> Instant {
     later(Instant::now(), timeout)
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a call, and who is to blame.
+//! Errors of calls, and their classification.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,13 +13,15 @@ use crate::session::{ConfigError, DisconnectReason, PeerProfile, SendError};
 use crate::system_error::SystemError;
 use crate::wire::{BlockError, BlockHash, DecodeError, FrameDropReason, Txid};
 
-/// Why a call failed. Every message names the peer, what was expected and what came.
+/// The error of a call.
+///
+/// Its text names the peer, the expected value and the actual one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The configuration has a wrong value.
+    /// The configuration has an invalid value. Nothing was started or changed.
     #[error("configuration: {0}")]
     Config(#[from] ConfigError),
-    /// The port of an address that the caller named is the default port of another network.
+    /// The port of a dialed address is the default port of another network.
     ///
     /// Set [`ConnectionConfig::allow_any_port`](crate::ConnectionConfig::allow_any_port) to connect
     /// anyway.
@@ -29,206 +31,210 @@ pub enum Error {
         address.port(), DefaultPortOf(address.port())
     )]
     PortMismatch {
-        /// The address.
+        /// The dialed address.
         address: SocketAddr,
         /// The network of the configuration.
         expected: Network,
     },
-    /// The message may not be sent.
+    /// The message must not be sent to this peer. Nothing was sent.
     #[error("{peer}: {refused}")]
     Send {
-        /// The peer.
+        /// The peer: its address, or the name that was dialed.
         peer: String,
-        /// The rule.
+        /// The violated rule.
         refused: SendError,
     },
-    /// The connection could not be opened, or has ended.
+    /// The connection could not be opened, or was closed.
     #[error("{peer}: {reason}")]
     Disconnected {
-        /// The peer.
+        /// The peer: its address, or the name that was dialed.
         peer: String,
-        /// Why.
+        /// The reason.
         reason: DisconnectReason,
     },
-    /// A wait came to its end. The connection goes on.
+    /// A wait timed out. The connection stays open.
     #[error("{peer}: {which} took longer than {after:?}")]
     Timeout {
-        /// The peer.
+        /// The peer: its address, or the name that was dialed.
         peer: String,
-        /// What was waited for.
+        /// The event that the call waited for.
         which: Timeout,
-        /// How long.
+        /// The duration of the wait.
         after: Duration,
     },
-    /// The peer does not have what was asked for.
+    /// The peer does not have the requested block.
     #[error("{peer}: block {hash} is not found")]
     NotFound {
-        /// The peer.
+        /// The peer: its address, or the name that was dialed.
         peer: String,
-        /// What was asked for.
+        /// The requested block.
         hash: BlockHash,
     },
-    /// The answer arrived, and is too long: it was discarded.
+    /// The response exceeds the maximum length of its kind. It was discarded.
     #[error("{peer}: the answer has {bytes} bytes, at most {limit} are kept")]
     PayloadTooLarge {
-        /// The peer.
+        /// The peer: its address, or the name that was dialed.
         peer: String,
         /// The payload's length in bytes.
         bytes: u64,
-        /// The maximum length of an answer of its kind that is kept, in bytes: the least of its limit, `limits.ceiling` and
-        /// `limits.buffered` of the configuration.
+        /// The maximum length of a response of this kind, in bytes. It is the minimum of the limit
+        /// of its command, `limits.ceiling` and `limits.buffered` of the configuration.
         limit: u64,
     },
-    /// The block that came is not the one that its header names.
+    /// The content of the received block does not match its header.
     #[error("{peer}: block {hash} has wrong content: {error}")]
     InvalidBlock {
-        /// The peer.
+        /// The peer: its address, or the name that was dialed.
         peer: String,
-        /// The block that was asked for.
+        /// The requested block.
         hash: BlockHash,
-        /// What is wrong with it. Boxed, or every result that holds an [`Error`] would be large.
+        /// The violated rule. Boxed, because each result that holds an [`Error`] would be large
+        /// otherwise.
         error: Box<InvalidBlock>,
     },
-    /// A block that has been read from cannot be visited: what was read would be missing.
+    /// The block cannot be visited, because its first bytes were already read.
     #[error("{peer}: the block has been read from, and cannot be visited from its start")]
     BlockAlreadyRead {
-        /// The peer.
+        /// The peer: its address, or the name that was dialed.
         peer: String,
     },
-    /// A question that a peer answers once in the life of a connection has been asked before.
+    /// The request was already made on this connection, and peers respond to it once per
+    /// connection.
     #[error("{peer}: that has been asked already, and is answered once")]
     AlreadyRequested {
-        /// The peer.
+        /// The peer: its address, or the name that was dialed.
         peer: String,
     },
-    /// The peer is a node of a kind that does not answer such a request. Nothing was sent.
+    /// The peer is a node of a kind that does not respond to such a request. Nothing was sent.
     #[error("{peer}: {profile} does not answer requests for {request}")]
     NotSupportedByPeer {
-        /// The peer.
+        /// The peer: its address, or the name that was dialed.
         peer: String,
-        /// What was requested.
+        /// The kind of the request.
         request: &'static str,
         /// The kind of node that the peer identifies itself as.
         profile: PeerProfile,
     },
-    /// So many requests wait for answers of the peer that no further one is taken.
+    /// The maximum number of requests to the peer is pending. Nothing was sent.
     #[error("{peer}: {limit} requests are open, which is the limit")]
     TooManyRequests {
-        /// The peer.
+        /// The peer: its address, or the name that was dialed.
         peer: String,
-        /// How many may be open.
+        /// The maximum number of pending requests.
         limit: usize,
     },
-    /// The manager has no peer with this identity, or no connection to it.
+    /// The manager has no peer with this id, or no connection to it.
     #[error("there is no connection to a peer {peer_id}")]
     UnknownPeer {
-        /// The identity that was given.
+        /// The id that was passed to the call.
         peer_id: Uuid,
     },
-    /// No peer is connected that could be asked.
+    /// No connected peer can serve the request.
     #[error("no peer is connected")]
     NoPeers,
-    /// Fewer peers are connected than were waited for.
+    /// Fewer peers than requested were connected at the end of the wait.
     #[error("{got} peers are connected after {after:?}, {wanted} were wanted")]
     TooFewPeers {
-        /// How many were wanted.
+        /// The requested number of peers.
         wanted: usize,
-        /// How many there are.
+        /// The number of connected peers.
         got: usize,
-        /// How long was waited.
+        /// The duration of the wait.
         after: Duration,
     },
-    /// All places for connections are taken.
+    /// The maximum number of connections is reached.
     #[error("{address}: all {max} places for connections are taken")]
     ConnectionLimit {
-        /// Whom the program wanted to connect to.
+        /// The address that the caller requested.
         address: SocketAddr,
-        /// How many places there are: `max_connections` of the configuration.
+        /// The maximum number of connections: `max_connections` of the configuration.
         max: usize,
     },
-    /// So many peers were named that none of those that are remembered can be forgotten for another.
+    /// The table of known peers is full, and each peer in it was added by the caller, so none can
+    /// be evicted.
     #[error(
         "{address}: {max} peers are remembered, which is the limit, and the program has named all of them"
     )]
     TooManyManualPeers {
-        /// Whom the program has named now.
+        /// The address that the caller requested.
         address: SocketAddr,
-        /// How many peers are remembered: `max_known_peers` of the configuration.
+        /// The size of the table: `max_known_peers` of the configuration.
         max: usize,
     },
-    /// There is no room for another transaction among those that are offered to peers.
+    /// The limits of the transactions that are offered to peers leave no capacity for another one.
     #[error(
         "transaction {txid} of {bytes} bytes: {transactions} transactions of {held} bytes are offered already, and {max_transactions} of {max_bytes} bytes may be"
     )]
     TooManyTransactions {
-        /// The transaction.
+        /// The rejected transaction.
         txid: Txid,
-        /// Its length in bytes.
+        /// The length of the rejected transaction in bytes.
         bytes: u64,
-        /// How many bytes those have that are offered.
+        /// The total length of the offered transactions in bytes.
         held: u64,
-        /// How many bytes they may have together.
+        /// The maximum total length of the offered transactions in bytes.
         max_bytes: u64,
-        /// How many are offered.
+        /// The number of offered transactions.
         transactions: usize,
-        /// How many may be.
+        /// The maximum number of offered transactions.
         max_transactions: usize,
     },
     /// The address is banned.
     #[error("{address}: {ban}")]
     Banned {
-        /// Whom the program wanted to connect to.
+        /// The address that the caller requested.
         address: SocketAddr,
-        /// The ban. Boxed, or every result that holds an [`Error`] would be large.
+        /// The ban. Boxed, because each result that holds an [`Error`] would be large otherwise.
         ban: Box<Ban>,
     },
-    /// The address has an IPv6 scope, and a manager keeps none.
+    /// The address has an IPv6 scope, which a manager does not support.
     #[error(transparent)]
     ScopedAddress(#[from] ScopedAddressError),
-    /// A ban cannot be made.
+    /// The ban is invalid.
     #[error(transparent)]
     Ban(#[from] BanError),
-    /// The store of peers failed.
+    /// The peer store failed.
     #[error("the store of peers: {0}")]
     Store(#[from] Box<StoreError>),
     /// A header file could not be opened or written.
     #[error("header store: {0}")]
     HeaderStore(#[from] Box<HeaderStoreError>),
-    /// The manager has been started before.
+    /// The manager was already started.
     #[error("the manager has been started before")]
     AlreadyStarted,
-    /// No peer gave a block.
+    /// No peer delivered the block.
     #[error("block {hash} was not to be had within {after:?}: {}", Reasons(.tried))]
     FetchFailed {
-        /// The block.
+        /// The requested block.
         hash: BlockHash,
-        /// How long it was tried.
+        /// The duration of all attempts together.
         after: Duration,
-        /// What each peer did that was asked, in that order; the first 32 of them.
+        /// The error of each attempt, in order. At most 32 errors.
         tried: Vec<Error>,
     },
-    /// The manager does not run: it has not been started, or was shut down.
+    /// The manager is not running: it was not started, or was shut down.
     #[error("the manager does not run")]
     NotRunning,
-    /// Not everything had ended when the time for it was over.
+    /// The shutdown did not complete within its timeout.
     #[error("the shutdown took longer than {after:?}; what had not ended: {left}")]
     ShutdownTimedOut {
-        /// How long was waited.
+        /// The duration of the wait.
         after: Duration,
-        /// What had not ended.
+        /// The parts that were still running.
         left: String,
     },
-    /// The system refused something that no peer has to do with: a thread, a socket, an address to listen on.
+    /// An operation of the system failed for a reason unrelated to peers: spawning a thread,
+    /// creating a socket, or listening at an address.
     #[error("{what}: {error}")]
     Io {
-        /// What was tried.
+        /// The operation.
         what: String,
-        /// What the system said.
+        /// The error of the system.
         error: SystemError,
     },
 }
 
-/// What went wrong with one after the other.
+/// Formats the errors of several attempts.
 struct Reasons<'a>(&'a [Error]);
 
 impl std::fmt::Display for Reasons<'_> {
@@ -244,32 +250,32 @@ impl std::fmt::Display for Reasons<'_> {
     }
 }
 
-/// Why what came is not the block that was asked for.
+/// The reason why a received payload is not the requested block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBlock {
-    /// The bytes do not have the checksum that their frame says.
+    /// The payload does not match the checksum of its frame.
     #[error(transparent)]
     Checksum(#[from] FrameDropReason),
-    /// The bytes are no block.
+    /// The payload cannot be decoded as a block.
     #[error(transparent)]
     Malformed(#[from] DecodeError),
-    /// The transactions are not those which the header commits to.
+    /// The transactions do not match the Merkle root of the header.
     #[error(transparent)]
     Content(#[from] BlockError),
 }
 
-/// What a call waited for.
+/// The event that a call waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
-    /// Room to send.
+    /// Capacity to send a message.
     Send,
-    /// The answer to a request.
+    /// The response to a request.
     Response,
-    /// The end of another caller's request, before which this one cannot be sent.
+    /// The end of another caller's request, which must complete before this one is sent.
     RequestQueue,
-    /// Bytes of the answer, or of another large message before it: none came.
+    /// Bytes of the response, or of a large message before it.
     Stall,
-    /// The end of what the peers have of the chain.
+    /// The headers up to the tip of the peers' chain.
     HeaderSync,
 }
 
@@ -285,25 +291,26 @@ impl std::fmt::Display for Timeout {
     }
 }
 
-/// Who is to blame for an [`Error`].
+/// The party that caused an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The peer broke a rule.
+    /// The peer: it violated a rule of the protocol.
     Peer,
-    /// The peer is not one for us: too old, another network, another chain, no room, another kind of node.
+    /// The peer is not suitable: it is too old, full, of another kind, or follows another network
+    /// or chain.
     Incompatible,
     /// The network: the connection was lost or could not be opened.
     Network,
-    /// Somebody was too slow.
+    /// A timeout expired.
     Timeout,
-    /// The program: a wrong value, a message that may not be sent, or its own wish.
+    /// The caller: an invalid value, a message that must not be sent, or an action of its own.
     Usage,
-    /// This machine, or a mistake of this library.
+    /// This machine, or a bug in this library.
     System,
 }
 
 impl Error {
-    /// Whether another try may go better, now or after a pause.
+    /// Returns whether another attempt may succeed, immediately or after a pause.
     pub const fn is_retryable(&self) -> bool {
         match self {
             Error::Disconnected { reason, .. } => reason.is_retryable(),
@@ -318,12 +325,12 @@ impl Error {
         }
     }
 
-    /// Whether the network, and neither side, is to blame.
+    /// Returns whether the network caused the error, rather than the caller or the peer.
     pub const fn is_network_failure(&self) -> bool {
         matches!(self, Error::Disconnected { reason, .. } if reason.is_network_failure())
     }
 
-    /// Why the peer's address deserves a ban, if it does.
+    /// Returns the reason if the error leads to a ban of the peer's address.
     pub const fn ban_reason(&self) -> Option<&DisconnectReason> {
         match self {
             Error::Disconnected { reason, .. } if reason.is_ban() => Some(reason),
@@ -331,7 +338,7 @@ impl Error {
         }
     }
 
-    /// Who is to blame.
+    /// Returns the party that caused the error.
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Error::Config(_)
@@ -404,7 +411,7 @@ const fn blame(reason: &DisconnectReason) -> ErrorKind {
     }
 }
 
-/// Formats the networks with a default port.
+/// Formats the networks whose default port this is.
 struct DefaultPortOf(u16);
 
 impl fmt::Display for DefaultPortOf {
@@ -424,12 +431,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_below_the_size_that_lints_call_large() {
+    fn error_is_below_large_size_of_lints() {
         assert!(size_of::<Error>() < 128, "{}", size_of::<Error>());
     }
 
     #[test]
-    fn errors_tell_the_peer_the_reason_and_whether_to_try_again() {
+    fn disconnected_error_is_formatted_and_classified() {
         let error = Error::Disconnected {
             peer: "127.0.0.1:8333".into(),
             reason: DisconnectReason::VersionTooOld {

@@ -1,4 +1,4 @@
-//! What a program hears of its peers.
+//! Events that subscribers receive about peers.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,139 +16,150 @@ use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo, StreamS
 use crate::system_error::SystemError;
 use crate::wire::{Command, Message, StreamPolicy, StreamType};
 
-/// Something that happened to a peer's connection.
+/// An event about a connection, the listener, discovery, a store or the followed chain.
 ///
-/// The events of one connection come in one order, each once: `ConnectionEstablished`, `HandshakeComplete`, at most one of `StreamOpened` and
-/// `StreamRefused`, then one of
-/// `ConnectionLost`, `ConnectionRestarting`, `ConnectionFailed` and `ConnectionRejectedCapacity`; the last three also without the others.
-/// After `ConnectionRestarting` the same peer's next connection follows in the same order, or `ConnectionFailed` if there will be none
-/// after all.
+/// The events of one connection are emitted in a fixed order, each at most once:
+/// - `ConnectionEstablished`
+/// - `HandshakeComplete`
+/// - `StreamOpened` or `StreamRefused`, if either
+/// - one of `ConnectionLost`, `ConnectionRestarting`, `ConnectionFailed` and
+///   `ConnectionRejectedCapacity`. The last three may be emitted without the events before them.
+///
+/// After `ConnectionRestarting` the events of the peer's next connection follow in the same order.
+/// If the restart is canceled, `ConnectionFailed` follows instead.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ControlEvent {
-    /// TCP stands; the handshake begins.
+    /// The TCP connection was established; the handshake has started.
     ConnectionEstablished {
-        /// The peer.
+        /// The id of the peer.
         peer_id: Uuid,
-        /// Where it is.
+        /// The address of the peer.
         address: SocketAddr,
-        /// Who opened the connection.
+        /// The side that opened the connection.
         direction: Direction,
     },
-    /// Both sides have accepted each other: messages may be sent.
+    /// The handshake is complete: messages can be sent.
     HandshakeComplete {
-        /// The peer.
+        /// The id of the peer.
         peer_id: Uuid,
-        /// Where it is.
+        /// The address of the peer.
         address: SocketAddr,
-        /// What it said of itself.
+        /// The content of the peer's `version`.
         info: Box<PeerInfo>,
     },
-    /// The peer has a further TCP connection from now on: what `policy` says goes over it, both ways. It is still one peer, and both end
-    /// together.
+    /// A second TCP connection to the peer was opened. Both sides route messages between the two as
+    /// `policy` specifies. Both connections belong to one peer and are closed together.
     StreamOpened {
-        /// The peer.
+        /// The id of the peer.
         peer_id: Uuid,
-        /// Where it is.
+        /// The address of the peer.
         address: SocketAddr,
-        /// Which of its streams this is.
+        /// The type of the new stream.
         stream: StreamType,
-        /// What goes over which.
+        /// The policy that assigns messages to streams.
         policy: StreamPolicy,
     },
-    /// The peer has no second stream, where one was wanted. It goes on with the first. Told once for a connection.
+    /// A second stream was requested and is unavailable. The peer continues with the first one.
+    /// Emitted at most once per connection.
     StreamRefused {
-        /// The peer.
+        /// The id of the peer.
         peer_id: Uuid,
-        /// Where it is.
+        /// The address of the peer.
         address: SocketAddr,
-        /// Why.
+        /// The reason.
         refusal: StreamSetupError,
     },
-    /// The connection ended or could not be opened, and will be opened again.
+    /// The connection was closed or could not be opened. It will be opened again.
     ConnectionRestarting {
-        /// The peer.
+        /// The id of the peer.
         peer_id: Uuid,
-        /// Where it is.
+        /// The address of the peer.
         address: SocketAddr,
-        /// Why it ended.
+        /// The reason of the end.
         reason: DisconnectReason,
-        /// After which pause it is dialled again; zero for at once.
+        /// The delay before the peer is dialed again. Zero means immediately.
         after: Duration,
     },
-    /// We had no room for a peer that dialled us, and told it so; or its handshake stood still and gave way to another. Nothing follows.
+    /// An inbound connection was closed because the connection limit is reached.
+    ///
+    /// The peer received a `reject` after its handshake, or its stalled handshake was closed in
+    /// favor of a newer connection. This is the last event of the connection.
     ConnectionRejectedCapacity {
-        /// The peer.
+        /// The id of the peer.
         peer_id: Uuid,
-        /// Where it is.
+        /// The address of the peer.
         address: SocketAddr,
     },
-    /// The connection ended after the handshake. It will not be opened again.
+    /// The connection was closed after the handshake. It will not be opened again.
     ConnectionLost {
-        /// The peer.
+        /// The id of the peer.
         peer_id: Uuid,
-        /// Where it was.
+        /// The address of the peer.
         address: SocketAddr,
-        /// Why.
+        /// The reason.
         reason: DisconnectReason,
     },
-    /// The connection could not be opened, or ended before the handshake was complete. It will not be opened again.
+    /// The connection could not be opened, or was closed before the handshake was complete. It will
+    /// not be opened again.
     ConnectionFailed {
-        /// The peer.
+        /// The id of the peer.
         peer_id: Uuid,
-        /// Where it is.
+        /// The address of the peer.
         address: SocketAddr,
-        /// Why.
+        /// The reason.
         reason: DisconnectReason,
     },
-    /// The peer did something wrong that did not end the connection by itself.
+    /// The peer violated the protocol. The violation by itself does not close the connection, but
+    /// its score may reach the threshold.
     PeerMisbehavior {
-        /// The peer.
+        /// The id of the peer.
         peer_id: Uuid,
-        /// Where it is.
+        /// The address of the peer.
         address: SocketAddr,
-        /// What it did.
+        /// The violation.
         misbehavior: Misbehavior,
-        /// Its score, this included.
+        /// The score of the peer, including this violation.
         score: u32,
     },
-    /// An address is banned from now on. A connection to it ends.
+    /// An address or a subnet was banned. Connections to it are closed.
     PeerBanned {
-        /// The peer for which it was banned; `None` if the program banned an address or a subnet.
+        /// The banned peer. `None` if the application banned an address or a subnet.
         peer_id: Option<Uuid>,
-        /// Whom it covers, why, and for how long.
+        /// The ban: its subnet, reason and duration.
         ban: Ban,
     },
-    /// A peer that dialled us is let in: its connection's own events follow. Not told of a connection that becomes a peer's second stream.
+    /// An inbound connection was accepted. The events of the connection follow. Not emitted for a
+    /// connection that becomes the second stream of a peer.
     InboundConnectionAccepted {
-        /// The peer.
+        /// The id of the peer.
         peer_id: Uuid,
-        /// Where it is.
+        /// The address of the peer.
         address: SocketAddr,
     },
-    /// A peer that dialled us is not let in, and its socket was closed without a word.
+    /// An inbound connection was rejected. Its socket was closed before any data was sent.
     InboundConnectionRejected {
-        /// Where it is.
+        /// The address of the peer.
         address: SocketAddr,
-        /// Why.
+        /// The reason.
         reason: InboundRejectReason,
     },
-    /// Peers can dial us from now on.
+    /// The listener accepts connections.
     ListenerStarted {
-        /// Where; with the port that the system chose, if it did.
+        /// The address of the listener, with the actual port if the system chose it.
         address: SocketAddr,
     },
-    /// Peers cannot dial us, because the address is not to be had.
+    /// The listener could not bind to its address.
     ListenerBindFailed {
-        /// Where we wanted to listen.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         error: SystemError,
-        /// After which pause it is tried again.
+        /// The delay before the next attempt.
         retry_after: Duration,
     },
-    /// This machine cannot dial or accept now. The operation is repeated after a pause of 100 ms to
-    /// 30 s, and no peer is at fault.
+    /// This machine cannot dial or accept connections at the moment. The operation is repeated
+    /// after a pause of 100 ms to 30 s, and no peer is at fault.
     ///
     /// While dialing, the pause applies to candidates of the address family concerned, or of both
     /// families if the machine is out of descriptors or memory. Emitted once until an operation of
@@ -159,16 +170,16 @@ pub enum ControlEvent {
         /// The error of the system.
         error: SystemError,
     },
-    /// No seed has given an address. They are asked again.
+    /// No DNS seed returned an address. The lookup is repeated.
     DiscoveryFailed {
-        /// What became of each.
+        /// The error of each seed.
         failures: Vec<SeedFailure>,
-        /// After which pause they are asked again.
+        /// The delay before the next lookup.
         retry_after: Duration,
     },
-    /// The store of peers could not do what it was asked for; the manager goes on with what it has in memory.
+    /// An operation of the peer store failed. The manager continues with its data in memory.
     StoreFailed {
-        /// What the store said.
+        /// The error of the store.
         error: StoreError,
     },
     /// Writing the followed chain to its file failed, or the file had a damaged end.
@@ -179,11 +190,12 @@ pub enum ControlEvent {
         /// The error.
         error: HeaderStoreError,
     },
-    /// The network, or at least a peer, follows a branch that is not the active chain of the manager.
+    /// The network, or at least one peer, follows a branch that is not the active chain of the
+    /// manager.
     ///
-    /// Emitted when a peer sends a branch that a checkpoint refuses, and when peers are on two
-    /// branches of at least two blocks each that differ by the work of at most six blocks. Emitted
-    /// once for each fork. A peer on a refused branch is disconnected with
+    /// Emitted when a peer sends a branch that a checkpoint refuses. Also emitted when peers are on
+    /// two branches of at least two blocks each that differ by the work of at most six blocks.
+    /// Emitted once for each fork. A peer on a refused branch is disconnected with
     /// [`DisconnectReason::WrongChain`].
     ChainSplit {
         /// The height of the last common block.
@@ -196,38 +208,42 @@ pub enum ControlEvent {
     ///
     /// Emitted once for each tip.
     TipStale {
-        /// The time of the last change, or of the start if there was none.
+        /// The time of the last change of the tip, or of the start of the manager if there was
+        /// none.
         since: SystemTime,
     },
-    /// A payload was too long to be kept, and was discarded while it arrived.
+    /// A payload exceeded its maximum length, and was discarded while it arrived.
     PayloadDiscarded {
-        /// The peer.
+        /// The id of the peer.
         peer_id: Uuid,
-        /// Where it is.
+        /// The address of the peer.
         address: SocketAddr,
-        /// The message's name.
+        /// The command of the message.
         command: Command,
         /// The payload's length in bytes.
         len: u64,
     },
-    /// A subscription did not take its events in time, and missed so many: this receiver's own if it is one of control events or of both
-    /// kinds, or else one of messages alone, whose receiver cannot say it.
+    /// A subscription dropped events because its receiver was too slow.
+    ///
+    /// A subscription to control events, or to both kinds of events, receives this event itself.
+    /// For a subscription to messages only, the event is emitted to the control subscriptions.
     Lagged {
-        /// The subscription's name.
+        /// The name of the subscription.
         subscription: Arc<str>,
-        /// How many events it has missed since this was last said.
+        /// The number of events dropped since the last `Lagged` of this subscription.
         missed: u64,
     },
-    /// A subscription has ended, for all peers: its receiver gets what is in its queue, and then ends. What waited for a place in it is lost.
+    /// A subscription was closed, for all peers. Its receiver gets the events in its queue and then
+    /// disconnects. Events that were not yet queued are lost.
     SubscriptionEnded {
-        /// The subscription's name.
+        /// The name of the subscription.
         subscription: Arc<str>,
-        /// Why.
+        /// The reason.
         reason: SubscriptionEndReason,
     },
 }
 
-/// An operation that failed for a cause on this machine.
+/// An operation that fails for a cause on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LocalOperation {
@@ -246,19 +262,20 @@ impl fmt::Display for LocalOperation {
     }
 }
 
-/// Why a peer that dialled us is not let in.
+/// The reason why an inbound connection was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InboundRejectReason {
-    /// Its address is banned.
+    /// The address of the peer is banned.
     Banned(BanReason),
-    /// Its address has as many connections with us as one may have.
+    /// The address of the peer has reached its maximum number of connections.
     AddressLimit,
-    /// Its address has as many handshakes going on as one may have.
+    /// The address of the peer has reached its maximum number of pending handshakes.
     HandshakeLimit,
-    /// There is no room, and as many are being turned away politely as may be.
+    /// The connection limit is reached, and so is the number of peers that may receive a `reject`
+    /// at once.
     Capacity,
-    /// The system has no thread for it.
+    /// A thread could not be spawned for the connection.
     ThreadSpawnFailed,
 }
 
@@ -278,12 +295,13 @@ impl fmt::Display for InboundRejectReason {
     }
 }
 
-/// Why a subscription ended that the program did not end.
+/// The reason why a subscription was closed that its owner did not close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscriptionEndReason {
-    /// It took nothing for
-    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout), while a peer was not read for its sake.
+    /// The receiver accepted no event for
+    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout) while
+    /// it was blocking reads from a peer.
     TooSlow,
 }
 
@@ -296,7 +314,7 @@ impl fmt::Display for SubscriptionEndReason {
 }
 
 impl ControlEvent {
-    /// The event's name, without its content.
+    /// Returns the name of the event, such as `HandshakeComplete`.
     pub const fn name(&self) -> &'static str {
         match self {
             ControlEvent::ConnectionEstablished { .. } => "ConnectionEstablished",
@@ -325,7 +343,9 @@ impl ControlEvent {
         }
     }
 
-    /// The peer, if the event is about one.
+    /// Returns the id and address of the peer whose connection the event belongs to.
+    ///
+    /// Returns `None` for all other events, also for `PeerBanned` and `InboundConnectionRejected`.
     pub const fn peer(&self) -> Option<(Uuid, SocketAddr)> {
         match self {
             ControlEvent::ConnectionEstablished {
@@ -510,12 +530,12 @@ impl fmt::Display for ControlEvent {
     }
 }
 
-/// What became of a seed that gave no address.
+/// The failed lookup of a DNS seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeedFailure {
-    /// The seed's name.
+    /// The host name of the seed.
     pub seed: String,
-    /// What went wrong; it names the seed as well.
+    /// The error. Its text includes the name of the seed.
     pub error: ResolveError,
 }
 
@@ -525,16 +545,16 @@ impl fmt::Display for SeedFailure {
     }
 }
 
-/// A message that a peer sent.
+/// A message received from a peer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BitcoinMessageEvent {
-    /// The peer.
+    /// The id of the peer.
     pub peer_id: Uuid,
     /// The message.
     pub message: SharedMessage,
 }
 
-/// A message that several holders share: a clone is cheap, and reads as the [`Message`].
+/// A received message with shared ownership. A clone is cheap. Dereferences to [`Message`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct SharedMessage(Arc<Shared>);
 
@@ -542,7 +562,7 @@ pub struct SharedMessage(Arc<Shared>);
 struct Shared {
     message: Message,
     payload_len: u64,
-    /// The payload's memory, unless the message itself holds it.
+    /// The guard of the payload's memory, unless the message itself owns it.
     memory: Option<MemoryGuard>,
 }
 
@@ -553,12 +573,12 @@ impl PartialEq for Shared {
 }
 
 impl SharedMessage {
-    /// Shares a message whose payload had `payload_len` bytes on the wire.
+    /// Creates a shared message. `payload_len` is the length of its payload on the wire, in bytes.
     pub fn new(message: Message, payload_len: u64) -> Self {
         Self::with_memory(message, payload_len, None)
     }
 
-    /// The same, holding the memory that the payload is counted with.
+    /// Creates a shared message that also owns the memory guard of its payload.
     pub(crate) fn with_memory(
         message: Message,
         payload_len: u64,
@@ -571,8 +591,8 @@ impl SharedMessage {
         }))
     }
 
-    /// The message, which is copied if somebody else shares it, what its payload had on the wire, and the memory that it is counted
-    /// with.
+    /// Returns the message, the length of its payload in bytes, and its memory guard. If the
+    /// message is shared, it is copied, and the copy has no guard.
     pub(crate) fn into_parts(self) -> (Message, u64, Option<MemoryGuard>) {
         match Arc::try_unwrap(self.0) {
             Ok(shared) => (shared.message, shared.payload_len, shared.memory),
@@ -580,7 +600,7 @@ impl SharedMessage {
         }
     }
 
-    /// The length of the payload as it came, in bytes, without the frame's header.
+    /// Returns the length of the received payload in bytes, without the header of the frame.
     pub fn payload_len(&self) -> u64 {
         self.0.payload_len
     }
@@ -594,10 +614,10 @@ impl Deref for SharedMessage {
     }
 }
 
-/// Either kind of event, for a receiver that wants both in the order in which they were sent.
+/// An event of either kind, for receivers that need the relative order of both.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Something happened to a connection.
+    /// A control event.
     Control(ControlEvent),
     /// A peer sent a message.
     Message(BitcoinMessageEvent),

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 /// The maximum number of symbolic links that are followed, as on Linux.
 const MAX_LINKS: usize = 40;
 
-/// An exclusive lock on a file, held until it is dropped.
+/// An exclusive lock on a file, released when it is dropped.
 ///
-/// The lock is on a second file with the suffix `.lock`, which remains, because removing it would
-/// let two owners lock different files of the same name. The system releases the lock when the
-/// process ends, however that happens.
+/// The lock is on a second file with the suffix `.lock`. That file is never removed: otherwise two
+/// owners could lock different files of the same name. The system releases the lock if the process
+/// ends without dropping it.
 #[derive(Debug)]
 pub(crate) struct FileLock {
     file: File,
@@ -27,7 +27,7 @@ pub(crate) enum LockError {
     Io(FileError),
 }
 
-/// A failed operation on a file.
+/// The error of an operation on a file.
 #[derive(Debug)]
 pub(crate) struct FileError {
     /// The operation as a gerund, such as `writing`.
@@ -37,7 +37,12 @@ pub(crate) struct FileError {
 }
 
 impl FileLock {
-    /// Locks the file at `path`, whether it exists or not. Does not wait for another owner.
+    /// Locks the file at `path`, which need not exist. Does not wait for another owner.
+    ///
+    /// # Errors
+    ///
+    /// - [`LockError::InUse`] if another owner holds the lock.
+    /// - [`LockError::Io`] if the lock file cannot be opened or locked.
     pub(crate) fn acquire(path: &Path) -> Result<Self, LockError> {
         let lock_path = sibling_path(path, ".lock");
         let file = OpenOptions::new()
@@ -65,9 +70,15 @@ impl Drop for FileLock {
     }
 }
 
-/// Replaces the content of a file: after a crash or an error it is the old or the new one.
+/// Replaces the content of a file atomically: after a crash or an error the file has the old or the
+/// new content.
 ///
 /// The caller must hold the lock of `path`. A symbolic link at `path` is replaced.
+///
+/// # Errors
+///
+/// [`FileError`], with the operation that failed. The old content remains, unless syncing the
+/// folder failed: then the new content is in place, but may not survive a power failure.
 pub(crate) fn replace_file(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
@@ -88,7 +99,8 @@ fn write_new(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    // Removes what a killed process left. Nothing is written through a link at this path.
+    // Removes the temporary file of a killed process. A new file is required, so that nothing is
+    // written through a symbolic link at this path.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => (),
@@ -110,16 +122,17 @@ pub(crate) fn follow_links(path: &Path) -> PathBuf {
         let Ok(next) = fs::read_link(&target) else {
             return target;
         };
-        // A relative link starts in its folder; an absolute one replaces the whole path.
+        // The target of a relative link starts in the folder of the link. An absolute target
+        // replaces the whole path.
         target.pop();
         target.push(next);
     }
-    // A circle: opening the path reports it.
+    // The links form a cycle: opening the path fails with the error of the system.
     path.to_owned()
 }
 
-/// Makes a new or changed name survive a power failure. Does nothing except on Unix, where alone
-/// folders can be synced.
+/// Syncs the folder of `path`, so that a new or changed file name survives a power failure. Does
+/// nothing if the system is not Unix, because other systems cannot sync folders.
 pub(crate) fn sync_folder_of(path: &Path) -> Result<(), FileError> {
     if cfg!(unix) {
         let folder = match path.parent() {

@@ -1,44 +1,50 @@
-//! The rules of host names, which are checked before any lookup.
+//! Syntax rules of host names, checked before any lookup.
 
-/// RFC 1035, section 2.3.4: 255 bytes with the lengths of the labels, which is as much text.
+/// The maximum length of a name in characters, as text. RFC 1035, section 2.3.4 allows 255 bytes in
+/// the encoded form, which includes two more length bytes.
 const MAX_NAME: usize = 253;
-/// RFC 1035, section 2.3.4.
+/// The maximum length of a label in characters (RFC 1035, section 2.3.4).
 const MAX_LABEL: usize = 63;
 
-/// What is wrong with a name (RFC 1035, sections 2.3.1 and 2.3.4; RFC 3696, section 2).
+/// The error of an invalid host name (RFC 1035, sections 2.3.1 and 2.3.4; RFC 3696, section 2).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidName {
-    /// There is nothing between two dots, or nothing at all.
+    /// The name or one of its labels is empty.
     #[error("a part of it is empty")]
     EmptyLabel,
-    /// A part is too long.
+    /// A label has more than 63 characters.
     #[error("a part of it has {len} characters, at most 63 are allowed")]
     LongLabel {
-        /// Its length in characters.
+        /// The length of the label in characters.
         len: usize,
     },
-    /// The whole is too long.
+    /// The name has more than 253 characters.
     #[error("it has {len} characters, at most 253 are allowed")]
     TooLong {
-        /// Its length in characters, without the dot at the end.
+        /// The length of the name in characters, without a dot at its end.
         len: usize,
     },
-    /// Something else than letters and digits of ASCII, `-`, `_` and dots. Names in other scripts are written in their `xn--` form.
+    /// The name contains a character other than ASCII letters, digits, `-`, `_` and dots. Names in
+    /// other scripts must be written in their `xn--` form.
     #[error("it contains {character:?}")]
     Character {
-        /// The first such character.
+        /// The first invalid character.
         character: char,
     },
-    /// The last part is a number: it was meant to be an address, and is none.
+    /// The last label is a number, so the name looks like an invalid IP address.
     #[error("its last part is a number, and it is no address")]
     Number,
 }
 
-/// Checks the characters and lengths of a host name, without a dot at its end.
+/// Checks the characters and lengths of a host name. The name must not end with a dot.
 ///
-/// Letters, digits, `-` and `_` make a host name: RFC 1123, section 2.1, and the underscore because
-/// names in use have it.
+/// Letters, digits and `-` are allowed by RFC 1123, section 2.1. `_` is allowed because names in
+/// use contain it.
+///
+/// # Errors
+///
+/// [`InvalidName`], the first rule that the name violates.
 pub(crate) fn check_syntax(host: &str) -> Result<(), InvalidName> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if let Some(character) = host.chars().find(|c| !allowed(*c)) {
@@ -57,8 +63,14 @@ pub(crate) fn check_syntax(host: &str) -> Result<(), InvalidName> {
     Ok(())
 }
 
-/// Checks a name that name servers are asked for: like [`check_syntax`], and the last part must not
-/// be a number (RFC 3696, section 2), or the name server of the root would have to refuse each query.
+/// Checks a name before it is sent to name servers.
+///
+/// Like [`check_syntax`], but the last label must not be a number (RFC 3696, section 2). The root
+/// name servers would refuse every query for such a name.
+///
+/// # Errors
+///
+/// [`InvalidName`], the first rule that the name violates.
 pub(crate) fn check(host: &str) -> Result<(), InvalidName> {
     check_syntax(host)?;
     let last = host.rsplit('.').next().unwrap_or_default();

@@ -1,14 +1,17 @@
-//! A synchronous library for the Bitcoin SV peer-to-peer protocol: one OS thread for each connection, blocking
-//! sockets with timeouts, channels for events, and no async runtime.
+//! A synchronous library for the Bitcoin SV peer-to-peer protocol.
 //!
-//! Connect, ask, and listen:
+//! Connections use blocking sockets with timeouts and one OS thread each. Events are delivered
+//! through channels. There is no async runtime.
+//!
+//! Connect to a node, measure its round-trip time and request a block:
 //!
 //! ```
 //! use std::time::Duration;
 //! use bsv_p2p::{Connection, ConnectionConfig, Network, local_node::LocalNode};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let local = LocalNode::start()?; // a regtest node in this process; any other address works the same
+//! // A regtest node in this process. Any other address can be used instead.
+//! let local = LocalNode::start()?;
 //! local.mine(3)?;
 //!
 //! let config = ConnectionConfig::new(Network::Regtest);
@@ -23,45 +26,68 @@
 //!
 //! # Layers
 //!
-//! A program may stop at any of them; each knows only those above it in this list.
+//! Each module can be used without those below it in this list, and depends only on those above it:
 //!
-//! | module | what it is for |
-//! | --- | --- |
-//! | [`wire`] | every message of the reference node as a type, frames, merkle proofs, chain rules, the header chain: bytes alone |
-//! | [`session`] | one peer's protocol as a pure state machine: handshake, keepalive, limits, misbehaviour |
-//! | [`peers`] | what is known of peers: addresses, status, bans, and a [`PeerStore`](peers::PeerStore) with a file that is always whole |
-//! | [`HeaderStore`] | a file of headers, from which a [`HeaderChain`](wire::HeaderChain) continues after a restart |
-//! | [`discovery`] | the addresses that DNS seeds know, in bounded time |
-//! | [`connection`] | one peer's socket: [`Connection`] in the caller's thread, [`PeerConnectionActor`](connection::PeerConnectionActor) with a thread of its own, [`Supervisor`](connection::Supervisor) for connections that shall come back |
-//! | [`manager`] | many peers: [`Manager`] dials, lets in, keeps, remembers and bans them, as [`ManagerConfig`] wants |
-//! | [`local_node`] | a node of regtest or a private network in the process, for tests and examples |
+//! - [`wire`]: all messages of the reference node as types, frames, Merkle proofs, chain rules and
+//!   the header chain. Operates on bytes only.
+//! - [`session`]: the protocol of one peer as a pure state machine: handshake, keepalive, limits,
+//!   misbehavior.
+//! - [`peers`]: the addresses, status and bans of peers, and a [`PeerStore`](peers::PeerStore)
+//!   whose file is replaced atomically.
+//! - [`HeaderStore`]: a file of headers, from which a [`HeaderChain`](wire::HeaderChain) continues
+//!   after a restart.
+//! - [`discovery`]: lookups of DNS seeds with bounded duration.
+//! - [`connection`]: the socket of one peer. [`Connection`] runs on the caller's thread,
+//!   [`PeerConnectionActor`](connection::PeerConnectionActor) on its own thread, and
+//!   [`Supervisor`](connection::Supervisor) restarts lost connections.
+//! - [`manager`]: many peers. [`Manager`] dials, accepts, remembers and bans peers as configured by
+//!   [`ManagerConfig`].
+//! - [`local_node`]: a node of regtest or a private network inside the process, for tests and
+//!   examples.
 //!
-//! [`network`], [`event`] and the errors of this page serve all of them.
+//! [`network`], [`event`] and the errors of this page are shared by all of them.
 //!
-//! # What holds
+//! # Guarantees
 //!
-//! - Nothing a peer sends makes the library panic, hang, or allocate by a number that the peer claims.
-//! - Every queue is bounded and every wait has a deadline; the error says which one it was.
-//! - What a program sends is checked first: nothing leaves that a default node punishes with a ban.
-//! - Every thread ends when its handle is dropped, and dropping waits for it. The one exception is the helper thread of
-//!   [`connection::resolve`] and [`discovery::SystemResolver`], which ends when the system's resolver does.
-//! - No global state: limits, nonces and events belong to objects.
+//! - No input from a peer makes the library panic, hang, or allocate memory by a length that the
+//!   peer claims.
+//! - Every queue is bounded and every wait has a deadline. Errors name the limit or the wait.
+//! - Outgoing messages are validated: a message for which a default node would ban the sender is
+//!   rejected with an error.
+//! - Every thread ends when its handle is dropped, and dropping waits for it. The one exception is
+//!   the helper thread of [`connection::resolve`] and [`discovery::SystemResolver`], which ends
+//!   when the system resolver returns.
+//! - There is no global state: limits, nonces and events belong to objects.
 //!
 //! # Features
 //!
-//! `dns`, on by default: [`discovery`] asks name servers itself. Without it the system's resolver serves, which cannot be cut short and knows
-//! no other name servers than its own.
+//! `dns`, enabled by default: [`discovery`] sends queries to name servers itself. Without it the
+//! system resolver is used. Its lookups cannot be canceled, and use the name servers of the system
+//! only.
 //!
-//! `serde`, off by default: `Serialize` and `Deserialize` for what the [wire](wire#serde) carries, for [`ConnectionConfig`] and
-//! [`ManagerConfig`], for [`peers`] and bans, and for what is told of connections. A configuration that is read may leave fields out, which then have their defaults; durations are
-//! numbers of seconds. What it says is checked by [`ConnectionConfig::validate`], as always.
+//! `serde`, disabled by default: `Serialize` and `Deserialize` for
+//! - the types of [wire](wire#serde)
+//! - [`ConnectionConfig`] and [`ManagerConfig`]
+//! - peers and bans, see [`peers`]
+//! - [`PeerInfo`](session::PeerInfo) and the traffic counters of connections
+//!
+//! Disconnect reasons, metrics and snapshots can only be serialized. If a field of a configuration
+//! is missing, it has its default. Durations are numbers of seconds. A deserialized configuration
+//! may be invalid. [`ConnectionConfig::validate`] checks it, and so does each function that
+//! receives one.
 //!
 //! # Logs
 //!
-//! They go through the crate `log`: what failed here at `error` and `warn`, the life of connections at `info`, the protocol and the names of
-//! messages at `debug`, what is in them at `trace`. Records have the key-values `peer_id`, `peer_address`, `direction`, `state`, `network`
-//! and `error`, where there are such. Whatever a peer sends is escaped: a record is one line of printable ASCII, as far as peers
-//! have a say in it. [`LogLevel`] is a limit for each owner of connections.
+//! Records are written with the crate `log`:
+//!
+//! - `error` and `warn`: failures on this side
+//! - `info`: the start and the end of connections
+//! - `debug`: the protocol and the names of messages
+//! - `trace`: the content of messages
+//!
+//! Records have the key-values `peer_id`, `peer_address`, `direction`, `state`, `network` and
+//! `error`, if they apply. Data from peers is escaped, so that each record is one line of printable
+//! ASCII. [`LogLevel`] limits the records of each owner of connections.
 
 pub mod connection;
 mod deadline;
@@ -95,7 +121,7 @@ pub use system_error::SystemError;
 pub use wire::network;
 pub use wire::network::{InvalidNetworkParams, Magic, Network, NetworkParams};
 
-/// The README's code, compiled and run as tests.
+/// The code of the README, compiled and run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

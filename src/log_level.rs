@@ -1,14 +1,15 @@
-//! Down to which level log records are written: one limit for each owner of connections, asked before each record.
+//! A maximum log level for each owner of connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use log::{Level, LevelFilter};
 
-/// Down to which level log records are written.
+/// The maximum log level of an owner of connections, such as a manager.
 ///
-/// The global level of the crate `log` belongs to the program, and holds besides: this one only takes records away. A clone is the
-/// same limit; a change holds for the next record. Safe to use from several threads; nothing blocks.
+/// The global maximum level of the crate `log` also applies: this limit only removes records.
+/// Clones share one limit. A change takes effect with the next record. Safe to use from several
+/// threads; no method blocks.
 ///
 /// ```
 /// use bsv_p2p::LogLevel;
@@ -22,17 +23,17 @@ use log::{Level, LevelFilter};
 pub struct LogLevel(Arc<AtomicUsize>);
 
 impl LogLevel {
-    /// Records of this level and those that matter more are written.
+    /// Creates a limit at which records of `level` and of more severe levels are written.
     pub fn new(level: LevelFilter) -> Self {
         Self(Arc::new(AtomicUsize::new(level as usize)))
     }
 
-    /// Changes it.
+    /// Replaces the level of this limit and of its clones. Does not block.
     pub fn set(&self, level: LevelFilter) {
         self.0.store(level as usize, Relaxed);
     }
 
-    /// What it is.
+    /// Returns the current level. Does not block.
     pub fn get(&self) -> LevelFilter {
         let level = self.0.load(Relaxed);
         LevelFilter::iter()
@@ -40,14 +41,14 @@ impl LogLevel {
             .unwrap_or(LevelFilter::Trace)
     }
 
-    /// Whether a record of this level is written.
+    /// Returns whether records of this level are written.
     pub(crate) fn allows(&self, level: Level) -> bool {
         level as usize <= self.0.load(Relaxed)
     }
 }
 
 impl Default for LogLevel {
-    /// No limit.
+    /// Returns a limit that removes no records ([`LevelFilter::Trace`]).
     fn default() -> Self {
         Self::new(LevelFilter::Trace)
     }
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_allows_what_matters_as_much_or_more_and_changes_for_all_clones() {
+    fn level_limit_is_shared_by_clones() {
         let level = LogLevel::new(LevelFilter::Info);
         assert!(level.allows(Level::Info) && level.allows(Level::Error));
         assert!(!level.allows(Level::Debug));

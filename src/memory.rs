@@ -1,18 +1,20 @@
-//! Memory for payloads, counted from their arrival until nobody holds them any more.
+//! Budgets for the memory of payloads, from their arrival until their last owner drops them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
 
-/// The memory that the payloads of all connections of a program may hold together.
+/// A memory budget for the payloads of several connections together.
 ///
-/// Bytes count from their arrival until the last message, block or slice that shares them is dropped. Each connection has a budget of
-/// its own besides ([`ConnectionConfig::max_payload_memory`](crate::ConnectionConfig::max_payload_memory)). A connection that finds no room
-/// stops reading, and ends when there is none for `payload_memory_timeout`. What one read brings may go beyond the budgets: at most 64 KiB a
-/// connection.
+/// Bytes count from their arrival until the last message, block or slice that shares them is
+/// dropped. Each connection also has its own budget
+/// ([`ConnectionConfig::max_payload_memory`](crate::ConnectionConfig::max_payload_memory)). If a
+/// budget is spent, a connection stops reading. It is closed if memory is not available within
+/// [`ConnectionConfig::payload_memory_timeout`](crate::ConnectionConfig::payload_memory_timeout). A single read may
+/// exceed the budgets by at most 64 KiB per connection.
 ///
-/// A clone counts the same memory. Safe to use from several threads; nothing blocks.
+/// Clones share one budget. Safe to use from several threads; no method blocks.
 #[derive(Clone, Debug)]
 pub struct PayloadMemory {
     total: Arc<Budget>,
@@ -25,31 +27,34 @@ struct Budget {
 }
 
 impl PayloadMemory {
-    /// At most `max_bytes` together.
+    /// Creates a budget of `max_bytes`.
     pub fn new(max_bytes: u64) -> Self {
         Self {
             total: Arc::new(Budget::new(max_bytes)),
         }
     }
 
-    /// How many bytes are held now.
+    /// Returns the number of bytes in use. Does not block.
     pub fn used(&self) -> u64 {
         self.total.used.load(Relaxed)
     }
 
-    /// How many there may be.
+    /// Returns the size of the budget in bytes. Does not block.
     pub fn max(&self) -> u64 {
         self.total.max.load(Relaxed)
     }
 
-    /// Changes how many there may be. Nothing that is held is lost; connections wait until there is room again.
+    /// Sets the size of the budget in bytes.
+    ///
+    /// Does not block. If more bytes are in use, they stay allocated, and connections wait until
+    /// enough of them are released.
     pub fn set_max(&self, max_bytes: u64) {
         self.total.max.store(max_bytes, Relaxed);
     }
 }
 
 impl Default for PayloadMemory {
-    /// 512 MiB.
+    /// Returns a budget of 512 MiB.
     fn default() -> Self {
         Self::new(512 * 1024 * 1024)
     }
@@ -63,7 +68,7 @@ impl Budget {
         }
     }
 
-    // The counts alone are shared, no other memory is guarded by them: relaxed order is enough.
+    // Relaxed order is sufficient: the counters do not guard other memory.
 
     fn try_take(&self, bytes: u64) -> bool {
         let max = self.max.load(Relaxed);
@@ -84,7 +89,7 @@ impl Budget {
     }
 }
 
-/// The memory of one peer's payloads, a part of the whole.
+/// The budget of one peer. Its bytes also count in the total budget.
 #[derive(Debug)]
 pub(crate) struct PeerMemory {
     own: Budget,
@@ -103,17 +108,17 @@ impl PeerMemory {
         self.own.max.store(max_bytes, Relaxed);
     }
 
-    /// How many bytes are held now.
+    /// Returns the number of bytes in use. Does not block.
     pub(crate) fn used(&self) -> u64 {
         self.own.used.load(Relaxed)
     }
 
-    /// Whether both budgets are spent at most to their end.
+    /// Returns whether neither budget is spent.
     fn has_room(&self) -> bool {
         self.own.has_room() && self.total.has_room()
     }
 
-    /// Takes bytes if both budgets have room; returns whether they have.
+    /// Takes bytes from both budgets if both have them. Returns whether they were taken.
     fn try_take(&self, bytes: u64) -> bool {
         if !self.own.try_take(bytes) {
             return false;
@@ -136,7 +141,7 @@ impl PeerMemory {
     }
 }
 
-/// Memory that is counted for as long as this lives.
+/// Memory that counts in the budgets until this guard is dropped.
 #[derive(Debug)]
 pub(crate) struct MemoryGuard {
     memory: Arc<PeerMemory>,
@@ -144,17 +149,18 @@ pub(crate) struct MemoryGuard {
 }
 
 impl MemoryGuard {
-    /// Nothing yet.
+    /// Creates a guard of 0 bytes.
     pub(crate) fn new(memory: Arc<PeerMemory>) -> Self {
         Self { memory, bytes: 0 }
     }
 
-    /// Whether something small may arrive, which is counted when it is there.
+    /// Returns whether a small payload may arrive, which is counted after its arrival.
     pub(crate) fn has_room(&self) -> bool {
         self.memory.has_room()
     }
 
-    /// Lets this count `bytes` if there is room for them; returns whether there is. Fewer than now always find room.
+    /// Sets the number of bytes of this guard, if the budgets have them. Returns whether it was
+    /// set. Reducing the number always succeeds.
     pub(crate) fn try_resize(&mut self, bytes: u64) -> bool {
         if bytes > self.bytes && !self.memory.try_take(bytes - self.bytes) {
             return false;
@@ -164,7 +170,8 @@ impl MemoryGuard {
         true
     }
 
-    /// Lets this count at least `bytes`: they have come with a read that was allowed.
+    /// Increases this guard to at least `bytes`, regardless of the budgets. The bytes have arrived
+    /// with a read that was allowed.
     pub(crate) fn cover(&mut self, bytes: u64) {
         if bytes > self.bytes {
             self.memory.take(bytes - self.bytes);
@@ -172,7 +179,8 @@ impl MemoryGuard {
         }
     }
 
-    /// Takes what has arrived out of this, which counts the less. Costs least if it is covered.
+    /// Moves `bytes` into a new guard. If this guard has fewer, it is increased first, which costs
+    /// more.
     pub(crate) fn split_off(&mut self, bytes: u64) -> Self {
         self.cover(bytes);
         self.bytes -= bytes;
@@ -182,7 +190,7 @@ impl MemoryGuard {
         }
     }
 
-    /// Lets `payload` hold this for as long as anything shares it.
+    /// Attaches this guard to `payload`, until the last slice that shares it is dropped.
     pub(crate) fn guard(self, payload: Bytes) -> Bytes {
         Bytes::from_owner(Guarded {
             payload,
@@ -235,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_arrived_counts_until_its_last_holder_is_gone() {
+    fn payload_counts_until_last_slice_is_dropped() {
         let (all, one, _) = peers(10, 10);
         let mut arriving = MemoryGuard::new(one);
         assert!(arriving.try_resize(8));
@@ -254,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_counted_even_beyond_the_budget() {
+    fn arrived_bytes_count_beyond_the_budget() {
         let (all, one, _) = peers(10, 10);
         let mut arriving = MemoryGuard::new(one);
         let held = arriving.split_off(20);

@@ -2,8 +2,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Any number: a hash with a key of its own, which the system's randomness seeds. Nobody guesses the next one from others; secrets
-/// are not made of it.
+/// Returns a random number: a hash with a new key that is seeded by the randomness of the system.
+///
+/// Peers cannot predict the numbers, but they must not be used as cryptographic secrets.
 pub(crate) fn number() -> u64 {
     RandomState::new().hash_one(())
 }

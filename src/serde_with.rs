@@ -1,6 +1,6 @@
-//! How single fields are written by serde: bytes as hexadecimal, durations in seconds.
+//! Serde representations of single fields: bytes as hexadecimal text, durations in seconds.
 //!
-//! Formats that people read get text and plain numbers, the others bytes and whole structures.
+//! Human-readable formats use text and plain numbers. Binary formats use bytes and structures.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes: hexadecimal, in the order in which they are sent, where people read.
+/// Bytes, in wire order. Hexadecimal text in human-readable formats.
 pub(crate) mod hex {
     use super::*;
 
@@ -73,7 +73,7 @@ pub(crate) mod hex {
     }
 }
 
-/// Bytes as bytes.
+/// Deserializes a byte string, or a list of bytes.
 pub(crate) fn plain_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     deserializer.deserialize_byte_buf(PlainBytes)
 }
@@ -96,7 +96,7 @@ impl<'de> Visitor<'de> for PlainBytes {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<u8>, A::Error> {
-        // Nothing is reserved: the length that a list claims is not to be trusted.
+        // No memory is reserved, because the claimed length of a list is untrusted.
         let mut bytes = Vec::new();
         while let Some(byte) = list.next_element()? {
             bytes.push(byte);
@@ -105,12 +105,12 @@ impl<'de> Visitor<'de> for PlainBytes {
     }
 }
 
-/// A duration: a number of seconds where people read, whole or with a fraction.
+/// A duration. A number of seconds, whole or fractional, in human-readable formats.
 pub(crate) mod seconds {
     use super::*;
 
-    /// Below that many seconds (twelve days) a fraction keeps every nanosecond, also where a reader of numbers is off by
-    /// the last bit.
+    /// Durations below this number of seconds (twelve days) may be written as a floating-point
+    /// number. Such a number keeps every nanosecond, even if a parser is off by the last bit.
     pub(super) const EXACT: u64 = 1 << 20;
 
     pub(crate) fn serialize<S: Serializer>(
@@ -169,7 +169,7 @@ pub(crate) mod seconds {
     }
 }
 
-/// A duration that may be missing, like [`seconds`].
+/// An optional duration, represented like [`seconds`].
 pub(crate) mod optional_seconds {
     use super::*;
 
@@ -191,7 +191,7 @@ pub(crate) mod optional_seconds {
     }
 }
 
-/// A number of which the highest stands for "none": nothing at all is written in its place.
+/// A number whose maximum means "none". It is serialized as an absent value.
 pub(crate) mod unless_max {
     use super::*;
 
@@ -207,7 +207,7 @@ pub(crate) mod unless_max {
     }
 }
 
-/// The name of a kind of failure of the system, such as `ConnectionReset`.
+/// Serializes an [`io::ErrorKind`](std::io::ErrorKind) as its name, such as `ConnectionReset`.
 pub(crate) fn io_kind<S: Serializer>(
     kind: &std::io::ErrorKind,
     serializer: S,
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn invalid_durations_are_rejected() {
         for wrong in [
             json!(-1),
             json!(-0.5),

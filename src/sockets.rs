@@ -1,4 +1,4 @@
-//! What every layer with sockets needs: to open one without waiting longer than is wanted, and to know what its errors mean.
+//! Opens sockets with a deadline and classifies their errors.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -6,26 +6,33 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-/// How often a connection that is being opened is looked at, at the longest.
+/// The maximum pause between two checks of a pending connection attempt.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Why a connection was not opened.
+/// The reason why a connection was not opened.
 #[derive(Debug)]
 pub(crate) enum NotOpened {
-    /// The system does not let it begin at that address.
+    /// The socket could not be bound to the requested local address.
     NotBound(io::Error),
-    /// The pause was the last one: the caller does not want it any more.
+    /// `pause` returned `true`: the caller canceled the attempt.
     Stopped,
-    /// The deadline came first.
+    /// The connection was not established before the deadline.
     TimedOut,
-    /// The system refused to create the socket or to start the connection.
+    /// Creating the socket failed, or starting the connection attempt did.
     NotStarted(io::Error),
     /// The connection attempt failed.
     Failed(io::Error),
 }
 
-/// Opens a TCP connection, which begins at `from` if that is said; it does not block when it is given back. `pause` waits for as long as it is told, 20 ms at most, and returns
-/// whether to give up.
+/// Opens a TCP connection to `address`, from the local address `from` if there is one.
+///
+/// Blocks until `deadline` at most. While the attempt is pending, calls `pause` with the time to
+/// wait, at most 20 ms; the attempt is canceled if it returns `true`. The returned socket is
+/// nonblocking.
+///
+/// # Errors
+///
+/// [`NotOpened`], with the reason.
 pub(crate) fn open(
     from: Option<SocketAddr>,
     address: SocketAddr,
@@ -33,11 +40,12 @@ pub(crate) fn open(
     mut pause: impl FnMut(Duration) -> bool,
 ) -> Result<TcpStream, NotOpened> {
     let socket = begin(from, address)?;
-    // A connection on the same host stands within microseconds, others take their time.
+    // Connections on the same host are established within microseconds; others take longer.
     let mut next_pause = Duration::from_micros(100);
     loop {
         match socket.take_error().unwrap_or_else(Some) {
-            // It stood, and the peer has gone again: what it said is still there to be read.
+            // The connection was established and then reset. Data that the peer sent before can be
+            // read.
             Some(error) if is_cut(&error) => return Ok(socket.into()),
             Some(error) => return Err(NotOpened::Failed(error)),
             None => {}
@@ -70,7 +78,8 @@ fn is_own_address(socket: &Socket, peer: &SockAddr) -> bool {
 
 /// Resets a connection to itself. Returns the error of a port at which nothing listens.
 fn refuse_self_connection(socket: &Socket) -> io::Error {
-    // Without a reset the port would stay occupied for a minute. An orderly close works as well.
+    // Without a reset the port would stay occupied for a minute. If this fails, the socket is
+    // closed in the usual way.
     let _ = socket.set_linger(Some(Duration::ZERO));
     io::ErrorKind::ConnectionRefused.into()
 }
@@ -99,7 +108,8 @@ fn is_under_way(error: &io::Error) -> bool {
     under_way || error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// Whether an error says that the peer has gone. What it sent before can still be read.
+/// Returns whether an error means that the peer closed or reset the connection. Data received
+/// before can still be read.
 pub(crate) fn is_cut(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -109,7 +119,7 @@ pub(crate) fn is_cut(error: &io::Error) -> bool {
     )
 }
 
-/// Whether an error only says that the wait is over.
+/// Returns whether an error only means that the wait of a read or write timed out.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -85,7 +85,7 @@ impl fmt::Display for SystemError {
 
 impl std::error::Error for SystemError {}
 
-/// The numbers of errors for which the standard library has no kind of its own.
+/// The numbers of errors that [`io::ErrorKind`] does not distinguish.
 #[cfg(unix)]
 mod codes {
     pub(super) const OUT_OF_RESOURCES: [i32; 4] =
@@ -93,7 +93,7 @@ mod codes {
     pub(super) const NO_ADDRESS_FAMILY: [i32; 1] = [libc::EAFNOSUPPORT];
 }
 
-/// The numbers of Windows Sockets.
+/// The numbers of Windows Sockets errors.
 #[cfg(not(unix))]
 mod codes {
     /// `WSAEMFILE`, `WSAENOBUFS`.

@@ -1,4 +1,4 @@
-//! The system's own resolver, which blocks for as long as it likes: asked in a thread of its own.
+//! The system resolver, called on a helper thread because its lookups cannot be canceled.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -6,20 +6,27 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
 
-/// The address that `name` is, if it is one and no name; IPv6 also in brackets.
+/// Parses `name` as an IP address. IPv6 addresses may be in brackets. Returns `None` if it is a
+/// host name.
 pub(crate) fn numeric(name: &str) -> Option<IpAddr> {
     name.trim_matches(['[', ']']).parse().ok()
 }
 
-/// Asks the system for the addresses of `target`, a host and a port, in a helper thread that nobody joins: it ends when the system
-/// answers or gives up. The receiver gets the answer, once.
+/// Looks up the addresses of `target`, a host and a port, on a to_owned_buffer helper thread.
+///
+/// The receiver gets the result once. The thread ends when the system resolver returns, which may
+/// take longer than the caller waits. Does not block.
+///
+/// # Errors
+///
+/// The error of the system if the thread cannot be spawned.
 pub(crate) fn ask(target: String) -> io::Result<Receiver<io::Result<Vec<SocketAddr>>>> {
     let (sender, answer) = bounded(1);
     thread::Builder::new()
         .name("bsv-p2p resolver".into())
         .spawn(move || {
             let addresses = target.to_socket_addrs().map(Iterator::collect);
-            // Nobody may be waiting any more.
+            // The receiver may have timed out.
             let _ = sender.send(addresses);
         })?;
     Ok(answer)

@@ -1,4 +1,4 @@
-//! What a session announces, expects and waits for.
+//! The configuration of a session.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use crate::wire::{
     BlockHash, LEGACY_MAX_RECEIVE_PAYLOAD, MAX_USER_AGENT, PayloadLimits, Services, StreamPolicy,
 };
 
-/// The protocol version that we speak: that of Bitcoin SV node 1.2.2.
+/// The protocol version of this library, which is that of Bitcoin SV node 1.2.2.
 pub const PROTOCOL_VERSION: i32 = 70016;
 
-/// The oldest protocol version that a node talks to (`src/version.h`, `MIN_PEER_PROTO_VERSION`).
+/// The minimum protocol version that nodes accept (`src/version.h`, `MIN_PEER_PROTO_VERSION`).
 pub const MINIMUM_PROTOCOL_VERSION: i32 = 31800;
 
 /// The default user agent: `/bsv-p2p:`, the version of this crate, and `(Bitcoin SV)/`.
@@ -20,18 +20,28 @@ pub const MINIMUM_PROTOCOL_VERSION: i32 = 31800;
 /// [`check_user_agent`](super::check_user_agent).
 pub const USER_AGENT: &str = concat!("/bsv-p2p:", env!("CARGO_PKG_VERSION"), "(Bitcoin SV)/");
 
-/// Longer ones might overflow the clock.
+/// The maximum timeout. Longer ones might overflow the clock.
 const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// What a [`Session`](super::Session) announces of us, expects of the peer, and waits for.
+/// The configuration of a [`Session`](super::Session): what it announces, requires and waits for.
+///
+/// [`Session::update_config`](super::Session::update_config) replaces the configuration of a
+/// running session. Each field specifies when its new value takes effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct SessionConfig {
-    /// The protocol version that we announce; 70016 by default, at least 31800.
+    /// The protocol version of our `version`. Defaults to [`PROTOCOL_VERSION`]; must be at least
+    /// [`MINIMUM_PROTOCOL_VERSION`].
+    ///
+    /// An update takes effect with the next connection. Rules that depend on the minimum of both
+    /// versions, such as the form of pings, change immediately.
     pub protocol_version: i32,
-    /// What we serve; nothing by default. Announce [`Services::NETWORK`] only if blocks are served: a node
-    /// asks for them then.
+    /// The services of our `version`. Defaults to [`Services::NONE`].
+    ///
+    /// [`Services::NETWORK`] should be set only if blocks are served, because nodes then request
+    /// them. An update takes effect with the next connection. Whether Bloom filters of a peer are
+    /// accepted changes immediately.
     pub services: Services,
     /// The user agent of our `version`. Defaults to [`USER_AGENT`]. At most 256 bytes.
     ///
@@ -45,20 +55,29 @@ pub struct SessionConfig {
     /// Useful on private networks and in tests. On public networks, nodes ban the address of this
     /// host for 24 hours.
     pub allow_rejected_user_agent: bool,
-    /// The height of our best block; 0 by default, -1 for none.
+    /// The height of our best block in our `version`. Defaults to 0; -1 means that there is none.
+    /// An update takes effect with the next connection.
     pub start_height: i32,
-    /// Whether we want transactions announced; yes by default.
+    /// Whether peers should announce transactions to us. Defaults to `true`. An update takes effect
+    /// with the next connection.
     pub relay: bool,
-    /// Whether we ask for new blocks to be announced with `headers`; yes by default. A node does so only
-    /// after headers have been exchanged. A [Teranode](super::PeerProfile::Teranode) is always asked: it announces blocks to no
-    /// other peer.
+    /// Whether peers should announce new blocks with `headers` rather than `inv`. Defaults to
+    /// `true`.
+    ///
+    /// Nodes do so only after headers have been exchanged. `sendheaders` is always sent to a
+    /// [Teranode](super::PeerProfile::Teranode), which announces blocks to no other peer. An update
+    /// takes effect with the next connection.
     pub send_headers: bool,
-    /// The oldest protocol version that a peer may speak; 31800 by default.
+    /// The minimum protocol version of peers. Defaults to [`MINIMUM_PROTOCOL_VERSION`]. An update
+    /// takes effect with the next connection.
     pub minimum_protocol_version: i32,
-    /// What a peer that we dial has to serve; nothing by default. Inbound peers are not asked.
+    /// The services that dialed peers must have. Defaults to [`Services::NONE`]. Inbound peers are
+    /// not checked. An update takes effect with the next connection.
     pub required_services: Services,
-    /// The user agents of peers that are accepted. By default those of other chains are not. A
-    /// policy that requires `*Bitcoin SV*` alone excludes Teranode: see [`UserAgentPolicy`].
+    /// The user agents of peers that are accepted. By default, those of other chains are not.
+    ///
+    /// A policy that requires `*Bitcoin SV*` alone excludes Teranode: see [`UserAgentPolicy`]. An
+    /// update takes effect with the next connection.
     pub user_agents: UserAgentPolicy,
     /// A block that the peer must have on its chain. Defaults to `None`.
     ///
@@ -66,31 +85,52 @@ pub struct SessionConfig {
     /// chain from nodes of others, whatever user agent they send. After the handshake the session
     /// requests the headers after the block. A peer that starts with genesis or its child is closed
     /// with [`WrongChain`](super::DisconnectReason::WrongChain). A peer that sends no headers is
-    /// accepted: it may be in its initial block download.
+    /// accepted: it may be in its initial block download. An update takes effect with the next
+    /// connection.
     pub required_block: Option<BlockHash>,
-    /// Whether a peer may have a second TCP connection, for blocks and headers; yes by default. What a node calls `-multistreams`.
-    /// A [`Connection`](crate::Connection) has one all the same.
+    /// Whether a peer may have a second TCP connection, for blocks and headers (`-multistreams` of
+    /// the node). Defaults to `true`.
+    ///
+    /// A [`Connection`](crate::Connection) always uses a single TCP connection. An update takes
+    /// effect with the next connection.
     pub multistreams: bool,
-    /// What may go over which stream, the preferred policy first: [`StreamPolicy::BlockPriority`] and [`StreamPolicy::Default`] by default.
-    /// Whoever dials chooses the first of its own list that the other side has as well. [`StreamPolicy::Default`] has to be among them: a
-    /// node closes connections whose other side knows no policy of its list.
+    /// The stream policies that are offered to peers, in order of preference. Defaults to
+    /// [`StreamPolicy::BlockPriority`] and [`StreamPolicy::Default`].
+    ///
+    /// The side that dials chooses the first policy of its list that the other side also offers.
+    /// The list must contain [`StreamPolicy::Default`], and no policy twice. A node closes the
+    /// connection if it knows no offered policy. An update takes effect with the next connection.
     pub stream_policies: Vec<StreamPolicy>,
-    /// How long payloads may be. `protoconf` announces `limits.general`.
+    /// The maximum lengths of payloads. `limits.general` is announced in `protoconf`.
+    ///
+    /// `limits.general` must be at least 1,048,576, and at most `limits.ceiling`. An update takes
+    /// effect immediately. A peer may still send payloads of the length that was announced to it.
     pub limits: PayloadLimits,
-    /// How long the handshake may take once TCP stands, and how long the answer to a request for a second stream; 30 s by default.
+    /// The maximum duration of the handshake, from the established TCP connection. Also the timeout
+    /// of a request for a second stream. Defaults to 30 s. Must be above zero and at most 100
+    /// years. An update takes effect immediately.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub handshake_timeout: Duration,
-    /// How often we ping; every 5 minutes by default. The first ping follows the handshake at once. A
-    /// [Teranode](super::PeerProfile::Teranode) gets one at least every 60 s, as it ends silent connections after 125 s.
+    /// The interval between pings. Defaults to 5 minutes. Must be above zero and at most 100 years.
+    ///
+    /// The first ping is sent directly after the handshake. A
+    /// [Teranode](super::PeerProfile::Teranode) gets a ping at least every 60 s, because it closes
+    /// silent connections after 125 s. An update takes effect immediately.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub ping_interval: Duration,
-    /// How long a pong may take; 60 s by default. The time stands still while a large frame is moving.
+    /// The maximum time until a ping is answered. Defaults to 60 s. Must be above zero and at most
+    /// 100 years.
+    ///
+    /// The timeout is suspended while a large frame is transferred. An update takes effect
+    /// immediately.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub ping_timeout: Duration,
-    /// How long a peer may send nothing at all; 20 minutes by default, as in the node.
+    /// The maximum time without received data. Defaults to 20 minutes, as in the node. Must be
+    /// above zero and at most 100 years. An update takes effect immediately.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub idle_timeout: Duration,
-    /// The misbehaviour score at which a connection ends; 100 by default, as in the node.
+    /// The misbehavior score at which the connection is closed. Defaults to 100, as in the node.
+    /// Must be at least 1. An update takes effect immediately.
     pub ban_threshold: u32,
 }
 
@@ -120,20 +160,20 @@ impl Default for SessionConfig {
     }
 }
 
-/// A value that a configuration cannot have.
+/// The error of an invalid configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is {value}: {expected}")]
 pub struct ConfigError {
-    /// The field, by its path.
+    /// The path of the field.
     pub field: &'static str,
-    /// What it is set to.
+    /// The value of the field.
     pub value: String,
-    /// What would be right.
+    /// The rule that the value violates.
     pub expected: Cow<'static, str>,
 }
 
 impl ConfigError {
-    /// An error unless `right` holds.
+    /// Returns an error unless `right` is `true`.
     pub(crate) fn unless(
         right: bool,
         field: &'static str,
@@ -153,11 +193,11 @@ impl ConfigError {
 }
 
 impl SessionConfig {
-    /// Checks that the values can work together.
+    /// Checks the values of all fields.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the first field that is wrong, and its value.
+    /// [`ConfigError`], with the first invalid field and its value.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let check = ConfigError::unless;
         check(

@@ -1,30 +1,31 @@
-//! What follows from each end of a connection.
+//! The table of actions that follow the end of a connection.
 
 use super::DisconnectReason;
 
-/// What follows from the end of a connection.
+/// The action that follows the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum DisconnectAction {
-    /// Try again after a pause that grows.
+    /// Reconnect with exponential backoff.
     Backoff,
-    /// Try again after a short pause that grows up to 30 s. Nothing is recorded about the peer.
+    /// Reconnect after a short pause, which grows up to 30 s. The failure is not recorded in the
+    /// status of the peer.
     RetrySoon,
-    /// Leave the peer alone until the cool-down is over. No ban.
+    /// Do not dial the peer until its cool-down has expired. The peer is not banned.
     Cooldown,
-    /// Connect again at once, if we dialled; when that has happened too often, back off.
+    /// Reconnect immediately if this side dialed. If that happens too often, back off.
     Reconnect,
-    /// Refuse the peer's address for a day.
+    /// Ban the address of the peer, for 24 hours by default.
     Ban,
-    /// Do not dial before the cool-down unless the program names the peer.
+    /// Do not dial the peer until its cool-down has expired, unless the application requests it.
     ManualOnly,
-    /// Nothing.
+    /// Take no action.
     None,
 }
 
 impl DisconnectReason {
-    /// What follows: the table that decides about restarts, pauses and bans.
+    /// Returns the action that follows. It determines restarts, pauses and bans.
     pub const fn action(&self) -> DisconnectAction {
         use DisconnectReason::*;
         match self {
@@ -74,7 +75,7 @@ impl DisconnectReason {
         }
     }
 
-    /// Whether the network, and neither side, is to blame: the connection was lost or could not be opened.
+    /// Returns whether the network caused the end: the connection was lost or could not be opened.
     pub const fn is_network_failure(&self) -> bool {
         use DisconnectReason::*;
         matches!(
@@ -91,7 +92,7 @@ impl DisconnectReason {
         )
     }
 
-    /// Whether another try at the same peer may go better, now or after a pause.
+    /// Returns whether another attempt at the same peer may succeed, immediately or after a pause.
     pub const fn is_retryable(&self) -> bool {
         matches!(
             self.action(),
@@ -99,7 +100,7 @@ impl DisconnectReason {
         )
     }
 
-    /// Whether the peer's address deserves a ban.
+    /// Returns whether the address of the peer should be banned.
     pub const fn is_ban(&self) -> bool {
         matches!(self.action(), DisconnectAction::Ban)
     }

@@ -1,4 +1,4 @@
-//! Every way in which a connection can end.
+//! The reasons for which connections end.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::system_error::SystemError;
 use crate::wire::{Command, DecodeError, FrameError, MagicMismatch, Reject, Services, WireString};
 
-/// Why a connection ended, or could not begin. The list is closed: there is no other end.
+/// The reason why a connection was closed or could not be opened. The list is exhaustive.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(
@@ -18,39 +18,39 @@ pub enum DisconnectReason {
     /// The name of the peer is neither an address nor a host name. No lookup was made.
     #[error("invalid peer name {name:?}: {detail}")]
     InvalidName {
-        /// The name.
+        /// The name of the peer.
         name: String,
-        /// What is wrong with it.
+        /// The violated rule.
         detail: String,
     },
-    /// The peer's name has no address.
+    /// The name of the peer could not be resolved.
     #[error("the name {name:?} could not be resolved: {detail}")]
     NameNotResolved {
-        /// The name.
+        /// The name of the peer.
         name: String,
-        /// What the resolver said.
+        /// The error of the resolver.
         detail: String,
     },
-    /// The peer's name was not resolved in time.
+    /// Resolving the name of the peer timed out.
     #[error("the name {name:?} was not resolved within {after:?}")]
     ResolveTimeout {
-        /// The name.
+        /// The name of the peer.
         name: String,
-        /// How long we waited.
+        /// The timeout.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
-    /// Nobody listens at the address.
+    /// The connection was refused: no process listens at the address.
     #[error("the connection was refused: nobody listens there")]
     ConnectRefused,
-    /// The host did not answer in time.
+    /// The connection attempt timed out.
     #[error("the host did not answer within {after:?}")]
     ConnectTimeout {
-        /// How long we waited.
+        /// The timeout.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
-    /// The host cannot be reached.
+    /// The host is unreachable.
     #[error("the host cannot be reached: {0}")]
     Unreachable(SystemError),
     /// This machine could not dial: it is out of descriptors or memory, has no route or no usable
@@ -69,77 +69,79 @@ pub enum DisconnectReason {
         /// The message that had not been received.
         missing: AwaitedMessage,
     },
-    /// The peer has no room for us (`reject` with code 0x44).
+    /// The connection limit of the peer is reached (`reject` with code 0x44).
     #[error("the peer has no room: {0}")]
     PeerAtCapacity(Box<Reject>),
-    /// The peer refused our `version`, and closed the connection.
+    /// The peer rejected our `version` and closed the connection.
     #[error("the peer refused our version: {0}")]
     RejectedByPeer(Box<Reject>),
-    /// The handshake was not complete in time.
+    /// The handshake timed out.
     #[error("the handshake was not complete within {after:?}: the peer sent no {missing}")]
     HandshakeTimeout {
-        /// How long we waited.
+        /// The timeout.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
         /// The message that had not been received.
         missing: AwaitedMessage,
     },
-    /// The peer speaks a protocol that is too old.
+    /// The protocol version of the peer is below the minimum.
     #[error("the peer speaks protocol version {got}, at least {minimum} is expected")]
     VersionTooOld {
-        /// What it speaks.
+        /// The protocol version of the peer.
         got: i32,
-        /// What we ask for.
+        /// The configured minimum.
         minimum: i32,
     },
-    /// The peer does not serve what we need.
+    /// The peer does not have the required services.
     #[error("the peer serves {got}, {required} is expected")]
     ServicesMissing {
-        /// What it serves.
+        /// The services of the peer.
         got: Services,
-        /// What we need.
+        /// The required services.
         required: Services,
     },
-    /// The connection leads back to this program.
+    /// The connection leads back to this process.
     ///
-    /// The received `version` carries a nonce that this program has sent: on this very connection,
+    /// The received `version` carries a nonce that this process has sent: on this very connection,
     /// as an echo server returns it, or on another one.
     #[error("the connection leads to ourselves")]
     SelfConnection,
-    /// The peer's `version` could not be read.
+    /// The peer's `version` could not be decoded.
     #[error("the peer's version is malformed: {0}")]
     MalformedVersion(DecodeError),
-    /// The peer's `protoconf` could not be read, or announces too little.
+    /// The peer's `protoconf` could not be decoded, or announces less than 1 MiB.
     #[error("the peer's protoconf is malformed: {0}")]
     MalformedProtoconf(DecodeError),
     /// The peer sent a second `protoconf`.
     #[error("the peer sent a second protoconf")]
     DuplicateProtoconf,
-    /// The peer asked for a stream that we do not offer, or in a way that cannot be.
+    /// The peer requested a stream that is not offered, or sent an invalid request.
     #[error("the peer asked for a stream that is not offered")]
     StreamRefused,
-    /// The peer sent a `streamack` that does not answer a `createstrm`.
+    /// The peer sent a `streamack` that answers no `createstrm`.
     #[error("the peer sent a streamack out of place")]
     UnexpectedStreamAck,
-    /// The peer sent back another association ID than ours.
+    /// The peer returned another association id than ours.
     #[error("the peer sent back another association ID than ours")]
     AssociationMismatch,
-    /// The peer asked for a stream of an association that another address has.
+    /// The peer requested a stream of an association that belongs to another address.
     #[error("the peer asked for a stream of another address's association")]
     StreamAddressMismatch,
-    /// The connection has become a stream of a peer that is connected already, and is told of under that one's identity.
+    /// The connection was attached as a stream to a peer that is already connected. Its events are
+    /// emitted under the id of that peer.
     #[error("the connection has become a stream of a peer that is connected already")]
     AttachedAsStream,
-    /// The peer announced an object of a type that is never announced, only asked for.
+    /// The peer announced an object of a type that must not be announced, only requested.
     #[error("the peer announced an object of type {kind}, only 1 (tx) and 2 (block) are expected")]
     BadInventoryType {
-        /// The type's number.
+        /// The number of the type.
         kind: u32,
     },
-    /// The peer sent a bloom filter, which we have not announced to serve, and is too old to know that this is needed.
+    /// The peer sent a Bloom filter, but this side does not offer that service. The peer's protocol
+    /// version predates the rule, so it is not banned.
     #[error("the peer sent {command}, and bloom filters are not served")]
     BloomFilterNotSupported {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
     },
     /// The peer reset the connection.
@@ -148,7 +150,7 @@ pub enum DisconnectReason {
     /// The peer closed the connection.
     #[error("the peer closed the connection")]
     ConnectionClosed,
-    /// The socket failed.
+    /// An operation on the socket failed.
     #[error("the socket failed: {0}")]
     Io(
         #[cfg_attr(
@@ -157,98 +159,99 @@ pub enum DisconnectReason {
         )]
         io::ErrorKind,
     ),
-    /// The peer did not answer a ping in time.
+    /// A ping was not answered within the timeout.
     #[error("a ping was not answered within {after:?}")]
     PingTimeout {
-        /// How long we waited.
+        /// The timeout.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
-    /// The peer sent nothing for too long.
+    /// No data was received within the idle timeout.
     #[error("nothing came for {after:?}")]
     IdleTimeout {
-        /// How long we waited.
+        /// The timeout.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
-    /// A message began to arrive and did not get on.
+    /// The transfer of a received message stalled.
     #[error("a message of {len} bytes stalled with {missing} bytes missing")]
     ReadStall {
-        /// The payload's length in bytes.
+        /// The length of the payload in bytes.
         len: u64,
-        /// How many of them had not come.
+        /// The number of missing bytes.
         missing: u64,
     },
-    /// The peer did not send what was asked for, and holds up the chain.
+    /// The peer did not respond to a request on which the synchronization of the chain depends.
     #[error("a request was not answered within {after:?}")]
     ResponseTimeout {
-        /// How long we waited.
+        /// The timeout.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
-    /// The peer does not read what we send.
+    /// The peer reads more slowly than the send queue and its timeout allow.
     #[error("the peer does not read what we send: {waiting} bytes are waiting")]
     SlowReader {
-        /// How many bytes were waiting to be sent.
+        /// The number of unsent bytes.
         waiting: u64,
     },
-    /// There was no memory for what the peer sends.
+    /// The payload memory budget had no capacity for the peer within the timeout.
     #[error("the budget for payloads had no room")]
     PayloadMemoryExhausted,
-    /// The program gave up a block that it was reading.
+    /// The application dropped the reader of a block before its end. The protocol cannot cancel a
+    /// transfer.
     #[error("the program gave up a block that it was reading")]
     BlockReaderAbandoned,
-    /// The peer's misbehaviour reached the threshold.
+    /// The misbehavior score of the peer reached the threshold.
     #[error("the peer's misbehaviour reached a score of {score}")]
     Misbehaved {
-        /// The score.
+        /// The score of the peer.
         score: u32,
     },
-    /// A frame's header claims more than its command may have.
+    /// The header of a frame claims a longer payload than its command allows.
     #[error("{command}: the header claims {len} bytes, at most {limit} are allowed")]
     FrameTooLarge {
-        /// The command, as it came.
+        /// The command, as received.
         command: WireString,
         /// The claimed length in bytes.
         len: u64,
-        /// The limit in bytes.
+        /// The maximum length in bytes.
         limit: u64,
     },
-    /// The peer speaks another protocol, or that of another network.
+    /// The peer uses another protocol, or belongs to another network.
     #[error("{0}")]
     WrongMagic(MagicMismatch),
     /// The [policy for user agents](super::UserAgentPolicy) does not accept the peer's user agent.
     #[error("user agent {user_agent:?} not accepted: {why}")]
     UserAgentRejected {
-        /// What it calls itself.
+        /// The user agent of the peer.
         user_agent: WireString,
-        /// The rule that it breaks, in words.
+        /// The violated rule, as text.
         why: String,
     },
     /// The peer follows another chain.
     #[error("the peer follows another chain")]
     WrongChain,
-    /// There is a connection to this peer already.
+    /// Another connection to this peer exists.
     #[error("there is a connection to this peer already")]
     Duplicate,
-    /// The peer's address was banned for another reason than what happened on this connection.
+    /// The address of the peer was banned for a reason other than the events of this connection.
     #[error("the peer's address was banned")]
     AddressBanned,
-    /// We have no room for the peer.
+    /// The connection limit of this side is reached.
     #[error("we have no room for the peer")]
     AtCapacity,
-    /// The program shuts down.
+    /// The owner of the connection shuts down.
     #[error("the program shuts down")]
     Shutdown,
-    /// The program ended the connection.
+    /// The application closed the connection.
     #[error("the program ended the connection")]
     Requested,
-    /// A mistake of this library: a panic in the peer's thread.
+    /// A bug in this library, such as a panic in the thread of the peer.
     #[error("a mistake of this library ended the connection")]
     InternalError,
 }
 
-/// The message of the peer that a handshake was waiting for.
+/// The message of the peer that an incomplete handshake waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -281,7 +284,8 @@ impl fmt::Display for AwaitedMessage {
 }
 
 impl DisconnectReason {
-    /// Whether the peer, or the network, has cut the connection: what came before can still be read.
+    /// Returns whether the peer or the network closed the connection. Data received before can
+    /// still be read.
     pub(crate) const fn is_cut(&self) -> bool {
         matches!(
             self,

@@ -1,20 +1,22 @@
-//! Which large answers somebody waits for.
+//! Counts requested objects, which determine the limits of large payloads.
 
 use crate::wire::{Command, ExpectedPayloads, Inventory, Message};
 
-/// Counts what was asked for and has not come.
+/// The number of requested objects that have not arrived.
 ///
-/// What a peer never answers stays expected: the limits for what it may send unasked are then those for what it is asked for.
+/// A request without an answer stays counted: the peer may then also send unrequested objects up to
+/// the limits for requested ones.
 #[derive(Debug, Default)]
 pub(super) struct Expectations {
     blocks: u64,
     transactions: u64,
-    /// Whether the peer was told to send blocks by itself, in compact or enriched form.
+    /// Whether the peer was requested to send new blocks without a request, in compact or enriched
+    /// form.
     announced_blocks: bool,
 }
 
 impl Expectations {
-    /// Whether a message of ours is one that counts.
+    /// Returns whether an outgoing message changes the counts.
     pub(super) fn concern(message: &Message) -> bool {
         matches!(
             message,
@@ -26,7 +28,7 @@ impl Expectations {
         )
     }
 
-    /// A message of ours is about to be sent.
+    /// Records an outgoing message. Must be called before it is sent.
     pub(super) fn on_sent(&mut self, message: &Message) {
         match message {
             Message::GetData(question) => {
@@ -65,7 +67,7 @@ impl Expectations {
         self.blocks.saturating_add(self.transactions) < before
     }
 
-    /// A block has come, in whatever form.
+    /// Records the arrival of a block in any form.
     pub(super) fn on_block(&mut self) {
         self.blocks = self.blocks.saturating_sub(1);
     }
@@ -76,7 +78,7 @@ impl Expectations {
             "block" | "cmpctblock" | "blocktxn" | "hdrsen" | "merkleblock" => self.on_block(),
             "tx" => self.transactions = self.transactions.saturating_sub(1),
             "notfound" => {
-                // It does not say what it would have named. Most requests for many objects are for transactions.
+                // The content is unknown. Most requests for many objects are for transactions.
                 let named = len / Inventory::LEN as u64;
                 let blocks = named.saturating_sub(self.transactions);
                 self.transactions = self.transactions.saturating_sub(named);
@@ -94,7 +96,8 @@ impl Expectations {
         }
     }
 
-    /// All that is no transaction is answered with some kind of block, if at all.
+    /// Returns the counter of an entry. All objects other than transactions are answered with some
+    /// form of a block, if at all.
     fn count_of(&mut self, entry: &Inventory) -> &mut u64 {
         match entry {
             Inventory::Tx(_) => &mut self.transactions,
@@ -115,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_expected_until_it_has_come_or_is_missing() {
+    fn requests_are_expected_until_answered() {
         let mut expectations = Expectations::default();
         assert_eq!(after(&expectations), (false, false));
         let (block, tx) = (
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_was_told_to_announce_compact_blocks_is_expected_to() {
+    fn announced_compact_blocks_are_expected() {
         let mut expectations = Expectations::default();
         let wish = |announce| {
             Message::from(SendCmpct {

@@ -1,26 +1,26 @@
-//! Pings, pongs and the time between them.
+//! Pings, their timeout, and round-trip times.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Peers up to this protocol version exchange pings without a nonce, and no pongs (`src/version.h`).
+/// The highest protocol version whose pings have no nonce and are not answered (`src/version.h`).
 pub(super) const PING_WITHOUT_NONCE: i32 = 60000;
 
-/// How many pings of the program may be open at once; older ones are forgotten. A connection has at most 1,024 requests whose
-/// callers wait, and this is room for as many again that were given up.
+/// The maximum number of pending pings of the application. The oldest is evicted. A connection has
+/// at most 1,024 pending requests; the rest is for requests that have timed out.
 const MAX_OPEN: usize = 2048;
 
-/// How long a peer takes to answer.
+/// The round-trip time of a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RoundTrip {
-    /// The latest.
+    /// The latest value.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
     pub last: Option<Duration>,
-    /// The shortest.
+    /// The minimum.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
     pub min: Option<Duration>,
-    /// The smoothed one: each new value counts an eighth.
+    /// The smoothed value: each new value has a weight of one eighth.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
     pub smoothed: Option<Duration>,
 }
@@ -36,24 +36,24 @@ impl RoundTrip {
     }
 }
 
-/// The pings of one connection: our own at an interval, and those that the program asks for.
+/// The pings of one connection: periodic pings and pings that the application requests.
 #[derive(Debug)]
 pub(super) struct Keepalive {
     interval: Duration,
     timeout: Duration,
-    /// Whether pings are sent at each interval, also while one is open or nothing is read.
+    /// Whether a ping is sent at each interval, even if one is pending or reading is paused.
     repeats: bool,
     next_ping: Instant,
-    /// When the connection's own ping that has not been answered was sent, with its nonce.
+    /// The nonce and the time of the connection's own pending ping.
     open: Option<(u64, Instant)>,
-    /// Pings of the program that have not been answered.
+    /// The nonces and times of pending pings that the application requested.
     requested: VecDeque<(u64, Instant)>,
-    /// When bytes of a large frame last moved: an answer cannot overtake them.
+    /// The last time at which bytes of a large frame were transferred. A pong cannot overtake them.
     last_transfer: Instant,
     round_trip: RoundTrip,
 }
 
-/// What a keepalive wants at a moment.
+/// The action that is due.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Due {
     Nothing,
@@ -62,7 +62,7 @@ pub(super) enum Due {
 }
 
 impl Keepalive {
-    /// The first ping is due at once.
+    /// Creates a keepalive whose first ping is due immediately.
     pub(super) fn new(interval: Duration, timeout: Duration, now: Instant) -> Self {
         Self {
             interval,
@@ -76,7 +76,8 @@ impl Keepalive {
         }
     }
 
-    /// Sets whether pings are sent at each interval, whatever the peer answers meanwhile. The oldest one counts for the timeout.
+    /// Sets whether a ping is sent at each interval, even if one is pending. The timeout applies to
+    /// the oldest pending ping.
     pub(super) fn repeat(&mut self, repeats: bool) {
         self.repeats = repeats;
     }
@@ -86,9 +87,9 @@ impl Keepalive {
         self.repeats && now >= self.next_ping
     }
 
-    /// Other times hold from now on, also for the ping that is open and the one that is due next.
+    /// Replaces the interval and the timeout, also for the pending ping and the next one.
     pub(super) fn set(&mut self, interval: Duration, timeout: Duration) {
-        // A clock that cannot show a moment so early pings at the old one.
+        // If the clock cannot represent the time of the last ping, the next one keeps its time.
         let earlier = self.next_ping.checked_sub(self.interval);
         self.next_ping = earlier.map_or(self.next_ping, |last_ping| last_ping + interval);
         self.interval = interval;
@@ -107,7 +108,7 @@ impl Keepalive {
         }
     }
 
-    /// When the open ping times out.
+    /// Returns the deadline of the pending ping, if there is one.
     fn timeout_at(&self) -> Option<Instant> {
         let (_, sent) = self.open?;
         Some(sent.max(self.last_transfer) + self.timeout)
@@ -123,7 +124,7 @@ impl Keepalive {
         }
     }
 
-    /// A ping of our own is sent. Without a nonce no answer will come.
+    /// Records a ping of the connection. It is not answered if it has no nonce.
     pub(super) fn on_ping(&mut self, nonce: Option<u64>, now: Instant) {
         if self.open.is_none() {
             self.open = nonce.map(|nonce| (nonce, now));
@@ -138,7 +139,7 @@ impl Keepalive {
         self.requested.push_back((nonce, now));
     }
 
-    /// A pong came: how long the ping that it answers took, if there is one.
+    /// Handles a pong. Returns the round-trip time, or `None` if no pending ping has this nonce.
     pub(super) fn on_pong(&mut self, nonce: u64, now: Instant) -> Option<Duration> {
         let sent = match self.open.take_if(|(open, _)| *open == nonce) {
             Some((_, sent)) => sent,
@@ -152,7 +153,7 @@ impl Keepalive {
         Some(round_trip)
     }
 
-    /// A pong without a usable nonce ends the open ping, as in the node.
+    /// Handles a pong without a usable nonce, which completes the pending ping, as in the node.
     pub(super) fn on_blank_pong(&mut self) {
         self.open = None;
     }
@@ -161,9 +162,11 @@ impl Keepalive {
         self.last_transfer = now;
     }
 
-    /// Lets a pause not have happened, for what had begun by then, and the rest of it for what began meanwhile.
+    /// Shifts the deadlines by a pause of reading.
     ///
-    /// The thread that pauses sends no pings but repeated ones, whose times are not shifted.
+    /// A deadline that was pending at the start of the pause is shifted by its length. The deadline
+    /// of a ping sent during the pause is shifted by the remainder. Repeated pings are also sent
+    /// during a pause, so the time of the next one is not shifted.
     pub(super) fn on_reads_paused(&mut self, from: Instant, until: Instant) {
         if !self.repeats {
             self.next_ping += until.saturating_duration_since(from);
@@ -174,7 +177,7 @@ impl Keepalive {
     }
 }
 
-/// How much of a pause concerns what began at `begin`.
+/// Returns the part of a pause after `begin`.
 pub(super) fn share(begin: Instant, from: Instant, until: Instant) -> Duration {
     until.saturating_duration_since(begin.max(from))
 }
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_ping_is_due_at_once_and_the_next_after_the_interval() {
+    fn first_ping_is_immediate_next_after_interval() {
         let (mut keepalive, now) = keepalive();
         assert_eq!(keepalive.due(now), Due::Ping);
         keepalive.on_ping(Some(1), now);
@@ -201,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn no_ping_is_sent_while_one_is_open_and_it_times_out() {
+    fn open_ping_times_out_without_further_pings() {
         let (mut keepalive, now) = keepalive();
         keepalive.on_ping(Some(1), now);
         assert_eq!(
@@ -217,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_frame_that_moves_holds_the_timeout_back() {
+    fn moving_large_frame_delays_ping_timeout() {
         let (mut keepalive, now) = keepalive();
         keepalive.on_ping(Some(1), now);
         keepalive.on_partial_frame(now + 59 * SECOND);
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_does_not_count() {
+    fn pause_does_not_count() {
         let (mut keepalive, now) = keepalive();
         keepalive.on_ping(Some(1), now);
         keepalive.on_requested_ping(2, now);
@@ -237,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_pause_only_the_part_after_a_ping_does_not_count() {
+    fn pause_excludes_only_part_after_ping() {
         let (mut keepalive, now) = keepalive();
         keepalive.on_requested_ping(1, now + 4 * SECOND);
         keepalive.on_requested_ping(2, now + 10 * SECOND);
@@ -252,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn pings_of_the_program_are_matched_by_nonce_and_bounded() {
+    fn requested_pings_match_by_nonce_and_are_bounded() {
         let (mut keepalive, now) = keepalive();
         for nonce in 0..=MAX_OPEN as u64 {
             keepalive.on_requested_ping(nonce, now);
@@ -263,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn round_trips_are_kept_as_last_shortest_and_smoothed() {
+    fn round_trip_keeps_last_minimum_and_smoothed() {
         let mut round_trip = RoundTrip::default();
         round_trip.add(8 * SECOND);
         round_trip.add(16 * SECOND);

@@ -1,63 +1,64 @@
-//! What a peer did wrong, and how much that counts.
+//! Misbehavior of peers and its scores.
 
 use crate::wire::{
     BlockError, Command, CompactBlockError, DecodeError, DsDetectedError, FrameDropReason,
     HeaderChainError, IndexOutOfRange, Reject,
 };
 
-/// Something that a peer did wrong without ending the connection by it.
+/// A violation of the protocol that does not by itself close the connection.
 ///
-/// The scores are the node's (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`): most are 0, because what the node ignores
-/// ends nothing here either.
+/// The scores are those of the node (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`). Most are
+/// 0, because violations that the node ignores are tolerated here as well.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misbehavior {
-    /// A message came before the peer's `version`; it was dropped.
+    /// A message arrived before the peer's `version`. It was dropped.
     #[error("{command} came before the peer's version")]
     BeforeVersion {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
     },
-    /// A message came before the peer's `verack`; it was dropped.
+    /// A message arrived before the peer's `verack`. It was dropped.
     #[error("{command} came before the peer's verack")]
     BeforeVerack {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
     },
-    /// A second `version` came; it was dropped.
+    /// The peer sent a second `version`. It was dropped.
     #[error("a second version came")]
     DuplicateVersion,
-    /// `sendheaders` or `sendhdrsen` came again.
+    /// The peer sent `sendheaders` or `sendhdrsen` a second time.
     #[error("{command} came again")]
     DuplicateMessage {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
     },
-    /// `filterload` or `filteradd` came, and we have not announced that we serve bloom filters; it was dropped.
+    /// The peer sent `filterload` or `filteradd`, although this side does not offer the service of
+    /// Bloom filters. It was dropped.
     #[error("{command} came, and bloom filters are not served")]
     BloomFilterNotSupported {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
     },
-    /// A message could not be read; it was dropped.
+    /// A message could not be decoded. It was dropped.
     #[error("{command} is malformed: {error}")]
     Malformed {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
-        /// What is wrong with it.
+        /// The error of the decoder.
         error: DecodeError,
     },
-    /// A bloom filter, or an element for one, came that is larger than any may be; it was dropped.
+    /// A Bloom filter, or an element for one, exceeds the maximum size. It was dropped.
     #[error("{command} is too large: {error}")]
     OversizedFilter {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
-        /// How large it is, and how large it may be.
+        /// The actual and the maximum size.
         error: DecodeError,
     },
-    /// A `cmpctblock` came that can be no block; it was dropped.
+    /// A `cmpctblock` cannot be a block. It was dropped.
     #[error("a compact block came that can be no block: {0}")]
     InvalidCompactBlock(CompactBlockError),
-    /// A `dsdetected` came that contradicts itself; it was dropped.
+    /// A `dsdetected` is inconsistent. It was dropped.
     #[error("a dsdetected came that does not hold: {0}")]
     InvalidDsDetected(DsDetectedError),
     /// The peer sent headers that violate the rules of the chain; they were dropped.
@@ -69,18 +70,18 @@ pub enum Misbehavior {
         /// The number of headers.
         headers: usize,
     },
-    /// The peer sent short lists of headers that do not connect to the chain, again and again.
+    /// The peer repeatedly sent short lists of headers that do not connect to the chain.
     ///
-    /// A node takes such a list for the announcement of a block and scores every tenth in a row.
+    /// A node treats such a list as the announcement of a block, and scores every tenth in a row.
     #[error("{lists} lists of headers with an unknown parent in a row")]
     RepeatedUnconnectedHeaders {
         /// The number of lists in a row.
         lists: u32,
     },
-    /// A block came whose transactions are not those which its header commits to; it was dropped.
+    /// The transactions of a block do not match the Merkle root of its header. It was dropped.
     #[error("a block came with wrong content: {0}")]
     InvalidBlock(BlockError),
-    /// A transaction or a block broke a rule; it was dropped.
+    /// A transaction or a block violates a rule. It was dropped.
     #[error("{reject}")]
     RejectedObject {
         /// The `reject` that was sent to the peer.
@@ -88,20 +89,23 @@ pub enum Misbehavior {
         /// The score of the rule.
         score: u32,
     },
-    /// A `getblocktxn` requested a transaction that the block does not have; it was dropped.
+    /// A `getblocktxn` requested a transaction beyond the end of the block. It was dropped.
     #[error("getblocktxn: {0}")]
     RequestBeyondBlock(IndexOutOfRange),
-    /// A frame was dropped.
+    /// A frame was dropped because it is invalid.
     #[error("a frame was dropped: {0}")]
     InvalidFrame(FrameDropReason),
-    /// A frame with a wrong checksum was dropped, the latest of very many in a short time.
+    /// A frame with an invalid checksum was dropped, after more than 100 others in quick
+    /// succession.
     #[error("a frame was dropped, one of many in a short time: {0}")]
     ChecksumBurst(FrameDropReason),
 }
 
 impl Misbehavior {
-    /// How much it counts; a connection ends at
-    /// [`ban_threshold`](super::SessionConfig::ban_threshold).
+    /// Returns the score of the violation.
+    ///
+    /// If the sum of the scores of a peer reaches
+    /// [`ban_threshold`](super::SessionConfig::ban_threshold), the connection is closed.
     pub fn score(&self) -> u32 {
         match self {
             Misbehavior::BeforeVersion { .. }
@@ -130,13 +134,17 @@ impl Misbehavior {
     }
 }
 
-/// The one message that scores whatever is wrong with it (`ProcessDoubleSpendMessage`).
+/// Returns whether this is the message that scores for any decoding error
+/// (`ProcessDoubleSpendMessage`).
 fn is_dsdetected(command: Command) -> bool {
     command.name() == "dsdetected"
 }
 
-/// What a node does not act on, so that it does not notice what is wrong with it: what it never asked for, a `reject`, and
-/// revocations where it keeps no miner IDs.
+/// Returns whether a node ignores the content of the message, so that an invalid one is not
+/// noticed.
+///
+/// These are messages that the node never requests, `reject`, and revocations, for nodes that keep
+/// no miner ids.
 pub(super) fn is_ignored(command: Command) -> bool {
     matches!(
         command.name(),

@@ -1,26 +1,29 @@
-//! The nonces by which we recognise a connection to ourselves.
+//! Detection of connections to this process by the nonces of `version` messages.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// Where a session gets its random numbers from: the caller's randomness, or a counter in a test.
+/// The source of a session's random numbers: a random number generator, or a counter in a test.
 pub type NonceSource = Box<dyn FnMut() -> u64 + Send>;
 
-/// The nonces of our own outbound connections whose handshakes are open.
+/// The nonces of outbound connections whose handshakes are in progress.
 ///
-/// Whoever owns connections makes one registry and hands it to each. An inbound `version` that carries one of these nonces
-/// comes from ourselves (Bitcoin SV node, `src/net/net.cpp`, `CheckIncomingNonce`). A clone is the same
-/// registry. Safe to use from several threads; never blocks for longer than a look-up.
+/// All connections of an application should share one registry. If an inbound `version` carries a
+/// registered nonce, the connection leads back to this process (Bitcoin SV node 1.2.2,
+/// `src/net/net.cpp`, `CheckIncomingNonce`).
+///
+/// Clones share one registry. Safe to use from several threads; a method holds the internal lock
+/// for one lookup only.
 #[derive(Clone, Debug, Default)]
 pub struct NonceRegistry {
-    /// Each nonce, and whether it has come back to us.
+    /// Each nonce, and whether it was received.
     nonces: Arc<Mutex<HashMap<u64, bool>>>,
 }
 
 impl NonceRegistry {
-    /// Enters a nonce, for as long as the returned guard lives.
+    /// Registers a nonce until the returned guard is dropped.
     pub fn register(&self, nonce: u64) -> NonceGuard {
         self.nonces.lock().insert(nonce, false);
         NonceGuard {
@@ -29,7 +32,8 @@ impl NonceRegistry {
         }
     }
 
-    /// Whether a nonce that came in is one of ours. The connection that sent it learns of it too.
+    /// Returns whether `nonce` is registered. If so, marks the connection that sent it as a
+    /// self-connection.
     pub fn check_inbound(&self, nonce: u64) -> bool {
         match self.nonces.lock().get_mut(&nonce) {
             Some(met) => {
@@ -40,18 +44,18 @@ impl NonceRegistry {
         }
     }
 
-    /// How many nonces are entered.
+    /// Returns the number of registered nonces.
     pub fn len(&self) -> usize {
         self.nonces.lock().len()
     }
 
-    /// Whether none is entered.
+    /// Returns whether no nonce is registered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// A nonce in a [`NonceRegistry`]; dropping it takes it out.
+/// A registered nonce of a [`NonceRegistry`]. Dropping it removes the nonce.
 #[derive(Debug)]
 pub struct NonceGuard {
     registry: NonceRegistry,
@@ -59,12 +63,12 @@ pub struct NonceGuard {
 }
 
 impl NonceGuard {
-    /// The number.
+    /// Returns the nonce.
     pub fn nonce(&self) -> u64 {
         self.nonce
     }
 
-    /// Whether it has come in on another connection of ours.
+    /// Returns whether the nonce was received on a connection that uses the registry.
     pub fn is_self_connection(&self) -> bool {
         self.registry
             .nonces
@@ -86,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nonce_is_known_until_its_guard_is_dropped() {
+    fn nonce_is_known_until_guard_is_dropped() {
         let registry = NonceRegistry::default();
         let own = registry.register(7);
         assert!(!own.is_self_connection());

@@ -1,4 +1,4 @@
-//! What may be sent: nothing of ours shall get us banned.
+//! Validation of outgoing messages.
 
 use super::PeerProfile;
 use super::keepalive::PING_WITHOUT_NONCE;
@@ -8,78 +8,81 @@ use crate::wire::{
     PayloadLimits, Ping, Reader, Services, inventory_limit,
 };
 
-/// Why a message of the program is not sent.
+/// The reason why a message of the application is not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// The session sends this message by itself, or frames are built with its name (`extmsg`).
+    /// The session sends this message itself, or the name is reserved for frames (`extmsg`).
     #[error("{command} belongs to the session")]
     SessionOwned {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
     },
-    /// The peer has not sent its `verack`: it would drop the message and count it against us.
+    /// The handshake is not complete. The peer would drop the message, and score it.
     #[error("{command} cannot be sent: the handshake is not complete")]
     HandshakeIncomplete {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
     },
-    /// The message has more entries than the peer accepts in one message. [`Inv::split`](crate::wire::Inv::split) and
-    /// [`GetData::split`](crate::wire::GetData::split) make smaller ones.
+    /// The message has more entries than the peer accepts in one message.
+    /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split)
+    /// create smaller ones.
     #[error("{command} has {entries} entries, the peer takes {limit}")]
     TooLarge {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
-        /// How many entries it has.
+        /// The number of entries.
         entries: usize,
-        /// How many the peer takes.
+        /// The maximum that the peer accepts.
         limit: usize,
     },
-    /// A longer payload than the peer takes.
+    /// The payload is longer than the peer accepts.
     #[error("{command} has {bytes} bytes, the peer takes {limit}")]
     PayloadTooLarge {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
-        /// How many bytes its payload has.
+        /// The length of the payload in bytes.
         bytes: u64,
-        /// How many the peer takes.
+        /// The maximum that the peer accepts.
         limit: u64,
     },
-    /// No receiver can read the message: a field holds more than may be sent, or what was built by hand is no message of
-    /// that name. `send_unchecked` sends it all the same.
+    /// No receiver can decode the message: a field exceeds its maximum, or a manually built payload
+    /// is invalid for its command. `send_unchecked` sends it anyway.
     #[error("{command} cannot be read by a receiver: {error}")]
     Malformed {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
-        /// The field, what it may hold and what it holds.
+        /// The field, its valid range and its value.
         error: DecodeError,
     },
-    /// A default node of the peer's [`PeerProfile`] punishes the message. `send_unchecked` sends it all the same.
+    /// A node of the peer's [`PeerProfile`] with default options punishes the message.
+    /// `send_unchecked` sends it anyway.
     #[error("{command} is not sent: {rule}")]
     Punished {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
-        /// The kind of node, and what it does.
+        /// The kind of node, and its reaction.
         rule: &'static str,
     },
-    /// A node of the peer's [`PeerProfile`] ignores the message: no answer would arrive. `send_unchecked` sends it all the same.
+    /// A node of the peer's [`PeerProfile`] ignores the message, so no response would arrive.
+    /// `send_unchecked` sends it anyway.
     #[error("{command} is not sent: {rule}")]
     Ignored {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
-        /// The kind of node, and what it ignores.
+        /// The kind of node, and the ignored part.
         rule: &'static str,
     },
 }
 
-/// What is known of a peer that bears on what it may be sent.
+/// The properties of a peer that determine the messages it accepts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Receiver {
     /// Whether the handshake is complete.
     pub(super) ready: bool,
     pub(super) services: Services,
-    /// The least of both sides' protocol versions.
+    /// The minimum of both protocol versions.
     pub(super) version: i32,
-    /// The longest general payload that the peer takes.
+    /// The maximum payload of commands without their own limit that the peer accepts, in bytes.
     pub(super) max_payload: u32,
     pub(super) profile: PeerProfile,
     /// Whether the peer accepts announcements of transactions.
@@ -91,19 +94,26 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Checks whether the program may send `message`. It takes as long as reading the message, so that no lock should be
-    /// held: this is why it needs no session.
+    /// Checks whether the application may send `message`.
+    ///
+    /// This takes as long as decoding the message. It needs no [`Session`](super::Session), so that
+    /// the caller need not hold a lock.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], with the violated rule.
     pub(crate) fn check(self, message: &Message) -> Result<(), SendError> {
         self.check_unchecked(message)?;
         check_manners(message, self)
     }
 
-    /// Whether pings have nonces, and pongs are sent.
+    /// Returns whether pings have nonces and are answered.
     pub(super) fn exchanges_nonces(self) -> bool {
         self.version > PING_WITHOUT_NONCE
     }
 
-    /// Like [`Receiver::check`], but lets pass what a default node punishes or ignores and what nobody can read.
+    /// Like [`Receiver::check`], but accepts messages that a default node punishes or ignores, and
+    /// messages that no receiver can decode.
     pub(crate) fn check_unchecked(self, message: &Message) -> Result<(), SendError> {
         let command = message.command();
         check_owner(command)?;
@@ -114,13 +124,14 @@ impl Receiver {
     }
 }
 
-/// The lowest protocol version that understands payloads above 4 GiB.
+/// The minimum protocol version that supports payloads above 4 GiB.
 const EXTENDED_PAYLOADS: i32 = 70016;
 
-/// Names that begin like this make a receiver look for a longer header: it loses its place in the stream.
+/// Prefix of command names that a receiver takes for an extended header, after which it cannot find
+/// the next frame.
 const EXTENDED_MARK: &str = "extmsg";
 
-/// Messages that belong to the session.
+/// Checks that the session does not send this message itself.
 fn check_owner(command: Command) -> Result<(), SendError> {
     match command.name() {
         "version" | "verack" | "protoconf" | "createstrm" | "streamack" | "sendheaders" => {
@@ -131,7 +142,7 @@ fn check_owner(command: Command) -> Result<(), SendError> {
     }
 }
 
-/// Sizes for which every node bans or drops the sender.
+/// Checks the sizes for which every node bans or disconnects the sender.
 fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendError> {
     let command = message.command();
     let is_teranode = receiver.profile == PeerProfile::Teranode;
@@ -157,7 +168,7 @@ fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendError> {
             limit,
         });
     }
-    // The node's own limits with the peer's in place of the general one.
+    // The limits of the node, with the announced limit of the peer as the general one.
     let limits = PayloadLimits {
         general: receiver.max_payload,
         ..PayloadLimits::default()
@@ -177,7 +188,7 @@ fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendError> {
     Ok(())
 }
 
-/// The longest payload of any frame to a peer of that protocol version.
+/// Returns the maximum payload of a frame for a peer of this protocol version.
 const fn frame_limit(version: i32) -> u64 {
     if version >= EXTENDED_PAYLOADS {
         u64::MAX
@@ -186,7 +197,7 @@ const fn frame_limit(version: i32) -> u64 {
     }
 }
 
-/// How many entries the list has that a message is, whether it was built as one or by hand.
+/// Returns the number of entries of a list message, whether it is typed or manually built.
 fn entries(message: &Message) -> usize {
     match message {
         Message::Inv(inv) => inv.inventory.len(),
@@ -210,7 +221,8 @@ fn entries(message: &Message) -> usize {
     }
 }
 
-/// Checks for what a default node of the peer's kind punishes or ignores, and for what nobody can read.
+/// Checks that a default node of the peer's kind neither punishes nor ignores the message, and that
+/// it can be decoded.
 fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendError> {
     let command = message.command();
     let punished = |rule| Err(SendError::Punished { command, rule });
@@ -222,7 +234,7 @@ fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendError>
     if is_filter && !receiver.services.contains(Services::BLOOM) {
         return punished("an SV Node without NODE_BLOOM bans the sender");
     }
-    // What was built by hand under a name that has a type is judged as its receiver reads it.
+    // A manually built message whose command has a type is decoded as its receiver would.
     let by_hand;
     let read = match message {
         Message::Unknown { payload, .. } => {
@@ -241,7 +253,7 @@ fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendError>
     }
 }
 
-/// Checks for what a default SV Node punishes.
+/// Checks that a default SV Node does not punish the content of the message.
 fn check_content(message: &Message, receiver: Receiver) -> Result<(), SendError> {
     let command = message.command();
     let punished = |rule| Err(SendError::Punished { command, rule });
@@ -255,7 +267,7 @@ fn check_content(message: &Message, receiver: Receiver) -> Result<(), SendError>
         Message::DsDetected(detected) if detected.verify().is_err() => {
             punished("an SV Node scores 10 for double spends that it cannot verify")
         }
-        // Without effect, and without harm, is the one with an age.
+        // A request with an age is ignored and not punished.
         Message::Mempool(request) if request.age().is_none() => {
             punished("an SV Node closes the connection unless it is told not to")
         }
@@ -278,7 +290,7 @@ mod tests {
     use super::frame_limit;
 
     #[test]
-    fn payloads_above_four_gib_go_only_to_peers_that_know_them() {
+    fn frame_limit_depends_on_protocol_version() {
         assert_eq!(frame_limit(70015), 0xffff_ffff);
         assert_eq!(frame_limit(70016), u64::MAX);
     }

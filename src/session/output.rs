@@ -1,4 +1,4 @@
-//! What a session tells its driver.
+//! Actions and events that a session returns to its driver.
 
 use std::io;
 use std::time::Duration;
@@ -8,86 +8,95 @@ use uuid::Uuid;
 use super::{DisconnectReason, Misbehavior, PeerProfile, StreamSetupError};
 use crate::wire::{AssociationId, CreateStrm, Message, Services, StreamType, Version, WireString};
 
-/// What the driver has to do next, in this order.
+/// An action that the driver must perform. Actions must be performed in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Send this message, before anything of the program that has not begun to be sent.
+    /// Send the message before any queued message of the application.
     Send(Message),
-    /// The peer may have further streams, and asks for them by this ID, on further connections. Only of a session that
-    /// [offers streams](super::Session::enable_multistream), as the next two.
+    /// Register this association id for the peer. The peer opens further streams with it, on
+    /// connections of its own.
+    ///
+    /// Returned only by a session that [offers streams](super::Session::enable_multistream).
     RegisterAssociation(Uuid),
-    /// Open a further connection to the peer, from the same local address, and send this on it. If the peer answers with its `streamack`, it
-    /// is a stream of this session.
+    /// Open another connection to the peer, from the same local address, and send this message on
+    /// it. If the peer answers with the matching `streamack`, the connection is a stream of this
+    /// session.
+    ///
+    /// Returned only by a session that [offers streams](super::Session::enable_multistream).
     OpenStream(CreateStrm),
-    /// Find the peer that has this association: the connection becomes a stream of that one, and this session has ended.
+    /// Attach the connection as a stream to the peer that has this association id. This session has
+    /// ended.
+    ///
+    /// Returned only by a session that [offers streams](super::Session::enable_multistream).
     AttachStream(CreateStrm),
-    /// Tell the program.
+    /// Emit the event to the application.
     Event(SessionEvent),
-    /// Send what came before, then close the connection for this reason. Nothing follows.
+    /// Write the messages of previous actions, then close the connection for this reason. This is
+    /// the last action.
     Close(DisconnectReason),
 }
 
-/// What the program may want to know.
+/// An event of a session for the application.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SessionEvent {
-    /// Both sides have sent and accepted `version` and `verack`: messages may be sent.
+    /// Both sides have sent and accepted `version` and `verack`: messages can be sent.
     HandshakeComplete(Box<PeerInfo>),
-    /// The peer did something wrong.
+    /// The peer violated the protocol.
     Misbehavior {
-        /// What it did.
+        /// The violation.
         misbehavior: Misbehavior,
-        /// The peer's score, this included.
+        /// The score of the peer, including this violation.
         score: u32,
     },
-    /// The peer has no second stream, where one was wanted.
+    /// A second stream was requested and is unavailable.
     StreamSetupFailed(StreamSetupError),
-    /// A ping was answered.
+    /// The peer answered a ping.
     Pong {
-        /// The ping's nonce.
+        /// The nonce of the ping.
         nonce: u64,
-        /// How long the answer took.
+        /// The time between the ping and the pong.
         round_trip: Duration,
-        /// Over which of the peer's streams it came.
+        /// The stream on which the pong arrived.
         stream: StreamType,
     },
 }
 
-/// Whether a message is for the program.
+/// Whether a message must be delivered to the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Disposition {
-    /// Hand it to the program.
+    /// Deliver the message to the application.
     Deliver,
-    /// It was the session's own business, or has been dropped.
+    /// The session has handled or dropped the message.
     Handled,
 }
 
-/// How a transport ended, as the driver saw it.
+/// The end of a transport, as observed by the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportClose {
-    /// The peer closed its side.
+    /// The peer closed its side of the connection.
     ConnectionClosed,
-    /// The socket failed.
+    /// An operation on the socket failed.
     Failed(io::ErrorKind),
 }
 
-/// What a peer said of itself in its `version`.
+/// The content of a peer's `version` message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PeerInfo {
-    /// The protocol version that it speaks.
+    /// The protocol version of the peer.
     pub version: i32,
-    /// What it serves.
+    /// The services of the peer.
     pub services: Services,
-    /// Its clock, in seconds since 1970.
+    /// The clock of the peer, in seconds since 1970.
     pub timestamp: i64,
-    /// What it calls itself; empty if it did not say.
+    /// The user agent of the peer. Empty if it sent none.
     pub user_agent: WireString,
-    /// The height of its best block; -1 if it did not say.
+    /// The height of the peer's best block. -1 if it sent none.
     pub start_height: i32,
-    /// Whether it wants transactions announced.
+    /// Whether the peer accepts announcements of transactions.
     pub relay: bool,
-    /// Its identity for further streams, if it sent the field.
+    /// The association id of the peer, for further streams. `None` if it did not send the field.
     pub association_id: Option<AssociationId>,
 }
 

@@ -1,4 +1,4 @@
-//! The kinds of nodes on the network, which differ in what they answer and punish.
+//! The kinds of nodes on the network, whose responses and penalties differ.
 
 use std::fmt;
 
@@ -6,21 +6,23 @@ use crate::wire::WireString;
 
 /// The kind of node that a peer identifies itself as.
 ///
-/// The network consists of SV Nodes and of Teranodes. They answer, ignore and punish different
-/// messages. The profile is derived from the user agent of the peer's `version`, so a peer can claim
-/// any profile: it protects the caller's own requests, and must not be used to trust a peer.
+/// The network consists of SV Nodes and Teranodes. They answer, ignore and punish different
+/// messages. The profile is derived from the user agent of the peer's `version`, so a peer can
+/// claim any profile. It protects the caller's own requests, and must not be used to trust a peer.
 ///
-/// What follows from the profile [`Teranode`](Self::Teranode):
-/// - Messages that a Teranode punishes or ignores are refused with [`SendError`](super::SendError): commands that it does
-///   not know, such as `gethdrsen`, `cmpctblock` and `mempool`, bloom filters, requests of filtered or compact blocks, and
-///   `headers` and `block` without a request of the peer. Blocks must be announced by `inv`.
+/// The effects of the profile [`Teranode`](Self::Teranode):
+/// - Messages that a Teranode punishes or ignores are refused with
+///   [`SendError`](super::SendError): Bloom filters, requests of filtered or compact blocks,
+///   and unsupported commands such as `gethdrsen`, `cmpctblock` and `mempool`. `headers` and
+///   `block` are refused unless the peer requested them, so blocks must be announced by `inv`.
 /// - Requests have at most 505 objects, which score nothing.
 /// - `sendheaders` is always sent, and a ping at least every 60 s.
-/// - A request for one header by its hash fails with [`Error::NotSupportedByPeer`](crate::Error::NotSupportedByPeer).
+/// - A request for one header by its hash fails with
+///   [`Error::NotSupportedByPeer`](crate::Error::NotSupportedByPeer).
 ///
-/// A Teranode answers `getblocks` with the blocks before the locator instead of those after it. Such a message can be sent, but
-/// blocks should be requested by `getheaders`. A Teranode cannot send a block above 4,000,000,000 bytes: a request for one has no
-/// answer.
+/// A Teranode answers `getblocks` with the blocks before the locator instead of those after it.
+/// Such a message can be sent, but blocks should be requested by `getheaders`. A Teranode cannot
+/// send a block above 4,000,000,000 bytes: a request for one is not answered.
 ///
 /// SV Nodes and Teranodes send addresses only on connections that this side has opened.
 ///

@@ -1,15 +1,15 @@
-//! The states of a connection and the ways between them.
+//! The states of a connection and the transitions between them.
 
 use std::fmt;
 
-/// Who opened a connection.
+/// The side that opened a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Direction {
-    /// We dialled the peer.
+    /// This side dialed the peer.
     Outbound,
-    /// The peer dialled us.
+    /// The peer dialed this side.
     Inbound,
 }
 
@@ -22,33 +22,34 @@ impl fmt::Display for Direction {
     }
 }
 
-/// Where a connection stands.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum ConnectionState {
-    /// There is no connection: the first state, and that after an orderly end.
+    /// There is no connection. The initial state, and the state after an orderly close.
     Disconnected,
     /// The TCP connection is being opened.
     Connecting,
-    /// TCP stands; `version` and `verack` have not both gone both ways. The handshake's deadline runs.
+    /// The TCP connection is established; the handshake is in progress. The handshake timeout
+    /// applies.
     AwaitingHandshake,
     /// The handshake is complete.
     Connected,
-    /// One side had no room for the other.
+    /// One side rejected the other because its connection limit is reached.
     Rejected,
-    /// The connection ended by a failure.
+    /// The connection failed, or was closed for a violation.
     Failed,
 }
 
 impl ConnectionState {
-    /// Whether a connection in this state may go over to `next`.
+    /// Returns whether the transition from this state to `next` is valid.
     pub const fn can_transition_to(self, next: ConnectionState) -> bool {
         use ConnectionState::*;
         matches!(
             (self, next),
-            // An outbound connection begins by dialling, an inbound one is there already. A failed or refused peer may be
-            // dialled again.
+            // Outbound connections start with dialing, inbound ones are already established. A
+            // failed or rejected peer may be dialed again.
             (Disconnected | Failed | Rejected, Connecting)
                 | (Disconnected | Connecting, AwaitingHandshake)
                 | (AwaitingHandshake, Connected | Rejected)
@@ -59,11 +60,11 @@ impl ConnectionState {
         )
     }
 
-    /// Goes over to `next`.
+    /// Changes the state to `next`.
     ///
     /// # Errors
     ///
-    /// [`InvalidTransition`] if there is no such way; the state stays as it was.
+    /// [`InvalidTransition`] if the transition is invalid. The state is unchanged.
     pub fn transition_to(&mut self, next: ConnectionState) -> Result<(), InvalidTransition> {
         if !self.can_transition_to(next) {
             return Err(InvalidTransition {
@@ -89,13 +90,13 @@ impl fmt::Display for ConnectionState {
     }
 }
 
-/// A way between two states that does not exist: a mistake of the program that drives the session.
+/// An invalid state transition, caused by misuse of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a connection that is {from} cannot become {to}")]
 pub struct InvalidTransition {
-    /// The state that it is in.
+    /// The current state.
     pub from: ConnectionState,
-    /// The state that was wanted.
+    /// The requested state.
     pub to: ConnectionState,
 }
 
@@ -113,7 +114,7 @@ mod tests {
     ];
 
     #[test]
-    fn only_the_ways_of_the_life_cycle_exist() {
+    fn only_listed_transitions_are_valid() {
         let ways = [
             (Disconnected, Connecting),
             (Disconnected, AwaitingHandshake),

@@ -1,4 +1,4 @@
-//! The streams of a peer: which message goes over which, and why there is no second one.
+//! The streams of a peer: assignment of messages, and reasons of missing streams.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,12 +7,13 @@ use super::DisconnectReason;
 use crate::system_error::SystemError;
 use crate::wire::{Inventory, Message, Reject, RejectCode, StreamPolicy, StreamType};
 
-/// Which stream carries a message as long as `policy` holds and all of its streams stand; while one is missing,
-/// [`StreamType::General`] carries everything (Bitcoin SV node 1.2.2, `src/net/stream_policy.cpp`).
+/// Returns the stream that carries `message` under `policy`, if all streams of the policy are open.
+/// If one is missing, [`StreamType::General`] carries all messages (Bitcoin SV node 1.2.2,
+/// `src/net/stream_policy.cpp`).
 ///
-/// Lists of inventory concern blocks if one of their entries does. No policy routes messages to
-/// [`StreamType::Data2`], [`StreamType::Data3`] or [`StreamType::Data4`]; a peer that requests one
-/// of them is refused.
+/// An `inv` or `getdata` is assigned to the stream of blocks if one of its entries is a block. No
+/// policy assigns messages to [`StreamType::Data2`], [`StreamType::Data3`] or
+/// [`StreamType::Data4`]. The request of a peer for one of them is refused.
 pub fn stream_of(policy: StreamPolicy, message: &Message) -> StreamType {
     let of_blocks = match message {
         Message::Ping(_)
@@ -45,7 +46,7 @@ fn concerns_blocks(inventory: &[Inventory]) -> bool {
     inventory.iter().any(is_of_block)
 }
 
-/// Why a peer has one stream where two were wanted. It goes on with that one.
+/// The reason why a peer has one stream although two were requested. It continues with that one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(
@@ -54,28 +55,29 @@ fn concerns_blocks(inventory: &[Inventory]) -> bool {
 )]
 #[non_exhaustive]
 pub enum StreamSetupError {
-    /// The peer did not send our association ID back: it has no further streams.
+    /// The peer did not return our association id: it does not support further streams.
     AssociationNotEchoed,
-    /// The peer knows no policy that we offer.
+    /// The peer supports none of the offered policies.
     NoCommonPolicy,
-    /// A further connection cannot begin where the first one does, and from elsewhere it would be a fault.
+    /// The second connection could not be bound to the local address of the first one, from which
+    /// the node requires it to be opened.
     BindFailed(SystemError),
-    /// The further connection could not be opened.
+    /// The second connection could not be opened.
     ConnectFailed(Box<DisconnectReason>),
-    /// The peer refused the stream.
+    /// The peer rejected the stream.
     Rejected(Box<Reject>),
-    /// The peer closed the further connection without an answer.
+    /// The peer closed the second connection without an answer.
     Closed,
-    /// The peer did not answer in time.
+    /// The peer did not answer within the timeout.
     TimedOut {
-        /// How long we waited.
+        /// The timeout.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
         after: Duration,
     },
-    /// The peer sent another message than the requested `streamack`, a `verack` or a `protoconf`, or
-    /// more than 8 of the latter two.
+    /// The peer sent another message than the requested `streamack`, a `verack` or a `protoconf`,
+    /// or more than 8 of the latter two.
     UnexpectedReply,
-    /// The system has no thread for it.
+    /// A thread could not be spawned for the stream.
     ThreadSpawnFailed,
 }
 
@@ -103,29 +105,30 @@ impl fmt::Display for StreamSetupError {
     }
 }
 
-/// What is wrong with a peer's `createstrm` (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`, `ProcessCreateStreamMessage`).
+/// The error of an invalid `createstrm` (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
+/// `ProcessCreateStreamMessage`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StreamFault {
-    /// It cannot be read.
+    /// It cannot be decoded.
     Malformed,
-    /// There is no such stream, or no policy has it.
+    /// The stream does not exist, or no policy uses it.
     TypeOutOfRange,
-    /// It names no association.
+    /// The association id is null.
     NullAssociation,
-    /// Nobody has that association.
+    /// No peer has the association id.
     UnknownAssociation,
-    /// Somebody has it whose address is another one.
+    /// The peer with the association id has another address.
     ForeignAssociation,
-    /// That one has such a stream.
+    /// The peer with the association id already has a stream of this type.
     Overwrite,
-    /// There is no such policy.
+    /// The policy does not exist.
     UnknownPolicy,
-    /// The connection has had a `version`: it can become no stream, whatever is asked for.
+    /// A `version` was already exchanged on the connection, so it cannot become a stream.
     NotFirst,
 }
 
 impl StreamFault {
-    /// What the peer is told.
+    /// Returns the `reject` that is sent to the peer.
     pub(super) fn reject(self) -> Reject {
         let (code, text) = match self {
             StreamFault::Malformed => (RejectCode::STREAM_SETUP, "Badly formatted message"),
@@ -149,7 +152,7 @@ impl StreamFault {
         Reject::new("createstrm", code, text)
     }
 
-    /// Why the connection ends.
+    /// Returns the reason for which the connection is closed.
     pub(super) fn reason(self) -> DisconnectReason {
         match self {
             StreamFault::ForeignAssociation => DisconnectReason::StreamAddressMismatch,
@@ -164,7 +167,7 @@ mod tests {
     use crate::wire::{BlockHash, GetData, Headers, Inv, NotFound, Ping, Txid};
 
     #[test]
-    fn blocks_headers_pings_and_lists_of_blocks_have_a_stream_of_their_own() {
+    fn block_messages_use_data1_under_block_priority() {
         let block = Inventory::Block(BlockHash([1; 32]));
         let tx = Inventory::Tx(Txid([2; 32]));
         let data1: [Message; 5] = [

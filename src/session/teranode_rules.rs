@@ -1,7 +1,8 @@
-//! What the legacy peer service of Teranode accepts, ignores and punishes.
+//! The rules of Teranode's legacy peer service: what it accepts, ignores and punishes.
 //!
-//! Source: teranode, `services/legacy/peer_server.go`, `peer/peer.go` and `netsync/manager.go`, and go-wire, versions of
-//! October 2025 to September 2026. They differ from the SV Node in many commands: an unknown one ends the connection there.
+//! Source: teranode, `services/legacy/peer_server.go`, `peer/peer.go` and `netsync/manager.go`, and
+//! go-wire, versions of October 2025 to September 2026. Its rules differ from those of the SV Node
+//! for many commands. It closes the connection for an unknown command.
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ pub(super) const MAX_PING_INTERVAL: Duration = Duration::from_secs(60);
 /// The maximum number of entries of an `inv`, `getdata` or `notfound`.
 pub(super) const MAX_INVENTORY: usize = 50_000;
 
-/// The maximum payload of an `inv` that it sends, whatever the limit of the receiver is.
+/// The maximum payload of an `inv` that a Teranode sends, in bytes. It ignores the limit of the
+/// receiver.
 pub(super) const MAX_INV_PAYLOAD: u32 = 9 + MAX_INVENTORY as u32 * 36;
 
 /// The maximum number of hashes of a locator.
@@ -24,8 +26,9 @@ pub(super) const MAX_LOCATOR: usize = 500;
 
 /// The maximum number of entries of a `getdata` that scores nothing.
 ///
-/// Each `getdata` scores its entries x 99 / 50,000, rounded down. The score has a half-life of 60 s and ends with a ban for 24 h
-/// above 100, so that two full requests within a minute ban. Any number of requests of this size score 0.
+/// Each `getdata` scores its entries x 99 / 50,000, rounded down. The score has a half-life of 60
+/// s. Above 100 a Teranode bans for 24 hours, so two full requests within a minute lead to a ban.
+/// Any number of requests of this size score 0.
 pub(super) const MAX_UNSCORED_OBJECTS: usize = 505;
 
 /// Returns the maximum payload of a command, in bytes.
@@ -43,12 +46,16 @@ pub(super) fn payload_limit(command: Command) -> u64 {
         "filterload" => 36_012,
         "filteradd" => 523,
         "block" | "tx" | "merkleblock" => 4_000_000_000,
-        // It does not read the longer header of a payload above this.
+        // A Teranode does not support the extended header of longer payloads.
         _ => u64::from(u32::MAX),
     }
 }
 
-/// Checks whether it handles a command.
+/// Checks that a Teranode handles a command.
+///
+/// # Errors
+///
+/// [`SendError`], with the reaction of the node.
 pub(super) fn check_command(command: Command) -> Result<(), SendError> {
     match command.name() {
         "ping" | "pong" | "addr" | "getaddr" | "inv" | "getdata" | "getheaders" | "getblocks"
@@ -77,7 +84,11 @@ pub(super) fn check_command(command: Command) -> Result<(), SendError> {
     }
 }
 
-/// Checks the content of a message whose command it handles.
+/// Checks the content of a message whose command a Teranode handles.
+///
+/// # Errors
+///
+/// [`SendError`], with the reaction of the node.
 pub(super) fn check_content(message: &Message, receiver: Receiver) -> Result<(), SendError> {
     let command = message.command();
     let punished = |rule| Err(SendError::Punished { command, rule });
@@ -135,17 +146,17 @@ fn is_known_object(entry: &Inventory) -> bool {
     matches!(entry, Inventory::Tx(_) | Inventory::Block(_))
 }
 
-/// The requests of the peer that it must not get an answer to twice.
+/// The pending requests of the peer. A Teranode punishes responses without a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PeerRequests {
-    /// The number of `getheaders` without an answer.
+    /// The number of `getheaders` without a response.
     headers: u64,
     /// The number of requested blocks that were not sent.
     blocks: u64,
 }
 
 impl PeerRequests {
-    /// Handles a message of the peer.
+    /// Records a message from the peer.
     pub(super) fn on_received(&mut self, message: &Message) {
         match message {
             Message::GetHeaders(_) => self.headers = self.headers.saturating_add(1),
@@ -158,7 +169,8 @@ impl PeerRequests {
         }
     }
 
-    /// Returns whether a message to the peer is an answer, so that [`PeerRequests::on_sent`] must be called.
+    /// Returns whether a message to the peer is a response, so that [`PeerRequests::on_sent`] must
+    /// be called.
     pub(super) fn concern(message: &Message) -> bool {
         const HEADERS: Command = Command::new("headers");
         const BLOCK: Command = Command::new("block");
@@ -166,7 +178,7 @@ impl PeerRequests {
         command == HEADERS || command == BLOCK
     }
 
-    /// Handles a message to the peer.
+    /// Records a message to the peer.
     pub(super) fn on_sent(&mut self, message: &Message) {
         match message.command().name() {
             "headers" => self.headers = self.headers.saturating_sub(1),

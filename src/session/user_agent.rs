@@ -1,23 +1,23 @@
-//! User agents: the policy for those of peers, and the check of our own.
+//! The policy for user agents of peers, and the check of our own user agent.
 
 use wildmatch::WildMatch;
 
 use super::PeerProfile;
 use crate::wire::WireString;
 
-/// Substrings that an SV Node bans in any case of letters (`-banclientua`, Bitcoin SV node 1.2.2,
+/// Substrings for which an SV Node bans, ignoring case (`-banclientua`, Bitcoin SV node 1.2.2,
 /// `src/net/net_processing.cpp`).
 const BANNED_BY_SV_NODE: [&str; 3] = ["abc", "cash", "bch"];
 
-/// Substrings that early versions of Teranode reject (`services/legacy/peer_server.go`, `OnVersion`,
-/// October 2025).
+/// Substrings that early versions of Teranode reject (`services/legacy/peer_server.go`,
+/// `OnVersion`, October 2025).
 const REJECTED_BY_TERANODE: [&str; 3] = ["ABC", "Cash", "Unlimited"];
 
-/// Substrings of which later versions of Teranode require one, in this case of letters (`OnVersion`,
-/// from November 2025).
+/// Substrings of which later versions of Teranode require one, case-sensitive (`OnVersion`, from
+/// November 2025).
 const REQUIRED_BY_TERANODE: [&str; 2] = ["Bitcoin SV", "BSV"];
 
-/// Agents of other chains: nodes that share the magic of BSV mainnet, or that speak to BTC.
+/// Patterns for nodes of other chains: nodes that share the magic of BSV mainnet, and nodes of BTC.
 const OTHER_CHAINS: [&str; 8] = [
     "*cash*",
     "*bch*",
@@ -31,8 +31,8 @@ const OTHER_CHAINS: [&str; 8] = [
 
 /// The user agents of peers that are accepted.
 ///
-/// Patterns ignore case; `*` stands for any text and `?` for one character. As in the node, unusual
-/// characters are removed from an agent before it is matched.
+/// Patterns ignore case; `*` matches any text and `?` matches one character. As in the node,
+/// unusual characters are removed from an agent before it is matched.
 ///
 /// A user agent is a claim of the peer and proves nothing. A peer whose agent is not accepted is
 /// disconnected with [`UserAgentRejected`](super::DisconnectReason::UserAgentRejected) and dialed
@@ -61,11 +61,12 @@ const OTHER_CHAINS: [&str; 8] = [
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum UserAgentPolicy {
-    /// All but those that match one of the patterns. The default, with patterns for nodes of other chains.
+    /// Accepts all agents except those that match one of the patterns. The default, with patterns
+    /// for nodes of other chains.
     Refuse(Vec<String>),
-    /// Only those that match one of the patterns, such as `*Bitcoin SV*` and `*teranode*`.
+    /// Accepts only agents that match one of the patterns, such as `*Bitcoin SV*` and `*teranode*`.
     Require(Vec<String>),
-    /// All.
+    /// Accepts all agents.
     Any,
 }
 
@@ -76,8 +77,8 @@ impl Default for UserAgentPolicy {
 }
 
 impl UserAgentPolicy {
-    /// Why an agent is refused, in words: the pattern that it matches, or that none of the wanted does. `None` if it
-    /// is welcome.
+    /// Returns the reason why an agent is refused: the pattern that it matches, or that it matches
+    /// none of the required ones. Returns `None` if the agent is accepted.
     pub fn rejection_reason(&self, user_agent: &WireString) -> Option<String> {
         let agent = usual_characters(user_agent.as_bytes());
         let matches = |pattern: &&String| WildMatch::new_case_insensitive(pattern).matches(&agent);
@@ -96,20 +97,20 @@ impl UserAgentPolicy {
     }
 }
 
-/// Why a kind of node refuses a user agent. Returned by [`check_user_agent`].
+/// The reason why a kind of node refuses a user agent. Returned by [`check_user_agent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserAgentError {
     /// An SV Node closes the connection and bans the address for 24 hours.
     #[error("SV Node bans user agents that contain {pattern:?} in any case of letters")]
     BannedBySvNode {
-        /// The text that it bans.
+        /// The banned substring.
         pattern: &'static str,
     },
     /// Early versions of Teranode reject the `version` and close the connection.
     #[error("Teranode rejects user agents that contain {pattern:?}")]
     RejectedByTeranode {
-        /// The text that it rejects.
+        /// The rejected substring.
         pattern: &'static str,
     },
     /// Teranode rejects the `version`, closes the connection and bans the address for 24 hours.
@@ -173,7 +174,8 @@ pub fn check_user_agent(user_agent: &str) -> Result<(), UserAgentError> {
     Ok(())
 }
 
-/// What the node keeps of an agent before it looks at it (`src/utilstrencodings.cpp`, `SanitizeString`).
+/// Removes the characters that the node removes before it checks an agent
+/// (`src/utilstrencodings.cpp`, `SanitizeString`).
 fn usual_characters(agent: &[u8]) -> String {
     let usual = |byte: &u8| byte.is_ascii_alphanumeric() || b" .,;-_/:?@()".contains(byte);
     agent
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_of_other_chains_are_refused_and_the_pattern_is_named() {
+    fn other_chains_are_refused_with_their_pattern() {
         let policy = UserAgentPolicy::default();
         for agent in [
             "/Satoshi:27.0.0/",
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stricter_policy_takes_only_what_it_lists() {
+    fn required_patterns_exclude_all_other_agents() {
         let policy = UserAgentPolicy::Require(vec!["*bitcoin sv:1.?.*".into()]);
         assert_eq!(policy.rejection_reason(&"/Bitcoin SV:1.2.2/".into()), None);
         assert!(policy.rejection_reason(&"/other:1/".into()).is_some());

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_to_program_on_second_stream_is_delivered() {
+    fn answer_to_application_on_second_stream_is_delivered() {
         let genesis = BlockHeader::genesis(&Network::Regtest).hash();
         let empty = Message::from(Headers::default());
         for (message, stream, expected) in [

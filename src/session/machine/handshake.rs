@@ -1,7 +1,8 @@
 //! The handshake, for both directions.
 //!
-//! We send `verack` and `protoconf` as soon as the peer's `version` is accepted, and nothing else before the
-//! peer's `verack`. The four flags (each side's `version` and `verack`) may come in any order.
+//! After the peer's `version` is accepted, the session sends `verack` and `protoconf`, and nothing
+//! else before the peer's `verack`. The four flags (each side's `version` and `verack`) may be set
+//! in any order.
 
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ use crate::wire::{
     RejectCode, Services, Version,
 };
 
-/// From this protocol version on, `sendheaders` is understood (`src/version.h`).
+/// The minimum protocol version that supports `sendheaders` (`src/version.h`).
 const SENDHEADERS: i32 = 70012;
 
 impl Session {
@@ -72,16 +73,18 @@ impl Session {
         self.complete_if_possible(now);
     }
 
-    /// A node judges a second version before it reads it.
+    /// Handles a second `version`. Like the node, it scores the message before it is decoded.
     pub(super) fn on_second_version(&mut self) {
         let text = "Duplicate version message";
         self.reject("version", RejectCode::DUPLICATE, text);
         self.misbehaved(Misbehavior::DuplicateVersion);
     }
 
-    /// Why we do not stay with a peer, if so; a `reject` is sent where the node sends one.
+    /// Returns the reason to close the connection, if the peer's `version` is not accepted. Sends a
+    /// `reject` where the node sends one.
     fn refusal_of(&mut self, version: &Version) -> Option<DisconnectReason> {
-        // Ours always has a nonce: that of a version without one, which the node takes as 1, is not looked up.
+        // Our `version` always has a nonce. A node treats a missing nonce as 1; it is not looked up
+        // here.
         let own = |nonce| self.registry.check_inbound(nonce);
         if version.nonce.is_some_and(own) {
             return Some(DisconnectReason::SelfConnection);
@@ -110,7 +113,7 @@ impl Session {
             .then_some(DisconnectReason::AssociationMismatch)
     }
 
-    /// The node acts on every `verack`; a second one changes nothing here.
+    /// Handles a `verack`. A second one has no effect.
     pub(super) fn on_verack(&mut self, now: Instant) {
         self.verack_received = true;
         self.complete_if_possible(now);
@@ -133,7 +136,8 @@ impl Session {
         }
     }
 
-    /// A peer without room may say so behind a whole handshake, for only then a `reject` is sure to be understood.
+    /// Handles a `reject`. A full peer may send it after a complete handshake, because only then it
+    /// is sure to be understood.
     pub(super) fn on_reject(&mut self, reject: &Reject) {
         if reject.message != "version" {
             return;
@@ -206,7 +210,8 @@ impl Session {
         self.handshake_began = None;
         self.own_nonce = None;
         self.keepalive = Keepalive::new(self.ping_interval(), self.config.ping_timeout, now);
-        // A Teranode announces blocks to no other peer, and ends silent connections.
+        // A Teranode announces blocks only to peers that sent `sendheaders`, and closes silent
+        // connections.
         let is_teranode = self.profile == PeerProfile::Teranode;
         self.keepalive.repeat(is_teranode);
         self.outputs

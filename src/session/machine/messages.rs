@@ -1,4 +1,4 @@
-//! What is done about a message, and about one that cannot be read.
+//! Handling of received messages, and of frames that cannot be decoded.
 
 use std::time::{Duration, Instant};
 
@@ -11,20 +11,22 @@ use crate::wire::{
     Services,
 };
 
-/// Frames with bad checksums are a burst while they come closer together than this …
+/// The maximum gap between two invalid checksums of one burst (`src/net/net.cpp`).
 const CHECKSUM_BURST_GAP: Duration = Duration::from_millis(500);
-/// … and each scores once there have been more than so many (`src/net/net.cpp`).
+/// The number of invalid checksums in a burst after which each further one scores
+/// (`src/net/net.cpp`).
 const CHECKSUM_BURST: u32 = 100;
 
-/// From this protocol version on, peers know that bloom filters have to be announced (`src/version.h`, `NO_BLOOM_VERSION`).
+/// The minimum protocol version whose peers must not send Bloom filters unless the service is
+/// announced (`src/version.h`, `NO_BLOOM_VERSION`).
 const BLOOM_IS_ANNOUNCED: i32 = 70011;
 
 impl Session {
-    /// Handles a received message. Returns whether it is for the program.
+    /// Handles a received message. Returns whether it must be delivered to the application.
     ///
     /// The end marker of the session's own check of the chain
-    /// ([`SessionConfig::required_block`](crate::session::SessionConfig)) comes back in a
-    /// `notfound`, which is consumed. If the peer reports other missing objects in the same
+    /// ([`SessionConfig::required_block`](crate::session::SessionConfig)) is returned by the peer
+    /// in a `notfound`, which is consumed. If the peer reports other missing objects in the same
     /// message, it is delivered.
     pub fn on_message(&mut self, message: &Message, now: Instant) -> Disposition {
         if self.is_stream_greeting(message.command()) || !self.admits(message.command(), now) {
@@ -32,7 +34,8 @@ impl Session {
         }
         self.peer_requests.on_received(message);
         if self.expectations.on_received(message) {
-            // A peer answers in order: the pong follows what was requested before the ping.
+            // Peers respond in order, so the pong follows the responses to requests before the
+            // ping.
             self.on_partial_frame(now);
         }
         match message {
@@ -51,7 +54,7 @@ impl Session {
             }
             Message::Reject(reject) => {
                 self.on_reject(reject);
-                // If it has ended the connection, it is not delivered.
+                // A `reject` that closes the session is not delivered.
                 return self.delivery();
             }
             Message::CreateStrm(request) => self.on_createstrm(request),
@@ -88,7 +91,7 @@ impl Session {
         Disposition::Handled
     }
 
-    /// A frame has come whose payload is not what its command says.
+    /// Handles a frame whose payload cannot be decoded as its command.
     pub fn on_malformed(&mut self, command: Command, error: &DecodeError, now: Instant) {
         if !self.stands() || self.is_stream_greeting(command) {
             return;
@@ -108,7 +111,7 @@ impl Session {
                 self.close(DisconnectReason::DuplicateProtoconf);
             }
             "protoconf" => self.close(DisconnectReason::MalformedProtoconf(error.clone())),
-            // From old peers nobody expects a nonce.
+            // Peers with an old protocol version send pings without a nonce.
             "ping" if !self.exchanges_nonces() => {}
             "filterload" | "filteradd" if error.is_above_limit() => {
                 self.misbehaved(Misbehavior::OversizedFilter {
@@ -119,9 +122,9 @@ impl Session {
             name => {
                 let code = match name {
                     _ if is_ignored(command) => None,
-                    // SV Node 1.0.13 scores it and sends no reject.
+                    // SV Node 1.0.13 scores it and sends no `reject`.
                     "dsdetected" => None,
-                    // It only scores a list that it has read the length of.
+                    // A node sends no `reject` for a list that is too long; it only scores it.
                     _ if matches!(error, DecodeError::TooManyEntries { .. }) => None,
                     "authch" | "authresp" => Some(RejectCode::AUTHENTICATED_SETUP),
                     _ => Some(RejectCode::MALFORMED),
@@ -137,7 +140,7 @@ impl Session {
         }
     }
 
-    /// A frame has been dropped before it could be read.
+    /// Handles a frame that was dropped before it could be decoded.
     pub fn on_dropped(&mut self, cause: FrameDropReason, now: Instant) {
         if !self.stands() {
             return;
@@ -158,14 +161,15 @@ impl Session {
         self.misbehaved(Misbehavior::InvalidFrame(cause));
     }
 
-    /// The node's gate in front of every message (`src/net/net_processing.cpp`, `ProcessMessage`).
+    /// Returns whether a message is handled in the current state of the handshake. Scores it if not
+    /// (`src/net/net_processing.cpp`, `ProcessMessage`).
     ///
-    /// One thing is laxer: a `verack` that comes before its `version` is scored, but counts.
+    /// Unlike the node, the session scores a `verack` before the peer's `version` but accepts it.
     fn admits(&mut self, command: Command, now: Instant) -> bool {
         if !self.stands() {
             return false;
         }
-        // Most come after the handshake, when only filters may be unwanted.
+        // Fast path: after the handshake only messages of Bloom filters may be rejected.
         const FILTERS: [Command; 2] = [Command::new("filterload"), Command::new("filteradd")];
         if self.peer.is_some() && self.verack_received && !FILTERS.contains(&command) {
             return true;
@@ -196,8 +200,8 @@ impl Session {
         }
     }
 
-    /// Whoever is too old to know that filters have to be announced is let go without a ban. One that has not said how old it is
-    /// counts as such.
+    /// Scores a Bloom filter that is not served. A peer whose protocol version predates the rule,
+    /// or is unknown, is disconnected without a ban.
     fn on_filter_not_served(&mut self, command: Command) {
         match self.peer_info() {
             Some(peer) if peer.version >= BLOOM_IS_ANNOUNCED => {
@@ -207,7 +211,8 @@ impl Session {
         }
     }
 
-    /// Objects of other types are never announced, only asked for.
+    /// Closes the session for announcements of objects other than transactions and blocks, which
+    /// must only be requested.
     fn on_inv(&mut self, inv: &Inv) -> Disposition {
         let never_announced =
             |entry: &&Inventory| !matches!(entry, Inventory::Tx(_) | Inventory::Block(_));
@@ -219,7 +224,7 @@ impl Session {
         self.delivery()
     }
 
-    /// Nothing reaches the program before the handshake is complete, nor after the end.
+    /// Returns `Deliver` if the handshake is complete and the session is open.
     fn delivery(&self) -> Disposition {
         if self.state == crate::session::ConnectionState::Connected {
             Disposition::Deliver
@@ -228,7 +233,7 @@ impl Session {
         }
     }
 
-    /// How a peer wants to hear of blocks is for the program to know; to say so twice is wrong.
+    /// Announcement preferences are delivered to the application. Sending one twice is misbehavior.
     fn on_wish(&mut self, command: Command, again: bool) -> Disposition {
         if again {
             self.misbehaved(Misbehavior::DuplicateMessage { command });

@@ -1,4 +1,4 @@
-//! The state machine.
+//! The state machine of a connection.
 
 mod chain_check;
 mod handshake;
@@ -26,50 +26,53 @@ use crate::wire::{
     PayloadLimits, Ping, Protoconf, Reject, Services, StreamType, Txid, inventory_limit,
 };
 
-/// One peer's protocol, from the connection's first byte to its end.
+/// The protocol state machine of one connection.
 ///
-/// The module page shows how it is driven. Used by one thread at a time.
+/// The [module documentation](crate::session) shows how to drive it. A session performs no I/O, and
+/// no method blocks. Methods that change it take `&mut self`: to share a session between threads,
+/// wrap it in a lock.
 pub struct Session {
     direction: Direction,
     config: SessionConfig,
     state: ConnectionState,
     nonces: NonceSource,
     registry: NonceRegistry,
-    /// The nonce of our version, entered in the registry while we dial and the handshake is open.
+    /// The nonce of our `version`, registered while an outbound handshake is in progress.
     own_nonce: Option<NonceGuard>,
     peer_address: Option<SocketAddr>,
     unix_time: i64,
 
     version_sent: bool,
     verack_sent: bool,
-    /// What the peer's version said.
+    /// The content of the peer's `version`.
     peer: Option<Box<PeerInfo>>,
-    /// The kind of node that its user agent names.
+    /// The kind of node that the peer's user agent identifies.
     profile: PeerProfile,
     verack_received: bool,
     protoconf: Option<Protoconf>,
-    /// Whether the peer asked for announcements by `headers`.
+    /// Whether the peer requested announcements by `headers`.
     headers_wanted: bool,
-    /// Whether the peer asked for announcements by `hdrsen`.
+    /// Whether the peer requested announcements by `hdrsen`.
     enriched_headers_wanted: bool,
     /// The peer's `reject` of our version.
     refusal: Option<Reject>,
-    /// Whether we have no room for the peer, and tell it so when the handshake is complete.
+    /// Whether the peer is rejected after its handshake because the connection limit is reached.
     over_capacity: bool,
-    /// What our `protoconf` has announced: the peer may send as much to the end of the connection.
+    /// The limit that our `protoconf` announced. The peer may send payloads of this length until
+    /// the end of the connection.
     announced_max_payload: u32,
 
     streams: Streams,
-    /// Over which stream comes what it is told.
+    /// The stream on which the next messages arrive.
     stream: StreamType,
-    /// The check of the peer's chain, until it has a result.
+    /// The pending check of the peer's chain.
     chain_probe: Option<ChainProbe>,
     /// The transaction that ends the chain check. The peer may report it as missing at any time.
     probe_end_marker: Option<Txid>,
     expectations: Expectations,
     peer_requests: PeerRequests,
     keepalive: Keepalive,
-    /// When the handshake began, while it is open.
+    /// The start of the handshake, while it is in progress.
     handshake_began: Option<Instant>,
     last_received: Instant,
     score: u32,
@@ -79,16 +82,17 @@ pub struct Session {
     /// The genesis block of a custom network.
     genesis: Option<BlockHash>,
     outputs: VecDeque<Output>,
-    /// Why the connection ends or has ended.
+    /// The reason of the end, once the session is closed.
     end: Option<DisconnectReason>,
 }
 
 impl Session {
-    /// A session that has not begun. `nonces` gives the random numbers of our `version` and pings.
+    /// Creates a session for one connection. `nonces` provides random numbers for our `version` and
+    /// pings.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the configuration is not valid.
+    /// [`ConfigError`] if the configuration is invalid.
     pub fn new(
         direction: Direction,
         config: SessionConfig,
@@ -135,22 +139,24 @@ impl Session {
         })
     }
 
-    /// An outbound connection is about to be dialled.
+    /// Handles the start of an outbound connection attempt. Must be called before dialing.
     ///
     /// # Errors
     ///
-    /// [`InvalidTransition`] unless the session has not begun.
+    /// [`InvalidTransition`] if the session was started before.
     pub fn on_connect_started(&mut self) -> Result<(), InvalidTransition> {
         self.begin(ConnectionState::Connecting)
     }
 
-    /// TCP stands: the handshake's deadline begins, and an outbound session sends its `version`.
+    /// Handles an established TCP connection. Starts the handshake timeout; an outbound session
+    /// sends `version`.
     ///
-    /// `unix_time` is the clock in seconds since 1970, for our `version`.
+    /// `unix_time` is the current time in seconds since 1970, for our `version`.
     ///
     /// # Errors
     ///
-    /// [`InvalidTransition`] if there is a connection already, or was: each needs a session of its own.
+    /// [`InvalidTransition`] if the session has or had a connection. Each connection needs a new
+    /// session.
     pub fn on_connected(
         &mut self,
         peer: SocketAddr,
@@ -168,21 +174,23 @@ impl Session {
         Ok(())
     }
 
-    /// We have no room for this peer: when its handshake is complete it is told so by `reject` (code 0x44), and the connection
-    /// is closed for [`DisconnectReason::AtCapacity`]. To be called before [`Session::on_connected`].
+    /// Rejects the peer with code 0x44 (`reject`) once the handshake is complete. The connection is
+    /// then closed with [`DisconnectReason::AtCapacity`]. Must be called before
+    /// [`Session::on_connected`].
     pub fn reject_over_capacity(&mut self) {
         self.over_capacity = true;
     }
 
-    /// Other rules hold from now on.
+    /// Replaces the configuration.
     ///
-    /// At once: timeouts and intervals, limits, the threshold. With the next connection: what our `version` says, whom we
-    /// accept, and what is asked for once. A peer may go on to send what our `protoconf` allowed it: a lower `limits.general`
-    /// holds for this connection only as far as that.
+    /// Timeouts, intervals, limits and the ban threshold take effect immediately. The content of
+    /// our `version`, the requirements for peers and one-time requests take effect with the next
+    /// connection. A peer may continue to send payloads of the length that our `protoconf`
+    /// announced: a lower `limits.general` is not applied to them on this connection.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the configuration is not valid; the old one stays then.
+    /// [`ConfigError`] if the configuration is invalid. The previous one remains in effect.
     pub fn update_config(&mut self, config: SessionConfig) -> Result<(), ConfigError> {
         config.validate()?;
         self.config = config;
@@ -191,30 +199,36 @@ impl Session {
         Ok(())
     }
 
-    /// Bytes have come.
+    /// Records that bytes were received, which restarts the idle timeout.
     pub fn on_received(&mut self, now: Instant) {
         self.last_received = now;
     }
 
-    /// Bytes of a large frame have moved, in or out: an answer to our ping cannot overtake them, so its time
-    /// begins anew. The caller sees to it that a frame cannot take for ever.
+    /// Records that bytes of a large frame were sent or received. A pong cannot overtake them, so
+    /// the ping timeout is restarted.
+    ///
+    /// The caller must bound the duration of a single frame.
     pub fn on_partial_frame(&mut self, now: Instant) {
         self.keepalive.on_partial_frame(now);
     }
 
-    /// From `from` until `until` nothing was read on purpose: the deadlines that wait for the peer have stood still. What began in between,
-    /// a ping of the program's for example, has stood still only from then on.
+    /// Suspends the peer's timeouts for the time from `from` to `until`, during which the caller
+    /// intentionally read nothing.
+    ///
+    /// The deadline of a ping that was sent during this time is shifted by the remainder only.
     pub fn on_reads_paused(&mut self, from: Instant, until: Instant) {
         self.last_received += keepalive::share(self.last_received, from, until);
         self.keepalive.on_reads_paused(from, until);
     }
 
-    /// The stream of frames cannot go on.
+    /// Handles an error of the [`FrameReader`](crate::wire::FrameReader). Closes the session.
     pub fn on_frame_error(&mut self, error: FrameError) {
         self.close(error.into());
     }
 
-    /// The transport has ended. Returns the reason of the end, which is the first that was given.
+    /// Handles the end of the transport. Closes the session if it was open.
+    ///
+    /// Returns the reason of the end. If the session was closed before, this is the earlier reason.
     pub fn on_transport_end(&mut self, end: TransportClose) -> DisconnectReason {
         if self.end.is_none() {
             self.close(self.meaning_of(end));
@@ -224,7 +238,8 @@ impl Session {
             .unwrap_or(DisconnectReason::ConnectionClosed)
     }
 
-    /// Looks at the clock. To be called at [`Session::next_deadline`] or later; early calls do nothing.
+    /// Handles expired timeouts and sends pings that are due. Must be called at
+    /// [`Session::next_deadline`] or later; earlier calls do nothing.
     pub fn on_timeout(&mut self, now: Instant) {
         if self.end.is_some() {
             return;
@@ -255,8 +270,8 @@ impl Session {
         }
     }
 
-    /// When [`Session::on_timeout`] wants to be called; `None` once the connection has ended or before it
-    /// stands.
+    /// Returns the time at which [`Session::on_timeout`] must be called. Returns `None` if the
+    /// connection is not yet established or has ended.
     pub fn next_deadline(&self) -> Option<Instant> {
         if self.end.is_some() {
             return None;
@@ -267,13 +282,15 @@ impl Session {
         }
     }
 
-    /// The next thing to do, or `None` if there is nothing.
+    /// Returns the next action, or `None` if there is none. Must be called until it returns `None`
+    /// after each other method that changes the session.
     #[must_use = "an output is given once"]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// The same, where one thread of several sees to the end: the others leave that to it.
+    /// Like [`poll_output`](Self::poll_output), but returns [`Output::Close`] only if `sees_to_end`
+    /// is set. If several threads drive a session, one of them owns its shutdown.
     pub(crate) fn poll_output_of(&mut self, sees_to_end: bool) -> Option<Output> {
         let is_end = matches!(self.outputs.front(), Some(Output::Close(_)));
         if is_end && !sees_to_end {
@@ -290,12 +307,13 @@ impl Session {
         self.stream = stream;
     }
 
-    /// Whether [`Session::poll_output`] has something to give.
+    /// Returns whether [`Session::poll_output`] would return an action.
     pub fn has_output(&self) -> bool {
         !self.outputs.is_empty()
     }
 
-    /// Ends the session. The first reason counts; what was to be sent before is still sent.
+    /// Closes the session. Does nothing if it was closed before. Messages sent earlier are still
+    /// returned by [`Session::poll_output`], followed by [`Output::Close`].
     pub fn close(&mut self, reason: DisconnectReason) {
         if self.end.is_some() {
             return;
@@ -309,7 +327,8 @@ impl Session {
             | DisconnectReason::Duplicate => ConnectionState::Disconnected,
             _ => ConnectionState::Failed,
         };
-        // A refusal is a way out of the handshake alone; everywhere else it is a failure like others.
+        // `Rejected` is reached only from the handshake. In other states the end counts as a
+        // failure.
         if self.state != state && self.state.transition_to(state).is_err() {
             self.state = ConnectionState::Failed;
         }
@@ -318,74 +337,80 @@ impl Session {
         self.outputs.push_back(Output::Close(reason));
     }
 
-    /// Checks whether the program may send `message` now: see [`SendError`] for what may not.
+    /// Checks whether the application may send `message` now.
     ///
     /// # Errors
     ///
-    /// [`SendError`], with the rule.
+    /// [`SendError`], with the violated rule.
     pub fn check_outgoing(&self, message: &Message) -> Result<(), SendError> {
         self.receiver().check(message)
     }
 
-    /// Like [`Session::check_outgoing`], but lets pass what a default node punishes or ignores, and what no receiver can
-    /// read.
+    /// Like [`Session::check_outgoing`], but accepts messages that a default node punishes or
+    /// ignores, and messages that no receiver can decode.
     ///
     /// # Errors
     ///
-    /// [`SendError`], with the rule.
+    /// [`SendError`], with the violated rule.
     pub fn check_outgoing_lenient(&self, message: &Message) -> Result<(), SendError> {
         self.receiver().check_unchecked(message)
     }
 
-    /// A ping that the program asks for: the message to send. [`SessionEvent::Pong`] tells of its answer.
+    /// Registers a ping of the application. Returns the message, which the caller must send. The
+    /// answer is reported by [`SessionEvent::Pong`].
     pub fn ping(&mut self, now: Instant) -> Ping {
         let nonce = (self.nonces)();
         self.keepalive.on_requested_ping(nonce, now);
         Ping::new(nonce)
     }
 
-    /// Where the connection stands.
+    /// Returns the state of the connection.
     pub fn state(&self) -> ConnectionState {
         self.state
     }
 
-    /// Who opened the connection.
+    /// Returns the side that opened the connection.
     pub fn direction(&self) -> Direction {
         self.direction
     }
 
-    /// What the peer said of itself, once its `version` has been accepted.
+    /// Returns the content of the peer's `version`. Returns `None` until it was accepted.
     pub fn peer_info(&self) -> Option<&PeerInfo> {
         self.peer.as_deref()
     }
 
-    /// The peer's misbehaviour score.
+    /// Returns the misbehavior score of the peer.
     pub fn score(&self) -> u32 {
         self.score
     }
 
-    /// How long the peer takes to answer.
+    /// Returns the round-trip times of the peer's pongs.
     pub fn round_trip(&self) -> RoundTrip {
         self.keepalive.round_trip()
     }
 
-    /// Returns whether the peer asked for new blocks to be announced with `headers`. Otherwise they are announced with `inv`.
+    /// Returns whether the peer requested that new blocks are announced with `headers`. Otherwise
+    /// they must be announced with `inv`.
     ///
-    /// It is always `false` for a [Teranode](PeerProfile::Teranode), which closes the connection for headers that it did not
-    /// request.
+    /// Always `false` for a [Teranode](PeerProfile::Teranode), which closes the connection for
+    /// headers that it did not request.
     pub fn wants_headers(&self) -> bool {
         self.headers_wanted && self.profile != PeerProfile::Teranode
     }
 
-    /// Returns whether the peer asked for new blocks to be announced with `hdrsen`, if it did not ask for `headers`.
+    /// Returns whether the peer requested that new blocks are announced with `hdrsen`. Applies if
+    /// the peer did not request `headers`.
     ///
-    /// It is always `false` for a [Teranode](PeerProfile::Teranode), which does not know that message.
+    /// Always `false` for a [Teranode](PeerProfile::Teranode), which does not support that message.
     pub fn wants_enriched_headers(&self) -> bool {
         self.enriched_headers_wanted && self.profile != PeerProfile::Teranode
     }
 
-    /// The longest payload that the peer takes, for commands without a limit of their own, in bytes: 1 MiB until its
-    /// `protoconf` has come, which is after the handshake and never says less.
+    /// Returns the maximum payload the peer accepts for commands without a limit of their own, in
+    /// bytes.
+    ///
+    /// It is 1 MiB until the peer's `protoconf` arrives after the handshake. That message never
+    /// announces less.
     ///
     /// [`Session::max_inventory`] returns the number of entries of a list.
     pub fn peer_max_payload(&self) -> u32 {
@@ -396,17 +421,21 @@ impl Session {
             })
     }
 
-    /// Returns the number of entries that an `inv`, `getdata` or `notfound` to this peer should have at most.
+    /// Returns the maximum number of entries that an `inv`, `getdata` or `notfound` to this peer
+    /// should have.
     ///
-    /// It is the smaller of two numbers: what the peer accepts, and what this side accepts and keeps in memory of the answer.
-    /// A node may name all missing objects of a `getdata` in one `notfound`, whatever the limit of the receiver is (Bitcoin SV
-    /// node 1.2.2, `src/net/net_processing.cpp`). Both numbers follow from the payload limits by
+    /// It is the minimum of two numbers: the entries that the peer accepts, and those of a response
+    /// that this side accepts and keeps in memory. A node may list all missing objects of a
+    /// `getdata` in one `notfound`, regardless of the receiver's limit (Bitcoin SV node 1.2.2,
+    /// `src/net/net_processing.cpp`). Both numbers follow from the payload limits by
     /// [`inventory_limit`](crate::wire::inventory_limit).
     ///
-    /// For a [Teranode](PeerProfile::Teranode) it is at most 505. A Teranode scores larger requests and bans for two requests of
-    /// 50,000 objects within a minute. Any number of requests of 505 objects score nothing.
+    /// For a [Teranode](PeerProfile::Teranode) it is at most 505. A Teranode scores larger
+    /// requests, and bans for two requests of 50,000 objects within a minute. Any number of
+    /// requests of 505 objects score nothing.
     ///
-    /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split) take this number.
+    /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split)
+    /// take this number.
     pub fn max_inventory(&self) -> usize {
         let PayloadLimits {
             buffered, ceiling, ..
@@ -420,11 +449,12 @@ impl Session {
         }
     }
 
-    /// Returns the limit of what is read for commands without a limit of their own.
+    /// Returns the maximum payload that is read for commands without a limit of their own, in
+    /// bytes.
     fn general_limit(&self) -> u32 {
         let limit = self.config.limits.general.max(self.announced_max_payload);
         match self.profile {
-            // It ignores the limit that our protoconf announces.
+            // A Teranode ignores the limit that our `protoconf` announces.
             PeerProfile::Teranode => limit.max(teranode_rules::MAX_INV_PAYLOAD),
             PeerProfile::SvNode | PeerProfile::Other => limit,
         }
@@ -436,7 +466,9 @@ impl Session {
         protoconf.map_or(0, |protoconf| protoconf.max_receive_payload)
     }
 
-    /// The limits for what is read now: narrower until the handshake is complete.
+    /// Returns the limits of received payloads. They are lower until the handshake is complete.
+    /// Must be passed to [`FrameReader::set_limits`](crate::wire::FrameReader::set_limits) before
+    /// each frame.
     pub fn limits(&self) -> PayloadLimits {
         let mut limits = self.config.limits;
         limits.general = self.general_limit();
@@ -446,44 +478,51 @@ impl Session {
         }
     }
 
-    /// Which large payloads the peer was asked for: what else it sends of these kinds, less is kept of.
+    /// Returns the large payloads that the peer was requested to send. Lower limits apply to
+    /// unrequested ones. Must be passed to
+    /// [`FrameReader::set_expected`](crate::wire::FrameReader::set_expected) before each frame.
     pub fn expected(&self) -> ExpectedPayloads {
         self.expectations.expected()
     }
 
-    /// Handles a payload that was discarded while it arrived: the request that it answers is over.
+    /// Handles a payload that was discarded while it arrived. The request that it answers is
+    /// complete.
     pub fn on_passed_over(&mut self, command: Command, len: u64) {
         self.expectations.on_passed_over(command, len);
     }
 
-    /// A block has come that was read while it arrived, and is no message.
+    /// Handles the end of a block that was delivered incrementally instead of as a message.
     pub fn on_streamed_block(&mut self) {
         self.expectations.on_block();
     }
 
-    /// Whether a message asks for something, so that [`Session::on_sent`] has to hear of it.
+    /// Returns whether a message is a request, so that [`Session::on_sent`] must be called when it
+    /// is sent.
     pub fn is_request(message: &Message) -> bool {
         Expectations::concern(message) || matches!(message, Message::GetHeaders(_))
     }
 
-    /// Returns whether a message may answer a request of the peer, so that [`Session::on_sent`] must be called when it is sent.
+    /// Returns whether a message may be a response to the peer, so that [`Session::on_sent`] must
+    /// be called when it is sent.
     pub fn is_answer(message: &Message) -> bool {
         PeerRequests::concern(message)
     }
 
-    /// A message of the program is about to be sent: what it asks for is expected from now on.
+    /// Records a message of the application. Must be called before the message is sent. Responses
+    /// to a request are then expected.
     pub fn on_sent(&mut self, message: &Message) {
         self.peer_requests.on_sent(message);
         self.expectations.on_sent(message);
         self.on_sent_after_chain(message);
     }
 
-    /// Why the connection ends or has ended.
+    /// Returns the reason of the end. Returns `None` while the session is open.
     pub fn end(&self) -> Option<&DisconnectReason> {
         self.end.as_ref()
     }
 
-    /// A session is that of one connection: a state from which another could be dialled is no way back.
+    /// Changes the state at the start of the connection. Fails after its end, since a session
+    /// cannot be reused.
     fn begin(&mut self, state: ConnectionState) -> Result<(), InvalidTransition> {
         if self.end.is_some() {
             return Err(InvalidTransition {
@@ -494,7 +533,7 @@ impl Session {
         self.state.transition_to(state)
     }
 
-    /// Whether there is a connection, its handshake complete or not.
+    /// Returns whether there is a connection, during or after its handshake.
     fn stands(&self) -> bool {
         matches!(
             self.state,
@@ -502,7 +541,7 @@ impl Session {
         )
     }
 
-    /// What bears on what the peer may be sent now.
+    /// Returns the properties of the peer that determine the messages it accepts now.
     pub(crate) fn receiver(&self) -> Receiver {
         Receiver {
             ready: self.state == ConnectionState::Connected,
@@ -541,7 +580,7 @@ impl Session {
         }
     }
 
-    /// The least of both sides' protocol versions.
+    /// Returns the minimum of both protocol versions.
     fn negotiated_version(&self) -> i32 {
         let own = self.config.protocol_version;
         self.peer_info().map_or(own, |peer| peer.version.min(own))
@@ -559,10 +598,10 @@ impl Session {
         self.outputs.push_back(Output::Send(message.into()));
     }
 
-    /// Returns the ping that is due, if silence of this side ends a connection with the peer.
+    /// Returns the ping that is due, if the peer closes connections on which this side is silent.
     ///
-    /// Unlike [`Session::on_timeout`] it checks no deadline of the peer. It must be called about once a second while nothing is
-    /// read on purpose.
+    /// Unlike [`Session::on_timeout`], it checks no timeout of the peer. Must be called about once
+    /// a second while the caller intentionally reads nothing.
     pub(crate) fn keepalive_ping(&mut self, now: Instant) -> Option<Ping> {
         let is_open = self.end.is_none() && self.state == ConnectionState::Connected;
         let is_due = is_open && self.keepalive.must_repeat(now);
@@ -580,7 +619,8 @@ impl Session {
         Ping { nonce }
     }
 
-    /// The peer has done something wrong, found out here or by whoever owns the connection.
+    /// Records misbehavior that the session or the owner of the connection detected. Closes the
+    /// session if the score reaches the threshold.
     pub(crate) fn misbehaved(&mut self, misbehavior: Misbehavior) {
         self.score = self.score.saturating_add(misbehavior.score());
         let score = self.score;
@@ -609,7 +649,7 @@ impl Session {
             _ if cut && (!complete || self.refusal.is_some()) => self.meaning_of_cut_handshake(),
             TransportClose::ConnectionClosed => DisconnectReason::ConnectionClosed,
             TransportClose::Failed(_) if cut => DisconnectReason::ConnectionReset,
-            // `Io` restarts at once, which only a peer that has once been reached deserves.
+            // `Io` restarts immediately, which is reserved for peers that were reached before.
             TransportClose::Failed(kind) if !complete => DisconnectReason::Unreachable(kind.into()),
             TransportClose::Failed(kind) => DisconnectReason::Io(kind),
         }

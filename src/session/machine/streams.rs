@@ -1,6 +1,6 @@
-//! Further streams: which side has which association ID, whether there shall be a second stream, and what is done about `createstrm`.
+//! Association ids, the decision to open a second stream, and the handling of `createstrm`.
 //!
-//! The session decides; whoever drives it opens the connections and finds the peer that an association belongs to.
+//! The session decides. Its driver opens the connections and finds the peer of an association.
 
 use uuid::Uuid;
 
@@ -13,16 +13,18 @@ use crate::wire::{
     StreamType, Version,
 };
 
-/// What a session knows of further streams. Without a driver that can have them, nothing.
+/// The state of further streams. Unused unless the driver supports them.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    /// The ID of our `version` where we dial; where we are dialled it goes unused.
+    /// The association id of our `version`, if this side dials. An inbound session sends the id of
+    /// the peer instead.
     own: Option<Uuid>,
-    /// The ID that both sides have sent.
+    /// The association id that both sides have sent.
     agreed: Option<Uuid>,
-    /// Whether the peer has shown that our `verack` has come, by its answer to a ping that we sent behind it.
+    /// Whether our `verack` is known to have arrived, because the peer answered a ping sent after
+    /// it.
     verack_arrived: bool,
-    /// What is to be opened as soon as it has.
+    /// The request of a stream that is opened once `verack` has arrived.
     wanted: Option<CreateStrm>,
 }
 
@@ -35,22 +37,26 @@ impl Streams {
 }
 
 impl Session {
-    /// Whoever drives this session can have further TCP connections for its peer. `id` is one that nobody has had, for the `version` of a
-    /// connection that we dial. To be called before [`Session::on_connected`]; does nothing if the configuration wants no further streams. A
-    /// peer for which there is no room is offered none, but the connection may still become one of another peer.
+    /// Enables further TCP connections for the peer. Must be called before
+    /// [`Session::on_connected`].
+    ///
+    /// `id` must be unique. It is sent in the `version` of an outbound connection. Does nothing if
+    /// [`SessionConfig::multistreams`](crate::session::SessionConfig::multistreams) is `false`. A
+    /// peer that is rejected for capacity is offered no streams, but its connection may still
+    /// become a stream of another peer.
     pub fn enable_multistream(&mut self, id: Uuid) {
         if self.config.multistreams {
             self.streams.own = Some(id);
         }
     }
 
-    /// The ID of our own, if this peer may have further streams. One that is about to be turned away is not to dial once more; what it may still be
-    /// is a stream itself.
+    /// Returns our association id, if the peer may have further streams. A peer that is rejected
+    /// for capacity must not open another connection, but its connection may itself be a stream.
     fn offered(&self) -> Option<Uuid> {
         self.streams.own.filter(|_| !self.over_capacity)
     }
 
-    /// The peer's `createstrm` leads to no stream: it is told why, and the connection ends.
+    /// Rejects the peer's `createstrm` and closes the session.
     pub(crate) fn refuse_stream(&mut self, fault: StreamFault) {
         if self.end.is_none() {
             self.send(fault.reject());
@@ -58,7 +64,7 @@ impl Session {
         }
     }
 
-    /// The ID that our `version` carries.
+    /// Returns the association id for our `version`.
     pub(super) fn association_id(&mut self) -> AssociationId {
         let Some(own) = self.offered() else {
             return AssociationId::Null;
@@ -71,14 +77,16 @@ impl Session {
                     return AssociationId::Null;
                 };
                 self.streams.agreed = Some(id);
-                // Known before the peer hears that it may use it.
+                // The driver must know the id before the peer receives our `version` and may use
+                // it.
                 self.outputs.push_back(Output::RegisterAssociation(id));
                 AssociationId::Uuid(id)
             }
         }
     }
 
-    /// Whether an answer to our `version` has another ID than ours, for which a node closes the connection.
+    /// Returns whether the peer's `version` has another association id than ours, for which a node
+    /// closes the connection.
     pub(super) fn is_mismatch(&mut self, version: &Version) -> bool {
         let (Some(own), Direction::Outbound) = (self.streams.own, self.direction) else {
             return false;
@@ -97,14 +105,15 @@ impl Session {
         }
     }
 
-    /// The handshake is complete: a peer that has declined streams is told of.
+    /// Reports a peer that has declined streams. Called when the handshake is complete.
     pub(super) fn judge_association(&mut self) {
         if self.may_open() && self.streams.agreed.is_none() {
             self.tell_refusal(StreamSetupError::AssociationNotEchoed);
         }
     }
 
-    /// The peer has said which policies it knows: the one who has dialled chooses.
+    /// Chooses the stream policy from those of the peer's `protoconf`. The side that dialed
+    /// chooses.
     pub(super) fn choose_policy(&mut self, protoconf: &Protoconf) {
         let Some(association) = self.streams.agreed.filter(|_| self.may_open()) else {
             return;
@@ -127,14 +136,17 @@ impl Session {
         }
     }
 
-    /// The peer has answered a ping.
+    /// Handles the answer to a ping, which shows that our `verack` has arrived.
     pub(super) fn on_pong_after_verack(&mut self) {
         self.streams.verack_arrived = true;
         self.open_wanted_stream();
     }
 
-    /// A second stream has no order with the first: what comes over it may overtake our `verack`, as long as that is on its way, and would be dropped
-    /// and scored (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`, "missing-verack"), though the stream itself is let in before.
+    /// Opens the requested stream if our `verack` is known to have arrived.
+    ///
+    /// There is no order between streams. Messages on the second one could overtake `verack`, and
+    /// would be dropped and scored (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
+    /// "missing-verack"). The node accepts the stream itself before `verack`.
     fn open_wanted_stream(&mut self) {
         if self.streams.verack_arrived
             && let Some(request) = self.streams.wanted.take()
@@ -189,7 +201,7 @@ impl Session {
         self.close(DisconnectReason::UnexpectedStreamAck);
     }
 
-    /// Whether a second stream is ours to open, and wanted.
+    /// Returns whether this side should open a second stream.
     fn may_open(&self) -> bool {
         let wanted = self
             .config
@@ -203,7 +215,7 @@ impl Session {
             .push_back(Output::Event(SessionEvent::StreamSetupFailed(refusal)));
     }
 
-    /// What our `protoconf` lists.
+    /// Returns the list of stream policies for our `protoconf`.
     pub(super) fn offered_policies(&self) -> String {
         if self.offered().is_none() {
             return StreamPolicy::Default.name().to_owned();
