@@ -1,4 +1,4 @@
-//! Why a name has not been resolved.
+//! Errors of lookups.
 
 use std::fmt;
 use std::io;
@@ -7,76 +7,77 @@ use std::time::Duration;
 
 use crate::host_name::InvalidName;
 
-/// Why a lookup has brought no address. The message names the seed, and what each name server did.
+/// The error of a lookup. The message contains the seed and the failure of each name server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// It cannot be the name of a host; nobody was asked.
+    /// The name is not a valid host name. No query was sent.
     #[error("{name:?} is no name of a host: {fault}")]
     InvalidName {
-        /// What was asked for.
+        /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The violated rule.
         fault: InvalidName,
     },
-    /// A name server says that there is no such name, or that it has no address.
+    /// A name server replied that the name does not exist or has no address.
     #[error("{name} has no address")]
     NotFound {
         /// The seed.
         name: String,
     },
-    /// The deadline came first.
+    /// The lookup timed out.
     #[error("{name} was not resolved within {after:?}{}", Listed(servers))]
     TimedOut {
         /// The seed.
         name: String,
-        /// How long the lookup could take.
+        /// The timeout of the lookup.
         after: Duration,
-        /// What each name server did that was asked until then, in this order.
+        /// The failures of the name servers that were queried, in this order.
         servers: Vec<ServerFailure>,
     },
-    /// Somebody cut the lookup short.
+    /// The lookup was canceled.
     #[error("the lookup was stopped")]
     Stopped,
-    /// Every name server has been asked, and none has said whether there is such a name.
+    /// No name server returned an address, or that there is none.
     #[error("no name server has resolved {name}{}", Listed(servers))]
     NoAnswer {
         /// The seed.
         name: String,
-        /// What each of them did, in the order in which they were asked.
+        /// The failures of the name servers, in the order of the queries.
         servers: Vec<ServerFailure>,
     },
-    /// The system's resolver has failed, or says that there is no such name: which of both, only the text tells.
+    /// The resolver of the system failed, or the name does not exist. Only the text of the system
+    /// distinguishes these cases.
     #[error("{name} was not resolved by the system: {detail}")]
     System {
         /// The seed.
         name: String,
         /// The kind of the system's error.
         kind: io::ErrorKind,
-        /// The system's own words.
+        /// The text of the system's error.
         detail: String,
     },
-    /// A resolver of the program's own has failed in its own way, a panic of it included; or there was no thread to ask in.
+    /// A resolver of the application failed or panicked, or a thread could not be spawned.
     #[error("{name} was not resolved: {detail}")]
     Other {
         /// The seed.
         name: String,
-        /// What went wrong.
+        /// The text of the error.
         detail: String,
     },
-    /// Name servers were given, and only the feature `dns` can ask them.
+    /// Name servers were configured, but the feature `dns` is off.
     #[error(
         "name servers can be chosen only with the cargo feature `dns`, without which this program was built"
     )]
     NameServersNeedDns,
 }
 
-/// A name server that was asked, and did not help.
+/// A name server that was queried, and its failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerFailure {
-    /// Which.
+    /// The address of the server.
     pub address: SocketAddr,
-    /// What it did instead.
+    /// The failure.
     pub fault: ServerError,
 }
 
@@ -86,47 +87,47 @@ impl fmt::Display for ServerFailure {
     }
 }
 
-/// What a name server did instead of answering.
+/// The failure of a name server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// Nothing in time that answers the question.
+    /// The server sent no valid reply in time.
     #[error("did not answer within {after:?}, but for {ignored} packets that were no answer")]
     Silent {
-        /// How long it was waited for.
+        /// The time spent waiting.
         after: Duration,
-        /// How many packets came that did not belong to the question.
+        /// The number of received packets that did not match the query.
         ignored: u32,
     },
-    /// It said that it cannot or will not answer.
+    /// The server returned an error code.
     #[error("answered {}", code_name(*code))]
     Refused {
-        /// The response code (RFC 1035, section 4.1.1): 2 is SERVFAIL, 5 REFUSED.
+        /// The response code (RFC 1035, section 4.1.1): 2 is SERVFAIL, 5 is REFUSED.
         code: u16,
     },
-    /// The answer cannot be decoded.
+    /// The reply cannot be decoded.
     #[error("answered with what cannot be decoded")]
     Malformed,
-    /// The names of the answer lead round in a circle, or do not come to an end.
+    /// The CNAME records of the reply form a loop or a chain that is too long.
     #[error("answered with a chain of names that does not end")]
     EndlessChain,
-    /// The system could not reach it, or it closed the connection.
+    /// The server could not be reached, or it closed the connection.
     #[error("could not be asked{}: {kind}", if *.over_tcp { " over TCP" } else { "" })]
     Io {
-        /// The system's error.
+        /// The kind of the system's error.
         kind: io::ErrorKind,
-        /// Whether a long answer was asked for over TCP.
+        /// Whether the query was sent over TCP, because the reply is long.
         over_tcp: bool,
     },
-    /// A long answer, which needs TCP, was not there in time.
+    /// The query over TCP, which a long reply needs, timed out.
     #[error("did not send its long answer over TCP within {after:?}")]
     TcpStalled {
-        /// How long it was waited for.
+        /// The time spent waiting.
         after: Duration,
     },
 }
 
-/// The name of a response code.
+/// Returns the name of a response code.
 fn code_name(code: u16) -> String {
     match code {
         1 => "FORMERR".into(),
@@ -137,7 +138,7 @@ fn code_name(code: u16) -> String {
     }
 }
 
-/// What each server did, as the end of a sentence.
+/// Formats the failures of servers as the end of a sentence.
 struct Listed<'a>(&'a [ServerFailure]);
 
 impl fmt::Display for Listed<'_> {
@@ -155,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_names_the_seed_and_what_each_server_did() {
+    fn error_contains_seed_and_server_failures() {
         let after = Duration::from_secs(2);
         let server = |port, fault| ServerFailure {
             address: ([127, 0, 0, 1], port).into(),

@@ -1,15 +1,17 @@
-//! Where peers are that nobody has told of yet: DNS seeds, asked in bounded time.
+//! Discovery of peers by DNS seeds, with bounded lookup time.
 //!
-//! A seed is a name whose addresses are those of nodes ([`Network::dns_seeds`](crate::Network::dns_seeds)). A [`SeedResolver`] finds them;
-//! a program may bring its own, or a mock for its tests. Knows nothing of messages and connections, and has no threads that last: every
-//! lookup is done by the thread that wants it.
+//! A seed is a DNS name that resolves to addresses of nodes
+//! ([`Network::dns_seeds`](crate::Network::dns_seeds)). A [`SeedResolver`] looks it up; an
+//! application can provide another resolver, or a mock for tests. This module does not depend on
+//! messages or connections, and has no permanent threads.
 //!
-//! - `DnsResolver`, with the feature `dns` (on by default), asks name servers itself: those of `/etc/resolv.conf` or others, one after the
-//!   other, so that a dead one costs two seconds at most, and the deadline holds whatever they do.
-//! - [`SystemResolver`] asks the system in a helper thread. It is what serves without the feature, and where there is no
-//!   `/etc/resolv.conf` because the system is no Unix.
+//! - `DnsResolver`, with the feature `dns` (on by default), queries name servers itself: those of
+//!   `/etc/resolv.conf` or others. A server that does not reply delays the lookup by at most two
+//!   seconds at a time, and the deadline always applies.
+//! - [`SystemResolver`] calls the resolver of the system in a helper thread. It is used without the
+//!   feature `dns`, and on systems other than Unix, which have no `/etc/resolv.conf`.
 //!
-//! [`resolver`] chooses between them.
+//! [`resolver`] returns the default one.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -46,12 +48,12 @@ pub use until::Deadline;
 
 pub use crate::host_name::InvalidName;
 
-/// No lookup gives more addresses: a seed knows a few dozen, and a manager tries as many.
+/// The maximum number of addresses of a lookup. A seed returns a few dozen.
 const MAX_ADDRESSES: usize = 256;
 
-/// Finds the addresses that belong to a name. Any number of threads may ask at once.
+/// Resolves names to addresses. Implementations must allow concurrent lookups.
 ///
-/// A program mocks it for its tests with `mockall`:
+/// In tests, a resolver can be mocked with `mockall`:
 ///
 /// ```
 /// use std::net::IpAddr;
@@ -73,24 +75,36 @@ const MAX_ADDRESSES: usize = 256;
 /// # }
 /// ```
 pub trait SeedResolver: Send + Sync {
-    /// The addresses of `name`, at least one, 256 at most, without duplicates, and IPv4 as such. A name is that of a host, or an address, which is
-    /// its own answer; with a dot at the end it is looked up as it stands. Blocks until `until` is over at the longest; a flag of it
-    /// ends the call within 100 ms.
+    /// Returns the addresses of a host: 1 to 256, without duplicates, and IPv4-mapped addresses as
+    /// IPv4.
+    ///
+    /// `name` must be a host name or an IP address, which resolves to itself. The search list of
+    /// the system is not applied to a name that ends with a dot.
+    ///
+    /// Blocks at most until the deadline of `until`, or 100 ms after one of its flags was set.
     ///
     /// # Errors
     ///
-    /// [`ResolveError`] says whether there is no such name, whether nobody could tell, or what ended the lookup.
+    /// - [`ResolveError::InvalidName`] if `name` is not a valid host name.
+    /// - [`ResolveError::NotFound`] if the name does not exist or has no address.
+    /// - [`ResolveError::TimedOut`] after the deadline.
+    /// - [`ResolveError::Stopped`] if a flag was set.
+    /// - [`ResolveError::NoAnswer`], [`ResolveError::System`] or [`ResolveError::Other`] if the
+    ///   resolver failed.
     fn resolve(&self, name: &str, until: &Deadline) -> Result<Vec<IpAddr>, ResolveError>;
 }
 
-/// The resolver that serves where a program brings none: with the feature `dns` it is `DnsResolver`, which asks these name servers in this
-/// order, or those of `/etc/resolv.conf` if none are named; otherwise, and on systems without that file, [`SystemResolver`].
+/// Returns the default resolver.
 ///
-/// Does not block, and asks nobody yet.
+/// With the feature `dns`, this is `DnsResolver`, which queries `name_servers` in their order. If
+/// the list is empty, it queries those of `/etc/resolv.conf`. Without the feature, or if the list
+/// is empty on a system other than Unix, this is [`SystemResolver`].
+///
+/// Does not block and sends nothing.
 ///
 /// # Errors
 ///
-/// [`ResolveError::NameServersNeedDns`] if there are name servers, and the feature `dns` is off.
+/// [`ResolveError::NameServersNeedDns`] if the list is not empty and the feature `dns` is off.
 pub fn resolver(name_servers: &[SocketAddr]) -> Result<Arc<dyn SeedResolver>, ResolveError> {
     if name_servers.is_empty() {
         #[cfg(all(feature = "dns", unix))]

@@ -1,25 +1,25 @@
-//! Which names there are, and which of them need no name server.
+//! Validation of names, and names that need no query.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::ResolveError;
 use crate::{host_name, system_names};
 
-/// What a program may ask for.
+/// A valid name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Asked<'a> {
-    /// The answer is in the name itself.
+    /// The name needs no query.
     Known(Vec<IpAddr>),
-    /// A host.
+    /// The name of a host.
     Host {
-        /// Without a dot at the end.
+        /// The name without a dot at the end.
         name: &'a str,
-        /// Whether there was one: then no search list may add anything.
+        /// Whether the name ended with a dot, so that the search list is not applied.
         is_absolute: bool,
     },
 }
 
-/// Classifies a name before any lookup.
+/// Validates and classifies a name before the lookup.
 pub(super) fn judge(name: &str) -> Result<Asked<'_>, ResolveError> {
     if let Some(address) = system_names::numeric(name) {
         return Ok(Asked::Known(vec![address.to_canonical()]));
@@ -44,13 +44,13 @@ pub(super) fn judge(name: &str) -> Result<Asked<'_>, ResolveError> {
     })
 }
 
-/// RFC 6761, section 6.3: these names mean this host, and name servers are not to be asked for them.
+/// Returns whether a name means this host, and must not be queried (RFC 6761, section 6.3).
 fn is_localhost(host: &str) -> bool {
     let last = host.rsplit('.').next().unwrap_or_default();
     last.eq_ignore_ascii_case("localhost")
 }
 
-/// The first `max` addresses without duplicates, IPv4 as such where it comes in the form of IPv6.
+/// Returns the first `max` distinct addresses, IPv4-mapped addresses as IPv4.
 pub(super) fn distinct(addresses: impl IntoIterator<Item = IpAddr>, max: usize) -> Vec<IpAddr> {
     let mut kept = Vec::new();
     for address in addresses {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_localhost_are_their_own_answer() {
+    fn addresses_and_localhost_need_no_query() {
         let both = ips(&["127.0.0.1", "::1"]);
         for (name, answer) in [
             ("203.0.113.7", ips(&["203.0.113.7"])),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dot_at_the_end_makes_a_name_absolute_and_is_no_part_of_it() {
+    fn dot_at_the_end_makes_name_absolute() {
         for (name, is_absolute) in [("seed.test.", true), ("seed.test", false)] {
             let host = Asked::Host {
                 name: "seed.test",
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_no_name_is_told_with_what_is_wrong() {
+    fn invalid_names_are_rejected_with_the_rule() {
         for name in ["", ".", "..", "seed..test", ".seed", "seed.."] {
             assert_eq!(fault(name), InvalidName::EmptyLabel, "{name:?}");
         }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_their_parts_are_as_long_as_dns_can_carry_and_not_longer() {
+    fn names_and_labels_have_maximum_length() {
         let label = "a".repeat(63);
         assert!(judge(&format!("{label}.test")).is_ok());
         assert_eq!(
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_kept_once_in_their_order_and_only_so_many() {
+    fn distinct_keeps_order_up_to_maximum() {
         let all = ips(&["1.1.1.1", "::ffff:1.1.1.1", "2::2", "1.1.1.1", "3.3.3.3"]);
         assert_eq!(
             distinct(all.clone(), 9),

@@ -1,4 +1,4 @@
-//! The system's own resolver.
+//! The resolver of the system.
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -10,11 +10,13 @@ use super::until::SLICE;
 use super::{Deadline, MAX_ADDRESSES, ResolveError, SeedResolver};
 use crate::system_names;
 
-/// Asks the system (`getaddrinfo`), in a helper thread.
+/// Resolves names with the system (`getaddrinfo`), in a helper thread.
 ///
-/// The system decides which name servers are asked, and how long each is waited for: often five seconds, so that a good server behind a
-/// dead one may come too late. When the time is over the call returns, and the helper thread is left behind until the system gives up:
-/// nobody joins it. A program that asks again and again in vain has one such thread for each lookup of the last half minute.
+/// The system determines the name servers and their timeouts, often five seconds each. If the first
+/// server does not reply, the next one may therefore be queried too late.
+///
+/// At the deadline the lookup returns, but its helper thread runs until the system gives up.
+/// Repeated failing lookups have one such thread for each lookup of the last half minute.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 

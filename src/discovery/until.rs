@@ -1,4 +1,4 @@
-//! How long a lookup may take.
+//! The deadline and the cancellation of a lookup.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire};
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use super::{ResolveError, ServerFailure};
 use crate::deadline::deadline_after;
 
-/// A wait looks so often, at the longest, whether somebody has cut it short.
+/// The maximum interval between two checks of the flags.
 ///
-/// Only the socket itself could wake a thread that waits in `recv`, and whoever stops a lookup has a flag alone: so each wait is cut into
-/// slices of this length by the socket's timeout.
+/// A flag cannot wake a thread that is blocked in `recv`, so the timeout of the socket divides each
+/// wait into slices of this length.
 pub(super) const SLICE: Duration = Duration::from_millis(50);
 
-/// How long a lookup may take: a deadline, and flags by which somebody else cuts it short.
+/// The deadline of a lookup, with flags that cancel it.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// A deadline that comes so much later than now.
+    /// Creates a deadline `timeout` from now.
     pub fn after(timeout: Duration) -> Self {
         Self {
             timeout,
@@ -44,24 +44,27 @@ impl Deadline {
         }
     }
 
-    /// Also over as soon as `stop` is true. A further flag does not replace the first: any of them ends the lookup.
+    /// Adds a flag that cancels the lookup when it is true. With several flags, each of them
+    /// cancels it.
     pub fn with_cancel_flag(mut self, stop: Arc<AtomicBool>) -> Self {
         self.stops.push(stop);
         self
     }
 
-    /// How much time there is; `None` once it is over, by the deadline or by a flag.
+    /// Returns the remaining time, or `None` after the deadline or a cancellation.
     pub fn remaining(&self) -> Option<Duration> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         (!left.is_zero() && !self.is_stopped()).then_some(left)
     }
 
-    /// Whether one of the flags is true. A deadline that has passed is no stop.
+    /// Returns whether one of the flags is true. An expired deadline does not count as
+    /// cancellation.
     pub fn is_stopped(&self) -> bool {
         self.stops.iter().any(|stop| stop.load(Acquire))
     }
 
-    /// The error of a lookup of `name` that ends because the time is over, and what the name servers did until then.
+    /// Returns the error of a lookup that timed out or was canceled, with the failures of its
+    /// servers.
     pub(super) fn over(&self, name: &str, servers: Vec<ServerFailure>) -> ResolveError {
         if self.is_stopped() {
             return ResolveError::Stopped;
@@ -81,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_of_its_flags_ends_it_and_a_passed_deadline_is_no_stop() {
+    fn any_flag_cancels_and_expired_deadline_does_not() {
         let flags = [false, false].map(|flag| Arc::new(AtomicBool::new(flag)));
         let until = Deadline::after(Duration::from_secs(60))
             .with_cancel_flag(flags[0].clone())
@@ -107,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_no_clock_can_show_never_comes() {
+    fn unrepresentable_deadline_never_expires() {
         assert!(Deadline::after(Duration::MAX).remaining() > Some(Duration::from_secs(1 << 30)));
     }
 }

@@ -1,11 +1,11 @@
-//! Why a block is refused, and the rules that need nothing but the block.
+//! The rules that need only the block itself, and the errors of all rules.
 
 use crate::wire::{Block, BlockError, BlockHash, ChainRuleError, Txid};
 
-/// How long the script of a coinbase may be, in bytes.
+/// The valid lengths of the script of a coinbase, in bytes.
 const COINBASE_SCRIPT: std::ops::RangeInclusive<usize> = 2..=100;
 
-/// Why [`Chain::accept`](super::Chain::accept) did not take a block. Nothing of it is kept.
+/// The reason why [`Chain::accept`](super::Chain::accept) rejected a block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockRejectReason {
     /// The header violates a chain rule of the network.
@@ -22,35 +22,35 @@ pub enum BlockRejectReason {
         /// The free memory, without the side branches that could be evicted.
         left: u64,
     },
-    /// The transactions are not those which the header commits to.
+    /// The transactions do not match the header.
     #[error(transparent)]
     Content(#[from] BlockError),
-    /// There is not even a coinbase.
+    /// The block has no transactions, not even a coinbase.
     #[error("the block has no transactions, expected a coinbase")]
     NoTransactions,
-    /// The first transaction is no coinbase.
+    /// The first transaction is not a coinbase.
     #[error("the first transaction {0} is no coinbase")]
     FirstIsNoCoinbase(Txid),
-    /// The coinbase's script is too short or too long.
+    /// The length of the coinbase's script is invalid.
     #[error(
         "the coinbase's script has {got} bytes, expected {} to {}",
         COINBASE_SCRIPT.start(),
         COINBASE_SCRIPT.end()
     )]
     CoinbaseScript {
-        /// How many bytes it has.
+        /// The length of the script in bytes.
         got: usize,
     },
-    /// Another transaction than the first is a coinbase.
+    /// A transaction other than the first is a coinbase.
     #[error("transaction {index} is a coinbase, expected only the first to be one")]
     SecondCoinbase {
-        /// Its place in the block, from 0.
+        /// The index of the transaction in the block, from 0.
         index: usize,
     },
 }
 
-/// Checks the merkle root and the coinbase, in the node's order (Bitcoin SV node, `src/validation.cpp`,
-/// `CheckBlock`).
+/// Checks the merkle root and the coinbase, in the node's order (Bitcoin SV node,
+/// `src/validation.cpp`, `CheckBlock`).
 pub(super) fn check_transactions(block: &Block) -> Result<(), BlockRejectReason> {
     block.check_merkle_root()?;
     let mut transactions = block.transactions();
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coinbase_alone_or_in_front_of_others_is_right() {
+    fn block_with_valid_coinbase_is_accepted() {
         assert_eq!(check_transactions(&block(&[coinbase()])), Ok(()));
         assert_eq!(check_transactions(&block(&[coinbase(), payment()])), Ok(()));
         assert_eq!(
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_without_transactions_is_refused() {
+    fn block_without_transactions_is_rejected() {
         assert_eq!(
             check_transactions(&block(&[])),
             Err(BlockRejectReason::NoTransactions)
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_transaction_that_is_no_coinbase_is_refused() {
+    fn block_without_leading_coinbase_is_rejected() {
         assert_eq!(
             check_transactions(&block(&[payment(), coinbase()])),
             Err(BlockRejectReason::FirstIsNoCoinbase(payment().txid()))
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_coinbase_is_refused_wherever_it_stands() {
+    fn second_coinbase_is_rejected() {
         let mut other = coinbase();
         other.lock_time = 1;
         assert_eq!(
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_coinbase_script_has_2_to_100_bytes() {
+    fn coinbase_script_has_2_to_100_bytes() {
         for (len, right) in [(0, false), (1, false), (2, true), (100, true), (101, false)] {
             let mut coinbase = coinbase();
             coinbase.inputs[0].script = vec![0; len];
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn other_transactions_than_the_header_commits_to_are_refused() {
+    fn transactions_must_match_the_merkle_root() {
         let header = BlockHeader {
             merkle_root: MerkleRoot::ZERO,
             ..block(&[coinbase()]).header()
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn transactions_repeated_under_the_same_root_are_refused() {
+    fn repeated_transactions_are_rejected() {
         let whole = block(&[coinbase(), payment(), Transaction::default()]);
         let mut transactions: Vec<Transaction> = whole
             .transactions()
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_name_expected_and_got() {
+    fn errors_show_expected_and_actual_values() {
         assert_eq!(
             BlockRejectReason::CoinbaseScript { got: 101 }.to_string(),
             "the coinbase's script has 101 bytes, expected 2 to 100"

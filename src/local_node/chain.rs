@@ -1,4 +1,4 @@
-//! A tree of blocks that knows its best branch.
+//! A tree of blocks with its best branch.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -72,17 +72,17 @@ impl Entry {
     }
 }
 
-/// What became of a block that [`Chain::accept`] did not refuse.
+/// The result of adding a valid block with [`Chain::accept`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AcceptOutcome {
-    /// It was there already.
+    /// The block was already in the tree.
     Known,
-    /// It is kept on a branch that is not the active chain.
+    /// The block was added to a side branch.
     SideChain,
-    /// It is the new tip.
+    /// The block is the new tip of the active chain.
     NewTip {
-        /// The blocks that left the active chain, from the old tip downwards. Empty unless the chain was
-        /// reorganised.
+        /// The blocks that left the active chain, from the old tip downwards. Empty unless the
+        /// chain was reorganized.
         disconnected: Vec<BlockHash>,
         /// The blocks that joined the active chain, upwards to the new tip.
         connected: Vec<BlockHash>,
@@ -141,9 +141,9 @@ impl Chain {
 
     /// Adds a block to the tree if it satisfies the rules. `now` is the time in Unix seconds.
     ///
-    /// Checks, in this order: whether the block is known, its parent, the [`ChainRules`] of the network,
-    /// the available memory, the merkle root and the coinbase. Side branches with less work may be
-    /// evicted to make space for the block.
+    /// Checks, in this order: whether the block is known, its parent, the [`ChainRules`] of the
+    /// network, the available memory, the merkle root and the coinbase. Side branches with less
+    /// work may be evicted to make space for the block.
     ///
     /// # Errors
     ///
@@ -183,33 +183,33 @@ impl Chain {
         self.rules.network()
     }
 
-    /// The height and the hash of the last block of the active chain.
+    /// Returns the height and the hash of the last block of the active chain.
     pub fn tip(&self) -> (u32, BlockHash) {
         let height = self.active.len() - 1;
         (height as u32, self.active[height])
     }
 
-    /// The height of a block, on the active chain or beside it.
+    /// Returns the height of a block of any branch, if it is in the tree.
     pub fn height_of(&self, hash: &BlockHash) -> Option<u32> {
         self.blocks.get(hash).map(|entry| entry.height)
     }
 
-    /// The block of the active chain at a height.
+    /// Returns the hash of the active chain's block at a height, if there is one.
     pub fn hash_at(&self, height: u32) -> Option<BlockHash> {
         self.active.get(height as usize).copied()
     }
 
-    /// A block, on the active chain or beside it. A clone of it shares its bytes.
+    /// Returns a block of any branch, if it is in the tree. A clone of it shares its bytes.
     pub fn block(&self, hash: &BlockHash) -> Option<&Block> {
         self.blocks.get(hash).map(|entry| &entry.block)
     }
 
-    /// Whether a block is there, on the active chain or beside it.
+    /// Returns whether a block is in the tree, on any branch.
     pub fn contains(&self, hash: &BlockHash) -> bool {
         self.blocks.contains_key(hash)
     }
 
-    /// Whether a block is on the active chain.
+    /// Returns whether a block is on the active chain.
     pub fn is_active(&self, hash: &BlockHash) -> bool {
         let height = self.height_of(hash);
         height.is_some_and(|height| self.hash_at(height) == Some(*hash))
@@ -256,21 +256,25 @@ impl Chain {
         self.active.iter().filter_map(|hash| self.block(hash))
     }
 
-    /// The median of the times of the last 11 blocks, in seconds since 1970: the next block's time must be later.
+    /// Returns the median of the times of the last 11 blocks, in seconds since 1970. The time of
+    /// the next block must be later.
     pub fn median_time_past(&self) -> u32 {
         // The tip and its ancestors are always in the tree.
         self.median_time_at(self.tip().1).unwrap_or_default()
     }
 
-    /// What to mine for the next block: nothing but a coinbase, at the time `now` or as soon after it as
-    /// the rules allow. See [`BlockTemplate::extra_nonce`] for that number.
+    /// Returns a template of the next block, with a coinbase alone.
+    ///
+    /// Its time is `now`, or the earliest time that the rules allow if `now` is too early. See
+    /// [`BlockTemplate::extra_nonce`].
     pub fn template(&self, now: u32, extra_nonce: u64) -> BlockTemplate {
         let (height, tip) = self.tip();
         let time = now.max(self.median_time_past().saturating_add(1));
         BlockTemplate::new(tip, height + 1, time, extra_nonce)
     }
 
-    /// Like [`template`](Self::template) for a block upon another one than the tip; `None` if that is unknown.
+    /// Like [`template`](Self::template), but for the child of `parent`. Returns `None` if it is
+    /// unknown.
     pub fn template_on(
         &self,
         parent: &BlockHash,
@@ -476,7 +480,7 @@ fn coinbase_of(block: &Block, hash: BlockHash) -> Option<DatarefTx> {
     })
 }
 
-/// What a block counts as against the chain's limit.
+/// Returns the memory of a block that counts towards the limit of a chain.
 fn cost(block: &Block) -> u64 {
     block.bytes().len() as u64 + BLOCK_OVERHEAD
 }

@@ -1,13 +1,13 @@
-//! Finding where two chains part: locators, and what a node answers to one.
+//! Block locators, and the answers to requests that contain one.
 
 use super::Chain;
 use crate::wire::{BlockHash, BlockHeader, MAX_HEADERS, locator_heights};
 
-/// How many hashes a node answers to one `getblocks`.
+/// The maximum number of hashes in the answer to a `getblocks`.
 pub const MAX_BLOCK_HASHES: usize = 500;
 
 impl Chain {
-    /// Hashes of the active chain by which another node finds the last block it shares with it: those at the
+    /// Returns the locator of the active chain: the hashes of its blocks at the
     /// [`locator_heights`].
     pub fn locator(&self) -> Vec<BlockHash> {
         locator_heights(self.tip().0)
@@ -15,13 +15,14 @@ impl Chain {
             .collect()
     }
 
-    /// Returns the answer to a `getheaders`: at most 2,000 headers of the active chain, up to `stop`.
+    /// Returns the answer to a `getheaders`: at most 2,000 headers of the active chain, up to
+    /// `stop`.
     ///
-    /// They start after the first block of the locator that is active, or after the genesis block if
-    /// there is none. The list is empty if that block is the tip.
+    /// They start after the first block of the locator that is active, or after the genesis block
+    /// if there is none. The list is empty if that block is the tip.
     ///
-    /// With an empty locator the answer is the header of `stop` alone, of any branch, or `None` if
-    /// that block is unknown: a node does not answer then.
+    /// With an empty locator the answer is the header of `stop` alone, of any branch. Returns
+    /// `None` if that block is unknown: a node does not answer then.
     pub fn headers_for_locator(
         &self,
         locator: &[BlockHash],
@@ -32,7 +33,7 @@ impl Chain {
         }
         let first = self.fork_of(locator) + 1;
         let headers = self.headers_from(first).iter().take(MAX_HEADERS);
-        // A stop hash below the fork does not count.
+        // A stop hash at or below the fork is ignored.
         let stop = self.height_of(&stop).filter(|_| self.is_active(&stop));
         let count = stop
             .filter(|stop| *stop >= first)
@@ -41,8 +42,11 @@ impl Chain {
         Some(headers.take(count).copied().collect())
     }
 
-    /// The answer to a `getblocks`: the hashes of the active chain behind the first block of the locator that
-    /// stands on it (or behind genesis), at most 500, ending before `stop`.
+    /// Returns the answer to a `getblocks`: at most 500 hashes of the active chain, up to but
+    /// without `stop`.
+    ///
+    /// They start after the first block of the locator that is active, or after the genesis block
+    /// if there is none.
     pub fn hashes_for_locator(&self, locator: &[BlockHash], stop: BlockHash) -> Vec<BlockHash> {
         self.active_behind(locator)
             .take_while(|&hash| hash != stop)
@@ -86,14 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn a_locator_names_the_active_chain_from_its_tip_to_genesis() {
+    fn locator_covers_the_active_chain() {
         let chain = chain(30);
         let hashes = locator_heights(30).map(|height| chain.hash_at(height).unwrap());
         assert_eq!(chain.locator(), hashes.collect::<Vec<_>>());
     }
 
     #[test]
-    fn headers_start_behind_the_first_known_hash_of_the_locator() {
+    fn headers_start_after_first_known_hash() {
         let chain = chain(20);
         let at = |height| chain.hash_at(height).unwrap();
         let unknown = BlockHash([9; 32]);
@@ -120,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_tip_the_list_of_headers_is_empty() {
+    fn headers_after_the_tip_are_empty() {
         let chain = chain(3);
         assert_eq!(
             chain.headers_for_locator(&chain.locator(), BlockHash::ZERO),
@@ -133,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_locator_asks_for_the_header_of_stop_alone() {
+    fn empty_locator_returns_header_of_stop() {
         let chain = chain(3);
         let headers = chain.headers_for_locator(&[], chain.hash_at(2).unwrap());
         assert_eq!(heights(&chain, headers), [2]);
@@ -141,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_of_side_chains_do_not_count_in_a_locator() {
+    fn side_chain_hashes_in_locator_are_ignored() {
         let mut chain = chain(5);
         let fork = chain.hash_at(2).unwrap();
         let side = chain.template_on(&fork, NOW, 1).unwrap().mine();
@@ -156,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_cut_at_2000_headers_and_500_hashes() {
+    fn answers_have_maximum_lengths() {
         let chain = chain(2001);
         let genesis = chain.hash_at(0).unwrap();
         let headers = chain

@@ -1,26 +1,28 @@
-//! Transactions that wait to be mined.
+//! The pool of unconfirmed transactions.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use crate::wire::{Block, TransactionView, Tx, Txid};
 
-/// All the money there can ever be, in satoshi.
+/// The maximum total amount of money, in satoshi.
 const MAX_MONEY: i64 = 2_100_000_000_000_000;
 
-/// Transactions that wait to be mined, in the order in which they came.
+/// Unconfirmed transactions in the order of their arrival.
 ///
-/// Only their structure is checked: scripts are not run, and nobody looks whether what they spend is there, or
-/// is spent twice. A block that a real node shall accept must be made of transactions which it would accept.
+/// Only the structure of a transaction is checked. Scripts are not run, and neither the existence
+/// of spent outputs nor double spends are checked. A block is accepted by real nodes only if they
+/// would accept its transactions.
 ///
 /// # Memory
 ///
-/// The pool holds at most as many bytes of transactions and as many transactions as it was made for; each
-/// transaction costs about 400 bytes beside its own. A full pool takes nothing until transactions are removed.
-/// Transactions are copied when they are inserted, so that they never hold on to the payload they arrived in.
+/// The pool has a maximum number of bytes and of transactions. Each transaction needs about 400
+/// bytes in addition to its own. A full pool accepts nothing until transactions are removed.
+/// Transactions are copied when they are inserted, so that they do not keep the payload in which
+/// they arrived.
 pub struct TransactionPool {
     transactions: HashMap<Txid, Pooled>,
-    /// By place: later arrivals have higher ones.
+    /// Ordered by position: later arrivals have higher ones.
     order: BTreeMap<i64, Txid>,
     bytes: u64,
     max_bytes: u64,
@@ -32,55 +34,55 @@ struct Pooled {
     place: i64,
 }
 
-/// What became of a transaction that a [`TransactionPool`] did not refuse.
+/// The result of inserting a valid transaction into a [`TransactionPool`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InsertOutcome {
-    /// It is in the pool now.
+    /// The transaction was added.
     New,
-    /// It was there already, or the chain holds it.
+    /// The transaction was already in the pool or in the chain.
     Known,
-    /// There is no room; it was not kept.
+    /// The pool is full. The transaction was not added.
     Full,
 }
 
-/// Why a transaction can never be in a pool.
+/// The reason why a transaction is invalid outside of a block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTransaction {
-    /// There are no inputs.
+    /// The transaction has no inputs.
     #[error("the transaction has no inputs, expected at least one")]
     NoInputs,
-    /// There are no outputs.
+    /// The transaction has no outputs.
     #[error("the transaction has no outputs, expected at least one")]
     NoOutputs,
-    /// An output's amount is negative or more than there can be.
+    /// The amount of an output is negative or above the maximum.
     #[error("output {index} pays {got} satoshi, expected 0 to {MAX_MONEY}")]
     BadValue {
-        /// The output's place, from 0.
+        /// The index of the output, from 0.
         index: usize,
-        /// Its amount in satoshi.
+        /// The amount of the output in satoshi.
         got: i64,
     },
-    /// The outputs together pay more than there can be.
+    /// The total amount of the outputs is above the maximum.
     #[error("the outputs up to output {index} pay {got} satoshi, expected at most {MAX_MONEY}")]
     BadTotal {
-        /// The place of the output that is too much, from 0.
+        /// The index of the output that exceeds the maximum, from 0.
         index: usize,
-        /// The amount up to and with it, in satoshi.
+        /// The total amount up to and including this output, in satoshi.
         got: i64,
     },
-    /// A coinbase comes into being with its block.
+    /// The transaction is a coinbase, which is valid only in a block.
     #[error("the transaction is a coinbase, which only a block may hold")]
     Coinbase,
 }
 
 impl TransactionPool {
-    /// How many bytes of transactions a pool holds unless said otherwise: 32 MiB.
+    /// The default maximum number of bytes of all transactions: 32 MiB.
     pub const DEFAULT_MAX_BYTES: u64 = 32 * 1024 * 1024;
 
-    /// How many transactions a pool holds unless said otherwise.
+    /// The default maximum number of transactions.
     pub const DEFAULT_MAX_TRANSACTIONS: usize = 50_000;
 
-    /// An empty pool that holds at most so many bytes and so many transactions.
+    /// Creates an empty pool with a maximum number of bytes and of transactions.
     pub fn new(max_bytes: u64, max_transactions: usize) -> Self {
         Self {
             transactions: HashMap::new(),
@@ -91,53 +93,54 @@ impl TransactionPool {
         }
     }
 
-    /// Puts a transaction behind the others.
+    /// Adds a transaction at the end of the pool.
     ///
     /// # Errors
     ///
-    /// [`InvalidTransaction`], in the node's order (Bitcoin SV node, `src/validation.cpp`,
-    /// `CheckRegularTransaction`).
+    /// [`InvalidTransaction`], the first violated rule in the node's order (Bitcoin SV node,
+    /// `src/validation.cpp`, `CheckRegularTransaction`).
     pub fn insert(&mut self, tx: &Tx) -> Result<InsertOutcome, InvalidTransaction> {
         let place = self.order.last_key_value().map_or(0, |(last, _)| last + 1);
         self.insert_at(place, tx.view())
     }
 
-    /// A transaction of the pool. A clone of it shares its bytes.
+    /// Returns a transaction of the pool. A clone of it shares its bytes.
     pub fn get(&self, txid: &Txid) -> Option<&Tx> {
         self.transactions.get(txid).map(|pooled| &pooled.tx)
     }
 
-    /// Whether a transaction is in the pool.
+    /// Returns whether a transaction is in the pool.
     pub fn contains(&self, txid: &Txid) -> bool {
         self.transactions.contains_key(txid)
     }
 
-    /// The transactions' names, in order.
+    /// Returns the ids of the transactions, in order.
     pub fn txids(&self) -> impl Iterator<Item = Txid> {
         self.order.values().copied()
     }
 
-    /// The transactions, in order.
+    /// Returns the transactions, in order.
     pub fn transactions(&self) -> impl Iterator<Item = &Tx> {
         self.order.values().filter_map(|txid| self.get(txid))
     }
 
-    /// How many transactions there are.
+    /// Returns the number of transactions.
     pub fn len(&self) -> usize {
         self.transactions.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no transactions.
     pub fn is_empty(&self) -> bool {
         self.transactions.is_empty()
     }
 
-    /// How many bytes the transactions have together.
+    /// Returns the total size of the transactions in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Removes the transactions that a block holds: call it for each block that joins the active chain.
+    /// Removes the transactions of a block. Must be called for each block that joins the active
+    /// chain.
     pub fn remove_included(&mut self, block: &Block) {
         for view in block.transactions() {
             if let Some(pooled) = self.transactions.remove(&view.txid()) {
@@ -147,15 +150,15 @@ impl TransactionPool {
         }
     }
 
-    /// Takes back the transactions of a block, but its coinbase, as far as there is room: call it for each
-    /// block that leaves the active chain, from the old tip downwards.
+    /// Adds the transactions of a block except the coinbase at the start of the pool, if they fit.
     ///
-    /// They stand in front of all others, which may spend their outputs.
+    /// Must be called for each block that leaves the active chain, from the old tip downwards.
+    /// Transactions of later blocks, which may spend outputs of this one, then follow them.
     pub fn restore_disconnected(&mut self, block: &Block) {
         let first = self.order.first_key_value().map_or(0, |(first, _)| *first);
         let start = first - block.transaction_count() as i64;
         for (place, view) in (start..).zip(block.transactions()).skip(1) {
-            // What does not fit or is no valid transaction was in no pool before either: it is lost.
+            // Transactions that do not fit or are invalid are dropped.
             let _ = self.insert_at(place, view);
         }
     }
@@ -213,7 +216,7 @@ pub(super) fn check_structure(transaction: TransactionView<'_>) -> Result<(), In
         if !(0..=MAX_MONEY).contains(&got) {
             return Err(InvalidTransaction::BadValue { index, got });
         }
-        // Both are at most `MAX_MONEY`: no overflow.
+        // Cannot overflow: both are at most `MAX_MONEY`.
         total += got;
         if total > MAX_MONEY {
             return Err(InvalidTransaction::BadTotal { index, got: total });

@@ -1,4 +1,4 @@
-//! Making blocks with the difficulty of regtest that real nodes accept.
+//! Mining of blocks with the difficulty of regtest that real nodes accept.
 
 use crate::network::Network;
 use crate::wire::{
@@ -6,35 +6,37 @@ use crate::wire::{
     merkle_root,
 };
 
-/// A version with none of the bits set by which miners once voted (BIP9); nodes take it at every height.
+/// A version without any bits by which miners voted (BIP9). Nodes accept it at every height.
 const BLOCK_VERSION: i32 = 0x2000_0000;
 
-/// OP_TRUE: anyone may spend it, without a signature.
+/// OP_TRUE: an output that anyone can spend without a signature.
 const OP_TRUE: u8 = 0x51;
 
-/// What a block is mined from, with the difficulty of regtest.
+/// The content of a block to be mined with the difficulty of regtest.
 ///
-/// Made by [`Chain::template`](super::Chain::template); all fields may be changed before [`mine`](Self::mine).
+/// Created by [`Chain::template`](super::Chain::template). All fields may be changed before
+/// [`mine`](Self::mine).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockTemplate {
-    /// The block to build on.
+    /// The hash of the parent.
     pub previous: BlockHash,
-    /// The height of the new block, which its coinbase names.
+    /// The height of the new block, which its coinbase must contain.
     pub height: u32,
     /// The time in the header, in seconds since 1970.
     pub time: u32,
-    /// A number in the coinbase: with different ones, two miners that agree in everything else still make
-    /// different blocks. Start it at random, or count.
+    /// A number in the coinbase. It makes the blocks of two miners different if all else is equal.
+    /// Start with a random number, or count.
     pub extra_nonce: u64,
-    /// The script that locks the reward.
+    /// The locking script of the reward.
     pub reward_script: Vec<u8>,
-    /// What the block holds behind its coinbase, in this order: a transaction must stand behind those
-    /// whose outputs it spends. Whether they are valid is not checked.
+    /// The transactions after the coinbase, in this order. A transaction must follow those whose
+    /// outputs it spends. Their validity is not checked.
     pub transactions: Vec<Tx>,
 }
 
 impl BlockTemplate {
-    /// A block without transactions whose reward anyone may spend (the script is OP_TRUE alone).
+    /// Creates a block without transactions whose reward anyone can spend (the script is OP_TRUE
+    /// alone).
     pub fn new(previous: BlockHash, height: u32, time: u32, extra_nonce: u64) -> Self {
         Self {
             previous,
@@ -46,9 +48,9 @@ impl BlockTemplate {
         }
     }
 
-    /// The first transaction of the block: it pays [`regtest_subsidy`] to `reward_script`.
+    /// Returns the coinbase, which pays [`regtest_subsidy`] to `reward_script`.
     ///
-    /// Fees are left to nobody, as what the transactions spend is not known here; nodes allow that.
+    /// Fees are not claimed, because the amounts of the inputs are unknown. Nodes accept this.
     pub fn coinbase(&self) -> Transaction {
         let mut script = Vec::new();
         push_number(self.height, &mut script);
@@ -70,7 +72,7 @@ impl BlockTemplate {
         }
     }
 
-    /// Makes the block. The search for its nonce takes two tries on average.
+    /// Mines the block. The search for its nonce takes two attempts on average.
     pub fn mine(&self) -> Block {
         let coinbase = self.coinbase();
         let txids = self.transactions.iter().map(Tx::txid);
@@ -83,7 +85,7 @@ impl BlockTemplate {
             bits: Network::Regtest.proof_of_work_limit(),
             nonce: 0,
         };
-        // Every second hash meets the target: this ends long before the nonces do.
+        // Every second hash meets the target, so the nonces are not exhausted.
         while header.check_proof_of_work(&Network::Regtest).is_err() {
             header.nonce = header.nonce.wrapping_add(1);
         }
@@ -93,8 +95,8 @@ impl BlockTemplate {
     }
 }
 
-/// What the miner of a regtest block may create, in satoshi: 50 BSV, halved every 150 blocks
-/// (Bitcoin SV node, `src/validation.cpp`, `GetBlockSubsidy`).
+/// Returns the subsidy of a regtest block in satoshi: 50 BSV, halved every 150 blocks (Bitcoin SV
+/// node, `src/validation.cpp`, `GetBlockSubsidy`).
 pub const fn regtest_subsidy(height: u32) -> i64 {
     match height / 150 {
         halvings @ 0..64 => 5_000_000_000 >> halvings,
@@ -102,7 +104,7 @@ pub const fn regtest_subsidy(height: u32) -> i64 {
     }
 }
 
-/// Pushes a number as a script does in the fewest bytes, which is how BIP34 wants the height.
+/// Appends a push of a number in the fewest bytes, as BIP34 requires for the height.
 fn push_number(number: u32, script: &mut Vec<u8>) {
     match number {
         0 => script.push(0),
@@ -112,7 +114,7 @@ fn push_number(number: u32, script: &mut Vec<u8>) {
             while bytes.last() == Some(&0) {
                 bytes.pop();
             }
-            // The highest bit is the sign: a number that needs this bit gets one more byte.
+            // The highest bit is the sign, so a number that uses it needs one more byte.
             if bytes.last().is_some_and(|&high| high >= 0x80) {
                 bytes.push(0);
             }
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mined_block_has_work_and_the_transactions_that_its_header_commits_to() {
+    fn mined_block_has_valid_work_and_merkle_root() {
         let transactions = vec![spend(1), spend(2), spend(3)];
         let template = BlockTemplate {
             transactions: transactions.clone(),
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn two_miners_at_the_same_second_make_different_blocks() {
+    fn extra_nonce_makes_blocks_different() {
         let one = template();
         let other = BlockTemplate {
             extra_nonce: 8,
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_coinbase_names_the_height_in_the_fewest_bytes() {
+    fn coinbase_contains_height_in_fewest_bytes() {
         for (height, push) in [
             (0, &[0x00][..]),
             (1, &[0x51]),
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_subsidy_halves_every_150_blocks_until_nothing_is_left() {
+    fn subsidy_halves_every_150_blocks() {
         for (height, satoshi) in [
             (0, 5_000_000_000),
             (149, 5_000_000_000),

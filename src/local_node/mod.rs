@@ -1,9 +1,13 @@
-//! A node in the process, for tests, examples and the tests of programs.
+//! An in-process node for tests and examples.
 //!
-//! [`LocalNode`] is the node. What it is made of can be used alone, without sockets, threads, clocks or
-//! randomness: a [`Chain`] is a tree of blocks above a genesis block that knows its best branch, a
-//! [`BlockTemplate`] is mined into a block that real nodes accept, and a [`TransactionPool`] holds what waits to be mined. The
-//! time is always the caller's, in seconds since 1970.
+//! [`LocalNode`] is the node. Its parts can be used alone, without sockets, threads, clocks or
+//! randomness:
+//!
+//! - A [`Chain`] is a tree of blocks that starts with a genesis block, and selects the best branch.
+//! - A [`BlockTemplate`] is mined into a block that real nodes accept.
+//! - A [`TransactionPool`] holds unconfirmed transactions.
+//!
+//! The caller passes the time, in seconds since 1970.
 //!
 //! ```
 //! use bsv_p2p::local_node::{AcceptOutcome, BlockTemplate, Chain, TransactionPool};

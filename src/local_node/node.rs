@@ -1,4 +1,4 @@
-//! A node in the process.
+//! The local node: its threads and its methods.
 
 use std::fmt;
 use std::io;
@@ -19,34 +19,39 @@ use crate::event::Event;
 use crate::network::Network;
 use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
 
-/// A node in the process, on loopback, with a real chain: for tests, examples and the tests of programs.
+/// An in-process node on loopback with a real chain, for tests and examples.
 ///
-/// Its network is regtest, or a private one with the constant difficulty of regtest.
+/// Its network is regtest, or a private one with the constant difficulty of regtest. It accepts any
+/// number of peers, follows the longest chain, relays blocks and transactions, and mines blocks
+/// that real nodes accept. It does not verify scripts or spends.
 ///
-/// It takes any number of peers, follows the longest chain, relays blocks and transactions, and mines blocks that a real node
-/// accepts. It does not verify scripts or spends.
+/// To its peers it behaves as a Bitcoin SV node 1.2.2 with default options:
 ///
-/// Towards its peers it behaves as a Bitcoin SV node 1.2.2 with default options:
-///
-/// - It answers `getheaders`, `gethdrsen`, `getblocks`, `getdata` (blocks, compact and filtered blocks, transactions),
-///   `getblocktxn`, `getaddr` and pings.
-/// - It announces a block by `headers`, `hdrsen` or `cmpctblock` to a peer that requested this and is known to have the parent,
-///   which means that the two exchanged headers. Other peers receive an `inv`. A peer that announced the block receives nothing.
-/// - It rejects invalid headers, blocks and transactions with the node's text and score, and closes the connection at a score
-///   of 100. It closes the connection of a peer that sends `mempool`, `filterload` or `filteradd`.
+/// - It answers `getheaders`, `gethdrsen`, `getblocks`, `getdata` (blocks, compact and filtered
+///   blocks, transactions), `getblocktxn`, `getaddr` and pings.
+/// - It announces a block by `headers`, `hdrsen` or `cmpctblock` to a peer that requested this and
+///   is known to have the parent because headers were exchanged. Other peers receive an `inv`. A
+///   peer that announced the block receives nothing.
+/// - It rejects invalid headers, blocks and transactions with the node's text and score, and closes
+///   the connection at a score of 100. It closes the connection of a peer that sends `mempool`,
+///   `filterload` or `filteradd`.
 ///
 /// It differs from a node in the following:
 ///
-/// - It sends no `sendcmpct`, `authch` and `feefilter`, and ignores the `feefilter` of a peer: it knows no fees.
+/// - It sends no `sendcmpct`, `authch` and `feefilter`, and ignores the `feefilter` of a peer: it
+///   knows no fees.
 /// - It answers `getaddr` at once, and serves all transactions of its pool.
 /// - It splits a `notfound` at the limits of both sides.
 /// - It requests the full block of a `cmpctblock`, and follows side chains of any length.
 /// - It has no bans and no initial block download.
 ///
-/// [`LocalNodeConfig`] has the options: orphan transactions, bloom filters, and the behavior of a Teranode.
+/// [`LocalNodeConfig`] has the options: orphan transactions, bloom filters, and the behavior of a
+/// Teranode.
 ///
-/// It has a thread that listens, one that answers, and one for each peer; [`LocalNode::shutdown`] and dropping it end them all.
-/// Safe to use from several threads.
+/// The node has one thread that listens, one that answers, and one for each peer.
+/// [`LocalNode::shutdown`] and dropping the node stop them all. The node can be shared between
+/// threads. Its methods block only while another thread uses its state, except
+/// [`mine`](Self::mine), the `wait_for_` methods and [`shutdown`](Self::shutdown).
 ///
 /// ```
 /// use bsv_p2p::local_node::LocalNode;
@@ -69,11 +74,11 @@ pub struct LocalNode {
 }
 
 impl LocalNode {
-    /// Starts a node on a free port of 127.0.0.1.
+    /// Starts a regtest node on a free port of 127.0.0.1. Does not block.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the system gives no socket or thread.
+    /// [`Error::Io`] if the socket cannot be opened, or a thread cannot be spawned.
     pub fn start() -> Result<Self, Error> {
         Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), Self::default_config())
     }
@@ -81,12 +86,13 @@ impl LocalNode {
     /// Starts a node that listens at `address` (port 0: a free port), with the genesis block alone.
     ///
     /// `config` is a [`LocalNodeConfig`], or a [`ConnectionConfig`] with the defaults for the rest.
-    /// Its network must have the constant difficulty of regtest; see [`Chain::for_network`].
+    /// Its network must have the constant difficulty of regtest; see [`Chain::for_network`]. Does
+    /// not block.
     ///
     /// # Errors
     ///
     /// - [`Error::Config`] if a value of `config` is invalid.
-    /// - [`Error::Io`] if the address cannot be listened on, or a thread cannot be started.
+    /// - [`Error::Io`] if the node cannot listen at the address, or a thread cannot be spawned.
     pub fn start_at(
         address: SocketAddr,
         config: impl Into<LocalNodeConfig>,
@@ -160,8 +166,10 @@ impl LocalNode {
         Ok(node)
     }
 
-    /// How the connections of a local node behave unless said otherwise: regtest, blocks served and taken unasked, 1 GiB of them queued at
-    /// most (blocks in the queue are shared with the chain, not copied).
+    /// Returns the default configuration of the connections of a local node.
+    ///
+    /// The network is regtest. The node offers blocks, and accepts blocks that it did not request.
+    /// At most 1 GiB are queued for a peer; queued blocks share the memory of the chain.
     pub fn default_config() -> ConnectionConfig {
         let mut config = ConnectionConfig::new(Network::Regtest);
         config.session.services = Services::NETWORK;
@@ -171,39 +179,44 @@ impl LocalNode {
         config
     }
 
-    /// Where the node listens.
+    /// Returns the address at which the node listens.
     pub fn address(&self) -> SocketAddr {
         self.shared.state().own_address()
     }
 
-    /// Dials another node. Returns at once; [`LocalNode::wait_for_peers`] tells when it is there.
+    /// Connects to another node. Does not block; use [`LocalNode::wait_for_peers`] to wait for the
+    /// handshake.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if there is no thread to be had.
+    /// [`Error::Io`] if a thread cannot be spawned.
     pub fn connect(&self, address: SocketAddr) -> Result<(), Error> {
         self.shared.state().dial(address)
     }
 
-    /// Mines `count` blocks with what waits in the pool, tells the peers, and returns their hashes.
+    /// Mines `count` blocks with the transactions of the pool, announces them, and returns their
+    /// hashes.
+    ///
+    /// Blocks until all are mined, which takes a few hashes for each block.
     ///
     /// # Errors
     ///
-    /// [`BlockRejectReason`] if the chain does not take a block: it is full, with what peers have sent perhaps, or the clock is before
-    /// 2011. The blocks mined before that one stay, and peers have been told.
+    /// [`BlockRejectReason`] if the chain rejects a block: if it is full, possibly with blocks of peers, or
+    /// if the clock is before 2011. The blocks mined before that one stay and were announced.
     pub fn mine(&self, count: usize) -> Result<Vec<BlockHash>, BlockRejectReason> {
-        // Block by block, so that peers are answered in between.
+        // The lock is released after each block, so that peers are answered in between.
         let mined = (0..count).map(|_| self.shared.state().mine());
         let mined = mined.collect();
         self.shared.tell_changed();
         mined
     }
 
-    /// Takes a transaction into the pool and tells the peers.
+    /// Adds a transaction to the pool and announces it to the peers.
     ///
     /// # Errors
     ///
-    /// [`InvalidTransaction`] if it cannot be one. Scripts and spends are not verified.
+    /// [`InvalidTransaction`] if the structure of the transaction is invalid. Scripts and spends
+    /// are not verified.
     pub fn submit(&self, transaction: &Transaction) -> Result<InsertOutcome, InvalidTransaction> {
         let tx = Tx::from(transaction);
         let inserted = self.shared.state().submit(&tx);
@@ -211,58 +224,60 @@ impl LocalNode {
         inserted
     }
 
-    /// The height of the active chain's last block; the genesis block has 0.
+    /// Returns the height of the active chain's last block. The genesis block has height 0.
     pub fn height(&self) -> u32 {
         self.shared.state().chain.tip().0
     }
 
-    /// The hash of the active chain's last block.
+    /// Returns the hash of the active chain's last block.
     pub fn tip(&self) -> BlockHash {
         self.shared.state().chain.tip().1
     }
 
-    /// The hash of the active chain's block at `height`.
+    /// Returns the hash of the active chain's block at `height`, if there is one.
     pub fn block_hash(&self, height: u32) -> Option<BlockHash> {
         self.shared.state().chain.hash_at(height)
     }
 
-    /// A block, by its hash.
+    /// Returns the block with a hash, of any branch, if the node has it.
     pub fn block(&self, hash: BlockHash) -> Option<Block> {
         self.shared.state().chain.block(&hash).cloned()
     }
 
-    /// A transaction that waits to be mined.
+    /// Returns a transaction of the pool, if it is there.
     pub fn pooled_transaction(&self, txid: Txid) -> Option<Tx> {
         self.shared.state().transaction(&txid)
     }
 
-    /// How many peers have completed the handshake.
+    /// Returns the number of peers that completed the handshake.
     pub fn peer_count(&self) -> usize {
         self.shared.state().ready_peers()
     }
 
-    /// Waits until at least `count` peers are connected; returns whether they are. Blocks at most for `timeout`.
+    /// Blocks until at least `count` peers are connected, but for at most `timeout`. Returns
+    /// whether they are.
     #[must_use = "the wait may have come to its end"]
     pub fn wait_for_peers(&self, count: usize, timeout: Duration) -> bool {
         self.shared
             .wait(timeout, |state| state.ready_peers() >= count)
     }
 
-    /// Waits until the active chain's last block is `tip`; returns whether it is. Blocks at most for `timeout`.
+    /// Blocks until `tip` is the active chain's last block, but for at most `timeout`. Returns
+    /// whether it is.
     #[must_use = "the wait may have come to its end"]
     pub fn wait_for_tip(&self, tip: BlockHash, timeout: Duration) -> bool {
         self.shared
             .wait(timeout, |state| state.chain.tip().1 == tip)
     }
 
-    /// Waits until a transaction is in the pool; returns whether it is. Blocks at most for `timeout`.
+    /// Blocks until a transaction is in the pool, but for at most `timeout`. Returns whether it is.
     #[must_use = "the wait may have come to its end"]
     pub fn wait_for_transaction(&self, txid: Txid, timeout: Duration) -> bool {
         self.shared
             .wait(timeout, |state| state.pool.contains(&txid))
     }
 
-    /// Ends all connections and threads, and returns when they are gone.
+    /// Closes all connections and stops all threads. Blocks until they have ended.
     pub fn shutdown(self) {
         drop(self);
     }
@@ -282,11 +297,11 @@ impl Drop for LocalNode {
     fn drop(&mut self) {
         self.shared.stop();
         self.listener.end_wait();
-        // Dropped without the lock: their threads may wait for it.
+        // Dropped without the lock, because the threads of the peers may wait for it.
         let peers = self.shared.state().close_all();
         drop(peers);
         for thread in self.threads.drain(..) {
-            // A panic of a node's thread has been printed already.
+            // The panic hook has printed a panic of the thread.
             let _ = thread.join();
         }
     }
@@ -302,7 +317,7 @@ impl fmt::Debug for LocalNode {
     }
 }
 
-/// Answers until the last connection and the bus are gone.
+/// Handles events until the last connection and the event bus are dropped.
 fn answer(shared: &Shared, inbox: &Receiver<Event>) {
     while let Ok(first) = inbox.recv() {
         handle(shared, first);
@@ -320,7 +335,7 @@ fn answer(shared: &Shared, inbox: &Receiver<Event>) {
 
 fn handle(shared: &Shared, event: Event) {
     let ended = shared.state().on_event(event);
-    // Waits for the threads of connections that have ended: without the lock.
+    // Waits for the threads of closed connections, so the lock must be free.
     drop(ended);
     shared.tell_changed();
 }

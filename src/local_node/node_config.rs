@@ -1,4 +1,4 @@
-//! How a local node behaves.
+//! The configuration of a local node.
 
 use super::TransactionPool;
 use crate::connection::ConnectionConfig;
@@ -8,7 +8,7 @@ use crate::wire::Services;
 /// The user agent of a local node that acts as a Teranode.
 const TERANODE_USER_AGENT: &str = "/teranode-legacy-p2p:0.13.0(EB18446744073709.6)/";
 
-/// How a [`LocalNode`](super::LocalNode) behaves.
+/// The configuration of a [`LocalNode`](super::LocalNode).
 ///
 /// A [`ConnectionConfig`] converts into this type, with the defaults for everything else.
 ///
@@ -35,10 +35,10 @@ pub struct LocalNodeConfig {
     pub profile: PeerProfile,
     /// Whether a transaction of a peer waits for its parents. Defaults to `false`.
     ///
-    /// If `true`, a transaction that spends an unknown transaction is kept, its parents are
-    /// requested, and it is accepted and announced when all of them are known, as by a node. At
-    /// most 10,000 such transactions and 32 MiB are kept. If `false`, parents do not matter, so
-    /// that tests can use transactions with made-up inputs. Transactions of
+    /// If `true`, a transaction that spends an unknown transaction is kept, and its parents are
+    /// requested, as by a node. It is accepted and announced when all of them are known. At most
+    /// 10,000 such transactions and 32 MiB are kept. If `false`, parents do not matter, so that
+    /// tests can use transactions with made-up inputs. Transactions of
     /// [`LocalNode::submit`](super::LocalNode::submit) are always accepted.
     pub keep_orphans: bool,
     /// The maximum size of all transactions in the pool, in bytes. Defaults to
@@ -52,14 +52,14 @@ pub struct LocalNodeConfig {
 impl LocalNodeConfig {
     /// Returns the configuration of a node that acts as a Teranode.
     ///
-    /// Sets the profile, and of the connections: the user agent, services 0x21, no `sendheaders`,
-    /// no scores, and the requirement that the user agent of a peer contains `Bitcoin SV` or `BSV`.
+    /// Sets the profile. Its connections have the user agent of a Teranode, services 0x21, no
+    /// `sendheaders` and no scores. The user agent of a peer must contain `Bitcoin SV` or `BSV`.
     ///
     /// The node differs from a Teranode in the following:
     ///
-    /// - Handshake, second streams and messages that cannot be decoded are handled as by an SV Node.
-    ///   A peer with another user agent is closed without a `reject` and is not banned. The case of
-    ///   letters in the user agent is ignored.
+    /// - Handshake, second streams and messages that cannot be decoded are handled as by an SV
+    ///   Node. A peer with another user agent is closed without a `reject` and is not banned. The
+    ///   case of letters in the user agent is ignored.
     /// - An `inv` with other types than transaction and block closes the connection.
     /// - Answers to `getheaders` contain the genesis block if it is the common ancestor. A Teranode
     ///   leaves it out on regtest only.
@@ -81,8 +81,8 @@ impl LocalNodeConfig {
         config
     }
 
-    /// Serves bloom filters: `filterload`, `filteradd`, `filterclear`, and announcements of matching
-    /// transactions only. The node announces [`Services::BLOOM`].
+    /// Serves bloom filters: `filterload`, `filteradd`, `filterclear`, and announcements of
+    /// matching transactions only. The node announces [`Services::BLOOM`].
     ///
     /// Without this, the sender of `filterload` or `filteradd` is disconnected, as by a node with
     /// default options. A Teranode ignores filters in any case.

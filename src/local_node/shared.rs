@@ -1,4 +1,4 @@
-//! What the threads of a local node share.
+//! The state of a local node that its threads share.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::state::NodeState;
 
-/// The state, and how those who wait for it hear of a change.
+/// The state, and the notification of its changes.
 pub(super) struct Shared {
     state: Mutex<NodeState>,
-    /// Told after every change of the state, and at the end.
+    /// Notified after every change of the state and at the shutdown.
     changed: Condvar,
     stopped: AtomicBool,
 }
@@ -24,17 +24,17 @@ impl Shared {
         }
     }
 
-    /// The state, for as long as the guard lives.
+    /// Locks the state. Blocks while another thread holds the lock.
     pub(super) fn state(&self) -> MutexGuard<'_, NodeState> {
         self.state.lock()
     }
 
-    /// To be called after a change, without the guard.
+    /// Notifies waiting threads. Must be called after a change of the state, without the lock.
     pub(super) fn tell_changed(&self) {
         self.changed.notify_all();
     }
 
-    /// Waits until the state is as wanted; returns whether it is. Blocks at most for `timeout`.
+    /// Blocks until `reached` returns true, but for at most `timeout`. Returns whether it did.
     pub(super) fn wait(
         &self,
         timeout: Duration,
@@ -48,7 +48,7 @@ impl Shared {
             .timed_out()
     }
 
-    /// Ends every [`Shared::rest`], now and later.
+    /// Ends every current and future [`Shared::rest`].
     pub(super) fn stop(&self) {
         let state = self.state.lock();
         self.stopped.store(true, Relaxed);
@@ -60,7 +60,7 @@ impl Shared {
         self.stopped.load(Relaxed)
     }
 
-    /// Blocks for `pause`, or until the end.
+    /// Blocks for `pause`, or until the node is stopped.
     pub(super) fn rest(&self, pause: Duration) {
         self.wait(pause, |_| self.is_stopped());
     }
@@ -76,7 +76,7 @@ mod tests {
     use crate::local_node::{Chain, LocalNode};
 
     #[test]
-    fn the_end_cuts_a_rest_short() {
+    fn stop_ends_a_rest() {
         let address = ([127, 0, 0, 1], 1).into();
         let config = LocalNode::default_config();
         let state = NodeState::new(Chain::new(), config.into(), address, EventBus::new());
@@ -87,7 +87,7 @@ mod tests {
             scope.spawn(|| shared.rest(minute));
             shared.stop();
         });
-        // Behind the end there is no rest at all, however long.
+        // After the stop, `rest` returns immediately.
         shared.rest(Duration::MAX);
         assert!(began.elapsed() < minute / 10);
     }

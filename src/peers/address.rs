@@ -1,31 +1,34 @@
-//! What kind of address an IP address is, and with which others it is counted together.
+//! Classification of IP addresses, and their network groups.
 //!
-//! Source: Bitcoin SV node 1.2.2, `src/netaddress.cpp`; what the registries of special-purpose addresses have gained since is here as well.
+//! Source: Bitcoin SV node 1.2.2, `src/netaddress.cpp`, and later entries of the IANA registries of
+//! special-purpose addresses.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Subnet;
 
-/// Where an address leads to.
+/// The kind of network that an IP address belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum AddressKind {
-    /// To this machine: `127.0.0.0/8`, `::1`.
+    /// This machine: `127.0.0.0/8`, `::1`.
     Loopback,
-    /// Into a network of one's own or of one's provider: `10.0.0.0/8`, `172.16.0.0/12`, `192.168.0.0/16`, `100.64.0.0/10`,
-    /// `169.254.0.0/16`, `fc00::/7` without the prefixes of overlay networks, `fe80::/10`.
+    /// A local network or the network of a provider: `10.0.0.0/8`, `172.16.0.0/12`,
+    /// `192.168.0.0/16`, `100.64.0.0/10`, `169.254.0.0/16`, `fe80::/10`, and `fc00::/7` without the
+    /// prefixes of overlay networks.
     Private,
-    /// Nowhere: `0.0.0.0/8`, reserved, multicast, for documentation or benchmarks, the form of a Tor or I2P name (OnionCat, GarliCat), or a
-    /// way through IPv6 to an IPv4 address that is not public.
+    /// No reachable host: `0.0.0.0/8`, and reserved, multicast, documentation and benchmark
+    /// addresses. Includes encoded Tor and I2P names (OnionCat, GarliCat), and IPv6 addresses that
+    /// embed an IPv4 address which is not public.
     Unroutable,
-    /// To a host of the internet.
+    /// A host on the internet.
     Public,
 }
 
 impl AddressKind {
-    /// What kind of address this is. IPv4 addresses mapped into IPv6 are IPv4 addresses.
+    /// Returns the kind of an address. IPv4-mapped IPv6 addresses are classified as IPv4.
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(ip) => kind_v4(ip),
@@ -45,15 +48,19 @@ impl fmt::Display for AddressKind {
     }
 }
 
-/// Whether an address leads to a host of the internet. Others are never dialled because a stranger named them.
+/// Returns whether an address belongs to a host on the internet.
+///
+/// Other addresses are never dialed if a remote peer advertised them.
 pub fn is_routable(address: IpAddr) -> bool {
     AddressKind::of(address) == AddressKind::Public
 }
 
-/// The addresses with which this one is counted together, because one owner may well have all of them: the /16 of an IPv4 address, the
-/// /32 of an IPv6 address (the /36 at Hurricane Electric, who gives such to anybody).
+/// Returns the network group of an address, whose addresses probably have one owner.
 ///
-/// An IPv6 address that leads to an IPv4 host (mapped, translated, 6to4, Teredo) counts as that.
+/// The group is the /16 of an IPv4 address and the /32 of an IPv6 address. It is the /36 of an IPv6
+/// address of Hurricane Electric, where anyone can get a smaller network. An IPv6 address that
+/// embeds the address of an IPv4 host (mapped, translated, 6to4, Teredo) has the group of that
+/// host.
 ///
 /// ```
 /// use bsv_p2p::peers::group;
@@ -76,12 +83,12 @@ pub fn group(address: IpAddr) -> Subnet {
 fn kind_v4(ip: Ipv4Addr) -> AddressKind {
     match ip.octets() {
         [127, ..] => AddressKind::Loopback,
-        // "This network" (RFC 791): no destination.
+        // "This network" (RFC 791) is not a destination.
         [0, ..] => AddressKind::Unroutable,
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => AddressKind::Private,
-        // Shared by the customers of a provider (RFC 6598), and what a host gives itself (RFC 3927).
+        // Shared by the customers of a provider (RFC 6598), and link-local (RFC 3927).
         [100, 64..=127, ..] | [169, 254, ..] => AddressKind::Private,
-        // For protocols (RFC 6890), documentation (RFC 5737) and benchmarks (RFC 2544).
+        // Protocol assignments (RFC 6890), documentation (RFC 5737) and benchmarks (RFC 2544).
         [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [198, 18 | 19, ..] => {
             AddressKind::Unroutable
         }
@@ -96,15 +103,16 @@ fn kind_v6(ip: Ipv6Addr) -> AddressKind {
         return AddressKind::Loopback;
     }
     match ip.segments() {
-        // OnionCat and GarliCat: names of Tor and I2P, which no socket reaches.
+        // OnionCat and GarliCat encode names of Tor and I2P, which a socket cannot reach.
         [0xfd87, 0xd87e, 0xeb43, ..] | [0xfd60, 0xdb4d, 0xddb5, ..] => AddressKind::Unroutable,
         [0xfc00..=0xfdff, ..] | [0xfe80..=0xfebf, ..] => AddressKind::Private,
-        // For documentation (RFC 3849, RFC 9637), benchmarks (RFC 5180) and hashes (RFC 4843, RFC 7343).
+        // Documentation (RFC 3849, RFC 9637), benchmarks (RFC 5180) and hashes (RFC 4843,
+        // RFC 7343).
         [0x2001, 0xdb8, ..]
         | [0x3fff, 0..=0xfff, ..]
         | [0x2001, 2, 0, ..]
         | [0x2001, 0x10..=0x2f, ..] => AddressKind::Unroutable,
-        // All that has been given out so far (RFC 4291), and the way through a translator (RFC 6052).
+        // Global unicast addresses assigned so far (RFC 4291), and translated ones (RFC 6052).
         [0x2000..=0x3fff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => match embedded_v4(ip) {
             Some(ip) if kind_v4(ip) != AddressKind::Public => AddressKind::Unroutable,
             _ => AddressKind::Public,
@@ -113,21 +121,21 @@ fn kind_v6(ip: Ipv6Addr) -> AddressKind {
     }
 }
 
-/// The IPv4 host to which an IPv6 address leads.
+/// Returns the IPv4 host that an IPv6 address embeds.
 fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let low = ip.to_bits() as u32;
     match ip.segments() {
-        // Through a translator (RFC 6052, RFC 6145).
+        // Translated (RFC 6052, RFC 6145).
         [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => Some(low.into()),
         // 6to4 (RFC 3964).
         [0x2002, high, low, ..] => Some((u32::from(high) << 16 | u32::from(low)).into()),
-        // Teredo (RFC 4380), which turns every bit over.
+        // Teredo (RFC 4380) inverts every bit.
         [0x2001, 0, ..] => Some((!low).into()),
         _ => None,
     }
 }
 
-/// Whether an address is one of Hurricane Electric.
+/// Returns whether an address belongs to Hurricane Electric.
 fn is_tunnel_broker(ip: Ipv6Addr) -> bool {
     matches!(ip.segments(), [0x2001, 0x470, ..])
 }
@@ -137,9 +145,9 @@ mod tests {
     use super::AddressKind::*;
     use super::*;
 
-    /// Where one kind of address ends and the next begins.
+    /// First and last address of each range.
     #[test]
-    fn every_range_of_ipv4_begins_and_ends_where_its_registry_says() {
+    fn ipv4_ranges_match_the_registry() {
         for (first, last, kind) in [
             ("0.0.0.0", "0.255.255.255", Unroutable),
             ("1.0.0.0", "9.255.255.255", Public),
@@ -178,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn every_range_of_ipv6_begins_and_ends_where_its_registry_says() {
+    fn ipv6_ranges_match_the_registry() {
         for (text, kind) in [
             ("::", Unroutable),
             ("::1", Loopback),
@@ -227,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_group_share_their_first_bits_or_the_ipv4_host_behind_them() {
+    fn group_is_a_prefix_or_an_embedded_host() {
         for (text, expected) in [
             ("8.9.10.11", "8.9.0.0/16"),
             ("::ffff:8.9.10.11", "8.9.0.0/16"),

@@ -1,4 +1,4 @@
-//! One ban, and what making it has led to.
+//! A ban, and the result of adding one.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,31 +6,31 @@ use std::time::{Duration, SystemTime};
 
 use super::{BanReason, Subnet};
 
-/// Addresses that are refused, and why.
+/// A ban of a subnet.
 ///
-/// Times are those of the wall clock: what is left of a ban counts on while the program does not run. A clock that goes back makes it
-/// last longer, one that goes forward ends it.
+/// Times are wall-clock times, so a ban continues to run while the process is stopped. If the clock
+/// is set back, the ban lasts longer. If it is set forward, the ban ends earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ban {
-    /// Which addresses.
+    /// The banned addresses.
     pub subnet: Subnet,
-    /// Why.
+    /// The reason of the ban.
     pub reason: BanReason,
-    /// By whom.
+    /// Whether the ban is manual or automatic.
     pub by: BanOrigin,
-    /// Since when.
+    /// The start of the ban.
     pub since: SystemTime,
-    /// Until when: from then on it is over. `None` for ever.
+    /// The end of the ban, at which it is no longer in force. `None` for a permanent ban.
     pub until: Option<SystemTime>,
 }
 
 impl Ban {
-    /// Whether it is over.
+    /// Returns whether the ban has ended.
     pub fn is_over(&self, now: SystemTime) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// How long it goes on, zero if it is over, `None` for ever.
+    /// Returns the remaining duration: zero if the ban has ended, `None` if it is permanent.
     pub fn remaining(&self, now: SystemTime) -> Option<Duration> {
         let left = |until: SystemTime| until.duration_since(now).unwrap_or_default();
         self.until.map(left)
@@ -48,12 +48,12 @@ impl fmt::Display for Ban {
     }
 }
 
-/// Who has banned.
+/// The origin of a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BanOrigin {
-    /// The program, or a person through it.
+    /// The application, or a user through it.
     Manual,
-    /// The library, for what a peer did.
+    /// This library, because of the behavior of a peer.
     Automatic,
 }
 
@@ -66,38 +66,39 @@ impl fmt::Display for BanOrigin {
     }
 }
 
-/// A ban that was made.
+/// The result of adding a ban.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BanOutcome {
-    /// The ban.
+    /// The ban that was added.
     pub ban: Ban,
-    /// Those that had to go for it, because the list was full: all that were over, or else the automatic one longest in force.
+    /// The bans that were evicted because the list was full: all that have ended, or otherwise the
+    /// automatic ban that started first.
     pub displaced: Vec<Ban>,
 }
 
-/// Why there is no ban.
+/// The error of a ban that cannot be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BanError {
-    /// The address is one that is never banned.
+    /// The address is on the whitelist.
     #[error("{address} is never banned: {rule} is on the whitelist")]
     Whitelisted {
         /// The address.
         address: IpAddr,
-        /// What the whitelist says.
+        /// The entry of the whitelist that covers it.
         rule: Subnet,
     },
-    /// The list is full of bans by hand, which go for nothing.
+    /// The list is full of manual bans, which are never evicted before their end.
     #[error("there are {limit} bans by hand, which is the limit of the list")]
     Full {
-        /// How many bans there may be.
+        /// The maximum number of bans.
         limit: usize,
     },
-    /// The ban would be over already.
+    /// The end of the ban is not in the future.
     #[error("a ban of {subnet} that ended {ago:?} ago was asked for: expected one that ends later")]
     Over {
-        /// Which addresses.
+        /// The addresses of the ban.
         subnet: Subnet,
-        /// How long ago it would have ended.
+        /// The time since the end of the ban.
         ago: Duration,
     },
 }
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ban_is_in_force_until_its_end_and_not_at_it() {
+    fn ban_ends_exactly_at_its_end() {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let (day, nanosecond) = (Duration::from_secs(86_400), Duration::from_nanos(1));
         let mut ban = Ban {

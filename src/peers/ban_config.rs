@@ -1,19 +1,21 @@
-//! How bans are made.
+//! The configuration of a ban list.
 
 use std::time::Duration;
 
-/// How bans are made, and how many there may be.
+/// The capacity of a [`BanList`](super::BanList), and the extent of automatic bans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct BanConfig {
-    /// How many bans there may be, by hand and automatic together: 10,000 unless told otherwise, [`BanList::MAX_BANS`](super::BanList::MAX_BANS) at most.
+    /// The maximum number of manual and automatic bans together. Defaults to 10,000. The maximum is
+    /// [`BanList::MAX_BANS`](super::BanList::MAX_BANS); higher values are lowered to it.
     pub max_bans: usize,
-    /// How long automatic bans last: 24 hours unless told otherwise, as at the node (`-bantime`).
+    /// The duration of automatic bans. Defaults to 24 hours, as in the node (`-bantime`).
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub automatic_duration: Duration,
-    /// How many bits of an IPv6 address an automatic ban covers: 64 unless told otherwise, because that is what a single customer
-    /// has at least. Of IPv4 it covers the one address.
+    /// The prefix length of an automatic ban of an IPv6 address, in bits. Defaults to 64, the
+    /// smallest network that a customer receives. Values above 128 count as 128. An automatic ban
+    /// of an IPv4 address covers that address alone.
     pub automatic_ipv6_prefix: u8,
 }
 

@@ -1,4 +1,4 @@
-//! Who is banned, who never is, and which rule wins.
+//! Bans, the whitelist, and the precedence of their rules.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -6,17 +6,20 @@ use std::time::SystemTime;
 use super::subnet_map::SubnetMap;
 use super::{Ban, BanConfig, BanError, BanOrigin, BanOutcome, BanReason, Subnet};
 
-/// Who is banned and who never is.
+/// The bans and the whitelist.
 ///
-/// **The whitelist stands above bans by hand, and these above automatic ones.** An address on the whitelist is not banned
-/// whatever else is said; of several bans by hand the one of the smallest subnet is told, and of automatic ones as well. A subnet may be
-/// banned by hand and automatically at once: neither replaces the other.
+/// **Precedence:** the whitelist overrides manual bans, and manual bans override automatic ones. An
+/// address on the whitelist is never banned. If several bans of one kind cover an address, the ban
+/// of the smallest subnet applies. A subnet can have a manual and an automatic ban at the same
+/// time.
 ///
-/// The list is bounded. When it is full, bans that are over go first, then the automatic one that is longest in force; bans by hand that
-/// are not over never go for another.
+/// **Capacity:** the list is bounded. When it is full, a new ban evicts all bans that have ended,
+/// or otherwise the automatic ban that started first. Manual bans are never evicted before their
+/// end.
 ///
-/// A plain value without clock or lock. [`BanList::is_banned`] is meant to be asked for each accepted socket: it costs one access to a
-/// table for each length of prefix that is in use. The others go through the whole list.
+/// The list has no clock and no lock, and its methods do not block. [`BanList::is_banned`] is fast
+/// enough for each accepted socket: it takes one table access for each prefix length in use. Most
+/// other methods scan the whole list.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -28,9 +31,9 @@ use super::{Ban, BanConfig, BanError, BanOrigin, BanOutcome, BanReason, Subnet};
 /// bans.ban_automatically("2001:db8::7".parse().unwrap(), BanReason::WrongMagic, now).unwrap();
 ///
 /// assert!(bans.is_banned("198.51.100.9".parse().unwrap(), now).is_some());
-/// let neighbour = "2001:db8::8".parse().unwrap();
-/// assert_eq!(bans.is_banned(neighbour, now).unwrap().subnet, "2001:db8::/64".parse().unwrap());
-/// assert!(bans.is_banned(neighbour, now + Duration::from_secs(86_400)).is_none());
+/// let neighbor = "2001:db8::8".parse().unwrap();
+/// assert_eq!(bans.is_banned(neighbor, now).unwrap().subnet, "2001:db8::/64".parse().unwrap());
+/// assert!(bans.is_banned(neighbor, now + Duration::from_secs(86_400)).is_none());
 /// ```
 #[derive(Clone, Debug)]
 pub struct BanList {
@@ -41,10 +44,10 @@ pub struct BanList {
 }
 
 impl BanList {
-    /// How many bans any list may have.
+    /// The maximum number of bans of any list.
     pub const MAX_BANS: usize = 50_000;
 
-    /// A list with no bans and an empty whitelist.
+    /// Creates a list without bans and with an empty whitelist.
     pub fn new(config: BanConfig) -> Self {
         Self {
             config: BanConfig {
@@ -57,7 +60,7 @@ impl BanList {
         }
     }
 
-    /// The ban that keeps an address out, if one does: the rule of the highest precedence that is in force at `now`.
+    /// Returns the ban with the highest precedence that covers an address and is in force at `now`.
     pub fn is_banned(&self, address: IpAddr, now: SystemTime) -> Option<&Ban> {
         if self.whitelisted_by(address).is_some() {
             return None;
@@ -68,12 +71,13 @@ impl BanList {
             .find(|ban| !ban.is_over(now))
     }
 
-    /// Why an address is never banned: the smallest subnet of the whitelist in which it lies.
+    /// Returns the smallest subnet of the whitelist that contains an address.
     pub fn whitelisted_by(&self, address: IpAddr) -> Option<&Subnet> {
         self.whitelist.covering(address).next()
     }
 
-    /// Replaces the list of addresses that are never banned. Bans that cover them stay, and mean nothing for them meanwhile.
+    /// Replaces the whitelist. Bans of its addresses stay in the list, but have no effect while the
+    /// addresses are on the whitelist.
     pub fn set_whitelist(&mut self, subnets: impl IntoIterator<Item = Subnet>) {
         self.whitelist = SubnetMap::default();
         for subnet in subnets {
@@ -81,12 +85,16 @@ impl BanList {
         }
     }
 
-    /// Bans by hand, until then or for good. What was banned by hand for exactly this subnet is replaced.
+    /// Adds a manual ban that ends at `until`, or a permanent one if `until` is `None`.
+    ///
+    /// Replaces the manual ban of exactly this subnet, if there is one.
     ///
     /// # Errors
     ///
-    /// [`BanError::Over`] if the end is not later than `now`; [`BanError::Full`] if the list is full of bans by hand. Nothing is changed
-    /// then.
+    /// The list is unchanged after an error.
+    ///
+    /// - [`BanError::Over`] if `until` is not later than `now`.
+    /// - [`BanError::Full`] if the list is full of manual bans.
     pub fn ban(
         &mut self,
         subnet: Subnet,
@@ -111,13 +119,17 @@ impl BanList {
         self.add(ban, now)
     }
 
-    /// Bans what a peer stands for, its IPv4 address or the subnet of its IPv6 address, for as long as automatic bans last. A ban that
-    /// is there already gets the new reason, and ends no earlier than before.
+    /// Adds an automatic ban of an IPv4 address, or of the subnet of an IPv6 address.
+    ///
+    /// The ban lasts for [`BanConfig::automatic_duration`]. It replaces an automatic ban of this
+    /// subnet, but never ends earlier than that one.
     ///
     /// # Errors
     ///
-    /// [`BanError::Whitelisted`] if the address is never banned; [`BanError::Full`] if the list is full of bans by hand. Nothing is
-    /// changed then.
+    /// The list is unchanged after an error.
+    ///
+    /// - [`BanError::Whitelisted`] if the address is on the whitelist.
+    /// - [`BanError::Full`] if the list is full of manual bans.
     pub fn ban_automatically(
         &mut self,
         address: IpAddr,
@@ -149,15 +161,18 @@ impl BanList {
         self.add(ban, now)
     }
 
-    /// Lifts what is banned for exactly this subnet, by hand and automatically. Bans of larger and of smaller subnets stay: an address
-    /// may still be banned by one, see [`BanList::unban_covering`].
+    /// Removes the manual and the automatic ban of exactly this subnet, and returns them.
+    ///
+    /// Bans of larger and smaller subnets stay, so addresses may still be banned; see
+    /// [`BanList::unban_covering`].
     pub fn unban(&mut self, subnet: &Subnet) -> Vec<Ban> {
         let lifted = [self.manual.remove(subnet), self.automatic.remove(subnet)];
         lifted.into_iter().flatten().collect()
     }
 
-    /// Lifts every ban that covers an address, by hand and automatic, so that it is banned no more; so are then the other addresses
-    /// of these subnets.
+    /// Removes all bans that cover an address, and returns them.
+    ///
+    /// All addresses of the removed subnets are affected, not only `address`.
     pub fn unban_covering(&mut self, address: IpAddr) -> Vec<Ban> {
         let covering = self
             .manual
@@ -168,31 +183,38 @@ impl BanList {
         lifted
     }
 
-    /// Takes out the bans that are over, and returns them. They mean nothing even before that.
+    /// Removes the bans that have ended, and returns them. They have no effect even if they are not
+    /// removed.
     pub fn expire(&mut self, now: SystemTime) -> Vec<Ban> {
         let over: Vec<Ban> = self.all().filter(|ban| ban.is_over(now)).copied().collect();
         self.take_out(&over);
         over
     }
 
-    /// When the next ban ends, if one does.
+    /// Returns the time at which the next ban ends, if there is one.
     pub fn next_expiry(&self) -> Option<SystemTime> {
         self.all().filter_map(|ban| ban.until).min()
     }
 
-    /// All bans, those by hand first, by subnet; also those that are over, until [`BanList::expire`] has taken them out.
+    /// Returns all bans, first manual and then automatic ones, each sorted by subnet.
+    ///
+    /// Includes bans that have ended until [`BanList::expire`] removes them.
     pub fn list(&self) -> Vec<Ban> {
         let mut bans: Vec<Ban> = self.all().copied().collect();
         bans.sort_by_key(|ban| (ban.by, ban.subnet));
         bans
     }
 
-    /// Takes in bans that were kept from an earlier run, and returns those for which there is no room: automatic ones before
-    /// those by hand, the oldest first.
+    /// Adds the bans of an earlier run, and returns those that exceed the capacity.
     ///
-    /// What is over is left out. Of two bans of one subnet by the same the later counts, and one that is in the list already stays. A ban
-    /// that began in the future, because the clock was wrong then, begins now; an automatic one lasts at most as long from now on as one
-    /// that were made now.
+    /// Automatic bans are left out before manual ones, and older bans before newer ones. In
+    /// addition:
+    ///
+    /// - Bans that have ended are ignored.
+    /// - A ban that is already in the list is kept. If `bans` contains several bans of one subnet
+    ///   and kind, the newest is used.
+    /// - A start in the future, set by an incorrect clock, is replaced by `now`.
+    /// - An automatic ban ends no later than an automatic ban that starts at `now`.
     pub fn load(&mut self, bans: impl IntoIterator<Item = Ban>, now: SystemTime) -> Vec<Ban> {
         let longest = self.end_of_automatic(now);
         let mut bans: Vec<Ban> = bans
@@ -221,18 +243,21 @@ impl BanList {
         left
     }
 
-    /// How many bans there are.
+    /// Returns the number of bans.
     pub fn len(&self) -> usize {
         self.manual.len() + self.automatic.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no bans.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Changes the rules by which bans are made, and returns those that had to go because there may be fewer now: first those that are
-    /// over, then automatic ones, the one longest in force first. Bans by hand stay.
+    /// Replaces the configuration, and returns the bans that were evicted because the capacity
+    /// decreased.
+    ///
+    /// Bans that have ended are evicted first, then automatic bans in the order of their start.
+    /// Manual bans are kept, even if they exceed the new capacity.
     pub fn set_config(&mut self, config: BanConfig, now: SystemTime) -> Vec<Ban> {
         self.config = BanConfig {
             max_bans: config.max_bans.min(Self::MAX_BANS),
@@ -251,12 +276,12 @@ impl BanList {
         gone
     }
 
-    /// The rules by which bans are made.
+    /// Returns the configuration.
     pub fn config(&self) -> &BanConfig {
         &self.config
     }
 
-    /// A time that no clock can tell is no end.
+    /// Returns the end of an automatic ban, or `None` if the clock cannot represent it.
     fn end_of_automatic(&self, now: SystemTime) -> Option<SystemTime> {
         now.checked_add(self.config.automatic_duration)
     }

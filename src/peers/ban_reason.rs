@@ -1,29 +1,29 @@
-//! Why an address is banned.
+//! The reason of a ban.
 
 use std::fmt;
 
-/// Why an address is banned. The list is closed: nothing else leads to a ban.
+/// The reason of a ban. The list is complete: there are no other reasons.
 ///
 /// All but [`BannedUserAgent`](Self::BannedUserAgent) and [`Manual`](Self::Manual) correspond to a
 /// [`DisconnectReason`](crate::session::DisconnectReason) that leads to a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BanReason {
-    /// The peer's misbehaviour reached the threshold.
+    /// The misbehavior score of the peer reached the threshold.
     Misbehaved {
-        /// The score that it had.
+        /// The score of the peer.
         score: u32,
     },
-    /// A frame's header claimed more than its command may have.
+    /// The header of a frame had a length above the limit of its command.
     FrameTooLarge,
-    /// The peer speaks another protocol, or that of another network.
+    /// The peer uses another protocol or another network.
     WrongMagic,
-    /// The peer's user agent was not accepted. Stores may contain such bans; new ones are not made.
+    /// The user agent was not accepted. Stores may contain such bans, but new ones are not created.
     BannedUserAgent,
     /// The peer follows another chain.
     WrongChain,
-    /// The peer asked for a stream of somebody else's connection.
+    /// The peer requested a stream of another peer's connection.
     StreamAddressMismatch,
-    /// Somebody wanted it: the program, or a person through it.
+    /// The application banned the address.
     Manual,
 }
 
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_is_told_in_words_of_its_own() {
+    fn every_reason_has_distinct_text() {
         let all = [
             BanReason::Misbehaved { score: 120 },
             BanReason::FrameTooLarge,

@@ -1,4 +1,4 @@
-//! What is in the store's file: one JSON document.
+//! The format of the store's file: one JSON document.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,37 +16,38 @@ use super::{Ban, BanList, Peer};
 use crate::network::{Network, UnknownNetwork, is_network_name};
 use crate::wire::BlockHash;
 
-/// The only version of the format so far.
+/// The version of the format.
 pub(super) const VERSION: u64 = 1;
 
-/// How many peers a file may hold.
+/// The maximum number of peers in a file.
 pub(super) const MAX_PEERS: usize = 50_000;
 
-/// What the largest peer and the largest ban may need; a test writes them.
+/// The maximum size of a peer in the file, in bytes. A test checks it.
 const MAX_PEER_BYTES: usize = 2560;
+/// The maximum size of a ban in the file, in bytes. A test checks it.
 const MAX_BAN_BYTES: usize = 256;
 
-/// How long a file may be.
+/// The maximum size of a file, in bytes.
 pub(super) const MAX_BYTES: u64 =
     (MAX_PEERS * MAX_PEER_BYTES + BanList::MAX_BANS * MAX_BAN_BYTES + 1024) as u64;
 
-/// How much of what is wrong is told.
+/// The length at which the description of an error is cut, in bytes.
 const MAX_REASON: usize = 200;
 
-/// Why a file gives no peers.
+/// The reason why a file could not be read.
 #[derive(Debug)]
 pub(super) enum Unreadable {
-    /// The system failed.
+    /// A system call failed.
     Io(io::Error),
-    /// It belongs to this network; see [`identity`].
+    /// The file belongs to this network; see [`identity`].
     Network(String),
-    /// It has this later version.
+    /// The file has this later version.
     Version(u64),
-    /// It is not what was written, for this reason.
+    /// The content is invalid for this reason.
     Damaged(String),
 }
 
-/// What is read first, and the same in all versions to come.
+/// The fields that are read first. They must not change in later versions.
 #[derive(Deserialize)]
 struct Head {
     version: u64,
@@ -139,20 +140,22 @@ fn is_identity(text: &str) -> bool {
     }
 }
 
-/// Reads the file from its beginning. What grows meanwhile is cut off.
+/// Reads the file from its start. Ignores bytes above the limit that another process appends.
 fn parse<T: DeserializeOwned>(file: &mut File) -> Result<T, Unreadable> {
     file.rewind().map_err(Unreadable::Io)?;
     let reader = PlainJson::new(file.take(MAX_BYTES));
     serde_json::from_reader(BufReader::new(reader)).map_err(|error| {
         match error.io_error_kind() {
-            // So says who looks for what is not plain.
+            // `InvalidData` comes from `PlainJson`.
             None | Some(io::ErrorKind::InvalidData) => damaged(&error),
             Some(kind) => Unreadable::Io(kind.into()),
         }
     })
 }
 
-/// The peers, if none is there twice, with no time that is still to come.
+/// Returns the peers, with future times replaced by `now`.
+///
+/// Fails if an id or an address occurs twice.
 fn checked(entries: Vec<PeerEntry>, now: SystemTime) -> Result<Vec<Peer>, Unreadable> {
     let (mut ids, mut addresses) = (HashSet::new(), HashSet::new());
     let mut peers = Vec::with_capacity(entries.len());
@@ -174,7 +177,8 @@ fn checked(entries: Vec<PeerEntry>, now: SystemTime) -> Result<Vec<Peer>, Unread
     Ok(peers)
 }
 
-/// A message that may quote what is in the file, as one short line of plain text.
+/// Returns an error with the start of a message as one line of printable ASCII. The message may
+/// quote the file.
 fn damaged(error: &dyn fmt::Display) -> Unreadable {
     let mut reason = String::new();
     for character in error.to_string().chars() {

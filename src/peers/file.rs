@@ -1,4 +1,4 @@
-//! The store's file: whole at every moment, and in one store's hands.
+//! The store's file: replaced atomically, and locked by one store.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use super::{Ban, Peer, StoreError};
 use crate::Network;
 use crate::files::{self, FileError, FileLock, LockError};
 
-/// The file of one store. As long as this lives no other has the same.
+/// The locked file of one store. The lock is released on drop.
 #[derive(Debug)]
 pub(super) struct StoreFile {
     path: PathBuf,
@@ -19,29 +19,29 @@ pub(super) struct StoreFile {
     _lock: FileLock,
 }
 
-/// What was in a file.
+/// The content of a file.
 #[derive(Debug)]
 pub(super) enum Loaded {
-    /// There is no file.
+    /// The file does not exist.
     Nothing,
-    /// It could not be read, and was set aside.
+    /// The file was corrupt and was moved aside.
     Damaged(CorruptFile),
-    /// It holds these.
+    /// The file was read.
     Whole {
-        /// No two have the same id or address.
+        /// Ids and addresses are unique.
         peers: Vec<Peer>,
         bans: Vec<Ban>,
     },
 }
 
-/// A file that could not be read was set aside, and the store has started empty.
+/// A corrupt file that was moved aside; the store has started empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorruptFile {
-    /// The store's file.
+    /// The path of the store's file.
     pub path: PathBuf,
-    /// Where that which was there is now.
+    /// The new path of the corrupt file.
     pub set_aside: PathBuf,
-    /// What is wrong with it, in words: one line of plain text.
+    /// The defect, as one line of printable ASCII.
     pub reason: String,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for CorruptFile {
 }
 
 impl StoreFile {
-    /// Takes the file, whether it exists or not.
+    /// Locks the file, which may not exist yet.
     pub(super) fn open(path: &Path, network: Network) -> Result<Self, StoreError> {
         let path = files::follow_links(path);
         let lock = FileLock::acquire(&path).map_err(|error| match error {
@@ -106,7 +106,7 @@ impl StoreFile {
         })
     }
 
-    /// Replaces what is in the file, all of it or nothing.
+    /// Replaces the file atomically.
     pub(super) fn save(&mut self, peers: Vec<Peer>, bans: Vec<Ban>) -> Result<(), StoreError> {
         let network = &self.network;
         files::replace_file(&self.path, |writer| {

@@ -1,6 +1,7 @@
-//! How peers and bans are written by serde: in the store's file, and, with the feature `serde`, wherever the program wants.
+//! The serde representation of peers and bans: in the store's file, and with the feature `serde` in
+//! the application's formats.
 //!
-//! Times are whole seconds since 1970, rounded down; addresses, subnets and ids are text.
+//! Times are whole seconds since 1970, rounded down. Addresses, subnets and ids are strings.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -112,7 +113,7 @@ enum BannedByForm {
     Automatic,
 }
 
-/// Gives public types the forms above.
+/// Implements serde's traits for public types by the representations above.
 macro_rules! public_form {
     ($($type:ty => $form:path),* $(,)?) => {$(
         #[cfg(feature = "serde")]
@@ -151,7 +152,7 @@ mod time {
         time: &SystemTime,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        // Before 1970 no peer was seen.
+        // Times before 1970 are incorrect, because no peer existed then.
         let since = time.duration_since(SystemTime::UNIX_EPOCH);
         serializer.serialize_u64(since.unwrap_or_default().as_secs())
     }
@@ -237,7 +238,7 @@ mod subnet {
     }
 }
 
-/// Any bytes, each as the character of its number: plain ASCII stays what it is.
+/// The bytes of a user agent, each as the character with that number. ASCII is unchanged.
 mod user_agent {
     use super::*;
 
@@ -253,7 +254,7 @@ mod user_agent {
         deserializer: D,
     ) -> Result<UserAgent, D::Error> {
         deserializer.deserialize_str(Text("at most 256 characters, none above U+00FF", |text| {
-            // No more is looked at than may be there.
+            // Bounds the work for an oversized string.
             let bytes = text.chars().take(UserAgent::MAX_LEN + 1).map(u8::try_from);
             let bytes: Vec<u8> = bytes.collect::<Result<_, _>>().ok()?;
             (bytes.len() <= UserAgent::MAX_LEN).then(|| UserAgent::new(&bytes))
@@ -261,7 +262,8 @@ mod user_agent {
     }
 }
 
-/// What is written as text: what is expected, and how to read it. A text that is wrong is not quoted: it may be long.
+/// Visits a string: the expected content, and its parser. Errors do not quote the string, which may
+/// be long.
 struct Text<T>(&'static str, fn(&str) -> Option<T>);
 
 impl<T> Visitor<'_> for Text<T> {

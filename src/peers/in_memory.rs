@@ -1,4 +1,4 @@
-//! A store in memory, with a file beside it if wanted.
+//! A peer store in memory, with an optional file.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -12,32 +12,43 @@ use super::table::Table;
 use super::{Ban, BanList, Peer, PeerStatusKind, PeerStore, StoreError};
 use crate::Network;
 
-/// Peers and bans in memory, bounded in number, and written to a JSON file when [`PeerStore::save`] is called.
+/// A bounded [`PeerStore`] in memory, written to a JSON file by [`PeerStore::save`].
 ///
-/// **When it is full**, the peer that is worth the least is forgotten for a new one, which may be the new one itself
-/// ([`StoreError::Full`]). In this order:
+/// # Eviction
 ///
-/// 1. inaccessible peers and those whose ban is over, whichever has been so for longest;
-/// 2. unknown peers, the one first that was last heard of longest ago;
-/// 3. banned peers, the one first whose ban ends first, those banned for ever at last (the ban itself stays in the
-///    [`BanList`]);
-/// 4. valid peers, the one first for which that was found longest ago.
+/// When the store is full, the peer with the lowest rank is evicted for a new one. If the new peer
+/// has the lowest rank, it is rejected ([`StoreError::Full`]). Ranks in ascending order:
 ///
-/// A peer that the program named is never forgotten.
+/// 1. Inaccessible peers and peers whose ban has ended, the earliest change of status or end of the
+///    ban first.
+/// 2. Unknown peers, the least recently seen first.
+/// 3. Banned peers, the earliest end of the ban first, permanent bans last. The ban itself stays in
+///    the [`BanList`].
+/// 4. Valid peers, the least recently confirmed first.
 ///
-/// **The file** has a version and belongs to one network; that of another is refused. It is written to a temporary file in the same
-/// folder, which is synced and renamed, and then the folder is synced (on Unix): at every moment, also when the program or the machine
-/// stops, the file is whole, and no more than one temporary file is left, which the next save replaces. Times are kept in whole
-/// seconds since 1970, rounded down. Beside the file lies an empty one whose name ends in `.lock`, by which no two stores have the
-/// same file open.
+/// Manual peers are never evicted.
 ///
-/// **A damaged file** is set aside under a name that ends in `.damaged`, in place of one that was set aside earlier, and the store starts
-/// empty; [`InMemoryPeerStore::open`] tells. Whatever a file holds, reading it costs no more memory than the peers and bans that any
-/// store may have.
+/// # File
 ///
-/// Safe to use from several threads. Every method but [`PeerStore::save`] waits at most for another thread to look something up or copy
-/// the peers; with 10,000 of them that is some milliseconds. `save` writes and syncs, which is as slow as the disk; the
-/// other methods do not wait for that.
+/// The file has a version and belongs to one network. A file of another network is rejected.
+///
+/// It is replaced atomically: the store writes a temporary file in the same folder, syncs and
+/// renames it, and then syncs the folder (on Unix). A crash of the process or of the machine never
+/// leaves it truncated. At most one temporary file is left, and the next save replaces it. Times
+/// are whole seconds since 1970, rounded down.
+///
+/// An empty lock file, whose name ends in `.lock`, is created next to it, so that only one store
+/// can have the file open.
+///
+/// A corrupt file is moved to a name that ends in `.damaged`, replacing an earlier one, and the
+/// store starts empty; [`InMemoryPeerStore::open`] returns this. The memory for reading any file is
+/// limited to that of the maximum number of peers and bans.
+///
+/// # Threads
+///
+/// The store can be shared between threads. Its methods except [`PeerStore::save`] block only while
+/// another thread searches or copies the peers, which takes some milliseconds for 10,000 peers.
+/// `save` writes and syncs the file; the other methods do not wait for this.
 #[derive(Debug)]
 pub struct InMemoryPeerStore {
     contents: RwLock<Contents>,
@@ -51,16 +62,19 @@ struct Contents {
 }
 
 impl InMemoryPeerStore {
-    /// How many peers there may be unless told otherwise.
+    /// The default maximum number of peers.
     pub const DEFAULT_MAX_PEERS: usize = 10_000;
 
-    /// How many peers any store may have.
+    /// The maximum number of peers of any store.
     pub const MAX_PEERS: usize = super::document::MAX_PEERS;
 
-    /// How many bytes a file may have: enough for as many peers and bans as any store may have.
+    /// The maximum size of a file, in bytes. It is sufficient for the maximum number of peers and
+    /// bans.
     pub const MAX_FILE_BYTES: u64 = super::document::MAX_BYTES;
 
-    /// An empty store without a file: saving does nothing. More than [`InMemoryPeerStore::MAX_PEERS`] are no more than that.
+    /// Creates an empty store without a file, for which saving does nothing.
+    ///
+    /// A `max_peers` above [`InMemoryPeerStore::MAX_PEERS`] is lowered to it.
     pub fn new(max_peers: usize) -> Self {
         Self {
             contents: RwLock::new(Contents {
@@ -71,18 +85,25 @@ impl InMemoryPeerStore {
         }
     }
 
-    /// A store with what the file holds, which is empty if there is no file yet; and what became of a damaged one. Reads the file,
-    /// which blocks for as long as the disk takes.
+    /// Opens a file and returns a store with its content. If the file was corrupt, it was moved
+    /// aside and is returned as well.
+    ///
+    /// The store is empty if the file does not exist or was corrupt. If the file contains more
+    /// peers than `max_peers`, those with the highest ranks are kept. Times later than `now` are
+    /// replaced by `now`, except the ends of bans.
     ///
     /// A symbolic link at `path` remains: its target is read and replaced, and both share the lock.
     ///
-    /// Of more peers than there is room for, those that are worth the most are kept. Times later than `now` are taken for `now`,
-    /// except the ends of bans.
+    /// Reads the file, and blocks until this is done.
     ///
     /// # Errors
     ///
-    /// [`StoreError::InUse`], [`StoreError::WrongNetwork`], [`StoreError::UnsupportedVersion`], and [`StoreError::Io`], as when the folder
-    /// does not exist. Nothing is changed then.
+    /// Nothing is changed after an error.
+    ///
+    /// - [`StoreError::InUse`] if another store has the file open.
+    /// - [`StoreError::WrongNetwork`] if the file belongs to another network.
+    /// - [`StoreError::UnsupportedVersion`] if a later version of this library wrote the file.
+    /// - [`StoreError::Io`] if a system call failed, for example because the folder does not exist.
     pub fn open(
         path: &Path,
         network: Network,
@@ -97,7 +118,7 @@ impl InMemoryPeerStore {
             Loaded::Damaged(damaged) => Some(damaged),
             Loaded::Whole { peers, bans } => {
                 for peer in peers {
-                    // What finds no room is forgotten; that nothing is there twice was checked.
+                    // Only the capacity can be exceeded: ids and addresses are unique.
                     let _ = contents.peers.create(peer, now);
                 }
                 contents.bans = bans;
@@ -110,7 +131,7 @@ impl InMemoryPeerStore {
 }
 
 impl Default for InMemoryPeerStore {
-    /// An empty store without a file, for [`InMemoryPeerStore::DEFAULT_MAX_PEERS`] peers.
+    /// Creates an empty store without a file, for [`InMemoryPeerStore::DEFAULT_MAX_PEERS`] peers.
     fn default() -> Self {
         Self::new(Self::DEFAULT_MAX_PEERS)
     }
@@ -165,7 +186,7 @@ impl PeerStore for InMemoryPeerStore {
         Ok(self.contents.read().bans.clone())
     }
 
-    /// Keeps up to [`BanList::MAX_BANS`].
+    /// Stores up to [`BanList::MAX_BANS`] bans.
     fn write_bans(&self, bans: Vec<Ban>) -> Result<(), StoreError> {
         if bans.len() > BanList::MAX_BANS {
             return Err(StoreError::TooManyBans {
@@ -181,7 +202,8 @@ impl PeerStore for InMemoryPeerStore {
         let Some(file) = &self.file else {
             return Ok(());
         };
-        // The file first: of two that save at once, the later one writes what is later.
+        // Locked before the peers are copied, so that concurrent saves write in the order of
+        // their copies.
         let mut file = file.lock();
         let (mut peers, bans) = {
             let contents = self.contents.read();

@@ -1,12 +1,16 @@
-//! What is known of peers: where they are, what is thought of them, who is banned, and where that is kept.
+//! Peer database: addresses, status, bans and persistence.
 //!
-//! Knows nothing of messages, sockets or threads, and never looks at a clock: times come from the caller.
+//! This module does not depend on messages, sockets or threads. It never reads the clock: the
+//! caller passes the time.
 //!
-//! - [`Peer`] and its [`PeerStatus`]: enough to choose whom to dial and whom to forget.
-//! - [`PeerStore`] keeps peers and bans; [`InMemoryPeerStore`] is one, with a JSON file that is whole at every moment.
-//! - [`BanList`] says who is refused, and by which rule; [`Subnet`] is what a rule covers.
-//! - [`AddressKind`], [`is_routable`] and [`group`] tell where an address leads to, and with which others it is counted.
-//! - [`is_service_port`] names the ports at which no node listens.
+//! - [`Peer`] and [`PeerStatus`] hold the data by which peers are selected for dialing and for
+//!   eviction.
+//! - [`PeerStore`] stores peers and bans. [`InMemoryPeerStore`] implements it, with a JSON file
+//!   that is replaced atomically.
+//! - [`BanList`] returns whether an address is banned, and by which rule. A rule covers a
+//!   [`Subnet`].
+//! - [`AddressKind`] and [`is_routable`] classify an address. [`group`] returns its network group.
+//! - [`is_service_port`] returns whether a port belongs to a service that is not a node.
 //!
 //! ```
 //! use std::time::SystemTime;

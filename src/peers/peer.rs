@@ -1,4 +1,4 @@
-//! What is known of one peer.
+//! The data of a peer.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -8,63 +8,69 @@ use uuid::Uuid;
 
 use super::{BanReason, InvalidStatusChange, PeerStatus, UserAgent};
 
-/// What is known of a peer: enough to choose whom to dial and whom to forget.
+/// The data of a peer, by which peers are selected for dialing and for eviction.
 ///
-/// A plain value: whoever changes it hands it to [`PeerStore::update`](super::PeerStore::update). Times are those of the wall clock, so
-/// that they mean something after a restart; none is ever taken from a clock here.
+/// This is a plain value: after a change, store it with
+/// [`PeerStore::update`](super::PeerStore::update). Times are wall-clock times, so that they stay
+/// valid after a restart. They are passed by the caller; no method reads the clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its identity in this program, for as long as it is known. It is never sent.
+    /// The id of the peer, unique in this process and constant while the peer is stored. It is
+    /// never sent.
     pub id: Uuid,
-    /// Where it is. IPv4 addresses mapped into IPv6 stand here as IPv4.
+    /// The IP address. IPv4-mapped IPv6 addresses are stored as IPv4.
     pub ip_address: IpAddr,
-    /// The TCP port on which it listens; for one that dialled us and was not heard of otherwise, the port from which it did.
+    /// The TCP port on which the peer listens. For an inbound peer that was not advertised, this is
+    /// the source port of its connection.
     pub port: u16,
-    /// What is thought of it. [`Peer::set_status`] changes it as the table of [`PeerStatus`] says.
+    /// The status. [`Peer::set_status`] changes it according to the table of [`PeerStatus`].
     pub status: PeerStatus,
-    /// Since when, or when that was last found again.
+    /// The time at which the status was set or last confirmed.
     pub status_timestamp: SystemTime,
-    /// While it is banned: when that ends, `None` for never. `None` in any other status.
+    /// The end of the ban of a banned peer, `None` if the ban is permanent. `None` for any other
+    /// status.
     pub banned_until: Option<SystemTime>,
-    /// Who told of it first.
+    /// The first source of the address.
     pub source: PeerSource,
-    /// Whether the program named it, first or later. Such a peer is never forgotten to make room for another.
+    /// Whether this is a manual peer: the application added it, at first or later. Manual peers are
+    /// never evicted.
     pub named: bool,
-    /// The service bits that it is said to have, by itself as soon as it was connected to.
+    /// The service bits. Before the first handshake, these are the bits that others advertised;
+    /// afterwards, those of the peer's last `version`.
     pub services: u64,
-    /// What it said of itself in its last `version`, if it was ever connected to.
+    /// Fields of the peer's last `version`, `None` before the first handshake.
     pub version: Option<PeerVersion>,
-    /// When it was last heard of, by itself or by others.
+    /// The last time at which the peer was connected or advertised.
     pub last_seen: SystemTime,
-    /// When it was last dialled.
+    /// The time of the last outbound connection attempt.
     pub last_tried: Option<SystemTime>,
-    /// When a handshake with it was last complete.
+    /// The time of the last completed handshake.
     pub last_connected: Option<SystemTime>,
-    /// How many tries in a row have failed since.
+    /// The number of consecutive failed attempts since the last handshake.
     pub failures: u32,
 }
 
-/// What a peer says of itself in its `version`, apart from its services.
+/// The fields of a peer's `version` message except its services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerVersion {
-    /// The protocol version that it speaks.
+    /// The protocol version of the peer.
     pub protocol_version: i32,
-    /// What it calls itself.
+    /// The user agent of the peer.
     pub user_agent: UserAgent,
-    /// The height of its chain when it was connected to.
+    /// The height of the peer's chain at the time of the handshake.
     pub start_height: i32,
 }
 
-/// Who told of a peer.
+/// The source of a peer's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PeerSource {
-    /// The program.
+    /// The application.
     Program,
     /// A DNS seed.
     Seed,
-    /// The peer with this address, in an `addr`.
+    /// An `addr` message of the peer with this address.
     Peer(IpAddr),
-    /// The peer itself, by dialling us.
+    /// An inbound connection of the peer.
     Inbound,
 }
 
@@ -79,10 +85,10 @@ impl fmt::Display for PeerSource {
     }
 }
 
-/// An IPv6 address has a scope where none can be kept.
+/// The error of an IPv6 address that has a scope where none can be stored.
 ///
-/// A scope is the number of an interface of this machine, which may differ after a restart. Stores,
-/// bans and other peers know addresses without it.
+/// A scope is the number of a network interface of this machine, which may change after a restart.
+/// Stores, bans and other peers use addresses without scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{address}: expected an address without an IPv6 scope")]
 pub struct ScopedAddressError {
@@ -90,7 +96,7 @@ pub struct ScopedAddressError {
     pub address: SocketAddr,
 }
 
-/// Returns the address under which a peer is known: an IPv4 address in the form of IPv6 as IPv4.
+/// Returns the address in its stored form: an IPv4-mapped IPv6 address as IPv4.
 pub(crate) fn canonical(address: SocketAddr) -> Result<SocketAddr, ScopedAddressError> {
     match address {
         SocketAddr::V6(ipv6) if ipv6.scope_id() != 0 => Err(ScopedAddressError { address }),
@@ -102,9 +108,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Peer {
-    /// A peer that was just heard of, with a random id and the status `Unknown`.
+    /// Creates a peer with a random id and the status `Unknown`, last seen at `now`.
     ///
-    /// One that the program tells of is `named`.
+    /// The peer is manual if `source` is [`PeerSource::Program`].
     ///
     /// # Errors
     ///
@@ -133,16 +139,18 @@ impl Peer {
         })
     }
 
-    /// The address and port as a socket takes them.
+    /// Returns the IP address and the port.
     pub fn socket_address(&self) -> SocketAddr {
         SocketAddr::new(self.ip_address, self.port)
     }
 
-    /// Gives it a status that is right from `now` on. A ban given this way has no end; see [`Peer::record_ban`].
+    /// Sets the status as of `now`. Removes the end of a ban, so that a ban set by this method is
+    /// permanent; see [`Peer::record_ban`].
     ///
     /// # Errors
     ///
-    /// [`InvalidStatusChange`] if the table of [`PeerStatus`] has no such way; nothing is changed.
+    /// [`InvalidStatusChange`] if the table of [`PeerStatus`] does not contain the change. The peer
+    /// is unchanged.
     pub fn set_status(
         &mut self,
         status: PeerStatus,
@@ -160,17 +168,21 @@ impl Peer {
         Ok(())
     }
 
-    /// Notes that its address is banned, until then or for good. This bans nobody: see [`BanList`](super::BanList).
+    /// Records that the address is banned until a time, or permanently if `until` is `None`.
+    ///
+    /// This does not add a ban; see [`BanList`](super::BanList).
     pub fn record_ban(&mut self, reason: BanReason, until: Option<SystemTime>, now: SystemTime) {
-        // From every status there is a way to this one.
+        // Every status can change to this one.
         self.status = PeerStatus::Banned(reason);
         self.status_timestamp = now;
         self.banned_until = until;
     }
 
-    /// Notes that another peer told of it: with these services, last seen at `seen`, which counts for no later than `now`.
+    /// Records that another peer advertised this one with service bits and the time at which it was
+    /// last seen.
     ///
-    /// Services add up until the peer tells its own, which no stranger changes.
+    /// A `seen` in the future is replaced by `now`. The service bits are added to the known ones if
+    /// no handshake has completed; otherwise they are ignored.
     pub fn record_heard(&mut self, services: u64, seen: SystemTime, now: SystemTime) {
         self.last_seen = self.last_seen.max(seen.min(now));
         if self.version.is_none() {
@@ -178,21 +190,24 @@ impl Peer {
         }
     }
 
-    /// Notes that it is being dialled.
+    /// Records an outbound connection attempt.
     pub fn record_tried(&mut self, now: SystemTime) {
         self.last_tried = Some(now);
     }
 
-    /// Notes that a try has failed. When tries are spent is up to the caller, who then sets the status.
+    /// Records a failed attempt.
+    ///
+    /// The caller must set the status if it considers the peer inaccessible.
     pub fn record_failure(&mut self) {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// Notes that a handshake with it is complete: it becomes `Valid`, and what it says of itself replaces what was known.
+    /// Records a completed handshake: sets the status `Valid` and the data of the `version`, and
+    /// resets the failures.
     ///
     /// # Errors
     ///
-    /// [`InvalidStatusChange`] if it is banned; nothing is changed.
+    /// [`InvalidStatusChange`] if the peer is banned. The peer is unchanged.
     pub fn record_connected(
         &mut self,
         services: u64,
@@ -208,14 +223,15 @@ impl Peer {
         Ok(())
     }
 
-    /// Whether it is not worth being kept or told of, by the rules of the node (Bitcoin SV node 1.2.2, `src/addrman.cpp`,
-    /// `IsTerrible`): not tried in the last minute, and
+    /// Returns whether the peer is not worth storing or advertising, by the rules of the node
+    /// (Bitcoin SV node 1.2.2, `src/addrman.cpp`, `IsTerrible`).
     ///
-    /// - last seen more than 10 minutes in the future, or more than 7 days ago;
-    /// - or 3 times failed and never connected to;
-    /// - or 10 times failed in a row and not connected to for more than 2 days.
+    /// A peer that was tried within the last minute, or that is manual, is never terrible. Any
+    /// other is terrible if
     ///
-    /// One that the program named never is.
+    /// - it was last seen more than 7 days ago, or more than 10 minutes in the future;
+    /// - or 3 attempts failed and no handshake ever completed;
+    /// - or 10 consecutive attempts failed and the last handshake was more than 2 days ago.
     pub fn is_terrible(&self, now: SystemTime) -> bool {
         let past = |time: SystemTime| now.duration_since(time).unwrap_or_default();
         if self.named || self.last_tried.is_some_and(|tried| past(tried) <= MINUTE) {

@@ -1,15 +1,17 @@
-//! JSON without what costs its reader memory: endless texts and endless nesting.
+//! Limits of JSON input that would otherwise need unbounded memory: long tokens and deep nesting.
 
 use std::io::{self, Read};
 
-/// How long a text, a number or a name may be, in bytes as it is written. The longest that is ever written is a user agent.
+/// The maximum length of an encoded string, number or name, in bytes. The longest that is written
+/// is a user agent.
 pub(super) const MAX_TOKEN: usize = 4096;
 
-/// How many lists and objects may stand in each other. A ban's reason in a peer's status stands deepest, in five of them.
+/// The maximum nesting of lists and objects. The deepest that is written is five: the reason of a
+/// ban in the status of a peer.
 pub(super) const MAX_DEPTH: usize = 16;
 
-/// Passes on what a reader gives as long as no token is too long and nothing is nested too deeply, and is an error of the kind
-/// `InvalidData` from then on. What is no JSON at all is left to who parses it.
+/// A reader that passes input through, and fails with `InvalidData` if a token is too long or the
+/// nesting is too deep. Invalid JSON is left to the parser.
 pub(super) struct PlainJson<R> {
     reader: R,
     depth: usize,
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_short_and_flat_passes_as_it_is() {
+    fn short_and_flat_json_is_unchanged() {
         let deepest = "[".repeat(MAX_DEPTH) + &"]".repeat(MAX_DEPTH);
         let longest = format!("\"{}\"", "a".repeat(MAX_TOKEN));
         let number = "1".repeat(MAX_TOKEN);
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_or_deep_is_an_error() {
+    fn long_or_deep_json_is_rejected() {
         let deep = Err(format!("it is nested more than {MAX_DEPTH} deep"));
         for open in ["[", "{", "{\"a\":", "[1,\"\\\"\","] {
             assert_eq!(read(&open.repeat(MAX_DEPTH + 1)), deep, "{open}");

@@ -39,12 +39,14 @@ const SERVICE_PORTS: [u16; 35] = [
     27017, // MongoDB
 ];
 
-/// Returns whether a port belongs to a well-known service: all system ports (below 1,024; RFC 6335),
-/// and those of common mail, chat, database, telephony and remote access services.
+/// Returns whether a port belongs to a well-known service.
 ///
-/// Anybody can advertise the address of a server that is not a node, and every node that dials it
-/// takes part in an attack. Port 0, at which nothing listens, counts as well. The default ports of
-/// the Bitcoin networks are not among them.
+/// These are all system ports (below 1,024; RFC 6335), and the ports of common mail, chat,
+/// database, telephony and remote access services. Port 0 counts as well. The default ports of the
+/// Bitcoin networks are not among them.
+///
+/// A peer can advertise the address of a server that is not a node. Every node that dials such an
+/// address takes part in an attack on the server.
 pub fn is_service_port(port: u16) -> bool {
     port < 1024 || SERVICE_PORTS.binary_search(&port).is_ok()
 }
@@ -55,7 +57,7 @@ mod tests {
     use crate::Network;
 
     #[test]
-    fn services_have_ports_and_networks_have_others() {
+    fn service_ports_exclude_network_ports() {
         assert!(SERVICE_PORTS.is_sorted());
         for port in [0, 22, 25, 53, 80, 443, 1023, 1433, 6667, 8080, 27017] {
             assert!(is_service_port(port), "{port}");

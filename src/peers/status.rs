@@ -1,38 +1,39 @@
-//! What is thought of a peer, and how that may change.
+//! The status of a peer, and its changes.
 
 use std::fmt;
 
 use super::BanReason;
 
-/// What is thought of a peer.
+/// The status of a peer.
 ///
 /// | from | to | when |
 /// | --- | --- | --- |
-/// | `Unknown` | `Valid` | a handshake with it is complete |
-/// | `Unknown` | `Inaccessible` | the tries are spent, or it is not one for us |
-/// | `Valid` | `Inaccessible` | the same |
-/// | `Inaccessible` | `Valid` | a handshake with it is complete after all |
-/// | `Inaccessible` | `Unknown` | it gets another chance: the cool-down is over, or the program names it |
-/// | any but `Banned` | `Banned` | its address is banned |
-/// | `Banned` | `Unknown` | the ban is over or lifted: what was known of it counts no more |
-/// | any | the same | found again, which renews the time; a further ban may have another reason |
+/// | `Unknown` | `Valid` | a handshake completed |
+/// | `Unknown` | `Inaccessible` | the attempts are exhausted, or the peer is not suitable |
+/// | `Valid` | `Inaccessible` | the attempts are exhausted, or the peer is not suitable |
+/// | `Inaccessible` | `Valid` | a handshake completed |
+/// | `Inaccessible` | `Unknown` | the cooldown has ended, or the application added the peer |
+/// | any but `Banned` | `Banned` | the address was banned |
+/// | `Banned` | `Unknown` | the ban has ended or was removed; earlier results no longer count |
+/// | any | itself | the status was confirmed, which renews its time; a new ban may have another reason |
 ///
-/// There is no other way: a peer that was once connected to is never `Unknown` again without having failed, and a banned one comes back
-/// only through `Unknown`.
+/// There are no other changes. A valid peer does not become `Unknown` unless it failed or was
+/// banned first, and a banned peer always becomes `Unknown` before any other status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PeerStatus {
-    /// Heard of, and never connected to since.
+    /// Not connected yet, or not connected since the last cooldown or ban.
     Unknown,
-    /// The last handshake with it was complete.
+    /// The last handshake completed.
     Valid,
-    /// It could not be reached, or is not one for us; left alone until a cool-down is over.
+    /// The peer could not be reached or is not suitable. It is not dialed until a cooldown has
+    /// ended.
     Inaccessible,
-    /// Its address is banned, for this reason.
+    /// The address is banned for this reason.
     Banned(BanReason),
 }
 
 impl PeerStatus {
-    /// The status without the reason.
+    /// Returns the status without the reason.
     pub const fn kind(self) -> PeerStatusKind {
         match self {
             PeerStatus::Unknown => PeerStatusKind::Unknown,
@@ -42,7 +43,7 @@ impl PeerStatus {
         }
     }
 
-    /// Whether a peer of this status may get the status `next`.
+    /// Returns whether a peer with this status may change to `next`.
     pub const fn can_become(self, next: PeerStatus) -> bool {
         use PeerStatusKind::*;
         matches!(
@@ -64,7 +65,7 @@ impl fmt::Display for PeerStatus {
     }
 }
 
-/// A [`PeerStatus`] without its reason: what a store is asked for.
+/// A [`PeerStatus`] without the reason of a ban, as used in queries of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -90,13 +91,13 @@ impl fmt::Display for PeerStatusKind {
     }
 }
 
-/// A change of a peer's status that there is no way for: a mistake of the program.
+/// The error of a change that the table of [`PeerStatus`] does not contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a peer that is {from} cannot become {to}")]
 pub struct InvalidStatusChange {
-    /// The status that it has.
+    /// The current status.
     pub from: PeerStatusKind,
-    /// The status that was wanted.
+    /// The requested status.
     pub to: PeerStatusKind,
 }
 
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_ways_of_the_table_exist() {
+    fn status_changes_match_the_table() {
         let banned = Banned(BanReason::WrongMagic);
         let all = [Unknown, Valid, Inaccessible, banned];
         let missing: [(PeerStatus, PeerStatus); 3] =
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_banned_peer_is_shown_with_the_reason() {
+    fn status_of_banned_peer_shows_reason() {
         assert_eq!(Valid.to_string(), "valid");
         assert_eq!(
             Banned(BanReason::WrongChain).to_string(),

@@ -1,4 +1,4 @@
-//! Where peers are kept: the seam that a program may fill with a store of its own.
+//! The store of peers and bans, which applications can replace.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,16 +10,99 @@ use uuid::Uuid;
 use super::{Ban, CorruptFile, Peer, PeerStatusKind};
 use crate::Network;
 
-/// Where peers and bans are kept. [`InMemoryPeerStore`](super::InMemoryPeerStore) is one; a program may bring its own, such as a
-/// database.
+/// Stores peers and bans.
 ///
-/// Every method may block, for as long as the store takes: none is called by a thread that a peer or a listener waits for. Each
-/// is atomic: another thread sees all of its effect or none. What one thread reads and later writes back is not: the last
-/// writer wins, so let one thread own what it changes.
+/// [`InMemoryPeerStore`](super::InMemoryPeerStore) implements it; an application can provide
+/// another store, such as a database.
 ///
-/// Addresses are compared as [`IpAddr::to_canonical`] shows them. No two peers have the same address and port, nor the same id.
+/// Every method may block as long as the store needs. [`Manager`](crate::Manager) never calls them
+/// on a thread that a connection or a listener waits for. Each method must be atomic: another
+/// thread sees all of its effect or nothing. A read followed by an update is not atomic, and the
+/// last update wins. Hence one thread should own the changes.
 ///
-/// A program mocks it for its tests with `mockall`; what has a default need not be in the mock:
+/// Addresses must be compared in the form of [`IpAddr::to_canonical`]. Ids must be unique, and so
+/// must pairs of address and port.
+///
+/// # Examples
+///
+/// A minimal store that keeps neither bans nor files:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::net::IpAddr;
+/// use std::sync::Mutex;
+/// use std::time::SystemTime;
+/// use bsv_p2p::peers::{Peer, PeerSource, PeerStatusKind, PeerStore, StoreError};
+/// use uuid::Uuid;
+///
+/// #[derive(Default)]
+/// struct MapStore(Mutex<HashMap<Uuid, Peer>>);
+///
+/// impl PeerStore for MapStore {
+///     fn create(&self, peer: Peer, _now: SystemTime) -> Result<Option<Peer>, StoreError> {
+///         let mut peers = self.0.lock().unwrap();
+///         let address = peer.socket_address();
+///         if peers.contains_key(&peer.id) {
+///             return Err(StoreError::DuplicateId(peer.id));
+///         }
+///         if peers.values().any(|known| known.socket_address() == address) {
+///             return Err(StoreError::DuplicateAddress(address));
+///         }
+///         peers.insert(peer.id, peer);
+///         Ok(None)
+///     }
+///
+///     fn read(&self, id: Uuid) -> Result<Option<Peer>, StoreError> {
+///         Ok(self.0.lock().unwrap().get(&id).cloned())
+///     }
+///
+///     fn update(&self, peer: Peer) -> Result<(), StoreError> {
+///         let mut peers = self.0.lock().unwrap();
+///         let (id, address) = (peer.id, peer.socket_address());
+///         if !peers.contains_key(&id) {
+///             return Err(StoreError::NotFound(id));
+///         }
+///         if peers.values().any(|other| other.id != id && other.socket_address() == address) {
+///             return Err(StoreError::DuplicateAddress(address));
+///         }
+///         peers.insert(id, peer);
+///         Ok(())
+///     }
+///
+///     fn delete(&self, id: Uuid) -> Result<Option<Peer>, StoreError> {
+///         Ok(self.0.lock().unwrap().remove(&id))
+///     }
+///
+///     fn list_all(&self) -> Result<Vec<Peer>, StoreError> {
+///         Ok(self.0.lock().unwrap().values().cloned().collect())
+///     }
+///
+///     fn find_by_status(&self, status: PeerStatusKind) -> Result<Vec<Peer>, StoreError> {
+///         let mut peers = self.list_all()?;
+///         peers.retain(|peer| peer.status.kind() == status);
+///         Ok(peers)
+///     }
+///
+///     fn find_by_ip_port(&self, ip_address: IpAddr, port: u16) -> Result<Option<Peer>, StoreError> {
+///         let address = (ip_address.to_canonical(), port).into();
+///         Ok(self.list_all()?.into_iter().find(|peer| peer.socket_address() == address))
+///     }
+///
+///     fn count_by_status(&self, status: PeerStatusKind) -> Result<usize, StoreError> {
+///         Ok(self.find_by_status(status)?.len())
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = MapStore::default();
+/// let now = SystemTime::now();
+/// store.create(Peer::new("203.0.113.7:8333".parse()?, PeerSource::Seed, now)?, now)?;
+/// assert_eq!(store.count_by_status(PeerStatusKind::Unknown)?, 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// In tests, a store can be mocked with `mockall`. Methods with a default need not be mocked:
 ///
 /// ```
 /// use std::{net::IpAddr, time::SystemTime};
@@ -40,7 +123,7 @@ use crate::Network;
 ///     }
 /// }
 ///
-/// /// What the program has written and wants to test.
+/// /// The function under test.
 /// fn needs_seeds(store: &dyn PeerStore) -> Result<bool, StoreError> {
 ///     Ok(store.count_by_status(PeerStatusKind::Valid)? == 0)
 /// }
@@ -52,161 +135,180 @@ use crate::Network;
 /// }
 /// ```
 pub trait PeerStore: Send + Sync {
-    /// Keeps a new peer. A store that is bounded and full may forget another for it, and returns that.
+    /// Adds a new peer. A store that is full may evict another peer and return it.
     ///
     /// # Errors
     ///
-    /// [`StoreError::DuplicateAddress`] and [`StoreError::DuplicateId`] if there is such a peer already; [`StoreError::Full`] if the store
-    /// is full of peers that are worth more. Nothing is changed then.
+    /// The store must be unchanged after an error.
+    ///
+    /// - [`StoreError::DuplicateAddress`] if the address and port are stored already.
+    /// - [`StoreError::DuplicateId`] if the id is stored already.
+    /// - [`StoreError::Full`] if the store is full of peers with higher ranks.
+    /// - Another error if the medium of the store failed.
     fn create(&self, peer: Peer, now: SystemTime) -> Result<Option<Peer>, StoreError>;
 
-    /// The peer with this id, if there is one.
+    /// Returns the peer with this id, if it is stored.
     ///
     /// # Errors
     ///
-    /// Only those of the store's own medium.
+    /// Fails only if the medium of the store failed.
     fn read(&self, id: Uuid) -> Result<Option<Peer>, StoreError>;
 
-    /// Replaces the peer that has the same id, whatever its status was.
+    /// Replaces the peer with the same id, regardless of its status.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`] if there is none, as when it was forgotten meanwhile; [`StoreError::DuplicateAddress`] if its address is now
-    /// that of another peer. Nothing is changed then.
+    /// The store must be unchanged after an error.
+    ///
+    /// - [`StoreError::NotFound`] if the id is not stored, for example because the peer was
+    ///   evicted.
+    /// - [`StoreError::DuplicateAddress`] if another peer has the new address and port.
+    /// - Another error if the medium of the store failed.
     fn update(&self, peer: Peer) -> Result<(), StoreError>;
 
-    /// Forgets the peer with this id, and returns it; `None` if there is none.
+    /// Removes the peer with this id and returns it. Returns `None` if it is not stored.
     ///
     /// # Errors
     ///
-    /// Only those of the store's own medium.
+    /// Fails only if the medium of the store failed.
     fn delete(&self, id: Uuid) -> Result<Option<Peer>, StoreError>;
 
-    /// A copy of every peer, in no order.
+    /// Returns a copy of every peer, in any order.
     ///
     /// # Errors
     ///
-    /// Only those of the store's own medium.
+    /// Fails only if the medium of the store failed.
     fn list_all(&self) -> Result<Vec<Peer>, StoreError>;
 
-    /// A copy of every peer of this status, whatever its reason, in no order.
+    /// Returns a copy of every peer with this status, in any order.
     ///
     /// # Errors
     ///
-    /// Only those of the store's own medium.
+    /// Fails only if the medium of the store failed.
     fn find_by_status(&self, status: PeerStatusKind) -> Result<Vec<Peer>, StoreError>;
 
-    /// The peer at this address and port, if there is one.
+    /// Returns the peer with this address and port, if it is stored.
     ///
     /// # Errors
     ///
-    /// Only those of the store's own medium.
+    /// Fails only if the medium of the store failed.
     fn find_by_ip_port(&self, ip_address: IpAddr, port: u16) -> Result<Option<Peer>, StoreError>;
 
-    /// How many peers have this status, whatever its reason.
+    /// Returns the number of peers with this status.
     ///
     /// # Errors
     ///
-    /// Only those of the store's own medium.
+    /// Fails only if the medium of the store failed.
     fn count_by_status(&self, status: PeerStatusKind) -> Result<usize, StoreError>;
 
-    /// The bans that were kept last, for [`BanList::load`](super::BanList::load). A store that keeps none, the default, has none.
+    /// Returns the bans that were stored last, for [`BanList::load`](super::BanList::load).
+    ///
+    /// The default implementation returns none.
     ///
     /// # Errors
     ///
-    /// Only those of the store's own medium.
+    /// Fails only if the medium of the store failed.
     fn read_bans(&self) -> Result<Vec<Ban>, StoreError> {
         Ok(Vec::new())
     }
 
-    /// Keeps these bans in place of those before. By default they are dropped, and bans end with the program.
+    /// Replaces the stored bans.
+    ///
+    /// The default implementation discards them, so that bans end with the process.
     ///
     /// # Errors
     ///
-    /// [`StoreError::TooManyBans`] if they are more than the store keeps; nothing is changed then.
+    /// The store must be unchanged after an error.
+    ///
+    /// - [`StoreError::TooManyBans`] if there are more bans than the store can hold.
+    /// - Another error if the medium of the store failed.
     fn write_bans(&self, bans: Vec<Ban>) -> Result<(), StoreError> {
         drop(bans);
         Ok(())
     }
 
-    /// Makes everything that was done before survive the end of the program and of the machine; what other threads do meanwhile may be
-    /// part of it. Does nothing by default, as is right for a store where that holds anyhow.
+    /// Makes all earlier changes durable, so that they survive a crash of the process and of the
+    /// machine.
+    ///
+    /// Concurrent changes of other threads may be included. The default implementation does
+    /// nothing, which suits stores whose changes are always durable.
     ///
     /// # Errors
     ///
-    /// Those of the store's own medium. What was saved before is still there then.
+    /// Fails only if the medium of the store failed. The data that was saved before must then
+    /// remain.
     fn save(&self) -> Result<(), StoreError> {
         Ok(())
     }
 }
 
-/// What a store cannot do.
+/// The error of a peer store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// There is a peer with this address and port.
+    /// The address and port are stored already.
     #[error("there is a peer at {0} already")]
     DuplicateAddress(SocketAddr),
-    /// There is a peer with this id.
+    /// The id is stored already.
     #[error("there is a peer with the id {0} already")]
     DuplicateId(Uuid),
-    /// There is no peer with this id.
+    /// The id is not stored.
     #[error("there is no peer with the id {0}")]
     NotFound(Uuid),
-    /// The store is full of peers that are worth more than the new one.
+    /// The store is full of peers with higher ranks than the new one.
     #[error("there are {limit} peers, which is the limit, and none is worth less than the new one")]
     Full {
-        /// How many peers there may be.
+        /// The maximum number of peers.
         limit: usize,
     },
-    /// More bans than the store keeps.
+    /// There are more bans than the store can hold.
     #[error("{got} bans are too many: at most {limit} are kept")]
     TooManyBans {
-        /// How many there are.
+        /// The number of bans.
         got: usize,
-        /// How many there may be.
+        /// The maximum number of bans.
         limit: usize,
     },
-    /// The file belongs to another network; it was not touched.
+    /// The file belongs to another network. It is unchanged.
     #[error("{path:?} holds peers of {got}, {expected} is expected")]
     WrongNetwork {
         /// The file.
         path: PathBuf,
-        /// The network that was asked for.
+        /// The network that was requested.
         expected: Network,
         /// The network of the file: its name, followed by magic and genesis block if it is a custom
         /// network.
         got: String,
     },
-    /// The file was written by a later version of this library; it was not touched.
+    /// A later version of this library wrote the file. It is unchanged.
     #[error("{path:?} has version {got} of the format, at most {expected} is expected")]
     UnsupportedVersion {
         /// The file.
         path: PathBuf,
-        /// The latest version that can be read.
+        /// The latest supported version of the format.
         expected: u64,
-        /// The file's.
+        /// The version of the file.
         got: u64,
     },
-    /// The file was damaged: it has been set aside, and the store has started empty.
+    /// The file was corrupt. It was moved aside, and the store has started empty.
     #[error("{0}")]
     Damaged(CorruptFile),
-    /// Another store, in this process or in another, has the file open.
+    /// Another store has the file open, in this process or in another one.
     #[error("{path:?} is in use by another store")]
     InUse {
         /// The file.
         path: PathBuf,
     },
-    /// The system refused something.
+    /// A system call failed.
     #[error("{what} {path:?}: {kind}")]
     Io {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// With which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The kind of the system's error.
         kind: io::ErrorKind,
     },
-    /// What a store of the program's own says went wrong.
+    /// An error of a store that the application provides.
     #[error("{0}")]
     Other(String),
 }
@@ -215,7 +317,7 @@ pub enum StoreError {
 mod tests {
     use super::*;
 
-    /// Leaves out what has a default.
+    /// A store without the methods that have a default.
     struct Forgetful;
 
     impl PeerStore for Forgetful {
@@ -246,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_keeps_no_bans_and_no_files_is_a_store() {
+    fn default_methods_keep_no_bans() {
         let store: Box<dyn PeerStore> = Box::new(Forgetful);
         assert_eq!(store.write_bans(Vec::new()), Ok(()));
         assert_eq!(store.read_bans(), Ok(Vec::new()));
@@ -254,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_file_in_one_line() {
+    fn error_shows_the_path_in_one_line() {
         let error = StoreError::WrongNetwork {
             path: "a\nb".into(),
             expected: Network::Mainnet,

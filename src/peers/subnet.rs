@@ -1,19 +1,21 @@
-//! A range of addresses that share their first bits.
+//! IP subnets.
 
 use std::fmt;
 use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// How many bits an IPv4-mapped IPv6 address has before the IPv4 address begins.
+/// The number of bits of an IPv4-mapped IPv6 address that precede the IPv4 address.
 const MAPPED_BITS: u8 = 96;
 
-/// A single address, or all that share their first bits: `203.0.113.7`, `10.0.0.0/8`, `2001:db8::/32`.
+/// A single address, or all addresses with a common prefix: `203.0.113.7`, `10.0.0.0/8`,
+/// `2001:db8::/32`.
 ///
-/// IPv4 addresses that are mapped into IPv6 (`::ffff:0:0/96`) are IPv4 addresses here, alone and as subnets. Apart from that the two
-/// families have nothing in common: `::/0` covers no IPv4 address.
+/// IPv4-mapped IPv6 addresses and subnets (`::ffff:0:0/96`) are converted to IPv4. Apart from that
+/// the families are separate: `::/0` contains no IPv4 address.
 ///
-/// Bits behind the prefix are refused by [`Subnet::new`] and when text is read, with the subnet that may have been meant: whoever
-/// writes `10.1.2.3/8` may have meant more or less than that covers. [`Subnet::containing`] clears them.
+/// [`Subnet::new`] and the parser reject bits after the prefix, because the intended range is
+/// ambiguous; the error contains the subnet of the address. [`Subnet::containing`] clears these
+/// bits.
 ///
 /// ```
 /// use bsv_p2p::peers::Subnet;
@@ -30,18 +32,20 @@ const MAPPED_BITS: u8 = 96;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
 pub struct Subnet {
-    /// Canonical, with no bits behind the prefix.
+    /// Canonical, without bits after the prefix.
     address: IpAddr,
     prefix: u8,
 }
 
 impl Subnet {
-    /// The addresses whose first `prefix` bits are those of `address`.
+    /// Creates the subnet of the addresses whose first `prefix` bits are those of `address`.
     ///
     /// # Errors
     ///
-    /// [`SubnetError::PrefixTooLong`] above 32 bits for IPv4 and 128 for IPv6; [`SubnetError::HostBits`] if `address` has bits set
-    /// behind the prefix; [`SubnetError::PartlyMapped`] for a mapped IPv4 address with fewer than 96 bits.
+    /// - [`SubnetError::PrefixTooLong`] if `prefix` is more than 32 bits for IPv4, or 128 for IPv6.
+    /// - [`SubnetError::HostBits`] if `address` has bits set after the prefix.
+    /// - [`SubnetError::PartlyMapped`] if `address` is an IPv4-mapped address and `prefix` is less
+    ///   than 96 bits.
     pub fn new(address: IpAddr, prefix: u8) -> Result<Self, SubnetError> {
         let max = bits(address);
         if prefix > max {
@@ -70,8 +74,10 @@ impl Subnet {
         Ok(subnet)
     }
 
-    /// The subnet of `prefix` bits in which `address` lies. More bits than the address has are all it has; the bits of a mapped
-    /// IPv4 address count from the IPv4 address on.
+    /// Creates the subnet of `prefix` bits that contains `address`.
+    ///
+    /// Bits of a mapped IPv4 address are counted from the start of the IPv4 address. A `prefix`
+    /// longer than the address is lowered to the length of the address.
     pub fn containing(address: IpAddr, prefix: u8) -> Self {
         let address = address.to_canonical();
         let prefix = prefix.min(bits(address));
@@ -88,38 +94,38 @@ impl Subnet {
         Self { address, prefix }
     }
 
-    /// The subnet of one address.
+    /// Creates the subnet of a single address.
     pub fn single(address: IpAddr) -> Self {
         Self::containing(address, u8::MAX)
     }
 
-    /// The first address.
+    /// Returns the first address.
     pub const fn address(&self) -> IpAddr {
         self.address
     }
 
-    /// How many bits all addresses share: up to 32 for IPv4, up to 128 for IPv6.
+    /// Returns the length of the prefix in bits: up to 32 for IPv4, up to 128 for IPv6.
     pub const fn prefix(&self) -> u8 {
         self.prefix
     }
 
-    /// Whether this is one address.
+    /// Returns whether the subnet is a single address.
     pub const fn is_single(&self) -> bool {
         self.prefix == bits(self.address)
     }
 
-    /// Whether `address` lies in this.
+    /// Returns whether the subnet contains an address.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.covers(&Self::single(address))
     }
 
-    /// Whether every address of `other` lies in this.
+    /// Returns whether the subnet contains every address of `other`.
     pub fn covers(&self, other: &Subnet) -> bool {
         self.prefix <= other.prefix && Self::containing(other.address, self.prefix) == *self
     }
 }
 
-/// How many bits an address of that family has.
+/// Returns the length of an address of this family, in bits.
 const fn bits(address: IpAddr) -> u8 {
     match address {
         IpAddr::V4(_) => 32,
@@ -134,7 +140,7 @@ impl From<IpAddr> for Subnet {
 }
 
 impl fmt::Display for Subnet {
-    /// A single address is shown without its prefix.
+    /// Formats a single address without its prefix.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_single() {
             write!(f, "{}", self.address)
@@ -179,7 +185,7 @@ impl FromStr for Subnet {
         let Some((before, prefix)) = text.split_once('/') else {
             return address(text).map(Self::single);
         };
-        // `u8::from_str` takes a plus sign as well.
+        // `u8::from_str` would accept a plus sign.
         let is_number = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
         let prefix = prefix
             .parse()
@@ -190,23 +196,23 @@ impl FromStr for Subnet {
     }
 }
 
-/// As much of a wrong text as a message needs.
+/// Returns the start of an invalid text, for an error.
 fn shortened(text: &str) -> String {
     text.chars().take(64).collect()
 }
 
-/// What is no subnet.
+/// The error of an invalid subnet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubnetError {
-    /// What should be an address is none.
+    /// The part before the prefix is not an IP address.
     #[error("{got:?} is no address: {error}")]
     Address {
-        /// What is there instead, shortened.
+        /// The start of the text that was found.
         got: String,
-        /// What is wrong with it.
+        /// The error of the address parser.
         error: AddrParseError,
     },
-    /// What should be the length of a prefix is no number of bits.
+    /// The length of the prefix is not a number. Contains the start of the text.
     #[error("{0:?} is no prefix length: expected a number of bits")]
     Prefix(String),
     /// The prefix is longer than the address.
@@ -214,27 +220,28 @@ pub enum SubnetError {
     PrefixTooLong {
         /// The address.
         address: IpAddr,
-        /// The prefix's length in bits.
+        /// The length of the prefix in bits.
         got: u8,
-        /// How many bits the address has.
+        /// The length of the address in bits.
         max: u8,
     },
-    /// Bits are set behind the prefix.
+    /// Bits are set after the prefix.
     #[error("{address}/{prefix} has bits set behind its prefix: expected {expected}")]
     HostBits {
         /// The address.
         address: IpAddr,
-        /// The prefix's length in bits.
+        /// The length of the prefix in bits.
         prefix: u8,
-        /// The subnet in which the address lies.
+        /// The subnet that contains the address.
         expected: Subnet,
     },
-    /// The prefix ends before the IPv4 address begins that is mapped into this IPv6 address.
+    /// The address is an IPv4-mapped IPv6 address, and its prefix ends before the IPv4 address
+    /// starts.
     #[error("{address}/{prefix} is a mapped IPv4 address: at least 96 bits are expected")]
     PartlyMapped {
         /// The address.
         address: IpAddr,
-        /// The prefix's length in bits.
+        /// The length of the prefix in bits.
         prefix: u8,
     },
 }

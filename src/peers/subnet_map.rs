@@ -1,16 +1,18 @@
-//! Values by subnet, found by an address that lies in it.
+//! A map from subnets to values with a lookup by address.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::Subnet;
 
-/// Values by subnet. To look for an address costs one access for each length of prefix that is in use for its family, however
-/// many subnets there are.
+/// A map from subnets to values.
+///
+/// The lookup of an address takes one access for each prefix length in use for its family,
+/// regardless of the number of subnets.
 #[derive(Clone, Debug)]
 pub(super) struct SubnetMap<V> {
     values: HashMap<Subnet, V>,
-    /// How many subnets there are of each length: of IPv4, of IPv6.
+    /// The number of subnets of each prefix length: IPv4, IPv6.
     lengths: [BTreeMap<u8, usize>; 2],
 }
 
@@ -28,7 +30,7 @@ impl<V> SubnetMap<V> {
         self.values.len()
     }
 
-    /// Puts a value in, and returns what was there for exactly this subnet.
+    /// Inserts a value and returns the previous value of exactly this subnet.
     pub(super) fn insert(&mut self, subnet: Subnet, value: V) -> Option<V> {
         let before = self.values.insert(subnet, value);
         if before.is_none() {
@@ -38,7 +40,7 @@ impl<V> SubnetMap<V> {
         before
     }
 
-    /// Takes out what is there for exactly this subnet.
+    /// Removes and returns the value of exactly this subnet.
     pub(super) fn remove(&mut self, subnet: &Subnet) -> Option<V> {
         let value = self.values.remove(subnet)?;
         let lengths = &mut self.lengths[family(subnet.address())];
@@ -51,12 +53,12 @@ impl<V> SubnetMap<V> {
         Some(value)
     }
 
-    /// What is there for exactly this subnet.
+    /// Returns the value of exactly this subnet.
     pub(super) fn get(&self, subnet: &Subnet) -> Option<&V> {
         self.values.get(subnet)
     }
 
-    /// Everything for subnets in which `address` lies, the smallest subnet first.
+    /// Returns the values of all subnets that contain `address`, the smallest subnet first.
     pub(super) fn covering(&self, address: IpAddr) -> impl Iterator<Item = &V> {
         let address = address.to_canonical();
         self.lengths[family(address)]
@@ -65,13 +67,14 @@ impl<V> SubnetMap<V> {
             .filter_map(move |prefix| self.values.get(&Subnet::containing(address, *prefix)))
     }
 
-    /// Everything, in no order.
+    /// Returns all values in any order.
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {
         self.values.values()
     }
 }
 
-/// The index of an address's family. No canonical address of one lies in a subnet of the other.
+/// Returns the index of an address's family. A canonical address is never in a subnet of the other
+/// family.
 fn family(address: IpAddr) -> usize {
     usize::from(address.is_ipv6())
 }
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_around_an_address_is_found_the_smallest_first() {
+    fn covering_returns_the_smallest_subnet_first() {
         let map = map(&[
             "0.0.0.0/0",
             "10.0.0.0/8",
@@ -114,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_looked_for_until_its_last_subnet_is_gone() {
+    fn prefix_length_is_dropped_with_its_last_subnet() {
         let mut map = map(&["10.0.0.0/8", "11.0.0.0/8"]);
         assert_eq!(
             map.insert(subnet("11.0.0.0/8"), "again".into()).unwrap(),

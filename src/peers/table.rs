@@ -1,4 +1,4 @@
-//! A bounded number of peers, and which of them is forgotten first.
+//! A bounded table of peers with an eviction order.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -8,30 +8,30 @@ use uuid::Uuid;
 
 use super::{Peer, PeerStatus, StoreError, canonical};
 
-/// Peers by id and by address, and in the order in which they are forgotten.
+/// Peers by id and by address, and the order of their eviction.
 #[derive(Debug)]
 pub(crate) struct Table {
     max: usize,
     peers: HashMap<Uuid, Peer>,
     addresses: HashMap<SocketAddr, Uuid>,
-    /// Those that may be forgotten.
+    /// The peers that may be evicted, in this order.
     places: BTreeSet<Place>,
 }
 
 type Place = (Rank, SystemTime, Uuid);
 
-/// What a peer is worth. Among equals the earlier time goes first.
+/// The rank of a peer. Lower ranks are evicted first, and earlier times first within a rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// By when that was found.
+    /// Ordered by the time of the status.
     Inaccessible,
-    /// By when it was last heard of.
+    /// Ordered by the time at which the peer was last seen.
     Unknown,
-    /// By when the ban ends. Once it has, the peer is worth as little as an inaccessible one.
+    /// Ordered by the end of the ban. After it, the peer ranks like an inaccessible one.
     Banned,
-    /// By when it was banned.
+    /// Ordered by the start of the ban.
     BannedForEver,
-    /// By when that was last found.
+    /// Ordered by the time of the status.
     Valid,
 }
 
@@ -58,7 +58,7 @@ impl Table {
         self.peers.values()
     }
 
-    /// Puts a new peer in, and returns the one that had to go for it.
+    /// Inserts a new peer, and returns the peer that was evicted for it.
     pub(crate) fn create(
         &mut self,
         peer: Peer,
@@ -72,7 +72,7 @@ impl Table {
         if self.peers.len() <= self.max {
             return Ok(None);
         }
-        // The new one has no privilege: it may itself be worth the least.
+        // The new peer may itself have the lowest rank.
         let worst = self.worst(now).unwrap_or(id);
         let gone = self.remove(worst);
         if worst == id {
@@ -87,7 +87,7 @@ impl Table {
         let before = self.remove(id).ok_or(StoreError::NotFound(id))?;
         let replaced = self.insert(peer);
         if replaced.is_err() {
-            // Nobody else has taken its address in between.
+            // Its address is still free.
             self.insert(before)?;
         }
         replaced
@@ -102,7 +102,7 @@ impl Table {
         Some(peer)
     }
 
-    /// Changes how many there may be, and returns those that had to go. Named peers stay.
+    /// Changes the capacity, and returns the peers that were evicted. Manual peers are kept.
     pub(crate) fn set_max(&mut self, max: usize, now: SystemTime) -> Vec<Peer> {
         self.max = max;
         let mut gone = Vec::new();
@@ -126,7 +126,7 @@ impl Table {
         Ok(())
     }
 
-    /// Who is forgotten first, if anybody may be.
+    /// Returns the peer to evict first, if there is one that may be evicted.
     fn worst(&self, now: SystemTime) -> Option<Uuid> {
         let first_of = |rank| {
             let from = (rank, SystemTime::UNIX_EPOCH, Uuid::nil());
@@ -143,7 +143,7 @@ impl Table {
     }
 }
 
-/// Where a peer stands in the order, if it may be forgotten at all.
+/// Returns the position of a peer in the eviction order, or `None` if it must not be evicted.
 fn place(peer: &Peer) -> Option<Place> {
     if peer.named {
         return None;
@@ -157,7 +157,7 @@ fn place(peer: &Peer) -> Option<Place> {
         },
         PeerStatus::Valid => (Rank::Valid, peer.status_timestamp),
     };
-    // Where a search begins no time is earlier.
+    // Searches start at this time.
     Some((rank, time.max(SystemTime::UNIX_EPOCH), peer.id))
 }
 

@@ -1,11 +1,11 @@
-//! What a peer calls itself.
+//! The user agent of a peer.
 
 use std::fmt;
 
-/// What a peer calls itself: any bytes, of which the first [`UserAgent::MAX_LEN`] are kept as they came.
+/// The user agent of a peer: any bytes, of which the first [`UserAgent::MAX_LEN`] are kept.
 ///
-/// `Display` and `Debug` escape everything that is not printable ASCII, so that nothing a peer sends can forge or break a
-/// line of output.
+/// `Display` and `Debug` escape everything except printable ASCII, so that a peer cannot forge
+/// lines of output.
 ///
 /// ```
 /// use bsv_p2p::peers::UserAgent;
@@ -16,16 +16,17 @@ use std::fmt;
 pub struct UserAgent(Box<[u8]>);
 
 impl UserAgent {
-    /// How many bytes are kept: no longer one is accepted in a `version` (Bitcoin SV node, `src/net/net.h`,
-    /// `MAX_SUBVERSION_LENGTH`).
+    /// The maximum length of a user agent in a `version`, in bytes (Bitcoin SV node,
+    /// `src/net/net.h`, `MAX_SUBVERSION_LENGTH`).
     pub const MAX_LEN: usize = 256;
 
-    /// The agent that a `version` carries.
+    /// Creates a user agent from the bytes of a `version`. Bytes after [`UserAgent::MAX_LEN`] are
+    /// dropped.
     pub fn new(bytes: &[u8]) -> Self {
         Self(bytes[..bytes.len().min(Self::MAX_LEN)].into())
     }
 
-    /// The bytes as they came.
+    /// Returns the unmodified bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -45,7 +46,7 @@ impl fmt::Display for UserAgent {
 
 impl fmt::Debug for UserAgent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Unlike `Display`, this has quotes of its own, which nothing inside may end.
+        // Unlike in `Display`, quotes are escaped, because the text is quoted.
         write!(f, "\"{}\"", self.0.escape_ascii())
     }
 }
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_agent_is_shown_as_one_line_of_plain_text() {
+    fn display_escapes_unprintable_bytes() {
         let all: Vec<u8> = (0..=255).collect();
         let agent = UserAgent::new(&all);
         for shown in [agent.to_string(), format!("{agent:?}")] {
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_of_an_agent_is_kept_than_one_may_have() {
+    fn long_user_agent_is_truncated() {
         let long = [b'a'; UserAgent::MAX_LEN + 1];
         assert_eq!(UserAgent::new(&long).as_bytes(), &long[1..]);
         assert_eq!(UserAgent::new(&long[1..]).as_bytes(), &long[1..]);

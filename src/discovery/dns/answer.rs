@@ -1,4 +1,4 @@
-//! What a name server's packet says about a question.
+//! Classification of packets, and extraction of their addresses.
 
 use std::net::IpAddr;
 
@@ -10,36 +10,39 @@ use super::question::Question;
 use crate::discovery::ServerError;
 use crate::discovery::name::distinct;
 
-/// So many addresses of one family are kept: half of what a lookup gives.
+/// The maximum number of addresses of one family: half of the maximum of a lookup.
 const MAX_OF_ONE_FAMILY: usize = 128;
-/// So many names may lead to each other until there is an address. The longest in use have less than ten.
+/// The maximum number of CNAME records before an address. Chains in use have fewer than ten.
 const MAX_CHAIN: usize = 16;
 
-/// What a packet is to a question.
+/// The relation of a packet to a query.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Packet {
-    /// Nothing: listening goes on.
+    /// The packet does not match the query. It must be ignored.
     Foreign,
-    /// The answer is longer than a packet; what there is of it does not count (RFC 2181, section 9).
+    /// The reply is longer than a packet. Its truncated content must be ignored (RFC 2181, section
+    /// 9).
     Truncated,
-    /// The server does not know EDNS (RFC 6891, section 7): it has to be asked without.
+    /// The server does not support EDNS (RFC 6891, section 7). The query must be repeated without
+    /// it.
     NeedsPlainQuestion,
-    /// The answer, or what is wrong with it.
+    /// The reply, or its failure.
     Answer(Result<Answer, ServerError>),
 }
 
-/// What a server knows of a name.
+/// The reply to a query.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// Addresses of the family that was asked for, at least one.
+    /// At least one address of the queried family.
     Addresses(Vec<IpAddr>),
     /// The name has no address of this family (RFC 2308, section 2.2).
     NoAddress,
-    /// There is no such name, whatever it is asked for (RFC 2308, section 2.1).
+    /// The name does not exist for any type (RFC 2308, section 2.1).
     NoName,
 }
 
-/// Judges a packet: id, kind and question have to match before anything else in it counts (RFC 5452, section 9.1).
+/// Classifies a packet. The rest is used only if id, kind and question match (RFC 5452, section
+/// 9.1).
 pub(super) fn judge(packet: &[u8], question: &Question) -> Packet {
     let mut decoder = BinDecoder::new(packet);
     let Ok(header) = Header::read(&mut decoder) else {
@@ -58,7 +61,8 @@ pub(super) fn judge(packet: &[u8], question: &Question) -> Packet {
             Ok(query) if question.is_repeated_by(&query) => {}
             _ => return Packet::Foreign,
         },
-        // Who cannot read a question does not repeat it. Nobody gains more by such a packet than that another server is asked.
+        // A server that cannot decode a question does not repeat it. A forged packet of this kind
+        // only has the effect that the next server is queried.
         0 if is_failure(code) => {}
         _ => return Packet::Foreign,
     }
@@ -81,8 +85,10 @@ fn is_failure(code: ResponseCode) -> bool {
     !matches!(code, ResponseCode::NoError | ResponseCode::NXDomain)
 }
 
-/// The records of the answer section; the sections behind it say nothing that counts here. A record takes at least eleven bytes, so
-/// there are never more than the packet has bytes for, whatever `count` claims.
+/// Returns the records of the answer section. Later sections are not needed.
+///
+/// A record has at least eleven bytes, so the length of the packet limits their number, regardless
+/// of `count`.
 fn records(decoder: &mut BinDecoder<'_>, count: u16) -> Result<Vec<Record>, DecodeError> {
     let mut records = Vec::new();
     for _ in 0..count {
@@ -91,8 +97,8 @@ fn records(decoder: &mut BinDecoder<'_>, count: u16) -> Result<Vec<Record>, Deco
     Ok(records)
 }
 
-/// The addresses under the asked name, or at the end of the names that it stands for (RFC 1034, section 3.6.2). Records under any
-/// other name are nobody's question.
+/// Returns the addresses of the queried name, or of the end of its CNAME chain (RFC 1034, section
+/// 3.6.2). Records of other names are ignored.
 fn addresses(records: &[Record], question: &Question) -> Result<Answer, ServerError> {
     let end = end_of_chain(records, question.query.name()).ok_or(ServerError::EndlessChain)?;
     let family = question.query.query_type();
@@ -113,7 +119,8 @@ fn addresses(records: &[Record], question: &Question) -> Result<Answer, ServerEr
     })
 }
 
-/// The name at the end of the chain that begins with `name`, which may be itself; `None` if the chain has none.
+/// Returns the end of the CNAME chain that starts with `name`, which may be `name` itself. Returns
+/// `None` if the chain is too long or a loop.
 fn end_of_chain<'a>(records: &'a [Record], name: &'a Name) -> Option<&'a Name> {
     let mut end = name;
     for _ in 0..=MAX_CHAIN {

@@ -1,20 +1,20 @@
-//! Which name servers are asked, and for which names: `resolv.conf(5)`.
+//! The name servers and the search list: `resolv.conf(5)`.
 
 use std::net::SocketAddr;
 
-/// What a lookup needs to know of the system.
+/// The configuration of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Configuration {
-    /// Asked in this order.
+    /// Queried in this order.
     pub(super) servers: Vec<SocketAddr>,
-    /// What is put after a name, one after the other.
+    /// The domains that are appended to a name, in this order.
     pub(super) search: Vec<String>,
-    /// A name with so many dots is first tried as it stands.
+    /// The number of dots from which a name is tried without a domain first.
     pub(super) ndots: usize,
 }
 
 impl Configuration {
-    /// These name servers, and names as they stand.
+    /// Creates a configuration without a search list.
     pub(super) fn of_servers(servers: Vec<SocketAddr>) -> Self {
         Self {
             servers,
@@ -23,7 +23,7 @@ impl Configuration {
         }
     }
 
-    /// The names that `host` may stand for, in the order in which they are tried, each with a dot at the end.
+    /// Returns the absolute names to look up for `host`, in this order.
     pub(super) fn candidates(&self, host: &str, is_absolute: bool) -> Vec<String> {
         let as_it_stands = format!("{host}.");
         if is_absolute {
@@ -58,26 +58,28 @@ mod system {
 
     /// The port of name servers (RFC 1035, section 4.2).
     const PORT: u16 = 53;
-    /// The system's resolver does not look further for a higher number: `MAXNDOTS` of `resolv.h`.
+    /// The maximum of `ndots`, as in the resolver of the system (`MAXNDOTS` of `resolv.h`).
     const MAX_NDOTS: u32 = 15;
-    /// So much of the file is read; it has a few lines.
+    /// The maximum number of bytes that are read of the file, which usually has a few lines.
     const MAX_FILE: u64 = 64 * 1024;
 
     impl Configuration {
-        /// What the file says. One that is missing or names no server means a name server on this host.
+        /// Reads a file. If it does not exist or contains no server, the configuration contains a
+        /// server on this host.
         pub(in crate::discovery::dns) fn read(file: &Path) -> Self {
             let mut text = Vec::new();
             if let Ok(file) = File::open(file) {
-                // What could be read before an error is better than nothing.
+                // A part that was read before an error is still used.
                 let _ = file.take(MAX_FILE).read_to_end(&mut text);
             }
             Self::parse(&text)
         }
 
-        /// Lines that nobody understands are passed over, as the system does. Of `options` only `ndots` matters here.
+        /// Parses a file. Invalid lines are ignored, as by the system. Only `ndots` of `options` is
+        /// used.
         pub(super) fn parse(text: &[u8]) -> Self {
             let (mut config, _) = Config::parse_with_errors(text);
-            // Three servers and six domains, as the system.
+            // At most three servers and six domains, as in the system.
             config.glibc_normalize();
             let mut servers: Vec<_> = config.nameservers.iter().filter_map(address).collect();
             if servers.is_empty() {
@@ -91,8 +93,10 @@ mod system {
         }
     }
 
-    /// A link-local address belongs to one interface, which is given by its number or its name. If there is no such interface, the server
-    /// cannot be reached.
+    /// Returns the socket address of a server.
+    ///
+    /// A link-local address has a scope, which is the number or the name of an interface. Returns
+    /// `None` if the interface does not exist.
     fn address(server: &ScopedIp) -> Option<SocketAddr> {
         let ScopedIp::V6(ip, Some(scope)) = server else {
             return Some((IpAddr::from(server), PORT).into());
@@ -118,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_enough_dots_is_tried_as_it_stands_before_the_search_list_and_others_after_it() {
+    fn dots_decide_whether_search_list_is_first() {
         let config = configuration(&["one.test", "two.test."], 2);
         assert_eq!(
             config.candidates("a.b", false),
@@ -131,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absolute_name_is_tried_as_it_stands_only() {
+    fn absolute_name_ignores_the_search_list() {
         let config = configuration(&["one.test", "."], 9);
         assert_eq!(config.candidates("a", true), ["a."]);
         assert_eq!(config.candidates("a", false), ["a.one.test.", "a."]);
@@ -146,7 +150,7 @@ mod tests {
         }
 
         #[test]
-        fn the_system_names_servers_search_list_and_dots() {
+        fn file_sets_servers_search_list_and_ndots() {
             let config = Configuration::parse(
                 b"# \xff comment\n\
                   domain unused.test\n\
@@ -169,7 +173,7 @@ mod tests {
         }
 
         #[test]
-        fn without_a_server_the_one_on_this_host_is_asked() {
+        fn file_without_server_means_local_server() {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("resolv.conf");
             for text in [None, Some(""), Some("nameserver fe80::1%nosuchinterface\n")] {
@@ -190,7 +194,7 @@ mod tests {
 
         #[cfg(target_os = "linux")]
         #[test]
-        fn an_interface_may_be_named() {
+        fn scope_may_be_an_interface_name() {
             let index = std::fs::read_to_string("/sys/class/net/lo/ifindex").unwrap();
             let config = Configuration::parse(b"nameserver fe80::1%lo");
             assert_eq!(

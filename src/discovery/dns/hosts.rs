@@ -1,4 +1,4 @@
-//! Names that the system knows by itself: `hosts(5)`.
+//! Names of the hosts file: `hosts(5)`.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -8,10 +8,11 @@ use std::path::Path;
 use crate::discovery::MAX_ADDRESSES;
 use crate::discovery::name::distinct;
 
-/// So much of the file is read. Lists of unwanted names make it long, but not as long as that.
+/// The maximum number of bytes that are read of the file. Block lists make it long, but do not
+/// reach this.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
-/// The addresses that the file gives to `host`, of all its lines; none if there is no file that can be read.
+/// Returns the addresses of `host` from all lines of the file, or none if it cannot be read.
 pub(super) fn look_up(file: &Path, host: &str) -> Vec<IpAddr> {
     match File::open(file) {
         Ok(file) => addresses(BufReader::new(file.take(MAX_FILE)), host),
@@ -19,7 +20,7 @@ pub(super) fn look_up(file: &Path, host: &str) -> Vec<IpAddr> {
     }
 }
 
-/// A line is an address and its names; `#` begins a comment. Lines that are something else are passed over.
+/// Parses lines of an address and its names, with comments after `#`. Other lines are ignored.
 fn addresses(text: impl BufRead, host: &str) -> Vec<IpAddr> {
     let lines = text.split(b'\n').map_while(Result::ok);
     let found = lines.filter_map(|line| {
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn all_lines_with_the_name_count_in_any_case_and_none_with_another() {
+    fn all_lines_with_the_name_count() {
         assert_eq!(look("seed.test"), ["192.0.2.1", "2001:db8::1"]);
         assert_eq!(look("SEED.test"), ["192.0.2.1", "2001:db8::1"]);
         assert_eq!(look("other.test"), ["192.0.2.1"]);
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_knows_nobody() {
+    fn missing_file_has_no_addresses() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hosts");
         assert!(look_up(&path, "seed.test").is_empty());

@@ -1,11 +1,11 @@
-//! How long one server may take of the time that a lookup has.
+//! The time limit of one query.
 
 use std::time::{Duration, Instant};
 
 use crate::discovery::Deadline;
 use crate::discovery::until::SLICE;
 
-/// The end of the lookup or of the try, whichever comes first.
+/// The end of the lookup or of the query, whichever is earlier.
 #[derive(Debug)]
 pub(super) struct Limit<'a> {
     until: &'a Deadline,
@@ -14,7 +14,7 @@ pub(super) struct Limit<'a> {
 }
 
 impl<'a> Limit<'a> {
-    /// A try that begins now and takes at most `share`.
+    /// Creates a limit that starts now and ends after `share`.
     pub(super) fn new(until: &'a Deadline, share: Duration) -> Self {
         let began = Instant::now();
         Self {
@@ -24,29 +24,29 @@ impl<'a> Limit<'a> {
         }
     }
 
-    /// The try ends so soon, unless it ends sooner anyway.
+    /// Moves the end to `left` from now, if it is later.
     pub(super) fn shorten(&mut self, left: Duration) {
         self.end = self.end.min(Instant::now() + left);
     }
 
-    /// How much time there is; `None` once there is none.
+    /// Returns the remaining time, or `None` if it is over.
     pub(super) fn left(&self) -> Option<Duration> {
         let left = self.end.saturating_duration_since(Instant::now());
         let left = left.min(self.until.remaining()?);
         (!left.is_zero()).then_some(left)
     }
 
-    /// How long one wait may take before [`Limit::left`] is asked again.
+    /// Returns the timeout of one wait, after which [`Limit::left`] must be checked.
     pub(super) fn slice(&self) -> Option<Duration> {
         Some(self.left()?.min(SLICE))
     }
 
-    /// When all waits are over, unless somebody stops them.
+    /// Returns the end of the query. The lookup may be canceled before it.
     pub(super) fn end(&self) -> Instant {
         self.end
     }
 
-    /// How long the try has lasted, in milliseconds.
+    /// Returns the elapsed time, rounded down to milliseconds.
     pub(super) fn lasted(&self) -> Duration {
         Duration::from_millis(self.began.elapsed().as_millis() as u64)
     }

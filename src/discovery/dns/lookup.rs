@@ -1,4 +1,4 @@
-//! The way of a name through all that it may stand for, and through all name servers.
+//! The lookup of a name: search list, order of servers, and repetitions.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use super::limit::Limit;
 use super::server;
 use crate::discovery::{Deadline, ResolveError, ServerError, ServerFailure};
 
-/// One server may take so long at one time, and no more than its share of what is left.
+/// The maximum timeout of one query. It is lower if the share of the remaining time is less.
 const LONGEST_TRY: Duration = Duration::from_secs(2);
-/// So often a server is asked that does not answer: the first time, and again when all others have been asked as well. The system's
-/// resolver does as much.
+/// The number of queries to a server that does not reply. The second one follows after all other
+/// servers were queried, as in the resolver of the system.
 const ROUNDS: usize = 2;
 
-/// Looks `host` up under the names that it may stand for, until one of them has addresses.
+/// Looks up `host`, with the domains of the search list if they apply, until addresses are found.
 pub(super) fn look_up(
     configuration: &Configuration,
     host: &str,
@@ -26,13 +26,13 @@ pub(super) fn look_up(
     let mut failed = None;
     for candidate in configuration.candidates(host, is_absolute) {
         let Ok(name) = Name::from_ascii(&candidate) else {
-            // What the search list adds makes it too long.
+            // The name is too long with this domain of the search list.
             continue;
         };
         match ask_servers(&configuration.servers, &name, host, until) {
             Ok(addresses) if addresses.is_empty() => {}
             Ok(addresses) => return Ok(addresses),
-            // Servers that answer at all may know the next name.
+            // A server that replied, even with an error, may resolve the next name.
             Err(ResolveError::NoAnswer { name, servers }) if is_one_alive(&servers) => {
                 failed.get_or_insert(ResolveError::NoAnswer { name, servers });
             }
@@ -47,7 +47,8 @@ fn is_one_alive(servers: &[ServerFailure]) -> bool {
     faults.any(|fault| matches!(fault, ServerError::Refused { .. }))
 }
 
-/// Asks one server after the other until one of them knows: an empty list says that there is no such name, or no address of it.
+/// Queries the servers one after the other until one of them replies. Returns an empty list if the
+/// name does not exist or has no address.
 fn ask_servers(
     servers: &[SocketAddr],
     name: &Name,

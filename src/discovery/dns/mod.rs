@@ -1,4 +1,4 @@
-//! A resolver of our own: a stub in the sense of RFC 1034, section 5.3.1, which asks name servers that ask others.
+//! A stub resolver (RFC 1034, section 5.3.1), which queries recursive name servers.
 
 mod answer;
 mod configuration;
@@ -19,20 +19,21 @@ use configuration::Configuration;
 use super::name::{Asked, judge};
 use super::{Deadline, ResolveError, SeedResolver};
 
-/// Asks name servers itself, in the caller's thread, over UDP, and over TCP where the answer is long. IPv4 and IPv6 are asked for at
-/// once.
+/// Queries name servers on the caller's thread, over UDP, and over TCP if the reply is long.
 ///
-/// | | |
+/// IPv4 and IPv6 addresses are queried at the same time.
+///
+/// | case | result |
 /// | --- | --- |
-/// | addresses, `localhost`, names of `/etc/hosts` | answered without a question (RFC 6761, section 6.3) |
-/// | a server that is silent | gets two seconds at most, or its share of the time left, and is asked again when all others have been |
-/// | one that refuses, fails, or cannot be understood | the next one is asked |
-/// | one that says that there is no such name | is believed |
-/// | addresses of one family, the other not told | a success, a second later |
-/// | what does not belong to the question | is passed over (RFC 5452, section 9) |
+/// | IP addresses, `localhost`, names of `/etc/hosts` | resolved without a query (RFC 6761, section 6.3) |
+/// | a server does not reply | times out after 2 s, or its share of the remaining time if that is less; queried again after all others |
+/// | a server returns an error code or an invalid reply | the next server is queried |
+/// | a server returns that the name does not exist | final; no other server is queried |
+/// | addresses of one family are known, the query of the other has no reply | returned after one second |
+/// | a packet does not match the query | ignored (RFC 5452, section 9) |
 ///
-/// Name servers are believed: answers are not signed. Whoever can read or guess the packets can lie, and what a seed says is only where
-/// one may look for peers.
+/// Replies are not signed, so they cannot be verified. An attacker who can read or guess the
+/// packets can forge them. The addresses of a seed are only candidates for peers.
 #[derive(Clone, Debug)]
 pub struct DnsResolver {
     servers: Servers,
@@ -43,14 +44,16 @@ pub struct DnsResolver {
 #[derive(Clone, Debug)]
 enum Servers {
     Given(Configuration),
-    /// Read for each lookup, for it changes when a computer moves to another network.
+    /// Read for each lookup, because it changes when the machine moves to another network.
     #[cfg(unix)]
     File(PathBuf),
 }
 
 impl DnsResolver {
-    /// Asks these name servers, in this order. Names are looked up as they stand, without the system's search list; its hosts file
-    /// counts. Without any server only names can be resolved that need none.
+    /// Creates a resolver that queries `servers` in their order.
+    ///
+    /// The search list of the system is not applied, but its hosts file is used. If `servers` is
+    /// empty, only names that need no query can be resolved.
     pub fn new(servers: Vec<SocketAddr>) -> Self {
         Self {
             servers: Servers::Given(Configuration::of_servers(servers)),
@@ -59,8 +62,11 @@ impl DnsResolver {
         }
     }
 
-    /// Asks the name servers of `/etc/resolv.conf`, which is read for each lookup, with its search list and `ndots`. If it is missing or
-    /// names no server, there is one on this host, 127.0.0.1.
+    /// Creates a resolver that queries the name servers of `/etc/resolv.conf`, with its search list
+    /// and `ndots`.
+    ///
+    /// The file is read for each lookup. If it does not exist or contains no server, 127.0.0.1 is
+    /// queried.
     #[cfg(unix)]
     pub fn from_system() -> Self {
         Self {
@@ -100,14 +106,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_files_of_the_system_are_read_for_each_lookup() {
+    fn system_files_are_read_for_each_lookup() {
         let folder = tempfile::tempdir().unwrap();
         let [hosts, conf] = ["hosts", "resolv.conf"].map(|name| folder.path().join(name));
         let resolver = DnsResolver {
             servers: Servers::File(conf.clone()),
             hosts: hosts.clone(),
         };
-        // No interface of this number can be asked.
+        // There is no interface with this number.
         std::fs::write(&conf, "nameserver fe80::1%4000000000\nsearch one.test").unwrap();
         let until = Deadline::after(Duration::from_secs(20));
         let error = resolver.resolve("seed.test", &until).unwrap_err();

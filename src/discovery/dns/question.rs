@@ -1,4 +1,4 @@
-//! What a name server is asked.
+//! A query of a name server.
 
 use hickory_proto::ProtoError;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
@@ -6,17 +6,20 @@ use hickory_proto::rr::{DNSClass, Name, RecordType};
 
 use crate::random;
 
-/// How long an answer we take over UDP: what every way through the network carries in one piece. Longer ones are cut short, and asked
-/// for over TCP (RFC 6891, section 6.2.5, and the agreement of the makers of name servers of 2020, known as the DNS flag day).
+/// The maximum length of a reply over UDP, in bytes. It fits into one packet of any network (RFC
+/// 6891, section 6.2.5, and DNS flag day 2020). Longer replies are truncated and queried over TCP.
 pub(super) const UDP_PAYLOAD: u16 = 1232;
 
-/// One question for addresses of one family. Its id is random, and the source port is the system's choice: both have to be guessed by
-/// whoever would answer in the server's place (RFC 5452, section 9.2).
+/// A query for the addresses of one family.
+///
+/// The id is random, and the system chooses the source port. An attacker has to guess both to forge
+/// a reply (RFC 5452, section 9.2).
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) id: u16,
     pub(super) query: Query,
-    /// Whether the server is told how long an answer may be. Some old ones refuse questions that have more than the question.
+    /// Whether the query contains the maximum length of a reply. Some old servers reject such
+    /// queries.
     pub(super) with_edns: bool,
 }
 
@@ -29,7 +32,7 @@ impl Question {
         }
     }
 
-    /// The packet that asks it: one question, and the wish that the server asks others (RFC 1035, section 4.1).
+    /// Returns the encoded query, with the request for recursion (RFC 1035, section 4.1).
     pub(super) fn packet(&self) -> Result<Vec<u8>, ProtoError> {
         let mut message = Message::new(self.id, MessageType::Query, OpCode::Query);
         message.metadata.recursion_desired = true;
@@ -42,7 +45,7 @@ impl Question {
         message.to_vec()
     }
 
-    /// Whether a server repeats this question. Servers may write a name in other cases than it was asked.
+    /// Returns whether a reply repeats this query. The case of letters may differ.
     pub(super) fn is_repeated_by(&self, query: &Query) -> bool {
         query.name() == self.query.name()
             && query.query_type() == self.query.query_type()

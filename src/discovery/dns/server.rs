@@ -1,4 +1,4 @@
-//! One try at one name server: both families asked at once, over one socket.
+//! One query of a name server: both address families over one socket.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -14,22 +14,25 @@ use crate::discovery::name::distinct;
 use crate::discovery::{MAX_ADDRESSES, ServerError};
 use crate::sockets::is_timeout;
 
-/// A question whose answer has not come is asked again after this time, in case a packet was lost.
+/// The interval after which a query without a reply is sent again, because packets can be lost.
 const AGAIN: Duration = Duration::from_millis(500);
-/// When one family is known, the other is waited for so long: some servers never answer the question for one of them (RFC 4074,
-/// section 4.1). Long enough for one lost packet.
+/// The time to wait for the reply for the other family after the first reply has decided the
+/// lookup. Some servers never reply for one family (RFC 4074, section 4.1). It allows for one lost
+/// packet.
 const GRACE: Duration = Duration::from_millis(1000);
-/// No packet of a server that keeps to what it was told is longer. What is, cannot be decoded.
+/// The size of the receive buffer. A longer packet exceeds the announced maximum and fails to
+/// decode.
 const LONGEST: usize = 4096;
 
-/// One question, and what has become of it.
+/// A query and its result.
 struct Asking {
     question: Question,
     outcome: Option<Result<Answer, ServerError>>,
 }
 
-/// Asks a server for both families. An empty list says that the server knows the name, or its absence, and that there is no address;
-/// it does not matter which of both it was.
+/// Queries a server for both families.
+///
+/// Returns an empty list if the server replied that the name does not exist or has no address.
 pub(super) fn ask(
     server: SocketAddr,
     name: &Name,
@@ -50,7 +53,7 @@ pub(super) fn ask(
     conclude(asking.map(|asking| asking.outcome.unwrap_or_else(|| Err(silent.clone()))))
 }
 
-/// What the answers to both questions say together.
+/// Merges the replies to both queries.
 fn conclude(answers: [Result<Answer, ServerError>; 2]) -> Result<Vec<IpAddr>, ServerError> {
     let mut found = Vec::new();
     let (mut fault, mut is_absent) = (None, false);
@@ -62,15 +65,17 @@ fn conclude(answers: [Result<Answer, ServerError>; 2]) -> Result<Vec<IpAddr>, Se
             Err(other) => fault = fault.or(Some(other)),
         }
     }
-    // Some servers deny names of which only the other family exists (RFC 4074, section 4.2): addresses count for more.
+    // Some servers return NXDOMAIN if only the other family exists (RFC 4074, section 4.2), so
+    // addresses take precedence.
     match fault {
         Some(fault) if found.is_empty() && !is_absent => Err(fault),
-        // An address of IPv4 may also come in the form of IPv6.
+        // Both families may contain one address, as IPv4 and as IPv4-mapped.
         _ => Ok(distinct(found, MAX_ADDRESSES)),
     }
 }
 
-/// Sends and receives until both questions have an outcome or the time is over; returns how many packets belonged to neither.
+/// Sends and receives until both queries have a result or the time is over. Returns the number of
+/// packets that matched neither.
 fn exchange(
     server: SocketAddr,
     asking: &mut [Asking; 2],
@@ -94,7 +99,7 @@ fn exchange(
             Ok(length) => &packet[..length],
             Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => continue,
             Err(error) if asking.iter().all(|one| one.outcome.is_none()) => return Err(error),
-            // The answers that were there before the server went away still count.
+            // Replies that were received before the error are still used.
             Err(_) => break,
         };
         let mut is_foreign = true;
@@ -119,7 +124,9 @@ fn exchange(
     Ok(ignored)
 }
 
-/// A socket for this server alone: the system drops what others send, and tells at once where nobody listens.
+/// Opens a socket that is connected to the server.
+///
+/// The system then drops packets of other senders, and reports a closed port.
 fn open(server: SocketAddr) -> io::Result<UdpSocket> {
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),

@@ -1,4 +1,4 @@
-//! A long answer, over TCP.
+//! Queries over TCP, for long replies.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,10 +10,14 @@ use super::question::Question;
 use crate::discovery::ServerError;
 use crate::sockets::{self, NotOpened, is_timeout};
 
-/// So much is read at once. The buffer grows with what has come, never by the length that the server claims.
+/// The number of bytes of one read. The buffer grows with the received bytes, regardless of the
+/// length that the server announced.
 const CHUNK: usize = 4096;
 
-/// Asks a question over TCP: a packet has its length in two bytes before it (RFC 1035, section 4.2.2), and 65,535 bytes at most.
+/// Sends a query over TCP.
+///
+/// A packet is preceded by its length in two bytes (RFC 1035, section 4.2.2), so it has at most
+/// 65,535 bytes.
 pub(super) fn ask(
     server: SocketAddr,
     question: &Question,

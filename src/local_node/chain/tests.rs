@@ -1,4 +1,4 @@
-//! What a chain of a local node takes, refuses, switches to, and forgets.
+//! Tests of the chain: rules, reorganizations and eviction.
 
 use super::*;
 use crate::wire::{BlockError, ChainRuleError, ProofOfWorkError};
@@ -14,14 +14,14 @@ const BLOCK_COST: u64 = 1_250;
 /// The opcode of a script that anyone can spend.
 const OP_TRUE: u8 = 0x51;
 
-/// Mines on a block and offers the result.
+/// Mines a block after `parent` and adds it.
 fn grow(chain: &mut Chain, parent: BlockHash, extra_nonce: u64) -> (BlockHash, AcceptOutcome) {
     let block = chain.template_on(&parent, NOW, extra_nonce).unwrap().mine();
     let accepted = chain.accept(&block, NOW).unwrap();
     (block.hash(), accepted)
 }
 
-/// Mines this many blocks on a block and returns all of them.
+/// Mines and adds `blocks` blocks after `parent`, and returns their hashes.
 fn grow_by(chain: &mut Chain, parent: BlockHash, blocks: u32, extra_nonce: u64) -> Vec<BlockHash> {
     let mut last = parent;
     (0..blocks)
@@ -36,7 +36,8 @@ fn genesis() -> BlockHash {
     Block::genesis(&Network::Regtest).hash()
 }
 
-/// A block upon genesis whose header was changed, with a nonce that makes it meet its own bits or not.
+/// Returns a block after genesis with a changed header, and a nonce that meets its bits or does
+/// not.
 fn changed(meets_bits: bool, change: impl FnOnce(&mut BlockHeader)) -> Block {
     let template = Chain::new().template(NOW, 0);
     let mut header = template.mine().header();
@@ -105,7 +106,7 @@ fn mined_blocks_extend_the_tip_one_by_one() {
 }
 
 #[test]
-fn a_known_block_is_an_outcome_and_not_an_error() {
+fn known_block_is_not_an_error() {
     let mut chain = Chain::new();
     let block = chain.template(NOW, 0).mine();
     chain.accept(&block, NOW).unwrap();
@@ -117,7 +118,7 @@ fn a_known_block_is_an_outcome_and_not_an_error() {
 }
 
 #[test]
-fn of_two_equal_branches_the_first_seen_stays() {
+fn first_of_equal_branches_stays_active() {
     let mut chain = Chain::new();
     let (first, _) = grow(&mut chain, genesis(), 1);
     let (second, accepted) = grow(&mut chain, genesis(), 2);
@@ -128,7 +129,7 @@ fn of_two_equal_branches_the_first_seen_stays() {
 }
 
 #[test]
-fn a_longer_branch_takes_over_and_every_block_is_named_in_order() {
+fn longer_branch_becomes_active_with_ordered_changes() {
     let mut chain = Chain::new();
     let common = grow_by(&mut chain, genesis(), 3, 0)[2];
     let old = grow_by(&mut chain, common, 3, 1);
@@ -148,21 +149,21 @@ fn a_longer_branch_takes_over_and_every_block_is_named_in_order() {
     assert_eq!(chain.hash_at(4), Some(new[0]));
     assert!(chain.contains(&old[2]) && !chain.is_active(&old[2]));
 
-    // And back: the old branch was kept and may grow again.
+    // The old branch is still there and can grow again.
     let again = grow_by(&mut chain, old[2], 2, 1);
     assert_eq!(chain.tip(), (8, again[1]));
     assert!(chain.is_active(&old[0]) && !chain.is_active(&new[0]));
 }
 
 #[test]
-fn an_unknown_parent_is_named() {
+fn unknown_parent_is_reported() {
     let parent = BlockHash([7; 32]);
     let block = changed(true, |header| header.previous = parent);
     assert_eq!(refusal(&block), BlockRejectReason::UnknownParent(parent));
 }
 
 #[test]
-fn a_hash_above_the_target_is_refused() {
+fn hash_above_the_target_is_rejected() {
     let block = changed(false, |_| {});
     let error = ProofOfWorkError::HashAboveTarget {
         hash: block.hash(),
@@ -172,7 +173,7 @@ fn a_hash_above_the_target_is_refused() {
 }
 
 #[test]
-fn a_target_that_is_easier_than_regtests_or_none_at_all_is_refused() {
+fn easier_or_invalid_target_is_rejected() {
     let easier = changed(true, |header| header.bits = CompactTarget(0x2100_8000));
     let error = ProofOfWorkError::TargetTooEasy {
         bits: CompactTarget(0x2100_8000),
@@ -185,7 +186,7 @@ fn a_target_that_is_easier_than_regtests_or_none_at_all_is_refused() {
 }
 
 #[test]
-fn a_harder_target_than_regtests_is_refused() {
+fn harder_target_is_rejected() {
     let bits = CompactTarget(0x2010_0000);
     let block = changed(true, |header| header.bits = bits);
     assert_eq!(
@@ -199,7 +200,7 @@ fn a_harder_target_than_regtests_is_refused() {
 }
 
 #[test]
-fn a_time_must_be_after_the_median_of_the_eleven_blocks_before() {
+fn time_must_be_after_the_median() {
     let median = 1_296_688_602;
     let block = changed(true, |header| header.time = median);
     assert_eq!(refusal(&block), too_old(1, median, median));
@@ -212,7 +213,7 @@ fn a_time_must_be_after_the_median_of_the_eleven_blocks_before() {
         };
         chain.accept(&template.mine(), NOW).unwrap();
     }
-    // Of the last eleven, 20 to 120, the sixth is 70.
+    // The sixth of the last eleven, 20 to 120, is 70.
     let median = NOW - 1_000 + 70;
     assert_eq!(chain.median_time_past(), median);
     let mut template = chain.template(0, 0);
@@ -227,7 +228,7 @@ fn a_time_must_be_after_the_median_of_the_eleven_blocks_before() {
 }
 
 #[test]
-fn a_time_may_be_two_hours_ahead_and_no_more() {
+fn time_may_be_two_hours_ahead() {
     let mut chain = Chain::new();
     let latest = NOW + 7_200;
     let got = latest + 1;
@@ -249,7 +250,7 @@ fn a_time_may_be_two_hours_ahead_and_no_more() {
 }
 
 #[test]
-fn a_block_with_other_transactions_than_its_header_commits_to_is_refused() {
+fn merkle_root_mismatch_is_rejected() {
     let block = changed(true, |header| header.merkle_root.0[0] ^= 1);
     assert!(matches!(
         refusal(&block),
@@ -334,7 +335,7 @@ impl FullChain {
     }
 }
 
-/// Asserts what must hold between the tables of a chain.
+/// Asserts the invariants of the tables of a chain.
 fn assert_consistent(chain: &Chain) {
     let bytes: u64 = chain.blocks.values().map(|entry| cost(&entry.block)).sum();
     assert_eq!(chain.bytes, bytes);
@@ -497,7 +498,7 @@ fn versions_follow_the_rules_of_regtest() {
 }
 
 #[test]
-fn a_full_chain_refuses_blocks_and_says_how_much_room_is_missing() {
+fn full_chain_reports_missing_memory() {
     let mut chain = Chain::with_max_bytes(3_000);
     grow(&mut chain, genesis(), 0);
     let block = chain.template(NOW, 0).mine();
@@ -510,7 +511,7 @@ fn a_full_chain_refuses_blocks_and_says_how_much_room_is_missing() {
 }
 
 #[test]
-fn a_stored_block_does_not_hold_on_to_the_payload_it_arrived_in() {
+fn stored_block_does_not_keep_its_payload() {
     let mut chain = Chain::new();
     let block = chain.template(NOW, 0).mine();
     chain.accept(&block, NOW).unwrap();

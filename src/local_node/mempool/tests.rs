@@ -1,10 +1,10 @@
-//! What a pool takes, and how blocks change it.
+//! Tests of the pool: capacity, rules, and changes by blocks.
 
 use super::*;
 use crate::local_node::BlockTemplate;
 use crate::wire::{BlockHash, OutPoint, Transaction, TransactionInput, TransactionOutput};
 
-/// A transaction of 62 bytes that differs from others by its lock time.
+/// Returns a transaction of 62 bytes that differs from others by its lock time.
 fn payment(lock_time: u32) -> Transaction {
     Transaction {
         version: 2,
@@ -51,7 +51,7 @@ fn block_of(lock_times: impl IntoIterator<Item = u32>) -> Block {
 }
 
 #[test]
-fn transactions_are_kept_once_and_in_the_order_in_which_they_came() {
+fn transactions_are_unique_and_ordered() {
     let mut pool = pool_of([5, 3, 9]);
     assert_eq!(pool.insert(&tx(3)), Ok(InsertOutcome::Known));
     assert_eq!(lock_times(&pool), [5, 3, 9]);
@@ -97,7 +97,7 @@ fn a_pool_is_bounded_in_transactions() {
 }
 
 #[test]
-fn what_a_block_includes_leaves_the_pool() {
+fn included_transactions_are_removed() {
     let mut pool = pool_of([1, 2, 3, 4]);
     pool.remove_included(&block_of([4, 2, 77]));
     assert_eq!(lock_times(&pool), [1, 3]);
@@ -107,7 +107,7 @@ fn what_a_block_includes_leaves_the_pool() {
 }
 
 #[test]
-fn what_a_reorganisation_disconnects_comes_back_in_front() {
+fn disconnected_transactions_are_restored_in_front() {
     let mut pool = pool_of([30, 31]);
     // The old tip first, then the block below it.
     pool.restore_disconnected(&block_of([20, 21]));
@@ -122,7 +122,7 @@ fn what_a_reorganisation_disconnects_comes_back_in_front() {
 }
 
 #[test]
-fn malformed_transactions_are_refused() {
+fn malformed_transactions_are_rejected() {
     let refusal = |change: fn(&mut Transaction)| {
         let mut transaction = payment(0);
         change(&mut transaction);
@@ -166,7 +166,7 @@ fn malformed_transactions_are_refused() {
 }
 
 #[test]
-fn amounts_of_nothing_and_of_everything_are_allowed() {
+fn minimum_and_maximum_amounts_are_valid() {
     for value in [0, MAX_MONEY] {
         let mut transaction = payment(0);
         transaction.outputs[0].value = value;

@@ -1,4 +1,4 @@
-//! Tests of the list of bans: which rule wins, and what is lifted or ends when.
+//! Tests of the ban list: precedence, removal and expiry.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn punish(list: &mut BanList, address: &str, now: SystemTime) -> Result<BanOutco
     list.ban_automatically(ip(address), BanReason::WrongMagic, now)
 }
 
-/// Bans a subnet by hand for good.
+/// Bans a subnet manually and permanently.
 fn shut_out(list: &mut BanList, text: &str, now: SystemTime) -> Result<BanOutcome, BanError> {
     list.ban(subnet(text), BanReason::Manual, None, now)
 }
@@ -42,7 +42,7 @@ fn subnets(bans: &[Ban]) -> Vec<String> {
     bans.iter().map(|ban| ban.subnet.to_string()).collect()
 }
 
-/// The rule that keeps an address out, as it is shown.
+/// Returns the rule that bans an address, as text.
 fn rule(list: &BanList, address: &str, now: SystemTime) -> Option<(String, BanOrigin)> {
     let ban = list.is_banned(ip(address), now)?;
     Some((ban.subnet.to_string(), ban.by))
@@ -57,7 +57,7 @@ fn automatic(text: &str) -> Option<(String, BanOrigin)> {
 }
 
 #[test]
-fn the_whitelist_stands_above_bans_by_hand_and_these_above_automatic_ones() {
+fn whitelist_overrides_manual_and_manual_overrides_automatic() {
     let mut bans = list(10);
     punish(&mut bans, "198.51.100.7", now()).unwrap();
     assert_eq!(
@@ -91,7 +91,7 @@ fn the_whitelist_stands_above_bans_by_hand_and_these_above_automatic_ones() {
 }
 
 #[test]
-fn a_rule_that_is_over_leaves_the_word_to_the_next() {
+fn ended_rule_yields_to_the_next() {
     let mut bans = list(10);
     punish(&mut bans, "198.51.100.7", now()).unwrap();
     let end = now() + 10 * SECOND;
@@ -104,7 +104,7 @@ fn a_rule_that_is_over_leaves_the_word_to_the_next() {
 }
 
 #[test]
-fn what_is_on_the_whitelist_is_not_banned_automatically() {
+fn whitelisted_address_is_not_banned_automatically() {
     let mut bans = list(10);
     bans.set_whitelist([subnet("2001:db8::/32")]);
     let error = punish(&mut bans, "2001:db8::1", now()).unwrap_err();
@@ -116,7 +116,7 @@ fn what_is_on_the_whitelist_is_not_banned_automatically() {
 }
 
 #[test]
-fn an_automatic_ban_covers_one_ipv4_address_and_a_64_of_ipv6_for_a_day() {
+fn automatic_ban_covers_address_or_ipv6_subnet() {
     let mut bans = list(10);
     let ban = punish(&mut bans, "::ffff:198.51.100.7", now()).unwrap().ban;
     assert_eq!(ban.subnet, subnet("198.51.100.7"));
@@ -139,7 +139,7 @@ fn an_automatic_ban_covers_one_ipv4_address_and_a_64_of_ipv6_for_a_day() {
 }
 
 #[test]
-fn a_second_automatic_ban_renews_the_first_and_never_shortens_it() {
+fn second_automatic_ban_extends_the_first() {
     let mut bans = list(1);
     punish(&mut bans, "198.51.100.7", now()).unwrap();
     let earlier = now() - 10 * SECOND;
@@ -152,7 +152,7 @@ fn a_second_automatic_ban_renews_the_first_and_never_shortens_it() {
 }
 
 #[test]
-fn a_ban_that_would_be_over_already_is_refused() {
+fn ban_with_end_in_the_past_is_rejected() {
     let mut bans = list(1);
     let mut until = |end| bans.ban(subnet("10.0.0.0/8"), BanReason::Manual, Some(end), now());
     assert!(
@@ -166,7 +166,7 @@ fn a_ban_that_would_be_over_already_is_refused() {
 }
 
 #[test]
-fn unban_lifts_exactly_what_it_names_and_unban_covering_all_around_an_address() {
+fn unban_is_exact_and_unban_covering_is_not() {
     let mut bans = list(10);
     for text in ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "11.0.0.0/8"] {
         shut_out(&mut bans, text, now()).unwrap();
@@ -187,7 +187,7 @@ fn unban_lifts_exactly_what_it_names_and_unban_covering_all_around_an_address() 
 }
 
 #[test]
-fn what_is_over_is_taken_out_once_and_the_next_end_is_known() {
+fn ended_bans_expire_once_and_next_is_known() {
     let mut bans = list(10);
     assert_eq!(bans.next_expiry(), None);
     shut_out(&mut bans, "10.0.0.0/8", now()).unwrap();
@@ -204,7 +204,7 @@ fn what_is_over_is_taken_out_once_and_the_next_end_is_known() {
 }
 
 #[test]
-fn bans_are_listed_by_hand_first_and_by_subnet() {
+fn list_is_sorted_by_origin_and_subnet() {
     let mut bans = list(10);
     punish(&mut bans, "2001:db8::1", now()).unwrap();
     punish(&mut bans, "10.0.0.1", now()).unwrap();

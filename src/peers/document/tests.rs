@@ -1,25 +1,25 @@
-//! Tests of the document: its bounds hold what they must.
+//! Tests of the limits of the file.
 
 use std::time::Duration;
 
 use super::*;
 use crate::peers::{BanOrigin, BanReason, PeerSource, PeerStatus, PeerVersion, UserAgent};
 
-/// The time whose number is the longest.
+/// Returns the time with the most digits.
 fn last_second() -> SystemTime {
     let epoch = SystemTime::UNIX_EPOCH;
     epoch + Duration::from_secs(i64::MAX as u64)
 }
 
 #[test]
-fn the_largest_peer_and_the_largest_ban_fit_into_their_shares_of_a_file() {
+fn largest_peer_and_ban_fit_their_limits() {
     let ip = "1111:1111:1111:1111:1111:1111:1111:1111".parse().unwrap();
     let mut peer = Peer::new((ip, u16::MAX).into(), PeerSource::Peer(ip), last_second()).unwrap();
     peer.services = u64::MAX;
     peer.failures = u32::MAX;
     peer.version = Some(PeerVersion {
         protocol_version: i32::MIN,
-        // What JSON needs most bytes for.
+        // JSON needs the most bytes for these.
         user_agent: UserAgent::new(&[0; UserAgent::MAX_LEN]),
         start_height: i32::MIN,
     });
@@ -34,7 +34,7 @@ fn the_largest_peer_and_the_largest_ban_fit_into_their_shares_of_a_file() {
         since: last_second(),
         until: Some(last_second()),
     };
-    // And the comma behind each.
+    // Each is followed by a comma.
     let peer = serde_json::to_vec(&PeerEntry(peer)).unwrap().len() + 1;
     let ban = serde_json::to_vec(&BanEntry(ban)).unwrap().len() + 1;
     assert!(
@@ -45,17 +45,17 @@ fn the_largest_peer_and_the_largest_ban_fit_into_their_shares_of_a_file() {
 }
 
 #[test]
-fn a_list_ends_at_its_bound_however_many_entries_follow() {
+fn list_above_its_limit_is_rejected() {
     let read = |text: &str| serde_json::from_str::<AtMost<u8, 3>>(text);
     assert_eq!(read("[1,2,3]").unwrap().entries, [1, 2, 3]);
     let error = read("[1,2,3,4]").err().unwrap().to_string();
     assert!(error.contains("a list of at most 3 entries"), "{error}");
-    // The fifth is not even looked at.
+    // The fifth is not parsed.
     assert_eq!(read("[1,2,3,4,x").err().unwrap().to_string(), error);
 }
 
 #[test]
-fn what_is_told_of_damage_is_one_short_line_of_plain_text() {
+fn damage_is_described_in_one_short_line() {
     let hostile = "\u{1b}[2J\n\u{e9}".repeat(1_000_000);
     let Unreadable::Damaged(reason) = damaged(&hostile) else {
         panic!("it is damage");

@@ -1,4 +1,4 @@
-//! Tests of what stands in the file, field by field.
+//! Tests of the serde representation, field by field.
 
 use serde_json::{Value, json};
 
@@ -112,7 +112,7 @@ fn a_ban_is_written_in_this_form() {
 }
 
 #[test]
-fn times_are_whole_seconds_rounded_down_and_none_is_before_1970() {
+fn times_are_rounded_down_to_whole_seconds() {
     let mut peer = peer();
     peer.last_seen = at(101) - Duration::from_nanos(1);
     peer.status_timestamp = SystemTime::UNIX_EPOCH - Duration::from_secs(5);
@@ -122,14 +122,14 @@ fn times_are_whole_seconds_rounded_down_and_none_is_before_1970() {
 }
 
 #[test]
-fn an_address_that_is_mapped_is_read_as_ipv4() {
+fn mapped_address_is_read_as_ipv4() {
     let mut form = written(peer());
     form["ip_address"] = json!("::ffff:8.8.4.4");
     assert_eq!(read(form).unwrap(), peer());
 }
 
 #[test]
-fn what_no_peer_can_have_is_refused() {
+fn invalid_fields_are_rejected() {
     let long = "a".repeat(UserAgent::MAX_LEN + 1);
     for (field, wrong) in [
         ("id", json!("7")),
@@ -170,7 +170,7 @@ fn what_no_peer_can_have_is_refused() {
 
 #[test]
 #[cfg(feature = "serde")]
-fn with_the_feature_programs_get_the_same_forms_in_text_and_in_bytes() {
+fn feature_serde_uses_the_representation_of_the_file() {
     assert_eq!(serde_json::to_value(peer()).unwrap(), written(peer()));
     let bytes = postcard::to_stdvec(&peer()).unwrap();
     assert_eq!(postcard::from_bytes::<Peer>(&bytes).unwrap(), peer());

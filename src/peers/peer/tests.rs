@@ -1,4 +1,4 @@
-//! Tests of what is noted of a peer.
+//! Tests of the records of a peer.
 
 use super::*;
 
@@ -42,7 +42,7 @@ fn address_with_a_scope_is_refused() {
 }
 
 #[test]
-fn only_the_program_names_a_peer() {
+fn only_application_source_makes_peer_manual() {
     let address = "8.8.4.4:8333".parse().unwrap();
     let named = |source| Peer::new(address, source, now()).unwrap().named;
     assert!(named(PeerSource::Program));
@@ -56,7 +56,7 @@ fn only_the_program_names_a_peer() {
 }
 
 #[test]
-fn a_handshake_makes_a_peer_valid_and_forgets_its_failures() {
+fn handshake_sets_valid_and_resets_failures() {
     let (mut peer, later) = (peer(), now() + MINUTE);
     peer.record_tried(now());
     peer.record_failure();
@@ -76,7 +76,7 @@ fn a_handshake_makes_a_peer_valid_and_forgets_its_failures() {
 }
 
 #[test]
-fn a_change_of_status_without_a_way_changes_nothing() {
+fn invalid_status_change_leaves_peer_unchanged() {
     let mut peer = peer();
     peer.record_ban(BanReason::WrongMagic, Some(now() + DAY), now());
     let before = peer.clone();
@@ -92,7 +92,7 @@ fn a_change_of_status_without_a_way_changes_nothing() {
 }
 
 #[test]
-fn strangers_neither_see_into_the_future_nor_change_what_a_peer_said_itself() {
+fn advertised_data_is_bounded_by_time_and_version() {
     let mut peer = peer();
     peer.record_heard(1, now() + DAY, now() + MINUTE);
     peer.record_heard(4, now() - DAY, now() + MINUTE);
@@ -103,7 +103,7 @@ fn strangers_neither_see_into_the_future_nor_change_what_a_peer_said_itself() {
 }
 
 #[test]
-fn a_peer_is_terrible_exactly_when_the_node_says_so() {
+fn terrible_peers_match_the_rules_of_the_node() {
     let connected = |ago: Duration, failures| Peer {
         last_connected: Some(now() - ago),
         failures,

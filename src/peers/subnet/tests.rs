@@ -1,4 +1,4 @@
-//! Tests of subnets: what they cover, and what is refused as text.
+//! Tests of subnets: ranges, formatting and parsing.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 #[test]
-fn what_is_shown_is_read_back_and_a_single_address_has_no_prefix() {
+fn display_and_parse_round_trip() {
     for text in [
         "10.0.0.0/8",
         "0.0.0.0/0",
@@ -29,7 +29,7 @@ fn what_is_shown_is_read_back_and_a_single_address_has_no_prefix() {
 }
 
 #[test]
-fn what_is_no_subnet_is_refused_and_named() {
+fn invalid_subnets_are_rejected() {
     for (text, message) in [
         (
             "10.0.0.1/8",
@@ -80,7 +80,7 @@ fn what_is_no_subnet_is_refused_and_named() {
 }
 
 #[test]
-fn a_subnet_contains_its_first_and_last_address_and_not_those_beside_them() {
+fn subnet_contains_only_its_range() {
     for (text, inside, outside) in [
         (
             "10.0.0.0/8",
@@ -115,7 +115,7 @@ fn a_subnet_contains_its_first_and_last_address_and_not_those_beside_them() {
 }
 
 #[test]
-fn a_subnet_covers_itself_and_smaller_ones_inside() {
+fn subnet_covers_itself_and_its_parts() {
     let outer = subnet("10.0.0.0/8");
     assert!(outer.covers(&outer));
     assert!(outer.covers(&subnet("10.128.0.0/9")));
@@ -125,7 +125,7 @@ fn a_subnet_covers_itself_and_smaller_ones_inside() {
 }
 
 #[test]
-fn containing_clears_the_bits_behind_the_prefix() {
+fn containing_clears_bits_after_the_prefix() {
     for (address, prefix, expected) in [
         ("203.0.113.7", 0, "0.0.0.0/0"),
         ("203.0.113.7", 24, "203.0.113.0/24"),

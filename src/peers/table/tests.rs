@@ -1,4 +1,4 @@
-//! Tests of the table: who is forgotten first, and that ids and addresses stay unique.
+//! Tests of the table: eviction order, and unique ids and addresses.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn at(seconds: u64) -> SystemTime {
 
 const NOW: u64 = 1000;
 
-/// Every peer has a port of its own, by which it is told from the others.
+/// Returns a peer that is identified by its port.
 fn peer(port: u16, status: PeerStatus, seconds: u64) -> Peer {
     let address = SocketAddr::from(([8, 8, 4, 4], port));
     let mut peer = Peer::new(address, PeerSource::Seed, at(seconds)).unwrap();
@@ -49,7 +49,7 @@ fn table(max: usize, peers: impl IntoIterator<Item = Peer>) -> Table {
     table
 }
 
-/// The ports of those that go for better ones, one after the other.
+/// Returns the ports of the peers in the order of their eviction.
 fn order_of_leaving(mut table: Table) -> Vec<u16> {
     let newcomers = (1..).map_while(|number| {
         let mut better = valid(60_000 + number, NOW);
@@ -60,9 +60,9 @@ fn order_of_leaving(mut table: Table) -> Vec<u16> {
 }
 
 #[test]
-fn the_worst_goes_first_in_the_order_that_is_documented() {
+fn eviction_follows_the_documented_order() {
     let peers = [
-        // The ports tell the order, the times of different kinds would tell another.
+        // The ports show the expected order, which differs from the order of the times.
         inaccessible(1, 300),
         banned(2, Some(400)),
         inaccessible(3, 500),
@@ -85,7 +85,7 @@ fn the_worst_goes_first_in_the_order_that_is_documented() {
 }
 
 #[test]
-fn an_unknown_peer_goes_by_when_it_was_last_heard_of() {
+fn unknown_peers_are_evicted_by_last_seen() {
     let mut first = unknown(1, 10);
     first.last_seen = at(30);
     let order = order_of_leaving(table(2, [first, unknown(2, 20)]));
@@ -93,7 +93,7 @@ fn an_unknown_peer_goes_by_when_it_was_last_heard_of() {
 }
 
 #[test]
-fn a_new_peer_that_is_worth_the_least_is_refused() {
+fn new_peer_with_lowest_rank_is_rejected() {
     let mut full = table(2, [valid(1, 0), unknown(2, 500)]);
     let error = StoreError::Full { limit: 2 };
     for new in [unknown(3, 499), inaccessible(4, 999), banned(5, Some(NOW))] {
@@ -109,7 +109,7 @@ fn a_new_peer_that_is_worth_the_least_is_refused() {
 }
 
 #[test]
-fn a_valid_peer_never_goes_while_a_worse_one_is_there() {
+fn valid_peer_outranks_all_others() {
     let mut full = table(2, [valid(1, 0), valid(2, 1)]);
     for worse in [unknown(3, NOW), banned(4, None), banned(5, Some(NOW + 9))] {
         assert!(full.create(worse, at(NOW)).is_err());
@@ -118,12 +118,12 @@ fn a_valid_peer_never_goes_while_a_worse_one_is_there() {
 }
 
 #[test]
-fn a_named_peer_never_goes() {
+fn manual_peer_is_never_evicted() {
     let mut named = inaccessible(1, 0);
     named.named = true;
     let mut full = table(2, [named.clone(), valid(2, 1)]);
     assert_eq!(full.create(valid(3, 2), at(NOW)).unwrap().unwrap().port, 2);
-    // With nobody left that may go, even a named one finds no room.
+    // If no peer can be evicted, even a manual one is rejected.
     let second = Peer {
         named: true,
         ..valid(4, 3)
@@ -134,14 +134,14 @@ fn a_named_peer_never_goes() {
         ..valid(5, 4)
     };
     assert!(full.create(third, at(NOW)).is_err());
-    // Named no more, it is like others.
+    // A peer that is no longer manual can be evicted.
     named.named = false;
     full.update(named).unwrap();
     assert_eq!(full.create(valid(6, 5), at(NOW)).unwrap().unwrap().port, 1);
 }
 
 #[test]
-fn a_peer_that_has_changed_goes_by_what_it_is_now() {
+fn update_changes_the_eviction_order() {
     let (mut first, second) = (inaccessible(1, 0), unknown(2, 0));
     let mut full = table(2, [first.clone(), second]);
     first.status = PeerStatus::Valid;
@@ -150,7 +150,7 @@ fn a_peer_that_has_changed_goes_by_what_it_is_now() {
 }
 
 #[test]
-fn an_address_or_an_id_that_is_there_is_refused_and_nothing_changes() {
+fn duplicate_id_or_address_is_rejected() {
     let first = unknown(1, 0);
     let mut table = table(9, [first.clone()]);
     assert_eq!(
@@ -171,7 +171,7 @@ fn an_address_or_an_id_that_is_there_is_refused_and_nothing_changes() {
 }
 
 #[test]
-fn an_update_may_move_a_peer_but_not_onto_another() {
+fn update_to_an_occupied_address_is_rejected() {
     let (mut first, second) = (unknown(1, 0), unknown(2, 0));
     let mut table = table(9, [first.clone(), second.clone()]);
     let before = first.clone();
@@ -193,7 +193,7 @@ fn an_update_may_move_a_peer_but_not_onto_another() {
 }
 
 #[test]
-fn what_is_removed_leaves_nothing_behind() {
+fn remove_clears_all_indexes() {
     let peers = [unknown(1, 0), valid(2, 0), banned(3, None)];
     let mut table = table(3, peers.clone());
     for peer in &peers {
@@ -204,7 +204,7 @@ fn what_is_removed_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_table_without_places_refuses_everybody() {
+fn table_without_capacity_rejects_peers() {
     assert!(Table::new(0).create(valid(1, 0), at(NOW)).is_err());
 }
 

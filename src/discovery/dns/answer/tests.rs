@@ -1,4 +1,4 @@
-//! Which packets count, and what is taken from them.
+//! Tests of the classification of packets.
 
 use hickory_proto::op::{Message, OpCode};
 use hickory_proto::rr::RecordType;
@@ -41,7 +41,7 @@ fn addresses(last: impl IntoIterator<Item = u8>) -> Packet {
 }
 
 #[test]
-fn an_answer_counts_whose_id_kind_and_question_match() {
+fn reply_must_match_id_kind_and_question() {
     let question = question();
     let good = answer(&question, vec![a("seed.test.", 1)]);
     assert_eq!(judged(&question, &good), addresses([1]));
@@ -78,7 +78,7 @@ fn an_answer_counts_whose_id_kind_and_question_match() {
 }
 
 #[test]
-fn records_count_under_the_asked_name_alone_and_with_the_asked_type_and_class() {
+fn records_must_match_name_type_and_class() {
     let question = question();
     let mut chaos = a("seed.test.", 4);
     chaos.dns_class = DNSClass::CH;
@@ -99,7 +99,7 @@ fn records_count_under_the_asked_name_alone_and_with_the_asked_type_and_class() 
 }
 
 #[test]
-fn names_that_stand_for_others_are_followed_in_any_order_to_their_end() {
+fn cname_chain_is_followed_in_any_order() {
     let question = question();
     let records = vec![
         a("end.test.", 1),
@@ -121,7 +121,7 @@ fn names_that_stand_for_others_are_followed_in_any_order_to_their_end() {
 }
 
 #[test]
-fn a_chain_may_have_sixteen_links_and_no_circle() {
+fn cname_chain_is_limited_and_loops_fail() {
     let question = question();
     let chain = |links: usize| {
         let owner = |at: usize| match at {
@@ -148,7 +148,7 @@ fn a_chain_may_have_sixteen_links_and_no_circle() {
 }
 
 #[test]
-fn of_one_family_so_many_addresses_are_kept_and_no_more() {
+fn addresses_of_one_family_are_limited() {
     let question = question();
     let records = (0..=255).map(|last| a("seed.test.", last)).collect();
     assert_eq!(
@@ -158,7 +158,7 @@ fn of_one_family_so_many_addresses_are_kept_and_no_more() {
 }
 
 #[test]
-fn a_truncated_answer_says_nothing_but_that() {
+fn truncated_reply_is_not_used() {
     let question = question();
     let mut message = answer(&question, vec![a("seed.test.", 1)]);
     message.metadata.truncation = true;
@@ -166,7 +166,7 @@ fn a_truncated_answer_says_nothing_but_that() {
 }
 
 #[test]
-fn what_cannot_be_decoded_is_the_servers_fault_only_if_it_is_our_question() {
+fn malformed_reply_fails_only_with_matching_question() {
     let question = question();
     let whole = answer(&question, vec![a("seed.test.", 1)])
         .to_vec()
@@ -180,7 +180,7 @@ fn what_cannot_be_decoded_is_the_servers_fault_only_if_it_is_our_question() {
         };
         assert_eq!(judge(&whole[..len], &question), expected, "{len} bytes");
     }
-    // A number of records that no packet has costs nothing.
+    // An excessive number of records does not allocate memory for them.
     let mut claims = whole;
     claims[6..8].copy_from_slice(&[0xff, 0xff]);
     assert_eq!(
@@ -190,7 +190,7 @@ fn what_cannot_be_decoded_is_the_servers_fault_only_if_it_is_our_question() {
 }
 
 #[test]
-fn a_denial_is_an_answer_and_a_refusal_is_a_fault_also_without_the_question() {
+fn refusal_without_question_is_a_failure() {
     let question = question();
     let coded = |code| {
         let mut message = answer(&question, Vec::new());
@@ -218,7 +218,7 @@ fn a_denial_is_an_answer_and_a_refusal_is_a_fault_also_without_the_question() {
 }
 
 #[test]
-fn who_does_not_know_edns_is_asked_without_once() {
+fn server_without_edns_is_queried_without_it() {
     let mut question = question();
     for (response_code, code) in [(ResponseCode::FormErr, 1), (ResponseCode::NotImp, 4)] {
         let mut message = answer(&question, Vec::new());
@@ -235,7 +235,7 @@ fn who_does_not_know_edns_is_asked_without_once() {
 }
 
 #[test]
-fn no_packet_makes_it_panic() {
+fn arbitrary_packets_do_not_panic() {
     use proptest::prelude::*;
     let question = question();
     let good = answer(

@@ -1,4 +1,4 @@
-//! The search list and the order of name servers, at a server that writes down what it is asked.
+//! Tests of the search list and of the order of name servers.
 
 use std::net::UdpSocket;
 use std::sync::mpsc::{Receiver, channel};
@@ -12,7 +12,10 @@ use super::*;
 
 const ENOUGH: Duration = Duration::from_secs(20);
 
-/// Knows one name with one address, says `otherwise` of all others, and tells which names it is asked for. Ends by an empty packet.
+/// A name server that records the queried names.
+///
+/// It resolves one name to one address, and returns the code `otherwise` for others. An empty
+/// packet stops it.
 struct Server {
     address: SocketAddr,
     asked: Receiver<String>,
@@ -79,7 +82,7 @@ fn configuration(servers: &[&Server]) -> Configuration {
 }
 
 #[test]
-fn the_search_list_is_gone_through_until_a_name_is_known() {
+fn search_list_is_tried_until_name_is_found() {
     let server = Server::start("seed.two.test.", ResponseCode::NXDomain);
     let config = configuration(&[&server]);
     let until = Deadline::after(ENOUGH);
@@ -94,7 +97,7 @@ fn the_search_list_is_gone_through_until_a_name_is_known() {
 }
 
 #[test]
-fn a_name_that_servers_fail_at_is_passed_over_but_not_forgotten() {
+fn server_failure_is_reported_after_search_list() {
     let server = Server::start("seed.two.test.", ResponseCode::ServFail);
     let config = configuration(&[&server]);
     let until = Deadline::after(ENOUGH);
@@ -109,7 +112,7 @@ fn a_name_that_servers_fail_at_is_passed_over_but_not_forgotten() {
 }
 
 #[test]
-fn a_name_that_the_search_list_makes_too_long_is_not_asked_for() {
+fn name_too_long_with_domain_is_not_queried() {
     let server = Server::start("-", ResponseCode::NXDomain);
     let config = configuration(&[&server]);
     let label = "a".repeat(63);
@@ -120,7 +123,7 @@ fn a_name_that_the_search_list_makes_too_long_is_not_asked_for() {
 }
 
 #[test]
-fn the_first_server_that_knows_ends_the_search() {
+fn first_server_that_resolves_ends_the_lookup() {
     let [first, second, third] = [
         ("-", ResponseCode::Refused),
         ("seed.test.", ResponseCode::NXDomain),

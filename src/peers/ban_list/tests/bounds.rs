@@ -1,9 +1,9 @@
-//! What goes when the list is full, and what comes back after a restart.
+//! Tests of the ban list: capacity, and loading after a restart.
 
 use super::*;
 
 #[test]
-fn a_ban_by_hand_replaces_the_one_before_even_in_a_full_list() {
+fn manual_ban_replaces_its_predecessor_in_full_list() {
     let mut bans = list(1);
     shut_out(&mut bans, "10.0.0.0/8", now()).unwrap();
     let end = now() + SECOND;
@@ -17,7 +17,7 @@ fn a_ban_by_hand_replaces_the_one_before_even_in_a_full_list() {
 }
 
 #[test]
-fn in_a_full_list_the_oldest_automatic_ban_goes_and_none_by_hand() {
+fn full_list_evicts_oldest_automatic_ban() {
     let mut bans = list(3);
     punish(&mut bans, "198.51.100.2", now() + SECOND).unwrap();
     punish(&mut bans, "198.51.100.1", now()).unwrap();
@@ -38,7 +38,7 @@ fn in_a_full_list_the_oldest_automatic_ban_goes_and_none_by_hand() {
 }
 
 #[test]
-fn in_a_full_list_bans_that_are_over_go_before_any_other() {
+fn full_list_evicts_ended_bans_first() {
     let mut bans = list(3);
     punish(&mut bans, "198.51.100.1", now()).unwrap();
     for text in ["10.0.0.0/8", "11.0.0.0/8"] {
@@ -54,13 +54,13 @@ fn in_a_full_list_bans_that_are_over_go_before_any_other() {
 }
 
 #[test]
-fn a_list_without_places_takes_nothing_and_none_is_beyond_the_limit_of_all() {
+fn capacity_is_respected_and_has_a_maximum() {
     assert!(punish(&mut list(0), "198.51.100.1", now()).is_err());
     assert_eq!(list(usize::MAX).config().max_bans, BanList::MAX_BANS);
 }
 
 #[test]
-fn a_ban_goes_on_after_a_restart_by_the_wall_clock() {
+fn ban_continues_after_a_restart() {
     let mut bans = list(10);
     punish(&mut bans, "198.51.100.1", now()).unwrap();
     punish(&mut bans, "198.51.100.2", now() + 10 * SECOND).unwrap();
@@ -75,7 +75,7 @@ fn a_ban_goes_on_after_a_restart_by_the_wall_clock() {
 }
 
 #[test]
-fn bans_from_a_clock_that_was_wrong_begin_now_and_automatic_ones_end_in_time() {
+fn bans_of_incorrect_clock_are_corrected() {
     let future = now() + 1000 * DAY;
     let mut wrong = list(10);
     punish(&mut wrong, "198.51.100.1", future).unwrap();
@@ -105,7 +105,7 @@ fn bans_from_a_clock_that_was_wrong_begin_now_and_automatic_ones_end_in_time() {
 }
 
 #[test]
-fn of_more_bans_than_there_is_room_for_the_oldest_automatic_ones_are_left() {
+fn load_returns_oldest_automatic_bans_above_capacity() {
     let mut bans = list(10);
     for (address, second) in [
         ("198.51.100.1", 1),
@@ -135,7 +135,7 @@ fn of_more_bans_than_there_is_room_for_the_oldest_automatic_ones_are_left() {
 }
 
 #[test]
-fn a_duration_beyond_all_clocks_is_a_ban_for_ever() {
+fn unrepresentable_end_makes_ban_permanent() {
     let mut bans = BanList::new(BanConfig {
         automatic_duration: Duration::MAX,
         automatic_ipv6_prefix: 255,
@@ -146,7 +146,7 @@ fn a_duration_beyond_all_clocks_is_a_ban_for_ever() {
 }
 
 #[test]
-fn of_two_bans_of_the_same_subnet_the_later_one_is_taken_in_and_none_that_is_there_is_replaced() {
+fn load_keeps_existing_ban_or_the_newest() {
     let ban = |second: u32| {
         let mut one = list(1);
         shut_out(&mut one, "10.0.0.0/8", now() + second * SECOND).unwrap();
