@@ -95,6 +95,7 @@ pub mod discovery;
 mod error;
 pub mod event;
 mod files;
+pub mod guide;
 mod header_store;
 mod host_name;
 pub mod local_node;

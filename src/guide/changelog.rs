@@ -1,0 +1,27 @@
+//! Changes of each version.
+//!
+//! Versions follow [semantic versioning](https://semver.org). Before 1.0, a new minor version may
+//! contain incompatible changes.
+//!
+//! # 0.1.0 (not yet released)
+//!
+//! The first version.
+//!
+//! - [`wire`](crate::wire): the 38 messages of the reference node, frames with both header lengths,
+//!   merkle proofs, bloom filters, compact blocks, chain rules, and the header chain with side
+//!   chains.
+//! - [`network`](crate::network): mainnet, testnet, STN, regtest, teratestnet, tstn, and private
+//!   networks.
+//! - [`session`](crate::session): handshake, keepalive, limits, misbehavior, profiles of SV Node
+//!   and Teranode, validation of outgoing messages.
+//! - [`peers`](crate::peers): peer store with an atomic JSON file, bans, whitelist.
+//! - [`HeaderStore`](crate::HeaderStore): a file of verified headers.
+//! - [`discovery`](crate::discovery): DNS seeds with bounded lookup times.
+//! - [`connection`](crate::connection): `Connection`, `PeerConnectionActor`, `Supervisor`, second
+//!   streams, block readers.
+//! - [`manager`](crate::manager): peer discovery, inbound peers, bans, header synchronization,
+//!   block downloads, broadcasts of transactions, metrics.
+//! - [`local_node`](crate::local_node): a node in the process that behaves like an SV Node or a
+//!   Teranode.
+//! - Tools: `monitor`, `listen`, `ping`, `conform`, `headers`, `block`, `crawl`, `follow`,
+//!   `broadcast`, `decode`.

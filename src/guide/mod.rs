@@ -1,0 +1,33 @@
+//! The guide: how to choose, use, configure and test this library.
+//!
+//! | page | contents |
+//! | --- | --- |
+//! | [`layers`] | which layer to use, networks, features |
+//! | [`recipes`] | short programs for common tasks |
+//! | [`manager`] | finding peers, limits of connections, inbound peers, bans |
+//! | [`chain`] | headers, tips, blocks |
+//! | [`transactions`] | receiving and broadcasting transactions |
+//! | [`streams`] | the second TCP connection of a peer |
+//! | [`limits`] | all limits with their defaults |
+//! | [`security`] | verified data, attacks, and limits of the protocol |
+//! | [`testing`] | how to test a program that uses this library |
+//! | [`logging`] | log records, snapshots and metrics |
+//! | [`performance`] | benchmark results and their commands |
+//! | [`architecture`] | layers, threads, the path of a message |
+//! | [`changelog`] | changes of each version |
+//!
+//! These pages contain text only. The code in them is compiled and run as tests.
+
+pub mod architecture;
+pub mod chain;
+pub mod changelog;
+pub mod layers;
+pub mod limits;
+pub mod logging;
+pub mod manager;
+pub mod performance;
+pub mod recipes;
+pub mod security;
+pub mod streams;
+pub mod testing;
+pub mod transactions;
