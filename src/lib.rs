@@ -24,6 +24,8 @@
 //! # }
 //! ```
 //!
+//! The [`guide`] has recipes, all limits, the security model and the results of benchmarks.
+//!
 //! # Layers
 //!
 //! Each module can be used without those below it in this list, and depends only on those above it:
