@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::node::Node;
 use crate::rule::Rule;
-use crate::run::{Outcome, RestartDecision};
+use crate::run::{Outcome, Verdict};
 use crate::shared::{Failure, say, say_json};
 
 /// Prints outcomes as they come, and counts them.
@@ -14,7 +14,7 @@ pub(crate) struct Report {
     json: bool,
     address: String,
     user_agent: String,
-    results: Vec<(&'static str, RestartDecision)>,
+    results: Vec<(&'static str, Verdict)>,
 }
 
 impl Report {
@@ -102,7 +102,7 @@ impl Report {
             rule.text
         ))?;
         let line = |name: &str, text: &str| say(format_args!("{:INDENT$} {name}: {text}", ""));
-        if verdict == RestartDecision::Skipped {
+        if verdict == Verdict::Skipped {
             line("reason", &outcome.received)?;
         } else {
             line("expected", rule.expected)?;
@@ -121,20 +121,20 @@ impl Report {
             let results = self.results.iter().filter(move |(_, it)| *it == verdict);
             results.map(|(id, _)| *id).collect::<Vec<_>>()
         };
-        let failed = ids_with(RestartDecision::Fail);
+        let failed = ids_with(Verdict::Fail);
         if self.json {
             say_json(&json!({
                 "event": "Summary",
                 "peer": self.address,
                 "user_agent": self.user_agent,
-                "pass": count(RestartDecision::Pass),
-                "different": ids_with(RestartDecision::Different),
+                "pass": count(Verdict::Pass),
+                "different": ids_with(Verdict::Different),
                 "fail": failed,
-                "skipped": ids_with(RestartDecision::Skipped),
+                "skipped": ids_with(Verdict::Skipped),
             }))?;
         } else {
-            let counts = RestartDecision::ALL
-                .map(|verdict| format!("{} {}", verdict.name(), count(verdict)));
+            let counts =
+                Verdict::ALL.map(|verdict| format!("{} {}", verdict.name(), count(verdict)));
             say(counts.join(", "))?;
         }
         match failed.len() {

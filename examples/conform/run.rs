@@ -19,7 +19,7 @@ pub(crate) struct Run {
 /// What became of a rule.
 pub(crate) struct Outcome {
     pub(crate) rule: Rule,
-    pub(crate) verdict: RestartDecision,
+    pub(crate) verdict: Verdict,
     /// What the node did, or why the rule was skipped.
     pub(crate) received: String,
     /// What the node's software is known to do, or whether this address is banned now.
@@ -28,27 +28,27 @@ pub(crate) struct Outcome {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum RestartDecision {
+pub(crate) enum Verdict {
     Pass,
     Different,
     Fail,
     Skipped,
 }
 
-impl RestartDecision {
-    pub(crate) const ALL: [RestartDecision; 4] = [
-        RestartDecision::Pass,
-        RestartDecision::Different,
-        RestartDecision::Fail,
-        RestartDecision::Skipped,
+impl Verdict {
+    pub(crate) const ALL: [Verdict; 4] = [
+        Verdict::Pass,
+        Verdict::Different,
+        Verdict::Fail,
+        Verdict::Skipped,
     ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            RestartDecision::Pass => "pass",
-            RestartDecision::Different => "different",
-            RestartDecision::Fail => "fail",
-            RestartDecision::Skipped => "skipped",
+            Verdict::Pass => "pass",
+            Verdict::Different => "different",
+            Verdict::Fail => "fail",
+            Verdict::Skipped => "skipped",
         }
     }
 }
@@ -87,7 +87,7 @@ impl Run {
     fn outcome(&mut self, rule: Rule) -> Outcome {
         let started = Instant::now();
         let (verdict, received, note) = match self.reason_to_skip(&rule) {
-            Some(reason) => (RestartDecision::Skipped, reason, None),
+            Some(reason) => (Verdict::Skipped, reason, None),
             None => self.check(&rule),
         };
         Outcome {
@@ -107,37 +107,37 @@ impl Run {
         self.stopped.clone()
     }
 
-    fn check(&mut self, rule: &Rule) -> (RestartDecision, String, Option<String>) {
+    fn check(&mut self, rule: &Rule) -> (Verdict, String, Option<String>) {
         let result = rule.check(&self.node);
         let difference = rule.known_difference(&self.node.user_agent());
         let (mut verdict, received, mut note) = match result {
-            Ok(received) => (RestartDecision::Pass, received, None),
-            Err(Finding::Skipped(reason)) => return (RestartDecision::Skipped, reason, None),
+            Ok(received) => (Verdict::Pass, received, None),
+            Err(Finding::Skipped(reason)) => return (Verdict::Skipped, reason, None),
             Err(finding) => match difference {
                 Some(note) => (
-                    RestartDecision::Different,
+                    Verdict::Different,
                     finding.into_text(),
                     Some(note.to_owned()),
                 ),
-                None => (RestartDecision::Fail, finding.into_text(), None),
+                None => (Verdict::Fail, finding.into_text(), None),
             },
         };
         let is_dangerous = rule.danger(self.node.profile()) > 0;
-        if is_dangerous || verdict != RestartDecision::Pass {
+        if is_dangerous || verdict != Verdict::Pass {
             // What ended the connection may have been a ban.
             let access = match self.node.endpoint.access() {
                 Access::Open if is_dangerous => "this address is not banned".to_owned(),
                 Access::Open => return (verdict, received, note),
                 Access::Closed => {
                     if !is_dangerous {
-                        verdict = RestartDecision::Fail;
+                        verdict = Verdict::Fail;
                     }
                     let reason = "the node closes new connections without an answer";
                     self.stopped = Some(format!("{reason} since rule {}", rule.id));
                     format!("{reason}: this address is banned, or the node is full")
                 }
                 Access::Failed(error) => {
-                    verdict = RestartDecision::Fail;
+                    verdict = Verdict::Fail;
                     let reason = "no new connection to the node";
                     self.stopped = Some(format!("{reason} since rule {}: {error}", rule.id));
                     format!("{reason}: {error}")

@@ -30,21 +30,21 @@
 //! # }
 //! ```
 
+mod deadline;
 #[cfg(feature = "dns")]
 mod dns;
 mod error;
 mod name;
 mod system;
-mod until;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+pub use deadline::Deadline;
 #[cfg(feature = "dns")]
 pub use dns::DnsResolver;
 pub use error::{ResolveError, ServerError, ServerFailure};
 pub use system::SystemResolver;
-pub use until::Deadline;
 
 pub use crate::host_name::InvalidName;
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use crossbeam_channel::RecvTimeoutError;
 
+use super::deadline::SLICE;
 use super::name::{Asked, distinct, judge};
-use super::until::SLICE;
 use super::{Deadline, MAX_ADDRESSES, ResolveError, SeedResolver};
 use crate::system_names;
 

@@ -118,8 +118,8 @@
 //!   about partial frames.
 
 mod config;
-mod consequence;
 mod disconnect;
+mod disconnect_action;
 mod expectations;
 mod keepalive;
 mod machine;
@@ -136,8 +136,8 @@ mod user_agent;
 pub use config::{
     ConfigError, MINIMUM_PROTOCOL_VERSION, PROTOCOL_VERSION, SessionConfig, USER_AGENT,
 };
-pub use consequence::DisconnectAction;
 pub use disconnect::{AwaitedMessage, DisconnectReason};
+pub use disconnect_action::DisconnectAction;
 pub use keepalive::RoundTrip;
 pub use machine::Session;
 pub use misbehavior::Misbehavior;

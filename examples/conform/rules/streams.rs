@@ -1,4 +1,4 @@
-//! AssociationRegistry of several TCP connections: the association ID in `version`, `createstrm` and `streamack`.
+//! Associations of several TCP connections: the association ID in `version`, `createstrm` and `streamack`.
 
 use bsv_p2p::wire::{
     AssociationId, CreateStrm, Encode, Message, Ping, Pong, RejectCode, StreamAck, StreamType,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::discovery::Deadline;
-use crate::discovery::until::SLICE;
+use crate::discovery::deadline::SLICE;
 
 /// The end of the lookup or of the query, whichever is earlier.
 #[derive(Debug)]
