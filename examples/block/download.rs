@@ -1,4 +1,4 @@
-//! One try to have the block of one peer.
+//! Downloads the block from one peer.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -18,36 +18,47 @@ use crate::progress;
 use crate::shared::Failure;
 use crate::target::Target;
 
-/// How long a peer may take until the block begins to come: the next one may be faster.
+/// Maximum time until the block starts to arrive. After it, the next peer is tried.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// Maximum time to establish the TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum duration of the handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is wanted, and until when.
+/// The block to download and the limits of the download.
 pub(crate) struct Download {
+    /// The hash of the block.
     pub(crate) hash: BlockHash,
+    /// The configuration of each connection. Its timeouts are replaced.
     pub(crate) config: ConnectionConfig,
+    /// The deadline of the whole run.
     pub(crate) end: Instant,
+    /// Receives a value if the user interrupts the run.
     pub(crate) interrupted: Receiver<()>,
 }
 
-/// What has come.
+/// A downloaded block.
 pub(crate) struct Downloaded {
+    /// The size of the block in bytes.
     pub(crate) bytes: u64,
+    /// The number of transactions.
     pub(crate) transactions: u64,
 }
 
-/// Why nothing has.
+/// Reason why a download failed.
 pub(crate) enum NotDownloaded {
-    /// This peer has not given it. Another one may.
+    /// This peer did not deliver the block. Another peer may.
     Peer(String),
+    /// The deadline of the run has expired.
     TimeOver,
-    /// It is not for peers to mend.
+    /// A local failure or an interrupt. Trying another peer does not help.
     Here(Failure),
 }
 
 impl Download {
-    /// Writes the block as the peer at `address` has it. Ends with the time at the latest, whatever the peer does.
+    /// Downloads the block from the peer at `address` into `target`.
+    ///
+    /// Discards the previous content of `target`. Blocks until `self.end` at the latest.
     pub(crate) fn from(
         &self,
         address: SocketAddr,
@@ -58,12 +69,13 @@ impl Download {
         config.session.handshake_timeout = HANDSHAKE_TIMEOUT;
         target.clear().map_err(NotDownloaded::Here)?;
         let setup = PeerConnectionOptions::new(config);
-        let events = setup.events.subscribe_control(); // before the connection: nothing is missed
+        // Subscribed before the connection starts, to receive all its events.
+        let events = setup.events.subscribe_control();
         let peer = PeerConnectionActor::spawn_outbound(address, setup)
             .map_err(|error| NotDownloaded::Here(error.into()))?;
         thread::scope(|scope| {
             let (done, finished) = bounded::<()>(0);
-            // A read waits for the peer alone: whoever would end it sooner has to end the connection.
+            // A blocking read cannot be canceled. Closing the connection ends it.
             let watch = scope.spawn(|| {
                 let (finished, time_over) = (finished, over(Some(self.left())));
                 select! {
@@ -88,10 +100,12 @@ impl Download {
         })
     }
 
+    /// Returns the time left until the deadline of the run.
     fn left(&self) -> Duration {
         self.end.saturating_duration_since(Instant::now())
     }
 
+    /// Requests the block and copies it into `target`, once the handshake is complete.
     fn read(
         &self,
         peer: &PeerConnectionHandle,
@@ -107,7 +121,9 @@ impl Download {
     }
 }
 
-/// Waits for the handshake, which has a deadline of its own.
+/// Blocks until the handshake is complete. Returns an error if the connection ends before.
+///
+/// `CONNECT_TIMEOUT` and `HANDSHAKE_TIMEOUT` limit the duration.
 fn until_connected(events: &Receiver<ControlEvent>) -> Result<(), NotDownloaded> {
     for event in events {
         match event {
@@ -122,7 +138,9 @@ fn until_connected(events: &Receiver<ControlEvent>) -> Result<(), NotDownloaded>
     Err(NotDownloaded::Peer("the connection has ended".into()))
 }
 
-/// Writes the block while it arrives. That what was read is the block is what the last read says.
+/// Writes the block to `target` while it arrives.
+///
+/// The content must not be used before the last read succeeds: only that read verifies the block.
 fn copy(mut block: BlockReader, target: &mut Target) -> Result<Downloaded, NotDownloaded> {
     let progress = progress::bar(block.len()).map_err(NotDownloaded::Here)?;
     let mut buffer = vec![0; 256 * 1024];
@@ -144,10 +162,10 @@ fn copy(mut block: BlockReader, target: &mut Target) -> Result<Downloaded, NotDo
         .compact_size("transactions");
     Ok(Downloaded {
         bytes,
-        // The block is whole: it says so.
+        // A verified block contains the number, so the default is never used.
         transactions: count.unwrap_or_default(),
     })
 }
 
-/// The header, and the number of transactions behind it at its longest.
+/// Maximum length of the header plus the number of transactions, in bytes.
 const BEGINNING: usize = BlockHeader::LEN + 9;

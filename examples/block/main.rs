@@ -1,4 +1,4 @@
-//! Downloads a block of any size into a file.
+//! Command-line tool that downloads a block of any size into a file.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,15 +32,16 @@ use target::Target;
 
 /// Download a block from Bitcoin SV peers into a file.
 ///
-/// Peers are asked one after the other until one gives the block whole: its transactions have to be those which its header commits to. The
-/// file is there only then. Memory does not grow with the block.
+/// Peers are tried one after the other until one delivers the complete block. The transactions must
+/// match the merkle root of the header. The file is created only after this verification. Memory
+/// usage does not depend on the size of the block.
 #[derive(Parser)]
 #[command(name = "block")]
 struct Arguments {
-    /// The block's hash, as explorers print it
+    /// The hash of the block in hexadecimal, as block explorers print it
     #[arg(value_name = "HASH")]
     hash: BlockHash,
-    /// Where to write the block: as nodes send it, from the header to the last transaction
+    /// The file to write, in the encoding of the wire: the header, then the transactions
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -55,14 +56,14 @@ fn block(arguments: Arguments) -> Result<(), shared::Failure> {
     let Arguments { hash, out, reach } = arguments;
     let (begin, end) = (Instant::now(), reach.end());
     let found = addresses::find(&reach, end)?;
-    // A file that cannot be written shall not be found out after the download.
+    // Created before the download, so that a path without write permission fails early.
     let mut target = Target::create(&out)?;
     let report = Report { json: reach.json };
     for (name, reason) in &found.failed {
         report.peer_failed(name, reason)?;
     }
     let mut config = reach.connection_config();
-    // Addresses that seeds advertise may have any port. Those that the user named are checked.
+    // Addresses from seeds may have any port. `find` has checked the ports of `--peer`.
     config.allow_any_port = true;
     let download = Download {
         hash,
@@ -92,14 +93,15 @@ fn block(arguments: Arguments) -> Result<(), shared::Failure> {
     Err(format!("none of {count} peers has given block {hash}; the last: {last}").into())
 }
 
-/// What is printed, as text or as JSON.
+/// Prints the results, as text or as JSON.
 struct Report {
     json: bool,
 }
 
 impl Report {
+    /// Reports that a peer or a name failed.
     fn peer_failed(&self, peer: &str, reason: &str) -> std::io::Result<()> {
-        // Some reasons begin with the peer.
+        // Some reasons begin with the name of the peer, which is printed anyway.
         let reason = reason.strip_prefix(&format!("{peer}: ")).unwrap_or(reason);
         if self.json {
             let object = json!({ "event": "PeerFailed", "peer": peer, "reason": reason });
@@ -108,6 +110,7 @@ impl Report {
         shared::say(format_args!("{peer}: {reason}"))
     }
 
+    /// Reports the downloaded block. `begin` is the start of the run.
     fn block(
         &self,
         hash: BlockHash,

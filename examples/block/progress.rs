@@ -1,4 +1,4 @@
-//! How far a download has come, where a person may be looking.
+//! The progress bar of a download.
 
 use std::io::IsTerminal;
 
@@ -6,7 +6,9 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::shared::Failure;
 
-/// Shows on standard error how far it has come; gone when it is dropped.
+/// Returns a progress bar on standard error for a download of `bytes` bytes.
+///
+/// The bar is hidden if standard error is not a terminal. Dropping it clears the line.
 pub(crate) fn bar(bytes: u64) -> Result<ProgressBar, Failure> {
     if !std::io::stderr().is_terminal() {
         return Ok(ProgressBar::hidden());

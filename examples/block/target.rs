@@ -1,4 +1,4 @@
-//! The file that is there whole, or not at all.
+//! The output file, which is either complete or absent.
 
 use std::fs;
 use std::io::{self, Seek, Write};
@@ -8,21 +8,26 @@ use tempfile::NamedTempFile;
 
 use crate::shared::Failure;
 
-/// A file that is written under a name of its own beside its place, and gone when this is dropped without [`Target::keep`]. Errors name the
-/// place.
+/// A temporary file that [`Target::keep`] moves to its final path.
+///
+/// The temporary file is in the same folder as the final path. Dropping the target without
+/// [`Target::keep`] deletes it. Error messages contain the final path.
 pub(crate) struct Target {
+    /// The final path.
     place: PathBuf,
     file: NamedTempFile,
 }
 
 impl Target {
-    /// Nothing is written yet, but somebody has tried.
+    /// Creates the temporary file for the final path `place`.
+    ///
+    /// Fails if `place` exists and is not a file, or if its folder is not writable.
     pub(crate) fn create(place: &Path) -> Result<Self, Failure> {
-        // Where a link leads to, so that it stays one.
+        // Resolves symbolic links, so that `persist` replaces the file and not the link.
         let place = fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
         let named = |error| name(&place, error);
         if fs::metadata(&place).is_ok_and(|there| !there.is_file()) {
-            // A device or a folder must not be replaced.
+            // `persist` must not replace a device or a folder.
             return Err(format!("{}: it is there, and is no file", place.display()).into());
         }
         let folder = match place.parent() {
@@ -34,26 +39,27 @@ impl Target {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            // Whoever may read other files of this user may read this one.
+            // The default of `tempfile` is 0600. The umask applies, as to any other new file.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         let file = builder.tempfile_in(folder).map_err(named)?;
         Ok(Self { place, file })
     }
 
+    /// Appends `bytes` to the temporary file.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let written = self.file.as_file_mut().write_all(bytes);
         written.map_err(|error| name(&self.place, error))
     }
 
-    /// Forgets what has been written.
+    /// Discards the content of the temporary file.
     pub(crate) fn clear(&mut self) -> Result<(), Failure> {
         let file = self.file.as_file_mut();
         let cleared = file.set_len(0).and_then(|()| file.rewind());
         cleared.map_err(|error| name(&self.place, error))
     }
 
-    /// Gives the file its name.
+    /// Syncs the temporary file and moves it to its final path. Replaces an existing file.
     pub(crate) fn keep(self) -> Result<(), Failure> {
         let synced = self.file.as_file().sync_all();
         synced.map_err(|error| name(&self.place, error))?;
@@ -64,6 +70,7 @@ impl Target {
     }
 }
 
+/// Returns `error` with the path as a prefix.
 fn name(place: &Path, error: io::Error) -> Failure {
     format!("{}: {error}", place.display()).into()
 }
