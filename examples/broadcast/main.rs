@@ -1,4 +1,4 @@
-//! Hands a transaction to the network, and tells what peers make of it.
+//! Command-line tool that broadcasts a transaction and reports how peers respond.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -31,29 +31,38 @@ use news::Watch;
 use reach::Reach;
 use report::Report;
 
-/// Hand a transaction to peers of a Bitcoin SV network, and tell which of them ask for it, reject it, and pass it on.
+/// Broadcast a transaction to peers of a Bitcoin SV network and report which peers request, reject
+/// or relay it.
 ///
-/// It is announced to half of the peers, and five seconds later to the others that have not shown by then that the network has told them. It
-/// ends when all have said something, or nothing new has been heard for ten seconds after somebody has, or when the time is over.
+/// The transaction is announced to half of the peers first. The other peers that have not announced
+/// it by then follow after 5 seconds. The tool ends if all peers have responded and 2 seconds
+/// passed without a new response. It also ends 10 seconds after the last response of any peer, or
+/// when the time is over.
 ///
-/// It fails if nobody asks for the transaction, or whoever asks rejects it. A peer that has it already does not ask.
+/// The tool fails if no peer requests the transaction, or if every peer that requested it rejects
+/// it. A peer that already has the transaction does not request it.
 #[derive(Parser)]
 #[command(name = "broadcast")]
 struct Arguments {
-    /// The transaction in hexadecimal; - for standard input
+    /// The transaction in hexadecimal, or - for standard input
     #[arg(value_name = "RAWTX")]
     transaction: String,
     #[command(flatten)]
     reach: Reach,
 }
 
-/// How long peers are waited for, once there is one, before the transaction is announced: only half of those who are there are told first.
+/// Maximum time to wait for more peers after the first has connected.
+///
+/// The first announcement goes to half of the connected peers only, so more peers should be
+/// connected by then.
 const GATHER: Duration = Duration::from_secs(5);
-/// How long a rejection may take, when everybody has spoken.
+/// Time to wait for late rejections after all peers have responded.
 const LAST_WORD: Duration = Duration::from_secs(2);
-/// How long those may take that have not spoken yet, after somebody has: nodes pass transactions on every few seconds.
+/// Time to wait for the missing responses after the last response.
+///
+/// Nodes relay transactions in intervals of a few seconds.
 const QUIET: Duration = Duration::from_secs(10);
-/// From one look at what is new to the next.
+/// Interval between two checks for new responses.
 const LOOK: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -97,14 +106,18 @@ fn broadcast(arguments: Arguments) -> Result<(), shared::Failure> {
     Ok(())
 }
 
-/// What ends it at the latest.
+/// Deadline and interrupt of the run.
 struct Patience {
+    /// The deadline of the run.
     end: Instant,
+    /// Receives a value if the user interrupts the run.
     interrupted: Receiver<()>,
 }
 
 impl Patience {
-    /// Waits a moment. Returns whether there is time for another one.
+    /// Blocks for at most [`LOOK`].
+    ///
+    /// Returns whether the run should continue: `false` if it was interrupted or its time is over.
     fn wait(&self) -> bool {
         let left = self.end.saturating_duration_since(Instant::now());
         select! {
@@ -114,7 +127,9 @@ impl Patience {
     }
 }
 
-/// Waits for peers: for all that are expected, or some seconds after the first. Returns whether there is one.
+/// Blocks until all expected peers are connected, or until [`GATHER`] after the first.
+///
+/// Returns whether at least one peer is connected. Ends earlier if the run must end.
 fn gather(meeting: &Meeting, patience: &Patience) -> bool {
     let mut first = None;
     loop {
@@ -131,7 +146,9 @@ fn gather(meeting: &Meeting, patience: &Patience) -> bool {
     }
 }
 
-/// Tells what peers make of the transaction, until there is nothing more to come. Returns all of it.
+/// Prints each new response until no more are expected or the run must end.
+///
+/// Returns the final state of the broadcast.
 fn look_on(
     meeting: &Meeting,
     handed_out: &TransactionBroadcast,

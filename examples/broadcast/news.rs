@@ -1,4 +1,4 @@
-//! What is new of a transaction from one look to the next.
+//! Detects new responses of peers to a transaction.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -8,28 +8,34 @@ use bsv_p2p::manager::{BroadcastReport, Rejection};
 use crossbeam_channel::Receiver;
 use uuid::Uuid;
 
-/// Something that has happened.
+/// A response of a peer to the transaction.
 pub(crate) enum News {
-    /// The peer wants to have it.
+    /// The peer requested the transaction.
     Asked { peer: String },
-    /// The peer does not take it.
+    /// The peer rejected the transaction.
     Rejected(Rejection),
-    /// The peer has it from somebody else: the network passes it on.
+    /// The peer announced the transaction, so another node relayed it to this peer.
     Echoed { peer: String },
 }
 
-/// What has been told so far, and where peers are.
+/// Number of responses returned so far, and the addresses of the peers.
 pub(crate) struct Watch {
     events: Receiver<ControlEvent>,
     addresses: HashMap<Uuid, String>,
+    /// Number of entries of `asked_by` returned so far.
     asked: usize,
+    /// Number of entries of `rejected_by` returned so far.
     rejected: usize,
+    /// Number of entries of `echoed_by` returned so far.
     echoed: usize,
     last_news: Instant,
 }
 
 impl Watch {
-    /// Subscribed to `events` before the manager has started, it knows all peers.
+    /// Creates a watch without responses.
+    ///
+    /// The subscription `events` should start before the manager does. Otherwise the addresses of
+    /// some peers are missing.
     pub(crate) fn new(events: Receiver<ControlEvent>) -> Self {
         Self {
             events,
@@ -41,7 +47,9 @@ impl Watch {
         }
     }
 
-    /// What there is in a report that was not in the one before: its lists only grow.
+    /// Returns the responses in `report` that were not returned before.
+    ///
+    /// The lists of a report only grow, so their lengths identify the new entries.
     pub(crate) fn news(&mut self, report: &BroadcastReport) -> Vec<News> {
         self.learn_addresses();
         let mut news = Vec::new();
@@ -65,18 +73,18 @@ impl Watch {
         news
     }
 
-    /// For how long there has been nothing new.
+    /// Returns the time since the last new response, or since the creation if there was none.
     pub(crate) fn silent_for(&self) -> Duration {
         self.last_news.elapsed()
     }
 
-    /// Where a peer is.
+    /// Returns the address of a peer, or its id if the address is unknown.
     pub(crate) fn address(&self, peer_id: &Uuid) -> String {
         let known = self.addresses.get(peer_id).cloned();
         known.unwrap_or_else(|| peer_id.to_string())
     }
 
-    /// Also those of peers that are gone by now.
+    /// Records the addresses in pending events. The addresses of closed connections are kept.
     fn learn_addresses(&mut self) {
         for event in self.events.try_iter() {
             if let ControlEvent::HandshakeComplete {

@@ -1,4 +1,4 @@
-//! The transaction that is handed out, as a person gives it.
+//! Parses the transaction given on the command line.
 
 use std::io::Read;
 
@@ -6,7 +6,9 @@ use bsv_p2p::wire::{Decode, Reader, Tx};
 
 use crate::shared::{Failure, WrongUsage};
 
-/// Reads a transaction: the argument, or standard input if that is `-`.
+/// Returns the transaction in `argument`, or in standard input if `argument` is `-`.
+///
+/// The text must be one transaction in hexadecimal. Whitespace is ignored.
 pub(crate) fn read(argument: &str) -> Result<Tx, Failure> {
     let mut text = argument.to_owned();
     if argument == "-" {

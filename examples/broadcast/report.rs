@@ -1,4 +1,4 @@
-//! What is printed, as text or as JSON.
+//! Prints the results, as text or as JSON.
 
 use std::io;
 
@@ -10,11 +10,14 @@ use uuid::Uuid;
 use crate::news::{News, Watch};
 use crate::shared::{say, say_json};
 
+/// The output of the tool.
 pub(crate) struct Report {
+    /// Whether to print JSON objects instead of text.
     pub(crate) json: bool,
 }
 
 impl Report {
+    /// Prints the id of the transaction.
     pub(crate) fn begin(&self, txid: Txid) -> io::Result<()> {
         if self.json {
             return say_json(&json!({ "event": "Transaction", "txid": txid.to_string() }));
@@ -22,6 +25,7 @@ impl Report {
         say(format_args!("transaction {txid}"))
     }
 
+    /// Prints a response of a peer.
     pub(crate) fn news(&self, news: &News) -> io::Result<()> {
         if self.json {
             return say_json(&match news {
@@ -46,6 +50,7 @@ impl Report {
         }
     }
 
+    /// Prints the summary.
     pub(crate) fn end(&self, report: &BroadcastReport, watch: &Watch) -> io::Result<()> {
         let (told, asked) = (report.told, &report.asked_by);
         let (rejected, echoed) = (&report.rejected_by, &report.echoed_by);
@@ -72,6 +77,7 @@ impl Report {
     }
 }
 
+/// Returns a rejection as a JSON object.
 fn object(rejection: &Rejection) -> Value {
     json!({
         "peer": rejection.address.to_string(),
