@@ -1,4 +1,4 @@
-//! What the nodes of a network have in common, counted.
+//! Statistics about the visited nodes.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 
 use crate::node::Visit;
 
-/// What has been found so far.
+/// Statistics about all visits so far.
 #[derive(Default)]
 pub(crate) struct Census {
+    /// Number of nodes with a completed handshake.
     pub(crate) reached: usize,
+    /// Number of visits without a completed handshake.
     pub(crate) not_reached: usize,
-    /// How many nodes have told of others.
+    /// Number of nodes that returned addresses.
     pub(crate) told: usize,
     pub(crate) user_agents: Shares,
     pub(crate) versions: Shares,
@@ -23,6 +25,7 @@ pub(crate) struct Census {
 }
 
 impl Census {
+    /// Adds a visit.
     pub(crate) fn count(&mut self, visit: &Visit) {
         let node = match &visit.outcome {
             Ok(node) => node,
@@ -45,7 +48,7 @@ impl Census {
             .extend(node.round_trip.map(milliseconds));
     }
 
-    /// All of it as an object.
+    /// Returns the statistics as a JSON object. `known` is the number of known addresses.
     pub(crate) fn object(&self, known: usize) -> Value {
         json!({
             "event": "Summary",
@@ -63,20 +66,23 @@ impl Census {
     }
 }
 
+/// Converts a duration to milliseconds.
 pub(crate) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// How many nodes have each of some values.
+/// Number of nodes for each value of a property.
 #[derive(Default)]
 pub(crate) struct Shares {
     counts: HashMap<String, usize>,
 }
 
-/// A value, how many nodes have it, and which part of all they are.
+/// A value and the nodes that have it.
 pub(crate) struct Share<'a> {
     pub(crate) value: &'a str,
+    /// Number of nodes.
     pub(crate) count: usize,
+    /// Fraction of all counted nodes, from 0 to 1.
     pub(crate) share: f64,
 }
 
@@ -85,7 +91,7 @@ impl Shares {
         *self.counts.entry(value).or_default() += 1;
     }
 
-    /// The most frequent value first.
+    /// Returns all values, the most frequent first.
     pub(crate) fn sorted(&self) -> Vec<Share<'_>> {
         let all: usize = self.counts.values().sum();
         let mut shares: Vec<_> = self
@@ -110,25 +116,27 @@ impl Shares {
     }
 }
 
-/// How long nodes take to answer.
+/// Round-trip times of the nodes that answered a ping.
 #[derive(Default)]
 pub(crate) struct RoundTrips {
     milliseconds: Vec<f64>,
 }
 
 impl RoundTrips {
-    /// The shortest first.
+    /// Returns the round-trip times in milliseconds, in ascending order.
     pub(crate) fn sorted(&self) -> Vec<f64> {
         let mut sorted = self.milliseconds.clone();
         sorted.sort_by(f64::total_cmp);
         sorted
     }
 
-    /// Least, median, ninth tenth, and most, by their names; nothing where nobody has answered.
+    /// Returns minimum, median, 90th percentile and maximum in milliseconds, with their names.
+    ///
+    /// Returns `None` if no node answered a ping.
     pub(crate) fn marks(&self) -> Option<[(&'static str, f64); 4]> {
         let sorted = self.sorted();
         let last = sorted.len().checked_sub(1)?;
-        // The least value that so many percent of all do not exceed.
+        // The nearest-rank percentile.
         let percent = |percent: usize| sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1];
         Some([
             ("min", sorted[0]),

@@ -1,42 +1,49 @@
-//! Which addresses are known, and whose turn it is.
+//! Known addresses and the order in which they are visited.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use bsv_p2p::peers::{AddressKind, is_service_port};
 
-/// So many addresses are remembered: peers may name what they like.
+/// Maximum number of known addresses. It bounds the memory that peers can occupy.
 const MAX_KNOWN: usize = 100_000;
-/// So many ports of one public address are dialled: nobody shall have us try all of a stranger's.
+/// Maximum number of ports of one public IP address that are dialed.
+///
+/// It must be small: a malicious peer could otherwise use the crawler for a port scan.
 const MAX_PER_HOST: u8 = 4;
 
-/// The addresses that are known, each once, and what has become of them.
+/// The known addresses and the state of the walk.
 pub(crate) struct Frontier {
+    /// Number of reached nodes at which the walk ends.
     max_nodes: usize,
-    /// Whether loopback and private addresses are those of nodes.
+    /// Whether advertised loopback and private addresses are accepted.
     private: bool,
     known: HashSet<SocketAddr>,
+    /// Number of advertised ports that were accepted for each IP address.
     per_host: HashMap<IpAddr, u8>,
+    /// Addresses that have not been visited yet.
     waiting: VecDeque<SocketAddr>,
-    /// How many are being visited.
+    /// Number of visits in progress.
     visited_now: usize,
+    /// Number of successful visits.
     reached: usize,
+    /// Whether [`Frontier::end`] was called.
     over: bool,
 }
 
-/// Whose turn it is.
+/// The next step of a thread.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// This one's.
+    /// Visit this address.
     Visit(SocketAddr),
-    /// Nobody's, until another visit has ended.
+    /// Wait until another visit ends.
     Wait,
     /// The walk is over.
     Over,
 }
 
 impl Frontier {
-    /// Begins with addresses that somebody has named, whatever they are.
+    /// Creates a frontier of the initial addresses `named`, which are accepted without checks.
     pub(crate) fn new(max_nodes: usize, private: bool, named: Vec<SocketAddr>) -> Self {
         Self {
             max_nodes,
@@ -50,7 +57,7 @@ impl Frontier {
         }
     }
 
-    /// Takes what a node tells of others.
+    /// Adds the addresses that a node advertised. Known and unacceptable ones are skipped.
     pub(crate) fn add(&mut self, addresses: impl IntoIterator<Item = SocketAddr>) {
         for address in addresses {
             let address = SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -64,6 +71,7 @@ impl Frontier {
         }
     }
 
+    /// Returns whether an advertised address should be dialed.
     fn is_welcome(&self, address: SocketAddr) -> bool {
         let kind = AddressKind::of(address.ip());
         let host = self.per_host.get(&address.ip());
@@ -75,7 +83,9 @@ impl Frontier {
         welcome && !is_service_port(address.port()) && !address.ip().is_unspecified()
     }
 
-    /// Whose turn it is. Every visit is to be ended by [`Frontier::visited`].
+    /// Returns the next step.
+    ///
+    /// After each [`Turn::Visit`], [`Frontier::visited`] must be called once.
     pub(crate) fn next(&mut self) -> Turn {
         if self.over || self.reached >= self.max_nodes {
             return Turn::Over;
@@ -93,22 +103,25 @@ impl Frontier {
         }
     }
 
-    /// A visit has ended.
+    /// Records the end of a visit. `reached` is whether the handshake was completed.
     pub(crate) fn visited(&mut self, reached: bool) {
         self.visited_now -= 1;
         self.reached += usize::from(reached);
     }
 
-    /// Whether more addresses are wanted than wait already: some of them lead nowhere, and those who follow are asked then.
+    /// Returns whether fewer addresses are pending than nodes are missing to the maximum.
+    ///
+    /// If a pending address turns out to be unreachable, later nodes are asked for more.
     pub(crate) fn wants_addresses(&self) -> bool {
         self.waiting.len() < self.max_nodes.saturating_sub(self.reached)
     }
 
+    /// Returns the number of known addresses.
     pub(crate) fn known(&self) -> usize {
         self.known.len()
     }
 
-    /// Nobody else is visited.
+    /// Ends the walk: no further visit starts.
     pub(crate) fn end(&mut self) {
         self.over = true;
     }

@@ -1,4 +1,4 @@
-//! Walks a network from node to node, and counts what the nodes say of themselves.
+//! Command-line tool that crawls a network and summarizes its nodes.
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -42,30 +42,32 @@ use picture::Picture;
 use reach::Reach;
 use walk::Walk;
 
-/// Walk a Bitcoin SV network from node to node, and count what they say of themselves.
+/// Crawl a Bitcoin SV network from node to node and summarize its nodes.
 ///
-/// Each node is asked whom it knows, and each address is dialled once. Nodes take half a minute to answer on average, some take two: give it
-/// time by --timeout. When that is over, or after Ctrl-C, there is what has been found by then.
+/// Each node is asked for addresses, and each address is dialed once. Nodes answer after half a
+/// minute on average, and some after two minutes, so --timeout should be longer than its default.
+/// The results so far are printed when the time is over or after Ctrl-C.
 ///
-/// Only addresses of the public internet are dialled that others tell of, and on private networks such as regtest also those of this machine and of private networks.
+/// Advertised addresses are dialed only if they belong to the public internet. On networks that
+/// allow private addresses, such as regtest, private and loopback addresses are dialed as well.
 #[derive(Parser)]
 #[command(name = "crawl")]
 struct Arguments {
     #[command(flatten)]
     reach: Reach,
-    /// How many nodes to reach at most
+    /// The maximum number of nodes to reach
     #[arg(long, value_name = "N", default_value = "1000")]
     max_nodes: NonZeroUsize,
-    /// How many nodes to visit at once, with a thread for each: 1 to 256
+    /// The number of nodes to visit at the same time, one thread each: 1 to 256
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     parallel: u16,
-    /// How long to wait for the addresses that a node knows, in seconds
+    /// The maximum time to wait for the addresses of a node, in seconds
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
     patience: Duration,
-    /// How long each thread rests from one node to the next, in seconds
+    /// The pause of each thread between two nodes, in seconds
     #[arg(long, value_name = "S", default_value = "0.1", value_parser = seconds)]
     pause: Duration,
-    /// A picture of what was found: an image or a page, as its name ends
+    /// The picture to write: an image or an HTML page, depending on the extension
     #[arg(long, value_name = "FILE.svg|FILE.html", value_parser = picture::place)]
     out: Option<picture::Place>,
 }
@@ -78,7 +80,7 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
     let reach = &arguments.reach;
     let (network, end) = (&reach.network, reach.end());
     let found = addresses::find(reach, end)?;
-    // A file that cannot be written shall not be found out after the crawl.
+    // Created before the crawl, so that a path without write permission fails early.
     let picture = arguments.out.map(Picture::create).transpose()?;
     for (name, reason) in &found.failed {
         not_reached(name, reason, reach.json)?;
@@ -90,7 +92,7 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
         found.addresses,
     );
     let manners = Manners {
-        // Addresses that peers advertise may have any port. Those that the user named are checked.
+        // Advertised addresses may have any port. `find` has checked the ports of `--peer`.
         config: ConnectionConfig {
             allow_any_port: true,
             ..reach.connection_config()
@@ -100,7 +102,7 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
     };
     let walk = Walk::new(manners, arguments.pause, frontier);
     let mut census = Census::default();
-    // Its threads have ended when this has.
+    // The scope joins all threads of the walk.
     thread::scope(|scope| {
         let (sender, visits) = bounded(usize::from(arguments.parallel));
         let started = walk.start(scope, arguments.parallel.into(), &sender);
@@ -127,7 +129,9 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
     Ok(())
 }
 
-/// Counts what the threads find, until all of them have ended.
+/// Counts the visits of all threads, and blocks until the threads have ended.
+///
+/// Stops the walk if the time is over or the user interrupts it.
 fn count(
     visits: &Receiver<Visit>,
     interrupted: &Receiver<()>,
@@ -159,6 +163,7 @@ fn count(
     }
 }
 
+/// Prints a visit as JSON.
 fn say_visit(visit: &Visit) -> std::io::Result<()> {
     let peer = visit.address.to_string();
     let node = match &visit.outcome {
@@ -177,6 +182,7 @@ fn say_visit(visit: &Visit) -> std::io::Result<()> {
     }))
 }
 
+/// Prints why a node or a name was not reached.
 fn not_reached(name: &str, reason: &str, json: bool) -> std::io::Result<()> {
     if json {
         shared::say_json(&json!({ "event": "NotReached", "peer": name, "reason": reason }))

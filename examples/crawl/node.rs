@@ -1,4 +1,4 @@
-//! One visit to one node.
+//! A visit: connects to one node and requests addresses.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -7,40 +7,45 @@ use bsv_p2p::session::{DisconnectReason, PeerInfo, UserAgentPolicy};
 use bsv_p2p::wire::Message;
 use bsv_p2p::{Connection, ConnectionConfig, Error};
 
-/// How long a node may take to accept a connection.
+/// Maximum time to establish the TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum duration of the handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a node may take to answer a ping.
+/// Maximum time to wait for a `pong`, if no addresses are requested.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a visit looks whether it shall end.
+/// Interval between two checks for the end of the visit.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What a visit has brought.
+/// The result of a visit.
 pub(crate) struct Visit {
     pub(crate) address: SocketAddr,
+    /// The node, or the reason why there was no handshake.
     pub(crate) outcome: Result<Node, String>,
 }
 
-/// A node that has shaken hands.
+/// A node that completed the handshake.
 pub(crate) struct Node {
     pub(crate) info: PeerInfo,
-    /// `None` if it did not answer a ping.
+    /// The round-trip time. `None` if the node did not answer the ping.
     pub(crate) round_trip: Option<Duration>,
-    /// The addresses that it told of; `None` if it was not asked, or did not answer.
+    /// The advertised addresses. `None` if they were not requested or not received.
     pub(crate) addresses: Option<Vec<SocketAddr>>,
 }
 
-/// How a visit goes.
+/// Options of all visits.
 pub(crate) struct Manners {
     /// The configuration of every connection.
     pub(crate) config: ConnectionConfig,
-    /// How long an answer to `getaddr` is waited for.
+    /// Maximum time to wait for the answer to `getaddr`.
     pub(crate) patience: Duration,
+    /// The deadline of the whole run.
     pub(crate) end: Instant,
 }
 
-/// Shakes hands with a node, and asks it for addresses if `ask` says so then. Blocks until `end` at the longest, and ends sooner when `stopped`
-/// says so once there is a handshake.
+/// Connects to a node and requests addresses if `ask` returns `true` after the handshake.
+///
+/// Blocks until `manners.end` at the latest. After the handshake, the visit also ends if `stopped`
+/// returns `true`.
 pub(crate) fn visit(
     address: SocketAddr,
     manners: &Manners,
@@ -48,14 +53,14 @@ pub(crate) fn visit(
     stopped: impl Fn() -> bool,
 ) -> Visit {
     let left = manners.end.saturating_duration_since(Instant::now());
-    // Both have to fit.
+    // The two timeouts add up, and must fit into the time left.
     let half = (left / 2).max(Duration::from_millis(1));
     let mut config = manners.config.clone();
     config.connect_timeout = CONNECT_TIMEOUT.min(half);
     config.session.handshake_timeout = HANDSHAKE_TIMEOUT.min(half);
-    // Whoever is there is counted.
+    // Nodes with any user agent are counted.
     config.session.user_agents = UserAgentPolicy::Any;
-    // An answer has 1,000 addresses of 30 bytes at most, and nothing else is wanted.
+    // An `addr` contains at most 1,000 addresses of 30 bytes. Longer messages are irrelevant.
     config.session.limits.buffered = 64 * 1024;
     config.session.limits.unrequested = 64 * 1024;
     config.max_receive_queue_bytes = 64 * 1024;
@@ -66,7 +71,9 @@ pub(crate) fn visit(
     Visit { address, outcome }
 }
 
-/// Asks for addresses, and waits for them and for the answer to the ping that follows each handshake. What else the node says is let go.
+/// Requests addresses if `ask` is true, and waits for them and for the first `pong`.
+///
+/// The connection sends a ping after each handshake. All other messages are ignored.
 fn talk(
     mut connection: Connection,
     manners: &Manners,
@@ -85,7 +92,7 @@ fn talk(
         }
         let left = end.saturating_duration_since(Instant::now());
         match connection.receive_timeout(left.min(LOOK)) {
-            // A single one may come before, by which a node tells of itself.
+            // A single address may be the node advertising itself, and not the answer.
             Ok(Some(Message::Addr(told))) if ask && !answered => {
                 let told = told
                     .addresses
@@ -94,7 +101,7 @@ fn talk(
                 addresses.get_or_insert_default().extend(told);
             }
             Ok(_) => {}
-            // What it has said by then counts.
+            // The connection failed. The messages received before still count.
             Err(_) => asked = false,
         }
     }
@@ -105,7 +112,9 @@ fn talk(
     }
 }
 
-/// Why there was no handshake, in words that are the same for each node of the same kind.
+/// Returns the reason why there was no handshake.
+///
+/// Equal causes must have equal texts, because the texts are counted.
 fn why(error: &Error) -> String {
     let Error::Disconnected { reason, .. } = error else {
         return error.to_string();

@@ -1,13 +1,14 @@
-//! What a crawl has found, as a table.
+//! Prints the statistics as tables.
 
 use std::io;
 
 use crate::census::{Census, Shares};
 use crate::shared::say;
 
-/// So many rows has each part; what is rarer is counted together.
+/// Maximum number of values in a table. An additional row sums up the less frequent ones.
 const ROWS: usize = 12;
 
+/// Prints all statistics. `known` is the number of known addresses.
 pub(crate) fn print(census: &Census, known: usize) -> io::Result<()> {
     say(format_args!("addresses known     {known:>7}"))?;
     say(format_args!("nodes reached       {:>7}", census.reached))?;
@@ -33,6 +34,7 @@ pub(crate) fn print(census: &Census, known: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Prints the table of one property, or nothing if it has no values.
 fn part(title: &str, shares: &Shares) -> io::Result<()> {
     let sorted = shares.sorted();
     if sorted.is_empty() {

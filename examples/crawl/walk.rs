@@ -1,4 +1,4 @@
-//! The threads that visit nodes.
+//! The threads that visit the nodes.
 
 use std::net::SocketAddr;
 use std::thread::{Builder, Scope};
@@ -10,19 +10,22 @@ use parking_lot::{Condvar, Mutex};
 use crate::frontier::{Frontier, Turn};
 use crate::node::{Manners, Visit, visit};
 
-/// A walk from node to node, shared by its threads.
+/// The state of a crawl, shared by its threads.
 pub(crate) struct Walk {
     pub(crate) manners: Manners,
-    /// From one connection to the next of a thread.
+    /// The pause of a thread between two visits.
     pub(crate) pause: Duration,
     frontier: Mutex<Frontier>,
-    /// Something may have become different for those who wait for their turn.
+    /// Notified if the result of [`Frontier::next`] may have changed.
     changed: Condvar,
+    /// Whether [`Walk::stop`] was called.
     stopped: Mutex<bool>,
+    /// Notified by [`Walk::stop`], to end the pauses of the threads.
     woken: Condvar,
 }
 
 impl Walk {
+    /// Creates a walk. [`Walk::start`] must be called to start its threads.
     pub(crate) fn new(manners: Manners, pause: Duration, frontier: Frontier) -> Self {
         Self {
             manners,
@@ -34,7 +37,11 @@ impl Walk {
         }
     }
 
-    /// Starts so many threads. Each ends when the walk is over, and `visits` with the last of them.
+    /// Starts `threads` threads, which send their results to `visits`.
+    ///
+    /// Each thread ends when the walk is over. The channel disconnects after the last thread, if
+    /// the caller drops its own sender. Stops the walk and returns an error if a thread cannot be
+    /// spawned.
     pub(crate) fn start<'scope, 'walk: 'scope>(
         &'walk self,
         scope: &'scope Scope<'scope, 'walk>,
@@ -54,7 +61,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Ends the walk: a visit that is under way ends with its handshake at the latest.
+    /// Ends the walk. A visit in progress ends as soon as its handshake is complete or has failed.
     pub(crate) fn stop(&self) {
         self.frontier.lock().end();
         self.changed.notify_all();
@@ -62,11 +69,12 @@ impl Walk {
         self.woken.notify_all();
     }
 
-    /// How many addresses are known.
+    /// Returns the number of known addresses.
     pub(crate) fn known(&self) -> usize {
         self.frontier.lock().known()
     }
 
+    /// Visits one address after the other until the walk is over.
     fn work(&self, visits: &Sender<Visit>) {
         while let Some(address) = self.take() {
             let ask = || self.frontier.lock().wants_addresses();
@@ -79,7 +87,7 @@ impl Walk {
             drop(frontier);
             self.changed.notify_all();
             if visits.send(visit).is_err() {
-                return; // nobody counts any more
+                return; // the receiver was dropped after a failure
             }
             let mut stopped = self.stopped.lock();
             if !*stopped {
@@ -88,7 +96,7 @@ impl Walk {
         }
     }
 
-    /// Waits for the next address. `None` when the walk is over.
+    /// Blocks until an address is available. Returns `None` if the walk is over.
     fn take(&self) -> Option<SocketAddr> {
         let mut frontier = self.frontier.lock();
         loop {

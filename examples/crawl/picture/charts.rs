@@ -1,14 +1,17 @@
-//! Bars of shares, and columns of round trips.
+//! Bar charts of shares and the histogram of round-trip times.
 
 use super::svg::{Anchor, Canvas};
 use crate::census::{RoundTrips, Shares};
 
-/// So many bars has a chart; what is rarer is counted together.
+/// Maximum number of bars in a chart. If there are more values, the last bar sums up the others.
 const BARS: usize = 10;
+/// Height of a bar with its margins, in pixels.
 const ROW: f64 = 30.0;
-/// How high the columns may be, with their numbers.
+/// Maximum height of a column with its label, in pixels.
 const COLUMNS: f64 = 180.0;
-/// From one column to the next, in milliseconds: a column is what is below its number, and not below the one before.
+/// Bounds between the ranges of the histogram, in milliseconds.
+///
+/// A range includes its lower bound and excludes its upper bound.
 const BOUNDS: [f64; 13] = [
     1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0,
 ];
@@ -20,7 +23,7 @@ pub(super) struct Bar {
     share: f64,
 }
 
-/// The bars of shares, the longest first, and the rest.
+/// Returns the bars of a chart, the longest first, then the sum of the rest.
 pub(super) fn bars(shares: &Shares) -> Vec<Bar> {
     let sorted = shares.sorted();
     let shown = if sorted.len() > BARS { BARS - 1 } else { BARS };
@@ -43,12 +46,14 @@ pub(super) fn bars(shares: &Shares) -> Vec<Bar> {
     bars
 }
 
-/// How high they are.
+/// Returns the height of a chart with these bars, in pixels.
 pub(super) fn bars_height(bars: &[Bar]) -> f64 {
     bars.len().max(1) as f64 * ROW
 }
 
-/// Draws bars, with labels to their left, numbers to their right.
+/// Draws bars with their labels on the left and their numbers on the right.
+///
+/// `labels` is the width of the labels in pixels.
 pub(super) fn draw_bars(
     canvas: &mut Canvas,
     bars: &[Bar],
@@ -66,7 +71,7 @@ pub(super) fn draw_bars(
         let longest = fitting(&bar.label, labels - 12.0);
         canvas.text("label", (x, text), Anchor::Start, &bar.label, longest);
         canvas.rect("track", (x + labels, top + 8.0), (track, 14.0), 4.0);
-        // The least one is still to be seen.
+        // Even the smallest share must be visible.
         let length = (track * bar.share).max(3.0);
         canvas.rect("bar", (x + labels, top + 8.0), (length, 14.0), 4.0);
         let right = x + width;
@@ -77,7 +82,9 @@ pub(super) fn draw_bars(
     }
 }
 
-/// How many characters of a label there is room for, about: nobody here knows the font.
+/// Returns the approximate number of characters of `label` that fit into `width` pixels.
+///
+/// The font depends on the viewer, so the widths are estimates.
 fn fitting(label: &str, width: f64) -> usize {
     let mut left = width;
     let fits = label.chars().take_while(|character| {
@@ -88,9 +95,12 @@ fn fitting(label: &str, width: f64) -> usize {
     fits.count()
 }
 
+/// Height of the histogram with the names of its ranges, in pixels.
 pub(super) const COLUMNS_HEIGHT: f64 = COLUMNS + 34.0;
 
-/// Draws how many round trips took how long, a column for each range between the fastest and the slowest.
+/// Draws the histogram of round-trip times.
+///
+/// It has a column for each range from the fastest to the slowest node.
 pub(super) fn draw_columns(
     canvas: &mut Canvas,
     round_trips: &RoundTrips,
@@ -127,7 +137,10 @@ pub(super) fn draw_columns(
     canvas.rect("line", (x, bottom), (width, 1.0), 0.0);
 }
 
-/// The ranges from that of the first to that of the last, which are sorted, and how many are in each.
+/// Returns the names of the ranges and the number of round trips in each.
+///
+/// `sorted` must be in ascending order. Ranges before the first and after the last value are
+/// omitted.
 fn ranges(sorted: &[f64]) -> Vec<(String, usize)> {
     let range = |time: &f64| BOUNDS.partition_point(|bound| bound <= time);
     let (Some(first), Some(last)) = (sorted.first().map(range), sorted.last().map(range)) else {
@@ -140,6 +153,7 @@ fn ranges(sorted: &[f64]) -> Vec<(String, usize)> {
     ranges.collect()
 }
 
+/// Returns the name of the range that ends at `BOUNDS[place]`. The last range has no upper bound.
 fn range_name(place: usize) -> String {
     match (
         place.checked_sub(1).map(|below| BOUNDS[below]),

@@ -1,4 +1,4 @@
-//! What stands where in the image.
+//! The layout of the image.
 
 use bsv_p2p::Network;
 
@@ -6,13 +6,13 @@ use super::charts::{self, Bar};
 use super::svg::{Anchor, Canvas};
 use crate::census::Census;
 
-/// The image's width in pixels.
+/// Width of the image in pixels.
 pub(super) const WIDTH: f64 = 1080.0;
 const MARGIN: f64 = 36.0;
 const GAP: f64 = 20.0;
-/// From a card's edge to what stands on it.
+/// Distance between the edge of a card and its content, in pixels.
 const PADDING: f64 = 22.0;
-/// The part of a card above its chart.
+/// Height of the part of a card above its chart, in pixels.
 const HEADING: f64 = 52.0;
 const INNER: f64 = WIDTH - 2.0 * MARGIN;
 const HALF: f64 = (INNER - GAP) / 2.0;
@@ -29,7 +29,7 @@ const STYLE: &str = r#"
   }
 "#;
 
-/// Draws all of it.
+/// Returns the whole image as SVG. `known` is the number of known addresses.
 pub(super) fn image(census: &Census, network: &Network, known: usize, date: &str) -> String {
     let mut page = Page::default();
     let title = format!("Bitcoin SV {network}");
@@ -74,7 +74,7 @@ pub(super) fn image(census: &Census, network: &Network, known: usize, date: &str
     ground.image(&title, STYLE, (WIDTH, height))
 }
 
-/// The cards down to `y`.
+/// The upper part of the image, down to `y`.
 #[derive(Default)]
 struct Page {
     canvas: Canvas,
@@ -82,6 +82,7 @@ struct Page {
 }
 
 impl Page {
+    /// Draws the title and the line below it.
     fn title(&mut self, title: &str, what: &str) {
         let canvas = &mut self.canvas;
         canvas.text("title", (MARGIN, 62.0), Anchor::Start, title, 60);
@@ -89,6 +90,7 @@ impl Page {
         self.y = 112.0;
     }
 
+    /// Draws a row of cards with one number each.
     fn tiles<const N: usize>(&mut self, tiles: [(&str, String); N]) {
         const HEIGHT: f64 = 92.0;
         let width = (INNER - GAP * (N as f64 - 1.0)) / N as f64;
@@ -108,7 +110,9 @@ impl Page {
         self.y += HEIGHT + GAP;
     }
 
-    /// Charts side by side, on cards of the same height.
+    /// Draws one or two bar charts next to each other, on cards of equal height.
+    ///
+    /// `labels` is the width of the labels in pixels.
     fn bars<const N: usize>(&mut self, charts: [(&str, Vec<Bar>); N], labels: f64) {
         let width = if N == 1 { INNER } else { HALF };
         let heights = charts.iter().map(|(_, bars)| charts::bars_height(bars));
@@ -123,6 +127,7 @@ impl Page {
         self.y += height + GAP;
     }
 
+    /// Draws the card with the histogram of round-trip times.
     fn round_trips(&mut self, census: &Census) {
         let height = HEADING + charts::COLUMNS_HEIGHT + PADDING;
         self.card("Round trips", MARGIN, (INNER, height));
@@ -139,6 +144,7 @@ impl Page {
         self.y += height + GAP;
     }
 
+    /// Draws a card with a heading. Does not move `y`.
     fn card(&mut self, heading: &str, x: f64, size: (f64, f64)) {
         self.canvas.rect("card", (x, self.y), size, 12.0);
         let corner = (x + PADDING, self.y + 32.0);
@@ -147,7 +153,7 @@ impl Page {
     }
 }
 
-/// Milliseconds, with as many digits as tell something.
+/// Formats milliseconds with a unit. Larger values have fewer decimals.
 fn time(milliseconds: f64) -> String {
     if milliseconds < 10.0 {
         format!("{milliseconds:.2} ms")

@@ -1,4 +1,6 @@
-//! What a crawl has found, as a picture: an SVG image, or an HTML page that shows it. Both stand for themselves, and load nothing.
+//! Draws the statistics as an SVG image, or as an HTML page that contains the image.
+//!
+//! Both formats are self-contained and load no other resources.
 
 mod charts;
 mod layout;
@@ -15,14 +17,17 @@ use crate::census::Census;
 use crate::date::utc;
 use crate::shared::Failure;
 
-/// Where a picture shall stand.
+/// The path and the format of a picture.
 #[derive(Clone)]
 pub(crate) struct Place {
     path: PathBuf,
+    /// Whether the format is HTML. Otherwise it is SVG.
     is_page: bool,
 }
 
-/// Reads `--out`.
+/// Parses the argument of `--out`.
+///
+/// Returns an error if the extension is not `svg`, `html` or `htm`. Case is ignored.
 pub(crate) fn place(text: &str) -> Result<Place, String> {
     let path = PathBuf::from(text);
     let end = path.extension().and_then(|end| end.to_str());
@@ -34,14 +39,14 @@ pub(crate) fn place(text: &str) -> Result<Place, String> {
     Ok(Place { path, is_page })
 }
 
-/// A picture that is yet to be drawn.
+/// An open file for the picture.
 pub(crate) struct Picture {
     place: Place,
     file: File,
 }
 
 impl Picture {
-    /// Opens its file.
+    /// Creates the file, or truncates an existing one.
     pub(crate) fn create(place: Place) -> Result<Self, Failure> {
         match File::create(&place.path) {
             Ok(file) => Ok(Self { place, file }),
@@ -49,6 +54,7 @@ impl Picture {
         }
     }
 
+    /// Draws the picture into the file. `known` is the number of known addresses.
     pub(crate) fn draw(
         mut self,
         census: &Census,
@@ -67,6 +73,7 @@ impl Picture {
     }
 }
 
+/// Returns the HTML page that contains `image`.
 fn page(network: &Network, image: &str) -> String {
     format!(
         r#"<!DOCTYPE html>

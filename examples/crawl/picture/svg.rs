@@ -1,8 +1,8 @@
-//! The elements of an SVG image.
+//! Writes the elements of an SVG image.
 
 use std::fmt::Write;
 
-/// Where a text stands beside its place.
+/// Alignment of a text relative to its coordinates (`text-anchor`).
 #[derive(Clone, Copy)]
 pub(super) enum Anchor {
     Start,
@@ -10,14 +10,14 @@ pub(super) enum Anchor {
     End,
 }
 
-/// The elements of an image, in the order in which they are drawn.
+/// The elements of an image, in drawing order. Later elements cover earlier ones.
 #[derive(Default)]
 pub(super) struct Canvas {
     elements: String,
 }
 
 impl Canvas {
-    /// A rectangle with round corners.
+    /// Draws a rectangle with rounded corners.
     pub(super) fn rect(&mut self, class: &str, (x, y): (f64, f64), (w, h): (f64, f64), r: f64) {
         // Writing to a string never fails.
         let _ = writeln!(
@@ -26,7 +26,10 @@ impl Canvas {
         );
     }
 
-    /// A line of text. It is cut off after `longest` characters, and whole where a pointer rests on it.
+    /// Draws a line of text.
+    ///
+    /// If the text is longer than `longest` characters, it is truncated and gets a tooltip with the
+    /// whole text.
     pub(super) fn text(
         &mut self,
         class: &str,
@@ -53,12 +56,12 @@ impl Canvas {
         );
     }
 
-    /// What is on another canvas, above what is here.
+    /// Appends the elements of another canvas, which are drawn on top.
     pub(super) fn append(&mut self, other: Canvas) {
         self.elements += &other.elements;
     }
 
-    /// The whole image.
+    /// Returns the image as an SVG document.
     pub(super) fn image(&self, title: &str, style: &str, (w, h): (f64, f64)) -> String {
         let title = escape(title);
         format!(
@@ -72,7 +75,9 @@ impl Canvas {
     }
 }
 
-/// What peers say is text here, and nothing else.
+/// Escapes `text` for use in XML.
+///
+/// The text may contain data from peers, which must not be interpreted as markup.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -82,7 +87,7 @@ fn escape(text: &str) -> String {
             '>' => escaped += "&gt;",
             '"' => escaped += "&quot;",
             '\'' => escaped += "&#39;",
-            // Most of them may not stand in an image at all.
+            // XML 1.0 forbids many control characters, even if they are escaped.
             control if control.is_control() => escaped.push('\u{fffd}'),
             other => escaped.push(other),
         }
