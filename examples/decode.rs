@@ -1,4 +1,4 @@
-//! Reads frames in hexadecimal and prints what they say.
+//! Command-line tool that decodes frames in hexadecimal and prints them as JSON.
 
 use std::io::{self, BufRead};
 use std::process::ExitCode;
@@ -15,19 +15,21 @@ use serde_json::json;
 
 mod shared;
 
-/// Read frames of the Bitcoin SV protocol in hexadecimal and print each as one JSON object in a line.
+/// Decode frames of the Bitcoin SV protocol and print one JSON object per line.
 ///
-/// An object has the frame's command, all fields of the message, and as `reencoded` the hexadecimal of the message written again.
-/// A frame that is refused becomes an object with `error`, and the exit status is 1 at the end.
+/// An object contains the command of the frame, all fields of the message, and `reencoded`: the
+/// message encoded again, in hexadecimal. If a frame is rejected, its object contains an `error`,
+/// and the exit status is 1.
 #[derive(Parser)]
 #[command(name = "decode")]
 struct Arguments {
-    /// Frames in hexadecimal; without them, those of standard input, line by line.
+    /// Frames in hexadecimal. Defaults to standard input, line by line.
     ///
-    /// An argument or a line may have several frames one behind the other, with spaces anywhere, and may begin with 0x. A line of
-    /// spaces alone has none. If a frame is cut off it takes the rest of its line for its content, and the next line goes on.
+    /// An argument or a line may contain several frames, spaces, and a leading 0x. Blank lines are
+    /// ignored. A truncated frame consumes the rest of its line. The next line starts a new frame.
     hex: Option<String>,
-    /// The network of the frames: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one
+    /// The network of the frames: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file
+    /// that defines one
     #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
     network: Network,
 }
@@ -64,12 +66,14 @@ fn decode(arguments: Arguments) -> Result<(), shared::Failure> {
 /// Prints frames and counts them.
 struct Output {
     magic: Magic,
+    /// Number of frames printed, including the rejected ones.
     frames: u64,
+    /// Number of rejected frames.
     refused: u64,
 }
 
 impl Output {
-    /// Prints the frames of a line. A line of spaces alone has none.
+    /// Prints the frames of a line. A blank line contains none.
     fn line(&mut self, line: &[u8]) -> io::Result<()> {
         let bytes = match bytes(line) {
             Ok(bytes) => bytes,
@@ -77,7 +81,7 @@ impl Output {
         };
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            // One that is refused, of another network for instance, does not take the next with it.
+            // Split by length, so that a rejected frame does not affect the next one.
             let (frame, behind) = rest.split_at(frame_len(rest));
             self.print(decode_frame(self.magic, frame))?;
             rest = behind;
@@ -85,6 +89,7 @@ impl Output {
         Ok(())
     }
 
+    /// Prints and counts a decoded frame, or the error of a rejected one.
     fn print(&mut self, frame: Result<Decoded, String>) -> io::Result<()> {
         self.frames += 1;
         match frame {
@@ -97,7 +102,7 @@ impl Output {
     }
 }
 
-/// A frame as it is printed.
+/// The printed form of a frame.
 #[derive(Serialize)]
 struct Decoded {
     #[serde(flatten)]
@@ -106,11 +111,14 @@ struct Decoded {
     reencoded: Vec<u8>,
 }
 
+/// Serializes bytes as a string in hexadecimal.
 fn hexadecimal<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&hex::encode(bytes))
 }
 
-/// The bytes of a line in hexadecimal, in which spaces may stand anywhere, and 0x in front.
+/// Returns the bytes of a line in hexadecimal.
+///
+/// Whitespace and a leading `0x` are ignored.
 fn bytes(line: &[u8]) -> Result<Vec<u8>, String> {
     let mut digits = line.to_vec();
     digits.retain(|byte| !byte.is_ascii_whitespace());
@@ -120,7 +128,9 @@ fn bytes(line: &[u8]) -> Result<Vec<u8>, String> {
     hex::decode(digits).map_err(|error| format!("not hexadecimal: {error}"))
 }
 
-/// How many of `bytes` belong to the first frame: as many as its header says, or all if it is cut off.
+/// Returns the length of the first frame in `bytes`, according to its header.
+///
+/// Returns the length of `bytes` if the frame is truncated.
 fn frame_len(bytes: &[u8]) -> usize {
     let number = |at: usize, len: usize| {
         let bytes = bytes.get(at..at + len)?;
@@ -143,13 +153,13 @@ fn frame_len(bytes: &[u8]) -> usize {
     len.map_or(bytes.len(), |len| len.min(bytes.len()))
 }
 
-/// What the command of a frame with the longer header begins with.
+/// Prefix of the command in an extended header.
 const EXTENDED: &[u8] = b"extmsg";
 
-/// Reads one frame as a node does.
+/// Decodes one frame with the rules for received frames.
 fn decode_frame(magic: Magic, mut bytes: &[u8]) -> Result<Decoded, String> {
     let limits = PayloadLimits {
-        buffered: u64::MAX, // it is all in memory already
+        buffered: u64::MAX, // the frame is in memory already
         ..PayloadLimits::default()
     };
     let mut frames = FrameReader::new(magic, limits);
@@ -166,7 +176,7 @@ fn decode_frame(magic: Magic, mut bytes: &[u8]) -> Result<Decoded, String> {
             Some(Incoming::Discarded { command, len, .. }) => {
                 return Err(format!("{command}: {len} bytes are too many"));
             }
-            // Blocks are told when they are whole.
+            // A complete block is returned as a frame.
             Some(
                 Incoming::BlockStart { .. } | Incoming::BlockChunk(_) | Incoming::BlockEnd { .. },
             ) => {}
@@ -189,7 +199,10 @@ fn decode_frame(magic: Magic, mut bytes: &[u8]) -> Result<Decoded, String> {
     }
 }
 
-/// The whole frame; the payload alone for a name that makes readers look for another header.
+/// Returns the encoded frame of `message`.
+///
+/// Returns the payload alone if the command starts with `extmsg`. A reader would take the header
+/// of such a frame for an extended one.
 fn reencode(magic: Magic, message: &Message) -> Vec<u8> {
     if message.command().name().as_bytes().starts_with(EXTENDED) {
         return message.encode_to_vec();

@@ -1,4 +1,4 @@
-//! Asks a node who it is and how long it takes to answer.
+//! Command-line tool that prints the identity of a node and its round-trip times.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -13,22 +13,24 @@ mod user_agent;
 
 use user_agent::OwnUserAgent;
 
-/// Ask a Bitcoin SV node who it is and how long it takes to answer.
+/// Print the identity of a Bitcoin SV node and its round-trip times.
 ///
-/// If the node closes the connection before it sends a version, it may belong to another network than --network says, have banned this
-/// host, or be full. Nodes ban hosts of other networks for 24 hours.
+/// A node may close the connection before it sends a version. Usual causes: the node belongs to
+/// another network than --network, has banned this host, or is full. Nodes ban hosts of other
+/// networks for 24 hours.
 #[derive(Parser)]
 #[command(name = "ping")]
 struct Arguments {
-    /// The node: HOST:PORT, or HOST for the network's own port
+    /// The node: HOST:PORT, or HOST for the default port of the network
     #[arg(value_name = "HOST:PORT")]
     node: String,
-    /// How many pings to send
+    /// The number of pings to send
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
     #[command(flatten)]
     agent: OwnUserAgent,
-    /// The node's network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one
+    /// The network of the node: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file
+    /// that defines one
     #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
     network: Network,
     /// Connect even if the port is the default port of another network
@@ -39,9 +41,9 @@ struct Arguments {
     json: bool,
 }
 
-/// How long an answer may take.
+/// Maximum time to wait for a `pong`.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// From one ping to the next.
+/// Interval between two pings.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -72,7 +74,7 @@ fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
         if !arguments.json {
             shared::say(format_args!("ping {number}: {:.3} ms", milliseconds(time)))?;
         }
-        // Whatever the node sends meanwhile is taken and answered.
+        // Receiving during the interval also answers the pings of the node.
         while number < arguments.count && Instant::now() < next {
             node.receive_timeout(next.saturating_duration_since(Instant::now()))?;
         }
@@ -98,6 +100,7 @@ fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
     Ok(())
 }
 
+/// Converts a duration to milliseconds.
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
