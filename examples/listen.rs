@@ -1,4 +1,4 @@
-//! Lets peers in that dial us, serves them a chain, and shows who comes and goes.
+//! Accepts inbound peers, serves a mined chain, and prints the events of the connections.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -28,36 +28,39 @@ use lasting::{interrupts, over, seconds};
 use listening::listen_address;
 use user_agent::OwnUserAgent;
 
-/// Let Bitcoin SV peers in that dial us, and show who comes, who goes, and why.
+/// Accept inbound Bitcoin SV peers and show each connection and the reason for its end.
 ///
-/// It mines a regtest chain of its own and serves its headers and blocks; with --handshakes-only it serves nothing, on any network.
+/// Mines a chain with the difficulty of regtest and serves its headers and blocks. With
+/// --handshakes-only it serves nothing and works on any network.
 #[derive(Parser)]
 #[command(name = "listen")]
 struct Arguments {
-    /// Where to listen: HOST:PORT or IP:PORT, port 0 is a free one; without a port it is the network's own
+    /// The listening address: HOST:PORT or IP:PORT. Port 0 selects a free port. Without a port, the
+    /// default port of the network is used
     #[arg(value_name = "ADDR")]
     address: String,
-    /// Serve nothing
+    /// Serve nothing. Works on any network
     #[arg(long)]
     handshakes_only: bool,
-    /// How many blocks to mine
+    /// Number of blocks to mine, at most 5,000
     #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "handshakes_only",
         value_parser = clap::value_parser!(u64).range(..=5_000))]
     blocks: u64,
-    /// How long to listen, in seconds; until Ctrl-C by default
+    /// Duration in seconds [default: until Ctrl-C]
     #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<Duration>,
     #[command(flatten)]
     agent: OwnUserAgent,
-    /// The network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one; regtest where blocks are served, otherwise mainnet by default
+    /// The network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines
+    /// one [default: regtest, or mainnet with --handshakes-only]
     #[arg(long, value_name = "NAME|FILE", value_parser = shared::network)]
     network: Option<Network>,
-    /// Print every event as a JSON object in a line of its own
+    /// Print events as JSON, one object per line
     #[arg(long)]
     json: bool,
 }
 
-/// What peers ask for that is answered here. Pings, and all that belongs to a handshake, are the library's own business.
+/// The requests that this tool answers. The library answers pings and performs handshakes.
 const QUESTIONS: [Command; 3] = [
     Command::new("getheaders"),
     Command::new("getblocks"),
@@ -77,7 +80,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
     let network = arguments.network.unwrap_or(usual);
     let mut config = ManagerConfig::new(network.clone());
     config.connection.session.user_agent = arguments.agent.user_agent;
-    config.target_connections = 0; // nobody is dialled
+    config.target_connections = 0; // no peers are dialed
     config.listener.enabled = true;
     config.listener.address = Some(listen_address(&arguments.address, &network)?);
     let mut server = if arguments.handshakes_only {
@@ -116,6 +119,12 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
     Ok(())
 }
 
+/// Mines a chain of `blocks` blocks above the genesis block of the network.
+///
+/// # Errors
+///
+/// - [`WrongUsage`](shared::WrongUsage) if the network does not have the difficulty of regtest.
+/// - If the chain rejects a block.
 fn mine(network: &Network, blocks: u64) -> Result<Chain, shared::Failure> {
     let chain = Chain::for_network(network.clone(), Chain::DEFAULT_MAX_BYTES);
     let mut chain = chain.map_err(|_| {
@@ -134,7 +143,8 @@ fn mine(network: &Network, blocks: u64) -> Result<Chain, shared::Failure> {
 /// Serves a chain to all peers.
 struct Server {
     chain: Chain,
-    /// The last block of a full answer to `getblocks`, by peer. The tip is announced after it, so that the peer requests the next part.
+    /// The last block of a full answer to `getblocks`, by peer. When the peer requests that block,
+    /// the tip is announced after it, so that the peer requests the next part.
     continued_at: HashMap<Uuid, BlockHash>,
 }
 
@@ -150,7 +160,7 @@ impl Server {
         self.continued_at.remove(&peer);
     }
 
-    /// Answers a peer without waiting. A peer that does not read its answers is disconnected.
+    /// Answers a request. Disconnects a peer that does not read its answers. Does not block.
     fn serve(&mut self, manager: &Manager, question: &BitcoinMessageEvent) {
         let peer = question.peer_id;
         let Ok(connection) = manager.connection(peer) else {
@@ -160,15 +170,15 @@ impl Server {
         for answer in self.answers(peer, &question.message, max_inventory) {
             if let Err(error) = connection.try_send(&answer) {
                 log::info!("{error}");
-                // The connection may have ended.
+                // Fails if the connection has ended already.
                 let _ = manager.disconnect(peer);
                 return;
             }
         }
     }
 
-    /// Returns the answers of a node, which lists missing transactions but no missing blocks, at most `max_inventory` in one
-    /// message.
+    /// Returns the answers to a request. As in SV Node, `notfound` lists missing transactions but
+    /// no missing blocks. It has at most `max_inventory` entries.
     fn answers(&mut self, peer: Uuid, question: &Message, max_inventory: usize) -> Vec<Message> {
         match question {
             Message::GetHeaders(wanted) => {

@@ -1,4 +1,4 @@
-//! Follows the chain, and tells of each new block.
+//! Follows the chain and prints each new block.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,32 +39,35 @@ use news::News;
 use reach::Reach;
 use report::Report;
 
-/// Follow the chain of a Bitcoin SV network, and tell of each new block.
+/// Follow the chain of a Bitcoin SV network and print each new block.
 ///
-/// It begins with the headers of the whole chain, verified by the rules of the network, which takes its time on networks that have had some
-/// years: give it enough by --timeout, or keep them in a file by --headers. From then on each new block is told once, however many peers announce it, with its size and the number of its transactions,
-/// for which it is downloaded; scripts are not verified. It ends when the time is over, or by Ctrl-C.
+/// First downloads the headers of the whole chain and verifies the rules of the network. On
+/// networks with a long chain this can exceed the default of --timeout. Increase it, or keep the
+/// headers in a file with --headers.
+///
+/// Then prints each new block once, with its size and its number of transactions, which requires
+/// its download. Scripts are not verified. Ends when the time is over or after Ctrl-C.
 #[derive(Parser)]
 #[command(name = "follow")]
 struct Arguments {
     #[command(flatten)]
     reach: Reach,
-    /// End after so many new blocks, and fail if the time is over before
+    /// End after this number of new blocks. Fail if the time is over before
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     blocks: Option<u64>,
-    /// Continue from the headers in this file, and keep it up to date; it is created if there is none
+    /// Continue from the headers in this file and keep it up to date. Created if missing
     #[arg(long, value_name = "FILE")]
     headers: Option<PathBuf>,
 }
 
-/// Interval at which the progress is shown. Peers must answer within it.
+/// Interval at which the progress is shown, and the timeout of each attempt to catch up.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     shared::run(follow)
 }
 
-/// How following ends.
+/// Why the tool ended.
 enum Ended {
     Interrupted,
     TimeOver,
@@ -81,7 +84,7 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
     let interrupted = interrupts()?;
     let manager = &meeting.manager;
     let control = manager.subscribe_control();
-    let tips = manager.subscribe_blocks()?; // before the start: nothing is missed
+    let tips = manager.subscribe_blocks()?; // before the start, so that no update is missed
     meeting.start()?;
     let report = Report { json: reach.json };
     let times = (reach.timeout, end);
@@ -89,10 +92,10 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
         return Ok(());
     };
     report.begin(height, hash)?;
-    // What comes with catching up is not new.
+    // Updates up to the height of the synced tip are not new.
     let first = tips.try_iter().find(|tip| tip.height > height);
 
-    // A block may take its time; the thread that waits for it has ended when this has.
+    // Fetching a block blocks, so a separate thread does it. The scope joins this thread.
     let mut told = 0;
     let ended = thread::scope(|scope| {
         let (sender, news) = bounded(16);
@@ -105,7 +108,7 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
             &report,
             (&mut told, arguments.blocks),
         );
-        // The thread's channels end.
+        // Without receiver and manager, the thread ends.
         drop(news);
         manager.shutdown()?;
         ended
@@ -119,8 +122,13 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
     }
 }
 
-/// Blocks until the chain has all headers of the peers, at most until `end`. Returns its tip, or
-/// `None` if the user interrupted it. An error names the whole `timeout`.
+/// Blocks until the chain has all headers of the peers, at most until [`SYNC_INTERVAL`] after
+/// `end`. Returns the tip, or `None` if the user interrupts it.
+///
+/// # Errors
+///
+/// - If the chain is incomplete at `end`. The error contains the whole `timeout`.
+/// - If the manager fails, or the output cannot be written.
 fn catch_up(
     meeting: &Meeting,
     control: &Receiver<ControlEvent>,
@@ -132,7 +140,7 @@ fn catch_up(
     let mut misbehavior = None;
     loop {
         let result = meeting.manager.sync_headers(SYNC_INTERVAL);
-        // A subscription that is not read would end.
+        // The subscription must be read, or it ends.
         for event in control.try_iter() {
             if let ControlEvent::PeerMisbehavior { .. } = event {
                 misbehavior = Some(format!("; {event}"));
@@ -163,6 +171,8 @@ fn catch_up(
     }
 }
 
+/// Prints news and events until `wanted` blocks are printed, the time is over, or the user
+/// interrupts it. Adds the number of printed blocks to the counter.
 fn tell(
     (news, control): (&Receiver<News>, &Receiver<ControlEvent>),
     interrupted: &Receiver<()>,

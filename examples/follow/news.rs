@@ -1,4 +1,4 @@
-//! What there is to tell of new tips.
+//! Collects the news of each tip update: blocks, reorganizations and missed updates.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,31 +9,38 @@ use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Error, Manager};
 use crossbeam_channel::Sender;
 
-/// How long a block may take until somebody sends it.
+/// Maximum time until a peer sends the header of a requested block.
 const BLOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Something to tell.
+/// One item of output.
 pub(crate) enum News {
+    /// A block joined the active chain.
     Block {
         hash: BlockHash,
         height: u32,
-        /// As its miner says, in seconds since 1970.
+        /// The time in the header, which the miner chose, in Unix seconds.
         time: u32,
-        /// From whom it was first heard of, as far as that is known.
+        /// The peer that announced the tip first. `None` if it is unknown or disconnected.
         announced_by: Option<SocketAddr>,
-        /// Its size in bytes, and how many transactions it has, or why nobody has given it.
+        /// The size in bytes and the number of transactions, or why the download failed.
         content: Result<(u64, u64), String>,
     },
-    /// These blocks are part of the chain no more, the highest first; the last of them had this height.
+    /// Blocks left the active chain.
     Reorganisation {
+        /// The height of the lowest disconnected block.
         height: u32,
+        /// In descending order of height.
         disconnected: Vec<BlockHash>,
     },
-    /// So many tips came too fast.
+    /// Number of tip updates that were discarded because the receiver was full.
     Missed(u64),
 }
 
-/// Looks at each of these tips and at what comes with it, until there are no more or nobody listens.
+/// Sends the news of each tip update. Returns when `tips` ends or the receiver of `news` is
+/// dropped.
+///
+/// Blocks while `news` is full and while blocks are downloaded. After `end`, downloads fail
+/// immediately.
 pub(crate) fn gather(
     manager: &Manager,
     tips: impl IntoIterator<Item = TipUpdate>,
@@ -49,7 +56,7 @@ pub(crate) fn gather(
     }
 }
 
-/// What is new with a tip. A block is fetched only when its turn comes.
+/// Returns the news of a tip update. Each block is fetched when the iterator reaches it.
 fn of_tip<'a>(
     manager: &'a Manager,
     tip: &'a TipUpdate,
@@ -59,7 +66,7 @@ fn of_tip<'a>(
         let connection = manager.connection(peer_id).ok()?;
         Some(connection.address())
     });
-    // The first of those that are new is right above the last that stays.
+    // The height of the first connected block, directly above the fork point.
     let first = (tip.height + 1).saturating_sub(tip.connected.len() as u32);
     let missed = (tip.skipped > 0).then_some(News::Missed(tip.skipped));
     let reorganised = (!tip.disconnected.is_empty()).then(|| News::Reorganisation {
@@ -74,7 +81,7 @@ fn of_tip<'a>(
             } else {
                 manager.with_chain(|chain| chain.header_at(height).copied())??
             };
-            // Another block may stand there by now, of which the next tip tells.
+            // A reorganization may have replaced the block. The next update reports it then.
             (header.hash() == *hash).then(|| News::Block {
                 hash: *hash,
                 height,
@@ -86,7 +93,16 @@ fn of_tip<'a>(
     missed.into_iter().chain(reorganised).chain(blocks)
 }
 
-/// Goes through a block, of whatever size, while it arrives.
+/// Returns the size of a block in bytes and its number of transactions.
+///
+/// Reads the block while it arrives, so that memory does not depend on its size. Blocks for at most
+/// [`BLOCK_TIMEOUT`] until a peer sends the header of the block, and then until the block is
+/// complete.
+///
+/// # Errors
+///
+/// - If no peer sends the block before the timeout, or before `end`.
+/// - If the transfer fails or the block is invalid.
 fn content(manager: &Manager, hash: BlockHash, end: Instant) -> Result<(u64, u64), Error> {
     let left = end.saturating_duration_since(Instant::now());
     let block = manager.fetch_block_reader(hash, left.min(BLOCK_TIMEOUT))?;

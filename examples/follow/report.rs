@@ -1,4 +1,4 @@
-//! What is printed, as text or as JSON.
+//! The output of `follow`, as text or as JSON.
 
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};
@@ -17,7 +17,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// The chain has caught up.
+    /// Prints the tip after the chain caught up.
     pub(crate) fn begin(&self, height: u32, tip: BlockHash) -> io::Result<()> {
         if self.json {
             let tip = tip.to_string();

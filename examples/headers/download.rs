@@ -10,20 +10,20 @@ use crate::shared::Failure;
 /// Maximum time for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Answers with fewer new headers are short.
+/// Number of new headers below which an answer is short.
 const SHORT_ANSWER: usize = 100;
 
 /// Maximum number of short answers. A node sends one, at the end of its chain.
 const MAX_SHORT_ANSWERS: u32 = 100;
 
-/// Maximum number of new headers, several times the length of the longest chain. On regtest headers
-/// cost nothing, so a node could send them without end.
+/// Maximum number of new headers, several times the length of the longest chain. On regtest,
+/// headers need almost no work, so a node could send them endlessly.
 const MAX_DOWNLOADED: usize = 5_000_000;
 
 /// Extends a chain with the headers of a node.
 ///
-/// Follows the node's branch, also if it leaves the chain below the tip. Each answer must contain
-/// new headers, or known ones above those that the node sent before.
+/// Follows the branch of the node, also if it forks below the tip. Each answer must contain new
+/// headers, or known headers above the last header of the previous answer.
 pub(crate) struct Download<'a> {
     node: &'a mut Connection,
     chain: &'a mut HeaderChain,
@@ -62,6 +62,14 @@ impl<'a> Download<'a> {
     }
 
     /// Requests headers once and adds them to the chain. Returns whether the node has no more.
+    ///
+    /// Blocks for at most [`ANSWER_TIMEOUT`] or until the deadline, whichever is earlier.
+    ///
+    /// # Errors
+    ///
+    /// - If the request fails or times out.
+    /// - If a header is invalid.
+    /// - If the node repeats known headers or exceeds the limits of this file.
     pub(crate) fn step(&mut self) -> Result<bool, Failure> {
         let branch = self.last.and_then(|last| self.chain.locator_from(&last));
         let locator = branch.unwrap_or_else(|| self.chain.locator());
@@ -92,7 +100,8 @@ impl<'a> Download<'a> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Checks that an answer brings the download forward. `new` is the number of new headers in it.
+    /// Checks that an answer makes progress. `end` is its last header, `new` its number of new
+    /// headers.
     fn check_progress(&mut self, end: BlockHash, new: usize) -> Result<(), String> {
         let height = |hash: &BlockHash| self.chain.height_of(hash);
         if new == 0 && self.last.is_some_and(|last| height(&end) <= height(&last)) {
@@ -118,7 +127,7 @@ fn unix_time() -> Result<u32, Failure> {
     Ok(u32::try_from(since.as_secs())?)
 }
 
-/// Formats an error with the height of the header, which the error of an unlinked header lacks.
+/// Formats an error with the height of the header. The error of an unlinked header lacks it.
 fn with_height(chain: &HeaderChain, headers: &[BlockHeader], error: HeaderChainError) -> String {
     let parent = headers.first().map(|first| first.previous);
     let parent = parent.and_then(|parent| chain.height_of(&parent));
@@ -139,7 +148,7 @@ fn with_height(chain: &HeaderChain, headers: &[BlockHeader], error: HeaderChainE
     }
 }
 
-/// Adds the usual reason to a timeout.
+/// Adds the most frequent reason to a timeout.
 fn explain(error: Error) -> Failure {
     match error {
         Error::Timeout { .. } => {

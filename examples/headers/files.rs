@@ -1,4 +1,4 @@
-//! The files of the tool.
+//! The files that `headers` reads and writes.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -15,8 +15,8 @@ pub(crate) struct ChainFile {
 }
 
 impl ChainFile {
-    /// Opens or creates the file and verifies its headers. Reports their number, and damage, on
-    /// standard error.
+    /// Opens or creates the file and verifies its headers. Reports the number of headers, and
+    /// damage, on standard error.
     pub(crate) fn open(
         path: &Path,
         network: &Network,
@@ -55,7 +55,7 @@ pub(crate) struct OutputFile {
 }
 
 impl OutputFile {
-    /// Checks that the file can be written, without changing one that exists.
+    /// Checks that the file can be written. Creates a missing file; an existing one is unchanged.
     pub(crate) fn open(path: PathBuf) -> Result<Self, String> {
         let mut options = File::options();
         options.write(true).create(true).truncate(false);

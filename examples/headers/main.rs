@@ -26,37 +26,40 @@ use user_agent::OwnUserAgent;
 
 /// Download all headers of a Bitcoin SV node's chain and verify the rules of the network.
 ///
-/// Verified are linkage, proof of work, difficulty, times, versions, checkpoints and the minimum work of the network. Transactions and
-/// scripts are not verified. A failure names the header, its height and the violated rule.
+/// Verifies linkage, proof of work, difficulty, times, versions, checkpoints and the minimum work
+/// of the network. Transactions and scripts are not verified. The error of an invalid header
+/// contains its hash, its height and the violated rule.
 #[derive(Parser)]
 #[command(name = "headers")]
 struct Arguments {
-    /// The node: HOST:PORT, or HOST for the network's own port
+    /// The node: HOST:PORT, or HOST for the default port of the network
     #[arg(value_name = "HOST:PORT")]
     node: String,
-    /// Continue from the headers in this file, and add the new ones to it; it is created if there is none
+    /// Continue from the headers in this file and append the new ones. Created if missing
     #[arg(long, value_name = "FILE")]
     headers: Option<PathBuf>,
-    /// Write the headers to this file: 80 bytes each, the genesis block first
+    /// Write the headers to this file: 80 bytes each, starting with the genesis block
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
     agent: OwnUserAgent,
-    /// The node's network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one
+    /// The network of the node: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file
+    /// that defines one
     #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
     network: Network,
     /// Connect even if the port is the default port of another network
     #[arg(long)]
     force_port: bool,
-    /// The maximum duration of the download, in seconds
+    /// Maximum duration of the download, in seconds
     #[arg(long, value_name = "S", default_value = "3600", value_parser = clap::value_parser!(u64).range(1..=YEAR))]
     timeout: u64,
-    /// Print one JSON object at the end: height, tip, work, loaded (headers in --headers FILE) and downloaded (new headers)
+    /// Print one JSON object at the end: height, tip, work, loaded (headers in --headers FILE) and
+    /// downloaded (new headers)
     #[arg(long)]
     json: bool,
 }
 
-/// The longest timeout, in seconds.
+/// Maximum of `--timeout`, in seconds.
 const YEAR: u64 = 365 * 24 * 3600;
 
 fn main() -> ExitCode {
@@ -72,7 +75,7 @@ fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
         }
         None => (None, HeaderChain::new(&network)),
     };
-    // Opened before the download, so that a path that cannot be written fails at once.
+    // Opened before the download, so that an unwritable path fails at once.
     let out = match (arguments.out, &file) {
         (Some(out), Some(file)) if fs::canonicalize(&out).is_ok_and(|out| out == file.path()) => {
             let error = format!("--out and --headers name one file: {}", out.display());
@@ -136,8 +139,8 @@ fn check_work(chain: &HeaderChain) -> Result<(), String> {
     ))
 }
 
-/// Returns a progress bar on standard error, hidden unless that is a terminal. It disappears when
-/// it is dropped.
+/// Returns a progress bar on standard error, hidden unless that is a terminal. Dropping it clears
+/// the line.
 fn progress(claimed_height: i32) -> Result<ProgressBar, shared::Failure> {
     if !std::io::stderr().is_terminal() {
         return Ok(ProgressBar::hidden());

@@ -1,4 +1,4 @@
-//! A small network in the process: three nodes in a row that mine in turn.
+//! An in-process network of three nodes, connected in a row, which mine in turn.
 
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -6,10 +6,11 @@ use std::time::Duration;
 use bsv_p2p::local_node::LocalNode;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
-/// From one block to the next.
+/// Interval between two mined blocks.
 const BLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Three nodes and the thread that lets them mine. Dropping it ends all of them.
+/// Three local nodes and the thread in which they mine. Dropping it stops all of them and blocks
+/// until the thread has ended.
 pub(crate) struct LocalNetwork {
     addresses: Vec<String>,
     /// Dropped to stop the miner.
@@ -18,6 +19,11 @@ pub(crate) struct LocalNetwork {
 }
 
 impl LocalNetwork {
+    /// Starts and connects the nodes, and mines a block every [`BLOCK_INTERVAL`].
+    ///
+    /// # Errors
+    ///
+    /// - If a node cannot be started or connected.
     pub(crate) fn start() -> Result<Self, bsv_p2p::Error> {
         let nodes = [
             LocalNode::start()?,
@@ -46,6 +52,7 @@ impl LocalNetwork {
         })
     }
 
+    /// Returns the listening address of each node.
     pub(crate) fn addresses(&self) -> Vec<String> {
         self.addresses.clone()
     }
@@ -55,7 +62,7 @@ impl Drop for LocalNetwork {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(miner) = self.miner.take() {
-            // A panic of the miner has been printed already.
+            // A panic of the thread is already printed.
             let _ = miner.join();
         }
     }

@@ -1,4 +1,4 @@
-//! Shows what peers say: handshakes, announcements, blocks, and a summary at the end.
+//! Prints the handshakes, announcements and blocks of peers, and a summary at the end.
 
 use std::io::Write;
 use std::num::{NonZeroU16, NonZeroUsize};
@@ -38,51 +38,58 @@ use report::Report;
 use seeds::Seeds;
 use user_agent::OwnUserAgent;
 
-/// Watch Bitcoin SV peers: their handshakes, announcements and blocks, and a summary of each at the end.
+/// Print the handshakes, announcements and blocks of Bitcoin SV peers, and a summary at the end.
 ///
-/// Without peers, seeds and --listen it starts a small network of its own in the process, whose three nodes mine a block about
-/// every second, and watches that for ten seconds.
+/// Without peers, seeds and --listen, it starts three local nodes in the process, which mine a
+/// block about every second, and monitors them for ten seconds.
 ///
-/// Peers are those that are named, those that dial us, and those that the file of --store knows. Others are looked for only where one of
-/// --seed, --dns and --default-port is given: at these seeds, or those of the network, and by asking peers.
+/// With --peer, only these peers are dialed. With --listen and without --peer, the peers in the
+/// --store file are dialed. With --seed, --dns or --default-port, the stored peers are dialed, and
+/// further peers are discovered: through the given seeds or those of the network, and through the
+/// addresses that peers advertise.
 #[derive(Parser)]
 #[command(name = "monitor")]
 struct Arguments {
-    /// A peer to watch: HOST:PORT, or HOST for the network's own port; may be given several times. No others are dialled then
+    /// A peer to monitor: HOST:PORT, or HOST for the default port of the network. No other peers
+    /// are dialed then. Can be repeated
     #[arg(long, value_name = "HOST:PORT")]
     peer: Vec<String>,
     #[command(flatten)]
     seeds: Seeds,
-    /// Where to let peers in that dial us: HOST:PORT or IP:PORT; port 0 is a free one. A --peer that is lost is dialled again then
+    /// Accept inbound peers at this address: HOST:PORT or IP:PORT. Port 0 selects a free port. A
+    /// lost --peer is dialed again then
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// How many connections there shall be, while peers are known that can be dialled [default: 8]
+    /// Number of connections to maintain, at most --max. Has no effect with --peer [default: 8]
     #[arg(long, value_name = "N")]
     target: Option<usize>,
-    /// How many connections there may be at most; lowers the target if that is larger [default: 20]
+    /// Maximum number of connections. Lowers the default of --target if that is larger [default:
+    /// 20, or the number of --peer options if that is larger]
     #[arg(long, value_name = "N")]
     max: Option<NonZeroUsize>,
-    /// A file that keeps what is known of peers, and who is banned; made if it is not there
+    /// A file that stores peers and bans. Created if missing
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
-    /// How long to watch, in seconds; the default is until Ctrl-C, or without --listen until no peer is left
+    /// Duration in seconds. Defaults to ten seconds for the local nodes, otherwise until Ctrl-C.
+    /// With --peer but neither --listen nor --seconds, the tool also ends when no peer is left
     #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<Duration>,
     #[command(flatten)]
     agent: OwnUserAgent,
-    /// The peers' network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one; mainnet unless the network is our own
+    /// The network of the peers: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file
+    /// that defines one [default: mainnet, or regtest for the local nodes]
     #[arg(long, value_name = "NAME|FILE", value_parser = shared::network)]
     network: Option<Network>,
     /// Connect to a --peer even if its port is the default port of another network
     #[arg(long)]
     force_port: bool,
-    /// Print every event as a JSON object in a line of its own
+    /// Print events as JSON, one object per line
     #[arg(long)]
     json: bool,
 }
 
 impl Arguments {
-    /// Whether peers are looked for that nobody has named.
+    /// Returns whether peers are discovered through seeds and advertised addresses.
     fn seeks(&self) -> bool {
         let Seeds {
             seed,
@@ -93,7 +100,7 @@ impl Arguments {
     }
 }
 
-/// How long our own network is watched.
+/// Default of `--seconds` for the local nodes.
 const LOCAL_SECONDS: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
@@ -111,7 +118,7 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
         Some(file) => Manager::with_store(config, open(file, network)?)?,
         None => Manager::new(config)?,
     };
-    let events = manager.subscribe(); // before the start: nothing is missed
+    let events = manager.subscribe(); // before the start, so that no event is missed
     let report = Report::new(arguments.json);
     let mut peers = Peers::new(&manager);
 
@@ -126,7 +133,7 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
         (true, false) => peers.keep(&names, &report)?,
         (false, _) => peers.dial_once(&names, &report)?,
     }
-    // Without a limit of time there is nothing to wait for once all peers are gone, nobody can dial us, and no others are looked for.
+    // Without a time limit, listener and discovery, no events follow once all peers are gone.
     let waits = listens || seeks || seconds.is_some();
     while waits || !peers.all_gone() {
         select! {
@@ -155,6 +162,12 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
     Ok(())
 }
 
+/// Returns the configuration of the manager.
+///
+/// # Errors
+///
+/// - [`WrongUsage`](shared::WrongUsage) if the arguments contradict each other.
+/// - If the listening address cannot be resolved.
 fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, shared::Failure> {
     let network = match arguments.network.clone() {
         Some(network) if own_network && network != Network::Regtest => {
@@ -170,7 +183,7 @@ fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, sha
     config.connection.session.user_agent = arguments.agent.user_agent.clone();
     config.connection.allow_any_port = arguments.force_port;
     look_for_peers(arguments, &mut config)?;
-    // Whoever is named has a place.
+    // Each manual peer needs a slot.
     let max = config.max_connections.max(arguments.peer.len());
     config.max_connections = arguments.max.map_or(max, NonZeroUsize::get);
     let target = config.target_connections.min(config.max_connections);
@@ -184,14 +197,18 @@ fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, sha
         config.listener.enabled = true;
         config.listener.address = Some(listen_address(name, config.network())?);
     } else if !arguments.seeks() {
-        // A peer that is lost is gone.
+        // Lost peers must not be dialed again.
         config.restarts.max_restarts = 0;
         config.restarts.max_retries = Some(0);
     }
     Ok(config)
 }
 
-/// Whom the manager finds by itself: nobody, unless that is wanted.
+/// Configures discovery. It is disabled unless [`Arguments::seeks`] returns true.
+///
+/// # Errors
+///
+/// - If discovery is combined with `--peer`, or if neither arguments nor network have seeds.
 fn look_for_peers(
     arguments: &Arguments,
     config: &mut ManagerConfig,
@@ -213,11 +230,12 @@ fn look_for_peers(
     Ok(())
 }
 
+/// Opens or creates the file of `--store`. Reports damage on standard error.
 fn open(file: &Path, network: Network) -> Result<Arc<InMemoryPeerStore>, shared::Failure> {
     let max_peers = InMemoryPeerStore::DEFAULT_MAX_PEERS;
     let (store, damaged) = InMemoryPeerStore::open(file, network, max_peers, SystemTime::now())?;
     if let Some(damaged) = damaged {
-        // Nobody may be listening.
+        // Standard error may be closed.
         let _ = writeln!(std::io::stderr(), "warning: {damaged}");
     }
     Ok(Arc::new(store))

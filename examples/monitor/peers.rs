@@ -1,4 +1,4 @@
-//! The peers that are watched.
+//! The monitored peers and their statistics.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -16,19 +16,22 @@ use crate::lasting::RESOLVE_TIMEOUT;
 use crate::report::Report;
 use crate::shared::Failure;
 
-/// How many blocks are remembered as asked for: peers may announce what they like.
+/// Number of remembered block requests above which they are forgotten. Bounds memory, because peers
+/// can announce any number of blocks.
 const MAX_REMEMBERED: usize = 100_000;
-/// How many peers that are gone stand in the summary: anybody may dial us, and go.
+/// Maximum number of disconnected peers in the summary. Bounds memory, because any number of peers
+/// can connect and disconnect.
 const MAX_GONE: usize = 1_000;
 
+/// The monitored peers. Requests the blocks that they announce.
 pub(crate) struct Peers<'a> {
     manager: &'a Manager,
     watched: Vec<Watched>,
-    /// Blocks that have been asked for, each of whoever announced it first.
+    /// The blocks already requested, each from the peer that announced it first.
     asked: HashSet<BlockHash>,
 }
 
-/// Adds to an object what has gone each way.
+/// Adds the traffic in both directions to an object.
 fn with_traffic(mut object: Value, traffic: TrafficStats) -> Value {
     for (field, number) in [
         ("messages_in", traffic.messages_in),
@@ -41,14 +44,17 @@ fn with_traffic(mut object: Value, traffic: TrafficStats) -> Value {
     object
 }
 
-/// A peer, and the other addresses of its name.
+/// A monitored peer.
 struct Watched {
-    /// Its address, or its name if that has none.
+    /// The address, or the name if it has no address.
     name: String,
+    /// `None` if the peer cannot be dialed.
     peer_id: Option<Uuid>,
+    /// The other addresses of the name, which must be dialed if this one fails.
     further: std::vec::IntoIter<SocketAddr>,
-    /// Kept when the connection has ended: its numbers are for the summary.
+    /// Kept after the connection has ended, because the summary needs its statistics.
     connection: Option<Arc<PeerConnectionHandle>>,
+    /// Whether the connection has ended or could not be opened.
     gone: bool,
 }
 
@@ -61,7 +67,14 @@ impl<'a> Peers<'a> {
         }
     }
 
-    /// Starts the manager with these peers: each comes back after any outage.
+    /// Starts the manager with these peers. Lost peers are dialed again.
+    ///
+    /// Blocks for at most [`RESOLVE_TIMEOUT`] for each name.
+    ///
+    /// # Errors
+    ///
+    /// - If the port of a peer is the default port of another network.
+    /// - If the manager cannot be started, or the output cannot be written.
     pub(crate) fn keep(&mut self, names: &[String], report: &Report) -> Result<(), Failure> {
         let mut addresses = Vec::new();
         for name in names {
@@ -76,7 +89,15 @@ impl<'a> Peers<'a> {
         Ok(())
     }
 
-    /// Starts the manager with nobody, and dials each of these peers once: the first of its addresses, and the next when one fails.
+    /// Starts the manager without peers and dials the first address of each name. If that fails,
+    /// the other addresses are dialed in turn.
+    ///
+    /// Blocks for at most [`RESOLVE_TIMEOUT`] for each name.
+    ///
+    /// # Errors
+    ///
+    /// - If the port of a peer is the default port of another network.
+    /// - If the manager cannot be started, or the output cannot be written.
     pub(crate) fn dial_once(&mut self, names: &[String], report: &Report) -> Result<(), Failure> {
         self.manager.start_fixed(&[])?;
         for name in names {
@@ -95,13 +116,14 @@ impl<'a> Peers<'a> {
         Ok(())
     }
 
-    /// The addresses of a name. One that has none stands in the summary all the same.
+    /// Returns the addresses of a name. A name without addresses is reported, and listed in the
+    /// summary.
     fn resolve(&mut self, name: &str, report: &Report) -> Result<Vec<SocketAddr>, Failure> {
         let config = self.manager.config().connection;
         let addresses = match resolve(name, config.network.port(), RESOLVE_TIMEOUT) {
             Ok(addresses) => addresses,
             Err(reason) => {
-                // A name is printed in one line, whatever it contains.
+                // Control characters in the name must not reach the terminal.
                 let name = name.escape_debug().to_string();
                 report.not_dialled(&name, &reason)?;
                 self.add(name, None);
@@ -114,7 +136,8 @@ impl<'a> Peers<'a> {
         Ok(addresses)
     }
 
-    /// Watches a peer; one without an identity is never reached.
+    /// Returns the peer with this id and adds it if it is new. A peer without an id is gone from
+    /// the start.
     fn add(&mut self, name: impl Display, peer_id: Option<Uuid>) -> &mut Watched {
         let known = self.watched.iter().position(|peer| peer.peer_id == peer_id);
         let at = known.filter(|_| peer_id.is_some()).unwrap_or_else(|| {
@@ -130,24 +153,26 @@ impl<'a> Peers<'a> {
         &mut self.watched[at]
     }
 
+    /// Returns the name of a monitored peer.
     pub(crate) fn name(&self, peer: Uuid) -> Option<&str> {
         let mut watched = self.watched.iter();
         let found = watched.find(|watched| watched.peer_id == Some(peer));
         found.map(|watched| &*watched.name)
     }
 
+    /// Returns whether the connections of all peers have ended or could not be opened.
     pub(crate) fn all_gone(&self) -> bool {
         self.watched.iter().all(|peer| peer.gone)
     }
 
-    /// Takes note of who comes and goes.
+    /// Records connections and disconnections. Dials the next address of a peer after a failure.
     pub(crate) fn on_control(&mut self, event: &ControlEvent) -> Result<(), bsv_p2p::Error> {
         let Some((peer_id, address)) = event.peer() else {
             return Ok(());
         };
         match event {
             ControlEvent::ConnectionEstablished { .. } => {
-                // It may have ended already, and has no numbers then.
+                // If the connection has ended already, there are no statistics.
                 let connection = self.manager.connection(peer_id).ok();
                 let watched = self.add(address, Some(peer_id));
                 watched.connection = connection.or(watched.connection.take());
@@ -177,6 +202,7 @@ impl<'a> Peers<'a> {
         Ok(())
     }
 
+    /// Marks a peer as gone. Removes the oldest such peer if there are more than [`MAX_GONE`].
     fn on_gone(&mut self, peer_id: Uuid) {
         if let Some(watched) = self.find(peer_id) {
             watched.gone = true;
@@ -194,7 +220,7 @@ impl<'a> Peers<'a> {
         }
     }
 
-    /// Asks for each announced block once.
+    /// Requests each announced block once. Does not block.
     pub(crate) fn on_message(&mut self, peer: Uuid, message: &Message) {
         let announced: Vec<BlockHash> = match message {
             Message::Inv(inv) => inv
@@ -227,7 +253,7 @@ impl<'a> Peers<'a> {
         }
     }
 
-    /// An object for each peer.
+    /// Returns one JSON object for each peer.
     pub(crate) fn summary(&self) -> Vec<Value> {
         let rows = self.watched.iter().map(|watched| {
             let numbers = watched.connection.as_ref().map(|one| one.statistics());

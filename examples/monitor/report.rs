@@ -1,4 +1,4 @@
-//! What is printed, as text or as JSON.
+//! The output of `monitor`, as text or as JSON.
 
 use std::fmt::Display;
 use std::io;
@@ -23,7 +23,7 @@ impl Report {
         say_event(event, self.json)
     }
 
-    /// A peer that is not dialled at all.
+    /// Prints that a peer was not dialed, and why.
     pub(crate) fn not_dialled(&self, name: &str, reason: &impl Display) -> io::Result<()> {
         if self.json {
             let reason = reason.to_string();
@@ -65,7 +65,6 @@ impl Report {
             let mut line = String::new();
             for (column, cell) in row.iter().enumerate() {
                 let width = width(column).unwrap_or_default();
-                // Names to the left, numbers to the right.
                 line += &match column {
                     0 | 1 => format!("{cell:<width$}  "),
                     _ => format!("{cell:>width$}  "),
@@ -77,7 +76,7 @@ impl Report {
     }
 }
 
-/// The summary's columns: their titles, and the fields of the JSON object.
+/// The columns of the summary: title, and field of the JSON object.
 const COLUMNS: [(&str, &str); 9] = [
     ("peer", "peer"),
     ("user agent", "user_agent"),
@@ -90,7 +89,7 @@ const COLUMNS: [(&str, &str); 9] = [
     ("bytes out", "bytes_out"),
 ];
 
-/// A peer's row, and one for each of its streams if it has or had two.
+/// Returns the row of a peer, followed by one row for each stream if it has or had two.
 fn rows(peer: &Value) -> Vec<[String; COLUMNS.len()]> {
     let mut rows = vec![COLUMNS.map(|(_, field)| cell(&peer[field]))];
     let streams = peer["streams"].as_array().map_or(&[][..], Vec::as_slice);
@@ -117,7 +116,8 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// What a person wants to know of an announcement or a block.
+/// Returns a readable text for announcements, headers, blocks and rejects. Returns `None` for other
+/// messages.
 fn describe(message: &Message) -> Option<String> {
     match message {
         Message::Inv(inv) if let [Inventory::Block(hash)] = &inv.inventory[..] => {

@@ -1,4 +1,4 @@
-//! From the names of peers and seeds to addresses.
+//! Resolves the names of peers and seeds.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -10,15 +10,23 @@ use crate::lasting::RESOLVE_TIMEOUT;
 use crate::reach::Reach;
 use crate::shared::Failure;
 
-/// What has been found.
+/// The result of [`find`].
 pub(crate) struct Found {
-    /// The addresses of all names, each once, those of peers first.
+    /// The addresses of all names without duplicates, peers before seeds.
     pub(crate) addresses: Vec<SocketAddr>,
-    /// The names without any, and why.
+    /// The names that could not be resolved, and why.
     pub(crate) failed: Vec<(String, String)>,
 }
 
-/// Resolves the names of all peers and seeds, one after the other, until `end`. Fails if there is no address at all.
+/// Resolves the names of all peers and seeds, one after the other.
+///
+/// Blocks for at most [`RESOLVE_TIMEOUT`] for each name, and at most until `end`.
+///
+/// # Errors
+///
+/// - If no name has an address.
+/// - If the port of a peer is the default port of another network.
+/// - [`WrongUsage`](crate::shared::WrongUsage) if seeds are required and the network has none.
 pub(crate) fn find(reach: &Reach, end: Instant) -> Result<Found, Failure> {
     let seeds = reach.seed_names()?;
     let (config, asked) = (reach.connection_config(), resolver(&reach.seeds.dns)?);

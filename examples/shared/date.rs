@@ -1,10 +1,10 @@
-//! The date, as people read it.
+//! Formats dates.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// A moment as `2026-02-28 17:05:59 UTC`.
+/// Returns a time in the form `2026-02-28 17:05:59 UTC`. Times before 1970 become its start.
 pub(crate) fn utc(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (mut days, seconds) = (since.as_secs() / DAY, since.as_secs() % DAY);
@@ -25,7 +25,7 @@ pub(crate) fn utc(time: SystemTime) -> String {
     format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
-/// How many days February has beyond 28.
+/// Returns the number of leap days in a year: 0 or 1.
 fn leap(year: u64) -> u64 {
     u64::from(year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400))
 }

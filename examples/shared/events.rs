@@ -1,4 +1,4 @@
-//! How the tools print what happens to connections.
+//! Prints control events.
 
 use std::io;
 use std::time::SystemTime;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::shared::{say, say_json};
 
-/// Prints an event in a line of its own, as text or as a JSON object.
+/// Prints an event on one line, as text or as a JSON object.
 pub(crate) fn say_event(event: &ControlEvent, as_json: bool) -> io::Result<()> {
     if as_json {
         say_json(&object(event))
@@ -54,7 +54,7 @@ fn object(event: &ControlEvent) -> Value {
         ControlEvent::PeerBanned { ban, .. } => {
             object["subnet"] = ban.subnet.to_string().into();
             object["reason"] = ban.reason.to_string().into();
-            // Null is for good.
+            // `null` means that the ban is permanent.
             object["seconds"] = ban.remaining(ban.since).map(|time| time.as_secs()).into();
         }
         ControlEvent::InboundConnectionRejected { address, reason } => {

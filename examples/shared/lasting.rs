@@ -1,4 +1,4 @@
-//! What the tools have in common that take their time: how long that is, and who cuts it short.
+//! Time limits and interruption of long-running tools.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use crossbeam_channel::{Receiver, at, bounded, never};
 
 use crate::shared::Failure;
 
-/// How long the system may take to resolve a name.
+/// Maximum time to resolve a name.
 pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads `--seconds` and `--timeout`.
+/// Parses `--seconds` and `--timeout`.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
@@ -17,17 +17,22 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
-/// Tells of Ctrl-C. To be called once.
+/// Returns a channel that receives a message on Ctrl-C. Must be called at most once per process.
+///
+/// # Errors
+///
+/// - If the signal handler cannot be installed.
 pub(crate) fn interrupts() -> Result<Receiver<()>, Failure> {
     let (interrupt, interrupted) = bounded(1);
     ctrlc::set_handler(move || {
-        // A second Ctrl-C says nothing new.
+        // The channel may be full after an earlier Ctrl-C.
         let _ = interrupt.try_send(());
     })?;
     Ok(interrupted)
 }
 
-/// Tells when that time is over; never without one.
+/// Returns a channel that receives a message after this duration. It never does for `None`, or if
+/// the end exceeds the range of the clock.
 pub(crate) fn over(after: Option<Duration>) -> Receiver<Instant> {
     match after.and_then(|after| Instant::now().checked_add(after)) {
         Some(end) => at(end),

@@ -1,4 +1,4 @@
-//! A manager that meets the peers which a tool reaches.
+//! A manager for the peers that the arguments select.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -12,17 +12,26 @@ use crate::lasting::RESOLVE_TIMEOUT;
 use crate::reach::Reach;
 use crate::shared::Failure;
 
-/// A manager that is yet to be started, and whom it shall meet.
+/// A manager and the peers it should connect to. It must be started by [`Meeting::start`].
 pub(crate) struct Meeting {
     pub(crate) manager: Manager,
     named: Vec<SocketAddr>,
-    /// Whether seeds are asked for further peers.
+    /// Whether seeds are queried for further peers.
     seeds: bool,
     events: Receiver<ControlEvent>,
 }
 
 impl Meeting {
-    /// Finds out where the named peers are. Blocks until `end` at the longest.
+    /// Resolves the named peers and creates the manager.
+    ///
+    /// Blocks for at most [`RESOLVE_TIMEOUT`] for each name, and at most until `end`.
+    ///
+    /// # Errors
+    ///
+    /// - If there are no seeds and no named peer can be resolved.
+    /// - If the port of a named peer is the default port of another network.
+    /// - [`WrongUsage`](crate::shared::WrongUsage) if seeds are required and the network has none.
+    /// - If the configuration is invalid.
     pub(crate) fn new(reach: &Reach, end: Instant) -> Result<Self, Failure> {
         let seeds = reach.seed_names()?;
         let connection = reach.connection_config();
@@ -45,7 +54,7 @@ impl Meeting {
         }
         let mut config = ManagerConfig::new(reach.network.clone());
         config.connection = connection;
-        // Whoever is named has a place.
+        // Each named peer needs a slot.
         config.max_connections = config.max_connections.max(named.len());
         config.discovery.name_servers = reach.seeds.dns.clone();
         config.discovery.default_port = Some(reach.seed_port());
@@ -61,7 +70,7 @@ impl Meeting {
         })
     }
 
-    /// Starts the manager: with the named peers alone, or with those of seeds as well.
+    /// Starts the manager. If there are no seeds, it connects to the named peers only.
     pub(crate) fn start(&self) -> Result<(), bsv_p2p::Error> {
         if self.seeds {
             self.manager.start()
@@ -70,7 +79,7 @@ impl Meeting {
         }
     }
 
-    /// How many peers are to be met, if all goes well.
+    /// Returns the number of peers that should be connected.
     pub(crate) fn expected(&self) -> usize {
         if self.seeds {
             self.manager.config().target_connections
@@ -79,7 +88,7 @@ impl Meeting {
         }
     }
 
-    /// Why nobody has been met, as far as that is known.
+    /// Returns the error that no peer was reached, with the last failure if one was reported.
     pub(crate) fn nobody(&self) -> String {
         let told = self.events.try_iter().filter(|event| {
             matches!(

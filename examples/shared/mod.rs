@@ -1,4 +1,4 @@
-//! What the command-line tools have in common: arguments, output, errors, exit status.
+//! Arguments, output, errors and exit status of the command-line tools.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -10,10 +10,11 @@ use bsv_p2p::Network;
 use clap::Parser;
 use serde::Serialize;
 
-/// How a tool fails: with one line on standard error and exit status 1.
+/// The error of a tool, printed as one line on standard error. The exit status is 1, or 2 for
+/// [`WrongUsage`].
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
-/// A value that cannot be used: exit status 2.
+/// An error in the arguments. The exit status is 2.
 #[derive(Debug)]
 pub(crate) struct WrongUsage(pub(crate) String);
 
@@ -25,7 +26,12 @@ impl Display for WrongUsage {
 
 impl Error for WrongUsage {}
 
-/// Parses `--network`: the name of a network, or the path of a file that defines one.
+/// Parses `--network`: the name of a network, or the path of a JSON file that defines one.
+///
+/// # Errors
+///
+/// - If the text is not the name of a network and the file cannot be read.
+/// - If the file defines no valid network.
 pub(crate) fn network(text: &str) -> Result<Network, String> {
     let unknown = match text.parse() {
         Ok(network) => return Ok(network),
@@ -41,19 +47,20 @@ pub(crate) fn network(text: &str) -> Result<Network, String> {
     serde_json::from_str(&json).map_err(|error| error.to_string())
 }
 
-/// The maximum length of a file that defines a network, in bytes. A table with the maximum number
-/// of checkpoints is smaller.
+/// Maximum length of a file that defines a network, in bytes. A table with the maximum number of
+/// checkpoints is smaller.
 const MAX_NETWORK_FILE: u64 = 4 * 1024 * 1024;
 
-/// Runs a tool: reads its arguments, and turns its end into an exit status.
+/// Parses the arguments, runs a tool and returns its exit status. Prints an error as one line on
+/// standard error.
 pub(crate) fn run<A: Parser>(tool: impl FnOnce(A) -> Result<(), Failure>) -> ExitCode {
     env_logger::init();
     let result = match A::try_parse() {
         Ok(arguments) => tool(arguments),
-        // Help is what was asked for, and goes to standard output.
+        // Requested help is no failure, so it is printed on standard output.
         Err(asked) if !asked.use_stderr() => say(asked.to_string().trim_end()).map_err(Into::into),
         Err(error) => {
-            // What is wrong is in the first paragraph; usage and advice follow.
+            // The first paragraph contains the error. Usage and advice follow.
             let text = error.to_string();
             let wrong = text.split("\n\n").next().unwrap_or_default();
             let wrong = wrong.strip_prefix("error: ").unwrap_or(wrong);
@@ -65,10 +72,10 @@ pub(crate) fn run<A: Parser>(tool: impl FnOnce(A) -> Result<(), Failure>) -> Exi
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let text = error.to_string();
-            // The option that sets it in the tools that dial.
+            // Tools that dial set this field of the configuration by an option.
             let text = text.replace("set allow_any_port", "use --force-port");
             let words: Vec<_> = text.split_whitespace().collect();
-            // Nobody may be listening.
+            // Standard error may be closed.
             let _ = writeln!(io::stderr(), "error: {}", words.join(" "));
             let wrong_usage = error.is::<WrongUsage>();
             ExitCode::from(if wrong_usage { 2 } else { 1 })
@@ -76,23 +83,23 @@ pub(crate) fn run<A: Parser>(tool: impl FnOnce(A) -> Result<(), Failure>) -> Exi
     }
 }
 
-/// Who reads our output has had enough: that is no failure.
+/// Returns whether the reader of the output has closed it, as `head` does. The tool then succeeds.
 fn is_closed_pipe(error: &Failure) -> bool {
     let io = error.downcast_ref::<io::Error>();
     io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Prints a line, at once.
+/// Prints a line on standard output and flushes it.
 pub(crate) fn say(line: impl Display) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
 }
 
-/// Prints an object in one line, at once.
+/// Prints an object as one line of JSON on standard output and flushes it.
 ///
-/// Texts that peers sent may be in it: what is not plain ASCII is escaped, so that a terminal cannot take it for more
-/// than text.
+/// Escapes all characters except printable ASCII, so that text from peers cannot control the
+/// terminal.
 pub(crate) fn say_json(object: &impl Serialize) -> io::Result<()> {
     let mut line = String::new();
     for character in serde_json::to_string(object)?.chars() {

@@ -1,4 +1,4 @@
-//! Which peers a tool reaches, and for how long: the arguments that tools have in common which look for peers.
+//! The common arguments of the tools that find peers by name and by seeds.
 
 use std::time::{Duration, Instant};
 
@@ -10,36 +10,41 @@ use crate::seeds::Seeds;
 use crate::shared::{WrongUsage, network};
 use crate::user_agent::OwnUserAgent;
 
-/// Longer times might overflow the clock.
+/// Maximum of `--timeout`. Longer times could overflow the clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-// No documentation comment: it would stand in the help of each tool, in the place of the tool's own.
+// A doc comment would replace the description of each tool in its help.
 #[derive(Args)]
 pub(crate) struct Reach {
-    /// A peer: HOST:PORT, or HOST for the network's own port; may be given several times. With neither peers nor seeds it is the
-    /// network's own DNS seeds that are asked
+    /// A peer: HOST:PORT, or HOST for the default port of the network. Can be repeated. If neither
+    /// --peer nor --seed is given, the DNS seeds of the network are queried
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) peer: Vec<String>,
     #[command(flatten)]
     pub(crate) seeds: Seeds,
     #[command(flatten)]
     pub(crate) agent: OwnUserAgent,
-    /// The peers' network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one
+    /// The network of the peers: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file
+    /// that defines one
     #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = network)]
     pub(crate) network: Network,
     /// Connect to a --peer even if its port is the default port of another network
     #[arg(long)]
     pub(crate) force_port: bool,
-    /// How long it may take in all, in seconds
+    /// Maximum duration of the whole run, in seconds
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// Print JSON objects, each in a line of its own
+    /// Print one JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 impl Reach {
-    /// The seeds to be asked: none where peers are named and no seeds are.
+    /// Returns the seeds to query: none if `--peer` is given without `--seed`.
+    ///
+    /// # Errors
+    ///
+    /// - [`WrongUsage`] if seeds are required and the network has none.
     pub(crate) fn seed_names(&self) -> Result<Vec<String>, WrongUsage> {
         if !self.peer.is_empty() && self.seeds.seed.is_empty() {
             return Ok(Vec::new());
@@ -55,14 +60,14 @@ impl Reach {
         config
     }
 
-    /// The port of the nodes behind the seeds.
+    /// Returns the port of the nodes whose addresses the seeds return.
     pub(crate) fn seed_port(&self) -> u16 {
         self.seeds
             .default_port
             .map_or(self.network.port(), |port| port.get())
     }
 
-    /// When the time is over, if it begins now.
+    /// Returns the time at which `--timeout` expires if it starts now.
     pub(crate) fn end(&self) -> Instant {
         Instant::now() + self.timeout.min(LONGEST)
     }

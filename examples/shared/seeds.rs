@@ -1,4 +1,4 @@
-//! Where the tools look for peers that nobody has named.
+//! The arguments of peer discovery by DNS seeds.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
@@ -8,23 +8,27 @@ use clap::Args;
 
 use crate::shared::WrongUsage;
 
-// No documentation comment: it would stand in the help of each tool, in the place of the tool's own.
+// A doc comment would replace the description of each tool in its help.
 #[derive(Args)]
 pub(crate) struct Seeds {
-    /// A DNS seed: a name whose addresses are those of nodes; may be given several times
+    /// A DNS seed: a name that resolves to the addresses of nodes. Can be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) seed: Vec<String>,
-    /// A name server to ask for the seeds' addresses, before the next; may be given several times; port 53 by default [default: the
-    /// system's]
+    /// A name server to query for the seeds, with port 53 by default. Can be repeated: if a server
+    /// fails, the next one is queried [default: the name servers of the system]
     #[arg(long, value_name = "IP[:PORT]", value_parser = name_server)]
     pub(crate) dns: Vec<SocketAddr>,
-    /// The port of the nodes behind the seeds [default: the network's own]
+    /// The port of the nodes whose addresses the seeds return [default: the port of the network]
     #[arg(long, value_name = "PORT")]
     pub(crate) default_port: Option<NonZeroU16>,
 }
 
 impl Seeds {
-    /// The seeds that are named, or those of the network.
+    /// Returns the given seeds, or those of the network if none is given.
+    ///
+    /// # Errors
+    ///
+    /// - [`WrongUsage`] if the network has no seeds either.
     pub(crate) fn names(&self, network: &Network) -> Result<Vec<String>, WrongUsage> {
         if !self.seed.is_empty() {
             return Ok(self.seed.clone());
@@ -38,6 +42,7 @@ impl Seeds {
     }
 }
 
+/// Parses `--dns`. The port defaults to 53 and must not be 0.
 fn name_server(text: &str) -> Result<SocketAddr, String> {
     const PORT: u16 = 53;
     let ip = text.trim_start_matches('[').trim_end_matches(']');

@@ -1,4 +1,4 @@
-//! How a tool shows that it is at work when it cannot know how much is left.
+//! Progress display of tools whose total amount of work is unknown.
 
 use std::io::IsTerminal;
 
@@ -6,7 +6,8 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::shared::Failure;
 
-/// Shows on standard error how far it has come, if a person may be looking; gone when it is dropped.
+/// Returns a spinner on standard error, hidden unless that is a terminal. Dropping it clears the
+/// line.
 pub(crate) fn spinner() -> Result<ProgressBar, Failure> {
     if !std::io::stderr().is_terminal() {
         return Ok(ProgressBar::hidden());
