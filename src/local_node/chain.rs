@@ -10,7 +10,7 @@ use crate::network::Network;
 use crate::session::ConfigError;
 use crate::wire::{
     Ancestors, Block, BlockHash, BlockHeader, ChainRules, CompactTarget, DatarefTx, MerkleProof,
-    Tx, Txid, Work, compact_size_len,
+    Tx, Txid, compact_size_len,
 };
 
 /// The memory of a block in addition to its bytes, rounded up: its entries in the tables.
@@ -443,13 +443,6 @@ impl Ancestors for Branch<'_> {
 
     fn bits(&self, height: u32) -> Option<CompactTarget> {
         self.header(height).map(|header| header.bits)
-    }
-
-    fn work_between(&self, after: u32, up_to: u32) -> Option<Work> {
-        let mut heights = after.saturating_add(1)..=up_to;
-        heights.try_fold(Work::ZERO, |work, height| {
-            Some(work.saturating_add(self.bits(height)?.work()))
-        })
     }
 }
 

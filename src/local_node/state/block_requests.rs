@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::local_node::Chain;
-use crate::wire::{Ancestors, BlockHash, BlockHeader, CompactTarget, Work};
+use crate::wire::{Ancestors, BlockHash, BlockHeader, CompactTarget};
 
 /// The time after which another peer may be asked for a block.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -165,13 +165,6 @@ impl Ancestors for HeaderBranch<'_> {
 
     fn bits(&self, height: u32) -> Option<CompactTarget> {
         self.header(height).map(|header| header.bits)
-    }
-
-    fn work_between(&self, after: u32, up_to: u32) -> Option<Work> {
-        let mut heights = after.saturating_add(1)..=up_to;
-        heights.try_fold(Work::ZERO, |work, height| {
-            Some(work.saturating_add(self.bits(height)?.work()))
-        })
     }
 }
 

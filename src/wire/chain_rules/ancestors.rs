@@ -22,7 +22,14 @@ pub trait Ancestors {
     fn bits(&self, height: u32) -> Option<CompactTarget>;
 
     /// Returns the work of the headers at `after + 1` to `up_to`, inclusive.
-    fn work_between(&self, after: u32, up_to: u32) -> Option<Work>;
+    ///
+    /// Sums the work of each header. A view that stores sums should override it.
+    fn work_between(&self, after: u32, up_to: u32) -> Option<Work> {
+        let mut heights = after.saturating_add(1)..=up_to;
+        heights.try_fold(Work::ZERO, |work, height| {
+            Some(work.saturating_add(self.bits(height)?.work()))
+        })
+    }
 
     /// Returns the bits of the last header whose bits differ from `limit`, or whose height is a
     /// multiple of 2016.
@@ -95,12 +102,5 @@ impl Ancestors for HeaderSlice<'_> {
 
     fn bits(&self, height: u32) -> Option<CompactTarget> {
         self.header(height).map(|header| header.bits)
-    }
-
-    fn work_between(&self, after: u32, up_to: u32) -> Option<Work> {
-        let first = after.checked_add(1)?.checked_sub(self.first_height)? as usize;
-        let end = up_to.checked_sub(self.first_height)? as usize;
-        let headers = self.headers.get(first..=end)?;
-        Some(headers.iter().map(|header| header.bits.work()).sum())
     }
 }
