@@ -1,7 +1,7 @@
 //! Transactions with unknown parents.
 
-use bsv_p2p::local_node::{LocalNode, LocalNodeConfig};
-use bsv_p2p::wire::{GetData, Inv, Inventory, OutPoint, Transaction, TransactionInput, Tx, Txid};
+use bsv_p2p::local_node::{BlockTemplate, LocalNode, LocalNodeConfig};
+use bsv_p2p::wire::{GetData, Inv, Inventory, OutPoint, TransactionInput, Tx, Txid};
 
 use crate::payment::payment;
 use crate::raw::{answers, connected, sent};
@@ -73,14 +73,16 @@ fn orphan_is_accepted_when_its_parent_is_mined() {
     let child = spend(&[parent.txid()]);
     let mut peer = connected(&node);
     assert_eq!(answers(&mut peer, child.clone()).len(), 1);
-    let miner = LocalNode::start().unwrap();
-    miner.connect(node.address()).unwrap();
-    assert!(miner.wait_for_tip(node.tip(), crate::support::DEADLINE));
-    let parent: Transaction = parent.view().into();
-    miner.submit(&parent).unwrap();
+    // The block is the first that the node hears of the parent.
+    let tip = node.block(node.tip()).unwrap();
+    let time = tip.header().time + 1;
+    let mut template = BlockTemplate::new(node.tip(), node.height() + 1, time, 7);
+    template.transactions.push(parent.clone());
+    let block = template.mine();
+    peer.send(block.clone());
+    assert!(node.wait_for_tip(block.header().hash(), crate::support::DEADLINE));
     assert!(node.wait_for_transaction(child.txid(), crate::support::DEADLINE));
-    let tip = miner.mine(1).unwrap()[0];
-    assert!(node.wait_for_tip(tip, crate::support::DEADLINE));
+    assert_eq!(node.pooled_transaction(parent.txid()), None);
     assert_eq!(node.pooled_transaction(child.txid()), Some(child));
 }
 
