@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bsv_p2p::connection::SubscriptionOptions;
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent, Event};
 use bsv_p2p::local_node::{Chain, MAX_BLOCK_HASHES};
+use bsv_p2p::peers::PeerId;
 use bsv_p2p::wire::{BlockHash, Command, Headers, Inv, Inventory, Message, NotFound, Services};
 use bsv_p2p::{Manager, ManagerConfig, Network};
 use clap::Parser;
 use crossbeam_channel::select;
-use uuid::Uuid;
 
 #[path = "shared/events.rs"]
 mod events;
@@ -145,7 +145,7 @@ struct Server {
     chain: Chain,
     /// The last block of a full answer to `getblocks`, by peer. When the peer requests that block,
     /// the tip is announced after it, so that the peer requests the next part.
-    continued_at: HashMap<Uuid, BlockHash>,
+    continued_at: HashMap<PeerId, BlockHash>,
 }
 
 impl Server {
@@ -156,7 +156,7 @@ impl Server {
         }
     }
 
-    fn on_lost(&mut self, peer: Uuid) {
+    fn on_lost(&mut self, peer: PeerId) {
         self.continued_at.remove(&peer);
     }
 
@@ -179,7 +179,7 @@ impl Server {
 
     /// Returns the answers to a request. As in SV Node, `notfound` lists missing transactions but
     /// no missing blocks. It has at most `max_inventory` entries.
-    fn answers(&mut self, peer: Uuid, question: &Message, max_inventory: usize) -> Vec<Message> {
+    fn answers(&mut self, peer: PeerId, question: &Message, max_inventory: usize) -> Vec<Message> {
         match question {
             Message::GetHeaders(wanted) => {
                 let headers = self.chain.headers_for_locator(&wanted.locator, wanted.stop);

@@ -4,11 +4,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use crate::header_store::HeaderStoreError;
 use crate::network::Network;
-use crate::peers::{Ban, BanError, ScopedAddressError, StoreError};
+use crate::peers::{Ban, BanError, PeerId, ScopedAddressError, StoreError};
 use crate::session::{ConfigError, DisconnectReason, PeerProfile, SendError};
 use crate::system_error::SystemError;
 use crate::wire::{BlockError, BlockHash, DecodeError, FrameDropReason, Txid};
@@ -127,7 +125,7 @@ pub enum Error {
     #[error("there is no connection to a peer {peer_id}")]
     UnknownPeer {
         /// The id that was passed to the call.
-        peer_id: Uuid,
+        peer_id: PeerId,
     },
     /// No connected peer can serve the request.
     #[error("no peer is connected")]

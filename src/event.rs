@@ -6,12 +6,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use uuid::Uuid;
-
 use crate::discovery::ResolveError;
 use crate::header_store::HeaderStoreError;
 use crate::memory::MemoryGuard;
-use crate::peers::{Ban, BanReason, StoreError};
+use crate::peers::{Ban, BanReason, PeerId, StoreError};
 use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo, StreamSetupError};
 use crate::system_error::SystemError;
 use crate::wire::{Command, Message, StreamPolicy, StreamType};
@@ -33,7 +31,7 @@ pub enum ControlEvent {
     /// The TCP connection was established; the handshake has started.
     ConnectionEstablished {
         /// The id of the peer.
-        peer_id: Uuid,
+        peer_id: PeerId,
         /// The address of the peer.
         address: SocketAddr,
         /// The side that opened the connection.
@@ -42,7 +40,7 @@ pub enum ControlEvent {
     /// The handshake is complete: messages can be sent.
     HandshakeComplete {
         /// The id of the peer.
-        peer_id: Uuid,
+        peer_id: PeerId,
         /// The address of the peer.
         address: SocketAddr,
         /// The content of the peer's `version`.
@@ -52,7 +50,7 @@ pub enum ControlEvent {
     /// `policy` specifies. Both connections belong to one peer and are closed together.
     StreamOpened {
         /// The id of the peer.
-        peer_id: Uuid,
+        peer_id: PeerId,
         /// The address of the peer.
         address: SocketAddr,
         /// The type of the new stream.
@@ -64,7 +62,7 @@ pub enum ControlEvent {
     /// Emitted at most once per connection.
     StreamRefused {
         /// The id of the peer.
-        peer_id: Uuid,
+        peer_id: PeerId,
         /// The address of the peer.
         address: SocketAddr,
         /// The reason.
@@ -73,7 +71,7 @@ pub enum ControlEvent {
     /// The connection was closed or could not be opened. It will be opened again.
     ConnectionRestarting {
         /// The id of the peer.
-        peer_id: Uuid,
+        peer_id: PeerId,
         /// The address of the peer.
         address: SocketAddr,
         /// The reason of the end.
@@ -87,14 +85,14 @@ pub enum ControlEvent {
     /// favor of a newer connection. This is the last event of the connection.
     ConnectionRejectedCapacity {
         /// The id of the peer.
-        peer_id: Uuid,
+        peer_id: PeerId,
         /// The address of the peer.
         address: SocketAddr,
     },
     /// The connection was closed after the handshake. It will not be opened again.
     ConnectionLost {
         /// The id of the peer.
-        peer_id: Uuid,
+        peer_id: PeerId,
         /// The address of the peer.
         address: SocketAddr,
         /// The reason.
@@ -104,7 +102,7 @@ pub enum ControlEvent {
     /// not be opened again.
     ConnectionFailed {
         /// The id of the peer.
-        peer_id: Uuid,
+        peer_id: PeerId,
         /// The address of the peer.
         address: SocketAddr,
         /// The reason.
@@ -114,7 +112,7 @@ pub enum ControlEvent {
     /// its score may reach the threshold.
     PeerMisbehavior {
         /// The id of the peer.
-        peer_id: Uuid,
+        peer_id: PeerId,
         /// The address of the peer.
         address: SocketAddr,
         /// The violation.
@@ -125,7 +123,7 @@ pub enum ControlEvent {
     /// An address or a subnet was banned. Connections to it are closed.
     PeerBanned {
         /// The banned peer. `None` if the application banned an address or a subnet.
-        peer_id: Option<Uuid>,
+        peer_id: Option<PeerId>,
         /// The ban: its subnet, reason and duration.
         ban: Ban,
     },
@@ -133,7 +131,7 @@ pub enum ControlEvent {
     /// connection that becomes the second stream of a peer.
     InboundConnectionAccepted {
         /// The id of the peer.
-        peer_id: Uuid,
+        peer_id: PeerId,
         /// The address of the peer.
         address: SocketAddr,
     },
@@ -201,7 +199,7 @@ pub enum ControlEvent {
         /// The height of the last common block.
         fork_height: u32,
         /// The peers that sent the branch that is not the active chain.
-        peer_ids: Vec<Uuid>,
+        peer_ids: Vec<PeerId>,
     },
     /// The tip of the followed chain did not change for
     /// [`ManagerConfig::stale_tip_timeout`](crate::ManagerConfig::stale_tip_timeout).
@@ -215,7 +213,7 @@ pub enum ControlEvent {
     /// A payload exceeded its maximum length, and was discarded while it arrived.
     PayloadDiscarded {
         /// The id of the peer.
-        peer_id: Uuid,
+        peer_id: PeerId,
         /// The address of the peer.
         address: SocketAddr,
         /// The command of the message.
@@ -346,7 +344,7 @@ impl ControlEvent {
     /// Returns the id and address of the peer whose connection the event belongs to.
     ///
     /// Returns `None` for all other events, also for `PeerBanned` and `InboundConnectionRejected`.
-    pub const fn peer(&self) -> Option<(Uuid, SocketAddr)> {
+    pub const fn peer(&self) -> Option<(PeerId, SocketAddr)> {
         match self {
             ControlEvent::ConnectionEstablished {
                 peer_id, address, ..
@@ -549,7 +547,7 @@ impl fmt::Display for SeedFailure {
 #[derive(Clone, Debug, PartialEq)]
 pub struct BitcoinMessageEvent {
     /// The id of the peer.
-    pub peer_id: Uuid,
+    pub peer_id: PeerId,
     /// The message.
     pub message: SharedMessage,
 }

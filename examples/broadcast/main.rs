@@ -4,9 +4,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::manager::{BroadcastReport, TransactionBroadcast};
+use bsv_p2p::peers::PeerId;
 use clap::Parser;
 use crossbeam_channel::{Receiver, select};
-use uuid::Uuid;
 
 #[path = "../shared/lasting.rs"]
 mod lasting;
@@ -90,7 +90,7 @@ fn broadcast(arguments: Arguments) -> Result<(), shared::Failure> {
     let made_of_it = look_on(&meeting, &handed_out, &mut watch, &report, &patience)?;
     report.end(&made_of_it, &watch)?;
     meeting.manager.shutdown()?;
-    let rejects = |peer: &Uuid| {
+    let rejects = |peer: &PeerId| {
         made_of_it
             .rejected_by
             .iter()

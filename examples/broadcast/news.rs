@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::manager::{BroadcastReport, Rejection};
+use bsv_p2p::peers::PeerId;
 use crossbeam_channel::Receiver;
-use uuid::Uuid;
 
 /// A response of a peer to the transaction.
 pub(crate) enum News {
@@ -21,7 +21,7 @@ pub(crate) enum News {
 /// Number of responses returned so far, and the addresses of the peers.
 pub(crate) struct Watch {
     events: Receiver<ControlEvent>,
-    addresses: HashMap<Uuid, String>,
+    addresses: HashMap<PeerId, String>,
     /// Number of entries of `asked_by` returned so far.
     asked: usize,
     /// Number of entries of `rejected_by` returned so far.
@@ -79,7 +79,7 @@ impl Watch {
     }
 
     /// Returns the address of a peer, or its id if the address is unknown.
-    pub(crate) fn address(&self, peer_id: &Uuid) -> String {
+    pub(crate) fn address(&self, peer_id: &PeerId) -> String {
         let known = self.addresses.get(peer_id).cloned();
         known.unwrap_or_else(|| peer_id.to_string())
     }

@@ -3,9 +3,9 @@
 use std::io;
 
 use bsv_p2p::manager::{BroadcastReport, Rejection};
+use bsv_p2p::peers::PeerId;
 use bsv_p2p::wire::Txid;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::news::{News, Watch};
 use crate::shared::{say, say_json};
@@ -62,7 +62,7 @@ impl Report {
                 echoed.len()
             ));
         }
-        let names = |peers: &[Uuid]| -> Vec<_> {
+        let names = |peers: &[PeerId]| -> Vec<_> {
             let names = peers.iter().map(|peer| watch.address(peer));
             names.collect()
         };

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use bsv_p2p::Manager;
 use bsv_p2p::connection::{PeerConnectionHandle, TrafficStats, resolve};
 use bsv_p2p::event::ControlEvent;
+use bsv_p2p::peers::PeerId;
 use bsv_p2p::wire::{BlockHash, GetData, Inventory, Message};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::lasting::RESOLVE_TIMEOUT;
 use crate::report::Report;
@@ -49,7 +49,7 @@ struct Watched {
     /// The address, or the name if it has no address.
     name: String,
     /// `None` if the peer cannot be dialed.
-    peer_id: Option<Uuid>,
+    peer_id: Option<PeerId>,
     /// The other addresses of the name, which must be dialed if this one fails.
     further: std::vec::IntoIter<SocketAddr>,
     /// Kept after the connection has ended, because the summary needs its statistics.
@@ -138,7 +138,7 @@ impl<'a> Peers<'a> {
 
     /// Returns the peer with this id and adds it if it is new. A peer without an id is gone from
     /// the start.
-    fn add(&mut self, name: impl Display, peer_id: Option<Uuid>) -> &mut Watched {
+    fn add(&mut self, name: impl Display, peer_id: Option<PeerId>) -> &mut Watched {
         let known = self.watched.iter().position(|peer| peer.peer_id == peer_id);
         let at = known.filter(|_| peer_id.is_some()).unwrap_or_else(|| {
             self.watched.push(Watched {
@@ -154,7 +154,7 @@ impl<'a> Peers<'a> {
     }
 
     /// Returns the name of a monitored peer.
-    pub(crate) fn name(&self, peer: Uuid) -> Option<&str> {
+    pub(crate) fn name(&self, peer: PeerId) -> Option<&str> {
         let mut watched = self.watched.iter();
         let found = watched.find(|watched| watched.peer_id == Some(peer));
         found.map(|watched| &*watched.name)
@@ -203,7 +203,7 @@ impl<'a> Peers<'a> {
     }
 
     /// Marks a peer as gone. Removes the oldest such peer if there are more than [`MAX_GONE`].
-    fn on_gone(&mut self, peer_id: Uuid) {
+    fn on_gone(&mut self, peer_id: PeerId) {
         if let Some(watched) = self.find(peer_id) {
             watched.gone = true;
         }
@@ -221,7 +221,7 @@ impl<'a> Peers<'a> {
     }
 
     /// Requests each announced block once. Does not block.
-    pub(crate) fn on_message(&mut self, peer: Uuid, message: &Message) {
+    pub(crate) fn on_message(&mut self, peer: PeerId, message: &Message) {
         let announced: Vec<BlockHash> = match message {
             Message::Inv(inv) => inv
                 .inventory
@@ -278,7 +278,7 @@ impl<'a> Peers<'a> {
         rows.collect()
     }
 
-    fn find(&mut self, peer_id: Uuid) -> Option<&mut Watched> {
+    fn find(&mut self, peer_id: PeerId) -> Option<&mut Watched> {
         let mut watched = self.watched.iter_mut();
         watched.find(|watched| watched.peer_id == Some(peer_id))
     }

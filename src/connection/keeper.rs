@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
 use super::SlotGuard;
 use super::actor::{Shared, begin_life, give_up, stop_waiting};
+use crate::peers::PeerId;
 use crate::session::{DisconnectReason, PeerInfo};
 use crate::wire::Message;
 
@@ -55,10 +54,10 @@ impl NextLife {
     }
 
     /// The peer's identity in events.
-    pub(crate) fn peer_id(&self) -> Uuid {
+    pub(crate) fn peer_id(&self) -> PeerId {
         self.connection
             .as_ref()
-            .map_or(Uuid::nil(), |one| one.peer_id())
+            .map_or(PeerId::from_u128(0), |one| one.peer_id())
     }
 
     /// Whether the connection still waits: nobody has stopped it meanwhile.

@@ -229,12 +229,11 @@
 //! use std::net::{IpAddr, SocketAddr};
 //! use std::sync::{Arc, Mutex};
 //! use std::time::SystemTime;
-//! use bsv_p2p::peers::{Peer, PeerStatusKind, PeerStore, StoreError};
+//! use bsv_p2p::peers::{Peer, PeerId, PeerStatusKind, PeerStore, StoreError};
 //! use bsv_p2p::{Manager, ManagerConfig, Network};
-//! use uuid::Uuid;
 //!
 //! #[derive(Default)]
-//! struct MapStore(Mutex<HashMap<Uuid, Peer>>);
+//! struct MapStore(Mutex<HashMap<PeerId, Peer>>);
 //!
 //! impl MapStore {
 //!     fn select(&self, wanted: impl Fn(&Peer) -> bool) -> Vec<Peer> {
@@ -252,7 +251,7 @@
 //!         self.0.lock().unwrap().insert(peer.id, peer);
 //!         Ok(None)
 //!     }
-//!     fn read(&self, id: Uuid) -> Result<Option<Peer>, StoreError> {
+//!     fn read(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
 //!         Ok(self.0.lock().unwrap().get(&id).cloned())
 //!     }
 //!     fn update(&self, peer: Peer) -> Result<(), StoreError> {
@@ -261,7 +260,7 @@
 //!         *old = peer;
 //!         Ok(())
 //!     }
-//!     fn delete(&self, id: Uuid) -> Result<Option<Peer>, StoreError> {
+//!     fn delete(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
 //!         Ok(self.0.lock().unwrap().remove(&id))
 //!     }
 //!     fn list_all(&self) -> Result<Vec<Peer>, StoreError> {

@@ -17,8 +17,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use uuid::Uuid;
-
 use self::block_requests::BlockRequests;
 use self::mined::MinedTransactions;
 use self::orphans::OrphanPool;
@@ -31,6 +29,7 @@ use crate::error::Error;
 use crate::event::{ControlEvent, Event};
 use crate::log_level::LogLevel;
 use crate::memory::PayloadMemory;
+use crate::peers::PeerId;
 use crate::session::{Direction, DisconnectReason, Misbehavior, NonceRegistry, PeerInfo};
 use crate::wire::{BlockHash, BloomFilter, MAX_ADDRESSES, Message, Tx, Txid};
 
@@ -48,12 +47,12 @@ pub(super) struct NodeState {
     associations: AssociationRegistry,
     memory: PayloadMemory,
     own_address: SocketAddr,
-    peers: HashMap<Uuid, NodePeer>,
+    peers: HashMap<PeerId, NodePeer>,
     /// Where other nodes listen, as far as known, and our own address.
     known_addresses: BTreeSet<SocketAddr>,
     requests: BlockRequests,
     /// The peers to which requested objects must be sent.
-    busy: BTreeSet<Uuid>,
+    busy: BTreeSet<PeerId>,
     /// Makes two nodes that mine on the same block in the same second mine different ones.
     extra_nonce: u64,
 }
@@ -80,7 +79,7 @@ impl NodeState {
             known_addresses: BTreeSet::from([own_address]),
             requests: BlockRequests::default(),
             busy: BTreeSet::new(),
-            extra_nonce: Uuid::new_v4().as_u64_pair().0,
+            extra_nonce: crate::random::number(),
         }
     }
 
@@ -147,7 +146,7 @@ impl NodeState {
 
     /// Requests the chain of every peer that serves blocks, also of inbound ones. A Teranode asks
     /// only peers whose chain is higher.
-    fn on_handshake(&mut self, peer_id: Uuid, info: Box<PeerInfo>) {
+    fn on_handshake(&mut self, peer_id: PeerId, info: Box<PeerInfo>) {
         let is_higher = i64::from(info.start_height) > i64::from(self.chain.tip().0);
         let Some(peer) = self.peers.get_mut(&peer_id) else {
             return;
@@ -160,7 +159,7 @@ impl NodeState {
     }
 
     /// Removes a peer. The blocks that it owes are requested from others.
-    fn on_end(&mut self, peer_id: Uuid) -> Option<PeerConnectionHandle> {
+    fn on_end(&mut self, peer_id: PeerId) -> Option<PeerConnectionHandle> {
         let peer = self.peers.remove(&peer_id)?;
         self.orphans.remove_peer(peer_id);
         if self.requests.remove_peer(peer_id) {
@@ -173,7 +172,7 @@ impl NodeState {
         Some(peer.handle)
     }
 
-    fn on_message(&mut self, from: Uuid, message: &Message) {
+    fn on_message(&mut self, from: PeerId, message: &Message) {
         if self.is_teranode() && self.handle_as_teranode(from, message) {
             return;
         }
@@ -210,13 +209,13 @@ impl NodeState {
         streams.map(|(_, peer)| peer.handle).collect()
     }
 
-    fn close(&mut self, peer: Uuid, why: &str) {
+    fn close(&mut self, peer: PeerId, why: &str) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.close(why);
         }
     }
 
-    fn misbehaved(&mut self, peer: Uuid, misbehavior: Misbehavior) {
+    fn misbehaved(&mut self, peer: PeerId, misbehavior: Misbehavior) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.misbehaved(misbehavior);
         }
@@ -228,7 +227,7 @@ impl NodeState {
         let mut config = self.config.connection.clone();
         config.session.start_height = i32::try_from(self.chain.tip().0).unwrap_or(i32::MAX);
         Some(PeerConnectionOptions {
-            peer_id: Uuid::new_v4(),
+            peer_id: PeerId::random(),
             config,
             nonces: self.nonces.clone(),
             associations: self.associations.clone(),

@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 
-use uuid::Uuid;
-
-use crate::peers::{Ban, Peer};
+use crate::peers::{Ban, Peer, PeerId};
 
 /// What has become different of what a store keeps, since it was last written. Of two changes of one thing the later counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Changes {
     /// The peers as they are now; `None` for one that is forgotten.
-    pub(super) peers: HashMap<Uuid, Option<Peer>>,
+    pub(super) peers: HashMap<PeerId, Option<Peer>>,
     /// All bans that there are now, if any was made or lifted.
     pub(super) bans: Option<Vec<Ban>>,
     /// Whether the store shall be saved.
@@ -22,7 +20,7 @@ impl Changes {
         self.peers.insert(peer.id, Some(peer));
     }
 
-    pub(super) fn forget(&mut self, peer_id: Uuid) {
+    pub(super) fn forget(&mut self, peer_id: PeerId) {
         self.peers.insert(peer_id, None);
     }
 

@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
 use super::Manager;
 use super::clock::Now;
 use crate::connection::EncodedMessage;
 use crate::error::Error;
+use crate::peers::PeerId;
 use crate::session::ConnectionState;
 use crate::wire::Message;
 
@@ -16,10 +15,10 @@ use crate::wire::Message;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BroadcastResult {
     /// The peers to which the message was sent, or for which it was queued.
-    pub sent: Vec<Uuid>,
+    pub sent: Vec<PeerId>,
     /// The peers to which the message was not sent, and the errors. The most frequent one is
     /// [`Error::Timeout`]: the send queue of the peer is full.
-    pub failed: Vec<(Uuid, Error)>,
+    pub failed: Vec<(PeerId, Error)>,
 }
 
 /// Connections to peers, and messages to them.
@@ -63,7 +62,7 @@ impl Manager {
     /// - [`Error::ScopedAddress`] if the address has an IPv6 scope;
     ///   [`Connection::connect`](crate::Connection::connect) accepts such addresses.
     /// - [`Error::TooManyManualPeers`] if `max_known_peers` manual peers are already known.
-    pub fn connect(&self, address: SocketAddr) -> Result<Uuid, Error> {
+    pub fn connect(&self, address: SocketAddr) -> Result<PeerId, Error> {
         self.shared.config().connection.check_port(address)?;
         let connected = self.ask(move |supervisor| supervisor.connect(address, Now::read()))?;
         connected.map_err(|not_dialled| not_dialled.into_error(address))
@@ -79,7 +78,7 @@ impl Manager {
     ///
     /// - [`Error::NotRunning`] if the manager is not running.
     /// - [`Error::UnknownPeer`] if there is no connection to the peer.
-    pub fn disconnect(&self, peer_id: Uuid) -> Result<(), Error> {
+    pub fn disconnect(&self, peer_id: PeerId) -> Result<(), Error> {
         let found = self.ask(move |supervisor| supervisor.plan.disconnect(peer_id))?;
         if found {
             return Ok(());
@@ -98,7 +97,7 @@ impl Manager {
     /// - [`Error::Send`] if the message must not be sent.
     /// - [`Error::Timeout`] if the send queue is full when the timeout expires.
     /// - [`Error::UnknownPeer`] if there is no connection to the peer.
-    pub fn send(&self, peer_id: Uuid, message: &Message, timeout: Duration) -> Result<(), Error> {
+    pub fn send(&self, peer_id: PeerId, message: &Message, timeout: Duration) -> Result<(), Error> {
         let handle = self.shared.connections.get(peer_id);
         let handle = handle.ok_or(Error::UnknownPeer { peer_id })?;
         handle.send(message, timeout)

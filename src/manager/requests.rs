@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::Manager;
 use crate::connection::{BlockReader, PeerConnectionHandle};
 use crate::error::Error;
+use crate::peers::PeerId;
 use crate::session::ConnectionState;
 use crate::wire::{Block, BlockHash, BlockHeader, Services, TimestampedAddress, Tx, Txid};
 
@@ -21,11 +20,11 @@ pub enum PeerSelector {
     #[default]
     Best,
     /// The peer with this id.
-    Peer(Uuid),
+    Peer(PeerId),
 }
 
-impl From<Uuid> for PeerSelector {
-    fn from(peer_id: Uuid) -> Self {
+impl From<PeerId> for PeerSelector {
+    fn from(peer_id: PeerId) -> Self {
         PeerSelector::Peer(peer_id)
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use parking_lot::RwLock;
-use uuid::Uuid;
 
 use super::ManagerConfig;
 use super::chain_sync::PeerClass;
@@ -17,7 +16,7 @@ use crate::discovery::SeedResolver;
 use crate::error::Error;
 use crate::log_level::LogLevel;
 use crate::memory::PayloadMemory;
-use crate::peers::BanList;
+use crate::peers::{BanList, PeerId};
 use crate::session::{Direction, NonceRegistry};
 
 /// The configuration that holds now.
@@ -87,9 +86,9 @@ impl Shared {
 /// The connections that there are, by the identities of their peers.
 #[derive(Default)]
 pub(super) struct Connections {
-    handles: RwLock<HashMap<Uuid, Arc<PeerConnectionHandle>>>,
+    handles: RwLock<HashMap<PeerId, Arc<PeerConnectionHandle>>>,
     /// Fixed and manual peers.
-    configured: RwLock<HashSet<Uuid>>,
+    configured: RwLock<HashSet<PeerId>>,
 }
 
 impl Connections {
@@ -105,15 +104,15 @@ impl Connections {
     }
 
     /// Records that a peer is a fixed or manual one.
-    pub(super) fn set_configured(&self, peer_id: Uuid) {
+    pub(super) fn set_configured(&self, peer_id: PeerId) {
         self.configured.write().insert(peer_id);
     }
 
-    fn is_configured(&self, peer_id: Uuid) -> bool {
+    fn is_configured(&self, peer_id: PeerId) -> bool {
         self.configured.read().contains(&peer_id)
     }
 
-    pub(super) fn get(&self, peer_id: Uuid) -> Option<Arc<PeerConnectionHandle>> {
+    pub(super) fn get(&self, peer_id: PeerId) -> Option<Arc<PeerConnectionHandle>> {
         self.handles.read().get(&peer_id).cloned()
     }
 
@@ -121,7 +120,7 @@ impl Connections {
         self.handles.read().values().cloned().collect()
     }
 
-    pub(super) fn remove(&self, peer_id: Uuid) -> Option<Arc<PeerConnectionHandle>> {
+    pub(super) fn remove(&self, peer_id: PeerId) -> Option<Arc<PeerConnectionHandle>> {
         self.configured.write().remove(&peer_id);
         self.handles.write().remove(&peer_id)
     }

@@ -3,12 +3,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use uuid::Uuid;
-
 use super::Metrics;
 use super::supervisor::Supervisor;
 use crate::connection::ConnectionStatistics;
-use crate::peers::{Peer, PeerStatusKind};
+use crate::peers::{Peer, PeerId, PeerStatusKind};
 use crate::session::DisconnectReason;
 
 /// The state of a manager at one time.
@@ -44,7 +42,7 @@ pub struct Snapshot {
 #[non_exhaustive]
 pub struct BackoffPeer {
     /// The id of the peer.
-    pub peer_id: Uuid,
+    pub peer_id: PeerId,
     /// The address of the peer.
     pub address: SocketAddr,
     /// The remaining time before the peer can be dialed again.

@@ -9,10 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use uuid::Uuid;
 
 use super::{
-    Ban, BanOrigin, BanReason, Peer, PeerSource, PeerStatus, PeerVersion, Subnet, UserAgent,
+    Ban, BanOrigin, BanReason, Peer, PeerId, PeerSource, PeerStatus, PeerVersion, Subnet, UserAgent,
 };
 
 /// A peer in the store's file.
@@ -26,8 +25,7 @@ pub(super) struct BanEntry(#[serde(with = "BanForm")] pub(super) Ban);
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Peer")]
 struct PeerForm {
-    #[serde(with = "id")]
-    id: Uuid,
+    id: PeerId,
     #[serde(deserialize_with = "canonical")]
     ip_address: IpAddr,
     port: u16,
@@ -204,20 +202,6 @@ mod optional_version {
         deserializer: D,
     ) -> Result<Option<PeerVersion>, D::Error> {
         Ok(Option::<Version>::deserialize(deserializer)?.map(|Version(version)| version))
-    }
-}
-
-mod id {
-    use super::*;
-
-    pub(super) fn serialize<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(id)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Uuid, D::Error> {
-        deserializer.deserialize_str(Text("a UUID", |text| text.parse().ok()))
     }
 }
 

@@ -5,11 +5,10 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use parking_lot::{Mutex, RwLock};
-use uuid::Uuid;
 
 use super::file::{CorruptFile, Loaded, StoreFile};
 use super::table::Table;
-use super::{Ban, BanList, Peer, PeerStatusKind, PeerStore, StoreError};
+use super::{Ban, BanList, Peer, PeerId, PeerStatusKind, PeerStore, StoreError};
 use crate::Network;
 
 /// A bounded [`PeerStore`] in memory, written to a JSON file by [`PeerStore::save`].
@@ -142,7 +141,7 @@ impl PeerStore for InMemoryPeerStore {
         self.contents.write().peers.create(peer, now)
     }
 
-    fn read(&self, id: Uuid) -> Result<Option<Peer>, StoreError> {
+    fn read(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
         Ok(self.contents.read().peers.get(id).cloned())
     }
 
@@ -150,7 +149,7 @@ impl PeerStore for InMemoryPeerStore {
         self.contents.write().peers.update(peer)
     }
 
-    fn delete(&self, id: Uuid) -> Result<Option<Peer>, StoreError> {
+    fn delete(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
         Ok(self.contents.write().peers.remove(id))
     }
 

@@ -4,9 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
-use uuid::Uuid;
-
-use super::{BanReason, InvalidStatusChange, PeerStatus, UserAgent};
+use super::{BanReason, InvalidStatusChange, PeerId, PeerStatus, UserAgent};
 
 /// The data of a peer, by which peers are selected for dialing and for eviction.
 ///
@@ -17,7 +15,7 @@ use super::{BanReason, InvalidStatusChange, PeerStatus, UserAgent};
 pub struct Peer {
     /// The id of the peer, unique in this process and constant while the peer is stored. It is
     /// never sent.
-    pub id: Uuid,
+    pub id: PeerId,
     /// The IP address. IPv4-mapped IPv6 addresses are stored as IPv4.
     pub ip_address: IpAddr,
     /// The TCP port on which the peer listens. For an inbound peer that was not advertised, this is
@@ -122,7 +120,7 @@ impl Peer {
     ) -> Result<Self, ScopedAddressError> {
         let address = canonical(address)?;
         Ok(Self {
-            id: Uuid::new_v4(),
+            id: PeerId::random(),
             ip_address: address.ip(),
             port: address.port(),
             status: PeerStatus::Unknown,

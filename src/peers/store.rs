@@ -5,9 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use uuid::Uuid;
-
-use super::{Ban, CorruptFile, Peer, PeerStatusKind};
+use super::{Ban, CorruptFile, Peer, PeerId, PeerStatusKind};
 use crate::Network;
 
 /// Stores peers and bans.
@@ -32,11 +30,10 @@ use crate::Network;
 /// use std::net::IpAddr;
 /// use std::sync::Mutex;
 /// use std::time::SystemTime;
-/// use bsv_p2p::peers::{Peer, PeerSource, PeerStatusKind, PeerStore, StoreError};
-/// use uuid::Uuid;
+/// use bsv_p2p::peers::{Peer, PeerId, PeerSource, PeerStatusKind, PeerStore, StoreError};
 ///
 /// #[derive(Default)]
-/// struct MapStore(Mutex<HashMap<Uuid, Peer>>);
+/// struct MapStore(Mutex<HashMap<PeerId, Peer>>);
 ///
 /// impl PeerStore for MapStore {
 ///     fn create(&self, peer: Peer, _now: SystemTime) -> Result<Option<Peer>, StoreError> {
@@ -52,7 +49,7 @@ use crate::Network;
 ///         Ok(None)
 ///     }
 ///
-///     fn read(&self, id: Uuid) -> Result<Option<Peer>, StoreError> {
+///     fn read(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
 ///         Ok(self.0.lock().unwrap().get(&id).cloned())
 ///     }
 ///
@@ -69,7 +66,7 @@ use crate::Network;
 ///         Ok(())
 ///     }
 ///
-///     fn delete(&self, id: Uuid) -> Result<Option<Peer>, StoreError> {
+///     fn delete(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
 ///         Ok(self.0.lock().unwrap().remove(&id))
 ///     }
 ///
@@ -106,16 +103,15 @@ use crate::Network;
 ///
 /// ```
 /// use std::{net::IpAddr, time::SystemTime};
-/// use bsv_p2p::peers::{Peer, PeerStatusKind, PeerStore, StoreError};
-/// use uuid::Uuid;
+/// use bsv_p2p::peers::{Peer, PeerId, PeerStatusKind, PeerStore, StoreError};
 ///
 /// mockall::mock! {
 ///     Store {}
 ///     impl PeerStore for Store {
 ///         fn create(&self, peer: Peer, now: SystemTime) -> Result<Option<Peer>, StoreError>;
-///         fn read(&self, id: Uuid) -> Result<Option<Peer>, StoreError>;
+///         fn read(&self, id: PeerId) -> Result<Option<Peer>, StoreError>;
 ///         fn update(&self, peer: Peer) -> Result<(), StoreError>;
-///         fn delete(&self, id: Uuid) -> Result<Option<Peer>, StoreError>;
+///         fn delete(&self, id: PeerId) -> Result<Option<Peer>, StoreError>;
 ///         fn list_all(&self) -> Result<Vec<Peer>, StoreError>;
 ///         fn find_by_status(&self, status: PeerStatusKind) -> Result<Vec<Peer>, StoreError>;
 ///         fn find_by_ip_port(&self, ip_address: IpAddr, port: u16) -> Result<Option<Peer>, StoreError>;
@@ -152,7 +148,7 @@ pub trait PeerStore: Send + Sync {
     /// # Errors
     ///
     /// Fails only if the medium of the store failed.
-    fn read(&self, id: Uuid) -> Result<Option<Peer>, StoreError>;
+    fn read(&self, id: PeerId) -> Result<Option<Peer>, StoreError>;
 
     /// Replaces the peer with the same id, regardless of its status.
     ///
@@ -171,7 +167,7 @@ pub trait PeerStore: Send + Sync {
     /// # Errors
     ///
     /// Fails only if the medium of the store failed.
-    fn delete(&self, id: Uuid) -> Result<Option<Peer>, StoreError>;
+    fn delete(&self, id: PeerId) -> Result<Option<Peer>, StoreError>;
 
     /// Returns a copy of every peer, in any order.
     ///
@@ -250,10 +246,10 @@ pub enum StoreError {
     DuplicateAddress(SocketAddr),
     /// The id is stored already.
     #[error("there is a peer with the id {0} already")]
-    DuplicateId(Uuid),
+    DuplicateId(PeerId),
     /// The id is not stored.
     #[error("there is no peer with the id {0}")]
-    NotFound(Uuid),
+    NotFound(PeerId),
     /// The store is full of peers with higher ranks than the new one.
     #[error("there are {limit} peers, which is the limit, and none is worth less than the new one")]
     Full {
@@ -324,13 +320,13 @@ mod tests {
         fn create(&self, _: Peer, _: SystemTime) -> Result<Option<Peer>, StoreError> {
             Ok(None)
         }
-        fn read(&self, _: Uuid) -> Result<Option<Peer>, StoreError> {
+        fn read(&self, _: PeerId) -> Result<Option<Peer>, StoreError> {
             Ok(None)
         }
         fn update(&self, peer: Peer) -> Result<(), StoreError> {
             Err(StoreError::NotFound(peer.id))
         }
-        fn delete(&self, _: Uuid) -> Result<Option<Peer>, StoreError> {
+        fn delete(&self, _: PeerId) -> Result<Option<Peer>, StoreError> {
             Ok(None)
         }
         fn list_all(&self) -> Result<Vec<Peer>, StoreError> {

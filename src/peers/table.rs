@@ -4,21 +4,19 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use uuid::Uuid;
-
-use super::{Peer, PeerStatus, StoreError, canonical};
+use super::{Peer, PeerId, PeerStatus, StoreError, canonical};
 
 /// Peers by id and by address, and the order of their eviction.
 #[derive(Debug)]
 pub(crate) struct Table {
     max: usize,
-    peers: HashMap<Uuid, Peer>,
-    addresses: HashMap<SocketAddr, Uuid>,
+    peers: HashMap<PeerId, Peer>,
+    addresses: HashMap<SocketAddr, PeerId>,
     /// The peers that may be evicted, in this order.
     places: BTreeSet<Place>,
 }
 
-type Place = (Rank, SystemTime, Uuid);
+type Place = (Rank, SystemTime, PeerId);
 
 /// The rank of a peer. Lower ranks are evicted first, and earlier times first within a rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +43,7 @@ impl Table {
         }
     }
 
-    pub(crate) fn get(&self, id: Uuid) -> Option<&Peer> {
+    pub(crate) fn get(&self, id: PeerId) -> Option<&Peer> {
         self.peers.get(&id)
     }
 
@@ -93,7 +91,7 @@ impl Table {
         replaced
     }
 
-    pub(crate) fn remove(&mut self, id: Uuid) -> Option<Peer> {
+    pub(crate) fn remove(&mut self, id: PeerId) -> Option<Peer> {
         let peer = self.peers.remove(&id)?;
         self.addresses.remove(&peer.socket_address());
         if let Some(place) = place(&peer) {
@@ -127,9 +125,9 @@ impl Table {
     }
 
     /// Returns the peer to evict first, if there is one that may be evicted.
-    fn worst(&self, now: SystemTime) -> Option<Uuid> {
+    fn worst(&self, now: SystemTime) -> Option<PeerId> {
         let first_of = |rank| {
-            let from = (rank, SystemTime::UNIX_EPOCH, Uuid::nil());
+            let from = (rank, SystemTime::UNIX_EPOCH, PeerId::from_u128(0));
             self.places
                 .range(from..)
                 .next()

@@ -210,7 +210,7 @@ impl Told {
     }
 }
 
-fn peer_of(event: &Event) -> Option<uuid::Uuid> {
+fn peer_of(event: &Event) -> Option<bsv_p2p::peers::PeerId> {
     match event {
         Event::Control(event) => event.peer().map(|(peer_id, _)| peer_id),
         Event::Message(event) => Some(event.peer_id),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
-use bsv_p2p::peers::{InMemoryPeerStore, Peer, PeerStatusKind, PeerStore, StoreError};
+use bsv_p2p::peers::{InMemoryPeerStore, Peer, PeerId, PeerStatusKind, PeerStore, StoreError};
 use bsv_p2p::{Error, Manager, ManagerConfig, Network};
 
 use crate::harness::*;
@@ -158,13 +158,13 @@ impl PeerStore for Broken {
     fn create(&self, _: Peer, _: SystemTime) -> Result<Option<Peer>, StoreError> {
         Err(gone())
     }
-    fn read(&self, _: uuid::Uuid) -> Result<Option<Peer>, StoreError> {
+    fn read(&self, _: PeerId) -> Result<Option<Peer>, StoreError> {
         Err(gone())
     }
     fn update(&self, _: Peer) -> Result<(), StoreError> {
         Err(gone())
     }
-    fn delete(&self, _: uuid::Uuid) -> Result<Option<Peer>, StoreError> {
+    fn delete(&self, _: PeerId) -> Result<Option<Peer>, StoreError> {
         Err(gone())
     }
     fn list_all(&self) -> Result<Vec<Peer>, StoreError> {
@@ -208,14 +208,14 @@ impl PeerStore for Hanging {
     fn create(&self, _: Peer, _: SystemTime) -> Result<Option<Peer>, StoreError> {
         Ok(None)
     }
-    fn read(&self, _: uuid::Uuid) -> Result<Option<Peer>, StoreError> {
+    fn read(&self, _: PeerId) -> Result<Option<Peer>, StoreError> {
         Ok(None)
     }
     fn update(&self, _: Peer) -> Result<(), StoreError> {
         let _ = self.0.recv();
         Ok(())
     }
-    fn delete(&self, _: uuid::Uuid) -> Result<Option<Peer>, StoreError> {
+    fn delete(&self, _: PeerId) -> Result<Option<Peer>, StoreError> {
         Ok(None)
     }
     fn list_all(&self) -> Result<Vec<Peer>, StoreError> {

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::manager::PeerSelector;
+use bsv_p2p::peers::PeerId;
 use bsv_p2p::session::StreamSetupError;
 use bsv_p2p::wire::{StreamPolicy, StreamType};
 use bsv_p2p::{Manager, ManagerConfig};
 use crossbeam_channel::Receiver;
-use uuid::Uuid;
 
 use crate::harness::*;
 
@@ -46,7 +46,7 @@ fn names(events: &[ControlEvent]) -> Vec<&str> {
 
 /// Returns the only peer of these events.
 #[track_caller]
-fn only_peer(events: &[ControlEvent]) -> Uuid {
+fn only_peer(events: &[ControlEvent]) -> PeerId {
     let (first, _) = events[0].peer().unwrap();
     for event in events {
         assert_eq!(event.peer().unwrap().0, first, "{event}");
@@ -204,7 +204,7 @@ fn assert_one_stream(manager: &Manager) {
 fn reconnected_peer_gets_second_stream_again() {
     let (listener, heard, address) = running(listening());
     let (_dialler, events) = dialling(config(), address);
-    let mut before: Option<(Uuid, Uuid)> = None;
+    let mut before: Option<(PeerId, PeerId)> = None;
     for round in 0..3 {
         let told = up_to(&events, "StreamOpened");
         let (ends, opened) = told.split_at(usize::from(round > 0));

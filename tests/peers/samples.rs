@@ -116,7 +116,7 @@ pub(crate) fn contents(store: &InMemoryPeerStore) -> Vec<Peer> {
     let mut peers = store.list_all().unwrap();
     peers.sort_by_key(Peer::socket_address);
     for peer in &mut peers {
-        peer.id = uuid::Uuid::nil();
+        peer.id = bsv_p2p::peers::PeerId::from_u128(0);
     }
     peers
 }

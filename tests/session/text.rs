@@ -2,11 +2,11 @@
 
 use bsv_p2p::Error;
 use bsv_p2p::event::ControlEvent;
+use bsv_p2p::peers::PeerId;
 use bsv_p2p::session::{DisconnectReason, Misbehavior, Output, PeerInfo, SessionEvent};
 use bsv_p2p::wire::{
     FrameDropReason, FrameError, InvalidCommand, Reject, RejectCode, Version, WireString,
 };
-use uuid::Uuid;
 
 use crate::side::{DIRECTIONS, Side, peer_address, peer_version};
 
@@ -27,7 +27,7 @@ fn assert_one_line(text: &str) {
 fn assert_reason(reason: &DisconnectReason) {
     assert_one_line(&reason.to_string());
     assert_one_line(&format!("{reason:?}"));
-    let (peer_id, address) = (Uuid::nil(), peer_address());
+    let (peer_id, address) = (PeerId::from_u128(0), peer_address());
     let reason = reason.clone();
     let lost = ControlEvent::ConnectionLost {
         peer_id,
@@ -72,7 +72,7 @@ fn hostile_user_agent_is_escaped_in_every_event() {
             };
             let info = Box::new(PeerInfo::from(&version));
             let event = ControlEvent::HandshakeComplete {
-                peer_id: Uuid::nil(),
+                peer_id: PeerId::from_u128(0),
                 address: peer_address(),
                 info,
             };

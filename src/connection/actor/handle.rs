@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
 use super::patience::Patience;
 use super::shared::Shared;
 use super::{ConnectionStatistics, ending, records};
@@ -14,6 +12,7 @@ use crate::connection::outbox::{NotTaken, Outbox};
 use crate::connection::requests::Requests;
 use crate::connection::{ConnectionConfig, EncodedMessage, TrafficStats};
 use crate::error::{Error, Timeout};
+use crate::peers::PeerId;
 use crate::session::{
     ConfigError, ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, PeerRequest,
     Receiver, RoundTrip, SendError, Session,
@@ -80,7 +79,7 @@ impl PeerConnectionHandle {
     }
 
     /// Returns the id of the peer in events.
-    pub fn peer_id(&self) -> Uuid {
+    pub fn peer_id(&self) -> PeerId {
         self.shared.peer_id
     }
 

@@ -1,10 +1,9 @@
 //! What a connection is spawned with.
 
-use uuid::Uuid;
-
 use crate::connection::{AssociationRegistry, ConnectionConfig, EventBus, SlotGuard};
 use crate::log_level::LogLevel;
 use crate::memory::PayloadMemory;
+use crate::peers::PeerId;
 use crate::session::NonceRegistry;
 
 /// The configuration and the shared resources with which an actor connection is spawned.
@@ -14,7 +13,7 @@ use crate::session::NonceRegistry;
 #[derive(Debug)]
 pub struct PeerConnectionOptions {
     /// The id of the peer in events.
-    pub peer_id: Uuid,
+    pub peer_id: PeerId,
     /// The configuration of the connection.
     pub config: ConnectionConfig,
     /// The registry that detects connections to the process itself. Share it between all
@@ -39,7 +38,7 @@ impl PeerConnectionOptions {
     /// Payload memory is limited to 512 MiB.
     pub fn new(config: ConnectionConfig) -> Self {
         Self {
-            peer_id: Uuid::new_v4(),
+            peer_id: PeerId::random(),
             config,
             nonces: NonceRegistry::default(),
             associations: AssociationRegistry::default(),

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
-use uuid::Uuid;
 
 use super::links::{Link, Links};
 use super::open_requests::OpenRequests;
@@ -23,12 +22,13 @@ use crate::connection::{
 use crate::error::Error;
 use crate::log_level::LogLevel;
 use crate::memory::PeerMemory;
+use crate::peers::PeerId;
 use crate::session::{ConfigError, Direction, DisconnectReason, NonceRegistry, Session};
 use crate::wire::{BlockHeader, Message, StreamPolicy, StreamType};
 
 /// What a connection's threads and its handle share, over all of its lives.
 pub(in crate::connection) struct Shared {
-    pub(super) peer_id: Uuid,
+    pub(super) peer_id: PeerId,
     pub(super) address: SocketAddr,
     pub(super) direction: Direction,
     /// Held by the connection's thread as long as it lives.
@@ -116,7 +116,7 @@ impl Shared {
         Ok((shared, slot))
     }
 
-    pub(in crate::connection) fn peer_id(&self) -> Uuid {
+    pub(in crate::connection) fn peer_id(&self) -> PeerId {
         self.peer_id
     }
 
@@ -298,6 +298,6 @@ fn new_session(
         Instant::now(),
     )?;
     session.set_genesis(config.network.genesis_header().hash());
-    session.enable_multistream(Uuid::new_v4());
+    session.enable_multistream(uuid::Uuid::new_v4());
     Ok(session)
 }

@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use uuid::Uuid;
-
 use super::links::Links;
 use super::shared::Shared;
 use crate::connection::traffic::TrafficCounters;
 use crate::connection::{CommandTraffic, TrafficStats};
+use crate::peers::PeerId;
 use crate::session::{ConnectionState, Direction, DisconnectReason, PeerInfo, RoundTrip};
 use crate::wire::{StreamPolicy, StreamType};
 
@@ -19,7 +18,7 @@ use crate::wire::{StreamPolicy, StreamType};
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ConnectionStatistics {
     /// The id of the peer in events.
-    pub peer_id: Uuid,
+    pub peer_id: PeerId,
     /// The socket address of the peer.
     pub address: SocketAddr,
     /// The side that opened the connection.

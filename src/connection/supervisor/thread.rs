@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, never, select};
-use uuid::Uuid;
 
 use super::keeper::Ended;
 use crate::connection::ConnectionSlots;
 use crate::connection::stop::Stop;
+use crate::peers::PeerId;
 
 /// How long a restart waits that found no slot or no thread.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(1);
 
 /// The connections that wait for their next life, the earliest first.
-type Waiting = BTreeMap<(Instant, Uuid), Ended>;
+type Waiting = BTreeMap<(Instant, PeerId), Ended>;
 
 /// Opens connections again until `stop` is given; those that still wait then are over.
 pub(super) fn run(ends: &Receiver<Ended>, stop: &Stop) {

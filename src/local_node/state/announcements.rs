@@ -2,8 +2,6 @@
 //!
 //! Source: Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`, `SendBlockHeaders`.
 
-use uuid::Uuid;
-
 use super::NodeState;
 use super::enriched_headers::enriched_headers;
 use super::peer::NodePeer;
@@ -26,7 +24,7 @@ impl NodeState {
         }
         let recent = &connected[connected.len().saturating_sub(MAX_ANNOUNCED)..];
         let height = i64::from(self.chain.tip().0);
-        let nonce = Uuid::new_v4().as_u64_pair().0;
+        let nonce = crate::random::number();
         for peer in self.peers.values_mut() {
             let info = peer.info.as_ref();
             if info.is_some_and(|info| height > i64::from(info.start_height) - MAX_HEIGHT_BEHIND) {

@@ -1,10 +1,9 @@
 //! Answers to requests of peers.
 
-use uuid::Uuid;
-
 use super::enriched_headers::enriched_headers;
 use super::{NodeState, unix_time};
 use crate::local_node::MAX_BLOCK_HASHES;
+use crate::peers::PeerId;
 use crate::session::{Direction, Misbehavior, PeerProfile};
 use crate::wire::{
     Addr, BlockHash, BlockTransactions, CompactBlock, GetBlockTxn, GetBlocks, GetHdrsEn,
@@ -28,7 +27,7 @@ const MAX_BLOCKTXN_PERCENT: usize = 99;
 impl NodeState {
     /// Sends headers after the fork. They count as known to the peer: it receives announcements by
     /// headers from then on.
-    pub(super) fn answer_getheaders(&mut self, from: Uuid, request: &GetHeaders) {
+    pub(super) fn answer_getheaders(&mut self, from: PeerId, request: &GetHeaders) {
         let headers = self
             .chain
             .headers_for_locator(&request.locator, request.stop);
@@ -41,7 +40,7 @@ impl NodeState {
     }
 
     /// Sends enriched headers after the fork, as many as the peer's `protoconf` allows.
-    pub(super) fn answer_gethdrsen(&mut self, from: Uuid, request: &GetHdrsEn) {
+    pub(super) fn answer_gethdrsen(&mut self, from: PeerId, request: &GetHdrsEn) {
         let headers = self
             .chain
             .headers_for_locator(&request.locator, request.stop);
@@ -58,7 +57,7 @@ impl NodeState {
 
     /// Announces up to 500 blocks after the fork. The request for the last one of a full list is
     /// followed by an announcement of the tip: the peer then requests the next part.
-    pub(super) fn answer_getblocks(&mut self, from: Uuid, request: &GetBlocks) {
+    pub(super) fn answer_getblocks(&mut self, from: PeerId, request: &GetBlocks) {
         let hashes = self
             .chain
             .hashes_for_locator(&request.locator, request.stop);
@@ -73,7 +72,7 @@ impl NodeState {
     }
 
     /// Sends a block in the form that `entry` requests.
-    pub(super) fn send_block(&mut self, to: Uuid, hash: BlockHash, entry: &Inventory) {
+    pub(super) fn send_block(&mut self, to: PeerId, hash: BlockHash, entry: &Inventory) {
         let (height, tip) = self.chain.tip();
         let is_recent = self.is_current()
             && self.chain.height_of(&hash) >= height.checked_sub(MAX_COMPACT_DEPTH);
@@ -96,7 +95,7 @@ impl NodeState {
                 matching.for_each(|(tx, _)| peer.send(&Tx::from(*tx).into()));
             }
             Inventory::CompactBlock(_) if is_recent => {
-                let nonce = Uuid::new_v4().as_u64_pair().0;
+                let nonce = crate::random::number();
                 peer.send(&CompactBlock::new(block, nonce).into());
             }
             _ => peer.send(&block.clone().into()),
@@ -114,7 +113,7 @@ impl NodeState {
 
     /// Sends transactions of a recent block, or the block if it is not recent or nearly all are
     /// requested.
-    pub(super) fn answer_getblocktxn(&mut self, from: Uuid, request: &GetBlockTxn) {
+    pub(super) fn answer_getblocktxn(&mut self, from: PeerId, request: &GetBlockTxn) {
         let hash = request.block();
         let (tip, height) = (self.chain.tip().0, self.chain.height_of(&hash));
         let (Some(block), Some(height)) = (self.chain.block(&hash), height) else {
@@ -133,7 +132,7 @@ impl NodeState {
 
     /// Sends known addresses to an inbound peer, once. Teranode sends nothing if it knows no other
     /// node.
-    pub(super) fn answer_getaddr(&mut self, from: Uuid) {
+    pub(super) fn answer_getaddr(&mut self, from: PeerId) {
         let Some(peer) = self.peers.get_mut(&from) else {
             return;
         };
@@ -163,7 +162,7 @@ impl NodeState {
         self.known_addresses.extend(addresses.take(space));
     }
 
-    pub(super) fn send(&self, to: Uuid, message: &Message) {
+    pub(super) fn send(&self, to: PeerId, message: &Message) {
         if let Some(peer) = self.peers.get(&to) {
             peer.send(message);
         }

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
 use crate::local_node::Chain;
+use crate::peers::PeerId;
 use crate::wire::{Ancestors, BlockHash, BlockHeader, CompactTarget};
 
 /// The time after which another peer may be asked for a block.
@@ -25,11 +24,11 @@ pub(super) struct BlockRequests {
 struct BlockRequest {
     /// The header and its height. `None` for a block that was only announced by its hash.
     header: Option<(BlockHeader, u32)>,
-    from: Uuid,
+    from: PeerId,
     /// The time of the request. `None` if the peer that owed the block is gone.
     since: Option<Instant>,
     /// The connected peers that announced the block.
-    announced_by: Vec<Uuid>,
+    announced_by: Vec<PeerId>,
 }
 
 impl BlockRequests {
@@ -42,7 +41,7 @@ impl BlockRequests {
         &mut self,
         hash: BlockHash,
         header: Option<(BlockHeader, u32)>,
-        peer: Uuid,
+        peer: PeerId,
         now: Instant,
     ) -> bool {
         if let Some(request) = self.requests.get_mut(&hash) {
@@ -77,7 +76,7 @@ impl BlockRequests {
     }
 
     /// Removes the request of a block. Returns the peers that announced the block.
-    pub(super) fn remove(&mut self, hash: &BlockHash) -> Vec<Uuid> {
+    pub(super) fn remove(&mut self, hash: &BlockHash) -> Vec<PeerId> {
         let request = self.requests.remove(hash);
         request.map_or(Vec::new(), |request| request.announced_by)
     }
@@ -85,7 +84,7 @@ impl BlockRequests {
     /// Removes a peer that is gone. Returns whether it owed blocks: others must be asked for them.
     ///
     /// A block that another peer announced stays, because headers of that peer may follow it.
-    pub(super) fn remove_peer(&mut self, peer: Uuid) -> bool {
+    pub(super) fn remove_peer(&mut self, peer: PeerId) -> bool {
         let mut owed = false;
         self.requests.retain(|_, request| {
             request.announced_by.retain(|other| *other != peer);
@@ -181,7 +180,7 @@ mod tests {
     #[test]
     fn block_is_requested_again_after_its_timeout() {
         let mut requests = BlockRequests::default();
-        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (one, other) = (PeerId::from_u128(1), PeerId::from_u128(2));
         let start = Instant::now();
         assert!(requests.add(hash(1), None, one, start));
         let before = start + REQUEST_TIMEOUT - Duration::from_millis(1);
@@ -195,7 +194,7 @@ mod tests {
     #[test]
     fn announced_block_stays_when_its_peer_goes() {
         let mut requests = BlockRequests::default();
-        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (one, other) = (PeerId::from_u128(1), PeerId::from_u128(2));
         let now = Instant::now();
         assert!(requests.add(hash(1), None, one, now));
         assert!(requests.add(hash(2), None, one, now));
@@ -211,7 +210,7 @@ mod tests {
     #[test]
     fn full_requests_are_completed_later_once() {
         let mut requests = BlockRequests::default();
-        let (peer, now) = (Uuid::from_u128(1), Instant::now());
+        let (peer, now) = (PeerId::from_u128(1), Instant::now());
         let numbered = |number: usize| {
             let mut hash = BlockHash::ZERO;
             hash.0[..8].copy_from_slice(&number.to_le_bytes());
@@ -244,7 +243,7 @@ mod tests {
         let mut requests = BlockRequests::default();
         for (header, height) in headers[2..4].iter().zip(3..) {
             let known = Some((*header, height));
-            assert!(requests.add(header.hash(), known, Uuid::nil(), Instant::now()));
+            assert!(requests.add(header.hash(), known, PeerId::from_u128(0), Instant::now()));
         }
         let base = headers[3].hash();
         let branch = HeaderBranch::new(&chain, &requests, base, &headers[4..]).unwrap();

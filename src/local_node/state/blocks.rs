@@ -2,12 +2,11 @@
 
 use std::time::Instant;
 
-use uuid::Uuid;
-
 use super::block_requests::HeaderBranch;
 use super::rejects::Rejection;
 use super::{NodeState, unix_time};
 use crate::local_node::{AcceptOutcome, BlockRejectReason};
+use crate::peers::PeerId;
 use crate::session::{Misbehavior, PROTOCOL_VERSION};
 use crate::wire::{
     Ancestors, Block, BlockHash, BlockHeader, ChainRuleError, GetBlocks, GetHeaders,
@@ -42,7 +41,7 @@ impl NodeState {
     /// `src/net/net_processing.cpp`, `ProcessHeadersMessage`), and requests their blocks.
     ///
     /// A list whose first header is known, as from Teranode, connects as well.
-    pub(super) fn on_headers(&mut self, from: Uuid, headers: &[BlockHeader]) {
+    pub(super) fn on_headers(&mut self, from: PeerId, headers: &[BlockHeader]) {
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
             return;
         };
@@ -70,7 +69,7 @@ impl NodeState {
 
     /// Handles a short list with an unknown parent: the announcement of a block whose ancestors are
     /// missing.
-    fn on_unconnected_headers(&mut self, from: Uuid, last: BlockHash) {
+    fn on_unconnected_headers(&mut self, from: PeerId, last: BlockHash) {
         let request = self.chain_request();
         let Some(peer) = self.peers.get_mut(&from) else {
             return;
@@ -119,7 +118,7 @@ impl NodeState {
     }
 
     /// Requests the blocks of valid headers, and more headers after a full list.
-    fn request_blocks(&mut self, from: Uuid, headers: &[BlockHeader]) {
+    fn request_blocks(&mut self, from: PeerId, headers: &[BlockHeader]) {
         let Some(last) = headers.last().map(BlockHeader::hash) else {
             return;
         };
@@ -152,7 +151,7 @@ impl NodeState {
     }
 
     /// Handles an announcement of blocks and transactions.
-    pub(super) fn on_inv(&mut self, from: Uuid, inventory: &[Inventory]) {
+    pub(super) fn on_inv(&mut self, from: PeerId, inventory: &[Inventory]) {
         let mut wanted = Vec::new();
         let mut has_new_block = false;
         for entry in inventory {
@@ -178,7 +177,7 @@ impl NodeState {
     }
 
     /// Handles a block of a peer.
-    pub(super) fn on_block(&mut self, from: Uuid, block: &Block) {
+    pub(super) fn on_block(&mut self, from: PeerId, block: &Block) {
         let hash = block.hash();
         let mut holders = self.requests.remove(&hash);
         holders.push(from);
@@ -202,7 +201,7 @@ impl NodeState {
     pub(super) fn take_block(
         &mut self,
         block: &Block,
-        holders: &[Uuid],
+        holders: &[PeerId],
     ) -> Result<(), BlockRejectReason> {
         let accepted = self.chain.accept(block, unix_time())?;
         let hash = block.hash();

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use uuid::Uuid;
-
+use crate::peers::PeerId;
 use crate::wire::{Tx, Txid};
 
 /// The memory of an orphan in addition to its bytes, rounded up.
@@ -20,7 +19,7 @@ pub(super) struct OrphanPool {
     orphans: HashMap<Txid, Orphan>,
     /// The orphans that wait for each unknown transaction.
     by_parent: HashMap<Txid, BTreeSet<Txid>>,
-    by_peer: HashMap<Uuid, PeerOrphans>,
+    by_peer: HashMap<PeerId, PeerOrphans>,
     bytes: u64,
     next_number: u64,
     max_bytes: u64,
@@ -29,7 +28,7 @@ pub(super) struct OrphanPool {
 
 struct Orphan {
     tx: Tx,
-    from: Uuid,
+    from: PeerId,
     /// Later orphans have higher numbers.
     number: u64,
     parents: Vec<Txid>,
@@ -67,7 +66,7 @@ impl OrphanPool {
 
     /// Keeps a copy of a transaction with its unknown parents. Evicts others to make space.
     /// Returns whether the transaction was kept: a transaction above the limits is not.
-    pub(super) fn insert(&mut self, txid: Txid, tx: &Tx, parents: Vec<Txid>, from: Uuid) -> bool {
+    pub(super) fn insert(&mut self, txid: Txid, tx: &Tx, parents: Vec<Txid>, from: PeerId) -> bool {
         let cost = cost(tx, &parents);
         if self.contains(&txid) || cost > self.max_bytes || self.max_orphans == 0 {
             return false;
@@ -95,14 +94,14 @@ impl OrphanPool {
     }
 
     /// Removes and returns the orphans that wait for a transaction, with the peer that sent each.
-    pub(super) fn take_children(&mut self, parent: &Txid) -> Vec<(Uuid, Tx)> {
+    pub(super) fn take_children(&mut self, parent: &Txid) -> Vec<(PeerId, Tx)> {
         let children = self.by_parent.get(parent).cloned().unwrap_or_default();
         let children = children.iter().filter_map(|txid| self.remove(txid));
         children.map(|orphan| (orphan.from, orphan.tx)).collect()
     }
 
     /// Removes the orphans that a peer sent.
-    pub(super) fn remove_peer(&mut self, peer: Uuid) {
+    pub(super) fn remove_peer(&mut self, peer: PeerId) {
         let orphans = self.by_peer.get(&peer);
         let orphans: Vec<_> = orphans.map_or(Vec::new(), |peer| {
             peer.by_number.values().copied().collect()
@@ -159,8 +158,8 @@ mod tests {
     use super::*;
     use crate::wire::Transaction;
 
-    const ONE: Uuid = Uuid::from_u128(1);
-    const OTHER: Uuid = Uuid::from_u128(2);
+    const ONE: PeerId = PeerId::from_u128(1);
+    const OTHER: PeerId = PeerId::from_u128(2);
     const PARENT: Txid = Txid([9; 32]);
 
     fn tx(number: u32) -> (Txid, Tx) {
@@ -171,7 +170,7 @@ mod tests {
         (tx.txid(), tx)
     }
 
-    fn insert(pool: &mut OrphanPool, number: u32, from: Uuid) -> bool {
+    fn insert(pool: &mut OrphanPool, number: u32, from: PeerId) -> bool {
         let (txid, tx) = tx(number);
         pool.insert(txid, &tx, vec![PARENT], from)
     }

@@ -4,10 +4,9 @@
 
 use std::borrow::Cow;
 
-use uuid::Uuid;
-
 use super::NodeState;
 use crate::local_node::{BlockRejectReason, InvalidTransaction};
+use crate::peers::PeerId;
 use crate::session::Misbehavior;
 use crate::wire::{BlockError, ChainRuleError, Hash256, Reject, RejectCode};
 
@@ -97,7 +96,7 @@ impl NodeState {
     /// Teranode gives one reason for each kind of object, and no score.
     pub(super) fn reject(
         &mut self,
-        from: Uuid,
+        from: PeerId,
         command: &'static str,
         hash: [u8; 32],
         rejection: &Rejection,

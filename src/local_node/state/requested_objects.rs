@@ -5,10 +5,9 @@
 //! requested has been sent, as at the node (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
 //! `ProcessMessages`).
 
-use uuid::Uuid;
-
 use super::NodeState;
 use crate::event::BitcoinMessageEvent;
+use crate::peers::PeerId;
 use crate::wire::{GetData, Inventory};
 
 /// The maximum number of messages of a peer that wait.
@@ -31,7 +30,7 @@ impl NodeState {
     }
 
     /// Starts to send requested objects.
-    pub(super) fn on_getdata(&mut self, from: Uuid, request: &GetData) {
+    pub(super) fn on_getdata(&mut self, from: PeerId, request: &GetData) {
         let Some(peer) = self.peers.get_mut(&from) else {
             return;
         };
@@ -69,7 +68,7 @@ impl NodeState {
     /// transactions. Unknown blocks are skipped.
     ///
     /// Teranode reports all that is missing at the end, unknown blocks as well.
-    fn send_requested(&mut self, to: Uuid) {
+    fn send_requested(&mut self, to: PeerId) {
         let is_teranode = self.is_teranode();
         while let Some(peer) = self.peers.get_mut(&to)
             && let Some(entry) = peer.requested.pop_front()

@@ -5,10 +5,9 @@
 
 use std::time::Instant;
 
-use uuid::Uuid;
-
 use super::NodeState;
 use crate::local_node::MAX_BLOCK_HASHES;
+use crate::peers::PeerId;
 use crate::session::PeerProfile;
 use crate::wire::{
     BlockHash, GetBlocks, GetHeaders, Headers, Inventory, MAX_HEADERS, Message, NotFound, Reject,
@@ -35,7 +34,7 @@ impl NodeState {
 
     /// Handles a message that Teranode handles in another way than SV Node. Returns whether the
     /// message was handled.
-    pub(super) fn handle_as_teranode(&mut self, from: Uuid, message: &Message) -> bool {
+    pub(super) fn handle_as_teranode(&mut self, from: PeerId, message: &Message) -> bool {
         match message {
             Message::GetHeaders(request) => self.send_headers_from_ancestor(from, request),
             Message::GetBlocks(request) => self.send_blocks_backwards(from, request),
@@ -83,7 +82,7 @@ impl NodeState {
 
     /// Requests announced blocks. A list that ends with a known block is followed by a request for
     /// the next list.
-    pub(super) fn request_announced_blocks(&mut self, from: Uuid, inventory: &[Inventory]) {
+    pub(super) fn request_announced_blocks(&mut self, from: PeerId, inventory: &[Inventory]) {
         let now = Instant::now();
         let mut wanted = Vec::new();
         let mut ends_with_known = false;
@@ -105,7 +104,7 @@ impl NodeState {
 
     /// Sends headers that begin with the common ancestor, at most 2,000 and never none. The highest
     /// known hash of the locator counts; without one there is no answer. The stop hash is ignored.
-    fn send_headers_from_ancestor(&mut self, from: Uuid, request: &GetHeaders) {
+    fn send_headers_from_ancestor(&mut self, from: PeerId, request: &GetHeaders) {
         if request.locator.len() > MAX_LOCATOR {
             return self.refuse_malformed(from, &request.clone().into());
         }
@@ -121,7 +120,7 @@ impl NodeState {
 
     /// Announces up to 500 blocks from the first hash of the locator backward, newest first, until
     /// the stop hash. If that block is unknown, the answer is an empty `notfound`.
-    fn send_blocks_backwards(&mut self, from: Uuid, request: &GetBlocks) {
+    fn send_blocks_backwards(&mut self, from: PeerId, request: &GetBlocks) {
         if request.locator.len() > MAX_LOCATOR {
             return self.refuse_malformed(from, &request.clone().into());
         }
@@ -146,7 +145,7 @@ impl NodeState {
     }
 
     /// Closes the connection after a message that Teranode cannot read.
-    fn refuse_malformed(&mut self, from: Uuid, message: &Message) {
+    fn refuse_malformed(&mut self, from: PeerId, message: &Message) {
         let command = message.command();
         let reason = format!("unhandled command [{command}]");
         let reject = Reject::new("malformed", RejectCode::MALFORMED, &reason);

@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use uuid::Uuid;
-
 use super::NodeState;
 use super::rejects::Rejection;
 use crate::local_node::mempool::check_structure;
 use crate::local_node::{InsertOutcome, InvalidTransaction};
+use crate::peers::PeerId;
 use crate::wire::{Inventory, Tx, Txid};
 
 impl NodeState {
@@ -26,7 +25,7 @@ impl NodeState {
     }
 
     /// Handles a transaction of a peer.
-    pub(super) fn on_transaction(&mut self, from: Uuid, tx: &Tx) {
+    pub(super) fn on_transaction(&mut self, from: PeerId, tx: &Tx) {
         let txid = tx.txid();
         if self.knows_transaction(&txid) {
             return;
@@ -86,7 +85,7 @@ impl NodeState {
 
     /// Keeps an orphan and requests its parents from the peer that sent it. Teranode does not
     /// request them.
-    fn keep_orphan(&mut self, from: Uuid, txid: Txid, tx: &Tx, parents: Vec<Txid>) {
+    fn keep_orphan(&mut self, from: PeerId, txid: Txid, tx: &Tx, parents: Vec<Txid>) {
         let unknown = parents.iter().filter(|txid| !self.orphans.contains(txid));
         let wanted: Vec<_> = unknown.copied().map(Inventory::Tx).collect();
         if !self.orphans.insert(txid, tx, parents, from) {
@@ -100,7 +99,7 @@ impl NodeState {
     }
 
     /// Adds a valid transaction of a peer to the pool.
-    fn accept_from(&mut self, from: Uuid, txid: Txid, tx: &Tx) {
+    fn accept_from(&mut self, from: PeerId, txid: Txid, tx: &Tx) {
         match self.add_transaction(txid, tx, Some(from)) {
             Ok(InsertOutcome::New | InsertOutcome::Known) => {}
             Ok(InsertOutcome::Full) => {
@@ -115,7 +114,7 @@ impl NodeState {
         &mut self,
         txid: Txid,
         tx: &Tx,
-        from: Option<Uuid>,
+        from: Option<PeerId>,
     ) -> Result<InsertOutcome, InvalidTransaction> {
         if self.mined.contains(&txid) {
             return Ok(InsertOutcome::Known);

@@ -2,8 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use uuid::Uuid;
-
+use crate::peers::PeerId;
 use crate::wire::BlockHash;
 
 /// Number of announcements kept per peer. A peer can only displace its own announcements.
@@ -12,13 +11,13 @@ const MAX_PER_PEER: usize = 32;
 /// The latest block announcements of each connected peer, numbered in order of arrival.
 #[derive(Default)]
 pub(super) struct AnnouncementLog {
-    peers: HashMap<Uuid, VecDeque<(BlockHash, u64)>>,
+    peers: HashMap<PeerId, VecDeque<(BlockHash, u64)>>,
     count: u64,
 }
 
 impl AnnouncementLog {
     /// Records an announcement. A repeated announcement keeps its first position.
-    pub(super) fn record(&mut self, peer_id: Uuid, hash: BlockHash) {
+    pub(super) fn record(&mut self, peer_id: PeerId, hash: BlockHash) {
         self.count += 1;
         let announced = self.peers.entry(peer_id).or_default();
         if announced.iter().any(|(known, _)| *known == hash) {
@@ -31,23 +30,23 @@ impl AnnouncementLog {
     }
 
     /// Removes all announcements of a peer.
-    pub(super) fn remove(&mut self, peer_id: Uuid) {
+    pub(super) fn remove(&mut self, peer_id: PeerId) {
         self.peers.remove(&peer_id);
     }
 
     /// Returns the peers that have announcements in the log.
-    pub(super) fn peers(&self) -> Vec<Uuid> {
+    pub(super) fn peers(&self) -> Vec<PeerId> {
         self.peers.keys().copied().collect()
     }
 
     /// Returns the position of a peer's announcement of a block. Lower is earlier.
-    pub(super) fn position(&self, peer_id: Uuid, hash: BlockHash) -> Option<u64> {
+    pub(super) fn position(&self, peer_id: PeerId, hash: BlockHash) -> Option<u64> {
         let mut announced = self.peers.get(&peer_id)?.iter();
         announced.find_map(|(known, position)| (*known == hash).then_some(*position))
     }
 
     /// Returns the peer that announced a block first.
-    pub(super) fn first(&self, hash: BlockHash) -> Option<Uuid> {
+    pub(super) fn first(&self, hash: BlockHash) -> Option<PeerId> {
         let peers = self.peers.keys();
         let positions = peers.filter_map(|peer| Some((self.position(*peer, hash)?, *peer)));
         positions.min().map(|(_, peer_id)| peer_id)
@@ -64,7 +63,7 @@ mod tests {
 
     #[test]
     fn earliest_connected_announcer_is_first() {
-        let [one, other] = [1, 2].map(Uuid::from_u128);
+        let [one, other] = [1, 2].map(PeerId::from_u128);
         let mut log = AnnouncementLog::default();
         assert_eq!(log.first(hash(1)), None);
         log.record(one, hash(1));
@@ -79,7 +78,7 @@ mod tests {
 
     #[test]
     fn peer_displaces_only_its_own_announcements() {
-        let [one, other] = [1, 2].map(Uuid::from_u128);
+        let [one, other] = [1, 2].map(PeerId::from_u128);
         let mut log = AnnouncementLog::default();
         log.record(one, hash(0));
         for number in 0..=MAX_PER_PEER as u8 {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use uuid::Uuid;
 
 use super::block_sources::{BlockSource, BlockSources};
 use crate::connection::{BlockReader, PeerConnectionHandle};
@@ -12,6 +11,7 @@ use crate::error::{Error, InvalidBlock, Timeout};
 use crate::log_level::record;
 use crate::manager::Manager;
 use crate::manager::clock::Now;
+use crate::peers::PeerId;
 use crate::session::{ConnectionState, Misbehavior};
 use crate::wire::{Block, BlockHash, Services};
 
@@ -73,7 +73,7 @@ impl Manager {
     ) -> Result<T, Error> {
         let started = Instant::now();
         let deadline = Now::read().after(timeout);
-        let mut requested: Vec<Uuid> = Vec::new();
+        let mut requested: Vec<PeerId> = Vec::new();
         let mut tried = Vec::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -105,7 +105,7 @@ impl Manager {
     }
 
     /// Chooses the best connected peer that is not in `requested`.
-    fn next_block_source(&self, hash: BlockHash, requested: &[Uuid]) -> Option<FetchGuard<'_>> {
+    fn next_block_source(&self, hash: BlockHash, requested: &[PeerId]) -> Option<FetchGuard<'_>> {
         let mut connections = self.shared.connections.all();
         connections.retain(|one| {
             one.state() == ConnectionState::Connected && !requested.contains(&one.peer_id())

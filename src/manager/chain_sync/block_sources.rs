@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
+use crate::peers::PeerId;
 
 /// Time for which a stalled peer is requested last.
 pub(super) const SLOW_DURATION: Duration = Duration::from_secs(300);
@@ -14,14 +14,14 @@ const MAX_SLOW: usize = 1024;
 /// The open block requests and the recent stalls of each peer. Has no thread, socket or clock.
 #[derive(Debug, Default)]
 pub(super) struct BlockSources {
-    open: HashMap<Uuid, usize>,
-    slow_until: HashMap<Uuid, Instant>,
+    open: HashMap<PeerId, usize>,
+    slow_until: HashMap<PeerId, Instant>,
 }
 
 /// A connected peer that can be requested for a block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BlockSource {
-    pub(super) peer_id: Uuid,
+    pub(super) peer_id: PeerId,
     /// The position among the peers that announced the block. Lower is earlier.
     pub(super) announced: Option<u64>,
     /// Whether the peer advertises `NODE_NETWORK`.
@@ -34,7 +34,7 @@ impl BlockSources {
     ///
     /// Prefers, in this order, a peer without a recent stall, with the fewest open requests, with
     /// the earliest announcement, with `NODE_NETWORK`, and with the shortest round trip.
-    pub(super) fn choose(&mut self, all: &[BlockSource], now: Instant) -> Option<Uuid> {
+    pub(super) fn choose(&mut self, all: &[BlockSource], now: Instant) -> Option<PeerId> {
         let best = all.iter().min_by_key(|one| {
             let is_slow = self.is_slow(one.peer_id, now);
             let open = self.open.get(&one.peer_id).copied().unwrap_or(0);
@@ -47,7 +47,7 @@ impl BlockSources {
     }
 
     /// Ends one open request of a peer.
-    pub(super) fn on_end(&mut self, peer_id: Uuid) {
+    pub(super) fn on_end(&mut self, peer_id: PeerId) {
         if let Some(open) = self.open.get_mut(&peer_id) {
             *open -= 1;
             if *open == 0 {
@@ -57,14 +57,14 @@ impl BlockSources {
     }
 
     /// Records a stall of a peer.
-    pub(super) fn on_slow(&mut self, peer_id: Uuid, now: Instant) {
+    pub(super) fn on_slow(&mut self, peer_id: PeerId, now: Instant) {
         if self.slow_until.len() >= MAX_SLOW {
             self.slow_until.retain(|_, until| now < *until);
         }
         self.slow_until.insert(peer_id, now + SLOW_DURATION);
     }
 
-    fn is_slow(&self, peer_id: Uuid, now: Instant) -> bool {
+    fn is_slow(&self, peer_id: PeerId, now: Instant) -> bool {
         let until = self.slow_until.get(&peer_id);
         until.is_some_and(|until| now < *until)
     }
@@ -76,7 +76,7 @@ mod tests {
 
     fn source(number: u128, announced: Option<u64>, millis: u64) -> BlockSource {
         BlockSource {
-            peer_id: Uuid::from_u128(number),
+            peer_id: PeerId::from_u128(number),
             announced,
             serves: true,
             round_trip: Duration::from_millis(millis),
@@ -118,7 +118,7 @@ mod tests {
         let now = Instant::now();
         let mut sources = BlockSources::default();
         let all = [source(1, Some(1), 1), source(2, None, 2)];
-        sources.on_slow(Uuid::from_u128(1), now);
+        sources.on_slow(PeerId::from_u128(1), now);
         assert_eq!(order(&mut sources, &all, now), [2, 1]);
         let almost = now + SLOW_DURATION - Duration::from_nanos(1);
         assert_eq!(order(&mut sources, &all, almost), [2, 1]);
@@ -137,7 +137,7 @@ mod tests {
         }
         assert_eq!(chosen, [0, 3, 2]);
         for number in [1, 1, 1, 2, 2] {
-            sources.on_end(Uuid::from_u128(number));
+            sources.on_end(PeerId::from_u128(number));
         }
         assert!(sources.open.is_empty());
         assert_eq!(sources.choose(&[], now), None);

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Mutex, MutexGuard, RwLock};
-use uuid::Uuid;
 
 use super::announcement_log::AnnouncementLog;
 use super::header_writer::HeaderWriter;
@@ -13,6 +12,7 @@ use super::sync_waiters::SyncWaiters;
 use super::tip_subscribers::TipSubscribers;
 use super::{ChainStart, TipUpdate};
 use crate::log_level::{LogLevel, record};
+use crate::peers::PeerId;
 use crate::wire::{
     BlockHash, BlockHeader, ChainRules, CheckpointStart, ExtendOutcome, HeaderBatch, HeaderChain,
     HeaderChainError, SourceId,
@@ -124,7 +124,7 @@ impl ChainState {
     /// `now` is the time in Unix seconds.
     pub(super) fn extend(
         &self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         source: SourceId,
         headers: &[BlockHeader],
         now: u32,
@@ -265,7 +265,7 @@ impl ChainState {
         &self,
         subscribers: &mut TipSubscribers,
         changes: &TipChanges,
-        peer_id: Option<Uuid>,
+        peer_id: Option<PeerId>,
     ) -> Option<TipUpdate> {
         if changes.connected.is_empty() {
             return None;
@@ -382,7 +382,7 @@ mod tests {
     use crate::Network;
     use crate::wire::{ChainRuleError, ChainRules};
 
-    const PEER: Uuid = Uuid::from_u128(1);
+    const PEER: PeerId = PeerId::from_u128(1);
 
     fn state_of(start: impl Into<ChainStart>) -> ChainState {
         ChainState::new(start.into(), LogLevel::default()).0

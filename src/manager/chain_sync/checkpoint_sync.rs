@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
+use crate::peers::PeerId;
 use crate::wire::{BlockHash, BlockHeader, CheckpointStart, HeaderChain, HeaderChainError};
 
 /// The headers that each source sent, until those of one source reach the checkpoint.
@@ -13,7 +12,7 @@ use crate::wire::{BlockHash, BlockHeader, CheckpointStart, HeaderChain, HeaderCh
 /// right. One source has at most the headers between two checkpoints.
 pub(super) struct CheckpointSync {
     start: Arc<CheckpointStart>,
-    collections: HashMap<Uuid, CheckpointStart>,
+    collections: HashMap<PeerId, CheckpointStart>,
 }
 
 /// The effect of an answer.
@@ -46,20 +45,20 @@ impl CheckpointSync {
     }
 
     /// Returns the locator of the next request to a source.
-    pub(super) fn locator(&self, peer_id: Uuid) -> Vec<BlockHash> {
+    pub(super) fn locator(&self, peer_id: PeerId) -> Vec<BlockHash> {
         let collection = self.collections.get(&peer_id);
         collection.unwrap_or(&self.start).locator()
     }
 
     /// Removes the headers of a source.
-    pub(super) fn remove(&mut self, peer_id: Uuid) {
+    pub(super) fn remove(&mut self, peer_id: PeerId) {
         self.collections.remove(&peer_id);
     }
 
     /// Adds the headers of an answer to those of its source. `now` is the time in Unix seconds.
     pub(super) fn on_answer(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         headers: &[BlockHeader],
         now: u32,
     ) -> Collected {
@@ -118,8 +117,8 @@ mod tests {
         CheckpointSync::new(Arc::new(start))
     }
 
-    fn peers<const N: usize>() -> [Uuid; N] {
-        std::array::from_fn(|number| Uuid::from_u128(number as u128 + 1))
+    fn peers<const N: usize>() -> [PeerId; N] {
+        std::array::from_fn(|number| PeerId::from_u128(number as u128 + 1))
     }
 
     #[track_caller]

@@ -1,10 +1,10 @@
 //! The header requests that are open, on all connections.
 
 use crossbeam_channel::Select;
-use uuid::Uuid;
 
 use crate::connection::{HeadersRequest, PeerConnectionHandle, StartHeadersError};
 use crate::error::Error;
+use crate::peers::PeerId;
 use crate::wire::{BlockHash, BlockHeader};
 
 /// The open requests, at most one for each connection.
@@ -15,7 +15,7 @@ pub(super) struct HeaderRequests {
 
 struct OpenRequest {
     id: u64,
-    peer_id: Uuid,
+    peer_id: PeerId,
     request: HeadersRequest,
     /// Bytes of incomplete frames at the last check.
     received: u64,
@@ -24,7 +24,7 @@ struct OpenRequest {
 /// The end of a request.
 pub(super) struct HeaderAnswer {
     pub(super) id: u64,
-    pub(super) peer_id: Uuid,
+    pub(super) peer_id: PeerId,
     pub(super) headers: Result<Vec<BlockHeader>, Error>,
 }
 
@@ -71,7 +71,7 @@ impl HeaderRequests {
     }
 
     /// Returns the peers of open requests from which bytes arrived since the last call.
-    pub(super) fn progressing(&mut self) -> Vec<Uuid> {
+    pub(super) fn progressing(&mut self) -> Vec<PeerId> {
         let advance = |one: &mut OpenRequest| {
             let before = one.received;
             one.received = one.request.partial_frame_bytes();

@@ -2,8 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use uuid::Uuid;
-
+use crate::peers::PeerId;
 use crate::wire::{BlockHash, HeaderChain};
 
 /// Number of fork points remembered as reported.
@@ -16,7 +15,7 @@ const MAX_BEHIND: u32 = 6;
 /// The last header that each source sent, and the forks that were reported.
 #[derive(Debug, Default)]
 pub(super) struct SplitDetector {
-    heads: HashMap<Uuid, BlockHash>,
+    heads: HashMap<PeerId, BlockHash>,
     reported: VecDeque<BlockHash>,
 }
 
@@ -24,16 +23,16 @@ pub(super) struct SplitDetector {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ChainSplit {
     pub(super) fork_height: u32,
-    pub(super) peer_ids: Vec<Uuid>,
+    pub(super) peer_ids: Vec<PeerId>,
 }
 
 impl SplitDetector {
     /// Records the last header that a source sent.
-    pub(super) fn record_head(&mut self, peer_id: Uuid, hash: BlockHash) {
+    pub(super) fn record_head(&mut self, peer_id: PeerId, hash: BlockHash) {
         self.heads.insert(peer_id, hash);
     }
 
-    pub(super) fn remove(&mut self, peer_id: Uuid) {
+    pub(super) fn remove(&mut self, peer_id: PeerId) {
         self.heads.remove(&peer_id);
     }
 
@@ -77,7 +76,7 @@ impl SplitDetector {
         &mut self,
         chain: &HeaderChain,
         parent: &BlockHash,
-        peer_id: Uuid,
+        peer_id: PeerId,
     ) -> Option<ChainSplit> {
         let (fork_height, fork) = chain.fork_point(parent, &chain.tip().1)?;
         self.report(fork_height, fork, vec![peer_id])
@@ -87,7 +86,7 @@ impl SplitDetector {
         &mut self,
         fork_height: u32,
         fork: BlockHash,
-        mut peer_ids: Vec<Uuid>,
+        mut peer_ids: Vec<PeerId>,
     ) -> Option<ChainSplit> {
         if self.reported.contains(&fork) {
             return None;
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
     use crate::wire::BlockHeader;
 
-    const PEER: Uuid = Uuid::from_u128(1);
+    const PEER: PeerId = PeerId::from_u128(1);
 
     /// Returns a chain with a side chain that starts at height 11, and the last hash of the side
     /// chain.
@@ -156,7 +155,7 @@ mod tests {
         splits.record_head(PEER, side);
         splits.remove(PEER);
         assert_eq!(splits.check(&chain, &side), None);
-        let peers = [3, 2].map(Uuid::from_u128);
+        let peers = [3, 2].map(PeerId::from_u128);
         for peer in peers {
             splits.record_head(peer, side);
         }

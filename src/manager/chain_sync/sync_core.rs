@@ -6,8 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use uuid::Uuid;
-
 use super::chain_state::{ChainState, MIN_UNCONNECTED};
 use super::checkpoint_sync::{CheckpointSync, Collected};
 use super::header_scheduler::{Answer, AvoidReason, HeaderRequest, HeaderScheduler, OpenRequest};
@@ -16,6 +14,7 @@ use super::split_detector::{ChainSplit, SplitDetector};
 use super::stale_tip::StaleTip;
 use crate::event::ControlEvent;
 use crate::manager::clock::Now;
+use crate::peers::PeerId;
 use crate::session::{Direction, DisconnectReason, Misbehavior};
 use crate::wire::{
     BlockHash, BlockHeader, ChainRuleError, ExtendOutcome, HeaderChainError, MAX_HEADERS,
@@ -30,14 +29,14 @@ const MAX_INV_BLOCKS: usize = 16;
 /// What the logic needs from its surroundings. No method blocks.
 pub(super) trait SyncPort {
     /// Requests headers.
-    fn request(&mut self, id: u64, peer_id: Uuid, locator: Vec<BlockHash>) -> SendResult;
+    fn request(&mut self, id: u64, peer_id: PeerId, locator: Vec<BlockHash>) -> SendResult;
     /// Cancels a request. Its answer is not needed any more.
     fn cancel(&mut self, id: u64);
     /// Returns the round trip time of a peer.
-    fn round_trip(&self, peer_id: Uuid) -> Duration;
+    fn round_trip(&self, peer_id: PeerId) -> Duration;
     /// Reports misbehavior of a peer. May disconnect it.
-    fn report(&mut self, peer_id: Uuid, misbehavior: Misbehavior);
-    fn disconnect(&mut self, peer_id: Uuid, reason: DisconnectReason);
+    fn report(&mut self, peer_id: PeerId, misbehavior: Misbehavior);
+    fn disconnect(&mut self, peer_id: PeerId, reason: DisconnectReason);
     fn emit(&mut self, event: ControlEvent);
 }
 
@@ -58,7 +57,7 @@ pub(super) struct SyncCore {
     checkpoint: Option<CheckpointSync>,
     splits: SplitDetector,
     /// The number of consecutive short lists without a known parent, by peer.
-    unconnected: HashMap<Uuid, u32>,
+    unconnected: HashMap<PeerId, u32>,
     stale_tip: StaleTip,
     stale_timeout: Duration,
     hasher: RandomState,
@@ -86,7 +85,7 @@ impl SyncCore {
     /// Adds a connected peer.
     pub(super) fn on_connected(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         class: PeerClass,
         direction: Direction,
         address: SocketAddr,
@@ -96,7 +95,7 @@ impl SyncCore {
     }
 
     /// Removes a peer.
-    pub(super) fn on_disconnected(&mut self, peer_id: Uuid, now: Now) {
+    pub(super) fn on_disconnected(&mut self, peer_id: PeerId, now: Now) {
         self.state.announcements.lock().remove(peer_id);
         self.splits.remove(peer_id);
         self.unconnected.remove(&peer_id);
@@ -107,7 +106,7 @@ impl SyncCore {
     }
 
     /// Returns all peers of which something is known.
-    pub(super) fn peers(&self) -> Vec<Uuid> {
+    pub(super) fn peers(&self) -> Vec<PeerId> {
         let mut peers = self.state.announcements.lock().peers();
         peers.extend(self.scheduler.peers());
         peers
@@ -125,14 +124,14 @@ impl SyncCore {
     }
 
     /// Records that bytes arrived from a peer with an open request.
-    pub(super) fn on_progress(&mut self, peer_id: Uuid, at: Instant) {
+    pub(super) fn on_progress(&mut self, peer_id: PeerId, at: Instant) {
         self.scheduler.on_progress(peer_id, at);
     }
 
     /// Handles the block announcements of an `inv`.
     pub(super) fn on_inv(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         blocks: impl DoubleEndedIterator<Item = BlockHash>,
     ) {
         for hash in blocks.rev().take(MAX_INV_BLOCKS) {
@@ -149,7 +148,7 @@ impl SyncCore {
     /// Handles headers that were not requested, or whose request was cancelled.
     pub(super) fn on_headers(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         headers: &[BlockHeader],
         now: Now,
         port: &mut impl SyncPort,
@@ -190,7 +189,7 @@ impl SyncCore {
     /// Handles the answer to a request: headers after its locator, possibly none.
     pub(super) fn on_answer(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         id: u64,
         headers: &[BlockHeader],
         now: Now,
@@ -211,7 +210,7 @@ impl SyncCore {
     }
 
     /// Handles a request that failed without an answer.
-    pub(super) fn on_no_reply(&mut self, peer_id: Uuid, id: u64, now: Now) {
+    pub(super) fn on_no_reply(&mut self, peer_id: PeerId, id: u64, now: Now) {
         if let Some(request) = self.scheduler.close_request(peer_id, id) {
             self.scheduler
                 .on_answer(peer_id, &request, Answer::NoReply, now.instant);
@@ -279,7 +278,7 @@ impl SyncCore {
     /// `None` without a start at a checkpoint.
     fn collect(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         headers: &[BlockHeader],
         now: Now,
         port: &mut impl SyncPort,
@@ -309,7 +308,7 @@ impl SyncCore {
     /// Requests what follows a full answer, before the answer is verified.
     fn pipeline(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         request: &OpenRequest,
         headers: &[BlockHeader],
         now: Now,
@@ -360,7 +359,7 @@ impl SyncCore {
     /// Adds the headers of an answer to the chain, and returns what they mean.
     fn judge(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         request: &OpenRequest,
         headers: &[BlockHeader],
         now: Now,
@@ -418,7 +417,7 @@ impl SyncCore {
     /// Adds headers of a source to the chain and reports forks.
     fn extend(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         headers: &[BlockHeader],
         now: Now,
         port: &mut impl SyncPort,
@@ -459,7 +458,7 @@ impl SyncCore {
     /// Scores rejected headers as the node does, and disconnects a peer on another chain.
     fn report(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         headers: &[BlockHeader],
         error: HeaderChainError,
         port: &mut impl SyncPort,

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Select, TryRecvError};
-use uuid::Uuid;
 
 use super::chain_state::ChainState;
 use super::header_requests::{HeaderAnswer, HeaderRequests};
@@ -20,6 +19,7 @@ use crate::header_store::HeaderStoreError;
 use crate::log_level::record;
 use crate::manager::clock::Now;
 use crate::manager::shared::Shared;
+use crate::peers::PeerId;
 use crate::session::{ConnectionState, DisconnectReason, Misbehavior};
 use crate::wire::{BlockHash, Command, Inventory, Message};
 
@@ -257,7 +257,7 @@ impl ConnectionPort {
 }
 
 impl SyncPort for ConnectionPort {
-    fn request(&mut self, id: u64, peer_id: Uuid, locator: Vec<BlockHash>) -> SendResult {
+    fn request(&mut self, id: u64, peer_id: PeerId, locator: Vec<BlockHash>) -> SendResult {
         let Some(peer) = connected(&self.shared, peer_id) else {
             return SendResult::Disconnected;
         };
@@ -272,13 +272,13 @@ impl SyncPort for ConnectionPort {
         self.requests.cancel(id);
     }
 
-    fn round_trip(&self, peer_id: Uuid) -> Duration {
+    fn round_trip(&self, peer_id: PeerId) -> Duration {
         let handle = self.shared.connections.get(peer_id);
         let measured = handle.and_then(|handle| handle.round_trip().smoothed);
         measured.unwrap_or(Duration::MAX)
     }
 
-    fn report(&mut self, peer_id: Uuid, misbehavior: Misbehavior) {
+    fn report(&mut self, peer_id: PeerId, misbehavior: Misbehavior) {
         let Some(peer) = self.shared.connections.get(peer_id) else {
             return;
         };
@@ -295,7 +295,7 @@ impl SyncPort for ConnectionPort {
         peer.misbehaved(misbehavior);
     }
 
-    fn disconnect(&mut self, peer_id: Uuid, reason: DisconnectReason) {
+    fn disconnect(&mut self, peer_id: PeerId, reason: DisconnectReason) {
         if let Some(peer) = self.shared.connections.get(peer_id) {
             peer.stop(reason);
         }
@@ -314,7 +314,7 @@ impl SyncPort for ConnectionPort {
     }
 }
 
-fn connected(shared: &Shared, peer_id: Uuid) -> Option<Arc<PeerConnectionHandle>> {
+fn connected(shared: &Shared, peer_id: PeerId) -> Option<Arc<PeerConnectionHandle>> {
     let handle = shared.connections.get(peer_id);
     handle.filter(|handle| handle.state() == ConnectionState::Connected)
 }

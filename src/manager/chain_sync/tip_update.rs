@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use uuid::Uuid;
-
+use crate::peers::PeerId;
 use crate::wire::{BlockHash, BlockHeader};
 
 /// A change of the last block of the chain that a manager follows.
@@ -18,7 +17,7 @@ pub struct TipUpdate {
     /// The header of the new tip.
     pub header: BlockHeader,
     /// The connected peer that announced the block first. `None` if no peer announced it.
-    pub announced_by: Option<Uuid>,
+    pub announced_by: Option<PeerId>,
     /// The blocks that joined the active chain, in ascending order. The last one is the tip.
     ///
     /// Contains one hash in normal operation, and up to 2,000 during the initial download. Contains

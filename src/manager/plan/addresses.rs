@@ -6,13 +6,11 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use uuid::Uuid;
-
 use super::dialling::is_near;
 use super::{Action, Plan};
 use crate::manager::clock::Now;
 use crate::peers::{
-    Peer, PeerSource, PeerStatus, PeerStatusKind, group, is_routable, is_service_port,
+    Peer, PeerId, PeerSource, PeerStatus, PeerStatusKind, group, is_routable, is_service_port,
 };
 use crate::session::Direction;
 use crate::wire::{MAX_ADDRESSES, NetworkAddress, Services, TimestampedAddress};
@@ -75,7 +73,7 @@ impl Plan {
     /// A peer tells of others, and has not told more than it may.
     pub(in crate::manager) fn on_heard(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         entries: &[TimestampedAddress],
         now: Now,
     ) {
@@ -189,7 +187,7 @@ impl Plan {
     }
 
     /// A peer that has dialled us asks for addresses, for the first time.
-    pub(in crate::manager) fn on_asked_for_addresses(&mut self, peer_id: Uuid, now: Now) {
+    pub(in crate::manager) fn on_asked_for_addresses(&mut self, peer_id: PeerId, now: Now) {
         self.take_sample(now);
         if !self.gossip.sample.is_empty() && self.links.get(peer_id).is_some() {
             let addresses = self.gossip.sample.clone();
@@ -236,7 +234,7 @@ impl Plan {
             && self.may_be_told(peer.socket_address())
     }
 
-    fn is_connected(&self, peer_id: Uuid) -> bool {
+    fn is_connected(&self, peer_id: PeerId) -> bool {
         self.links
             .get(peer_id)
             .is_some_and(|link| link.is_connected())
@@ -255,7 +253,7 @@ impl Plan {
     }
 
     /// Passes news on to peers that have dialled us: of those that we have dialled, a node takes only their own address.
-    fn pass_on(&mut self, from: Uuid, entries: &[TimestampedAddress], now: Now) {
+    fn pass_on(&mut self, from: PeerId, entries: &[TimestampedAddress], now: Now) {
         if entries.len() > MAX_PASSED_ON {
             return;
         }
@@ -273,7 +271,7 @@ impl Plan {
                 continue;
             }
             self.gossip.passed_on.insert(address, now.instant);
-            let mut others: Vec<Uuid> = self
+            let mut others: Vec<PeerId> = self
                 .links
                 .inbound()
                 .filter(|(peer_id, link)| *peer_id != from && link.is_connected() && !link.closing)
@@ -292,7 +290,7 @@ impl Plan {
     }
 
     /// Asks a peer that has just been connected for addresses, and tells it ours.
-    pub(super) fn introduce(&mut self, peer_id: Uuid, direction: Direction, now: Now) {
+    pub(super) fn introduce(&mut self, peer_id: PeerId, direction: Direction, now: Now) {
         let asks = self.config.asks_peers() && self.fixed.is_none();
         if asks && direction == Direction::Outbound {
             self.actions.push_back(Action::AskForAddresses { peer_id });
@@ -300,7 +298,7 @@ impl Plan {
         self.announce_to(peer_id, now);
     }
 
-    fn announce_to(&mut self, peer_id: Uuid, now: Now) {
+    fn announce_to(&mut self, peer_id: PeerId, now: Now) {
         let Some(address) = self.config.listener.announce else {
             return;
         };
@@ -334,7 +332,7 @@ impl Plan {
     pub(super) fn announce_to_all(&mut self, now: Now) {
         self.gossip.announce_at = now.after(ANNOUNCE_EVERY);
         let connected = self.links.iter().filter(|(_, link)| link.is_connected());
-        let connected: Vec<Uuid> = connected.map(|(peer_id, _)| peer_id).collect();
+        let connected: Vec<PeerId> = connected.map(|(peer_id, _)| peer_id).collect();
         for peer_id in connected {
             self.announce_to(peer_id, now);
         }

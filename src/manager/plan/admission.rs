@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
 use super::dialling::is_near;
 use super::{Attachment, Insight, Link, LinkState, Plan};
 use crate::event::InboundRejectReason;
 use crate::manager::clock::Now;
-use crate::peers::{Subnet, group};
+use crate::peers::{PeerId, Subnet, group};
 use crate::session::{Direction, DisconnectReason};
 
 /// How old a handshake must be to give way to a newcomer when all places are taken. A peer that means well goes on at once, so the more stand
@@ -64,7 +62,7 @@ impl Plan {
     /// A socket was accepted, or still waits.
     pub(in crate::manager) fn on_accepted(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         address: SocketAddr,
         insight: &impl Insight,
         now: Now,
@@ -131,13 +129,13 @@ impl Plan {
     }
 
     /// There was no thread for one that was to be let in or turned away.
-    pub(in crate::manager) fn on_not_spawned(&mut self, peer_id: Uuid) {
+    pub(in crate::manager) fn on_not_spawned(&mut self, peer_id: PeerId) {
         self.links.remove(peer_id);
         self.turned_away.remove(&peer_id);
         self.stream_candidates.remove(&peer_id);
     }
 
-    fn let_in(&mut self, peer_id: Uuid, address: SocketAddr, now: Now) {
+    fn let_in(&mut self, peer_id: PeerId, address: SocketAddr, now: Now) {
         let link = Link {
             address,
             direction: Direction::Inbound,
@@ -152,15 +150,16 @@ impl Plan {
     /// All places are taken, some by handshakes: the oldest without a complete `version`, or the oldest of the others, gives way once it is
     /// old enough.
     fn make_way(&mut self, insight: &impl Insight, now: Now) -> Admission {
-        let leaving =
-            |(_, link): &(Uuid, &Link)| link.closing && matches!(link.state, LinkState::Opening(_));
+        let leaving = |(_, link): &(PeerId, &Link)| {
+            link.closing && matches!(link.state, LinkState::Opening(_))
+        };
         if self.links.inbound().any(|link| leaving(&link)) {
             return Admission::Wait(None);
         }
         let handshakes = self.links.handshakes();
         let (spoken, silent): (Vec<_>, Vec<_>) =
             handshakes.partition(|(peer_id, _)| insight.has_version(*peer_id));
-        let due = |handshakes: &[(Uuid, Instant)], gives_way: GivesWay| {
+        let due = |handshakes: &[(PeerId, Instant)], gives_way: GivesWay| {
             let oldest = handshakes.iter().min_by_key(|(_, since)| *since)?;
             Some((oldest.0, oldest.1 + gives_way.age(handshakes.len())))
         };
@@ -180,7 +179,7 @@ impl Plan {
         if self.links.inbound().any(|(_, link)| link.closing) {
             return true;
         }
-        let mut groups: HashMap<Subnet, (usize, Instant, Uuid)> = HashMap::new();
+        let mut groups: HashMap<Subnet, (usize, Instant, PeerId)> = HashMap::new();
         for (peer_id, link) in self.links.inbound() {
             let LinkState::Connected(since) = link.state else {
                 continue;

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::Plan;
 use super::dialling::{is_near, keeps_away};
 use crate::event::ControlEvent;
 use crate::manager::clock::Now;
-use crate::peers::{Ban, BanError, BanOutcome, BanReason, PeerStatus, PeerStatusKind, Subnet};
+use crate::peers::{
+    Ban, BanError, BanOutcome, BanReason, PeerId, PeerStatus, PeerStatusKind, Subnet,
+};
 use crate::session::DisconnectReason;
 
 impl Plan {
@@ -17,7 +17,7 @@ impl Plan {
     /// where such are allowed, and a peer that the program named are not.
     pub(super) fn ban_peer(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         address: IpAddr,
         reason: &DisconnectReason,
         now: Now,
@@ -81,13 +81,13 @@ impl Plan {
         lifted
     }
 
-    fn on_ban(&mut self, peer_id: Option<Uuid>, new: &BanOutcome) {
+    fn on_ban(&mut self, peer_id: Option<PeerId>, new: &BanOutcome) {
         self.bans_differ = true;
         self.tell(ControlEvent::PeerBanned {
             peer_id,
             ban: new.ban,
         });
-        let covered: Vec<Uuid> = self
+        let covered: Vec<PeerId> = self
             .links
             .iter()
             .filter(|(_, link)| new.ban.subnet.contains(link.address.ip()))
@@ -126,7 +126,7 @@ impl Plan {
     }
 
     /// The peers known in a subnet that are not on the whitelist.
-    fn known_in(&self, subnet: Subnet) -> Vec<Uuid> {
+    fn known_in(&self, subnet: Subnet) -> Vec<PeerId> {
         let bans = self.bans.read();
         let inside = self.table.all().filter(|peer| {
             subnet.contains(peer.ip_address) && bans.whitelisted_by(peer.ip_address).is_none()

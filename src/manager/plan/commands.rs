@@ -3,13 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::{LinkState, Plan};
 use crate::error::Error;
 use crate::manager::ManagerConfig;
 use crate::manager::clock::Now;
-use crate::peers::{Ban, ScopedAddressError, canonical};
+use crate::peers::{Ban, PeerId, ScopedAddressError, canonical};
 use crate::session::DisconnectReason;
 
 /// Why a peer is not dialled that the program names.
@@ -51,9 +49,9 @@ impl Plan {
     pub(in crate::manager) fn connect(
         &mut self,
         address: SocketAddr,
-        has_ended: impl Fn(Uuid) -> bool,
+        has_ended: impl Fn(PeerId) -> bool,
         now: Now,
-    ) -> Result<Uuid, NotDialled> {
+    ) -> Result<PeerId, NotDialled> {
         let address = canonical(address)?;
         if let Some(ban) = self.bans.read().is_banned(address.ip(), now.wall) {
             return Err(NotDialled::Banned(*ban));
@@ -83,7 +81,7 @@ impl Plan {
     }
 
     /// Ends a connection by the program's wish. Returns whether there is one.
-    pub(in crate::manager) fn disconnect(&mut self, peer_id: Uuid) -> bool {
+    pub(in crate::manager) fn disconnect(&mut self, peer_id: PeerId) -> bool {
         self.close(peer_id, DisconnectReason::Requested);
         self.links.get(peer_id).is_some()
     }

@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
 use super::{Action, Attachment, Link, LinkState, Plan};
 use crate::manager::clock::Now;
 use crate::peers::{
-    AddressKind, Ban, BanOrigin, Peer, PeerSource, PeerStatus, PeerStatusKind, Subnet, group,
-    is_routable,
+    AddressKind, Ban, BanOrigin, Peer, PeerId, PeerSource, PeerStatus, PeerStatusKind, Subnet,
+    group, is_routable,
 };
 use crate::session::{Direction, DisconnectReason};
 
@@ -98,7 +96,7 @@ impl Plan {
     /// Begins the lives that are due, where there is room.
     pub(super) fn begin_due(&mut self, now: Now) {
         let due = self.links.waiting().filter(|(_, due)| *due <= now.instant);
-        let mut due: Vec<(Uuid, Instant)> = due.collect();
+        let mut due: Vec<(PeerId, Instant)> = due.collect();
         due.sort_by_key(|(_, due)| *due);
         for (peer_id, _) in due {
             let has_room = self.free_places() > 0;
@@ -142,7 +140,7 @@ impl Plan {
 
     /// Dials the fixed peers that have no connection.
     fn fill_fixed(&mut self, now: Now) {
-        let fixed: Vec<Uuid> = self.fixed.iter().flatten().copied().collect();
+        let fixed: Vec<PeerId> = self.fixed.iter().flatten().copied().collect();
         let mut later = None;
         for peer_id in fixed {
             if self.links.get(peer_id).is_some() {
@@ -164,7 +162,7 @@ impl Plan {
     }
 
     /// The best candidate; or when the next peer may be one.
-    fn look(&mut self, now: Now) -> (Option<Uuid>, Option<Instant>) {
+    fn look(&mut self, now: Now) -> (Option<PeerId>, Option<Instant>) {
         self.renew_statuses(now);
         let (mut valid, mut later) = (Vec::new(), None);
         let (mut usual, mut unusual) = (BTreeMap::new(), BTreeMap::new());
@@ -176,7 +174,7 @@ impl Plan {
                         true => &mut usual,
                         false => &mut unusual,
                     };
-                    let told_by: &mut Vec<Uuid> = others.entry(source_of(peer)).or_default();
+                    let told_by: &mut Vec<PeerId> = others.entry(source_of(peer)).or_default();
                     told_by.push(peer.id);
                 }
                 Candidate::Later(at) => later = earlier(later, at),
@@ -265,7 +263,7 @@ impl Plan {
 
     /// Gives those another chance whose cool-down or ban is over.
     fn renew_statuses(&mut self, now: Now) {
-        let renewed: Vec<Uuid> = self
+        let renewed: Vec<PeerId> = self
             .table
             .all()
             .filter(|peer| self.renewal(peer, now).is_some_and(|at| at <= now.instant))
@@ -297,7 +295,7 @@ impl Plan {
     }
 
     /// Dials a peer that the program has named, whatever was thought of it.
-    pub(super) fn dial_anew(&mut self, peer_id: Uuid, now: Now) {
+    pub(super) fn dial_anew(&mut self, peer_id: PeerId, now: Now) {
         self.change(peer_id, |peer| {
             let is_left_alone = matches!(
                 peer.status.kind(),
@@ -312,7 +310,7 @@ impl Plan {
     }
 
     /// Dials a peer that is known and has no connection.
-    pub(super) fn dial(&mut self, peer_id: Uuid, named: bool, now: Now) {
+    pub(super) fn dial(&mut self, peer_id: PeerId, named: bool, now: Now) {
         let Some(address) = self.table.get(peer_id).map(Peer::socket_address) else {
             return;
         };
@@ -340,12 +338,12 @@ impl Plan {
         });
     }
 
-    pub(super) fn is_fixed(&self, peer_id: Uuid) -> bool {
+    pub(super) fn is_fixed(&self, peer_id: PeerId) -> bool {
         let fixed = self.fixed.as_ref();
         fixed.is_some_and(|fixed| fixed.contains(&peer_id))
     }
 
-    pub(super) fn is_banned(&self, peer_id: Uuid, now: Now) -> bool {
+    pub(super) fn is_banned(&self, peer_id: PeerId, now: Now) -> bool {
         let bans = self.bans.read();
         self.table.get(peer_id).is_some_and(|peer| {
             let ban = bans.is_banned(peer.ip_address, now.wall);

@@ -1,18 +1,16 @@
 //! What follows from the end of a connection.
 
-use uuid::Uuid;
-
 use super::dialling::NO_ROOM_PAUSE;
 use super::{Attachment, LASTING, Link, LinkState, Plan, Retry};
 use crate::manager::clock::Now;
-use crate::peers::{Peer, PeerStatus};
+use crate::peers::{Peer, PeerId, PeerStatus};
 use crate::session::{Direction, DisconnectAction, DisconnectReason};
 
 impl Plan {
     /// A connection is over: its last event has been sent.
     pub(in crate::manager) fn on_over(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         reason: &DisconnectReason,
         now: Now,
     ) {
@@ -66,7 +64,7 @@ impl Plan {
     }
 
     /// A candidate is dialled again after a pause that grows, until its tries are spent.
-    fn pause(&mut self, peer_id: Uuid, link: &Link, reason: &DisconnectReason, now: Now) {
+    fn pause(&mut self, peer_id: PeerId, link: &Link, reason: &DisconnectReason, now: Now) {
         let lasted = match link.state {
             LinkState::Connected(since) => now.instant.saturating_duration_since(since) >= LASTING,
             _ => {
@@ -93,7 +91,7 @@ impl Plan {
 
     /// A peer that cannot be reached, or is not one for us, is left alone for some time. A fixed one is dialled again all the same, after
     /// the longest pause.
-    fn cooldown(&mut self, peer_id: Uuid, reason: &DisconnectReason, now: Now) {
+    fn cooldown(&mut self, peer_id: PeerId, reason: &DisconnectReason, now: Now) {
         if self.is_fixed(peer_id) {
             let pause = self.config.restarts.max_backoff;
             return self.retry_after(peer_id, pause, 0, reason, now);
@@ -108,7 +106,7 @@ impl Plan {
 
     fn retry_after(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         pause: std::time::Duration,
         pauses: u32,
         reason: &DisconnectReason,
@@ -123,7 +121,7 @@ impl Plan {
         self.remember_retry(peer_id, retry);
     }
 
-    pub(super) fn remember_retry(&mut self, peer_id: Uuid, retry: Retry) {
+    pub(super) fn remember_retry(&mut self, peer_id: PeerId, retry: Retry) {
         // The retry of an unknown peer would never be removed.
         if self.table.get(peer_id).is_some() {
             self.retries.insert(peer_id, retry);

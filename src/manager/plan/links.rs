@@ -4,10 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use uuid::Uuid;
-
 use super::Attachment;
-use crate::peers::{Subnet, group};
+use crate::peers::{PeerId, Subnet, group};
 use crate::session::Direction;
 
 /// A connection, from the decision to have it until its thread has nothing left to do.
@@ -53,7 +51,7 @@ impl Link {
 /// All connections but those that are being turned away.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    links: HashMap<Uuid, Link>,
+    links: HashMap<PeerId, Link>,
 }
 
 /// How many connections there are, of each kind.
@@ -77,23 +75,23 @@ impl Counts {
 }
 
 impl Links {
-    pub(super) fn insert(&mut self, peer_id: Uuid, link: Link) {
+    pub(super) fn insert(&mut self, peer_id: PeerId, link: Link) {
         self.links.insert(peer_id, link);
     }
 
-    pub(super) fn remove(&mut self, peer_id: Uuid) -> Option<Link> {
+    pub(super) fn remove(&mut self, peer_id: PeerId) -> Option<Link> {
         self.links.remove(&peer_id)
     }
 
-    pub(super) fn get(&self, peer_id: Uuid) -> Option<&Link> {
+    pub(super) fn get(&self, peer_id: PeerId) -> Option<&Link> {
         self.links.get(&peer_id)
     }
 
-    pub(super) fn get_mut(&mut self, peer_id: Uuid) -> Option<&mut Link> {
+    pub(super) fn get_mut(&mut self, peer_id: PeerId) -> Option<&mut Link> {
         self.links.get_mut(&peer_id)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Uuid, &Link)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (PeerId, &Link)> {
         self.links.iter().map(|(peer_id, link)| (*peer_id, link))
     }
 
@@ -111,7 +109,7 @@ impl Links {
     }
 
     /// The connection that we have dialled to this address.
-    pub(super) fn outbound_to(&self, address: SocketAddr) -> Option<Uuid> {
+    pub(super) fn outbound_to(&self, address: SocketAddr) -> Option<PeerId> {
         let found = self
             .iter()
             .find(|(_, link)| link.direction == Direction::Outbound && link.address == address);
@@ -135,13 +133,13 @@ impl Links {
         })
     }
 
-    pub(super) fn inbound(&self) -> impl Iterator<Item = (Uuid, &Link)> {
+    pub(super) fn inbound(&self) -> impl Iterator<Item = (PeerId, &Link)> {
         self.iter()
             .filter(|(_, link)| link.direction == Direction::Inbound)
     }
 
     /// The handshakes of peers that have dialled us and are not sent away yet, with their beginnings.
-    pub(super) fn handshakes(&self) -> impl Iterator<Item = (Uuid, Instant)> {
+    pub(super) fn handshakes(&self) -> impl Iterator<Item = (PeerId, Instant)> {
         self.inbound()
             .filter_map(|(peer_id, link)| match link.state {
                 LinkState::Opening(since) if !link.closing => Some((peer_id, since)),
@@ -150,7 +148,7 @@ impl Links {
     }
 
     /// Those whose next life is awaited, and when it is due.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = (Uuid, Instant)> {
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (PeerId, Instant)> {
         self.iter().filter_map(|(peer_id, link)| match link.state {
             LinkState::Waiting(due) => Some((peer_id, due)),
             _ => None,

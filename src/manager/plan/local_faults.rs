@@ -3,12 +3,11 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use uuid::Uuid;
-
 use super::{Plan, Retry};
 use crate::connection::RestartConfig;
 use crate::event::{ControlEvent, LocalOperation};
 use crate::manager::clock::Now;
+use crate::peers::PeerId;
 use crate::session::{DisconnectAction, DisconnectReason};
 use crate::system_error::SystemError;
 
@@ -110,7 +109,7 @@ impl Plan {
     }
 
     /// Schedules the next dial of a peer after a local fault, without a failure of the peer.
-    pub(super) fn retry_soon(&mut self, peer_id: Uuid, reason: &DisconnectReason, now: Now) {
+    pub(super) fn retry_soon(&mut self, peer_id: PeerId, reason: &DisconnectReason, now: Now) {
         let (pauses, local_faults) = self
             .retries
             .get(&peer_id)

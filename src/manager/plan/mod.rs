@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
-use uuid::Uuid;
 
 use self::addresses::Gossip;
 pub(super) use self::admission::Admission;
@@ -40,7 +39,7 @@ use super::changes::Changes;
 use super::clock::Now;
 use crate::event::ControlEvent;
 use crate::peers::{
-    BanList, Peer, PeerSource, PeerVersion, Table, UserAgent, canonical, is_service_port,
+    BanList, Peer, PeerId, PeerSource, PeerVersion, Table, UserAgent, canonical, is_service_port,
 };
 use crate::session::{Direction, DisconnectAction, DisconnectReason, PeerInfo};
 use crate::wire::TimestampedAddress;
@@ -50,24 +49,24 @@ use crate::wire::TimestampedAddress;
 pub(super) enum Action {
     /// Dial this peer, and open the connection again as often as it is wanted.
     Dial {
-        peer_id: Uuid,
+        peer_id: PeerId,
         address: SocketAddr,
         attachment: Attachment,
     },
     /// Begin the next life of a connection that waits for it.
-    Restart { peer_id: Uuid },
+    Restart { peer_id: PeerId },
     /// End a connection, whatever its state.
     Close {
-        peer_id: Uuid,
+        peer_id: PeerId,
         reason: DisconnectReason,
     },
     /// Ask these seeds for addresses, all of them, and tell what comes of it.
     AskSeeds { seeds: Vec<String> },
     /// Ask a peer for addresses.
-    AskForAddresses { peer_id: Uuid },
+    AskForAddresses { peer_id: PeerId },
     /// Tell a peer of others.
     SendAddresses {
-        peer_id: Uuid,
+        peer_id: PeerId,
         addresses: Vec<TimestampedAddress>,
     },
     /// Tell the subscribers.
@@ -84,16 +83,16 @@ const LASTING: Duration = Duration::from_secs(60);
 pub(super) struct Plan {
     config: Arc<ManagerConfig>,
     /// In fixed-peer mode, whom to keep connected, and nobody else.
-    fixed: Option<HashSet<Uuid>>,
+    fixed: Option<HashSet<PeerId>>,
     table: Table,
     /// Read by the listener as well, which drops sockets of banned addresses. Changed here alone.
     bans: Arc<RwLock<BanList>>,
     links: Links,
     /// Those that are being turned away, and where they come from.
-    turned_away: HashMap<Uuid, IpAddr>,
+    turned_away: HashMap<PeerId, IpAddr>,
     /// Those that were let in without a place because they may be second streams of peers, and where they come from.
-    stream_candidates: HashMap<Uuid, IpAddr>,
-    retries: HashMap<Uuid, Retry>,
+    stream_candidates: HashMap<PeerId, IpAddr>,
+    retries: HashMap<PeerId, Retry>,
     local_faults: LocalFaults,
     pace: DialPace,
     /// When it is worth to look for candidates again.
@@ -249,7 +248,7 @@ impl Plan {
     }
 
     /// A handshake is complete.
-    pub(super) fn on_connected(&mut self, peer_id: Uuid, info: &PeerInfo, now: Now) {
+    pub(super) fn on_connected(&mut self, peer_id: PeerId, info: &PeerInfo, now: Now) {
         let Some(link) = self.links.get_mut(peer_id) else {
             return;
         };
@@ -275,7 +274,7 @@ impl Plan {
     /// A connection has ended, and waits for its next life.
     pub(super) fn on_waiting(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         due: Instant,
         reason: &DisconnectReason,
         now: Now,
@@ -296,12 +295,12 @@ impl Plan {
     }
 
     /// A peer was there until now.
-    fn note_seen(&mut self, peer_id: Uuid, now: Now) {
+    fn note_seen(&mut self, peer_id: PeerId, now: Now) {
         self.change(peer_id, |peer| peer.record_heard(0, now.wall, now.wall));
     }
 
     /// There was no thread, or no room, for a life that was due.
-    pub(super) fn postpone(&mut self, peer_id: Uuid, now: Now) {
+    pub(super) fn postpone(&mut self, peer_id: PeerId, now: Now) {
         if let Some(link) = self.links.get_mut(peer_id) {
             link.state = LinkState::Waiting(now.after(NO_ROOM_PAUSE));
         }
@@ -317,7 +316,7 @@ impl Plan {
         &self.table
     }
 
-    pub(super) fn retry(&self, peer_id: Uuid) -> Option<&Retry> {
+    pub(super) fn retry(&self, peer_id: PeerId) -> Option<&Retry> {
         self.retries.get(&peer_id)
     }
 
@@ -331,7 +330,7 @@ impl Plan {
     }
 
     /// Ends a connection, once.
-    fn close(&mut self, peer_id: Uuid, reason: DisconnectReason) {
+    fn close(&mut self, peer_id: PeerId, reason: DisconnectReason) {
         if let Some(link) = self.links.get_mut(peer_id)
             && !link.closing
         {
@@ -341,7 +340,7 @@ impl Plan {
     }
 
     /// Changes what is known of a peer, if it is known, and has it kept.
-    fn change(&mut self, peer_id: Uuid, change: impl FnOnce(&mut Peer)) {
+    fn change(&mut self, peer_id: PeerId, change: impl FnOnce(&mut Peer)) {
         let Some(mut peer) = self.table.get(peer_id).cloned() else {
             return;
         };
@@ -352,7 +351,7 @@ impl Plan {
     }
 
     /// Makes a peer known that the program names, and returns its identity.
-    fn name(&mut self, address: SocketAddr, now: Now) -> Result<Uuid, NotDialled> {
+    fn name(&mut self, address: SocketAddr, now: Now) -> Result<PeerId, NotDialled> {
         let address = canonical(address)?;
         if let Some(peer) = self.table.find(address) {
             let peer_id = peer.id;
@@ -371,7 +370,7 @@ impl Plan {
         Ok(peer_id)
     }
 
-    fn forget(&mut self, peer_id: Uuid) {
+    fn forget(&mut self, peer_id: PeerId) {
         self.retries.remove(&peer_id);
         self.changes.forget(peer_id);
     }

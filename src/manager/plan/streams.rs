@@ -2,17 +2,16 @@
 
 use std::net::IpAddr;
 
-use uuid::Uuid;
-
 use super::Plan;
+use crate::peers::PeerId;
 
 /// What connections know of themselves before the plan hears of it.
 pub(in crate::manager) trait Insight {
     /// Whether a handshake has got as far as the peer's `version`.
-    fn has_version(&self, peer_id: Uuid) -> bool;
+    fn has_version(&self, peer_id: PeerId) -> bool;
 
     /// Whether one that was let in as what may be a stream has ended, or is a stream by now.
-    fn candidate_has_ended(&self, peer_id: Uuid) -> bool;
+    fn candidate_has_ended(&self, peer_id: PeerId) -> bool;
 
     /// How many peers at this address may open a second stream at this moment, and have not.
     fn streams_awaited_from(&self, address: IpAddr) -> usize;

@@ -5,10 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use crossbeam_channel::unbounded;
-use uuid::Uuid;
 
 use super::*;
-use crate::peers::{Ban, BanConfig, BanList, BanReason, Peer, PeerSource, PeerStatusKind};
+use crate::peers::{Ban, BanConfig, BanList, BanReason, Peer, PeerId, PeerSource, PeerStatusKind};
 
 mod failures;
 
@@ -29,9 +28,9 @@ const NO_RETRY: Pace = Pace {
 /// What a store was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
-    Update(Uuid),
-    Create(Uuid),
-    Delete(Uuid),
+    Update(PeerId),
+    Create(PeerId),
+    Delete(PeerId),
     Bans(usize),
     Save,
 }
@@ -58,14 +57,14 @@ impl PeerStore for Scripted {
         self.on(Call::Create(peer.id))?;
         self.inner.create(peer, now)
     }
-    fn read(&self, id: Uuid) -> Result<Option<Peer>, StoreError> {
+    fn read(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
         self.inner.read(id)
     }
     fn update(&self, peer: Peer) -> Result<(), StoreError> {
         self.on(Call::Update(peer.id))?;
         self.inner.update(peer)
     }
-    fn delete(&self, id: Uuid) -> Result<Option<Peer>, StoreError> {
+    fn delete(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
         self.on(Call::Delete(id))?;
         self.inner.delete(id)
     }

@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 
-use uuid::Uuid;
-
 use super::Supervisor;
 use super::keeper::{LifeKeeper, LifeNews};
 use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionOptions};
@@ -13,6 +11,7 @@ use crate::log_level::record;
 use crate::manager::clock::Now;
 use crate::manager::metrics::count;
 use crate::manager::plan::{Action, Attachment, NotDialled};
+use crate::peers::PeerId;
 use crate::session::{Direction, DisconnectReason};
 use crate::wire::{Addr, Message};
 
@@ -65,14 +64,14 @@ impl Supervisor {
     }
 
     /// Sends something without which the peer can do: not if it has gone meanwhile, or does not read.
-    fn hand(&self, peer_id: Uuid, message: &Message) {
+    fn hand(&self, peer_id: PeerId, message: &Message) {
         if let Some(handle) = self.shared.connections.get(peer_id) {
             let _ = handle.try_send(message);
         }
     }
 
     /// What a connection is spawned with, apart from its place.
-    pub(super) fn setup(&self, peer_id: Uuid, config: ConnectionConfig) -> PeerConnectionOptions {
+    pub(super) fn setup(&self, peer_id: PeerId, config: ConnectionConfig) -> PeerConnectionOptions {
         PeerConnectionOptions {
             peer_id,
             config,
@@ -88,7 +87,7 @@ impl Supervisor {
     /// Who hears how a connection fares.
     pub(super) fn keeper(
         &self,
-        peer: (Uuid, SocketAddr),
+        peer: (PeerId, SocketAddr),
         direction: Direction,
         attachment: Attachment,
     ) -> Box<LifeKeeper> {
@@ -105,7 +104,7 @@ impl Supervisor {
         &mut self,
         address: SocketAddr,
         now: Now,
-    ) -> Result<Uuid, NotDialled> {
+    ) -> Result<PeerId, NotDialled> {
         let connections = &self.shared.connections;
         let has_ended = |peer_id| connections.get(peer_id).is_some_and(|one| one.has_ended());
         let peer_id = self.plan.connect(address, has_ended, now)?;
@@ -113,7 +112,7 @@ impl Supervisor {
         Ok(peer_id)
     }
 
-    fn dial(&mut self, peer_id: Uuid, address: SocketAddr, attachment: Attachment) {
+    fn dial(&mut self, peer_id: PeerId, address: SocketAddr, attachment: Attachment) {
         count(&self.shared.counters.dialled);
         if attachment != Attachment::Candidate {
             self.shared.connections.set_configured(peer_id);
@@ -145,7 +144,7 @@ impl Supervisor {
         }
     }
 
-    fn restart(&mut self, peer_id: Uuid) {
+    fn restart(&mut self, peer_id: PeerId) {
         count(&self.shared.counters.dialled);
         let Some(next) = self.waiting.remove(&peer_id) else {
             // Somebody has ended the connection; that it is over is on its way.
@@ -162,7 +161,7 @@ impl Supervisor {
     }
 
     /// A connection that the plan wanted has not come about: there is no room or no thread.
-    fn never_began(&mut self, peer_id: Uuid, reason: DisconnectReason) {
+    fn never_began(&mut self, peer_id: PeerId, reason: DisconnectReason) {
         count(&self.shared.counters.failed);
         let news = LifeNews::Over { peer_id, reason };
         // Taken in like any other, after what is being done now.

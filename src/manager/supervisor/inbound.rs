@@ -6,7 +6,6 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
-use uuid::Uuid;
 
 use super::Supervisor;
 use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionHandle};
@@ -18,6 +17,7 @@ use crate::manager::listener::{Listener, ListenerNews};
 use crate::manager::metrics::count;
 use crate::manager::plan::{Admission, Attachment, Insight};
 use crate::manager::shared::Shared;
+use crate::peers::PeerId;
 use crate::session::{Direction, DisconnectReason};
 
 /// How often it is looked whether the plan has heard of a connection's end …
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Somebody whose socket was accepted, and who has to wait.
 pub(super) struct Newcomer {
-    peer_id: Uuid,
+    peer_id: PeerId,
     stream: TcpStream,
     address: SocketAddr,
     /// When it was accepted.
@@ -45,16 +45,16 @@ impl Newcomer {
 /// The connections themselves, as far as the plan has to ask them.
 struct Connections<'a> {
     shared: &'a Shared,
-    stream_candidates: &'a HashMap<Uuid, PeerConnectionHandle>,
+    stream_candidates: &'a HashMap<PeerId, PeerConnectionHandle>,
 }
 
 impl Insight for Connections<'_> {
-    fn has_version(&self, peer_id: Uuid) -> bool {
+    fn has_version(&self, peer_id: PeerId) -> bool {
         let connection = self.shared.connections.get(peer_id);
         connection.is_some_and(|one| one.peer_info().is_some())
     }
 
-    fn candidate_has_ended(&self, peer_id: Uuid) -> bool {
+    fn candidate_has_ended(&self, peer_id: PeerId) -> bool {
         let candidate = self.stream_candidates.get(&peer_id);
         candidate.is_none_or(PeerConnectionHandle::has_ended)
     }
@@ -134,7 +134,7 @@ impl Supervisor {
             }
             ListenerNews::Accepted { stream, address } => {
                 self.newcomer = Some(Newcomer {
-                    peer_id: Uuid::new_v4(),
+                    peer_id: PeerId::random(),
                     stream,
                     address,
                     came: Instant::now(),
@@ -255,7 +255,7 @@ impl Supervisor {
         }
     }
 
-    fn on_not_spawned(&mut self, peer_id: Uuid, address: SocketAddr, error: &dyn Display) {
+    fn on_not_spawned(&mut self, peer_id: PeerId, address: SocketAddr, error: &dyn Display) {
         record!(
             self.shared.log_level,
             Error,

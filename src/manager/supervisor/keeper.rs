@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
-use uuid::Uuid;
 
 use super::heard::Hearing;
 use crate::connection::{Keeper, NextLife, RestartPolicy, random_number};
@@ -15,36 +14,35 @@ use crate::manager::metrics::{Counters, count};
 use crate::manager::plan::Attachment;
 use crate::manager::shared::{CurrentConfig, Shared};
 use crate::manager::transactions::{Offer, Transactions};
+use crate::peers::PeerId;
 use crate::session::{Direction, DisconnectReason, PeerInfo};
 use crate::wire::{Addr, Message, TimestampedAddress};
 
 /// How a connection fares.
 pub(super) enum LifeNews {
     Connected {
-        peer_id: Uuid,
+        peer_id: PeerId,
         info: Box<PeerInfo>,
     },
     /// The peer tells of others.
     Heard {
-        peer_id: Uuid,
+        peer_id: PeerId,
         entries: Vec<TimestampedAddress>,
     },
     /// The peer asks for transactions that we offer: these.
     AskedForTransactions {
-        peer_id: Uuid,
+        peer_id: PeerId,
         offers: Vec<Arc<Offer>>,
     },
     /// The peer asks for addresses.
-    AskedForAddresses {
-        peer_id: Uuid,
-    },
+    AskedForAddresses { peer_id: PeerId },
     Waiting {
         due: Instant,
         reason: DisconnectReason,
         next: NextLife,
     },
     Over {
-        peer_id: Uuid,
+        peer_id: PeerId,
         reason: DisconnectReason,
     },
 }
@@ -55,7 +53,7 @@ pub(super) enum LifeNews {
 /// each connection fares, and no more of what its peer
 /// tells and asks for than that may tell and ask for.
 pub(super) struct LifeKeeper {
-    peer_id: Uuid,
+    peer_id: PeerId,
     address: SocketAddr,
     transactions: Arc<Transactions>,
     attachment: Attachment,
@@ -69,7 +67,7 @@ pub(super) struct LifeKeeper {
 
 impl LifeKeeper {
     pub(super) fn new(
-        (peer_id, address): (Uuid, SocketAddr),
+        (peer_id, address): (PeerId, SocketAddr),
         (direction, attachment): (Direction, Attachment),
         shared: &Shared,
         news: Sender<LifeNews>,

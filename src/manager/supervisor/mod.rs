@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select, unbounded};
-use uuid::Uuid;
 
 pub(super) use self::calls::Caller;
 use self::calls::{Calls, calls};
@@ -31,7 +30,7 @@ use super::store_thread::StoreThread;
 use crate::connection::{Announcer, NextLife, PeerConnectionHandle};
 use crate::event::ControlEvent;
 use crate::log_level::record;
-use crate::peers::StoreError;
+use crate::peers::{PeerId, StoreError};
 use crate::session::{ConfigError, Direction, DisconnectReason};
 
 /// How often changes are handed to the store at most.
@@ -45,11 +44,11 @@ pub(super) struct Supervisor {
     pub(super) plan: Plan,
     announcer: Announcer,
     /// The connections whose next life is awaited.
-    waiting: HashMap<Uuid, NextLife>,
+    waiting: HashMap<PeerId, NextLife>,
     /// Those that are being turned away.
-    turned_away: HashMap<Uuid, PeerConnectionHandle>,
+    turned_away: HashMap<PeerId, PeerConnectionHandle>,
     /// Those that may be second streams of peers, and have no place.
-    stream_candidates: HashMap<Uuid, PeerConnectionHandle>,
+    stream_candidates: HashMap<PeerId, PeerConnectionHandle>,
     news: Receiver<LifeNews>,
     news_sender: Sender<LifeNews>,
     listener: Option<Listener>,
@@ -285,7 +284,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn close(&mut self, peer_id: Uuid, reason: DisconnectReason) {
+    fn close(&mut self, peer_id: PeerId, reason: DisconnectReason) {
         if let Some(next) = self.waiting.remove(&peer_id) {
             next.give_up(reason);
         } else if let Some(handle) = self.shared.connections.get(peer_id) {

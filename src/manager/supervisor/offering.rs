@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
 use super::Supervisor;
 use crate::connection::{PeerConnectionHandle, random_number};
 use crate::error::Error;
 use crate::manager::transactions::Offer;
+use crate::peers::PeerId;
 use crate::session::ConnectionState;
 use crate::wire::{Inv, Inventory, Tx};
 
@@ -29,7 +28,7 @@ impl Supervisor {
         transactions.expire(now);
         let connections = self.shared.connections.all().into_iter();
         let interested: Vec<_> = connections.filter(|one| is_interested(one)).collect();
-        let ids: Vec<Uuid> = interested.iter().map(|one| one.peer_id()).collect();
+        let ids: Vec<PeerId> = interested.iter().map(|one| one.peer_id()).collect();
         for offer in transactions.all() {
             let told = offer.wave(&ids, random_number, now);
             for one in interested
@@ -47,7 +46,7 @@ impl Supervisor {
     }
 
     /// Tells a peer that has just been connected of all transactions that are offered, at once.
-    pub(super) fn announce_transactions_to(&self, peer_id: Uuid, now: Instant) {
+    pub(super) fn announce_transactions_to(&self, peer_id: PeerId, now: Instant) {
         let mut offers = self.shared.transactions.all();
         offers.retain(|offer| offer.is_news_to(peer_id));
         if offers.is_empty() {
@@ -70,7 +69,7 @@ impl Supervisor {
     }
 
     /// Sends what a peer has asked for. One that takes nothing now is told of it again later.
-    pub(super) fn serve(&self, peer_id: Uuid, offers: &[Arc<Offer>], now: Instant) {
+    pub(super) fn serve(&self, peer_id: PeerId, offers: &[Arc<Offer>], now: Instant) {
         let Some(one) = self.shared.connections.get(peer_id) else {
             return;
         };

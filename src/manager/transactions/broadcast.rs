@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::{Offer, Transactions};
 use crate::deadline::deadline_after;
 use crate::error::Error;
 use crate::manager::Manager;
+use crate::peers::PeerId;
 use crate::wire::{RejectCode, Tx, Txid, WireString};
 
 /// A handle to a transaction that a manager broadcasts.
@@ -74,11 +73,11 @@ pub struct BroadcastReport {
     ///
     /// A node requests transactions that it does not have. It does not report whether it accepted
     /// the transaction.
-    pub asked_by: Vec<Uuid>,
+    pub asked_by: Vec<PeerId>,
     /// The peers that announced the transaction before it was announced to them.
     ///
     /// They received it from another node, so the network relays it.
-    pub echoed_by: Vec<Uuid>,
+    pub echoed_by: Vec<PeerId>,
     /// The peers that rejected the transaction, with their reasons.
     pub rejected_by: Vec<Rejection>,
     /// Whether the broadcast has ended: 30 minutes have elapsed, [`TransactionBroadcast::withdraw`]
@@ -95,7 +94,7 @@ pub struct BroadcastReport {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Rejection {
     /// The id of the peer.
-    pub peer_id: Uuid,
+    pub peer_id: PeerId,
     /// The address of the peer.
     pub address: SocketAddr,
     /// The reject code.

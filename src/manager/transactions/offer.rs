@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
-use uuid::Uuid;
 
 use super::{BroadcastReport, MAX_LISTED, MAX_SERVED, Rejection, SERVED_FOR, WAVE_EVERY};
 use crate::connection::EncodedMessage;
 use crate::network::Magic;
+use crate::peers::PeerId;
 use crate::wire::{Inv, Inventory, Reject, Tx, Txid};
 
 /// A transaction, encoded once for all who ask for it.
@@ -28,10 +28,10 @@ struct State {
     wave_at: Option<Instant>,
     /// Whether half of the peers have been told: the others are then.
     half_told: bool,
-    told: HashSet<Uuid>,
-    served: HashMap<Uuid, u32>,
-    asked_by: Vec<Uuid>,
-    echoed_by: Vec<Uuid>,
+    told: HashSet<PeerId>,
+    served: HashMap<PeerId, u32>,
+    asked_by: Vec<PeerId>,
+    echoed_by: Vec<PeerId>,
     rejected_by: Vec<Rejection>,
     is_over: bool,
 }
@@ -109,16 +109,16 @@ impl Offer {
     /// Whom of these peers to tell now: half of them at first, and 5 s later all others.
     pub(in crate::manager) fn wave(
         &self,
-        peers: &[Uuid],
+        peers: &[PeerId],
         mut random: impl FnMut() -> u64,
         now: Instant,
-    ) -> Vec<Uuid> {
+    ) -> Vec<PeerId> {
         let mut state = self.state.lock();
         if state.wave_at.is_none_or(|at| at > now) {
             return Vec::new();
         }
-        let knows = |peer_id: &&Uuid| state.knows(peer_id);
-        let mut untold: Vec<Uuid> = peers.iter().filter(|id| !knows(id)).copied().collect();
+        let knows = |peer_id: &&PeerId| state.knows(peer_id);
+        let mut untold: Vec<PeerId> = peers.iter().filter(|id| !knows(id)).copied().collect();
         if !state.half_told {
             let half = untold.len().div_ceil(2);
             for place in 0..half {
@@ -134,24 +134,24 @@ impl Offer {
     }
 
     /// Whether a peer that has just been connected is to be told.
-    pub(in crate::manager) fn is_news_to(&self, peer_id: Uuid) -> bool {
+    pub(in crate::manager) fn is_news_to(&self, peer_id: PeerId) -> bool {
         !self.state.lock().knows(&peer_id)
     }
 
     /// A peer is being told.
-    pub(in crate::manager) fn on_told(&self, peer_id: Uuid) {
+    pub(in crate::manager) fn on_told(&self, peer_id: PeerId) {
         self.state.lock().told.insert(peer_id);
     }
 
     /// It took nothing, neither the announcement nor the transaction: it is told again in a later wave.
-    pub(in crate::manager) fn on_not_taken(&self, peer_id: Uuid, now: Instant) {
+    pub(in crate::manager) fn on_not_taken(&self, peer_id: PeerId, now: Instant) {
         let mut state = self.state.lock();
         state.told.remove(&peer_id);
         state.wave_at.get_or_insert(now + WAVE_EVERY);
     }
 
     /// A peer asks for it. Returns whether to send it: not too often.
-    pub(super) fn on_asked(&self, peer_id: Uuid) -> bool {
+    pub(super) fn on_asked(&self, peer_id: PeerId) -> bool {
         let mut state = self.state.lock();
         if state.is_over || !state.served.contains_key(&peer_id) && state.served.len() >= MAX_LISTED
         {
@@ -164,13 +164,13 @@ impl Offer {
     }
 
     /// It has been sent to a peer that has asked for it.
-    pub(in crate::manager) fn on_served(&self, peer_id: Uuid) {
+    pub(in crate::manager) fn on_served(&self, peer_id: PeerId) {
         note(&mut self.state.lock().asked_by, peer_id);
         self.changed.notify_all();
     }
 
     /// A peer announces it.
-    pub(super) fn on_announced(&self, peer_id: Uuid) {
+    pub(super) fn on_announced(&self, peer_id: PeerId) {
         let mut state = self.state.lock();
         if !state.is_over && !state.told.contains(&peer_id) && !state.asked_by.contains(&peer_id) {
             note(&mut state.echoed_by, peer_id);
@@ -180,7 +180,7 @@ impl Offer {
     }
 
     /// A peer rejects it.
-    pub(super) fn on_rejected(&self, peer_id: Uuid, address: SocketAddr, reject: &Reject) {
+    pub(super) fn on_rejected(&self, peer_id: PeerId, address: SocketAddr, reject: &Reject) {
         let mut state = self.state.lock();
         let is_known = state.rejected_by.iter().any(|one| one.peer_id == peer_id);
         if state.is_over || is_known || state.rejected_by.len() >= MAX_LISTED {
@@ -218,14 +218,14 @@ impl Offer {
 }
 
 impl State {
-    fn knows(&self, peer_id: &Uuid) -> bool {
+    fn knows(&self, peer_id: &PeerId) -> bool {
         self.told.contains(peer_id)
             || self.asked_by.contains(peer_id)
             || self.echoed_by.contains(peer_id)
     }
 
     fn reached(&self) -> usize {
-        let asked_too = |peer_id: &&Uuid| self.asked_by.contains(peer_id);
+        let asked_too = |peer_id: &&PeerId| self.asked_by.contains(peer_id);
         let both = self.echoed_by.iter().filter(asked_too).count();
         self.asked_by.len() + self.echoed_by.len() - both
     }
@@ -242,7 +242,7 @@ impl State {
     }
 }
 
-fn note(list: &mut Vec<Uuid>, peer_id: Uuid) {
+fn note(list: &mut Vec<PeerId>, peer_id: PeerId) {
     if list.len() < MAX_LISTED && !list.contains(&peer_id) {
         list.push(peer_id);
     }

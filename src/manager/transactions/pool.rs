@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use uuid::Uuid;
 
 use super::{MAX_BYTES, MAX_TRANSACTIONS, Offer};
 use crate::error::Error;
 use crate::network::Magic;
+use crate::peers::PeerId;
 use crate::wire::{Inventory, Message, Reject, Tx, Txid};
 
 /// What is offered now, for all threads. Its lock is never held while anything is waited for.
@@ -100,7 +100,7 @@ impl Transactions {
     /// A peer has sent something. Returns which transactions it is to get for that. Costs next to nothing while nothing is offered.
     pub(in crate::manager) fn on_message(
         &self,
-        (peer_id, address): (Uuid, SocketAddr),
+        (peer_id, address): (PeerId, SocketAddr),
         message: &Message,
     ) -> Vec<Arc<Offer>> {
         if self.live.load(Relaxed) == 0 {
@@ -137,7 +137,7 @@ impl Transactions {
         }
     }
 
-    fn on_reject(&self, (peer_id, address): (Uuid, SocketAddr), reject: &Reject) {
+    fn on_reject(&self, (peer_id, address): (PeerId, SocketAddr), reject: &Reject) {
         let Some(hash) = reject.hash.filter(|_| reject.message == "tx") else {
             return;
         };

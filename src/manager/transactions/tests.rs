@@ -4,15 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use uuid::Uuid;
-
 use super::*;
 use crate::error::Error;
 use crate::network::Network;
+use crate::peers::PeerId;
 use crate::wire::{GetData, Inv, Inventory, Message, OutPoint, Reject, RejectCode};
 use crate::wire::{Transaction, TransactionInput, TransactionOutput, Tx, Txid};
 
-const NOBODY: [Uuid; 0] = [];
+const NOBODY: [PeerId; 0] = [];
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A transaction with this number and about so many bytes.
@@ -43,11 +42,11 @@ fn offered(transactions: &Transactions, number: u64, now: Instant) -> Arc<Offer>
         .unwrap()
 }
 
-fn peers<const N: usize>() -> [Uuid; N] {
-    [(); N].map(|()| Uuid::new_v4())
+fn peers<const N: usize>() -> [PeerId; N] {
+    [(); N].map(|()| PeerId::random())
 }
 
-fn at(peer_id: Uuid) -> (Uuid, SocketAddr) {
+fn at(peer_id: PeerId) -> (PeerId, SocketAddr) {
     (peer_id, SocketAddr::from(([203, 0, 113, 7], 8333)))
 }
 
@@ -67,14 +66,14 @@ fn rejects(txid: Txid, command: &str) -> Message {
 }
 
 /// A peer asks, and is sent what it gets.
-fn serve(pool: &Transactions, peer_id: Uuid, txids: &[Txid]) -> Vec<Arc<Offer>> {
+fn serve(pool: &Transactions, peer_id: PeerId, txids: &[Txid]) -> Vec<Arc<Offer>> {
     let served = pool.on_message(at(peer_id), &asks(txids));
     served.iter().for_each(|offer| offer.on_served(peer_id));
     served
 }
 
 /// A wave, after which all of it have been told.
-fn wave(offer: &Offer, peers: &[Uuid], now: Instant) -> Vec<Uuid> {
+fn wave(offer: &Offer, peers: &[PeerId], now: Instant) -> Vec<PeerId> {
     let mut state = 1u64;
     let random = || {
         state = state
@@ -92,7 +91,7 @@ fn half_are_told_at_once_and_who_shows_nothing_of_it_five_seconds_later_as_well(
     let (pool, now) = (Transactions::default(), Instant::now());
     let offer = offered(&pool, 1, now);
     assert_eq!(pool.next_deadline(), Some(now));
-    let peers: [Uuid; 7] = peers();
+    let peers: [PeerId; 7] = peers();
     let first = wave(&offer, &peers, now);
     assert_eq!(first.len(), 4);
     assert_eq!(wave(&offer, &peers, now), NOBODY);
@@ -118,7 +117,7 @@ fn half_are_told_at_once_and_who_shows_nothing_of_it_five_seconds_later_as_well(
     }
     assert_eq!(pool.next_deadline(), Some(now + SERVED_FOR));
     assert!(!offer.is_news_to(rest[0]) && !offer.is_news_to(first[0]));
-    assert!(offer.is_news_to(Uuid::new_v4()));
+    assert!(offer.is_news_to(PeerId::random()));
 }
 
 #[test]
@@ -215,10 +214,10 @@ fn lists_are_bounded() {
     let (pool, now) = (Transactions::default(), Instant::now());
     let offer = offered(&pool, 1, now);
     for _ in 0..MAX_LISTED + 10 {
-        let peer_id = Uuid::new_v4();
+        let peer_id = PeerId::random();
         pool.on_message(at(peer_id), &announces(offer.txid()));
         pool.on_message(at(peer_id), &rejects(offer.txid(), "tx"));
-        serve(&pool, Uuid::new_v4(), &[offer.txid()]);
+        serve(&pool, PeerId::random(), &[offer.txid()]);
     }
     let report = offer.report();
     assert_eq!(report.asked_by.len(), MAX_LISTED);

@@ -15,7 +15,7 @@ fn peer() -> Peer {
         at(100),
     )
     .unwrap();
-    peer.id = Uuid::from_u128(7);
+    peer.id = PeerId::from_u128(7);
     peer.services = u64::MAX;
     peer.version = Some(PeerVersion {
         protocol_version: i32::MIN,

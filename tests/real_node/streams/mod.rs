@@ -11,11 +11,11 @@ use std::net::SocketAddr;
 
 use bsv_p2p::connection::{CommandTraffic, ConnectionStatistics, PeerConnectionHandle};
 use bsv_p2p::event::{ControlEvent, Event};
+use bsv_p2p::peers::PeerId;
 use bsv_p2p::wire::{BlockHash, Command, Inventory, Message, StreamType, Txid};
 use bsv_p2p::{ConnectionConfig, Error, Manager, ManagerConfig, Network};
 use crossbeam_channel::Receiver;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::peer::{Actor, SOON, UNKNOWN, assert_good_standing, config, genesis, only_peer, tip};
 use crate::support::RealNode;
@@ -185,7 +185,7 @@ fn wait_for<T>(
 
 /// Waits until a peer has two streams, and returns the events up to then.
 #[track_caller]
-fn up_to_two_streams(events: &Receiver<Event>) -> (Uuid, Vec<ControlEvent>) {
+fn up_to_two_streams(events: &Receiver<Event>) -> (PeerId, Vec<ControlEvent>) {
     let mut seen = Vec::new();
     let opened = wait_for(events, "the second stream", |event| {
         let Event::Control(event) = event else {

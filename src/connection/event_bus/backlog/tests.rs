@@ -1,12 +1,12 @@
 //! What waits, its bytes, and whose time is over.
 
 use crossbeam_channel::{Receiver, bounded};
-use uuid::Uuid;
 
 use super::*;
 use crate::connection::event_bus::options::SubscriptionOptions;
 use crate::connection::event_bus::subscription::Queue;
 use crate::event::{BitcoinMessageEvent, SharedMessage};
+use crate::peers::PeerId;
 use crate::wire::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ fn lagging(events: usize, now: Instant) -> (Backlog, Receiver<BitcoinMessageEven
 
 fn event(payload_len: u64) -> Event {
     Event::Message(BitcoinMessageEvent {
-        peer_id: Uuid::nil(),
+        peer_id: PeerId::from_u128(0),
         message: SharedMessage::new(Message::Verack, payload_len),
     })
 }

@@ -8,13 +8,12 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
 pub(super) use self::peer_state::OpenRequest;
 use self::peer_state::{HEDGE_AFTER, PeerState, Progress, Purpose};
 pub(super) use self::source_memory::AvoidReason;
 use self::source_memory::SourceMemory;
 use super::source::{PeerClass, SourceKey};
+use crate::peers::PeerId;
 use crate::wire::BlockHash;
 
 /// Maximum number of open requests.
@@ -59,7 +58,7 @@ pub(super) enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HeaderRequest {
     pub(super) id: u64,
-    pub(super) peer_id: Uuid,
+    pub(super) peer_id: PeerId,
     /// The header to continue from instead of the tip of the active chain.
     pub(super) resume: Option<BlockHash>,
 }
@@ -68,7 +67,7 @@ pub(super) struct HeaderRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ExpiredRequest {
     pub(super) id: u64,
-    pub(super) peer_id: Uuid,
+    pub(super) peer_id: PeerId,
     /// The time after which the peer should be disconnected for it, if it should.
     pub(super) disconnect_after: Option<Duration>,
 }
@@ -76,7 +75,7 @@ pub(super) struct ExpiredRequest {
 /// The connected peers, their open requests, and what is known about their headers.
 #[derive(Debug)]
 pub(super) struct HeaderScheduler {
-    peers: BTreeMap<Uuid, PeerState>,
+    peers: BTreeMap<PeerId, PeerState>,
     memory: SourceMemory,
     requests: u64,
     announcements: u64,
@@ -108,7 +107,7 @@ impl HeaderScheduler {
     }
 
     /// Adds a connected peer. A known peer stays as it is.
-    pub(super) fn on_connected(&mut self, peer_id: Uuid, class: PeerClass, key: SourceKey) {
+    pub(super) fn on_connected(&mut self, peer_id: PeerId, class: PeerClass, key: SourceKey) {
         let had_trusted = self.has_trusted();
         let memory = &mut self.memory;
         let state = || {
@@ -130,7 +129,7 @@ impl HeaderScheduler {
 
     /// Removes a peer. An open request counts as unanswered. The series of answers that had more
     /// continues if the source connects again.
-    pub(super) fn on_disconnected(&mut self, peer_id: Uuid, now: Instant) {
+    pub(super) fn on_disconnected(&mut self, peer_id: PeerId, now: Instant) {
         let Some(mut peer) = self.peers.remove(&peer_id) else {
             return;
         };
@@ -146,14 +145,14 @@ impl HeaderScheduler {
         }
     }
 
-    pub(super) fn peers(&self) -> impl Iterator<Item = Uuid> + '_ {
+    pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.peers.keys().copied()
     }
 
     /// Returns whether the headers of a peer can change the chain.
     ///
     /// Inbound peers are sources only while no peer of a higher class is connected.
-    pub(super) fn is_source(&self, peer_id: Uuid) -> bool {
+    pub(super) fn is_source(&self, peer_id: PeerId) -> bool {
         self.peers
             .get(&peer_id)
             .is_some_and(|peer| self.is_eligible(peer))
@@ -164,12 +163,12 @@ impl HeaderScheduler {
         self.memory.len()
     }
 
-    pub(super) fn key(&self, peer_id: Uuid) -> Option<SourceKey> {
+    pub(super) fn key(&self, peer_id: PeerId) -> Option<SourceKey> {
         self.peers.get(&peer_id).map(|peer| peer.key)
     }
 
     /// Records that a source announced an unknown block.
-    pub(super) fn on_announced(&mut self, peer_id: Uuid, hash: BlockHash) {
+    pub(super) fn on_announced(&mut self, peer_id: PeerId, hash: BlockHash) {
         self.announcements += 1;
         if let Some(peer) = self.peers.get_mut(&peer_id) {
             peer.on_announced(hash, self.announcements);
@@ -177,7 +176,7 @@ impl HeaderScheduler {
     }
 
     /// Records that a source sent a full batch of headers without a request.
-    pub(super) fn on_has_more(&mut self, peer_id: Uuid) {
+    pub(super) fn on_has_more(&mut self, peer_id: PeerId) {
         if let Some(peer) = self.peers.get_mut(&peer_id) {
             peer.progress = Progress::HasMore;
         }
@@ -221,7 +220,7 @@ impl HeaderScheduler {
     pub(super) fn next(
         &mut self,
         tip: BlockHash,
-        round_trip: impl Fn(Uuid) -> Duration,
+        round_trip: impl Fn(PeerId) -> Duration,
         now: Instant,
     ) -> Option<HeaderRequest> {
         if now >= self.refresh_at {
@@ -244,9 +243,9 @@ impl HeaderScheduler {
 
     fn choose(
         &mut self,
-        round_trip: impl Fn(Uuid) -> Duration,
+        round_trip: impl Fn(PeerId) -> Duration,
         now: Instant,
-    ) -> Option<(Uuid, Purpose)> {
+    ) -> Option<(PeerId, Purpose)> {
         if self.is_downloading(now) {
             return None;
         }
@@ -277,7 +276,7 @@ impl HeaderScheduler {
     }
 
     /// Returns the source to request although all are avoided, if it is time.
-    fn least_bad(&self, now: Instant) -> Option<Uuid> {
+    fn least_bad(&self, now: Instant) -> Option<PeerId> {
         let is_open = self.sources().any(|(_, peer)| peer.request.is_some());
         if is_open || now < self.forced_at || !self.all_avoided(now) {
             return None;
@@ -293,7 +292,7 @@ impl HeaderScheduler {
     /// Returns `None` if another source is being downloaded from.
     pub(super) fn pipeline(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         last: BlockHash,
         now: Instant,
     ) -> Option<HeaderRequest> {
@@ -318,7 +317,7 @@ impl HeaderScheduler {
 
     fn open_request(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         purpose: Purpose,
         start: BlockHash,
         is_resumed: bool,
@@ -341,7 +340,7 @@ impl HeaderScheduler {
     }
 
     /// Takes back a request that could not be sent. Another one is sent after a pause.
-    pub(super) fn on_busy(&mut self, peer_id: Uuid, id: u64, now: Instant) {
+    pub(super) fn on_busy(&mut self, peer_id: PeerId, id: u64, now: Instant) {
         if self.close_request(peer_id, id).is_some()
             && let Some(peer) = self.peers.get_mut(&peer_id)
         {
@@ -350,7 +349,7 @@ impl HeaderScheduler {
     }
 
     /// Records that bytes arrived from the peer of an open request.
-    pub(super) fn on_progress(&mut self, peer_id: Uuid, at: Instant) {
+    pub(super) fn on_progress(&mut self, peer_id: PeerId, at: Instant) {
         if let Some(peer) = self.peers.get_mut(&peer_id)
             && let Some(request) = &mut peer.request
         {
@@ -359,7 +358,7 @@ impl HeaderScheduler {
     }
 
     /// Ends an open request, because its answer arrived or the connection closed.
-    pub(super) fn close_request(&mut self, peer_id: Uuid, id: u64) -> Option<OpenRequest> {
+    pub(super) fn close_request(&mut self, peer_id: PeerId, id: u64) -> Option<OpenRequest> {
         let peer = self.peers.get_mut(&peer_id)?;
         peer.request.take_if(|request| request.id == id)
     }
@@ -367,7 +366,7 @@ impl HeaderScheduler {
     /// Records the effect of the answer to a request that was closed.
     pub(super) fn on_answer(
         &mut self,
-        peer_id: Uuid,
+        peer_id: PeerId,
         request: &OpenRequest,
         answer: Answer,
         now: Instant,
@@ -425,7 +424,7 @@ impl HeaderScheduler {
     }
 
     /// Avoids the source of a peer, and cancels its open request.
-    pub(super) fn avoid(&mut self, peer_id: Uuid, reason: AvoidReason, now: Instant) {
+    pub(super) fn avoid(&mut self, peer_id: PeerId, reason: AvoidReason, now: Instant) {
         if let Some(peer) = self.peers.get_mut(&peer_id) {
             peer.reset();
             self.cancelled.extend(peer.request.take().map(|one| one.id));
@@ -497,7 +496,7 @@ impl HeaderScheduler {
         done.get(done.len() / 2).copied()
     }
 
-    fn sources(&self) -> impl Iterator<Item = (&Uuid, &PeerState)> {
+    fn sources(&self) -> impl Iterator<Item = (&PeerId, &PeerState)> {
         let has_trusted = self.has_trusted();
         let is_source = move |peer: &PeerState| !has_trusted || peer.class > PeerClass::Inbound;
         self.peers.iter().filter(move |(_, peer)| is_source(peer))

@@ -13,7 +13,7 @@ const RTT: Duration = Duration::from_millis(50);
 /// A scheduler with peers of small numbers and a clock.
 struct World {
     scheduler: HeaderScheduler,
-    round_trips: HashMap<Uuid, Duration>,
+    round_trips: HashMap<PeerId, Duration>,
     requests: HashMap<u128, u64>,
     now: Instant,
 }
@@ -22,8 +22,8 @@ fn hash(number: u8) -> BlockHash {
     BlockHash([number; 32])
 }
 
-fn id(number: u128) -> Uuid {
-    Uuid::from_u128(number)
+fn id(number: u128) -> PeerId {
+    PeerId::from_u128(number)
 }
 
 fn numbers(numbers: impl IntoIterator<Item = u128>) -> BTreeSet<u128> {

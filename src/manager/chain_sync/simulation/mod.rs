@@ -26,6 +26,7 @@ use super::sync_waiters::SyncResult;
 use crate::Network;
 use crate::log_level::LogLevel;
 use crate::manager::clock::Now;
+use crate::peers::PeerId;
 use crate::wire::{BlockHash, BlockHeader, HeaderChain};
 
 /// Environment variable with the seed of a run to repeat.
@@ -249,7 +250,7 @@ impl Simulation {
         }
     }
 
-    fn disconnect(&mut self, peer_id: uuid::Uuid, now: Now) {
+    fn disconnect(&mut self, peer_id: PeerId, now: Now) {
         let Some(open) = self.port.disconnect(peer_id) else {
             return;
         };

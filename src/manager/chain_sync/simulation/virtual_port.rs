@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::HONEST;
 use super::chains::Chains;
 use super::seeded::Seeded;
@@ -12,6 +10,7 @@ use super::virtual_source::{Behavior, Reply, VirtualSource, random_time};
 use crate::event::ControlEvent;
 use crate::manager::chain_sync::source::PeerClass;
 use crate::manager::chain_sync::sync_core::{SendResult, SyncPort};
+use crate::peers::PeerId;
 use crate::session::{DisconnectReason, Misbehavior};
 use crate::wire::{BlockHash, BlockHeader};
 
@@ -24,9 +23,9 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub(super) enum Event {
     Connect(usize),
-    Disconnect(Uuid),
+    Disconnect(PeerId),
     Answer {
-        peer_id: Uuid,
+        peer_id: PeerId,
         id: u64,
         headers: Vec<BlockHeader>,
         sent_at: Duration,
@@ -34,19 +33,19 @@ pub(super) enum Event {
         shown: usize,
     },
     /// A part of an answer arrived.
-    Progress(Uuid),
+    Progress(PeerId),
     Announce {
-        peer_id: Uuid,
+        peer_id: PeerId,
         hash: BlockHash,
         shown: usize,
     },
     Push {
-        peer_id: Uuid,
+        peer_id: PeerId,
         headers: Vec<BlockHeader>,
         shown: usize,
     },
     /// A source sends something without a request.
-    Timer(Uuid),
+    Timer(PeerId),
     /// A caller begins to wait for a synchronized chain.
     Wait,
     /// The honest source receives a block.
@@ -71,7 +70,7 @@ pub(super) struct VirtualPort {
     /// When the honest source received its last block.
     pub(super) mined_at: Duration,
     start_seconds: u32,
-    connected: HashMap<Uuid, usize>,
+    connected: HashMap<PeerId, usize>,
     events: BTreeMap<(Duration, u64), Event>,
     scheduled: u64,
     rng: Seeded,
@@ -113,12 +112,12 @@ impl VirtualPort {
         self.events.values().any(is_meant)
     }
 
-    pub(super) fn connected(&self) -> impl Iterator<Item = Uuid> {
+    pub(super) fn connected(&self) -> impl Iterator<Item = PeerId> {
         self.connected.keys().copied()
     }
 
     /// Returns the connected source with this peer id.
-    pub(super) fn source(&mut self, peer_id: Uuid) -> Option<&mut VirtualSource> {
+    pub(super) fn source(&mut self, peer_id: PeerId) -> Option<&mut VirtualSource> {
         let number = *self.connected.get(&peer_id)?;
         self.sources.get_mut(number)
     }
@@ -134,12 +133,12 @@ impl VirtualPort {
     }
 
     /// Connects a source unless it is banned.
-    pub(super) fn connect(&mut self, number: usize) -> Option<Uuid> {
+    pub(super) fn connect(&mut self, number: usize) -> Option<PeerId> {
         let source = &mut self.sources[number];
         if source.score >= BAN_SCORE || source.peer_id.is_some() {
             return None;
         }
-        let peer_id = Uuid::from_u128(u128::from(self.rng.next()));
+        let peer_id = PeerId::from_u128(u128::from(self.rng.next()));
         source.connect(peer_id);
         self.connected.insert(peer_id, number);
         if let Some(lifetime) = source.lifetime {
@@ -151,7 +150,7 @@ impl VirtualPort {
 
     /// Closes a connection. The source connects again soon. Returns the request that was open, or
     /// `None` if the connection was closed before.
-    pub(super) fn disconnect(&mut self, peer_id: Uuid) -> Option<Option<u64>> {
+    pub(super) fn disconnect(&mut self, peer_id: PeerId) -> Option<Option<u64>> {
         let number = self.connected.remove(&peer_id)?;
         let open = self.sources[number].disconnect();
         let pause = random_time(&mut self.rng, 1, 300);
@@ -160,7 +159,7 @@ impl VirtualPort {
     }
 
     /// Sends what a source sends without a request.
-    pub(super) fn on_timer(&mut self, peer_id: Uuid) {
+    pub(super) fn on_timer(&mut self, peer_id: PeerId) {
         let Some(number) = self.connected.get(&peer_id) else {
             return;
         };
@@ -222,7 +221,7 @@ impl VirtualPort {
 }
 
 impl SyncPort for VirtualPort {
-    fn request(&mut self, id: u64, peer_id: Uuid, locator: Vec<BlockHash>) -> SendResult {
+    fn request(&mut self, id: u64, peer_id: PeerId, locator: Vec<BlockHash>) -> SendResult {
         let Some(&number) = self.connected.get(&peer_id) else {
             return SendResult::Disconnected;
         };
@@ -266,12 +265,12 @@ impl SyncPort for VirtualPort {
         }
     }
 
-    fn round_trip(&self, peer_id: Uuid) -> Duration {
+    fn round_trip(&self, peer_id: PeerId) -> Duration {
         let number = self.connected.get(&peer_id);
         number.map_or(Duration::MAX, |number| self.sources[*number].round_trip)
     }
 
-    fn report(&mut self, peer_id: Uuid, misbehavior: Misbehavior) {
+    fn report(&mut self, peer_id: PeerId, misbehavior: Misbehavior) {
         if let Some(source) = self.source(peer_id) {
             source.score += misbehavior.score();
             if source.score >= BAN_SCORE {
@@ -280,7 +279,7 @@ impl SyncPort for VirtualPort {
         }
     }
 
-    fn disconnect(&mut self, peer_id: Uuid, _reason: DisconnectReason) {
+    fn disconnect(&mut self, peer_id: PeerId, _reason: DisconnectReason) {
         self.schedule(Duration::ZERO, Event::Disconnect(peer_id));
     }
 

@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::super::source::PeerClass;
 use super::chains::{Chains, LONGEST, MAX_HEIGHT, MIN_HEIGHT, ServedChain, mine, mine_one};
 use super::seeded::Seeded;
+use crate::peers::PeerId;
 use crate::session::Direction;
 use crate::wire::{BlockHash, BlockHeader, CompactTarget};
 
@@ -59,7 +58,7 @@ pub(super) struct VirtualSource {
     pub(super) round_trip: Duration,
     /// The time after which each connection is closed.
     pub(super) lifetime: Option<Duration>,
-    pub(super) peer_id: Option<Uuid>,
+    pub(super) peer_id: Option<PeerId>,
     pub(super) open_request: Option<u64>,
     /// Number of requests received on the current connection.
     requests: usize,
@@ -125,7 +124,7 @@ impl VirtualSource {
         }
     }
 
-    pub(super) fn connect(&mut self, peer_id: Uuid) {
+    pub(super) fn connect(&mut self, peer_id: PeerId) {
         self.peer_id = Some(peer_id);
         self.requests = 0;
     }

@@ -1,6 +1,7 @@
 //! What peers tell of others, and what they are told.
 
 use super::*;
+use crate::peers::PeerId;
 use crate::wire::NetworkAddress;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -24,7 +25,7 @@ fn entries(numbers: std::ops::Range<u32>, now: Now) -> Vec<TimestampedAddress> {
 }
 
 /// A plan with one peer that it has dialled, at the address with this number.
-fn dialled_one(plan: &mut Plan, number: u32, now: Now) -> Uuid {
+fn dialled_one(plan: &mut Plan, number: u32, now: Now) -> PeerId {
     let peer_id = plan.connect(address(number), |_| false, now).unwrap();
     plan.on_connected(peer_id, &info(), now);
     actions(plan, now);
@@ -32,8 +33,8 @@ fn dialled_one(plan: &mut Plan, number: u32, now: Now) -> Uuid {
 }
 
 /// One that has dialled us from there.
-fn let_in(plan: &mut Plan, from: SocketAddr, now: Now) -> Uuid {
-    let peer_id = Uuid::new_v4();
+fn let_in(plan: &mut Plan, from: SocketAddr, now: Now) -> PeerId {
+    let peer_id = PeerId::random();
     let admission = plan.on_accepted(peer_id, from, &Blind, now);
     assert_eq!(admission, Admission::LetIn);
     plan.on_connected(peer_id, &info(), now);
@@ -48,7 +49,7 @@ fn quiet() -> ManagerConfig {
     config
 }
 
-fn told(actions: &[Action]) -> Vec<(Uuid, Vec<TimestampedAddress>)> {
+fn told(actions: &[Action]) -> Vec<(PeerId, Vec<TimestampedAddress>)> {
     let told = actions.iter().filter_map(|action| match action {
         Action::SendAddresses { peer_id, addresses } => Some((*peer_id, addresses.clone())),
         _ => None,
@@ -314,7 +315,7 @@ fn peers_that_we_have_dialled_are_asked_for_addresses_once() {
         actions(&mut plan, now),
         [Action::AskForAddresses { peer_id }]
     );
-    let inbound = Uuid::new_v4();
+    let inbound = PeerId::random();
     plan.on_accepted(inbound, address(9), &Blind, now);
     plan.on_connected(inbound, &info(), now);
     assert_eq!(actions(&mut plan, now), []);
@@ -408,7 +409,7 @@ fn news_is_passed_on_to_two_others_that_have_dialled_us_and_goes_in_no_circles()
     config.max_connections = 100;
     let mut plan = plan_of(config, Vec::new(), now);
     let source = dialled_one(&mut plan, 0, now);
-    let inbound: Vec<Uuid> = (1..6)
+    let inbound: Vec<PeerId> = (1..6)
         .map(|number| let_in(&mut plan, address(number), now))
         .collect();
     let news = entry(address(400), now.wall);

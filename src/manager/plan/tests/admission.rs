@@ -2,23 +2,24 @@
 
 use super::*;
 use crate::event::InboundRejectReason;
+use crate::peers::PeerId;
 
 /// Peers in different groups that dial us.
 fn stranger(number: u32) -> SocketAddr {
     SocketAddr::new(address(number).ip(), 50_000)
 }
 
-fn ask(plan: &mut Plan, from: SocketAddr, now: Now) -> (Uuid, Admission) {
+fn ask(plan: &mut Plan, from: SocketAddr, now: Now) -> (PeerId, Admission) {
     ask_with(plan, from, |_| false, now)
 }
 
 fn ask_with(
     plan: &mut Plan,
     from: SocketAddr,
-    has_version: impl Fn(Uuid) -> bool,
+    has_version: impl Fn(PeerId) -> bool,
     now: Now,
-) -> (Uuid, Admission) {
-    let peer_id = Uuid::new_v4();
+) -> (PeerId, Admission) {
+    let peer_id = PeerId::random();
     let insight = Spoken(has_version);
     (peer_id, plan.on_accepted(peer_id, from, &insight, now))
 }
@@ -26,12 +27,12 @@ fn ask_with(
 /// Connections some of which have had a `version`.
 struct Spoken<F>(F);
 
-impl<F: Fn(Uuid) -> bool> Insight for Spoken<F> {
-    fn has_version(&self, peer_id: Uuid) -> bool {
+impl<F: Fn(PeerId) -> bool> Insight for Spoken<F> {
+    fn has_version(&self, peer_id: PeerId) -> bool {
         (self.0)(peer_id)
     }
 
-    fn candidate_has_ended(&self, _: Uuid) -> bool {
+    fn candidate_has_ended(&self, _: PeerId) -> bool {
         false
     }
 

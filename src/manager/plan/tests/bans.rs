@@ -1,7 +1,7 @@
 //! Who is banned, and what follows.
 
 use super::*;
-use crate::peers::{BanReason, Subnet};
+use crate::peers::{BanReason, PeerId, Subnet};
 
 const BAD: DisconnectReason = DisconnectReason::Misbehaved { score: 100 };
 
@@ -9,8 +9,8 @@ fn subnet(text: &str) -> Subnet {
     text.parse().unwrap()
 }
 
-fn let_in(plan: &mut Plan, address: SocketAddr, now: Now) -> Uuid {
-    let peer_id = Uuid::new_v4();
+fn let_in(plan: &mut Plan, address: SocketAddr, now: Now) -> PeerId {
+    let peer_id = PeerId::random();
     let admission = plan.on_accepted(peer_id, address, &Blind, now);
     assert_eq!(admission, Admission::LetIn);
     plan.on_connected(peer_id, &info(), now);
@@ -48,14 +48,14 @@ fn misbehaviour_bans_for_a_day_and_closes_what_else_the_ban_covers() {
     plan.on_over(other, &DisconnectReason::AddressBanned, now);
     assert!(plan.links.get(elsewhere).is_some());
     let again: SocketAddr = "[2a00:1450:1:2::3]:1".parse().unwrap();
-    let refused = plan.on_accepted(Uuid::new_v4(), again, &Blind, now);
+    let refused = plan.on_accepted(PeerId::random(), again, &Blind, now);
     let reason = BanReason::Misbehaved { score: 100 };
     assert_eq!(
         refused,
         Admission::Refuse(crate::event::InboundRejectReason::Banned(reason))
     );
     let after = later(now, DAY);
-    let admission = plan.on_accepted(Uuid::new_v4(), again, &Blind, after);
+    let admission = plan.on_accepted(PeerId::random(), again, &Blind, after);
     assert_eq!(admission, Admission::LetIn);
 }
 

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::network::Network;
-use crate::peers::PeerStatus;
+use crate::peers::{PeerId, PeerStatus};
 use crate::session::{AwaitedMessage, Direction};
 use crate::wire::{Services, WireString};
 
@@ -95,11 +95,11 @@ fn info() -> PeerInfo {
 struct Blind;
 
 impl Insight for Blind {
-    fn has_version(&self, _: Uuid) -> bool {
+    fn has_version(&self, _: PeerId) -> bool {
         false
     }
 
-    fn candidate_has_ended(&self, _: Uuid) -> bool {
+    fn candidate_has_ended(&self, _: PeerId) -> bool {
         false
     }
 
@@ -112,7 +112,7 @@ impl Insight for Blind {
 struct Awaiting {
     address: IpAddr,
     streams: Cell<usize>,
-    ended: RefCell<HashSet<Uuid>>,
+    ended: RefCell<HashSet<PeerId>>,
 }
 
 impl Awaiting {
@@ -126,11 +126,11 @@ impl Awaiting {
 }
 
 impl Insight for Awaiting {
-    fn has_version(&self, _: Uuid) -> bool {
+    fn has_version(&self, _: PeerId) -> bool {
         false
     }
 
-    fn candidate_has_ended(&self, peer_id: Uuid) -> bool {
+    fn candidate_has_ended(&self, peer_id: PeerId) -> bool {
         self.ended.borrow().contains(&peer_id)
     }
 
@@ -162,7 +162,7 @@ fn peer_at(plan: &Plan, address: SocketAddr) -> Peer {
     plan.table().find(address).unwrap().clone()
 }
 
-fn close_of(actions: &[Action]) -> Vec<(Uuid, DisconnectReason)> {
+fn close_of(actions: &[Action]) -> Vec<(PeerId, DisconnectReason)> {
     let closed = actions.iter().filter_map(|action| match action {
         Action::Close { peer_id, reason } => Some((*peer_id, reason.clone())),
         _ => None,

@@ -1,10 +1,10 @@
 //! Peers that the program names, while they come, go, and are banned.
 
 use super::*;
-use crate::peers::BanReason;
+use crate::peers::{BanReason, PeerId};
 
 /// A plan whose only peer is connected by the program's wish.
-fn connected(now: Now) -> (Plan, Uuid) {
+fn connected(now: Now) -> (Plan, PeerId) {
     let mut plan = plan_of(config(), Vec::new(), now);
     let peer_id = plan.connect(address(0), |_| false, now).unwrap();
     assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
@@ -93,7 +93,7 @@ fn what_another_does_at_the_same_address_keeps_no_fixed_or_named_peer_away() {
     .into_iter()
     .enumerate()
     {
-        let stranger = Uuid::new_v4();
+        let stranger = PeerId::random();
         let admission = plan.on_accepted(stranger, from, &Blind, now);
         assert_eq!(admission, Admission::LetIn);
         plan.on_over(stranger, &DisconnectReason::WrongChain, now);

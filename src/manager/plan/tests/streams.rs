@@ -2,24 +2,24 @@
 
 use super::*;
 use crate::event::InboundRejectReason;
-use crate::peers::BanReason;
+use crate::peers::{BanReason, PeerId};
 
 fn from(number: u32, port: u16) -> SocketAddr {
     SocketAddr::new(address(number).ip(), port)
 }
 
-fn ask(plan: &mut Plan, from: SocketAddr, insight: &impl Insight, now: Now) -> (Uuid, Admission) {
-    let peer_id = Uuid::new_v4();
+fn ask(plan: &mut Plan, from: SocketAddr, insight: &impl Insight, now: Now) -> (PeerId, Admission) {
+    let peer_id = PeerId::random();
     (peer_id, plan.on_accepted(peer_id, from, insight, now))
 }
 
-fn let_in(plan: &mut Plan, from: SocketAddr, now: Now) -> Uuid {
+fn let_in(plan: &mut Plan, from: SocketAddr, now: Now) -> PeerId {
     let (peer_id, admission) = ask(plan, from, &Blind, now);
     assert_eq!(admission, Admission::LetIn);
     peer_id
 }
 
-fn connect(plan: &mut Plan, from: SocketAddr, now: Now) -> Uuid {
+fn connect(plan: &mut Plan, from: SocketAddr, now: Now) -> PeerId {
     let peer_id = let_in(plan, from, now);
     plan.on_connected(peer_id, &info(), now);
     peer_id
@@ -216,7 +216,7 @@ fn one_without_a_place_leaves_no_trace_either() {
 }
 
 /// Nothing is done, remembered, tried again or banned because of it.
-fn assert_leaves_no_trace(plan: &mut Plan, peer_id: Uuid, now: Now) {
+fn assert_leaves_no_trace(plan: &mut Plan, peer_id: PeerId, now: Now) {
     assert_eq!(actions(plan, now), []);
     assert!(plan.links.get(peer_id).is_none());
     assert_eq!(plan.table().all().count(), 0);
@@ -251,7 +251,7 @@ fn who_asks_for_the_stream_of_another_address_is_banned_with_and_without_a_place
 
 /// It is told, and a stream from there is refused however much it is awaited.
 #[track_caller]
-fn assert_banned(plan: &mut Plan, thief: Uuid, address: IpAddr, now: Now) {
+fn assert_banned(plan: &mut Plan, thief: PeerId, address: IpAddr, now: Now) {
     let told = actions(plan, now)
         .into_iter()
         .find_map(|action| match action {

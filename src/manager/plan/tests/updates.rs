@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::InboundRejectReason;
-use crate::peers::BanReason;
+use crate::peers::{BanReason, PeerId};
 
 /// Gives the plan a configuration that differs from the default by `change`.
 fn update(plan: &mut Plan, change: impl FnOnce(&mut ManagerConfig), now: Now) {
@@ -13,7 +13,7 @@ fn update(plan: &mut Plan, change: impl FnOnce(&mut ManagerConfig), now: Now) {
 }
 
 fn ask(plan: &mut Plan, from: &str, now: Now) -> Admission {
-    plan.on_accepted(Uuid::new_v4(), from.parse().unwrap(), &Blind, now)
+    plan.on_accepted(PeerId::random(), from.parse().unwrap(), &Blind, now)
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn further_bans_last_as_long_as_the_new_configuration_says() {
         |config| config.bans.automatic_duration = HOUR,
         now,
     );
-    let peer_id = Uuid::new_v4();
+    let peer_id = PeerId::random();
     let from = "8.8.8.8:1".parse().unwrap();
     plan.on_accepted(peer_id, from, &Blind, now);
     plan.on_over(peer_id, &DisconnectReason::WrongChain, now);
@@ -87,7 +87,7 @@ fn more_places_are_kept_for_those_we_dial() {
     update(&mut plan, |config| config.min_outbound = 8, now);
     for number in 0..12 {
         let from = SocketAddr::new(address(number).ip(), 1);
-        let admission = plan.on_accepted(Uuid::new_v4(), from, &Blind, now);
+        let admission = plan.on_accepted(PeerId::random(), from, &Blind, now);
         assert_eq!(admission, Admission::LetIn);
     }
     assert!(matches!(

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use super::*;
 use crate::connection::{RestartDecision, RestartPolicy};
+use crate::peers::PeerId;
 
 /// What a peer does when it is dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +27,8 @@ pub(super) enum Habit {
 /// What happens some time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    Connects(Uuid),
-    Ends(Uuid, Ending),
+    Connects(PeerId),
+    Ends(PeerId, Ending),
     Dials(u32),
 }
 
@@ -74,7 +75,7 @@ pub(super) struct World {
     random: Random,
     events: BinaryHeap<Reverse<(Instant, u64, u64, Event)>>,
     order: u64,
-    lives: HashMap<Uuid, Life>,
+    lives: HashMap<PeerId, Life>,
     pub(super) dialled: HashMap<SocketAddr, Vec<Instant>>,
     pub(super) let_in: usize,
     pub(super) banned: usize,
@@ -202,7 +203,7 @@ impl World {
     }
 
     fn accept(&mut self, from: SocketAddr) {
-        let peer_id = Uuid::new_v4();
+        let peer_id = PeerId::random();
         match self.plan.on_accepted(peer_id, from, &Blind, self.now) {
             Admission::LetIn => {
                 self.let_in += 1;
@@ -221,7 +222,7 @@ impl World {
         }
     }
 
-    fn begin(&mut self, peer_id: Uuid, address: SocketAddr, restarts: RestartPolicy) {
+    fn begin(&mut self, peer_id: PeerId, address: SocketAddr, restarts: RestartPolicy) {
         let habit = (self.habits)(address);
         self.order += 1;
         let number = self.order;
@@ -255,7 +256,7 @@ impl World {
     }
 
     /// What a connection's thread does at its end.
-    fn end(&mut self, peer_id: Uuid, reason: &DisconnectReason) {
+    fn end(&mut self, peer_id: PeerId, reason: &DisconnectReason) {
         let random = (self.random)();
         let Some(life) = self.lives.get_mut(&peer_id) else {
             return;
