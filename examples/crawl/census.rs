@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::node::Visit;
+use crate::visit::Visit;
 
 /// Statistics about all visits so far.
 #[derive(Default)]
@@ -14,8 +14,8 @@ pub(crate) struct Census {
     pub(crate) reached: usize,
     /// Number of visits without a completed handshake.
     pub(crate) not_reached: usize,
-    /// Number of nodes that returned addresses.
-    pub(crate) told: usize,
+    /// Number of nodes that sent addresses.
+    pub(crate) sent_addresses: usize,
     pub(crate) user_agents: Shares,
     pub(crate) versions: Shares,
     pub(crate) services: Shares,
@@ -26,23 +26,23 @@ pub(crate) struct Census {
 
 impl Census {
     /// Adds a visit.
-    pub(crate) fn count(&mut self, visit: &Visit) {
+    pub(crate) fn record(&mut self, visit: &Visit) {
         let node = match &visit.outcome {
             Ok(node) => node,
             Err(reason) => {
                 self.not_reached += 1;
-                self.failures.count(reason.clone());
+                self.failures.record(reason.clone());
                 return;
             }
         };
         self.reached += 1;
-        let told = node.addresses.as_ref();
-        self.told += usize::from(told.is_some_and(|all| !all.is_empty()));
+        let addresses = node.addresses.as_ref();
+        self.sent_addresses += usize::from(addresses.is_some_and(|all| !all.is_empty()));
         let info = &node.info;
-        self.user_agents.count(info.user_agent.to_string());
-        self.versions.count(info.version.to_string());
-        self.services.count(info.services.to_string());
-        self.heights.count(info.start_height.to_string());
+        self.user_agents.record(info.user_agent.to_string());
+        self.versions.record(info.version.to_string());
+        self.services.record(info.services.to_string());
+        self.heights.record(info.start_height.to_string());
         self.round_trips
             .milliseconds
             .extend(node.round_trip.map(milliseconds));
@@ -55,7 +55,7 @@ impl Census {
             "known": known,
             "reached": self.reached,
             "not_reached": self.not_reached,
-            "told_addresses": self.told,
+            "told_addresses": self.sent_addresses,
             "user_agents": self.user_agents.object(),
             "versions": self.versions.object(),
             "services": self.services.object(),
@@ -87,7 +87,7 @@ pub(crate) struct Share<'a> {
 }
 
 impl Shares {
-    fn count(&mut self, value: String) {
+    fn record(&mut self, value: String) {
         *self.counts.entry(value).or_default() += 1;
     }
 

@@ -12,9 +12,9 @@ const MAX_KNOWN: usize = 100_000;
 /// It must be small: a malicious peer could otherwise use the crawler for a port scan.
 const MAX_PER_HOST: u8 = 4;
 
-/// The known addresses and the state of the walk.
+/// The known addresses and the state of the crawl.
 pub(crate) struct Frontier {
-    /// Number of reached nodes at which the walk ends.
+    /// Number of reached nodes at which the crawl ends.
     max_nodes: usize,
     /// Whether advertised loopback and private addresses are accepted.
     private: bool,
@@ -22,38 +22,38 @@ pub(crate) struct Frontier {
     /// Number of advertised ports that were accepted for each IP address.
     per_host: HashMap<IpAddr, u8>,
     /// Addresses that have not been visited yet.
-    waiting: VecDeque<SocketAddr>,
+    pending: VecDeque<SocketAddr>,
     /// Number of visits in progress.
-    visited_now: usize,
+    in_progress: usize,
     /// Number of successful visits.
     reached: usize,
-    /// Whether [`Frontier::end`] was called.
-    over: bool,
+    /// Whether [`Frontier::stop`] was called.
+    stopped: bool,
 }
 
 /// The next step of a thread.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum Step {
     /// Visit this address.
     Visit(SocketAddr),
     /// Wait until another visit ends.
     Wait,
-    /// The walk is over.
-    Over,
+    /// The crawl is over.
+    Finished,
 }
 
 impl Frontier {
-    /// Creates a frontier of the initial addresses `named`, which are accepted without checks.
-    pub(crate) fn new(max_nodes: usize, private: bool, named: Vec<SocketAddr>) -> Self {
+    /// Creates a frontier of the initial addresses `initial`, which are accepted without checks.
+    pub(crate) fn new(max_nodes: usize, private: bool, initial: Vec<SocketAddr>) -> Self {
         Self {
             max_nodes,
             private,
-            known: named.iter().copied().collect(),
+            known: initial.iter().copied().collect(),
             per_host: HashMap::new(),
-            waiting: named.into(),
-            visited_now: 0,
+            pending: initial.into(),
+            in_progress: 0,
             reached: 0,
-            over: false,
+            stopped: false,
         }
     }
 
@@ -62,58 +62,56 @@ impl Frontier {
         for address in addresses {
             let address = SocketAddr::new(address.ip().to_canonical(), address.port());
             if self.known.len() < MAX_KNOWN
-                && self.is_welcome(address)
+                && self.is_acceptable(address)
                 && self.known.insert(address)
             {
                 *self.per_host.entry(address.ip()).or_default() += 1;
-                self.waiting.push_back(address);
+                self.pending.push_back(address);
             }
         }
     }
 
     /// Returns whether an advertised address should be dialed.
-    fn is_welcome(&self, address: SocketAddr) -> bool {
+    fn is_acceptable(&self, address: SocketAddr) -> bool {
         let kind = AddressKind::of(address.ip());
         let host = self.per_host.get(&address.ip());
-        let welcome = match kind {
+        let acceptable = match kind {
             AddressKind::Public => host.is_none_or(|ports| *ports < MAX_PER_HOST),
             AddressKind::Loopback | AddressKind::Private => self.private,
             AddressKind::Unroutable => false,
         };
-        welcome && !is_service_port(address.port()) && !address.ip().is_unspecified()
+        acceptable && !is_service_port(address.port()) && !address.ip().is_unspecified()
     }
 
     /// Returns the next step.
     ///
-    /// After each [`Turn::Visit`], [`Frontier::visited`] must be called once.
-    pub(crate) fn next(&mut self) -> Turn {
-        if self.over || self.reached >= self.max_nodes {
-            return Turn::Over;
+    /// After each [`Step::Visit`], [`Frontier::visited`] must be called once.
+    pub(crate) fn next(&mut self) -> Step {
+        if self.stopped || self.reached >= self.max_nodes {
+            return Step::Finished;
         }
-        if self.reached + self.visited_now >= self.max_nodes {
-            return Turn::Wait;
+        if self.reached + self.in_progress >= self.max_nodes {
+            return Step::Wait;
         }
-        match self.waiting.pop_front() {
+        match self.pending.pop_front() {
             Some(address) => {
-                self.visited_now += 1;
-                Turn::Visit(address)
+                self.in_progress += 1;
+                Step::Visit(address)
             }
-            None if self.visited_now == 0 => Turn::Over,
-            None => Turn::Wait,
+            None if self.in_progress == 0 => Step::Finished,
+            None => Step::Wait,
         }
     }
 
     /// Records the end of a visit. `reached` is whether the handshake was completed.
     pub(crate) fn visited(&mut self, reached: bool) {
-        self.visited_now -= 1;
+        self.in_progress -= 1;
         self.reached += usize::from(reached);
     }
 
     /// Returns whether fewer addresses are pending than nodes are missing to the maximum.
-    ///
-    /// If a pending address turns out to be unreachable, later nodes are asked for more.
-    pub(crate) fn wants_addresses(&self) -> bool {
-        self.waiting.len() < self.max_nodes.saturating_sub(self.reached)
+    pub(crate) fn needs_addresses(&self) -> bool {
+        self.pending.len() < self.max_nodes.saturating_sub(self.reached)
     }
 
     /// Returns the number of known addresses.
@@ -121,8 +119,8 @@ impl Frontier {
         self.known.len()
     }
 
-    /// Ends the walk: no further visit starts.
-    pub(crate) fn end(&mut self) {
-        self.over = true;
+    /// Ends the crawl: no further visit starts.
+    pub(crate) fn stop(&mut self) {
+        self.stopped = true;
     }
 }

@@ -28,19 +28,19 @@ mod spinner;
 mod user_agent;
 
 mod census;
+mod crawler;
 mod frontier;
-mod node;
 mod picture;
 mod table;
-mod walk;
+mod visit;
 
 use census::{Census, milliseconds};
+use crawler::Crawler;
 use frontier::Frontier;
 use lasting::{interrupts, over, seconds};
-use node::{Manners, Visit};
 use picture::Picture;
 use reach::Reach;
-use walk::Walk;
+use visit::{Visit, VisitOptions};
 
 /// Crawl a Bitcoin SV network from node to node and summarize its nodes.
 ///
@@ -68,8 +68,8 @@ struct Arguments {
     #[arg(long, value_name = "S", default_value = "0.1", value_parser = seconds)]
     pause: Duration,
     /// The picture to write: an image or an HTML page, depending on the extension
-    #[arg(long, value_name = "FILE.svg|FILE.html", value_parser = picture::place)]
-    out: Option<picture::Place>,
+    #[arg(long, value_name = "FILE.svg|FILE.html", value_parser = picture::parse_target)]
+    out: Option<picture::Target>,
 }
 
 fn main() -> ExitCode {
@@ -91,7 +91,7 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
         network.params().allow_private,
         found.addresses,
     );
-    let manners = Manners {
+    let options = VisitOptions {
         // Advertised addresses may have any port. `find` has checked the ports of `--peer`.
         config: ConnectionConfig {
             allow_any_port: true,
@@ -100,28 +100,28 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
         patience: arguments.patience,
         end,
     };
-    let walk = Walk::new(manners, arguments.pause, frontier);
+    let crawler = Crawler::new(options, arguments.pause, frontier);
     let mut census = Census::default();
-    // The scope joins all threads of the walk.
+    // The scope joins all threads of the crawler.
     thread::scope(|scope| {
         let (sender, visits) = bounded(usize::from(arguments.parallel));
-        let started = walk.start(scope, arguments.parallel.into(), &sender);
+        let started = crawler.start(scope, arguments.parallel.into(), &sender);
         drop(sender);
-        let counted = started
+        let recorded = started
             .map_err(Into::into)
-            .and_then(|()| count(&visits, &interrupted, &walk, &mut census, reach.json));
-        walk.stop();
-        counted
+            .and_then(|()| record(&visits, &interrupted, &crawler, &mut census, reach.json));
+        crawler.stop();
+        recorded
     })?;
 
-    let known = walk.known();
+    let known = crawler.known();
     if reach.json {
         shared::say_json(&census.object(known))?;
     } else {
         table::print(&census, known)?;
     }
     if let Some(picture) = picture {
-        picture.draw(&census, network, known)?;
+        picture.write(&census, network, known)?;
     }
     if census.reached == 0 {
         return Err("no node was reached".into());
@@ -129,34 +129,37 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
     Ok(())
 }
 
-/// Counts the visits of all threads, and blocks until the threads have ended.
+/// Records the visits of all threads, and blocks until the threads have ended.
 ///
-/// Stops the walk if the time is over or the user interrupts it.
-fn count(
+/// Stops the crawler if the time is over or the user interrupts it.
+fn record(
     visits: &Receiver<Visit>,
     interrupted: &Receiver<()>,
-    walk: &Walk,
+    crawler: &Crawler,
     census: &mut Census,
     json: bool,
 ) -> Result<(), shared::Failure> {
     let progress = spinner::spinner()?;
-    let left = walk.manners.end.saturating_duration_since(Instant::now());
+    let left = crawler
+        .options
+        .end
+        .saturating_duration_since(Instant::now());
     let time_over = over(Some(left));
     loop {
         select! {
             recv(visits) -> visit => match visit {
                 Ok(visit) => {
-                    census.count(&visit);
+                    census.record(&visit);
                     if json {
-                        say_visit(&visit)?;
+                        print_visit(&visit)?;
                     }
                 }
                 Err(_) => return Ok(()),
             },
-            recv(time_over) -> _ => walk.stop(),
-            recv(interrupted) -> _ => walk.stop(),
+            recv(time_over) -> _ => crawler.stop(),
+            recv(interrupted) -> _ => crawler.stop(),
         }
-        let (reached, not, known) = (census.reached, census.not_reached, walk.known());
+        let (reached, not, known) = (census.reached, census.not_reached, crawler.known());
         progress.set_message(format!(
             "{reached} nodes reached, {not} not, {known} addresses known"
         ));
@@ -164,7 +167,7 @@ fn count(
 }
 
 /// Prints a visit as JSON.
-fn say_visit(visit: &Visit) -> std::io::Result<()> {
+fn print_visit(visit: &Visit) -> std::io::Result<()> {
     let peer = visit.address.to_string();
     let node = match &visit.outcome {
         Ok(node) => node,

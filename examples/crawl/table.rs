@@ -16,7 +16,10 @@ pub(crate) fn print(census: &Census, known: usize) -> io::Result<()> {
         "nodes not reached   {:>7}",
         census.not_reached
     ))?;
-    say(format_args!("told of addresses   {:>7}", census.told))?;
+    say(format_args!(
+        "told of addresses   {:>7}",
+        census.sent_addresses
+    ))?;
     for (title, shares) in [
         ("user agent", &census.user_agents),
         ("protocol version", &census.versions),

@@ -3,7 +3,8 @@
 //! Both formats are self-contained and load no other resources.
 
 mod charts;
-mod layout;
+mod image;
+
 mod svg;
 
 use std::fs::File;
@@ -19,7 +20,7 @@ use crate::shared::Failure;
 
 /// The path and the format of a picture.
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct Target {
     path: PathBuf,
     /// Whether the format is HTML. Otherwise it is SVG.
     is_page: bool,
@@ -28,48 +29,48 @@ pub(crate) struct Place {
 /// Parses the argument of `--out`.
 ///
 /// Returns an error if the extension is not `svg`, `html` or `htm`. Case is ignored.
-pub(crate) fn place(text: &str) -> Result<Place, String> {
+pub(crate) fn parse_target(text: &str) -> Result<Target, String> {
     let path = PathBuf::from(text);
-    let end = path.extension().and_then(|end| end.to_str());
-    let is_page = match end.map(str::to_ascii_lowercase).as_deref() {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let is_page = match extension.map(str::to_ascii_lowercase).as_deref() {
         Some("svg") => false,
         Some("html" | "htm") => true,
         _ => return Err("a name that ends with .svg or .html is needed".to_owned()),
     };
-    Ok(Place { path, is_page })
+    Ok(Target { path, is_page })
 }
 
 /// An open file for the picture.
 pub(crate) struct Picture {
-    place: Place,
+    target: Target,
     file: File,
 }
 
 impl Picture {
     /// Creates the file, or truncates an existing one.
-    pub(crate) fn create(place: Place) -> Result<Self, Failure> {
-        match File::create(&place.path) {
-            Ok(file) => Ok(Self { place, file }),
-            Err(error) => Err(format!("{}: {error}", place.path.display()).into()),
+    pub(crate) fn create(target: Target) -> Result<Self, Failure> {
+        match File::create(&target.path) {
+            Ok(file) => Ok(Self { target, file }),
+            Err(error) => Err(format!("{}: {error}", target.path.display()).into()),
         }
     }
 
-    /// Draws the picture into the file. `known` is the number of known addresses.
-    pub(crate) fn draw(
+    /// Writes the picture into the file. `known` is the number of known addresses.
+    pub(crate) fn write(
         mut self,
         census: &Census,
         network: &Network,
         known: usize,
     ) -> Result<(), Failure> {
         let date = utc(SystemTime::now());
-        let image = layout::image(census, network, known, &date);
-        let text = if self.place.is_page {
+        let image = image::render(census, network, known, &date);
+        let text = if self.target.is_page {
             page(network, &image)
         } else {
             image
         };
         let written = self.file.write_all(text.as_bytes());
-        written.map_err(|error| format!("{}: {error}", self.place.path.display()).into())
+        written.map_err(|error| format!("{}: {error}", self.target.path.display()).into())
     }
 }
 
@@ -93,6 +94,6 @@ fn page(network: &Network, image: &str) -> String {
 {image}</body>
 </html>
 "#,
-        width = layout::WIDTH
+        width = image::WIDTH
     )
 }

@@ -14,7 +14,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum time to wait for a `pong`, if no addresses are requested.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval between two checks for the end of the visit.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The result of a visit.
 pub(crate) struct Visit {
@@ -33,7 +33,7 @@ pub(crate) struct Node {
 }
 
 /// Options of all visits.
-pub(crate) struct Manners {
+pub(crate) struct VisitOptions {
     /// The configuration of every connection.
     pub(crate) config: ConnectionConfig,
     /// Maximum time to wait for the answer to `getaddr`.
@@ -42,20 +42,21 @@ pub(crate) struct Manners {
     pub(crate) end: Instant,
 }
 
-/// Connects to a node and requests addresses if `ask` returns `true` after the handshake.
+/// Connects to a node and requests addresses if `needs_addresses` returns `true` after the
+/// handshake.
 ///
-/// Blocks until `manners.end` at the latest. After the handshake, the visit also ends if `stopped`
+/// Blocks until `options.end` at the latest. After the handshake, the visit also ends if `stopped`
 /// returns `true`.
 pub(crate) fn visit(
     address: SocketAddr,
-    manners: &Manners,
-    ask: impl FnOnce() -> bool,
+    options: &VisitOptions,
+    needs_addresses: impl FnOnce() -> bool,
     stopped: impl Fn() -> bool,
 ) -> Visit {
-    let left = manners.end.saturating_duration_since(Instant::now());
+    let left = options.end.saturating_duration_since(Instant::now());
     // The two timeouts add up, and must fit into the time left.
     let half = (left / 2).max(Duration::from_millis(1));
-    let mut config = manners.config.clone();
+    let mut config = options.config.clone();
     config.connect_timeout = CONNECT_TIMEOUT.min(half);
     config.session.handshake_timeout = HANDSHAKE_TIMEOUT.min(half);
     // Nodes with any user agent are counted.
@@ -66,43 +67,41 @@ pub(crate) fn visit(
     config.max_receive_queue_bytes = 64 * 1024;
     let connection = Connection::connect(&address.to_string(), &config);
     let outcome = connection
-        .map(|connection| talk(connection, manners, ask(), stopped))
-        .map_err(|error| why(&error));
+        .map(|connection| converse(connection, options, needs_addresses(), stopped))
+        .map_err(|error| failure(&error));
     Visit { address, outcome }
 }
 
 /// Requests addresses if `ask` is true, and waits for them and for the first `pong`.
 ///
 /// The connection sends a ping after each handshake. All other messages are ignored.
-fn talk(
+fn converse(
     mut connection: Connection,
-    manners: &Manners,
+    options: &VisitOptions,
     ask: bool,
     stopped: impl Fn() -> bool,
 ) -> Node {
     let now = Instant::now();
-    let patience = if ask { manners.patience } else { PING_TIMEOUT };
-    let end = manners.end.min(now + patience);
+    let timeout = if ask { options.patience } else { PING_TIMEOUT };
+    let end = options.end.min(now + timeout);
     let mut addresses = None;
-    let mut asked = !ask || connection.send(&Message::GetAddr).is_ok();
-    while asked && Instant::now() < end && !stopped() {
+    let mut is_open = !ask || connection.send(&Message::GetAddr).is_ok();
+    while is_open && Instant::now() < end && !stopped() {
         let answered = !ask || addresses.as_ref().is_some_and(|all: &Vec<_>| all.len() > 1);
         if answered && connection.round_trip().last.is_some() {
             break;
         }
         let left = end.saturating_duration_since(Instant::now());
-        match connection.receive_timeout(left.min(LOOK)) {
+        match connection.receive_timeout(left.min(POLL_INTERVAL)) {
             // A single address may be the node advertising itself, and not the answer.
-            Ok(Some(Message::Addr(told))) if ask && !answered => {
-                let told = told
-                    .addresses
-                    .iter()
-                    .map(|one| one.address.socket_address());
-                addresses.get_or_insert_default().extend(told);
+            Ok(Some(Message::Addr(addr))) if ask && !answered => {
+                let sent = addr.addresses.iter();
+                let sent = sent.map(|entry| entry.address.socket_address());
+                addresses.get_or_insert_default().extend(sent);
             }
             Ok(_) => {}
             // The connection failed. The messages received before still count.
-            Err(_) => asked = false,
+            Err(_) => is_open = false,
         }
     }
     Node {
@@ -115,7 +114,7 @@ fn talk(
 /// Returns the reason why there was no handshake.
 ///
 /// Equal causes must have equal texts, because the texts are counted.
-fn why(error: &Error) -> String {
+fn failure(error: &Error) -> String {
     let Error::Disconnected { reason, .. } = error else {
         return error.to_string();
     };

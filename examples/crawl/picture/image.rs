@@ -30,8 +30,8 @@ const STYLE: &str = r#"
 "#;
 
 /// Returns the whole image as SVG. `known` is the number of known addresses.
-pub(super) fn image(census: &Census, network: &Network, known: usize, date: &str) -> String {
-    let mut page = Page::default();
+pub(super) fn render(census: &Census, network: &Network, known: usize, date: &str) -> String {
+    let mut layout = Layout::default();
     let title = format!("Bitcoin SV {network}");
     let nodes = if census.reached == 1 {
         "node says"
@@ -39,24 +39,24 @@ pub(super) fn image(census: &Census, network: &Network, known: usize, date: &str
         "nodes say"
     };
     let what = format!("what {} {nodes} · {date}", census.reached);
-    page.title(&title, &what);
+    layout.title(&title, &what);
     let marks = census.round_trips.marks();
     let median = marks.map_or("–".to_owned(), |[_, (_, median), ..]| time(median));
-    page.tiles([
+    layout.tiles([
         ("nodes reached", census.reached.to_string()),
         ("not reached", census.not_reached.to_string()),
         ("addresses known", known.to_string()),
         ("median round trip", median),
     ]);
-    page.bars([("User agents", charts::bars(&census.user_agents))], 400.0);
-    page.bars(
+    layout.bars([("User agents", charts::bars(&census.user_agents))], 400.0);
+    layout.bars(
         [
             ("Protocol versions", charts::bars(&census.versions)),
             ("Services", charts::bars(&census.services)),
         ],
         190.0,
     );
-    page.bars(
+    layout.bars(
         [
             ("Heights at the start", charts::bars(&census.heights)),
             (
@@ -66,22 +66,22 @@ pub(super) fn image(census: &Census, network: &Network, known: usize, date: &str
         ],
         190.0,
     );
-    page.round_trips(census);
-    let height = page.y - GAP + MARGIN;
+    layout.round_trips(census);
+    let height = layout.y - GAP + MARGIN;
     let mut ground = Canvas::default();
     ground.rect("ground", (0.0, 0.0), (WIDTH, height), 0.0);
-    ground.append(page.canvas);
+    ground.append(layout.canvas);
     ground.image(&title, STYLE, (WIDTH, height))
 }
 
 /// The upper part of the image, down to `y`.
 #[derive(Default)]
-struct Page {
+struct Layout {
     canvas: Canvas,
     y: f64,
 }
 
-impl Page {
+impl Layout {
     /// Draws the title and the line below it.
     fn title(&mut self, title: &str, what: &str) {
         let canvas = &mut self.canvas;

@@ -7,28 +7,28 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex};
 
-use crate::frontier::{Frontier, Turn};
-use crate::node::{Manners, Visit, visit};
+use crate::frontier::{Frontier, Step};
+use crate::visit::{Visit, VisitOptions, visit};
 
 /// The state of a crawl, shared by its threads.
-pub(crate) struct Walk {
-    pub(crate) manners: Manners,
+pub(crate) struct Crawler {
+    pub(crate) options: VisitOptions,
     /// The pause of a thread between two visits.
     pub(crate) pause: Duration,
     frontier: Mutex<Frontier>,
     /// Notified if the result of [`Frontier::next`] may have changed.
     changed: Condvar,
-    /// Whether [`Walk::stop`] was called.
+    /// Whether [`Crawler::stop`] was called.
     stopped: Mutex<bool>,
-    /// Notified by [`Walk::stop`], to end the pauses of the threads.
+    /// Notified by [`Crawler::stop`], to end the pauses of the threads.
     woken: Condvar,
 }
 
-impl Walk {
-    /// Creates a walk. [`Walk::start`] must be called to start its threads.
-    pub(crate) fn new(manners: Manners, pause: Duration, frontier: Frontier) -> Self {
+impl Crawler {
+    /// Creates a crawler. [`Crawler::start`] must be called to start its threads.
+    pub(crate) fn new(options: VisitOptions, pause: Duration, frontier: Frontier) -> Self {
         Self {
-            manners,
+            options,
             pause,
             frontier: Mutex::new(frontier),
             changed: Condvar::new(),
@@ -39,12 +39,12 @@ impl Walk {
 
     /// Starts `threads` threads, which send their results to `visits`.
     ///
-    /// Each thread ends when the walk is over. The channel disconnects after the last thread, if
-    /// the caller drops its own sender. Stops the walk and returns an error if a thread cannot be
+    /// Each thread ends when the crawl is over. The channel disconnects after the last thread, if
+    /// the caller drops its own sender. Stops the crawl and returns an error if a thread cannot be
     /// spawned.
-    pub(crate) fn start<'scope, 'walk: 'scope>(
-        &'walk self,
-        scope: &'scope Scope<'scope, 'walk>,
+    pub(crate) fn start<'scope, 'crawl: 'scope>(
+        &'crawl self,
+        scope: &'scope Scope<'scope, 'crawl>,
         threads: usize,
         visits: &Sender<Visit>,
     ) -> std::io::Result<()> {
@@ -52,7 +52,7 @@ impl Walk {
             let visits = visits.clone();
             let thread = Builder::new()
                 .name(format!("crawl {number}"))
-                .spawn_scoped(scope, move || self.work(&visits));
+                .spawn_scoped(scope, move || self.run(&visits));
             if let Err(error) = thread {
                 self.stop();
                 return Err(error);
@@ -61,9 +61,9 @@ impl Walk {
         Ok(())
     }
 
-    /// Ends the walk. A visit in progress ends as soon as its handshake is complete or has failed.
+    /// Ends the crawl. A visit in progress ends as soon as its handshake is complete or has failed.
     pub(crate) fn stop(&self) {
-        self.frontier.lock().end();
+        self.frontier.lock().stop();
         self.changed.notify_all();
         *self.stopped.lock() = true;
         self.woken.notify_all();
@@ -74,11 +74,13 @@ impl Walk {
         self.frontier.lock().known()
     }
 
-    /// Visits one address after the other until the walk is over.
-    fn work(&self, visits: &Sender<Visit>) {
-        while let Some(address) = self.take() {
-            let ask = || self.frontier.lock().wants_addresses();
-            let visit = visit(address, &self.manners, ask, || *self.stopped.lock());
+    /// Visits one address after the other until the crawl is over.
+    fn run(&self, visits: &Sender<Visit>) {
+        while let Some(address) = self.next_address() {
+            let needs_addresses = || self.frontier.lock().needs_addresses();
+            let visit = visit(address, &self.options, needs_addresses, || {
+                *self.stopped.lock()
+            });
             let mut frontier = self.frontier.lock();
             frontier.visited(visit.outcome.is_ok());
             if let Ok(node) = &visit.outcome {
@@ -96,18 +98,18 @@ impl Walk {
         }
     }
 
-    /// Blocks until an address is available. Returns `None` if the walk is over.
-    fn take(&self) -> Option<SocketAddr> {
+    /// Blocks until an address is available. Returns `None` if the crawl is over.
+    fn next_address(&self) -> Option<SocketAddr> {
         let mut frontier = self.frontier.lock();
         loop {
-            if Instant::now() >= self.manners.end {
+            if Instant::now() >= self.options.end {
                 return None;
             }
             match frontier.next() {
-                Turn::Visit(address) => return Some(address),
-                Turn::Over => return None,
-                Turn::Wait => {
-                    self.changed.wait_until(&mut frontier, self.manners.end);
+                Step::Visit(address) => return Some(address),
+                Step::Finished => return None,
+                Step::Wait => {
+                    self.changed.wait_until(&mut frontier, self.options.end);
                 }
             }
         }
