@@ -55,7 +55,7 @@ impl Census {
             "known": known,
             "reached": self.reached,
             "not_reached": self.not_reached,
-            "told_addresses": self.sent_addresses,
+            "sent_addresses": self.sent_addresses,
             "user_agents": self.user_agents.object(),
             "versions": self.versions.object(),
             "services": self.services.object(),

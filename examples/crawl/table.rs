@@ -17,15 +17,15 @@ pub(crate) fn print(census: &Census, known: usize) -> io::Result<()> {
         census.not_reached
     ))?;
     say(format_args!(
-        "told of addresses   {:>7}",
+        "nodes that sent addr{:>7}",
         census.sent_addresses
     ))?;
     for (title, shares) in [
         ("user agent", &census.user_agents),
         ("protocol version", &census.versions),
         ("services", &census.services),
-        ("height at start", &census.heights),
-        ("not reached because", &census.failures),
+        ("best height", &census.heights),
+        ("failure reason", &census.failures),
     ] {
         part(title, shares)?;
     }

@@ -119,11 +119,11 @@ fn failure(error: &Error) -> String {
         return error.to_string();
     };
     match reason {
-        DisconnectReason::ConnectRefused => "nobody listens there".to_owned(),
-        DisconnectReason::ConnectTimeout { .. } => "the host does not answer".to_owned(),
-        DisconnectReason::HandshakeTimeout { .. } => "the handshake takes too long".to_owned(),
-        DisconnectReason::PeerAtCapacity(_) => "the node has no room".to_owned(),
-        DisconnectReason::RejectedByPeer(_) => "the node refuses our version".to_owned(),
+        DisconnectReason::ConnectRefused => "connection refused".to_owned(),
+        DisconnectReason::ConnectTimeout { .. } => "connect timed out".to_owned(),
+        DisconnectReason::HandshakeTimeout { .. } => "handshake timed out".to_owned(),
+        DisconnectReason::PeerAtCapacity(_) => "node is at capacity".to_owned(),
+        DisconnectReason::RejectedByPeer(_) => "version rejected by node".to_owned(),
         reason => reason.to_string(),
     }
 }
