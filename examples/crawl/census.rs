@@ -1,8 +1,10 @@
 //! Statistics about the visited nodes.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::Duration;
 
+use bsv_p2p::wire::Services;
 use serde_json::{Value, json};
 
 use crate::visit::Visit;
@@ -16,11 +18,13 @@ pub(crate) struct Census {
     pub(crate) not_reached: usize,
     /// Number of nodes that sent addresses.
     pub(crate) sent_addresses: usize,
-    pub(crate) user_agents: Shares,
-    pub(crate) versions: Shares,
-    pub(crate) services: Shares,
-    pub(crate) heights: Shares,
-    pub(crate) failures: Shares,
+    pub(crate) user_agents: Counts<String>,
+    pub(crate) versions: Counts<i32>,
+    pub(crate) services: Counts<Services>,
+    /// The heights in the `version` messages. They are not verified.
+    pub(crate) heights: Counts<i32>,
+    /// The reasons of the visits without a completed handshake.
+    pub(crate) failures: Counts<String>,
     pub(crate) round_trips: RoundTrips,
 }
 
@@ -40,28 +44,30 @@ impl Census {
         self.sent_addresses += usize::from(addresses.is_some_and(|all| !all.is_empty()));
         let info = &node.info;
         self.user_agents.record(info.user_agent.to_string());
-        self.versions.record(info.version.to_string());
-        self.services.record(info.services.to_string());
-        self.heights.record(info.start_height.to_string());
+        self.versions.record(info.version);
+        self.services.record(info.services);
+        self.heights.record(info.start_height);
         self.round_trips
             .milliseconds
             .extend(node.round_trip.map(milliseconds));
     }
 
-    /// Returns the statistics as a JSON object. `known` is the number of known addresses.
-    pub(crate) fn object(&self, known: usize) -> Value {
+    /// Returns the statistics as a JSON object. `known` is the number of known addresses, and
+    /// `duration` that of the crawl.
+    pub(crate) fn object(&self, known: usize, duration: Duration) -> Value {
         json!({
             "event": "Summary",
+            "duration_ms": milliseconds(duration),
             "known": known,
             "reached": self.reached,
             "not_reached": self.not_reached,
             "sent_addresses": self.sent_addresses,
-            "user_agents": self.user_agents.object(),
-            "versions": self.versions.object(),
-            "services": self.services.object(),
-            "heights": self.heights.object(),
+            "user_agents": objects(self.user_agents.by_count(), |agent| json!(agent)),
+            "versions": objects(self.versions.by_count(), |version| json!(version)),
+            "services": objects(self.services.by_count(), |services| json!(services.0)),
+            "heights": objects(self.heights.by_value(), |height| json!(height)),
             "round_trips_ms": self.round_trips.object(),
-            "failures": self.failures.object(),
+            "failures": objects(self.failures.by_count(), |reason| json!(reason)),
         })
     }
 }
@@ -73,47 +79,40 @@ pub(crate) fn milliseconds(time: Duration) -> f64 {
 
 /// Number of nodes for each value of a property.
 #[derive(Default)]
-pub(crate) struct Shares {
-    counts: HashMap<String, usize>,
+pub(crate) struct Counts<T> {
+    counts: HashMap<T, usize>,
 }
 
-/// A value and the nodes that have it.
-pub(crate) struct Share<'a> {
-    pub(crate) value: &'a str,
-    /// Number of nodes.
-    pub(crate) count: usize,
-    /// Fraction of all counted nodes, from 0 to 1.
-    pub(crate) share: f64,
-}
-
-impl Shares {
-    fn record(&mut self, value: String) {
+impl<T: Eq + Hash + Ord> Counts<T> {
+    fn record(&mut self, value: T) {
         *self.counts.entry(value).or_default() += 1;
     }
 
-    /// Returns all values, the most frequent first.
-    pub(crate) fn sorted(&self) -> Vec<Share<'_>> {
-        let all: usize = self.counts.values().sum();
-        let mut shares: Vec<_> = self
-            .counts
-            .iter()
-            .map(|(value, count)| Share {
-                value,
-                count: *count,
-                share: *count as f64 / all as f64,
-            })
-            .collect();
-        shares.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| b.value.cmp(a.value)));
-        shares
+    /// Returns all values and their counts, the most frequent first. Of equally frequent values,
+    /// the largest comes first.
+    pub(crate) fn by_count(&self) -> Vec<(&T, usize)> {
+        let mut sorted = self.by_value();
+        sorted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        sorted
     }
 
-    fn object(&self) -> Vec<Value> {
-        let shares = self.sorted().into_iter();
-        let objects = shares.map(
-            |share| json!({ "value": share.value, "count": share.count, "share": share.share }),
-        );
-        objects.collect()
+    /// Returns all values and their counts, the largest value first.
+    pub(crate) fn by_value(&self) -> Vec<(&T, usize)> {
+        let counts = self.counts.iter();
+        let mut sorted: Vec<_> = counts.map(|(value, count)| (value, *count)).collect();
+        sorted.sort_by(|(a, _), (b, _)| b.cmp(a));
+        sorted
     }
+}
+
+/// Returns one object for each value: its JSON form, its count, and its share from 0 to 1.
+fn objects<T>(counts: Vec<(&T, usize)>, form: impl Fn(&T) -> Value) -> Vec<Value> {
+    let all: usize = counts.iter().map(|(_, count)| count).sum();
+    let objects = counts.into_iter().map(|(value, count)| {
+        let share = count as f64 / all as f64;
+        json!({ "value": form(value), "count": count, "share": share })
+    });
+    objects.collect()
 }
 
 /// Round-trip times of the nodes that answered a ping.

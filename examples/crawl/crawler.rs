@@ -69,6 +69,11 @@ impl Crawler {
         self.woken.notify_all();
     }
 
+    /// Returns whether the maximum number of nodes was reached.
+    pub(crate) fn is_full(&self) -> bool {
+        self.frontier.lock().is_full()
+    }
+
     /// Returns the number of known addresses.
     pub(crate) fn known(&self) -> usize {
         self.frontier.lock().known()

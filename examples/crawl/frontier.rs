@@ -87,7 +87,7 @@ impl Frontier {
     ///
     /// After each [`Step::Visit`], [`Frontier::visited`] must be called once.
     pub(crate) fn next(&mut self) -> Step {
-        if self.stopped || self.reached >= self.max_nodes {
+        if self.stopped || self.is_full() {
             return Step::Finished;
         }
         if self.reached + self.in_progress >= self.max_nodes {
@@ -112,6 +112,11 @@ impl Frontier {
     /// Returns whether fewer addresses are pending than nodes are missing to the maximum.
     pub(crate) fn needs_addresses(&self) -> bool {
         self.pending.len() < self.max_nodes.saturating_sub(self.reached)
+    }
+
+    /// Returns whether the maximum number of nodes was reached.
+    pub(crate) fn is_full(&self) -> bool {
+        self.reached >= self.max_nodes
     }
 
     /// Returns the number of known addresses.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bsv_p2p::ConnectionConfig;
 use clap::Parser;
 use crossbeam_channel::{Receiver, bounded, select};
+use indicatif::ProgressBar;
 use serde_json::json;
 
 #[path = "../shared/addresses.rs"]
@@ -30,7 +31,10 @@ mod user_agent;
 mod census;
 mod crawler;
 mod frontier;
+mod histogram;
 mod picture;
+mod report;
+mod run_info;
 mod table;
 mod visit;
 
@@ -40,6 +44,8 @@ use frontier::Frontier;
 use lasting::{interrupts, over, seconds};
 use picture::Picture;
 use reach::Reach;
+use report::Report;
+use run_info::{EndReason, RunInfo};
 use visit::{Visit, VisitOptions};
 
 /// Crawl a Bitcoin SV network from node to node and summarize its nodes.
@@ -67,8 +73,8 @@ struct Arguments {
     /// The pause of each thread between two nodes, in seconds
     #[arg(long, value_name = "S", default_value = "0.1", value_parser = seconds)]
     pause: Duration,
-    /// The picture to write: an image or an HTML page, depending on the extension
-    #[arg(long, value_name = "FILE.svg|FILE.html", value_parser = picture::parse_target)]
+    /// The report to write: an HTML page or an SVG image, depending on the extension
+    #[arg(long, value_name = "FILE.html|FILE.svg", value_parser = picture::parse_target)]
     out: Option<picture::Target>,
 }
 
@@ -78,17 +84,20 @@ fn main() -> ExitCode {
 
 fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
     let reach = &arguments.reach;
-    let (network, end) = (&reach.network, reach.end());
+    let end = reach.end();
+    let mut run = RunInfo::start(&arguments, &reach.seed_names()?);
+    let progress = spinner::spinner()?;
+    progress.set_message("resolving the names of peers and seeds");
     let found = addresses::find(reach, end)?;
     // Created before the crawl, so that a path without write permission fails early.
-    let picture = arguments.out.map(Picture::create).transpose()?;
+    let picture = arguments.out.clone().map(Picture::create).transpose()?;
     for (name, reason) in &found.failed {
-        not_reached(name, reason, reach.json)?;
+        progress.suspend(|| not_reached(name, reason, reach.json))?;
     }
     let interrupted = interrupts()?;
     let frontier = Frontier::new(
         arguments.max_nodes.get(),
-        network.params().allow_private,
+        reach.network.params().allow_private,
         found.addresses,
     );
     let options = VisitOptions {
@@ -103,25 +112,30 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
     let crawler = Crawler::new(options, arguments.pause, frontier);
     let mut census = Census::default();
     // The scope joins all threads of the crawler.
-    thread::scope(|scope| {
+    let reason = thread::scope(|scope| {
         let (sender, visits) = bounded(usize::from(arguments.parallel));
         let started = crawler.start(scope, arguments.parallel.into(), &sender);
         drop(sender);
-        let recorded = started
-            .map_err(Into::into)
-            .and_then(|()| record(&visits, &interrupted, &crawler, &mut census, reach.json));
+        let recorded = started.map_err(Into::into).and_then(|()| {
+            let channels = (&visits, &interrupted);
+            record(channels, &crawler, &mut census, &progress, reach.json)
+        });
         crawler.stop();
         recorded
     })?;
+    // Clears the line of the progress display.
+    drop(progress);
+    run.finish(reason);
 
     let known = crawler.known();
+    let report = Report::new(&census, known, &run);
     if reach.json {
-        shared::say_json(&census.object(known))?;
+        shared::say_json(&census.object(known, run.duration()))?;
     } else {
-        table::print(&census, known)?;
+        table::print(&report, &census, known)?;
     }
     if let Some(picture) = picture {
-        picture.write(&census, network, known)?;
+        picture.write(&report)?;
     }
     if census.reached == 0 {
         return Err("no node was reached".into());
@@ -133,37 +147,52 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
 ///
 /// Stops the crawler if the time is over or the user interrupts it.
 fn record(
-    visits: &Receiver<Visit>,
-    interrupted: &Receiver<()>,
+    (visits, interrupted): (&Receiver<Visit>, &Receiver<()>),
     crawler: &Crawler,
     census: &mut Census,
+    progress: &ProgressBar,
     json: bool,
-) -> Result<(), shared::Failure> {
-    let progress = spinner::spinner()?;
-    let left = crawler
-        .options
-        .end
-        .saturating_duration_since(Instant::now());
-    let time_over = over(Some(left));
+) -> Result<EndReason, shared::Failure> {
+    let end = crawler.options.end;
+    let time_over = over(Some(end.saturating_duration_since(Instant::now())));
+    let mut stopped = None;
     loop {
+        progress.set_message(progress_text(census, crawler.known()));
         select! {
             recv(visits) -> visit => match visit {
                 Ok(visit) => {
                     census.record(&visit);
                     if json {
-                        print_visit(&visit)?;
+                        progress.suspend(|| print_visit(&visit))?;
                     }
                 }
-                Err(_) => return Ok(()),
+                Err(_) => break,
             },
-            recv(time_over) -> _ => crawler.stop(),
-            recv(interrupted) -> _ => crawler.stop(),
+            recv(time_over) -> _ => {
+                stopped = stopped.or(Some(EndReason::Timeout));
+                crawler.stop();
+            }
+            recv(interrupted) -> _ => {
+                stopped = stopped.or(Some(EndReason::Interrupted));
+                crawler.stop();
+            }
         }
-        let (reached, not, known) = (census.reached, census.not_reached, crawler.known());
-        progress.set_message(format!(
-            "{reached} nodes reached, {not} not, {known} addresses known"
-        ));
     }
+    Ok(match stopped {
+        Some(reason) => reason,
+        None if crawler.is_full() => EndReason::MaxNodes,
+        // The threads may notice the end of the time first.
+        None if Instant::now() >= end => EndReason::Timeout,
+        None => EndReason::AllVisited,
+    })
+}
+
+/// Returns the line of the progress display.
+fn progress_text(census: &Census, known: usize) -> String {
+    let (reached, missed) = (census.reached, census.not_reached);
+    let nodes = if reached == 1 { "node" } else { "nodes" };
+    let addresses = if known == 1 { "address" } else { "addresses" };
+    format!("{reached} {nodes} reached, {missed} not reached, {known} {addresses} known")
 }
 
 /// Prints a visit as JSON.

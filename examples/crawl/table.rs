@@ -1,71 +1,46 @@
-//! Prints the statistics as tables.
+//! Prints the report as text.
 
 use std::io;
 
-use crate::census::{Census, Shares};
+use crate::census::Census;
+use crate::report::{Chart, Report};
 use crate::shared::say;
 
-/// Maximum number of values in a table. An additional row sums up the less frequent ones.
-const ROWS: usize = 12;
-
-/// Prints all statistics. `known` is the number of known addresses.
-pub(crate) fn print(census: &Census, known: usize) -> io::Result<()> {
-    say(format_args!("addresses known     {known:>7}"))?;
-    say(format_args!("nodes reached       {:>7}", census.reached))?;
-    say(format_args!(
-        "nodes not reached   {:>7}",
-        census.not_reached
-    ))?;
-    say(format_args!(
-        "nodes that sent addr{:>7}",
-        census.sent_addresses
-    ))?;
-    for (title, shares) in [
-        ("user agent", &census.user_agents),
-        ("protocol version", &census.versions),
-        ("services", &census.services),
-        ("best height", &census.heights),
-        ("failure reason", &census.failures),
+/// Prints the report. `known` is the number of known addresses.
+pub(crate) fn print(report: &Report, census: &Census, known: usize) -> io::Result<()> {
+    for (name, count) in [
+        ("addresses known", known),
+        ("nodes reached", census.reached),
+        ("nodes not reached", census.not_reached),
+        ("nodes that sent addr", census.sent_addresses),
     ] {
-        part(title, shares)?;
+        say(format_args!("{name:<20}{count:>8}"))?;
     }
-    if let Some(marks) = census.round_trips.marks() {
-        say("")?;
-        let marks = marks.map(|(name, time)| format!("{name} {time:.3} ms"));
-        say(format_args!("round trips: {}", marks.join(", ")))?;
+    for chart in &report.charts {
+        print_chart(chart)?;
     }
     Ok(())
 }
 
-/// Prints the table of one property, or nothing if it has no values.
-fn part(title: &str, shares: &Shares) -> io::Result<()> {
-    let sorted = shares.sorted();
-    if sorted.is_empty() {
+/// Prints a chart as a table, or nothing if it has no rows.
+fn print_chart(chart: &Chart) -> io::Result<()> {
+    if chart.rows.is_empty() {
         return Ok(());
     }
-    let mut rows: Vec<_> = sorted
-        .iter()
-        .take(ROWS)
-        .map(|share| (share.value.to_owned(), share.count, share.share))
-        .collect();
-    if sorted.len() > ROWS {
-        let others = &sorted[ROWS..];
-        rows.push((
-            format!("{} others", others.len()),
-            others.iter().map(|share| share.count).sum(),
-            others.iter().map(|share| share.share).sum(),
-        ));
-    }
-    let widest = rows.iter().map(|(value, ..)| value.chars().count()).max();
-    let width = widest.unwrap_or_default().max(title.len());
+    let labels = chart.rows.iter().map(|row| row.label.chars().count());
+    let width = labels.max().unwrap_or_default().max(chart.labels.len());
+    let (labels, unit) = (chart.labels, chart.unit);
     say("")?;
-    say(format_args!(
-        "{title:<width$}  {:>7}  {:>7}",
-        "nodes", "share"
-    ))?;
-    for (value, count, share) in rows {
-        let percent = share * 100.0;
-        say(format_args!("{value:<width$}  {count:>7}  {percent:>6.1}%"))?;
+    say(format_args!("{labels:<width$}  {unit:>9}  {:>7}", "share"))?;
+    for row in &chart.rows {
+        let percent = row.share * 100.0;
+        say(format_args!(
+            "{:<width$}  {:>9}  {percent:>6.1}%",
+            row.label, row.count
+        ))?;
     }
-    Ok(())
+    match &chart.note {
+        Some(note) => say(note),
+        None => Ok(()),
+    }
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use bsv_p2p::local_node::LocalNode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::servers;
 use crate::tool::{DEADLINE, Ended, Tool, integer, number, object, run, text};
@@ -29,13 +29,14 @@ fn by_peer<'a>(objects: &'a [Value], event: &str) -> BTreeMap<&'a str, &'a Value
     found
 }
 
-fn shares(summary: &Value, of: &str) -> Vec<(String, i64)> {
+/// Returns the values of a property with their counts, and checks their shares.
+fn shares(summary: &Value, of: &str) -> Vec<(Value, i64)> {
     let shares = summary[of].as_array().expect("shares");
     let all: i64 = shares.iter().map(|share| integer(share, "count")).sum();
     let shares = shares.iter().map(|share| {
         let count = integer(share, "count");
         assert_eq!(number(share, "share"), count as f64 / all as f64);
-        (text(share, "value").to_owned(), count)
+        (share["value"].clone(), count)
     });
     shares.collect()
 }
@@ -76,9 +77,11 @@ fn crawl_visits_each_discovered_node_once() {
     assert_eq!(integer(summary, "not_reached"), 0);
     assert_eq!(
         shares(summary, "user_agents"),
-        [("/bsv-p2p:0.1.0(Bitcoin SV)/".to_owned(), 3)]
+        [(json!("/bsv-p2p:0.1.0(Bitcoin SV)/"), 3)]
     );
-    assert_eq!(shares(summary, "heights"), [("2".to_owned(), 3)]);
+    assert_eq!(shares(summary, "services"), [(json!(1), 3)]);
+    assert_eq!(shares(summary, "heights"), [(json!(2), 3)]);
+    assert!(number(summary, "duration_ms") > 0.0);
     let times = &summary["round_trips_ms"];
     assert_eq!(integer(times, "count"), 3);
     let [min, median, p90, max] = ["min", "median", "p90", "max"].map(|mark| number(times, mark));
@@ -119,11 +122,23 @@ fn crawl_counts_shares_and_reports_unreachable_nodes() {
     let expected = [("/most:1/", 3), ("/knuth:1/", 1)];
     assert_eq!(
         shares(summary, "user_agents"),
-        expected.map(|(value, count)| (value.to_owned(), count))
+        expected.map(|(value, count)| (json!(value), count))
     );
-    assert_eq!(shares(summary, "versions").len(), 2);
-    assert_eq!(shares(summary, "heights")[0], ("7".to_owned(), 3));
+    assert_eq!(
+        shares(summary, "versions"),
+        [(json!(70016), 2), (json!(70015), 2)]
+    );
+    assert_eq!(shares(summary, "heights"), [(json!(7), 3), (json!(5), 1)]);
     assert_eq!(shares(summary, "failures").len(), 2);
+}
+
+/// Returns the words of the first line that starts with `begin`.
+#[track_caller]
+fn words<'a>(ended: &'a Ended, begin: &str) -> Vec<&'a str> {
+    let mut lines = ended.lines.iter();
+    let line = lines.find(|line| line.starts_with(begin));
+    let line = line.unwrap_or_else(|| panic!("no {begin} in {ended:#?}"));
+    line.split_whitespace().collect()
 }
 
 #[test]
@@ -132,23 +147,68 @@ fn crawl_text_is_a_table() {
     let arguments = ["--network", "regtest", "--patience", "2", "--peer", &node];
     let ended = run("crawl", &arguments);
     ended.assert_success();
-    let line = |begin: &str| {
-        let mut lines = ended.lines.iter();
-        let line = lines.find(|line| line.starts_with(begin));
-        let line = line.unwrap_or_else(|| panic!("no {begin} in {ended:#?}"));
-        line.split_whitespace()
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(line("nodes reached"), ["nodes", "reached", "1"]);
-    assert_eq!(line("/one:1/"), ["/one:1/", "1", "100.0%"]);
-    assert_eq!(line("70016"), ["70016", "1", "100.0%"]);
-    let times = line("round trips: ");
-    assert!(
-        ["min", "median", "p90", "max"]
-            .iter()
-            .all(|mark| times.contains(&(*mark).to_owned()))
+    assert_eq!(words(&ended, "nodes reached"), ["nodes", "reached", "1"]);
+    assert_eq!(words(&ended, "/one:1/"), ["/one:1/", "1", "100.0%"]);
+    assert_eq!(words(&ended, "70016"), ["70016", "1", "100.0%"]);
+    let times = words(&ended, "round trips: ");
+    for mark in ["min", "median", "p90", "max"] {
+        assert!(times.contains(&mark), "{times:?}");
+    }
+}
+
+#[test]
+fn crawl_sorts_heights_as_numbers() {
+    let heights = [9, 112, 50, 112, 2_000, 118];
+    let others = heights.map(|height| servers::node("/some:1/", (70016, height), Vec::new()));
+    let known: Vec<_> = others.iter().map(|name| &name[..]).collect();
+    let first = servers::node("/some:1/", (70016, 10), addresses(&known));
+    let arguments = ["--peer", &first, "--patience", "1"];
+    let (ended, objects) = crawl(&arguments);
+    ended.assert_success();
+    let sorted = [(2_000, 1), (118, 1), (112, 2), (50, 1), (10, 1), (9, 1)];
+    assert_eq!(
+        shares(objects.last().unwrap(), "heights"),
+        sorted.map(|(height, count)| (json!(height), count))
     );
+
+    let ended = run(
+        "crawl",
+        &[&arguments[..], &["--network", "regtest"]].concat(),
+    );
+    ended.assert_success();
+    let lines = ended.lines.iter();
+    let ranges: Vec<_> = lines
+        .skip_while(|line| !line.starts_with("best height"))
+        .skip(1)
+        .map(|line| line.split("  ").next().unwrap())
+        .take(7)
+        .collect();
+    let expected = [
+        "more than 1008 blocks ahead",
+        "145 to 1008 blocks ahead",
+        "7 to 144 blocks ahead",
+        "1 to 6 blocks ahead",
+        "at height 112",
+        "1 to 6 blocks behind",
+        "7 to 144 blocks behind",
+    ];
+    assert_eq!(ranges, expected, "{ended:#?}");
+    let note = "heights: most common 112, lowest 9, highest 2000";
+    assert!(ended.lines.iter().any(|line| line == note), "{ended:#?}");
+}
+
+/// Standard error is no terminal here, so there is no progress display.
+#[test]
+fn crawl_text_names_failures_in_standard_terms() {
+    let (_closed, closed) = servers::closed_port();
+    let node = servers::node("/one:1/", (70016, 7), addresses(&[&closed]));
+    let arguments = ["--network", "regtest", "--patience", "1", "--peer", &node];
+    let ended = run("crawl", &arguments);
+    ended.assert_success();
+    let sent = ["nodes", "that", "sent", "addr", "1"];
+    assert_eq!(words(&ended, "nodes that sent addr"), sent);
+    let refused = ["connection", "refused", "1", "100.0%"];
+    assert_eq!(words(&ended, "connection refused"), refused);
 }
 
 #[test]
@@ -215,18 +275,37 @@ fn crawl_page_is_self_contained_and_escaped() {
     for name in ["network.svg", "network.html"] {
         let file = folder.path().join(name);
         let out = file.to_str().unwrap();
-        let (ended, objects) = crawl(&["--peer", &node, "--patience", "0.2", "--out", out]);
+        let invalid = "evil\u{202e}<b>.test";
+        let seed = ["--seed", invalid, "--patience", "0.2"];
+        let (ended, objects) = crawl(&[&["--peer", &node, "--out", out][..], &seed].concat());
         ended.assert_success();
-        assert_eq!(text(&objects[0], "peer"), node);
+        assert_eq!(
+            by_peer(&objects, "Node").into_keys().next(),
+            Some(&node[..])
+        );
         let picture = fs::read_to_string(&file).unwrap();
+        let is_hidden = |char: char| char.is_control() && char != '\n' || char == '\u{202e}';
+        assert!(!picture.contains(is_hidden), "{picture}");
         assert!(!picture.contains("<script"), "{picture}");
         assert!(picture.contains("/&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;"));
         for wanted in [
-            "Bitcoin SV regtest",
+            "Crawl of Bitcoin SV regtest",
             "nodes reached",
             "User agents",
-            "Round trips",
+            "Best heights",
+            "Round-trip times",
+            "Failed connections",
+            "Parameters of the crawl",
+            "nodes, % of 1",
+            "all known addresses visited",
+            concat!(
+                "Generated by bsv-p2p ",
+                env!("CARGO_PKG_VERSION"),
+                ", crawl"
+            ),
             "70016",
+            // A name with an invisible character that reverses the order of the following ones.
+            r"evil\u{202e}&lt;b&gt;.test",
         ] {
             assert!(picture.contains(wanted), "{wanted} is not in {picture}");
         }
@@ -237,8 +316,9 @@ fn crawl_page_is_self_contained_and_escaped() {
         let is_page = name.ends_with(".html");
         assert_eq!(picture.starts_with("<!DOCTYPE html>"), is_page);
         assert_eq!(picture.starts_with("<svg xmlns="), !is_page);
-        assert_eq!(picture.matches("<svg ").count(), 1);
-        assert_eq!(picture.matches("</svg>").count(), 1);
+        for tag in ["<svg ", "</svg>"] {
+            assert_eq!(picture.matches(tag).count(), usize::from(!is_page));
+        }
     }
     let nowhere = folder.path().join("nowhere").join("network.svg");
     let nowhere = nowhere.to_str().unwrap();

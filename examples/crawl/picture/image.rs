@@ -1,77 +1,53 @@
-//! The layout of the image.
+//! The SVG image: a fixed layout for documents and image viewers.
 
-use bsv_p2p::Network;
-
-use super::charts::{self, Bar};
-use super::svg::{Anchor, Canvas};
-use crate::census::Census;
+use super::svg::Canvas;
+use crate::report::{Chart, Report};
+use crate::run_info::GENERATOR;
 
 /// Width of the image in pixels.
-pub(super) const WIDTH: f64 = 1080.0;
+const WIDTH: f64 = 1080.0;
 const MARGIN: f64 = 36.0;
 const GAP: f64 = 20.0;
 /// Distance between the edge of a card and its content, in pixels.
 const PADDING: f64 = 22.0;
-/// Height of the part of a card above its chart, in pixels.
-const HEADING: f64 = 52.0;
+/// Height of the part of a card above its rows, in pixels.
+const HEADING: f64 = 72.0;
+/// Height of a row, in pixels.
+const ROW: f64 = 28.0;
+/// Width of the labels, in pixels.
+const LABELS: f64 = 400.0;
+/// Width of the numbers after the longest bar, in pixels.
+const NUMBERS: f64 = 112.0;
 const INNER: f64 = WIDTH - 2.0 * MARGIN;
-const HALF: f64 = (INNER - GAP) / 2.0;
 
 const STYLE: &str = r#"
-  text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; font-size: 13px; fill: #1b2430; }
-  .ground { fill: #f4f6f9; } .card { fill: #ffffff; stroke: #e1e6ed; }
-  .title { font-size: 26px; font-weight: 700; } .heading { font-size: 15px; font-weight: 600; }
+  text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; font-size: 14px; fill: #1b2430; }
+  .ground { fill: #f4f6f9; } .card { fill: #ffffff; stroke: #dfe5ec; }
+  .title { font-size: 26px; font-weight: 700; } .heading { font-size: 16px; font-weight: 600; }
   .large { font-size: 28px; font-weight: 700; } .number { font-variant-numeric: tabular-nums; }
-  .muted { fill: #66717f; } .track { fill: #eaf0f8; } .bar { fill: #2f6fde; } .line { fill: #c9d2dd; }
+  .muted { fill: #57626f; font-size: 13px; } .line { fill: #8b97a5; } .bar { fill: #2f6fde; }
+  .failure { fill: #f5b78f; stroke: #c2410c; stroke-width: 2; stroke-dasharray: 5 3; }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6ebf2; } .ground { fill: #10151c; } .card { fill: #18202a; stroke: #2a3542; }
-    .muted { fill: #93a0b0; } .track { fill: #233040; } .bar { fill: #5b92f5; } .line { fill: #3a4756; }
+    .muted { fill: #9aa7b6; } .line { fill: #66758a; } .bar { fill: #5b92f5; }
+    .failure { fill: #7c3a14; stroke: #f08a4b; }
   }
 "#;
 
-/// Returns the whole image as SVG. `known` is the number of known addresses.
-pub(super) fn render(census: &Census, network: &Network, known: usize, date: &str) -> String {
+/// Returns the report as an image.
+pub(super) fn render(report: &Report) -> String {
     let mut layout = Layout::default();
-    let title = format!("Bitcoin SV {network}");
-    let nodes = if census.reached == 1 {
-        "node says"
-    } else {
-        "nodes say"
-    };
-    let what = format!("what {} {nodes} · {date}", census.reached);
-    layout.title(&title, &what);
-    let marks = census.round_trips.marks();
-    let median = marks.map_or("–".to_owned(), |[_, (_, median), ..]| time(median));
-    layout.tiles([
-        ("nodes reached", census.reached.to_string()),
-        ("not reached", census.not_reached.to_string()),
-        ("addresses known", known.to_string()),
-        ("median round trip", median),
-    ]);
-    layout.bars([("User agents", charts::bars(&census.user_agents))], 400.0);
-    layout.bars(
-        [
-            ("Protocol versions", charts::bars(&census.versions)),
-            ("Services", charts::bars(&census.services)),
-        ],
-        190.0,
-    );
-    layout.bars(
-        [
-            ("Heights at the start", charts::bars(&census.heights)),
-            (
-                "Why others were not reached",
-                charts::bars(&census.failures),
-            ),
-        ],
-        190.0,
-    );
-    layout.round_trips(census);
+    layout.title(report);
+    layout.figures(report);
+    for chart in &report.charts {
+        layout.chart(chart);
+    }
+    layout.parameters(report);
     let height = layout.y - GAP + MARGIN;
     let mut ground = Canvas::default();
     ground.rect("ground", (0.0, 0.0), (WIDTH, height), 0.0);
     ground.append(layout.canvas);
-    ground.image(&title, STYLE, (WIDTH, height))
+    ground.image(&report.title, STYLE, (WIDTH, height))
 }
 
 /// The upper part of the image, down to `y`.
@@ -82,84 +58,106 @@ struct Layout {
 }
 
 impl Layout {
+    fn text(&mut self, class: &str, at: (f64, f64), text: &str, longest: usize) {
+        self.canvas.text(class, at, text, longest);
+    }
+
     /// Draws the title and the line below it.
-    fn title(&mut self, title: &str, what: &str) {
-        let canvas = &mut self.canvas;
-        canvas.text("title", (MARGIN, 62.0), Anchor::Start, title, 60);
-        canvas.text("muted", (MARGIN, 88.0), Anchor::Start, what, 120);
+    fn title(&mut self, report: &Report) {
+        self.text("title", (MARGIN, 62.0), &report.title, 60);
+        self.text("muted", (MARGIN, 88.0), &report.subtitle, 120);
         self.y = 112.0;
     }
 
     /// Draws a row of cards with one number each.
-    fn tiles<const N: usize>(&mut self, tiles: [(&str, String); N]) {
+    fn figures(&mut self, report: &Report) {
         const HEIGHT: f64 = 92.0;
-        let width = (INNER - GAP * (N as f64 - 1.0)) / N as f64;
-        for (place, (name, number)) in tiles.iter().enumerate() {
+        let number = report.figures.len() as f64;
+        let width = (INNER - GAP * (number - 1.0)) / number;
+        for (place, figure) in report.figures.iter().enumerate() {
             let x = MARGIN + place as f64 * (width + GAP);
-            let (left, canvas) = (x + PADDING, &mut self.canvas);
-            canvas.rect("card", (x, self.y), (width, HEIGHT), 12.0);
-            canvas.text(
-                "large number",
-                (left, self.y + 48.0),
-                Anchor::Start,
-                number,
-                14,
-            );
-            canvas.text("muted", (left, self.y + 72.0), Anchor::Start, name, 30);
+            let (left, y) = (x + PADDING, self.y);
+            self.canvas.rect("card", (x, y), (width, HEIGHT), 12.0);
+            self.text("large number", (left, y + 48.0), &figure.value, 14);
+            self.text("muted", (left, y + 72.0), figure.name, 30);
         }
         self.y += HEIGHT + GAP;
     }
 
-    /// Draws one or two bar charts next to each other, on cards of equal height.
-    ///
-    /// `labels` is the width of the labels in pixels.
-    fn bars<const N: usize>(&mut self, charts: [(&str, Vec<Bar>); N], labels: f64) {
-        let width = if N == 1 { INNER } else { HALF };
-        let heights = charts.iter().map(|(_, bars)| charts::bars_height(bars));
-        let height = HEADING + heights.fold(0.0, f64::max) + PADDING - 6.0;
-        for (place, (heading, bars)) in charts.iter().enumerate() {
-            let x = MARGIN + place as f64 * (HALF + GAP);
-            self.card(heading, x, (width, height));
-            let corner = (x + PADDING, self.y + HEADING);
-            let size = (width - 2.0 * PADDING, labels);
-            charts::draw_bars(&mut self.canvas, bars, corner, size);
+    /// Draws a card with a chart.
+    fn chart(&mut self, chart: &Chart) {
+        let rows = chart.rows.len().max(1) as f64;
+        let note = if chart.note.is_some() { ROW } else { 0.0 };
+        self.card(chart.title, HEADING + rows * ROW + note + PADDING);
+        let (left, top) = (MARGIN + PADDING, self.y);
+        let bars = left + LABELS;
+        let track = INNER - 2.0 * PADDING - LABELS - NUMBERS;
+        if chart.rows.is_empty() {
+            self.text("muted", (left, top + 62.0), "none", 4);
+        } else {
+            self.text("muted", (left, top + 58.0), chart.labels, 60);
+            let axis = format!("{}, % of {}", chart.unit, chart.total);
+            self.text("muted", (bars, top + 58.0), &axis, 60);
         }
-        self.y += height + GAP;
+        let bar = if chart.is_failure { "failure" } else { "bar" };
+        for (place, row) in chart.rows.iter().enumerate() {
+            let y = top + HEADING + place as f64 * ROW;
+            let fitting = fitting(&row.label, LABELS - 12.0);
+            self.text("label", (left, y + 18.0), &row.label, fitting);
+            let mut length = 0.0;
+            if row.count > 0 {
+                // Even the smallest share must be visible.
+                length = (track * row.share).max(3.0);
+                self.canvas.rect(bar, (bars, y + 6.0), (length, 15.0), 3.0);
+            }
+            let number = format!("{}  ({:.1} %)", row.count, row.share * 100.0);
+            self.text("number", (bars + length + 8.0, y + 18.0), &number, 30);
+        }
+        if !chart.rows.is_empty() {
+            let size = (1.0, rows * ROW);
+            self.canvas.rect("line", (bars, top + HEADING), size, 0.0);
+        }
+        if let Some(note) = &chart.note {
+            let y = top + HEADING + rows * ROW + 20.0;
+            self.text("muted number", (left, y), note, 130);
+        }
+        self.y += HEADING + rows * ROW + note + PADDING + GAP;
     }
 
-    /// Draws the card with the histogram of round-trip times.
-    fn round_trips(&mut self, census: &Census) {
-        let height = HEADING + charts::COLUMNS_HEIGHT + PADDING;
-        self.card("Round trips", MARGIN, (INNER, height));
-        if let Some(marks) = census.round_trips.marks() {
-            let marks = marks.map(|(name, mark)| format!("{name} {}", time(mark)));
-            let right = (WIDTH - MARGIN - PADDING, self.y + 32.0);
-            let marks = marks.join(" · ");
-            self.canvas
-                .text("muted number", right, Anchor::End, &marks, 100);
+    /// Draws the card with the parameters of the run, and the line of the generator.
+    fn parameters(&mut self, report: &Report) {
+        let rows = report.parameters.len() as f64;
+        let height = 52.0 + rows * ROW + PADDING;
+        self.card("Parameters of the crawl", height);
+        for (place, (name, value)) in report.parameters.iter().enumerate() {
+            let y = self.y + 52.0 + place as f64 * ROW + 18.0;
+            self.text("muted", (MARGIN + PADDING, y), name, 60);
+            let longest = fitting(value, INNER - 2.0 * PADDING - LABELS);
+            self.text("label", (MARGIN + PADDING + LABELS, y), value, longest);
         }
-        let corner = (MARGIN + PADDING, self.y + HEADING);
-        let width = INNER - 2.0 * PADDING;
-        charts::draw_columns(&mut self.canvas, &census.round_trips, corner, width);
         self.y += height + GAP;
+        let line = format!("Generated by {GENERATOR}");
+        self.text("muted", (MARGIN, self.y + 8.0), &line, 80);
+        self.y += 8.0 + GAP;
     }
 
     /// Draws a card with a heading. Does not move `y`.
-    fn card(&mut self, heading: &str, x: f64, size: (f64, f64)) {
-        self.canvas.rect("card", (x, self.y), size, 12.0);
-        let corner = (x + PADDING, self.y + 32.0);
-        self.canvas
-            .text("heading", corner, Anchor::Start, heading, 60);
+    fn card(&mut self, heading: &str, height: f64) {
+        let corner = (MARGIN, self.y);
+        self.canvas.rect("card", corner, (INNER, height), 12.0);
+        self.text("heading", (MARGIN + PADDING, self.y + 32.0), heading, 60);
     }
 }
 
-/// Formats milliseconds with a unit. Larger values have fewer decimals.
-fn time(milliseconds: f64) -> String {
-    if milliseconds < 10.0 {
-        format!("{milliseconds:.2} ms")
-    } else if milliseconds < 1_000.0 {
-        format!("{milliseconds:.0} ms")
-    } else {
-        format!("{:.1} s", milliseconds / 1_000.0)
-    }
+/// Returns the approximate number of characters of `label` that fit into `width` pixels.
+///
+/// The font depends on the viewer, so the widths are estimates.
+fn fitting(label: &str, width: f64) -> usize {
+    let mut left = width;
+    let fits = label.chars().take_while(|character| {
+        let wide = character.is_uppercase() || matches!(character, 'm' | 'w' | '_');
+        left -= if wide { 10.3 } else { 7.8 };
+        left >= 0.0
+    });
+    fits.count()
 }

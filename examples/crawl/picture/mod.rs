@@ -1,21 +1,17 @@
-//! Draws the statistics as an SVG image, or as an HTML page that contains the image.
+//! Writes the report as an HTML page or as an SVG image.
 //!
 //! Both formats are self-contained and load no other resources.
 
-mod charts;
+mod escape;
 mod image;
-
+mod page;
 mod svg;
 
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
-use bsv_p2p::Network;
-
-use crate::census::Census;
-use crate::date::utc;
+use crate::report::Report;
 use crate::shared::Failure;
 
 /// The path and the format of a picture.
@@ -35,7 +31,7 @@ pub(crate) fn parse_target(text: &str) -> Result<Target, String> {
     let is_page = match extension.map(str::to_ascii_lowercase).as_deref() {
         Some("svg") => false,
         Some("html" | "htm") => true,
-        _ => return Err("a name that ends with .svg or .html is needed".to_owned()),
+        _ => return Err("expected a name that ends with .svg or .html".to_owned()),
     };
     Ok(Target { path, is_page })
 }
@@ -55,45 +51,14 @@ impl Picture {
         }
     }
 
-    /// Writes the picture into the file. `known` is the number of known addresses.
-    pub(crate) fn write(
-        mut self,
-        census: &Census,
-        network: &Network,
-        known: usize,
-    ) -> Result<(), Failure> {
-        let date = utc(SystemTime::now());
-        let image = image::render(census, network, known, &date);
+    /// Writes the report into the file.
+    pub(crate) fn write(mut self, report: &Report) -> Result<(), Failure> {
         let text = if self.target.is_page {
-            page(network, &image)
+            page::render(report)
         } else {
-            image
+            image::render(report)
         };
         let written = self.file.write_all(text.as_bytes());
         written.map_err(|error| format!("{}: {error}", self.target.path.display()).into())
     }
-}
-
-/// Returns the HTML page that contains `image`.
-fn page(network: &Network, image: &str) -> String {
-    format!(
-        r#"<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Bitcoin SV {network}</title>
-<style>
-  :root {{ color-scheme: light dark; }}
-  body {{ margin: 0; background: #f4f6f9; }}
-  svg {{ display: block; width: 100%; max-width: {width}px; height: auto; margin: 0 auto; }}
-  @media (prefers-color-scheme: dark) {{ body {{ background: #10151c; }} }}
-</style>
-</head>
-<body>
-{image}</body>
-</html>
-"#,
-        width = image::WIDTH
-    )
 }

@@ -2,13 +2,7 @@
 
 use std::fmt::Write;
 
-/// Alignment of a text relative to its coordinates (`text-anchor`).
-#[derive(Clone, Copy)]
-pub(super) enum Anchor {
-    Start,
-    Middle,
-    End,
-}
+use super::escape::escape;
 
 /// The elements of an image, in drawing order. Later elements cover earlier ones.
 #[derive(Default)]
@@ -30,19 +24,7 @@ impl Canvas {
     ///
     /// If the text is longer than `longest` characters, it is truncated and gets a tooltip with the
     /// whole text.
-    pub(super) fn text(
-        &mut self,
-        class: &str,
-        (x, y): (f64, f64),
-        anchor: Anchor,
-        text: &str,
-        longest: usize,
-    ) {
-        let anchor = match anchor {
-            Anchor::Start => "start",
-            Anchor::Middle => "middle",
-            Anchor::End => "end",
-        };
+    pub(super) fn text(&mut self, class: &str, (x, y): (f64, f64), text: &str, longest: usize) {
         let whole = escape(text);
         let (shown, title) = if text.chars().count() > longest {
             let cut: String = text.chars().take(longest.saturating_sub(1)).collect();
@@ -52,7 +34,7 @@ impl Canvas {
         };
         let _ = writeln!(
             self.elements,
-            r#"<text class="{class}" x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{shown}{title}</text>"#
+            r#"<text class="{class}" x="{x:.1}" y="{y:.1}">{shown}{title}</text>"#
         );
     }
 
@@ -73,24 +55,4 @@ impl Canvas {
             elements = self.elements
         )
     }
-}
-
-/// Escapes `text` for use in XML.
-///
-/// The text may contain data from peers, which must not be interpreted as markup.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&#39;",
-            // XML 1.0 forbids many control characters, even if they are escaped.
-            control if control.is_control() => escaped.push('\u{fffd}'),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
