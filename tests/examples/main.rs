@@ -4,6 +4,7 @@ mod block;
 mod broadcast;
 mod conform;
 mod crawl;
+mod crawl_page;
 mod decode;
 mod follow;
 #[path = "../support/header_server.rs"]

@@ -157,6 +157,11 @@ pub(crate) fn node_of(
     config.session.allow_rejected_user_agent = true;
     config.session.protocol_version = version;
     config.session.start_height = height;
+    node_with(config, addresses)
+}
+
+/// Like [`node`], with any configuration.
+pub(crate) fn node_with(config: ConnectionConfig, addresses: Vec<SocketAddr>) -> String {
     serve(move |stream| {
         let mut client = Connection::accept(stream, &config, &NonceRegistry::default())
             .expect("a client that shakes hands");
