@@ -25,6 +25,7 @@ mod raw_peer;
 #[path = "../support/real_node.rs"]
 mod real_node;
 mod servers;
+mod short;
 #[path = "../support/teranode/mod.rs"]
 mod teranode;
 mod teranode_peers;
