@@ -24,10 +24,10 @@ pub(crate) fn read(argument: &str) -> Result<Tx, Failure> {
     }
     let bytes = hex::decode(&digits).map_err(|error| wrong(format!("not hexadecimal: {error}")))?;
     let bytes = bytes.into();
-    let mut reader = Reader::shared(&bytes);
+    let mut reader = Reader::from_shared(&bytes);
     let transaction = Tx::decode(&mut reader)
         .map_err(|error| wrong(format!("the bytes are no transaction: {error}")))?;
-    match reader.rest().len() {
+    match reader.remaining().len() {
         0 => Ok(transaction),
         more => {
             let text = format!("one transaction is needed, {more} bytes come behind it");

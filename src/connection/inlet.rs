@@ -17,7 +17,7 @@ use crate::session::{ConnectionState, DisconnectReason, Disposition, Session, Tr
 use crate::sockets::is_timeout;
 use crate::wire::{
     BlockHash, BlockHeader, COPY_THRESHOLD, Command, DecodeError, ExpectedPayloads, Found,
-    FrameDropReason, FrameReader, Incoming, Message, MessageNumber, PayloadLimits, Reader,
+    FrameDropReason, FrameReader, Incoming, Message, MessageKind, PayloadLimits, Reader,
 };
 
 /// How many answers to pings may wait for each other.
@@ -118,7 +118,7 @@ impl Inlet {
 
     /// Whether there is memory for what the next read may bring.
     pub(super) fn has_memory(&mut self) -> bool {
-        match (&mut self.memory, self.frames.may_keep()) {
+        match (&mut self.memory, self.frames.reservable()) {
             (None, _) => true,
             (Some(memory), 0) => memory.has_room(),
             (Some(memory), more) => memory.try_resize((self.frames.kept() + more) as u64),
@@ -137,7 +137,7 @@ impl Inlet {
 
     /// Whether the header of a block is told while the rest is still on its way.
     pub(super) fn announce_blocks(&mut self, announce: bool) {
-        self.frames.announce_blocks(announce);
+        self.frames.stream_blocks(announce);
     }
 
     /// Lets the block that has just begun come in parts, the first in this buffer.
@@ -223,11 +223,11 @@ impl Inlet {
     /// After each message the session's outputs are to be drained.
     pub(super) fn next(&mut self, session: &mut impl LockSession) -> Next {
         let found = match self.frames.find_next() {
-            Ok(Some(Found::Lying { command, at, .. })) => {
+            Ok(Some(Found::InPlace { command, at, .. })) => {
                 self.progress.on_frame();
                 return self.on_lying(command, at, session);
             }
-            Ok(Some(Found::Taken(incoming))) => incoming,
+            Ok(Some(Found::Owned(incoming))) => incoming,
             Ok(None) => {
                 if let Some(memory) = &mut self.memory {
                     // Never more than was covered.
@@ -249,12 +249,12 @@ impl Inlet {
         }
         match found {
             Incoming::Frame(frame) => {
-                let number = MessageNumber::of(frame.command);
+                let number = MessageKind::from_command(frame.command);
                 self.on_payload(frame.command, number, frame.payload, session)
             }
             Incoming::Dropped(cause) => {
                 // How long it was is not told: nobody is to rely on it.
-                let number = cause.command().and_then(MessageNumber::of);
+                let number = cause.command().and_then(MessageKind::from_command);
                 self.counters.add_message_in(number, 0);
                 let now = self.now;
                 self.tell(session, false, |session| session.on_dropped(cause, now));
@@ -267,7 +267,7 @@ impl Inlet {
                 block,
             } => {
                 self.counters
-                    .add_message_in(MessageNumber::of(command), len);
+                    .add_message_in(MessageKind::from_command(command), len);
                 self.tell(session, false, |session| {
                     session.on_passed_over(command, len);
                 });
@@ -281,8 +281,7 @@ impl Inlet {
             Incoming::BlockStart { header, len } => Next::Block(BlockPart::Begins { header, len }),
             Incoming::BlockChunk(chunk) => Next::Block(BlockPart::Chunk(chunk)),
             Incoming::BlockEnd { len, checksum } => {
-                self.counters
-                    .add_message_in(Some(MessageNumber::Block), len);
+                self.counters.add_message_in(Some(MessageKind::Block), len);
                 let now = self.now;
                 let told = checksum.clone();
                 self.tell(session, false, |session| match told {
@@ -301,14 +300,14 @@ impl Inlet {
         at: Range<usize>,
         session: &mut impl LockSession,
     ) -> Next {
-        let number = MessageNumber::of(command);
+        let number = MessageKind::from_command(command);
         let Some(number) = number.filter(|number| !number.shares_payload()) else {
-            let payload = Bytes::copy_from_slice(self.frames.lying(at));
+            let payload = Bytes::copy_from_slice(self.frames.in_place(at));
             return self.on_payload(command, number, payload, session);
         };
         let len = at.len() as u64;
         self.counters.add_message_in(Some(number), len);
-        match Message::decode_known(number, &mut Reader::new(self.frames.lying(at))) {
+        match Message::decode_known(number, &mut Reader::new(self.frames.in_place(at))) {
             Ok(mut message) => {
                 let delivery = self.on_message(&mut message, session);
                 self.deliver(delivery, message, len, Self::split_off)
@@ -320,14 +319,14 @@ impl Inlet {
     fn on_payload(
         &mut self,
         command: Command,
-        number: Option<MessageNumber>,
+        number: Option<MessageKind>,
         payload: Bytes,
         session: &mut impl LockSession,
     ) -> Next {
         let len = payload.len() as u64;
         self.counters.add_message_in(number, len);
         let memory = self.split_off(len);
-        let shares = number.is_none_or(MessageNumber::shares_payload);
+        let shares = number.is_none_or(MessageKind::shares_payload);
         let (payload, memory) = match memory {
             Some(memory) if shares => (memory.guard(payload), None),
             memory => (payload, memory),

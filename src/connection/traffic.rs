@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::wire::{BASIC_HEADER_LEN, Command, EXTENDED_HEADER_LEN, Message, MessageNumber};
+use crate::wire::{BASIC_HEADER_LEN, Command, EXTENDED_HEADER_LEN, Message, MessageKind};
 
 /// How many messages have a counter of their own; what nobody knows shares one more.
 const KNOWN: usize = Message::COMMANDS.len();
@@ -92,14 +92,14 @@ impl CommandTraffic {
 
 impl TrafficCounters {
     /// A frame has come whole. What has no number counts among the others. One thread at a time reads a connection.
-    pub(super) fn add_message_in(&self, number: Option<MessageNumber>, payload_len: u64) {
+    pub(super) fn add_message_in(&self, number: Option<MessageKind>, payload_len: u64) {
         let counters = self.of(number);
         add_alone(&counters.messages_in, 1);
         add_alone(&counters.bytes_in, frame_len(payload_len));
     }
 
     pub(super) fn add_message_out(&self, command: Command, frame_len: usize) {
-        let counters = self.of(MessageNumber::of(command));
+        let counters = self.of(MessageKind::from_command(command));
         counters.messages_out.fetch_add(1, Relaxed);
         counters.bytes_out.fetch_add(frame_len as u64, Relaxed);
     }
@@ -153,7 +153,7 @@ impl TrafficCounters {
             .collect()
     }
 
-    fn of(&self, number: Option<MessageNumber>) -> &CommandCounters {
+    fn of(&self, number: Option<MessageKind>) -> &CommandCounters {
         &self.commands[number.map_or(KNOWN, |number| number as usize)]
     }
 }
@@ -181,8 +181,8 @@ mod tests {
     fn each_kind_of_message_counts_for_itself_and_the_unknown_ones_together() {
         let counters = TrafficCounters::default();
         let ping = Command::new("ping");
-        counters.add_message_in(MessageNumber::of(ping), 8);
-        counters.add_message_in(MessageNumber::of(Command::new("foo")), 1);
+        counters.add_message_in(MessageKind::from_command(ping), 8);
+        counters.add_message_in(MessageKind::from_command(Command::new("foo")), 1);
         counters.add_message_in(None, 2);
         counters.add_message_out(ping, 32);
         counters.add_message_out(ping, 32);
@@ -211,9 +211,9 @@ mod tests {
     #[test]
     fn every_known_command_has_a_number_of_its_own() {
         for (at, command) in Message::COMMANDS.iter().enumerate() {
-            let number = MessageNumber::of(*command);
+            let number = MessageKind::from_command(*command);
             assert_eq!(number.map(|number| number as usize), Some(at));
         }
-        assert_eq!(MessageNumber::of(Command::new("foo")), None);
+        assert_eq!(MessageKind::from_command(Command::new("foo")), None);
     }
 }

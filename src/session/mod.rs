@@ -84,7 +84,7 @@
 //!         Ok(Some(Incoming::Discarded { command, len, .. })) => {
 //!             session.on_passed_over(command, len);
 //!         }
-//!         // Parts of a block are returned only after a call of `announce_blocks`.
+//!         // Parts of a block are returned only after a call of `stream_blocks`.
 //!         Ok(Some(_)) => {}
 //!         Err(error) => session.on_frame_error(error),
 //!         Ok(None) => {

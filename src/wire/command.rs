@@ -21,7 +21,7 @@ pub struct Command([u8; Command::LEN]);
 pub struct InvalidCommand(pub WireString);
 
 impl InvalidCommand {
-    pub(super) fn of(bytes: [u8; Command::LEN]) -> Self {
+    pub(super) fn new(bytes: [u8; Command::LEN]) -> Self {
         Self(WireString::from(&bytes[..]))
     }
 }
@@ -63,13 +63,13 @@ impl Command {
     ///
     /// [`InvalidCommand`] if a character is not printable or a byte follows the padding.
     pub fn parse(bytes: [u8; Self::LEN]) -> Result<Self, InvalidCommand> {
-        Self::of(bytes).ok_or_else(|| InvalidCommand::of(bytes))
+        Self::from_wire(bytes).ok_or_else(|| InvalidCommand::new(bytes))
     }
 
     /// Like [`parse`](Self::parse), but returns `None` without an allocation if the bytes are
     /// invalid.
     #[inline]
-    pub(super) fn of(bytes: [u8; Self::LEN]) -> Option<Self> {
+    pub(super) fn from_wire(bytes: [u8; Self::LEN]) -> Option<Self> {
         let len = Self(bytes).name_len();
         // Checking all twelve bytes is faster than stopping at the end of the name. A NUL before
         // `len` is followed by other bytes, so it counts as not printable.

@@ -30,7 +30,7 @@ pub trait Decode: Sized {
 /// A cursor over the bytes of a payload. Every length is checked before bytes are taken.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
-    rest: &'a [u8],
+    remaining: &'a [u8],
     owner: Option<&'a Bytes>,
 }
 
@@ -38,28 +38,28 @@ impl<'a> Reader<'a> {
     /// Creates a reader over plain bytes. Values that keep their payload copy it.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self {
-            rest: bytes,
+            remaining: bytes,
             owner: None,
         }
     }
 
     /// Creates a reader over a shared payload. Values that keep their payload share it without a
     /// copy.
-    pub fn shared(payload: &'a Bytes) -> Self {
+    pub fn from_shared(payload: &'a Bytes) -> Self {
         Self {
-            rest: payload,
+            remaining: payload,
             owner: Some(payload),
         }
     }
 
     /// Returns the bytes that have not been read.
-    pub fn rest(&self) -> &'a [u8] {
-        self.rest
+    pub fn remaining(&self) -> &'a [u8] {
+        self.remaining
     }
 
     /// Returns whether all bytes have been read.
     pub fn is_empty(&self) -> bool {
-        self.rest.is_empty()
+        self.remaining.is_empty()
     }
 
     /// Reads the next `len` bytes.
@@ -68,10 +68,10 @@ impl<'a> Reader<'a> {
     ///
     /// [`DecodeError::Truncated`] if fewer bytes are left. The reader does not advance then.
     #[inline]
-    pub fn take(&mut self, field: &'static str, len: usize) -> Result<&'a [u8], DecodeError> {
-        match self.rest.split_at_checked(len) {
+    pub fn read_bytes(&mut self, field: &'static str, len: usize) -> Result<&'a [u8], DecodeError> {
+        match self.remaining.split_at_checked(len) {
             Some((taken, rest)) => {
-                self.rest = rest;
+                self.remaining = rest;
                 Ok(taken)
             }
             None => Err(self.truncated(field, len as u64)),
@@ -85,9 +85,9 @@ impl<'a> Reader<'a> {
     /// [`DecodeError::Truncated`] if fewer bytes are left.
     #[inline]
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
-        match self.rest.split_first_chunk::<N>() {
+        match self.remaining.split_first_chunk::<N>() {
             Some((taken, rest)) => {
-                self.rest = rest;
+                self.remaining = rest;
                 Ok(*taken)
             }
             None => Err(self.truncated(field, N as u64)),
@@ -212,7 +212,7 @@ impl<'a> Reader<'a> {
         let count = self.compact_size(field)?;
         // At most 2^32 entries of some tens of bytes each: the product does not overflow.
         let needed = count * entry_len as u64;
-        if needed > self.rest.len() as u64 {
+        if needed > self.remaining.len() as u64 {
             return Err(self.truncated(field, needed));
         }
         Ok(count as usize)
@@ -233,17 +233,17 @@ impl<'a> Reader<'a> {
             return Err(DecodeError::TooLong { field, limit, got });
         }
         match usize::try_from(len) {
-            Ok(len) => self.take(field, len),
+            Ok(len) => self.read_bytes(field, len),
             Err(_) => Err(self.truncated(field, len)),
         }
     }
 
     /// Returns the bytes read since `start`, shared with the payload if the reader was created by
-    /// [`Reader::shared`].
+    /// [`Reader::from_shared`].
     ///
     /// `start` must be an earlier clone of this reader.
-    pub(in crate::wire) fn keep_since(&self, start: &Reader<'a>) -> Bytes {
-        let taken = &start.rest[..start.rest.len() - self.rest.len()];
+    pub(in crate::wire) fn shared_since(&self, start: &Reader<'a>) -> Bytes {
+        let taken = &start.remaining[..start.remaining.len() - self.remaining.len()];
         match self.owner {
             Some(owner) => owner.slice_ref(taken),
             None => Bytes::copy_from_slice(taken),
@@ -254,7 +254,7 @@ impl<'a> Reader<'a> {
         DecodeError::Truncated {
             field,
             needed,
-            left: self.rest.len() as u64,
+            left: self.remaining.len() as u64,
         }
     }
 }

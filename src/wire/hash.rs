@@ -28,7 +28,7 @@ macro_rules! hashes {
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[cfg_attr(feature = "serde", serde(transparent))]
         pub struct $name(
-            #[cfg_attr(feature = "serde", serde(with = "super::serde_form::printed_hash"))]
+            #[cfg_attr(feature = "serde", serde(with = "super::serde_repr::printed_hash"))]
             pub [u8; 32],
         );
 

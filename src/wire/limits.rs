@@ -1,6 +1,6 @@
 //! Limits of payload lengths.
 
-use super::{Command, Inventory, MessageNumber};
+use super::{Command, Inventory, MessageKind};
 
 /// The node's default maximum for payloads without a limit of their own: 2 MiB (`src/protocol.h`).
 pub const DEFAULT_MAX_RECEIVE_PAYLOAD: u32 = 2 * 1024 * 1024;
@@ -77,14 +77,14 @@ impl PayloadLimits {
     ///
     /// A longer payload within its limit is discarded while it arrives.
     pub fn kept_limit(&self, command: Command, expected: ExpectedPayloads) -> u64 {
-        let unrequested = match MessageNumber::of(command) {
+        let unrequested = match MessageKind::from_command(command) {
             Some(
-                MessageNumber::Block
-                | MessageNumber::CompactBlock
-                | MessageNumber::BlockTransactions
-                | MessageNumber::HdrsEn,
+                MessageKind::Block
+                | MessageKind::CompactBlock
+                | MessageKind::BlockTransactions
+                | MessageKind::HdrsEn,
             ) => !expected.blocks,
-            Some(MessageNumber::Tx) => !expected.transactions,
+            Some(MessageKind::Tx) => !expected.transactions,
             _ => false,
         };
         if unrequested {

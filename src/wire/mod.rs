@@ -86,7 +86,7 @@ mod encode;
 mod frame;
 mod hash;
 mod header_chain;
-mod hex_text;
+mod hex_debug;
 mod inventory;
 mod limits;
 mod locator;
@@ -97,7 +97,7 @@ mod network_address;
 mod proof_of_work;
 mod reconstruction;
 #[cfg(feature = "serde")]
-mod serde_form;
+mod serde_repr;
 mod services;
 mod sha256d;
 mod short_id;
@@ -136,7 +136,7 @@ pub use merkle::{
     MatchedTransaction, MerkleAccumulator, MerkleProof, MerkleProofError, MerkleProofNode,
     MerkleProofTarget, PartialMerkleTree, PartialMerkleTreeError, ProofSubject, merkle_root,
 };
-pub(crate) use message::MessageNumber;
+pub(crate) use message::MessageKind;
 pub use message::{
     Addr, Alert, Authch, Authresp, BlockTransactions, CompactBlock, CompactBlockError, CreateStrm,
     DatarefTx, DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError, EnrichedHeader,

@@ -14,7 +14,7 @@ pub(super) type U256 = ruint::Uint<256, 4>;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
 pub struct CompactTarget(
-    #[cfg_attr(feature = "serde", serde(with = "super::serde_form::printed_bits"))] pub u32,
+    #[cfg_attr(feature = "serde", serde(with = "super::serde_repr::printed_bits"))] pub u32,
 );
 
 /// The reason why a hash is not a proof of work.

@@ -221,7 +221,7 @@ impl Reconstruction {
         // An upper bound: both messages also have a few bytes between the transactions.
         let len = self.compact.bytes().len() + answer.bytes().len() + found;
         let count = self.compact.transaction_count();
-        let block = Block::of_checked(&self.compact.header(), count, len, self.merged(answer));
+        let block = Block::from_checked(&self.compact.header(), count, len, self.merged(answer));
         block.check_merkle_root()?;
         Ok(block)
     }

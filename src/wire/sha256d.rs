@@ -27,19 +27,19 @@ pub fn sha256d(bytes: &[u8]) -> Hash256 {
         compress256(&mut state, &[last]);
         last = [0; BLOCK];
     }
-    end(&mut last, bytes.len());
+    pad(&mut last, bytes.len());
     compress256(&mut state, &[last]);
 
     let mut second = [0; BLOCK];
     second[..32].copy_from_slice(&to_bytes(&state));
     second[32] = 0x80;
-    end(&mut second, 32);
+    pad(&mut second, 32);
     let mut state = BEGIN;
     compress256(&mut state, &[second]);
     Hash256(to_bytes(&state))
 }
 
-fn end(last: &mut [u8; BLOCK], len: usize) {
+fn pad(last: &mut [u8; BLOCK], len: usize) {
     last[LEN_AT..].copy_from_slice(&(len as u64 * 8).to_be_bytes());
 }
 

@@ -40,7 +40,7 @@ fn magic_is_checked_after_four_bytes() {
         };
         assert_eq!(foreign.expected, MAGIC);
         assert_eq!(foreign.got, Magic(magic));
-        let told = foreign.meaning().unwrap();
+        let told = foreign.detected().unwrap();
         assert!(told.ends_with(meaning), "{told} for {meaning}");
         let shown = foreign.to_string();
         assert!(shown.contains("dab5bffa (regtest)") && shown.contains(told));
@@ -53,7 +53,7 @@ fn unknown_magic_has_no_meaning() {
     let Some(FrameError::WrongMagic(foreign)) = seen.error else {
         panic!("{seen:?}");
     };
-    assert_eq!(foreign.meaning(), None);
+    assert_eq!(foreign.detected(), None);
     assert_eq!(
         foreign.to_string(),
         "expected a frame with magic e3e1f3e8 (mainnet), got 01020304"

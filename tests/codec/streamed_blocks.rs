@@ -38,7 +38,7 @@ struct Seen {
 /// Reads a stream in pieces of the given sizes, repeatedly.
 fn read(mut bytes: &[u8], sizes: &[usize], wanted: bool) -> Seen {
     let mut frames = FrameReader::new(MAGIC, limits());
-    frames.announce_blocks(true);
+    frames.stream_blocks(true);
     let mut seen = Seen::default();
     let mut sizes = sizes.iter().cycle();
     let mut emptied = Vec::new();

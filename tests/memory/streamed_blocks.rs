@@ -16,7 +16,7 @@ fn streamed_block_uses_one_chunk() {
     let mut count = 0;
     let counted = measure(|| {
         let mut frames = FrameReader::new(MAGIC, PayloadLimits::default());
-        frames.announce_blocks(true);
+        frames.stream_blocks(true);
         let mut source = Trickle {
             start: extended_header("block", LEN),
             step: usize::MAX,

@@ -16,7 +16,7 @@ use crate::connection::stream::{ReadWait, Stream};
 use crate::deadline::deadline_after;
 use crate::session::{DisconnectReason, StreamSetupError};
 use crate::sockets::is_timeout;
-use crate::wire::{CreateStrm, FrameReader, Incoming, Message, MessageNumber};
+use crate::wire::{CreateStrm, FrameReader, Incoming, Message, MessageKind};
 
 /// The maximum number of `verack` and `protoconf` before the `streamack`. Teranode writes one of each.
 const MAX_GREETINGS: usize = 8;
@@ -106,7 +106,7 @@ fn await_answer(
         match frames.next_frame() {
             Ok(Some(Incoming::Frame(frame))) => {
                 let len = frame.payload.len() as u64;
-                counters.add_message_in(MessageNumber::of(frame.command), len);
+                counters.add_message_in(MessageKind::from_command(frame.command), len);
                 if matches!(frame.command.name(), "verack" | "protoconf")
                     && greetings < MAX_GREETINGS
                 {

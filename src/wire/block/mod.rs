@@ -1,7 +1,7 @@
 //! A block as one shared buffer.
 
-mod places;
 mod transactions;
+mod tx_offsets;
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ use super::{
 };
 use crate::network::Network;
 use crate::wire::encode::encode_payload;
-use places::{Places, Placing};
 pub use transactions::Transactions;
+use tx_offsets::{TxOffsets, TxOffsetsBuilder};
 
 /// A block, stored in the buffer in which it was received.
 ///
@@ -37,7 +37,7 @@ pub struct Block {
     transaction_count: usize,
     /// The offset of the first transaction.
     transactions_at: usize,
-    places: Places,
+    tx_offsets: TxOffsets,
 }
 
 /// The error of a block whose transactions do not match its header.
@@ -97,7 +97,7 @@ impl Block {
     /// Creates a block from `count` encoded transactions of `len` bytes in total.
     ///
     /// The transactions must have been checked.
-    pub(in crate::wire) fn of_checked<'a>(
+    pub(in crate::wire) fn from_checked<'a>(
         header: &BlockHeader,
         count: usize,
         len: usize,
@@ -124,17 +124,17 @@ impl Block {
         header.encode(&mut payload);
         write_compact_size(count as u64, &mut payload);
         let transactions_at = payload.len();
-        let mut places = Placing::new(count);
+        let mut tx_offsets = TxOffsetsBuilder::new(count);
         for transaction in transactions {
             let start = payload.len();
             let outputs_at = append(transaction, &mut payload);
-            places.push(payload.len() - start, outputs_at);
+            tx_offsets.push(payload.len() - start, outputs_at);
         }
         Self {
             payload: payload.into(),
             transaction_count: count,
             transactions_at,
-            places: places.done(),
+            tx_offsets: tx_offsets.done(),
         }
     }
 
@@ -143,7 +143,7 @@ impl Block {
         let bytes = network.genesis_transaction();
         let transaction = TransactionView::read(&mut Reader::new(bytes));
         let header = BlockHeader::genesis(network);
-        Self::of_checked(&header, 1, bytes.len(), transaction.into_iter())
+        Self::from_checked(&header, 1, bytes.len(), transaction.into_iter())
     }
 
     /// Creates a block from the payload of a `block` message, without a copy.
@@ -154,7 +154,7 @@ impl Block {
     ///
     /// [`DecodeError`] if the header or a transaction is incomplete or malformed.
     pub fn from_payload(payload: Bytes) -> Result<Self, DecodeError> {
-        Self::decode(&mut Reader::shared(&payload))
+        Self::decode(&mut Reader::from_shared(&payload))
     }
 
     /// Returns a copy of the block in a buffer of its own.
@@ -164,7 +164,7 @@ impl Block {
     pub fn to_owned_buffer(&self) -> Self {
         Self {
             payload: Bytes::copy_from_slice(&self.payload),
-            places: self.places.clone(),
+            tx_offsets: self.tx_offsets.clone(),
             ..*self
         }
     }
@@ -192,9 +192,9 @@ impl Block {
     /// Returns an iterator over the transactions, in order.
     pub fn transactions(&self) -> Transactions<'_> {
         let bytes = &self.payload[self.transactions_at..];
-        match self.places.get() {
-            Some(places) => Transactions::placed(bytes, places),
-            None => Transactions::unplaced(bytes, self.transaction_count),
+        match self.tx_offsets.get() {
+            Some(tx_offsets) => Transactions::with_offsets(bytes, tx_offsets),
+            None => Transactions::without_offsets(bytes, self.transaction_count),
         }
     }
 
@@ -216,17 +216,17 @@ impl Decode for Block {
         let start = reader.clone();
         BlockHeader::decode(reader)?;
         let transaction_count = reader.count("transactions", Self::MIN_TRANSACTION)?;
-        let transactions_at = start.rest().len() - reader.rest().len();
-        let mut places = Placing::new(transaction_count);
+        let transactions_at = start.remaining().len() - reader.remaining().len();
+        let mut tx_offsets = TxOffsetsBuilder::new(transaction_count);
         for _ in 0..transaction_count {
             let transaction = TransactionView::read(reader)?;
-            places.push(transaction.bytes().len(), transaction.outputs_at());
+            tx_offsets.push(transaction.bytes().len(), transaction.outputs_at());
         }
         Ok(Self {
-            payload: reader.keep_since(&start),
+            payload: reader.shared_since(&start),
             transaction_count,
             transactions_at,
-            places: places.done(),
+            tx_offsets: tx_offsets.done(),
         })
     }
 }

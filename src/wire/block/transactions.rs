@@ -3,7 +3,7 @@
 use std::slice;
 
 use super::super::{Reader, TransactionView};
-use super::places::Place;
+use super::tx_offsets::TxOffset;
 
 /// An iterator over the transactions of a block or a `blocktxn`, in order.
 ///
@@ -13,27 +13,27 @@ use super::places::Place;
 pub struct Transactions<'a> {
     rest: &'a [u8],
     /// The index entries of the remaining transactions.
-    places: slice::Iter<'a, Place>,
+    tx_offsets: slice::Iter<'a, TxOffset>,
     /// The number of remaining transactions without an index entry. They follow the indexed ones.
-    unplaced: usize,
+    unindexed: usize,
 }
 
 impl<'a> Transactions<'a> {
-    /// Iterates over the transactions at `places` of `bytes`, which must have been checked.
-    pub(super) fn placed(bytes: &'a [u8], places: &'a [Place]) -> Self {
+    /// Iterates over the transactions at `tx_offsets` of `bytes`, which must have been checked.
+    pub(super) fn with_offsets(bytes: &'a [u8], tx_offsets: &'a [TxOffset]) -> Self {
         Self {
             rest: bytes,
-            places: places.iter(),
-            unplaced: 0,
+            tx_offsets: tx_offsets.iter(),
+            unindexed: 0,
         }
     }
 
     /// Iterates over `count` transactions at the start of `bytes`, which must have been checked.
-    pub(in crate::wire) fn unplaced(bytes: &'a [u8], count: usize) -> Self {
+    pub(in crate::wire) fn without_offsets(bytes: &'a [u8], count: usize) -> Self {
         Self {
             rest: bytes,
-            places: [].iter(),
-            unplaced: count,
+            tx_offsets: [].iter(),
+            unindexed: count,
         }
     }
 }
@@ -44,11 +44,11 @@ impl<'a> Iterator for Transactions<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         // The bytes were checked when the message was created, so this fails only at the end.
-        let (len, outputs_at) = match self.places.next() {
-            Some(place) => (place.len as usize, place.outputs_at as usize),
+        let (len, outputs_at) = match self.tx_offsets.next() {
+            Some(entry) => (entry.len as usize, entry.outputs_at as usize),
             None => {
-                self.unplaced = self.unplaced.checked_sub(1)?;
-                measured(self.rest)?
+                self.unindexed = self.unindexed.checked_sub(1)?;
+                measure(self.rest)?
             }
         };
         let (transaction, rest) = self.rest.split_at_checked(len)?;
@@ -57,7 +57,7 @@ impl<'a> Iterator for Transactions<'a> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.places.len() + self.unplaced;
+        let left = self.tx_offsets.len() + self.unindexed;
         (left, Some(left))
     }
 }
@@ -67,7 +67,7 @@ impl<'a> Iterator for Transactions<'a> {
 /// It takes no part of the iterator by reference, so that the compiler can keep the iterator in
 /// registers.
 #[inline(never)]
-fn measured(bytes: &[u8]) -> Option<(usize, usize)> {
+fn measure(bytes: &[u8]) -> Option<(usize, usize)> {
     let transaction = TransactionView::read(&mut Reader::new(bytes)).ok()?;
     Some((transaction.bytes().len(), transaction.outputs_at()))
 }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn transactions_are_the_same_with_places_and_without() {
+    fn iteration_is_equal_with_and_without_offsets() {
         let owned = transactions();
         let block = Block::new(&BlockHeader::genesis(&Network::Regtest), &owned);
         let read = Block::from_payload(block.bytes().clone()).unwrap();
@@ -134,9 +134,9 @@ mod tests {
             read.transactions(),
             answer.transactions(),
         ];
-        assert_eq!(ways[0].places.len(), owned.len());
-        assert_eq!(ways[1].places.len(), owned.len());
-        assert_eq!(ways[2].places.len(), 0);
+        assert_eq!(ways[0].tx_offsets.len(), owned.len());
+        assert_eq!(ways[1].tx_offsets.len(), owned.len());
+        assert_eq!(ways[2].tx_offsets.len(), 0);
         for (passed, expected) in owned.iter().enumerate() {
             for way in &mut ways {
                 assert_eq!(way.len(), owned.len() - passed);

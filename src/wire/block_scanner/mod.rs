@@ -1,14 +1,14 @@
 //! Scans the bytes of a block as they arrive, in constant memory.
 
-mod size;
+mod compact_size;
+mod parser;
 #[cfg(test)]
 mod tests;
-mod walk;
 
 use sha2::{Digest, Sha256};
 
-use self::size::{PartialSize, need};
-use self::walk::TransactionWalk;
+use self::compact_size::{CompactSizeParser, need};
+use self::parser::TransactionParser;
 use super::{
     Block, BlockError, BlockHeader, DecodeError, MerkleAccumulator, TransactionView, Txid, sha256d,
 };
@@ -53,29 +53,29 @@ use super::{
 pub struct BlockScanner {
     /// The number of payload bytes that have not been scanned.
     left: u64,
-    place: Place,
+    state: ScanState,
     tree: MerkleAccumulator,
     header: Option<BlockHeader>,
     failed: Option<DecodeError>,
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum ScanState {
     Header {
         bytes: [u8; BlockHeader::LEN],
         len: usize,
     },
-    Count(PartialSize),
+    Count(CompactSizeParser),
     /// Before a transaction, or at the end. Contains the number of remaining transactions.
-    Between(u64),
+    BetweenTransactions(u64),
     /// Inside a transaction. Contains the number of transactions after it.
-    Inside(Box<Inside>, u64),
+    InTransaction(Box<SplitTransaction>, u64),
 }
 
 /// A transaction that is split across chunks.
 #[derive(Clone, Debug)]
-struct Inside {
-    walk: TransactionWalk,
+struct SplitTransaction {
+    parser: TransactionParser,
     hasher: Sha256,
 }
 
@@ -113,7 +113,7 @@ impl BlockScanner {
     pub fn new(len: u64) -> Self {
         Self {
             left: len,
-            place: Place::Header {
+            state: ScanState::Header {
                 bytes: [0; BlockHeader::LEN],
                 len: 0,
             },
@@ -149,7 +149,7 @@ impl BlockScanner {
 
     /// Returns whether the last transaction has been scanned.
     pub fn is_complete(&self) -> bool {
-        matches!(self.place, Place::Between(0))
+        matches!(self.state, ScanState::BetweenTransactions(0))
     }
 
     /// Returns the header, or `None` if it has not been scanned.
@@ -177,34 +177,34 @@ impl BlockScanner {
 
     #[inline]
     fn advance<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<ScanEvent<'a>>, DecodeError> {
-        match &mut self.place {
-            Place::Between(0) => Ok(None),
-            Place::Between(left) => {
-                let behind = *left - 1;
-                self.begin_transaction(bytes, behind)
+        match &mut self.state {
+            ScanState::BetweenTransactions(0) => Ok(None),
+            ScanState::BetweenTransactions(left) => {
+                let remaining = *left - 1;
+                self.start_transaction(bytes, remaining)
             }
-            Place::Inside(inside, behind) => {
+            ScanState::InTransaction(split, remaining) => {
                 if bytes.is_empty() {
                     return Ok(None);
                 }
-                let at = inside.walk.passed();
-                let walked = inside.walk.over(bytes, self.left)?;
-                let piece = take(bytes, walked.len);
-                inside.hasher.update(piece);
+                let at = split.parser.parsed_len();
+                let step = split.parser.advance(bytes, self.left)?;
+                let piece = split_front(bytes, step.len);
+                split.hasher.update(piece);
                 let mut end = None;
-                if walked.ends {
-                    let txid = Txid(Sha256::digest(inside.hasher.finalize_reset()).into());
-                    let len = inside.walk.passed();
+                if step.ends {
+                    let txid = Txid(Sha256::digest(split.hasher.finalize_reset()).into());
+                    let len = split.parser.parsed_len();
                     end = Some(TransactionEnd { txid, len });
                     self.tree.push(txid);
-                    self.place = Place::Between(*behind);
+                    self.state = ScanState::BetweenTransactions(*remaining);
                 }
                 let bytes = piece;
                 Ok(Some(ScanEvent::Piece { at, bytes, end }))
             }
-            Place::Header { bytes: header, len } => {
+            ScanState::Header { bytes: header, len } => {
                 need("block header", (header.len() - *len) as u64, self.left)?;
-                let part = take(bytes, bytes.len().min(header.len() - *len));
+                let part = split_front(bytes, bytes.len().min(header.len() - *len));
                 header[*len..*len + part.len()].copy_from_slice(part);
                 *len += part.len();
                 if *len < header.len() {
@@ -212,45 +212,46 @@ impl BlockScanner {
                 }
                 let header = BlockHeader::from_bytes(header);
                 self.header = Some(header);
-                self.place = Place::Count(PartialSize::default());
+                self.state = ScanState::Count(CompactSizeParser::default());
                 Ok(Some(ScanEvent::Header(header)))
             }
-            Place::Count(size) => {
+            ScanState::Count(size) => {
                 let before = bytes.len();
                 let field = "transactions";
-                let Some(count) = size.take(field, bytes, self.left)? else {
+                let Some(count) = size.parse(field, bytes, self.left)? else {
                     return Ok(None);
                 };
                 let left = self.left - (before - bytes.len()) as u64;
                 // At most 2^32 transactions of 10 bytes each: no overflow in 64 bits.
                 need(field, count * Block::MIN_TRANSACTION as u64, left)?;
-                self.place = Place::Between(count);
+                self.state = ScanState::BetweenTransactions(count);
                 Ok(Some(ScanEvent::TransactionCount(count)))
             }
         }
     }
 
     #[inline]
-    fn begin_transaction<'a>(
+    fn start_transaction<'a>(
         &mut self,
         bytes: &mut &'a [u8],
-        behind: u64,
+        remaining: u64,
     ) -> Result<Option<ScanEvent<'a>>, DecodeError> {
-        let mut walk = TransactionWalk::begin(self.left)?;
+        let mut parser = TransactionParser::start(self.left)?;
         if bytes.is_empty() {
             return Ok(None);
         }
-        let walked = walk.over(bytes, self.left)?;
-        let piece = take(bytes, walked.len);
-        if walked.ends {
+        let step = parser.advance(bytes, self.left)?;
+        let piece = split_front(bytes, step.len);
+        if step.ends {
             let txid = Txid(sha256d(piece).0);
             self.tree.push(txid);
-            self.place = Place::Between(behind);
-            let transaction = TransactionView::checked(piece, walk.outputs_at() as usize);
+            self.state = ScanState::BetweenTransactions(remaining);
+            let transaction = TransactionView::checked(piece, parser.outputs_at() as usize);
             return Ok(Some(ScanEvent::Transaction(txid, transaction)));
         }
         let hasher = Sha256::new_with_prefix(piece);
-        self.place = Place::Inside(Box::new(Inside { walk, hasher }), behind);
+        self.state =
+            ScanState::InTransaction(Box::new(SplitTransaction { parser, hasher }), remaining);
         Ok(Some(ScanEvent::Piece {
             at: 0,
             bytes: piece,
@@ -259,7 +260,7 @@ impl BlockScanner {
     }
 }
 
-fn take<'a>(bytes: &mut &'a [u8], len: usize) -> &'a [u8] {
+fn split_front<'a>(bytes: &mut &'a [u8], len: usize) -> &'a [u8] {
     let (taken, rest) = bytes.split_at(len);
     *bytes = rest;
     taken

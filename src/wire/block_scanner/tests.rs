@@ -17,7 +17,7 @@ struct Seen {
     count: Option<u64>,
     transactions: Vec<(Txid, Vec<u8>)>,
     /// The number of bytes after the last transaction.
-    behind: usize,
+    trailing: usize,
 }
 
 /// Scans `payload` in chunks whose lengths repeat those of `cuts`.
@@ -27,8 +27,8 @@ fn scan(payload: &[u8], cuts: &[usize]) -> Result<(Seen, BlockScanner), DecodeEr
     let (mut rest, mut partial) = (payload, Vec::new());
     let mut cuts = cuts.iter().cycle();
     loop {
-        let (mut piece, behind) = rest.split_at(rest.len().min(*cuts.next().unwrap()));
-        rest = behind;
+        let (mut piece, trailing) = rest.split_at(rest.len().min(*cuts.next().unwrap()));
+        rest = trailing;
         while let Some(scanned) = scanner.scan(&mut piece)? {
             match scanned {
                 ScanEvent::Header(header) => assert_eq!(seen.header.replace(header), None),
@@ -53,7 +53,7 @@ fn scan(payload: &[u8], cuts: &[usize]) -> Result<(Seen, BlockScanner), DecodeEr
                 }
             }
         }
-        seen.behind += piece.len();
+        seen.trailing += piece.len();
         assert!(piece.is_empty() || scanner.is_complete());
         if rest.is_empty() {
             return Ok((seen, scanner));
@@ -70,7 +70,7 @@ fn decoded(payload: &[u8]) -> Result<Seen, DecodeError> {
         transactions: transactions
             .map(|transaction| (transaction.txid(), transaction.bytes().to_vec()))
             .collect(),
-        behind: payload.len() - block.bytes().len(),
+        trailing: payload.len() - block.bytes().len(),
     })
 }
 
@@ -121,11 +121,11 @@ proptest! {
     fn chunked_block_scans_like_decoded_block(
         transactions in vec(any_transaction(), 0..12),
         cuts in any_cuts(),
-        behind in vec(any::<u8>(), 0..3),
+        trailing in vec(any::<u8>(), 0..3),
     ) {
         let block = block_of(&transactions);
         let mut payload = block.bytes().to_vec();
-        payload.extend(behind);
+        payload.extend(trailing);
         let (seen, scanner) = scan(&payload, &cuts).unwrap();
         prop_assert_eq!(seen, decoded(&payload).unwrap());
         prop_assert!(scanner.is_complete());
@@ -163,10 +163,10 @@ proptest! {
 #[test]
 fn block_scanned_by_bytes_equals_decoded_block() {
     let mut payload = Block::genesis(&Network::Mainnet).bytes().to_vec();
-    payload.extend_from_slice(b"behind");
+    payload.extend_from_slice(b"unused");
     let (seen, scanner) = scan(&payload, &[1]).unwrap();
     assert_eq!(seen, decoded(&payload).unwrap());
-    assert_eq!(seen.behind, 6);
+    assert_eq!(seen.trailing, 6);
     assert_eq!(
         scanner.header(),
         Some(&BlockHeader::genesis(&Network::Mainnet))

@@ -61,11 +61,11 @@ impl FrameHeader {
         len: u64,
         checksum: Option<[u8; 4]>,
     ) -> Self {
-        let command = Command::of(outer).ok_or(outer).and_then(|command| {
+        let command = Command::from_wire(outer).ok_or(outer).and_then(|command| {
             if outer == real {
                 Ok(command)
             } else {
-                Command::of(real).ok_or(real)
+                Command::from_wire(real).ok_or(real)
             }
         });
         Self {
@@ -112,7 +112,7 @@ impl MagicMismatch {
     /// unknown.
     ///
     /// Recognizes the public networks of BSV and BTC, HTTP, SSH and TLS.
-    pub fn meaning(&self) -> Option<&'static str> {
+    pub fn detected(&self) -> Option<&'static str> {
         if let Some(network) = self.got.network() {
             return Some(match network {
                 crate::Network::Mainnet => "a node of BSV mainnet",
@@ -144,8 +144,8 @@ impl fmt::Display for MagicMismatch {
             write!(f, " ({network})")?;
         }
         write!(f, ", got {got}")?;
-        if let Some(meaning) = self.meaning() {
-            write!(f, ": the peer is {meaning}")?;
+        if let Some(detected) = self.detected() {
+            write!(f, ": the peer is {detected}")?;
         }
         Ok(())
     }

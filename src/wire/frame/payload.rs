@@ -24,28 +24,29 @@ pub const BLOCK_CHUNK: usize = 256 * 1024;
 
 /// The treatment of the bytes of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum PayloadMode {
     /// A block whose header is incomplete, or whose treatment is not decided yet.
-    Heading,
-    Kept,
+    BlockHeader,
+    /// The bytes are kept in memory.
+    Buffer,
     /// The bytes are counted and discarded.
-    Discarded,
+    Discard,
     /// The bytes are returned in chunks.
-    Streamed,
+    Stream,
 }
 
 /// The received part of a payload.
 ///
 /// Its memory grows with the received bytes and not with the length that the header claims.
 #[derive(Debug)]
-pub(super) struct ArrivingPayload {
+pub(super) struct PayloadBuffer {
     pub(super) header: FrameHeader,
     /// Initialized memory. The first `filled` bytes have been received.
     bytes: Vec<u8>,
     filled: usize,
     /// The number of received bytes, kept or discarded.
     arrived: u64,
-    fate: Fate,
+    mode: PayloadMode,
     /// The maximum length of a payload of this kind that is kept. Streamed blocks ignore it.
     pub(super) kept_limit: u64,
     /// The received part of the header of a discarded block.
@@ -53,23 +54,23 @@ pub(super) struct ArrivingPayload {
     hasher: Option<Sha256>,
 }
 
-impl ArrivingPayload {
-    /// Starts a payload. With `heading`, it stops after a block header: see
-    /// [`ArrivingPayload::heading`].
-    pub(super) fn new(header: FrameHeader, kept_limit: u64, heading: bool) -> Self {
+impl PayloadBuffer {
+    /// Starts a payload. With `pause_at_header`, it stops after a block header: see
+    /// [`PayloadBuffer::pending_header`].
+    pub(super) fn new(header: FrameHeader, kept_limit: u64, pause_at_header: bool) -> Self {
         let kept = header.len <= kept_limit;
-        let fate = match (heading, kept) {
-            (true, _) => Fate::Heading,
-            (false, true) => Fate::Kept,
-            (false, false) => Fate::Discarded,
+        let mode = match (pause_at_header, kept) {
+            (true, _) => PayloadMode::BlockHeader,
+            (false, true) => PayloadMode::Buffer,
+            (false, false) => PayloadMode::Discard,
         };
-        let hashed = (kept || heading) && header.checksum.is_some();
+        let hashed = (kept || pause_at_header) && header.checksum.is_some();
         Self {
             header,
             bytes: Vec::new(),
             filled: 0,
             arrived: 0,
-            fate,
+            mode,
             kept_limit,
             head: Vec::new(),
             hasher: hashed.then(Sha256::new),
@@ -82,28 +83,28 @@ impl ArrivingPayload {
     }
 
     pub(super) fn is_kept(&self) -> bool {
-        self.fate == Fate::Kept
+        self.mode == PayloadMode::Buffer
     }
 
     pub(super) fn is_streamed(&self) -> bool {
-        self.fate == Fate::Streamed
+        self.mode == PayloadMode::Stream
     }
 
     /// Returns the header of a block whose treatment must be decided now.
-    pub(super) fn heading(&self) -> Option<BlockHeader> {
+    pub(super) fn pending_header(&self) -> Option<BlockHeader> {
         let header = self.bytes.get(..self.filled)?.first_chunk()?;
-        (self.fate == Fate::Heading).then(|| BlockHeader::from_bytes(header))
+        (self.mode == PayloadMode::BlockHeader).then(|| BlockHeader::from_bytes(header))
     }
 
     /// Returns the header of a block that was discarded.
-    pub(super) fn passed_over(&self) -> Option<BlockHeader> {
+    pub(super) fn discarded_header(&self) -> Option<BlockHeader> {
         self.head.first_chunk().map(BlockHeader::from_bytes)
     }
 
     /// Streams a block whose header has been received. `chunk` is the buffer of the first chunk.
     pub(super) fn stream(&mut self, chunk: Vec<u8>) {
-        if self.fate == Fate::Heading {
-            self.fate = Fate::Streamed;
+        if self.mode == PayloadMode::BlockHeader {
+            self.mode = PayloadMode::Stream;
             let head = std::mem::replace(&mut self.bytes, chunk);
             self.ready_chunk();
             self.bytes[..self.filled].copy_from_slice(&head[..self.filled]);
@@ -111,14 +112,14 @@ impl ArrivingPayload {
     }
 
     /// Handles a block whose header has been received like any other payload.
-    pub(super) fn treat_as_usual(&mut self) {
-        if self.fate == Fate::Heading {
-            self.fate = if self.header.len <= self.kept_limit {
-                Fate::Kept
+    pub(super) fn buffer_block(&mut self) {
+        if self.mode == PayloadMode::BlockHeader {
+            self.mode = if self.header.len <= self.kept_limit {
+                PayloadMode::Buffer
             } else {
                 self.head = std::mem::take(&mut self.bytes);
                 self.filled = 0;
-                Fate::Discarded
+                PayloadMode::Discard
             };
         }
     }
@@ -144,15 +145,15 @@ impl ArrivingPayload {
 
     /// Returns whether reads go directly into the buffer of this payload.
     pub(super) fn reads_directly(&self) -> bool {
-        match self.fate {
-            Fate::Kept => self.header.len >= COPY_THRESHOLD,
-            Fate::Streamed => true,
-            Fate::Heading | Fate::Discarded => false,
+        match self.mode {
+            PayloadMode::Buffer => self.header.len >= COPY_THRESHOLD,
+            PayloadMode::Stream => true,
+            PayloadMode::BlockHeader | PayloadMode::Discard => false,
         }
     }
 
     /// Returns the maximum number of bytes that the next read can add to the kept bytes.
-    pub(super) fn may_keep(&self) -> usize {
+    pub(super) fn reservable(&self) -> usize {
         let missing = usize::try_from(self.missing()).unwrap_or(usize::MAX);
         if self.is_kept() {
             missing.min(MAX_STEP)
@@ -175,33 +176,33 @@ impl ArrivingPayload {
             // Truncating the buffer would make `read_from` initialize it again for each read.
             return 0;
         }
-        match self.fate {
-            Fate::Kept => {
+        match self.mode {
+            PayloadMode::Buffer => {
                 if len as u64 == self.header.len {
                     // The whole payload has arrived, so its buffer needs exactly its size.
                     self.bytes.reserve_exact(len);
                 } else {
-                    self.make_room(len);
+                    self.reserve(len);
                 }
                 self.bytes.truncate(self.filled);
                 self.bytes.extend_from_slice(&arrived[..len]);
                 self.count(len);
                 len
             }
-            Fate::Heading => {
+            PayloadMode::BlockHeader => {
                 let len = len.min(BlockHeader::LEN - self.filled);
                 self.bytes.extend_from_slice(&arrived[..len]);
                 self.count(len);
                 len
             }
-            Fate::Streamed => {
+            PayloadMode::Stream => {
                 self.ready_chunk();
                 let len = len.min(BLOCK_CHUNK - self.filled);
                 self.bytes[self.filled..self.filled + len].copy_from_slice(&arrived[..len]);
                 self.count(len);
                 len
             }
-            Fate::Discarded => {
+            PayloadMode::Discard => {
                 if is_block(&self.header) && self.head.len() < BlockHeader::LEN {
                     let more = len.min(BlockHeader::LEN - self.head.len());
                     self.head.extend_from_slice(&arrived[..more]);
@@ -226,7 +227,7 @@ impl ArrivingPayload {
         if self.filled == self.bytes.len() {
             let missing = usize::try_from(self.missing()).unwrap_or(usize::MAX);
             let step = self.filled.clamp(MIN_STEP, MAX_STEP).min(missing);
-            self.make_room(step);
+            self.reserve(step);
             self.bytes.resize(self.filled + step, 0);
         }
         let read = source.read(&mut self.bytes[self.filled..])?;
@@ -249,7 +250,7 @@ impl ArrivingPayload {
     /// Ensures capacity for `more` bytes.
     ///
     /// The buffer grows to at least twice the received bytes, but not beyond the whole payload.
-    fn make_room(&mut self, more: usize) {
+    fn reserve(&mut self, more: usize) {
         let needed = self.filled + more;
         if needed > self.bytes.capacity() {
             let whole = usize::try_from(self.header.len).unwrap_or(usize::MAX);
@@ -295,7 +296,7 @@ mod tests {
         header[4..10].copy_from_slice(b"extmsg");
         header[38] = 1; // 65,536 bytes
         let header = FrameHeader::parse(&header).unwrap();
-        let mut payload = ArrivingPayload::new(header, u64::MAX, false);
+        let mut payload = PayloadBuffer::new(header, u64::MAX, false);
         assert_eq!(payload.take_from(&[]), 0);
         assert_eq!(payload.read_from(&mut &[7; 1][..]).unwrap(), 1);
         assert_eq!(payload.bytes.len(), MIN_STEP);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::encoder::checksum;
-use super::payload::ArrivingPayload;
+use super::payload::PayloadBuffer;
 use super::{EXTENDED_HEADER_LEN, FrameHeader, MagicMismatch};
 use crate::network::Magic;
 use crate::wire::{
@@ -53,7 +53,7 @@ pub enum Incoming {
         /// The hash of the block, if the payload is one.
         block: Option<BlockHash>,
     },
-    /// The header of a block has been received. Returned only if [`FrameReader::announce_blocks`]
+    /// The header of a block has been received. Returned only if [`FrameReader::stream_blocks`]
     /// is enabled.
     ///
     /// Call [`FrameReader::stream_block`] before the next [`FrameReader::next_frame`] to receive
@@ -83,15 +83,15 @@ pub enum Incoming {
 #[derive(Debug)]
 pub(crate) enum Found {
     /// A frame to be decoded. Its payload stays in the receive buffer until the next read: see
-    /// [`FrameReader::lying`].
-    Lying {
+    /// [`FrameReader::in_place`].
+    InPlace {
         /// The command of the message.
         command: Command,
         extended: bool,
         at: Range<usize>,
     },
     /// Any other result.
-    Taken(Incoming),
+    Owned(Incoming),
 }
 
 /// The reason why a frame was dropped.
@@ -184,12 +184,12 @@ pub struct FrameReader {
     /// The requested payloads. While it is `None`, all payloads within the limits are kept, and
     /// none above them is accepted.
     expected: Option<ExpectedPayloads>,
-    announces_blocks: bool,
+    streams_blocks: bool,
     /// The receive buffer, of which `buffer[start..end]` is unread.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    arriving: Option<ArrivingPayload>,
+    arriving: Option<PayloadBuffer>,
     failed: Option<FrameError>,
 }
 
@@ -200,7 +200,7 @@ impl FrameReader {
             magic,
             limits,
             expected: None,
-            announces_blocks: false,
+            streams_blocks: false,
             buffer: Vec::new(),
             start: 0,
             end: 0,
@@ -224,8 +224,8 @@ impl FrameReader {
 
     /// Sets whether [`Incoming::BlockStart`] is returned for each block that has not started yet.
     /// Defaults to `false`.
-    pub fn announce_blocks(&mut self, announce: bool) {
-        self.announces_blocks = announce;
+    pub fn stream_blocks(&mut self, enabled: bool) {
+        self.streams_blocks = enabled;
     }
 
     /// Streams the block of the last [`Incoming::BlockStart`] in chunks.
@@ -250,13 +250,13 @@ impl FrameReader {
     /// Returns the maximum number of bytes that the next read can add to the current payload.
     ///
     /// At most 256 KiB, and 0 if the payload is not kept.
-    pub fn may_keep(&self) -> usize {
-        self.arriving.as_ref().map_or(0, ArrivingPayload::may_keep)
+    pub fn reservable(&self) -> usize {
+        self.arriving.as_ref().map_or(0, PayloadBuffer::reservable)
     }
 
     /// Returns the number of bytes that are kept of the current payload.
     pub fn kept(&self) -> usize {
-        self.arriving.as_ref().map_or(0, ArrivingPayload::kept)
+        self.arriving.as_ref().map_or(0, PayloadBuffer::kept)
     }
 
     /// Reads once from `source` and returns the number of bytes, or 0 at the end of the stream.
@@ -279,7 +279,7 @@ impl FrameReader {
         {
             return payload.read_from(source);
         }
-        self.make_room()?;
+        self.compact()?;
         match source.read(&mut self.buffer[self.end..]) {
             Ok(read) => {
                 self.end += read;
@@ -289,7 +289,7 @@ impl FrameReader {
                 Ok(read)
             }
             Err(error) => {
-                self.release_room();
+                self.shrink();
                 Err(error)
             }
         }
@@ -309,16 +309,16 @@ impl FrameReader {
     pub fn next_frame(&mut self) -> Result<Option<Incoming>, FrameError> {
         let found = self.find_next()?;
         Ok(found.map(|found| match found {
-            Found::Lying {
+            Found::InPlace {
                 command,
                 extended,
                 at,
             } => Incoming::Frame(Frame {
                 command,
-                payload: Bytes::copy_from_slice(self.lying(at)),
+                payload: Bytes::copy_from_slice(self.in_place(at)),
                 extended,
             }),
-            Found::Taken(incoming) => incoming,
+            Found::Owned(incoming) => incoming,
         }))
     }
 
@@ -332,7 +332,7 @@ impl FrameReader {
     }
 
     /// Returns the payload of the frame that [`FrameReader::find_next`] has just returned.
-    pub(crate) fn lying(&self, at: Range<usize>) -> &[u8] {
+    pub(crate) fn in_place(&self, at: Range<usize>) -> &[u8] {
         &self.buffer[at]
     }
 
@@ -363,54 +363,56 @@ impl FrameReader {
             let there = self.end - self.start;
             let kept = header.len <= kept_limit;
             match usize::try_from(header.len) {
-                Ok(len) if kept && len <= there && !self.announces(&header) => {
+                Ok(len) if kept && len <= there && !self.is_streamable(&header) => {
                     let at = self.start..self.start + len;
                     self.start = at.end;
-                    return Ok(Some(self.lying_frame(header, at)));
+                    return Ok(Some(self.in_place_frame(header, at)));
                 }
                 _ => {
-                    let heading = self.announces(&header);
-                    self.arriving = Some(ArrivingPayload::new(header, kept_limit, heading));
+                    let pause_at_header = self.is_streamable(&header);
+                    self.arriving = Some(PayloadBuffer::new(header, kept_limit, pause_at_header));
                 }
             }
         }
         if let Some(payload) = &mut self.arriving {
             // The caller has received `BlockStart` and has not called `stream_block`.
-            if payload.heading().is_some() {
-                payload.treat_as_usual();
+            if payload.pending_header().is_some() {
+                payload.buffer_block();
             }
             self.start += payload.take_from(&self.buffer[self.start..self.end]);
-            if let Some(header) = payload.heading() {
+            if let Some(header) = payload.pending_header() {
                 let len = payload.header.len;
-                return Ok(Some(Found::Taken(Incoming::BlockStart { header, len })));
+                return Ok(Some(Found::Owned(Incoming::BlockStart { header, len })));
             }
             if let Some(chunk) = payload.take_chunk() {
-                return Ok(Some(Found::Taken(Incoming::BlockChunk(chunk))));
+                return Ok(Some(Found::Owned(Incoming::BlockChunk(chunk))));
             }
         }
         Ok(self
             .arriving
             .take_if(|payload| payload.missing() == 0)
-            .map(|payload| Found::Taken(complete(payload))))
+            .map(|payload| Found::Owned(complete(payload))))
     }
 
     /// Returns the frame whose payload is in the receive buffer.
-    fn lying_frame(&self, header: FrameHeader, at: Range<usize>) -> Found {
+    fn in_place_frame(&self, header: FrameHeader, at: Range<usize>) -> Found {
         let command = match header.command {
             Ok(command) => command,
-            Err(bytes) => return Found::Taken(Incoming::Dropped(InvalidCommand::of(bytes).into())),
+            Err(bytes) => {
+                return Found::Owned(Incoming::Dropped(InvalidCommand::new(bytes).into()));
+            }
         };
         if let Some(expected) = header.checksum {
             let got = checksum(&self.buffer[at.clone()]);
             if got != expected {
-                return Found::Taken(Incoming::Dropped(FrameDropReason::BadChecksum {
+                return Found::Owned(Incoming::Dropped(FrameDropReason::BadChecksum {
                     command,
                     expected,
                     got,
                 }));
             }
         }
-        Found::Lying {
+        Found::InPlace {
             command,
             extended: header.checksum.is_none(),
             at,
@@ -418,11 +420,9 @@ impl FrameReader {
     }
 
     /// Returns whether `BlockStart` is due for this header.
-    fn announces(&self, header: &FrameHeader) -> bool {
+    fn is_streamable(&self, header: &FrameHeader) -> bool {
         const BLOCK: Command = Command::new("block");
-        self.announces_blocks
-            && header.command == Ok(BLOCK)
-            && header.len >= BlockHeader::LEN as u64
+        self.streams_blocks && header.command == Ok(BLOCK) && header.len >= BlockHeader::LEN as u64
     }
 
     /// Returns the next header, and the maximum length of a payload of its kind that is kept.
@@ -464,7 +464,7 @@ impl FrameReader {
     }
 
     /// Moves the unread bytes to the front, so that a header always fits after them.
-    fn make_room(&mut self) -> io::Result<()> {
+    fn compact(&mut self) -> io::Result<()> {
         if self.buffer.is_empty() {
             self.buffer.resize(QUIET_BUFFER, 0);
         }
@@ -481,7 +481,7 @@ impl FrameReader {
     }
 
     /// Shrinks a large buffer that holds at most a part of a header. Called if a read fails.
-    fn release_room(&mut self) {
+    fn shrink(&mut self) {
         if self.buffer.len() > QUIET_BUFFER && self.end - self.start < EXTENDED_HEADER_LEN {
             let rest = self.buffer[self.start..self.end].to_vec();
             self.buffer = vec![0; QUIET_BUFFER];
@@ -492,14 +492,14 @@ impl FrameReader {
     }
 }
 
-fn complete(payload: ArrivingPayload) -> Incoming {
+fn complete(payload: PayloadBuffer) -> Incoming {
     let (len, extended) = (payload.header.len, payload.header.checksum.is_none());
     let command = match payload.header.command {
         Ok(command) => command,
-        Err(bytes) => return Incoming::Dropped(InvalidCommand::of(bytes).into()),
+        Err(bytes) => return Incoming::Dropped(InvalidCommand::new(bytes).into()),
     };
     if !payload.is_kept() && !payload.is_streamed() {
-        let block = payload.passed_over().map(|header| header.hash());
+        let block = payload.discarded_header().map(|header| header.hash());
         return Incoming::Discarded {
             command,
             len,

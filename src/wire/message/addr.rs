@@ -13,7 +13,7 @@ pub struct Addr {
     /// The addresses, each with the time at which the node was last seen.
     #[cfg_attr(
         feature = "serde",
-        serde(deserialize_with = "crate::wire::serde_form::at_most::<MAX_ADDRESSES, _, _>")
+        serde(deserialize_with = "crate::wire::serde_repr::at_most::<MAX_ADDRESSES, _, _>")
     )]
     pub addresses: Vec<TimestampedAddress>,
 }

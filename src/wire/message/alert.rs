@@ -1,7 +1,7 @@
 //! `alert`: obsolete warnings.
 
 use super::{bytes_len, encode_bytes};
-use crate::wire::hex_text::debug_in_hex;
+use crate::wire::hex_debug::impl_hex_debug;
 use crate::wire::{Decode, DecodeError, Encode, Reader};
 
 /// A warning to all users of the network. It is obsolete, because its key was retired.
@@ -19,7 +19,7 @@ pub struct Alert {
     pub signature: Vec<u8>,
 }
 
-debug_in_hex!(Alert {
+impl_hex_debug!(Alert {
     message: hex,
     signature: hex
 });

@@ -1,7 +1,7 @@
 //! `authch` and `authresp`: a challenge to a miner and the answer.
 
 use super::{bytes_len, encode_bytes};
-use crate::wire::hex_text::debug_in_hex;
+use crate::wire::hex_debug::impl_hex_debug;
 use crate::wire::{Decode, DecodeError, Encode, Reader, sha256d};
 
 /// Requests a signature with the key of the receiver's miner ID.
@@ -17,8 +17,8 @@ pub struct Authch {
     pub challenge: [u8; 32],
 }
 
-debug_in_hex!(Authch {
-    version: plain,
+impl_hex_debug!(Authch {
+    version: as_debug,
     challenge: hex
 });
 
@@ -74,15 +74,15 @@ pub struct Authresp {
         feature = "serde",
         serde(
             serialize_with = "crate::serde_with::hex::serialize",
-            deserialize_with = "crate::wire::serde_form::bytes_within::<70, 72, _>"
+            deserialize_with = "crate::wire::serde_repr::bytes_within::<70, 72, _>"
         )
     )]
     pub signature: Vec<u8>,
 }
 
-debug_in_hex!(Authresp {
+impl_hex_debug!(Authresp {
     public_key: hex,
-    client_nonce: plain,
+    client_nonce: as_debug,
     signature: hex
 });
 

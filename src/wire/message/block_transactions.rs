@@ -91,7 +91,7 @@ impl BlockTransactions {
     /// Returns the transactions, in order.
     pub fn transactions(&self) -> Transactions<'_> {
         let at = COUNT_AT + compact_size_len(self.transaction_count as u64) as usize;
-        Transactions::unplaced(&self.payload[at..], self.transaction_count)
+        Transactions::without_offsets(&self.payload[at..], self.transaction_count)
     }
 }
 
@@ -104,7 +104,7 @@ impl Decode for BlockTransactions {
             TransactionView::read(reader)?;
         }
         Ok(Self {
-            payload: reader.keep_since(&start),
+            payload: reader.shared_since(&start),
             block,
             transaction_count,
         })

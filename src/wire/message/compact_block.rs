@@ -98,7 +98,7 @@ impl CompactBlock {
     ///
     /// [`DecodeError`] if a field is incomplete.
     pub fn from_payload(payload: Bytes) -> Result<Self, DecodeError> {
-        Self::decode(&mut Reader::shared(&payload))
+        Self::decode(&mut Reader::from_shared(&payload))
     }
 
     /// Returns the whole message in its wire form.
@@ -203,14 +203,14 @@ impl Decode for CompactBlock {
         BlockHeader::decode(reader)?;
         reader.u64("nonce")?;
         let short_id_count = reader.count("short ids", SHORT_ID)?;
-        reader.take("short ids", SHORT_ID * short_id_count)?;
+        reader.read_bytes("short ids", SHORT_ID * short_id_count)?;
         let prefilled_count = reader.count("prefilled transactions", MIN_PREFILLED)?;
         for _ in 0..prefilled_count {
             reader.compact_size("prefilled index")?;
             TransactionView::read(reader)?;
         }
         Ok(Self {
-            payload: reader.keep_since(&start),
+            payload: reader.shared_since(&start),
             short_id_count,
             prefilled_count,
         })

@@ -104,7 +104,7 @@ mod tests {
         let tx = Tx::from(block.transactions().next().unwrap());
         let proof = MerkleProof::for_block(&[tx.txid(), Txid::ZERO], 0, block.hash()).unwrap();
         let payload = bytes::Bytes::from(DatarefTx { tx, proof }.encode_to_vec());
-        let read = DatarefTx::decode(&mut Reader::shared(&payload)).unwrap();
+        let read = DatarefTx::decode(&mut Reader::from_shared(&payload)).unwrap();
         assert_eq!(read.tx.bytes().as_ptr(), payload.as_ptr());
         assert!(!payload.is_unique());
         assert_eq!(read.encode_to_vec(), payload);

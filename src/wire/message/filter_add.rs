@@ -1,7 +1,7 @@
 //! `filteradd`: an additional element for a bloom filter.
 
 use super::{bytes_len, encode_bytes};
-use crate::wire::hex_text::debug_in_hex;
+use crate::wire::hex_debug::impl_hex_debug;
 use crate::wire::{BloomFilter, Decode, DecodeError, Encode, Reader};
 
 /// Adds an element to the bloom filter that the sender has loaded.
@@ -16,13 +16,13 @@ pub struct FilterAdd {
         feature = "serde",
         serde(
             serialize_with = "crate::serde_with::hex::serialize",
-            deserialize_with = "crate::wire::serde_form::bytes_within::<0, { BloomFilter::MAX_ELEMENT }, _>"
+            deserialize_with = "crate::wire::serde_repr::bytes_within::<0, { BloomFilter::MAX_ELEMENT }, _>"
         )
     )]
     pub data: Vec<u8>,
 }
 
-debug_in_hex!(FilterAdd { data: hex });
+impl_hex_debug!(FilterAdd { data: hex });
 
 impl FilterAdd {
     pub(super) fn validate(&self) -> Result<(), DecodeError> {

@@ -112,7 +112,7 @@ impl Decode for GetBlockTxn {
             next = u64::from(index) + 1;
         }
         Ok(Self {
-            payload: reader.keep_since(&start),
+            payload: reader.shared_since(&start),
             block,
             index_count,
         })

@@ -15,20 +15,20 @@ pub struct Headers {
     /// The headers.
     #[cfg_attr(
         feature = "serde",
-        serde(deserialize_with = "crate::wire::serde_form::at_most::<MAX_HEADERS, _, _>")
+        serde(deserialize_with = "crate::wire::serde_repr::at_most::<MAX_HEADERS, _, _>")
     )]
     pub headers: Vec<BlockHeader>,
 }
 
 /// A header in this message, followed by a count of transactions, which is written as 0 and
 /// ignored.
-struct Entry(BlockHeader);
+struct HeaderEntry(BlockHeader);
 
-impl Entry {
+impl HeaderEntry {
     const MIN_LEN: usize = BlockHeader::LEN + 1;
 }
 
-impl Decode for Entry {
+impl Decode for HeaderEntry {
     #[inline]
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let header = BlockHeader::decode(reader)?;
@@ -40,10 +40,10 @@ impl Decode for Entry {
 impl Decode for Headers {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         check_entry_limit(reader, "headers", MAX_HEADERS)?;
-        let count = reader.count("headers", Entry::MIN_LEN)?;
+        let count = reader.count("headers", HeaderEntry::MIN_LEN)?;
         let mut headers = Vec::with_capacity(count);
         for _ in 0..count {
-            headers.push(Entry::decode(reader)?.0);
+            headers.push(HeaderEntry::decode(reader)?.0);
         }
         Ok(Self { headers })
     }
@@ -59,7 +59,7 @@ impl Encode for Headers {
     }
 
     fn encoded_len(&self) -> u64 {
-        list_len(self.headers.len(), Entry::MIN_LEN as u64)
+        list_len(self.headers.len(), HeaderEntry::MIN_LEN as u64)
     }
 }
 

@@ -2,62 +2,64 @@
 
 mod addr;
 mod alert;
-mod announce;
 mod authch;
 mod block_transactions;
 mod compact_block;
+mod createstrm;
 mod datareftx;
 mod dsdetected;
-mod fields;
+mod fee_filter;
 mod filter_add;
 mod get_block_txn;
+mod get_headers;
 mod hdrsen;
 mod headers;
-mod inventory_lists;
-mod lists;
-mod locator;
+mod inventory;
+mod list_codec;
 mod mempool;
 mod merkleblock;
 mod ping;
 mod protoconf;
 mod reject;
 mod revokemid;
-mod streams;
+mod send_cmpct;
 mod tx;
+mod validate;
 mod version;
 
 pub use addr::{Addr, MAX_ADDRESSES};
 pub use alert::Alert;
-pub use announce::{FeeFilter, SendCmpct};
 pub use authch::{Authch, Authresp};
 pub use block_transactions::{BlockTransactions, IndexOutOfRange};
 pub use compact_block::{CompactBlock, CompactBlockError, PrefilledTransaction};
+pub use createstrm::{CreateStrm, StreamAck};
 pub use datareftx::DatarefTx;
 pub use dsdetected::{DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError};
+pub use fee_filter::FeeFilter;
 pub use filter_add::FilterAdd;
 pub use get_block_txn::{GetBlockTxn, Indexes, IndexesNotAscending};
+pub use get_headers::{GetBlocks, GetHdrsEn, GetHeaders};
 pub use hdrsen::{EnrichedHeader, EnrichedHeaderError, EnrichedHeaders, HdrsEn};
 pub use headers::{Headers, MAX_HEADERS};
-pub use inventory_lists::{GetData, Inv, NotFound};
-pub use locator::{GetBlocks, GetHdrsEn, GetHeaders};
+pub use inventory::{GetData, Inv, NotFound};
 pub use mempool::Mempool;
 pub use merkleblock::MerkleBlock;
 pub use ping::{Ping, Pong};
 pub use protoconf::Protoconf;
 pub use reject::{Reject, RejectCode};
 pub use revokemid::RevokeMid;
-pub use streams::{CreateStrm, StreamAck};
+pub use send_cmpct::SendCmpct;
 pub use tx::Tx;
 pub use version::{MAX_USER_AGENT, Version};
 
 use bytes::Bytes;
 
-use self::lists::{
+use self::list_codec::{
     bytes_len, check_entries, check_entry_limit, decode_entries, decode_list, encode_bytes,
     encode_list, list_len,
 };
 #[cfg(feature = "serde")]
-use super::serde_form::{NoFields, UnknownFields};
+use super::serde_repr::{NoFields, UnknownFields};
 use super::{Block, BloomFilter, Command, Decode, DecodeError, Encode, Reader};
 
 macro_rules! messages {
@@ -84,7 +86,7 @@ macro_rules! messages {
 
         /// The known messages, numbered as in [`Message::COMMANDS`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum MessageNumber {
+        pub(crate) enum MessageKind {
             $($empty,)+
             $($variant,)+
         }
@@ -98,9 +100,9 @@ macro_rules! messages {
             $(pub(super) const $variant: u128 = Command::new($name).to_number();)+
         }
 
-        impl MessageNumber {
+        impl MessageKind {
             /// Returns the number of a command, or `None` if it is unknown.
-            pub(crate) fn of(command: Command) -> Option<Self> {
+            pub(crate) fn from_command(command: Command) -> Option<Self> {
                 Some(match command.to_number() {
                     $(names::$empty => Self::$empty,)+
                     $(names::$variant => Self::$variant,)+
@@ -133,20 +135,20 @@ macro_rules! messages {
             ///
             /// [`DecodeError`] if the payload is not valid for its command.
             pub fn decode(command: Command, payload: Bytes) -> Result<Self, DecodeError> {
-                match MessageNumber::of(command) {
-                    Some(number) => Self::decode_known(number, &mut Reader::shared(&payload)),
+                match MessageKind::from_command(command) {
+                    Some(kind) => Self::decode_known(kind, &mut Reader::from_shared(&payload)),
                     None => Ok(Message::Unknown { command, payload }),
                 }
             }
 
             /// Like [`decode`](Self::decode), for a known message.
             pub(crate) fn decode_known(
-                number: MessageNumber,
+                kind: MessageKind,
                 reader: &mut Reader<'_>,
             ) -> Result<Self, DecodeError> {
-                Ok(match number {
-                    $(MessageNumber::$empty => Message::$empty,)+
-                    $(MessageNumber::$variant => Message::$variant(Decode::decode(reader)?),)+
+                Ok(match kind {
+                    $(MessageKind::$empty => Message::$empty,)+
+                    $(MessageKind::$variant => Message::$variant(Decode::decode(reader)?),)+
                 })
             }
         }
@@ -296,7 +298,7 @@ messages! {
     }
 }
 
-impl MessageNumber {
+impl MessageKind {
     /// Returns whether messages of this type have a [`Message::payload_bytes`].
     pub(crate) fn shares_payload(self) -> bool {
         matches!(

@@ -15,7 +15,7 @@ pub struct Protoconf {
         feature = "serde",
         serde(
             default,
-            deserialize_with = "crate::wire::serde_form::at_most::<{ Protoconf::MAX_STREAM_POLICIES as usize }, _, _>"
+            deserialize_with = "crate::wire::serde_repr::at_most::<{ Protoconf::MAX_STREAM_POLICIES as usize }, _, _>"
         )
     )]
     pub stream_policies: Option<WireString>,

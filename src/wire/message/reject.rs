@@ -9,7 +9,7 @@ use crate::wire::{Decode, DecodeError, Encode, Hash256, Reader, WireString};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(
     feature = "serde",
-    serde(try_from = "crate::wire::serde_form::ReadReject")
+    serde(try_from = "crate::wire::serde_repr::RejectDe")
 )]
 pub struct Reject {
     /// The command of the rejected message, at most 12 bytes.

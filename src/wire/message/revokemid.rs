@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::wire::hex_text::debug_in_hex;
+use crate::wire::hex_debug::impl_hex_debug;
 use crate::wire::{Decode, DecodeError, Encode, Reader, compact_size_len, write_compact_size};
 
 /// Revokes a miner ID and proves the right to revoke it.
@@ -28,7 +28,7 @@ pub struct RevokeMid {
         feature = "serde",
         serde(
             serialize_with = "crate::serde_with::hex::serialize",
-            deserialize_with = "crate::wire::serde_form::bytes_within::<0, { RevokeMid::MAX_SIGNATURE }, _>"
+            deserialize_with = "crate::wire::serde_repr::bytes_within::<0, { RevokeMid::MAX_SIGNATURE }, _>"
         )
     )]
     pub signature1: Vec<u8>,
@@ -37,13 +37,13 @@ pub struct RevokeMid {
         feature = "serde",
         serde(
             serialize_with = "crate::serde_with::hex::serialize",
-            deserialize_with = "crate::wire::serde_form::bytes_within::<0, { RevokeMid::MAX_SIGNATURE }, _>"
+            deserialize_with = "crate::wire::serde_repr::bytes_within::<0, { RevokeMid::MAX_SIGNATURE }, _>"
         )
     )]
     pub signature2: Vec<u8>,
 }
 
-debug_in_hex!(RevokeMid {
+impl_hex_debug!(RevokeMid {
     revocation_key: hex,
     miner_id: hex,
     id_to_revoke: hex,
@@ -83,7 +83,9 @@ fn writable(signature: &[u8]) -> &[u8] {
 /// Reads one signature with its length from the field of both signatures.
 fn read_signature(reader: &mut Reader<'_>, field: &'static str) -> Result<Vec<u8>, DecodeError> {
     let len = reader.u8(field)?;
-    reader.take(field, usize::from(len)).map(<[u8]>::to_vec)
+    reader
+        .read_bytes(field, usize::from(len))
+        .map(<[u8]>::to_vec)
 }
 
 impl Decode for Box<RevokeMid> {
@@ -106,7 +108,7 @@ impl Decode for Box<RevokeMid> {
             return Err(DecodeError::BadValue {
                 field: "bytes behind the signatures",
                 expected: "0",
-                got: both.rest().len() as u64,
+                got: both.remaining().len() as u64,
             });
         }
         Ok(Box::new(RevokeMid {

@@ -40,7 +40,7 @@ impl Tx {
     ///
     /// [`DecodeError`] if the transaction is incomplete.
     pub fn from_payload(payload: Bytes) -> Result<Self, DecodeError> {
-        Self::decode(&mut Reader::shared(&payload))
+        Self::decode(&mut Reader::from_shared(&payload))
     }
 
     /// Returns the transaction in its wire form.
@@ -86,7 +86,7 @@ impl Decode for Tx {
         let start = reader.clone();
         let outputs_at = TransactionView::read(reader)?.outputs_at();
         Ok(Self {
-            payload: reader.keep_since(&start),
+            payload: reader.shared_since(&start),
             outputs_at,
         })
     }

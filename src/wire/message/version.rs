@@ -34,7 +34,7 @@ pub struct Version {
         feature = "serde",
         serde(
             default,
-            deserialize_with = "crate::wire::serde_form::at_most::<{ MAX_USER_AGENT as usize }, _, _>"
+            deserialize_with = "crate::wire::serde_repr::at_most::<{ MAX_USER_AGENT as usize }, _, _>"
         )
     )]
     pub user_agent: Option<WireString>,

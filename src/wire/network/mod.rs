@@ -8,7 +8,7 @@ mod magic;
 mod params;
 mod public;
 #[cfg(feature = "serde")]
-mod serde_form;
+mod serde_repr;
 
 pub use self::magic::Magic;
 pub(crate) use self::params::is_network_name;

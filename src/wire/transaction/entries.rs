@@ -36,48 +36,48 @@ pub struct TransactionOutputView<'a> {
 /// After the last entry, fewer bytes remain than an entry has, so the end is found without the
 /// count.
 #[derive(Clone, Debug)]
-struct Entries<'a, const BEFORE: usize, const BEHIND: usize> {
+struct Entries<'a, const PREFIX: usize, const SUFFIX: usize> {
     rest: &'a [u8],
     left: usize,
 }
 
-struct Entry<'a, const BEFORE: usize, const BEHIND: usize> {
-    before: &'a [u8; BEFORE],
+struct ScriptEntry<'a, const PREFIX: usize, const SUFFIX: usize> {
+    prefix: &'a [u8; PREFIX],
     script: &'a [u8],
-    behind: &'a [u8; BEHIND],
+    suffix: &'a [u8; SUFFIX],
     rest: &'a [u8],
 }
 
-impl<'a, const BEFORE: usize, const BEHIND: usize> Entries<'a, BEFORE, BEHIND> {
+impl<'a, const PREFIX: usize, const SUFFIX: usize> Entries<'a, PREFIX, SUFFIX> {
     /// Starts after the count of the list, which is at offset `AT`.
     #[inline]
-    fn behind_count<const AT: usize>(bytes: &'a [u8]) -> Self {
+    fn after_count<const AT: usize>(bytes: &'a [u8]) -> Self {
         match bytes.split_at_checked(AT + 1) {
             Some((&[.., count @ ..0xfd], rest)) => Self {
                 rest,
                 left: usize::from(count),
             },
-            _ => Self::behind_long_count(&bytes[AT..]),
+            _ => Self::after_long_count(&bytes[AT..]),
         }
     }
 
-    /// Like [`behind_count`](Self::behind_count), for a count of more than one byte.
+    /// Like [`after_count`](Self::after_count), for a count of more than one byte.
     #[cold]
-    fn behind_long_count(bytes: &'a [u8]) -> Self {
+    fn after_long_count(bytes: &'a [u8]) -> Self {
         let mut reader = Reader::new(bytes);
         let left = reader
-            .count("entries", BEFORE + 1 + BEHIND)
+            .count("entries", PREFIX + 1 + SUFFIX)
             .unwrap_or_default();
         Self {
-            rest: reader.rest(),
+            rest: reader.remaining(),
             left,
         }
     }
 
     #[inline]
-    fn next(&mut self) -> Option<Entry<'a, BEFORE, BEHIND>> {
-        let entry = match *self.rest.get(BEFORE)? {
-            len @ ..0xfd => Self::split(self.rest, BEFORE + 1, usize::from(len))?,
+    fn next(&mut self) -> Option<ScriptEntry<'a, PREFIX, SUFFIX>> {
+        let entry = match *self.rest.get(PREFIX)? {
+            len @ ..0xfd => Self::split(self.rest, PREFIX + 1, usize::from(len))?,
             _ => Self::split_long(self.rest)?,
         };
         self.rest = entry.rest;
@@ -86,23 +86,27 @@ impl<'a, const BEFORE: usize, const BEHIND: usize> Entries<'a, BEFORE, BEHIND> {
     }
 
     #[inline]
-    fn split(bytes: &'a [u8], script_at: usize, len: usize) -> Option<Entry<'a, BEFORE, BEHIND>> {
-        let (entry, rest) = bytes.split_at_checked(script_at + len + BEHIND)?;
-        Some(Entry {
-            before: entry.first_chunk()?,
+    fn split(
+        bytes: &'a [u8],
+        script_at: usize,
+        len: usize,
+    ) -> Option<ScriptEntry<'a, PREFIX, SUFFIX>> {
+        let (entry, rest) = bytes.split_at_checked(script_at + len + SUFFIX)?;
+        Some(ScriptEntry {
+            prefix: entry.first_chunk()?,
             script: entry.get(script_at..script_at + len)?,
-            behind: entry.last_chunk()?,
+            suffix: entry.last_chunk()?,
             rest,
         })
     }
 
     /// Splits off an entry whose script length has more than one byte.
     #[cold]
-    fn split_long(bytes: &'a [u8]) -> Option<Entry<'a, BEFORE, BEHIND>> {
+    fn split_long(bytes: &'a [u8]) -> Option<ScriptEntry<'a, PREFIX, SUFFIX>> {
         let mut reader = Reader::new(bytes);
-        reader.take("entry", BEFORE).ok()?;
+        reader.read_bytes("entry", PREFIX).ok()?;
         let len = reader.compact_size("script").ok()?;
-        let script_at = bytes.len() - reader.rest().len();
+        let script_at = bytes.len() - reader.remaining().len();
         Self::split(bytes, script_at, usize::try_from(len).ok()?)
     }
 }
@@ -122,16 +126,16 @@ pub struct Outputs<'a>(Entries<'a, 8, 0>);
 impl<'a> Inputs<'a> {
     /// Creates the iterator from the start of a transaction, up to the output count.
     #[inline]
-    pub(super) fn of(bytes: &'a [u8]) -> Self {
-        Self(Entries::behind_count::<4>(bytes))
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self(Entries::after_count::<4>(bytes))
     }
 }
 
 impl<'a> Outputs<'a> {
     /// Creates the iterator from the end of a transaction, starting at the output count.
     #[inline]
-    pub(super) fn of(bytes: &'a [u8]) -> Self {
-        Self(Entries::behind_count::<0>(bytes))
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self(Entries::after_count::<0>(bytes))
     }
 }
 
@@ -141,9 +145,9 @@ impl<'a> Iterator for Inputs<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.0.next().map(|entry| TransactionInputView {
-            previous: OutPoint::from_bytes(entry.before),
+            previous: OutPoint::from_bytes(entry.prefix),
             script: entry.script,
-            sequence: u32::from_le_bytes(*entry.behind),
+            sequence: u32::from_le_bytes(*entry.suffix),
         })
     }
 
@@ -159,7 +163,7 @@ impl<'a> Iterator for Outputs<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.0.next().map(|entry| TransactionOutputView {
-            value: i64::from_le_bytes(*entry.before),
+            value: i64::from_le_bytes(*entry.prefix),
             script: entry.script,
         })
     }

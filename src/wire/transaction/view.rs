@@ -29,19 +29,19 @@ impl<'a> TransactionView<'a> {
     /// [`DecodeError`] if the remaining bytes do not start with a complete transaction.
     #[inline]
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let start = reader.rest();
-        let at = |reader: &Reader<'_>| start.len() - reader.rest().len();
-        reader.take("transaction version", 4)?;
+        let start = reader.remaining();
+        let at = |reader: &Reader<'_>| start.len() - reader.remaining().len();
+        reader.read_bytes("transaction version", 4)?;
         for _ in 0..reader.count("inputs", MIN_INPUT)? {
-            reader.take("input outpoint", 36)?;
+            reader.read_bytes("input outpoint", 36)?;
             skip_script(reader, "input script", 4)?;
         }
         let outputs_at = at(reader);
         for _ in 0..reader.count("outputs", MIN_OUTPUT)? {
-            reader.take("output value", 8)?;
+            reader.read_bytes("output value", 8)?;
             skip_script(reader, "output script", 0)?;
         }
-        reader.take("transaction lock time", 4)?;
+        reader.read_bytes("transaction lock time", 4)?;
         Ok(Self {
             bytes: &start[..at(reader)],
             outputs_at,
@@ -94,13 +94,13 @@ impl<'a> TransactionView<'a> {
     /// Returns an iterator over the inputs, in order.
     #[inline]
     pub fn inputs(&self) -> Inputs<'a> {
-        Inputs::of(&self.bytes[..self.outputs_at])
+        Inputs::new(&self.bytes[..self.outputs_at])
     }
 
     /// Returns an iterator over the outputs, in order.
     #[inline]
     pub fn outputs(&self) -> Outputs<'a> {
-        Outputs::of(&self.bytes[self.outputs_at..])
+        Outputs::new(&self.bytes[self.outputs_at..])
     }
 }
 
@@ -109,12 +109,14 @@ impl<'a> TransactionView<'a> {
 fn skip_script(
     reader: &mut Reader<'_>,
     field: &'static str,
-    behind: usize,
+    suffix_len: usize,
 ) -> Result<(), DecodeError> {
-    // At most 2^32 + 4: no overflow in a `usize` of 64 bits. In 32 bits, `take` rejects the length.
-    let len = reader.compact_size(field)?.saturating_add(behind as u64);
+    // At most 2^32 + 4: no overflow in a `usize` of 64 bits. In 32 bits, `read_bytes` rejects the length.
+    let len = reader
+        .compact_size(field)?
+        .saturating_add(suffix_len as u64);
     reader
-        .take(field, usize::try_from(len).unwrap_or(usize::MAX))
+        .read_bytes(field, usize::try_from(len).unwrap_or(usize::MAX))
         .map(drop)
 }
 

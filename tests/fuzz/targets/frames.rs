@@ -69,7 +69,7 @@ fn assert_streams_alike(
 ) {
     let mut whole = whole.into_iter();
     let mut frames = FrameReader::new(magic, limits);
-    frames.announce_blocks(true);
+    frames.stream_blocks(true);
     let mut begun = None;
     loop {
         match frames.next_frame() {

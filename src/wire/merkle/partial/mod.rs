@@ -6,7 +6,7 @@ mod verify;
 
 pub use error::PartialMerkleTreeError;
 
-use crate::wire::hex_text::debug_in_hex;
+use crate::wire::hex_debug::impl_hex_debug;
 use crate::wire::{
     Decode, DecodeError, Encode, Hash256, Reader, Txid, compact_size_len, write_compact_size,
 };
@@ -46,9 +46,9 @@ pub struct PartialMerkleTree {
     pub flags: Vec<u8>,
 }
 
-debug_in_hex!(PartialMerkleTree {
-    total_transactions: plain,
-    hashes: plain,
+impl_hex_debug!(PartialMerkleTree {
+    total_transactions: as_debug,
+    hashes: as_debug,
     flags: hex
 });
 

@@ -26,15 +26,15 @@ impl Decode for MerkleProof {
             ProofSubject::Tx(Tx::decode(reader)?)
         };
         let hash = Hash256(reader.array("proof target")?);
-        let target = MerkleProofTarget::of_flags(flags, hash);
+        let target = MerkleProofTarget::from_flags(flags, hash);
         let nodes = reader.count("proof nodes", MerkleProofNode::LEN)?;
         let start = reader.clone();
-        reader.take("proof nodes", nodes * MerkleProofNode::LEN)?;
+        reader.read_bytes("proof nodes", nodes * MerkleProofNode::LEN)?;
         Ok(Self {
             index,
             transaction,
             target,
-            nodes: reader.keep_since(&start),
+            nodes: reader.shared_since(&start),
         })
     }
 }

@@ -69,7 +69,7 @@ pub enum ProofSubject {
     feature = "serde",
     serde(
         rename_all = "snake_case",
-        try_from = "crate::wire::serde_form::ReadTarget"
+        try_from = "crate::wire::serde_repr::MerkleProofTargetDe"
     )
 )]
 pub enum MerkleProofTarget {
@@ -194,7 +194,7 @@ impl MerkleProof {
 
 impl MerkleProofTarget {
     /// Creates a target from its hash and the flags of the proof.
-    pub(in crate::wire) fn of_flags(flags: u8, hash: Hash256) -> Self {
+    pub(in crate::wire) fn from_flags(flags: u8, hash: Hash256) -> Self {
         match flags & !MerkleProof::FLAG_TX {
             0 => MerkleProofTarget::Block(BlockHash(hash.0)),
             MerkleProof::FLAG_MERKLE_ROOT => MerkleProofTarget::MerkleRoot(MerkleRoot(hash.0)),

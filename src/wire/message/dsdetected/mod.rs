@@ -4,6 +4,7 @@ mod age;
 mod block;
 mod error;
 #[cfg(test)]
+#[path = "tests/forks.rs"]
 mod forks;
 mod verify;
 
@@ -65,7 +66,7 @@ impl DsDetected {
 
     /// Returns the blocks, in the order of the message. Transactions and proofs are not copied.
     pub fn blocks(&self) -> DsDetectedBlocks<'_> {
-        let mut reader = Reader::shared(&self.payload);
+        let mut reader = Reader::from_shared(&self.payload);
         // The bytes were checked when the message was created: this cannot fail.
         let left = read_count(&mut reader).unwrap_or(0);
         DsDetectedBlocks { reader, left }
@@ -98,7 +99,7 @@ impl Decode for DsDetected {
             DsDetectedBlock::decode(reader)?;
         }
         Ok(Self {
-            payload: reader.keep_since(&start),
+            payload: reader.shared_since(&start),
         })
     }
 }

@@ -59,7 +59,7 @@ impl HdrsEn {
 
     /// Returns the headers, in order. Transactions and proofs are not copied.
     pub fn headers(&self) -> EnrichedHeaders<'_> {
-        let mut reader = Reader::shared(&self.payload);
+        let mut reader = Reader::from_shared(&self.payload);
         // The bytes were checked when the message was created: this cannot fail.
         let left = reader.compact_size("headers").map_or(0, |_| self.count);
         EnrichedHeaders { reader, left }
@@ -75,7 +75,7 @@ impl Decode for HdrsEn {
             EnrichedHeader::decode(reader)?;
         }
         Ok(Self {
-            payload: reader.keep_since(&start),
+            payload: reader.shared_since(&start),
             count,
         })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// With this index, an iteration need not parse the lengths inside a transaction to find the next
 /// one. The processor can then read several transactions in parallel.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct TxOffset {
     pub(super) len: u32,
     /// The offset of the output count from the first byte of the transaction.
     pub(super) outputs_at: u32,
@@ -18,19 +18,19 @@ pub(super) struct Place {
 /// A transaction has at least 10 bytes, so the index is smaller than the block. It is [`None`] if
 /// the length of a transaction needs more than 32 bits.
 #[derive(Clone)]
-pub(super) struct Places(Option<Arc<Vec<Place>>>);
+pub(super) struct TxOffsets(Option<Arc<Vec<TxOffset>>>);
 
-impl Places {
+impl TxOffsets {
     /// Returns the entries of all transactions, or `None` if there is no index.
-    pub(super) fn get(&self) -> Option<&[Place]> {
-        self.0.as_ref().map(|places| &places[..])
+    pub(super) fn get(&self) -> Option<&[TxOffset]> {
+        self.0.as_ref().map(|tx_offsets| &tx_offsets[..])
     }
 }
 
 /// Builds the index, transaction by transaction.
-pub(super) struct Placing(Option<Vec<Place>>);
+pub(super) struct TxOffsetsBuilder(Option<Vec<TxOffset>>);
 
-impl Placing {
+impl TxOffsetsBuilder {
     /// Creates a builder for `count` transactions.
     pub(super) fn new(count: usize) -> Self {
         Self(Some(Vec::with_capacity(count)))
@@ -41,7 +41,7 @@ impl Placing {
     pub(super) fn push(&mut self, len: usize, outputs_at: usize) {
         match (u32::try_from(len), &mut self.0) {
             // The outputs are inside the transaction, so their offset fits as well.
-            (Ok(len), Some(places)) => places.push(Place {
+            (Ok(len), Some(tx_offsets)) => tx_offsets.push(TxOffset {
                 len,
                 outputs_at: outputs_at as u32,
             }),
@@ -50,8 +50,8 @@ impl Placing {
     }
 
     /// Returns the index.
-    pub(super) fn done(self) -> Places {
-        Places(self.0.map(Arc::new))
+    pub(super) fn done(self) -> TxOffsets {
+        TxOffsets(self.0.map(Arc::new))
     }
 }
 
@@ -61,14 +61,14 @@ mod tests {
 
     #[test]
     fn transaction_above_32_bits_removes_index() {
-        let places = |lens: &[usize]| {
-            let mut placing = Placing::new(lens.len());
-            lens.iter().for_each(|len| placing.push(*len, 5));
-            placing.done().get().map(<[Place]>::len)
+        let tx_offsets = |lens: &[usize]| {
+            let mut builder = TxOffsetsBuilder::new(lens.len());
+            lens.iter().for_each(|len| builder.push(*len, 5));
+            builder.done().get().map(<[TxOffset]>::len)
         };
         let longest = u32::MAX as usize;
-        assert_eq!(places(&[]), Some(0));
-        assert_eq!(places(&[10, longest, 10]), Some(3));
-        assert_eq!(places(&[10, longest + 1, 10]), None);
+        assert_eq!(tx_offsets(&[]), Some(0));
+        assert_eq!(tx_offsets(&[10, longest, 10]), Some(3));
+        assert_eq!(tx_offsets(&[10, longest + 1, 10]), None);
     }
 }

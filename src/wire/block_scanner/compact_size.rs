@@ -4,19 +4,19 @@ use crate::wire::{DecodeError, Reader};
 
 /// The received bytes of a compact size.
 #[derive(Clone, Debug, Default)]
-pub(super) struct PartialSize {
+pub(super) struct CompactSizeParser {
     bytes: [u8; 9],
     len: usize,
 }
 
-impl PartialSize {
+impl CompactSizeParser {
     /// Consumes the size, or the available part of it, from the front of `bytes`.
     ///
     /// Returns `None` if more bytes are needed. `left` is the number of payload bytes from the
     /// front of `bytes` on. A size that does not fit into them is rejected as in
     /// [`Reader::compact_size`].
     #[inline]
-    pub(super) fn take(
+    pub(super) fn parse(
         &mut self,
         field: &'static str,
         bytes: &mut &[u8],
@@ -27,11 +27,11 @@ impl PartialSize {
                 *bytes = rest;
                 Ok(Some(u64::from(first)))
             }
-            _ => self.take_long(field, bytes, left),
+            _ => self.parse_long(field, bytes, left),
         }
     }
 
-    fn take_long(
+    fn parse_long(
         &mut self,
         field: &'static str,
         bytes: &mut &[u8],

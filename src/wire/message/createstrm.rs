@@ -18,7 +18,7 @@ pub struct CreateStrm {
     #[cfg_attr(
         feature = "serde",
         serde(
-            deserialize_with = "crate::wire::serde_form::at_most::<{ CreateStrm::MAX_STREAM_POLICY as usize }, _, _>"
+            deserialize_with = "crate::wire::serde_repr::at_most::<{ CreateStrm::MAX_STREAM_POLICY as usize }, _, _>"
         )
     )]
     pub stream_policy: WireString,

@@ -8,7 +8,7 @@ use serde::de::value::{MapAccessDeserializer, MapDeserializer};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::buffer::Value;
+use super::content::Value;
 use crate::wire::{Command, Encode, Message};
 
 /// The field that contains the command of the message.
@@ -26,22 +26,22 @@ pub(in crate::wire) struct UnknownFields {
 }
 
 #[derive(Serialize)]
-struct Named<'a> {
+struct MessageSer<'a> {
     command: Command,
     #[serde(flatten)]
-    fields: Fields<'a>,
+    fields: FieldsSer<'a>,
 }
 
-struct Fields<'a>(&'a Message);
+struct FieldsSer<'a>(&'a Message);
 
-impl Serialize for Fields<'_> {
+impl Serialize for FieldsSer<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize_fields(serializer)
     }
 }
 
 #[derive(Serialize, Deserialize)]
-struct WireForm {
+struct RawMessageSerde {
     command: Command,
     #[serde(with = "crate::serde_with::hex")]
     payload: Bytes,
@@ -51,14 +51,14 @@ impl Serialize for Message {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let command = self.command();
         if serializer.is_human_readable() {
-            let fields = Fields(self);
-            Named { command, fields }.serialize(serializer)
+            let fields = FieldsSer(self);
+            MessageSer { command, fields }.serialize(serializer)
         } else {
             let payload = match self.payload_bytes() {
                 Some(payload) => payload.clone(),
                 None => self.encode_to_vec().into(),
             };
-            WireForm { command, payload }.serialize(serializer)
+            RawMessageSerde { command, payload }.serialize(serializer)
         }
     }
 }
@@ -66,17 +66,17 @@ impl Serialize for Message {
 impl<'de> Deserialize<'de> for Message {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            deserializer.deserialize_map(NamedFields)
+            deserializer.deserialize_map(MessageVisitor)
         } else {
-            let WireForm { command, payload } = WireForm::deserialize(deserializer)?;
+            let RawMessageSerde { command, payload } = RawMessageSerde::deserialize(deserializer)?;
             Message::decode(command, payload).map_err(D::Error::custom)
         }
     }
 }
 
-struct NamedFields;
+struct MessageVisitor;
 
-impl<'de> Visitor<'de> for NamedFields {
+impl<'de> Visitor<'de> for MessageVisitor {
     type Value = Message;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -138,14 +138,14 @@ impl<'de> Deserialize<'de> for Work {
 /// A wire string in human-readable formats: the text, or its bytes if it is not valid text.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a text, or an object with `hex`")]
-enum ReadString {
+enum WireStringDe {
     Text(String),
-    Bytes(StringBytes<Vec<u8>>),
+    Bytes(HexStringSerde<Vec<u8>>),
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(bound(serialize = "T: AsRef<[u8]>", deserialize = "T: TryFrom<Vec<u8>>"))]
-struct StringBytes<T> {
+struct HexStringSerde<T> {
     #[serde(with = "hex")]
     hex: T,
 }
@@ -156,7 +156,7 @@ impl Serialize for WireString {
         match self.as_str() {
             _ if !serializer.is_human_readable() => serializer.serialize_bytes(hex),
             Some(text) => serializer.serialize_str(text),
-            None => StringBytes { hex }.serialize(serializer),
+            None => HexStringSerde { hex }.serialize(serializer),
         }
     }
 }
@@ -166,9 +166,9 @@ impl<'de> Deserialize<'de> for WireString {
         if !deserializer.is_human_readable() {
             return plain_bytes(deserializer).map(|bytes| Self::from(&bytes[..]));
         }
-        Ok(match ReadString::deserialize(deserializer)? {
-            ReadString::Text(text) => Self::from(text),
-            ReadString::Bytes(bytes) => Self::from(&bytes.hex[..]),
+        Ok(match WireStringDe::deserialize(deserializer)? {
+            WireStringDe::Text(text) => Self::from(text),
+            WireStringDe::Bytes(bytes) => Self::from(&bytes.hex[..]),
         })
     }
 }

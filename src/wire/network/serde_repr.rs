@@ -11,13 +11,13 @@ use super::{CustomNetwork, Network, NetworkParams};
 impl Serialize for Network {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let form = match self {
-            Network::Custom(CustomNetwork(params)) => WrittenNetwork::Custom(params),
-            builtin => WrittenNetwork::Builtin(builtin.name()),
+            Network::Custom(CustomNetwork(params)) => NetworkSer::Custom(params),
+            builtin => NetworkSer::Builtin(builtin.name()),
         };
         match form {
             form if !serializer.is_human_readable() => form.serialize(serializer),
-            WrittenNetwork::Builtin(name) => serializer.serialize_str(name),
-            WrittenNetwork::Custom(params) => params.serialize(serializer),
+            NetworkSer::Builtin(name) => serializer.serialize_str(name),
+            NetworkSer::Custom(params) => params.serialize(serializer),
         }
     }
 }
@@ -25,32 +25,32 @@ impl Serialize for Network {
 impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            return deserializer.deserialize_any(NameOrTable);
+            return deserializer.deserialize_any(NetworkVisitor);
         }
-        match ReadNetwork::deserialize(deserializer)? {
-            ReadNetwork::Builtin(name) => name.parse().map_err(D::Error::custom),
-            ReadNetwork::Custom(params) => Network::custom(*params).map_err(D::Error::custom),
+        match NetworkDe::deserialize(deserializer)? {
+            NetworkDe::Builtin(name) => name.parse().map_err(D::Error::custom),
+            NetworkDe::Custom(params) => Network::custom(*params).map_err(D::Error::custom),
         }
     }
 }
 
 /// What formats that are not for people contain.
 #[derive(Serialize)]
-enum WrittenNetwork<'a> {
+enum NetworkSer<'a> {
     Builtin(&'a str),
     Custom(&'a NetworkParams),
 }
 
-/// Like [`WrittenNetwork`], as it is read.
+/// Like [`NetworkSer`], as it is read.
 #[derive(Deserialize)]
-enum ReadNetwork {
+enum NetworkDe {
     Builtin(String),
     Custom(Box<NetworkParams>),
 }
 
-struct NameOrTable;
+struct NetworkVisitor;
 
-impl<'de> Visitor<'de> for NameOrTable {
+impl<'de> Visitor<'de> for NetworkVisitor {
     type Value = Network;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,22 +6,22 @@ use crate::wire::{BlockHash, Hash256, Inventory, Mempool, Txid};
 
 /// The type as its name, or as its number if it has no name.
 #[derive(Serialize, Deserialize)]
-pub(super) struct InventoryForm {
+pub(super) struct InventorySerde {
     #[serde(rename = "type")]
-    kind: Kind,
+    kind: InventoryType,
     hash: Hash256,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(untagged, expecting = "the name or the number of a type of inventory")]
-enum Kind {
-    Named(Name),
+enum InventoryType {
+    Name(InventoryName),
     Number(u32),
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Name {
+enum InventoryName {
     Tx,
     Block,
     FilteredBlock,
@@ -30,15 +30,15 @@ enum Name {
     DatarefTx,
 }
 
-impl From<&Inventory> for InventoryForm {
+impl From<&Inventory> for InventorySerde {
     fn from(inventory: &Inventory) -> Self {
         let kind = match inventory {
-            Inventory::Tx(_) => Kind::Named(Name::Tx),
-            Inventory::Block(_) => Kind::Named(Name::Block),
-            Inventory::FilteredBlock(_) => Kind::Named(Name::FilteredBlock),
-            Inventory::CompactBlock(_) => Kind::Named(Name::CompactBlock),
-            Inventory::DatarefTx(_) => Kind::Named(Name::DatarefTx),
-            Inventory::Unknown { kind, .. } => Kind::Number(*kind),
+            Inventory::Tx(_) => InventoryType::Name(InventoryName::Tx),
+            Inventory::Block(_) => InventoryType::Name(InventoryName::Block),
+            Inventory::FilteredBlock(_) => InventoryType::Name(InventoryName::FilteredBlock),
+            Inventory::CompactBlock(_) => InventoryType::Name(InventoryName::CompactBlock),
+            Inventory::DatarefTx(_) => InventoryType::Name(InventoryName::DatarefTx),
+            Inventory::Unknown { kind, .. } => InventoryType::Number(*kind),
         };
         Self {
             kind,
@@ -47,27 +47,33 @@ impl From<&Inventory> for InventoryForm {
     }
 }
 
-impl From<InventoryForm> for Inventory {
+impl From<InventorySerde> for Inventory {
     /// Creates an inventory vector. The number of a known type returns that type.
-    fn from(InventoryForm { kind, hash }: InventoryForm) -> Self {
+    fn from(InventorySerde { kind, hash }: InventorySerde) -> Self {
         match kind {
-            Kind::Named(Name::Tx) | Kind::Number(1) => Inventory::Tx(Txid(hash.0)),
-            Kind::Named(Name::Block) | Kind::Number(2) => Inventory::Block(BlockHash(hash.0)),
-            Kind::Named(Name::FilteredBlock) | Kind::Number(3) => {
+            InventoryType::Name(InventoryName::Tx) | InventoryType::Number(1) => {
+                Inventory::Tx(Txid(hash.0))
+            }
+            InventoryType::Name(InventoryName::Block) | InventoryType::Number(2) => {
+                Inventory::Block(BlockHash(hash.0))
+            }
+            InventoryType::Name(InventoryName::FilteredBlock) | InventoryType::Number(3) => {
                 Inventory::FilteredBlock(BlockHash(hash.0))
             }
-            Kind::Named(Name::CompactBlock) | Kind::Number(4) => {
+            InventoryType::Name(InventoryName::CompactBlock) | InventoryType::Number(4) => {
                 Inventory::CompactBlock(BlockHash(hash.0))
             }
-            Kind::Named(Name::DatarefTx) | Kind::Number(5) => Inventory::DatarefTx(Txid(hash.0)),
-            Kind::Number(kind) => Inventory::Unknown { kind, hash },
+            InventoryType::Name(InventoryName::DatarefTx) | InventoryType::Number(5) => {
+                Inventory::DatarefTx(Txid(hash.0))
+            }
+            InventoryType::Number(kind) => Inventory::Unknown { kind, hash },
         }
     }
 }
 
 /// The three wire forms: no field, an age of null, and an age.
 #[derive(Serialize, Deserialize)]
-pub(super) struct MempoolForm {
+pub(super) struct MempoolSerde {
     #[serde(
         default,
         deserialize_with = "present",
@@ -81,7 +87,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i
     Option::deserialize(deserializer).map(Some)
 }
 
-impl From<&Mempool> for MempoolForm {
+impl From<&Mempool> for MempoolSerde {
     fn from(mempool: &Mempool) -> Self {
         Self {
             age: match mempool {
@@ -93,8 +99,8 @@ impl From<&Mempool> for MempoolForm {
     }
 }
 
-impl From<MempoolForm> for Mempool {
-    fn from(form: MempoolForm) -> Self {
+impl From<MempoolSerde> for Mempool {
+    fn from(form: MempoolSerde) -> Self {
         match form.age {
             None => Mempool::Empty,
             Some(None) => Mempool::NoAge,

@@ -12,7 +12,7 @@ use crate::wire::{
 ///
 /// The other bits define the meaning of `target`.
 #[derive(Serialize, Deserialize)]
-pub(super) struct ProofForm {
+pub(super) struct MerkleProofSerde {
     flags: u8,
     index: u32,
     txid: Option<Txid>,
@@ -22,7 +22,7 @@ pub(super) struct ProofForm {
     nodes: Vec<MerkleProofNode>,
 }
 
-impl From<&MerkleProof> for ProofForm {
+impl From<&MerkleProof> for MerkleProofSerde {
     fn from(proof: &MerkleProof) -> Self {
         let tx = match proof.transaction() {
             ProofSubject::Tx(tx) => Some(tx.clone()),
@@ -39,10 +39,10 @@ impl From<&MerkleProof> for ProofForm {
     }
 }
 
-impl TryFrom<ProofForm> for MerkleProof {
+impl TryFrom<MerkleProofSerde> for MerkleProof {
     type Error = String;
 
-    fn try_from(form: ProofForm) -> Result<Self, String> {
+    fn try_from(form: MerkleProofSerde) -> Result<Self, String> {
         let whole = form.flags & MerkleProof::FLAG_TX != 0;
         let transaction = match (form.tx, form.txid) {
             (Some(tx), txid) if whole => {
@@ -57,17 +57,17 @@ impl TryFrom<ProofForm> for MerkleProof {
                 ));
             }
         };
-        let target = MerkleProofTarget::of_flags(form.flags, form.target);
+        let target = MerkleProofTarget::from_flags(form.flags, form.target);
         Ok(Self::new(form.index, transaction, target, form.nodes))
     }
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct HdrsenForm {
+pub(super) struct HdrsEnSerde {
     headers: Vec<EnrichedHeader>,
 }
 
-impl From<&HdrsEn> for HdrsenForm {
+impl From<&HdrsEn> for HdrsEnSerde {
     fn from(hdrsen: &HdrsEn) -> Self {
         Self {
             headers: hdrsen.headers().collect(),
@@ -75,10 +75,10 @@ impl From<&HdrsEn> for HdrsenForm {
     }
 }
 
-impl TryFrom<HdrsenForm> for HdrsEn {
+impl TryFrom<HdrsEnSerde> for HdrsEn {
     type Error = String;
 
-    fn try_from(form: HdrsenForm) -> Result<Self, String> {
+    fn try_from(form: HdrsEnSerde) -> Result<Self, String> {
         match form.headers.len() {
             0..=MAX_HEADERS => Ok(Self::new(&form.headers)),
             len => Err(format!("{len} headers, at most {MAX_HEADERS} are allowed")),
@@ -87,11 +87,11 @@ impl TryFrom<HdrsenForm> for HdrsEn {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct DsDetectedForm {
+pub(super) struct DsDetectedSerde {
     blocks: Vec<DsDetectedBlock>,
 }
 
-impl From<&DsDetected> for DsDetectedForm {
+impl From<&DsDetected> for DsDetectedSerde {
     fn from(detected: &DsDetected) -> Self {
         Self {
             blocks: detected.blocks().collect(),
@@ -99,8 +99,8 @@ impl From<&DsDetected> for DsDetectedForm {
     }
 }
 
-impl From<DsDetectedForm> for DsDetected {
-    fn from(form: DsDetectedForm) -> Self {
+impl From<DsDetectedSerde> for DsDetected {
+    fn from(form: DsDetectedSerde) -> Self {
         Self::new(&form.blocks)
     }
 }

@@ -25,7 +25,7 @@ pub(in crate::wire) fn decode_entries<T, const N: usize>(
 ) -> Result<Vec<T>, DecodeError> {
     let count = reader.count(field, N)?;
     // All bytes are taken at once, so that no entry needs a bounds check.
-    let (entries, _) = reader.take(field, count * N)?.as_chunks();
+    let (entries, _) = reader.read_bytes(field, count * N)?.as_chunks();
     Ok(entries.iter().map(entry).collect())
 }
 

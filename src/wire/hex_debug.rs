@@ -17,22 +17,22 @@ pub(in crate::wire) fn hex(bytes: &[u8]) -> impl fmt::Debug {
 }
 
 /// Returns the `Debug` form of any other field, which is its own.
-pub(in crate::wire) fn plain(value: &impl fmt::Debug) -> impl fmt::Debug {
+pub(in crate::wire) fn as_debug(value: &impl fmt::Debug) -> impl fmt::Debug {
     value
 }
 
 /// Implements `Debug` for a struct with byte fields. Each field must be followed by its format,
-/// `hex` or `plain`.
-macro_rules! debug_in_hex {
+/// `hex` or `as_debug`.
+macro_rules! impl_hex_debug {
     ($name:ident { $($field:ident: $shown:ident),+ }) => {
         impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.debug_struct(stringify!($name))
-                    $(.field(stringify!($field), &$crate::wire::hex_text::$shown(&self.$field)))+
+                    $(.field(stringify!($field), &$crate::wire::hex_debug::$shown(&self.$field)))+
                     .finish()
             }
         }
     };
 }
 
-pub(in crate::wire) use debug_in_hex;
+pub(in crate::wire) use impl_hex_debug;

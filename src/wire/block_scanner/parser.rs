@@ -1,6 +1,6 @@
 //! Tracks the structure of a transaction while its bytes pass.
 
-use super::size::{PartialSize, need};
+use super::compact_size::{CompactSizeParser, need};
 use crate::wire::DecodeError;
 use crate::wire::transaction::{MIN_INPUT, MIN_OUTPUT};
 
@@ -11,15 +11,15 @@ const LOCK_TIME: u64 = 4;
 
 /// The position in a transaction: a number of bytes to skip, followed by one of its sizes.
 #[derive(Clone, Debug)]
-pub(super) struct TransactionWalk {
+pub(super) struct TransactionParser {
     /// The number of bytes before `next`. Never more than the rest of the payload.
     skip: u64,
     next: Next,
     /// The number of inputs or outputs whose script length has not been read.
     entries: u64,
-    size: PartialSize,
+    size: CompactSizeParser,
     /// The number of scanned bytes of the transaction.
-    passed: u64,
+    parsed_len: u64,
     /// The offset of the output count, if it has been read.
     outputs_at: u64,
 }
@@ -33,33 +33,33 @@ enum Next {
     End,
 }
 
-/// The result of [`TransactionWalk::over`].
-pub(super) struct Walked {
+/// The result of [`TransactionParser::advance`].
+pub(super) struct ParseStep {
     /// The number of the bytes that belong to the transaction.
     pub(super) len: usize,
     /// Whether the transaction ends with them.
     pub(super) ends: bool,
 }
 
-impl TransactionWalk {
+impl TransactionParser {
     /// Starts at the first byte of a transaction, with `left` bytes of the payload remaining.
     #[inline]
-    pub(super) fn begin(left: u64) -> Result<Self, DecodeError> {
+    pub(super) fn start(left: u64) -> Result<Self, DecodeError> {
         const VERSION: u64 = 4;
         need("transaction version", VERSION, left)?;
         Ok(Self {
             skip: VERSION,
             next: Next::InputCount,
             entries: 0,
-            size: PartialSize::default(),
-            passed: 0,
+            size: CompactSizeParser::default(),
+            parsed_len: 0,
             outputs_at: 0,
         })
     }
 
     /// Returns the number of scanned bytes.
-    pub(super) fn passed(&self) -> u64 {
-        self.passed
+    pub(super) fn parsed_len(&self) -> u64 {
+        self.parsed_len
     }
 
     /// Returns the offset of the output count in the transaction.
@@ -69,10 +69,10 @@ impl TransactionWalk {
 
     /// Continues over `bytes`. `left` is the number of payload bytes from their front on.
     #[inline]
-    pub(super) fn over(&mut self, bytes: &[u8], left: u64) -> Result<Walked, DecodeError> {
+    pub(super) fn advance(&mut self, bytes: &[u8], left: u64) -> Result<ParseStep, DecodeError> {
         let mut rest = bytes;
         let ends = loop {
-            let Some(behind) = usize::try_from(self.skip)
+            let Some(after) = usize::try_from(self.skip)
                 .ok()
                 .and_then(|skip| rest.get(skip..))
             else {
@@ -80,9 +80,9 @@ impl TransactionWalk {
                 rest = &[];
                 break false;
             };
-            rest = behind;
+            rest = after;
             self.skip = 0;
-            let walked = (bytes.len() - rest.len()) as u64;
+            let parsed = (bytes.len() - rest.len()) as u64;
             let field = match self.next {
                 Next::InputCount => "inputs",
                 Next::InputScript => "input script",
@@ -90,7 +90,7 @@ impl TransactionWalk {
                 Next::OutputScript => "output script",
                 Next::End => break true,
             };
-            let Some(size) = self.size.take(field, &mut rest, left - walked)? else {
+            let Some(size) = self.size.parse(field, &mut rest, left - parsed)? else {
                 break false;
             };
             let left = left - (bytes.len() - rest.len()) as u64;
@@ -109,7 +109,7 @@ impl TransactionWalk {
                 }
                 Next::OutputCount => {
                     need(field, size * MIN_OUTPUT as u64, left)?;
-                    self.outputs_at = self.passed + walked;
+                    self.outputs_at = self.parsed_len + parsed;
                     self.entries = size;
                     self.expect_output_or_end(left)?;
                 }
@@ -123,8 +123,8 @@ impl TransactionWalk {
             }
         };
         let len = bytes.len() - rest.len();
-        self.passed += len as u64;
-        Ok(Walked { len, ends })
+        self.parsed_len += len as u64;
+        Ok(ParseStep { len, ends })
     }
 
     /// Expects another input or the outputs after `skip` bytes.

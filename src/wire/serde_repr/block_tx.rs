@@ -21,7 +21,7 @@ where
 }
 
 #[derive(Serialize)]
-pub(super) struct ShownHeader<'a> {
+pub(super) struct BlockHeaderSer<'a> {
     hash: BlockHash,
     version: i32,
     previous: &'a BlockHash,
@@ -31,7 +31,7 @@ pub(super) struct ShownHeader<'a> {
     nonce: u32,
 }
 
-impl<'a> From<&'a BlockHeader> for ShownHeader<'a> {
+impl<'a> From<&'a BlockHeader> for BlockHeaderSer<'a> {
     fn from(header: &'a BlockHeader) -> Self {
         Self {
             hash: header.hash(),
@@ -46,7 +46,7 @@ impl<'a> From<&'a BlockHeader> for ShownHeader<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct ReadHeader {
+pub(super) struct BlockHeaderDe {
     hash: Option<BlockHash>,
     version: i32,
     previous: BlockHash,
@@ -56,10 +56,10 @@ pub(super) struct ReadHeader {
     nonce: u32,
 }
 
-impl TryFrom<ReadHeader> for BlockHeader {
+impl TryFrom<BlockHeaderDe> for BlockHeader {
     type Error = String;
 
-    fn try_from(read: ReadHeader) -> Result<Self, String> {
+    fn try_from(read: BlockHeaderDe) -> Result<Self, String> {
         let header = Self {
             version: read.version,
             previous: read.previous,
@@ -75,7 +75,7 @@ impl TryFrom<ReadHeader> for BlockHeader {
 
 /// A transaction with its ID. The inputs and outputs are any iterators.
 #[derive(Serialize)]
-pub(super) struct ShownParts<I, O>
+pub(super) struct TransactionFieldsSer<I, O>
 where
     I: Iterator<Item: Serialize> + Clone,
     O: Iterator<Item: Serialize> + Clone,
@@ -89,12 +89,12 @@ where
     lock_time: u32,
 }
 
-pub(super) type ShownTransaction<'a> =
-    ShownParts<slice::Iter<'a, TransactionInput>, slice::Iter<'a, TransactionOutput>>;
+pub(super) type TransactionSer<'a> =
+    TransactionFieldsSer<slice::Iter<'a, TransactionInput>, slice::Iter<'a, TransactionOutput>>;
 
-pub(super) type ViewOfTransaction<'a> = ShownParts<Inputs<'a>, Outputs<'a>>;
+pub(super) type TransactionViewSer<'a> = TransactionFieldsSer<Inputs<'a>, Outputs<'a>>;
 
-impl<'a> From<&'a Transaction> for ShownTransaction<'a> {
+impl<'a> From<&'a Transaction> for TransactionSer<'a> {
     fn from(transaction: &'a Transaction) -> Self {
         Self {
             txid: transaction.txid(),
@@ -106,7 +106,7 @@ impl<'a> From<&'a Transaction> for ShownTransaction<'a> {
     }
 }
 
-impl<'a> From<&TransactionView<'a>> for ViewOfTransaction<'a> {
+impl<'a> From<&TransactionView<'a>> for TransactionViewSer<'a> {
     fn from(view: &TransactionView<'a>) -> Self {
         Self {
             txid: view.txid(),
@@ -118,14 +118,14 @@ impl<'a> From<&TransactionView<'a>> for ViewOfTransaction<'a> {
     }
 }
 
-impl<'a> From<&'a Tx> for ViewOfTransaction<'a> {
+impl<'a> From<&'a Tx> for TransactionViewSer<'a> {
     fn from(tx: &'a Tx) -> Self {
         Self::from(&tx.view())
     }
 }
 
 #[derive(Deserialize)]
-pub(super) struct ReadTransaction {
+pub(super) struct TransactionDe {
     txid: Option<Txid>,
     version: i32,
     inputs: Vec<TransactionInput>,
@@ -133,10 +133,10 @@ pub(super) struct ReadTransaction {
     lock_time: u32,
 }
 
-impl TryFrom<ReadTransaction> for Transaction {
+impl TryFrom<TransactionDe> for Transaction {
     type Error = String;
 
-    fn try_from(read: ReadTransaction) -> Result<Self, String> {
+    fn try_from(read: TransactionDe) -> Result<Self, String> {
         let transaction = Self {
             version: read.version,
             inputs: read.inputs,
@@ -148,22 +148,22 @@ impl TryFrom<ReadTransaction> for Transaction {
     }
 }
 
-impl TryFrom<ReadTransaction> for Tx {
+impl TryFrom<TransactionDe> for Tx {
     type Error = String;
 
-    fn try_from(read: ReadTransaction) -> Result<Self, String> {
+    fn try_from(read: TransactionDe) -> Result<Self, String> {
         Transaction::try_from(read).map(|transaction| Self::from(&transaction))
     }
 }
 
 #[derive(Serialize)]
-pub(super) struct ShownBlock<'a> {
+pub(super) struct BlockSer<'a> {
     header: BlockHeader,
     #[serde(serialize_with = "each")]
     transactions: Transactions<'a>,
 }
 
-impl<'a> From<&'a Block> for ShownBlock<'a> {
+impl<'a> From<&'a Block> for BlockSer<'a> {
     fn from(block: &'a Block) -> Self {
         Self {
             header: block.header(),
@@ -173,19 +173,19 @@ impl<'a> From<&'a Block> for ShownBlock<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct ReadBlock {
+pub(super) struct BlockDe {
     header: BlockHeader,
     transactions: Vec<Transaction>,
 }
 
-impl From<ReadBlock> for Block {
-    fn from(read: ReadBlock) -> Self {
+impl From<BlockDe> for Block {
+    fn from(read: BlockDe) -> Self {
         Self::new(&read.header, &read.transactions)
     }
 }
 
 #[derive(Serialize)]
-pub(super) struct ShownFilter<'a> {
+pub(super) struct BloomFilterSer<'a> {
     #[serde(with = "crate::serde_with::hex")]
     data: &'a [u8],
     hash_functions: u32,
@@ -193,7 +193,7 @@ pub(super) struct ShownFilter<'a> {
     flags: BloomFlags,
 }
 
-impl<'a> From<&'a BloomFilter> for ShownFilter<'a> {
+impl<'a> From<&'a BloomFilter> for BloomFilterSer<'a> {
     fn from(filter: &'a BloomFilter) -> Self {
         Self {
             data: filter.data(),
@@ -205,7 +205,7 @@ impl<'a> From<&'a BloomFilter> for ShownFilter<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct ReadFilter {
+pub(super) struct BloomFilterDe {
     #[serde(with = "crate::serde_with::hex")]
     data: Vec<u8>,
     hash_functions: u32,
@@ -213,11 +213,11 @@ pub(super) struct ReadFilter {
     flags: BloomFlags,
 }
 
-impl TryFrom<ReadFilter> for BloomFilter {
+impl TryFrom<BloomFilterDe> for BloomFilter {
     type Error = DecodeError;
 
     /// Uses the wire form, because its decoder checks the limits.
-    fn try_from(read: ReadFilter) -> Result<Self, DecodeError> {
+    fn try_from(read: BloomFilterDe) -> Result<Self, DecodeError> {
         let mut wire_form = Vec::new();
         write_compact_size(read.data.len() as u64, &mut wire_form);
         wire_form.extend_from_slice(&read.data);

@@ -66,17 +66,17 @@ fn check_length<E: Error>(got: usize, min: usize, max: usize) -> Result<(), E> {
 
 /// A `reject` before its fields are checked.
 #[derive(Deserialize)]
-pub(in crate::wire) struct ReadReject {
+pub(in crate::wire) struct RejectDe {
     message: WireString,
     code: RejectCode,
     reason: WireString,
     hash: Option<Hash256>,
 }
 
-impl TryFrom<ReadReject> for Reject {
+impl TryFrom<RejectDe> for Reject {
     type Error = crate::wire::DecodeError;
 
-    fn try_from(read: ReadReject) -> Result<Self, Self::Error> {
+    fn try_from(read: RejectDe) -> Result<Self, Self::Error> {
         let reject = Self {
             message: read.message,
             code: read.code,
@@ -90,21 +90,21 @@ impl TryFrom<ReadReject> for Reject {
 /// A target before its flags are checked.
 #[derive(Deserialize)]
 #[serde(rename = "MerkleProofTarget", rename_all = "snake_case")]
-pub(in crate::wire) enum ReadTarget {
+pub(in crate::wire) enum MerkleProofTargetDe {
     Block(BlockHash),
     MerkleRoot(MerkleRoot),
     Unknown { flags: u8, hash: Hash256 },
 }
 
-impl TryFrom<ReadTarget> for MerkleProofTarget {
+impl TryFrom<MerkleProofTargetDe> for MerkleProofTarget {
     type Error = String;
 
-    fn try_from(read: ReadTarget) -> Result<Self, String> {
+    fn try_from(read: MerkleProofTargetDe) -> Result<Self, String> {
         match read {
-            ReadTarget::Block(hash) => Ok(Self::Block(hash)),
-            ReadTarget::MerkleRoot(root) => Ok(Self::MerkleRoot(root)),
+            MerkleProofTargetDe::Block(hash) => Ok(Self::Block(hash)),
+            MerkleProofTargetDe::MerkleRoot(root) => Ok(Self::MerkleRoot(root)),
             // The flags must not be those of the other variants, and must not contain bit 0.
-            ReadTarget::Unknown { flags, hash } => match Self::of_flags(flags, hash) {
+            MerkleProofTargetDe::Unknown { flags, hash } => match Self::from_flags(flags, hash) {
                 target if target == Self::Unknown { flags, hash } => Ok(target),
                 _ => Err(format!("flags {flags} are not those of an unknown target")),
             },

@@ -9,22 +9,22 @@ use crate::wire::{
 };
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct CompactForm {
+pub(super) struct CompactBlockSerde {
     header: BlockHeader,
     nonce: u64,
     short_ids: Vec<u64>,
-    prefilled: Vec<PrefilledForm>,
+    prefilled: Vec<PrefilledSerde>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct PrefilledForm {
+struct PrefilledSerde {
     index: u64,
     transaction: Tx,
 }
 
-impl From<&CompactBlock> for CompactForm {
+impl From<&CompactBlock> for CompactBlockSerde {
     fn from(compact: &CompactBlock) -> Self {
-        let prefilled = compact.prefilled().map(|(index, view)| PrefilledForm {
+        let prefilled = compact.prefilled().map(|(index, view)| PrefilledSerde {
             index,
             transaction: Tx::from(view),
         });
@@ -37,11 +37,11 @@ impl From<&CompactBlock> for CompactForm {
     }
 }
 
-impl TryFrom<CompactForm> for CompactBlock {
+impl TryFrom<CompactBlockSerde> for CompactBlock {
     type Error = String;
 
     /// Uses the wire form, because its decoder checks the limits.
-    fn try_from(form: CompactForm) -> Result<Self, String> {
+    fn try_from(form: CompactBlockSerde) -> Result<Self, String> {
         let mut wire_form = Vec::new();
         form.header.encode(&mut wire_form);
         wire_form.extend_from_slice(&form.nonce.to_le_bytes());
@@ -54,7 +54,7 @@ impl TryFrom<CompactForm> for CompactBlock {
         }
         write_compact_size(form.prefilled.len() as u64, &mut wire_form);
         let mut next = 0;
-        for PrefilledForm { index, transaction } in form.prefilled {
+        for PrefilledSerde { index, transaction } in form.prefilled {
             let Some(distance) = index.checked_sub(next) else {
                 return Err(format!(
                     "index {index} comes where at least {next} is expected"
@@ -69,12 +69,12 @@ impl TryFrom<CompactForm> for CompactBlock {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct GetBlockTxnForm {
+pub(super) struct GetBlockTxnSerde {
     block: BlockHash,
     indexes: Vec<u32>,
 }
 
-impl From<&GetBlockTxn> for GetBlockTxnForm {
+impl From<&GetBlockTxn> for GetBlockTxnSerde {
     fn from(question: &GetBlockTxn) -> Self {
         Self {
             block: question.block(),
@@ -83,21 +83,21 @@ impl From<&GetBlockTxn> for GetBlockTxnForm {
     }
 }
 
-impl TryFrom<GetBlockTxnForm> for GetBlockTxn {
+impl TryFrom<GetBlockTxnSerde> for GetBlockTxn {
     type Error = IndexesNotAscending;
 
-    fn try_from(form: GetBlockTxnForm) -> Result<Self, IndexesNotAscending> {
+    fn try_from(form: GetBlockTxnSerde) -> Result<Self, IndexesNotAscending> {
         Self::new(form.block, &form.indexes)
     }
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct BlockTransactionsForm {
+pub(super) struct BlockTransactionsSerde {
     block: BlockHash,
     transactions: Vec<Tx>,
 }
 
-impl From<&BlockTransactions> for BlockTransactionsForm {
+impl From<&BlockTransactions> for BlockTransactionsSerde {
     fn from(answer: &BlockTransactions) -> Self {
         Self {
             block: answer.block(),
@@ -106,8 +106,8 @@ impl From<&BlockTransactions> for BlockTransactionsForm {
     }
 }
 
-impl From<BlockTransactionsForm> for BlockTransactions {
-    fn from(form: BlockTransactionsForm) -> Self {
+impl From<BlockTransactionsSerde> for BlockTransactions {
+    fn from(form: BlockTransactionsSerde) -> Self {
         let views: Vec<_> = form.transactions.iter().map(Tx::view).collect();
         Self::new(form.block, &views)
     }
