@@ -297,7 +297,7 @@ impl DisconnectReason {
 impl From<FrameError> for DisconnectReason {
     fn from(error: FrameError) -> Self {
         match error {
-            FrameError::WrongMagic(foreign) => DisconnectReason::WrongMagic(foreign),
+            FrameError::MagicMismatch(foreign) => DisconnectReason::WrongMagic(foreign),
             FrameError::TooLong {
                 command,
                 len,

@@ -28,13 +28,13 @@ impl AssociationId {
             [] | [_] => Ok(AssociationId::Null),
             [Self::UUID_TYPE, id @ ..] => match <[u8; 16]>::try_from(id) {
                 Ok(id) => Ok(AssociationId::Uuid(Uuid::from_bytes(id))),
-                Err(_) => Err(DecodeError::BadValue {
+                Err(_) => Err(DecodeError::InvalidValue {
                     field: "association id length",
                     expected: "16 bytes of a UUID",
                     got: id.len() as u64,
                 }),
             },
-            [kind, ..] => Err(DecodeError::BadValue {
+            [kind, ..] => Err(DecodeError::InvalidValue {
                 field: "association id type",
                 expected: "0 (UUID)",
                 got: u64::from(*kind),

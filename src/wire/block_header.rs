@@ -89,7 +89,7 @@ impl BlockHeader {
     ///
     /// # Errors
     ///
-    /// - [`ProofOfWorkError::BadTarget`] if `bits` is not a valid target.
+    /// - [`ProofOfWorkError::InvalidTarget`] if `bits` is not a valid target.
     /// - [`ProofOfWorkError::TargetTooEasy`] if the target is easier than the limit of the network.
     /// - [`ProofOfWorkError::HashAboveTarget`] if the hash exceeds the target.
     pub fn check_proof_of_work(&self, network: &Network) -> Result<(), ProofOfWorkError> {

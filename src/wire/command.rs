@@ -17,7 +17,7 @@ pub struct Command([u8; Command::LEN]);
 /// Either a character is not printable, or a byte other than NUL follows the padding. A node reads
 /// such a frame to its end and discards it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("command {0:?} is not printable text padded with NUL")]
+#[error("invalid command {0:?}: expected printable ASCII padded with NUL")]
 pub struct InvalidCommand(pub WireString);
 
 impl InvalidCommand {

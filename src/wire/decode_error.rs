@@ -8,7 +8,7 @@ use super::compact_size::MAX_COMPACT_SIZE;
 #[cfg_attr(feature = "serde", serde(tag = "error", rename_all = "snake_case"))]
 pub enum DecodeError {
     /// The payload ends inside a field, or a count requires more bytes than are left.
-    #[error("{field}: needs {needed} bytes, {left} are left")]
+    #[error("{field}: expected {needed} bytes, got {left}")]
     Truncated {
         /// The field that could not be decoded.
         field: &'static str,
@@ -18,7 +18,7 @@ pub enum DecodeError {
         left: u64,
     },
     /// A compact size is not in its shortest form.
-    #[error("{field}: compact size {value} is written in a longer form than it needs")]
+    #[error("{field}: compact size {value} is not in its shortest form")]
     NonCanonicalSize {
         /// The field to which the size belongs.
         field: &'static str,
@@ -26,7 +26,7 @@ pub enum DecodeError {
         value: u64,
     },
     /// A compact size is above 0xffffffff. The node rejects it in every field.
-    #[error("{field}: compact size {value} is above {MAX_COMPACT_SIZE}")]
+    #[error("{field}: expected a compact size of at most {MAX_COMPACT_SIZE}, got {value}")]
     SizeTooLarge {
         /// The field to which the size belongs.
         field: &'static str,
@@ -34,7 +34,7 @@ pub enum DecodeError {
         value: u64,
     },
     /// A list has more entries than the message allows.
-    #[error("{field}: {got} entries, at most {limit} are allowed")]
+    #[error("{field}: expected at most {limit} entries, got {got}")]
     TooManyEntries {
         /// The list.
         field: &'static str,
@@ -44,7 +44,7 @@ pub enum DecodeError {
         got: u64,
     },
     /// A string or byte vector is longer than its field allows.
-    #[error("{field}: {got} bytes, at most {limit} are allowed")]
+    #[error("{field}: expected at most {limit} bytes, got {got}")]
     TooLong {
         /// The field.
         field: &'static str,
@@ -55,7 +55,7 @@ pub enum DecodeError {
     },
     /// The value is not valid for its field.
     #[error("{field}: expected {expected}, got {got}")]
-    BadValue {
+    InvalidValue {
         /// The field.
         field: &'static str,
         /// A description of the valid values.

@@ -15,7 +15,7 @@ pub(in crate::wire) fn merkle_parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 
 
 /// The error of a text that is not a hash of 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a hash is 64 hexadecimal digits, got {0:?}")]
+#[error("invalid hash {0:?}: expected 64 hexadecimal digits")]
 pub struct ParseHashError(pub String);
 
 macro_rules! hashes {

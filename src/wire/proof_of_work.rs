@@ -21,10 +21,10 @@ pub struct CompactTarget(
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofOfWorkError {
     /// The compact form is negative, zero or wider than 256 bits.
-    #[error("bits {0} are no target")]
-    BadTarget(CompactTarget),
+    #[error("bits {0} are not a valid target")]
+    InvalidTarget(CompactTarget),
     /// The target is easier than the network allows.
-    #[error("the target of bits {bits} is easier than the network's limit {limit}")]
+    #[error("target of bits {bits} is easier than the network limit {limit}")]
     TargetTooEasy {
         /// The target of the header.
         bits: CompactTarget,
@@ -107,11 +107,11 @@ impl CompactTarget {
     ///
     /// # Errors
     ///
-    /// - [`ProofOfWorkError::BadTarget`] if this target or `limit` is invalid.
+    /// - [`ProofOfWorkError::InvalidTarget`] if this target or `limit` is invalid.
     /// - [`ProofOfWorkError::TargetTooEasy`] if this target is above `limit`.
     /// - [`ProofOfWorkError::HashAboveTarget`] if `hash` is above this target.
     pub fn check(self, hash: BlockHash, limit: CompactTarget) -> Result<(), ProofOfWorkError> {
-        let easiest = limit.to_u256().ok_or(ProofOfWorkError::BadTarget(limit))?;
+        let easiest = limit.to_u256().ok_or(ProofOfWorkError::InvalidTarget(limit))?;
         self.check_below(hash, limit, easiest)
     }
 
@@ -123,7 +123,7 @@ impl CompactTarget {
         limit: CompactTarget,
         easiest: U256,
     ) -> Result<(), ProofOfWorkError> {
-        let target = self.to_u256().ok_or(ProofOfWorkError::BadTarget(self))?;
+        let target = self.to_u256().ok_or(ProofOfWorkError::InvalidTarget(self))?;
         if target > easiest {
             return Err(ProofOfWorkError::TargetTooEasy { bits: self, limit });
         }

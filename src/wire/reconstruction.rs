@@ -69,10 +69,10 @@ pub struct Reconstruction {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReconstructionError {
     /// The compact block is invalid.
-    #[error("the compact block is invalid: {0}")]
+    #[error("compact block is invalid")]
     Invalid(#[from] CompactBlockError),
     /// The compact block has more transactions than a block of the maximum length can hold.
-    #[error("the compact block has {got} transactions, a block can have {limit}")]
+    #[error("expected at most {limit} transactions, got {got}")]
     TooManyTransactions {
         /// The maximum number of transactions in a block.
         limit: u64,
@@ -80,19 +80,19 @@ pub enum ReconstructionError {
         got: u64,
     },
     /// Two transactions of the block have the same short ID.
-    #[error("two transactions of the block have the short id {0:012x}")]
+    #[error("short ID {0:012x} is not unique in the block")]
     Collision(u64),
     /// The answer belongs to another block.
-    #[error("transactions of block {got} came, expected those of {expected}")]
-    OtherBlock {
+    #[error("expected transactions of block {expected}, got transactions of {got}")]
+    BlockMismatch {
         /// The block that is being reconstructed.
         expected: BlockHash,
         /// The block of the answer.
         got: BlockHash,
     },
     /// The number of transactions in the answer differs from the number requested.
-    #[error("{got} transactions came, expected {expected}")]
-    WrongCount {
+    #[error("expected {expected} transactions, got {got}")]
+    CountMismatch {
         /// The number of missing transactions.
         expected: usize,
         /// The number of transactions in the answer.
@@ -100,8 +100,8 @@ pub enum ReconstructionError {
     },
     /// The transactions do not match the header. The peer need not be at fault, because a pool
     /// transaction may have the short ID of another transaction.
-    #[error("the reconstructed block is another one: {0}")]
-    Content(#[from] BlockError),
+    #[error("reconstructed block is invalid")]
+    InvalidBlock(#[from] BlockError),
 }
 
 impl ReconstructionError {
@@ -112,10 +112,10 @@ impl ReconstructionError {
         match self {
             ReconstructionError::Invalid(_)
             | ReconstructionError::TooManyTransactions { .. }
-            | ReconstructionError::WrongCount { .. } => 100,
+            | ReconstructionError::CountMismatch { .. } => 100,
             ReconstructionError::Collision(_)
-            | ReconstructionError::OtherBlock { .. }
-            | ReconstructionError::Content(_) => 0,
+            | ReconstructionError::BlockMismatch { .. }
+            | ReconstructionError::InvalidBlock(_) => 0,
         }
     }
 
@@ -123,7 +123,7 @@ impl ReconstructionError {
     pub const fn needs_full_block(&self) -> bool {
         matches!(
             self,
-            ReconstructionError::Collision(_) | ReconstructionError::Content(_)
+            ReconstructionError::Collision(_) | ReconstructionError::InvalidBlock(_)
         )
     }
 }
@@ -150,7 +150,7 @@ impl Reconstruction {
     ///   the transactions.
     /// - [`ReconstructionError::Collision`] if two transactions of the block have the same short
     ///   ID.
-    /// - [`ReconstructionError::Content`] if no transaction is missing, but the block does not
+    /// - [`ReconstructionError::InvalidBlock`] if no transaction is missing, but the block does not
     ///   match its header.
     ///
     /// [`score`](ReconstructionError::score) returns the penalty for the peer, and
@@ -205,17 +205,17 @@ impl Reconstruction {
     ///
     /// # Errors
     ///
-    /// - [`ReconstructionError::OtherBlock`] if the answer belongs to another block.
-    /// - [`ReconstructionError::WrongCount`] if it has more or fewer transactions than requested.
-    /// - [`ReconstructionError::Content`] if the block does not match its header.
+    /// - [`ReconstructionError::BlockMismatch`] if the answer belongs to another block.
+    /// - [`ReconstructionError::CountMismatch`] if it has more or fewer transactions than requested.
+    /// - [`ReconstructionError::InvalidBlock`] if the block does not match its header.
     pub fn fill(&self, answer: &BlockTransactions) -> Result<Block, ReconstructionError> {
         let (expected, got) = (self.hash, answer.block());
         if got != expected {
-            return Err(ReconstructionError::OtherBlock { expected, got });
+            return Err(ReconstructionError::BlockMismatch { expected, got });
         }
         let (expected, got) = (self.missing.len(), answer.transaction_count());
         if got != expected {
-            return Err(ReconstructionError::WrongCount { expected, got });
+            return Err(ReconstructionError::CountMismatch { expected, got });
         }
         let found: usize = self.found.iter().map(|(_, tx)| tx.bytes().len()).sum();
         // An upper bound: both messages also have a few bytes between the transactions.

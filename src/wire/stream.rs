@@ -45,11 +45,11 @@ impl StreamType {
 impl TryFrom<u8> for StreamType {
     type Error = DecodeError;
 
-    /// Returns [`DecodeError::BadValue`] if the byte is above 5 ("StreamType out of range" in the
+    /// Returns [`DecodeError::InvalidValue`] if the byte is above 5 ("StreamType out of range" in the
     /// node).
     fn try_from(byte: u8) -> Result<Self, DecodeError> {
         let known = Self::ALL.get(usize::from(byte)).copied();
-        known.ok_or(DecodeError::BadValue {
+        known.ok_or(DecodeError::InvalidValue {
             field: "stream type",
             expected: "0 to 5",
             got: u64::from(byte),
@@ -117,7 +117,7 @@ mod tests {
             assert_eq!(stream.to_byte(), byte);
         }
         for byte in [6, 255] {
-            let refused = DecodeError::BadValue {
+            let refused = DecodeError::InvalidValue {
                 field: "stream type",
                 expected: "0 to 5",
                 got: u64::from(byte),

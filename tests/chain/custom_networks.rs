@@ -85,7 +85,7 @@ fn custom_network_follows_the_difficulty_rules() {
     let error = chain.extend(&easy, NOW).unwrap_err();
     assert!(matches!(
         error.rule(),
-        Some(ChainRuleError::WrongBits { height: 300, .. })
+        Some(ChainRuleError::BitsMismatch { height: 300, .. })
     ));
     // Without retargeting the same network accepts no other target than the limit.
     let fixed = NetworkParams {
@@ -97,7 +97,7 @@ fn custom_network_follows_the_difficulty_rules() {
         .unwrap_err();
     assert!(matches!(
         error.rule(),
-        Some(ChainRuleError::WrongBits { .. })
+        Some(ChainRuleError::BitsMismatch { .. })
     ));
 }
 

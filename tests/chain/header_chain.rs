@@ -162,7 +162,7 @@ fn valid_prefix_can_be_added_after_error() {
         HeaderChainError::InvalidHeader {
             position: 4,
             hash: headers[4].hash(),
-            error: ChainRuleError::WrongBits {
+            error: ChainRuleError::BitsMismatch {
                 height: 5,
                 expected: EASY,
                 got: bits
@@ -294,7 +294,7 @@ fn easy_headers_do_not_extend_harder_chain() {
     let easy = mine_easy(&honest[499], 2, 289);
     for count in [1, 6, 289] {
         let error = extend_from(&mut chain, 2, &easy[..count]).unwrap_err();
-        let expected = ChainRuleError::WrongBits {
+        let expected = ChainRuleError::BitsMismatch {
             height: 501,
             expected: chain.next_bits(easy[0].time).unwrap(),
             got: EASY,
@@ -330,7 +330,7 @@ fn cheap_mainnet_header_is_rejected() {
     let ancestors = vec![parent; 20];
     let branch = bsv_p2p::wire::HeaderSlice::new(125_533, &ancestors).unwrap();
     let error = rules.check_header(&branch, &cheap, cheap.hash(), NOW);
-    let expected = ChainRuleError::WrongBits {
+    let expected = ChainRuleError::BitsMismatch {
         height: 125_553,
         expected: CompactTarget(0x1a44_b9f2),
         got: CompactTarget(0x1d00_ffff),

@@ -127,7 +127,7 @@ impl Reference {
     fn check(&self, header: &BlockHeader, expected: u32, now: u32) -> Result<(), ChainRuleError> {
         let height = self.bits.len() as u32;
         if header.bits.0 != expected {
-            return Err(ChainRuleError::WrongBits {
+            return Err(ChainRuleError::BitsMismatch {
                 height,
                 expected: CompactTarget(expected),
                 got: header.bits,

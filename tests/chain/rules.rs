@@ -278,7 +278,7 @@ fn rules_are_checked_in_node_order() {
         scores.push(error.score());
         match (step, error) {
             (0, ChainRuleError::CheckpointMismatch { .. }) => hash = expected,
-            (1, ChainRuleError::WrongBits { .. }) => next.bits = CompactTarget(BITS),
+            (1, ChainRuleError::BitsMismatch { .. }) => next.bits = CompactTarget(BITS),
             (2, ChainRuleError::TimeTooOld { .. }) => next.time = START + 6_600,
             (3, ChainRuleError::TimeTooNew { .. }) => now = START,
             (4, ChainRuleError::VersionTooLow { .. }) => next.version = 4,
@@ -345,7 +345,7 @@ fn proof_of_work_checks_hash_and_limit() {
     for invalid in [0, 0x1c80_0001, 0x2300_0100] {
         assert_eq!(
             check(invalid, BlockHash::ZERO),
-            error(ProofOfWorkError::BadTarget(CompactTarget(invalid)))
+            error(ProofOfWorkError::InvalidTarget(CompactTarget(invalid)))
         );
     }
 }

@@ -28,7 +28,7 @@ fn trusted_start_verifies_every_later_rule() {
     let error = chain.extend(&easy, NOW).unwrap_err();
     assert!(matches!(
         error.rule(),
-        Some(ChainRuleError::WrongBits { height: 301, .. })
+        Some(ChainRuleError::BitsMismatch { height: 301, .. })
     ));
     chain.extend(&headers[300..], NOW).unwrap();
     assert_eq!(chain.tip(), whole.tip());
@@ -73,7 +73,7 @@ fn invalid_trusted_headers_are_rejected() {
     ));
     let error = start(&headers[..200], 0, None);
     let (expected, got) = (genesis().hash(), headers[0].hash());
-    assert_eq!(error, HeaderChainError::WrongGenesis { expected, got });
+    assert_eq!(error, HeaderChainError::GenesisMismatch { expected, got });
     let error = start(&headers[..200], 1, Some(Work::from_u128(3)));
     assert!(matches!(error, HeaderChainError::InvalidTotalWork { .. }));
     let error = start(&headers[..200], u32::MAX - 10, None);
@@ -170,7 +170,7 @@ fn checkpoint_start_rejects_unlinked_headers() {
 fn checkpoint_start_lists_possible_heights() {
     let rules = checkpoint_rules(&valid_headers());
     let error = CheckpointStart::new(rules, 100).unwrap_err();
-    let expected = HeaderChainError::NoSuchStart {
+    let expected = HeaderChainError::InvalidStartHeight {
         height: 100,
         possible: vec![250, 300],
     };

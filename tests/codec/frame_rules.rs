@@ -16,46 +16,45 @@ use crate::support::{
 #[test]
 fn magic_is_checked_after_four_bytes() {
     let others = [
-        (Network::Mainnet.magic().0, "BSV mainnet"),
-        (Network::Testnet.magic().0, "BSV testnet"),
-        (Network::Stn.magic().0, "BSV STN"),
-        ([0xf9, 0xbe, 0xb4, 0xd9], "BTC mainnet"),
-        ([0x0b, 0x11, 0x09, 0x07], "BTC testnet"),
-        ([0xfa, 0xbf, 0xb5, 0xda], "BTC regtest"),
-        (*b"HTTP", "HTTP"),
-        (*b"GET ", "HTTP"),
-        (*b"POST", "HTTP"),
-        (*b"SSH-", "SSH"),
-        ([0x16, 0x03, 0x01, 0x02], "TLS"),
+        (Network::Mainnet.magic().0, "a node of BSV mainnet"),
+        (Network::Testnet.magic().0, "a node of BSV testnet"),
+        (Network::Stn.magic().0, "a node of BSV STN"),
+        ([0xf9, 0xbe, 0xb4, 0xd9], "a node of BTC mainnet"),
+        ([0x0b, 0x11, 0x09, 0x07], "a node of BTC testnet"),
+        ([0xfa, 0xbf, 0xb5, 0xda], "a node of BTC regtest"),
+        (*b"HTTP", "an HTTP endpoint"),
+        (*b"GET ", "an HTTP endpoint"),
+        (*b"POST", "an HTTP endpoint"),
+        (*b"SSH-", "an SSH endpoint"),
+        ([0x16, 0x03, 0x01, 0x02], "a TLS endpoint"),
     ];
-    for (magic, meaning) in others {
+    for (magic, detected) in others {
         let mut frames = FrameReader::new(MAGIC, limits());
         for byte in &magic[..3] {
             frames.read_from(&mut &[*byte][..]).unwrap();
             assert_eq!(frames.next_frame(), Ok(None));
         }
         frames.read_from(&mut &magic[3..]).unwrap();
-        let Err(FrameError::WrongMagic(foreign)) = frames.next_frame() else {
-            panic!("{meaning} is taken");
+        let Err(FrameError::MagicMismatch(mismatch)) = frames.next_frame() else {
+            panic!("{detected} is accepted");
         };
-        assert_eq!(foreign.expected, MAGIC);
-        assert_eq!(foreign.got, Magic(magic));
-        let told = foreign.detected().unwrap();
-        assert!(told.ends_with(meaning), "{told} for {meaning}");
-        let shown = foreign.to_string();
-        assert!(shown.contains("dab5bffa (regtest)") && shown.contains(told));
+        assert_eq!(mismatch.expected, MAGIC);
+        assert_eq!(mismatch.got, Magic(magic));
+        assert_eq!(mismatch.detected(), Some(detected));
+        let shown = mismatch.to_string();
+        assert!(shown.contains("dab5bffa (regtest)") && shown.contains(detected));
     }
 }
 
 #[test]
-fn unknown_magic_has_no_meaning() {
+fn unknown_magic_is_not_detected() {
     let seen = read_bytes(Network::Mainnet.magic(), limits(), &[1, 2, 3, 4]);
-    let Some(FrameError::WrongMagic(foreign)) = seen.error else {
+    let Some(FrameError::MagicMismatch(mismatch)) = seen.error else {
         panic!("{seen:?}");
     };
-    assert_eq!(foreign.detected(), None);
+    assert_eq!(mismatch.detected(), None);
     assert_eq!(
-        foreign.to_string(),
+        mismatch.to_string(),
         "expected a frame with magic e3e1f3e8 (mainnet), got 01020304"
     );
 }
@@ -66,7 +65,7 @@ fn magic_of_later_frame_is_checked() {
     bytes.extend_from_slice(&Network::Mainnet.magic().0);
     let seen = read_bytes(MAGIC, limits(), &bytes);
     assert_eq!(seen.incoming, [frame("ping", &[7; 8], false)]);
-    assert!(matches!(seen.error, Some(FrameError::WrongMagic(_))));
+    assert!(matches!(seen.error, Some(FrameError::MagicMismatch(_))));
 }
 
 #[test]
@@ -228,7 +227,7 @@ fn frame_with_bad_checksum_is_dropped() {
         let payload = vec![3; len];
         let mut bytes = basic_frame(b"inv", &payload, [1, 2, 3, 4]);
         bytes.extend(good_frame(b"inv", &payload));
-        let cause = FrameDropReason::BadChecksum {
+        let cause = FrameDropReason::ChecksumMismatch {
             command: Command::new("inv"),
             expected: [1, 2, 3, 4],
             got: checksum(&payload),

@@ -72,7 +72,7 @@ fn any_frame() -> impl Strategy<Value = (Vec<u8>, Incoming)> {
                 let got = checksum(&payload);
                 let expected = [got[0], got[1], got[2] ^ 1, got[3]];
                 let bytes = basic_frame(name, &payload, expected);
-                let cause = FrameDropReason::BadChecksum {
+                let cause = FrameDropReason::ChecksumMismatch {
                     command: Command::new(command),
                     expected,
                     got,

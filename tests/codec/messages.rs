@@ -310,7 +310,7 @@ fn invalid_vectors_fail_as_the_protocol_specifies() {
         ),
         (
             "createstrm_type_out_of_range",
-            Fate::Malformed(DecodeError::BadValue {
+            Fate::Malformed(DecodeError::InvalidValue {
                 field: "stream type",
                 expected: "0 to 5",
                 got: 6,
@@ -327,7 +327,7 @@ fn invalid_vectors_fail_as_the_protocol_specifies() {
         ("block_header_max_basic", Fate::Awaited(4_294_967_295)),
         (
             "bad_checksum",
-            Fate::Dropped(FrameDropReason::BadChecksum {
+            Fate::Dropped(FrameDropReason::ChecksumMismatch {
                 command: ping,
                 expected: [0xde, 0xad, 0xbe, 0xef],
                 got: [0x8c, 0x82, 0x0c, 0x80],
@@ -347,7 +347,7 @@ fn invalid_vectors_fail_as_the_protocol_specifies() {
         ),
         (
             "wrong_magic_btc_mainnet",
-            Fate::Fails(FrameError::WrongMagic(MagicMismatch {
+            Fate::Fails(FrameError::MagicMismatch(MagicMismatch {
                 expected: Network::Mainnet.magic(),
                 got: Magic([0xf9, 0xbe, 0xb4, 0xd9]),
             })),

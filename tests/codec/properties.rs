@@ -261,7 +261,7 @@ proptest! {
         let seen = read_bytes(MAGIC, long, &[&bytes[..], &frames[1]].concat());
         match at {
             0..4 => {
-                prop_assert!(matches!(seen.error, Some(FrameError::WrongMagic(_))));
+                prop_assert!(matches!(seen.error, Some(FrameError::MagicMismatch(_))));
                 prop_assert_eq!(seen.incoming, []);
             }
             // A changed length means another checksum or missing bytes.

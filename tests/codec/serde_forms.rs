@@ -157,14 +157,11 @@ fn hash_in_json_is_optional_but_checked() {
     assert_eq!(read::<Block>(json.clone()).unwrap(), block);
     let mut wrong = json.clone();
     wrong["header"]["hash"] = json!(other);
-    assert_refused::<Block>(wrong, "the content has the hash 0f9188f1");
+    assert_refused::<Block>(wrong, "got 0f9188f1");
     let mut wrong = json;
     wrong["transactions"][0]["txid"] = json!(other);
-    assert_refused::<Tx>(
-        wrong["transactions"][0].clone(),
-        "the content has the hash 4a5e1e4b",
-    );
-    assert_refused::<Block>(wrong, "the content has the hash 4a5e1e4b");
+    assert_refused::<Tx>(wrong["transactions"][0].clone(), "got 4a5e1e4b");
+    assert_refused::<Block>(wrong, "got 4a5e1e4b");
 }
 
 #[test]
@@ -274,7 +271,7 @@ fn values_outside_their_type_are_rejected() {
         json!({ "hex": "0" }),
         json!({ "hex": 7 }),
     ] {
-        assert_refused::<WireString>(string, "a text, or an object with `hex`");
+        assert_refused::<WireString>(string, "a string, or an object with `hex`");
     }
     assert_refused::<StreamType>(json!("DATA5"), "unknown variant");
     let filter = |bytes: usize, functions: u32| {
@@ -286,8 +283,8 @@ fn values_outside_their_type_are_rejected() {
         })
     };
     assert!(read::<BloomFilter>(filter(36_000, 50)).is_ok());
-    assert_refused::<BloomFilter>(filter(36_001, 50), "at most 36000 are allowed");
-    assert_refused::<BloomFilter>(filter(36_000, 51), "at most 50 are allowed");
+    assert_refused::<BloomFilter>(filter(36_001, 50), "expected at most 36000 bytes");
+    assert_refused::<BloomFilter>(filter(36_000, 51), "expected at most 50 entries");
 }
 
 /// Returns bytes as they are encoded in a binary format: after their length.

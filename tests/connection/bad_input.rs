@@ -191,7 +191,7 @@ fn http_peer_is_recognized_by_magic() {
         &config(),
         |peer| peer.send_bytes(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"),
         &foreign(*b"HTTP"),
-        "expected a frame with magic dab5bffa (regtest), got 48545450: the peer is a speaker of HTTP",
+        "expected a frame with magic dab5bffa (regtest), got 48545450: the peer is an HTTP endpoint",
     );
 }
 

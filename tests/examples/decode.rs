@@ -204,8 +204,8 @@ fn decode_accepts_concatenated_frames() {
         None,
         Some("a node of BSV STN"),
         None,
-        Some("ping: checksum"),
-        Some("ping: ping nonce: needs 8 bytes, 1 are left"),
+        Some("ping: expected checksum deadbeef"),
+        Some("ping: ping nonce: expected 8 bytes, got 1"),
         None,
         Some("cut off: 2 bytes of its payload are missing"),
     ]) {
@@ -311,7 +311,7 @@ fn decode_allocates_nothing_for_claimed_length() {
     let ended = run("decode", &[&more]);
     ended.assert_failure(1, "1 of 1");
     assert!(
-        ended.lines[0].contains("18446744073709551615 bytes"),
+        ended.lines[0].contains("at most 9223372036854775807 bytes, got 18446744073709551615"),
         "{ended:?}"
     );
 }

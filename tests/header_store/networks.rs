@@ -132,7 +132,7 @@ fn file_of_testnet_is_refused_on_stn() {
     };
     assert_eq!(hash, headers[1].hash());
     assert!(
-        matches!(*error, ChainRuleError::WrongBits { height: 1, .. }),
+        matches!(*error, ChainRuleError::BitsMismatch { height: 1, .. }),
         "{error}"
     );
 }

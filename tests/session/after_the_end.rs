@@ -70,7 +70,7 @@ fn closed_session_emits_no_output() {
                 session.on_malformed(command, &error, now);
                 for _ in 0..300 {
                     session.on_dropped(
-                        FrameDropReason::BadChecksum {
+                        FrameDropReason::ChecksumMismatch {
                             command,
                             expected,
                             got,

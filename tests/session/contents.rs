@@ -125,7 +125,7 @@ fn authch_of_unknown_version_is_rejected() {
     for version in [0, 2, u32::MAX] {
         assert_eq!(side.receive(challenge(version)), Fate::Consumed);
         let command = Command::new("authch");
-        let error = DecodeError::BadValue {
+        let error = DecodeError::InvalidValue {
             field: "challenge version",
             expected: "1",
             got: version.into(),

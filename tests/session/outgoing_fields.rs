@@ -54,7 +54,7 @@ fn unreadable_fields_are_refused_with_field_and_value() {
     };
     assert_allowed(&side.session, &of("tx").into());
     assert_allowed(&side.session, &of("block").into());
-    let error = DecodeError::BadValue {
+    let error = DecodeError::InvalidValue {
         field: "reject hash length",
         expected: "0 for messages other than tx and block",
         got: 32,
@@ -71,7 +71,7 @@ fn unreadable_fields_are_refused_with_field_and_value() {
     assert_allowed(&side.session, &authresp(70));
     assert_allowed(&side.session, &authresp(72));
     for got in [0, 69, 73] {
-        let error = DecodeError::BadValue {
+        let error = DecodeError::InvalidValue {
             field: "signature length",
             expected: "70 to 72",
             got,

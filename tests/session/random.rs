@@ -121,7 +121,7 @@ fn drop_cause() -> impl Strategy<Value = FrameDropReason> {
         Just(FrameDropReason::InvalidCommand(InvalidCommand(
             "\x07".into()
         ))),
-        Just(FrameDropReason::BadChecksum {
+        Just(FrameDropReason::ChecksumMismatch {
             command: Command::new("inv"),
             expected: [1; 4],
             got: [2; 4],

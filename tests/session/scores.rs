@@ -273,7 +273,7 @@ fn unknown_messages_score_zero() {
 }
 
 fn bad_checksum() -> FrameDropReason {
-    FrameDropReason::BadChecksum {
+    FrameDropReason::ChecksumMismatch {
         command: Command::new("ping"),
         expected: [1; 4],
         got: [2; 4],
@@ -403,7 +403,7 @@ fn scores_do_not_fade() {
 #[test]
 fn invalid_headers_and_blocks_score_like_the_node() {
     let block = BlockHash([7; 32]);
-    let no_work = ProofOfWorkError::BadTarget(CompactTarget(0));
+    let no_work = ProofOfWorkError::InvalidTarget(CompactTarget(0));
     let invalid = Misbehavior::InvalidHeaders;
     let position = 1;
     let (header, parent, expected, got) = (block, block, block, block);

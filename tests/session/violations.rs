@@ -245,7 +245,7 @@ fn malformed_protoconf_closes_without_reject() {
 fn protoconf_below_1_mib_ends_connection() {
     let mut side = Side::complete(Direction::Inbound);
     side.receive(protoconf(1_048_575));
-    let error = DecodeError::BadValue {
+    let error = DecodeError::InvalidValue {
         field: "max receive payload",
         expected: "at least 1048576",
         got: 1_048_575,

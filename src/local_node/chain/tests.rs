@@ -181,7 +181,7 @@ fn easier_or_invalid_target_is_rejected() {
     };
     assert_eq!(refusal(&easier), proof_of_work(error));
     let none = changed(false, |header| header.bits = CompactTarget(0));
-    let error = ProofOfWorkError::BadTarget(CompactTarget(0));
+    let error = ProofOfWorkError::InvalidTarget(CompactTarget(0));
     assert_eq!(refusal(&none), proof_of_work(error));
 }
 
@@ -191,7 +191,7 @@ fn harder_target_is_rejected() {
     let block = changed(true, |header| header.bits = bits);
     assert_eq!(
         refusal(&block),
-        BlockRejectReason::Header(ChainRuleError::WrongBits {
+        BlockRejectReason::Header(ChainRuleError::BitsMismatch {
             height: 1,
             expected: BITS,
             got: bits

@@ -41,7 +41,7 @@ impl Rejection {
     fn of_header(rule: &ChainRuleError) -> Option<Self> {
         let (code, reason) = match rule {
             ChainRuleError::ProofOfWork { .. } => (RejectCode::INVALID, "high-hash".into()),
-            ChainRuleError::WrongBits { .. } => (RejectCode::INVALID, "bad-diffbits".into()),
+            ChainRuleError::BitsMismatch { .. } => (RejectCode::INVALID, "bad-diffbits".into()),
             ChainRuleError::TimeTooOld { .. } => (RejectCode::INVALID, "time-too-old".into()),
             ChainRuleError::TimeTooNew { .. } => (RejectCode::INVALID, "time-too-new".into()),
             ChainRuleError::VersionTooLow { got, .. } => {
@@ -178,14 +178,14 @@ mod tests {
             (
                 rule(ChainRuleError::ProofOfWork {
                     height,
-                    error: ProofOfWorkError::BadTarget(CompactTarget(0)),
+                    error: ProofOfWorkError::InvalidTarget(CompactTarget(0)),
                 }),
                 0x10,
                 "high-hash",
                 50,
             ),
             (
-                rule(ChainRuleError::WrongBits {
+                rule(ChainRuleError::BitsMismatch {
                     height,
                     expected: CompactTarget(1),
                     got: CompactTarget(2),

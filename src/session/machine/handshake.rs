@@ -124,7 +124,7 @@ impl Session {
             self.close(DisconnectReason::DuplicateProtoconf);
         } else if protoconf.max_receive_payload < LEGACY_MAX_RECEIVE_PAYLOAD {
             self.close(DisconnectReason::MalformedProtoconf(
-                DecodeError::BadValue {
+                DecodeError::InvalidValue {
                     field: "max receive payload",
                     expected: "at least 1048576",
                     got: u64::from(protoconf.max_receive_payload),
@@ -155,7 +155,7 @@ impl Session {
                 field: "user agent",
                 ..
             } => "Array length limit exceeded",
-            DecodeError::BadValue { .. } => "Badly formatted association ID",
+            DecodeError::InvalidValue { .. } => "Badly formatted association ID",
             _ => "error parsing message",
         };
         self.reject("version", RejectCode::STREAM_SETUP, text);

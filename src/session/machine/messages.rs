@@ -71,7 +71,7 @@ impl Session {
                 }
             }
             Message::Authch(challenge) if challenge.version != Authch::VERSION => {
-                let error = DecodeError::BadValue {
+                let error = DecodeError::InvalidValue {
                     field: "challenge version",
                     expected: "1",
                     got: u64::from(challenge.version),
@@ -145,7 +145,7 @@ impl Session {
         if !self.stands() {
             return;
         }
-        if let FrameDropReason::BadChecksum { .. } = cause {
+        if let FrameDropReason::ChecksumMismatch { .. } = cause {
             let before = self.last_bad_checksum.replace(now);
             let burst = before
                 .is_some_and(|before| now.saturating_duration_since(before) < CHECKSUM_BURST_GAP);

@@ -173,7 +173,7 @@ impl Session {
     pub(super) fn on_malformed_createstrm(&mut self, error: &DecodeError) {
         self.refuse_stream(match error {
             _ if self.peer.is_some() => StreamFault::NotFirst,
-            DecodeError::BadValue {
+            DecodeError::InvalidValue {
                 field: "stream type",
                 ..
             } => StreamFault::TypeOutOfRange,

@@ -44,7 +44,7 @@ pub struct Block {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
     /// The merkle root of the transactions differs from that of the header.
-    #[error("the transactions' merkle root is {got}, the header says {expected}")]
+    #[error("expected merkle root {expected}, got {got}")]
     MerkleRootMismatch {
         /// The merkle root in the header.
         expected: MerkleRoot,
@@ -52,7 +52,7 @@ pub enum BlockError {
         got: MerkleRoot,
     },
     /// Transactions are duplicated in a way that does not change the merkle root (CVE-2012-2459).
-    #[error("transactions are repeated so that the merkle root {0} stays the same")]
+    #[error("duplicate transactions do not change the merkle root {0}")]
     DuplicatedTransactions(MerkleRoot),
 }
 

@@ -39,7 +39,7 @@ pub struct BloomFilter {
 
 /// The error of a false-positive rate that is not between 0 and 1. Contains the rate.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("a false-positive rate is above 0 and below 1, got {0}")]
+#[error("expected a false-positive rate above 0 and below 1, got {0}")]
 pub struct InvalidFalsePositiveRate(pub f64);
 
 impl BloomFilter {

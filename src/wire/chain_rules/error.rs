@@ -16,7 +16,7 @@ pub enum ChainRuleError {
     },
     /// The header has another difficulty than the chain requires at this height.
     #[error("height {height}: expected bits {expected}, got {got}")]
-    WrongBits {
+    BitsMismatch {
         /// The height of the header.
         height: u32,
         /// The required compact target.
@@ -73,7 +73,7 @@ pub enum ChainRuleError {
         checkpoint: u32,
     },
     /// The chain starts above an ancestor whose fields a rule needs.
-    #[error("height {height}: the header at height {needed} is needed and unknown")]
+    #[error("height {height}: ancestor at height {needed} not found")]
     MissingAncestor {
         /// The height of the header.
         height: u32,
@@ -89,7 +89,7 @@ impl ChainRuleError {
     /// `ContextualCheckBlockHeader`).
     pub const fn score(&self) -> u32 {
         match self {
-            ChainRuleError::WrongBits { .. }
+            ChainRuleError::BitsMismatch { .. }
             | ChainRuleError::CheckpointMismatch { .. }
             | ChainRuleError::ForkBelowCheckpoint { .. } => 100,
             ChainRuleError::ProofOfWork { .. } => 50,
@@ -104,7 +104,7 @@ impl ChainRuleError {
     pub const fn height(&self) -> u32 {
         match self {
             ChainRuleError::ProofOfWork { height, .. }
-            | ChainRuleError::WrongBits { height, .. }
+            | ChainRuleError::BitsMismatch { height, .. }
             | ChainRuleError::TimeTooOld { height, .. }
             | ChainRuleError::TimeTooNew { height, .. }
             | ChainRuleError::VersionTooLow { height, .. }

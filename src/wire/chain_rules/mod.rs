@@ -248,7 +248,7 @@ impl ChainRules {
         }
         let (expected, got) = (self.required_bits(ancestors, header.time)?, header.bits);
         if got != expected {
-            return Err(ChainRuleError::WrongBits {
+            return Err(ChainRuleError::BitsMismatch {
                 height,
                 expected,
                 got,

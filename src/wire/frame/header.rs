@@ -128,9 +128,9 @@ impl MagicMismatch {
             [0xf9, 0xbe, 0xb4, 0xd9] => "a node of BTC mainnet",
             [0x0b, 0x11, 0x09, 0x07] => "a node of BTC testnet",
             [0xfa, 0xbf, 0xb5, 0xda] => "a node of BTC regtest",
-            b"HTTP" | b"GET " | b"POST" => "a speaker of HTTP",
-            b"SSH-" => "a speaker of SSH",
-            [0x15 | 0x16, 0x03, _, _] => "a speaker of TLS",
+            b"HTTP" | b"GET " | b"POST" => "an HTTP endpoint",
+            b"SSH-" => "an SSH endpoint",
+            [0x15 | 0x16, 0x03, _, _] => "a TLS endpoint",
             _ => return None,
         })
     }

@@ -102,7 +102,7 @@ pub enum FrameDropReason {
     InvalidCommand(#[from] InvalidCommand),
     /// The checksum of the payload differs from that of the header.
     #[error("{command}: checksum {got:02x?}, the header says {expected:02x?}")]
-    BadChecksum {
+    ChecksumMismatch {
         /// The message's name.
         command: Command,
         /// The checksum in the header.
@@ -117,7 +117,7 @@ impl FrameDropReason {
     pub fn command(&self) -> Option<Command> {
         match self {
             FrameDropReason::InvalidCommand(_) => None,
-            FrameDropReason::BadChecksum { command, .. } => Some(*command),
+            FrameDropReason::ChecksumMismatch { command, .. } => Some(*command),
         }
     }
 }
@@ -127,9 +127,9 @@ impl FrameDropReason {
 pub enum FrameError {
     /// A frame starts with bytes other than the magic of the network.
     #[error("{0}")]
-    WrongMagic(MagicMismatch),
+    MagicMismatch(MagicMismatch),
     /// The header claims a payload above the limit. The payload has not been processed.
-    #[error("{command}: the header claims {len} bytes, at most {limit} are allowed")]
+    #[error("{command}: expected a payload of at most {limit} bytes, got {len}")]
     TooLong {
         /// The command as received, up to its first NUL.
         command: WireString,
@@ -303,7 +303,7 @@ impl FrameReader {
     ///
     /// The stream cannot be continued after an error; every later call returns the same one.
     ///
-    /// - [`FrameError::WrongMagic`] if a frame starts with another magic.
+    /// - [`FrameError::MagicMismatch`] if a frame starts with another magic.
     /// - [`FrameError::TooLong`] if the payload is above the limit of its command and cannot be the
     ///   answer to a request.
     pub fn next_frame(&mut self) -> Result<Option<Incoming>, FrameError> {
@@ -405,7 +405,7 @@ impl FrameReader {
         if let Some(expected) = header.checksum {
             let got = checksum(&self.buffer[at.clone()]);
             if got != expected {
-                return Found::Owned(Incoming::Dropped(FrameDropReason::BadChecksum {
+                return Found::Owned(Incoming::Dropped(FrameDropReason::ChecksumMismatch {
                     command,
                     expected,
                     got,
@@ -436,7 +436,7 @@ impl FrameReader {
                 expected: self.magic,
                 got: Magic(*magic),
             };
-            return Err(self.fail(FrameError::WrongMagic(foreign)));
+            return Err(self.fail(FrameError::MagicMismatch(foreign)));
         }
         let Some(header) = FrameHeader::parse(bytes) else {
             return Ok(None);
@@ -474,7 +474,7 @@ impl FrameReader {
         if self.end == self.buffer.len() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "frames are waiting: call next_frame until it gives None",
+                "receive buffer is full: call next_frame until it returns None",
             ));
         }
         Ok(())
@@ -509,7 +509,7 @@ fn complete(payload: PayloadBuffer) -> Incoming {
     }
     let streamed = payload.is_streamed();
     let expected = payload.header.checksum.unwrap_or_default();
-    let bad_checksum = |got| FrameDropReason::BadChecksum {
+    let bad_checksum = |got| FrameDropReason::ChecksumMismatch {
         command,
         expected,
         got,

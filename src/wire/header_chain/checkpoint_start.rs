@@ -37,7 +37,7 @@ impl CheckpointStart {
     ///
     /// # Errors
     ///
-    /// [`HeaderChainError::NoSuchStart`] if there is no such checkpoint, or none at least 147
+    /// [`HeaderChainError::InvalidStartHeight`] if there is no such checkpoint, or none at least 147
     /// blocks before it. On a chain whose difficulty is not yet set by the 144-block rule, the
     /// headers since the last retarget are needed as well.
     pub fn new(rules: impl Into<ChainRules>, height: u32) -> Result<Self, HeaderChainError> {
@@ -46,7 +46,7 @@ impl CheckpointStart {
         let Some((before, checkpoint)) = start else {
             let possible = possible_starts(&rules).map(|(_, checkpoint)| checkpoint.0);
             let possible = possible.collect();
-            return Err(HeaderChainError::NoSuchStart { height, possible });
+            return Err(HeaderChainError::InvalidStartHeight { height, possible });
         };
         Ok(Self {
             rules,

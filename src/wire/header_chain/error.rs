@@ -32,7 +32,7 @@ pub enum ExtendOutcome {
 #[non_exhaustive]
 pub enum HeaderChainError {
     /// The parent of the first header is unknown.
-    #[error("header {header} has the unknown parent {parent}")]
+    #[error("header {header} has unknown parent {parent}")]
     UnknownParent {
         /// The first header.
         header: BlockHash,
@@ -40,7 +40,7 @@ pub enum HeaderChainError {
         parent: BlockHash,
     },
     /// The headers do not link to each other.
-    #[error("header {position} of the list links to {got}, expected {expected}")]
+    #[error("header {position} of the list: expected parent {expected}, got {got}")]
     NotLinked {
         /// The position of the header in the list, from 0.
         position: usize,
@@ -68,7 +68,7 @@ pub enum HeaderChainError {
         error: ChainRuleError,
     },
     /// The side chains are full, and everything in them has at least as much work.
-    #[error("side chain of {needed} headers exceeds the space of {available}")]
+    #[error("side chain limit reached: {needed} headers needed, {available} available")]
     SideChainLimit {
         /// The number of headers to store.
         needed: usize,
@@ -76,7 +76,7 @@ pub enum HeaderChainError {
         available: usize,
     },
     /// A height exceeds the maximum.
-    #[error("height {0} is above the maximum of {MAX_HEIGHT}")]
+    #[error("expected a height of at most {MAX_HEIGHT}, got {0}")]
     InvalidHeight(u32),
     /// A chain cannot start with so few trusted headers, because later rules could not be checked.
     #[error("expected at least {needed} trusted headers, got {got}")]
@@ -88,7 +88,7 @@ pub enum HeaderChainError {
     },
     /// A chain that starts at height 0 must start with the genesis header of its network.
     #[error("expected genesis header {expected}, got {got}")]
-    WrongGenesis {
+    GenesisMismatch {
         /// The hash of the genesis header.
         expected: BlockHash,
         /// The hash of the first header.
@@ -103,8 +103,8 @@ pub enum HeaderChainError {
         got: Work,
     },
     /// A chain cannot start at this height.
-    #[error("no start at a checkpoint of height {height}: expected one of {possible:?}")]
-    NoSuchStart {
+    #[error("expected a checkpoint height of {possible:?}, got {height}")]
+    InvalidStartHeight {
         /// The height requested.
         height: u32,
         /// The heights of the checkpoints at which a chain can start.

@@ -135,7 +135,7 @@ impl HeaderChain {
     ///   that starts at height 0 needs one header.
     /// - [`HeaderChainError::NotLinked`], [`HeaderChainError::ProofOfWork`] or
     ///   [`HeaderChainError::InvalidHeader`] if a header violates a rule.
-    /// - [`HeaderChainError::WrongGenesis`] if the header at height 0 is not the genesis header.
+    /// - [`HeaderChainError::GenesisMismatch`] if the header at height 0 is not the genesis header.
     /// - [`HeaderChainError::InvalidTotalWork`] if `total_work` is below the work of the headers.
     /// - [`HeaderChainError::InvalidHeight`] if a height exceeds 2^31 - 1.
     pub fn from_trusted(
@@ -270,7 +270,7 @@ fn check_start(
     if let Some(&got) = batch.hashes().first().filter(|_| first_height == 0) {
         let expected = rules.genesis().hash();
         if got != expected {
-            return Err(HeaderChainError::WrongGenesis { expected, got });
+            return Err(HeaderChainError::GenesisMismatch { expected, got });
         }
     }
     for (height, expected) in rules.checkpoints() {

@@ -32,7 +32,7 @@ impl Decode for Authch {
         let version = reader.u32("challenge version")?;
         let len = reader.u32("challenge length")?;
         if len != 32 {
-            return Err(DecodeError::BadValue {
+            return Err(DecodeError::InvalidValue {
                 field: "challenge length",
                 expected: "32",
                 got: u64::from(len),
@@ -98,7 +98,7 @@ impl Authresp {
         if Self::SIGNATURE_LEN.contains(&len) {
             return Ok(());
         }
-        Err(DecodeError::BadValue {
+        Err(DecodeError::InvalidValue {
             field: "signature length",
             expected: "70 to 72",
             got: len,
@@ -119,7 +119,7 @@ impl Authresp {
 impl Decode for Authresp {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let key = reader.var_bytes("public key", 33)?;
-        let public_key = key.try_into().map_err(|_| DecodeError::BadValue {
+        let public_key = key.try_into().map_err(|_| DecodeError::InvalidValue {
             field: "public key length",
             expected: "33",
             got: key.len() as u64,

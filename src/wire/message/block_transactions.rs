@@ -27,7 +27,7 @@ pub struct BlockTransactions {
 ///
 /// The node bans a peer that requests such an index (score 100).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("transaction {index} is asked for, the block has {transactions}")]
+#[error("index {index} is out of range in a block of {transactions} transactions")]
 pub struct IndexOutOfRange {
     /// The requested index.
     pub index: u32,

@@ -26,22 +26,22 @@ pub struct CompactBlock {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompactBlockError {
     /// The bits of the header are zero.
-    #[error("the header is empty: its bits are zero")]
+    #[error("header has zero bits")]
     EmptyHeader,
     /// There is no transaction, not even a coinbase.
-    #[error("the compact block has no transactions")]
+    #[error("compact block has no transactions")]
     NoTransactions,
     /// The index of a prefilled transaction is too high: the transactions before it do not fill all
     /// lower indexes.
-    #[error("prefilled transaction at index {got}, expected at most {limit}")]
-    IndexBeyondRange {
+    #[error("prefilled transaction: expected an index of at most {limit}, got {got}")]
+    IndexOutOfRange {
         /// The maximum valid index.
         limit: u64,
         /// The index of the transaction.
         got: u64,
     },
     /// A prefilled transaction has neither inputs nor outputs.
-    #[error("the prefilled transaction at index {index} is empty")]
+    #[error("prefilled transaction at index {index} is empty")]
     EmptyTransaction {
         /// The index of the transaction in the block.
         index: u64,
@@ -167,7 +167,7 @@ impl CompactBlock {
     /// - [`CompactBlockError::NoTransactions`] if there is no transaction.
     /// - [`CompactBlockError::EmptyTransaction`] if a prefilled transaction has neither inputs nor
     ///   outputs.
-    /// - [`CompactBlockError::IndexBeyondRange`] if the index of a prefilled transaction is too
+    /// - [`CompactBlockError::IndexOutOfRange`] if the index of a prefilled transaction is too
     ///   high.
     pub fn check(&self) -> Result<(), CompactBlockError> {
         if self.header().bits.0 == 0 {
@@ -181,7 +181,7 @@ impl CompactBlock {
                 return Err(CompactBlockError::EmptyTransaction { index: got });
             }
             if got > limit {
-                return Err(CompactBlockError::IndexBeyondRange { limit, got });
+                return Err(CompactBlockError::IndexOutOfRange { limit, got });
             }
         }
         Ok(())

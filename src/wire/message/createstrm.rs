@@ -116,7 +116,7 @@ mod tests {
         let mut request = data1(StreamPolicy::BlockPriority.name().into()).encode_to_vec();
         assert!(StreamAck::decode_from(&request).is_ok());
         request[18] = 6;
-        let refused = DecodeError::BadValue {
+        let refused = DecodeError::InvalidValue {
             field: "stream type",
             expected: "0 to 5",
             got: 6,

@@ -27,7 +27,7 @@ pub struct GetBlockTxn {
 
 /// The error of indexes that are not ascending. The wire form cannot represent them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("index {got} comes after {before}, expected a higher one")]
+#[error("expected an index above {before}, got {got}")]
 pub struct IndexesNotAscending {
     /// The previous index.
     pub before: u32,
@@ -122,7 +122,7 @@ impl Decode for GetBlockTxn {
 /// Reads an index, which is at least `next`.
 fn read_index(reader: &mut Reader<'_>, next: u64) -> Result<u32, DecodeError> {
     let got = next + reader.compact_size("index")?;
-    u32::try_from(got).map_err(|_| DecodeError::BadValue {
+    u32::try_from(got).map_err(|_| DecodeError::InvalidValue {
         field: "index",
         expected: "at most 4294967295",
         got,
@@ -199,7 +199,7 @@ mod tests {
         ] {
             assert_eq!(
                 GetBlockTxn::decode_from(&wire(numbers)),
-                Err(DecodeError::BadValue {
+                Err(DecodeError::InvalidValue {
                     field: "index",
                     expected: "at most 4294967295",
                     got

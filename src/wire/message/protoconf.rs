@@ -45,7 +45,7 @@ impl Decode for Protoconf {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let fields = reader.compact_size("number of fields")?;
         if fields == 0 {
-            return Err(DecodeError::BadValue {
+            return Err(DecodeError::InvalidValue {
                 field: "number of fields",
                 expected: "at least 1",
                 got: 0,
@@ -105,7 +105,7 @@ mod tests {
     fn message_without_fields_is_rejected() {
         assert!(matches!(
             Protoconf::decode_from(&[0]),
-            Err(DecodeError::BadValue { got: 0, .. })
+            Err(DecodeError::InvalidValue { got: 0, .. })
         ));
     }
 

@@ -53,7 +53,7 @@ impl Reject {
         DecodeError::unless_within("rejected message", Self::MAX_MESSAGE, self.message.len())?;
         DecodeError::unless_within("reject reason", Self::MAX_REASON, self.reason.len())?;
         if self.hash.is_some() && !self.names_object() {
-            return Err(DecodeError::BadValue {
+            return Err(DecodeError::InvalidValue {
                 field: "reject hash length",
                 expected: "0 for messages other than tx and block",
                 got: 32,

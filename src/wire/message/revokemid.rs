@@ -92,7 +92,7 @@ impl Decode for Box<RevokeMid> {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version = reader.u32("revocation version")?;
         if version != RevokeMid::VERSION {
-            return Err(DecodeError::BadValue {
+            return Err(DecodeError::InvalidValue {
                 field: "revocation version",
                 expected: "0",
                 got: u64::from(version),
@@ -105,7 +105,7 @@ impl Decode for Box<RevokeMid> {
         let signature1 = read_signature(&mut both, "signature 1")?;
         let signature2 = read_signature(&mut both, "signature 2")?;
         if !both.is_empty() {
-            return Err(DecodeError::BadValue {
+            return Err(DecodeError::InvalidValue {
                 field: "bytes behind the signatures",
                 expected: "0",
                 got: both.remaining().len() as u64,
@@ -219,7 +219,7 @@ mod tests {
         bytes[0] = 1;
         assert!(matches!(
             decode(&bytes),
-            Err(DecodeError::BadValue { got: 1, .. })
+            Err(DecodeError::InvalidValue { got: 1, .. })
         ));
     }
 }

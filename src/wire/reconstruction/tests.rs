@@ -141,7 +141,7 @@ fn an_invalid_compact_block_is_named_and_punished() {
         ),
         (
             by_hand(&block.header(), &[1], &[(2, &txs[0])]),
-            CompactBlockError::IndexBeyondRange { limit: 1, got: 2 },
+            CompactBlockError::IndexOutOfRange { limit: 1, got: 2 },
         ),
     ] {
         let refused = start(&compact, &txs).unwrap_err();
@@ -232,7 +232,7 @@ fn an_answer_for_another_block_is_ignored() {
         .fill(&BlockTransactions::new(got, &[txs[2].view()]))
         .unwrap_err();
     let expected = block.hash();
-    assert_eq!(refused, ReconstructionError::OtherBlock { expected, got });
+    assert_eq!(refused, ReconstructionError::BlockMismatch { expected, got });
     assert_eq!((refused.score(), refused.needs_full_block()), (0, false));
     let answer = BlockTransactions::new(expected, &[txs[2].view()]);
     assert_eq!(waiting.fill(&answer), Ok(block), "the right one may follow");
@@ -247,7 +247,7 @@ fn a_wrong_number_of_transactions_is_punished() {
         let answer = BlockTransactions::new(block.hash(), came);
         let refused = waiting.fill(&answer).unwrap_err();
         let (expected, got) = (2, came.len());
-        assert_eq!(refused, ReconstructionError::WrongCount { expected, got });
+        assert_eq!(refused, ReconstructionError::CountMismatch { expected, got });
         assert_eq!((refused.score(), refused.needs_full_block()), (100, false));
     }
 }
@@ -262,7 +262,7 @@ fn mismatched_merkle_root_needs_full_block() {
             expected: block.header().merkle_root,
             got: merkle_root([0, 1, 3, 3].map(|at: usize| txs[at].txid())).0,
         };
-        assert_eq!(refused, &ReconstructionError::Content(error));
+        assert_eq!(refused, &ReconstructionError::InvalidBlock(error));
     };
     // A candidate that does not match its txid, which has the effect of an accidental equal short
     // ID.
@@ -284,6 +284,6 @@ fn a_block_with_repeated_transactions_is_none() {
     let refused = start(&compact, &txs).unwrap_err();
     let root = block.header().merkle_root;
     let error = BlockError::DuplicatedTransactions(root);
-    assert_eq!(refused, ReconstructionError::Content(error));
+    assert_eq!(refused, ReconstructionError::InvalidBlock(error));
     assert!(refused.needs_full_block());
 }

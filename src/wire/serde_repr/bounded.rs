@@ -60,7 +60,7 @@ fn check_length<E: Error>(got: usize, min: usize, max: usize) -> Result<(), E> {
         return Ok(());
     }
     Err(E::custom(format_args!(
-        "the length is {got}, from {min} to {max} are allowed"
+        "expected a length of {min} to {max}, got {got}"
     )))
 }
 

@@ -48,7 +48,7 @@ impl TryFrom<CompactBlockSerde> for CompactBlock {
         write_compact_size(form.short_ids.len() as u64, &mut wire_form);
         for short_id in form.short_ids {
             let [bytes @ .., 0, 0] = short_id.to_le_bytes() else {
-                return Err(format!("short id {short_id} has more than 48 bits"));
+                return Err(format!("short ID {short_id} has more than 48 bits"));
             };
             wire_form.extend_from_slice(&bytes);
         }
@@ -56,9 +56,7 @@ impl TryFrom<CompactBlockSerde> for CompactBlock {
         let mut next = 0;
         for PrefilledSerde { index, transaction } in form.prefilled {
             let Some(distance) = index.checked_sub(next) else {
-                return Err(format!(
-                    "index {index} comes where at least {next} is expected"
-                ));
+                return Err(format!("expected an index of at least {next}, got {index}"));
             };
             write_compact_size(distance, &mut wire_form);
             transaction.encode(&mut wire_form);

@@ -98,9 +98,9 @@ fn from_wire_form<'de, T: Decode, D: Deserializer<'de>>(deserializer: D) -> Resu
     if reader.is_empty() {
         Ok(value)
     } else {
-        let behind = reader.remaining().len();
+        let extra = reader.remaining().len();
         Err(D::Error::custom(format_args!(
-            "{behind} bytes follow the value"
+            "{extra} bytes follow the value"
         )))
     }
 }
@@ -108,9 +108,7 @@ fn from_wire_form<'de, T: Decode, D: Deserializer<'de>>(deserializer: D) -> Resu
 /// Compares a hash with the hash of the content next to it. A missing hash is accepted.
 fn check_hash<T: PartialEq + std::fmt::Display>(written: Option<T>, real: T) -> Result<(), String> {
     match written {
-        Some(written) if written != real => Err(format!(
-            "the content has the hash {real}, {written} is written"
-        )),
+        Some(written) if written != real => Err(format!("expected hash {written}, got {real}")),
         _ => Ok(()),
     }
 }

@@ -53,7 +53,7 @@ impl TryFrom<MerkleProofSerde> for MerkleProof {
             _ => {
                 let flags = form.flags;
                 return Err(format!(
-                    "flags {flags}: bit 0 means `tx`, else `txid` alone is needed"
+                    "flags {flags}: expected `tx` if bit 0 is set, else `txid` only"
                 ));
             }
         };
@@ -81,7 +81,7 @@ impl TryFrom<HdrsEnSerde> for HdrsEn {
     fn try_from(form: HdrsEnSerde) -> Result<Self, String> {
         match form.headers.len() {
             0..=MAX_HEADERS => Ok(Self::new(&form.headers)),
-            len => Err(format!("{len} headers, at most {MAX_HEADERS} are allowed")),
+            len => Err(format!("expected at most {MAX_HEADERS} headers, got {len}")),
         }
     }
 }

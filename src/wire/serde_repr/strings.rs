@@ -137,7 +137,7 @@ impl<'de> Deserialize<'de> for Work {
 
 /// A wire string in human-readable formats: the text, or its bytes if it is not valid text.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a text, or an object with `hex`")]
+#[serde(untagged, expecting = "a string, or an object with `hex`")]
 enum WireStringDe {
     Text(String),
     Bytes(HexStringSerde<Vec<u8>>),

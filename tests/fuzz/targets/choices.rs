@@ -90,7 +90,7 @@ pub(crate) fn reject(input: &mut Input<'_>) -> Message {
 
 pub(crate) fn cause(choice: u8) -> FrameDropReason {
     if choice & 1 == 0 {
-        FrameDropReason::BadChecksum {
+        FrameDropReason::ChecksumMismatch {
             command: Command::new("inv"),
             expected: [1; 4],
             got: [2; 4],

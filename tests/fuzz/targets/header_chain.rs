@@ -525,7 +525,7 @@ fn median(times: &[u32]) -> u32 {
 fn judgment_of(error: &HeaderChainError) -> Judgment {
     let rule = |error: &ChainRuleError| match error {
         ChainRuleError::ProofOfWork { .. } => Rule::ProofOfWork,
-        ChainRuleError::WrongBits { .. } => Rule::Bits,
+        ChainRuleError::BitsMismatch { .. } => Rule::Bits,
         ChainRuleError::TimeTooOld { .. } => Rule::TimeTooOld,
         ChainRuleError::TimeTooNew { .. } => Rule::TimeTooNew,
         ChainRuleError::CheckpointMismatch { .. } => Rule::Checkpoint,

@@ -117,7 +117,7 @@ impl<'a> Expected<'a> {
     fn filled(&self, answer: &[Transaction]) -> Result<Block, ReconstructionError> {
         let (expected, got) = (self.missing().len(), answer.len());
         if expected != got {
-            return Err(ReconstructionError::WrongCount { expected, got });
+            return Err(ReconstructionError::CountMismatch { expected, got });
         }
         let mut answer = answer.iter().cloned();
         let places = self.places.iter().cloned();
@@ -195,7 +195,7 @@ impl Waiting<'_> {
         let expected = if expected == got {
             self.expected.filled(&transactions)
         } else {
-            Err(ReconstructionError::OtherBlock { expected, got })
+            Err(ReconstructionError::BlockMismatch { expected, got })
         };
         match (self.waiting.fill(answer), expected) {
             (Err(error), Err(expected)) => look_at_error(&error, &expected),

@@ -70,7 +70,7 @@ fn association_id_of_any_type_is_accepted() {
     assert_eq!(read_theirs(&bytes).unwrap(), message);
     let refused = read_ours(&bytes);
     assert!(
-        matches!(refused, Err(DecodeError::BadValue { .. })),
+        matches!(refused, Err(DecodeError::InvalidValue { .. })),
         "{refused:?}"
     );
 }

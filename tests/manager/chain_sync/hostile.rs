@@ -117,7 +117,7 @@ fn easy_headers_are_rejected_with_score() {
         let HeaderChainError::InvalidHeader { error, .. } = error else {
             panic!("{error}");
         };
-        let ChainRuleError::WrongBits { expected, got, .. } = error else {
+        let ChainRuleError::BitsMismatch { expected, got, .. } = error else {
             panic!("{error}");
         };
         assert_eq!((expected, got), (HARD_BITS, easy));

@@ -4,7 +4,6 @@ use super::{PartialMerkleTree, PartialMerkleTreeError};
 use crate::wire::merkle::tree::{depth, levels};
 use crate::wire::{Hash256, Txid};
 
-use PartialMerkleTreeError as Error;
 
 impl PartialMerkleTree {
     /// Creates the tree from the IDs of all transactions of a block, in order, each with whether it
@@ -14,17 +13,17 @@ impl PartialMerkleTree {
     ///
     /// - [`PartialMerkleTreeError::NoTransactions`] if there are no transactions.
     /// - [`PartialMerkleTreeError::TooManyTransactions`] if there are more than 2^32 - 1.
-    pub fn new(transactions: impl IntoIterator<Item = (Txid, bool)>) -> Result<Self, Error> {
+    pub fn new(transactions: impl IntoIterator<Item = (Txid, bool)>) -> Result<Self, PartialMerkleTreeError> {
         let (leaves, matches): (Vec<[u8; 32]>, Vec<bool>) = transactions
             .into_iter()
             .map(|(txid, matches)| (txid.0, matches))
             .unzip();
         if leaves.is_empty() {
-            return Err(Error::NoTransactions);
+            return Err(PartialMerkleTreeError::NoTransactions);
         }
         let got = leaves.len();
         let total_transactions =
-            u32::try_from(got).map_err(|_| Error::TooManyTransactions { got })?;
+            u32::try_from(got).map_err(|_| PartialMerkleTreeError::TooManyTransactions { got })?;
         let mut build = Build {
             levels: levels(leaves),
             matches: match_levels(matches),
@@ -115,6 +114,6 @@ mod tests {
 
     #[test]
     fn there_is_no_tree_over_no_transactions() {
-        assert_eq!(PartialMerkleTree::new([]), Err(Error::NoTransactions));
+        assert_eq!(PartialMerkleTree::new([]), Err(PartialMerkleTreeError::NoTransactions));
     }
 }

@@ -8,16 +8,16 @@ use crate::wire::MerkleRoot;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PartialMerkleTreeError {
     /// The block has no transactions.
-    #[error("a tree over no transactions")]
+    #[error("tree has no transactions")]
     NoTransactions,
     /// The number of transactions does not fit into the 32 bits of the wire form.
-    #[error("{got} transactions, at most 4294967295 can be counted")]
+    #[error("expected at most 4294967295 transactions, got {got}")]
     TooManyTransactions {
         /// The number of transactions.
         got: usize,
     },
     /// There are more hashes than transactions in the block.
-    #[error("{got} hashes for {transactions} transactions")]
+    #[error("expected at most {transactions} hashes, got {got}")]
     TooManyHashes {
         /// The number of transactions.
         transactions: u32,
@@ -25,7 +25,7 @@ pub enum PartialMerkleTreeError {
         got: usize,
     },
     /// There are fewer flags than hashes.
-    #[error("{got} flags for {hashes} hashes")]
+    #[error("expected at least {hashes} flags, got {got}")]
     TooFewFlags {
         /// The number of hashes.
         hashes: usize,
@@ -33,20 +33,20 @@ pub enum PartialMerkleTreeError {
         got: usize,
     },
     /// The visit needs more flags.
-    #[error("more than the {got} flags are needed")]
+    #[error("expected more than {got} flags")]
     OutOfFlags {
         /// The number of flags.
         got: usize,
     },
     /// The visit needs more hashes.
-    #[error("more than the {got} hashes are needed")]
+    #[error("expected more than {got} hashes")]
     OutOfHashes {
         /// The number of hashes.
         got: usize,
     },
     /// Both children of a node are equal: other transactions would have the same root
     /// (CVE-2012-2459).
-    #[error("both nodes below node {position} of level {level} are the same")]
+    #[error("child nodes of node {position} at level {level} are equal")]
     EqualNodes {
         /// The level of the parent. The transactions are level 0.
         level: u32,
@@ -54,7 +54,7 @@ pub enum PartialMerkleTreeError {
         position: u32,
     },
     /// The visit does not use all hashes.
-    #[error("{needed} hashes are needed, there are {got}")]
+    #[error("expected {needed} hashes, got {got}")]
     UnusedHashes {
         /// The number of hashes that the visit uses.
         needed: usize,
@@ -62,7 +62,7 @@ pub enum PartialMerkleTreeError {
         got: usize,
     },
     /// The visit does not use all bytes of flags.
-    #[error("{needed} bytes of flags are needed, there are {got}")]
+    #[error("expected {needed} flag bytes, got {got}")]
     UnusedFlags {
         /// The number of bytes that the visit uses.
         needed: usize,
@@ -70,7 +70,7 @@ pub enum PartialMerkleTreeError {
         got: usize,
     },
     /// The tree has another merkle root.
-    #[error("the tree's root is {got}, the block's is {expected}")]
+    #[error("expected merkle root {expected}, got {got}")]
     RootMismatch {
         /// The requested merkle root.
         expected: MerkleRoot,

@@ -5,7 +5,6 @@ use crate::wire::hash::merkle_parent;
 use crate::wire::merkle::tree::{depth, width};
 use crate::wire::{MerkleRoot, Txid};
 
-use PartialMerkleTreeError as Error;
 
 impl PartialMerkleTree {
     /// Verifies the tree against the merkle root of a block and returns the matches, in the order
@@ -25,20 +24,20 @@ impl PartialMerkleTree {
     ///   tree has more than the visit uses.
     /// - [`PartialMerkleTreeError::EqualNodes`] if both children of a node are equal.
     /// - [`PartialMerkleTreeError::RootMismatch`] if the tree has another root.
-    pub fn verify(&self, root: MerkleRoot) -> Result<Vec<MatchedTransaction>, Error> {
+    pub fn verify(&self, root: MerkleRoot) -> Result<Vec<MatchedTransaction>, PartialMerkleTreeError> {
         let (hashes, bytes) = (self.hashes.len(), self.flags.len());
         let bits = bytes.saturating_mul(8);
         if self.total_transactions == 0 {
-            return Err(Error::NoTransactions);
+            return Err(PartialMerkleTreeError::NoTransactions);
         }
         if hashes as u64 > u64::from(self.total_transactions) {
-            return Err(Error::TooManyHashes {
+            return Err(PartialMerkleTreeError::TooManyHashes {
                 transactions: self.total_transactions,
                 got: hashes,
             });
         }
         if bits < hashes {
-            return Err(Error::TooFewFlags { hashes, got: bits });
+            return Err(PartialMerkleTreeError::TooFewFlags { hashes, got: bits });
         }
         let mut walk = Walk {
             tree: self,
@@ -49,17 +48,17 @@ impl PartialMerkleTree {
         let got = MerkleRoot(walk.visit(depth(self.total_transactions), 0)?);
         let needed = walk.flags_used.div_ceil(8);
         if needed < bytes {
-            return Err(Error::UnusedFlags { needed, got: bytes });
+            return Err(PartialMerkleTreeError::UnusedFlags { needed, got: bytes });
         }
         let needed = walk.hashes_used;
         if needed < hashes {
-            return Err(Error::UnusedHashes {
+            return Err(PartialMerkleTreeError::UnusedHashes {
                 needed,
                 got: hashes,
             });
         }
         if got != root {
-            return Err(Error::RootMismatch {
+            return Err(PartialMerkleTreeError::RootMismatch {
                 expected: root,
                 got,
             });
@@ -77,7 +76,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn visit(&mut self, level: u32, position: u32) -> Result<[u8; 32], Error> {
+    fn visit(&mut self, level: u32, position: u32) -> Result<[u8; 32], PartialMerkleTreeError> {
         let leads_to_match = self.flag()?;
         if level == 0 || !leads_to_match {
             let hash = self.hash()?;
@@ -97,26 +96,26 @@ impl Walk<'_> {
         }
         let right = self.visit(level - 1, 2 * position + 1)?;
         if left == right {
-            return Err(Error::EqualNodes { level, position });
+            return Err(PartialMerkleTreeError::EqualNodes { level, position });
         }
         Ok(merkle_parent(&left, &right))
     }
 
-    fn flag(&mut self) -> Result<bool, Error> {
+    fn flag(&mut self) -> Result<bool, PartialMerkleTreeError> {
         let at = self.flags_used;
         let flags = &self.tree.flags;
-        let byte = flags.get(at / 8).ok_or(Error::OutOfFlags {
+        let byte = flags.get(at / 8).ok_or(PartialMerkleTreeError::OutOfFlags {
             got: flags.len() * 8,
         })?;
         self.flags_used += 1;
         Ok(byte >> (at % 8) & 1 == 1)
     }
 
-    fn hash(&mut self) -> Result<[u8; 32], Error> {
+    fn hash(&mut self) -> Result<[u8; 32], PartialMerkleTreeError> {
         let hashes = &self.tree.hashes;
         let hash = hashes
             .get(self.hashes_used)
-            .ok_or(Error::OutOfHashes { got: hashes.len() })?;
+            .ok_or(PartialMerkleTreeError::OutOfHashes { got: hashes.len() })?;
         self.hashes_used += 1;
         Ok(hash.0)
     }

@@ -6,7 +6,7 @@ use crate::wire::{Hash256, MerkleRoot, Txid};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MerkleProofError {
     /// The proof is for another transaction.
-    #[error("expected a proof of transaction {expected}, got one of {got}")]
+    #[error("expected a proof of transaction {expected}, got a proof of {got}")]
     TxidMismatch {
         /// The requested transaction.
         expected: Txid,
@@ -20,7 +20,7 @@ pub enum MerkleProofError {
         txid: Txid,
     },
     /// The flags describe no known kind of target.
-    #[error("unknown target flags {flags:#04x}")]
+    #[error("target flags {flags:#04x} are unknown")]
     UnknownTarget {
         /// The flags.
         flags: u8,
@@ -34,7 +34,7 @@ pub enum MerkleProofError {
         got: Hash256,
     },
     /// A node has a type other than 0 (hash).
-    #[error("node {node} has type {kind}, expected 0")]
+    #[error("node {node}: expected type 0, got {kind}")]
     UnknownNode {
         /// The position of the node, from 0.
         node: usize,
@@ -42,8 +42,8 @@ pub enum MerkleProofError {
         kind: u8,
     },
     /// The index needs more levels than the proof has nodes.
-    #[error("index {index} exceeds a tree of {nodes} levels")]
-    IndexBeyondTree {
+    #[error("index {index} is out of range in a tree of {nodes} levels")]
+    IndexOutOfRange {
         /// The index.
         index: u32,
         /// The number of nodes.
@@ -51,8 +51,8 @@ pub enum MerkleProofError {
     },
     /// A left sibling equals the node on its right. Only the last node of a level is paired with
     /// itself, and then it is the left one, so no transaction has this index.
-    #[error("node {node} repeats its right sibling: no transaction has index {index}")]
-    DuplicateOnTheLeft {
+    #[error("node {node} repeats its right sibling, so no transaction has index {index}")]
+    DuplicateLeftNode {
         /// The position of the node, from 0.
         node: usize,
         /// The index.

@@ -4,7 +4,6 @@ use super::{MerkleProof, MerkleProofError, MerkleProofTarget, ProofSubject};
 use crate::wire::hash::merkle_parent;
 use crate::wire::{BlockHeader, Hash256, MerkleRoot, Txid};
 
-use MerkleProofError as Error;
 
 /// The size of two concatenated hashes, from which the parent in a merkle tree is computed.
 const INNER_NODE_LEN: usize = 64;
@@ -19,11 +18,11 @@ impl MerkleProof {
     ///
     /// [`MerkleProofError::TargetMismatch`] if the proof names another block, and the errors of
     /// [`MerkleProof::verify`].
-    pub fn verify_in(&self, txid: Txid, header: &BlockHeader) -> Result<(), Error> {
+    pub fn verify_in(&self, txid: Txid, header: &BlockHeader) -> Result<(), MerkleProofError> {
         if let MerkleProofTarget::Block(got) = self.target() {
             let (expected, got) = (header.hash().into(), got.into());
             if got != expected {
-                return Err(Error::TargetMismatch { expected, got });
+                return Err(MerkleProofError::TargetMismatch { expected, got });
             }
         }
         self.verify(txid, header.merkle_root)
@@ -40,44 +39,44 @@ impl MerkleProof {
     /// - [`MerkleProofError::UnknownTarget`] if the flags describe no known target.
     /// - [`MerkleProofError::TxidMismatch`] if the proof is for another transaction.
     /// - [`MerkleProofError::AmbiguousTransaction`] if the proof carries a transaction of 64 bytes.
-    /// - [`MerkleProofError::IndexBeyondTree`], [`MerkleProofError::UnknownNode`] or
-    ///   [`MerkleProofError::DuplicateOnTheLeft`] if the proof is malformed.
+    /// - [`MerkleProofError::IndexOutOfRange`], [`MerkleProofError::UnknownNode`] or
+    ///   [`MerkleProofError::DuplicateLeftNode`] if the proof is malformed.
     /// - [`MerkleProofError::RootMismatch`] if the nodes lead to another root.
-    pub fn verify(&self, txid: Txid, root: MerkleRoot) -> Result<(), Error> {
+    pub fn verify(&self, txid: Txid, root: MerkleRoot) -> Result<(), MerkleProofError> {
         match self.target() {
             MerkleProofTarget::Block(_) => {}
             MerkleProofTarget::MerkleRoot(got) if got == root => {}
             MerkleProofTarget::MerkleRoot(got) => {
                 let (expected, got) = (root.into(), got.into());
-                return Err(Error::TargetMismatch { expected, got });
+                return Err(MerkleProofError::TargetMismatch { expected, got });
             }
             MerkleProofTarget::Unknown { .. } => {
                 let flags = self.flags();
-                return Err(Error::UnknownTarget { flags });
+                return Err(MerkleProofError::UnknownTarget { flags });
             }
         }
         let got = self.txid();
         if got != txid {
             let expected = txid;
-            return Err(Error::TxidMismatch { expected, got });
+            return Err(MerkleProofError::TxidMismatch { expected, got });
         }
         if let ProofSubject::Tx(tx) = self.transaction()
             && tx.bytes().len() == INNER_NODE_LEN
         {
-            return Err(Error::AmbiguousTransaction { txid });
+            return Err(MerkleProofError::AmbiguousTransaction { txid });
         }
         self.check_form()?;
         let mut got = MerkleRoot(txid.0);
         for (node, step) in self.way(txid).enumerate() {
             if step.repeats_to_the_left {
                 let index = self.index();
-                return Err(Error::DuplicateOnTheLeft { node, index });
+                return Err(MerkleProofError::DuplicateLeftNode { node, index });
             }
             got = MerkleRoot(step.above);
         }
         if got != root {
             let expected = root;
-            return Err(Error::RootMismatch { expected, got });
+            return Err(MerkleProofError::RootMismatch { expected, got });
         }
         Ok(())
     }
@@ -90,11 +89,11 @@ impl MerkleProof {
     /// # Errors
     ///
     /// [`MerkleProofError::DepthMismatch`] if the number of nodes is another one.
-    pub fn verify_depth(&self, transactions: u64) -> Result<(), Error> {
+    pub fn verify_depth(&self, transactions: u64) -> Result<(), MerkleProofError> {
         let expected = u64::BITS - transactions.saturating_sub(1).leading_zeros();
         let (expected, got) = (expected as usize, self.nodes().len());
         if got != expected {
-            return Err(Error::DepthMismatch {
+            return Err(MerkleProofError::DepthMismatch {
                 transactions,
                 expected,
                 got,
@@ -116,15 +115,15 @@ impl MerkleProof {
     }
 
     /// Checks that the index fits the tree and that all nodes are hashes. The node checks neither.
-    fn check_form(&self) -> Result<(), Error> {
+    fn check_form(&self) -> Result<(), MerkleProofError> {
         let (index, nodes) = (self.index(), self.nodes().len());
         let beyond = u32::try_from(nodes).map_or(0, |nodes| index.checked_shr(nodes).unwrap_or(0));
         if beyond != 0 {
-            return Err(Error::IndexBeyondTree { index, nodes });
+            return Err(MerkleProofError::IndexOutOfRange { index, nodes });
         }
         if let Some((node, found)) = self.nodes().enumerate().find(|(_, node)| node.kind != 0) {
             let kind = found.kind;
-            return Err(Error::UnknownNode { node, kind });
+            return Err(MerkleProofError::UnknownNode { node, kind });
         }
         Ok(())
     }
@@ -186,7 +185,7 @@ mod tests {
         index: u32,
         target: Option<MerkleProofTarget>,
         change: impl Fn(&mut Vec<MerkleProofNode>),
-    ) -> Result<(), Error> {
+    ) -> Result<(), MerkleProofError> {
         let all = txids(5);
         let proof = MerkleProof::for_merkle_root(&all, 2).unwrap();
         let mut nodes: Vec<_> = proof.nodes().collect();
@@ -213,7 +212,7 @@ mod tests {
         let (expected, got) = (all[3], all[2]);
         assert_eq!(
             proof.verify_in(expected, &header(&all)),
-            Err(Error::TxidMismatch { expected, got })
+            Err(MerkleProofError::TxidMismatch { expected, got })
         );
     }
 
@@ -227,7 +226,7 @@ mod tests {
             (block, header.hash().into()),
             (root, header.merkle_root.into()),
         ] {
-            let refused = Err(Error::TargetMismatch { expected, got });
+            let refused = Err(MerkleProofError::TargetMismatch { expected, got });
             assert_eq!(changed(2, Some(target), |_| {}), refused);
         }
         let right = MerkleProofTarget::Block(header.hash());
@@ -247,14 +246,14 @@ mod tests {
             let hash = header(&txids(5)).merkle_root.into();
             let target = MerkleProofTarget::Unknown { flags, hash };
             let refused = changed(2, Some(target), |_| {});
-            assert_eq!(refused, Err(Error::UnknownTarget { flags }));
+            assert_eq!(refused, Err(MerkleProofError::UnknownTarget { flags }));
         }
     }
 
     #[test]
     fn nodes_of_other_types_are_refused() {
         let refused = changed(2, None, |nodes| nodes[1].kind = 1);
-        assert_eq!(refused, Err(Error::UnknownNode { node: 1, kind: 1 }));
+        assert_eq!(refused, Err(MerkleProofError::UnknownNode { node: 1, kind: 1 }));
     }
 
     #[test]
@@ -262,7 +261,7 @@ mod tests {
         assert_eq!(changed(2, None, |_| {}), Ok(()));
         let (index, nodes) = (2 + 8, 3);
         let refused = changed(index, None, |_| {});
-        assert_eq!(refused, Err(Error::IndexBeyondTree { index, nodes }));
+        assert_eq!(refused, Err(MerkleProofError::IndexOutOfRange { index, nodes }));
     }
 
     #[test]
@@ -290,7 +289,7 @@ mod tests {
                 assert_eq!(forged.root(), header(&all).merkle_root);
                 assert_eq!(
                     forged.verify_in(all[4], &header(&all)),
-                    Err(Error::DuplicateOnTheLeft { node, index })
+                    Err(MerkleProofError::DuplicateLeftNode { node, index })
                 );
             }
         }
@@ -325,7 +324,7 @@ mod tests {
         let proof = proof.with_transaction(tx).unwrap();
         assert_eq!(
             proof.verify_in(txid, &header(&all)),
-            Err(Error::AmbiguousTransaction { txid })
+            Err(MerkleProofError::AmbiguousTransaction { txid })
         );
     }
 
@@ -345,7 +344,7 @@ mod tests {
         let (transactions, expected, got) = (2, 1, 2);
         assert_eq!(
             proof.verify_depth(transactions),
-            Err(Error::DepthMismatch {
+            Err(MerkleProofError::DepthMismatch {
                 transactions,
                 expected,
                 got
@@ -376,11 +375,11 @@ mod tests {
         ] {
             let refused = changed(2, None, change);
             assert!(
-                matches!(refused, Err(Error::RootMismatch { .. })),
+                matches!(refused, Err(MerkleProofError::RootMismatch { .. })),
                 "{refused:?}"
             );
         }
         let refused = changed(3, None, |_| {});
-        assert!(matches!(refused, Err(Error::RootMismatch { .. })));
+        assert!(matches!(refused, Err(MerkleProofError::RootMismatch { .. })));
     }
 }

@@ -88,18 +88,18 @@ fn gap_before_prefilled_transaction_is_invalid() {
     assert_eq!(check(2, &[(2, tx.clone())]), Ok(()));
     assert_eq!(
         check(2, &[(3, tx.clone())]),
-        Err(CompactBlockError::IndexBeyondRange { limit: 2, got: 3 })
+        Err(CompactBlockError::IndexOutOfRange { limit: 2, got: 3 })
     );
     assert_eq!(check(2, &[(1, tx.clone()), (1, tx.clone())]), Ok(()));
     assert_eq!(
         check(2, &[(1, tx.clone()), (2, tx.clone())]),
-        Err(CompactBlockError::IndexBeyondRange { limit: 3, got: 4 })
+        Err(CompactBlockError::IndexOutOfRange { limit: 3, got: 4 })
     );
     // The sum of the indexes may exceed 32 bits.
     let most = 0xffff_ffff;
     assert_eq!(
         check(2, &[(0, tx.clone()), (most, tx)]),
-        Err(CompactBlockError::IndexBeyondRange {
+        Err(CompactBlockError::IndexOutOfRange {
             limit: 3,
             got: most + 1
         })

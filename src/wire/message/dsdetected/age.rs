@@ -3,7 +3,6 @@
 use super::{DsDetected, DsDetectedError};
 use crate::wire::BlockHash;
 
-use DsDetectedError as Error;
 
 impl DsDetected {
     /// The maximum distance of the end of the longest fork below the best header.
@@ -31,16 +30,16 @@ impl DsDetected {
     /// - [`DsDetectedError::NoHeaders`] if the first block has no headers.
     /// - [`DsDetectedError::UnknownAncestor`] if `ancestor_height` is `None`.
     /// - [`DsDetectedError::TooOld`] if the longest fork ends too far below the best header.
-    pub fn check_age(&self, ancestor_height: Option<u32>, best_height: u32) -> Result<(), Error> {
+    pub fn check_age(&self, ancestor_height: Option<u32>, best_height: u32) -> Result<(), DsDetectedError> {
         let Some(longest) = self.blocks().map(|block| block.headers.len()).max() else {
-            return Err(Error::TooFewBlocks { got: 0 });
+            return Err(DsDetectedError::TooFewBlocks { got: 0 });
         };
         let ancestor = self.common_ancestor();
-        let ancestor = ancestor.ok_or(Error::NoHeaders { block: 0 })?;
-        let height = ancestor_height.ok_or(Error::UnknownAncestor(ancestor))?;
+        let ancestor = ancestor.ok_or(DsDetectedError::NoHeaders { block: 0 })?;
+        let height = ancestor_height.ok_or(DsDetectedError::UnknownAncestor(ancestor))?;
         let fork = u64::from(height) + longest as u64;
         if fork + u64::from(Self::MAX_FORK_DISTANCE) <= u64::from(best_height) {
-            return Err(Error::TooOld {
+            return Err(DsDetectedError::TooOld {
                 fork,
                 distance: Self::MAX_FORK_DISTANCE,
                 best: best_height,
@@ -65,14 +64,14 @@ mod tests {
         assert_eq!(message.common_ancestor(), Some(ancestor));
         assert_eq!(message.check_age(Some(100), 1_102), Ok(()));
         let (fork, distance, best) = (103, 1_000, 1_103);
-        let too_old = Error::TooOld {
+        let too_old = DsDetectedError::TooOld {
             fork,
             distance,
             best,
         };
         assert_eq!(message.check_age(Some(100), best), Err(too_old));
         assert_eq!(message.check_age(Some(u32::MAX), u32::MAX), Ok(()));
-        let unknown = Error::UnknownAncestor(ancestor);
+        let unknown = DsDetectedError::UnknownAncestor(ancestor);
         assert_eq!(message.check_age(None, 0), Err(unknown));
     }
 
@@ -82,14 +81,14 @@ mod tests {
         assert_eq!(none.common_ancestor(), None);
         assert_eq!(
             none.check_age(Some(1), 1),
-            Err(Error::TooFewBlocks { got: 0 })
+            Err(DsDetectedError::TooFewBlocks { got: 0 })
         );
         let mut block = fork(proof(tx(&[7], 1)), 1);
         block.headers.clear();
         let bare = DsDetected::new(&[block]);
         assert_eq!(
             bare.check_age(Some(1), 1),
-            Err(Error::NoHeaders { block: 0 })
+            Err(DsDetectedError::NoHeaders { block: 0 })
         );
     }
 }

@@ -5,12 +5,11 @@ use std::collections::HashSet;
 use super::{DsDetectedBlock, DsDetectedError};
 use crate::wire::{BlockHash, BlockHeader, MerkleProofTarget, MerkleRoot, ProofSubject, Tx, Txid};
 
-use DsDetectedError as Error;
 
 impl DsDetectedBlock {
     /// Checks the types of the proof and its nodes, and returns the transaction.
-    pub(super) fn check_form(&self, block: usize) -> Result<&Tx, Error> {
-        let flags = Error::UnsupportedFlags {
+    pub(super) fn check_form(&self, block: usize) -> Result<&Tx, DsDetectedError> {
+        let flags = DsDetectedError::UnsupportedFlags {
             block,
             got: self.proof.flags(),
         };
@@ -20,11 +19,11 @@ impl DsDetectedBlock {
             return Err(flags);
         };
         if self.proof.index() == 0 {
-            return Err(Error::Coinbase { block });
+            return Err(DsDetectedError::Coinbase { block });
         }
         let mut nodes = self.proof.nodes().enumerate();
         match nodes.find(|(_, node)| node.kind != 0) {
-            Some((node, found)) => Err(Error::UnknownNode {
+            Some((node, found)) => Err(DsDetectedError::UnknownNode {
                 block,
                 node,
                 kind: found.kind,
@@ -34,19 +33,19 @@ impl DsDetectedBlock {
     }
 
     /// Checks that the headers are a chain, and returns the first and the last one.
-    pub(super) fn check_chain(&self, block: usize) -> Result<(&BlockHeader, &BlockHeader), Error> {
+    pub(super) fn check_chain(&self, block: usize) -> Result<(&BlockHeader, &BlockHeader), DsDetectedError> {
         let (Some(first), Some(last)) = (self.headers.first(), self.headers.last()) else {
-            return Err(Error::NoHeaders { block });
+            return Err(DsDetectedError::NoHeaders { block });
         };
         let hashes: Vec<BlockHash> = self.headers.iter().map(BlockHeader::hash).collect();
         let mut seen = HashSet::with_capacity(hashes.len());
         if let Some(&hash) = hashes.iter().find(|hash| !seen.insert(**hash)) {
-            return Err(Error::DuplicateHeader { block, hash });
+            return Err(DsDetectedError::DuplicateHeader { block, hash });
         }
         for (header, (child, &got)) in (1..).zip(self.headers.iter().zip(&hashes[1..])) {
             let expected = child.previous;
             if got != expected {
-                return Err(Error::BrokenChain {
+                return Err(DsDetectedError::BrokenChain {
                     block,
                     header,
                     expected,
@@ -65,10 +64,10 @@ impl DsDetectedBlock {
         block: usize,
         txid: Txid,
         expected: MerkleRoot,
-    ) -> Result<(), Error> {
+    ) -> Result<(), DsDetectedError> {
         let got = self.proof.target().hash();
         if got != expected.into() {
-            return Err(Error::TargetMismatch {
+            return Err(DsDetectedError::TargetMismatch {
                 block,
                 expected,
                 got,
@@ -76,7 +75,7 @@ impl DsDetectedBlock {
         }
         let got = self.proof.root_from(txid);
         if got != expected {
-            return Err(Error::RootMismatch {
+            return Err(DsDetectedError::RootMismatch {
                 block,
                 expected,
                 got,
@@ -102,7 +101,7 @@ mod tests {
     #[test]
     fn a_block_without_headers_is_refused() {
         let refused = changed(|block| block.headers.clear());
-        assert_eq!(refused, Err(Error::NoHeaders { block: 1 }));
+        assert_eq!(refused, Err(DsDetectedError::NoHeaders { block: 1 }));
     }
 
     #[test]
@@ -122,20 +121,20 @@ mod tests {
                 let transaction = block.proof.transaction().clone();
                 block.proof = MerkleProof::new(1, transaction, target, []);
             });
-            assert_eq!(refused, Err(Error::UnsupportedFlags { block: 1, got }));
+            assert_eq!(refused, Err(DsDetectedError::UnsupportedFlags { block: 1, got }));
         }
         let refused = changed(|block| {
             let (name, target) = (ProofSubject::Txid(block.proof.txid()), block.proof.target());
             block.proof = MerkleProof::new(1, name, target, []);
         });
         let got = 0x04;
-        assert_eq!(refused, Err(Error::UnsupportedFlags { block: 1, got }));
+        assert_eq!(refused, Err(DsDetectedError::UnsupportedFlags { block: 1, got }));
     }
 
     #[test]
     fn a_proof_of_a_coinbase_is_refused() {
         let refused = changed(|block| with(block, 0, block.proof.nodes().collect()));
-        assert_eq!(refused, Err(Error::Coinbase { block: 1 }));
+        assert_eq!(refused, Err(DsDetectedError::Coinbase { block: 1 }));
     }
 
     #[test]
@@ -146,21 +145,21 @@ mod tests {
             with(block, 1, nodes);
         });
         let (block, node, kind) = (1, 0, 1);
-        assert_eq!(refused, Err(Error::UnknownNode { block, node, kind }));
+        assert_eq!(refused, Err(DsDetectedError::UnknownNode { block, node, kind }));
     }
 
     #[test]
     fn duplicate_header_is_rejected() {
         let hash = fork(proof(tx(&[7], 2)), 3).headers[1].hash();
         let refused = changed(|block| block.headers.push(block.headers[1]));
-        assert_eq!(refused, Err(Error::DuplicateHeader { block: 1, hash }));
+        assert_eq!(refused, Err(DsDetectedError::DuplicateHeader { block: 1, hash }));
     }
 
     #[test]
     fn headers_must_be_connected() {
         let headers = fork(proof(tx(&[7], 2)), 3).headers;
         let refused = changed(|block| block.headers.reverse());
-        let broken = Error::BrokenChain {
+        let broken = DsDetectedError::BrokenChain {
             block: 1,
             header: 1,
             expected: headers[2].previous,
@@ -170,7 +169,7 @@ mod tests {
         let refused = changed(|block| {
             block.headers.remove(1);
         });
-        let broken = Error::BrokenChain {
+        let broken = DsDetectedError::BrokenChain {
             block: 1,
             header: 1,
             expected: headers[0].previous,
@@ -185,7 +184,7 @@ mod tests {
         let expected = proof(tx(&[7], 2)).root();
         let refused = changed(|block| block.proof = other.clone());
         let (block, got) = (1, other.root().into());
-        let mismatch = Error::TargetMismatch {
+        let mismatch = DsDetectedError::TargetMismatch {
             block,
             expected,
             got,
@@ -196,13 +195,13 @@ mod tests {
     #[test]
     fn proof_with_wrong_root_is_rejected() {
         let refused = changed(|block| with(block, 1, Vec::new()));
-        assert!(matches!(refused, Err(Error::RootMismatch { block: 1, .. })));
+        assert!(matches!(refused, Err(DsDetectedError::RootMismatch { block: 1, .. })));
         // The node uses as many bits of the index as there are nodes.
         assert_eq!(
             changed(|block| with(block, 3, block.proof.nodes().collect())),
             Ok(())
         );
         let refused = changed(|block| with(block, 2, block.proof.nodes().collect()));
-        assert!(matches!(refused, Err(Error::RootMismatch { block: 1, .. })));
+        assert!(matches!(refused, Err(DsDetectedError::RootMismatch { block: 1, .. })));
     }
 }

@@ -9,7 +9,7 @@ use crate::wire::{BlockHash, Hash256, MerkleRoot, Txid};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DsDetectedError {
     /// There are fewer than two blocks, so there is no conflict.
-    #[error("{got} blocks, at least 2 are needed")]
+    #[error("expected at least 2 blocks, got {got}")]
     TooFewBlocks {
         /// The number of blocks.
         got: usize,
@@ -21,7 +21,7 @@ pub enum DsDetectedError {
         block: usize,
     },
     /// A proof does not have a full transaction and a merkle root.
-    #[error("block {block}: the proof's flags are {got:#04x}, not 0x05")]
+    #[error("block {block}: expected proof flags 0x05, got {got:#04x}")]
     UnsupportedFlags {
         /// The index of the block.
         block: usize,
@@ -29,13 +29,13 @@ pub enum DsDetectedError {
         got: u8,
     },
     /// A proof is that of a coinbase, which cannot be a double spend.
-    #[error("block {block}: the proof is one of index 0, the coinbase")]
+    #[error("block {block}: expected a proof of another transaction, got the coinbase")]
     Coinbase {
         /// The index of the block.
         block: usize,
     },
     /// A node of a proof is not a hash.
-    #[error("block {block}: node {node} of the proof has type {kind}, only 0 is known")]
+    #[error("block {block}: node {node} of the proof: expected type 0, got {kind}")]
     UnknownNode {
         /// The index of the block.
         block: usize,
@@ -45,7 +45,7 @@ pub enum DsDetectedError {
         kind: u8,
     },
     /// A fork has the same header twice.
-    #[error("block {block}: header {hash} stands twice")]
+    #[error("block {block}: duplicate header {hash}")]
     DuplicateHeader {
         /// The index of the block.
         block: usize,
@@ -53,7 +53,7 @@ pub enum DsDetectedError {
         hash: BlockHash,
     },
     /// A header is not the parent of the previous header.
-    #[error("block {block}: header {header} is {got}, the one before it builds on {expected}")]
+    #[error("block {block}: header {header}: expected hash {expected}, got {got}")]
     BrokenChain {
         /// The index of the block.
         block: usize,
@@ -65,7 +65,7 @@ pub enum DsDetectedError {
         got: BlockHash,
     },
     /// The target of a proof is not the merkle root of the block.
-    #[error("block {block}: the proof's target is {got}, the block's merkle root is {expected}")]
+    #[error("block {block}: expected proof target {expected}, got {got}")]
     TargetMismatch {
         /// The index of the block.
         block: usize,
@@ -75,7 +75,7 @@ pub enum DsDetectedError {
         got: Hash256,
     },
     /// The nodes of a proof do not lead to the merkle root of the block.
-    #[error("block {block}: the proof's nodes lead to {got}, not to {expected}")]
+    #[error("block {block}: expected merkle root {expected}, got {got}")]
     RootMismatch {
         /// The index of the block.
         block: usize,
@@ -85,7 +85,7 @@ pub enum DsDetectedError {
         got: MerkleRoot,
     },
     /// The forks do not start from the same block.
-    #[error("block {block}: the fork starts from {got}, that of block 0 from {expected}")]
+    #[error("block {block}: expected a fork from {expected}, got a fork from {got}")]
     AncestorMismatch {
         /// The index of the block.
         block: usize,
@@ -95,7 +95,7 @@ pub enum DsDetectedError {
         got: BlockHash,
     },
     /// Two blocks have the same transaction, so there is no conflict.
-    #[error("block {block}: transaction {txid} is in a block before it too")]
+    #[error("block {block}: transaction {txid} is also in an earlier block")]
     DuplicateTransaction {
         /// The index of the second block.
         block: usize,
@@ -103,17 +103,17 @@ pub enum DsDetectedError {
         txid: Txid,
     },
     /// A transaction spends no output that another transaction spends.
-    #[error("block {block}: the transaction spends no output that another one spends")]
+    #[error("block {block}: transaction spends no output of another transaction in the message")]
     NoDoubleSpend {
         /// The index of the block.
         block: usize,
     },
     /// The common ancestor of the forks is unknown.
-    #[error("the common ancestor {0} is not known")]
+    #[error("common ancestor {0} not found")]
     UnknownAncestor(BlockHash),
     /// The longest fork ends too far below the best header.
     #[error(
-        "the longest fork ends at height {fork}, which is not within {distance} of the best header at {best}"
+        "longest fork ends at height {fork}, more than {distance} below the best header at {best}"
     )]
     TooOld {
         /// The height at which the fork ends.

@@ -77,7 +77,7 @@ impl DsDetected {
 fn read_count(reader: &mut Reader<'_>) -> Result<usize, DecodeError> {
     let version = u16::from_le_bytes(reader.array("dsdetected version")?);
     if version != DsDetected::VERSION {
-        return Err(DecodeError::BadValue {
+        return Err(DecodeError::InvalidValue {
             field: "dsdetected version",
             expected: "1",
             got: u64::from(version),
@@ -193,7 +193,7 @@ mod tests {
         for version in [0, 2, 0x0101_u16] {
             assert_eq!(
                 DsDetected::decode_from(&version.to_le_bytes()),
-                Err(DecodeError::BadValue {
+                Err(DecodeError::InvalidValue {
                     field: "dsdetected version",
                     expected: "1",
                     got: u64::from(version)

@@ -6,7 +6,6 @@ use std::collections::{HashMap, HashSet};
 use super::{DsDetected, DsDetectedError};
 use crate::wire::{OutPoint, Tx};
 
-use DsDetectedError as Error;
 
 impl DsDetected {
     /// Checks everything that does not require a chain.
@@ -17,10 +16,10 @@ impl DsDetected {
     /// # Errors
     ///
     /// [`DsDetectedError`] describes the first rule that the message violates.
-    pub fn verify(&self) -> Result<(), Error> {
+    pub fn verify(&self) -> Result<(), DsDetectedError> {
         let got = self.blocks().len();
         if got < 2 {
-            return Err(Error::TooFewBlocks { got });
+            return Err(DsDetectedError::TooFewBlocks { got });
         }
         let mut ancestor = None;
         let mut txids = HashSet::new();
@@ -33,19 +32,19 @@ impl DsDetected {
             let (got, expected) = (last.previous, *ancestor.get_or_insert(last.previous));
             if got != expected {
                 let block = at;
-                return Err(Error::AncestorMismatch {
+                return Err(DsDetectedError::AncestorMismatch {
                     block,
                     expected,
                     got,
                 });
             }
             if !txids.insert(txid) {
-                return Err(Error::DuplicateTransaction { block: at, txid });
+                return Err(DsDetectedError::DuplicateTransaction { block: at, txid });
             }
             spends.add(tx);
         }
         match spends.without_conflict() {
-            Some(block) => Err(Error::NoDoubleSpend { block }),
+            Some(block) => Err(DsDetectedError::NoDoubleSpend { block }),
             None => Ok(()),
         }
     }
@@ -102,7 +101,7 @@ mod tests {
         let one = fork(proof(tx(&[7], 1)), 1);
         for (blocks, got) in [(&[][..], 0), (&[one][..], 1)] {
             let refused = DsDetected::new(blocks).verify();
-            assert_eq!(refused, Err(Error::TooFewBlocks { got }));
+            assert_eq!(refused, Err(DsDetectedError::TooFewBlocks { got }));
         }
     }
 
@@ -114,7 +113,7 @@ mod tests {
             block.headers.pop();
         });
         let block = 1;
-        let mismatch = Error::AncestorMismatch {
+        let mismatch = DsDetectedError::AncestorMismatch {
             block,
             expected,
             got,
@@ -126,7 +125,7 @@ mod tests {
     fn same_transaction_in_two_blocks_is_rejected() {
         let txid = tx(&[7], 1).txid();
         let refused = changed(|block| *block = fork(proof(tx(&[7], 1)), 2));
-        assert_eq!(refused, Err(Error::DuplicateTransaction { block: 1, txid }));
+        assert_eq!(refused, Err(DsDetectedError::DuplicateTransaction { block: 1, txid }));
     }
 
     #[test]
@@ -137,7 +136,7 @@ mod tests {
                 .map(|(n, spent)| fork(proof(tx(spent, n)), 1));
             DsDetected::new(&blocks.collect::<Vec<_>>()).verify()
         };
-        let none = |block| Err(Error::NoDoubleSpend { block });
+        let none = |block| Err(DsDetectedError::NoDoubleSpend { block });
         assert_eq!(judged(&[&[1, 2], &[2, 3], &[3, 4]]), Ok(()));
         assert_eq!(judged(&[&[1], &[1], &[2], &[2]]), Ok(()));
         assert_eq!(judged(&[&[1], &[2]]), none(0));

@@ -29,23 +29,23 @@ pub struct EnrichedHeader {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnrichedHeaderError {
     /// The header has no coinbase.
-    #[error("the header has no coinbase")]
+    #[error("header has no coinbase")]
     NoCoinbase,
     /// The header has no miner information.
-    #[error("the header has no miner information")]
+    #[error("header has no miner information")]
     NoMinerInfo,
     /// The transaction is not a coinbase.
-    #[error("transaction {0} spends outputs: it is no coinbase")]
+    #[error("transaction {0} is not a coinbase")]
     NotACoinbase(Txid),
     /// The proof of the coinbase is not that of the first transaction.
-    #[error("the coinbase's proof is one of index {got}, not of 0")]
+    #[error("coinbase proof: expected index 0, got {got}")]
     NotFirst {
         /// The index in the proof.
         got: u32,
     },
     /// The length of the proof does not match the number of transactions.
     #[error(
-        "a proof of {got} nodes in a block of {transactions} transactions, whose tree needs {expected}"
+        "expected {expected} nodes for {transactions} transactions, got {got}"
     )]
     DepthMismatch {
         /// The number of transactions, as claimed by the sender.
@@ -56,7 +56,7 @@ pub enum EnrichedHeaderError {
         got: usize,
     },
     /// The index in the proof is not below the number of transactions.
-    #[error("the proof is one of index {index} in a block of {transactions} transactions")]
+    #[error("index {index} is out of range in a block of {transactions} transactions")]
     IndexOutOfRange {
         /// The number of transactions, as claimed by the sender.
         transactions: u32,
@@ -67,8 +67,6 @@ pub enum EnrichedHeaderError {
     #[error(transparent)]
     Proof(#[from] MerkleProofError),
 }
-
-use EnrichedHeaderError as Error;
 
 impl EnrichedHeader {
     /// The minimum length of an entry: a header, a count and three booleans.
@@ -82,14 +80,14 @@ impl EnrichedHeader {
     /// # Errors
     ///
     /// [`EnrichedHeaderError`] describes the first failed check.
-    pub fn verify_coinbase(&self) -> Result<(), Error> {
-        let coinbase = self.coinbase.as_ref().ok_or(Error::NoCoinbase)?;
+    pub fn verify_coinbase(&self) -> Result<(), EnrichedHeaderError> {
+        let coinbase = self.coinbase.as_ref().ok_or(EnrichedHeaderError::NoCoinbase)?;
         if !coinbase.tx.view().is_coinbase() {
-            return Err(Error::NotACoinbase(coinbase.tx.txid()));
+            return Err(EnrichedHeaderError::NotACoinbase(coinbase.tx.txid()));
         }
         let got = coinbase.proof.index();
         if got != 0 {
-            return Err(Error::NotFirst { got });
+            return Err(EnrichedHeaderError::NotFirst { got });
         }
         self.verify_part(coinbase)
     }
@@ -102,17 +100,17 @@ impl EnrichedHeader {
     /// # Errors
     ///
     /// [`EnrichedHeaderError`] describes the first failed check.
-    pub fn verify_miner_info(&self) -> Result<(), Error> {
-        self.verify_part(self.miner_info.as_ref().ok_or(Error::NoMinerInfo)?)
+    pub fn verify_miner_info(&self) -> Result<(), EnrichedHeaderError> {
+        self.verify_part(self.miner_info.as_ref().ok_or(EnrichedHeaderError::NoMinerInfo)?)
     }
 
     /// Checks the form of the proof first, because it bounds the time that computing the root
     /// takes.
-    fn verify_part(&self, part: &DatarefTx) -> Result<(), Error> {
+    fn verify_part(&self, part: &DatarefTx) -> Result<(), EnrichedHeaderError> {
         let transactions = self.transaction_count;
         let (expected, got) = (depth(transactions), part.proof.nodes().len());
         if transactions == 0 || got != expected as usize {
-            return Err(Error::DepthMismatch {
+            return Err(EnrichedHeaderError::DepthMismatch {
                 transactions,
                 expected,
                 got,
@@ -120,7 +118,7 @@ impl EnrichedHeader {
         }
         let index = part.proof.index();
         if index >= transactions {
-            return Err(Error::IndexOutOfRange {
+            return Err(EnrichedHeaderError::IndexOutOfRange {
                 transactions,
                 index,
             });

@@ -24,7 +24,7 @@ fn third_of_five() -> PartialMerkleTree {
     tree
 }
 
-fn refused(tree: &PartialMerkleTree) -> Error {
+fn refused(tree: &PartialMerkleTree) -> PartialMerkleTreeError {
     tree.verify(root(&txids(5))).unwrap_err()
 }
 
@@ -53,12 +53,12 @@ fn every_set_of_matches_is_found() {
 }
 
 #[test]
-fn a_tree_over_no_transactions_is_refused() {
+fn tree_without_transactions_is_rejected() {
     let tree = PartialMerkleTree {
         total_transactions: 0,
         ..third_of_five()
     };
-    assert_eq!(refused(&tree), Error::NoTransactions);
+    assert_eq!(refused(&tree), PartialMerkleTreeError::NoTransactions);
 }
 
 #[test]
@@ -70,7 +70,10 @@ fn more_hashes_than_transactions_are_rejected() {
     tree.hashes.push(Hash256::ZERO);
     let refused = tree.verify(root(&two));
     let (transactions, got) = (2, 3);
-    assert_eq!(refused, Err(Error::TooManyHashes { transactions, got }));
+    assert_eq!(
+        refused,
+        Err(PartialMerkleTreeError::TooManyHashes { transactions, got })
+    );
 }
 
 #[test]
@@ -81,9 +84,15 @@ fn fewer_flags_than_hashes_are_rejected() {
         flags: vec![0],
     };
     let (needed, got) = (1, 8);
-    assert_eq!(refused(&tree(8)), Error::UnusedHashes { needed, got });
+    assert_eq!(
+        refused(&tree(8)),
+        PartialMerkleTreeError::UnusedHashes { needed, got }
+    );
     let (hashes, got) = (9, 8);
-    assert_eq!(refused(&tree(9)), Error::TooFewFlags { hashes, got });
+    assert_eq!(
+        refused(&tree(9)),
+        PartialMerkleTreeError::TooFewFlags { hashes, got }
+    );
 }
 
 #[test]
@@ -93,22 +102,34 @@ fn tree_with_missing_flags_is_rejected() {
         hashes: vec![Hash256::ZERO; 8],
         flags: vec![0xff],
     };
-    assert_eq!(refused(&tree), Error::OutOfFlags { got: 8 });
+    assert_eq!(
+        refused(&tree),
+        PartialMerkleTreeError::OutOfFlags { got: 8 }
+    );
     let empty = PartialMerkleTree {
         total_transactions: 1,
         hashes: Vec::new(),
         flags: Vec::new(),
     };
-    assert_eq!(refused(&empty), Error::OutOfFlags { got: 0 });
+    assert_eq!(
+        refused(&empty),
+        PartialMerkleTreeError::OutOfFlags { got: 0 }
+    );
 }
 
 #[test]
 fn tree_with_missing_hashes_is_rejected() {
     let mut tree = third_of_five();
     tree.hashes.pop();
-    assert_eq!(refused(&tree), Error::OutOfHashes { got: 3 });
+    assert_eq!(
+        refused(&tree),
+        PartialMerkleTreeError::OutOfHashes { got: 3 }
+    );
     tree.hashes.clear();
-    assert_eq!(refused(&tree), Error::OutOfHashes { got: 0 });
+    assert_eq!(
+        refused(&tree),
+        PartialMerkleTreeError::OutOfHashes { got: 0 }
+    );
 }
 
 #[test]
@@ -121,7 +142,7 @@ fn only_equal_siblings_are_rejected() {
     let (level, position) = (1, 1);
     assert_eq!(
         tree(4).verify(root(&all)),
-        Err(Error::EqualNodes { level, position })
+        Err(PartialMerkleTreeError::EqualNodes { level, position })
     );
 }
 
@@ -130,7 +151,10 @@ fn hashes_that_nobody_visits_are_refused() {
     let mut tree = third_of_five();
     tree.hashes.push(Hash256::ZERO);
     let (needed, got) = (4, 5);
-    assert_eq!(refused(&tree), Error::UnusedHashes { needed, got });
+    assert_eq!(
+        refused(&tree),
+        PartialMerkleTreeError::UnusedHashes { needed, got }
+    );
 }
 
 #[test]
@@ -140,7 +164,10 @@ fn unused_flag_bytes_are_rejected_but_padding_ignored() {
     assert!(tree.verify(root(&txids(5))).is_ok());
     tree.flags.push(0);
     let (needed, got) = (1, 2);
-    assert_eq!(refused(&tree), Error::UnusedFlags { needed, got });
+    assert_eq!(
+        refused(&tree),
+        PartialMerkleTreeError::UnusedFlags { needed, got }
+    );
 }
 
 #[test]
@@ -148,7 +175,7 @@ fn another_root_is_refused() {
     let (expected, got) = (MerkleRoot([9; 32]), root(&txids(5)));
     assert_eq!(
         third_of_five().verify(expected),
-        Err(Error::RootMismatch { expected, got })
+        Err(PartialMerkleTreeError::RootMismatch { expected, got })
     );
 }
 
@@ -177,7 +204,8 @@ fn work_is_bounded_by_number_of_hashes() {
         hashes: hashes.clone(),
         flags,
     };
-    let Err(Error::RootMismatch { got, .. }) = last.verify(MerkleRoot::ZERO) else {
+    let Err(PartialMerkleTreeError::RootMismatch { got, .. }) = last.verify(MerkleRoot::ZERO)
+    else {
         panic!("{:?}", last.verify(MerkleRoot::ZERO));
     };
     let (position, txid) = (u32::MAX - 1, Txid(hashes[31].0));

@@ -72,8 +72,11 @@ fn verification_of_missing_part_fails() {
         miner_info: None,
         ..full
     };
-    assert_eq!(bare.verify_coinbase(), Err(Error::NoCoinbase));
-    assert_eq!(bare.verify_miner_info(), Err(Error::NoMinerInfo));
+    assert_eq!(bare.verify_coinbase(), Err(EnrichedHeaderError::NoCoinbase));
+    assert_eq!(
+        bare.verify_miner_info(),
+        Err(EnrichedHeaderError::NoMinerInfo)
+    );
     assert_eq!(bare.encoded_len(), EnrichedHeader::MIN_LEN as u64);
 }
 
@@ -81,7 +84,10 @@ fn verification_of_missing_part_fails() {
 fn transaction_that_spends_outputs_is_not_coinbase() {
     let (mut header, txids) = full();
     header.coinbase = header.miner_info.clone();
-    assert_eq!(header.verify_coinbase(), Err(Error::NotACoinbase(txids[1])));
+    assert_eq!(
+        header.verify_coinbase(),
+        Err(EnrichedHeaderError::NotACoinbase(txids[1]))
+    );
 }
 
 #[test]
@@ -91,7 +97,10 @@ fn coinbase_must_be_first_transaction() {
     let proof = &coinbase.proof;
     let (transaction, target) = (proof.transaction().clone(), proof.target());
     coinbase.proof = MerkleProof::new(1, transaction, target, proof.nodes());
-    assert_eq!(header.verify_coinbase(), Err(Error::NotFirst { got: 1 }));
+    assert_eq!(
+        header.verify_coinbase(),
+        Err(EnrichedHeaderError::NotFirst { got: 1 })
+    );
 }
 
 #[test]
@@ -104,14 +113,19 @@ fn proof_of_another_transaction_or_block_is_rejected() {
     coinbase.proof = MerkleProof::new(0, name, target, proof.nodes());
     let (expected, got) = (txids[0], txids[2]);
     let mismatch = MerkleProofError::TxidMismatch { expected, got };
-    assert_eq!(other.verify_coinbase(), Err(Error::Proof(mismatch)));
+    assert_eq!(
+        other.verify_coinbase(),
+        Err(EnrichedHeaderError::Proof(mismatch))
+    );
 
     let mut other = full;
     other.header.nonce += 1;
     for refused in [other.verify_coinbase(), other.verify_miner_info()] {
         assert!(matches!(
             refused,
-            Err(Error::Proof(MerkleProofError::TargetMismatch { .. }))
+            Err(EnrichedHeaderError::Proof(
+                MerkleProofError::TargetMismatch { .. }
+            ))
         ));
     }
 }
@@ -121,7 +135,7 @@ fn transaction_count_must_match_proof_depth() {
     for (transactions, expected) in [(0, 0), (1, 0), (2, 1), (3, 2), (4, 2), (5, 3)] {
         let (mut header, _) = full();
         header.transaction_count = transactions;
-        let refused = Err(Error::DepthMismatch {
+        let refused = Err(EnrichedHeaderError::DepthMismatch {
             transactions,
             expected,
             got: 2,
@@ -140,7 +154,7 @@ fn overlong_proof_is_rejected() {
     let (transaction, target) = (proof.transaction().clone(), proof.target());
     let nodes = [MerkleProofNode::DUPLICATE; 33];
     coinbase.proof = MerkleProof::new(0, transaction, target, nodes);
-    let refused = Err(Error::DepthMismatch {
+    let refused = Err(EnrichedHeaderError::DepthMismatch {
         transactions: 3,
         expected: 2,
         got: 33,
@@ -157,7 +171,7 @@ fn index_beyond_transaction_count_is_rejected() {
     let part = header.miner_info.as_mut().unwrap();
     part.proof = MerkleProof::for_block(&txids, 3, header.header.hash()).unwrap();
     let (transactions, index) = (3, 3);
-    let refused = Err(Error::IndexOutOfRange {
+    let refused = Err(EnrichedHeaderError::IndexOutOfRange {
         transactions,
         index,
     });
@@ -188,5 +202,8 @@ fn transaction_count_of_zero_is_rejected() {
         header.verify_coinbase()
     };
     assert_eq!(judged(1), Ok(()));
-    assert!(matches!(judged(0), Err(Error::DepthMismatch { .. })));
+    assert!(matches!(
+        judged(0),
+        Err(EnrichedHeaderError::DepthMismatch { .. })
+    ));
 }
