@@ -144,8 +144,20 @@ fn with_height(chain: &HeaderChain, headers: &[BlockHeader], error: HeaderChainE
             let (hash, height) = (hash.unwrap_or_default(), parent as usize + 1 + position);
             format!("header {hash} at height {height}: expected parent {expected}, got {got}")
         }
-        (error, _) => error.to_string(),
+        (HeaderChainError::InvalidHeader { hash, error, .. }, _) => {
+            format!("header {hash} at {}", with_causes(&error))
+        }
+        (error, _) => with_causes(&error),
     }
+}
+
+/// Formats an error and its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Adds the most frequent reason to a timeout.

@@ -209,10 +209,10 @@ fn hostile_peer_alone_is_a_failure() {
     let rules = [
         (
             "wrong bits",
-            "at height 20: expected bits 207fffff, got 207ffffe",
+            "is invalid: height 20: expected bits 207fffff, got 207ffffe",
         ),
         ("no proof of work", "is above the target of bits 207fffff"),
-        ("not linked", "links to 0707"),
+        ("not linked", "got 0707"),
         ("trickle", "took longer than 4s"),
         ("silent", "took longer than 4s"),
     ];

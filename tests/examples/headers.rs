@@ -148,7 +148,7 @@ fn header_without_proof_of_work_is_named() {
     let hash = chain[5].hash();
     assert_rule_broken(
         &chain,
-        &format!("hash {hash} is above the target of bits 207fffff"),
+        &format!("proof of work is invalid: hash {hash} is above the target of bits 207fffff"),
     );
 }
 
@@ -236,7 +236,7 @@ fn easy_mainnet_header_is_named() {
     let hash = easy.hash();
     ended.assert_failure(
         1,
-        &format!("header {hash} at height 1: the target of bits 207fffff is easier "),
+        &format!("header {hash} at height 1: proof of work is invalid: target of bits 207fffff is easier "),
     );
 }
 

@@ -7,11 +7,12 @@ use crate::wire::{BlockHash, CompactTarget, ProofOfWorkError};
 #[non_exhaustive]
 pub enum ChainRuleError {
     /// The hash is not a proof of work for the target in `bits`, or the target is invalid.
-    #[error("height {height}: {error}")]
+    #[error("height {height}: proof of work is invalid")]
     ProofOfWork {
         /// The height of the header.
         height: u32,
         /// The violated condition.
+        #[source]
         error: ProofOfWorkError,
     },
     /// The header has another difficulty than the chain requires at this height.

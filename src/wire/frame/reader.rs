@@ -9,6 +9,7 @@ use super::encoder::checksum;
 use super::payload::PayloadBuffer;
 use super::{EXTENDED_HEADER_LEN, FrameHeader, MagicMismatch};
 use crate::network::Magic;
+use crate::wire::hex_debug::hex;
 use crate::wire::{
     BlockHash, BlockHeader, Command, ExpectedPayloads, InvalidCommand, PayloadLimits, WireString,
 };
@@ -96,12 +97,13 @@ pub(crate) enum Found {
 
 /// The reason why a frame was dropped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FrameDropReason {
     /// The command is not printable text padded with NUL.
     #[error(transparent)]
     InvalidCommand(#[from] InvalidCommand),
     /// The checksum of the payload differs from that of the header.
-    #[error("{command}: checksum {got:02x?}, the header says {expected:02x?}")]
+    #[error("{command}: expected checksum {:?}, got {:?}", hex(expected), hex(got))]
     ChecksumMismatch {
         /// The message's name.
         command: Command,
@@ -124,6 +126,7 @@ impl FrameDropReason {
 
 /// The error of a stream of frames in which the next frame cannot be found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FrameError {
     /// A frame starts with bytes other than the magic of the network.
     #[error("{0}")]
@@ -432,11 +435,11 @@ impl FrameReader {
             return Ok(None);
         };
         if *magic != self.magic.0 {
-            let foreign = MagicMismatch {
+            let mismatch = MagicMismatch {
                 expected: self.magic,
                 got: Magic(*magic),
             };
-            return Err(self.fail(FrameError::MagicMismatch(foreign)));
+            return Err(self.fail(FrameError::MagicMismatch(mismatch)));
         }
         let Some(header) = FrameHeader::parse(bytes) else {
             return Ok(None);

@@ -50,21 +50,23 @@ pub enum HeaderChainError {
         got: BlockHash,
     },
     /// The hash of a header is not a proof of work. The height is unknown.
-    #[error("header {position} of the list: {error}")]
+    #[error("header {position} of the list: proof of work is invalid")]
     ProofOfWork {
         /// The position of the header in the list, from 0.
         position: usize,
         /// The violated condition.
+        #[source]
         error: ProofOfWorkError,
     },
     /// A header violates a rule of the network.
-    #[error("header {hash} at {error}")]
+    #[error("header {hash} is invalid")]
     InvalidHeader {
         /// The position of the header in the list, from 0. The headers before it are valid.
         position: usize,
         /// The hash of the header.
         hash: BlockHash,
         /// The violated rule.
+        #[source]
         error: ChainRuleError,
     },
     /// The side chains are full, and everything in them has at least as much work.
