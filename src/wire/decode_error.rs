@@ -6,6 +6,7 @@ use super::compact_size::MAX_COMPACT_SIZE;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(tag = "error", rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum DecodeError {
     /// The payload ends inside a field, or a count requires more bytes than are left.
     #[error("{field}: expected {needed} bytes, got {left}")]

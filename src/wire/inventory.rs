@@ -8,6 +8,7 @@ use super::{BlockHash, Decode, DecodeError, Encode, Hash256, Reader, Txid};
 /// (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`). A `getdata` may contain all five. Unknown
 /// types are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Inventory {
     /// A transaction (type 1).
     Tx(Txid),

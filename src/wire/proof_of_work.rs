@@ -19,6 +19,7 @@ pub struct CompactTarget(
 
 /// The reason why a hash is not a proof of work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProofOfWorkError {
     /// The compact form is negative, zero or wider than 256 bits.
     #[error("bits {0} are not a valid target")]
@@ -111,7 +112,9 @@ impl CompactTarget {
     /// - [`ProofOfWorkError::TargetTooEasy`] if this target is above `limit`.
     /// - [`ProofOfWorkError::HashAboveTarget`] if `hash` is above this target.
     pub fn check(self, hash: BlockHash, limit: CompactTarget) -> Result<(), ProofOfWorkError> {
-        let easiest = limit.to_u256().ok_or(ProofOfWorkError::InvalidTarget(limit))?;
+        let easiest = limit
+            .to_u256()
+            .ok_or(ProofOfWorkError::InvalidTarget(limit))?;
         self.check_below(hash, limit, easiest)
     }
 
@@ -123,7 +126,9 @@ impl CompactTarget {
         limit: CompactTarget,
         easiest: U256,
     ) -> Result<(), ProofOfWorkError> {
-        let target = self.to_u256().ok_or(ProofOfWorkError::InvalidTarget(self))?;
+        let target = self
+            .to_u256()
+            .ok_or(ProofOfWorkError::InvalidTarget(self))?;
         if target > easiest {
             return Err(ProofOfWorkError::TargetTooEasy { bits: self, limit });
         }

@@ -67,6 +67,7 @@ pub struct Reconstruction {
 
 /// The reason why a compact block could not be reconstructed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReconstructionError {
     /// The compact block is invalid.
     #[error("compact block is invalid")]
@@ -129,7 +130,7 @@ impl ReconstructionError {
 }
 
 /// A transaction of the pool that has a short ID of the compact block.
-struct Candidate {
+struct PoolCandidate {
     txid: Txid,
     /// `None` if another transaction of the pool has the same short ID. Only the peer knows which
     /// of them is in the block.
@@ -169,7 +170,7 @@ impl Reconstruction {
             return Err(ReconstructionError::TooManyTransactions { limit, got });
         }
         let candidates = find_candidates(&compact, candidates)?;
-        let (found, missing) = place(&compact, candidates);
+        let (found, missing) = match_candidates(&compact, candidates);
         let this = Self {
             hash: compact.hash(),
             compact,
@@ -198,7 +199,7 @@ impl Reconstruction {
     ///
     /// A node may answer with the whole `block` instead, or not at all; see [`GetBlockTxn`].
     pub fn request(&self) -> GetBlockTxn {
-        GetBlockTxn::of_ascending(self.hash, &self.missing)
+        GetBlockTxn::from_ascending(self.hash, &self.missing)
     }
 
     /// Builds the block from the transactions that the peer sent.
@@ -250,7 +251,7 @@ impl Reconstruction {
 fn find_candidates<T: Borrow<Tx>>(
     compact: &CompactBlock,
     candidates: impl IntoIterator<Item = (Txid, T)>,
-) -> Result<HashMap<u64, Candidate>, ReconstructionError> {
+) -> Result<HashMap<u64, PoolCandidate>, ReconstructionError> {
     let mut ids: Vec<u64> = compact.short_ids().collect();
     ids.sort_unstable();
     if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -267,9 +268,9 @@ fn find_candidates<T: Borrow<Tx>>(
             continue;
         }
         match found.entry(id) {
-            Entry::Vacant(place) => {
+            Entry::Vacant(entry) => {
                 let tx = Some(tx.borrow().clone());
-                place.insert(Candidate { txid, tx });
+                entry.insert(PoolCandidate { txid, tx });
             }
             Entry::Occupied(mut other) if other.get().txid != txid => other.get_mut().tx = None,
             Entry::Occupied(_) => {}
@@ -279,9 +280,9 @@ fn find_candidates<T: Borrow<Tx>>(
 }
 
 /// Assigns each candidate its index in the block, and returns the indexes that remain.
-fn place(
+fn match_candidates(
     compact: &CompactBlock,
-    mut candidates: HashMap<u64, Candidate>,
+    mut candidates: HashMap<u64, PoolCandidate>,
 ) -> (Vec<(u32, Tx)>, Vec<u32>) {
     let matching = candidates
         .values()

@@ -59,6 +59,7 @@ pub struct ChainRules {
 /// The error of a list of checkpoints that is not in ascending order of heights.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("checkpoints: expected a height above {previous}, got {got}")]
+#[non_exhaustive]
 pub struct InvalidCheckpoints {
     /// The height of the checkpoint before it.
     pub previous: u32,

@@ -28,6 +28,7 @@ pub struct BlockTransactions {
 /// The node bans a peer that requests such an index (score 100).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("index {index} is out of range in a block of {transactions} transactions")]
+#[non_exhaustive]
 pub struct IndexOutOfRange {
     /// The requested index.
     pub index: u32,
@@ -59,18 +60,18 @@ impl BlockTransactions {
     /// [`IndexOutOfRange`] if `request` contains an index that the block does not have.
     pub fn for_request(block: &Block, request: &GetBlockTxn) -> Result<Self, IndexOutOfRange> {
         let mut transactions = block.transactions();
-        let mut asked = Vec::new();
+        let mut requested = Vec::new();
         let mut next = 0;
         for index in request.indexes() {
             let transaction = transactions.nth((index - next) as usize);
-            asked.push(transaction.ok_or(IndexOutOfRange {
+            requested.push(transaction.ok_or(IndexOutOfRange {
                 index,
                 transactions: block.transaction_count(),
             })?);
             // Saturation is harmless: no transaction can follow the last index of 32 bits.
             next = index.saturating_add(1);
         }
-        Ok(Self::new(request.block(), &asked))
+        Ok(Self::new(request.block(), &requested))
     }
 
     /// Returns the whole message in its wire form.

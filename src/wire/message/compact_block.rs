@@ -24,6 +24,7 @@ pub struct CompactBlock {
 
 /// The reason why a compact block is invalid. The node bans its sender (score 100).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CompactBlockError {
     /// The bits of the header are zero.
     #[error("header has zero bits")]

@@ -28,6 +28,7 @@ pub struct GetBlockTxn {
 /// The error of indexes that are not ascending. The wire form cannot represent them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an index above {before}, got {got}")]
+#[non_exhaustive]
 pub struct IndexesNotAscending {
     /// The previous index.
     pub before: u32,
@@ -47,12 +48,12 @@ impl GetBlockTxn {
                 before: pair[0],
                 got: pair[1],
             }),
-            None => Ok(Self::of_ascending(block, indexes)),
+            None => Ok(Self::from_ascending(block, indexes)),
         }
     }
 
     /// Like [`GetBlockTxn::new`], for indexes that are known to be ascending.
-    pub(in crate::wire) fn of_ascending(block: BlockHash, indexes: &[u32]) -> Self {
+    pub(in crate::wire) fn from_ascending(block: BlockHash, indexes: &[u32]) -> Self {
         let mut payload = Vec::with_capacity(COUNT_AT + 5 + indexes.len());
         block.encode(&mut payload);
         write_compact_size(indexes.len() as u64, &mut payload);

@@ -192,6 +192,7 @@ impl Default for NetworkParams {
 /// The error of parameters that do not define a network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("network parameter {field}: expected {expected}, got {value}")]
+#[non_exhaustive]
 pub struct InvalidNetworkParams {
     /// The name of the field.
     pub field: &'static str,

@@ -7,9 +7,8 @@
 //! transaction; then responses and, with the number 16, requests of other peers.
 
 use bsv_p2p::wire::{
-    Block, BlockError, BlockTransactions, CompactBlock, Decode, GetBlockTxn, IndexOutOfRange,
-    ReconstructOutcome, Reconstruction, ReconstructionError, Transaction, TransactionView, Tx,
-    Txid,
+    Block, BlockError, BlockTransactions, CompactBlock, Decode, GetBlockTxn, ReconstructOutcome,
+    Reconstruction, ReconstructionError, Transaction, TransactionView, Tx, Txid,
 };
 
 use super::by_definition;
@@ -258,11 +257,7 @@ fn look_at_question(block: &Block, question: &GetBlockTxn) {
         .find(|&&index| index as usize >= transactions);
     let answer = match (BlockTransactions::for_request(block, question), beyond) {
         (Err(error), Some(&index)) => {
-            let expected = IndexOutOfRange {
-                index,
-                transactions,
-            };
-            return assert_eq!(error, expected);
+            return assert_eq!((error.index, error.transactions), (index, transactions));
         }
         (answer, _) => answer.expect("the block has every transaction"),
     };

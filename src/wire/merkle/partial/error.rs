@@ -6,6 +6,7 @@ use crate::wire::MerkleRoot;
 ///
 /// Source: Bitcoin SV node, `src/merkleblock.cpp`, `ExtractMatches`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PartialMerkleTreeError {
     /// The block has no transactions.
     #[error("tree has no transactions")]

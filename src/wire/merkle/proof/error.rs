@@ -4,6 +4,7 @@ use crate::wire::{Hash256, MerkleRoot, Txid};
 
 /// The reason why a merkle proof does not verify.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MerkleProofError {
     /// The proof is for another transaction.
     #[error("expected a proof of transaction {expected}, got a proof of {got}")]

@@ -7,6 +7,7 @@ use crate::wire::{BlockHash, Hash256, MerkleRoot, Txid};
 /// Blocks, headers and nodes are counted from 0. Source: Bitcoin SV node,
 /// `src/double_spend/dsdetected_message.cpp` and `src/net/net_processing.cpp`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DsDetectedError {
     /// There are fewer than two blocks, so there is no conflict.
     #[error("expected at least 2 blocks, got {got}")]

@@ -27,6 +27,7 @@ pub struct EnrichedHeader {
 
 /// The reason why additional information does not belong to a header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum EnrichedHeaderError {
     /// The header has no coinbase.
     #[error("header has no coinbase")]
@@ -44,9 +45,7 @@ pub enum EnrichedHeaderError {
         got: u32,
     },
     /// The length of the proof does not match the number of transactions.
-    #[error(
-        "expected {expected} nodes for {transactions} transactions, got {got}"
-    )]
+    #[error("expected {expected} nodes for {transactions} transactions, got {got}")]
     DepthMismatch {
         /// The number of transactions, as claimed by the sender.
         transactions: u32,
@@ -81,7 +80,10 @@ impl EnrichedHeader {
     ///
     /// [`EnrichedHeaderError`] describes the first failed check.
     pub fn verify_coinbase(&self) -> Result<(), EnrichedHeaderError> {
-        let coinbase = self.coinbase.as_ref().ok_or(EnrichedHeaderError::NoCoinbase)?;
+        let coinbase = self
+            .coinbase
+            .as_ref()
+            .ok_or(EnrichedHeaderError::NoCoinbase)?;
         if !coinbase.tx.view().is_coinbase() {
             return Err(EnrichedHeaderError::NotACoinbase(coinbase.tx.txid()));
         }
@@ -101,7 +103,11 @@ impl EnrichedHeader {
     ///
     /// [`EnrichedHeaderError`] describes the first failed check.
     pub fn verify_miner_info(&self) -> Result<(), EnrichedHeaderError> {
-        self.verify_part(self.miner_info.as_ref().ok_or(EnrichedHeaderError::NoMinerInfo)?)
+        self.verify_part(
+            self.miner_info
+                .as_ref()
+                .ok_or(EnrichedHeaderError::NoMinerInfo)?,
+        )
     }
 
     /// Checks the form of the proof first, because it bounds the time that computing the root
