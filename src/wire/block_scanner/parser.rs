@@ -14,7 +14,7 @@ const LOCK_TIME: u64 = 4;
 pub(super) struct TransactionParser {
     /// The number of bytes before `next`. Never more than the rest of the payload.
     skip: u64,
-    next: Next,
+    next: NextField,
     /// The number of inputs or outputs whose script length has not been read.
     entries: u64,
     size: CompactSizeParser,
@@ -25,7 +25,7 @@ pub(super) struct TransactionParser {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Next {
+enum NextField {
     InputCount,
     InputScript,
     OutputCount,
@@ -49,7 +49,7 @@ impl TransactionParser {
         need("transaction version", VERSION, left)?;
         Ok(Self {
             skip: VERSION,
-            next: Next::InputCount,
+            next: NextField::InputCount,
             entries: 0,
             size: CompactSizeParser::default(),
             parsed_len: 0,
@@ -84,42 +84,42 @@ impl TransactionParser {
             self.skip = 0;
             let parsed = (bytes.len() - rest.len()) as u64;
             let field = match self.next {
-                Next::InputCount => "inputs",
-                Next::InputScript => "input script",
-                Next::OutputCount => "outputs",
-                Next::OutputScript => "output script",
-                Next::End => break true,
+                NextField::InputCount => "inputs",
+                NextField::InputScript => "input script",
+                NextField::OutputCount => "outputs",
+                NextField::OutputScript => "output script",
+                NextField::End => break true,
             };
             let Some(size) = self.size.parse(field, &mut rest, left - parsed)? else {
                 break false;
             };
             let left = left - (bytes.len() - rest.len()) as u64;
             match self.next {
-                Next::InputCount => {
+                NextField::InputCount => {
                     // At most 2^32 inputs of 41 bytes each: no overflow in 64 bits.
                     need(field, size * MIN_INPUT as u64, left)?;
                     self.entries = size;
                     self.expect_input_or_outputs(left)?;
                 }
-                Next::InputScript => {
+                NextField::InputScript => {
                     self.skip = size + SEQUENCE;
                     need(field, self.skip, left)?;
                     self.entries -= 1;
                     self.expect_input_or_outputs(left)?;
                 }
-                Next::OutputCount => {
+                NextField::OutputCount => {
                     need(field, size * MIN_OUTPUT as u64, left)?;
                     self.outputs_at = self.parsed_len + parsed;
                     self.entries = size;
                     self.expect_output_or_end(left)?;
                 }
-                Next::OutputScript => {
+                NextField::OutputScript => {
                     self.skip = size;
                     need(field, self.skip, left)?;
                     self.entries -= 1;
                     self.expect_output_or_end(left)?;
                 }
-                Next::End => {}
+                NextField::End => {}
             }
         };
         let len = bytes.len() - rest.len();
@@ -131,10 +131,10 @@ impl TransactionParser {
     #[inline]
     fn expect_input_or_outputs(&mut self, left: u64) -> Result<(), DecodeError> {
         if self.entries == 0 {
-            self.next = Next::OutputCount;
+            self.next = NextField::OutputCount;
             return Ok(());
         }
-        self.next = Next::InputScript;
+        self.next = NextField::InputScript;
         need("input outpoint", OUTPOINT, left - self.skip)?;
         self.skip += OUTPOINT;
         Ok(())
@@ -144,8 +144,8 @@ impl TransactionParser {
     #[inline]
     fn expect_output_or_end(&mut self, left: u64) -> Result<(), DecodeError> {
         let (next, field, len) = match self.entries {
-            0 => (Next::End, "transaction lock time", LOCK_TIME),
-            _ => (Next::OutputScript, "output value", VALUE),
+            0 => (NextField::End, "transaction lock time", LOCK_TIME),
+            _ => (NextField::OutputScript, "output value", VALUE),
         };
         self.next = next;
         need(field, len, left - self.skip)?;

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_does_not_match_by_anything_else() {
+    fn unrelated_fields_do_not_match() {
         assert!(!matches(&[9; 20]));
         assert!(!matches(&output(0)), "an own output");
         assert!(!matches(&OutPoint { index: 4, ..SPENT }.to_bytes()));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flags_say_which_outputs_are_taken_in() {
+    fn flags_select_inserted_outputs() {
         let both: [&[u8]; 2] = [&KEY_HASH, &KEY];
         for (flags, first, second) in [
             (BloomFlags::NONE, false, false),
@@ -154,14 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_filter_matches_everything() {
+    fn empty_filter_matches_everything() {
         assert!(BloomFilter::match_all().match_and_update(transaction().view()));
         let nothing = Tx::from(&Transaction::default());
         assert!(BloomFilter::match_all().match_and_update(nothing.view()));
     }
 
     #[test]
-    fn a_push_above_520_bytes_never_matches() {
+    fn push_above_520_bytes_never_matches() {
         for (len, found) in [(520, true), (521, false)] {
             let script = push(&vec![7; len]);
             let long = Tx::from(&Transaction {

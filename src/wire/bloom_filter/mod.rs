@@ -1,7 +1,6 @@
 //! Bloom filters (BIP37), with which a peer selects the transactions to send.
 
 mod encoding;
-mod matching;
 mod murmur3;
 mod script;
 
@@ -124,7 +123,7 @@ impl BloomFilter {
             return;
         }
         for function in 0..self.hash_functions {
-            let (byte, bit) = self.place(function, element);
+            let (byte, bit) = self.bit_position(function, element);
             self.data[byte] |= bit;
         }
     }
@@ -136,7 +135,7 @@ impl BloomFilter {
         }
         self.data.is_empty()
             || (0..self.hash_functions).all(|function| {
-                let (byte, bit) = self.place(function, element);
+                let (byte, bit) = self.bit_position(function, element);
                 self.data[byte] & bit != 0
             })
     }
@@ -144,7 +143,7 @@ impl BloomFilter {
     /// Returns the byte and the bit in it that a hash function selects for an element.
     ///
     /// The filter must have at least one byte.
-    fn place(&self, function: u32, element: &[u8]) -> (usize, u8) {
+    fn bit_position(&self, function: u32, element: &[u8]) -> (usize, u8) {
         let seed = function.wrapping_mul(0xfba4_c795).wrapping_add(self.tweak);
         let index = murmur3_32(seed, element) as usize % (self.data.len() * 8);
         (index / 8, 1 << (index % 8))
@@ -186,6 +185,9 @@ impl BloomFlags {
     }
 }
 
+// Below the constructors: rustdoc lists the methods in the order of the source.
+mod matching;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_above_zero_and_below_one() {
+    fn rate_outside_zero_to_one_is_rejected() {
         for rate in [0.0, -0.0, 1.0, -0.5, f64::INFINITY, f64::NAN] {
             let made = BloomFilter::new(3, rate, 0, BloomFlags::NONE);
             assert!(made.is_err(), "{rate}");
@@ -267,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_filter_contains_everything_and_stays_empty() {
+    fn empty_filter_contains_everything_and_stays_empty() {
         let mut all = BloomFilter::match_all();
         all.insert(b"x");
         assert_eq!(all, BloomFilter::match_all());

@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hashes_of_the_vectors() {
+    fn hashes_match_reference_vectors() {
         let vectors = vectors();
         let vectors = vectors.as_array().unwrap();
         assert_eq!(vectors.len(), 6);

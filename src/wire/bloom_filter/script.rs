@@ -36,21 +36,21 @@ impl<'a> Iterator for Instructions<'a> {
     type Item = Instruction<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (&opcode, behind) = self.rest.split_first()?;
+        let (&opcode, tail) = self.rest.split_first()?;
         let len_of_len = match opcode {
             OP_PUSHDATA1 => 1,
             OP_PUSHDATA2 => 2,
             OP_PUSHDATA4 => 4,
             _ => 0,
         };
-        let (len, behind) = behind.split_at_checked(len_of_len)?;
+        let (len, tail) = tail.split_at_checked(len_of_len)?;
         let len = match opcode {
             ..=LAST_DIRECT_PUSH => u64::from(opcode),
             OP_PUSHDATA1..=OP_PUSHDATA4 => LittleEndian::read_uint(len, len_of_len),
             _ => 0,
         };
-        let (data, behind) = behind.split_at_checked(usize::try_from(len).ok()?)?;
-        self.rest = behind;
+        let (data, tail) = tail.split_at_checked(usize::try_from(len).ok()?)?;
+        self.rest = tail;
         Some(Instruction { opcode, data })
     }
 }
@@ -120,12 +120,12 @@ mod tests {
         let two = [&[77, 0, 1][..], &[9; 256]].concat();
         assert_eq!(pushes(&two), [[9; 256]]);
         let four = [&[78, 1, 0, 0, 0, 9][..], &[0x6a, 1, 8]].concat();
-        assert_eq!(pushes(&four), [[9], [8]], "also behind OP_RETURN");
+        assert_eq!(pushes(&four), [[9], [8]], "also after OP_RETURN");
         assert!(pushes(&[0, 81, 96, 76, 0, 255]).is_empty());
     }
 
     #[test]
-    fn a_push_beyond_the_end_ends_the_script() {
+    fn push_beyond_the_end_ends_the_script() {
         for cut in [
             &[2, 9][..],
             &[75],

@@ -35,7 +35,7 @@ fn compact_sizes_must_be_canonical() {
 }
 
 #[test]
-fn compact_sizes_above_32_bits_are_refused() {
+fn compact_sizes_above_32_bits_are_rejected() {
     let value = 0x1_0000_0000;
     let bytes = [0xff, 0, 0, 0, 0, 1, 0, 0, 0];
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Adding headers to a chain: verification, side chains, reorganization.
 
 use super::error::MAX_HEIGHT;
-use super::window::{Branch, Window};
+use super::window::{BranchView, Window};
 use super::{ExtendOutcome, HeaderBatch, HeaderChain, HeaderChainError, SourceId};
 use crate::wire::{BlockHash, BlockHeader, ChainRuleError, Work};
 
@@ -191,7 +191,7 @@ impl HeaderChain {
     ) -> Result<Vec<Work>, HeaderChainError> {
         let mut works = Vec::with_capacity(new.headers.len());
         for (at, (header, hash)) in new.headers.iter().zip(new.hashes).enumerate() {
-            let branch = Branch::new(self, new.parent, &new.headers[..at], window);
+            let branch = BranchView::new(self, new.parent, &new.headers[..at], window);
             self.rules
                 .check_header(&branch, header, *hash, now)
                 .map_err(|error| HeaderChainError::InvalidHeader {

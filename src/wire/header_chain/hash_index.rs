@@ -30,12 +30,12 @@ pub(super) struct HashIndex {
 /// the number of slots need not be a power of two.
 #[derive(Clone, Default)]
 struct Part {
-    slots: Box<[Slot]>,
+    slots: Box<[HeightSlot]>,
     len: usize,
 }
 
 #[derive(Clone, Copy)]
-struct Slot {
+struct HeightSlot {
     hash: u32,
     height: u32,
 }
@@ -58,19 +58,19 @@ impl HashIndex {
 
     /// Inserts consecutive headers that are not in the index; the first one has the height `first`.
     pub(super) fn insert(&mut self, keys: &[BlockHash], first: u32) {
-        let mut places = [(0, 0); PREFETCHED];
+        let mut positions = [(0, 0); PREFETCHED];
         for (keys, first) in keys.chunks(PREFETCHED).zip((first..).step_by(PREFETCHED)) {
             // Most slots are not in a cache. Reading them all first lets the reads overlap.
             let mut read = 0;
-            for (place, key) in places.iter_mut().zip(keys) {
-                *place = self.locate(key);
-                let part = &self.parts[place.0];
-                let slot = part.slots.get(part.home(place.1));
+            for (position, key) in positions.iter_mut().zip(keys) {
+                *position = self.locate(key);
+                let part = &self.parts[position.0];
+                let slot = part.slots.get(part.home(position.1));
                 read ^= slot.map_or(0, |slot| slot.height);
             }
             std::hint::black_box(read);
-            for ((part, hash), height) in places.iter().copied().zip(first..).take(keys.len()) {
-                self.parts[part].insert(Slot { hash, height });
+            for ((part, hash), height) in positions.iter().copied().zip(first..).take(keys.len()) {
+                self.parts[part].insert(HeightSlot { hash, height });
             }
         }
     }
@@ -125,7 +125,7 @@ impl Part {
         }
     }
 
-    fn insert(&mut self, slot: Slot) {
+    fn insert(&mut self, slot: HeightSlot) {
         if 20 * (self.len + 1) > 17 * self.slots.len() {
             self.resize(self.slots.len() + self.slots.len() / 2 + 4);
         }
@@ -133,7 +133,7 @@ impl Part {
         self.len += 1;
     }
 
-    fn put(&mut self, slot: Slot) {
+    fn put(&mut self, slot: HeightSlot) {
         let mut at = self.home(slot.hash);
         while self.slots[at].height != FREE {
             at = self.next(at);
@@ -168,7 +168,7 @@ impl Part {
     }
 
     fn resize(&mut self, slots: usize) {
-        let free = Slot {
+        let free = HeightSlot {
             hash: 0,
             height: FREE,
         };
@@ -233,7 +233,7 @@ mod tests {
             } else {
                 random
             };
-            part.insert(Slot { hash, height });
+            part.insert(HeightSlot { hash, height });
             map.insert(height, hash);
             if random & 0x3000 != 0 {
                 let victim = random % (height + 1);

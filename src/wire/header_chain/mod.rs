@@ -4,9 +4,7 @@ mod active_chain;
 mod batch;
 mod checkpoint_start;
 mod error;
-mod extend;
 mod hash_index;
-mod lookup;
 mod side_chains;
 mod window;
 
@@ -20,7 +18,7 @@ use std::fmt;
 use self::active_chain::ActiveChain;
 use self::error::MAX_HEIGHT;
 use self::side_chains::SideChains;
-use self::window::{Branch, Window};
+use self::window::{BranchView, Window};
 use super::chain_rules::MIN_TRUSTED_HEADERS;
 use super::{BlockHash, BlockHeader, ChainRuleError, ChainRules, Work};
 
@@ -204,7 +202,7 @@ impl HeaderChain {
         let Some(window) = &self.window else {
             return Ok(());
         };
-        let branch = Branch::new(self, self.tip(), &[], window);
+        let branch = BranchView::new(self, self.tip(), &[], window);
         match self.rules.check_header(&branch, header, hash, u32::MAX) {
             Ok(()) | Err(ChainRuleError::MissingAncestor { .. }) => Ok(()),
             Err(error) => Err(HeaderChainError::InvalidHeader {
@@ -307,3 +305,7 @@ impl fmt::Debug for HeaderChain {
             .finish()
     }
 }
+
+// Below the constructors: rustdoc lists the methods in the order of the source.
+mod extend;
+mod lookup;

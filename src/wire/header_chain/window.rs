@@ -18,7 +18,7 @@ const START: u32 = 160;
 #[derive(Clone)]
 pub(super) struct Window {
     /// The header at height `h` has the position `h % LEN`.
-    entries: Box<[Entry; LEN]>,
+    entries: Box<[WindowEntry; LEN]>,
     /// The lowest height in the window.
     first: u32,
     /// The highest height in the window.
@@ -33,7 +33,7 @@ pub(super) struct Window {
 type RegularBits = Option<(CompactTarget, CompactTarget)>;
 
 #[derive(Clone, Copy)]
-struct Entry {
+struct WindowEntry {
     time: u32,
     bits: CompactTarget,
     chain_work: Work,
@@ -42,7 +42,7 @@ struct Entry {
 impl Window {
     /// Creates a window of one header; `work` is the chain work up to and including it.
     pub(super) fn new(height: u32, header: &BlockHeader, work: Work) -> Self {
-        let entry = Entry {
+        let entry = WindowEntry {
             time: header.time,
             bits: header.bits,
             chain_work: work,
@@ -84,7 +84,7 @@ impl Window {
             *regular = bits;
         }
         self.first = self.first.max((self.last + 1).saturating_sub(LEN as u32));
-        self.entries[position(self.last)] = Entry {
+        self.entries[position(self.last)] = WindowEntry {
             time,
             bits,
             chain_work,
@@ -103,7 +103,7 @@ impl Window {
     }
 
     #[inline]
-    fn get(&self, height: u32) -> Option<&Entry> {
+    fn get(&self, height: u32) -> Option<&WindowEntry> {
         (self.first..=self.last)
             .contains(&height)
             .then(|| &self.entries[position(height)])
@@ -116,7 +116,7 @@ fn position(height: u32) -> usize {
 }
 
 /// The branch of a header that is being checked: a window, with the chain for older headers.
-pub(super) struct Branch<'a> {
+pub(super) struct BranchView<'a> {
     window: &'a Window,
     chain: &'a HeaderChain,
     /// The last header of the branch that the chain contains, with its height.
@@ -126,7 +126,7 @@ pub(super) struct Branch<'a> {
     regular_bits: Cell<RegularBits>,
 }
 
-impl<'a> Branch<'a> {
+impl<'a> BranchView<'a> {
     /// Creates the view of a branch: `checked` headers follow the `stored` one, and `window` ends
     /// with the last of them.
     #[inline]
@@ -161,7 +161,7 @@ impl<'a> Branch<'a> {
     }
 }
 
-impl Ancestors for Branch<'_> {
+impl Ancestors for BranchView<'_> {
     #[inline]
     fn height(&self) -> u32 {
         self.window.last
@@ -187,7 +187,7 @@ impl Ancestors for Branch<'_> {
         if let Some((_, regular)) = self.regular_bits.get().filter(|(of, _)| *of == limit) {
             return Some(regular);
         }
-        // The whole branch is walked once: looking up each height would walk it again and again.
+        // One pass over the branch, because each lookup by height would iterate over it again.
         let (stored, hash) = self.stored;
         let in_batch = self.checked.iter().enumerate().rev();
         let in_batch = in_batch.map(|(at, header)| (stored + 1 + at as u32, header));

@@ -106,7 +106,7 @@ impl Decode for Box<RevokeMid> {
         let signature2 = read_signature(&mut both, "signature 2")?;
         if !both.is_empty() {
             return Err(DecodeError::InvalidValue {
-                field: "bytes behind the signatures",
+                field: "bytes after the signatures",
                 expected: "0",
                 got: both.remaining().len() as u64,
             });

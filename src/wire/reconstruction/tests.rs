@@ -132,7 +132,7 @@ fn prefilled_transactions_may_stand_anywhere() {
 }
 
 #[test]
-fn an_invalid_compact_block_is_named_and_punished() {
+fn invalid_compact_block_scores_100() {
     let (block, txs) = block(2);
     for (compact, error) in [
         (
@@ -224,7 +224,7 @@ fn search_stops_after_last_candidate_is_found() {
 }
 
 #[test]
-fn an_answer_for_another_block_is_ignored() {
+fn answer_for_another_block_scores_nothing() {
     let (block, txs) = block(3);
     let waiting = incomplete(start(&CompactBlock::new(&block, 7), &txs[..2]));
     let got = BlockHash([9; 32]);
@@ -232,14 +232,17 @@ fn an_answer_for_another_block_is_ignored() {
         .fill(&BlockTransactions::new(got, &[txs[2].view()]))
         .unwrap_err();
     let expected = block.hash();
-    assert_eq!(refused, ReconstructionError::BlockMismatch { expected, got });
+    assert_eq!(
+        refused,
+        ReconstructionError::BlockMismatch { expected, got }
+    );
     assert_eq!((refused.score(), refused.needs_full_block()), (0, false));
     let answer = BlockTransactions::new(expected, &[txs[2].view()]);
     assert_eq!(waiting.fill(&answer), Ok(block), "the right one may follow");
 }
 
 #[test]
-fn a_wrong_number_of_transactions_is_punished() {
+fn mismatched_transaction_count_scores_100() {
     let (block, txs) = block(4);
     let waiting = incomplete(start(&CompactBlock::new(&block, 7), &txs[..2]));
     let views: Vec<_> = txs.iter().map(Tx::view).collect();
@@ -247,7 +250,10 @@ fn a_wrong_number_of_transactions_is_punished() {
         let answer = BlockTransactions::new(block.hash(), came);
         let refused = waiting.fill(&answer).unwrap_err();
         let (expected, got) = (2, came.len());
-        assert_eq!(refused, ReconstructionError::CountMismatch { expected, got });
+        assert_eq!(
+            refused,
+            ReconstructionError::CountMismatch { expected, got }
+        );
         assert_eq!((refused.score(), refused.needs_full_block()), (100, false));
     }
 }
@@ -277,7 +283,7 @@ fn mismatched_merkle_root_needs_full_block() {
 }
 
 #[test]
-fn a_block_with_repeated_transactions_is_none() {
+fn duplicated_transactions_are_rejected() {
     let (block, txs) = block(3);
     let prefilled = [(0, &txs[0]), (1, &txs[1]), (2, &txs[2]), (3, &txs[2])];
     let compact = by_hand(&block.header(), &[], &prefilled);

@@ -170,7 +170,7 @@ mod tests {
     use crate::Network;
 
     #[test]
-    fn the_genesis_transaction_is_read_and_written_again() {
+    fn genesis_transaction_round_trips() {
         let bytes = Network::Regtest.genesis_transaction();
         let transaction = Transaction::decode_from(bytes).unwrap();
         assert_eq!(transaction.outputs[0].value, 50 * 100_000_000);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coinbase_has_one_input_that_spends_nothing() {
+    fn coinbase_has_one_input_with_null_outpoint() {
         let is_coinbase = |transaction: &Transaction| {
             let bytes = transaction.encode_to_vec();
             TransactionView::read(&mut Reader::new(&bytes))
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_cut_short_anywhere_is_refused() {
+    fn truncated_transaction_is_rejected() {
         let bytes = Network::Regtest.genesis_transaction();
         for len in 0..bytes.len() {
             assert!(

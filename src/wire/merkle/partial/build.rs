@@ -4,7 +4,6 @@ use super::{PartialMerkleTree, PartialMerkleTreeError};
 use crate::wire::merkle::tree::{depth, levels};
 use crate::wire::{Hash256, Txid};
 
-
 impl PartialMerkleTree {
     /// Creates the tree from the IDs of all transactions of a block, in order, each with whether it
     /// matches.
@@ -13,7 +12,9 @@ impl PartialMerkleTree {
     ///
     /// - [`PartialMerkleTreeError::NoTransactions`] if there are no transactions.
     /// - [`PartialMerkleTreeError::TooManyTransactions`] if there are more than 2^32 - 1.
-    pub fn new(transactions: impl IntoIterator<Item = (Txid, bool)>) -> Result<Self, PartialMerkleTreeError> {
+    pub fn new(
+        transactions: impl IntoIterator<Item = (Txid, bool)>,
+    ) -> Result<Self, PartialMerkleTreeError> {
         let (leaves, matches): (Vec<[u8; 32]>, Vec<bool>) = transactions
             .into_iter()
             .map(|(txid, matches)| (txid.0, matches))
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tree_without_matches_is_its_root_alone() {
+    fn tree_without_matches_has_only_the_root() {
         let txids = [1, 2, 3].map(|n| Txid([n; 32]));
         let (root, _) = crate::wire::merkle_root(txids);
         let tree = PartialMerkleTree::new(txids.map(|txid| (txid, false)));
@@ -114,6 +115,9 @@ mod tests {
 
     #[test]
     fn there_is_no_tree_over_no_transactions() {
-        assert_eq!(PartialMerkleTree::new([]), Err(PartialMerkleTreeError::NoTransactions));
+        assert_eq!(
+            PartialMerkleTree::new([]),
+            Err(PartialMerkleTreeError::NoTransactions)
+        );
     }
 }

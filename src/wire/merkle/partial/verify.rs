@@ -5,7 +5,6 @@ use crate::wire::hash::merkle_parent;
 use crate::wire::merkle::tree::{depth, width};
 use crate::wire::{MerkleRoot, Txid};
 
-
 impl PartialMerkleTree {
     /// Verifies the tree against the merkle root of a block and returns the matches, in the order
     /// of the block.
@@ -24,7 +23,10 @@ impl PartialMerkleTree {
     ///   tree has more than the visit uses.
     /// - [`PartialMerkleTreeError::EqualNodes`] if both children of a node are equal.
     /// - [`PartialMerkleTreeError::RootMismatch`] if the tree has another root.
-    pub fn verify(&self, root: MerkleRoot) -> Result<Vec<MatchedTransaction>, PartialMerkleTreeError> {
+    pub fn verify(
+        &self,
+        root: MerkleRoot,
+    ) -> Result<Vec<MatchedTransaction>, PartialMerkleTreeError> {
         let (hashes, bytes) = (self.hashes.len(), self.flags.len());
         let bits = bytes.saturating_mul(8);
         if self.total_transactions == 0 {
@@ -39,18 +41,18 @@ impl PartialMerkleTree {
         if bits < hashes {
             return Err(PartialMerkleTreeError::TooFewFlags { hashes, got: bits });
         }
-        let mut walk = Walk {
+        let mut visitor = TreeVisitor {
             tree: self,
             flags_used: 0,
             hashes_used: 0,
             matches: Vec::new(),
         };
-        let got = MerkleRoot(walk.visit(depth(self.total_transactions), 0)?);
-        let needed = walk.flags_used.div_ceil(8);
+        let got = MerkleRoot(visitor.visit(depth(self.total_transactions), 0)?);
+        let needed = visitor.flags_used.div_ceil(8);
         if needed < bytes {
             return Err(PartialMerkleTreeError::UnusedFlags { needed, got: bytes });
         }
-        let needed = walk.hashes_used;
+        let needed = visitor.hashes_used;
         if needed < hashes {
             return Err(PartialMerkleTreeError::UnusedHashes {
                 needed,
@@ -63,19 +65,19 @@ impl PartialMerkleTree {
                 got,
             });
         }
-        Ok(walk.matches)
+        Ok(visitor.matches)
     }
 }
 
 /// The state of the visit that reads a tree, at most 32 levels deep.
-struct Walk<'a> {
+struct TreeVisitor<'a> {
     tree: &'a PartialMerkleTree,
     flags_used: usize,
     hashes_used: usize,
     matches: Vec<MatchedTransaction>,
 }
 
-impl Walk<'_> {
+impl TreeVisitor<'_> {
     fn visit(&mut self, level: u32, position: u32) -> Result<[u8; 32], PartialMerkleTreeError> {
         let leads_to_match = self.flag()?;
         if level == 0 || !leads_to_match {
@@ -104,9 +106,11 @@ impl Walk<'_> {
     fn flag(&mut self) -> Result<bool, PartialMerkleTreeError> {
         let at = self.flags_used;
         let flags = &self.tree.flags;
-        let byte = flags.get(at / 8).ok_or(PartialMerkleTreeError::OutOfFlags {
-            got: flags.len() * 8,
-        })?;
+        let byte = flags
+            .get(at / 8)
+            .ok_or(PartialMerkleTreeError::OutOfFlags {
+                got: flags.len() * 8,
+            })?;
         self.flags_used += 1;
         Ok(byte >> (at % 8) & 1 == 1)
     }

@@ -1,10 +1,32 @@
-//! Creates a merkle proof from the transactions of a block.
+//! Creates merkle proofs from their fields, or from the transactions of a block.
 
 use super::{MerkleProof, MerkleProofError, MerkleProofNode, MerkleProofTarget, ProofSubject};
 use crate::wire::merkle::tree::levels;
 use crate::wire::{BlockHash, Hash256, MerkleRoot, Tx, Txid};
 
 impl MerkleProof {
+    /// Creates a proof from its fields, without a check.
+    ///
+    /// The nodes are the siblings from the level of the transactions to the one below the root.
+    pub fn new(
+        index: u32,
+        transaction: ProofSubject,
+        target: MerkleProofTarget,
+        nodes: impl IntoIterator<Item = MerkleProofNode>,
+    ) -> Self {
+        let mut bytes = Vec::new();
+        for node in nodes {
+            bytes.push(node.kind);
+            bytes.extend_from_slice(&node.value.0);
+        }
+        Self {
+            index,
+            transaction,
+            target,
+            nodes: bytes.into(),
+        }
+    }
+
     /// Creates the proof of the transaction at `index`, from 0, with the hash of the block as the
     /// target.
     ///
@@ -114,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_takes_only_its_own_transaction() {
+    fn proof_accepts_only_its_own_transaction() {
         let tx = Tx::from(&Transaction::default());
         let txids = [Txid([1; 32]), tx.txid()];
         let proof = |index| MerkleProof::for_merkle_root(&txids, index).unwrap();

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_before_the_transaction_is_not_believed() {
+    fn claimed_transaction_length_is_ignored() {
         let target = MerkleProofTarget::Block(BlockHash::ZERO);
         let proof = proof(ProofSubject::Tx(tx()), target);
         let mut bytes = proof.encode_to_vec();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_cut_short_anywhere_is_refused() {
+    fn truncated_proof_is_rejected() {
         let target = MerkleProofTarget::Block(BlockHash::ZERO);
         for transaction in [ProofSubject::Tx(tx()), ProofSubject::Txid(Txid::ZERO)] {
             let bytes = proof(transaction, target).encode_to_vec();

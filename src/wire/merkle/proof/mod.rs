@@ -121,28 +121,6 @@ impl MerkleProof {
     /// The flag of a target that is a merkle root.
     const FLAG_MERKLE_ROOT: u8 = 0x04;
 
-    /// Creates a proof from its fields, without a check.
-    ///
-    /// The nodes are the siblings from the level of the transactions to the one below the root.
-    pub fn new(
-        index: u32,
-        transaction: ProofSubject,
-        target: MerkleProofTarget,
-        nodes: impl IntoIterator<Item = MerkleProofNode>,
-    ) -> Self {
-        let mut bytes = Vec::new();
-        for node in nodes {
-            bytes.push(node.kind);
-            bytes.extend_from_slice(&node.value.0);
-        }
-        Self {
-            index,
-            transaction,
-            target,
-            nodes: bytes.into(),
-        }
-    }
-
     /// Returns the flags of the wire form: the kinds of the transaction and of the target.
     pub fn flags(&self) -> u8 {
         let transaction = match self.transaction {

@@ -4,7 +4,6 @@ use super::{MerkleProof, MerkleProofError, MerkleProofTarget, ProofSubject};
 use crate::wire::hash::merkle_parent;
 use crate::wire::{BlockHeader, Hash256, MerkleRoot, Txid};
 
-
 /// The size of two concatenated hashes, from which the parent in a merkle tree is computed.
 const INNER_NODE_LEN: usize = 64;
 
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_one_transaction_needs_no_nodes() {
+    fn single_transaction_block_needs_no_nodes() {
         let all = txids(1);
         let header = header(&all);
         let proof = MerkleProof::for_block(&all, 0, header.hash()).unwrap();
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_of_another_transaction_is_refused() {
+    fn proof_of_another_transaction_is_rejected() {
         let all = txids(5);
         let proof = MerkleProof::for_merkle_root(&all, 2).unwrap();
         let (expected, got) = (all[3], all[2]);
@@ -253,7 +252,10 @@ mod tests {
     #[test]
     fn nodes_of_other_types_are_refused() {
         let refused = changed(2, None, |nodes| nodes[1].kind = 1);
-        assert_eq!(refused, Err(MerkleProofError::UnknownNode { node: 1, kind: 1 }));
+        assert_eq!(
+            refused,
+            Err(MerkleProofError::UnknownNode { node: 1, kind: 1 })
+        );
     }
 
     #[test]
@@ -261,7 +263,10 @@ mod tests {
         assert_eq!(changed(2, None, |_| {}), Ok(()));
         let (index, nodes) = (2 + 8, 3);
         let refused = changed(index, None, |_| {});
-        assert_eq!(refused, Err(MerkleProofError::IndexOutOfRange { index, nodes }));
+        assert_eq!(
+            refused,
+            Err(MerkleProofError::IndexOutOfRange { index, nodes })
+        );
     }
 
     #[test]
@@ -380,6 +385,9 @@ mod tests {
             );
         }
         let refused = changed(3, None, |_| {});
-        assert!(matches!(refused, Err(MerkleProofError::RootMismatch { .. })));
+        assert!(matches!(
+            refused,
+            Err(MerkleProofError::RootMismatch { .. })
+        ));
     }
 }

@@ -3,7 +3,6 @@
 use super::{DsDetected, DsDetectedError};
 use crate::wire::BlockHash;
 
-
 impl DsDetected {
     /// The maximum distance of the end of the longest fork below the best header.
     ///
@@ -30,7 +29,11 @@ impl DsDetected {
     /// - [`DsDetectedError::NoHeaders`] if the first block has no headers.
     /// - [`DsDetectedError::UnknownAncestor`] if `ancestor_height` is `None`.
     /// - [`DsDetectedError::TooOld`] if the longest fork ends too far below the best header.
-    pub fn check_age(&self, ancestor_height: Option<u32>, best_height: u32) -> Result<(), DsDetectedError> {
+    pub fn check_age(
+        &self,
+        ancestor_height: Option<u32>,
+        best_height: u32,
+    ) -> Result<(), DsDetectedError> {
         let Some(longest) = self.blocks().map(|block| block.headers.len()).max() else {
             return Err(DsDetectedError::TooFewBlocks { got: 0 });
         };

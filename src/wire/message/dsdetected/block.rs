@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use super::{DsDetectedBlock, DsDetectedError};
 use crate::wire::{BlockHash, BlockHeader, MerkleProofTarget, MerkleRoot, ProofSubject, Tx, Txid};
 
-
 impl DsDetectedBlock {
     /// Checks the types of the proof and its nodes, and returns the transaction.
     pub(super) fn check_form(&self, block: usize) -> Result<&Tx, DsDetectedError> {
@@ -33,7 +32,10 @@ impl DsDetectedBlock {
     }
 
     /// Checks that the headers are a chain, and returns the first and the last one.
-    pub(super) fn check_chain(&self, block: usize) -> Result<(&BlockHeader, &BlockHeader), DsDetectedError> {
+    pub(super) fn check_chain(
+        &self,
+        block: usize,
+    ) -> Result<(&BlockHeader, &BlockHeader), DsDetectedError> {
         let (Some(first), Some(last)) = (self.headers.first(), self.headers.last()) else {
             return Err(DsDetectedError::NoHeaders { block });
         };
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_without_headers_is_refused() {
+    fn block_without_headers_is_rejected() {
         let refused = changed(|block| block.headers.clear());
         assert_eq!(refused, Err(DsDetectedError::NoHeaders { block: 1 }));
     }
@@ -121,18 +123,24 @@ mod tests {
                 let transaction = block.proof.transaction().clone();
                 block.proof = MerkleProof::new(1, transaction, target, []);
             });
-            assert_eq!(refused, Err(DsDetectedError::UnsupportedFlags { block: 1, got }));
+            assert_eq!(
+                refused,
+                Err(DsDetectedError::UnsupportedFlags { block: 1, got })
+            );
         }
         let refused = changed(|block| {
             let (name, target) = (ProofSubject::Txid(block.proof.txid()), block.proof.target());
             block.proof = MerkleProof::new(1, name, target, []);
         });
         let got = 0x04;
-        assert_eq!(refused, Err(DsDetectedError::UnsupportedFlags { block: 1, got }));
+        assert_eq!(
+            refused,
+            Err(DsDetectedError::UnsupportedFlags { block: 1, got })
+        );
     }
 
     #[test]
-    fn a_proof_of_a_coinbase_is_refused() {
+    fn proof_of_coinbase_is_rejected() {
         let refused = changed(|block| with(block, 0, block.proof.nodes().collect()));
         assert_eq!(refused, Err(DsDetectedError::Coinbase { block: 1 }));
     }
@@ -145,14 +153,20 @@ mod tests {
             with(block, 1, nodes);
         });
         let (block, node, kind) = (1, 0, 1);
-        assert_eq!(refused, Err(DsDetectedError::UnknownNode { block, node, kind }));
+        assert_eq!(
+            refused,
+            Err(DsDetectedError::UnknownNode { block, node, kind })
+        );
     }
 
     #[test]
     fn duplicate_header_is_rejected() {
         let hash = fork(proof(tx(&[7], 2)), 3).headers[1].hash();
         let refused = changed(|block| block.headers.push(block.headers[1]));
-        assert_eq!(refused, Err(DsDetectedError::DuplicateHeader { block: 1, hash }));
+        assert_eq!(
+            refused,
+            Err(DsDetectedError::DuplicateHeader { block: 1, hash })
+        );
     }
 
     #[test]
@@ -195,13 +209,19 @@ mod tests {
     #[test]
     fn proof_with_wrong_root_is_rejected() {
         let refused = changed(|block| with(block, 1, Vec::new()));
-        assert!(matches!(refused, Err(DsDetectedError::RootMismatch { block: 1, .. })));
+        assert!(matches!(
+            refused,
+            Err(DsDetectedError::RootMismatch { block: 1, .. })
+        ));
         // The node uses as many bits of the index as there are nodes.
         assert_eq!(
             changed(|block| with(block, 3, block.proof.nodes().collect())),
             Ok(())
         );
         let refused = changed(|block| with(block, 2, block.proof.nodes().collect()));
-        assert!(matches!(refused, Err(DsDetectedError::RootMismatch { block: 1, .. })));
+        assert!(matches!(
+            refused,
+            Err(DsDetectedError::RootMismatch { block: 1, .. })
+        ));
     }
 }

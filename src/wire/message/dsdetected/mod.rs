@@ -1,12 +1,10 @@
 //! `dsdetected`: a report of a double spend in different forks.
 
-mod age;
 mod block;
 mod error;
 #[cfg(test)]
 #[path = "tests/forks.rs"]
 mod forks;
-mod verify;
 
 pub use error::DsDetectedError;
 
@@ -156,6 +154,10 @@ impl Iterator for DsDetectedBlocks<'_> {
 
 impl ExactSizeIterator for DsDetectedBlocks<'_> {}
 
+// Below the constructors: rustdoc lists the methods in the order of the source.
+mod age;
+mod verify;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,12 +216,12 @@ mod tests {
     #[test]
     fn transaction_length_is_kept_as_received() {
         let message = DsDetected::new(&[block()]);
-        let mut lying = message.bytes().to_vec();
+        let mut altered = message.bytes().to_vec();
         let at = 3 + 1 + BlockHeader::LEN + 2;
-        assert_eq!(lying[at], 10);
-        lying[at] = 11;
-        let read = DsDetected::decode_from(&lying).unwrap();
-        assert_eq!(read.encode_to_vec(), lying);
+        assert_eq!(altered[at], 10);
+        altered[at] = 11;
+        let read = DsDetected::decode_from(&altered).unwrap();
+        assert_eq!(read.encode_to_vec(), altered);
         assert!(read.blocks().eq(message.blocks()));
     }
 }

@@ -6,7 +6,6 @@ use std::collections::{HashMap, HashSet};
 use super::{DsDetected, DsDetectedError};
 use crate::wire::{OutPoint, Tx};
 
-
 impl DsDetected {
     /// Checks everything that does not require a chain.
     ///
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn forks_from_different_blocks_are_refused() {
+    fn forks_from_different_blocks_are_rejected() {
         let expected = BlockHeader::genesis(&Network::Regtest).hash();
         let got = fork(proof(tx(&[7], 2)), 3).headers[2].hash();
         let refused = changed(|block| {
@@ -125,7 +124,10 @@ mod tests {
     fn same_transaction_in_two_blocks_is_rejected() {
         let txid = tx(&[7], 1).txid();
         let refused = changed(|block| *block = fork(proof(tx(&[7], 1)), 2));
-        assert_eq!(refused, Err(DsDetectedError::DuplicateTransaction { block: 1, txid }));
+        assert_eq!(
+            refused,
+            Err(DsDetectedError::DuplicateTransaction { block: 1, txid })
+        );
     }
 
     #[test]
