@@ -13,17 +13,22 @@ pub(in crate::wire) fn merkle_parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 
     sha256d(&both).0
 }
 
-/// The error of a text that is not a hash of 64 hexadecimal digits.
+/// The error of a string that is not a hash of 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid hash {0:?}: expected 64 hexadecimal digits")]
 pub struct ParseHashError(pub String);
+
+/// The error of a slice or vector whose length is not that of a hash, 32 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid hash: expected 32 bytes, got {0}")]
+pub struct InvalidHashLength(pub usize);
 
 macro_rules! hashes {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
         ///
-        /// The bytes are in wire order. `Display`, `Debug` and `FromStr` use the printed form: the
-        /// hexadecimal digits of the reversed bytes.
+        /// The bytes are in wire order. `Display`, `Debug`, `LowerHex` and `FromStr` use the printed
+        /// form: the hexadecimal digits of the reversed bytes.
         #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[cfg_attr(feature = "serde", serde(transparent))]
@@ -36,9 +41,68 @@ macro_rules! hashes {
             /// Thirty-two zero bytes, which mean "none" in the protocol.
             pub const ZERO: $name = $name([0; 32]);
 
+            /// Creates a hash from its bytes in wire order.
+            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+                $name(bytes)
+            }
+
+            /// Parses the printed form: 64 hexadecimal digits of the reversed bytes, like `FromStr`.
+            ///
+            /// # Errors
+            ///
+            /// [`ParseHashError`] if `digits` is not a string of 64 hexadecimal digits.
+            pub fn from_hex(digits: &str) -> Result<Self, ParseHashError> {
+                parse_reversed(digits).map($name)
+            }
+
             /// Returns the bytes in wire order.
             pub const fn as_bytes(&self) -> &[u8; 32] {
                 &self.0
+            }
+        }
+
+        impl AsRef<[u8]> for $name {
+            /// Returns the bytes in wire order.
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+
+        impl From<[u8; 32]> for $name {
+            /// Takes the bytes in wire order.
+            fn from(bytes: [u8; 32]) -> Self {
+                $name(bytes)
+            }
+        }
+
+        impl TryFrom<&[u8]> for $name {
+            type Error = InvalidHashLength;
+
+            /// Takes the bytes in wire order.
+            fn try_from(bytes: &[u8]) -> Result<Self, InvalidHashLength> {
+                match bytes.try_into() {
+                    Ok(bytes) => Ok($name(bytes)),
+                    Err(_) => Err(InvalidHashLength(bytes.len())),
+                }
+            }
+        }
+
+        impl TryFrom<Vec<u8>> for $name {
+            type Error = InvalidHashLength;
+
+            /// Takes the bytes in wire order.
+            fn try_from(bytes: Vec<u8>) -> Result<Self, InvalidHashLength> {
+                Self::try_from(&bytes[..])
+            }
+        }
+
+        impl fmt::LowerHex for $name {
+            /// Formats the digits of `Display`; with `#`, after `0x`.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                if f.alternate() {
+                    f.write_str("0x")?;
+                }
+                write_reversed(&self.0, f)
             }
         }
 
@@ -57,8 +121,8 @@ macro_rules! hashes {
         impl FromStr for $name {
             type Err = ParseHashError;
 
-            fn from_str(text: &str) -> Result<Self, ParseHashError> {
-                parse_reversed(text).map($name)
+            fn from_str(digits: &str) -> Result<Self, ParseHashError> {
+                Self::from_hex(digits)
             }
         }
 
@@ -112,8 +176,13 @@ fn write_reversed(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
+/// Returns the start of a string for an error: at most 80 characters.
+pub(in crate::wire) fn shorten(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
 fn parse_reversed(text: &str) -> Result<[u8; 32], ParseHashError> {
-    let bad = || ParseHashError(text.chars().take(80).collect());
+    let bad = || ParseHashError(shorten(text));
     let digits = text.as_bytes();
     if digits.len() != 64 {
         return Err(bad());
@@ -139,5 +208,33 @@ mod tests {
         assert_eq!(printed.parse(), Ok(BlockHash(bytes)));
         assert!("ab".parse::<Txid>().is_err());
         assert!("é".repeat(32).parse::<Txid>().is_err());
+    }
+
+    #[test]
+    fn hex_forms_equal_display() {
+        let txid = Txid(std::array::from_fn(|at| at as u8));
+        assert_eq!(format!("{txid:x}"), txid.to_string());
+        assert_eq!(format!("{txid:#x}"), format!("0x{txid}"));
+        assert_eq!(Txid::from_hex(&txid.to_string()), Ok(txid));
+        let error = Txid::from_hex("12").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid hash \"12\": expected 64 hexadecimal digits"
+        );
+    }
+
+    #[test]
+    fn bytes_convert_only_with_32_bytes() {
+        let hash = BlockHash([7; 32]);
+        assert_eq!(hash.as_ref(), [7; 32]);
+        assert_eq!(BlockHash::from([7; 32]), BlockHash::from_bytes([7; 32]));
+        assert_eq!(BlockHash::try_from(hash.as_ref()), Ok(hash));
+        assert_eq!(BlockHash::try_from(vec![7; 32]), Ok(hash));
+        for len in [0, 31, 33] {
+            let error = MerkleRoot::try_from(vec![7; len]).unwrap_err();
+            assert_eq!(error, InvalidHashLength(len));
+            let text = format!("invalid hash: expected 32 bytes, got {len}");
+            assert_eq!(error.to_string(), text);
+        }
     }
 }

@@ -124,7 +124,7 @@ pub use frame::{
     BASIC_HEADER_LEN, BLOCK_CHUNK, COPY_THRESHOLD, EXTENDED_HEADER_LEN, EncodedFrame, Frame,
     FrameDropReason, FrameError, FrameReader, Incoming, MagicMismatch, encode_frame,
 };
-pub use hash::{BlockHash, Hash256, MerkleRoot, ParseHashError, Txid};
+pub use hash::{BlockHash, Hash256, InvalidHashLength, MerkleRoot, ParseHashError, Txid};
 pub use header_chain::{
     ChainTip, CheckpointStart, ExtendOutcome, HeaderBatch, HeaderChain, HeaderChainError, SourceId,
 };
