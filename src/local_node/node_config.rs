@@ -88,7 +88,7 @@ impl LocalNodeConfig {
     /// default options. A Teranode ignores filters in any case.
     pub fn with_filters(mut self) -> Self {
         let services = &mut self.connection.session.services;
-        *services = *services | Services::BLOOM;
+        *services |= Services::BLOOM;
         self
     }
 

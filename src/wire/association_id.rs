@@ -1,14 +1,17 @@
 //! The association ID, which is common to all TCP connections of one peer.
 
 use std::fmt;
+use std::str::FromStr;
 
 use uuid::Uuid;
 
+use super::hash::shorten;
 use super::{DecodeError, Encode, Reader};
 
 /// The association ID of a `version`, `createstrm` or `streamack` message.
 ///
-/// Source: Bitcoin SV node 1.2.2, `src/net/association_id.cpp`.
+/// `Display` and `FromStr` use the UUID, or `none` for [`AssociationId::Null`]. Source: Bitcoin SV
+/// node 1.2.2, `src/net/association_id.cpp`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AssociationId {
     /// No ID: the sender rejects additional streams. Encoded as one zero byte.
@@ -16,6 +19,14 @@ pub enum AssociationId {
     /// A UUID, the only ID type in use. Encoded as its length, type 0 and 16 bytes.
     Uuid(Uuid),
 }
+
+/// The error of a string that is not an association ID.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid association ID {0:?}: expected a UUID or `{NULL_TEXT}`")]
+pub struct ParseAssociationIdError(pub String);
+
+/// The string form of [`AssociationId::Null`].
+const NULL_TEXT: &str = "none";
 
 impl AssociationId {
     /// The maximum length of the content in bytes, including the type byte.
@@ -65,9 +76,30 @@ impl Encode for AssociationId {
 impl fmt::Display for AssociationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AssociationId::Null => f.write_str("none"),
+            AssociationId::Null => f.write_str(NULL_TEXT),
             AssociationId::Uuid(uuid) => uuid.fmt(f),
         }
+    }
+}
+
+impl FromStr for AssociationId {
+    type Err = ParseAssociationIdError;
+
+    /// Parses a UUID, or `none` for [`AssociationId::Null`].
+    fn from_str(text: &str) -> Result<Self, ParseAssociationIdError> {
+        if text == NULL_TEXT {
+            return Ok(AssociationId::Null);
+        }
+        match text.parse() {
+            Ok(uuid) => Ok(AssociationId::Uuid(uuid)),
+            Err(_) => Err(ParseAssociationIdError(shorten(text))),
+        }
+    }
+}
+
+impl From<Uuid> for AssociationId {
+    fn from(uuid: Uuid) -> Self {
+        AssociationId::Uuid(uuid)
     }
 }
 
@@ -101,6 +133,17 @@ mod tests {
             decode(&long),
             Err(DecodeError::TooLong { got: 130, .. })
         ));
+    }
+
+    #[test]
+    fn parse_is_the_inverse_of_display() {
+        for id in [AssociationId::Null, AssociationId::from(Uuid::from_u128(7))] {
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+        for text in ["", "None", "7", "00000000-0000-0000-0000-00000000000g"] {
+            let error = text.parse::<AssociationId>().unwrap_err();
+            assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Commands: the names of messages on the wire.
 
 use std::fmt;
+use std::str::FromStr;
 
 use super::WireString;
+use super::hash::shorten;
 
 /// The name of a message: up to twelve printable characters, padded with NUL on the wire.
 ///
@@ -12,12 +14,12 @@ use super::WireString;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Command([u8; Command::LEN]);
 
-/// The error of twelve bytes that are not a [`Command`].
+/// The error of twelve bytes, or of a string, that are not a [`Command`].
 ///
-/// Either a character is not printable, or a byte other than NUL follows the padding. A node reads
-/// such a frame to its end and discards it.
+/// A character is not printable, a byte other than NUL follows the padding, or a string is too
+/// long. A node reads a frame with such a command to its end and discards it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid command {0:?}: expected printable ASCII padded with NUL")]
+#[error("invalid command {0:?}: expected at most 12 printable ASCII characters")]
 pub struct InvalidCommand(pub WireString);
 
 impl InvalidCommand {
@@ -32,7 +34,7 @@ impl Command {
 
     /// Creates a command from its name. Intended for constants.
     ///
-    /// Use [`Command::parse`] for names that are not constant.
+    /// Use `FromStr` for names that are not constant.
     ///
     /// # Panics
     ///
@@ -104,6 +106,22 @@ impl Command {
     }
 }
 
+impl FromStr for Command {
+    type Err = InvalidCommand;
+
+    /// Creates a command from its name, as returned by [`Command::name`].
+    fn from_str(name: &str) -> Result<Self, InvalidCommand> {
+        let is_valid =
+            name.len() <= Self::LEN && name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if !is_valid {
+            return Err(InvalidCommand(WireString::from(shorten(name))));
+        }
+        let mut bytes = [0; Self::LEN];
+        bytes[..name.len()].copy_from_slice(name.as_bytes());
+        Ok(Self(bytes))
+    }
+}
+
 /// Returns the bytes before the first NUL, which the node checks first.
 pub(super) fn text_before_nul(bytes: &[u8; Command::LEN]) -> &[u8] {
     bytes.split(|byte| *byte == 0).next().unwrap_or_default()
@@ -143,5 +161,23 @@ mod tests {
         assert!(Command::parse(*b"ping\0garbage").is_err());
         assert!(Command::parse(*b"pi\x07g\0\0\0\0\0\0\0\0").is_err());
         assert!(Command::parse(*b"pi\x7fg\0\0\0\0\0\0\0\0").is_err());
+    }
+
+    #[test]
+    fn parse_is_the_inverse_of_display() {
+        for name in ["", "ping", "two words", "123456789012"] {
+            let command: Command = name.parse().unwrap();
+            assert_eq!(command.to_string(), name);
+            assert_eq!(Command::parse(command.to_bytes()), Ok(command));
+        }
+    }
+
+    #[test]
+    fn parse_error_names_the_value() {
+        for name in ["1234567890123", "ping\0", "pi\tng", "pïng"] {
+            let error = name.parse::<Command>().unwrap_err();
+            assert_eq!(error.0.as_bytes(), name.as_bytes());
+            assert!(error.to_string().starts_with("invalid command "), "{error}");
+        }
     }
 }

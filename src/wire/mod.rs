@@ -107,7 +107,7 @@ mod transaction;
 mod wire_string;
 mod work;
 
-pub use association_id::AssociationId;
+pub use association_id::{AssociationId, ParseAssociationIdError};
 pub use block::{Block, BlockError, Transactions};
 pub use block_header::BlockHeader;
 pub use block_scanner::{BlockScanner, ScanEvent, TransactionEnd};
@@ -144,17 +144,17 @@ pub use message::{
     DatarefTx, DsDetected, DsDetectedBlock, DsDetectedBlocks, DsDetectedError, EnrichedHeader,
     EnrichedHeaderError, EnrichedHeaders, FeeFilter, FilterAdd, GetBlockTxn, GetBlocks, GetData,
     GetHdrsEn, GetHeaders, HdrsEn, Headers, IndexOutOfRange, Indexes, IndexesNotAscending, Inv,
-    MAX_ADDRESSES, MAX_HEADERS, MAX_USER_AGENT, Mempool, MerkleBlock, Message, NotFound, Ping,
-    Pong, PrefilledTransaction, Protoconf, Reject, RejectCode, RevokeMid, SendCmpct, StreamAck, Tx,
-    Version,
+    MAX_ADDRESSES, MAX_HEADERS, MAX_USER_AGENT, Mempool, MerkleBlock, Message, NotFound,
+    ParseRejectCodeError, Ping, Pong, PrefilledTransaction, Protoconf, Reject, RejectCode,
+    RevokeMid, SendCmpct, StreamAck, Tx, Version,
 };
-pub use network_address::{NetworkAddress, TimestampedAddress};
+pub use network_address::{NetworkAddress, ParseNetworkAddressError, TimestampedAddress};
 pub use proof_of_work::{CompactTarget, ProofOfWorkError};
 pub use reconstruction::{ReconstructOutcome, Reconstruction, ReconstructionError};
-pub use services::Services;
+pub use services::{ParseServicesError, Services};
 pub use sha256d::sha256d;
 pub use short_id::ShortIdKey;
-pub use stream::{StreamPolicy, StreamType};
+pub use stream::{ParseStreamPolicyError, StreamPolicy, StreamType};
 pub use transaction::{
     Inputs, OutPoint, Outputs, Transaction, TransactionInput, TransactionInputView,
     TransactionOutput, TransactionOutputView, TransactionView,

@@ -2,12 +2,16 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
 
+use super::hash::shorten;
 use super::{Decode, DecodeError, Encode, Reader, Services};
 
 /// The address of a node in a `version` message: 26 bytes, without a time.
 ///
-/// An IPv4 address is encoded as an IPv4-mapped IPv6 address, and decoded to IPv4.
+/// An IPv4 address is encoded as an IPv4-mapped IPv6 address, and decoded to IPv4. `Display` and
+/// `FromStr` use the socket address and the services in parentheses, such as
+/// `192.0.2.7:8333 (NETWORK)`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NetworkAddress {
@@ -105,6 +109,29 @@ impl fmt::Display for NetworkAddress {
     }
 }
 
+/// The error of a string that is not a [`NetworkAddress`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid network address {0:?}: expected `IP:PORT (SERVICES)`")]
+pub struct ParseNetworkAddressError(pub String);
+
+impl FromStr for NetworkAddress {
+    type Err = ParseNetworkAddressError;
+
+    /// Parses the output of `Display`. An IPv6 address must not have a scope.
+    fn from_str(text: &str) -> Result<Self, ParseNetworkAddressError> {
+        parse(text).ok_or_else(|| ParseNetworkAddressError(shorten(text)))
+    }
+}
+
+fn parse(text: &str) -> Option<NetworkAddress> {
+    let (address, services) = text.strip_suffix(')')?.split_once(" (")?;
+    let address: SocketAddr = address.parse().ok()?;
+    // The wire form has no scope.
+    let has_scope = matches!(address, SocketAddr::V6(address) if address.scope_id() != 0);
+    let services = services.parse().ok()?;
+    (!has_scope).then(|| NetworkAddress::new(services, address))
+}
+
 impl fmt::Debug for NetworkAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "NetworkAddress({self})")
@@ -157,5 +184,41 @@ impl Encode for TimestampedAddress {
 
     fn encoded_len(&self) -> u64 {
         Self::LEN as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parse_is_the_inverse_of_display() {
+        for (address, services) in [
+            ("192.0.2.7:8333", Services::NETWORK | Services::BITCOIN_CASH),
+            ("[2001:db8::7]:18333", Services(1 << 40)),
+            ("[::]:0", Services::NONE),
+        ] {
+            let address = NetworkAddress::new(services, address.parse().unwrap());
+            assert_eq!(address.to_string().parse(), Ok(address));
+        }
+    }
+
+    #[test]
+    fn parse_error_names_the_value() {
+        for text in [
+            "",
+            "192.0.2.7:8333",
+            "192.0.2.7 (NETWORK)",
+            "192.0.2.7:8333 (network)",
+            "192.0.2.7:8333 ()",
+            "192.0.2.7:8333(NETWORK)",
+            "192.0.2.7:8333 (NETWORK",
+            "192.0.2.7:65536 (NETWORK)",
+            "[fe80::1%2]:8333 (NETWORK)",
+            "example.org:8333 (NETWORK)",
+        ] {
+            let error = text.parse::<NetworkAddress>().unwrap_err();
+            assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! Types and policies of the streams of an association.
 
 use std::fmt;
+use std::str::FromStr;
 
 use super::DecodeError;
+use super::hash::shorten;
 
 /// The role of a TCP connection in an association of several connections.
 ///
@@ -100,6 +102,20 @@ impl StreamPolicy {
     }
 }
 
+/// The error of a string that is not the name of a [`StreamPolicy`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid stream policy {0:?}: expected `Default` or `BlockPriority`")]
+pub struct ParseStreamPolicyError(pub String);
+
+impl FromStr for StreamPolicy {
+    type Err = ParseStreamPolicyError;
+
+    /// Parses the name on the wire, which is the output of `Display`.
+    fn from_str(name: &str) -> Result<Self, ParseStreamPolicyError> {
+        Self::from_name(name.as_bytes()).ok_or_else(|| ParseStreamPolicyError(shorten(name)))
+    }
+}
+
 impl fmt::Display for StreamPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -131,9 +147,12 @@ mod tests {
         for policy in [StreamPolicy::Default, StreamPolicy::BlockPriority] {
             let name = policy.name().as_bytes();
             assert_eq!(StreamPolicy::from_name(name), Some(policy));
+            assert_eq!(policy.to_string().parse(), Ok(policy));
         }
         for name in ["", "default", "Default ", "BlockPriority,Default"] {
             assert_eq!(StreamPolicy::from_name(name.as_bytes()), None);
+            let error = name.parse::<StreamPolicy>().unwrap_err();
+            assert!(error.to_string().contains(&format!("{name:?}")), "{error}");
         }
     }
 }

@@ -46,7 +46,7 @@ pub use mempool::Mempool;
 pub use merkleblock::MerkleBlock;
 pub use ping::{Ping, Pong};
 pub use protoconf::Protoconf;
-pub use reject::{Reject, RejectCode};
+pub use reject::{ParseRejectCodeError, Reject, RejectCode};
 pub use revokemid::RevokeMid;
 pub use send_cmpct::SendCmpct;
 pub use tx::Tx;

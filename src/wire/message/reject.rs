@@ -1,7 +1,9 @@
 //! `reject`: the reason why a peer rejected a message.
 
 use std::fmt;
+use std::str::FromStr;
 
+use crate::wire::hash::shorten;
 use crate::wire::{Decode, DecodeError, Encode, Hash256, Reader, WireString};
 
 /// Reports that a message was rejected, with the reason.
@@ -106,7 +108,8 @@ impl fmt::Display for Reject {
 
 /// The class of a [`Reject`].
 ///
-/// Source: Bitcoin SV node, `src/consensus/validation.h`.
+/// `Display` and `FromStr` use the number in hexadecimal, and the name if there is one, such as
+/// `0x10 invalid`. Source: Bitcoin SV node, `src/consensus/validation.h`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
@@ -170,6 +173,34 @@ impl fmt::Display for RejectCode {
     }
 }
 
+/// The error of a string that is not a [`RejectCode`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid reject code {0:?}: expected `0x` and two digits, then the name of the code")]
+pub struct ParseRejectCodeError(pub String);
+
+impl FromStr for RejectCode {
+    type Err = ParseRejectCodeError;
+
+    /// Parses the output of `Display`. The name may be missing.
+    fn from_str(text: &str) -> Result<Self, ParseRejectCodeError> {
+        parse_code(text).ok_or_else(|| ParseRejectCodeError(shorten(text)))
+    }
+}
+
+fn parse_code(text: &str) -> Option<RejectCode> {
+    let (number, name) = match text.split_once(' ') {
+        Some((number, name)) => (number, Some(name)),
+        None => (text, None),
+    };
+    let digits = number
+        .strip_prefix("0x")
+        .filter(|digits| digits.len() == 2)?;
+    // `from_str_radix` accepts a sign.
+    let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let code = RejectCode(u8::from_str_radix(digits, 16).ok()?);
+    (is_number && (name.is_none() || name == code.name())).then_some(code)
+}
+
 impl fmt::Debug for RejectCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RejectCode({self})")
@@ -179,6 +210,32 @@ impl fmt::Debug for RejectCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parse_is_the_inverse_of_display() {
+        for code in (0..=u8::MAX).map(RejectCode) {
+            assert_eq!(code.to_string().parse(), Ok(code));
+        }
+        assert_eq!("0x10".parse(), Ok(RejectCode::INVALID));
+    }
+
+    #[test]
+    fn parse_error_names_the_value() {
+        for text in [
+            "",
+            "10",
+            "0x1",
+            "0x+1",
+            "0x100",
+            "0x10 dust",
+            "0x99 x",
+            "0x10 ",
+            "invalid",
+        ] {
+            let error = text.parse::<RejectCode>().unwrap_err();
+            assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        }
+    }
 
     #[test]
     fn hash_is_decoded_only_for_tx_and_block() {

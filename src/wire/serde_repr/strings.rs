@@ -1,10 +1,7 @@
 //! The forms of commands, association IDs, hashes, targets, work and strings.
 
-use std::str::FromStr;
-
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use uuid::Uuid;
 
 use crate::serde_with::{hex, plain_bytes};
 use crate::wire::{AssociationId, Command, CompactTarget, Hash256, WireString, Work};
@@ -19,51 +16,25 @@ impl Serialize for Command {
 impl<'de> Deserialize<'de> for Command {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        // A name that is too long returns `None`. NUL is padding and not part of a name.
-        let command = padded(&name).and_then(|bytes| Command::parse(bytes).ok());
-        match command {
-            Some(command) if command.name() == name => Ok(command),
-            _ => Err(D::Error::invalid_value(
-                Unexpected::Str(&name),
-                &"up to twelve printable ASCII characters",
-            )),
-        }
+        name.parse().map_err(|_| {
+            let expected = "up to twelve printable ASCII characters";
+            D::Error::invalid_value(Unexpected::Str(&name), &expected)
+        })
     }
 }
-
-fn padded(name: &str) -> Option<[u8; Command::LEN]> {
-    let mut bytes = [0; Command::LEN];
-    bytes
-        .get_mut(..name.len())?
-        .copy_from_slice(name.as_bytes());
-    Some(bytes)
-}
-
-const NO_ID: &str = "none";
 
 /// The UUID or `none`, in every format. If the whole field can be missing, null means that.
 impl Serialize for AssociationId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            AssociationId::Null => serializer.serialize_str(NO_ID),
-            AssociationId::Uuid(uuid) => serializer.collect_str(uuid),
-        }
+        serializer.collect_str(self)
     }
 }
 
 impl<'de> Deserialize<'de> for AssociationId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text == NO_ID {
-            return Ok(AssociationId::Null);
-        }
-        match Uuid::from_str(&text) {
-            Ok(uuid) => Ok(AssociationId::Uuid(uuid)),
-            Err(_) => Err(D::Error::invalid_value(
-                Unexpected::Str(&text),
-                &"a UUID or `none`",
-            )),
-        }
+        text.parse()
+            .map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), &"a UUID or `none`"))
     }
 }
 
