@@ -1,5 +1,6 @@
 //! `addr`: addresses of nodes.
 
+use super::list_message::impl_list_message;
 use super::{check_entry_limit, decode_entries, encode_list, list_len};
 use crate::wire::{Decode, DecodeError, Encode, Reader, TimestampedAddress};
 
@@ -17,6 +18,10 @@ pub struct Addr {
     )]
     pub addresses: Vec<TimestampedAddress>,
 }
+
+impl_list_message!(Addr {
+    addresses: TimestampedAddress
+});
 
 impl Decode for Addr {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {

@@ -1,5 +1,6 @@
 //! `headers`: block headers in chain order.
 
+use super::list_message::impl_list_message;
 use super::{check_entry_limit, list_len};
 use crate::wire::{BlockHeader, Decode, DecodeError, Encode, Reader};
 
@@ -19,6 +20,10 @@ pub struct Headers {
     )]
     pub headers: Vec<BlockHeader>,
 }
+
+impl_list_message!(Headers {
+    headers: BlockHeader
+});
 
 /// A header in this message, followed by a count of transactions, which is written as 0 and
 /// ignored.

@@ -1,7 +1,8 @@
 //! `inv`, `getdata` and `notfound`: three messages with the same layout.
 
+use super::list_message::impl_list_message;
 use super::{decode_entries, encode_list, list_len};
-use crate::wire::{Decode, DecodeError, Encode, Inventory, Reader};
+use crate::wire::{BlockHash, Decode, DecodeError, Encode, Inventory, Reader, Txid};
 
 macro_rules! inventory_lists {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
@@ -13,7 +14,14 @@ macro_rules! inventory_lists {
             pub inventory: Vec<Inventory>,
         }
 
+        impl_list_message!($name { inventory: Inventory });
+
         impl $name {
+            /// Creates a message that lists transactions, in order.
+            pub fn transactions(txids: impl IntoIterator<Item = Txid>) -> Self {
+                txids.into_iter().map(Inventory::Tx).collect()
+            }
+
             /// Splits entries into messages with at most `limit` entries each, in order.
             ///
             /// [`Session::max_inventory`](crate::session::Session::max_inventory) returns the limit
@@ -43,12 +51,6 @@ macro_rules! inventory_lists {
                 list_len(self.inventory.len(), Inventory::LEN as u64)
             }
         }
-
-        impl From<Vec<Inventory>> for $name {
-            fn from(inventory: Vec<Inventory>) -> Self {
-                Self { inventory }
-            }
-        }
     )+};
 }
 
@@ -61,8 +63,8 @@ inventory_lists! {
     /// use bsv_p2p::wire::{Inv, Inventory, Txid};
     ///
     /// let txids = [Txid([1; 32]), Txid([2; 32])];
-    /// let inv = Inv::from(txids.map(Inventory::Tx).to_vec());
-    /// let announced = inv.inventory.iter().filter_map(|entry| match entry {
+    /// let inv = Inv::transactions(txids);
+    /// let announced = inv.iter().filter_map(|entry| match entry {
     ///     Inventory::Tx(txid) => Some(*txid),
     ///     _ => None,
     /// });
@@ -74,16 +76,30 @@ inventory_lists! {
     /// A node does not answer a request for a block that it does not have.
     ///
     /// ```
-    /// use bsv_p2p::wire::{GetData, Inv, Inventory, Txid};
+    /// use bsv_p2p::wire::{GetData, Inv, Txid};
     ///
-    /// let announced = Inv::from(vec![Inventory::Tx(Txid([1; 32])); 3]);
+    /// let announced = Inv::transactions([Txid([1; 32]); 3]);
     /// let requests: Vec<GetData> = GetData::split(&announced.inventory, 2).collect();
     /// assert_eq!(requests.len(), 2);
-    /// assert_eq!(requests[1].inventory, [Inventory::Tx(Txid([1; 32]))]);
+    /// assert_eq!(requests[1], GetData::transactions([Txid([1; 32])]));
     /// ```
     GetData;
     /// Lists transactions of a `getdata` that the sender does not have. Blocks are never listed.
     NotFound;
+}
+
+impl Inv {
+    /// Creates a message that announces blocks, in order.
+    pub fn blocks(hashes: impl IntoIterator<Item = BlockHash>) -> Self {
+        hashes.into_iter().map(Inventory::Block).collect()
+    }
+}
+
+impl GetData {
+    /// Creates a message that requests blocks, in order.
+    pub fn blocks(hashes: impl IntoIterator<Item = BlockHash>) -> Self {
+        hashes.into_iter().map(Inventory::Block).collect()
+    }
 }
 
 #[cfg(test)]
@@ -121,5 +137,36 @@ mod tests {
             assert_eq!(again, entries[..count]);
         }
         assert_eq!(Inv::split(&entries[..3], 0).len(), 3);
+    }
+
+    #[test]
+    fn constructors_set_the_inventory_type() {
+        let (txid, block) = (Txid([1; 32]), BlockHash([2; 32]));
+        assert_eq!(Inv::transactions([txid]).inventory, [Inventory::Tx(txid)]);
+        assert_eq!(Inv::blocks([block]).inventory, [Inventory::Block(block)]);
+        let requests = [
+            GetData::transactions([txid, txid]),
+            GetData::blocks([block, block]),
+        ];
+        let expected = [Inventory::Tx(txid), Inventory::Block(block)];
+        for (request, entry) in requests.into_iter().zip(expected) {
+            assert_eq!(request, GetData::new(vec![entry; 2]));
+        }
+        let missing = NotFound::transactions(vec![txid]);
+        assert_eq!(missing, NotFound::new(vec![Inventory::Tx(txid)]));
+    }
+
+    #[test]
+    fn lists_convert_to_and_from_iterators() {
+        let entries = [
+            Inventory::Tx(Txid([1; 32])),
+            Inventory::Block(BlockHash([2; 32])),
+        ];
+        let mut inv: Inv = entries.into_iter().collect();
+        assert_eq!((inv.len(), inv.is_empty()), (2, false));
+        assert!((&inv).into_iter().eq(&entries) && inv.iter().eq(&entries));
+        inv.extend(entries);
+        assert!(inv.into_iter().eq([entries, entries].concat()));
+        assert!(GetData::default().is_empty());
     }
 }

@@ -16,6 +16,7 @@ mod hdrsen;
 mod headers;
 mod inventory;
 mod list_codec;
+mod list_message;
 mod mempool;
 mod merkleblock;
 mod ping;
@@ -24,7 +25,6 @@ mod reject;
 mod revokemid;
 mod send_cmpct;
 mod tx;
-mod validate;
 mod version;
 
 pub use addr::{Addr, MAX_ADDRESSES};
@@ -116,15 +116,6 @@ macro_rules! messages {
             pub const COMMANDS: &'static [Command] =
                 &[$(Command::new($empty_name),)+ $(Command::new($name),)+];
 
-            /// Returns the command of the message.
-            pub fn command(&self) -> Command {
-                match self {
-                    $(Message::$empty => const { Command::new($empty_name) },)+
-                    $(Message::$variant(_) => const { Command::new($name) },)+
-                    Message::Unknown { command, .. } => *command,
-                }
-            }
-
             /// Decodes the payload of a frame. Bytes after the last field are ignored, as by the
             /// node.
             ///
@@ -138,6 +129,15 @@ macro_rules! messages {
                 match MessageKind::from_command(command) {
                     Some(kind) => Self::decode_known(kind, &mut Reader::from_shared(&payload)),
                     None => Ok(Message::Unknown { command, payload }),
+                }
+            }
+
+            /// Returns the command of the message.
+            pub fn command(&self) -> Command {
+                match self {
+                    $(Message::$empty => const { Command::new($empty_name) },)+
+                    $(Message::$variant(_) => const { Command::new($name) },)+
+                    Message::Unknown { command, .. } => *command,
                 }
             }
 
@@ -331,6 +331,9 @@ impl Message {
         }
     }
 }
+
+// Below the constructors: rustdoc lists the methods in the order of the source.
+mod validate;
 
 /// Messages are usually freed on another thread than the one that allocated them. glibc caches
 /// chunks of at most 128 bytes without a lock. A message of this size fits into one, including the

@@ -33,3 +33,38 @@ impl Message {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::wire::{Addr, BlockHeader, Headers, NetworkAddress, Services, TimestampedAddress};
+
+    #[test]
+    fn collected_lists_above_limit_are_invalid() {
+        let address = TimestampedAddress {
+            time: 1,
+            address: NetworkAddress::unspecified(Services::NETWORK),
+        };
+        let mut addr: Addr = std::iter::repeat_n(address, MAX_ADDRESSES).collect();
+        assert_eq!(Message::from(addr.clone()).validate(), Ok(()));
+        addr.extend([address]);
+        let error = DecodeError::TooManyEntries {
+            field: "addresses",
+            limit: 1000,
+            got: 1001,
+        };
+        assert_eq!(Message::from(addr).validate(), Err(error));
+
+        let header = BlockHeader::genesis(&Network::Regtest);
+        let mut headers = Headers::new(vec![header; MAX_HEADERS]);
+        assert_eq!(Message::from(headers.clone()).validate(), Ok(()));
+        headers.extend([header]);
+        let error = DecodeError::TooManyEntries {
+            field: "headers",
+            limit: 2000,
+            got: 2001,
+        };
+        assert_eq!(Message::from(headers).validate(), Err(error));
+    }
+}
