@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{
     BlockHash, BlockHeader, Decode, DecodeError, Encode, MerkleRoot, Reader, Transaction,
-    TransactionView, compact_size_len, merkle_root, write_compact_size,
+    TransactionView, Txid, compact_size_len, merkle_root, write_compact_size,
 };
 use crate::network::Network;
 use crate::wire::encode::encode_payload;
@@ -42,6 +42,7 @@ pub struct Block {
 
 /// The error of a block whose transactions do not match its header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BlockError {
     /// The merkle root of the transactions differs from that of the header.
     #[error("expected merkle root {expected}, got {got}")]
@@ -72,6 +73,7 @@ impl BlockError {
     }
 }
 
+#[expect(clippy::len_without_is_empty, reason = "a block is never empty")]
 impl Block {
     /// The minimum length of a transaction in bytes.
     pub(in crate::wire) const MIN_TRANSACTION: usize = 10;
@@ -169,6 +171,11 @@ impl Block {
         }
     }
 
+    /// Returns the length of the encoded block in bytes, at least 81.
+    pub fn len(&self) -> usize {
+        self.payload.len()
+    }
+
     /// Returns the encoded block.
     pub fn bytes(&self) -> &Bytes {
         &self.payload
@@ -198,6 +205,11 @@ impl Block {
         }
     }
 
+    /// Returns an iterator over the transaction IDs, in order. Each step hashes a transaction.
+    pub fn txids(&self) -> impl ExactSizeIterator<Item = Txid> + Clone + '_ {
+        self.transactions().map(|transaction| transaction.txid())
+    }
+
     /// Checks that the header commits to the transactions. Hashes every transaction.
     ///
     /// # Errors
@@ -206,7 +218,7 @@ impl Block {
     /// - [`BlockError::DuplicatedTransactions`] if transactions are duplicated without an effect on
     ///   the merkle root.
     pub fn check_merkle_root(&self) -> Result<(), BlockError> {
-        let found = merkle_root(self.transactions().map(|transaction| transaction.txid()));
+        let found = merkle_root(self.txids());
         BlockError::check(self.header().merkle_root, found)
     }
 }

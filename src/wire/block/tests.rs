@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_payload_becomes_a_block_without_a_copy() {
+fn payload_becomes_block_without_copy() {
     let payload = Block::genesis(&Network::Regtest).bytes().clone();
     let block = Block::from_payload(payload.clone()).unwrap();
     assert_eq!(block.bytes().as_ptr(), payload.as_ptr());
@@ -12,7 +12,16 @@ fn a_payload_becomes_a_block_without_a_copy() {
 }
 
 #[test]
-fn detached_block_has_own_buffer() {
+fn txids_match_transactions() {
+    let block = Block::genesis(&Network::Regtest);
+    let genesis = Transaction::decode_from(Network::Regtest.genesis_transaction()).unwrap();
+    assert_eq!(block.txids().len(), 1);
+    assert!(block.txids().eq([genesis.txid()]));
+    assert_eq!(block.len() as u64, block.encoded_len());
+}
+
+#[test]
+fn owned_buffer_is_a_copy() {
     let block = Block::genesis(&Network::Regtest);
     let copy = block.to_owned_buffer();
     assert_eq!(copy, block);
@@ -20,7 +29,7 @@ fn detached_block_has_own_buffer() {
 }
 
 #[test]
-fn bytes_behind_the_last_transaction_are_dropped() {
+fn bytes_after_last_transaction_are_dropped() {
     let whole = Block::genesis(&Network::Regtest);
     let mut longer = whole.bytes().to_vec();
     longer.extend_from_slice(b"more");

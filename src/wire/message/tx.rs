@@ -5,12 +5,14 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::wire::encode::encode_payload;
-use crate::wire::{Decode, DecodeError, Encode, Reader, Transaction, TransactionView, Txid};
+use crate::wire::{
+    Decode, DecodeError, Encode, Inputs, Outputs, Reader, Transaction, TransactionView, Txid,
+};
 
 /// A transaction, kept in the buffer in which it arrived.
 ///
 /// The buffer is checked once, when the message is created, and clones share it. [`Tx::view`]
-/// returns its parts without a copy. Use [`Transaction`] to build a transaction.
+/// borrows its parts without a copy. Use [`Transaction`] to build a transaction.
 ///
 /// ```
 /// use bsv_p2p::wire::{Transaction, TransactionOutput, Tx};
@@ -21,7 +23,7 @@ use crate::wire::{Decode, DecodeError, Encode, Reader, Transaction, TransactionV
 ///
 /// let received = Tx::from_payload(tx.bytes().clone())?;
 /// assert_eq!(received.txid(), tx.txid());
-/// let total: i64 = received.view().outputs().map(|output| output.value).sum();
+/// let total: i64 = received.outputs().map(|output| output.value).sum();
 /// assert_eq!(total, 5_000);
 /// # Ok(())
 /// # }
@@ -33,6 +35,7 @@ pub struct Tx {
     outputs_at: usize,
 }
 
+#[expect(clippy::len_without_is_empty, reason = "a transaction is never empty")]
 impl Tx {
     /// Creates a transaction from a payload. Bytes after it are dropped, as by the node.
     ///
@@ -41,6 +44,11 @@ impl Tx {
     /// [`DecodeError`] if the transaction is incomplete.
     pub fn from_payload(payload: Bytes) -> Result<Self, DecodeError> {
         Self::decode(&mut Reader::from_shared(&payload))
+    }
+
+    /// Returns the length of the wire form in bytes, at least 10.
+    pub fn len(&self) -> usize {
+        self.payload.len()
     }
 
     /// Returns the transaction in its wire form.
@@ -55,7 +63,32 @@ impl Tx {
 
     /// Returns the transaction ID. Each call hashes the whole transaction.
     pub fn txid(&self) -> Txid {
-        Txid(super::super::sha256d(&self.payload).0)
+        self.view().txid()
+    }
+
+    /// Returns the version.
+    pub fn version(&self) -> i32 {
+        self.view().version()
+    }
+
+    /// Returns an iterator over the inputs, in order.
+    pub fn inputs(&self) -> Inputs<'_> {
+        self.view().inputs()
+    }
+
+    /// Returns an iterator over the outputs, in order.
+    pub fn outputs(&self) -> Outputs<'_> {
+        self.view().outputs()
+    }
+
+    /// Returns the lock time: a block height if below 500,000,000, else a Unix time in seconds.
+    pub fn lock_time(&self) -> u32 {
+        self.view().lock_time()
+    }
+
+    /// Returns whether the transaction is a coinbase.
+    pub fn is_coinbase(&self) -> bool {
+        self.view().is_coinbase()
     }
 }
 
@@ -97,5 +130,39 @@ encode_payload!(Tx);
 impl fmt::Debug for Tx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.view().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{OutPoint, TransactionInput, TransactionOutput};
+
+    #[test]
+    fn accessors_return_the_fields() {
+        let transaction = Transaction {
+            version: 2,
+            inputs: vec![TransactionInput {
+                previous: OutPoint::NULL,
+                script: vec![1],
+                sequence: 3,
+            }],
+            outputs: vec![
+                TransactionOutput {
+                    value: 4,
+                    script: vec![5, 6],
+                };
+                2
+            ],
+            lock_time: 7,
+        };
+        let tx = Tx::from(&transaction);
+        assert_eq!(tx.len(), tx.bytes().len());
+        assert_eq!((tx.version(), tx.lock_time()), (2, 7));
+        assert!(tx.is_coinbase());
+        assert_eq!((tx.inputs().len(), tx.outputs().len()), (1, 2));
+        assert!(tx.inputs().all(|input| input.sequence == 3));
+        assert!(tx.outputs().all(|output| output.value == 4));
+        assert_eq!(tx.txid(), transaction.txid());
     }
 }
