@@ -6,7 +6,8 @@ use std::str::FromStr;
 use super::WireString;
 use super::hash::shorten;
 
-/// The name of a message: up to twelve printable characters, padded with NUL on the wire.
+/// The command that identifies a message: up to twelve printable characters, padded with NUL on the
+/// wire.
 ///
 /// Bytes before the first NUL must be 0x20 to 0x7e, and all bytes after it must be NUL. The empty
 /// name is valid. Source: Bitcoin SV node, `src/protocol.cpp`,

@@ -22,5 +22,6 @@ mod serde_forms;
 mod serde_limits;
 mod serde_round_trips;
 mod streamed_blocks;
+mod strings;
 mod support;
 mod text;

@@ -45,7 +45,7 @@ pub enum Incoming {
     /// This includes a payload above the limit of its command that may answer a request: see
     /// [`ExpectedPayloads`].
     Discarded {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
         /// The length of the payload in bytes.
         len: u64,
@@ -105,7 +105,7 @@ pub enum FrameDropReason {
     /// The checksum of the payload differs from that of the header.
     #[error("{command}: expected checksum {:?}, got {:?}", hex(expected), hex(got))]
     ChecksumMismatch {
-        /// The message's name.
+        /// The command of the message.
         command: Command,
         /// The checksum in the header.
         expected: [u8; 4],
