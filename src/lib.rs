@@ -112,6 +112,12 @@ pub mod session;
 mod sockets;
 mod system_error;
 mod system_names;
+#[cfg(test)]
+#[allow(
+    unreachable_pub,
+    reason = "tests/support exports the items of this file"
+)]
+mod test_random;
 pub mod wire;
 
 pub use connection::{Connection, ConnectionConfig};

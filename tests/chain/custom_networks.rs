@@ -4,9 +4,9 @@ use bsv_p2p::wire::{
     BlockHash, BlockHeader, ChainRuleError, ChainRules, CheckpointStart, HeaderChain, Work,
 };
 use bsv_p2p::{Network, NetworkParams};
+use test_support::private_network::private_params;
 
 use crate::miner::*;
-use crate::private_network::private_params;
 
 /// Returns a chain of a network with the 144-block rule, and `count` valid headers.
 fn retargeting_network(count: usize) -> (NetworkParams, Vec<BlockHeader>) {

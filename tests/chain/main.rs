@@ -5,8 +5,6 @@ mod branch;
 mod custom_networks;
 mod header_chain;
 mod miner;
-#[path = "../support/private_network.rs"]
-mod private_network;
 mod reference;
 mod rules;
 mod side_chains;

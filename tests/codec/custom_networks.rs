@@ -7,8 +7,7 @@ use bsv_p2p::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, from_value, json, to_value};
-
-use crate::private_network::private_params;
+use test_support::private_network::private_params;
 
 fn private() -> Network {
     Network::custom(private_params("lab", 1)).unwrap()

@@ -13,8 +13,6 @@ mod other_crate;
 mod other_crate_proofs;
 mod parts;
 mod primitives;
-#[path = "../support/private_network.rs"]
-mod private_network;
 mod proofs;
 mod properties;
 mod rules;

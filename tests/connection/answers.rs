@@ -8,9 +8,8 @@ use bsv_p2p::wire::{
     Addr, Block, BlockHash, BlockHeader, GetData, Headers, Inventory, Message, NetworkAddress,
     NotFound, Services, TimestampedAddress, Tx,
 };
-
-use crate::payment::payment;
-use crate::raw_peer::RawPeer;
+use test_support::payment::payment;
+use test_support::raw_peer::RawPeer;
 
 /// Returns a block on top of the first; different heights make different ones.
 pub(crate) fn mined(height: u32) -> Block {

@@ -11,12 +11,12 @@ use bsv_p2p::session::{AwaitedMessage, DisconnectReason, NonceRegistry, SessionC
 use bsv_p2p::wire::{DecodeError, Encode, MagicMismatch, Message, Reject, RejectCode, Version};
 use bsv_p2p::{Connection, ConnectionConfig, Error, ErrorKind, Network};
 use crossbeam_channel::bounded;
-
-use crate::harness::{Actor, PROMPT, config, connected, message, reason_of};
-use crate::raw_peer::{
+use test_support::raw_peer::{
     ClosedPort, RawListener, RawPeer, SilentHost, frame, frame_of, header_claiming, socket_pair,
     version,
 };
+
+use crate::harness::{Actor, PROMPT, config, connected, message, reason_of};
 
 /// Runs a scripted peer against a `Connection` and an actor, in both directions. Each must end for
 /// `reason`, with this text.

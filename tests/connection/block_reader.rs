@@ -12,10 +12,10 @@ use bsv_p2p::wire::{
     TransactionView, Txid, merkle_root, write_compact_size,
 };
 use bsv_p2p::{ConnectionConfig, Error, InvalidBlock, Network};
+use test_support::raw_peer::{DEADLINE, RawPeer, frame, wait_until};
 
 use crate::answers::{block_question, mined, not_found};
 use crate::harness::{Actor, PROMPT, config, message};
-use crate::raw_peer::{DEADLINE, RawPeer, frame, wait_until};
 
 /// Returns a block of `count` transactions, each of about `len` bytes, with a valid root.
 pub(crate) fn block_of(count: u32, len: usize) -> Block {

@@ -13,12 +13,12 @@ use bsv_p2p::wire::{
     Txid, sha256d, write_compact_size,
 };
 use crossbeam_channel::after;
+use test_support::own_process::run_in_own_process;
+use test_support::raw_peer::{frame, wait_until};
 
-use crate::alone::alone;
 use crate::answers::mined;
 use crate::block_reader::{asked, block_of, extended, inner};
 use crate::harness::{Actor, config};
-use crate::raw_peer::{frame, wait_until};
 
 #[test]
 fn peer_deadlines_pause_while_reader_is_slow() {
@@ -109,7 +109,7 @@ fn streamed_block_is_not_expected_twice() {
 
 #[test]
 fn block_of_300_mb_needs_little_memory() {
-    alone("block_transfers::block_of_300_mb_needs_little_memory", pass);
+    run_in_own_process("block_transfers::block_of_300_mb_needs_little_memory", pass);
 }
 
 fn pass() {

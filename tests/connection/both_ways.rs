@@ -7,7 +7,7 @@ use bsv_p2p::wire::Message;
 use bsv_p2p::{Connection, ConnectionConfig};
 use bytes::Bytes;
 
-use crate::harness::{Actor, Seeded, config, message, two_actors, two_connections};
+use crate::harness::{Actor, SeededRandom, config, message, two_actors, two_connections};
 
 /// The number of messages of each side.
 const MESSAGES: usize = 200;
@@ -18,10 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the messages of one side: all different, sliced from one buffer.
 fn messages(seed: u64) -> impl Iterator<Item = Message> {
-    let mut random = Seeded(seed);
+    let mut random = SeededRandom::new(seed);
     let words = (LEN + MESSAGES) / 8 + 1;
     let source: Vec<u8> = (0..words)
-        .flat_map(|_| random.next().to_le_bytes())
+        .flat_map(|_| random.next_u64().to_le_bytes())
         .collect();
     let source = Bytes::from(source);
     (0..MESSAGES).map(move |at| message(source.slice(at..at + LEN)))

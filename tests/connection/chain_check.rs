@@ -4,10 +4,10 @@ use std::thread;
 
 use bsv_p2p::wire::{BlockHash, Inventory, Message, Txid};
 use bsv_p2p::{Connection, ConnectionConfig};
+use test_support::raw_peer::{RawListener, RawPeer, protoconf, version};
 
 use crate::answers::{getdata, header_on, headers, not_found};
 use crate::harness::{Actor, config, message};
-use crate::raw_peer::{RawListener, RawPeer, protoconf, version};
 
 const REQUIRED: BlockHash = BlockHash([7; 32]);
 

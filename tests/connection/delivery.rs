@@ -12,9 +12,9 @@ use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEndRe
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{Command, Pong};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, frame, wait_until};
 
 use crate::harness::{PROMPT, config, message, number_of, numbered};
-use crate::raw_peer::{DEADLINE, RawListener, RawPeer, frame, wait_until};
 
 /// The payload length of the flood.
 const LEN: usize = 1000;

@@ -6,9 +6,9 @@ use std::thread;
 use bsv_p2p::connection::{EventBus, PeerConnectionOptions};
 use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::session::DisconnectReason;
+use test_support::raw_peer::{ClosedPort, DEADLINE, RawListener, RawPeer, frame, wait_until};
 
 use crate::harness::{Actor, config, message, number_of, numbered};
-use crate::raw_peer::{ClosedPort, DEADLINE, RawListener, RawPeer, frame, wait_until};
 
 /// The capacity of a receiver's queue.
 const QUEUE: usize = 1024;

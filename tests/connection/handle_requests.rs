@@ -11,10 +11,10 @@ use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{BlockHash, BlockHeader, Inventory, Message, Ping, Pong, Tx, Txid};
 use bsv_p2p::{Error, Network, Timeout};
+use test_support::raw_peer::{DEADLINE, RawPeer, frame};
 
 use crate::answers::{addr, block_question, getdata, header_on, headers, mined, not_found, tx};
 use crate::harness::{Actor, config, message, numbered};
-use crate::raw_peer::{DEADLINE, RawPeer, frame};
 
 /// The timeout of requests without a response.
 const SHORT: Duration = Duration::from_millis(200);

@@ -12,8 +12,8 @@ use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
 
-use crate::raw_peer::{DEADLINE, RawListener, RawPeer, narrow_pair};
-pub(crate) use crate::seeded::Seeded;
+pub(crate) use test_support::SeededRandom;
+use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, small_buffer_pair};
 
 /// The maximum time for the end of a connection after a disconnect.
 pub(crate) const PROMPT: Duration = Duration::from_secs(1);
@@ -101,7 +101,7 @@ impl Actor {
     /// Connects an actor whose writes stall soon if the peer does not read after the handshake.
     #[track_caller]
     pub(crate) fn connected_narrowly(config: &ConnectionConfig) -> (Self, RawPeer) {
-        let (mut peer, tcp) = narrow_pair();
+        let (mut peer, tcp) = small_buffer_pair();
         let actor = Self::take(tcp, config);
         peer.shake_hands();
         actor.expect_handshake();

@@ -7,10 +7,10 @@ use bsv_p2p::wire::{
     BlockHash, BlockHeader, GetData, GetHeaders, Inventory, Message, Ping, Pong, Txid,
 };
 use bsv_p2p::{Connection, Error, Network, Timeout};
+use test_support::raw_peer::{DEADLINE, RawPeer};
 
 use crate::answers::{block_question, getdata, header_on, headers, mined, not_found};
 use crate::harness::{Actor, config, connected, message};
-use crate::raw_peer::{DEADLINE, RawPeer};
 
 /// The timeout of requests without a response.
 const SHORT: Duration = Duration::from_millis(200);

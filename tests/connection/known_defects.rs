@@ -8,9 +8,9 @@ use bsv_p2p::Connection;
 use bsv_p2p::connection::{ConnectionSlots, PeerConnectionOptions};
 use bsv_p2p::session::{ConnectionState, DisconnectReason, NonceRegistry};
 use bsv_p2p::wire::{Addr, Message};
+use test_support::raw_peer::{DEADLINE, RawListener};
 
 use crate::harness::{Actor, config, connected, message};
-use crate::raw_peer::{DEADLINE, RawListener};
 
 #[test]
 fn ipv6_peers_are_dialed_and_accepted() {

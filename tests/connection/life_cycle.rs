@@ -10,12 +10,12 @@ use bsv_p2p::connection::{
 };
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{AwaitedMessage, ConnectionState, Direction, DisconnectReason};
+use test_support::raw_peer::{
+    ClosedPort, DEADLINE, RawListener, RawPeer, SilentHost, USER_AGENT, small_buffer_pair,
+    socket_pair, wait_until,
+};
 
 use crate::harness::{Actor, PROMPT, config, message, numbered, reason_of};
-use crate::raw_peer::{
-    ClosedPort, DEADLINE, RawListener, RawPeer, SilentHost, USER_AGENT, narrow_pair, socket_pair,
-    wait_until,
-};
 
 /// Returns all events of an actor that ended on its own.
 fn whole_life(actor: Actor) -> Vec<ControlEvent> {
@@ -249,7 +249,7 @@ fn connection_ends_promptly_in_handshake_and_reads() {
     });
     ends_promptly("in the middle of a message", || {
         let (actor, peer) = Actor::connected(&config());
-        let bytes = crate::raw_peer::frame(&numbered(1, 100_000));
+        let bytes = test_support::raw_peer::frame(&numbered(1, 100_000));
         peer.send_bytes(&bytes[..50_000]);
         wait_until("half of it is there", || {
             actor.handle.traffic().bytes_in > 50_000
@@ -270,7 +270,7 @@ fn connection_ends_promptly_with_blocked_subscriber() {
 /// Sends until the connection waits for its subscriber, whose queue is full.
 fn fill_the_subscribers(actor: &Actor, peer: &RawPeer) {
     let burst: Vec<u8> = (0..1100)
-        .flat_map(|number| crate::raw_peer::frame(&numbered(number, 4)))
+        .flat_map(|number| test_support::raw_peer::frame(&numbered(number, 4)))
         .collect();
     peer.send_bytes(&burst);
     wait_until("the queue is full", || actor.messages.is_full());
@@ -354,7 +354,7 @@ fn slot_is_free_before_final_event() {
         listener.accept().close();
         free_at_the_end(&actor);
 
-        let (mut peer, tcp) = narrow_pair();
+        let (mut peer, tcp) = small_buffer_pair();
         let actor = Actor::take_with(tcp, setup());
         peer.shake_hands();
         actor.expect_handshake();

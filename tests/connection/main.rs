@@ -1,7 +1,5 @@
 //! Connections on loopback sockets: to a scripted, misbehaving peer and to each other.
 
-#[path = "../support/alone.rs"]
-mod alone;
 mod answers;
 mod bad_input;
 mod block_reader;
@@ -18,13 +16,7 @@ mod life_cycle;
 mod over_capacity;
 mod oversized_answers;
 mod payload_memory;
-#[path = "../support/payment.rs"]
-mod payment;
 mod ports;
-#[path = "../support/private_network.rs"]
-mod private_network;
-#[path = "../support/raw_peer.rs"]
-mod raw_peer;
 mod reading;
 mod request_ends;
 mod requests;
@@ -32,8 +24,6 @@ mod resources;
 mod restarts;
 mod right_peer;
 mod running_config;
-#[path = "../support/seeded.rs"]
-mod seeded;
 mod sending;
 mod slow_readers;
 mod stalls;

@@ -11,9 +11,9 @@ use bsv_p2p::session::{ConnectionState, DisconnectReason};
 use bsv_p2p::wire::{Message, Ping, RejectCode};
 use bsv_p2p::{Connection, ConnectionConfig, Error};
 use crossbeam_channel::Receiver;
+use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, protoconf, socket_pair, version};
 
 use crate::harness::{PROMPT, config};
-use crate::raw_peer::{DEADLINE, RawListener, RawPeer, protoconf, socket_pair, version};
 
 fn turn_away(config: ConnectionConfig) -> (PeerConnectionHandle, Receiver<ControlEvent>, RawPeer) {
     let (ours, theirs) = socket_pair();
@@ -60,7 +60,7 @@ fn unread_bytes_do_not_prevent_capacity_reject() {
         // The connection may be closed already.
         if peer
             .tcp()
-            .write_all(&crate::raw_peer::frame(&Ping::new(7).into()))
+            .write_all(&test_support::raw_peer::frame(&Ping::new(7).into()))
             .is_err()
         {
             break;

@@ -9,10 +9,12 @@ use bsv_p2p::wire::{
     BlockHash, Command, Encode, GetData, Inventory, Message, NotFound, Protoconf, Tx, Txid,
 };
 use bsv_p2p::{Connection, ConnectionConfig, Error};
+use test_support::raw_peer::{
+    DEADLINE, RawListener, RawPeer, header_claiming, version, wait_until,
+};
 
 use crate::answers::{getdata, mined, tx};
 use crate::harness::{Actor, config};
-use crate::raw_peer::{DEADLINE, RawListener, RawPeer, header_claiming, version, wait_until};
 
 /// More objects than fit into one message of our own limit, 2 MiB.
 const MANY: usize = 60_000;

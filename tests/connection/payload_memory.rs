@@ -9,9 +9,9 @@ use bsv_p2p::wire::{
     Block, BlockHash, BlockHeader, GetData, Inventory, Message, Transaction, TransactionOutput,
 };
 use bsv_p2p::{ConnectionConfig, Network, PayloadMemory};
+use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, wait_until};
 
 use crate::harness::{Actor, PROMPT, config, numbered};
-use crate::raw_peer::{DEADLINE, RawListener, RawPeer, wait_until};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 
@@ -103,7 +103,7 @@ fn decoded_message_counts_until_dropped() {
 fn partial_payload_is_released_at_disconnect() {
     let memory = PayloadMemory::default();
     let (actor, mut peer) = connected(&config(), &memory);
-    let frame = crate::raw_peer::frame(&numbered(1, 1_000_000));
+    let frame = test_support::raw_peer::frame(&numbered(1, 1_000_000));
     peer.send_bytes(&frame[..500_000]);
     wait_until("half has arrived", || memory.used() >= 400_000);
     assert!(memory.used() < 800_000, "{}", memory.used());

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 
 use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionOptions, RestartConfig, Supervisor};
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
-
-use crate::private_network::private_params;
+use test_support::private_network::private_params;
 
 /// Returns an address of loopback on which nothing listens at the default port of a network.
 fn address(network: &Network) -> SocketAddr {

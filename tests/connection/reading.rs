@@ -7,13 +7,13 @@ use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{Message, Ping, Pong};
 use bsv_p2p::{Connection, ConnectionConfig};
 use crossbeam_channel::{after, bounded};
+use test_support::raw_peer::{DEADLINE, RawPeer, frame, wait_until};
 
-use crate::harness::{Actor, Seeded, config, connected, message, numbered, reason_of};
-use crate::raw_peer::{DEADLINE, RawPeer, frame, wait_until};
+use crate::harness::{Actor, SeededRandom, config, connected, message, numbered, reason_of};
 
 /// Returns a stream with small, empty and longer messages, and with pings that are not delivered.
 fn stream(messages: usize, longest: usize) -> (Vec<u8>, Vec<Message>) {
-    let mut random = Seeded(messages as u64);
+    let mut random = SeededRandom::new(messages as u64);
     let (mut bytes, mut expected) = (Vec::new(), Vec::new());
     for number in 0..messages {
         if random.below(5) == 0 {
@@ -32,7 +32,7 @@ fn stream(messages: usize, longest: usize) -> (Vec<u8>, Vec<Message>) {
 
 /// Writes `bytes` in pieces of random length below `longest`.
 fn write_in_pieces(peer: &RawPeer, mut bytes: &[u8], longest: usize) {
-    let mut random = Seeded(longest as u64);
+    let mut random = SeededRandom::new(longest as u64);
     while !bytes.is_empty() {
         let piece = bytes.len().min(1 + random.below(longest));
         peer.send_bytes(&bytes[..piece]);

@@ -8,10 +8,12 @@ use bsv_p2p::connection::PeerConnectionHandle;
 use bsv_p2p::session::{DisconnectReason, SendError};
 use bsv_p2p::wire::{BlockHash, Message, Pong, Txid, Version};
 use bsv_p2p::{Error, ErrorKind, Timeout};
+use test_support::raw_peer::{
+    DEADLINE, RawListener, RawPeer, SilentHost, small_buffer_pair, version,
+};
 
 use crate::answers::mined;
 use crate::harness::{Actor, PROMPT, config, message, reason_of};
-use crate::raw_peer::{DEADLINE, RawListener, RawPeer, SilentHost, narrow_pair, version};
 
 /// The timeout of requests without a response.
 const SHORT: Duration = Duration::from_millis(200);
@@ -189,7 +191,7 @@ fn dropped_handle_releases_waiting_requests() {
 fn request_to_blocked_peer_times_out() {
     let mut config = config();
     config.max_send_queue_messages = 1;
-    let (mut peer, tcp) = narrow_pair();
+    let (mut peer, tcp) = small_buffer_pair();
     let actor = Actor::take(tcp, &config);
     // A peer that may answer `getaddr` although it dialed.
     peer.shake_hands_as(Version {

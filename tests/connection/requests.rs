@@ -8,10 +8,10 @@ use bsv_p2p::local_node::BlockTemplate;
 use bsv_p2p::session::{DisconnectReason, SendError};
 use bsv_p2p::wire::{Block, BlockError, BlockHash, Inventory, Message, NotFound, Ping, Pong, Tx};
 use bsv_p2p::{Connection, Error, InvalidBlock, Network, Timeout};
+use test_support::raw_peer::{DEADLINE, RawPeer, frame};
 
 use crate::answers::{addr, block_question, getdata, header_on, headers, mined, not_found, tx};
 use crate::harness::{config, connected, message, numbered, reason_of};
-use crate::raw_peer::{DEADLINE, RawPeer, frame};
 
 /// The timeout of requests without a response.
 const SHORT: Duration = Duration::from_millis(200);

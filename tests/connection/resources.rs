@@ -7,16 +7,16 @@ use bsv_p2p::connection::PeerConnectionActor;
 use bsv_p2p::connection::PeerConnectionOptions;
 use bsv_p2p::session::NonceRegistry;
 use bsv_p2p::{Connection, ConnectionConfig};
-
-use crate::alone::{alone, threads_and_descriptors};
-use crate::harness::{Actor, accepted, config, connected, numbered};
-use crate::raw_peer::{
-    ClosedPort, RawListener, RawPeer, SilentHost, frame, narrow_pair, socket_pair, wait_until,
+use test_support::own_process::{run_in_own_process, threads_and_descriptors};
+use test_support::raw_peer::{
+    ClosedPort, RawListener, RawPeer, SilentHost, frame, small_buffer_pair, socket_pair, wait_until,
 };
+
+use crate::harness::{Actor, accepted, config, connected, numbered};
 
 #[test]
 fn connections_leave_no_threads_or_descriptors() {
-    alone(
+    run_in_own_process(
         "resources::connections_leave_no_threads_or_descriptors",
         count,
     );
@@ -125,7 +125,7 @@ fn one_of_each() {
     let (mut connection, mut peer) = connected(&config());
     peer.close();
     assert!(connection.receive().is_err());
-    let (mut connection, _peer) = accepted(narrow_pair(), &impatient);
+    let (mut connection, _peer) = accepted(small_buffer_pair(), &impatient);
     assert!(connection.send(&numbered(1, 100_000)).is_err());
     begun(7);
 }

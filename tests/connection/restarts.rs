@@ -10,9 +10,9 @@ use bsv_p2p::connection::{
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{ConnectionState, DisconnectReason};
 use crossbeam_channel::Receiver;
+use test_support::raw_peer::{ClosedPort, DEADLINE, RawListener, wait_until};
 
 use crate::harness::{PROMPT, config, message, numbered, reason_of};
-use crate::raw_peer::{ClosedPort, DEADLINE, RawListener, wait_until};
 
 /// A supervised connection, and its events.
 struct Supervised {

@@ -6,9 +6,9 @@ use bsv_p2p::Connection;
 use bsv_p2p::connection::PeerConnectionOptions;
 use bsv_p2p::session::{DisconnectReason, NonceRegistry};
 use bsv_p2p::wire::{Message, Reject, RejectCode};
+use test_support::raw_peer::{RawListener, RawPeer, echo, version, wait_until};
 
 use crate::harness::{Actor, config, reason_of};
-use crate::raw_peer::{RawListener, RawPeer, echo, version, wait_until};
 
 #[test]
 fn self_connection_is_detected_on_both_sides() {

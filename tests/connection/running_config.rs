@@ -7,9 +7,9 @@ use bsv_p2p::network::Magic;
 use bsv_p2p::session::{ConnectionState, DisconnectReason};
 use bsv_p2p::wire::{Command, Pong};
 use bsv_p2p::{Error, Network};
+use test_support::raw_peer::{DEADLINE, header_claiming, wait_until};
 
 use crate::harness::{Actor, config, message, numbered};
-use crate::raw_peer::{DEADLINE, header_claiming, wait_until};
 
 #[test]
 fn new_ping_interval_applies_within_a_second() {
@@ -44,7 +44,7 @@ fn new_ping_timeout_applies_to_pending_ping() {
 
 #[test]
 fn new_handshake_timeout_applies_to_open_handshake() {
-    let listener = crate::raw_peer::RawListener::new();
+    let listener = test_support::raw_peer::RawListener::new();
     let actor = Actor::dial(listener.address(), &config());
     let _silent = listener.accept();
     wait_until("the handshake is open", || {

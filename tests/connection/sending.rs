@@ -10,11 +10,11 @@ use bsv_p2p::wire::{
     Txid, inventory_limit,
 };
 use bsv_p2p::{ConnectionConfig, Error, Network, Timeout};
+use test_support::raw_peer::{DEADLINE, RawListener, version};
 
 use crate::harness::{
-    Actor, PROMPT, Seeded, config, connected, message, number_of, numbered, reason_of,
+    Actor, PROMPT, SeededRandom, config, connected, message, number_of, numbered, reason_of,
 };
-use crate::raw_peer::{DEADLINE, RawListener, version};
 
 fn refusal(result: Result<(), Error>) -> SendError {
     match result {
@@ -259,7 +259,7 @@ fn concurrent_sends_keep_order_per_thread() {
         thread::scope(|scope| {
             for sender in 0..THREADS {
                 scope.spawn(move || {
-                    let mut random = Seeded(sender.into());
+                    let mut random = SeededRandom::new(sender.into());
                     for number in 0..MESSAGES {
                         let len = match random.below(20) {
                             0 => 32 * 1024 + random.below(60_000),

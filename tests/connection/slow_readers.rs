@@ -7,9 +7,9 @@ use bsv_p2p::ConnectionConfig;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::Message;
 use bytes::Bytes;
+use test_support::raw_peer::wait_until;
 
 use crate::harness::{Actor, config, message};
-use crate::raw_peer::wait_until;
 
 /// Bytes whose holders can be counted.
 struct Counted(

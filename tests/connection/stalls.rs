@@ -8,11 +8,11 @@ use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{Message, Ping, Pong};
 use bsv_p2p::{ConnectionConfig, Error};
 use crossbeam_channel::after;
+use test_support::raw_peer::{RawPeer, frame, small_buffer_pair, wait_until};
 
 use crate::harness::{
-    Actor, Seeded, accepted, config, connected, message, number_of, numbered, reason_of,
+    Actor, SeededRandom, accepted, config, connected, message, number_of, numbered, reason_of,
 };
-use crate::raw_peer::{RawPeer, frame, narrow_pair, wait_until};
 
 /// The number of concurrently stalled connections.
 const STALLS: u64 = 16;
@@ -28,7 +28,7 @@ fn impatient() -> ConnectionConfig {
 /// Messages of all relevant sizes: below and above the sizes that are written at once, batched, or
 /// written in pieces.
 fn messages(seed: u64) -> impl Iterator<Item = Message> {
-    let mut random = Seeded(seed);
+    let mut random = SeededRandom::new(seed);
     (0..).map(move |number| {
         let len = match random.below(8) {
             0..4 => random.below(100),
@@ -42,7 +42,7 @@ fn messages(seed: u64) -> impl Iterator<Item = Message> {
 
 /// Returns the byte at which the peer stops reading: often within the first frames.
 fn stop_at(seed: u64) -> usize {
-    let mut random = Seeded(seed ^ 0x57a11);
+    let mut random = SeededRandom::new(seed ^ 0x57a11);
     let bound = [30, 200, 5_000, 200_000][random.below(4)];
     random.below(bound)
 }
@@ -113,7 +113,7 @@ fn stalled_connection_sends_only_whole_frames() {
     thread::scope(|scope| {
         for seed in 0..STALLS {
             scope.spawn(move || {
-                let (mut connection, peer) = accepted(narrow_pair(), &impatient());
+                let (mut connection, peer) = accepted(small_buffer_pair(), &impatient());
                 let reader = thread::spawn(move || {
                     let read = peer.read_bytes(stop_at(seed));
                     (peer, read)
@@ -277,7 +277,7 @@ fn blocked_peer_that_floods_pings_is_disconnected() {
     drop(actor);
     flooder.join().unwrap();
 
-    let (mut connection, peer) = accepted(narrow_pair(), &config());
+    let (mut connection, peer) = accepted(small_buffer_pair(), &config());
     let flooder = flood(peer);
     waits_for_a_mib_at_most(reason_of(connection.receive()));
     drop(connection);
@@ -286,7 +286,7 @@ fn blocked_peer_that_floods_pings_is_disconnected() {
 
 #[test]
 fn receive_keeps_timeout_while_pongs_are_blocked() {
-    let (mut connection, peer) = accepted(narrow_pair(), &config());
+    let (mut connection, peer) = accepted(small_buffer_pair(), &config());
     let pings: Vec<u8> = (1..=3000)
         .flat_map(|n| frame(&Ping::new(n).into()))
         .collect();
@@ -296,9 +296,9 @@ fn receive_keeps_timeout_while_pongs_are_blocked() {
         peer
     });
     let began = std::time::Instant::now();
-    let received = connection.receive_timeout(crate::raw_peer::DEADLINE);
+    let received = connection.receive_timeout(test_support::raw_peer::DEADLINE);
     assert_eq!(received.unwrap(), Some(message("after")));
-    assert!(began.elapsed() < crate::raw_peer::DEADLINE);
+    assert!(began.elapsed() < test_support::raw_peer::DEADLINE);
     assert_eq!(
         connection
             .receive_timeout(Duration::from_millis(20))

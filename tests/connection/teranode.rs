@@ -11,13 +11,13 @@ use bsv_p2p::wire::{
     Txid, Version,
 };
 use bsv_p2p::{Connection, ConnectionConfig, Error};
+use test_support::raw_peer::{
+    DEADLINE, RawListener, RawPeer, frame, large_block, small_buffer_pair, teranode_version,
+    version, wait_until,
+};
 
 use crate::answers::getdata;
 use crate::harness::{Actor, accepted, config, numbered};
-use crate::raw_peer::{
-    DEADLINE, RawListener, RawPeer, frame, large_block, narrow_pair, teranode_version, version,
-    wait_until,
-};
 
 /// A ping of the peer.
 const NONCE: u64 = 77;
@@ -108,7 +108,7 @@ fn getaddr_to_dialing_node_fails_at_once() {
         (version(), Some(PeerProfile::SvNode)),
         (other, None),
     ] {
-        let (mut peer, tcp) = narrow_pair();
+        let (mut peer, tcp) = small_buffer_pair();
         let actor = Actor::take(tcp, &config());
         peer.shake_hands_as(version);
         actor.expect_handshake();
@@ -119,7 +119,7 @@ fn getaddr_to_dialing_node_fails_at_once() {
             None => assert!(matches!(answer, Err(Error::Timeout { .. })), "{answer:?}"),
         }
     }
-    let (mut connection, _peer) = accepted(narrow_pair(), &config());
+    let (mut connection, _peer) = accepted(small_buffer_pair(), &config());
     assert_unsupported(&connection.addresses(DEADLINE), PeerProfile::SvNode);
 }
 
@@ -173,7 +173,7 @@ fn teranode_gets_headers_once_for_each_request() {
 
 #[test]
 fn send_refused_for_capacity_keeps_request() {
-    let (mut peer, tcp) = narrow_pair();
+    let (mut peer, tcp) = small_buffer_pair();
     let mut config = config();
     config.max_send_queue_messages = 1;
     let actor = Actor::take(tcp, &config);
@@ -252,7 +252,7 @@ fn teranode_gets_pings_while_block_reader_is_slow() {
 #[test]
 fn pong_overtakes_blocks_that_wait() {
     const BLOCKS: usize = 20;
-    let (mut peer, tcp) = narrow_pair();
+    let (mut peer, tcp) = small_buffer_pair();
     let actor = Actor::take(tcp, &config());
     peer.shake_hands_as(teranode_version());
     actor.expect_handshake();

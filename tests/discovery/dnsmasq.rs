@@ -7,8 +7,8 @@
 use std::net::IpAddr;
 
 use bsv_p2p::discovery::{Deadline, DnsResolver, ResolveError, SeedResolver};
+use test_support::dnsmasq::Dnsmasq;
 
-use crate::dnsmasq_server::Dnsmasq;
 use crate::name_server::ENOUGH;
 use crate::packets::ips;
 

@@ -6,9 +6,6 @@ mod choice;
 #[cfg(feature = "dns")]
 mod dnsmasq;
 #[cfg(feature = "dns")]
-#[path = "../support/dnsmasq.rs"]
-mod dnsmasq_server;
-#[cfg(feature = "dns")]
 mod faults;
 #[cfg(feature = "dns")]
 mod long_answers;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{Tx, Txid};
 use serde_json::{Value, json};
+use test_support::payment::payment;
 
-use crate::payment::payment;
 use crate::servers;
 use crate::tool::{DEADLINE, Ended, Tool, command, integer, object, run, text};
 

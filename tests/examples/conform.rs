@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use bsv_p2p::local_node::{LocalNode, LocalNodeConfig};
 use bsv_p2p::wire::{Message, NotFound, Ping, Version};
 use serde_json::{Value, json};
+use test_support::raw_peer::{RawListener, RawPeer, USER_AGENT, protoconf, version};
+use test_support::real_node::RealNode;
+use test_support::teranode::{JoinOrder, Teranode, TeranodeConfig, TxVerdict};
 
-use crate::raw_peer::{RawListener, RawPeer, USER_AGENT, protoconf, version};
-use crate::real_node::RealNode;
 use crate::servers;
-use crate::teranode::{JoinOrder, Teranode, TeranodeConfig, TxVerdict};
 use crate::tool::{Ended, object, run, text};
 
 /// The number of blocks with which no rule is skipped for want of blocks.

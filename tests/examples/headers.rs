@@ -6,8 +6,8 @@ use std::time::Duration;
 use bsv_p2p::Network;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{BlockHash, BlockHeader, CompactTarget};
+use test_support::header_server::{Answers, HeaderServer, HeaderServerOptions};
 
-use crate::header_server::{Answers, HeaderServer, HeaderServerOptions};
 use crate::mining::{bytes_of, extended, genesis, mined_on, mined_with};
 use crate::servers;
 use crate::tool::{Ended, integer, object, run, text};

@@ -7,9 +7,9 @@ use bsv_p2p::wire::{
 };
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 use serde_json::Value;
+use test_support::raw_peer::{RawPeer, version};
 
 use crate::broadcast::transaction;
-use crate::raw_peer::{RawPeer, version};
 use crate::tool::{DEADLINE, Tool, integer, run, text};
 
 /// Starts `listen` on its own port. Returns its address, too.

@@ -4,8 +4,8 @@ use std::net::TcpListener;
 
 use bsv_p2p::local_node::LocalNode;
 use serde_json::Value;
+use test_support::payment::payment;
 
-use crate::payment::payment;
 use crate::servers;
 use crate::tool::{DEADLINE, Ended, Tool, integer, number, object, run, text};
 

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::{ConnectionConfig, Network, NetworkParams};
 use tempfile::TempDir;
+use test_support::private_network::private_params;
 
 use crate::broadcast::transaction;
-use crate::private_network::private_params;
 use crate::tool::{DEADLINE, Ended, Tool, integer, object, run, text};
 
 /// A file that defines a network, and a node of that network with five blocks.

@@ -6,8 +6,8 @@ use std::path::Path;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Connection, ConnectionConfig, Network};
+use test_support::payment::payment;
 
-use crate::payment::payment;
 use crate::tool::{DEADLINE, Tool, run};
 
 const NAMES: [&str; 5] = ["connect", "subscribe", "manager", "sync_headers", "serve"];

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use bsv_p2p::wire::{BlockHash, Tx};
 use serde_json::Value;
+use test_support::payment::payment;
+use test_support::teranode::{JoinOrder, Teranode, TeranodeConfig};
 
-use crate::payment::payment;
-use crate::teranode::{JoinOrder, Teranode, TeranodeConfig};
 use crate::tool::{Tool, integer, object, run, text};
 
 const REGTEST: [&str; 2] = ["--network", "regtest"];

@@ -32,7 +32,7 @@ pub(crate) fn run(proxy: &FaultProxy, config: &ConnectionConfig, chain: &Chain) 
     let (setup, events) = side::setup(config, &slots);
     let handle = PeerConnectionActor::spawn_outbound(proxy.address(), setup).unwrap();
     let two = config.session.multistreams;
-    finish(proxy, handle, &events, (Way::ToDialler, two), chain, &slots)
+    finish(proxy, handle, &events, (Way::ToDialer, two), chain, &slots)
 }
 
 /// Like [`run`], for a node that dialed.
@@ -103,7 +103,7 @@ fn finish(
         assert_ne!(phase, Phase::Question);
         stream_table::check_target(phase, &story);
     } else if two {
-        stream_table::check_dialler(phase, strike, &story);
+        stream_table::check_dialer(phase, strike, &story);
         // A ban by a node closes all its connections, including the first one.
         let banned = strike.is_some_and(|strike| strike.fault.kind.corrupts());
         let goes_on = phase == Phase::Question && !banned;

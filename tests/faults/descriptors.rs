@@ -13,8 +13,8 @@ use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::{
     Connection, ConnectionConfig, ErrorKind, Manager, ManagerConfig, Network, SystemError,
 };
+use test_support::own_process::run_command_in_own_process;
 
-use crate::alone::run_alone;
 use crate::side::DEADLINE;
 
 /// The maximum number of descriptors of the process.
@@ -27,7 +27,7 @@ fn alone_with_few_descriptors(name: &str, body: impl FnOnce()) {
     shell
         .args(["-c", &format!("ulimit -n {MAX} && exec \"$0\" \"$@\"")])
         .arg(env::current_exe().unwrap());
-    run_alone(shell, name, body);
+    run_command_in_own_process(shell, name, body);
 }
 
 /// Opens files until no descriptors are left.

@@ -5,22 +5,15 @@
 //! `FAULT_SEED=7` runs only one seed. A failed run is printed with its seed and its plan.
 
 mod acceptor;
-#[path = "../support/alone.rs"]
-mod alone;
 mod asker;
 #[cfg(unix)]
 mod descriptors;
-#[path = "../support/fault_proxy/mod.rs"]
 mod fault_proxy;
 mod local_node;
 mod messages;
 mod proxy;
-#[path = "../support/real_node.rs"]
-mod real_node;
 mod real_peers;
 mod resources;
-#[path = "../support/seeded.rs"]
-mod seeded;
 mod seeds;
 mod side;
 mod stream_script;

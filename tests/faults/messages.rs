@@ -9,8 +9,7 @@ use bsv_p2p::wire::{
     TransactionOutput, Tx, Txid,
 };
 use bytes::Bytes;
-
-use crate::seeded::Seeded;
+use test_support::SeededRandom;
 
 /// The command of the message that ends the script of a side.
 const MARKER: Command = Command::new("marker");
@@ -30,27 +29,27 @@ pub(crate) fn is_marker(message: &Message) -> bool {
 /// Returns the messages of one side, including markers: all lengths, all different, mostly some MB
 /// in total.
 pub(crate) fn script(seed: u64) -> Vec<Message> {
-    let random = &mut Seeded(seed);
+    let random = &mut SeededRandom::new(seed);
     let count = 5 + random.below(30);
     let mut messages: Vec<_> = (0..count).map(|_| any(random)).collect();
     messages.extend([marker(0), marker(1)]);
     messages
 }
 
-fn any(random: &mut Seeded) -> Message {
+fn any(random: &mut SeededRandom) -> Message {
     match random.below(10) {
         0 | 1 => {
             let some = 1 + random.below(200);
             Message::Inv(Inv {
                 inventory: (0..some)
-                    .map(|_| Inventory::Tx(txid(random.next())))
+                    .map(|_| Inventory::Tx(txid(random.next_u64())))
                     .collect(),
             })
         }
         2 => Message::Headers(Headers {
             headers: blocks().iter().map(|block| block.header()).collect(),
         }),
-        3 | 4 => Message::Tx(transaction(random.next(), random.below(2_000))),
+        3 | 4 => Message::Tx(transaction(random.next_u64(), random.below(2_000))),
         5 | 6 => {
             let len = random.of_any_size(18) as usize;
             Message::Unknown {
@@ -69,10 +68,10 @@ fn txid(number: u64) -> Txid {
     Txid(bytes)
 }
 
-fn bytes(random: &mut Seeded, len: usize) -> Bytes {
+fn bytes(random: &mut SeededRandom, len: usize) -> Bytes {
     let words = len / 8 + 1;
     let all: Vec<u8> = (0..words)
-        .flat_map(|_| random.next().to_le_bytes())
+        .flat_map(|_| random.next_u64().to_le_bytes())
         .collect();
     Bytes::from(all).slice(..len)
 }

@@ -15,27 +15,27 @@ use crate::side::{DEADLINE, accept};
 fn ends(at: u64, kind: FaultKind) -> (FaultProxy, TcpStream, TcpStream) {
     ends_with(FaultPlan {
         to_target: vec![Fault { at, kind }],
-        to_dialler: Vec::new(),
+        to_dialer: Vec::new(),
     })
 }
 
 fn ends_with(plan: FaultPlan) -> (FaultProxy, TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = FaultProxy::start(listener.local_addr().unwrap(), move |_| plan.clone());
-    let dialler = TcpStream::connect(proxy.address()).unwrap();
+    let dialer = TcpStream::connect(proxy.address()).unwrap();
     let target = accept(&listener);
-    for end in [&dialler, &target] {
+    for end in [&dialer, &target] {
         end.set_read_timeout(Some(DEADLINE)).unwrap();
     }
-    (proxy, dialler, target)
+    (proxy, dialer, target)
 }
 
 /// Returns the bytes of `sent` that reach the target, and the end of the stream.
 fn arrived(at: u64, kind: FaultKind, sent: &[u8]) -> (Vec<u8>, Option<ErrorKind>) {
-    let (_proxy, mut dialler, mut target) = ends(at, kind);
-    dialler.write_all(sent).unwrap();
+    let (_proxy, mut dialer, mut target) = ends(at, kind);
+    dialer.write_all(sent).unwrap();
     // A reset connection needs no shutdown.
-    let _ = dialler.shutdown(Shutdown::Write);
+    let _ = dialer.shutdown(Shutdown::Write);
     let mut got = Vec::new();
     let end = target.read_to_end(&mut got).err().map(|error| error.kind());
     (got, end)
@@ -107,11 +107,11 @@ fn limited_bandwidth_delays_without_loss() {
 
 #[test]
 fn stall_blocks_one_direction_and_closes_nothing() {
-    let (proxy, mut dialler, mut target) = ends(3, FaultKind::Stall);
-    dialler.write_all(&[0; 10]).unwrap();
+    let (proxy, mut dialer, mut target) = ends(3, FaultKind::Stall);
+    dialer.write_all(&[0; 10]).unwrap();
     target.read_exact(&mut [0; 3]).unwrap();
     target.write_all(b"back").unwrap();
-    dialler.read_exact(&mut [0; 4]).unwrap();
+    dialer.read_exact(&mut [0; 4]).unwrap();
     target
         .set_read_timeout(Some(Duration::from_millis(60)))
         .unwrap();
@@ -129,28 +129,28 @@ fn closed_connection_ends_delayed_bytes() {
         delay: Duration::from_secs(3600),
         len: 10,
     };
-    let held_back = |dialler: &mut TcpStream, target: &mut TcpStream| {
-        dialler.write_all(&[0]).unwrap();
+    let held_back = |dialer: &mut TcpStream, target: &mut TcpStream| {
+        dialer.write_all(&[0]).unwrap();
         // The rest is delayed from here on.
         target.read_exact(&mut [0]).unwrap();
-        dialler.write_all(&[0]).unwrap();
+        dialer.write_all(&[0]).unwrap();
     };
 
     // The sockets are closed when both directions have dropped them.
     let at_once = |kind| vec![Fault { at: 0, kind }];
-    let (_proxy, mut dialler, mut target) = ends_with(FaultPlan {
+    let (_proxy, mut dialer, mut target) = ends_with(FaultPlan {
         to_target: at_once(an_hour()),
-        to_dialler: at_once(FaultKind::Reset),
+        to_dialer: at_once(FaultKind::Reset),
     });
-    held_back(&mut dialler, &mut target);
+    held_back(&mut dialer, &mut target);
     target.write_all(&[0]).unwrap();
-    for end in [&mut dialler, &mut target] {
+    for end in [&mut dialer, &mut target] {
         let kind = end.read(&mut [0]).unwrap_err().kind();
         assert_eq!(kind, ErrorKind::ConnectionReset);
     }
 
-    let (proxy, mut dialler, mut target) = ends(0, an_hour());
-    held_back(&mut dialler, &mut target);
+    let (proxy, mut dialer, mut target) = ends(0, an_hour());
+    held_back(&mut dialer, &mut target);
     let (ended, when_ended) = bounded::<()>(0);
     thread::spawn(move || {
         drop(proxy);
@@ -181,8 +181,8 @@ fn strike_reports_its_place_in_the_frame() {
         (48, Place::Payload),
         (50, Place::Payload),
     ] {
-        let (proxy, mut dialler, mut target) = ends(at, FaultKind::Flip { bit: 0 });
-        dialler.write_all(&frames).unwrap();
+        let (proxy, mut dialer, mut target) = ends(at, FaultKind::Flip { bit: 0 });
+        dialer.write_all(&frames).unwrap();
         target.read_exact(&mut vec![0; frames.len()]).unwrap();
         let strikes = proxy.strikes();
         assert_eq!(strikes.len(), 1);
@@ -202,7 +202,7 @@ fn seed_determines_plan_and_covers_every_kind() {
             format!("{plan:?}"),
             format!("{:?}", FaultPlan::from_seed(seed))
         );
-        let faults = plan.to_target.iter().chain(&plan.to_dialler);
+        let faults = plan.to_target.iter().chain(&plan.to_dialer);
         names.extend(faults.map(|fault| fault.kind.name()));
     }
     assert_eq!(names.len(), 11, "{names:?}");

@@ -8,11 +8,11 @@ use bsv_p2p::connection::ConnectionSlots;
 use bsv_p2p::local_node::BlockTemplate;
 use bsv_p2p::wire::{Block, Headers};
 use serde_json::{Value, json};
+use test_support::real_node::RealNode;
 
 use crate::acceptor::Acceptor;
 use crate::asker::{self, Chain};
 use crate::fault_proxy::{FaultPlan, FaultProxy};
-use crate::real_node::RealNode;
 use crate::seeds::for_each_seed;
 use crate::side::{self, accept};
 use crate::stream_table::QUESTION;

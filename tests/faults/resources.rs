@@ -4,21 +4,22 @@ use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::alone::{alone, threads_and_descriptors};
+use test_support::own_process::{run_in_own_process, threads_and_descriptors};
+
 use crate::fault_proxy::FaultPlan;
 use crate::side::DEADLINE;
 use crate::{two_peers, two_streams};
 
 #[test]
 fn faults_leave_no_threads_or_descriptors() {
-    alone("resources::faults_leave_no_threads_or_descriptors", || {
+    run_in_own_process("resources::faults_leave_no_threads_or_descriptors", || {
         count(|seed| _ = two_peers::run(seed, &FaultPlan::from_seed(seed)))
     });
 }
 
 #[test]
 fn faults_on_streams_leave_no_threads_or_descriptors() {
-    alone(
+    run_in_own_process(
         "resources::faults_on_streams_leave_no_threads_or_descriptors",
         || count(|seed| _ = two_streams::run(seed, &FaultPlan::from_seed(seed))),
     );

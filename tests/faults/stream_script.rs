@@ -10,9 +10,9 @@ use bsv_p2p::wire::{
     Txid,
 };
 use bytes::Bytes;
+use test_support::SeededRandom;
 
 use crate::messages::{blocks, transaction};
-use crate::seeded::Seeded;
 
 /// The timeout of a response that a fault may have destroyed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
@@ -30,7 +30,7 @@ pub(crate) enum Step {
 /// Returns the steps of a side before it is known whether there is a second stream, and the steps
 /// after that.
 pub(crate) fn script(seed: u64) -> (Vec<Step>, Vec<Step>) {
-    let random = &mut Seeded(seed);
+    let random = &mut SeededRandom::new(seed);
     // Requests are unique as well.
     let mut known: Vec<_> = blocks().iter().map(Block::hash).collect();
     let mut steps = |most: usize| {
@@ -41,18 +41,18 @@ pub(crate) fn script(seed: u64) -> (Vec<Step>, Vec<Step>) {
     (steps(6), steps(25))
 }
 
-fn step(random: &mut Seeded, known: &mut Vec<BlockHash>) -> Step {
-    let number = random.next();
+fn step(random: &mut SeededRandom, known: &mut Vec<BlockHash>) -> Step {
+    let number = random.next_u64();
     let message: Message = match random.below(12) {
         0 => {
             let count = 1 + random.below(200);
-            let entries = (0..count).map(|_| Inventory::Tx(Txid(bytes_of(random.next()))));
+            let entries = (0..count).map(|_| Inventory::Tx(Txid(bytes_of(random.next_u64()))));
             Inv::from(entries.collect::<Vec<_>>()).into()
         }
         1 | 2 => Message::Tx(transaction(number, random.below(2_000))),
         3 => {
             let len = random.of_any_size(18) as usize;
-            let payload = (0..len / 8 + 1).flat_map(|_| random.next().to_le_bytes());
+            let payload = (0..len / 8 + 1).flat_map(|_| random.next_u64().to_le_bytes());
             Message::Unknown {
                 command: const { Command::new("test") },
                 payload: payload.collect::<Vec<u8>>().into(),

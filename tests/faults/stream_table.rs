@@ -38,7 +38,7 @@ impl Phase {
         let (len, phase) = match strike.way {
             _ if strike.connection == 0 => return Phase::General,
             Way::ToTarget => (QUESTION, Phase::Question),
-            Way::ToDialler => (ANSWER, Phase::Answer),
+            Way::ToDialer => (ANSWER, Phase::Answer),
         };
         let damaged_from = match strike.fault.kind {
             // Duplicated bytes are complete the first time.
@@ -54,10 +54,10 @@ impl Phase {
 }
 
 /// Checks the events of each side about the second stream, and about the connection for it.
-pub(crate) fn check_second(phase: Phase, strike: Option<&Strike>, dialler: &Told, target: &Told) {
-    check_dialler(phase, strike, &dialler.story);
+pub(crate) fn check_second(phase: Phase, strike: Option<&Strike>, dialer: &Told, target: &Told) {
+    check_dialer(phase, strike, &dialer.story);
     check_target(phase, &target.story);
-    assert_eq!(dialler.strangers, [], "one that dials has no others");
+    assert_eq!(dialer.strangers, [], "one that dials has no others");
     check_strangers(phase, &target.strangers);
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn check_target(phase: Phase, story: &Story) {
 }
 
 /// Checks the events of the side that opens the second stream.
-pub(crate) fn check_dialler(phase: Phase, strike: Option<&Strike>, story: &Story) {
+pub(crate) fn check_dialer(phase: Phase, strike: Option<&Strike>, story: &Story) {
     use StreamSetupError::{Closed, TimedOut, UnexpectedReply};
     let told = &story.second;
     let refusal = match told {

@@ -41,7 +41,7 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
     };
 
     let (setup, events) = side::setup(&config, &slots);
-    let dialler = Side {
+    let dialer = Side {
         handle: PeerConnectionActor::spawn_outbound(proxy.address(), setup).unwrap(),
         events,
         script: script(2 * seed),
@@ -57,32 +57,27 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
         Err(Error::Io { .. }) => None,
         Err(other) => panic!("{other}"),
     };
-    let (dialler, target, commanded) = live(dialler, target);
+    let (dialer, target, commanded) = live(dialer, target);
     assert_eq!(slots.count(), 0, "a place is still taken");
 
     let strikes = proxy.strikes();
     assert!(strikes.len() <= 1, "{strikes:?}");
     let strike = strikes.first();
     let toward_target = strike.filter(|strike| strike.way == Way::ToTarget);
-    let toward_dialler = strike.filter(|strike| strike.way == Way::ToDialler);
-    let (role_of_dialler, role_of_target) = match toward_target {
+    let toward_dialer = strike.filter(|strike| strike.way == Way::ToDialer);
+    let (role_of_dialer, role_of_target) = match toward_target {
         Some(_) => (Role::Sender, Role::Receiver),
         None => (Role::Receiver, Role::Sender),
     };
-    let mut first_hand = table::check_end(strike, role_of_dialler, &dialler, commanded);
+    let mut first_hand = table::check_end(strike, role_of_dialer, &dialer, commanded);
     if let Some(target) = &target {
         first_hand |= table::check_end(strike, role_of_target, target, false);
-        table::check_messages(target, &script(2 * seed), toward_target, toward_dialler);
-        table::check_messages(
-            &dialler,
-            &script(2 * seed + 1),
-            toward_dialler,
-            toward_target,
-        );
+        table::check_messages(target, &script(2 * seed), toward_target, toward_dialer);
+        table::check_messages(&dialer, &script(2 * seed + 1), toward_dialer, toward_target);
         assert!(first_hand, "nobody had a reason to begin with");
         if strike.is_none() {
             assert!(
-                dialler.has_all && target.has_all,
+                dialer.has_all && target.has_all,
                 "something is missing without a fault"
             );
         }
@@ -92,26 +87,26 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
         format!("{} in {place:?}", fault.kind.name())
     });
     let target_end = target.as_ref().map_or("never began".to_owned(), end);
-    match role_of_dialler {
-        Role::Sender => format!("{fault}: {target_end}, sender {}", end(&dialler)),
-        Role::Receiver => format!("{fault}: {}, sender {target_end}", end(&dialler)),
+    match role_of_dialer {
+        Role::Sender => format!("{fault}: {target_end}, sender {}", end(&dialer)),
+        Role::Receiver => format!("{fault}: {}, sender {target_end}", end(&dialer)),
     }
 }
 
 /// Lets both sides send and receive until both have ended. Disconnects when all has arrived.
 /// Returns the stories, and whether it disconnected.
-fn live(dialler: Side, target: Option<Side>) -> (Story, Option<Story>, bool) {
+fn live(dialer: Side, target: Option<Side>) -> (Story, Option<Story>, bool) {
     let complete = AtomicUsize::new(0);
     let on_complete = || {
         if complete.fetch_add(1, SeqCst) == 1 {
-            dialler.handle.disconnect();
+            dialer.handle.disconnect();
         }
     };
     let (told, target_told) = thread::scope(|scope| {
         let other = target
             .as_ref()
             .map(|target| scope.spawn(|| target.live(&on_complete)));
-        (dialler.live(&on_complete), other.map(join))
+        (dialer.live(&on_complete), other.map(join))
     });
     let finish = |side: Side, (story, refused): (Story, Option<DisconnectReason>)| {
         side::check_end(&story, side.handle, &side.events, refused);
@@ -121,7 +116,7 @@ fn live(dialler: Side, target: Option<Side>) -> (Story, Option<Story>, bool) {
         .zip(target_told)
         .map(|(side, told)| finish(side, told));
     let commanded = complete.load(SeqCst) == 2;
-    (finish(dialler, told), target_story, commanded)
+    (finish(dialer, told), target_story, commanded)
 }
 
 impl Side {

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use bsv_p2p::connection::{ConnectionSlots, PeerConnectionActor};
 use bsv_p2p::wire::StreamType;
+use test_support::SeededRandom;
 
 use crate::acceptor::Acceptor;
 use crate::fault_proxy::{FaultKind, FaultPlan, FaultProxy, Strike, Way};
-use crate::seeded::Seeded;
 use crate::seeds::{AT_ONCE, for_each_seed};
 use crate::side::{self, Story};
 use crate::stream_script::script;
@@ -35,7 +35,7 @@ fn faults_leave_two_streams_one_peer() {
 
 /// Returns the plans of both connections: at most one of them is harmful.
 fn plans(seed: u64, drawn: &FaultPlan) -> [FaultPlan; 2] {
-    let struck = Seeded(!seed).below(2);
+    let struck = SeededRandom::new(!seed).below(2);
     plans_striking(struck, seed, drawn)
 }
 
@@ -43,24 +43,24 @@ fn plans(seed: u64, drawn: &FaultPlan) -> [FaultPlan; 2] {
 /// would reveal: pings use the second one.
 pub(crate) fn noticed_plans(seed: u64, drawn: &FaultPlan) -> [FaultPlan; 2] {
     let is_cut = |kind: &FaultKind| *kind != FaultKind::Stall && !kind.corrupts();
-    let general = drawn.harm().is_none_or(is_cut) && Seeded(!seed).below(2) == 0;
+    let general = drawn.harm().is_none_or(is_cut) && SeededRandom::new(!seed).below(2) == 0;
     plans_striking(usize::from(!general), seed, drawn)
 }
 
 fn plans_striking(struck: usize, seed: u64, drawn: &FaultPlan) -> [FaultPlan; 2] {
     let mut harmless = FaultPlan::from_seed(!seed);
-    for faults in [&mut harmless.to_target, &mut harmless.to_dialler] {
+    for faults in [&mut harmless.to_target, &mut harmless.to_dialer] {
         faults.retain(|fault| fault.kind.is_harmless());
     }
     let mut plans = [harmless.clone(), harmless];
     plans[struck] = drawn.clone();
     // Request and response are short.
-    if struck == 1 && Seeded(seed).below(3) == 0 {
+    if struck == 1 && SeededRandom::new(seed).below(3) == 0 {
         let FaultPlan {
             to_target,
-            to_dialler,
+            to_dialer,
         } = &mut plans[1];
-        for faults in [to_target, to_dialler] {
+        for faults in [to_target, to_dialer] {
             faults.iter_mut().for_each(|fault| fault.at %= 80);
             faults.sort_by_key(|fault| fault.at);
         }
@@ -84,7 +84,7 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
     let memory = setup.memory.clone();
     let associations = setup.associations.clone();
     let stalls = plan.harm() == Some(&FaultKind::Stall);
-    let dialler = Side {
+    let dialer = Side {
         handle: PeerConnectionActor::spawn_outbound(proxy.address(), setup).unwrap(),
         events,
         script: script(2 * seed),
@@ -100,7 +100,7 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
         decision: DECISION / 5,
         gives_up: None,
     });
-    let (mut dialler, mut target, commanded) = live(&acceptor, dialler, target);
+    let (mut dialer, mut target, commanded) = live(&acceptor, dialer, target);
     let strikes = proxy.strikes();
     drop(proxy);
     acceptor.end_further();
@@ -111,9 +111,9 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
     }
 
     assert!(strikes.len() <= 1, "{strikes:?}");
-    let ends = check(strikes.first(), &dialler, target.as_ref(), commanded);
+    let ends = check(strikes.first(), &dialer, target.as_ref(), commanded);
     // Releases the payloads of the events.
-    dialler.story.messages.clear();
+    dialer.story.messages.clear();
     if let Some(target) = &mut target {
         target.story.messages.clear();
     }
@@ -129,21 +129,21 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
 
 /// Runs both sides until they end, and disconnects when all has arrived. Returns their results, and
 /// whether it disconnected.
-fn live(acceptor: &Acceptor, dialler: Side, target: Option<Side>) -> (Told, Option<Told>, bool) {
+fn live(acceptor: &Acceptor, dialer: Side, target: Option<Side>) -> (Told, Option<Told>, bool) {
     let complete = AtomicUsize::new(0);
     let on_complete = || {
         if complete.fetch_add(1, SeqCst) == 1 {
-            dialler.handle.disconnect();
+            dialer.handle.disconnect();
         }
     };
-    let (dialler_told, target_told) = thread::scope(|scope| {
+    let (dialer_told, target_told) = thread::scope(|scope| {
         let stops = acceptor.stops();
         let accepting = scope.spawn(|| acceptor.run());
         let on_complete = &on_complete;
         let other = target
             .as_ref()
             .map(|target| scope.spawn(move || target.live(on_complete)));
-        let told = dialler.live(on_complete);
+        let told = dialer.live(on_complete);
         let other = other.map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
         drop(stops);
         accepting
@@ -153,30 +153,25 @@ fn live(acceptor: &Acceptor, dialler: Side, target: Option<Side>) -> (Told, Opti
     });
     let commanded = complete.load(SeqCst) == 2;
     drop(target);
-    drop(dialler);
-    (dialler_told, target_told, commanded)
+    drop(dialer);
+    (dialer_told, target_told, commanded)
 }
 
 /// Checks all results. Returns a description of the run.
-fn check(
-    strike: Option<&Strike>,
-    dialler: &Told,
-    target: Option<&Told>,
-    commanded: bool,
-) -> String {
+fn check(strike: Option<&Strike>, dialer: &Told, target: Option<&Told>, commanded: bool) -> String {
     let phase = Phase::of(strike);
     let toward_target = strike.filter(|strike| strike.way == Way::ToTarget);
-    let toward_dialler = strike.filter(|strike| strike.way == Way::ToDialler);
-    let (role_of_dialler, role_of_target) = match toward_target {
+    let toward_dialer = strike.filter(|strike| strike.way == Way::ToDialer);
+    let (role_of_dialer, role_of_target) = match toward_target {
         Some(_) => (Role::Sender, Role::Receiver),
         None => (Role::Receiver, Role::Sender),
     };
     let stalled = strike.is_some_and(|strike| strike.fault.kind == FaultKind::Stall);
-    if dialler.gave_up {
+    if dialer.gave_up {
         assert!(
             phase == Phase::General && stalled,
             "{}",
-            dialler.story.summary()
+            dialer.story.summary()
         );
     }
     let ends = |story: &Story, role, commanded| match phase {
@@ -185,11 +180,7 @@ fn check(
         _ => table::check_end(strike, role, story, commanded),
     };
     let end = |told: &Told| side::name(told.story.end.as_ref().expect("an end"));
-    let mut first_hand = ends(
-        &dialler.story,
-        role_of_dialler,
-        commanded || dialler.gave_up,
-    );
+    let mut first_hand = ends(&dialer.story, role_of_dialer, commanded || dialer.gave_up);
     if let Some(target) = target {
         first_hand |= ends(&target.story, role_of_target, false);
         // The side that misses the `streamack` closes the connection that is a stream for the other
@@ -197,15 +188,15 @@ fn check(
         assert!(
             first_hand || phase == Phase::Answer,
             "nobody had a reason: {}; {}",
-            dialler.story.summary(),
+            dialer.story.summary(),
             target.story.summary()
         );
-        stream_table::check_second(phase, strike, dialler, target);
-        stream_table::check_messages(&target.story, dialler, toward_target, toward_dialler);
-        stream_table::check_messages(&dialler.story, target, toward_dialler, toward_target);
+        stream_table::check_second(phase, strike, dialer, target);
+        stream_table::check_messages(&target.story, dialer, toward_target, toward_dialer);
+        stream_table::check_messages(&dialer.story, target, toward_dialer, toward_target);
         if matches!(phase, Phase::Nothing | Phase::Question) {
             assert!(commanded, "an end without a fault that brings one");
-            assert_eq!((dialler.unanswered, target.unanswered), (0, 0), "answers");
+            assert_eq!((dialer.unanswered, target.unanswered), (0, 0), "answers");
         }
     }
     let fault = strike.map_or("no fault".to_owned(), |Strike { fault, place, .. }| {
@@ -213,5 +204,5 @@ fn check(
         format!("{phase:?} {stream} {} in {place:?}", fault.kind.name())
     });
     let target_end = target.map_or("never began".to_owned(), end);
-    format!("{fault}: dialler {}, target {target_end}", end(dialler))
+    format!("{fault}: dialer {}, target {target_end}", end(dialer))
 }

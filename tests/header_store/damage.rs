@@ -6,9 +6,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use bsv_p2p::wire::{BlockHeader, ChainRules, HeaderChain};
 use bsv_p2p::{HeaderStore, LoadReport, Network};
 use proptest::prelude::*;
+use test_support::SeededRandom;
 
 use crate::chains::*;
-use crate::seeded::Seeded;
 
 const LEN: usize = BlockHeader::LEN;
 
@@ -86,7 +86,7 @@ fn each_flipped_bit_of_short_file_is_located() {
 #[test]
 fn flipped_bits_at_batch_boundary_are_located() {
     let mut file = FlippedFile::new(2_010);
-    let mut random = Seeded(3);
+    let mut random = SeededRandom::new(3);
     for record in 1_996..2_004 {
         for _ in 0..12 {
             let bit = record * LEN * 8 + random.below(LEN * 8);
@@ -124,9 +124,9 @@ proptest! {
 fn garbage_after_headers_is_removed() {
     let headers = regtest_headers(2_000);
     let good = bytes_of(&headers);
-    let mut random = Seeded(5);
+    let mut random = SeededRandom::new(5);
     for len in [1, 79, 80, 81, 800, 200_000] {
-        let mut garbage: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+        let mut garbage: Vec<u8> = (0..len).map(|_| random.next_u64() as u8).collect();
         garbage[0] |= 1;
         let folder = Folder::with_file(&[&good[..], &garbage].concat());
         let (store, chain, report) = folder.open();

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::wire::HeaderChain;
 use bsv_p2p::{HeaderStore, Network};
+use test_support::SeededRandom;
 
 use crate::chains::*;
-use crate::seeded::Seeded;
 
 /// Set in the process that is killed.
 const WRITING: &str = "BSV_P2P_TEST_WRITES_HEADERS";
@@ -33,7 +33,7 @@ fn killed_process_leaves_valid_file() {
     }
     let folder = Folder::new();
     let chains = chains().map(|chain| bytes_of_chain(&chain));
-    let mut random = Seeded(1);
+    let mut random = SeededRandom::new(1);
     let (mut rounds, mut interrupted) = (0, 0);
     let start = Instant::now();
     // A kill counts if it hit an update.
@@ -76,7 +76,7 @@ fn write_forever() -> ! {
 }
 
 /// Starts a process that writes, and kills it in a later update.
-fn kill_one(folder: &Folder, random: &mut Seeded) {
+fn kill_one(folder: &Folder, random: &mut SeededRandom) {
     let (mut child, lines) = start(folder.path());
     let mut took = Duration::ZERO;
     for _ in 0..=2 + random.below(2) {

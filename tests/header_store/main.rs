@@ -7,8 +7,4 @@ mod files;
 mod full_disk;
 mod killed;
 mod networks;
-#[path = "../support/private_network.rs"]
-mod private_network;
-#[path = "../support/seeded.rs"]
-mod seeded;
 mod updates;

@@ -4,9 +4,9 @@ use std::fs;
 
 use bsv_p2p::wire::{BlockHeader, ChainRuleError, ChainRules, HeaderChain};
 use bsv_p2p::{HeaderStore, HeaderStoreError, Network};
+use test_support::private_network::private_params;
 
 use crate::chains::*;
-use crate::private_network::private_params;
 
 /// The first 2,017 headers of mainnet.
 const MAINNET: &[u8] = include_bytes!("../vectors/headers/mainnet-0-2016.bin");

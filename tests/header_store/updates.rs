@@ -5,9 +5,9 @@ use std::io::Write;
 
 use bsv_p2p::wire::{ChainRules, HeaderChain};
 use bsv_p2p::{HeaderStore, HeaderStoreError, Network};
+use test_support::SeededRandom;
 
 use crate::chains::*;
-use crate::seeded::Seeded;
 
 #[test]
 fn file_is_concatenation_of_headers() {
@@ -71,7 +71,7 @@ fn shorter_chain_truncates_file() {
 
 #[test]
 fn random_updates_follow_chain() {
-    let mut random = Seeded(12);
+    let mut random = SeededRandom::new(12);
     let folder = Folder::new();
     let (mut store, mut chain) = folder.open_intact();
     for round in 0..60 {

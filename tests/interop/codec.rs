@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use bsv_p2p::Network;
 use bsv_p2p::wire::{Command, CompactBlock, FrameReader, Incoming, PayloadLimits};
 use chain_gang::messages as theirs;
+use test_support::SeededRandom;
+use test_support::raw_peer::frame;
 
 use crate::message_pairs::{Pair, one_of_each};
-use crate::raw_peer::frame;
-use crate::seeded::Seeded;
 use crate::served_chain::{mine_chain, spend_reward, their_block, their_bytes, their_tx};
 
 /// The number of random messages of each type.
@@ -58,7 +58,7 @@ pub(crate) fn read_ours(
 #[test]
 fn random_messages_encode_to_equal_frames() {
     for seed in 0..ROUNDS {
-        for Pair { theirs, ours } in one_of_each(&mut Seeded(seed)) {
+        for Pair { theirs, ours } in one_of_each(&mut SeededRandom::new(seed)) {
             let name = format!("seed {seed}: {}", ours.command());
             assert_eq!(their_frame(&theirs), frame(&ours), "{name}");
         }
@@ -68,7 +68,7 @@ fn random_messages_encode_to_equal_frames() {
 #[test]
 fn our_random_frames_decode_at_chain_gang() {
     for seed in 0..ROUNDS {
-        for Pair { theirs, ours } in one_of_each(&mut Seeded(seed)) {
+        for Pair { theirs, ours } in one_of_each(&mut SeededRandom::new(seed)) {
             let name = format!("seed {seed}: {}", ours.command());
             let decoded = read_theirs(&frame(&ours));
             assert_eq!(decoded.expect(&name), theirs, "{name}");
@@ -79,7 +79,7 @@ fn our_random_frames_decode_at_chain_gang() {
 #[test]
 fn random_frames_of_chain_gang_decode_here() {
     for seed in 0..ROUNDS {
-        for Pair { theirs, ours } in one_of_each(&mut Seeded(seed)) {
+        for Pair { theirs, ours } in one_of_each(&mut SeededRandom::new(seed)) {
             let name = format!("seed {seed}: {}", ours.command());
             let decoded = read_ours(&their_frame(&theirs));
             assert_eq!(decoded.expect(&name), ours, "{name}");
@@ -102,7 +102,7 @@ fn every_command_known_to_both_is_compared() {
         .filter(known_to_both)
         .map(ToString::to_string)
         .collect();
-    let pairs = one_of_each(&mut Seeded(0));
+    let pairs = one_of_each(&mut SeededRandom::new(0));
     let compared: BTreeSet<_> = pairs
         .iter()
         .map(|pair| pair.ours.command().to_string())
@@ -174,7 +174,7 @@ fn networks_agree_on_magic_port_and_genesis() {
 #[test]
 fn merkle_trees_of_every_small_size_agree() {
     for count in 1..=300_u64 {
-        let mut random = Seeded(count);
+        let mut random = SeededRandom::new(count);
         let leaves: Vec<_> = (0..count)
             .map(|n| {
                 let mut txid = [7; 32];

@@ -12,8 +12,8 @@ use chain_gang::network::Network;
 use chain_gang::peer::{Peer, PeerFilter, PeerMessage, PeerNodeFilter};
 use chain_gang::util::Hash256;
 use chain_gang::util::rx::{Observable, Observer};
+use test_support::raw_peer::DEADLINE;
 
-use crate::raw_peer::DEADLINE;
 use crate::served_chain::ServedChain;
 
 /// The user agent of chain-gang's examples.

@@ -7,20 +7,12 @@
 //! - `matrix`: the same requests to that server, each with its outcome and time bound.
 //! - `deviations`: where chain-gang differs from the reference node. `README.md` lists them.
 
-#[path = "../support/client.rs"]
-mod client;
 mod codec;
 mod deviations;
 mod dialer;
 mod inbound;
 mod matrix;
-#[path = "../support/matrix.rs"]
-mod matrix_requests;
 mod message_pairs;
 mod outbound;
-#[path = "../support/raw_peer.rs"]
-mod raw_peer;
-#[path = "../support/seeded.rs"]
-mod seeded;
 mod served_chain;
 mod server;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bsv_p2p::wire::{Tx, Txid};
+use test_support::matrix::Outcome::{Empty, Headers, NoAnswer, NotFound, Refused, Value};
+use test_support::matrix::{MatrixServer, Request, run};
 
-use crate::matrix_requests::Outcome::{Empty, Headers, NoAnswer, NotFound, Refused, Value};
-use crate::matrix_requests::{MatrixServer, Request, run};
 use crate::served_chain::{ServedChain, mine_chain, spend_reward};
 use crate::server::Server;
 

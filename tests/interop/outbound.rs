@@ -9,9 +9,9 @@ use bsv_p2p::wire::{
 use bsv_p2p::{Connection, ConnectionConfig, Error, Manager, ManagerConfig, Network};
 use chain_gang::messages::{self as theirs, INV_VECT_TX};
 use chain_gang::util::Hash256;
+use test_support::raw_peer::DEADLINE;
 
 use crate::dialer::USER_AGENT;
-use crate::raw_peer::DEADLINE;
 use crate::served_chain::{ServedChain, entry, mine_chain, spend_reward, their_tx};
 use crate::server::Server;
 

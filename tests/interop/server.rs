@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use chain_gang::messages::{Message, NODE_BITCOIN_CASH, NODE_NETWORK, Version};
 use chain_gang::network::Network;
+use test_support::raw_peer::DEADLINE;
 
 use crate::dialer::chain_gang_version;
-use crate::raw_peer::DEADLINE;
 use crate::served_chain::ServedChain;
 
 /// A server that shakes hands with every peer and serves it a chain. It stops when it is dropped.

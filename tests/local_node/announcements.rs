@@ -3,10 +3,10 @@
 
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{Block, BlockHash, Headers, Inv, Inventory, Message, SendCmpct, Version};
+use test_support::node_rules::{client_version, exchange_headers};
+use test_support::raw_peer::RawPeer;
 
 use crate::raw::{answers, connected, mine_branch, sent};
-use crate::raw_peer::RawPeer;
-use crate::rules::{client_version, exchange_headers};
 use crate::support::DEADLINE;
 
 fn headers_of(blocks: &[Block]) -> Message {
@@ -148,7 +148,7 @@ fn compact_block_of_peer_is_requested_in_full() {
     let block = &mine_branch(&node, 1, 1)[0];
     let mut peer = connected(&node);
     let compact = bsv_p2p::wire::CompactBlock::new(block, 7);
-    let request = crate::rules::getdata(Inventory::Block(block.hash()));
+    let request = test_support::node_rules::getdata(Inventory::Block(block.hash()));
     assert_eq!(answers(&mut peer, compact), [request.into()]);
     assert_eq!(answers(&mut peer, block.clone()), []);
     assert_eq!(node.tip(), block.hash());

@@ -7,8 +7,8 @@ use bsv_p2p::wire::{
     Addr, BlockHash, BlockHeader, GetData, Inv, Inventory, Message, NetworkAddress, Services,
     TimestampedAddress, Tx, Txid,
 };
+use test_support::payment::payment;
 
-use crate::payment::payment;
 use crate::support::{DEADLINE, all_that_is_said, ask, client, expect};
 
 #[test]

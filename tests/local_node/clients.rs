@@ -11,8 +11,8 @@ use bsv_p2p::wire::{
     Block, BlockHash, BlockHeader, GetData, Inventory, Message, OutPoint, Transaction,
 };
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
+use test_support::payment::payment;
 
-use crate::payment::payment;
 use crate::support::{DEADLINE, announced_block, client, client_with, config, expect};
 
 #[test]

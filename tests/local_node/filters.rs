@@ -5,11 +5,11 @@ use bsv_p2p::wire::{
     BloomFilter, BloomFlags, FilterAdd, Inv, Inventory, Message, Services, Transaction, Txid,
     Version,
 };
+use test_support::node_rules::{client_version, getdata};
+use test_support::payment::payment;
+use test_support::raw_peer::RawPeer;
 
-use crate::payment::payment;
 use crate::raw::{answers, connected, sent};
-use crate::raw_peer::RawPeer;
-use crate::rules::{client_version, getdata};
 
 fn node() -> LocalNode {
     let config = LocalNodeConfig::default().with_filters();

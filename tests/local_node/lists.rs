@@ -7,11 +7,11 @@ use bsv_p2p::wire::{
     GetData, Inv, Inventory, LEGACY_MAX_RECEIVE_PAYLOAD, Message, Pong, Protoconf, Txid,
     inventory_limit,
 };
+use test_support::node_rules::client_version;
+use test_support::payment::payment;
+use test_support::raw_peer::RawPeer;
 
-use crate::payment::payment;
 use crate::raw::sent;
-use crate::raw_peer::RawPeer;
-use crate::rules::client_version;
 
 const ENTRIES: usize = 60_000;
 

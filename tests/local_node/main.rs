@@ -1,7 +1,5 @@
 //! The local node at its interface: sockets, threads, other nodes.
 
-#[path = "../support/alone.rs"]
-mod alone;
 mod announcements;
 mod answers;
 mod clients;
@@ -10,17 +8,9 @@ mod lists;
 mod network;
 mod node_rules;
 mod orphans;
-#[path = "../support/payment.rs"]
-mod payment;
-#[path = "../support/private_network.rs"]
-mod private_network;
 mod raw;
-#[path = "../support/raw_peer.rs"]
-mod raw_peer;
 mod rejects;
 mod requested_objects;
-#[path = "../support/node_rules.rs"]
-mod rules;
 mod start_and_end;
 mod streams;
 mod support;

@@ -9,9 +9,9 @@ use bsv_p2p::wire::{
     BlockHash, BlockHeader, HeaderChain, Headers, Inv, Inventory, Message, Services, Tx,
 };
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
+use test_support::payment::payment;
+use test_support::private_network::private_params;
 
-use crate::payment::payment;
-use crate::private_network::private_params;
 use crate::support::{
     DEADLINE, all_that_is_said, announced_block, client, client_with, config, expect,
 };

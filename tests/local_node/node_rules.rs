@@ -1,22 +1,8 @@
 //! The local node follows the rules of the real node. `tests/real_node/node_rules.rs` checks them
 //! there.
 
-use std::net::SocketAddr;
-
 use bsv_p2p::local_node::LocalNode;
-use bsv_p2p::wire::BlockHash;
-
-use crate::rules::{self, MiningNode};
-
-impl MiningNode for LocalNode {
-    fn address(&self) -> SocketAddr {
-        self.address()
-    }
-
-    fn mine(&self, blocks: usize) -> Vec<BlockHash> {
-        self.mine(blocks).unwrap()
-    }
-}
+use test_support::node_rules;
 
 fn node() -> LocalNode {
     LocalNode::start().unwrap()
@@ -24,70 +10,70 @@ fn node() -> LocalNode {
 
 #[test]
 fn headers_announcements_need_exchanged_headers() {
-    rules::headers_announcements_need_exchanged_headers(&node());
+    node_rules::headers_announcements_need_exchanged_headers(&node());
 }
 
 #[test]
 fn inv_announcements_need_no_request() {
-    rules::inv_announcements_need_no_request(&node());
+    node_rules::inv_announcements_need_no_request(&node());
 }
 
 #[test]
 fn announcement_form_follows_requests() {
-    rules::announcement_form_follows_requests(&node());
+    node_rules::announcement_form_follows_requests(&node());
 }
 
 #[test]
 fn getblocks_lists_blocks_after_fork() {
-    rules::getblocks_lists_blocks_after_fork(&node());
+    node_rules::getblocks_lists_blocks_after_fork(&node());
 }
 
 #[test]
 fn getblocks_continues_after_500_blocks() {
-    rules::getblocks_continues_after_500_blocks(&node());
+    node_rules::getblocks_continues_after_500_blocks(&node());
 }
 
 #[test]
 fn compact_blocks_are_sent_on_request() {
-    rules::compact_blocks_are_sent_on_request(&node());
+    node_rules::compact_blocks_are_sent_on_request(&node());
 }
 
 #[test]
 fn block_transactions_are_sent_on_request() {
-    rules::block_transactions_are_sent_on_request(&node());
+    node_rules::block_transactions_are_sent_on_request(&node());
 }
 
 #[test]
 fn gethdrsen_is_answered_with_coinbases() {
-    rules::gethdrsen_is_answered_with_coinbases(&node());
+    node_rules::gethdrsen_is_answered_with_coinbases(&node());
 }
 
 #[test]
 fn enriched_headers_need_protoconf() {
-    rules::enriched_headers_need_protoconf(&node());
+    node_rules::enriched_headers_need_protoconf(&node());
 }
 
 #[test]
 fn mempool_request_closes_connection() {
-    rules::mempool_request_closes_connection(&node());
+    node_rules::mempool_request_closes_connection(&node());
 }
 
 #[test]
 fn filtered_blocks_are_sent_without_filter() {
-    rules::filtered_blocks_are_sent_without_filter(&node());
+    node_rules::filtered_blocks_are_sent_without_filter(&node());
 }
 
 #[test]
 fn invalid_transactions_are_rejected() {
-    rules::invalid_transactions_are_rejected(&node());
+    node_rules::invalid_transactions_are_rejected(&node());
 }
 
 #[test]
 fn invalid_blocks_are_rejected() {
-    rules::invalid_blocks_are_rejected(&node());
+    node_rules::invalid_blocks_are_rejected(&node());
 }
 
 #[test]
 fn invalid_headers_are_scored() {
-    rules::invalid_headers_are_scored(&node());
+    node_rules::invalid_headers_are_scored(&node());
 }

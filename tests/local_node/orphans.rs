@@ -2,8 +2,8 @@
 
 use bsv_p2p::local_node::{BlockTemplate, LocalNode, LocalNodeConfig};
 use bsv_p2p::wire::{GetData, Inv, Inventory, OutPoint, TransactionInput, Tx, Txid};
+use test_support::payment::payment;
 
-use crate::payment::payment;
 use crate::raw::{answers, connected, sent};
 
 fn node() -> LocalNode {
@@ -95,7 +95,7 @@ fn orphans_of_a_peer_end_with_its_connection() {
     let mut other = connected(&node);
     assert_eq!(answers(&mut peer, child.clone()).len(), 1);
     peer.close();
-    crate::raw_peer::wait_until("the node has noticed the end", || node.peer_count() == 1);
+    test_support::raw_peer::wait_until("the node has noticed the end", || node.peer_count() == 1);
     assert_eq!(answers(&mut other, parent), []);
     assert_eq!(node.pooled_transaction(child.txid()), None);
     // The transaction is unknown again.
@@ -110,7 +110,7 @@ fn invalid_orphan_is_rejected() {
     transaction.outputs.clear();
     let mut peer = connected(&node);
     peer.send(Tx::from(&transaction));
-    let reject = crate::rules::next_reject(&mut peer);
+    let reject = test_support::node_rules::next_reject(&mut peer);
     assert_eq!(reject.reason, "bad-txns-vout-empty");
     assert_eq!(sent(&mut peer), []);
 }

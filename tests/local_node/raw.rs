@@ -2,9 +2,8 @@
 
 use bsv_p2p::local_node::{Chain, LocalNode};
 use bsv_p2p::wire::{Block, Inventory, Message, NotFound, Txid};
-
-use crate::raw_peer::RawPeer;
-use crate::rules::{connect, getdata};
+use test_support::node_rules::{connect, getdata};
+use test_support::raw_peer::RawPeer;
 
 /// Connects a peer without blocks. The messages of the handshake are consumed.
 pub(crate) fn connected(node: &LocalNode) -> RawPeer {

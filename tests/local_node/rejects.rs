@@ -7,11 +7,11 @@ use bsv_p2p::wire::{
     Block, BlockHash, BlockHeader, GetBlockTxn, Headers, Mempool, MerkleRoot, Message, OutPoint,
     Transaction, TransactionInput, Tx, Txid, merkle_root,
 };
+use test_support::node_rules::{next_reject, with_work};
+use test_support::payment::payment;
+use test_support::raw_peer::{frame, wait_until};
 
-use crate::payment::payment;
 use crate::raw::{answers, connected, mine_branch};
-use crate::raw_peer::{frame, wait_until};
-use crate::rules::{next_reject, with_work};
 
 /// Returns a list of headers that follow `parent`.
 fn headers_after(parent: BlockHash, count: u32) -> Vec<BlockHeader> {

@@ -4,11 +4,11 @@ use bsv_p2p::local_node::{LocalNode, LocalNodeConfig};
 use bsv_p2p::wire::{
     BloomFilter, BloomFlags, FeeFilter, GetData, Inventory, Message, NotFound, Txid,
 };
+use test_support::node_rules::{genesis, getheaders};
+use test_support::payment::payment;
+use test_support::raw_peer::RawPeer;
 
-use crate::payment::payment;
 use crate::raw::{answers, connected, sent};
-use crate::raw_peer::RawPeer;
-use crate::rules::{genesis, getheaders};
 
 const MISSING: Inventory = Inventory::Tx(Txid([7; 32]));
 

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use bsv_p2p::local_node::{Chain, InsertOutcome, LocalNode};
 use bsv_p2p::{ConnectionConfig, Error, Network};
+use test_support::private_network::private_params;
 
-use crate::private_network::private_params;
 use crate::support::{DEADLINE, client};
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -142,16 +142,16 @@ mod leaves_nothing_behind {
     use bsv_p2p::{Connection, Network};
 
     use super::{ANY, DEADLINE, client};
-    use crate::alone::{alone, threads_and_descriptors};
-    use crate::payment::payment;
     use crate::support::config;
+    use test_support::own_process::{run_in_own_process, threads_and_descriptors};
+    use test_support::payment::payment;
 
     /// The maximum shutdown time of a node on a busy machine. It usually takes milliseconds.
     const PROMPT: Duration = Duration::from_secs(5);
 
     #[test]
     fn with_many_peers_in_all_states() {
-        alone(
+        run_in_own_process(
             "start_and_end::leaves_nothing_behind::with_many_peers_in_all_states",
             count,
         );

@@ -5,9 +5,8 @@ use bsv_p2p::local_node::{Chain, LocalNode};
 use bsv_p2p::wire::{
     BlockHash, GetData, Inventory, LEGACY_MAX_RECEIVE_PAYLOAD, Message, Ping, Pong, Protoconf,
 };
-
-use crate::raw_peer::RawPeer;
-use crate::rules::{client_version, getblocks};
+use test_support::node_rules::{client_version, getblocks};
+use test_support::raw_peer::RawPeer;
 
 /// Follows the node until the client has its tip: each announced block that is unknown is requested,
 /// and a block or announcement without a known parent is answered by `getblocks`.
@@ -42,7 +41,10 @@ fn client_syncs_by_getblocks_alone() {
     let node = LocalNode::start().unwrap();
     for blocks in [3, 497, 1, 1_200] {
         node.mine(blocks).unwrap();
-        let chain = sync(crate::rules::connect(node.address()), node.tip());
+        let chain = sync(
+            test_support::node_rules::connect(node.address()),
+            node.tip(),
+        );
         assert_eq!(chain.tip(), (node.height(), node.tip()));
     }
 }

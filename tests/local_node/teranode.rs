@@ -9,14 +9,14 @@ use bsv_p2p::wire::{
     Headers, Inv, Inventory, Mempool, Message, NetworkAddress, NotFound, Reject, RejectCode,
     SendCmpct, Services, TimestampedAddress, Transaction, Tx, Txid, Version,
 };
-
-use crate::payment::payment;
-use crate::raw::{answers, connected, mine_branch, sent};
-use crate::raw_peer::{RawListener, RawPeer};
-use crate::rules::{
+use test_support::node_rules::{
     client_version, genesis, getblocks, getdata, gethdrsen, getheaders, next_announcement,
     next_reject,
 };
+use test_support::payment::payment;
+use test_support::raw_peer::{RawListener, RawPeer};
+
+use crate::raw::{answers, connected, mine_branch, sent};
 use crate::support::DEADLINE;
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);

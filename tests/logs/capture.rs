@@ -13,8 +13,7 @@ use crossbeam_channel::Receiver;
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use parking_lot::Mutex;
-
-use crate::raw_peer::DEADLINE;
+use test_support::raw_peer::DEADLINE;
 
 /// A record, as written.
 #[derive(Clone, Debug)]

@@ -8,9 +8,9 @@ use bsv_p2p::peers::Subnet;
 use bsv_p2p::wire::{BlockHash, Inv, Inventory, Message};
 use crossbeam_channel::Receiver;
 use log::{Level, LevelFilter};
+use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, wait_until};
 
 use crate::capture::{Captured, listening, records_of, wait_for_end};
-use crate::raw_peer::{DEADLINE, RawListener, RawPeer, wait_until};
 
 const KEYS: [&str; 5] = ["direction", "network", "peer_address", "peer_id", "state"];
 

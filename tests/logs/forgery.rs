@@ -2,9 +2,9 @@
 
 use bsv_p2p::wire::{Command, Message, Reject, RejectCode, Version, WireString};
 use log::LevelFilter;
+use test_support::raw_peer::{RawPeer, version};
 
 use crate::capture::{Captured, listening, records_of, wait_for_end};
-use crate::raw_peer::{RawPeer, version};
 
 /// Line ends, a forged record, escape sequences, quotes, text direction marks, invalid UTF-8.
 const EVIL: &[u8] =
@@ -58,7 +58,7 @@ fn hostile_user_agent_and_messages_keep_lines_intact() {
         payload: EVIL.into(),
     });
     // An invalid command, and an undecodable message.
-    let mut frame = crate::raw_peer::frame(&Message::Verack);
+    let mut frame = test_support::raw_peer::frame(&Message::Verack);
     frame[4..16].copy_from_slice(EVIL_NAME);
     peer.send_bytes(&frame);
     let truncated = Message::Unknown {

@@ -3,5 +3,3 @@
 mod capture;
 mod contents;
 mod forgery;
-#[path = "../support/raw_peer.rs"]
-mod raw_peer;

@@ -11,9 +11,9 @@ use bsv_p2p::wire::{
     TimestampedAddress, Txid,
 };
 use bsv_p2p::{ManagerConfig, Network};
+use test_support::raw_peer::{RawPeer, frame, header_claiming};
 
 use crate::harness::*;
-use crate::raw_peer::{RawPeer, frame, header_claiming};
 use crate::served::Served;
 
 /// The maximum delay of a good peer.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
+use test_support::raw_peer::RawPeer;
 
 use crate::harness::*;
-use crate::raw_peer::RawPeer;
 
 /// Tried with a value out of range, another network, another magic and too few slots for the fixed
 /// peers.

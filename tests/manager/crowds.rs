@@ -13,9 +13,9 @@ use bsv_p2p::{Manager, ManagerConfig};
 use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
+use test_support::raw_peer::{RawPeer, frame};
 
 use crate::harness::*;
-use crate::raw_peer::{RawPeer, frame};
 
 /// Each loopback address is limited like a public one.
 fn strict() -> ManagerConfig {
@@ -134,9 +134,9 @@ fn eviction_takes_newest_of_most_crowded_group() {
     until("one has gone for one", || manager.connected() == 4);
     // A peer that would make its group as large as the largest one evicts nobody.
     let mut refused = dial_from([127, 3, 0, 2], address);
-    refused.send(crate::raw_peer::version());
+    refused.send(test_support::raw_peer::version());
     refused.send(Message::Verack);
-    refused.send(crate::raw_peer::protoconf());
+    refused.send(test_support::raw_peer::protoconf());
     assert!(matches!(refused.expect("reject"), Message::Reject(_)));
     assert_eq!(manager.connected(), 4);
 }
@@ -163,9 +163,9 @@ fn outbound_slots_stay_free_despite_many_strangers() {
     for number in 0..100 {
         let peer = RawPeer::dial(address);
         if number % 2 == 0 {
-            peer.send(crate::raw_peer::version());
+            peer.send(test_support::raw_peer::version());
             peer.send(Message::Verack);
-            peer.send(crate::raw_peer::protoconf());
+            peer.send(test_support::raw_peer::protoconf());
         }
         strangers.push(peer);
         most = most.max(manager.metrics().slots_taken);

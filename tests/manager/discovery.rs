@@ -11,9 +11,9 @@ use bsv_p2p::peers::{InMemoryPeerStore, Peer, PeerSource, PeerStore, PeerVersion
 use bsv_p2p::wire::{Addr, Message, NetworkAddress, Ping, Services, TimestampedAddress};
 use bsv_p2p::{Manager, ManagerConfig};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use test_support::raw_peer::{RawListener, RawPeer};
 
 use crate::harness::*;
-use crate::raw_peer::{RawListener, RawPeer};
 
 mockall::mock! {
     Seeds {}

@@ -10,9 +10,9 @@ use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::manager::PeerSelector;
 use bsv_p2p::wire::{BlockHash, GetData, Inventory, Message};
+use test_support::raw_peer::{ClosedPort, RawListener, RawPeer, SilentHost};
 
 use crate::harness::*;
-use crate::raw_peer::{ClosedPort, RawListener, RawPeer, SilentHost};
 
 /// The maximum duration of an undisturbed shutdown.
 const PROMPT: Duration = Duration::from_secs(2);

@@ -7,9 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::wire::Message;
+use test_support::raw_peer::{RawPeer, frame, protoconf, version};
 
 use crate::harness::*;
-use crate::raw_peer::{RawPeer, frame, protoconf, version};
 use crate::served::Served;
 
 /// Tolerance: counting threads, and descriptors of folders that are being counted.

@@ -11,10 +11,10 @@ use std::time::Duration;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::peers::StoreError;
 use bsv_p2p::{Error, HeaderStore, HeaderStoreError, Manager, Network};
+use test_support::header_server::{Answers, HeaderServerOptions};
 
 use crate::chain_sync::{mined_headers, tip_of};
 use crate::harness::*;
-use crate::header_server::{Answers, HeaderServerOptions};
 
 /// Environment variable: the path of the file, in the process whose files cannot grow.
 const FILE: &str = "BSV_P2P_TEST_FILLS_DISK";

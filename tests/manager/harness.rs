@@ -7,8 +7,7 @@ use bsv_p2p::event::ControlEvent;
 use bsv_p2p::{Manager, ManagerConfig, Network};
 use crossbeam_channel::Receiver;
 use socket2::{Domain, Socket, Type};
-
-use crate::raw_peer::RawPeer;
+use test_support::raw_peer::RawPeer;
 
 /// Ten times the expected maximum duration.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);

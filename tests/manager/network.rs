@@ -13,8 +13,8 @@ use bsv_p2p::peers::Subnet;
 use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Manager, ManagerConfig};
 use crossbeam_channel::Receiver;
+use test_support::dnsmasq::Dnsmasq;
 
-use crate::dnsmasq_server::Dnsmasq;
 use crate::harness::config;
 
 const NODES: u8 = 15;

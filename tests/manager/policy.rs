@@ -7,9 +7,9 @@ use bsv_p2p::peers::BanReason;
 use bsv_p2p::session::{DisconnectReason, UserAgentPolicy};
 use bsv_p2p::wire::Version;
 use bsv_p2p::{Manager, ManagerConfig, Network};
+use test_support::raw_peer::{RawListener, RawPeer, echo, frame_of, header_claiming, version};
 
 use crate::harness::*;
-use crate::raw_peer::{RawListener, RawPeer, echo, frame_of, header_claiming, version};
 
 /// Starts a manager that treats loopback addresses like public ones.
 fn strict() -> ManagerConfig {

@@ -11,10 +11,10 @@ use bsv_p2p::wire::{
     AssociationId, CreateStrm, Message, Ping, Pong, Protoconf, Reject, RejectCode, StreamType,
     Version,
 };
+use test_support::raw_peer::{RawPeer, protoconf, version};
 use uuid::Uuid;
 
 use crate::harness::*;
-use crate::raw_peer::{RawPeer, protoconf, version};
 
 /// Returns the `version` and the `protoconf` of a dialing peer that offers two streams.
 fn greeting(id: Uuid) -> (Version, Protoconf) {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::Error;
 use bsv_p2p::wire::{GetData, Inv, Inventory, Message, Reject, RejectCode, Tx, Txid};
+use test_support::payment::payment;
+use test_support::raw_peer::{RawListener, RawPeer};
 
 use crate::harness::*;
-use crate::payment::payment;
-use crate::raw_peer::{RawListener, RawPeer};
 
 fn transaction() -> Tx {
     Tx::from(&payment(7))
@@ -87,7 +87,7 @@ fn broadcast_reaches_later_peer_that_relays() {
     let mut unwilling = dial_from([127, 0, 0, 2], address);
     let version = bsv_p2p::wire::Version {
         relay: Some(false),
-        ..crate::raw_peer::version()
+        ..test_support::raw_peer::version()
     };
     unwilling.shake_hands_as(version);
     manager.wait_for_peers(1, LIMIT).unwrap();

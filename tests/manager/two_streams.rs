@@ -10,8 +10,8 @@ use std::thread;
 use bsv_p2p::connection::{BlockReader, StreamStatistics, TrafficStats};
 use bsv_p2p::wire::{StreamPolicy, StreamType};
 use crossbeam_channel::bounded;
+use test_support::manager_pair::{ManagerPair, PairedManager, prepared_block};
 
-use crate::exchanges::{Program, Two, block};
 use crate::harness::{LIMIT, until};
 
 /// The number of transactions in each direction.
@@ -21,17 +21,17 @@ const EXCHANGES: u32 = 50;
 const HELD_BACK: u64 = 8 * 1024 * 1024;
 
 /// Returns two programs, and a block in transfer between them. It takes at least `seconds`.
-fn begin(multistreams: bool, seconds: usize) -> (Two, BlockReader) {
+fn begin(multistreams: bool, seconds: usize) -> (ManagerPair, BlockReader) {
     let len = std::env::var("STREAM_BLOCK_BYTES");
     let len = len.map_or(32_000_000, |len| len.parse().expect("a number of bytes"));
-    let (hash, block) = block(len);
-    let two = Two::begin(multistreams, (len / seconds) as u64, &block, LIMIT);
+    let (hash, block) = prepared_block(len);
+    let two = ManagerPair::start(multistreams, (len / seconds) as u64, &block, LIMIT);
     let block = two.asker.peer.block_reader(hash, LIMIT);
     (two, block.expect("the beginning of the block"))
 }
 
 #[track_caller]
-fn stream(program: &Program, stream: StreamType) -> StreamStatistics {
+fn stream(program: &PairedManager, stream: StreamType) -> StreamStatistics {
     let mut streams = program.peer.statistics().streams.into_iter();
     let found = streams.find(|one| one.stream == stream);
     found.expect("a stream that stands")
@@ -52,7 +52,7 @@ fn count(stream: &StreamStatistics, command: &str) -> (u64, u64) {
 #[test]
 fn transactions_pass_a_block_on_second_stream() {
     let (two, mut block) = begin(true, 5);
-    let Two { holder, asker, .. } = &two;
+    let ManagerPair { holder, asker, .. } = &two;
     let of_block = || stream(asker, StreamType::Data1).traffic.bytes_in;
     thread::scope(|scope| {
         // Used as a signal only: each exchanging thread holds a sender.
@@ -104,7 +104,7 @@ fn transactions_pass_a_block_on_second_stream() {
 #[test]
 fn announcements_follow_the_block_on_single_stream() {
     let (two, mut block) = begin(false, 1);
-    let Two { holder, asker, .. } = &two;
+    let ManagerPair { holder, asker, .. } = &two;
     let announced = holder.announce(0, LIMIT);
     // The reader is paused: the block is in transfer.
     assert!(!asker.has_block());

@@ -10,8 +10,7 @@ use bsv_p2p::wire::{
     Pong, Services, TimestampedAddress, Tx, Txid,
 };
 use parking_lot::Mutex;
-
-use crate::raw_peer::{RawPeer, protoconf, version};
+use test_support::raw_peer::{RawPeer, protoconf, version};
 
 /// Maximum number of headers in an answer of [`Script::Splits`].
 pub(crate) const MAX_HEADERS: usize = 5;

@@ -8,13 +8,13 @@ use bsv_p2p::session::PeerProfile;
 use bsv_p2p::wire::{
     Addr, BlockHeader, Headers, MerkleRoot, NetworkAddress, Services, TimestampedAddress, Tx,
 };
+use test_support::matrix::Outcome::{Empty, Headers as Found, NoAnswer, NotFound, Refused, Value};
+use test_support::matrix::{Cell, MatrixServer, Request, run};
+use test_support::payment::payment;
+use test_support::raw_peer::{RawPeer, version};
+use test_support::teranode::{JoinOrder, Teranode, TeranodeConfig};
 
-use crate::matrix::Outcome::{Empty, Headers as Found, NoAnswer, NotFound, Refused, Value};
-use crate::matrix::{Cell, MatrixServer, Request, run};
-use crate::payment::payment;
-use crate::raw_peer::{RawPeer, version};
 use crate::scripted_server::{Content, MAX_HEADERS, Script, ScriptedServer};
-use crate::teranode::{JoinOrder, Teranode, TeranodeConfig};
 
 /// Number of blocks above genesis.
 const BLOCKS: usize = 20;

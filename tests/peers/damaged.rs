@@ -3,9 +3,9 @@
 use std::fs::{self, File};
 
 use bsv_p2p::peers::{InMemoryPeerStore, PeerStore};
+use test_support::SeededRandom;
 
 use crate::samples::{Folder, contents, now, peer, peers};
-use crate::seeded::Seeded;
 
 /// Opens a store whose file is corrupt, and returns the reported reason.
 #[track_caller]
@@ -61,12 +61,12 @@ fn truncated_file_is_corrupt() {
 #[test]
 fn file_with_changed_bytes_never_panics() {
     let (folder, whole) = (Folder::new(), whole().into_bytes());
-    let mut random = Seeded(1);
+    let mut random = SeededRandom::new(1);
     for _ in 0..1_000 {
         let mut changed = whole.clone();
         for _ in 0..=random.below(3) {
             let at = random.below(changed.len());
-            changed[at] = random.next() as u8;
+            changed[at] = random.next_u64() as u8;
         }
         fs::write(folder.file(""), changed).unwrap();
         // The result may also be another network or version.

@@ -9,8 +9,8 @@ use bsv_p2p::Network;
 use bsv_p2p::peers::{
     BanConfig, BanList, InMemoryPeerStore, Peer, PeerStatusKind, PeerStore, StoreError,
 };
+use test_support::private_network::private_params;
 
-use crate::private_network::private_params;
 use crate::samples::{Folder, bans, contents, now, peer, peers};
 
 #[test]

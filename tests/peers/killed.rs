@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::Network;
 use bsv_p2p::peers::{InMemoryPeerStore, Peer, PeerStore};
+use test_support::SeededRandom;
 
 use crate::samples::{Folder, bans, now, peer};
-use crate::seeded::Seeded;
 
 /// Environment variable: set in the process that is killed.
 const SAVING: &str = "BSV_P2P_TEST_SAVES_PEERS";
@@ -30,7 +30,7 @@ fn process_killed_while_saving_leaves_complete_file() {
         save_for_ever();
     }
     let folder = Folder::new();
-    let mut random = Seeded(1);
+    let mut random = SeededRandom::new(1);
     let (mut rounds, mut amid) = (0, 0);
     let mut saved = 0;
     let began = Instant::now();
@@ -52,7 +52,7 @@ fn process_killed_while_saving_leaves_complete_file() {
 }
 
 /// Starts a process that saves, kills it, and returns the number of the last reported save.
-fn kill_one(folder: &Folder, random: &mut Seeded) -> u32 {
+fn kill_one(folder: &Folder, random: &mut SeededRandom) -> u32 {
     let (mut child, lines) = start(folder.path());
     let mut told = 0;
     let mut took = Duration::ZERO;

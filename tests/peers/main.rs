@@ -3,9 +3,5 @@
 mod damaged;
 mod files;
 mod killed;
-#[path = "../support/private_network.rs"]
-mod private_network;
 mod samples;
-#[path = "../support/seeded.rs"]
-mod seeded;
 mod threads;

@@ -2,11 +2,11 @@
 
 use bsv_p2p::ConnectionConfig;
 use bsv_p2p::wire::BlockHash;
+use test_support::real_node::RealNode;
 
 use crate::peer::{
     Actor, SOON, announced, assert_good_standing, config, dial, genesis, receive, tip,
 };
-use crate::support::RealNode;
 
 /// Asserts that three blocks are announced to a connection by the message `by`.
 #[track_caller]

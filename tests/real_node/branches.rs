@@ -8,11 +8,11 @@ use bsv_p2p::local_node::{Chain, LocalNode};
 use bsv_p2p::wire::{Block, BlockHash, BlockHeader, ChainTip, HeaderChain};
 use bsv_p2p::{Manager, ManagerConfig, Network};
 use serde_json::{Value, json};
+use test_support::real_node::RealNode;
 
 use crate::following::OTHER_ADDRESS;
 use crate::mining::now;
 use crate::peer::{SOON, assert_good_standing, hash, tip};
-use crate::support::RealNode;
 
 /// The time in which a node verifies 1,000 small blocks on a busy machine.
 const LONG: Duration = Duration::from_secs(120);

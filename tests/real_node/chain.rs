@@ -3,9 +3,9 @@
 use bsv_p2p::wire::{BlockHash, BlockHeader, MAX_HEADERS};
 use bsv_p2p::{Connection, Network};
 use serde_json::{Value, json};
+use test_support::real_node::RealNode;
 
 use crate::peer::{SOON, UNKNOWN, assert_good_standing, config, dial, genesis};
-use crate::support::RealNode;
 
 /// Requests all headers of the node after `locator`.
 fn headers(connection: &mut Connection, locator: &[BlockHash]) -> Vec<BlockHeader> {

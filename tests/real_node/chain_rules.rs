@@ -9,11 +9,11 @@ use bsv_p2p::wire::{
 };
 use bsv_p2p::{Manager, ManagerConfig};
 use serde_json::json;
+use test_support::raw_peer::{RawListener, RawPeer};
+use test_support::real_node::RealNode;
 
 use crate::mining::now;
 use crate::peer::SOON;
-use crate::raw_peer::{RawListener, RawPeer};
-use crate::support::RealNode;
 
 /// The target of regtest.
 const EASY: CompactTarget = CompactTarget(0x207f_ffff);

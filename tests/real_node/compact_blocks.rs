@@ -7,11 +7,11 @@ use bsv_p2p::wire::{
     Reconstruction, Tx,
 };
 use serde_json::json;
+use test_support::real_node::RealNode;
 
 use crate::mining::{now, spend};
 use crate::objects::spendable;
 use crate::peer::{SOON, ask_for, assert_good_standing, config, dial, receive, tip};
-use crate::support::RealNode;
 
 const MAX_BLOCK: u64 = 10_000_000_000;
 

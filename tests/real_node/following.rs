@@ -7,9 +7,9 @@ use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Manager, ManagerConfig, Network};
 use crossbeam_channel::Receiver;
 use serde_json::json;
+use test_support::real_node::RealNode;
 
 use crate::peer::{SOON, assert_good_standing, tip};
-use crate::support::RealNode;
 
 /// The time limit of a node for thousands of blocks.
 const LONG: Duration = Duration::from_secs(120);

@@ -8,12 +8,12 @@ use bsv_p2p::session::{AwaitedMessage, ConnectionState, Direction, DisconnectRea
 use bsv_p2p::wire::{AssociationId, BlockHash, Message, Services};
 use bsv_p2p::{Connection, ConnectionConfig, Network};
 use serde_json::{Value, json};
+use test_support::real_node::RealNode;
 
 use crate::peer::{
     Actor, SOON, announced, assert_good_standing, be_dialled, config, dial, disconnect, end_of,
     genesis, is_cut, mine_and_hear, only_peer, serve_until, tip,
 };
-use crate::support::RealNode;
 
 /// Runs ordinary traffic of an application.
 fn ordinary_traffic(node: &RealNode, connection: &mut Connection) {

@@ -7,12 +7,12 @@ use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{BlockHash, Command, Message};
 use bsv_p2p::{Connection, ConnectionConfig, Error, Timeout};
 use serde_json::{Value, json};
+use test_support::real_node::RealNode;
 
 use crate::peer::{
     Actor, SOON, announced, assert_good_standing, be_dialled, config, dial, end_of, genesis,
     impatient, is_cut, serve_until, tip,
 };
-use crate::support::RealNode;
 
 /// The time limit for noticing an end immediately.
 const AT_ONCE: Duration = Duration::from_secs(3);

@@ -5,8 +5,7 @@ use std::time::Duration;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{BlockHash, OutPoint, Transaction, TransactionInput, TransactionOutput, Txid};
 use serde_json::{Value, json};
-
-use crate::support::RealNode;
+use test_support::real_node::RealNode;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 

@@ -3,17 +3,6 @@
 //! They need the environment variable `BSV_NODE` and are ignored by default:
 //! `BSV_NODE=$(.ci/fetch-real-node target/node) cargo test --test real_node -- --include-ignored`.
 
-#[path = "../support/client.rs"]
-mod client;
-#[path = "../support/matrix.rs"]
-mod matrix_requests;
-#[path = "../support/raw_peer.rs"]
-mod raw_peer;
-#[path = "../support/node_rules.rs"]
-mod rules;
-#[path = "../support/real_node.rs"]
-mod support;
-
 mod announcements;
 mod branches;
 mod chain;
@@ -35,7 +24,7 @@ mod restarts;
 mod streams;
 mod transactions;
 
-use support::RealNode;
+use test_support::real_node::RealNode;
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]

@@ -7,9 +7,9 @@ use bsv_p2p::manager::PeerSelector;
 use bsv_p2p::wire::{BlockHash, Inventory, Message};
 use bsv_p2p::{Manager, ManagerConfig, Network};
 use crossbeam_channel::Receiver;
+use test_support::real_node::RealNode;
 
 use crate::peer::{SOON, assert_good_standing};
-use crate::support::RealNode;
 
 fn config() -> ManagerConfig {
     let mut config = ManagerConfig::new(Network::Regtest);

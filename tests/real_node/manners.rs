@@ -7,12 +7,12 @@ use bsv_p2p::wire::{
 };
 use bsv_p2p::{Connection, Error, Network};
 use serde_json::Value;
+use test_support::real_node::RealNode;
 
 use crate::peer::{
     Actor, SOON, UNKNOWN, ask_for, assert_good_standing, be_dialled, config, dial, end_of, genesis,
     is_cut, mine_and_hear, only_peer, serve_until, tip,
 };
-use crate::support::RealNode;
 
 fn by_name(name: &str, payload: Vec<u8>) -> Message {
     let mut command = [0; Command::LEN];

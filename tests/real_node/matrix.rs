@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use bsv_p2p::local_node::Chain;
 use bsv_p2p::wire::{BlockHeader, Headers, Inventory, Message};
+use test_support::matrix::Outcome::{Empty, Headers as Found, NoAnswer, NotFound, Refused, Value};
+use test_support::matrix::{Cell, MatrixServer, Request, run};
+use test_support::real_node::RealNode;
 
-use crate::matrix_requests::Outcome::{
-    Empty, Headers as Found, NoAnswer, NotFound, Refused, Value,
-};
-use crate::matrix_requests::{Cell, MatrixServer, Request, run};
 use crate::mining::{now, spend};
 use crate::objects::spendable;
 use crate::peer::{assert_good_standing, config, dial, receive};
-use crate::support::RealNode;
 
 /// Time bound of an answer. The node reads its queues every 100 ms.
 const ANSWERED: Duration = Duration::from_secs(2);

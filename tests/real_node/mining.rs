@@ -8,8 +8,7 @@ use bsv_p2p::wire::{
     TransactionOutput, Tx, merkle_root,
 };
 use serde_json::{Value, json};
-
-use crate::support::RealNode;
+use test_support::real_node::RealNode;
 
 pub(crate) fn now() -> u32 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);

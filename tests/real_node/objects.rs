@@ -12,12 +12,12 @@ use bsv_p2p::wire::{
 };
 use bsv_p2p::{Connection, Error, Network};
 use serde_json::{Value, json};
+use test_support::real_node::RealNode;
 
 use crate::mining::{mine_for_both, now, spend};
 use crate::peer::{
     Actor, SOON, UNKNOWN, ask_for, assert_good_standing, config, dial, genesis, hash, receive, tip,
 };
-use crate::support::RealNode;
 
 /// The time limit of a large block, which usually takes a few seconds.
 pub(crate) const LARGE: Duration = Duration::from_secs(60);

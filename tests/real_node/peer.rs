@@ -10,8 +10,7 @@ use bsv_p2p::wire::{BlockHash, BlockHeader, GetData, Inventory, Message, StreamP
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 use crossbeam_channel::Receiver;
 use serde_json::{Value, json};
-
-use crate::support::RealNode;
+use test_support::real_node::RealNode;
 
 /// The timeout for events that usually take milliseconds, and at most a second.
 pub(crate) const SOON: Duration = Duration::from_secs(10);

@@ -11,13 +11,13 @@ use bsv_p2p::wire::{
 };
 use bsv_p2p::{Error, Timeout};
 use serde_json::json;
+use test_support::real_node::RealNode;
 
 use crate::mining::{now, spend};
 use crate::objects::spendable;
 use crate::peer::{
     Actor, SOON, UNKNOWN, assert_good_standing, be_dialled, config, dial, genesis, hash,
 };
-use crate::support::RealNode;
 
 /// A transaction that does not exist.
 const NO_TX: Txid = Txid([0x77; 32]);

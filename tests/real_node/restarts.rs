@@ -6,9 +6,9 @@ use bsv_p2p::connection::{PeerConnectionHandle, PeerConnectionOptions, RestartCo
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{ConnectionState, DisconnectReason};
 use crossbeam_channel::Receiver;
+use test_support::real_node::RealNode;
 
 use crate::peer::{SOON, assert_good_standing, config, is_cut};
-use crate::support::RealNode;
 
 /// Dials the node as often as necessary.
 fn keep(

@@ -6,11 +6,11 @@ use bsv_p2p::wire::{OutPoint, RejectCode, Transaction, Tx, Txid};
 use bsv_p2p::{Manager, ManagerConfig, Network};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use test_support::real_node::RealNode;
 
 use crate::mining::spend;
 use crate::objects::spendable;
 use crate::peer::{SOON, assert_good_standing};
-use crate::support::RealNode;
 
 /// Returns a signed payment of `amount` from a coin of the node, which no other node has.
 fn signed(node: &RealNode, amount: f64) -> Tx {

@@ -7,11 +7,11 @@ use bsv_p2p::connection::PeerConnectionHandle;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{Message, RejectCode};
+use test_support::own_process::{run_in_own_process, threads_and_descriptors};
+use test_support::raw_peer::{DEADLINE, RawPeer, wait_until};
 use uuid::Uuid;
 
-use crate::alone::{alone, threads_and_descriptors};
 use crate::harness::{Owner, Peer, config, expect_reject, greeting, message, request};
-use crate::raw_peer::{DEADLINE, RawPeer, wait_until};
 
 /// The maximum time for the end of a connection after a disconnect.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -121,7 +121,7 @@ fn early_stream_request_closed_meanwhile_ends_peer() {
 
 #[test]
 fn early_stream_requests_leave_no_threads_or_descriptors() {
-    alone(
+    run_in_own_process(
         "early_requests::early_stream_requests_leave_no_threads_or_descriptors",
         flood,
     );

@@ -14,9 +14,8 @@ use bsv_p2p::wire::{
 use bsv_p2p::{ConnectionConfig, Network};
 use crossbeam_channel::Receiver;
 use socket2::{Domain, Socket, Type};
+use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, protoconf, version};
 use uuid::Uuid;
-
-use crate::raw_peer::{DEADLINE, RawListener, RawPeer, protoconf, version};
 
 pub(crate) fn config() -> ConnectionConfig {
     ConnectionConfig::new(Network::Regtest)

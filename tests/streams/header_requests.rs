@@ -6,9 +6,9 @@ use bsv_p2p::wire::{
     BlockHash, BlockHeader, GetData, Headers, Inventory, Message, NotFound, Ping, Pong,
 };
 use bsv_p2p::{Error, Network};
+use test_support::raw_peer::{DEADLINE, RawPeer};
 
 use crate::harness::{Owner, Peer, config, message};
-use crate::raw_peer::{DEADLINE, RawPeer};
 
 fn genesis() -> BlockHeader {
     BlockHeader::genesis(&Network::Regtest)

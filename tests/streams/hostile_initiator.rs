@@ -5,10 +5,10 @@ use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{
     AssociationId, CreateStrm, Encode, Message, RejectCode, StreamAck, StreamType, WireString,
 };
+use test_support::raw_peer::{DEADLINE, RawPeer, version, wait_until};
 use uuid::Uuid;
 
 use crate::harness::{Owner, Peer, config, expect_reject, message, request};
-use crate::raw_peer::{DEADLINE, RawPeer, version, wait_until};
 
 /// Returns a request with this byte as its stream type.
 fn of_type(id: Uuid, byte: u8) -> Vec<u8> {
@@ -208,9 +208,9 @@ fn messages_after_stream_request_are_not_lost() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
     let (mut data1, newcomer) = owner.dialled();
-    let mut bytes = crate::raw_peer::frame(&request(peer.id).into());
+    let mut bytes = test_support::raw_peer::frame(&request(peer.id).into());
     for number in 0..50 {
-        bytes.extend(crate::raw_peer::frame(&message(number)));
+        bytes.extend(test_support::raw_peer::frame(&message(number)));
     }
     // The last one arrives in two parts.
     let (first, last) = bytes.split_at(bytes.len() - 5);

@@ -11,13 +11,13 @@ use bsv_p2p::wire::{
     StreamPolicy, StreamType, Version,
 };
 use crossbeam_channel::Receiver;
-use uuid::Uuid;
-
-use crate::alone::{alone, threads_and_descriptors};
-use crate::harness::{both_policies, config, message, wait_for};
-use crate::raw_peer::{
+use test_support::own_process::{run_in_own_process, threads_and_descriptors};
+use test_support::raw_peer::{
     DEADLINE, RawListener, RawPeer, header_claiming, protoconf, version, wait_until,
 };
+use uuid::Uuid;
+
+use crate::harness::{both_policies, config, message, wait_for};
 
 /// A dialed scripted peer.
 pub(crate) struct Dialled {
@@ -168,19 +168,19 @@ fn mismatched_streamack_is_refused() {
     let answers: [fn(&CreateStrm) -> Vec<u8>; 6] = [
         |request| {
             let other = AssociationId::Uuid(Uuid::new_v4());
-            crate::raw_peer::frame(&Message::from(StreamAck {
+            test_support::raw_peer::frame(&Message::from(StreamAck {
                 association_id: other,
                 ..ack(request)
             }))
         },
         |request| {
-            crate::raw_peer::frame(&Message::from(StreamAck {
+            test_support::raw_peer::frame(&Message::from(StreamAck {
                 stream_type: StreamType::Data2,
                 ..ack(request)
             }))
         },
-        |_| crate::raw_peer::frame(&version().into()),
-        |_| crate::raw_peer::frame(&Ping::new(1).into()),
+        |_| test_support::raw_peer::frame(&version().into()),
+        |_| test_support::raw_peer::frame(&Ping::new(1).into()),
         |_| vec![0x55; 24],
         |_| header_claiming("streamack", 3_000_000),
     ];
@@ -269,9 +269,9 @@ fn another_association_than_ours_ends_the_connection() {
 #[test]
 fn messages_after_streamack_are_not_lost() {
     let (this, mut data1, request) = Dialled::asked(config());
-    let mut bytes = crate::raw_peer::frame(&ack(&request).into());
+    let mut bytes = test_support::raw_peer::frame(&ack(&request).into());
     for number in 0..20 {
-        bytes.extend(crate::raw_peer::frame(&message(number)));
+        bytes.extend(test_support::raw_peer::frame(&message(number)));
     }
     let (first, last) = bytes.split_at(bytes.len() - 3);
     data1.send_bytes(first);
@@ -306,7 +306,7 @@ fn disconnect_while_awaiting_streamack_emits_no_refusal() {
 
 #[test]
 fn refused_stream_leaves_no_descriptor() {
-    alone(
+    run_in_own_process(
         "hostile_responder::refused_stream_leaves_no_descriptor",
         || {
             let refused = || {

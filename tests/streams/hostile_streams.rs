@@ -8,9 +8,9 @@ use bsv_p2p::Error;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{BlockHash, Headers, Inv, Inventory, Message, NotFound, Ping, Pong, Txid};
+use test_support::raw_peer::{DEADLINE, frame, header_claiming};
 
 use crate::harness::{Owner, config, message};
-use crate::raw_peer::{DEADLINE, frame, header_claiming};
 use crate::samples::block;
 
 #[test]

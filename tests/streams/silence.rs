@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bsv_p2p::ConnectionConfig;
 use bsv_p2p::wire::{GetData, Inventory, Message, Ping, Pong};
+use test_support::raw_peer::{DEADLINE, RawPeer, frame, large_block, teranode_version};
 
 use crate::harness::{Owner, config, message};
-use crate::raw_peer::{DEADLINE, RawPeer, frame, large_block, teranode_version};
 
 /// A ping of the peer.
 const NONCE: u64 = 77;

@@ -6,11 +6,11 @@ use bsv_p2p::wire::{
     AssociationId, CreateStrm, Message, Ping, Pong, Protoconf, Reject, RejectCode, StreamAck,
     StreamType, Version,
 };
+use test_support::raw_peer::{DEADLINE, RawPeer, frame};
 use uuid::Uuid;
 
 use crate::harness::{Owner, Peer, both_policies, config, greeting, message, request, wait_for};
 use crate::hostile_responder::{Dialled, ack, impatient};
-use crate::raw_peer::{DEADLINE, RawPeer, frame};
 
 /// The maximum number of `verack` and `protoconf` before a `streamack`.
 const MAX_GREETINGS: usize = 8;

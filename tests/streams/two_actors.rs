@@ -18,10 +18,10 @@ use bsv_p2p::wire::{
 };
 use bsv_p2p::{ConnectionConfig, Error, Network};
 use crossbeam_channel::Receiver;
+use test_support::own_process::{run_in_own_process, threads_and_descriptors};
+use test_support::raw_peer::{DEADLINE, wait_until};
 
-use crate::alone::{alone, threads_and_descriptors};
 use crate::harness::{Owner, config, message, wait_for};
-use crate::raw_peer::{DEADLINE, wait_until};
 use crate::samples::block;
 
 /// Two ends of one peer with two streams.
@@ -322,7 +322,7 @@ fn supervisor_restores_both_streams() {
 
 #[test]
 fn end_during_stream_opening_leaves_nothing_behind() {
-    alone(
+    run_in_own_process(
         "two_actors::end_during_stream_opening_leaves_nothing_behind",
         || {
             let node = LocalNode::start().unwrap();

@@ -6,10 +6,10 @@ use bsv_p2p::Connection;
 use bsv_p2p::connection::SubscriptionOptions;
 use bsv_p2p::session::PeerProfile;
 use bsv_p2p::wire::{Message, StreamType, Txid};
+use test_support::client::{Client, ClientKind};
+use test_support::teranode::{JoinOrder, Teranode, TeranodeConfig};
 
-use crate::client::{Client, ClientKind};
 use crate::harness::*;
-use crate::teranode::{JoinOrder, Teranode, TeranodeConfig};
 
 #[test]
 fn handshake_completes_in_both_roles() {

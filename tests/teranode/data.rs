@@ -8,11 +8,11 @@ use bsv_p2p::event::BitcoinMessageEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{BlockHash, Inventory, Message, RejectCode, Tx, Txid};
 use crossbeam_channel::Receiver;
+use test_support::client::ClientKind;
+use test_support::payment::payment;
+use test_support::teranode::{JoinOrder, Punishment, Teranode, TeranodeConfig, TxVerdict};
 
-use crate::client::ClientKind;
 use crate::harness::*;
-use crate::payment::payment;
-use crate::teranode::{JoinOrder, Punishment, Teranode, TeranodeConfig, TxVerdict};
 
 fn transaction(number: u32) -> Tx {
     Tx::from(&payment(number))

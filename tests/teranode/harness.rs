@@ -6,10 +6,9 @@ use std::time::Duration;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::wire::{BlockHeader, HeaderChain, MerkleRoot};
 use bsv_p2p::{ConnectionConfig, Manager, ManagerConfig, Network};
-
-use crate::client::{Client, ClientKind};
-use crate::raw_peer::RawListener;
-use crate::teranode::{JoinOrder, Teranode, TeranodeConfig};
+use test_support::client::{Client, ClientKind};
+use test_support::raw_peer::RawListener;
+use test_support::teranode::{JoinOrder, Teranode, TeranodeConfig};
 
 /// Maximum time of a request that usually takes some milliseconds.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);

@@ -9,10 +9,9 @@ use bsv_p2p::wire::{
     GetHeaders, Headers, Inventory, Mempool, Message, Ping, Pong, RejectCode, StreamType, Txid,
     Version,
 };
+use test_support::raw_peer::{RawPeer, frame, header_claiming, version};
+use test_support::teranode::{JoinOrder, Punishment, Teranode, TeranodeConfig, TxVerdict};
 use uuid::Uuid;
-
-use crate::raw_peer::{RawPeer, frame, header_claiming, version};
-use crate::teranode::{JoinOrder, Punishment, Teranode, TeranodeConfig, TxVerdict};
 
 const V3: fn() -> TeranodeConfig = || TeranodeConfig::v3(JoinOrder::VerackFirst);
 

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use bsv_p2p::Network;
 use bsv_p2p::wire::{BlockHash, ChainRules, CheckpointStart, HeaderChain};
+use test_support::client::ClientKind;
+use test_support::teranode::{JoinOrder, Teranode, TeranodeConfig};
 
-use crate::client::ClientKind;
 use crate::harness::*;
-use crate::teranode::{JoinOrder, Teranode, TeranodeConfig};
 
 const HEADERS: usize = 5_000;
 

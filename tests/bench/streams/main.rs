@@ -8,16 +8,11 @@
 //! direction. Over one stream, a message of the block's sender waits for the rest of the block.
 //! This also delays transactions of the other side, because the `getdata` is such a message.
 
-#[path = "../../support/exchanges.rs"]
-mod exchanges;
-#[path = "../../support/limited_relay.rs"]
-mod limited_relay;
-
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use self::exchanges::{Program, Two};
+use test_support::manager_pair::{self, ManagerPair, PairedManager};
 
 const BLOCK: usize = 1_000_000_000;
 const BYTES_PER_SECOND: u64 = 100_000_000;
@@ -26,9 +21,9 @@ const QUIET: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {
-    let (hash, block) = exchanges::block(BLOCK);
+    let (hash, block) = manager_pair::prepared_block(BLOCK);
     print_head();
-    let begin = |multistreams| Two::begin(multistreams, BYTES_PER_SECOND, &block, PATIENCE);
+    let begin = |multistreams| ManagerPair::start(multistreams, BYTES_PER_SECOND, &block, PATIENCE);
     let quiet = measure(&begin(true), || thread::sleep(QUIET));
     quiet.print("nothing", &quiet);
     for (what, multistreams) in [
@@ -61,7 +56,7 @@ struct Exchanges {
 }
 
 /// Exchanges transactions in both directions while `flow` runs.
-fn measure(two: &Two, flow: impl FnOnce()) -> Measured {
+fn measure(two: &ManagerPair, flow: impl FnOnce()) -> Measured {
     let flows = &AtomicBool::new(true);
     thread::scope(|scope| {
         let ways = [(&two.holder, &two.asker), (&two.asker, &two.holder)];
@@ -78,7 +73,7 @@ fn measure(two: &Two, flow: impl FnOnce()) -> Measured {
 }
 
 /// Exchanges one transaction after the other while `flows` returns true.
-fn exchange(from: &Program, to: &Program, flows: impl Fn() -> bool) -> Exchanges {
+fn exchange(from: &PairedManager, to: &PairedManager, flows: impl Fn() -> bool) -> Exchanges {
     let (mut times, mut within) = (Vec::new(), 0);
     for number in 0.. {
         times.push(from.offer_to(to, number, PATIENCE));

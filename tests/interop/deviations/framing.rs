@@ -7,10 +7,10 @@ use bsv_p2p::Network;
 use bsv_p2p::wire::{DecodeError, Inv, Inventory, Mempool, Message, Txid};
 use chain_gang::messages::{self as theirs, MAX_PAYLOAD_SIZE};
 use chain_gang::util::rx::Observable;
+use test_support::raw_peer::{DEADLINE, frame, header_claiming};
 
 use super::{connected_dialer, frame_of_payload, refusal};
 use crate::codec::{read_ours, read_theirs};
-use crate::raw_peer::{DEADLINE, frame, header_claiming};
 
 #[test]
 fn invalid_checksum_ends_connection() {

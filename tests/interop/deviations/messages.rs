@@ -7,11 +7,11 @@ use bsv_p2p::wire::{
 };
 use chain_gang::messages as theirs;
 use chain_gang::util::Hash256;
+use test_support::raw_peer::frame;
 
 use super::{frame_of_payload, refusal};
 use crate::codec::{read_ours, read_theirs, their_frame};
 use crate::dialer::{Dialer, chain_gang_version};
-use crate::raw_peer::frame;
 use crate::served_chain::their_bytes;
 
 /// The number of bytes of a header of a frame.

@@ -7,10 +7,10 @@ mod peer;
 use std::collections::BTreeSet;
 
 use bsv_p2p::wire::{Command, Message};
+use test_support::raw_peer::{RawListener, RawPeer, frame, version};
 
 use crate::codec::read_theirs;
 use crate::dialer::Dialer;
-use crate::raw_peer::{RawListener, RawPeer, frame, version};
 
 /// Returns a dial of chain-gang, of which nothing has been read.
 fn accept_dialer() -> (Dialer, RawPeer) {

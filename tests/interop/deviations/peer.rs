@@ -10,10 +10,10 @@ use bsv_p2p::wire::{
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 use chain_gang::messages::{self as theirs, INV_VECT_BLOCK, INV_VECT_TX};
 use chain_gang::peer::{PeerNodeFilter, SVPeerFilter};
+use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, protoconf, version};
 
 use super::{accept_dialer, connected_dialer};
 use crate::dialer::{Dialer, chain_gang_version};
-use crate::raw_peer::{DEADLINE, RawListener, RawPeer, protoconf, version};
 use crate::served_chain::{ServedChain, mine_chain, spend_reward, their_hash};
 use crate::server::Server;
 

@@ -10,9 +10,9 @@ use bsv_p2p::wire::{BlockHash, Inv, Inventory, NotFound, Txid};
 use bsv_p2p::{Connection, ConnectionConfig, Error, Manager, ManagerConfig, Network};
 use chain_gang::messages::{self as theirs, INV_VECT_TX, Message};
 use chain_gang::util::Hash256;
+use test_support::raw_peer::{DEADLINE, RawListener};
 
 use crate::dialer::{Dialer, USER_AGENT};
-use crate::raw_peer::{DEADLINE, RawListener};
 use crate::served_chain::{ServedChain, entry, mine_chain};
 
 /// Accepts one dial of chain-gang, which serves a chain of that height.

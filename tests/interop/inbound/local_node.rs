@@ -6,10 +6,10 @@ use bsv_p2p::session::PROTOCOL_VERSION;
 use bsv_p2p::wire::{BlockHash, Tx};
 use chain_gang::messages::{self as theirs, INV_VECT_BLOCK, INV_VECT_TX, Message, NO_HASH_STOP};
 use chain_gang::util::Hash256;
+use test_support::raw_peer::DEADLINE;
 
 use super::{dialer_of, hashes, local_node, locator, request_headers, reward_of_tip};
 use crate::dialer::Dialer;
-use crate::raw_peer::DEADLINE;
 use crate::served_chain::{
     ServedChain, entry, mine_chain, spend_reward, their_block, their_bytes, their_hash, their_tx,
 };

@@ -10,9 +10,9 @@ use bsv_p2p::local_node::{Chain, LocalNode};
 use bsv_p2p::wire::{BlockHash, Txid};
 use chain_gang::messages::{BlockLocator, Message, PROTOCOL_VERSION};
 use chain_gang::util::Hash256;
+use test_support::raw_peer::DEADLINE;
 
 use crate::dialer::Dialer;
-use crate::raw_peer::DEADLINE;
 use crate::served_chain::their_hash;
 
 fn local_node(chain: Chain) -> LocalNode {

@@ -5,11 +5,11 @@ mod parts;
 use bsv_p2p::wire::{self, StreamType};
 use chain_gang::messages as theirs;
 use chain_gang::util::{BloomFilter, Hash256};
+use test_support::SeededRandom;
 
 use self::parts::{
     address, bytes, hash, header, id_bytes, text, transaction, transactions, uuid, whole_block,
 };
-use crate::seeded::Seeded;
 
 /// A message as both implementations hold it.
 pub(crate) struct Pair {
@@ -27,14 +27,14 @@ impl Pair {
 }
 
 /// Returns one message of each type that both implementations know, with random fields.
-pub(crate) fn one_of_each(random: &mut Seeded) -> Vec<Pair> {
+pub(crate) fn one_of_each(random: &mut SeededRandom) -> Vec<Pair> {
     use theirs::Message as Theirs;
     use wire::Message as Ours;
 
-    let nonce = random.next();
+    let nonce = random.next_u64();
     let fee = random.of_any_size(62);
     let announce = random.below(2) == 1;
-    let compact_version = random.next();
+    let compact_version = random.next_u64();
     vec![
         version(random),
         Pair::new(Theirs::Verack, Ours::Verack),
@@ -97,15 +97,15 @@ pub(crate) fn one_of_each(random: &mut Seeded) -> Vec<Pair> {
     ]
 }
 
-fn version(random: &mut Seeded) -> Pair {
+fn version(random: &mut SeededRandom) -> Pair {
     let version = random.of_any_size(30) as u32 + theirs::MIN_SUPPORTED_PROTOCOL_VERSION;
-    let services = random.next();
-    let timestamp = random.next() as i64;
+    let services = random.next_u64();
+    let timestamp = random.next_u64() as i64;
     let (their_receiver, our_receiver) = address(random);
     let (their_sender, our_sender) = address(random);
-    let nonce = random.next();
+    let nonce = random.next_u64();
     let user_agent = text(random, 256);
-    let start_height = random.next() as i32;
+    let start_height = random.next_u64() as i32;
     let relay = random.below(2) == 1;
     let id = (random.below(2) == 1).then(|| uuid(random));
     Pair::new(
@@ -136,7 +136,7 @@ fn version(random: &mut Seeded) -> Pair {
     )
 }
 
-fn protoconf(random: &mut Seeded) -> Pair {
+fn protoconf(random: &mut SeededRandom) -> Pair {
     let limit = random.of_any_size(31) as u32 + 1_048_576;
     let policies = (random.below(2) == 1).then(|| text(random, 650));
     Pair::new(
@@ -152,7 +152,7 @@ fn protoconf(random: &mut Seeded) -> Pair {
     )
 }
 
-fn authch(random: &mut Seeded) -> Pair {
+fn authch(random: &mut SeededRandom) -> Pair {
     let challenge = hash(random);
     Pair::new(
         theirs::Message::Authch(theirs::Authch {
@@ -175,7 +175,7 @@ const STREAM_TYPES: [StreamType; 4] = [
     StreamType::Data3,
 ];
 
-fn create_stream(random: &mut Seeded) -> Pair {
+fn create_stream(random: &mut SeededRandom) -> Pair {
     let id = uuid(random);
     let stream_type = STREAM_TYPES[random.below(STREAM_TYPES.len())];
     // chain-gang omits the length of an empty name.
@@ -194,7 +194,7 @@ fn create_stream(random: &mut Seeded) -> Pair {
     )
 }
 
-fn stream_ack(random: &mut Seeded) -> Pair {
+fn stream_ack(random: &mut SeededRandom) -> Pair {
     let id = uuid(random);
     let stream_type = STREAM_TYPES[random.below(STREAM_TYPES.len())];
     Pair::new(
@@ -209,11 +209,11 @@ fn stream_ack(random: &mut Seeded) -> Pair {
     )
 }
 
-fn addr(random: &mut Seeded) -> Pair {
+fn addr(random: &mut SeededRandom) -> Pair {
     let count = random.of_any_size(9) as usize;
     let (their_list, our_list) = (0..count)
         .map(|_| {
-            let time = random.next() as u32;
+            let time = random.next_u64() as u32;
             let (theirs, ours) = address(random);
             let theirs = theirs::NodeAddrEx {
                 last_connected_time: time,
@@ -235,7 +235,7 @@ fn addr(random: &mut Seeded) -> Pair {
 }
 
 fn inventory<T: Into<wire::Message>>(
-    random: &mut Seeded,
+    random: &mut SeededRandom,
     theirs: impl Fn(theirs::Inv) -> theirs::Message,
     ours: impl Fn(Vec<wire::Inventory>) -> T,
 ) -> Pair {
@@ -243,7 +243,7 @@ fn inventory<T: Into<wire::Message>>(
     let (objects, entries) = (0..count)
         .map(|_| {
             let kind = match random.below(4) {
-                0 => random.next() as u32,
+                0 => random.next_u64() as u32,
                 _ => random.below(6) as u32,
             };
             let hash = hash(random);
@@ -258,11 +258,11 @@ fn inventory<T: Into<wire::Message>>(
 }
 
 fn locator<T: Into<wire::Message>>(
-    random: &mut Seeded,
+    random: &mut SeededRandom,
     theirs: impl Fn(theirs::BlockLocator) -> theirs::Message,
     ours: impl Fn(i32, Vec<wire::BlockHash>, wire::BlockHash) -> T,
 ) -> Pair {
-    let version = random.next() as u32;
+    let version = random.next_u64() as u32;
     let count = random.of_any_size(9) as usize;
     let hashes: Vec<_> = (0..count).map(|_| hash(random)).collect();
     let stop = hash(random);
@@ -280,7 +280,7 @@ fn locator<T: Into<wire::Message>>(
     )
 }
 
-fn headers(random: &mut Seeded) -> Pair {
+fn headers(random: &mut SeededRandom) -> Pair {
     let count = random.of_any_size(9) as usize;
     let (their_list, our_list) = (0..count).map(|_| header(random)).unzip();
     Pair::new(
@@ -291,21 +291,21 @@ fn headers(random: &mut Seeded) -> Pair {
     )
 }
 
-fn block(random: &mut Seeded) -> Pair {
+fn block(random: &mut SeededRandom) -> Pair {
     let (theirs, ours) = whole_block(random);
     Pair::new(theirs::Message::Block(theirs), ours)
 }
 
-fn transaction_message(random: &mut Seeded) -> Pair {
+fn transaction_message(random: &mut SeededRandom) -> Pair {
     let (theirs, ours) = transaction(random);
     Pair::new(theirs::Message::Tx(theirs), wire::Tx::from(&ours))
 }
 
 /// Returns a compact block as a node makes it: the first transaction is included, the others are
 /// named.
-fn compact_block(random: &mut Seeded) -> Pair {
+fn compact_block(random: &mut SeededRandom) -> Pair {
     let (their_block, our_block) = whole_block(random);
-    let nonce = random.next();
+    let nonce = random.next_u64();
     let ours = wire::CompactBlock::new(&our_block, nonce);
     let mut theirs = theirs::Cmpctblock {
         header: their_block.header,
@@ -324,7 +324,7 @@ fn compact_block(random: &mut Seeded) -> Pair {
     Pair::new(theirs::Message::Cmpctblock(theirs), ours)
 }
 
-fn get_block_transactions(random: &mut Seeded) -> Pair {
+fn get_block_transactions(random: &mut SeededRandom) -> Pair {
     let block = hash(random);
     let count = random.of_any_size(9) as usize;
     let gaps: Vec<_> = (0..count).map(|_| random.of_any_size(20)).collect();
@@ -346,7 +346,7 @@ fn get_block_transactions(random: &mut Seeded) -> Pair {
     )
 }
 
-fn block_transactions(random: &mut Seeded) -> Pair {
+fn block_transactions(random: &mut SeededRandom) -> Pair {
     let block = hash(random);
     let (their_list, our_list) = transactions(random);
     let txs: Vec<_> = our_list.iter().map(wire::Tx::from).collect();
@@ -361,8 +361,8 @@ fn block_transactions(random: &mut Seeded) -> Pair {
 }
 
 /// Creates a filter of this library with elements that chain-gang finds in it.
-fn filter_load(random: &mut Seeded) -> Pair {
-    let tweak = random.next() as u32;
+fn filter_load(random: &mut SeededRandom) -> Pair {
+    let tweak = random.next_u64() as u32;
     let flags = random.below(3) as u8;
     let items = 1 + random.of_any_size(8) as u32;
     let mut ours = wire::BloomFilter::new(items, 0.001, tweak, wire::BloomFlags(flags)).unwrap();
@@ -385,7 +385,7 @@ fn filter_load(random: &mut Seeded) -> Pair {
     )
 }
 
-fn filter_add(random: &mut Seeded) -> Pair {
+fn filter_add(random: &mut SeededRandom) -> Pair {
     let data = bytes(random, 520);
     Pair::new(
         theirs::Message::FilterAdd(theirs::FilterAdd { data: data.clone() }),
@@ -394,7 +394,7 @@ fn filter_add(random: &mut Seeded) -> Pair {
 }
 
 /// Returns a header with a tree in which chain-gang and bsv-p2p find the same transactions.
-fn merkle_block(random: &mut Seeded) -> Pair {
+fn merkle_block(random: &mut SeededRandom) -> Pair {
     let count = 1 + random.of_any_size(7);
     let leaves: Vec<_> = (0..count)
         .map(|_| (wire::Txid(hash(random)), random.below(4) == 0))
@@ -422,11 +422,11 @@ fn merkle_block(random: &mut Seeded) -> Pair {
     )
 }
 
-fn reject(random: &mut Seeded) -> Pair {
+fn reject(random: &mut SeededRandom) -> Pair {
     let message = ["tx", "block", "version", "getdata"][random.below(4)];
     let has_hash = matches!(message, "tx" | "block");
     let hash = has_hash.then(|| hash(random));
-    let code = random.next() as u8;
+    let code = random.next_u64() as u8;
     let reason = text(random, 111);
     Pair::new(
         theirs::Message::Reject(theirs::Reject {

@@ -4,11 +4,10 @@ use bsv_p2p::wire;
 use chain_gang::messages as theirs;
 use chain_gang::script::Script;
 use chain_gang::util::Hash256;
+use test_support::SeededRandom;
 use uuid::Uuid;
 
-use crate::seeded::Seeded;
-
-pub(super) fn whole_block(random: &mut Seeded) -> (theirs::Block, wire::Block) {
+pub(super) fn whole_block(random: &mut SeededRandom) -> (theirs::Block, wire::Block) {
     let (their_header, our_header) = header(random);
     let (their_list, our_list) = transactions(random);
     let theirs = theirs::Block {
@@ -18,12 +17,12 @@ pub(super) fn whole_block(random: &mut Seeded) -> (theirs::Block, wire::Block) {
     (theirs, wire::Block::new(&our_header, &our_list))
 }
 
-pub(super) fn header(random: &mut Seeded) -> (theirs::BlockHeader, wire::BlockHeader) {
+pub(super) fn header(random: &mut SeededRandom) -> (theirs::BlockHeader, wire::BlockHeader) {
     let (version, time, bits, nonce) = (
-        random.next() as u32,
-        random.next() as u32,
-        random.next() as u32,
-        random.next() as u32,
+        random.next_u64() as u32,
+        random.next_u64() as u32,
+        random.next_u64() as u32,
+        random.next_u64() as u32,
     );
     let (previous, root) = (hash(random), hash(random));
     let theirs = theirs::BlockHeader {
@@ -46,14 +45,14 @@ pub(super) fn header(random: &mut Seeded) -> (theirs::BlockHeader, wire::BlockHe
     (theirs, ours)
 }
 
-pub(super) fn transactions(random: &mut Seeded) -> (Vec<theirs::Tx>, Vec<wire::Transaction>) {
+pub(super) fn transactions(random: &mut SeededRandom) -> (Vec<theirs::Tx>, Vec<wire::Transaction>) {
     let count = random.of_any_size(5);
     (0..count).map(|_| transaction(random)).unzip()
 }
 
 /// Returns a transaction that chain-gang accepts in a compact block.
-pub(super) fn transaction(random: &mut Seeded) -> (theirs::Tx, wire::Transaction) {
-    let (version, lock_time) = (random.next() as u32, random.next() as u32);
+pub(super) fn transaction(random: &mut SeededRandom) -> (theirs::Tx, wire::Transaction) {
+    let (version, lock_time) = (random.next_u64() as u32, random.next_u64() as u32);
     let input_count = 1 + random.below(3);
     let output_count = 1 + random.below(3);
     let (their_inputs, our_inputs) = (0..input_count).map(|_| input(random)).unzip();
@@ -74,9 +73,9 @@ pub(super) fn transaction(random: &mut Seeded) -> (theirs::Tx, wire::Transaction
     (theirs, ours)
 }
 
-pub(super) fn input(random: &mut Seeded) -> (theirs::TxIn, wire::TransactionInput) {
+pub(super) fn input(random: &mut SeededRandom) -> (theirs::TxIn, wire::TransactionInput) {
     let txid = hash(random);
-    let (index, sequence) = (random.next() as u32, random.next() as u32);
+    let (index, sequence) = (random.next_u64() as u32, random.next_u64() as u32);
     let script = bytes(random, 400);
     let theirs = theirs::TxIn {
         prev_output: theirs::OutPoint {
@@ -98,7 +97,7 @@ pub(super) fn input(random: &mut Seeded) -> (theirs::TxIn, wire::TransactionInpu
     (theirs, ours)
 }
 
-pub(super) fn output(random: &mut Seeded) -> (theirs::TxOut, wire::TransactionOutput) {
+pub(super) fn output(random: &mut SeededRandom) -> (theirs::TxOut, wire::TransactionOutput) {
     // Three of them stay below the maximum of a transaction.
     let value = random.of_any_size(49) as i64;
     let script = bytes(random, 400);
@@ -109,15 +108,15 @@ pub(super) fn output(random: &mut Seeded) -> (theirs::TxOut, wire::TransactionOu
     (theirs, wire::TransactionOutput { value, script })
 }
 
-pub(super) fn address(random: &mut Seeded) -> (theirs::NodeAddr, wire::NetworkAddress) {
-    let services = random.next();
-    let port = random.next() as u16;
+pub(super) fn address(random: &mut SeededRandom) -> (theirs::NodeAddr, wire::NetworkAddress) {
+    let services = random.next_u64();
+    let port = random.next_u64() as u16;
     let ip = match random.below(3) {
         0 => std::net::IpAddr::from(u128::to_be_bytes(
-            u128::from(random.next()) << 64 | u128::from(random.next()),
+            u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()),
         )),
         1 => std::net::Ipv6Addr::UNSPECIFIED.into(),
-        _ => std::net::IpAddr::from((random.next() as u32).to_be_bytes()),
+        _ => std::net::IpAddr::from((random.next_u64() as u32).to_be_bytes()),
     };
     let theirs = theirs::NodeAddr {
         services,
@@ -127,8 +126,8 @@ pub(super) fn address(random: &mut Seeded) -> (theirs::NodeAddr, wire::NetworkAd
     (theirs, ours)
 }
 
-pub(super) fn uuid(random: &mut Seeded) -> Uuid {
-    Uuid::from_u64_pair(random.next(), random.next())
+pub(super) fn uuid(random: &mut SeededRandom) -> Uuid {
+    Uuid::from_u64_pair(random.next_u64(), random.next_u64())
 }
 
 /// Returns an association ID as chain-gang holds it: the type of a UUID and its bytes.
@@ -137,7 +136,7 @@ pub(super) fn id_bytes(id: Uuid) -> Vec<u8> {
 }
 
 /// Returns a text of at most `max` bytes, in some of which characters have two bytes.
-pub(super) fn text(random: &mut Seeded, max: usize) -> String {
+pub(super) fn text(random: &mut SeededRandom, max: usize) -> String {
     let len = random.below(max + 1);
     let mut text = String::new();
     while text.len() < len {
@@ -149,15 +148,15 @@ pub(super) fn text(random: &mut Seeded, max: usize) -> String {
     text
 }
 
-pub(super) fn bytes(random: &mut Seeded, max: usize) -> Vec<u8> {
+pub(super) fn bytes(random: &mut SeededRandom, max: usize) -> Vec<u8> {
     let len = random.below(max + 1);
-    (0..len).map(|_| random.next() as u8).collect()
+    (0..len).map(|_| random.next_u64() as u8).collect()
 }
 
-pub(super) fn hash(random: &mut Seeded) -> [u8; 32] {
+pub(super) fn hash(random: &mut SeededRandom) -> [u8; 32] {
     let mut hash = [0; 32];
     for word in hash.chunks_exact_mut(8) {
-        word.copy_from_slice(&random.next().to_le_bytes());
+        word.copy_from_slice(&random.next_u64().to_le_bytes());
     }
     hash
 }

@@ -7,9 +7,9 @@ use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{GetData, Inv, Inventory, NotFound};
 use bsv_p2p::{Error, ErrorKind, Timeout};
+use test_support::raw_peer::frame;
 
 use super::*;
-use crate::raw_peer::frame;
 
 /// The stall timeout of a peer.
 const STALL: Duration = Duration::from_secs(5);

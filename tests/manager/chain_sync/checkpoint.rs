@@ -7,9 +7,9 @@ use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{ChainRules, CheckpointStart};
 use bsv_p2p::{Error, HeaderStore, HeaderStoreError};
+use test_support::header_server::{Answers, HeaderServerOptions};
 
 use super::*;
-use crate::header_server::{Answers, HeaderServerOptions};
 
 const BEFORE: usize = 50;
 const CHECKPOINT: usize = 250;

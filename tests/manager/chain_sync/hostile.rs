@@ -7,9 +7,9 @@ use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{DisconnectReason, Misbehavior};
 use bsv_p2p::wire::{ChainRuleError, ChainRules, HeaderChain, HeaderChainError};
 use bsv_p2p::{Manager, ManagerConfig};
+use test_support::header_server::{Answers, HeaderServer, HeaderServerOptions};
 
 use super::*;
-use crate::header_server::{Answers, HeaderServer, HeaderServerOptions};
 
 /// Height that hostile peers claim.
 const CLAIM: i32 = 1_000_000;

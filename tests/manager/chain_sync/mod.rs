@@ -18,9 +18,9 @@ use bsv_p2p::wire::{
     Version,
 };
 use crossbeam_channel::Receiver;
+use test_support::raw_peer::{RawListener, RawPeer, version};
 
 use crate::harness::*;
-use crate::raw_peer::{RawListener, RawPeer, version};
 
 /// A time at which every test's blocks are made.
 const TIME: u32 = 1_700_000_000;

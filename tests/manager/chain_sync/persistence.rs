@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::{Error, HeaderStore, HeaderStoreError};
 use tempfile::TempDir;
+use test_support::header_server::{Answers, HeaderServerOptions};
 
 use super::*;
-use crate::header_server::{Answers, HeaderServerOptions};
 
 fn temporary_file() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();

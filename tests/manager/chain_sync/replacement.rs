@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::wire::HeaderChain;
+use test_support::header_server::{Answers, HeaderServerOptions};
 
 use super::*;
-use crate::header_server::{Answers, HeaderServerOptions};
 
 #[test]
 fn replaced_chain_is_reported_relative_to_fork() {

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use test_support::header_server::{Answers, HeaderServerOptions};
+
 use super::*;
-use crate::header_server::{Answers, HeaderServerOptions};
 
 #[test]
 fn every_kind_of_server_is_synchronized() {

@@ -7,9 +7,9 @@ use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::session::{DisconnectReason, Misbehavior};
 use bsv_p2p::wire::{ChainRuleError, HeaderChain, HeaderChainError, Headers, Message};
 use bsv_p2p::{ConnectionConfig, Error, Manager, ManagerConfig, Network, Timeout};
+use test_support::private_network::private_params;
 
 use super::*;
-use crate::private_network::private_params;
 
 #[test]
 fn silent_first_peer_does_not_stop_download() {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{BlockHash, OutPoint, Transaction, TransactionInput, TransactionOutput};
 use serde_json::json;
+use test_support::real_node::RealNode;
 
 use super::{assert_two_streams, streams_of};
 use crate::peer::{SOON, only_peer, tip};
-use crate::support::RealNode;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The approximate length of the transaction, in bytes. All other traffic is much shorter.

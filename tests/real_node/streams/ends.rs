@@ -6,13 +6,13 @@ use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::{ConnectionConfig, Manager, ManagerConfig, Network};
 use crossbeam_channel::Receiver;
+use test_support::real_node::RealNode;
 
 use super::{
     assert_answers, assert_two_streams, dial_twice, listening, node_with_coins, up_to_two_streams,
     wait_for,
 };
 use crate::peer::{Actor, SOON, config, impatient, is_cut};
-use crate::support::RealNode;
 
 /// Returns a manager that keeps the node connected, and redials soon.
 fn keeping(node: &RealNode, connection: ConnectionConfig) -> (Manager, Receiver<Event>) {

@@ -3,12 +3,12 @@
 use std::io::Read;
 
 use bsv_p2p::wire::{Inventory, Message, OutPoint, StreamType};
+use test_support::real_node::RealNode;
 
 use super::{assert_two_streams, count, dial_twice};
 use crate::mining::spend;
 use crate::objects::{LARGE, LEFT, give_large_block};
 use crate::peer::{SOON, config};
-use crate::support::RealNode;
 
 const MEGABYTES: u32 = 60;
 

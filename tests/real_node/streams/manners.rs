@@ -8,6 +8,7 @@ use bsv_p2p::connection::PeerConnectionHandle;
 use bsv_p2p::event::Event;
 use bsv_p2p::wire::{BlockHash, Inventory, Message, Txid};
 use crossbeam_channel::Receiver;
+use test_support::real_node::RealNode;
 
 use super::{
     assert_answers, assert_two_streams, dial_twice, listening, node_with_coins, pay,
@@ -15,7 +16,6 @@ use super::{
 };
 use crate::manners::harmless;
 use crate::peer::{SOON, UNKNOWN, announced, ask_for, config, genesis, tip};
-use crate::support::RealNode;
 
 /// The number of requesting threads.
 const ASKERS: usize = 4;

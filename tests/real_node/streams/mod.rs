@@ -16,9 +16,9 @@ use bsv_p2p::wire::{BlockHash, Command, Inventory, Message, StreamType, Txid};
 use bsv_p2p::{ConnectionConfig, Error, Manager, ManagerConfig, Network};
 use crossbeam_channel::Receiver;
 use serde_json::{Value, json};
+use test_support::real_node::RealNode;
 
 use crate::peer::{Actor, SOON, UNKNOWN, assert_good_standing, config, genesis, only_peer, tip};
-use crate::support::RealNode;
 
 /// Starts the node with coins, after its initial download.
 fn node_with_coins(options: &[&str]) -> RealNode {

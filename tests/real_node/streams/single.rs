@@ -3,6 +3,7 @@
 use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::session::{SessionConfig, StreamSetupError};
 use bsv_p2p::wire::StreamPolicy;
+use test_support::real_node::RealNode;
 
 use super::{
     assert_announced, assert_answers, assert_one_stream, assert_transactions_come,
@@ -10,7 +11,6 @@ use super::{
     up_to_two_streams, wait_for, with,
 };
 use crate::peer::{Actor, SOON, config};
-use crate::support::RealNode;
 
 #[test]
 #[ignore = "needs the real node: BSV_NODE"]

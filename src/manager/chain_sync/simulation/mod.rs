@@ -4,8 +4,6 @@
 //! seed.
 
 mod chains;
-#[path = "../../../../tests/support/seeded.rs"]
-mod seeded;
 mod virtual_port;
 mod virtual_source;
 
@@ -16,7 +14,6 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 
 use self::chains::{Chains, LONGEST, MAX_HEIGHT, MIN_HEIGHT, ServedChain};
-use self::seeded::Seeded;
 use self::virtual_port::{Event, VirtualPort};
 use self::virtual_source::{Behavior, VirtualSource, random_time};
 use super::chain_state::ChainState;
@@ -27,6 +24,7 @@ use crate::Network;
 use crate::log_level::LogLevel;
 use crate::manager::clock::Now;
 use crate::peers::PeerId;
+use crate::test_random::SeededRandom;
 use crate::wire::{BlockHash, BlockHeader, HeaderChain};
 
 /// Environment variable with the seed of a run to repeat.
@@ -68,7 +66,7 @@ const MAX_STEPS: usize = 50_000;
 /// - **Memory**: side headers, and the peers and sources that are remembered, are bounded.
 struct Simulation {
     chains: &'static Chains,
-    rng: Seeded,
+    rng: SeededRandom,
     start: Now,
     core: SyncCore,
     state: Arc<ChainState>,
@@ -101,7 +99,7 @@ impl Drop for PrintSeed {
 
 impl Simulation {
     fn new(seed: u64) -> Self {
-        let mut rng = Seeded(seed);
+        let mut rng = SeededRandom::new(seed);
         let start = Now {
             instant: Instant::now(),
             wall: wall_clock(),
@@ -110,7 +108,11 @@ impl Simulation {
         let (state, _) = ChainState::new(chain.into(), LogLevel::default());
         let state = Arc::new(state);
         let sources = sources(&mut rng);
-        let mut port = VirtualPort::new(sources, unix_seconds(start.wall), Seeded(rng.next()));
+        let mut port = VirtualPort::new(
+            sources,
+            unix_seconds(start.wall),
+            SeededRandom::new(rng.next_u64()),
+        );
         for number in 0..=HOSTILE_SOURCES {
             port.schedule(
                 random_time(&mut rng, 0, CONNECT_WINDOW.as_millis() as usize),
@@ -359,7 +361,7 @@ impl Simulation {
 }
 
 /// Creates the honest source, and then the hostile ones.
-fn sources(rng: &mut Seeded) -> Vec<VirtualSource> {
+fn sources(rng: &mut SeededRandom) -> Vec<VirtualSource> {
     const ALL: [PeerClass; 3] = [
         PeerClass::Outbound,
         PeerClass::Configured,

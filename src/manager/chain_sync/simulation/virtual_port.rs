@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::HONEST;
 use super::chains::Chains;
-use super::seeded::Seeded;
 use super::virtual_source::{Behavior, Reply, VirtualSource, random_time};
 use crate::event::ControlEvent;
 use crate::manager::chain_sync::source::PeerClass;
 use crate::manager::chain_sync::sync_core::{SendResult, SyncPort};
 use crate::peers::PeerId;
 use crate::session::{DisconnectReason, Misbehavior};
+use crate::test_random::SeededRandom;
 use crate::wire::{BlockHash, BlockHeader};
 
 /// Score from which on a peer is disconnected and banned.
@@ -73,11 +73,11 @@ pub(super) struct VirtualPort {
     connected: HashMap<PeerId, usize>,
     events: BTreeMap<(Duration, u64), Event>,
     scheduled: u64,
-    rng: Seeded,
+    rng: SeededRandom,
 }
 
 impl VirtualPort {
-    pub(super) fn new(sources: Vec<VirtualSource>, start_seconds: u32, rng: Seeded) -> Self {
+    pub(super) fn new(sources: Vec<VirtualSource>, start_seconds: u32, rng: SeededRandom) -> Self {
         Self {
             sources,
             now: Duration::ZERO,
@@ -138,7 +138,7 @@ impl VirtualPort {
         if source.score >= BAN_SCORE || source.peer_id.is_some() {
             return None;
         }
-        let peer_id = PeerId::from_u128(u128::from(self.rng.next()));
+        let peer_id = PeerId::from_u128(u128::from(self.rng.next_u64()));
         source.connect(peer_id);
         self.connected.insert(peer_id, number);
         if let Some(lifetime) = source.lifetime {
@@ -167,7 +167,7 @@ impl VirtualPort {
         let event = match source.behavior {
             Behavior::Announcer | Behavior::FutureAnnouncer => {
                 let mut hash = [0; 32];
-                hash[..8].copy_from_slice(&self.rng.next().to_le_bytes());
+                hash[..8].copy_from_slice(&self.rng.next_u64().to_le_bytes());
                 Event::Announce {
                     peer_id,
                     hash: BlockHash(hash),

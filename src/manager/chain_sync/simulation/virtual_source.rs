@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::super::source::PeerClass;
 use super::chains::{Chains, LONGEST, MAX_HEIGHT, MIN_HEIGHT, ServedChain, mine, mine_one};
-use super::seeded::Seeded;
 use crate::peers::PeerId;
 use crate::session::Direction;
+use crate::test_random::SeededRandom;
 use crate::wire::{BlockHash, BlockHeader, CompactTarget};
 
 /// A target that needs more work than the network requires.
@@ -92,7 +92,7 @@ impl VirtualSource {
     }
 
     /// Creates a hostile source that connects with a random behavior.
-    pub(super) fn hostile(rng: &mut Seeded, class: PeerClass, number: usize) -> Self {
+    pub(super) fn hostile(rng: &mut SeededRandom, class: PeerClass, number: usize) -> Self {
         let mut source = Self::new(Behavior::random(rng), class, number);
         source.latency = match source.behavior {
             Behavior::Trickle { .. } => random_time(rng, 300, 1_950),
@@ -142,7 +142,7 @@ impl VirtualSource {
         chains: &Chains,
         locator: &[BlockHash],
         wall: u32,
-        rng: &mut Seeded,
+        rng: &mut SeededRandom,
     ) -> Reply {
         self.requests += 1;
         let delay = self.latency + random_time(rng, 0, 50);
@@ -170,20 +170,20 @@ impl VirtualSource {
             | Behavior::Future
             | Behavior::FutureAnnouncer => {
                 let parent = *best_known(chains, locator);
-                vec![invalid(self.behavior, &parent, wall, rng.next())]
+                vec![invalid(self.behavior, &parent, wall, rng.next_u64())]
             }
         };
         Reply::Headers(delay, headers)
     }
 
     /// Returns headers to send without a request.
-    pub(super) fn push(&self, chains: &Chains, rng: &mut Seeded) -> Vec<BlockHeader> {
+    pub(super) fn push(&self, chains: &Chains, rng: &mut SeededRandom) -> Vec<BlockHeader> {
         let parent = *chains.honest(rng.below(MIN_HEIGHT / 2));
         match rng.below(4) {
-            0 => mine(&parent, 3, rng.next()),
-            1 => vec![invalid(Behavior::WrongBits, &parent, 0, rng.next())],
+            0 => mine(&parent, 3, rng.next_u64()),
+            1 => vec![invalid(Behavior::WrongBits, &parent, 0, rng.next_u64())],
             // The parent of the last one is unknown.
-            _ => mine(&parent, 2, rng.next()).split_off(1),
+            _ => mine(&parent, 2, rng.next_u64()).split_off(1),
         }
     }
 
@@ -194,7 +194,7 @@ impl VirtualSource {
 }
 
 impl Behavior {
-    fn random(rng: &mut Seeded) -> Self {
+    fn random(rng: &mut SeededRandom) -> Self {
         let chain = ServedChain::random(rng);
         match rng.below(14) {
             0 => Behavior::Silent,
@@ -223,7 +223,7 @@ impl Behavior {
 
 impl ServedChain {
     /// Returns a chain with less work than that of the honest source.
-    fn random(rng: &mut Seeded) -> Self {
+    fn random(rng: &mut SeededRandom) -> Self {
         Self {
             branch: rng.below(Chains::get().count()),
             tip: 1 + rng.below(MIN_HEIGHT - 1),
@@ -231,7 +231,11 @@ impl ServedChain {
     }
 }
 
-pub(super) fn random_time(rng: &mut Seeded, min_millis: usize, max_millis: usize) -> Duration {
+pub(super) fn random_time(
+    rng: &mut SeededRandom,
+    min_millis: usize,
+    max_millis: usize,
+) -> Duration {
     let range = (max_millis - min_millis) * 1_000;
     Duration::from_micros((min_millis * 1_000 + rng.below(range + 1)) as u64)
 }
@@ -242,11 +246,11 @@ fn best_known<'a>(chains: &'a Chains, locator: &[BlockHash]) -> &'a BlockHeader 
 }
 
 /// Returns a new valid branch with less work than the honest chain.
-fn side_branch(chains: &Chains, locator: &[BlockHash], rng: &mut Seeded) -> Vec<BlockHeader> {
+fn side_branch(chains: &Chains, locator: &[BlockHash], rng: &mut SeededRandom) -> Vec<BlockHeader> {
     let known = chains.find(&locator[rng.below(locator.len())]);
     let low = known.filter(|(height, _)| height + FLOOD_BATCH < MIN_HEIGHT);
     let parent = low.map_or(chains.honest(0), |(_, header)| header);
-    mine(parent, FLOOD_BATCH, rng.next())
+    mine(parent, FLOOD_BATCH, rng.next_u64())
 }
 
 fn invalid(behavior: Behavior, parent: &BlockHeader, wall: u32, salt: u64) -> BlockHeader {

@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(10);
 const ATTEMPTS: usize = 5;
 
 /// A running server on its own port. Dropping it kills the process.
-pub(crate) struct Dnsmasq {
+pub struct Dnsmasq {
     address: SocketAddr,
     process: Child,
     reader: Option<JoinHandle<()>>,
@@ -23,7 +23,7 @@ pub(crate) struct Dnsmasq {
 
 impl Dnsmasq {
     /// Starts the server with these records, and waits until it answers.
-    pub(crate) fn start(records: &[String]) -> Self {
+    pub fn start(records: &[String]) -> Self {
         let mut output = String::new();
         for _ in 0..ATTEMPTS {
             match Self::launch(records) {
@@ -35,7 +35,7 @@ impl Dnsmasq {
         panic!("no free port in {ATTEMPTS} attempts: {output}");
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 

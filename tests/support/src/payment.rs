@@ -1,9 +1,9 @@
-//! A transaction that a pool accepts. A test crate includes this module with `#[path]`.
+//! A transaction that a pool accepts.
 
 use bsv_p2p::wire::{OutPoint, Transaction, TransactionInput, TransactionOutput, Txid};
 
 /// Returns a transaction that a local node's pool takes; different numbers make different ones.
-pub(crate) fn payment(number: u32) -> Transaction {
+pub fn payment(number: u32) -> Transaction {
     Transaction {
         version: 1,
         inputs: vec![TransactionInput {

@@ -1,7 +1,5 @@
 //! Two managers connected through a relay: one sends a block while both announce, request and send
 //! transactions.
-//!
-//! A crate includes this module with `#[path]`, and `limited_relay.rs` as `crate::limited_relay`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -22,18 +20,18 @@ use crate::limited_relay::LimitedRelay;
 const TRANSACTION_LEN: usize = 50_000;
 
 /// Two programs, each with a manager, and one connection between them.
-pub(crate) struct Two {
+pub struct ManagerPair {
     /// Has the block, and was dialed.
-    pub(crate) holder: Program,
+    pub holder: PairedManager,
     /// Requests the block.
-    pub(crate) asker: Program,
+    pub asker: PairedManager,
     _relay: LimitedRelay,
 }
 
 /// A program that serves requests of its peer, and requests announced objects.
-pub(crate) struct Program {
-    pub(crate) manager: Manager,
-    pub(crate) peer: Arc<PeerConnectionHandle>,
+pub struct PairedManager {
+    pub manager: Manager,
+    pub peer: Arc<PeerConnectionHandle>,
     /// The last announced transaction.
     offered: Arc<Mutex<Option<Tx>>>,
     /// Received transactions, and their arrival times.
@@ -41,10 +39,10 @@ pub(crate) struct Program {
     serving: Option<JoinHandle<()>>,
 }
 
-impl Two {
+impl ManagerPair {
     /// Starts both, with two streams or with one. Anything that takes longer than `patience`
     /// panics.
-    pub(crate) fn begin(
+    pub fn start(
         multistreams: bool,
         bytes_per_second: u64,
         block: &EncodedMessage,
@@ -77,7 +75,7 @@ impl Two {
                 assert!(Instant::now() < deadline, "no second stream");
                 thread::yield_now();
             }
-            Program::new(manager, block.cloned(), patience)
+            PairedManager::new(manager, block.cloned(), patience)
         });
         Self {
             holder,
@@ -87,7 +85,7 @@ impl Two {
     }
 }
 
-impl Program {
+impl PairedManager {
     fn new(manager: Manager, block: Option<EncodedMessage>, patience: Duration) -> Self {
         let peer = manager.connection(manager.connections()[0].peer_id);
         let peer = peer.expect("a peer");
@@ -116,7 +114,7 @@ impl Program {
 
     /// Announces the transaction of this number to the other program. Returns the time until it
     /// arrives there.
-    pub(crate) fn offer_to(&self, other: &Self, number: u32, patience: Duration) -> Duration {
+    pub fn offer_to(&self, other: &Self, number: u32, patience: Duration) -> Duration {
         let begin = Instant::now();
         let txid = self.announce(number, patience);
         let (came, at) = other.take(patience);
@@ -125,7 +123,7 @@ impl Program {
     }
 
     /// Announces a transaction of this number.
-    pub(crate) fn announce(&self, number: u32, patience: Duration) -> Txid {
+    pub fn announce(&self, number: u32, patience: Duration) -> Txid {
         let transaction = Tx::from(&transaction(number, 200));
         let txid = transaction.txid();
         *lock(&self.offered) = Some(transaction);
@@ -136,20 +134,20 @@ impl Program {
     }
 
     /// Returns the next transaction from the peer, and its arrival time.
-    pub(crate) fn take(&self, patience: Duration) -> (Txid, Instant) {
+    pub fn take(&self, patience: Duration) -> (Txid, Instant) {
         let arrived = self.arrived.recv_timeout(patience);
         arrived.expect("a transaction")
     }
 
     /// Returns whether a complete block has arrived.
-    pub(crate) fn has_block(&self) -> bool {
+    pub fn has_block(&self) -> bool {
         let commands = self.peer.statistics().commands;
         let mut commands = commands.iter();
         commands.any(|one| one.command.name() == "block" && one.traffic.messages_in > 0)
     }
 }
 
-impl Drop for Program {
+impl Drop for PairedManager {
     fn drop(&mut self) {
         // Failures here are not under test.
         let _ = self.manager.shutdown();
@@ -213,7 +211,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Returns a prepared block of about `len` bytes, and its hash.
-pub(crate) fn block(len: usize) -> (BlockHash, EncodedMessage) {
+pub fn prepared_block(len: usize) -> (BlockHash, EncodedMessage) {
     let count = len.div_ceil(TRANSACTION_LEN) as u32;
     let transactions = (0..count).map(|number| transaction(number, TRANSACTION_LEN));
     let transactions = Vec::from_iter(transactions);

@@ -6,7 +6,7 @@ use bsv_p2p::wire::{Command, Message, Reader};
 
 /// The consequence for the sender of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Punishment {
+pub enum Punishment {
     /// The address is banned and the connection closed.
     Banned,
     /// The connection is closed, perhaps after a `reject`.
@@ -17,12 +17,12 @@ pub(crate) enum Punishment {
 
 /// A message, or a silence, that was punished.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Punished {
+pub struct Punished {
     /// Number of the connection.
-    pub(crate) peer: u64,
-    pub(crate) command: String,
-    pub(crate) rule: &'static str,
-    pub(crate) punishment: Punishment,
+    pub peer: u64,
+    pub command: String,
+    pub rule: &'static str,
+    pub punishment: Punishment,
 }
 
 impl fmt::Display for Punished {

@@ -22,11 +22,11 @@ const NONCES: usize = 50;
 
 /// A message that arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Received {
+pub struct Received {
     /// Number of the connection that the peer started with.
-    pub(crate) peer: u64,
-    pub(crate) stream: StreamType,
-    pub(crate) message: Message,
+    pub peer: u64,
+    pub stream: StreamType,
+    pub message: Message,
 }
 
 pub(super) struct Node {

@@ -2,7 +2,7 @@
 //!
 //! Each direction has its own limit. The relay forwards small parts of each connection in turn, in
 //! their order. Its sockets have small buffers, so that bytes wait at the sender. Dropping it
-//! closes its connections and joins its threads. A crate includes this module with `#[path]`.
+//! closes its connections and joins its threads.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -91,22 +91,22 @@ impl Shared {
     }
 
     /// Connects both ends, unless the relay has ended.
-    fn connect(&self, dialler: TcpStream) -> io::Result<[(TcpStream, TcpStream); 2]> {
+    fn connect(&self, dialer: TcpStream) -> io::Result<[(TcpStream, TcpStream); 2]> {
         let socket = narrow_socket()?;
         socket.connect_timeout(&self.target.into(), CONNECT_TIMEOUT)?;
         let target = TcpStream::from(socket);
-        for end in [&dialler, &target] {
+        for end in [&dialer, &target] {
             end.set_nodelay(true)?;
         }
         let ways = [
-            (dialler.try_clone()?, target.try_clone()?),
-            (target.try_clone()?, dialler.try_clone()?),
+            (dialer.try_clone()?, target.try_clone()?),
+            (target.try_clone()?, dialer.try_clone()?),
         ];
         let mut sockets = self.sockets();
         if self.stopped.load(SeqCst) {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        sockets.extend([dialler, target]);
+        sockets.extend([dialer, target]);
         Ok(ways)
     }
 }
@@ -121,12 +121,12 @@ fn narrow_socket() -> io::Result<Socket> {
 
 fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut pumps = Vec::new();
-    for dialler in listener.incoming() {
+    for dialer in listener.incoming() {
         if shared.stopped.load(SeqCst) {
             break;
         }
         // An unreachable target closes the connection of the dialing side.
-        let Ok(ways) = dialler.and_then(|dialler| shared.connect(dialler)) else {
+        let Ok(ways) = dialer.and_then(|dialer| shared.connect(dialer)) else {
             continue;
         };
         for (at, (from, to)) in ways.into_iter().enumerate() {

@@ -9,9 +9,6 @@
 //! Not covered: reorganizations, sync peers that are too slow, repeated dialing, and payloads above
 //! 4 GiB.
 
-// Every test crate that includes this module uses a part of it.
-#![allow(dead_code, unused_imports)]
-
 mod chain;
 mod config;
 mod frames;
@@ -30,9 +27,9 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::wire::{Block, BlockHash, BlockHeader, StreamType, Tx, Txid};
 
-pub(crate) use config::{JoinOrder, TeranodeConfig, TxVerdict};
-pub(crate) use node::Received;
-pub(crate) use rules::{Punished, Punishment};
+pub use config::{HeaderOrder, JoinOrder, TeranodeConfig, TxVerdict, UserAgentRule};
+pub use node::Received;
+pub use rules::{Punished, Punishment};
 
 use node::{Node, NodeState};
 
@@ -40,14 +37,14 @@ use node::{Node, NodeState};
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A running scripted Teranode. Dropping it closes its connections and joins its threads.
-pub(crate) struct Teranode {
+pub struct Teranode {
     node: Arc<Node>,
     accepting: Option<JoinHandle<()>>,
 }
 
 impl Teranode {
     /// Starts to listen at a loopback port.
-    pub(crate) fn start(config: TeranodeConfig) -> Self {
+    pub fn start(config: TeranodeConfig) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
         let node = Arc::new(Node::new(config, address));
@@ -68,44 +65,44 @@ impl Teranode {
     }
 
     /// Dials a peer, in a thread.
-    pub(crate) fn dial(&self, address: SocketAddr) {
+    pub fn dial(&self, address: SocketAddr) {
         spawn(&self.node, move |node| {
             handshake::serve_outbound(node, address)
         });
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.node.address
     }
 
-    pub(crate) fn has_streams(&self) -> bool {
+    pub fn has_streams(&self) -> bool {
         self.node.config.streams.is_some()
     }
 
     /// Returns the height and hash of the last block.
-    pub(crate) fn tip(&self) -> (u32, BlockHash) {
+    pub fn tip(&self) -> (u32, BlockHash) {
         let (height, hash) = self.node.state().chain.tip();
         (height as u32, hash)
     }
 
-    pub(crate) fn hash_at(&self, height: u32) -> BlockHash {
+    pub fn hash_at(&self, height: u32) -> BlockHash {
         let hash = self.node.state().chain.hash_at(height as usize);
         hash.expect("a block at this height")
     }
 
     /// Returns all headers, the first of which is genesis.
-    pub(crate) fn headers(&self) -> Vec<BlockHeader> {
+    pub fn headers(&self) -> Vec<BlockHeader> {
         let state = self.node.state();
         let header = |height| state.chain.header_at(height);
         (0..).map_while(header).collect()
     }
 
-    pub(crate) fn block(&self, hash: BlockHash) -> Option<Block> {
+    pub fn block(&self, hash: BlockHash) -> Option<Block> {
         self.node.state().chain.block(&hash).cloned()
     }
 
     /// Mines a block above the tip and announces it.
-    pub(crate) fn mine(&self, transactions: &[Tx]) -> BlockHash {
+    pub fn mine(&self, transactions: &[Tx]) -> BlockHash {
         let (hash, header) = self.node.update(|state| {
             let hash = state.chain.mine(transactions);
             (hash, state.chain.header_at(state.chain.tip().0))
@@ -115,32 +112,32 @@ impl Teranode {
     }
 
     /// Removes a block and keeps its header.
-    pub(crate) fn prune(&self, hash: BlockHash) {
+    pub fn prune(&self, hash: BlockHash) {
         self.node.update(|state| state.chain.prune(&hash));
     }
 
     /// Adds a transaction and announces it.
-    pub(crate) fn relay(&self, tx: &Tx) {
+    pub fn relay(&self, tx: &Tx) {
         self.add_transaction(tx);
         self.announce_transactions(&[tx.txid()]);
     }
 
-    pub(crate) fn add_transaction(&self, tx: &Tx) {
+    pub fn add_transaction(&self, tx: &Tx) {
         self.node
             .update(|state| state.transactions.insert(tx.txid(), tx.clone()));
     }
 
     /// Announces transactions, including unknown ones.
-    pub(crate) fn announce_transactions(&self, txids: &[Txid]) {
+    pub fn announce_transactions(&self, txids: &[Txid]) {
         self.node.announce_transactions(txids, None);
     }
 
-    pub(crate) fn transaction(&self, txid: Txid) -> Option<Tx> {
+    pub fn transaction(&self, txid: Txid) -> Option<Tx> {
         self.node.state().transactions.get(&txid).cloned()
     }
 
     /// Sets whether it downloads headers, and is not current.
-    pub(crate) fn set_syncing(&self, is_syncing: bool) {
+    pub fn set_syncing(&self, is_syncing: bool) {
         self.node.update(|state| {
             state.is_headers_first = is_syncing;
             state.is_current = !is_syncing;
@@ -148,40 +145,40 @@ impl Teranode {
     }
 
     /// Returns all messages that were punished.
-    pub(crate) fn punished(&self) -> Vec<Punished> {
+    pub fn punished(&self) -> Vec<Punished> {
         self.node.state().punished.clone()
     }
 
     /// Asserts that no message was punished.
     #[track_caller]
-    pub(crate) fn assert_no_punishment(&self) {
+    pub fn assert_no_punishment(&self) {
         let punished = self.punished();
         let texts: Vec<_> = punished.iter().map(ToString::to_string).collect();
         assert!(texts.is_empty(), "punished: {texts:#?}");
     }
 
-    pub(crate) fn is_banned(&self, ip: IpAddr) -> bool {
+    pub fn is_banned(&self, ip: IpAddr) -> bool {
         self.node.state().banned.contains(&ip)
     }
 
     /// Returns all messages that arrived.
-    pub(crate) fn received(&self) -> Vec<Received> {
+    pub fn received(&self) -> Vec<Received> {
         self.node.state().received.clone()
     }
 
     /// Returns the number of messages with this command that arrived.
-    pub(crate) fn count(&self, command: &str) -> usize {
+    pub fn count(&self, command: &str) -> usize {
         count(&self.node.state(), command)
     }
 
     /// Returns the longest time between a ping and its pong.
-    pub(crate) fn slowest_pong(&self) -> Duration {
+    pub fn slowest_pong(&self) -> Duration {
         self.node.state().slowest_pong
     }
 
     /// Waits until `count` peers have completed the handshake.
     #[track_caller]
-    pub(crate) fn wait_for_peers(&self, count: usize) {
+    pub fn wait_for_peers(&self, count: usize) {
         self.wait_for("peers", |state| {
             let ready = state.peers.values().filter(|peer| peer.is_ready()).count();
             ready == count
@@ -190,7 +187,7 @@ impl Teranode {
 
     /// Waits until a peer has a second stream of this type.
     #[track_caller]
-    pub(crate) fn wait_for_stream(&self, kind: StreamType) {
+    pub fn wait_for_stream(&self, kind: StreamType) {
         self.wait_for("a second stream", |state| {
             let has = |peer: &Arc<peer::Peer>| {
                 let facts = peer.facts.lock();
@@ -202,25 +199,25 @@ impl Teranode {
 
     /// Waits until `count` messages with this command have arrived.
     #[track_caller]
-    pub(crate) fn wait_for_messages(&self, command: &str, expected: usize) {
+    pub fn wait_for_messages(&self, command: &str, expected: usize) {
         self.wait_for(command, |state| count(state, command) >= expected);
     }
 
     /// Waits for the tip of its chain.
     #[track_caller]
-    pub(crate) fn wait_for_tip(&self, hash: BlockHash) {
+    pub fn wait_for_tip(&self, hash: BlockHash) {
         self.wait_for("the tip", |state| state.chain.tip().1 == hash);
     }
 
     /// Waits until its chain has this height.
     #[track_caller]
-    pub(crate) fn wait_for_height(&self, height: u32) {
+    pub fn wait_for_height(&self, height: u32) {
         self.wait_for("a block", |state| state.chain.tip().0 == height as usize);
     }
 
     /// Waits until a transaction has arrived.
     #[track_caller]
-    pub(crate) fn wait_for_transaction(&self, txid: Txid) {
+    pub fn wait_for_transaction(&self, txid: Txid) {
         self.wait_for("a transaction", |state| {
             state.transactions.contains_key(&txid)
         });
@@ -228,7 +225,7 @@ impl Teranode {
 
     /// Waits until a message was punished.
     #[track_caller]
-    pub(crate) fn wait_for_punishment(&self) -> Punished {
+    pub fn wait_for_punishment(&self) -> Punished {
         self.wait_for("a punishment", |state| !state.punished.is_empty());
         self.punished().remove(0)
     }

@@ -2,11 +2,7 @@
 //!
 //! Each connection has its own [`FaultPlan`]: faults at byte offsets, for each direction. A plan
 //! from a seed is identical in every run, and its `Debug` form describes it. Dropping the proxy
-//! closes its connections and joins its threads. A test crate includes this module with `#[path]`,
-//! and `seeded.rs` as `crate::seeded`.
-
-// Every test crate that includes this module uses a part of it.
-#![allow(dead_code)]
+//! closes its connections and joins its threads.
 
 mod link;
 mod place;
@@ -30,7 +26,7 @@ pub(crate) enum Way {
     /// From the dialing side to the target.
     ToTarget,
     /// From the target to the dialing side.
-    ToDialler,
+    ToDialer,
 }
 
 /// A fault that has happened.
@@ -114,19 +110,19 @@ fn listen(
     let mut pumps: Vec<JoinHandle<()>> = Vec::new();
     let mut connections = 0;
     while !stop.is_set() {
-        let Ok((dialler, _)) = listener.accept() else {
+        let Ok((dialer, _)) = listener.accept() else {
             continue;
         };
         // An unreachable target closes the connection of the dialing side.
         let Ok(target) = TcpStream::connect_timeout(&target, 50 * LOOK) else {
             continue;
         };
-        let link = Arc::new(Link::new(dialler, target, stop.clone()));
+        let link = Arc::new(Link::new(dialer, target, stop.clone()));
         let FaultPlan {
             to_target,
-            to_dialler,
+            to_dialer,
         } = plan(connections);
-        for (way, faults) in [(Way::ToTarget, to_target), (Way::ToDialler, to_dialler)] {
+        for (way, faults) in [(Way::ToTarget, to_target), (Way::ToDialer, to_dialer)] {
             let (link, strikes) = (link.clone(), Arc::clone(strikes));
             pumps.push(thread::spawn(move || {
                 pump::run(&link, way, &faults, |fault, place| {

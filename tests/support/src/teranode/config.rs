@@ -8,7 +8,7 @@ use bsv_p2p::wire::{BlockHeader, Services, Tx};
 
 /// The user agents that a Teranode refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UserAgentRule {
+pub enum UserAgentRule {
     /// Agents that contain `ABC`, `Cash` or `Unlimited` are rejected.
     RejectForks,
     /// The address of an agent without `Bitcoin SV` and `BSV` is banned.
@@ -17,7 +17,7 @@ pub(crate) enum UserAgentRule {
 
 /// The order of the headers in an answer to `getheaders`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HeaderOrder {
+pub enum HeaderOrder {
     /// Down to the common ancestor, without genesis.
     Descending,
     /// From the common ancestor on, with the ancestor.
@@ -26,14 +26,14 @@ pub(crate) enum HeaderOrder {
 
 /// The order of the first two messages on a joined connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JoinOrder {
+pub enum JoinOrder {
     VerackFirst,
     AckFirst,
 }
 
 /// The result of checking a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TxVerdict {
+pub enum TxVerdict {
     Accepted,
     /// A parent is unknown: the transaction is kept, and no message is sent.
     Orphan,
@@ -43,51 +43,51 @@ pub(crate) enum TxVerdict {
 /// Configuration of a scripted Teranode. The presets are [`v1`](Self::v1), [`v2`](Self::v2) and
 /// [`v3`](Self::v3).
 #[derive(Clone, Debug)]
-pub(crate) struct TeranodeConfig {
+pub struct TeranodeConfig {
     /// Network whose magic is used. The chain is a chain of regtest unless `headers` is set.
-    pub(crate) network: Network,
-    pub(crate) user_agent: String,
-    pub(crate) services: Services,
-    pub(crate) user_agent_rule: UserAgentRule,
-    pub(crate) header_order: HeaderOrder,
+    pub network: Network,
+    pub user_agent: String,
+    pub services: Services,
+    pub user_agent_rule: UserAgentRule,
+    pub header_order: HeaderOrder,
     /// Whether `getheaders` is answered in headers-first mode.
-    pub(crate) answers_while_syncing: bool,
+    pub answers_while_syncing: bool,
     /// Whether answers to `getheaders` may contain genesis. Only V3 on regtest leaves it out.
-    pub(crate) serves_genesis: bool,
+    pub serves_genesis: bool,
     /// Whether there are second streams, and how a joined connection starts.
-    pub(crate) streams: Option<JoinOrder>,
+    pub streams: Option<JoinOrder>,
     /// A chain without blocks. The first header is genesis.
-    pub(crate) headers: Vec<BlockHeader>,
+    pub headers: Vec<BlockHeader>,
     /// Number of blocks mined above genesis, if `headers` is empty.
-    pub(crate) blocks: u32,
-    pub(crate) known_addresses: Vec<SocketAddr>,
+    pub blocks: u32,
+    pub known_addresses: Vec<SocketAddr>,
     /// Own address, which is part of answers to `getaddr`.
-    pub(crate) own_address: Option<SocketAddr>,
+    pub own_address: Option<SocketAddr>,
     /// Whether transactions are not wanted.
-    pub(crate) blocks_only: bool,
+    pub blocks_only: bool,
     /// Whether no transaction is announced.
-    pub(crate) listen_only: bool,
+    pub listen_only: bool,
     /// Fee rate of all transactions, in satoshi for 1,000 bytes.
-    pub(crate) fee_rate: i64,
-    pub(crate) judge_tx: fn(&Tx) -> TxVerdict,
-    pub(crate) max_per_address: usize,
-    pub(crate) max_peers: usize,
-    pub(crate) handshake_timeout: Duration,
+    pub fee_rate: i64,
+    pub judge_tx: fn(&Tx) -> TxVerdict,
+    pub max_per_address: usize,
+    pub max_peers: usize,
+    pub handshake_timeout: Duration,
     /// Time between `verack` and `protoconf`.
-    pub(crate) protoconf_delay: Duration,
-    pub(crate) ping_interval: Duration,
+    pub protoconf_delay: Duration,
+    pub ping_interval: Duration,
     /// Time after which a silent peer is closed.
-    pub(crate) idle_timeout: Duration,
+    pub idle_timeout: Duration,
     /// Time for an answer to its `getheaders`.
-    pub(crate) headers_timeout: Duration,
+    pub headers_timeout: Duration,
     /// Time for an answer to its `getblocks` and `getdata`.
-    pub(crate) data_timeout: Duration,
+    pub data_timeout: Duration,
 }
 
 impl TeranodeConfig {
     /// Returns a Teranode of October 2025: no streams, headers in descending order, no user agent
     /// rule against other software.
-    pub(crate) fn v1() -> Self {
+    pub fn v1() -> Self {
         Self {
             user_agent: "/teranode-legacy-p2p:0.9.0(EB18446744073709.6)/".to_owned(),
             user_agent_rule: UserAgentRule::RejectForks,
@@ -99,7 +99,7 @@ impl TeranodeConfig {
 
     /// Returns a Teranode of the end of 2025: no streams, headers from the common ancestor on, bans
     /// other user agents.
-    pub(crate) fn v2() -> Self {
+    pub fn v2() -> Self {
         Self {
             network: Network::Regtest,
             user_agent: "/teranode-legacy-p2p:0.11.0(EB18446744073709.6)/".to_owned(),
@@ -129,7 +129,7 @@ impl TeranodeConfig {
     }
 
     /// Returns a Teranode of 2026: second streams, serves blocks, silent while it synchronizes.
-    pub(crate) fn v3(order: JoinOrder) -> Self {
+    pub fn v3(order: JoinOrder) -> Self {
         Self {
             user_agent: "/teranode-legacy-p2p:0.13.0(EB18446744073709.6)/".to_owned(),
             services: Services(0x21),
@@ -140,7 +140,7 @@ impl TeranodeConfig {
     }
 
     /// Sets the number of mined blocks.
-    pub(crate) fn with_blocks(self, blocks: u32) -> Self {
+    pub fn with_blocks(self, blocks: u32) -> Self {
         Self { blocks, ..self }
     }
 }

@@ -1,8 +1,5 @@
 //! Scripted peers that serve block headers, honestly or not.
 
-// Every test crate that includes this module uses a part of it.
-#![allow(dead_code)]
-
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,7 +18,7 @@ const MAX_HEADERS: usize = 2_000;
 
 /// How a server answers `getheaders`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answers {
+pub enum Answers {
     /// As a node: up to 2,000 headers after the last common block, also none.
     Node,
     /// At most this number of headers.
@@ -37,8 +34,8 @@ pub(crate) enum Answers {
 }
 
 /// A server of headers. It ends when it is dropped.
-pub(crate) struct HeaderServer {
-    pub(crate) address: SocketAddr,
+pub struct HeaderServer {
+    pub address: SocketAddr,
     shared: Arc<Shared>,
     /// Ends pauses.
     stop: Option<Sender<()>>,
@@ -60,16 +57,16 @@ struct Shared {
 
 /// A builder of servers.
 #[derive(Clone)]
-pub(crate) struct HeaderServerOptions {
-    pub(crate) headers: Vec<BlockHeader>,
-    pub(crate) answers: Answers,
-    pub(crate) claimed_height: i32,
-    pub(crate) lifetime: Option<Duration>,
+pub struct HeaderServerOptions {
+    pub headers: Vec<BlockHeader>,
+    pub answers: Answers,
+    pub claimed_height: i32,
+    pub lifetime: Option<Duration>,
 }
 
 impl HeaderServerOptions {
     /// Returns a server of a chain of headers, the first of which is the genesis header.
-    pub(crate) fn new(headers: &[BlockHeader], answers: Answers) -> Self {
+    pub fn new(headers: &[BlockHeader], answers: Answers) -> Self {
         Self {
             claimed_height: headers.len() as i32 - 1,
             headers: headers.to_vec(),
@@ -79,7 +76,7 @@ impl HeaderServerOptions {
     }
 
     /// Starts a server that waits to be dialed, again after each connection.
-    pub(crate) fn listen(self) -> HeaderServer {
+    pub fn listen(self) -> HeaderServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         self.start(address, move |shared, stopped| {
@@ -92,7 +89,7 @@ impl HeaderServerOptions {
     }
 
     /// Starts a server that dials `to` from a loopback address, again after each connection.
-    pub(crate) fn dial(self, from: Ipv4Addr, to: SocketAddr) -> HeaderServer {
+    pub fn dial(self, from: Ipv4Addr, to: SocketAddr) -> HeaderServer {
         self.start(to, move |shared, stopped| {
             const PAUSE: Duration = Duration::from_millis(50);
             while !shared.is_stopped() {
@@ -139,12 +136,12 @@ impl HeaderServerOptions {
 
 impl HeaderServer {
     /// Returns the number of `getheaders` received.
-    pub(crate) fn requests(&self) -> usize {
+    pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)
     }
 
     /// Returns the number of connections whose handshake completed.
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct Ended;
 /// Both sockets. They are closed when the pumps of both directions have dropped them.
 #[derive(Debug)]
 pub(super) struct Link {
-    dialler: TcpStream,
+    dialer: TcpStream,
     target: TcpStream,
     /// Set to end this connection.
     ended: Stop,
@@ -58,14 +58,14 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(dialler: TcpStream, target: TcpStream, stop: Arc<Stop>) -> Self {
-        for socket in [&dialler, &target] {
+    pub(super) fn new(dialer: TcpStream, target: TcpStream, stop: Arc<Stop>) -> Self {
+        for socket in [&dialer, &target] {
             socket.set_read_timeout(Some(LOOK)).unwrap();
             socket.set_write_timeout(Some(LOOK)).unwrap();
             socket.set_nodelay(true).unwrap();
         }
         Self {
-            dialler,
+            dialer,
             target,
             ended: Stop::default(),
             stop,
@@ -74,8 +74,8 @@ impl Link {
 
     fn sockets(&self, way: Way) -> (&TcpStream, &TcpStream) {
         match way {
-            Way::ToTarget => (&self.dialler, &self.target),
-            Way::ToDialler => (&self.target, &self.dialler),
+            Way::ToTarget => (&self.dialer, &self.target),
+            Way::ToDialer => (&self.target, &self.dialer),
         }
     }
 
@@ -124,7 +124,7 @@ impl Link {
 
     /// Like [`Link::close`], but both sides see a reset.
     pub(super) fn reset(&self) {
-        for socket in [&self.dialler, &self.target] {
+        for socket in [&self.dialer, &self.target] {
             // The socket may have been reset already.
             let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
         }

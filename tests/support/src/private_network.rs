@@ -4,7 +4,7 @@ use bsv_p2p::wire::{BlockHeader, Work};
 use bsv_p2p::{Magic, NetworkParams};
 
 /// Returns the parameters of a network in which anyone can mine. `tag` varies the genesis block.
-pub(crate) fn private_params(name: &str, tag: u32) -> NetworkParams {
+pub fn private_params(name: &str, tag: u32) -> NetworkParams {
     let regtest = NetworkParams::default();
     let mut genesis_header = BlockHeader {
         time: regtest.genesis_header.time + tag,

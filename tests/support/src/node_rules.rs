@@ -1,11 +1,10 @@
 //! Rules that a node follows towards its peers. The local node and the real node are tested by
 //! them.
-//!
-//! A test crate includes this module with `#[path]`, and `raw_peer.rs` as `crate::raw_peer`.
 
 use std::net::SocketAddr;
 
 use bsv_p2p::Network;
+use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{
     Block, BlockHash, BlockHeader, BloomFilter, CompactBlock, CompactTarget, GetBlockTxn,
     GetBlocks, GetData, GetHdrsEn, GetHeaders, Hash256, Headers, Inventory, Mempool, Message,
@@ -14,9 +13,11 @@ use bsv_p2p::wire::{
 };
 
 use crate::raw_peer::{RawPeer, version};
+#[cfg(feature = "real-node")]
+use crate::real_node::RealNode;
 
 /// A node that mines on request.
-pub(crate) trait MiningNode {
+pub trait MiningNode {
     /// Returns where the node listens.
     fn address(&self) -> SocketAddr;
 
@@ -24,15 +25,37 @@ pub(crate) trait MiningNode {
     fn mine(&self, blocks: usize) -> Vec<BlockHash>;
 }
 
+impl MiningNode for LocalNode {
+    fn address(&self) -> SocketAddr {
+        self.address()
+    }
+
+    fn mine(&self, blocks: usize) -> Vec<BlockHash> {
+        self.mine(blocks).unwrap()
+    }
+}
+
+#[cfg(feature = "real-node")]
+impl MiningNode for RealNode {
+    fn address(&self) -> SocketAddr {
+        self.address()
+    }
+
+    fn mine(&self, blocks: usize) -> Vec<BlockHash> {
+        let hashes = self.generate(blocks as u32);
+        hashes.iter().map(|text| text.parse().unwrap()).collect()
+    }
+}
+
 /// Connects a peer without blocks of its own.
-pub(crate) fn connect(address: SocketAddr) -> RawPeer {
+pub fn connect(address: SocketAddr) -> RawPeer {
     let mut peer = RawPeer::dial(address);
     peer.shake_hands_as(client_version());
     peer
 }
 
 /// Returns the `version` of a peer without blocks of its own.
-pub(crate) fn client_version() -> Version {
+pub fn client_version() -> Version {
     Version {
         services: Services::NONE,
         start_height: Some(0),
@@ -40,11 +63,11 @@ pub(crate) fn client_version() -> Version {
     }
 }
 
-pub(crate) fn genesis() -> BlockHash {
+pub fn genesis() -> BlockHash {
     BlockHeader::genesis(&Network::Regtest).hash()
 }
 
-pub(crate) fn getheaders(locator: &[BlockHash]) -> GetHeaders {
+pub fn getheaders(locator: &[BlockHash]) -> GetHeaders {
     GetHeaders {
         version: 70016,
         locator: locator.to_vec(),
@@ -52,7 +75,7 @@ pub(crate) fn getheaders(locator: &[BlockHash]) -> GetHeaders {
     }
 }
 
-pub(crate) fn getblocks(locator: &[BlockHash], stop: BlockHash) -> GetBlocks {
+pub fn getblocks(locator: &[BlockHash], stop: BlockHash) -> GetBlocks {
     GetBlocks {
         version: 70016,
         locator: locator.to_vec(),
@@ -60,7 +83,7 @@ pub(crate) fn getblocks(locator: &[BlockHash], stop: BlockHash) -> GetBlocks {
     }
 }
 
-pub(crate) fn gethdrsen(locator: &[BlockHash]) -> GetHdrsEn {
+pub fn gethdrsen(locator: &[BlockHash]) -> GetHdrsEn {
     GetHdrsEn {
         version: 70016,
         locator: locator.to_vec(),
@@ -69,13 +92,13 @@ pub(crate) fn gethdrsen(locator: &[BlockHash]) -> GetHdrsEn {
 }
 
 /// Returns a request for one object.
-pub(crate) fn getdata(entry: Inventory) -> GetData {
+pub fn getdata(entry: Inventory) -> GetData {
     GetData::from(vec![entry])
 }
 
 /// Exchanges headers up to the tip, so that announcements by headers are possible.
 #[track_caller]
-pub(crate) fn exchange_headers(peer: &mut RawPeer) -> Vec<BlockHeader> {
+pub fn exchange_headers(peer: &mut RawPeer) -> Vec<BlockHeader> {
     peer.send(getheaders(&[genesis()]));
     match peer.expect("headers") {
         Message::Headers(headers) => headers.headers,
@@ -85,7 +108,7 @@ pub(crate) fn exchange_headers(peer: &mut RawPeer) -> Vec<BlockHeader> {
 
 /// Returns the next announcement of a block: the name of the message, and the last block in it.
 #[track_caller]
-pub(crate) fn next_announcement(peer: &mut RawPeer) -> (&'static str, BlockHash) {
+pub fn next_announcement(peer: &mut RawPeer) -> (&'static str, BlockHash) {
     loop {
         match peer.next_message() {
             Message::Headers(list) => return ("headers", list.headers.last().unwrap().hash()),
@@ -105,14 +128,14 @@ pub(crate) fn next_announcement(peer: &mut RawPeer) -> (&'static str, BlockHash)
 
 /// Checks that the next block is announced to the peer by the message `by`.
 #[track_caller]
-pub(crate) fn assert_announced(node: &impl MiningNode, peer: &mut RawPeer, by: &str) {
+pub fn assert_announced(node: &impl MiningNode, peer: &mut RawPeer, by: &str) {
     let mined = node.mine(1)[0];
     assert_eq!(next_announcement(peer), (by, mined));
 }
 
 /// Returns the blocks of the next `inv`.
 #[track_caller]
-pub(crate) fn next_inv(peer: &mut RawPeer) -> Vec<BlockHash> {
+pub fn next_inv(peer: &mut RawPeer) -> Vec<BlockHash> {
     let Message::Inv(inv) = peer.expect("inv") else {
         unreachable!("an inv");
     };
@@ -124,7 +147,7 @@ pub(crate) fn next_inv(peer: &mut RawPeer) -> Vec<BlockHash> {
 }
 
 #[track_caller]
-pub(crate) fn next_block(peer: &mut RawPeer) -> Block {
+pub fn next_block(peer: &mut RawPeer) -> Block {
     match peer.expect("block") {
         Message::Block(block) => block,
         other => panic!("{other:?}"),
@@ -132,7 +155,7 @@ pub(crate) fn next_block(peer: &mut RawPeer) -> Block {
 }
 
 #[track_caller]
-pub(crate) fn next_reject(peer: &mut RawPeer) -> Reject {
+pub fn next_reject(peer: &mut RawPeer) -> Reject {
     match peer.expect("reject") {
         Message::Reject(reject) => reject,
         other => panic!("{other:?}"),
@@ -141,7 +164,7 @@ pub(crate) fn next_reject(peer: &mut RawPeer) -> Reject {
 
 /// Blocks are announced by `inv` after `sendheaders` alone, and by `headers` after headers were
 /// exchanged.
-pub(crate) fn headers_announcements_need_exchanged_headers(node: &impl MiningNode) {
+pub fn headers_announcements_need_exchanged_headers(node: &impl MiningNode) {
     node.mine(2);
     let mut peer = connect(node.address());
     peer.send(Message::SendHeaders);
@@ -154,7 +177,7 @@ pub(crate) fn headers_announcements_need_exchanged_headers(node: &impl MiningNod
 }
 
 /// A peer that exchanged headers and did not send `sendheaders` receives `inv`.
-pub(crate) fn inv_announcements_need_no_request(node: &impl MiningNode) {
+pub fn inv_announcements_need_no_request(node: &impl MiningNode) {
     node.mine(1);
     let mut peer = connect(node.address());
     exchange_headers(&mut peer);
@@ -163,7 +186,7 @@ pub(crate) fn inv_announcements_need_no_request(node: &impl MiningNode) {
 
 /// `cmpctblock` wins over `headers`, which wins over `hdrsen`. `sendcmpct` of another version does
 /// not count.
-pub(crate) fn announcement_form_follows_requests(node: &impl MiningNode) {
+pub fn announcement_form_follows_requests(node: &impl MiningNode) {
     node.mine(1);
     let compact = |announce, version| SendCmpct { announce, version };
     let mut peer = connect(node.address());
@@ -184,7 +207,7 @@ pub(crate) fn announcement_form_follows_requests(node: &impl MiningNode) {
 }
 
 /// `getblocks` is answered by the blocks after the fork, without the stop block.
-pub(crate) fn getblocks_lists_blocks_after_fork(node: &impl MiningNode) {
+pub fn getblocks_lists_blocks_after_fork(node: &impl MiningNode) {
     let mined = node.mine(5);
     let mut peer = connect(node.address());
     let unknown = BlockHash([7; 32]);
@@ -200,7 +223,7 @@ pub(crate) fn getblocks_lists_blocks_after_fork(node: &impl MiningNode) {
 }
 
 /// After 500 blocks the request for the last one is followed by an `inv` of the tip, once.
-pub(crate) fn getblocks_continues_after_500_blocks(node: &impl MiningNode) {
+pub fn getblocks_continues_after_500_blocks(node: &impl MiningNode) {
     let mined = node.mine(502);
     let mut peer = connect(node.address());
     peer.send(getblocks(&[genesis()], BlockHash::ZERO));
@@ -229,7 +252,7 @@ pub(crate) fn getblocks_continues_after_500_blocks(node: &impl MiningNode) {
 }
 
 /// Recent blocks are sent in compact form on request, older ones in full.
-pub(crate) fn compact_blocks_are_sent_on_request(node: &impl MiningNode) {
+pub fn compact_blocks_are_sent_on_request(node: &impl MiningNode) {
     let mined = node.mine(8);
     let mut peer = connect(node.address());
     for (at, by) in [(7, "cmpctblock"), (2, "cmpctblock"), (1, "block")] {
@@ -252,7 +275,7 @@ pub(crate) fn compact_blocks_are_sent_on_request(node: &impl MiningNode) {
 
 /// `getblocktxn` is answered by `blocktxn` for the last eleven blocks, and by the block for older
 /// ones.
-pub(crate) fn block_transactions_are_sent_on_request(node: &impl MiningNode) {
+pub fn block_transactions_are_sent_on_request(node: &impl MiningNode) {
     let mined = node.mine(12);
     let mut peer = connect(node.address());
     for (at, by) in [(11, "blocktxn"), (1, "blocktxn"), (0, "block")] {
@@ -272,7 +295,7 @@ pub(crate) fn block_transactions_are_sent_on_request(node: &impl MiningNode) {
 }
 
 /// `gethdrsen` is answered with headers, coinbases and their proofs.
-pub(crate) fn gethdrsen_is_answered_with_coinbases(node: &impl MiningNode) {
+pub fn gethdrsen_is_answered_with_coinbases(node: &impl MiningNode) {
     let mined = node.mine(3);
     let mut peer = connect(node.address());
     peer.send(gethdrsen(&[mined[0]]));
@@ -296,7 +319,7 @@ pub(crate) fn gethdrsen_is_answered_with_coinbases(node: &impl MiningNode) {
 
 /// Before a `protoconf` arrives, `gethdrsen` is answered with one header, and blocks are not
 /// announced by `hdrsen`.
-pub(crate) fn enriched_headers_need_protoconf(node: &impl MiningNode) {
+pub fn enriched_headers_need_protoconf(node: &impl MiningNode) {
     let mined = node.mine(3);
     let mut peer = RawPeer::dial(node.address());
     peer.send(client_version());
@@ -313,7 +336,7 @@ pub(crate) fn enriched_headers_need_protoconf(node: &impl MiningNode) {
 }
 
 /// `mempool` closes the connection.
-pub(crate) fn mempool_request_closes_connection(node: &impl MiningNode) {
+pub fn mempool_request_closes_connection(node: &impl MiningNode) {
     node.mine(1);
     let mut peer = connect(node.address());
     peer.send(Mempool::Empty);
@@ -324,7 +347,7 @@ pub(crate) fn mempool_request_closes_connection(node: &impl MiningNode) {
 
 /// A node without NODE_BLOOM closes the connection after `filterload`, and sends filtered blocks
 /// with all their transactions.
-pub(crate) fn filtered_blocks_are_sent_without_filter(node: &impl MiningNode) {
+pub fn filtered_blocks_are_sent_without_filter(node: &impl MiningNode) {
     let mined = node.mine(1)[0];
     let mut peer = connect(node.address());
     peer.send(getdata(Inventory::FilteredBlock(mined)));
@@ -344,7 +367,7 @@ pub(crate) fn filtered_blocks_are_sent_without_filter(node: &impl MiningNode) {
 }
 
 /// An invalid transaction is rejected with its hash.
-pub(crate) fn invalid_transactions_are_rejected(node: &impl MiningNode) {
+pub fn invalid_transactions_are_rejected(node: &impl MiningNode) {
     node.mine(1);
     let mut peer = connect(node.address());
     let output = |value| TransactionOutput {
@@ -383,7 +406,7 @@ pub(crate) fn invalid_transactions_are_rejected(node: &impl MiningNode) {
 
 /// A block with other transactions than its header commits to is rejected, and the connection is
 /// closed.
-pub(crate) fn invalid_blocks_are_rejected(node: &impl MiningNode) {
+pub fn invalid_blocks_are_rejected(node: &impl MiningNode) {
     let tip = node.mine(1)[0];
     let mut peer = connect(node.address());
     peer.send(getdata(Inventory::Block(tip)));
@@ -420,7 +443,7 @@ pub(crate) fn invalid_blocks_are_rejected(node: &impl MiningNode) {
 }
 
 /// Headers without proof of work score 50, headers that are no chain 20.
-pub(crate) fn invalid_headers_are_scored(node: &impl MiningNode) {
+pub fn invalid_headers_are_scored(node: &impl MiningNode) {
     let tip = node.mine(1)[0];
     let next = |extra: u32| {
         let genesis = BlockHeader::genesis(&Network::Regtest);
@@ -458,7 +481,7 @@ pub(crate) fn invalid_headers_are_scored(node: &impl MiningNode) {
 }
 
 /// Returns the header with a nonce that makes it a proof of work.
-pub(crate) fn with_work(mut header: BlockHeader) -> BlockHeader {
+pub fn with_work(mut header: BlockHeader) -> BlockHeader {
     while header.check_proof_of_work(&Network::Regtest).is_err() {
         header.nonce += 1;
     }
@@ -468,7 +491,7 @@ pub(crate) fn with_work(mut header: BlockHeader) -> BlockHeader {
 /// Waits until the node has handled everything that was sent before: it handles messages in order,
 /// and answers pings out of order.
 #[track_caller]
-pub(crate) fn settle(peer: &mut RawPeer) {
+pub fn settle(peer: &mut RawPeer) {
     let marker = Inventory::Tx(Txid([0xee; 32]));
     peer.send(getdata(marker));
     let Message::NotFound(missing) = peer.expect("notfound") else {
@@ -479,7 +502,7 @@ pub(crate) fn settle(peer: &mut RawPeer) {
 
 /// Returns the next message that has one of these names.
 #[track_caller]
-pub(crate) fn next_of(peer: &mut RawPeer, names: &[&str]) -> Message {
+pub fn next_of(peer: &mut RawPeer, names: &[&str]) -> Message {
     loop {
         let message = peer.next_message();
         if names.contains(&message.command().name()) {

@@ -1,11 +1,7 @@
 //! A scripted peer that works on bytes: the other end of a connection, independent of the library's
 //! connections.
 //!
-//! All sockets are on loopback. Each wait has a deadline, and a missed deadline panics. A test
-//! crate includes this module with `#[path]`.
-
-// Every test crate that includes this module uses a part of it.
-#![allow(dead_code)]
+//! All sockets are on loopback. Each wait has a deadline, and a missed deadline panics.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -22,17 +18,17 @@ use bsv_p2p::wire::{
 use socket2::{Domain, SockRef, Socket, Type};
 
 /// The time limit of events that usually take less than a second.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The polling interval of conditions without a notification.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// The user agent of a scripted peer.
-pub(crate) const USER_AGENT: &str = "/Bitcoin SV:1.2.2/";
+pub const USER_AGENT: &str = "/Bitcoin SV:1.2.2/";
 
 /// Waits until `condition` is true, for at most [`DEADLINE`].
 #[track_caller]
-pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !condition() {
         assert!(Instant::now() < deadline, "waited too long until {what}");
@@ -41,7 +37,7 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// Returns the `version` of a current node, with a nonce of its own.
-pub(crate) fn version() -> Version {
+pub fn version() -> Version {
     Version {
         version: PROTOCOL_VERSION,
         services: Services::NETWORK,
@@ -57,7 +53,7 @@ pub(crate) fn version() -> Version {
 }
 
 /// Returns the `version` of a Teranode.
-pub(crate) fn teranode_version() -> Version {
+pub fn teranode_version() -> Version {
     Version {
         services: Services(0x420),
         user_agent: Some("/teranode-legacy-p2p:0.13.0(EB18446744073709.6)/".into()),
@@ -66,7 +62,7 @@ pub(crate) fn teranode_version() -> Version {
 }
 
 /// Returns a block of about `len` bytes.
-pub(crate) fn large_block(len: usize) -> Block {
+pub fn large_block(len: usize) -> Block {
     let output = TransactionOutput {
         value: 0,
         script: vec![0; len],
@@ -86,7 +82,7 @@ pub(crate) fn large_block(len: usize) -> Block {
 }
 
 /// Returns the `protoconf` of a current node.
-pub(crate) fn protoconf() -> Protoconf {
+pub fn protoconf() -> Protoconf {
     Protoconf {
         max_receive_payload: DEFAULT_MAX_RECEIVE_PAYLOAD,
         stream_policies: Some("Default".into()),
@@ -94,19 +90,19 @@ pub(crate) fn protoconf() -> Protoconf {
 }
 
 /// Returns a message as a frame of regtest.
-pub(crate) fn frame(message: &Message) -> Vec<u8> {
+pub fn frame(message: &Message) -> Vec<u8> {
     frame_of(Network::Regtest.magic(), message)
 }
 
 /// Returns a message as a frame with this magic.
-pub(crate) fn frame_of(magic: Magic, message: &Message) -> Vec<u8> {
+pub fn frame_of(magic: Magic, message: &Message) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_frame(magic, message, &mut bytes);
     bytes
 }
 
 /// Returns a header of regtest that claims `len` bytes of payload. Its checksum is wrong.
-pub(crate) fn header_claiming(command: &'static str, len: u32) -> Vec<u8> {
+pub fn header_claiming(command: &'static str, len: u32) -> Vec<u8> {
     let mut bytes = Network::Regtest.magic().0.to_vec();
     bytes.extend_from_slice(&Command::new(command).to_bytes());
     bytes.extend_from_slice(&len.to_le_bytes());
@@ -116,14 +112,14 @@ pub(crate) fn header_claiming(command: &'static str, len: u32) -> Vec<u8> {
 
 /// One end of a TCP connection, controlled by a test.
 #[derive(Debug)]
-pub(crate) struct RawPeer {
+pub struct RawPeer {
     /// `None` after the close.
     tcp: Option<TcpStream>,
     frames: FrameReader,
 }
 
 impl RawPeer {
-    pub(crate) fn new(tcp: TcpStream) -> Self {
+    pub fn new(tcp: TcpStream) -> Self {
         tcp.set_read_timeout(Some(DEADLINE)).unwrap();
         tcp.set_write_timeout(Some(DEADLINE)).unwrap();
         tcp.set_nodelay(true).unwrap();
@@ -139,35 +135,134 @@ impl RawPeer {
     }
 
     /// Dials a listener.
-    pub(crate) fn dial(address: SocketAddr) -> Self {
+    pub fn dial(address: SocketAddr) -> Self {
         Self::new(TcpStream::connect_timeout(&address, DEADLINE).unwrap())
     }
 
-    pub(crate) fn tcp(&self) -> &TcpStream {
+    pub fn tcp(&self) -> &TcpStream {
         self.tcp.as_ref().expect("the peer has been closed")
     }
 
     /// Returns a duplicate of the socket.
-    pub(crate) fn another_holder(&self) -> TcpStream {
+    pub fn another_holder(&self) -> TcpStream {
         self.tcp().try_clone().unwrap()
     }
 
-    pub(crate) fn send_bytes(&self, bytes: &[u8]) {
+    pub fn send_bytes(&self, bytes: &[u8]) {
         self.tcp().write_all(bytes).unwrap();
     }
 
-    pub(crate) fn send(&self, message: impl Into<Message>) {
+    pub fn send(&self, message: impl Into<Message>) {
         self.send_bytes(&frame(&message.into()));
     }
 
     /// Sends a message. Returns whether the connection was open.
-    pub(crate) fn try_send(&self, message: impl Into<Message>) -> bool {
+    pub fn try_send(&self, message: impl Into<Message>) -> bool {
         self.tcp().write_all(&frame(&message.into())).is_ok()
     }
 
-    /// Returns the next message; `None` when the other side has closed or reset the connection.
+    /// Returns the next message.
     #[track_caller]
-    pub(crate) fn next(&mut self) -> Option<Message> {
+    pub fn next_message(&mut self) -> Message {
+        self.next()
+            .expect("a message, but the connection has ended")
+    }
+
+    /// Returns the next message with this command. Others are skipped.
+    #[track_caller]
+    pub fn expect(&mut self, name: &str) -> Message {
+        loop {
+            let message = self.next_message();
+            if message.command().name() == name {
+                return message;
+            }
+        }
+    }
+
+    /// Returns the nonce of the next ping. Other messages are skipped.
+    #[track_caller]
+    pub fn expect_ping(&mut self) -> u64 {
+        match self.expect("ping") {
+            Message::Ping(Ping { nonce: Some(nonce) }) => nonce,
+            other => panic!("a ping without a nonce: {other:?}"),
+        }
+    }
+
+    /// Returns all messages until the other side ends the connection.
+    #[track_caller]
+    pub fn rest(&mut self) -> Vec<Message> {
+        self.by_ref().collect()
+    }
+
+    /// Reads `len` bytes; fewer if the other side closes the connection.
+    #[track_caller]
+    pub fn read_bytes(&self, len: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.tcp().take(len as u64).read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Reads until the other side closes the connection.
+    #[track_caller]
+    pub fn read_to_end(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.tcp().read_to_end(&mut bytes) {
+            Ok(_) => {}
+            Err(error) if is_cut(&error) => {}
+            Err(error) => panic!("no end came: {error}"),
+        }
+        bytes
+    }
+
+    /// Completes the handshake in either direction, answers the first ping, and leaves nothing
+    /// unread.
+    #[track_caller]
+    pub fn shake_hands(&mut self) {
+        self.shake_hands_as(version());
+    }
+
+    /// Like [`RawPeer::shake_hands`], with another `version`.
+    #[track_caller]
+    pub fn shake_hands_as(&mut self, version: Version) {
+        self.send(version);
+        self.send(Message::Verack);
+        self.send(protoconf());
+        let nonce = self.expect_ping();
+        self.send(Pong::new(nonce));
+    }
+
+    /// Sends a ping and waits for its pong. All earlier messages were processed by then.
+    #[track_caller]
+    pub fn ping(&mut self, nonce: u64) {
+        self.send(Ping::new(nonce));
+        while self.expect("pong") != Message::Pong(Pong::new(nonce)) {}
+    }
+
+    /// Closes the socket. The system resets the connection if there are unread bytes.
+    pub fn close(&mut self) {
+        self.tcp = None;
+    }
+
+    /// Shuts down the write half. Reading continues.
+    pub fn close_writing(&self) {
+        self.tcp().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Resets the connection.
+    pub fn reset(&mut self) {
+        SockRef::from(self.tcp())
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        self.close();
+    }
+}
+
+/// The messages until the other side closes or resets the connection.
+impl Iterator for RawPeer {
+    type Item = Message;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<Message> {
         loop {
             match self.frames.next_frame().expect("a stream of whole frames") {
                 Some(Incoming::Frame(frame)) => {
@@ -185,101 +280,6 @@ impl RawPeer {
             }
         }
     }
-
-    /// Returns the next message.
-    #[track_caller]
-    pub(crate) fn next_message(&mut self) -> Message {
-        self.next()
-            .expect("a message, but the connection has ended")
-    }
-
-    /// Returns the next message with this command. Others are skipped.
-    #[track_caller]
-    pub(crate) fn expect(&mut self, name: &str) -> Message {
-        loop {
-            let message = self.next_message();
-            if message.command().name() == name {
-                return message;
-            }
-        }
-    }
-
-    /// Returns the nonce of the next ping. Other messages are skipped.
-    #[track_caller]
-    pub(crate) fn expect_ping(&mut self) -> u64 {
-        match self.expect("ping") {
-            Message::Ping(Ping { nonce: Some(nonce) }) => nonce,
-            other => panic!("a ping without a nonce: {other:?}"),
-        }
-    }
-
-    /// Returns all messages until the other side ends the connection.
-    #[track_caller]
-    pub(crate) fn rest(&mut self) -> Vec<Message> {
-        std::iter::from_fn(|| self.next()).collect()
-    }
-
-    /// Reads `len` bytes; fewer if the other side closes the connection.
-    #[track_caller]
-    pub(crate) fn read_bytes(&self, len: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.tcp().take(len as u64).read_to_end(&mut bytes).unwrap();
-        bytes
-    }
-
-    /// Reads until the other side closes the connection.
-    #[track_caller]
-    pub(crate) fn read_to_end(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        match self.tcp().read_to_end(&mut bytes) {
-            Ok(_) => {}
-            Err(error) if is_cut(&error) => {}
-            Err(error) => panic!("no end came: {error}"),
-        }
-        bytes
-    }
-
-    /// Completes the handshake in either direction, answers the first ping, and leaves nothing
-    /// unread.
-    #[track_caller]
-    pub(crate) fn shake_hands(&mut self) {
-        self.shake_hands_as(version());
-    }
-
-    /// Like [`RawPeer::shake_hands`], with another `version`.
-    #[track_caller]
-    pub(crate) fn shake_hands_as(&mut self, version: Version) {
-        self.send(version);
-        self.send(Message::Verack);
-        self.send(protoconf());
-        let nonce = self.expect_ping();
-        self.send(Pong::new(nonce));
-    }
-
-    /// Sends a ping and waits for its pong. All earlier messages were processed by then.
-    #[track_caller]
-    pub(crate) fn ping(&mut self, nonce: u64) {
-        self.send(Ping::new(nonce));
-        while self.expect("pong") != Message::Pong(Pong::new(nonce)) {}
-    }
-
-    /// Closes the socket. The system resets the connection if there are unread bytes.
-    pub(crate) fn close(&mut self) {
-        self.tcp = None;
-    }
-
-    /// Shuts down the write half. Reading continues.
-    pub(crate) fn close_writing(&self) {
-        self.tcp().shutdown(Shutdown::Write).unwrap();
-    }
-
-    /// Resets the connection.
-    pub(crate) fn reset(&mut self) {
-        SockRef::from(self.tcp())
-            .set_linger(Some(Duration::ZERO))
-            .unwrap();
-        self.close();
-    }
 }
 
 fn is_cut(error: &io::Error) -> bool {
@@ -291,12 +291,12 @@ fn is_cut(error: &io::Error) -> bool {
 
 /// A listener of a test.
 #[derive(Debug)]
-pub(crate) struct RawListener {
+pub struct RawListener {
     listener: TcpListener,
 }
 
 impl RawListener {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let socket = bound_socket();
         socket.listen(128).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -305,33 +305,33 @@ impl RawListener {
         }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap()
     }
 
     /// Returns the next connection as a bare socket.
     #[track_caller]
-    pub(crate) fn accept_tcp(&self) -> TcpStream {
+    pub fn accept_tcp(&self) -> TcpStream {
         self.listener.accept().expect("a connection").0
     }
 
     /// Returns the next connection.
     #[track_caller]
-    pub(crate) fn accept(&self) -> RawPeer {
+    pub fn accept(&self) -> RawPeer {
         RawPeer::new(self.accept_tcp())
     }
 }
 
 /// Returns two ends of one connection.
-pub(crate) fn socket_pair() -> (TcpStream, TcpStream) {
+pub fn socket_pair() -> (TcpStream, TcpStream) {
     let listener = RawListener::new();
-    let dialled = TcpStream::connect_timeout(&listener.address(), DEADLINE).unwrap();
-    (dialled, listener.accept_tcp())
+    let dialed = TcpStream::connect_timeout(&listener.address(), DEADLINE).unwrap();
+    (dialed, listener.accept_tcp())
 }
 
 /// Returns two ends of one connection with small buffers, so that writes of the second end, a bare
 /// socket, stall soon.
-pub(crate) fn narrow_pair() -> (RawPeer, TcpStream) {
+pub fn small_buffer_pair() -> (RawPeer, TcpStream) {
     const NARROW: usize = 4096;
     let listener = RawListener::new();
     let reader = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -345,7 +345,7 @@ pub(crate) fn narrow_pair() -> (RawPeer, TcpStream) {
 }
 
 /// Returns every byte to its sender, until the other side ends the connection.
-pub(crate) fn echo(tcp: TcpStream) {
+pub fn echo(tcp: TcpStream) {
     tcp.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut bytes = [0; 4096];
     while let Ok(len) = (&tcp).read(&mut bytes) {
@@ -357,18 +357,18 @@ pub(crate) fn echo(tcp: TcpStream) {
 
 /// An address without a listener, while this value exists.
 #[derive(Debug)]
-pub(crate) struct ClosedPort {
+pub struct ClosedPort {
     socket: Socket,
 }
 
 impl ClosedPort {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             socket: bound_socket(),
         }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         address_of(&self.socket)
     }
 }
@@ -376,13 +376,13 @@ impl ClosedPort {
 /// A host that does not answer: a listener with a full queue, so that the system drops further
 /// connections.
 #[derive(Debug)]
-pub(crate) struct SilentHost {
+pub struct SilentHost {
     listener: Socket,
     _fillers: Vec<Socket>,
 }
 
 impl SilentHost {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let listener = bound_socket();
         listener.listen(0).unwrap();
         let address = address_of(&listener);
@@ -404,7 +404,7 @@ impl SilentHost {
         }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         address_of(&self.listener)
     }
 }

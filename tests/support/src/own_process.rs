@@ -1,5 +1,4 @@
-//! Tests that run in a process of their own, because other tests would disturb their counts. A test
-//! crate includes this module with `#[path]`.
+//! Tests that run in a process of their own, because other tests would disturb their counts.
 
 use std::env;
 use std::fs;
@@ -11,13 +10,13 @@ const ALONE: &str = "BSV_P2P_TEST_IS_ALONE";
 /// Runs `body`, the whole of a test, in a process of its own, and returns when it has passed.
 /// `name` is the path of the test with its modules.
 #[track_caller]
-pub(crate) fn alone(name: &str, body: impl FnOnce()) {
-    run_alone(Command::new(env::current_exe().unwrap()), name, body);
+pub fn run_in_own_process(name: &str, body: impl FnOnce()) {
+    run_command_in_own_process(Command::new(env::current_exe().unwrap()), name, body);
 }
 
-/// Like [`alone`]. `program` starts this program with the arguments that are added to it.
+/// Like [`run_in_own_process`]. `program` starts this program with the arguments that are added to it.
 #[track_caller]
-pub(crate) fn run_alone(mut program: Command, name: &str, body: impl FnOnce()) {
+pub fn run_command_in_own_process(mut program: Command, name: &str, body: impl FnOnce()) {
     if env::var_os(ALONE).is_some() {
         return body();
     }
@@ -37,7 +36,7 @@ pub(crate) fn run_alone(mut program: Command, name: &str, body: impl FnOnce()) {
 
 /// Returns the numbers of threads and descriptors of this process. The system forgets a joined
 /// thread with a short delay.
-pub(crate) fn threads_and_descriptors() -> (usize, usize) {
+pub fn threads_and_descriptors() -> (usize, usize) {
     let count = |what| fs::read_dir(format!("/proc/self/{what}")).unwrap().count();
     (count("task"), count("fd"))
 }

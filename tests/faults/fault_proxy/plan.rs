@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::seeded::Seeded;
+use test_support::SeededRandom;
 
 /// Faults for both directions, in the order of their offsets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FaultPlan {
     pub(crate) to_target: Vec<Fault>,
-    pub(crate) to_dialler: Vec<Fault>,
+    pub(crate) to_dialer: Vec<Fault>,
 }
 
 /// A fault that occurs before the byte at `at` is forwarded.
@@ -93,9 +93,9 @@ impl FaultPlan {
     /// Creates the plan of `seed`: at most one harmful fault, and up to two harmless ones in each
     /// direction.
     pub(crate) fn from_seed(seed: u64) -> Self {
-        let random = &mut Seeded(seed);
+        let random = &mut SeededRandom::new(seed);
         let mut plan = Self::default();
-        for faults in [&mut plan.to_target, &mut plan.to_dialler] {
+        for faults in [&mut plan.to_target, &mut plan.to_dialer] {
             for _ in 0..random.below(3) {
                 faults.push(Fault {
                     at: offset(random),
@@ -110,9 +110,9 @@ impl FaultPlan {
                 kind: harmful(random),
             };
             let way = random.below(2);
-            [&mut plan.to_target, &mut plan.to_dialler][way].push(fault);
+            [&mut plan.to_target, &mut plan.to_dialer][way].push(fault);
         }
-        for faults in [&mut plan.to_target, &mut plan.to_dialler] {
+        for faults in [&mut plan.to_target, &mut plan.to_dialer] {
             faults.sort_by_key(|fault| fault.at);
         }
         plan
@@ -120,7 +120,7 @@ impl FaultPlan {
 
     /// Returns the harmful fault, if any.
     pub(crate) fn harm(&self) -> Option<&FaultKind> {
-        let mut kinds = self.to_target.iter().chain(&self.to_dialler);
+        let mut kinds = self.to_target.iter().chain(&self.to_dialer);
         kinds
             .find(|fault| !fault.kind.is_harmless())
             .map(|fault| &fault.kind)
@@ -128,14 +128,14 @@ impl FaultPlan {
 }
 
 /// Returns an offset: half of them in the handshake and shortly after it, half anywhere.
-fn offset(random: &mut Seeded) -> u64 {
+fn offset(random: &mut SeededRandom) -> u64 {
     match random.below(2) {
         0 => random.below(OPENING) as u64,
         _ => random.of_any_size(OFFSET_BITS),
     }
 }
 
-fn harmless(random: &mut Seeded) -> FaultKind {
+fn harmless(random: &mut SeededRandom) -> FaultKind {
     match random.below(3) {
         0 => FaultKind::Latency {
             delay: Duration::from_millis(1 + random.below(20) as u64),
@@ -146,7 +146,7 @@ fn harmless(random: &mut Seeded) -> FaultKind {
             FaultKind::Bandwidth {
                 bytes_per_second,
                 // At most a quarter of a second.
-                len: random.next() % (bytes_per_second / 4),
+                len: random.next_u64() % (bytes_per_second / 4),
             }
         }
         _ => FaultKind::SingleBytes {
@@ -155,7 +155,7 @@ fn harmless(random: &mut Seeded) -> FaultKind {
     }
 }
 
-fn harmful(random: &mut Seeded) -> FaultKind {
+fn harmful(random: &mut SeededRandom) -> FaultKind {
     let len = 1 + random.of_any_size(8);
     match random.below(10) {
         0 => FaultKind::Reset,
@@ -166,7 +166,7 @@ fn harmful(random: &mut Seeded) -> FaultKind {
             bit: random.below(8) as u8,
         },
         7 => FaultKind::Insert {
-            bytes: (0..len.min(32)).map(|_| random.next() as u8).collect(),
+            bytes: (0..len.min(32)).map(|_| random.next_u64() as u8).collect(),
         },
         8 => FaultKind::Remove { len },
         _ => FaultKind::Duplicate { len },

@@ -1,9 +1,4 @@
 //! One peer connection of the library, as a `Connection` or as an actor, for tests of both.
-//!
-//! A test crate includes this module with `#[path]`, and `raw_peer.rs` as `crate::raw_peer`.
-
-// Every test crate that includes this module uses a part of it.
-#![allow(dead_code)]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -21,7 +16,7 @@ use crate::raw_peer::{DEADLINE, RawListener};
 
 /// The two ways to own a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ClientKind {
+pub enum ClientKind {
     /// A `Connection`, on the thread of the test.
     Blocking,
     /// An actor with its own threads, and its handle.
@@ -29,19 +24,19 @@ pub(crate) enum ClientKind {
 }
 
 impl ClientKind {
-    pub(crate) const ALL: [ClientKind; 2] = [ClientKind::Blocking, ClientKind::Actor];
+    pub const ALL: [ClientKind; 2] = [ClientKind::Blocking, ClientKind::Actor];
 }
 
 /// A connection to one peer.
-pub(crate) enum Client {
+pub enum Client {
     Blocking(Box<Connection>),
     Actor(ActorClient),
 }
 
-pub(crate) struct ActorClient {
-    pub(crate) handle: PeerConnectionHandle,
-    pub(crate) events: Receiver<ControlEvent>,
-    pub(crate) messages: Receiver<BitcoinMessageEvent>,
+pub struct ActorClient {
+    pub handle: PeerConnectionHandle,
+    pub events: Receiver<ControlEvent>,
+    pub messages: Receiver<BitcoinMessageEvent>,
     /// The connection for the second stream of an inbound peer.
     second: Option<PeerConnectionHandle>,
 }
@@ -49,7 +44,7 @@ pub(crate) struct ActorClient {
 impl Client {
     /// Dials a peer.
     #[track_caller]
-    pub(crate) fn dial(kind: ClientKind, address: SocketAddr, config: &ConnectionConfig) -> Self {
+    pub fn dial(kind: ClientKind, address: SocketAddr, config: &ConnectionConfig) -> Self {
         match kind {
             ClientKind::Blocking => {
                 let connection = Connection::connect(&address.to_string(), config);
@@ -68,7 +63,7 @@ impl Client {
     /// Accepts the peer that dials `listener` next. With `has_streams` an actor accepts a second
     /// connection as well, for its second stream.
     #[track_caller]
-    pub(crate) fn accept(
+    pub fn accept(
         kind: ClientKind,
         listener: &RawListener,
         config: &ConnectionConfig,
@@ -96,14 +91,14 @@ impl Client {
         }
     }
 
-    pub(crate) fn ping(&mut self, timeout: Duration) -> Result<Duration, Error> {
+    pub fn ping(&mut self, timeout: Duration) -> Result<Duration, Error> {
         match self {
             Client::Blocking(connection) => connection.ping(timeout),
             Client::Actor(actor) => actor.handle.ping(timeout),
         }
     }
 
-    pub(crate) fn headers(
+    pub fn headers(
         &mut self,
         locator: &[BlockHash],
         timeout: Duration,
@@ -114,14 +109,14 @@ impl Client {
         }
     }
 
-    pub(crate) fn block(&mut self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
+    pub fn block(&mut self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
         match self {
             Client::Blocking(connection) => connection.block(hash, timeout),
             Client::Actor(actor) => actor.handle.block(hash, timeout),
         }
     }
 
-    pub(crate) fn transactions(
+    pub fn transactions(
         &mut self,
         txids: &[Txid],
         timeout: Duration,
@@ -132,17 +127,14 @@ impl Client {
         }
     }
 
-    pub(crate) fn addresses(
-        &mut self,
-        timeout: Duration,
-    ) -> Result<Vec<TimestampedAddress>, Error> {
+    pub fn addresses(&mut self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
         match self {
             Client::Blocking(connection) => connection.addresses(timeout),
             Client::Actor(actor) => actor.handle.addresses(timeout),
         }
     }
 
-    pub(crate) fn send(&mut self, message: &Message) -> Result<(), Error> {
+    pub fn send(&mut self, message: &Message) -> Result<(), Error> {
         match self {
             Client::Blocking(connection) => connection.send(message),
             Client::Actor(actor) => actor.handle.send(message, DEADLINE),
@@ -156,7 +148,7 @@ impl Client {
     /// # Errors
     ///
     /// The text of the error that ended the connection.
-    pub(crate) fn receives(
+    pub fn receives(
         &mut self,
         timeout: Duration,
         is_wanted: impl Fn(&Message) -> bool,
@@ -203,7 +195,7 @@ impl ActorClient {
 
     /// Waits until the second stream is open.
     #[track_caller]
-    pub(crate) fn wait_for_stream(&self) {
+    pub fn wait_for_stream(&self) {
         self.wait_for("the second stream", |event| {
             matches!(event, ControlEvent::StreamOpened { .. })
         });

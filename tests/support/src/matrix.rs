@@ -2,11 +2,6 @@
 //!
 //! A table states the outcome and the time bound of each request for one server. [`run`] checks it
 //! with a `Connection` and with an actor, each request on a connection of its own.
-//!
-//! A test crate includes this module with `#[path]`, together with `client.rs` and `raw_peer.rs`.
-
-// Every test crate that includes this module uses a part of it.
-#![allow(dead_code)]
 
 use std::net::SocketAddr;
 use std::thread;
@@ -28,7 +23,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
+pub enum Request {
     HeadersFromGenesis,
     HeadersFromMiddle,
     HeadersAtTip,
@@ -67,7 +62,7 @@ impl Request {
 
 /// The end of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// The requested value.
     Value,
     /// This number of headers after the locator.
@@ -83,17 +78,17 @@ pub(crate) enum Outcome {
 }
 
 /// One cell: a request, its outcome, and the time within which it ends.
-pub(crate) type Cell = (Request, Outcome, Duration);
+pub type Cell = (Request, Outcome, Duration);
 
 /// A server with a chain.
-pub(crate) struct MatrixServer {
-    pub(crate) name: &'static str,
-    pub(crate) address: SocketAddr,
+pub struct MatrixServer {
+    pub name: &'static str,
+    pub address: SocketAddr,
     /// The headers of the chain, the first of which is genesis.
-    pub(crate) headers: Vec<BlockHeader>,
+    pub headers: Vec<BlockHeader>,
     /// A block of which the server has the header only.
-    pub(crate) pruned: BlockHash,
-    pub(crate) transaction: Tx,
+    pub pruned: BlockHash,
+    pub transaction: Tx,
 }
 
 impl MatrixServer {
@@ -112,7 +107,7 @@ impl MatrixServer {
 ///
 /// Lists all cells that differ. The table must have one cell for each request.
 #[track_caller]
-pub(crate) fn run(server: &MatrixServer, table: &[Cell]) {
+pub fn run(server: &MatrixServer, table: &[Cell]) {
     let requests: Vec<_> = table.iter().map(|(request, ..)| *request).collect();
     assert_eq!(requests, Request::ALL, "one cell for each request");
     let failures: Vec<_> = thread::scope(|scope| {

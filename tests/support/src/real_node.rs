@@ -1,11 +1,8 @@
 //! A real Bitcoin SV node on regtest, started and stopped by the tests.
 //!
 //! The node is the program given by the environment variable `BSV_NODE`. The script
-//! `.ci/fetch-real-node` downloads it. A test crate includes this module with `#[path]`, and marks
-//! the tests that use it `#[ignore]`, so that plain `cargo test` needs no node.
-
-// Every test crate that includes this module uses a part of it.
-#![allow(dead_code)]
+//! `.ci/fetch-real-node` downloads it. Tests that use this module are marked `#[ignore]`, so that
+//! plain `cargo test` needs no node.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -46,7 +43,7 @@ const MINING_ADDRESS: &str = "mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8";
 
 /// A running node with its own ports and data folder. Dropping it kills it, and prints the end of
 /// its log if the test has failed.
-pub(crate) struct RealNode {
+pub struct RealNode {
     binary: PathBuf,
     options: Vec<String>,
     folder: TempDir,
@@ -66,7 +63,7 @@ enum LaunchError {
 }
 
 /// The result of a condition of [`RealNode::wait_until`]: `bool`, or `Option<T>` for a value.
-pub(crate) trait Condition {
+pub trait Condition {
     /// The result of the wait.
     type Value;
 
@@ -93,7 +90,7 @@ impl<T> Condition for Option<T> {
 impl RealNode {
     /// Starts a node with these options added to the needed ones, and returns when it answers
     /// and listens.
-    pub(crate) fn start(options: &[&str]) -> Self {
+    pub fn start(options: &[&str]) -> Self {
         let mut failures = String::new();
         for _ in 0..START_ATTEMPTS {
             let node = Self::prepare(options);
@@ -107,13 +104,13 @@ impl RealNode {
     }
 
     /// Returns the address of the node for peers.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.p2p_port))
     }
 
     /// Calls the node and returns the result. Panics with the error text of the node.
     #[track_caller]
-    pub(crate) fn rpc(&self, method: &str, params: Value) -> Value {
+    pub fn rpc(&self, method: &str, params: Value) -> Value {
         match self.try_rpc(method, params) {
             Ok(result) => result,
             Err(error) => panic!("{error}"),
@@ -122,7 +119,7 @@ impl RealNode {
 
     /// Calls the node and returns the result, or the error as text. A stopped process makes
     /// this fail after a minute.
-    pub(crate) fn try_rpc(&self, method: &str, params: Value) -> Result<Value, String> {
+    pub fn try_rpc(&self, method: &str, params: Value) -> Result<Value, String> {
         let request = json!({"jsonrpc": "1.0", "id": 0, "method": method, "params": params});
         result_of(method, self.post(method, &request)?)
     }
@@ -130,11 +127,7 @@ impl RealNode {
     /// Calls a method once for each entry of `params`, all in one request, and returns the results
     /// in this order: thousands of calls take no longer than a few single ones.
     #[track_caller]
-    pub(crate) fn rpc_batch(
-        &self,
-        method: &str,
-        params: impl IntoIterator<Item = Value>,
-    ) -> Vec<Value> {
+    pub fn rpc_batch(&self, method: &str, params: impl IntoIterator<Item = Value>) -> Vec<Value> {
         let call =
             |(id, params)| json!({"jsonrpc": "1.0", "id": id, "method": method, "params": params});
         let requests: Vec<Value> = params.into_iter().enumerate().map(call).collect();
@@ -172,7 +165,7 @@ impl RealNode {
     }
 
     /// Mines this many blocks and returns their hashes.
-    pub(crate) fn generate(&self, blocks: u32) -> Vec<String> {
+    pub fn generate(&self, blocks: u32) -> Vec<String> {
         // A busy machine must mine them within the timeout of a call.
         const AT_ONCE: u32 = 500;
         let mut hashes = Vec::new();
@@ -186,18 +179,18 @@ impl RealNode {
     }
 
     /// Returns the node's information about each peer.
-    pub(crate) fn peer_info(&self) -> Vec<Value> {
+    pub fn peer_info(&self) -> Vec<Value> {
         serde_json::from_value(self.rpc("getpeerinfo", json!([]))).expect("a list of peers")
     }
 
     /// Returns the raw bytes of a block in hexadecimal.
-    pub(crate) fn block_hex(&self, hash: &str) -> String {
+    pub fn block_hex(&self, hash: &str) -> String {
         serde_json::from_value(self.rpc("getblock", json!([hash, 0]))).expect("a block")
     }
 
     /// Returns the raw bytes of a large block, without an intermediate text.
     #[track_caller]
-    pub(crate) fn block_bytes(&self, hash: &str) -> Vec<u8> {
+    pub fn block_bytes(&self, hash: &str) -> Vec<u8> {
         let url = format!("http://127.0.0.1:{}/rest/block/{hash}.bin", self.rpc_port);
         let answer = agent().get(url).call().and_then(|mut response| {
             let body = response.body_mut().with_config().limit(u64::MAX);
@@ -211,24 +204,19 @@ impl RealNode {
         }
     }
 
-    /// Returns the raw bytes of a block header in hexadecimal.
-    pub(crate) fn header_hex(&self, hash: &str) -> String {
-        serde_json::from_value(self.rpc("getblockheader", json!([hash, false]))).expect("a header")
-    }
-
     /// Returns the height of the best chain.
-    pub(crate) fn best_height(&self) -> u32 {
+    pub fn best_height(&self) -> u32 {
         serde_json::from_value(self.rpc("getblockcount", json!([]))).expect("a height")
     }
 
     /// Makes the node dial this address once; the call does not wait for the connection.
-    pub(crate) fn add_node_onetry(&self, address: SocketAddr) {
+    pub fn add_node_onetry(&self, address: SocketAddr) {
         self.rpc("addnode", json!([address.to_string(), "onetry"]));
     }
 
     /// Waits for a condition and returns its value. Panics with `what` after the deadline.
     #[track_caller]
-    pub(crate) fn wait_until<C: Condition>(
+    pub fn wait_until<C: Condition>(
         &self,
         what: &str,
         deadline: Duration,
@@ -241,7 +229,7 @@ impl RealNode {
     }
 
     /// Returns whether the process exists, suspended or not.
-    pub(crate) fn is_running(&self) -> bool {
+    pub fn is_running(&self) -> bool {
         match self.process.lock().as_mut() {
             Some(child) => exit_status(child).is_none(),
             None => false,
@@ -249,14 +237,14 @@ impl RealNode {
     }
 
     /// Kills the process like a crash does (SIGKILL).
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         if let Some(mut child) = self.process.lock().take() {
             kill_and_reap(&mut child);
         }
     }
 
     /// Suspends the process (SIGSTOP): its sockets stay open, but it reads and answers nothing.
-    pub(crate) fn stop_process(&self) {
+    pub fn stop_process(&self) {
         let pid = self.signal("STOP");
         self.wait_until("the node is suspended", Duration::from_secs(10), || {
             is_suspended(pid)
@@ -264,12 +252,12 @@ impl RealNode {
     }
 
     /// Resumes a suspended process (SIGCONT).
-    pub(crate) fn continue_process(&self) {
+    pub fn continue_process(&self) {
         self.signal("CONT");
     }
 
     /// Shuts the node down and waits for its exit.
-    pub(crate) fn shutdown(&self) {
+    pub fn shutdown(&self) {
         self.continue_process();
         self.rpc("stop", json!([]));
         let status = self.wait_until("the node ends after stop", SHUTDOWN_DEADLINE, || {
@@ -281,7 +269,7 @@ impl RealNode {
 
     /// Starts the node again with the same folder, options and ports. A running node is shut down
     /// first.
-    pub(crate) fn restart(&self) {
+    pub fn restart(&self) {
         if self.is_running() {
             self.shutdown();
         }
@@ -302,13 +290,13 @@ impl RealNode {
     }
 
     /// Returns the whole log.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.log_tail(usize::MAX)
     }
 
     /// Returns the last lines of the node's log, which contains every message, ban score and
     /// disconnect.
-    pub(crate) fn log_tail(&self, lines: usize) -> String {
+    pub fn log_tail(&self, lines: usize) -> String {
         let log = fs::read(self.folder.path().join("data/regtest/bitcoind.log"));
         let log = String::from_utf8_lossy(&log.unwrap_or_default()).into_owned();
         let all: Vec<&str> = log.lines().collect();
