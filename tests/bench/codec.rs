@@ -27,13 +27,13 @@ use bsv_p2p::wire::{
 };
 use bytes::Bytes;
 use sv::util::Serializable;
+use test_support::SeededRandom;
 
 use peers::{
     decode_bitcoin, decode_bitcoin_headers, decode_sv, encode_bitcoin_headers, encoding,
     encoding_bitcoin, encoding_sv, sum_bitcoin, sum_ours, sum_sv,
 };
 use programs::{readable, repeated, without_drop};
-use samples::Random;
 use timing::{Program, Turns, in_turns};
 
 const TURNS: Turns = Turns {
@@ -203,7 +203,7 @@ fn addr() {
 }
 
 fn tx() {
-    let parts = samples::transaction(2, 2, &mut Random::new());
+    let parts = samples::transaction(2, 2, &mut SeededRandom::new(samples::SEED));
     let bytes = &Bytes::from(parts.encode_to_vec());
     let ours = Tx::from(&parts);
     let bitcoin: bitcoin::Transaction = decode_bitcoin(bytes);

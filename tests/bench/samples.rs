@@ -7,35 +7,15 @@ use bsv_p2p::wire::{
     Addr, BlockHeader, Headers, Inv, Inventory, NetworkAddress, OutPoint, Services,
     TimestampedAddress, Transaction, TransactionInput, TransactionOutput, Txid, Version,
 };
+use test_support::SeededRandom;
 
-/// Pseudorandom numbers (xorshift64*).
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new() -> Self {
-        Self(0x9e37_79b9_7f4a_7c15)
-    }
-
-    fn number(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, end: u64) -> usize {
-        ((self.number() >> 32) % end) as usize
-    }
-
-    fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        std::array::from_fn(|_| self.number().to_le_bytes()[7])
-    }
-}
+/// Starts the numbers of every sample.
+pub(crate) const SEED: u64 = 1;
 
 /// Creates transactions like those of wallets: inputs with signatures and public keys, outputs to
 /// hashes of public keys.
 pub(crate) fn transactions(count: usize) -> Vec<Transaction> {
-    let random = &mut Random::new();
+    let random = &mut SeededRandom::new(SEED);
     let mut made = || {
         let (inputs, outputs) = match random.below(8) {
             0 => (1, 3),
@@ -49,7 +29,7 @@ pub(crate) fn transactions(count: usize) -> Vec<Transaction> {
     (0..count).map(|_| made()).collect()
 }
 
-pub(crate) fn transaction(inputs: usize, outputs: usize, random: &mut Random) -> Transaction {
+pub(crate) fn transaction(inputs: usize, outputs: usize, random: &mut SeededRandom) -> Transaction {
     let inputs = (0..inputs).map(|_| TransactionInput {
         previous: OutPoint {
             txid: Txid(random.bytes()),
@@ -60,7 +40,7 @@ pub(crate) fn transaction(inputs: usize, outputs: usize, random: &mut Random) ->
     });
     let inputs = inputs.collect();
     let outputs = (0..outputs).map(|_| TransactionOutput {
-        value: (random.number() >> 24) as i64,
+        value: (random.next_u64() >> 24) as i64,
         script: vec![0x76; 25],
     });
     Transaction {
@@ -73,7 +53,7 @@ pub(crate) fn transaction(inputs: usize, outputs: usize, random: &mut Random) ->
 
 /// Returns transactions alone: blocks are announced one by one.
 pub(crate) fn inv() -> Inv {
-    let random = &mut Random::new();
+    let random = &mut SeededRandom::new(SEED);
     let entry = |_| Inventory::Tx(Txid(random.bytes()));
     Inv::from((0..50_000).map(entry).collect::<Vec<_>>())
 }
@@ -91,7 +71,7 @@ pub(crate) fn headers() -> Headers {
 }
 
 pub(crate) fn addr() -> Addr {
-    let random = &mut Random::new();
+    let random = &mut SeededRandom::new(SEED);
     let entry = |time| TimestampedAddress {
         time,
         address: NetworkAddress {

@@ -13,6 +13,7 @@ use bsv_p2p::peers::Subnet;
 use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Manager, ManagerConfig};
 use crossbeam_channel::Receiver;
+use test_support::SeededRandom;
 use test_support::dnsmasq::Dnsmasq;
 
 use crate::harness::config;
@@ -24,19 +25,6 @@ const SEED: &str = "seed.test";
 const TARGET: usize = 8;
 /// The time limit for the network to form or recover.
 const SOON: Duration = Duration::from_secs(60);
-
-/// Pseudorandom numbers, identical in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % end
-    }
-}
 
 /// A member that follows the chain with discovered peers.
 struct Member {
@@ -52,7 +40,7 @@ struct Network {
     server: Dnsmasq,
     nodes: Vec<LocalNode>,
     members: Vec<Member>,
-    random: Random,
+    random: SeededRandom,
     tip: Option<BlockHash>,
 }
 
@@ -79,7 +67,7 @@ impl Network {
             server,
             nodes: Vec::new(),
             members: Vec::new(),
-            random: Random(7),
+            random: SeededRandom::new(7),
             tip: None,
         };
         for number in 0..NODES {

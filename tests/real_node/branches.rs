@@ -8,6 +8,7 @@ use bsv_p2p::local_node::{Chain, LocalNode};
 use bsv_p2p::wire::{Block, BlockHash, BlockHeader, ChainTip, HeaderChain};
 use bsv_p2p::{Manager, ManagerConfig, Network};
 use serde_json::{Value, json};
+use test_support::SeededRandom;
 use test_support::real_node::RealNode;
 
 use crate::following::OTHER_ADDRESS;
@@ -116,13 +117,12 @@ fn tips_of_block_tree_match_node() {
     let mut chain = HeaderChain::new(Network::Regtest);
     let mut known = vec![chain.tip().1];
     let mut reorganizations = 0;
-    let mut seed = 1_u32;
+    let mut random = SeededRandom::new(1);
     for step in 0..60 {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         // One of the latest blocks, so that branches compete with each other.
-        let back = (seed >> 16) as usize % known.len().min(12);
+        let back = random.below(known.len().min(12));
         let mut parent = known[known.len() - 1 - back];
-        let count = 1 + (seed >> 28) as usize % 5;
+        let count = 1 + random.below(5);
         let mut branch: Vec<Block> = Vec::new();
         for _ in 0..count {
             let block = blocks.template_on(&parent, now, step).unwrap().mine();

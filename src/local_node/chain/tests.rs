@@ -1,6 +1,7 @@
 //! Tests of the chain: rules, reorganizations and eviction.
 
 use super::*;
+use crate::test_random::SeededRandom;
 use crate::wire::{BlockError, ChainRuleError, ProofOfWorkError};
 
 const NOW: u32 = 1_700_000_000;
@@ -444,13 +445,7 @@ fn full_chain_switches_to_a_longer_branch() {
 
 #[test]
 fn tables_stay_consistent_in_random_growth() {
-    let mut random = 1_u64;
-    let mut next = |bound: usize| {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (random >> 33) as usize % bound
-    };
+    let mut random = SeededRandom::new(1);
     let mut chain = Chain::with_max_bytes(40 * BLOCK_COST);
     let mut highest = 0;
     for extra_nonce in 0..400 {
@@ -461,7 +456,7 @@ fn tables_stay_consistent_in_random_growth() {
             known
         };
         // Low blocks are chosen as often as high ones, so that branches compete.
-        let (_, parent) = known[next(known.len())];
+        let (_, parent) = known[random.below(known.len())];
         let block = chain.template_on(&parent, NOW, extra_nonce).unwrap().mine();
         match chain.accept(&block, NOW) {
             Ok(AcceptOutcome::NewTip { .. }) => highest += 1,

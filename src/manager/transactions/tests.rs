@@ -8,6 +8,7 @@ use super::*;
 use crate::error::Error;
 use crate::network::Network;
 use crate::peers::PeerId;
+use crate::test_random::SeededRandom;
 use crate::wire::{GetData, Inv, Inventory, Message, OutPoint, Reject, RejectCode};
 use crate::wire::{Transaction, TransactionInput, TransactionOutput, Tx, Txid};
 
@@ -74,14 +75,8 @@ fn serve(pool: &Transactions, peer_id: PeerId, txids: &[Txid]) -> Vec<Arc<Offer>
 
 /// A wave, after which all of it have been told.
 fn wave(offer: &Offer, peers: &[PeerId], now: Instant) -> Vec<PeerId> {
-    let mut state = 1u64;
-    let random = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        state >> 33
-    };
-    let told = offer.wave(peers, random, now);
+    let mut random = SeededRandom::new(1);
+    let told = offer.wave(peers, || random.next_u64(), now);
     told.iter().for_each(|peer_id| offer.on_told(*peer_id));
     told
 }

@@ -186,6 +186,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::test_random::SeededRandom;
 
     fn key(number: u32) -> BlockHash {
         let mut hash = BlockHash::ZERO;
@@ -225,18 +226,18 @@ mod tests {
     fn crowded_part_agrees_with_map() {
         let mut part = Part::default();
         let mut map = HashMap::new();
-        let mut random = 0x9e37_79b9_u32;
+        let mut random = SeededRandom::new(1);
         for height in 0..5_000_u32 {
-            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let hash = if random & 0x100 == 0 {
-                random | 0xf000_0000
+            let number = random.next_u64() as u32;
+            let hash = if number & 0x100 == 0 {
+                number | 0xf000_0000
             } else {
-                random
+                number
             };
             part.insert(HeightSlot { hash, height });
             map.insert(height, hash);
-            if random & 0x3000 != 0 {
-                let victim = random % (height + 1);
+            if number & 0x3000 != 0 {
+                let victim = number % (height + 1);
                 if let Some(hash) = map.remove(&victim) {
                     part.remove(hash, victim);
                 }

@@ -4,6 +4,7 @@ use bsv_p2p::Network;
 use bsv_p2p::wire::{
     BlockHash, BlockHeader, ChainRules, CompactTarget, HeaderBatch, HeaderChain, SourceId,
 };
+use test_support::SeededRandom;
 
 /// A time after the last header of every sample.
 pub(crate) const NOW: u32 = 3_000_000_000;
@@ -24,13 +25,10 @@ pub(crate) fn daa_rules() -> ChainRules {
 pub(crate) fn mine(rules: &ChainRules, count: usize) -> Vec<BlockHeader> {
     let mut chain = HeaderChain::new(rules.clone());
     let mut headers = Vec::with_capacity(count);
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = SeededRandom::new(1);
     let mut time = rules.genesis().time;
     for _ in 0..count {
-        random ^= random >> 12;
-        random ^= random << 25;
-        random ^= random >> 27;
-        time += 300 + (random >> 33) as u32 % 600;
+        time += 300 + random.below(600) as u32;
         let header = next(&chain, time, 0);
         let batch = HeaderBatch::verify(rules, std::slice::from_ref(&header));
         chain

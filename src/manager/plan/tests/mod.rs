@@ -19,6 +19,7 @@ use super::*;
 use crate::network::Network;
 use crate::peers::{PeerId, PeerStatus};
 use crate::session::{AwaitedMessage, Direction};
+use crate::test_random::SeededRandom;
 use crate::wire::{Services, WireString};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,13 +45,9 @@ fn later(now: Now, by: Duration) -> Now {
 }
 
 /// Numbers that are the same in each run.
-fn random(mut state: u64) -> Random {
-    Box::new(move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        state >> 16
-    })
+fn random(seed: u64) -> Random {
+    let mut random = SeededRandom::new(seed);
+    Box::new(move || random.next_u64())
 }
 
 /// One that asks nobody for addresses.
