@@ -232,7 +232,7 @@ mod tests {
     use crate::session::UserAgentPolicy;
 
     #[test]
-    fn the_defaults_are_valid_and_a_wrong_value_is_named() {
+    fn invalid_value_is_named_and_defaults_pass() {
         assert_eq!(ConnectionConfig::default().validate(), Ok(()));
         let config = ConnectionConfig {
             max_send_queue_messages: 0,
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn another_magic_takes_the_place_of_the_networks_own() {
+    fn custom_magic_replaces_network_magic() {
         let mut config = ConnectionConfig::new(Network::Regtest);
         assert_eq!(config.magic(), Network::Regtest.magic());
         config.magic = Some(Magic([1, 2, 3, 4]));
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_in_json_names_what_differs_and_comes_back_as_it_was() {
+    fn json_lists_changed_fields_and_round_trips() {
         let json = r#"{
             "network": "stn",
             "magic": "01020304",
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_a_configuration_does_not_have_is_refused() {
+    fn unknown_json_field_is_rejected() {
         for json in [
             r#"{ "connect_timout": 1 }"#,
             r#"{ "session": { "ping_timout": 1 } }"#,

@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn of_frames_written_in_one_go_the_rest_follows_whole_and_in_order() {
+    fn partial_batch_write_keeps_order() {
         let frames: Vec<_> = (0..4).map(|n| frame("reply", n * 7)).collect();
         let whole: Vec<u8> = frames
             .iter()
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_whole_and_in_order_whatever_a_write_takes() {
+    fn partial_writes_keep_frames_whole_and_ordered() {
         let frames: Vec<_> = (0..6).map(|n| frame("bulk", n * 7)).collect();
         let whole: Vec<u8> = frames
             .iter()
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_goes_before_bulk_but_never_into_the_frame_that_has_begun() {
+    fn reply_overtakes_bulk_between_frames_only() {
         let now = Instant::now();
         let (first, second, reply) = (frame("a", 100), frame("b", 100), frame("r", 8));
         let mut lanes = Lanes::default();
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_may_overtake_nothing_waits_for_the_bulk_before_it_and_for_no_more() {
+    fn ordered_reply_waits_only_for_earlier_bulk() {
         let (before, behind) = (frame("a", 100), frame("b", 100));
         let (pong, reply) = (frame("p", 8), frame("r", 8));
         let mut lanes = Lanes::default();
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_that_wait_behind_bulk_are_bounded_beside_it() {
+    fn replies_after_bulk_have_their_own_bound() {
         for max_bulk in [0, 3] {
             let mut lanes = Lanes::default();
             (0..max_bulk).for_each(|_| lanes.push_back(Lane::Bulk, frame("a", 8)));
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_that_nobody_reads_are_bounded_in_number_and_bytes() {
+    fn unread_replies_are_bounded_by_count_and_bytes() {
         for (len, most) in [(8, REPLY_MESSAGES), (1000, REPLY_BYTES / 1024)] {
             let mut lanes = Lanes::default();
             let taken = (0..).take_while(|_| lanes.push_reply(frame("r", len)));

@@ -155,7 +155,7 @@ mod tests {
     const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
     #[test]
-    fn two_cannot_listen_at_one_port_and_the_second_can_once_the_first_is_gone() {
+    fn second_listener_binds_after_first_is_dropped() {
         let first = ListeningSocket::bind(ANY).unwrap();
         let taken = ListeningSocket::bind(first.address()).unwrap_err();
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_whose_earlier_connections_fade_away_can_be_had_at_once() {
+    fn address_with_time_wait_connections_binds_at_once() {
         let socket = ListeningSocket::bind(ANY).unwrap();
         let address = socket.address();
         let client = TcpStream::connect(address).unwrap();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_in_the_form_of_ipv6_is_listened_at_as_ipv4() {
+    fn ipv4_mapped_address_listens_as_ipv4() {
         let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), 0);
         let address = ListeningSocket::bind(mapped).unwrap().address();
         assert_eq!(address.ip(), Ipv4Addr::LOCALHOST);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_whether_it_has_begun_or_not() {
+    fn stop_ends_current_and_later_waits() {
         for _ in 0..50 {
             let socket = ListeningSocket::bind(ANY).unwrap();
             thread::scope(|scope| {

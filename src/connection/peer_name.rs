@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn numeric_addresses_are_their_own_answer_and_get_the_default_port() {
+    fn numeric_addresses_resolve_with_default_port() {
         for (name, address) in [
             ("127.0.0.1:7", "127.0.0.1:7"),
             ("127.0.0.1", "127.0.0.1:8333"),

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn sixty_four_kib_move_the_stall_deadline_and_less_does_not() {
+    fn stall_deadline_moves_after_64_kib() {
         let (mut progress, now) = progress();
         progress.on_bytes(Some((MIB, MIB)), now);
         assert_eq!(progress.deadline(), Some(now + 20 * SECOND));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trickle_ends_at_the_whole_deadline_and_a_block_of_gigabytes_has_hours() {
+    fn total_deadline_grows_with_payload_length() {
         let (mut progress, now) = progress();
         progress.on_bytes(Some((MIB, MIB)), now);
         for step in 1..=15 {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_nobody_can_send_is_no_trouble() {
+    fn huge_length_does_not_overflow() {
         let (mut progress, now) = progress();
         progress.on_bytes(Some((u64::MAX, u64::MAX)), now);
         assert_eq!(progress.deadline(), Some(now + 20 * SECOND));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_has_a_second_more_for_each_256_kib() {
+    fn write_timeout_grows_per_256_kib() {
         let now = Instant::now();
         assert_eq!(write_deadline(20 * SECOND, 100, now), now + 20 * SECOND);
         assert_eq!(

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn no_slot_can_be_taken_where_there_is_none() {
+    fn zero_slots_reject_all() {
         assert!(ConnectionSlots::new(0).reserve().is_none());
     }
 

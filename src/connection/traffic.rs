@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_of_message_counts_for_itself_and_the_unknown_ones_together() {
+    fn unknown_commands_are_counted_together() {
         let counters = TrafficCounters::default();
         let ping = Command::new("ping");
         counters.add_message_in(MessageKind::from_command(ping), 8);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn every_known_command_has_a_number_of_its_own() {
+    fn known_commands_have_distinct_numbers() {
         for (at, command) in Message::COMMANDS.iter().enumerate() {
             let number = MessageKind::from_command(*command);
             assert_eq!(number.map(|number| number as usize), Some(at));

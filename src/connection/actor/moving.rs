@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_keeps_coming_is_waited_for_however_slowly_it_does() {
+    fn slow_response_does_not_time_out() {
         let block = block();
         let bytes = frame(block.clone());
         let pieces: Vec<&[u8]> = bytes.chunks(bytes.len() / 12).collect();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_only_says_that_it_is_there_is_waited_for_no_longer() {
+    fn peer_pings_do_not_extend_response_timeout() {
         let block = block();
         let ping = frame(Ping::new(1));
         let (answer, after) = ask(&block, &[&ping[..]; 8]);

@@ -182,7 +182,7 @@ mod tests {
     use crate::wire::NotFound;
 
     #[test]
-    fn it_can_be_asked_and_selected_on_whether_a_request_is_open() {
+    fn open_request_is_visible_and_selectable() {
         let requests = OpenRequests::new(&BlockHeader::genesis(&Network::Regtest));
         assert!(!requests.any() && requests.opened(StreamType::General).is_empty());
         let one = requests.with(|table| table.ask_ping(1)).unwrap();
@@ -196,7 +196,7 @@ mod tests {
         assert!(!requests.any() && requests.opened(StreamType::General).is_empty());
     }
     #[test]
-    fn it_can_be_asked_whether_a_ping_is_wanted_until_one_is_sent() {
+    fn fence_ping_is_due_until_sent() {
         let requests = OpenRequests::new(&BlockHeader::genesis(&Network::Regtest));
         requests.on_opening_stream();
         let hash = BlockHash::ZERO;

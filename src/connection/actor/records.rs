@@ -140,7 +140,7 @@ mod tests {
     use crate::wire::{Inv, Inventory, Reject, RejectCode, Txid};
 
     #[test]
-    fn contents_are_whole_if_they_are_short_and_cut_off_if_they_are_long() {
+    fn long_contents_are_truncated() {
         let reject = Message::from(Reject::new("tx", RejectCode::INVALID, "no\n\u{1b}[2J\"é"));
         let contents = Contents(&reject).to_string();
         assert_eq!(contents, format!("{reject:?}"));

@@ -117,7 +117,7 @@ fn taken_and_missed(
 }
 
 #[test]
-fn a_request_opened_while_reading_has_stopped_sets_it_going_and_the_newest_are_dropped() {
+fn request_during_pause_resumes_reads_dropping_newest() {
     const SENT: u32 = 2000;
     let bus = EventBus::new();
     let control = bus.subscribe_control();
@@ -146,7 +146,7 @@ fn a_request_opened_while_reading_has_stopped_sets_it_going_and_the_newest_are_d
 }
 
 #[test]
-fn a_receiver_of_both_kinds_hears_where_events_are_missing() {
+fn combined_receiver_learns_where_events_were_dropped() {
     const SENT: u32 = 2000;
     let bus = EventBus::new();
     let both = bus.subscribe_with(narrow());
@@ -173,7 +173,7 @@ fn a_receiver_of_both_kinds_hears_where_events_are_missing() {
 }
 
 #[test]
-fn a_loop_over_messages_that_asks_the_peer_for_each_goes_on() {
+fn requests_inside_message_loop_do_not_deadlock() {
     const SENT: u32 = 300;
     let bus = EventBus::new();
     let control = bus.subscribe_control();

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_valid_and_a_wrong_value_is_named() {
+    fn invalid_value_is_named_and_defaults_pass() {
         assert_eq!(RestartConfig::default().validate(), Ok(()));
         let wrong = |change: fn(&mut RestartConfig)| {
             let mut config = RestartConfig::default();

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_connection_restarts_at_once_until_the_window_is_spent_and_backs_off_then() {
+    fn spent_restart_window_leads_to_backoff() {
         let mut plan = plan(Some(10));
         let now = Instant::now();
         for _ in 0..3 {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_then_the_peer_is_inaccessible() {
+    fn backoff_doubles_until_peer_is_inaccessible() {
         let mut plan = plan(Some(9));
         let now = Instant::now();
         let refused = DisconnectReason::ConnectRefused;
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_at_most_a_quarter_shorter_and_never_longer() {
+    fn jitter_shortens_pause_by_at_most_quarter() {
         let pauses: Vec<_> = (0..1000)
             .map(|random| shortened(100 * SECOND, random))
             .collect();
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_connection_that_has_lasted_makes_earlier_failures_forgotten() {
+    fn lasting_connection_resets_failures() {
         let mut plan = plan(Some(10));
         let now = Instant::now();
         let stalled = DisconnectReason::PayloadMemoryExhausted;
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_peer_refuses_or_the_program_ends_is_not_dialled_again() {
+    fn rejected_or_requested_close_does_not_restart() {
         let now = Instant::now();
         let verdict = |reason| plan(Some(10)).on_end(&reason, None, now, 0);
         assert_eq!(
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_dialled_us_is_never_dialled_but_can_be_banned() {
+    fn inbound_peer_is_bannable_but_never_dialed() {
         let now = Instant::now();
         let verdict = |reason| {
             let mut plan = RestartPolicy::new(Direction::Inbound, RestartConfig::default());

@@ -50,7 +50,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_window_has_so_many_restarts_and_the_next_window_as_many_again() {
+    fn each_window_has_its_own_restarts() {
         let mut tracking = RestartTracking::new(2, 10);
         let begin = Instant::now();
         assert!(tracking.try_restart(begin));

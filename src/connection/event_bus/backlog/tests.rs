@@ -41,7 +41,7 @@ fn assert_deadline(backlog: &mut Backlog, now: Instant, expected: Instant) {
 }
 
 #[test]
-fn bytes_are_counted_until_they_are_taken_or_forgotten() {
+fn bytes_count_until_taken_or_dropped() {
     let (mut backlog, receiver) = lagging(3, Instant::now());
     assert_eq!(backlog.bytes(), 3 * 612);
     backlog.push_missed(0);
@@ -56,7 +56,7 @@ fn bytes_are_counted_until_they_are_taken_or_forgotten() {
 }
 
 #[test]
-fn the_line_of_a_receiver_that_was_dropped_is_forgotten() {
+fn queue_of_dropped_receiver_is_removed() {
     let (mut backlog, receiver) = lagging(3, Instant::now());
     drop(receiver);
     assert!(backlog.flush() > 0);
@@ -64,7 +64,7 @@ fn the_line_of_a_receiver_that_was_dropped_is_forgotten() {
 }
 
 #[test]
-fn only_the_time_of_waits_counts_and_also_that_of_earlier_ones() {
+fn wait_times_add_up() {
     let now = Instant::now();
     let (mut backlog, _receiver) = lagging(5, now);
     backlog.flush();

@@ -42,7 +42,7 @@ fn is_claimed(requests: &mut Requests, number: u8) -> bool {
 }
 
 #[test]
-fn a_block_that_begins_is_for_the_oldest_question_of_either_kind() {
+fn block_start_goes_to_oldest_request() {
     let mut requests = requests();
     let (first, _) = ask_reader(&mut requests, 1);
     let (other, _) = ask_reader(&mut requests, 2);
@@ -60,7 +60,7 @@ fn a_block_that_begins_is_for_the_oldest_question_of_either_kind() {
 }
 
 #[test]
-fn a_block_that_is_not_there_is_not_found_by_its_end_or_by_its_own_name() {
+fn missing_block_is_not_found() {
     let mut requests = requests();
     let (one, end) = ask_reader(&mut requests, 1);
     assert!(answers(&mut requests, not_found(&[end])));
@@ -73,7 +73,7 @@ fn a_block_that_is_not_there_is_not_found_by_its_end_or_by_its_own_name() {
 }
 
 #[test]
-fn nobody_claims_a_block_for_a_question_that_was_given_up_or_not_sent() {
+fn block_of_cancelled_request_is_unclaimed() {
     let mut requests = requests();
     let (given_up, end) = ask_reader(&mut requests, 1);
     requests.give_up(given_up.id);
@@ -89,7 +89,7 @@ fn nobody_claims_a_block_for_a_question_that_was_given_up_or_not_sent() {
 }
 
 #[test]
-fn the_end_of_the_connection_ends_those_who_wait_for_a_block_to_begin() {
+fn close_ends_waits_for_block_start() {
     let mut requests = requests();
     let (asked, _) = ask_reader(&mut requests, 1);
     requests.close(&DisconnectReason::ConnectionClosed);
@@ -99,7 +99,7 @@ fn the_end_of_the_connection_ends_those_who_wait_for_a_block_to_begin() {
 }
 
 #[test]
-fn a_block_too_long_that_says_which_it_is_ends_the_question_for_it_and_no_other() {
+fn identified_oversized_block_ends_only_its_request() {
     let mut requests = requests();
     let (one, _) = ask_block(&mut requests, block(1).hash());
     let (two, _) = ask_block(&mut requests, block(2).hash());

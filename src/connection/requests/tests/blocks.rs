@@ -4,7 +4,7 @@ use super::*;
 use crate::connection::requests::blocks;
 
 #[test]
-fn a_block_answers_the_question_for_it_and_its_end_is_swallowed() {
+fn block_completes_request_and_end_marker_is_consumed() {
     let mut requests = requests();
     let (asked, end) = ask_block(&mut requests, block(1).hash());
     assert!(!answers(&mut requests, block(2)));
@@ -16,7 +16,7 @@ fn a_block_answers_the_question_for_it_and_its_end_is_swallowed() {
 }
 
 #[test]
-fn blocks_are_found_in_any_order_and_only_those_whose_end_is_named_are_not() {
+fn blocks_complete_in_any_order() {
     let mut requests = requests();
     let [(one, _), (two, end_of_two), (three, _)] =
         [1, 2, 3].map(|number| ask_block(&mut requests, block(number).hash()));
@@ -30,7 +30,7 @@ fn blocks_are_found_in_any_order_and_only_those_whose_end_is_named_are_not() {
 }
 
 #[test]
-fn the_end_of_an_answer_that_nobody_awaits_is_swallowed_and_what_is_named_besides_is_not() {
+fn unawaited_end_marker_is_consumed() {
     let mut requests = requests();
     let (asked, end) = ask_block(&mut requests, block(1).hash());
     requests.give_up(asked.id);
@@ -52,7 +52,7 @@ fn the_end_of_an_answer_that_nobody_awaits_is_swallowed_and_what_is_named_beside
 }
 
 #[test]
-fn a_peer_that_names_the_block_itself_does_not_have_it() {
+fn notfound_of_block_means_not_found() {
     let mut requests = requests();
     let hash = block(1).hash();
     let (asked, end) = ask_block(&mut requests, hash);
@@ -62,7 +62,7 @@ fn a_peer_that_names_the_block_itself_does_not_have_it() {
 }
 
 #[test]
-fn each_of_several_who_ask_for_a_block_takes_one_copy_and_one_copy_is_enough_for_all() {
+fn one_block_completes_all_its_requests() {
     let mut requests = requests();
     let hash = block(1).hash();
     let [(one, _), (two, _)] = [(); 2].map(|()| ask_block(&mut requests, hash));
@@ -84,7 +84,7 @@ fn each_of_several_who_ask_for_a_block_takes_one_copy_and_one_copy_is_enough_for
 }
 
 #[test]
-fn a_block_too_long_is_that_of_the_oldest_question() {
+fn oversized_block_ends_oldest_request() {
     let mut requests = requests();
     let [(one, end_of_one), (two, _)] =
         [1, 2].map(|number| ask_block(&mut requests, block(number).hash()));
@@ -111,7 +111,7 @@ fn a_block_too_long_is_that_of_the_oldest_question() {
 }
 
 #[test]
-fn a_block_too_long_for_which_nobody_waits_any_more_is_not_taken_for_the_next() {
+fn oversized_block_of_cancelled_request_is_ignored() {
     let mut requests = requests();
     let (given_up, _) = ask_block(&mut requests, block(1).hash());
     let (open, _) = ask_block(&mut requests, block(2).hash());
@@ -151,7 +151,7 @@ fn a_block_too_long_for_which_nobody_waits_any_more_is_not_taken_for_the_next() 
 }
 
 #[test]
-fn questions_that_were_given_up_are_remembered_up_to_a_bound() {
+fn cancelled_requests_are_bounded() {
     let mut requests = requests();
     for _ in 0..=blocks::MAX_LEFT {
         let (asked, _) = ask_block(&mut requests, block(1).hash());

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn headers_are_an_answer_if_they_continue_the_locator_or_start_behind_genesis_or_are_none() {
+fn matching_headers_are_an_answer() {
     let [known, stranger] = [BlockHash([8; 32]), BlockHash([9; 32])];
     for (first, is_answer) in [
         (Some(known), true),
@@ -94,7 +94,7 @@ fn headers_from_unrelated_block_are_no_answer() {
 }
 
 #[test]
-fn an_empty_locator_asks_for_one_header_by_its_hash() {
+fn empty_locator_requests_one_header_by_hash() {
     let mut requests = requests();
     let wanted = header_on(BlockHash([8; 32]));
     let question = question(&[], wanted.hash());
@@ -105,7 +105,7 @@ fn an_empty_locator_asks_for_one_header_by_its_hash() {
 }
 
 #[test]
-fn headers_before_the_pong_of_the_fence_are_late_ones() {
+fn headers_before_fence_pong_are_late() {
     let mut requests = requests();
     let question = question(&[genesis()], BlockHash::ZERO);
     assert!(!requests.headers_need_fence());

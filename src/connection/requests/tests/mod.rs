@@ -163,7 +163,7 @@ fn a_pong_answers_the_ping_with_its_nonce() {
 }
 
 #[test]
-fn a_list_of_addresses_is_the_answer_and_a_single_one_only_at_the_end() {
+fn single_address_answers_only_at_end() {
     let addr = |numbers: &[u8]| Addr {
         addresses: numbers.iter().map(|number| address(*number)).collect(),
     };
@@ -184,7 +184,7 @@ fn a_list_of_addresses_is_the_answer_and_a_single_one_only_at_the_end() {
 }
 
 #[test]
-fn addresses_are_asked_for_once_if_the_question_was_sent() {
+fn addresses_are_requested_once() {
     let mut requests = requests();
     let unsent = requests.ask_addresses().unwrap();
     assert_eq!(requests.ask_addresses().unwrap_err(), NotAsked::Already);
@@ -224,7 +224,7 @@ fn cancel_after_reset_spares_new_request() {
 }
 
 #[test]
-fn the_end_answers_all_with_the_first_reason_and_nothing_is_asked_any_more() {
+fn close_ends_all_requests_with_first_reason() {
     let mut requests = requests();
     let ping = requests.ask_ping(1).unwrap();
     let question = question(&[], genesis());

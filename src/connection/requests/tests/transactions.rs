@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn transactions_are_asked_for_once_each_and_given_in_the_order_asked() {
+fn transactions_return_in_request_order() {
     let mut requests = requests();
     let txids = [1, 2, 1, 3].map(|number| tx(number).txid());
     let (asked, entries) = requests.ask_transactions(&txids).unwrap();
@@ -21,7 +21,7 @@ fn transactions_are_asked_for_once_each_and_given_in_the_order_asked() {
 }
 
 #[test]
-fn each_of_several_who_ask_for_a_transaction_takes_one_copy_and_one_copy_is_enough_for_all() {
+fn one_transaction_completes_all_its_requests() {
     let mut requests = requests();
     let txid = tx(1).txid();
     let mut ask = || requests.ask_transactions(&[txid]).unwrap().0;
@@ -43,7 +43,7 @@ fn each_of_several_who_ask_for_a_transaction_takes_one_copy_and_one_copy_is_enou
 }
 
 #[test]
-fn a_transaction_too_long_is_that_of_the_oldest_question_unless_one_was_given_up() {
+fn oversized_transaction_ends_oldest_request() {
     let mut requests = requests();
     let mut ask = |number| requests.ask_transactions(&[tx(number).txid()]).unwrap().0;
     let [one, two] = [1, 2].map(&mut ask);

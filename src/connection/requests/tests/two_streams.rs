@@ -26,7 +26,7 @@ fn fence(requests: &mut Requests, nonce: u64) {
 }
 
 #[test]
-fn a_block_whose_end_has_overtaken_it_on_the_other_stream_is_the_answer() {
+fn block_after_its_overtaking_end_is_answer() {
     let mut requests = two_streams();
     let (before, end) = ask_block(&mut requests, block(1).hash());
     name(&mut requests, end, General);
@@ -46,7 +46,7 @@ fn a_block_whose_end_has_overtaken_it_on_the_other_stream_is_the_answer() {
 }
 
 #[test]
-fn a_block_is_not_there_if_a_pong_behind_its_end_comes_first_over_the_other_stream() {
+fn fence_pong_before_block_means_not_found() {
     let mut requests = two_streams();
     let (asked, end) = ask_block(&mut requests, block(1).hash());
     assert!(!requests.want_fence(), "its end is not named");
@@ -64,7 +64,7 @@ fn a_block_is_not_there_if_a_pong_behind_its_end_comes_first_over_the_other_stre
 }
 
 #[test]
-fn a_pong_over_the_stream_of_the_end_says_nothing_and_a_later_one_over_the_other_may() {
+fn only_pong_of_other_stream_counts() {
     let mut requests = two_streams();
     let (asked, end) = ask_block(&mut requests, block(1).hash());
     name(&mut requests, end, General);
@@ -84,7 +84,7 @@ fn a_pong_over_the_stream_of_the_end_says_nothing_and_a_later_one_over_the_other
 }
 
 #[test]
-fn one_fence_serves_all_whose_end_was_named_before_it_and_no_others() {
+fn one_fence_serves_all_earlier_ends() {
     let mut requests = two_streams();
     let [(one, end_of_one), (two, end_of_two), (three, end_of_three)] =
         [1, 2, 3].map(|number| ask_block(&mut requests, block(number).hash()));
@@ -102,7 +102,7 @@ fn one_fence_serves_all_whose_end_was_named_before_it_and_no_others() {
 }
 
 #[test]
-fn of_two_questions_for_a_block_each_takes_the_copy_that_its_end_has_overtaken() {
+fn each_request_takes_its_overtaken_block_copy() {
     let mut requests = two_streams();
     let hash = block(1).hash();
     let [(one, end_of_one), (two, end_of_two)] = [(); 2].map(|()| ask_block(&mut requests, hash));
@@ -127,7 +127,7 @@ fn of_two_questions_for_a_block_each_takes_the_copy_that_its_end_has_overtaken()
 }
 
 #[test]
-fn a_block_that_is_read_while_it_arrives_may_begin_behind_its_end() {
+fn streamed_block_may_start_after_its_end() {
     let mut requests = two_streams();
     let (there, end) = ask_reader(&mut requests, 1);
     name(&mut requests, end, General);
@@ -144,7 +144,7 @@ fn a_block_that_is_read_while_it_arrives_may_begin_behind_its_end() {
 }
 
 #[test]
-fn an_end_that_comes_over_the_stream_of_the_blocks_is_behind_the_block() {
+fn end_on_block_stream_follows_block() {
     let mut requests = two_streams();
     let (asked, end) = ask_block(&mut requests, block(1).hash());
     name(&mut requests, end, Data1);
@@ -164,7 +164,7 @@ fn an_end_that_comes_over_the_stream_of_the_blocks_is_behind_the_block() {
 }
 
 #[test]
-fn a_peer_that_names_the_block_itself_needs_no_fence() {
+fn notfound_of_block_needs_no_fence() {
     let mut requests = two_streams();
     let hash = block(1).hash();
     let (asked, end) = ask_block(&mut requests, hash);
@@ -175,7 +175,7 @@ fn a_peer_that_names_the_block_itself_needs_no_fence() {
 }
 
 #[test]
-fn a_question_that_is_given_up_wants_no_fence_and_its_late_answer_is_an_ordinary_message() {
+fn cancelled_request_needs_no_fence() {
     let mut requests = two_streams();
     let [(one, end_of_one), (two, end_of_two), (three, end_of_three)] =
         [1, 2, 3].map(|number| ask_block(&mut requests, block(number).hash()));
@@ -196,7 +196,7 @@ fn a_question_that_is_given_up_wants_no_fence_and_its_late_answer_is_an_ordinary
 }
 
 #[test]
-fn whoever_gives_up_a_question_whose_end_is_named_gets_the_copy_that_came_for_another() {
+fn cancelled_request_takes_copy_for_another() {
     let mut requests = two_streams();
     let hash = block(1).hash();
     let [(one, _), (two, end)] = [(); 2].map(|()| ask_block(&mut requests, hash));
@@ -208,7 +208,7 @@ fn whoever_gives_up_a_question_whose_end_is_named_gets_the_copy_that_came_for_an
 }
 
 #[test]
-fn the_end_of_the_connection_ends_those_that_wait_for_a_pong() {
+fn close_ends_waits_for_fence_pong() {
     let mut requests = two_streams();
     let (fenced, end) = ask_block(&mut requests, block(1).hash());
     name(&mut requests, end, General);
@@ -225,7 +225,7 @@ fn the_end_of_the_connection_ends_those_that_wait_for_a_pong() {
 }
 
 #[test]
-fn with_one_stream_the_end_of_an_answer_decides_at_once_and_no_fence_is_wanted() {
+fn one_stream_needs_no_fence() {
     for end_of_opening in [false, true] {
         let mut requests = requests();
         if end_of_opening {
@@ -243,7 +243,7 @@ fn with_one_stream_the_end_of_an_answer_decides_at_once_and_no_fence_is_wanted()
 }
 
 #[test]
-fn while_a_stream_is_being_opened_an_end_waits_for_what_becomes_of_that() {
+fn end_waits_for_stream_being_opened() {
     // The peer may send over a stream of which we do not know yet that it stands.
     let mut requests = requests();
     let (asked, end) = ask_block(&mut requests, block(1).hash());
@@ -267,7 +267,7 @@ fn while_a_stream_is_being_opened_an_end_waits_for_what_becomes_of_that() {
 }
 
 #[test]
-fn a_block_too_long_that_does_not_say_which_it_is_belongs_to_nobody() {
+fn unidentified_oversized_block_ends_no_request() {
     let mut requests = two_streams();
     let (asked, _) = ask_block(&mut requests, block(1).hash());
     assert!(!is_passed_over_on(Data1, &mut requests, "block"));
@@ -289,7 +289,7 @@ fn a_block_too_long_that_does_not_say_which_it_is_belongs_to_nobody() {
 }
 
 #[test]
-fn headers_that_were_asked_for_before_there_were_two_streams_may_come_late_over_the_first() {
+fn earlier_headers_may_arrive_on_first_stream() {
     let late = [header_on(genesis()), header_on(genesis())];
     let found = [header_on(genesis())];
     let mut requests = requests();
@@ -327,7 +327,7 @@ fn headers_that_were_asked_for_before_there_were_two_streams_may_come_late_over_
 }
 
 #[test]
-fn headers_over_the_first_stream_are_an_answer_if_nothing_late_can_be_among_them() {
+fn headers_answer_on_first_stream_unless_late_possible() {
     let found = [header_on(genesis())];
     let mut requests = requests();
     let (before, _) = ask_headers(&mut requests, None);
@@ -376,7 +376,7 @@ fn pong_after_overtaking_end_marker_means_no_headers() {
 }
 
 #[test]
-fn end_marker_on_stream_of_headers_needs_no_ping() {
+fn end_marker_on_header_stream_needs_no_ping() {
     let mut requests = two_streams();
     let (asked, marker) = ask_headers(&mut requests, None);
     name(&mut requests, marker, Data1);
