@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn inbound_port_and_interface_id_do_not_change_key() {
+    fn key_ignores_inbound_port_and_interface_id() {
         use Direction::{Inbound, Outbound};
         let pairs = [
             ("203.0.113.7:1", "203.0.113.7:2"),

@@ -98,7 +98,7 @@ fn seeds_are_host_names_or_addresses() {
 }
 
 #[test]
-fn the_places_kept_for_outbound_are_the_least_of_three() {
+fn reserved_outbound_slots_are_minimum_of_three() {
     let kept = |min_outbound, target, max| {
         let mut config = ManagerConfig::default();
         (config.min_outbound, config.target_connections) = (min_outbound, target);
@@ -114,7 +114,7 @@ fn the_places_kept_for_outbound_are_the_least_of_three() {
 }
 
 #[test]
-fn private_addresses_are_peers_on_regtest_unless_the_program_says_otherwise() {
+fn regtest_accepts_private_addresses_by_default() {
     let mut config = ManagerConfig::new(Network::Regtest);
     assert!(config.allows_private());
     config.allow_private = Some(false);
@@ -124,7 +124,7 @@ fn private_addresses_are_peers_on_regtest_unless_the_program_says_otherwise() {
 }
 
 #[test]
-fn the_listener_is_off_and_knows_the_port_of_its_network() {
+fn listener_defaults_to_disabled_on_network_port() {
     let mut config = ManagerConfig::new(Network::Testnet);
     assert_eq!(config.listen_address(), None);
     config.listener.enabled = true;
@@ -137,7 +137,7 @@ fn the_listener_is_off_and_knows_the_port_of_its_network() {
 }
 
 #[test]
-fn a_configuration_in_json_names_what_differs_and_comes_back_as_it_was() {
+fn json_lists_changed_fields_and_round_trips() {
     let json = r#"{
         "connection": { "network": "regtest" },
         "target_connections": 2,

@@ -104,7 +104,7 @@ fn stop(listener: Listener) {
 }
 
 #[test]
-fn a_listener_tells_the_port_that_the_system_chose_and_lets_peers_in_there() {
+fn listener_reports_chosen_port_and_accepts() {
     let (_listener, news) = start_at(ANY, HOUR, 8);
     let address = started(&news);
     assert_eq!(address.ip(), ANY.ip());
@@ -116,7 +116,7 @@ fn a_listener_tells_the_port_that_the_system_chose_and_lets_peers_in_there() {
 }
 
 #[test]
-fn the_unspecified_address_of_ipv6_is_reached_by_ipv4_as_well_and_tells_whom_by_that() {
+fn unspecified_ipv6_listener_accepts_ipv4() {
     let everywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
     let (_listener, news) = start_at(everywhere, HOUR, 8);
     let port = started(&news).port();
@@ -134,14 +134,14 @@ fn the_unspecified_address_of_ipv6_is_reached_by_ipv4_as_well_and_tells_whom_by_
 }
 
 #[test]
-fn a_single_address_of_ipv6_is_listened_at_alone() {
+fn specific_ipv6_listener_rejects_ipv4() {
     let (_listener, news) = start_at((Ipv6Addr::LOCALHOST, 0).into(), HOUR, 8);
     let port = started(&news).port();
     assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
 }
 
 #[test]
-fn a_banned_address_is_closed_and_told_while_others_get_in() {
+fn banned_address_is_closed_and_reported() {
     let (sender, news) = bounded(8);
     let bans = bans(&["127.0.0.2"]);
     let _listener = Listener::start(ANY, HOUR, bans.clone(), sender).unwrap();
@@ -169,7 +169,7 @@ fn a_banned_address_is_closed_and_told_while_others_get_in() {
 }
 
 #[test]
-fn banned_addresses_that_hammer_wait_for_nobody_to_take_their_news() {
+fn banned_connections_do_not_wait_for_receiver() {
     let (_listener, news) = start_at(ANY, HOUR, 3);
     let address = started(&news);
     // Far more than there is room for, while nobody receives: each is closed.
@@ -192,7 +192,7 @@ fn banned_addresses_that_hammer_wait_for_nobody_to_take_their_news() {
 }
 
 #[test]
-fn a_full_channel_holds_newcomers_back_and_loses_none() {
+fn full_channel_delays_connections_without_loss() {
     let (_listener, news) = start_at(ANY, HOUR, 2);
     let address = started(&news);
     let clients: Vec<_> = (0..50)
@@ -209,7 +209,7 @@ fn a_full_channel_holds_newcomers_back_and_loses_none() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_and_had_once_it_is_free() {
+fn busy_port_is_reported_and_retried() {
     let taken = TcpListener::bind(ANY).unwrap();
     let address = taken.local_addr().unwrap();
     let retry = Duration::from_millis(10);
@@ -232,7 +232,7 @@ fn a_port_that_is_taken_is_told_and_had_once_it_is_free() {
 }
 
 #[test]
-fn a_second_listener_at_one_port_fails_while_the_first_lives() {
+fn second_listener_on_one_port_fails() {
     let (first, news) = start_at(ANY, HOUR, 8);
     let address = started(&news);
     let (second, refused) = start_at(address, HOUR, 8);
@@ -242,7 +242,7 @@ fn a_second_listener_at_one_port_fails_while_the_first_lives() {
 }
 
 #[test]
-fn a_port_is_free_as_soon_as_its_listener_is_stopped() {
+fn stopped_listener_frees_port_at_once() {
     let (mut listener, mut news) = start_at(ANY, HOUR, 8);
     let address = started(&news);
     for _ in 0..20 {
@@ -258,7 +258,7 @@ fn a_port_is_free_as_soon_as_its_listener_is_stopped() {
 }
 
 #[test]
-fn a_listener_that_waits_to_bind_again_is_stopped_at_once() {
+fn listener_waiting_to_bind_stops_at_once() {
     let taken = TcpListener::bind(ANY).unwrap();
     let (listener, news) = start_at(taken.local_addr().unwrap(), HOUR, 8);
     bind_failed(&news);
@@ -266,7 +266,7 @@ fn a_listener_that_waits_to_bind_again_is_stopped_at_once() {
 }
 
 #[test]
-fn a_listener_that_accepts_is_stopped_at_once_and_cuts_off_whoever_waits() {
+fn stop_closes_waiting_connections() {
     for round in 0..50 {
         let (listener, news) = start_at(ANY, HOUR, 0);
         let address = started(&news);
@@ -280,7 +280,7 @@ fn a_listener_that_accepts_is_stopped_at_once_and_cuts_off_whoever_waits() {
 }
 
 #[test]
-fn a_listener_that_waits_for_room_is_stopped_at_once() {
+fn listener_waiting_for_capacity_stops_at_once() {
     for _ in 0..20 {
         let (listener, news) = start_at(ANY, HOUR, 0);
         stop(listener);
@@ -289,7 +289,7 @@ fn a_listener_that_waits_for_room_is_stopped_at_once() {
 }
 
 #[test]
-fn a_listener_whose_news_nobody_wants_ends_by_itself_and_frees_the_port() {
+fn listener_without_receiver_ends_and_frees_port() {
     let (_listener, news) = start_at(ANY, HOUR, 8);
     let address = started(&news);
     drop(news);

@@ -205,7 +205,7 @@ fn bans(count: u8) -> Changes {
 }
 
 #[test]
-fn the_first_change_is_written_at_once_and_later_ones_together() {
+fn first_change_is_written_at_once() {
     let bench = Bench::new(SLOW, |_| Ok(()));
     let mut peer = peer(1);
     let other = self::peer(2);
@@ -250,7 +250,7 @@ fn after_every_write_the_store_has_its_rest() {
 }
 
 #[test]
-fn a_store_is_written_to_at_most_once_a_second() {
+fn store_writes_at_most_once_per_second() {
     let (store, calls) = scripted(100, |_| Ok(()));
     let (failures, _) = bounded(1);
     let thread = StoreThread::start(store, failures).unwrap();
@@ -262,7 +262,7 @@ fn a_store_is_written_to_at_most_once_a_second() {
 }
 
 #[test]
-fn the_end_writes_what_waits_and_saves_even_if_nobody_asked_for_that() {
+fn shutdown_writes_pending_changes_and_saves() {
     let bench = Bench::new(SLOW, |_| Ok(()));
     bench.thread.write(save());
     bench.expect_calls(&[Call::Save]);
@@ -277,7 +277,7 @@ fn the_end_writes_what_waits_and_saves_even_if_nobody_asked_for_that() {
 }
 
 #[test]
-fn a_thread_that_is_dropped_writes_what_waits_as_well() {
+fn dropped_thread_writes_pending_changes() {
     let bench = Bench::new(SLOW, |_| Ok(()));
     bench.thread.write(save());
     bench.expect_calls(&[Call::Save]);
@@ -291,7 +291,7 @@ fn a_thread_that_is_dropped_writes_what_waits_as_well() {
 }
 
 #[test]
-fn new_peers_may_have_the_addresses_of_those_that_are_forgotten() {
+fn new_peer_may_reuse_deleted_address() {
     let bench = Bench::new(SLOW, |_| Ok(()));
     let mut changes = Changes::default();
     let mut expected = Vec::new();
@@ -325,7 +325,7 @@ fn a_store_without_room_is_no_failure() {
 }
 
 #[test]
-fn what_waits_is_bounded_by_leaving_out_what_is_only_to_be_forgotten() {
+fn pending_changes_are_bounded_by_skipping_deletes() {
     let mut changes = Changes::default();
     let kept = peer(1);
     changes.merge(known(&kept));

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_we_have_dialled_may_tell_what_it_was_asked_for_and_a_little_more() {
+    fn outbound_peer_may_exceed_getaddr_reply_slightly() {
         let config = ManagerConfig::new(Network::Mainnet);
         let begin = Instant::now();
         let mut hearing = Hearing::new(Direction::Outbound, begin);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_has_dialled_us_may_tell_its_own_address() {
+    fn inbound_peer_may_advertise_itself() {
         let config = ManagerConfig::new(Network::Mainnet);
         let begin = Instant::now();
         let mut hearing = Hearing::new(Direction::Inbound, begin);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_network_of_ones_own_it_may_be_another_address_of_the_same_host() {
+    fn private_network_accepts_other_address_of_host() {
         let begin = Instant::now();
         let many = entries(2, [127, 0, 1]);
         let mut regtest = ManagerConfig::new(Network::Regtest);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_question_of_one_that_has_dialled_us_is_answered() {
+    fn first_getaddr_of_inbound_peer_is_answered() {
         let begin = Instant::now();
         let mut inbound = Hearing::new(Direction::Inbound, begin);
         inbound.begin(false, begin);

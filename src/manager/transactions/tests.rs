@@ -82,7 +82,7 @@ fn wave(offer: &Offer, peers: &[PeerId], now: Instant) -> Vec<PeerId> {
 }
 
 #[test]
-fn half_are_told_at_once_and_who_shows_nothing_of_it_five_seconds_later_as_well() {
+fn second_half_is_announced_after_five_seconds() {
     let (pool, now) = (Transactions::default(), Instant::now());
     let offer = offered(&pool, 1, now);
     assert_eq!(pool.next_deadline(), Some(now));
@@ -125,7 +125,7 @@ fn without_peers_those_are_told_who_come() {
 }
 
 #[test]
-fn it_is_served_three_times_to_each_and_who_asks_is_noted_once() {
+fn each_peer_is_served_three_times() {
     let (pool, now) = (Transactions::default(), Instant::now());
     let [one, other] = peers();
     let txid = transaction(1, 10).txid();
@@ -145,7 +145,7 @@ fn it_is_served_three_times_to_each_and_who_asks_is_noted_once() {
 }
 
 #[test]
-fn who_took_nothing_of_what_it_asked_for_has_not_got_it_and_is_told_again() {
+fn unserved_request_is_announced_again() {
     let (pool, now) = (Transactions::default(), Instant::now());
     let offer = offered(&pool, 1, now);
     let [busy] = peers();
@@ -176,7 +176,7 @@ fn a_transaction_keeps_nothing_in_memory_but_itself() {
 }
 
 #[test]
-fn an_echo_comes_from_one_who_was_not_told_and_a_rejection_from_anybody() {
+fn relay_counts_only_from_unannounced_peers() {
     let (pool, now) = (Transactions::default(), Instant::now());
     let offer = offered(&pool, 1, now);
     let [told, untold, other] = peers();
@@ -221,7 +221,7 @@ fn lists_are_bounded() {
 }
 
 #[test]
-fn after_half_an_hour_it_is_offered_no_more_unless_it_is_given_again() {
+fn offer_expires_after_30_minutes() {
     let (pool, now) = (Transactions::default(), Instant::now());
     let (one, other) = (offered(&pool, 1, now), offered(&pool, 2, now));
     let [shows, silent] = peers();
@@ -246,7 +246,7 @@ fn after_half_an_hour_it_is_offered_no_more_unless_it_is_given_again() {
 }
 
 #[test]
-fn so_many_are_offered_and_so_many_bytes_and_no_more() {
+fn offers_are_bounded_by_count_and_bytes() {
     let (pool, now) = (Transactions::default(), Instant::now());
     for number in 0..MAX_TRANSACTIONS as u64 {
         offered(&pool, number, now);

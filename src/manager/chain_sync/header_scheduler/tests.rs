@@ -609,7 +609,7 @@ fn trickling_source_is_avoided_across_reconnections() {
 }
 
 #[test]
-fn least_bad_source_is_requested_if_all_are_avoided() {
+fn least_bad_source_serves_if_all_avoided() {
     let mut world = World::new();
     world.connect(1, PeerClass::Outbound);
     world.connect(2, PeerClass::Outbound);
@@ -628,7 +628,7 @@ fn least_bad_source_is_requested_if_all_are_avoided() {
 }
 
 #[test]
-fn all_sources_are_requested_every_minute_and_after_loss() {
+fn all_sources_are_requested_each_minute() {
     let mut world = World::settled(3);
     world.pass(REFRESH_INTERVAL - TICK);
     assert_eq!(world.send_all(), []);

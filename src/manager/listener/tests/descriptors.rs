@@ -11,10 +11,10 @@ use super::*;
 const EXHAUSTED: &str = "BSV_P2P_TEST_EXHAUSTS_DESCRIPTORS";
 /// The test's name, by which it starts itself again.
 const TEST: &str = "manager::listener::tests::descriptors::\
-    a_lack_of_descriptors_is_told_once_and_whoever_waited_gets_in_afterwards";
+    missing_descriptors_are_reported_once";
 
 #[test]
-fn a_lack_of_descriptors_is_told_once_and_whoever_waited_gets_in_afterwards() {
+fn missing_descriptors_are_reported_once() {
     if env::var_os(EXHAUSTED).is_some() {
         return exhaust();
     }

@@ -58,7 +58,7 @@ fn told(actions: &[Action]) -> Vec<(PeerId, Vec<TimestampedAddress>)> {
 }
 
 #[test]
-fn what_a_peer_tells_of_is_remembered_with_when_it_was_seen() {
+fn advertised_address_keeps_its_timestamp() {
     let now = begin();
     let mut plan = plan_of(quiet(), Vec::new(), now);
     let source = dialled_one(&mut plan, 0, now);
@@ -103,7 +103,7 @@ fn what_a_peer_tells_of_is_remembered_with_when_it_was_seen() {
 }
 
 #[test]
-fn only_those_count_that_serve_what_is_needed_and_only_a_few_ports_of_one_address() {
+fn useless_addresses_and_excess_ports_are_ignored() {
     let now = begin();
     let mut config = quiet();
     config.connection.session.required_services = Services::NETWORK;
@@ -223,7 +223,7 @@ fn unspecified_and_overlay_addresses_are_ignored() {
 }
 
 #[test]
-fn a_flood_of_made_up_addresses_takes_its_share_and_displaces_nobody_who_is_known_to_work() {
+fn address_flood_keeps_working_peers() {
     let mut now = begin();
     let mut config = quiet();
     config.max_known_peers = 400;
@@ -270,7 +270,7 @@ fn a_flood_of_made_up_addresses_takes_its_share_and_displaces_nobody_who_is_know
 }
 
 #[test]
-fn who_tells_of_many_gets_no_more_tries_than_who_tells_of_one() {
+fn advertisers_share_dials_equally() {
     let now = begin();
     let mut tries_of_one = 0;
     for seed in 0..200 {
@@ -288,7 +288,7 @@ fn who_tells_of_many_gets_no_more_tries_than_who_tells_of_one() {
 }
 
 #[test]
-fn with_fixed_peers_nothing_that_is_told_counts_and_nobody_is_asked() {
+fn fixed_peers_disable_address_exchange() {
     let now = begin();
     let mut config = config();
     config.discovery.request_addresses = true;
@@ -303,7 +303,7 @@ fn with_fixed_peers_nothing_that_is_told_counts_and_nobody_is_asked() {
 }
 
 #[test]
-fn peers_that_we_have_dialled_are_asked_for_addresses_once() {
+fn outbound_peers_get_one_getaddr() {
     let now = begin();
     let mut config = config();
     config.discovery.request_addresses = true;
@@ -322,7 +322,7 @@ fn peers_that_we_have_dialled_are_asked_for_addresses_once() {
 }
 
 #[test]
-fn who_asks_gets_a_sample_of_those_that_are_well_and_all_get_the_same_for_a_day() {
+fn getaddr_reply_is_same_sample_all_day() {
     let mut now = begin();
     let mut plan = plan_of(quiet(), known(0..200, now), now);
     let asks = let_in(&mut plan, address(900), now);
@@ -370,7 +370,7 @@ fn who_asks_gets_a_sample_of_those_that_are_well_and_all_get_the_same_for_a_day(
 }
 
 #[test]
-fn a_sample_has_at_most_a_thousand_addresses_and_where_nobody_is_known_nothing_is_said() {
+fn getaddr_reply_has_at_most_1000_addresses() {
     let now = begin();
     let mut plan = plan_of(quiet(), Vec::new(), now);
     let asks = let_in(&mut plan, address(30_000), now);
@@ -383,7 +383,7 @@ fn a_sample_has_at_most_a_thousand_addresses_and_where_nobody_is_known_nothing_i
 }
 
 #[test]
-fn a_peer_that_is_connected_is_told_of_however_long_ago_it_was_heard_of() {
+fn connected_peer_is_advertised_despite_old_timestamp() {
     let now = begin();
     let mut plan = plan_of(quiet(), known(0..1, now), now);
     let later = later(now, 30 * DAY);
@@ -403,7 +403,7 @@ fn a_peer_that_is_connected_is_told_of_however_long_ago_it_was_heard_of() {
 }
 
 #[test]
-fn news_is_passed_on_to_two_others_that_have_dialled_us_and_goes_in_no_circles() {
+fn fresh_address_relays_to_two_inbound_peers() {
     let now = begin();
     let mut config = quiet();
     config.max_connections = 100;
@@ -436,7 +436,7 @@ fn news_is_passed_on_to_two_others_that_have_dialled_us_and_goes_in_no_circles()
 }
 
 #[test]
-fn our_own_address_is_told_after_each_handshake_every_eight_hours_and_when_it_changes() {
+fn own_address_is_advertised_repeatedly() {
     let now = begin();
     let mut config = quiet();
     config.listener.announce = Some(address(50));

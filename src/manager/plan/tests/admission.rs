@@ -49,7 +49,7 @@ fn places(max_connections: usize, min_outbound: usize) -> ManagerConfig {
 }
 
 #[test]
-fn strangers_never_get_the_places_kept_for_those_we_dial() {
+fn inbound_peers_never_take_outbound_slots() {
     let now = begin();
     let mut plan = plan_of(places(20, 4), Vec::new(), now);
     for number in 0..16 {
@@ -69,7 +69,7 @@ fn strangers_never_get_the_places_kept_for_those_we_dial() {
 }
 
 #[test]
-fn an_address_has_so_many_handshakes_and_so_many_connections_unless_it_is_near() {
+fn local_addresses_bypass_per_address_limits() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     let from = stranger(1);
@@ -118,7 +118,7 @@ fn a_subnet_of_ipv6_counts_as_one_address() {
 }
 
 #[test]
-fn the_oldest_handshake_without_a_version_gives_way_once_it_is_half_a_second_old() {
+fn stalled_handshake_is_evicted_after_500_ms() {
     let now = begin();
     let mut config = places(100, 0);
     config.listener.max_handshakes = 3;
@@ -166,7 +166,7 @@ fn the_oldest_handshake_without_a_version_gives_way_once_it_is_half_a_second_old
 }
 
 #[test]
-fn without_room_some_are_told_so_politely_and_the_others_are_closed() {
+fn capacity_reject_messages_are_limited() {
     let now = begin();
     let mut config = places(1, 0);
     config.listener.max_capacity_rejects = 2;
@@ -184,7 +184,7 @@ fn without_room_some_are_told_so_politely_and_the_others_are_closed() {
 }
 
 #[test]
-fn the_newest_of_the_most_crowded_group_gives_way_if_that_is_wanted() {
+fn newest_of_largest_group_is_evicted() {
     let now = begin();
     let mut config = places(5, 0);
     config.listener.evict = true;
@@ -220,7 +220,7 @@ fn the_newest_of_the_most_crowded_group_gives_way_if_that_is_wanted() {
 }
 
 #[test]
-fn the_more_handshakes_stand_still_the_sooner_the_oldest_gives_way() {
+fn many_stalled_handshakes_are_evicted_sooner() {
     let now = begin();
     let waits = |standing: usize, has_version: bool| {
         let mut config = places(1_000, 0);

@@ -18,7 +18,7 @@ fn let_in(plan: &mut Plan, address: SocketAddr, now: Now) -> PeerId {
 }
 
 #[test]
-fn misbehaviour_bans_for_a_day_and_closes_what_else_the_ban_covers() {
+fn misbehavior_ban_closes_covered_connections() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     let [one, other] = ["[2a00:1450:1:2::1]:1", "[2a00:1450:1:2::2]:2"]
@@ -60,7 +60,7 @@ fn misbehaviour_bans_for_a_day_and_closes_what_else_the_ban_covers() {
 }
 
 #[test]
-fn a_banned_candidate_is_dialled_again_when_its_ban_is_over() {
+fn candidate_is_dialed_after_ban_expires() {
     let now = begin();
     let mut plan = plan_of(config(), known(0..1, now), now);
     let peer_id = peer_at(&plan, address(0)).id;
@@ -74,7 +74,7 @@ fn a_banned_candidate_is_dialled_again_when_its_ban_is_over() {
 }
 
 #[test]
-fn those_on_the_whitelist_those_named_and_near_ones_on_regtest_are_not_banned() {
+fn whitelisted_manual_and_local_peers_escape_bans() {
     let now = begin();
     let mut config = config();
     config.whitelist = vec![subnet("8.0.0.0/8")];
@@ -103,7 +103,7 @@ fn those_on_the_whitelist_those_named_and_near_ones_on_regtest_are_not_banned() 
 }
 
 #[test]
-fn a_ban_by_hand_closes_what_it_covers_but_not_the_whitelist_and_is_undone_by_lifting_it() {
+fn manual_ban_spares_whitelist_until_lifted() {
     let now = begin();
     let mut config = config();
     config.whitelist = vec![subnet("9.0.0.1")];

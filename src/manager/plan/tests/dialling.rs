@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn it_dials_until_there_are_as_many_as_wanted() {
+fn dials_until_target_is_reached() {
     let now = begin();
     let mut plan = plan_of(config(), known(0..100, now), now);
     let first = actions(&mut plan, now);
@@ -18,7 +18,7 @@ fn it_dials_until_there_are_as_many_as_wanted() {
 }
 
 #[test]
-fn with_a_target_of_zero_nobody_is_dialled_that_is_not_named() {
+fn zero_target_dials_only_manual_peers() {
     let now = begin();
     let mut config = config();
     config.target_connections = 0;
@@ -31,7 +31,7 @@ fn with_a_target_of_zero_nobody_is_dialled_that_is_not_named() {
 }
 
 #[test]
-fn valid_peers_come_before_unknown_ones_and_inaccessible_ones_after_their_cool_down() {
+fn valid_peers_are_dialed_before_unknown_ones() {
     let now = begin();
     let mut peers = known(0..30, now);
     for peer in &mut peers[..5] {
@@ -68,7 +68,7 @@ fn a_clock_that_goes_back_keeps_nobody_away() {
 }
 
 #[test]
-fn no_two_peers_of_one_group_are_dialled_and_none_that_cannot_be_routed() {
+fn one_routable_peer_per_group_is_dialed() {
     let now = begin();
     let at = |text: &str| Peer::new(text.parse().unwrap(), PeerSource::Seed, now.wall).unwrap();
     let peers = [
@@ -90,7 +90,7 @@ fn no_two_peers_of_one_group_are_dialled_and_none_that_cannot_be_routed() {
 }
 
 #[test]
-fn pauses_grow_until_the_tries_are_spent_and_a_lasting_connection_makes_them_forgotten() {
+fn backoff_resets_after_lasting_connection() {
     let mut now = begin();
     let mut plan = plan_of(config(), known(0..1, now), now);
     let peer_id = peer_at(&plan, address(0)).id;
@@ -130,7 +130,7 @@ fn pauses_grow_until_the_tries_are_spent_and_a_lasting_connection_makes_them_for
 }
 
 #[test]
-fn a_list_of_dead_addresses_is_tried_at_a_bounded_pace() {
+fn dead_addresses_are_dialed_at_bounded_rate() {
     let mut now = begin();
     let mut plan = plan_of(config(), known(0..2000, now), now);
     let mut tried = 0;
@@ -148,7 +148,7 @@ fn a_list_of_dead_addresses_is_tried_at_a_bounded_pace() {
 }
 
 #[test]
-fn a_disconnected_peer_is_left_alone_until_its_cool_down_or_until_it_is_named() {
+fn disconnected_peer_waits_for_cooldown() {
     let now = begin();
     let mut plan = plan_of(config(), known(0..1, now), now);
     let peer_id = peer_at(&plan, address(0)).id;
@@ -168,7 +168,7 @@ fn a_disconnected_peer_is_left_alone_until_its_cool_down_or_until_it_is_named() 
 }
 
 #[test]
-fn a_named_peer_finds_room_or_is_told_that_there_is_none() {
+fn manual_peer_gets_slot_or_limit_error() {
     let now = begin();
     let mut config = config();
     config.max_connections = 8;
@@ -192,7 +192,7 @@ fn a_named_peer_finds_room_or_is_told_that_there_is_none() {
 }
 
 #[test]
-fn when_all_that_are_remembered_were_named_no_further_one_is_taken() {
+fn manual_peers_are_limited() {
     let now = begin();
     let mut config = config();
     config.max_known_peers = 1;
@@ -204,7 +204,7 @@ fn when_all_that_are_remembered_were_named_no_further_one_is_taken() {
 }
 
 #[test]
-fn fixed_peers_are_dialled_all_at_once_and_nobody_else() {
+fn only_fixed_peers_are_dialed_at_once() {
     let now = begin();
     let mut config = config();
     config.max_connections = 50;
@@ -228,7 +228,7 @@ fn fixed_peers_are_dialled_all_at_once_and_nobody_else() {
 }
 
 #[test]
-fn a_life_that_is_due_begins_before_others_are_dialled_and_waits_while_there_is_no_room() {
+fn due_restart_precedes_new_dials() {
     let now = begin();
     let mut config = config();
     (config.target_connections, config.max_connections) = (1, 1);
@@ -249,7 +249,7 @@ fn a_life_that_is_due_begins_before_others_are_dialled_and_waits_while_there_is_
 }
 
 #[test]
-fn what_changes_is_handed_to_the_store_and_bans_have_it_saved() {
+fn changes_reach_store_and_bans_save_it() {
     let now = begin();
     let mut plan = plan_of(config(), known(0..1, now), now);
     assert!(!plan.has_changes());
@@ -268,7 +268,7 @@ fn what_changes_is_handed_to_the_store_and_bans_have_it_saved() {
 }
 
 #[test]
-fn another_configuration_holds_for_what_is_decided_from_then_on() {
+fn new_configuration_applies_to_later_decisions() {
     let now = begin();
     let mut plan = plan_of(config(), known(0..100, now), now);
     assert_eq!(dialled(&actions(&mut plan, now)).len(), 8);

@@ -13,7 +13,7 @@ fn connected(now: Now) -> (Plan, PeerId) {
 }
 
 #[test]
-fn a_peer_that_is_named_again_while_it_is_being_disconnected_is_dialled_when_it_has_gone() {
+fn peer_added_while_disconnecting_is_redialed() {
     let now = begin();
     let (mut plan, peer_id) = connected(now);
     assert!(plan.disconnect(peer_id));
@@ -28,8 +28,7 @@ fn a_peer_that_is_named_again_while_it_is_being_disconnected_is_dialled_when_it_
 }
 
 #[test]
-fn a_peer_that_is_named_again_when_it_has_ended_is_dialled_though_the_plan_hears_of_the_end_later()
-{
+fn peer_added_before_its_end_event_is_redialed() {
     let now = begin();
     let (mut plan, peer_id) = connected(now);
     let has_ended = |id| id == peer_id;
@@ -65,7 +64,7 @@ fn manager_refuses_addresses_with_a_scope() {
 }
 
 #[test]
-fn a_peer_that_is_named_again_while_a_ban_closes_it_stays_away() {
+fn peer_added_during_ban_stays_disconnected() {
     let now = begin();
     let (mut plan, peer_id) = connected(now);
     assert!(plan.disconnect(peer_id));
@@ -77,7 +76,7 @@ fn a_peer_that_is_named_again_while_a_ban_closes_it_stays_away() {
 }
 
 #[test]
-fn what_another_does_at_the_same_address_keeps_no_fixed_or_named_peer_away() {
+fn inbound_misbehavior_spares_manual_peer_at_address() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     plan.fix(&[address(0)], now).unwrap();
@@ -111,7 +110,7 @@ fn what_another_does_at_the_same_address_keeps_no_fixed_or_named_peer_away() {
 }
 
 #[test]
-fn a_fixed_peer_is_banned_by_hand_for_as_long_as_that_lasts_and_valid_again_then() {
+fn manually_banned_fixed_peer_returns_after_ban() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     plan.fix(&[address(0)], now).unwrap();
@@ -132,7 +131,7 @@ fn a_fixed_peer_is_banned_by_hand_for_as_long_as_that_lasts_and_valid_again_then
 }
 
 #[test]
-fn a_peer_is_one_whether_it_is_named_twice_or_in_the_form_of_ipv6() {
+fn ipv4_mapped_and_repeated_addresses_are_one_peer() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     let mapped = "[::ffff:8.0.7.7]:8333".parse().unwrap();
@@ -146,7 +145,7 @@ fn a_peer_is_one_whether_it_is_named_twice_or_in_the_form_of_ipv6() {
 }
 
 #[test]
-fn of_too_many_fixed_peers_the_one_is_told_for_which_there_was_no_room() {
+fn excess_fixed_peer_is_reported() {
     let now = begin();
     let mut config = config();
     config.max_known_peers = 2;

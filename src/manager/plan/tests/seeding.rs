@@ -31,7 +31,7 @@ fn next_round(plan: &Plan, now: Now) -> Duration {
 }
 
 #[test]
-fn seeds_are_asked_at_the_start_and_every_hour_while_those_who_are_known_are_dialled_at_once() {
+fn seeds_are_resolved_hourly_while_dialing() {
     let now = begin();
     let mut plan = plan_of(seeded(), known(0..3, now), now);
     let first = actions(&mut plan, now);
@@ -54,7 +54,7 @@ fn seeds_are_asked_at_the_start_and_every_hour_while_those_who_are_known_are_dia
 }
 
 #[test]
-fn with_fixed_peers_with_a_target_of_zero_and_without_seeds_nobody_is_asked() {
+fn seeds_are_skipped_if_not_needed() {
     let now = begin();
     let mut fixed = plan_of(seeded(), Vec::new(), now);
     fixed.fix(&[address(1)], now).unwrap();
@@ -79,7 +79,7 @@ fn with_fixed_peers_with_a_target_of_zero_and_without_seeds_nobody_is_asked() {
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
-fn seeds_that_all_fail_are_told_of_and_asked_again_after_pauses_that_double_up_to_the_interval() {
+fn failed_seeds_are_reported_and_back_off() {
     let mut now = begin();
     let mut plan = plan_of(seeded(), known(0..1, now), now);
     actions(&mut plan, now);
@@ -118,7 +118,7 @@ fn one_seed_that_answers_is_no_failure() {
 }
 
 #[test]
-fn whoever_knows_of_nobody_to_dial_asks_again_after_a_minute() {
+fn seeds_are_resolved_each_minute_without_candidates() {
     let now = begin();
     let mut plan = plan_of(seeded(), Vec::new(), now);
     actions(&mut plan, now);
@@ -141,7 +141,7 @@ fn whoever_knows_of_nobody_to_dial_asks_again_after_a_minute() {
 }
 
 #[test]
-fn addresses_get_the_port_of_the_network_or_the_one_that_is_wished_and_no_private_ones_are_taken() {
+fn seed_addresses_get_configured_port() {
     let now = begin();
     let answer = [
         "8.8.4.4",
@@ -173,7 +173,7 @@ fn addresses_get_the_port_of_the_network_or_the_one_that_is_wished_and_no_privat
 }
 
 #[test]
-fn addresses_of_the_configuration_are_candidates_at_once_and_others_when_they_are_added() {
+fn configured_addresses_are_candidates_at_once() {
     let now = begin();
     let mut config = config();
     config.discovery.addresses = vec![address(5)];

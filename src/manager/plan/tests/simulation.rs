@@ -40,7 +40,7 @@ fn check(world: &World) {
 }
 
 #[test]
-fn months_in_a_network_of_all_kinds_of_peers() {
+fn months_among_mixed_peers() {
     let mut banned = 0;
     for seed in 0..2 {
         let known = known(0..300, begin());
@@ -72,7 +72,7 @@ fn months_in_a_network_of_all_kinds_of_peers() {
 }
 
 #[test]
-fn strangers_in_crowds_take_neither_the_places_of_others_nor_the_count_beyond_the_maximum() {
+fn inbound_crowds_stay_within_limits() {
     let known = known(0..200, begin());
     let mut world = World::new(config(), known, mixed, 5);
     world.strangers(SECOND);
@@ -92,7 +92,7 @@ fn strangers_in_crowds_take_neither_the_places_of_others_nor_the_count_beyond_th
 }
 
 #[test]
-fn a_fixed_peer_that_is_dead_for_a_month_is_tried_all_the_time_and_found_when_it_is_back() {
+fn dead_fixed_peer_is_dialed_until_back() {
     let mut world = World::new(config(), Vec::new(), |_| Habit::IsDead, 9);
     let now = world.now;
     world.plan.fix(&[address(1), address(2)], now).unwrap();

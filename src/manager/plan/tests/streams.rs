@@ -49,7 +49,7 @@ fn answers(plan: &mut Plan, now: Now) -> [Admission; 3] {
 }
 
 #[test]
-fn a_stream_is_let_in_where_its_address_has_all_its_handshakes() {
+fn stream_is_accepted_at_handshake_limit() {
     let now = begin();
     let mut config = config();
     config.listener.max_handshakes_per_address = 1;
@@ -61,7 +61,7 @@ fn a_stream_is_let_in_where_its_address_has_all_its_handshakes() {
 }
 
 #[test]
-fn a_stream_is_let_in_where_its_address_has_all_its_connections() {
+fn stream_is_accepted_at_connection_limit() {
     let now = begin();
     let mut config = config();
     config.listener.max_per_address = 1;
@@ -73,7 +73,7 @@ fn a_stream_is_let_in_where_its_address_has_all_its_connections() {
 }
 
 #[test]
-fn a_stream_is_let_in_where_others_are_told_that_there_is_no_room_or_are_closed() {
+fn stream_is_accepted_when_peers_are_rejected() {
     let now = begin();
     let mut plan = full(|_| {}, now);
     let told = Admission::TurnAway;
@@ -86,7 +86,7 @@ fn a_stream_is_let_in_where_others_are_told_that_there_is_no_room_or_are_closed(
 }
 
 #[test]
-fn a_stream_is_let_in_where_others_wait_and_nobody_gives_way_to_it() {
+fn stream_is_accepted_without_eviction() {
     let now = begin();
     let mut config = config();
     config.listener.max_handshakes = 1;
@@ -128,7 +128,7 @@ fn nobody_is_evicted_for_a_stream() {
 }
 
 #[test]
-fn no_more_may_be_streams_than_are_awaited_until_it_is_clear_what_one_is() {
+fn stream_candidates_are_limited_to_expected_streams() {
     let now = begin();
     let mut plan = full(|config| config.listener.max_capacity_rejects = 0, now);
     let awaiting = Awaiting::from(from(1, 1), 2);
@@ -158,7 +158,7 @@ fn no_more_may_be_streams_than_are_awaited_until_it_is_clear_what_one_is() {
 }
 
 #[test]
-fn those_from_elsewhere_that_may_be_streams_count_for_themselves() {
+fn stream_candidates_are_counted_per_address() {
     let now = begin();
     let mut plan = full(|_| {}, now);
     for number in 1..=3 {
@@ -169,7 +169,7 @@ fn those_from_elsewhere_that_may_be_streams_count_for_themselves() {
 }
 
 #[test]
-fn for_one_that_may_be_a_stream_there_was_no_thread_another_may_come() {
+fn failed_stream_candidate_frees_its_slot() {
     let now = begin();
     let mut plan = full(|_| {}, now);
     let awaiting = Awaiting::from(from(1, 1), 1);
@@ -180,7 +180,7 @@ fn for_one_that_may_be_a_stream_there_was_no_thread_another_may_come() {
 }
 
 #[test]
-fn where_there_is_room_a_stream_has_a_place_until_it_is_clear_that_it_is_one() {
+fn stream_candidate_holds_slot_until_classified() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     connect(&mut plan, from(1, 1), now);
@@ -227,7 +227,7 @@ fn assert_leaves_no_trace(plan: &mut Plan, peer_id: PeerId, now: Now) {
 }
 
 #[test]
-fn who_asks_for_the_stream_of_another_address_is_banned_with_and_without_a_place() {
+fn stream_of_other_address_is_banned() {
     let now = begin();
     let foreign = DisconnectReason::StreamAddressMismatch;
     let mut plan = plan_of(config(), Vec::new(), now);
@@ -275,7 +275,7 @@ fn assert_banned(plan: &mut Plan, thief: PeerId, address: IpAddr, now: Now) {
 }
 
 #[test]
-fn near_ones_on_regtest_and_the_whitelist_are_not_banned_for_it() {
+fn local_and_whitelisted_stream_mismatch_is_not_banned() {
     let now = begin();
     let near = "127.0.0.2:1".parse().unwrap();
     let mut plan = full(|config| config.allow_private = Some(true), now);

@@ -17,7 +17,7 @@ fn ask(plan: &mut Plan, from: &str, now: Now) -> Admission {
 }
 
 #[test]
-fn whoever_comes_onto_the_whitelist_is_let_in_though_banned() {
+fn newly_whitelisted_peer_is_accepted_despite_ban() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     plan.ban("8.8.8.0/24".parse().unwrap(), None, now).unwrap();
@@ -32,7 +32,7 @@ fn whoever_comes_onto_the_whitelist_is_let_in_though_banned() {
 }
 
 #[test]
-fn further_bans_last_as_long_as_the_new_configuration_says() {
+fn new_ban_duration_applies_to_later_bans() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     update(
@@ -56,7 +56,7 @@ fn further_bans_last_as_long_as_the_new_configuration_says() {
 }
 
 #[test]
-fn a_shorter_cool_down_holds_for_those_who_wait() {
+fn shorter_cooldown_applies_to_waiting_peers() {
     let now = begin();
     let mut peers = known(0..1, now);
     peers[0]
@@ -97,7 +97,7 @@ fn more_places_are_kept_for_those_we_dial() {
 }
 
 #[test]
-fn the_limits_for_those_who_dial_us_hold_for_the_next() {
+fn new_inbound_limits_apply_to_next_connection() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     assert_eq!(ask(&mut plan, "9.9.9.9:1", now), Admission::LetIn);
@@ -116,7 +116,7 @@ fn the_limits_for_those_who_dial_us_hold_for_the_next() {
 }
 
 #[test]
-fn pauses_are_as_long_as_the_new_configuration_says() {
+fn new_backoff_applies_to_pauses() {
     let now = begin();
     let mut plan = plan_of(config(), known(0..1, now), now);
     let peer_id = peer_at(&plan, address(0)).id;
@@ -129,7 +129,7 @@ fn pauses_are_as_long_as_the_new_configuration_says() {
 }
 
 #[test]
-fn the_store_is_saved_as_often_as_the_new_configuration_says() {
+fn new_save_interval_applies() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     update(&mut plan, |config| config.save_interval = 10 * SECOND, now);

@@ -21,7 +21,7 @@ fn failing(times: usize, error: StoreError) -> impl Fn(Call) -> Result<(), Store
 }
 
 #[test]
-fn what_fails_is_told_once_and_tried_again_until_it_goes_well() {
+fn failed_write_is_reported_once_and_retried() {
     let bench = Bench::new(EAGER, failing(5, no_space()));
     bench.thread.write(save());
     bench.expect_calls(&[Call::Save; 6]);
@@ -33,7 +33,7 @@ fn what_fails_is_told_once_and_tried_again_until_it_goes_well() {
 }
 
 #[test]
-fn a_failure_is_told_again_after_a_success_of_the_same_kind_alone() {
+fn failure_is_reported_again_after_success() {
     // The third save succeeds.
     let saves = AtomicUsize::new(0);
     let bench = Bench::new(NO_RETRY, move |call| match call {
@@ -100,7 +100,7 @@ fn the_end_tries_once_more_what_has_failed() {
 }
 
 #[test]
-fn what_cannot_go_better_is_told_and_given_up() {
+fn permanent_failure_is_reported_and_dropped() {
     let bench = Bench::new(NO_RETRY, |_| Ok(()));
     let (there, new) = (peer(1), peer(1));
     let address = there.socket_address();
@@ -121,7 +121,7 @@ fn what_cannot_go_better_is_told_and_given_up() {
 }
 
 #[test]
-fn a_peer_waits_for_the_delete_that_frees_its_address() {
+fn create_waits_for_delete_of_same_address() {
     let bench = Bench::new(NO_RETRY, failing(1, no_space()));
     let (old, new) = (peer(1), peer(1));
     bench
@@ -139,7 +139,7 @@ fn a_peer_waits_for_the_delete_that_frees_its_address() {
 }
 
 #[test]
-fn a_store_that_panics_is_told_and_asked_again_without_that_peer() {
+fn store_panic_is_reported_and_peer_skipped() {
     let unlucky = peer(1);
     let id = unlucky.id;
     let saves = AtomicUsize::new(0);
@@ -169,7 +169,7 @@ fn a_store_that_panics_is_told_and_asked_again_without_that_peer() {
 }
 
 #[test]
-fn a_store_that_hangs_holds_up_no_writer_and_the_end_no_longer_than_its_deadline() {
+fn hanging_store_delays_only_shutdown_until_deadline() {
     let (release, gate) = bounded::<()>(0);
     // Hangs until the other end of the gate is dropped.
     let bench = Bench::new(EAGER, move |call| {
