@@ -22,7 +22,7 @@ const LEN: usize = 1000;
 const HANDSHAKE: u64 = 4;
 
 /// Returns a configuration with a small backlog, and a subscriber timeout that tests do not reach.
-fn narrow(max_subscriber_backlog_bytes: u64) -> ConnectionConfig {
+fn config_with_backlog(max_subscriber_backlog_bytes: u64) -> ConnectionConfig {
     ConnectionConfig {
         max_subscriber_backlog_bytes,
         subscriber_timeout: 100 * DEADLINE,
@@ -30,10 +30,13 @@ fn narrow(max_subscriber_backlog_bytes: u64) -> ConnectionConfig {
     }
 }
 
-fn impatient(max_subscriber_backlog_bytes: u64, subscriber_timeout: Duration) -> ConnectionConfig {
+fn config_with_subscriber_timeout(
+    max_subscriber_backlog_bytes: u64,
+    subscriber_timeout: Duration,
+) -> ConnectionConfig {
     ConnectionConfig {
         subscriber_timeout,
-        ..narrow(max_subscriber_backlog_bytes)
+        ..config_with_backlog(max_subscriber_backlog_bytes)
     }
 }
 
@@ -158,7 +161,7 @@ fn slow_subscriber_with_queue_of_one_keeps_order() {
         bus.subscribe_messages_with(queue_of(1)),
         bus.subscribe_with(queue_of(1)),
     );
-    let (handle, mut peer) = connected_on(&bus, narrow(50_000));
+    let (handle, mut peer) = connected_on(&bus, config_with_backlog(50_000));
     thread::scope(|scope| {
         scope.spawn(|| {
             peer.send_bytes(&flood(0..MESSAGES));
@@ -193,7 +196,7 @@ fn slow_subscriber_with_queue_of_one_keeps_order() {
 fn full_backlog_stops_reading() {
     let bus = EventBus::new();
     let messages = bus.subscribe_messages_with(queue_of(1));
-    let (handle, peer) = connected_on(&bus, narrow(100_000));
+    let (handle, peer) = connected_on(&bus, config_with_backlog(100_000));
     let read = flood_until_held_back(&handle, &peer) - HANDSHAKE;
     // One in the queue; 100,000 bytes with 512 per message in addition to its payload; one beyond.
     let waiting = 100_000_u64.div_ceil(LEN as u64 + 512);
@@ -208,7 +211,7 @@ fn stuck_subscription_ends_and_reading_resumes() {
     let control = bus.subscribe_control();
     let stuck = bus.subscribe_messages_with(stuck());
     let living = bus.subscribe_messages();
-    let config = impatient(10_000, timeout);
+    let config = config_with_subscriber_timeout(10_000, timeout);
     let (one, mut one_peer) = connected_on(&bus, config.clone());
     let (other, mut other_peer) = connected_on(&bus, config);
     let began = Instant::now();
@@ -250,10 +253,10 @@ fn paused_peer_does_not_block_other_peers() {
     let bus = EventBus::new();
     let stuck = bus.subscribe_messages_with(queue_of(1));
     let living = bus.subscribe_messages();
-    let (held, held_peer) = connected_on(&bus, narrow(10_000));
+    let (held, held_peer) = connected_on(&bus, config_with_backlog(10_000));
     flood_until_held_back(&held, &held_peer);
     while living.try_recv().is_ok() {}
-    let (_free, mut free_peer) = connected_on(&bus, narrow(10_000));
+    let (_free, mut free_peer) = connected_on(&bus, config_with_backlog(10_000));
     free_peer.send(numbered(7, 4));
     let began = Instant::now();
     assert_eq!(next_number(&living), 7);
@@ -267,7 +270,7 @@ fn drop_newest_counts_drops_without_delay() {
     let bus = EventBus::new();
     let control = bus.subscribe_control();
     let sampled = bus.subscribe_messages_with(sampled());
-    let (_handle, mut peer) = connected_on(&bus, narrow(1));
+    let (_handle, mut peer) = connected_on(&bus, config_with_backlog(1));
     peer.send_bytes(&flood(0..1000));
     peer.ping(1);
     let mut missed = 0;
@@ -356,7 +359,7 @@ fn disconnect_with_stuck_subscriber_is_prompt() {
     let bus = EventBus::new();
     let control = bus.subscribe_control();
     let stuck = bus.subscribe_messages_with(stuck());
-    let (handle, peer) = connected_on(&bus, narrow(100_000));
+    let (handle, peer) = connected_on(&bus, config_with_backlog(100_000));
     let read = flood_until_held_back(&handle, &peer) - HANDSHAKE;
     let began = Instant::now();
     handle.disconnect();
@@ -380,7 +383,7 @@ fn dropped_receiver_unblocks_connection() {
     let living = bus.subscribe_messages();
     // The backlog has capacity.
     let lagging = bus.subscribe_messages_with(queue_of(1));
-    let (_handle, mut peer) = connected_on(&bus, narrow(1_000_000));
+    let (_handle, mut peer) = connected_on(&bus, config_with_backlog(1_000_000));
     peer.send_bytes(&flood(0..100));
     peer.ping(1);
     assert!(lagging.is_full());
@@ -391,7 +394,7 @@ fn dropped_receiver_unblocks_connection() {
             bus.subscribe_messages_with(queue_of(1)),
             bus.subscribe_with(queue_of(1)),
         );
-        let (held, held_peer) = connected_on(&bus, narrow(100_000));
+        let (held, held_peer) = connected_on(&bus, config_with_backlog(100_000));
         held_peer.send_bytes(&flood(0..500));
         wait_until("both are full", || one.is_full() && both.is_full());
         drop(one);
@@ -433,7 +436,7 @@ fn final_event_is_immediate_and_backlog_is_delivered() {
         bus.subscribe_messages_with(queue_of(1)),
         bus.subscribe_with(queue_of(1)),
     );
-    let (handle, mut peer) = connected_on(&bus, narrow(1_000_000));
+    let (handle, mut peer) = connected_on(&bus, config_with_backlog(1_000_000));
     peer.send_bytes(&flood(0..100));
     peer.ping(1);
     peer.close();
@@ -460,7 +463,7 @@ fn closed_connection_waits_for_stuck_subscriber_until_timeout() {
     let bus = EventBus::new();
     let control = bus.subscribe_control();
     let stuck = bus.subscribe_messages_with(stuck());
-    let (handle, mut peer) = connected_on(&bus, impatient(1_000_000, timeout));
+    let (handle, mut peer) = connected_on(&bus, config_with_subscriber_timeout(1_000_000, timeout));
     peer.send_bytes(&flood(0..100));
     peer.ping(1);
     let began = Instant::now();
@@ -474,7 +477,7 @@ fn closed_connection_waits_for_stuck_subscriber_until_timeout() {
 
 #[test]
 fn peer_deadlines_pause_while_reading_is_paused() {
-    let mut config = impatient(10_000, Duration::from_millis(2500));
+    let mut config = config_with_subscriber_timeout(10_000, Duration::from_millis(2500));
     config.session.ping_interval = Duration::from_millis(50);
     config.session.ping_timeout = Duration::from_secs(1);
     // Created in advance, because it takes time that would delay the ping.

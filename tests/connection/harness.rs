@@ -100,7 +100,7 @@ impl Actor {
 
     /// Connects an actor whose writes stall soon if the peer does not read after the handshake.
     #[track_caller]
-    pub(crate) fn connected_narrowly(config: &ConnectionConfig) -> (Self, RawPeer) {
+    pub(crate) fn connected_with_small_buffers(config: &ConnectionConfig) -> (Self, RawPeer) {
         let (mut peer, tcp) = small_buffer_pair();
         let actor = Self::take(tcp, config);
         peer.shake_hands();

@@ -279,7 +279,7 @@ fn fill_the_subscribers(actor: &Actor, peer: &RawPeer) {
 #[test]
 fn connection_ends_promptly_with_blocked_write() {
     ends_promptly("writing", || {
-        let (actor, peer) = Actor::connected_narrowly(&config());
+        let (actor, peer) = Actor::connected_with_small_buffers(&config());
         for number in 0..10 {
             actor.handle.try_send(&numbered(number, 500_000)).unwrap();
         }
@@ -294,7 +294,7 @@ fn blocked_senders_are_woken_by_disconnect() {
         max_send_queue_bytes: 100_000,
         ..config()
     };
-    let (actor, _peer) = Actor::connected_narrowly(&config);
+    let (actor, _peer) = Actor::connected_with_small_buffers(&config);
     thread::scope(|scope| {
         let senders: Vec<_> = (0..4)
             .map(|_| {

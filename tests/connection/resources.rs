@@ -95,11 +95,11 @@ fn one_of_each() {
     peer.send_bytes(&burst.collect::<Vec<_>>());
     wait_until("the queue is full", || actor.messages.is_full());
     drop(actor);
-    let (actor, peer) = Actor::connected_narrowly(&config());
+    let (actor, peer) = Actor::connected_with_small_buffers(&config());
     actor.handle.try_send(&numbered(1, 100_000)).unwrap();
     drop(actor);
     drop(peer);
-    let (actor, _peer) = Actor::connected_narrowly(&impatient);
+    let (actor, _peer) = Actor::connected_with_small_buffers(&impatient);
     actor.handle.try_send(&numbered(1, 100_000)).unwrap();
     actor.expect_end();
     begun(6);

@@ -81,7 +81,7 @@ fn new_limits_apply_down_to_announced_maximum() {
 
 #[test]
 fn smaller_outbox_accepts_fewer_messages() {
-    let (actor, mut peer) = Actor::connected_narrowly(&config());
+    let (actor, mut peer) = Actor::connected_with_small_buffers(&config());
     let mut narrow = config();
     narrow.max_send_queue_messages = 1;
     actor.handle.update_config(narrow).unwrap();

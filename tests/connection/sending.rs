@@ -117,7 +117,7 @@ fn sends_after_disconnect_fail_with_its_reason() {
     );
     assert_eq!(all_told(&actor), DisconnectReason::Requested);
 
-    let (actor, _peer) = Actor::connected_narrowly(&impatient);
+    let (actor, _peer) = Actor::connected_with_small_buffers(&impatient);
     actor.handle.try_send(&numbered(1, 100_000)).unwrap();
     let reason = all_told(&actor);
     assert!(
@@ -146,7 +146,7 @@ fn full_outbox_blocks_senders_until_timeout() {
             ..config()
         },
     ] {
-        let (actor, mut peer) = Actor::connected_narrowly(&config);
+        let (actor, mut peer) = Actor::connected_with_small_buffers(&config);
         let mut taken = 0;
         let error = loop {
             match actor.handle.try_send(&numbered(taken, 90_000)) {
@@ -200,7 +200,7 @@ fn empty_outbox_accepts_message_above_its_limit() {
         max_send_queue_bytes: 10_000,
         ..config()
     };
-    let (actor, mut peer) = Actor::connected_narrowly(&config);
+    let (actor, mut peer) = Actor::connected_with_small_buffers(&config);
     actor.handle.try_send(&numbered(0, 300_000)).unwrap();
     let full = actor.handle.try_send(&numbered(1, 300_000));
     assert!(matches!(full, Err(Error::Timeout { .. })), "{full:?}");
@@ -251,7 +251,7 @@ fn concurrent_sends_keep_order_per_thread() {
     // A wide connection writes most messages at once, a narrow one queues most.
     for narrow in [false, true] {
         let (actor, mut peer) = if narrow {
-            Actor::connected_narrowly(&config)
+            Actor::connected_with_small_buffers(&config)
         } else {
             Actor::connected(&config)
         };

@@ -37,7 +37,7 @@ fn blocked_peer_is_disconnected_and_memory_released() {
         write_timeout: Duration::from_millis(200),
         ..config()
     };
-    let (actor, _peer) = Actor::connected_narrowly(&impatient);
+    let (actor, _peer) = Actor::connected_with_small_buffers(&impatient);
     let holders = Arc::new(());
     for _ in 0..20 {
         actor.handle.try_send(&counted(&holders)).unwrap();
@@ -56,7 +56,7 @@ fn blocked_peer_is_disconnected_and_memory_released() {
 
 #[test]
 fn disconnect_releases_outgoing_memory() {
-    let (actor, _peer) = Actor::connected_narrowly(&config());
+    let (actor, _peer) = Actor::connected_with_small_buffers(&config());
     let holders = Arc::new(());
     for _ in 0..20 {
         actor.handle.try_send(&counted(&holders)).unwrap();

@@ -17,7 +17,7 @@ use crate::harness::{
 /// The number of concurrently stalled connections.
 const STALLS: u64 = 16;
 
-fn impatient() -> ConnectionConfig {
+fn config_with_write_timeout() -> ConnectionConfig {
     ConnectionConfig {
         write_timeout: Duration::from_millis(200),
         max_send_queue_bytes: 256 * 1024,
@@ -64,7 +64,8 @@ fn stalled_actor_sends_only_whole_frames() {
     thread::scope(|scope| {
         for seed in 0..STALLS {
             scope.spawn(move || {
-                let (actor, peer) = Actor::connected_narrowly(&impatient());
+                let (actor, peer) =
+                    Actor::connected_with_small_buffers(&config_with_write_timeout());
                 let (mut sent, mut messages) = (Vec::new(), messages(seed));
                 let mut send_some = || {
                     let next = messages.next().unwrap();
@@ -113,7 +114,8 @@ fn stalled_connection_sends_only_whole_frames() {
     thread::scope(|scope| {
         for seed in 0..STALLS {
             scope.spawn(move || {
-                let (mut connection, peer) = accepted(small_buffer_pair(), &impatient());
+                let (mut connection, peer) =
+                    accepted(small_buffer_pair(), &config_with_write_timeout());
                 let reader = thread::spawn(move || {
                     let read = peer.read_bytes(stop_at(seed));
                     (peer, read)
@@ -163,7 +165,7 @@ fn many_pings_are_answered_in_order() {
         .collect();
     let actors = [
         Actor::connected(&config()),
-        Actor::connected_narrowly(&config()),
+        Actor::connected_with_small_buffers(&config()),
     ];
     for (actor, mut peer) in actors {
         let sent = actor.handle.traffic().messages_out;
@@ -204,7 +206,7 @@ fn pong_follows_frame_being_written() {
     const MESSAGES: u32 = 30;
     // The lengths are around the limit of batches.
     for len in [40_000, 64 * 1024, 200_000] {
-        let (actor, mut peer) = Actor::connected_narrowly(&config());
+        let (actor, mut peer) = Actor::connected_with_small_buffers(&config());
         for number in 0..MESSAGES {
             actor.handle.try_send(&numbered(number, len)).unwrap();
         }
@@ -232,7 +234,7 @@ fn pong_follows_frame_being_written() {
 
 #[test]
 fn pong_precedes_next_long_frame() {
-    let (actor, mut peer) = Actor::connected_narrowly(&config());
+    let (actor, mut peer) = Actor::connected_with_small_buffers(&config());
     // Stalls with so few bytes missing that one write could include the next frame.
     actor.handle.try_send(&numbered(0, 50_000)).unwrap();
     for number in 1..4 {
@@ -270,7 +272,7 @@ fn blocked_peer_that_floods_pings_is_disconnected() {
         );
     };
 
-    let (actor, peer) = Actor::connected_narrowly(&config());
+    let (actor, peer) = Actor::connected_with_small_buffers(&config());
     let flooder = flood(peer);
     waits_for_a_mib_at_most(actor.expect_end().1);
     actor.expect_threads_to_end();

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use test_support::real_node::RealNode;
 
 use crate::peer::{
-    Actor, SOON, announced, assert_good_standing, be_dialled, config, dial, end_of, genesis,
-    impatient, is_cut, serve_until, tip,
+    Actor, SOON, announced, assert_good_standing, be_dialled, config, config_with_fast_pings, dial,
+    end_of, genesis, is_cut, serve_until, tip,
 };
 
 /// The time limit for noticing an end immediately.
@@ -151,10 +151,10 @@ fn killed_node_is_noticed_immediately() {
 #[ignore = "needs the real node: BSV_NODE"]
 fn stalled_node_reaches_ping_timeout() {
     let node = RealNode::start(&[]);
-    let mut connection = dial(&node, &impatient());
-    let mut actor = Actor::dial(&node, impatient());
+    let mut connection = dial(&node, &config_with_fast_pings());
+    let mut actor = Actor::dial(&node, config_with_fast_pings());
     actor.connected(&node);
-    let session = impatient().session;
+    let session = config_with_fast_pings().session;
     let timed_out = DisconnectReason::PingTimeout {
         after: session.ping_timeout,
     };

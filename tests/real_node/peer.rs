@@ -21,7 +21,7 @@ pub(crate) fn config() -> ConnectionConfig {
 }
 
 /// Returns the defaults with pings so frequent that a stalled peer is noticed within a second.
-pub(crate) fn impatient() -> ConnectionConfig {
+pub(crate) fn config_with_fast_pings() -> ConnectionConfig {
     let mut config = config();
     config.session.ping_interval = Duration::from_millis(300);
     config.session.ping_timeout = Duration::from_millis(700);

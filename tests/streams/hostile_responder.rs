@@ -125,7 +125,7 @@ pub(crate) fn ack(request: &CreateStrm) -> StreamAck {
     }
 }
 
-pub(crate) fn impatient() -> ConnectionConfig {
+pub(crate) fn config_with_handshake_timeout() -> ConnectionConfig {
     let mut config = config();
     config.session.handshake_timeout = Duration::from_millis(300);
     config
@@ -133,7 +133,7 @@ pub(crate) fn impatient() -> ConnectionConfig {
 
 #[test]
 fn missing_streamack_times_out_like_a_handshake() {
-    let (this, data1, _) = Dialled::asked(impatient());
+    let (this, data1, _) = Dialled::asked(config_with_handshake_timeout());
     this.assert_refused(|refusal| {
         let after = Duration::from_millis(300);
         *refusal == StreamSetupError::TimedOut { after }

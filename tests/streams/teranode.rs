@@ -10,7 +10,7 @@ use test_support::raw_peer::{DEADLINE, RawPeer, frame};
 use uuid::Uuid;
 
 use crate::harness::{Owner, Peer, both_policies, config, greeting, message, request, wait_for};
-use crate::hostile_responder::{Dialled, ack, impatient};
+use crate::hostile_responder::{Dialled, ack, config_with_handshake_timeout};
 
 /// The maximum number of `verack` and `protoconf` before a `streamack`.
 const MAX_GREETINGS: usize = 8;
@@ -108,7 +108,7 @@ fn greetings_before_streamack_are_limited() {
 
 #[test]
 fn greetings_do_not_prolong_handshake_timeout() {
-    let config = impatient();
+    let config = config_with_handshake_timeout();
     let after = config.session.handshake_timeout;
     let (this, data1, _) = Dialled::asked(config);
     for _ in 0..MAX_GREETINGS {

@@ -25,7 +25,7 @@ use crate::harness::{Owner, config, message, wait_for};
 use crate::samples::block;
 
 /// Two ends of one peer with two streams.
-struct Two {
+struct TwoStreamPair {
     owner: Owner,
     dialler: PeerConnectionHandle,
     control: Receiver<ControlEvent>,
@@ -33,7 +33,7 @@ struct Two {
     dialled: PeerConnectionHandle,
 }
 
-impl Two {
+impl TwoStreamPair {
     #[track_caller]
     fn new(config: ConnectionConfig) -> Self {
         Self::with(config.clone(), config)
@@ -117,7 +117,7 @@ fn came(numbers: &ConnectionStatistics, stream: StreamType, name: &'static str) 
 
 #[test]
 fn messages_use_the_stream_of_the_policy() {
-    let two = Two::new(config());
+    let two = TwoStreamPair::new(config());
     let block = block(3, 50);
     let of_data1: [Message; 3] = [
         block.clone().into(),
@@ -180,7 +180,7 @@ fn slow_block_reader_delays_neither_pings_nor_transactions() {
     impatient.session.ping_timeout = Duration::from_millis(400);
     let mut serving = config();
     serving.max_send_queue_bytes = 64 * 1024 * 1024;
-    let two = Two::with(serving, impatient);
+    let two = TwoStreamPair::with(serving, impatient);
     let block = block(200, 100_000);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -214,7 +214,7 @@ fn slow_block_reader_delays_neither_pings_nor_transactions() {
 /// The `notfound` arrives on the other stream.
 #[test]
 fn missing_block_is_not_found_across_streams() {
-    let two = Two::new(config());
+    let two = TwoStreamPair::new(config());
     let block = block(100, 50_000);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -237,7 +237,7 @@ fn missing_block_is_not_found_across_streams() {
 fn slow_subscriber_loses_nothing_of_either_stream() {
     let mut config = config();
     config.max_subscriber_backlog_bytes = 20_000;
-    let two = Two::new(config);
+    let two = TwoStreamPair::new(config);
     let inv = |number: u8| -> Message {
         Inv::from(vec![Inventory::Block(BlockHash([number; 32]))]).into()
     };
@@ -268,7 +268,7 @@ fn slow_subscriber_loses_nothing_of_either_stream() {
 
 #[test]
 fn other_rules_reach_both_streams() {
-    let two = Two::new(config());
+    let two = TwoStreamPair::new(config());
     let mut config = config();
     // A message above the limit is accepted when the queue is empty.
     config.max_send_queue_messages = 1;

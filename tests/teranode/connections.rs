@@ -97,7 +97,7 @@ fn manager_has_second_stream_in_both_roles() {
 }
 
 /// Returns a Teranode with pings and a silence limit that are 240 times as fast.
-fn impatient(config: TeranodeConfig) -> TeranodeConfig {
+fn with_fast_pings(config: TeranodeConfig) -> TeranodeConfig {
     TeranodeConfig {
         ping_interval: Duration::from_millis(500),
         idle_timeout: Duration::from_millis(2_500),
@@ -118,7 +118,7 @@ fn answered_pings_keep_silent_connection_open() {
         for config in versions() {
             for role in TeranodeRole::ALL {
                 for kind in ClientKind::ALL {
-                    let config = impatient(config.clone());
+                    let config = with_fast_pings(config.clone());
                     scope.spawn(move || stay_silent(config, role, kind));
                 }
             }
@@ -183,7 +183,7 @@ fn paused_reader_stays_connected() {
         for config in versions() {
             let many = &many;
             scope.spawn(move || {
-                let teranode = Teranode::start(impatient(config));
+                let teranode = Teranode::start(with_fast_pings(config));
                 let mut config = manager_config();
                 config.connection.session.ping_interval = Duration::from_millis(300);
                 // Less than one list has.

@@ -12,7 +12,7 @@ use super::{
     assert_answers, assert_two_streams, dial_twice, listening, node_with_coins, up_to_two_streams,
     wait_for,
 };
-use crate::peer::{Actor, SOON, config, impatient, is_cut};
+use crate::peer::{Actor, SOON, config, config_with_fast_pings, is_cut};
 
 /// Returns a manager that keeps the node connected, and redials soon.
 fn keeping(node: &RealNode, connection: ConnectionConfig) -> (Manager, Receiver<Event>) {
@@ -95,11 +95,11 @@ fn killed_node_ends_both_streams_once() {
 #[ignore = "needs the real node: BSV_NODE"]
 fn stalled_node_loses_both_streams() {
     let node = node_with_coins(&[]);
-    let actor = dial_twice(&node, impatient());
+    let actor = dial_twice(&node, config_with_fast_pings());
     assert_two_streams(&node);
     node.stop_process();
     let reason = only_end(actor, &node);
-    let after = impatient().session.ping_timeout;
+    let after = config_with_fast_pings().session.ping_timeout;
     assert_eq!(reason, DisconnectReason::PingTimeout { after });
     node.continue_process();
     node.wait_until("the node has lost both as well", SOON, || {
@@ -111,7 +111,7 @@ fn stalled_node_loses_both_streams() {
 #[ignore = "needs the real node: BSV_NODE"]
 fn resumed_node_gets_both_streams_with_same_id() {
     let node = node_with_coins(&[]);
-    let (manager, events) = keeping(&node, impatient());
+    let (manager, events) = keeping(&node, config_with_fast_pings());
     let (first, _) = up_to_two_streams(&events);
     assert_two_streams(&node);
     node.stop_process();
@@ -142,7 +142,7 @@ fn resumed_node_gets_both_streams_with_same_id() {
     let ControlEvent::ConnectionRestarting { reason, .. } = &told[0] else {
         unreachable!()
     };
-    let after = impatient().session.ping_timeout;
+    let after = config_with_fast_pings().session.ping_timeout;
     assert_eq!(*reason, DisconnectReason::PingTimeout { after });
     assert_answers(&node, &manager.connection(again).unwrap());
     assert_two_streams(&node);
