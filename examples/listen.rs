@@ -94,7 +94,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
 
     let interrupted = interrupts()?;
     let manager = Manager::new(config)?;
-    let events = manager.subscribe_with(SubscriptionOptions::default().only(QUESTIONS));
+    let events = manager.subscribe_with(SubscriptionOptions::default().with_commands(QUESTIONS));
     manager.start()?;
     let end = over(arguments.seconds);
     loop {

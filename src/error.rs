@@ -201,14 +201,14 @@ pub enum Error {
     #[error("the manager has been started before")]
     AlreadyStarted,
     /// No peer delivered the block.
-    #[error("block {hash} was not to be had within {after:?}: {}", Reasons(.tried))]
+    #[error("block {hash} was not to be had within {after:?}: {}", Reasons(.attempts))]
     FetchFailed {
         /// The requested block.
         hash: BlockHash,
         /// The duration of all attempts together.
         after: Duration,
         /// The error of each attempt, in order. At most 32 errors.
-        tried: Vec<Error>,
+        attempts: Vec<Error>,
     },
     /// The manager is not running: it was not started, or was shut down.
     #[error("the manager does not run")]
@@ -223,10 +223,10 @@ pub enum Error {
     },
     /// An operation of the system failed for a reason unrelated to peers: spawning a thread,
     /// creating a socket, or listening at an address.
-    #[error("{what}: {error}")]
+    #[error("{operation}: {error}")]
     Io {
         /// The operation.
-        what: String,
+        operation: String,
         /// The error of the system.
         error: SystemError,
     },

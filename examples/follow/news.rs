@@ -64,7 +64,7 @@ fn of_tip<'a>(
 ) -> impl Iterator<Item = News> + 'a {
     let announced_by = tip.announced_by.and_then(|peer_id| {
         let connection = manager.connection(peer_id).ok()?;
-        Some(connection.address())
+        Some(connection.peer_addr())
     });
     // The height of the first connected block, directly above the fork point.
     let first = (tip.height + 1).saturating_sub(tip.connected.len() as u32);

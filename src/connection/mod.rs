@@ -34,7 +34,7 @@ pub(crate) use crate::random::number as random_number;
 pub(crate) use actor::Origin;
 pub use actor::{
     ConnectionStatistics, PeerConnectionActor, PeerConnectionCommand, PeerConnectionHandle,
-    PeerConnectionOptions, StreamStatistics,
+    PeerConnectionOptions, QueueStats, StreamStatistics,
 };
 pub(crate) use actor::{HeadersRequest, StartHeadersError};
 pub use associations::AssociationRegistry;

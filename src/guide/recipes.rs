@@ -44,7 +44,7 @@
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let node = LocalNode::start()?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
-//!     let options = SubscriptionOptions::named("transactions").only([Command::new("inv")]);
+//!     let options = SubscriptionOptions::with_name("transactions").with_commands([Command::new("inv")]);
 //!     let announcements = manager.subscribe_messages_with(options);
 //!     manager.start_fixed(&[node.address()])?;
 //!     manager.wait_for_peers(1, Duration::from_secs(10))?;
@@ -330,7 +330,7 @@
 //!     let announcements = manager.subscribe_messages_with(SubscriptionOptions {
 //!         capacity: 10_000,
 //!         overflow: OverflowPolicy::DropNewest,
-//!         ..SubscriptionOptions::named("announcements").only([Command::new("inv")])
+//!         ..SubscriptionOptions::with_name("announcements").with_commands([Command::new("inv")])
 //!     });
 //!     # drop(announcements);
 //!     for event in control.try_iter() {

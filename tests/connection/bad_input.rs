@@ -131,7 +131,7 @@ fn ended_actor(actor: Actor) -> Ended {
     let mut handshake = false;
     loop {
         let event = actor.next_event();
-        let address = actor.handle.address();
+        let address = actor.handle.peer_addr();
         handshake |= matches!(event, ControlEvent::HandshakeComplete { .. });
         let (reason, prefix) = match &event {
             ControlEvent::ConnectionFailed { reason, .. } => {

@@ -168,7 +168,7 @@ fn visitor_gets_transactions_above_limit_in_pieces() {
         let mut census = Census::default();
         reader
             .unwrap()
-            .whole_transactions_up_to(limit)
+            .max_buffered_transaction(limit)
             .visit(&mut census)
             .unwrap();
         assert_eq!(census.header, Some(block.header()));

@@ -26,7 +26,7 @@ fn whole_life(actor: Actor) -> Vec<ControlEvent> {
 /// Returns all events of an actor; dropping its handle ends it.
 #[track_caller]
 fn all_events(actor: Actor) -> Vec<ControlEvent> {
-    let (peer_id, address) = (actor.handle.peer_id(), actor.handle.address());
+    let (peer_id, address) = (actor.handle.peer_id(), actor.handle.peer_addr());
     drop(actor.handle);
     // The bus is dropped with the connection, so the receiver ends.
     let events: Vec<_> = actor.events.iter().collect();
@@ -283,7 +283,7 @@ fn connection_ends_promptly_with_blocked_write() {
         for number in 0..10 {
             actor.handle.try_send(&numbered(number, 500_000)).unwrap();
         }
-        assert!(actor.handle.queued().0 > 0);
+        assert!(actor.handle.send_queue().messages > 0);
         (actor, vec![peer])
     });
 }
@@ -307,7 +307,7 @@ fn blocked_senders_are_woken_by_disconnect() {
                 })
             })
             .collect();
-        wait_until("something waits", || actor.handle.queued().0 > 0);
+        wait_until("something waits", || actor.handle.send_queue().messages > 0);
         let flushing = scope.spawn(|| reason_of(actor.handle.flush(DEADLINE)));
         let began = Instant::now();
         actor.handle.disconnect();

@@ -38,13 +38,13 @@ fn kept_in_order(connection: &mut Connection, expected: &[Message]) {
         assert_eq!(received.as_ref(), Some(expected));
     }
     assert_eq!(connection.receive_timeout(Duration::ZERO).unwrap(), None);
-    assert_eq!(connection.dropped(), 0);
+    assert_eq!(connection.dropped_messages(), 0);
 }
 
 /// Asserts that an error consists of the address of the peer and `text`.
 #[track_caller]
 fn assert_text(connection: &Connection, error: &Error, text: &str) {
-    let address = connection.address();
+    let address = connection.peer_addr();
     assert_eq!(error.to_string(), format!("{address}: {text}"));
 }
 

@@ -92,7 +92,8 @@ fn smaller_outbox_accepts_fewer_messages() {
         let full = actor.handle.try_send(&numbered(0, 100_000));
         matches!(full, Err(Error::Timeout { .. }))
     });
-    assert!(actor.handle.queued().0 <= 2, "{:?}", actor.handle.queued());
+    let queue = actor.handle.send_queue();
+    assert!(queue.messages <= 2, "{queue:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{EncodedMessage, PeerConnectionCommand};
+use bsv_p2p::connection::{EncodedMessage, PeerConnectionCommand, QueueStats};
 use bsv_p2p::session::{AwaitedMessage, DisconnectReason, SendError};
 use bsv_p2p::wire::{
     Command, DEFAULT_MAX_RECEIVE_PAYLOAD, Inv, Inventory, Mempool, Message, Ping, Pong, Protoconf,
@@ -34,7 +34,7 @@ fn nothing_is_sent_before_the_handshake() {
         command: Command::new("ping"),
     };
     let error = handle.send(&ping, DEADLINE).unwrap_err();
-    let address = handle.address();
+    let address = handle.peer_addr();
     let text = format!("{address}: ping cannot be sent: the handshake is not complete");
     assert_eq!(error.to_string(), text);
     assert_eq!(refusal(handle.try_send(&ping)), incomplete);
@@ -156,7 +156,7 @@ fn full_outbox_blocks_senders_until_timeout() {
         };
         // The limits, and the frame being written.
         assert!((5..=7).contains(&taken), "{taken}");
-        let address = actor.handle.address();
+        let address = actor.handle.peer_addr();
         let text = format!("{address}: sending took longer than 0ns");
         assert_eq!(error.to_string(), text);
         let wait = Duration::from_millis(100);
@@ -172,7 +172,9 @@ fn full_outbox_blocks_senders_until_timeout() {
             actor.handle.flush(wait),
             Err(Error::Timeout { .. })
         ));
-        let (messages, bytes) = actor.handle.queued();
+        let QueueStats {
+            messages, bytes, ..
+        } = actor.handle.send_queue();
         assert!((5..=7).contains(&messages), "{messages}");
         assert!(
             (400_000..=taken as usize * 90_100).contains(&bytes),
@@ -185,7 +187,7 @@ fn full_outbox_blocks_senders_until_timeout() {
                 let last = numbered(taken, 90_000);
                 actor.handle.send(&last, DEADLINE).unwrap();
                 actor.handle.flush(DEADLINE).unwrap();
-                assert_eq!(actor.handle.queued(), (0, 0));
+                assert_eq!(actor.handle.send_queue(), QueueStats::default());
             });
             for number in 0..=taken {
                 assert_eq!(peer.next_message(), numbered(number, 90_000));

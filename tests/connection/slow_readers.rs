@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bsv_p2p::ConnectionConfig;
+use bsv_p2p::connection::QueueStats;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::Message;
 use bytes::Bytes;
@@ -51,7 +52,7 @@ fn blocked_peer_is_disconnected_and_memory_released() {
     wait_until("nothing is held any more", || {
         Arc::strong_count(&holders) == 1
     });
-    assert_eq!(actor.handle.queued(), (0, 0));
+    assert_eq!(actor.handle.send_queue(), QueueStats::default());
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn many_pings_are_answered_in_order() {
         for nonce in 1..=PINGS {
             assert_eq!(peer.expect("pong"), Message::Pong(Pong::new(nonce)));
         }
-        wait_until("nothing waits", || actor.handle.queued() == (0, 0));
+        wait_until("nothing waits", || actor.handle.send_queue().messages == 0);
     }
 }
 
@@ -209,7 +209,7 @@ fn pong_follows_frame_being_written() {
             actor.handle.try_send(&numbered(number, len)).unwrap();
         }
         let sent = actor.handle.traffic().messages_out;
-        let (waiting, _) = actor.handle.queued();
+        let waiting = actor.handle.send_queue().messages;
         assert!(
             waiting > 20,
             "the peer does not read, but only {waiting} wait"

@@ -262,10 +262,12 @@ fn pong_overtakes_blocks_that_wait() {
     for _ in 0..BLOCKS {
         actor.handle.try_send(&block.clone().into()).unwrap();
     }
-    let (waiting, _) = actor.handle.queued();
+    let waiting = actor.handle.send_queue().messages;
     assert!(waiting > BLOCKS / 2, "{waiting}");
     peer.send(Ping::new(NONCE));
-    wait_until("the pong waits", || actor.handle.queued().0 > waiting);
+    wait_until("the pong waits", || {
+        actor.handle.send_queue().messages > waiting
+    });
     const BLOCK: Command = Command::new("block");
     let blocks_before_pong = std::iter::from_fn(|| peer.next())
         .take_while(|message| *message != Pong::new(NONCE).into())

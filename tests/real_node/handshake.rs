@@ -71,7 +71,7 @@ fn dialed_handshake_informs_both_sides() {
         connection.peer_info().association_id,
         Some(AssociationId::Null)
     );
-    assert_eq!(connection.address(), node.address());
+    assert_eq!(connection.peer_addr(), node.address());
 
     let peer = serve_until(&node, &mut connection, "the node is done as well", |peer| {
         peer["pingtime"].is_number()
@@ -132,7 +132,7 @@ fn commands(life: &[Event]) -> Vec<String> {
 #[track_caller]
 fn assert_whole_life(actor: Actor, node: &RealNode, end: impl FnOnce(&PeerConnectionHandle)) {
     let mut actor = actor;
-    let (address, direction) = (actor.handle.address(), actor.handle.direction());
+    let (address, direction) = (actor.handle.peer_addr(), actor.handle.direction());
     let peer_id = actor.handle.peer_id();
     let info = actor.connected(node);
     assert_is_the_node(&info, node, 3);
@@ -202,7 +202,7 @@ fn outbound_actor_emits_events_once_in_order() {
     node.generate(3);
     let actor = Actor::dial(&node, config());
     assert_eq!(actor.handle.direction(), Direction::Outbound);
-    assert_eq!(actor.handle.address(), node.address());
+    assert_eq!(actor.handle.peer_addr(), node.address());
     assert_whole_life(actor, &node, |_| {
         disconnect(&node, &only_peer(&node).expect("one peer"));
     });

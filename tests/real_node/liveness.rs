@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bsv_p2p::connection::QueueStats;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{BlockHash, Command, Message};
 use bsv_p2p::{Connection, ConnectionConfig, Error, Timeout};
@@ -236,7 +237,7 @@ fn stalled_node_reaches_write_timeout_of_actor() {
         "{reason:?}"
     );
     assert_eq!(actor.lost(), reason);
-    assert_eq!(actor.handle.queued(), (0, 0));
+    assert_eq!(actor.handle.send_queue(), QueueStats::default());
 }
 
 /// Accepted messages are sent once the node continues.

@@ -104,7 +104,7 @@ fn pings_continue_while_blocks_wait_on_second_stream() {
     }
     // The second stream is not read.
     expect_pings(&mut peer.general);
-    assert!(peer.handle.queued().0 > 0, "the blocks wait");
+    assert!(peer.handle.send_queue().messages > 0, "the blocks wait");
     for _ in 0..BLOCKS {
         peer.data1().expect("block");
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
     CommandTraffic, ConnectionStatistics, PeerConnectionActor, PeerConnectionHandle,
-    PeerConnectionOptions, RestartConfig, Supervisor,
+    PeerConnectionOptions, QueueStats, RestartConfig, Supervisor,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::local_node::LocalNode;
@@ -164,7 +164,7 @@ fn messages_use_the_stream_of_the_policy() {
         let both = numbers.streams.iter().map(|one| one.traffic.bytes_in);
         assert_eq!(both.sum::<u64>(), numbers.traffic.bytes_in);
         handle.flush(DEADLINE).unwrap();
-        assert_eq!(handle.queued(), (0, 0));
+        assert_eq!(handle.send_queue(), QueueStats::default());
     }
 }
 

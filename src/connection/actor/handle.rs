@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::patience::Patience;
 use super::shared::Shared;
-use super::{ConnectionStatistics, ending, records};
+use super::{ConnectionStatistics, QueueStats, ending, records};
 use crate::connection::outbox::{NotTaken, Outbox};
 use crate::connection::requests::Requests;
 use crate::connection::{ConnectionConfig, EncodedMessage, TrafficStats};
@@ -84,7 +84,7 @@ impl PeerConnectionHandle {
     }
 
     /// Returns the socket address of the peer.
-    pub fn address(&self) -> SocketAddr {
+    pub fn peer_addr(&self) -> SocketAddr {
         self.shared.address
     }
 
@@ -192,8 +192,9 @@ impl PeerConnectionHandle {
     }
 
     /// Returns the numbers of messages and bytes in the send queues of all streams.
-    pub fn queued(&self) -> (usize, usize) {
-        self.shared.links().load()
+    pub fn send_queue(&self) -> QueueStats {
+        let (messages, bytes) = self.shared.links().load();
+        QueueStats { messages, bytes }
     }
 
     /// Sends a message.
@@ -473,7 +474,7 @@ impl PeerConnectionHandle {
 
     /// How errors call the peer.
     pub(super) fn name(&self) -> String {
-        self.address().to_string()
+        self.peer_addr().to_string()
     }
 
     fn disconnected(&self, reason: DisconnectReason) -> Error {

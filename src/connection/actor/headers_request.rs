@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(pair.start().err(), Some(StartHeadersError::Busy));
         let blocked = pair.handle.headers(&[], genesis().hash(), SHORT);
         let timed_out = Error::Timeout {
-            peer: pair.handle.address().to_string(),
+            peer: pair.handle.peer_addr().to_string(),
             which: Timeout::RequestQueue,
             after: SHORT,
         };

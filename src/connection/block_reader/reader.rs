@@ -131,7 +131,7 @@ impl BlockReader {
     /// A transaction that arrives in several buffers is copied for that. Longer transactions are
     /// passed whole if they lie within one buffer of 256 KiB, and in pieces otherwise.
     #[must_use]
-    pub fn whole_transactions_up_to(mut self, bytes: usize) -> Self {
+    pub fn max_buffered_transaction(mut self, bytes: usize) -> Self {
         self.guide.set_whole_limit(bytes);
         self
     }

@@ -34,7 +34,7 @@ const WRITE_WAIT: Duration = Duration::from_millis(10);
 ///
 /// Messages that arrive during a request or while a message is sent are queued for
 /// [`Connection::receive`]. The queue holds at most [`ConnectionConfig::max_receive_queue_bytes`]. When it is
-/// full, the oldest messages are dropped, and [`Connection::dropped`] counts them.
+/// full, the oldest messages are dropped, and [`Connection::dropped_messages`] counts them.
 ///
 /// A connection may move between threads, but only one thread can use it at a time.
 /// [`PeerConnectionHandle`](super::PeerConnectionHandle) can be shared.
@@ -85,7 +85,7 @@ impl Connection {
     }
 
     /// Returns the socket address of the peer.
-    pub fn address(&self) -> SocketAddr {
+    pub fn peer_addr(&self) -> SocketAddr {
         self.stream.peer()
     }
 
@@ -134,7 +134,7 @@ impl Connection {
     /// above `limits.buffered`. For a block or transaction that was not requested,
     /// `limits.unrequested` applies as well. A payload above these limits is counted when
     /// [`Connection::receive`] reaches it.
-    pub fn dropped(&self) -> u64 {
+    pub fn dropped_messages(&self) -> u64 {
         self.kept.dropped()
     }
 
@@ -296,7 +296,7 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("name", &self.name)
-            .field("address", &self.address())
+            .field("address", &self.peer_addr())
             .field("session", &self.session)
             .finish_non_exhaustive()
     }

@@ -95,9 +95,9 @@ impl NodePeer {
         match self.handle.try_send(message) {
             Ok(()) | Err(Error::Disconnected { .. }) => {}
             Err(Error::Timeout { .. }) => {
-                let waiting = self.handle.queued().1 as u64;
+                let waiting = self.handle.send_queue().bytes as u64;
                 let reason = DisconnectReason::SlowReader { waiting };
-                log::warn!("local node: peer {}: {reason}", self.handle.address());
+                log::warn!("local node: peer {}: {reason}", self.handle.peer_addr());
                 self.handle.stop(reason);
             }
             Err(error) => log::warn!("local node: {} not sent: {error}", message.command()),
@@ -130,7 +130,7 @@ impl NodePeer {
 
     /// Closes the connection. Messages that wait in the queue are lost.
     pub(super) fn close(&mut self, why: &str) {
-        log::info!("local node: closing {}: {why}", self.handle.address());
+        log::info!("local node: closing {}: {why}", self.handle.peer_addr());
         self.is_closing = true;
         self.handle.stop(DisconnectReason::Requested);
     }
@@ -141,7 +141,7 @@ impl NodePeer {
             0 => log::Level::Debug,
             _ => log::Level::Warn,
         };
-        let address = self.handle.address();
+        let address = self.handle.peer_addr();
         log::log!(level, "local node: {address}: {misbehavior}");
         self.handle.misbehaved(misbehavior);
         self.is_closing |= self.handle.has_ended();

@@ -74,7 +74,7 @@ impl Manager {
         let started = Instant::now();
         let deadline = Now::read().after(timeout);
         let mut requested: Vec<PeerId> = Vec::new();
-        let mut tried = Vec::new();
+        let mut attempts = Vec::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let next = self.next_block_source(hash, &requested);
@@ -87,8 +87,8 @@ impl Manager {
                 Err(error @ Error::PayloadTooLarge { .. }) => return Err(error),
                 Err(error) => {
                     self.on_fetch_error(peer, &error);
-                    if tried.len() < MAX_ATTEMPTS_REPORTED {
-                        tried.push(error);
+                    if attempts.len() < MAX_ATTEMPTS_REPORTED {
+                        attempts.push(error);
                     }
                 }
                 fetched => return fetched,
@@ -100,7 +100,7 @@ impl Manager {
         Err(Error::FetchFailed {
             hash,
             after: started.elapsed(),
-            tried,
+            attempts,
         })
     }
 
@@ -137,7 +137,7 @@ impl Manager {
             self.shared.log_level,
             Debug,
             peer_id:% = peer.peer_id(),
-            peer_address:% = peer.address(),
+            peer_address:% = peer.peer_addr(),
             network:% = self.shared.config().network(),
             error:% = error;
             "block request failed: {error}"

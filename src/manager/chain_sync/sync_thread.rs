@@ -58,7 +58,7 @@ impl SyncThread {
         let options = SubscriptionOptions {
             capacity: CAPACITY,
             overflow: OverflowPolicy::DropNewest,
-            ..SubscriptionOptions::named(NAME).only(commands)
+            ..SubscriptionOptions::with_name(NAME).with_commands(commands)
         };
         let limits = shared.config().connection.clone();
         Self {
@@ -218,7 +218,7 @@ impl SyncThread {
     }
 
     fn on_connected(&mut self, handle: &PeerConnectionHandle) {
-        let (peer_id, address) = (handle.peer_id(), handle.address());
+        let (peer_id, address) = (handle.peer_id(), handle.peer_addr());
         let class = self.port.shared.peer_class(handle);
         self.core
             .on_connected(peer_id, class, handle.direction(), address);
@@ -286,11 +286,11 @@ impl SyncPort for ConnectionPort {
             self.shared.log_level,
             Debug,
             peer_id:% = peer_id,
-            peer_address:% = peer.address(),
+            peer_address:% = peer.peer_addr(),
             network:% = self.shared.config().network(),
             error:% = misbehavior;
             "{}: headers rejected: {misbehavior}",
-            peer.address()
+            peer.peer_addr()
         );
         peer.misbehaved(misbehavior);
     }

@@ -49,7 +49,7 @@ impl SeedRound {
             .stack_size(256 * 1024)
             .spawn(move || ask(seeds, resolver, timeout, &stopped, &sender))
             .map_err(|error| Error::Io {
-                what: "the thread that asks seeds".into(),
+                operation: "the thread that asks seeds".into(),
                 error: error.into(),
             })?;
         Ok(Self {

@@ -62,7 +62,7 @@ fn only_end(actor: Actor, node: &RealNode) -> DisconnectReason {
     // The statistics show the end when the thread has ended, which is after its last event.
     node.wait_until("neither stream stands", SOON, || {
         let streams = actor.handle.statistics().streams;
-        streams.len() == 2 && streams.iter().all(|one| !one.stands)
+        streams.len() == 2 && streams.iter().all(|one| !one.is_open)
     });
     let told: Vec<_> = actor.life().into_iter().filter_map(control).collect();
     let behind = told

@@ -81,7 +81,7 @@ fn talk(node: &RealNode, peer: &PeerConnectionHandle, events: &Receiver<Event>) 
     assert_answers(node, peer);
     assert_two_streams(node);
     let streams = peer.statistics().streams;
-    assert!(streams.iter().all(|one| one.stands), "{streams:#?}");
+    assert!(streams.iter().all(|one| one.is_open), "{streams:#?}");
 }
 
 /// Nothing counts as misbehavior at the node.

@@ -134,7 +134,7 @@ fn dialing_manager_shows_one_peer_with_two_streams() {
     let kinds: Vec<_> = streams.clone().map(|one| one.stream).collect();
     assert_eq!(kinds, [StreamType::General, StreamType::Data1]);
     for one in streams.clone() {
-        assert!(one.stands, "{one:#?}");
+        assert!(one.is_open, "{one:#?}");
         let both_ways = one.traffic.bytes_in > 0 && one.traffic.bytes_out > 0;
         assert!(both_ways, "{one:#?}");
     }
