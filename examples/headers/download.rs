@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bsv_p2p::wire::{BlockHash, BlockHeader, HeaderChain, HeaderChainError};
 use bsv_p2p::{Connection, Error};
 
-use crate::shared::Failure;
+use crate::shared::{Failure, with_sources};
 
 /// Maximum time for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -144,7 +144,7 @@ fn with_height(chain: &HeaderChain, headers: &[BlockHeader], error: HeaderChainE
             let (hash, height) = (hash.unwrap_or_default(), parent as usize + 1 + position);
             format!("header {hash} at height {height}: expected parent {expected}, got {got}")
         }
-        (error, _) => error.to_string(),
+        (error, _) => with_sources(&error),
     }
 }
 

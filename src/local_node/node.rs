@@ -285,7 +285,7 @@ impl LocalNode {
     fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
         let thread = thread::Builder::new().name(name.into()).spawn(run);
         let thread = thread.map_err(|error| Error::Io {
-            operation: format!("the thread {name}"),
+            operation: format!("spawning the thread {name}"),
             error: error.into(),
         })?;
         self.threads.push(thread);

@@ -16,6 +16,7 @@ use bsv_p2p::{ConnectionConfig, Error, InvalidBlock, Network};
 use crate::answers::{block_question, mined, not_found};
 use crate::harness::{Actor, PROMPT, config, message};
 use crate::raw_peer::{DEADLINE, RawPeer, frame, wait_until};
+use crate::with_sources::with_sources;
 
 /// Returns a block of `count` transactions, each of about `len` bytes, with a valid root.
 pub(crate) fn block_of(count: u32, len: usize) -> Block {
@@ -219,7 +220,7 @@ fn mismatched_block_fails_only_at_last_read() {
         for _ in 0..2 {
             let error = reader.read(&mut [0; 8]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidData);
-            let text = inner(&error).to_string();
+            let text = with_sources(inner(&error));
             assert!(text.contains(fault), "{fault}: {text}");
         }
     }

@@ -38,3 +38,5 @@ mod sending;
 mod slow_readers;
 mod stalls;
 mod teranode;
+#[path = "../support/with_sources.rs"]
+mod with_sources;

@@ -9,6 +9,7 @@ use bsv_p2p::wire::{Message, Reject, RejectCode};
 
 use crate::harness::{Actor, config, reason_of};
 use crate::raw_peer::{RawListener, RawPeer, echo, version, wait_until};
+use crate::with_sources::with_sources;
 
 #[test]
 fn self_connection_is_detected_on_both_sides() {
@@ -22,9 +23,10 @@ fn self_connection_is_detected_on_both_sides() {
             Connection::accept(tcp, &config(), &nonces).unwrap_err()
         });
         let error = Connection::connect_with(&address.to_string(), &config(), &nonces).unwrap_err();
-        assert_eq!(error.to_string(), format!("{address}: {text}"));
+        let expected = format!("{address}: not connected: {text}");
+        assert_eq!(with_sources(&error), expected);
         let accepted = accepted.join().unwrap();
-        assert!(accepted.to_string().ends_with(&format!(": {text}")));
+        assert!(with_sources(&accepted).ends_with(&format!(": {text}")));
         for error in [error, accepted] {
             let reason = reason_of::<()>(Err(error));
             assert_eq!(reason, DisconnectReason::SelfConnection);

@@ -15,6 +15,7 @@ use crate::harness::{
     Actor, PROMPT, Seeded, config, connected, message, number_of, numbered, reason_of,
 };
 use crate::raw_peer::{DEADLINE, RawListener, version};
+use crate::with_sources::with_sources;
 
 fn refusal(result: Result<(), Error>) -> SendError {
     match result {
@@ -35,8 +36,9 @@ fn nothing_is_sent_before_the_handshake() {
     };
     let error = handle.send(&ping, DEADLINE).unwrap_err();
     let address = handle.peer_addr();
-    let text = format!("{address}: ping cannot be sent: the handshake is not complete");
-    assert_eq!(error.to_string(), text);
+    let text =
+        format!("{address}: message not sent: ping cannot be sent: the handshake is not complete");
+    assert_eq!(with_sources(&error), text);
     assert_eq!(refusal(handle.try_send(&ping)), incomplete);
     assert_eq!(refusal(handle.send_unchecked(&ping, DEADLINE)), incomplete);
     let command = PeerConnectionCommand::SendMessage(ping.clone());
@@ -157,7 +159,7 @@ fn full_outbox_blocks_senders_until_timeout() {
         // The limits, and the frame being written.
         assert!((5..=7).contains(&taken), "{taken}");
         let address = actor.handle.peer_addr();
-        let text = format!("{address}: sending took longer than 0ns");
+        let text = format!("{address}: send timed out after 0ns");
         assert_eq!(error.to_string(), text);
         let wait = Duration::from_millis(100);
         let began = Instant::now();

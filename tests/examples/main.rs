@@ -31,3 +31,5 @@ mod teranode;
 mod teranode_peers;
 mod tool;
 mod usage;
+#[path = "../support/with_sources.rs"]
+mod with_sources;

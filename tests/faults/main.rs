@@ -29,3 +29,5 @@ mod stream_table;
 mod table;
 mod two_peers;
 mod two_streams;
+#[path = "../support/with_sources.rs"]
+mod with_sources;

@@ -26,3 +26,5 @@ mod streams;
 mod support;
 mod syncing;
 mod teranode;
+#[path = "../support/with_sources.rs"]
+mod with_sources;

@@ -10,6 +10,7 @@ use bsv_p2p::wire::{BlockHash, Message, Ping};
 use bsv_p2p::{Connection, ConnectionConfig, Error, ManagerConfig, Network};
 
 use crate::harness::*;
+use crate::with_sources::with_sources;
 
 #[test]
 fn fixed_peers_answer_requests_and_receive_messages() {
@@ -91,8 +92,8 @@ fn peers_above_maximum_are_rejected_for_capacity() {
     let kept = [(); 2].map(|()| Connection::connect(&address, &config).unwrap());
     manager.wait_for_peers(2, LIMIT).unwrap();
     let refused = Connection::connect(&address, &config).and_then(|mut peer| peer.receive());
-    let refused = refused.unwrap_err();
-    assert!(refused.to_string().contains("no room"), "{refused}");
+    let refused = with_sources(&refused.unwrap_err());
+    assert!(refused.contains("no room"), "{refused}");
     wait_for(&events, |event| match event {
         ControlEvent::ConnectionRejectedCapacity { .. } => Some(()),
         _ => None,

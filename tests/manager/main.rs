@@ -35,3 +35,5 @@ mod stream_candidates;
 mod streams;
 mod transactions;
 mod two_streams;
+#[path = "../support/with_sources.rs"]
+mod with_sources;

@@ -10,6 +10,7 @@ use bsv_p2p::wire::{Message, StreamType, Txid};
 use crate::client::{Client, ClientKind};
 use crate::harness::*;
 use crate::teranode::{JoinOrder, Teranode, TeranodeConfig};
+use crate::with_sources::with_sources;
 
 #[test]
 fn handshake_completes_in_both_roles() {
@@ -220,7 +221,8 @@ fn other_user_agent_is_banned() {
     other.session.allow_rejected_user_agent = true;
     let error = Connection::connect(&address, &other).unwrap_err();
     let text = "Only Bitcoin SV clients are supported";
-    assert!(error.to_string().contains(text), "{error}");
+    let error = with_sources(&error);
+    assert!(error.contains(text), "{error}");
     assert!(teranode.is_banned([127, 0, 0, 1].into()));
     assert!(Connection::connect(&address, &config()).is_err());
 }

@@ -13,3 +13,5 @@ mod raw_peer;
 mod syncing;
 #[path = "../support/teranode/mod.rs"]
 mod teranode;
+#[path = "../support/with_sources.rs"]
+mod with_sources;

@@ -101,7 +101,7 @@ impl Connection {
     ) -> Result<Self, Error> {
         config.validate()?;
         let address = stream.peer_addr().map_err(|error| Error::Io {
-            operation: "an accepted socket".into(),
+            operation: "reading the address of an accepted socket".into(),
             error: error.into(),
         })?;
         let peer = address.to_string();

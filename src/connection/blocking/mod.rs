@@ -204,10 +204,7 @@ impl Connection {
                 match connection.kept.pop() {
                     Some(Received::Message(message)) => return Ok(Some(message.into_parts().0)),
                     Some(Received::Discarded { command, len, .. }) => {
-                        log::warn!(
-                            "{}: a {command} of {len} bytes was too long",
-                            connection.name
-                        );
+                        log::warn!("{}: discarded {command} of {len} bytes", connection.name);
                         connection.kept.count_dropped();
                     }
                     None if looked

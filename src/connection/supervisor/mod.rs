@@ -70,7 +70,7 @@ impl Supervisor {
             .stack_size(256 * 1024)
             .spawn(move || thread::run(&ends, &signal))
             .map_err(|error| Error::Io {
-                operation: "the supervisor's thread".into(),
+                operation: "spawning the supervisor thread".into(),
                 error: error.into(),
             })?;
         Ok(Self {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::connection::PeerConnectionHandle;
-use crate::error::Error;
+use crate::error::{Error, WithSources};
 use crate::event::BitcoinMessageEvent;
 use crate::local_node::Chain;
 use crate::session::{DisconnectReason, Misbehavior, PeerInfo, PeerProfile};
@@ -100,7 +100,10 @@ impl NodePeer {
                 log::warn!("local node: peer {}: {reason}", self.handle.peer_addr());
                 self.handle.stop(reason);
             }
-            Err(error) => log::warn!("local node: {} not sent: {error}", message.command()),
+            Err(error) => {
+                let error = WithSources(&error);
+                log::warn!("local node: {} not sent: {error}", message.command());
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::block_sources::{BlockSource, BlockSources};
 use crate::connection::{BlockReader, PeerConnectionHandle};
-use crate::error::{Error, InvalidBlock, Timeout};
+use crate::error::{Error, InvalidBlock, Timeout, WithSources};
 use crate::log_level::record;
 use crate::manager::Manager;
 use crate::manager::clock::Now;
@@ -139,8 +139,8 @@ impl Manager {
             peer_id:% = peer.peer_id(),
             peer_address:% = peer.peer_addr(),
             network:% = self.shared.config().network(),
-            error:% = error;
-            "block request failed: {error}"
+            error:% = WithSources(error);
+            "block request failed: {}", WithSources(error)
         );
         match error {
             Error::Timeout {
