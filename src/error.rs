@@ -540,6 +540,67 @@ mod tests {
     }
 
     #[test]
+    fn texts_name_limit_and_value() {
+        let peer = || "a".to_owned();
+        let address = "127.0.0.1:8333".parse().unwrap();
+        let after = Duration::from_secs(5);
+        let which = Timeout::Response;
+        for (error, text) in [
+            (
+                Error::Timeout {
+                    peer: peer(),
+                    which,
+                    after,
+                },
+                "a: response timed out after 5s",
+            ),
+            (
+                Error::PayloadTooLarge {
+                    peer: peer(),
+                    bytes: 3,
+                    limit: 2,
+                },
+                "a: expected a response of at most 2 bytes, got 3 bytes",
+            ),
+            (
+                Error::TooManyRequests {
+                    peer: peer(),
+                    limit: 1024,
+                },
+                "a: limit of 1024 pending requests reached",
+            ),
+            (
+                Error::TooFewPeers {
+                    wanted: 2,
+                    got: 1,
+                    after,
+                },
+                "expected 2 connected peers, got 1 after 5s",
+            ),
+            (
+                Error::ConnectionLimit { address, max: 8 },
+                "127.0.0.1:8333: connection limit of 8 reached",
+            ),
+            (Error::AlreadyStarted, "manager was already started"),
+            (Error::NotRunning, "manager is not running"),
+            (
+                Error::ShutdownTimedOut {
+                    after,
+                    left: "seeds".into(),
+                },
+                "shutdown timed out after 5s, still running: seeds",
+            ),
+        ] {
+            assert_eq!(error.to_string(), text);
+            let lower = text
+                .chars()
+                .next()
+                .is_some_and(|first| !first.is_uppercase());
+            assert!(lower && !text.ends_with('.'), "{text}");
+        }
+    }
+
+    #[test]
     fn failed_fetch_lists_each_attempt_with_its_cause() {
         let reason = DisconnectReason::ConnectionClosed;
         let attempt = |peer: &str| Error::Disconnected {
