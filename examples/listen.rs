@@ -109,6 +109,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
                 Ok(Event::Message(question)) => if let Some(server) = &mut server {
                     server.serve(&manager, &question);
                 },
+                Ok(_) => {}
                 Err(_) => break,
             },
             recv(end) -> _ => break,

@@ -28,6 +28,7 @@ use crate::wire::{BlockError, BlockHash, DecodeError, FrameDropReason, Txid};
 /// eprintln!("error: {error}: {cause}");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The configuration has an invalid value. Nothing was started or changed.
     #[error("invalid configuration")]
@@ -281,6 +282,7 @@ impl fmt::Display for WithSources<'_> {
 
 /// The reason why a received payload is not the requested block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidBlock {
     /// The payload does not match the checksum of its frame.
     #[error(transparent)]
@@ -295,6 +297,7 @@ pub enum InvalidBlock {
 
 /// The event that a call waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Timeout {
     /// Capacity to send a message.
     Send,
@@ -322,6 +325,7 @@ impl fmt::Display for Timeout {
 
 /// The party that caused an [`Error`]. Displays as a word such as `peer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// The peer: it violated a rule of the protocol.
     Peer,

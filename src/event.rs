@@ -530,6 +530,7 @@ impl fmt::Display for ControlEvent {
 
 /// The failed lookup of a DNS seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SeedFailure {
     /// The host name of the seed.
     pub seed: String,
@@ -545,6 +546,7 @@ impl fmt::Display for SeedFailure {
 
 /// A message received from a peer.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct BitcoinMessageEvent {
     /// The id of the peer.
     pub peer_id: PeerId,
@@ -614,6 +616,7 @@ impl Deref for SharedMessage {
 
 /// An event of either kind, for receivers that need the relative order of both.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Event {
     /// A control event.
     Control(ControlEvent),

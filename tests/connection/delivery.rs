@@ -303,7 +303,7 @@ fn combined_receiver_gets_lagged_event_in_order() {
     };
     let number = |event: &Event| match event {
         Event::Message(event) => number_of(&event.message),
-        Event::Control(_) => None,
+        _ => None,
     };
     let first = taken(4);
     assert_eq!(

@@ -40,7 +40,7 @@ fn ipv6_peers_are_dialed_and_accepted() {
         (dialled, accepted.join().unwrap())
     });
     assert_eq!(dialled.unwrap().peer_addr(), address);
-    accepted.unwrap();
+    drop(accepted.unwrap());
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn monitor_rejects_peer_for_capacity() {
     event(&monitor, "ConnectionRejectedCapacity");
     drop(first);
     event(&monitor, "ConnectionLost");
-    connect(&address);
+    drop(connect(&address));
 }
 
 #[test]

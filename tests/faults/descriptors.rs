@@ -127,6 +127,6 @@ fn connect_without_descriptors_names_the_system_error() {
         assert_eq!(with_sources(&error), expected);
         assert_eq!(error.kind(), ErrorKind::System);
         assert!(error.is_retryable() && !error.is_network_failure());
-        Connection::connect(&address, &config).unwrap();
+        drop(Connection::connect(&address, &config).unwrap());
     });
 }

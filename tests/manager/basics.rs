@@ -102,7 +102,7 @@ fn peers_above_maximum_are_rejected_for_capacity() {
     assert_eq!(manager.metrics().turned_away, 1);
     drop(kept);
     until("both have gone", || manager.connected() == 0);
-    Connection::connect(&address, &config).unwrap();
+    drop(Connection::connect(&address, &config).unwrap());
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn ban_disconnects_and_blocks_until_lifted() {
         Err(Error::Banned { .. })
     ));
     assert_eq!(manager.unban(address.ip()).unwrap(), [ban]);
-    Connection::connect(&address.to_string(), &config).unwrap();
+    drop(Connection::connect(address, &config).unwrap());
 }
 
 #[test]

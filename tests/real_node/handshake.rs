@@ -115,6 +115,7 @@ fn chapters(life: &[Event]) -> Vec<&'static str> {
         .map(|event| match event {
             Event::Control(event) => event.name(),
             Event::Message(_) => "messages",
+            other => panic!("{other:?}"),
         })
         .collect();
     names.dedup();
@@ -124,7 +125,7 @@ fn chapters(life: &[Event]) -> Vec<&'static str> {
 fn commands(life: &[Event]) -> Vec<String> {
     let messages = life.iter().filter_map(|event| match event {
         Event::Message(event) => Some(event.message.command().to_string()),
-        Event::Control(_) => None,
+        _ => None,
     });
     messages.collect()
 }
@@ -266,7 +267,7 @@ fn connection_with_other_magic_is_closed_and_banned() {
     );
 
     node.rpc("clearbanned", json!([]));
-    dial(&node, &config());
+    drop(dial(&node, &config()));
 }
 
 #[test]
@@ -274,7 +275,7 @@ fn connection_with_other_magic_is_closed_and_banned() {
 fn dialing_stopped_node_is_refused() {
     let node = RealNode::start(&[]);
     let address = node.address();
-    dial(&node, &config());
+    drop(dial(&node, &config()));
     node.kill();
     let refused = DisconnectReason::ConnectRefused;
     assert_eq!(

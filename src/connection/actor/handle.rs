@@ -69,6 +69,7 @@ pub enum PeerConnectionCommand {
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping the handle closes the connection"]
 pub struct PeerConnectionHandle {
     pub(super) shared: Arc<Shared>,
 }

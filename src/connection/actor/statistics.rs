@@ -16,6 +16,7 @@ use crate::wire::{StreamPolicy, StreamType};
 /// The values are read one after the other and may be moments apart.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct ConnectionStatistics {
     /// The id of the peer in events.
     pub peer_id: PeerId,
@@ -62,6 +63,7 @@ pub struct ConnectionStatistics {
 /// The statistics of one stream of a peer.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct StreamStatistics {
     /// The type of the stream.
     pub stream: StreamType,

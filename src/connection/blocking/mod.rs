@@ -62,6 +62,7 @@ const WRITE_WAIT: Duration = Duration::from_millis(10);
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping the connection closes it"]
 pub struct Connection {
     /// How the program calls the peer, for errors.
     name: String,

@@ -48,6 +48,7 @@ use crate::session::{Direction, DisconnectReason};
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping the supervisor stops it"]
 pub struct Supervisor {
     ended: Sender<Ended>,
     stop: Arc<Stop>,

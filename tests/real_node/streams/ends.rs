@@ -77,7 +77,7 @@ fn only_end(actor: Actor, node: &RealNode) -> DisconnectReason {
 fn control(event: Event) -> Option<ControlEvent> {
     match event {
         Event::Control(event) => Some(event),
-        Event::Message(_) => None,
+        _ => None,
     }
 }
 
@@ -180,7 +180,7 @@ fn restarted_inbound_node_is_a_new_peer() {
                 Some(())
             }
             Event::Control(other) => panic!("{other}"),
-            Event::Message(_) => None,
+            _ => None,
         });
         node.restart();
         // An end of the other stream would have been reported by now.

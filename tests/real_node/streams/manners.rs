@@ -67,7 +67,7 @@ fn talk(node: &RealNode, peer: &PeerConnectionHandle, events: &Receiver<Event>) 
     let new = tip(node);
     wait_for(events, "the announcement of a block", |event| match event {
         Event::Message(event) => announced(&event.message).filter(|(hash, _)| *hash == new),
-        Event::Control(_) => None,
+        _ => None,
     });
     // The responses to final requests on each stream show that everything has been read.
     let last = Inventory::Tx(Txid([0x99; 32]));

@@ -104,7 +104,7 @@ fn dialing_node_opens_second_stream_without_slot() {
             Some(())
         }
         Event::Control(other) => panic!("{other}"),
-        Event::Message(_) => None,
+        _ => None,
     });
 }
 
