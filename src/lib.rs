@@ -15,7 +15,7 @@
 //! local.mine(3)?;
 //!
 //! let config = ConnectionConfig::new(Network::Regtest);
-//! let mut node = Connection::connect(&local.address().to_string(), &config)?;
+//! let mut node = Connection::connect(local.address(), &config)?;
 //! let time = node.ping(Duration::from_secs(5))?;
 //! println!("{} answers in {time:?}", node.peer_info().user_agent);
 //! let block = node.block(local.tip(), Duration::from_secs(5))?;

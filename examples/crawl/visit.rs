@@ -67,7 +67,7 @@ pub(crate) fn visit(
     config.session.limits.buffered = 64 * 1024;
     config.session.limits.unrequested = 64 * 1024;
     config.max_receive_queue_bytes = 64 * 1024;
-    let connection = Connection::connect(&address.to_string(), &config);
+    let connection = Connection::connect(address.to_string(), &config);
     let outcome = connection
         .map(|connection| converse(connection, options, needs_addresses(), stopped))
         .map_err(|error| failure(&error));

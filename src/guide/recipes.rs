@@ -13,7 +13,7 @@
 //!     let node = LocalNode::start()?;
 //!     let mut config = ConnectionConfig::new(Network::Regtest);
 //!     config.connect_timeout = Duration::from_secs(3);
-//!     let mut peer = Connection::connect(&node.address().to_string(), &config)?;
+//!     let mut peer = Connection::connect(node.address(), &config)?;
 //!     println!("{} at height {}", peer.peer_info().user_agent, peer.peer_info().start_height);
 //!     println!("round trip {:?}", peer.ping(Duration::from_secs(5))?);
 //!     Ok(())
@@ -197,7 +197,7 @@
 //!         eprintln!("{damaged}");
 //!     }
 //!     let config = ConnectionConfig::new(Network::Regtest);
-//!     let mut peer = Connection::connect(&node.address().to_string(), &config)?;
+//!     let mut peer = Connection::connect(node.address(), &config)?;
 //!     loop {
 //!         let stop = BlockHash::ZERO; // no stop
 //!         let headers = peer.headers(&chain.locator(), stop, Duration::from_secs(60))?;

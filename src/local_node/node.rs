@@ -62,7 +62,7 @@ use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
 /// node.mine(3)?;
 ///
 /// let config = ConnectionConfig::new(Network::Regtest);
-/// let peer = Connection::connect(&node.address().to_string(), &config)?;
+/// let peer = Connection::connect(node.address(), &config)?;
 /// assert_eq!(peer.peer_info().start_height, 3);
 /// # Ok(())
 /// # }

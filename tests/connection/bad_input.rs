@@ -456,7 +456,7 @@ fn closed_port_refuses_connection() {
     let address = port.address();
     let text = "the connection was refused: nobody listens there";
 
-    let error = Connection::connect(&address.to_string(), &config()).unwrap_err();
+    let error = Connection::connect(address.to_string(), &config()).unwrap_err();
     let expected = format!("{address}: not connected: {text}");
     assert_eq!(with_sources(&error), expected);
     let reason = reason_of::<()>(Err(error));
@@ -487,7 +487,7 @@ fn silent_host_fails_after_connect_timeout() {
     };
 
     let began = Instant::now();
-    let error = Connection::connect(&address.to_string(), &config).unwrap_err();
+    let error = Connection::connect(address.to_string(), &config).unwrap_err();
     in_time(began);
     let expected = format!("{address}: not connected: {text}");
     assert_eq!(with_sources(&error), expected);
@@ -536,7 +536,7 @@ fn invalid_configuration_is_rejected_before_dialing() {
     };
     let text = "invalid configuration: connect_timeout is 0ns: a duration above zero is needed";
     let listener = RawListener::new();
-    let error = Connection::connect(&listener.address().to_string(), &wrong).unwrap_err();
+    let error = Connection::connect(listener.address().to_string(), &wrong).unwrap_err();
     assert_eq!(with_sources(&error), text);
     let setup = PeerConnectionOptions::new(wrong);
     let spawned =

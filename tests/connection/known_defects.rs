@@ -36,7 +36,7 @@ fn ipv6_peers_are_dialed_and_accepted() {
     let (dialled, accepted) = thread::scope(|scope| {
         let accepted =
             scope.spawn(|| Connection::accept(accept(), &config(), &NonceRegistry::default()));
-        let dialled = Connection::connect(&address.to_string(), &config());
+        let dialled = Connection::connect(address.to_string(), &config());
         (dialled, accepted.join().unwrap())
     });
     assert_eq!(dialled.unwrap().peer_addr(), address);

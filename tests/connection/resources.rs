@@ -114,8 +114,8 @@ fn one_of_each() {
     begun(1);
 
     // Connections in the caller's thread.
-    assert!(Connection::connect(&nobody.address().to_string(), &config()).is_err());
-    assert!(Connection::connect(&silent.address().to_string(), &impatient).is_err());
+    assert!(Connection::connect(nobody.address().to_string(), &config()).is_err());
+    assert!(Connection::connect(silent.address().to_string(), &impatient).is_err());
     assert!(Connection::connect(&text, &impatient).is_err());
     drop(listener.accept());
     let (theirs, ours) = socket_pair();

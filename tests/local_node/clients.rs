@@ -173,7 +173,7 @@ fn returning_client_is_served_again() {
     let node = LocalNode::start().unwrap();
     for height in 1..=10 {
         node.mine(1).unwrap();
-        let client = Connection::connect(&node.address().to_string(), &config()).unwrap();
+        let client = Connection::connect(node.address().to_string(), &config()).unwrap();
         assert_eq!(client.peer_info().start_height, height);
     }
 }

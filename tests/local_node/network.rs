@@ -289,6 +289,6 @@ fn private_network_is_mined_served_and_synced() {
 
     // The magic distinguishes the network from regtest.
     let config = ConnectionConfig::new(Network::Regtest);
-    let error = Connection::connect(&nodes[0].address().to_string(), &config).unwrap_err();
+    let error = Connection::connect(nodes[0].address().to_string(), &config).unwrap_err();
     assert!(matches!(error, Error::Disconnected { .. }), "{error:?}");
 }

@@ -219,7 +219,7 @@ mod leaves_nothing_behind {
         // Clients that have disconnected already.
         for _ in 0..5 {
             drop(TcpStream::connect(node.address()).unwrap());
-            drop(Connection::connect(&itself.to_string(), &config()).unwrap());
+            drop(Connection::connect(itself.to_string(), &config()).unwrap());
         }
         // The dials are not awaited: any of their states is tested.
         assert!(node.wait_for_peers(25, DEADLINE), "{node:?}");

@@ -18,7 +18,7 @@ pub(crate) fn client(node: &LocalNode) -> Connection {
 }
 
 pub(crate) fn client_with(node: &LocalNode, config: &ConnectionConfig) -> Connection {
-    Connection::connect(&node.address().to_string(), config).expect("a local node")
+    Connection::connect(node.address().to_string(), config).expect("a local node")
 }
 
 /// Returns the first result of `wanted`. Other messages are skipped.

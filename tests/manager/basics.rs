@@ -109,7 +109,7 @@ fn peers_above_maximum_are_rejected_for_capacity() {
 fn ban_disconnects_and_blocks_until_lifted() {
     let (manager, _events, address) = running(listening());
     let config = ConnectionConfig::new(Network::Regtest);
-    let mut peer = Connection::connect(&address.to_string(), &config).unwrap();
+    let mut peer = Connection::connect(address.to_string(), &config).unwrap();
     let ban = manager
         .ban(address.ip(), Some(Duration::from_secs(60)))
         .unwrap();
@@ -122,7 +122,7 @@ fn ban_disconnects_and_blocks_until_lifted() {
     assert!(matches!(end, Error::Disconnected { .. }), "{end}");
     assert_eq!(manager.find_ban(address.ip()), Some(ban));
     assert_eq!(manager.bans(), [ban]);
-    assert!(Connection::connect(&address.to_string(), &config).is_err());
+    assert!(Connection::connect(address.to_string(), &config).is_err());
     assert!(matches!(
         manager.connect(address),
         Err(Error::Banned { .. })

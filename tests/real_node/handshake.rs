@@ -279,7 +279,7 @@ fn dialing_stopped_node_is_refused() {
     node.kill();
     let refused = DisconnectReason::ConnectRefused;
     assert_eq!(
-        end_of(Connection::connect(&address.to_string(), &config())),
+        end_of(Connection::connect(address.to_string(), &config())),
         refused
     );
     let mut actor = Actor::dial(&node, config());

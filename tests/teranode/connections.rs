@@ -50,7 +50,7 @@ fn sendheaders_is_always_sent() {
     let mut config = config();
     config.session.send_headers = false;
     let teranode = Teranode::start(TeranodeConfig::v2());
-    let _connection = Connection::connect(&teranode.address().to_string(), &config).unwrap();
+    let _connection = Connection::connect(teranode.address().to_string(), &config).unwrap();
     teranode.wait_for_messages("sendheaders", 1);
 }
 

@@ -50,7 +50,7 @@ const WRITE_WAIT: Duration = Duration::from_millis(10);
 /// let tip = node.mine(1)?[0];
 ///
 /// let config = ConnectionConfig::new(Network::Regtest);
-/// let mut peer = Connection::connect(&node.address().to_string(), &config)?;
+/// let mut peer = Connection::connect(node.address(), &config)?;
 /// let timeout = Duration::from_secs(10);
 /// let round_trip = peer.ping(timeout)?;
 /// println!("{} responds in {round_trip:?}", peer.peer_info().user_agent);
