@@ -141,7 +141,7 @@ fn until_connected(events: &Receiver<ControlEvent>) -> Result<(), NotDownloaded>
 /// Writes the block to `target` while it arrives.
 ///
 /// The content must not be used before the last read succeeds: only that read verifies the block.
-fn copy(mut block: BlockReader, target: &mut Target) -> Result<Downloaded, NotDownloaded> {
+fn copy(mut block: BlockReader<'_>, target: &mut Target) -> Result<Downloaded, NotDownloaded> {
     let progress = progress::bar(block.len()).map_err(NotDownloaded::Here)?;
     let mut buffer = vec![0; 256 * 1024];
     let mut beginning = Vec::new();

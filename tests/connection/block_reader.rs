@@ -45,7 +45,7 @@ pub(crate) fn asked(
     peer: &mut RawPeer,
     hash: BlockHash,
     script: impl FnOnce(&mut RawPeer, Inventory),
-) -> Result<BlockReader, Error> {
+) -> Result<BlockReader<'static>, Error> {
     thread::scope(|scope| {
         let reader = scope.spawn(|| actor.handle.block_reader(hash, DEADLINE));
         let marker = block_question(peer, hash);
@@ -307,7 +307,7 @@ fn claimed_gigabytes_allocate_no_memory() {
 }
 
 /// Returns a reader that has read the start of an incomplete block.
-fn begun(config: &ConnectionConfig) -> (Actor, RawPeer, BlockReader) {
+fn begun(config: &ConnectionConfig) -> (Actor, RawPeer, BlockReader<'static>) {
     let (actor, mut peer) = Actor::connected(config);
     let block = block_of(40, 200_000);
     let mut reader = asked(&actor, &mut peer, block.hash(), |peer, _| {

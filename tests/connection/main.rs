@@ -6,6 +6,7 @@ mod answers;
 mod bad_input;
 mod block_reader;
 mod block_transfers;
+mod blocking_blocks;
 mod both_ways;
 mod chain_check;
 mod delivery;

@@ -152,6 +152,7 @@ impl Connection {
                 BlockHeader::genesis(&config.network).hash(),
                 Uuid::new_v4().into_bytes(),
             ),
+            block: None,
             left: now,
             config: config.clone(),
             stream,

@@ -1,5 +1,6 @@
 //! A connection in the caller's thread.
 
+mod block;
 mod connect;
 mod kept;
 mod requests;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::kept::Kept;
+use super::block_reader::BlockSink;
 use super::inlet::{Inlet, Received};
 use super::lanes::Lanes;
 use super::requests::Requests;
@@ -75,6 +77,8 @@ pub struct Connection {
     unsent: Lanes,
     kept: Kept,
     requests: Requests,
+    /// The block that is being received for a reader.
+    block: Option<BlockSink>,
     /// When the last call returned: in between, the peer's deadlines stand still.
     left: Instant,
 }
@@ -265,6 +269,9 @@ impl Connection {
         self.left = Instant::now();
         result.map_err(|reason| {
             self.requests.close(&reason);
+            if let Some(sink) = self.block.take() {
+                sink.cut(reason.clone());
+            }
             Error::Disconnected {
                 peer: self.name.clone(),
                 reason,

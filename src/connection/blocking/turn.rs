@@ -39,6 +39,8 @@ impl Connection {
 
     /// Looks at what has come, and keeps what is for the program.
     fn take_arrivals(&mut self) -> Result<(), DisconnectReason> {
+        self.inlet
+            .announce_blocks(self.requests.block_readers() > 0);
         loop {
             match self.inlet.next(&mut self.session) {
                 Next::Received(received) => {
@@ -47,8 +49,12 @@ impl Connection {
                         self.kept.push(ordinary);
                     }
                 }
-                // Nobody is told of blocks before they are whole.
-                Next::Handled | Next::Block(_) => {}
+                Next::Handled => {}
+                Next::Block(part) => {
+                    if let Err(reason) = self.on_block_part(part) {
+                        self.session.close(reason);
+                    }
+                }
                 Next::NeedsMore => return self.drain(),
             }
             self.drain()?;

@@ -59,7 +59,7 @@ impl Manager {
         &self,
         hash: BlockHash,
         timeout: Duration,
-    ) -> Result<BlockReader, Error> {
+    ) -> Result<BlockReader<'static>, Error> {
         self.fetch(hash, timeout, |peer, left| {
             peer.block_reader_unless_still(hash, left, STALL_TIMEOUT)
         })
