@@ -121,7 +121,7 @@ impl Manager {
             if one.state() != ConnectionState::Connected {
                 continue;
             }
-            match one.send_prepared(&prepared, Duration::ZERO) {
+            match one.send_encoded(&prepared, Duration::ZERO) {
                 Ok(()) => outcome.sent.push(one.peer_id()),
                 Err(error) => outcome.failed.push((one.peer_id(), error)),
             }

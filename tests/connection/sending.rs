@@ -350,9 +350,9 @@ fn prepared_message_reaches_each_peer_in_order() {
     let mut pairs: Vec<_> = (0..4).map(|_| Actor::connected(&config())).collect();
     let prepared = EncodedMessage::new(config().magic(), numbered(2, 100_000));
     for (actor, _) in &pairs {
-        actor.handle.try_send(&numbered(1, 10)).unwrap();
-        actor.handle.send_prepared(&prepared, DEADLINE).unwrap();
-        actor.handle.try_send(&numbered(3, 10)).unwrap();
+        actor.handle.try_send(numbered(1, 10)).unwrap();
+        actor.handle.send_encoded(&prepared, DEADLINE).unwrap();
+        actor.handle.try_send(numbered(3, 10)).unwrap();
     }
     for (_, peer) in &mut pairs {
         for (number, len) in [(1, 10), (2, 100_000), (3, 10)] {
@@ -365,14 +365,14 @@ fn prepared_message_reaches_each_peer_in_order() {
 fn prepared_message_is_checked_per_peer() {
     let (actor, mut peer) = Actor::connected(&config());
     let foreign = EncodedMessage::new(Network::Mainnet.magic(), message("x"));
-    let refused = actor.handle.send_prepared(&foreign, DEADLINE);
+    let refused = actor.handle.send_encoded(&foreign, DEADLINE);
     assert!(matches!(refused, Err(Error::Config(error)) if error.field == "magic"));
     let own = EncodedMessage::new(config().magic(), Message::Verack);
-    let refused = actor.handle.send_prepared(&own, DEADLINE);
+    let refused = actor.handle.send_encoded(&own, DEADLINE);
     assert!(matches!(refused, Err(Error::Send { .. })));
     peer.close();
     actor.handle.join();
     let late = EncodedMessage::new(config().magic(), message("x"));
-    let refused = actor.handle.send_prepared(&late, DEADLINE);
+    let refused = actor.handle.send_encoded(&late, DEADLINE);
     assert_eq!(reason_of(refused), DisconnectReason::ConnectionClosed);
 }

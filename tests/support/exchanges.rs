@@ -192,8 +192,8 @@ impl Server {
 
     fn answer(&self, entry: &Inventory) -> Result<(), Error> {
         match (entry, &self.block) {
-            (Inventory::Block(_), Some(block)) => self.peer.send_prepared(block, self.patience),
-            (Inventory::Tx(txid), _) => self.peer.send(&self.transaction(txid), self.patience),
+            (Inventory::Block(_), Some(block)) => self.peer.send_encoded(block, self.patience),
+            (Inventory::Tx(txid), _) => self.peer.send(self.transaction(txid), self.patience),
             _ => Ok(()),
         }
     }

@@ -246,7 +246,7 @@ impl PeerConnectionHandle {
     ///
     /// - [`Error::Config`] if the message was prepared for another magic.
     /// - The errors of [`send`](Self::send).
-    pub fn send_prepared(&self, prepared: &EncodedMessage, timeout: Duration) -> Result<(), Error> {
+    pub fn send_encoded(&self, prepared: &EncodedMessage, timeout: Duration) -> Result<(), Error> {
         let patience = Patience::new(timeout);
         let right = prepared.magic() == self.shared.config().magic();
         let expected = "the magic of the connection";
