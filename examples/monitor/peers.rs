@@ -246,7 +246,7 @@ impl<'a> Peers<'a> {
         }
         let sent = self.manager.connection(peer).and_then(|connection| {
             let mut requests = GetData::split(&wanted, connection.max_inventory());
-            requests.try_for_each(|request| connection.try_send(&request.into()))
+            requests.try_for_each(|request| connection.try_send(request))
         });
         if let Err(error) = sent {
             log::warn!("{}", with_sources(&error));

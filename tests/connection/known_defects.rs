@@ -28,7 +28,7 @@ fn ipv6_peers_are_dialed_and_accepted() {
     assert_eq!(one.handle.peer_addr(), address);
     assert!(other.handle.peer_addr().is_ipv6());
     for (from, to) in [(&one, &other), (&other, &one)] {
-        from.handle.try_send(&message("six")).unwrap();
+        from.handle.try_send(message("six")).unwrap();
         assert_eq!(to.next_message(), Message::SendHeaders);
         assert_eq!(to.next_message(), message("six"));
     }

@@ -91,7 +91,7 @@ fn events_come_once_in_order_for_every_end() {
                 ConnectionState::Failed
             };
             assert_eq!(actor.handle.state(), state, "{expected}");
-            let refused = actor.handle.try_send(&message("x"));
+            let refused = actor.handle.try_send(message("x"));
             assert_eq!(&reason_of(refused), expected);
 
             let events = all_events(actor);
@@ -281,7 +281,7 @@ fn connection_ends_promptly_with_blocked_write() {
     ends_promptly("writing", || {
         let (actor, peer) = Actor::connected_narrowly(&config());
         for number in 0..10 {
-            actor.handle.try_send(&numbered(number, 500_000)).unwrap();
+            actor.handle.try_send(numbered(number, 500_000)).unwrap();
         }
         assert!(actor.handle.send_queue().messages > 0);
         (actor, vec![peer])
@@ -300,7 +300,7 @@ fn blocked_senders_are_woken_by_disconnect() {
             .map(|_| {
                 scope.spawn(|| {
                     loop {
-                        if let Err(error) = actor.handle.send(&numbered(0, 90_000), DEADLINE) {
+                        if let Err(error) = actor.handle.send(numbered(0, 90_000), DEADLINE) {
                             break reason_of::<()>(Err(error));
                         }
                     }
@@ -327,7 +327,7 @@ fn disconnect_after_end_changes_nothing() {
     actor.handle.disconnect();
     actor.handle.disconnect();
     actor.handle.join();
-    let refused = actor.handle.try_send(&message("x"));
+    let refused = actor.handle.try_send(message("x"));
     assert_eq!(reason_of(refused), DisconnectReason::ConnectionClosed);
     assert_eq!(names(&all_events(actor)), ["ConnectionLost"]);
 }

@@ -123,7 +123,7 @@ fn request_fails_when_connection_ends() {
         let ended = DisconnectReason::ConnectionClosed;
         assert_eq!(reason_of(connection.ping(DEADLINE)), ended);
         assert_eq!(reason_of(connection.receive()), ended);
-        assert_eq!(reason_of(connection.send(&message("x"))), ended);
+        assert_eq!(reason_of(connection.send(message("x"))), ended);
     }
 }
 
@@ -345,7 +345,7 @@ fn invalid_request_is_rejected_before_sending() {
             ..
         }
     ));
-    connection.send(&Message::Ping(Ping::new(5))).unwrap();
+    connection.send(Message::Ping(Ping::new(5))).unwrap();
     assert_eq!(peer.next_message(), Ping::new(5).into());
 }
 

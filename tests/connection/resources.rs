@@ -96,11 +96,11 @@ fn one_of_each() {
     wait_until("the queue is full", || actor.messages.is_full());
     drop(actor);
     let (actor, peer) = Actor::connected_narrowly(&config());
-    actor.handle.try_send(&numbered(1, 100_000)).unwrap();
+    actor.handle.try_send(numbered(1, 100_000)).unwrap();
     drop(actor);
     drop(peer);
     let (actor, _peer) = Actor::connected_narrowly(&impatient);
-    actor.handle.try_send(&numbered(1, 100_000)).unwrap();
+    actor.handle.try_send(numbered(1, 100_000)).unwrap();
     actor.expect_end();
     begun(6);
 
@@ -126,6 +126,6 @@ fn one_of_each() {
     peer.close();
     assert!(connection.receive().is_err());
     let (mut connection, _peer) = accepted(narrow_pair(), &impatient);
-    assert!(connection.send(&numbered(1, 100_000)).is_err());
+    assert!(connection.send(numbered(1, 100_000)).is_err());
     begun(7);
 }

@@ -89,7 +89,7 @@ fn smaller_outbox_accepts_fewer_messages() {
     peer.ping(1);
     peer.ping(2);
     wait_until("the outbox is full", || {
-        let full = actor.handle.try_send(&numbered(0, 100_000));
+        let full = actor.handle.try_send(numbered(0, 100_000));
         matches!(full, Err(Error::Timeout { .. }))
     });
     let queue = actor.handle.send_queue();
@@ -119,7 +119,7 @@ fn invalid_configuration_update_is_rejected_with_field() {
         refused(|config| config.magic = Some(Magic([1; 4]))),
         "magic"
     );
-    actor.handle.try_send(&message("goes on")).unwrap();
+    actor.handle.try_send(message("goes on")).unwrap();
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn statistics_count_commands_in_both_directions() {
     peer.ping(7);
     peer.send(message("12345"));
     actor.next_message();
-    actor.handle.send(&message("123"), DEADLINE).unwrap();
+    actor.handle.send(message("123"), DEADLINE).unwrap();
     peer.expect("test");
     let statistics = actor.handle.statistics();
     assert_eq!(statistics.state, ConnectionState::Connected);

@@ -62,7 +62,7 @@ fn send_on_handshake_event_follows_handshake_messages() {
         peer.send(version());
         peer.send(Message::Verack);
         while actor.next_event().name() != "HandshakeComplete" {}
-        actor.handle.try_send(&message("hasty")).unwrap();
+        actor.handle.try_send(message("hasty")).unwrap();
         for expected in [
             "version",
             "verack",
@@ -113,14 +113,14 @@ fn sends_after_disconnect_fail_with_its_reason() {
     let (actor, _peer) = Actor::connected(&config());
     actor.handle.disconnect();
     assert_eq!(
-        reason_of(actor.handle.try_send(&message("x"))),
+        reason_of(actor.handle.try_send(message("x"))),
         DisconnectReason::Requested,
         "at once"
     );
     assert_eq!(all_told(&actor), DisconnectReason::Requested);
 
     let (actor, _peer) = Actor::connected_narrowly(&impatient);
-    actor.handle.try_send(&numbered(1, 100_000)).unwrap();
+    actor.handle.try_send(numbered(1, 100_000)).unwrap();
     let reason = all_told(&actor);
     assert!(
         matches!(reason, DisconnectReason::SlowReader { .. }),
@@ -151,7 +151,7 @@ fn full_outbox_blocks_senders_until_timeout() {
         let (actor, mut peer) = Actor::connected_narrowly(&config);
         let mut taken = 0;
         let error = loop {
-            match actor.handle.try_send(&numbered(taken, 90_000)) {
+            match actor.handle.try_send(numbered(taken, 90_000)) {
                 Ok(()) => taken += 1,
                 Err(error) => break error,
             }
@@ -163,7 +163,7 @@ fn full_outbox_blocks_senders_until_timeout() {
         assert_eq!(error.to_string(), text);
         let wait = Duration::from_millis(100);
         let began = Instant::now();
-        let error = actor.handle.send(&numbered(99, 90_000), wait).unwrap_err();
+        let error = actor.handle.send(numbered(99, 90_000), wait).unwrap_err();
         let took = began.elapsed();
         assert!(took >= wait && took < wait + PROMPT, "{took:?}");
         assert!(matches!(
@@ -205,11 +205,11 @@ fn empty_outbox_accepts_message_above_its_limit() {
         ..config()
     };
     let (actor, mut peer) = Actor::connected_narrowly(&config);
-    actor.handle.try_send(&numbered(0, 300_000)).unwrap();
-    let full = actor.handle.try_send(&numbered(1, 300_000));
+    actor.handle.try_send(numbered(0, 300_000)).unwrap();
+    let full = actor.handle.try_send(numbered(1, 300_000));
     assert!(matches!(full, Err(Error::Timeout { .. })), "{full:?}");
     assert_eq!(peer.next_message(), numbered(0, 300_000));
-    actor.handle.send(&numbered(1, 300_000), DEADLINE).unwrap();
+    actor.handle.send(numbered(1, 300_000), DEADLINE).unwrap();
     assert_eq!(peer.next_message(), numbered(1, 300_000));
 }
 
@@ -279,7 +279,7 @@ fn concurrent_sends_keep_order_per_thread() {
                 // Other messages of this side in between.
                 for nonce in 1..=20 {
                     handle.flush(DEADLINE).unwrap();
-                    handle.send(&Ping::new(nonce).into(), DEADLINE).unwrap();
+                    handle.send(Ping::new(nonce), DEADLINE).unwrap();
                 }
             });
             let mut next = [0; THREADS as usize];
@@ -329,7 +329,7 @@ fn inventory_is_split_to_maximum_payload_of_peer() {
     thread::scope(|scope| {
         scope.spawn(|| {
             for inv in Inv::split(&entries, limit) {
-                actor.handle.send(&inv.into(), DEADLINE).unwrap();
+                actor.handle.send(inv, DEADLINE).unwrap();
             }
         });
         for count in [limit, limit, 1] {

@@ -41,7 +41,7 @@ fn blocked_peer_is_disconnected_and_memory_released() {
     let (actor, _peer) = Actor::connected_narrowly(&impatient);
     let holders = Arc::new(());
     for _ in 0..20 {
-        actor.handle.try_send(&counted(&holders)).unwrap();
+        actor.handle.try_send(counted(&holders)).unwrap();
     }
     assert!(Arc::strong_count(&holders) > 10, "they wait to be sent");
     let (_, reason) = actor.expect_end();
@@ -60,7 +60,7 @@ fn disconnect_releases_outgoing_memory() {
     let (actor, _peer) = Actor::connected_narrowly(&config());
     let holders = Arc::new(());
     for _ in 0..20 {
-        actor.handle.try_send(&counted(&holders)).unwrap();
+        actor.handle.try_send(counted(&holders)).unwrap();
     }
     actor.handle.disconnect();
     actor.handle.join();

@@ -62,7 +62,7 @@ fn monitor_listens_and_keeps_peers_in_summary() {
         // The tool requests announced objects.
         let hash = BlockHash([number; 32]);
         let announced = Inv::from(vec![Inventory::Block(hash)]);
-        peer.send(&announced.into()).unwrap();
+        peer.send(announced).unwrap();
         let message = event(&monitor, "Message");
         assert_eq!(text(&message, "peer"), names[names.len() - 1]);
         loop {

@@ -235,7 +235,7 @@ fn blocks_of_lost_peer_are_requested_from_another() {
     let mut silent = Connection::accept(stream, &serves, &NonceRegistry::default()).unwrap();
     let headers = mined.iter().map(|hash| good.block(*hash).unwrap().header());
     let headers: Vec<_> = headers.collect();
-    silent.send(&Headers { headers }.into()).unwrap();
+    silent.send(Headers { headers }).unwrap();
     expect(&mut silent, |message| {
         matches!(message, Message::GetData(_)).then_some(())
     });

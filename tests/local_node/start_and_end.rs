@@ -203,7 +203,7 @@ mod leaves_nothing_behind {
         let mut stuck: Vec<_> = (0..3).map(|_| client(&node)).collect();
         for stuck in &mut stuck {
             let question = GetData::from(vec![Inventory::Block(block); 100]);
-            stuck.send(&question.into()).unwrap();
+            stuck.send(question).unwrap();
         }
         // Clients that send nothing, half a header, and a header without its payload.
         let mut silent = Vec::new();

@@ -57,7 +57,7 @@ pub(crate) fn all_that_is_said(client: &mut Connection) -> Vec<Message> {
 
 /// Sends a request and returns all responses.
 pub(crate) fn ask(client: &mut Connection, question: impl Into<Message>) -> Vec<Message> {
-    client.send(&question.into()).expect("a question");
+    client.send(question).expect("a question");
     all_that_is_said(client)
 }
 

@@ -80,7 +80,7 @@ fn sends_and_failed_restarts_are_logged() {
     peer.shake_hands();
     manager.wait_for_peers(1, DEADLINE).unwrap();
     let inv = Inv::from(vec![Inventory::Block(BlockHash([7; 32]))]);
-    manager.send(peer_id, &inv.into(), DEADLINE).unwrap();
+    manager.send(peer_id, inv, DEADLINE).unwrap();
     peer.expect("inv");
     drop(listener);
     peer.reset();

@@ -80,14 +80,14 @@ impl Two {
             for entry in &question.inventory {
                 match entry {
                     Inventory::Block(hash) if *hash == block.hash() => {
-                        let sent = self.dialled.send(&block.clone().into(), DEADLINE);
+                        let sent = self.dialled.send(block.clone(), DEADLINE);
                         sent.expect("the block is taken");
                     }
                     Inventory::Block(_) => {}
                     entry => missing.push(*entry),
                 }
             }
-            let sent = self.dialled.send(&NotFound::from(missing).into(), DEADLINE);
+            let sent = self.dialled.send(NotFound::from(missing), DEADLINE);
             sent.expect("the answer is taken");
         }
     }
@@ -193,7 +193,7 @@ fn slow_block_reader_delays_neither_pings_nor_transactions() {
         // timeout.
         for number in 0..8 {
             reader.read_exact(&mut chunk[..100_000]).unwrap();
-            two.dialled.send(&message(number), DEADLINE).unwrap();
+            two.dialled.send(message(number), DEADLINE).unwrap();
             let event = two.messages.recv_timeout(DEADLINE).unwrap();
             assert_eq!(*event.message, message(number));
             let next = began + Duration::from_millis(250) * (u32::from(number) + 1);
@@ -246,8 +246,8 @@ fn slow_subscriber_loses_nothing_of_either_stream() {
         scope.spawn(|| {
             for number in 0..250 {
                 for _ in 0..10 {
-                    two.dialled.send(&message(number), DEADLINE).unwrap();
-                    two.dialled.send(&inv(number), DEADLINE).unwrap();
+                    two.dialled.send(message(number), DEADLINE).unwrap();
+                    two.dialled.send(inv(number), DEADLINE).unwrap();
                 }
             }
         });

@@ -173,7 +173,7 @@ impl Server {
             match &*event.message {
                 Message::Inv(inv) => {
                     let question = GetData::from(inv.inventory.clone());
-                    self.peer.send(&question.into(), self.patience)?;
+                    self.peer.send(question, self.patience)?;
                 }
                 Message::GetData(question) => {
                     for entry in &question.inventory {

@@ -200,6 +200,9 @@ impl PeerConnectionHandle {
 
     /// Sends a message.
     ///
+    /// `message` is a [`Message`], one of its types such as [`GetData`](crate::wire::GetData), or a
+    /// `&Message`, which is cloned. The clone of a block or a transaction shares its payload.
+    ///
     /// Writes it immediately if nothing else is queued, and queues it otherwise. Blocks for at most
     /// `timeout` while the queue is full.
     ///
@@ -212,8 +215,8 @@ impl PeerConnectionHandle {
     ///   not complete.
     /// - [`Error::Timeout`] if the queue is full for the whole time.
     /// - [`Error::Disconnected`] if the connection is closed.
-    pub fn send(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
-        self.send_checked(message, Patience::new(timeout), Receiver::check)
+    pub fn send(&self, message: impl Into<Message>, timeout: Duration) -> Result<(), Error> {
+        self.send_checked(&message.into(), Patience::new(timeout), Receiver::check)
     }
 
     /// Like [`send`](Self::send), but does not block while the queue is full.
@@ -224,7 +227,7 @@ impl PeerConnectionHandle {
     ///   not complete.
     /// - [`Error::Timeout`] if the queue is full.
     /// - [`Error::Disconnected`] if the connection is closed.
-    pub fn try_send(&self, message: &Message) -> Result<(), Error> {
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), Error> {
         self.send(message, Duration::ZERO)
     }
 
@@ -236,8 +239,13 @@ impl PeerConnectionHandle {
     /// # Errors
     ///
     /// The errors of [`send`](Self::send).
-    pub fn send_unchecked(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
-        self.send_checked(message, Patience::new(timeout), Receiver::check_unchecked)
+    pub fn send_unchecked(
+        &self,
+        message: impl Into<Message>,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        let message = message.into();
+        self.send_checked(&message, Patience::new(timeout), Receiver::check_unchecked)
     }
 
     /// Like [`send`](Self::send), but sends a message that was encoded once for several peers.
@@ -289,7 +297,7 @@ impl PeerConnectionHandle {
     pub fn command(&self, command: PeerConnectionCommand) -> Result<(), Error> {
         match command {
             PeerConnectionCommand::UpdateConfig(config) => self.update_config(*config),
-            PeerConnectionCommand::SendMessage(message) => self.try_send(&message),
+            PeerConnectionCommand::SendMessage(message) => self.try_send(message),
             PeerConnectionCommand::Disconnect => {
                 self.disconnect();
                 Ok(())

@@ -258,7 +258,7 @@ mod tests {
 
         fn send_headers(&mut self, headers: &[BlockHeader]) {
             let headers = headers.to_vec();
-            self.peer.send(&Headers { headers }.into()).unwrap();
+            self.peer.send(Headers { headers }).unwrap();
         }
     }
 

@@ -145,6 +145,9 @@ impl Connection {
 
     /// Sends a message. Returns once all of it has been handed to the operating system.
     ///
+    /// `message` is a [`Message`], one of its types such as [`GetData`](crate::wire::GetData), or a
+    /// `&Message`, which is cloned. The clone of a block or a transaction shares its payload.
+    ///
     /// Messages that arrive in the meantime are queued for [`Connection::receive`]. Two peers that
     /// send to each other at once therefore do not deadlock. Blocks for at most
     /// [`ConnectionConfig::write_timeout`] and 1 s for each 256 KiB. A peer that reads more slowly
@@ -154,8 +157,8 @@ impl Connection {
     ///
     /// - [`Error::Send`] if the message must not be sent to this peer.
     /// - [`Error::Disconnected`] if the connection is closed.
-    pub fn send(&mut self, message: &Message) -> Result<(), Error> {
-        self.send_checked(message, Session::check_outgoing)
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        self.send_checked(&message.into(), Session::check_outgoing)
     }
 
     /// Like [`Connection::send`], but also sends messages that nodes punish, ignore or cannot
@@ -166,8 +169,8 @@ impl Connection {
     /// # Errors
     ///
     /// The errors of [`Connection::send`].
-    pub fn send_unchecked(&mut self, message: &Message) -> Result<(), Error> {
-        self.send_checked(message, Session::check_outgoing_lenient)
+    pub fn send_unchecked(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        self.send_checked(&message.into(), Session::check_outgoing_lenient)
     }
 
     /// Returns the next message of the peer.

@@ -235,7 +235,7 @@ impl Connection {
     ) -> Result<T, Error> {
         let deadline = deadline_after(timeout);
         let mut questions = questions.into_iter();
-        if let Err(error) = questions.try_for_each(|question| self.send(&question)) {
+        if let Err(error) = questions.try_for_each(|question| self.send(question)) {
             self.requests.withdraw(asked.id);
             return Err(error);
         }

@@ -60,7 +60,7 @@ impl Supervisor {
         let entry = |offer: &Arc<Offer>| Inventory::Tx(offer.txid());
         for offers in offers.chunks(one.max_inventory().max(1)) {
             let announcement = Inv::from(offers.iter().map(entry).collect::<Vec<_>>());
-            if one.try_send(&announcement.into()).is_err() {
+            if one.try_send(announcement).is_err() {
                 offers
                     .iter()
                     .for_each(|offer| offer.on_not_taken(peer_id, now));

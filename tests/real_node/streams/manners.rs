@@ -71,7 +71,7 @@ fn talk(node: &RealNode, peer: &PeerConnectionHandle, events: &Receiver<Event>) 
     });
     // The responses to final requests on each stream show that everything has been read.
     let last = Inventory::Tx(Txid([0x99; 32]));
-    peer.send(&ask_for(last), SOON).unwrap();
+    peer.send(ask_for(last), SOON).unwrap();
     wait_for(events, "the answer to the last question", |event| {
         let Event::Message(event) = event else {
             return None;

@@ -25,7 +25,7 @@ fn second_stream_to_dialed_node_carries_blocks() {
     });
     actor
         .handle
-        .send(&ask_for(Inventory::Block(new)), SOON)
+        .send(ask_for(Inventory::Block(new)), SOON)
         .unwrap();
     actor.receive("the block", |message| match message {
         Message::Block(block) => (block.hash() == new).then_some(()),
