@@ -40,7 +40,7 @@ pub use actor::{
 pub(crate) use actor::{HeadersRequest, StartHeadersError};
 pub use associations::AssociationRegistry;
 pub use block_reader::{BlockReader, BlockVisitor};
-pub use blocking::Connection;
+pub use blocking::{Connection, Messages};
 pub use config::ConnectionConfig;
 pub(crate) use event_bus::Announcer;
 pub use event_bus::{EventBus, OverflowPolicy, SubscriptionOptions};

@@ -7,6 +7,7 @@ mod requests;
 mod turn;
 
 use std::fmt;
+use std::iter::FusedIterator;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,12 +28,16 @@ use crate::wire::Message;
 /// How long a write waits before the connection looks whether the peer waits for us to read.
 const WRITE_WAIT: Duration = Duration::from_millis(10);
 
+/// The maximum time that [`Connection::close`] waits for the peer.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// A connection to one peer that runs on the thread of its caller.
 ///
 /// [`Connection::connect`] and [`Connection::accept`] return once the handshake is complete. Pings
 /// are answered and timeouts checked only during calls. A peer may close the connection if no call
 /// is made for several minutes. The time between two calls does not count towards the timeouts of
-/// this side. Dropping the connection closes it.
+/// this side. [`Connection::close`] ends the connection in an orderly way, and dropping it closes it
+/// immediately.
 ///
 /// Messages that arrive during a request or while a message is sent are queued for
 /// [`Connection::receive`]. The queue holds at most [`ConnectionConfig::max_receive_queue_bytes`]. When it is
@@ -204,6 +209,52 @@ impl Connection {
         self.receive_until(Some(deadline_after(timeout)))
     }
 
+    /// Returns an iterator over the messages that [`Connection::receive`] returns.
+    ///
+    /// Each step blocks until a message arrives or the connection closes. The last item is the
+    /// error with the reason of the close. `&mut Connection` can be iterated directly as well.
+    ///
+    /// ```
+    /// # use bsv_p2p::local_node::LocalNode;
+    /// # use bsv_p2p::{Connection, ConnectionConfig, Network};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let node = LocalNode::start()?;
+    /// let mut peer = Connection::connect(node.address(), &ConnectionConfig::new(Network::Regtest))?;
+    /// # node.mine(1)?;
+    /// for message in peer.messages() {
+    ///     println!("received {}", message?.command());
+    ///     # break;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn messages(&mut self) -> Messages<'_> {
+        Messages {
+            connection: self,
+            is_closed: false,
+        }
+    }
+
+    /// Closes the connection in an orderly way.
+    ///
+    /// Writes pending replies, closes the sending direction, and discards received data until the
+    /// peer closes its direction too. The peer can then read all messages that were sent. Blocks for
+    /// at most 1 s.
+    ///
+    /// Dropping the connection closes both directions immediately. If received data is unread at
+    /// that time, the system resets the connection, and the peer may lose the last messages.
+    pub fn close(mut self) {
+        let deadline = Instant::now() + LINGER;
+        self.resume();
+        while !self.unsent.is_empty() {
+            if Instant::now() >= deadline || self.write_available().is_err() {
+                return;
+            }
+        }
+        self.stream.finish_writing();
+        self.stream.discard_until(deadline, || false);
+    }
+
     fn receive_until(&mut self, deadline: Option<Instant>) -> Result<Option<Message>, Error> {
         self.call(|connection| {
             // Without patience, what is there already is taken all the same.
@@ -297,6 +348,38 @@ impl Connection {
             Some(reason) => Err(reason.clone()),
             None => Ok(()),
         }
+    }
+}
+
+/// An iterator over the messages of a [`Connection`]. [`Connection::messages`] creates it.
+#[derive(Debug)]
+#[must_use = "iterators are lazy"]
+pub struct Messages<'a> {
+    connection: &'a mut Connection,
+    is_closed: bool,
+}
+
+impl Iterator for Messages<'_> {
+    type Item = Result<Message, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_closed {
+            return None;
+        }
+        let received = self.connection.receive();
+        self.is_closed = received.is_err();
+        Some(received)
+    }
+}
+
+impl FusedIterator for Messages<'_> {}
+
+impl<'a> IntoIterator for &'a mut Connection {
+    type Item = Result<Message, Error>;
+    type IntoIter = Messages<'a>;
+
+    fn into_iter(self) -> Messages<'a> {
+        self.messages()
     }
 }
 

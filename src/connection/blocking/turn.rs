@@ -112,10 +112,16 @@ impl Connection {
     /// Writes all that is unsent, and reads meanwhile.
     fn flush(&mut self) -> Result<(), DisconnectReason> {
         while !self.unsent.is_empty() {
-            // A peer that takes nothing perhaps waits until we read.
-            if !self.write_step(Stream::write_now)? && !self.read_what_is_there()? {
-                self.write_step(Stream::write_soon)?;
-            }
+            self.write_available()?;
+        }
+        Ok(())
+    }
+
+    /// Writes some of what is unsent, or reads if the peer takes nothing.
+    pub(super) fn write_available(&mut self) -> Result<(), DisconnectReason> {
+        // A peer that takes nothing perhaps waits until we read.
+        if !self.write_step(Stream::write_now)? && !self.read_what_is_there()? {
+            self.write_step(Stream::write_soon)?;
         }
         Ok(())
     }
