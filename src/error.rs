@@ -299,6 +299,8 @@ pub enum InvalidBlock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Timeout {
+    /// The end of the handshake.
+    Handshake,
     /// Capacity to send a message.
     Send,
     /// The response to a request.
@@ -314,6 +316,7 @@ pub enum Timeout {
 impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Timeout::Handshake => "handshake",
             Timeout::Send => "send",
             Timeout::Response => "response",
             Timeout::RequestQueue => "wait for an earlier request",

@@ -9,6 +9,8 @@ mod block_transfers;
 mod blocking_blocks;
 mod both_ways;
 mod chain_check;
+mod closing;
+mod connecting;
 mod delivery;
 mod events;
 mod handle_requests;

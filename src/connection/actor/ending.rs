@@ -126,6 +126,7 @@ fn end(
 fn over(shared: &Shared, delivery: MutexGuard<'_, Delivery>, reason: DisconnectReason) {
     drop(delivery);
     shared.stages.end();
+    shared.notify_progress();
     if let Some(keeper) = &shared.keeper {
         keeper.on_over(reason);
     }

@@ -39,29 +39,21 @@ pub enum PeerConnectionCommand {
 /// [`join`](Self::join). Methods can be called from several threads at once. Unless documented
 /// otherwise, they do not block.
 ///
-/// Messages and requests are refused until the handshake is complete, which
-/// [`ControlEvent::HandshakeComplete`](crate::event::ControlEvent::HandshakeComplete) reports.
+/// Messages and requests are refused until the handshake is complete.
+/// [`wait_connected`](Self::wait_connected) waits for that, and [`ControlEvent::HandshakeComplete`](crate::event::ControlEvent::HandshakeComplete) reports it.
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionOptions};
-/// use bsv_p2p::event::ControlEvent;
 /// use bsv_p2p::local_node::LocalNode;
 /// use bsv_p2p::{ConnectionConfig, Network};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let node = LocalNode::start()?;
 /// let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
-/// let events = setup.events.subscribe_control();
 /// let peer = PeerConnectionActor::spawn_outbound(node.address(), setup)?;
-/// for event in &events {
-///     match event {
-///         ControlEvent::HandshakeComplete { .. } => break,
-///         ControlEvent::ConnectionFailed { reason, .. } => return Err(reason.into()),
-///         _ => {}
-///     }
-/// }
+/// peer.wait_connected(Duration::from_secs(10))?;
 /// println!("round trip: {:?}", peer.ping(Duration::from_secs(10))?);
 ///
 /// peer.disconnect();
@@ -196,6 +188,26 @@ impl PeerConnectionHandle {
     pub fn send_queue(&self) -> QueueStats {
         let (messages, bytes) = self.shared.links().load();
         QueueStats { messages, bytes }
+    }
+
+    /// Waits until the handshake is complete.
+    ///
+    /// Returns immediately if it already is. If the connection is
+    /// [supervised](crate::connection::Supervisor), attempts to reopen it are part of the wait.
+    /// Blocks for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Timeout`] if the handshake is not complete in time. The connection continues.
+    /// - [`Error::Disconnected`] with the reason if the connection is closed permanently before.
+    pub fn wait_connected(&self, timeout: Duration) -> Result<(), Error> {
+        let patience = Patience::new(timeout);
+        let connected = self.shared.wait_connected(patience.deadline);
+        match connected {
+            Some(Ok(())) => Ok(()),
+            Some(Err(reason)) => Err(self.disconnected(reason)),
+            None => Err(self.timed_out(Timeout::Handshake, patience)),
+        }
     }
 
     /// Sends a message.

@@ -51,6 +51,7 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
         // The first reason counts, for events and senders alike.
         session.end().cloned().unwrap_or(reason)
     };
+    shared.notify_progress();
     // The second stream ends with the first, before anything is told of the end.
     if let Some(left) = shared.second.end(&reason) {
         delivery.absorb(left);

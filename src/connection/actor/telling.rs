@@ -42,6 +42,7 @@ impl Events<'_> {
                 if let Some(keeper) = &shared.keeper {
                     keeper.on_connected(&info);
                 }
+                shared.notify_progress();
                 ControlEvent::HandshakeComplete {
                     peer_id,
                     address,
