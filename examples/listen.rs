@@ -94,7 +94,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
 
     let interrupted = interrupts()?;
     let manager = Manager::new(config)?;
-    let events = manager.subscribe_with(SubscriptionOptions::default().only(QUESTIONS));
+    let events = manager.subscribe_with(SubscriptionOptions::default().with_commands(QUESTIONS));
     manager.start()?;
     let end = over(arguments.seconds);
     loop {
@@ -109,6 +109,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
                 Ok(Event::Message(question)) => if let Some(server) = &mut server {
                     server.serve(&manager, &question);
                 },
+                Ok(_) => {}
                 Err(_) => break,
             },
             recv(end) -> _ => break,
@@ -169,7 +170,7 @@ impl Server {
         let max_inventory = connection.max_inventory();
         for answer in self.answers(peer, &question.message, max_inventory) {
             if let Err(error) = connection.try_send(&answer) {
-                log::info!("{error}");
+                log::info!("{}", shared::with_sources(&error));
                 // Fails if the connection has ended already.
                 let _ = manager.disconnect(peer);
                 return;

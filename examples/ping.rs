@@ -59,7 +59,7 @@ fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
     if !arguments.json {
         shared::say(format_args!(
             "{}: {}, version {}, services {}, height {}",
-            node.address(),
+            node.peer_addr(),
             peer.user_agent,
             peer.version,
             peer.services,

@@ -9,15 +9,30 @@ use crate::network::Network;
 use crate::peers::{Ban, BanError, PeerId, ScopedAddressError, StoreError};
 use crate::session::{ConfigError, DisconnectReason, PeerProfile, SendError};
 use crate::system_error::SystemError;
+pub(crate) use crate::wire::WithSources;
 use crate::wire::{BlockError, BlockHash, DecodeError, FrameDropReason, Txid};
 
 /// The error of a call.
 ///
-/// Its text names the peer, the expected value and the actual one.
+/// Its text contains the peer, the expected value and the actual one. It does not repeat the text of
+/// its [`source`](std::error::Error::source), which is the cause. Programs should print both:
+///
+/// ```
+/// use std::error::Error;
+///
+/// use bsv_p2p::{Connection, ConnectionConfig, Network};
+///
+/// let config = ConnectionConfig::new(Network::Regtest);
+/// let error = Connection::connect("127.0.0.1:1", &config).unwrap_err();
+/// assert_eq!(error.to_string(), "127.0.0.1:1: not connected");
+/// let cause = error.source().unwrap();
+/// eprintln!("error: {error}: {cause}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The configuration has an invalid value. Nothing was started or changed.
-    #[error("configuration: {0}")]
+    #[error("invalid configuration")]
     Config(#[from] ConfigError),
     /// The port of a dialed address is the default port of another network.
     ///
@@ -35,23 +50,25 @@ pub enum Error {
         expected: Network,
     },
     /// The message must not be sent to this peer. Nothing was sent.
-    #[error("{peer}: {refused}")]
+    #[error("{peer}: message not sent")]
     Send {
         /// The peer: its address, or the name that was dialed.
         peer: String,
         /// The violated rule.
+        #[source]
         refused: SendError,
     },
     /// The connection could not be opened, or was closed.
-    #[error("{peer}: {reason}")]
+    #[error("{peer}: not connected")]
     Disconnected {
         /// The peer: its address, or the name that was dialed.
         peer: String,
         /// The reason.
+        #[source]
         reason: DisconnectReason,
     },
     /// A wait timed out. The connection stays open.
-    #[error("{peer}: {which} took longer than {after:?}")]
+    #[error("{peer}: {which} timed out after {after:?}")]
     Timeout {
         /// The peer: its address, or the name that was dialed.
         peer: String,
@@ -61,7 +78,7 @@ pub enum Error {
         after: Duration,
     },
     /// The peer does not have the requested block.
-    #[error("{peer}: block {hash} is not found")]
+    #[error("{peer}: block {hash} not found")]
     NotFound {
         /// The peer: its address, or the name that was dialed.
         peer: String,
@@ -69,7 +86,7 @@ pub enum Error {
         hash: BlockHash,
     },
     /// The response exceeds the maximum length of its kind. It was discarded.
-    #[error("{peer}: the answer has {bytes} bytes, at most {limit} are kept")]
+    #[error("{peer}: expected a response of at most {limit} bytes, got {bytes} bytes")]
     PayloadTooLarge {
         /// The peer: its address, or the name that was dialed.
         peer: String,
@@ -80,7 +97,7 @@ pub enum Error {
         limit: u64,
     },
     /// The content of the received block does not match its header.
-    #[error("{peer}: block {hash} has wrong content: {error}")]
+    #[error("{peer}: block {hash} is invalid")]
     InvalidBlock {
         /// The peer: its address, or the name that was dialed.
         peer: String,
@@ -88,23 +105,24 @@ pub enum Error {
         hash: BlockHash,
         /// The violated rule. Boxed, because each result that holds an [`Error`] would be large
         /// otherwise.
+        #[source]
         error: Box<InvalidBlock>,
     },
     /// The block cannot be visited, because its first bytes were already read.
-    #[error("{peer}: the block has been read from, and cannot be visited from its start")]
+    #[error("{peer}: block was already read")]
     BlockAlreadyRead {
         /// The peer: its address, or the name that was dialed.
         peer: String,
     },
-    /// The request was already made on this connection, and peers respond to it once per
-    /// connection.
-    #[error("{peer}: that has been asked already, and is answered once")]
+    /// Addresses were already requested on this connection. A peer responds to the first request
+    /// only.
+    #[error("{peer}: addresses were already requested on this connection")]
     AlreadyRequested {
         /// The peer: its address, or the name that was dialed.
         peer: String,
     },
     /// The peer is a node of a kind that does not respond to such a request. Nothing was sent.
-    #[error("{peer}: {profile} does not answer requests for {request}")]
+    #[error("{peer}: {profile} does not support requests for {request}")]
     NotSupportedByPeer {
         /// The peer: its address, or the name that was dialed.
         peer: String,
@@ -114,7 +132,7 @@ pub enum Error {
         profile: PeerProfile,
     },
     /// The maximum number of requests to the peer is pending. Nothing was sent.
-    #[error("{peer}: {limit} requests are open, which is the limit")]
+    #[error("{peer}: limit of {limit} pending requests reached")]
     TooManyRequests {
         /// The peer: its address, or the name that was dialed.
         peer: String,
@@ -122,7 +140,7 @@ pub enum Error {
         limit: usize,
     },
     /// The manager has no peer with this id, or no connection to it.
-    #[error("there is no connection to a peer {peer_id}")]
+    #[error("peer {peer_id} is not connected")]
     UnknownPeer {
         /// The id that was passed to the call.
         peer_id: PeerId,
@@ -131,7 +149,7 @@ pub enum Error {
     #[error("no peer is connected")]
     NoPeers,
     /// Fewer peers than requested were connected at the end of the wait.
-    #[error("{got} peers are connected after {after:?}, {wanted} were wanted")]
+    #[error("expected {wanted} connected peers, got {got} after {after:?}")]
     TooFewPeers {
         /// The requested number of peers.
         wanted: usize,
@@ -141,7 +159,7 @@ pub enum Error {
         after: Duration,
     },
     /// The maximum number of connections is reached.
-    #[error("{address}: all {max} places for connections are taken")]
+    #[error("{address}: connection limit of {max} reached")]
     ConnectionLimit {
         /// The address that the caller requested.
         address: SocketAddr,
@@ -150,9 +168,7 @@ pub enum Error {
     },
     /// The table of known peers is full, and each peer in it was added by the caller, so none can
     /// be evicted.
-    #[error(
-        "{address}: {max} peers are remembered, which is the limit, and the program has named all of them"
-    )]
+    #[error("{address}: limit of {max} manual peers reached")]
     TooManyManualPeers {
         /// The address that the caller requested.
         address: SocketAddr,
@@ -161,7 +177,8 @@ pub enum Error {
     },
     /// The limits of the transactions that are offered to peers leave no capacity for another one.
     #[error(
-        "transaction {txid} of {bytes} bytes: {transactions} transactions of {held} bytes are offered already, and {max_transactions} of {max_bytes} bytes may be"
+        "transaction {txid} of {bytes} bytes: limit reached, \
+         {transactions} of {max_transactions} transactions and {held} of {max_bytes} bytes are offered"
     )]
     TooManyTransactions {
         /// The rejected transaction.
@@ -192,29 +209,29 @@ pub enum Error {
     #[error(transparent)]
     Ban(#[from] BanError),
     /// The peer store failed.
-    #[error("the store of peers: {0}")]
+    #[error("peer store failed")]
     Store(#[from] Box<StoreError>),
     /// A header file could not be opened or written.
-    #[error("header store: {0}")]
+    #[error("header store failed")]
     HeaderStore(#[from] Box<HeaderStoreError>),
     /// The manager was already started.
-    #[error("the manager has been started before")]
+    #[error("manager was already started")]
     AlreadyStarted,
-    /// No peer delivered the block.
-    #[error("block {hash} was not to be had within {after:?}: {}", Reasons(.tried))]
+    /// No peer delivered the block. The text contains the errors of all attempts.
+    #[error("block {hash} could not be fetched within {after:?}: {}", Reasons(.attempts))]
     FetchFailed {
         /// The requested block.
         hash: BlockHash,
         /// The duration of all attempts together.
         after: Duration,
         /// The error of each attempt, in order. At most 32 errors.
-        tried: Vec<Error>,
+        attempts: Vec<Error>,
     },
     /// The manager is not running: it was not started, or was shut down.
-    #[error("the manager does not run")]
+    #[error("manager is not running")]
     NotRunning,
     /// The shutdown did not complete within its timeout.
-    #[error("the shutdown took longer than {after:?}; what had not ended: {left}")]
+    #[error("shutdown timed out after {after:?}, still running: {left}")]
     ShutdownTimedOut {
         /// The duration of the wait.
         after: Duration,
@@ -222,27 +239,28 @@ pub enum Error {
         left: String,
     },
     /// An operation of the system failed for a reason unrelated to peers: spawning a thread,
-    /// creating a socket, or listening at an address.
-    #[error("{what}: {error}")]
+    /// creating a socket, or listening on an address.
+    #[error("{operation} failed")]
     Io {
-        /// The operation.
-        what: String,
+        /// The operation, such as `listening on 127.0.0.1:8333`.
+        operation: String,
         /// The error of the system.
+        #[source]
         error: SystemError,
     },
 }
 
-/// Formats the errors of several attempts.
+/// Formats the errors of several attempts with their sources.
 struct Reasons<'a>(&'a [Error]);
 
-impl std::fmt::Display for Reasons<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Reasons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
-            return f.write_str("no peer was asked");
+            return f.write_str("no peer was available");
         }
         for (number, reason) in self.0.iter().enumerate() {
-            let between = if number == 0 { "" } else { "; " };
-            write!(f, "{between}{reason}")?;
+            let separator = if number == 0 { "" } else { "; " };
+            write!(f, "{separator}{}", WithSources(reason))?;
         }
         Ok(())
     }
@@ -250,6 +268,7 @@ impl std::fmt::Display for Reasons<'_> {
 
 /// The reason why a received payload is not the requested block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidBlock {
     /// The payload does not match the checksum of its frame.
     #[error(transparent)]
@@ -264,7 +283,10 @@ pub enum InvalidBlock {
 
 /// The event that a call waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Timeout {
+    /// The end of the handshake.
+    Handshake,
     /// Capacity to send a message.
     Send,
     /// The response to a request.
@@ -277,20 +299,22 @@ pub enum Timeout {
     HeaderSync,
 }
 
-impl std::fmt::Display for Timeout {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Timeout::Send => "sending",
-            Timeout::Response => "the answer",
-            Timeout::RequestQueue => "waiting for another caller's request",
-            Timeout::Stall => "waiting for further bytes of the answer",
-            Timeout::HeaderSync => "catching up with the chain",
+            Timeout::Handshake => "handshake",
+            Timeout::Send => "send",
+            Timeout::Response => "response",
+            Timeout::RequestQueue => "wait for an earlier request",
+            Timeout::Stall => "stalled response",
+            Timeout::HeaderSync => "header sync",
         })
     }
 }
 
-/// The party that caused an [`Error`].
+/// The party that caused an [`Error`]. Displays as a word such as `peer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// The peer: it violated a rule of the protocol.
     Peer,
@@ -305,6 +329,19 @@ pub enum ErrorKind {
     Usage,
     /// This machine, or a bug in this library.
     System,
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ErrorKind::Peer => "peer",
+            ErrorKind::Incompatible => "incompatible peer",
+            ErrorKind::Network => "network",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::Usage => "usage",
+            ErrorKind::System => "system",
+        })
+    }
 }
 
 impl Error {
@@ -357,7 +394,7 @@ impl Error {
             | Error::NotRunning => ErrorKind::Usage,
             Error::NotSupportedByPeer { .. } => ErrorKind::Incompatible,
             Error::NoPeers | Error::FetchFailed { .. } => ErrorKind::Network,
-            Error::Disconnected { reason, .. } => blame(reason),
+            Error::Disconnected { reason, .. } => kind_of(reason),
             Error::Timeout { .. } | Error::TooFewPeers { .. } | Error::ShutdownTimedOut { .. } => {
                 ErrorKind::Timeout
             }
@@ -367,7 +404,8 @@ impl Error {
     }
 }
 
-const fn blame(reason: &DisconnectReason) -> ErrorKind {
+/// Returns the party that caused the end of a connection.
+const fn kind_of(reason: &DisconnectReason) -> ErrorKind {
     use DisconnectReason::*;
     match reason {
         _ if reason.is_network_failure() => ErrorKind::Network,
@@ -442,9 +480,12 @@ mod tests {
                 minimum: 31800,
             },
         };
+        assert_eq!(error.to_string(), "127.0.0.1:8333: not connected");
+        let source = std::error::Error::source(&error).unwrap();
+        assert!(source.to_string().contains("209"), "{source}");
         assert_eq!(
-            error.to_string(),
-            "127.0.0.1:8333: the peer speaks protocol version 209, at least 31800 is expected"
+            WithSources(&error).to_string(),
+            format!("{error}: {source}")
         );
         assert_eq!(error.kind(), ErrorKind::Incompatible);
         assert!(!error.is_retryable() && !error.is_network_failure());
@@ -456,5 +497,115 @@ mod tests {
             reason,
         };
         assert!(error.is_retryable() && error.is_network_failure());
+    }
+
+    #[test]
+    fn errors_with_a_cause_return_it_as_source() {
+        let system = SystemError::from(std::io::Error::from_raw_os_error(24));
+        let io = Error::Io {
+            operation: "listening on 127.0.0.1:1".into(),
+            error: system,
+        };
+        let send = Error::Send {
+            peer: "a".into(),
+            refused: SendError::HandshakeIncomplete {
+                command: crate::wire::Command::new("ping"),
+            },
+        };
+        let block = Error::InvalidBlock {
+            peer: "a".into(),
+            hash: BlockHash::ZERO,
+            error: Box::new(InvalidBlock::Malformed(DecodeError::InvalidValue {
+                field: "version",
+                expected: "1",
+                got: 2,
+            })),
+        };
+        for error in [io, send, block] {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            let source = source.unwrap();
+            assert!(!error.to_string().contains(&source), "{error}: {source}");
+            assert_eq!(
+                WithSources(&error).to_string(),
+                format!("{error}: {source}")
+            );
+        }
+    }
+
+    #[test]
+    fn texts_name_limit_and_value() {
+        let peer = || "a".to_owned();
+        let address = "127.0.0.1:8333".parse().unwrap();
+        let after = Duration::from_secs(5);
+        let which = Timeout::Response;
+        for (error, text) in [
+            (
+                Error::Timeout {
+                    peer: peer(),
+                    which,
+                    after,
+                },
+                "a: response timed out after 5s",
+            ),
+            (
+                Error::PayloadTooLarge {
+                    peer: peer(),
+                    bytes: 3,
+                    limit: 2,
+                },
+                "a: expected a response of at most 2 bytes, got 3 bytes",
+            ),
+            (
+                Error::TooManyRequests {
+                    peer: peer(),
+                    limit: 1024,
+                },
+                "a: limit of 1024 pending requests reached",
+            ),
+            (
+                Error::TooFewPeers {
+                    wanted: 2,
+                    got: 1,
+                    after,
+                },
+                "expected 2 connected peers, got 1 after 5s",
+            ),
+            (
+                Error::ConnectionLimit { address, max: 8 },
+                "127.0.0.1:8333: connection limit of 8 reached",
+            ),
+            (Error::AlreadyStarted, "manager was already started"),
+            (Error::NotRunning, "manager is not running"),
+            (
+                Error::ShutdownTimedOut {
+                    after,
+                    left: "seeds".into(),
+                },
+                "shutdown timed out after 5s, still running: seeds",
+            ),
+        ] {
+            assert_eq!(error.to_string(), text);
+            let lower = text
+                .chars()
+                .next()
+                .is_some_and(|first| !first.is_uppercase());
+            assert!(lower && !text.ends_with('.'), "{text}");
+        }
+    }
+
+    #[test]
+    fn failed_fetch_lists_each_attempt_with_its_cause() {
+        let reason = DisconnectReason::ConnectionClosed;
+        let attempt = |peer: &str| Error::Disconnected {
+            peer: peer.into(),
+            reason: reason.clone(),
+        };
+        let error = Error::FetchFailed {
+            hash: BlockHash::ZERO,
+            after: Duration::from_secs(5),
+            attempts: vec![attempt("a"), attempt("b")],
+        };
+        let text = format!("a: not connected: {reason}; b: not connected: {reason}");
+        assert!(error.to_string().ends_with(&text), "{error}");
     }
 }

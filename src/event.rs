@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::discovery::ResolveError;
+use crate::error::WithSources;
 use crate::header_store::HeaderStoreError;
 use crate::memory::MemoryGuard;
 use crate::peers::{Ban, BanReason, PeerId, StoreError};
@@ -280,15 +281,15 @@ pub enum InboundRejectReason {
 impl fmt::Display for InboundRejectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            InboundRejectReason::Banned(reason) => write!(f, "it is banned: {reason}"),
+            InboundRejectReason::Banned(reason) => write!(f, "address is banned: {reason}"),
             InboundRejectReason::AddressLimit => {
-                f.write_str("its address has as many connections as one may have")
+                f.write_str("connection limit of the address reached")
             }
             InboundRejectReason::HandshakeLimit => {
-                f.write_str("its address has as many handshakes going on as one may have")
+                f.write_str("handshake limit of the address reached")
             }
-            InboundRejectReason::Capacity => f.write_str("there is no room, and many are told so"),
-            InboundRejectReason::ThreadSpawnFailed => f.write_str("there is no thread for it"),
+            InboundRejectReason::Capacity => f.write_str("connection limit reached"),
+            InboundRejectReason::ThreadSpawnFailed => f.write_str("spawning a thread failed"),
         }
     }
 }
@@ -306,7 +307,7 @@ pub enum SubscriptionEndReason {
 impl fmt::Display for SubscriptionEndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            SubscriptionEndReason::TooSlow => "it did not take its events in time",
+            SubscriptionEndReason::TooSlow => "receiver is too slow",
         })
     }
 }
@@ -423,32 +424,32 @@ impl fmt::Display for ControlEvent {
             } => write!(f, "{address}: stream {stream} opened, policy {policy}"),
             ControlEvent::StreamRefused {
                 address, refusal, ..
-            } => write!(f, "{address}: one stream only: {refusal}"),
+            } => write!(f, "{address}: second stream unavailable: {refusal}"),
             ControlEvent::ConnectionRestarting {
                 address,
                 reason,
                 after,
                 ..
             } => {
-                write!(f, "{address}: connection ended: {reason}; dialling again ")?;
+                let reason = WithSources(reason);
                 if after.is_zero() {
-                    f.write_str("at once")
+                    write!(f, "{address}: reconnecting immediately: {reason}")
                 } else {
-                    write!(f, "in {after:.1?}")
+                    write!(f, "{address}: reconnecting in {after:.1?}: {reason}")
                 }
             }
             ControlEvent::ConnectionRejectedCapacity { address, .. } => {
-                write!(f, "{address}: turned away, there is no room")
+                write!(f, "{address}: rejected: connection limit reached")
             }
             ControlEvent::ConnectionLost {
                 address, reason, ..
             } => {
-                write!(f, "{address}: connection lost: {reason}")
+                write!(f, "{address}: connection lost: {}", WithSources(reason))
             }
             ControlEvent::ConnectionFailed {
                 address, reason, ..
             } => {
-                write!(f, "{address}: connection failed: {reason}")
+                write!(f, "{address}: connection failed: {}", WithSources(reason))
             }
             ControlEvent::PeerMisbehavior {
                 address,
@@ -456,39 +457,44 @@ impl fmt::Display for ControlEvent {
                 score,
                 ..
             } => {
-                write!(f, "{address}: misbehaviour: {misbehavior} (score {score})")
+                let misbehavior = WithSources(misbehavior);
+                write!(f, "{address}: misbehavior: {misbehavior} (score {score})")
             }
             ControlEvent::PeerBanned { ban, .. } => write!(f, "{ban}"),
             ControlEvent::InboundConnectionAccepted { address, .. } => {
-                write!(f, "{address}: let in")
+                write!(f, "{address}: inbound connection accepted")
             }
             ControlEvent::InboundConnectionRejected { address, reason } => {
-                write!(f, "{address}: not let in: {reason}")
+                write!(f, "{address}: inbound connection rejected: {reason}")
             }
-            ControlEvent::ListenerStarted { address } => write!(f, "listening at {address}"),
+            ControlEvent::ListenerStarted { address } => write!(f, "listening on {address}"),
             ControlEvent::ListenerBindFailed {
                 address,
                 error,
                 retry_after,
             } => write!(
                 f,
-                "cannot listen at {address}: {error}; trying again in {retry_after:.1?}"
+                "listening on {address} failed: {error}; retrying in {retry_after:.1?}"
             ),
             ControlEvent::LocalFault { operation, error } => {
-                write!(f, "local fault while {operation}: {error}")
+                write!(f, "{operation} failed: {error}")
             }
             ControlEvent::DiscoveryFailed {
                 failures,
                 retry_after,
             } => {
-                f.write_str("no seed has given an address")?;
+                f.write_str("no DNS seed returned an address")?;
                 for failure in failures {
                     write!(f, "; {failure}")?;
                 }
-                write!(f, "; trying again in {retry_after:?}")
+                write!(f, "; retrying in {retry_after:?}")
             }
-            ControlEvent::StoreFailed { error } => write!(f, "the store of peers: {error}"),
-            ControlEvent::HeaderStoreFailed { error } => write!(f, "header store: {error}"),
+            ControlEvent::StoreFailed { error } => {
+                write!(f, "peer store failed: {}", WithSources(error))
+            }
+            ControlEvent::HeaderStoreFailed { error } => {
+                write!(f, "header store failed: {}", WithSources(error))
+            }
             ControlEvent::ChainSplit {
                 fork_height,
                 peer_ids,
@@ -508,28 +514,23 @@ impl fmt::Display for ControlEvent {
                 len,
                 ..
             } => {
-                write!(
-                    f,
-                    "{address}: a {command} of {len} bytes was too long to be kept"
-                )
+                write!(f, "{address}: {command} of {len} bytes discarded")
             }
             ControlEvent::Lagged {
                 subscription,
                 missed,
-            } => write!(
-                f,
-                "the subscription {subscription} has missed {missed} events"
-            ),
+            } => write!(f, "subscription {subscription} dropped {missed} events"),
             ControlEvent::SubscriptionEnded {
                 subscription,
                 reason,
-            } => write!(f, "the subscription {subscription} has ended: {reason}"),
+            } => write!(f, "subscription {subscription} ended: {reason}"),
         }
     }
 }
 
 /// The failed lookup of a DNS seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SeedFailure {
     /// The host name of the seed.
     pub seed: String,
@@ -539,12 +540,13 @@ pub struct SeedFailure {
 
 impl fmt::Display for SeedFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.error)
+        write!(f, "{}", WithSources(&self.error))
     }
 }
 
 /// A message received from a peer.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct BitcoinMessageEvent {
     /// The id of the peer.
     pub peer_id: PeerId,
@@ -614,9 +616,94 @@ impl Deref for SharedMessage {
 
 /// An event of either kind, for receivers that need the relative order of both.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Event {
     /// A control event.
     Control(ControlEvent),
     /// A peer sent a message.
     Message(BitcoinMessageEvent),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_events_name_peer_and_cause() {
+        let address: SocketAddr = "127.0.0.1:8333".parse().unwrap();
+        let peer_id = PeerId::random();
+        let reason = DisconnectReason::PayloadMemoryExhausted;
+        let error = SystemError::from(std::io::Error::from_raw_os_error(24));
+        let restarting = |after| ControlEvent::ConnectionRestarting {
+            peer_id,
+            address,
+            reason: reason.clone(),
+            after,
+        };
+        for (event, text) in [
+            (
+                ControlEvent::ConnectionEstablished {
+                    peer_id,
+                    address,
+                    direction: Direction::Outbound,
+                },
+                "127.0.0.1:8333: outbound connection established".to_owned(),
+            ),
+            (
+                restarting(Duration::ZERO),
+                format!("127.0.0.1:8333: reconnecting immediately: {reason}"),
+            ),
+            (
+                restarting(Duration::from_secs(2)),
+                format!("127.0.0.1:8333: reconnecting in 2.0s: {reason}"),
+            ),
+            (
+                ControlEvent::InboundConnectionRejected {
+                    address,
+                    reason: InboundRejectReason::Capacity,
+                },
+                "127.0.0.1:8333: inbound connection rejected: connection limit reached".to_owned(),
+            ),
+            (
+                ControlEvent::ListenerBindFailed {
+                    address,
+                    error,
+                    retry_after: Duration::from_secs(10),
+                },
+                format!("listening on 127.0.0.1:8333 failed: {error}; retrying in 10.0s"),
+            ),
+            (
+                ControlEvent::LocalFault {
+                    operation: LocalOperation::Dial,
+                    error,
+                },
+                format!("dialing failed: {error}"),
+            ),
+            (
+                ControlEvent::PayloadDiscarded {
+                    peer_id,
+                    address,
+                    command: Command::new("block"),
+                    len: 7,
+                },
+                "127.0.0.1:8333: block of 7 bytes discarded".to_owned(),
+            ),
+            (
+                ControlEvent::Lagged {
+                    subscription: "messages 1".into(),
+                    missed: 3,
+                },
+                "subscription messages 1 dropped 3 events".to_owned(),
+            ),
+            (
+                ControlEvent::SubscriptionEnded {
+                    subscription: "messages 1".into(),
+                    reason: SubscriptionEndReason::TooSlow,
+                },
+                "subscription messages 1 ended: receiver is too slow".to_owned(),
+            ),
+        ] {
+            assert_eq!(event.to_string(), text);
+        }
+    }
 }

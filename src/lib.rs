@@ -15,7 +15,7 @@
 //! local.mine(3)?;
 //!
 //! let config = ConnectionConfig::new(Network::Regtest);
-//! let mut node = Connection::connect(&local.address().to_string(), &config)?;
+//! let mut node = Connection::connect(local.address(), &config)?;
 //! let time = node.ping(Duration::from_secs(5))?;
 //! println!("{} answers in {time:?}", node.peer_info().user_agent);
 //! let block = node.block(local.tip(), Duration::from_secs(5))?;
@@ -78,6 +78,30 @@
 //! may be invalid. [`ConnectionConfig::validate`] checks it, and so does each function that
 //! receives one.
 //!
+//! # Re-exported crates
+//!
+//! Types of these crates are part of signatures. The re-exports have the matching version, so that
+//! a program needs no dependency of its own on them:
+//!
+//! - [`bytes`]: payloads of messages
+//! - [`crossbeam_channel`]: receivers of events, for example for its `select!`
+//! - [`log`]: the level of [`LogLevel`]
+//! - [`uuid`]: association ids of streams
+//!
+//! ```
+//! use bsv_p2p::connection::EventBus;
+//! use bsv_p2p::crossbeam_channel::Receiver;
+//! use bsv_p2p::event::ControlEvent;
+//! use bsv_p2p::wire::{AssociationId, Tx};
+//! use bsv_p2p::{LogLevel, bytes, log, uuid};
+//!
+//! let events: Receiver<ControlEvent> = EventBus::new().subscribe_control();
+//! let level = LogLevel::new(log::LevelFilter::Info);
+//! let id = AssociationId::Uuid(uuid::Uuid::nil());
+//! assert!(Tx::from_payload(bytes::Bytes::from_static(b"invalid")).is_err());
+//! # drop((events, level, id));
+//! ```
+//!
 //! # Logs
 //!
 //! Records are written with the crate `log`:
@@ -120,13 +144,17 @@ mod system_names;
 mod test_random;
 pub mod wire;
 
+pub use bytes;
 pub use connection::{Connection, ConnectionConfig};
+pub use crossbeam_channel;
 pub use error::{Error, ErrorKind, InvalidBlock, Timeout};
 pub use header_store::{DamagedTail, HeaderStore, HeaderStoreError, HeaderUpdate, LoadReport};
+pub use log;
 pub use log_level::LogLevel;
 pub use manager::{Manager, ManagerConfig};
 pub use memory::PayloadMemory;
 pub use system_error::SystemError;
+pub use uuid;
 pub use wire::network;
 pub use wire::network::{InvalidNetworkParams, Magic, Network, NetworkParams};
 

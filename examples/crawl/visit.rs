@@ -7,6 +7,8 @@ use bsv_p2p::session::{DisconnectReason, PeerInfo, UserAgentPolicy};
 use bsv_p2p::wire::Message;
 use bsv_p2p::{Connection, ConnectionConfig, Error};
 
+use crate::shared::with_sources;
+
 /// Maximum time to establish the TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum duration of the handshake.
@@ -65,7 +67,7 @@ pub(crate) fn visit(
     config.session.limits.buffered = 64 * 1024;
     config.session.limits.unrequested = 64 * 1024;
     config.max_receive_queue_bytes = 64 * 1024;
-    let connection = Connection::connect(&address.to_string(), &config);
+    let connection = Connection::connect(address.to_string(), &config);
     let outcome = connection
         .map(|connection| converse(connection, options, needs_addresses(), stopped))
         .map_err(|error| failure(&error));
@@ -116,7 +118,7 @@ fn converse(
 /// Equal causes must have equal texts, because the texts are counted.
 fn failure(error: &Error) -> String {
     let Error::Disconnected { reason, .. } = error else {
-        return error.to_string();
+        return with_sources(error);
     };
     match reason {
         DisconnectReason::ConnectRefused => "connection refused".to_owned(),
@@ -124,6 +126,6 @@ fn failure(error: &Error) -> String {
         DisconnectReason::HandshakeTimeout { .. } => "handshake timed out".to_owned(),
         DisconnectReason::PeerAtCapacity(_) => "node is at capacity".to_owned(),
         DisconnectReason::RejectedByPeer(_) => "version rejected by node".to_owned(),
-        reason => reason.to_string(),
+        reason => with_sources(reason),
     }
 }

@@ -9,6 +9,8 @@ use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Error, Manager};
 use crossbeam_channel::Sender;
 
+use crate::shared::with_sources;
+
 /// Maximum time until a peer sends the header of a requested block.
 const BLOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -64,7 +66,7 @@ fn of_tip<'a>(
 ) -> impl Iterator<Item = News> + 'a {
     let announced_by = tip.announced_by.and_then(|peer_id| {
         let connection = manager.connection(peer_id).ok()?;
-        Some(connection.address())
+        Some(connection.peer_addr())
     });
     // The height of the first connected block, directly above the fork point.
     let first = (tip.height + 1).saturating_sub(tip.connected.len() as u32);
@@ -87,7 +89,7 @@ fn of_tip<'a>(
                 height,
                 time: header.time,
                 announced_by,
-                content: content(manager, *hash, end).map_err(|error| error.to_string()),
+                content: content(manager, *hash, end).map_err(|error| with_sources(&error)),
             })
         });
     missed.into_iter().chain(reorganised).chain(blocks)

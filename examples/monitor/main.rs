@@ -148,6 +148,7 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
                         peers.on_message(event.peer_id, &event.message);
                     }
                 }
+                Ok(_) => {}
                 Err(_) => break,
             },
             recv(end) -> _ => break,

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::lasting::RESOLVE_TIMEOUT;
 use crate::report::Report;
-use crate::shared::Failure;
+use crate::shared::{Failure, with_sources};
 
 /// Number of remembered block requests above which they are forgotten. Bounds memory, because peers
 /// can announce any number of blocks.
@@ -189,7 +189,7 @@ impl<'a> Peers<'a> {
                         }
                     }
                     Some((_, Err(error))) => {
-                        log::warn!("{error}");
+                        log::warn!("{}", with_sources(&error));
                         self.on_gone(peer_id);
                     }
                     None => self.on_gone(peer_id),
@@ -246,10 +246,10 @@ impl<'a> Peers<'a> {
         }
         let sent = self.manager.connection(peer).and_then(|connection| {
             let mut requests = GetData::split(&wanted, connection.max_inventory());
-            requests.try_for_each(|request| connection.try_send(&request.into()))
+            requests.try_for_each(|request| connection.try_send(request))
         });
         if let Err(error) = sent {
-            log::warn!("{error}");
+            log::warn!("{}", with_sources(&error));
         }
     }
 

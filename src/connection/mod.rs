@@ -18,6 +18,7 @@ mod keeper;
 mod lanes;
 mod listening;
 mod outbox;
+mod peer_addr;
 mod peer_name;
 mod prepared;
 mod progress;
@@ -34,17 +35,18 @@ pub(crate) use crate::random::number as random_number;
 pub(crate) use actor::Origin;
 pub use actor::{
     ConnectionStatistics, PeerConnectionActor, PeerConnectionCommand, PeerConnectionHandle,
-    PeerConnectionOptions, StreamStatistics,
+    PeerConnectionOptions, QueueStats, StreamStatistics,
 };
 pub(crate) use actor::{HeadersRequest, StartHeadersError};
 pub use associations::AssociationRegistry;
 pub use block_reader::{BlockReader, BlockVisitor};
-pub use blocking::Connection;
+pub use blocking::{Connection, Messages};
 pub use config::ConnectionConfig;
 pub(crate) use event_bus::Announcer;
 pub use event_bus::{EventBus, OverflowPolicy, SubscriptionOptions};
 pub(crate) use keeper::{Keeper, NextLife};
 pub(crate) use listening::{AcceptFault, ListeningSocket};
+pub use peer_addr::PeerAddr;
 pub use peer_name::resolve;
 pub use prepared::EncodedMessage;
 pub use requests::DEFAULT_ADDRESSES_TIMEOUT;

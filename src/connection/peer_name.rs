@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 
+use super::peer_addr::{PeerAddr, Repr};
 use crate::host_name;
 use crate::session::DisconnectReason;
 use crate::system_error::SystemError;
@@ -13,10 +14,10 @@ use crate::system_names;
 /// The maximum length of an interface name in a scope.
 const MAX_SCOPE: usize = 64;
 
-/// Resolves the name of a peer.
+/// Resolves the address of a peer.
 ///
-/// `name` is an IP address or a host name, with or without a port. The port defaults to
-/// `default_port`. An IPv6 address needs brackets if a port follows. It may have a scope, which is
+/// `peer` is a [`SocketAddr`], or an IP address or a host name, with or without a port, as
+/// [`PeerAddr`] documents. The port defaults to `default_port`. An IPv6 address needs brackets if a port follows. It may have a scope, which is
 /// the number or the name of an interface: `[fe80::1%2]:8333`, `fe80::1%eth0`. The addresses keep
 /// the scope.
 ///
@@ -26,12 +27,23 @@ const MAX_SCOPE: usize = 64;
 ///
 /// # Errors
 ///
-/// - [`DisconnectReason::InvalidName`] if `name` is empty, is too long, or contains a character
+/// - [`DisconnectReason::InvalidName`] if the name is empty, is too long, or contains a character
 ///   that no host name has, such as a space or a control character. No lookup is made.
 /// - [`DisconnectReason::NameNotResolved`] if the system finds no address.
 /// - [`DisconnectReason::ResolveTimeout`] if the system does not respond in time.
 /// - [`DisconnectReason::LocalFault`] if this machine is out of threads, descriptors or memory.
 pub fn resolve(
+    peer: impl Into<PeerAddr>,
+    default_port: u16,
+    timeout: Duration,
+) -> Result<Vec<SocketAddr>, DisconnectReason> {
+    match peer.into().0 {
+        Repr::Socket(address) => Ok(vec![address]),
+        Repr::Name(name) => resolve_name(&name, default_port, timeout),
+    }
+}
+
+fn resolve_name(
     name: &str,
     default_port: u16,
     timeout: Duration,
@@ -181,6 +193,28 @@ mod tests {
             ("::1", "[::1]:8333"),
         ] {
             assert_eq!(resolved(name), address.parse().unwrap(), "{name}");
+        }
+    }
+
+    #[test]
+    fn host_and_port_resolve_like_text() {
+        for (peer, address) in [
+            (PeerAddr::from(("127.0.0.1", 7)), "127.0.0.1:7"),
+            (("::1", 7).into(), "[::1]:7"),
+            (("[::1]", 7).into(), "[::1]:7"),
+            (("fe80::1%7".to_owned(), 8).into(), "[fe80::1%7]:8"),
+            ((Ipv6Addr::LOCALHOST, 7).into(), "[::1]:7"),
+            (Ipv6Addr::LOCALHOST.into(), "[::1]:8333"),
+        ] {
+            let addresses = resolve(&peer, 8333, SECOND).unwrap();
+            assert_eq!(addresses, [address.parse().unwrap()], "{peer}");
+        }
+        let scoped = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 8333, 0, 7);
+        assert_eq!(resolve(scoped, 1, SECOND), Ok(vec![scoped.into()]));
+        for host in ["", "localhost:1", "a b"] {
+            let error = resolve((host, 7), 8333, SECOND).unwrap_err();
+            let is_invalid = matches!(error, DisconnectReason::InvalidName { .. });
+            assert!(is_invalid, "{host:?}: {error:?}");
         }
     }
 

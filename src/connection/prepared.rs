@@ -7,7 +7,7 @@ use crate::wire::{EncodedFrame, Message};
 
 /// A message that is encoded once and sent to several peers.
 ///
-/// [`PeerConnectionHandle::send_prepared`](super::PeerConnectionHandle::send_prepared) sends it. A
+/// [`PeerConnectionHandle::send_encoded`](super::PeerConnectionHandle::send_encoded) sends it. A
 /// clone shares the encoded bytes. Each connection still checks whether the message may be sent to
 /// its peer.
 ///

@@ -94,6 +94,7 @@ impl ConnectionSlots {
 
 /// A reserved slot of a [`ConnectionSlots`]. Dropping it releases the slot.
 #[derive(Debug)]
+#[must_use = "dropping the guard releases the slot"]
 pub struct SlotGuard {
     slots: ConnectionSlots,
 }

@@ -85,6 +85,26 @@ impl Stream {
         let _ = self.tcp.shutdown(Shutdown::Read);
     }
 
+    /// Discards received data until the peer closes its direction, the socket fails, the deadline
+    /// passes or `is_stopped` returns true. `is_stopped` is called at least once a second.
+    pub(super) fn discard_until(&self, deadline: Instant, is_stopped: impl Fn() -> bool) {
+        let mut unread = [0; 4096];
+        let mut wait = ReadWait::default();
+        loop {
+            let now = Instant::now();
+            if now >= deadline || is_stopped() {
+                return;
+            }
+            let waits = wait.until(self, Some(deadline), now);
+            match waits.and_then(|()| (&mut &*self).read(&mut unread)) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) || error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Where the connection begins, with a port that another one may have as well.
     pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
         let mut address = self.tcp.local_addr()?;

@@ -36,6 +36,7 @@ impl Default for TrafficCounters {
 /// The numbers of messages and bytes received and sent, on a connection or of one command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct TrafficStats {
     /// The number of complete frames received, including discarded ones.
     pub messages_in: u64,
@@ -64,6 +65,7 @@ impl TrafficStats {
 /// The traffic of one command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct CommandTraffic {
     /// The command, or [`CommandTraffic::OTHERS`] for all commands without a message type of this
     /// library.

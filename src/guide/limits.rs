@@ -33,7 +33,7 @@
 //! | memory | wait for payload memory | 30 s | `payload_memory_timeout` | The connection is closed with [`PayloadMemoryExhausted`](crate::session::DisconnectReason::PayloadMemoryExhausted). |
 //! | memory | messages kept by a [`Connection`](crate::Connection) while a request waits | 32 MiB | `max_receive_queue_bytes` | The oldest message is dropped and counted. |
 //! | memory | block data queued for a [`BlockReader`](crate::connection::BlockReader) | 2 MiB | - | The peer is not read. |
-//! | memory | transaction that a [`BlockVisitor`](crate::connection::BlockVisitor) receives in one piece | 1 MiB | [`whole_transactions_up_to`](crate::connection::BlockReader::whole_transactions_up_to) | A longer one may be delivered in pieces. |
+//! | memory | transaction that a [`BlockVisitor`](crate::connection::BlockVisitor) receives in one piece | 1 MiB | [`max_buffered_transaction`](crate::connection::BlockReader::max_buffered_transaction) | A longer one may be delivered in pieces. |
 //! | memory | index of a block | 8 bytes per transaction | - | - |
 //! | queue | bytes to send, per stream | 16 MiB | `max_send_queue_bytes` | `send` waits, `try_send` fails. A longer message is accepted if the queue is empty. |
 //! | queue | messages to send, per stream | 10,000 | `max_send_queue_messages` | `send` waits, `try_send` fails. |

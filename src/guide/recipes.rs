@@ -13,7 +13,7 @@
 //!     let node = LocalNode::start()?;
 //!     let mut config = ConnectionConfig::new(Network::Regtest);
 //!     config.connect_timeout = Duration::from_secs(3);
-//!     let mut peer = Connection::connect(&node.address().to_string(), &config)?;
+//!     let mut peer = Connection::connect(node.address(), &config)?;
 //!     println!("{} at height {}", peer.peer_info().user_agent, peer.peer_info().start_height);
 //!     println!("round trip {:?}", peer.ping(Duration::from_secs(5))?);
 //!     Ok(())
@@ -44,7 +44,7 @@
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let node = LocalNode::start()?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
-//!     let options = SubscriptionOptions::named("transactions").only([Command::new("inv")]);
+//!     let options = SubscriptionOptions::with_name("transactions").with_commands([Command::new("inv")]);
 //!     let announcements = manager.subscribe_messages_with(options);
 //!     manager.start_fixed(&[node.address()])?;
 //!     manager.wait_for_peers(1, Duration::from_secs(10))?;
@@ -197,7 +197,7 @@
 //!         eprintln!("{damaged}");
 //!     }
 //!     let config = ConnectionConfig::new(Network::Regtest);
-//!     let mut peer = Connection::connect(&node.address().to_string(), &config)?;
+//!     let mut peer = Connection::connect(node.address(), &config)?;
 //!     loop {
 //!         let stop = BlockHash::ZERO; // no stop
 //!         let headers = peer.headers(&chain.locator(), stop, Duration::from_secs(60))?;
@@ -330,7 +330,7 @@
 //!     let announcements = manager.subscribe_messages_with(SubscriptionOptions {
 //!         capacity: 10_000,
 //!         overflow: OverflowPolicy::DropNewest,
-//!         ..SubscriptionOptions::named("announcements").only([Command::new("inv")])
+//!         ..SubscriptionOptions::with_name("announcements").with_commands([Command::new("inv")])
 //!     });
 //!     # drop(announcements);
 //!     for event in control.try_iter() {

@@ -16,7 +16,7 @@
 //!     let node = LocalNode::start()?;
 //!     let hashes = node.mine(2)?;
 //!     let config = ConnectionConfig::new(Network::Regtest);
-//!     let mut peer = Connection::connect(&node.address().to_string(), &config)?;
+//!     let mut peer = Connection::connect(node.address(), &config)?;
 //!     let block = peer.block(hashes[0], Duration::from_secs(5))?;
 //!     assert_eq!(block.transaction_count(), 1);
 //!     Ok(())
@@ -48,7 +48,7 @@
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let node = LocalNode::start_at(([127, 0, 0, 1], 0).into(), LocalNodeConfig::teranode())?;
 //!     let config = ConnectionConfig::new(Network::Regtest);
-//!     let peer = Connection::connect(&node.address().to_string(), &config)?;
+//!     let peer = Connection::connect(node.address(), &config)?;
 //!     let profile = PeerProfile::from_user_agent(&peer.peer_info().user_agent);
 //!     assert_eq!(profile, PeerProfile::Teranode);
 //!     Ok(())

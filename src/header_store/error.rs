@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::DamagedTail;
 use crate::Network;
 use crate::files::{FileError, LockError};
-use crate::wire::{BlockHash, ChainRuleError, HeaderChainError, WithCauses};
+use crate::wire::{BlockHash, ChainRuleError, HeaderChainError, WithSources};
 
 /// The reason why a header file could not be opened, read or written.
 ///
@@ -72,7 +72,7 @@ pub enum HeaderStoreError {
     /// A header that was mined violates a rule: the file is of another network or rule set.
     ///
     /// The error contains the height.
-    #[error("{path:?}: header {hash} at {}", WithCauses(&**error))]
+    #[error("{path:?}: header {hash} at {}", WithSources(&**error))]
     InvalidHeader {
         /// The file.
         path: PathBuf,
@@ -82,7 +82,7 @@ pub enum HeaderStoreError {
         error: Box<ChainRuleError>,
     },
     /// The chain cannot take the headers, for example because the file has too many.
-    #[error("{path:?}: {}", WithCauses(&**error))]
+    #[error("{path:?}: {}", WithSources(&**error))]
     Chain {
         /// The file.
         path: PathBuf,

@@ -62,7 +62,7 @@ use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
 /// node.mine(3)?;
 ///
 /// let config = ConnectionConfig::new(Network::Regtest);
-/// let peer = Connection::connect(&node.address().to_string(), &config)?;
+/// let peer = Connection::connect(node.address(), &config)?;
 /// assert_eq!(peer.peer_info().start_height, 3);
 /// # Ok(())
 /// # }
@@ -142,7 +142,7 @@ impl LocalNode {
             "the network of the chain is needed",
         )?;
         let system = |error: io::Error| Error::Io {
-            what: format!("listening on {address}"),
+            operation: format!("listening on {address}"),
             error: error.into(),
         };
         let listener = Arc::new(ListeningSocket::bind(address).map_err(system)?);
@@ -285,7 +285,7 @@ impl LocalNode {
     fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
         let thread = thread::Builder::new().name(name.into()).spawn(run);
         let thread = thread.map_err(|error| Error::Io {
-            what: format!("the thread {name}"),
+            operation: format!("spawning the thread {name}"),
             error: error.into(),
         })?;
         self.threads.push(thread);

@@ -240,7 +240,7 @@ impl NodeState {
 
     fn add_peer(&mut self, handle: PeerConnectionHandle) {
         if handle.direction() == Direction::Outbound && self.known_addresses.len() < MAX_ADDRESSES {
-            self.known_addresses.insert(handle.address());
+            self.known_addresses.insert(handle.peer_addr());
         }
         let peer = NodePeer::new(handle);
         self.peers.insert(peer.handle.peer_id(), peer);

@@ -97,7 +97,12 @@ impl Manager {
     /// - [`Error::Send`] if the message must not be sent.
     /// - [`Error::Timeout`] if the send queue is full when the timeout expires.
     /// - [`Error::UnknownPeer`] if there is no connection to the peer.
-    pub fn send(&self, peer_id: PeerId, message: &Message, timeout: Duration) -> Result<(), Error> {
+    pub fn send(
+        &self,
+        peer_id: PeerId,
+        message: impl Into<Message>,
+        timeout: Duration,
+    ) -> Result<(), Error> {
         let handle = self.shared.connections.get(peer_id);
         let handle = handle.ok_or(Error::UnknownPeer { peer_id })?;
         handle.send(message, timeout)
@@ -112,16 +117,16 @@ impl Manager {
     /// # Errors
     ///
     /// [`Error::NotRunning`] if the manager is not running.
-    pub fn broadcast(&self, message: &Message) -> Result<BroadcastResult, Error> {
+    pub fn broadcast(&self, message: impl Into<Message>) -> Result<BroadcastResult, Error> {
         self.ask(|_| ())?;
         let magic = self.shared.config().connection.magic();
-        let prepared = EncodedMessage::new(magic, message.clone());
+        let prepared = EncodedMessage::new(magic, message);
         let mut outcome = BroadcastResult::default();
         for one in self.shared.connections.all() {
             if one.state() != ConnectionState::Connected {
                 continue;
             }
-            match one.send_prepared(&prepared, Duration::ZERO) {
+            match one.send_encoded(&prepared, Duration::ZERO) {
                 Ok(()) => outcome.sent.push(one.peer_id()),
                 Err(error) => outcome.failed.push((one.peer_id(), error)),
             }

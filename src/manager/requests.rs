@@ -105,7 +105,7 @@ impl Manager {
         peer: impl Into<PeerSelector>,
         hash: BlockHash,
         timeout: Duration,
-    ) -> Result<BlockReader, Error> {
+    ) -> Result<BlockReader<'static>, Error> {
         self.choose(peer.into())?.block_reader(hash, timeout)
     }
 

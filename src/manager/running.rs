@@ -43,7 +43,7 @@ impl Running {
             .stack_size(1024 * 1024)
             .spawn(move || supervisor.run())
             .map_err(|error| Error::Io {
-                what: "the manager's thread".into(),
+                operation: "spawning the manager thread".into(),
                 error: error.into(),
             })?;
         *stage = Stage::Running {

@@ -66,7 +66,7 @@ impl Shared {
 
     /// Returns the trust class of a peer.
     pub(super) fn peer_class(&self, peer: &PeerConnectionHandle) -> PeerClass {
-        let ip = peer.address().ip();
+        let ip = peer.peer_addr().ip();
         if self.connections.is_configured(peer.peer_id())
             || self.bans.read().whitelisted_by(ip).is_some()
         {

@@ -2,7 +2,7 @@
 
 use crate::wire::{
     BlockError, Command, CompactBlockError, DecodeError, DsDetectedError, FrameDropReason,
-    HeaderChainError, IndexOutOfRange, Reject, WithCauses,
+    HeaderChainError, IndexOutOfRange, Reject, WithSources,
 };
 
 /// A violation of the protocol that does not by itself close the connection.
@@ -62,7 +62,7 @@ pub enum Misbehavior {
     #[error("a dsdetected came that does not hold: {0}")]
     InvalidDsDetected(DsDetectedError),
     /// The peer sent headers that violate the rules of the chain; they were dropped.
-    #[error("invalid headers: {}", WithCauses(.0))]
+    #[error("invalid headers: {}", WithSources(.0))]
     InvalidHeaders(HeaderChainError),
     /// The peer sent headers that do not connect to the chain; they were dropped.
     #[error("{headers} headers with an unknown parent")]

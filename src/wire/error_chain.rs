@@ -1,20 +1,20 @@
-//! Formats an error with its causes.
+//! Formats an error with its sources.
 
 use std::error::Error;
 use std::fmt;
 
-/// Formats an error followed by its causes, separated by colons.
+/// Formats an error followed by its sources, separated by `: `.
 ///
 /// For texts that cannot refer to [`Error::source`], such as events and log records.
-pub(crate) struct WithCauses<'a>(pub(crate) &'a dyn Error);
+pub(crate) struct WithSources<'a>(pub(crate) &'a dyn Error);
 
-impl fmt::Display for WithCauses<'_> {
+impl fmt::Display for WithSources<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
+        let mut source = self.0.source();
+        while let Some(error) = source {
             write!(f, ": {error}")?;
-            cause = error.source();
+            source = error.source();
         }
         Ok(())
     }
@@ -42,19 +42,19 @@ mod tests {
             "header {hash} is invalid: height 7: proof of work is invalid: \
              bits 00000000 are not a valid target"
         );
-        assert_eq!(WithCauses(&error).to_string(), expected);
+        assert_eq!(WithSources(&error).to_string(), expected);
     }
 
     #[test]
     fn reconstruction_errors_have_their_cause() {
         let error = ReconstructionError::from(CompactBlockError::NoTransactions);
         let expected = "compact block is invalid: compact block has no transactions";
-        assert_eq!(WithCauses(&error).to_string(), expected);
+        assert_eq!(WithSources(&error).to_string(), expected);
         let root = MerkleRoot::ZERO;
         let error = ReconstructionError::from(BlockError::DuplicatedTransactions(root));
         let expected = format!(
             "reconstructed block is invalid: duplicate transactions do not change the merkle root {root}"
         );
-        assert_eq!(WithCauses(&error).to_string(), expected);
+        assert_eq!(WithSources(&error).to_string(), expected);
     }
 }

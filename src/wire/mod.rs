@@ -118,7 +118,7 @@ pub use compact_size::{MAX_COMPACT_SIZE, compact_size_len, write_compact_size};
 pub use decode::{Decode, Reader};
 pub use decode_error::DecodeError;
 pub use encode::Encode;
-pub(crate) use error_chain::WithCauses;
+pub(crate) use error_chain::WithSources;
 pub(crate) use frame::Found;
 pub use frame::{
     BASIC_HEADER_LEN, BLOCK_CHUNK, COPY_THRESHOLD, EXTENDED_HEADER_LEN, EncodedFrame, Frame,

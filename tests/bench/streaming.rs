@@ -100,7 +100,7 @@ impl Sender {
         unreachable!("the bus lives as long as the handle")
     }
 
-    fn reader(&self, handle: &PeerConnectionHandle) -> BlockReader {
+    fn reader(&self, handle: &PeerConnectionHandle) -> BlockReader<'static> {
         handle
             .block_reader(self.block, PATIENCE)
             .expect("the block begins")

@@ -15,6 +15,7 @@ use test_support::raw_peer::{
     ClosedPort, RawListener, RawPeer, SilentHost, frame, frame_of, header_claiming, socket_pair,
     version,
 };
+use test_support::with_sources::with_sources;
 
 use crate::harness::{Actor, PROMPT, config, connected, message, reason_of};
 
@@ -120,8 +121,8 @@ fn ended_connection(name: &str, result: Result<Connection, Error>) -> Ended {
         },
     };
     Ended {
-        text: error.to_string(),
-        prefix: format!("{name}: "),
+        text: with_sources(&error),
+        prefix: format!("{name}: not connected: "),
         reason: reason_of::<()>(Err(error)),
     }
 }
@@ -131,7 +132,7 @@ fn ended_actor(actor: Actor) -> Ended {
     let mut handshake = false;
     loop {
         let event = actor.next_event();
-        let address = actor.handle.address();
+        let address = actor.handle.peer_addr();
         handshake |= matches!(event, ControlEvent::HandshakeComplete { .. });
         let (reason, prefix) = match &event {
             ControlEvent::ConnectionFailed { reason, .. } => {
@@ -455,8 +456,9 @@ fn closed_port_refuses_connection() {
     let address = port.address();
     let text = "the connection was refused: nobody listens there";
 
-    let error = Connection::connect(&address.to_string(), &config()).unwrap_err();
-    assert_eq!(error.to_string(), format!("{address}: {text}"));
+    let error = Connection::connect(address.to_string(), &config()).unwrap_err();
+    let expected = format!("{address}: not connected: {text}");
+    assert_eq!(with_sources(&error), expected);
     let reason = reason_of::<()>(Err(error));
     assert_eq!(reason, DisconnectReason::ConnectRefused);
 
@@ -485,9 +487,10 @@ fn silent_host_fails_after_connect_timeout() {
     };
 
     let began = Instant::now();
-    let error = Connection::connect(&address.to_string(), &config).unwrap_err();
+    let error = Connection::connect(address.to_string(), &config).unwrap_err();
     in_time(began);
-    assert_eq!(error.to_string(), format!("{address}: {text}"));
+    let expected = format!("{address}: not connected: {text}");
+    assert_eq!(with_sources(&error), expected);
     assert_eq!(reason_of::<()>(Err(error)), timed_out);
 
     let began = Instant::now();
@@ -504,8 +507,8 @@ fn silent_host_fails_after_connect_timeout() {
 fn unresolvable_name_is_reported_in_error() {
     let name = "no-such-host.invalid";
     let error = Connection::connect(name, &config()).unwrap_err();
-    let text = error.to_string();
-    let expected = format!("{name}: the name \"{name}\" could not be resolved: ");
+    let text = with_sources(&error);
+    let expected = format!("{name}: not connected: the name \"{name}\" could not be resolved: ");
     assert!(text.starts_with(&expected), "{text}");
     assert!(matches!(
         reason_of::<()>(Err(error)),
@@ -518,8 +521,8 @@ fn invalid_name_is_printed_in_one_line() {
     let name = "127.0.0.1:18444\n";
     let error = Connection::connect(name, &config()).unwrap_err();
     assert_eq!(
-        error.to_string(),
-        r#"127.0.0.1:18444\n: invalid peer name "127.0.0.1:18444\n": expected a port from 0 to 65535, got "18444\n""#
+        with_sources(&error),
+        r#"127.0.0.1:18444\n: not connected: invalid peer name "127.0.0.1:18444\n": expected a port from 0 to 65535, got "18444\n""#
     );
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(!error.is_retryable() && !error.is_network_failure());
@@ -531,12 +534,12 @@ fn invalid_configuration_is_rejected_before_dialing() {
         connect_timeout: Duration::ZERO,
         ..config()
     };
-    let text = "configuration: connect_timeout is 0ns: a duration above zero is needed";
+    let text = "invalid configuration: connect_timeout is 0ns: a duration above zero is needed";
     let listener = RawListener::new();
-    let error = Connection::connect(&listener.address().to_string(), &wrong).unwrap_err();
-    assert_eq!(error.to_string(), text);
+    let error = Connection::connect(listener.address().to_string(), &wrong).unwrap_err();
+    assert_eq!(with_sources(&error), text);
     let setup = PeerConnectionOptions::new(wrong);
     let spawned =
         bsv_p2p::connection::PeerConnectionActor::spawn_outbound(listener.address(), setup);
-    assert_eq!(spawned.unwrap_err().to_string(), text);
+    assert_eq!(with_sources(&spawned.unwrap_err()), text);
 }

@@ -16,6 +16,7 @@ use test_support::raw_peer::{DEADLINE, RawPeer, frame, wait_until};
 
 use crate::answers::{block_question, mined, not_found};
 use crate::harness::{Actor, PROMPT, config, message};
+use test_support::with_sources::with_sources;
 
 /// Returns a block of `count` transactions, each of about `len` bytes, with a valid root.
 pub(crate) fn block_of(count: u32, len: usize) -> Block {
@@ -44,7 +45,7 @@ pub(crate) fn asked(
     peer: &mut RawPeer,
     hash: BlockHash,
     script: impl FnOnce(&mut RawPeer, Inventory),
-) -> Result<BlockReader, Error> {
+) -> Result<BlockReader<'static>, Error> {
     thread::scope(|scope| {
         let reader = scope.spawn(|| actor.handle.block_reader(hash, DEADLINE));
         let marker = block_question(peer, hash);
@@ -168,7 +169,7 @@ fn visitor_gets_transactions_above_limit_in_pieces() {
         let mut census = Census::default();
         reader
             .unwrap()
-            .whole_transactions_up_to(limit)
+            .max_buffered_transaction(limit)
             .visit(&mut census)
             .unwrap();
         assert_eq!(census.header, Some(block.header()));
@@ -219,7 +220,7 @@ fn mismatched_block_fails_only_at_last_read() {
         for _ in 0..2 {
             let error = reader.read(&mut [0; 8]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidData);
-            let text = inner(&error).to_string();
+            let text = with_sources(inner(&error));
             assert!(text.contains(fault), "{fault}: {text}");
         }
     }
@@ -306,7 +307,7 @@ fn claimed_gigabytes_allocate_no_memory() {
 }
 
 /// Returns a reader that has read the start of an incomplete block.
-fn begun(config: &ConnectionConfig) -> (Actor, RawPeer, BlockReader) {
+fn begun(config: &ConnectionConfig) -> (Actor, RawPeer, BlockReader<'static>) {
     let (actor, mut peer) = Actor::connected(config);
     let block = block_of(40, 200_000);
     let mut reader = asked(&actor, &mut peer, block.hash(), |peer, _| {

@@ -67,7 +67,7 @@ fn two_connections_exchange_200_mb_at_once() {
             let received = connection.receive().unwrap();
             assert!(received == expected, "message {at}");
         }
-        assert_eq!(connection.dropped(), 0);
+        assert_eq!(connection.dropped_messages(), 0);
         connection
     };
     let (one, other) = two_connections(&config);
@@ -87,7 +87,7 @@ fn messages_above_buffer_are_dropped_and_counted() {
         }
         let mut received = 0;
         let mut expected = messages(other);
-        while received + connection.dropped() < MESSAGES as u64 {
+        while received + connection.dropped_messages() < MESSAGES as u64 {
             let message = connection.receive().unwrap();
             assert!(
                 expected.any(|expected| message == expected),
@@ -107,7 +107,7 @@ fn messages_above_buffer_are_dropped_and_counted() {
         let other = scope.spawn(|| exchange(other, 2, 1));
         let ((one, one_received), (other, other_received)) =
             (one.join().unwrap(), other.join().unwrap());
-        assert_eq!(one_received + one.dropped(), MESSAGES as u64);
-        assert_eq!(other_received + other.dropped(), MESSAGES as u64);
+        assert_eq!(one_received + one.dropped_messages(), MESSAGES as u64);
+        assert_eq!(other_received + other.dropped_messages(), MESSAGES as u64);
     });
 }

@@ -51,7 +51,7 @@ fn queue_of(capacity: usize) -> SubscriptionOptions {
 fn stuck() -> SubscriptionOptions {
     SubscriptionOptions {
         capacity: 1,
-        ..SubscriptionOptions::named("stuck")
+        ..SubscriptionOptions::with_name("stuck")
     }
 }
 
@@ -60,7 +60,7 @@ fn sampled() -> SubscriptionOptions {
     SubscriptionOptions {
         capacity: 4,
         overflow: OverflowPolicy::DropNewest,
-        ..SubscriptionOptions::named("sampled")
+        ..SubscriptionOptions::with_name("sampled")
     }
 }
 
@@ -306,7 +306,7 @@ fn combined_receiver_gets_lagged_event_in_order() {
     };
     let number = |event: &Event| match event {
         Event::Message(event) => number_of(&event.message),
-        Event::Control(_) => None,
+        _ => None,
     };
     let first = taken(4);
     assert_eq!(
@@ -342,7 +342,7 @@ fn control_receiver_gets_lagged_event_without_further_events() {
 fn subscription_filter_selects_commands() {
     let bus = EventBus::new();
     let chosen = bus.subscribe_messages_with(
-        SubscriptionOptions::default().only([const { Command::new("chosen") }]),
+        SubscriptionOptions::default().with_commands([const { Command::new("chosen") }]),
     );
     let (_handle, mut peer) = connected_on(&bus, config());
     let mut renamed = frame(&numbered(2, 4));
@@ -504,7 +504,7 @@ fn other_subscribers_get_lagged_event_of_full_receiver() {
     let full = bus.subscribe_with(SubscriptionOptions {
         capacity: 4,
         overflow: OverflowPolicy::DropNewest,
-        ..SubscriptionOptions::named("full")
+        ..SubscriptionOptions::with_name("full")
     });
     let (handle, mut peer) = connected_on(&bus, config());
     peer.send_bytes(&flood(0..10));

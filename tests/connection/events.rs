@@ -67,6 +67,7 @@ fn subscription_before_spawn_misses_no_events() {
         .map(|event| match event {
             Event::Control(event) => event.name().to_owned(),
             Event::Message(event) => number_of(&event.message).unwrap().to_string(),
+            other => panic!("{other:?}"),
         })
         .collect();
     let expected: Vec<_> = [life[0].to_owned(), life[1].to_owned()]

@@ -205,7 +205,7 @@ fn concurrent_header_requests_are_serialized() {
                     actor.handle.headers(&[genesis()], BlockHash::ZERO, SHORT),
                     Timeout::RequestQueue,
                 );
-                actor.handle.send(&Ping::new(5).into(), DEADLINE).unwrap();
+                actor.handle.send(Ping::new(5), DEADLINE).unwrap();
                 assert_eq!(peer.next_message(), Ping::new(5).into());
             }
             peer.send(headers(&[header_on(question.locator[0])]));

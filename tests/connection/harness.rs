@@ -158,7 +158,7 @@ pub(crate) fn connected(config: &ConnectionConfig) -> (Connection, RawPeer) {
             peer.shake_hands();
             peer
         });
-        let connection = Connection::connect(&listener.address().to_string(), config);
+        let connection = Connection::connect(listener.address().to_string(), config);
         (connection.unwrap(), peer.join().unwrap())
     })
 }
@@ -187,7 +187,7 @@ pub(crate) fn two_connections(config: &ConnectionConfig) -> (Connection, Connect
         let accepted = scope.spawn(|| {
             Connection::accept(listener.accept_tcp(), config, &NonceRegistry::default()).unwrap()
         });
-        let dialled = Connection::connect(&listener.address().to_string(), config);
+        let dialled = Connection::connect(listener.address().to_string(), config);
         (dialled.unwrap(), accepted.join().unwrap())
     })
 }

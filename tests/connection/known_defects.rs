@@ -25,10 +25,10 @@ fn ipv6_peers_are_dialed_and_accepted() {
     let other = Actor::take(accept(), &config());
     one.expect_handshake();
     other.expect_handshake();
-    assert_eq!(one.handle.address(), address);
-    assert!(other.handle.address().is_ipv6());
+    assert_eq!(one.handle.peer_addr(), address);
+    assert!(other.handle.peer_addr().is_ipv6());
     for (from, to) in [(&one, &other), (&other, &one)] {
-        from.handle.try_send(&message("six")).unwrap();
+        from.handle.try_send(message("six")).unwrap();
         assert_eq!(to.next_message(), Message::SendHeaders);
         assert_eq!(to.next_message(), message("six"));
     }
@@ -36,11 +36,11 @@ fn ipv6_peers_are_dialed_and_accepted() {
     let (dialled, accepted) = thread::scope(|scope| {
         let accepted =
             scope.spawn(|| Connection::accept(accept(), &config(), &NonceRegistry::default()));
-        let dialled = Connection::connect(&address.to_string(), &config());
+        let dialled = Connection::connect(address.to_string(), &config());
         (dialled, accepted.join().unwrap())
     });
-    assert_eq!(dialled.unwrap().address(), address);
-    accepted.unwrap();
+    assert_eq!(dialled.unwrap().peer_addr(), address);
+    drop(accepted.unwrap());
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn whole_life(actor: Actor) -> Vec<ControlEvent> {
 /// Returns all events of an actor; dropping its handle ends it.
 #[track_caller]
 fn all_events(actor: Actor) -> Vec<ControlEvent> {
-    let (peer_id, address) = (actor.handle.peer_id(), actor.handle.address());
+    let (peer_id, address) = (actor.handle.peer_id(), actor.handle.peer_addr());
     drop(actor.handle);
     // The bus is dropped with the connection, so the receiver ends.
     let events: Vec<_> = actor.events.iter().collect();
@@ -91,7 +91,7 @@ fn events_come_once_in_order_for_every_end() {
                 ConnectionState::Failed
             };
             assert_eq!(actor.handle.state(), state, "{expected}");
-            let refused = actor.handle.try_send(&message("x"));
+            let refused = actor.handle.try_send(message("x"));
             assert_eq!(&reason_of(refused), expected);
 
             let events = all_events(actor);
@@ -281,9 +281,9 @@ fn connection_ends_promptly_with_blocked_write() {
     ends_promptly("writing", || {
         let (actor, peer) = Actor::connected_with_small_buffers(&config());
         for number in 0..10 {
-            actor.handle.try_send(&numbered(number, 500_000)).unwrap();
+            actor.handle.try_send(numbered(number, 500_000)).unwrap();
         }
-        assert!(actor.handle.queued().0 > 0);
+        assert!(actor.handle.send_queue().messages > 0);
         (actor, vec![peer])
     });
 }
@@ -300,14 +300,14 @@ fn blocked_senders_are_woken_by_disconnect() {
             .map(|_| {
                 scope.spawn(|| {
                     loop {
-                        if let Err(error) = actor.handle.send(&numbered(0, 90_000), DEADLINE) {
+                        if let Err(error) = actor.handle.send(numbered(0, 90_000), DEADLINE) {
                             break reason_of::<()>(Err(error));
                         }
                     }
                 })
             })
             .collect();
-        wait_until("something waits", || actor.handle.queued().0 > 0);
+        wait_until("something waits", || actor.handle.send_queue().messages > 0);
         let flushing = scope.spawn(|| reason_of(actor.handle.flush(DEADLINE)));
         let began = Instant::now();
         actor.handle.disconnect();
@@ -327,7 +327,7 @@ fn disconnect_after_end_changes_nothing() {
     actor.handle.disconnect();
     actor.handle.disconnect();
     actor.handle.join();
-    let refused = actor.handle.try_send(&message("x"));
+    let refused = actor.handle.try_send(message("x"));
     assert_eq!(reason_of(refused), DisconnectReason::ConnectionClosed);
     assert_eq!(names(&all_events(actor)), ["ConnectionLost"]);
 }

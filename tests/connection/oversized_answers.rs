@@ -70,7 +70,7 @@ fn connection_with(config: &ConnectionConfig) -> (Connection, RawPeer) {
             shake_hands(&mut peer);
             peer
         });
-        let connection = Connection::connect(&listener.address().to_string(), config);
+        let connection = Connection::connect(listener.address().to_string(), config);
         let mut connection = connection.unwrap();
         wait_until("the limit of the peer is known", || {
             assert_eq!(connection.receive_timeout(Duration::ZERO).unwrap(), None);

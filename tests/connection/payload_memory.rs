@@ -200,7 +200,7 @@ fn unrequested_block_above_1_mib_is_skipped() {
     assert_eq!(actor.next_message(), small.into());
     // A requested block arrives completely.
     let question = GetData::from(vec![Inventory::Block(large.hash())]);
-    actor.handle.try_send(&question.into()).unwrap();
+    actor.handle.try_send(question).unwrap();
     peer.expect("getdata");
     peer.send(large.clone());
     assert_eq!(actor.next_message(), large.into());

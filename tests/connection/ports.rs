@@ -16,7 +16,7 @@ fn errors(address: SocketAddr, config: &ConnectionConfig) -> [Error; 3] {
     let setup = || PeerConnectionOptions::new(config.clone());
     let restarts = RestartConfig::default();
     [
-        Connection::connect(&address.to_string(), config).unwrap_err(),
+        Connection::connect(address.to_string(), config).unwrap_err(),
         PeerConnectionActor::spawn_outbound(address, setup()).unwrap_err(),
         supervisor
             .spawn_outbound(address, setup(), restarts)
@@ -56,7 +56,7 @@ fn allowed_default_port_of_another_network_is_dialed() {
     let mut config = ConnectionConfig::new(Network::Mainnet);
     config.allow_any_port = true;
     let address = address(&Network::Regtest);
-    let error = Connection::connect(&address.to_string(), &config).unwrap_err();
+    let error = Connection::connect(address.to_string(), &config).unwrap_err();
     assert!(matches!(error, Error::Disconnected { .. }), "{error:?}");
     let setup = PeerConnectionOptions::new(config);
     let peer = PeerConnectionActor::spawn_outbound(address, setup).unwrap();

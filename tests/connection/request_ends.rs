@@ -245,8 +245,8 @@ fn request_above_limit_of_1024_fails() {
         let nonces: Vec<_> = (0..LIMIT).map(|_| peer.expect_ping()).collect();
         for request in REQUESTS {
             let error = request(&actor.handle, DEADLINE).unwrap_err();
-            let address = actor.handle.address();
-            let text = format!("{address}: 1024 requests are open, which is the limit");
+            let address = actor.handle.peer_addr();
+            let text = format!("{address}: limit of 1024 pending requests reached");
             assert_eq!(error.to_string(), text);
             assert!(error.is_retryable() && error.kind() == ErrorKind::Usage);
         }

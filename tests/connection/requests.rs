@@ -12,6 +12,7 @@ use test_support::raw_peer::{DEADLINE, RawPeer, frame};
 
 use crate::answers::{addr, block_question, getdata, header_on, headers, mined, not_found, tx};
 use crate::harness::{config, connected, message, numbered, reason_of};
+use test_support::with_sources::with_sources;
 
 /// The timeout of requests without a response.
 const SHORT: Duration = Duration::from_millis(200);
@@ -38,14 +39,14 @@ fn kept_in_order(connection: &mut Connection, expected: &[Message]) {
         assert_eq!(received.as_ref(), Some(expected));
     }
     assert_eq!(connection.receive_timeout(Duration::ZERO).unwrap(), None);
-    assert_eq!(connection.dropped(), 0);
+    assert_eq!(connection.dropped_messages(), 0);
 }
 
 /// Asserts that an error consists of the address of the peer and `text`.
 #[track_caller]
 fn assert_text(connection: &Connection, error: &Error, text: &str) {
-    let address = connection.address();
-    assert_eq!(error.to_string(), format!("{address}: {text}"));
+    let address = connection.peer_addr();
+    assert_eq!(with_sources(error), format!("{address}: {text}"));
 }
 
 #[test]
@@ -80,7 +81,7 @@ fn ping_timeout_keeps_connection() {
         error,
         Error::Timeout { which: Timeout::Response, after, .. } if after == SHORT
     ));
-    assert_text(&connection, &error, "the answer took longer than 200ms");
+    assert_text(&connection, &error, "response timed out after 200ms");
 
     // The late pong does not answer the next ping.
     let late = peer.expect_ping();
@@ -122,7 +123,7 @@ fn request_fails_when_connection_ends() {
         let ended = DisconnectReason::ConnectionClosed;
         assert_eq!(reason_of(connection.ping(DEADLINE)), ended);
         assert_eq!(reason_of(connection.receive()), ended);
-        assert_eq!(reason_of(connection.send(&message("x"))), ended);
+        assert_eq!(reason_of(connection.send(message("x"))), ended);
     }
 }
 
@@ -164,7 +165,7 @@ fn marker_before_block_means_not_found() {
     );
     let (error, hash) = (answer.unwrap_err(), wanted.hash());
     assert!(matches!(&error, Error::NotFound { hash: not_found, .. } if *not_found == hash));
-    assert_text(&connection, &error, &format!("block {hash} is not found"));
+    assert_text(&connection, &error, &format!("block {hash} not found"));
     kept_in_order(&mut connection, &[another.into()]);
 }
 
@@ -208,7 +209,7 @@ fn block_with_mismatched_content_fails_request() {
         got: bsv_p2p::wire::merkle_root([other_coinbase.txid()]).0,
     };
     let (error, hash) = (answer.unwrap_err(), honest.hash());
-    let text = format!("block {hash} has wrong content: {mismatch}");
+    let text = format!("block {hash} is invalid: {mismatch}");
     assert_text(&connection, &error, &text);
     assert!(
         matches!(error, Error::InvalidBlock { error, .. } if *error == InvalidBlock::Content(mismatch))
@@ -234,7 +235,7 @@ fn too_long_block_reports_both_sizes() {
         |connection| connection.block(block.hash(), DEADLINE),
     );
     let error = answer.unwrap_err();
-    let text = format!("the answer has {bytes} bytes, at most 150 are kept");
+    let text = format!("expected a response of at most 150 bytes, got {bytes} bytes");
     assert_text(&connection, &error, &text);
     assert!(matches!(error, Error::PayloadTooLarge { limit: 150, .. }));
     // The block was skipped, and the connection continues.
@@ -327,7 +328,11 @@ fn empty_locator_requests_header_by_hash() {
 fn invalid_request_is_rejected_before_sending() {
     let (mut connection, mut peer) = connected(&config());
     let error = connection.send(&Message::Verack).unwrap_err();
-    assert_text(&connection, &error, "verack belongs to the session");
+    assert_text(
+        &connection,
+        &error,
+        "message not sent: verack belongs to the session",
+    );
     // More than the 2 MiB that the peer announced.
     let locator = vec![BlockHash([1; 32]); 80_000];
     let error = connection
@@ -340,7 +345,7 @@ fn invalid_request_is_rejected_before_sending() {
             ..
         }
     ));
-    connection.send(&Message::Ping(Ping::new(5))).unwrap();
+    connection.send(Message::Ping(Ping::new(5))).unwrap();
     assert_eq!(peer.next_message(), Ping::new(5).into());
 }
 
@@ -452,7 +457,7 @@ fn single_address_answers_only_at_timeout() {
     assert_eq!(answer.unwrap(), addr(&[2, 3]).addresses);
     kept_in_order(&mut connection, std::slice::from_ref(&own));
     let error = connection.addresses(DEADLINE).unwrap_err();
-    let text = "that has been asked already, and is answered once";
+    let text = "addresses were already requested on this connection";
     assert_text(&connection, &error, text);
     assert!(matches!(error, Error::AlreadyRequested { .. }));
 

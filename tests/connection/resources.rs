@@ -96,11 +96,11 @@ fn one_of_each() {
     wait_until("the queue is full", || actor.messages.is_full());
     drop(actor);
     let (actor, peer) = Actor::connected_with_small_buffers(&config());
-    actor.handle.try_send(&numbered(1, 100_000)).unwrap();
+    actor.handle.try_send(numbered(1, 100_000)).unwrap();
     drop(actor);
     drop(peer);
     let (actor, _peer) = Actor::connected_with_small_buffers(&impatient);
-    actor.handle.try_send(&numbered(1, 100_000)).unwrap();
+    actor.handle.try_send(numbered(1, 100_000)).unwrap();
     actor.expect_end();
     begun(6);
 
@@ -114,8 +114,8 @@ fn one_of_each() {
     begun(1);
 
     // Connections in the caller's thread.
-    assert!(Connection::connect(&nobody.address().to_string(), &config()).is_err());
-    assert!(Connection::connect(&silent.address().to_string(), &impatient).is_err());
+    assert!(Connection::connect(nobody.address().to_string(), &config()).is_err());
+    assert!(Connection::connect(silent.address().to_string(), &impatient).is_err());
     assert!(Connection::connect(&text, &impatient).is_err());
     drop(listener.accept());
     let (theirs, ours) = socket_pair();
@@ -126,6 +126,6 @@ fn one_of_each() {
     peer.close();
     assert!(connection.receive().is_err());
     let (mut connection, _peer) = accepted(small_buffer_pair(), &impatient);
-    assert!(connection.send(&numbered(1, 100_000)).is_err());
+    assert!(connection.send(numbered(1, 100_000)).is_err());
     begun(7);
 }

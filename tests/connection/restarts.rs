@@ -117,7 +117,7 @@ fn lost_connection_restarts_immediately_with_same_identity() {
             Some(DisconnectReason::ConnectionClosed)
         );
         assert!(statistics.connected_since.is_some());
-        peer.handle.try_send(&message("still here")).unwrap();
+        peer.handle.try_send(message("still here")).unwrap();
         raw.expect("test");
     }
     raw.close();
@@ -172,7 +172,7 @@ fn between_two_connections_sends_end_with_the_reason() {
     let nobody = ClosedPort::new();
     let peer = Supervised::dial(&supervisor, nobody.address(), &patient());
     peer.expect_restart();
-    let refused = peer.handle.send(&message("x"), DEADLINE);
+    let refused = peer.handle.send(message("x"), DEADLINE);
     assert_eq!(reason_of(refused), DisconnectReason::ConnectRefused);
     assert_eq!(peer.handle.state(), ConnectionState::Failed);
 }
@@ -245,7 +245,7 @@ fn connection_without_supervisor_lives_but_never_restarts() {
     drop(supervisor);
     assert_eq!(waiting.expect_failure(), DisconnectReason::Shutdown);
     waiting.handle.join();
-    standing.handle.try_send(&message("alive")).unwrap();
+    standing.handle.try_send(message("alive")).unwrap();
     raw.expect("test");
     raw.close();
     standing.expect_restart();

@@ -9,6 +9,7 @@ use bsv_p2p::wire::{Message, Reject, RejectCode};
 use test_support::raw_peer::{RawListener, RawPeer, echo, version, wait_until};
 
 use crate::harness::{Actor, config, reason_of};
+use test_support::with_sources::with_sources;
 
 #[test]
 fn self_connection_is_detected_on_both_sides() {
@@ -21,10 +22,11 @@ fn self_connection_is_detected_on_both_sides() {
             let tcp = listener.accept_tcp();
             Connection::accept(tcp, &config(), &nonces).unwrap_err()
         });
-        let error = Connection::connect_with(&address.to_string(), &config(), &nonces).unwrap_err();
-        assert_eq!(error.to_string(), format!("{address}: {text}"));
+        let error = Connection::connect_with(address.to_string(), &config(), &nonces).unwrap_err();
+        let expected = format!("{address}: not connected: {text}");
+        assert_eq!(with_sources(&error), expected);
         let accepted = accepted.join().unwrap();
-        assert!(accepted.to_string().ends_with(&format!(": {text}")));
+        assert!(with_sources(&accepted).ends_with(&format!(": {text}")));
         for error in [error, accepted] {
             let reason = reason_of::<()>(Err(error));
             assert_eq!(reason, DisconnectReason::SelfConnection);
@@ -51,7 +53,7 @@ fn echo_server_is_recognized_as_self_connection() {
     let address = listener.address();
     thread::scope(|scope| {
         scope.spawn(|| (0..2).for_each(|_| echo(listener.accept_tcp())));
-        let error = Connection::connect(&address.to_string(), &config()).unwrap_err();
+        let error = Connection::connect(address.to_string(), &config()).unwrap_err();
         let reason = reason_of::<()>(Err(error));
         assert_eq!(reason, DisconnectReason::SelfConnection);
         let (_, reason) = Actor::dial(address, &config()).expect_end();

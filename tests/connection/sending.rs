@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{EncodedMessage, PeerConnectionCommand};
+use bsv_p2p::connection::{EncodedMessage, PeerConnectionCommand, QueueStats};
 use bsv_p2p::session::{AwaitedMessage, DisconnectReason, SendError};
 use bsv_p2p::wire::{
     Command, DEFAULT_MAX_RECEIVE_PAYLOAD, Inv, Inventory, Mempool, Message, Ping, Pong, Protoconf,
@@ -15,6 +15,7 @@ use test_support::raw_peer::{DEADLINE, RawListener, version};
 use crate::harness::{
     Actor, PROMPT, SeededRandom, config, connected, message, number_of, numbered, reason_of,
 };
+use test_support::with_sources::with_sources;
 
 fn refusal(result: Result<(), Error>) -> SendError {
     match result {
@@ -34,9 +35,10 @@ fn nothing_is_sent_before_the_handshake() {
         command: Command::new("ping"),
     };
     let error = handle.send(&ping, DEADLINE).unwrap_err();
-    let address = handle.address();
-    let text = format!("{address}: ping cannot be sent: the handshake is not complete");
-    assert_eq!(error.to_string(), text);
+    let address = handle.peer_addr();
+    let text =
+        format!("{address}: message not sent: ping cannot be sent: the handshake is not complete");
+    assert_eq!(with_sources(&error), text);
     assert_eq!(refusal(handle.try_send(&ping)), incomplete);
     assert_eq!(refusal(handle.send_unchecked(&ping, DEADLINE)), incomplete);
     let command = PeerConnectionCommand::SendMessage(ping.clone());
@@ -60,7 +62,7 @@ fn send_on_handshake_event_follows_handshake_messages() {
         peer.send(version());
         peer.send(Message::Verack);
         while actor.next_event().name() != "HandshakeComplete" {}
-        actor.handle.try_send(&message("hasty")).unwrap();
+        actor.handle.try_send(message("hasty")).unwrap();
         for expected in [
             "version",
             "verack",
@@ -111,14 +113,14 @@ fn sends_after_disconnect_fail_with_its_reason() {
     let (actor, _peer) = Actor::connected(&config());
     actor.handle.disconnect();
     assert_eq!(
-        reason_of(actor.handle.try_send(&message("x"))),
+        reason_of(actor.handle.try_send(message("x"))),
         DisconnectReason::Requested,
         "at once"
     );
     assert_eq!(all_told(&actor), DisconnectReason::Requested);
 
     let (actor, _peer) = Actor::connected_with_small_buffers(&impatient);
-    actor.handle.try_send(&numbered(1, 100_000)).unwrap();
+    actor.handle.try_send(numbered(1, 100_000)).unwrap();
     let reason = all_told(&actor);
     assert!(
         matches!(reason, DisconnectReason::SlowReader { .. }),
@@ -149,19 +151,19 @@ fn full_outbox_blocks_senders_until_timeout() {
         let (actor, mut peer) = Actor::connected_with_small_buffers(&config);
         let mut taken = 0;
         let error = loop {
-            match actor.handle.try_send(&numbered(taken, 90_000)) {
+            match actor.handle.try_send(numbered(taken, 90_000)) {
                 Ok(()) => taken += 1,
                 Err(error) => break error,
             }
         };
         // The limits, and the frame being written.
         assert!((5..=7).contains(&taken), "{taken}");
-        let address = actor.handle.address();
-        let text = format!("{address}: sending took longer than 0ns");
+        let address = actor.handle.peer_addr();
+        let text = format!("{address}: send timed out after 0ns");
         assert_eq!(error.to_string(), text);
         let wait = Duration::from_millis(100);
         let began = Instant::now();
-        let error = actor.handle.send(&numbered(99, 90_000), wait).unwrap_err();
+        let error = actor.handle.send(numbered(99, 90_000), wait).unwrap_err();
         let took = began.elapsed();
         assert!(took >= wait && took < wait + PROMPT, "{took:?}");
         assert!(matches!(
@@ -172,7 +174,9 @@ fn full_outbox_blocks_senders_until_timeout() {
             actor.handle.flush(wait),
             Err(Error::Timeout { .. })
         ));
-        let (messages, bytes) = actor.handle.queued();
+        let QueueStats {
+            messages, bytes, ..
+        } = actor.handle.send_queue();
         assert!((5..=7).contains(&messages), "{messages}");
         assert!(
             (400_000..=taken as usize * 90_100).contains(&bytes),
@@ -185,7 +189,7 @@ fn full_outbox_blocks_senders_until_timeout() {
                 let last = numbered(taken, 90_000);
                 actor.handle.send(&last, DEADLINE).unwrap();
                 actor.handle.flush(DEADLINE).unwrap();
-                assert_eq!(actor.handle.queued(), (0, 0));
+                assert_eq!(actor.handle.send_queue(), QueueStats::default());
             });
             for number in 0..=taken {
                 assert_eq!(peer.next_message(), numbered(number, 90_000));
@@ -201,11 +205,11 @@ fn empty_outbox_accepts_message_above_its_limit() {
         ..config()
     };
     let (actor, mut peer) = Actor::connected_with_small_buffers(&config);
-    actor.handle.try_send(&numbered(0, 300_000)).unwrap();
-    let full = actor.handle.try_send(&numbered(1, 300_000));
+    actor.handle.try_send(numbered(0, 300_000)).unwrap();
+    let full = actor.handle.try_send(numbered(1, 300_000));
     assert!(matches!(full, Err(Error::Timeout { .. })), "{full:?}");
     assert_eq!(peer.next_message(), numbered(0, 300_000));
-    actor.handle.send(&numbered(1, 300_000), DEADLINE).unwrap();
+    actor.handle.send(numbered(1, 300_000), DEADLINE).unwrap();
     assert_eq!(peer.next_message(), numbered(1, 300_000));
 }
 
@@ -275,7 +279,7 @@ fn concurrent_sends_keep_order_per_thread() {
                 // Other messages of this side in between.
                 for nonce in 1..=20 {
                     handle.flush(DEADLINE).unwrap();
-                    handle.send(&Ping::new(nonce).into(), DEADLINE).unwrap();
+                    handle.send(Ping::new(nonce), DEADLINE).unwrap();
                 }
             });
             let mut next = [0; THREADS as usize];
@@ -325,7 +329,7 @@ fn inventory_is_split_to_maximum_payload_of_peer() {
     thread::scope(|scope| {
         scope.spawn(|| {
             for inv in Inv::split(&entries, limit) {
-                actor.handle.send(&inv.into(), DEADLINE).unwrap();
+                actor.handle.send(inv, DEADLINE).unwrap();
             }
         });
         for count in [limit, limit, 1] {
@@ -346,9 +350,9 @@ fn prepared_message_reaches_each_peer_in_order() {
     let mut pairs: Vec<_> = (0..4).map(|_| Actor::connected(&config())).collect();
     let prepared = EncodedMessage::new(config().magic(), numbered(2, 100_000));
     for (actor, _) in &pairs {
-        actor.handle.try_send(&numbered(1, 10)).unwrap();
-        actor.handle.send_prepared(&prepared, DEADLINE).unwrap();
-        actor.handle.try_send(&numbered(3, 10)).unwrap();
+        actor.handle.try_send(numbered(1, 10)).unwrap();
+        actor.handle.send_encoded(&prepared, DEADLINE).unwrap();
+        actor.handle.try_send(numbered(3, 10)).unwrap();
     }
     for (_, peer) in &mut pairs {
         for (number, len) in [(1, 10), (2, 100_000), (3, 10)] {
@@ -361,14 +365,14 @@ fn prepared_message_reaches_each_peer_in_order() {
 fn prepared_message_is_checked_per_peer() {
     let (actor, mut peer) = Actor::connected(&config());
     let foreign = EncodedMessage::new(Network::Mainnet.magic(), message("x"));
-    let refused = actor.handle.send_prepared(&foreign, DEADLINE);
+    let refused = actor.handle.send_encoded(&foreign, DEADLINE);
     assert!(matches!(refused, Err(Error::Config(error)) if error.field == "magic"));
     let own = EncodedMessage::new(config().magic(), Message::Verack);
-    let refused = actor.handle.send_prepared(&own, DEADLINE);
+    let refused = actor.handle.send_encoded(&own, DEADLINE);
     assert!(matches!(refused, Err(Error::Send { .. })));
     peer.close();
     actor.handle.join();
     let late = EncodedMessage::new(config().magic(), message("x"));
-    let refused = actor.handle.send_prepared(&late, DEADLINE);
+    let refused = actor.handle.send_encoded(&late, DEADLINE);
     assert_eq!(reason_of(refused), DisconnectReason::ConnectionClosed);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bsv_p2p::ConnectionConfig;
+use bsv_p2p::connection::QueueStats;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::Message;
 use bytes::Bytes;
@@ -40,7 +41,7 @@ fn blocked_peer_is_disconnected_and_memory_released() {
     let (actor, _peer) = Actor::connected_with_small_buffers(&impatient);
     let holders = Arc::new(());
     for _ in 0..20 {
-        actor.handle.try_send(&counted(&holders)).unwrap();
+        actor.handle.try_send(counted(&holders)).unwrap();
     }
     assert!(Arc::strong_count(&holders) > 10, "they wait to be sent");
     let (_, reason) = actor.expect_end();
@@ -51,7 +52,7 @@ fn blocked_peer_is_disconnected_and_memory_released() {
     wait_until("nothing is held any more", || {
         Arc::strong_count(&holders) == 1
     });
-    assert_eq!(actor.handle.queued(), (0, 0));
+    assert_eq!(actor.handle.send_queue(), QueueStats::default());
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn disconnect_releases_outgoing_memory() {
     let (actor, _peer) = Actor::connected_with_small_buffers(&config());
     let holders = Arc::new(());
     for _ in 0..20 {
-        actor.handle.try_send(&counted(&holders)).unwrap();
+        actor.handle.try_send(counted(&holders)).unwrap();
     }
     actor.handle.disconnect();
     actor.handle.join();

@@ -94,7 +94,7 @@ fn stalled_actor_sends_only_whole_frames() {
     healthy_peer.ping(1);
     healthy
         .handle
-        .send(&numbered(7, 10), Duration::ZERO)
+        .send(numbered(7, 10), Duration::ZERO)
         .unwrap();
     assert_eq!(number_of(&healthy_peer.expect("test")), Some(7));
 }
@@ -176,7 +176,7 @@ fn many_pings_are_answered_in_order() {
         for nonce in 1..=PINGS {
             assert_eq!(peer.expect("pong"), Message::Pong(Pong::new(nonce)));
         }
-        wait_until("nothing waits", || actor.handle.queued() == (0, 0));
+        wait_until("nothing waits", || actor.handle.send_queue().messages == 0);
     }
 }
 
@@ -208,10 +208,10 @@ fn pong_follows_frame_being_written() {
     for len in [40_000, 64 * 1024, 200_000] {
         let (actor, mut peer) = Actor::connected_with_small_buffers(&config());
         for number in 0..MESSAGES {
-            actor.handle.try_send(&numbered(number, len)).unwrap();
+            actor.handle.try_send(numbered(number, len)).unwrap();
         }
         let sent = actor.handle.traffic().messages_out;
-        let (waiting, _) = actor.handle.queued();
+        let waiting = actor.handle.send_queue().messages;
         assert!(
             waiting > 20,
             "the peer does not read, but only {waiting} wait"
@@ -236,9 +236,9 @@ fn pong_follows_frame_being_written() {
 fn pong_precedes_next_long_frame() {
     let (actor, mut peer) = Actor::connected_with_small_buffers(&config());
     // Stalls with so few bytes missing that one write could include the next frame.
-    actor.handle.try_send(&numbered(0, 50_000)).unwrap();
+    actor.handle.try_send(numbered(0, 50_000)).unwrap();
     for number in 1..4 {
-        actor.handle.try_send(&numbered(number, 400_000)).unwrap();
+        actor.handle.try_send(numbered(number, 400_000)).unwrap();
     }
     // A blocked write is retried after a second.
     let _ = after(Duration::from_millis(1200)).recv();
@@ -328,7 +328,7 @@ fn send_to_closed_peer_keeps_received_messages() {
         peer.send(message("last words"));
         peer.reset();
         let reason = loop {
-            if let Err(error) = connection.send(&message("x")) {
+            if let Err(error) = connection.send(message("x")) {
                 break reason_of::<()>(Err(error));
             }
         };

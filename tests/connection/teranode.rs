@@ -183,7 +183,7 @@ fn send_refused_for_capacity_keeps_request() {
     let entries = [&first, &second].map(|block| Inventory::Block(block.hash()));
     peer.send(GetData::from(entries.to_vec()));
     peer.ping(2);
-    actor.handle.try_send(&first.into()).unwrap();
+    actor.handle.try_send(first).unwrap();
     let second = Message::from(second);
     let refused = actor.handle.try_send(&second);
     assert!(matches!(refused, Err(Error::Timeout { .. })), "{refused:?}");
@@ -260,12 +260,14 @@ fn pong_overtakes_blocks_that_wait() {
     peer.send(GetData::from(vec![Inventory::Block(block.hash()); BLOCKS]));
     peer.ping(2);
     for _ in 0..BLOCKS {
-        actor.handle.try_send(&block.clone().into()).unwrap();
+        actor.handle.try_send(block.clone()).unwrap();
     }
-    let (waiting, _) = actor.handle.queued();
+    let waiting = actor.handle.send_queue().messages;
     assert!(waiting > BLOCKS / 2, "{waiting}");
     peer.send(Ping::new(NONCE));
-    wait_until("the pong waits", || actor.handle.queued().0 > waiting);
+    wait_until("the pong waits", || {
+        actor.handle.send_queue().messages > waiting
+    });
     const BLOCK: Command = Command::new("block");
     let blocks_before_pong = std::iter::from_fn(|| peer.next())
         .take_while(|message| *message != Pong::new(NONCE).into())

@@ -157,7 +157,7 @@ fn unknown_block_fails_and_keeps_existing_file() {
     fs::write(folder.path().join("block"), "before").unwrap();
     let ended = download(folder.path(), BlockHash([7; 32]), &["--peer", &address]);
     ended.assert_failure(1, "none of 1 peers has given block 0707");
-    ended.assert_failure(1, "is not found");
+    ended.assert_failure(1, "not found");
     assert_eq!(content(&folder), ["block"]);
     assert_eq!(written(&folder), b"before");
 }

@@ -213,8 +213,8 @@ fn hostile_peer_alone_is_a_failure() {
         ),
         ("no proof of work", "is above the target of bits 207fffff"),
         ("not linked", "got 0707"),
-        ("trickle", "took longer than 4s"),
-        ("silent", "took longer than 4s"),
+        ("trickle", "timed out after 4s"),
+        ("silent", "timed out after 4s"),
     ];
     let follows: Vec<_> = hostile_servers()
         .into_iter()

@@ -96,8 +96,8 @@ fn handshakes_alone_are_served_on_any_network() {
 #[test]
 fn listen_text_reports_address_and_peers() {
     let listen = Tool::start("listen", &["localhost:0"]);
-    let line = listen.line_with("listening at ");
-    let address = line.strip_prefix("listening at ").unwrap().to_owned();
+    let line = listen.line_with("listening on ");
+    let address = line.strip_prefix("listening on ").unwrap().to_owned();
     let peer = connect(&address, Network::Regtest);
     let shaken = listen.line_with("handshake complete");
     assert!(shaken.contains("/visitor:1(BSV)/"), "{shaken}");

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::servers;
 use crate::tool::{DEADLINE, Ended, Tool, integer, object, run, text};
 use crate::usage::VERACK;
+use test_support::with_sources::with_sources;
 
 /// Starts a listening monitor on its own port. Returns its address, too.
 fn listening(arguments: &[&str]) -> (Tool, String) {
@@ -61,7 +62,7 @@ fn monitor_listens_and_keeps_peers_in_summary() {
         // The tool requests announced objects.
         let hash = BlockHash([number; 32]);
         let announced = Inv::from(vec![Inventory::Block(hash)]);
-        peer.send(&announced.into()).unwrap();
+        peer.send(announced).unwrap();
         let message = event(&monitor, "Message");
         assert_eq!(text(&message, "peer"), names[names.len() - 1]);
         loop {
@@ -115,12 +116,12 @@ fn monitor_rejects_peer_for_capacity() {
     event(&monitor, "HandshakeComplete");
     let config = ConnectionConfig::new(Network::Regtest);
     let refused = Connection::connect(&address, &config).and_then(|mut peer| peer.receive());
-    let refused = refused.unwrap_err().to_string();
+    let refused = with_sources(&refused.unwrap_err());
     assert!(refused.contains("no room"), "{refused}");
     event(&monitor, "ConnectionRejectedCapacity");
     drop(first);
     event(&monitor, "ConnectionLost");
-    connect(&address);
+    drop(connect(&address));
 }
 
 #[test]
@@ -202,7 +203,7 @@ fn monitor_moves_corrupt_store_aside() {
     assert!(ended.errors.contains("is damaged"), "{ended:#?}");
     assert_eq!(ended.errors.lines().count(), 1, "{ended:#?}");
     assert!(Path::new(&format!("{file}.damaged")).is_file());
-    assert!(ended.lines[0].starts_with("listening at "), "{ended:#?}");
+    assert!(ended.lines[0].starts_with("listening on "), "{ended:#?}");
     run("monitor", &arguments).assert_success();
     let written = std::fs::read(&file).unwrap();
     let ended = run("monitor", &[&arguments[..], &["--network", "stn"]].concat());

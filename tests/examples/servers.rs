@@ -80,7 +80,7 @@ pub(crate) fn block(payload: Vec<u8>) -> String {
         while let Ok(message) = client.receive() {
             if let Message::GetData(_) = message {
                 // The client may have disconnected.
-                let _ = client.send(&block.clone().into());
+                let _ = client.send(block.clone());
             }
         }
     })
@@ -108,14 +108,14 @@ pub(crate) fn wallet(answer: fn(&mut Connection, Txid)) -> String {
 
 /// Requests a transaction. The client may have disconnected.
 pub(crate) fn ask(client: &mut Connection, txid: Txid) {
-    let _ = client.send(&GetData::from(vec![Inventory::Tx(txid)]).into());
+    let _ = client.send(GetData::from(vec![Inventory::Tx(txid)]));
 }
 
 /// Rejects a transaction. The client may have disconnected.
 pub(crate) fn reject(client: &mut Connection, txid: Txid) {
     let mut reject = Reject::new("tx", RejectCode::INSUFFICIENT_FEE, "too\nlittle");
     reject.hash = Some(txid.into());
-    let _ = client.send(&reject.into());
+    let _ = client.send(reject);
 }
 
 /// Runs a regtest node that answers a block request with the first half of the block, and then
@@ -173,7 +173,7 @@ pub(crate) fn node_with(config: ConnectionConfig, addresses: Vec<SocketAddr>) ->
                 });
                 let addresses = told.collect();
                 // The client may have disconnected.
-                let _ = client.send(&Addr { addresses }.into());
+                let _ = client.send(Addr { addresses });
             }
         }
     })
@@ -254,7 +254,7 @@ fn header_server(
             if let Message::GetHeaders(request) = message {
                 let headers = answer(&request);
                 // The client may have closed the connection.
-                let _ = client.send(&Headers { headers }.into());
+                let _ = client.send(Headers { headers });
             }
         }
     })

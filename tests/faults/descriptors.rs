@@ -16,6 +16,7 @@ use bsv_p2p::{
 use test_support::own_process::run_command_in_own_process;
 
 use crate::side::DEADLINE;
+use test_support::with_sources::with_sources;
 
 /// The maximum number of descriptors of the process.
 const MAX: u32 = 64;
@@ -122,10 +123,10 @@ fn connect_without_descriptors_names_the_system_error() {
         let error = Connection::connect(&address, &config).unwrap_err();
         drop(descriptors);
         let system = std::io::Error::from_raw_os_error(libc::EMFILE);
-        let expected = format!("{address}: local fault while dialing: {system}");
-        assert_eq!(error.to_string(), expected);
+        let expected = format!("{address}: not connected: local fault while dialing: {system}");
+        assert_eq!(with_sources(&error), expected);
         assert_eq!(error.kind(), ErrorKind::System);
         assert!(error.is_retryable() && !error.is_network_failure());
-        Connection::connect(&address, &config).unwrap();
+        drop(Connection::connect(&address, &config).unwrap());
     });
 }

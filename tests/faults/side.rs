@@ -204,7 +204,7 @@ impl Story {
             ) => {
                 assert!(self.established, "{}", self.summary());
             }
-            Event::Control(other) => panic!("{other:?}"),
+            other => panic!("{other:?}"),
         }
         Heard::Else
     }

@@ -205,7 +205,7 @@ impl Told {
     pub(crate) fn on_stranger(&mut self, event: Event) {
         match event {
             Event::Control(event) => self.strangers.push(event),
-            Event::Message(message) => panic!("a message of another peer: {message:?}"),
+            other => panic!("an event of another peer: {other:?}"),
         }
     }
 }
@@ -214,5 +214,6 @@ fn peer_of(event: &Event) -> Option<bsv_p2p::peers::PeerId> {
     match event {
         Event::Control(event) => event.peer().map(|(peer_id, _)| peer_id),
         Event::Message(event) => Some(event.peer_id),
+        _ => None,
     }
 }

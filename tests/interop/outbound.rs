@@ -135,7 +135,7 @@ fn getblocks_is_answered_by_chain_gang() {
             locator: vec![locator],
             stop,
         };
-        connection.send(&request.into()).unwrap();
+        connection.send(request).unwrap();
         receive(&mut connection, |message| match message {
             Message::Inv(inv) => Some(inv.inventory),
             _ => None,
@@ -156,13 +156,13 @@ fn chain_gang_requests_announced_transaction() {
     let (_chain, server, mut connection) = dialed(0);
     let tx = Tx::from(&spend_reward(Txid([3; 32])));
     let entry = Inventory::Tx(tx.txid());
-    connection.send(&Inv::from(vec![entry]).into()).unwrap();
+    connection.send(Inv::from(vec![entry])).unwrap();
     let requested = receive(&mut connection, |message| match message {
         Message::GetData(request) => Some(request.inventory),
         _ => None,
     });
     assert_eq!(requested, [entry]);
-    connection.send(&tx.clone().into()).unwrap();
+    connection.send(tx.clone()).unwrap();
     let received = server.expect(|message| match message {
         theirs::Message::Tx(tx) => Some(tx.clone()),
         _ => None,

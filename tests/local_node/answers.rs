@@ -86,7 +86,7 @@ fn received_transaction_is_pooled_and_relayed_once() {
     let (mut sender, mut other) = (client(&node), client(&node));
     assert!(node.wait_for_peers(2, DEADLINE));
     let tx = Tx::from(&payment(3));
-    sender.send(&tx.clone().into()).unwrap();
+    sender.send(tx.clone()).unwrap();
     assert!(node.wait_for_transaction(tx.txid(), DEADLINE));
     assert_eq!(node.pooled_transaction(tx.txid()), Some(tx.clone()));
     let announced = expect(&mut other, |message| match message {
@@ -130,7 +130,7 @@ fn addresses_once_for_each_client() {
             address: told,
         }],
     };
-    client.send(&addr.into()).unwrap();
+    client.send(addr).unwrap();
     let answers = ask(&mut client, Message::GetAddr);
     let [Message::Addr(addr)] = &answers[..] else {
         panic!("{answers:?}");

@@ -83,7 +83,7 @@ fn client_with_invalid_block_is_disconnected_alone() {
         ),
     ] {
         let mut bad = client(&node);
-        bad.send(&block.into()).unwrap();
+        bad.send(block).unwrap();
         let end = Instant::now() + DEADLINE;
         let ended = loop {
             match bad.receive_timeout(DEADLINE) {
@@ -104,7 +104,7 @@ fn client_with_invalid_block_is_disconnected_alone() {
         valid,
         Block::new(&work(behind, behind.previous), &transactions),
     ] {
-        good.send(&block.into()).unwrap();
+        good.send(block).unwrap();
     }
     good.ping(DEADLINE).unwrap();
     let next = node.mine(1).unwrap()[0];
@@ -151,7 +151,7 @@ fn a_client_that_never_reads_is_dropped_alone(config: ConnectionConfig) {
     let mut stuck = client_with(&node, &crate::support::config());
     assert!(node.wait_for_peers(2, DEADLINE));
     stuck
-        .send(&GetData::from(vec![Inventory::Block(block); 200]).into())
+        .send(GetData::from(vec![Inventory::Block(block); 200]))
         .unwrap();
     let end = Instant::now() + DEADLINE;
     while node.peer_count() == 2 {
@@ -173,7 +173,7 @@ fn returning_client_is_served_again() {
     let node = LocalNode::start().unwrap();
     for height in 1..=10 {
         node.mine(1).unwrap();
-        let client = Connection::connect(&node.address().to_string(), &config()).unwrap();
+        let client = Connection::connect(node.address().to_string(), &config()).unwrap();
         assert_eq!(client.peer_info().start_height, height);
     }
 }

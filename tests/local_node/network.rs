@@ -235,7 +235,7 @@ fn blocks_of_lost_peer_are_requested_from_another() {
     let mut silent = Connection::accept(stream, &serves, &NonceRegistry::default()).unwrap();
     let headers = mined.iter().map(|hash| good.block(*hash).unwrap().header());
     let headers: Vec<_> = headers.collect();
-    silent.send(&Headers { headers }.into()).unwrap();
+    silent.send(Headers { headers }).unwrap();
     expect(&mut silent, |message| {
         matches!(message, Message::GetData(_)).then_some(())
     });
@@ -289,6 +289,6 @@ fn private_network_is_mined_served_and_synced() {
 
     // The magic distinguishes the network from regtest.
     let config = ConnectionConfig::new(Network::Regtest);
-    let error = Connection::connect(&nodes[0].address().to_string(), &config).unwrap_err();
+    let error = Connection::connect(nodes[0].address().to_string(), &config).unwrap_err();
     assert!(matches!(error, Error::Disconnected { .. }), "{error:?}");
 }

@@ -7,6 +7,7 @@ use bsv_p2p::{ConnectionConfig, Error, Network};
 use test_support::private_network::private_params;
 
 use crate::support::{DEADLINE, client};
+use test_support::with_sources::with_sources;
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -28,7 +29,7 @@ fn network_with_other_difficulty_is_refused() {
             matches!(&error, Error::Config(error) if error.field == "network"),
             "{error:?}"
         );
-        let text = error.to_string().to_lowercase();
+        let text = with_sources(&error).to_lowercase();
         assert!(
             text.contains(network.name()) && text.contains("regtest"),
             "{text}"
@@ -58,10 +59,8 @@ fn invalid_configuration_field_is_named() {
     let mut config = LocalNode::default_config();
     config.max_send_queue_messages = 0;
     let error = LocalNode::start_at(ANY, config).unwrap_err();
-    assert!(
-        error.to_string().contains("max_send_queue_messages"),
-        "{error}"
-    );
+    let text = with_sources(&error);
+    assert!(text.contains("max_send_queue_messages"), "{text}");
 }
 
 #[test]
@@ -69,7 +68,7 @@ fn occupied_address_is_named() {
     let taken = TcpListener::bind(ANY).unwrap();
     let address = taken.local_addr().unwrap();
     let error = LocalNode::start_at(address, LocalNode::default_config()).unwrap_err();
-    let text = error.to_string();
+    let text = with_sources(&error);
     assert!(matches!(error, Error::Io { .. }), "{error:?}");
     assert!(
         text.contains(&address.to_string()) && text.contains("in use"),
@@ -204,7 +203,7 @@ mod leaves_nothing_behind {
         let mut stuck: Vec<_> = (0..3).map(|_| client(&node)).collect();
         for stuck in &mut stuck {
             let question = GetData::from(vec![Inventory::Block(block); 100]);
-            stuck.send(&question.into()).unwrap();
+            stuck.send(question).unwrap();
         }
         // Clients that send nothing, half a header, and a header without its payload.
         let mut silent = Vec::new();
@@ -220,7 +219,7 @@ mod leaves_nothing_behind {
         // Clients that have disconnected already.
         for _ in 0..5 {
             drop(TcpStream::connect(node.address()).unwrap());
-            drop(Connection::connect(&itself.to_string(), &config()).unwrap());
+            drop(Connection::connect(itself.to_string(), &config()).unwrap());
         }
         // The dials are not awaited: any of their states is tested.
         assert!(node.wait_for_peers(25, DEADLINE), "{node:?}");

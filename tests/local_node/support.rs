@@ -18,7 +18,7 @@ pub(crate) fn client(node: &LocalNode) -> Connection {
 }
 
 pub(crate) fn client_with(node: &LocalNode, config: &ConnectionConfig) -> Connection {
-    Connection::connect(&node.address().to_string(), config).expect("a local node")
+    Connection::connect(node.address().to_string(), config).expect("a local node")
 }
 
 /// Returns the first result of `wanted`. Other messages are skipped.
@@ -57,7 +57,7 @@ pub(crate) fn all_that_is_said(client: &mut Connection) -> Vec<Message> {
 
 /// Sends a request and returns all responses.
 pub(crate) fn ask(client: &mut Connection, question: impl Into<Message>) -> Vec<Message> {
-    client.send(&question.into()).expect("a question");
+    client.send(question).expect("a question");
     all_that_is_said(client)
 }
 

@@ -63,7 +63,7 @@ fn handshake_and_messages_are_logged_with_all_keys() {
         assert_eq!(record.value("network"), "regtest");
         assert!(record.text.starts_with(&format!("{name}: ")), "{record:?}");
     }
-    let ended = record(&records, "inbound connection ended: ");
+    let ended = record(&records, "inbound connection closed: ");
     assert_eq!(ended.level, Level::Info);
     assert_eq!(ended.value("error"), "the peer closed the connection");
     assert_eq!(ended.value("state"), "failed");
@@ -80,11 +80,11 @@ fn sends_and_failed_restarts_are_logged() {
     peer.shake_hands();
     manager.wait_for_peers(1, DEADLINE).unwrap();
     let inv = Inv::from(vec![Inventory::Block(BlockHash([7; 32]))]);
-    manager.send(peer_id, &inv.into(), DEADLINE).unwrap();
+    manager.send(peer_id, inv, DEADLINE).unwrap();
     peer.expect("inv");
     drop(listener);
     peer.reset();
-    let says_again = |record: &Captured| record.text.contains("dialling again in");
+    let says_again = |record: &Captured| record.text.contains("reconnecting ");
     wait_until("the pause is recorded", || {
         records_of(address).iter().any(says_again)
     });
@@ -93,13 +93,13 @@ fn sends_and_failed_restarts_are_logged() {
     let records = records_of(address);
     assert_eq!(record(&records, "sent inv of 37 bytes").level, Level::Debug);
     assert_eq!(record(&records, "sent Inv(Inv {").level, Level::Trace);
-    let dialling = records
+    let dialing = records
         .iter()
-        .find(|record| record.text.ends_with(": dialling"));
-    let dialling = dialling.expect("a record");
-    assert_eq!(dialling.level, Level::Debug);
-    assert_eq!(dialling.value("state"), "connecting");
-    assert_eq!(dialling.value("direction"), "outbound");
+        .find(|record| record.text.ends_with(": dialing"));
+    let dialing = dialing.expect("a record");
+    assert_eq!(dialing.level, Level::Debug);
+    assert_eq!(dialing.value("state"), "connecting");
+    assert_eq!(dialing.value("direction"), "outbound");
     let again = records.iter().find(|record| says_again(record)).unwrap();
     assert_eq!(again.level, Level::Info);
     assert_eq!(again.value("error"), "the peer reset the connection");
@@ -152,7 +152,7 @@ fn log_level_change_takes_effect_immediately() {
     peer.close();
     wait_for_end(&events, name);
     assert_eq!(count(name, "connection established"), 1);
-    assert_eq!(count(name, "connection ended"), 0);
+    assert_eq!(count(name, "connection closed"), 0);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn ban_and_rejected_connection_are_logged_with_subnet() {
     let name = again.tcp().local_addr().unwrap();
     wait_until("it is recorded", || !records_of(name).is_empty());
     let refused = records_of(name);
-    let refused = record(&refused, "not let in: it is banned");
+    let refused = record(&refused, "inbound connection rejected: address is banned");
     assert_eq!(refused.level, Level::Debug);
     let keys = ["direction", "error", "network", "peer_address"];
     assert_eq!(refused.keys(), keys);

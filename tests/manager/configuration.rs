@@ -9,6 +9,7 @@ use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 use test_support::raw_peer::RawPeer;
 
 use crate::harness::*;
+use test_support::with_sources::with_sources;
 
 /// Tried with a value out of range, another network, another magic and too few slots for the fixed
 /// peers.
@@ -128,7 +129,7 @@ fn changed_maximum_applies_to_new_connections_only() {
         let name = address.to_string();
         let regtest = ConnectionConfig::new(Network::Regtest);
         let told = Connection::connect(&name, &regtest).and_then(|mut peer| peer.receive());
-        told.unwrap_err().to_string()
+        with_sources(&told.unwrap_err())
     };
     assert!(turned_away().contains("no room"));
     config.max_connections = 2;

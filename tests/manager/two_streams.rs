@@ -21,7 +21,7 @@ const EXCHANGES: u32 = 50;
 const HELD_BACK: u64 = 8 * 1024 * 1024;
 
 /// Returns two programs, and a block in transfer between them. It takes at least `seconds`.
-fn begin(multistreams: bool, seconds: usize) -> (ManagerPair, BlockReader) {
+fn begin(multistreams: bool, seconds: usize) -> (ManagerPair, BlockReader<'static>) {
     let len = std::env::var("STREAM_BLOCK_BYTES");
     let len = len.map_or(32_000_000, |len| len.parse().expect("a number of bytes"));
     let (hash, block) = prepared_block(len);

@@ -34,9 +34,7 @@ fn payments(money: OutPoint, count: u32) -> Vec<Tx> {
 /// Adds transactions to the node's pool.
 fn give(node: &RealNode, connection: &mut Connection, transactions: &[Tx]) {
     for tx in transactions {
-        connection
-            .send(&tx.clone().into())
-            .expect("an open connection");
+        connection.send(tx.clone()).expect("an open connection");
         node.wait_until("the transaction is in the pool", SOON, || {
             let pool = node.rpc("getrawmempool", json!([]));
             pool.as_array()?
@@ -82,9 +80,7 @@ fn compact_block_of_node_is_reconstructed() {
         };
         assert_eq!(waiting.missing().len(), 5 - pool.len());
         let request = waiting.request();
-        connection
-            .send(&request.into())
-            .expect("an open connection");
+        connection.send(request).expect("an open connection");
         let answer = receive(
             &mut connection,
             "the missing transactions",
@@ -112,9 +108,7 @@ fn node_reconstructs_our_compact_block() {
     let block = template.mine();
 
     let compact = CompactBlock::new(&block, 7);
-    connection
-        .send(&compact.into())
-        .expect("an open connection");
+    connection.send(compact).expect("an open connection");
     let request = receive(
         &mut connection,
         "the question for the rest",
@@ -126,7 +120,7 @@ fn node_reconstructs_our_compact_block() {
     assert_eq!(request.block(), block.hash());
     assert_eq!(request.indexes().collect::<Vec<_>>(), [4, 5]);
     let answer = BlockTransactions::for_request(&block, &request).expect("indexes of the block");
-    connection.send(&answer.into()).expect("an open connection");
+    connection.send(answer).expect("an open connection");
     node.wait_until("the node has the block", SOON, || {
         tip(&node) == block.hash()
     });

@@ -71,7 +71,7 @@ fn dialed_handshake_informs_both_sides() {
         connection.peer_info().association_id,
         Some(AssociationId::Null)
     );
-    assert_eq!(connection.address(), node.address());
+    assert_eq!(connection.peer_addr(), node.address());
 
     let peer = serve_until(&node, &mut connection, "the node is done as well", |peer| {
         peer["pingtime"].is_number()
@@ -115,6 +115,7 @@ fn chapters(life: &[Event]) -> Vec<&'static str> {
         .map(|event| match event {
             Event::Control(event) => event.name(),
             Event::Message(_) => "messages",
+            other => panic!("{other:?}"),
         })
         .collect();
     names.dedup();
@@ -124,7 +125,7 @@ fn chapters(life: &[Event]) -> Vec<&'static str> {
 fn commands(life: &[Event]) -> Vec<String> {
     let messages = life.iter().filter_map(|event| match event {
         Event::Message(event) => Some(event.message.command().to_string()),
-        Event::Control(_) => None,
+        _ => None,
     });
     messages.collect()
 }
@@ -132,7 +133,7 @@ fn commands(life: &[Event]) -> Vec<String> {
 #[track_caller]
 fn assert_whole_life(actor: Actor, node: &RealNode, end: impl FnOnce(&PeerConnectionHandle)) {
     let mut actor = actor;
-    let (address, direction) = (actor.handle.address(), actor.handle.direction());
+    let (address, direction) = (actor.handle.peer_addr(), actor.handle.direction());
     let peer_id = actor.handle.peer_id();
     let info = actor.connected(node);
     assert_is_the_node(&info, node, 3);
@@ -202,7 +203,7 @@ fn outbound_actor_emits_events_once_in_order() {
     node.generate(3);
     let actor = Actor::dial(&node, config());
     assert_eq!(actor.handle.direction(), Direction::Outbound);
-    assert_eq!(actor.handle.address(), node.address());
+    assert_eq!(actor.handle.peer_addr(), node.address());
     assert_whole_life(actor, &node, |_| {
         disconnect(&node, &only_peer(&node).expect("one peer"));
     });
@@ -266,7 +267,7 @@ fn connection_with_other_magic_is_closed_and_banned() {
     );
 
     node.rpc("clearbanned", json!([]));
-    dial(&node, &config());
+    drop(dial(&node, &config()));
 }
 
 #[test]
@@ -274,11 +275,11 @@ fn connection_with_other_magic_is_closed_and_banned() {
 fn dialing_stopped_node_is_refused() {
     let node = RealNode::start(&[]);
     let address = node.address();
-    dial(&node, &config());
+    drop(dial(&node, &config()));
     node.kill();
     let refused = DisconnectReason::ConnectRefused;
     assert_eq!(
-        end_of(Connection::connect(&address.to_string(), &config())),
+        end_of(Connection::connect(address.to_string(), &config())),
         refused
     );
     let mut actor = Actor::dial(&node, config());

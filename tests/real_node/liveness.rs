@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bsv_p2p::connection::QueueStats;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{BlockHash, Command, Message};
 use bsv_p2p::{Connection, ConnectionConfig, Error, Timeout};
@@ -210,7 +211,7 @@ fn stalled_node_reaches_write_timeout_of_connection() {
     let mut began = Instant::now();
     let reason = (0..MUCH).find_map(|_| {
         began = Instant::now();
-        connection.send(&ballast()).err()
+        connection.send(ballast()).err()
     });
     let after = began.elapsed();
     let reason = end_of::<()>(Err(reason.expect("the node does not read")));
@@ -229,14 +230,14 @@ fn stalled_node_reaches_write_timeout_of_actor() {
     let mut actor = Actor::dial(&node, short_writes());
     actor.connected(&node);
     node.stop_process();
-    let error = (0..MUCH).find_map(|_| actor.handle.send(&ballast(), SOON).err());
+    let error = (0..MUCH).find_map(|_| actor.handle.send(ballast(), SOON).err());
     let reason = end_of::<()>(Err(error.expect("the node does not read")));
     assert!(
         matches!(reason, DisconnectReason::SlowReader { waiting: 1.. }),
         "{reason:?}"
     );
     assert_eq!(actor.lost(), reason);
-    assert_eq!(actor.handle.queued(), (0, 0));
+    assert_eq!(actor.handle.send_queue(), QueueStats::default());
 }
 
 /// Accepted messages are sent once the node continues.
@@ -253,7 +254,7 @@ fn send_to_stalled_node_returns_after_timeout() {
     let mut began = Instant::now();
     let error = (0..MUCH).find_map(|_| {
         began = Instant::now();
-        actor.handle.send(&ballast(), room).err()
+        actor.handle.send(ballast(), room).err()
     });
     assert!(
         matches!(&error, Some(Error::Timeout { which: Timeout::Send, after, .. }) if *after == room),
@@ -265,7 +266,7 @@ fn send_to_stalled_node_returns_after_timeout() {
     // Nothing is lost: accepted messages are sent once the node reads again.
     node.continue_process();
     actor.handle.flush(SOON).expect("the node reads");
-    actor.handle.send(&ballast(), SOON).expect("there is room");
+    actor.handle.send(ballast(), SOON).expect("there is room");
     node.generate(1);
     let (hash, _) = actor.receive("the announcement of a block", announced);
     assert_eq!(hash, tip(&node));

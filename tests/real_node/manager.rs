@@ -136,7 +136,7 @@ fn manager_relays_blocks_between_two_nodes() {
         }
     }
     let block = manager.block(one, tip, SOON).unwrap();
-    manager.send(other, &block.into(), SOON).unwrap();
+    manager.send(other, block, SOON).unwrap();
     nodes[1].wait_until("the other node has the block", SOON, || {
         nodes[1].best_height() == 2
     });

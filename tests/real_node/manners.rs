@@ -132,7 +132,7 @@ fn long_mixed_traffic_causes_no_misbehavior() {
         let last = Inventory::Tx(Txid([0x99; 32]));
         actor
             .handle
-            .send(&ask_for(last), SOON)
+            .send(ask_for(last), SOON)
             .expect("an open connection");
         actor.receive("the answer to the last question", |message| {
             matches!(message, Message::NotFound(list) if list.inventory == [last]).then_some(())
@@ -190,7 +190,7 @@ fn messages_punished_by_node_are_refused() {
 
     // The node punishes: an application that sends the message unchecked is disconnected, and the
     // log shows the reason.
-    let insisted = connection.send_unchecked(&by_name("filterload", vec![0; 10]));
+    let insisted = connection.send_unchecked(by_name("filterload", vec![0; 10]));
     let end = insisted.and_then(|()| {
         loop {
             connection.receive()?;

@@ -49,7 +49,7 @@ fn check(options: &[&str], bloom_filter: Cell) {
     // The node sends a transaction that it has announced.
     let mut giver = dial(&node, &config());
     let mut observer = dial(&node, &config());
-    giver.send(&transaction.clone().into()).unwrap();
+    giver.send(transaction.clone()).unwrap();
     receive(&mut observer, "the announcement", |message| match message {
         Message::Inv(inv) => inv
             .inventory
@@ -61,12 +61,9 @@ fn check(options: &[&str], bloom_filter: Cell) {
     let pruned = chain.template_on(&tip, now(), 7).unwrap().mine();
     let header = pruned.header();
     giver
-        .send(
-            &Headers {
-                headers: vec![header],
-            }
-            .into(),
-        )
+        .send(Headers {
+            headers: vec![header],
+        })
         .unwrap();
     receive(&mut giver, "the request of the block", |message| {
         matches!(message, Message::GetData(_)).then_some(())

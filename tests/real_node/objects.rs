@@ -108,7 +108,7 @@ fn actor_fetches_transaction_and_block_unchanged() {
     actor.receive("the announcement of the transaction", |message| {
         matches!(message, Message::Inv(inv) if lists(&inv.inventory, txid)).then_some(())
     });
-    let ask = |actor: &Actor, entry| actor.handle.send(&ask_for(entry), SOON);
+    let ask = |actor: &Actor, entry| actor.handle.send(ask_for(entry), SOON);
     ask(&actor, Inventory::Tx(txid)).expect("an open connection");
     let tx = actor.receive("the transaction", |message| match message {
         Message::Tx(tx) => Some(tx.clone()),
@@ -136,7 +136,7 @@ fn unknown_transaction_is_reported_by_notfound() {
     let mut connection = dial(&node, &config());
     let unknown = Inventory::Tx(Txid([0x77; 32]));
     connection
-        .send(&ask_for(unknown))
+        .send(ask_for(unknown))
         .expect("an open connection");
     let listed = receive(&mut connection, "notfound", |message| match message {
         Message::NotFound(not_found) => Some(not_found.inventory),
@@ -156,11 +156,11 @@ fn node_accepts_and_relays_announced_transaction() {
     let [mut giver, mut hearer] = [(); 2].map(|()| dial(&node, &config()));
 
     let inv = Inv::from(vec![Inventory::Tx(txid)]);
-    giver.send(&inv.into()).expect("an open connection");
+    giver.send(inv).expect("an open connection");
     receive(&mut giver, "the question for the transaction", |message| {
         matches!(message, Message::GetData(asked) if lists(&asked.inventory, txid)).then_some(())
     });
-    giver.send(&tx.clone().into()).expect("an open connection");
+    giver.send(tx.clone()).expect("an open connection");
 
     receive(
         &mut hearer,
@@ -261,9 +261,7 @@ pub(crate) fn give_large_block(node: &RealNode, megabytes: u32) -> (Connection, 
     template.transactions = large_transactions(money, megabytes);
     let block = template.mine();
     let mut giver = dial(node, &config());
-    giver
-        .send(&block.clone().into())
-        .expect("an open connection");
+    giver.send(block.clone()).expect("an open connection");
     node.wait_until("the node has the block", LARGE, || {
         tip(node) == block.hash()
     });

@@ -290,7 +290,7 @@ impl Actor {
     ) -> T {
         self.wait_for(what, |event| match event {
             Event::Message(BitcoinMessageEvent { message, .. }) => found(message),
-            Event::Control(_) => None,
+            _ => None,
         })
     }
 

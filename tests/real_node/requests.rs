@@ -78,7 +78,7 @@ fn requested_transactions_come_in_order_with_gaps() {
     let mut giver = dial(&node, &config());
     let mut actor = Actor::dial(&node, config());
     actor.connected(&node);
-    giver.send(&tx.clone().into()).expect("an open connection");
+    giver.send(tx.clone()).expect("an open connection");
     // The node serves announced transactions.
     actor.receive("the announcement of the transaction", |message| {
         matches!(message, Message::Inv(inv) if inv.inventory.contains(&Inventory::Tx(txid)))
@@ -216,9 +216,7 @@ fn addresses_sent_to_node_are_advertised_to_others() {
     };
     let told: Vec<_> = (0..200).map(entry).collect();
     let addresses = told.clone();
-    teller
-        .send(&Addr { addresses }.into())
-        .expect("an open connection");
+    teller.send(Addr { addresses }).expect("an open connection");
     teller.ping(SOON).expect("a pong");
     let mut asker = dial(&node, &config());
     let answer = asker.addresses(PATIENT).expect("addresses");

@@ -47,12 +47,11 @@ fn peer_types_survive_serde_round_trip() {
         "association_id": "none",
     });
     assert_form(&info, json);
-    let traffic = TrafficStats {
-        messages_in: 1,
-        messages_out: 2,
-        bytes_in: 3,
-        bytes_out: u64::MAX,
-    };
+    let mut traffic = TrafficStats::default();
+    traffic.messages_in = 1;
+    traffic.messages_out = 2;
+    traffic.bytes_in = 3;
+    traffic.bytes_out = u64::MAX;
     let json = json!({
         "messages_in": 1,
         "messages_out": 2,

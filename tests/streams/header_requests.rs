@@ -101,6 +101,6 @@ fn end_marker_on_header_stream_needs_no_ping() {
         data1.send(marker);
     });
     assert_eq!(found, Ok(Vec::new()));
-    peer.handle.send(&Ping::new(1).into(), DEADLINE).unwrap();
+    peer.handle.send(Ping::new(1), DEADLINE).unwrap();
     assert_eq!(peer.data1().next_message(), Ping::new(1).into());
 }

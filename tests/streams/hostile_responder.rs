@@ -108,7 +108,7 @@ impl Dialled {
         self.general.send(message(1));
         let event = self.messages.recv_timeout(DEADLINE).unwrap();
         assert_eq!(*event.message, message(1));
-        self.handle.send(&message(2), DEADLINE).unwrap();
+        self.handle.send(message(2), DEADLINE).unwrap();
         assert_eq!(self.general.expect("test"), message(2));
         assert_eq!(self.handle.statistics().stream_policy, None);
         assert_eq!(self.control.try_iter().count(), 0, "told once");

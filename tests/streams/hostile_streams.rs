@@ -25,7 +25,7 @@ fn unused_second_stream_is_harmless() {
         peer.general.send(message(number));
         let event = owner.messages.recv_timeout(DEADLINE).unwrap();
         assert_eq!(*event.message, message(number));
-        peer.handle.send(&message(number), DEADLINE).unwrap();
+        peer.handle.send(message(number), DEADLINE).unwrap();
         assert_eq!(peer.general.expect("test"), message(number));
     }
     peer.handle.disconnect();
@@ -202,7 +202,7 @@ fn stall_on_either_direction_of_stream_closes_peer() {
     // More than system buffers hold for a peer that does not read.
     let mut refused = None;
     for _ in 0..64 {
-        if let Err(error) = peer.handle.send(&block.clone().into(), DEADLINE) {
+        if let Err(error) = peer.handle.send(block.clone(), DEADLINE) {
             refused = Some(error);
             break;
         }

@@ -100,11 +100,11 @@ fn pings_continue_while_blocks_wait_on_second_stream() {
     peer.data1().send(wanted);
     peer.is_well();
     for _ in 0..BLOCKS {
-        peer.handle.try_send(&block.clone().into()).unwrap();
+        peer.handle.try_send(block.clone()).unwrap();
     }
     // The second stream is not read.
     expect_pings(&mut peer.general);
-    assert!(peer.handle.queued().0 > 0, "the blocks wait");
+    assert!(peer.handle.send_queue().messages > 0, "the blocks wait");
     for _ in 0..BLOCKS {
         peer.data1().expect("block");
     }

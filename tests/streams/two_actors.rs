@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
     CommandTraffic, ConnectionStatistics, PeerConnectionActor, PeerConnectionHandle,
-    PeerConnectionOptions, RestartConfig, Supervisor,
+    PeerConnectionOptions, QueueStats, RestartConfig, Supervisor,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::local_node::LocalNode;
@@ -80,14 +80,14 @@ impl TwoStreamPair {
             for entry in &question.inventory {
                 match entry {
                     Inventory::Block(hash) if *hash == block.hash() => {
-                        let sent = self.dialled.send(&block.clone().into(), DEADLINE);
+                        let sent = self.dialled.send(block.clone(), DEADLINE);
                         sent.expect("the block is taken");
                     }
                     Inventory::Block(_) => {}
                     entry => missing.push(*entry),
                 }
             }
-            let sent = self.dialled.send(&NotFound::from(missing).into(), DEADLINE);
+            let sent = self.dialled.send(NotFound::from(missing), DEADLINE);
             sent.expect("the answer is taken");
         }
     }
@@ -164,7 +164,7 @@ fn messages_use_the_stream_of_the_policy() {
         let both = numbers.streams.iter().map(|one| one.traffic.bytes_in);
         assert_eq!(both.sum::<u64>(), numbers.traffic.bytes_in);
         handle.flush(DEADLINE).unwrap();
-        assert_eq!(handle.queued(), (0, 0));
+        assert_eq!(handle.send_queue(), QueueStats::default());
     }
 }
 
@@ -193,7 +193,7 @@ fn slow_block_reader_delays_neither_pings_nor_transactions() {
         // timeout.
         for number in 0..8 {
             reader.read_exact(&mut chunk[..100_000]).unwrap();
-            two.dialled.send(&message(number), DEADLINE).unwrap();
+            two.dialled.send(message(number), DEADLINE).unwrap();
             let event = two.messages.recv_timeout(DEADLINE).unwrap();
             assert_eq!(*event.message, message(number));
             let next = began + Duration::from_millis(250) * (u32::from(number) + 1);
@@ -246,8 +246,8 @@ fn slow_subscriber_loses_nothing_of_either_stream() {
         scope.spawn(|| {
             for number in 0..250 {
                 for _ in 0..10 {
-                    two.dialled.send(&message(number), DEADLINE).unwrap();
-                    two.dialled.send(&inv(number), DEADLINE).unwrap();
+                    two.dialled.send(message(number), DEADLINE).unwrap();
+                    two.dialled.send(inv(number), DEADLINE).unwrap();
                 }
             }
         });

@@ -10,6 +10,7 @@ use test_support::client::{Client, ClientKind};
 use test_support::teranode::{JoinOrder, Teranode, TeranodeConfig};
 
 use crate::harness::*;
+use test_support::with_sources::with_sources;
 
 #[test]
 fn handshake_completes_in_both_roles() {
@@ -49,7 +50,7 @@ fn sendheaders_is_always_sent() {
     let mut config = config();
     config.session.send_headers = false;
     let teranode = Teranode::start(TeranodeConfig::v2());
-    let _connection = Connection::connect(&teranode.address().to_string(), &config).unwrap();
+    let _connection = Connection::connect(teranode.address().to_string(), &config).unwrap();
     teranode.wait_for_messages("sendheaders", 1);
 }
 
@@ -220,7 +221,8 @@ fn other_user_agent_is_banned() {
     other.session.allow_rejected_user_agent = true;
     let error = Connection::connect(&address, &other).unwrap_err();
     let text = "Only Bitcoin SV clients are supported";
-    assert!(error.to_string().contains(text), "{error}");
+    let error = with_sources(&error);
+    assert!(error.contains(text), "{error}");
     assert!(teranode.is_banned([127, 0, 0, 1].into()));
     assert!(Connection::connect(&address, &config()).is_err());
 }

@@ -10,6 +10,7 @@ use super::records;
 use super::shared::Shared;
 use crate::connection::event_bus::Delivery;
 use crate::connection::{Keeper, NextLife};
+use crate::error::WithSources;
 use crate::event::ControlEvent;
 use crate::session::{Direction, DisconnectReason};
 use crate::wire::StreamType;
@@ -29,8 +30,14 @@ pub(super) fn after_life(
         return end(shared, delivery, reason, connected_at.is_some());
     };
     let due = Instant::now() + after;
-    let text = format_args!("dialling again in {after:.1?}");
-    records::write(shared, Level::Info, Some(&reason), text);
+    let error = WithSources(&reason);
+    if after.is_zero() {
+        let text = format_args!("reconnecting immediately");
+        records::write(shared, Level::Info, Some(&error), text);
+    } else {
+        let text = format_args!("reconnecting in {after:.1?}");
+        records::write(shared, Level::Info, Some(&error), text);
+    }
     let signals = shared.signals(StreamType::General, &shared.stop);
     let event = ControlEvent::ConnectionRestarting {
         peer_id: shared.peer_id,
@@ -119,6 +126,7 @@ fn end(
 fn over(shared: &Shared, delivery: MutexGuard<'_, Delivery>, reason: DisconnectReason) {
     drop(delivery);
     shared.stages.end();
+    shared.notify_progress();
     if let Some(keeper) = &shared.keeper {
         keeper.on_over(reason);
     }

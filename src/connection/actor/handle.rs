@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::patience::Patience;
 use super::shared::Shared;
-use super::{ConnectionStatistics, ending, records};
+use super::{ConnectionStatistics, QueueStats, ending, records};
 use crate::connection::outbox::{NotTaken, Outbox};
 use crate::connection::requests::Requests;
 use crate::connection::{ConnectionConfig, EncodedMessage, TrafficStats};
@@ -39,29 +39,21 @@ pub enum PeerConnectionCommand {
 /// [`join`](Self::join). Methods can be called from several threads at once. Unless documented
 /// otherwise, they do not block.
 ///
-/// Messages and requests are refused until the handshake is complete, which
-/// [`ControlEvent::HandshakeComplete`](crate::event::ControlEvent::HandshakeComplete) reports.
+/// Messages and requests are refused until the handshake is complete.
+/// [`wait_connected`](Self::wait_connected) waits for that, and [`ControlEvent::HandshakeComplete`](crate::event::ControlEvent::HandshakeComplete) reports it.
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionOptions};
-/// use bsv_p2p::event::ControlEvent;
 /// use bsv_p2p::local_node::LocalNode;
 /// use bsv_p2p::{ConnectionConfig, Network};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let node = LocalNode::start()?;
 /// let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
-/// let events = setup.events.subscribe_control();
 /// let peer = PeerConnectionActor::spawn_outbound(node.address(), setup)?;
-/// for event in &events {
-///     match event {
-///         ControlEvent::HandshakeComplete { .. } => break,
-///         ControlEvent::ConnectionFailed { reason, .. } => return Err(reason.into()),
-///         _ => {}
-///     }
-/// }
+/// peer.wait_connected(Duration::from_secs(10))?;
 /// println!("round trip: {:?}", peer.ping(Duration::from_secs(10))?);
 ///
 /// peer.disconnect();
@@ -69,6 +61,7 @@ pub enum PeerConnectionCommand {
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping the handle closes the connection"]
 pub struct PeerConnectionHandle {
     pub(super) shared: Arc<Shared>,
 }
@@ -84,7 +77,7 @@ impl PeerConnectionHandle {
     }
 
     /// Returns the socket address of the peer.
-    pub fn address(&self) -> SocketAddr {
+    pub fn peer_addr(&self) -> SocketAddr {
         self.shared.address
     }
 
@@ -192,11 +185,35 @@ impl PeerConnectionHandle {
     }
 
     /// Returns the numbers of messages and bytes in the send queues of all streams.
-    pub fn queued(&self) -> (usize, usize) {
-        self.shared.links().load()
+    pub fn send_queue(&self) -> QueueStats {
+        let (messages, bytes) = self.shared.links().load();
+        QueueStats { messages, bytes }
+    }
+
+    /// Waits until the handshake is complete.
+    ///
+    /// Returns immediately if it already is. If the connection is
+    /// [supervised](crate::connection::Supervisor), attempts to reopen it are part of the wait.
+    /// Blocks for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Timeout`] if the handshake is not complete in time. The connection continues.
+    /// - [`Error::Disconnected`] with the reason if the connection is closed permanently before.
+    pub fn wait_connected(&self, timeout: Duration) -> Result<(), Error> {
+        let patience = Patience::new(timeout);
+        let connected = self.shared.wait_connected(patience.deadline);
+        match connected {
+            Some(Ok(())) => Ok(()),
+            Some(Err(reason)) => Err(self.disconnected(reason)),
+            None => Err(self.timed_out(Timeout::Handshake, patience)),
+        }
     }
 
     /// Sends a message.
+    ///
+    /// `message` is a [`Message`], one of its types such as [`GetData`](crate::wire::GetData), or a
+    /// `&Message`, which is cloned. The clone of a block or a transaction shares its payload.
     ///
     /// Writes it immediately if nothing else is queued, and queues it otherwise. Blocks for at most
     /// `timeout` while the queue is full.
@@ -210,8 +227,8 @@ impl PeerConnectionHandle {
     ///   not complete.
     /// - [`Error::Timeout`] if the queue is full for the whole time.
     /// - [`Error::Disconnected`] if the connection is closed.
-    pub fn send(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
-        self.send_checked(message, Patience::new(timeout), Receiver::check)
+    pub fn send(&self, message: impl Into<Message>, timeout: Duration) -> Result<(), Error> {
+        self.send_checked(&message.into(), Patience::new(timeout), Receiver::check)
     }
 
     /// Like [`send`](Self::send), but does not block while the queue is full.
@@ -222,7 +239,7 @@ impl PeerConnectionHandle {
     ///   not complete.
     /// - [`Error::Timeout`] if the queue is full.
     /// - [`Error::Disconnected`] if the connection is closed.
-    pub fn try_send(&self, message: &Message) -> Result<(), Error> {
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), Error> {
         self.send(message, Duration::ZERO)
     }
 
@@ -234,8 +251,13 @@ impl PeerConnectionHandle {
     /// # Errors
     ///
     /// The errors of [`send`](Self::send).
-    pub fn send_unchecked(&self, message: &Message, timeout: Duration) -> Result<(), Error> {
-        self.send_checked(message, Patience::new(timeout), Receiver::check_unchecked)
+    pub fn send_unchecked(
+        &self,
+        message: impl Into<Message>,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        let message = message.into();
+        self.send_checked(&message, Patience::new(timeout), Receiver::check_unchecked)
     }
 
     /// Like [`send`](Self::send), but sends a message that was encoded once for several peers.
@@ -244,7 +266,7 @@ impl PeerConnectionHandle {
     ///
     /// - [`Error::Config`] if the message was prepared for another magic.
     /// - The errors of [`send`](Self::send).
-    pub fn send_prepared(&self, prepared: &EncodedMessage, timeout: Duration) -> Result<(), Error> {
+    pub fn send_encoded(&self, prepared: &EncodedMessage, timeout: Duration) -> Result<(), Error> {
         let patience = Patience::new(timeout);
         let right = prepared.magic() == self.shared.config().magic();
         let expected = "the magic of the connection";
@@ -287,7 +309,7 @@ impl PeerConnectionHandle {
     pub fn command(&self, command: PeerConnectionCommand) -> Result<(), Error> {
         match command {
             PeerConnectionCommand::UpdateConfig(config) => self.update_config(*config),
-            PeerConnectionCommand::SendMessage(message) => self.try_send(&message),
+            PeerConnectionCommand::SendMessage(message) => self.try_send(message),
             PeerConnectionCommand::Disconnect => {
                 self.disconnect();
                 Ok(())
@@ -473,7 +495,7 @@ impl PeerConnectionHandle {
 
     /// How errors call the peer.
     pub(super) fn name(&self) -> String {
-        self.address().to_string()
+        self.peer_addr().to_string()
     }
 
     fn disconnected(&self, reason: DisconnectReason) -> Error {

@@ -258,7 +258,7 @@ mod tests {
 
         fn send_headers(&mut self, headers: &[BlockHeader]) {
             let headers = headers.to_vec();
-            self.peer.send(&Headers { headers }.into()).unwrap();
+            self.peer.send(Headers { headers }).unwrap();
         }
     }
 
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(pair.start().err(), Some(StartHeadersError::Busy));
         let blocked = pair.handle.headers(&[], genesis().hash(), SHORT);
         let timed_out = Error::Timeout {
-            peer: pair.handle.address().to_string(),
+            peer: pair.handle.peer_addr().to_string(),
             which: Timeout::RequestQueue,
             after: SHORT,
         };

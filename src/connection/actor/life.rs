@@ -19,6 +19,7 @@ use crate::connection::inlet::Inlet;
 use crate::connection::outbox::Outbox;
 use crate::connection::stream::Stream;
 use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
+use crate::error::WithSources;
 use crate::event::ControlEvent;
 use crate::memory::MemoryGuard;
 use crate::session::{Direction, DisconnectReason};
@@ -50,6 +51,7 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
         // The first reason counts, for events and senders alike.
         session.end().cloned().unwrap_or(reason)
     };
+    shared.notify_progress();
     // The second stream ends with the first, before anything is told of the end.
     if let Some(left) = shared.second.end(&reason) {
         delivery.absorb(left);
@@ -67,8 +69,9 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
         DisconnectReason::AttachedAsStream => Level::Debug,
         _ => Level::Info,
     };
-    let text = format_args!("{} connection ended: {reason}", shared.direction);
-    records::write(shared, level, Some(&reason), text);
+    let error = WithSources(&reason);
+    let text = format_args!("{} connection closed: {error}", shared.direction);
+    records::write(shared, level, Some(&error), text);
     if reason == DisconnectReason::AttachedAsStream && !held.is_empty() {
         // Nobody has heard of it, and nobody needs to.
         return ending::after_unseen_life(shared, delivery, reason);
@@ -137,7 +140,7 @@ fn connect(
         Some(Accepted { tcp, told_first }) => (tcp, told_first),
         None => {
             shared.session.lock().on_connect_started().map_err(bug)?;
-            records::write(shared, Level::Debug, None, format_args!("dialling"));
+            records::write(shared, Level::Debug, None, format_args!("dialing"));
             let tcp = dial::dial(shared.address, config.connect_timeout, &shared.stop)?;
             (tcp, None)
         }

@@ -29,7 +29,7 @@ pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
 pub(crate) use headers_request::{HeadersRequest, StartHeadersError};
 pub use setup::PeerConnectionOptions;
 pub(super) use shared::Shared;
-pub use statistics::{ConnectionStatistics, StreamStatistics};
+pub use statistics::{ConnectionStatistics, QueueStats, StreamStatistics};
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -213,7 +213,7 @@ fn spawn(
     }
     let shared = Arc::new(shared);
     begin_life(&shared, accepted, slot).map_err(|error| Error::Io {
-        what: "the thread of a connection".into(),
+        operation: "spawning the connection thread".into(),
         error: error.into(),
     })?;
     Ok(PeerConnectionHandle::new(shared))
@@ -221,7 +221,7 @@ fn spawn(
 
 fn peer_address(stream: &TcpStream) -> Result<SocketAddr, Error> {
     stream.peer_addr().map_err(|error| Error::Io {
-        what: "an accepted socket".into(),
+        operation: "reading the address of an accepted socket".into(),
         error: error.into(),
     })
 }

@@ -69,7 +69,7 @@ pub(super) fn came(shared: &Shared, next: &Next) {
             write(shared, Level::Trace, None, text);
         }
         Next::Received(Received::Discarded { command, len, .. }) => {
-            let text = format_args!("read past {command} of {len} bytes: too long to be kept");
+            let text = format_args!("discarded {command} of {len} bytes");
             write(shared, Level::Debug, None, text);
         }
         // Somebody may read it while it arrives.

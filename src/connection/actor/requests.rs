@@ -93,7 +93,11 @@ impl PeerConnectionHandle {
     /// - [`Error::TooManyRequests`] if 1,024 requests are open on the connection.
     /// - [`Error::Timeout`] if the block does not start to arrive in time.
     /// - [`Error::Disconnected`] if the connection is closed.
-    pub fn block_reader(&self, hash: BlockHash, timeout: Duration) -> Result<BlockReader, Error> {
+    pub fn block_reader(
+        &self,
+        hash: BlockHash,
+        timeout: Duration,
+    ) -> Result<BlockReader<'static>, Error> {
         self.ask_block_reader(hash, Patience::new(timeout))
     }
 
@@ -103,11 +107,15 @@ impl PeerConnectionHandle {
         hash: BlockHash,
         timeout: Duration,
         stall: Duration,
-    ) -> Result<BlockReader, Error> {
+    ) -> Result<BlockReader<'static>, Error> {
         self.ask_block_reader(hash, Patience::new(timeout).unless_still(stall))
     }
 
-    fn ask_block_reader(&self, hash: BlockHash, patience: Patience) -> Result<BlockReader, Error> {
+    fn ask_block_reader(
+        &self,
+        hash: BlockHash,
+        patience: Patience,
+    ) -> Result<BlockReader<'static>, Error> {
         self.ask_in_turn(|requests| requests.ask_block_reader(hash), patience)
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::links::{Link, Links};
 use super::open_requests::OpenRequests;
@@ -23,7 +23,9 @@ use crate::error::Error;
 use crate::log_level::LogLevel;
 use crate::memory::PeerMemory;
 use crate::peers::PeerId;
-use crate::session::{ConfigError, Direction, DisconnectReason, NonceRegistry, Session};
+use crate::session::{
+    ConfigError, ConnectionState, Direction, DisconnectReason, NonceRegistry, Session,
+};
 use crate::wire::{BlockHeader, Message, StreamPolicy, StreamType};
 
 /// What a connection's threads and its handle share, over all of its lives.
@@ -37,6 +39,8 @@ pub(in crate::connection) struct Shared {
     pub(super) associations: AssociationRegistry,
     /// Held for one call of the session, never while anything is waited for. Each life has a session of its own.
     pub(super) session: Mutex<Session>,
+    /// Notified, with `session`, when a handshake is complete or the connection is closed for good.
+    progress: Condvar,
     pub(super) stop: Stop,
     pub(super) counters: Arc<TrafficCounters>,
     pub(super) memory: Arc<PeerMemory>,
@@ -98,6 +102,7 @@ impl Shared {
             nonces,
             associations,
             session: Mutex::new(session),
+            progress: Condvar::new(),
             stop: Stop::new(),
             counters: Arc::default(),
             memory: Arc::new(PeerMemory::new(config.max_payload_memory, &memory)),
@@ -141,6 +146,34 @@ impl Shared {
         *self.cut.lock() = None;
         self.requests.renew();
         Ok(())
+    }
+
+    /// Waits until the handshake is complete or the connection is closed for good. Returns `None`
+    /// at `deadline`.
+    pub(super) fn wait_connected(&self, deadline: Instant) -> Option<Result<(), DisconnectReason>> {
+        let mut session = self.session.lock();
+        loop {
+            if session.state() == ConnectionState::Connected {
+                return Some(Ok(()));
+            }
+            if let Some(reason) = session.end()
+                && (self.keeper.is_none() || self.stages.is_over())
+            {
+                return Some(Err(reason.clone()));
+            }
+            if self.progress.wait_until(&mut session, deadline).timed_out()
+                && session.state() != ConnectionState::Connected
+            {
+                return None;
+            }
+        }
+    }
+
+    /// Wakes the callers of [`Shared::wait_connected`].
+    pub(super) fn notify_progress(&self) {
+        // A waiter that has checked the state already is in its wait by then.
+        drop(self.session.lock());
+        self.progress.notify_all();
     }
 
     pub(in crate::connection) fn count_restart(&self) {

@@ -63,6 +63,10 @@ impl Stages {
         matches!(&*self.stage.lock(), Stage::Waiting(_))
     }
 
+    pub(super) fn is_over(&self) -> bool {
+        matches!(&*self.stage.lock(), Stage::Over(_))
+    }
+
     /// Takes a connection that waits for its next life: for the one who begins that life, or sees to it that there is none.
     /// `None` if it does not wait. The thread of the last life is to be joined.
     pub(in crate::connection) fn take_waiting(&self) -> Option<Option<JoinHandle<()>>> {

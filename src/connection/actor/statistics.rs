@@ -16,6 +16,7 @@ use crate::wire::{StreamPolicy, StreamType};
 /// The values are read one after the other and may be moments apart.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct ConnectionStatistics {
     /// The id of the peer in events.
     pub peer_id: PeerId,
@@ -62,11 +63,12 @@ pub struct ConnectionStatistics {
 /// The statistics of one stream of a peer.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct StreamStatistics {
     /// The type of the stream.
     pub stream: StreamType,
     /// Whether the stream is open.
-    pub stands: bool,
+    pub is_open: bool,
     /// The number of messages in the send queue of the stream.
     pub queued_messages: usize,
     /// The number of bytes in the send queue of the stream.
@@ -77,13 +79,23 @@ pub struct StreamStatistics {
     pub commands: Vec<CommandTraffic>,
 }
 
+/// The content of a send queue, or of several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueStats {
+    /// The number of messages.
+    pub messages: usize,
+    /// The number of bytes, including frame headers.
+    pub bytes: usize,
+}
+
 impl StreamStatistics {
     fn of(stream: StreamType, counters: &TrafficCounters, links: &Links) -> Self {
         let link = links.all().find(|link| link.kind == stream);
         let (queued_messages, queued_bytes) = link.map_or((0, 0), |link| link.outbox.load());
         Self {
             stream,
-            stands: link.is_some(),
+            is_open: link.is_some(),
             queued_messages,
             queued_bytes,
             traffic: counters.snapshot(),

@@ -48,7 +48,7 @@ impl Drop for OpenRequest<'_> {
 fn narrow() -> SubscriptionOptions {
     SubscriptionOptions {
         capacity: 1,
-        ..SubscriptionOptions::default().only([TEST])
+        ..SubscriptionOptions::default().with_commands([TEST])
     }
 }
 

@@ -4,6 +4,7 @@ use super::records;
 use super::shared::Shared;
 use crate::connection::event_bus::{Delivery, Signals};
 use crate::connection::inlet::Received;
+use crate::error::WithSources;
 use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
 use crate::session::SessionEvent;
 use log::Level;
@@ -41,6 +42,7 @@ impl Events<'_> {
                 if let Some(keeper) = &shared.keeper {
                     keeper.on_connected(&info);
                 }
+                shared.notify_progress();
                 ControlEvent::HandshakeComplete {
                     peer_id,
                     address,
@@ -48,8 +50,9 @@ impl Events<'_> {
                 }
             }
             SessionEvent::Misbehavior { misbehavior, score } => {
-                let text = format_args!("{misbehavior} (score {score})");
-                records::write(shared, Level::Debug, Some(&misbehavior), text);
+                let error = WithSources(&misbehavior);
+                let text = format_args!("misbehavior: {error} (score {score})");
+                records::write(shared, Level::Debug, Some(&error), text);
                 ControlEvent::PeerMisbehavior {
                     peer_id,
                     address,
@@ -58,7 +61,7 @@ impl Events<'_> {
                 }
             }
             SessionEvent::StreamSetupFailed(refusal) => {
-                let text = format_args!("one stream only: {refusal}");
+                let text = format_args!("second stream unavailable: {refusal}");
                 records::write(shared, Level::Info, Some(&refusal), text);
                 ControlEvent::StreamRefused {
                     peer_id,

@@ -21,13 +21,23 @@ use crate::wire::BlockHeader;
 /// How many pieces of 256 KiB may wait for the program.
 const QUEUED_CHUNKS: usize = 8;
 
+/// A connection that is read on the thread of the caller of a [`BlockReader`].
+pub(super) trait BlockSource: Send {
+    /// Receives more of the block and passes it to its sink. Blocks until data arrives, for about a
+    /// second at most. If the connection is closed, the sink gets the reason.
+    fn receive_more(&mut self);
+
+    /// Closes the connection, because the rest of the block will not be read.
+    fn abandon(&mut self);
+}
+
 /// Both ends of the transfer of a block. `abandon` is called if the program gives up before the block has come whole.
 pub(super) fn transfer(
     peer: String,
     header: BlockHeader,
     len: u64,
     abandon: impl FnOnce() + Send + Sync + 'static,
-) -> (BlockSink, BlockReader) {
+) -> (BlockSink, BlockReader<'static>) {
     let (chunks, taken) = bounded(QUEUED_CHUNKS);
     // Never fuller than there are buffers: those that wait, the one being read and the one being filled.
     let (emptied, empty) = bounded(QUEUED_CHUNKS + 2);

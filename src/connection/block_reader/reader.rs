@@ -1,11 +1,12 @@
 //! The program's end of a transfer.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
+use super::BlockSource;
 use super::transfer::{Transfer, TransferEnd};
 use super::visit::{BlockVisitor, Guide, Nobody};
 use crate::error::{Error, InvalidBlock};
@@ -18,8 +19,11 @@ const WHOLE_LIMIT: usize = 1024 * 1024;
 /// A reader of a block of any size, which delivers the block while it arrives.
 ///
 /// [`PeerConnectionHandle::block_reader`](crate::connection::PeerConnectionHandle::block_reader)
-/// returns it. The reader yields the bytes of the block, from the header to the last transaction.
-/// It uses about 3 MiB of memory.
+/// returns a `BlockReader<'static>`, whose connection fills it on its own thread.
+/// [`Connection::block_reader`](crate::Connection::block_reader) returns one that borrows the
+/// connection and receives the block on the caller's thread. The reader yields the bytes of the
+/// block, from the header to the last transaction. It uses at most about 3 MiB of memory, whatever
+/// the size of the block.
 ///
 /// **The block is verified only when the last read returns 0.** That read fails instead if the
 /// checksum, the structure or the merkle root is invalid. The bytes read before it must not be
@@ -27,9 +31,12 @@ const WHOLE_LIMIT: usize = 1024 * 1024;
 ///
 /// The peer is read only as fast as the caller reads. The connection is closed with
 /// [`BlockReaderAbandoned`](DisconnectReason::BlockReaderAbandoned) if the reader is dropped before the whole
-/// block has arrived. It is also closed if the caller takes nothing for
-/// [`block_reader_timeout`](crate::ConnectionConfig::block_reader_timeout). The protocol has no way
-/// to cancel a transfer.
+/// block has arrived, because the protocol has no way to cancel a transfer. The connection of a
+/// handle is also closed if the caller takes nothing for
+/// [`block_reader_timeout`](crate::ConnectionConfig::block_reader_timeout).
+///
+/// The reader has its own buffer and implements [`BufRead`]. Wrapping it in a
+/// [`BufReader`](std::io::BufReader) only adds a copy.
 ///
 /// A read blocks until data arrives. A peer that sends too slowly is disconnected, as documented at
 /// [`read_stall_timeout`](crate::ConnectionConfig::read_stall_timeout). The read then fails with an
@@ -58,7 +65,8 @@ const WHOLE_LIMIT: usize = 1024 * 1024;
 /// # Ok(())
 /// # }
 /// ```
-pub struct BlockReader {
+#[must_use = "dropping the reader closes the connection"]
+pub struct BlockReader<'a> {
     peer: String,
     header: BlockHeader,
     len: u64,
@@ -67,6 +75,8 @@ pub struct BlockReader {
     transfer: Arc<Transfer>,
     /// Called if the program gives up. Taken when it has nothing to do any more.
     abandon: Option<Box<dyn FnOnce() + Send + Sync>>,
+    /// The connection that is read on the caller's thread, unless it has its own thread.
+    source: Option<&'a mut (dyn BlockSource + 'static)>,
     guide: Guide,
     /// What is wrong with the bytes that have come.
     broken: Option<DecodeError>,
@@ -79,7 +89,7 @@ pub struct BlockReader {
     end: Option<Result<(), Error>>,
 }
 
-impl BlockReader {
+impl<'a> BlockReader<'a> {
     pub(super) fn new(
         peer: String,
         (header, len): (BlockHeader, u64),
@@ -95,6 +105,7 @@ impl BlockReader {
             emptied,
             transfer,
             abandon: Some(Box::new(abandon)),
+            source: None,
             guide: Guide::new(len, WHOLE_LIMIT),
             broken: None,
             arrived: 0,
@@ -103,6 +114,15 @@ impl BlockReader {
             begun: false,
             end: None,
         }
+    }
+
+    /// Receives the block from `source` when the queue is empty.
+    pub(in crate::connection) fn with_source(
+        mut self,
+        source: &'a mut (dyn BlockSource + 'static),
+    ) -> Self {
+        self.source = Some(source);
+        self
     }
 
     /// Returns the header of the block. Its hash is the requested one.
@@ -130,8 +150,7 @@ impl BlockReader {
     ///
     /// A transaction that arrives in several buffers is copied for that. Longer transactions are
     /// passed whole if they lie within one buffer of 256 KiB, and in pieces otherwise.
-    #[must_use]
-    pub fn whole_transactions_up_to(mut self, bytes: usize) -> Self {
+    pub fn max_buffered_transaction(mut self, bytes: usize) -> Self {
         self.guide.set_whole_limit(bytes);
         self
     }
@@ -164,7 +183,7 @@ impl BlockReader {
             let _ = self.emptied.try_send(emptied);
         }
         self.at = 0;
-        let Ok(chunk) = self.chunks.recv() else {
+        let Some(chunk) = self.receive_chunk() else {
             return false;
         };
         self.transfer.count_read();
@@ -176,6 +195,36 @@ impl BlockReader {
         }
         self.chunk = chunk;
         true
+    }
+
+    /// Returns the next piece, or `None` after the last one. Blocks until one of both is known.
+    fn receive_chunk(&mut self) -> Option<Vec<u8>> {
+        let Some(source) = &mut self.source else {
+            return self.chunks.recv().ok();
+        };
+        loop {
+            match self.chunks.try_recv() {
+                Ok(chunk) => return Some(chunk),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => source.receive_more(),
+            }
+        }
+    }
+
+    /// Ensures that the current piece has unread bytes, unless the block is at its end.
+    fn fill(&mut self) -> io::Result<()> {
+        while self.at == self.chunk.len() {
+            if self.end.is_some() || !self.next_chunk(None::<&mut Nobody>) {
+                return self.finish().map_err(|error| {
+                    let kind = match &error {
+                        Error::Disconnected { .. } => io::ErrorKind::ConnectionAborted,
+                        _ => io::ErrorKind::InvalidData,
+                    };
+                    io::Error::new(kind, error)
+                });
+            }
+        }
+        Ok(())
     }
 
     /// All pieces have been taken: whether they are the block.
@@ -215,32 +264,33 @@ impl BlockReader {
     }
 }
 
-impl Read for BlockReader {
+impl Read for BlockReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        while self.at == self.chunk.len() {
-            if self.end.is_some() || !self.next_chunk(None::<&mut Nobody>) {
-                return self.finish().map(|()| 0).map_err(|error| {
-                    let kind = match &error {
-                        Error::Disconnected { .. } => io::ErrorKind::ConnectionAborted,
-                        _ => io::ErrorKind::InvalidData,
-                    };
-                    io::Error::new(kind, error)
-                });
-            }
-        }
+        self.fill()?;
         let piece = &self.chunk[self.at..];
         let len = piece.len().min(buffer.len());
         buffer[..len].copy_from_slice(&piece[..len]);
-        self.at += len;
-        self.transfer.count_read();
+        self.consume(len);
         Ok(len)
     }
 }
 
-impl Drop for BlockReader {
+impl BufRead for BlockReader<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.fill()?;
+        Ok(&self.chunk[self.at..])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.at = self.at.saturating_add(amount).min(self.chunk.len());
+        self.transfer.count_read();
+    }
+}
+
+impl Drop for BlockReader<'_> {
     fn drop(&mut self) {
         // What has come whole holds up nobody, also before that is noted.
         if let Some(abandon) = self.abandon.take()
@@ -248,11 +298,14 @@ impl Drop for BlockReader {
             && self.transfer.ended().is_none()
         {
             abandon();
+            if let Some(source) = &mut self.source {
+                source.abandon();
+            }
         }
     }
 }
 
-impl fmt::Debug for BlockReader {
+impl fmt::Debug for BlockReader<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlockReader")
             .field("peer", &self.peer)

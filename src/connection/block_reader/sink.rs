@@ -40,6 +40,16 @@ impl BlockSink {
         self.empty.try_recv().unwrap_or_default()
     }
 
+    /// Passes a piece on without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`DisconnectReason::BlockReaderAbandoned`] if the queue is full or its reader was dropped.
+    pub(in crate::connection) fn try_push(&self, chunk: Vec<u8>) -> Result<(), DisconnectReason> {
+        let sent = self.chunks.try_send(chunk);
+        sent.map_err(|_| DisconnectReason::BlockReaderAbandoned)
+    }
+
     /// Hands a piece on. Waits while the queue is full, as long as the program takes something every `timeout`, and calls `on_wait` about
     /// once a second meanwhile. Returns from when until when it waited, if it did.
     pub(in crate::connection) fn push(

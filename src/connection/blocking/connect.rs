@@ -15,7 +15,7 @@ use crate::connection::requests::Requests;
 use crate::connection::stop::Stop;
 use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
-use crate::connection::{ConnectionConfig, dial, random, resolve};
+use crate::connection::{ConnectionConfig, PeerAddr, dial, random, resolve};
 use crate::error::Error;
 use crate::session::{
     ConnectionState, Direction, DisconnectReason, NonceRegistry, PeerInfo, Session,
@@ -25,9 +25,9 @@ use crate::wire::BlockHeader;
 impl Connection {
     /// Connects to a node and completes the handshake.
     ///
-    /// `peer` is an IP address or a host name, with or without a port, as for [`resolve`]. The port
-    /// defaults to the default port of the network. The addresses of a host name are tried in order
-    /// until one succeeds.
+    /// `peer` is a [`SocketAddr`], or an IP address or a host name, with or without a port, as
+    /// [`PeerAddr`] documents. The port defaults to the default port of the network. The addresses
+    /// of a host name are tried in order until one succeeds.
     ///
     /// Blocks for at most `resolve_timeout`, plus `connect_timeout` and `handshake_timeout` for
     /// each address. If a lookup times out, its helper thread continues until the system gives up.
@@ -38,7 +38,7 @@ impl Connection {
     /// - [`Error::PortMismatch`] if the port is the default port of another network.
     /// - [`Error::Disconnected`] if the name cannot be resolved or no address can be connected to,
     ///   with the reason of the last address.
-    pub fn connect(peer: &str, config: &ConnectionConfig) -> Result<Self, Error> {
+    pub fn connect(peer: impl Into<PeerAddr>, config: &ConnectionConfig) -> Result<Self, Error> {
         Self::connect_with(peer, config, &NonceRegistry::default())
     }
 
@@ -52,14 +52,23 @@ impl Connection {
     ///
     /// The errors of [`Connection::connect`].
     pub fn connect_with(
-        peer: &str,
+        peer: impl Into<PeerAddr>,
+        config: &ConnectionConfig,
+        nonces: &NonceRegistry,
+    ) -> Result<Self, Error> {
+        Self::connect_to(&peer.into(), config, nonces)
+    }
+
+    fn connect_to(
+        peer: &PeerAddr,
         config: &ConnectionConfig,
         nonces: &NonceRegistry,
     ) -> Result<Self, Error> {
         config.validate()?;
+        // A name is printed in one line, whatever it contains.
+        let name = peer.to_string().escape_debug().to_string();
         let disconnected = |reason| Error::Disconnected {
-            // A name is printed in one line, whatever it contains.
-            peer: peer.escape_debug().to_string(),
+            peer: name.clone(),
             reason,
         };
         let addresses =
@@ -73,7 +82,7 @@ impl Connection {
             let attempt =
                 dial::dial(address, config.connect_timeout, &Stop::new()).and_then(|tcp| {
                     let tcp = (tcp, address);
-                    Self::shake_hands(peer, tcp, Direction::Outbound, config, nonces)
+                    Self::shake_hands(&name, tcp, Direction::Outbound, config, nonces)
                 });
             match attempt {
                 Ok(connection) => return Ok(connection),
@@ -101,7 +110,7 @@ impl Connection {
     ) -> Result<Self, Error> {
         config.validate()?;
         let address = stream.peer_addr().map_err(|error| Error::Io {
-            what: "an accepted socket".into(),
+            operation: "reading the address of an accepted socket".into(),
             error: error.into(),
         })?;
         let peer = address.to_string();
@@ -143,6 +152,7 @@ impl Connection {
                 BlockHeader::genesis(&config.network).hash(),
                 Uuid::new_v4().into_bytes(),
             ),
+            block: None,
             left: now,
             config: config.clone(),
             stream,

@@ -1,16 +1,19 @@
 //! A connection in the caller's thread.
 
+mod block;
 mod connect;
 mod kept;
 mod requests;
 mod turn;
 
 use std::fmt;
+use std::iter::FusedIterator;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::kept::Kept;
+use super::block_reader::BlockSink;
 use super::inlet::{Inlet, Received};
 use super::lanes::Lanes;
 use super::requests::Requests;
@@ -25,16 +28,20 @@ use crate::wire::Message;
 /// How long a write waits before the connection looks whether the peer waits for us to read.
 const WRITE_WAIT: Duration = Duration::from_millis(10);
 
+/// The maximum time that [`Connection::close`] waits for the peer.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// A connection to one peer that runs on the thread of its caller.
 ///
 /// [`Connection::connect`] and [`Connection::accept`] return once the handshake is complete. Pings
 /// are answered and timeouts checked only during calls. A peer may close the connection if no call
 /// is made for several minutes. The time between two calls does not count towards the timeouts of
-/// this side. Dropping the connection closes it.
+/// this side. [`Connection::close`] ends the connection in an orderly way, and dropping it closes it
+/// immediately.
 ///
 /// Messages that arrive during a request or while a message is sent are queued for
 /// [`Connection::receive`]. The queue holds at most [`ConnectionConfig::max_receive_queue_bytes`]. When it is
-/// full, the oldest messages are dropped, and [`Connection::dropped`] counts them.
+/// full, the oldest messages are dropped, and [`Connection::dropped_messages`] counts them.
 ///
 /// A connection may move between threads, but only one thread can use it at a time.
 /// [`PeerConnectionHandle`](super::PeerConnectionHandle) can be shared.
@@ -50,7 +57,7 @@ const WRITE_WAIT: Duration = Duration::from_millis(10);
 /// let tip = node.mine(1)?[0];
 ///
 /// let config = ConnectionConfig::new(Network::Regtest);
-/// let mut peer = Connection::connect(&node.address().to_string(), &config)?;
+/// let mut peer = Connection::connect(node.address(), &config)?;
 /// let timeout = Duration::from_secs(10);
 /// let round_trip = peer.ping(timeout)?;
 /// println!("{} responds in {round_trip:?}", peer.peer_info().user_agent);
@@ -62,6 +69,7 @@ const WRITE_WAIT: Duration = Duration::from_millis(10);
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping the connection closes it"]
 pub struct Connection {
     /// How the program calls the peer, for errors.
     name: String,
@@ -74,6 +82,8 @@ pub struct Connection {
     unsent: Lanes,
     kept: Kept,
     requests: Requests,
+    /// The block that is being received for a reader.
+    block: Option<BlockSink>,
     /// When the last call returned: in between, the peer's deadlines stand still.
     left: Instant,
 }
@@ -85,7 +95,7 @@ impl Connection {
     }
 
     /// Returns the socket address of the peer.
-    pub fn address(&self) -> SocketAddr {
+    pub fn peer_addr(&self) -> SocketAddr {
         self.stream.peer()
     }
 
@@ -134,11 +144,14 @@ impl Connection {
     /// above `limits.buffered`. For a block or transaction that was not requested,
     /// `limits.unrequested` applies as well. A payload above these limits is counted when
     /// [`Connection::receive`] reaches it.
-    pub fn dropped(&self) -> u64 {
+    pub fn dropped_messages(&self) -> u64 {
         self.kept.dropped()
     }
 
     /// Sends a message. Returns once all of it has been handed to the operating system.
+    ///
+    /// `message` is a [`Message`], one of its types such as [`GetData`](crate::wire::GetData), or a
+    /// `&Message`, which is cloned. The clone of a block or a transaction shares its payload.
     ///
     /// Messages that arrive in the meantime are queued for [`Connection::receive`]. Two peers that
     /// send to each other at once therefore do not deadlock. Blocks for at most
@@ -149,8 +162,8 @@ impl Connection {
     ///
     /// - [`Error::Send`] if the message must not be sent to this peer.
     /// - [`Error::Disconnected`] if the connection is closed.
-    pub fn send(&mut self, message: &Message) -> Result<(), Error> {
-        self.send_checked(message, Session::check_outgoing)
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        self.send_checked(&message.into(), Session::check_outgoing)
     }
 
     /// Like [`Connection::send`], but also sends messages that nodes punish, ignore or cannot
@@ -161,8 +174,8 @@ impl Connection {
     /// # Errors
     ///
     /// The errors of [`Connection::send`].
-    pub fn send_unchecked(&mut self, message: &Message) -> Result<(), Error> {
-        self.send_checked(message, Session::check_outgoing_lenient)
+    pub fn send_unchecked(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        self.send_checked(&message.into(), Session::check_outgoing_lenient)
     }
 
     /// Returns the next message of the peer.
@@ -196,6 +209,52 @@ impl Connection {
         self.receive_until(Some(deadline_after(timeout)))
     }
 
+    /// Returns an iterator over the messages that [`Connection::receive`] returns.
+    ///
+    /// Each step blocks until a message arrives or the connection closes. The last item is the
+    /// error with the reason of the close. `&mut Connection` can be iterated directly as well.
+    ///
+    /// ```
+    /// # use bsv_p2p::local_node::LocalNode;
+    /// # use bsv_p2p::{Connection, ConnectionConfig, Network};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let node = LocalNode::start()?;
+    /// let mut peer = Connection::connect(node.address(), &ConnectionConfig::new(Network::Regtest))?;
+    /// # node.mine(1)?;
+    /// for message in peer.messages() {
+    ///     println!("received {}", message?.command());
+    ///     # break;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn messages(&mut self) -> Messages<'_> {
+        Messages {
+            connection: self,
+            is_closed: false,
+        }
+    }
+
+    /// Closes the connection in an orderly way.
+    ///
+    /// Writes pending replies, closes the sending direction, and discards received data until the
+    /// peer closes its direction too. The peer can then read all messages that were sent. Blocks for
+    /// at most 1 s.
+    ///
+    /// Dropping the connection closes both directions immediately. If received data is unread at
+    /// that time, the system resets the connection, and the peer may lose the last messages.
+    pub fn close(mut self) {
+        let deadline = Instant::now() + LINGER;
+        self.resume();
+        while !self.unsent.is_empty() {
+            if Instant::now() >= deadline || self.write_available().is_err() {
+                return;
+            }
+        }
+        self.stream.finish_writing();
+        self.stream.discard_until(deadline, || false);
+    }
+
     fn receive_until(&mut self, deadline: Option<Instant>) -> Result<Option<Message>, Error> {
         self.call(|connection| {
             // Without patience, what is there already is taken all the same.
@@ -204,10 +263,7 @@ impl Connection {
                 match connection.kept.pop() {
                     Some(Received::Message(message)) => return Ok(Some(message.into_parts().0)),
                     Some(Received::Discarded { command, len, .. }) => {
-                        log::warn!(
-                            "{}: a {command} of {len} bytes was too long",
-                            connection.name
-                        );
+                        log::warn!("{}: discarded {command} of {len} bytes", connection.name);
                         connection.kept.count_dropped();
                     }
                     None if looked
@@ -267,6 +323,9 @@ impl Connection {
         self.left = Instant::now();
         result.map_err(|reason| {
             self.requests.close(&reason);
+            if let Some(sink) = self.block.take() {
+                sink.cut(reason.clone());
+            }
             Error::Disconnected {
                 peer: self.name.clone(),
                 reason,
@@ -292,11 +351,43 @@ impl Connection {
     }
 }
 
+/// An iterator over the messages of a [`Connection`]. [`Connection::messages`] creates it.
+#[derive(Debug)]
+#[must_use = "iterators are lazy"]
+pub struct Messages<'a> {
+    connection: &'a mut Connection,
+    is_closed: bool,
+}
+
+impl Iterator for Messages<'_> {
+    type Item = Result<Message, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_closed {
+            return None;
+        }
+        let received = self.connection.receive();
+        self.is_closed = received.is_err();
+        Some(received)
+    }
+}
+
+impl FusedIterator for Messages<'_> {}
+
+impl<'a> IntoIterator for &'a mut Connection {
+    type Item = Result<Message, Error>;
+    type IntoIter = Messages<'a>;
+
+    fn into_iter(self) -> Messages<'a> {
+        self.messages()
+    }
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("name", &self.name)
-            .field("address", &self.address())
+            .field("address", &self.peer_addr())
             .field("session", &self.session)
             .finish_non_exhaustive()
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Connection;
+use crate::connection::block_reader::BlockReader;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
 use crate::deadline::deadline_after;
 use crate::error::{Error, Timeout};
@@ -113,6 +114,50 @@ impl Connection {
         check_block(block, hash, || self.name.clone())
     }
 
+    /// Requests a block of any size and returns a reader once its header has arrived.
+    ///
+    /// The reader borrows the connection and receives the rest of the block on the caller's thread.
+    /// [`BlockReader`] documents the effects on the connection. The time between two reads does not
+    /// count towards the timeouts of this side. [`Connection::block`] documents how a missing block
+    /// is detected.
+    ///
+    /// Blocks for at most `timeout` and the time that sending takes. Other messages that arrive are
+    /// queued for [`Connection::receive`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use bsv_p2p::local_node::LocalNode;
+    /// use bsv_p2p::{Connection, ConnectionConfig, Network};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = LocalNode::start()?;
+    /// let hash = node.mine(1)?[0];
+    /// let mut peer = Connection::connect(node.address(), &ConnectionConfig::new(Network::Regtest))?;
+    /// let mut block = peer.block_reader(hash, Duration::from_secs(10))?;
+    /// let mut file = std::io::sink(); // for example a `std::fs::File`
+    /// std::io::copy(&mut block, &mut file)?; // fails if the block is invalid
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NotFound`] if the peer does not have the block.
+    /// - [`Error::PayloadTooLarge`] if the block is above `limits.block`.
+    /// - [`Error::Send`] if the peer does not accept the request.
+    /// - [`Error::Timeout`] if the block does not start to arrive in time.
+    /// - [`Error::Disconnected`] if the connection is closed.
+    pub fn block_reader(
+        &mut self,
+        hash: BlockHash,
+        timeout: Duration,
+    ) -> Result<BlockReader<'_>, Error> {
+        let (asked, question) = self.ask(|requests| requests.ask_block_reader(hash))?;
+        let reader = self.exchange([question.into()], &asked, timeout)?;
+        Ok(reader.with_source(self))
+    }
+
     /// Requests transactions. Returns them in the order of `txids`, with `None` for each that the
     /// peer does not have.
     ///
@@ -190,7 +235,7 @@ impl Connection {
     ) -> Result<T, Error> {
         let deadline = deadline_after(timeout);
         let mut questions = questions.into_iter();
-        if let Err(error) = questions.try_for_each(|question| self.send(&question)) {
+        if let Err(error) = questions.try_for_each(|question| self.send(question)) {
             self.requests.withdraw(asked.id);
             return Err(error);
         }

@@ -8,6 +8,7 @@ use crate::connection::inlet::{LockSession, Next};
 use crate::connection::lanes::{Lane, Written};
 use crate::connection::progress::write_deadline;
 use crate::connection::stream::Stream;
+use crate::error::WithSources;
 use crate::session::{DisconnectReason, Output, Session, SessionEvent, TransportClose};
 use crate::sockets::is_cut;
 use crate::wire::{EncodedFrame, Message, StreamType};
@@ -38,6 +39,8 @@ impl Connection {
 
     /// Looks at what has come, and keeps what is for the program.
     fn take_arrivals(&mut self) -> Result<(), DisconnectReason> {
+        self.inlet
+            .announce_blocks(self.requests.block_readers() > 0);
         loop {
             match self.inlet.next(&mut self.session) {
                 Next::Received(received) => {
@@ -46,8 +49,12 @@ impl Connection {
                         self.kept.push(ordinary);
                     }
                 }
-                // Nobody is told of blocks before they are whole.
-                Next::Handled | Next::Block(_) => {}
+                Next::Handled => {}
+                Next::Block(part) => {
+                    if let Err(reason) = self.on_block_part(part) {
+                        self.session.close(reason);
+                    }
+                }
                 Next::NeedsMore => return self.drain(),
             }
             self.drain()?;
@@ -82,7 +89,7 @@ impl Connection {
                     self.requests.on_pong(nonce, round_trip, stream);
                 }
                 Output::Event(SessionEvent::Misbehavior { misbehavior, .. }) => {
-                    log::debug!("{}: {misbehavior}", self.name);
+                    log::debug!("{}: misbehavior: {}", self.name, WithSources(&misbehavior));
                 }
                 Output::Close(reason) => {
                     // The last words, a reject for instance, go out if the system takes them at once.
@@ -105,10 +112,16 @@ impl Connection {
     /// Writes all that is unsent, and reads meanwhile.
     fn flush(&mut self) -> Result<(), DisconnectReason> {
         while !self.unsent.is_empty() {
-            // A peer that takes nothing perhaps waits until we read.
-            if !self.write_step(Stream::write_now)? && !self.read_what_is_there()? {
-                self.write_step(Stream::write_soon)?;
-            }
+            self.write_available()?;
+        }
+        Ok(())
+    }
+
+    /// Writes some of what is unsent, or reads if the peer takes nothing.
+    pub(super) fn write_available(&mut self) -> Result<(), DisconnectReason> {
+        // A peer that takes nothing perhaps waits until we read.
+        if !self.write_step(Stream::write_now)? && !self.read_what_is_there()? {
+            self.write_step(Stream::write_soon)?;
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ use crate::wire::{Command, Message};
 ///
 /// let bus = EventBus::new();
 /// let control = bus.subscribe_control();
-/// let messages = bus.subscribe_messages_with(SubscriptionOptions::named("indexer"));
+/// let messages = bus.subscribe_messages_with(SubscriptionOptions::with_name("indexer"));
 /// # drop(bus);
 /// for event in messages {
 ///     println!("{event:?}");
@@ -54,7 +54,7 @@ use crate::wire::{Command, Message};
 /// let announcements = bus.subscribe_messages_with(SubscriptionOptions {
 ///     capacity: 100,
 ///     overflow: OverflowPolicy::DropNewest,
-///     ..SubscriptionOptions::named("announcements").only([Command::new("inv")])
+///     ..SubscriptionOptions::with_name("announcements").with_commands([Command::new("inv")])
 /// });
 /// # drop(announcements);
 /// ```
@@ -101,7 +101,7 @@ pub enum OverflowPolicy {
 
 impl SubscriptionOptions {
     /// Creates the default options with a name.
-    pub fn named(name: impl Into<String>) -> Self {
+    pub fn with_name(name: impl Into<String>) -> Self {
         Self {
             name: Some(name.into()),
             ..Self::default()
@@ -110,7 +110,7 @@ impl SubscriptionOptions {
 
     /// Restricts the subscription to messages with these commands.
     #[must_use]
-    pub fn only(mut self, commands: impl IntoIterator<Item = Command>) -> Self {
+    pub fn with_commands(mut self, commands: impl IntoIterator<Item = Command>) -> Self {
         self.commands = Some(commands.into_iter().collect());
         self
     }

@@ -153,7 +153,7 @@ impl Subscription {
     pub(super) fn take_lagged(&self) -> Option<ControlEvent> {
         let missed = self.missed.swap(0, Relaxed);
         (missed > 0).then(|| {
-            log::warn!("{}: {missed} events were dropped", self.name);
+            log::warn!("subscription {} dropped {missed} events", self.name);
             self.lagged(missed)
         })
     }

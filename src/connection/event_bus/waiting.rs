@@ -177,9 +177,7 @@ impl Delivery {
         let lost = self.backlog.remove(line);
         if self.hub.end(&subscription) {
             let (name, timeout) = (subscription.name(), self.limits.subscriber_timeout);
-            log::warn!(
-                "{name} has taken nothing for {timeout:?}, and ends; {lost} events of one peer waited for it"
-            );
+            log::warn!("subscription {name} timed out after {timeout:?}, dropping {lost} events");
             let event = ControlEvent::SubscriptionEnded {
                 subscription: name.clone(),
                 reason: SubscriptionEndReason::TooSlow,

@@ -22,7 +22,7 @@ pub(super) const MAX_LEFT: usize = 64;
 pub(super) struct Blocks {
     open: Questions<BlockQuestion, Block>,
     /// Blocks that are to be read while they arrive, of whatever size.
-    readers: Questions<ReaderQuestion, BlockReader>,
+    readers: Questions<ReaderQuestion, BlockReader<'static>>,
     /// Questions that were given up, and whose answers may still come.
     left: BTreeSet<u64>,
     streams: Streams,
@@ -85,7 +85,12 @@ impl Blocks {
         self.readers.len()
     }
 
-    pub(super) fn ask_reader(&mut self, id: u64, hash: BlockHash, waiter: Waiter<BlockReader>) {
+    pub(super) fn ask_reader(
+        &mut self,
+        id: u64,
+        hash: BlockHash,
+        waiter: Waiter<BlockReader<'static>>,
+    ) {
         let end = AnswerEnd::new(self.streams);
         self.readers.open(id, ReaderQuestion { hash, end }, waiter);
     }
@@ -97,7 +102,7 @@ impl Blocks {
     }
 
     /// A block begins to arrive: who reads it meanwhile, if somebody does. The oldest question has it, of whichever kind.
-    pub(super) fn claim(&mut self, hash: BlockHash) -> Option<Waiter<BlockReader>> {
+    pub(super) fn claim(&mut self, hash: BlockHash) -> Option<Waiter<BlockReader<'static>>> {
         let reader = self.readers.first(|wanted| wanted.hash == hash)?;
         let whole = self.open.first(|question| question.hash == hash);
         if whole.is_some_and(|whole| whole < reader) {

@@ -141,7 +141,7 @@ impl Requests {
     pub(super) fn ask_block_reader(
         &mut self,
         hash: BlockHash,
-    ) -> Result<(Asked<BlockReader>, GetData), NotAsked> {
+    ) -> Result<(Asked<BlockReader<'static>>, GetData), NotAsked> {
         let (asked, waiter) = self.admit()?;
         self.blocks.ask_reader(asked.id, hash, waiter);
         let question = self.block_question(asked.id, hash);
@@ -158,7 +158,7 @@ impl Requests {
     }
 
     /// A block begins to arrive: who reads it meanwhile, if somebody does.
-    pub(super) fn claim_block(&mut self, hash: BlockHash) -> Option<Waiter<BlockReader>> {
+    pub(super) fn claim_block(&mut self, hash: BlockHash) -> Option<Waiter<BlockReader<'static>>> {
         self.blocks.claim(hash)
     }
 

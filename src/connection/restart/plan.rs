@@ -15,6 +15,7 @@ const MAX_LOCAL_FAULT_PAUSE: Duration = Duration::from_secs(30);
 
 /// The action after a connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RestartDecision {
     /// Dial the peer again immediately.
     RestartNow,

@@ -48,6 +48,7 @@ use crate::session::{Direction, DisconnectReason};
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping the supervisor stops it"]
 pub struct Supervisor {
     ended: Sender<Ended>,
     stop: Arc<Stop>,
@@ -70,7 +71,7 @@ impl Supervisor {
             .stack_size(256 * 1024)
             .spawn(move || thread::run(&ends, &signal))
             .map_err(|error| Error::Io {
-                what: "the supervisor's thread".into(),
+                operation: "spawning the supervisor thread".into(),
                 error: error.into(),
             })?;
         Ok(Self {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::connection::PeerConnectionHandle;
-use crate::error::Error;
+use crate::error::{Error, WithSources};
 use crate::event::BitcoinMessageEvent;
 use crate::local_node::Chain;
 use crate::session::{DisconnectReason, Misbehavior, PeerInfo, PeerProfile};
@@ -95,12 +95,15 @@ impl NodePeer {
         match self.handle.try_send(message) {
             Ok(()) | Err(Error::Disconnected { .. }) => {}
             Err(Error::Timeout { .. }) => {
-                let waiting = self.handle.queued().1 as u64;
+                let waiting = self.handle.send_queue().bytes as u64;
                 let reason = DisconnectReason::SlowReader { waiting };
-                log::warn!("local node: peer {}: {reason}", self.handle.address());
+                log::warn!("local node: peer {}: {reason}", self.handle.peer_addr());
                 self.handle.stop(reason);
             }
-            Err(error) => log::warn!("local node: {} not sent: {error}", message.command()),
+            Err(error) => {
+                let error = WithSources(&error);
+                log::warn!("local node: {} not sent: {error}", message.command());
+            }
         }
     }
 
@@ -130,7 +133,7 @@ impl NodePeer {
 
     /// Closes the connection. Messages that wait in the queue are lost.
     pub(super) fn close(&mut self, why: &str) {
-        log::info!("local node: closing {}: {why}", self.handle.address());
+        log::info!("local node: closing {}: {why}", self.handle.peer_addr());
         self.is_closing = true;
         self.handle.stop(DisconnectReason::Requested);
     }
@@ -141,7 +144,7 @@ impl NodePeer {
             0 => log::Level::Debug,
             _ => log::Level::Warn,
         };
-        let address = self.handle.address();
+        let address = self.handle.peer_addr();
         log::log!(level, "local node: {address}: {misbehavior}");
         self.handle.misbehaved(misbehavior);
         self.is_closing |= self.handle.has_ended();

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::block_sources::{BlockSource, BlockSources};
 use crate::connection::{BlockReader, PeerConnectionHandle};
-use crate::error::{Error, InvalidBlock, Timeout};
+use crate::error::{Error, InvalidBlock, Timeout, WithSources};
 use crate::log_level::record;
 use crate::manager::Manager;
 use crate::manager::clock::Now;
@@ -59,7 +59,7 @@ impl Manager {
         &self,
         hash: BlockHash,
         timeout: Duration,
-    ) -> Result<BlockReader, Error> {
+    ) -> Result<BlockReader<'static>, Error> {
         self.fetch(hash, timeout, |peer, left| {
             peer.block_reader_unless_still(hash, left, STALL_TIMEOUT)
         })
@@ -74,7 +74,7 @@ impl Manager {
         let started = Instant::now();
         let deadline = Now::read().after(timeout);
         let mut requested: Vec<PeerId> = Vec::new();
-        let mut tried = Vec::new();
+        let mut attempts = Vec::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let next = self.next_block_source(hash, &requested);
@@ -87,8 +87,8 @@ impl Manager {
                 Err(error @ Error::PayloadTooLarge { .. }) => return Err(error),
                 Err(error) => {
                     self.on_fetch_error(peer, &error);
-                    if tried.len() < MAX_ATTEMPTS_REPORTED {
-                        tried.push(error);
+                    if attempts.len() < MAX_ATTEMPTS_REPORTED {
+                        attempts.push(error);
                     }
                 }
                 fetched => return fetched,
@@ -100,7 +100,7 @@ impl Manager {
         Err(Error::FetchFailed {
             hash,
             after: started.elapsed(),
-            tried,
+            attempts,
         })
     }
 
@@ -137,10 +137,10 @@ impl Manager {
             self.shared.log_level,
             Debug,
             peer_id:% = peer.peer_id(),
-            peer_address:% = peer.address(),
+            peer_address:% = peer.peer_addr(),
             network:% = self.shared.config().network(),
-            error:% = error;
-            "block request failed: {error}"
+            error:% = WithSources(error);
+            "block request failed: {}", WithSources(error)
         );
         match error {
             Error::Timeout {

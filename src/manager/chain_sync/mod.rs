@@ -174,7 +174,7 @@ impl Stage {
             .name("bsv-p2p chain".into())
             .spawn(run)
             .map_err(|error| Error::Io {
-                what: "the chain's thread".into(),
+                operation: "spawning the chain thread".into(),
                 error: error.into(),
             })?;
         self.state = Some(state.clone());

@@ -13,7 +13,7 @@ use super::sync_core::{SendResult, SyncCore, SyncPort};
 use crate::connection::{
     Announcer, OverflowPolicy, PeerConnectionHandle, StartHeadersError, SubscriptionOptions,
 };
-use crate::error::Error;
+use crate::error::{Error, WithSources};
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 use crate::header_store::HeaderStoreError;
 use crate::log_level::record;
@@ -58,7 +58,7 @@ impl SyncThread {
         let options = SubscriptionOptions {
             capacity: CAPACITY,
             overflow: OverflowPolicy::DropNewest,
-            ..SubscriptionOptions::named(NAME).only(commands)
+            ..SubscriptionOptions::with_name(NAME).with_commands(commands)
         };
         let limits = shared.config().connection.clone();
         Self {
@@ -218,7 +218,7 @@ impl SyncThread {
     }
 
     fn on_connected(&mut self, handle: &PeerConnectionHandle) {
-        let (peer_id, address) = (handle.peer_id(), handle.address());
+        let (peer_id, address) = (handle.peer_id(), handle.peer_addr());
         let class = self.port.shared.peer_class(handle);
         self.core
             .on_connected(peer_id, class, handle.direction(), address);
@@ -247,8 +247,8 @@ impl ConnectionPort {
             self.shared.log_level,
             Error,
             network:% = config.network(),
-            error:% = error;
-            "header store: {error}"
+            error:% = WithSources(&error);
+            "header store failed: {}", WithSources(&error)
         );
         self.publisher.set_limits(&config.connection);
         self.publisher
@@ -286,11 +286,11 @@ impl SyncPort for ConnectionPort {
             self.shared.log_level,
             Debug,
             peer_id:% = peer_id,
-            peer_address:% = peer.address(),
+            peer_address:% = peer.peer_addr(),
             network:% = self.shared.config().network(),
             error:% = misbehavior;
             "{}: headers rejected: {misbehavior}",
-            peer.address()
+            peer.peer_addr()
         );
         peer.misbehaved(misbehavior);
     }

@@ -86,7 +86,7 @@ impl Listener {
             .stack_size(256 * 1024)
             .spawn(move || accepting.run())
             .map_err(|error| Error::Io {
-                what: "the listener's thread".into(),
+                operation: "spawning the listener thread".into(),
                 error: error.into(),
             })?;
         Ok(Self {

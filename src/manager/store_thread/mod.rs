@@ -87,7 +87,7 @@ impl StoreThread {
                 let _ = is_done.send(result);
             })
             .map_err(|error| Error::Io {
-                what: "the store's thread".into(),
+                operation: "spawning the store thread".into(),
                 error: error.into(),
             })?;
         Ok(Self {

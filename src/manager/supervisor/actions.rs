@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::Supervisor;
 use super::keeper::{LifeKeeper, LifeNews};
 use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionOptions};
-use crate::error::Error;
+use crate::error::{Error, WithSources};
 use crate::event::ControlEvent;
 use crate::log_level::record;
 use crate::manager::clock::Now;
@@ -133,8 +133,8 @@ impl Supervisor {
                 peer_address:% = address,
                 direction:% = Direction::Outbound,
                 network:% = self.shared.config().network(),
-                error:% = error;
-                "{address}: cannot be dialled: {error}"
+                error:% = WithSources(&error);
+                "{address}: not dialed: {}", WithSources(&error)
             );
             let reason = match error {
                 Error::Io { error, .. } => DisconnectReason::LocalFault(error),

@@ -9,6 +9,7 @@ use crossbeam_channel::bounded;
 
 use super::Supervisor;
 use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionHandle};
+use crate::error::WithSources;
 use crate::event::{ControlEvent, InboundRejectReason, LocalOperation};
 use crate::log_level::record;
 use crate::manager::ManagerConfig;
@@ -95,8 +96,8 @@ impl Supervisor {
                 self.shared.log_level,
                 Error,
                 network:% = config.network(),
-                error:% = error;
-                "there is no listener: {error}"
+                error:% = WithSources(&error);
+                "no listener: {}", WithSources(&error)
             ),
         }
     }
@@ -110,7 +111,7 @@ impl Supervisor {
                     self.shared.log_level,
                     Info,
                     network:% = network;
-                    "listening at {address}"
+                    "listening on {address}"
                 );
                 self.tell(ControlEvent::ListenerStarted { address });
             }
@@ -124,7 +125,7 @@ impl Supervisor {
                     Error,
                     network:% = self.shared.config().network(),
                     error:% = error;
-                    "cannot listen at {address}: {error}; trying again in {retry_after:?}"
+                    "listening on {address} failed: {error}; retrying in {retry_after:?}"
                 );
                 self.tell(ControlEvent::ListenerBindFailed {
                     address,
@@ -209,7 +210,7 @@ impl Supervisor {
             Attachment::Candidate,
         );
         if setup.slot.is_none() {
-            return self.on_not_spawned(peer_id, address, &"there is no place");
+            return self.on_not_spawned(peer_id, address, &"no slot is free");
         }
         // Told by the connection, which knows first whether it is a peer or the second stream of one.
         let told_first = Some(ControlEvent::InboundConnectionAccepted { peer_id, address });
@@ -217,7 +218,7 @@ impl Supervisor {
         let spawn = || PeerConnectionActor::spawn_kept(origin, setup, keeper);
         match self.shared.connections.spawn(spawn) {
             Ok(()) => count(&self.shared.counters.let_in),
-            Err(error) => self.on_not_spawned(peer_id, address, &error),
+            Err(error) => self.on_not_spawned(peer_id, address, &WithSources(&error)),
         }
     }
 
@@ -237,7 +238,7 @@ impl Supervisor {
         );
         let spawned = PeerConnectionActor::spawn_kept(Origin::TurnedAway(stream), setup, keeper);
         spawned
-            .inspect_err(|error| self.on_not_spawned(peer_id, address, error))
+            .inspect_err(|error| self.on_not_spawned(peer_id, address, &WithSources(error)))
             .ok()
     }
 
@@ -264,7 +265,7 @@ impl Supervisor {
             direction:% = Direction::Inbound,
             network:% = self.shared.config().network(),
             error:% = error;
-            "{address}: cannot be let in: {error}"
+            "{address}: inbound connection failed: {error}"
         );
         self.plan.on_not_spawned(peer_id);
         self.on_refused(address, InboundRejectReason::ThreadSpawnFailed);
@@ -279,7 +280,7 @@ impl Supervisor {
             direction:% = Direction::Inbound,
             network:% = self.shared.config().network(),
             error:% = reason;
-            "{address}: not let in: {reason}"
+            "{address}: inbound connection rejected: {reason}"
         );
         self.tell(ControlEvent::InboundConnectionRejected { address, reason });
     }

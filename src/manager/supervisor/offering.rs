@@ -37,7 +37,7 @@ impl Supervisor {
             {
                 // Before it can answer.
                 offer.on_told(one.peer_id());
-                let sent = one.send_prepared(offer.announcement(), Duration::ZERO);
+                let sent = one.send_encoded(offer.announcement(), Duration::ZERO);
                 if sent.is_err() {
                     offer.on_not_taken(one.peer_id(), now);
                 }
@@ -60,7 +60,7 @@ impl Supervisor {
         let entry = |offer: &Arc<Offer>| Inventory::Tx(offer.txid());
         for offers in offers.chunks(one.max_inventory().max(1)) {
             let announcement = Inv::from(offers.iter().map(entry).collect::<Vec<_>>());
-            if one.try_send(&announcement.into()).is_err() {
+            if one.try_send(announcement).is_err() {
                 offers
                     .iter()
                     .for_each(|offer| offer.on_not_taken(peer_id, now));
@@ -74,7 +74,7 @@ impl Supervisor {
             return;
         };
         for offer in offers {
-            match one.send_prepared(offer.transaction(), Duration::ZERO) {
+            match one.send_encoded(offer.transaction(), Duration::ZERO) {
                 Ok(()) => offer.on_served(peer_id),
                 Err(_) => offer.on_not_taken(peer_id, now),
             }

@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never};
 
 use super::Supervisor;
 use crate::discovery::{self, Deadline, ResolveError, SeedResolver};
-use crate::error::Error;
+use crate::error::{Error, WithSources};
 use crate::event::SeedFailure;
 use crate::log_level::record;
 use crate::manager::clock::Now;
@@ -49,7 +49,7 @@ impl SeedRound {
             .stack_size(256 * 1024)
             .spawn(move || ask(seeds, resolver, timeout, &stopped, &sender))
             .map_err(|error| Error::Io {
-                what: "the thread that asks seeds".into(),
+                operation: "spawning the seed lookup thread".into(),
                 error: error.into(),
             })?;
         Ok(Self {
@@ -138,13 +138,13 @@ impl Supervisor {
                     self.shared.log_level,
                     Error,
                     network:% = config.network(),
-                    error:% = error;
-                    "no seed is asked: {error}"
+                    error:% = WithSources(&error);
+                    "no DNS seed was queried: {}", WithSources(&error)
                 );
                 let failures = names.into_iter().map(|seed| SeedFailure {
                     error: ResolveError::Other {
                         name: seed.clone(),
-                        detail: error.to_string(),
+                        detail: WithSources(&error).to_string(),
                     },
                     seed,
                 });
@@ -176,7 +176,7 @@ impl Supervisor {
                     self.shared.log_level,
                     Warn,
                     network:% = self.shared.config().network(),
-                    error:% = failure.error;
+                    error:% = WithSources(&failure.error);
                     "{failure}"
                 );
                 round.failures.push(failure);

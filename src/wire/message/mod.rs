@@ -207,6 +207,13 @@ macro_rules! messages {
             }
         }
 
+        /// Clones the message. A [`Message::payload_bytes`] is shared, not copied.
+        impl From<&Message> for Message {
+            fn from(message: &Message) -> Self {
+                message.clone()
+            }
+        }
+
         $(impl From<$content> for Message {
             fn from(content: $content) -> Self {
                 Message::$variant(content)

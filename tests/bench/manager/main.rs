@@ -105,7 +105,7 @@ fn crowd() {
         let inv = Inv::from(vec![Inventory::Tx(Txid([number as u8; 32]))]);
         initiators.order("inv");
         let begin = Instant::now();
-        let outcome = manager.broadcast(&inv.into()).expect("a manager that runs");
+        let outcome = manager.broadcast(inv).expect("a manager that runs");
         assert_eq!(outcome.sent.len(), PEERS);
         initiators.wait();
         times.push(begin.elapsed().as_secs_f64());

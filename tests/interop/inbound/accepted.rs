@@ -75,7 +75,7 @@ fn accepted_connection_answers_chain_gang() {
             None => panic!("no request within {DEADLINE:?}"),
         }
     }
-    connection.send(&NotFound::from(missing).into()).unwrap();
+    connection.send(NotFound::from(missing)).unwrap();
     dialer.expect(|message| matches!(message, Message::NotFound(_)).then_some(()));
 }
 

@@ -107,11 +107,11 @@ fn fetch_error_lists_each_attempt() {
         (fetch.join().unwrap(), addresses)
     });
     let error = fetched.unwrap_err();
-    let Error::FetchFailed { tried, .. } = &error else {
+    let Error::FetchFailed { attempts, .. } = &error else {
         panic!("{error}");
     };
-    let [not_found, gone] = &tried[..] else {
-        panic!("{tried:?}");
+    let [not_found, gone] = &attempts[..] else {
+        panic!("{attempts:?}");
     };
     assert!(matches!(not_found, Error::NotFound { .. }), "{not_found}");
     assert!(matches!(gone, Error::Disconnected { .. }), "{gone}");
@@ -133,10 +133,12 @@ fn fetch_ends_at_callers_timeout() {
     let _silent = [(); 2].map(|()| dialled(&manager, 0));
     manager.wait_for_peers(2, LIMIT).unwrap();
     match manager.fetch_block(block.hash(), SHORT) {
-        Err(Error::FetchFailed { tried, after, .. }) => {
+        Err(Error::FetchFailed {
+            attempts, after, ..
+        }) => {
             assert!(after >= SHORT);
-            let [Error::Timeout { which, .. }] = &tried[..] else {
-                panic!("{tried:?}");
+            let [Error::Timeout { which, .. }] = &attempts[..] else {
+                panic!("{attempts:?}");
             };
             assert_eq!(*which, Timeout::Response);
         }

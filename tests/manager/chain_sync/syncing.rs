@@ -10,6 +10,7 @@ use bsv_p2p::{ConnectionConfig, Error, Manager, ManagerConfig, Network, Timeout}
 use test_support::private_network::private_params;
 
 use super::*;
+use test_support::with_sources::with_sources;
 
 #[test]
 fn silent_first_peer_does_not_stop_download() {
@@ -135,7 +136,7 @@ fn trusted_chain_is_continued_from_its_tip() {
 fn unusable_chain_is_refused() {
     let manager = manager(config());
     let refused = manager.follow_chain(HeaderChain::new(Network::Mainnet));
-    let refused = refused.unwrap_err().to_string();
+    let refused = with_sources(&refused.unwrap_err());
     assert!(
         refused.contains("chain.network") && refused.contains("Mainnet"),
         "{refused}"

@@ -62,7 +62,7 @@ fn only_end(actor: Actor, node: &RealNode) -> DisconnectReason {
     // The statistics show the end when the thread has ended, which is after its last event.
     node.wait_until("neither stream stands", SOON, || {
         let streams = actor.handle.statistics().streams;
-        streams.len() == 2 && streams.iter().all(|one| !one.stands)
+        streams.len() == 2 && streams.iter().all(|one| !one.is_open)
     });
     let told: Vec<_> = actor.life().into_iter().filter_map(control).collect();
     let behind = told
@@ -77,7 +77,7 @@ fn only_end(actor: Actor, node: &RealNode) -> DisconnectReason {
 fn control(event: Event) -> Option<ControlEvent> {
     match event {
         Event::Control(event) => Some(event),
-        Event::Message(_) => None,
+        _ => None,
     }
 }
 
@@ -180,7 +180,7 @@ fn restarted_inbound_node_is_a_new_peer() {
                 Some(())
             }
             Event::Control(other) => panic!("{other}"),
-            Event::Message(_) => None,
+            _ => None,
         });
         node.restart();
         // An end of the other stream would have been reported by now.

@@ -67,11 +67,11 @@ fn talk(node: &RealNode, peer: &PeerConnectionHandle, events: &Receiver<Event>) 
     let new = tip(node);
     wait_for(events, "the announcement of a block", |event| match event {
         Event::Message(event) => announced(&event.message).filter(|(hash, _)| *hash == new),
-        Event::Control(_) => None,
+        _ => None,
     });
     // The responses to final requests on each stream show that everything has been read.
     let last = Inventory::Tx(Txid([0x99; 32]));
-    peer.send(&ask_for(last), SOON).unwrap();
+    peer.send(ask_for(last), SOON).unwrap();
     wait_for(events, "the answer to the last question", |event| {
         let Event::Message(event) = event else {
             return None;
@@ -81,7 +81,7 @@ fn talk(node: &RealNode, peer: &PeerConnectionHandle, events: &Receiver<Event>) 
     assert_answers(node, peer);
     assert_two_streams(node);
     let streams = peer.statistics().streams;
-    assert!(streams.iter().all(|one| one.stands), "{streams:#?}");
+    assert!(streams.iter().all(|one| one.is_open), "{streams:#?}");
 }
 
 /// Nothing counts as misbehavior at the node.

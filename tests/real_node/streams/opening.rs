@@ -25,7 +25,7 @@ fn second_stream_to_dialed_node_carries_blocks() {
     });
     actor
         .handle
-        .send(&ask_for(Inventory::Block(new)), SOON)
+        .send(ask_for(Inventory::Block(new)), SOON)
         .unwrap();
     actor.receive("the block", |message| match message {
         Message::Block(block) => (block.hash() == new).then_some(()),
@@ -104,7 +104,7 @@ fn dialing_node_opens_second_stream_without_slot() {
             Some(())
         }
         Event::Control(other) => panic!("{other}"),
-        Event::Message(_) => None,
+        _ => None,
     });
 }
 
@@ -134,7 +134,7 @@ fn dialing_manager_shows_one_peer_with_two_streams() {
     let kinds: Vec<_> = streams.clone().map(|one| one.stream).collect();
     assert_eq!(kinds, [StreamType::General, StreamType::Data1]);
     for one in streams.clone() {
-        assert!(one.stands, "{one:#?}");
+        assert!(one.is_open, "{one:#?}");
         let both_ways = one.traffic.bytes_in > 0 && one.traffic.bytes_out > 0;
         assert!(both_ways, "{one:#?}");
     }

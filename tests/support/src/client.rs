@@ -47,7 +47,7 @@ impl Client {
     pub fn dial(kind: ClientKind, address: SocketAddr, config: &ConnectionConfig) -> Self {
         match kind {
             ClientKind::Blocking => {
-                let connection = Connection::connect(&address.to_string(), config);
+                let connection = Connection::connect(address.to_string(), config);
                 Client::Blocking(Box::new(connection.unwrap()))
             }
             ClientKind::Actor => {

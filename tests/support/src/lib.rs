@@ -16,5 +16,6 @@ pub mod raw_peer;
 pub mod real_node;
 mod seeded_random;
 pub mod teranode;
+pub mod with_sources;
 
 pub use self::seeded_random::SeededRandom;

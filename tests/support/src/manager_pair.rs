@@ -171,7 +171,7 @@ impl Server {
             match &*event.message {
                 Message::Inv(inv) => {
                     let question = GetData::from(inv.inventory.clone());
-                    self.peer.send(&question.into(), self.patience)?;
+                    self.peer.send(question, self.patience)?;
                 }
                 Message::GetData(question) => {
                     for entry in &question.inventory {
@@ -190,8 +190,8 @@ impl Server {
 
     fn answer(&self, entry: &Inventory) -> Result<(), Error> {
         match (entry, &self.block) {
-            (Inventory::Block(_), Some(block)) => self.peer.send_prepared(block, self.patience),
-            (Inventory::Tx(txid), _) => self.peer.send(&self.transaction(txid), self.patience),
+            (Inventory::Block(_), Some(block)) => self.peer.send_encoded(block, self.patience),
+            (Inventory::Tx(txid), _) => self.peer.send(self.transaction(txid), self.patience),
             _ => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 //! What the session wants done, and how a stream ends.
 
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use log::Level;
@@ -9,9 +9,7 @@ use uuid::Uuid;
 use super::{End, Reading, Role, Wish};
 use crate::connection::actor::{opening, records};
 use crate::connection::inlet::LockSession;
-use crate::connection::stream::ReadWait;
 use crate::session::{ConnectionState, DisconnectReason, Output, SessionEvent, TransportClose};
-use crate::sockets::is_timeout;
 
 /// How long a peer that is sent away may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -181,21 +179,8 @@ impl Reading<'_> {
             return;
         }
         link.stream.finish_writing();
-        let mut unread = [0; 4096];
-        let mut wait = ReadWait::default();
-        loop {
-            let now = Instant::now();
-            if now >= deadline || self.shared.stop.reason().is_some() {
-                return;
-            }
-            let waits = wait.until(&link.stream, Some(deadline), now);
-            match waits.and_then(|()| (&*link.stream).read(&mut unread)) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return,
-            }
-        }
+        let is_stopped = || self.shared.stop.reason().is_some();
+        link.stream.discard_until(deadline, is_stopped);
     }
 }
 

@@ -3,7 +3,10 @@
 use super::*;
 
 /// The block that is to be read, the transaction that ends the question, and who waits.
-pub(super) fn ask_reader(requests: &mut Requests, number: u8) -> (Asked<BlockReader>, Inventory) {
+pub(super) fn ask_reader(
+    requests: &mut Requests,
+    number: u8,
+) -> (Asked<BlockReader<'static>>, Inventory) {
     let hash = block(number).hash();
     let (asked, question) = requests.ask_block_reader(hash).unwrap();
     let [Inventory::Block(wanted), end @ Inventory::Tx(_)] = question.inventory[..] else {
@@ -14,14 +17,14 @@ pub(super) fn ask_reader(requests: &mut Requests, number: u8) -> (Asked<BlockRea
 }
 
 #[track_caller]
-pub(super) fn ended(asked: &Asked<BlockReader>, expected: Failure) {
+pub(super) fn ended(asked: &Asked<BlockReader<'static>>, expected: Failure) {
     let answer = asked.answer.try_recv().expect("an answer");
     assert_eq!(answer.expect_err("a failure"), expected);
 }
 
 /// Claims a block, for which `asked` has to be the one who waits.
 #[track_caller]
-pub(super) fn claimed_by(requests: &mut Requests, number: u8, asked: &Asked<BlockReader>) {
+pub(super) fn claimed_by(requests: &mut Requests, number: u8, asked: &Asked<BlockReader<'static>>) {
     let waiter = requests.claim_block(block(number).hash());
     // What it is answered with does not matter: a failure is told apart more easily.
     waiter.expect("a claim").answer(Err(Failure::TooLarge {

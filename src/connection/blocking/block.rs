@@ -1,0 +1,59 @@
+//! Blocks of any size on the caller's thread.
+
+use super::Connection;
+use crate::connection::block_reader::{BlockSource, transfer};
+use crate::connection::inlet::BlockPart;
+use crate::connection::requests::Failure;
+use crate::session::DisconnectReason;
+use crate::wire::Command;
+
+const BLOCK: Command = Command::new("block");
+
+impl Connection {
+    /// Handles a part of a block for the reader that requested it. Without one, the block is
+    /// received like any other message.
+    pub(super) fn on_block_part(&mut self, part: BlockPart) -> Result<(), DisconnectReason> {
+        match part {
+            BlockPart::Begins { header, len } => {
+                let limit = self.config.session.limits.limit(BLOCK);
+                let Some(waiter) = self.requests.claim_block(header.hash()) else {
+                    return Ok(());
+                };
+                if len > limit {
+                    waiter.answer(Err(Failure::TooLarge { bytes: len, limit }));
+                    return Ok(());
+                }
+                let (sink, reader) = transfer(self.name.clone(), header, len, || {});
+                self.inlet.stream_block(sink.buffer());
+                self.block = Some(sink);
+                waiter.answer(Ok(reader));
+            }
+            BlockPart::Chunk(chunk) => {
+                if let Some(sink) = &self.block {
+                    // One turn receives less than the queue holds, and the reader empties it first.
+                    sink.try_push(chunk)?;
+                    self.inlet.refill(sink.buffer());
+                }
+            }
+            BlockPart::Ends { checksum } => {
+                if let Some(sink) = self.block.take() {
+                    sink.complete(checksum);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BlockSource for Connection {
+    fn receive_more(&mut self) {
+        // The reader gets the error from the sink.
+        let _ = self.call(|connection| connection.turn(None));
+    }
+
+    fn abandon(&mut self) {
+        self.block = None;
+        self.session.close(DisconnectReason::BlockReaderAbandoned);
+        self.stream.shut_down();
+    }
+}
