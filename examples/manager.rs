@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "height {}: {}, {} connected",
             tip.height,
             tip.hash,
-            manager.connected()
+            manager.connected_count()
         );
     }
     Ok(())

@@ -96,11 +96,11 @@ fn broadcast(arguments: Arguments) -> Result<(), shared::Failure> {
             .iter()
             .any(|one| one.peer_id == *peer)
     };
-    if made_of_it.asked_by.is_empty() {
+    if made_of_it.requested_by.is_empty() {
         let after = reach.timeout;
         return Err(format!("nobody has asked for transaction {txid} within {after:?}").into());
     }
-    if made_of_it.asked_by.iter().all(rejects) {
+    if made_of_it.requested_by.iter().all(rejects) {
         return Err(format!("whoever has asked for transaction {txid} has rejected it").into());
     }
     Ok(())
@@ -133,7 +133,7 @@ impl Patience {
 fn gather(meeting: &Meeting, patience: &Patience) -> bool {
     let mut first = None;
     loop {
-        let connected = meeting.manager.connected();
+        let connected = meeting.manager.connected_count();
         if connected > 0 {
             let first = *first.get_or_insert_with(Instant::now);
             if connected >= meeting.expected() || first.elapsed() >= GATHER {
@@ -162,8 +162,8 @@ fn look_on(
         for news in watch.news(&made_of_it) {
             report.news(&news)?;
         }
-        let spoken = made_of_it.asked_by.len() + made_of_it.echoed_by.len();
-        let connected = meeting.manager.connected();
+        let spoken = made_of_it.requested_by.len() + made_of_it.relayed_by.len();
+        let connected = meeting.manager.connected_count();
         let quiet = if spoken >= connected.max(meeting.expected()) {
             LAST_WORD
         } else {

@@ -11,23 +11,23 @@ use crossbeam_channel::Receiver;
 /// A response of a peer to the transaction.
 pub(crate) enum News {
     /// The peer requested the transaction.
-    Asked { peer: String },
+    Requested { peer: String },
     /// The peer rejected the transaction.
     Rejected(Rejection),
     /// The peer announced the transaction, so another node relayed it to this peer.
-    Echoed { peer: String },
+    Relayed { peer: String },
 }
 
 /// Number of responses returned so far, and the addresses of the peers.
 pub(crate) struct Watch {
     events: Receiver<ControlEvent>,
     addresses: HashMap<PeerId, String>,
-    /// Number of entries of `asked_by` returned so far.
-    asked: usize,
+    /// Number of entries of `requested_by` returned so far.
+    requested: usize,
     /// Number of entries of `rejected_by` returned so far.
     rejected: usize,
-    /// Number of entries of `echoed_by` returned so far.
-    echoed: usize,
+    /// Number of entries of `relayed_by` returned so far.
+    relayed: usize,
     last_news: Instant,
 }
 
@@ -40,9 +40,9 @@ impl Watch {
         Self {
             events,
             addresses: HashMap::new(),
-            asked: 0,
+            requested: 0,
             rejected: 0,
-            echoed: 0,
+            relayed: 0,
             last_news: Instant::now(),
         }
     }
@@ -53,20 +53,20 @@ impl Watch {
     pub(crate) fn news(&mut self, report: &BroadcastReport) -> Vec<News> {
         self.learn_addresses();
         let mut news = Vec::new();
-        for peer in report.asked_by.iter().skip(self.asked) {
+        for peer in report.requested_by.iter().skip(self.requested) {
             let peer = self.address(peer);
-            news.push(News::Asked { peer });
+            news.push(News::Requested { peer });
         }
         for rejection in report.rejected_by.iter().skip(self.rejected) {
             news.push(News::Rejected(rejection.clone()));
         }
-        for peer in report.echoed_by.iter().skip(self.echoed) {
+        for peer in report.relayed_by.iter().skip(self.relayed) {
             let peer = self.address(peer);
-            news.push(News::Echoed { peer });
+            news.push(News::Relayed { peer });
         }
-        self.asked = report.asked_by.len();
+        self.requested = report.requested_by.len();
         self.rejected = report.rejected_by.len();
-        self.echoed = report.echoed_by.len();
+        self.relayed = report.relayed_by.len();
         if !news.is_empty() {
             self.last_news = Instant::now();
         }

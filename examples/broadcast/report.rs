@@ -29,37 +29,39 @@ impl Report {
     pub(crate) fn news(&self, news: &News) -> io::Result<()> {
         if self.json {
             return say_json(&match news {
-                News::Asked { peer } => json!({ "event": "Asked", "peer": peer }),
+                News::Requested { peer } => json!({ "event": "Requested", "peer": peer }),
                 News::Rejected(rejection) => {
                     let mut object = object(rejection);
                     object["event"] = "Rejected".into();
                     object
                 }
-                News::Echoed { peer } => json!({ "event": "Echoed", "peer": peer }),
+                News::Relayed { peer } => json!({ "event": "Relayed", "peer": peer }),
             });
         }
         match news {
-            News::Asked { peer } => say(format_args!("{peer}: asks for it")),
+            News::Requested { peer } => say(format_args!("{peer}: requested the transaction")),
             News::Rejected(Rejection {
                 address,
                 code,
                 reason,
                 ..
-            }) => say(format_args!("{address}: rejects it ({code}): {reason}")),
-            News::Echoed { peer } => say(format_args!("{peer}: has it from the network")),
+            }) => say(format_args!(
+                "{address}: rejected the transaction ({code}): {reason}"
+            )),
+            News::Relayed { peer } => say(format_args!("{peer}: relayed the transaction")),
         }
     }
 
     /// Prints the summary.
     pub(crate) fn end(&self, report: &BroadcastReport, watch: &Watch) -> io::Result<()> {
-        let (told, asked) = (report.told, &report.asked_by);
-        let (rejected, echoed) = (&report.rejected_by, &report.echoed_by);
+        let (announced, requested) = (report.announced_to, &report.requested_by);
+        let (rejected, relayed) = (&report.rejected_by, &report.relayed_by);
         if !self.json {
             return say(format_args!(
-                "told {told}, asked {}, rejected {}, has it from the network {}",
-                asked.len(),
-                rejected.len(),
-                echoed.len()
+                "announced to {announced}, requested by {}, relayed by {}, rejected by {}",
+                requested.len(),
+                relayed.len(),
+                rejected.len()
             ));
         }
         let names = |peers: &[PeerId]| -> Vec<_> {
@@ -69,10 +71,10 @@ impl Report {
         say_json(&json!({
             "event": "Summary",
             "txid": report.txid.to_string(),
-            "told": told,
-            "asked_by": names(asked),
+            "announced_to": announced,
+            "requested_by": names(requested),
             "rejected_by": rejected.iter().map(object).collect::<Vec<_>>(),
-            "echoed_by": names(echoed),
+            "relayed_by": names(relayed),
         }))
     }
 }

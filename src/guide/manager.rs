@@ -47,7 +47,7 @@
 //! | `min_outbound` | 4 | The number of slots reserved for outbound connections. |
 //! | `discovery` | the seeds of the network, every hour | The sources of peers: seeds, addresses, name servers, and whether peers are asked for addresses. |
 //! | `listener.enabled`, `.address` | no, `0.0.0.0` and the port of the network | Whether and where inbound peers are accepted. |
-//! | `listener.announce` | none | The address under which this host can be dialed. It is advertised to peers. |
+//! | `listener.external_address` | none | The address under which this host can be dialed. It is advertised to peers. |
 //! | `restarts` | 5 s, doubled up to 10 minutes, 10 times; 3 at once per hour; after local faults 250 ms, doubled up to 30 s | When lost peers are dialed again. |
 //! | `cooldown` | 1 hour | The pause after which a peer is dialed again that was unreachable or unsuitable. |
 //! | `bans`, `whitelist` | 24 hours; empty | The rules of automatic bans, and addresses that are never banned. |

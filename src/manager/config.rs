@@ -234,7 +234,7 @@ pub struct ListenerConfig {
     /// never dials it.
     ///
     /// If an update changes it, the new address is sent to all peers at once.
-    pub announce: Option<SocketAddr>,
+    pub external_address: Option<SocketAddr>,
     /// The delay before a failed bind is repeated. Defaults to 10 s. Must be above zero and at most
     /// 100 years.
     ///
@@ -292,7 +292,7 @@ pub struct ListenerConfig {
     /// `max_handshakes` applies instead.
     ///
     /// An update applies to further connections.
-    pub evict: bool,
+    pub evict_inbound: bool,
 }
 
 impl Default for ListenerConfig {
@@ -300,14 +300,14 @@ impl Default for ListenerConfig {
         Self {
             enabled: false,
             address: None,
-            announce: None,
+            external_address: None,
             bind_retry: Duration::from_secs(10),
             max_handshakes: 64,
             max_handshakes_per_address: 4,
             handshake_timeout: Duration::from_secs(10),
             max_per_address: 8,
             max_capacity_rejects: 16,
-            evict: false,
+            evict_inbound: false,
         }
     }
 }
@@ -452,16 +452,16 @@ impl ManagerConfig {
         ] {
             check(value > 0, field, &value, one)?;
         }
-        if let Some(address) = self.listener.announce {
+        if let Some(address) = self.listener.external_address {
             check(
                 address.port() != 0 && !address.ip().is_unspecified(),
-                "listener.announce",
+                "listener.external_address",
                 &address,
                 "an address and a port that peers can dial are needed",
             )?;
             check(
                 canonical(address).is_ok(),
-                "listener.announce",
+                "listener.external_address",
                 &address,
                 "an address without an IPv6 scope is needed",
             )?;

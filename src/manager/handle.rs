@@ -424,7 +424,7 @@ impl Drop for Manager {
 impl fmt::Debug for Manager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Manager")
-            .field("connected", &self.connected())
+            .field("connected", &self.connected_count())
             .finish_non_exhaustive()
     }
 }

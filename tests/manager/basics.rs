@@ -97,10 +97,10 @@ fn peers_above_maximum_are_rejected_for_capacity() {
         ControlEvent::ConnectionRejectedCapacity { .. } => Some(()),
         _ => None,
     });
-    assert_eq!(manager.connected(), 2);
-    assert_eq!(manager.metrics().turned_away, 1);
+    assert_eq!(manager.connected_count(), 2);
+    assert_eq!(manager.metrics().inbound_rejected_capacity, 1);
     drop(kept);
-    until("both have gone", || manager.connected() == 0);
+    until("both have gone", || manager.connected_count() == 0);
     Connection::connect(&address, &config).unwrap();
 }
 

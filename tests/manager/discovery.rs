@@ -234,7 +234,7 @@ fn flood_of_fake_addresses_evicts_no_good_peer() {
     for address in [flooder.address(), node.address()] {
         assert!(peers.iter().any(|peer| peer.socket_address() == address));
     }
-    assert_eq!((peers.len(), manager.connected()), (2 + 40 / 8, 2));
+    assert_eq!((peers.len(), manager.connected_count()), (2 + 40 / 8, 2));
 }
 
 fn told(addresses: &[SocketAddr]) -> Addr {
@@ -276,7 +276,7 @@ fn inbound_peer_gets_own_address_and_one_sample() {
     // The address of the node itself would be relayed.
     config.discovery.request_addresses = false;
     let own: SocketAddr = "127.0.0.1:7777".parse().unwrap();
-    config.listener.announce = Some(own);
+    config.listener.external_address = Some(own);
     let (manager, _, address) = running(config);
     manager.wait_for_peers(1, LIMIT).unwrap();
     let mut peer = dial_from([127, 0, 0, 1], address);

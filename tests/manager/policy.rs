@@ -207,7 +207,7 @@ fn echo_server_is_recognized_as_self_connection() {
         _ => None,
     });
     assert_eq!(reason, DisconnectReason::SelfConnection);
-    assert_eq!(manager.connected(), 0);
+    assert_eq!(manager.connected_count(), 0);
     assert_eq!(manager.bans(), []);
 }
 

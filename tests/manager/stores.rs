@@ -241,7 +241,7 @@ fn blocked_store_delays_shutdown_until_deadline() {
     let manager = Arc::new(Manager::with_store(config.clone(), Arc::new(Hanging(hangs))).unwrap());
     manager.start_fixed(&[node.address()]).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
-    assert_eq!(manager.connected(), 1);
+    assert_eq!(manager.connected_count(), 1);
     config.shutdown_timeout = Duration::from_secs(1);
     manager.update_config(config).unwrap();
     let began = Instant::now();

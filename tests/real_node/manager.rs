@@ -170,7 +170,7 @@ fn required_block_identifies_the_chain_of_node() {
         );
         let last = headers.unwrap().pop().unwrap().hash();
         assert_eq!(last, hash(tip.as_str().unwrap()));
-        assert_eq!(manager.connected(), 1);
+        assert_eq!(manager.connected_count(), 1);
     }
     let (_manager, events, _) = connect(BlockHash([7; 32]));
     let end = expect(&events, |event| {

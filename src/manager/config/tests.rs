@@ -49,8 +49,8 @@ fn a_wrong_value_is_named_with_its_field() {
         ("discovery.addresses", |config| {
             config.discovery.addresses = vec!["[fe80::1%2]:8333".parse().unwrap()]
         }),
-        ("listener.announce", |config| {
-            config.listener.announce = Some("[fe80::1%2]:8333".parse().unwrap())
+        ("listener.external_address", |config| {
+            config.listener.external_address = Some("[fe80::1%2]:8333".parse().unwrap())
         }),
     ];
     for (field, change) in wrong {

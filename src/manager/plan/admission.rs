@@ -89,7 +89,7 @@ impl Plan {
         if handshakes > 0 {
             return self.make_way(insight, now);
         }
-        if limits.evict && self.evict_for(address) {
+        if limits.evict_inbound && self.evict_for(address) {
             return Admission::Wait(None);
         }
         if self.turned_away.len() < limits.max_capacity_rejects {

@@ -113,7 +113,7 @@ impl Supervisor {
     }
 
     fn dial(&mut self, peer_id: PeerId, address: SocketAddr, attachment: Attachment) {
-        count(&self.shared.counters.dialled);
+        count(&self.shared.counters.outbound_attempts);
         if attachment != Attachment::Candidate {
             self.shared.connections.set_configured(peer_id);
         }
@@ -145,7 +145,7 @@ impl Supervisor {
     }
 
     fn restart(&mut self, peer_id: PeerId) {
-        count(&self.shared.counters.dialled);
+        count(&self.shared.counters.outbound_attempts);
         let Some(next) = self.waiting.remove(&peer_id) else {
             // Somebody has ended the connection; that it is over is on its way.
             return;
@@ -162,7 +162,7 @@ impl Supervisor {
 
     /// A connection that the plan wanted has not come about: there is no room or no thread.
     fn never_began(&mut self, peer_id: PeerId, reason: DisconnectReason) {
-        count(&self.shared.counters.failed);
+        count(&self.shared.counters.connections_failed);
         let news = LifeNews::Over { peer_id, reason };
         // Taken in like any other, after what is being done now.
         let _ = self.news_sender.send(news);

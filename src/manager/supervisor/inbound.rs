@@ -181,7 +181,7 @@ impl Supervisor {
             }
             Admission::TurnAway => {
                 if let Some(handle) = self.spawn_without_place(newcomer) {
-                    count(&self.shared.counters.turned_away);
+                    count(&self.shared.counters.inbound_rejected_capacity);
                     self.turned_away.insert(peer_id, handle);
                 }
             }
@@ -216,7 +216,7 @@ impl Supervisor {
         let origin = Origin::Accepted { stream, told_first };
         let spawn = || PeerConnectionActor::spawn_kept(origin, setup, keeper);
         match self.shared.connections.spawn(spawn) {
-            Ok(()) => count(&self.shared.counters.let_in),
+            Ok(()) => count(&self.shared.counters.inbound_accepted),
             Err(error) => self.on_not_spawned(peer_id, address, &error),
         }
     }
@@ -249,8 +249,8 @@ impl Supervisor {
     ) {
         self.shared.counters.add_past(&candidate.statistics());
         match reason {
-            DisconnectReason::AttachedAsStream => count(&self.shared.counters.let_in),
-            DisconnectReason::AtCapacity => count(&self.shared.counters.turned_away),
+            DisconnectReason::AttachedAsStream => count(&self.shared.counters.inbound_accepted),
+            DisconnectReason::AtCapacity => count(&self.shared.counters.inbound_rejected_capacity),
             _ => {}
         }
     }
@@ -271,7 +271,7 @@ impl Supervisor {
     }
 
     fn on_refused(&mut self, address: SocketAddr, reason: InboundRejectReason) {
-        count(&self.shared.counters.refused);
+        count(&self.shared.counters.inbound_rejected);
         record!(
             self.shared.log_level,
             Debug,

@@ -150,10 +150,10 @@ impl Keeper for LifeKeeper {
         if *reason == DisconnectReason::AttachedAsStream {
             // It goes on as a part of another connection: nothing is lost, and nothing has failed.
         } else if connected_at.is_some() {
-            count(&self.counters.lost);
+            count(&self.counters.connections_lost);
             self.connected.remove();
         } else {
-            count(&self.counters.failed);
+            count(&self.counters.connections_failed);
         }
         let now = Instant::now();
         let mut plan = self.plan.lock();

@@ -44,10 +44,10 @@ use crate::wire::{RejectCode, Tx, Txid, WireString};
 /// };
 /// let broadcast = manager.broadcast_transaction(&transaction)?;
 /// let report = broadcast.wait_for(1, Duration::from_secs(10));
-/// assert_eq!(report.asked_by.len(), 1);
+/// assert_eq!(report.requested_by.len(), 1);
 /// assert!(report.rejected_by.is_empty());
 /// assert!(node.wait_for_transaction(broadcast.txid(), Duration::from_secs(10)));
-/// broadcast.withdraw();
+/// broadcast.cancel();
 /// # Ok(())
 /// # }
 /// ```
@@ -68,21 +68,21 @@ pub struct BroadcastReport {
     /// The id of the transaction.
     pub txid: Txid,
     /// The number of peers to which the transaction was announced.
-    pub told: usize,
+    pub announced_to: usize,
     /// The peers that requested the transaction and to which it was sent.
     ///
     /// A node requests transactions that it does not have. It does not report whether it accepted
     /// the transaction.
-    pub asked_by: Vec<PeerId>,
+    pub requested_by: Vec<PeerId>,
     /// The peers that announced the transaction before it was announced to them.
     ///
     /// They received it from another node, so the network relays it.
-    pub echoed_by: Vec<PeerId>,
+    pub relayed_by: Vec<PeerId>,
     /// The peers that rejected the transaction, with their reasons.
     pub rejected_by: Vec<Rejection>,
-    /// Whether the broadcast has ended: 30 minutes have elapsed, [`TransactionBroadcast::withdraw`]
+    /// Whether the broadcast has ended: 30 minutes have elapsed, [`TransactionBroadcast::cancel`]
     /// was called, or the manager was shut down.
-    pub is_over: bool,
+    pub is_finished: bool,
 }
 
 /// The rejection of a transaction by a peer (`reject`).
@@ -126,8 +126,8 @@ impl TransactionBroadcast {
     ///
     /// Applies to every broadcast of this transaction by the manager. Peers that received the
     /// transaction keep it.
-    pub fn withdraw(&self) {
-        self.transactions.withdraw(self.txid());
+    pub fn cancel(&self) {
+        self.transactions.cancel(self.txid());
     }
 }
 

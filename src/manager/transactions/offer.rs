@@ -28,12 +28,12 @@ struct State {
     wave_at: Option<Instant>,
     /// Whether half of the peers have been told: the others are then.
     half_told: bool,
-    told: HashSet<PeerId>,
+    announced_to: HashSet<PeerId>,
     served: HashMap<PeerId, u32>,
-    asked_by: Vec<PeerId>,
-    echoed_by: Vec<PeerId>,
+    requested_by: Vec<PeerId>,
+    relayed_by: Vec<PeerId>,
     rejected_by: Vec<Rejection>,
-    is_over: bool,
+    is_finished: bool,
 }
 
 impl Offer {
@@ -52,12 +52,12 @@ impl Offer {
                 expires: now + SERVED_FOR,
                 wave_at: Some(now),
                 half_told: false,
-                told: HashSet::new(),
+                announced_to: HashSet::new(),
                 served: HashMap::new(),
-                asked_by: Vec::new(),
-                echoed_by: Vec::new(),
+                requested_by: Vec::new(),
+                relayed_by: Vec::new(),
                 rejected_by: Vec::new(),
-                is_over: false,
+                is_finished: false,
             }),
             changed: Condvar::new(),
         }
@@ -84,12 +84,13 @@ impl Offer {
     pub(super) fn renew(&self, now: Instant) {
         let mut state = self.state.lock();
         let State {
-            told,
-            asked_by,
-            echoed_by,
+            announced_to,
+            requested_by,
+            relayed_by,
             ..
         } = &mut *state;
-        told.retain(|peer_id| asked_by.contains(peer_id) || echoed_by.contains(peer_id));
+        announced_to
+            .retain(|peer_id| requested_by.contains(peer_id) || relayed_by.contains(peer_id));
         state.expires = now + SERVED_FOR;
         state.wave_at = Some(now);
         state.half_told = false;
@@ -140,20 +141,21 @@ impl Offer {
 
     /// A peer is being told.
     pub(in crate::manager) fn on_told(&self, peer_id: PeerId) {
-        self.state.lock().told.insert(peer_id);
+        self.state.lock().announced_to.insert(peer_id);
     }
 
     /// It took nothing, neither the announcement nor the transaction: it is told again in a later wave.
     pub(in crate::manager) fn on_not_taken(&self, peer_id: PeerId, now: Instant) {
         let mut state = self.state.lock();
-        state.told.remove(&peer_id);
+        state.announced_to.remove(&peer_id);
         state.wave_at.get_or_insert(now + WAVE_EVERY);
     }
 
     /// A peer asks for it. Returns whether to send it: not too often.
     pub(super) fn on_asked(&self, peer_id: PeerId) -> bool {
         let mut state = self.state.lock();
-        if state.is_over || !state.served.contains_key(&peer_id) && state.served.len() >= MAX_LISTED
+        if state.is_finished
+            || !state.served.contains_key(&peer_id) && state.served.len() >= MAX_LISTED
         {
             return false;
         }
@@ -165,15 +167,18 @@ impl Offer {
 
     /// It has been sent to a peer that has asked for it.
     pub(in crate::manager) fn on_served(&self, peer_id: PeerId) {
-        note(&mut self.state.lock().asked_by, peer_id);
+        note(&mut self.state.lock().requested_by, peer_id);
         self.changed.notify_all();
     }
 
     /// A peer announces it.
     pub(super) fn on_announced(&self, peer_id: PeerId) {
         let mut state = self.state.lock();
-        if !state.is_over && !state.told.contains(&peer_id) && !state.asked_by.contains(&peer_id) {
-            note(&mut state.echoed_by, peer_id);
+        if !state.is_finished
+            && !state.announced_to.contains(&peer_id)
+            && !state.requested_by.contains(&peer_id)
+        {
+            note(&mut state.relayed_by, peer_id);
             drop(state);
             self.changed.notify_all();
         }
@@ -183,7 +188,7 @@ impl Offer {
     pub(super) fn on_rejected(&self, peer_id: PeerId, address: SocketAddr, reject: &Reject) {
         let mut state = self.state.lock();
         let is_known = state.rejected_by.iter().any(|one| one.peer_id == peer_id);
-        if state.is_over || is_known || state.rejected_by.len() >= MAX_LISTED {
+        if state.is_finished || is_known || state.rejected_by.len() >= MAX_LISTED {
             return;
         }
         state.rejected_by.push(Rejection {
@@ -198,7 +203,7 @@ impl Offer {
 
     /// It is offered no more.
     pub(super) fn end(&self) {
-        self.state.lock().is_over = true;
+        self.state.lock().is_finished = true;
         self.changed.notify_all();
     }
 
@@ -209,7 +214,7 @@ impl Offer {
     /// Waits until so many peers have it, it is offered no more, or the deadline has passed.
     pub(super) fn wait_for(&self, wanted: usize, deadline: Instant) -> BroadcastReport {
         let mut state = self.state.lock();
-        while !state.is_over
+        while !state.is_finished
             && state.reached() < wanted
             && !self.changed.wait_until(&mut state, deadline).timed_out()
         {}
@@ -219,25 +224,25 @@ impl Offer {
 
 impl State {
     fn knows(&self, peer_id: &PeerId) -> bool {
-        self.told.contains(peer_id)
-            || self.asked_by.contains(peer_id)
-            || self.echoed_by.contains(peer_id)
+        self.announced_to.contains(peer_id)
+            || self.requested_by.contains(peer_id)
+            || self.relayed_by.contains(peer_id)
     }
 
     fn reached(&self) -> usize {
-        let asked_too = |peer_id: &&PeerId| self.asked_by.contains(peer_id);
-        let both = self.echoed_by.iter().filter(asked_too).count();
-        self.asked_by.len() + self.echoed_by.len() - both
+        let asked_too = |peer_id: &&PeerId| self.requested_by.contains(peer_id);
+        let both = self.relayed_by.iter().filter(asked_too).count();
+        self.requested_by.len() + self.relayed_by.len() - both
     }
 
     fn report(&self, txid: Txid) -> BroadcastReport {
         BroadcastReport {
             txid,
-            told: self.told.len(),
-            asked_by: self.asked_by.clone(),
-            echoed_by: self.echoed_by.clone(),
+            announced_to: self.announced_to.len(),
+            requested_by: self.requested_by.clone(),
+            relayed_by: self.relayed_by.clone(),
             rejected_by: self.rejected_by.clone(),
-            is_over: self.is_over,
+            is_finished: self.is_finished,
         }
     }
 }

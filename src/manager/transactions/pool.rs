@@ -76,7 +76,7 @@ impl Transactions {
         self.remove_if(|offer| offer.has_expired(now));
     }
 
-    pub(super) fn withdraw(&self, txid: Txid) {
+    pub(super) fn cancel(&self, txid: Txid) {
         self.remove_if(|offer| offer.txid() == txid);
     }
 

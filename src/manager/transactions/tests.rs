@@ -146,7 +146,7 @@ fn it_is_served_three_times_to_each_and_who_asks_is_noted_once() {
     assert_eq!(serve(&pool, one, &[txid; 50]).len(), 1);
     assert!(serve(&pool, one, &[txid]).is_empty());
     assert_eq!(serve(&pool, other, &[txid]).len(), 1);
-    assert_eq!(offer.report().asked_by, [one, other]);
+    assert_eq!(offer.report().requested_by, [one, other]);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn who_took_nothing_of_what_it_asked_for_has_not_got_it_and_is_told_again() {
         assert_eq!(served.len(), 1);
         served[0].on_not_taken(busy, asked);
         let report = offer.report();
-        assert_eq!((report.told, report.asked_by), (0, Vec::new()));
+        assert_eq!((report.announced_to, report.requested_by), (0, Vec::new()));
         assert_eq!(wave(&offer, &[busy], asked + 5 * SECOND), [busy]);
     }
     // Not for ever.
@@ -189,7 +189,7 @@ fn an_echo_comes_from_one_who_was_not_told_and_a_rejection_from_anybody() {
     for peer_id in [told, untold, untold] {
         pool.on_message(at(peer_id), &announces(offer.txid()));
     }
-    assert_eq!(offer.report().echoed_by, [untold]);
+    assert_eq!(offer.report().relayed_by, [untold]);
     for command in ["block", "tx", "tx"] {
         pool.on_message(at(other), &rejects(offer.txid(), command));
     }
@@ -204,9 +204,14 @@ fn an_echo_comes_from_one_who_was_not_told_and_a_rejection_from_anybody() {
     // One that has it from others and asks all the same counts once.
     serve(&pool, untold, &[offer.txid()]);
     let report = offer.wait_for(2, Instant::now());
-    assert_eq!((report.asked_by.len(), report.echoed_by.len()), (1, 1));
-    assert!(!report.is_over);
-    assert_eq!(offer.wait_for(1, Instant::now() + 1000 * SECOND).told, 1);
+    assert_eq!((report.requested_by.len(), report.relayed_by.len()), (1, 1));
+    assert!(!report.is_finished);
+    assert_eq!(
+        offer
+            .wait_for(1, Instant::now() + 1000 * SECOND)
+            .announced_to,
+        1
+    );
 }
 
 #[test]
@@ -220,8 +225,8 @@ fn lists_are_bounded() {
         serve(&pool, PeerId::random(), &[offer.txid()]);
     }
     let report = offer.report();
-    assert_eq!(report.asked_by.len(), MAX_LISTED);
-    assert_eq!(report.echoed_by.len(), MAX_LISTED);
+    assert_eq!(report.requested_by.len(), MAX_LISTED);
+    assert_eq!(report.relayed_by.len(), MAX_LISTED);
     assert_eq!(report.rejected_by.len(), MAX_LISTED);
 }
 
@@ -241,12 +246,12 @@ fn after_half_an_hour_it_is_offered_no_more_unless_it_is_given_again() {
     assert_eq!(offered(&pool, 2, again).txid(), other.txid());
     pool.expire(now + SERVED_FOR);
     assert_eq!(pool.all().len(), 1);
-    assert!(one.report().is_over && !other.report().is_over);
+    assert!(one.report().is_finished && !other.report().is_finished);
     assert!(serve(&pool, silent, &[one.txid()]).is_empty());
     // Who has shown nothing of it is told again.
     assert_eq!(wave(&other, &[shows, silent], again), [silent]);
-    pool.withdraw(other.txid());
-    assert!(other.report().is_over && pool.all().is_empty());
+    pool.cancel(other.txid());
+    assert!(other.report().is_finished && pool.all().is_empty());
     assert_eq!(pool.next_deadline(), None);
 }
 

@@ -91,7 +91,7 @@ fn source_without_checkpoint_is_not_scored() {
         .unwrap();
     manager.wait_for_peers(2, LIMIT).unwrap();
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
-    assert_eq!(manager.connected(), 2);
+    assert_eq!(manager.connected_count(), 2);
     manager.shutdown().unwrap();
     let is_misbehavior =
         |event: &ControlEvent| matches!(event, ControlEvent::PeerMisbehavior { .. });

@@ -187,7 +187,7 @@ fn without_room_some_are_told_so_politely_and_the_others_are_closed() {
 fn the_newest_of_the_most_crowded_group_gives_way_if_that_is_wanted() {
     let now = begin();
     let mut config = places(5, 0);
-    config.listener.evict = true;
+    config.listener.evict_inbound = true;
     let mut plan = plan_of(config, Vec::new(), now);
     let mut crowd = Vec::new();
     for (number, text) in [

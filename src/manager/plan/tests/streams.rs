@@ -111,7 +111,7 @@ fn nobody_is_evicted_for_a_stream() {
     let mut config = config();
     (config.max_connections, config.min_outbound) = (3, 0);
     config.target_connections = 0;
-    config.listener.evict = true;
+    config.listener.evict_inbound = true;
     let mut plan = plan_of(config, Vec::new(), now);
     connect(&mut plan, from(1, 1), now);
     for crowd in ["8.200.0.1:1", "8.200.0.2:1"] {
