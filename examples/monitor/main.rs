@@ -198,8 +198,8 @@ fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, sha
         config.listener.address = Some(listen_address(name, config.network())?);
     } else if !arguments.seeks() {
         // Lost peers must not be dialed again.
-        config.restarts.max_restarts = 0;
-        config.restarts.max_retries = Some(0);
+        config.restarts.max_immediate_restarts = 0;
+        config.restarts.max_delayed_restarts = Some(0);
     }
     Ok(config)
 }

@@ -90,7 +90,7 @@ pub struct ManagerConfig {
     /// The delays before a peer is dialed again after its connection failed or was lost. Defaults
     /// to [`RestartConfig::default`]. Must pass [`RestartConfig::validate`].
     ///
-    /// A fixed peer is dialed again without a limit: `max_retries` does not apply to it.
+    /// A fixed peer is dialed again without a limit: `max_delayed_restarts` does not apply to it.
     ///
     /// An update applies from the next end of each connection.
     pub restarts: RestartConfig,

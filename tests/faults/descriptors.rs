@@ -58,7 +58,7 @@ fn dial_without_descriptors(mode: Mode) {
     let addresses = nodes.each_ref().map(LocalNode::address);
     let mut config = ManagerConfig::new(Network::Regtest);
     config.restarts.backoff = Duration::from_millis(50);
-    config.restarts.max_retries = Some(1);
+    config.restarts.max_delayed_restarts = Some(1);
     match mode {
         Mode::Candidates => config.discovery.addresses = addresses.to_vec(),
         Mode::Fixed => {}

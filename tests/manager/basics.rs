@@ -165,7 +165,7 @@ fn named_peer_at_other_network_port_is_refused() {
     let regtest = "127.0.0.80:18444".parse().unwrap();
     let mut config = ManagerConfig::new(Network::Testnet);
     config.discovery.seeds = Some(Vec::new());
-    config.restarts.max_restarts = 0;
+    config.restarts.max_immediate_restarts = 0;
     let manager = manager(config.clone());
     let expected = Error::PortMismatch {
         address: regtest,

@@ -152,7 +152,7 @@ fn outbound_slots_stay_free_despite_many_strangers() {
     let mut config = listening();
     config.target_connections = 8;
     config.max_connections = 12;
-    config.restarts.max_retries = None;
+    config.restarts.max_delayed_restarts = None;
     let manager = Manager::with_store(config, Arc::new(store)).unwrap();
     let events = manager.subscribe_control();
     manager.start().unwrap();

@@ -123,7 +123,7 @@ impl Network {
         config.discovery.seeds = Some(vec![SEED.into()]);
         config.discovery.name_servers = vec![self.server.address()];
         config.discovery.default_port = Some(self.port);
-        config.restarts.max_retries = Some(2);
+        config.restarts.max_delayed_restarts = Some(2);
         config.cooldown = Duration::from_secs(1);
         config
     }

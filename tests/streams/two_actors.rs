@@ -297,7 +297,7 @@ fn supervisor_restores_both_streams() {
     let setup = PeerConnectionOptions::new(config());
     let control = setup.events.subscribe_control();
     let restarts = RestartConfig {
-        max_restarts: 100,
+        max_immediate_restarts: 100,
         ..RestartConfig::default()
     };
     let peer = supervisor

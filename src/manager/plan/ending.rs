@@ -75,7 +75,7 @@ impl Plan {
         let before = self.retries.get(&peer_id).map_or(0, |retry| retry.pauses);
         let pauses = if lasted { 0 } else { before };
         let restarts = &self.config.restarts;
-        let is_spent = restarts.max_retries.is_some_and(|max| pauses >= max);
+        let is_spent = restarts.max_delayed_restarts.is_some_and(|max| pauses >= max);
         let is_given_up = match link.attachment {
             Attachment::Candidate => is_spent,
             // Its own plan has spent its tries.
