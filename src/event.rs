@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use crate::discovery::ResolveError;
 use crate::header_store::HeaderStoreError;
 use crate::memory::MemoryGuard;
-use crate::peers::{Ban, BanReason, PeerId, StoreError};
+use crate::peers::{Ban, BanReason, PeerId, PeerRef, StoreError};
 use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo, StreamSetupError};
 use crate::system_error::SystemError;
 use crate::wire::{Command, Message, StreamPolicy, StreamType};
@@ -123,7 +123,7 @@ pub enum ControlEvent {
     /// An address or a subnet was banned. Connections to it are closed.
     PeerBanned {
         /// The banned peer. `None` if the application banned an address or a subnet.
-        peer_id: Option<PeerId>,
+        peer: Option<PeerRef>,
         /// The ban: its subnet, reason and duration.
         ban: Ban,
     },
@@ -199,7 +199,7 @@ pub enum ControlEvent {
         /// The height of the last common block.
         fork_height: u32,
         /// The peers that sent the branch that is not the active chain.
-        peer_ids: Vec<PeerId>,
+        peers: Vec<PeerRef>,
     },
     /// The tip of the followed chain did not change for
     /// [`ManagerConfig::stale_tip_timeout`](crate::ManagerConfig::stale_tip_timeout).
@@ -240,6 +240,9 @@ pub enum ControlEvent {
         reason: SubscriptionEndReason,
     },
 }
+
+/// The maximum number of peers that the text of an event contains.
+const MAX_DISPLAYED_PEERS: usize = 8;
 
 /// An operation that fails for a cause on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -458,7 +461,12 @@ impl fmt::Display for ControlEvent {
             } => {
                 write!(f, "{address}: misbehaviour: {misbehavior} (score {score})")
             }
-            ControlEvent::PeerBanned { ban, .. } => write!(f, "{ban}"),
+            ControlEvent::PeerBanned { peer, ban } => {
+                if let Some(peer) = peer {
+                    write!(f, "{peer}: ")?;
+                }
+                write!(f, "{ban}")
+            }
             ControlEvent::InboundConnectionAccepted { address, .. } => {
                 write!(f, "{address}: let in")
             }
@@ -489,14 +497,20 @@ impl fmt::Display for ControlEvent {
             }
             ControlEvent::StoreFailed { error } => write!(f, "the store of peers: {error}"),
             ControlEvent::HeaderStoreFailed { error } => write!(f, "header store: {error}"),
-            ControlEvent::ChainSplit {
-                fork_height,
-                peer_ids,
-            } => write!(
-                f,
-                "chain split above height {fork_height}, {} peers on the other branch",
-                peer_ids.len()
-            ),
+            ControlEvent::ChainSplit { fork_height, peers } => {
+                write!(
+                    f,
+                    "chain split above height {fork_height}, on the other branch: "
+                )?;
+                for (at, peer) in peers.iter().take(MAX_DISPLAYED_PEERS).enumerate() {
+                    let separator = if at == 0 { "" } else { ", " };
+                    write!(f, "{separator}{peer}")?;
+                }
+                match peers.len().saturating_sub(MAX_DISPLAYED_PEERS) {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
+            }
             ControlEvent::TipStale { since } => {
                 let unix = since.duration_since(SystemTime::UNIX_EPOCH);
                 let seconds = unix.unwrap_or_default().as_secs();
@@ -530,6 +544,7 @@ impl fmt::Display for ControlEvent {
 
 /// The failed lookup of a DNS seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SeedFailure {
     /// The host name of the seed.
     pub seed: String,
@@ -545,9 +560,12 @@ impl fmt::Display for SeedFailure {
 
 /// A message received from a peer.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct BitcoinMessageEvent {
     /// The id of the peer.
     pub peer_id: PeerId,
+    /// The address of the peer.
+    pub address: SocketAddr,
     /// The message.
     pub message: SharedMessage,
 }

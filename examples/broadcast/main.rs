@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::manager::{BroadcastReport, TransactionBroadcast};
-use bsv_p2p::peers::PeerId;
+use bsv_p2p::peers::PeerRef;
 use clap::Parser;
 use crossbeam_channel::{Receiver, select};
 
@@ -81,21 +81,16 @@ fn broadcast(arguments: Arguments) -> Result<(), shared::Failure> {
         end,
         interrupted: interrupts()?,
     };
-    let mut watch = Watch::new(meeting.manager.subscribe_control());
+    let mut watch = Watch::new();
     meeting.start()?;
     if !gather(&meeting, &patience) {
         return Err(meeting.nobody().into());
     }
     let handed_out = meeting.manager.broadcast_transaction(transaction)?;
     let made_of_it = look_on(&meeting, &handed_out, &mut watch, &report, &patience)?;
-    report.end(&made_of_it, &watch)?;
+    report.end(&made_of_it)?;
     meeting.manager.shutdown()?;
-    let rejects = |peer: &PeerId| {
-        made_of_it
-            .rejected_by
-            .iter()
-            .any(|one| one.peer_id == *peer)
-    };
+    let rejects = |peer: &PeerRef| made_of_it.rejected_by.iter().any(|one| one.peer == *peer);
     if made_of_it.requested_by.is_empty() {
         let after = reach.timeout;
         return Err(format!("nobody has asked for transaction {txid} within {after:?}").into());

@@ -1,27 +1,22 @@
 //! Detects new responses of peers to a transaction.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::event::ControlEvent;
 use bsv_p2p::manager::{BroadcastReport, Rejection};
-use bsv_p2p::peers::PeerId;
-use crossbeam_channel::Receiver;
+use bsv_p2p::peers::PeerRef;
 
 /// A response of a peer to the transaction.
 pub(crate) enum News {
     /// The peer requested the transaction.
-    Requested { peer: String },
+    Requested { peer: PeerRef },
     /// The peer rejected the transaction.
     Rejected(Rejection),
     /// The peer announced the transaction, so another node relayed it to this peer.
-    Relayed { peer: String },
+    Relayed { peer: PeerRef },
 }
 
-/// Number of responses returned so far, and the addresses of the peers.
+/// Number of responses returned so far.
 pub(crate) struct Watch {
-    events: Receiver<ControlEvent>,
-    addresses: HashMap<PeerId, String>,
     /// Number of entries of `requested_by` returned so far.
     requested: usize,
     /// Number of entries of `rejected_by` returned so far.
@@ -33,13 +28,8 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Creates a watch without responses.
-    ///
-    /// The subscription `events` should start before the manager does. Otherwise the addresses of
-    /// some peers are missing.
-    pub(crate) fn new(events: Receiver<ControlEvent>) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            events,
-            addresses: HashMap::new(),
             requested: 0,
             rejected: 0,
             relayed: 0,
@@ -51,17 +41,14 @@ impl Watch {
     ///
     /// The lists of a report only grow, so their lengths identify the new entries.
     pub(crate) fn news(&mut self, report: &BroadcastReport) -> Vec<News> {
-        self.learn_addresses();
         let mut news = Vec::new();
-        for peer in report.requested_by.iter().skip(self.requested) {
-            let peer = self.address(peer);
+        for &peer in report.requested_by.iter().skip(self.requested) {
             news.push(News::Requested { peer });
         }
         for rejection in report.rejected_by.iter().skip(self.rejected) {
             news.push(News::Rejected(rejection.clone()));
         }
-        for peer in report.relayed_by.iter().skip(self.relayed) {
-            let peer = self.address(peer);
+        for &peer in report.relayed_by.iter().skip(self.relayed) {
             news.push(News::Relayed { peer });
         }
         self.requested = report.requested_by.len();
@@ -76,23 +63,5 @@ impl Watch {
     /// Returns the time since the last new response, or since the creation if there was none.
     pub(crate) fn silent_for(&self) -> Duration {
         self.last_news.elapsed()
-    }
-
-    /// Returns the address of a peer, or its id if the address is unknown.
-    pub(crate) fn address(&self, peer_id: &PeerId) -> String {
-        let known = self.addresses.get(peer_id).cloned();
-        known.unwrap_or_else(|| peer_id.to_string())
-    }
-
-    /// Records the addresses in pending events. The addresses of closed connections are kept.
-    fn learn_addresses(&mut self) {
-        for event in self.events.try_iter() {
-            if let ControlEvent::HandshakeComplete {
-                peer_id, address, ..
-            } = event
-            {
-                self.addresses.insert(peer_id, address.to_string());
-            }
-        }
     }
 }

@@ -3,11 +3,11 @@
 use std::io;
 
 use bsv_p2p::manager::{BroadcastReport, Rejection};
-use bsv_p2p::peers::PeerId;
+use bsv_p2p::peers::PeerRef;
 use bsv_p2p::wire::Txid;
 use serde_json::{Value, json};
 
-use crate::news::{News, Watch};
+use crate::news::News;
 use crate::shared::{say, say_json};
 
 /// The output of the tool.
@@ -29,52 +29,38 @@ impl Report {
     pub(crate) fn news(&self, news: &News) -> io::Result<()> {
         if self.json {
             return say_json(&match news {
-                News::Requested { peer } => json!({ "event": "Requested", "peer": peer }),
+                News::Requested { peer } => {
+                    json!({ "event": "Requested", "peer": peer.to_string() })
+                }
                 News::Rejected(rejection) => {
                     let mut object = object(rejection);
                     object["event"] = "Rejected".into();
                     object
                 }
-                News::Relayed { peer } => json!({ "event": "Relayed", "peer": peer }),
+                News::Relayed { peer } => json!({ "event": "Relayed", "peer": peer.to_string() }),
             });
         }
         match news {
             News::Requested { peer } => say(format_args!("{peer}: requested the transaction")),
-            News::Rejected(Rejection {
-                address,
-                code,
-                reason,
-                ..
-            }) => say(format_args!(
-                "{address}: rejected the transaction ({code}): {reason}"
-            )),
+            News::Rejected(rejection) => say(rejection),
             News::Relayed { peer } => say(format_args!("{peer}: relayed the transaction")),
         }
     }
 
     /// Prints the summary.
-    pub(crate) fn end(&self, report: &BroadcastReport, watch: &Watch) -> io::Result<()> {
-        let (announced, requested) = (report.announced_to, &report.requested_by);
-        let (rejected, relayed) = (&report.rejected_by, &report.relayed_by);
+    pub(crate) fn end(&self, report: &BroadcastReport) -> io::Result<()> {
         if !self.json {
-            return say(format_args!(
-                "announced to {announced}, requested by {}, relayed by {}, rejected by {}",
-                requested.len(),
-                relayed.len(),
-                rejected.len()
-            ));
+            return say(report);
         }
-        let names = |peers: &[PeerId]| -> Vec<_> {
-            let names = peers.iter().map(|peer| watch.address(peer));
-            names.collect()
-        };
+        let names =
+            |peers: &[PeerRef]| -> Vec<_> { peers.iter().map(PeerRef::to_string).collect() };
         say_json(&json!({
             "event": "Summary",
             "txid": report.txid.to_string(),
-            "announced_to": announced,
-            "requested_by": names(requested),
-            "rejected_by": rejected.iter().map(object).collect::<Vec<_>>(),
-            "relayed_by": names(relayed),
+            "announced_to": report.announced_to,
+            "requested_by": names(&report.requested_by),
+            "rejected_by": report.rejected_by.iter().map(object).collect::<Vec<_>>(),
+            "relayed_by": names(&report.relayed_by),
         }))
     }
 }
@@ -82,7 +68,7 @@ impl Report {
 /// Returns a rejection as a JSON object.
 fn object(rejection: &Rejection) -> Value {
     json!({
-        "peer": rejection.address.to_string(),
+        "peer": rejection.peer.to_string(),
         "code": rejection.code.0,
         "reason": rejection.reason.to_string(),
     })

@@ -143,10 +143,8 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
                     peers.on_control(&event)?;
                 }
                 Ok(Event::Message(event)) => {
-                    if let Some(name) = peers.name(event.peer_id) {
-                        report.message(name, &event.message)?;
-                        peers.on_message(event.peer_id, &event.message);
-                    }
+                    report.message(&event.address.to_string(), &event.message)?;
+                    peers.on_message(event.peer_id, &event.message);
                 }
                 Err(_) => break,
             },

@@ -5,16 +5,15 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::lasting::RESOLVE_TIMEOUT;
+use crate::report::Report;
+use crate::shared::Failure;
 use bsv_p2p::Manager;
 use bsv_p2p::connection::{PeerConnectionHandle, TrafficStats, resolve};
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::peers::PeerId;
 use bsv_p2p::wire::{BlockHash, GetData, Inventory, Message};
 use serde_json::{Value, json};
-
-use crate::lasting::RESOLVE_TIMEOUT;
-use crate::report::Report;
-use crate::shared::Failure;
 
 /// Number of remembered block requests above which they are forgotten. Bounds memory, because peers
 /// can announce any number of blocks.
@@ -151,13 +150,6 @@ impl<'a> Peers<'a> {
             self.watched.len() - 1
         });
         &mut self.watched[at]
-    }
-
-    /// Returns the name of a monitored peer.
-    pub(crate) fn name(&self, peer: PeerId) -> Option<&str> {
-        let mut watched = self.watched.iter();
-        let found = watched.find(|watched| watched.peer_id == Some(peer));
-        found.map(|watched| &*watched.name)
     }
 
     /// Returns whether the connections of all peers have ended or could not be opened.

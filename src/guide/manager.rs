@@ -19,7 +19,7 @@
 //!     println!("block {} has {} transactions", block.hash(), block.transaction_count());
 //!     node.mine(1)?;
 //!     if let Some(event) = messages.iter().next() {
-//!         println!("{}: {:?}", event.peer_id, event.message);
+//!         println!("{}: {:?}", event.address, event.message);
 //!     }
 //!     manager.shutdown()?; // joins every thread and ends every receiver
 //!     Ok(())

@@ -50,7 +50,7 @@ const STORE_FAILURES: usize = 16;
 /// manager.wait_for_peers(1, Duration::from_secs(10))?;
 /// node.mine(1)?;
 /// let announced = messages.recv_timeout(Duration::from_secs(10))?;
-/// println!("{}: {:?}", announced.peer_id, announced.message);
+/// println!("{}: {:?}", announced.address, announced.message);
 /// manager.shutdown()?;
 /// # Ok(())
 /// # }
@@ -69,6 +69,7 @@ const STORE_FAILURES: usize = 16;
 ///
 /// All threads have ended when [`Manager::shutdown`] returns successfully. Dropping the manager
 /// shuts it down and ignores errors.
+#[must_use = "dropping a manager shuts it down"]
 pub struct Manager {
     pub(super) shared: Arc<Shared>,
     store: Option<Arc<dyn PeerStore>>,
@@ -219,7 +220,6 @@ impl Manager {
     ///
     /// A separate thread calls the resolver with one seed after the other. A panic of the resolver
     /// counts as a failure of the seed.
-    #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn SeedResolver>) -> Self {
         // Shared, and left unchanged, once a thread follows the chain or the manager was started.
         if let Some(shared) = Arc::get_mut(&mut self.shared) {

@@ -103,7 +103,7 @@ fn broadcast_reports_reject_and_fails() {
 
     let ended = broadcast(&raw, &["--peer", &peer]);
     ended.assert_failure(1, "has rejected it");
-    let said = format!(r"{peer}: rejected the transaction (0x42 insufficient fee): too\nlittle");
+    let said = format!(r"{peer}: transaction rejected (0x42 insufficient fee): too\nlittle");
     assert!(ended.lines.contains(&said), "{ended:#?}");
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::manager::PeerSelector;
+use bsv_p2p::peers::PeerRef;
 use bsv_p2p::wire::{BlockHash, Message, Ping};
 use bsv_p2p::{Connection, ConnectionConfig, Error, ManagerConfig, Network};
 
@@ -30,12 +31,20 @@ fn fixed_peers_answer_requests_and_receive_messages() {
     manager.send(first, &ping, LIMIT).unwrap();
     let sent = manager.broadcast(&ping).unwrap();
     assert_eq!((sent.sent.len(), sent.failed.len()), (3, 0));
+    let mut reached: Vec<_> = sent.sent.iter().map(|peer| peer.address).collect();
+    reached.sort_unstable();
+    let mut expected = addresses;
+    expected.sort_unstable();
+    assert_eq!(reached, expected);
+    assert!(sent.sent.contains(&PeerRef::new(first, addresses[0])));
     // The node announces only to peers whose handshake is complete.
     assert!(nodes[1].wait_for_peers(1, LIMIT));
     nodes[1].mine(1).unwrap();
     let deadline = std::time::Instant::now() + LIMIT;
     loop {
         let event = messages.recv_deadline(deadline).unwrap();
+        let named = PeerRef::new(event.peer_id, event.address);
+        assert!(sent.sent.contains(&named), "{named}");
         if matches!(&*event.message, Message::Headers(_) | Message::Inv(_)) {
             break;
         }

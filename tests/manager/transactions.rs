@@ -74,7 +74,7 @@ fn broadcast_reports_announcements_echoes_and_rejects() {
     });
     let rejection = &broadcast.report().rejected_by[0];
     assert_eq!(rejection.code, RejectCode::INSUFFICIENT_FEE);
-    assert!(report.requested_by.contains(&rejection.peer_id));
+    assert!(report.requested_by.contains(&rejection.peer));
     broadcast.cancel();
     assert!(broadcast.report().is_finished);
 }

@@ -80,7 +80,7 @@ impl Plan {
             return Admission::LetIn;
         }
         if self.awaits_stream(ip, insight) {
-            self.stream_candidates.insert(peer_id, ip);
+            self.stream_candidates.insert(peer_id, address);
             return Admission::AsStream;
         }
         if let Some(limit) = beyond_limit {
@@ -93,7 +93,7 @@ impl Plan {
             return Admission::Wait(None);
         }
         if self.turned_away.len() < limits.max_capacity_rejects {
-            self.turned_away.insert(peer_id, ip);
+            self.turned_away.insert(peer_id, address);
             return Admission::TurnAway;
         }
         Admission::Refuse(InboundRejectReason::Capacity)

@@ -38,9 +38,9 @@ impl Supervisor {
     }
 
     pub(super) fn tell(&mut self, event: ControlEvent) {
-        if let ControlEvent::PeerBanned { peer_id, ban } = &event {
+        if let ControlEvent::PeerBanned { peer, ban } = &event {
             count(&self.shared.counters.banned);
-            let peer = peer_id.map(|peer_id| peer_id.to_string());
+            let peer = peer.map(|peer| peer.peer_id.to_string());
             record!(
                 self.shared.log_level,
                 Warn,

@@ -4,9 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
-use parking_lot::Mutex;
-
 use super::heard::Hearing;
 use crate::connection::{Keeper, NextLife, RestartPolicy, random_number};
 use crate::manager::connected::Connected;
@@ -14,9 +11,11 @@ use crate::manager::metrics::{Counters, count};
 use crate::manager::plan::Attachment;
 use crate::manager::shared::{CurrentConfig, Shared};
 use crate::manager::transactions::{Offer, Transactions};
-use crate::peers::PeerId;
+use crate::peers::{PeerId, PeerRef};
 use crate::session::{Direction, DisconnectReason, PeerInfo};
 use crate::wire::{Addr, Message, TimestampedAddress};
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
 
 /// How a connection fares.
 pub(super) enum LifeNews {
@@ -129,7 +128,7 @@ impl Keeper for LifeKeeper {
             Message::GetAddr => self.on_getaddr(),
             Message::Addr(addr) => self.on_addr(addr),
             Message::GetData(_) | Message::Inv(_) | Message::Reject(_) => {
-                let peer = (self.peer_id, self.address);
+                let peer = PeerRef::new(self.peer_id, self.address);
                 let offers = self.transactions.on_message(peer, message);
                 if !offers.is_empty() {
                     let _ = self.news.send(LifeNews::AskedForTransactions {

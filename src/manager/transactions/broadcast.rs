@@ -1,7 +1,6 @@
 //! What a program holds of a transaction that it has handed over.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use super::{Offer, Transactions};
 use crate::deadline::deadline_after;
 use crate::error::Error;
 use crate::manager::Manager;
-use crate::peers::PeerId;
+use crate::peers::PeerRef;
 use crate::wire::{RejectCode, Tx, Txid, WireString};
 
 /// A handle to a transaction that a manager broadcasts.
@@ -73,11 +72,11 @@ pub struct BroadcastReport {
     ///
     /// A node requests transactions that it does not have. It does not report whether it accepted
     /// the transaction.
-    pub requested_by: Vec<PeerId>,
+    pub requested_by: Vec<PeerRef>,
     /// The peers that announced the transaction before it was announced to them.
     ///
     /// They received it from another node, so the network relays it.
-    pub relayed_by: Vec<PeerId>,
+    pub relayed_by: Vec<PeerRef>,
     /// The peers that rejected the transaction, with their reasons.
     pub rejected_by: Vec<Rejection>,
     /// Whether the broadcast has ended: 30 minutes have elapsed, [`TransactionBroadcast::cancel`]
@@ -92,15 +91,35 @@ pub struct BroadcastReport {
 /// transaction conflicts with one in its pool or spends unknown outputs.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Rejection {
-    /// The id of the peer.
-    pub peer_id: PeerId,
-    /// The address of the peer.
-    pub address: SocketAddr,
+    /// The peer.
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    pub peer: PeerRef,
     /// The reject code.
     pub code: RejectCode,
     /// The reason, as sent by the peer.
     pub reason: WireString,
+}
+
+impl fmt::Display for BroadcastReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "announced to {}, requested by {}, relayed by {}, rejected by {}",
+            self.announced_to,
+            self.requested_by.len(),
+            self.relayed_by.len(),
+            self.rejected_by.len()
+        )
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { peer, code, reason } = self;
+        write!(f, "{peer}: transaction rejected ({code}): {reason}")
+    }
 }
 
 impl TransactionBroadcast {

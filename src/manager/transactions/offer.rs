@@ -1,16 +1,14 @@
 //! One transaction that is offered to peers, and what they make of it.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::time::Instant;
-
-use parking_lot::{Condvar, Mutex};
 
 use super::{BroadcastReport, MAX_LISTED, MAX_SERVED, Rejection, SERVED_FOR, WAVE_EVERY};
 use crate::connection::EncodedMessage;
 use crate::network::Magic;
-use crate::peers::PeerId;
+use crate::peers::{PeerId, PeerRef};
 use crate::wire::{Inv, Inventory, Reject, Tx, Txid};
+use parking_lot::{Condvar, Mutex};
 
 /// A transaction, encoded once for all who ask for it.
 pub(in crate::manager) struct Offer {
@@ -30,8 +28,8 @@ struct State {
     half_told: bool,
     announced_to: HashSet<PeerId>,
     served: HashMap<PeerId, u32>,
-    requested_by: Vec<PeerId>,
-    relayed_by: Vec<PeerId>,
+    requested_by: Vec<PeerRef>,
+    relayed_by: Vec<PeerRef>,
     rejected_by: Vec<Rejection>,
     is_finished: bool,
 }
@@ -90,7 +88,7 @@ impl Offer {
             ..
         } = &mut *state;
         announced_to
-            .retain(|peer_id| requested_by.contains(peer_id) || relayed_by.contains(peer_id));
+            .retain(|peer_id| contains(requested_by, peer_id) || contains(relayed_by, peer_id));
         state.expires = now + SERVED_FOR;
         state.wave_at = Some(now);
         state.half_told = false;
@@ -166,34 +164,35 @@ impl Offer {
     }
 
     /// It has been sent to a peer that has asked for it.
-    pub(in crate::manager) fn on_served(&self, peer_id: PeerId) {
-        note(&mut self.state.lock().requested_by, peer_id);
+    pub(in crate::manager) fn on_served(&self, peer: PeerRef) {
+        note(&mut self.state.lock().requested_by, peer);
         self.changed.notify_all();
     }
 
     /// A peer announces it.
-    pub(super) fn on_announced(&self, peer_id: PeerId) {
+    pub(super) fn on_announced(&self, peer: PeerRef) {
         let mut state = self.state.lock();
-        if !state.is_finished
-            && !state.announced_to.contains(&peer_id)
-            && !state.requested_by.contains(&peer_id)
-        {
-            note(&mut state.relayed_by, peer_id);
+        let is_expected = state.announced_to.contains(&peer.peer_id)
+            || contains(&state.requested_by, &peer.peer_id);
+        if !state.is_finished && !is_expected {
+            note(&mut state.relayed_by, peer);
             drop(state);
             self.changed.notify_all();
         }
     }
 
     /// A peer rejects it.
-    pub(super) fn on_rejected(&self, peer_id: PeerId, address: SocketAddr, reject: &Reject) {
+    pub(super) fn on_rejected(&self, peer: PeerRef, reject: &Reject) {
         let mut state = self.state.lock();
-        let is_known = state.rejected_by.iter().any(|one| one.peer_id == peer_id);
+        let is_known = state
+            .rejected_by
+            .iter()
+            .any(|one| one.peer.peer_id == peer.peer_id);
         if state.is_finished || is_known || state.rejected_by.len() >= MAX_LISTED {
             return;
         }
         state.rejected_by.push(Rejection {
-            peer_id,
-            address,
+            peer,
             code: reject.code,
             reason: reject.reason.clone(),
         });
@@ -225,13 +224,13 @@ impl Offer {
 impl State {
     fn knows(&self, peer_id: &PeerId) -> bool {
         self.announced_to.contains(peer_id)
-            || self.requested_by.contains(peer_id)
-            || self.relayed_by.contains(peer_id)
+            || contains(&self.requested_by, peer_id)
+            || contains(&self.relayed_by, peer_id)
     }
 
     fn reached(&self) -> usize {
-        let asked_too = |peer_id: &&PeerId| self.requested_by.contains(peer_id);
-        let both = self.relayed_by.iter().filter(asked_too).count();
+        let requested = |peer: &&PeerRef| contains(&self.requested_by, &peer.peer_id);
+        let both = self.relayed_by.iter().filter(requested).count();
         self.requested_by.len() + self.relayed_by.len() - both
     }
 
@@ -247,8 +246,12 @@ impl State {
     }
 }
 
-fn note(list: &mut Vec<PeerId>, peer_id: PeerId) {
-    if list.len() < MAX_LISTED && !list.contains(&peer_id) {
-        list.push(peer_id);
+fn note(list: &mut Vec<PeerRef>, peer: PeerRef) {
+    if list.len() < MAX_LISTED && !contains(list, &peer.peer_id) {
+        list.push(peer);
     }
+}
+
+fn contains(list: &[PeerRef], peer_id: &PeerId) -> bool {
+    list.iter().any(|peer| peer.peer_id == *peer_id)
 }

@@ -1,13 +1,12 @@
 //! Transactions that are offered, under a clock of the test's own.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
 use crate::error::Error;
 use crate::network::Network;
-use crate::peers::PeerId;
+use crate::peers::{PeerId, PeerRef};
 use crate::wire::{GetData, Inv, Inventory, Message, OutPoint, Reject, RejectCode};
 use crate::wire::{Transaction, TransactionInput, TransactionOutput, Tx, Txid};
 
@@ -46,8 +45,8 @@ fn peers<const N: usize>() -> [PeerId; N] {
     [(); N].map(|()| PeerId::random())
 }
 
-fn at(peer_id: PeerId) -> (PeerId, SocketAddr) {
-    (peer_id, SocketAddr::from(([203, 0, 113, 7], 8333)))
+fn at(peer_id: PeerId) -> PeerRef {
+    PeerRef::new(peer_id, ([203, 0, 113, 7], 8333).into())
 }
 
 fn asks(txids: &[Txid]) -> Message {
@@ -68,7 +67,7 @@ fn rejects(txid: Txid, command: &str) -> Message {
 /// A peer asks, and is sent what it gets.
 fn serve(pool: &Transactions, peer_id: PeerId, txids: &[Txid]) -> Vec<Arc<Offer>> {
     let served = pool.on_message(at(peer_id), &asks(txids));
-    served.iter().for_each(|offer| offer.on_served(peer_id));
+    served.iter().for_each(|offer| offer.on_served(at(peer_id)));
     served
 }
 
@@ -146,7 +145,7 @@ fn it_is_served_three_times_to_each_and_who_asks_is_noted_once() {
     assert_eq!(serve(&pool, one, &[txid; 50]).len(), 1);
     assert!(serve(&pool, one, &[txid]).is_empty());
     assert_eq!(serve(&pool, other, &[txid]).len(), 1);
-    assert_eq!(offer.report().requested_by, [one, other]);
+    assert_eq!(offer.report().requested_by, [at(one), at(other)]);
 }
 
 #[test]
@@ -189,18 +188,25 @@ fn an_echo_comes_from_one_who_was_not_told_and_a_rejection_from_anybody() {
     for peer_id in [told, untold, untold] {
         pool.on_message(at(peer_id), &announces(offer.txid()));
     }
-    assert_eq!(offer.report().relayed_by, [untold]);
+    assert_eq!(offer.report().relayed_by, [at(untold)]);
     for command in ["block", "tx", "tx"] {
         pool.on_message(at(other), &rejects(offer.txid(), command));
     }
     pool.on_message(at(other), &rejects(transaction(2, 10).txid(), "tx"));
     let expected = Rejection {
-        peer_id: other,
-        address: at(other).1,
+        peer: at(other),
         code: RejectCode::INVALID,
         reason: "bad-txns".into(),
     };
     assert_eq!(offer.report().rejected_by, [expected]);
+    assert_eq!(
+        offer.report().rejected_by[0].to_string(),
+        "203.0.113.7:8333: transaction rejected (0x10 invalid): bad-txns"
+    );
+    assert_eq!(
+        offer.report().to_string(),
+        "announced to 1, requested by 0, relayed by 1, rejected by 1"
+    );
     // One that has it from others and asks all the same counts once.
     serve(&pool, untold, &[offer.txid()]);
     let report = offer.wait_for(2, Instant::now());

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bsv_p2p::event::ControlEvent;
+use bsv_p2p::peers::PeerRef;
 use bsv_p2p::session::{DisconnectReason, Misbehavior};
 use bsv_p2p::wire::{ChainRuleError, ChainRules, HeaderChain, HeaderChainError};
 use bsv_p2p::{Manager, ManagerConfig};
@@ -355,14 +356,14 @@ fn peer_on_branch_refused_by_checkpoint_is_disconnected() {
         let liar = HeaderServerOptions::new(&other, Answers::Node).listen();
         let peer_id = manager.connect(liar.address).unwrap();
         let split = wait_for(&events, |event| match event {
-            ControlEvent::ChainSplit {
-                fork_height,
-                peer_ids,
-            } => Some((*fork_height, peer_ids.clone())),
+            ControlEvent::ChainSplit { fork_height, peers } => Some((*fork_height, peers.clone())),
             _ => None,
         });
         let fork_height = if is_connected_first { 0 } else { 9 };
-        assert_eq!(split, (fork_height, vec![peer_id]));
+        assert_eq!(
+            split,
+            (fork_height, vec![PeerRef::new(peer_id, liar.address)])
+        );
         let reason = wait_for(&events, |event| match event {
             ControlEvent::ConnectionLost { reason, .. }
             | ControlEvent::ConnectionRestarting { reason, .. } => Some(reason.clone()),

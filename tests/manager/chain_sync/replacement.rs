@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bsv_p2p::event::ControlEvent;
+use bsv_p2p::peers::PeerRef;
 use bsv_p2p::wire::HeaderChain;
 
 use super::*;
@@ -61,13 +62,10 @@ fn competing_branches_are_reported_once() {
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&ours)));
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&ours)));
     let split = wait_for(&events, |event| match event {
-        ControlEvent::ChainSplit {
-            fork_height,
-            peer_ids,
-        } => Some((*fork_height, peer_ids.clone())),
+        ControlEvent::ChainSplit { fork_height, peers } => Some((*fork_height, peers.clone())),
         _ => None,
     });
-    assert_eq!(split, (0, vec![peer_id]));
+    assert_eq!(split, (0, vec![PeerRef::new(peer_id, server.address)]));
     manager.shutdown().unwrap();
     let is_split = |event: &ControlEvent| matches!(event, ControlEvent::ChainSplit { .. });
     assert_eq!(events.iter().filter(is_split).count(), 0);

@@ -1,6 +1,7 @@
 //! Tip updates.
 
 use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::peers::PeerRef;
 use bsv_p2p::wire::{CompactBlock, Inv, Inventory, Txid};
 
 use super::*;
@@ -42,7 +43,12 @@ fn tip_announced_in_three_ways_is_reported_once() {
                 assert_eq!(tip.height, round as u32 + 1);
                 assert_eq!(tip.connected, [block.hash()]);
                 let who = connections.iter().find(|one| one.address == first);
-                assert_eq!(tip.announced_by, who.map(|one| one.peer_id));
+                let who = who.map(|one| PeerRef::new(one.peer_id, first));
+                assert_eq!(tip.announced_by, who);
+                assert!(
+                    tip.to_string().ends_with(&format!("announced by {first}")),
+                    "{tip}"
+                );
             }
         }
     }

@@ -256,13 +256,14 @@ fn assert_banned(plan: &mut Plan, thief: PeerId, address: IpAddr, now: Now) {
         .into_iter()
         .find_map(|action| match action {
             Action::Tell(event) => match *event {
-                ControlEvent::PeerBanned { peer_id, ban } => Some((peer_id, ban)),
+                ControlEvent::PeerBanned { peer, ban } => Some((peer, ban)),
                 _ => None,
             },
             _ => None,
         });
-    let (peer_id, ban) = told.expect("a ban");
-    assert_eq!(peer_id, Some(thief));
+    let (peer, ban) = told.expect("a ban");
+    let peer = peer.map(|peer| (peer.peer_id, peer.address.ip()));
+    assert_eq!(peer, Some((thief, address)));
     assert_eq!(ban.reason, BanReason::StreamAddressMismatch);
     assert_eq!(ban.subnet, crate::peers::Subnet::single(address));
     assert_eq!(ban.until, Some(now.wall + DAY));
