@@ -13,7 +13,13 @@ use crate::session::ConfigError;
 
 /// The configuration of a [`Manager`](super::Manager).
 ///
-/// [`ManagerConfig::new`] returns the defaults. [`Manager::new`](super::Manager::new) and
+/// [`ManagerConfig::new`] returns the defaults for a network, and [`ManagerConfig::default`] those
+/// for mainnet. There is no builder: change the fields of this value, as below. Code that does so,
+/// or that ends a struct expression with `..ManagerConfig::new(network)`, keeps compiling when a
+/// field is added. Nested configurations ([`ConnectionConfig`], [`ListenerConfig`],
+/// [`DiscoveryConfig`], [`RestartConfig`], [`BanConfig`]) are built in the same way.
+///
+/// [`Manager::new`](super::Manager::new) and
 /// [`Manager::update_config`](super::Manager::update_config) reject invalid values; each field
 /// documents its valid range and the effect of an update while the manager runs.
 ///
@@ -172,6 +178,9 @@ pub struct ManagerConfig {
 }
 
 /// The configuration of the listener for inbound connections.
+///
+/// Change the fields of [`ManagerConfig::listener`], or end a struct expression with
+/// `..ListenerConfig::default()`: such code keeps compiling when a field is added.
 ///
 /// ```
 /// use std::time::Duration;
@@ -337,6 +346,20 @@ impl ManagerConfig {
             stale_tip_timeout: Duration::from_secs(3600),
             log_level: LevelFilter::Trace,
         }
+    }
+
+    /// Replaces the network (`connection.network`), and keeps all other values.
+    ///
+    /// ```
+    /// use bsv_p2p::{ManagerConfig, Network};
+    ///
+    /// let config = ManagerConfig::default().with_network(Network::Testnet);
+    /// assert_eq!(config, ManagerConfig::new(Network::Testnet));
+    /// ```
+    #[must_use]
+    pub fn with_network(mut self, network: Network) -> Self {
+        self.connection.network = network;
+        self
     }
 
     /// Returns the network.

@@ -14,6 +14,10 @@ use crate::{host_name, system_names};
 /// ([`Manager::connect`](super::Manager::connect)). Discovery is disabled in fixed-peer mode
 /// ([`Manager::start_fixed`](super::Manager::start_fixed)) and while `target_connections` is 0.
 ///
+/// Change the fields of [`ManagerConfig::discovery`](super::ManagerConfig::discovery), or end a
+/// struct expression with `..DiscoveryConfig::default()`: such code keeps compiling when a field is
+/// added.
+///
 /// ```
 /// use bsv_p2p::{ManagerConfig, Network};
 ///

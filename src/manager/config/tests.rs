@@ -98,6 +98,19 @@ fn seeds_are_host_names_or_addresses() {
 }
 
 #[test]
+fn network_is_replaced_and_other_values_stay() {
+    let mut config = ManagerConfig::default();
+    assert_eq!(config.network(), &Network::Mainnet);
+    config.target_connections = 3;
+    let config = config.with_network(Network::Regtest);
+    let expected = ManagerConfig {
+        target_connections: 3,
+        ..ManagerConfig::new(Network::Regtest)
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
 fn the_places_kept_for_outbound_are_the_least_of_three() {
     let kept = |min_outbound, target, max| {
         let mut config = ManagerConfig::default();
