@@ -98,7 +98,7 @@ impl<'a> Peers<'a> {
     /// - If the port of a peer is the default port of another network.
     /// - If the manager cannot be started, or the output cannot be written.
     pub(crate) fn dial_once(&mut self, names: &[String], report: &Report) -> Result<(), Failure> {
-        self.manager.start_fixed(&[])?;
+        self.manager.start_fixed([""; 0])?;
         for name in names {
             let mut further = self.resolve(name, report)?.into_iter();
             let Some(address) = further.next() else {

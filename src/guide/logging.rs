@@ -47,7 +47,7 @@
 //!     let node = LocalNode::start()?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 //!     let control = manager.subscribe_control();
-//!     manager.start_fixed(&[node.address()])?;
+//!     manager.start_fixed([node.address()])?;
 //!     for event in control {
 //!         println!("{event}");
 //!         if let ControlEvent::HandshakeComplete { .. } = event {

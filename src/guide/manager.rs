@@ -13,7 +13,7 @@
 //!     node.mine(3)?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 //!     let messages = manager.subscribe_messages(); // subscribe before `start` to receive every message
-//!     manager.start_fixed(&[node.address()])?;
+//!     manager.start_fixed([node.address()])?;
 //!     manager.wait_for_peers(1, Duration::from_secs(10))?;
 //!     let block = manager.block(PeerSelector::Best, node.tip(), Duration::from_secs(10))?;
 //!     println!("block {} has {} transactions", block.hash(), block.transaction_count());

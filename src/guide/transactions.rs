@@ -24,7 +24,7 @@
 //!     let node = LocalNode::start()?;
 //!     node.mine(1)?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
-//!     manager.start_fixed(&[node.address()])?;
+//!     manager.start_fixed([node.address()])?;
 //!     manager.wait_for_peers(1, Duration::from_secs(10))?;
 //!     // A local node verifies no signatures and, by default, no inputs.
 //!     let transaction = Transaction {

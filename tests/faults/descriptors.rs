@@ -68,7 +68,7 @@ fn dial_without_descriptors(mode: Mode) {
     let events = manager.subscribe_control();
     let descriptors = exhaust();
     match mode {
-        Mode::Fixed => manager.start_fixed(&addresses).unwrap(),
+        Mode::Fixed => manager.start_fixed(addresses).unwrap(),
         _ => manager.start().unwrap(),
     }
     if matches!(mode, Mode::Manual) {

@@ -7,6 +7,7 @@ use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::manager::PeerSelector;
 use bsv_p2p::peers::PeerRef;
+use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{BlockHash, Message, Ping};
 use bsv_p2p::{Connection, ConnectionConfig, Error, ManagerConfig, Network};
 
@@ -19,7 +20,7 @@ fn fixed_peers_answer_requests_and_receive_messages() {
     let manager = manager(config());
     let messages = manager.subscribe_messages();
     let addresses = nodes.each_ref().map(LocalNode::address);
-    manager.start_fixed(&addresses).unwrap();
+    manager.start_fixed(addresses).unwrap();
     assert_eq!(manager.wait_for_peers(3, LIMIT), Ok(3));
     let connections = manager.connections();
     let first = connections.iter().find(|one| one.address == addresses[0]);
@@ -67,7 +68,7 @@ fn restarted_fixed_peer_reconnects_with_same_id() {
     let address = node.address();
     let manager = manager(config());
     let events = manager.subscribe_control();
-    manager.start_fixed(&[address]).unwrap();
+    manager.start_fixed([address]).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     let peer_id = manager.connections()[0].peer_id;
     node.shutdown();
@@ -170,6 +171,46 @@ fn shutdown_is_prompt_with_peers_in_every_state() {
 }
 
 #[test]
+fn fixed_peers_may_be_host_names() {
+    let node = LocalNode::start().unwrap();
+    let port = node.address().port();
+    let manager = manager(config());
+    let invalid = manager.start_fixed(["local host"]).unwrap_err();
+    let Error::Disconnected { peer, reason } = &invalid else {
+        panic!("{invalid}");
+    };
+    assert_eq!(peer, "local host");
+    assert!(
+        matches!(reason, DisconnectReason::InvalidName { .. }),
+        "{invalid}"
+    );
+    // The manager is not started after the error.
+    manager.start_fixed([format!("localhost:{port}")]).unwrap();
+    assert_eq!(manager.wait_for_peers(1, LIMIT), Ok(1));
+    let peers = manager.connections();
+    assert!(peers.iter().any(|peer| peer.address == node.address()));
+    assert_eq!(
+        manager.start_fixed(["local host"]),
+        Err(Error::AlreadyStarted)
+    );
+}
+
+#[test]
+fn port_of_fixed_peer_defaults_to_network() {
+    let manager = manager(config());
+    manager.start_fixed(["127.0.0.82"]).unwrap();
+    let peers = manager.peers().unwrap();
+    let expected = (std::net::Ipv4Addr::new(127, 0, 0, 82), 18444).into();
+    assert_eq!(
+        peers
+            .iter()
+            .map(|peer| peer.socket_address())
+            .collect::<Vec<_>>(),
+        [expected]
+    );
+}
+
+#[test]
 fn named_peer_at_other_network_port_is_refused() {
     let regtest = "127.0.0.80:18444".parse().unwrap();
     let mut config = ManagerConfig::new(Network::Testnet);
@@ -181,8 +222,8 @@ fn named_peer_at_other_network_port_is_refused() {
         expected: Network::Testnet,
     };
     let own = "127.0.0.80:18333".parse().unwrap();
-    assert_eq!(manager.start_fixed(&[own, regtest]), Err(expected.clone()));
-    manager.start_fixed(&[]).unwrap();
+    assert_eq!(manager.start_fixed([own, regtest]), Err(expected.clone()));
+    manager.start_fixed([""; 0]).unwrap();
     assert_eq!(manager.connect(regtest), Err(expected));
     // An update of the configuration allows it.
     config.connection.allow_any_port = true;

@@ -19,7 +19,7 @@ fn invalid_update_changes_nothing() {
     let before = manager.config();
     assert_eq!(manager.update_config(config()), Err(Error::NotRunning));
     manager
-        .start_fixed(&nodes.each_ref().map(LocalNode::address))
+        .start_fixed(nodes.each_ref().map(LocalNode::address))
         .unwrap();
     let refused = |change: &dyn Fn(&mut bsv_p2p::ManagerConfig)| {
         let mut config = config();

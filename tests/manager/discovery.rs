@@ -177,7 +177,7 @@ fn fixed_peers_disable_seed_lookups() {
     let (resolver, asked, _let_go) = slow(true);
     let config = seeking(&["seed.test"], node.address());
     let manager = manager(config).with_resolver(resolver);
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     manager.shutdown().unwrap();
     assert_eq!(asked.len(), 0);

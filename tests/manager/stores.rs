@@ -239,7 +239,7 @@ fn blocked_store_delays_shutdown_until_deadline() {
     let mut config = config();
     config.shutdown_timeout = Duration::from_secs(3600);
     let manager = Arc::new(Manager::with_store(config.clone(), Arc::new(Hanging(hangs))).unwrap());
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     assert_eq!(manager.connected_count(), 1);
     config.shutdown_timeout = Duration::from_secs(1);

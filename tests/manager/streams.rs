@@ -25,7 +25,7 @@ const LET_IN: [&str; 4] = [
 fn dialling(config: ManagerConfig, address: SocketAddr) -> (Manager, Receiver<ControlEvent>) {
     let manager = manager(config);
     let events = manager.subscribe_control();
-    manager.start_fixed(&[address]).unwrap();
+    manager.start_fixed([address]).unwrap();
     (manager, events)
 }
 

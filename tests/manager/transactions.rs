@@ -28,7 +28,7 @@ fn connected<const N: usize>() -> (bsv_p2p::Manager, [RawPeer; N]) {
     let listeners: [RawListener; N] = [(); N].map(|()| RawListener::new());
     let manager = manager(config());
     let addresses = listeners.each_ref().map(RawListener::address);
-    manager.start_fixed(&addresses).unwrap();
+    manager.start_fixed(addresses).unwrap();
     let peers = listeners.map(|listener| {
         let mut peer = listener.accept();
         peer.shake_hands();

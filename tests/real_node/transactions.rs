@@ -49,7 +49,7 @@ fn broadcast_reaches_unconnected_nodes_and_reports_reject() {
 
     let manager = Manager::new(ManagerConfig::new(Network::Regtest)).unwrap();
     manager
-        .start_fixed(&[one.address(), other.address()])
+        .start_fixed([one.address(), other.address()])
         .unwrap();
     assert_eq!(manager.wait_for_peers(2, SOON), Ok(2));
     let transaction = signed(&one, 49.9999);
@@ -87,7 +87,7 @@ fn conflict_gets_no_reject_but_bad_signature_disconnects() {
     let node = RealNode::start(&[]);
     let money = spendable(&node, &mut Chain::new());
     let manager = Manager::new(ManagerConfig::new(Network::Regtest)).unwrap();
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     assert_eq!(manager.wait_for_peers(1, SOON), Ok(1));
     let broadcast = |tx: &Tx| manager.broadcast_transaction(tx.clone()).unwrap();
 

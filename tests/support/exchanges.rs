@@ -69,7 +69,7 @@ impl Two {
         };
         let relay = LimitedRelay::start(address, bytes_per_second).expect("a relay");
         let asker = Manager::new(config).expect("a configuration");
-        asker.start_fixed(&[relay.address()]).expect("threads");
+        asker.start_fixed([relay.address()]).expect("threads");
         let [holder, asker] = [(holder, Some(block)), (asker, None)].map(|(manager, block)| {
             manager.wait_for_peers(1, patience).expect("a handshake");
             let deadline = Instant::now() + patience;

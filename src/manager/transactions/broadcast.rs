@@ -27,7 +27,7 @@ use crate::wire::{RejectCode, Tx, Txid, WireString};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let node = LocalNode::start()?;
 /// let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
-/// manager.start_fixed(&[node.address()])?;
+/// manager.start_fixed([node.address()])?;
 /// manager.wait_for_peers(1, Duration::from_secs(10))?;
 ///
 /// // A real transaction spends an output of the chain and is signed.

@@ -238,7 +238,7 @@ fn deep_branches_with_more_work_are_followed() {
         let ours = mined_headers(depth, 1);
         let longer = mined_headers(depth + 10, 2);
         let manager = manager(config());
-        manager.start_fixed(&[]).unwrap();
+        manager.start_fixed([""; 0]).unwrap();
         let _first = connect_and_sync(&manager, &ours);
         let _second = connect_and_sync(&manager, &longer);
     }
@@ -302,7 +302,7 @@ fn only_inbound_liars_do_not_prevent_sync() {
 fn trickling_source_does_not_delay_download() {
     let headers = mined_headers(4_000, 1);
     let manager = manager(config());
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let slow = Answers::Trickle(Duration::from_millis(500));
     let trickler = HeaderServerOptions::new(&headers, slow).listen();
     let _tips = manager.subscribe_blocks().unwrap();
@@ -322,7 +322,7 @@ fn trickled_side_chain_delays_sync_for_seconds() {
     let honest = mined_headers(300, 1);
     let side = mined_headers(200, 2);
     let manager = manager(config());
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let _server = connect_and_sync(&manager, &honest);
     let slow = Answers::Trickle(Duration::from_millis(500));
     let trickler = HeaderServerOptions::new(&side, slow).listen();
@@ -347,7 +347,7 @@ fn peer_on_branch_refused_by_checkpoint_is_disconnected() {
         manager
             .follow_chain(HeaderChain::new(rules.clone()))
             .unwrap();
-        manager.start_fixed(&[]).unwrap();
+        manager.start_fixed([""; 0]).unwrap();
         let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
         if is_connected_first {
             manager.connect(server.address).unwrap();
@@ -384,7 +384,7 @@ fn race_is_followed_after_side_header_flood() {
     const FLOOD: usize = 10_000;
     let ours = mined_headers(6, 1);
     let manager = manager(config());
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let tips = manager.subscribe_blocks().unwrap();
     let mut flooder = dialled(&manager, 0);
     flooder.expect("getheaders");

@@ -42,7 +42,7 @@ fn replaced_chain_is_synchronized_again() {
     let headers = mined_headers(50, 1);
     let manager = manager(config());
     let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
-    manager.start_fixed(&[server.address]).unwrap();
+    manager.start_fixed([server.address]).unwrap();
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
     manager
         .follow_chain(HeaderChain::new(Network::Regtest))
@@ -57,7 +57,7 @@ fn competing_branches_are_reported_once() {
     let events = manager.subscribe_control();
     manager.follow_chain(chain_of(&ours)).unwrap();
     let server = HeaderServerOptions::new(&other, Answers::Node).listen();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let peer_id = manager.connect(server.address).unwrap();
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&ours)));
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&ours)));
@@ -82,7 +82,7 @@ fn stale_tip_is_reported_with_last_block_time() {
     manager
         .follow_chain(chain_of(&mined_headers(5, 1)))
         .unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let since = wait_for(&events, |event| match event {
         ControlEvent::TipStale { since } => Some(*since),
         _ => None,

@@ -22,7 +22,7 @@ fn tip_announced_in_three_ways_is_reported_once() {
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
     let others = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let mut peers = [true, false, false].map(|is_first| quiet(&manager, is_first));
     let connections = manager.connections();
     let blocks = mined(3, 1);
@@ -66,7 +66,7 @@ fn reorganization_lists_disconnected_and_connected_blocks() {
     let joined = long.mine(5).unwrap();
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     manager.connect(short.address()).unwrap();
     let tip = next(&tips);
     assert_eq!((&tip.connected, tip.disconnected.len()), (&gone, 0));
@@ -81,7 +81,7 @@ fn reorganization_lists_disconnected_and_connected_blocks() {
 fn branch_of_equal_work_is_not_a_tip() {
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let peer = quiet(&manager, true);
     let (ours, others) = (mined(2, 1), mined(3, 2));
     peer.send(headers(&ours));
@@ -103,7 +103,7 @@ fn slow_receiver_counts_skipped_updates() {
     let manager = manager(config());
     let slow = manager.subscribe_blocks().unwrap();
     let brisk = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let peer = quiet(&manager, true);
     let blocks = mined(WAITING + MORE + 1, 1);
     let (last, others) = blocks.split_last().unwrap();
@@ -128,7 +128,7 @@ fn slow_receiver_counts_skipped_updates() {
 fn transaction_flood_does_not_delay_tip() {
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let mut peer = quiet(&manager, true);
     let block = &mined(1, 1)[0];
     let txids = (0..50_000_u32).map(|number| {

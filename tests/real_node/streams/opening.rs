@@ -114,7 +114,7 @@ fn dialing_manager_shows_one_peer_with_two_streams() {
     let node = node_with_coins(&[]);
     let manager = Manager::new(ManagerConfig::new(Network::Regtest)).unwrap();
     let events = manager.subscribe();
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     let (opened, seen) = up_to_two_streams(&events);
     let names: Vec<_> = seen.iter().map(ControlEvent::name).collect();
     assert_eq!(
