@@ -215,16 +215,13 @@ impl Manager {
     /// Sets the resolver of seeds, instead of the one that the configuration of
     /// [discovery](ManagerConfig::discovery) selects.
     ///
-    /// Must be called before [`Manager::with_headers`], any method that follows the chain, and
-    /// [`Manager::start`]. A later call has no effect.
+    /// A call before [`Manager::start`] applies to all lookups, also after [`Manager::with_headers`]
+    /// and [`Manager::follow_chain`]. A later call applies from the next lookup.
     ///
     /// A separate thread calls the resolver with one seed after the other. A panic of the resolver
     /// counts as a failure of the seed.
-    pub fn with_resolver(mut self, resolver: Arc<dyn SeedResolver>) -> Self {
-        // Shared, and left unchanged, once a thread follows the chain or the manager was started.
-        if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.resolver = Some(resolver);
-        }
+    pub fn with_resolver(self, resolver: Arc<dyn SeedResolver>) -> Self {
+        *self.shared.resolver.write() = Some(resolver);
         self
     }
 

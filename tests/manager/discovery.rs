@@ -8,8 +8,10 @@ use bsv_p2p::discovery::{Deadline, ResolveError, SeedResolver};
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::peers::{InMemoryPeerStore, Peer, PeerSource, PeerStore, PeerVersion, UserAgent};
-use bsv_p2p::wire::{Addr, Message, NetworkAddress, Ping, Services, TimestampedAddress};
-use bsv_p2p::{Manager, ManagerConfig};
+use bsv_p2p::wire::{
+    Addr, HeaderChain, Message, NetworkAddress, Ping, Services, TimestampedAddress,
+};
+use bsv_p2p::{Manager, ManagerConfig, Network};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::harness::*;
@@ -59,6 +61,29 @@ fn failing_seed_does_not_affect_others() {
             .any(|event| matches!(event, ControlEvent::DiscoveryFailed { .. })),
         "one has answered"
     );
+}
+
+#[test]
+fn resolver_set_after_followed_chain_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = LocalNode::start().unwrap();
+    let with_headers =
+        |manager: Manager| manager.with_headers(folder.path().join("headers")).unwrap();
+    let following = |manager: Manager| {
+        let chain = HeaderChain::new(Network::Regtest);
+        manager.follow_chain(chain).unwrap();
+        manager
+    };
+    for follow in [&with_headers as &dyn Fn(Manager) -> Manager, &following] {
+        let mut seeds = MockSeeds::new();
+        let resolve = seeds.expect_resolve().withf(|name, _| name == "own.test");
+        resolve.returning(|_, _| Ok(vec![loopback()]));
+        let manager = manager(seeking(&["own.test"], node.address()));
+        let manager = follow(manager).with_resolver(Arc::new(seeds));
+        manager.start().unwrap();
+        manager.wait_for_peers(1, LIMIT).unwrap();
+        manager.shutdown().unwrap();
+    }
 }
 
 /// A resolver that panics counts as a failure.

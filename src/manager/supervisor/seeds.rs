@@ -124,7 +124,7 @@ impl Supervisor {
     /// Begins a round.
     pub(super) fn ask_seeds(&mut self, seeds: Vec<String>) {
         let config = self.shared.config();
-        let given = self.shared.resolver.clone();
+        let given = self.shared.resolver.read().clone();
         let name_servers = config.discovery.name_servers.clone();
         let names = seeds.clone();
         let resolver = move || match given {
