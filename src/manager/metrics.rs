@@ -26,10 +26,8 @@ pub struct Metrics {
     pub slots_taken: usize,
     /// The current size of all payloads in memory, in bytes.
     pub payload_memory: u64,
-    /// The current number of entries in the ban list.
-    ///
-    /// Expired bans count until they are removed to make space for others.
-    /// [`Manager::bans`](super::Manager::bans) returns the others only.
+    /// The current number of bans that have not expired: those that
+    /// [`Manager::bans`](super::Manager::bans) returns.
     pub bans: usize,
     /// The number of attempts to dial a peer, including restarts.
     pub outbound_attempts: u64,
@@ -58,7 +56,7 @@ pub struct Metrics {
     pub banned: u64,
     /// The traffic of all connections, including closed ones.
     ///
-    /// Excludes connections that were rejected because no slot was free.
+    /// The traffic of a connection that is rejected because no slot is free is added when it ends.
     pub traffic: TrafficStats,
     /// The traffic for each message command, including closed connections.
     pub commands: Vec<CommandTraffic>,

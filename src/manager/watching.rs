@@ -64,7 +64,7 @@ impl Manager {
             connected: shared.connected.count(),
             slots_taken: shared.slots.count(),
             payload_memory: shared.memory.used(),
-            bans: shared.bans.read().len(),
+            bans: shared.bans.read().active_count(SystemTime::now()),
             ..shared.counters.metrics(connections)
         }
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::manager::PeerSelector;
-use bsv_p2p::peers::PeerRef;
+use bsv_p2p::peers::{PeerRef, Subnet};
 use bsv_p2p::session::DisconnectReason;
-use bsv_p2p::wire::{BlockHash, Message, Ping};
+use bsv_p2p::wire::{BlockHash, Command, Message, Ping};
 use bsv_p2p::{Connection, ConnectionConfig, Error, ManagerConfig, Network};
 
 use crate::harness::*;
@@ -109,9 +109,36 @@ fn peers_above_maximum_are_rejected_for_capacity() {
     });
     assert_eq!(manager.connected_count(), 2);
     assert_eq!(manager.metrics().inbound_rejected_capacity, 1);
+    // The rejected peer is counted as well, when its connection has ended.
+    until("its traffic is counted", || {
+        let metrics = manager.metrics();
+        let commands = metrics.commands.iter();
+        let mut rejects = commands.filter(|each| each.command == Command::new("reject"));
+        let versions = metrics
+            .commands
+            .iter()
+            .find(|each| each.command == Command::new("version"));
+        rejects
+            .next()
+            .is_some_and(|each| each.traffic.messages_out == 1)
+            && versions.is_some_and(|each| each.traffic.messages_in == 3)
+    });
     drop(kept);
     until("both have gone", || manager.connected_count() == 0);
     Connection::connect(&address, &config).unwrap();
+}
+
+#[test]
+fn metrics_count_only_bans_in_force() {
+    let (manager, _events, _) = running(listening());
+    let subnets = ["203.0.113.0/24", "198.51.100.7"].map(|text| text.parse::<Subnet>().unwrap());
+    manager.ban(subnets[0], None).unwrap();
+    manager
+        .ban(subnets[1], Some(Duration::from_millis(1)))
+        .unwrap();
+    until("the short ban has expired", || manager.bans().len() == 1);
+    let metrics = manager.metrics();
+    assert_eq!((metrics.bans, metrics.banned), (1, 2));
 }
 
 #[test]
@@ -131,6 +158,7 @@ fn ban_disconnects_and_blocks_until_lifted() {
     assert!(matches!(end, Error::Disconnected { .. }), "{end}");
     assert_eq!(manager.find_ban(address.ip()), Some(ban));
     assert_eq!(manager.bans(), [ban]);
+    assert_eq!(manager.metrics().bans, 1);
     assert!(Connection::connect(&address.to_string(), &config).is_err());
     assert!(matches!(
         manager.connect(address),

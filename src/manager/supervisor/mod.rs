@@ -215,7 +215,9 @@ impl Supervisor {
             }
             LifeNews::Over { peer_id, reason } => {
                 self.waiting.remove(&peer_id);
-                self.turned_away.remove(&peer_id);
+                if let Some(handle) = self.turned_away.remove(&peer_id) {
+                    self.shared.counters.add_past(&handle.statistics());
+                }
                 if let Some(candidate) = self.stream_candidates.remove(&peer_id) {
                     self.on_candidate_over(&candidate, &reason);
                 }

@@ -41,9 +41,10 @@ impl Supervisor {
             self.shared.counters.add_past(&handle.statistics());
             self.shared.connections.remove(handle.peer_id());
         }
-        ends &= without_place
-            .iter()
-            .all(|handle| handle.join_until(deadline));
+        for handle in &without_place {
+            ends &= handle.join_until(deadline);
+            self.shared.counters.add_past(&handle.statistics());
+        }
         if let Some(round) = self.seeds.take()
             && !round.join_until(deadline)
         {
