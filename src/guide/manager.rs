@@ -31,7 +31,7 @@
 //! | method | peers |
 //! | --- | --- |
 //! | [`start`](crate::Manager::start) | Dials known peers, and finds others. |
-//! | [`start_fixed`](crate::Manager::start_fixed) | Keeps the given peers connected for as long as the manager runs, and dials no other peer. |
+//! | [`start_fixed`](crate::Manager::start_fixed) | Keeps the given peers (addresses or host names) connected for as long as the manager runs, and dials no other peer. |
 //! | [`connect`](crate::Manager::connect) | Dials one peer in addition (a manual peer). |
 //!
 //! [`Manager::with_file`](crate::Manager::with_file) stores known peers and bans in a file, and

@@ -33,7 +33,7 @@ use crate::session::ConfigError;
 /// config.max_connections = 3;
 /// assert_eq!(
 ///     config.validate().unwrap_err().to_string(),
-///     "target_connections is 4: at most max_connections is allowed",
+///     "target_connections is 4: at most max_connections",
 /// );
 /// ```
 ///
@@ -419,7 +419,7 @@ impl ManagerConfig {
             self.target_connections <= self.max_connections,
             "target_connections",
             &self.target_connections,
-            "at most max_connections is allowed",
+            "at most max_connections",
         )?;
         check(
             (1..=InMemoryPeerStore::MAX_PEERS).contains(&self.max_known_peers),
@@ -437,7 +437,7 @@ impl ManagerConfig {
             self.bans.automatic_ipv6_prefix <= 128,
             "bans.automatic_ipv6_prefix",
             &self.bans.automatic_ipv6_prefix,
-            "at most 128 is allowed",
+            "at most 128",
         )?;
         for (field, value) in [
             ("cooldown", self.cooldown),
@@ -463,7 +463,7 @@ impl ManagerConfig {
             self.stale_tip_timeout <= LONGEST_WAIT,
             "stale_tip_timeout",
             &self.stale_tip_timeout,
-            "at most 100 years are allowed",
+            "at most 100 years",
         )?;
         for (field, value) in [
             ("listener.max_handshakes", self.listener.max_handshakes),

@@ -104,7 +104,7 @@ impl DiscoveryConfig {
             seeds.len() <= MAX_SEEDS,
             "discovery.seeds",
             &seeds.len(),
-            "at most 64 are allowed",
+            "at most 64",
         )?;
         for seed in seeds {
             check(
@@ -140,7 +140,7 @@ impl DiscoveryConfig {
             self.name_servers.is_empty() || cfg!(feature = "dns"),
             "discovery.name_servers",
             &self.name_servers.len(),
-            "only with the feature dns can they be chosen",
+            "0 without the feature dns",
         )?;
         check(
             self.default_port != Some(0),

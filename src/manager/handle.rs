@@ -303,7 +303,7 @@ impl Manager {
             peers.len() <= max,
             "peers",
             &peers.len(),
-            "at most max_connections are allowed",
+            "at most max_connections",
         )?;
         for peer in peers {
             config.connection.check_port(*peer)?;
@@ -380,7 +380,7 @@ impl Manager {
         self.shared.connected.end();
         self.shared.transactions.end();
         let headers = chain_sync.join(deadline).unwrap_or_else(|| {
-            end.left.push("the chain");
+            end.left.push("chain sync");
             Ok(())
         });
         if !end.left.is_empty() {
@@ -415,13 +415,13 @@ impl Manager {
             config.network() == current.network(),
             "connection.network",
             config.network(),
-            "a manager keeps its network",
+            "the network of the running manager",
         )?;
         ConfigError::unless(
             config.connection.magic() == current.connection.magic(),
             "connection.magic",
             &config.connection.magic(),
-            "a manager keeps its magic",
+            "the magic of the running manager",
         )?;
         let config = Arc::new(config);
         Ok(self.ask(move |supervisor| supervisor.update_config(config))??)
@@ -441,7 +441,7 @@ fn log_trouble(shared: &Shared, error: &StoreError) {
         Error,
         network:% = shared.config().network(),
         error:% = error;
-        "the store of peers: {error}"
+        "peer store: {error}"
     );
 }
 

@@ -81,7 +81,7 @@ impl Running {
                 thread: Some(thread),
                 ..
             } => thread.join().unwrap_or_else(|_| End {
-                left: vec!["the manager, by a mistake of this library"],
+                left: vec!["supervisor, which panicked"],
                 store: None,
             }),
             _ => End::default(),

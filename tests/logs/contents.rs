@@ -182,7 +182,7 @@ fn ban_and_rejected_connection_are_logged_with_subnet() {
     let name = again.tcp().local_addr().unwrap();
     wait_until("it is recorded", || !records_of(name).is_empty());
     let refused = records_of(name);
-    let refused = record(&refused, "not let in: it is banned");
+    let refused = record(&refused, "inbound connection rejected: it is banned");
     assert_eq!(refused.level, Level::Debug);
     let keys = ["direction", "error", "network", "peer_address"];
     assert_eq!(refused.keys(), keys);

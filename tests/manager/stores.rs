@@ -255,7 +255,7 @@ fn blocked_store_delays_shutdown_until_deadline() {
     let Err(Error::ShutdownTimedOut { left, .. }) = stopping.join().unwrap() else {
         panic!("it does not hang");
     };
-    assert_eq!(left, "the store of peers");
+    assert_eq!(left, "peer store");
     assert!(began.elapsed() < Duration::from_secs(3));
     drop(let_go);
 }

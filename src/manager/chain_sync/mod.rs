@@ -275,7 +275,7 @@ impl Manager {
             network == self.shared.config().network(),
             "chain.network",
             network,
-            "the network of the manager is required",
+            "the network of the manager",
         )?;
         self.chain_sync.follow(&self.shared, start)
     }

@@ -134,7 +134,7 @@ impl Supervisor {
                 direction:% = Direction::Outbound,
                 network:% = self.shared.config().network(),
                 error:% = error;
-                "{address}: cannot be dialled: {error}"
+                "{address}: dial failed: {error}"
             );
             let reason = match error {
                 Error::Io { error, .. } => DisconnectReason::LocalFault(error),

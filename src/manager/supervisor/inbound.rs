@@ -80,7 +80,7 @@ impl Supervisor {
         (self.accepted, self.listening) = (None, None);
         if let Some(listener) = self.listener.take() {
             listener.stop();
-            self.record_life("the listener has stopped");
+            self.record_life("listener stopped");
         }
         let config = self.shared.config();
         let Some(address) = config.listen_address() else {
@@ -96,7 +96,7 @@ impl Supervisor {
                 Error,
                 network:% = config.network(),
                 error:% = error;
-                "there is no listener: {error}"
+                "listener not started: {error}"
             ),
         }
     }
@@ -110,7 +110,7 @@ impl Supervisor {
                     self.shared.log_level,
                     Info,
                     network:% = network;
-                    "listening at {address}"
+                    "listening on {address}"
                 );
                 self.tell(ControlEvent::ListenerStarted { address });
             }
@@ -124,7 +124,7 @@ impl Supervisor {
                     Error,
                     network:% = self.shared.config().network(),
                     error:% = error;
-                    "cannot listen at {address}: {error}; trying again in {retry_after:?}"
+                    "listening on {address} failed: {error}; retrying in {retry_after:?}"
                 );
                 self.tell(ControlEvent::ListenerBindFailed {
                     address,
@@ -209,7 +209,7 @@ impl Supervisor {
             Attachment::Candidate,
         );
         if setup.slot.is_none() {
-            return self.on_not_spawned(peer_id, address, &"there is no place");
+            return self.on_not_spawned(peer_id, address, &"no free connection slot");
         }
         // Told by the connection, which knows first whether it is a peer or the second stream of one.
         let told_first = Some(ControlEvent::InboundConnectionAccepted { peer_id, address });
@@ -264,7 +264,7 @@ impl Supervisor {
             direction:% = Direction::Inbound,
             network:% = self.shared.config().network(),
             error:% = error;
-            "{address}: cannot be let in: {error}"
+            "{address}: accepting the connection failed: {error}"
         );
         self.plan.on_not_spawned(peer_id);
         self.on_refused(address, InboundRejectReason::ThreadSpawnFailed);
@@ -279,7 +279,7 @@ impl Supervisor {
             direction:% = Direction::Inbound,
             network:% = self.shared.config().network(),
             error:% = reason;
-            "{address}: not let in: {reason}"
+            "{address}: inbound connection rejected: {reason}"
         );
         self.tell(ControlEvent::InboundConnectionRejected { address, reason });
     }

@@ -118,7 +118,7 @@ impl Supervisor {
 
     /// Runs until the program wants it to stop. Returns how that went.
     pub(super) fn run(mut self) -> End {
-        self.record_life("the manager has started");
+        self.record_life("manager started");
         self.listen();
         while self.stop_by.is_none() {
             let now = Now::read();
@@ -131,7 +131,7 @@ impl Supervisor {
             self.wait(now);
         }
         self.stop();
-        self.record_life("the manager has stopped");
+        self.record_life("manager stopped");
         self.announcer.finish();
         self.end
     }
@@ -247,7 +247,7 @@ impl Supervisor {
             Error,
             network:% = self.shared.config().network(),
             error:% = error;
-            "the store of peers: {error}"
+            "peer store: {error}"
         );
         self.announcer.tell(ControlEvent::StoreFailed { error });
     }
@@ -258,7 +258,7 @@ impl Supervisor {
             self.plan.fixed() <= config.max_connections,
             "max_connections",
             &config.max_connections,
-            "at least as many as there are fixed peers are needed",
+            "at least the number of fixed peers",
         )?;
         let before = self.shared.config();
         *self.shared.config.write() = config.clone();
@@ -275,7 +275,7 @@ impl Supervisor {
             let _ = handle.update_config(connection);
         }
         self.plan.update_config(config.clone(), Now::read());
-        self.record_life("another configuration holds from now on");
+        self.record_life("configuration updated");
         let listens_elsewhere = config.listen_address() != before.listen_address();
         // One that listens has no use for the other pause, and would cut off who waits to be accepted.
         let waits_otherwise =

@@ -116,7 +116,7 @@ fn ask(
 fn panicked(seed: &str) -> ResolveError {
     ResolveError::Other {
         name: seed.into(),
-        detail: "the resolver has panicked".into(),
+        detail: "resolver panicked".into(),
     }
 }
 
@@ -139,7 +139,7 @@ impl Supervisor {
                     Error,
                     network:% = config.network(),
                     error:% = error;
-                    "no seed is asked: {error}"
+                    "seed lookup failed: {error}"
                 );
                 let failures = names.into_iter().map(|seed| SeedFailure {
                     error: ResolveError::Other {
