@@ -33,10 +33,10 @@ pub(crate) struct Peers<'a> {
 /// Adds the traffic in both directions to an object.
 fn with_traffic(mut object: Value, traffic: TrafficStats) -> Value {
     for (field, number) in [
-        ("messages_in", traffic.messages_in),
-        ("messages_out", traffic.messages_out),
-        ("bytes_in", traffic.bytes_in),
-        ("bytes_out", traffic.bytes_out),
+        ("messages_received", traffic.messages_received),
+        ("messages_sent", traffic.messages_sent),
+        ("bytes_received", traffic.bytes_received),
+        ("bytes_sent", traffic.bytes_sent),
     ] {
         object[field] = number.into();
     }

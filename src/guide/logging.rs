@@ -79,7 +79,7 @@
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 //!     let metrics = manager.metrics();
 //!     println!("peers {}", metrics.connected);
-//!     println!("bytes received {}", metrics.traffic.bytes_in);
+//!     println!("bytes received {}", metrics.traffic.bytes_received);
 //!     Ok(())
 //! }
 //! ```

@@ -131,8 +131,8 @@ impl Sum {
 }
 
 fn add(sum: &mut TrafficStats, more: TrafficStats) {
-    sum.messages_in += more.messages_in;
-    sum.messages_out += more.messages_out;
-    sum.bytes_in += more.bytes_in;
-    sum.bytes_out += more.bytes_out;
+    sum.messages_received += more.messages_received;
+    sum.messages_sent += more.messages_sent;
+    sum.bytes_received += more.bytes_received;
+    sum.bytes_sent += more.bytes_sent;
 }

@@ -53,7 +53,7 @@ fn fixed_peers_answer_requests_and_receive_messages() {
     let snapshot = manager.snapshot().unwrap();
     assert_eq!(snapshot.connections.len(), 3);
     assert_eq!(snapshot.metrics.handshakes, 3);
-    assert!(snapshot.metrics.traffic.bytes_in > 0);
+    assert!(snapshot.metrics.traffic.bytes_received > 0);
     manager.shutdown().unwrap();
     assert!(messages.iter().count() < 1000, "the receiver ends");
     assert_eq!(manager.connections(), []);
@@ -120,8 +120,8 @@ fn peers_above_maximum_are_rejected_for_capacity() {
             .find(|each| each.command == Command::new("version"));
         rejects
             .next()
-            .is_some_and(|each| each.traffic.messages_out == 1)
-            && versions.is_some_and(|each| each.traffic.messages_in == 3)
+            .is_some_and(|each| each.traffic.messages_sent == 1)
+            && versions.is_some_and(|each| each.traffic.messages_received == 3)
     });
     drop(kept);
     until("both have gone", || manager.connected_count() == 0);

@@ -48,16 +48,16 @@ fn peer_types_survive_serde_round_trip() {
     });
     assert_form(&info, json);
     let traffic = TrafficStats {
-        messages_in: 1,
-        messages_out: 2,
-        bytes_in: 3,
-        bytes_out: u64::MAX,
+        messages_received: 1,
+        messages_sent: 2,
+        bytes_received: 3,
+        bytes_sent: u64::MAX,
     };
     let json = json!({
-        "messages_in": 1,
-        "messages_out": 2,
-        "bytes_in": 3,
-        "bytes_out": u64::MAX,
+        "messages_received": 1,
+        "messages_sent": 2,
+        "bytes_received": 3,
+        "bytes_sent": u64::MAX,
     });
     assert_form(&traffic, json);
     let round_trip = RoundTrip {

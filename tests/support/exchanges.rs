@@ -145,7 +145,7 @@ impl Program {
     pub(crate) fn has_block(&self) -> bool {
         let commands = self.peer.statistics().commands;
         let mut commands = commands.iter();
-        commands.any(|one| one.command.name() == "block" && one.traffic.messages_in > 0)
+        commands.any(|one| one.command.name() == "block" && one.traffic.messages_received > 0)
     }
 }
 
