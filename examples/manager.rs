@@ -1,8 +1,6 @@
 //! Maintains connections to peers, and prints each new tip of the chain with the most work.
 //!
-//! Usage: `manager NETWORK [IP:PORT]...`
-
-use std::net::SocketAddr;
+//! Usage: `manager NETWORK [HOST:PORT]...`
 
 use bsv_p2p::{Manager, ManagerConfig, Network};
 
@@ -10,10 +8,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let network: Network = arguments
         .next()
-        .ok_or("usage: manager NETWORK [IP:PORT]...")?
+        .ok_or("usage: manager NETWORK [HOST:PORT]...")?
         .parse()?;
-    let peers = arguments.map(|address| address.parse());
-    let peers = peers.collect::<Result<Vec<SocketAddr>, _>>()?;
+    let peers: Vec<String> = arguments.collect();
 
     let manager = Manager::new(ManagerConfig::new(network))?;
     let tips = manager.subscribe_blocks()?;
@@ -22,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         manager.start()?;
     } else {
         // Connects to these peers only, and dials them again after a disconnect.
-        manager.start_fixed(&peers)?;
+        manager.start_fixed(peers)?;
     }
 
     // Headers are verified. Blocks can be downloaded by `manager.fetch_block(tip.hash, timeout)`.
@@ -31,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "height {}: {}, {} connected",
             tip.height,
             tip.hash,
-            manager.connected()
+            manager.connected_count()
         );
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Subscribes to the messages of a peer, and prints the transactions that it announces.
 //!
-//! Usage: `subscribe IP:PORT [NETWORK]`
+//! Usage: `subscribe HOST:PORT [NETWORK]`
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let address = arguments
         .next()
-        .ok_or("usage: subscribe IP:PORT [NETWORK]")?;
+        .ok_or("usage: subscribe HOST:PORT [NETWORK]")?;
     let network: Network = arguments.next().as_deref().unwrap_or("mainnet").parse()?;
 
     let manager = Manager::new(ManagerConfig::new(network))?;
     // A subscription before the start receives every message.
     let messages = manager.subscribe_messages();
-    manager.start_fixed(&[address.parse()?])?;
+    manager.start_fixed([&address])?;
     manager.wait_for_peers(1, Duration::from_secs(30))?;
     println!("connected to {address}");
 

@@ -10,7 +10,7 @@ use crate::discovery::ResolveError;
 use crate::error::WithSources;
 use crate::header_store::HeaderStoreError;
 use crate::memory::MemoryGuard;
-use crate::peers::{Ban, BanReason, PeerId, StoreError};
+use crate::peers::{Ban, BanReason, PeerId, PeerRef, StoreError};
 use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo, StreamSetupError};
 use crate::system_error::SystemError;
 use crate::wire::{Command, Message, StreamPolicy, StreamType};
@@ -124,7 +124,7 @@ pub enum ControlEvent {
     /// An address or a subnet was banned. Connections to it are closed.
     PeerBanned {
         /// The banned peer. `None` if the application banned an address or a subnet.
-        peer_id: Option<PeerId>,
+        peer: Option<PeerRef>,
         /// The ban: its subnet, reason and duration.
         ban: Ban,
     },
@@ -200,7 +200,7 @@ pub enum ControlEvent {
         /// The height of the last common block.
         fork_height: u32,
         /// The peers that sent the branch that is not the active chain.
-        peer_ids: Vec<PeerId>,
+        peers: Vec<PeerRef>,
     },
     /// The tip of the followed chain did not change for
     /// [`ManagerConfig::stale_tip_timeout`](crate::ManagerConfig::stale_tip_timeout).
@@ -241,6 +241,9 @@ pub enum ControlEvent {
         reason: SubscriptionEndReason,
     },
 }
+
+/// The maximum number of peers that the text of an event contains.
+const MAX_DISPLAYED_PEERS: usize = 8;
 
 /// An operation that fails for a cause on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -460,7 +463,12 @@ impl fmt::Display for ControlEvent {
                 let misbehavior = WithSources(misbehavior);
                 write!(f, "{address}: misbehavior: {misbehavior} (score {score})")
             }
-            ControlEvent::PeerBanned { ban, .. } => write!(f, "{ban}"),
+            ControlEvent::PeerBanned { peer, ban } => {
+                if let Some(peer) = peer {
+                    write!(f, "{peer}: ")?;
+                }
+                write!(f, "{ban}")
+            }
             ControlEvent::InboundConnectionAccepted { address, .. } => {
                 write!(f, "{address}: inbound connection accepted")
             }
@@ -495,14 +503,20 @@ impl fmt::Display for ControlEvent {
             ControlEvent::HeaderStoreFailed { error } => {
                 write!(f, "header store failed: {}", WithSources(error))
             }
-            ControlEvent::ChainSplit {
-                fork_height,
-                peer_ids,
-            } => write!(
-                f,
-                "chain split above height {fork_height}, {} peers on the other branch",
-                peer_ids.len()
-            ),
+            ControlEvent::ChainSplit { fork_height, peers } => {
+                write!(
+                    f,
+                    "chain split above height {fork_height}, on the other branch: "
+                )?;
+                for (at, peer) in peers.iter().take(MAX_DISPLAYED_PEERS).enumerate() {
+                    let separator = if at == 0 { "" } else { ", " };
+                    write!(f, "{separator}{peer}")?;
+                }
+                match peers.len().saturating_sub(MAX_DISPLAYED_PEERS) {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
+            }
             ControlEvent::TipStale { since } => {
                 let unix = since.duration_since(SystemTime::UNIX_EPOCH);
                 let seconds = unix.unwrap_or_default().as_secs();
@@ -550,6 +564,8 @@ impl fmt::Display for SeedFailure {
 pub struct BitcoinMessageEvent {
     /// The id of the peer.
     pub peer_id: PeerId,
+    /// The address of the peer.
+    pub address: SocketAddr,
     /// The message.
     pub message: SharedMessage,
 }

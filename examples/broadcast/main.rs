@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::manager::{BroadcastReport, TransactionBroadcast};
-use bsv_p2p::peers::PeerId;
+use bsv_p2p::peers::PeerRef;
 use clap::Parser;
 use crossbeam_channel::{Receiver, select};
 
@@ -81,26 +81,21 @@ fn broadcast(arguments: Arguments) -> Result<(), shared::Failure> {
         end,
         interrupted: interrupts()?,
     };
-    let mut watch = Watch::new(meeting.manager.subscribe_control());
+    let mut watch = Watch::new();
     meeting.start()?;
     if !gather(&meeting, &patience) {
         return Err(meeting.nobody().into());
     }
     let handed_out = meeting.manager.broadcast_transaction(transaction)?;
     let made_of_it = look_on(&meeting, &handed_out, &mut watch, &report, &patience)?;
-    report.end(&made_of_it, &watch)?;
+    report.end(&made_of_it)?;
     meeting.manager.shutdown()?;
-    let rejects = |peer: &PeerId| {
-        made_of_it
-            .rejected_by
-            .iter()
-            .any(|one| one.peer_id == *peer)
-    };
-    if made_of_it.asked_by.is_empty() {
+    let rejects = |peer: &PeerRef| made_of_it.rejected_by.iter().any(|one| one.peer == *peer);
+    if made_of_it.requested_by.is_empty() {
         let after = reach.timeout;
         return Err(format!("nobody has asked for transaction {txid} within {after:?}").into());
     }
-    if made_of_it.asked_by.iter().all(rejects) {
+    if made_of_it.requested_by.iter().all(rejects) {
         return Err(format!("whoever has asked for transaction {txid} has rejected it").into());
     }
     Ok(())
@@ -133,7 +128,7 @@ impl Patience {
 fn gather(meeting: &Meeting, patience: &Patience) -> bool {
     let mut first = None;
     loop {
-        let connected = meeting.manager.connected();
+        let connected = meeting.manager.connected_count();
         if connected > 0 {
             let first = *first.get_or_insert_with(Instant::now);
             if connected >= meeting.expected() || first.elapsed() >= GATHER {
@@ -162,8 +157,8 @@ fn look_on(
         for news in watch.news(&made_of_it) {
             report.news(&news)?;
         }
-        let spoken = made_of_it.asked_by.len() + made_of_it.echoed_by.len();
-        let connected = meeting.manager.connected();
+        let spoken = made_of_it.requested_by.len() + made_of_it.relayed_by.len();
+        let connected = meeting.manager.connected_count();
         let quiet = if spoken >= connected.max(meeting.expected()) {
             LAST_WORD
         } else {

@@ -1,48 +1,38 @@
 //! Detects new responses of peers to a transaction.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::event::ControlEvent;
 use bsv_p2p::manager::{BroadcastReport, Rejection};
-use bsv_p2p::peers::PeerId;
-use crossbeam_channel::Receiver;
+use bsv_p2p::peers::PeerRef;
 
 /// A response of a peer to the transaction.
 pub(crate) enum News {
     /// The peer requested the transaction.
-    Asked { peer: String },
+    Requested { peer: PeerRef },
     /// The peer rejected the transaction.
     Rejected(Rejection),
     /// The peer announced the transaction, so another node relayed it to this peer.
-    Echoed { peer: String },
+    Relayed { peer: PeerRef },
 }
 
-/// Number of responses returned so far, and the addresses of the peers.
+/// Number of responses returned so far.
 pub(crate) struct Watch {
-    events: Receiver<ControlEvent>,
-    addresses: HashMap<PeerId, String>,
-    /// Number of entries of `asked_by` returned so far.
-    asked: usize,
+    /// Number of entries of `requested_by` returned so far.
+    requested: usize,
     /// Number of entries of `rejected_by` returned so far.
     rejected: usize,
-    /// Number of entries of `echoed_by` returned so far.
-    echoed: usize,
+    /// Number of entries of `relayed_by` returned so far.
+    relayed: usize,
     last_news: Instant,
 }
 
 impl Watch {
     /// Creates a watch without responses.
-    ///
-    /// The subscription `events` should start before the manager does. Otherwise the addresses of
-    /// some peers are missing.
-    pub(crate) fn new(events: Receiver<ControlEvent>) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            events,
-            addresses: HashMap::new(),
-            asked: 0,
+            requested: 0,
             rejected: 0,
-            echoed: 0,
+            relayed: 0,
             last_news: Instant::now(),
         }
     }
@@ -51,22 +41,19 @@ impl Watch {
     ///
     /// The lists of a report only grow, so their lengths identify the new entries.
     pub(crate) fn news(&mut self, report: &BroadcastReport) -> Vec<News> {
-        self.learn_addresses();
         let mut news = Vec::new();
-        for peer in report.asked_by.iter().skip(self.asked) {
-            let peer = self.address(peer);
-            news.push(News::Asked { peer });
+        for &peer in report.requested_by.iter().skip(self.requested) {
+            news.push(News::Requested { peer });
         }
         for rejection in report.rejected_by.iter().skip(self.rejected) {
             news.push(News::Rejected(rejection.clone()));
         }
-        for peer in report.echoed_by.iter().skip(self.echoed) {
-            let peer = self.address(peer);
-            news.push(News::Echoed { peer });
+        for &peer in report.relayed_by.iter().skip(self.relayed) {
+            news.push(News::Relayed { peer });
         }
-        self.asked = report.asked_by.len();
+        self.requested = report.requested_by.len();
         self.rejected = report.rejected_by.len();
-        self.echoed = report.echoed_by.len();
+        self.relayed = report.relayed_by.len();
         if !news.is_empty() {
             self.last_news = Instant::now();
         }
@@ -76,23 +63,5 @@ impl Watch {
     /// Returns the time since the last new response, or since the creation if there was none.
     pub(crate) fn silent_for(&self) -> Duration {
         self.last_news.elapsed()
-    }
-
-    /// Returns the address of a peer, or its id if the address is unknown.
-    pub(crate) fn address(&self, peer_id: &PeerId) -> String {
-        let known = self.addresses.get(peer_id).cloned();
-        known.unwrap_or_else(|| peer_id.to_string())
-    }
-
-    /// Records the addresses in pending events. The addresses of closed connections are kept.
-    fn learn_addresses(&mut self) {
-        for event in self.events.try_iter() {
-            if let ControlEvent::HandshakeComplete {
-                peer_id, address, ..
-            } = event
-            {
-                self.addresses.insert(peer_id, address.to_string());
-            }
-        }
     }
 }

@@ -3,11 +3,11 @@
 use std::io;
 
 use bsv_p2p::manager::{BroadcastReport, Rejection};
-use bsv_p2p::peers::PeerId;
+use bsv_p2p::peers::PeerRef;
 use bsv_p2p::wire::Txid;
 use serde_json::{Value, json};
 
-use crate::news::{News, Watch};
+use crate::news::News;
 use crate::shared::{say, say_json};
 
 /// The output of the tool.
@@ -29,50 +29,38 @@ impl Report {
     pub(crate) fn news(&self, news: &News) -> io::Result<()> {
         if self.json {
             return say_json(&match news {
-                News::Asked { peer } => json!({ "event": "Asked", "peer": peer }),
+                News::Requested { peer } => {
+                    json!({ "event": "Requested", "peer": peer.to_string() })
+                }
                 News::Rejected(rejection) => {
                     let mut object = object(rejection);
                     object["event"] = "Rejected".into();
                     object
                 }
-                News::Echoed { peer } => json!({ "event": "Echoed", "peer": peer }),
+                News::Relayed { peer } => json!({ "event": "Relayed", "peer": peer.to_string() }),
             });
         }
         match news {
-            News::Asked { peer } => say(format_args!("{peer}: asks for it")),
-            News::Rejected(Rejection {
-                address,
-                code,
-                reason,
-                ..
-            }) => say(format_args!("{address}: rejects it ({code}): {reason}")),
-            News::Echoed { peer } => say(format_args!("{peer}: has it from the network")),
+            News::Requested { peer } => say(format_args!("{peer}: requested the transaction")),
+            News::Rejected(rejection) => say(rejection),
+            News::Relayed { peer } => say(format_args!("{peer}: relayed the transaction")),
         }
     }
 
     /// Prints the summary.
-    pub(crate) fn end(&self, report: &BroadcastReport, watch: &Watch) -> io::Result<()> {
-        let (told, asked) = (report.told, &report.asked_by);
-        let (rejected, echoed) = (&report.rejected_by, &report.echoed_by);
+    pub(crate) fn end(&self, report: &BroadcastReport) -> io::Result<()> {
         if !self.json {
-            return say(format_args!(
-                "told {told}, asked {}, rejected {}, has it from the network {}",
-                asked.len(),
-                rejected.len(),
-                echoed.len()
-            ));
+            return say(report);
         }
-        let names = |peers: &[PeerId]| -> Vec<_> {
-            let names = peers.iter().map(|peer| watch.address(peer));
-            names.collect()
-        };
+        let names =
+            |peers: &[PeerRef]| -> Vec<_> { peers.iter().map(PeerRef::to_string).collect() };
         say_json(&json!({
             "event": "Summary",
             "txid": report.txid.to_string(),
-            "told": told,
-            "asked_by": names(asked),
-            "rejected_by": rejected.iter().map(object).collect::<Vec<_>>(),
-            "echoed_by": names(echoed),
+            "announced_to": report.announced_to,
+            "requested_by": names(&report.requested_by),
+            "rejected_by": report.rejected_by.iter().map(object).collect::<Vec<_>>(),
+            "relayed_by": names(&report.relayed_by),
         }))
     }
 }
@@ -80,7 +68,7 @@ impl Report {
 /// Returns a rejection as a JSON object.
 fn object(rejection: &Rejection) -> Value {
     json!({
-        "peer": rejection.address.to_string(),
+        "peer": rejection.peer.to_string(),
         "code": rejection.code.0,
         "reason": rejection.reason.to_string(),
     })

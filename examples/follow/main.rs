@@ -165,7 +165,7 @@ fn catch_up(
             return Ok(None);
         }
         let height = meeting.manager.with_chain(|chain| chain.tip().0);
-        let (peers, all) = (meeting.manager.connected(), meeting.expected());
+        let (peers, all) = (meeting.manager.connected_count(), meeting.expected());
         let height = height.unwrap_or_default();
         progress.set_message(format!("{peers} of {all} peers, height {height}"));
     }

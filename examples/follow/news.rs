@@ -22,7 +22,7 @@ pub(crate) enum News {
         height: u32,
         /// The time in the header, which the miner chose, in Unix seconds.
         time: u32,
-        /// The peer that announced the tip first. `None` if it is unknown or disconnected.
+        /// The peer that announced the tip first. `None` if no peer announced it.
         announced_by: Option<SocketAddr>,
         /// The size in bytes and the number of transactions, or why the download failed.
         content: Result<(u64, u64), String>,
@@ -64,10 +64,7 @@ fn of_tip<'a>(
     tip: &'a TipUpdate,
     end: Instant,
 ) -> impl Iterator<Item = News> + 'a {
-    let announced_by = tip.announced_by.and_then(|peer_id| {
-        let connection = manager.connection(peer_id).ok()?;
-        Some(connection.peer_addr())
-    });
+    let announced_by = tip.announced_by.map(|peer| peer.address);
     // The height of the first connected block, directly above the fork point.
     let first = (tip.height + 1).saturating_sub(tip.connected.len() as u32);
     let missed = (tip.skipped > 0).then_some(News::Missed(tip.skipped));

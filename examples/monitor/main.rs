@@ -143,10 +143,8 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
                     peers.on_control(&event)?;
                 }
                 Ok(Event::Message(event)) => {
-                    if let Some(name) = peers.name(event.peer_id) {
-                        report.message(name, &event.message)?;
-                        peers.on_message(event.peer_id, &event.message);
-                    }
+                    report.message(&event.address.to_string(), &event.message)?;
+                    peers.on_message(event.peer_id, &event.message);
                 }
                 Ok(_) => {}
                 Err(_) => break,
@@ -199,8 +197,8 @@ fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, sha
         config.listener.address = Some(listen_address(name, config.network())?);
     } else if !arguments.seeks() {
         // Lost peers must not be dialed again.
-        config.restarts.max_restarts = 0;
-        config.restarts.max_retries = Some(0);
+        config.restarts.max_immediate_restarts = 0;
+        config.restarts.max_delayed_restarts = Some(0);
     }
     Ok(config)
 }

@@ -34,10 +34,10 @@ pub(crate) struct Peers<'a> {
 /// Adds the traffic in both directions to an object.
 fn with_traffic(mut object: Value, traffic: TrafficStats) -> Value {
     for (field, number) in [
-        ("messages_in", traffic.messages_in),
-        ("messages_out", traffic.messages_out),
-        ("bytes_in", traffic.bytes_in),
-        ("bytes_out", traffic.bytes_out),
+        ("messages_received", traffic.messages_received),
+        ("messages_sent", traffic.messages_sent),
+        ("bytes_received", traffic.bytes_received),
+        ("bytes_sent", traffic.bytes_sent),
     ] {
         object[field] = number.into();
     }
@@ -99,7 +99,7 @@ impl<'a> Peers<'a> {
     /// - If the port of a peer is the default port of another network.
     /// - If the manager cannot be started, or the output cannot be written.
     pub(crate) fn dial_once(&mut self, names: &[String], report: &Report) -> Result<(), Failure> {
-        self.manager.start_fixed(&[])?;
+        self.manager.start_fixed([""; 0])?;
         for name in names {
             let mut further = self.resolve(name, report)?.into_iter();
             let Some(address) = further.next() else {
@@ -151,13 +151,6 @@ impl<'a> Peers<'a> {
             self.watched.len() - 1
         });
         &mut self.watched[at]
-    }
-
-    /// Returns the name of a monitored peer.
-    pub(crate) fn name(&self, peer: PeerId) -> Option<&str> {
-        let mut watched = self.watched.iter();
-        let found = watched.find(|watched| watched.peer_id == Some(peer));
-        found.map(|watched| &*watched.name)
     }
 
     /// Returns whether the connections of all peers have ended or could not be opened.

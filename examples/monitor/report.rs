@@ -83,10 +83,10 @@ const COLUMNS: [(&str, &str); 9] = [
     ("version", "version"),
     ("height at start", "height"),
     ("round trip ms", "rtt_ms"),
-    ("messages in", "messages_in"),
-    ("messages out", "messages_out"),
-    ("bytes in", "bytes_in"),
-    ("bytes out", "bytes_out"),
+    ("messages in", "messages_received"),
+    ("messages out", "messages_sent"),
+    ("bytes in", "bytes_received"),
+    ("bytes out", "bytes_sent"),
 ];
 
 /// Returns the row of a peer, followed by one row for each stream if it has or had two.

@@ -51,7 +51,8 @@ fn object(event: &ControlEvent) -> Value {
             object["reason"] = with_sources(misbehavior).into();
             object["score"] = (*score).into();
         }
-        ControlEvent::PeerBanned { ban, .. } => {
+        ControlEvent::PeerBanned { peer, ban } => {
+            object["peer"] = peer.map(|peer| peer.to_string()).into();
             object["subnet"] = ban.subnet.to_string().into();
             object["reason"] = ban.reason.to_string().into();
             // `null` means that the ban is permanent.
@@ -91,11 +92,8 @@ fn object(event: &ControlEvent) -> Value {
         ControlEvent::HeaderStoreFailed { error } => {
             object["reason"] = with_sources(error).into();
         }
-        ControlEvent::ChainSplit {
-            fork_height,
-            peer_ids,
-        } => {
-            let peers: Vec<_> = peer_ids.iter().map(ToString::to_string).collect();
+        ControlEvent::ChainSplit { fork_height, peers } => {
+            let peers: Vec<_> = peers.iter().map(ToString::to_string).collect();
             object["fork_height"] = (*fork_height).into();
             object["peers"] = peers.into();
         }

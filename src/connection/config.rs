@@ -14,6 +14,9 @@ use crate::session::{ConfigError, SessionConfig};
 /// resumes reading if reading is paused. The exceptions are documented on the fields. All durations
 /// must be above zero.
 ///
+/// Change the fields of [`ConnectionConfig::new`], as below, or end a struct expression with
+/// `..ConnectionConfig::new(network)`: such code keeps compiling when a field is added.
+///
 /// ```
 /// use std::time::Duration;
 /// use bsv_p2p::{ConnectionConfig, Network};

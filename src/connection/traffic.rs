@@ -10,24 +10,24 @@ const KNOWN: usize = Message::COMMANDS.len();
 /// Counts messages and bytes of one TCP connection. Each number is exact; together they may be a moment apart.
 #[derive(Debug)]
 pub(super) struct TrafficCounters {
-    bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
+    bytes_received: AtomicU64,
+    bytes_sent: AtomicU64,
     commands: [CommandCounters; KNOWN + 1],
 }
 
 #[derive(Debug, Default)]
 struct CommandCounters {
-    messages_in: AtomicU64,
-    messages_out: AtomicU64,
-    bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
+    messages_received: AtomicU64,
+    messages_sent: AtomicU64,
+    bytes_received: AtomicU64,
+    bytes_sent: AtomicU64,
 }
 
 impl Default for TrafficCounters {
     fn default() -> Self {
         Self {
-            bytes_in: AtomicU64::default(),
-            bytes_out: AtomicU64::default(),
+            bytes_received: AtomicU64::default(),
+            bytes_sent: AtomicU64::default(),
             commands: std::array::from_fn(|_| CommandCounters::default()),
         }
     }
@@ -39,25 +39,25 @@ impl Default for TrafficCounters {
 #[non_exhaustive]
 pub struct TrafficStats {
     /// The number of complete frames received, including discarded ones.
-    pub messages_in: u64,
+    pub messages_received: u64,
     /// The number of messages sent or queued.
-    pub messages_out: u64,
+    pub messages_sent: u64,
     /// The number of bytes received, including frame headers. For one command, complete frames
     /// only.
-    pub bytes_in: u64,
+    pub bytes_received: u64,
     /// The number of bytes handed to the operating system, including frame headers. For one
     /// command, queued bytes are included.
-    pub bytes_out: u64,
+    pub bytes_sent: u64,
 }
 
 impl TrafficStats {
     /// Both together.
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
-            messages_in: self.messages_in + other.messages_in,
-            messages_out: self.messages_out + other.messages_out,
-            bytes_in: self.bytes_in + other.bytes_in,
-            bytes_out: self.bytes_out + other.bytes_out,
+            messages_received: self.messages_received + other.messages_received,
+            messages_sent: self.messages_sent + other.messages_sent,
+            bytes_received: self.bytes_received + other.bytes_received,
+            bytes_sent: self.bytes_sent + other.bytes_sent,
         }
     }
 }
@@ -96,22 +96,22 @@ impl TrafficCounters {
     /// A frame has come whole. What has no number counts among the others. One thread at a time reads a connection.
     pub(super) fn add_message_in(&self, number: Option<MessageKind>, payload_len: u64) {
         let counters = self.of(number);
-        add_alone(&counters.messages_in, 1);
-        add_alone(&counters.bytes_in, frame_len(payload_len));
+        add_alone(&counters.messages_received, 1);
+        add_alone(&counters.bytes_received, frame_len(payload_len));
     }
 
     pub(super) fn add_message_out(&self, command: Command, frame_len: usize) {
         let counters = self.of(MessageKind::from_command(command));
-        counters.messages_out.fetch_add(1, Relaxed);
-        counters.bytes_out.fetch_add(frame_len as u64, Relaxed);
+        counters.messages_sent.fetch_add(1, Relaxed);
+        counters.bytes_sent.fetch_add(frame_len as u64, Relaxed);
     }
 
     pub(super) fn add_bytes_in(&self, bytes: usize) {
-        add_alone(&self.bytes_in, bytes as u64);
+        add_alone(&self.bytes_received, bytes as u64);
     }
 
     pub(super) fn add_bytes_out(&self, bytes: usize) {
-        self.bytes_out.fetch_add(bytes as u64, Relaxed);
+        self.bytes_sent.fetch_add(bytes as u64, Relaxed);
     }
 
     /// Everything together.
@@ -121,10 +121,10 @@ impl TrafficCounters {
             numbers.map(|number| number.load(Relaxed)).sum()
         };
         TrafficStats {
-            messages_in: sum(|counters| &counters.messages_in),
-            messages_out: sum(|counters| &counters.messages_out),
-            bytes_in: self.bytes_in.load(Relaxed),
-            bytes_out: self.bytes_out.load(Relaxed),
+            messages_received: sum(|counters| &counters.messages_received),
+            messages_sent: sum(|counters| &counters.messages_sent),
+            bytes_received: self.bytes_received.load(Relaxed),
+            bytes_sent: self.bytes_sent.load(Relaxed),
         }
     }
 
@@ -132,8 +132,8 @@ impl TrafficCounters {
     pub(super) fn unfinished(&self) -> u64 {
         // Last what grows first.
         let frames = self.commands.iter();
-        let whole: u64 = frames.map(|one| one.bytes_in.load(Relaxed)).sum();
-        self.bytes_in.load(Relaxed).saturating_sub(whole)
+        let whole: u64 = frames.map(|one| one.bytes_received.load(Relaxed)).sum();
+        self.bytes_received.load(Relaxed).saturating_sub(whole)
     }
 
     /// The kinds of messages that have gone either way.
@@ -141,10 +141,10 @@ impl TrafficCounters {
         let names = Message::COMMANDS.iter().chain([&CommandTraffic::OTHERS]);
         let each = names.zip(&self.commands).map(|(command, counters)| {
             let traffic = TrafficStats {
-                messages_in: counters.messages_in.load(Relaxed),
-                messages_out: counters.messages_out.load(Relaxed),
-                bytes_in: counters.bytes_in.load(Relaxed),
-                bytes_out: counters.bytes_out.load(Relaxed),
+                messages_received: counters.messages_received.load(Relaxed),
+                messages_sent: counters.messages_sent.load(Relaxed),
+                bytes_received: counters.bytes_received.load(Relaxed),
+                bytes_sent: counters.bytes_sent.load(Relaxed),
             };
             CommandTraffic {
                 command: *command,
@@ -191,23 +191,23 @@ mod tests {
         let ping = CommandTraffic {
             command: ping,
             traffic: TrafficStats {
-                messages_in: 1,
-                messages_out: 2,
-                bytes_in: 32,
-                bytes_out: 64,
+                messages_received: 1,
+                messages_sent: 2,
+                bytes_received: 32,
+                bytes_sent: 64,
             },
         };
         let others = CommandTraffic {
             command: CommandTraffic::OTHERS,
             traffic: TrafficStats {
-                messages_in: 2,
-                bytes_in: 51,
+                messages_received: 2,
+                bytes_received: 51,
                 ..TrafficStats::default()
             },
         };
         assert_eq!(counters.by_command(), [ping, others]);
-        assert_eq!(counters.snapshot().messages_in, 3);
-        assert_eq!(counters.snapshot().messages_out, 2);
+        assert_eq!(counters.snapshot().messages_received, 3);
+        assert_eq!(counters.snapshot().messages_sent, 2);
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //!     nodes[0].mine(3)?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 //!     let tips = manager.subscribe_blocks()?; // from genesis, unless `follow_chain` sets another start
-//!     manager.start_fixed(&nodes.each_ref().map(LocalNode::address))?;
+//!     manager.start_fixed(nodes.each_ref().map(LocalNode::address))?;
 //!     let (height, hash) = manager.sync_headers(Duration::from_secs(30))?;
 //!     println!("synchronized: {hash} at height {height}");
 //!     nodes[0].mine(1)?;

@@ -60,9 +60,9 @@
 //! | time | update of the configuration of a live connection | 1 s | - | - |
 //! | misbehavior | score that closes a connection | 100 | `session.ban_threshold` | A manager bans the peer. |
 //! | misbehavior | frames with an invalid checksum before each one scores | 100 in one burst, with gaps below 500 ms | - | - |
-//! | restart | immediate restarts after a network failure | 3 per hour | `manager.restarts.max_restarts`, `restart_window_secs` | Further failures are followed by a pause. |
+//! | restart | immediate restarts after a network failure | 3 per hour | `manager.restarts.max_immediate_restarts`, `restart_window` | Further failures are followed by a pause. |
 //! | restart | pause after a failure | 5 s, doubled up to 10 min | `manager.restarts.backoff`, `max_backoff` | A pause is up to a quarter shorter than this. |
-//! | restart | pauses in a row | 10 | `manager.restarts.max_retries` | The peer becomes inaccessible. `None`: never. |
+//! | restart | restarts in a row that follow a pause | 10 | `manager.restarts.max_delayed_restarts` | The peer becomes inaccessible. `None`: never. |
 //! | restart | pause after a local fault | 250 ms, doubled up to 30 s | - | Nothing is recorded about the peer. |
 //! | restart | duration of a connection that resets the counters | 60 s | - | - |
 //! | connections | target | 8 | `manager.target_connections` | 0 disables dialing of peers that the caller does not name. |

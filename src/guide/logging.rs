@@ -47,7 +47,7 @@
 //!     let node = LocalNode::start()?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 //!     let control = manager.subscribe_control();
-//!     manager.start_fixed(&[node.address()])?;
+//!     manager.start_fixed([node.address()])?;
 //!     for event in control {
 //!         println!("{event}");
 //!         if let ControlEvent::HandshakeComplete { .. } = event {
@@ -79,7 +79,7 @@
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 //!     let metrics = manager.metrics();
 //!     println!("peers {}", metrics.connected);
-//!     println!("bytes received {}", metrics.traffic.bytes_in);
+//!     println!("bytes received {}", metrics.traffic.bytes_received);
 //!     Ok(())
 //! }
 //! ```

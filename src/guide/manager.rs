@@ -13,13 +13,13 @@
 //!     node.mine(3)?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 //!     let messages = manager.subscribe_messages(); // subscribe before `start` to receive every message
-//!     manager.start_fixed(&[node.address()])?;
+//!     manager.start_fixed([node.address()])?;
 //!     manager.wait_for_peers(1, Duration::from_secs(10))?;
 //!     let block = manager.block(PeerSelector::Best, node.tip(), Duration::from_secs(10))?;
 //!     println!("block {} has {} transactions", block.hash(), block.transaction_count());
 //!     node.mine(1)?;
 //!     if let Some(event) = messages.iter().next() {
-//!         println!("{}: {:?}", event.peer_id, event.message);
+//!         println!("{}: {:?}", event.address, event.message);
 //!     }
 //!     manager.shutdown()?; // joins every thread and ends every receiver
 //!     Ok(())
@@ -31,7 +31,7 @@
 //! | method | peers |
 //! | --- | --- |
 //! | [`start`](crate::Manager::start) | Dials known peers, and finds others. |
-//! | [`start_fixed`](crate::Manager::start_fixed) | Keeps the given peers connected for as long as the manager runs, and dials no other peer. |
+//! | [`start_fixed`](crate::Manager::start_fixed) | Keeps the given peers (addresses or host names) connected for as long as the manager runs, and dials no other peer. |
 //! | [`connect`](crate::Manager::connect) | Dials one peer in addition (a manual peer). |
 //!
 //! [`Manager::with_file`](crate::Manager::with_file) stores known peers and bans in a file, and
@@ -47,7 +47,7 @@
 //! | `min_outbound` | 4 | The number of slots reserved for outbound connections. |
 //! | `discovery` | the seeds of the network, every hour | The sources of peers: seeds, addresses, name servers, and whether peers are asked for addresses. |
 //! | `listener.enabled`, `.address` | no, `0.0.0.0` and the port of the network | Whether and where inbound peers are accepted. |
-//! | `listener.announce` | none | The address under which this host can be dialed. It is advertised to peers. |
+//! | `listener.external_address` | none | The address under which this host can be dialed. It is advertised to peers. |
 //! | `restarts` | 5 s, doubled up to 10 minutes, 10 times; 3 at once per hour; after local faults 250 ms, doubled up to 30 s | When lost peers are dialed again. |
 //! | `cooldown` | 1 hour | The pause after which a peer is dialed again that was unreachable or unsuitable. |
 //! | `bans`, `whitelist` | 24 hours; empty | The rules of automatic bans, and addresses that are never banned. |

@@ -46,7 +46,7 @@
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 //!     let options = SubscriptionOptions::with_name("transactions").with_commands([Command::new("inv")]);
 //!     let announcements = manager.subscribe_messages_with(options);
-//!     manager.start_fixed(&[node.address()])?;
+//!     manager.start_fixed([node.address()])?;
 //!     manager.wait_for_peers(1, Duration::from_secs(10))?;
 //!     # assert!(node.wait_for_peers(1, Duration::from_secs(10)));
 //!     # node.submit(&payment())?;
@@ -83,7 +83,7 @@
 //!     let node = LocalNode::start()?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 //!     let tips = manager.subscribe_blocks()?;
-//!     manager.start_fixed(&[node.address()])?;
+//!     manager.start_fixed([node.address()])?;
 //!     manager.sync_headers(Duration::from_secs(30))?;
 //!     node.mine(1)?;
 //!     for tip in tips {
@@ -109,7 +109,7 @@
 //!     let node = LocalNode::start()?;
 //!     node.mine(1)?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
-//!     manager.start_fixed(&[node.address()])?;
+//!     manager.start_fixed([node.address()])?;
 //!     manager.wait_for_peers(1, Duration::from_secs(10))?;
 //!     let mut block = manager.fetch_block_reader(node.tip(), Duration::from_secs(60))?;
 //!     let mut file = Vec::new(); // or a `File`
@@ -145,7 +145,7 @@
 //!     let node = LocalNode::start()?;
 //!     node.mine(1)?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
-//!     manager.start_fixed(&[node.address()])?;
+//!     manager.start_fixed([node.address()])?;
 //!     manager.wait_for_peers(1, Duration::from_secs(10))?;
 //!     let mut txids = Txids::default();
 //!     manager.fetch_block_reader(node.tip(), Duration::from_secs(60))?.visit(&mut txids)?;
@@ -168,7 +168,7 @@
 //!     let node = LocalNode::start()?;
 //!     let hash = node.mine(3)?[0];
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
-//!     manager.start_fixed(&[node.address()])?;
+//!     manager.start_fixed([node.address()])?;
 //!     manager.sync_headers(Duration::from_secs(30))?;
 //!     let confirmations = manager.with_chain(|chain| chain.confirmations(&hash)).flatten();
 //!     assert_eq!(confirmations, Some(3));

@@ -24,7 +24,7 @@
 //!     let node = LocalNode::start()?;
 //!     node.mine(1)?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
-//!     manager.start_fixed(&[node.address()])?;
+//!     manager.start_fixed([node.address()])?;
 //!     manager.wait_for_peers(1, Duration::from_secs(10))?;
 //!     // A local node verifies no signatures and, by default, no inputs.
 //!     let transaction = Transaction {
@@ -39,7 +39,7 @@
 //!     };
 //!     let broadcast = manager.broadcast_transaction(&transaction)?;
 //!     let report = broadcast.wait_for(1, Duration::from_secs(10));
-//!     assert_eq!(report.asked_by.len(), 1);
+//!     assert_eq!(report.requested_by.len(), 1);
 //!     Ok(())
 //! }
 //! ```
@@ -51,11 +51,11 @@
 //!
 //! | field | meaning |
 //! | --- | --- |
-//! | `told` | The number of peers to which it was announced. |
-//! | `asked_by` | The peers that requested it, and received it. |
+//! | `announced_to` | The number of peers to which it was announced. |
+//! | `requested_by` | The peers that requested it, and received it. |
 //! | `rejected_by` | The peers that rejected it, with code and reason. |
-//! | `echoed_by` | The peers that announced it without an announcement of this manager. They received it from other peers. |
-//! | `is_over` | Whether the offer has ended. |
+//! | `relayed_by` | The peers that announced it without an announcement of this manager. They received it from other peers. |
+//! | `is_finished` | Whether the offer has ended. |
 //!
 //! [`wait_for`](crate::manager::TransactionBroadcast::wait_for) blocks until a number of peers
 //! requested or announced it.
@@ -70,7 +70,7 @@
 //! A missing `reject` therefore does not mean that the transaction was accepted. Validate a
 //! transaction before it is broadcast.
 //!
-//! [`withdraw`](crate::manager::TransactionBroadcast::withdraw) ends the offer. Peers that have the
+//! [`cancel`](crate::manager::TransactionBroadcast::cancel) ends the offer. Peers that have the
 //! transaction keep it.
 //!
 //! # Receiving

@@ -13,7 +13,13 @@ use crate::session::ConfigError;
 
 /// The configuration of a [`Manager`](super::Manager).
 ///
-/// [`ManagerConfig::new`] returns the defaults. [`Manager::new`](super::Manager::new) and
+/// [`ManagerConfig::new`] returns the defaults for a network, and [`ManagerConfig::default`] those
+/// for mainnet. There is no builder: change the fields of this value, as below. Code that does so,
+/// or that ends a struct expression with `..ManagerConfig::new(network)`, keeps compiling when a
+/// field is added. Nested configurations ([`ConnectionConfig`], [`ListenerConfig`],
+/// [`DiscoveryConfig`], [`RestartConfig`], [`BanConfig`]) are built in the same way.
+///
+/// [`Manager::new`](super::Manager::new) and
 /// [`Manager::update_config`](super::Manager::update_config) reject invalid values; each field
 /// documents its valid range and the effect of an update while the manager runs.
 ///
@@ -27,7 +33,7 @@ use crate::session::ConfigError;
 /// config.max_connections = 3;
 /// assert_eq!(
 ///     config.validate().unwrap_err().to_string(),
-///     "target_connections is 4: at most max_connections is allowed",
+///     "target_connections is 4: at most max_connections",
 /// );
 /// ```
 ///
@@ -90,7 +96,7 @@ pub struct ManagerConfig {
     /// The delays before a peer is dialed again after its connection failed or was lost. Defaults
     /// to [`RestartConfig::default`]. Must pass [`RestartConfig::validate`].
     ///
-    /// A fixed peer is dialed again without a limit: `max_retries` does not apply to it.
+    /// A fixed peer is dialed again without a limit: `max_delayed_restarts` does not apply to it.
     ///
     /// An update applies from the next end of each connection.
     pub restarts: RestartConfig,
@@ -173,6 +179,9 @@ pub struct ManagerConfig {
 
 /// The configuration of the listener for inbound connections.
 ///
+/// Change the fields of [`ManagerConfig::listener`], or end a struct expression with
+/// `..ListenerConfig::default()`: such code keeps compiling when a field is added.
+///
 /// ```
 /// use std::time::Duration;
 ///
@@ -234,7 +243,7 @@ pub struct ListenerConfig {
     /// never dials it.
     ///
     /// If an update changes it, the new address is sent to all peers at once.
-    pub announce: Option<SocketAddr>,
+    pub external_address: Option<SocketAddr>,
     /// The delay before a failed bind is repeated. Defaults to 10 s. Must be above zero and at most
     /// 100 years.
     ///
@@ -292,7 +301,7 @@ pub struct ListenerConfig {
     /// `max_handshakes` applies instead.
     ///
     /// An update applies to further connections.
-    pub evict: bool,
+    pub evict_inbound: bool,
 }
 
 impl Default for ListenerConfig {
@@ -300,14 +309,14 @@ impl Default for ListenerConfig {
         Self {
             enabled: false,
             address: None,
-            announce: None,
+            external_address: None,
             bind_retry: Duration::from_secs(10),
             max_handshakes: 64,
             max_handshakes_per_address: 4,
             handshake_timeout: Duration::from_secs(10),
             max_per_address: 8,
             max_capacity_rejects: 16,
-            evict: false,
+            evict_inbound: false,
         }
     }
 }
@@ -337,6 +346,20 @@ impl ManagerConfig {
             stale_tip_timeout: Duration::from_secs(3600),
             log_level: LevelFilter::Trace,
         }
+    }
+
+    /// Replaces the network (`connection.network`), and keeps all other values.
+    ///
+    /// ```
+    /// use bsv_p2p::{ManagerConfig, Network};
+    ///
+    /// let config = ManagerConfig::default().with_network(Network::Testnet);
+    /// assert_eq!(config, ManagerConfig::new(Network::Testnet));
+    /// ```
+    #[must_use]
+    pub fn with_network(mut self, network: Network) -> Self {
+        self.connection.network = network;
+        self
     }
 
     /// Returns the network.
@@ -396,7 +419,7 @@ impl ManagerConfig {
             self.target_connections <= self.max_connections,
             "target_connections",
             &self.target_connections,
-            "at most max_connections is allowed",
+            "at most max_connections",
         )?;
         check(
             (1..=InMemoryPeerStore::MAX_PEERS).contains(&self.max_known_peers),
@@ -414,7 +437,7 @@ impl ManagerConfig {
             self.bans.automatic_ipv6_prefix <= 128,
             "bans.automatic_ipv6_prefix",
             &self.bans.automatic_ipv6_prefix,
-            "at most 128 is allowed",
+            "at most 128",
         )?;
         for (field, value) in [
             ("cooldown", self.cooldown),
@@ -440,7 +463,7 @@ impl ManagerConfig {
             self.stale_tip_timeout <= LONGEST_WAIT,
             "stale_tip_timeout",
             &self.stale_tip_timeout,
-            "at most 100 years are allowed",
+            "at most 100 years",
         )?;
         for (field, value) in [
             ("listener.max_handshakes", self.listener.max_handshakes),
@@ -452,16 +475,16 @@ impl ManagerConfig {
         ] {
             check(value > 0, field, &value, one)?;
         }
-        if let Some(address) = self.listener.announce {
+        if let Some(address) = self.listener.external_address {
             check(
                 address.port() != 0 && !address.ip().is_unspecified(),
-                "listener.announce",
+                "listener.external_address",
                 &address,
                 "an address and a port that peers can dial are needed",
             )?;
             check(
                 canonical(address).is_ok(),
-                "listener.announce",
+                "listener.external_address",
                 &address,
                 "an address without an IPv6 scope is needed",
             )?;

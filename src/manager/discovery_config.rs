@@ -14,6 +14,10 @@ use crate::{host_name, system_names};
 /// ([`Manager::connect`](super::Manager::connect)). Discovery is disabled in fixed-peer mode
 /// ([`Manager::start_fixed`](super::Manager::start_fixed)) and while `target_connections` is 0.
 ///
+/// Change the fields of [`ManagerConfig::discovery`](super::ManagerConfig::discovery), or end a
+/// struct expression with `..DiscoveryConfig::default()`: such code keeps compiling when a field is
+/// added.
+///
 /// ```
 /// use bsv_p2p::{ManagerConfig, Network};
 ///
@@ -100,7 +104,7 @@ impl DiscoveryConfig {
             seeds.len() <= MAX_SEEDS,
             "discovery.seeds",
             &seeds.len(),
-            "at most 64 are allowed",
+            "at most 64",
         )?;
         for seed in seeds {
             check(
@@ -136,7 +140,7 @@ impl DiscoveryConfig {
             self.name_servers.is_empty() || cfg!(feature = "dns"),
             "discovery.name_servers",
             &self.name_servers.len(),
-            "only with the feature dns can they be chosen",
+            "0 without the feature dns",
         )?;
         check(
             self.default_port != Some(0),

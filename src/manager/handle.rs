@@ -18,7 +18,7 @@ use super::running::Running;
 use super::shared::Shared;
 use super::store_thread::StoreThread;
 use super::supervisor::{Beginning, Supervisor};
-use crate::connection::{Announcer, random_number};
+use crate::connection::{Announcer, random_number, resolve};
 use crate::discovery::SeedResolver;
 use crate::error::{Error, WithSources};
 use crate::event::ControlEvent;
@@ -46,11 +46,11 @@ const STORE_FAILURES: usize = 16;
 /// let node = LocalNode::start()?; // or any other peer
 /// let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 /// let messages = manager.subscribe_messages();
-/// manager.start_fixed(&[node.address()])?;
+/// manager.start_fixed([node.address()])?;
 /// manager.wait_for_peers(1, Duration::from_secs(10))?;
 /// node.mine(1)?;
 /// let announced = messages.recv_timeout(Duration::from_secs(10))?;
-/// println!("{}: {:?}", announced.peer_id, announced.message);
+/// println!("{}: {:?}", announced.address, announced.message);
 /// manager.shutdown()?;
 /// # Ok(())
 /// # }
@@ -69,6 +69,7 @@ const STORE_FAILURES: usize = 16;
 ///
 /// All threads have ended when [`Manager::shutdown`] returns successfully. Dropping the manager
 /// shuts it down and ignores errors.
+#[must_use = "dropping a manager shuts it down"]
 pub struct Manager {
     pub(super) shared: Arc<Shared>,
     store: Option<Arc<dyn PeerStore>>,
@@ -187,7 +188,7 @@ impl Manager {
     /// node.mine(10)?;
     /// let config = ManagerConfig::new(Network::Regtest);
     /// let manager = Manager::new(config.clone())?.with_headers(&path)?;
-    /// manager.start_fixed(&[node.address()])?;
+    /// manager.start_fixed([node.address()])?;
     /// manager.sync_headers(Duration::from_secs(10))?;
     /// manager.shutdown()?;
     ///
@@ -214,17 +215,13 @@ impl Manager {
     /// Sets the resolver of seeds, instead of the one that the configuration of
     /// [discovery](ManagerConfig::discovery) selects.
     ///
-    /// Must be called before [`Manager::with_headers`], any method that follows the chain, and
-    /// [`Manager::start`]. A later call has no effect.
+    /// A call before [`Manager::start`] applies to all lookups, also after [`Manager::with_headers`]
+    /// and [`Manager::follow_chain`]. A later call applies from the next lookup.
     ///
     /// A separate thread calls the resolver with one seed after the other. A panic of the resolver
     /// counts as a failure of the seed.
-    #[must_use]
-    pub fn with_resolver(mut self, resolver: Arc<dyn SeedResolver>) -> Self {
-        // Shared, and left unchanged, once a thread follows the chain or the manager was started.
-        if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.resolver = Some(resolver);
-        }
+    pub fn with_resolver(self, resolver: Arc<dyn SeedResolver>) -> Self {
+        *self.shared.resolver.write() = Some(resolver);
         self
     }
 
@@ -251,28 +248,62 @@ impl Manager {
     /// disabled, and no other peer is dialed unless [`Manager::connect`] is called. Inbound
     /// connections are accepted if the listener is enabled.
     ///
+    /// Each peer is a [`SocketAddr`](std::net::SocketAddr), or an IP address or host name with an
+    /// optional port, as in [`resolve`]. The port defaults to that of the network. A host name is
+    /// resolved once, before the start. If it has several addresses, each is a fixed peer.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use bsv_p2p::local_node::LocalNode;
+    /// # use bsv_p2p::{Manager, ManagerConfig, Network};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let node = LocalNode::start()?;
+    /// # let port = node.address().port();
+    /// let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
+    /// manager.start_fixed([format!("localhost:{port}")])?;
+    /// manager.wait_for_peers(1, Duration::from_secs(10))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// A fixed peer is never banned automatically. If it misbehaves or is unsuitable, its
     /// connection is closed, and it is dialed again after
     /// [`max_backoff`](crate::connection::RestartConfig::max_backoff).
     ///
-    /// Blocks until the store is read.
+    /// Blocks until the store is read, and for at most
+    /// [`resolve_timeout`](crate::ConnectionConfig::resolve_timeout) for each host name.
     ///
     /// # Errors
     ///
     /// - [`Error::AlreadyStarted`] if the manager was started or shut down before.
     /// - [`Error::Config`] if there are more peers than `max_connections`.
+    /// - [`Error::Disconnected`] if a host name is invalid or cannot be resolved, with the reasons
+    ///   documented at [`resolve`].
     /// - [`Error::PortMismatch`] if the port of a peer is the default port of another network.
     /// - [`Error::ScopedAddress`] if the address of a peer has an IPv6 scope.
     /// - [`Error::Io`] if a thread cannot be spawned.
     /// - [`Error::TooManyManualPeers`] if `max_known_peers` manual and fixed peers are already known.
-    pub fn start_fixed(&self, peers: &[SocketAddr]) -> Result<(), Error> {
+    ///
+    /// [`resolve`]: crate::connection::resolve
+    pub fn start_fixed(&self, peers: impl IntoIterator<Item = impl ToString>) -> Result<(), Error> {
+        if self.running.was_started() {
+            return Err(Error::AlreadyStarted);
+        }
         let config = self.shared.config();
+        let (port, timeout) = (config.network().port(), config.connection.resolve_timeout);
+        let mut addresses = Vec::new();
+        for peer in peers {
+            let peer = peer.to_string();
+            let resolved = resolve(&peer, port, timeout);
+            addresses.extend(resolved.map_err(|reason| Error::Disconnected { peer, reason })?);
+        }
+        let peers = &addresses[..];
         let max = config.max_connections;
         ConfigError::unless(
             peers.len() <= max,
             "peers",
             &peers.len(),
-            "at most max_connections are allowed",
+            "at most max_connections",
         )?;
         for peer in peers {
             config.connection.check_port(*peer)?;
@@ -349,7 +380,7 @@ impl Manager {
         self.shared.connected.end();
         self.shared.transactions.end();
         let headers = chain_sync.join(deadline).unwrap_or_else(|| {
-            end.left.push("the chain");
+            end.left.push("chain sync");
             Ok(())
         });
         if !end.left.is_empty() {
@@ -384,13 +415,13 @@ impl Manager {
             config.network() == current.network(),
             "connection.network",
             config.network(),
-            "a manager keeps its network",
+            "the network of the running manager",
         )?;
         ConfigError::unless(
             config.connection.magic() == current.connection.magic(),
             "connection.magic",
             &config.connection.magic(),
-            "a manager keeps its magic",
+            "the magic of the running manager",
         )?;
         let config = Arc::new(config);
         Ok(self.ask(move |supervisor| supervisor.update_config(config))??)
@@ -424,7 +455,7 @@ impl Drop for Manager {
 impl fmt::Debug for Manager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Manager")
-            .field("connected", &self.connected())
+            .field("connected", &self.connected_count())
             .finish_non_exhaustive()
     }
 }

@@ -26,38 +26,37 @@ pub struct Metrics {
     pub slots_taken: usize,
     /// The current size of all payloads in memory, in bytes.
     pub payload_memory: u64,
-    /// The current number of entries in the ban list.
-    ///
-    /// Expired bans count until they are removed to make space for others.
-    /// [`Manager::bans`](super::Manager::bans) returns the others only.
+    /// The current number of bans that have not expired: those that
+    /// [`Manager::bans`](super::Manager::bans) returns.
     pub bans: usize,
     /// The number of attempts to dial a peer, including restarts.
-    pub dialled: u64,
+    pub outbound_attempts: u64,
     /// The number of inbound connections that were accepted, including second streams of peers.
-    pub let_in: u64,
+    pub inbound_accepted: u64,
     /// The number of inbound connections that became the second stream of a connected peer.
     ///
-    /// They are also counted by `let_in`, but neither by `lost` nor by `failed`.
+    /// They are also counted by `inbound_accepted`, but neither by `connections_lost` nor by
+    /// `connections_failed`.
     pub streams_attached: u64,
     /// The number of inbound connections that were rejected by a `reject` because no slot was free.
-    pub turned_away: u64,
+    pub inbound_rejected_capacity: u64,
     /// The number of inbound connections that were closed without a handshake, because of a ban, a
     /// limit or a lack of threads.
-    pub refused: u64,
+    pub inbound_rejected: u64,
     /// The number of completed handshakes, inbound and outbound.
     pub handshakes: u64,
     /// The number of connections that ended after their handshake, including restarted ones.
-    pub lost: u64,
+    pub connections_lost: u64,
     /// The number of connections that could not be opened or ended before their handshake was
     /// complete.
     ///
-    /// Includes connections counted by `turned_away`.
-    pub failed: u64,
+    /// Includes connections counted by `inbound_rejected_capacity`.
+    pub connections_failed: u64,
     /// The number of bans that were created, manual and automatic ones.
     pub banned: u64,
     /// The traffic of all connections, including closed ones.
     ///
-    /// Excludes connections that were rejected because no slot was free.
+    /// The traffic of a connection that is rejected because no slot is free is added when it ends.
     pub traffic: TrafficStats,
     /// The traffic for each message command, including closed connections.
     pub commands: Vec<CommandTraffic>,
@@ -66,14 +65,14 @@ pub struct Metrics {
 /// The numbers that only grow.
 #[derive(Default)]
 pub(super) struct Counters {
-    pub(super) dialled: AtomicU64,
-    pub(super) let_in: AtomicU64,
+    pub(super) outbound_attempts: AtomicU64,
+    pub(super) inbound_accepted: AtomicU64,
     pub(super) streams_attached: AtomicU64,
-    pub(super) turned_away: AtomicU64,
-    pub(super) refused: AtomicU64,
+    pub(super) inbound_rejected_capacity: AtomicU64,
+    pub(super) inbound_rejected: AtomicU64,
     pub(super) handshakes: AtomicU64,
-    pub(super) lost: AtomicU64,
-    pub(super) failed: AtomicU64,
+    pub(super) connections_lost: AtomicU64,
+    pub(super) connections_failed: AtomicU64,
     pub(super) banned: AtomicU64,
     /// Of connections that are over.
     past: Mutex<Sum>,
@@ -98,14 +97,14 @@ impl Counters {
         let commands = sum.commands.into_iter();
         Metrics {
             connections: live.len(),
-            dialled: number(&self.dialled),
-            let_in: number(&self.let_in),
+            outbound_attempts: number(&self.outbound_attempts),
+            inbound_accepted: number(&self.inbound_accepted),
             streams_attached: number(&self.streams_attached),
-            turned_away: number(&self.turned_away),
-            refused: number(&self.refused),
+            inbound_rejected_capacity: number(&self.inbound_rejected_capacity),
+            inbound_rejected: number(&self.inbound_rejected),
             handshakes: number(&self.handshakes),
-            lost: number(&self.lost),
-            failed: number(&self.failed),
+            connections_lost: number(&self.connections_lost),
+            connections_failed: number(&self.connections_failed),
             banned: number(&self.banned),
             traffic: sum.traffic,
             commands: commands
@@ -132,8 +131,8 @@ impl Sum {
 }
 
 fn add(sum: &mut TrafficStats, more: TrafficStats) {
-    sum.messages_in += more.messages_in;
-    sum.messages_out += more.messages_out;
-    sum.bytes_in += more.bytes_in;
-    sum.bytes_out += more.bytes_out;
+    sum.messages_received += more.messages_received;
+    sum.messages_sent += more.messages_sent;
+    sum.bytes_received += more.bytes_received;
+    sum.bytes_sent += more.bytes_sent;
 }

@@ -14,13 +14,17 @@
 // The documentation of `Manager` lists its methods in the order of these groups.
 mod handle;
 
+mod subscribing;
+
 mod reaching;
 mod requests;
-mod subscribing;
+
+mod chain_sync;
+mod transactions;
+
 mod watching;
 
 mod banning;
-mod chain_sync;
 mod changes;
 mod clock;
 mod config;
@@ -34,7 +38,6 @@ mod shared;
 mod snapshot;
 mod store_thread;
 mod supervisor;
-mod transactions;
 
 pub use chain_sync::{ChainStart, TipUpdate};
 pub use config::{ListenerConfig, ManagerConfig};

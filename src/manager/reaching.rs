@@ -7,18 +7,19 @@ use super::Manager;
 use super::clock::Now;
 use crate::connection::EncodedMessage;
 use crate::error::Error;
-use crate::peers::PeerId;
+use crate::peers::{PeerId, PeerRef};
 use crate::session::ConnectionState;
 use crate::wire::Message;
 
 /// The result of [`Manager::broadcast`].
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct BroadcastResult {
     /// The peers to which the message was sent, or for which it was queued.
-    pub sent: Vec<PeerId>,
+    pub sent: Vec<PeerRef>,
     /// The peers to which the message was not sent, and the errors. The most frequent one is
     /// [`Error::Timeout`]: the send queue of the peer is full.
-    pub failed: Vec<(PeerId, Error)>,
+    pub failed: Vec<(PeerRef, Error)>,
 }
 
 /// Connections to peers, and messages to them.
@@ -127,8 +128,8 @@ impl Manager {
                 continue;
             }
             match one.send_encoded(&prepared, Duration::ZERO) {
-                Ok(()) => outcome.sent.push(one.peer_id()),
-                Err(error) => outcome.failed.push((one.peer_id(), error)),
+                Ok(()) => outcome.sent.push(one.peer_ref()),
+                Err(error) => outcome.failed.push((one.peer_ref(), error)),
             }
         }
         Ok(outcome)

@@ -53,6 +53,11 @@ impl Running {
         Ok(())
     }
 
+    /// Returns whether the thread was started, or the manager was shut down before.
+    pub(super) fn was_started(&self) -> bool {
+        !matches!(*self.stage.lock(), Stage::New)
+    }
+
     /// Has the supervisor do something, and waits for what comes of it: for moments, as it never waits for anybody.
     pub(super) fn ask<T: Send + 'static>(
         &self,
@@ -76,7 +81,7 @@ impl Running {
                 thread: Some(thread),
                 ..
             } => thread.join().unwrap_or_else(|_| End {
-                left: vec!["the manager, by a mistake of this library"],
+                left: vec!["supervisor, which panicked"],
                 store: None,
             }),
             _ => End::default(),

@@ -25,8 +25,8 @@ pub(super) type CurrentConfig = Arc<RwLock<Arc<ManagerConfig>>>;
 /// What the manager's threads and the program's share. No lock in here is held while anything is waited for.
 pub(super) struct Shared {
     pub(super) config: CurrentConfig,
-    /// What the program resolves the names of seeds with, if it does so itself.
-    pub(super) resolver: Option<Arc<dyn SeedResolver>>,
+    /// The resolver of seeds that the caller provides, if any.
+    pub(super) resolver: RwLock<Option<Arc<dyn SeedResolver>>>,
     pub(super) bus: EventBus,
     /// Whether the manager was started, after which events have their subscribers.
     pub(super) is_started: AtomicBool,
@@ -47,7 +47,7 @@ impl Shared {
         let mut bans = BanList::new(config.bans.clone());
         bans.set_whitelist(config.whitelist.iter().copied());
         Self {
-            resolver: None,
+            resolver: RwLock::default(),
             bus: EventBus::new(),
             is_started: AtomicBool::new(false),
             nonces: NonceRegistry::default(),

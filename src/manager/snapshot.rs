@@ -18,7 +18,7 @@ use crate::session::DisconnectReason;
 #[non_exhaustive]
 pub struct Snapshot {
     /// The time at which the snapshot was taken.
-    pub taken: SystemTime,
+    pub taken_at: SystemTime,
     /// The address on which the manager listens, or `None` if it does not listen.
     pub listening: Option<SocketAddr>,
     /// The statistics of all connections, including pending restarts. A peer with several streams
@@ -31,7 +31,7 @@ pub struct Snapshot {
     /// run.
     pub waiting: Vec<BackoffPeer>,
     /// The number of known peers for each status.
-    pub known: Vec<(PeerStatusKind, usize)>,
+    pub known_peers: Vec<(PeerStatusKind, usize)>,
     /// The metrics of the manager.
     pub metrics: Metrics,
 }

@@ -29,7 +29,7 @@ impl Manager {
     }
 
     /// Returns the number of peers with a complete handshake. Does not block.
-    pub fn connected(&self) -> usize {
+    pub fn connected_count(&self) -> usize {
         self.shared.connected.count()
     }
 
@@ -42,10 +42,10 @@ impl Manager {
         let plans = self.ask(|supervisor| Plans::of(supervisor))?;
         let connections = self.connections();
         Ok(Snapshot {
-            taken: SystemTime::now(),
+            taken_at: SystemTime::now(),
             listening: plans.listening,
             waiting: plans.waiting,
-            known: plans.known,
+            known_peers: plans.known,
             metrics: self.metrics_with(&connections),
             connections,
         })
@@ -64,7 +64,7 @@ impl Manager {
             connected: shared.connected.count(),
             slots_taken: shared.slots.count(),
             payload_memory: shared.memory.used(),
-            bans: shared.bans.read().len(),
+            bans: shared.bans.read().active_count(SystemTime::now()),
             ..shared.counters.metrics(connections)
         }
     }

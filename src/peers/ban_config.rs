@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 /// The capacity of a [`BanList`](super::BanList), and the extent of automatic bans.
+///
+/// Struct expressions that end with `..BanConfig::default()` keep compiling when a field is added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]

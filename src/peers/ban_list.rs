@@ -243,6 +243,11 @@ impl BanList {
         left
     }
 
+    /// Returns the number of bans that have not ended at `now`.
+    pub fn active_count(&self, now: SystemTime) -> usize {
+        self.all().filter(|ban| !ban.is_over(now)).count()
+    }
+
     /// Returns the number of bans.
     pub fn len(&self) -> usize {
         self.manual.len() + self.automatic.len()

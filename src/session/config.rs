@@ -27,6 +27,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 ///
 /// [`Session::update_config`](super::Session::update_config) replaces the configuration of a
 /// running session. Each field specifies when its new value takes effect.
+///
+/// Struct expressions that end with `..SessionConfig::default()` keep compiling when a field is
+/// added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]

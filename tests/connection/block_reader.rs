@@ -110,7 +110,7 @@ fn block_above_all_limits_is_read_unchanged() {
     }
     let traffic = actor.handle.statistics().commands;
     let blocks = traffic.iter().find(|each| each.command.name() == "block");
-    assert_eq!(blocks.unwrap().traffic.messages_in, 2);
+    assert_eq!(blocks.unwrap().traffic.messages_received, 2);
 }
 
 /// Counts the visited parts, and checks that they are consistent.
@@ -369,7 +369,7 @@ fn slow_reader_does_not_time_out() {
 fn disconnect_interrupts_blocked_readers() {
     let (actor, _peer, reader) = begun(&config());
     wait_until("the queue is full", || {
-        actor.handle.traffic().bytes_in > 9 * BLOCK_CHUNK as u64
+        actor.handle.traffic().bytes_received > 9 * BLOCK_CHUNK as u64
     });
     let began = Instant::now();
     actor.handle.disconnect();

@@ -32,7 +32,7 @@ fn peer_deadlines_pause_while_reader_is_slow() {
     // tenth arrives.
     let (most, rest) = bytes.split_at(24 + 10 * BLOCK_CHUNK - 1);
     let (last, rest) = rest.split_at(1);
-    let arrived = || actor.handle.traffic().bytes_in;
+    let arrived = || actor.handle.traffic().bytes_received;
     peer.ping(1);
     let before = arrived();
     let mut reader = asked(&actor, &mut peer, block.hash(), |peer, _| {
@@ -155,7 +155,7 @@ fn pass() {
     })
     .unwrap();
     assert_eq!(reader.len(), len);
-    let arrived = || actor.handle.traffic().bytes_in;
+    let arrived = || actor.handle.traffic().bytes_received;
     wait_until("the queue is full", || arrived() > 9 * BLOCK_CHUNK as u64);
     let _ = after(Duration::from_millis(300)).recv();
     assert!(arrived() < 16 * BLOCK_CHUNK as u64, "the peer is held back");

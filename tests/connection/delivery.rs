@@ -74,7 +74,7 @@ fn connected_on(bus: &EventBus, config: ConnectionConfig) -> (PeerConnectionHand
     let mut peer = listener.accept();
     peer.shake_hands();
     wait_until("the handshake is complete", || {
-        handle.traffic().messages_in == HANDSHAKE
+        handle.traffic().messages_received == HANDSHAKE
     });
     (handle, peer)
 }
@@ -125,7 +125,7 @@ fn flood_until_held_back(handle: &PeerConnectionHandle, peer: &RawPeer) -> u64 {
             }
             quiet = 0;
         }
-        let now = handle.traffic().messages_in;
+        let now = handle.traffic().messages_received;
         quiet = if now == read { quiet + 1 } else { 0 };
         read = now;
         quiet == 50

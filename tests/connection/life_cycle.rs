@@ -252,7 +252,7 @@ fn connection_ends_promptly_in_handshake_and_reads() {
         let bytes = test_support::raw_peer::frame(&numbered(1, 100_000));
         peer.send_bytes(&bytes[..50_000]);
         wait_until("half of it is there", || {
-            actor.handle.traffic().bytes_in > 50_000
+            actor.handle.traffic().bytes_received > 50_000
         });
         (actor, vec![peer])
     });

@@ -130,7 +130,7 @@ fn unreachable_peer_is_retried_up_to_maximum() {
     let supervisor = Supervisor::start().unwrap();
     let nobody = ClosedPort::new();
     let restarts = RestartConfig {
-        max_retries: Some(2),
+        max_delayed_restarts: Some(2),
         ..hasty()
     };
     let peer = Supervised::dial(&supervisor, nobody.address(), &restarts);
@@ -150,8 +150,8 @@ fn returning_peer_is_reconnected() {
     let supervisor = Supervisor::start().unwrap();
     let listener = RawListener::new();
     let restarts = RestartConfig {
-        max_restarts: 0,
-        max_retries: None,
+        max_immediate_restarts: 0,
+        max_delayed_restarts: None,
         ..hasty()
     };
     let peer = Supervised::dial(&supervisor, listener.address(), &restarts);
@@ -213,7 +213,7 @@ fn disconnect_during_restart_emits_one_final_event() {
     let restarts = RestartConfig {
         backoff: Duration::from_micros(100),
         max_backoff: Duration::from_micros(100),
-        max_retries: None,
+        max_delayed_restarts: None,
         ..RestartConfig::default()
     };
     for round in 0..200 {
@@ -264,7 +264,7 @@ fn restart_waits_for_free_slot() {
     };
     // Long enough for another connection to reserve the slot.
     let restarts = RestartConfig {
-        max_restarts: 0,
+        max_immediate_restarts: 0,
         backoff: Duration::from_millis(800),
         max_backoff: Duration::from_millis(800),
         ..hasty()
@@ -310,7 +310,7 @@ fn configuration_updated_between_runs_applies_to_next() {
     let supervisor = Supervisor::start().unwrap();
     let listener = RawListener::new();
     let restarts = RestartConfig {
-        max_restarts: 0,
+        max_immediate_restarts: 0,
         backoff: Duration::from_millis(500),
         max_backoff: Duration::from_millis(500),
         ..RestartConfig::default()

@@ -146,20 +146,20 @@ fn statistics_count_commands_in_both_directions() {
             .map(|each| each.traffic)
     };
     let traffic = of(Command::new("ping")).unwrap();
-    assert_eq!((traffic.messages_in, traffic.bytes_in), (1, 32));
+    assert_eq!((traffic.messages_received, traffic.bytes_received), (1, 32));
     let traffic = of(Command::new("pong")).unwrap();
-    assert_eq!((traffic.messages_out, traffic.bytes_out), (1, 32));
+    assert_eq!((traffic.messages_sent, traffic.bytes_sent), (1, 32));
     let mut others = TrafficStats::default();
-    others.messages_in = 1;
-    others.messages_out = 1;
-    others.bytes_in = 29;
-    others.bytes_out = 27;
+    others.messages_received = 1;
+    others.messages_sent = 1;
+    others.bytes_received = 29;
+    others.bytes_sent = 27;
     assert_eq!(of(CommandTraffic::OTHERS), Some(others));
     assert_eq!(of(Command::new("block")), None);
     let sum: u64 = statistics
         .commands
         .iter()
-        .map(|each| each.traffic.bytes_in)
+        .map(|each| each.traffic.bytes_received)
         .sum();
-    assert_eq!(sum, statistics.traffic.bytes_in);
+    assert_eq!(sum, statistics.traffic.bytes_received);
 }

@@ -301,7 +301,7 @@ fn concurrent_sends_keep_order_per_thread() {
         let traffic = actor.handle.traffic();
         let own = 5; // version, verack, protoconf, sendheaders, ping
         let sent = u64::from(THREADS * MESSAGES) + 20 + own;
-        assert_eq!(traffic.messages_out, sent);
+        assert_eq!(traffic.messages_sent, sent);
     }
 }
 

@@ -168,10 +168,10 @@ fn many_pings_are_answered_in_order() {
         Actor::connected_with_small_buffers(&config()),
     ];
     for (actor, mut peer) in actors {
-        let sent = actor.handle.traffic().messages_out;
+        let sent = actor.handle.traffic().messages_sent;
         peer.send_bytes(&pings);
         wait_until("the pongs are sent, or wait", || {
-            actor.handle.traffic().messages_out == sent + PINGS
+            actor.handle.traffic().messages_sent == sent + PINGS
         });
         for nonce in 1..=PINGS {
             assert_eq!(peer.expect("pong"), Message::Pong(Pong::new(nonce)));
@@ -210,7 +210,7 @@ fn pong_follows_frame_being_written() {
         for number in 0..MESSAGES {
             actor.handle.try_send(numbered(number, len)).unwrap();
         }
-        let sent = actor.handle.traffic().messages_out;
+        let sent = actor.handle.traffic().messages_sent;
         let waiting = actor.handle.send_queue().messages;
         assert!(
             waiting > 20,
@@ -218,7 +218,7 @@ fn pong_follows_frame_being_written() {
         );
         peer.send(Ping::new(1));
         wait_until("the pong waits", || {
-            actor.handle.traffic().messages_out > sent
+            actor.handle.traffic().messages_sent > sent
         });
         let (before, behind) = around_the_pong(&mut peer, MESSAGES as usize);
         let all: Vec<_> = before.iter().chain(&behind).copied().collect();
@@ -242,10 +242,10 @@ fn pong_precedes_next_long_frame() {
     }
     // A blocked write is retried after a second.
     let _ = after(Duration::from_millis(1200)).recv();
-    let sent = actor.handle.traffic().messages_out;
+    let sent = actor.handle.traffic().messages_sent;
     peer.send(Ping::new(1));
     wait_until("the pong waits", || {
-        actor.handle.traffic().messages_out > sent
+        actor.handle.traffic().messages_sent > sent
     });
     let (before, behind) = around_the_pong(&mut peer, 4);
     assert_eq!((before, behind), (vec![0], vec![1, 2, 3]));

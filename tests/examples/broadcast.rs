@@ -41,8 +41,8 @@ fn broadcast_transaction_reaches_requesting_node() {
     ended.assert_success();
     let expected = [
         format!("transaction {txid}"),
-        format!("{address}: asks for it"),
-        "told 1, asked 1, rejected 0, has it from the network 0".to_owned(),
+        format!("{address}: requested the transaction"),
+        "announced to 1, requested by 1, relayed by 0, rejected by 0".to_owned(),
     ];
     assert_eq!(ended.lines, expected);
     assert!(node.wait_for_transaction(txid, DEADLINE));
@@ -62,7 +62,7 @@ fn broadcast_reports_echo_of_unannounced_peer() {
     let peers = ["--peer", &names[0], "--peer", &names[1], "--json"];
     let ended = broadcast(&raw, &peers);
     ended.assert_success();
-    let (asked, summary) = events(&ended, "Asked");
+    let (asked, summary) = events(&ended, "Requested");
     let [asked] = &asked[..] else {
         panic!("{ended:#?}");
     };
@@ -72,11 +72,11 @@ fn broadcast_reports_echo_of_unannounced_peer() {
         true => (&names[0], &names[1]),
         false => (&names[1], &names[0]),
     };
-    assert_eq!(summary["told"], 1);
-    assert_eq!(summary["asked_by"], json!([first]));
+    assert_eq!(summary["announced_to"], 1);
+    assert_eq!(summary["requested_by"], json!([first]));
     assert_eq!(summary["rejected_by"], json!([]));
-    assert_eq!(summary["echoed_by"], json!([second]));
-    let (echoed, _) = events(&ended, "Echoed");
+    assert_eq!(summary["relayed_by"], json!([second]));
+    let (echoed, _) = events(&ended, "Relayed");
     assert_eq!(text(&echoed[0], "peer"), second);
 }
 
@@ -103,7 +103,7 @@ fn broadcast_reports_reject_and_fails() {
 
     let ended = broadcast(&raw, &["--peer", &peer]);
     ended.assert_failure(1, "has rejected it");
-    let said = format!(r"{peer}: rejects it (0x42 insufficient fee): too\nlittle");
+    let said = format!(r"{peer}: transaction rejected (0x42 insufficient fee): too\nlittle");
     assert!(ended.lines.contains(&said), "{ended:#?}");
 }
 
@@ -123,15 +123,15 @@ fn broadcast_ignores_messages_about_other_transactions() {
         begin.elapsed()
     );
     let (_, summary) = events(&ended, "");
-    assert_eq!(summary["told"], 1);
-    assert_eq!(summary["asked_by"], json!([]));
+    assert_eq!(summary["announced_to"], 1);
+    assert_eq!(summary["requested_by"], json!([]));
     // A peer that rejects the unseen transaction has not requested it.
     let peer = servers::wallet(servers::reject);
     let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "4"]);
     ended.assert_failure(1, "nobody has asked");
     let (rejected, summary) = events(&ended, "Rejected");
     assert_eq!(text(&rejected[0], "peer"), peer);
-    assert_eq!(summary["asked_by"], json!([]));
+    assert_eq!(summary["requested_by"], json!([]));
 }
 
 #[test]
@@ -185,14 +185,14 @@ fn broadcast_uses_nodes_of_seed() {
     let seeds = seed.each_ref().map(String::as_str);
     let arguments = [&[&raw[..], "--network", "regtest", "--json"], &seeds[..]].concat();
     let tool = Tool::start("broadcast", &arguments);
-    tool.object(|_| (), |object| object["event"] == "Asked");
+    tool.object(|_| (), |object| object["event"] == "Requested");
     assert!(node.wait_for_transaction(txid, DEADLINE));
     // The tool would wait for further peers.
     tool.interrupt();
     let ended = tool.finish();
     ended.assert_success();
     assert_eq!(
-        events(&ended, "").1["asked_by"],
+        events(&ended, "").1["requested_by"],
         json!([node.address().to_string()])
     );
 }

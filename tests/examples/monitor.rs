@@ -42,7 +42,12 @@ fn check(object: &Value) {
         "Summary" => {
             for peer in object["peers"].as_array().expect("a list of peers") {
                 text(peer, "peer");
-                for field in ["messages_in", "messages_out", "bytes_in", "bytes_out"] {
+                for field in [
+                    "messages_received",
+                    "messages_sent",
+                    "bytes_received",
+                    "bytes_sent",
+                ] {
                     assert!(integer(peer, field) >= 0);
                 }
                 // Unknown values are null.
@@ -63,10 +68,10 @@ fn check_reached(peer: &Value, height: i64) {
     assert_eq!(integer(peer, "height"), height);
     assert!(number(peer, "rtt_ms") > 0.0);
     // version, verack, protoconf, sendheaders, ping or pong in each direction.
-    for field in ["messages_in", "messages_out"] {
+    for field in ["messages_received", "messages_sent"] {
         assert!(integer(peer, field) >= 5, "{peer}");
     }
-    for field in ["bytes_in", "bytes_out"] {
+    for field in ["bytes_received", "bytes_sent"] {
         assert!(integer(peer, field) >= 5 * 24, "{peer}");
     }
 }
@@ -153,7 +158,12 @@ fn its_own_network_as_json() {
         let streams = peer["streams"].as_array().expect("two streams");
         let names: Vec<_> = streams.iter().map(|one| text(one, "stream")).collect();
         assert_eq!(names, ["GENERAL", "DATA1"]);
-        for field in ["messages_in", "messages_out", "bytes_in", "bytes_out"] {
+        for field in [
+            "messages_received",
+            "messages_sent",
+            "bytes_received",
+            "bytes_sent",
+        ] {
             let each = streams.iter().map(|one| integer(one, field));
             let each: Vec<_> = each.collect();
             assert!(each.iter().all(|number| *number > 0), "{field}: {peer}");

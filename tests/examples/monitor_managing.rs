@@ -82,7 +82,7 @@ fn monitor_listens_and_keeps_peers_in_summary() {
     for (peer, name) in peers.iter().zip(names) {
         assert_eq!(text(peer, "peer"), name);
         assert_eq!(text(peer, "user_agent"), "/bsv-p2p:0.1.0(Bitcoin SV)/");
-        assert!(integer(peer, "messages_in") >= 5, "{peer}");
+        assert!(integer(peer, "messages_received") >= 5, "{peer}");
     }
 }
 

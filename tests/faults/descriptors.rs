@@ -59,7 +59,7 @@ fn dial_without_descriptors(mode: Mode) {
     let addresses = nodes.each_ref().map(LocalNode::address);
     let mut config = ManagerConfig::new(Network::Regtest);
     config.restarts.backoff = Duration::from_millis(50);
-    config.restarts.max_retries = Some(1);
+    config.restarts.max_delayed_restarts = Some(1);
     match mode {
         Mode::Candidates => config.discovery.addresses = addresses.to_vec(),
         Mode::Fixed => {}
@@ -69,7 +69,7 @@ fn dial_without_descriptors(mode: Mode) {
     let events = manager.subscribe_control();
     let descriptors = exhaust();
     match mode {
-        Mode::Fixed => manager.start_fixed(&addresses).unwrap(),
+        Mode::Fixed => manager.start_fixed(addresses).unwrap(),
         _ => manager.start().unwrap(),
     }
     if matches!(mode, Mode::Manual) {

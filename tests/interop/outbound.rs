@@ -188,7 +188,7 @@ fn manager_requests_from_chain_gang() {
     let server = Server::start(ServedChain::new(&chain));
     let manager = Manager::new(ManagerConfig::new(Network::Regtest)).unwrap();
     let messages = manager.subscribe_messages();
-    manager.start_fixed(&[server.address]).unwrap();
+    manager.start_fixed([server.address]).unwrap();
     manager.wait_for_peers(1, DEADLINE).unwrap();
     let peer_id = manager.connections()[0].peer_id;
 

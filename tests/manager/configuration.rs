@@ -20,7 +20,7 @@ fn invalid_update_changes_nothing() {
     let before = manager.config();
     assert_eq!(manager.update_config(config()), Err(Error::NotRunning));
     manager
-        .start_fixed(&nodes.each_ref().map(LocalNode::address))
+        .start_fixed(nodes.each_ref().map(LocalNode::address))
         .unwrap();
     let refused = |change: &dyn Fn(&mut bsv_p2p::ManagerConfig)| {
         let mut config = config();
@@ -143,9 +143,9 @@ fn changed_maximum_applies_to_new_connections_only() {
     for peer in [&mut first, &mut second] {
         peer.ping(9);
     }
-    assert_eq!(manager.connected(), 2);
+    assert_eq!(manager.connected_count(), 2);
     drop(second);
-    until("one has gone", || manager.connected() == 1);
+    until("one has gone", || manager.connected_count() == 1);
     assert!(turned_away().contains("no room"));
 }
 
@@ -167,7 +167,7 @@ fn higher_target_dials_more_known_peers() {
     assert_eq!(snapshot.waiting.len(), 3);
     config.target_connections = 3;
     manager.update_config(config).unwrap();
-    assert_eq!(manager.connected(), 0);
+    assert_eq!(manager.connected_count(), 0);
     let again = manager.connect(nodes[0].address()).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     assert_eq!(manager.connections()[0].peer_id, again);

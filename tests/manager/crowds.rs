@@ -116,7 +116,7 @@ fn oldest_silent_handshake_is_evicted_after_half_second() {
 fn eviction_takes_newest_of_most_crowded_group() {
     let mut config = strict();
     config.max_connections = 4;
-    config.listener.evict = true;
+    config.listener.evict_inbound = true;
     let (manager, events, address) = running(config);
     let connect = |from: [u8; 4]| {
         let mut peer = dial_from(from, address);
@@ -131,14 +131,14 @@ fn eviction_takes_newest_of_most_crowded_group() {
     let mut third = connect([127, 1, 0, 3]);
     let _newcomer = connect([127, 3, 0, 1]);
     third.rest();
-    until("one has gone for one", || manager.connected() == 4);
+    until("one has gone for one", || manager.connected_count() == 4);
     // A peer that would make its group as large as the largest one evicts nobody.
     let mut refused = dial_from([127, 3, 0, 2], address);
     refused.send(test_support::raw_peer::version());
     refused.send(Message::Verack);
     refused.send(test_support::raw_peer::protoconf());
     assert!(matches!(refused.expect("reject"), Message::Reject(_)));
-    assert_eq!(manager.connected(), 4);
+    assert_eq!(manager.connected_count(), 4);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn outbound_slots_stay_free_despite_many_strangers() {
     let mut config = listening();
     config.target_connections = 8;
     config.max_connections = 12;
-    config.restarts.max_retries = None;
+    config.restarts.max_delayed_restarts = None;
     let manager = Manager::with_store(config, Arc::new(store)).unwrap();
     let events = manager.subscribe_control();
     manager.start().unwrap();
@@ -172,7 +172,7 @@ fn outbound_slots_stay_free_despite_many_strangers() {
     }
     until("the strangers have all places but ours", || {
         most = most.max(manager.metrics().slots_taken);
-        manager.connected() == 8
+        manager.connected_count() == 8
     });
     let nodes =
         peers.map(|address| LocalNode::start_at(address, LocalNode::default_config()).unwrap());

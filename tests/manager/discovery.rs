@@ -8,8 +8,10 @@ use bsv_p2p::discovery::{Deadline, ResolveError, SeedResolver};
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::peers::{InMemoryPeerStore, Peer, PeerSource, PeerStore, PeerVersion, UserAgent};
-use bsv_p2p::wire::{Addr, Message, NetworkAddress, Ping, Services, TimestampedAddress};
-use bsv_p2p::{Manager, ManagerConfig};
+use bsv_p2p::wire::{
+    Addr, HeaderChain, Message, NetworkAddress, Ping, Services, TimestampedAddress,
+};
+use bsv_p2p::{Manager, ManagerConfig, Network};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use test_support::raw_peer::{RawListener, RawPeer};
 
@@ -59,6 +61,29 @@ fn failing_seed_does_not_affect_others() {
             .any(|event| matches!(event, ControlEvent::DiscoveryFailed { .. })),
         "one has answered"
     );
+}
+
+#[test]
+fn resolver_set_after_followed_chain_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = LocalNode::start().unwrap();
+    let with_headers =
+        |manager: Manager| manager.with_headers(folder.path().join("headers")).unwrap();
+    let following = |manager: Manager| {
+        let chain = HeaderChain::new(Network::Regtest);
+        manager.follow_chain(chain).unwrap();
+        manager
+    };
+    for follow in [&with_headers as &dyn Fn(Manager) -> Manager, &following] {
+        let mut seeds = MockSeeds::new();
+        let resolve = seeds.expect_resolve().withf(|name, _| name == "own.test");
+        resolve.returning(|_, _| Ok(vec![loopback()]));
+        let manager = manager(seeking(&["own.test"], node.address()));
+        let manager = follow(manager).with_resolver(Arc::new(seeds));
+        manager.start().unwrap();
+        manager.wait_for_peers(1, LIMIT).unwrap();
+        manager.shutdown().unwrap();
+    }
 }
 
 /// A resolver that panics counts as a failure.
@@ -164,10 +189,7 @@ fn blocked_resolver_delays_shutdown_until_deadline() {
     manager.start().unwrap();
     asked.recv_timeout(LIMIT).unwrap();
     let error = manager.shutdown().unwrap_err();
-    assert!(
-        error.to_string().contains("the resolver of seeds"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("seed lookup"), "{error}");
     let_go.send(()).unwrap();
 }
 
@@ -177,7 +199,7 @@ fn fixed_peers_disable_seed_lookups() {
     let (resolver, asked, _let_go) = slow(true);
     let config = seeking(&["seed.test"], node.address());
     let manager = manager(config).with_resolver(resolver);
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     manager.shutdown().unwrap();
     assert_eq!(asked.len(), 0);
@@ -234,7 +256,7 @@ fn flood_of_fake_addresses_evicts_no_good_peer() {
     for address in [flooder.address(), node.address()] {
         assert!(peers.iter().any(|peer| peer.socket_address() == address));
     }
-    assert_eq!((peers.len(), manager.connected()), (2 + 40 / 8, 2));
+    assert_eq!((peers.len(), manager.connected_count()), (2 + 40 / 8, 2));
 }
 
 fn told(addresses: &[SocketAddr]) -> Addr {
@@ -276,7 +298,7 @@ fn inbound_peer_gets_own_address_and_one_sample() {
     // The address of the node itself would be relayed.
     config.discovery.request_addresses = false;
     let own: SocketAddr = "127.0.0.1:7777".parse().unwrap();
-    config.listener.announce = Some(own);
+    config.listener.external_address = Some(own);
     let (manager, _, address) = running(config);
     manager.wait_for_peers(1, LIMIT).unwrap();
     let mut peer = dial_from([127, 0, 0, 1], address);

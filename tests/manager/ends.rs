@@ -29,7 +29,7 @@ fn assert_prompt(shutdown: impl FnOnce() -> Result<(), Error>) {
 fn shutdown_is_prompt_while_dialing_silent_host() {
     let host = SilentHost::new();
     let manager = manager(config());
-    manager.start_fixed(&[host.address()]).unwrap();
+    manager.start_fixed([host.address()]).unwrap();
     until("it is dialled", || !manager.connections().is_empty());
     assert_prompt(|| manager.shutdown());
 }
@@ -42,7 +42,7 @@ fn shutdown_is_prompt_during_pending_restart() {
     config.restarts.max_backoff = Duration::from_secs(3600);
     let manager = manager(config);
     let events = manager.subscribe_control();
-    manager.start_fixed(&[nobody.address()]).unwrap();
+    manager.start_fixed([nobody.address()]).unwrap();
     wait_for(&events, |event| match event {
         ControlEvent::ConnectionRestarting { .. } => Some(()),
         _ => None,
@@ -79,7 +79,7 @@ fn shutdown_is_prompt_with_blocked_subscriber() {
     };
     let stuck = manager.subscribe_with(options);
     let control = manager.subscribe_control();
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     node.mine(20).unwrap();
     assert_prompt(|| manager.shutdown());
@@ -91,7 +91,7 @@ fn shutdown_is_prompt_with_blocked_subscriber() {
 fn shutdown_is_prompt_with_waiting_threads() {
     let listener = RawListener::new();
     let manager = Arc::new(manager(config()));
-    manager.start_fixed(&[listener.address()]).unwrap();
+    manager.start_fixed([listener.address()]).unwrap();
     let mut peer = listener.accept();
     peer.shake_hands();
     manager.wait_for_peers(1, LIMIT).unwrap();
@@ -138,7 +138,7 @@ fn held_connection_does_not_delay_shutdown() {
     let node = LocalNode::start().unwrap();
     let manager = manager(config());
     let messages = manager.subscribe_messages();
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     let held = manager.connection(PeerSelector::Best).unwrap();
     assert_prompt(|| manager.shutdown());

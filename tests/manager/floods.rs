@@ -89,7 +89,9 @@ fn silent_connections_do_not_delay_good_peer() {
         "behind those who wait to be let in: {took:?}"
     );
     // While they are connected, the next peer must wait for only one of them.
-    until("all have had their turn", || served.counts().let_in > 500);
+    until("all have had their turn", || {
+        served.counts().inbound_accepted > 500
+    });
     let (_other, took) = gets_in(served.address);
     assert!(took < SOON, "{took:?}");
     good.ping(3);
@@ -152,7 +154,10 @@ fn connection_storm_at_capacity_leaves_peers_unaffected() {
         }
     });
     let most = served.most();
-    assert_eq!((most.slots, most.connected, most.let_in), (2, 2, 2));
+    assert_eq!(
+        (most.slots, most.connected, most.inbound_accepted),
+        (2, 2, 2)
+    );
     assert!(
         most.threads <= served.before.threads + 2 + 16 + OTHERS,
         "{most:?}"
@@ -191,7 +196,7 @@ fn banned_addresses_get_no_thread() {
         }
     });
     let most = served.most();
-    assert_eq!(most.let_in, 2);
+    assert_eq!(most.inbound_accepted, 2);
     assert!(most.refused > 0);
     assert!(
         most.threads <= served.before.threads + 2 + OTHERS,

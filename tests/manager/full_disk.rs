@@ -46,7 +46,7 @@ fn full_disk_stops_header_file_and_not_manager() {
     assert!(height < HEADERS as u32, "{height}");
     let headers = mined_headers(HEADERS, 1);
     let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
-    manager.start_fixed(&[server.address]).unwrap();
+    manager.start_fixed([server.address]).unwrap();
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
     assert_eq!(manager.shutdown(), Ok(()));
     let (chain, _) = HeaderStore::import(&path, Network::Regtest).unwrap();
@@ -58,7 +58,7 @@ fn fill_with_headers(path: &Path) {
     let events = manager.subscribe_control();
     let headers = mined_headers(HEADERS, 1);
     let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
-    manager.start_fixed(&[server.address]).unwrap();
+    manager.start_fixed([server.address]).unwrap();
     let error = wait_for(&events, |event| match event {
         ControlEvent::HeaderStoreFailed { error } => Some(error.clone()),
         _ => None,

@@ -106,12 +106,12 @@ impl Network {
         config.min_outbound = 4;
         config.listener.enabled = true;
         config.listener.address = Some(own);
-        config.listener.announce = Some(own);
+        config.listener.external_address = Some(own);
         config.listener.bind_retry = Duration::from_millis(200);
         config.discovery.seeds = Some(vec![SEED.into()]);
         config.discovery.name_servers = vec![self.server.address()];
         config.discovery.default_port = Some(self.port);
-        config.restarts.max_retries = Some(2);
+        config.restarts.max_delayed_restarts = Some(2);
         config.cooldown = Duration::from_secs(1);
         config
     }

@@ -198,7 +198,7 @@ fn echo_server_is_recognized_as_self_connection() {
     let address = listener.address();
     let manager = manager(config());
     let events = manager.subscribe_control();
-    manager.start_fixed(&[address]).unwrap();
+    manager.start_fixed([address]).unwrap();
     echo(listener.accept_tcp());
     let reason = wait_for(&events, |event| match event {
         ControlEvent::HandshakeComplete { .. } => panic!("{event}"),
@@ -207,7 +207,7 @@ fn echo_server_is_recognized_as_self_connection() {
         _ => None,
     });
     assert_eq!(reason, DisconnectReason::SelfConnection);
-    assert_eq!(manager.connected(), 0);
+    assert_eq!(manager.connected_count(), 0);
     assert_eq!(manager.bans(), []);
 }
 

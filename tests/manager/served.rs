@@ -45,7 +45,7 @@ pub(crate) struct Counts {
     pub(crate) slots: u64,
     pub(crate) connected: u64,
     pub(crate) payload_memory: u64,
-    pub(crate) let_in: u64,
+    pub(crate) inbound_accepted: u64,
     pub(crate) refused: u64,
 }
 
@@ -56,8 +56,8 @@ impl Counts {
             slots: metrics.slots_taken as u64,
             connected: metrics.connected as u64,
             payload_memory: metrics.payload_memory,
-            let_in: metrics.let_in,
-            refused: metrics.refused,
+            inbound_accepted: metrics.inbound_accepted,
+            refused: metrics.inbound_rejected,
             ..Self::of_process()
         }
     }
@@ -81,7 +81,7 @@ impl Counts {
             (&mut self.slots, other.slots),
             (&mut self.connected, other.connected),
             (&mut self.payload_memory, other.payload_memory),
-            (&mut self.let_in, other.let_in),
+            (&mut self.inbound_accepted, other.inbound_accepted),
             (&mut self.refused, other.refused),
         ] {
             *mine = theirs.max(*mine);

@@ -239,9 +239,9 @@ fn blocked_store_delays_shutdown_until_deadline() {
     let mut config = config();
     config.shutdown_timeout = Duration::from_secs(3600);
     let manager = Arc::new(Manager::with_store(config.clone(), Arc::new(Hanging(hangs))).unwrap());
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
-    assert_eq!(manager.connected(), 1);
+    assert_eq!(manager.connected_count(), 1);
     config.shutdown_timeout = Duration::from_secs(1);
     manager.update_config(config).unwrap();
     let began = Instant::now();
@@ -255,7 +255,7 @@ fn blocked_store_delays_shutdown_until_deadline() {
     let Err(Error::ShutdownTimedOut { left, .. }) = stopping.join().unwrap() else {
         panic!("it does not hang");
     };
-    assert_eq!(left, "the store of peers");
+    assert_eq!(left, "peer store");
     assert!(began.elapsed() < Duration::from_secs(3));
     drop(let_go);
 }

@@ -104,7 +104,9 @@ fn peer_in_stream_slot_is_rejected_for_capacity() {
         ControlEvent::InboundConnectionAccepted { .. } => panic!("{event}"),
         _ => None,
     });
-    until("it is counted", || manager.metrics().turned_away == 1);
+    until("it is counted", || {
+        manager.metrics().inbound_rejected_capacity == 1
+    });
     assert_eq!(manager.metrics().streams_attached, 0);
     let mut stream = dial_from([127, 0, 0, 2], address);
     stream.send(request(id));
@@ -160,6 +162,6 @@ fn stream_request_across_addresses_is_banned_at_capacity() {
     stream.send(request(id));
     stream.expect("streamack");
     until("the other peer from there has gone", || {
-        manager.connected() == 1
+        manager.connected_count() == 1
     });
 }

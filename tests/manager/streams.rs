@@ -25,7 +25,7 @@ const LET_IN: [&str; 4] = [
 fn dialling(config: ManagerConfig, address: SocketAddr) -> (Manager, Receiver<ControlEvent>) {
     let manager = manager(config);
     let events = manager.subscribe_control();
-    manager.start_fixed(&[address]).unwrap();
+    manager.start_fixed([address]).unwrap();
     (manager, events)
 }
 
@@ -83,12 +83,16 @@ fn assert_one_peer_with_two_streams(listening: ManagerConfig, dialling_with: Man
         assert_eq!(manager.connections()[0].streams.len(), 2);
         let metrics = manager.metrics();
         assert_eq!((metrics.connected, metrics.slots_taken), (1, 1));
-        let ends = (metrics.lost, metrics.failed, metrics.refused);
-        assert_eq!((metrics.turned_away, ends), (0, (0, 0, 0)));
+        let ends = (
+            metrics.connections_lost,
+            metrics.connections_failed,
+            metrics.inbound_rejected,
+        );
+        assert_eq!((metrics.inbound_rejected_capacity, ends), (0, (0, 0, 0)));
         assert!(listener.peers().unwrap().is_empty());
     }
     until("the second connection is counted", || {
-        listener.metrics().let_in == 2
+        listener.metrics().inbound_accepted == 2
     });
     dialler.shutdown().unwrap();
     assert_eq!(

@@ -28,7 +28,7 @@ fn connected<const N: usize>() -> (bsv_p2p::Manager, [RawPeer; N]) {
     let listeners: [RawListener; N] = [(); N].map(|()| RawListener::new());
     let manager = manager(config());
     let addresses = listeners.each_ref().map(RawListener::address);
-    manager.start_fixed(&addresses).unwrap();
+    manager.start_fixed(addresses).unwrap();
     let peers = listeners.map(|listener| {
         let mut peer = listener.accept();
         peer.shake_hands();
@@ -61,7 +61,7 @@ fn broadcast_reports_announcements_echoes_and_rejects() {
         })
     });
     let report = broadcast.wait_for(3, LIMIT);
-    assert_eq!((report.told, report.asked_by.len()), (3, 3));
+    assert_eq!((report.announced_to, report.requested_by.len()), (3, 3));
     let answers = answers.map(|answer| answer.join().unwrap());
     assert!(answers.iter().all(|(_, served, _)| *served == transaction));
     // Two at once, the third in the second wave.
@@ -74,16 +74,16 @@ fn broadcast_reports_announcements_echoes_and_rejects() {
     });
     let rejection = &broadcast.report().rejected_by[0];
     assert_eq!(rejection.code, RejectCode::INSUFFICIENT_FEE);
-    assert!(report.asked_by.contains(&rejection.peer_id));
-    broadcast.withdraw();
-    assert!(broadcast.report().is_over);
+    assert!(report.requested_by.contains(&rejection.peer));
+    broadcast.cancel();
+    assert!(broadcast.report().is_finished);
 }
 
 #[test]
 fn broadcast_reaches_later_peer_that_relays() {
     let (manager, events, address) = running(listening());
     let broadcast = manager.broadcast_transaction(transaction()).unwrap();
-    assert_eq!(broadcast.report().told, 0);
+    assert_eq!(broadcast.report().announced_to, 0);
     let mut unwilling = dial_from([127, 0, 0, 2], address);
     let version = bsv_p2p::wire::Version {
         relay: Some(false),
@@ -97,7 +97,7 @@ fn broadcast_reaches_later_peer_that_relays() {
     // A peer without an announcement from us shows that it has the transaction.
     unwilling.send(announcement(broadcast.txid()));
     let report = broadcast.wait_for(1, LIMIT);
-    assert_eq!((report.told, report.echoed_by.len()), (1, 1));
+    assert_eq!((report.announced_to, report.relayed_by.len()), (1, 1));
     drop(events);
 }
 
@@ -111,7 +111,7 @@ fn shutdown_wakes_waiting_broadcast() {
     let waiting = broadcast.clone();
     let waiting = thread::spawn(move || waiting.wait_for(1, LIMIT * 10));
     manager.shutdown().unwrap();
-    assert!(waiting.join().unwrap().is_over);
+    assert!(waiting.join().unwrap().is_finished);
     let late = manager.broadcast_transaction(transaction());
     assert_eq!(late.err(), Some(Error::NotRunning));
 }

@@ -42,18 +42,18 @@ fn count(stream: &StreamStatistics, command: &str) -> (u64, u64) {
     let mut commands = stream.commands.iter();
     let found = commands.find(|one| one.command.name() == command);
     let TrafficStats {
-        messages_in,
-        messages_out,
+        messages_received,
+        messages_sent,
         ..
     } = found.map_or_else(TrafficStats::default, |one| one.traffic);
-    (messages_in, messages_out)
+    (messages_received, messages_sent)
 }
 
 #[test]
 fn transactions_pass_a_block_on_second_stream() {
     let (two, mut block) = begin(true, 5);
     let ManagerPair { holder, asker, .. } = &two;
-    let of_block = || stream(asker, StreamType::Data1).traffic.bytes_in;
+    let of_block = || stream(asker, StreamType::Data1).traffic.bytes_received;
     thread::scope(|scope| {
         // Used as a signal only: each exchanging thread holds a sender.
         let (exchanging, exchanged) = bounded::<()>(0);

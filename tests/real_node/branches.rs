@@ -85,7 +85,7 @@ fn node_and_manager_prefer_longer_branch() {
         let manager = Manager::new(ManagerConfig::new(Network::Regtest)).unwrap();
         let from_genesis = HeaderChain::new(Network::Regtest);
         manager.follow_chain(from_genesis).unwrap();
-        manager.start_fixed(&[]).unwrap();
+        manager.start_fixed([""; 0]).unwrap();
         let mut chain = HeaderChain::new(Network::Regtest);
         let mut servers = Vec::new();
         for branch in order {
@@ -152,7 +152,7 @@ fn manager_follows_deep_reorganizations_of_node() {
     let mined = node.generate(2_600);
     let manager = Manager::new(ManagerConfig::new(Network::Regtest)).unwrap();
     let updates = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     wait_for_tips_of_node(&manager, &node);
 
     let first_of_old = &mined[2_300];

@@ -344,7 +344,7 @@ fn score_of_manager(chain: &HeaderChain, lists: &[Vec<BlockHeader>]) -> u32 {
     let events = manager.subscribe_control();
     manager.follow_chain(chain.clone()).unwrap();
     let listener = RawListener::new();
-    manager.start_fixed(&[listener.address()]).unwrap();
+    manager.start_fixed([listener.address()]).unwrap();
     let mut peer = listener.accept();
     peer.shake_hands();
     peer.expect("getheaders");

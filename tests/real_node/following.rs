@@ -55,7 +55,7 @@ fn manager_follows_chain_while_one_node_stalls() {
     let manager = manager();
     let tips = manager.subscribe_blocks().unwrap();
     manager
-        .start_fixed(&[one.address(), other.address()])
+        .start_fixed([one.address(), other.address()])
         .unwrap();
     assert_eq!(manager.wait_for_peers(2, SOON), Ok(2));
     other.stop_process();
@@ -106,7 +106,7 @@ fn reorganization_of_node_is_reported() {
     let mined = hashes(&node.generate(10));
     let manager = manager();
     let tips = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     assert_eq!(connected(&tips_until(&tips, 10)), mined);
     node.rpc("invalidateblock", json!([mined[7].to_string()]));
     let others = node.rpc("generatetoaddress", json!([5, OTHER_ADDRESS]));

@@ -95,9 +95,9 @@ fn actors_answer_and_send_pings() {
     }
     for actor in &actors {
         // No ping is sent while one is pending: at the third, two have been answered.
-        let sent = actor.handle.traffic().messages_out;
+        let sent = actor.handle.traffic().messages_sent;
         node.wait_until("more pings of ours go out", SOON, || {
-            actor.handle.traffic().messages_out >= sent + 3
+            actor.handle.traffic().messages_sent >= sent + 3
         });
         let round_trip = actor.handle.round_trip();
         assert!(round_trip.min > Some(Duration::ZERO), "{round_trip:?}");

@@ -42,7 +42,7 @@ fn fixed_node_reconnects_after_each_of_ten_restarts() {
     let node = RealNode::start(&[]);
     let manager = Manager::new(config()).unwrap();
     let events = manager.subscribe_control();
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     let mut peers = Vec::new();
     for turn in 0..10 {
         let event = expect(&events, is_handshake);
@@ -115,7 +115,7 @@ fn manager_relays_blocks_between_two_nodes() {
     let manager = Manager::new(config()).unwrap();
     let messages = manager.subscribe_messages();
     let addresses = nodes.each_ref().map(RealNode::address);
-    manager.start_fixed(&addresses).unwrap();
+    manager.start_fixed(addresses).unwrap();
     assert_eq!(manager.wait_for_peers(2, 3 * SOON), Ok(2));
     let connections = manager.connections();
     let [one, other] = addresses.map(|address| {
@@ -170,7 +170,7 @@ fn required_block_identifies_the_chain_of_node() {
         );
         let last = headers.unwrap().pop().unwrap().hash();
         assert_eq!(last, hash(tip.as_str().unwrap()));
-        assert_eq!(manager.connected(), 1);
+        assert_eq!(manager.connected_count(), 1);
     }
     let (_manager, events, _) = connect(BlockHash([7; 32]));
     let end = expect(&events, |event| {

@@ -23,7 +23,7 @@ fn keep(
     let restarts = RestartConfig {
         backoff: Duration::from_millis(50),
         max_backoff: Duration::from_millis(200),
-        max_retries: None,
+        max_delayed_restarts: None,
         ..RestartConfig::default()
     };
     let handle = supervisor

@@ -49,13 +49,17 @@ fn broadcast_reaches_unconnected_nodes_and_reports_reject() {
 
     let manager = Manager::new(ManagerConfig::new(Network::Regtest)).unwrap();
     manager
-        .start_fixed(&[one.address(), other.address()])
+        .start_fixed([one.address(), other.address()])
         .unwrap();
     assert_eq!(manager.wait_for_peers(2, SOON), Ok(2));
     let transaction = signed(&one, 49.9999);
     let broadcast = manager.broadcast_transaction(transaction.clone()).unwrap();
     let report = broadcast.wait_for(2, SOON);
-    assert_eq!((report.told, report.asked_by.len()), (2, 2), "{report:?}");
+    assert_eq!(
+        (report.announced_to, report.requested_by.len()),
+        (2, 2),
+        "{report:?}"
+    );
     let expected = json!([transaction.txid().to_string()]);
     for node in [&one, &other] {
         node.wait_until("it is in the pool", SOON, || pool(node) == expected);
@@ -68,7 +72,7 @@ fn broadcast_reaches_unconnected_nodes_and_reports_reject() {
     let mut worse = Transaction::from(transaction.view());
     worse.outputs[0].value = -1;
     let worse: TransactionBroadcast = manager.broadcast_transaction(Tx::from(&worse)).unwrap();
-    assert_eq!(worse.wait_for(2, SOON).asked_by.len(), 2);
+    assert_eq!(worse.wait_for(2, SOON).requested_by.len(), 2);
     one.wait_until("both have rejected it", SOON, || {
         worse.report().rejected_by.len() == 2
     });
@@ -83,7 +87,7 @@ fn conflict_gets_no_reject_but_bad_signature_disconnects() {
     let node = RealNode::start(&[]);
     let money = spendable(&node, &mut Chain::new());
     let manager = Manager::new(ManagerConfig::new(Network::Regtest)).unwrap();
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     assert_eq!(manager.wait_for_peers(1, SOON), Ok(1));
     let broadcast = |tx: &Tx| manager.broadcast_transaction(tx.clone()).unwrap();
 
@@ -103,7 +107,7 @@ fn conflict_gets_no_reject_but_bad_signature_disconnects() {
     };
     let orphan = broadcast(&spend(unknown, 1));
     for silent in [&conflicting, &orphan] {
-        assert_eq!(silent.wait_for(1, SOON).asked_by.len(), 1);
+        assert_eq!(silent.wait_for(1, SOON).requested_by.len(), 1);
     }
     assert_good_standing(&node);
 
@@ -124,7 +128,7 @@ fn conflict_gets_no_reject_but_bad_signature_disconnects() {
         "{reason}"
     );
     node.wait_until("the node has ended the connection", 2 * SOON, || {
-        manager.metrics().lost == 1
+        manager.metrics().connections_lost == 1
     });
     // The node processed these before that one.
     for silent in [conflicting, orphan] {

@@ -48,15 +48,15 @@ fn peer_types_survive_serde_round_trip() {
     });
     assert_form(&info, json);
     let mut traffic = TrafficStats::default();
-    traffic.messages_in = 1;
-    traffic.messages_out = 2;
-    traffic.bytes_in = 3;
-    traffic.bytes_out = u64::MAX;
+    traffic.messages_received = 1;
+    traffic.messages_sent = 2;
+    traffic.bytes_received = 3;
+    traffic.bytes_sent = u64::MAX;
     let json = json!({
-        "messages_in": 1,
-        "messages_out": 2,
-        "bytes_in": 3,
-        "bytes_out": u64::MAX,
+        "messages_received": 1,
+        "messages_sent": 2,
+        "bytes_received": 3,
+        "bytes_sent": u64::MAX,
     });
     assert_form(&traffic, json);
     let round_trip = RoundTrip {

@@ -38,7 +38,7 @@ fn ask(owner: &Owner, peer: &Peer) -> (RawPeer, PeerConnectionHandle) {
     let (data1, newcomer) = owner.dialled();
     data1.send(request(peer.id));
     wait_until("the request has come", || {
-        newcomer.traffic().messages_in == 1
+        newcomer.traffic().messages_received == 1
     });
     (data1, newcomer)
 }

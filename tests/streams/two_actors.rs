@@ -112,7 +112,7 @@ fn came(numbers: &ConnectionStatistics, stream: StreamType, name: &'static str) 
     commands
         .iter()
         .find(named)
-        .map_or(0, |one| one.traffic.messages_in)
+        .map_or(0, |one| one.traffic.messages_received)
 }
 
 #[test]
@@ -161,8 +161,8 @@ fn messages_use_the_stream_of_the_policy() {
         let numbers = handle.statistics();
         assert!(came(&numbers, StreamType::Data1, "pong") > 0);
         assert_eq!(numbers.stream_policy, Some(StreamPolicy::BlockPriority));
-        let both = numbers.streams.iter().map(|one| one.traffic.bytes_in);
-        assert_eq!(both.sum::<u64>(), numbers.traffic.bytes_in);
+        let both = numbers.streams.iter().map(|one| one.traffic.bytes_received);
+        assert_eq!(both.sum::<u64>(), numbers.traffic.bytes_received);
         handle.flush(DEADLINE).unwrap();
         assert_eq!(handle.send_queue(), QueueStats::default());
     }
@@ -297,7 +297,7 @@ fn supervisor_restores_both_streams() {
     let setup = PeerConnectionOptions::new(config());
     let control = setup.events.subscribe_control();
     let restarts = RestartConfig {
-        max_restarts: 100,
+        max_immediate_restarts: 100,
         ..RestartConfig::default()
     };
     let peer = supervisor

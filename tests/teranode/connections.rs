@@ -90,7 +90,7 @@ fn manager_has_second_stream_in_both_roles() {
             let teranode = Teranode::start(TeranodeConfig::v3(order));
             let manager = connected_manager(&teranode, role);
             teranode.wait_for_stream(StreamType::Data1);
-            assert_eq!(manager.connected(), 1);
+            assert_eq!(manager.connected_count(), 1);
             manager.shutdown().unwrap();
             teranode.assert_no_punishment();
         }
@@ -200,7 +200,7 @@ fn paused_reader_stays_connected() {
                 // Longer than the silence limit.
                 teranode.wait_for_messages("ping", teranode.count("ping") + 4);
                 assert_eq!(messages.len(), 1);
-                assert_eq!(manager.connected(), 1);
+                assert_eq!(manager.connected_count(), 1);
                 teranode.assert_no_punishment();
                 for _ in 0..3 {
                     messages.recv_timeout(LIMIT).unwrap();

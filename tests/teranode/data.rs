@@ -177,7 +177,7 @@ fn broadcast_transaction_is_requested() {
             let manager = connected_manager(&teranode, role);
             let one = transaction(1);
             let broadcast = manager.broadcast_transaction(one.clone()).unwrap();
-            assert_eq!(broadcast.wait_for(1, LIMIT).asked_by.len(), 1);
+            assert_eq!(broadcast.wait_for(1, LIMIT).requested_by.len(), 1);
             teranode.wait_for_transaction(one.txid());
             manager.shutdown().unwrap();
             teranode.assert_no_punishment();
@@ -205,7 +205,7 @@ fn rejected_transaction_is_reported() {
     let report = broadcast.report();
     assert_eq!(report.rejected_by[0].code, RejectCode::INVALID);
     assert_eq!(report.rejected_by[0].reason, "rejected");
-    assert_eq!(manager.connected(), 1);
+    assert_eq!(manager.connected_count(), 1);
 }
 
 /// Blocks-only mode closes connections that announce a transaction.
@@ -218,7 +218,7 @@ fn blocks_only_teranode_receives_no_transaction_announcements() {
     let manager = connected_manager(&teranode, TeranodeRole::Server);
     let broadcast = manager.broadcast_transaction(transaction(1)).unwrap();
     let report = broadcast.wait_for(1, Duration::from_millis(200));
-    assert_eq!((report.told, report.asked_by.len()), (0, 0));
+    assert_eq!((report.announced_to, report.requested_by.len()), (0, 0));
     manager
         .ping(manager.connections()[0].peer_id, LIMIT)
         .unwrap();

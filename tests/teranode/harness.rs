@@ -92,7 +92,7 @@ pub(crate) fn for_each(
 pub(crate) fn started_manager(config: ManagerConfig) -> (Manager, SocketAddr) {
     let manager = Manager::new(config).unwrap();
     let events = manager.subscribe_control();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     loop {
         if let ControlEvent::ListenerStarted { address } = events.recv_timeout(LIMIT).unwrap() {
             return (manager, address);

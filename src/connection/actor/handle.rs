@@ -12,7 +12,7 @@ use crate::connection::outbox::{NotTaken, Outbox};
 use crate::connection::requests::Requests;
 use crate::connection::{ConnectionConfig, EncodedMessage, TrafficStats};
 use crate::error::{Error, Timeout};
-use crate::peers::PeerId;
+use crate::peers::{PeerId, PeerRef};
 use crate::session::{
     ConfigError, ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, PeerRequest,
     Receiver, RoundTrip, SendError, Session,
@@ -79,6 +79,11 @@ impl PeerConnectionHandle {
     /// Returns the socket address of the peer.
     pub fn peer_addr(&self) -> SocketAddr {
         self.shared.address
+    }
+
+    /// Returns the id and the address of the peer.
+    pub fn peer_ref(&self) -> PeerRef {
+        PeerRef::new(self.shared.peer_id, self.shared.address)
     }
 
     /// Returns which side opened the connection.

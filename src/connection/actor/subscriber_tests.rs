@@ -123,11 +123,11 @@ fn request_during_pause_resumes_reads_dropping_newest() {
     let control = bus.subscribe_control();
     let messages = bus.subscribe_messages_with(narrow());
     let (tested, sender) = pair(&bus);
-    let before = tested.traffic().messages_in;
+    let before = tested.traffic().messages_received;
     flood(&sender, 0..SENT);
     // One in the queue, and as many as begin below 20,000 bytes, at 512 a message beside its payload.
     wait_until("reading has stopped", || {
-        tested.traffic().messages_in == before + 1 + 20_000_u64.div_ceil(1512)
+        tested.traffic().messages_received == before + 1 + 20_000_u64.div_ceil(1512)
     });
     let request = OpenRequest::new(&tested);
     request.ask();

@@ -100,8 +100,11 @@ impl Events<'_> {
         if let Some(keeper) = &shared.keeper {
             keeper.on_message(&message);
         }
-        let peer_id = shared.peer_id;
-        let event = BitcoinMessageEvent { peer_id, message };
+        let event = BitcoinMessageEvent {
+            peer_id: shared.peer_id,
+            address: shared.address,
+            message,
+        };
         self.delivery.message(event, &self.signals);
     }
 }

@@ -13,9 +13,12 @@ use crate::session::ConfigError;
 /// use bsv_p2p::connection::RestartConfig;
 ///
 /// // Dials the peer again however long it is unreachable.
-/// let config = RestartConfig { max_retries: None, ..RestartConfig::default() };
+/// let config = RestartConfig { max_delayed_restarts: None, ..RestartConfig::default() };
 /// assert!(config.validate().is_ok());
 /// ```
+///
+/// Configurations that are built with `..RestartConfig::default()`, as above, keep compiling when a
+/// field is added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -24,9 +27,10 @@ pub struct RestartConfig {
     ///
     /// A connection that was reset or closed by the peer, or whose socket failed, is restarted
     /// immediately. Further restarts in the window follow after a pause.
-    pub max_restarts: u32,
-    /// The length of the window of `max_restarts`, in seconds. Defaults to 3,600, at least 1.
-    pub restart_window_secs: u64,
+    pub max_immediate_restarts: u32,
+    /// The length of the window of `max_immediate_restarts`. Defaults to 1 hour, above zero.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    pub restart_window: Duration,
     /// The pause after the first failure. It doubles with each further failure in a row. Defaults
     /// to 5 s, above zero.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
@@ -34,12 +38,12 @@ pub struct RestartConfig {
     /// The maximum pause. Defaults to 10 minutes, at least `backoff` and at most 365 days.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
     pub max_backoff: Duration,
-    /// The maximum number of pauses in a row after failures. Defaults to 10.
+    /// The maximum number of restarts in a row that follow a pause. Defaults to 10.
     ///
     /// After that the peer counts as inaccessible. A connection of at least 60 s resets the number.
     /// With `None` there is no limit, and a peer that refuses this node is dialed again after
     /// `max_backoff`.
-    pub max_retries: Option<u32>,
+    pub max_delayed_restarts: Option<u32>,
 }
 
 impl RestartConfig {
@@ -50,10 +54,10 @@ impl RestartConfig {
     /// - [`ConfigError`] for the first invalid field, with its value.
     pub fn validate(&self) -> Result<(), ConfigError> {
         ConfigError::unless(
-            self.restart_window_secs > 0,
-            "restart_window_secs",
-            &self.restart_window_secs,
-            "at least 1 is needed",
+            !self.restart_window.is_zero(),
+            "restart_window",
+            &self.restart_window,
+            "a duration above zero is needed",
         )?;
         ConfigError::unless(
             !self.backoff.is_zero(),
@@ -76,11 +80,11 @@ impl RestartConfig {
 impl Default for RestartConfig {
     fn default() -> Self {
         Self {
-            max_restarts: 3,
-            restart_window_secs: 3600,
+            max_immediate_restarts: 3,
+            restart_window: Duration::from_secs(3600),
             backoff: Duration::from_secs(5),
             max_backoff: Duration::from_secs(600),
-            max_retries: Some(10),
+            max_delayed_restarts: Some(10),
         }
     }
 }
@@ -98,8 +102,8 @@ mod tests {
             config.validate().unwrap_err().to_string()
         };
         assert_eq!(
-            wrong(|config| config.restart_window_secs = 0),
-            "restart_window_secs is 0: at least 1 is needed"
+            wrong(|config| config.restart_window = Duration::ZERO),
+            "restart_window is 0ns: a duration above zero is needed"
         );
         assert_eq!(
             wrong(|config| config.backoff = Duration::ZERO),
@@ -110,5 +114,22 @@ mod tests {
             "max_backoff is 4s: at least backoff and at most a year is needed"
         );
         assert!(wrong(|config| config.max_backoff = Duration::MAX).starts_with("max_backoff"));
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn restart_window_is_seconds_in_json() {
+        let config: RestartConfig =
+            serde_json::from_str(r#"{ "restart_window": 90, "max_delayed_restarts": null }"#)
+                .unwrap();
+        let expected = RestartConfig {
+            restart_window: Duration::from_secs(90),
+            max_delayed_restarts: None,
+            ..RestartConfig::default()
+        };
+        assert_eq!(config, expected);
+        let json = serde_json::to_value(&config).unwrap();
+        assert_eq!(json["restart_window"], 90);
+        assert_eq!(json["max_immediate_restarts"], 3);
     }
 }

@@ -74,7 +74,7 @@ pub struct RestartPolicy {
 impl RestartPolicy {
     /// Creates a plan for a peer without earlier connections. Inbound peers are never dialed.
     pub fn new(direction: Direction, config: RestartConfig) -> Self {
-        let tracking = RestartTracking::new(config.max_restarts, config.restart_window_secs);
+        let tracking = RestartTracking::new(config.max_immediate_restarts, config.restart_window);
         Self {
             direction,
             config,
@@ -93,8 +93,8 @@ impl RestartPolicy {
     /// not dialed at once.
     ///
     /// After a [local fault](DisconnectReason::LocalFault) the pause is 250 ms and doubles up to
-    /// 30 s, or up to `max_backoff` if that is less. Local faults do not count as retries. If
-    /// `max_retries` is 0, the result is [`RestartDecision::Nothing`].
+    /// 30 s, or up to `max_backoff` if that is less. Local faults do not count as delayed restarts. If
+    /// `max_delayed_restarts` is 0, the result is [`RestartDecision::Nothing`].
     pub fn on_end(
         &mut self,
         reason: &DisconnectReason,
@@ -117,7 +117,7 @@ impl RestartPolicy {
                 RestartDecision::RestartNow
             }
             DisconnectAction::Reconnect | DisconnectAction::Backoff => self.back_off(random),
-            DisconnectAction::RetrySoon if self.config.max_retries == Some(0) => {
+            DisconnectAction::RetrySoon if self.config.max_delayed_restarts == Some(0) => {
                 RestartDecision::Nothing
             }
             DisconnectAction::RetrySoon => {
@@ -125,7 +125,7 @@ impl RestartPolicy {
                 self.local_faults = self.local_faults.saturating_add(1);
                 RestartDecision::RestartAfter(pause)
             }
-            DisconnectAction::Cooldown if self.config.max_retries.is_none() => {
+            DisconnectAction::Cooldown if self.config.max_delayed_restarts.is_none() => {
                 RestartDecision::RestartAfter(shortened(self.config.max_backoff, random))
             }
             DisconnectAction::Cooldown => RestartDecision::Inaccessible,
@@ -136,8 +136,8 @@ impl RestartPolicy {
 
     /// Replaces the configuration from the next end on. Counters are kept.
     pub fn set_config(&mut self, config: RestartConfig) {
-        self.tracking.max_restarts = config.max_restarts;
-        self.tracking.restart_window_secs = config.restart_window_secs;
+        self.tracking.max_restarts = config.max_immediate_restarts;
+        self.tracking.restart_window = config.restart_window;
         self.config = config;
     }
 
@@ -149,7 +149,7 @@ impl RestartPolicy {
     fn back_off(&mut self, random: u64) -> RestartDecision {
         if self
             .config
-            .max_retries
+            .max_delayed_restarts
             .is_some_and(|max| self.retries >= max)
         {
             return RestartDecision::Inaccessible;
@@ -191,9 +191,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn plan(max_retries: Option<u32>) -> RestartPolicy {
+    fn plan(max_delayed_restarts: Option<u32>) -> RestartPolicy {
         let config = RestartConfig {
-            max_retries,
+            max_delayed_restarts,
             ..RestartConfig::default()
         };
         RestartPolicy::new(Direction::Outbound, config)

@@ -13,26 +13,25 @@ pub struct RestartTracking {
     pub restart_window_start: Option<Instant>,
     /// The maximum number of restarts in a window.
     pub max_restarts: u32,
-    /// The length of a window, in seconds.
-    pub restart_window_secs: u64,
+    /// The length of a window.
+    pub restart_window: Duration,
 }
 
 impl RestartTracking {
     /// Creates a counter without restarts.
-    pub fn new(max_restarts: u32, restart_window_secs: u64) -> Self {
+    pub fn new(max_restarts: u32, restart_window: Duration) -> Self {
         Self {
             restart_count: 0,
             restart_window_start: None,
             max_restarts,
-            restart_window_secs,
+            restart_window,
         }
     }
 
     /// Counts a restart if the window has one left. Returns whether it was counted.
     #[must_use]
     pub fn try_restart(&mut self, now: Instant) -> bool {
-        let window = Duration::from_secs(self.restart_window_secs);
-        let within = |start: Instant| now.saturating_duration_since(start) < window;
+        let within = |start: Instant| now.saturating_duration_since(start) < self.restart_window;
         if !self.restart_window_start.is_some_and(within) {
             self.restart_window_start = Some(now);
             self.restart_count = 0;
@@ -51,7 +50,7 @@ mod tests {
 
     #[test]
     fn each_window_has_its_own_restarts() {
-        let mut tracking = RestartTracking::new(2, 10);
+        let mut tracking = RestartTracking::new(2, 10 * SECOND);
         let begin = Instant::now();
         assert!(tracking.try_restart(begin));
         assert!(tracking.try_restart(begin + 9 * SECOND));
@@ -65,7 +64,7 @@ mod tests {
 
     #[test]
     fn with_a_maximum_of_zero_nothing_restarts() {
-        let mut tracking = RestartTracking::new(0, 10);
+        let mut tracking = RestartTracking::new(0, 10 * SECOND);
         assert!(!tracking.try_restart(Instant::now()));
     }
 }

@@ -38,7 +38,7 @@ use crate::session::{Direction, DisconnectReason};
 /// let supervisor = Supervisor::start()?;
 /// let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
 /// let events = setup.events.subscribe_control();
-/// let restarts = RestartConfig { max_retries: None, ..RestartConfig::default() };
+/// let restarts = RestartConfig { max_delayed_restarts: None, ..RestartConfig::default() };
 /// let peer = supervisor.spawn_outbound(node.address(), setup, restarts)?;
 /// assert!(events.iter().any(|event| event.name() == "HandshakeComplete"));
 ///

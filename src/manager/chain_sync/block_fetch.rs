@@ -94,7 +94,7 @@ impl Manager {
                 fetched => return fetched,
             }
         }
-        if requested.is_empty() && self.connected() == 0 {
+        if requested.is_empty() && self.connected_count() == 0 {
             return Err(Error::NoPeers);
         }
         Err(Error::FetchFailed {

@@ -1,10 +1,9 @@
 //! The followed chain, shared between its thread and the callers of the manager.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::announcement_log::AnnouncementLog;
 use super::header_writer::HeaderWriter;
@@ -12,11 +11,13 @@ use super::sync_waiters::SyncWaiters;
 use super::tip_subscribers::TipSubscribers;
 use super::{ChainStart, TipUpdate};
 use crate::log_level::{LogLevel, record};
-use crate::peers::PeerId;
+use crate::peers::{PeerId, PeerRef};
 use crate::wire::{
     BlockHash, BlockHeader, ChainRules, CheckpointStart, ExtendOutcome, HeaderBatch, HeaderChain,
     HeaderChainError, SourceId,
 };
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 /// Maximum number of headers that are added while the chain is locked.
 const HEADERS_PER_LOCK: usize = 512;
@@ -30,6 +31,8 @@ pub(super) struct ChainState {
     /// Locked before `chain`, so that updates are published in the order of the changes.
     subscribers: Mutex<TipSubscribers>,
     pub(super) announcements: Mutex<AnnouncementLog>,
+    /// The addresses of the connected peers.
+    addresses: Mutex<HashMap<PeerId, SocketAddr>>,
     pub(super) waiters: SyncWaiters,
     /// The file to write the chain to, until the thread takes it.
     writer: Mutex<Option<HeaderWriter>>,
@@ -68,6 +71,7 @@ impl ChainState {
             chain: RwLock::new(chain),
             subscribers: Mutex::default(),
             announcements: Mutex::default(),
+            addresses: Mutex::default(),
             waiters: SyncWaiters::default(),
             writer: Mutex::default(),
             pending: RwLock::new(pending),
@@ -116,6 +120,23 @@ impl ChainState {
     /// Returns the file that was set since the last call.
     pub(super) fn take_writer(&self) -> Option<HeaderWriter> {
         self.writer.lock().take()
+    }
+
+    /// Records a connected peer.
+    pub(super) fn add_peer(&self, peer: PeerRef) {
+        self.addresses.lock().insert(peer.peer_id, peer.address);
+    }
+
+    /// Removes a peer that is no longer connected, with its announcements.
+    pub(super) fn remove_peer(&self, peer_id: PeerId) {
+        self.announcements.lock().remove(peer_id);
+        self.addresses.lock().remove(&peer_id);
+    }
+
+    /// Returns the id and address of a connected peer.
+    pub(super) fn peer_ref(&self, peer_id: PeerId) -> Option<PeerRef> {
+        let address = self.addresses.lock().get(&peer_id).copied()?;
+        Some(PeerRef::new(peer_id, address))
     }
 
     /// Adds the headers that a peer sent, up to the first invalid one, and publishes the new tip.
@@ -279,7 +300,7 @@ impl ChainState {
             hash,
             height,
             header,
-            announced_by,
+            announced_by: announced_by.and_then(|peer_id| self.peer_ref(peer_id)),
             connected: changes.connected.clone(),
             disconnected: changes.disconnected.clone(),
             skipped: 0,
@@ -404,6 +425,8 @@ mod tests {
         let common = mined(5, 1);
         let (old, new) = (mined_after(&common, 3, 2), mined_after(&common, COUNT, 3));
         let state = state_of(chain_of(&old));
+        let peer = PeerRef::new(PEER, ([203, 0, 113, 7], 8333).into());
+        state.add_peer(peer);
         let tips = state.subscribe();
         let extension = extend(&state, &new[6..]);
         assert_eq!(extension.error, None);
@@ -413,7 +436,7 @@ mod tests {
         assert_eq!(update.disconnected, disconnected);
         assert_eq!(update.connected, hashes(&new[6..]));
         assert_eq!(update.header, new[5 + COUNT]);
-        assert_eq!(update.announced_by, Some(PEER));
+        assert_eq!(update.announced_by, Some(peer));
         assert_eq!(tips.len(), 0);
         assert_eq!(
             extension.outcome,

@@ -275,7 +275,7 @@ impl Manager {
             network == self.shared.config().network(),
             "chain.network",
             network,
-            "the network of the manager is required",
+            "the network of the manager",
         )?;
         self.chain_sync.follow(&self.shared, start)
     }
@@ -351,9 +351,9 @@ impl Manager {
         match state.waiters.wait(waiter, deadline) {
             SyncResult::Synced => Ok(state.with_chain(HeaderChain::tip)),
             SyncResult::Closed => Err(Error::NotRunning),
-            SyncResult::TimedOut if self.connected() == 0 => Err(Error::NoPeers),
+            SyncResult::TimedOut if self.connected_count() == 0 => Err(Error::NoPeers),
             SyncResult::TimedOut => Err(Error::Timeout {
-                peer: format!("{} peers", self.connected()),
+                peer: format!("{} peers", self.connected_count()),
                 which: Timeout::HeaderSync,
                 after: timeout,
             }),

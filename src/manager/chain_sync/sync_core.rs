@@ -14,7 +14,7 @@ use super::split_detector::{ChainSplit, SplitDetector};
 use super::stale_tip::StaleTip;
 use crate::event::ControlEvent;
 use crate::manager::clock::Now;
-use crate::peers::PeerId;
+use crate::peers::{PeerId, PeerRef};
 use crate::session::{Direction, DisconnectReason, Misbehavior};
 use crate::wire::{
     BlockHash, BlockHeader, ChainRuleError, ExtendOutcome, HeaderChainError, MAX_HEADERS,
@@ -91,12 +91,13 @@ impl SyncCore {
         address: SocketAddr,
     ) {
         let key = SourceKey::new(direction, address);
+        self.state.add_peer(PeerRef::new(peer_id, address));
         self.scheduler.on_connected(peer_id, class, key);
     }
 
     /// Removes a peer.
     pub(super) fn on_disconnected(&mut self, peer_id: PeerId, now: Now) {
-        self.state.announcements.lock().remove(peer_id);
+        self.state.remove_peer(peer_id);
         self.splits.remove(peer_id);
         self.unconnected.remove(&peer_id);
         if let Some(checkpoint) = &mut self.checkpoint {
@@ -450,7 +451,7 @@ impl SyncCore {
         if let Some(side) = side {
             let splits = &mut self.splits;
             let split = self.state.with_chain(|chain| splits.check(chain, &side));
-            emit_split(split, port);
+            self.emit_split(split, port);
         }
         extension
     }
@@ -477,7 +478,7 @@ impl SyncCore {
                 let split = self
                     .state
                     .with_chain(|chain| splits.on_refused(chain, &header.previous, peer_id));
-                emit_split(split, port);
+                self.emit_split(split, port);
             }
             port.disconnect(peer_id, DisconnectReason::WrongChain);
             return;
@@ -509,13 +510,17 @@ impl SyncCore {
             port.report(peer_id, misbehavior);
         }
     }
-}
 
-fn emit_split(split: Option<ChainSplit>, port: &mut impl SyncPort) {
-    if let Some(split) = split {
+    fn emit_split(&self, split: Option<ChainSplit>, port: &mut impl SyncPort) {
+        let Some(split) = split else {
+            return;
+        };
+        let peers = split.peer_ids.into_iter();
         port.emit(ControlEvent::ChainSplit {
             fork_height: split.fork_height,
-            peer_ids: split.peer_ids,
+            peers: peers
+                .filter_map(|peer_id| self.state.peer_ref(peer_id))
+                .collect(),
         });
     }
 }

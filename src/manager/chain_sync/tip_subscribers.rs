@@ -58,6 +58,7 @@ impl TipSubscribers {
 mod tests {
     use super::*;
     use crate::Network;
+    use crate::peers::PeerRef;
     use crate::wire::{BlockHash, BlockHeader};
 
     fn update_at(height: u32) -> TipUpdate {
@@ -111,7 +112,10 @@ mod tests {
         tip.connected.push(BlockHash([8; 32]));
         tip.disconnected.push(BlockHash([9; 32]));
         tip.skipped = 2;
-        let expected = "connecting 2 blocks, disconnecting 1 blocks, after 2 skipped updates";
+        let address = ([203, 0, 113, 7], 8333).into();
+        tip.announced_by = Some(PeerRef::new(crate::peers::PeerId::from_u128(0), address));
+        let expected = "2 blocks connected, 1 block disconnected, \
+                        announced by 203.0.113.7:8333, 2 updates skipped";
         assert!(tip.to_string().ends_with(expected), "{tip}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::peers::PeerId;
+use crate::peers::PeerRef;
 use crate::wire::{BlockHash, BlockHeader};
 
 /// A change of the last block of the chain that a manager follows.
@@ -17,7 +17,7 @@ pub struct TipUpdate {
     /// The header of the new tip.
     pub header: BlockHeader,
     /// The connected peer that announced the block first. `None` if no peer announced it.
-    pub announced_by: Option<PeerId>,
+    pub announced_by: Option<PeerRef>,
     /// The blocks that joined the active chain, in ascending order. The last one is the tip.
     ///
     /// Contains one hash in normal operation, and up to 2,000 during the initial download. Contains
@@ -34,17 +34,20 @@ impl fmt::Display for TipUpdate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "block {} at height {}", self.hash, self.height)?;
         if self.connected.len() > 1 {
-            write!(f, ", connecting {} blocks", self.connected.len())?;
+            write!(f, ", {} blocks connected", self.connected.len())?;
         }
-        if !self.disconnected.is_empty() {
-            write!(f, ", disconnecting {} blocks", self.disconnected.len())?;
+        match self.disconnected.len() {
+            0 => {}
+            1 => f.write_str(", 1 block disconnected")?,
+            more => write!(f, ", {more} blocks disconnected")?,
         }
-        if let Some(peer_id) = self.announced_by {
-            write!(f, ", announced by {peer_id}")?;
+        if let Some(peer) = self.announced_by {
+            write!(f, ", announced by {peer}")?;
         }
-        if self.skipped > 0 {
-            write!(f, ", after {} skipped updates", self.skipped)?;
+        match self.skipped {
+            0 => Ok(()),
+            1 => f.write_str(", 1 update skipped"),
+            more => write!(f, ", {more} updates skipped"),
         }
-        Ok(())
     }
 }

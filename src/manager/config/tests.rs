@@ -49,8 +49,8 @@ fn a_wrong_value_is_named_with_its_field() {
         ("discovery.addresses", |config| {
             config.discovery.addresses = vec!["[fe80::1%2]:8333".parse().unwrap()]
         }),
-        ("listener.announce", |config| {
-            config.listener.announce = Some("[fe80::1%2]:8333".parse().unwrap())
+        ("listener.external_address", |config| {
+            config.listener.external_address = Some("[fe80::1%2]:8333".parse().unwrap())
         }),
     ];
     for (field, change) in wrong {
@@ -95,6 +95,19 @@ fn seeds_are_host_names_or_addresses() {
         let text = error.to_string();
         assert!(!text.contains(char::is_control), "{text:?}");
     }
+}
+
+#[test]
+fn network_is_replaced_and_other_values_stay() {
+    let mut config = ManagerConfig::default();
+    assert_eq!(config.network(), &Network::Mainnet);
+    config.target_connections = 3;
+    let config = config.with_network(Network::Regtest);
+    let expected = ManagerConfig {
+        target_connections: 3,
+        ..ManagerConfig::new(Network::Regtest)
+    };
+    assert_eq!(config, expected);
 }
 
 #[test]

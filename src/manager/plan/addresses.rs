@@ -151,7 +151,7 @@ impl Plan {
     /// Returns whether an address that the manual configuration does not name may be dialed.
     pub(super) fn may_be_dialed(&self, address: SocketAddr) -> bool {
         address.port() != 0
-            && Some(address) != self.config.listener.announce
+            && Some(address) != self.config.listener.external_address
             && (is_routable(address.ip()) || self.is_near_peer(address.ip()))
     }
 
@@ -299,7 +299,7 @@ impl Plan {
     }
 
     fn announce_to(&mut self, peer_id: PeerId, now: Now) {
-        let Some(address) = self.config.listener.announce else {
+        let Some(address) = self.config.listener.external_address else {
             return;
         };
         let services = self.config.connection.session.services;
@@ -315,7 +315,7 @@ impl Plan {
 
     /// When all are told our own address again.
     pub(super) fn announcement_due(&self) -> Option<Instant> {
-        let is_wanted = self.config.listener.announce.is_some();
+        let is_wanted = self.config.listener.external_address.is_some();
         is_wanted.then_some(self.gossip.announce_at)
     }
 

@@ -80,7 +80,7 @@ impl Plan {
             return Admission::LetIn;
         }
         if self.awaits_stream(ip, insight) {
-            self.stream_candidates.insert(peer_id, ip);
+            self.stream_candidates.insert(peer_id, address);
             return Admission::AsStream;
         }
         if let Some(limit) = beyond_limit {
@@ -89,11 +89,11 @@ impl Plan {
         if handshakes > 0 {
             return self.make_way(insight, now);
         }
-        if limits.evict && self.evict_for(address) {
+        if limits.evict_inbound && self.evict_for(address) {
             return Admission::Wait(None);
         }
         if self.turned_away.len() < limits.max_capacity_rejects {
-            self.turned_away.insert(peer_id, ip);
+            self.turned_away.insert(peer_id, address);
             return Admission::TurnAway;
         }
         Admission::Refuse(InboundRejectReason::Capacity)

@@ -18,13 +18,13 @@ pub(in crate::manager) enum Attachment {
 impl Attachment {
     /// The plan by which its connection is opened again.
     pub(in crate::manager) fn restarts(self, config: &ManagerConfig) -> RestartConfig {
-        let max_retries = match self {
+        let max_delayed_restarts = match self {
             Attachment::Candidate => Some(0),
-            Attachment::Named => config.restarts.max_retries,
+            Attachment::Named => config.restarts.max_delayed_restarts,
             Attachment::Fixed => None,
         };
         RestartConfig {
-            max_retries,
+            max_delayed_restarts,
             ..config.restarts.clone()
         }
     }

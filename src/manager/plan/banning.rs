@@ -8,20 +8,15 @@ use super::dialling::{is_near, keeps_away};
 use crate::event::ControlEvent;
 use crate::manager::clock::Now;
 use crate::peers::{
-    Ban, BanError, BanOutcome, BanReason, PeerId, PeerStatus, PeerStatusKind, Subnet,
+    Ban, BanError, BanOutcome, BanReason, PeerId, PeerRef, PeerStatus, PeerStatusKind, Subnet,
 };
 use crate::session::DisconnectReason;
 
 impl Plan {
     /// Bans the address of a peer if what it did deserves that. Returns whether it is banned now: an address on the whitelist, a near one
     /// where such are allowed, and a peer that the program named are not.
-    pub(super) fn ban_peer(
-        &mut self,
-        peer_id: PeerId,
-        address: IpAddr,
-        reason: &DisconnectReason,
-        now: Now,
-    ) -> bool {
+    pub(super) fn ban_peer(&mut self, peer: PeerRef, reason: &DisconnectReason, now: Now) -> bool {
+        let (peer_id, address) = (peer.peer_id, peer.address.ip());
         let is_named = self.table.get(peer_id).is_some_and(|peer| peer.named);
         let is_exempt = self.config.allows_private() && is_near(address);
         let Some(reason) = ban_reason(reason).filter(|_| !is_named && !is_exempt) else {
@@ -36,7 +31,7 @@ impl Plan {
                 self.change(peer_id, |peer| {
                     peer.record_ban(new.ban.reason, new.ban.until, now.wall);
                 });
-                self.on_ban(Some(peer_id), &new);
+                self.on_ban(Some(peer), &new);
                 true
             }
             // The whitelist says so, or the list is full of bans by hand: the end of the connection has to do.
@@ -81,12 +76,9 @@ impl Plan {
         lifted
     }
 
-    fn on_ban(&mut self, peer_id: Option<PeerId>, new: &BanOutcome) {
+    fn on_ban(&mut self, peer: Option<PeerRef>, new: &BanOutcome) {
         self.bans_differ = true;
-        self.tell(ControlEvent::PeerBanned {
-            peer_id,
-            ban: new.ban,
-        });
+        self.tell(ControlEvent::PeerBanned { peer, ban: new.ban });
         let covered: Vec<PeerId> = self
             .links
             .iter()

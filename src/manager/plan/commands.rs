@@ -101,7 +101,7 @@ impl Plan {
         if before.seeds != discovery.seeds || before.addresses != discovery.addresses {
             self.seed_again(now);
         }
-        let announces = self.config.listener.announce != config.listener.announce;
+        let announces = self.config.listener.external_address != config.listener.external_address;
         self.config = config;
         if announces {
             self.announce_to_all(now);

@@ -3,7 +3,7 @@
 use super::dialling::NO_ROOM_PAUSE;
 use super::{Attachment, LASTING, Link, LinkState, Plan, Retry};
 use crate::manager::clock::Now;
-use crate::peers::{Peer, PeerId, PeerStatus};
+use crate::peers::{Peer, PeerId, PeerRef, PeerStatus};
 use crate::session::{Direction, DisconnectAction, DisconnectReason};
 
 impl Plan {
@@ -17,7 +17,7 @@ impl Plan {
         let turned_away = self.turned_away.remove(&peer_id);
         if let Some(address) = turned_away.or_else(|| self.stream_candidates.remove(&peer_id)) {
             // Without a place it may have deserved a ban all the same; there is nothing else to follow.
-            self.ban_peer(peer_id, address, reason, now);
+            self.ban_peer(PeerRef::new(peer_id, address), reason, now);
             return;
         }
         let Some(link) = self.links.remove(peer_id) else {
@@ -26,7 +26,7 @@ impl Plan {
         if link.is_connected() {
             self.note_seen(peer_id, now);
         }
-        let banned = self.ban_peer(peer_id, link.address.ip(), reason, now);
+        let banned = self.ban_peer(PeerRef::new(peer_id, link.address), reason, now);
         if link.direction == Direction::Inbound {
             return;
         }
@@ -75,7 +75,9 @@ impl Plan {
         let before = self.retries.get(&peer_id).map_or(0, |retry| retry.pauses);
         let pauses = if lasted { 0 } else { before };
         let restarts = &self.config.restarts;
-        let is_spent = restarts.max_retries.is_some_and(|max| pauses >= max);
+        let is_spent = restarts
+            .max_delayed_restarts
+            .is_some_and(|max| pauses >= max);
         let is_given_up = match link.attachment {
             Attachment::Candidate => is_spent,
             // Its own plan has spent its tries.

@@ -18,11 +18,9 @@ mod streams;
 mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use parking_lot::RwLock;
 
 use self::addresses::Gossip;
 pub(super) use self::admission::Admission;
@@ -43,6 +41,7 @@ use crate::peers::{
 };
 use crate::session::{Direction, DisconnectAction, DisconnectReason, PeerInfo};
 use crate::wire::TimestampedAddress;
+use parking_lot::RwLock;
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,9 +88,9 @@ pub(super) struct Plan {
     bans: Arc<RwLock<BanList>>,
     links: Links,
     /// Those that are being turned away, and where they come from.
-    turned_away: HashMap<PeerId, IpAddr>,
+    turned_away: HashMap<PeerId, SocketAddr>,
     /// Those that were let in without a place because they may be second streams of peers, and where they come from.
-    stream_candidates: HashMap<PeerId, IpAddr>,
+    stream_candidates: HashMap<PeerId, SocketAddr>,
     retries: HashMap<PeerId, Retry>,
     local_faults: LocalFaults,
     pace: DialPace,

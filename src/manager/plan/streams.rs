@@ -25,7 +25,9 @@ impl Plan {
         let awaited = insight.streams_awaited_from(address);
         let candidates = self.stream_candidates.iter();
         let undecided = candidates
-            .filter(|(peer_id, from)| **from == address && !insight.candidate_has_ended(**peer_id))
+            .filter(|(peer_id, from)| {
+                from.ip() == address && !insight.candidate_has_ended(**peer_id)
+            })
             .count();
         undecided < awaited
     }

@@ -36,10 +36,10 @@ const PACE: Pace = Pace {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FinishError {
     /// The store takes too long. Its thread is left to itself, and ends when the store lets it.
-    #[error("the store of peers has not kept everything in time")]
+    #[error("saving the peer store timed out")]
     TimedOut,
     /// The store refused something.
-    #[error("the store of peers has not kept everything: {0}")]
+    #[error("saving the peer store failed: {0}")]
     Failed(StoreError),
 }
 
@@ -136,7 +136,7 @@ impl Drop for StoreThread {
 
 /// What a panic of the store is told as.
 fn panicked(what: &str) -> StoreError {
-    StoreError::Other(format!("it has panicked while {what}"))
+    StoreError::Other(format!("store panicked while {what}"))
 }
 
 /// What waits to be written.

@@ -52,9 +52,8 @@ impl Writer {
             .into_iter()
             .partition(|(_, peer)| peer.is_none());
         for (id, peer) in forgotten {
-            let deleted = self.attempt(Kind::Peer, "forgetting a peer", || {
-                store.delete(id).map(drop)
-            });
+            let deleted =
+                self.attempt(Kind::Peer, "deleting a peer", || store.delete(id).map(drop));
             if deleted.is_err_and(|failure| !failure.is_panic && may_heal(&failure.error)) {
                 failed.peers.insert(id, peer);
             }

@@ -38,9 +38,9 @@ impl Supervisor {
     }
 
     pub(super) fn tell(&mut self, event: ControlEvent) {
-        if let ControlEvent::PeerBanned { peer_id, ban } = &event {
+        if let ControlEvent::PeerBanned { peer, ban } = &event {
             count(&self.shared.counters.banned);
-            let peer = peer_id.map(|peer_id| peer_id.to_string());
+            let peer = peer.map(|peer| peer.peer_id.to_string());
             record!(
                 self.shared.log_level,
                 Warn,
@@ -113,7 +113,7 @@ impl Supervisor {
     }
 
     fn dial(&mut self, peer_id: PeerId, address: SocketAddr, attachment: Attachment) {
-        count(&self.shared.counters.dialled);
+        count(&self.shared.counters.outbound_attempts);
         if attachment != Attachment::Candidate {
             self.shared.connections.set_configured(peer_id);
         }
@@ -134,7 +134,7 @@ impl Supervisor {
                 direction:% = Direction::Outbound,
                 network:% = self.shared.config().network(),
                 error:% = WithSources(&error);
-                "{address}: not dialed: {}", WithSources(&error)
+                "{address}: dial failed: {}", WithSources(&error)
             );
             let reason = match error {
                 Error::Io { error, .. } => DisconnectReason::LocalFault(error),
@@ -145,7 +145,7 @@ impl Supervisor {
     }
 
     fn restart(&mut self, peer_id: PeerId) {
-        count(&self.shared.counters.dialled);
+        count(&self.shared.counters.outbound_attempts);
         let Some(next) = self.waiting.remove(&peer_id) else {
             // Somebody has ended the connection; that it is over is on its way.
             return;
@@ -162,7 +162,7 @@ impl Supervisor {
 
     /// A connection that the plan wanted has not come about: there is no room or no thread.
     fn never_began(&mut self, peer_id: PeerId, reason: DisconnectReason) {
-        count(&self.shared.counters.failed);
+        count(&self.shared.counters.connections_failed);
         let news = LifeNews::Over { peer_id, reason };
         // Taken in like any other, after what is being done now.
         let _ = self.news_sender.send(news);

@@ -81,7 +81,7 @@ impl Supervisor {
         (self.accepted, self.listening) = (None, None);
         if let Some(listener) = self.listener.take() {
             listener.stop();
-            self.record_life("the listener has stopped");
+            self.record_life("listener stopped");
         }
         let config = self.shared.config();
         let Some(address) = config.listen_address() else {
@@ -97,7 +97,7 @@ impl Supervisor {
                 Error,
                 network:% = config.network(),
                 error:% = WithSources(&error);
-                "no listener: {}", WithSources(&error)
+                "listener not started: {}", WithSources(&error)
             ),
         }
     }
@@ -182,7 +182,7 @@ impl Supervisor {
             }
             Admission::TurnAway => {
                 if let Some(handle) = self.spawn_without_place(newcomer) {
-                    count(&self.shared.counters.turned_away);
+                    count(&self.shared.counters.inbound_rejected_capacity);
                     self.turned_away.insert(peer_id, handle);
                 }
             }
@@ -210,14 +210,14 @@ impl Supervisor {
             Attachment::Candidate,
         );
         if setup.slot.is_none() {
-            return self.on_not_spawned(peer_id, address, &"no slot is free");
+            return self.on_not_spawned(peer_id, address, &"no free connection slot");
         }
         // Told by the connection, which knows first whether it is a peer or the second stream of one.
         let told_first = Some(ControlEvent::InboundConnectionAccepted { peer_id, address });
         let origin = Origin::Accepted { stream, told_first };
         let spawn = || PeerConnectionActor::spawn_kept(origin, setup, keeper);
         match self.shared.connections.spawn(spawn) {
-            Ok(()) => count(&self.shared.counters.let_in),
+            Ok(()) => count(&self.shared.counters.inbound_accepted),
             Err(error) => self.on_not_spawned(peer_id, address, &WithSources(&error)),
         }
     }
@@ -250,8 +250,8 @@ impl Supervisor {
     ) {
         self.shared.counters.add_past(&candidate.statistics());
         match reason {
-            DisconnectReason::AttachedAsStream => count(&self.shared.counters.let_in),
-            DisconnectReason::AtCapacity => count(&self.shared.counters.turned_away),
+            DisconnectReason::AttachedAsStream => count(&self.shared.counters.inbound_accepted),
+            DisconnectReason::AtCapacity => count(&self.shared.counters.inbound_rejected_capacity),
             _ => {}
         }
     }
@@ -272,7 +272,7 @@ impl Supervisor {
     }
 
     fn on_refused(&mut self, address: SocketAddr, reason: InboundRejectReason) {
-        count(&self.shared.counters.refused);
+        count(&self.shared.counters.inbound_rejected);
         record!(
             self.shared.log_level,
             Debug,

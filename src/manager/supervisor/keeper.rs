@@ -4,9 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
-use parking_lot::Mutex;
-
 use super::heard::Hearing;
 use crate::connection::{Keeper, NextLife, RestartPolicy, random_number};
 use crate::manager::connected::Connected;
@@ -14,9 +11,11 @@ use crate::manager::metrics::{Counters, count};
 use crate::manager::plan::Attachment;
 use crate::manager::shared::{CurrentConfig, Shared};
 use crate::manager::transactions::{Offer, Transactions};
-use crate::peers::PeerId;
+use crate::peers::{PeerId, PeerRef};
 use crate::session::{Direction, DisconnectReason, PeerInfo};
 use crate::wire::{Addr, Message, TimestampedAddress};
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
 
 /// How a connection fares.
 pub(super) enum LifeNews {
@@ -129,7 +128,7 @@ impl Keeper for LifeKeeper {
             Message::GetAddr => self.on_getaddr(),
             Message::Addr(addr) => self.on_addr(addr),
             Message::GetData(_) | Message::Inv(_) | Message::Reject(_) => {
-                let peer = (self.peer_id, self.address);
+                let peer = PeerRef::new(self.peer_id, self.address);
                 let offers = self.transactions.on_message(peer, message);
                 if !offers.is_empty() {
                     let _ = self.news.send(LifeNews::AskedForTransactions {
@@ -150,10 +149,10 @@ impl Keeper for LifeKeeper {
         if *reason == DisconnectReason::AttachedAsStream {
             // It goes on as a part of another connection: nothing is lost, and nothing has failed.
         } else if connected_at.is_some() {
-            count(&self.counters.lost);
+            count(&self.counters.connections_lost);
             self.connected.remove();
         } else {
-            count(&self.counters.failed);
+            count(&self.counters.connections_failed);
         }
         let now = Instant::now();
         let mut plan = self.plan.lock();

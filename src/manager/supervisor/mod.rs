@@ -119,7 +119,7 @@ impl Supervisor {
 
     /// Runs until the program wants it to stop. Returns how that went.
     pub(super) fn run(mut self) -> End {
-        self.record_life("the manager has started");
+        self.record_life("manager started");
         self.listen();
         while self.stop_by.is_none() {
             let now = Now::read();
@@ -132,7 +132,7 @@ impl Supervisor {
             self.wait(now);
         }
         self.stop();
-        self.record_life("the manager has stopped");
+        self.record_life("manager stopped");
         self.announcer.finish();
         self.end
     }
@@ -216,7 +216,9 @@ impl Supervisor {
             }
             LifeNews::Over { peer_id, reason } => {
                 self.waiting.remove(&peer_id);
-                self.turned_away.remove(&peer_id);
+                if let Some(handle) = self.turned_away.remove(&peer_id) {
+                    self.shared.counters.add_past(&handle.statistics());
+                }
                 if let Some(candidate) = self.stream_candidates.remove(&peer_id) {
                     self.on_candidate_over(&candidate, &reason);
                 }
@@ -257,7 +259,7 @@ impl Supervisor {
             self.plan.fixed() <= config.max_connections,
             "max_connections",
             &config.max_connections,
-            "at least as many as there are fixed peers are needed",
+            "at least the number of fixed peers",
         )?;
         let before = self.shared.config();
         *self.shared.config.write() = config.clone();
@@ -274,7 +276,7 @@ impl Supervisor {
             let _ = handle.update_config(connection);
         }
         self.plan.update_config(config.clone(), Now::read());
-        self.record_life("another configuration holds from now on");
+        self.record_life("configuration updated");
         let listens_elsewhere = config.listen_address() != before.listen_address();
         // One that listens has no use for the other pause, and would cut off who waits to be accepted.
         let waits_otherwise =

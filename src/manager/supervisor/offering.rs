@@ -75,7 +75,7 @@ impl Supervisor {
         };
         for offer in offers {
             match one.send_encoded(offer.transaction(), Duration::ZERO) {
-                Ok(()) => offer.on_served(peer_id),
+                Ok(()) => offer.on_served(one.peer_ref()),
                 Err(_) => offer.on_not_taken(peer_id, now),
             }
         }

@@ -116,7 +116,7 @@ fn ask(
 fn panicked(seed: &str) -> ResolveError {
     ResolveError::Other {
         name: seed.into(),
-        detail: "the resolver has panicked".into(),
+        detail: "resolver panicked".into(),
     }
 }
 
@@ -124,7 +124,7 @@ impl Supervisor {
     /// Begins a round.
     pub(super) fn ask_seeds(&mut self, seeds: Vec<String>) {
         let config = self.shared.config();
-        let given = self.shared.resolver.clone();
+        let given = self.shared.resolver.read().clone();
         let name_servers = config.discovery.name_servers.clone();
         let names = seeds.clone();
         let resolver = move || match given {
@@ -139,7 +139,7 @@ impl Supervisor {
                     Error,
                     network:% = config.network(),
                     error:% = WithSources(&error);
-                    "no DNS seed was queried: {}", WithSources(&error)
+                    "seed lookup failed: {}", WithSources(&error)
                 );
                 let failures = names.into_iter().map(|seed| SeedFailure {
                     error: ResolveError::Other {

@@ -41,13 +41,14 @@ impl Supervisor {
             self.shared.counters.add_past(&handle.statistics());
             self.shared.connections.remove(handle.peer_id());
         }
-        ends &= without_place
-            .iter()
-            .all(|handle| handle.join_until(deadline));
+        for handle in &without_place {
+            ends &= handle.join_until(deadline);
+            self.shared.counters.add_past(&handle.statistics());
+        }
         if let Some(round) = self.seeds.take()
             && !round.join_until(deadline)
         {
-            self.end.left.push("the resolver of seeds");
+            self.end.left.push("seed lookup");
         }
         if !ends {
             self.end.left.push("connections");
@@ -61,7 +62,7 @@ impl Supervisor {
             store.write(changes);
             match store.finish(deadline) {
                 Ok(()) => {}
-                Err(FinishError::TimedOut) => self.end.left.push("the store of peers"),
+                Err(FinishError::TimedOut) => self.end.left.push("peer store"),
                 Err(FinishError::Failed(error)) => self.end.store = Some(error),
             }
         }
@@ -73,7 +74,7 @@ impl Supervisor {
                 self.shared.log_level,
                 Warn,
                 network:% = self.shared.config().network();
-                "not ended in time: {}",
+                "shutdown timed out, still running: {}",
                 self.end.left.join(", ")
             );
         }

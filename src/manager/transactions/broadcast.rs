@@ -1,7 +1,6 @@
 //! What a program holds of a transaction that it has handed over.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use super::{Offer, Transactions};
 use crate::deadline::deadline_after;
 use crate::error::Error;
 use crate::manager::Manager;
-use crate::peers::PeerId;
+use crate::peers::PeerRef;
 use crate::wire::{RejectCode, Tx, Txid, WireString};
 
 /// A handle to a transaction that a manager broadcasts.
@@ -28,7 +27,7 @@ use crate::wire::{RejectCode, Tx, Txid, WireString};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let node = LocalNode::start()?;
 /// let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
-/// manager.start_fixed(&[node.address()])?;
+/// manager.start_fixed([node.address()])?;
 /// manager.wait_for_peers(1, Duration::from_secs(10))?;
 ///
 /// // A real transaction spends an output of the chain and is signed.
@@ -44,10 +43,10 @@ use crate::wire::{RejectCode, Tx, Txid, WireString};
 /// };
 /// let broadcast = manager.broadcast_transaction(&transaction)?;
 /// let report = broadcast.wait_for(1, Duration::from_secs(10));
-/// assert_eq!(report.asked_by.len(), 1);
+/// assert_eq!(report.requested_by.len(), 1);
 /// assert!(report.rejected_by.is_empty());
 /// assert!(node.wait_for_transaction(broadcast.txid(), Duration::from_secs(10)));
-/// broadcast.withdraw();
+/// broadcast.cancel();
 /// # Ok(())
 /// # }
 /// ```
@@ -68,21 +67,21 @@ pub struct BroadcastReport {
     /// The id of the transaction.
     pub txid: Txid,
     /// The number of peers to which the transaction was announced.
-    pub told: usize,
+    pub announced_to: usize,
     /// The peers that requested the transaction and to which it was sent.
     ///
     /// A node requests transactions that it does not have. It does not report whether it accepted
     /// the transaction.
-    pub asked_by: Vec<PeerId>,
+    pub requested_by: Vec<PeerRef>,
     /// The peers that announced the transaction before it was announced to them.
     ///
     /// They received it from another node, so the network relays it.
-    pub echoed_by: Vec<PeerId>,
+    pub relayed_by: Vec<PeerRef>,
     /// The peers that rejected the transaction, with their reasons.
     pub rejected_by: Vec<Rejection>,
-    /// Whether the broadcast has ended: 30 minutes have elapsed, [`TransactionBroadcast::withdraw`]
+    /// Whether the broadcast has ended: 30 minutes have elapsed, [`TransactionBroadcast::cancel`]
     /// was called, or the manager was shut down.
-    pub is_over: bool,
+    pub is_finished: bool,
 }
 
 /// The rejection of a transaction by a peer (`reject`).
@@ -92,15 +91,35 @@ pub struct BroadcastReport {
 /// transaction conflicts with one in its pool or spends unknown outputs.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Rejection {
-    /// The id of the peer.
-    pub peer_id: PeerId,
-    /// The address of the peer.
-    pub address: SocketAddr,
+    /// The peer.
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    pub peer: PeerRef,
     /// The reject code.
     pub code: RejectCode,
     /// The reason, as sent by the peer.
     pub reason: WireString,
+}
+
+impl fmt::Display for BroadcastReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "announced to {}, requested by {}, relayed by {}, rejected by {}",
+            self.announced_to,
+            self.requested_by.len(),
+            self.relayed_by.len(),
+            self.rejected_by.len()
+        )
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { peer, code, reason } = self;
+        write!(f, "{peer}: transaction rejected ({code}): {reason}")
+    }
 }
 
 impl TransactionBroadcast {
@@ -126,8 +145,8 @@ impl TransactionBroadcast {
     ///
     /// Applies to every broadcast of this transaction by the manager. Peers that received the
     /// transaction keep it.
-    pub fn withdraw(&self) {
-        self.transactions.withdraw(self.txid());
+    pub fn cancel(&self) {
+        self.transactions.cancel(self.txid());
     }
 }
 

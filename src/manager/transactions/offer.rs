@@ -1,16 +1,14 @@
 //! One transaction that is offered to peers, and what they make of it.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::time::Instant;
-
-use parking_lot::{Condvar, Mutex};
 
 use super::{BroadcastReport, MAX_LISTED, MAX_SERVED, Rejection, SERVED_FOR, WAVE_EVERY};
 use crate::connection::EncodedMessage;
 use crate::network::Magic;
-use crate::peers::PeerId;
+use crate::peers::{PeerId, PeerRef};
 use crate::wire::{Inv, Inventory, Reject, Tx, Txid};
+use parking_lot::{Condvar, Mutex};
 
 /// A transaction, encoded once for all who ask for it.
 pub(in crate::manager) struct Offer {
@@ -28,12 +26,12 @@ struct State {
     wave_at: Option<Instant>,
     /// Whether half of the peers have been told: the others are then.
     half_told: bool,
-    told: HashSet<PeerId>,
+    announced_to: HashSet<PeerId>,
     served: HashMap<PeerId, u32>,
-    asked_by: Vec<PeerId>,
-    echoed_by: Vec<PeerId>,
+    requested_by: Vec<PeerRef>,
+    relayed_by: Vec<PeerRef>,
     rejected_by: Vec<Rejection>,
-    is_over: bool,
+    is_finished: bool,
 }
 
 impl Offer {
@@ -52,12 +50,12 @@ impl Offer {
                 expires: now + SERVED_FOR,
                 wave_at: Some(now),
                 half_told: false,
-                told: HashSet::new(),
+                announced_to: HashSet::new(),
                 served: HashMap::new(),
-                asked_by: Vec::new(),
-                echoed_by: Vec::new(),
+                requested_by: Vec::new(),
+                relayed_by: Vec::new(),
                 rejected_by: Vec::new(),
-                is_over: false,
+                is_finished: false,
             }),
             changed: Condvar::new(),
         }
@@ -84,12 +82,13 @@ impl Offer {
     pub(super) fn renew(&self, now: Instant) {
         let mut state = self.state.lock();
         let State {
-            told,
-            asked_by,
-            echoed_by,
+            announced_to,
+            requested_by,
+            relayed_by,
             ..
         } = &mut *state;
-        told.retain(|peer_id| asked_by.contains(peer_id) || echoed_by.contains(peer_id));
+        announced_to
+            .retain(|peer_id| contains(requested_by, peer_id) || contains(relayed_by, peer_id));
         state.expires = now + SERVED_FOR;
         state.wave_at = Some(now);
         state.half_told = false;
@@ -140,20 +139,21 @@ impl Offer {
 
     /// A peer is being told.
     pub(in crate::manager) fn on_told(&self, peer_id: PeerId) {
-        self.state.lock().told.insert(peer_id);
+        self.state.lock().announced_to.insert(peer_id);
     }
 
     /// It took nothing, neither the announcement nor the transaction: it is told again in a later wave.
     pub(in crate::manager) fn on_not_taken(&self, peer_id: PeerId, now: Instant) {
         let mut state = self.state.lock();
-        state.told.remove(&peer_id);
+        state.announced_to.remove(&peer_id);
         state.wave_at.get_or_insert(now + WAVE_EVERY);
     }
 
     /// A peer asks for it. Returns whether to send it: not too often.
     pub(super) fn on_asked(&self, peer_id: PeerId) -> bool {
         let mut state = self.state.lock();
-        if state.is_over || !state.served.contains_key(&peer_id) && state.served.len() >= MAX_LISTED
+        if state.is_finished
+            || !state.served.contains_key(&peer_id) && state.served.len() >= MAX_LISTED
         {
             return false;
         }
@@ -164,31 +164,35 @@ impl Offer {
     }
 
     /// It has been sent to a peer that has asked for it.
-    pub(in crate::manager) fn on_served(&self, peer_id: PeerId) {
-        note(&mut self.state.lock().asked_by, peer_id);
+    pub(in crate::manager) fn on_served(&self, peer: PeerRef) {
+        note(&mut self.state.lock().requested_by, peer);
         self.changed.notify_all();
     }
 
     /// A peer announces it.
-    pub(super) fn on_announced(&self, peer_id: PeerId) {
+    pub(super) fn on_announced(&self, peer: PeerRef) {
         let mut state = self.state.lock();
-        if !state.is_over && !state.told.contains(&peer_id) && !state.asked_by.contains(&peer_id) {
-            note(&mut state.echoed_by, peer_id);
+        let is_expected = state.announced_to.contains(&peer.peer_id)
+            || contains(&state.requested_by, &peer.peer_id);
+        if !state.is_finished && !is_expected {
+            note(&mut state.relayed_by, peer);
             drop(state);
             self.changed.notify_all();
         }
     }
 
     /// A peer rejects it.
-    pub(super) fn on_rejected(&self, peer_id: PeerId, address: SocketAddr, reject: &Reject) {
+    pub(super) fn on_rejected(&self, peer: PeerRef, reject: &Reject) {
         let mut state = self.state.lock();
-        let is_known = state.rejected_by.iter().any(|one| one.peer_id == peer_id);
-        if state.is_over || is_known || state.rejected_by.len() >= MAX_LISTED {
+        let is_known = state
+            .rejected_by
+            .iter()
+            .any(|one| one.peer.peer_id == peer.peer_id);
+        if state.is_finished || is_known || state.rejected_by.len() >= MAX_LISTED {
             return;
         }
         state.rejected_by.push(Rejection {
-            peer_id,
-            address,
+            peer,
             code: reject.code,
             reason: reject.reason.clone(),
         });
@@ -198,7 +202,7 @@ impl Offer {
 
     /// It is offered no more.
     pub(super) fn end(&self) {
-        self.state.lock().is_over = true;
+        self.state.lock().is_finished = true;
         self.changed.notify_all();
     }
 
@@ -209,7 +213,7 @@ impl Offer {
     /// Waits until so many peers have it, it is offered no more, or the deadline has passed.
     pub(super) fn wait_for(&self, wanted: usize, deadline: Instant) -> BroadcastReport {
         let mut state = self.state.lock();
-        while !state.is_over
+        while !state.is_finished
             && state.reached() < wanted
             && !self.changed.wait_until(&mut state, deadline).timed_out()
         {}
@@ -219,31 +223,35 @@ impl Offer {
 
 impl State {
     fn knows(&self, peer_id: &PeerId) -> bool {
-        self.told.contains(peer_id)
-            || self.asked_by.contains(peer_id)
-            || self.echoed_by.contains(peer_id)
+        self.announced_to.contains(peer_id)
+            || contains(&self.requested_by, peer_id)
+            || contains(&self.relayed_by, peer_id)
     }
 
     fn reached(&self) -> usize {
-        let asked_too = |peer_id: &&PeerId| self.asked_by.contains(peer_id);
-        let both = self.echoed_by.iter().filter(asked_too).count();
-        self.asked_by.len() + self.echoed_by.len() - both
+        let requested = |peer: &&PeerRef| contains(&self.requested_by, &peer.peer_id);
+        let both = self.relayed_by.iter().filter(requested).count();
+        self.requested_by.len() + self.relayed_by.len() - both
     }
 
     fn report(&self, txid: Txid) -> BroadcastReport {
         BroadcastReport {
             txid,
-            told: self.told.len(),
-            asked_by: self.asked_by.clone(),
-            echoed_by: self.echoed_by.clone(),
+            announced_to: self.announced_to.len(),
+            requested_by: self.requested_by.clone(),
+            relayed_by: self.relayed_by.clone(),
             rejected_by: self.rejected_by.clone(),
-            is_over: self.is_over,
+            is_finished: self.is_finished,
         }
     }
 }
 
-fn note(list: &mut Vec<PeerId>, peer_id: PeerId) {
-    if list.len() < MAX_LISTED && !list.contains(&peer_id) {
-        list.push(peer_id);
+fn note(list: &mut Vec<PeerRef>, peer: PeerRef) {
+    if list.len() < MAX_LISTED && !contains(list, &peer.peer_id) {
+        list.push(peer);
     }
+}
+
+fn contains(list: &[PeerRef], peer_id: &PeerId) -> bool {
+    list.iter().any(|peer| peer.peer_id == *peer_id)
 }

@@ -1,7 +1,6 @@
 //! The transactions that are offered now.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
@@ -11,7 +10,7 @@ use parking_lot::Mutex;
 use super::{MAX_BYTES, MAX_TRANSACTIONS, Offer};
 use crate::error::Error;
 use crate::network::Magic;
-use crate::peers::PeerId;
+use crate::peers::PeerRef;
 use crate::wire::{Inventory, Message, Reject, Tx, Txid};
 
 /// What is offered now, for all threads. Its lock is never held while anything is waited for.
@@ -76,7 +75,7 @@ impl Transactions {
         self.remove_if(|offer| offer.has_expired(now));
     }
 
-    pub(super) fn withdraw(&self, txid: Txid) {
+    pub(super) fn cancel(&self, txid: Txid) {
         self.remove_if(|offer| offer.txid() == txid);
     }
 
@@ -100,7 +99,7 @@ impl Transactions {
     /// A peer has sent something. Returns which transactions it is to get for that. Costs next to nothing while nothing is offered.
     pub(in crate::manager) fn on_message(
         &self,
-        (peer_id, address): (PeerId, SocketAddr),
+        peer: PeerRef,
         message: &Message,
     ) -> Vec<Arc<Offer>> {
         if self.live.load(Relaxed) == 0 {
@@ -114,7 +113,7 @@ impl Transactions {
                     _ => None,
                 });
                 asked
-                    .filter(|offer| offer.on_asked(peer_id))
+                    .filter(|offer| offer.on_asked(peer.peer_id))
                     .cloned()
                     .collect()
             }
@@ -124,25 +123,25 @@ impl Transactions {
                     if let Inventory::Tx(txid) = entry
                         && let Some(offer) = offers.get(txid)
                     {
-                        offer.on_announced(peer_id);
+                        offer.on_announced(peer);
                     }
                 }
                 Vec::new()
             }
             Message::Reject(reject) => {
-                self.on_reject((peer_id, address), reject);
+                self.on_reject(peer, reject);
                 Vec::new()
             }
             _ => Vec::new(),
         }
     }
 
-    fn on_reject(&self, (peer_id, address): (PeerId, SocketAddr), reject: &Reject) {
+    fn on_reject(&self, peer: PeerRef, reject: &Reject) {
         let Some(hash) = reject.hash.filter(|_| reject.message == "tx") else {
             return;
         };
         if let Some(offer) = self.offers.lock().get(&Txid(hash.0)) {
-            offer.on_rejected(peer_id, address, reject);
+            offer.on_rejected(peer, reject);
         }
     }
 }

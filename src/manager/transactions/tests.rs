@@ -1,13 +1,12 @@
 //! Transactions that are offered, under a clock of the test's own.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
 use crate::error::Error;
 use crate::network::Network;
-use crate::peers::PeerId;
+use crate::peers::{PeerId, PeerRef};
 use crate::test_random::SeededRandom;
 use crate::wire::{GetData, Inv, Inventory, Message, OutPoint, Reject, RejectCode};
 use crate::wire::{Transaction, TransactionInput, TransactionOutput, Tx, Txid};
@@ -47,8 +46,8 @@ fn peers<const N: usize>() -> [PeerId; N] {
     [(); N].map(|()| PeerId::random())
 }
 
-fn at(peer_id: PeerId) -> (PeerId, SocketAddr) {
-    (peer_id, SocketAddr::from(([203, 0, 113, 7], 8333)))
+fn at(peer_id: PeerId) -> PeerRef {
+    PeerRef::new(peer_id, ([203, 0, 113, 7], 8333).into())
 }
 
 fn asks(txids: &[Txid]) -> Message {
@@ -69,7 +68,7 @@ fn rejects(txid: Txid, command: &str) -> Message {
 /// A peer asks, and is sent what it gets.
 fn serve(pool: &Transactions, peer_id: PeerId, txids: &[Txid]) -> Vec<Arc<Offer>> {
     let served = pool.on_message(at(peer_id), &asks(txids));
-    served.iter().for_each(|offer| offer.on_served(peer_id));
+    served.iter().for_each(|offer| offer.on_served(at(peer_id)));
     served
 }
 
@@ -141,7 +140,7 @@ fn each_peer_is_served_three_times() {
     assert_eq!(serve(&pool, one, &[txid; 50]).len(), 1);
     assert!(serve(&pool, one, &[txid]).is_empty());
     assert_eq!(serve(&pool, other, &[txid]).len(), 1);
-    assert_eq!(offer.report().asked_by, [one, other]);
+    assert_eq!(offer.report().requested_by, [at(one), at(other)]);
 }
 
 #[test]
@@ -157,7 +156,7 @@ fn unserved_request_is_announced_again() {
         assert_eq!(served.len(), 1);
         served[0].on_not_taken(busy, asked);
         let report = offer.report();
-        assert_eq!((report.told, report.asked_by), (0, Vec::new()));
+        assert_eq!((report.announced_to, report.requested_by), (0, Vec::new()));
         assert_eq!(wave(&offer, &[busy], asked + 5 * SECOND), [busy]);
     }
     // Not for ever.
@@ -184,24 +183,36 @@ fn relay_counts_only_from_unannounced_peers() {
     for peer_id in [told, untold, untold] {
         pool.on_message(at(peer_id), &announces(offer.txid()));
     }
-    assert_eq!(offer.report().echoed_by, [untold]);
+    assert_eq!(offer.report().relayed_by, [at(untold)]);
     for command in ["block", "tx", "tx"] {
         pool.on_message(at(other), &rejects(offer.txid(), command));
     }
     pool.on_message(at(other), &rejects(transaction(2, 10).txid(), "tx"));
     let expected = Rejection {
-        peer_id: other,
-        address: at(other).1,
+        peer: at(other),
         code: RejectCode::INVALID,
         reason: "bad-txns".into(),
     };
     assert_eq!(offer.report().rejected_by, [expected]);
+    assert_eq!(
+        offer.report().rejected_by[0].to_string(),
+        "203.0.113.7:8333: transaction rejected (0x10 invalid): bad-txns"
+    );
+    assert_eq!(
+        offer.report().to_string(),
+        "announced to 1, requested by 0, relayed by 1, rejected by 1"
+    );
     // One that has it from others and asks all the same counts once.
     serve(&pool, untold, &[offer.txid()]);
     let report = offer.wait_for(2, Instant::now());
-    assert_eq!((report.asked_by.len(), report.echoed_by.len()), (1, 1));
-    assert!(!report.is_over);
-    assert_eq!(offer.wait_for(1, Instant::now() + 1000 * SECOND).told, 1);
+    assert_eq!((report.requested_by.len(), report.relayed_by.len()), (1, 1));
+    assert!(!report.is_finished);
+    assert_eq!(
+        offer
+            .wait_for(1, Instant::now() + 1000 * SECOND)
+            .announced_to,
+        1
+    );
 }
 
 #[test]
@@ -215,8 +226,8 @@ fn lists_are_bounded() {
         serve(&pool, PeerId::random(), &[offer.txid()]);
     }
     let report = offer.report();
-    assert_eq!(report.asked_by.len(), MAX_LISTED);
-    assert_eq!(report.echoed_by.len(), MAX_LISTED);
+    assert_eq!(report.requested_by.len(), MAX_LISTED);
+    assert_eq!(report.relayed_by.len(), MAX_LISTED);
     assert_eq!(report.rejected_by.len(), MAX_LISTED);
 }
 
@@ -236,12 +247,12 @@ fn offer_expires_after_30_minutes() {
     assert_eq!(offered(&pool, 2, again).txid(), other.txid());
     pool.expire(now + SERVED_FOR);
     assert_eq!(pool.all().len(), 1);
-    assert!(one.report().is_over && !other.report().is_over);
+    assert!(one.report().is_finished && !other.report().is_finished);
     assert!(serve(&pool, silent, &[one.txid()]).is_empty());
     // Who has shown nothing of it is told again.
     assert_eq!(wave(&other, &[shows, silent], again), [silent]);
-    pool.withdraw(other.txid());
-    assert!(other.report().is_over && pool.all().is_empty());
+    pool.cancel(other.txid());
+    assert!(other.report().is_finished && pool.all().is_empty());
     assert_eq!(pool.next_deadline(), None);
 }
 

@@ -68,7 +68,7 @@ fn node_with_blocks() -> (LocalNode, Vec<BlockHeader>) {
 fn synchronize(node: &LocalNode) -> Duration {
     let manager = Manager::new(ManagerConfig::new(Network::Regtest)).expect("a configuration");
     let begin = Instant::now();
-    manager.start_fixed(&[node.address()]).expect("threads");
+    manager.start_fixed([node.address()]).expect("threads");
     let (height, _) = manager.sync_headers(TIMEOUT).expect("all headers");
     let elapsed = begin.elapsed();
     assert_eq!(height as usize, HEADERS);

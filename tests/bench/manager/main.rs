@@ -127,7 +127,7 @@ fn streams() {
     let before = process::resident_kib();
     initiators.order(&format!("open {PEERS}"));
     initiators.wait();
-    assert_eq!(manager.connected(), PEERS);
+    assert_eq!(manager.connected_count(), PEERS);
     print_costs("1,000 peers with two streams", before);
 }
 

@@ -48,7 +48,7 @@ fn stalled_peer_is_requested_last_for_next_block() {
     };
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let mut without = quiet(&manager, true);
     let mut stalling = quiet(&manager, false);
     let mut good = quiet(&manager, false);
@@ -92,7 +92,7 @@ fn fetch_error_lists_each_attempt() {
     let hash = block.hash();
     let manager = manager(config());
     assert_eq!(manager.fetch_block(hash, LIMIT), Err(Error::NoPeers));
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let mut first = dialled(&manager, 0);
     manager.wait_for_peers(1, LIMIT).unwrap();
     let (fetched, addresses) = std::thread::scope(|scope| {
@@ -129,7 +129,7 @@ fn fetch_ends_at_callers_timeout() {
     const SHORT: Duration = Duration::from_millis(50);
     let block = &mined(1, 1)[0];
     let manager = manager(config());
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let _silent = [(); 2].map(|()| dialled(&manager, 0));
     manager.wait_for_peers(2, LIMIT).unwrap();
     match manager.fetch_block(block.hash(), SHORT) {
@@ -153,7 +153,7 @@ fn invalid_block_is_fetched_from_another_peer() {
     let block = node.block(hash).unwrap();
     let manager = manager(config());
     let events = manager.subscribe_control();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let mut liar = dialled(&manager, 0);
     manager.wait_for_peers(1, LIMIT).unwrap();
     let fetched = std::thread::scope(|scope| {
@@ -179,7 +179,7 @@ fn invalid_block_is_fetched_from_another_peer() {
 fn concurrent_fetches_use_all_peers() {
     let blocks = mined(4, 1);
     let manager = manager(config());
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let mut peers = [(); 2].map(|()| dialled(&manager, 0));
     manager.wait_for_peers(2, LIMIT).unwrap();
     std::thread::scope(|scope| {
@@ -210,7 +210,7 @@ fn block_reader_skips_peer_without_block() {
     let node = LocalNode::start().unwrap();
     let hash = node.mine(1).unwrap()[0];
     let manager = manager(config());
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let mut without = dialled(&manager, 0);
     manager.wait_for_peers(1, LIMIT).unwrap();
     let block = node.block(hash).unwrap();

@@ -34,9 +34,7 @@ fn lying_and_silent_sources_do_not_complete_start() {
     let tips = manager.subscribe_blocks().unwrap();
     let silent = HeaderServerOptions::new(&headers, Answers::Never).listen();
     let liar = HeaderServerOptions::new(&other, Answers::AtMost(60)).listen();
-    manager
-        .start_fixed(&[silent.address, liar.address])
-        .unwrap();
+    manager.start_fixed([silent.address, liar.address]).unwrap();
     let reason = wait_for(&events, |event| match event {
         ControlEvent::ConnectionLost { reason, .. }
         | ControlEvent::ConnectionRestarting { reason, .. } => Some(reason.clone()),
@@ -69,7 +67,7 @@ fn every_kind_of_server_completes_start() {
         let manager = manager(config());
         manager.follow_chain(start_of(&headers)).unwrap();
         let server = HeaderServerOptions::new(&headers, answers).listen();
-        manager.start_fixed(&[server.address]).unwrap();
+        manager.start_fixed([server.address]).unwrap();
         assert_eq!(
             manager.sync_headers(LIMIT),
             Ok(tip_of(&headers)),
@@ -87,11 +85,11 @@ fn source_without_checkpoint_is_not_scored() {
     let short = HeaderServerOptions::new(&headers[..30], Answers::Node).listen();
     let honest = HeaderServerOptions::new(&headers, Answers::Node).listen();
     manager
-        .start_fixed(&[short.address, honest.address])
+        .start_fixed([short.address, honest.address])
         .unwrap();
     manager.wait_for_peers(2, LIMIT).unwrap();
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
-    assert_eq!(manager.connected(), 2);
+    assert_eq!(manager.connected_count(), 2);
     manager.shutdown().unwrap();
     let is_misbehavior =
         |event: &ControlEvent| matches!(event, ControlEvent::PeerMisbehavior { .. });
@@ -107,7 +105,7 @@ fn chain_replaces_start_that_is_not_complete() {
     manager.follow_chain(chain_of(&headers[..10])).unwrap();
     assert_eq!(height(&manager), 9);
     let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
-    manager.start_fixed(&[server.address]).unwrap();
+    manager.start_fixed([server.address]).unwrap();
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
     // A start replaces the chain as well, and reaches the same tip.
     let tips = manager.subscribe_blocks().unwrap();
@@ -131,7 +129,7 @@ fn stored_start_is_not_downloaded_again() {
     };
     let first = follow();
     assert_eq!(first.with_chain(HeaderChain::tip), None);
-    first.start_fixed(&[server.address]).unwrap();
+    first.start_fixed([server.address]).unwrap();
     assert_eq!(first.sync_headers(LIMIT), Ok(tip_of(&headers)));
     assert_eq!(first.shutdown(), Ok(()));
     let rules = start_of(&headers).rules().clone();
@@ -160,7 +158,7 @@ fn damaged_stored_start_is_downloaded_again() {
     assert_eq!(manager.with_chain(HeaderChain::tip), None);
     let events = manager.subscribe_control();
     let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
-    manager.start_fixed(&[server.address]).unwrap();
+    manager.start_fixed([server.address]).unwrap();
     let failure = wait_for(&events, |event| match event {
         ControlEvent::HeaderStoreFailed { error } => Some(error.clone()),
         _ => None,

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bsv_p2p::event::ControlEvent;
+use bsv_p2p::peers::PeerRef;
 use bsv_p2p::session::{DisconnectReason, Misbehavior};
 use bsv_p2p::wire::{ChainRuleError, ChainRules, HeaderChain, HeaderChainError};
 use bsv_p2p::{Manager, ManagerConfig};
@@ -237,7 +238,7 @@ fn deep_branches_with_more_work_are_followed() {
         let ours = mined_headers(depth, 1);
         let longer = mined_headers(depth + 10, 2);
         let manager = manager(config());
-        manager.start_fixed(&[]).unwrap();
+        manager.start_fixed([""; 0]).unwrap();
         let _first = connect_and_sync(&manager, &ours);
         let _second = connect_and_sync(&manager, &longer);
     }
@@ -301,7 +302,7 @@ fn only_inbound_liars_do_not_prevent_sync() {
 fn trickling_source_does_not_delay_download() {
     let headers = mined_headers(4_000, 1);
     let manager = manager(config());
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let slow = Answers::Trickle(Duration::from_millis(500));
     let trickler = HeaderServerOptions::new(&headers, slow).listen();
     let _tips = manager.subscribe_blocks().unwrap();
@@ -321,7 +322,7 @@ fn trickled_side_chain_delays_sync_for_seconds() {
     let honest = mined_headers(300, 1);
     let side = mined_headers(200, 2);
     let manager = manager(config());
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let _server = connect_and_sync(&manager, &honest);
     let slow = Answers::Trickle(Duration::from_millis(500));
     let trickler = HeaderServerOptions::new(&side, slow).listen();
@@ -346,7 +347,7 @@ fn peer_on_branch_refused_by_checkpoint_is_disconnected() {
         manager
             .follow_chain(HeaderChain::new(rules.clone()))
             .unwrap();
-        manager.start_fixed(&[]).unwrap();
+        manager.start_fixed([""; 0]).unwrap();
         let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
         if is_connected_first {
             manager.connect(server.address).unwrap();
@@ -355,14 +356,14 @@ fn peer_on_branch_refused_by_checkpoint_is_disconnected() {
         let liar = HeaderServerOptions::new(&other, Answers::Node).listen();
         let peer_id = manager.connect(liar.address).unwrap();
         let split = wait_for(&events, |event| match event {
-            ControlEvent::ChainSplit {
-                fork_height,
-                peer_ids,
-            } => Some((*fork_height, peer_ids.clone())),
+            ControlEvent::ChainSplit { fork_height, peers } => Some((*fork_height, peers.clone())),
             _ => None,
         });
         let fork_height = if is_connected_first { 0 } else { 9 };
-        assert_eq!(split, (fork_height, vec![peer_id]));
+        assert_eq!(
+            split,
+            (fork_height, vec![PeerRef::new(peer_id, liar.address)])
+        );
         let reason = wait_for(&events, |event| match event {
             ControlEvent::ConnectionLost { reason, .. }
             | ControlEvent::ConnectionRestarting { reason, .. } => Some(reason.clone()),
@@ -383,7 +384,7 @@ fn race_is_followed_after_side_header_flood() {
     const FLOOD: usize = 10_000;
     let ours = mined_headers(6, 1);
     let manager = manager(config());
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let tips = manager.subscribe_blocks().unwrap();
     let mut flooder = dialled(&manager, 0);
     flooder.expect("getheaders");

@@ -66,7 +66,7 @@ fn dialled(manager: &Manager, height: i32) -> RawPeer {
 /// Dials a peer whose chain is not higher. The first one is asked for headers, and has none.
 #[track_caller]
 fn quiet(manager: &Manager, is_first: bool) -> RawPeer {
-    let before = manager.connected();
+    let before = manager.connected_count();
     let mut peer = dialled(manager, 0);
     if is_first {
         peer.expect("getheaders");

@@ -53,14 +53,14 @@ fn stored_headers_are_not_requested_again() {
     let headers = mined_headers(2_300, 1);
     let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
     let first = manager_with(&path);
-    first.start_fixed(&[server.address]).unwrap();
+    first.start_fixed([server.address]).unwrap();
     assert_eq!(first.sync_headers(LIMIT), Ok(tip_of(&headers)));
     drop(first);
     assert_eq!(stored_tip(&path), tip_of(&headers));
 
     let second = manager_with(&path);
     assert_eq!(second.with_chain(HeaderChain::tip), Some(tip_of(&headers)));
-    second.start_fixed(&[]).unwrap();
+    second.start_fixed([""; 0]).unwrap();
     let mut peer = dialled(&second, 2_300);
     let Message::GetHeaders(request) = peer.expect("getheaders") else {
         panic!("another message");
@@ -73,7 +73,7 @@ fn reorganization_is_written_while_running() {
     let (_folder, path) = temporary_file();
     let [short, long] = branches(40, [5, 9]);
     let manager = manager_with(&path);
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     for headers in [&short, &long] {
         let server = HeaderServerOptions::new(headers, Answers::Node).listen();
         manager.connect(server.address).unwrap();
@@ -99,7 +99,7 @@ fn damaged_tail_is_reported_and_downloaded_again() {
     assert!(height < 16, "{height}");
     let events = manager.subscribe_control();
     let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
-    manager.start_fixed(&[server.address]).unwrap();
+    manager.start_fixed([server.address]).unwrap();
     let failure = store_failure(&events);
     let HeaderStoreError::Damaged { tail, .. } = &failure else {
         panic!("{failure}");
@@ -164,7 +164,7 @@ fn chain_with_other_start_is_reported_not_written() {
     HeaderStore::export(&chain_of(&headers[..50]), &path).unwrap();
     let stored = manager_with(&path);
     let events = stored.subscribe_control();
-    stored.start_fixed(&[]).unwrap();
+    stored.start_fixed([""; 0]).unwrap();
     stored.follow_chain(trusted()).unwrap();
     let failure = store_failure(&events);
     assert!(
@@ -215,7 +215,7 @@ fn incomplete_last_header_is_removed_without_peers() {
     file.write_all(&[7; 33]).unwrap();
     let manager = manager_with(&path);
     let events = manager.subscribe_control();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let failure = store_failure(&events).to_string();
     assert!(failure.contains("33 bytes"), "{failure}");
     assert_eq!(manager.shutdown(), Ok(()));

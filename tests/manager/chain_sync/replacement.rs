@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bsv_p2p::event::ControlEvent;
+use bsv_p2p::peers::PeerRef;
 use bsv_p2p::wire::HeaderChain;
 use test_support::header_server::{Answers, HeaderServerOptions};
 
@@ -41,7 +42,7 @@ fn replaced_chain_is_synchronized_again() {
     let headers = mined_headers(50, 1);
     let manager = manager(config());
     let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
-    manager.start_fixed(&[server.address]).unwrap();
+    manager.start_fixed([server.address]).unwrap();
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
     manager
         .follow_chain(HeaderChain::new(Network::Regtest))
@@ -56,18 +57,15 @@ fn competing_branches_are_reported_once() {
     let events = manager.subscribe_control();
     manager.follow_chain(chain_of(&ours)).unwrap();
     let server = HeaderServerOptions::new(&other, Answers::Node).listen();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let peer_id = manager.connect(server.address).unwrap();
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&ours)));
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&ours)));
     let split = wait_for(&events, |event| match event {
-        ControlEvent::ChainSplit {
-            fork_height,
-            peer_ids,
-        } => Some((*fork_height, peer_ids.clone())),
+        ControlEvent::ChainSplit { fork_height, peers } => Some((*fork_height, peers.clone())),
         _ => None,
     });
-    assert_eq!(split, (0, vec![peer_id]));
+    assert_eq!(split, (0, vec![PeerRef::new(peer_id, server.address)]));
     manager.shutdown().unwrap();
     let is_split = |event: &ControlEvent| matches!(event, ControlEvent::ChainSplit { .. });
     assert_eq!(events.iter().filter(is_split).count(), 0);
@@ -84,7 +82,7 @@ fn stale_tip_is_reported_with_last_block_time() {
     manager
         .follow_chain(chain_of(&mined_headers(5, 1)))
         .unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let since = wait_for(&events, |event| match event {
         ControlEvent::TipStale { since } => Some(*since),
         _ => None,

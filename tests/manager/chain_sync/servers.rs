@@ -18,7 +18,7 @@ fn every_kind_of_server_is_synchronized() {
         let manager = manager(config());
         let server = HeaderServerOptions::new(&headers, answers).listen();
         let started = Instant::now();
-        manager.start_fixed(&[server.address]).unwrap();
+        manager.start_fixed([server.address]).unwrap();
         assert_eq!(
             manager.sync_headers(LIMIT),
             Ok(tip_of(&headers)),
@@ -44,7 +44,7 @@ fn claimed_height_does_not_count() {
         ..HeaderServerOptions::new(&headers, Answers::Node)
     };
     let server = server.listen();
-    manager.start_fixed(&[server.address]).unwrap();
+    manager.start_fixed([server.address]).unwrap();
     let started = Instant::now();
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
     let elapsed = started.elapsed();

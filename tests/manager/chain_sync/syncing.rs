@@ -18,7 +18,7 @@ fn silent_first_peer_does_not_stop_download() {
     node.mine(5_000).unwrap();
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let mut silent = dialled(&manager, 9_000);
     silent.expect("getheaders");
     manager.connect(node.address()).unwrap();
@@ -45,7 +45,7 @@ fn headers_without_proof_of_work_are_scored() {
     let manager = manager(config());
     let events = manager.subscribe_control();
     let tips = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let mut liar = dialled(&manager, 100);
     let mut header = mined(1, 1)[0].header();
     while header.check_proof_of_work(&Network::Regtest).is_ok() {
@@ -92,7 +92,7 @@ fn later_peer_continues_after_all_disconnected() {
     assert!(second.wait_for_tip(first.tip(), LIMIT));
     let manager = manager(config());
     let events = manager.subscribe_control();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     manager.connect(first.address()).unwrap();
     assert_eq!(manager.sync_headers(LIMIT), Ok((3, first.tip())));
     let [first, second] = nodes;
@@ -123,7 +123,7 @@ fn trusted_chain_is_continued_from_its_tip() {
     assert_eq!(manager.with_chain(HeaderChain::tip), None);
     manager.follow_chain(chain).unwrap();
     let tips = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     let tip = next(&tips);
     assert_eq!((tip.height, tip.connected), (200, hashes[190..].to_vec()));
     manager.shutdown().unwrap();
@@ -151,7 +151,7 @@ fn unusable_chain_is_refused() {
 fn sync_error_names_cause() {
     const SHORT: Duration = Duration::from_millis(20);
     let manager = manager(config());
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     assert_eq!(manager.sync_headers(SHORT), Err(Error::NoPeers));
     let mut silent = quiet(&manager, true);
     std::thread::scope(|scope| {
@@ -214,7 +214,7 @@ fn manager_syncs_chain_of_private_network() {
     );
     let manager = manager(config);
     manager
-        .start_fixed(&[other.address(), node.address()])
+        .start_fixed([other.address(), node.address()])
         .unwrap();
     assert_eq!(manager.sync_headers(LIMIT), Ok((300, node.tip())));
     let block = manager.fetch_block(node.tip(), LIMIT).unwrap();

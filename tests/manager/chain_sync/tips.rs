@@ -1,6 +1,7 @@
 //! Tip updates.
 
 use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::peers::PeerRef;
 use bsv_p2p::wire::{CompactBlock, Inv, Inventory, Txid};
 
 use super::*;
@@ -21,7 +22,7 @@ fn tip_announced_in_three_ways_is_reported_once() {
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
     let others = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let mut peers = [true, false, false].map(|is_first| quiet(&manager, is_first));
     let connections = manager.connections();
     let blocks = mined(3, 1);
@@ -42,7 +43,12 @@ fn tip_announced_in_three_ways_is_reported_once() {
                 assert_eq!(tip.height, round as u32 + 1);
                 assert_eq!(tip.connected, [block.hash()]);
                 let who = connections.iter().find(|one| one.address == first);
-                assert_eq!(tip.announced_by, who.map(|one| one.peer_id));
+                let who = who.map(|one| PeerRef::new(one.peer_id, first));
+                assert_eq!(tip.announced_by, who);
+                assert!(
+                    tip.to_string().ends_with(&format!("announced by {first}")),
+                    "{tip}"
+                );
             }
         }
     }
@@ -60,7 +66,7 @@ fn reorganization_lists_disconnected_and_connected_blocks() {
     let joined = long.mine(5).unwrap();
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     manager.connect(short.address()).unwrap();
     let tip = next(&tips);
     assert_eq!((&tip.connected, tip.disconnected.len()), (&gone, 0));
@@ -75,7 +81,7 @@ fn reorganization_lists_disconnected_and_connected_blocks() {
 fn branch_of_equal_work_is_not_a_tip() {
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let peer = quiet(&manager, true);
     let (ours, others) = (mined(2, 1), mined(3, 2));
     peer.send(headers(&ours));
@@ -97,7 +103,7 @@ fn slow_receiver_counts_skipped_updates() {
     let manager = manager(config());
     let slow = manager.subscribe_blocks().unwrap();
     let brisk = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let peer = quiet(&manager, true);
     let blocks = mined(WAITING + MORE + 1, 1);
     let (last, others) = blocks.split_last().unwrap();
@@ -122,7 +128,7 @@ fn slow_receiver_counts_skipped_updates() {
 fn transaction_flood_does_not_delay_tip() {
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
-    manager.start_fixed(&[]).unwrap();
+    manager.start_fixed([""; 0]).unwrap();
     let mut peer = quiet(&manager, true);
     let block = &mined(1, 1)[0];
     let txids = (0..50_000_u32).map(|number| {

@@ -22,7 +22,7 @@ fn keeping(node: &RealNode, connection: ConnectionConfig) -> (Manager, Receiver<
     config.restarts.max_backoff = Duration::from_millis(200);
     let manager = Manager::new(config).unwrap();
     let events = manager.subscribe();
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     (manager, events)
 }
 

@@ -40,7 +40,7 @@ fn large_block_does_not_delay_transactions() {
     }
     let numbers = actor.handle.statistics();
     assert_eq!(count(&numbers, StreamType::Data1, "block").0, 0);
-    let came = numbers.streams[1].traffic.bytes_in;
+    let came = numbers.streams[1].traffic.bytes_received;
     assert!(came < block.bytes().len() as u64 / 2, "{came}");
 
     let mut read = Vec::new();

@@ -83,7 +83,7 @@ fn count(numbers: &ConnectionStatistics, stream: StreamType, name: &str) -> (u64
     let named = |one: &&CommandTraffic| one.command == Command::new(name);
     let traffic = commands.iter().find(named).map(|one| one.traffic);
     let traffic = traffic.unwrap_or_default();
-    (traffic.messages_in, traffic.messages_out)
+    (traffic.messages_received, traffic.messages_sent)
 }
 
 /// Asserts that these messages arrived on this stream, and none on the other.

@@ -114,7 +114,7 @@ fn dialing_manager_shows_one_peer_with_two_streams() {
     let node = node_with_coins(&[]);
     let manager = Manager::new(ManagerConfig::new(Network::Regtest)).unwrap();
     let events = manager.subscribe();
-    manager.start_fixed(&[node.address()]).unwrap();
+    manager.start_fixed([node.address()]).unwrap();
     let (opened, seen) = up_to_two_streams(&events);
     let names: Vec<_> = seen.iter().map(ControlEvent::name).collect();
     assert_eq!(
@@ -135,11 +135,11 @@ fn dialing_manager_shows_one_peer_with_two_streams() {
     assert_eq!(kinds, [StreamType::General, StreamType::Data1]);
     for one in streams.clone() {
         assert!(one.is_open, "{one:#?}");
-        let both_ways = one.traffic.bytes_in > 0 && one.traffic.bytes_out > 0;
+        let both_ways = one.traffic.bytes_received > 0 && one.traffic.bytes_sent > 0;
         assert!(both_ways, "{one:#?}");
     }
-    let bytes_in: u64 = streams.map(|one| one.traffic.bytes_in).sum();
-    assert_eq!(connection.traffic.bytes_in, bytes_in);
+    let bytes_received: u64 = streams.map(|one| one.traffic.bytes_received).sum();
+    assert_eq!(connection.traffic.bytes_received, bytes_received);
     assert_eq!(snapshot.metrics.connected, 1);
     assert_eq!(snapshot.metrics.slots_taken, 1);
 }

@@ -99,7 +99,7 @@ fn assert_one_stream_where_it_dials(node: &RealNode, change: impl FnOnce(&mut Se
     let found = peer.transactions(&[txid], SOON).unwrap();
     assert!(found[0].is_some());
     assert_one_stream(node, &peer);
-    assert_eq!(manager.metrics().let_in, 1);
+    assert_eq!(manager.metrics().inbound_accepted, 1);
     manager.shutdown().unwrap();
     let told = events
         .iter()

@@ -67,7 +67,7 @@ impl ManagerPair {
         };
         let relay = LimitedRelay::start(address, bytes_per_second).expect("a relay");
         let asker = Manager::new(config).expect("a configuration");
-        asker.start_fixed(&[relay.address()]).expect("threads");
+        asker.start_fixed([relay.address()]).expect("threads");
         let [holder, asker] = [(holder, Some(block)), (asker, None)].map(|(manager, block)| {
             manager.wait_for_peers(1, patience).expect("a handshake");
             let deadline = Instant::now() + patience;
@@ -143,7 +143,7 @@ impl PairedManager {
     pub fn has_block(&self) -> bool {
         let commands = self.peer.statistics().commands;
         let mut commands = commands.iter();
-        commands.any(|one| one.command.name() == "block" && one.traffic.messages_in > 0)
+        commands.any(|one| one.command.name() == "block" && one.traffic.messages_received > 0)
     }
 }
 

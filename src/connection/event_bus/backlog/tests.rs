@@ -1,13 +1,12 @@
 //! What waits, its bytes, and whose time is over.
 
-use crossbeam_channel::{Receiver, bounded};
-
 use super::*;
 use crate::connection::event_bus::options::SubscriptionOptions;
 use crate::connection::event_bus::subscription::Queue;
 use crate::event::{BitcoinMessageEvent, SharedMessage};
 use crate::peers::PeerId;
 use crate::wire::Message;
+use crossbeam_channel::{Receiver, bounded};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -28,6 +27,7 @@ fn lagging(events: usize, now: Instant) -> (Backlog, Receiver<BitcoinMessageEven
 fn event(payload_len: u64) -> Event {
     Event::Message(BitcoinMessageEvent {
         peer_id: PeerId::from_u128(0),
+        address: ([127, 0, 0, 1], 8333).into(),
         message: SharedMessage::new(Message::Verack, payload_len),
     })
 }

@@ -439,7 +439,7 @@ fn fresh_address_relays_to_two_inbound_peers() {
 fn own_address_is_advertised_repeatedly() {
     let now = begin();
     let mut config = quiet();
-    config.listener.announce = Some(address(50));
+    config.listener.external_address = Some(address(50));
     let mut plan = plan_of(config.clone(), Vec::new(), now);
     let mut peers = [
         plan.connect(address(1), |_| false, now).unwrap(),
@@ -465,7 +465,7 @@ fn own_address_is_advertised_repeatedly() {
     let due = later(now, 8 * HOUR);
     assert!(plan.next_deadline() <= due.instant);
     assert_eq!(sorted(actions(&mut plan, due)), all(address(50), due));
-    config.listener.announce = Some(address(51));
+    config.listener.external_address = Some(address(51));
     plan.update_config(Arc::new(config), due);
     assert_eq!(sorted(actions(&mut plan, due)), all(address(51), due));
     // Nobody tells us of ourselves.

@@ -187,7 +187,7 @@ fn capacity_reject_messages_are_limited() {
 fn newest_of_largest_group_is_evicted() {
     let now = begin();
     let mut config = places(5, 0);
-    config.listener.evict = true;
+    config.listener.evict_inbound = true;
     let mut plan = plan_of(config, Vec::new(), now);
     let mut crowd = Vec::new();
     for (number, text) in [

@@ -1,7 +1,7 @@
 //! Who is banned, and what follows.
 
 use super::*;
-use crate::peers::{BanReason, PeerId, Subnet};
+use crate::peers::{BanReason, PeerId, PeerRef, Subnet};
 
 const BAD: DisconnectReason = DisconnectReason::Misbehaved { score: 100 };
 
@@ -29,16 +29,20 @@ fn misbehavior_ban_closes_covered_connections() {
     let [Action::Tell(event), Action::Close { peer_id, reason }] = &done[..] else {
         panic!("{done:?}");
     };
-    let ControlEvent::PeerBanned {
-        peer_id: for_whom,
-        ban,
-    } = &**event
-    else {
+    let ControlEvent::PeerBanned { peer, ban } = &**event else {
         panic!("{event}");
     };
+    let address = "[2a00:1450:1:2::1]:1".parse().unwrap();
     assert_eq!(
-        (*for_whom, ban.subnet),
-        (Some(one), subnet("2a00:1450:1:2::/64"))
+        (*peer, ban.subnet),
+        (
+            Some(PeerRef::new(one, address)),
+            subnet("2a00:1450:1:2::/64")
+        )
+    );
+    assert!(
+        event.to_string().starts_with("[2a00:1450:1:2::1]:1: "),
+        "{event}"
     );
     assert_eq!(ban.until, Some(now.wall + DAY));
     assert_eq!(

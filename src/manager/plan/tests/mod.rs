@@ -13,7 +13,7 @@ mod updates;
 mod world;
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::*;
 use crate::network::Network;

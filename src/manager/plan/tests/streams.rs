@@ -111,7 +111,7 @@ fn nobody_is_evicted_for_a_stream() {
     let mut config = config();
     (config.max_connections, config.min_outbound) = (3, 0);
     config.target_connections = 0;
-    config.listener.evict = true;
+    config.listener.evict_inbound = true;
     let mut plan = plan_of(config, Vec::new(), now);
     connect(&mut plan, from(1, 1), now);
     for crowd in ["8.200.0.1:1", "8.200.0.2:1"] {
@@ -256,13 +256,14 @@ fn assert_banned(plan: &mut Plan, thief: PeerId, address: IpAddr, now: Now) {
         .into_iter()
         .find_map(|action| match action {
             Action::Tell(event) => match *event {
-                ControlEvent::PeerBanned { peer_id, ban } => Some((peer_id, ban)),
+                ControlEvent::PeerBanned { peer, ban } => Some((peer, ban)),
                 _ => None,
             },
             _ => None,
         });
-    let (peer_id, ban) = told.expect("a ban");
-    assert_eq!(peer_id, Some(thief));
+    let (peer, ban) = told.expect("a ban");
+    let peer = peer.map(|peer| (peer.peer_id, peer.address.ip()));
+    assert_eq!(peer, Some((thief, address)));
     assert_eq!(ban.reason, BanReason::StreamAddressMismatch);
     assert_eq!(ban.subnet, crate::peers::Subnet::single(address));
     assert_eq!(ban.until, Some(now.wall + DAY));
