@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::manager::{BroadcastReport, Rejection};
 use bsv_p2p::peers::PeerId;
-use crossbeam_channel::Receiver;
 
 /// A response of a peer to the transaction.
 pub(crate) enum News {
@@ -20,7 +20,7 @@ pub(crate) enum News {
 
 /// Number of responses returned so far, and the addresses of the peers.
 pub(crate) struct Watch {
-    events: Receiver<ControlEvent>,
+    events: EventReceiver<ControlEvent>,
     addresses: HashMap<PeerId, String>,
     /// Number of entries of `asked_by` returned so far.
     asked: usize,
@@ -36,7 +36,7 @@ impl Watch {
     ///
     /// The subscription `events` should start before the manager does. Otherwise the addresses of
     /// some peers are missing.
-    pub(crate) fn new(events: Receiver<ControlEvent>) -> Self {
+    pub(crate) fn new(events: EventReceiver<ControlEvent>) -> Self {
         Self {
             events,
             addresses: HashMap::new(),
@@ -86,7 +86,8 @@ impl Watch {
 
     /// Records the addresses in pending events. The addresses of closed connections are kept.
     fn learn_addresses(&mut self) {
-        for event in self.events.try_iter() {
+        // A subscription to control events never fails.
+        for event in self.events.try_iter().flatten() {
             if let ControlEvent::HandshakeComplete {
                 peer_id, address, ..
             } = event

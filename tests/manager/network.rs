@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::manager::TipUpdate;
 use bsv_p2p::peers::Subnet;
 use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Manager, ManagerConfig};
-use crossbeam_channel::Receiver;
 
 use crate::dnsmasq_server::Dnsmasq;
 use crate::harness::config;
@@ -42,7 +42,7 @@ impl Random {
 struct Member {
     number: u8,
     manager: Manager,
-    tips: Receiver<TipUpdate>,
+    tips: EventReceiver<TipUpdate>,
     /// The number of announcements of each block.
     told: HashMap<BlockHash, u32>,
 }

@@ -9,13 +9,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
-    EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
+    EventBus, EventReceiver, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
+    RecvTimeoutError,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::session::NonceRegistry;
 use bsv_p2p::wire::{Block, BlockHash, BlockHeader, Message, TimestampedAddress, Tx, Txid};
 use bsv_p2p::{Connection, ConnectionConfig, Error};
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::raw_peer::{DEADLINE, RawListener};
 
@@ -40,8 +40,8 @@ pub(crate) enum Client {
 
 pub(crate) struct ActorClient {
     pub(crate) handle: PeerConnectionHandle,
-    pub(crate) events: Receiver<ControlEvent>,
-    pub(crate) messages: Receiver<BitcoinMessageEvent>,
+    pub(crate) events: EventReceiver<ControlEvent>,
+    pub(crate) messages: EventReceiver<BitcoinMessageEvent>,
     /// The connection for the second stream of an inbound peer.
     second: Option<PeerConnectionHandle>,
 }
@@ -172,7 +172,7 @@ impl Client {
                 Client::Actor(actor) => match actor.messages.recv_timeout(left) {
                     Ok(event) => Some((*event.message).clone()),
                     Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => return Err("no more messages".into()),
+                    Err(error) => return Err(error.to_string()),
                 },
             };
             match message {

@@ -56,7 +56,7 @@ pub enum PeerConnectionCommand {
 /// let events = setup.events.subscribe_control();
 /// let peer = PeerConnectionActor::spawn_outbound(node.address(), setup)?;
 /// for event in &events {
-///     match event {
+///     match event? {
 ///         ControlEvent::HandshakeComplete { .. } => break,
 ///         ControlEvent::ConnectionFailed { reason, .. } => return Err(reason.into()),
 ///         _ => {}

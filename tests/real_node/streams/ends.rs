@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::{ConnectionConfig, Manager, ManagerConfig, Network};
-use crossbeam_channel::Receiver;
 
 use super::{
     assert_answers, assert_two_streams, dial_twice, listening, node_with_coins, up_to_two_streams,
@@ -15,7 +15,7 @@ use crate::peer::{Actor, SOON, config, impatient, is_cut};
 use crate::support::RealNode;
 
 /// Returns a manager that keeps the node connected, and redials soon.
-fn keeping(node: &RealNode, connection: ConnectionConfig) -> (Manager, Receiver<Event>) {
+fn keeping(node: &RealNode, connection: ConnectionConfig) -> (Manager, EventReceiver<Event>) {
     let mut config = ManagerConfig::new(Network::Regtest);
     config.connection = connection;
     config.restarts.backoff = Duration::from_millis(50);
