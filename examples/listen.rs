@@ -99,18 +99,17 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
     let end = over(arguments.seconds);
     loop {
         select! {
-            recv(events) -> event => match event {
-                Ok(Event::Control(event)) => {
+            recv(events.as_receiver()) -> event => match events.with_end_reason(event)? {
+                Event::Control(event) => {
                     if let (Some(server), ControlEvent::ConnectionLost { peer_id, .. }) = (&mut server, &event) {
                         server.on_lost(*peer_id);
                     }
                     say_event(&event, arguments.json)?;
                 }
-                Ok(Event::Message(question)) => if let Some(server) = &mut server {
+                Event::Message(question) => if let Some(server) = &mut server {
                     server.serve(&manager, &question);
                 },
-                Ok(_) => {}
-                Err(_) => break,
+                _ => {}
             },
             recv(end) -> _ => break,
             recv(interrupted) -> _ => break,

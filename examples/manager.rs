@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Headers are verified. Blocks can be downloaded by `manager.fetch_block(tip.hash, timeout)`.
     for tip in tips {
+        let tip = tip?;
         println!(
             "height {}: {}, {} connected",
             tip.height,

@@ -20,8 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     manager.start_fixed([&address])?;
     manager.wait_for_peers(1, Duration::from_secs(30))?;
     println!("connected to {address}");
-
     for event in messages {
+        let event = event?;
         let Message::Inv(inv) = &*event.message else {
             continue;
         };

@@ -232,8 +232,8 @@ pub enum ControlEvent {
         /// The number of events dropped since the last `Lagged` of this subscription.
         missed: u64,
     },
-    /// A subscription was closed, for all peers. Its receiver gets the events in its queue and then
-    /// disconnects. Events that were not yet queued are lost.
+    /// A subscription failed and was ended, for all peers. Its receiver gets the events in its
+    /// queue, and then the [reason](SubscriptionEndReason). Events that were not yet queued are lost.
     SubscriptionEnded {
         /// The name of the subscription.
         subscription: Arc<str>,
@@ -297,20 +297,52 @@ impl fmt::Display for InboundRejectReason {
     }
 }
 
-/// The reason why a subscription was closed that its owner did not close.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The reason why a subscription ended.
+///
+/// These are all ways in which a subscription ends while its receiver exists. Dropping the
+/// [`EventReceiver`](crate::connection::EventReceiver) cancels the subscription, and no reason is
+/// reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SubscriptionEndReason {
+    /// The [`Manager`](crate::Manager) was shut down or dropped, or had been before the
+    /// subscription was created.
+    Shutdown,
+    /// The [`EventBus`](crate::connection::EventBus) and the handles of all connections that use it
+    /// were dropped.
+    ///
+    /// The end of a connection does not end a subscription while the handle exists, even if the
+    /// connection is not reopened. A [`ControlEvent`] reports it.
+    PublishersDropped,
     /// The receiver accepted no event for
     /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout) while
     /// it was blocking reads from a peer.
+    ///
+    /// Only possible with [`OverflowPolicy::Block`](crate::connection::OverflowPolicy::Block).
     TooSlow,
+    /// The thread that published the events panicked. Only possible for
+    /// [`Manager::subscribe_blocks`](crate::Manager::subscribe_blocks).
+    InternalError,
+}
+
+impl SubscriptionEndReason {
+    /// Returns whether the subscription ended although its publisher was neither shut down nor
+    /// dropped. Events are then missing after those in the queue.
+    pub const fn is_failure(self) -> bool {
+        match self {
+            SubscriptionEndReason::Shutdown | SubscriptionEndReason::PublishersDropped => false,
+            SubscriptionEndReason::TooSlow | SubscriptionEndReason::InternalError => true,
+        }
+    }
 }
 
 impl fmt::Display for SubscriptionEndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            SubscriptionEndReason::TooSlow => "receiver is too slow",
+            SubscriptionEndReason::Shutdown => "manager was shut down",
+            SubscriptionEndReason::PublishersDropped => "event bus and connections were dropped",
+            SubscriptionEndReason::TooSlow => "receiver was too slow",
+            SubscriptionEndReason::InternalError => "publishing thread panicked",
         })
     }
 }

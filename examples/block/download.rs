@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::ConnectionConfig;
 use bsv_p2p::connection::{
-    BlockReader, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
+    BlockReader, EventReceiver, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
 };
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::wire::{BlockHash, BlockHeader, Reader};
@@ -109,7 +109,7 @@ impl Download {
     fn read(
         &self,
         peer: &PeerConnectionHandle,
-        events: &Receiver<ControlEvent>,
+        events: &EventReceiver<ControlEvent>,
         target: &mut Target,
     ) -> Result<Downloaded, NotDownloaded> {
         until_connected(events)?;
@@ -124,9 +124,9 @@ impl Download {
 /// Blocks until the handshake is complete. Returns an error if the connection ends before.
 ///
 /// `CONNECT_TIMEOUT` and `HANDSHAKE_TIMEOUT` limit the duration.
-fn until_connected(events: &Receiver<ControlEvent>) -> Result<(), NotDownloaded> {
+fn until_connected(events: &EventReceiver<ControlEvent>) -> Result<(), NotDownloaded> {
     for event in events {
-        match event {
+        match event.map_err(|error| NotDownloaded::Peer(error.to_string()))? {
             ControlEvent::HandshakeComplete { .. } => return Ok(()),
             ControlEvent::ConnectionFailed { reason, .. }
             | ControlEvent::ConnectionLost { reason, .. } => {

@@ -6,7 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::Error;
+use bsv_p2p::connection::{EventReceiver, RecvError};
 use bsv_p2p::event::ControlEvent;
+use bsv_p2p::manager::TipUpdate;
 use bsv_p2p::wire::BlockHash;
 use clap::Parser;
 use crossbeam_channel::{Receiver, bounded, select};
@@ -93,7 +95,8 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
     };
     report.begin(height, hash)?;
     // Updates up to the height of the synced tip are not new.
-    let first = tips.try_iter().find(|tip| tip.height > height);
+    let is_new = |tip: &Result<TipUpdate, _>| tip.as_ref().is_ok_and(|tip| tip.height > height);
+    let first = tips.try_iter().find(is_new);
 
     // Fetching a block blocks, so a separate thread does it. The scope joins this thread.
     let mut told = 0;
@@ -131,7 +134,7 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
 /// - If the manager fails, or the output cannot be written.
 fn catch_up(
     meeting: &Meeting,
-    control: &Receiver<ControlEvent>,
+    control: &EventReceiver<ControlEvent>,
     report: &Report,
     interrupted: &Receiver<()>,
     (timeout, end): (Duration, Instant),
@@ -142,6 +145,7 @@ fn catch_up(
         let result = meeting.manager.sync_headers(SYNC_INTERVAL);
         // The subscription must be read, or it ends.
         for event in control.try_iter() {
+            let event = event?;
             if let ControlEvent::PeerMisbehavior { .. } = event {
                 misbehavior = Some(format!("; {event}"));
             }
@@ -174,7 +178,10 @@ fn catch_up(
 /// Prints news and events until `wanted` blocks are printed, the time is over, or the user
 /// interrupts it. Adds the number of printed blocks to the counter.
 fn tell(
-    (news, control): (&Receiver<News>, &Receiver<ControlEvent>),
+    (news, control): (
+        &Receiver<Result<News, RecvError>>,
+        &EventReceiver<ControlEvent>,
+    ),
     interrupted: &Receiver<()>,
     end: Instant,
     report: &Report,
@@ -185,18 +192,16 @@ fn tell(
         select! {
             recv(news) -> new => match new {
                 Ok(new) => {
+                    let new = new?;
                     *told += u64::from(matches!(new, News::Block { .. }));
                     report.news(&new)?;
                     if wanted.is_some_and(|wanted| *told >= wanted) {
                         return Ok(Ended::Enough);
                     }
                 }
-                Err(_) => return Err("the manager has ended".into()),
-            },
-            recv(control) -> event => match event {
-                Ok(event) => report.event(&event)?,
                 Err(_) => return Err("manager was shut down".into()),
             },
+            recv(control.as_receiver()) -> event => report.event(&control.with_end_reason(event)?)?,
             recv(time_over) -> _ => return Ok(Ended::TimeOver),
             recv(interrupted) -> _ => return Ok(Ended::Interrupted),
         }

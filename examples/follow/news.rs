@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::BlockVisitor;
+use bsv_p2p::connection::{BlockVisitor, RecvError};
 use bsv_p2p::manager::TipUpdate;
 use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Error, Manager};
@@ -38,20 +38,28 @@ pub(crate) enum News {
     Missed(u64),
 }
 
-/// Sends the news of each tip update. Returns when `tips` ends or the receiver of `news` is
-/// dropped.
+/// Sends the news of each tip update, and the error if the subscription failed. Returns when `tips`
+/// ends or the receiver of `news` is dropped.
 ///
 /// Blocks while `news` is full and while blocks are downloaded. After `end`, downloads fail
 /// immediately.
 pub(crate) fn gather(
     manager: &Manager,
-    tips: impl IntoIterator<Item = TipUpdate>,
+    tips: impl IntoIterator<Item = Result<TipUpdate, RecvError>>,
     end: Instant,
-    news: &Sender<News>,
+    news: &Sender<Result<News, RecvError>>,
 ) {
     for tip in tips {
+        let tip = match tip {
+            Ok(tip) => tip,
+            Err(error) => {
+                // The receiver may be dropped.
+                let _ = news.send(Err(error));
+                return;
+            }
+        };
         for new in of_tip(manager, &tip, end) {
-            if news.send(new).is_err() {
+            if news.send(Ok(new)).is_err() {
                 return;
             }
         }

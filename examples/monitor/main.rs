@@ -135,9 +135,10 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
     }
     // Without a time limit, listener and discovery, no events follow once all peers are gone.
     let waits = listens || seeks || seconds.is_some();
+    let mut failure = None;
     while waits || !peers.all_gone() {
         select! {
-            recv(events) -> event => match event {
+            recv(events.as_receiver()) -> event => match events.with_end_reason(event) {
                 Ok(Event::Control(event)) => {
                     report.control(&event)?;
                     peers.on_control(&event)?;
@@ -147,13 +148,19 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
                     peers.on_message(event.peer_id, &event.message);
                 }
                 Ok(_) => {}
-                Err(_) => break,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
             },
             recv(end) -> _ => break,
             recv(interrupted) -> _ => break,
         }
     }
     report.summary(&peers.summary())?;
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
     if !waits && peers.all_gone() {
         return Err("no peer is left".into());
     }

@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use bsv_p2p::connection::resolve;
+use bsv_p2p::connection::{EventReceiver, resolve};
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::{Manager, ManagerConfig};
-use crossbeam_channel::Receiver;
 
 use crate::lasting::RESOLVE_TIMEOUT;
 use crate::reach::Reach;
@@ -18,7 +17,7 @@ pub(crate) struct Meeting {
     named: Vec<SocketAddr>,
     /// Whether seeds are queried for further peers.
     seeds: bool,
-    events: Receiver<ControlEvent>,
+    events: EventReceiver<ControlEvent>,
 }
 
 impl Meeting {
@@ -90,7 +89,7 @@ impl Meeting {
 
     /// Returns the error that no peer was reached, with the last failure if one was reported.
     pub(crate) fn nobody(&self) -> String {
-        let told = self.events.try_iter().filter(|event| {
+        let told = self.events.try_iter().flatten().filter(|event| {
             matches!(
                 event,
                 ControlEvent::ConnectionFailed { .. }

@@ -133,6 +133,8 @@
 //! | messages | [`subscribe_messages`](crate::Manager::subscribe_messages) | by [`OverflowPolicy`](crate::connection::OverflowPolicy) |
 //! | both, in one order | [`subscribe`](crate::Manager::subscribe) | by [`OverflowPolicy`](crate::connection::OverflowPolicy) |
 //!
+//! An [`EventReceiver`](crate::connection::EventReceiver) reports why its subscription ended.
+//!
 //! # Dependencies
 //!
 //! No async runtime is in the dependency tree, with any feature.

@@ -19,6 +19,7 @@
 //!     println!("synchronized: {hash} at height {height}");
 //!     nodes[0].mine(1)?;
 //!     for tip in tips {
+//!         let tip = tip?;
 //!         println!("{tip}"); // includes the initial download, up to 2,000 blocks each
 //!         if tip.height == 4 {
 //!             let block = manager.fetch_block(tip.hash, Duration::from_secs(30))?;

@@ -151,7 +151,7 @@
 //!     assert!(node.wait_for_peers(1, Duration::from_secs(5)));
 //!     node.mine(1)?;
 //!     for event in events {
-//!         match event {
+//!         match event? {
 //!             Event::Control(event) => println!("{event}"),
 //!             Event::Message(event) => {
 //!                 println!("{:?}", *event.message);

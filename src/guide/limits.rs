@@ -53,7 +53,7 @@
 //! | time | answer to a ping | 60 s | `session.ping_timeout` | The connection is closed. The time is suspended while a large frame is transferred. |
 //! | time | silence of a peer | 20 min | `session.idle_timeout` | The connection is closed. |
 //! | time | TCP keepalive | after 60 s | `tcp_keepalive` | The system probes the peer. `None` disables it. |
-//! | time | subscription that takes no event while a peer is not read | 30 s | `subscriber_timeout` | The subscription ends. |
+//! | time | subscription that takes no event while a peer is not read | 30 s | `subscriber_timeout` | The subscription ends as [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow). |
 //! | time | block reader that takes nothing while its queue is full | 30 s | `block_reader_timeout` | The connection is closed with [`BlockReaderAbandoned`](crate::session::DisconnectReason::BlockReaderAbandoned). |
 //! | time | recommended timeout for [`addresses`](crate::Connection::addresses) | 120 s | [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) | - |
 //! | time | shutdown of a manager | 10 s | `manager.shutdown_timeout` | [`Error::ShutdownTimedOut`](crate::Error::ShutdownTimedOut) |

@@ -49,6 +49,7 @@
 //!     let control = manager.subscribe_control();
 //!     manager.start_fixed([node.address()])?;
 //!     for event in control {
+//!         let event = event?;
 //!         println!("{event}");
 //!         if let ControlEvent::HandshakeComplete { .. } = event {
 //!             break;

@@ -18,9 +18,8 @@
 //!     let block = manager.block(PeerSelector::Best, node.tip(), Duration::from_secs(10))?;
 //!     println!("block {} has {} transactions", block.hash(), block.transaction_count());
 //!     node.mine(1)?;
-//!     if let Some(event) = messages.iter().next() {
-//!         println!("{}: {:?}", event.address, event.message);
-//!     }
+//!     let event = messages.recv_timeout(Duration::from_secs(10))?;
+//!     println!("{}: {:?}", event.address, event.message);
 //!     manager.shutdown()?; // joins every thread and ends every receiver
 //!     Ok(())
 //! }

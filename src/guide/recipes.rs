@@ -51,6 +51,7 @@
 //!     # assert!(node.wait_for_peers(1, Duration::from_secs(10)));
 //!     # node.submit(&payment())?;
 //!     for event in announcements {
+//!         let event = event?;
 //!         let Message::Inv(inv) = &*event.message else { continue };
 //!         let txids = inv.inventory.iter().filter_map(|entry| match entry {
 //!             Inventory::Tx(txid) => Some(*txid),
@@ -87,6 +88,7 @@
 //!     manager.sync_headers(Duration::from_secs(30))?;
 //!     node.mine(1)?;
 //!     for tip in tips {
+//!         let tip = tip?;
 //!         println!("height {}: {}", tip.height, tip.hash);
 //!         # break;
 //!     }
@@ -314,38 +316,39 @@
 //! | [`OverflowPolicy::Block`](crate::connection::OverflowPolicy::Block), the default | peers are not read while the backlog is full; the subscription ends after 30 s without progress |
 //! | [`OverflowPolicy::DropNewest`](crate::connection::OverflowPolicy::DropNewest) | events are dropped and counted; the subscription never ends for this reason |
 //!
-//! A loop over a receiver ends when the manager was shut down, and when the subscription was too
-//! slow. [`SubscriptionEnded`](crate::event::ControlEvent::SubscriptionEnded) on a control
-//! subscription names the cause.
+//! A loop over an [`EventReceiver`](crate::connection::EventReceiver) distinguishes the two ends of
+//! a subscription. After a shutdown of the manager the loop ends. If the subscription was too slow,
+//! the last item is an error:
 //!
 //! ```
-//! use bsv_p2p::connection::{OverflowPolicy, SubscriptionOptions};
-//! use bsv_p2p::event::ControlEvent;
+//! use bsv_p2p::connection::{EventReceiver, RecvError, SubscriptionOptions};
+//! use bsv_p2p::event::BitcoinMessageEvent;
 //! use bsv_p2p::wire::Command;
 //! use bsv_p2p::{Manager, ManagerConfig, Network};
 //!
+//! fn index(announcements: EventReceiver<BitcoinMessageEvent>) -> Result<(), RecvError> {
+//!     for event in announcements {
+//!         let event = event?; // too slow: announcements are missing
+//!         println!("{}: {}", event.peer_id, event.message.command());
+//!     }
+//!     Ok(()) // the manager was shut down
+//! }
+//!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
-//!     let control = manager.subscribe_control();
 //!     let announcements = manager.subscribe_messages_with(SubscriptionOptions {
 //!         capacity: 10_000,
-//!         overflow: OverflowPolicy::DropNewest,
-//!         ..SubscriptionOptions::with_name("announcements").with_commands([Command::new("inv")])
+//!         ..SubscriptionOptions::with_name("indexer").with_commands([Command::new("inv")])
 //!     });
-//!     # drop(announcements);
-//!     for event in control.try_iter() {
-//!         match event {
-//!             ControlEvent::Lagged { subscription, missed } => {
-//!                 println!("{subscription} missed {missed} events");
-//!             }
-//!             ControlEvent::SubscriptionEnded { subscription, reason } => {
-//!                 println!("{subscription}: {reason}");
-//!             }
-//!             _ => {}
-//!         }
-//!     }
+//!     let indexer = std::thread::spawn(move || index(announcements));
+//!     manager.shutdown()?;
+//!     indexer.join().expect("no panic")?;
 //!     Ok(())
 //! }
 //! ```
+//!
+//! [`SubscriptionEnded`](crate::event::ControlEvent::SubscriptionEnded) and
+//! [`Lagged`](crate::event::ControlEvent::Lagged) report the failure and the dropped events of a
+//! subscription to the control subscriptions, with its name.
 //!
 //! Move slow work to other threads, and keep the loop over the receiver short.

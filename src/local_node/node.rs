@@ -7,13 +7,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
-
 use super::listener::listen;
 use super::shared::Shared;
 use super::state::NodeState;
 use super::{BlockRejectReason, Chain, InsertOutcome, InvalidTransaction, LocalNodeConfig};
-use crate::connection::{ConnectionConfig, EventBus, ListeningSocket};
+use crate::connection::{ConnectionConfig, EventBus, EventReceiver, ListeningSocket};
 use crate::error::Error;
 use crate::event::Event;
 use crate::network::Network;
@@ -318,13 +316,14 @@ impl fmt::Debug for LocalNode {
 }
 
 /// Handles events until the last connection and the event bus are dropped.
-fn answer(shared: &Shared, inbox: &Receiver<Event>) {
+fn answer(shared: &Shared, inbox: &EventReceiver<Event>) {
     while let Ok(first) = inbox.recv() {
         handle(shared, first);
         // While requested objects must be sent, events that arrive are handled in between.
         while shared.state().is_busy() {
             inbox
                 .try_iter()
+                .map_while(Result::ok)
                 .take(EVENTS_PER_STEP)
                 .for_each(|event| handle(shared, event));
             shared.state().continue_requests();

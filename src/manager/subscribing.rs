@@ -1,15 +1,14 @@
 //! Subscribing to what a manager's peers do and say.
 
-use crossbeam_channel::Receiver;
-
 use super::Manager;
-use crate::connection::SubscriptionOptions;
+use crate::connection::{EventReceiver, SubscriptionOptions};
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 
 /// Subscriptions to events.
 ///
 /// A subscription made before [`Manager::start`] receives all events. After [`Manager::shutdown`]
 /// each receiver gets the events in its queue and ends; a new subscription ends at once.
+/// [`EventReceiver`] documents how a receiver reports its end.
 /// [`EventBus`](crate::connection::EventBus) documents how slow receivers are handled. None of
 /// these methods blocks.
 impl Manager {
@@ -17,16 +16,16 @@ impl Manager {
     ///
     /// The receiver holds 1,024 events. Events that do not fit are dropped and counted by
     /// [`ControlEvent::Lagged`].
-    pub fn subscribe_control(&self) -> Receiver<ControlEvent> {
+    pub fn subscribe_control(&self) -> EventReceiver<ControlEvent> {
         self.shared.bus.subscribe_control()
     }
 
     /// Subscribes to the messages of all peers, with default [`SubscriptionOptions`].
     ///
     /// Messages that answer a request are returned to the caller of the request only. A receiver
-    /// that is too slow pauses the reading from peers, and ends if it takes nothing for 30 s; see
-    /// [`OverflowPolicy::Block`](crate::connection::OverflowPolicy::Block).
-    pub fn subscribe_messages(&self) -> Receiver<BitcoinMessageEvent> {
+    /// that is too slow pauses the reading from peers, and ends with an error if it takes nothing
+    /// for 30 s; see [`OverflowPolicy::Block`](crate::connection::OverflowPolicy::Block).
+    pub fn subscribe_messages(&self) -> EventReceiver<BitcoinMessageEvent> {
         self.shared.bus.subscribe_messages()
     }
 
@@ -35,7 +34,7 @@ impl Manager {
     pub fn subscribe_messages_with(
         &self,
         options: SubscriptionOptions,
-    ) -> Receiver<BitcoinMessageEvent> {
+    ) -> EventReceiver<BitcoinMessageEvent> {
         self.shared.bus.subscribe_messages_with(options)
     }
 
@@ -43,7 +42,7 @@ impl Manager {
     /// [`SubscriptionOptions`].
     ///
     /// The events of each stream of a peer arrive in the order in which they occur.
-    pub fn subscribe(&self) -> Receiver<Event> {
+    pub fn subscribe(&self) -> EventReceiver<Event> {
         self.shared.bus.subscribe()
     }
 
@@ -52,7 +51,7 @@ impl Manager {
     /// The events of each stream of a peer arrive in the order in which they occur. The commands of
     /// `options` select messages; control events are always received. The policy
     /// [`OverflowPolicy::DropNewest`](crate::connection::OverflowPolicy::DropNewest) drops both kinds.
-    pub fn subscribe_with(&self, options: SubscriptionOptions) -> Receiver<Event> {
+    pub fn subscribe_with(&self, options: SubscriptionOptions) -> EventReceiver<Event> {
         self.shared.bus.subscribe_with(options)
     }
 }

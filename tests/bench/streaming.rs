@@ -91,7 +91,7 @@ impl Sender {
         let events = setup.events.subscribe_control();
         let handle = PeerConnectionActor::spawn_outbound(self.node, setup).expect("a thread");
         for event in events {
-            match event {
+            match event.expect("an event") {
                 ControlEvent::HandshakeComplete { .. } => return handle,
                 ControlEvent::ConnectionEstablished { .. } => {}
                 other => panic!("{other}"),

@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::ConnectionConfig;
 use bsv_p2p::connection::{
-    EventBus, OverflowPolicy, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
-    SubscriptionOptions,
+    EventBus, EventReceiver, OverflowPolicy, PeerConnectionActor, PeerConnectionHandle,
+    PeerConnectionOptions, RecvTimeoutError, SubscriptionOptions, TryRecvError,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEndReason};
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{Command, Pong};
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, frame, wait_until};
 
 use crate::harness::{PROMPT, config, message, number_of, numbered};
@@ -86,14 +85,27 @@ fn flood(numbers: std::ops::Range<u32>) -> Vec<u8> {
 }
 
 #[track_caller]
-fn next_number(messages: &Receiver<BitcoinMessageEvent>) -> u32 {
+fn next_number(messages: &EventReceiver<BitcoinMessageEvent>) -> u32 {
     let event = messages.recv_timeout(DEADLINE).expect("a message");
     number_of(&event.message).expect("a numbered message")
 }
 
+/// Asserts that a loop receives `events` events and then the error.
+#[track_caller]
+fn assert_too_slow_after(receiver: &EventReceiver<BitcoinMessageEvent>, events: usize) {
+    let mut received: Vec<_> = receiver.iter().collect();
+    let last = received
+        .pop()
+        .expect("the error")
+        .map_err(|error| error.reason);
+    assert_eq!(last, Err(SubscriptionEndReason::TooSlow));
+    assert_eq!(received.len(), events);
+    assert!(received.iter().all(Result::is_ok));
+}
+
 /// Returns the next event that does not concern the start of a connection.
 #[track_caller]
-fn next_of_note(control: &Receiver<ControlEvent>) -> ControlEvent {
+fn next_of_note(control: &EventReceiver<ControlEvent>) -> ControlEvent {
     loop {
         let event = control.recv_timeout(DEADLINE).expect("an event");
         if !matches!(event.name(), "ConnectionEstablished" | "HandshakeComplete") {
@@ -145,7 +157,7 @@ fn pings_are_answered_while_subscriber_is_slow() {
         peer.ping(u64::from(round) + 1);
         assert!(began.elapsed() < PROMPT);
     }
-    assert!(messages.is_full());
+    assert!(messages.as_receiver().is_full());
     for number in 0..1500 {
         assert_eq!(next_number(&messages), number);
     }
@@ -227,25 +239,72 @@ fn stuck_subscription_ends_and_reading_resumes() {
         reason: SubscriptionEndReason::TooSlow,
     };
     assert_eq!(next_of_note(&control), ended);
-    // The receiver gets the content of its queue, and then ends.
+    // The receiver gets the content of its queue, and then the reason.
     assert_eq!(next_number(&stuck), 0);
     assert_eq!(
         stuck.recv_timeout(DEADLINE),
-        Err(RecvTimeoutError::Disconnected)
+        Err(RecvTimeoutError::Ended(SubscriptionEndReason::TooSlow))
     );
     // The other subscriber has received everything.
     for handle in [&one, &other] {
         handle.disconnect();
         handle.join();
     }
-    let heard: Vec<_> = living.try_iter().collect();
+    let heard: Vec<_> = living.try_iter().map(Result::unwrap).collect();
     for handle in [&one, &other] {
         let numbers = heard.iter().filter(|e| e.peer_id == handle.peer_id());
         let numbers: Vec<_> = numbers.filter_map(|e| number_of(&e.message)).collect();
         assert_eq!(numbers, (0..200).collect::<Vec<_>>());
     }
-    let rest: Vec<_> = control.try_iter().map(|event| event.name()).collect();
+    let rest: Vec<_> = control
+        .try_iter()
+        .map(Result::unwrap)
+        .map(|event| event.name())
+        .collect();
     assert_eq!(rest, ["ConnectionLost", "ConnectionLost"], "told once");
+}
+
+/// The control receiver outlives the bus.
+#[test]
+fn stuck_combined_receiver_reports_reason_in_selection() {
+    let bus = EventBus::new();
+    let control = bus.subscribe_control();
+    let stuck = bus.subscribe_with(SubscriptionOptions {
+        capacity: 2,
+        ..SubscriptionOptions::with_name("stuck")
+    });
+    let timeout = Duration::from_millis(300);
+    let (handle, mut peer) = connected_on(&bus, config_with_subscriber_timeout(10_000, timeout));
+    assert_eq!(stuck.end_reason(), None);
+    peer.send_bytes(&flood(0..200));
+    peer.ping(1);
+    assert_eq!(next_of_note(&control).name(), "SubscriptionEnded");
+    let too_slow = SubscriptionEndReason::TooSlow;
+    assert_eq!(stuck.end_reason(), Some(too_slow));
+    // The start of the connection was in the queue, all else is lost.
+    let mut names = Vec::new();
+    let ended = loop {
+        let event = crossbeam_channel::select! {
+            recv(stuck.as_receiver()) -> event => stuck.with_end_reason(event),
+            default(DEADLINE) => panic!("nothing was received"),
+        };
+        match event {
+            Ok(Event::Control(event)) => names.push(event.name()),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => break error.reason,
+        }
+    };
+    assert_eq!(names, ["ConnectionEstablished", "HandshakeComplete"]);
+    assert_eq!(ended, too_slow);
+    let again = stuck.recv().map_err(|error| error.reason);
+    assert_eq!(again, Err(too_slow));
+    assert_eq!(stuck.try_recv(), Err(TryRecvError::Ended(too_slow)));
+    drop((handle, bus));
+    assert!(control.iter().all(|event| event.is_ok()));
+    let dropped = SubscriptionEndReason::PublishersDropped;
+    assert_eq!(control.end_reason(), Some(dropped));
+    assert_eq!(control.try_recv(), Err(TryRecvError::Ended(dropped)));
+    assert_eq!(stuck.end_reason(), Some(too_slow));
 }
 
 #[test]
@@ -262,7 +321,7 @@ fn paused_peer_does_not_block_other_peers() {
     assert_eq!(next_number(&living), 7);
     free_peer.ping(1);
     assert!(began.elapsed() < PROMPT);
-    assert!(stuck.is_full());
+    assert!(stuck.as_receiver().is_full());
 }
 
 #[test]
@@ -386,7 +445,7 @@ fn dropped_receiver_unblocks_connection() {
     let (_handle, mut peer) = connected_on(&bus, config_with_backlog(1_000_000));
     peer.send_bytes(&flood(0..100));
     peer.ping(1);
-    assert!(lagging.is_full());
+    assert!(lagging.as_receiver().is_full());
     drop(lagging);
     // Reading has stopped because of two receivers.
     let (held, mut held_peer) = {
@@ -396,7 +455,9 @@ fn dropped_receiver_unblocks_connection() {
         );
         let (held, held_peer) = connected_on(&bus, config_with_backlog(100_000));
         held_peer.send_bytes(&flood(0..500));
-        wait_until("both are full", || one.is_full() && both.is_full());
+        wait_until("both are full", || {
+            one.as_receiver().is_full() && both.as_receiver().is_full()
+        });
         drop(one);
         drop(both);
         (held, held_peer)
@@ -412,13 +473,14 @@ fn dropped_receiver_unblocks_connection() {
     wait_until("it has ended", || {
         held.peer_info().is_none() || !is_connected(&held)
     });
-    assert!(last.is_full());
+    assert!(last.as_receiver().is_full());
     let began = Instant::now();
     drop(last);
     held.join();
     assert!(began.elapsed() < PROMPT);
     let numbers = living
         .try_iter()
+        .map(Result::unwrap)
         .filter(|event| event.peer_id == held.peer_id())
         .filter_map(|event| number_of(&event.message));
     assert_eq!(numbers.collect::<Vec<_>>(), (0..510).collect::<Vec<_>>());
@@ -442,7 +504,7 @@ fn final_event_is_immediate_and_backlog_is_delivered() {
     peer.close();
     // No event was received yet.
     assert_eq!(next_of_note(&control).name(), "ConnectionLost");
-    assert!(messages.is_full() && both.is_full());
+    assert!(messages.as_receiver().is_full() && both.as_receiver().is_full());
     for number in 0..100 {
         assert_eq!(next_number(&messages), number);
     }
@@ -472,7 +534,7 @@ fn closed_connection_waits_for_stuck_subscriber_until_timeout() {
     assert!(began.elapsed() >= timeout && began.elapsed() < timeout + PROMPT);
     assert_eq!(next_of_note(&control).name(), "ConnectionLost");
     assert_eq!(next_of_note(&control).name(), "SubscriptionEnded");
-    assert_eq!(stuck.iter().count(), 1);
+    assert_too_slow_after(&stuck, 1);
 }
 
 #[test]
@@ -511,7 +573,7 @@ fn other_subscribers_get_lagged_event_of_full_receiver() {
     peer.ping(1);
     drop((handle, bus));
     assert_eq!(full.iter().count(), 4);
-    let heard: Vec<_> = control.iter().collect();
+    let heard: Vec<_> = control.iter().map(Result::unwrap).collect();
     // Three events of the connection and ten messages, of which four fit.
     assert_eq!(heard.last(), Some(&lagged("full", 9)));
 }
@@ -520,5 +582,5 @@ fn other_subscribers_get_lagged_event_of_full_receiver() {
 fn queue_of_zero_becomes_queue_of_one() {
     let bus = EventBus::new();
     let messages = bus.subscribe_messages_with(queue_of(0));
-    assert_eq!(messages.capacity(), Some(1));
+    assert_eq!(messages.as_receiver().capacity(), Some(1));
 }

@@ -49,7 +49,7 @@ fn subscription_before_spawn_misses_no_events() {
     handle.join();
     drop((handle, bus));
 
-    let names: Vec<_> = control.iter().map(|event| event.name()).collect();
+    let names: Vec<_> = control.iter().map(|event| event.unwrap().name()).collect();
     let life = [
         "ConnectionEstablished",
         "HandshakeComplete",
@@ -58,13 +58,13 @@ fn subscription_before_spawn_misses_no_events() {
     assert_eq!(names, life);
     let numbers: Vec<_> = messages
         .iter()
-        .map(|event| number_of(&event.message).unwrap())
+        .map(|event| number_of(&event.unwrap().message).unwrap())
         .collect();
     assert_eq!(numbers, (0..100).collect::<Vec<_>>());
     // A receiver of both kinds gets them in the order of their emission.
     let order: Vec<_> = both
         .iter()
-        .map(|event| match event {
+        .map(|event| match event.unwrap() {
             Event::Control(event) => event.name().to_owned(),
             Event::Message(event) => number_of(&event.message).unwrap().to_string(),
             other => panic!("{other:?}"),
@@ -94,7 +94,7 @@ fn slow_message_receiver_delays_peer_without_loss() {
     let messages = 3 * QUEUE as u32;
     thread::scope(|scope| {
         scope.spawn(|| peer.send_bytes(&burst(0..messages)));
-        wait_until("the queue is full", || slow.is_full());
+        wait_until("the queue is full", || slow.as_receiver().is_full());
         for number in 0..messages {
             let event = slow.recv_timeout(DEADLINE).unwrap();
             assert_eq!(number_of(&event.message), Some(number));
@@ -125,9 +125,11 @@ fn dropped_message_receiver_blocks_nobody() {
             }
         });
         // The connection waits for one of the two receivers, and after its drop for the other.
-        wait_until("somebody is full", || stuck.is_full() || both.is_full());
+        wait_until("somebody is full", || {
+            stuck.as_receiver().is_full() || both.as_receiver().is_full()
+        });
         drop(stuck);
-        wait_until("the other is full", || both.is_full());
+        wait_until("the other is full", || both.as_receiver().is_full());
         drop(both);
     });
 }
@@ -165,14 +167,14 @@ fn slow_control_receiver_gets_number_of_missed_events() {
         assert_eq!(reader.join().unwrap(), 0, "who reads misses nothing");
     });
     // Two events of the start, then misbehavior.
-    let taken: Vec<_> = stuck.try_iter().take(QUEUE).collect();
+    let taken: Vec<_> = stuck.try_iter().map(Result::unwrap).take(QUEUE).collect();
     assert_eq!(taken.len(), QUEUE);
     assert!(!taken.iter().any(|event| event.name() == "Lagged"));
     peer.send_bytes(&malformed());
     peer.close();
     handle.join();
     drop((handle, bus));
-    let rest: Vec<_> = stuck.iter().collect();
+    let rest: Vec<_> = stuck.iter().map(Result::unwrap).collect();
     let missed = (2 + misbehaviors - QUEUE) as u64;
     assert_eq!(
         rest[0],
@@ -208,6 +210,7 @@ fn events_identify_their_connection() {
     third.join();
     let refused = control
         .try_iter()
+        .map(Result::unwrap)
         .filter(|event| event.peer() == Some((third.peer_id(), nobody.address())))
         .collect::<Vec<_>>();
     assert!(matches!(

@@ -4,13 +4,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions};
+use bsv_p2p::connection::{
+    EventReceiver, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
+};
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::session::{DisconnectReason, NonceRegistry};
 use bsv_p2p::wire::{Command, Message};
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
 use bytes::Bytes;
-use crossbeam_channel::Receiver;
 
 pub(crate) use test_support::SeededRandom;
 use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, small_buffer_pair};
@@ -52,8 +53,8 @@ pub(crate) fn number_of(message: &Message) -> Option<u32> {
 /// An actor, and its events.
 pub(crate) struct Actor {
     pub(crate) handle: PeerConnectionHandle,
-    pub(crate) events: Receiver<ControlEvent>,
-    pub(crate) messages: Receiver<BitcoinMessageEvent>,
+    pub(crate) events: EventReceiver<ControlEvent>,
+    pub(crate) messages: EventReceiver<BitcoinMessageEvent>,
 }
 
 impl Actor {

@@ -29,7 +29,7 @@ fn all_events(actor: Actor) -> Vec<ControlEvent> {
     let (peer_id, address) = (actor.handle.peer_id(), actor.handle.peer_addr());
     drop(actor.handle);
     // The bus is dropped with the connection, so the receiver ends.
-    let events: Vec<_> = actor.events.iter().collect();
+    let events: Vec<_> = actor.events.iter().map(Result::unwrap).collect();
     for event in &events {
         assert_eq!(event.peer(), Some((peer_id, address)), "{event}");
     }
@@ -203,7 +203,7 @@ fn ends_promptly(state: &str, spawn: impl Fn() -> (Actor, Vec<RawPeer>)) {
     let began = Instant::now();
     drop(handle);
     assert!(began.elapsed() < PROMPT, "{state}: drop");
-    let last = events.iter().last().expect("an end");
+    let last = events.iter().map(Result::unwrap).last().expect("an end");
     assert!(
         matches!(
             last,
@@ -273,7 +273,9 @@ fn fill_the_subscribers(actor: &Actor, peer: &RawPeer) {
         .flat_map(|number| test_support::raw_peer::frame(&numbered(number, 4)))
         .collect();
     peer.send_bytes(&burst);
-    wait_until("the queue is full", || actor.messages.is_full());
+    wait_until("the queue is full", || {
+        actor.messages.as_receiver().is_full()
+    });
 }
 
 #[test]
@@ -377,17 +379,17 @@ fn blocked_subscriber_does_not_hold_slot() {
     let mut peer = listener.accept();
     peer.shake_hands();
     // The queue has no capacity for the final event.
-    let room = both.capacity().unwrap() - 2;
+    let room = both.as_receiver().capacity().unwrap() - 2;
     for number in 0..room {
         peer.send(numbered(number as u32, 4));
     }
-    wait_until("the queue is full", || both.is_full());
+    wait_until("the queue is full", || both.as_receiver().is_full());
     assert_eq!(slots.count(), 1);
     peer.close();
     // The connection still waits to deliver the final event.
     assert_eq!(actor.expect_end().1, DisconnectReason::ConnectionClosed);
     assert_eq!(slots.count(), 0);
-    assert!(both.is_full());
+    assert!(both.as_receiver().is_full());
 }
 
 #[test]

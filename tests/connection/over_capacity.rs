@@ -4,18 +4,20 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
-    ConnectionSlots, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
+    ConnectionSlots, EventReceiver, PeerConnectionActor, PeerConnectionHandle,
+    PeerConnectionOptions,
 };
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{ConnectionState, DisconnectReason};
 use bsv_p2p::wire::{Message, Ping, RejectCode};
 use bsv_p2p::{Connection, ConnectionConfig, Error};
-use crossbeam_channel::Receiver;
 use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, protoconf, socket_pair, version};
 
 use crate::harness::{PROMPT, config};
 
-fn turn_away(config: ConnectionConfig) -> (PeerConnectionHandle, Receiver<ControlEvent>, RawPeer) {
+fn turn_away(
+    config: ConnectionConfig,
+) -> (PeerConnectionHandle, EventReceiver<ControlEvent>, RawPeer) {
     let (ours, theirs) = socket_pair();
     let setup = PeerConnectionOptions::new(config);
     let events = setup.events.subscribe_control();
@@ -24,8 +26,12 @@ fn turn_away(config: ConnectionConfig) -> (PeerConnectionHandle, Receiver<Contro
 }
 
 #[track_caller]
-fn names(events: &Receiver<ControlEvent>) -> Vec<&'static str> {
-    events.try_iter().map(|event| event.name()).collect()
+fn names(events: &EventReceiver<ControlEvent>) -> Vec<&'static str> {
+    events
+        .try_iter()
+        .map(Result::unwrap)
+        .map(|event| event.name())
+        .collect()
 }
 
 #[test]

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use bsv_p2p::Error;
 use bsv_p2p::connection::{
-    ConnectionSlots, PeerConnectionHandle, PeerConnectionOptions, RestartConfig, Supervisor,
+    ConnectionSlots, EventReceiver, PeerConnectionHandle, PeerConnectionOptions, RestartConfig,
+    Supervisor,
 };
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{ConnectionState, DisconnectReason};
-use crossbeam_channel::Receiver;
 use test_support::raw_peer::{ClosedPort, DEADLINE, RawListener, wait_until};
 
 use crate::harness::{PROMPT, config, message, numbered, reason_of};
@@ -17,7 +17,7 @@ use crate::harness::{PROMPT, config, message, numbered, reason_of};
 /// A supervised connection, and its events.
 struct Supervised {
     handle: PeerConnectionHandle,
-    events: Receiver<ControlEvent>,
+    events: EventReceiver<ControlEvent>,
 }
 
 impl Supervised {
@@ -226,6 +226,7 @@ fn disconnect_during_restart_emits_one_final_event() {
         let ends = peer
             .events
             .try_iter()
+            .map(Result::unwrap)
             .filter(|event| event.name() == "ConnectionFailed")
             .count();
         assert_eq!(ends, 1, "round {round}");

@@ -349,7 +349,7 @@ fn pong_to_closed_peer_keeps_received_messages() {
         peer.send_bytes(&words);
         peer.reset();
         assert_eq!(actor.expect_end().1, DisconnectReason::ConnectionReset);
-        let heard: Vec<_> = actor.messages.try_iter().collect();
+        let heard: Vec<_> = actor.messages.try_iter().map(Result::unwrap).collect();
         let heard: Vec<_> = heard.iter().filter_map(|e| number_of(&e.message)).collect();
         assert_eq!(heard, (0..50).collect::<Vec<_>>());
     }

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::net::TcpStream;
 use std::thread;
 
-use bsv_p2p::connection::{ConnectionSlots, PeerConnectionActor, PeerConnectionHandle};
+use bsv_p2p::connection::{
+    ConnectionSlots, EventReceiver, PeerConnectionActor, PeerConnectionHandle,
+};
 use bsv_p2p::event::Event;
 use bsv_p2p::wire::{Block, BlockHash, GetData, GetHeaders, Headers, Inventory, Message};
 use bsv_p2p::{ConnectionConfig, Error, Network};
-use crossbeam_channel::Receiver;
 
 use crate::acceptor::Acceptor;
 use crate::fault_proxy::{FaultProxy, Strike, Way};
@@ -80,7 +81,7 @@ pub(crate) fn run_inbound_with_two(
 fn finish(
     proxy: &FaultProxy,
     handle: PeerConnectionHandle,
-    events: &Receiver<Event>,
+    events: &EventReceiver<Event>,
     (toward_us, two): (Way, bool),
     chain: &Chain,
     slots: &ConnectionSlots,
@@ -132,7 +133,7 @@ fn finish(
 /// Each request is sent twice, because a fault may destroy one request or response.
 fn live(
     handle: &PeerConnectionHandle,
-    events: &Receiver<Event>,
+    events: &EventReceiver<Event>,
     chain: &Chain,
     two: bool,
 ) -> (Story, bool) {

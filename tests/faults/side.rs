@@ -3,12 +3,13 @@
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{ConnectionSlots, PeerConnectionHandle, PeerConnectionOptions};
+use bsv_p2p::connection::{
+    ConnectionSlots, EventReceiver, PeerConnectionHandle, PeerConnectionOptions,
+};
 use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::session::{DisconnectReason, StreamSetupError};
 use bsv_p2p::wire::{Message, StreamPolicy, StreamType};
 use bsv_p2p::{ConnectionConfig, Error, Network};
-use crossbeam_channel::Receiver;
 
 use crate::fault_proxy::FaultKind;
 use crate::messages::is_marker;
@@ -90,7 +91,7 @@ pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
 pub(crate) fn setup(
     config: &ConnectionConfig,
     slots: &ConnectionSlots,
-) -> (PeerConnectionOptions, Receiver<Event>) {
+) -> (PeerConnectionOptions, EventReceiver<Event>) {
     let mut setup = PeerConnectionOptions::new(config.clone());
     setup.slot = slots.reserve();
     assert!(setup.slot.is_some(), "no slot is free");
@@ -99,7 +100,7 @@ pub(crate) fn setup(
 }
 
 /// Receives the events of one peer until its last one, and checks their order.
-pub(crate) fn listen(events: &Receiver<Event>, mut tell: impl FnMut(News<'_>)) -> Story {
+pub(crate) fn listen(events: &EventReceiver<Event>, mut tell: impl FnMut(News<'_>)) -> Story {
     let deadline = Instant::now() + DEADLINE;
     let mut story = Story::default();
     while story.end.is_none() {
@@ -139,7 +140,7 @@ pub(crate) fn send(handle: &PeerConnectionHandle, script: &[Message]) -> Option<
 pub(crate) fn check_end(
     story: &Story,
     handle: PeerConnectionHandle,
-    events: &Receiver<Event>,
+    events: &EventReceiver<Event>,
     refused: Option<DisconnectReason>,
 ) {
     check_handle(story, &handle, refused);

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::Error;
-use bsv_p2p::connection::PeerConnectionHandle;
+use bsv_p2p::connection::{EventReceiver, PeerConnectionHandle};
 use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{BlockHash, Message, StreamType};
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Side {
     pub(crate) handle: PeerConnectionHandle,
-    pub(crate) events: Receiver<Event>,
+    pub(crate) events: EventReceiver<Event>,
     pub(crate) script: (Vec<Step>, Vec<Step>),
     /// The time limit for knowing whether there is a second stream.
     pub(crate) decision: Duration,
@@ -82,7 +82,7 @@ impl Side {
         told.sent = outcome.sent;
         told.unanswered = outcome.unanswered;
         side::check_handle(&told.story, &self.handle, outcome.refused);
-        for event in self.events.try_iter() {
+        for event in self.events.try_iter().map(Result::unwrap) {
             assert_ne!(peer_of(&event), Some(self.handle.peer_id()), "{event:?}");
             told.on_stranger(event);
         }

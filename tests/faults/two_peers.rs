@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use bsv_p2p::Error;
-use bsv_p2p::connection::{ConnectionSlots, PeerConnectionActor, PeerConnectionHandle};
+use bsv_p2p::connection::{
+    ConnectionSlots, EventReceiver, PeerConnectionActor, PeerConnectionHandle,
+};
 use bsv_p2p::event::Event;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::Message;
-use crossbeam_channel::Receiver;
 
 use crate::fault_proxy::{FaultPlan, FaultProxy, Strike, Way};
 use crate::messages::script;
@@ -26,7 +27,7 @@ fn faults_leave_both_peers_consistent() {
 /// One side of a run: its events, and the messages that it sends.
 struct Side {
     handle: PeerConnectionHandle,
-    events: Receiver<Event>,
+    events: EventReceiver<Event>,
     script: Vec<Message>,
 }
 

@@ -107,6 +107,7 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
     if let Some(target) = &mut target {
         late_events
             .try_iter()
+            .map(Result::unwrap)
             .for_each(|event| target.on_stranger(event));
     }
 

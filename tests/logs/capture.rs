@@ -7,9 +7,9 @@ use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::{Manager, ManagerConfig, Network};
-use crossbeam_channel::Receiver;
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use parking_lot::Mutex;
@@ -116,7 +116,7 @@ pub(crate) fn records_of(peer: impl Display) -> Vec<Captured> {
 
 /// Starts a listening manager. Returns its events and its address, too. Records are kept from now
 /// on.
-pub(crate) fn listening(level: LevelFilter) -> (Manager, Receiver<ControlEvent>, SocketAddr) {
+pub(crate) fn listening(level: LevelFilter) -> (Manager, EventReceiver<ControlEvent>, SocketAddr) {
     if log::set_logger(&Logger).is_ok() {
         log::set_max_level(LevelFilter::Trace);
     }
@@ -136,7 +136,7 @@ pub(crate) fn listening(level: LevelFilter) -> (Manager, Receiver<ControlEvent>,
 
 /// Waits for the end of a connection. All its records exist by then.
 #[track_caller]
-pub(crate) fn wait_for_end(events: &Receiver<ControlEvent>, peer: SocketAddr) {
+pub(crate) fn wait_for_end(events: &EventReceiver<ControlEvent>, peer: SocketAddr) {
     loop {
         let event = events.recv_timeout(DEADLINE).expect("the end");
         if let ControlEvent::ConnectionLost { address, .. }

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use bsv_p2p::Manager;
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::event::BitcoinMessageEvent;
 use bsv_p2p::peers::Subnet;
 use bsv_p2p::wire::{BlockHash, Inv, Inventory, Message};
-use crossbeam_channel::Receiver;
 use log::{Level, LevelFilter};
 use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, wait_until};
 
@@ -108,7 +108,11 @@ fn sends_and_failed_restarts_are_logged() {
 
 /// Sends a message that is logged, and waits for its delivery. Returns the number of records about
 /// received messages.
-fn exchange(peer: &RawPeer, messages: &Receiver<BitcoinMessageEvent>, name: SocketAddr) -> usize {
+fn exchange(
+    peer: &RawPeer,
+    messages: &EventReceiver<BitcoinMessageEvent>,
+    name: SocketAddr,
+) -> usize {
     peer.send(Inv::from(vec![Inventory::Block(BlockHash([7; 32]))]));
     loop {
         let event = messages.recv_timeout(DEADLINE).expect("the message");

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::Error;
-use bsv_p2p::connection::SubscriptionOptions;
-use bsv_p2p::event::{ControlEvent, Event};
+use bsv_p2p::connection::{EventReceiver, RecvTimeoutError, SubscriptionOptions, TryRecvError};
+use bsv_p2p::event::{ControlEvent, Event, SubscriptionEndReason};
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::manager::PeerSelector;
 use bsv_p2p::wire::{BlockHash, GetData, Inventory, Message};
+use bsv_p2p::{Error, Manager};
 use test_support::raw_peer::{ClosedPort, RawListener, RawPeer, SilentHost};
 
 use crate::harness::*;
@@ -48,7 +48,7 @@ fn shutdown_is_prompt_during_pending_restart() {
         _ => None,
     });
     assert_prompt(|| manager.shutdown());
-    let last = events.iter().last().expect("an event");
+    let last = events.iter().map(Result::unwrap).last().expect("an event");
     assert!(last.to_string().contains("shuts down"), "{last}");
 }
 
@@ -83,8 +83,67 @@ fn shutdown_is_prompt_with_blocked_subscriber() {
     manager.wait_for_peers(1, LIMIT).unwrap();
     node.mine(20).unwrap();
     assert_prompt(|| manager.shutdown());
-    assert!(stuck.iter().count() >= 1);
-    assert!(control.iter().count() >= 1);
+    assert!(stuck.iter().map(Result::unwrap).count() >= 1);
+    assert!(control.iter().map(Result::unwrap).count() >= 1);
+    assert_eq!(stuck.end_reason(), Some(SubscriptionEndReason::Shutdown));
+}
+
+/// After the events in its queue, and without an error in a loop.
+#[test]
+fn receivers_report_shutdown_as_reason() {
+    let ends: [fn(Manager); 2] = [|manager| manager.shutdown().unwrap(), drop];
+    for end in ends {
+        let node = LocalNode::start().unwrap();
+        let manager = manager(config());
+        let messages = manager.subscribe_messages();
+        let control = manager.subscribe_control();
+        let both = manager.subscribe();
+        let tips = manager.subscribe_blocks().unwrap();
+        manager.start_fixed(&[node.address()]).unwrap();
+        manager.wait_for_peers(1, LIMIT).unwrap();
+        node.mine(1).unwrap();
+        until("each receiver has an event", || {
+            let lens = [messages.len(), control.len(), both.len(), tips.len()];
+            lens.iter().all(|len| *len > 0)
+        });
+        assert_eq!(messages.end_reason(), None);
+        assert_eq!(tips.end_reason(), None);
+        end(manager);
+        assert_shutdown(messages);
+        assert_shutdown(control);
+        assert_shutdown(both);
+        assert_shutdown(tips);
+    }
+}
+
+/// Asserts that a receiver with events returns them, and then reports the shutdown.
+#[track_caller]
+fn assert_shutdown<T: std::fmt::Debug + PartialEq>(receiver: EventReceiver<T>) {
+    let reason = SubscriptionEndReason::Shutdown;
+    assert_eq!(receiver.end_reason(), Some(reason));
+    assert!(receiver.iter().map(Result::unwrap).count() > 0);
+    let ended = Err(RecvTimeoutError::Ended(reason));
+    assert_eq!(receiver.recv_timeout(LIMIT), ended);
+    assert_eq!(receiver.recv_deadline(Instant::now() + LIMIT), ended);
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Ended(reason)));
+    let selected = crossbeam_channel::select! {
+        recv(receiver.as_receiver()) -> event => receiver.with_end_reason(event),
+    };
+    assert_eq!(selected.map_err(|error| error.reason), Err(reason));
+    assert_eq!(receiver.recv().map_err(|error| error.reason), Err(reason));
+    assert_eq!(receiver.into_iter().next(), None);
+}
+
+#[test]
+fn subscription_after_shutdown_reports_shutdown() {
+    let manager = manager(config());
+    manager.shutdown().unwrap();
+    let shutdown = Some(SubscriptionEndReason::Shutdown);
+    assert_eq!(manager.subscribe_messages().end_reason(), shutdown);
+    assert_eq!(manager.subscribe_control().end_reason(), shutdown);
+    let both = manager.subscribe();
+    assert_eq!(both.end_reason(), shutdown);
+    assert_eq!(both.iter().next(), None);
 }
 
 #[test]
@@ -142,7 +201,8 @@ fn held_connection_does_not_delay_shutdown() {
     manager.wait_for_peers(1, LIMIT).unwrap();
     let held = manager.connection(PeerSelector::Best).unwrap();
     assert_prompt(|| manager.shutdown());
-    assert!(messages.iter().count() < 1000, "the receiver ends");
+    let messages = messages.iter().map(Result::unwrap);
+    assert!(messages.count() < 1000, "the receiver ends");
     assert!(matches!(held.ping(LIMIT), Err(Error::Disconnected { .. })));
 }
 

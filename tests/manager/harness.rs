@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::{Manager, ManagerConfig, Network};
-use crossbeam_channel::Receiver;
 use socket2::{Domain, Socket, Type};
 use test_support::raw_peer::RawPeer;
 
@@ -35,7 +35,7 @@ pub(crate) fn manager(config: ManagerConfig) -> Manager {
 
 /// Starts a listening manager. Returns its events and its address, too.
 #[track_caller]
-pub(crate) fn running(config: ManagerConfig) -> (Manager, Receiver<ControlEvent>, SocketAddr) {
+pub(crate) fn running(config: ManagerConfig) -> (Manager, EventReceiver<ControlEvent>, SocketAddr) {
     let manager = manager(config);
     let events = manager.subscribe_control();
     manager.start().unwrap();
@@ -46,7 +46,7 @@ pub(crate) fn running(config: ManagerConfig) -> (Manager, Receiver<ControlEvent>
 /// Returns the first result of `wanted`. Earlier events are dropped.
 #[track_caller]
 pub(crate) fn wait_for<T>(
-    events: &Receiver<ControlEvent>,
+    events: &EventReceiver<ControlEvent>,
     mut wanted: impl FnMut(&ControlEvent) -> Option<T>,
 ) -> T {
     let deadline = Instant::now() + LIMIT;
@@ -62,7 +62,7 @@ pub(crate) fn wait_for<T>(
 
 /// Returns the listening address of the manager.
 #[track_caller]
-pub(crate) fn started(events: &Receiver<ControlEvent>) -> SocketAddr {
+pub(crate) fn started(events: &EventReceiver<ControlEvent>) -> SocketAddr {
     wait_for(events, |event| match event {
         ControlEvent::ListenerStarted { address } => Some(*address),
         _ => None,

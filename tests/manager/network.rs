@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::manager::TipUpdate;
 use bsv_p2p::peers::Subnet;
 use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Manager, ManagerConfig};
-use crossbeam_channel::Receiver;
 use test_support::SeededRandom;
 use test_support::dnsmasq::Dnsmasq;
 
@@ -30,7 +30,7 @@ const SOON: Duration = Duration::from_secs(60);
 struct Member {
     number: u8,
     manager: Manager,
-    tips: Receiver<TipUpdate>,
+    tips: EventReceiver<TipUpdate>,
     /// The number of announcements of each block.
     told: HashMap<BlockHash, u32>,
 }

@@ -1,5 +1,6 @@
 //! Accepted and rejected peers: other chains, other networks, misbehavior.
 
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::manager::PeerSelector;
@@ -19,7 +20,7 @@ fn strict() -> ManagerConfig {
 }
 
 #[track_caller]
-fn expect_ban(manager: &Manager, events: &crossbeam_channel::Receiver<ControlEvent>) -> BanReason {
+fn expect_ban(manager: &Manager, events: &EventReceiver<ControlEvent>) -> BanReason {
     let ban = wait_for(events, |event| match event {
         ControlEvent::PeerBanned { ban, .. } => Some(*ban),
         _ => None,
@@ -30,7 +31,7 @@ fn expect_ban(manager: &Manager, events: &crossbeam_channel::Receiver<ControlEve
 
 /// Waits until a connection ends because of its user agent. Returns the agent.
 #[track_caller]
-fn expect_rejected_agent(events: &crossbeam_channel::Receiver<ControlEvent>) -> String {
+fn expect_rejected_agent(events: &EventReceiver<ControlEvent>) -> String {
     wait_for(events, |event| match event {
         ControlEvent::ConnectionFailed {
             reason: DisconnectReason::UserAgentRejected { user_agent, .. },

@@ -242,9 +242,9 @@ fn serve(config: ManagerConfig) {
         AtomicBool::new(false),
     );
     thread::scope(|scope| {
-        scope.spawn(|| messages.iter().for_each(drop));
+        scope.spawn(|| messages.iter().map(Result::unwrap).for_each(drop));
         scope.spawn(|| {
-            for event in events.iter() {
+            for event in events.iter().map(Result::unwrap) {
                 if let ControlEvent::ConnectionLost { reason, .. }
                 | ControlEvent::ConnectionFailed { reason, .. } = event
                 {

@@ -170,6 +170,7 @@ fn manager_follows_deep_reorganizations_of_node() {
 
     let disconnected: Vec<usize> = updates
         .try_iter()
+        .map(Result::unwrap)
         .map(|update| update.disconnected.len())
         .filter(|count| *count > 0)
         .collect();

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::manager::TipUpdate;
 use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Manager, ManagerConfig, Network};
-use crossbeam_channel::Receiver;
 use serde_json::json;
 use test_support::real_node::RealNode;
 
@@ -27,7 +27,7 @@ fn manager() -> Manager {
 
 /// Returns the updates until the chain has this height.
 #[track_caller]
-fn tips_until(tips: &Receiver<TipUpdate>, height: u32) -> Vec<TipUpdate> {
+fn tips_until(tips: &EventReceiver<TipUpdate>, height: u32) -> Vec<TipUpdate> {
     let mut told = Vec::new();
     loop {
         let tip = tips.recv_timeout(3 * SOON).expect("a new tip");

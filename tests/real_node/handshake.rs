@@ -184,7 +184,7 @@ fn assert_whole_life(actor: Actor, node: &RealNode, end: impl FnOnce(&PeerConnec
         );
     }
     let told = |event: &ControlEvent| event.peer();
-    let control: Vec<_> = control.iter().collect();
+    let control: Vec<_> = control.iter().map(Result::unwrap).collect();
     assert_eq!(
         control.iter().map(ControlEvent::name).collect::<Vec<_>>(),
         expected

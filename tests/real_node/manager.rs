@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::manager::PeerSelector;
 use bsv_p2p::wire::{BlockHash, Inventory, Message};
 use bsv_p2p::{Manager, ManagerConfig, Network};
-use crossbeam_channel::Receiver;
 use test_support::real_node::RealNode;
 
 use crate::peer::{SOON, assert_good_standing};
@@ -19,7 +19,10 @@ fn config() -> ManagerConfig {
 }
 
 #[track_caller]
-fn expect(events: &Receiver<ControlEvent>, wanted: impl Fn(&ControlEvent) -> bool) -> ControlEvent {
+fn expect(
+    events: &EventReceiver<ControlEvent>,
+    wanted: impl Fn(&ControlEvent) -> bool,
+) -> ControlEvent {
     loop {
         let event = events.recv_timeout(3 * SOON).expect("the event in time");
         if wanted(&event) {

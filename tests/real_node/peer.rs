@@ -3,12 +3,13 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions};
+use bsv_p2p::connection::{
+    EventReceiver, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
+};
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent, Event};
 use bsv_p2p::session::{DisconnectReason, NonceRegistry, PeerInfo};
 use bsv_p2p::wire::{BlockHash, BlockHeader, GetData, Inventory, Message, StreamPolicy};
 use bsv_p2p::{Connection, ConnectionConfig, Error, Network};
-use crossbeam_channel::Receiver;
 use serde_json::{Value, json};
 use test_support::real_node::RealNode;
 
@@ -200,8 +201,8 @@ pub(crate) fn is_cut(reason: &DisconnectReason) -> bool {
 /// An actor and its events.
 pub(crate) struct Actor {
     pub(crate) handle: PeerConnectionHandle,
-    pub(crate) control: Receiver<ControlEvent>,
-    pub(crate) events: Receiver<Event>,
+    pub(crate) control: EventReceiver<ControlEvent>,
+    pub(crate) events: EventReceiver<Event>,
     told: Vec<Event>,
 }
 
@@ -315,7 +316,7 @@ impl Actor {
             ..
         } = self;
         drop(handle);
-        told.extend(events);
+        told.extend(events.iter().map(Result::unwrap));
         told
     }
 }

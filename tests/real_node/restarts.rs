@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use bsv_p2p::connection::{PeerConnectionHandle, PeerConnectionOptions, RestartConfig, Supervisor};
+use bsv_p2p::connection::{
+    EventReceiver, PeerConnectionHandle, PeerConnectionOptions, RestartConfig, Supervisor,
+};
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::{ConnectionState, DisconnectReason};
-use crossbeam_channel::Receiver;
 use test_support::real_node::RealNode;
 
 use crate::peer::{SOON, assert_good_standing, config, is_cut};
@@ -14,7 +15,7 @@ use crate::peer::{SOON, assert_good_standing, config, is_cut};
 fn keep(
     node: &RealNode,
     supervisor: &Supervisor,
-) -> (PeerConnectionHandle, Receiver<ControlEvent>) {
+) -> (PeerConnectionHandle, EventReceiver<ControlEvent>) {
     let mut config = config();
     config.session.ping_interval = Duration::from_millis(200);
     config.session.ping_timeout = Duration::from_secs(1);
@@ -33,7 +34,7 @@ fn keep(
 }
 
 #[track_caller]
-fn expect_handshake(events: &Receiver<ControlEvent>) {
+fn expect_handshake(events: &EventReceiver<ControlEvent>) {
     loop {
         match events
             .recv_timeout(3 * SOON)
@@ -48,7 +49,7 @@ fn expect_handshake(events: &Receiver<ControlEvent>) {
 }
 
 #[track_caller]
-fn expect_restart(events: &Receiver<ControlEvent>) -> DisconnectReason {
+fn expect_restart(events: &EventReceiver<ControlEvent>) -> DisconnectReason {
     loop {
         match events.recv_timeout(SOON).expect("the end is noticed") {
             ControlEvent::ConnectionRestarting { reason, .. } => return reason,

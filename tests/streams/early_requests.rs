@@ -64,7 +64,7 @@ fn early_stream_request_waits_for_handshake() {
     newcomer.join();
     peer.data1 = Some(data1);
     peer.is_well();
-    let told: Vec<_> = owner.control.try_iter().collect();
+    let told: Vec<_> = owner.control.try_iter().map(Result::unwrap).collect();
     let names: Vec<_> = told.iter().map(ControlEvent::name).collect();
     let whole = ["ConnectionEstablished", "HandshakeComplete", "StreamOpened"];
     assert_eq!(names, whole);

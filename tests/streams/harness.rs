@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use bsv_p2p::connection::{
-    AssociationRegistry, ConnectionSlots, EventBus, PeerConnectionActor, PeerConnectionHandle,
-    PeerConnectionOptions, SubscriptionOptions,
+    AssociationRegistry, ConnectionSlots, EventBus, EventReceiver, PeerConnectionActor,
+    PeerConnectionHandle, PeerConnectionOptions, SubscriptionOptions,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::session::DisconnectReason;
@@ -12,7 +12,6 @@ use bsv_p2p::wire::{
     AssociationId, Command, CreateStrm, Message, Ping, Pong, Protoconf, Reject, StreamType, Version,
 };
 use bsv_p2p::{ConnectionConfig, Network};
-use crossbeam_channel::Receiver;
 use socket2::{Domain, Socket, Type};
 use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, protoconf, version};
 use uuid::Uuid;
@@ -36,8 +35,8 @@ pub(crate) struct Owner {
     pub(crate) slots: ConnectionSlots,
     pub(crate) associations: AssociationRegistry,
     bus: EventBus,
-    pub(crate) control: Receiver<ControlEvent>,
-    pub(crate) messages: Receiver<BitcoinMessageEvent>,
+    pub(crate) control: EventReceiver<ControlEvent>,
+    pub(crate) messages: EventReceiver<BitcoinMessageEvent>,
 }
 
 impl Owner {
@@ -55,7 +54,7 @@ impl Owner {
     }
 
     /// Subscribes to messages with a queue of one.
-    pub(crate) fn subscribe_to_one(&self) -> Receiver<BitcoinMessageEvent> {
+    pub(crate) fn subscribe_to_one(&self) -> EventReceiver<BitcoinMessageEvent> {
         self.bus.subscribe_messages_with(SubscriptionOptions {
             capacity: 1,
             ..SubscriptionOptions::default()
@@ -195,7 +194,7 @@ impl Owner {
 
 #[track_caller]
 pub(crate) fn wait_for(
-    control: &Receiver<ControlEvent>,
+    control: &EventReceiver<ControlEvent>,
     what: &str,
     wanted: impl Fn(&ControlEvent) -> bool,
 ) -> ControlEvent {

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use bsv_p2p::ConnectionConfig;
-use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions};
+use bsv_p2p::connection::{
+    EventReceiver, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
+};
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::session::{DisconnectReason, StreamSetupError};
 use bsv_p2p::wire::{
     AssociationId, CreateStrm, Message, Ping, Pong, Protoconf, Reject, RejectCode, StreamAck,
     StreamPolicy, StreamType, Version,
 };
-use crossbeam_channel::Receiver;
 use test_support::own_process::{run_in_own_process, threads_and_descriptors};
 use test_support::raw_peer::{
     DEADLINE, RawListener, RawPeer, header_claiming, protoconf, version, wait_until,
@@ -24,8 +25,8 @@ pub(crate) struct Dialled {
     listener: RawListener,
     pub(crate) general: RawPeer,
     pub(crate) handle: PeerConnectionHandle,
-    pub(crate) control: Receiver<ControlEvent>,
-    pub(crate) messages: Receiver<BitcoinMessageEvent>,
+    pub(crate) control: EventReceiver<ControlEvent>,
+    pub(crate) messages: EventReceiver<BitcoinMessageEvent>,
 }
 
 /// Returns the association of the `version` that we send.
@@ -294,7 +295,7 @@ fn disconnect_while_awaiting_streamack_emits_no_refusal() {
     this.handle.join();
     assert!(data1.read_to_end().is_empty());
     this.general.rest();
-    let told: Vec<_> = this.control.try_iter().collect();
+    let told: Vec<_> = this.control.try_iter().map(Result::unwrap).collect();
     let names: Vec<_> = told.iter().map(ControlEvent::name).collect();
     let whole = [
         "ConnectionEstablished",

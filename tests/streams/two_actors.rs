@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
-    CommandTraffic, ConnectionStatistics, PeerConnectionActor, PeerConnectionHandle,
+    CommandTraffic, ConnectionStatistics, EventReceiver, PeerConnectionActor, PeerConnectionHandle,
     PeerConnectionOptions, QueueStats, RestartConfig, Supervisor,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
@@ -17,7 +17,6 @@ use bsv_p2p::wire::{
     StreamPolicy, StreamType, Txid,
 };
 use bsv_p2p::{ConnectionConfig, Error, Network};
-use crossbeam_channel::Receiver;
 use test_support::own_process::{run_in_own_process, threads_and_descriptors};
 use test_support::raw_peer::{DEADLINE, wait_until};
 
@@ -28,8 +27,8 @@ use crate::samples::block;
 struct TwoStreamPair {
     owner: Owner,
     dialler: PeerConnectionHandle,
-    control: Receiver<ControlEvent>,
-    messages: Receiver<BitcoinMessageEvent>,
+    control: EventReceiver<ControlEvent>,
+    messages: EventReceiver<BitcoinMessageEvent>,
     dialled: PeerConnectionHandle,
 }
 
@@ -337,7 +336,7 @@ fn end_during_stream_opening_leaves_nothing_behind() {
                     let _ = peer.headers(&[genesis], BlockHash::default(), Duration::ZERO);
                 }
                 drop(peer);
-                let ends = control.try_iter().filter(|event| {
+                let ends = control.try_iter().map(Result::unwrap).filter(|event| {
                     matches!(
                         event,
                         ControlEvent::ConnectionLost { .. } | ControlEvent::ConnectionFailed { .. }

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::Error;
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::event::BitcoinMessageEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{BlockHash, Inventory, Message, RejectCode, Tx, Txid};
-use crossbeam_channel::Receiver;
 use test_support::client::ClientKind;
 use test_support::payment::payment;
 use test_support::teranode::{JoinOrder, Punishment, Teranode, TeranodeConfig, TxVerdict};
@@ -101,7 +101,7 @@ fn addresses_are_received_once() {
 }
 
 fn next_message(
-    messages: &Receiver<BitcoinMessageEvent>,
+    messages: &EventReceiver<BitcoinMessageEvent>,
     wanted: impl Fn(&Message) -> bool,
 ) -> Message {
     let deadline = Instant::now() + LIMIT;

@@ -198,11 +198,11 @@ impl Drop for HeadersRequest {
 mod tests {
     use std::net::TcpListener;
 
-    use crossbeam_channel::{Receiver, Select};
+    use crossbeam_channel::Select;
 
     use super::*;
     use crate::connection::{
-        Connection, ConnectionConfig, PeerConnectionActor, PeerConnectionOptions,
+        Connection, ConnectionConfig, EventReceiver, PeerConnectionActor, PeerConnectionOptions,
     };
     use crate::event::{BitcoinMessageEvent, ControlEvent};
     use crate::network::Network;
@@ -216,7 +216,7 @@ mod tests {
     struct Pair {
         handle: PeerConnectionHandle,
         peer: Connection,
-        messages: Receiver<BitcoinMessageEvent>,
+        messages: EventReceiver<BitcoinMessageEvent>,
     }
 
     impl Pair {

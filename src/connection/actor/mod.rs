@@ -70,11 +70,12 @@ use crate::session::DisconnectReason;
 /// use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionOptions};
 /// use bsv_p2p::event::ControlEvent;
 ///
-/// # fn main() -> Result<(), bsv_p2p::Error> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
 /// let events = setup.events.subscribe_control();
 /// let peer = PeerConnectionActor::spawn_outbound("127.0.0.1:1".parse().unwrap(), setup)?;
 /// for event in events {
+///     let event = event?;
 ///     println!("{event}");
 ///     if let ControlEvent::ConnectionFailed { .. } | ControlEvent::ConnectionLost { .. } = event {
 ///         break;

@@ -3,10 +3,8 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
-
 use super::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions};
-use crate::connection::{ConnectionConfig, EventBus, SubscriptionOptions};
+use crate::connection::{ConnectionConfig, EventBus, EventReceiver, SubscriptionOptions};
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 use crate::network::Network;
 use crate::wire::{Command, Message};
@@ -97,8 +95,8 @@ fn number_of(event: &BitcoinMessageEvent) -> Option<u32> {
 
 /// Takes events until nothing is left to come: as many as were sent have been taken or told as missed.
 fn taken_and_missed(
-    messages: &Receiver<BitcoinMessageEvent>,
-    control: &Receiver<ControlEvent>,
+    messages: &EventReceiver<BitcoinMessageEvent>,
+    control: &EventReceiver<ControlEvent>,
     sent: u32,
 ) -> (Vec<u32>, u64) {
     let (mut taken, mut missed) = (Vec::new(), 0);
@@ -106,8 +104,8 @@ fn taken_and_missed(
     while taken.len() as u64 + missed < u64::from(sent) {
         assert!(Instant::now() < deadline, "{} and {missed}", taken.len());
         crossbeam_channel::select! {
-            recv(messages) -> event => taken.extend(number_of(&event.unwrap())),
-            recv(control) -> event => if let ControlEvent::Lagged { missed: more, .. } = event.unwrap() {
+            recv(messages.as_receiver()) -> event => taken.extend(number_of(&event.unwrap())),
+            recv(control.as_receiver()) -> event => if let ControlEvent::Lagged { missed: more, .. } = event.unwrap() {
                 missed += more;
             },
             default(DEADLINE) => panic!("nothing comes"),
@@ -131,7 +129,10 @@ fn request_during_pause_resumes_reads_dropping_newest() {
     });
     let request = OpenRequest::new(&tested);
     request.ask();
-    assert!(messages.is_full(), "nobody has taken anything");
+    assert!(
+        messages.as_receiver().is_full(),
+        "nobody has taken anything"
+    );
     drop(request);
     let (taken, missed) = taken_and_missed(&messages, &control, SENT);
     assert!(missed > 0);

@@ -55,7 +55,7 @@ const WHOLE_LIMIT: usize = 1024 * 1024;
 /// # let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
 /// # let events = setup.events.subscribe_control();
 /// # let peer = PeerConnectionActor::spawn_outbound(node.address(), setup)?;
-/// # assert!(events.iter().any(|event| event.name() == "HandshakeComplete"));
+/// # assert!(events.iter().flatten().any(|event| event.name() == "HandshakeComplete"));
 /// // `peer` is a `PeerConnectionHandle`.
 /// let mut block = peer.block_reader(hash, Duration::from_secs(60))?;
 /// println!("receiving {} bytes", block.len());

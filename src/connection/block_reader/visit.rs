@@ -39,7 +39,7 @@ use crate::wire::{BlockHeader, BlockScanner, DecodeError, ScanEvent, Transaction
 /// # let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
 /// # let events = setup.events.subscribe_control();
 /// # let peer = PeerConnectionActor::spawn_outbound(node.address(), setup)?;
-/// # assert!(events.iter().any(|event| event.name() == "HandshakeComplete"));
+/// # assert!(events.iter().flatten().any(|event| event.name() == "HandshakeComplete"));
 /// // `peer` is a `PeerConnectionHandle`.
 /// let block = peer.block_reader(hash, Duration::from_secs(60))?;
 /// let mut txids = Txids(Vec::new());

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Sender, TrySendError};
 use parking_lot::Mutex;
 
+use super::event_receiver::{EndRecorder, EventReceiver, event_channel};
 use super::subscription::Offer;
-use crate::event::ControlEvent;
+use crate::event::{ControlEvent, SubscriptionEndReason};
 
 /// How many control events may wait for a receiver. Further ones are counted, and named by [`ControlEvent::Lagged`].
 const CAPACITY: usize = 1024;
@@ -15,6 +16,8 @@ const CAPACITY: usize = 1024;
 #[derive(Debug)]
 pub(super) struct ControlSubscription {
     name: Arc<str>,
+    /// Before the sender: see [`EndRecorder`].
+    end: EndRecorder,
     state: Mutex<State>,
 }
 
@@ -26,10 +29,15 @@ struct State {
 
 impl ControlSubscription {
     /// One more place than events may take: what was missed can be told at last, however full the queue is.
-    pub(super) fn new(name: Arc<str>) -> (Self, Receiver<ControlEvent>) {
-        let (sender, receiver) = bounded(CAPACITY + 1);
+    pub(super) fn new(name: Arc<str>) -> (Self, EventReceiver<ControlEvent>) {
+        let (end, sender, receiver) = event_channel(CAPACITY + 1);
         let state = Mutex::new(State { sender, missed: 0 });
-        (Self { name, state }, receiver)
+        (Self { name, end, state }, receiver)
+    }
+
+    /// Records why the subscription ends. It ends when it is dropped.
+    pub(super) fn record_end(&self, reason: SubscriptionEndReason) {
+        self.end.record(reason);
     }
 
     /// Sends an event, after the news of what was missed before. What has no room is counted.

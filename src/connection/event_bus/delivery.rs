@@ -192,7 +192,7 @@ impl Delivery {
                 match subscription.offer(&event) {
                     Offer::Taken => continue,
                     Offer::Gone => {
-                        hub.end(subscription);
+                        hub.on_receiver_dropped(subscription);
                         continue;
                     }
                     Offer::Full => {}

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 
 use super::control::ControlSubscription;
+use super::event_receiver::{EndRecorder, EventReceiver};
 use super::options::SubscriptionOptions;
 use super::subscription::{Offer, Queue, Subscription};
-use crate::event::ControlEvent;
+use crate::event::{ControlEvent, SubscriptionEndReason};
 
 /// How often at most the subscribers are told what was missed, if nothing else comes for them.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -50,24 +50,36 @@ impl Default for Hub {
 }
 
 impl Hub {
-    pub(super) fn subscribe_control(&self) -> Receiver<ControlEvent> {
+    pub(super) fn subscribe_control(&self) -> EventReceiver<ControlEvent> {
         let (subscription, receiver) = ControlSubscription::new(self.name("control", None));
         let subscription = Arc::new(subscription);
-        self.change(|lists| lists.control = lists.with(&lists.control, subscription));
+        self.change(|lists| {
+            lists.control = with(&lists.control, subscription);
+            lists.end_if_closed();
+        });
         receiver
     }
 
-    pub(super) fn subscribe(&self, kind: &str, mut options: SubscriptionOptions, queue: Queue) {
+    pub(super) fn subscribe(
+        &self,
+        kind: &str,
+        mut options: SubscriptionOptions,
+        end: EndRecorder,
+        queue: Queue,
+    ) {
         let name = self.name(kind, options.name.take());
-        let subscription = Arc::new(Subscription::new(name, options, queue));
-        self.change(|lists| lists.messages = lists.with(&lists.messages, subscription));
+        let subscription = Arc::new(Subscription::new(name, options, end, queue));
+        self.change(|lists| {
+            lists.messages = with(&lists.messages, subscription);
+            lists.end_if_closed();
+        });
     }
 
-    /// Lets go of all subscriptions, and of those to come.
+    /// Ends all subscriptions, and those to come, because their owner shuts down.
     pub(super) fn close(&self) {
         self.change(|lists| {
             lists.is_closed = true;
-            (lists.control, lists.messages) = Default::default();
+            lists.end_if_closed();
         });
     }
 
@@ -105,9 +117,23 @@ impl Hub {
     }
 
     /// Ends a subscription for all connections. Returns whether it was open until now.
-    pub(super) fn end(&self, subscription: &Arc<Subscription>) -> bool {
+    pub(super) fn end(
+        &self,
+        subscription: &Arc<Subscription>,
+        reason: SubscriptionEndReason,
+    ) -> bool {
+        self.remove(subscription);
+        subscription.end(reason)
+    }
+
+    /// Removes a subscription whose receiver was dropped.
+    pub(super) fn on_receiver_dropped(&self, subscription: &Arc<Subscription>) {
+        self.remove(subscription);
+        subscription.close();
+    }
+
+    fn remove(&self, subscription: &Arc<Subscription>) {
         self.change(|lists| lists.messages = without(&lists.messages, subscription));
-        subscription.end()
     }
 
     /// Somebody has missed something: those who wake look after it.
@@ -177,10 +203,23 @@ impl Drop for Hub {
 }
 
 impl Lists {
-    fn with<T>(&self, list: &[Arc<T>], another: Arc<T>) -> Arc<[Arc<T>]> {
-        let another = (!self.is_closed).then_some(another);
-        list.iter().cloned().chain(another).collect()
+    /// Removes all subscriptions if the bus was closed. Connections may hold them for a moment.
+    fn end_if_closed(&mut self) {
+        if !self.is_closed {
+            return;
+        }
+        let reason = SubscriptionEndReason::Shutdown;
+        for control in &*std::mem::take(&mut self.control) {
+            control.record_end(reason);
+        }
+        for subscription in &*std::mem::take(&mut self.messages) {
+            subscription.record_end(reason);
+        }
     }
+}
+
+fn with<T>(list: &[Arc<T>], another: Arc<T>) -> Arc<[Arc<T>]> {
+    list.iter().cloned().chain([another]).collect()
 }
 
 fn without<T>(list: &[Arc<T>], gone: &Arc<T>) -> Arc<[Arc<T>]> {

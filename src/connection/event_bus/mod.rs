@@ -4,19 +4,22 @@ mod announcer;
 mod backlog;
 mod control;
 mod delivery;
+mod event_receiver;
 mod hub;
 mod options;
+mod recv_error;
 mod subscription;
 mod waiting;
 
 pub(crate) use announcer::Announcer;
 pub(super) use delivery::{Delivery, DeliveryLimits};
+pub(crate) use event_receiver::{EndRecorder, event_channel};
+pub use event_receiver::{EventIntoIter, EventIter, EventReceiver, EventTryIter};
 pub use options::{OverflowPolicy, SubscriptionOptions};
+pub use recv_error::{RecvError, RecvTimeoutError, TryRecvError};
 pub(super) use waiting::Signals;
 
 use std::sync::Arc;
-
-use crossbeam_channel::{Receiver, bounded};
 
 use self::hub::Hub;
 use self::subscription::Queue;
@@ -31,15 +34,15 @@ use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 ///
 /// A receiver of messages that is too slow causes backpressure by default. Its events are queued up
 /// to a limit for each stream of a peer, then reading from that stream pauses. If it takes nothing
-/// for some time, its subscription is ended as [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow).
-/// [`OverflowPolicy`] has the details, and [`SubscriptionOptions`] documents how the end is detected.
+/// for some time, its subscription is ended as [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow),
+/// and the receiver reports that. [`OverflowPolicy`] has the details.
 ///
 /// A receiver of control events never causes backpressure. Events that exceed its capacity are
 /// dropped. [`ControlEvent::Lagged`] reports the number of dropped events.
 ///
-/// A receiver ends when the bus and all connections that use it are dropped, or when the
-/// [`Manager`](crate::Manager) that owns the bus shuts down. Events in its queue are returned
-/// first.
+/// A receiver also ends when the bus and all connections that use it are dropped, or when the
+/// [`Manager`](crate::Manager) that owns the bus shuts down. Events in its queue are returned first.
+/// [`EventReceiver`] documents how it reports the reason.
 #[derive(Clone, Debug, Default)]
 pub struct EventBus {
     hub: Arc<Hub>,
@@ -56,39 +59,31 @@ impl EventBus {
     /// The receiver holds up to 1,024 events. Further events are dropped and reported by
     /// [`ControlEvent::Lagged`]. The subscription is never ended as too slow. Its name is `control`
     /// and a number.
-    pub fn subscribe_control(&self) -> Receiver<ControlEvent> {
+    pub fn subscribe_control(&self) -> EventReceiver<ControlEvent> {
         self.hub.subscribe_control()
     }
 
     /// Subscribes to messages, with the default [`SubscriptionOptions`].
-    ///
-    /// A loop over the receiver also ends when the subscription is ended as too slow.
-    /// [`SubscriptionOptions`] documents how to detect that.
-    pub fn subscribe_messages(&self) -> Receiver<BitcoinMessageEvent> {
+    pub fn subscribe_messages(&self) -> EventReceiver<BitcoinMessageEvent> {
         self.subscribe_messages_with(SubscriptionOptions::default())
     }
 
     /// Subscribes to messages.
     ///
-    /// Receivers of control events get a [`ControlEvent::Lagged`] if messages are dropped. A loop
-    /// over the receiver also ends when the subscription is ended as too slow.
-    /// [`SubscriptionOptions`] documents how to detect that.
+    /// Receivers of control events get a [`ControlEvent::Lagged`] if messages are dropped.
     pub fn subscribe_messages_with(
         &self,
         options: SubscriptionOptions,
-    ) -> Receiver<BitcoinMessageEvent> {
-        let (sender, receiver) = bounded(options.capacity.max(1));
-        self.hub
-            .subscribe("messages", options, Queue::Messages(sender));
+    ) -> EventReceiver<BitcoinMessageEvent> {
+        let (end, sender, receiver) = event_channel(options.capacity.max(1));
+        let queue = Queue::Messages(sender);
+        self.hub.subscribe("messages", options, end, queue);
         receiver
     }
 
     /// Subscribes to messages and control events with one receiver, with the default
     /// [`SubscriptionOptions`].
-    ///
-    /// A loop over the receiver also ends when the subscription is ended as too slow.
-    /// [`SubscriptionOptions`] documents how to detect that.
-    pub fn subscribe(&self) -> Receiver<Event> {
+    pub fn subscribe(&self) -> EventReceiver<Event> {
         self.subscribe_with(SubscriptionOptions::default())
     }
 
@@ -96,11 +91,11 @@ impl EventBus {
     ///
     /// Events keep the order of each stream of a peer. With [`OverflowPolicy::DropNewest`], control
     /// events may be dropped as well. Dropped events are reported by a [`ControlEvent::Lagged`] in
-    /// the same receiver. A loop over the receiver also ends when the subscription is ended as too
-    /// slow. [`SubscriptionOptions`] documents how to detect that.
-    pub fn subscribe_with(&self, options: SubscriptionOptions) -> Receiver<Event> {
-        let (sender, receiver) = bounded(options.capacity.max(2));
-        self.hub.subscribe("both", options, Queue::Both(sender));
+    /// the same receiver.
+    pub fn subscribe_with(&self, options: SubscriptionOptions) -> EventReceiver<Event> {
+        let (end, sender, receiver) = event_channel(options.capacity.max(2));
+        self.hub
+            .subscribe("both", options, end, Queue::Both(sender));
         receiver
     }
 

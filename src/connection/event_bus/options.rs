@@ -8,41 +8,10 @@ use crate::wire::{Command, Message};
 ///
 /// # End of a subscription
 ///
-/// A loop over the receiver ends, and `recv` returns an error, in two cases:
-///
-/// - The bus and all connections that use it are dropped, or the manager that owns the bus shuts
-///   down.
-/// - The subscription is ended as too slow. That happens with [`OverflowPolicy::Block`] only.
-///
-/// The receiver does not show which case it was. When a subscription is ended as too slow, a
+/// The [`EventReceiver`](super::EventReceiver) reports why its subscription ended. When it is ended
+/// as too slow, which happens with [`OverflowPolicy::Block`] only, a
 /// [`ControlEvent::SubscriptionEnded`](crate::event::ControlEvent::SubscriptionEnded) with its name
-/// is emitted to the other subscriptions that receive control events. A warning is logged as well.
-/// To detect the case, set a name and keep a receiver of control events:
-///
-/// ```
-/// use std::iter;
-/// use std::time::Duration;
-///
-/// use bsv_p2p::connection::{EventBus, SubscriptionOptions};
-/// use bsv_p2p::event::ControlEvent;
-///
-/// let bus = EventBus::new();
-/// let control = bus.subscribe_control();
-/// let messages = bus.subscribe_messages_with(SubscriptionOptions::with_name("indexer"));
-/// # drop(bus);
-/// for event in messages {
-///     println!("{event:?}");
-/// }
-/// // The event is emitted shortly after the receiver ends.
-/// let mut events = iter::from_fn(|| control.recv_timeout(Duration::from_secs(1)).ok());
-/// let reason = events.find_map(|event| match event {
-///     ControlEvent::SubscriptionEnded { subscription, reason } => {
-///         (*subscription == *"indexer").then_some(reason)
-///     }
-///     _ => None,
-/// });
-/// assert_eq!(reason, None); // here the bus was dropped
-/// ```
+/// is also emitted to the other subscriptions that receive control events. A warning is logged.
 ///
 /// # Example
 ///

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use parking_lot::RwLock;
 
+use super::event_receiver::EndRecorder;
 use super::options::{OverflowPolicy, SubscriptionOptions};
 use crate::connection::stop::Never;
-use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
+use crate::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEndReason};
 
 /// What all connections know of a receiver of messages.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Subscription {
     name: Arc<str>,
     options: SubscriptionOptions,
     takes_control: bool,
+    /// Before the sender: see [`EndRecorder`].
+    end: EndRecorder,
     /// `None` once the subscription has ended.
     open: RwLock<Option<Open>>,
     /// Ends with the subscription.
@@ -47,7 +50,12 @@ pub(super) enum Offer {
 }
 
 impl Subscription {
-    pub(super) fn new(name: Arc<str>, options: SubscriptionOptions, queue: Queue) -> Self {
+    pub(super) fn new(
+        name: Arc<str>,
+        options: SubscriptionOptions,
+        end: EndRecorder,
+        queue: Queue,
+    ) -> Self {
         let (sender, ended) = bounded(0);
         let takes_control = matches!(queue, Queue::Both(_));
         let open = Open {
@@ -58,6 +66,7 @@ impl Subscription {
             name,
             options,
             takes_control,
+            end,
             open: RwLock::new(Some(open)),
             ended,
             missed: AtomicU64::new(0),
@@ -139,9 +148,22 @@ impl Subscription {
         &self.ended
     }
 
-    /// Ends the subscription: its receiver gets what is in its queue. Returns whether it was open until now.
-    pub(super) fn end(&self) -> bool {
-        self.open.write().take().is_some()
+    /// Records why the subscription ends. It ends when it is dropped.
+    pub(super) fn record_end(&self, reason: SubscriptionEndReason) {
+        self.end.record(reason);
+    }
+
+    /// Ends the subscription: its receiver gets what is in its queue, and then the reason. Returns whether it was open until
+    /// now.
+    pub(super) fn end(&self, reason: SubscriptionEndReason) -> bool {
+        let mut open = self.open.write();
+        self.record_end(reason);
+        open.take().is_some()
+    }
+
+    /// Frees the queue of a subscription whose receiver was dropped.
+    pub(super) fn close(&self) {
+        self.open.write().take();
     }
 
     /// Counts events that the receiver will not get.

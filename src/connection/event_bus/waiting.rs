@@ -175,12 +175,13 @@ impl Delivery {
     fn end_line(&mut self, line: usize, signals: &Signals<'_>) {
         let subscription = self.backlog.lines[line].subscription.clone();
         let lost = self.backlog.remove(line);
-        if self.hub.end(&subscription) {
+        let reason = SubscriptionEndReason::TooSlow;
+        if self.hub.end(&subscription, reason) {
             let (name, timeout) = (subscription.name(), self.limits.subscriber_timeout);
             log::warn!("subscription {name} timed out after {timeout:?}, dropping {lost} events");
             let event = ControlEvent::SubscriptionEnded {
                 subscription: name.clone(),
-                reason: SubscriptionEndReason::TooSlow,
+                reason,
             };
             self.control(event, signals);
         }

@@ -40,10 +40,10 @@ use crate::session::{Direction, DisconnectReason};
 /// let events = setup.events.subscribe_control();
 /// let restarts = RestartConfig { max_delayed_restarts: None, ..RestartConfig::default() };
 /// let peer = supervisor.spawn_outbound(node.address(), setup, restarts)?;
-/// assert!(events.iter().any(|event| event.name() == "HandshakeComplete"));
+/// assert!(events.iter().flatten().any(|event| event.name() == "HandshakeComplete"));
 ///
 /// drop(node);
-/// assert!(events.iter().any(|event| event.name() == "ConnectionRestarting"));
+/// assert!(events.iter().flatten().any(|event| event.name() == "ConnectionRestarting"));
 /// peer.disconnect(); // otherwise the address is dialed again
 /// # Ok(())
 /// # }

@@ -10,6 +10,8 @@ use super::header_writer::HeaderWriter;
 use super::sync_waiters::SyncWaiters;
 use super::tip_subscribers::TipSubscribers;
 use super::{ChainStart, TipUpdate};
+use crate::connection::EventReceiver;
+use crate::event::SubscriptionEndReason;
 use crate::log_level::{LogLevel, record};
 use crate::peers::{PeerId, PeerRef};
 use crate::wire::{
@@ -101,7 +103,7 @@ impl ChainState {
         self.with_chain(|chain| chain.contains(hash))
     }
 
-    pub(super) fn subscribe(&self) -> Receiver<TipUpdate> {
+    pub(super) fn subscribe(&self) -> EventReceiver<TipUpdate> {
         self.subscribers.lock().add()
     }
 
@@ -277,9 +279,9 @@ impl ChainState {
     }
 
     /// Ends all waits and receivers. The chain does not change after this.
-    pub(super) fn close(&self) {
+    pub(super) fn close(&self, reason: SubscriptionEndReason) {
         self.waiters.close();
-        self.subscribers.lock().close();
+        self.subscribers.lock().close(reason);
     }
 
     fn publish(
@@ -473,7 +475,11 @@ mod tests {
             assert_eq!(error.position(), Some(position), "{error}");
             let is_old = matches!(error.rule(), Some(ChainRuleError::TimeTooOld { .. }));
             assert!(is_old, "{error}");
-            let connected: Vec<_> = tips.try_iter().flat_map(|tip| tip.connected).collect();
+            let connected: Vec<_> = tips
+                .try_iter()
+                .map(Result::unwrap)
+                .flat_map(|tip| tip.connected)
+                .collect();
             assert_eq!(connected, hashes(&headers[1..=position]));
             assert_eq!(state.with_chain(|chain| chain.tip().0), position as u32);
         }

@@ -43,7 +43,9 @@ use self::sync_waiters::SyncResult;
 use super::Manager;
 use super::clock::Now;
 use super::shared::Shared;
+use crate::connection::EventReceiver;
 use crate::error::{Error, Timeout};
+use crate::event::SubscriptionEndReason;
 use crate::header_store::{HeaderStore, HeaderStoreError};
 use crate::session::ConfigError;
 use crate::wire::{BlockHash, HeaderChain};
@@ -192,7 +194,10 @@ struct CloseOnDrop(Arc<ChainState>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.close(match std::thread::panicking() {
+            true => SubscriptionEndReason::InternalError,
+            false => SubscriptionEndReason::Shutdown,
+        });
     }
 }
 
@@ -296,13 +301,15 @@ impl Manager {
     /// Inbound peers can change the tip only while no configured or dialed peer is connected.
     ///
     /// The receiver holds 1,024 updates; [`TipUpdate::skipped`] counts the updates that did not
-    /// fit. The receiver ends with the manager. Does not block.
+    /// fit. It never ends as too slow. It ends with the manager, and also, with
+    /// [`InternalError`](crate::event::SubscriptionEndReason::InternalError), if the thread that
+    /// follows the chain panics. Does not block.
     ///
     /// # Errors
     ///
     /// - [`Error::NotRunning`] if the manager was shut down.
     /// - [`Error::Io`] if the thread cannot be spawned.
-    pub fn subscribe_blocks(&self) -> Result<Receiver<TipUpdate>, Error> {
+    pub fn subscribe_blocks(&self) -> Result<EventReceiver<TipUpdate>, Error> {
         let state = self.chain_sync.state_or_start(&self.shared)?;
         Ok(state.subscribe())
     }
@@ -357,6 +364,36 @@ impl Manager {
                 which: Timeout::HeaderSync,
                 after: timeout,
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+    use crate::log_level::LogLevel;
+
+    #[test]
+    fn tip_receiver_reports_panic_of_thread() {
+        let chain = HeaderChain::new(Network::Regtest);
+        for panics in [false, true] {
+            let (state, _woken) = ChainState::new(chain.clone().into(), LogLevel::default());
+            let state = Arc::new(state);
+            let tips = state.subscribe();
+            let closing = CloseOnDrop(state.clone());
+            let thread = std::thread::spawn(move || {
+                let _closing = closing;
+                assert!(!panics, "expected by the test");
+            });
+            assert_eq!(thread.join().is_err(), panics);
+            let reason = match panics {
+                true => SubscriptionEndReason::InternalError,
+                false => SubscriptionEndReason::Shutdown,
+            };
+            assert_eq!(tips.recv().map_err(|error| error.reason), Err(reason));
+            assert_eq!(tips.iter().count(), usize::from(panics));
+            assert_eq!(state.subscribe().end_reason(), Some(reason));
         }
     }
 }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Select, TryRecvError};
+use crossbeam_channel::{Receiver, Select};
 
 use super::chain_state::ChainState;
 use super::header_requests::{HeaderAnswer, HeaderRequests};
 use super::header_writer::HeaderWriter;
 use super::sync_core::{SendResult, SyncCore, SyncPort};
 use crate::connection::{
-    Announcer, OverflowPolicy, PeerConnectionHandle, StartHeadersError, SubscriptionOptions,
+    Announcer, EventReceiver, OverflowPolicy, PeerConnectionHandle, StartHeadersError,
+    SubscriptionOptions, TryRecvError,
 };
 use crate::error::{Error, WithSources};
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
@@ -40,7 +41,7 @@ pub(super) struct SyncThread {
     state: Arc<ChainState>,
     writer: Option<HeaderWriter>,
     port: ConnectionPort,
-    events: Receiver<Event>,
+    events: EventReceiver<Event>,
     woken: Receiver<()>,
 }
 
@@ -89,7 +90,7 @@ impl SyncThread {
                     Ok(Event::Message(event)) => self.on_message(&event),
                     Ok(Event::Control(event)) => self.on_control(&event),
                     Err(TryRecvError::Empty) => {}
-                    Err(TryRecvError::Disconnected) => break,
+                    Err(TryRecvError::Ended(_)) => break,
                 },
                 Some(ready) => self.on_answer(ready - ANSWERS),
             }
@@ -151,7 +152,7 @@ impl SyncThread {
         let mut select = Select::new();
         assert_eq!(select.recv(stop), STOP);
         assert_eq!(select.recv(&self.woken), WOKEN);
-        assert_eq!(select.recv(&self.events), EVENT);
+        assert_eq!(select.recv(self.events.as_receiver()), EVENT);
         self.port.requests.add_to(&mut select);
         select.ready_deadline(deadline).ok()
     }

@@ -1,8 +1,10 @@
 //! Subscribers of tip updates.
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Sender, TrySendError};
 
 use super::TipUpdate;
+use crate::connection::{EndRecorder, EventReceiver, event_channel};
+use crate::event::SubscriptionEndReason;
 
 /// Capacity of a receiver, in updates.
 pub(super) const RECEIVER_CAPACITY: usize = 1024;
@@ -11,10 +13,13 @@ pub(super) const RECEIVER_CAPACITY: usize = 1024;
 #[derive(Default)]
 pub(super) struct TipSubscribers {
     list: Vec<TipSubscriber>,
-    is_closed: bool,
+    /// The reason why current and future receivers ended.
+    end_reason: Option<SubscriptionEndReason>,
 }
 
 struct TipSubscriber {
+    /// Before the sender: see [`EndRecorder`].
+    end: EndRecorder,
     sender: Sender<TipUpdate>,
     /// Updates discarded since the last one that was delivered.
     skipped: u64,
@@ -22,10 +27,15 @@ struct TipSubscriber {
 
 impl TipSubscribers {
     /// Adds a subscription. Its receiver ends at once after [`TipSubscribers::close`].
-    pub(super) fn add(&mut self) -> Receiver<TipUpdate> {
-        let (sender, receiver) = bounded(RECEIVER_CAPACITY);
-        if !self.is_closed {
-            self.list.push(TipSubscriber { sender, skipped: 0 });
+    pub(super) fn add(&mut self) -> EventReceiver<TipUpdate> {
+        let (end, sender, receiver) = event_channel(RECEIVER_CAPACITY);
+        match self.end_reason {
+            Some(reason) => end.record(reason),
+            None => self.list.push(TipSubscriber {
+                end,
+                sender,
+                skipped: 0,
+            }),
         }
         receiver
     }
@@ -48,9 +58,11 @@ impl TipSubscribers {
     }
 
     /// Ends all current and future receivers.
-    pub(super) fn close(&mut self) {
-        self.is_closed = true;
-        self.list.clear();
+    pub(super) fn close(&mut self, reason: SubscriptionEndReason) {
+        let reason = *self.end_reason.get_or_insert(reason);
+        for subscriber in self.list.drain(..) {
+            subscriber.end.record(reason);
+        }
     }
 }
 
@@ -58,6 +70,7 @@ impl TipSubscribers {
 mod tests {
     use super::*;
     use crate::Network;
+    use crate::connection::TryRecvError;
     use crate::peers::PeerRef;
     use crate::wire::{BlockHash, BlockHeader};
 
@@ -86,7 +99,7 @@ mod tests {
         assert_eq!(slow.recv(), Ok(update_at(0)));
         subscribers.publish(&update_at(9_000));
         subscribers.publish(&update_at(9_001));
-        let last = slow.try_iter().last().unwrap();
+        let last = slow.try_iter().last().unwrap().unwrap();
         assert_eq!((last.height, last.skipped), (9_000, 3));
         subscribers.publish(&update_at(9_002));
         let next = slow.try_recv().unwrap();
@@ -100,9 +113,30 @@ mod tests {
         let kept = subscribers.add();
         subscribers.publish(&update_at(1));
         assert_eq!(subscribers.list.len(), 1);
-        subscribers.close();
+        subscribers.close(SubscriptionEndReason::Shutdown);
         assert_eq!(kept.iter().count(), 1);
-        assert_eq!(subscribers.add().iter().count(), 0);
+        let late = subscribers.add();
+        assert_eq!(late.iter().count(), 0);
+        for receiver in [kept, late] {
+            let reason = SubscriptionEndReason::Shutdown;
+            assert_eq!(receiver.try_recv(), Err(TryRecvError::Ended(reason)));
+        }
+    }
+
+    #[test]
+    fn failure_is_delivered_after_pending_updates() {
+        let mut subscribers = TipSubscribers::default();
+        let tips = subscribers.add();
+        subscribers.publish(&update_at(1));
+        let reason = SubscriptionEndReason::InternalError;
+        subscribers.close(reason);
+        subscribers.close(SubscriptionEndReason::Shutdown);
+        let mut received = tips.iter();
+        assert_eq!(received.next(), Some(Ok(update_at(1))));
+        let failed = received.next().and_then(Result::err);
+        assert_eq!(failed.map(|error| error.reason), Some(reason));
+        assert_eq!(received.next(), None);
+        assert_eq!(subscribers.add().end_reason(), Some(reason));
     }
 
     #[test]

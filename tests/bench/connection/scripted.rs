@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
-    EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
+    EventBus, EventReceiver, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::network::Magic;
@@ -16,7 +16,6 @@ use bsv_p2p::wire::{
     EncodedFrame, Message, NetworkAddress, Protoconf, Services, Version, encode_frame,
 };
 use bsv_p2p::{ConnectionConfig, Network};
-use crossbeam_channel::Receiver;
 
 pub(crate) const MAGIC: Magic = Magic([0xda, 0xb5, 0xbf, 0xfa]);
 /// The timeout of every wait.
@@ -129,7 +128,7 @@ pub(crate) fn handshake() -> Vec<u8> {
 pub(crate) fn peer_of_actor() -> (
     Scripted,
     PeerConnectionHandle,
-    Receiver<BitcoinMessageEvent>,
+    EventReceiver<BitcoinMessageEvent>,
 ) {
     let (peer, stream) = peer(handshake());
     let events = EventBus::new();
@@ -143,7 +142,7 @@ pub(crate) fn peer_of_actor() -> (
     (peer, actor, messages)
 }
 
-pub(crate) fn wait_for_handshake(control: &Receiver<ControlEvent>) {
+pub(crate) fn wait_for_handshake(control: &EventReceiver<ControlEvent>) {
     let complete = |event| matches!(event, ControlEvent::HandshakeComplete { .. });
     while !complete(control.recv_timeout(TIMEOUT).expect("a handshake")) {}
 }

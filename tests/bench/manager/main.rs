@@ -78,7 +78,7 @@ fn listening() -> (Manager, SocketAddr) {
     let manager = Manager::new(config).expect("a configuration");
     let events = manager.subscribe_control();
     manager.start().expect("threads");
-    let started = events.iter().find_map(|event| match event {
+    let started = events.iter().flatten().find_map(|event| match event {
         ControlEvent::ListenerStarted { address } => Some(address),
         _ => None,
     });

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::peers::PeerRef;
 use bsv_p2p::session::{DisconnectReason, Misbehavior};
@@ -133,7 +134,7 @@ fn easy_headers_are_rejected_with_score() {
 
 /// Returns the score and the misbehavior of the next report.
 #[track_caller]
-fn next_misbehavior(events: &Receiver<ControlEvent>) -> (u32, Misbehavior) {
+fn next_misbehavior(events: &EventReceiver<ControlEvent>) -> (u32, Misbehavior) {
     wait_for(events, |event| match event {
         ControlEvent::PeerMisbehavior {
             misbehavior, score, ..
@@ -375,7 +376,7 @@ fn peer_on_branch_refused_by_checkpoint_is_disconnected() {
             assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
         }
         let has_tip = |tip: &TipUpdate| tip.height == 20;
-        assert!(tips.try_iter().any(|tip| has_tip(&tip)));
+        assert!(tips.try_iter().map(Result::unwrap).any(|tip| has_tip(&tip)));
     }
 }
 

@@ -11,13 +11,13 @@ mod tips;
 
 use bsv_p2p::Manager;
 use bsv_p2p::Network;
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::local_node::Chain;
 use bsv_p2p::manager::TipUpdate;
 use bsv_p2p::wire::{
     Block, BlockHash, BlockHeader, CompactTarget, HeaderChain, Headers, MerkleRoot, Message,
     Version,
 };
-use crossbeam_channel::Receiver;
 use test_support::raw_peer::{RawListener, RawPeer, version};
 
 use crate::harness::*;
@@ -82,7 +82,7 @@ fn height(manager: &Manager) -> u32 {
 }
 
 #[track_caller]
-fn next(tips: &Receiver<TipUpdate>) -> TipUpdate {
+fn next(tips: &EventReceiver<TipUpdate>) -> TipUpdate {
     tips.recv_timeout(LIMIT).expect("a new tip")
 }
 

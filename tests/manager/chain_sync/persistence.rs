@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::{Error, HeaderStore, HeaderStoreError};
 use tempfile::TempDir;
@@ -30,7 +31,7 @@ fn stored_tip(path: &Path) -> (u32, BlockHash) {
 
 /// Waits for a failure of the header store.
 #[track_caller]
-fn store_failure(events: &Receiver<ControlEvent>) -> HeaderStoreError {
+fn store_failure(events: &EventReceiver<ControlEvent>) -> HeaderStoreError {
     wait_for(events, |event| match event {
         ControlEvent::HeaderStoreFailed { error } => Some(error.clone()),
         _ => None,

@@ -54,7 +54,7 @@ fn tip_announced_in_three_ways_is_reported_once() {
     }
     manager.shutdown().unwrap();
     assert_eq!(tips.iter().count(), 0, "each was told once");
-    let told: Vec<_> = others.iter().map(|tip| tip.hash).collect();
+    let told: Vec<_> = others.iter().map(|tip| tip.unwrap().hash).collect();
     assert_eq!(told, hashes(&blocks));
 }
 
@@ -115,7 +115,7 @@ fn slow_receiver_counts_skipped_updates() {
             assert_eq!(next(&brisk).hash, block.hash());
         }
     }
-    let waiting: Vec<_> = slow.try_iter().collect();
+    let waiting: Vec<_> = slow.try_iter().map(Result::unwrap).collect();
     assert_eq!(waiting.len(), WAITING);
     assert!(waiting.iter().all(|tip| tip.skipped == 0));
     peer.send(headers(std::slice::from_ref(last)));

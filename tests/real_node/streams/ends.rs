@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::{ConnectionConfig, Manager, ManagerConfig, Network};
-use crossbeam_channel::Receiver;
 use test_support::real_node::RealNode;
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
 use crate::peer::{Actor, SOON, config, config_with_fast_pings, is_cut};
 
 /// Returns a manager that keeps the node connected, and redials soon.
-fn keeping(node: &RealNode, connection: ConnectionConfig) -> (Manager, Receiver<Event>) {
+fn keeping(node: &RealNode, connection: ConnectionConfig) -> (Manager, EventReceiver<Event>) {
     let mut config = ManagerConfig::new(Network::Regtest);
     config.connection = connection;
     config.restarts.backoff = Duration::from_millis(50);

@@ -4,10 +4,9 @@
 use std::thread;
 
 use bsv_p2p::Error;
-use bsv_p2p::connection::PeerConnectionHandle;
+use bsv_p2p::connection::{EventReceiver, PeerConnectionHandle};
 use bsv_p2p::event::Event;
 use bsv_p2p::wire::{BlockHash, Inventory, Message, Txid};
-use crossbeam_channel::Receiver;
 use test_support::real_node::RealNode;
 
 use super::{
@@ -25,7 +24,7 @@ const ROUNDS: usize = 25;
 /// Sends every kind of request from several threads and every harmless message, while the node pays
 /// and mines.
 #[track_caller]
-fn talk(node: &RealNode, peer: &PeerConnectionHandle, events: &Receiver<Event>) {
+fn talk(node: &RealNode, peer: &PeerConnectionHandle, events: &EventReceiver<Event>) {
     let headers = peer.headers(&[genesis()], BlockHash::ZERO, SOON).unwrap();
     thread::scope(|scope| {
         for asker in 0..ASKERS {

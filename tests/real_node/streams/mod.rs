@@ -9,12 +9,13 @@ mod single;
 
 use std::net::SocketAddr;
 
-use bsv_p2p::connection::{CommandTraffic, ConnectionStatistics, PeerConnectionHandle};
+use bsv_p2p::connection::{
+    CommandTraffic, ConnectionStatistics, EventReceiver, PeerConnectionHandle,
+};
 use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::peers::PeerId;
 use bsv_p2p::wire::{BlockHash, Command, Inventory, Message, StreamType, Txid};
 use bsv_p2p::{ConnectionConfig, Error, Manager, ManagerConfig, Network};
-use crossbeam_channel::Receiver;
 use serde_json::{Value, json};
 use test_support::real_node::RealNode;
 
@@ -139,8 +140,12 @@ fn with(change: impl FnOnce(&mut ConnectionConfig)) -> ConnectionConfig {
 }
 
 /// Returns the events about a second stream so far.
-fn told_of_streams(control: &Receiver<ControlEvent>) -> Vec<ControlEvent> {
-    control.try_iter().filter(is_of_stream).collect()
+fn told_of_streams(control: &EventReceiver<ControlEvent>) -> Vec<ControlEvent> {
+    control
+        .try_iter()
+        .map(Result::unwrap)
+        .filter(is_of_stream)
+        .collect()
 }
 
 fn is_of_stream(event: &ControlEvent) -> bool {
@@ -151,7 +156,9 @@ fn is_of_stream(event: &ControlEvent) -> bool {
 }
 
 /// Starts a listening manager. Returns its events and its address, too.
-fn listening(change: impl FnOnce(&mut ManagerConfig)) -> (Manager, Receiver<Event>, SocketAddr) {
+fn listening(
+    change: impl FnOnce(&mut ManagerConfig),
+) -> (Manager, EventReceiver<Event>, SocketAddr) {
     let mut config = ManagerConfig::new(Network::Regtest);
     config.target_connections = 0;
     config.listener.enabled = true;
@@ -169,7 +176,7 @@ fn listening(change: impl FnOnce(&mut ManagerConfig)) -> (Manager, Receiver<Even
 
 #[track_caller]
 fn wait_for<T>(
-    events: &Receiver<Event>,
+    events: &EventReceiver<Event>,
     what: &str,
     mut found: impl FnMut(&Event) -> Option<T>,
 ) -> T {
@@ -185,7 +192,7 @@ fn wait_for<T>(
 
 /// Waits until a peer has two streams, and returns the events up to then.
 #[track_caller]
-fn up_to_two_streams(events: &Receiver<Event>) -> (PeerId, Vec<ControlEvent>) {
+fn up_to_two_streams(events: &EventReceiver<Event>) -> (PeerId, Vec<ControlEvent>) {
     let mut seen = Vec::new();
     let opened = wait_for(events, "the second stream", |event| {
         let Event::Control(event) = event else {
@@ -210,7 +217,7 @@ fn dial_twice(node: &RealNode, config: ConnectionConfig) -> Actor {
 
 /// Waits until the node has announced a transaction.
 #[track_caller]
-fn assert_announced(events: &Receiver<Event>, txid: Txid) {
+fn assert_announced(events: &EventReceiver<Event>, txid: Txid) {
     wait_for(events, "the announcement of the payment", |event| {
         let Event::Message(event) = event else {
             return None;

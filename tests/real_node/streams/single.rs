@@ -103,6 +103,7 @@ fn assert_one_stream_where_it_dials(node: &RealNode, change: impl FnOnce(&mut Se
     manager.shutdown().unwrap();
     let told = events
         .iter()
+        .map(Result::unwrap)
         .filter(|event| matches!(event, Event::Control(event) if is_of_stream(event)));
     assert_eq!(told.count(), 0);
     node.wait_until("we are gone", SOON, || node.peer_info().is_empty());

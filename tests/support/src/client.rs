@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
-    EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
+    EventBus, EventReceiver, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
+    RecvTimeoutError,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::session::NonceRegistry;
 use bsv_p2p::wire::{Block, BlockHash, BlockHeader, Message, TimestampedAddress, Tx, Txid};
 use bsv_p2p::{Connection, ConnectionConfig, Error};
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::raw_peer::{DEADLINE, RawListener};
 
@@ -35,8 +35,8 @@ pub enum Client {
 
 pub struct ActorClient {
     pub handle: PeerConnectionHandle,
-    pub events: Receiver<ControlEvent>,
-    pub messages: Receiver<BitcoinMessageEvent>,
+    pub events: EventReceiver<ControlEvent>,
+    pub messages: EventReceiver<BitcoinMessageEvent>,
     /// The connection for the second stream of an inbound peer.
     second: Option<PeerConnectionHandle>,
 }
@@ -164,7 +164,7 @@ impl Client {
                 Client::Actor(actor) => match actor.messages.recv_timeout(left) {
                     Ok(event) => Some((*event.message).clone()),
                     Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => return Err("no more messages".into()),
+                    Err(error) => return Err(error.to_string()),
                 },
             };
             match message {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{EncodedMessage, PeerConnectionHandle};
+use bsv_p2p::connection::{EncodedMessage, EventReceiver, PeerConnectionHandle};
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::wire::{
     Block, BlockHash, BlockHeader, Encode, GetData, Inv, Inventory, MerkleAccumulator, Message,
@@ -166,8 +166,8 @@ struct Server {
 }
 
 impl Server {
-    fn serve(&self, messages: &Receiver<BitcoinMessageEvent>) -> Result<(), Error> {
-        for event in messages {
+    fn serve(&self, messages: &EventReceiver<BitcoinMessageEvent>) -> Result<(), Error> {
+        for event in messages.iter().map(Result::unwrap) {
             match &*event.message {
                 Message::Inv(inv) => {
                     let question = GetData::from(inv.inventory.clone());

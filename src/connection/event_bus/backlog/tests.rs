@@ -1,21 +1,21 @@
 //! What waits, its bytes, and whose time is over.
 
 use super::*;
+use crate::connection::event_bus::event_receiver::{EventReceiver, event_channel};
 use crate::connection::event_bus::options::SubscriptionOptions;
 use crate::connection::event_bus::subscription::Queue;
 use crate::event::{BitcoinMessageEvent, SharedMessage};
 use crate::peers::PeerId;
 use crate::wire::Message;
-use crossbeam_channel::{Receiver, bounded};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A backlog with a line of events for a receiver that has room for one.
-fn lagging(events: usize, now: Instant) -> (Backlog, Receiver<BitcoinMessageEvent>) {
-    let (sender, receiver) = bounded(1);
+fn lagging(events: usize, now: Instant) -> (Backlog, EventReceiver<BitcoinMessageEvent>) {
+    let (end, sender, receiver) = event_channel(1);
     let options = SubscriptionOptions::default();
     let queue = Queue::Messages(sender);
-    let subscription = Arc::new(Subscription::new("it".into(), options, queue));
+    let subscription = Arc::new(Subscription::new("it".into(), options, end, queue));
     let mut backlog = Backlog::new();
     let line = backlog.begin_line(&subscription, now);
     for _ in 0..events {
