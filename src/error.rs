@@ -380,7 +380,7 @@ const fn blame(reason: &DisconnectReason) -> ErrorKind {
         | UnexpectedStreamAck
         | AssociationMismatch
         | StreamAddressMismatch
-        | BadInventoryType { .. }
+        | InvalidInventoryType { .. }
         | BloomFilterNotSupported { .. } => ErrorKind::Peer,
         PeerAtCapacity(_)
         | RejectedByPeer(_)

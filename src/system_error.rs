@@ -14,7 +14,7 @@ pub struct SystemError {
     /// The portable kind of the error.
     #[cfg_attr(
         feature = "serde",
-        serde(serialize_with = "crate::serde_with::io_kind")
+        serde(serialize_with = "crate::serde_util::io_kind")
     )]
     pub kind: io::ErrorKind,
 }

@@ -8,7 +8,7 @@ use crossbeam_channel::RecvTimeoutError;
 use crate::host_name;
 use crate::session::DisconnectReason;
 use crate::system_error::SystemError;
-use crate::system_names;
+use crate::system_resolver;
 
 /// The maximum length of an interface name in a scope.
 const MAX_SCOPE: usize = 64;
@@ -49,7 +49,7 @@ pub fn resolve(
         name: name.to_owned(),
         detail,
     };
-    let answer = system_names::ask(format!("{host}:{port}"))
+    let answer = system_resolver::lookup(format!("{host}:{port}"))
         .map_err(|error| DisconnectReason::LocalFault(error.into()))?;
     match answer.recv_timeout(timeout) {
         Ok(Ok(addresses)) if addresses.is_empty() => Err(unresolved("it has no address".into())),

@@ -12,12 +12,12 @@ use crate::host_name::InvalidName;
 #[non_exhaustive]
 pub enum ResolveError {
     /// The name is not a valid host name. No query was sent.
-    #[error("{name:?} is no name of a host: {fault}")]
+    #[error("{name:?} is no name of a host: {error}")]
     InvalidName {
         /// The name.
         name: String,
         /// The violated rule.
-        fault: InvalidName,
+        error: InvalidName,
     },
     /// A name server replied that the name does not exist or has no address.
     #[error("{name} has no address")]
@@ -37,7 +37,7 @@ pub enum ResolveError {
     },
     /// The lookup was canceled.
     #[error("the lookup was stopped")]
-    Stopped,
+    Cancelled,
     /// No name server returned an address, or that there is none.
     #[error("no name server has resolved {name}{}", Listed(servers))]
     NoAnswer {
@@ -78,12 +78,12 @@ pub struct ServerFailure {
     /// The address of the server.
     pub address: SocketAddr,
     /// The failure.
-    pub fault: ServerError,
+    pub error: ServerError,
 }
 
 impl fmt::Display for ServerFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.address, self.fault)
+        write!(f, "{} {}", self.address, self.error)
     }
 }
 
@@ -93,7 +93,7 @@ impl fmt::Display for ServerFailure {
 pub enum ServerError {
     /// The server sent no valid reply in time.
     #[error("did not answer within {after:?}, but for {ignored} packets that were no answer")]
-    Silent {
+    NoReply {
         /// The time spent waiting.
         after: Duration,
         /// The number of received packets that did not match the query.
@@ -110,7 +110,7 @@ pub enum ServerError {
     Malformed,
     /// The CNAME records of the reply form a loop or a chain that is too long.
     #[error("answered with a chain of names that does not end")]
-    EndlessChain,
+    CnameLoop,
     /// The server could not be reached, or it closed the connection.
     #[error("could not be asked{}: {kind}", if *.over_tcp { " over TCP" } else { "" })]
     Io {
@@ -121,7 +121,7 @@ pub enum ServerError {
     },
     /// The query over TCP, which a long reply needs, timed out.
     #[error("did not send its long answer over TCP within {after:?}")]
-    TcpStalled {
+    TcpTimeout {
         /// The time spent waiting.
         after: Duration,
     },
@@ -158,14 +158,14 @@ mod tests {
     #[test]
     fn error_contains_seed_and_server_failures() {
         let after = Duration::from_secs(2);
-        let server = |port, fault| ServerFailure {
+        let server = |port, error| ServerFailure {
             address: ([127, 0, 0, 1], port).into(),
-            fault,
+            error,
         };
         let error = ResolveError::NoAnswer {
             name: "seed.test".into(),
             servers: vec![
-                server(1, ServerError::Silent { after, ignored: 3 }),
+                server(1, ServerError::NoReply { after, ignored: 3 }),
                 server(2, ServerError::Refused { code: 5 }),
                 server(
                     3,

@@ -53,7 +53,7 @@ impl fmt::Display for DamagedTail {
 }
 
 /// The content of a header file.
-pub(super) struct Loaded {
+pub(super) struct LoadedHeaders {
     pub(super) chain: HeaderChain,
     pub(super) first_height: u32,
     /// The hash of the last valid header; zero if there is none.
@@ -62,7 +62,10 @@ pub(super) struct Loaded {
 }
 
 /// Reads a file that starts with the genesis block, or after a checkpoint.
-pub(super) fn load(file: &mut RecordFile, rules: ChainRules) -> Result<Loaded, HeaderStoreError> {
+pub(super) fn load(
+    file: &mut RecordFile,
+    rules: ChainRules,
+) -> Result<LoadedHeaders, HeaderStoreError> {
     let first = file.record(0)?;
     let checkpoint = first.and_then(|first| {
         let mut checkpoints = rules.checkpoints().iter();
@@ -78,7 +81,7 @@ pub(super) fn load(file: &mut RecordFile, rules: ChainRules) -> Result<Loaded, H
 pub(super) fn load_from(
     file: &mut RecordFile,
     start: HeaderChain,
-) -> Result<Loaded, HeaderStoreError> {
+) -> Result<LoadedHeaders, HeaderStoreError> {
     let expected = start.headers(..).next().copied();
     let expected = expected.unwrap_or_else(|| start.rules().genesis());
     let first = file.record(0)?;
@@ -170,7 +173,7 @@ fn load_after_checkpoint(
     file: &mut RecordFile,
     rules: &ChainRules,
     height: u32,
-) -> Result<Loaded, HeaderStoreError> {
+) -> Result<LoadedHeaders, HeaderStoreError> {
     let first_height = height + 1;
     let mut starts = rules
         .checkpoints()
@@ -213,7 +216,7 @@ fn load_after_checkpoint(
         }
         Err(error) => error.to_string(),
     };
-    Ok(Loaded {
+    Ok(LoadedHeaders {
         chain: HeaderChain::new(rules.clone()),
         first_height: 0,
         last: BlockHash::ZERO,
@@ -265,8 +268,8 @@ impl<'f> Loader<'f> {
         }
     }
 
-    fn loaded(self) -> Loaded {
-        Loaded {
+    fn loaded(self) -> LoadedHeaders {
+        LoadedHeaders {
             first_height: self.chain.first_height(),
             chain: self.chain,
             last: self.last,
@@ -277,7 +280,7 @@ impl<'f> Loader<'f> {
         }
     }
 
-    fn run(mut self) -> Result<Loaded, HeaderStoreError> {
+    fn run(mut self) -> Result<LoadedHeaders, HeaderStoreError> {
         let mut headers = Vec::with_capacity(BATCH + 1);
         let mut reason = None;
         let mut at_end = false;

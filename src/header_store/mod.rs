@@ -13,7 +13,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use self::load::Loaded;
+use self::load::LoadedHeaders;
 use self::record_file::RecordFile;
 use crate::Network;
 use crate::files::{self, FileLock, failed};
@@ -135,7 +135,7 @@ impl HeaderStore {
 
     fn open_locked(
         path: &Path,
-        load: impl FnOnce(&mut RecordFile) -> Result<Loaded, HeaderStoreError>,
+        load: impl FnOnce(&mut RecordFile) -> Result<LoadedHeaders, HeaderStoreError>,
     ) -> Result<(Self, HeaderChain, LoadReport), HeaderStoreError> {
         // The file must exist before its canonical path, and so the name of its lock, is known.
         drop(RecordFile::open(path)?);
@@ -145,7 +145,7 @@ impl HeaderStore {
         // Opened again: an export may have replaced the file before it was locked.
         let mut file = RecordFile::open(&path)?;
         let loaded = load(&mut file)?;
-        let Loaded {
+        let LoadedHeaders {
             chain,
             first_height,
             last,

@@ -15,12 +15,12 @@ pub enum BlockRejectReason {
     #[error("the parent {0} is unknown")]
     UnknownParent(BlockHash),
     /// The chain is at its memory limit, and the side branches with less work are too small.
-    #[error("the block needs {needed} bytes, the chain has room for {left}")]
-    NoRoom {
+    #[error("the block needs {needed} bytes, the chain has room for {available}")]
+    ChainFull {
         /// The memory that the block needs, in bytes.
         needed: u64,
         /// The free memory, without the side branches that could be evicted.
-        left: u64,
+        available: u64,
     },
     /// The transactions do not match the header.
     #[error(transparent)]
@@ -30,7 +30,7 @@ pub enum BlockRejectReason {
     NoTransactions,
     /// The first transaction is not a coinbase.
     #[error("the first transaction {0} is no coinbase")]
-    FirstIsNoCoinbase(Txid),
+    MissingCoinbase(Txid),
     /// The length of the coinbase's script is invalid.
     #[error(
         "the coinbase's script has {got} bytes, expected {} to {}",
@@ -43,7 +43,7 @@ pub enum BlockRejectReason {
     },
     /// A transaction other than the first is a coinbase.
     #[error("transaction {index} is a coinbase, expected only the first to be one")]
-    SecondCoinbase {
+    MultipleCoinbases {
         /// The index of the transaction in the block, from 0.
         index: usize,
     },
@@ -58,14 +58,14 @@ pub(super) fn check_transactions(block: &Block) -> Result<(), BlockRejectReason>
         .next()
         .ok_or(BlockRejectReason::NoTransactions)?;
     if !coinbase.is_coinbase() {
-        return Err(BlockRejectReason::FirstIsNoCoinbase(coinbase.txid()));
+        return Err(BlockRejectReason::MissingCoinbase(coinbase.txid()));
     }
     let got = coinbase.inputs().map(|input| input.script.len()).sum();
     if !COINBASE_SCRIPT.contains(&got) {
         return Err(BlockRejectReason::CoinbaseScript { got });
     }
     match transactions.position(|transaction| transaction.is_coinbase()) {
-        Some(behind) => Err(BlockRejectReason::SecondCoinbase { index: behind + 1 }),
+        Some(behind) => Err(BlockRejectReason::MultipleCoinbases { index: behind + 1 }),
         None => Ok(()),
     }
 }
@@ -122,7 +122,7 @@ mod tests {
     fn block_without_leading_coinbase_is_rejected() {
         assert_eq!(
             check_transactions(&block(&[payment(), coinbase()])),
-            Err(BlockRejectReason::FirstIsNoCoinbase(payment().txid()))
+            Err(BlockRejectReason::MissingCoinbase(payment().txid()))
         );
     }
 
@@ -132,7 +132,7 @@ mod tests {
         other.lock_time = 1;
         assert_eq!(
             check_transactions(&block(&[coinbase(), payment(), other])),
-            Err(BlockRejectReason::SecondCoinbase { index: 2 })
+            Err(BlockRejectReason::MultipleCoinbases { index: 2 })
         );
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 
 use super::listener::listen;
-use super::shared::Shared;
+use super::shared_state::SharedState;
 use super::state::NodeState;
 use super::{BlockRejectReason, Chain, InsertOutcome, InvalidTransaction, LocalNodeConfig};
 use crate::connection::{ConnectionConfig, EventBus, ListeningSocket};
@@ -68,7 +68,7 @@ use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
 /// # }
 /// ```
 pub struct LocalNode {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     listener: Arc<ListeningSocket>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -149,7 +149,7 @@ impl LocalNode {
         let own_address = listener.address();
         let events = EventBus::new();
         let inbox = events.subscribe();
-        let shared = Arc::new(Shared::new(NodeState::new(
+        let shared = Arc::new(SharedState::new(NodeState::new(
             chain,
             config,
             own_address,
@@ -207,7 +207,7 @@ impl LocalNode {
         // The lock is released after each block, so that peers are answered in between.
         let mined = (0..count).map(|_| self.shared.state().mine());
         let mined = mined.collect();
-        self.shared.tell_changed();
+        self.shared.notify();
         mined
     }
 
@@ -220,7 +220,7 @@ impl LocalNode {
     pub fn submit(&self, transaction: &Transaction) -> Result<InsertOutcome, InvalidTransaction> {
         let tx = Tx::from(transaction);
         let inserted = self.shared.state().submit(&tx);
-        self.shared.tell_changed();
+        self.shared.notify();
         inserted
     }
 
@@ -318,7 +318,7 @@ impl fmt::Debug for LocalNode {
 }
 
 /// Handles events until the last connection and the event bus are dropped.
-fn answer(shared: &Shared, inbox: &Receiver<Event>) {
+fn answer(shared: &SharedState, inbox: &Receiver<Event>) {
     while let Ok(first) = inbox.recv() {
         handle(shared, first);
         // While requested objects must be sent, events that arrive are handled in between.
@@ -328,16 +328,16 @@ fn answer(shared: &Shared, inbox: &Receiver<Event>) {
                 .take(EVENTS_PER_STEP)
                 .for_each(|event| handle(shared, event));
             shared.state().continue_requests();
-            shared.tell_changed();
+            shared.notify();
         }
     }
 }
 
-fn handle(shared: &Shared, event: Event) {
+fn handle(shared: &SharedState, event: Event) {
     let ended = shared.state().on_event(event);
     // Waits for the threads of closed connections, so the lock must be free.
     drop(ended);
-    shared.tell_changed();
+    shared.notify();
 }
 
 /// The maximum number of events that are handled before the next requested objects are sent.
@@ -355,7 +355,7 @@ mod tests {
         let node = LocalNode::start_with(chain, any_port, LocalNode::default_config()).unwrap();
         let refused = node.mine(10);
         assert!(
-            matches!(refused, Err(BlockRejectReason::NoRoom { .. })),
+            matches!(refused, Err(BlockRejectReason::ChainFull { .. })),
             "{refused:?}"
         );
         let height = node.height();

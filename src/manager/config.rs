@@ -102,7 +102,7 @@ pub struct ManagerConfig {
     ///
     /// An update also applies to inaccessible peers, but not to peers that were disconnected by
     /// `disconnect` before the update.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub cooldown: Duration,
     /// The discovery of peers. Defaults to [`DiscoveryConfig::default`].
     pub discovery: DiscoveryConfig,
@@ -147,20 +147,20 @@ pub struct ManagerConfig {
     /// The store is also saved when bans change and during the shutdown. Ignored without a store.
     ///
     /// A shorter interval takes effect at once, a longer one after the next save.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub save_interval: Duration,
     /// The maximum duration of [`Manager::shutdown`](super::Manager::shutdown). Defaults to 10 s.
     /// Must be above zero and at most 100 years.
     ///
     /// An update takes effect at once.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub shutdown_timeout: Duration,
     /// The time without a new block after which
     /// [`ControlEvent::TipStale`](crate::event::ControlEvent::TipStale) is emitted. Defaults to 60
     /// minutes; zero disables the event. The maximum is 100 years.
     ///
     /// An update takes effect at once.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub stale_tip_timeout: Duration,
     /// The maximum log level of the manager and its connections. Defaults to
     /// [`LevelFilter::Trace`].
@@ -239,7 +239,7 @@ pub struct ListenerConfig {
     /// 100 years.
     ///
     /// If an update changes it after a failure, the bind is repeated at once.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub bind_retry: Duration,
     /// The maximum number of inbound connections in their handshake. Defaults to 64. Must be at
     /// least 1. The number of free slots is a limit as well.
@@ -264,7 +264,7 @@ pub struct ListenerConfig {
     /// The shorter of this and `connection.session.handshake_timeout` applies.
     ///
     /// An update takes effect within a second, also for handshakes in progress.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub handshake_timeout: Duration,
     /// The maximum number of inbound connections of one address. Defaults to 8. Must be at least 1.
     ///

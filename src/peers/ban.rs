@@ -26,7 +26,7 @@ pub struct Ban {
 
 impl Ban {
     /// Returns whether the ban has ended.
-    pub fn is_over(&self, now: SystemTime) -> bool {
+    pub fn is_expired(&self, now: SystemTime) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
 
@@ -73,7 +73,7 @@ pub struct BanOutcome {
     pub ban: Ban,
     /// The bans that were evicted because the list was full: all that have ended, or otherwise the
     /// automatic ban that started first.
-    pub displaced: Vec<Ban>,
+    pub evicted: Vec<Ban>,
 }
 
 /// The error of a ban that cannot be added.
@@ -95,7 +95,7 @@ pub enum BanError {
     },
     /// The end of the ban is not in the future.
     #[error("a ban of {subnet} that ended {ago:?} ago was asked for: expected one that ends later")]
-    Over {
+    Expired {
         /// The addresses of the ban.
         subnet: Subnet,
         /// The time since the end of the ban.
@@ -118,9 +118,9 @@ mod tests {
             since,
             until: Some(since + day),
         };
-        assert!(!ban.is_over(since + day - nanosecond));
+        assert!(!ban.is_expired(since + day - nanosecond));
         assert_eq!(ban.remaining(since + day - nanosecond), Some(nanosecond));
-        assert!(ban.is_over(since + day));
+        assert!(ban.is_expired(since + day));
         assert_eq!(ban.remaining(since + 2 * day), Some(Duration::ZERO));
         assert_eq!(
             ban.to_string(),
@@ -128,7 +128,7 @@ mod tests {
         );
 
         (ban.until, ban.by, ban.reason) = (None, BanOrigin::Manual, BanReason::Manual);
-        assert!(!ban.is_over(since + 10_000 * day));
+        assert!(!ban.is_expired(since + 10_000 * day));
         assert_eq!(ban.remaining(since), None);
         assert_eq!(
             ban.to_string(),

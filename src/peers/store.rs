@@ -287,7 +287,7 @@ pub enum StoreError {
     },
     /// The file was corrupt. It was moved aside, and the store has started empty.
     #[error("{0}")]
-    Damaged(CorruptFile),
+    Corrupt(CorruptFile),
     /// Another store has the file open, in this process or in another one.
     #[error("{path:?} is in use by another store")]
     InUse {
@@ -295,10 +295,10 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A system call failed.
-    #[error("{what} {path:?}: {kind}")]
+    #[error("{operation} {path:?}: {kind}")]
     Io {
         /// The operation.
-        what: &'static str,
+        operation: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// The kind of the system's error.
@@ -314,9 +314,9 @@ mod tests {
     use super::*;
 
     /// A store without the methods that have a default.
-    struct Forgetful;
+    struct MinimalStore;
 
-    impl PeerStore for Forgetful {
+    impl PeerStore for MinimalStore {
         fn create(&self, _: Peer, _: SystemTime) -> Result<Option<Peer>, StoreError> {
             Ok(None)
         }
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn default_methods_keep_no_bans() {
-        let store: Box<dyn PeerStore> = Box::new(Forgetful);
+        let store: Box<dyn PeerStore> = Box::new(MinimalStore);
         assert_eq!(store.write_bans(Vec::new()), Ok(()));
         assert_eq!(store.read_bans(), Ok(Vec::new()));
         assert_eq!(store.save(), Ok(()));

@@ -21,7 +21,7 @@ pub const MINIMUM_PROTOCOL_VERSION: i32 = 31800;
 pub const USER_AGENT: &str = concat!("/bsv-p2p:", env!("CARGO_PKG_VERSION"), "(Bitcoin SV)/");
 
 /// The maximum timeout. Longer ones might overflow the clock.
-const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// The configuration of a [`Session`](super::Session): what it announces, requires and waits for.
 ///
@@ -109,25 +109,25 @@ pub struct SessionConfig {
     /// The maximum duration of the handshake, from the established TCP connection. Also the timeout
     /// of a request for a second stream. Defaults to 30 s. Must be above zero and at most 100
     /// years. An update takes effect immediately.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub handshake_timeout: Duration,
     /// The interval between pings. Defaults to 5 minutes. Must be above zero and at most 100 years.
     ///
     /// The first ping is sent directly after the handshake. A
     /// [Teranode](super::PeerProfile::Teranode) gets a ping at least every 60 s, because it closes
     /// silent connections after 125 s. An update takes effect immediately.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub ping_interval: Duration,
     /// The maximum time until a ping is answered. Defaults to 60 s. Must be above zero and at most
     /// 100 years.
     ///
     /// The timeout is suspended while a large frame is transferred. An update takes effect
     /// immediately.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub ping_timeout: Duration,
     /// The maximum time without received data. Defaults to 20 minutes, as in the node. Must be
     /// above zero and at most 100 years. An update takes effect immediately.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub idle_timeout: Duration,
     /// The misbehavior score at which the connection is closed. Defaults to 100, as in the node.
     /// Must be at least 1. An update takes effect immediately.
@@ -244,7 +244,7 @@ impl SessionConfig {
             ("idle_timeout", self.idle_timeout),
         ] {
             check(
-                !value.is_zero() && value <= LONGEST_WAIT,
+                !value.is_zero() && value <= MAX_TIMEOUT,
                 field,
                 &value,
                 "a duration above zero and of at most 100 years is needed",

@@ -37,7 +37,7 @@ pub enum DisconnectReason {
         /// The name of the peer.
         name: String,
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
     },
     /// The connection was refused: no process listens at the address.
@@ -47,7 +47,7 @@ pub enum DisconnectReason {
     #[error("the host did not answer within {after:?}")]
     ConnectTimeout {
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
     },
     /// The host is unreachable.
@@ -79,7 +79,7 @@ pub enum DisconnectReason {
     #[error("the handshake was not complete within {after:?}: the peer sent no {missing}")]
     HandshakeTimeout {
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
         /// The message that had not been received.
         missing: AwaitedMessage,
@@ -133,7 +133,7 @@ pub enum DisconnectReason {
     AttachedAsStream,
     /// The peer announced an object of a type that must not be announced, only requested.
     #[error("the peer announced an object of type {kind}, only 1 (tx) and 2 (block) are expected")]
-    BadInventoryType {
+    InvalidInventoryType {
         /// The number of the type.
         kind: u32,
     },
@@ -155,7 +155,7 @@ pub enum DisconnectReason {
     Io(
         #[cfg_attr(
             feature = "serde",
-            serde(serialize_with = "crate::serde_with::io_kind")
+            serde(serialize_with = "crate::serde_util::io_kind")
         )]
         io::ErrorKind,
     ),
@@ -163,14 +163,14 @@ pub enum DisconnectReason {
     #[error("a ping was not answered within {after:?}")]
     PingTimeout {
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
     },
     /// No data was received within the idle timeout.
     #[error("nothing came for {after:?}")]
     IdleTimeout {
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
     },
     /// The transfer of a received message stalled.
@@ -185,7 +185,7 @@ pub enum DisconnectReason {
     #[error("a request was not answered within {after:?}")]
     ResponseTimeout {
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
     },
     /// The peer reads more slowly than the send queue and its timeout allow.
@@ -221,12 +221,12 @@ pub enum DisconnectReason {
     #[error("{0}")]
     WrongMagic(MagicMismatch),
     /// The [policy for user agents](super::UserAgentPolicy) does not accept the peer's user agent.
-    #[error("user agent {user_agent:?} not accepted: {why}")]
+    #[error("user agent {user_agent:?} not accepted: {rule}")]
     UserAgentRejected {
         /// The user agent of the peer.
         user_agent: WireString,
         /// The violated rule, as text.
-        why: String,
+        rule: String,
     },
     /// The peer follows another chain.
     #[error("the peer follows another chain")]
@@ -286,7 +286,7 @@ impl fmt::Display for AwaitedMessage {
 impl DisconnectReason {
     /// Returns whether the peer or the network closed the connection. Data received before can
     /// still be read.
-    pub(crate) const fn is_cut(&self) -> bool {
+    pub(crate) const fn is_peer_close(&self) -> bool {
         matches!(
             self,
             DisconnectReason::ConnectionReset | DisconnectReason::ConnectionClosed

@@ -49,7 +49,7 @@ impl DisconnectReason {
             | StreamRefused
             | UnexpectedStreamAck
             | AssociationMismatch
-            | BadInventoryType { .. }
+            | InvalidInventoryType { .. }
             | BloomFilterNotSupported { .. } => DisconnectAction::Cooldown,
             ConnectionReset | ConnectionClosed | Io(_) => DisconnectAction::Reconnect,
             PingTimeout { .. }

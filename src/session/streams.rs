@@ -7,43 +7,46 @@ use super::DisconnectReason;
 use crate::system_error::SystemError;
 use crate::wire::{Inventory, Message, Reject, RejectCode, StreamPolicy, StreamType};
 
-/// Returns the stream that carries `message` under `policy`, if all streams of the policy are open.
-/// If one is missing, [`StreamType::General`] carries all messages (Bitcoin SV node 1.2.2,
-/// `src/net/stream_policy.cpp`).
-///
-/// An `inv` or `getdata` is assigned to the stream of blocks if one of its entries is a block. No
-/// policy assigns messages to [`StreamType::Data2`], [`StreamType::Data3`] or
-/// [`StreamType::Data4`]. The request of a peer for one of them is refused.
-pub fn stream_of(policy: StreamPolicy, message: &Message) -> StreamType {
-    let of_blocks = match message {
-        Message::Ping(_)
-        | Message::Pong(_)
-        | Message::Block(_)
-        | Message::CompactBlock(_)
-        | Message::BlockTransactions(_)
-        | Message::GetBlockTxn(_)
-        | Message::Headers(_)
-        | Message::GetHeaders(_)
-        | Message::HdrsEn(_)
-        | Message::GetHdrsEn(_) => true,
-        Message::Inv(list) => concerns_blocks(&list.inventory),
-        Message::GetData(list) => concerns_blocks(&list.inventory),
-        _ => false,
-    };
-    match policy {
-        StreamPolicy::BlockPriority if of_blocks => StreamType::Data1,
-        StreamPolicy::BlockPriority | StreamPolicy::Default => StreamType::General,
+impl StreamPolicy {
+    /// Returns the stream that carries `message` under this policy, if all streams of the policy
+    /// are open.
+    ///
+    /// If one is missing, [`StreamType::General`] carries all messages (Bitcoin SV node 1.2.2,
+    /// `src/net/stream_policy.cpp`).
+    ///
+    /// An `inv` or `getdata` is assigned to the stream of blocks if one of its entries is a block.
+    /// No policy assigns messages to [`StreamType::Data2`], [`StreamType::Data3`] or
+    /// [`StreamType::Data4`]. The request of a peer for one of them is rejected.
+    pub fn stream_for(self, message: &Message) -> StreamType {
+        let is_block_message = match message {
+            Message::Ping(_)
+            | Message::Pong(_)
+            | Message::Block(_)
+            | Message::CompactBlock(_)
+            | Message::BlockTransactions(_)
+            | Message::GetBlockTxn(_)
+            | Message::Headers(_)
+            | Message::GetHeaders(_)
+            | Message::HdrsEn(_)
+            | Message::GetHdrsEn(_) => true,
+            Message::Inv(list) => contains_block(&list.inventory),
+            Message::GetData(list) => contains_block(&list.inventory),
+            _ => false,
+        };
+        match self {
+            StreamPolicy::BlockPriority if is_block_message => StreamType::Data1,
+            StreamPolicy::BlockPriority | StreamPolicy::Default => StreamType::General,
+        }
     }
 }
 
-fn concerns_blocks(inventory: &[Inventory]) -> bool {
-    let is_of_block = |entry: &Inventory| {
+fn contains_block(inventory: &[Inventory]) -> bool {
+    inventory.iter().any(|entry| {
         matches!(
             entry,
             Inventory::Block(_) | Inventory::FilteredBlock(_) | Inventory::CompactBlock(_)
         )
-    };
-    inventory.iter().any(is_of_block)
+    })
 }
 
 /// The reason why a peer has one stream although two were requested. It continues with that one.
@@ -51,7 +54,7 @@ fn concerns_blocks(inventory: &[Inventory]) -> bool {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(
     feature = "serde",
-    serde(tag = "refusal", content = "detail", rename_all = "snake_case")
+    serde(tag = "error", content = "detail", rename_all = "snake_case")
 )]
 #[non_exhaustive]
 pub enum StreamSetupError {
@@ -71,7 +74,7 @@ pub enum StreamSetupError {
     /// The peer did not answer within the timeout.
     TimedOut {
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
     },
     /// The peer sent another message than the requested `streamack`, a `verack` or a `protoconf`,
@@ -108,7 +111,7 @@ impl fmt::Display for StreamSetupError {
 /// The error of an invalid `createstrm` (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
 /// `ProcessCreateStreamMessage`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StreamFault {
+pub(crate) enum StreamError {
     /// It cannot be decoded.
     Malformed,
     /// The stream does not exist, or no policy uses it.
@@ -118,36 +121,36 @@ pub(crate) enum StreamFault {
     /// No peer has the association id.
     UnknownAssociation,
     /// The peer with the association id has another address.
-    ForeignAssociation,
+    AddressMismatch,
     /// The peer with the association id already has a stream of this type.
-    Overwrite,
+    AlreadyOpen,
     /// The policy does not exist.
     UnknownPolicy,
     /// A `version` was already exchanged on the connection, so it cannot become a stream.
     NotFirst,
 }
 
-impl StreamFault {
+impl StreamError {
     /// Returns the `reject` that is sent to the peer.
     pub(super) fn reject(self) -> Reject {
         let (code, text) = match self {
-            StreamFault::Malformed => (RejectCode::STREAM_SETUP, "Badly formatted message"),
-            StreamFault::TypeOutOfRange => (RejectCode::STREAM_SETUP, "StreamType out of range"),
-            StreamFault::NullAssociation => (RejectCode::STREAM_SETUP, "NULL association ID"),
-            StreamFault::UnknownAssociation => (
+            StreamError::Malformed => (RejectCode::STREAM_SETUP, "Badly formatted message"),
+            StreamError::TypeOutOfRange => (RejectCode::STREAM_SETUP, "StreamType out of range"),
+            StreamError::NullAssociation => (RejectCode::STREAM_SETUP, "NULL association ID"),
+            StreamError::UnknownAssociation => (
                 RejectCode::STREAM_SETUP,
                 "No node found with association ID",
             ),
-            StreamFault::ForeignAssociation => (
+            StreamError::AddressMismatch => (
                 RejectCode::STREAM_SETUP,
                 "Attempt to move stream between peers with different IPs",
             ),
-            StreamFault::Overwrite => (
+            StreamError::AlreadyOpen => (
                 RejectCode::STREAM_SETUP,
                 "Attempt to overwrite existing stream in move",
             ),
-            StreamFault::UnknownPolicy => (RejectCode::STREAM_SETUP, "Unknown stream policy name"),
-            StreamFault::NotFirst => (RejectCode::NONSTANDARD, "Invalid createstream scenario"),
+            StreamError::UnknownPolicy => (RejectCode::STREAM_SETUP, "Unknown stream policy name"),
+            StreamError::NotFirst => (RejectCode::NONSTANDARD, "Invalid createstream scenario"),
         };
         Reject::new("createstrm", code, text)
     }
@@ -155,7 +158,7 @@ impl StreamFault {
     /// Returns the reason for which the connection is closed.
     pub(super) fn reason(self) -> DisconnectReason {
         match self {
-            StreamFault::ForeignAssociation => DisconnectReason::StreamAddressMismatch,
+            StreamError::AddressMismatch => DisconnectReason::StreamAddressMismatch,
             _ => DisconnectReason::StreamRefused,
         }
     }
@@ -186,7 +189,7 @@ mod tests {
         ];
         for (messages, stream) in [(&data1, StreamType::Data1), (&general, StreamType::General)] {
             for message in messages {
-                let under = |policy| stream_of(policy, message);
+                let under = |policy: StreamPolicy| policy.stream_for(message);
                 assert_eq!(under(StreamPolicy::BlockPriority), stream, "{message:?}");
                 assert_eq!(under(StreamPolicy::Default), StreamType::General);
             }

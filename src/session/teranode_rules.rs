@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::outgoing::{Receiver, SendError};
+use super::send_rules::{PeerCapabilities, SendError};
 use crate::wire::{Authch, Command, FeeFilter, Inventory, Message, Ping, Pong};
 
 /// The maximum interval of our pings.
@@ -89,7 +89,10 @@ pub(super) fn check_command(command: Command) -> Result<(), SendError> {
 /// # Errors
 ///
 /// [`SendError`], with the reaction of the node.
-pub(super) fn check_content(message: &Message, receiver: Receiver) -> Result<(), SendError> {
+pub(super) fn check_content(
+    message: &Message,
+    receiver: PeerCapabilities,
+) -> Result<(), SendError> {
     let command = message.command();
     let punished = |rule| Err(SendError::Punished { command, rule });
     let ignored = |rule| Err(SendError::Ignored { command, rule });
@@ -130,7 +133,7 @@ pub(super) fn check_content(message: &Message, receiver: Receiver) -> Result<(),
             punished("a Teranode refuses challenges of other versions than 1")
         }
         Message::Ping(Ping { nonce: None }) | Message::Pong(Pong { nonce: None })
-            if receiver.exchanges_nonces() =>
+            if receiver.supports_ping_nonce() =>
         {
             punished("a Teranode closes the connection for a ping or pong without a nonce")
         }
@@ -171,7 +174,7 @@ impl PeerRequests {
 
     /// Returns whether a message to the peer is a response, so that [`PeerRequests::on_sent`] must
     /// be called.
-    pub(super) fn concern(message: &Message) -> bool {
+    pub(super) fn affects(message: &Message) -> bool {
         const HEADERS: Command = Command::new("headers");
         const BLOCK: Command = Command::new("block");
         let command = message.command();

@@ -217,7 +217,7 @@ fn user_agent_of_other_chain_is_rejected() {
         },
         &DisconnectReason::UserAgentRejected {
             user_agent: "/Satoshi:27.0.0/".into(),
-            why: "it matches \"*satoshi:*\"".into(),
+            rule: "it matches \"*satoshi:*\"".into(),
         },
         "user agent \"/Satoshi:27.0.0/\" not accepted: it matches \"*satoshi:*\"",
     );

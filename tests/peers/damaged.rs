@@ -15,10 +15,10 @@ fn expect_damaged(folder: &Folder, content: &[u8]) -> String {
     let shown = String::from_utf8_lossy(&content[..content.len().min(300)]);
     let damaged = damaged.unwrap_or_else(|| panic!("{shown} is taken for whole"));
     assert_eq!(
-        (&damaged.path, &damaged.set_aside),
+        (&damaged.path, &damaged.moved_to),
         (&folder.file(""), &folder.file(".damaged"))
     );
-    assert_eq!(fs::read(&damaged.set_aside).unwrap(), content);
+    assert_eq!(fs::read(&damaged.moved_to).unwrap(), content);
     assert_eq!(folder.names(), [".damaged", ".lock"]);
     assert!(store.list_all().unwrap().is_empty() && store.read_bans().unwrap().is_empty());
     assert!(damaged.reason.len() < 300);

@@ -270,10 +270,10 @@ fn best_peers_are_kept_above_maximum() {
     let (store, damaged) = open(2);
     assert_eq!(damaged, None);
     let mut kept: Vec<Peer> = contents(&store);
-    kept.sort_by_key(|peer| peer.named);
+    kept.sort_by_key(|peer| peer.manual);
     let kinds: Vec<_> = kept
         .iter()
-        .map(|peer| (peer.status.kind(), peer.named))
+        .map(|peer| (peer.status.kind(), peer.manual))
         .collect();
     assert_eq!(
         kinds,

@@ -218,7 +218,7 @@ impl Shared {
 
     /// A stream has come to this end: what the end of the peer will be called, for senders and events alike. Of several cuts the first counts.
     pub(super) fn agree_on(&self, reason: DisconnectReason) -> DisconnectReason {
-        if !reason.is_cut() {
+        if !reason.is_peer_close() {
             return reason;
         }
         self.cut.lock().get_or_insert(reason).clone()
@@ -239,7 +239,7 @@ impl Shared {
     pub(super) fn end_second(&self, reason: &DisconnectReason) {
         let first = self.links().first().cloned();
         if let Some(first) = &first
-            && reason.is_cut()
+            && reason.is_peer_close()
         {
             // What the peer said before it cut both connections is still read on the first one, whose end is the peer's.
             first.outbox.close(reason.clone());

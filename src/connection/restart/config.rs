@@ -29,10 +29,10 @@ pub struct RestartConfig {
     pub restart_window_secs: u64,
     /// The pause after the first failure. It doubles with each further failure in a row. Defaults
     /// to 5 s, above zero.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub backoff: Duration,
     /// The maximum pause. Defaults to 10 minutes, at least `backoff` and at most 365 days.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub max_backoff: Duration,
     /// The maximum number of pauses in a row after failures. Defaults to 10.
     ///

@@ -12,38 +12,38 @@ pub(super) const MAX_DEPTH: usize = 16;
 
 /// A reader that passes input through, and fails with `InvalidData` if a token is too long or the
 /// nesting is too deep. Invalid JSON is left to the parser.
-pub(super) struct PlainJson<R> {
+pub(super) struct LimitedJson<R> {
     reader: R,
     depth: usize,
     token: usize,
-    in_text: bool,
+    in_string: bool,
     escaped: bool,
 }
 
-impl<R> PlainJson<R> {
+impl<R> LimitedJson<R> {
     pub(super) fn new(reader: R) -> Self {
         Self {
             reader,
             depth: 0,
             token: 0,
-            in_text: false,
+            in_string: false,
             escaped: false,
         }
     }
 
-    fn look_at(&mut self, byte: u8) -> io::Result<()> {
+    fn check_byte(&mut self, byte: u8) -> io::Result<()> {
         self.token += 1;
-        if self.in_text {
+        if self.in_string {
             let escaped = std::mem::take(&mut self.escaped);
             match byte {
                 _ if escaped => (),
                 b'\\' => self.escaped = true,
-                b'"' => (self.in_text, self.token) = (false, 0),
+                b'"' => (self.in_string, self.token) = (false, 0),
                 _ => (),
             }
         } else {
             match byte {
-                b'"' => self.in_text = true,
+                b'"' => self.in_string = true,
                 b'[' | b'{' => self.depth += 1,
                 b']' | b'}' => self.depth = self.depth.saturating_sub(1),
                 b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => (),
@@ -66,11 +66,11 @@ impl<R> PlainJson<R> {
     }
 }
 
-impl<R: Read> Read for PlainJson<R> {
+impl<R: Read> Read for LimitedJson<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let len = self.reader.read(buffer)?;
         for byte in &buffer[..len] {
-            self.look_at(*byte)?;
+            self.check_byte(*byte)?;
         }
         Ok(len)
     }
@@ -82,7 +82,7 @@ mod tests {
 
     fn read(text: &str) -> Result<String, String> {
         let mut passed = String::new();
-        match PlainJson::new(text.as_bytes()).read_to_string(&mut passed) {
+        match LimitedJson::new(text.as_bytes()).read_to_string(&mut passed) {
             Ok(_) => Ok(passed),
             Err(error) => Err(error.to_string()),
         }

@@ -1,4 +1,4 @@
-//! Validation of outgoing messages.
+//! Rules for outgoing messages: sizes, and content that nodes punish or ignore.
 
 use super::PeerProfile;
 use super::keepalive::PING_WITHOUT_NONCE;
@@ -76,7 +76,7 @@ pub enum SendError {
 
 /// The properties of a peer that determine the messages it accepts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Receiver {
+pub(crate) struct PeerCapabilities {
     /// Whether the handshake is complete.
     pub(super) ready: bool,
     pub(super) services: Services,
@@ -93,7 +93,7 @@ pub(crate) struct Receiver {
     pub(super) awaits_block: bool,
 }
 
-impl Receiver {
+impl PeerCapabilities {
     /// Checks whether the application may send `message`.
     ///
     /// This takes as long as decoding the message. It needs no [`Session`](super::Session), so that
@@ -103,20 +103,20 @@ impl Receiver {
     ///
     /// [`SendError`], with the violated rule.
     pub(crate) fn check(self, message: &Message) -> Result<(), SendError> {
-        self.check_unchecked(message)?;
-        check_manners(message, self)
+        self.check_lenient(message)?;
+        check_policy(message, self)
     }
 
     /// Returns whether pings have nonces and are answered.
-    pub(super) fn exchanges_nonces(self) -> bool {
+    pub(super) fn supports_ping_nonce(self) -> bool {
         self.version > PING_WITHOUT_NONCE
     }
 
-    /// Like [`Receiver::check`], but accepts messages that a default node punishes or ignores, and
-    /// messages that no receiver can decode.
-    pub(crate) fn check_unchecked(self, message: &Message) -> Result<(), SendError> {
+    /// Like [`PeerCapabilities::check`], but accepts messages that a default node punishes or
+    /// ignores, and messages that no receiver can decode.
+    pub(crate) fn check_lenient(self, message: &Message) -> Result<(), SendError> {
         let command = message.command();
-        check_owner(command)?;
+        check_reserved(command)?;
         if !self.ready {
             return Err(SendError::HandshakeIncomplete { command });
         }
@@ -132,7 +132,7 @@ const EXTENDED_PAYLOADS: i32 = 70016;
 const EXTENDED_MARK: &str = "extmsg";
 
 /// Checks that the session does not send this message itself.
-fn check_owner(command: Command) -> Result<(), SendError> {
+fn check_reserved(command: Command) -> Result<(), SendError> {
     match command.name() {
         "version" | "verack" | "protoconf" | "createstrm" | "streamack" | "sendheaders" => {
             Err(SendError::SessionOwned { command })
@@ -143,7 +143,7 @@ fn check_owner(command: Command) -> Result<(), SendError> {
 }
 
 /// Checks the sizes for which every node bans or disconnects the sender.
-fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendError> {
+fn check_size(message: &Message, receiver: PeerCapabilities) -> Result<(), SendError> {
     let command = message.command();
     let is_teranode = receiver.profile == PeerProfile::Teranode;
     let limit = match command.name() {
@@ -223,7 +223,7 @@ fn entries(message: &Message) -> usize {
 
 /// Checks that a default node of the peer's kind neither punishes nor ignores the message, and that
 /// it can be decoded.
-fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendError> {
+fn check_policy(message: &Message, receiver: PeerCapabilities) -> Result<(), SendError> {
     let command = message.command();
     let punished = |rule| Err(SendError::Punished { command, rule });
     let is_teranode = receiver.profile == PeerProfile::Teranode;
@@ -235,11 +235,11 @@ fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendError>
         return punished("an SV Node without NODE_BLOOM bans the sender");
     }
     // A manually built message whose command has a type is decoded as its receiver would.
-    let by_hand;
+    let decoded;
     let read = match message {
         Message::Unknown { payload, .. } => {
-            by_hand = Message::decode(command, payload.clone());
-            by_hand.as_ref().map_err(DecodeError::clone)
+            decoded = Message::decode(command, payload.clone());
+            decoded.as_ref().map_err(DecodeError::clone)
         }
         known => known.validate().map(|()| known),
     };
@@ -254,11 +254,11 @@ fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendError>
 }
 
 /// Checks that a default SV Node does not punish the content of the message.
-fn check_content(message: &Message, receiver: Receiver) -> Result<(), SendError> {
+fn check_content(message: &Message, receiver: PeerCapabilities) -> Result<(), SendError> {
     let command = message.command();
     let punished = |rule| Err(SendError::Punished { command, rule });
     match message {
-        Message::Inv(inv) if !inv.inventory.iter().all(may_be_announced) => {
+        Message::Inv(inv) if !inv.inventory.iter().all(is_announceable) => {
             punished("an SV Node closes the connection for types other than tx and block")
         }
         Message::CompactBlock(compact) if compact.check().is_err() => {
@@ -274,14 +274,14 @@ fn check_content(message: &Message, receiver: Receiver) -> Result<(), SendError>
         Message::Authch(challenge) if challenge.version != Authch::VERSION => {
             punished("an SV Node refuses challenges of other versions than 1")
         }
-        Message::Ping(Ping { nonce: None }) if receiver.exchanges_nonces() => {
+        Message::Ping(Ping { nonce: None }) if receiver.supports_ping_nonce() => {
             punished("an SV Node refuses pings without a nonce from peers that know it")
         }
         _ => Ok(()),
     }
 }
 
-fn may_be_announced(entry: &Inventory) -> bool {
+fn is_announceable(entry: &Inventory) -> bool {
     matches!(entry, Inventory::Tx(_) | Inventory::Block(_))
 }
 
