@@ -9,6 +9,7 @@ use crate::network::Network;
 use crate::peers::{Ban, BanError, PeerId, ScopedAddressError, StoreError};
 use crate::session::{ConfigError, DisconnectReason, PeerProfile, SendError};
 use crate::system_error::SystemError;
+pub(crate) use crate::wire::WithCauses as WithSources;
 use crate::wire::{BlockError, BlockHash, DecodeError, FrameDropReason, Txid};
 
 /// The error of a call.
@@ -444,7 +445,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "127.0.0.1:8333: the peer speaks protocol version 209, at least 31800 is expected"
+            "127.0.0.1:8333: expected protocol version 31800 or later, got 209"
         );
         assert_eq!(error.kind(), ErrorKind::Incompatible);
         assert!(!error.is_retryable() && !error.is_network_failure());

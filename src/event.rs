@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::discovery::ResolveError;
+use crate::error::WithSources;
 use crate::header_store::HeaderStoreError;
 use crate::memory::MemoryGuard;
 use crate::peers::{Ban, BanReason, PeerId, StoreError};
@@ -423,14 +424,18 @@ impl fmt::Display for ControlEvent {
             } => write!(f, "{address}: stream {stream} opened, policy {policy}"),
             ControlEvent::StreamRefused {
                 address, refusal, ..
-            } => write!(f, "{address}: one stream only: {refusal}"),
+            } => write!(f, "{address}: one stream only: {}", WithSources(refusal)),
             ControlEvent::ConnectionRestarting {
                 address,
                 reason,
                 after,
                 ..
             } => {
-                write!(f, "{address}: connection ended: {reason}; dialling again ")?;
+                write!(
+                    f,
+                    "{address}: connection ended: {}; dialling again ",
+                    WithSources(reason)
+                )?;
                 if after.is_zero() {
                     f.write_str("at once")
                 } else {
@@ -443,12 +448,12 @@ impl fmt::Display for ControlEvent {
             ControlEvent::ConnectionLost {
                 address, reason, ..
             } => {
-                write!(f, "{address}: connection lost: {reason}")
+                write!(f, "{address}: connection lost: {}", WithSources(reason))
             }
             ControlEvent::ConnectionFailed {
                 address, reason, ..
             } => {
-                write!(f, "{address}: connection failed: {reason}")
+                write!(f, "{address}: connection failed: {}", WithSources(reason))
             }
             ControlEvent::PeerMisbehavior {
                 address,
@@ -456,7 +461,8 @@ impl fmt::Display for ControlEvent {
                 score,
                 ..
             } => {
-                write!(f, "{address}: misbehaviour: {misbehavior} (score {score})")
+                let misbehavior = WithSources(misbehavior);
+                write!(f, "{address}: misbehavior: {misbehavior} (score {score})")
             }
             ControlEvent::PeerBanned { ban, .. } => write!(f, "{ban}"),
             ControlEvent::InboundConnectionAccepted { address, .. } => {
@@ -487,8 +493,12 @@ impl fmt::Display for ControlEvent {
                 }
                 write!(f, "; trying again in {retry_after:?}")
             }
-            ControlEvent::StoreFailed { error } => write!(f, "the store of peers: {error}"),
-            ControlEvent::HeaderStoreFailed { error } => write!(f, "header store: {error}"),
+            ControlEvent::StoreFailed { error } => {
+                write!(f, "the store of peers: {}", WithSources(error))
+            }
+            ControlEvent::HeaderStoreFailed { error } => {
+                write!(f, "header store: {}", WithSources(error))
+            }
             ControlEvent::ChainSplit {
                 fork_height,
                 peer_ids,
@@ -539,7 +549,7 @@ pub struct SeedFailure {
 
 impl fmt::Display for SeedFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.error)
+        write!(f, "{}", WithSources(&self.error))
     }
 }
 

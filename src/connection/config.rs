@@ -188,34 +188,29 @@ impl ConnectionConfig {
             ("tcp_keepalive", self.tcp_keepalive.unwrap_or(Duration::MAX)),
         ] {
             let right = !value.is_zero();
-            ConfigError::unless(right, field, &value, "a duration above zero is needed")?;
+            ConfigError::unless(right, field, &value, "a duration above zero")?;
         }
         let messages = self.max_send_queue_messages;
         ConfigError::unless(
             messages > 0,
             "max_send_queue_messages",
             &messages,
-            "at least 1 is needed",
+            "at least 1",
         )?;
         let bytes = self.max_send_queue_bytes;
-        ConfigError::unless(
-            bytes > 0,
-            "max_send_queue_bytes",
-            &bytes,
-            "at least 1 is needed",
-        )?;
+        ConfigError::unless(bytes > 0, "max_send_queue_bytes", &bytes, "at least 1")?;
         let bytes = self.max_subscriber_backlog_bytes;
         ConfigError::unless(
             bytes > 0,
             "max_subscriber_backlog_bytes",
             &bytes,
-            "at least 1 is needed",
+            "at least 1",
         )?;
         ConfigError::unless(
             self.max_payload_memory >= self.session.limits.buffered,
             "max_payload_memory",
             &self.max_payload_memory,
-            "at least session.limits.buffered is needed",
+            "at least session.limits.buffered",
         )
     }
 }
@@ -240,7 +235,7 @@ mod tests {
         };
         assert_eq!(
             config.validate().unwrap_err().to_string(),
-            "max_send_queue_messages is 0: at least 1 is needed"
+            "max_send_queue_messages: expected at least 1, got 0"
         );
         let zero = Some(Duration::ZERO);
         let config = ConnectionConfig {

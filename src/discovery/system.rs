@@ -49,7 +49,7 @@ impl SeedResolver for SystemResolver {
                 }
                 Ok(Err(error)) => return Err(failed(error.kind(), error.to_string())),
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(failed(ErrorKind::Other, "it has failed".into()));
+                    return Err(failed(ErrorKind::Other, "resolver thread failed".into()));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     if until.remaining().is_none() {

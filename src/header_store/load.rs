@@ -5,6 +5,7 @@ use std::fmt;
 use super::HeaderStoreError;
 use super::record_file::{RecordFile, offset_of};
 use crate::Network;
+use crate::error::WithSources;
 use crate::wire::{
     BlockHash, BlockHeader, ChainRules, CheckpointStart, HeaderBatch, HeaderChain,
     HeaderChainError, SourceId,
@@ -214,7 +215,7 @@ fn load_after_checkpoint(
                 error: Box::new(error),
             });
         }
-        Err(error) => error.to_string(),
+        Err(error) => WithSources(&error).to_string(),
     };
     Ok(LoadedHeaders {
         chain: HeaderChain::new(rules.clone()),
@@ -339,7 +340,7 @@ impl<'f> Loader<'f> {
                 return self.locate_damage(headers, position).map(Some);
             }
             Err(HeaderChainError::ProofOfWork { position, error }) => {
-                let reason = error.to_string();
+                let reason = WithSources(&error).to_string();
                 return Ok(Some(Fault { position, reason }));
             }
             Err(error) => return Err(self.chain_error(error)),
@@ -376,7 +377,7 @@ impl<'f> Loader<'f> {
                         error: Box::new(error),
                     });
                 }
-                let reason = error.to_string();
+                let reason = WithSources(&error).to_string();
                 Ok(Some(Fault { position, reason }))
             }
             Err(error) => Err(self.chain_error(error)),

@@ -100,8 +100,9 @@ impl HeaderStore {
     ///
     /// # Errors
     ///
-    /// - [`HeaderStoreError::Io`] if a file operation fails: the folder does not exist, the file is
-    ///   read-only, or the path is that of a folder.
+    /// - [`HeaderStoreError::Io`] if a file operation fails, for example because the folder does not
+    ///   exist or the file is read-only.
+    /// - [`HeaderStoreError::NotRegularFile`] if the path is that of a folder or a device.
     /// - [`HeaderStoreError::InUse`] if another store has the file open.
     /// - [`HeaderStoreError::StartMismatch`] or [`HeaderStoreError::NotHeaders`] if the file starts
     ///   with another block than the chains of the network.

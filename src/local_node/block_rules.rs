@@ -12,10 +12,10 @@ pub enum BlockRejectReason {
     #[error(transparent)]
     Header(#[from] ChainRuleError),
     /// The parent is not in the chain. The block may be accepted after its parent.
-    #[error("the parent {0} is unknown")]
+    #[error("parent {0} is unknown")]
     UnknownParent(BlockHash),
     /// The chain is at its memory limit, and the side branches with less work are too small.
-    #[error("the block needs {needed} bytes, the chain has room for {available}")]
+    #[error("block needs {needed} bytes, {available} bytes available")]
     ChainFull {
         /// The memory that the block needs, in bytes.
         needed: u64,
@@ -26,14 +26,14 @@ pub enum BlockRejectReason {
     #[error(transparent)]
     Content(#[from] BlockError),
     /// The block has no transactions, not even a coinbase.
-    #[error("the block has no transactions, expected a coinbase")]
+    #[error("block has no transactions")]
     NoTransactions,
     /// The first transaction is not a coinbase.
-    #[error("the first transaction {0} is no coinbase")]
+    #[error("first transaction {0} is not a coinbase")]
     MissingCoinbase(Txid),
     /// The length of the coinbase's script is invalid.
     #[error(
-        "the coinbase's script has {got} bytes, expected {} to {}",
+        "expected a coinbase script of {} to {} bytes, got {got}",
         COINBASE_SCRIPT.start(),
         COINBASE_SCRIPT.end()
     )]
@@ -42,7 +42,7 @@ pub enum BlockRejectReason {
         got: usize,
     },
     /// A transaction other than the first is a coinbase.
-    #[error("transaction {index} is a coinbase, expected only the first to be one")]
+    #[error("transaction {index} is a second coinbase")]
     MultipleCoinbases {
         /// The index of the transaction in the block, from 0.
         index: usize,
@@ -189,7 +189,7 @@ mod tests {
     fn errors_show_expected_and_actual_values() {
         assert_eq!(
             BlockRejectReason::CoinbaseScript { got: 101 }.to_string(),
-            "the coinbase's script has 101 bytes, expected 2 to 100"
+            "expected a coinbase script of 2 to 100 bytes, got 101"
         );
         let (height, median, got) = (7, 5, 4);
         let too_old = ChainRuleError::TimeTooOld {

@@ -117,7 +117,7 @@ impl Chain {
             is_easy && !params.retargeting,
             "network",
             &network,
-            "a network with the constant difficulty of regtest is needed",
+            "a network with the constant difficulty of regtest",
         )?;
         Ok(Self::with_genesis(network, max_bytes))
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::shared_state::SharedState;
 use crate::connection::{AcceptFault, ListeningSocket};
+use crate::error::WithSources;
 use crate::system_error::SystemError;
 
 /// The pause after an error that concerns more than one connection.
@@ -20,7 +21,7 @@ pub(super) fn listen(shared: &SharedState, listener: &ListeningSocket) {
         || listener.accept(),
         |stream| {
             if let Err(error) = shared.state().accept(stream) {
-                log::warn!("local node: {error}");
+                log::warn!("local node: {}", WithSources(&error));
             }
         },
     );

@@ -49,13 +49,13 @@ pub enum InsertOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTransaction {
     /// The transaction has no inputs.
-    #[error("the transaction has no inputs, expected at least one")]
+    #[error("transaction has no inputs")]
     NoInputs,
     /// The transaction has no outputs.
-    #[error("the transaction has no outputs, expected at least one")]
+    #[error("transaction has no outputs")]
     NoOutputs,
     /// The amount of an output is negative or above the maximum.
-    #[error("output {index} pays {got} satoshi, expected 0 to {MAX_MONEY}")]
+    #[error("output {index}: expected 0 to {MAX_MONEY} satoshi, got {got}")]
     InvalidValue {
         /// The index of the output, from 0.
         index: usize,
@@ -63,7 +63,7 @@ pub enum InvalidTransaction {
         got: i64,
     },
     /// The total amount of the outputs is above the maximum.
-    #[error("the outputs up to output {index} pay {got} satoshi, expected at most {MAX_MONEY}")]
+    #[error("outputs up to {index}: expected at most {MAX_MONEY} satoshi, got {got}")]
     InvalidTotal {
         /// The index of the output that exceeds the maximum, from 0.
         index: usize,
@@ -71,7 +71,7 @@ pub enum InvalidTransaction {
         got: i64,
     },
     /// The transaction is a coinbase, which is valid only in a block.
-    #[error("the transaction is a coinbase, which only a block may hold")]
+    #[error("transaction is a coinbase")]
     Coinbase,
 }
 

@@ -139,7 +139,7 @@ impl LocalNode {
             config.connection.network == *chain.network(),
             "network",
             &config.connection.network,
-            "the network of the chain is needed",
+            "the network of the chain",
         )?;
         let system = |error: io::Error| Error::Io {
             what: format!("listening on {address}"),
@@ -256,7 +256,7 @@ impl LocalNode {
 
     /// Blocks until at least `count` peers are connected, but for at most `timeout`. Returns
     /// whether they are.
-    #[must_use = "the wait may have come to its end"]
+    #[must_use = "the wait may have timed out"]
     pub fn wait_for_peers(&self, count: usize, timeout: Duration) -> bool {
         self.shared
             .wait(timeout, |state| state.ready_peers() >= count)
@@ -264,14 +264,14 @@ impl LocalNode {
 
     /// Blocks until `tip` is the active chain's last block, but for at most `timeout`. Returns
     /// whether it is.
-    #[must_use = "the wait may have come to its end"]
+    #[must_use = "the wait may have timed out"]
     pub fn wait_for_tip(&self, tip: BlockHash, timeout: Duration) -> bool {
         self.shared
             .wait(timeout, |state| state.chain.tip().1 == tip)
     }
 
     /// Blocks until a transaction is in the pool, but for at most `timeout`. Returns whether it is.
-    #[must_use = "the wait may have come to its end"]
+    #[must_use = "the wait may have timed out"]
     pub fn wait_for_transaction(&self, txid: Txid, timeout: Duration) -> bool {
         self.shared
             .wait(timeout, |state| state.pool.contains(&txid))
@@ -285,7 +285,7 @@ impl LocalNode {
     fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
         let thread = thread::Builder::new().name(name.into()).spawn(run);
         let thread = thread.map_err(|error| Error::Io {
-            what: format!("the thread {name}"),
+            what: format!("spawning thread {name}"),
             error: error.into(),
         })?;
         self.threads.push(thread);

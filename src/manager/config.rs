@@ -385,7 +385,7 @@ impl ManagerConfig {
         self.connection.validate()?;
         self.restarts.validate()?;
         self.discovery.validate()?;
-        let one = "at least 1 is needed";
+        let one = "at least 1";
         check(
             self.max_connections > 0,
             "max_connections",
@@ -402,13 +402,13 @@ impl ManagerConfig {
             (1..=InMemoryPeerStore::MAX_PEERS).contains(&self.max_known_peers),
             "max_known_peers",
             &self.max_known_peers,
-            "at least 1 and at most InMemoryPeerStore::MAX_PEERS is needed",
+            "at least 1 and at most InMemoryPeerStore::MAX_PEERS",
         )?;
         check(
             self.max_payload_memory >= self.connection.session.limits.buffered,
             "max_payload_memory",
             &self.max_payload_memory,
-            "at least connection.session.limits.buffered is needed",
+            "at least connection.session.limits.buffered",
         )?;
         check(
             self.bans.automatic_ipv6_prefix <= 128,
@@ -433,7 +433,7 @@ impl ManagerConfig {
                 !value.is_zero() && value <= LONGEST_WAIT,
                 field,
                 &value,
-                "a duration above zero and of at most 100 years is needed",
+                "a duration above zero and at most 100 years",
             )?;
         }
         check(
@@ -457,13 +457,13 @@ impl ManagerConfig {
                 address.port() != 0 && !address.ip().is_unspecified(),
                 "listener.announce",
                 &address,
-                "an address and a port that peers can dial are needed",
+                "an address and a port that peers can dial",
             )?;
             check(
                 canonical(address).is_ok(),
                 "listener.announce",
                 &address,
-                "an address without an IPv6 scope is needed",
+                "an address without an IPv6 scope",
             )?;
         }
         Ok(())

@@ -107,7 +107,7 @@ impl DiscoveryConfig {
                 is_seed(seed),
                 "discovery.seeds",
                 seed,
-                "an IP address or a host name of 1 to 253 letters, digits, '-', '_' and dots is needed",
+                "an IP address or a host name of 1 to 253 letters, digits, '-', '_' and dots",
             )?;
         }
         let lists = [
@@ -116,12 +116,7 @@ impl DiscoveryConfig {
         ];
         for (field, addresses) in lists {
             for address in addresses {
-                check(
-                    address.port() != 0,
-                    field,
-                    address,
-                    "a port above 0 is needed",
-                )?;
+                check(address.port() != 0, field, address, "a port above 0")?;
             }
         }
         for address in &self.addresses {
@@ -129,7 +124,7 @@ impl DiscoveryConfig {
                 canonical(*address).is_ok(),
                 "discovery.addresses",
                 address,
-                "an address without an IPv6 scope is needed",
+                "an address without an IPv6 scope",
             )?;
         }
         check(
@@ -142,7 +137,7 @@ impl DiscoveryConfig {
             self.default_port != Some(0),
             "discovery.default_port",
             &0,
-            "a port above 0 is needed",
+            "a port above 0",
         )
     }
 }

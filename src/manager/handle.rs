@@ -20,7 +20,7 @@ use super::store_thread::StoreThread;
 use super::supervisor::{Beginning, Supervisor};
 use crate::connection::{Announcer, random_u64};
 use crate::discovery::SeedResolver;
-use crate::error::Error;
+use crate::error::{Error, WithSources};
 use crate::event::ControlEvent;
 use crate::peers::{InMemoryPeerStore, PeerStore, StoreError};
 use crate::session::ConfigError;
@@ -409,8 +409,9 @@ fn log_trouble(shared: &Shared, error: &StoreError) {
         shared.log_level,
         Error,
         network:% = shared.config().network(),
-        error:% = error;
-        "the store of peers: {error}"
+        error:% = WithSources(error);
+        "the store of peers: {}",
+        WithSources(error)
     );
 }
 

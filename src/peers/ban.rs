@@ -39,12 +39,11 @@ impl Ban {
 
 impl fmt::Display for Ban {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is banned {}", self.subnet, self.by)?;
         match self.remaining(self.since) {
-            Some(duration) => write!(f, " for {} s", duration.as_secs())?,
-            None => f.write_str(" for good")?,
+            Some(duration) => write!(f, "{} banned for {} s", self.subnet, duration.as_secs())?,
+            None => write!(f, "{} banned permanently", self.subnet)?,
         }
-        write!(f, ": {}", self.reason)
+        write!(f, " ({})", self.reason)
     }
 }
 
@@ -60,8 +59,8 @@ pub enum BanOrigin {
 impl fmt::Display for BanOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            BanOrigin::Manual => "by hand",
-            BanOrigin::Automatic => "automatically",
+            BanOrigin::Manual => "manual",
+            BanOrigin::Automatic => "automatic",
         })
     }
 }
@@ -80,7 +79,7 @@ pub struct BanOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BanError {
     /// The address is on the whitelist.
-    #[error("{address} is never banned: {rule} is on the whitelist")]
+    #[error("{address} is on the whitelist ({rule})")]
     Whitelisted {
         /// The address.
         address: IpAddr,
@@ -88,13 +87,13 @@ pub enum BanError {
         rule: Subnet,
     },
     /// The list is full of manual bans, which are never evicted before their end.
-    #[error("there are {limit} bans by hand, which is the limit of the list")]
+    #[error("limit of {limit} manual bans reached")]
     Full {
         /// The maximum number of bans.
         limit: usize,
     },
     /// The end of the ban is not in the future.
-    #[error("a ban of {subnet} that ended {ago:?} ago was asked for: expected one that ends later")]
+    #[error("ban of {subnet} already ended {ago:?} ago")]
     Expired {
         /// The addresses of the ban.
         subnet: Subnet,
@@ -124,7 +123,7 @@ mod tests {
         assert_eq!(ban.remaining(since + 2 * day), Some(Duration::ZERO));
         assert_eq!(
             ban.to_string(),
-            "203.0.113.0/24 is banned automatically for 86400 s: its misbehaviour reached a score of 100"
+            "203.0.113.0/24 banned for 86400 s (misbehavior score 100)"
         );
 
         (ban.until, ban.by, ban.reason) = (None, BanOrigin::Manual, BanReason::Manual);
@@ -132,7 +131,7 @@ mod tests {
         assert_eq!(ban.remaining(since), None);
         assert_eq!(
             ban.to_string(),
-            "203.0.113.0/24 is banned by hand for good: somebody wanted it"
+            "203.0.113.0/24 banned permanently (manual ban)"
         );
     }
 }

@@ -31,16 +31,14 @@ impl fmt::Display for BanReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BanReason::Misbehaved { score } => {
-                return write!(f, "its misbehaviour reached a score of {score}");
+                return write!(f, "misbehavior score {score}");
             }
-            BanReason::FrameTooLarge => "a frame claimed more than its command may have",
-            BanReason::WrongMagic => "it speaks another protocol, or that of another network",
-            BanReason::BannedUserAgent => "its user agent is not welcome",
-            BanReason::WrongChain => "it follows another chain",
-            BanReason::StreamAddressMismatch => {
-                "it asked for a stream of somebody else's connection"
-            }
-            BanReason::Manual => "somebody wanted it",
+            BanReason::FrameTooLarge => "frame too large",
+            BanReason::WrongMagic => "magic mismatch",
+            BanReason::BannedUserAgent => "banned user agent",
+            BanReason::WrongChain => "another chain",
+            BanReason::StreamAddressMismatch => "stream address mismatch",
+            BanReason::Manual => "manual ban",
         })
     }
 }
@@ -61,7 +59,7 @@ mod tests {
             BanReason::Manual,
         ]
         .map(|reason| reason.to_string());
-        assert_eq!(all[0], "its misbehaviour reached a score of 120");
+        assert_eq!(all[0], "misbehavior score 120");
         let mut different = all.to_vec();
         different.sort();
         different.dedup();

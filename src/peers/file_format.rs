@@ -92,7 +92,7 @@ pub(super) fn read(
     let len = file.metadata().map_err(ReadError::Io)?.len();
     if len > MAX_BYTES {
         return Err(ReadError::Corrupt(format!(
-            "it has {len} bytes, at most {MAX_BYTES} are expected"
+            "expected at most {MAX_BYTES} bytes, got {len}"
         )));
     }
     let header: FileHeader = parse(file)?;
@@ -162,7 +162,7 @@ fn checked(entries: Vec<PeerEntry>, now: SystemTime) -> Result<Vec<Peer>, ReadEr
     for PeerEntry(mut peer) in entries {
         if !ids.insert(peer.id) || !addresses.insert(peer.socket_address()) {
             let reason = format!(
-                "the peer {} at {} is there twice",
+                "peer {} at {} is stored twice",
                 peer.id,
                 peer.socket_address()
             );

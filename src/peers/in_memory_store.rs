@@ -100,7 +100,7 @@ impl InMemoryPeerStore {
     /// Nothing is changed after an error.
     ///
     /// - [`StoreError::InUse`] if another store has the file open.
-    /// - [`StoreError::WrongNetwork`] if the file belongs to another network.
+    /// - [`StoreError::NetworkMismatch`] if the file belongs to another network.
     /// - [`StoreError::UnsupportedVersion`] if a later version of this library wrote the file.
     /// - [`StoreError::Io`] if a system call failed, for example because the folder does not exist.
     pub fn open(

@@ -55,11 +55,11 @@ impl<R> LimitedJson<R> {
     }
 
     fn check(&self) -> io::Result<()> {
-        let wrong = |what: String| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        let invalid = |text: String| Err(io::Error::new(io::ErrorKind::InvalidData, text));
         if self.token > MAX_TOKEN {
-            wrong(format!("a text or number has more than {MAX_TOKEN} bytes"))
+            invalid(format!("string or number exceeds {MAX_TOKEN} bytes"))
         } else if self.depth > MAX_DEPTH {
-            wrong(format!("it is nested more than {MAX_DEPTH} deep"))
+            invalid(format!("nesting exceeds {MAX_DEPTH} levels"))
         } else {
             Ok(())
         }
@@ -106,11 +106,11 @@ mod tests {
 
     #[test]
     fn long_or_deep_json_is_rejected() {
-        let deep = Err(format!("it is nested more than {MAX_DEPTH} deep"));
+        let deep = Err(format!("nesting exceeds {MAX_DEPTH} levels"));
         for open in ["[", "{", "{\"a\":", "[1,\"\\\"\","] {
             assert_eq!(read(&open.repeat(MAX_DEPTH + 1)), deep, "{open}");
         }
-        let long = Err(format!("a text or number has more than {MAX_TOKEN} bytes"));
+        let long = Err(format!("string or number exceeds {MAX_TOKEN} bytes"));
         for token in ["\"", "\"\\\"", "1", "x"] {
             let text = token.to_owned() + &"1".repeat(MAX_TOKEN + 1);
             assert_eq!(read(&text), long, "{token}");

@@ -75,10 +75,10 @@ pub enum PeerSource {
 impl fmt::Display for PeerSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PeerSource::Manual => f.write_str("the program"),
-            PeerSource::Seed => f.write_str("a DNS seed"),
-            PeerSource::Peer(address) => write!(f, "{address}"),
-            PeerSource::Inbound => f.write_str("itself"),
+            PeerSource::Manual => f.write_str("manual"),
+            PeerSource::Seed => f.write_str("DNS seed"),
+            PeerSource::Peer(address) => write!(f, "peer {address}"),
+            PeerSource::Inbound => f.write_str("inbound"),
         }
     }
 }

@@ -161,7 +161,7 @@ mod time {
         let seconds = u64::deserialize(deserializer)?;
         SystemTime::UNIX_EPOCH
             .checked_add(Duration::from_secs(seconds))
-            .ok_or_else(|| D::Error::custom(format_args!("{seconds} is a time beyond the clock's")))
+            .ok_or_else(|| D::Error::custom(format_args!("time {seconds} is out of range")))
     }
 }
 

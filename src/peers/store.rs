@@ -1,12 +1,12 @@
 //! The store of peers and bans, which applications can replace.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::{Ban, CorruptFile, Peer, PeerId, PeerStatusKind};
 use crate::Network;
+use crate::system_error::SystemError;
 
 /// Stores peers and bans.
 ///
@@ -242,22 +242,22 @@ pub trait PeerStore: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The address and port are stored already.
-    #[error("there is a peer at {0} already")]
+    #[error("address {0} is already stored")]
     DuplicateAddress(SocketAddr),
     /// The id is stored already.
-    #[error("there is a peer with the id {0} already")]
+    #[error("peer {0} is already stored")]
     DuplicateId(PeerId),
     /// The id is not stored.
-    #[error("there is no peer with the id {0}")]
+    #[error("peer {0} not found")]
     NotFound(PeerId),
     /// The store is full of peers with higher ranks than the new one.
-    #[error("there are {limit} peers, which is the limit, and none is worth less than the new one")]
+    #[error("limit of {limit} peers reached")]
     Full {
         /// The maximum number of peers.
         limit: usize,
     },
     /// There are more bans than the store can hold.
-    #[error("{got} bans are too many: at most {limit} are kept")]
+    #[error("expected at most {limit} bans, got {got}")]
     TooManyBans {
         /// The number of bans.
         got: usize,
@@ -265,8 +265,8 @@ pub enum StoreError {
         limit: usize,
     },
     /// The file belongs to another network. It is unchanged.
-    #[error("{path:?} holds peers of {got}, {expected} is expected")]
-    WrongNetwork {
+    #[error("{path:?}: expected network {expected}, got {got}")]
+    NetworkMismatch {
         /// The file.
         path: PathBuf,
         /// The network that was requested.
@@ -276,7 +276,7 @@ pub enum StoreError {
         got: String,
     },
     /// A later version of this library wrote the file. It is unchanged.
-    #[error("{path:?} has version {got} of the format, at most {expected} is expected")]
+    #[error("{path:?}: expected format version {expected} or earlier, got {got}")]
     UnsupportedVersion {
         /// The file.
         path: PathBuf,
@@ -289,20 +289,21 @@ pub enum StoreError {
     #[error("{0}")]
     Corrupt(CorruptFile),
     /// Another store has the file open, in this process or in another one.
-    #[error("{path:?} is in use by another store")]
+    #[error("{path:?} is already in use by another store")]
     InUse {
         /// The file.
         path: PathBuf,
     },
     /// A system call failed.
-    #[error("{operation} {path:?}: {kind}")]
+    #[error("{operation} {path:?} failed")]
     Io {
-        /// The operation.
+        /// The operation, such as `writing`.
         operation: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The kind of the system's error.
-        kind: io::ErrorKind,
+        /// The error of the system.
+        #[source]
+        error: SystemError,
     },
     /// An error of a store that the application provides.
     #[error("{0}")]
@@ -353,14 +354,14 @@ mod tests {
 
     #[test]
     fn error_shows_the_path_in_one_line() {
-        let error = StoreError::WrongNetwork {
+        let error = StoreError::NetworkMismatch {
             path: "a\nb".into(),
             expected: Network::Mainnet,
             got: "stn".to_owned(),
         };
         assert_eq!(
             error.to_string(),
-            r#""a\nb" holds peers of stn, mainnet is expected"#
+            r#""a\nb": expected network mainnet, got stn"#
         );
     }
 }

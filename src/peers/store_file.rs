@@ -49,7 +49,7 @@ impl fmt::Display for CorruptFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is damaged ({}); it is {:?} now, and the store starts empty",
+            "{:?} is corrupt ({}), moved to {:?}",
             self.path, self.reason, self.moved_to
         )
     }
@@ -83,7 +83,7 @@ impl StoreFile {
         match file_format::read(&mut file, &self.network, now) {
             Ok((peers, bans)) => Ok(LoadedFile::Valid { peers, bans }),
             Err(ReadError::Io(error)) => Err(reading(error)),
-            Err(ReadError::Network(got)) => Err(StoreError::WrongNetwork {
+            Err(ReadError::Network(got)) => Err(StoreError::NetworkMismatch {
                 path: path(),
                 expected: self.network.clone(),
                 got,
@@ -123,7 +123,7 @@ impl From<FileError> for StoreError {
         StoreError::Io {
             operation: error.operation,
             path: error.path,
-            kind: error.error.kind(),
+            error: error.error.into(),
         }
     }
 }

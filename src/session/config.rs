@@ -162,25 +162,25 @@ impl Default for SessionConfig {
 
 /// The error of an invalid configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field} is {value}: {expected}")]
+#[error("{field}: expected {expected}, got {value}")]
 pub struct ConfigError {
     /// The path of the field.
     pub field: &'static str,
     /// The value of the field.
     pub value: String,
-    /// The rule that the value violates.
+    /// A description of the valid values.
     pub expected: Cow<'static, str>,
 }
 
 impl ConfigError {
-    /// Returns an error unless `right` is `true`.
+    /// Returns an error unless `is_valid` is `true`.
     pub(crate) fn unless(
-        right: bool,
+        is_valid: bool,
         field: &'static str,
         value: &dyn std::fmt::Debug,
         expected: &'static str,
     ) -> Result<(), Self> {
-        if right {
+        if is_valid {
             Ok(())
         } else {
             Err(Self {
@@ -204,38 +204,38 @@ impl SessionConfig {
             self.protocol_version >= MINIMUM_PROTOCOL_VERSION,
             "protocol_version",
             &self.protocol_version,
-            "nodes refuse versions below 31800",
+            "at least 31800",
         )?;
         check(
             self.user_agent.len() as u64 <= MAX_USER_AGENT,
             "user_agent",
             &self.user_agent,
-            "at most 256 bytes are allowed",
+            "at most 256 bytes",
         )?;
         if !self.allow_rejected_user_agent {
             check_user_agent(&self.user_agent).map_err(|error| ConfigError {
                 field: "user_agent",
                 value: format!("{:?}", self.user_agent),
-                expected: error.to_string().into(),
+                expected: format!("a user agent that nodes accept ({error})").into(),
             })?;
         }
         check(
             self.start_height >= -1,
             "start_height",
             &self.start_height,
-            "a height is 0 or more, or -1 for none",
+            "a height of at least 0, or -1 for none",
         )?;
         check(
             self.limits.general >= LEGACY_MAX_RECEIVE_PAYLOAD,
             "limits.general",
             &self.limits.general,
-            "nodes close connections that announce less than 1048576",
+            "at least 1048576",
         )?;
         check(
             self.limits.ceiling >= u64::from(self.limits.general),
             "limits.ceiling",
             &self.limits.ceiling,
-            "at least limits.general is needed: peers send what it announces",
+            "at least limits.general",
         )?;
         for (field, value) in [
             ("handshake_timeout", self.handshake_timeout),
@@ -247,27 +247,27 @@ impl SessionConfig {
                 !value.is_zero() && value <= MAX_TIMEOUT,
                 field,
                 &value,
-                "a duration above zero and of at most 100 years is needed",
+                "a duration above zero and at most 100 years",
             )?;
         }
         check(
             self.stream_policies.contains(&StreamPolicy::Default),
             "stream_policies",
             &self.stream_policies,
-            "nodes close connections that do not offer Default",
+            "a list that contains Default",
         )?;
         let twice = |at| self.stream_policies[..at].contains(&self.stream_policies[at]);
         check(
             !(0..self.stream_policies.len()).any(twice),
             "stream_policies",
             &self.stream_policies,
-            "each policy may be named once",
+            "distinct policies",
         )?;
         check(
             self.ban_threshold > 0,
             "ban_threshold",
             &self.ban_threshold,
-            "at least 1 is needed",
+            "at least 1",
         )
     }
 }
@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_valid() {
+    fn defaults_are_valid() {
         assert_eq!(SessionConfig::default().validate(), Ok(()));
         assert_eq!(USER_AGENT, "/bsv-p2p:0.1.0(Bitcoin SV)/");
     }
@@ -290,8 +290,8 @@ mod tests {
         };
         assert_eq!(
             config.validate().unwrap_err().to_string(),
-            "user_agent is \"/wallet:1/\": \
-             Teranode bans user agents that contain neither \"Bitcoin SV\" nor \"BSV\""
+            "user_agent: expected a user agent that nodes accept (Teranode bans user agents that contain \
+             neither \"Bitcoin SV\" nor \"BSV\"), got \"/wallet:1/\""
         );
         config.allow_rejected_user_agent = true;
         assert_eq!(config.validate(), Ok(()));
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_named_with_its_field() {
+    fn error_names_field_and_value() {
         let wrong = |change: fn(&mut SessionConfig)| {
             let mut config = SessionConfig::default();
             change(&mut config);
@@ -308,8 +308,8 @@ mod tests {
         };
         assert_eq!(
             wrong(|config| config.user_agent = "/abcd:1/".into()).to_string(),
-            "user_agent is \"/abcd:1/\": \
-             SV Node bans user agents that contain \"abc\" in any case of letters"
+            "user_agent: expected a user agent that nodes accept (SV Node bans user agents that contain \
+             \"abc\" in any case of letters), got \"/abcd:1/\""
         );
         assert_eq!(
             wrong(|config| config.user_agent = "x".repeat(257)).field,

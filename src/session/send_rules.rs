@@ -12,13 +12,13 @@ use crate::wire::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// The session sends this message itself, or the name is reserved for frames (`extmsg`).
-    #[error("{command} belongs to the session")]
+    #[error("{command} is sent by the session only")]
     SessionOwned {
         /// The command of the message.
         command: Command,
     },
     /// The handshake is not complete. The peer would drop the message, and score it.
-    #[error("{command} cannot be sent: the handshake is not complete")]
+    #[error("{command} not sent: handshake is not complete")]
     HandshakeIncomplete {
         /// The command of the message.
         command: Command,
@@ -26,7 +26,7 @@ pub enum SendError {
     /// The message has more entries than the peer accepts in one message.
     /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split)
     /// create smaller ones.
-    #[error("{command} has {entries} entries, the peer takes {limit}")]
+    #[error("{command}: expected at most {limit} entries, got {entries}")]
     TooLarge {
         /// The command of the message.
         command: Command,
@@ -36,7 +36,7 @@ pub enum SendError {
         limit: usize,
     },
     /// The payload is longer than the peer accepts.
-    #[error("{command} has {bytes} bytes, the peer takes {limit}")]
+    #[error("{command}: expected at most {limit} bytes, got {bytes}")]
     PayloadTooLarge {
         /// The command of the message.
         command: Command,
@@ -47,16 +47,17 @@ pub enum SendError {
     },
     /// No receiver can decode the message: a field exceeds its maximum, or a manually built payload
     /// is invalid for its command. `send_unchecked` sends it anyway.
-    #[error("{command} cannot be read by a receiver: {error}")]
+    #[error("{command} cannot be decoded by a receiver")]
     Malformed {
         /// The command of the message.
         command: Command,
         /// The field, its valid range and its value.
+        #[source]
         error: DecodeError,
     },
     /// A node of the peer's [`PeerProfile`] with default options punishes the message.
     /// `send_unchecked` sends it anyway.
-    #[error("{command} is not sent: {rule}")]
+    #[error("{command} not sent: {rule}")]
     Punished {
         /// The command of the message.
         command: Command,
@@ -65,7 +66,7 @@ pub enum SendError {
     },
     /// A node of the peer's [`PeerProfile`] ignores the message, so no response would arrive.
     /// `send_unchecked` sends it anyway.
-    #[error("{command} is not sent: {rule}")]
+    #[error("{command} not sent: {rule}")]
     Ignored {
         /// The command of the message.
         command: Command,
@@ -262,20 +263,20 @@ fn check_content(message: &Message, receiver: PeerCapabilities) -> Result<(), Se
             punished("an SV Node closes the connection for types other than tx and block")
         }
         Message::CompactBlock(compact) if compact.check().is_err() => {
-            punished("an SV Node bans the sender of a compact block that can be no block")
+            punished("an SV Node bans the sender of an invalid compact block")
         }
         Message::DsDetected(detected) if detected.verify().is_err() => {
-            punished("an SV Node scores 10 for double spends that it cannot verify")
+            punished("an SV Node scores 10 for double spends that fail verification")
         }
         // A request with an age is ignored and not punished.
         Message::Mempool(request) if request.age().is_none() => {
-            punished("an SV Node closes the connection unless it is told not to")
+            punished("an SV Node with default options closes the connection")
         }
         Message::Authch(challenge) if challenge.version != Authch::VERSION => {
-            punished("an SV Node refuses challenges of other versions than 1")
+            punished("an SV Node rejects challenges of versions other than 1")
         }
         Message::Ping(Ping { nonce: None }) if receiver.supports_ping_nonce() => {
-            punished("an SV Node refuses pings without a nonce from peers that know it")
+            punished("an SV Node rejects pings without a nonce from peers whose version has one")
         }
         _ => Ok(()),
     }

@@ -1,6 +1,5 @@
 //! The streams of a peer: assignment of messages, and reasons of missing streams.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::DisconnectReason;
@@ -50,7 +49,7 @@ fn contains_block(inventory: &[Inventory]) -> bool {
 }
 
 /// The reason why a peer has one stream although two were requested. It continues with that one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(
     feature = "serde",
@@ -59,19 +58,26 @@ fn contains_block(inventory: &[Inventory]) -> bool {
 #[non_exhaustive]
 pub enum StreamSetupError {
     /// The peer did not return our association id: it does not support further streams.
+    #[error("association ID not echoed by peer")]
     AssociationNotEchoed,
     /// The peer supports none of the offered policies.
+    #[error("no common stream policy")]
     NoCommonPolicy,
     /// The second connection could not be bound to the local address of the first one, from which
     /// the node requires it to be opened.
-    BindFailed(SystemError),
+    #[error("binding to the local address of the first connection failed")]
+    BindFailed(#[source] SystemError),
     /// The second connection could not be opened.
-    ConnectFailed(Box<DisconnectReason>),
+    #[error("second connection could not be opened")]
+    ConnectFailed(#[source] Box<DisconnectReason>),
     /// The peer rejected the stream.
+    #[error("stream rejected by peer: {0}")]
     Rejected(Box<Reject>),
     /// The peer closed the second connection without an answer.
+    #[error("connection closed by peer before streamack was received")]
     Closed,
     /// The peer did not answer within the timeout.
+    #[error("streamack timed out after {after:?}")]
     TimedOut {
         /// The timeout.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
@@ -79,33 +85,11 @@ pub enum StreamSetupError {
     },
     /// The peer sent another message than the requested `streamack`, a `verack` or a `protoconf`,
     /// or more than 8 of the latter two.
+    #[error("expected streamack, got another message")]
     UnexpectedReply,
     /// A thread could not be spawned for the stream.
+    #[error("spawning a thread failed")]
     ThreadSpawnFailed,
-}
-
-impl fmt::Display for StreamSetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StreamSetupError::AssociationNotEchoed => {
-                f.write_str("the peer has no further streams")
-            }
-            StreamSetupError::NoCommonPolicy => f.write_str("the peer knows no policy of ours"),
-            StreamSetupError::BindFailed(error) => {
-                write!(f, "the first connection's address cannot be used: {error}")
-            }
-            StreamSetupError::ConnectFailed(reason) => write!(f, "{reason}"),
-            StreamSetupError::Rejected(reject) => write!(f, "the peer refused it: {reject}"),
-            StreamSetupError::Closed => f.write_str("the peer closed it without an answer"),
-            StreamSetupError::TimedOut { after } => {
-                write!(f, "the peer did not answer within {after:?}")
-            }
-            StreamSetupError::UnexpectedReply => {
-                f.write_str("what the peer answered is no answer to what it was asked")
-            }
-            StreamSetupError::ThreadSpawnFailed => f.write_str("there is no thread for it"),
-        }
-    }
 }
 
 /// The error of an invalid `createstrm` (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,

@@ -79,7 +79,7 @@ pub(super) fn check_command(command: Command) -> Result<(), SendError> {
         }),
         _ => Err(SendError::Punished {
             command,
-            rule: "a Teranode closes the connection for commands that it does not know",
+            rule: "a Teranode closes the connection for unknown commands",
         }),
     }
 }
@@ -124,13 +124,13 @@ pub(super) fn check_content(
             punished("a Teranode closes the connection for an invalid fee rate")
         }
         Message::Headers(_) if !receiver.awaits_headers => punished(
-            "a Teranode closes the connection for headers that it did not request: announce blocks by inv",
+            "a Teranode closes the connection for unrequested headers: announce blocks by inv",
         ),
         Message::Block(_) if !receiver.awaits_block => {
-            punished("a Teranode closes the connection for a block that it did not request")
+            punished("a Teranode closes the connection for an unrequested block")
         }
         Message::Authch(challenge) if challenge.version != Authch::VERSION => {
-            punished("a Teranode refuses challenges of other versions than 1")
+            punished("a Teranode rejects challenges of versions other than 1")
         }
         Message::Ping(Ping { nonce: None }) | Message::Pong(Pong { nonce: None })
             if receiver.supports_ping_nonce() =>

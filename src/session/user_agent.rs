@@ -86,12 +86,12 @@ impl UserAgentPolicy {
             UserAgentPolicy::Refuse(patterns) => patterns
                 .iter()
                 .find(matches)
-                .map(|pattern| format!("it matches {pattern:?}")),
+                .map(|pattern| format!("matches {pattern:?}")),
             UserAgentPolicy::Require(patterns) => patterns
                 .iter()
                 .find(matches)
                 .is_none()
-                .then(|| format!("it matches none of {patterns:?}")),
+                .then(|| format!("matches none of {patterns:?}")),
             UserAgentPolicy::Any => None,
         }
     }
@@ -262,7 +262,7 @@ mod tests {
                 policy
                     .rejection_reason(&agent.into())
                     .unwrap()
-                    .starts_with("it matches \"*"),
+                    .starts_with("matches \"*"),
                 "{agent}"
             );
         }

@@ -27,7 +27,7 @@ fn every_connection_ends(
     reason: &DisconnectReason,
     text: &str,
 ) {
-    assert_eq!(reason.to_string(), text);
+    assert_eq!(with_source(&reason.to_string(), reason), text);
     every_dialled_connection_ends(config, &script, reason, text);
     let check = |way: &str, ended: Ended| ended.check(way, reason, text);
     let (theirs, ours) = socket_pair();
@@ -119,10 +119,20 @@ fn ended_connection(name: &str, result: Result<Connection, Error>) -> Ended {
             }
         },
     };
+    let text = error.to_string();
+    let reason = reason_of::<()>(Err(error));
     Ended {
-        text: error.to_string(),
+        text: with_source(&text, &reason),
         prefix: format!("{name}: "),
-        reason: reason_of::<()>(Err(error)),
+        reason,
+    }
+}
+
+/// Returns a text that ends with a reason, with the source of the reason.
+fn with_source(text: &str, reason: &DisconnectReason) -> String {
+    match std::error::Error::source(reason) {
+        Some(source) => format!("{text}: {source}"),
+        None => text.to_owned(),
     }
 }
 
@@ -217,9 +227,9 @@ fn user_agent_of_other_chain_is_rejected() {
         },
         &DisconnectReason::UserAgentRejected {
             user_agent: "/Satoshi:27.0.0/".into(),
-            rule: "it matches \"*satoshi:*\"".into(),
+            rule: "matches \"*satoshi:*\"".into(),
         },
-        "user agent \"/Satoshi:27.0.0/\" not accepted: it matches \"*satoshi:*\"",
+        "user agent \"/Satoshi:27.0.0/\" not accepted: matches \"*satoshi:*\"",
     );
 }
 
@@ -247,7 +257,7 @@ fn truncated_version_is_rejected_as_malformed() {
             needed: 2,
             left: 1,
         }),
-        "the peer's version is malformed: address port: needs 2 bytes, 1 are left",
+        "version is malformed: address port: expected 2 bytes, got 1",
     );
 }
 
@@ -272,7 +282,7 @@ fn obsolete_protocol_version_is_rejected() {
             got: 31_799,
             minimum: 31_800,
         },
-        "the peer speaks protocol version 31799, at least 31800 is expected",
+        "expected protocol version 31800 or later, got 31799",
     );
 }
 
@@ -286,7 +296,7 @@ fn frame_above_limit_closes_at_its_header() {
             len: 65_537,
             limit: 65_536,
         },
-        "addr: the header claims 65537 bytes, at most 65536 are allowed",
+        "addr: expected a payload of at most 65536 bytes, got 65537",
     );
     every_connection_ends(
         &config(),
@@ -299,7 +309,7 @@ fn frame_above_limit_closes_at_its_header() {
             len: 2_097_153,
             limit: 2_097_152,
         },
-        "addr: the header claims 2097153 bytes, at most 2097152 are allowed",
+        "addr: expected a payload of at most 2097152 bytes, got 2097153",
     );
 }
 
@@ -330,7 +340,7 @@ fn handshake_timeout_names_missing_message() {
             after,
             missing: AwaitedMessage::Version,
         },
-        "the handshake was not complete within 200ms: the peer sent no version",
+        "handshake timed out after 200ms: no version received",
     );
     every_connection_ends(
         &with_session(|session| session.handshake_timeout = after),
@@ -339,7 +349,7 @@ fn handshake_timeout_names_missing_message() {
             after,
             missing: AwaitedMessage::Verack,
         },
-        "the handshake was not complete within 200ms: the peer sent no verack",
+        "handshake timed out after 200ms: no verack received",
     );
 }
 
@@ -351,8 +361,8 @@ fn close_in_handshake_names_missing_message() {
         &DisconnectReason::ClosedDuringHandshake {
             missing: AwaitedMessage::Version,
         },
-        "the peer closed the connection before it sent a version; \
-         a dialed node may belong to another network, have banned this host, or be full",
+        "connection closed by peer before version was received; \
+         the node may belong to another network, have banned this host, or be at capacity",
     );
     every_dialled_connection_ends(
         &config(),
@@ -360,8 +370,8 @@ fn close_in_handshake_names_missing_message() {
         &DisconnectReason::ClosedDuringHandshake {
             missing: AwaitedMessage::Version,
         },
-        "the peer closed the connection before it sent a version; \
-         a dialed node may belong to another network, have banned this host, or be full",
+        "connection closed by peer before version was received; \
+         the node may belong to another network, have banned this host, or be at capacity",
     );
     every_connection_ends(
         &config(),
@@ -374,7 +384,7 @@ fn close_in_handshake_names_missing_message() {
         &DisconnectReason::ClosedDuringHandshake {
             missing: AwaitedMessage::Verack,
         },
-        "the peer closed the connection before it sent a verack",
+        "connection closed by peer before verack was received",
     );
 }
 
@@ -389,7 +399,7 @@ fn reset_within_frame_is_connection_reset() {
             peer.reset();
         },
         &DisconnectReason::ConnectionReset,
-        "the peer reset the connection",
+        "connection reset by peer",
     );
 }
 
@@ -402,7 +412,7 @@ fn close_after_handshake_is_end_of_stream() {
             peer.close();
         },
         &DisconnectReason::ConnectionClosed,
-        "the peer closed the connection",
+        "connection closed by peer",
     );
 }
 
@@ -413,7 +423,7 @@ fn full_peer_is_reported_as_full() {
         &config(),
         |peer| peer.send(reject.clone()),
         &DisconnectReason::PeerAtCapacity(Box::new(reject.clone())),
-        "the peer has no room: version rejected (0x44 too busy): no room",
+        "connection limit of peer reached: version rejected (0x44 too busy): no room",
     );
 }
 
@@ -430,7 +440,7 @@ fn messages_before_reset_are_read_despite_failed_writes() {
                 peer.reset();
             },
             &DisconnectReason::PeerAtCapacity(Box::new(reject.clone())),
-            "the peer has no room: version rejected (0x44 too busy): no room",
+            "connection limit of peer reached: version rejected (0x44 too busy): no room",
         );
     }
 }
@@ -445,7 +455,7 @@ fn rejected_version_reports_text_of_peer() {
             peer.close();
         },
         &DisconnectReason::RejectedByPeer(Box::new(reject.clone())),
-        "the peer refused our version: version rejected (0x11 obsolete): go away",
+        "version rejected by peer: version rejected (0x11 obsolete): go away",
     );
 }
 
@@ -453,7 +463,7 @@ fn rejected_version_reports_text_of_peer() {
 fn closed_port_refuses_connection() {
     let port = ClosedPort::new();
     let address = port.address();
-    let text = "the connection was refused: nobody listens there";
+    let text = "connection refused";
 
     let error = Connection::connect(&address.to_string(), &config()).unwrap_err();
     assert_eq!(error.to_string(), format!("{address}: {text}"));
@@ -478,7 +488,7 @@ fn silent_host_fails_after_connect_timeout() {
         ..config()
     };
     let timed_out = DisconnectReason::ConnectTimeout { after };
-    let text = "the host did not answer within 300ms";
+    let text = "connection attempt timed out after 300ms";
     let in_time = |began: Instant| {
         let took = began.elapsed();
         assert!(took >= after && took < after + PROMPT, "took {took:?}");
@@ -505,7 +515,7 @@ fn unresolvable_name_is_reported_in_error() {
     let name = "no-such-host.invalid";
     let error = Connection::connect(name, &config()).unwrap_err();
     let text = error.to_string();
-    let expected = format!("{name}: the name \"{name}\" could not be resolved: ");
+    let expected = format!("{name}: name \"{name}\" could not be resolved: ");
     assert!(text.starts_with(&expected), "{text}");
     assert!(matches!(
         reason_of::<()>(Err(error)),
@@ -531,7 +541,7 @@ fn invalid_configuration_is_rejected_before_dialing() {
         connect_timeout: Duration::ZERO,
         ..config()
     };
-    let text = "configuration: connect_timeout is 0ns: a duration above zero is needed";
+    let text = "configuration: connect_timeout: expected a duration above zero, got 0ns";
     let listener = RawListener::new();
     let error = Connection::connect(&listener.address().to_string(), &wrong).unwrap_err();
     assert_eq!(error.to_string(), text);

@@ -327,7 +327,7 @@ fn empty_locator_requests_header_by_hash() {
 fn invalid_request_is_rejected_before_sending() {
     let (mut connection, mut peer) = connected(&config());
     let error = connection.send(&Message::Verack).unwrap_err();
-    assert_text(&connection, &error, "verack belongs to the session");
+    assert_text(&connection, &error, "verack is sent by the session only");
     // More than the 2 MiB that the peer announced.
     let locator = vec![BlockHash([1; 32]); 80_000];
     let error = connection

@@ -12,7 +12,7 @@ use crate::harness::{Actor, config, reason_of};
 
 #[test]
 fn self_connection_is_detected_on_both_sides() {
-    let text = "the connection leads to ourselves";
+    let text = "connection leads back to this process";
     let nonces = NonceRegistry::default();
     let listener = RawListener::new();
     let address = listener.address();

@@ -35,7 +35,7 @@ fn nothing_is_sent_before_the_handshake() {
     };
     let error = handle.send(&ping, DEADLINE).unwrap_err();
     let address = handle.address();
-    let text = format!("{address}: ping cannot be sent: the handshake is not complete");
+    let text = format!("{address}: ping not sent: handshake is not complete");
     assert_eq!(error.to_string(), text);
     assert_eq!(refusal(handle.try_send(&ping)), incomplete);
     assert_eq!(refusal(handle.send_unchecked(&ping, DEADLINE)), incomplete);

@@ -92,7 +92,10 @@ fn peers_above_maximum_are_rejected_for_capacity() {
     manager.wait_for_peers(2, LIMIT).unwrap();
     let refused = Connection::connect(&address, &config).and_then(|mut peer| peer.receive());
     let refused = refused.unwrap_err();
-    assert!(refused.to_string().contains("no room"), "{refused}");
+    assert!(
+        refused.to_string().contains("connection limit"),
+        "{refused}"
+    );
     wait_for(&events, |event| match event {
         ControlEvent::ConnectionRejectedCapacity { .. } => Some(()),
         _ => None,

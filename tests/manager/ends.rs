@@ -49,7 +49,7 @@ fn shutdown_is_prompt_during_pending_restart() {
     });
     assert_prompt(|| manager.shutdown());
     let last = events.iter().last().expect("an event");
-    assert!(last.to_string().contains("shuts down"), "{last}");
+    assert!(last.to_string().contains("shutting down"), "{last}");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn unusable_file_is_reported_and_left_unchanged() {
     assert!(matches!(told_of(&path), StoreError::InUse { .. }));
     drop(foreign);
     let before = fs::read(&path).unwrap();
-    assert!(matches!(told_of(&path), StoreError::WrongNetwork { .. }));
+    assert!(matches!(told_of(&path), StoreError::NetworkMismatch { .. }));
     assert_eq!(fs::read(&path).unwrap(), before);
 
     let unreadable = folder.path().join("folder");

@@ -144,7 +144,7 @@ fn file_of_other_network_is_rejected_unchanged() {
     for network in [Network::Mainnet, Network::Testnet, Network::Stn] {
         let error =
             InMemoryPeerStore::open(&folder.file(""), network.clone(), 10, now()).unwrap_err();
-        let expected = StoreError::WrongNetwork {
+        let expected = StoreError::NetworkMismatch {
             path: folder.file(""),
             expected: network,
             got: "regtest".to_owned(),
@@ -172,7 +172,7 @@ fn file_of_custom_network_is_distinguished() {
     // The second has the same name, but another genesis block.
     for other in [network("lab2", 1), network("lab", 2), Network::Regtest] {
         let genesis = own.genesis_header().hash();
-        let expected = StoreError::WrongNetwork {
+        let expected = StoreError::NetworkMismatch {
             path: path.clone(),
             expected: other.clone(),
             got: format!("lab 6c616201 {genesis}"),

@@ -429,10 +429,10 @@ fn invalid_stream_policies_are_rejected() {
         };
         assert_eq!(validate(policies), Err(error));
     };
-    let without = "nodes close connections that do not offer Default";
+    let without = "a list that contains Default";
     wrong(&[], "[]", without);
     wrong(&[BlockPriority], "[BlockPriority]", without);
-    let twice = "each policy may be named once";
+    let twice = "distinct policies";
     wrong(&[Default, Default], "[Default, Default]", twice);
     wrong(
         &[BlockPriority, Default, BlockPriority],

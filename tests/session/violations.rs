@@ -133,7 +133,7 @@ fn agent_of_another_chain_cools_down_silently() {
                 panic!("{agent}: {outputs:?}");
             };
             assert_eq!(user_agent, &WireString::from(agent));
-            assert!(rule.starts_with("it matches \"*"), "{rule}");
+            assert!(rule.starts_with("matches \"*"), "{rule}");
             assert_ended(&side, DisconnectAction::Cooldown, ConnectionState::Failed);
         }
     }

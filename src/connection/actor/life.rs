@@ -19,6 +19,7 @@ use crate::connection::inlet::Inlet;
 use crate::connection::outbox::Outbox;
 use crate::connection::stream::Stream;
 use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
+use crate::error::WithSources;
 use crate::event::ControlEvent;
 use crate::memory::MemoryGuard;
 use crate::session::{Direction, DisconnectReason};
@@ -67,8 +68,9 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
         DisconnectReason::AttachedAsStream => Level::Debug,
         _ => Level::Info,
     };
-    let text = format_args!("{} connection ended: {reason}", shared.direction);
-    records::write(shared, level, Some(&reason), text);
+    let error = WithSources(&reason);
+    let text = format_args!("{} connection ended: {error}", shared.direction);
+    records::write(shared, level, Some(&error), text);
     if reason == DisconnectReason::AttachedAsStream && !held.is_empty() {
         // Nobody has heard of it, and nobody needs to.
         return ending::after_unseen_life(shared, delivery, reason);

@@ -4,6 +4,7 @@ use super::records;
 use super::shared::Shared;
 use crate::connection::event_bus::{Delivery, Signals};
 use crate::connection::inlet::Received;
+use crate::error::WithSources;
 use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
 use crate::session::SessionEvent;
 use log::Level;
@@ -48,8 +49,8 @@ impl Events<'_> {
                 }
             }
             SessionEvent::Misbehavior { misbehavior, score } => {
-                let text = format_args!("{misbehavior} (score {score})");
-                records::write(shared, Level::Debug, Some(&misbehavior), text);
+                let text = format_args!("{} (score {score})", WithSources(&misbehavior));
+                records::write(shared, Level::Debug, Some(&WithSources(&misbehavior)), text);
                 ControlEvent::PeerMisbehavior {
                     peer_id,
                     address,
@@ -58,8 +59,8 @@ impl Events<'_> {
                 }
             }
             SessionEvent::StreamSetupFailed(refusal) => {
-                let text = format_args!("one stream only: {refusal}");
-                records::write(shared, Level::Info, Some(&refusal), text);
+                let text = format_args!("one stream only: {}", WithSources(&refusal));
+                records::write(shared, Level::Info, Some(&WithSources(&refusal)), text);
                 ControlEvent::StreamRefused {
                     peer_id,
                     address,

@@ -8,6 +8,7 @@ use crate::connection::inlet::{LockSession, Next};
 use crate::connection::lanes::{Lane, Written};
 use crate::connection::progress::write_deadline;
 use crate::connection::stream::Stream;
+use crate::error::WithSources;
 use crate::session::{DisconnectReason, Output, Session, SessionEvent, TransportClose};
 use crate::sockets::is_peer_close;
 use crate::wire::{EncodedFrame, Message, StreamType};
@@ -82,7 +83,7 @@ impl Connection {
                     self.requests.on_pong(nonce, round_trip, stream);
                 }
                 Output::Event(SessionEvent::Misbehavior { misbehavior, .. }) => {
-                    log::debug!("{}: {misbehavior}", self.name);
+                    log::debug!("{}: {}", self.name, WithSources(&misbehavior));
                 }
                 Output::Close(reason) => {
                     // The last words, a reject for instance, go out if the system takes them at once.

@@ -53,19 +53,19 @@ impl RestartConfig {
             self.restart_window_secs > 0,
             "restart_window_secs",
             &self.restart_window_secs,
-            "at least 1 is needed",
+            "at least 1",
         )?;
         ConfigError::unless(
             !self.backoff.is_zero(),
             "backoff",
             &self.backoff,
-            "a duration above zero is needed",
+            "a duration above zero",
         )?;
         ConfigError::unless(
             self.max_backoff >= self.backoff && self.max_backoff <= Self::LONGEST,
             "max_backoff",
             &self.max_backoff,
-            "at least backoff and at most a year is needed",
+            "at least backoff and at most a year",
         )
     }
 
@@ -99,15 +99,15 @@ mod tests {
         };
         assert_eq!(
             wrong(|config| config.restart_window_secs = 0),
-            "restart_window_secs is 0: at least 1 is needed"
+            "restart_window_secs: expected at least 1, got 0"
         );
         assert_eq!(
             wrong(|config| config.backoff = Duration::ZERO),
-            "backoff is 0ns: a duration above zero is needed"
+            "backoff: expected a duration above zero, got 0ns"
         );
         assert_eq!(
             wrong(|config| config.max_backoff = Duration::from_secs(4)),
-            "max_backoff is 4s: at least backoff and at most a year is needed"
+            "max_backoff: expected at least backoff and at most a year, got 4s"
         );
         assert!(wrong(|config| config.max_backoff = Duration::MAX).starts_with("max_backoff"));
     }

@@ -43,7 +43,7 @@ pub(super) fn query(
         outcome: None,
     });
     let ignored = exchange(server, &mut queries, limit).map_err(|error| ServerError::Io {
-        kind: error.kind(),
+        error: error.into(),
         over_tcp: false,
     })?;
     let no_reply = ServerError::NoReply {

@@ -1,6 +1,6 @@
 //! Queries over TCP, for long replies.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
@@ -47,12 +47,10 @@ fn open(server: SocketAddr, limit: &QueryLimit<'_>) -> Result<TcpStream, ServerE
     let stream = sockets::open(None, server, limit.end(), pause).map_err(|error| match error {
         OpenError::Cancelled | OpenError::TimedOut => timed_out(limit),
         OpenError::BindFailed(error) | OpenError::StartFailed(error) | OpenError::Failed(error) => {
-            failed(error.kind())
+            failed(error)
         }
     })?;
-    stream
-        .set_nonblocking(false)
-        .map_err(|error| failed(error.kind()))?;
+    stream.set_nonblocking(false).map_err(failed)?;
     Ok(stream)
 }
 
@@ -67,10 +65,10 @@ fn send(
             .set_write_timeout(Some(timeout))
             .and_then(|()| stream.write(rest));
         match written {
-            Ok(0) => return Err(failed(ErrorKind::WriteZero)),
+            Ok(0) => return Err(failed(ErrorKind::WriteZero.into())),
             Ok(written) => rest = &rest[written..],
             Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error.kind())),
+            Err(error) => return Err(failed(error)),
         }
     }
     Ok(())
@@ -91,10 +89,10 @@ fn receive(stream: &mut TcpStream, limit: &QueryLimit<'_>) -> Result<Vec<u8>, Se
             .set_read_timeout(Some(timeout))
             .and_then(|()| stream.read(&mut chunk));
         match read {
-            Ok(0) => return Err(failed(ErrorKind::UnexpectedEof)),
+            Ok(0) => return Err(failed(ErrorKind::UnexpectedEof.into())),
             Ok(read) => received.extend_from_slice(&chunk[..read]),
             Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error.kind())),
+            Err(error) => return Err(failed(error)),
         }
     }
 }
@@ -105,9 +103,9 @@ fn timed_out(limit: &QueryLimit<'_>) -> ServerError {
     }
 }
 
-fn failed(kind: ErrorKind) -> ServerError {
+fn failed(error: io::Error) -> ServerError {
     ServerError::Io {
-        kind,
+        error: error.into(),
         over_tcp: true,
     }
 }

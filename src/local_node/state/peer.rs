@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::connection::PeerConnectionHandle;
-use crate::error::Error;
+use crate::error::{Error, WithSources};
 use crate::event::BitcoinMessageEvent;
 use crate::local_node::Chain;
 use crate::session::{DisconnectReason, Misbehavior, PeerInfo, PeerProfile};
@@ -100,7 +100,11 @@ impl NodePeer {
                 log::warn!("local node: peer {}: {reason}", self.handle.address());
                 self.handle.stop(reason);
             }
-            Err(error) => log::warn!("local node: {} not sent: {error}", message.command()),
+            Err(error) => log::warn!(
+                "local node: {} not sent: {}",
+                message.command(),
+                WithSources(&error)
+            ),
         }
     }
 
@@ -142,7 +146,11 @@ impl NodePeer {
             _ => log::Level::Warn,
         };
         let address = self.handle.address();
-        log::log!(level, "local node: {address}: {misbehavior}");
+        log::log!(
+            level,
+            "local node: {address}: {}",
+            WithSources(&misbehavior)
+        );
         self.handle.misbehaved(misbehavior);
         self.is_closing |= self.handle.has_ended();
     }

@@ -13,7 +13,7 @@ use super::sync_core::{SendResult, SyncCore, SyncPort};
 use crate::connection::{
     Announcer, OverflowPolicy, PeerConnectionHandle, StartHeadersError, SubscriptionOptions,
 };
-use crate::error::Error;
+use crate::error::{Error, WithSources};
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 use crate::header_store::HeaderStoreError;
 use crate::log_level::record;
@@ -247,8 +247,9 @@ impl ConnectionPort {
             self.shared.log_level,
             Error,
             network:% = config.network(),
-            error:% = error;
-            "header store: {error}"
+            error:% = WithSources(&error);
+            "header store: {}",
+            WithSources(&error)
         );
         self.publisher.set_limits(&config.connection);
         self.publisher
@@ -288,9 +289,10 @@ impl SyncPort for ConnectionPort {
             peer_id:% = peer_id,
             peer_address:% = peer.address(),
             network:% = self.shared.config().network(),
-            error:% = misbehavior;
-            "{}: headers rejected: {misbehavior}",
-            peer.address()
+            error:% = WithSources(&misbehavior);
+            "{}: headers rejected: {}",
+            peer.address(),
+            WithSources(&misbehavior)
         );
         peer.misbehaved(misbehavior);
     }

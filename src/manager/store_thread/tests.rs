@@ -342,6 +342,6 @@ fn no_space() -> StoreError {
     StoreError::Io {
         operation: "writing",
         path: "peers.json".into(),
-        kind: std::io::ErrorKind::StorageFull,
+        error: std::io::ErrorKind::StorageFull.into(),
     }
 }

@@ -28,6 +28,7 @@ use super::plan::Plan;
 use super::shared::Shared;
 use super::store_thread::StoreThread;
 use crate::connection::{Announcer, NextLife, PeerConnectionHandle};
+use crate::error::WithSources;
 use crate::event::ControlEvent;
 use crate::log_level::record;
 use crate::peers::{PeerId, StoreError};
@@ -244,8 +245,9 @@ impl Supervisor {
             self.shared.log_level,
             Error,
             network:% = self.shared.config().network(),
-            error:% = error;
-            "the store of peers: {error}"
+            error:% = WithSources(&error);
+            "the store of peers: {}",
+            WithSources(&error)
         );
         self.announcer.tell(ControlEvent::StoreFailed { error });
     }

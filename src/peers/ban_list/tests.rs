@@ -110,7 +110,7 @@ fn whitelisted_address_is_not_banned_automatically() {
     let error = punish(&mut bans, "2001:db8::1", now()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "2001:db8::1 is never banned: 2001:db8::/32 is on the whitelist"
+        "2001:db8::1 is on the whitelist (2001:db8::/32)"
     );
     assert!(bans.is_empty());
 }

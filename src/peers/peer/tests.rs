@@ -83,7 +83,7 @@ fn invalid_status_change_leaves_peer_unchanged() {
     let error = peer.record_connected(1, version(), now() + DAY);
     assert_eq!(
         error.unwrap_err().to_string(),
-        "a peer that is banned cannot become valid"
+        "invalid status change from banned to valid"
     );
     assert_eq!(peer, before);
     let free = now() + DAY;

@@ -284,7 +284,7 @@ impl Session {
 
     /// Returns the next action, or `None` if there is none. Must be called until it returns `None`
     /// after each other method that changes the session.
-    #[must_use = "an output is given once"]
+    #[must_use = "each output is returned once"]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
