@@ -3,7 +3,6 @@
 mod error;
 mod load;
 mod record_file;
-mod update;
 
 pub use self::error::HeaderStoreError;
 pub use self::load::{DamagedTail, LoadReport};
@@ -253,3 +252,7 @@ fn canonical_new_path(path: &Path) -> Result<PathBuf, HeaderStoreError> {
     canonical.extend(path.file_name());
     Ok(canonical)
 }
+
+// Declared after the first `impl HeaderStore`, so that `HeaderStore::open` comes first in the
+// documentation.
+mod update;

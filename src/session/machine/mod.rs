@@ -1,10 +1,5 @@
 //! The state machine of a connection.
 
-mod chain_check;
-mod handshake;
-mod messages;
-mod streams;
-
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
@@ -670,3 +665,9 @@ impl fmt::Debug for Session {
             .finish_non_exhaustive()
     }
 }
+
+// Declared after the first `impl Session`, so that `Session::new` comes first in the documentation.
+mod chain_check;
+mod handshake;
+mod messages;
+mod streams;
