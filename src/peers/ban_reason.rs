@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// The reason of a ban. The list is complete: there are no other reasons.
+/// The reason of a ban.
 ///
-/// All but [`BannedUserAgent`](Self::BannedUserAgent) and [`Manual`](Self::Manual) correspond to a
+/// All but [`Manual`](Self::Manual) correspond to a
 /// [`DisconnectReason`](crate::session::DisconnectReason) that leads to a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BanReason {
@@ -17,8 +17,6 @@ pub enum BanReason {
     FrameTooLarge,
     /// The peer uses another protocol or another network.
     WrongMagic,
-    /// The user agent was not accepted. Stores may contain such bans, but new ones are not created.
-    BannedUserAgent,
     /// The peer follows another chain.
     WrongChain,
     /// The peer requested a stream of another peer's connection.
@@ -35,7 +33,6 @@ impl fmt::Display for BanReason {
             }
             BanReason::FrameTooLarge => "frame too large",
             BanReason::WrongMagic => "magic mismatch",
-            BanReason::BannedUserAgent => "banned user agent",
             BanReason::WrongChain => "another chain",
             BanReason::StreamAddressMismatch => "stream address mismatch",
             BanReason::Manual => "manual ban",
@@ -53,7 +50,6 @@ mod tests {
             BanReason::Misbehaved { score: 120 },
             BanReason::FrameTooLarge,
             BanReason::WrongMagic,
-            BanReason::BannedUserAgent,
             BanReason::WrongChain,
             BanReason::StreamAddressMismatch,
             BanReason::Manual,

@@ -83,7 +83,6 @@ enum BanReasonRepr {
     Misbehaved { score: u32 },
     FrameTooLarge,
     WrongMagic,
-    BannedUserAgent,
     WrongChain,
     StreamAddressMismatch,
     Manual,
