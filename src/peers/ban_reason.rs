@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::parse_peer_error::MISBEHAVIOR;
+
 /// The reason of a ban.
 ///
 /// All but [`Manual`](Self::Manual) correspond to a
@@ -29,7 +31,7 @@ impl fmt::Display for BanReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BanReason::Misbehaved { score } => {
-                return write!(f, "misbehavior score {score}");
+                return write!(f, "{MISBEHAVIOR}{score}");
             }
             BanReason::FrameTooLarge => "frame too large",
             BanReason::WrongMagic => "magic mismatch",
