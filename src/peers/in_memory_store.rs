@@ -149,6 +149,12 @@ impl PeerStore for InMemoryPeerStore {
         self.contents.write().peers.update(peer)
     }
 
+    fn update_all(&self, peers: &[Peer]) -> Vec<Result<(), StoreError>> {
+        let mut contents = self.contents.write();
+        let updates = peers.iter().map(|peer| contents.peers.update(peer.clone()));
+        updates.collect()
+    }
+
     fn delete(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
         Ok(self.contents.write().peers.remove(id))
     }
