@@ -8,6 +8,7 @@ use std::io;
 /// Displays the text of the system and the number, such as `Too many open files (os error 24)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct SystemError {
     /// The number of the error (`errno` on Unix). `None` if the system gave no number.
     pub code: Option<i32>,

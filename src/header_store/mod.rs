@@ -76,6 +76,7 @@ use crate::wire::{BlockHash, ChainRules, HeaderChain};
 /// One store at a time can open a file, in all processes. The lock is on a second file with the
 /// suffix `.lock`, which remains. A symbolic link and its target share it.
 #[derive(Debug)]
+#[must_use = "dropping the store releases the lock of the file"]
 pub struct HeaderStore {
     file: RecordFile,
     network: Network,

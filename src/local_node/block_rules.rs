@@ -7,6 +7,7 @@ const COINBASE_SCRIPT: std::ops::RangeInclusive<usize> = 2..=100;
 
 /// The reason why [`Chain::accept`](super::Chain::accept) rejected a block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BlockRejectReason {
     /// The header violates a chain rule of the network.
     #[error(transparent)]

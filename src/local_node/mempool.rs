@@ -47,6 +47,7 @@ pub enum InsertOutcome {
 
 /// The reason why a transaction is invalid outside of a block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidTransaction {
     /// The transaction has no inputs.
     #[error("transaction has no inputs")]

@@ -67,6 +67,7 @@ use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping the node stops it"]
 pub struct LocalNode {
     shared: Arc<SharedState>,
     listener: Arc<ListeningSocket>,

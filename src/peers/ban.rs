@@ -67,6 +67,7 @@ impl fmt::Display for BanOrigin {
 
 /// The result of adding a ban.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BanOutcome {
     /// The ban that was added.
     pub ban: Ban,
@@ -77,6 +78,7 @@ pub struct BanOutcome {
 
 /// The error of a ban that cannot be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BanError {
     /// The address is on the whitelist.
     #[error("{address} is on the whitelist ({rule})")]

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 /// The capacity of a [`BanList`](super::BanList), and the extent of automatic bans.
+///
+/// Fields may be added in later versions. To stay compatible, create the configuration with
+/// [`Default`] and set the fields that differ:
+/// `BanConfig { max_bans: 100, ..Default::default() }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]

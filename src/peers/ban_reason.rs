@@ -9,6 +9,7 @@ use super::parse_peer_error::MISBEHAVIOR;
 /// All but [`Manual`](Self::Manual) correspond to a
 /// [`DisconnectReason`](crate::session::DisconnectReason) that leads to a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum BanReason {
     /// The misbehavior score of the peer reached the threshold.
     Misbehaved {

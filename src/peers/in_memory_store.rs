@@ -49,6 +49,7 @@ use crate::Network;
 /// another thread searches or copies the peers, which takes some milliseconds for 10,000 peers.
 /// `save` writes and syncs the file; the other methods do not wait for this.
 #[derive(Debug)]
+#[must_use = "dropping the store releases the lock of its file"]
 pub struct InMemoryPeerStore {
     contents: RwLock<StoreContents>,
     file: Option<Mutex<StoreFile>>,

@@ -89,6 +89,7 @@ impl fmt::Display for PeerSource {
 /// Stores, bans and other peers use addresses without scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{address}: expected an address without an IPv6 scope")]
+#[non_exhaustive]
 pub struct ScopedAddressError {
     /// The address.
     pub address: SocketAddr,

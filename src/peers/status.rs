@@ -94,6 +94,7 @@ impl fmt::Display for PeerStatusKind {
 /// The error of a change that the table of [`PeerStatus`] does not contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid status change from {from} to {to}")]
+#[non_exhaustive]
 pub struct InvalidStatusChange {
     /// The current status.
     pub from: PeerStatusKind,

@@ -248,6 +248,7 @@ pub trait PeerStore: Send + Sync {
 
 /// The error of a peer store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// The address and port are stored already.
     #[error("address {0} is already stored")]

@@ -203,6 +203,7 @@ fn shortened(text: &str) -> String {
 
 /// The error of an invalid subnet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SubnetError {
     /// The part before the prefix is not an IP address.
     #[error("{got:?} is not an IP address")]

@@ -27,6 +27,10 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 ///
 /// [`Session::update_config`](super::Session::update_config) replaces the configuration of a
 /// running session. Each field specifies when its new value takes effect.
+///
+/// Fields may be added in later versions. To stay compatible, create the configuration with
+/// [`Default`] and set the fields that differ:
+/// `SessionConfig { relay: false, ..Default::default() }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -163,6 +167,7 @@ impl Default for SessionConfig {
 /// The error of an invalid configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: expected {expected}, got {value}")]
+#[non_exhaustive]
 pub struct ConfigError {
     /// The path of the field.
     pub field: &'static str,

@@ -7,13 +7,14 @@ use std::time::Duration;
 use crate::system_error::SystemError;
 use crate::wire::{Command, DecodeError, FrameError, MagicMismatch, Reject, Services, WireString};
 
-/// The reason why a connection was closed or could not be opened. The list is exhaustive.
+/// The reason why a connection was closed or could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(
     feature = "serde",
     serde(tag = "reason", content = "detail", rename_all = "snake_case")
 )]
+#[non_exhaustive]
 pub enum DisconnectReason {
     /// The name of the peer is neither an address nor a host name. No lookup was made.
     #[error("invalid peer name {name:?}: {detail}")]
@@ -255,6 +256,7 @@ pub enum DisconnectReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum AwaitedMessage {
     /// The peer's `version`.
     Version,

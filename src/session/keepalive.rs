@@ -13,6 +13,7 @@ const MAX_OPEN: usize = 2048;
 /// The round-trip time of a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct RoundTrip {
     /// The latest value.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::optional_seconds"))]

@@ -10,6 +10,7 @@ use crate::wire::{
 /// The scores are those of the node (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`). Most are
 /// 0, because violations that the node ignores are tolerated here as well.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Misbehavior {
     /// A message arrived before the peer's `version`. It was dropped.
     #[error("{command} received before version")]

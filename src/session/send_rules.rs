@@ -10,6 +10,7 @@ use crate::wire::{
 
 /// The reason why a message of the application is not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SendError {
     /// The session sends this message itself, or the name is reserved for frames (`extmsg`).
     #[error("{command} is sent by the session only")]

@@ -26,7 +26,7 @@ fn one_store_opens_file_at_a_time() {
     // An import only reads.
     HeaderStore::import(folder.file(), Network::Regtest).unwrap();
     drop(store);
-    folder.open_intact();
+    drop(folder.open_intact());
 }
 
 #[test]

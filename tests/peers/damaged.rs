@@ -111,7 +111,7 @@ fn unexpected_content_is_corrupt() {
         expect_damaged(&folder, text.as_bytes());
     }
     fs::write(folder.file(""), document("[]", "[]")).unwrap();
-    folder.open();
+    drop(folder.open());
 }
 
 #[test]

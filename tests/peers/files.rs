@@ -153,7 +153,7 @@ fn file_of_other_network_is_rejected_unchanged() {
     }
     assert_eq!(fs::read(folder.file("")).unwrap(), before);
     assert_eq!(folder.names(), ["", ".lock"]);
-    folder.open();
+    drop(folder.open());
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn file_can_be_opened_by_one_store() {
     let path = folder.file("");
     assert_eq!(folder.try_open().unwrap_err(), StoreError::InUse { path });
     drop(store);
-    folder.open();
+    drop(folder.open());
 }
 
 #[test]

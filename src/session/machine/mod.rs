@@ -26,6 +26,7 @@ use crate::wire::{
 /// The [module documentation](crate::session) shows how to drive it. A session performs no I/O, and
 /// no method blocks. Methods that change it take `&mut self`: to share a session between threads,
 /// wrap it in a lock.
+#[must_use = "a session does nothing unless it is driven"]
 pub struct Session {
     direction: Direction,
     config: SessionConfig,
